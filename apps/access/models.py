@@ -1,0 +1,146 @@
+"""Who may call which model: requests that an owner decides, and the grants they become.
+
+Approved grants are the desired state; apps/gateway compiles them into policy. A grant is active over
+[active_from, active_to), cut short by revoked_at.
+"""
+
+import uuid
+from datetime import datetime
+
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
+from django.db import models
+from django.db.models import F, Func, Q
+from django.db.models.functions import Least
+
+from apps.accounts.models import Role, Team, User
+from apps.catalog.models import DataClass, RegisteredModel
+
+SEES_ALL = (Role.PLATFORM_ENGINEER, Role.AUDITOR, Role.FINANCE)
+
+
+class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
+    """Requests, newest first."""
+
+    def pending(self) -> "AccessRequestQuerySet":
+        """Return the requests that wait for the owner."""
+        return self.filter(status=AccessRequest.Status.PENDING)
+
+    def visible_to(self, user: User) -> "AccessRequestQuerySet":
+        """Return the requests of the person's team, of models the team owns, or all for those who oversee."""
+        if user.has_role(*SEES_ALL):
+            return self
+        if user.team_id is None or not user.roles:
+            return self.none()
+        return self.filter(Q(team=user.team_id) | Q(registered_model__owner_team=user.team_id))
+
+
+class AccessRequest(models.Model):
+    """A team asks for a model: purpose, data class, tokens per minute, monthly budget."""
+
+    class Status(models.TextChoices):
+        """Decided once, by the model's owner."""
+
+        PENDING = "PENDING", "Waiting for the owner"
+        APPROVED = "APPROVED", "Approved"
+        REJECTED = "REJECTED", "Rejected"
+        WITHDRAWN = "WITHDRAWN", "Withdrawn"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    registered_model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="access_requests")
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="access_requests")
+    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="access_requests")
+    requested_at = models.DateTimeField()
+    purpose = models.TextField()
+    data_class = models.CharField(max_length=16, choices=DataClass.choices)
+    tokens_per_minute = models.PositiveIntegerField()
+    monthly_budget_usd = models.DecimalField(max_digits=12, decimal_places=2)
+    expires_date = models.DateField()  # the grant ends at this day's start, UTC
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
+    decided_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decision_reason = models.TextField(blank=True, default="")
+
+    objects = AccessRequestQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-requested_at",)
+        indexes = (models.Index(fields=("-requested_at",), name="access_request_newest"),)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("registered_model", "team"),
+                condition=Q(status="PENDING"),
+                name="access_request_one_pending_per_team_and_model",
+            ),
+            models.CheckConstraint(
+                condition=Q(decided_by__isnull=True) | Q(status="WITHDRAWN") | ~Q(decided_by=F("requested_by")),
+                name="access_request_not_decided_by_requester",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="PENDING", decided_at__isnull=True)
+                | (~Q(status="PENDING") & Q(decided_at__isnull=False)),
+                name="access_request_decided_at_when_decided",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.team} → {self.registered_model}"
+
+
+class GrantQuerySet(models.QuerySet["Grant"]):
+    """Grants over time."""
+
+    def active(self, at: datetime) -> "GrantQuerySet":
+        """Return the grants in force at this moment."""
+        return self.filter(active_from__lte=at, active_to__gt=at, revoked_at__isnull=True)
+
+    def visible_to(self, user: User) -> "GrantQuerySet":
+        """Return the grants of the person's team, of models the team owns, or all for those who oversee."""
+        if user.has_role(*SEES_ALL):
+            return self
+        if user.team_id is None or not user.roles:
+            return self.none()
+        return self.filter(Q(team=user.team_id) | Q(registered_model__owner_team=user.team_id))
+
+
+class Grant(models.Model):
+    """A team may call a model: with so many tokens a minute and such a budget a month, until it expires."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    request = models.OneToOneField(AccessRequest, on_delete=models.PROTECT, related_name="grant")
+    registered_model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="grants")
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="grants")
+    tokens_per_minute = models.PositiveIntegerField()
+    monthly_budget_usd = models.DecimalField(max_digits=12, decimal_places=2)  # shown against use, not enforced yet
+    active_from = models.DateTimeField()
+    active_to = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    revoke_reason = models.TextField(blank=True, default="")
+
+    objects = GrantQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-active_from",)
+        constraints = (
+            ExclusionConstraint(
+                name="grant_one_active_per_team_and_model",
+                expressions=(
+                    ("registered_model", RangeOperators.EQUAL),
+                    ("team", RangeOperators.EQUAL),
+                    (
+                        Func(
+                            "active_from",
+                            Least("active_to", "revoked_at"),
+                            function="tstzrange",
+                            output_field=DateTimeRangeField(),
+                        ),
+                        RangeOperators.OVERLAPS,
+                    ),
+                ),
+            ),
+            models.CheckConstraint(condition=Q(active_to__gt=F("active_from")), name="grant_ends_after_it_begins"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.team} → {self.registered_model}"

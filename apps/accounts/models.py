@@ -1,0 +1,116 @@
+"""People, their teams and roles, and the cost centers that pay. All of it comes from the identity provider's claims.
+
+A person is known by (issuer, subject), never by e-mail. Rows are written by `actions.sync_user_from_claims` alone.
+"""
+
+from typing import ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models
+
+
+class Role(models.TextChoices):
+    """What a person may do. Given by the identity provider's groups (claims.py)."""
+
+    TEAM_LEAD = "TEAM_LEAD", "Team lead"
+    DEVELOPER = "DEVELOPER", "Developer"
+    MODEL_OWNER = "MODEL_OWNER", "Model owner"
+    REVIEWER = "REVIEWER", "Reviewer"
+    FINANCE = "FINANCE", "Finance"
+    PLATFORM_ENGINEER = "PLATFORM_ENGINEER", "Platform engineer"
+    AUDITOR = "AUDITOR", "Auditor"
+
+
+class CostCenter(models.Model):
+    """Who pays: a code of the company's ledger."""
+
+    code = models.CharField(max_length=32, unique=True)
+    name = models.CharField(max_length=120, blank=True, default="")
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Team(models.Model):
+    """A team as the identity provider names it."""
+
+    slug = models.SlugField(max_length=63, unique=True)
+    name = models.CharField(max_length=120)
+    cost_center = models.ForeignKey(CostCenter, on_delete=models.PROTECT, related_name="teams")
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class User(AbstractBaseUser):
+    """A person who has signed in."""
+
+    issuer = models.URLField()
+    subject = models.CharField(max_length=255)
+    username = models.CharField(max_length=150, unique=True)
+    name = models.CharField(max_length=200)
+    email = models.EmailField(blank=True, default="")
+    team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.PROTECT, related_name="current_users")
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField()
+
+    USERNAME_FIELD = "username"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+    objects = BaseUserManager["User"]()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("issuer", "subject"), name="user_one_per_identity"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_full_name(self) -> str:
+        """Return the name people know this person by."""
+        return self.name
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Return the person's roles; one query the first time, then remembered on this instance."""
+        if not hasattr(self, "_roles"):
+            self._roles = frozenset(self.role_bindings.values_list("role", flat=True))
+        return self._roles
+
+    def has_role(self, *roles: str) -> bool:
+        """Tell whether the person has at least one of `roles`."""
+        return not self.roles.isdisjoint(roles)
+
+    def is_member(self, team: Team) -> bool:
+        """Tell whether `team` is the team the person signed in with."""
+        return self.team_id is not None and self.team_id == team.pk
+
+
+class Membership(models.Model):
+    """A person signs in with a team: from the first sign-in with it to the first one without it."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="memberships")
+    active_from = models.DateTimeField()
+    active_to = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("user",), condition=models.Q(active_to__isnull=True), name="membership_one_current_per_user"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.team}"
+
+
+class RoleBinding(models.Model):
+    """A role a person has now. Replaced at each sign-in; its history is in the audit record."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="role_bindings")
+    role = models.CharField(max_length=32, choices=Role.choices)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("user", "role"), name="role_binding_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.role}"

@@ -1,0 +1,82 @@
+"""What happened: one immutable row per state change, written in the transaction of the change.
+
+Actor and target are text, not foreign keys: audit is the lowest app, and its rows must outlive what they speak of.
+Triggers (see migrations) refuse UPDATE and DELETE.
+"""
+
+import uuid
+
+from django.db import models
+
+
+class Action(models.TextChoices):
+    """Every kind of event. The value is `<noun>.<verb in the past>`."""
+
+    SIGNED_IN = "user.signed_in", "Signed in"
+    SIGNED_OUT = "user.signed_out", "Signed out"
+    USER_SYNCED = "user.synced", "Roles or team changed by the identity provider"
+    COST_CENTER_ASSIGNED = "team.cost_center_assigned", "Cost center assigned"
+    MODEL_REGISTERED = "model.registered", "Model registered"
+    VERSION_ADDED = "version.added", "Version upload started"
+    VERSION_UPLOADED = "version.uploaded", "Version uploaded"
+    VERSION_PUBLISHED = "version.published", "Manifest signed and locked"
+    VERSION_VERIFIED = "version.verified", "Version verified"
+    VERSION_QUARANTINED = "version.quarantined", "Version quarantined"
+    EVAL_STARTED = "evaluation.started", "Evaluation run started"
+    EVAL_RECORDED = "evaluation.recorded", "Evaluation run finished"
+    EVAL_FAILED = "evaluation.failed", "Evaluation run failed"
+    ACCESS_REQUESTED = "access.requested", "Access requested"
+    ACCESS_APPROVED = "access.approved", "Access approved"
+    ACCESS_REJECTED = "access.rejected", "Access rejected"
+    ACCESS_WITHDRAWN = "access.withdrawn", "Access request withdrawn"
+    GRANT_CREATED = "grant.created", "Grant created"
+    GRANT_REVOKED = "grant.revoked", "Grant revoked"
+    GRANT_EXPIRED = "grant.expired", "Grant expired"
+    PROMOTION_REQUESTED = "promotion.requested", "Promotion requested"
+    PROMOTION_APPROVED = "promotion.approved", "Promotion approved"
+    PROMOTION_REJECTED = "promotion.rejected", "Promotion rejected"
+    PROMOTION_WITHDRAWN = "promotion.withdrawn", "Promotion withdrawn"
+    ROLLOUT_STARTED = "rollout.started", "Rollout started"
+    ROLLOUT_COMMITTED = "rollout.committed", "Rollout step committed"
+    ROLLOUT_FINISHED = "rollout.finished", "Rollout finished"
+    ROLLOUT_FAILED = "rollout.failed", "Rollout failed"
+    ROLLOUT_ABORTED = "rollout.aborted", "Rollout aborted"
+    POLICY_PUBLISHED = "policy.published", "Gateway policy published"
+    RATE_SET = "rate.set", "Price set"
+
+
+class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
+    """Events, newest first where a person reads them."""
+
+    def about(self, target_type: str, target_id: str) -> "AuditEventQuerySet":
+        """Return the events of one object."""
+        return self.filter(target_type=target_type, target_id=target_id)
+
+
+class AuditEvent(models.Model):
+    """One state change: who, what, on what, when, why."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    occurred_at = models.DateTimeField()
+    actor = models.CharField(max_length=200)  # username, or "system:<task>"
+    actor_name = models.CharField(max_length=200)
+    action = models.CharField(max_length=64, choices=Action.choices)
+    target_type = models.CharField(max_length=64)  # the model's name, "Promotion"
+    target_id = models.CharField(max_length=64)
+    target_label = models.CharField(max_length=200)
+    data = models.JSONField(default=dict)
+    request_id = models.CharField(max_length=64, blank=True, default="")
+
+    objects = AuditEventQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-occurred_at", "-id")
+        indexes = (
+            models.Index(fields=("-occurred_at", "-id"), name="audit_newest_first"),
+            models.Index(fields=("target_type", "target_id", "-occurred_at"), name="audit_by_target"),
+            models.Index(fields=("actor", "-occurred_at"), name="audit_by_actor"),
+            models.Index(fields=("action", "-occurred_at"), name="audit_by_action"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.target_label}"

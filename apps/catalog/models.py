@@ -1,0 +1,146 @@
+"""What can be served: registered models and their immutable, signed versions.
+
+A version is a prefix in the registry bucket. It is usable only when VERIFIED: every file was read back and its digest
+compared with the signed manifest. A version's files, digest and prefix never change (a trigger holds it).
+"""
+
+import re
+
+from django.core.validators import RegexValidator
+from django.db import models
+
+from apps.accounts.models import Role, Team, User
+from apps.common.leases import Reconciled
+
+MODEL_NAME = re.compile(r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$")  # `<name>-v<n>-predictor` must fit a DNS label
+
+
+class DataClass(models.TextChoices):
+    """The most sensitive data that a model may be given."""
+
+    PUBLIC = "PUBLIC", "Public"
+    INTERNAL = "INTERNAL", "Internal"
+    PHI = "PHI", "Member data (PHI)"
+
+
+class RegisteredModelQuerySet(models.QuerySet["RegisteredModel"]):
+    """Models; everybody with a role may see the catalog."""
+
+    def visible_to(self, user: User) -> "RegisteredModelQuerySet":
+        """Return the models this person may see: all, for anybody with a role."""
+        return self if user.roles else self.none()
+
+
+class RegisteredModel(models.Model):
+    """A model that teams can ask for: one name callers use, many versions."""
+
+    name = models.CharField(
+        max_length=40,
+        unique=True,
+        validators=(RegexValidator(MODEL_NAME, "Use lower-case letters, digits and dashes; start with a letter."),),
+    )
+    title = models.CharField(max_length=120)
+    description = models.TextField()
+    task = models.CharField(max_length=60)  # "Information extraction"
+    family = models.CharField(max_length=60)  # "SmolLM2"
+    parameter_count = models.BigIntegerField()
+    context_length = models.PositiveIntegerField()  # tokens
+    license = models.CharField(max_length=60)
+    data_class = models.CharField(max_length=16, choices=DataClass.choices)
+    intended_use = models.TextField(blank=True, default="")
+    forbidden_use = models.TextField(blank=True, default="")
+    owner_team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="owned_models")
+    created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+
+    objects = RegisteredModelQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def is_owned_by(self, user: User) -> bool:
+        """Tell whether this person decides about the model: a model owner of its owning team."""
+        return user.has_role(Role.MODEL_OWNER) and user.team_id == self.owner_team_id
+
+
+class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
+    """Versions, newest first."""
+
+    def verified(self) -> "ModelVersionQuerySet":
+        """Return the versions that may be evaluated and served."""
+        return self.filter(status=ModelVersion.Status.VERIFIED)
+
+
+class ModelVersion(Reconciled):
+    """One immutable set of files under `s3://<bucket>/<model>/v<number>/`."""
+
+    class Status(models.TextChoices):
+        """Where the version is on its way to being usable."""
+
+        UPLOADING = "UPLOADING", "Uploading"
+        SIGNING = "SIGNING", "Signing"  # all files are up; the worker reads them back, writes manifest and signature
+        VERIFYING = "VERIFYING", "Verifying"
+        VERIFIED = "VERIFIED", "Verified"
+        QUARANTINED = "QUARANTINED", "Quarantined"
+        FAILED = "FAILED", "Failed"
+
+    registered_model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.UPLOADING)
+    note = models.TextField(blank=True, default="")  # what changed, in the owner's words
+    manifest_digest = models.CharField(max_length=71, blank=True, default="")  # "sha256:<hex>"
+    signer = models.CharField(max_length=200, blank=True, default="")
+    locked_until = models.DateTimeField(null=True, blank=True)
+    bytes_verified = models.BigIntegerField(default=0)
+    verified_at = models.DateTimeField(null=True, blank=True)
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+
+    objects = ModelVersionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-number",)
+        constraints = (
+            models.UniqueConstraint(fields=("registered_model", "number"), name="version_number_once_per_model"),
+            models.CheckConstraint(
+                condition=~models.Q(status="VERIFIED") | ~models.Q(manifest_digest=""),
+                name="version_verified_has_digest",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """Return `<model>-v<number>`: the name of its InferenceService. Needs registered_model loaded."""
+        return f"{self.registered_model.name}-v{self.number}"
+
+    @property
+    def prefix(self) -> str:
+        """Return the key prefix in the registry bucket, with a slash at its end."""
+        return f"{self.registered_model.name}/v{self.number}/"
+
+
+class ModelFile(models.Model):
+    """One file of a version: what its publisher declared, and how far it is."""
+
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="files")
+    name = models.CharField(max_length=255)
+    size = models.BigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    upload_id = models.CharField(max_length=255, blank=True, default="")  # S3 multipart upload, while it runs
+    parts = models.JSONField(default=list)  # [{"PartNumber": 1, "ETag": "…", "size": n}]
+    uploaded_at = models.DateTimeField(null=True, blank=True)
+    object_version = models.CharField(max_length=255, blank=True, default="")
+    verified_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (models.UniqueConstraint(fields=("version", "name"), name="file_name_once_per_version"),)
+
+    def __str__(self) -> str:
+        return self.name

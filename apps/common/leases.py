@@ -1,0 +1,63 @@
+"""The lease by which exactly one worker reconciles a row at a time, and the columns it needs.
+
+A row is due when `next_check_at` has passed. Claiming pushes it forward by the lease in one UPDATE, so a crashed
+worker's row becomes due again by itself. This is the only write outside `actions.py`.
+"""
+
+from datetime import datetime, timedelta
+from typing import Self, TypeVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F
+
+RETRY_CAP = timedelta(minutes=5)
+
+
+class ReconciledQuerySet(models.QuerySet["Reconciled"]):
+    """Rows that a reconciler works on."""
+
+    def due(self, now: datetime) -> Self:
+        """Return the rows whose next check has come."""
+        return self.filter(next_check_at__lte=now)
+
+
+class Reconciled(models.Model):
+    """A row whose desired state a reconciler makes true. NULL in next_check_at: nothing to do until the row changes."""
+
+    next_check_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    attempts = models.PositiveIntegerField(default=0)
+    generation = models.PositiveIntegerField(default=1)
+    observed_generation = models.PositiveIntegerField(default=0)
+    reason = models.CharField(max_length=64, blank=True, default="")
+    message = models.TextField(blank=True, default="")
+    observed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+Row = TypeVar("Row", bound=Reconciled)
+
+
+def claim(row: Row, *, now: datetime) -> bool:
+    """Take the lease on `row`. False when it is not due or another worker has it. Updates `row` in place."""
+    lease = timedelta(seconds=settings.RECONCILE_LEASE_SECONDS)
+    rows = type(row)._default_manager.filter(pk=row.pk, next_check_at__lte=now)
+    if not rows.update(next_check_at=now + lease, attempts=F("attempts") + 1):
+        return False
+    row.refresh_from_db()
+    return True
+
+
+def retry_at(row: Reconciled, *, now: datetime, retry_after: float | None = None) -> datetime:
+    """Return when to try again: when the vendor wishes, else after 2 s doubled per attempt; 5 min at most."""
+    if retry_after is not None:
+        return now + min(timedelta(seconds=retry_after), RETRY_CAP)
+    return now + min(timedelta(seconds=2 * 2 ** min(row.attempts, 10)), RETRY_CAP)
+
+
+def reschedule(row: Reconciled, *, at: datetime | None) -> None:
+    """Set the next check, unless an action changed the row's desired state meanwhile (then it stays due)."""
+    rows = type(row)._default_manager.filter(pk=row.pk, generation=row.generation)
+    rows.update(next_check_at=at)

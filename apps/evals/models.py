@@ -1,0 +1,117 @@
+"""How good a version is: evaluation runs of a suite of synthetic packets, with the thresholds that decide eligibility.
+
+A run serves the candidate in the namespace `evals`, which no route may name, asks it each packet's question, scores the
+answers against the gold codes and stores the report with its digest. Packets are synthetic; outputs are kept as codes
+and figures only, never as text.
+"""
+
+import uuid
+
+from django.db import models
+
+from apps.accounts.models import User
+from apps.catalog.models import ModelVersion
+from apps.common.leases import Reconciled
+
+
+class EvalSuite(models.Model):
+    """A named, versioned set of packets and thresholds (apps/evals/golden). A changed suite is a new row."""
+
+    slug = models.SlugField(max_length=60)
+    revision = models.PositiveIntegerField()
+    title = models.CharField(max_length=120)
+    digest = models.CharField(max_length=71, unique=True)  # "sha256:<hex>" over the suite's files
+    packet_count = models.PositiveIntegerField()
+    thresholds = models.JSONField()  # {"f1": {"minimum": 0.2}, "ttft_p95_ms": {"maximum": 20000}, …}
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("slug", "revision"), name="suite_revision_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.slug} r{self.revision}"
+
+
+class EvalRunQuerySet(models.QuerySet["EvalRun"]):
+    """Runs, newest first."""
+
+    def eligible(self) -> "EvalRunQuerySet":
+        """Return the runs whose thresholds were all met."""
+        return self.filter(status=EvalRun.Status.PASSED)
+
+
+class EvalRun(Reconciled):
+    """One evaluation run of one version on one suite."""
+
+    class Status(models.TextChoices):
+        """PASSED and FAILED speak of the thresholds; ERROR means that the run could not be carried out."""
+
+        PENDING = "PENDING", "Waiting"
+        STARTING = "STARTING", "Starting the candidate"
+        RUNNING = "RUNNING", "Running"
+        PASSED = "PASSED", "Passed"
+        FAILED = "FAILED", "Below threshold"
+        ERROR = "ERROR", "Error"
+
+    OPEN = (Status.PENDING, Status.STARTING, Status.RUNNING)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    suite = models.ForeignKey(EvalSuite, on_delete=models.PROTECT, related_name="runs")
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="eval_runs")
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
+    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    requested_at = models.DateTimeField()
+    serving_at = models.DateTimeField(null=True, blank=True)  # the candidate answered for the first time
+    finished_at = models.DateTimeField(null=True, blank=True)
+    removed_at = models.DateTimeField(null=True, blank=True)  # its InferenceService is gone from the cluster
+    deploy_commit = models.CharField(max_length=40, blank=True, default="")
+    remove_commit = models.CharField(max_length=40, blank=True, default="")
+    packets_done = models.PositiveIntegerField(default=0)
+    engine = models.CharField(max_length=60, blank=True, default="")  # "stand-in" or "vllm 0.32.0"
+    instance_type = models.CharField(max_length=40, blank=True, default="")
+    metrics = models.JSONField(default=dict)  # {"precision":, "recall":, "f1":, "groundedness":, "ttft_p95_ms":, …}
+    report_digest = models.CharField(max_length=71, blank=True, default="")
+
+    objects = EvalRunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-requested_at",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("model_version", "suite"),
+                condition=models.Q(status__in=("PENDING", "STARTING", "RUNNING")),
+                name="eval_run_one_open_per_version_and_suite",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(status__in=("PASSED", "FAILED")) | ~models.Q(report_digest=""),
+                name="eval_run_result_has_report",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"evaluation {str(self.id)[:8]} of {self.model_version}"
+
+    @property
+    def inference_service(self) -> str:
+        """Return the name of the candidate's InferenceService in `evals`."""
+        return f"{self.model_version.name}-{str(self.id)[:8]}"
+
+
+class EvalPacketResult(models.Model):
+    """How the candidate did on one synthetic packet: codes and figures, no text."""
+
+    run = models.ForeignKey(EvalRun, on_delete=models.CASCADE, related_name="packet_results")
+    packet_id = models.CharField(max_length=40)
+    expected = models.JSONField()  # ["E11.9", "99213"]
+    predicted = models.JSONField()
+    grounded = models.PositiveIntegerField()  # predicted codes that stand in the packet's text
+    ttft_ms = models.FloatField()
+    latency_ms = models.FloatField()
+    output_tokens = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ("packet_id",)
+        constraints = (models.UniqueConstraint(fields=("run", "packet_id"), name="packet_once_per_run"),)
+
+    def __str__(self) -> str:
+        return f"{self.packet_id} in {self.run_id}"

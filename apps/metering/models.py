@@ -1,0 +1,106 @@
+"""What was used: one row per call, and hourly sums that are recomputed from those rows, never incremented.
+
+event_id is the gateway's own request id; a record may arrive by OTLP and by file, any number of times, and is one row.
+Only store.py reads UsageEvent.
+"""
+
+from django.db import models
+from django.db.models import Q
+
+
+class Outcome(models.TextChoices):
+    """What a call is to the ledger."""
+
+    METERED = "METERED", "Metered"
+    UNMETERED = "UNMETERED", "Unmetered"  # reached a model, but the answer's usage is unknown (client went away)
+    REFUSED = "REFUSED", "Refused"  # 401, 403, 404, 429 at the gateway: nothing was generated
+    FAILED = "FAILED", "Failed"  # 5xx, or an upstream error without usage
+
+
+class UsageEvent(models.Model):
+    """One call through the gateway, as its access log tells it. Immutable."""
+
+    event_id = models.UUIDField(primary_key=True)
+    occurred_at = models.DateTimeField()  # the call's start
+    received_at = models.DateTimeField()
+    received_via = models.CharField(max_length=4, choices=(("OTLP", "OTLP"), ("FILE", "File")))
+    outcome = models.CharField(max_length=10, choices=Outcome.choices)
+    team = models.CharField(max_length=63, blank=True, default="")
+    cost_center = models.CharField(max_length=32, blank=True, default="")
+    user_id = models.CharField(max_length=255, blank=True, default="")  # the token's subject
+    model = models.CharField(max_length=40, blank=True, default="")  # what the caller asked for
+    version = models.CharField(max_length=63, blank=True, default="")  # what answered: `<model>-v<n>`
+    route = models.CharField(max_length=255, blank=True, default="")
+    response_code = models.PositiveSmallIntegerField()
+    response_flags = models.CharField(max_length=64, blank=True, default="")
+    input_tokens = models.BigIntegerField(null=True, blank=True)
+    cached_input_tokens = models.BigIntegerField(null=True, blank=True)
+    output_tokens = models.BigIntegerField(null=True, blank=True)
+    duration_ms = models.PositiveIntegerField(null=True, blank=True)
+    ttft_ms = models.FloatField(null=True, blank=True)
+
+    class Meta:
+        indexes = (
+            models.Index(fields=("occurred_at",), name="usage_event_by_time"),
+            models.Index(fields=("team", "-occurred_at"), name="usage_event_by_team"),
+            models.Index(fields=("model", "-occurred_at"), name="usage_event_by_model"),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=~Q(outcome="METERED") | Q(input_tokens__isnull=False, output_tokens__isnull=False),
+                name="usage_event_metered_has_tokens",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return str(self.event_id)
+
+
+class HourlyUsage(models.Model):
+    """The sum of one hour's events for one cost center, team, model and version. hour: its start, UTC."""
+
+    hour = models.DateTimeField()
+    cost_center = models.CharField(max_length=32, blank=True, default="")
+    team = models.CharField(max_length=63, blank=True, default="")
+    model = models.CharField(max_length=40, blank=True, default="")
+    version = models.CharField(max_length=63, blank=True, default="")
+    metered_calls = models.PositiveIntegerField()
+    unmetered_calls = models.PositiveIntegerField()
+    refused_calls = models.PositiveIntegerField()
+    failed_calls = models.PositiveIntegerField()
+    input_tokens = models.BigIntegerField()
+    cached_input_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    rolled_up_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("hour", "cost_center", "team", "model", "version"), name="hourly_usage_once_per_dimension"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H:00} {self.team} {self.version}"
+
+
+class DirtyHour(models.Model):
+    """An hour whose events changed since its last roll-up."""
+
+    hour = models.DateTimeField(primary_key=True)
+    marked_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H:00}"
+
+
+class LogPosition(models.Model):
+    """How far the follower has read the gateway's file log. inode tells a rotated file from the same one."""
+
+    path = models.CharField(max_length=400, primary_key=True)
+    inode = models.BigIntegerField()
+    offset = models.BigIntegerField()
+    updated_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.path} @ {self.offset}"

@@ -1,0 +1,218 @@
+"""Which version serves callers: promotions that another person approves, and the rollouts that carry them out.
+
+An approval is bound to what was seen: manifest digest, evaluation run and baseline. A rollout moves in steps; each
+step is one Git commit (a unique row here), and each phase is read from the cluster's own objects.
+"""
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+
+from apps.accounts.models import User
+from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.common.leases import Reconciled
+from apps.evals.models import EvalRun
+
+
+class PromotionQuerySet(models.QuerySet["Promotion"]):
+    """Promotions, newest first."""
+
+    def pending(self) -> "PromotionQuerySet":
+        """Return the promotions that wait for a reviewer."""
+        return self.filter(status=Promotion.Status.PENDING)
+
+    def visible_to(self, user: User) -> "PromotionQuerySet":
+        """Return the promotions a person may see: everybody with a role sees what serves and why."""
+        return self if user.roles else self.none()
+
+
+class Promotion(models.Model):
+    """A proposal that a version should serve a model's callers."""
+
+    class Status(models.TextChoices):
+        """Decided once, by a reviewer who is not the requester."""
+
+        PENDING = "PENDING", "Waiting for a reviewer"
+        APPROVED = "APPROVED", "Approved"
+        REJECTED = "REJECTED", "Rejected"
+        WITHDRAWN = "WITHDRAWN", "Withdrawn"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    registered_model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="promotions")
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="promotions")
+    baseline = models.ForeignKey(
+        ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )  # what serves when this is judged; NULL: nothing does
+    eval_run = models.ForeignKey(EvalRun, on_delete=models.PROTECT, related_name="promotions")
+    manifest_digest = models.CharField(max_length=71)
+    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="promotions")
+    requested_at = models.DateTimeField()
+    justification = models.TextField()
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    objects = PromotionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-requested_at",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("registered_model",), condition=Q(status="PENDING"), name="promotion_one_pending_per_model"
+            ),
+            models.UniqueConstraint(fields=("id", "requested_by"), name="promotion_with_requester"),
+            models.CheckConstraint(
+                condition=Q(status="PENDING", decided_at__isnull=True)
+                | (~Q(status="PENDING") & Q(decided_at__isnull=False)),
+                name="promotion_decided_at_when_decided",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.model_version} → production"
+
+
+class Approval(models.Model):
+    """A reviewer's decision, bound to the evidence that was on the page.
+
+    requested_by repeats the promotion's requester, so that a check constraint can refuse self-approval; a composite
+    foreign key (see migrations) keeps it equal to the promotion's.
+    """
+
+    class Decision(models.TextChoices):
+        """One word of the reviewer."""
+
+        APPROVE = "APPROVE", "Approved"
+        REJECT = "REJECT", "Rejected"
+
+    promotion = models.ForeignKey(Promotion, on_delete=models.PROTECT, related_name="approvals")
+    approver = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    decision = models.CharField(max_length=8, choices=Decision.choices)
+    reason = models.TextField()
+    decided_at = models.DateTimeField()
+    manifest_digest = models.CharField(max_length=71)
+    eval_run = models.ForeignKey(EvalRun, on_delete=models.PROTECT, related_name="+")
+    baseline = models.ForeignKey(ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        ordering = ("decided_at",)
+        constraints = (
+            models.CheckConstraint(condition=~Q(approver=F("requested_by")), name="approval_not_by_requester"),
+            models.UniqueConstraint(fields=("promotion", "approver"), name="approval_once_per_person"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.approver} {self.decision} {self.promotion}"
+
+
+class RolloutQuerySet(models.QuerySet["Rollout"]):
+    """Rollouts, newest first."""
+
+    def open(self) -> "RolloutQuerySet":
+        """Return the rollouts still under way."""
+        return self.filter(status__in=Rollout.OPEN)
+
+    def live(self) -> "RolloutQuerySet":
+        """Return the rollouts whose version serves all callers of its model now."""
+        return self.filter(status=Rollout.Status.LIVE)
+
+
+class Rollout(Reconciled):
+    """Carries a promotion out: SERVE (start beside the baseline), SHIFT (weight 100), RETIRE (baseline goes)."""
+
+    class Status(models.TextChoices):
+        """LIVE: it serves all callers. REPLACED: it did, until a newer rollout took over."""
+
+        PENDING = "PENDING", "Waiting"
+        PROGRESSING = "PROGRESSING", "Rolling out"
+        LIVE = "LIVE", "Live"
+        REPLACED = "REPLACED", "Replaced"
+        FAILED = "FAILED", "Failed"
+        ABORTED = "ABORTED", "Aborted"
+
+    class Step(models.TextChoices):
+        """Each step is one commit."""
+
+        SERVE = "SERVE", "Start the version"
+        SHIFT = "SHIFT", "Move all callers to it"
+        RETIRE = "RETIRE", "Stop the baseline"
+
+    OPEN = (Status.PENDING, Status.PROGRESSING)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    promotion = models.OneToOneField(Promotion, on_delete=models.PROTECT, related_name="rollout")
+    registered_model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="rollouts")
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="rollouts")
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
+    weight = models.PositiveSmallIntegerField(default=0)  # percent of calls, as observed at the gateway's route
+    engine = models.CharField(max_length=60, blank=True, default="")
+    instance_type = models.CharField(max_length=40, blank=True, default="")
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = RolloutQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-started_at",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("registered_model",),
+                condition=Q(status__in=("PENDING", "PROGRESSING")),
+                name="rollout_one_open_per_model",
+            ),
+            models.UniqueConstraint(
+                fields=("registered_model",), condition=Q(status="LIVE"), name="rollout_one_live_per_model"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"rollout of {self.model_version}"
+
+
+class RolloutCommit(models.Model):
+    """The one commit of a rollout step."""
+
+    rollout = models.ForeignKey(Rollout, on_delete=models.PROTECT, related_name="commits")
+    step = models.CharField(max_length=8, choices=Rollout.Step.choices)
+    sha = models.CharField(max_length=40)
+    committed_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("committed_at",)
+        constraints = (models.UniqueConstraint(fields=("rollout", "step"), name="rollout_one_commit_per_step"),)
+
+    def __str__(self) -> str:
+        return f"{self.step} {self.sha[:8]}"
+
+
+class RolloutPhase(models.Model):
+    """What the cluster reported on the way, once per phase, with the object's own time where it has one."""
+
+    class Phase(models.TextChoices):
+        """In the order they happen. The words are what the page shows."""
+
+        COMMITTED = "COMMITTED", "Committed to Git"
+        SYNCED = "SYNCED", "Applied by Argo CD"
+        CLAIMED = "CLAIMED", "Node claimed"
+        LAUNCHED = "LAUNCHED", "Node launched"
+        REGISTERED = "REGISTERED", "Node registered"
+        INITIALIZED = "INITIALIZED", "Node initialized"
+        SCHEDULED = "SCHEDULED", "Pod scheduled"
+        WEIGHTS = "WEIGHTS", "Weights pulled and checked"
+        ENGINE = "ENGINE", "Engine started"
+        READY = "READY", "Ready"
+        SHIFTED = "SHIFTED", "Serving all callers"
+
+    rollout = models.ForeignKey(Rollout, on_delete=models.CASCADE, related_name="phases")
+    phase = models.CharField(max_length=16, choices=Phase.choices)
+    reached_at = models.DateTimeField()  # the object's own time
+    learned_at = models.DateTimeField()  # when the portal saw it
+    detail = models.CharField(max_length=300, blank=True, default="")
+
+    class Meta:
+        ordering = ("reached_at",)
+        constraints = (models.UniqueConstraint(fields=("rollout", "phase"), name="rollout_phase_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.phase} of {self.rollout_id}"

@@ -1,0 +1,57 @@
+"""Reads settings from the environment. A missing or odd value stops start-up and names the variable."""
+
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+_MISSING = object()
+
+
+def env_str(name: str, default: object = _MISSING) -> str:
+    """Return the variable's text. Raises ImproperlyConfigured when it is missing and has no default."""
+    value = os.environ.get(name)
+    if value:
+        return value
+    if default is _MISSING:
+        raise ImproperlyConfigured(f"{name} is not set. See the table of variables in README.md.")
+    return str(default)
+
+
+def env_bool(name: str, default: bool) -> bool:
+    """Return True or False; anything but those two words stops start-up."""
+    value = os.environ.get(name, "")
+    if value in ("True", "False"):
+        return value == "True"
+    if value:
+        raise ImproperlyConfigured(f"{name} must be True or False, not {value!r}.")
+    return default
+
+
+def env_int(name: str, default: int, *, minimum: int = 0) -> int:
+    """Return a whole number of at least `minimum`."""
+    value = os.environ.get(name, "")
+    if not value:
+        return default
+    if not value.isdecimal() or int(value) < minimum:
+        raise ImproperlyConfigured(f"{name} must be a whole number of at least {minimum}, not {value!r}.")
+    return int(value)
+
+
+def env_url(name: str, default: object = _MISSING, *, schemes: tuple[str, ...] = ("http", "https")) -> str:
+    """Return an address without a trailing slash; its scheme must be one of `schemes`."""
+    value = env_str(name, default)
+    if value and value.split("://", 1)[0] not in schemes:
+        raise ImproperlyConfigured(f"{name} must start with one of {', '.join(schemes)} and ://.")
+    return value.rstrip("/")
+
+
+def env_secret(name: str, default: object = _MISSING) -> str:
+    """Return a secret from NAME, or from the file that NAME_FILE names (a Vault mount)."""
+    path = os.environ.get(f"{name}_FILE")
+    if not path:
+        return env_str(name, default)
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}_FILE cannot be read: {error.strerror}.") from error

@@ -1,0 +1,202 @@
+"""Every setting, read from the environment through env.py. Environments differ by variables only (README.md)."""
+
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from portal.env import env_bool, env_int, env_secret, env_str, env_url
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# -- The portal itself ------------------------------------------------------------------------------------------------
+SECRET_KEY = env_secret("SECRET_KEY")
+DEBUG = env_bool("DEBUG", False)
+ENVIRONMENT_NAME = env_str("ENVIRONMENT_NAME", "local")
+PORTAL_URL = env_url("PORTAL_URL", "http://127.0.0.1:8000")
+_portal = urlsplit(PORTAL_URL)
+ALLOWED_HOSTS = [_portal.hostname or "", "127.0.0.1", "localhost"]
+CSRF_TRUSTED_ORIGINS = [PORTAL_URL]
+ROOT_URLCONF = "portal.urls"
+WSGI_APPLICATION = "portal.wsgi.application"
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_htmx",
+    "rest_framework",
+    "template_partials",
+    "mozilla_django_oidc",
+    "apps.audit",
+    "apps.accounts",
+    "apps.catalog",
+    "apps.evals",
+    "apps.access",
+    "apps.promotions",
+    "apps.metering",
+    "apps.chargeback",
+    "apps.gateway",
+]
+MIDDLEWARE = [
+    "portal.middleware.request_id",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "portal.middleware.sign_in_required",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "portal.context.shell",
+            ],
+        },
+    },
+]
+
+# -- Database, cache, queue -------------------------------------------------------------------------------------------
+_database = urlsplit(env_url("DATABASE_URL", schemes=("postgres", "postgresql")))
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(_database.path.lstrip("/")),
+        "USER": unquote(_database.username or ""),
+        "PASSWORD": unquote(_database.password or ""),
+        "HOST": unquote(_database.hostname or "") or parse_qs(_database.query).get("host", [""])[0],
+        "PORT": str(_database.port or ""),
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 5, "options": "-c statement_timeout=30000 -c lock_timeout=10000"},
+    }
+}
+REDIS_URL = env_url("REDIS_URL", schemes=("redis", "rediss"))
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 300, "socket_connect_timeout": 3, "socket_timeout": 10}
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_TASK_TIME_LIMIT = 120
+# A lease must outlast any task: it covers a crash only (apps/common/leases.py).
+RECONCILE_LEASE_SECONDS = env_int("RECONCILE_LEASE_SECONDS", 180, minimum=1)
+
+# -- Sign-in ----------------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["apps.accounts.oidc.ClaimsBackend"]
+OIDC_ISSUER = env_url("OIDC_ISSUER")
+OIDC_RP_CLIENT_ID = env_str("OIDC_CLIENT_ID", "quartermaster-portal")
+OIDC_RP_CLIENT_SECRET = env_secret("OIDC_CLIENT_SECRET")
+OIDC_API_AUDIENCE = env_str("OIDC_API_AUDIENCE", "quartermaster-api")
+OIDC_GATEWAY_AUDIENCE = env_str("OIDC_GATEWAY_AUDIENCE", "quartermaster-gateway")
+OIDC_RP_SIGN_ALGO = "RS256"
+OIDC_RP_SCOPES = "openid profile email groups offline_access"
+OIDC_USE_PKCE = True
+OIDC_PKCE_CODE_CHALLENGE_METHOD = "S256"
+OIDC_TIMEOUT = 10
+# The endpoints follow from the issuer's discovery document (apps/accounts/oidc.py).
+LOGIN_URL = "/oidc/authenticate/"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/signed-out/"
+SESSION_COOKIE_AGE = int(timedelta(hours=8).total_seconds())
+SESSION_IDLE_SECONDS = env_int("SESSION_IDLE_SECONDS", 3600, minimum=30)
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
+_https = _portal.scheme == "https"
+SESSION_COOKIE_NAME = "__Host-session" if _https else "session"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+
+# -- What the browser may do ------------------------------------------------------------------------------------------
+SECURE_SSL_REDIRECT = False  # the load balancer redirects
+SECURE_HSTS_SECONDS = 31536000 if _https else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else None
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+        "form-action": ["'self'", OIDC_ISSUER],
+    }
+}
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "static" / "dist" / "collected"
+STATICFILES_DIRS = [("app", BASE_DIR / "static" / "dist" / "app")]
+WHITENOISE_USE_FINDERS = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
+
+# -- API --------------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.oidc.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "EXCEPTION_HANDLER": "portal.api.problem",
+    "UNAUTHENTICATED_USER": None,
+}
+
+# -- Model registry (S3; boto3 reads AWS_* itself) --------------------------------------------------------------------
+REGISTRY_BUCKET = env_str("REGISTRY_BUCKET", "model-registry")
+REGISTRY_RETENTION_DAYS = env_int("REGISTRY_RETENTION_DAYS", 365, minimum=1)
+REGISTRY_READER_ROLE_ARN = env_str("REGISTRY_READER_ROLE_ARN", "")
+SIGNING_KEY_FILE = env_str("SIGNING_KEY_FILE")
+
+# -- Git and the cluster ----------------------------------------------------------------------------------------------
+GITOPS_REMOTE = env_str("GITOPS_REMOTE")
+GITOPS_BRANCH = env_str("GITOPS_BRANCH", "main")
+GITOPS_WORKDIR = env_str("GITOPS_WORKDIR")
+KUBECONFIG = env_str("KUBECONFIG", "")  # empty: the pod's own service account
+CLUSTER_HTTP_PROXY = env_url("CLUSTER_HTTP_PROXY", "")
+ARGOCD_NAMESPACE = env_str("ARGOCD_NAMESPACE", "argocd")
+ARGOCD_APPLICATION = env_str("ARGOCD_APPLICATION", "serving")
+SERVING_IMAGE = env_str("SERVING_IMAGE", "vllm/vllm-openai:v0.32.0")
+SERVING_S3_ENDPOINT = env_str("SERVING_S3_ENDPOINT", "")
+ROLLOUT_RETIRE_AFTER_SECONDS = env_int("ROLLOUT_RETIRE_AFTER_SECONDS", 600)
+
+# -- Gateway and usage ------------------------------------------------------------------------------------------------
+GATEWAY_URL = env_url("GATEWAY_URL")
+GATEWAY_NAME = env_str("GATEWAY_NAME", "ai-gateway")
+GATEWAY_NAMESPACE = env_str("GATEWAY_NAMESPACE", "ai-gateway")
+GATEWAY_JWKS_URI = env_url("GATEWAY_JWKS_URI", f"{OIDC_ISSUER}/jwks.json")
+USAGE_INGEST_TOKEN_FILE = env_str("USAGE_INGEST_TOKEN_FILE")
+USAGE_LOG_FILE = env_str("USAGE_LOG_FILE", "")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "portal.middleware.RequestIdFilter"}},
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"httpx": {"level": "WARNING"}, "botocore": {"level": "WARNING"}},
+}

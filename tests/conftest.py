@@ -1,0 +1,48 @@
+"""The cast: alice owns the model, bob is on her team, carol approves, charlie is a stranger."""
+
+import pytest
+
+
+@pytest.fixture
+def alice(db):
+    """Owns the model: model owner of the owning team."""
+    from apps.accounts.models import Role
+    from tests.factories import TeamFactory, UserFactory
+
+    team = TeamFactory(slug="ml-platform")
+    return UserFactory(username="alice", team=team, with_roles=[Role.MODEL_OWNER])
+
+
+@pytest.fixture
+def bob(alice):
+    """Alice's colleague: a model owner of the same team."""
+    from apps.accounts.models import Role
+    from tests.factories import UserFactory
+
+    return UserFactory(username="bob", team=alice.team, with_roles=[Role.MODEL_OWNER])
+
+
+@pytest.fixture
+def carol(db):
+    """Approves: a reviewer."""
+    from apps.accounts.models import Role
+    from tests.factories import TeamFactory, UserFactory
+
+    return UserFactory(username="carol", team=TeamFactory(slug="model-risk"), with_roles=[Role.REVIEWER])
+
+
+@pytest.fixture
+def charlie(db):
+    """A stranger: team lead of another team."""
+    from apps.accounts.models import Role
+    from tests.factories import TeamFactory, UserFactory
+
+    return UserFactory(username="charlie", team=TeamFactory(slug="claims-review"), with_roles=[Role.TEAM_LEAD])
+
+
+@pytest.fixture
+def registered_model(alice):
+    """Alice's model."""
+    from tests.factories import RegisteredModelFactory
+
+    return RegisteredModelFactory(name="prior-auth-extract", owner_team=alice.team, created_by=alice)

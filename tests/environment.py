@@ -1,0 +1,53 @@
+"""The environment of every test run, loaded as a pytest plugin before Django reads its settings.
+
+Run tests as `python -m pytest`: the project's root is then importable this early. DATABASE_URL may name a server that
+runs already; without it the run starts a PostgreSQL of its own and stops it at its end.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.postgres import start
+
+STATE = Path(tempfile.mkdtemp(prefix="qm-tests-"))
+atexit.register(shutil.rmtree, STATE, ignore_errors=True)  # runs last: what is started later stops first
+
+
+def _signing_key() -> str:
+    key = ec.generate_private_key(ec.SECP256R1())
+    path = STATE / "signing.pem"
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return str(path)
+
+
+def configure() -> None:
+    """Set what the settings need, where the caller did not."""
+    (STATE / "ingest-token").write_text("ingest-token-of-the-tests\n")
+    defaults = {
+        "SECRET_KEY": "only-for-tests",
+        "PORTAL_URL": "http://testserver",
+        "REDIS_URL": "redis://127.0.0.1:1/0",  # nobody listens: a dead broker must never fail a write
+        "OIDC_ISSUER": "http://127.0.0.1:2",
+        "OIDC_CLIENT_SECRET": "only-for-tests",
+        "SIGNING_KEY_FILE": _signing_key(),
+        "GITOPS_REMOTE": str(STATE / "gitops.git"),
+        "GITOPS_WORKDIR": str(STATE / "gitops-work"),
+        "GATEWAY_URL": "http://127.0.0.1:3",
+        "USAGE_INGEST_TOKEN_FILE": str(STATE / "ingest-token"),
+        "DJANGO_SETTINGS_MODULE": "portal.settings",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    if "DATABASE_URL" not in os.environ:
+        os.environ["DATABASE_URL"] = start(STATE / "postgres")
+
+
+configure()

@@ -1,0 +1,74 @@
+"""Rows for tests, with sensible values; a test names only what it is about."""
+
+from datetime import UTC, datetime
+
+import factory
+from factory.django import DjangoModelFactory
+
+from apps.accounts.models import CostCenter, RoleBinding, Team, User
+from apps.catalog.models import ModelVersion, RegisteredModel
+
+NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
+
+
+class CostCenterFactory(DjangoModelFactory):
+    class Meta:
+        model = CostCenter
+
+    code = factory.Sequence(lambda n: f"CC-{1000 + n}")
+
+
+class TeamFactory(DjangoModelFactory):
+    class Meta:
+        model = Team
+
+    slug = factory.Sequence(lambda n: f"team-{n}")
+    name = factory.LazyAttribute(lambda team: team.slug.replace("-", " ").title())
+    cost_center = factory.SubFactory(CostCenterFactory)
+
+
+class UserFactory(DjangoModelFactory):
+    class Meta:
+        model = User
+        skip_postgeneration_save = True
+
+    issuer = "http://127.0.0.1:2"
+    subject = factory.Sequence(lambda n: f"subject-{n}")
+    username = factory.Sequence(lambda n: f"user{n}")
+    name = factory.LazyAttribute(lambda user: user.username.title())
+    team = factory.SubFactory(TeamFactory)
+    created_at = NOW
+
+    @factory.post_generation
+    def with_roles(self, create, extracted, **kwargs):
+        for role in extracted or ():
+            RoleBinding.objects.create(user=self, role=role)
+
+
+class RegisteredModelFactory(DjangoModelFactory):
+    class Meta:
+        model = RegisteredModel
+
+    name = factory.Sequence(lambda n: f"model-{n}")
+    title = "Prior authorization extraction"
+    description = "Reads codes from packets."
+    task = "Information extraction"
+    family = "SmolLM2"
+    parameter_count = 135_000_000
+    context_length = 2048
+    license = "Apache-2.0"
+    data_class = "PHI"
+    owner_team = factory.SubFactory(TeamFactory)
+    created_at = NOW
+
+
+class ModelVersionFactory(DjangoModelFactory):
+    class Meta:
+        model = ModelVersion
+
+    registered_model = factory.SubFactory(RegisteredModelFactory)
+    number = factory.Sequence(lambda n: n + 1)
+    status = ModelVersion.Status.VERIFIED
+    manifest_digest = factory.Sequence(lambda n: f"sha256:{n:064x}")
+    created_by = factory.SubFactory(UserFactory)
+    created_at = NOW

@@ -1,0 +1,14 @@
+"""The Celery application. Tasks live in worker/tasks, one module per app; their times in worker/schedule.py."""
+
+import os
+
+from celery import Celery
+
+from worker.schedule import SCHEDULE
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+
+app = Celery("quartermaster")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.beat_schedule = SCHEDULE
+app.conf.imports = [f"worker.tasks.{name}" for name in ("catalog", "evals", "promotions", "metering", "gateway")]

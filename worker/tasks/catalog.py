@@ -1,0 +1,1 @@
+"""Celery tasks of apps.catalog: load, one call, nothing else."""

@@ -1,0 +1,1 @@
+"""Celery tasks of apps.evals: load, one call, nothing else."""

@@ -1,0 +1,1 @@
+"""Celery tasks of apps.gateway: load, one call, nothing else."""

@@ -1,0 +1,1 @@
+"""Celery tasks of apps.promotions: load, one call, nothing else."""
