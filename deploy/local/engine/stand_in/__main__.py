@@ -1,0 +1,58 @@
+"""Starts the stand-in with an engine's own command line: `python -m deploy.local.engine.stand_in --model DIR --port P`.
+
+Every flag of vLLM's server is taken, most without effect, and an unknown one ends it with vLLM's words and exit code 2:
+a deployment that would fail on a real engine fails here too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from deploy.local.engine.flags import unknown_flags
+from deploy.local.engine.stand_in.engine import Engine
+from deploy.local.engine.stand_in.metrics import Metrics
+from deploy.local.engine.stand_in.model import BadModel, load_model
+from deploy.local.engine.stand_in.server import Server, log
+
+TOKENS_PER_SECOND = 60.0
+
+
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    """Return the settings that mean something here; ends the process with code 2 on a flag that vLLM does not know."""
+    parser = argparse.ArgumentParser(prog="api_server.py", allow_abbrev=False)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--served-model-name", nargs="+", default=[])
+    parser.add_argument("--max-model-len", type=int)
+    parser.add_argument("--max-num-seqs", type=int, default=8)
+    pace = float(os.environ.get("STAND_IN_TOKENS_PER_SECOND", TOKENS_PER_SECOND))
+    parser.add_argument("--tokens-per-second", type=float, default=pace, help="0 answers at once")
+    settings, rest = parser.parse_known_args(arguments)
+    if unknown := unknown_flags(rest):
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM; 1 where the model folder cannot be served."""
+    settings = parse_arguments(sys.argv[1:] if arguments is None else arguments)
+    names = tuple(settings.served_model_name) or (str(settings.model),)
+    try:
+        model = load_model(settings.model, settings.max_model_len)
+    except BadModel as error:
+        log(f"ERROR the model cannot be served: {error}")
+        return 1
+    engine = Engine(model, Metrics(names[0]), settings.tokens_per_second, settings.max_num_seqs)
+    with Server((settings.host, settings.port), engine, names) as server:
+        log(f"stand-in (no model is loaded) serves {', '.join(names)} on http://{settings.host}:{settings.port}")
+        server.run()
+    log("stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,212 @@
+"""The stand-in's HTTP server: one thread per connection, from the standard library alone.
+
+Its log names each request by its id and never holds a word of a prompt or an answer. SIGTERM ends it after the answers
+under way.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+from deploy.local.engine.stand_in.engine import Engine, Plan
+from deploy.local.engine.stand_in.protocol import (
+    CHAT,
+    COMPLETIONS,
+    FINGERPRINT,
+    ApiError,
+    Question,
+    answer_body,
+    chunk_body,
+    opening_chunk,
+    parse_question,
+    usage_chunk,
+)
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+IDLE_CONNECTION_SECONDS = 300
+VERSION = "stand-in 1"
+
+
+class Server(ThreadingHTTPServer):
+    """Listens on one address and serves one engine."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], engine: Engine, served_names: tuple[str, ...]) -> None:
+        self.engine, self.served_names = engine, served_names
+        self.under_way = 0
+        self._count_lock = threading.Lock()
+        super().__init__(address, Handler)
+
+    def count(self, by: int) -> None:
+        """Count a request that begins or ends."""
+        with self._count_lock:
+            self.under_way += by
+
+    def run(self, grace_seconds: float = 20.0) -> None:
+        """Serve until SIGTERM or SIGINT, then let the requests under way end."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: threading.Thread(target=self.shutdown).start())
+        self.serve_forever(poll_interval=0.5)
+        deadline = time.monotonic() + grace_seconds
+        while self.under_way and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say that a connection broke, without a stack trace that could quote a request."""
+        log(f"connection ended: {type(sys.exception()).__name__}")
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers one connection's requests."""
+
+    protocol_version = "HTTP/1.1"
+    server: Server
+    request_id = ""
+    timeout = IDLE_CONNECTION_SECONDS
+    GET_PATHS: ClassVar = ("/health", "/ping", "/v1/models", "/version", "/metrics")
+    POST_PATHS: ClassVar = (CHAT, COMPLETIONS)
+
+    def do_GET(self) -> None:
+        """Answer health, models, version and metrics."""
+        path, self.request_id = self.path.partition("?")[0], ""
+        if path in ("/health", "/ping"):
+            self._send(200, b"")
+        elif path == "/v1/models":
+            self._json(200, {"object": "list", "data": [self._model(name) for name in self.server.served_names]})
+        elif path == "/version":
+            self._json(200, {"version": VERSION})
+        elif path == "/metrics":
+            self._send(200, self.server.engine.metrics.render().encode(), "text/plain; version=0.0.4; charset=utf-8")
+        else:
+            self._unknown(path, self.POST_PATHS)
+
+    def do_POST(self) -> None:
+        """Answer a chat or a plain completion."""
+        self.server.count(1)
+        started, path, status, tokens = time.monotonic(), self.path.partition("?")[0], 500, ""
+        self.request_id = (self.headers.get("x-request-id") or "")[:128] or uuid.uuid4().hex
+        try:
+            raw = self._read_body()
+            if path not in self.POST_PATHS:
+                status = self._unknown(path, self.GET_PATHS)
+                return
+            question = parse_question(path, raw, self.server.served_names)
+            plan = self.server.engine.plan(question)
+            tokens = f" prompt_tokens={plan.usage.prompt} completion_tokens={plan.usage.completion}"
+            self._answer(question, plan)
+            status = 200
+        except ApiError as error:
+            status = error.status
+            self._json(error.status, error.body())
+        except (ConnectionError, TimeoutError):
+            status, self.close_connection = 499, True
+        finally:
+            self.server.count(-1)
+            log(f"POST {path} {status} request_id={self.request_id}{tokens} seconds={time.monotonic() - started:.3f}")
+
+    def _answer(self, question: Question, plan: Plan) -> None:
+        prefix = "chatcmpl" if question.chat else "cmpl"
+        name = self.server.served_names[0]
+        identity = {"id": f"{prefix}-{self.request_id}", "created": int(time.time()), "model": name}
+        engine = self.server.engine
+        with engine.seat() as waited, closing(engine.speak(plan)) as pieces:
+            engine.metrics.observe("request_queue_time_seconds", waited)
+            if question.stream:
+                self._stream(question, plan, identity, pieces)
+            else:
+                text = "".join(pieces)
+                self._json(200, answer_body(question, identity, text, plan.reason, plan.usage))
+
+    def _stream(self, question: Question, plan: Plan, identity: dict[str, Any], pieces: Iterator[str]) -> None:
+        self._head(200, "text/event-stream; charset=utf-8", None)
+        if question.chat:
+            self._event(opening_chunk(identity))
+        held = ""
+        for piece in pieces:  # one behind, so that the last piece can carry the reason
+            if held:
+                self._event(chunk_body(question, identity, held, None))
+            held = piece
+        self._event(chunk_body(question, identity, held, plan.reason))
+        if question.include_usage:
+            self._event(usage_chunk(question, identity, plan.usage))
+        self._chunk(b"data: [DONE]\n\n")
+        self._chunk(b"")
+
+    def _event(self, body: dict[str, Any]) -> None:
+        self._chunk(b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n")
+
+    def _chunk(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.flush()
+
+    def _read_body(self) -> bytes:
+        if "chunked" in (self.headers.get("transfer-encoding") or "").lower():
+            return self._read_chunks()
+        length = self.headers.get("content-length") or "0"
+        if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+            self.close_connection = True
+            raise ApiError(413, "BadRequestError", "the request body is too large or has no valid length")
+        return self.rfile.read(int(length))
+
+    def _read_chunks(self) -> bytes:
+        body = bytearray()
+        while size := int(self.rfile.readline(64).partition(b";")[0].strip() or b"0", 16):
+            if len(body) + size > MAX_BODY_BYTES:
+                self.close_connection = True
+                raise ApiError(413, "BadRequestError", "the request body is too large")
+            body += self.rfile.read(size)
+            self.rfile.readline(8)
+        while self.rfile.readline(1024) not in (b"\r\n", b"\n", b""):
+            pass
+        return bytes(body)
+
+    def _unknown(self, path: str, other_method: tuple[str, ...]) -> int:
+        status, word = (405, "Method Not Allowed") if path in other_method else (404, "Not Found")
+        self._json(status, {"detail": word})
+        return status
+
+    def _model(self, name: str) -> dict[str, Any]:
+        length = self.server.engine.model.context_length
+        return {"id": name, "object": "model", "created": int(time.time()), "owned_by": FINGERPRINT,
+                "root": name, "parent": None, "max_model_len": length, "permission": []}  # fmt: skip
+
+    def _json(self, status: int, body: dict[str, Any]) -> None:
+        self._send(status, json.dumps(body, separators=(",", ":")).encode(), "application/json")
+
+    def _send(self, status: int, body: bytes, kind: str = "text/plain") -> None:
+        self._head(status, kind, len(body))
+        self.wfile.write(body)
+
+    def _head(self, status: int, kind: str, length: int | None) -> None:
+        self.send_response_only(status)
+        self.send_header("content-type", kind)
+        self.send_header("x-engine", "stand-in")
+        if self.request_id:
+            self.send_header("x-request-id", self.request_id)
+        if length is None:
+            self.send_header("transfer-encoding", "chunked")
+        else:
+            self.send_header("content-length", str(length))
+        self.end_headers()
+
+    def log_request(self, *_: object) -> None:
+        """Keep quiet: probes and scrapes are not worth a line, answers have their own."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep quiet: the base class would quote the request line."""
+
+
+def log(line: str) -> None:
+    """Write one line to the container's log."""
+    print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}", flush=True)
