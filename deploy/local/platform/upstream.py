@@ -6,6 +6,7 @@ against the hash that stands here, so nobody can give another content to a versi
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -109,19 +110,24 @@ def folder(env: Mapping[str, str], say: Say = print) -> Path:
     wanted = cache_folder(env) / "upstream" / version_key()
     if wanted.exists():
         return wanted
-    go = find_go(env, say)
     wanted.parent.mkdir(parents=True, exist_ok=True)
+    with open(wanted.parent / "lock", "a") as lock:  # a second caller waits and then finds it there
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not wanted.exists():
+            _fetch(wanted, find_go(env, say), env, say)
+    return wanted
+
+
+def _fetch(wanted: Path, go: Path, env: Mapping[str, str], say: Say) -> None:
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=wanted.parent))
     try:
         for upstream in UPSTREAM:
             say(f"Fetching the manifests of {upstream.module} {upstream.version}")
             unpack(upstream, module_dir(upstream, go, env), part / upstream.name)
         part.chmod(0o755)
-        if not wanted.exists():
-            os.rename(part, wanted)
+        os.rename(part, wanted)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return wanted
 
 
 def version_key() -> str:
