@@ -150,7 +150,6 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "static" / "dist" / "collected"
 STATICFILES_DIRS = [("app", BASE_DIR / "static" / "dist" / "app")]
 WHITENOISE_USE_FINDERS = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024

@@ -1,0 +1,129 @@
+"""One access-log record of the gateway, read into a UsageRecord. Pure.
+
+The same keys come by OTLP (values are text, a missing one is "-") and by file (JSON, a missing one is null). The keys
+are those of the EnvoyProxy object in deploy/gateway. Unknown keys are ignored: a newer gateway may send more.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from apps.metering.models import Outcome
+
+
+class BadRecord(ValueError):
+    """The record cannot become a usage event. The text names the key, never a value a caller could have chosen."""
+
+
+@dataclass(frozen=True)
+class UsageRecord:
+    """What one call used. Token counts are None where the gateway could not know them."""
+
+    event_id: UUID
+    occurred_at: datetime
+    outcome: str
+    team: str
+    cost_center: str
+    user_id: str
+    model: str
+    version: str
+    route: str
+    response_code: int
+    response_flags: str
+    input_tokens: int | None
+    cached_input_tokens: int | None
+    output_tokens: int | None
+    duration_ms: int | None
+    ttft_ms: float | None
+
+
+def read_record(values: Mapping[str, object]) -> UsageRecord | None:
+    """Return the usage a record tells of; None for calls that name no model and were not refused (a model list).
+
+    Raises BadRecord when the id, the time, the status or a count is missing or odd.
+    """
+    code = _count(values, "response_code")
+    if code is None or code > 599:
+        raise BadRecord("response_code is missing or not a status")
+    model = _text(values, "gen_ai.request.model", 40)
+    if not model and code < 400:
+        return None
+    input_tokens, output_tokens = (_count(values, f"gen_ai.usage.{kind}_tokens") for kind in ("input", "output"))
+    metered = input_tokens is not None and output_tokens is not None
+    return UsageRecord(
+        event_id=_uuid(values),
+        occurred_at=_time(values),
+        outcome=_outcome(code, metered),
+        team=_text(values, "team", 63),
+        cost_center=_text(values, "cost_center", 32),
+        user_id=_text(values, "user_id", 255),
+        model=model,
+        version=_text(values, "gen_ai.request.model_override", 63),
+        route=_text(values, "route_name", 255),
+        response_code=code,
+        response_flags=_text(values, "response_flags", 64),
+        input_tokens=input_tokens if metered else None,
+        cached_input_tokens=(_count(values, "gen_ai.usage.cached_input_tokens") or 0) if metered else None,
+        output_tokens=output_tokens if metered else None,
+        duration_ms=_count(values, "duration"),
+        ttft_ms=_number(values, "gen_ai.latency.ttft_ms"),
+    )
+
+
+def _outcome(code: int, metered: bool) -> str:
+    """Return the outcome: usage decides where it is known, else the status. Code 0 or 2xx without usage: aborted."""
+    if metered:
+        return Outcome.METERED
+    if code >= 500:
+        return Outcome.FAILED
+    return Outcome.REFUSED if code >= 400 else Outcome.UNMETERED
+
+
+def _raw(values: Mapping[str, object], key: str) -> object | None:
+    value = values.get(key)
+    return None if value in ("", "-") else value
+
+
+def _text(values: Mapping[str, object], key: str, limit: int) -> str:
+    value = _raw(values, key)
+    return "" if value is None else str(value)[:limit].replace("\x00", "")
+
+
+def _number(values: Mapping[str, object], key: str) -> float | None:
+    value = _raw(values, key)
+    if value is None:
+        return None
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise BadRecord(f"{key} is not a number")
+    try:
+        number = float(value)
+    except ValueError:
+        raise BadRecord(f"{key} is not a number") from None
+    if not 0 <= number < 2**53:
+        raise BadRecord(f"{key} is out of range")
+    return number
+
+
+def _count(values: Mapping[str, object], key: str) -> int | None:
+    number = _number(values, key)
+    if number is not None and number != int(number):
+        raise BadRecord(f"{key} is not a whole number")
+    return None if number is None else int(number)
+
+
+def _uuid(values: Mapping[str, object]) -> UUID:
+    try:
+        return UUID(str(_raw(values, "x-request-id")))
+    except ValueError:
+        raise BadRecord("x-request-id is missing or not a UUID") from None
+
+
+def _time(values: Mapping[str, object]) -> datetime:
+    try:
+        time = datetime.fromisoformat(str(_raw(values, "start_time")))
+    except ValueError:
+        raise BadRecord("start_time is missing or not ISO 8601") from None
+    if time.tzinfo is None:
+        raise BadRecord("start_time has no zone")
+    return time

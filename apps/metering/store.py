@@ -1,0 +1,46 @@
+"""The only reader of raw usage events, so that another store can hold them when one machine is outgrown."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Max, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
+
+from apps.accounts.models import Role, User
+from apps.metering.models import Outcome, UsageEvent
+
+DIMENSIONS = ("cost_center", "team", "model", "version")
+TOKENS = ("input_tokens", "cached_input_tokens", "output_tokens")
+SEES_ALL = (Role.FINANCE, Role.PLATFORM_ENGINEER, Role.AUDITOR)
+
+
+def known_ids(ids: Collection[UUID]) -> set[UUID]:
+    """Return those of `ids` that are stored."""
+    return set(UsageEvent.objects.filter(event_id__in=ids).values_list("event_id", flat=True))
+
+
+def hour_sums(hour: datetime) -> list[dict[str, Any]]:
+    """Return one mapping per cost center, team, model and version: calls by outcome and tokens of that hour."""
+    events = UsageEvent.objects.filter(occurred_at__gte=hour, occurred_at__lt=hour + timedelta(hours=1))
+    calls = {f"{o.value.lower()}_calls": Count("event_id", filter=Q(outcome=o)) for o in Outcome}
+    tokens = {name: Coalesce(Sum(name), 0) for name in TOKENS}
+    # Tokens replace the columns of the same name: the values() below must not group by them.
+    sums = {f"sum_{name}": expression for name, expression in tokens.items()}
+    rows = events.values(*DIMENSIONS).annotate(**calls, **sums).order_by(*DIMENSIONS)
+    return [{key.removeprefix("sum_"): value for key, value in row.items()} for row in rows]
+
+
+def calls_visible_to(user: User) -> QuerySet[UsageEvent]:
+    """Return the calls this person may see, newest first: all for those who oversee, else their team's."""
+    calls = UsageEvent.objects.order_by("-occurred_at", "-event_id")
+    if user.has_role(*SEES_ALL):
+        return calls
+    return calls.filter(team=user.team.slug) if user.team and user.roles else calls.none()
+
+
+def latest_call_at() -> datetime | None:
+    """Return when the newest stored call began: how fresh every figure made from usage is."""
+    moment: datetime | None = UsageEvent.objects.aggregate(latest=Max("occurred_at"))["latest"]
+    return moment

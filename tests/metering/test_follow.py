@@ -1,0 +1,83 @@
+"""Following the gateway's file log."""
+
+import json
+from contextlib import ExitStack, closing
+
+import pytest
+
+from apps.metering.follow import Follower
+from apps.metering.models import UsageEvent
+from tests.factories import NOW
+from tests.metering.test_ingest import batch, call, post  # noqa: F401
+
+
+def line(**changes):
+    return (json.dumps(call(**changes)) + "\n").encode()
+
+
+@pytest.fixture
+def log(tmp_path):
+    path = tmp_path / "access.log"
+    path.write_bytes(b"")
+    return path
+
+
+@pytest.fixture
+def follow():
+    """Make followers that are closed when the test ends."""
+    with ExitStack() as stack:
+        yield lambda path: stack.enter_context(closing(Follower(str(path))))
+
+
+@pytest.mark.django_db
+class TestFollower:
+    def test_stores_what_is_appended(self, follow, log):
+        follower = follow(log)
+        log.write_bytes(line() + line())
+        assert follower.step(now=NOW) == 2
+        assert follower.step(now=NOW) == 0
+
+    def test_waits_for_the_rest_of_a_line(self, follow, log):
+        follower, whole = follow(log), line()
+        log.write_bytes(whole[:40])
+        assert follower.step(now=NOW) == 0
+        log.write_bytes(whole)
+        assert follower.step(now=NOW) == 1
+
+    def test_goes_on_after_a_restart_where_it_stopped(self, follow, log):
+        log.write_bytes(line())
+        follow(log).step(now=NOW)
+        with log.open("ab") as file:
+            file.write(line())
+        assert follow(log).step(now=NOW) == 1
+
+    def test_reads_a_rotated_file_to_its_end_and_then_the_new_one(self, follow, log):
+        follower = follow(log)
+        log.write_bytes(line())
+        follower.step(now=NOW)
+        with log.open("ab") as file:
+            file.write(line())
+        log.rename(log.with_suffix(".1"))
+        log.write_bytes(line())
+        assert follower.step(now=NOW) + follower.step(now=NOW) == 2
+
+    def test_reads_a_truncated_file_from_its_start(self, follow, log):
+        follower = follow(log)
+        log.write_bytes(line() + line())
+        follower.step(now=NOW)
+        log.write_bytes(line())
+        assert follower.step(now=NOW) + follower.step(now=NOW) == 1
+
+    def test_skips_a_line_that_is_not_a_record(self, follow, log):
+        log.write_bytes(b"not json\n[1]\n" + line(start_time="yesterday") + line())
+        assert follow(log).step(now=NOW) == 1
+
+    def test_counts_a_call_that_came_by_otlp_once(self, follow, log, post):  # noqa: F811
+        record = call()
+        post(batch(record))
+        log.write_bytes((json.dumps(record) + "\n").encode())
+        assert follow(log).step(now=NOW) == 0
+        assert UsageEvent.objects.count() == 1
+
+    def test_waits_for_a_file_that_is_not_there_yet(self, follow, tmp_path):
+        assert follow(tmp_path / "later.log").step(now=NOW) == 0

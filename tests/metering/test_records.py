@@ -1,0 +1,77 @@
+"""Access-log records, read."""
+
+import pytest
+
+from apps.metering.models import Outcome
+from apps.metering.records import BadRecord, read_record
+
+CALL = {
+    "x-request-id": "0d4c2c7e-4d5d-4f0a-9f35-1f4b5ed6d1a1",
+    "start_time": "2026-11-02T09:15:30.123Z",
+    "response_code": 200,
+    "response_flags": "-",
+    "duration": 812,
+    "team": "claims-review",
+    "cost_center": "CC-4100",
+    "user_id": "maya",
+    "gen_ai.request.model": "prior-auth-extract",
+    "gen_ai.request.model_override": "prior-auth-extract-v1",
+    "gen_ai.usage.input_tokens": 120,
+    "gen_ai.usage.cached_input_tokens": 20,
+    "gen_ai.usage.output_tokens": 30,
+    "a.key.of.a.newer.gateway": "ignored",
+}
+
+
+class TestReadRecord:
+    def test_reads_a_metered_call(self):
+        record = read_record(CALL)
+        assert record.outcome == Outcome.METERED
+        assert (record.input_tokens, record.cached_input_tokens, record.output_tokens) == (120, 20, 30)
+        assert record.version == "prior-auth-extract-v1"
+
+    def test_reads_the_same_from_text_values(self):
+        assert read_record({key: str(value) for key, value in CALL.items()}) == read_record(CALL)
+
+    @pytest.mark.parametrize(
+        ("code", "outcome"),
+        [
+            (200, Outcome.UNMETERED),
+            (0, Outcome.UNMETERED),
+            (429, Outcome.REFUSED),
+            (403, Outcome.REFUSED),
+            (503, "FAILED"),
+        ],
+    )
+    def test_decides_by_status_where_usage_is_missing(self, code, outcome):
+        tokens = {key: "-" for key in CALL if key.startswith("gen_ai.usage")}
+        record = read_record(CALL | tokens | {"response_code": code})
+        assert record.outcome == outcome
+        assert record.input_tokens is None
+
+    def test_leaves_out_calls_that_name_no_model(self):
+        assert read_record(CALL | {"gen_ai.request.model": None}) is None
+
+    def test_keeps_a_refused_call_without_a_model(self):
+        record = read_record(
+            CALL | {"gen_ai.request.model": "-", "response_code": 401, "gen_ai.usage.input_tokens": "-"}
+        )
+        assert record.outcome == Outcome.REFUSED
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"x-request-id": "-"},
+            {"x-request-id": "1; DROP TABLE"},
+            {"start_time": "yesterday"},
+            {"start_time": "2026-11-02T09:15:30"},
+            {"response_code": None},
+            {"gen_ai.usage.input_tokens": "-5"},
+            {"gen_ai.usage.input_tokens": "1.5"},
+            {"gen_ai.usage.output_tokens": "nan"},
+            {"duration": ["x"]},
+        ],
+    )
+    def test_refuses_odd_values_by_key(self, change):
+        with pytest.raises(BadRecord, match=next(iter(change))):
+            read_record(CALL | change)

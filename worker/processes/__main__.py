@@ -1,0 +1,22 @@
+"""Starts a long-lived process by its name: `python -m worker.processes usage_follower`."""
+
+import os
+import sys
+from importlib import import_module
+
+import django
+
+PROCESSES = ("usage_follower",)
+
+
+def main(name: str) -> None:
+    """Set Django up and run the process. Raises SystemExit for a name that does not exist."""
+    if name not in PROCESSES:
+        raise SystemExit(f"No process is called {name!r}. There are: {', '.join(PROCESSES)}.")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+    django.setup()
+    import_module(f"worker.processes.{name}").run_from_settings()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) == 2 else "")
