@@ -1,4 +1,4 @@
-"""Reads a model folder the way an engine does: tokenizer, chat template, limits; the weights are checked, not loaded."""
+"""Reads a model folder as an engine does: tokenizer, chat template, limits; the weights are checked, not loaded."""
 
 from __future__ import annotations
 
