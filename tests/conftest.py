@@ -46,3 +46,28 @@ def registered_model(alice):
     from tests.factories import RegisteredModelFactory
 
     return RegisteredModelFactory(name="prior-auth-extract", owner_team=alice.team, created_by=alice)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory):
+    """A real S3 server with the registry's bucket; its port."""
+    from tests.integrations import versitygw
+
+    if versitygw.binary() is None:
+        pytest.skip("versitygw is not here: build the platform, or name a folder in QUARTERMASTER_BINARIES")
+    with versitygw.running(tmp_path_factory.mktemp("s3")) as port, pytest.MonkeyPatch.context() as patch:
+        for name, value in versitygw.environment(port).items():
+            patch.setenv(name, value)
+        from apps.integrations.s3.client import RegistryStore
+
+        versitygw.make_bucket(RegistryStore(bucket=versitygw.BUCKET))
+        yield port
+
+
+@pytest.fixture
+def store(s3_server):
+    """The registry store on a real S3 server. Keys stay for the whole test run, so tests take names of their own."""
+    from apps.integrations.s3.client import RegistryStore
+    from tests.integrations.versitygw import BUCKET
+
+    return RegistryStore(bucket=BUCKET)

@@ -1,0 +1,171 @@
+"""One OpenAI-compatible endpoint: an engine itself (in the cluster, through CLUSTER_HTTP_PROXY) or the gateway.
+
+Prompts and answers pass through and are kept nowhere: no log line, no error text carries them. A refusal (4xx) becomes
+GatewayRefusal with the words of whoever refused; being away or failing (timeout, 5xx) becomes TemporaryError.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
+
+import httpx
+
+from apps.integrations.engine.types import Delta, GatewayRefusal, Usage
+from apps.integrations.errors import TemporaryError
+
+Message = dict[str, str]  # {"role": "user", "content": "…"}
+STAND_IN = "stand-in"
+
+
+class EngineClient:
+    """Speaks to one endpoint. Use as a context manager, or call close()."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str | None = None,
+        proxy: str | None = None,
+        timeout: float = 60,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(
+            base_url=base_url,
+            headers=headers,
+            proxy=(proxy or None) if transport is None else None,
+            timeout=httpx.Timeout(timeout, connect=5),
+            transport=transport,
+            trust_env=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def ready(self) -> bool:
+        """Tell whether the engine answers."""
+        try:
+            return self._http.get("/v1/models", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def version(self) -> str:
+        """Return which engine answers: "stand-in" or "vllm <version>". Raises TemporaryError when it does not."""
+        with _translated():
+            answer = self._http.get("/version", timeout=5)
+        if answer.headers.get("x-engine") == STAND_IN:
+            return STAND_IN
+        if answer.status_code != 200:
+            raise TemporaryError(f"The engine answered {answer.status_code} when it was asked for its version.")
+        return f"vllm {_json(answer.content).get('version', 'of unknown version')}"
+
+    def stream_chat(
+        self, *, model: str, messages: Sequence[Message], max_tokens: int | None = None, temperature: float = 0
+    ) -> Iterator[Delta]:
+        """Yield the answer's pieces as they come; the last item carries usage, times in ms and who answered.
+
+        Raises GatewayRefusal (4xx) or TemporaryError, before the first piece or in the middle.
+        """
+        body: dict[str, Any] = {
+            "model": model,
+            "messages": list(messages),
+            "temperature": temperature,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if max_tokens is not None:
+            body["max_tokens"] = max_tokens
+        sent = time.monotonic()
+        with _translated(), self._http.stream("POST", "/v1/chat/completions", json=body) as answer:
+            if answer.status_code != 200:
+                raise _refusal(answer)
+            yield from _deltas(answer, sent)
+
+
+def _deltas(answer: httpx.Response, sent: float) -> Iterator[Delta]:
+    first: float | None = None
+    last = Delta(engine=answer.headers.get("x-engine", ""), request_id=answer.headers.get("x-request-id", ""))
+    for line in answer.iter_lines():
+        if not line.startswith("data:"):
+            continue
+        data = line[5:].strip()
+        if data == "[DONE]":
+            break
+        chunk = _json(data)
+        if "error" in chunk:
+            raise TemporaryError("The engine broke off in the middle of its answer.")
+        text, reason = _choice(chunk)
+        if text:
+            first = first or time.monotonic()
+            yield Delta(text=text)
+        last = _merged(last, chunk, reason)
+    ended = time.monotonic()
+    ttft = (first - sent) * 1000 if first else None
+    yield Delta(**{**vars(last), "ttft_ms": ttft, "latency_ms": (ended - sent) * 1000})
+
+
+def _choice(chunk: dict[str, Any]) -> tuple[str, str]:
+    """Return a chunk's text and finish reason."""
+    choices = chunk.get("choices") or [{}]
+    return str((choices[0].get("delta") or {}).get("content") or ""), str(choices[0].get("finish_reason") or "")
+
+
+def _merged(last: Delta, chunk: dict[str, Any], reason: str) -> Delta:
+    known = {
+        "model": chunk.get("model") or last.model,
+        "system_fingerprint": chunk.get("system_fingerprint") or last.system_fingerprint,
+        "finish_reason": reason or last.finish_reason,
+        "usage": _usage(chunk["usage"]) if chunk.get("usage") else last.usage,
+    }
+    return Delta(**{**vars(last), **known})
+
+
+def _usage(usage: dict[str, Any]) -> Usage:
+    details = usage.get("prompt_tokens_details") or {}
+    given, made = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+    return Usage(given, int(details.get("cached_tokens") or 0), made, int(usage.get("total_tokens") or given + made))
+
+
+def _refusal(answer: httpx.Response) -> Exception:
+    """Return the error of an answer that is not 200. Shapes: {"error": {…}}, {"message": …}, or plain text."""
+    body = answer.read()
+    found = _json(body)
+    inner = found.get("error")
+    error = inner if isinstance(inner, dict) else found
+    message = str(error.get("message") or error.get("detail") or body[:300].decode(errors="replace"))
+    code = str(error.get("code") or error.get("type") or answer.status_code)
+    after = _seconds(answer.headers.get("retry-after", "") or answer.headers.get("x-ratelimit-reset", ""))
+    if answer.status_code >= 500:
+        return TemporaryError(f"The engine answered {answer.status_code}.", retry_after=after)
+    request_id = answer.headers.get("x-request-id", "")
+    return GatewayRefusal(answer.status_code, code, message, retry_after=after, request_id=request_id)
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) if text.replace(".", "", 1).isdigit() else None
+
+
+def _json(data: str | bytes) -> dict[str, Any]:
+    """Return a JSON object; an empty one for anything else."""
+    try:
+        found = json.loads(data)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise TemporaryError(f"The engine cannot be reached: {type(error).__name__}.") from error

@@ -1,0 +1,31 @@
+"""What the registry store answers: plain facts, never an SDK's dictionaries."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class UploadedPart:
+    """One part of a multipart upload that S3 has."""
+
+    number: int
+    etag: str
+    size: int  # bytes
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """The current version of an object. locked_until: end of its COMPLIANCE retention; None: not locked."""
+
+    key: str
+    size: int  # bytes
+    version_id: str
+    locked_until: datetime | None
+
+
+@dataclass(frozen=True)
+class BucketState:
+    """Whether the bucket can hold a registry."""
+
+    versioned: bool
+    object_lock: bool
