@@ -1,0 +1,75 @@
+"""Loopback ports: one per name, remembered in `state/ports.json`, moved to a free one (and said so) where taken.
+
+Ports are handed out outside the range that the kernel uses for outgoing connections, so that a port that was free
+yesterday is not in use today by some client of this machine.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+FREE_RANGE = range(20000, 30000)
+
+
+def is_free(port: int) -> bool:
+    """Return whether a server could listen on this loopback port now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+class PortBook:
+    """The ports of one stack. Ask only while none of its parts runs: a port in use counts as somebody else's.
+
+    own_range: never take the preferred port, for stacks that run beside another one.
+    moves: one sentence for each port that is not where it was expected.
+    """
+
+    def __init__(self, path: Path, *, own_range: bool = False) -> None:
+        self.path = path
+        self.own_range = own_range
+        self.moves: list[str] = []
+        self._kept: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
+        self._checked: set[str] = set()
+
+    def __call__(self, name: str, preferred: int) -> int:
+        """Return the port kept for `name`: `preferred` where free at first asking, else a free one."""
+        if name not in self._checked:
+            self._checked.add(name)
+            self._choose(name, preferred)
+        return self._kept[name]
+
+    def _choose(self, name: str, preferred: int) -> None:
+        kept = self._kept.get(name)
+        wanted = kept or (None if self.own_range else preferred)
+        if wanted and is_free(wanted) and wanted not in self._others(name):
+            chosen = wanted
+        else:
+            chosen = next(port for port in _candidates() if port not in self._others(name) and is_free(port))
+            if wanted:
+                self.moves.append(f"port {wanted} is taken by another program: {name} listens on {chosen}")
+        if chosen != kept:
+            self._kept[name] = chosen
+            self._save()
+
+    def _others(self, name: str) -> set[int]:
+        return {port for other, port in self._kept.items() if other != name}
+
+    def _save(self) -> None:
+        draft = self.path.with_suffix(".part")
+        draft.write_text(json.dumps(self._kept, indent=1, sort_keys=True) + "\n")
+        draft.replace(self.path)
+
+
+def _candidates() -> Iterator[int]:
+    start = random.randrange(len(FREE_RANGE))  # noqa: S311 (spreads stacks that start together; guards nothing)
+    for step in range(len(FREE_RANGE)):
+        yield FREE_RANGE[(start + step) % len(FREE_RANGE)]

@@ -1,0 +1,121 @@
+"""The product's own processes: the web server, the Celery worker and its clock, the usage follower, and their jobs.
+
+They get the product's variables and nothing else, exactly as a deployment would set them; a variable that the caller
+of `make up` set is passed through instead of ours.
+"""
+
+from __future__ import annotations
+
+from . import credentials, postgres, probes, s3, valkey
+from .part import Context, Part
+
+BACKENDS = ("postgres", "valkey", "idp")
+PUBLISHING = ("registry-bucket", "worker")
+SERVING_IMAGE = "vllm/vllm-openai:v0.32.0"
+PASSED = (
+    "DATABASE_URL", "REDIS_URL", "OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_CLIENT_SECRET_FILE",
+    "OIDC_API_AUDIENCE", "OIDC_GATEWAY_AUDIENCE", "GITOPS_REMOTE", "GITOPS_BRANCH", "KUBECONFIG", "CLUSTER_HTTP_PROXY",
+    "ARGOCD_NAMESPACE", "ARGOCD_APPLICATION", "GATEWAY_URL", "GATEWAY_NAME", "GATEWAY_NAMESPACE", "GATEWAY_JWKS_URI",
+    "REGISTRY_BUCKET", "REGISTRY_READER_ROLE_ARN", "SERVING_IMAGE", "SERVING_S3_ENDPOINT", "ENVIRONMENT_NAME",
+    "SESSION_IDLE_SECONDS", "RECONCILE_LEASE_SECONDS",
+)  # fmt: skip
+
+
+def portal_url(context: Context) -> str:
+    """Return the address people open."""
+    return f"http://127.0.0.1:{context.ports('portal', 8000)}"
+
+
+def issuer(context: Context) -> str:
+    """Return the identity provider's address: ours, or the one that replaces it."""
+    return context.env.get("OIDC_ISSUER") or f"http://127.0.0.1:{context.ports('idp', 8090)}"
+
+
+def environment(context: Context) -> dict[str, str]:
+    """Return every variable that the product reads."""
+    secrets = credentials.folder(context)
+    ours = {
+        "DJANGO_SETTINGS_MODULE": "portal.settings",
+        "SECRET_KEY_FILE": str(credentials.secret_file(context, "secret-key")),
+        "PORTAL_URL": portal_url(context),
+        "ENVIRONMENT_NAME": "local",
+        "DATABASE_URL": postgres.url(context),
+        "REDIS_URL": valkey.url(context),
+        "OIDC_ISSUER": issuer(context),
+        "OIDC_CLIENT_ID": "quartermaster-portal",
+        "OIDC_CLIENT_SECRET_FILE": str(credentials.secret_file(context, "oidc-client-secret")),
+        "REGISTRY_BUCKET": s3.BUCKET,
+        "REGISTRY_RETENTION_DAYS": "1",
+        "SIGNING_KEY_FILE": str(credentials.signing_key_file(context)),
+        "GITOPS_REMOTE": f"file://{context.state}/gitops.git",
+        "GITOPS_BRANCH": "main",
+        "GITOPS_WORKDIR": str(context.folder("gitops-work")),
+        "KUBECONFIG": str(context.folder("cluster") / "kubeconfigs" / "portal"),
+        "CLUSTER_HTTP_PROXY": f"http://127.0.0.1:{context.ports('cluster-proxy', 18888)}",
+        "GATEWAY_URL": f"http://127.0.0.1:{context.ports('envoy', 8080)}",
+        "SERVING_IMAGE": SERVING_IMAGE,
+        "SERVING_S3_ENDPOINT": s3.endpoint(context).partition("://")[2],
+        "USAGE_INGEST_TOKEN_FILE": str(secrets / "usage-ingest-token"),
+        "USAGE_LOG_FILE": str(context.folder("gateway") / "access.log"),
+    }
+    theirs = {name: context.env[name] for name in PASSED if context.env.get(name)}
+    if "OIDC_CLIENT_SECRET" in theirs:
+        del ours["OIDC_CLIENT_SECRET_FILE"]
+    return ours | s3.client_env(context, "portal") | theirs
+
+
+def parts(context: Context) -> list[Part]:
+    """Return the product's processes and jobs."""
+    env = environment(context)
+    (context.folder("gateway") / "access.log").touch(mode=0o600)
+    return [
+        job(context, env, "migrations", "migrate", "--no-input", needs=("postgres",)),
+        _portal(context, env),
+        job(context, env, "sample-data", "load_sample", needs=("portal",)),
+        job(context, env, "sample-versions", "load_sample", "--versions", needs=("sample-data", *PUBLISHING)),
+        _worker(context, env),
+        _beat(context, env),
+        _process(context, env, "usage-follower", [context.python, "manage.py", "follow_usage"]),
+    ]
+
+
+def job(context: Context, env: dict[str, str], name: str, *command: str, needs: tuple[str, ...]) -> Part:
+    """Return a management command that runs once at each start of the stack."""
+    return Part(
+        name=name, command=[context.python, "manage.py", *command], address="", ready=lambda: None, env=env,
+        needs=needs, once=True,
+    )  # fmt: skip
+
+
+def _portal(context: Context, env: dict[str, str]) -> Part:
+    port = context.ports("portal", 8000)
+    listen = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--no-ws"]
+    size = ["--workers", "1", "--blocking-threads", "8", "--backlog", "256", "--respawn-failed-workers"]
+    return Part(
+        name="portal",
+        command=[context.python, "-m", "granian", *listen, *size, "portal.wsgi:application"],
+        address=portal_url(context),
+        ready=lambda: probes.http_ok(port, "/healthz"),
+        env=env,
+        needs=(*BACKENDS, "migrations"),
+    )
+
+
+def _worker(context: Context, env: dict[str, str]) -> Part:
+    flags = ["--concurrency", "2", "--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    return _process(context, env, "worker", [context.python, "-m", "celery", "-A", "worker.celery", "worker", *flags])
+
+
+def _beat(context: Context, env: dict[str, str]) -> Part:
+    schedule = context.folder("beat") / "schedule"
+    command = [context.python, "-m", "celery", "-A", "worker.celery", "beat", "--schedule", str(schedule)]
+    return _process(context, env, "beat", [*command, "--pidfile="])
+
+
+def _process(context: Context, env: dict[str, str], name: str, command: list[str]) -> Part:
+    """Return a process that listens to nobody: it works as long as it runs."""
+    return Part(
+        name=name, command=command, address="", ready=lambda: None, env=env, needs=("postgres", "valkey", "migrations")
+    )  # fmt: skip
+
+
