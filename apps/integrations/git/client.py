@@ -1,0 +1,248 @@
+"""The one door through which the cluster is changed: commits to the GitOps branch.
+
+A local bare mirror, plumbing commands only (a temporary index, write-tree, commit-tree), and a push that names the
+value it expects. One set of trailers is one commit for good: before making one, the client looks for it on the
+remote branch. So a crash between the push and the database row, or two workers at once, make no second commit.
+Changing the same thing again later therefore needs trailers of its own (a generation, a digest).
+"""
+
+import fcntl
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from django.conf import settings
+
+from apps.integrations.errors import TemporaryError
+from apps.integrations.git.process import GitFailed, in_words, run
+from apps.integrations.git.types import CommitRef
+
+Changes = Mapping[str, bytes | None]
+PUSH_ATTEMPTS = 6
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+RACE_WORDS = ("stale info", "fetch first", "non-fast-forward", "cannot lock ref", "failed to update ref", "remote ref")
+
+
+class GitClient:
+    """Commits to, and reads from, one branch of one remote repository."""
+
+    def __init__(self, *, remote: str, branch: str, workdir: Path, timeout: float = 20.0) -> None:
+        self.remote = remote
+        self.branch = branch
+        self.timeout = timeout
+        self._mirror = workdir / "mirror.git"
+        self._lock = workdir / "mirror.lock"
+        self._tracking = f"refs/remotes/origin/{branch}"
+
+    def commit(
+        self,
+        *,
+        changes: Changes,
+        message: str,
+        trailers: Mapping[str, str],
+        unless_present: Mapping[str, bytes] | None = None,
+    ) -> CommitRef:
+        """Commit `changes` (path → content, None removes) to the branch and push; return the commit.
+
+        trailers: say which step this is; a commit with exactly these trailers is returned instead of made again.
+        unless_present: files to add only where the branch has none at that path when the commit is made.
+        Raises TemporaryError (remote away, busy) or PermanentError (refused), both in words.
+        """
+        if not trailers:
+            raise ValueError("A commit needs trailers to be found again.")
+        with self._locked():
+            for _ in range(PUSH_ATTEMPTS):
+                self._fetch()
+                found = self._find(trailers)
+                if found:
+                    return found
+                head = self._head()
+                wanted = dict(changes) | {
+                    path: data for path, data in (unless_present or {}).items() if self._blob(head, path) is None
+                }
+                sha = self._commit_tree(self._tree(head, wanted), head, message, trailers)
+                if self._push(sha, head):
+                    return CommitRef(sha=sha, created=True, committed_at=self._committed_at(sha))
+        raise TemporaryError("Others keep writing to the GitOps branch; the commit is tried again shortly.")
+
+    def read(self, path: str) -> bytes | None:
+        """Return the file's content at the head of the remote branch; None where there is none."""
+        with self._locked():
+            self._fetch()
+            return self._blob(self._head(), path)
+
+    def paths(self, prefix: str) -> list[str]:
+        """Return the paths of the files under the folder `prefix` at the head of the remote branch, sorted."""
+        with self._locked():
+            self._fetch()
+            head = self._head()
+            out = self._git("ls-tree", "-r", "--name-only", "-z", head, "--", prefix or ".") if head else ""
+        return sorted(path for path in out.split("\0") if path)
+
+    def find(self, trailers: Mapping[str, str]) -> CommitRef | None:
+        """Return the commit on the remote branch with exactly these trailers, or None."""
+        with self._locked():
+            self._fetch()
+            return self._find(trailers)
+
+    def diff(self, changes: Changes) -> str:
+        """Return what `changes` would change at the head of the remote branch, as a unified diff ("" for nothing)."""
+        with self._locked():
+            self._fetch()
+            head = self._head()
+            tree = self._tree(head, changes)
+            return self._git("diff-tree", "-p", "-r", "--no-color", "--no-renames", head or EMPTY_TREE, tree)
+
+    def contains(self, revision: str, sha: str) -> bool:
+        """Tell whether commit `sha` is `revision` or one of its ancestors. Fetches only when `revision` is unknown."""
+        if revision == sha:
+            return True
+        with self._locked():
+            if not self._known(revision):
+                self._fetch()
+            return self._known(revision) and self._known(sha) and self._is_ancestor(sha, revision)
+
+    def is_on_branch(self, sha: str) -> bool:
+        """Tell whether commit `sha` is still on the remote branch (False: its history was rewritten)."""
+        with self._locked():
+            self._fetch()
+            head = self._head()
+            return head is not None and self._known(sha) and self._is_ancestor(sha, head)
+
+    # -- The mirror ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the mirror alone; errors of git inside become the two errors that callers know."""
+        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock.open("w") as handle:
+            self._take(handle.fileno())
+            try:
+                self._prepare()
+                yield
+            except GitFailed as error:
+                raise in_words(error, branch=self.branch) from None
+
+    def _take(self, descriptor: int) -> None:
+        deadline = time.monotonic() + self.timeout
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise TemporaryError("The Git mirror is in use by another worker.", retry_after=5) from None
+                time.sleep(0.05)
+
+    def _prepare(self) -> None:
+        """Make the mirror where it is missing or broken, and drop lock files that a killed git left behind."""
+        if not (self._mirror / "HEAD").exists():
+            shutil.rmtree(self._mirror, ignore_errors=True)
+            self._git("init", "--bare", "--quiet", str(self._mirror))
+        for stale in (*self._mirror.glob("*.lock"), *(self._mirror / "refs").rglob("*.lock")):
+            stale.unlink(missing_ok=True)
+
+    def _fetch(self) -> None:
+        source = f"+refs/heads/{self.branch}:{self._tracking}"
+        try:
+            self._git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", self.remote, source)
+        except GitFailed as error:
+            if "couldn't find remote ref" not in error.output.lower():
+                raise
+            self._git("update-ref", "-d", self._tracking)
+
+    def _head(self) -> str | None:
+        try:
+            return self._git("rev-parse", "--verify", "--quiet", self._tracking).strip()
+        except GitFailed:
+            return None
+
+    def _known(self, revision: str) -> bool:
+        try:
+            self._git("cat-file", "-e", f"{revision}^{{commit}}")
+        except GitFailed:
+            return False
+        return True
+
+    def _is_ancestor(self, sha: str, revision: str) -> bool:
+        try:
+            self._git("merge-base", "--is-ancestor", sha, revision)
+        except GitFailed:
+            return False
+        return True
+
+    def _blob(self, head: str | None, path: str) -> bytes | None:
+        if head is None or not self._git("ls-tree", head, "--", path):
+            return None
+        return self._git("cat-file", "blob", f"{head}:{path}").encode(errors="surrogateescape")
+
+    def _find(self, trailers: Mapping[str, str]) -> CommitRef | None:
+        if self._head() is None:
+            return None
+        wanted = [f"--grep={key}: {value}" for key, value in trailers.items()]
+        fields = "--format=%H%x1f%ct%x1f%(trailers:only,unfold)%x1e"
+        out = self._git("log", "--fixed-strings", "--all-match", *wanted, fields, self._tracking)
+        for record in filter(None, (part.strip("\n") for part in out.split("\x1e"))):
+            sha, seconds, text = record.split("\x1f")
+            if _trailers(text) == dict(trailers):
+                return CommitRef(sha=sha, created=False, committed_at=datetime.fromtimestamp(int(seconds), UTC))
+        return None
+
+    # -- Making a commit ----------------------------------------------------------------------------------------------
+
+    def _tree(self, head: str | None, changes: Changes) -> str:
+        with tempfile.TemporaryDirectory(dir=self._mirror.parent) as folder:
+            environment = {"GIT_INDEX_FILE": f"{folder}/index"}
+            self._git("read-tree", head or "--empty", environment=environment)
+            lines = "".join(f"{self._entry(data)}\t{path}\n" for path, data in sorted(changes.items()))
+            self._git("update-index", "--index-info", stdin=lines.encode(), environment=environment)
+            return self._git("write-tree", environment=environment).strip()
+
+    def _entry(self, data: bytes | None) -> str:
+        if data is None:
+            return f"0 {'0' * 40}"
+        return f"100644 {self._git('hash-object', '-w', '--stdin', stdin=data).strip()}"
+
+    def _commit_tree(self, tree: str, head: str | None, message: str, trailers: Mapping[str, str]) -> str:
+        text = message.strip() + "\n\n" + "".join(f"{key}: {value}\n" for key, value in trailers.items())
+        parents = ("-p", head) if head else ()
+        return self._git("commit-tree", tree, *parents, "-F", "-", stdin=text.encode()).strip()
+
+    def _push(self, sha: str, head: str | None) -> bool:
+        """Push; False when another writer was first."""
+        target = f"refs/heads/{self.branch}"
+        lease = f"--force-with-lease={target}:{head or ''}"
+        try:
+            self._git("push", "--porcelain", lease, self.remote, f"{sha}:{target}")
+        except GitFailed as error:
+            said = error.output.lower()
+            if "hook declined" not in said and any(word in said for word in RACE_WORDS):
+                return False
+            raise
+        return True
+
+    def _committed_at(self, sha: str) -> datetime:
+        return datetime.fromtimestamp(int(self._git("show", "-s", "--format=%ct", sha)), UTC)
+
+    def _git(self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> str:
+        return run(self._mirror, *arguments, stdin=stdin, timeout=self.timeout, environment=environment)
+
+
+def _trailers(text: str) -> dict[str, str]:
+    """Return the trailers of a commit as a mapping."""
+    pairs = (line.partition(": ") for line in text.splitlines() if ": " in line)
+    return {key: value.strip() for key, _, value in pairs}
+
+
+def client_from_settings(*, timeout: float = 20.0) -> GitClient:
+    """Return the client for the GitOps repository. A page passes a short timeout: it can show words instead."""
+    return GitClient(
+        remote=settings.GITOPS_REMOTE,
+        branch=settings.GITOPS_BRANCH,
+        workdir=Path(settings.GITOPS_WORKDIR),
+        timeout=timeout,
+    )

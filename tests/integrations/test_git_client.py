@@ -1,0 +1,171 @@
+"""The Git client against a real bare repository."""
+
+import os
+import subprocess
+import threading
+
+import pytest
+
+from apps.integrations.errors import PermanentError, TemporaryError
+from apps.integrations.git.client import GitClient
+from apps.integrations.git.process import redact
+
+TRAILERS = {"Quartermaster-Rollout": "11111111-1111-1111-1111-111111111111", "Quartermaster-Step": "SERVE"}
+
+
+def git(*arguments, cwd):
+    return subprocess.run(["git", *arguments], cwd=cwd, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def remote(tmp_path):
+    path = tmp_path / "gitops.git"
+    git("init", "--bare", "--quiet", "-b", "main", str(path), cwd=tmp_path)
+    return path
+
+
+def client_of(remote, folder, timeout=10.0):
+    return GitClient(remote=f"file://{remote}", branch="main", workdir=folder, timeout=timeout)
+
+
+@pytest.fixture
+def client(remote, tmp_path):
+    return client_of(remote, tmp_path / "work")
+
+
+def commits(remote):
+    return git("log", "--format=%H", "main", cwd=remote).split()
+
+
+class TestCommit:
+    def test_writes_changes_and_removes_files_on_an_empty_branch_and_after(self, client, remote):
+        client.commit(changes={"a/b.yaml": b"one\n", "c.yaml": b"\xff\x00"}, message="First", trailers={"T": "1"})
+        client.commit(changes={"a/b.yaml": None}, message="Second", trailers={"T": "2"})
+        assert git("ls-tree", "-r", "--name-only", "main", cwd=remote).split() == ["c.yaml"]
+        assert client.read("c.yaml") == b"\xff\x00"
+        assert client.read("a/b.yaml") is None
+
+    def test_carries_its_trailers(self, client, remote):
+        made = client.commit(changes={"a": b"x"}, message="Serve m-v1\n\nWhy.", trailers=TRAILERS)
+        shown = git("log", "-1", "--format=%(trailers:only)", made.sha, cwd=remote)
+        assert shown.strip().splitlines() == [f"{key}: {value}" for key, value in TRAILERS.items()]
+
+    def test_returns_the_commit_that_is_there_after_a_crash_between_push_and_row(self, client, remote, tmp_path):
+        first = client.commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS)
+        second = client_of(remote, tmp_path / "other").commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS)
+        assert (first.created, second.created) == (True, False)
+        assert first.sha == second.sha
+        assert len(commits(remote)) == 1
+
+    def test_tells_trailer_sets_apart_by_every_value(self, client, remote):
+        client.commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS)
+        client.commit(changes={"a": b"y"}, message="Shift", trailers=TRAILERS | {"Quartermaster-Step": "SHIFT"})
+        client.commit(changes={"a": b"z"}, message="More", trailers=TRAILERS | {"Quartermaster-Extra": "1"})
+        assert len(commits(remote)) == 3
+
+    def test_makes_its_commit_even_when_the_files_are_equal(self, client, remote):
+        client.commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS)
+        made = client.commit(changes={"a": b"x"}, message="Shift", trailers={"T": "2"})
+        assert made.created
+        assert len(commits(remote)) == 2
+
+    def test_adds_files_only_where_there_are_none(self, client):
+        client.commit(changes={"policy": b"of another"}, message="Policy", trailers={"T": "1"})
+        client.commit(
+            changes={"a": b"x"}, message="Serve", trailers=TRAILERS, unless_present={"policy": b"deny", "new": b"n"}
+        )
+        assert client.read("policy") == b"of another"
+        assert client.read("new") == b"n"
+
+    def test_takes_its_turn_when_another_writer_was_first(self, client, remote, tmp_path, monkeypatch):
+        other = client_of(remote, tmp_path / "other")
+        client.commit(changes={"a": b"x"}, message="First", trailers={"T": "0"})
+        push, raced = client._push, []
+
+        def race(sha, head):
+            if not raced:
+                raced.append(other.commit(changes={"b": b"y"}, message="Other", trailers={"T": "1"}))
+            return push(sha, head)
+
+        monkeypatch.setattr(client, "_push", race)
+        made = client.commit(changes={"c": b"z"}, message="Mine", trailers=TRAILERS)
+        assert made.created
+        assert client.paths("") == ["a", "b", "c"]
+        assert len(commits(remote)) == 3
+
+    def test_makes_one_commit_when_many_workers_try_at_once(self, remote, tmp_path):
+        results = []
+
+        def work(folder):
+            made = client_of(remote, tmp_path / folder, timeout=30).commit(
+                changes={"a": b"x"}, message="Serve", trailers=TRAILERS
+            )
+            results.append(made)
+
+        threads = [threading.Thread(target=work, args=(name,)) for name in ("one", "one", "two", "three")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(commits(remote)) == 1
+        assert len({made.sha for made in results}) == 1
+
+
+class TestFailures:
+    def test_says_what_a_hook_said(self, client, remote):
+        hook = remote / "hooks" / "pre-receive"
+        hook.write_text("#!/bin/sh\necho 'frozen until Monday' >&2\nexit 1\n")
+        hook.chmod(0o755)
+        with pytest.raises(PermanentError, match="refused the commit.*frozen until Monday"):
+            client.commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS)
+
+    def test_waits_when_the_remote_is_away_and_finishes_when_it_is_back(self, client, remote):
+        os.rename(remote, f"{remote}.away")
+        with pytest.raises(TemporaryError, match="away"):
+            client.commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS)
+        os.rename(f"{remote}.away", remote)
+        assert client.commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS).created
+
+    def test_ends_a_git_that_hangs(self, client, remote):
+        hook = remote / "hooks" / "pre-receive"
+        hook.write_text("#!/bin/sh\nsleep 60\n")
+        hook.chmod(0o755)
+        slow = GitClient(remote=client.remote, branch="main", workdir=client._mirror.parent, timeout=1.0)
+        with pytest.raises(TemporaryError, match="did not answer"):
+            slow.commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS)
+
+    def test_never_shows_credentials(self):
+        shown = redact("fatal: unable to access 'https://bot:s3cret@git.example/x.git/': ghp_abcdefghijklmnop")
+        assert "s3cret" not in shown
+        assert "bot" not in shown
+        assert "ghp_" not in shown
+
+    def test_goes_on_after_a_killed_git_left_its_lock_files(self, client):
+        client.commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS)
+        client.read("a")
+        (client._mirror / "refs/remotes/origin/main.lock").write_text("")
+        (client._mirror / "packed-refs.lock").write_text("")
+        assert client.commit(changes={"a": b"y"}, message="More", trailers={"T": "2"}).created
+
+
+class TestReading:
+    def test_shows_the_diff_that_a_commit_would_make(self, client):
+        client.commit(changes={"a": b"one\n"}, message="Serve", trailers=TRAILERS)
+        text = client.diff({"a": b"two\n", "b": b"new\n"})
+        assert "-one" in text
+        assert "+two" in text
+        assert "+++ b/b" in text
+        assert client.diff({"a": b"one\n"}) == ""
+
+    def test_knows_whether_a_revision_contains_a_commit(self, client, remote, tmp_path):
+        first = client.commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS)
+        second = client_of(remote, tmp_path / "o").commit(changes={"b": b"x"}, message="Other", trailers={"T": "2"})
+        assert client.contains(second.sha, first.sha)
+        assert not client.contains(first.sha, second.sha)
+        assert not client.contains("main", first.sha)
+        assert client.is_on_branch(first.sha)
+        assert not client.is_on_branch("0" * 40)
+
+    def test_lists_paths_under_a_folder(self, client):
+        client.commit(changes={"s/b": b"1", "s/a/c": b"2", "t": b"3"}, message="x", trailers={"T": "1"})
+        assert client.paths("s") == ["s/a/c", "s/b"]
