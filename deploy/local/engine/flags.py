@@ -21,7 +21,7 @@ ARITY = {None: "1", 0: "0", "+": "+", "*": "+", "?": "?"}
 def known_flags() -> dict[str, str]:
     """Return each flag of the pinned vLLM with its arity: 0, 1, + (one or more) or ? (none or one)."""
     text = (Path(__file__).parent / f"vllm-{VLLM_VERSION}.flags").read_text()
-    return dict(line.split() for line in text.splitlines())  # type: ignore[misc]
+    return dict(line.split() for line in text.splitlines())
 
 
 def split_flags(arguments: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
@@ -81,7 +81,7 @@ def installed_flags() -> list[str]:
     arguments = importlib.import_module("vllm.entrypoints.launchers.cli_args")
     utilities = importlib.import_module("vllm.utils.argparse_utils")
     parser: argparse.ArgumentParser = arguments.make_arg_parser(utilities.FlexibleArgumentParser())
-    lines = {f"{name} {ARITY[action.nargs]}" for action in parser._actions for name in action.option_strings}  # type: ignore[index]
+    lines = {f"{name} {ARITY[action.nargs]}" for action in parser._actions for name in action.option_strings}
     return sorted(lines)
 
 
