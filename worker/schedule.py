@@ -5,4 +5,6 @@ from typing import Any
 SCHEDULE: dict[str, dict[str, Any]] = {
     # Ingest asks for a roll-up at once; this one finds what that hint missed. If it stops, chargeback lags.
     "roll-up-dirty-hours": {"task": "metering.roll_up_dirty_hours", "schedule": 60.0, "options": {"expires": 60}},
+    # Finds expired grants and lost hints. If it stops, a team keeps access for as long as it is stopped.
+    "reconcile-due-policies": {"task": "gateway.reconcile_due_policies", "schedule": 10.0, "options": {"expires": 10}},
 }

@@ -1,1 +1,34 @@
 """Celery tasks of apps.gateway: load, one call, nothing else."""
+
+from django.utils.timezone import now
+
+from apps.catalog.models import RegisteredModel
+from apps.common.tasks import enqueue_on_commit
+from apps.gateway import actions, reconcile
+from apps.gateway.models import PolicyRevision
+from apps.integrations.errors import TemporaryError
+from apps.integrations.git.client import client_from_settings as git_client
+from apps.integrations.kubernetes.client import client_from_settings as kubernetes_client
+from worker.celery import app
+
+
+@app.task(name="gateway.publish_policy", acks_late=True, time_limit=60)
+def publish_policy(*, model_id: int, **_: object) -> None:
+    """Publish a model's policy now: one of its grants changed."""
+    revision = actions.request_publication(model=RegisteredModel.objects.get(pk=model_id), now=now())
+    enqueue_on_commit("gateway.reconcile_policy", revision_id=revision.pk)
+
+
+@app.task(name="gateway.reconcile_policy", acks_late=True, time_limit=60, throws=(TemporaryError,))
+def reconcile_policy(*, revision_id: int, **_: object) -> None:
+    """Commit and observe one model's policy."""
+    revision = PolicyRevision.objects.select_related("registered_model").get(pk=revision_id)
+    reconcile.reconcile_policy(revision=revision, git=git_client(), cluster=kubernetes_client(), now=now())
+
+
+@app.task(name="gateway.reconcile_due_policies", acks_late=True, time_limit=60)
+def reconcile_due_policies(**_: object) -> None:
+    """Ask for what is outdated, and start a task for each policy that is due."""
+    reconcile.find_outdated(now=now())
+    for pk in PolicyRevision.objects.filter(next_check_at__lte=now()).values_list("pk", flat=True):
+        enqueue_on_commit("gateway.reconcile_policy", revision_id=pk)

@@ -1,0 +1,169 @@
+"""Asking for a model, deciding about it, and ending what was granted.
+
+Nobody decides on their own request: the action refuses it, and so does a check constraint.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+
+from django.db import IntegrityError, transaction
+
+from apps.access.models import AccessRequest, Grant
+from apps.accounts.models import Role, User
+from apps.audit.actions import record
+from apps.audit.models import Action
+from apps.catalog.models import DataClass, RegisteredModel
+from apps.common.errors import DomainError, require
+from apps.common.tasks import enqueue_on_commit
+
+SENSITIVITY = [DataClass.PUBLIC, DataClass.INTERNAL, DataClass.PHI]
+LONGEST_GRANT = timedelta(days=366)
+HIGHEST_TOKENS_PER_MINUTE = 10_000_000
+
+
+class AlreadyDecided(DomainError):
+    """The request is no longer pending."""
+
+    code = "already_decided"
+
+
+class CannotRequest(DomainError):
+    """The request cannot be made as it stands."""
+
+    code = "cannot_request"
+
+
+class AlreadyEnded(DomainError):
+    """The grant has expired or was revoked."""
+
+    code = "already_ended"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a team asks for. tokens_per_minute: 1 to 10 million. expires_date: the grant ends at its start, UTC."""
+
+    purpose: str
+    data_class: str
+    tokens_per_minute: int
+    monthly_budget_usd: Decimal
+    expires_date: date
+
+
+@transaction.atomic
+def submit_request(*, model: RegisteredModel, wish: Wish, requester: User, now: datetime) -> AccessRequest:
+    """Ask for `model` in the name of the requester's team.
+
+    Raises NotPermitted unless the requester leads a team (or owns models); CannotRequest when the wish is out of bounds,
+    the team has a grant already, or a request waits.
+    """
+    require(requester.has_role(Role.TEAM_LEAD, Role.MODEL_OWNER), "Only a team lead requests a model for a team.")
+    team = requester.team
+    if team is None:
+        raise CannotRequest("Your sign-in names no team, so there is nobody to grant the model to.")
+    _check(wish, model, now)
+    grant = Grant.objects.active(now).filter(registered_model=model, team=team).first()
+    if grant:
+        raise CannotRequest(f"{team} has {model} already, until {grant.active_to:%d %b %Y}.")
+    try:
+        with transaction.atomic():
+            request = AccessRequest.objects.create(
+                registered_model=model,
+                team=team,
+                requested_by=requester,
+                requested_at=now,
+                purpose=wish.purpose,
+                data_class=wish.data_class,
+                tokens_per_minute=wish.tokens_per_minute,
+                monthly_budget_usd=wish.monthly_budget_usd,
+                expires_date=wish.expires_date,
+            )
+    except IntegrityError:
+        raise CannotRequest(f"A request of {team} for {model} waits for its owner already.") from None
+    data = {"tokens_per_minute": wish.tokens_per_minute, "monthly_budget_usd": str(wish.monthly_budget_usd)}
+    data |= {"data_class": wish.data_class, "expires_date": wish.expires_date.isoformat()}
+    record(action=Action.ACCESS_REQUESTED, actor=requester, target=request, now=now, data=data)
+    return request
+
+
+def _check(wish: Wish, model: RegisteredModel, now: datetime) -> None:
+    if SENSITIVITY.index(DataClass(wish.data_class)) > SENSITIVITY.index(DataClass(model.data_class)):
+        raise CannotRequest(f"{model} is approved for {model.get_data_class_display().lower()} data at most.")
+    if not 1 <= wish.tokens_per_minute <= HIGHEST_TOKENS_PER_MINUTE:
+        raise CannotRequest(f"Ask for 1 to {HIGHEST_TOKENS_PER_MINUTE:,} tokens per minute.")
+    if wish.monthly_budget_usd <= 0:
+        raise CannotRequest("The monthly budget must be more than 0 USD.")
+    if not now.date() < wish.expires_date <= (now + LONGEST_GRANT).date():
+        raise CannotRequest("Access must end after today and within a year.")
+
+
+@transaction.atomic
+def approve_request(*, request: AccessRequest, approver: User, reason: str, now: datetime) -> Grant:
+    """Approve a pending request and create its grant.
+
+    now: aware UTC; becomes the grant's active_from (inclusive). Raises NotPermitted unless the approver owns the model
+    and did not ask; AlreadyDecided if it is not pending; CannotRequest when it would end before it begins.
+    """
+    _decide(request, approver, AccessRequest.Status.APPROVED, reason, now)
+    active_to = datetime.combine(request.expires_date, time(), UTC)
+    if active_to <= now:
+        raise CannotRequest("The requested end has passed. Reject the request and ask the team for a new one.")
+    grant = Grant.objects.create(
+        request=request,
+        registered_model=request.registered_model,
+        team=request.team,
+        tokens_per_minute=request.tokens_per_minute,
+        monthly_budget_usd=request.monthly_budget_usd,
+        active_from=now,
+        active_to=active_to,
+    )
+    record(action=Action.ACCESS_APPROVED, actor=approver, target=request, now=now, data={"reason": reason})
+    record(action=Action.GRANT_CREATED, actor=approver, target=grant, now=now, data={"request": str(request.pk)})
+    enqueue_on_commit("gateway.publish_policy", model_id=request.registered_model_id)
+    return grant
+
+
+@transaction.atomic
+def reject_request(*, request: AccessRequest, approver: User, reason: str, now: datetime) -> AccessRequest:
+    """Reject a pending request. Raises as approve_request does."""
+    _decide(request, approver, AccessRequest.Status.REJECTED, reason, now)
+    record(action=Action.ACCESS_REJECTED, actor=approver, target=request, now=now, data={"reason": reason})
+    return request
+
+
+def _decide(request: AccessRequest, approver: User, status: str, reason: str, now: datetime) -> None:
+    owner_team = request.registered_model.owner_team
+    require(request.registered_model.is_owned_by(approver), f"Only a model owner of {owner_team} decides this.")
+    require(request.requested_by_id != approver.pk, "Nobody decides on their own request. Ask another owner.")
+    changed = AccessRequest.objects.pending().filter(pk=request.pk)
+    if not changed.update(status=status, decided_by=approver, decided_at=now, decision_reason=reason):
+        request.refresh_from_db()
+        raise AlreadyDecided(f"This request is {request.get_status_display().lower()} already.")
+    request.refresh_from_db()
+
+
+@transaction.atomic
+def withdraw_request(*, request: AccessRequest, actor: User, now: datetime) -> AccessRequest:
+    """Take back a pending request. Raises NotPermitted unless actor asked; AlreadyDecided if it is not pending."""
+    require(request.requested_by_id == actor.pk, "Only the person who asked can withdraw.")
+    changed = AccessRequest.objects.pending().filter(pk=request.pk)
+    if not changed.update(status=AccessRequest.Status.WITHDRAWN, decided_by=actor, decided_at=now):
+        raise AlreadyDecided("This request was decided already.")
+    record(action=Action.ACCESS_WITHDRAWN, actor=actor, target=request, now=now)
+    request.refresh_from_db()
+    return request
+
+
+@transaction.atomic
+def revoke_grant(*, grant: Grant, actor: User, reason: str, now: datetime) -> Grant:
+    """End a grant now. Raises NotPermitted unless actor owns the model or runs the platform; AlreadyEnded if it ended."""
+    may = grant.registered_model.is_owned_by(actor) or actor.has_role(Role.PLATFORM_ENGINEER)
+    require(may, "Only an owner of the model, or a platform engineer, revokes access.")
+    changed = Grant.objects.active(now).filter(pk=grant.pk)
+    if not changed.update(revoked_at=now, revoked_by=actor, revoke_reason=reason):
+        raise AlreadyEnded("This grant has ended already.")
+    record(action=Action.GRANT_REVOKED, actor=actor, target=grant, now=now, data={"reason": reason})
+    enqueue_on_commit("gateway.publish_policy", model_id=grant.registered_model_id)
+    grant.refresh_from_db()
+    return grant

@@ -1,0 +1,139 @@
+"""The API of access: the same actions as the pages."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+from django.utils.timezone import now
+from rest_framework import serializers
+from rest_framework.decorators import api_view
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.access import actions
+from apps.access.models import AccessRequest, Grant
+from apps.catalog.models import DataClass, RegisteredModel
+
+
+class Newest(CursorPagination):
+    """Pages of requests, newest first."""
+
+    ordering = ("-requested_at", "-id")
+    page_size = 50
+
+
+class WishInput(serializers.Serializer[Any]):
+    """Body of a new request."""
+
+    model = serializers.SlugField()
+    purpose = serializers.CharField(min_length=10, max_length=2000)
+    data_class = serializers.ChoiceField(choices=DataClass.choices)
+    tokens_per_minute = serializers.IntegerField(min_value=1)
+    monthly_budget_usd = serializers.DecimalField(max_digits=12, decimal_places=2, min_value=1)
+    expires_date = serializers.DateField()
+
+
+class ReasonInput(serializers.Serializer[Any]):
+    """Body of a decision."""
+
+    reason = serializers.CharField(min_length=3, max_length=1000)
+
+
+class AccessRequestOutput(serializers.ModelSerializer[AccessRequest]):
+    """One request."""
+
+    model = serializers.CharField(source="registered_model.name")
+    team = serializers.CharField(source="team.slug")
+    requested_by = serializers.CharField(source="requested_by.username")
+    decided_by = serializers.CharField(source="decided_by.username", default=None)
+
+    class Meta:
+        model = AccessRequest
+        fields = (
+            "id",
+            "model",
+            "team",
+            "requested_by",
+            "requested_at",
+            "purpose",
+            "data_class",
+            "tokens_per_minute",
+            "monthly_budget_usd",
+            "expires_date",
+            "status",
+            "decided_by",
+            "decided_at",
+            "decision_reason",
+        )
+
+
+class GrantOutput(serializers.ModelSerializer[Grant]):
+    """One grant."""
+
+    model = serializers.CharField(source="registered_model.name")
+    team = serializers.CharField(source="team.slug")
+
+    class Meta:
+        model = Grant
+        fields = (
+            "id",
+            "model",
+            "team",
+            "tokens_per_minute",
+            "monthly_budget_usd",
+            "active_from",
+            "active_to",
+            "revoked_at",
+        )
+
+
+class AccessRequests(APIView):
+    """List and make requests."""
+
+    def get(self, request: Request) -> Response:
+        """Answer the requests the caller may see."""
+        rows = AccessRequest.objects.visible_to(request.user).select_related(
+            "registered_model", "team", "requested_by", "decided_by"
+        )
+        pages = Newest()
+        page = pages.paginate_queryset(rows, request)
+        return pages.get_paginated_response(AccessRequestOutput(page, many=True).data)
+
+    def post(self, request: Request) -> Response:
+        """Ask for a model in the name of the caller's team."""
+        body = WishInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        values = dict(body.validated_data)
+        model = get_object_or_404(RegisteredModel.objects.visible_to(request.user), name=values.pop("model"))
+        made = actions.submit_request(model=model, wish=actions.Wish(**values), requester=request.user, now=now())
+        return Response(AccessRequestOutput(made).data, status=201)
+
+
+@api_view(["GET"])
+def access_request(request: Request, pk: UUID) -> Response:
+    """Answer one request."""
+    return Response(AccessRequestOutput(get_object_or_404(AccessRequest.objects.visible_to(request.user), pk=pk)).data)
+
+
+@api_view(["POST"])
+def decide(request: Request, pk: UUID, decision: str) -> Response:
+    """Approve or reject a request."""
+    action = {"approve": actions.approve_request, "reject": actions.reject_request}.get(decision)
+    if action is None:
+        raise Http404
+    item = get_object_or_404(AccessRequest.objects.visible_to(request.user), pk=pk)
+    body = ReasonInput(data=request.data)
+    body.is_valid(raise_exception=True)
+    action(request=item, approver=request.user, reason=body.validated_data["reason"], now=now())
+    item.refresh_from_db()
+    return Response(AccessRequestOutput(item).data)
+
+
+@api_view(["GET"])
+def grants(request: Request) -> Response:
+    """Answer the grants the caller may see that are in force now."""
+    rows = Grant.objects.visible_to(request.user).active(now()).select_related("registered_model", "team")
+    return Response({"results": GrantOutput(rows[:1000], many=True).data})

@@ -1,0 +1,24 @@
+"""URLs of requests and grants."""
+
+from django.urls import path
+
+from apps.access import api, views
+
+app_name = "access"
+urlpatterns = [
+    path("", views.request_list, name="request_list"),
+    path("request/<slug:name>/", views.request_create, name="request_create"),
+    path("requests/<uuid:pk>/", views.request_detail, name="request_detail"),
+    path("requests/<uuid:pk>/approve/", views.request_approve, name="request_approve"),
+    path("requests/<uuid:pk>/reject/", views.request_reject, name="request_reject"),
+    path("requests/<uuid:pk>/withdraw/", views.request_withdraw, name="request_withdraw"),
+    path("grants/<uuid:pk>/", views.grant_detail, name="grant_detail"),
+    path("grants/<uuid:pk>/revoke/", views.grant_revoke, name="grant_revoke"),
+    path("badge/<slug:name>/", views.badge, name="badge"),
+]
+api_urlpatterns = [
+    path("access-requests", api.AccessRequests.as_view(), name="access_requests"),
+    path("access-requests/<uuid:pk>", api.access_request, name="access_request"),
+    path("access-requests/<uuid:pk>/<str:decision>", api.decide, name="access_request_decide"),
+    path("grants", api.grants, name="grants"),
+]

@@ -1,0 +1,198 @@
+"""Pages of access: what waits, what was granted, asking and deciding."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.timezone import now
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.access import actions
+from apps.access.forms import AccessRequestForm, ReasonForm
+from apps.access.models import AccessRequest, Grant
+from apps.accounts.models import Role, User
+from apps.audit.queries import timeline
+from apps.catalog.models import RegisteredModel
+from apps.common.errors import DomainError
+
+PAGE = 50
+
+
+class SignedIn(HttpRequest):
+    """A request of somebody who signed in: the middleware lets nobody else through."""
+
+    user: User
+
+
+@require_GET
+def request_list(request: SignedIn) -> HttpResponse:
+    """List the requests the person may see, those that wait for them first."""
+    rows = AccessRequest.objects.visible_to(request.user).select_related("registered_model", "team", "requested_by")
+    if query := request.GET.get("q", "").strip():
+        rows = rows.filter(Q(registered_model__name__icontains=query) | Q(team__slug__icontains=query))
+    status = request.GET.get("status", "")
+    if status in AccessRequest.Status.values:
+        rows = rows.filter(status=status)
+    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
+    context = {
+        "page_obj": page,
+        "query": query,
+        "status": status,
+        "statuses": AccessRequest.Status.choices,
+        "needs_me": _waiting_for(request.user),
+        "filtered": bool(query or status),
+    }
+    template = "access/request_list.html" + ("#rows" if request.headers.get("HX-Request") else "")
+    return render(request, template, context)
+
+
+def _waiting_for(user: User) -> list[AccessRequest]:
+    if not user.has_role(Role.MODEL_OWNER):
+        return []
+    mine = AccessRequest.objects.pending().filter(registered_model__owner_team=user.team_id).exclude(requested_by=user)
+    return list(mine.select_related("registered_model", "team", "requested_by")[:20])
+
+
+@require_http_methods(["GET", "POST"])
+def request_create(request: SignedIn, name: str) -> HttpResponse:
+    """Ask for a model in the name of the person's team."""
+    model = get_object_or_404(RegisteredModel.objects.visible_to(request.user), name=name)
+    form = AccessRequestForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = actions.submit_request(model=model, wish=form.wish(), requester=request.user, now=now())
+        except DomainError as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, f"Asked for {model}. A model owner of {model.owner_team} decides.")
+            return redirect("access:request_detail", pk=made.pk)
+    status = 422 if form.is_bound else 200
+    grant = Grant.objects.active(now()).filter(registered_model=model, team=request.user.team_id).first()
+    may_ask = request.user.has_role(Role.TEAM_LEAD, Role.MODEL_OWNER)
+    context = {"model": model, "form": form, "grant": grant, "may_ask": may_ask}
+    return render(request, "access/request_form.html", context, status=status)
+
+
+@require_GET
+def request_detail(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Show one request, its decision and its history."""
+    return _show_request(request, _request_for(request.user, pk), ReasonForm())
+
+
+def _request_for(user: User, pk: UUID) -> AccessRequest:
+    rows = AccessRequest.objects.visible_to(user).select_related(
+        "registered_model__owner_team", "team", "requested_by", "decided_by", "grant"
+    )
+    return get_object_or_404(rows, pk=pk)
+
+
+def _show_request(request: SignedIn, item: AccessRequest, form: ReasonForm, status: int = 200) -> HttpResponse:
+    user = request.user
+    pending = item.status == AccessRequest.Status.PENDING
+    mine = item.requested_by_id == user.pk
+    context = {
+        "item": item,
+        "form": form,
+        "may_decide": pending and not mine and item.registered_model.is_owned_by(user),
+        "own_request": pending and mine and item.registered_model.is_owned_by(user),
+        "may_withdraw": pending and mine,
+        "events": timeline("AccessRequest", str(item.pk)),
+    }
+    return render(request, "access/request_detail.html", context, status=status)
+
+
+@require_POST
+def request_approve(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Approve a request; its grant reaches the gateway within seconds."""
+    return _decide(request, pk, actions.approve_request, "Approved. The gateway lets the team in within seconds.")
+
+
+@require_POST
+def request_reject(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Reject a request."""
+    return _decide(request, pk, actions.reject_request, "Rejected. The team sees your reason.")
+
+
+def _decide(request: SignedIn, pk: UUID, action: Callable[..., object], done: str) -> HttpResponse:
+    item = _request_for(request.user, pk)
+    form = ReasonForm(request.POST)
+    if not form.is_valid():
+        return _show_request(request, item, form, status=422)
+    try:
+        action(request=item, approver=request.user, reason=form.cleaned_data["reason"], now=now())
+    except DomainError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, done)
+    return redirect("access:request_detail", pk=pk)
+
+
+@require_POST
+def request_withdraw(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Take one's own request back."""
+    item = _request_for(request.user, pk)
+    try:
+        actions.withdraw_request(request=item, actor=request.user, now=now())
+    except DomainError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, "Withdrawn.")
+    return redirect("access:request_detail", pk=pk)
+
+
+@require_GET
+def grant_detail(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Show one grant: its limits, its end, what it used."""
+    return _show_grant(request, _grant_for(request.user, pk), ReasonForm())
+
+
+def _grant_for(user: User, pk: UUID) -> Grant:
+    rows = Grant.objects.visible_to(user).select_related(
+        "registered_model__owner_team", "team", "request", "revoked_by"
+    )
+    return get_object_or_404(rows, pk=pk)
+
+
+def _show_grant(request: SignedIn, grant: Grant, form: ReasonForm, status: int = 200) -> HttpResponse:
+    moment = now()
+    active = grant.revoked_at is None and grant.active_from <= moment < grant.active_to
+    owns = grant.registered_model.is_owned_by(request.user)
+    context = {
+        "grant": grant,
+        "form": form,
+        "active": active,
+        "may_revoke": active and (owns or request.user.has_role(Role.PLATFORM_ENGINEER)),
+        "events": timeline("Grant", str(grant.pk)),
+    }
+    return render(request, "access/grant_detail.html", context, status=status)
+
+
+@require_POST
+def grant_revoke(request: SignedIn, pk: UUID) -> HttpResponse:
+    """End a grant now."""
+    grant = _grant_for(request.user, pk)
+    form = ReasonForm(request.POST)
+    if not form.is_valid():
+        return _show_grant(request, grant, form, status=422)
+    try:
+        actions.revoke_grant(grant=grant, actor=request.user, reason=form.cleaned_data["reason"], now=now())
+    except DomainError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, "Revoked. The gateway refuses the team within seconds.")
+    return redirect("access:grant_detail", pk=pk)
+
+
+@require_GET
+def badge(request: SignedIn, name: str) -> HttpResponse:
+    """Say in a line whether the person's team has the model: a fragment for catalog cards."""
+    model = get_object_or_404(RegisteredModel.objects.visible_to(request.user), name=name)
+    grant = Grant.objects.active(now()).filter(registered_model=model, team=request.user.team_id).first()
+    pending = AccessRequest.objects.pending().filter(registered_model=model, team=request.user.team_id).first()
+    context = {"model": model, "grant": grant, "pending": pending}
+    context["may_ask"] = request.user.has_role(Role.TEAM_LEAD, Role.MODEL_OWNER)
+    return render(request, "access/badge.html", context)

@@ -1,0 +1,34 @@
+"""Grants, compiled into the gateway's policy of one model. Pure.
+
+The same grants always give the same bytes and digest. The digest is written on the objects as an annotation: the cluster's
+copy says by itself which policy it carries. A model without grants gets a policy that lets nobody in.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from apps.manifests.gateway import Issuer, TeamLimit, security_policy, traffic_policy
+from apps.manifests.text import to_yaml
+
+DIGEST_ANNOTATION = "quartermaster.dev/policy-digest"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A model's policy: the file to commit and its digest, "sha256:<hex>"."""
+
+    text: bytes
+    digest: str
+
+
+def compile_policy(*, model: str, limits: Sequence[TeamLimit], issuer: Issuer) -> Policy:
+    """Return the policy of `model` for the teams granted now. limits: one per team, in any order."""
+    teams = [limit.team for limit in limits]
+    objects = [security_policy(model=model, issuer=issuer, teams=teams)]
+    if budget := traffic_policy(model=model, limits=limits):
+        objects.append(budget)
+    digest = "sha256:" + hashlib.sha256(to_yaml(objects)).hexdigest()
+    for item in objects:
+        item["metadata"]["annotations"] = {DIGEST_ANNOTATION: digest}
+    return Policy(text=to_yaml(objects), digest=digest)

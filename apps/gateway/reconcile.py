@@ -1,0 +1,98 @@
+"""Making the gateway's policy what the grants say: compile, commit, observe. Safe to run again at any time.
+
+A grant's change asks for a publication at once; the sweep compares every model's compiled digest with the published one,
+so that an expired grant, or a lost hint, is found within its interval.
+"""
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Q
+
+from apps.access.models import Grant
+from apps.catalog.models import RegisteredModel
+from apps.common.leases import claim, reschedule, retry_at
+from apps.gateway import actions
+from apps.gateway.compile import DIGEST_ANNOTATION, Policy, compile_policy
+from apps.gateway.models import PolicyRevision
+from apps.integrations.errors import PermanentError, TemporaryError
+from apps.integrations.git.client import GitClient
+from apps.integrations.kubernetes.client import KubernetesReader
+from apps.manifests.gateway import Issuer, TeamLimit
+from apps.manifests.names import MODELS
+from apps.promotions.models import Rollout
+
+OBSERVE_AGAIN = timedelta(seconds=2)
+SLOW = timedelta(seconds=20)
+
+
+def compiled(model: RegisteredModel, grants: list[Grant]) -> Policy:
+    """Return what the model's policy should be with these grants (their teams loaded)."""
+    issuer = Issuer(settings.OIDC_ISSUER, settings.GATEWAY_JWKS_URI, settings.OIDC_GATEWAY_AUDIENCE)
+    limits = [TeamLimit(grant.team.slug, grant.tokens_per_minute) for grant in grants]
+    return compile_policy(model=model.name, limits=limits, issuer=issuer)
+
+
+def find_outdated(*, now: datetime) -> list[PolicyRevision]:
+    """Ask for a publication of every model whose grants no longer compile to what was published; return them.
+
+    Looks at models that were ever granted or rolled out. Three queries, whatever their number.
+    """
+    grants = defaultdict(list)
+    for grant in Grant.objects.active(now).select_related("team"):
+        grants[grant.registered_model_id].append(grant)
+    granted = Exists(Grant.objects.filter(registered_model=OuterRef("pk")))
+    served = Exists(Rollout.objects.filter(registered_model=OuterRef("pk")))
+    models = RegisteredModel.objects.filter(Q(granted) | Q(served)).select_related("policy")
+    return [
+        actions.request_publication(model=model, now=now)
+        for model in models
+        if _is_outdated(getattr(model, "policy", None), compiled(model, grants[model.pk]))
+    ]
+
+
+def _is_outdated(revision: PolicyRevision | None, policy: Policy) -> bool:
+    return revision is None or (revision.digest != policy.digest and revision.next_check_at is None)
+
+
+def reconcile_policy(*, revision: PolicyRevision, git: GitClient, cluster: KubernetesReader, now: datetime) -> None:
+    """Commit the model's policy where it changed, then look whether the cluster carries it."""
+    if not claim(revision, now=now):
+        return
+    model = revision.registered_model
+    policy = compiled(model, list(Grant.objects.active(now).filter(registered_model=model).select_related("team")))
+    try:
+        if revision.digest != policy.digest:
+            _commit(revision, policy, git, now)
+        if _carries(cluster, model.name, policy.digest):
+            actions.record_active(revision=revision, now=now)
+        else:
+            _wait(revision, now)
+    except TemporaryError as error:
+        again = retry_at(revision, now=now, retry_after=error.retry_after)
+        actions.record_problem(revision=revision, reason="AWAY", message=str(error), now=now, next_check_at=again)
+    except PermanentError as error:
+        actions.record_problem(revision=revision, reason="REFUSED", message=str(error), now=now, next_check_at=None)
+
+
+def _commit(revision: PolicyRevision, policy: Policy, git: GitClient, now: datetime) -> None:
+    model = revision.registered_model.name
+    path = f"serving/{MODELS}/{model}/policy.yaml"
+    # The digest is part of the trailer: after a crash the same policy finds its commit, another one makes its own.
+    trailers = {
+        "Quartermaster-Policy": f"{revision.pk}/{revision.generation}/{policy.digest.removeprefix('sha256:')[:12]}"
+    }
+    commit = git.commit(changes={path: policy.text}, message=f"Publish the access policy of {model}", trailers=trailers)
+    actions.record_commit(revision=revision, digest=policy.digest, commit=commit.sha, now=now)
+
+
+def _carries(cluster: KubernetesReader, model: str, digest: str) -> bool:
+    found = cluster.get("SecurityPolicy", model, MODELS)
+    annotations = (found or {}).get("metadata", {}).get("annotations", {})
+    return bool(annotations.get(DIGEST_ANNOTATION) == digest)
+
+
+def _wait(revision: PolicyRevision, now: datetime) -> None:
+    pause = OBSERVE_AGAIN if revision.attempts < 30 else SLOW
+    reschedule(revision, at=now + pause)

@@ -1,0 +1,101 @@
+"""The model page's tabs that speak to the gateway (Playground, How to call) or about it (Policy)."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils.timezone import now
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.access.models import SEES_ALL, Grant
+from apps.accounts.models import User
+from apps.accounts.oidc import gateway_token
+from apps.catalog.models import RegisteredModel
+from apps.gateway.forms import PlaygroundForm
+from apps.gateway.models import PolicyRevision
+from apps.gateway.playground import answer_lines, prices_now
+from apps.gateway.reconcile import compiled
+from apps.integrations.engine.client import EngineClient
+from apps.promotions.models import Rollout
+
+
+class SignedIn(HttpRequest):
+    """A request of somebody who signed in: the middleware lets nobody else through."""
+
+    user: User
+
+
+def _model_for(user: User, name: str) -> RegisteredModel:
+    models = RegisteredModel.objects.visible_to(user).select_related("owner_team")
+    return get_object_or_404(models, name=name)
+
+
+def _tab(request: SignedIn, name: str, tab: str) -> dict[str, object]:
+    model = _model_for(request.user, name)
+    grant = Grant.objects.active(now()).filter(registered_model=model, team=request.user.team_id).first()
+    live = Rollout.objects.live().filter(registered_model=model).select_related("model_version__registered_model")
+    return {"model": model, "tab": tab, "grant": grant, "live": live.first(), "team": request.user.team}
+
+
+@require_GET
+def playground(request: SignedIn, name: str) -> HttpResponse:
+    """Show the playground; without a grant it says who can give one."""
+    context = _tab(request, name, "playground")
+    model = context["model"]
+    assert isinstance(model, RegisteredModel)  # noqa: S101 - for the type checker
+    context |= {"form": PlaygroundForm(), "prices": prices_now(model, now())}
+    return render(request, "gateway/playground.html", context)
+
+
+@require_POST
+def playground_stream(request: SignedIn, name: str) -> HttpResponse | StreamingHttpResponse:
+    """Stream one answer from the gateway as this person; refusals come from the gateway itself."""
+    model = _model_for(request.user, name)
+    form = PlaygroundForm(request.POST)
+    if not form.is_valid():
+        return JsonResponse({"errors": form.errors}, status=422)
+    token = gateway_token(request)
+    if token is None:
+        message = "Your sign-in has no token for the gateway any more. Sign out, sign in and send again."
+        return JsonResponse({"error": {"message": message, "status": 401}}, status=401)
+    client = EngineClient(settings.GATEWAY_URL, token=token, timeout=120)
+    lines = answer_lines(client=client, model=model, now=now(), **form.cleaned_data)
+    response = StreamingHttpResponse(lines, content_type="application/x-ndjson")
+    response["Cache-Control"] = "no-store"
+    response["X-Accel-Buffering"] = "no"
+    return response
+
+
+@require_GET
+def how_to_call(request: SignedIn, name: str) -> HttpResponse:
+    """Show curl and Python with the real address, and what would be refused and why."""
+    context = _tab(request, name, "call")
+    context |= {
+        "gateway_url": settings.GATEWAY_URL,
+        "issuer": settings.OIDC_ISSUER,
+        "audience": settings.OIDC_GATEWAY_AUDIENCE,
+    }
+    return render(request, "gateway/how_to_call.html", context)
+
+
+@require_GET
+def policy_detail(request: SignedIn, name: str) -> HttpResponse:
+    """Show who may call the model, and the compiled policy beside what was published.
+
+    Teams see their own grant; the owner and those who oversee see all of them.
+    """
+    context = _tab(request, name, "policy")
+    model = context["model"]
+    assert isinstance(model, RegisteredModel)  # noqa: S101 - for the type checker
+    grants = list(Grant.objects.active(now()).filter(registered_model=model).select_related("team"))
+    sees_all = request.user.has_role(*SEES_ALL) or model.is_owned_by(request.user)
+    policy = compiled(model, grants)
+    revision = PolicyRevision.objects.filter(registered_model=model).first()
+    context |= {
+        "grants": grants if sees_all else [grant for grant in grants if grant.team_id == request.user.team_id],
+        "sees_all": sees_all,
+        "policy_text": policy.text.decode() if sees_all else "",
+        "policy_digest": policy.digest,
+        "revision": revision,
+        "in_sync": bool(revision and revision.status == "ACTIVE" and revision.digest == policy.digest),
+    }
+    return render(request, "gateway/policy_detail.html", context)
