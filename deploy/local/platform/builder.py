@@ -26,7 +26,6 @@ from deploy.local.platform.toolchain import NoToolchain, find_go, go_env
 
 Say = Callable[[str], None]
 LAST_LINES = 12
-WRITE_EVERY = 0.5  # seconds between two states of the progress file
 
 
 class BuildFailed(Exception):
@@ -42,16 +41,11 @@ class Build:
     here: Path
     lock: int  # the lock's file descriptor: Go inherits it, so a killed builder's compiler still counts as a builder
     rows: dict[str, Progress] = field(default_factory=dict)
-    written_at: float = 0.0
 
     def show(self, row: Progress) -> None:
-        """Take the program's new row and write the file: at once when its state changed, else now and then."""
-        before = self.rows.get(row.program)
+        """Take the program's new row and write the file; a few times a second while packages are compiled."""
         self.rows[row.program] = row
-        now = time.monotonic()
-        if before is None or before.state != row.state or now - self.written_at >= WRITE_EVERY:
-            write_progress(progress_file(self.env), self.rows.values())
-            self.written_at = now
+        write_progress(progress_file(self.env), self.rows.values())
 
 
 def build(
@@ -186,8 +180,10 @@ def _compile(go: Path, program: Program, part: Path, run: Build, row: Progress, 
 def seconds_left(first_guess: int, elapsed: float, left: int, total: int) -> int:
     """Return about how long it still takes, from the bytes compiled so far; the first guess until 5 % are done."""
     done = total - left
+    if not left:
+        return 0
     if done < total * 0.05 or elapsed < 5:
-        return round(first_guess * left / total) if total else 0
+        return round(first_guess * left / total)
     return round(elapsed * left / done)
 
 
@@ -208,26 +204,24 @@ def _go(
 ) -> int:
     """Run Go in the program's folder, handing on its lines as they come; return its exit code."""
     with tempfile.TemporaryFile("w+") as errors:
-        both = out is err
         process = subprocess.Popen(
             [str(go), *arguments],
             cwd=run.here / program.folder,
             env=go_env(run.env),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if both else errors,
+            stderr=subprocess.STDOUT if out is err else errors,
             text=True,
             pass_fds=(run.lock,),
         )
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                out(line.rstrip("\n"))
-            code = process.wait()
-        finally:
-            process.kill()
-            process.wait()
+        with process:
+            try:
+                for line in process.stdout or ():
+                    out(line.rstrip("\n"))
+            except BaseException:  # also the end that a signal asks for: Go shall not go on alone
+                process.kill()
+                raise
         errors.seek(0)
         for line in errors:
             err(line.rstrip("\n"))
-    return code
+    return process.returncode
