@@ -55,8 +55,8 @@ class Wish:
 def submit_request(*, model: RegisteredModel, wish: Wish, requester: User, now: datetime) -> AccessRequest:
     """Ask for `model` in the name of the requester's team.
 
-    Raises NotPermitted unless the requester leads a team (or owns models); CannotRequest when the wish is out of bounds,
-    the team has a grant already, or a request waits.
+    Raises NotPermitted unless the requester leads a team (or owns models); CannotRequest when the wish is out of
+    bounds, the team has a grant already, or a request waits.
     """
     require(requester.has_role(Role.TEAM_LEAD, Role.MODEL_OWNER), "Only a team lead requests a model for a team.")
     team = requester.team
@@ -157,7 +157,7 @@ def withdraw_request(*, request: AccessRequest, actor: User, now: datetime) -> A
 
 @transaction.atomic
 def revoke_grant(*, grant: Grant, actor: User, reason: str, now: datetime) -> Grant:
-    """End a grant now. Raises NotPermitted unless actor owns the model or runs the platform; AlreadyEnded if it ended."""
+    """End a grant now. Raises NotPermitted unless actor owns the model or runs the platform, AlreadyEnded if over."""
     may = grant.registered_model.is_owned_by(actor) or actor.has_role(Role.PLATFORM_ENGINEER)
     require(may, "Only an owner of the model, or a platform engineer, revokes access.")
     changed = Grant.objects.active(now).filter(pk=grant.pk)

@@ -1,7 +1,7 @@
 """Grants, compiled into the gateway's policy of one model. Pure.
 
-The same grants always give the same bytes and digest. The digest is written on the objects as an annotation: the cluster's
-copy says by itself which policy it carries. A model without grants gets a policy that lets nobody in.
+The same grants always give the same bytes and digest. The digest is written on the objects as an annotation: the
+cluster's copy says by itself which policy it carries. A model without grants gets a policy that lets nobody in.
 """
 
 import hashlib

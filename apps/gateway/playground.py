@@ -1,7 +1,7 @@
 """One streamed call through the real gateway, as the signed-in person.
 
-Yields one JSON object a line: {"text"} pieces, then {"done"} with tokens, times and price, or {"error"} in words. Prompt
-and answer pass through; nothing of them is stored or logged.
+Yields one JSON object a line: {"text"} pieces, then {"done"} with tokens, times and price, or {"error"} in words.
+Prompt and answer pass through; nothing of them is stored or logged.
 """
 
 import json

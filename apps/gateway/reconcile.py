@@ -1,7 +1,7 @@
 """Making the gateway's policy what the grants say: compile, commit, observe. Safe to run again at any time.
 
-A grant's change asks for a publication at once; the sweep compares every model's compiled digest with the published one,
-so that an expired grant, or a lost hint, is found within its interval.
+A grant's change asks for a publication at once; the sweep compares every model's compiled digest with the published
+one, so that an expired grant, or a lost hint, is found within its interval.
 """
 
 from collections import defaultdict
@@ -25,6 +25,7 @@ from apps.promotions.models import Rollout
 
 OBSERVE_AGAIN = timedelta(seconds=2)
 SLOW = timedelta(seconds=20)
+TRY_REFUSED_AGAIN = timedelta(minutes=5)
 
 
 def compiled(model: RegisteredModel, grants: list[Grant]) -> Policy:
@@ -48,12 +49,17 @@ def find_outdated(*, now: datetime) -> list[PolicyRevision]:
     return [
         actions.request_publication(model=model, now=now)
         for model in models
-        if _is_outdated(getattr(model, "policy", None), compiled(model, grants[model.pk]))
+        if _is_outdated(getattr(model, "policy", None), compiled(model, grants[model.pk]), now)
     ]
 
 
-def _is_outdated(revision: PolicyRevision | None, policy: Policy) -> bool:
-    return revision is None or (revision.digest != policy.digest and revision.next_check_at is None)
+def _is_outdated(revision: PolicyRevision | None, policy: Policy, now: datetime) -> bool:
+    if revision is None:
+        return True
+    if revision.next_check_at is not None or revision.digest == policy.digest:
+        return False
+    refused = revision.status == PolicyRevision.Status.FAILED and revision.observed_at
+    return not refused or revision.observed_at < now - TRY_REFUSED_AGAIN
 
 
 def reconcile_policy(*, revision: PolicyRevision, git: GitClient, cluster: KubernetesReader, now: datetime) -> None:
