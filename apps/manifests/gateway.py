@@ -1,0 +1,184 @@
+"""Envoy AI Gateway's objects of one model: its route, its backends, who may call it and how much. Pure.
+
+Traps held here: Backends carry the predictor's DNS name, never an address (with IP endpoints the gateway charges every
+call to the first backend of a rule); a rule's cost counts 0 at request time (else each call costs one more); a route
+names at most 15 rules; the policies point at the HTTPRoute of the route's own name.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from apps.manifests.names import MODELS, checked, labels, serving_name
+from apps.manifests.text import Manifest
+
+MODEL_HEADER = "x-ai-eg-model"
+METADATA_NAMESPACE = "io.envoy.ai_gateway"
+COSTS = (
+    ("llm_input_token", "InputToken"),
+    ("llm_cached_input_token", "CachedInputToken"),
+    ("llm_output_token", "OutputToken"),
+    ("llm_total_token", "TotalToken"),
+)
+_CLAIM_HEADERS = (("team", "x-team"), ("cost_center", "x-cost-center"), ("sub", "x-user-id"))
+MAX_RULES = 15
+_IPV4 = re.compile(r"^[0-9.]+$")
+
+
+class BadRoute(ValueError):
+    """The gateway would refuse these objects, or serve the wrong thing with them."""
+
+
+@dataclass(frozen=True)
+class Weight:
+    """How much of a model's traffic one version gets. percent: 0 to 100."""
+
+    number: int
+    percent: int
+
+
+@dataclass(frozen=True)
+class TeamLimit:
+    """What one team may use of a model. team: the claim's value."""
+
+    team: str
+    tokens_per_minute: int
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """Whose tokens the gateway accepts."""
+
+    issuer: str
+    jwks_uri: str
+    audience: str = "quartermaster-gateway"
+
+
+def route(
+    *,
+    model: str,
+    weights: Sequence[Weight],
+    gateway_name: str,
+    gateway_namespace: str,
+    namespace: str = MODELS,
+    request_timeout: str = "600s",
+) -> Manifest:
+    """Return the AIGatewayRoute of a model: one rule, its versions with their weights, which must sum to 100."""
+    if namespace != MODELS:
+        raise BadRoute("A route lives in the namespace models: candidates under evaluation are never routed to.")
+    if not weights or len(weights) > MAX_RULES or sum(weight.percent for weight in weights) != 100:
+        raise BadRoute("A route's weights must sum to 100.")
+    return {
+        "apiVersion": "aigateway.envoyproxy.io/v1beta1",
+        "kind": "AIGatewayRoute",
+        "metadata": {"name": model, "namespace": namespace, "labels": labels(model)},
+        "spec": {
+            "parentRefs": [
+                {
+                    "group": "gateway.networking.k8s.io",
+                    "kind": "Gateway",
+                    "name": gateway_name,
+                    "namespace": gateway_namespace,
+                }
+            ],
+            "rules": [
+                {
+                    "matches": [{"headers": [{"type": "Exact", "name": MODEL_HEADER, "value": model}]}],
+                    "backendRefs": [_backend_ref(model, weight) for weight in weights],
+                    "timeouts": {"request": request_timeout},
+                }
+            ],
+            "llmRequestCosts": [{"metadataKey": key, "type": kind} for key, kind in COSTS],
+        },
+    }
+
+
+def _backend_ref(model: str, weight: Weight) -> Manifest:
+    name = serving_name(model, weight.number)
+    return {"name": name, "weight": weight.percent, "modelNameOverride": name}
+
+
+def backend_objects(*, model: str, number: int, namespace: str = MODELS, hostname: str = "") -> list[Manifest]:
+    """Return the AIServiceBackend of a version and the Backend it points at.
+
+    hostname: the predictor Service's DNS name ("" for the usual one). An IP address raises BadRoute.
+    """
+    name = serving_name(model, number)
+    host = hostname or f"{name}-predictor.{namespace}.svc.cluster.local"
+    if _IPV4.match(host) or ":" in host:
+        raise BadRoute("A Backend needs a DNS name: with an IP address calls are charged to the wrong version.")
+    metadata = {"name": checked(name), "namespace": namespace, "labels": labels(model, number)}
+    backend = {"name": name, "kind": "Backend", "group": "gateway.envoyproxy.io"}
+    return [
+        {
+            "apiVersion": "aigateway.envoyproxy.io/v1beta1",
+            "kind": "AIServiceBackend",
+            "metadata": metadata,
+            "spec": {"schema": {"name": "OpenAI", "prefix": "/v1"}, "backendRef": backend},
+        },
+        {
+            "apiVersion": "gateway.envoyproxy.io/v1alpha1",
+            "kind": "Backend",
+            "metadata": metadata | {"labels": dict(metadata["labels"])},
+            "spec": {"endpoints": [{"fqdn": {"hostname": host, "port": 80}}]},
+        },
+    ]
+
+
+def _policy(kind: str, model: str, namespace: str, spec: Manifest) -> Manifest:
+    target = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": model}
+    return {
+        "apiVersion": "gateway.envoyproxy.io/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": model, "namespace": namespace, "labels": labels(model)},
+        "spec": {"targetRefs": [target], **spec},
+    }
+
+
+def security_policy(*, model: str, issuer: Issuer, teams: Sequence[str], namespace: str = MODELS) -> Manifest:
+    """Return who may call the model: holders of a token of the issuer whose team was granted. No teams: nobody."""
+    provider = {
+        "name": "idp",
+        "issuer": issuer.issuer,
+        "audiences": [issuer.audience],
+        "remoteJWKS": {"uri": issuer.jwks_uri, "cacheDuration": "300s"},
+        "claimToHeaders": [{"claim": claim, "header": header} for claim, header in _CLAIM_HEADERS],
+    }
+    rules = [
+        {
+            "name": f"team-{team}",
+            "action": "Allow",
+            "principal": {"jwt": {"provider": "idp", "claims": [{"name": "team", "values": [team]}]}},
+        }
+        for team in sorted(set(teams))
+    ]
+    authorization: Manifest = {"defaultAction": "Deny"}
+    if rules:
+        authorization["rules"] = rules
+    return _policy(
+        "SecurityPolicy", model, namespace, {"jwt": {"providers": [provider]}, "authorization": authorization}
+    )
+
+
+def traffic_policy(*, model: str, limits: Sequence[TeamLimit], namespace: str = MODELS) -> Manifest | None:
+    """Return the tokens per minute of each team, counted from the answers' own usage; None without teams."""
+    if not limits:
+        return None
+    rules = [_limit(model, limit) for limit in sorted(limits, key=lambda limit: limit.team)]
+    return _policy("BackendTrafficPolicy", model, namespace, {"rateLimit": {"global": {"rules": rules}}})
+
+
+def _limit(model: str, limit: TeamLimit) -> Manifest:
+    headers = [
+        {"name": "x-team", "type": "Exact", "value": limit.team},
+        {"name": MODEL_HEADER, "type": "Exact", "value": model},
+    ]
+    metadata = {"namespace": METADATA_NAMESPACE, "key": "llm_total_token"}
+    return {
+        "clientSelectors": [{"headers": headers}],
+        "limit": {"requests": limit.tokens_per_minute, "unit": "Minute"},
+        "cost": {
+            "request": {"from": "Number", "number": 0},
+            "response": {"from": "Metadata", "metadata": metadata},
+        },
+    }

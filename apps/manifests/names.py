@@ -1,0 +1,59 @@
+"""Names that several kinds share: labels, namespaces, paths in the GitOps repository, limits of names."""
+
+import re
+
+OWNER_LABELS = {"app.kubernetes.io/managed-by": "quartermaster"}
+DIGEST_ANNOTATION = "quartermaster.dev/manifest-digest"
+MODELS = "models"
+EVALS = "evals"
+_NAME = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+LONGEST = 53  # `<name>-predictor` must fit a DNS label of 63
+
+
+class BadName(ValueError):
+    """The name cannot be that of an InferenceService."""
+
+
+def serving_name(model: str, number: int) -> str:
+    """Return `<model>-v<number>`: the name of everything that serves the version."""
+    return checked(f"{model}-v{number}")
+
+
+def checked(name: str) -> str:
+    """Return `name` when it fits an InferenceService and its Service; raise BadName otherwise."""
+    if not _NAME.match(name) or len(name) > LONGEST:
+        raise BadName(
+            f"{name!r} cannot name an InferenceService: lower-case letters, digits, dashes, at most {LONGEST}."
+        )
+    return name
+
+
+def labels(model: str, number: int | None = None) -> dict[str, str]:
+    """Return the labels of everything that is rendered for a model, or for one version of it."""
+    found = OWNER_LABELS | {"quartermaster.dev/model": model}
+    return found if number is None else found | {"quartermaster.dev/version": str(number)}
+
+
+def runtime_path(namespace: str) -> str:
+    """Return where the runtime of a namespace lives in the repository."""
+    return f"serving/{namespace}/runtime.yaml"
+
+
+def version_path(model: str, number: int) -> str:
+    """Return where a served version lives in the repository."""
+    return f"serving/models/{model}/v{number}.yaml"
+
+
+def route_path(model: str) -> str:
+    """Return where a model's route lives in the repository."""
+    return f"serving/models/{model}/route.yaml"
+
+
+def policy_path(model: str) -> str:
+    """Return where a model's policy lives in the repository."""
+    return f"serving/models/{model}/policy.yaml"
+
+
+def candidate_path(name: str) -> str:
+    """Return where a candidate under evaluation lives in the repository."""
+    return f"serving/evals/{name}.yaml"

@@ -1,0 +1,131 @@
+"""KServe's objects: the runtime of a namespace, and one InferenceService per version. Pure.
+
+Traps held here: cpu and memory are always set (else the runtime's 2 GiB limit stays and the engine is killed); the
+mode and the autoscaler are named (the cluster's defaults differ); a GPU pod tolerates the GPU taint;
+`serviceAccountName` is set (else there is no role to read the bucket with); `model.name` is never set.
+"""
+
+from dataclasses import dataclass, field
+
+from apps.manifests.names import DIGEST_ANNOTATION, OWNER_LABELS, checked, labels
+from apps.manifests.text import Manifest
+
+RUNTIME = "vllm"
+SERVICE_ACCOUNT = "model-reader"
+GPU = "nvidia.com/gpu"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one replica asks for; requests equal limits."""
+
+    cpu: str = "3"
+    memory: str = "12Gi"
+    gpus: int = 1
+
+
+@dataclass(frozen=True)
+class ServedVersion:
+    """One version as one InferenceService. storage_uri: `s3://<bucket>/<model>/v<n>/`. max_model_len: tokens."""
+
+    model: str
+    number: int
+    name: str
+    namespace: str
+    storage_uri: str
+    manifest_digest: str
+    max_model_len: int = 2048
+    resources: Resources = field(default_factory=Resources)
+
+
+def inference_service(version: ServedVersion) -> Manifest:
+    """Return the InferenceService of a version: warm class, one replica, one GPU."""
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {
+            "name": checked(version.name),
+            "namespace": version.namespace,
+            "labels": labels(version.model, version.number),
+            "annotations": {
+                "serving.kserve.io/deploymentMode": "Standard",
+                "serving.kserve.io/autoscalerClass": "none",
+                DIGEST_ANNOTATION: version.manifest_digest,
+            },
+        },
+        "spec": {"predictor": _predictor(version)},
+    }
+
+
+def _predictor(version: ServedVersion) -> Manifest:
+    resources = {"cpu": version.resources.cpu, "memory": version.resources.memory, GPU: str(version.resources.gpus)}
+    return {
+        "serviceAccountName": SERVICE_ACCOUNT,
+        "minReplicas": 1,
+        "maxReplicas": 1,
+        "timeout": 600,
+        "tolerations": [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}],
+        "model": {
+            "modelFormat": {"name": "vLLM", "version": "1"},
+            "runtime": RUNTIME,
+            "protocolVersion": "v2",
+            "storageUri": version.storage_uri,
+            "args": [f"--max-model-len={version.max_model_len}", f"--tensor-parallel-size={version.resources.gpus}"],
+            "resources": {"requests": resources, "limits": dict(resources)},
+        },
+    }
+
+
+def runtime_objects(namespace: str, image: str, role_arn: str = "", s3_endpoint: str = "") -> list[Manifest]:
+    """Return a namespace's ServingRuntime and the ServiceAccount that reads the registry.
+
+    role_arn: the IAM role for the ServiceAccount ("" where keys come another way).
+    s3_endpoint: host:port of an S3 that is not AWS ("" in production).
+    """
+    return [_service_account(namespace, role_arn, s3_endpoint), _runtime(namespace, image)]
+
+
+def _service_account(namespace: str, role_arn: str, s3_endpoint: str) -> Manifest:
+    annotations: dict[str, str] = {}
+    if role_arn:
+        annotations["eks.amazonaws.com/role-arn"] = role_arn
+    if s3_endpoint:
+        host = s3_endpoint.split("://", 1)[-1].rstrip("/")
+        annotations["serving.kserve.io/s3-endpoint"] = host
+        annotations["serving.kserve.io/s3-usehttps"] = "1" if s3_endpoint.startswith("https://") else "0"
+    metadata: Manifest = {"name": SERVICE_ACCOUNT, "namespace": namespace, "labels": dict(OWNER_LABELS)}
+    if annotations:
+        metadata["annotations"] = annotations
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+
+
+def _runtime(namespace: str, image: str) -> Manifest:
+    return {
+        "apiVersion": "serving.kserve.io/v1alpha1",
+        "kind": "ServingRuntime",
+        "metadata": {"name": RUNTIME, "namespace": namespace, "labels": dict(OWNER_LABELS)},
+        "spec": {
+            "supportedModelFormats": [{"name": "vLLM", "version": "1", "autoSelect": True, "priority": 1}],
+            "protocolVersions": ["v2", "v1"],
+            "containers": [_engine(image)],
+            "volumes": [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}],
+        },
+    }
+
+
+def _engine(image: str) -> Manifest:
+    probe = {"httpGet": {"path": "/health", "port": 8080}, "timeoutSeconds": 5}
+    return {
+        "name": "kserve-container",
+        "image": image,
+        "command": ["python3", "-m", "vllm.entrypoints.openai.api_server"],
+        "args": ["--port=8080", "--served-model-name={{.Name}}", "--model=/mnt/models"],
+        "ports": [{"containerPort": 8080, "protocol": "TCP"}],
+        "env": [{"name": "HF_HUB_OFFLINE", "value": "1"}, {"name": "VLLM_NO_USAGE_STATS", "value": "1"}],
+        "startupProbe": probe | {"periodSeconds": 10, "failureThreshold": 180},
+        "readinessProbe": probe | {"periodSeconds": 5, "failureThreshold": 3},
+        "livenessProbe": probe | {"periodSeconds": 10, "failureThreshold": 6},
+        "resources": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "1", "memory": "2Gi"}},
+        "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108 (in the container)
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }

@@ -1,0 +1,186 @@
+"""Every rendered object against the real CRDs: no field unknown, none missing, enums and patterns kept."""
+
+from functools import cache
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from apps.manifests import gateway, names, serving
+from apps.manifests.text import to_yaml
+
+CRDS = Path(__file__).resolve().parents[3] / "shared" / "crds"
+DIGEST = "sha256:" + "a" * 64
+VERSION = serving.ServedVersion(
+    model="prior-auth-extract",
+    number=7,
+    name="prior-auth-extract-v7",
+    namespace="models",
+    storage_uri="s3://model-registry/prior-auth-extract/v7/",
+    manifest_digest=DIGEST,
+)
+ISSUER = gateway.Issuer(issuer="http://127.0.0.1:8090", jwks_uri="http://127.0.0.1:8090/jwks.json")
+GATEWAY = {"gateway_name": "ai-gateway", "gateway_namespace": "ai-gateway"}
+
+
+def rendered():
+    """Return one of everything."""
+    return [
+        serving.inference_service(VERSION),
+        *serving.runtime_objects("models", "vllm/vllm-openai:v0.32.0", "arn:aws:iam::1:role/r", "http://127.0.0.1:9"),
+        gateway.route(model="prior-auth-extract", weights=[gateway.Weight(7, 100), gateway.Weight(6, 0)], **GATEWAY),
+        *gateway.backend_objects(model="prior-auth-extract", number=7),
+        gateway.security_policy(model="prior-auth-extract", issuer=ISSUER, teams=["claims-review", "prior-auth"]),
+        gateway.security_policy(model="prior-auth-extract", issuer=ISSUER, teams=[]),
+        gateway.traffic_policy(model="prior-auth-extract", limits=[gateway.TeamLimit("claims-review", 2000)]),
+    ]
+
+
+def strict(schema):
+    """Return the schema with unknown fields refused, as `fieldValidation=Strict` does, and CEL left out."""
+    if isinstance(schema, list):
+        return [strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: strict(value) for key, value in schema.items() if not key.startswith("x-kubernetes")}
+    free = schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("x-kubernetes-embedded-resource")
+    if schema.get("type") == "object" and "properties" in schema and not free:
+        made.setdefault("additionalProperties", False)
+    if schema.get("x-kubernetes-int-or-string"):
+        made.pop("type", None)
+        made.pop("anyOf", None)
+        made["type"] = ["integer", "string"]
+    return made
+
+
+@cache
+def validator_of(api_version, kind):
+    group, _, version = api_version.rpartition("/")
+    for path in CRDS.rglob(f"{group}_{kind.lower()}*.yaml"):
+        for crd in yaml.load_all(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            if crd and crd["spec"]["names"]["kind"] == kind:
+                found = next(item for item in crd["spec"]["versions"] if item["name"] == version)
+                schema = strict(found["schema"]["openAPIV3Schema"] | {"properties": properties(found)})
+                return jsonschema.Draft202012Validator(schema)
+    raise AssertionError(f"no CRD of {kind}")
+
+
+def validate(manifest):
+    validator_of(manifest["apiVersion"], manifest["kind"]).validate(manifest)
+
+
+def properties(version):
+    known = dict(version["schema"]["openAPIV3Schema"]["properties"])
+    return known | {"metadata": {"type": "object"}}
+
+
+@pytest.mark.skipif(not CRDS.is_dir(), reason="the folder ../shared/crds with the real CRDs is not here")
+@pytest.mark.parametrize("manifest", rendered(), ids=lambda manifest: manifest["kind"])
+class TestAgainstTheRealCrds:
+    def test_fits_the_schema_without_an_unknown_field(self, manifest):
+        if manifest["apiVersion"] == "v1":
+            pytest.skip("a core kind: no CRD")
+        validate(manifest)
+
+    def test_an_unknown_field_would_be_noticed(self, manifest):
+        if manifest["apiVersion"] == "v1":
+            pytest.skip("a core kind: no CRD")
+        broken = manifest | {"spec": manifest["spec"] | {"surprise": 1}}
+        with pytest.raises(jsonschema.ValidationError):
+            validate(broken)
+
+
+class TestEverything:
+    @pytest.mark.parametrize("manifest", rendered(), ids=lambda manifest: manifest["kind"])
+    def test_carries_the_owner_label_and_a_namespace(self, manifest):
+        assert manifest["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "quartermaster"
+        assert manifest["metadata"]["namespace"] == "models"
+
+    def test_renders_to_the_same_bytes_and_reads_back(self):
+        text = to_yaml(rendered())
+        assert text == to_yaml(rendered())
+        assert list(yaml.safe_load_all(text)) == rendered()
+        assert b"&id" not in text
+
+
+class TestInferenceService:
+    def test_sets_what_the_cluster_would_otherwise_decide(self):
+        manifest = serving.inference_service(VERSION)
+        assert manifest["metadata"]["annotations"] == {
+            "serving.kserve.io/deploymentMode": "Standard",
+            "serving.kserve.io/autoscalerClass": "none",
+            "quartermaster.dev/manifest-digest": DIGEST,
+        }
+        predictor = manifest["spec"]["predictor"]
+        assert predictor["serviceAccountName"] == "model-reader"
+        assert predictor["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+        limits = predictor["model"]["resources"]["limits"]
+        assert limits == {"cpu": "3", "memory": "12Gi", "nvidia.com/gpu": "1"}
+        assert predictor["model"]["resources"]["requests"] == limits
+        assert "name" not in predictor["model"]
+
+    def test_the_runtime_serves_its_format_and_protocol(self):
+        _, runtime = serving.runtime_objects("evals", "image:1")
+        assert "v2" in runtime["spec"]["protocolVersions"]
+        assert "--served-model-name={{.Name}}" in runtime["spec"]["containers"][0]["args"]
+
+    def test_the_service_account_knows_its_role_and_its_endpoint(self):
+        account, _ = serving.runtime_objects("models", "image:1", "arn:aws:iam::1:role/reader", "127.0.0.1:17070")
+        assert account["metadata"]["annotations"] == {
+            "eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/reader",
+            "serving.kserve.io/s3-endpoint": "127.0.0.1:17070",
+            "serving.kserve.io/s3-usehttps": "0",
+        }
+        bare, _ = serving.runtime_objects("models", "image:1")
+        assert "annotations" not in bare["metadata"]
+
+
+class TestNames:
+    def test_refuses_what_no_service_could_be_called(self):
+        for name in ("7b", "Upper", "a" * 54, "a.b", "-a"):
+            with pytest.raises(names.BadName):
+                names.checked(name)
+        assert names.serving_name("a" * 40, 999999999) == "a" * 40 + "-v999999999"
+
+
+class TestRoute:
+    def test_never_names_the_namespace_of_candidates(self):
+        with pytest.raises(gateway.BadRoute):
+            gateway.route(model="m", weights=[gateway.Weight(1, 100)], namespace="evals", **GATEWAY)
+
+    def test_weights_sum_to_100(self):
+        for weights in ([], [gateway.Weight(1, 90)], [gateway.Weight(1, 90), gateway.Weight(2, 20)]):
+            with pytest.raises(gateway.BadRoute):
+                gateway.route(model="m", weights=weights, **GATEWAY)
+
+    def test_tells_each_version_its_own_name(self):
+        rule = gateway.route(model="m", weights=[gateway.Weight(2, 100)], **GATEWAY)["spec"]["rules"][0]
+        assert rule["backendRefs"] == [{"name": "m-v2", "weight": 100, "modelNameOverride": "m-v2"}]
+
+
+class TestBackends:
+    @pytest.mark.parametrize("address", ["10.0.0.1", "::1", "127.0.0.1"])
+    def test_refuses_an_ip_address(self, address):
+        with pytest.raises(gateway.BadRoute):
+            gateway.backend_objects(model="m", number=1, hostname=address)
+
+    def test_points_at_the_predictor(self):
+        _, backend = gateway.backend_objects(model="m", number=3)
+        assert backend["spec"]["endpoints"] == [
+            {"fqdn": {"hostname": "m-v3-predictor.models.svc.cluster.local", "port": 80}}
+        ]
+
+
+class TestPolicies:
+    def test_nobody_may_call_without_a_grant(self):
+        spec = gateway.security_policy(model="m", issuer=ISSUER, teams=[])["spec"]
+        assert spec["authorization"] == {"defaultAction": "Deny"}
+        assert gateway.traffic_policy(model="m", limits=[]) is None
+
+    def test_a_call_costs_its_tokens_and_nothing_else(self):
+        policy = gateway.traffic_policy(model="m", limits=[gateway.TeamLimit("claims", 50)])
+        rule = policy["spec"]["rateLimit"]["global"]["rules"][0]
+        assert rule["limit"] == {"requests": 50, "unit": "Minute"}
+        assert rule["cost"]["request"] == {"from": "Number", "number": 0}
+        assert rule["cost"]["response"]["metadata"]["key"] == "llm_total_token"
