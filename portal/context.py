@@ -1,9 +1,74 @@
-"""What every page's shell needs: the navigation the person may use, the environment, how fresh the figures are."""
+"""What every page's shell needs: the sections the person may use, and the environment's name."""
+
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+from apps.accounts.models import Role, User
+
+EVERYBODY = tuple(Role.values)
+
+
+@dataclass(frozen=True)
+class Section:
+    """One line of the sidebar. roles: who may use it. prefix: the addresses it stands for."""
+
+    label: str
+    icon: str
+    url_name: str
+    prefixes: tuple[str, ...]
+    roles: tuple[str, ...]
+    group: str = ""
+
+    @property
+    def url(self) -> str:
+        """Return the section's address; empty while its app has no such page."""
+        try:
+            return reverse(self.url_name)
+        except NoReverseMatch:
+            return ""
+
+
+SECTIONS = (
+    Section("Home", "house", "home", (), EVERYBODY),
+    Section("Catalog", "boxes", "catalog:model_list", ("/catalog/",), EVERYBODY, "Models"),
+    Section("Access", "key-round", "access:request_list", ("/access/",), EVERYBODY, "Models"),
+    Section("Evaluations", "flask-conical", "evals:run_list", ("/evaluations/",), EVERYBODY, "Delivery"),
+    Section(
+        "Promotions", "git-pull-request-arrow", "promotions:promotion_list", ("/promotions/", "/rollouts/"),
+        EVERYBODY, "Delivery",
+    ),
+    Section("Usage", "activity", "metering:usage_list", ("/usage/",), EVERYBODY, "Cost"),
+    Section("Chargeback", "receipt-text", "chargeback:month", ("/chargeback/",), EVERYBODY, "Cost"),
+    Section(
+        "Audit", "scroll-text", "audit:event_list", ("/audit/",), (Role.AUDITOR, Role.PLATFORM_ENGINEER), "Oversight"
+    ),
+)  # fmt: skip
+
+
+def sections_for(user: User, path: str) -> list[dict[str, object]]:
+    """Return the sidebar's lines for this person, in groups; nothing for somebody without a role."""
+    lines: list[dict[str, object]] = []
+    group = ""
+    for section in SECTIONS:
+        if not user.has_role(*section.roles) or not section.url:
+            continue
+        here = path == "/" if section.url_name == "home" else path.startswith(section.prefixes)
+        lines.append({"section": section, "current": here, "opens": section.group if section.group != group else ""})
+        group = section.group
+    return lines
 
 
 def shell(request: HttpRequest) -> dict[str, object]:
     """Return the context of templates/base.html."""
-    return {"environment_name": settings.ENVIRONMENT_NAME}
+    user = getattr(request, "user", None)
+    signed_in = isinstance(user, User)
+    return {
+        "environment_name": settings.ENVIRONMENT_NAME,
+        "sections": sections_for(user, request.path)
+        if isinstance(user, User) and not request.headers.get("HX-Request")
+        else [],
+        "signed_in": signed_in,
+    }

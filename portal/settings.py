@@ -72,6 +72,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "portal.context.shell",
             ],
+            "builtins": ["portal.tags"],
         },
     },
 ]
@@ -150,8 +151,11 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 STATIC_URL = "static/"
-STATICFILES_DIRS = [("app", BASE_DIR / "static" / "dist" / "app")]
+ASSETS_DIR = BASE_DIR / "static" / "dist" / "app"  # made by `npm run build`; names carry a hash (portal/assets.py)
+STATICFILES_DIRS = [("app", ASSETS_DIR)]
 WHITENOISE_USE_FINDERS = True
+WHITENOISE_IMMUTABLE_FILE_TEST = r"^.+-[0-9a-f]{10}\.\w+$"
+MESSAGE_TAGS = {10: "busy", 20: "busy", 25: "ok", 30: "warn", 40: "bad"}  # the tones of components/_toast.html
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
 
 # -- API --------------------------------------------------------------------------------------------------------------

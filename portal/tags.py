@@ -1,0 +1,91 @@
+"""Template tags that every page has without loading them: icons, built files, times. They format; they decide nothing."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.common import money
+from portal.assets import asset_url
+
+register = template.Library()
+
+
+@register.simple_tag
+def asset(name: str) -> str:
+    """Return the address of a built file: {% asset "app.css" %}."""
+    return asset_url(name)
+
+
+@register.simple_tag
+def icon(name: str, css: str = "") -> SafeString:
+    """Show one icon of static/src/icons.txt: {% icon "house" %}. A word must stand beside it."""
+    return format_html(
+        '<svg class="icon {}" aria-hidden="true"><use href="{}#{}"></use></svg>', css, asset_url("icons.svg"), name
+    )
+
+
+@register.simple_tag
+def when(value: datetime | date | None, style: str = "full", missing: str = "—") -> str:
+    """Show a moment; the browser turns it into the person's zone, UTC stays in the title.
+
+    style: full ("24 Nov 02:17") · relative ("3 min ago") · clock ("02:17:03") · date ("24 Nov 2026").
+    """
+    if value is None:
+        return missing
+    if not isinstance(value, datetime):
+        return format_html('<time datetime="{}">{}</time>', value.isoformat(), f"{value.day} {value:%b %Y}")
+    utc = value.astimezone(UTC)
+    texts = {"clock": f"{utc:%H:%M:%S} UTC", "date": f"{utc.day} {utc:%b %Y}"}
+    text = texts.get(style, f"{utc.day} {utc:%b %H:%M} UTC")
+    return format_html(
+        '<time datetime="{}" title="{}" data-when="{}">{}</time>',
+        utc.isoformat(), f"{utc:%Y-%m-%d %H:%M:%S} UTC", style, text,
+    )  # fmt: skip
+
+
+@register.simple_tag
+def elapsed(value: datetime | None) -> str:
+    """Show the time since a moment; it counts up in the browser."""
+    if value is None:
+        return ""
+    seconds = max(0, int((datetime.now(UTC) - value).total_seconds()))
+    text = f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60:02} s"
+    return format_html('<time datetime="{}" data-elapsed>{}</time>', value.isoformat(), text)
+
+
+@register.filter
+def initials(name: str) -> str:
+    """Return a person's initials, two letters at most."""
+    words = str(name).split()
+    return "".join(word[0] for word in (words[0], words[-1])[: len(words)]).upper() if words else "?"
+
+
+@register.filter
+def percent_of(value: Any, total: Any) -> str:
+    """Return value as percent of total, 0 to 100, with a dot: for widths in SVG."""
+    try:
+        share = 100 * float(value) / float(total)
+    except (TypeError, ValueError, ZeroDivisionError):
+        share = 0.0
+    return f"{min(max(share, 0.0), 100.0):.2f}"
+
+
+@register.filter
+def filesize_short(size: int) -> str:
+    """Return bytes as people read them: 269 MB (powers of 1000)."""
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+@register.filter
+def usd(amount: Decimal | None) -> str:
+    """Show an amount in USD: {{ line.list_cost_usd|usd }}."""
+    return money.usd(amount)

@@ -1,0 +1,9 @@
+/* The portal's script: htmx, and one small module per behavior. Each module looks for its own elements by data-*. */
+import "htmx.org";
+import "./js/clipboard.js";
+import "./js/dialogs.js";
+import "./js/menus.js";
+import "./js/search.js";
+import "./js/theme.js";
+import "./js/times.js";
+import "./js/toasts.js";
