@@ -1,23 +1,56 @@
-"""Where the Go programs are, and how far their building is, in words for the board.
+"""The building of the Go programs, in words for the board (`deploy/local/platform` does the work).
 
-A folder named by QUARTERMASTER_BINARIES is taken as it is; else they are built in the background into the user's
-cache by `deploy/local/platform`, and parts start as their programs appear.
+Parts start as their programs appear; nothing waits for all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Mapping
+
+from deploy.local import platform
+
+ASK_EVERY = 2.0
 
 
-def binaries_folder(env: Mapping[str, str]) -> Path:
-    """Return the folder that holds the Go programs, or will."""
-    given = env.get("QUARTERMASTER_BINARIES")
-    if given:
-        return Path(given).expanduser().resolve()
-    return Path(env.get("HOME", "~")).expanduser() / ".cache" / "quartermaster" / "bin"
+class Building:
+    """One build in the background: started where programs are missing, asked how far it is."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self.env = env
+        self.pid = platform.start_build(env)
+        self._asked = 0.0
+        self._answer = "" if self.pid is None else "starting to build the platform's programs (first time only)"
+        self._over = self.pid is None
+
+    def __call__(self) -> str:
+        """Return how far it is in one sentence, "" once everything is there."""
+        if self._over or time.monotonic() - self._asked < ASK_EVERY:
+            return self._answer
+        self._asked = time.monotonic()
+        rows = platform.progress(self.env)
+        self._over = all(row.state == "ready" for row in rows)
+        self._answer = sentence(rows)
+        return self._answer
+
+    def stop(self) -> None:
+        """End the build if it is ours; what was compiled is kept."""
+        if self.pid is not None and not self._over:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
 
 
-def start_building(env: Mapping[str, str]) -> Callable[[], str]:
-    """Start building what is missing; return a function that says how far it is, "" when all is there."""
-    return lambda: ""
+def sentence(rows: list[platform.Progress]) -> str:
+    """Return where the whole build is: programs ready, the one in work, what failed, the time that is left."""
+    ready = [row for row in rows if row.state == "ready"]
+    if len(ready) == len(rows):
+        return ""
+    parts = [f"{len(ready)} of {len(rows)} programs ready (first time only)"]
+    parts += [row.sentence().splitlines()[0] for row in rows if row.state in ("downloading", "building", "failed")]
+    left = sum(row.seconds_left or 0 for row in rows if row.state != "ready")
+    if left:
+        parts.append(f"about {max(1, round(left / 60))} min left in all")
+    return "; ".join(parts)

