@@ -84,7 +84,7 @@ def key(program: Program, here: Path = HERE) -> str:
     folder = here / program.folder
     files = [folder / "go.mod", folder / "go.sum"]
     if program.package == ".":
-        files += sorted(folder.glob("*.go"))
+        files += sorted(file for file in folder.glob("*.go") if not file.name.endswith("_test.go"))
     facts = [program.name, program.package, program.ldflags, sys.platform, platform.machine()]
     return digest([*facts, *(part for file in files for part in (file.name, file.read_bytes()))])
 
