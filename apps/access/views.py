@@ -8,6 +8,7 @@ from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -18,8 +19,15 @@ from apps.accounts.models import Role, User
 from apps.audit.queries import timeline
 from apps.catalog.models import RegisteredModel
 from apps.common.errors import DomainError
+from apps.common.money import usd
 
 PAGE = 50
+REQUEST_BADGES = {
+    "PENDING": {"tone": "warn", "icon": "clock", "label": "Waiting for the owner"},
+    "APPROVED": {"tone": "ok", "label": "Approved"},
+    "REJECTED": {"tone": "bad", "label": "Rejected"},
+    "WITHDRAWN": {"tone": "idle", "label": "Withdrawn"},
+}
 
 
 class SignedIn(HttpRequest):
@@ -74,6 +82,12 @@ def request_create(request: SignedIn, name: str) -> HttpResponse:
     grant = Grant.objects.active(now()).filter(registered_model=model, team=request.user.team_id).first()
     may_ask = request.user.has_role(Role.TEAM_LEAD, Role.MODEL_OWNER)
     context = {"model": model, "form": form, "grant": grant, "may_ask": may_ask}
+    context["crumbs"] = [
+        ("Catalog", reverse("catalog:model_list")),
+        (model.name, reverse("catalog:model_detail", args=[model.name])),
+        ("Request access", ""),
+    ]
+    context["lead"] = f"For your team {request.user.team}. A model owner of {model.owner_team} decides."
     return render(request, "access/request_form.html", context, status=status)
 
 
@@ -96,6 +110,10 @@ def _show_request(request: SignedIn, item: AccessRequest, form: ReasonForm, stat
     mine = item.requested_by_id == user.pk
     context = {
         "item": item,
+        "title": f"{item.team} asks for {item.registered_model}",
+        "crumbs": [("Access", reverse("access:request_list")), (str(item), "")],
+        "badge": REQUEST_BADGES[item.status],
+        "facts": _request_facts(item),
         "form": form,
         "may_decide": pending and not mine and item.registered_model.is_owned_by(user),
         "own_request": pending and mine and item.registered_model.is_owned_by(user),
@@ -103,6 +121,24 @@ def _show_request(request: SignedIn, item: AccessRequest, form: ReasonForm, stat
         "events": timeline("AccessRequest", str(item.pk)),
     }
     return render(request, "access/request_detail.html", context, status=status)
+
+
+def _request_facts(item: AccessRequest) -> list[tuple[str, object]]:
+    model = item.registered_model
+    facts: list[tuple[str, object]] = [
+        ("Model", {"text": model.name, "url": reverse("catalog:model_detail", args=[model.name])}),
+        ("Purpose", item.purpose),
+        ("Most sensitive data", item.get_data_class_display()),
+        ("Tokens per minute", f"{item.tokens_per_minute:,}"),
+        ("Monthly budget", f"{usd(item.monthly_budget_usd)} (shown against use, not enforced yet)"),
+        ("Access ends", f"{item.expires_date:%d %b %Y}, at the start of the day, UTC"),
+        ("Asked by", f"{item.requested_by} of {item.team}"),
+    ]
+    if item.decided_by:
+        facts.append(("Decided by", str(item.decided_by)))
+    if item.decision_reason:
+        facts.append(("Reason", item.decision_reason))
+    return facts
 
 
 @require_POST
@@ -163,12 +199,36 @@ def _show_grant(request: SignedIn, grant: Grant, form: ReasonForm, status: int =
     owns = grant.registered_model.is_owned_by(request.user)
     context = {
         "grant": grant,
+        "title": f"{grant.team} may call {grant.registered_model}"
+        if active
+        else f"{grant.team} · {grant.registered_model}",
+        "crumbs": [("Access", reverse("access:request_list")), (str(grant), "")],
+        "badge": {"tone": "ok", "label": "Active"} if active else {"tone": "idle", "label": "Ended"},
+        "facts": _grant_facts(grant),
         "form": form,
         "active": active,
         "may_revoke": active and (owns or request.user.has_role(Role.PLATFORM_ENGINEER)),
         "events": timeline("Grant", str(grant.pk)),
     }
     return render(request, "access/grant_detail.html", context, status=status)
+
+
+def _grant_facts(grant: Grant) -> list[tuple[str, object]]:
+    model = grant.registered_model
+    facts: list[tuple[str, object]] = [
+        ("Model", {"text": model.name, "url": reverse("catalog:model_detail", args=[model.name])}),
+        ("Tokens per minute", f"{grant.tokens_per_minute:,}, enforced by the gateway"),
+        ("Monthly budget", f"{usd(grant.monthly_budget_usd)}, not enforced yet"),
+        ("Active from", f"{grant.active_from:%d %b %Y %H:%M} UTC"),
+        ("Expires", f"{grant.active_to:%d %b %Y %H:%M} UTC"),
+        (
+            "Request",
+            {"text": "the request it came of", "url": reverse("access:request_detail", args=[grant.request_id])},
+        ),
+    ]
+    if grant.revoked_at:
+        facts.append(("Revoked", f"{grant.revoked_at:%d %b %Y %H:%M} UTC by {grant.revoked_by}: {grant.revoke_reason}"))
+    return facts
 
 
 @require_POST

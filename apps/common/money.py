@@ -1,0 +1,17 @@
+"""How money is shown. Amounts stay exact decimals; showing never changes what is stored or summed."""
+
+from decimal import ROUND_HALF_EVEN, Decimal
+
+
+def usd(amount: Decimal | None) -> str:
+    """Return "$1,234.50"; below one dollar four decimals, below a hundredth of a cent eight; "—" for None.
+
+    Small amounts keep their digits: a call costs fractions of a cent, and "$0.00" would hide it.
+    """
+    if amount is None:
+        return "—"
+    size = abs(amount)
+    places = 2 if size >= 1 or not size else 4 if size >= Decimal("0.01") else 8
+    rounded = size.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
+    sign = "−" if amount < 0 and rounded else ""
+    return f"{sign}${rounded:,.{places}f}"
