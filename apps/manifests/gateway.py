@@ -107,7 +107,7 @@ def backend_objects(*, model: str, number: int, namespace: str = MODELS, hostnam
     host = hostname or f"{name}-predictor.{namespace}.svc.cluster.local"
     if _IPV4.match(host) or ":" in host:
         raise BadRoute("A Backend needs a DNS name: with an IP address calls are charged to the wrong version.")
-    metadata = {"name": checked(name), "namespace": namespace, "labels": labels(model, number)}
+    metadata: Manifest = {"name": checked(name), "namespace": namespace, "labels": labels(model, number)}
     backend = {"name": name, "kind": "Backend", "group": "gateway.envoyproxy.io"}
     return [
         {

@@ -57,7 +57,7 @@ def strict(schema):
 @cache
 def validator_of(api_version, kind):
     group, _, version = api_version.rpartition("/")
-    for path in CRDS.rglob(f"{group}_{kind.lower()}*.yaml"):
+    for path in CRDS.rglob(f"{group}_{kind.lower()[:-1]}*.yaml"):
         for crd in yaml.load_all(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             if crd and crd["spec"]["names"]["kind"] == kind:
                 found = next(item for item in crd["spec"]["versions"] if item["name"] == version)

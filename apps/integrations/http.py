@@ -1,0 +1,120 @@
+"""HTTP to other systems: a time limit always, retries only where a call may be repeated, and two kinds of error.
+
+A status becomes TemporaryError (no answer, 429, 5xx) or PermanentError (other 4xx, an answer that is not JSON).
+Neither carries headers, queries or bodies that were sent: secrets stay out of errors and logs.
+"""
+
+import random
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from apps.integrations.errors import PermanentError, TemporaryError
+
+TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+TRIES = 3
+_SAID = 300
+
+
+class NotFound(PermanentError):
+    """The other side knows nothing under that address (404)."""
+
+
+class Refused(PermanentError):
+    """The other side does not accept who we are, or what we may do (401, 403). status tells which."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class HttpClient:
+    """Calls one system. name: what people call it ("the cluster"); it begins every error's text."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        base_url: str,
+        headers: Mapping[str, str] | None = None,
+        timeout: httpx.Timeout | float = TIMEOUT,
+        verify: Any = True,
+        proxy: str | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.name = name
+        self._client = httpx.Client(
+            base_url=base_url,
+            headers=dict(headers or {}),
+            timeout=timeout,
+            verify=verify,
+            proxy=proxy,
+            transport=transport,
+            trust_env=False,
+        )
+
+    def request(self, method: str, path: str, *, repeatable: bool | None = None, **options: Any) -> httpx.Response:
+        """Send and return the answer when it is below 400; raise the error that it means otherwise."""
+        tries = TRIES if (method in REPEATABLE if repeatable is None else repeatable) else 1
+        for attempt in range(tries):
+            try:
+                return self._once(method, path, **options)
+            except TemporaryError as error:
+                if attempt + 1 == tries or error.retry_after is not None:
+                    raise
+                time.sleep(0.1 * 2**attempt * (1 + random.random()))  # noqa: S311 (jitter)
+        raise AssertionError("unreachable")
+
+    def json(self, path: str, **options: Any) -> Any:
+        """Return the JSON of a GET."""
+        response = self.request("GET", path, **options)
+        try:
+            return response.json()
+        except ValueError as error:
+            raise PermanentError(f"{self.name} answered with something that is not JSON.") from error
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
+    def _once(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            response = self._client.request(method, path, **options)
+        except httpx.TimeoutException as error:
+            raise TemporaryError(f"{self.name} did not answer in time.") from error
+        except httpx.TransportError as error:
+            raise TemporaryError(f"{self.name} cannot be reached.") from error
+        if response.status_code >= 400:
+            raise self._error(response)
+        return response
+
+    def _error(self, response: httpx.Response) -> Exception:
+        status, said = response.status_code, _message(response)
+        if status == 429 or status >= 500:
+            return TemporaryError(f"{self.name} is busy or broken ({status}).", retry_after=_retry_after(response))
+        if status == 404:
+            return NotFound(f"{self.name} has nothing there (404).")
+        if status in (401, 403):
+            return Refused(f"{self.name} refused ({status}): {said}", status=status)
+        return PermanentError(f"{self.name} refused ({status}): {said}")
+
+
+def _message(response: httpx.Response) -> str:
+    """Return what the other side said, shortened: its `message` or `detail`, else its status's name."""
+    try:
+        body = response.json()
+    except ValueError:
+        return response.reason_phrase
+    if isinstance(body, dict):
+        for key in ("message", "detail", "error_description"):
+            if isinstance(body.get(key), str):
+                return str(body[key])[:_SAID]
+    return response.reason_phrase
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    value = response.headers.get("retry-after", "")
+    return float(value) if value.isdecimal() else None

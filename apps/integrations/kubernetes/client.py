@@ -1,0 +1,229 @@
+"""Reads the cluster. It cannot write: the class has no such method, and its credential no such right (I7).
+
+A cluster that is away, or does not let the portal read yet, is a TemporaryError: reconcilers wait for it.
+"""
+
+import base64
+import ssl
+import tempfile
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from django.conf import settings
+
+from apps.integrations.errors import PermanentError, TemporaryError
+from apps.integrations.http import HttpClient, NotFound, Refused
+from apps.integrations.kubernetes import readings
+from apps.integrations.kubernetes.types import (
+    ApplicationStatus,
+    EventNote,
+    Kind,
+    Manifest,
+    Manifests,
+    NodeClaimStatus,
+    PodStatus,
+    RouteStatus,
+    ServingStatus,
+)
+
+SERVICE_LABEL = "serving.kserve.io/inferenceservice"
+POD_FILES = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_EVENTS = 30
+
+
+class KubernetesReader:
+    """Reads objects and logs of one cluster. ssl_context: trusts the cluster's CA and holds our certificate, if any."""
+
+    def __init__(
+        self,
+        *,
+        server: str,
+        ssl_context: ssl.SSLContext | None = None,
+        token: str = "",
+        token_file: Path | None = None,
+        timeout: float = 8.0,
+    ) -> None:
+        self._token, self._token_file = token, token_file
+        self._http = HttpClient(
+            name="The cluster",
+            base_url=server,
+            timeout=httpx.Timeout(timeout, connect=3.0),
+            verify=ssl_context if ssl_context is not None else True,
+        )
+
+    def get(self, kind: Kind, name: str, namespace: str | None = None) -> Manifest | None:
+        """Return one object, or None where there is none."""
+        try:
+            return dict(self._json(kind, kind.path(namespace, name)))
+        except NotFound:
+            return None
+
+    def list(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> Manifests:
+        """Return the objects of a kind, of one namespace or of all, by labels and fields; [] for an unknown kind."""
+        query: dict[str, str] = {}
+        if labels:
+            query["labelSelector"] = ",".join(f"{key}={value}" for key, value in labels.items())
+        if fields:
+            query["fieldSelector"] = ",".join(f"{key}={value}" for key, value in fields.items())
+        try:
+            return list(self._json(kind, kind.path(namespace), query).get("items") or [])
+        except NotFound:
+            return []
+
+    def logs(self, name: str, namespace: str, *, container: str = "kserve-container", lines: int = 200) -> str:
+        """Return the last lines that a pod's container printed; "" where there are none."""
+        query = {"container": container, "tailLines": str(lines)}
+        try:
+            path = f"{Kind.POD.path(namespace, name)}/log"
+            return self._http.request("GET", path, params=query, headers=self._headers()).text
+        except NotFound:
+            return ""
+        except Refused as error:
+            raise self._not_allowed("pods/log", error) from error
+
+    def application_status(self, name: str, namespace: str) -> ApplicationStatus:
+        """Return how far Argo CD is with an application."""
+        found = self.get(Kind.APPLICATION, name, namespace)
+        return readings.application(found) if found else ApplicationStatus(exists=False)
+
+    def route_status(self, name: str, namespace: str) -> RouteStatus:
+        """Return a model's route as the cluster has it."""
+        found = self.get(Kind.AI_GATEWAY_ROUTE, name, namespace)
+        return readings.route(found) if found else RouteStatus(exists=False, weights={})
+
+    def serving_status(self, name: str, namespace: str) -> ServingStatus:
+        """Return an InferenceService with its pods, its newest pod's node, and events while that pod waits."""
+        service = self.get(Kind.INFERENCE_SERVICE, name, namespace)
+        pods = self._pods(name, namespace)
+        pod = next((item for item in pods if not item.deleting), None)
+        events = self._events(pod, namespace)
+        if service is None:
+            return ServingStatus(exists=False, pods=pods)
+        ready = readings.conditions(service).get("Ready")
+        reason, message = readings.failure(service)
+        return ServingStatus(
+            exists=True,
+            ready=ready is not None and ready.is_true,
+            ready_at=ready.at if ready is not None and ready.is_true else None,
+            created_at=readings.parse_time(service["metadata"].get("creationTimestamp")),
+            reason=reason,
+            message=message,
+            transition=(service.get("status", {}).get("modelStatus") or {}).get("transitionStatus", ""),
+            manifest_digest=(service["metadata"].get("annotations") or {}).get(readings.DIGEST, ""),
+            pods=pods,
+            node_claim=self._claim(pod, events),
+            events=events,
+        )
+
+    def _pods(self, name: str, namespace: str) -> tuple[PodStatus, ...]:
+        found = map(readings.pod, self.list(Kind.POD, namespace, labels={SERVICE_LABEL: name}))
+        return tuple(sorted(found, key=lambda pod: (str(pod.created_at or ""), pod.name), reverse=True))
+
+    def _events(self, pod: PodStatus | None, namespace: str) -> tuple[EventNote, ...]:
+        """Return the events of a pod that is not ready yet: why it waits, and which node it was promised."""
+        if pod is None or pod.at("Ready"):
+            return ()
+        found = map(readings.event, self.list(Kind.EVENT, namespace, fields={"involvedObject.name": pod.name}))
+        return tuple(sorted(found, key=lambda note: str(note.at or "")))[-_EVENTS:]
+
+    def _claim(self, pod: PodStatus | None, events: tuple[EventNote, ...]) -> NodeClaimStatus | None:
+        if pod is None:
+            return None
+        claims = [readings.node_claim(item) for item in self.list(Kind.NODE_CLAIM)]
+        if pod.node:
+            return next((claim for claim in claims if claim.node == pod.node), None)
+        promised = readings.nominated_claim(events)
+        return next((claim for claim in claims if claim.name == promised), None)
+
+    def _json(self, kind: Kind, path: str, query: Mapping[str, str] | None = None) -> Any:
+        try:
+            return self._http.json(path, params=dict(query or {}), headers=self._headers())
+        except Refused as error:
+            raise self._not_allowed(kind.value.plural, error) from error
+
+    def _not_allowed(self, what: str, error: Refused) -> TemporaryError:
+        if error.status == 401:
+            return TemporaryError(
+                "The cluster does not accept the portal's credential. A platform engineer must renew it (KUBECONFIG).",
+                retry_after=15,
+            )
+        return TemporaryError(
+            f"The cluster does not let the portal read {what}. A platform engineer must apply deploy/portal/rbac.yaml.",
+            retry_after=15,
+        )
+
+    def _headers(self) -> dict[str, str]:
+        token = self._token_file.read_text().strip() if self._token_file else self._token
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def reader_from_kubeconfig(path: Path) -> KubernetesReader:
+    """Return a reader for a kubeconfig's current context: client certificate or token, CA inline or by file."""
+    try:
+        config = yaml.safe_load(path.read_text())
+        context = _named(config["contexts"], config["current-context"])["context"]
+        cluster = _named(config["clusters"], context["cluster"])["cluster"]
+        user = _named(config["users"], context["user"])["user"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError, StopIteration) as error:
+        raise TemporaryError("The cluster's credential (KUBECONFIG) is not there yet or cannot be read.") from error
+    verify = None
+    if cluster["server"].startswith("https"):
+        verify = ssl.create_default_context(cadata=_pem(cluster, "certificate-authority", path))
+        _load_client_certificate(verify, user, path)
+    return KubernetesReader(server=cluster["server"], ssl_context=verify, token=user.get("token", ""))
+
+
+def _named(items: Manifests, name: str) -> Manifest:
+    return next(item for item in items if item["name"] == name)
+
+
+def _pem(section: Manifest, key: str, config: Path) -> str | None:
+    if f"{key}-data" in section:
+        return base64.b64decode(section[f"{key}-data"]).decode()
+    return (config.parent / section[key]).read_text() if key in section else None
+
+
+def _load_client_certificate(context: ssl.SSLContext, user: Manifest, config: Path) -> None:
+    certificate, key = _pem(user, "client-certificate", config), _pem(user, "client-key", config)
+    if not certificate or not key:
+        return
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:  # the ssl module reads keys from files only
+        file.write(certificate + "\n" + key)
+        file.flush()
+        context.load_cert_chain(file.name)
+
+
+def reader_in_cluster() -> KubernetesReader:
+    """Return a reader with the pod's own service account; its token is read anew for each call (it rotates)."""
+    if not (POD_FILES / "token").exists():
+        raise PermanentError("No credential for the cluster: KUBECONFIG is not set and this is not a pod.")
+    context = ssl.create_default_context(cafile=str(POD_FILES / "ca.crt"))
+    return KubernetesReader(
+        server="https://kubernetes.default.svc", ssl_context=context, token_file=POD_FILES / "token"
+    )
+
+
+def client_from_settings() -> KubernetesReader:
+    """Return the reader of the cluster that serves models; made anew when the kubeconfig's file changes."""
+    if not settings.KUBECONFIG:
+        return reader_in_cluster()
+    path = Path(settings.KUBECONFIG)
+    try:
+        return _cached(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise TemporaryError("The cluster is not there yet: its credential (KUBECONFIG) does not exist.") from error
+
+
+@lru_cache(maxsize=4)
+def _cached(path: Path, changed: int) -> KubernetesReader:
+    return reader_from_kubeconfig(path)

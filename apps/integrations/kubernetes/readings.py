@@ -1,0 +1,188 @@
+"""Kubernetes objects → typed readings. Pure: what is missing or odd in an object becomes an empty value, no error."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+
+from apps.integrations.kubernetes.types import (
+    ApplicationStatus,
+    Condition,
+    ContainerStatus,
+    EventNote,
+    Manifest,
+    NodeClaimStatus,
+    PodStatus,
+    ResourceStatus,
+    RouteStatus,
+)
+
+DIGEST = "quartermaster.dev/manifest-digest"
+LISTEN = "quartermaster.dev/listen"
+ENGINE = "quartermaster.dev/engine"
+_NOMINATED = re.compile(r"nodeclaim/([a-z0-9-]+)")
+
+
+def parse_time(value: object) -> datetime | None:
+    """Return an RFC 3339 time of the API, or None."""
+    if not isinstance(value, str) or not value:
+        return None
+    try:
+        return datetime.fromisoformat(value.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+
+
+def conditions(obj: Manifest) -> dict[str, Condition]:
+    """Return status.conditions by type."""
+    return {found.type: found for found in map(_condition, obj.get("status", {}).get("conditions") or [])}
+
+
+def _condition(raw: Manifest) -> Condition:
+    return Condition(
+        type=raw.get("type", ""),
+        status=raw.get("status", "Unknown"),
+        reason=raw.get("reason", ""),
+        message=raw.get("message", ""),
+        at=parse_time(raw.get("lastTransitionTime")),
+    )
+
+
+def application(obj: Manifest) -> ApplicationStatus:
+    """Read an Argo CD Application."""
+    status = obj.get("status", {})
+    sync, operation = status.get("sync", {}), status.get("operationState", {})
+    result = operation.get("syncResult") or {}
+    said = {
+        (item.get("kind"), item.get("namespace"), item.get("name")): item.get("message", "")
+        for item in result.get("resources") or []
+        if item.get("status") == "SyncFailed"
+    }
+    resources = tuple(
+        ResourceStatus(
+            kind=item.get("kind", ""),
+            namespace=item.get("namespace", ""),
+            name=item.get("name", ""),
+            sync=item.get("status", ""),
+            message=said.get((item.get("kind"), item.get("namespace"), item.get("name")), ""),
+        )
+        for item in status.get("resources") or []
+    )
+    return ApplicationStatus(
+        exists=True,
+        sync=sync.get("status", "Unknown"),
+        revision=sync.get("revision", ""),
+        health=status.get("health", {}).get("status", "Unknown"),
+        operation_phase=operation.get("phase", ""),
+        operation_revision=result.get("revision", ""),
+        message=operation.get("message", ""),
+        finished_at=parse_time(operation.get("finishedAt")),
+        reconciled_at=parse_time(status.get("reconciledAt")),
+        errors=tuple(
+            found for found in map(_condition, status.get("conditions") or []) if found.type.endswith("Error")
+        ),
+        resources=resources,
+    )
+
+
+def pod(obj: Manifest) -> PodStatus:
+    """Read a serving pod."""
+    metadata, status = obj.get("metadata", {}), obj.get("status", {})
+    annotations = metadata.get("annotations") or {}
+    return PodStatus(
+        name=metadata.get("name", ""),
+        phase=status.get("phase", "Pending"),
+        node=obj.get("spec", {}).get("nodeName", ""),
+        created_at=parse_time(metadata.get("creationTimestamp")),
+        deleting=bool(metadata.get("deletionTimestamp")),
+        conditions=conditions(obj),
+        initializer=_container(status.get("initContainerStatuses"), "storage-initializer"),
+        engine_container=_container(status.get("containerStatuses"), "kserve-container"),
+        manifest_digest=annotations.get(DIGEST, ""),
+        listen=annotations.get(LISTEN, ""),
+        engine=annotations.get(ENGINE, ""),
+        ip=status.get("podIP", ""),
+    )
+
+
+def _container(statuses: Iterable[Manifest] | None, name: str) -> ContainerStatus:
+    found = next((item for item in statuses or [] if item.get("name") == name), None)
+    if found is None:
+        return ContainerStatus()
+    states: Manifest = found.get("state") or {}
+    state_name = next(iter(states), "")
+    state: Manifest = states.get(state_name) or {}
+    last: Manifest = (found.get("lastState") or {}).get("terminated") or {}
+    return ContainerStatus(
+        state=state_name,
+        reason=state.get("reason", ""),
+        message=state.get("message", ""),
+        exit_code=state.get("exitCode"),
+        started_at=parse_time(state.get("startedAt")),
+        finished_at=parse_time(state.get("finishedAt")),
+        ready=bool(found.get("ready")),
+        restarts=int(found.get("restartCount", 0)),
+        last_reason=last.get("reason", ""),
+        last_message=last.get("message", ""),
+        last_exit_code=last.get("exitCode"),
+    )
+
+
+def node_claim(obj: Manifest) -> NodeClaimStatus:
+    """Read a NodeClaim."""
+    metadata, known = obj.get("metadata", {}), conditions(obj)
+    labels = metadata.get("labels") or {}
+
+    def since(name: str) -> datetime | None:
+        found = known.get(name)
+        return found.at if found is not None and found.is_true else None
+
+    return NodeClaimStatus(
+        name=metadata.get("name", ""),
+        node=obj.get("status", {}).get("nodeName", ""),
+        instance_type=labels.get("node.kubernetes.io/instance-type", ""),
+        capacity_type=labels.get("karpenter.sh/capacity-type", ""),
+        zone=labels.get("topology.kubernetes.io/zone", ""),
+        created_at=parse_time(metadata.get("creationTimestamp")),
+        launched_at=since("Launched"),
+        registered_at=since("Registered"),
+        initialized_at=since("Initialized"),
+    )
+
+
+def event(obj: Manifest) -> EventNote:
+    """Read an event."""
+    last = obj.get("lastTimestamp") or obj.get("eventTime") or obj.get("metadata", {}).get("creationTimestamp")
+    return EventNote(
+        type=obj.get("type", ""), reason=obj.get("reason", ""), message=obj.get("message", ""), at=parse_time(last)
+    )
+
+
+def nominated_claim(events: Iterable[EventNote]) -> str:
+    """Return the NodeClaim that Karpenter said a waiting pod should land on, or ""."""
+    for note in reversed(tuple(events)):
+        found = _NOMINATED.search(note.message) if note.reason == "Nominated" else None
+        if found:
+            return found.group(1)
+    return ""
+
+
+def failure(obj: Manifest) -> tuple[str, str]:
+    """Return reason and message of an InferenceService that cannot become ready, or of what it waits for."""
+    model = obj.get("status", {}).get("modelStatus") or {}
+    last = model.get("lastFailureInfo") or {}
+    if model.get("transitionStatus") in ("BlockedByFailedLoad", "InvalidSpec"):
+        return last.get("reason", "") or str(model["transitionStatus"]), last.get("message", "")
+    waiting = conditions(obj).get("PredictorReady")
+    return (waiting.reason, waiting.message) if waiting is not None and not waiting.is_true else ("", "")
+
+
+def route(obj: Manifest) -> RouteStatus:
+    """Read an AIGatewayRoute."""
+    rules = obj.get("spec", {}).get("rules") or [{}]
+    references = rules[0].get("backendRefs") or []
+    known = conditions(obj)
+    return RouteStatus(
+        exists=True,
+        weights={item.get("name", ""): int(item.get("weight", 1)) for item in references},
+        accepted=known.get("Accepted") or known.get("NotAccepted"),
+    )

@@ -1,0 +1,195 @@
+"""What the cluster says, as small typed readings. Times are the objects' own; None where they have none yet."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any, NamedTuple
+
+Manifest = dict[str, Any]
+Manifests = list[Manifest]
+
+
+class Coordinates(NamedTuple):
+    """Where the API serves a kind."""
+
+    group: str
+    version: str
+    plural: str
+    namespaced: bool = True
+
+
+class Kind(Enum):
+    """The kinds that the portal may read. deploy/portal/rbac.yaml grants exactly these."""
+
+    POD = Coordinates("", "v1", "pods")
+    SERVICE = Coordinates("", "v1", "services")
+    EVENT = Coordinates("", "v1", "events")
+    NODE = Coordinates("", "v1", "nodes", namespaced=False)
+    NAMESPACE = Coordinates("", "v1", "namespaces", namespaced=False)
+    DEPLOYMENT = Coordinates("apps", "v1", "deployments")
+    REPLICA_SET = Coordinates("apps", "v1", "replicasets")
+    ENDPOINT_SLICE = Coordinates("discovery.k8s.io", "v1", "endpointslices")
+    INFERENCE_SERVICE = Coordinates("serving.kserve.io", "v1beta1", "inferenceservices")
+    SERVING_RUNTIME = Coordinates("serving.kserve.io", "v1alpha1", "servingruntimes")
+    NODE_CLAIM = Coordinates("karpenter.sh", "v1", "nodeclaims", namespaced=False)
+    NODE_POOL = Coordinates("karpenter.sh", "v1", "nodepools", namespaced=False)
+    AI_GATEWAY_ROUTE = Coordinates("aigateway.envoyproxy.io", "v1beta1", "aigatewayroutes")
+    AI_SERVICE_BACKEND = Coordinates("aigateway.envoyproxy.io", "v1beta1", "aiservicebackends")
+    BACKEND = Coordinates("gateway.envoyproxy.io", "v1alpha1", "backends")
+    SECURITY_POLICY = Coordinates("gateway.envoyproxy.io", "v1alpha1", "securitypolicies")
+    BACKEND_TRAFFIC_POLICY = Coordinates("gateway.envoyproxy.io", "v1alpha1", "backendtrafficpolicies")
+    HTTP_ROUTE = Coordinates("gateway.networking.k8s.io", "v1", "httproutes")
+    APPLICATION = Coordinates("argoproj.io", "v1alpha1", "applications")
+
+    def path(self, namespace: str | None = None, name: str | None = None) -> str:
+        """Return the API path of the kind, of one namespace, or of one object."""
+        group, version, plural, namespaced = self.value
+        root = f"/apis/{group}/{version}" if group else f"/api/{version}"
+        inside = f"/namespaces/{namespace}" if namespaced and namespace else ""
+        return f"{root}{inside}/{plural}" + (f"/{name}" if name else "")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One entry of status.conditions. at: its last transition."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    at: datetime | None = None
+
+    @property
+    def is_true(self) -> bool:
+        """Tell whether its status is True."""
+        return self.status == "True"
+
+
+@dataclass(frozen=True)
+class ResourceStatus:
+    """One object of an Argo CD application."""
+
+    kind: str
+    namespace: str
+    name: str
+    sync: str
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class ApplicationStatus:
+    """An Argo CD application. revision: the commit compared last; a branch's name when the comparison failed."""
+
+    exists: bool
+    sync: str = "Unknown"
+    revision: str = ""
+    health: str = "Unknown"
+    operation_phase: str = ""
+    operation_revision: str = ""
+    message: str = ""
+    finished_at: datetime | None = None
+    reconciled_at: datetime | None = None
+    errors: tuple[Condition, ...] = ()
+    resources: tuple[ResourceStatus, ...] = ()
+
+    def resource(self, kind: str, name: str, namespace: str) -> ResourceStatus | None:
+        """Return what the application says about one object."""
+        wanted = (kind, name, namespace)
+        return next((item for item in self.resources if (item.kind, item.name, item.namespace) == wanted), None)
+
+
+@dataclass(frozen=True)
+class ContainerStatus:
+    """A container of a pod now (state: waiting, running, terminated or "") and how it ended the last time."""
+
+    state: str = ""
+    reason: str = ""
+    message: str = ""
+    exit_code: int | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    ready: bool = False
+    restarts: int = 0
+    last_reason: str = ""
+    last_message: str = ""
+    last_exit_code: int | None = None
+
+
+@dataclass(frozen=True)
+class PodStatus:
+    """A serving pod. listen, engine: what the local kubelet publishes ("" in production)."""
+
+    name: str
+    phase: str = "Pending"
+    node: str = ""
+    created_at: datetime | None = None
+    deleting: bool = False
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+    initializer: ContainerStatus = ContainerStatus()
+    engine_container: ContainerStatus = ContainerStatus()
+    manifest_digest: str = ""
+    listen: str = ""
+    engine: str = ""
+    ip: str = ""
+
+    def at(self, condition: str) -> datetime | None:
+        """Return since when the condition is True, or None."""
+        found = self.conditions.get(condition)
+        return found.at if found is not None and found.is_true else None
+
+
+@dataclass(frozen=True)
+class NodeClaimStatus:
+    """The node that Karpenter made, or is making, for a pod."""
+
+    name: str
+    node: str = ""
+    instance_type: str = ""
+    capacity_type: str = ""
+    zone: str = ""
+    created_at: datetime | None = None
+    launched_at: datetime | None = None
+    registered_at: datetime | None = None
+    initialized_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class EventNote:
+    """A Kubernetes event, newest last."""
+
+    type: str
+    reason: str
+    message: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ServingStatus:
+    """One InferenceService with its pods, newest first, and the node of the newest pod."""
+
+    exists: bool
+    ready: bool = False
+    ready_at: datetime | None = None
+    created_at: datetime | None = None
+    reason: str = ""
+    message: str = ""
+    transition: str = ""  # modelStatus.transitionStatus
+    manifest_digest: str = ""
+    pods: tuple[PodStatus, ...] = ()
+    node_claim: NodeClaimStatus | None = None
+    events: tuple[EventNote, ...] = ()
+
+    @property
+    def pod(self) -> PodStatus | None:
+        """Return the newest pod that is not going away."""
+        return next((pod for pod in self.pods if not pod.deleting), None)
+
+
+@dataclass(frozen=True)
+class RouteStatus:
+    """A model's AIGatewayRoute as the cluster has it. weights: backend name → weight of its first rule."""
+
+    exists: bool
+    weights: Mapping[str, int]
+    accepted: Condition | None = None

@@ -1,0 +1,255 @@
+"""The cluster reader against a small HTTP server that answers as the API server does."""
+
+import json
+import threading
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from apps.integrations.errors import TemporaryError
+from apps.integrations.kubernetes.client import KubernetesReader, reader_from_kubeconfig
+from apps.integrations.kubernetes.types import Kind
+
+T = "2026-11-02T09:00:{:02d}Z"
+
+
+def at(second):
+    return datetime(2026, 11, 2, 9, 0, second, tzinfo=UTC)
+
+
+def condition(kind, second, status="True", **more):
+    return {"type": kind, "status": status, "lastTransitionTime": T.format(second), **more}
+
+
+ISVC = {
+    "metadata": {
+        "name": "m-v1",
+        "creationTimestamp": T.format(1),
+        "annotations": {"quartermaster.dev/manifest-digest": "sha256:aa"},
+    },
+    "status": {"conditions": [condition("Ready", 30)], "modelStatus": {"transitionStatus": "UpToDate"}},
+}
+POD = {
+    "metadata": {
+        "name": "m-v1-predictor-x",
+        "creationTimestamp": T.format(2),
+        "annotations": {
+            "quartermaster.dev/manifest-digest": "sha256:aa",
+            "quartermaster.dev/engine": "stand-in",
+            "quartermaster.dev/listen": "127.0.0.1:1234",
+        },
+    },
+    "spec": {"nodeName": "node-1"},
+    "status": {
+        "phase": "Running",
+        "conditions": [condition("PodScheduled", 10), condition("Initialized", 20), condition("Ready", 29)],
+        "initContainerStatuses": [
+            {
+                "name": "storage-initializer",
+                "state": {"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": T.format(20)}},
+            }
+        ],
+        "containerStatuses": [
+            {"name": "kserve-container", "ready": True, "state": {"running": {"startedAt": T.format(21)}}}
+        ],
+    },
+}
+CLAIM = {
+    "metadata": {
+        "name": "gpu-inference-abcde",
+        "creationTimestamp": T.format(3),
+        "labels": {
+            "node.kubernetes.io/instance-type": "g6.xlarge",
+            "karpenter.sh/capacity-type": "spot",
+            "topology.kubernetes.io/zone": "us-east-1a",
+        },
+    },
+    "status": {
+        "nodeName": "node-1",
+        "conditions": [condition("Launched", 4), condition("Registered", 9), condition("Initialized", 9, "Unknown")],
+    },
+}
+
+
+class ApiServer:
+    """Answers from `objects`: path → body or status. `seen` keeps the requests."""
+
+    def __init__(self):
+        self.objects, self.seen = {}, []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                parts = urlsplit(self.path)
+                outer.seen.append((parts.path, parse_qs(parts.query), dict(self.headers)))
+                answer = outer.objects.get(parts.path, 404)
+                status = answer if isinstance(answer, int) else 200
+                body = json.dumps({"message": "no"} if isinstance(answer, int) else answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments):
+                """Keep the test's output clean."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def api():
+    server = ApiServer()
+    yield server
+    server.server.shutdown()
+    server.server.server_close()
+
+
+@pytest.fixture
+def reader(api):
+    made = KubernetesReader(server=api.address, token="t0ken")
+    yield made
+    made._http.close()
+
+
+def serve(api, *, service=ISVC, pods=(POD,), claims=(CLAIM,), events=()):
+    api.objects[Kind.INFERENCE_SERVICE.path("models", "m-v1")] = service
+    api.objects[Kind.POD.path("models")] = {"items": list(pods)}
+    api.objects[Kind.NODE_CLAIM.path()] = {"items": list(claims)}
+    api.objects[Kind.EVENT.path("models")] = {"items": list(events)}
+
+
+class TestServingStatus:
+    def test_reads_service_pod_and_node_with_their_own_times(self, api, reader):
+        serve(api)
+        status = reader.serving_status("m-v1", "models")
+        assert (status.exists, status.ready, status.ready_at) == (True, True, at(30))
+        pod = status.pod
+        assert (pod.at("PodScheduled"), pod.initializer.finished_at) == (at(10), at(20))
+        assert (pod.engine, pod.listen, pod.manifest_digest) == ("stand-in", "127.0.0.1:1234", "sha256:aa")
+        assert pod.engine_container.started_at == at(21)
+        claim = status.node_claim
+        assert (claim.instance_type, claim.capacity_type, claim.zone) == ("g6.xlarge", "spot", "us-east-1a")
+        assert (claim.launched_at, claim.registered_at, claim.initialized_at) == (at(4), at(9), None)
+        path, query, headers = next(item for item in api.seen if item[0].endswith("/pods"))
+        assert query == {"labelSelector": ["serving.kserve.io/inferenceservice=m-v1"]}
+        assert headers["Authorization"] == "Bearer t0ken"
+
+    def test_says_why_a_pod_waits_and_which_node_it_was_promised(self, api, reader):
+        waiting = {"metadata": {"name": "p"}, "spec": {}, "status": {"phase": "Pending"}}
+        note = {"reason": "Nominated", "message": "Pod should schedule on: nodeclaim/gpu-inference-abcde"}
+        short = {"type": "Warning", "reason": "FailedScheduling", "message": "no offering"}
+        serve(api, pods=[waiting], events=[note, short], service=ISVC | {"status": {}})
+        status = reader.serving_status("m-v1", "models")
+        assert not status.ready
+        assert status.node_claim.name == "gpu-inference-abcde"
+        assert {item.reason for item in status.events} == {"Nominated", "FailedScheduling"}
+
+    def test_tells_why_a_load_failed(self, api, reader):
+        failed = {
+            "transitionStatus": "BlockedByFailedLoad",
+            "lastFailureInfo": {"reason": "ModelLoadFailed", "message": "model.safetensors: digest differs"},
+        }
+        serve(api, service=ISVC | {"status": {"modelStatus": failed}})
+        status = reader.serving_status("m-v1", "models")
+        assert (status.reason, status.message) == ("ModelLoadFailed", "model.safetensors: digest differs")
+
+    def test_nothing_there_is_an_answer(self, reader):
+        status = reader.serving_status("m-v1", "models")
+        assert not status.exists
+        assert status.pod is None
+
+    def test_ignores_pods_that_go_away_for_the_newest(self, api, reader):
+        going = POD | {"metadata": {"name": "z", "creationTimestamp": T.format(50), "deletionTimestamp": T.format(51)}}
+        serve(api, pods=[going, POD])
+        status = reader.serving_status("m-v1", "models")
+        assert len(status.pods) == 2
+        assert status.pod.name == "m-v1-predictor-x"
+
+
+class TestApplicationStatus:
+    def test_reads_sync_revision_resources_and_errors(self, api, reader):
+        api.objects[Kind.APPLICATION.path("argocd", "serving")] = {
+            "status": {
+                "sync": {"status": "OutOfSync", "revision": "abc"},
+                "operationState": {
+                    "phase": "Failed",
+                    "message": "one or more objects failed to apply",
+                    "finishedAt": T.format(5),
+                    "syncResult": {
+                        "revision": "abc",
+                        "resources": [
+                            {
+                                "kind": "AIGatewayRoute",
+                                "namespace": "models",
+                                "name": "m",
+                                "status": "SyncFailed",
+                                "message": "denied",
+                            }
+                        ],
+                    },
+                },
+                "resources": [{"kind": "AIGatewayRoute", "namespace": "models", "name": "m", "status": "OutOfSync"}],
+                "conditions": [{"type": "SyncError", "message": "failed"}, {"type": "OrphanedResourceWarning"}],
+            }
+        }
+        status = reader.application_status("serving", "argocd")
+        assert (status.sync, status.revision, status.operation_revision) == ("OutOfSync", "abc", "abc")
+        assert status.resource("AIGatewayRoute", "m", "models").message == "denied"
+        assert [item.type for item in status.errors] == ["SyncError"]
+        assert not reader.application_status("other", "argocd").exists
+
+
+class TestRouteStatus:
+    def test_reads_weights_and_acceptance(self, api, reader):
+        api.objects[Kind.AI_GATEWAY_ROUTE.path("models", "m")] = {
+            "spec": {"rules": [{"backendRefs": [{"name": "m-v2", "weight": 100}, {"name": "m-v1", "weight": 0}]}]},
+            "status": {"conditions": [condition("Accepted", 7)]},
+        }
+        status = reader.route_status("m", "models")
+        assert status.weights == {"m-v2": 100, "m-v1": 0}
+        assert status.accepted.is_true
+        assert not reader.route_status("n", "models").exists
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(("status", "words"), [(403, "rbac.yaml"), (401, "renew"), (503, "busy"), (429, "busy")])
+    def test_says_it_in_words_and_tries_again_later(self, api, reader, status, words):
+        api.objects[Kind.POD.path("models")] = status
+        with pytest.raises(TemporaryError, match=words):
+            reader.list(Kind.POD, "models")
+
+    def test_a_cluster_that_is_away_is_temporary(self):
+        with pytest.raises(TemporaryError, match="cannot be reached"):
+            KubernetesReader(server="http://127.0.0.1:1").list(Kind.POD)
+
+    def test_has_no_way_to_write(self):
+        names = {name for name in dir(KubernetesReader) if not name.startswith("_")}
+        assert names == {"get", "list", "logs", "application_status", "route_status", "serving_status"}
+
+
+class TestKubeconfig:
+    def test_reads_server_and_token(self, api, tmp_path):
+        path = tmp_path / "config"
+        path.write_text(
+            json.dumps(
+                {
+                    "current-context": "c",
+                    "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+                    "clusters": [{"name": "k", "cluster": {"server": api.address}}],
+                    "users": [{"name": "u", "user": {"token": "from-file"}}],
+                }
+            )
+        )
+        reader = reader_from_kubeconfig(path)
+        reader.get(Kind.POD, "p", "models")
+        assert api.seen[0][2]["Authorization"] == "Bearer from-file"
+        reader._http.close()
+
+    def test_a_missing_file_is_temporary(self):
+        with pytest.raises(TemporaryError, match="KUBECONFIG"):
+            reader_from_kubeconfig(Path("/nowhere/config"))
