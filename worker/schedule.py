@@ -3,6 +3,8 @@
 from typing import Any
 
 SCHEDULE: dict[str, dict[str, Any]] = {
+    # Finds versions whose hint was lost or whose retry is due. If it stops, uploads wait unsigned after any hiccup.
+    "reconcile-due-versions": {"task": "catalog.reconcile_due_versions", "schedule": 5.0, "options": {"expires": 5}},
     # Ingest asks for a roll-up at once; this one finds what that hint missed. If it stops, chargeback lags.
     "roll-up-dirty-hours": {"task": "metering.roll_up_dirty_hours", "schedule": 60.0, "options": {"expires": 60}},
     # Finds expired grants and lost hints. If it stops, a team keeps access for as long as it is stopped.

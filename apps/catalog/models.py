@@ -12,7 +12,8 @@ from django.db import models
 from apps.accounts.models import Role, Team, User
 from apps.common.leases import Reconciled
 
-MODEL_NAME = re.compile(r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$")  # `<name>-v<n>-predictor` must fit a DNS label
+# `<name>-v<n>-<8 digits of an evaluation run>-predictor` must fit a DNS label of 63.
+MODEL_NAME = re.compile(r"^[a-z]([-a-z0-9]{0,34}[a-z0-9])?\Z")
 
 
 class DataClass(models.TextChoices):
@@ -69,6 +70,14 @@ class RegisteredModel(models.Model):
 class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
     """Versions, newest first."""
 
+    def visible_to(self, user: User) -> "ModelVersionQuerySet":
+        """Return the versions this person may see: all, for anybody with a role."""
+        return self if user.roles else self.none()
+
+    def with_sizes(self) -> "ModelVersionQuerySet":
+        """Add `total_bytes` and `file_count`, in the same query."""
+        return self.annotate(total_bytes=models.Sum("files__size", default=0), file_count=models.Count("files"))
+
     def verified(self) -> "ModelVersionQuerySet":
         """Return the versions that may be evaluated and served."""
         return self.filter(status=ModelVersion.Status.VERIFIED)
@@ -82,10 +91,12 @@ class ModelVersion(Reconciled):
 
         UPLOADING = "UPLOADING", "Uploading"
         SIGNING = "SIGNING", "Signing"  # all files are up; the worker reads them back, writes manifest and signature
-        VERIFYING = "VERIFYING", "Verifying"
+        VERIFYING = "VERIFYING", "Verifying"  # everything is read once more, as it is stored now
         VERIFIED = "VERIFIED", "Verified"
         QUARANTINED = "QUARANTINED", "Quarantined"
         FAILED = "FAILED", "Failed"
+
+    MOVING = (Status.UPLOADING, Status.SIGNING, Status.VERIFYING)
 
     registered_model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
@@ -93,8 +104,8 @@ class ModelVersion(Reconciled):
     note = models.TextField(blank=True, default="")  # what changed, in the owner's words
     manifest_digest = models.CharField(max_length=71, blank=True, default="")  # "sha256:<hex>"
     signer = models.CharField(max_length=200, blank=True, default="")
-    locked_until = models.DateTimeField(null=True, blank=True)
-    bytes_verified = models.BigIntegerField(default=0)
+    locked_until = models.DateTimeField(null=True, blank=True)  # set when uploaded; every object gets this lock
+    bytes_verified = models.BigIntegerField(default=0)  # read in the present phase (signing, then verifying)
     verified_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField()
@@ -136,6 +147,7 @@ class ModelFile(models.Model):
     parts = models.JSONField(default=list)  # [{"PartNumber": 1, "ETag": "…", "size": n}]
     uploaded_at = models.DateTimeField(null=True, blank=True)
     object_version = models.CharField(max_length=255, blank=True, default="")
+    read_back_at = models.DateTimeField(null=True, blank=True)  # its digest was compared before signing
     verified_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

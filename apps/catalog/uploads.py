@@ -1,0 +1,94 @@
+"""Takes a version's files, part by part, into S3: the one road for browser, API and sample loader.
+
+Each part is 8 MiB and stands alone, so an upload goes on after an error, a reload or a restart: the rows know which
+parts S3 has. Nothing is an object, and nothing can be read by anybody, until the worker completes the uploads.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from apps.accounts.models import User
+from apps.catalog import actions, manifest
+from apps.catalog.manifest import MIB, FileEntry
+from apps.catalog.models import ModelFile, ModelVersion, RegisteredModel
+from apps.common.errors import DomainError
+from apps.integrations.s3.client import RegistryStore
+
+
+class BadPart(DomainError):
+    """The part is not one of the file's parts, or has another size."""
+
+    code = "bad_part"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Where objects go and for how long each is locked."""
+
+    store: RegistryStore
+    retention: timedelta
+
+
+def receive_part(*, file: ModelFile, number: int, body: bytes, actor: User, registry: Registry, now: datetime) -> None:
+    """Send one part of a file to S3 and remember it. Sending it again is harmless.
+
+    Raises NotPermitted, NotUploading, BadPart, or what the store raises.
+    """
+    version = file.version
+    actions.require_owner(version.registered_model, actor)
+    actions.require_uploading(version)
+    expected = manifest.part_size(file.size, number)
+    if not expected or len(body) != expected:
+        raise BadPart(f"Part {number} of {file.name} has {expected:,} bytes, but {len(body):,} came.")
+    upload_id = file.upload_id or _begin(file, registry, now)
+    part = registry.store.upload_part(version.prefix + file.name, upload_id, number=number, body=body)
+    actions.record_part(file=file, number=number, etag=part.etag, size=part.size, now=now)
+
+
+def finish(*, version: ModelVersion, actor: User, registry: Registry, now: datetime) -> ModelVersion:
+    """Close the upload; the lock of every object ends after the retention."""
+    return actions.finish_upload(version=version, actor=actor, locked_until=now + registry.retention, now=now)
+
+
+def publish_folder(
+    *, registered_model: RegisteredModel, folder: Path, note: str, actor: User, registry: Registry, now: datetime
+) -> ModelVersion:
+    """Upload a folder of this machine as a new version, resuming an unfinished one. Raises BadFiles for links."""
+    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    odd = [path.name for path in paths if path.is_symlink() or not path.is_file()]
+    if odd:
+        raise actions.BadFiles(f"Only plain files are published, not {', '.join(odd)}.")
+    files = [FileEntry(path.name, path.stat().st_size, _sha256(path)) for path in paths]
+    version = actions.add_version(registered_model=registered_model, files=files, note=note, actor=actor, now=now)
+    for file in version.files.select_related("version__registered_model__owner_team"):
+        there = {part["PartNumber"] for part in file.parts}
+        for number, body in enumerate(_blocks(folder / file.name, manifest.PART_SIZE), start=1):
+            if number not in there:
+                receive_part(file=file, number=number, body=body, actor=actor, registry=registry, now=now)
+    return finish(version=version, actor=actor, registry=registry, now=now)
+
+
+def _begin(file: ModelFile, registry: Registry, now: datetime) -> str:
+    """Begin the file's multipart upload; when another request was first, use its upload."""
+    key = file.version.prefix + file.name
+    upload_id = registry.store.start_upload(key, locked_until=now + registry.retention)
+    if not actions.record_upload_started(file=file, upload_id=upload_id):
+        registry.store.abort_upload(key, upload_id)
+    file.refresh_from_db(fields=["upload_id"])
+    return file.upload_id
+
+
+def _sha256(path: Path) -> str:
+    found = hashlib.sha256()
+    for block in _blocks(path, MIB):
+        found.update(block)
+    return found.hexdigest()
+
+
+def _blocks(path: Path, size: int) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        while block := stream.read(size):
+            yield block

@@ -1,0 +1,227 @@
+"""From uploaded to verified on a real S3 server; every reconciler runs twice, and dies in every gap."""
+
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+
+from apps.audit.models import Action, AuditEvent
+from apps.catalog import actions, reconcile, signing
+from apps.catalog.manifest import FileEntry, digest
+from apps.catalog.models import ModelVersion
+from apps.common.leases import claim
+from apps.integrations.errors import PermanentError, TemporaryError
+from apps.integrations.s3.client import RegistryStore
+from tests.catalog.samples import declared, folder, safetensors, upload
+from tests.integrations import versitygw
+
+pytestmark = pytest.mark.django_db
+Status = ModelVersion.Status
+
+
+@pytest.fixture
+def key():
+    return signing.load_key(settings.SIGNING_KEY_FILE)
+
+
+@pytest.fixture
+def now():
+    """S3 refuses locks in the past, so these tests use the real day."""
+    from django.utils.timezone import now
+
+    return now()
+
+
+@pytest.fixture
+def work(store, key):
+    """Run the reconciler `passes` times, each when the row is due."""
+
+    def run(version: ModelVersion, passes: int = 3, using: RegistryStore | None = None, **options) -> ModelVersion:
+        for _ in range(passes):
+            version.refresh_from_db()
+            due = version.next_check_at
+            if due is None:
+                break
+            reconcile.reconcile_version(version=version, store=using or store, key=key, now=due, **options)
+        version.refresh_from_db()
+        return version
+
+    return run
+
+
+def audited(version) -> list[str]:
+    return sorted(event.action for event in AuditEvent.objects.about("ModelVersion", str(version.pk)))
+
+
+class Dies:
+    """A store whose process is killed before or after the nth call that changes something."""
+
+    CHANGES = ("complete_upload", "put_new", "lock")
+
+    def __init__(self, store: RegistryStore, at: int, *, after: bool) -> None:
+        self._store, self._left, self._after = store, at, after
+
+    def __getattr__(self, name):
+        method = getattr(self._store, name)
+        return self._deadly(method) if name in self.CHANGES else method
+
+    def _deadly(self, method):
+        def call(*args, **kwargs):
+            self._left -= 1
+            if self._left == 0 and not self._after:
+                raise Killed
+            result = method(*args, **kwargs)
+            if self._left == 0:
+                raise Killed
+            return result
+
+        return call
+
+
+class Killed(BaseException):
+    """kill -9, as near as a test comes."""
+
+
+class TestReconcileVersion:
+    def test_brings_an_upload_to_verified(self, store, alice, work, now, key):
+        contents = folder()
+        version = work(upload(store, alice, contents, now=now))
+        assert version.status == Status.VERIFIED
+        assert version.manifest_digest == digest(declared(contents))
+        assert version.signer == key.signer
+        assert version.bytes_verified == sum(map(len, contents.values()))
+        assert set(store.list_keys(version.prefix)) == {
+            version.prefix + name for name in [*contents, "manifest.json", "model.sig"]
+        }
+
+    def test_locks_every_object(self, store, alice, work, now):
+        version = work(upload(store, alice, folder(), now=now))
+        for name in store.list_keys(version.prefix):
+            assert store.head(name).locked_until >= version.locked_until > now
+        weights = store.head(version.prefix + "model.safetensors")
+        assert versitygw.refused(store, weights.key, weights.version_id)
+
+    def test_changes_nothing_when_it_runs_again(self, store, alice, work, now, key):
+        version = work(upload(store, alice, folder(), now=now))
+        before = ModelVersion.objects.values().get(pk=version.pk)
+        later = now + timedelta(hours=1)
+        reconcile.reconcile_version(version=version, store=store, key=key, now=later)
+        assert ModelVersion.objects.values().get(pk=version.pk) == before
+        assert audited(version) == [
+            Action.VERSION_ADDED, Action.VERSION_PUBLISHED, Action.VERSION_UPLOADED, Action.VERSION_VERIFIED,
+        ]  # fmt: skip
+
+    def test_leaves_a_version_alone_that_another_worker_has(self, store, alice, now, key):
+        version = upload(store, alice, folder(), now=now)
+        assert claim(ModelVersion.objects.get(pk=version.pk), now=now)
+        reconcile.reconcile_version(version=version, store=store, key=key, now=now)
+        version.refresh_from_db()
+        assert version.status == Status.SIGNING
+        assert store.list_keys(version.prefix) == []
+
+    @pytest.mark.parametrize("after", [False, True])
+    @pytest.mark.parametrize("at", [1, 2, 3, 5, 7, 8])
+    def test_goes_on_after_a_kill_anywhere(self, store, alice, work, now, at, after):
+        version = upload(store, alice, folder(), now=now)
+        with suppress(Killed):
+            work(version, passes=1, using=Dies(store, at, after=after))
+        version = work(version)
+        assert version.status == Status.VERIFIED
+        assert audited(version).count(Action.VERSION_PUBLISHED) == 1
+
+    def test_goes_on_after_a_kill_before_the_row(self, store, alice, work, now, monkeypatch):
+        version = upload(store, alice, folder(), now=now)
+        with monkeypatch.context() as patch:
+            patch.setattr(actions, "record_signed", lambda **_: (_ for _ in ()).throw(Killed()))
+            with pytest.raises(Killed):
+                work(version, passes=1)
+        assert work(version).status == Status.VERIFIED
+
+    def test_hands_over_when_the_pass_is_long(self, store, alice, work, now):
+        ticks = iter(range(0, 100_000, 20))
+        version = work(upload(store, alice, folder(), now=now), passes=1, clock=lambda: float(next(ticks)))
+        assert version.status == Status.SIGNING
+        assert version.next_check_at is not None
+        assert work(version, passes=12, clock=lambda: float(next(ticks))).status == Status.VERIFIED
+
+    def test_waits_while_s3_is_away(self, store, alice, work, now):
+        class Away:
+            def __getattr__(self, name):
+                raise TemporaryError("The model registry (S3) cannot be reached.")
+
+        version = work(upload(store, alice, folder(), now=now), passes=1, using=Away())
+        assert version.status == Status.SIGNING
+        assert "cannot be reached" in version.message
+        assert version.next_check_at > now
+        assert work(version).status == Status.VERIFIED
+
+    def test_fails_when_s3_refuses_and_can_be_tried_again(self, store, alice, work, now):
+        class Refuses:
+            def __getattr__(self, name):
+                raise PermanentError("The model registry (S3) refused it: AccessDenied.")
+
+        version = work(upload(store, alice, folder(), now=now), passes=1, using=Refuses())
+        assert (version.status, version.next_check_at) == (Status.FAILED, None)
+        assert "AccessDenied" in version.message
+        actions.retry_version(version=version, actor=alice, now=now)
+        assert work(version).status == Status.VERIFIED
+
+    def test_gives_an_abandoned_upload_up(self, store, alice, work, now):
+        version = work(upload(store, alice, folder(), now=now, finish=False), passes=1)
+        assert version.status == Status.FAILED
+        assert "24 hours" in version.message
+        assert store.list_keys(version.prefix) == []
+
+
+class TestQuarantine:
+    def test_names_the_file_whose_digest_differs(self, store, alice, work, now):
+        contents = folder()
+        files = [FileEntry(f.name, f.size, "00" * 32 if f.name == "LICENSE" else f.sha256) for f in declared(contents)]
+        version = work(upload(store, alice, contents, now=now, files=files))
+        assert version.status == Status.QUARANTINED
+        assert version.message.startswith("LICENSE: expected 18 bytes with sha256 0000")
+        assert declared({"LICENSE": contents["LICENSE"]})[0].sha256 in version.message
+        assert version.prefix + "manifest.json" not in store.list_keys(version.prefix)
+        assert audited(version).count(Action.VERSION_QUARANTINED) == 1
+
+    def test_sees_a_file_that_changes_after_signing(self, store, alice, work, now):
+        version = work(upload(store, alice, folder(), now=now), passes=1)
+        assert version.status == Status.VERIFYING
+        versitygw.put_raw(store, version.prefix + "model.safetensors", safetensors(5))
+        version = work(version)
+        assert version.status == Status.QUARANTINED
+        assert version.reason == "REPLACED"
+        assert version.message.startswith("model.safetensors:")
+
+    def test_sees_an_object_that_nobody_declared(self, store, alice, work, now):
+        version = work(upload(store, alice, folder(), now=now), passes=1)
+        versitygw.put_raw(store, version.prefix + "evil.py", b"import os")
+        version = work(version)
+        assert (version.status, version.reason) == (Status.QUARANTINED, "EXTRA_OBJECT")
+        assert "evil.py" in version.message
+
+    @pytest.mark.parametrize(("name", "reason"), [("manifest.json", "MANIFEST"), ("model.sig", "SIGNATURE")])
+    def test_sees_a_changed_document(self, store, alice, work, now, name, reason):
+        version = work(upload(store, alice, folder(), now=now), passes=1)
+        versitygw.put_raw(store, version.prefix + name, b"{}")
+        version = work(version)
+        assert version.status == Status.QUARANTINED
+        assert version.reason.startswith(reason)
+
+    def test_never_takes_over_what_lies_there_already(self, store, alice, work, now):
+        version = upload(store, alice, folder(), now=now)
+        versitygw.put_raw(store, version.prefix + "config.json", b'{"foreign": 1}')
+        version = work(version)
+        assert (version.status, version.reason) == (Status.QUARANTINED, "DIGEST_MISMATCH")
+        assert b"foreign" in b"".join(store.read(version.prefix + "config.json"))
+
+    def test_refuses_configuration_that_asks_for_code(self, store, alice, work, now):
+        contents = folder(config__json=b'{"auto_map": {"AutoModel": "x.Y"}}')
+        version = work(upload(store, alice, contents, now=now))
+        assert (version.status, version.reason) == (Status.QUARANTINED, "BAD_CONTENT")
+        assert "auto_map" in version.message
+
+    def test_refuses_a_pickle_that_is_called_safetensors(self, store, alice, work, now):
+        version = work(upload(store, alice, folder(model__safetensors=b"\x80\x04K\x01."), now=now))
+        assert (version.status, version.reason) == (Status.QUARANTINED, "BAD_CONTENT")
