@@ -19,6 +19,8 @@ from deploy.local.stack.part import Context, Part
 
 Json = dict[str, Any]
 
+RELEASE = "v0.20.0"
+
 
 def parts(context: Context) -> list[Part]:
     """Return the manager."""
@@ -86,11 +88,14 @@ def settings(shipped: Json) -> Json:
 
 
 def storage_container(shipped: Json) -> Json:
-    """Return the default storage initializer, for the one kind of address that the registry has."""
+    """Return the default storage initializer, for the one kind of address that the registry has.
+
+    Its image is pinned to KServe's own release; as shipped it is whatever `latest` is when a pod starts.
+    """
     initializer = json.loads(shipped["data"]["storageInitializer"])
     container = {
         "name": "storage-initializer",
-        "image": initializer["image"],
+        "image": f"{initializer['image'].rpartition(':')[0]}:{RELEASE}",
         "resources": {
             "requests": {"cpu": initializer["cpuRequest"], "memory": initializer["memoryRequest"]},
             "limits": {"cpu": initializer["cpuLimit"], "memory": initializer["memoryLimit"]},

@@ -1,0 +1,120 @@
+"""The cluster's parts as the supervisor sees them, and KServe's objects."""
+
+import base64
+import re
+
+import pytest
+
+from deploy.local.cluster import api, control_plane, kserve, layout, nodes, probes
+from deploy.local.cluster.parts import parts
+from deploy.local.stack.part import NotReady
+from tests.local.cluster_context import cluster_context
+
+LISTENING = re.compile(r"--(listen|bind|address|server-address|metrics-a|health-probe-a)")
+
+
+@pytest.fixture
+def found(tmp_path):
+    return {part.name: part for part in parts(cluster_context(tmp_path))}
+
+
+class TestParts:
+    def test_are_the_nine_of_the_cluster(self, found):
+        assert list(found) == [
+            "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "karpenter", "kserve",
+            "argocd-repo-server", "argocd-application-controller",
+        ]  # fmt: skip
+
+    def test_need_only_parts_that_exist(self, found):
+        for part in found.values():
+            assert set(part.needs) <= {*found, "valkey"}
+
+    def test_are_left_out_when_a_real_cluster_is_given(self, found):
+        assert {part.replaced_by for part in found.values()} == {"KUBECONFIG"}
+
+    def test_listen_on_loopback_wherever_a_flag_says_where(self, found):
+        for part in found.values():
+            for flag in part.command:
+                if LISTENING.match(flag):
+                    assert "127.0.0.1" in flag, flag
+
+    def test_have_a_port_of_their_own_each(self):
+        assert len(set(layout.PORTS.values())) == len(layout.PORTS)
+
+    def test_say_what_did_not_answer(self):
+        with pytest.raises(NotReady, match="127.0.0.1:1/readyz does not answer"):
+            probes.answers_ok("127.0.0.1:1", "/readyz")()
+
+
+class TestApiServer:
+    def test_knows_nobody_without_a_certificate(self, found):
+        assert "--anonymous-auth=false" in found["kube-apiserver"].command
+        assert "--authorization-mode=RBAC" in found["kube-apiserver"].command
+
+    def test_is_etcds_only_client(self, found):
+        assert "--client-cert-auth" in found["etcd"].command
+
+
+class TestControllers:
+    def test_are_those_that_serving_needs(self):
+        assert {"deployment-controller", "replicaset-controller", "garbage-collector-controller"} <= set(
+            control_plane.CONTROLLERS
+        )
+
+
+class TestKwokConfiguration:
+    def test_has_node_stages_only(self, tmp_path):
+        for name in nodes.STAGES:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(f"kind: Stage\nmetadata: {{name: {name.rpartition('/')[2]}}}\n")
+        text = nodes.kwok_configuration(tmp_path, 19003)
+        assert text.count("kind: Stage") == 2
+        assert "pod" not in text.replace("podPlayStageParallelism", "")
+
+
+class TestKServe:
+    shipped = {
+        "data": {
+            "_example": "long",
+            "deploy": '{"defaultDeploymentMode": "Serverless"}',
+            "ingress": '{"urlScheme": "http"}',
+            "storageInitializer": '{"image": "kserve/storage-initializer:latest", "cpuRequest": "100m",'
+            ' "cpuLimit": "1", "memoryRequest": "100Mi", "memoryLimit": "1Gi"}',
+        }
+    }
+
+    def test_serves_in_standard_mode_without_ingress(self):
+        data = kserve.settings(self.shipped)["data"]
+        assert data["deploy"] == '{"defaultDeploymentMode": "Standard"}'
+        assert '"disableIngressCreation": true' in data["ingress"]
+        assert "_example" not in data
+
+    def test_pins_the_storage_initializer(self):
+        container = kserve.storage_container(self.shipped)["spec"]["container"]
+        assert container["image"] == f"kserve/storage-initializer:{kserve.RELEASE}"
+
+    def test_calls_its_webhooks_by_url(self):
+        service = {"name": "x", "namespace": "y", "path": "/mutate-pods"}
+        shipped = {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingWebhookConfiguration",
+            "metadata": {"name": "n", "creationTimestamp": None},
+            "webhooks": [{"name": "w", "clientConfig": {"service": service}, "failurePolicy": "Fail"}],
+        }
+        hook = kserve.webhook(shipped, "https://127.0.0.1:19008", b"authority")["webhooks"][0]
+        assert hook["clientConfig"] == {
+            "url": "https://127.0.0.1:19008/mutate-pods",
+            "caBundle": base64.b64encode(b"authority").decode(),
+        }
+        assert hook["failurePolicy"] == "Fail"
+
+
+class TestPathOf:
+    def test_is_the_objects_address(self):
+        namespaced = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Application"}
+        assert api.path_of(namespaced | {"metadata": {"name": "serving", "namespace": "argocd"}}) == (
+            "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/serving"
+        )
+        assert api.path_of({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "models"}}) == (
+            "/api/v1/namespaces/models"
+        )

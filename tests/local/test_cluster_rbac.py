@@ -1,0 +1,121 @@
+"""Who may do what in the cluster: the roles, read as the deny list that they must be."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.local.cluster_context import ROOT
+
+PORTAL = ROOT / "deploy/portal/rbac.yaml"
+RBAC = ROOT / "deploy/local/cluster/manifests/rbac"
+READING = {"get", "list", "watch"}
+ENTRANCES = {"pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "services/proxy", "nodes/proxy"}
+
+
+def documents(path: Path) -> list[dict]:
+    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+
+
+def rules(path: Path) -> Iterator[dict]:
+    for document in documents(path):
+        yield from document.get("rules", [])
+
+
+def every_file() -> list[Path]:
+    return [PORTAL, *sorted(RBAC.glob("*.yaml"))]
+
+
+class TestEveryRole:
+    @pytest.mark.parametrize("path", every_file(), ids=lambda path: path.stem)
+    def test_names_its_verbs_and_resources(self, path):
+        for rule in rules(path):
+            named = [*rule["verbs"], *rule["resources"], *rule["apiGroups"]]
+            assert "*" not in named, rule
+
+    @pytest.mark.parametrize("path", every_file(), ids=lambda path: path.stem)
+    def test_cannot_grant_rights_or_act_as_somebody_else(self, path):
+        for rule in rules(path):
+            assert not {"escalate", "bind", "impersonate"} & set(rule["verbs"]), rule
+
+    @pytest.mark.parametrize("path", every_file(), ids=lambda path: path.stem)
+    def test_opens_no_way_into_a_pod(self, path):
+        for rule in rules(path):
+            assert not ENTRANCES & set(rule["resources"]), rule
+
+    def test_reads_secrets_in_two_known_places_only(self):
+        readers = {path.stem for path in every_file() for rule in rules(path) if "secrets" in rule["resources"]}
+        assert readers == {"argocd", "kserve"}
+        for rule in rules(RBAC / "kserve.yaml"):
+            if "secrets" in rule["resources"]:
+                assert rule["resourceNames"] == ["storage-config"]
+                assert rule["verbs"] == ["get"]
+
+
+class TestPortal:
+    def test_only_reads(self):
+        for rule in rules(PORTAL):
+            assert set(rule["verbs"]) <= READING, rule
+
+    def test_sees_neither_secrets_nor_settings(self):
+        hidden = {"secrets", "configmaps", "serviceaccounts", "serviceaccounts/token"}
+        for rule in rules(PORTAL):
+            assert not hidden & set(rule["resources"]), rule
+
+    def test_reads_logs_where_models_run_and_nowhere_else(self):
+        for document in documents(PORTAL):
+            for rule in document.get("rules", []):
+                if "pods/log" in rule["resources"]:
+                    assert document["kind"] == "Role"
+                    assert document["metadata"]["namespace"] in {"models", "evals"}
+
+    def test_sees_what_the_pages_show(self):
+        seen = {resource for rule in rules(PORTAL) for resource in rule["resources"]}
+        assert seen == {
+            "pods", "pods/log", "nodes", "events", "namespaces", "services", "endpointslices", "deployments",
+            "replicasets", "inferenceservices", "servingruntimes", "nodeclaims", "nodepools", "aigatewayroutes",
+            "aiservicebackends", "backends", "securitypolicies", "backendtrafficpolicies", "httproutes",
+            "applications",
+        }  # fmt: skip
+
+    def test_is_bound_to_its_service_account_alone(self):
+        for document in documents(PORTAL):
+            if document["kind"].endswith("Binding"):
+                assert document["subjects"] == [
+                    {"kind": "ServiceAccount", "name": "portal", "namespace": "quartermaster"}
+                ]
+
+
+class TestHook:
+    def test_may_patch_the_two_applications_and_nothing_else(self):
+        assert list(rules(RBAC / "hook.yaml")) == [
+            {
+                "apiGroups": ["argoproj.io"],
+                "resources": ["applications"],
+                "resourceNames": ["platform", "serving"],
+                "verbs": ["patch"],
+            }
+        ]
+
+
+class TestEngineer:
+    def test_only_reads(self):
+        for rule in rules(RBAC / "engineer.yaml"):
+            assert set(rule["verbs"]) <= READING, rule
+
+
+class TestGateway:
+    def test_writes_only_status_and_the_routes_it_generates(self):
+        for rule in rules(RBAC / "gateway.yaml"):
+            if not set(rule["verbs"]) <= READING:
+                assert all(name.endswith("/status") or name == "httproutes" for name in rule["resources"]), rule
+
+
+class TestKubelet:
+    def test_creates_no_pods_and_changes_no_nodes(self):
+        for rule in rules(RBAC / "kubelet.yaml"):
+            if "pods" in rule["resources"]:
+                assert "create" not in rule["verbs"]
+            if "nodes" in rule["resources"]:
+                assert set(rule["verbs"]) <= READING
