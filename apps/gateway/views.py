@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_POST
 
@@ -10,6 +11,7 @@ from apps.access.models import SEES_ALL, Grant
 from apps.accounts.models import User
 from apps.accounts.oidc import gateway_token
 from apps.catalog.models import RegisteredModel
+from apps.gateway import samples
 from apps.gateway.forms import PlaygroundForm
 from apps.gateway.models import PolicyRevision
 from apps.gateway.playground import answer_lines, prices_now
@@ -33,13 +35,15 @@ def _tab(request: SignedIn, name: str, tab: str) -> dict[str, object]:
     model = _model_for(request.user, name)
     grant = Grant.objects.active(now()).filter(registered_model=model, team=request.user.team_id).first()
     live = Rollout.objects.live().filter(registered_model=model).select_related("model_version__registered_model")
-    return {"model": model, "tab": tab, "grant": grant, "live": live.first(), "team": request.user.team}
+    crumbs = [("Catalog", reverse("catalog:model_list")), (model.name, reverse("catalog:model_detail", args=[name]))]
+    crumbs.append((tab, ""))
+    return {"model": model, "crumbs": crumbs, "grant": grant, "live": live.first(), "team": request.user.team}
 
 
 @require_GET
 def playground(request: SignedIn, name: str) -> HttpResponse:
     """Show the playground; without a grant it says who can give one."""
-    context = _tab(request, name, "playground")
+    context = _tab(request, name, "Playground")
     model = context["model"]
     assert isinstance(model, RegisteredModel)  # noqa: S101 - for the type checker
     context |= {"form": PlaygroundForm(), "prices": prices_now(model, now())}
@@ -68,11 +72,14 @@ def playground_stream(request: SignedIn, name: str) -> HttpResponse | StreamingH
 @require_GET
 def how_to_call(request: SignedIn, name: str) -> HttpResponse:
     """Show curl and Python with the real address, and what would be refused and why."""
-    context = _tab(request, name, "call")
+    context = _tab(request, name, "How to call")
     context |= {
-        "gateway_url": settings.GATEWAY_URL,
         "issuer": settings.OIDC_ISSUER,
         "audience": settings.OIDC_GATEWAY_AUDIENCE,
+        "token_text": samples.token_text(settings.OIDC_ISSUER, settings.OIDC_GATEWAY_AUDIENCE),
+        "curl_text": samples.curl_text(settings.GATEWAY_URL, name),
+        "python_text": samples.python_text(settings.GATEWAY_URL, name),
+        "refusals": samples.REFUSALS,
     }
     return render(request, "gateway/how_to_call.html", context)
 
@@ -83,7 +90,7 @@ def policy_detail(request: SignedIn, name: str) -> HttpResponse:
 
     Teams see their own grant; the owner and those who oversee see all of them.
     """
-    context = _tab(request, name, "policy")
+    context = _tab(request, name, "Policy")
     model = context["model"]
     assert isinstance(model, RegisteredModel)  # noqa: S101 - for the type checker
     grants = list(Grant.objects.active(now()).filter(registered_model=model).select_related("team"))
@@ -96,6 +103,15 @@ def policy_detail(request: SignedIn, name: str) -> HttpResponse:
         "policy_text": policy.text.decode() if sees_all else "",
         "policy_digest": policy.digest,
         "revision": revision,
-        "in_sync": bool(revision and revision.status == "ACTIVE" and revision.digest == policy.digest),
+        "badge": _policy_badge(revision, policy.digest),
     }
     return render(request, "gateway/policy_detail.html", context)
+
+
+def _policy_badge(revision: PolicyRevision | None, digest: str) -> dict[str, str]:
+    """Say whether the gateway carries what the grants say."""
+    if revision and revision.status == PolicyRevision.Status.FAILED:
+        return {"tone": "bad", "label": "Could not be published"}
+    if revision and revision.status == PolicyRevision.Status.ACTIVE and revision.digest == digest:
+        return {"tone": "ok", "label": "The cluster carries it"}
+    return {"tone": "busy", "label": "Being published"}

@@ -1,0 +1,42 @@
+"""Calls a person can copy, with the real addresses, and what the gateway refuses. Pure."""
+
+REFUSALS = (
+    (400, "The body is not JSON, or names no model.", "Send what the sample shows."),
+    (401, "The token is missing, expired, not signed by our issuer, or for another audience.", "Get a new token."),
+    (403, "Your team has no grant for this model.", "A team lead requests it; its owner decides."),
+    (404, "No model of this name is served.", "Use a name of the catalog."),
+    (429, "Your team used its tokens of this minute.", "Wait for the seconds in Retry-After, or ask for more."),
+    (503, "No replica of the model is ready.", "Wait for the seconds in Retry-After and send it again."),
+)
+
+
+def token_text(issuer: str, audience: str) -> str:
+    """Return the device sign-in for a terminal. The client quartermaster-cli is public: no secret is in it."""
+    return f"""# Prints an address and a code; open it, sign in, then take the token.
+curl -s {issuer}/device_authorization -d client_id=quartermaster-cli \\
+  -d resource={audience} -d scope="openid profile groups" | tee device.json
+TOKEN=$(curl -s {issuer}/token -d client_id=quartermaster-cli \\
+  -d grant_type=urn:ietf:params:oauth:grant-type:device_code \\
+  -d device_code="$(python3 -c 'import json; print(json.load(open("device.json"))["device_code"])')" \\
+  | python3 -c 'import json, sys; print(json.load(sys.stdin)["access_token"])')"""
+
+
+def curl_text(gateway_url: str, model: str) -> str:
+    """Return a streamed call with curl."""
+    return f"""curl -N {gateway_url}/v1/chat/completions \\
+  -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
+  -d '{{"model": "{model}", "stream": true,
+       "messages": [{{"role": "user", "content": "List the codes: E11.9, 99213."}}]}}'"""
+
+
+def python_text(gateway_url: str, model: str) -> str:
+    """Return the same call with the package openai."""
+    return f"""import os
+from openai import OpenAI
+
+client = OpenAI(base_url="{gateway_url}/v1", api_key=os.environ["TOKEN"])
+answer = client.chat.completions.create(
+    model="{model}",
+    messages=[{{"role": "user", "content": "List the codes: E11.9, 99213."}}],
+)
+print(answer.choices[0].message.content, answer.usage)"""

@@ -1,0 +1,88 @@
+/* The playground: sends the form, shows the answer as it streams (one JSON object a line), then what the call cost. */
+const money = (text) => `$${Number(text).toFixed(8)}`;
+const milliseconds = (value) => `${(value / 1000).toFixed(2)} s`;
+const show = {
+  ttft_ms: milliseconds,
+  latency_ms: milliseconds,
+  cost_usd: money,
+};
+
+function start(root) {
+  const form = root.querySelector("[data-playground-form]");
+  const answer = root.querySelector("[data-playground-answer]");
+  const error = root.querySelector("[data-playground-error]");
+  const send = root.querySelector("[data-playground-send]");
+  const stop = root.querySelector("[data-playground-stop]");
+  const state = root.querySelector("[data-playground-state]");
+  const standIn = root.querySelector("[data-playground-stand-in]");
+  let running = null;
+
+  const refuse = (problem) => {
+    const title = problem.status === 429 ? "Over the limit" : problem.status >= 500 ? "Not available now" : "Refused";
+    error.querySelector("[data-playground-error-title]").textContent = problem.status ? `${title} (${problem.status})` : title;
+    error.querySelector("[data-playground-error-text]").textContent = problem.message;
+    error.querySelector("[data-playground-error-id]").textContent = problem.request_id ? `Request ${problem.request_id}` : "";
+    error.hidden = false;
+  };
+  const facts = (done) => {
+    root.querySelectorAll("[data-fact]").forEach((place) => {
+      const value = done[place.dataset.fact];
+      place.textContent = value === null || value === undefined || value === "" ? "—" : (show[place.dataset.fact] || String)(value);
+    });
+    standIn.hidden = !done.stand_in;
+    state.textContent = done.finish_reason === "length" ? "Ended at the longest answer you allowed." : "Done.";
+  };
+  const take = (line) => {
+    if (!line.trim()) return;
+    const piece = JSON.parse(line);
+    if (piece.text) {
+      answer.textContent += piece.text;
+      answer.hidden = false;
+    }
+    if (piece.done) facts(piece.done);
+    if (piece.error) refuse(piece.error);
+  };
+  const read = async (response) => {
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) break;
+      const lines = (rest + value).split("\n");
+      rest = lines.pop();
+      lines.forEach(take);
+    }
+    take(rest);
+  };
+  const busy = (on) => {
+    send.disabled = on;
+    stop.hidden = !on;
+    if (on) state.textContent = "Waiting for the first token…";
+    else if (state.textContent.startsWith("Waiting")) state.textContent = "";
+  };
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (running || !form.reportValidity()) return;
+    running = new AbortController();
+    error.hidden = true;
+    answer.hidden = true;
+    answer.textContent = "";
+    busy(true);
+    try {
+      const response = await fetch(form.action, { method: "POST", body: new FormData(form), signal: running.signal });
+      if (response.ok) await read(response);
+      else if (response.status === 422) refuse({ message: Object.values((await response.json()).errors).flat().join(" ") });
+      else refuse(((await response.json().catch(() => ({}))).error) || { message: "The portal could not send this.", status: response.status });
+    } catch (problem) {
+      if (problem.name === "AbortError") state.textContent = "Stopped by you. The call is listed as unmetered.";
+      else refuse({ message: "The connection broke. Send it again." });
+    } finally {
+      running = null;
+      busy(false);
+    }
+  });
+  stop.addEventListener("click", () => running && running.abort());
+}
+
+document.querySelectorAll("[data-playground]").forEach(start);
