@@ -17,6 +17,7 @@ from deploy.local.platform.programs import HERE, PROGRAMS, Program
 from deploy.local.platform.progress_file import Progress, progress_file, read_progress
 
 ROOT = HERE.parents[2]
+_started: list[subprocess.Popen[bytes]] = []  # kept, or Python would complain about a process nobody waits for
 
 
 def start_build(env: Mapping[str, str]) -> int | None:
@@ -38,6 +39,7 @@ def start_build(env: Mapping[str, str]) -> int | None:
             stderr=log,
             start_new_session=True,
         )
+    _started.append(process)
     return process.pid
 
 

