@@ -34,6 +34,7 @@ class Pace:
     start_within: float = START_WITHIN
     first_delay: float = FIRST_DELAY
     longest_delay: float = LONGEST_DELAY
+    settle: float = 1.5  # a part that listens to nobody counts as ready after running this long
 
 
 class Ended(Exception):
@@ -141,6 +142,8 @@ class Keeper(threading.Thread):
                 self.board.set(self.part.name, b.STARTING, detail=words(reason))
                 self.gone.wait(pause)
                 pause = min(1.0, pause * 1.3)
+        if not self.part.address and self.gone.wait(self.pace.settle):  # nobody can ask it: it works while it runs
+            self._raise_if_gone()
         self.part.after()
         self.board.set(self.part.name, b.READY)
 
