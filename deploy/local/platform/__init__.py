@@ -9,6 +9,9 @@ What the stack calls (env is its own environment, a mapping):
     start_build(env)    start the builder in the background, or join the one that runs; stop_build(env) ends it
     progress(env)       one row per program, for `make status` and the portal's page
     folder(env)         the CRDs and manifests of the pinned releases, by project (from `upstream.py`)
+
+To raise a version: edit go.mod (and UPSTREAM, and the version in `programs.py` where a program says its own), then run
+`GOFLAGS=-mod=mod go list -deps PACKAGE` in that folder, once more with GOOS=darwin, and commit go.mod and go.sum.
 """
 
 from __future__ import annotations
