@@ -2,6 +2,8 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
+from apps.access.urls import api_urlpatterns as access_api
+from apps.chargeback.urls import api_urlpatterns as chargeback_api
 from apps.metering.ingest import logs
 from portal import views
 
@@ -13,8 +15,12 @@ pages: list[URLPattern | URLResolver] = [
     path("healthz", views.healthz, name="healthz"),
     path("", include("apps.accounts.urls")),
     path("audit/", include("apps.audit.urls")),
+    path("access/", include("apps.access.urls")),
+    path("chargeback/", include("apps.chargeback.urls")),
+    path("", include("apps.metering.urls")),
+    path("catalog/", include("apps.gateway.urls")),
     path("oidc/", include("mozilla_django_oidc.urls")),
     path("v1/logs", logs, name="usage_ingest"),
 ]
-api: list[URLPattern | URLResolver] = []
+api: list[URLPattern | URLResolver] = [*access_api, *chargeback_api]
 urlpatterns = [*pages, path("api/v1/", include((api, "api")))]

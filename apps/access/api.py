@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from apps.access import actions
 from apps.access.models import AccessRequest, Grant
+from apps.accounts.requests import caller
 from apps.catalog.models import DataClass, RegisteredModel
 
 
@@ -95,7 +96,7 @@ class AccessRequests(APIView):
 
     def get(self, request: Request) -> Response:
         """Answer the requests the caller may see."""
-        rows = AccessRequest.objects.visible_to(request.user).select_related(
+        rows = AccessRequest.objects.visible_to(caller(request)).select_related(
             "registered_model", "team", "requested_by", "decided_by"
         )
         pages = Newest()
@@ -107,15 +108,17 @@ class AccessRequests(APIView):
         body = WishInput(data=request.data)
         body.is_valid(raise_exception=True)
         values = dict(body.validated_data)
-        model = get_object_or_404(RegisteredModel.objects.visible_to(request.user), name=values.pop("model"))
-        made = actions.submit_request(model=model, wish=actions.Wish(**values), requester=request.user, now=now())
+        model = get_object_or_404(RegisteredModel.objects.visible_to(caller(request)), name=values.pop("model"))
+        made = actions.submit_request(model=model, wish=actions.Wish(**values), requester=caller(request), now=now())
         return Response(AccessRequestOutput(made).data, status=201)
 
 
 @api_view(["GET"])
 def access_request(request: Request, pk: UUID) -> Response:
     """Answer one request."""
-    return Response(AccessRequestOutput(get_object_or_404(AccessRequest.objects.visible_to(request.user), pk=pk)).data)
+    return Response(
+        AccessRequestOutput(get_object_or_404(AccessRequest.objects.visible_to(caller(request)), pk=pk)).data
+    )
 
 
 @api_view(["POST"])
@@ -124,10 +127,10 @@ def decide(request: Request, pk: UUID, decision: str) -> Response:
     action = {"approve": actions.approve_request, "reject": actions.reject_request}.get(decision)
     if action is None:
         raise Http404
-    item = get_object_or_404(AccessRequest.objects.visible_to(request.user), pk=pk)
+    item = get_object_or_404(AccessRequest.objects.visible_to(caller(request)), pk=pk)
     body = ReasonInput(data=request.data)
     body.is_valid(raise_exception=True)
-    action(request=item, approver=request.user, reason=body.validated_data["reason"], now=now())
+    action(request=item, approver=caller(request), reason=body.validated_data["reason"], now=now())
     item.refresh_from_db()
     return Response(AccessRequestOutput(item).data)
 
@@ -135,5 +138,5 @@ def decide(request: Request, pk: UUID, decision: str) -> Response:
 @api_view(["GET"])
 def grants(request: Request) -> Response:
     """Answer the grants the caller may see that are in force now."""
-    rows = Grant.objects.visible_to(request.user).active(now()).select_related("registered_model", "team")
+    rows = Grant.objects.visible_to(caller(request)).active(now()).select_related("registered_model", "team")
     return Response({"results": GrantOutput(rows[:1000], many=True).data})

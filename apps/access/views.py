@@ -6,7 +6,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.timezone import now
@@ -16,6 +16,7 @@ from apps.access import actions
 from apps.access.forms import AccessRequestForm, ReasonForm
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Role, User
+from apps.accounts.requests import SignedIn
 from apps.audit.queries import timeline
 from apps.catalog.models import RegisteredModel
 from apps.common.errors import DomainError
@@ -28,12 +29,6 @@ REQUEST_BADGES = {
     "REJECTED": {"tone": "bad", "label": "Rejected"},
     "WITHDRAWN": {"tone": "idle", "label": "Withdrawn"},
 }
-
-
-class SignedIn(HttpRequest):
-    """A request of somebody who signed in: the middleware lets nobody else through."""
-
-    user: User
 
 
 @require_GET
@@ -253,6 +248,6 @@ def badge(request: SignedIn, name: str) -> HttpResponse:
     model = get_object_or_404(RegisteredModel.objects.visible_to(request.user), name=name)
     grant = Grant.objects.active(now()).filter(registered_model=model, team=request.user.team_id).first()
     pending = AccessRequest.objects.pending().filter(registered_model=model, team=request.user.team_id).first()
-    context = {"model": model, "grant": grant, "pending": pending}
-    context["may_ask"] = request.user.has_role(Role.TEAM_LEAD, Role.MODEL_OWNER)
+    may_ask = request.user.has_role(Role.TEAM_LEAD, Role.MODEL_OWNER)
+    context = {"model": model, "grant": grant, "pending": pending, "may_ask": may_ask}
     return render(request, "access/badge.html", context)

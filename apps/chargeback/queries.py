@@ -4,13 +4,16 @@ Usage is read from the hourly sums, each hour priced with the rate in force at i
 listed as unpriced, never priced at zero; calls whose usage is unknown are counted as unmetered.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from django.db import connection
+from django.db.models import Q
 
 from apps.accounts.models import Role, User
+from apps.catalog.models import RegisteredModel
+from apps.chargeback.models import Rate
 from apps.common.errors import require
 
 SEES_ALL = (Role.FINANCE, Role.PLATFORM_ENGINEER, Role.AUDITOR)
@@ -92,3 +95,37 @@ def month_bounds(month: date) -> tuple[datetime, datetime]:
     """Return [first of the month, first of the next) in UTC."""
     start = datetime(month.year, month.month, 1, tzinfo=UTC)
     return start, (start + timedelta(days=32)).replace(day=1)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The sum of lines. list_cost_usd: of what has a rate; unpriced_tokens: of what has none."""
+
+    metered_calls: int
+    unmetered_calls: int
+    refused_calls: int
+    failed_calls: int
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+    unpriced_tokens: int
+    list_cost_usd: Decimal
+
+
+def totals(found: list[Line]) -> Totals:
+    """Return the sum of `found`; the page, its CSV and its footer all use it."""
+    counts = {f.name: sum(getattr(line, f.name) for line in found) for f in fields(Totals) if f.name != "list_cost_usd"}
+    return Totals(**counts, list_cost_usd=sum((line.list_cost_usd or Decimal(0) for line in found), Decimal(0)))
+
+
+def rate_at(model: RegisteredModel, at: datetime) -> Rate | None:
+    """Return the rate in force at a moment, or None."""
+    begun = Rate.objects.filter(registered_model=model, active_from__lte=at)
+    return begun.filter(Q(active_to__isnull=True) | Q(active_to__gt=at)).first()
+
+
+def month_to_date_usd(*, team: str, model: str, now: datetime) -> Decimal:
+    """Return what a team spent on a model since the month began, by the price list, exact."""
+    start, end = month_bounds(now.astimezone(UTC).date())
+    found = [line for line in lines(start=start, end=end, scope=Scope(team)) if line.model == model]
+    return totals(found).list_cost_usd

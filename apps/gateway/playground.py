@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from apps.catalog.models import RegisteredModel
-from apps.chargeback.models import Rate
+from apps.chargeback.queries import rate_at
 from apps.chargeback.rating import Prices, list_cost_usd
 from apps.integrations.engine.client import EngineClient
 from apps.integrations.engine.types import Delta, GatewayRefusal, Usage
@@ -39,8 +39,8 @@ def answer_lines(
 
 def prices_now(model: RegisteredModel, now: datetime) -> Prices | None:
     """Return the model's prices in force, or None."""
-    rate = Rate.objects.filter(registered_model=model, active_from__lte=now).order_by("-active_from").first()
-    if rate is None or (rate.active_to and rate.active_to <= now):
+    rate = rate_at(model, now)
+    if rate is None:
         return None
     return Prices(rate.input_usd_per_million, rate.cached_input_usd_per_million, rate.output_usd_per_million)
 

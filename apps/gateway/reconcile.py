@@ -19,6 +19,7 @@ from apps.gateway.models import PolicyRevision
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient
 from apps.integrations.kubernetes.client import KubernetesReader
+from apps.integrations.kubernetes.types import Kind
 from apps.manifests.gateway import Issuer, TeamLimit
 from apps.manifests.names import MODELS
 from apps.promotions.models import Rollout
@@ -58,8 +59,9 @@ def _is_outdated(revision: PolicyRevision | None, policy: Policy, now: datetime)
         return True
     if revision.next_check_at is not None or revision.digest == policy.digest:
         return False
-    refused = revision.status == PolicyRevision.Status.FAILED and revision.observed_at
-    return not refused or revision.observed_at < now - TRY_REFUSED_AGAIN
+    if revision.status != PolicyRevision.Status.FAILED or revision.observed_at is None:
+        return True
+    return revision.observed_at < now - TRY_REFUSED_AGAIN
 
 
 def reconcile_policy(*, revision: PolicyRevision, git: GitClient, cluster: KubernetesReader, now: datetime) -> None:
@@ -94,7 +96,7 @@ def _commit(revision: PolicyRevision, policy: Policy, git: GitClient, now: datet
 
 
 def _carries(cluster: KubernetesReader, model: str, digest: str) -> bool:
-    found = cluster.get("SecurityPolicy", model, MODELS)
+    found = cluster.get(Kind.SECURITY_POLICY, model, MODELS)
     annotations = (found or {}).get("metadata", {}).get("annotations", {})
     return bool(annotations.get(DIGEST_ANNOTATION) == digest)
 

@@ -1,7 +1,7 @@
 """The model page's tabs that speak to the gateway (Playground, How to call) or about it (Policy)."""
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.timezone import now
@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.access.models import SEES_ALL, Grant
 from apps.accounts.models import User
 from apps.accounts.oidc import gateway_token
+from apps.accounts.requests import SignedIn
 from apps.catalog.models import RegisteredModel
 from apps.gateway import samples
 from apps.gateway.forms import PlaygroundForm
@@ -18,12 +19,6 @@ from apps.gateway.playground import answer_lines, prices_now
 from apps.gateway.reconcile import compiled
 from apps.integrations.engine.client import EngineClient
 from apps.promotions.models import Rollout
-
-
-class SignedIn(HttpRequest):
-    """A request of somebody who signed in: the middleware lets nobody else through."""
-
-    user: User
 
 
 def _model_for(user: User, name: str) -> RegisteredModel:

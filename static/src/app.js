@@ -3,6 +3,7 @@ import "htmx.org";
 import "./js/clipboard.js";
 import "./js/dialogs.js";
 import "./js/menus.js";
+import "./js/playground.js";
 import "./js/search.js";
 import "./js/theme.js";
 import "./js/times.js";

@@ -1,0 +1,20 @@
+"""The requests that views get: the doors before them let nobody in who has not signed in."""
+
+from django.http import HttpRequest
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.request import Request
+
+from apps.accounts.models import User
+
+
+class SignedIn(HttpRequest):
+    """A page's request, behind portal.middleware.sign_in_required."""
+
+    user: User
+
+
+def caller(request: Request) -> User:
+    """Return who calls the API. Raises NotAuthenticated where authentication was left out."""
+    if not isinstance(request.user, User):
+        raise NotAuthenticated
+    return request.user

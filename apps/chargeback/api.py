@@ -1,0 +1,33 @@
+"""The API of chargeback: the page's own lines."""
+
+from dataclasses import asdict
+from datetime import date, datetime
+
+from django.http import Http404
+from rest_framework.decorators import api_view
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.requests import caller
+from apps.chargeback import queries
+
+
+@api_view(["GET"])
+def month(request: Request, month: str) -> Response:
+    """Answer a month's lines, "2026-11"; costs as decimal text in USD, null where no rate was in force."""
+    start, end = queries.month_bounds(parse_month(month))
+    lines = queries.lines(start=start, end=end, scope=queries.scope_of(caller(request)))
+    rows = [asdict(line) | {"list_cost_usd": _text(line)} for line in lines]
+    return Response({"month": month, "currency": "USD", "lines": rows})
+
+
+def _text(line: queries.Line) -> str | None:
+    return None if line.list_cost_usd is None else f"{line.list_cost_usd:f}"
+
+
+def parse_month(text: str) -> date:
+    """Return the first day of "YYYY-MM". Raises Http404 for anything else."""
+    try:
+        return datetime.strptime(f"{text}-01", "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
+    except ValueError:
+        raise Http404("A month is written as 2026-11.") from None

@@ -1,0 +1,14 @@
+"""URLs of money."""
+
+from django.urls import path
+
+from apps.chargeback import api, views
+
+app_name = "chargeback"
+urlpatterns = [
+    path("", views.month, name="month"),
+    path("rates/", views.rate_list, name="rate_list"),
+    path("price/<slug:name>/", views.price_badge, name="price_badge"),
+    path("budget/<uuid:pk>/", views.budget_use, name="budget_use"),
+]
+api_urlpatterns = [path("chargeback/<str:month>", api.month, name="chargeback_month")]
