@@ -75,7 +75,7 @@ def parts(context: Context) -> list[Part]:
         job(context, env, "sample-versions", "load_sample", "--versions", needs=("sample-data", *PUBLISHING)),
         _worker(context, env),
         _beat(context, env),
-        _process(context, env, "usage-follower", [context.python, "manage.py", "follow_usage"]),
+        _process(context, env, "usage-follower", [context.python, "-m", "worker.processes", "usage_follower"]),
     ]
 
 
