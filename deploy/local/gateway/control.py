@@ -58,7 +58,15 @@ class Control:
             await asyncio.sleep(GATHER_SECONDS)
             self._changed.clear()
             if self.source.complete:
-                left_over = await self._bring() or left_over
+                left_over = await self._bring_safely() or left_over
+
+    async def _bring_safely(self) -> bool:
+        """Bring the news; what cannot be brought is logged, and what is served stays."""
+        try:
+            return await self._bring()
+        except Exception:  # an odd object must not end the processor, which every call needs
+            log.exception("the objects could not be brought to Envoy; what was served before stays")
+            return False
 
     async def _bring(self) -> bool:
         """Compile and publish; return whether clusters are left over."""

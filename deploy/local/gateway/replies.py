@@ -31,7 +31,7 @@ _TOKEN_PROBLEMS = (
     (
         "is_not_supported",
         "algorithm_not_allowed",
-        "The access token's signing algorithm is not allowed; unsigned tokens are refused.",
+        "The access token's signing algorithm is not allowed.",
     ),
     (
         "jwt_authn_access_denied",
@@ -74,8 +74,16 @@ def _unauthenticated() -> list[Json]:
         kind="authentication_error",
         status=401,
     )
+    # An unsigned token ends in a dot: its third part is empty.
+    ends_in_dot = {"header_filter": {"header": {"name": "authorization", "string_match": {"suffix": "."}}}}
+    unsigned = _mapper(
+        _both(_details("not_in_the_form"), ends_in_dot),
+        "algorithm_not_allowed",
+        "The access token is not signed; unsigned tokens are refused.",
+        kind="authentication_error",
+    )
     known = [_mapper(_details(part), code, text, kind="authentication_error") for part, code, text in _TOKEN_PROBLEMS]
-    return [keys_away, audience, *known]
+    return [keys_away, audience, unsigned, *known]
 
 
 def _forbidden(portal_url: str) -> list[Json]:

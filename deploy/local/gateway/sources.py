@@ -145,7 +145,7 @@ class ClusterSource:
             changed()
         answer.raise_for_status()
         body = answer.json()
-        news = self.objects.replace(kind.name, [{**item, "kind": kind.name} for item in body["items"]])
+        news = self.objects.replace(kind.name, [{**item, "kind": kind.name} for item in body["items"] or []])
         if news or kind.name not in self._seen:
             self._seen.add(kind.name)
             changed()

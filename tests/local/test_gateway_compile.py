@@ -1,0 +1,347 @@
+"""Objects in, tables out: what is honored, what is refused and why."""
+
+import copy
+
+import pytest
+import yaml
+
+from deploy.local.gateway.compile import compile_gateway
+from deploy.local.gateway.durations import seconds, whole_bytes
+from deploy.local.gateway.objects import Objects, read_folder
+from deploy.local.gateway.refusal import Refused
+from deploy.local.gateway.routes import descriptors, route_resource
+from deploy.local.gateway.tables import Lookup, lookup_from_json, lookup_of
+from tests.local.gateway_stand import ISSUER, ROOT, pod, policy, route, version
+
+GATEWAY = ("ai-gateway", "ai-gateway")
+MODEL = "prior-auth-extract"
+
+
+def static():
+    """The objects of deploy/gateway."""
+    return read_folder(ROOT / "deploy" / "gateway")
+
+
+def model_objects(weights=None, budgets=None):
+    """One model as the portal writes it, with its static surroundings."""
+    weights = weights or {"prior-auth-extract-v1": 70, "prior-auth-extract-v2": 30}
+    found = [*static(), route(MODEL, weights), *policy(MODEL, budgets or {"claims-review": 2000})]
+    for name in weights:
+        found += version(name)
+    return found
+
+
+def compiled(objects, previous=None):
+    """The tables of these objects."""
+    extra = {"previous": previous} if previous else {}
+    return compile_gateway(Objects(copy.deepcopy(objects)), gateway=GATEWAY, **extra)
+
+
+def of(objects, kind, name=None):
+    """One object out of a list."""
+    return next(obj for obj in objects if obj["kind"] == kind and name in (None, obj["metadata"]["name"]))
+
+
+def verdict(tables, kind, name):
+    """What is said about one object."""
+    return next(v for v in tables.verdicts if (v.kind, v.name) == (kind, name))
+
+
+class TestRoutes:
+    def test_keep_weights_and_each_versions_own_name(self):
+        (found,) = compiled(model_objects()).routes
+        (rule,) = found.rules
+        assert [(ref.weight, ref.model, ref.prefix) for ref in rule.references] == [
+            (70, "prior-auth-extract-v1", "/v1"),
+            (30, "prior-auth-extract-v2", "/v1"),
+        ]
+
+    def test_name_the_backend_as_the_real_gateway_does(self):
+        (found,) = compiled(model_objects()).routes
+        ref = found.rules[0].references[1]
+        assert ref.backend_name == "models/prior-auth-extract-v2/route/prior-auth-extract/rule/0/ref/1"
+        assert ref.ai_service_backend == "models/prior-auth-extract-v2"
+
+    def test_keep_a_versions_cluster_when_its_place_in_the_rule_changes(self):
+        both = compiled(model_objects()).references
+        one = compiled(model_objects({"prior-auth-extract-v2": 100})).references
+        assert set(one) < set(both)
+
+    def test_wait_a_minute_unless_told_otherwise(self):
+        objects = model_objects()
+        assert compiled(objects).routes[0].rules[0].timeout_seconds == 60
+        of(objects, "AIGatewayRoute")["spec"]["rules"][0]["timeouts"] = {"request": "5m30s"}
+        assert compiled(objects).routes[0].rules[0].timeout_seconds == 330
+
+    def test_of_another_gateway_are_not_ours(self):
+        objects = model_objects()
+        of(objects, "AIGatewayRoute")["spec"]["parentRefs"][0]["name"] = "another"
+        tables = compiled(objects)
+        assert tables.routes == ()
+        assert not [v for v in tables.verdicts if v.kind == "AIGatewayRoute"]
+
+    def test_end_in_a_404(self):
+        (host,) = route_resource(compiled(model_objects()))["virtual_hosts"]
+        assert host["routes"][-1]["direct_response"]["status"] == 404
+
+    def test_without_any_weight_answer_503(self):
+        (host,) = route_resource(compiled(model_objects({"prior-auth-extract-v1": 0})))["virtual_hosts"]
+        assert host["routes"][0]["direct_response"]["status"] == 503
+
+
+def _first_ref(objects):
+    return of(objects, "AIGatewayRoute")["spec"]["rules"][0]["backendRefs"][0]
+
+
+REFUSALS = {
+    "16 rules": (
+        lambda o: of(o, "AIGatewayRoute")["spec"].update(rules=of(o, "AIGatewayRoute")["spec"]["rules"] * 16),
+        "16 rules: at most 15",
+    ),
+    "no Gateway": (lambda o: o.remove(of(o, "Gateway")), "Gateway ai-gateway/ai-gateway does not exist"),
+    "no backend": (lambda o: o.remove(of(o, "AIServiceBackend")), "AIServiceBackend models/prior-auth-extract-v1"),
+    "no Backend": (lambda o: o.remove(of(o, "Backend")), "Backend models/prior-auth-extract-v1 does not exist"),
+    "CEL": (
+        lambda o: of(o, "AIGatewayRoute")["spec"]["llmRequestCosts"].append(
+            {"metadataKey": "llm_cel", "type": "CEL", "cel": "input_tokens"}
+        ),
+        "type CEL is not played",
+    ),
+    "another schema": (lambda o: of(o, "AIServiceBackend")["spec"]["schema"].update(name="Anthropic"), "Anthropic"),
+    "a Service": (lambda o: of(o, "AIServiceBackend")["spec"]["backendRef"].pop("kind"), "must be of kind Backend"),
+    "fallback": (lambda o: _first_ref(o).update(priority=1), "priority"),
+    "header mutation": (lambda o: _first_ref(o).update(headerMutation={"remove": ["x"]}), "headerMutation"),
+    "InferencePool": (lambda o: _first_ref(o).update(kind="InferencePool"), "InferencePool"),
+    "another namespace": (lambda o: _first_ref(o).update(namespace="evals"), "ReferenceGrant"),
+    "no backends": (lambda o: of(o, "AIGatewayRoute")["spec"]["rules"][0].update(backendRefs=[]), "names no backend"),
+    "hostnames": (lambda o: of(o, "AIGatewayRoute")["spec"].update(hostnames=["a.test"]), "hostnames"),
+}
+
+
+class TestRefusedRoutes:
+    @pytest.mark.parametrize("name", REFUSALS)
+    def test_say_why(self, name):
+        objects = model_objects()
+        change, words = REFUSALS[name]
+        change(objects)
+        tables = compiled(objects)
+        said = verdict(tables, "AIGatewayRoute", MODEL)
+        assert not said.accepted
+        assert words in said.message
+        assert tables.routes == ()
+
+    def test_keep_serving_what_was_good(self):
+        before = compiled(model_objects())
+        objects = model_objects({"prior-auth-extract-v1": 10, "prior-auth-extract-v2": 90})
+        objects.remove(of(objects, "AIServiceBackend", "prior-auth-extract-v2"))
+        after = compiled(objects, previous=before)
+        assert after.routes == before.routes
+        assert not verdict(after, "AIGatewayRoute", MODEL).accepted
+
+    def test_are_gone_when_deleted(self):
+        before = compiled(model_objects())
+        assert compiled(static(), previous=before).routes == ()
+
+
+class TestBackends:
+    def test_with_an_ip_are_refused_all_the_way_up(self):
+        objects = model_objects()
+        ip = {"ip": {"address": "10.0.0.1", "port": 80}}
+        of(objects, "Backend", "prior-auth-extract-v2")["spec"]["endpoints"] = [ip]
+        tables = compiled(objects)
+        for kind, name in (
+            ("Backend", "prior-auth-extract-v2"),
+            ("AIServiceBackend", "prior-auth-extract-v2"),
+            ("AIGatewayRoute", MODEL),
+        ):
+            said = verdict(tables, kind, name)
+            assert not said.accepted
+            assert "10.0.0.1" in said.message
+            assert "wrong version" in said.message
+        assert verdict(tables, "Backend", "prior-auth-extract-v1").accepted
+
+    def test_listen_where_the_ready_pods_say(self):
+        name = "prior-auth-extract-v1"
+        host = (f"{name}-predictor.models.svc.cluster.local", 80)
+        assert compiled(model_objects()).endpoints[host] == ()
+        assert compiled([*model_objects(), *pod(name, 4242)]).endpoints[host] == ("127.0.0.1:4242",)
+        assert compiled([*model_objects(), *pod(name, 4242, ready=False)]).endpoints[host] == ()
+
+    def test_listen_at_their_own_address_where_no_pod_says_otherwise(self):
+        name = "prior-auth-extract-v1"
+        objects = [*model_objects(), *pod(name, 4242)]
+        objects.remove(of(objects, "Pod"))
+        assert compiled(objects).endpoints[(f"{name}-predictor.models.svc.cluster.local", 80)] == ("10.244.0.9:8080",)
+
+    def test_outside_the_cluster_are_left_to_dns(self):
+        objects = [obj for obj in model_objects({"ext": 1}) if obj["metadata"]["name"] != "ext"]
+        tables = compiled([*objects, *version("ext", host="models.example.test")])
+        assert tables.endpoints == {}
+        assert tables.references["models/prior-auth-extract/ext"].hostname == "models.example.test"
+
+
+class TestAccess:
+    def test_allows_the_granted_teams_only(self):
+        (found,) = compiled(model_objects(budgets={"claims-review": 1, "prior-auth": 1})).routes
+        assert found.access.default_action == "Deny"
+        assert [rule.claims[0].values for rule in found.access.rules] == [("claims-review",), ("prior-auth",)]
+
+    def test_is_closed_where_a_route_has_no_policy(self):
+        objects = model_objects()
+        objects.remove(of(objects, "SecurityPolicy", MODEL))
+        (found,) = compiled(objects).routes
+        assert found.access.default_action == "Deny"
+        assert found.access.rules == ()
+
+    def test_is_closed_where_the_policy_cannot_be_honored(self):
+        objects = model_objects()
+        of(objects, "SecurityPolicy", MODEL)["spec"]["apiKeyAuth"] = {}
+        tables = compiled(objects)
+        assert tables.routes[0].access.rules == ()
+        said = verdict(tables, "SecurityPolicy", MODEL)
+        assert (said.accepted, said.ancestor) == (False, GATEWAY)
+        assert "apiKeyAuth" in said.message
+
+    def test_shares_one_issuer_between_policies_that_describe_it_alike(self):
+        second = [route("other", {"other-v1": 1}), *version("other-v1"), *policy("other", {"a": 1})]
+        tables = compiled([*model_objects(), *second])
+        (provider,) = tables.providers
+        assert (provider.key, provider.issuer, provider.cache_seconds) == ("idp", ISSUER, 300)
+
+    def test_keeps_issuers_that_differ_apart(self):
+        second = [route("other", {"other-v1": 1}), *version("other-v1")]
+        second += policy("other", {"a": 1}, jwks="http://elsewhere.test/jwks")
+        tables = compiled([*model_objects(), *second])
+        assert [provider.key for provider in tables.providers] == ["idp", "idp-2"]
+        assert tables.routes[1].access.rules[0].provider == "idp-2"
+
+    def test_says_when_nothing_is_there_to_protect(self):
+        tables = compiled([*static(), *policy("ghost", {"a": 1})])
+        assert verdict(tables, "SecurityPolicy", "ghost").reason == "TargetNotFound"
+        assert verdict(tables, "BackendTrafficPolicy", "ghost").reason == "TargetNotFound"
+
+    def test_says_when_two_policies_claim_a_route(self):
+        objects = model_objects()
+        copied = copy.deepcopy(of(objects, "SecurityPolicy", MODEL))
+        copied["metadata"]["name"] = "zzz"
+        said = verdict(compiled([*objects, copied]), "SecurityPolicy", "zzz")
+        assert said.reason == "Conflicted"
+
+
+class TestLimits:
+    def test_count_each_team_on_each_model_apart(self):
+        tables = compiled(model_objects(budgets={"claims-review": 2000, "prior-auth": 500}))
+        found = descriptors(tables)["descriptors"]
+        assert len({entry["value"] for entry in found}) == 2
+        assert [entry["descriptors"][0]["rate_limit"] for entry in found] == [
+            {"unit": "minute", "requests_per_unit": 2000},
+            {"unit": "minute", "requests_per_unit": 500},
+        ]
+
+    def test_check_at_no_cost_and_charge_after_the_answer(self):
+        (host,) = route_resource(compiled(model_objects()))["virtual_hosts"]
+        policies = host["routes"][0]["typed_per_filter_config"]["envoy.filters.http.ratelimit"]
+        before, after = policies["rate_limits"]
+        assert before["hits_addend"] == {"number": 0}
+        assert after["apply_on_stream_done"]
+        assert after["hits_addend"] == {"format": "%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_total_token)%"}
+
+    def test_agree_in_names_with_what_the_routes_send(self):
+        tables = compiled(model_objects())
+        (host,) = route_resource(tables)["virtual_hosts"]
+        policies = host["routes"][0]["typed_per_filter_config"]["envoy.filters.http.ratelimit"]
+        generic, match = policies["rate_limits"][0]["actions"]
+        (entry,) = descriptors(tables)["descriptors"]
+        assert generic["generic_key"]["descriptor_value"] == entry["value"]
+        header = match["header_value_match"]
+        assert (header["descriptor_key"], header["descriptor_value"]) == (
+            entry["descriptors"][0]["key"],
+            entry["descriptors"][0]["value"],
+        )
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (lambda rule: rule.update(shared=True), "shared"),
+            (lambda rule: rule["limit"].update(fromMetadata={"namespace": "a", "key": "b"}), "fromMetadata"),
+            (lambda rule: rule["cost"]["response"]["metadata"].update(namespace="x"), "io.envoy.ai_gateway"),
+            (lambda rule: rule["clientSelectors"][0].update(sourceCIDR={"value": "10.0.0.0/8"}), "sourceCIDR"),
+        ],
+    )
+    def test_that_cannot_be_honored_are_refused(self, change, words):
+        objects = model_objects()
+        change(of(objects, "BackendTrafficPolicy")["spec"]["rateLimit"]["global"]["rules"][0])
+        assert words in verdict(compiled(objects), "BackendTrafficPolicy", MODEL).message
+
+
+class TestListener:
+    def test_takes_its_settings_from_the_static_objects(self):
+        front = compiled(static()).listener
+        assert front.buffer_bytes == 50 * 1024 * 1024
+        assert set(front.removed_headers) == {"x-team", "x-cost-center", "x-user-id", "x-ai-eg-model"}
+        assert front.generates_request_id
+        assert [log.kind for log in front.access_logs] == ["File", "OpenTelemetry"]
+
+    def test_logs_the_same_keys_by_both_ways(self):
+        file, otlp = compiled(static()).listener.access_logs
+        assert file.fields == otlp.fields
+        assert "gen_ai.usage.total_tokens" in dict(file.fields)
+
+    def test_counts_the_routes_that_are_attached(self):
+        assert verdict(compiled(model_objects()), "Gateway", "ai-gateway").ancestor[0] == "1"
+
+
+class TestLookup:
+    def test_survives_being_written_down(self):
+        lookup = lookup_of(compiled(model_objects()))
+        assert lookup_from_json(yaml.safe_load(yaml.safe_dump(_plain(lookup.to_json())))) == lookup
+
+    def test_lists_exact_models(self):
+        assert lookup_of(compiled(model_objects())).models == (MODEL,)
+
+    def test_still_knows_where_calls_under_way_went(self):
+        old = lookup_of(compiled(model_objects()))
+        new = lookup_of(compiled(model_objects({"prior-auth-extract-v2": 1}))).including(old)
+        (destination,) = new.destinations.values()
+        assert len(destination.upstreams) == 2
+        assert Lookup().including(old).models == ()
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+class TestObjects:
+    def test_are_ranked_by_age_then_name(self):
+        objects = Objects()
+        for name, at in (("b", "2026-01-01"), ("a", "2026-01-02"), ("c", "2026-01-01")):
+            objects.put("Gateway", {"metadata": {"name": name, "creationTimestamp": at}})
+        assert [obj["metadata"]["name"] for obj in objects.all("Gateway")] == ["b", "c", "a"]
+
+    def test_do_not_change_by_their_status(self):
+        objects = Objects()
+        obj = {"metadata": {"name": "a", "generation": 1}, "spec": {"x": 1}}
+        assert objects.put("Gateway", obj)
+        assert not objects.put("Gateway", {**obj, "status": {"conditions": []}})
+        assert objects.put("Gateway", {**obj, "spec": {"x": 2}})
+        assert not objects.replace("Gateway", [{**obj, "spec": {"x": 2}}])
+        assert objects.remove("Gateway", obj)
+        assert not objects.remove("Gateway", obj)
+
+
+class TestDurations:
+    @pytest.mark.parametrize(("text", "value"), [("60s", 60), ("1m30s", 90), ("1h", 3600), ("250ms", 0.25)])
+    def test_are_seconds(self, text, value):
+        assert seconds(text) == value
+
+    @pytest.mark.parametrize("text", ["", "60", "s", "1d", "1m x"])
+    def test_that_are_none_are_refused(self, text):
+        with pytest.raises(Refused):
+            seconds(text)
+
+    def test_quantities_are_bytes(self):
+        assert (whole_bytes("50Mi"), whole_bytes(32768), whole_bytes("1k")) == (52428800, 32768, 1000)
+        with pytest.raises(Refused):
+            whole_bytes("many")

@@ -1,0 +1,310 @@
+"""The whole gateway, with real Envoy, rate limit service and Valkey: what callers get and what is written down."""
+
+import base64
+import json
+import threading
+import time
+from collections import Counter
+
+import httpx
+import pytest
+
+from tests.local.gateway_stand import ISSUER, binaries, eventually, pod, route, stand, version
+
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.skipif(binaries() is None, reason="QUARTERMASTER_BINARIES names no folder with ratelimit"),
+]
+TEAM = "claims-review"
+PLENTY = {TEAM: 1_000_000}
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory):
+    """One running gateway with the model `extract`, split over two versions."""
+    with stand(tmp_path_factory.mktemp("gateway"), binaries()) as running:
+        running.publish("extract", {"extract-v1": 70, "extract-v2": 30}, PLENTY)
+        yield running
+
+
+def error(answer):
+    """The error of an answer, which must be JSON and carry the request's id."""
+    assert answer.headers["x-request-id"]
+    assert answer.headers["content-type"].startswith("application/json")
+    found = answer.json()["error"]
+    assert set(found) == {"type", "code", "message"}
+    return found
+
+
+def unsigned():
+    """A token with algorithm none."""
+
+    def part(value):
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+    claims = {"iss": ISSUER, "aud": "quartermaster-gateway", "team": TEAM, "exp": int(time.time()) + 600}
+    return f"{part({'alg': 'none'})}.{part(claims)}."
+
+
+class TestTokens:
+    @pytest.mark.parametrize(
+        ("make", "code"),
+        [
+            (lambda idp: "", "token_missing"),
+            (lambda idp: idp.token(exp=int(time.time()) - 3600), "token_expired"),
+            (lambda idp: idp.token(nbf=int(time.time()) + 3600), "token_not_yet_valid"),
+            (lambda idp: idp.token(aud=["quartermaster-api"]), "wrong_audience"),
+            (lambda idp: idp.token(iss="http://elsewhere.test"), "wrong_issuer"),
+            (lambda idp: idp.token(stranger=True), "bad_signature"),
+            (lambda idp: "not-a-token", "token_malformed"),
+            (lambda idp: unsigned(), "algorithm_not_allowed"),
+            (lambda idp: unsigned() + "AAAA", "algorithm_not_allowed"),
+        ],
+    )
+    def test_that_are_no_good_are_named(self, gateway, make, code):
+        answer = gateway.chat("extract", token=make(gateway.identity))
+        if code == "token_missing":
+            answer = httpx.post(gateway.url("/v1/chat/completions"), json={"model": "extract"}, trust_env=False)
+        assert answer.status_code == 401
+        assert error(answer)["code"] == code
+
+    def test_never_reach_the_engine(self, gateway):
+        assert gateway.chat("extract").status_code == 200
+        seen = [call["headers"] for engine, _ in gateway.engines.values() for call in engine.calls]
+        assert seen
+        assert not [headers for headers in seen if "authorization" in {key.lower() for key in headers}]
+
+
+class TestAccess:
+    def test_is_refused_in_words(self, gateway):
+        answer = gateway.chat("extract", token=gateway.identity.token("prior-auth"))
+        assert answer.status_code == 403
+        assert error(answer)["message"] == (
+            "Team prior-auth has no grant for model extract. Request access in the portal: http://portal.test"
+        )
+        assert gateway.logged(answer)["team"] == "prior-auth"
+
+    def test_needs_a_team(self, gateway):
+        answer = gateway.chat("extract", token=gateway.identity.token(None))
+        assert (answer.status_code, error(answer)["code"]) == (403, "no_team")
+
+    def test_cannot_be_borrowed_by_a_header(self, gateway):
+        spoofed = {"x-team": TEAM, "x-cost-center": "CC-1", "x-user-id": "boss", "x-ai-eg-model": "extract"}
+        answer = gateway.chat("extract", token=gateway.identity.token(None), headers=spoofed)
+        assert answer.status_code == 403
+        assert gateway.logged(answer)["team"] is None
+
+    def test_is_closed_for_a_route_without_a_policy(self, gateway):
+        gateway.put("bare", [route("bare", {"extract-v1": 1})])
+        eventually(lambda: "bare" in gateway.models())
+        assert eventually(lambda: gateway.chat("bare").status_code == 403)
+
+
+class TestRecords:
+    def test_are_charged_to_the_token_whatever_the_client_says(self, gateway):
+        spoofed = {"x-team": "boss", "x-cost-center": "CC-1", "x-user-id": "boss", "x-ai-eg-model": "other"}
+        spoofed["x-request-id"] = "00000000-0000-4000-8000-000000000000"
+        answer = gateway.chat("extract", headers=spoofed)
+        record = gateway.logged(answer)
+        assert answer.headers["x-request-id"] != spoofed["x-request-id"]
+        assert (record["team"], record["cost_center"], record["user_id"]) == (TEAM, "CC-4100", "dana")
+        assert record["gen_ai.request.model"] == "extract"
+
+    @pytest.mark.parametrize("streamed", [False, True])
+    def test_hold_the_usage_of_the_version_that_answered(self, gateway, streamed):
+        answer = gateway.chat("extract", "tokens=40", stream=streamed)
+        assert answer.status_code == 200
+        record = gateway.logged(answer)
+        tokens = {key: record[f"gen_ai.usage.{key}_tokens"] for key in ("input", "cached_input", "output", "total")}
+        assert tokens == {"input": 35, "cached_input": 3, "output": 5, "total": 40}
+        assert record["gen_ai.response.model"] == record["gen_ai.request.model_override"]
+        assert record["gen_ai.backend"] == f"models/{record['gen_ai.response.model']}"
+        assert record["upstream_cluster"] == f"models/extract/{record['gen_ai.response.model']}"
+        assert (record["gen_ai.latency.ttft_ms"] is not None) == streamed
+
+    def test_of_a_stream_that_the_client_left_hold_no_tokens(self, gateway):
+        body = {"model": "extract", "stream": True, "messages": [{"content": "pieces=50 pause_ms=50"}]}
+        headers = {"authorization": f"Bearer {gateway.identity.token()}"}
+        url = gateway.url("/v1/chat/completions")
+        with (
+            httpx.Client(trust_env=False) as client,
+            client.stream("POST", url, json=body, headers=headers) as answer,
+        ):
+            next(answer.iter_lines())
+        record = gateway.logged(answer)
+        assert record["response_flags"] == "DC"
+        assert record["gen_ai.usage.total_tokens"] is None
+
+    def test_of_an_engines_error_hold_no_tokens(self, gateway):
+        answer = gateway.chat("extract", "status=422 tokens=50")
+        assert answer.status_code == 422
+        assert gateway.logged(answer)["gen_ai.usage.total_tokens"] is None
+
+
+class TestRouting:
+    def test_splits_by_weight_and_writes_the_versions_name(self, gateway):
+        gateway.publish("split", {"extract-v1": 70, "extract-v2": 30}, PLENTY)
+        for engine, _ in gateway.engines.values():
+            engine.calls.clear()
+        assert {gateway.chat("split").status_code for _ in range(100)} == {200}
+        for name in ("extract-v1", "extract-v2"):
+            assert {call["body"]["model"] for call in gateway.engines[name][0].calls} == {name}
+        share = len(gateway.engines["extract-v1"][0].calls)
+        assert 50 <= share <= 88
+
+    def test_moves_without_a_failed_call(self, gateway):
+        gateway.publish("moving", {"extract-v1": 1}, PLENTY)
+        done, seen = threading.Event(), []
+
+        def call():
+            while not done.is_set():
+                answer = gateway.chat("moving")
+                seen.append((answer.status_code, answer.json().get("model")))
+
+        callers = [threading.Thread(target=call) for _ in range(3)]
+        for caller in callers:
+            caller.start()
+        for weights in ({"extract-v1": 9, "extract-v2": 1}, {"extract-v2": 1}, {"extract-v1": 1}, {"extract-v2": 1}):
+            gateway.publish("moving", weights, PLENTY)
+            time.sleep(1)
+        eventually(lambda: [model for _, model in seen[-9:]] == ["extract-v2"] * 9)
+        time.sleep(5.5)  # the left-over cluster is taken away
+        done.set()
+        for caller in callers:
+            caller.join()
+        assert Counter(status for status, _ in seen) == {200: len(seen)}
+
+    def test_lets_a_long_answer_end_when_its_version_is_taken_out(self, gateway):
+        gateway.publish("leaving", {"extract-v1": 1}, PLENTY)
+        found = []
+        asked = threading.Thread(
+            target=lambda: found.append(gateway.chat("leaving", "pieces=80 pause_ms=100 tokens=77", stream=True))
+        )
+        asked.start()
+        time.sleep(0.5)
+        gateway.publish("leaving", {"extract-v2": 1}, PLENTY)
+        asked.join()
+        assert found[0].text.endswith("data: [DONE]\n\n")
+        assert gateway.logged(found[0])["gen_ai.usage.total_tokens"] == 77
+
+    def test_says_when_no_replica_is_ready(self, gateway):
+        gateway.put("model-asleep", [route("asleep", {"asleep-v1": 1}), *version("asleep-v1")])
+        gateway.publish("asleep", {"asleep-v1": 1}, PLENTY)
+        eventually(lambda: gateway.chat("asleep").status_code == 503)
+        answer = gateway.chat("asleep")
+        assert answer.headers["retry-after"] == "30"
+        assert "Model asleep has no replica that is ready" in error(answer)["message"]
+        assert gateway.logged(answer)["response_flags"] == "UH"
+
+    def test_finds_a_replica_that_becomes_ready(self, gateway):
+        gateway.publish("waking", {"waking-v1": 1}, PLENTY)
+        assert gateway.chat("waking").status_code == 503
+        gateway.put("waking-pod", pod("waking-v1", gateway.engines["other-v1"][1]))
+        eventually(lambda: gateway.chat("waking").status_code == 200)
+
+    def test_knows_no_other_models(self, gateway):
+        answer = gateway.chat("nothing")
+        assert answer.status_code == 404
+        assert "the model nothing" in error(answer)["message"]
+
+    def test_refuses_an_ip_and_says_so_in_the_status(self, gateway):
+        wrong = version("ip-v1")
+        wrong[1]["spec"]["endpoints"] = [{"ip": {"address": "127.0.0.1", "port": gateway.engines["other-v1"][1]}}]
+        gateway.put("ip", [route("by-ip", {"ip-v1": 1}), *wrong])
+        eventually(lambda: "AIGatewayRoute/models/by-ip" in gateway.verdicts())
+        (condition,) = gateway.verdicts()["AIGatewayRoute/models/by-ip"]["conditions"]
+        assert (condition["type"], condition["status"]) == ("NotAccepted", "False")
+        assert "127.0.0.1" in condition["message"]
+        assert gateway.chat("by-ip").status_code == 404
+
+
+class TestCalls:
+    @pytest.mark.parametrize(
+        ("body", "code"),
+        [
+            (b"{", "invalid_json"),
+            (b"[]", "invalid_json"),
+            (b"{}", "model_missing"),
+            (b'{"model": 7}', "model_missing"),
+            (b'{"model": "a\\nb"}', "model_invalid"),
+            (b"", "body_missing"),
+        ],
+    )
+    def test_that_name_no_model_are_told_so(self, gateway, body, code):
+        headers = {"authorization": f"Bearer {gateway.identity.token()}"}
+        answer = httpx.post(gateway.url("/v1/chat/completions"), content=body, headers=headers, trust_env=False)
+        assert (answer.status_code, error(answer)["code"]) == (400, code)
+
+    def test_to_other_paths_are_told_what_is_served(self, gateway):
+        answer = gateway.get("/v2/chat", gateway.identity.token())
+        assert (answer.status_code, error(answer)["code"]) == (404, "path_not_found")
+
+    def test_list_the_models(self, gateway):
+        assert "extract" in gateway.models()
+
+
+class TestBudgets:
+    def test_end_with_what_was_spent_and_when_it_returns(self, gateway):
+        gateway.publish("tight", {"extract-v1": 1}, {TEAM: 10, "prior-auth": 1000}, unit="Hour")
+        assert gateway.chat("tight", "tokens=11").status_code == 200
+        answer = eventually(lambda: (found := gateway.chat("tight", "tokens=11")).status_code == 429 and found)
+        found = error(answer)
+        assert "Team claims-review has used up its tokens per hour for model tight (limit: 10)" in found["message"]
+        assert 0 < int(answer.headers["retry-after"]) <= 3600
+        assert f"in {answer.headers['retry-after']} seconds" in found["message"]
+        assert gateway.logged(answer)["gen_ai.usage.total_tokens"] is None
+        assert gateway.chat("tight", token=gateway.identity.token("prior-auth")).status_code == 200
+
+    def test_do_not_count_errors(self, gateway):
+        gateway.publish("errors", {"extract-v1": 1}, {TEAM: 10}, unit="Hour")
+        assert [gateway.chat("errors", "status=500 tokens=99").status_code for _ in range(3)] == [500] * 3
+
+
+class TestProxy:
+    def test_leads_to_services(self, gateway):
+        answer = httpx.post(
+            "http://extract-v1-predictor.models.svc.cluster.local/v1/chat/completions",
+            json={"model": "extract-v1", "messages": []},
+            **_through(gateway),
+        )
+        assert answer.json()["model"] == "extract-v1"
+
+    def test_leads_to_pods(self, gateway):
+        body = {"model": "m", "messages": [], "stream": True}
+        answer = httpx.post("http://10.244.0.9:8080/v1/chat/completions", json=body, **_through(gateway))
+        assert answer.text.endswith("data: [DONE]\n\n")
+
+    def test_says_when_nothing_is_ready(self, gateway):
+        answer = httpx.get("http://ghost-predictor.models.svc/health", **_through(gateway))
+        assert answer.status_code == 503
+        assert "ghost-predictor.models.svc:80 is ready" in answer.json()["error"]["message"]
+
+    def test_leads_nowhere_else(self, gateway):
+        answer = httpx.get("http://example.test/", **_through(gateway))
+        assert answer.status_code == 502
+
+
+def _through(gateway):
+    """How a client uses the cluster proxy. The client is closed with the call."""
+    return {"proxy": f"http://127.0.0.1:{gateway.proxy_port}", "trust_env": False}
+
+
+class TestFailures:
+    def test_without_the_processor_calls_are_refused_and_it_comes_back(self, gateway):
+        gateway.stop("gateway-control")
+        try:
+            answer = gateway.chat("extract")
+            assert answer.status_code == 503
+            assert error(answer)["code"] == "gateway_processor_unavailable"
+        finally:
+            gateway.start("gateway-control")
+        eventually(lambda: gateway.chat("extract").status_code == 200, 30)
+
+    def test_without_the_rate_limit_service_calls_are_refused(self, gateway):
+        gateway.stop("ratelimit")
+        try:
+            answer = gateway.chat("extract")
+            assert (answer.status_code, error(answer)["code"]) == (503, "rate_limit_unavailable")
+        finally:
+            gateway.start("ratelimit")
+        eventually(lambda: gateway.chat("extract").status_code == 200, 30)

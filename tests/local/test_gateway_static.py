@@ -1,0 +1,85 @@
+"""The static production objects and what the stand's policies look like, against the real CRDs."""
+
+import functools
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from deploy.local.gateway.objects import read_folder
+from tests.local.gateway_stand import ROOT, policy, route, version
+
+CRDS = Path(__file__).parents[3] / "shared" / "crds"
+CONTRACT_KEYS = {
+    *("x-request-id", "start_time", "response_code", "response_flags", "response_code_details", "duration"),
+    *("team", "cost_center", "user_id", "route_name", "upstream_cluster"),
+    *("gen_ai.request.model", "gen_ai.response.model", "gen_ai.request.model_override"),
+    *("gen_ai.provider.name", "gen_ai.backend", "gen_ai.latency.ttft_ms"),
+    *("gen_ai.usage.input_tokens", "gen_ai.usage.cached_input_tokens"),
+    *("gen_ai.usage.output_tokens", "gen_ai.usage.total_tokens"),
+}
+STATIC = {obj["kind"]: obj for obj in read_folder(ROOT / "deploy" / "gateway")}
+
+
+@functools.cache
+def schema_of(api_version, kind):
+    """The kind's schema in its CRD, unknown fields forbidden as a strict API server does."""
+    group, version = api_version.split("/")
+    for path in CRDS.glob(f"*/{group}_*.yaml"):
+        if f"    kind: {kind}\n" not in path.read_text():
+            continue
+        crd = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)["spec"]  # noqa: S506 (safe, and ten times faster)
+        if crd["names"]["kind"] == kind:
+            (entry,) = [entry for entry in crd["versions"] if entry["name"] == version]
+            schema = _closed(entry["schema"]["openAPIV3Schema"])
+            schema["properties"]["metadata"] = {"type": "object"}
+            return schema
+    raise LookupError(kind)
+
+
+def _closed(schema):
+    if isinstance(schema, list):
+        return [_closed(entry) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _closed(value) for key, value in schema.items()}
+    if "properties" in closed and closed.get("type") == "object" and "additionalProperties" not in closed:
+        closed["additionalProperties"] = False
+    return closed
+
+
+def check(obj):
+    """Fail where the real API server would refuse the object for its shape."""
+    jsonschema.Draft202012Validator(schema_of(obj["apiVersion"], obj["kind"])).validate(obj)
+
+
+needs_crds = pytest.mark.skipif(not CRDS.exists(), reason="the real CRDs are not on this machine")
+
+
+@needs_crds
+class TestStaticObjects:
+    @pytest.mark.parametrize("kind", sorted(STATIC))
+    def test_have_the_shape_of_the_real_kinds(self, kind):
+        check(STATIC[kind])
+
+    def test_that_are_wrong_are_noticed(self):
+        with pytest.raises(jsonschema.ValidationError):
+            check({**STATIC["Gateway"], "spec": {**STATIC["Gateway"]["spec"], "lisssteners": []}})
+
+    def test_of_the_tests_have_the_shape_of_the_real_kinds(self):
+        groups = {"AIGatewayRoute": "aigateway.envoyproxy.io/v1beta1"}
+        groups["AIServiceBackend"] = groups["AIGatewayRoute"]
+        for obj in (route("m", {"m-v1": 1}), *policy("m", {"a": 1}), *version("m-v1")):
+            check({"apiVersion": groups.get(obj["kind"], "gateway.envoyproxy.io/v1alpha1"), **obj})
+
+
+class TestAccessLog:
+    def test_has_exactly_the_keys_that_usage_is_counted_from(self):
+        (setting,) = STATIC["EnvoyProxy"]["spec"]["telemetry"]["accessLog"]["settings"]
+        assert set(setting["format"]["json"]) == CONTRACT_KEYS
+
+    def test_carries_nothing_of_the_prompt(self):
+        (setting,) = STATIC["EnvoyProxy"]["spec"]["telemetry"]["accessLog"]["settings"]
+        for form in setting["format"]["json"].values():
+            assert not form.startswith(("%REQ(AUTHORIZATION", "%REQ_BODY", "%RESP_BODY"))
