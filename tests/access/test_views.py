@@ -1,0 +1,107 @@
+"""The pages of access, as people meet them."""
+
+import pytest
+from django.urls import reverse
+
+from apps.access import actions
+from apps.access.models import AccessRequest, Grant
+from tests.access.test_actions import WISH, request_  # noqa: F401
+from tests.factories import NOW
+
+FORM = {
+    "purpose": "Read codes from prior-authorization packets.",
+    "data_class": "PHI",
+    "tokens_per_minute": "5000",
+    "monthly_budget_usd": "100",
+}
+
+
+@pytest.fixture
+def as_(client):
+    """Sign a person in."""
+
+    def sign_in(user):
+        client.force_login(user)
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    """Let the clock of the doors stand at the tests' moment."""
+    for module in ("views", "forms", "api"):
+        monkeypatch.setattr(f"apps.access.{module}.now", lambda: NOW)
+
+
+@pytest.mark.usefixtures("soon")
+class TestRequestCreate:
+    def test_asks_and_shows_the_request(self, as_, charlie, registered_model):
+        url = reverse("access:request_create", args=[registered_model.name])
+        response = as_(charlie).post(url, FORM | {"expires_date": "2026-12-31"})
+        request = AccessRequest.objects.get()
+        assert (response.status_code, response.url) == (302, reverse("access:request_detail", args=[request.pk]))
+
+    def test_says_what_is_wrong_and_keeps_what_was_typed(self, as_, charlie, registered_model):
+        url = reverse("access:request_create", args=[registered_model.name])
+        response = as_(charlie).post(url, FORM | {"tokens_per_minute": "0", "expires_date": "2020-01-01"})
+        assert response.status_code == 422
+        assert FORM["purpose"] in response.content.decode()
+        assert not AccessRequest.objects.exists()
+
+    def test_refuses_a_person_who_leads_no_team(self, as_, carol, registered_model):
+        url = reverse("access:request_create", args=[registered_model.name])
+        response = as_(carol).post(url, FORM | {"expires_date": "2026-12-31"})
+        assert response.status_code == 403
+
+    def test_is_not_found_for_a_model_that_is_not_there(self, as_, charlie):
+        assert as_(charlie).get(reverse("access:request_create", args=["nothing"])).status_code == 404
+
+
+@pytest.mark.usefixtures("soon")
+class TestRequestDecision:
+    def test_approving_makes_a_grant(self, as_, alice, request_):  # noqa: F811
+        response = as_(alice).post(reverse("access:request_approve", args=[request_.pk]), {"reason": "Fits."})
+        assert response.status_code == 302
+        assert Grant.objects.active(NOW).count() == 1
+
+    def test_needs_a_reason(self, as_, alice, request_):  # noqa: F811
+        response = as_(alice).post(reverse("access:request_approve", args=[request_.pk]), {"reason": ""})
+        assert response.status_code == 422
+        assert not Grant.objects.exists()
+
+    def test_of_ones_own_request_is_refused(self, as_, alice, registered_model):
+        own = actions.submit_request(model=registered_model, wish=WISH, requester=alice, now=NOW)
+        response = as_(alice).post(reverse("access:request_approve", args=[own.pk]), {"reason": "Mine."})
+        assert response.status_code == 403
+        assert not Grant.objects.exists()
+
+    def test_twice_makes_one_grant(self, as_, alice, request_):  # noqa: F811
+        url = reverse("access:request_approve", args=[request_.pk])
+        for _ in range(2):
+            assert as_(alice).post(url, {"reason": "Fits."}).status_code == 302
+        assert Grant.objects.count() == 1
+
+    def test_is_hidden_from_other_teams(self, as_, carol, request_):  # noqa: F811
+        assert as_(carol).get(reverse("access:request_detail", args=[request_.pk])).status_code == 404
+
+
+class TestRequestList:
+    def test_costs_the_same_queries_for_one_row_and_many(
+        self,
+        as_,
+        charlie,
+        alice,
+        request_,  # noqa: F811
+        django_assert_max_num_queries,
+    ):
+        client = as_(alice)
+        with django_assert_max_num_queries(12):
+            page = client.get(reverse("access:request_list"))
+        assert page.status_code == 200
+        assert request_.registered_model.name in page.content.decode()
+
+    def test_answers_the_rows_alone_to_htmx(self, as_, charlie, request_):  # noqa: F811
+        page = as_(charlie).get(reverse("access:request_list"), headers={"HX-Request": "true"})
+        assert "<html" not in page.content.decode()
+        assert str(request_.pk) in page.content.decode()
