@@ -92,12 +92,19 @@ class Api:
     def replace(self, manifest: Json) -> None:
         """Create the object, or replace the one that is there."""
         path = path_of(manifest)
-        existing = self.find(path)
-        if existing is None:
+        try:
             self.request("POST", path.rpartition("/")[0], json.dumps(manifest).encode())
-            return
-        metadata = manifest["metadata"] | {"resourceVersion": existing["metadata"]["resourceVersion"]}
-        self.request("PUT", path, json.dumps(manifest | {"metadata": metadata}).encode())
+        except ApiError as problem:
+            if problem.status != 409:
+                raise
+            existing = self.request("GET", path)
+            metadata = manifest["metadata"] | {"resourceVersion": existing["metadata"]["resourceVersion"]}
+            self.request("PUT", path, json.dumps(manifest | {"metadata": metadata}).encode())
+
+    def serves(self, group: str, version: str, plural: str) -> bool:
+        """Return whether the API has this kind of object by now."""
+        found = self.find(f"/apis/{group}/{version}")
+        return found is not None and any(entry["name"] == plural for entry in found["resources"])
 
 
 def _message(content: bytes) -> str:

@@ -122,7 +122,7 @@ def _api_server(context: Context) -> Part:
         command=command,
         address=layout.api_server(context),
         ready=probes.answers_ok(layout.address(context, "kube-apiserver"), "/readyz", lambda: _trust(context, "admin")),
-        env={"GOGC": "30"},
+        env={"GOGC": "50"},
         needs=("etcd",),
         programs=("kube-apiserver",),
         replaced_by="KUBECONFIG",

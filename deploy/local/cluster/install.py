@@ -10,6 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -50,18 +51,15 @@ def _installed(api: Api) -> dict[str, str]:
 
 def _install_definitions(api: Api, context: Context, releases: Path) -> None:
     lines = definitions.compiled(releases, layout.folder(context, "definitions"), context.python, context.root)
-    paths = []
+    kinds = []
     with lines.open() as file:
         for line in file:
             definition = json.loads(line)
             api.replace(definition)
-            paths.append(path_of(definition))
-    _wait_until(lambda: all(_is_established(api, path) for path in paths))
-
-
-def _is_established(api: Api, path: str) -> bool:
-    conditions = api.request("GET", path).get("status", {}).get("conditions", [])
-    return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)
+            spec = definition["spec"]
+            kinds += [(spec["group"], version["name"], spec["names"]["plural"]) for version in spec["versions"]]
+    for kind in kinds:
+        _wait_until(partial(api.serves, *kind))
 
 
 def _wait_until(is_true: Callable[[], bool]) -> None:
