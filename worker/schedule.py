@@ -3,10 +3,14 @@
 from typing import Any
 
 SCHEDULE: dict[str, dict[str, Any]] = {
+    # Looks at candidates that start, go on, or have to go. If it stops, runs stand still and candidates keep a GPU.
+    "reconcile-due-eval-runs": {"task": "evals.reconcile_due_eval_runs", "schedule": 3.0, "options": {"expires": 3}},
     # Finds versions whose hint was lost or whose retry is due. If it stops, uploads wait unsigned after any hiccup.
     "reconcile-due-versions": {"task": "catalog.reconcile_due_versions", "schedule": 5.0, "options": {"expires": 5}},
     # Ingest asks for a roll-up at once; this one finds what that hint missed. If it stops, chargeback lags.
     "roll-up-dirty-hours": {"task": "metering.roll_up_dirty_hours", "schedule": 60.0, "options": {"expires": 60}},
     # Finds expired grants and lost hints. If it stops, a team keeps access for as long as it is stopped.
     "reconcile-due-policies": {"task": "gateway.reconcile_due_policies", "schedule": 10.0, "options": {"expires": 10}},
+    # A moving rollout is looked at every 2 s so that its page is live. If it stops, rollouts stand still.
+    "reconcile-due-rollouts": {"task": "promotions.reconcile_due_rollouts", "schedule": 2.0, "options": {"expires": 2}},
 }

@@ -1,1 +1,42 @@
 """Celery tasks of apps.evals: load, one call, nothing else."""
+
+from functools import partial
+
+from django.conf import settings
+from django.utils.timezone import now
+
+from apps.evals import reconcile
+from apps.evals.models import EvalRun
+from apps.integrations.engine.client import EngineClient
+from apps.integrations.git import client as git
+from apps.integrations.kubernetes import client as kubernetes
+from worker.celery import app
+
+
+def surroundings() -> reconcile.Surroundings:
+    """Return what the settings say about Git, cluster and registry."""
+    return reconcile.Surroundings(
+        git=git.client_from_settings(),
+        cluster=kubernetes.client_from_settings,
+        engine=partial(EngineClient, proxy=settings.CLUSTER_HTTP_PROXY, timeout=60),
+        bucket=settings.REGISTRY_BUCKET,
+        image=settings.SERVING_IMAGE,
+        role_arn=settings.REGISTRY_READER_ROLE_ARN,
+        s3_endpoint=settings.SERVING_S3_ENDPOINT,
+        application=settings.ARGOCD_APPLICATION,
+        argocd_namespace=settings.ARGOCD_NAMESPACE,
+    )
+
+
+@app.task(name="evals.reconcile_eval_run", acks_late=True, time_limit=120)
+def reconcile_eval_run(*, run_id: str, **_: object) -> None:
+    """Do the next step of one evaluation run."""
+    run = EvalRun.objects.select_related("suite", "model_version__registered_model").get(pk=run_id)
+    reconcile.reconcile_eval_run(run=run, around=surroundings(), now=now())
+
+
+@app.task(name="evals.reconcile_due_eval_runs", time_limit=30)
+def reconcile_due_eval_runs(**_: object) -> None:
+    """Start one task for each run that is due."""
+    for run_id in EvalRun.objects.filter(next_check_at__lte=now()).values_list("pk", flat=True):
+        reconcile_eval_run.delay(run_id=str(run_id))

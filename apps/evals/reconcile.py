@@ -1,0 +1,248 @@
+"""Carries an evaluation run out: serve the candidate, ask it every packet, score, take it away again.
+
+PENDING   commit the InferenceService to serving/evals/ (the namespace `evals`, which no route may name)
+STARTING  wait until the cluster says Ready and the engine answers, and say in words what it waits for
+RUNNING   ask the packets that have no result yet, for at most half a minute a pass; then score
+ended     commit the removal, and look until the candidate is gone
+
+A commit is found again by its trailers and a packet by its id, so a pass may die anywhere.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from apps.common.leases import claim, retry_at
+from apps.evals import actions, scoring, suites
+from apps.evals.models import EvalRun
+from apps.integrations.engine.client import EngineClient
+from apps.integrations.engine.types import Delta, GatewayRefusal
+from apps.integrations.errors import PermanentError, TemporaryError
+from apps.integrations.git.client import GitClient
+from apps.integrations.kubernetes.client import KubernetesReader
+from apps.integrations.kubernetes.types import ServingStatus
+from apps.manifests import names
+from apps.manifests.serving import ServedVersion, inference_service, runtime_objects
+from apps.manifests.text import to_yaml
+
+POLL = timedelta(seconds=3)
+START_LIMIT = timedelta(minutes=30)  # a GPU node, an image and weights may take a quarter of an hour
+RUN_LIMIT = timedelta(hours=1)
+PASS_SECONDS = 30.0
+RESTART_LIMIT = 3
+Status = EvalRun.Status
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a pass works with."""
+
+    git: GitClient
+    cluster: Callable[[], KubernetesReader]  # made late: a run is committed even while the cluster is away
+    engine: Callable[[str], EngineClient]  # base address → client
+    bucket: str
+    image: str
+    role_arn: str
+    s3_endpoint: str
+    application: str
+    argocd_namespace: str
+
+
+class CannotRun(Exception):
+    """The run has to end with an error."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def reconcile_eval_run(
+    *, run: EvalRun, around: Surroundings, now: datetime, clock: Callable[[], float] = time.monotonic
+) -> None:
+    """Do the next step of a run that is due; nothing when it is not."""
+    if not claim(run, now=now):
+        return
+    try:
+        if run.status == Status.PENDING:
+            _commit(run, around, now)
+        elif run.status == Status.STARTING:
+            _watch(run, around, now)
+        elif run.status == Status.RUNNING:
+            _ask(run, around, now, clock)
+        else:
+            _remove(run, around, now)
+    except TemporaryError as error:
+        _wait_or_give_up(run, error, now)
+    except PermanentError as error:
+        _end(run, "REFUSED", str(error), now)
+    except CannotRun as error:
+        _end(run, error.reason, str(error), now)
+
+
+def base_url(run: EvalRun) -> str:
+    """Return where the candidate answers: its Service's name in the cluster, reachable by no route."""
+    return f"http://{run.inference_service}-predictor.{names.EVALS}.svc.cluster.local"
+
+
+# -- Serving the candidate --------------------------------------------------------------------------------------------
+
+
+def _commit(run: EvalRun, around: Surroundings, now: datetime) -> None:
+    ref = around.git.commit(
+        changes={_path(run): to_yaml([inference_service(_served(run, around.bucket))]), **_runtime(around)},
+        message=f"Evaluate {run.model_version.name} on {run.suite}",
+        trailers=_trailers(run, "SERVE"),
+    )
+    actions.record_deployed(run=run, commit=ref.sha, now=now)
+
+
+def _served(run: EvalRun, bucket: str) -> ServedVersion:
+    version = run.model_version
+    return ServedVersion(
+        model=version.registered_model.name,
+        number=version.number,
+        name=run.inference_service,
+        namespace=names.EVALS,
+        storage_uri=f"s3://{bucket}/{version.prefix}",
+        manifest_digest=version.manifest_digest,
+        max_model_len=version.registered_model.context_length,
+    )
+
+
+def _runtime(around: Surroundings) -> dict[str, bytes]:
+    objects = runtime_objects(names.EVALS, around.image, around.role_arn, around.s3_endpoint)
+    return {names.runtime_path(names.EVALS): to_yaml(objects)}
+
+
+def _watch(run: EvalRun, around: Surroundings, now: datetime) -> None:
+    status = around.cluster().serving_status(run.inference_service, names.EVALS)
+    if not status.ready:
+        reason, message = _what_it_waits_for(run, status, around)
+        if now - run.requested_at > START_LIMIT:
+            minutes = int(START_LIMIT.total_seconds() // 60)
+            raise CannotRun("NOT_READY", f"The candidate was not ready after {minutes} minutes. {message}")
+        actions.record_waiting(run=run, reason=reason, message=message, at=now + POLL, now=now)
+        return
+    with around.engine(base_url(run)) as engine:
+        version = engine.version()
+    claim_ = status.node_claim
+    actions.record_serving(
+        run=run, engine=version, instance_type=claim_.instance_type if claim_ is not None else "", now=now
+    )
+
+
+def _what_it_waits_for(run: EvalRun, status: ServingStatus, around: Surroundings) -> tuple[str, str]:
+    """Return a short code and words. Raises CannotRun when waiting cannot help."""
+    if not status.exists:
+        applied = around.cluster().application_status(around.application, around.argocd_namespace)
+        return "APPLYING", applied.message or "Argo CD applies the commit."
+    pod = status.pod
+    if status.transition == "InvalidSpec":
+        raise CannotRun("INVALID", f"KServe refuses the candidate: {status.message}")
+    if pod is None:
+        return "STARTING", status.message or "KServe makes the pod."
+    for container in (pod.initializer, pod.engine_container):
+        words = container.last_message or container.message or container.reason
+        if container.restarts >= RESTART_LIMIT:
+            raise CannotRun("ENGINE_FAILED", f"The candidate ends again and again: {words}")
+        if container.last_exit_code or container.exit_code:
+            return "RESTARTING", f"The candidate ended and is started again: {words}"
+    if not pod.node:
+        waiting = next((note.message for note in reversed(status.events) if note.reason == "FailedScheduling"), "")
+        return "NODE", f"Karpenter starts a GPU node. {waiting}".strip()
+    if pod.engine_container.state != "running":
+        return "WEIGHTS", "The node pulls the published files and checks them against the manifest."
+    return "LOADING", "The engine loads the weights."
+
+
+# -- Asking -----------------------------------------------------------------------------------------------------------
+
+
+def _ask(run: EvalRun, around: Surroundings, now: datetime, clock: Callable[[], float]) -> None:
+    suite = suites.load()
+    if suite.digest != run.suite.digest:
+        raise CannotRun("SUITE_CHANGED", "The suite changed while the run was under way. Start another run.")
+    done = set(run.packet_results.values_list("packet_id", flat=True))
+    started = clock()
+    with around.engine(base_url(run)) as engine:
+        for packet in (packet for packet in suite.packets if packet.id not in done):
+            if clock() - started > PASS_SECONDS:
+                actions.continue_soon(run=run, now=now)
+                return
+            score = _answer(engine, run.inference_service, suite, packet)
+            actions.record_packet(run=run, packet_id=packet.id, score=score, now=now)
+    actions.record_eval_run(run=run, now=now)
+
+
+def _answer(engine: EngineClient, model: str, suite: suites.Suite, packet: suites.Packet) -> scoring.PacketScore:
+    """Ask one packet. The answer's text is read for codes and dropped."""
+    pieces: list[str] = []
+    last = Delta()
+    try:
+        for delta in engine.stream_chat(model=model, messages=suite.question(packet), max_tokens=suite.max_tokens):
+            pieces.append(delta.text)
+            last = delta
+    except GatewayRefusal as error:
+        raise CannotRun("ENGINE_REFUSED", f"The engine refused {packet.id}: {error.message}") from error
+    predicted = scoring.parse_codes("".join(pieces))
+    latency = last.latency_ms or 0.0
+    return scoring.PacketScore(
+        expected=packet.gold,
+        predicted=predicted,
+        grounded=scoring.count_grounded(predicted, packet.text),
+        ttft_ms=round(last.ttft_ms if last.ttft_ms is not None else latency, 1),
+        latency_ms=round(latency, 1),
+        output_tokens=last.usage.output_tokens if last.usage else 0,
+    )
+
+
+# -- Ending -----------------------------------------------------------------------------------------------------------
+
+
+def _remove(run: EvalRun, around: Surroundings, now: datetime) -> None:
+    if not run.remove_commit:
+        path = _path(run)
+        if around.git.read(path) is None and not run.deploy_commit:
+            actions.record_removed(run=run, now=now)
+            return
+        ref = around.git.commit(
+            changes={path: None},
+            message=f"Remove {run.inference_service} after its evaluation",
+            trailers=_trailers(run, "RETIRE"),
+        )
+        actions.record_remove_commit(run=run, commit=ref.sha, at=now + POLL, now=now)
+        return
+    status = around.cluster().serving_status(run.inference_service, names.EVALS)
+    if status.exists or status.pods:
+        actions.record_waiting(run=run, reason=run.reason, message=run.message, at=now + POLL, now=now)
+    else:
+        actions.record_removed(run=run, now=now)
+
+
+def _wait_or_give_up(run: EvalRun, error: TemporaryError, now: datetime) -> None:
+    limit = START_LIMIT if run.status == Status.STARTING else RUN_LIMIT
+    since = run.serving_at or run.requested_at
+    if run.status in EvalRun.OPEN and now - since > limit:
+        _end(run, "AWAY_TOO_LONG", str(error), now)
+        return
+    at = retry_at(run, now=now, retry_after=error.retry_after)
+    ended = run.status not in EvalRun.OPEN
+    reason, message = (run.reason, run.message) if ended else ("WAITING", f"{error} Trying again by itself.")
+    actions.record_waiting(run=run, reason=reason, message=message, at=at, now=now)
+
+
+def _end(run: EvalRun, reason: str, message: str, now: datetime) -> None:
+    """End an open run with an error; of an ended one, only its removal can fail, and that is tried again."""
+    if run.status in EvalRun.OPEN:
+        actions.fail_eval_run(run=run, reason=reason, message=message, now=now)
+    else:
+        actions.record_waiting(run=run, reason=run.reason, message=run.message, at=retry_at(run, now=now), now=now)
+
+
+def _path(run: EvalRun) -> str:
+    return names.candidate_path(run.inference_service)
+
+
+def _trailers(run: EvalRun, step: str) -> dict[str, str]:
+    return {"Quartermaster-EvalRun": str(run.pk), "Quartermaster-Step": step}

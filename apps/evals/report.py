@@ -1,0 +1,49 @@
+"""A finished run as one JSON document whose digest is kept with the run: rebuilt from the rows, it is the same."""
+
+import hashlib
+from typing import Any
+
+from apps.catalog.manifest import canonical
+from apps.evals import scoring
+from apps.evals.models import EvalPacketResult, EvalRun
+
+
+def report(run: EvalRun) -> dict[str, Any]:
+    """Return everything a run found out. Needs suite and model_version__registered_model loaded; one query."""
+    version = run.model_version
+    verdicts = scoring.judge(run.metrics, run.suite.thresholds)
+    return {
+        "run": str(run.pk),
+        "suite": {"slug": run.suite.slug, "revision": run.suite.revision, "digest": run.suite.digest},
+        "model": version.registered_model.name,
+        "version": version.number,
+        "manifest_digest": version.manifest_digest,
+        "engine": run.engine,
+        "instance_type": run.instance_type,
+        "metrics": run.metrics,
+        "thresholds": run.suite.thresholds,
+        "met": {verdict.metric: verdict.met for verdict in verdicts},
+        "packets": [_packet(result) for result in run.packet_results.all()],
+    }
+
+
+def digest(found: dict[str, Any]) -> str:
+    """Return "sha256:<hex>" over the report's canonical JSON."""
+    return "sha256:" + hashlib.sha256(canonical(found)).hexdigest()
+
+
+def score(result: EvalPacketResult) -> scoring.PacketScore:
+    """Return a stored packet result as the scoring takes it."""
+    return scoring.PacketScore(
+        expected=tuple(result.expected),
+        predicted=tuple(result.predicted),
+        grounded=result.grounded,
+        ttft_ms=result.ttft_ms,
+        latency_ms=result.latency_ms,
+        output_tokens=result.output_tokens,
+    )
+
+
+def _packet(result: EvalPacketResult) -> dict[str, Any]:
+    names = ("packet_id", "expected", "predicted", "grounded", "ttft_ms", "latency_ms", "output_tokens")
+    return {name: getattr(result, name) for name in names}

@@ -1,0 +1,266 @@
+"""An evaluation run from start to the candidate's end; every pass twice, killed in every gap."""
+
+import subprocess
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+import yaml
+
+from apps.audit.models import Action, AuditEvent
+from apps.evals import actions, reconcile, suites
+from apps.evals.models import EvalRun
+from apps.integrations.errors import TemporaryError
+from apps.integrations.git.client import GitClient
+from apps.integrations.kubernetes.types import (
+    ApplicationStatus,
+    ContainerStatus,
+    EventNote,
+    NodeClaimStatus,
+    PodStatus,
+    ServingStatus,
+)
+from tests.evals.engine_double import EngineDouble
+from tests.factories import NOW, ModelVersionFactory
+
+pytestmark = pytest.mark.django_db
+Status = EvalRun.Status
+READY = ServingStatus(exists=True, ready=True, node_claim=NodeClaimStatus("n", instance_type="g6.xlarge"))
+GONE = ServingStatus(exists=False)
+
+
+class Killed(BaseException):
+    """kill -9, as near as a test comes."""
+
+
+class Cluster:
+    """What the cluster says next; asked names are kept."""
+
+    def __init__(self, status: ServingStatus) -> None:
+        self.status, self.asked = status, set()
+
+    def serving_status(self, name, namespace):
+        self.asked.add((name, namespace))
+        return self.status
+
+    def application_status(self, name, namespace):
+        return ApplicationStatus(exists=True, message="")
+
+
+@pytest.fixture
+def repository(tmp_path):
+    path = tmp_path / "gitops.git"
+    subprocess.run(["git", "init", "--bare", "--quiet", "--initial-branch=main", str(path)], check=True)
+    return path
+
+
+class World:
+    """Everything around one run, and a clock that passes."""
+
+    def __init__(self, run, repository, tmp_path):
+        self.run, self.repository, self.now = run, repository, NOW
+        self.git = GitClient(remote=str(repository), branch="main", workdir=tmp_path / "work")
+        self.cluster, self.engine = Cluster(READY), EngineDouble()
+
+    def around(self, **changes):
+        facts = {
+            "git": self.git, "cluster": lambda: self.cluster, "engine": self.engine.client, "bucket": "registry",
+            "image": "vllm", "role_arn": "", "s3_endpoint": "", "application": "serving", "argocd_namespace": "argocd",
+        }  # fmt: skip
+        return reconcile.Surroundings(**(facts | changes))
+
+    def step(self, times: int = 1, clock=lambda: 0.0, **changes) -> EvalRun:
+        for _ in range(times):
+            self.now += timedelta(minutes=4)
+            reconcile.reconcile_eval_run(run=self.run, around=self.around(**changes), now=self.now, clock=clock)
+            self.run = EvalRun.objects.get(pk=self.run.pk)
+        return self.run
+
+    def commits(self) -> list[str]:
+        out = subprocess.run(
+            ["git", "-C", str(self.repository), "log", "--format=%s", "main"], check=False, capture_output=True
+        )
+        return out.stdout.decode().splitlines()
+
+
+@pytest.fixture
+def world(alice, registered_model, repository, tmp_path):
+    version = ModelVersionFactory(registered_model=registered_model, number=1)
+    suite = actions.ensure_suite(suite=suites.load(), now=NOW)
+    run = actions.start_eval_run(version=version, suite=suite, actor=alice, now=NOW)
+    return World(run, repository, tmp_path)
+
+
+def audited(run) -> list[str]:
+    return sorted(event.action for event in AuditEvent.objects.about("EvalRun", str(run.pk)))
+
+
+class TestReconcileEvalRun:
+    def test_serves_asks_scores_and_takes_away(self, world):
+        assert world.step().status == Status.STARTING
+        assert world.step().status == Status.RUNNING
+        run = world.step()
+        assert run.status == Status.PASSED
+        assert run.metrics["recall"] == 1
+        assert run.metrics["precision"] < 1  # a ruled-out code is in a packet's text
+        assert (run.engine, run.instance_type, run.packets_done) == (
+            "stand-in",
+            "g6.xlarge",
+            len(suites.load().packets),
+        )
+        world.step()
+        world.cluster.status = GONE
+        run = world.step()
+        assert run.removed_at == world.now
+        assert run.next_check_at is None
+        assert len(world.commits()) == 2
+        assert audited(run) == sorted([
+            Action.EVAL_STARTED, Action.EVAL_COMMITTED, Action.EVAL_SERVING, Action.EVAL_RECORDED, Action.EVAL_REMOVED,
+        ])  # fmt: skip
+
+    def test_changes_nothing_after_its_end(self, world):
+        world.step(4)
+        world.cluster.status = GONE
+        world.step()
+        before = EvalRun.objects.values().get(pk=world.run.pk)
+        world.step()
+        assert EvalRun.objects.values().get(pk=world.run.pk) == before
+        assert len(world.commits()) == 2
+
+    def test_serves_in_evals_only(self, world):
+        run = world.step()
+        content = world.git.read(f"serving/evals/{run.inference_service}.yaml")
+        (service,) = yaml.safe_load_all(content)
+        assert service["metadata"]["namespace"] == "evals"
+        assert service["spec"]["predictor"]["model"]["storageUri"] == "s3://registry/prior-auth-extract/v1/"
+        runtime = list(yaml.safe_load_all(world.git.read("serving/evals/runtime.yaml")))
+        assert {item["metadata"]["namespace"] for item in runtime} == {"evals"}
+        world.step(3)
+        assert {namespace for _, namespace in world.cluster.asked} == {"evals"}
+        assert all(".evals.svc." in address for address in world.engine.addresses)
+        assert world.git.paths("serving/models") == []
+
+    def test_refuses_a_version_that_drops_codes(self, world):
+        world.engine.max_characters = len('{"diagnosis_codes": ["')
+        run = world.step(3)
+        assert run.status == Status.FAILED
+        assert run.metrics["f1"] == 0
+
+    def test_goes_on_where_it_was_after_a_slow_pass(self, world):
+        world.step(2)
+        ticks = iter(range(0, 10_000, 10))
+        run = world.step(clock=lambda: float(next(ticks)))
+        assert run.status == Status.RUNNING
+        assert 0 < run.packets_done < len(suites.load().packets)
+        run = world.step(20, clock=lambda: float(next(ticks)))
+        assert run.status == Status.PASSED
+        assert world.engine.calls == len(suites.load().packets)
+
+    def test_goes_on_after_the_engine_was_away(self, world):
+        world.step(2)
+        world.engine.dies_at = 5
+        run = world.step()
+        assert (run.status, run.reason, run.packets_done) == (Status.RUNNING, "WAITING", 4)
+        assert "cannot be reached" in run.message
+        assert world.step().status == Status.PASSED
+
+    @pytest.mark.parametrize("action", ["record_deployed", "record_serving", "record_packet", "record_eval_run"])
+    def test_goes_on_after_a_kill_before_the_row(self, world, action, monkeypatch):
+        def killed(**_):
+            raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(actions, action, killed)
+            with suppress(Killed):
+                world.step(3)
+        run = world.step(4)
+        assert run.status == Status.PASSED
+        assert world.commits().count(world.commits()[-1]) == 1
+        assert audited(run).count(Action.EVAL_COMMITTED) == 1
+
+    def test_is_kept_waiting_while_git_or_cluster_is_away(self, world):
+        def away():
+            raise TemporaryError("The cluster is not there yet.")
+
+        world.step()
+        run = world.step(cluster=away)
+        assert (run.status, run.message) == (Status.STARTING, "The cluster is not there yet. Trying again by itself.")
+        assert world.step().status == Status.RUNNING
+
+
+class TestWaiting:
+    @pytest.mark.parametrize(
+        ("status", "reason", "words"),
+        [
+            (GONE, "APPLYING", "Argo CD"),
+            (ServingStatus(exists=True), "STARTING", "pod"),
+            (ServingStatus(exists=True, pods=(PodStatus("p"),)), "NODE", "GPU node"),
+            (
+                ServingStatus(
+                    exists=True,
+                    pods=(PodStatus("p"),),
+                    events=(EventNote("Warning", "FailedScheduling", "no capacity in us-east-1a"),),
+                ),
+                "NODE",
+                "no capacity",
+            ),
+            (ServingStatus(exists=True, pods=(PodStatus("p", node="n"),)), "WEIGHTS", "manifest"),
+            (
+                ServingStatus(
+                    exists=True, pods=(PodStatus("p", node="n", engine_container=ContainerStatus(state="running")),)
+                ),
+                "LOADING",
+                "loads the weights",
+            ),
+            (
+                ServingStatus(
+                    exists=True,
+                    pods=(
+                        PodStatus(
+                            "p", node="n", initializer=ContainerStatus(exit_code=1, message="config.json differs")
+                        ),
+                    ),
+                ),
+                "RESTARTING",
+                "config.json differs",
+            ),
+        ],
+    )
+    def test_says_what_it_waits_for(self, world, status, reason, words):
+        world.step()
+        world.cluster.status = status
+        run = world.step()
+        assert (run.status, run.reason) == (Status.STARTING, reason)
+        assert words in run.message
+
+
+class TestErrors:
+    def test_gives_up_when_the_candidate_never_gets_ready(self, world):
+        world.step()
+        world.cluster.status = ServingStatus(exists=True)
+        run = world.step(8)
+        assert run.status == Status.ERROR
+        assert "30 minutes" in run.message
+        world.cluster.status = GONE
+        run = world.step(2)
+        assert run.removed_at is not None
+        assert len(world.commits()) == 2
+
+    def test_gives_up_when_the_engine_ends_again_and_again(self, world):
+        world.step()
+        failing = ContainerStatus(restarts=3, last_message="model.safetensors: digest differs", last_exit_code=1)
+        world.cluster.status = ServingStatus(exists=True, pods=(PodStatus("p", node="n", initializer=failing),))
+        run = world.step()
+        assert (run.status, run.reason) == (Status.ERROR, "ENGINE_FAILED")
+        assert "digest differs" in run.message
+
+    def test_ends_when_the_engine_refuses_a_packet(self, world):
+        world.engine.refuses = True
+        run = world.step(3)
+        assert (run.status, run.reason) == (Status.ERROR, "ENGINE_REFUSED")
+
+    def test_a_run_that_never_was_committed_has_nothing_to_remove(self, world):
+        actions.fail_eval_run(run=world.run, reason="R", message="m", now=NOW)
+        run = world.step()
+        assert run.removed_at is not None
+        assert world.commits() == []

@@ -1,0 +1,131 @@
+"""Codes out of answers, and the figures of a run."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.evals.scoring import (
+    PacketScore,
+    count_grounded,
+    judge,
+    metrics,
+    micro,
+    normalized,
+    parse_codes,
+    percentile,
+)
+
+codes = st.lists(st.sampled_from(["E11.9", "I10", "99213", "J1745", "M17.11", "27447"]), unique=True, max_size=5)
+
+
+def score(expected=(), predicted=(), grounded=0, ttft=100.0, latency=500.0, tokens=10) -> PacketScore:
+    return PacketScore(tuple(expected), tuple(predicted), grounded, ttft, latency, tokens)
+
+
+scores = st.lists(st.builds(score, codes, codes), min_size=1, max_size=12)
+
+
+class TestParseCodes:
+    @pytest.mark.parametrize(
+        ("answer", "found"),
+        [
+            ('{"diagnosis_codes": ["E11.9", "I10"], "procedure_codes": ["E2103"]}', ("E11.9", "I10", "E2103")),
+            ('{"diagnosis_codes": ["E11.9", "E11.9"', ("E11.9",)),
+            ("The codes are e11.9, 27447 and j1745.", ("E11.9", "27447", "J1745")),
+            ("E119 and M1711", ("E11.9", "M1711")),
+            ("M54.50", ("M54.50",)),
+            ("C50.912, O24.410", ("C50.912", "O24.410")),
+            ('{"diagnosis_codes": ["', ()),
+            ("", ()),
+            ("On 2026-08-14, SYN-204417, call 555-0142, NPI 1999999984", ()),
+            ("U07.1", ()),
+        ],
+    )
+    def test_reads_leniently(self, answer, found):
+        assert parse_codes(answer) == found
+
+    @given(st.text())
+    def test_never_breaks_and_finds_each_code_once(self, answer):
+        found = parse_codes(answer)
+        assert len(set(found)) == len(found)
+        assert all(normalized(code) == code for code in found)
+
+    @given(codes)
+    def test_finds_every_code_of_a_right_answer(self, expected):
+        assert parse_codes(f"Codes: {', '.join(expected)}.") == tuple(expected)
+
+
+class TestNormalized:
+    @given(st.text(max_size=8))
+    def test_is_stable(self, code):
+        assert normalized(normalized(code)) == normalized(code)
+
+
+class TestMicro:
+    def test_counts_over_all_packets(self):
+        found = micro([score(["E11.9", "I10"], ["E11.9", "99213"]), score(["27447"], ["27447"])])
+        assert found == pytest.approx((2 / 3, 2 / 3, 2 / 3))
+
+    def test_is_zero_when_nothing_was_said(self):
+        assert micro([score(["E11.9"], [])]) == (0, 0, 0)
+
+    @given(scores)
+    def test_stays_between_0_and_1_and_f1_between_precision_and_recall(self, found):
+        precision, recall, f1 = micro(found)
+        assert 0 <= min(precision, recall) <= f1 + 1e-9
+        assert f1 <= max(precision, recall) + 1e-9 <= 1 + 1e-8
+
+    @given(scores, st.randoms())
+    def test_does_not_depend_on_order(self, found, random):
+        shuffled = list(found)
+        random.shuffle(shuffled)
+        assert micro(shuffled) == micro(found)
+
+    @given(codes.filter(len))
+    def test_is_one_exactly_for_right_answers(self, expected):
+        assert micro([score(expected, expected)]) == (1, 1, 1)
+
+
+class TestMetrics:
+    def test_is_the_same_each_time(self):
+        found = [score(["E11.9"], ["E11.9"], 1), score(["I10"], ["99213"], 0), score(["I10"], [], 0)]
+        assert metrics(found) == metrics(found)
+
+    @given(scores)
+    def test_interval_holds_shares(self, found):
+        figures = metrics(found)
+        assert 0 <= figures["f1_low"] <= figures["f1_high"] <= 1
+
+    def test_has_groundedness_0_when_nothing_was_predicted(self):
+        assert metrics([score(["E11.9"], [])])["groundedness"] == 0
+
+    def test_needs_a_packet(self):
+        with pytest.raises(ValueError, match="at least one packet"):
+            metrics([])
+
+
+class TestPercentile:
+    @given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0.01, 1))
+    def test_is_a_value_that_enough_values_do_not_exceed(self, values, share):
+        found = percentile(values, share)
+        assert found in values
+        assert sum(value <= found for value in values) >= share * len(values) - 1e-6
+
+    def test_takes_the_nearest_rank(self):
+        assert percentile([1, 2, 3, 4], 0.5) == 2
+        assert percentile(list(range(1, 101)), 0.95) == 95
+
+
+class TestCountGrounded:
+    def test_counts_predicted_codes_that_stand_in_the_text(self):
+        assert count_grounded(["E11.9", "99213"], "Diabetes (E11.9)") == 1
+
+
+class TestJudge:
+    @pytest.mark.parametrize(("value", "met"), [(0.24, False), (0.25, True), (0.26, True)])
+    def test_includes_the_boundary(self, value, met):
+        assert judge({"f1": value}, {"f1": {"minimum": 0.25}})[0].met is met
+
+    def test_holds_maxima_and_missing_metrics(self):
+        verdicts = judge({"ttft_p95_ms": 3.0}, {"ttft_p95_ms": {"maximum": 2}, "f1": {"minimum": 0.1}})
+        assert [verdict.met for verdict in verdicts] == [False, False]
