@@ -67,6 +67,7 @@ def build(
             run.rows[program.name] = _first_row(program, program in todo, run)
         write_progress(progress_file(env), run.rows.values())
         shutil.rmtree(_unfinished(env), ignore_errors=True)
+        _unfinished(env).mkdir()
         for program in todo:
             _build_and_show(program, run)
             table.binaries(env, programs, here)
@@ -122,13 +123,14 @@ def _build(program: Program, run: Build) -> None:
     row = replace(row, state="building", packages_total=len(packages))
     target = table.built(program, run.env, run.here)
     part = _unfinished(run.env) / target.parent.name
-    part.mkdir(parents=True)
+    part.mkdir()
     _compile(go, program, part / program.name, run, row, {path: size for path, size in packages.items() if size})
     target.parent.parent.mkdir(exist_ok=True)
     os.rename(part, target.parent)
 
 
 def _unfinished(env: Mapping[str, str]) -> Path:
+    """Return where half-made things lie, Go's own among them; the next builder clears it."""
     return cache_folder(env) / "unfinished"
 
 
@@ -207,7 +209,7 @@ def _go(
         process = subprocess.Popen(
             [str(go), *arguments],
             cwd=run.here / program.folder,
-            env=go_env(run.env),
+            env=go_env(run.env) | {"GOTMPDIR": str(_unfinished(run.env))},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if out is err else errors,
