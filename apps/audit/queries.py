@@ -1,0 +1,139 @@
+"""Reads of the record: an object's timeline, and the search of those who oversee."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from apps.audit.models import Action, AuditEvent
+
+TONES = {
+    "ok": ("verified", "approved", "passed", "finished", "published", "created"),
+    "bad": ("failed", "quarantined", "rejected", "revoked", "aborted"),
+    "warn": ("withdrawn", "expired"),
+    "busy": ("started", "committed", "requested", "added", "uploaded"),
+}
+ICONS = {
+    "user": "user",
+    "team": "users",
+    "model": "box",
+    "version": "package",
+    "evaluation": "flask-conical",
+    "access": "key-round",
+    "grant": "badge-check",
+    "promotion": "git-pull-request-arrow",
+    "rollout": "rocket",
+    "policy": "shield-check",
+    "rate": "coins",
+}
+
+
+@dataclass(frozen=True)
+class TimelineEvent:
+    """One line of a timeline, as templates/components/_timeline.html shows it. machine: no person did it."""
+
+    id: str
+    occurred_at: datetime
+    actor: str
+    actor_name: str
+    label: str
+    why: str
+    icon: str
+    tone: str
+    machine: bool
+    url: str = ""
+
+
+def timeline(target_type: str, target_id: object) -> list[TimelineEvent]:
+    """Return what happened to one object, oldest first; one query. Whoever sees the object may see it."""
+    return as_timeline(AuditEvent.objects.about(target_type, str(target_id)))
+
+
+def timeline_of(targets: Iterable[tuple[str, object]]) -> list[TimelineEvent]:
+    """Return what happened to several objects ("Promotion", id), ("Rollout", id) together, oldest first; one query."""
+    wanted = Q(pk__in=[])
+    for target_type, target_id in targets:
+        wanted |= Q(target_type=target_type, target_id=str(target_id))
+    return as_timeline(AuditEvent.objects.filter(wanted))
+
+
+def as_timeline(events: QuerySet[AuditEvent]) -> list[TimelineEvent]:
+    """Return events as lines of a timeline, oldest first."""
+    return [_line(event) for event in events.order_by("occurred_at", "id")]
+
+
+def _line(event: AuditEvent) -> TimelineEvent:
+    return TimelineEvent(
+        id=str(event.pk),
+        occurred_at=event.occurred_at,
+        actor=event.actor,
+        actor_name=event.actor_name,
+        label=event.get_action_display(),
+        why=why(event.data),
+        icon=icon(event.action),
+        tone=tone(event.action),
+        machine=event.actor.startswith("system:"),
+    )
+
+
+def why(data: Mapping[str, Any]) -> str:
+    """Return the reason that somebody wrote, or that the system gives."""
+    for name in ("reason", "justification", "purpose", "message", "note", "detail", "file"):
+        if isinstance(data.get(name), str) and data[name]:
+            return str(data[name])
+    return ""
+
+
+def icon(action: str) -> str:
+    """Return the icon of an action's noun."""
+    return ICONS.get(action.split(".")[0], "scroll-text")
+
+
+def tone(action: str) -> str:
+    """Return the tone of an action's verb, or nothing."""
+    verb = action.rsplit(".", 1)[-1]
+    return next((tone for tone, verbs in TONES.items() if verb in verbs), "")
+
+
+@dataclass(frozen=True)
+class Search:
+    """What an auditor asks for. from_date and to_date are days in UTC, both inclusive."""
+
+    text: str = ""
+    actor: str = ""
+    action: str = ""
+    target_type: str = ""
+    target_id: str = ""
+    from_date: date | None = None
+    to_date: date | None = None
+
+
+def search(asked: Search) -> QuerySet[AuditEvent]:
+    """Return the matching events, newest first."""
+    found = AuditEvent.objects.all()
+    if asked.text:
+        found = found.filter(
+            Q(target_label__icontains=asked.text)
+            | Q(actor_name__icontains=asked.text)
+            | Q(actor__icontains=asked.text)
+            | Q(target_id__iexact=asked.text)
+            | Q(request_id__iexact=asked.text)
+        )
+    for field in ("actor", "action", "target_type", "target_id"):
+        if value := getattr(asked, field):
+            found = found.filter(**{field: value})
+    if asked.from_date:
+        found = found.filter(occurred_at__gte=datetime.combine(asked.from_date, time.min, UTC))
+    if asked.to_date:
+        found = found.filter(occurred_at__lt=datetime.combine(asked.to_date + timedelta(days=1), time.min, UTC))
+    return found
+
+
+def actions_by_noun() -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return every action as (value, words), grouped by noun, for the filter."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for value, label in Action.choices:
+        groups.setdefault(value.split(".")[0].capitalize(), []).append((str(value), str(label)))
+    return list(groups.items())

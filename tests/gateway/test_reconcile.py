@@ -1,0 +1,128 @@
+"""Grants become policy: in Git once per change, and observed."""
+
+import subprocess
+from datetime import timedelta
+
+import pytest
+import yaml
+
+from apps.access import actions as access
+from apps.audit.models import AuditEvent
+from apps.gateway import actions, reconcile
+from apps.gateway.compile import DIGEST_ANNOTATION
+from apps.gateway.models import PolicyRevision
+from apps.integrations.errors import PermanentError, TemporaryError
+from apps.integrations.git.client import GitClient
+from tests.access.test_actions import WISH
+from tests.factories import NOW
+
+POLICY = "serving/models/prior-auth-extract/policy.yaml"
+
+
+class Cluster:
+    """A cluster that Argo CD applied the branch to, or nothing."""
+
+    def __init__(self, git, applied=True):
+        self.git, self.applied = git, applied
+
+    def get(self, kind, name, namespace=None):
+        text = self.git.read(POLICY) if self.applied else None
+        return next(iter(yaml.safe_load_all(text)), None) if text else None
+
+
+class Away:
+    """A Git remote that does not answer, or refuses."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def commit(self, **_):
+        raise self.error
+
+
+@pytest.fixture
+def git(tmp_path):
+    remote = tmp_path / "remote.git"
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", remote], check=True)
+    return GitClient(remote=f"file://{remote}", branch="main", workdir=tmp_path / "work")
+
+
+@pytest.fixture
+def grant(registered_model, charlie, alice):
+    asked = access.submit_request(model=registered_model, wish=WISH, requester=charlie, now=NOW)
+    return access.approve_request(request=asked, approver=alice, reason="Fits.", now=NOW)
+
+
+def run(git, cluster, at):
+    """Do what the sweep and the task do."""
+    reconcile.find_outdated(now=at)
+    for revision in PolicyRevision.objects.filter(next_check_at__lte=at).select_related("registered_model"):
+        reconcile.reconcile_policy(revision=revision, git=git, cluster=cluster, now=at)
+    return PolicyRevision.objects.get()
+
+
+def teams_let_in(git):
+    policy = next(iter(yaml.safe_load_all(git.read(POLICY))))
+    rules = policy["spec"]["authorization"].get("rules", [])
+    return [value for rule in rules for value in rule["principal"]["jwt"]["claims"][0]["values"]]
+
+
+def published():
+    return AuditEvent.objects.filter(action="policy.published").count()
+
+
+class TestReconcilePolicy:
+    def test_publishes_a_grant_and_sees_it_applied(self, git, grant):
+        revision = run(git, Cluster(git), NOW)
+        assert (revision.status, teams_let_in(git)) == ("ACTIVE", ["claims-review"])
+
+    def test_changes_nothing_the_second_time(self, git, grant):
+        first = run(git, Cluster(git), NOW)
+        again = run(git, Cluster(git), NOW + timedelta(minutes=1))
+        assert (again.commit, again.generation, published()) == (first.commit, first.generation, 1)
+
+    def test_lets_nobody_in_when_the_grant_expires(self, git, grant):
+        run(git, Cluster(git), NOW)
+        revision = run(git, Cluster(git), grant.active_to)
+        assert (revision.status, teams_let_in(git), published()) == ("ACTIVE", [], 2)
+
+    def test_makes_one_commit_when_it_dies_after_the_push(self, git, grant, monkeypatch):
+        def dies(**_):
+            raise SystemExit
+
+        with monkeypatch.context() as patch, pytest.raises(SystemExit):
+            patch.setattr(actions, "record_commit", dies)
+            run(git, Cluster(git), NOW)
+        revision = run(git, Cluster(git), NOW + timedelta(minutes=10))
+        assert (revision.status, published()) == ("ACTIVE", 1)
+        log = subprocess.run(["git", "-C", git.remote.removeprefix("file://"), "log", "--oneline"], capture_output=True)
+        assert len(log.stdout.splitlines()) == 1
+
+    def test_waits_while_the_cluster_does_not_carry_it(self, git, grant):
+        revision = run(git, Cluster(git, applied=False), NOW)
+        assert (revision.status, revision.next_check_at) == ("COMMITTED", NOW + timedelta(seconds=2))
+
+    def test_tries_again_while_git_is_away(self, git, grant):
+        revision = run(Away(TemporaryError("The remote is away.")), Cluster(git), NOW)
+        assert (revision.status, revision.message) == ("PENDING", "The remote is away.")
+        assert run(git, Cluster(git), revision.next_check_at).status == "ACTIVE"
+
+    def test_stops_and_says_why_when_git_refuses(self, git, grant):
+        revision = run(Away(PermanentError("The hook refused.")), Cluster(git), NOW)
+        assert (revision.status, revision.next_check_at) == ("FAILED", None)
+        soon = run(Away(PermanentError("The hook refused.")), Cluster(git), NOW + timedelta(seconds=10))
+        assert soon.generation == revision.generation
+
+    def test_keeps_a_change_that_was_made_meanwhile(self, git, grant, registered_model):
+        run(git, Cluster(git), NOW)
+        stale = PolicyRevision.objects.get()
+        actions.request_publication(model=registered_model, now=NOW)
+        actions.record_active(revision=stale, now=NOW)
+        assert PolicyRevision.objects.get().next_check_at == NOW
+
+
+class TestCompilePolicy:
+    def test_writes_its_digest_on_every_object(self, git, grant):
+        revision = run(git, Cluster(git), NOW)
+        for item in yaml.safe_load_all(git.read(POLICY)):
+            assert item["metadata"]["annotations"][DIGEST_ANNOTATION] == revision.digest
