@@ -243,8 +243,9 @@ class TestToken:
 
     def test_refuses_a_wrong_client_secret(self, browser):
         request = Request()
-        form = {"grant_type": "authorization_code", "code": request.sign_in(browser)["code"], "redirect_uri": CALLBACK,
-                "code_verifier": request.verifier, "client_id": "quartermaster-portal", "client_secret": "x"}  # fmt: skip
+        code = request.sign_in(browser)["code"]
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
+        form |= {"code_verifier": request.verifier, "client_id": "quartermaster-portal", "client_secret": "guess"}
         assert browser.post("/token", data=form).status_code == 401
 
     def test_lives_as_long_as_the_settings_say(self, settings):

@@ -21,6 +21,7 @@ from .keeper import tail
 from .supervisor import AlreadyRunning, Supervisor, supervisor_pid, take_lock
 
 UP_WITHIN = 300.0
+SERVE = [sys.executable, "-m", "deploy.local.stack", "serve"]
 GENTLE = {"postgres": signal.SIGINT}  # what SIGTERM does not end soon
 
 
@@ -69,11 +70,15 @@ def _detach(state: Path, options: argparse.Namespace) -> subprocess.Popen[bytes]
     log = state / "logs" / "supervisor.log"
     log.parent.mkdir(exist_ok=True, mode=0o700)
     flags = ["--state", str(state), "--owner", str(options.owner)]
-    command = [sys.executable, "-m", "deploy.local.stack", "serve", *flags]
     with log.open("ab") as output:
-        return subprocess.Popen(  # noqa: S603 (this program)
-            command, cwd=assembly.ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )  # fmt: skip
+        return subprocess.Popen(
+            [*SERVE, *flags],
+            cwd=assembly.ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
 
 
 def _follow_until_portal(state: Path, child: subprocess.Popen[bytes] | None) -> dict[str, Any] | None:

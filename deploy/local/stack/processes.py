@@ -47,7 +47,7 @@ def start(
 ) -> tuple[subprocess.Popen[bytes], Running]:
     """Start a part in its own session, its output appended to `log`, and note it under `run`."""
     with log.open("ab") as output:
-        child = subprocess.Popen(  # noqa: S603 (the parts' own commands)
+        child = subprocess.Popen(
             command, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             start_new_session=True,
         )  # fmt: skip
@@ -72,12 +72,19 @@ def noted(run: Path) -> list[Running]:
 
 
 def session(running: Running) -> list[psutil.Process]:
-    """Return the live processes of a part's session, the leader included, none that is older than the part."""
+    """Return the live processes of a part's session, the leader included.
+
+    While one of them lives, the kernel gives the leader's number to nobody else; so a leader that was started at
+    another time means that all of ours are gone, and the session is a stranger's.
+    """
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            same = os.getsid(process.pid) == running.pid
-            if same and process.create_time() >= running.started - 1 and process.status() != psutil.STATUS_ZOMBIE:
+            if os.getsid(process.pid) != running.pid:
+                continue
+            if process.pid == running.pid and abs(process.create_time() - running.started) > 1:
+                return []
+            if process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
 

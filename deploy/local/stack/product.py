@@ -117,5 +117,3 @@ def _process(context: Context, env: dict[str, str], name: str, command: list[str
     return Part(
         name=name, command=command, address="", ready=lambda: None, env=env, needs=("postgres", "valkey", "migrations")
     )  # fmt: skip
-
-
