@@ -137,6 +137,7 @@ class Rollout(Reconciled):
         SERVE = "SERVE", "Start the version"
         SHIFT = "SHIFT", "Move all callers to it"
         RETIRE = "RETIRE", "Stop the baseline"
+        REMOVE = "REMOVE", "Take the version back"  # only after an abort
 
     OPEN = (Status.PENDING, Status.PROGRESSING)
 
@@ -149,6 +150,7 @@ class Rollout(Reconciled):
     engine = models.CharField(max_length=60, blank=True, default="")
     instance_type = models.CharField(max_length=40, blank=True, default="")
     started_at = models.DateTimeField()
+    moved_at = models.DateTimeField()  # the last time anything got further; a rollout that stalls fails
     finished_at = models.DateTimeField(null=True, blank=True)
 
     objects = RolloutQuerySet.as_manager()

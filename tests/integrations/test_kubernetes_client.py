@@ -10,7 +10,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from apps.integrations.errors import TemporaryError
-from apps.integrations.kubernetes.client import KubernetesReader, reader_from_kubeconfig
+from apps.integrations.kubernetes.client import (
+    Connection,
+    KubernetesReader,
+    client_from_settings,
+    connection_from_kubeconfig,
+)
 from apps.integrations.kubernetes.types import Kind
 
 T = "2026-11-02T09:00:{:02d}Z"
@@ -111,9 +116,9 @@ def api():
 
 @pytest.fixture
 def reader(api):
-    made = KubernetesReader(server=api.address, token="t0ken")
-    yield made
-    made._http.close()
+    connection = Connection(server=api.address, token="t0ken")
+    yield KubernetesReader(lambda: connection)
+    connection.http.close()
 
 
 def serve(api, *, service=ISVC, pods=(POD,), claims=(CLAIM,), events=()):
@@ -225,7 +230,7 @@ class TestRefusals:
 
     def test_a_cluster_that_is_away_is_temporary(self):
         with pytest.raises(TemporaryError, match="cannot be reached"):
-            KubernetesReader(server="http://127.0.0.1:1").list(Kind.POD)
+            KubernetesReader(lambda: Connection(server="http://127.0.0.1:1")).list(Kind.POD)
 
     def test_has_no_way_to_write(self):
         names = {name for name in dir(KubernetesReader) if not name.startswith("_")}
@@ -245,11 +250,17 @@ class TestKubeconfig:
                 }
             )
         )
-        reader = reader_from_kubeconfig(path)
-        reader.get(Kind.POD, "p", "models")
+        connection = connection_from_kubeconfig(path)
+        KubernetesReader(lambda: connection).get(Kind.POD, "p", "models")
         assert api.seen[0][2]["Authorization"] == "Bearer from-file"
-        reader._http.close()
+        connection.http.close()
 
     def test_a_missing_file_is_temporary(self):
         with pytest.raises(TemporaryError, match="KUBECONFIG"):
-            reader_from_kubeconfig(Path("/nowhere/config"))
+            connection_from_kubeconfig(Path("/nowhere/config"))
+
+    def test_a_cluster_that_is_not_there_yet_is_an_error_of_the_read(self, settings):
+        settings.KUBECONFIG = "/nowhere/config"
+        reader = client_from_settings()
+        with pytest.raises(TemporaryError, match="not there yet"):
+            reader.list(Kind.POD)

@@ -1,1 +1,25 @@
 """Celery tasks of apps.promotions: load, one call, nothing else."""
+
+from django.utils.timezone import now
+
+from apps.integrations.errors import TemporaryError
+from apps.integrations.git.client import client_from_settings as git_client
+from apps.integrations.kubernetes.client import client_from_settings as kubernetes_client
+from apps.promotions import reconcile
+from apps.promotions.models import Rollout
+from worker.celery import app
+
+
+@app.task(name="promotions.reconcile_rollout", acks_late=True, time_limit=110, throws=(TemporaryError,))
+def reconcile_rollout(*, rollout_id: str, **_: object) -> None:
+    """Do the next thing for one rollout."""
+    related = ("registered_model", "model_version__registered_model", "promotion__baseline__registered_model")
+    rollout = Rollout.objects.select_related(*related).get(pk=rollout_id)
+    reconcile.reconcile_rollout(rollout=rollout, git=git_client(), cluster=kubernetes_client(), now=now())
+
+
+@app.task(name="promotions.reconcile_due_rollouts", time_limit=30)
+def reconcile_due_rollouts(**_: object) -> None:
+    """Start one task for each rollout that is due."""
+    for rollout_id in Rollout.objects.filter(next_check_at__lte=now()).values_list("pk", flat=True):
+        reconcile_rollout.delay(rollout_id=str(rollout_id))

@@ -6,7 +6,7 @@ A cluster that is away, or does not let the portal read yet, is a TemporaryError
 import base64
 import ssl
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import httpx
 import yaml
 from django.conf import settings
 
-from apps.integrations.errors import PermanentError, TemporaryError
+from apps.integrations.errors import TemporaryError
 from apps.integrations.http import HttpClient, NotFound, Refused
 from apps.integrations.kubernetes import readings
 from apps.integrations.kubernetes.types import (
@@ -35,8 +35,8 @@ POD_FILES = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _EVENTS = 30
 
 
-class KubernetesReader:
-    """Reads objects and logs of one cluster. ssl_context: trusts the cluster's CA and holds our certificate, if any."""
+class Connection:
+    """One API server. ssl_context: trusts the cluster's CA and holds our certificate, if any."""
 
     def __init__(
         self,
@@ -48,12 +48,26 @@ class KubernetesReader:
         timeout: float = 8.0,
     ) -> None:
         self._token, self._token_file = token, token_file
-        self._http = HttpClient(
+        self.http = HttpClient(
             name="The cluster",
             base_url=server,
             timeout=httpx.Timeout(timeout, connect=3.0),
             verify=ssl_context if ssl_context is not None else True,
         )
+
+    def headers(self) -> dict[str, str]:
+        """Return what authenticates a call; a token's file is read anew, for it rotates."""
+        token = self._token_file.read_text().strip() if self._token_file else self._token
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+class KubernetesReader:
+    """Reads objects and logs of one cluster. connect: called at each use, so that a missing credential is an error of
+    the read, which reconcilers wait for, and not of making the reader.
+    """
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        self._connect = connect
 
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Manifest | None:
         """Return one object, or None where there is none."""
@@ -85,7 +99,8 @@ class KubernetesReader:
         query = {"container": container, "tailLines": str(lines)}
         try:
             path = f"{Kind.POD.path(namespace, name)}/log"
-            return self._http.request("GET", path, params=query, headers=self._headers()).text
+            connection = self._connect()
+            return connection.http.request("GET", path, params=query, headers=connection.headers()).text
         except NotFound:
             return ""
         except Refused as error:
@@ -147,7 +162,8 @@ class KubernetesReader:
 
     def _json(self, kind: Kind, path: str, query: Mapping[str, str] | None = None) -> Any:
         try:
-            return self._http.json(path, params=dict(query or {}), headers=self._headers())
+            connection = self._connect()
+            return connection.http.json(path, params=dict(query or {}), headers=connection.headers())
         except Refused as error:
             raise self._not_allowed(kind.value.plural, error) from error
 
@@ -162,13 +178,9 @@ class KubernetesReader:
             retry_after=15,
         )
 
-    def _headers(self) -> dict[str, str]:
-        token = self._token_file.read_text().strip() if self._token_file else self._token
-        return {"Authorization": f"Bearer {token}"} if token else {}
 
-
-def reader_from_kubeconfig(path: Path) -> KubernetesReader:
-    """Return a reader for a kubeconfig's current context: client certificate or token, CA inline or by file."""
+def connection_from_kubeconfig(path: Path) -> Connection:
+    """Return the connection of a kubeconfig's current context: client certificate or token, CA inline or by file."""
     try:
         config = yaml.safe_load(path.read_text())
         context = _named(config["contexts"], config["current-context"])["context"]
@@ -180,7 +192,7 @@ def reader_from_kubeconfig(path: Path) -> KubernetesReader:
     if cluster["server"].startswith("https"):
         verify = ssl.create_default_context(cadata=_pem(cluster, "certificate-authority", path))
         _load_client_certificate(verify, user, path)
-    return KubernetesReader(server=cluster["server"], ssl_context=verify, token=user.get("token", ""))
+    return Connection(server=cluster["server"], ssl_context=verify, token=user.get("token", ""))
 
 
 def _named(items: Manifests, name: str) -> Manifest:
@@ -203,27 +215,35 @@ def _load_client_certificate(context: ssl.SSLContext, user: Manifest, config: Pa
         context.load_cert_chain(file.name)
 
 
-def reader_in_cluster() -> KubernetesReader:
-    """Return a reader with the pod's own service account; its token is read anew for each call (it rotates)."""
+def connection_in_cluster() -> Connection:
+    """Return the connection with the pod's own service account."""
     if not (POD_FILES / "token").exists():
-        raise PermanentError("No credential for the cluster: KUBECONFIG is not set and this is not a pod.")
+        raise TemporaryError("No credential for the cluster: KUBECONFIG is not set and this is not a pod.")
     context = ssl.create_default_context(cafile=str(POD_FILES / "ca.crt"))
-    return KubernetesReader(
-        server="https://kubernetes.default.svc", ssl_context=context, token_file=POD_FILES / "token"
-    )
+    return Connection(server="https://kubernetes.default.svc", ssl_context=context, token_file=POD_FILES / "token")
 
 
 def client_from_settings() -> KubernetesReader:
-    """Return the reader of the cluster that serves models; made anew when the kubeconfig's file changes."""
+    """Return the reader of the cluster that serves models. Never fails: its reads do, while there is no credential."""
+    return KubernetesReader(_connection)
+
+
+def _connection() -> Connection:
+    """Return the process's connection; made anew when the kubeconfig's file changes."""
     if not settings.KUBECONFIG:
-        return reader_in_cluster()
+        return _in_cluster()
     path = Path(settings.KUBECONFIG)
     try:
-        return _cached(path, path.stat().st_mtime_ns)
+        return _from_file(path, path.stat().st_mtime_ns)
     except OSError as error:
         raise TemporaryError("The cluster is not there yet: its credential (KUBECONFIG) does not exist.") from error
 
 
 @lru_cache(maxsize=4)
-def _cached(path: Path, changed: int) -> KubernetesReader:
-    return reader_from_kubeconfig(path)
+def _from_file(path: Path, changed: int) -> Connection:
+    return connection_from_kubeconfig(path)
+
+
+@lru_cache(maxsize=1)
+def _in_cluster() -> Connection:
+    return connection_in_cluster()

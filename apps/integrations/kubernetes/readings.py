@@ -177,12 +177,21 @@ def failure(obj: Manifest) -> tuple[str, str]:
 
 
 def route(obj: Manifest) -> RouteStatus:
-    """Read an AIGatewayRoute."""
+    """Read an AIGatewayRoute. A verdict about an older generation of it counts as none."""
     rules = obj.get("spec", {}).get("rules") or [{}]
     references = rules[0].get("backendRefs") or []
-    known = conditions(obj)
+    generation = obj.get("metadata", {}).get("generation", 0)
+    raw = obj.get("status", {}).get("conditions") or []
+    known = {
+        found.type: found
+        for found in (_condition(item) for item in raw if item.get("observedGeneration", generation) >= generation)
+    }
+    verdict, refusal = known.get("Accepted"), known.get("NotAccepted")
+    if verdict is not None and not verdict.is_true:
+        verdict, refusal = None, verdict
     return RouteStatus(
         exists=True,
         weights={item.get("name", ""): int(item.get("weight", 1)) for item in references},
-        accepted=known.get("Accepted") or known.get("NotAccepted"),
+        accepted=verdict,
+        refused=refusal if verdict is None else None,
     )

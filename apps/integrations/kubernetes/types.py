@@ -188,8 +188,12 @@ class ServingStatus:
 
 @dataclass(frozen=True)
 class RouteStatus:
-    """A model's AIGatewayRoute as the cluster has it. weights: backend name → weight of its first rule."""
+    """A model's AIGatewayRoute as the cluster has it. weights: backend name → weight of its first rule.
+
+    accepted, refused: the gateway's verdict about the present spec; neither while it has not looked yet.
+    """
 
     exists: bool
     weights: Mapping[str, int]
     accepted: Condition | None = None
+    refused: Condition | None = None

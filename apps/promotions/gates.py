@@ -1,0 +1,125 @@
+"""What must hold before a version may be proposed, and still hold when it is approved. Pure: facts in, words out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """The version's newest evaluation run that came to a result."""
+
+    id: str
+    passed: bool
+    report_digest: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that eligibility depends on, as the rows have it now.
+
+    bound_*: what the promotion was made with; None before there is one. Version names are `<model>-v<n>`.
+    """
+
+    version: str
+    verified: bool
+    version_status: str
+    manifest_digest: str
+    run: RunFacts | None
+    suite: str
+    baseline: str | None
+    open_rollout: str | None = None
+    failed_rollout: str | None = None
+    bound_digest: str | None = None
+    bound_run: str | None = None
+    bound_baseline: str | None = None
+    is_bound: bool = False
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """One condition: whether it holds, and in words what was found and, where it does not hold, what to do."""
+
+    name: str
+    passed: bool
+    words: str
+
+
+def evaluate_gates(facts: Evidence) -> list[GateResult]:
+    """Return every condition with its result, in the order people check them."""
+    found = [_verified(facts), *_evaluation(facts), _not_live(facts), _free(facts)]
+    return [*found, *_bound(facts)] if facts.is_bound else found
+
+
+def blocked(results: Sequence[GateResult]) -> list[GateResult]:
+    """Return the conditions that do not hold."""
+    return [result for result in results if not result.passed]
+
+
+def _verified(facts: Evidence) -> GateResult:
+    if facts.verified:
+        return GateResult("Manifest", True, f"{short(facts.manifest_digest)}, every file verified")
+    words = f"The version is {facts.version_status.lower()}. Only a verified version can serve; see its page for why."
+    return GateResult("Manifest", False, words)
+
+
+def _evaluation(facts: Evidence) -> list[GateResult]:
+    if not facts.suite:
+        return [GateResult("Evaluation", False, "There is no evaluation suite yet. A model owner starts one.")]
+    if facts.run is None:
+        words = f"No finished evaluation run on the current suite {facts.suite}. Start one on the version's page."
+        return [GateResult("Evaluation", False, words)]
+    if not facts.run.passed:
+        words = f"The newest evaluation run on {facts.suite} is below its thresholds. Publish a better version."
+        return [GateResult("Evaluation", False, words)]
+    report = GateResult("Report", bool(facts.run.report_digest), f"stored, {short(facts.run.report_digest)}")
+    return [GateResult("Evaluation", True, f"run {facts.run.id[:8]} on {facts.suite}: every threshold met"), report]
+
+
+def _not_live(facts: Evidence) -> GateResult:
+    if facts.baseline == facts.version:
+        return GateResult("Baseline", False, "This version serves all callers already.")
+    words = f"compared with {facts.baseline}, live now" if facts.baseline else "nothing serves this model yet"
+    return GateResult("Baseline", True, words)
+
+
+def _free(facts: Evidence) -> GateResult:
+    if facts.open_rollout:
+        words = f"A rollout of {facts.open_rollout} is under way. Wait for it, or abort it."
+        return GateResult("Rollout", False, words)
+    if facts.failed_rollout:
+        words = f"The failed rollout of {facts.failed_rollout} still holds its GPU. Retry it or take it back first."
+        return GateResult("Rollout", False, words)
+    return GateResult("Rollout", True, "no other rollout of this model")
+
+
+def _bound(facts: Evidence) -> list[GateResult]:
+    same_digest = facts.bound_digest == facts.manifest_digest
+    same_run = facts.run is not None and facts.bound_run == facts.run.id
+    same_baseline = facts.bound_baseline == facts.baseline
+    was, is_now = facts.bound_baseline or "nothing", facts.baseline or "nothing"
+    return [
+        GateResult(
+            "Same files",
+            same_digest,
+            "the digest is the proposed one" if same_digest else "The digest is not the proposed one. Reject this.",
+        ),
+        GateResult(
+            "Same run",
+            same_run,
+            "the proposal's run is still the newest"
+            if same_run
+            else "A newer evaluation run exists. Withdraw the proposal and make it again with that run.",
+        ),
+        GateResult(
+            "Same baseline",
+            same_baseline,
+            "the live version has not changed"
+            if same_baseline
+            else f"Proposed against {was}, but {is_now} serves now. Withdraw the proposal and make it again.",
+        ),
+    ]
+
+
+def short(digest: str) -> str:
+    """Return the first twelve figures of a digest, as people quote it."""
+    return digest.removeprefix("sha256:")[:12]

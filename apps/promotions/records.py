@@ -1,0 +1,131 @@
+"""What the worker writes about a rollout: commits, phases, where it stands, its end. Each transition once, with its
+audit event; a rollout that a person changed meanwhile (another generation) is left alone.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from apps.audit.actions import System, record
+from apps.audit.models import Action
+from apps.integrations.git.types import CommitRef
+from apps.promotions.models import Rollout, RolloutCommit, RolloutPhase
+from apps.promotions.phases import Seen
+
+WORKER = System("promotions.reconcile_rollout")
+
+
+@transaction.atomic
+def record_commit(*, rollout: Rollout, step: Rollout.Step, commit: CommitRef, now: datetime) -> RolloutCommit:
+    """Store the one commit of a step; the first time with its audit event."""
+    row, created = RolloutCommit.objects.get_or_create(
+        rollout=rollout, step=step, defaults={"sha": commit.sha, "committed_at": commit.committed_at}
+    )
+    if created:
+        Rollout.objects.filter(pk=rollout.pk).update(moved_at=now)
+        data = {"step": str(step), "commit": commit.sha}
+        record(action=Action.ROLLOUT_COMMITTED, actor=WORKER, target=rollout, now=now, data=data)
+    return row
+
+
+def record_phases(*, rollout: Rollout, phases: Iterable[Seen], now: datetime) -> None:
+    """Store the phases that were not stored yet."""
+    known = set(rollout.phases.values_list("phase", flat=True))
+    rows = [
+        RolloutPhase(
+            rollout=rollout, phase=seen.phase, reached_at=seen.reached_at, learned_at=now, detail=seen.detail[:300]
+        )
+        for seen in phases
+        if seen.phase not in known
+    ]
+    if rows:
+        RolloutPhase.objects.bulk_create(rows, ignore_conflicts=True)
+        Rollout.objects.filter(pk=rollout.pk).update(moved_at=now)
+        rollout.moved_at = now
+
+
+def record_progress(
+    *, rollout: Rollout, reason: str, message: str, now: datetime, next_check_at: datetime | None, **observed: object
+) -> None:
+    """Store where an open rollout stands. observed: weight, engine, instance_type as seen."""
+    rows = Rollout.objects.open().filter(pk=rollout.pk, generation=rollout.generation)
+    rows.update(
+        status=Rollout.Status.PROGRESSING,
+        reason=reason,
+        message=message,
+        observed_at=now,
+        observed_generation=rollout.generation,
+        attempts=0,
+        next_check_at=next_check_at,
+        **observed,
+    )
+
+
+def record_trouble(*, rollout: Rollout, message: str, now: datetime, next_check_at: datetime) -> None:
+    """Store that something the worker needs is away; it is tried again, whatever the rollout's state."""
+    rows = Rollout.objects.filter(pk=rollout.pk, generation=rollout.generation)
+    rows.update(reason="AWAY", message=message, observed_at=now, next_check_at=next_check_at)
+
+
+def record_checked(
+    *, rollout: Rollout, now: datetime, next_check_at: datetime | None, reason: str = "", message: str = ""
+) -> None:
+    """Store that a finished rollout was looked at, and what was found."""
+    rows = Rollout.objects.exclude(status__in=Rollout.OPEN).filter(pk=rollout.pk, generation=rollout.generation)
+    rows.update(
+        reason=reason,
+        message=message,
+        observed_at=now,
+        observed_generation=rollout.generation,
+        attempts=0,
+        next_check_at=next_check_at,
+    )
+
+
+@transaction.atomic
+def fail_rollout(*, rollout: Rollout, reason: str, message: str, now: datetime) -> bool:
+    """End an open rollout that cannot go on by itself. False when it was changed meanwhile."""
+    rows = Rollout.objects.open().filter(pk=rollout.pk, generation=rollout.generation)
+    changed = rows.update(
+        status=Rollout.Status.FAILED,
+        reason=reason,
+        message=message,
+        observed_at=now,
+        observed_generation=rollout.generation,
+        finished_at=now,
+        next_check_at=None,
+    )
+    if changed:
+        data = {"reason": reason, "message": message}
+        record(action=Action.ROLLOUT_FAILED, actor=WORKER, target=rollout, now=now, data=data)
+    return bool(changed)
+
+
+@transaction.atomic
+def finish_rollout(*, rollout: Rollout, now: datetime, next_check_at: datetime, **observed: object) -> bool:
+    """Make an open rollout LIVE; the one that was live becomes REPLACED. False when it was changed meanwhile."""
+    rows = Rollout.objects.open().select_for_update().filter(pk=rollout.pk, generation=rollout.generation)
+    if not rows.exists():
+        return False
+    replaced = Rollout.objects.live().filter(registered_model=rollout.registered_model).first()
+    if replaced is not None:
+        Rollout.objects.filter(pk=replaced.pk).update(
+            status=Rollout.Status.REPLACED, weight=0, generation=F("generation") + 1
+        )
+    Rollout.objects.filter(pk=rollout.pk).update(
+        status=Rollout.Status.LIVE,
+        weight=100,
+        reason="",
+        message="",
+        observed_at=now,
+        observed_generation=rollout.generation,
+        attempts=0,
+        finished_at=now,
+        next_check_at=next_check_at,
+        **observed,
+    )
+    data = {"replaced": str(replaced.model_version) if replaced else ""}
+    record(action=Action.ROLLOUT_FINISHED, actor=WORKER, target=rollout, now=now, data=data)
+    return True

@@ -1,0 +1,92 @@
+"""What each rollout step writes to Git: path → content, None removes. Pure; the same step gives the same bytes.
+
+SERVE starts the version beside the baseline and touches no route. SHIFT points the route at it alone. RETIRE removes
+the baseline. REMOVE, after an abort, gives the route back to the baseline and removes the version.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from apps.catalog.models import ModelVersion
+from apps.manifests import gateway, names, serving
+from apps.manifests.text import to_yaml
+
+Changes = dict[str, bytes | None]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The settings that rendering needs."""
+
+    bucket: str
+    image: str
+    role_arn: str
+    s3_endpoint: str
+    gateway_name: str
+    gateway_namespace: str
+    issuer: gateway.Issuer
+
+
+def surroundings() -> Surroundings:
+    """Return the surroundings that the settings name."""
+    return Surroundings(
+        bucket=settings.REGISTRY_BUCKET,
+        image=settings.SERVING_IMAGE,
+        role_arn=settings.REGISTRY_READER_ROLE_ARN,
+        s3_endpoint=settings.SERVING_S3_ENDPOINT,
+        gateway_name=settings.GATEWAY_NAME,
+        gateway_namespace=settings.GATEWAY_NAMESPACE,
+        issuer=gateway.Issuer(settings.OIDC_ISSUER, settings.GATEWAY_JWKS_URI, settings.OIDC_GATEWAY_AUDIENCE),
+    )
+
+
+def serve(version: ModelVersion, around: Surroundings) -> Changes:
+    """Return the files that start a version: the namespace's runtime, its InferenceService, its backends."""
+    model = version.registered_model
+    served = serving.ServedVersion(
+        model=model.name,
+        number=version.number,
+        name=names.serving_name(model.name, version.number),
+        namespace=names.MODELS,
+        storage_uri=f"s3://{around.bucket}/{version.prefix}",
+        manifest_digest=version.manifest_digest,
+        max_model_len=model.context_length,
+    )
+    objects = [serving.inference_service(served), *gateway.backend_objects(model=model.name, number=version.number)]
+    runtime = serving.runtime_objects(names.MODELS, around.image, around.role_arn, around.s3_endpoint)
+    return {
+        names.runtime_path(names.MODELS): to_yaml(runtime),
+        names.version_path(model.name, version.number): to_yaml(objects),
+    }
+
+
+def closed_policy(model: str, around: Surroundings) -> Mapping[str, bytes]:
+    """Return the policy that lets nobody in: committed with SERVE where the model has none, before any route exists."""
+    policy = gateway.security_policy(model=model, issuer=around.issuer, teams=[])
+    return {names.policy_path(model): to_yaml([policy])}
+
+
+def shift(version: ModelVersion, around: Surroundings) -> Changes:
+    """Return the route that sends all callers of the model to the version."""
+    model = version.registered_model.name
+    route = gateway.route(
+        model=model,
+        weights=[gateway.Weight(version.number, 100)],
+        gateway_name=around.gateway_name,
+        gateway_namespace=around.gateway_namespace,
+    )
+    return {names.route_path(model): to_yaml([route])}
+
+
+def retire(baseline: ModelVersion) -> Changes:
+    """Return the removal of a version that no longer serves."""
+    return {names.version_path(baseline.registered_model.name, baseline.number): None}
+
+
+def remove(version: ModelVersion, live: ModelVersion | None, around: Surroundings) -> Changes:
+    """Return the removal of an aborted version, and the route that the live version should have (none without one)."""
+    model = version.registered_model.name
+    route: Changes = shift(live, around) if live else {names.route_path(model): None}
+    return {**retire(version), **route}
