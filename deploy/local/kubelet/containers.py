@@ -32,7 +32,7 @@ def start_initializer(pod: Pod, container: Json, settings: Settings) -> Process:
     if container["name"] != pods.INITIALIZER or not arguments:
         raise CannotCreate(f"the local kubelet knows the init container {pods.INITIALIZER} only")
     folder = settings.pod(pod.uid) / container["name"]
-    fault = faults.ordered(settings.faults, pod.service)
+    fault = faults.ordered(settings.faults, pod.service, faults.OF_THE_LOADER)
     command = [sys.executable, "-m", "deploy.local.kubelet.storage_initializer", arguments[0],
                f"--cache={settings.cache}", f"--link={link(pod, settings)}", f"--message={folder / 'message'}",
                f"--digest={pod.digest}", *faults.initializer_flags(fault)]  # fmt: skip
@@ -50,7 +50,7 @@ def start_engine(pod: Pod, pod_ip: str, settings: Settings) -> Started:
         variables = pods.environment(pod, pod.main, pod_ip)
     except (NoEngine, ValueError) as error:
         raise CannotCreate(str(error)) from error
-    fault = faults.ordered(settings.faults, pod.service)
+    fault = faults.ordered(settings.faults, pod.service, faults.OF_THE_ENGINE)
     port = processes.free_port()
     arguments = pods.engine_arguments(pod.main, variables, model_folder(pod, settings), port)
     command = faults.engine_command(fault, engine_command(engine, arguments, read_cpu_flags()))

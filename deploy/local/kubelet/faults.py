@@ -13,18 +13,23 @@ from pathlib import Path
 
 IMAGE_PULL, S3_DENIED, OBJECT_MISSING, CHECKSUM = "image-pull", "s3-denied", "object-missing", "checksum"
 BAD_ARGUMENT, OUT_OF_MEMORY, LOAD_TIMEOUT, CRASH_LOOP = "bad-argument", "oom", "load-timeout", "crash-loop"
-FAULTS = (IMAGE_PULL, S3_DENIED, OBJECT_MISSING, CHECKSUM, BAD_ARGUMENT, OUT_OF_MEMORY, LOAD_TIMEOUT, CRASH_LOOP)
+OF_THE_LOADER = (S3_DENIED, OBJECT_MISSING, CHECKSUM)
+OF_THE_ENGINE = (BAD_ARGUMENT, OUT_OF_MEMORY, LOAD_TIMEOUT, CRASH_LOOP)
+FAULTS = (IMAGE_PULL, *OF_THE_LOADER, *OF_THE_ENGINE)
 KILL_AFTER_SECONDS = 3.0
 
 
-def ordered(file: Path, service: str) -> str:
-    """Return the failure that is ordered for an InferenceService, "" for none; an unreadable file orders nothing."""
+def ordered(file: Path, service: str, kinds: tuple[str, ...] = FAULTS) -> str:
+    """Return the failure of these kinds that is ordered for an InferenceService, "" for none.
+
+    A file that is missing or cannot be read orders nothing.
+    """
     try:
         orders = json.loads(file.read_text())
         fault = orders.get(service) or orders.get("*") or ""
     except (OSError, ValueError, AttributeError):
         return ""
-    return fault if fault in FAULTS else ""
+    return fault if fault in kinds else ""
 
 
 def initializer_environment(fault: str, environment: dict[str, str]) -> dict[str, str]:

@@ -188,12 +188,13 @@ class Worker:
     async def _pull(self, container: Json) -> None:
         """Pretend to pull an image: this machine's own programs run instead, and the events say so."""
         image, name, back_off = container["image"], container["name"], self._back_off(failures=1)
+        while faults.ordered(self._settings.faults, self.pod.service, (faults.IMAGE_PULL,)):
+            self._images.discard(image)
+            await self._fail_pull(container, back_off)
         if image in self._images:
             self._reporter.say("Pulled", f'Container image "{image}" already present on machine (simulated)', name)
             return
         self._reporter.say("Pulling", f'Pulling image "{image}" (simulated)', name)
-        while faults.ordered(self._settings.faults, self.pod.service) == faults.IMAGE_PULL:
-            await self._fail_pull(container, back_off)
         self._images.add(image)
         self._reporter.say("Pulled", f'Successfully pulled image "{image}" in 0s (simulated: nothing is downloaded, '
                            "this machine's own program runs instead)", name)  # fmt: skip
@@ -201,6 +202,7 @@ class Worker:
     async def _fail_pull(self, container: Json, back_off: BackOff) -> None:
         image, name, record = container["image"], container["name"], self._reporter.record(container["name"])
         message = f'failed to pull and unpack image "{image}": not found (rehearsal)'
+        self._reporter.say("Pulling", f'Pulling image "{image}" (simulated)', name)
         self._reporter.say("Failed", f'Failed to pull image "{image}": {message}', name, warning=True)
         self._reporter.say("Failed", "Error: ErrImagePull", name, warning=True)
         await self._reporter.change(status.waiting(record, "ErrImagePull", message))
