@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import platform
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from . import probes
 from .part import Context, NotReady, Part
@@ -27,6 +28,14 @@ def program() -> Path:
 def url(context: Context, database: int = 0) -> str:
     """Return the address of one of its databases."""
     return f"redis://127.0.0.1:{context.ports('valkey', 16379)}/{database}"
+
+
+def host_port(context: Context) -> str:
+    """Return HOST:PORT of the server, the caller's own where REDIS_URL names one."""
+    theirs = urlsplit(context.env.get("REDIS_URL", ""))
+    if theirs.hostname:
+        return f"{theirs.hostname}:{theirs.port or 6379}"
+    return f"127.0.0.1:{context.ports('valkey', 16379)}"
 
 
 def part(context: Context) -> Part:
