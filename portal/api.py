@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from apps.common.errors import DomainError, NotPermitted
-from portal.middleware import current_request_id
+from apps.common.request_ids import current_request_id
 
 
 def problem(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -27,7 +27,9 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
     response = exception_handler(error, context)
     if response is not None and isinstance(error, exceptions.APIException):
         headers = {key: value for key, value in response.items() if key.lower() in ("www-authenticate", "retry-after")}
-        return _problem(error.status_code, str(error.default_code), str(error.detail), headers=headers)
+        codes = error.get_codes()
+        code = codes if isinstance(codes, str) else str(error.default_code)
+        return _problem(error.status_code, code, str(error.detail), headers=headers)
     return response
 
 

@@ -1,27 +1,26 @@
-"""Per request: an id that page, log, audit and error share; and the door that keeps anonymous people out."""
+"""Per request: an id that page, log, audit and error share; the door; and the pages for what actions refuse."""
 
-import logging
+import time
 import uuid
 from collections.abc import Callable
-from contextvars import ContextVar
 
 from django.conf import settings
+from django.contrib import auth
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
+from django.utils import timezone
 from django.utils.http import urlencode
 
+from apps.accounts import actions, sessions
+from apps.accounts.models import User
+from apps.common.errors import DomainError, NotPermitted
+from apps.common.request_ids import current_request_id
+from portal.errors import refused
+
 GetResponse = Callable[[HttpRequest], HttpResponse]
-current_request_id: ContextVar[str] = ContextVar("request_id", default="-")
 OPEN_PATHS = ("/oidc/", "/static/", "/healthz", "/signed-out/", "/api/", "/v1/logs")
-
-
-class RequestIdFilter(logging.Filter):
-    """Adds the current request's id to each log line."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Always keep the line."""
-        record.request_id = current_request_id.get()
-        return True
+ROLELESS_PATHS = ("/account/", "/sign-out/")
+NO_ACCESS = "/account/no-access/"
 
 
 def request_id(get_response: GetResponse) -> GetResponse:
@@ -41,16 +40,60 @@ def request_id(get_response: GetResponse) -> GetResponse:
 
 
 def sign_in_required(get_response: GetResponse) -> GetResponse:
-    """Send anonymous people to the identity provider; htmx gets a header that makes the browser go there."""
+    """Send anonymous people to the identity provider, end sessions that lasted too long, hold people without a role."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        if request.user.is_authenticated or request.path.startswith(OPEN_PATHS):
+        if request.path.startswith(OPEN_PATHS):
             return get_response(request)
-        target = f"{settings.LOGIN_URL}?{urlencode({'next': request.get_full_path()})}"
-        if request.headers.get("HX-Request"):
-            answer = JsonResponse({"detail": "Your session has ended. Sign in again."}, status=401)
-            answer["HX-Redirect"] = settings.LOGIN_URL
-            return answer
-        return redirect(target)
+        user = request.user
+        if not isinstance(user, User) or _ended(request, user):
+            return _go(request, f"{settings.LOGIN_URL}?{urlencode({'next': _next(request)})}")
+        if not request.path.startswith(ROLELESS_PATHS) and not user.roles:
+            return _go(request, NO_ACCESS)
+        response = get_response(request)
+        if not request.path.startswith("/static/"):
+            response.headers.setdefault("Cache-Control", "private, no-store")
+        return response
 
+    return middleware
+
+
+def _ended(request: HttpRequest, user: User) -> bool:
+    """End the session that is over and record it; else note that the person is there. Polling is not presence."""
+    why = sessions.expiry(request.session, user, now=time.time())
+    if why:
+        actions.record_sign_out(user=user, reason=why, now=timezone.now())
+        auth.logout(request)
+        return True
+    if request.method != "GET" or not request.headers.get("HX-Request"):
+        sessions.note_activity(request.session, now=time.time())
+    return False
+
+
+def _next(request: HttpRequest) -> str:
+    """Return where to come back to: the page, not a fragment or a form's address."""
+    if request.headers.get("HX-Request"):
+        return request.headers.get("HX-Current-URL", "/")
+    return request.get_full_path() if request.method == "GET" else "/"
+
+
+def _go(request: HttpRequest, target: str) -> HttpResponse:
+    """Redirect; htmx gets a header that makes the browser go there."""
+    if not request.headers.get("HX-Request"):
+        return redirect(target)
+    answer = JsonResponse({"detail": "Your session has ended. Sign in again."}, status=401)
+    answer["HX-Redirect"] = target
+    return answer
+
+
+def refusals(get_response: GetResponse) -> GetResponse:
+    """Turn what actions refuse into pages. The API has its own door for that (portal/api.py)."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        return get_response(request)
+
+    def process_exception(request: HttpRequest, error: Exception) -> HttpResponse | None:
+        return refused(request, error) if isinstance(error, NotPermitted | DomainError) else None
+
+    middleware.process_exception = process_exception  # type: ignore[attr-defined]
     return middleware

@@ -1,4 +1,4 @@
-"""Template tags that every page has without loading them: icons, built files, times. They format; they decide nothing."""
+"""Template tags that every page has without loading them: icons, built files, times. They format, never decide."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal

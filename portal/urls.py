@@ -3,7 +3,10 @@
 from django.urls import URLPattern, URLResolver, include, path
 
 from apps.access.urls import api_urlpatterns as access_api
+from apps.accounts.urls import sign_in_urlpatterns
+from apps.catalog.urls import api_urlpatterns as catalog_api
 from apps.chargeback.urls import api_urlpatterns as chargeback_api
+from apps.evals.urls import api_urlpatterns as evals_api
 from apps.metering.ingest import logs
 from portal import views
 
@@ -18,9 +21,15 @@ pages: list[URLPattern | URLResolver] = [
     path("access/", include("apps.access.urls")),
     path("chargeback/", include("apps.chargeback.urls")),
     path("", include("apps.metering.urls")),
+    path("catalog/", include("apps.catalog.urls")),
     path("catalog/", include("apps.gateway.urls")),
-    path("oidc/", include("mozilla_django_oidc.urls")),
+    path("evaluations/", include("apps.evals.urls")),
+    *sign_in_urlpatterns,
     path("v1/logs", logs, name="usage_ingest"),
 ]
-api: list[URLPattern | URLResolver] = [*access_api, *chargeback_api]
+api: list[URLPattern | URLResolver] = [*access_api, *catalog_api, *chargeback_api, *evals_api]
 urlpatterns = [*pages, path("api/v1/", include((api, "api")))]
+
+handler403 = "portal.errors.forbidden"
+handler404 = "portal.errors.not_found"
+handler500 = "portal.errors.server_error"

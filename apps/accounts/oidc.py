@@ -1,25 +1,119 @@
-"""Sign-in for people and bearer tokens for pipelines, over one identity provider."""
+"""Sign-in for people (authorization code with PKCE) and bearer tokens for pipelines, over one identity provider.
 
+mozilla-django-oidc carries state, nonce and PKCE; every token is checked by tokens.py, and what a token means is
+decided by claims.py alone, for both doors.
+"""
+
+import time
+from typing import Any
+
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.http import HttpRequest
+from django.utils import timezone
 from mozilla_django_oidc.auth import OIDCAuthenticationBackend
-from rest_framework.authentication import BaseAuthentication
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import APIException, AuthenticationFailed
+from rest_framework.request import Request
+
+from apps.accounts import actions, sessions
+from apps.accounts.claims import ClaimsRefused, Identity, identify
+from apps.accounts.models import RoleBinding, User
+from apps.accounts.provider import ProviderUnavailable, request_tokens
+from apps.accounts.sessions import gateway_token
+from apps.accounts.tokens import TokenRefused, verify
+from apps.common.errors import NotPermitted
+
+__all__ = ["BearerAuthentication", "ClaimsBackend", "gateway_token"]
 
 
-class ClaimsBackend(OIDCAuthenticationBackend):
-    """Signs people in by (issuer, subject)."""
+class ClaimsBackend(OIDCAuthenticationBackend):  # type: ignore[misc]
+    """Signs people in by (issuer, subject). The callback view tells people what it raises."""
 
     def __init__(self) -> None:
+        self.OIDC_RP_CLIENT_ID = settings.OIDC_RP_CLIENT_ID
+        self.OIDC_RP_CLIENT_SECRET = settings.OIDC_RP_CLIENT_SECRET
         self.UserModel = get_user_model()
+
+    def get_token(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Return the token endpoint's answer. Raises GrantRefused or ProviderUnavailable."""
+        self.answer = request_tokens(**{name: payload[name] for name in payload if not name.startswith("client_")})
+        return self.answer
+
+    def verify_token(self, token: str, **kwargs: Any) -> dict[str, Any]:
+        """Return the id_token's claims: everything of tokens.py, and the nonce of this sign-in."""
+        claims = verify(token or "", audience=settings.OIDC_RP_CLIENT_ID)
+        if not kwargs.get("nonce") or claims.get("nonce") != kwargs["nonce"]:
+            raise TokenRefused("wrong_nonce", "The sign-in's answer does not belong to this browser's question.")
+        return claims
+
+    def store_tokens(self, access_token: str, id_token: str) -> None:
+        """Keep nothing yet: the session gets a new id first (get_or_create_user's caller keeps them)."""
+
+    def get_or_create_user(self, access_token: str, id_token: str, payload: dict[str, Any]) -> User:
+        """Sync the person and hand the callback view what the session must keep."""
+        identity = identify(payload)
+        user = actions.sign_in(identity=identity, now=timezone.now())
+        self.request.signed_in = (identity, payload.get("auth_time"), self.answer)
+        return user
+
+
+class _Unavailable(APIException):
+    status_code = 503
+    default_code = "identity_provider_unavailable"
+    default_detail = "The identity provider does not answer, so the token cannot be checked. Try again."
 
 
 class BearerAuthentication(BaseAuthentication):
-    """Checks a bearer JWT of the API's audience."""
+    """Checks a bearer JWT of the API's audience. Session cookies mean nothing to the API."""
 
-    def authenticate(self, request):
-        return None
+    def authenticate(self, request: Request) -> tuple[User, dict[str, Any]] | None:
+        """Return the token's person and claims; None without a token. Raises AuthenticationFailed with the reason."""
+        scheme, _, token = get_authorization_header(request).decode("latin-1").partition(" ")
+        self.refused = ""
+        if scheme.lower() != "bearer":
+            return None
+        try:
+            claims = verify(token.strip(), audience=settings.OIDC_API_AUDIENCE)
+            identity = identify(claims)
+        except TokenRefused as error:
+            self.refused = str(error)
+            raise AuthenticationFailed(str(error), code=error.reason) from error
+        except ClaimsRefused as error:
+            self.refused = str(error)
+            raise AuthenticationFailed(str(error), code="missing_claim") from error
+        except ProviderUnavailable as error:
+            raise _Unavailable from error
+        if identity.problems:
+            raise NotPermitted(" ".join(f"{problem.what} {problem.todo}" for problem in identity.problems))
+        return _person(identity), claims
+
+    def authenticate_header(self, request: Request) -> str:
+        """Return the 401's WWW-Authenticate (RFC 6750)."""
+        refused = getattr(self, "refused", "")
+        why = f', error="invalid_token", error_description="{refused}"' if refused else ""
+        return f'Bearer realm="quartermaster"{why}'
 
 
-def gateway_token(request: HttpRequest) -> str | None:
-    """Return the signed-in person's access token for the gateway; None where they must sign in again."""
-    return None
+def _person(identity: Identity) -> User:
+    """Return the person as this token says they are, for this request; a browser session of theirs stays as it is."""
+    user = User.objects.select_related("team").filter(issuer=identity.issuer, subject=identity.subject).first()
+    if user is None or user.team is None or user.team.slug != identity.team:
+        user = _person_of_other_team(identity, user)
+    user._roles = frozenset(str(role) for role in identity.roles)
+    return user
+
+
+def _person_of_other_team(identity: Identity, user: User | None) -> User:
+    """Make the row of somebody who is new; let a known person act for the token's team in this request only."""
+    if user is None or not RoleBinding.objects.filter(user=user).exists():
+        return actions.sync_user_from_claims(identity=identity, now=timezone.now())
+    user.team = actions.team_of(identity=identity, user=user, now=timezone.now())
+    return user
+
+
+def session_of_sign_in(request: HttpRequest, user: User) -> None:
+    """Fill the session that was just made for a sign-in, from what the backend handed over."""
+    identity, auth_time, answer = request.signed_in  # type: ignore[attr-defined]
+    sessions.begin(request.session, user=user, identity=identity, auth_time=auth_time, now=time.time())
+    sessions.keep_tokens(request.session, answer, now=time.time())

@@ -1,17 +1,162 @@
-"""Pages about the person who is signed in: account, missing access, signed out."""
+"""Signing in and out, and the pages about the person who is signed in."""
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+import time
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib import auth
+from django.core.exceptions import SuspiciousOperation
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthenticationRequestView
+
+from apps.accounts import actions, sessions
+from apps.accounts.claims import ROLE_OF_GROUP, ClaimsRefused
+from apps.accounts.models import Role, User
+from apps.accounts.oidc import session_of_sign_in
+from apps.accounts.provider import GrantRefused, ProviderUnavailable, provider
+from apps.accounts.requests import SignedIn
+from apps.accounts.tokens import TokenRefused
+
+UNAVAILABLE = {
+    "title": "You cannot sign in right now",
+    "why": "The identity provider does not answer. Quartermaster itself is up.",
+    "todo": "Try again in a minute. If it stays so, tell your identity team.",
+    "action_label": "Try again",
+}
+INTERRUPTED = {
+    "title": "This sign-in was not finished",
+    "why": "It was started in another browser, was used before, or took too long.",
+    "todo": "Start it again from here.",
+    "action_label": "Sign in",
+}
+REFUSED_BY_PROVIDER = {
+    "access_denied": "You, or the identity provider, refused the sign-in.",
+    "login_required": "The identity provider wants you to sign in again.",
+}
 
 
-def me(request: HttpRequest) -> HttpResponse:
-    """Show who the portal takes the person for."""
-    return render(request, "accounts/me.html")
+def _sign_in_error(request: HttpRequest, text: dict[str, str], status: int) -> HttpResponse:
+    context = text | {"action_url": settings.LOGIN_URL, "status": status}
+    return render(request, "accounts/sign_in_error.html", context, status=status)
 
 
-def no_access(request: HttpRequest) -> HttpResponse:
-    """Say what is missing for a person without a known group, and whom to ask."""
-    return render(request, "accounts/no_access.html", status=403)
+class SignInView(OIDCAuthenticationRequestView):  # type: ignore[misc]
+    """Sends the browser to the identity provider. ?fresh=1 asks for the person again, ?team=1 for another team."""
+
+    OIDC_OP_AUTH_ENDPOINT = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super(OIDCAuthenticationRequestView, self).__init__(*args, **kwargs)
+        self.OIDC_RP_CLIENT_ID = settings.OIDC_RP_CLIENT_ID
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Redirect to the provider, or say that it does not answer."""
+        try:
+            self.OIDC_OP_AUTH_ENDPOINT = provider().authorization_endpoint
+        except ProviderUnavailable:
+            return _sign_in_error(request, UNAVAILABLE, 503)
+        answer: HttpResponse = super().get(request)
+        return answer
+
+    def get_extra_params(self, request: HttpRequest) -> dict[str, str]:
+        """Ask for the gateway's audience, and for the person again where the link says so."""
+        extra: dict[str, str] = dict(settings.OIDC_AUTH_REQUEST_EXTRA_PARAMS)
+        if request.GET.get("fresh"):
+            extra["prompt"] = "login"
+        elif request.GET.get("team"):
+            extra["prompt"] = "select_account"
+        return extra
+
+
+class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]
+    """Takes the provider's answer: a session with a new id, or a page that says why not."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Finish the sign-in."""
+        try:
+            answer: HttpResponse = super().get(request)
+        except ProviderUnavailable:
+            return _sign_in_error(request, UNAVAILABLE, 503)
+        except (TokenRefused, ClaimsRefused) as error:
+            return _sign_in_error(request, INTERRUPTED | {"why": str(error)}, 400)
+        except (GrantRefused, SuspiciousOperation):
+            return _sign_in_error(request, INTERRUPTED, 400)
+        return answer
+
+    def login_success(self) -> HttpResponse:
+        """Give the session a new id, whoever was signed in before, and fill it."""
+        user, request, next_url = self.user, self.request, self.success_url
+        request.session.flush()
+        auth.login(request, user)
+        session_of_sign_in(request, user)
+        return HttpResponseRedirect(next_url)
+
+    def login_failure(self) -> HttpResponse:
+        """Say why, with a way to start again; never a redirect that could go round."""
+        error = self.request.GET.get("error", "")
+        if not error:
+            return _sign_in_error(self.request, INTERRUPTED, 400)
+        why = REFUSED_BY_PROVIDER.get(error, "The identity provider ended the sign-in with an error.")
+        return _sign_in_error(self.request, INTERRUPTED | {"why": why}, 403 if error == "access_denied" else 400)
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """End the session here and at the identity provider."""
+    if not isinstance(request.user, User):
+        return redirect("accounts:signed_out")
+    target = _end_session_url(request)
+    actions.record_sign_out(user=request.user, reason="asked", now=timezone.now())
+    auth.logout(request)
+    return HttpResponseRedirect(target)
+
+
+def _end_session_url(request: HttpRequest) -> str:
+    """Return where the provider ends its own session; our own page where it cannot be asked."""
+    here = request.build_absolute_uri(settings.LOGOUT_REDIRECT_URL)
+    try:
+        end_session = provider().end_session_endpoint
+    except ProviderUnavailable:
+        return here
+    if not end_session:
+        return here
+    hint = sessions.stored_tokens(request.session).get("id_token", "")
+    asked = {"id_token_hint": hint, "client_id": settings.OIDC_RP_CLIENT_ID, "post_logout_redirect_uri": here}
+    return f"{end_session}?{urlencode({name: value for name, value in asked.items() if value})}"
+
+
+def me(request: SignedIn) -> HttpResponse:
+    """Show who the portal takes the person for, and what they may do."""
+    session = request.session
+    context = {
+        "roles": [Role(role).label for role in sorted(request.user.roles)],
+        "team": request.user.team,
+        "facts": session.get(sessions.FACTS, {}),
+        "signed_in_at": _moment(session.get(sessions.AUTH_TIME)),
+        "ends_at": _moment(session.get(sessions.STARTED_AT, time.time()) + settings.SESSION_COOKIE_AGE),
+        "idle_minutes": settings.SESSION_IDLE_SECONDS // 60,
+        "issuer": settings.OIDC_ISSUER,
+    }
+    return render(request, "accounts/me.html", context)
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return datetime.fromtimestamp(seconds, tz=UTC) if seconds else None
+
+
+def no_access(request: SignedIn) -> HttpResponse:
+    """Say what is missing for a person without a role, and whom to ask."""
+    if request.user.roles:
+        return redirect("home")
+    facts = request.session.get(sessions.FACTS, {})
+    known = [(group, Role(role).label) for group, role in ROLE_OF_GROUP.items()]
+    context = {"facts": facts, "known_groups": known, "issuer": settings.OIDC_ISSUER}
+    return render(request, "accounts/no_access.html", context, status=403)
 
 
 def signed_out(request: HttpRequest) -> HttpResponse:

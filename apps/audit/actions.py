@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from django.db import models
 
 from apps.audit.models import Action, AuditEvent
+from apps.common.request_ids import current_request_id
 
 
 class Actor(Protocol):
@@ -47,5 +48,5 @@ def record(
         target_id=str(target.pk),
         target_label=str(target)[:200],
         data=data or {},
-        request_id=request_id,
+        request_id=request_id or current_request_id.get(),
     )

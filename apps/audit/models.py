@@ -7,6 +7,7 @@ Triggers (see migrations) refuse UPDATE and DELETE.
 import uuid
 
 from django.db import models
+from django.urls import reverse
 
 
 class Action(models.TextChoices):
@@ -84,3 +85,7 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.target_label}"
+
+    def get_absolute_url(self) -> str:
+        """Return the event's permanent address."""
+        return reverse("audit:event_detail", args=[self.pk])

@@ -48,7 +48,7 @@ class TimelineEvent:
 
 def timeline(target_type: str, target_id: object) -> list[TimelineEvent]:
     """Return what happened to one object, oldest first; one query. Whoever sees the object may see it."""
-    return as_timeline(AuditEvent.objects.about(target_type, str(target_id)))
+    return timeline_of([(target_type, target_id)])
 
 
 def timeline_of(targets: Iterable[tuple[str, object]]) -> list[TimelineEvent]:
@@ -56,12 +56,7 @@ def timeline_of(targets: Iterable[tuple[str, object]]) -> list[TimelineEvent]:
     wanted = Q(pk__in=[])
     for target_type, target_id in targets:
         wanted |= Q(target_type=target_type, target_id=str(target_id))
-    return as_timeline(AuditEvent.objects.filter(wanted))
-
-
-def as_timeline(events: QuerySet[AuditEvent]) -> list[TimelineEvent]:
-    """Return events as lines of a timeline, oldest first."""
-    return [_line(event) for event in events.order_by("occurred_at", "id")]
+    return [_line(event) for event in AuditEvent.objects.filter(wanted).order_by("occurred_at", "id")]
 
 
 def _line(event: AuditEvent) -> TimelineEvent:

@@ -23,6 +23,7 @@ document.addEventListener("click", (event) => event.target.closest("[data-toast-
 document.body.addEventListener("toast", (event) => say(event.detail.text ?? event.detail.value, event.detail.tone));
 document.body.addEventListener("htmx:sendError", () => say("The portal did not answer. Check your connection, then try again.", "bad"));
 document.body.addEventListener("htmx:responseError", (event) => {
+  if (event.detail.xhr.getResponseHeader("HX-Trigger")) return;
   const id = event.detail.xhr.getResponseHeader("X-Request-Id") ?? "none";
   if (event.detail.xhr.status !== 401) say(`That did not work (${event.detail.xhr.status}). Quote request ${id}.`, "bad");
 });

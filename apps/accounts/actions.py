@@ -1,0 +1,101 @@
+"""Writes what the identity provider says about a person: the row, roles, team and the team's cost center."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from apps.accounts.claims import Identity
+from apps.accounts.models import CostCenter, Membership, RoleBinding, Team, User
+from apps.audit import actions as audit
+from apps.audit.models import Action
+
+
+@transaction.atomic
+def sync_user_from_claims(*, identity: Identity, now: datetime) -> User:
+    """Make the rows say what the claims say, and return the person. Audited only where something changed.
+
+    Without roles (the claims had problems) the person keeps their row and loses roles and team.
+    """
+    user = _user(identity, now)
+    before = _facts(user)
+    team = team_of(identity=identity, user=user, now=now) if identity.team else None
+    for field, value in (("name", identity.name), ("email", identity.email), ("team", team)):
+        setattr(user, field, value)
+    user.save(update_fields=("name", "email", "team"))
+    _replace_roles(user, identity)
+    _move_membership(user, team, now)
+    after = _facts(user)
+    if after != before:
+        data = {"before": before, "after": after}
+        audit.record(action=Action.USER_SYNCED, actor=user, target=user, now=now, data=data)
+    return user
+
+
+def assign_cost_center(*, team: Team, code: str, actor: User, now: datetime) -> None:
+    """Let another cost center pay for a team, from now on."""
+    before = team.cost_center.code
+    if before == code:
+        return
+    team.cost_center, _ = CostCenter.objects.get_or_create(code=code)
+    team.save(update_fields=("cost_center",))
+    data = {"before": before, "after": code}
+    audit.record(action=Action.COST_CENTER_ASSIGNED, actor=actor, target=team, now=now, data=data)
+
+
+@transaction.atomic
+def sign_in(*, identity: Identity, now: datetime) -> User:
+    """Sync the person and record that they signed in."""
+    user = sync_user_from_claims(identity=identity, now=now)
+    data = {"team": identity.team, "roles": sorted(identity.roles), "problems": [p.code for p in identity.problems]}
+    audit.record(action=Action.SIGNED_IN, actor=user, target=user, now=now, data=data)
+    return user
+
+
+def record_sign_out(*, user: User, reason: str, now: datetime) -> None:
+    """Record that a session ended. reason: "asked", "idle", "too_long" or "other_team"."""
+    data = {"reason": reason}
+    audit.record(action=Action.SIGNED_OUT, actor=user, target=user, now=now, data=data)
+
+
+def _user(identity: Identity, now: datetime) -> User:
+    """Return the person's row, locked, made where they sign in for the first time."""
+    who = {"issuer": identity.issuer, "subject": identity.subject}
+    if not User.objects.filter(**who).exists():
+        taken = User.objects.filter(username=identity.username).exists()
+        username = f"{identity.username[:140]}-{identity.subject[:8]}" if taken else identity.username
+        fields = {"username": username, "name": identity.name, "email": identity.email, "created_at": now}
+        User.objects.get_or_create(**who, defaults=fields | {"password": "!"})
+    return User.objects.select_for_update().get(**who)
+
+
+def _facts(user: User) -> dict[str, object]:
+    roles = sorted(RoleBinding.objects.filter(user=user).values_list("role", flat=True))
+    return {"name": user.name, "email": user.email, "team": user.team.slug if user.team else "", "roles": roles}
+
+
+@transaction.atomic
+def team_of(*, identity: Identity, user: User, now: datetime) -> Team:
+    """Return the team the claims name, made where it is new, paid for by the cost center they name."""
+    team = Team.objects.select_related("cost_center").filter(slug=identity.team).first()
+    if team is None:
+        cost_center, _ = CostCenter.objects.get_or_create(code=identity.cost_center)
+        name = identity.team.replace("-", " ").capitalize()
+        team, _ = Team.objects.get_or_create(slug=identity.team, defaults={"name": name, "cost_center": cost_center})
+    assign_cost_center(team=team, code=identity.cost_center, actor=user, now=now)
+    return team
+
+
+def _replace_roles(user: User, identity: Identity) -> None:
+    RoleBinding.objects.filter(user=user).exclude(role__in=identity.roles).delete()
+    has = set(RoleBinding.objects.filter(user=user).values_list("role", flat=True))
+    RoleBinding.objects.bulk_create(RoleBinding(user=user, role=role) for role in sorted(identity.roles - has))
+    user.__dict__.pop("_roles", None)
+
+
+def _move_membership(user: User, team: Team | None, now: datetime) -> None:
+    current = Membership.objects.filter(user=user, active_to__isnull=True)
+    if team is not None and current.filter(team=team).exists():
+        return
+    current.update(active_to=now)
+    if team is not None:
+        Membership.objects.create(user=user, team=team, active_from=now)

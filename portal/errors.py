@@ -1,0 +1,82 @@
+"""The pages for what went wrong: what happened, why, what to do, and the id to quote."""
+
+import json
+import sys
+from typing import Any
+
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+
+from apps.accounts.models import User
+from apps.common.errors import DomainError, NotPermitted
+from apps.common.request_ids import current_request_id
+
+TOKEN_OLD = "This page was open for long, or cookies are blocked."  # noqa: S105 - words for people
+
+
+def refused(request: HttpRequest, error: NotPermitted | DomainError) -> HttpResponse:
+    """Answer an action's refusal: 403 where the person may not, 409 where the rows do not allow it now."""
+    if isinstance(error, NotPermitted):
+        todo = "Ask somebody who may, or go back."
+        return error_page(request, 403, title="You may not do this", why=str(error), todo=todo)
+    todo = "Go back and look at it as it is now; somebody may have changed it meanwhile."
+    return error_page(request, 409, title="That is not possible now", why=str(error), todo=todo)
+
+
+def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Answer Django's PermissionDenied."""
+    why = str(exception or "") or "Your roles do not cover this."
+    return error_page(request, 403, title="You may not do this", why=why, todo="Ask somebody who may, or go back.")
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Answer an address that leads to nothing this person may see. It never tells the two apart."""
+    return error_page(
+        request, 404, title="Nothing is here that you may see",
+        why="The address is wrong, the thing is gone, or your roles do not show it to you.",
+        todo="Search for it by name above, or start from the catalog.",
+    )  # fmt: skip
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a form whose protection token does not fit."""
+    return error_page(
+        request, 403, title="This form can no longer be sent", why=TOKEN_OLD,
+        todo="Go back, load the page again and send the form once more. Nothing was changed.",
+    )  # fmt: skip
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer an error of ours, without asking the database for anything."""
+    text = {
+        "title": "Something broke on our side",
+        "why": "The portal met an error it does not know. It is in the log under the id below.",
+        "todo": "Try again. If it stays so, send the id to your platform team.",
+    }
+    status = 500
+    if isinstance(sys.exc_info()[1], OperationalError):
+        text |= {
+            "title": "The database does not answer",
+            "why": "The portal is up, its database is not. Nothing is lost.",
+        }
+        status = 503
+    page = render_to_string("errors/bare.html", text | {"status": status, "request_id": current_request_id.get()})
+    return HttpResponse(page, status=status)
+
+
+def error_page(request: HttpRequest, status: int, **text: Any) -> HttpResponse:
+    """Return the page, or for htmx a toast beside the unchanged page."""
+    if request.headers.get("HX-Request"):
+        return toast_only(status, f"{text['title']}: {text['why']}")
+    template = "errors/in_shell.html" if isinstance(getattr(request, "user", None), User) else "errors/bare.html"
+    return render(request, template, {**text, "status": status, "request_id": current_request_id.get()}, status=status)
+
+
+def toast_only(status: int, text: str, tone: str = "bad") -> HttpResponse:
+    """Answer htmx with a toast and nothing to swap."""
+    response = HttpResponse(status=status)
+    response["HX-Trigger"] = json.dumps({"toast": {"text": text, "tone": tone}})
+    response["HX-Reswap"] = "none"
+    return response
