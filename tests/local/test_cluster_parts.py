@@ -4,6 +4,7 @@ import base64
 import re
 
 import pytest
+import yaml
 
 from deploy.local.cluster import api, control_plane, kserve, layout, nodes, probes
 from deploy.local.cluster.parts import parts
@@ -63,13 +64,16 @@ class TestControllers:
 
 
 class TestKwokConfiguration:
-    def test_has_node_stages_only(self, tmp_path):
-        for name in nodes.STAGES:
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_text(f"kind: Stage\nmetadata: {{name: {name.rpartition('/')[2]}}}\n")
-        text = nodes.kwok_configuration(tmp_path, 19003)
-        assert text.count("kind: Stage") == 2
-        assert "pod" not in text.replace("podPlayStageParallelism", "")
+    def test_leaves_pods_to_the_kubelet(self):
+        documents = list(yaml.safe_load_all(nodes.kwok_configuration(19003)))
+        assert [document["kind"] for document in documents] == ["KwokConfiguration", "Stage"]
+        assert documents[1]["spec"]["resourceRef"]["kind"] == "Node"
+
+    def test_gives_a_node_its_address_each_time_it_comes_back(self):
+        stage = list(yaml.safe_load_all(nodes.kwok_configuration(19003)))[1]
+        template = stage["spec"]["next"]["statusTemplate"]
+        assert "address: {{ NodeIP | Quote }}" in template
+        assert "{{ if" not in template
 
 
 class TestKServe:

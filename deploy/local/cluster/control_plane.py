@@ -30,9 +30,6 @@ CONTROLLERS = (
     "disruption-controller",
 )
 
-# API groups that nothing here reads or writes.
-UNUSED_GROUPS: tuple[str, ...] = ()
-
 
 def parts(context: Context) -> list[Part]:
     """Return the four processes in the order of their needs."""
@@ -104,10 +101,11 @@ def _api_server(context: Context) -> Part:
         f"--service-cluster-ip-range={layout.SERVICE_RANGE}",
         "--endpoint-reconciler-type=none",
         "--allow-privileged=true",
+        "--kubelet-preferred-address-types=InternalIP",
+        f"--kubelet-certificate-authority={pki / 'ca.crt'}",
         "--enable-admission-plugins=ExtendedResourceToleration",
         "--enable-priority-and-fairness=false",
         "--profiling=false",
-        *[f"--runtime-config={','.join(f'{group}=false' for group in UNUSED_GROUPS)}" for _ in UNUSED_GROUPS[:1]],
     ]
 
     def prepare() -> None:

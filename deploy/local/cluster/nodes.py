@@ -1,7 +1,7 @@
 """Nodes without machines: KWOK keeps them alive, Karpenter decides which exist.
 
 KWOK answers for every node that Karpenter's kwok provider creates: status, lease, and the logs of its pods. It has
-node stages only, so pods stay Pending with a node's name until the local kubelet runs them.
+a node stage only, so pods stay Pending with a node's name until the local kubelet runs them.
 """
 
 from __future__ import annotations
@@ -11,14 +11,10 @@ from pathlib import Path
 import yaml
 
 from deploy.local.cluster import instance_types, kubeconfigs, layout, probes
-from deploy.local.platform import upstream
 from deploy.local.stack.part import Context, Part
 
 SELECTOR = "kwok.x-k8s.io/node=fake"
-STAGES = (  # in KWOK's own release
-    "kustomize/stage/node/fast/node-initialize.yaml",
-    "kustomize/stage/node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
-)
+STAGES = Path(__file__).parent / "manifests" / "kwok-stages.yaml"
 LEASE_SECONDS = 40
 
 
@@ -27,8 +23,8 @@ def parts(context: Context) -> list[Part]:
     return [_kwok(context), _karpenter(context)]
 
 
-def kwok_configuration(release: Path, port: int) -> str:
-    """Return KWOK's configuration file: its options, then the two node stages of its release."""
+def kwok_configuration(port: int) -> str:
+    """Return KWOK's configuration file: its options, then the one stage."""
     configuration = {
         "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
         "kind": "KwokConfiguration",
@@ -45,8 +41,7 @@ def kwok_configuration(release: Path, port: int) -> str:
             "nodePort": port,
         },
     }
-    documents = [yaml.safe_dump(configuration, sort_keys=False), *((release / name).read_text() for name in STAGES)]
-    return "---\n".join(documents)
+    return f"{yaml.safe_dump(configuration, sort_keys=False)}---\n{STAGES.read_text()}"
 
 
 def _kwok(context: Context) -> Part:
@@ -65,8 +60,7 @@ def _kwok(context: Context) -> Part:
 
     def prepare() -> None:
         kubeconfigs.authority(context).server("kwok")
-        release = upstream.folder(context.env) / "kwok"
-        (home / "kwok.yaml").write_text(kwok_configuration(release, layout.port(context, "kwok")))
+        (home / "kwok.yaml").write_text(kwok_configuration(layout.port(context, "kwok")))
 
     return Part(
         name="kwok",
