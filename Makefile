@@ -61,5 +61,5 @@ assets: .venv/.bootstrapped ## Build styles, scripts, fonts and icons
 .venv/.bootstrapped: requirements.lock deploy/local/bootstrap.sh
 	@deploy/local/bootstrap.sh python
 
-static/dist/.built: .venv/.bootstrapped package-lock.json $(shell find static templates -type f -not -path 'static/dist/*' 2>/dev/null)
+static/dist/.built: package-lock.json $(shell find static templates -type f -not -path 'static/dist/*' 2>/dev/null) | .venv/.bootstrapped
 	@deploy/local/bootstrap.sh assets

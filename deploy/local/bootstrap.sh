@@ -53,7 +53,7 @@ build_assets() {
   fi
   if [ ! -e node_modules/.installed ] || [ package-lock.json -nt node_modules/.installed ]; then
     say "Installing the pinned build tools for styles and scripts (npm ci)"
-    "${node[@]}" ci --no-audit --no-fund --loglevel=error
+    "${node[@]}" ci --no-audit --no-fund --no-update-notifier --loglevel=error
     touch node_modules/.installed
   fi
   say "Building styles, scripts, fonts and icons"

@@ -105,7 +105,7 @@ class TestKeeper:
     def test_waits_for_programs_that_are_still_built(self, context, board, keep):
         program = context.binaries / "server"
         keep(Part("web", [str(program), "600"], "", lambda: None, programs=("server",)), building="3 of 9 programs")
-        assert wait_for(board, "web", lambda line: line.state == b.BUILDING).detail == "3 of 9 programs"
+        assert wait_for(board, "web", lambda line: line.state == b.BUILDING).detail == "server is being built"
         context.binaries.mkdir()
         program.symlink_to("/bin/sleep")
         wait_for(board, "web", is_ready)

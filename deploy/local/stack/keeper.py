@@ -98,7 +98,8 @@ class Keeper(threading.Thread):
             missing = [name for name in self.part.programs if not (self.context.binaries / name).exists()]
             needs = self.board.missing(self.part.needs)
             if missing:
-                self.board.set(self.part.name, b.BUILDING, detail=self.building() or f"needs {', '.join(missing)}")
+                why = f"{', '.join(missing)} is being built" if self.building() else f"there is no {', '.join(missing)}"
+                self.board.set(self.part.name, b.BUILDING, detail=why)
                 self.stopping.wait(1)
             elif needs:
                 self.board.set(self.part.name, b.WAITING, detail=f"for {', '.join(needs)}")
