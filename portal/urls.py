@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 
 from apps.access.urls import api_urlpatterns as access_api
+from apps.accounts.urls import api_urlpatterns as accounts_api
 from apps.accounts.urls import sign_in_urlpatterns
 from apps.catalog.urls import api_urlpatterns as catalog_api
 from apps.chargeback.urls import api_urlpatterns as chargeback_api
@@ -27,7 +28,7 @@ pages: list[URLPattern | URLResolver] = [
     *sign_in_urlpatterns,
     path("v1/logs", logs, name="usage_ingest"),
 ]
-api: list[URLPattern | URLResolver] = [*access_api, *catalog_api, *chargeback_api, *evals_api]
+api: list[URLPattern | URLResolver] = [*accounts_api, *access_api, *catalog_api, *chargeback_api, *evals_api]
 urlpatterns = [*pages, path("api/v1/", include((api, "api")))]
 
 handler403 = "portal.errors.forbidden"

@@ -134,7 +134,7 @@ def record_eval_run(*, run: EvalRun, now: datetime) -> None:
     """All packets are answered: score them, keep report digest and verdict, and have the candidate removed."""
     run.metrics = scoring.metrics([report.score(result) for result in run.packet_results.all()])
     passed = all(verdict.met for verdict in scoring.judge(run.metrics, run.suite.thresholds))
-    digest = report.digest(report.report(run))
+    digest = report.digest(run)
     changed = _change(
         run, (Status.RUNNING,), now=now,
         status=Status.PASSED if passed else Status.FAILED, metrics=run.metrics, report_digest=digest,

@@ -27,9 +27,14 @@ def report(run: EvalRun) -> dict[str, Any]:
     }
 
 
-def digest(found: dict[str, Any]) -> str:
-    """Return "sha256:<hex>" over the report's canonical JSON."""
-    return "sha256:" + hashlib.sha256(canonical(found)).hexdigest()
+def content(run: EvalRun) -> bytes:
+    """Return the report as the bytes that its digest is of."""
+    return canonical(report(run))
+
+
+def digest(run: EvalRun) -> str:
+    """Return "sha256:<hex>" of the report."""
+    return "sha256:" + hashlib.sha256(content(run)).hexdigest()
 
 
 def score(result: EvalPacketResult) -> scoring.PacketScore:

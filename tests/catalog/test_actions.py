@@ -19,8 +19,8 @@ FACTS = {
 
 
 def audited(target) -> list[str]:
-    events = AuditEvent.objects.about(type(target).__name__, str(target.pk)).order_by("occurred_at")
-    return [event.action for event in events]
+    events = AuditEvent.objects.about(type(target).__name__, str(target.pk))
+    return sorted(event.action for event in events)
 
 
 def add(model, actor, **more):

@@ -1,0 +1,230 @@
+"""The API of the catalog: models, versions, and the road files take. The upload page's script uses it too."""
+
+from typing import Any
+
+from django.db.models import Prefetch
+from django.shortcuts import get_object_or_404
+from django.utils.timezone import now
+from rest_framework import serializers
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.decorators import api_view, authentication_classes
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.accounts.oidc import BearerAuthentication
+from apps.accounts.requests import caller
+from apps.catalog import actions, manifest, uploads
+from apps.catalog.manifest import FileEntry
+from apps.catalog.models import DataClass, ModelFile, ModelVersion, RegisteredModel
+from apps.catalog.registry import registry_from_settings
+
+# The upload page calls these with its session and CSRF header; pipelines with their bearer token.
+DOORS = (BearerAuthentication, SessionAuthentication)
+
+
+class ByName(CursorPagination):
+    """Pages of models, by name."""
+
+    ordering = "name"
+    page_size = 50
+
+
+class Newest(CursorPagination):
+    """Pages of versions, newest first."""
+
+    ordering = "-number"
+    page_size = 50
+
+
+class ModelInput(serializers.Serializer[Any]):
+    """Body of a new model."""
+
+    name = serializers.CharField(max_length=40)
+    title = serializers.CharField(max_length=120)
+    description = serializers.CharField(max_length=4000)
+    task = serializers.CharField(max_length=60)
+    family = serializers.CharField(max_length=60)
+    parameter_count = serializers.IntegerField(min_value=1, max_value=10**14)
+    context_length = serializers.IntegerField(min_value=1, max_value=100_000_000)
+    license = serializers.CharField(max_length=60)
+    data_class = serializers.ChoiceField(choices=DataClass.choices)
+    intended_use = serializers.CharField(max_length=4000, default="", allow_blank=True)
+    forbidden_use = serializers.CharField(max_length=4000, default="", allow_blank=True)
+
+
+class FileInput(serializers.Serializer[Any]):
+    """One declared file."""
+
+    name = serializers.CharField(max_length=255, trim_whitespace=False)
+    size = serializers.IntegerField(min_value=0, max_value=2**62)
+    sha256 = serializers.CharField(max_length=64)
+
+
+class VersionInput(serializers.Serializer[Any]):
+    """Body of a new version. number: the next one when left out."""
+
+    note = serializers.CharField(max_length=2000, default="", allow_blank=True)
+    number = serializers.IntegerField(min_value=1, max_value=99_999, required=False)
+    files = FileInput(many=True, allow_empty=False)
+
+    def validate_files(self, value: list[dict[str, Any]]) -> list[FileEntry]:
+        """Refuse a list that may not be published, with every reason."""
+        entries = [FileEntry(**item) for item in value]
+        if problems := manifest.file_list_problems(entries):
+            raise serializers.ValidationError(problems)
+        return entries
+
+
+class ModelOutput(serializers.ModelSerializer[RegisteredModel]):
+    """One model."""
+
+    owner_team = serializers.CharField(source="owner_team.slug")
+
+    class Meta:
+        model = RegisteredModel
+        fields = (
+            "name", "title", "description", "task", "family", "parameter_count", "context_length", "license",
+            "data_class", "intended_use", "forbidden_use", "owner_team", "created_at",
+        )  # fmt: skip
+
+
+class FileOutput(serializers.ModelSerializer[ModelFile]):
+    """One file, with the parts that have arrived."""
+
+    parts = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ModelFile
+        fields = ("name", "size", "sha256", "parts", "uploaded_at", "read_back_at", "verified_at")
+
+    def get_parts(self, file: ModelFile) -> list[int]:
+        """Return the numbers of the parts that S3 has."""
+        return [part["PartNumber"] for part in file.parts]
+
+
+class VersionOutput(serializers.ModelSerializer[ModelVersion]):
+    """One version. Bytes and times; part_size: of every part but a file's last."""
+
+    model = serializers.CharField(source="registered_model.name")
+    created_by = serializers.CharField(source="created_by.username")
+    files = FileOutput(many=True)
+    part_size = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ModelVersion
+        fields = (
+            "model", "number", "status", "reason", "message", "note", "manifest_digest", "signer", "locked_until",
+            "bytes_verified", "verified_at", "created_by", "created_at", "part_size", "files",
+        )  # fmt: skip
+
+    def get_part_size(self, version: ModelVersion) -> int:
+        """Return the fixed size of a part."""
+        return manifest.PART_SIZE
+
+
+class Models(APIView):
+    """List and register models."""
+
+    def get(self, request: Request) -> Response:
+        """Answer the models the caller may see."""
+        rows = RegisteredModel.objects.visible_to(caller(request)).select_related("owner_team")
+        pages = ByName()
+        return pages.get_paginated_response(ModelOutput(pages.paginate_queryset(rows, request), many=True).data)
+
+    def post(self, request: Request) -> Response:
+        """Register a model for the caller's team."""
+        body = ModelInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        row = actions.register_model(**body.validated_data, actor=caller(request), now=now())
+        return Response(ModelOutput(row).data, status=201)
+
+
+@api_view(["GET"])
+def model(request: Request, name: str) -> Response:
+    """Answer one model."""
+    return Response(ModelOutput(_model_for(request, name)).data)
+
+
+class Versions(APIView):
+    """List versions, and open one for upload."""
+
+    authentication_classes = DOORS
+
+    def get(self, request: Request, name: str) -> Response:
+        """Answer the model's versions, newest first."""
+        rows = _versions().filter(registered_model=_model_for(request, name))
+        pages = Newest()
+        return pages.get_paginated_response(VersionOutput(pages.paginate_queryset(rows, request), many=True).data)
+
+    def post(self, request: Request, name: str) -> Response:
+        """Open a version, or answer the caller's own unfinished upload of the same files."""
+        registered_model = _model_for(request, name)
+        actions.require_owner(registered_model, caller(request))
+        body = VersionInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        made = actions.add_version(
+            registered_model=registered_model, actor=caller(request), now=now(), **body.validated_data
+        )
+        return Response(VersionOutput(_versions().get(pk=made.pk)).data, status=201)
+
+
+@api_view(["GET"])
+@authentication_classes(DOORS)
+def version(request: Request, name: str, number: int) -> Response:
+    """Answer one version with its files and the parts that have arrived."""
+    return Response(VersionOutput(_version_for(request, name, number)).data)
+
+
+@api_view(["PUT"])
+@authentication_classes(DOORS)
+def part(request: Request, name: str, number: int, file_name: str) -> Response:
+    """Take one part of one file; ?part= counts from 1. The body is the part's bytes, nothing else."""
+    found = _version_for(request, name, number)
+    file = get_object_or_404(ModelFile.objects.select_related("version"), version=found, name=file_name)
+    file.version = found
+    actions.require_owner(found.registered_model, caller(request))
+    actions.require_uploading(found)
+    part_number = _part_number(request)
+    expected = manifest.part_size(file.size, part_number)
+    if not expected or request.headers.get("Content-Length") != str(expected):
+        count = manifest.part_count(file.size)
+        text = f"Part {part_number} of {count} of {file.name} has {expected:,} bytes; send that with a Content-Length."
+        raise serializers.ValidationError({"part": [text]})
+    body = request.read(expected)
+    uploads.receive_part(
+        file=file, number=part_number, body=body, actor=caller(request), registry=registry_from_settings(), now=now()
+    )
+    return Response({"part": part_number, "size": len(body)})
+
+
+@api_view(["POST"])
+@authentication_classes(DOORS)
+def finish(request: Request, name: str, number: int) -> Response:
+    """Close the upload; the worker signs, locks and verifies."""
+    found = _version_for(request, name, number)
+    uploads.finish(version=found, actor=caller(request), registry=registry_from_settings(), now=now())
+    return Response(VersionOutput(_versions().get(pk=found.pk)).data, status=202)
+
+
+def _model_for(request: Request, name: str) -> RegisteredModel:
+    rows = RegisteredModel.objects.visible_to(caller(request)).select_related("owner_team")
+    return get_object_or_404(rows, name=name)
+
+
+def _versions() -> Any:
+    rows = ModelVersion.objects.select_related("registered_model__owner_team", "created_by")
+    return rows.prefetch_related(Prefetch("files", ModelFile.objects.order_by("name")))
+
+
+def _version_for(request: Request, name: str, number: int) -> ModelVersion:
+    found: ModelVersion = get_object_or_404(
+        _versions().visible_to(caller(request)), registered_model__name=name, number=number
+    )
+    return found
+
+
+def _part_number(request: Request) -> int:
+    text = request.query_params.get("part", "")
+    return int(text) if text.isdecimal() and len(text) < 6 else 0

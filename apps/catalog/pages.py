@@ -1,0 +1,105 @@
+"""What the catalog's pages say about rows: badges, facts, steps. Pure: rows in, words out."""
+
+from collections.abc import Sequence
+
+from django.conf import settings
+
+from apps.catalog.models import ModelFile, ModelVersion, RegisteredModel
+
+Status = ModelVersion.Status
+BADGES = {
+    Status.UPLOADING: {"tone": "draft", "icon": "upload", "label": "Uploading"},
+    Status.SIGNING: {"tone": "busy", "icon": "circle-dot", "label": "Signing"},
+    Status.VERIFYING: {"tone": "busy", "icon": "circle-dot", "label": "Verifying"},
+    Status.VERIFIED: {"tone": "ok", "icon": "circle-check", "label": "Verified"},
+    Status.QUARANTINED: {"tone": "bad", "icon": "circle-x", "label": "Quarantined"},
+    Status.FAILED: {"tone": "bad", "icon": "circle-x", "label": "Failed"},
+}
+Facts = list[tuple[str, object]]
+
+
+def version_badge(version: ModelVersion) -> dict[str, str]:
+    """Return a version's badge."""
+    return BADGES[Status(version.status)]
+
+
+def count_words(count: int) -> str:
+    """Return a number of parameters as people say it: 135 M, 7.2 B."""
+    for limit, unit in ((10**12, "T"), (10**9, "B"), (10**6, "M")):
+        if count >= limit:
+            return f"{count / limit:.3g} {unit}"
+    return f"{count:,}"
+
+
+def model_facts(model: RegisteredModel) -> Facts:
+    """Return a model's facts."""
+    return [
+        ("Owner", f"Team {model.owner_team.name}"),
+        ("Called as", {"text": model.name, "mono": True, "copy": True}),
+        ("Task", model.task),
+        ("Family", model.family),
+        ("Parameters", count_words(model.parameter_count)),
+        ("Context", f"{model.context_length:,} tokens"),
+        ("License", model.license),
+        ("Most sensitive data", model.get_data_class_display()),
+    ]
+
+
+def version_facts(version: ModelVersion) -> Facts:
+    """Return a version's identity, signature and lock."""
+    where = f"s3://{settings.REGISTRY_BUCKET}/{version.prefix}"
+    digest: object = {"text": version.manifest_digest, "mono": True, "copy": True} if version.manifest_digest else ""
+    locked = version.manifest_digest and version.locked_until
+    return [
+        ("Manifest digest", digest or "Written when every file was read back"),
+        ("Signed by", version.signer or "Not signed yet"),
+        ("Locked until", f"{version.locked_until:%d %b %Y %H:%M} UTC, by nobody to be shortened" if locked else "—"),
+        ("Stored at", {"text": where, "mono": True, "copy": True}),
+        ("Published by", str(version.created_by)),
+        ("What changed", version.note or "—"),
+    ]
+
+
+def version_progress(version: ModelVersion, files: Sequence[ModelFile]) -> dict[str, object] | None:
+    """Return bytes done and of how many in the present phase; None when nothing moves."""
+    total = sum(file.size for file in files)
+    if version.status == Status.UPLOADING:
+        done = sum(part["size"] for file in files for part in file.parts)
+        return {"label": "Uploaded", "done": done, "total": total}
+    if version.status == Status.SIGNING:
+        return {"label": "Read back", "done": version.bytes_verified, "total": total}
+    if version.status == Status.VERIFYING:
+        return {"label": "Verified", "done": version.bytes_verified, "total": total}
+    return None
+
+
+def version_steps(version: ModelVersion, files: Sequence[ModelFile]) -> list[dict[str, object]]:
+    """Return the stepper: upload, reading back, signing and locking, verifying."""
+    stored = bool(files) and all(file.uploaded_at for file in files)
+    read = bool(files) and all(file.read_back_at for file in files)
+    done = [
+        version.status != Status.UPLOADING and version.locked_until is not None,
+        stored and read,
+        bool(version.manifest_digest),
+        version.status == Status.VERIFIED,
+    ]
+    times = [
+        max((file.uploaded_at for file in files if file.uploaded_at), default=None),
+        max((file.read_back_at for file in files if file.read_back_at), default=None),
+        None,
+        version.verified_at,
+    ]
+    labels = (
+        "Files uploaded",
+        "Every file read back from S3",
+        "Manifest signed, objects locked",
+        "Everything verified",
+    )
+    now = done.index(False) if False in done else len(done)
+    halted = version.status in (Status.QUARANTINED, Status.FAILED)
+    steps: list[dict[str, object]] = []
+    for place, label in enumerate(labels):
+        state = "done" if done[place] else "next" if place != now else "failed" if halted else "now"
+        detail = version.message if place == now else ""
+        steps.append({"label": label, "state": state, "detail": detail, "at": times[place], "since": None})
+    return steps

@@ -1,0 +1,92 @@
+"""The API of evaluation runs: the same actions as the pages."""
+
+from typing import Any
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
+from django.utils.timezone import now
+from rest_framework import serializers
+from rest_framework.decorators import api_view
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.accounts.requests import caller
+from apps.catalog.models import ModelVersion
+from apps.evals import actions, report, suites
+from apps.evals.models import EvalRun
+
+
+class Newest(CursorPagination):
+    """Pages of runs, newest first."""
+
+    ordering = ("-requested_at", "-id")
+    page_size = 50
+
+
+class RunInput(serializers.Serializer[Any]):
+    """Body of a new run."""
+
+    model = serializers.SlugField()
+    version = serializers.IntegerField(min_value=1)
+
+
+class RunOutput(serializers.ModelSerializer[EvalRun]):
+    """One run."""
+
+    model = serializers.CharField(source="model_version.registered_model.name")
+    version = serializers.IntegerField(source="model_version.number")
+    suite = serializers.CharField(source="suite.__str__")
+    packet_count = serializers.IntegerField(source="suite.packet_count")
+    thresholds = serializers.JSONField(source="suite.thresholds")
+    requested_by = serializers.CharField(source="requested_by.username")
+
+    class Meta:
+        model = EvalRun
+        fields = (
+            "id", "model", "version", "suite", "status", "reason", "message", "requested_by", "requested_at",
+            "serving_at", "finished_at", "removed_at", "packets_done", "packet_count", "engine", "instance_type",
+            "metrics", "thresholds", "report_digest",
+        )  # fmt: skip
+
+
+class EvalRuns(APIView):
+    """List and start runs."""
+
+    def get(self, request: Request) -> Response:
+        """Answer the runs the caller may see; ?model= and ?version= narrow."""
+        rows = _runs().visible_to(caller(request))
+        if name := request.query_params.get("model", ""):
+            rows = rows.filter(model_version__registered_model__name=name)
+        if (number := request.query_params.get("version", "")).isdecimal():
+            rows = rows.filter(model_version__number=int(number))
+        pages = Newest()
+        return pages.get_paginated_response(RunOutput(pages.paginate_queryset(rows, request), many=True).data)
+
+    def post(self, request: Request) -> Response:
+        """Start a run of a verified version on the product's suite."""
+        body = RunInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        version = get_object_or_404(
+            ModelVersion.objects.visible_to(caller(request)).select_related("registered_model__owner_team"),
+            registered_model__name=body.validated_data["model"],
+            number=body.validated_data["version"],
+        )
+        suite = actions.ensure_suite(suite=suites.load(), now=now())
+        run = actions.start_eval_run(version=version, suite=suite, actor=caller(request), now=now())
+        return Response(RunOutput(run).data, status=201)
+
+
+@api_view(["GET"])
+def evaluation_run(request: Request, pk: UUID) -> Response:
+    """Answer one run; with its packets once it has a result."""
+    run = get_object_or_404(_runs().visible_to(caller(request)), pk=pk)
+    body = dict(RunOutput(run).data)
+    if run.report_digest:
+        body["packets"] = report.report(run)["packets"]
+    return Response(body)
+
+
+def _runs() -> Any:
+    return EvalRun.objects.select_related("suite", "model_version__registered_model", "requested_by")

@@ -1,0 +1,110 @@
+"""What the pages say about runs: badges, steps, the table of metrics. Pure: rows in, words out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from apps.evals import scoring
+from apps.evals.models import EvalRun
+
+Status = EvalRun.Status
+BADGES = {
+    Status.PENDING: {"tone": "draft", "icon": "circle-dashed", "label": "Waiting"},
+    Status.STARTING: {"tone": "busy", "icon": "circle-dot", "label": "Starting the candidate"},
+    Status.RUNNING: {"tone": "busy", "icon": "circle-dot", "label": "Running"},
+    Status.PASSED: {"tone": "ok", "icon": "circle-check", "label": "Passed"},
+    Status.FAILED: {"tone": "warn", "icon": "triangle-alert", "label": "Below threshold"},
+    Status.ERROR: {"tone": "bad", "icon": "circle-x", "label": "Error"},
+}
+REPORTED = ("f1", "precision", "recall", "groundedness", "ttft_p95_ms", "latency_p95_ms", "tokens_per_second")
+
+
+def run_badge(run: EvalRun) -> dict[str, str]:
+    """Return a run's badge."""
+    return BADGES[Status(run.status)]
+
+
+def is_stand_in(run: EvalRun) -> bool:
+    """Tell whether the labelled stand-in answered instead of a model."""
+    return run.engine.startswith("stand-in")
+
+
+def figure(name: str, value: float | None) -> str:
+    """Return a metric as people read it: shares with 3 decimals, times in s."""
+    if value is None:
+        return "—"
+    if name.endswith("_ms"):
+        return f"{value / 1000:.2f} s"
+    return f"{value:.1f}" if name == "tokens_per_second" else f"{value:.3f}"
+
+
+def threshold(limits: Mapping[str, float] | None, name: str) -> str:
+    """Return a threshold in words; "" when the suite has none for the metric."""
+    if not limits:
+        return ""
+    if "minimum" in limits:
+        return f"at least {figure(name, limits['minimum'])}"
+    return f"at most {figure(name, limits['maximum'])}"
+
+
+def metric_lines(run: EvalRun, live: EvalRun | None) -> list[dict[str, Any]]:
+    """Return one line per metric: value, threshold, verdict, and the change against the live version's run."""
+    met = {verdict.metric: verdict.met for verdict in scoring.judge(run.metrics, run.suite.thresholds)}
+    lines = []
+    for name in REPORTED:
+        value, before = run.metrics.get(name), live.metrics.get(name) if live else None
+        lines.append(
+            {
+                "label": scoring.LABELS[name],
+                "value": figure(name, value),
+                "threshold": threshold(run.suite.thresholds.get(name), name),
+                "met": met.get(name),
+                "live": figure(name, before) if live else "",
+                "delta": _delta(name, value, before),
+            }
+        )
+    return lines
+
+
+def _delta(name: str, value: float | None, before: float | None) -> str:
+    if value is None or before is None:
+        return ""
+    change = (value - before) / 1000 if name.endswith("_ms") else value - before
+    return f"{change:+.2f} s" if name.endswith("_ms") else f"{change:+.3f}"
+
+
+def packet_lines(run: EvalRun, texts: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return one line per answered packet: right, missed and wrong codes. texts: the synthetic packets by id."""
+    lines = []
+    for result in run.packet_results.all():
+        expected, predicted = set(result.expected), set(result.predicted)
+        lines.append(
+            {
+                "id": result.packet_id,
+                "text": texts.get(result.packet_id, ""),
+                "right": [code for code in result.expected if code in predicted],
+                "missed": [code for code in result.expected if code not in predicted],
+                "wrong": [code for code in result.predicted if code not in expected],
+                "ttft": figure("ttft_ms", result.ttft_ms),
+                "latency": figure("latency_ms", result.latency_ms),
+                "output_tokens": result.output_tokens,
+            }
+        )
+    return lines
+
+
+def steps(run: EvalRun) -> list[dict[str, object]]:
+    """Return the stepper: committed, serving, asked, scored, removed."""
+    finished = run.status in (Status.PASSED, Status.FAILED)
+    done = [bool(run.deploy_commit), run.serving_at is not None, finished, run.removed_at is not None]
+    times = [None, run.serving_at, run.finished_at if finished else None, run.removed_at]
+    labels = ["Candidate committed to Git", "Candidate serves, without any route", "Packets asked and scored"]
+    now = done.index(False) if False in done else len(done)
+    found: list[dict[str, object]] = []
+    for place, label in enumerate([*labels, "Candidate removed"]):
+        failed = run.status == Status.ERROR and not done[place] and place < 3
+        state = "done" if done[place] else "failed" if failed and place == now else "now" if place == now else "next"
+        detail = run.message if place == now and run.status not in (Status.PASSED, Status.FAILED) else ""
+        if place == 2 and run.status == Status.RUNNING:
+            detail = f"{run.packets_done} of {run.suite.packet_count} packets. {run.message}".strip()
+        found.append({"label": label, "state": state, "detail": detail, "at": times[place], "since": None})
+    return found
