@@ -8,3 +8,4 @@ import "./js/search.js";
 import "./js/theme.js";
 import "./js/times.js";
 import "./js/toasts.js";
+import "./js/upload.js";
