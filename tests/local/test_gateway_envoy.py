@@ -13,7 +13,7 @@ from tests.local.gateway_stand import ISSUER, binaries, eventually, pod, route, 
 
 pytestmark = [
     pytest.mark.stack,
-    pytest.mark.skipif(binaries() is None, reason="QUARTERMASTER_BINARIES names no folder with ratelimit"),
+    pytest.mark.skipif(binaries() is None, reason="QUARTERMASTER_BINARIES names no folder with ratelimit and otelcol"),
 ]
 TEAM = "claims-review"
 PLENTY = {TEAM: 1_000_000}
@@ -141,6 +141,26 @@ class TestRecords:
         assert gateway.logged(answer)["gen_ai.usage.total_tokens"] is None
 
 
+class TestCollector:
+    def test_brings_the_same_record_as_the_file(self, gateway):
+        answer = gateway.chat("extract", "tokens=55")
+        wanted = answer.headers["x-request-id"]
+        found = eventually(lambda: [r for r in gateway.ingest.records if r["x-request-id"] == wanted], 20)[0]
+        record = gateway.logged(answer)
+        assert set(found) == set(record)
+        assert found["gen_ai.usage.total_tokens"] == "55"
+        assert found["gen_ai.latency.ttft_ms"] == "-"
+        assert {value for _, value in gateway.ingest.seen} == {"Bearer ingest-credential"}
+        assert {path for path, _ in gateway.ingest.seen} == {"/v1/logs"}
+
+    def test_keeps_what_the_portal_cannot_take_yet(self, gateway):
+        gateway.ingest.refusals = 1
+        answer = gateway.chat("extract")
+        eventually(lambda: gateway.ingest.refusals < 0, 20)
+        wanted = answer.headers["x-request-id"]
+        eventually(lambda: [r for r in gateway.ingest.records if r["x-request-id"] == wanted], 30)
+
+
 class TestRouting:
     def test_splits_by_weight_and_writes_the_versions_name(self, gateway):
         gateway.publish("split", {"extract-v1": 70, "extract-v2": 30}, PLENTY)
@@ -228,12 +248,24 @@ class TestCalls:
             (b'{"model": 7}', "model_missing"),
             (b'{"model": "a\\nb"}', "model_invalid"),
             (b"", "body_missing"),
+            (b"[" * 100_000, "invalid_json"),
         ],
     )
     def test_that_name_no_model_are_told_so(self, gateway, body, code):
         headers = {"authorization": f"Bearer {gateway.identity.token()}"}
         answer = httpx.post(gateway.url("/v1/chat/completions"), content=body, headers=headers, trust_env=False)
         assert (answer.status_code, error(answer)["code"]) == (400, code)
+
+    @pytest.mark.parametrize(
+        "more", [{"stream_options": []}, {"stream": True, "stream_options": 7}, {"user": "\ud800"}, {"note": "€ 5 ✓"}]
+    )
+    def test_that_are_merely_odd_are_left_to_the_engine(self, gateway, more):
+        body = {"model": "extract", "messages": [{"role": "user", "content": "status=200"}], **more}
+        headers = {"authorization": f"Bearer {gateway.identity.token()}"}
+        raw = json.dumps(body)
+        answer = httpx.post(gateway.url("/v1/chat/completions"), content=raw, headers=headers, trust_env=False)
+        assert answer.status_code in (200, 502, 503)
+        assert "processor" not in answer.text
 
     def test_to_other_paths_are_told_what_is_served(self, gateway):
         answer = gateway.get("/v2/chat", gateway.identity.token())

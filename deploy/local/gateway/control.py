@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 from deploy.local.gateway import processor, proxy, publish
 from deploy.local.gateway.compile import compile_gateway
@@ -72,9 +73,11 @@ class Control:
         """Compile and publish; return whether clusters are left over."""
         tables = compile_gateway(self.source.objects, gateway=self.gateway, previous=self.tables)
         # The processor must know a route before Envoy does, and an old one for as long as calls are under way.
-        self.processor.lookup = lookup_of(tables).including(self.processor.lookup)
-        publish.write_lookup(self.processor.lookup, self.wiring)
+        lookup = lookup_of(tables).including(self.processor.lookup)
+        self.processor.lookup = replace(lookup, models=self.processor.lookup.models)
+        publish.write_lookup(lookup, self.wiring)
         left_over = await publish.publish(tables, self.wiring)
+        self.processor.lookup = lookup  # a model is listed once calls to it are routed
         self.tables = tables
         refused = [f"{v.kind} {v.namespace}/{v.name}: {v.message}" for v in tables.verdicts if not v.accepted]
         log.info("%d routes, %d refused objects %s", len(tables.routes), len(refused), refused)

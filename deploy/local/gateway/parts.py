@@ -12,12 +12,11 @@ import socket
 from functools import partial
 from pathlib import Path
 
-import httpx
-
 from deploy.local.gateway import publish
 from deploy.local.gateway.compile import compile_gateway
 from deploy.local.gateway.objects import Objects, read_folder
 from deploy.local.gateway.wiring import LOOPBACK, Wiring
+from deploy.local.stack import probes, valkey
 from deploy.local.stack.part import Context, NotReady, Part
 
 GATEWAY = ("ai-gateway", "ai-gateway")
@@ -67,7 +66,7 @@ def _control(context: Context, wiring: Wiring) -> Part:
             *(word for name, port in ports.items() for word in (f"--{name}-port", str(port))),
         ],
         address=f"http://{LOOPBACK}:{proxy_port}",
-        ready=partial(_answers, f"http://{LOOPBACK}:{proxy_port}/healthz"),
+        ready=partial(probes.http_ok, proxy_port, "/healthz"),
         env={"PYTHONUNBUFFERED": "1", "MALLOC_ARENA_MAX": "2"},
         cwd=context.root,
     )
@@ -79,6 +78,7 @@ def _envoy(context: Context, wiring: Wiring) -> Part:
         command=envoy_command(wiring),
         address=f"http://{LOOPBACK}:{wiring.envoy_port}",
         ready=partial(_envoy_ready, wiring),
+        replaced_by="GATEWAY_URL",
         prepare=partial(prepare_envoy, context.root, wiring),
     )
 
@@ -107,7 +107,7 @@ def prepare_envoy(root: Path, wiring: Wiring) -> None:
 
 
 def _envoy_ready(wiring: Wiring) -> None:
-    _answers(f"http://{LOOPBACK}:{wiring.admin_port}/ready")
+    probes.http_ok(wiring.admin_port, "/ready")
     _listens(wiring.envoy_port)
 
 
@@ -117,15 +117,16 @@ def _rate_limit(context: Context, wiring: Wiring) -> Part:
         name="ratelimit",
         command=[str(context.binaries / "ratelimit")],
         address=f"{LOOPBACK}:{wiring.rate_limit_port}",
-        ready=partial(_answers, f"http://{LOOPBACK}:{http_port}/healthcheck"),
+        ready=partial(probes.http_ok, http_port, "/healthcheck"),
         env=rate_limit_env(
             wiring,
             http_port=http_port,
             debug_port=context.ports("ratelimit-debug", 16070),
-            redis=f"{LOOPBACK}:{context.ports('valkey', 16379)}",
+            redis=valkey.host_port(context),
         ),
         needs=("valkey",),
         programs=("ratelimit",),
+        replaced_by="GATEWAY_URL",
         prepare=partial(prepare_rate_limit, context.root, wiring),
     )
 
@@ -156,22 +157,30 @@ def _collector(context: Context, wiring: Wiring) -> Part:
     token = context.folder("secrets") / "usage-ingest-token"
     return Part(
         name="otelcol",
-        command=[
-            str(context.binaries / "otelcol"),
-            f"--config=file:{context.root / 'deploy' / 'collector' / 'config.yaml'}",
-        ],
+        command=collector_command(context.binaries, context.root),
         address=f"http://{LOOPBACK}:{http_port}",
         ready=partial(_listens, wiring.collector_port),
-        env={
-            "OTLP_GRPC_ENDPOINT": f"{LOOPBACK}:{wiring.collector_port}",
-            "OTLP_HTTP_ENDPOINT": f"{LOOPBACK}:{http_port}",
-            "PORTAL_URL": wiring.portal_url,
-            "USAGE_INGEST_TOKEN_FILE": str(token),
-            "QUEUE_DIRECTORY": str(wiring.folder / "queue"),
-        },
+        env=collector_env(wiring, http_port=http_port, token=token, portal_url=wiring.portal_url),
         programs=("otelcol",),
+        replaced_by="GATEWAY_URL",
         prepare=partial(prepare_collector, token, wiring.folder / "queue"),
     )
+
+
+def collector_command(binaries: Path, root: Path) -> list[str]:
+    """Return how the Collector is started, with the same file as in production."""
+    return [str(binaries / "otelcol"), f"--config=file:{root / 'deploy' / 'collector' / 'config.yaml'}"]
+
+
+def collector_env(wiring: Wiring, *, http_port: int, token: Path, portal_url: str) -> dict[str, str]:
+    """Return the Collector's settings. token: the file with the credential for the portal's usage ingest."""
+    return {
+        "OTLP_GRPC_ENDPOINT": f"{LOOPBACK}:{wiring.collector_port}",
+        "OTLP_HTTP_ENDPOINT": f"{LOOPBACK}:{http_port}",
+        "PORTAL_URL": portal_url,
+        "USAGE_INGEST_TOKEN_FILE": str(token),
+        "QUEUE_DIRECTORY": str(wiring.folder / "queue"),
+    }
 
 
 def prepare_collector(token: Path, queue: Path) -> None:
@@ -180,16 +189,6 @@ def prepare_collector(token: Path, queue: Path) -> None:
     if not token.exists():
         with open(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(32))
-
-
-def _answers(url: str) -> None:
-    """Raise NotReady unless the address answers 200."""
-    try:
-        answer = httpx.get(url, timeout=1.5, trust_env=False)
-    except httpx.HTTPError as problem:
-        raise NotReady(f"GET {url}: {type(problem).__name__}") from None
-    if answer.status_code != 200:
-        raise NotReady(f"GET {url}: {answer.status_code}")
 
 
 def _listens(port: int) -> None:

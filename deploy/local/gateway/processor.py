@@ -91,9 +91,10 @@ class ListenerCall:
         self.sent_at = time.monotonic()
         common = pb.CommonResponse(clear_route_cache=True)
         _set_headers(common, [(MODEL_HEADER, body["model"])])
-        if body.get("stream") is True and not (body.get("stream_options") or {}).get("include_usage"):
-            body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
-            _set_body(common, body)
+        options = body.get("stream_options") or {}
+        # Anything but an object is the engine's to refuse.
+        if body.get("stream") is True and isinstance(options, dict) and not options.get("include_usage"):
+            _set_body(common, {**body, "stream_options": {**options, "include_usage": True}})
         return pb.ProcessingResponse(request_body=pb.BodyResponse(response=common))
 
     def response_headers(self, request: Any) -> Any:
@@ -207,6 +208,8 @@ def _call_body(raw: bytes) -> dict[str, Any]:
     """Return the call's body. Raises BadCall where it names no model."""
     try:
         body = json.loads(raw)
+    except RecursionError:
+        raise BadCall(400, "invalid_json", "The body is nested too deeply.") from None
     except ValueError as problem:
         where = (
             f"line {problem.lineno}, column {problem.colno}" if isinstance(problem, json.JSONDecodeError) else "start"
@@ -241,7 +244,7 @@ def _set_headers(common: Any, headers: Iterable[tuple[str, str]]) -> None:
 
 
 def _set_body(common: Any, body: dict[str, Any]) -> None:
-    raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    raw = json.dumps(body, separators=(",", ":")).encode()  # in ASCII: half a surrogate pair has no UTF-8
     common.body_mutation.body = raw
     _set_headers(common, [("content-length", str(len(raw)))])
 

@@ -120,14 +120,14 @@ async def _pass_both_ways(
     there_reader: asyncio.StreamReader,
     there_writer: asyncio.StreamWriter,
 ) -> None:
-    """Pass the request's body there and the answer back; end when the answer ends or the client goes away."""
+    """Pass the request's body there and the answer back; end when the answer ends or the client goes away.
+
+    A client that closes its side is taken as gone, so that the engine stops writing for nobody.
+    """
     sending = asyncio.create_task(_pump(reader, there_writer))
     answering = asyncio.create_task(_pump(there_reader, writer))
     try:
         await asyncio.wait({sending, answering}, return_when=asyncio.FIRST_COMPLETED)
-        if not answering.done() and not there_reader.at_eof() and sending.exception() is None:
-            # The client has closed its side. A half-closed client still reads; a gone one fails the next write.
-            await answering
     finally:
         for task in (sending, answering):
             task.cancel()

@@ -24,7 +24,7 @@ from deploy.local.gateway.tables import Lookup, Tables, lookup_from_json
 from deploy.local.gateway.wiring import LOOPBACK, Wiring
 
 Json = dict[str, Any]
-TAKEN_UP_SECONDS = 3.0  # how long Envoy may take to read a clusters file; it takes milliseconds
+TAKEN_UP_SECONDS = 3.0  # how long Envoy may take to read a file; it takes milliseconds
 
 
 def write_bootstrap(wiring: Wiring) -> Path:
@@ -50,9 +50,11 @@ async def publish(tables: Tables, wiring: Wiring) -> bool:
     names = {cluster["name"] for cluster in wanted}
     left_over = [cluster for cluster in _resources(path) if cluster["name"] not in names]
     if write_resources(path, [*wanted, *left_over]):
-        await _taken_up(path, wiring)
+        await _taken_up(path, "cds", wiring)
     write_resources(wiring.tables / "lds.json", [listener_resource(tables, wiring)])
-    write_resources(wiring.tables / "rds.json", [route_resource(tables)])
+    routes = wiring.tables / "rds.json"
+    if write_resources(routes, [route_resource(tables)]):
+        await _taken_up(routes, "rds", wiring)
     return bool(left_over)
 
 
@@ -63,7 +65,8 @@ def retire(tables: Tables, wiring: Wiring) -> None:
 
 def write_limits(tables: Tables, wiring: Wiring) -> None:
     """Write the rate limit service's descriptors, which it reads when the file changes."""
-    write(wiring.rate_limit_config, yaml.safe_dump(descriptors(tables), sort_keys=False))
+    # The service reads whatever appears in its folder, so the new file is made elsewhere.
+    write(wiring.rate_limit_config, yaml.safe_dump(descriptors(tables), sort_keys=False), workshop=wiring.folder)
 
 
 def write_resources(path: Path, resources: list[Json]) -> bool:
@@ -72,14 +75,17 @@ def write_resources(path: Path, resources: list[Json]) -> bool:
     return write(path, json.dumps({"version_info": version, "resources": resources}, indent=1))
 
 
-def write(path: Path, text: str) -> bool:
-    """Replace the file by renaming, unless it already says this; return whether it was replaced."""
+def write(path: Path, text: str, *, workshop: Path | None = None) -> bool:
+    """Replace the file by renaming, unless it already says this; return whether it was replaced.
+
+    workshop: a folder of the same disk to make the new file in; the file's own folder if None.
+    """
     if path.exists() and path.read_text() == text:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text)
-    os.replace(beside, path)
+    new = (workshop or path.parent) / f".{path.name}.new"
+    new.write_text(text)
+    os.replace(new, path)
     return True
 
 
@@ -103,10 +109,10 @@ def _resources(path: Path) -> list[Json]:
         return []
 
 
-async def _taken_up(path: Path, wiring: Wiring) -> None:
-    """Wait until Envoy says that it runs this version of the clusters, or is not there to ask."""
+async def _taken_up(path: Path, name: str, wiring: Wiring) -> None:
+    """Wait until Envoy says that it runs this file's version, or is not there to ask. name: "cds" or "rds"."""
     version = json.loads(path.read_text())["version_info"]
-    question = f"http://{LOOPBACK}:{wiring.admin_port}/stats?filter=cluster_manager.cds.version_text&type=TextReadouts"
+    question = f"http://{LOOPBACK}:{wiring.admin_port}/stats?filter={name}.*version_text&type=TextReadouts"
     loop = asyncio.get_running_loop()
     deadline = loop.time() + TAKEN_UP_SECONDS
     async with httpx.AsyncClient(timeout=1.0, trust_env=False) as client:

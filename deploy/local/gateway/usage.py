@@ -92,25 +92,45 @@ class StreamReader:
 
 
 def usage_of(answer: dict[str, Any]) -> Usage | None:
-    """Return the answer's usage, or None where it has none."""
+    """Return the answer's usage, or None where it has none that can be read: odd numbers are not guessed."""
     usage = answer.get("usage")
     if not isinstance(usage, dict) or "prompt_tokens" not in usage:
         return None
-    spent, written = int(usage["prompt_tokens"]), int(usage.get("completion_tokens") or 0)
-    return Usage(
-        input_tokens=spent,
-        cached_input_tokens=int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0),
-        output_tokens=written,
-        total_tokens=int(usage.get("total_tokens") or spent + written),
-        reasoning_tokens=int((usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0),
-    )
+    try:
+        spent, written = _count(usage["prompt_tokens"]), _count(usage.get("completion_tokens"))
+        return Usage(
+            input_tokens=spent,
+            cached_input_tokens=_detail(usage, "prompt_tokens_details", "cached_tokens"),
+            output_tokens=written,
+            total_tokens=_count(usage.get("total_tokens")) or spent + written,
+            reasoning_tokens=_detail(usage, "completion_tokens_details", "reasoning_tokens"),
+        )
+    except (TypeError, ValueError):
+        return None
+
+
+def _detail(usage: dict[str, Any], group: str, name: str) -> int:
+    details = usage.get(group)
+    return _count(details.get(name)) if isinstance(details, dict) else 0
+
+
+def _count(value: Any) -> int:
+    """Return a count that is not negative. Raises TypeError or ValueError."""
+    number = int(value or 0)
+    if number < 0:
+        raise ValueError(number)
+    return number
 
 
 def _has_text(event: dict[str, Any]) -> bool:
     """Say whether the event carries a piece of the answer, not only its role or its usage."""
-    for choice in event.get("choices") or []:
-        delta = choice.get("delta") or {}
-        if choice.get("text") or any(value for key, value in delta.items() if key != "role"):
+    choices = event.get("choices")
+    for choice in choices if isinstance(choices, list) else []:
+        if not isinstance(choice, dict):
+            continue
+        delta = choice.get("delta")
+        pieces = delta.items() if isinstance(delta, dict) else ()
+        if choice.get("text") or any(value for key, value in pieces if key != "role"):
             return True
     return False
 
@@ -118,6 +138,6 @@ def _has_text(event: dict[str, Any]) -> bool:
 def _object(data: bytes) -> dict[str, Any]:
     try:
         found = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
