@@ -1,0 +1,69 @@
+"""Rows around promotions."""
+
+from datetime import timedelta
+
+from apps.evals.models import EvalRun, EvalSuite
+from apps.promotions.models import Promotion, Rollout
+from tests.factories import NOW, ModelVersionFactory, UserFactory
+
+THRESHOLDS = {"f1": {"minimum": 0.2}, "ttft_p95_ms": {"maximum": 20000}}
+
+
+def suite(revision=1):
+    """Return the current suite."""
+    return EvalSuite.objects.get_or_create(
+        slug="prior-auth",
+        revision=revision,
+        defaults={
+            "title": "Prior authorization packets",
+            "digest": f"sha256:{revision:064x}",
+            "packet_count": 24,
+            "thresholds": THRESHOLDS,
+            "created_at": NOW + timedelta(minutes=revision),
+        },
+    )[0]
+
+
+def run(version, *, passed=True, at=NOW, f1=0.9):
+    """Return a finished run of a version on the newest suite."""
+    return EvalRun.objects.create(
+        suite=EvalSuite.objects.order_by("-revision").first() or suite(),
+        model_version=version,
+        status="PASSED" if passed else "FAILED",
+        requested_by=version.created_by,
+        requested_at=at,
+        finished_at=at,
+        metrics={"f1": f1, "ttft_p95_ms": 420.0},
+        report_digest="sha256:" + "e" * 64,
+    )
+
+
+def version(model, number, **more):
+    """Return a verified version."""
+    return ModelVersionFactory(registered_model=model, number=number, **more)
+
+
+def live(model, number):
+    """Return the LIVE rollout of a new version, as if it had been promoted before."""
+    made = version(model, number)
+    promotion = Promotion.objects.create(
+        registered_model=model,
+        model_version=made,
+        eval_run=run(made),
+        manifest_digest=made.manifest_digest,
+        requested_by=UserFactory(),
+        requested_at=NOW,
+        justification="first",
+        status="APPROVED",
+        decided_at=NOW,
+    )
+    return Rollout.objects.create(
+        promotion=promotion,
+        registered_model=model,
+        model_version=made,
+        status="LIVE",
+        weight=100,
+        started_at=NOW,
+        moved_at=NOW,
+        finished_at=NOW,
+    )

@@ -1,0 +1,225 @@
+"""Proposing and deciding: who may, when, and exactly once."""
+
+import threading
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from apps.accounts.models import Role
+from apps.audit.models import AuditEvent
+from apps.common.errors import DomainError, NotPermitted
+from apps.promotions import actions
+from apps.promotions.models import Approval, Promotion, Rollout
+from tests.factories import NOW, UserFactory
+from tests.promotions import factories
+
+
+def seen(promotion, **changes):
+    values = {
+        "manifest_digest": promotion.manifest_digest,
+        "eval_run": str(promotion.eval_run_id),
+        "baseline": promotion.baseline_id,
+    }
+    return actions.Seen(**(values | changes))
+
+
+def propose(version, requester):
+    return actions.request_promotion(version=version, requester=requester, justification="Better codes", now=NOW)
+
+
+def approve(promotion, approver, **changes):
+    return actions.approve_promotion(
+        promotion=promotion, approver=approver, seen=seen(promotion, **changes), reason="Good", now=NOW
+    )
+
+
+def audited(*names):
+    return AuditEvent.objects.filter(action__in=names).count()
+
+
+@pytest.fixture
+def version(registered_model):
+    made = factories.version(registered_model, 7)
+    factories.run(made)
+    return made
+
+
+@pytest.fixture
+def promotion(version, alice):
+    return propose(version, alice)
+
+
+@pytest.mark.django_db
+class TestRequestPromotion:
+    def test_binds_digest_run_and_baseline(self, version, alice, registered_model):
+        live = factories.live(registered_model, 6)
+        made = propose(version, alice)
+        assert made.manifest_digest == version.manifest_digest
+        assert made.baseline == live.model_version
+        assert made.eval_run.model_version == version
+        assert audited("promotion.requested") == 1
+
+    def test_only_an_owner_proposes(self, version, carol, charlie):
+        for stranger in (carol, charlie):
+            with pytest.raises(NotPermitted, match="owner"):
+                propose(version, stranger)
+
+    def test_refuses_a_version_below_its_thresholds(self, registered_model, alice):
+        bad = factories.version(registered_model, 8)
+        factories.run(bad, passed=False)
+        with pytest.raises(actions.NotEligible, match="below its thresholds"):
+            propose(bad, alice)
+        assert not Promotion.objects.exists()
+
+    def test_refuses_a_run_on_an_older_suite(self, version, alice):
+        factories.suite(revision=2)
+        with pytest.raises(actions.NotEligible, match="current suite"):
+            propose(version, alice)
+
+    def test_refuses_a_second_one_while_one_waits(self, promotion, version, alice):
+        with pytest.raises(actions.NotEligible, match="waits for a reviewer already"):
+            propose(version, alice)
+
+
+@pytest.mark.django_db
+class TestApprovePromotion:
+    def test_starts_the_rollout_and_keeps_what_was_seen(self, promotion, carol, django_capture_on_commit_callbacks):
+        rollout = approve(promotion, carol)
+        promotion.refresh_from_db()
+        approval = Approval.objects.get()
+        assert promotion.status == "APPROVED"
+        assert (approval.manifest_digest, approval.eval_run) == (promotion.manifest_digest, promotion.eval_run)
+        assert rollout.status == "PENDING"
+        assert rollout.next_check_at == NOW
+        assert audited("promotion.approved", "rollout.started") == 2
+
+    def test_nobody_approves_their_own(self, version, alice):
+        both = UserFactory(team=alice.team, with_roles=[Role.MODEL_OWNER, Role.REVIEWER])
+        promotion = propose(version, both)
+        with pytest.raises(NotPermitted, match="Nobody decides on their own"):
+            approve(promotion, both)
+        assert not Rollout.objects.exists()
+
+    def test_the_database_refuses_it_too(self, promotion, alice, carol):
+        values = {
+            "promotion": promotion,
+            "approver": alice,
+            "decision": "APPROVE",
+            "reason": "x",
+            "decided_at": NOW,
+            "manifest_digest": promotion.manifest_digest,
+            "eval_run": promotion.eval_run,
+        }
+        with pytest.raises(IntegrityError, match="approval_not_by_requester"), transaction.atomic():
+            Approval.objects.create(requested_by=alice, **values)
+        with pytest.raises(IntegrityError, match="approval_repeats_the_requester"), transaction.atomic():
+            Approval.objects.create(requested_by=carol, **values)
+            connection.check_constraints()
+
+    def test_only_a_reviewer_approves(self, promotion, bob, charlie):
+        for person in (bob, charlie):
+            with pytest.raises(NotPermitted, match="reviewer"):
+                approve(promotion, person)
+
+    @pytest.mark.parametrize("change", [{"baseline": 999}, {"manifest_digest": "sha256:x"}, {"eval_run": "other"}])
+    def test_a_stale_page_decides_nothing(self, promotion, carol, change):
+        with pytest.raises(actions.StaleEvidence, match="Nothing was decided"):
+            approve(promotion, carol, **change)
+        promotion.refresh_from_db()
+        assert promotion.status == "PENDING"
+
+    def test_a_newer_run_or_another_baseline_blocks(self, promotion, carol, registered_model, version):
+        factories.live(registered_model, 6)
+        with pytest.raises(actions.NotEligible, match="v6 serves now"):
+            approve(promotion, carol)
+
+    def test_a_second_approval_is_refused(self, promotion, carol):
+        ravi = UserFactory(with_roles=[Role.REVIEWER])
+        approve(promotion, carol)
+        with pytest.raises(actions.AlreadyDecided, match="approved already"):
+            approve(promotion, ravi)
+        assert Rollout.objects.count() == 1
+        assert audited("promotion.approved") == 1
+
+    def test_may_be_rejected_and_withdrawn_instead(self, promotion, version, alice, carol):
+        actions.reject_promotion(promotion=promotion, approver=carol, seen=seen(promotion), reason="No", now=NOW)
+        with pytest.raises(actions.AlreadyDecided):
+            actions.withdraw_promotion(promotion=promotion, actor=alice, now=NOW)
+        again = propose(version, alice)
+        actions.withdraw_promotion(promotion=again, actor=alice, now=NOW)
+        with pytest.raises(actions.AlreadyDecided, match="withdrawn already"):
+            approve(again, carol)
+        assert not Rollout.objects.exists()
+
+
+@pytest.fixture
+def guarded_again(django_db_setup, django_db_blocker):
+    """Give the audit table its guard back, after everything else was cleaned up."""
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE audit_auditevent ENABLE TRIGGER ALL")
+
+
+@pytest.fixture
+def committed(guarded_again, transactional_db):
+    """Really commit, for threads; afterwards the tables are emptied, which the audit table would refuse."""
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE audit_auditevent DISABLE TRIGGER USER")
+
+
+class TestTwoReviewersAtOnce:
+    def test_one_wins(self, committed, promotion, carol):
+        ravi = UserFactory(with_roles=[Role.REVIEWER])
+        results = []
+        start = threading.Barrier(2)
+
+        def decide(person):
+            start.wait()
+            try:
+                results.append(approve(Promotion.objects.get(pk=promotion.pk), person))
+            except DomainError as error:
+                results.append(error)
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=decide, args=(person,)) for person in (carol, ravi)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(type(result).__name__ for result in results) == ["AlreadyDecided", "Rollout"]
+        assert Approval.objects.count() == 1
+        assert audited("promotion.approved") == 1
+
+
+@pytest.mark.django_db
+class TestSteerRollout:
+    def test_a_failed_one_is_retried_with_a_new_generation(self, promotion, carol, alice):
+        rollout = approve(promotion, carol)
+        with pytest.raises(actions.WrongRolloutState):
+            actions.retry_rollout(rollout=rollout, actor=alice, now=NOW)
+        Rollout.objects.update(status="FAILED", next_check_at=None)
+        again = actions.retry_rollout(rollout=rollout, actor=alice, now=NOW)
+        assert (again.status, again.generation, again.next_check_at) == ("PROGRESSING", 2, NOW)
+
+    def test_an_open_one_is_aborted_once(self, promotion, carol, alice):
+        rollout = approve(promotion, carol)
+        aborted = actions.abort_rollout(rollout=rollout, actor=alice, reason="Wrong day", now=NOW)
+        assert aborted.status == "ABORTED"
+        with pytest.raises(actions.WrongRolloutState, match="nothing to abort"):
+            actions.abort_rollout(rollout=rollout, actor=alice, reason="Again", now=NOW)
+        assert audited("rollout.aborted") == 1
+
+    def test_a_stranger_steers_nothing(self, promotion, carol, charlie):
+        rollout = approve(promotion, carol)
+        with pytest.raises(NotPermitted):
+            actions.abort_rollout(rollout=rollout, actor=charlie, reason="x", now=NOW)
+
+    def test_a_failed_rollout_blocks_the_next_proposal(self, promotion, carol, alice, registered_model):
+        approve(promotion, carol)
+        Rollout.objects.update(status="FAILED", next_check_at=None)
+        newer = factories.version(registered_model, 8)
+        factories.run(newer)
+        with pytest.raises(actions.NotEligible, match="take it back first"):
+            propose(newer, alice)

@@ -1,0 +1,55 @@
+"""What may be proposed, as a table of facts and refusals."""
+
+from dataclasses import replace
+
+import pytest
+
+from apps.promotions.gates import Evidence, RunFacts, blocked, evaluate_gates
+
+GOOD = Evidence(
+    version="m-v7",
+    verified=True,
+    version_status="Verified",
+    manifest_digest="sha256:" + "a" * 64,
+    run=RunFacts("run-1", True, "sha256:" + "b" * 64),
+    suite="prior-auth r1",
+    baseline="m-v6",
+)
+BOUND = replace(GOOD, is_bound=True, bound_digest=GOOD.manifest_digest, bound_run="run-1", bound_baseline="m-v6")
+
+
+class TestEvaluateGates:
+    @pytest.mark.parametrize("facts", [GOOD, BOUND, replace(GOOD, baseline=None)])
+    def test_lets_a_good_version_through(self, facts):
+        assert blocked(evaluate_gates(facts)) == []
+
+    @pytest.mark.parametrize(
+        ("change", "name", "words"),
+        [
+            ({"verified": False, "version_status": "Quarantined"}, "Manifest", "quarantined"),
+            ({"run": None}, "Evaluation", "Start one"),
+            ({"run": RunFacts("r", False, "sha256:b")}, "Evaluation", "below its thresholds"),
+            ({"suite": "", "run": None}, "Evaluation", "no evaluation suite"),
+            ({"baseline": "m-v7"}, "Baseline", "already"),
+            ({"open_rollout": "m-v5"}, "Rollout", "m-v5 is under way"),
+            ({"failed_rollout": "m-v5"}, "Rollout", "take it back"),
+        ],
+    )
+    def test_says_what_is_wrong_and_what_to_do(self, change, name, words):
+        found = blocked(evaluate_gates(replace(GOOD, **change)))
+        assert [result.name for result in found] == [name]
+        assert words in found[0].words
+
+    @pytest.mark.parametrize(
+        ("change", "name", "words"),
+        [
+            ({"manifest_digest": "sha256:other"}, "Same files", "not the proposed one"),
+            ({"run": RunFacts("run-2", True, "sha256:b")}, "Same run", "newer evaluation run"),
+            ({"baseline": "m-v8"}, "Same baseline", "m-v8 serves now"),
+            ({"baseline": None}, "Same baseline", "nothing serves now"),
+        ],
+    )
+    def test_notices_when_the_evidence_has_moved(self, change, name, words):
+        found = blocked(evaluate_gates(replace(BOUND, **change)))
+        assert [result.name for result in found] == [name]
+        assert words in found[0].words

@@ -1,0 +1,321 @@
+"""Rollouts against a real Git repository and a cluster whose answers the test sets. Every run is done twice."""
+
+import subprocess
+from datetime import timedelta
+
+import pytest
+import yaml
+
+from apps.audit.models import AuditEvent
+from apps.integrations.errors import PermanentError, TemporaryError
+from apps.integrations.git.client import GitClient
+from apps.integrations.kubernetes.types import (
+    ApplicationStatus,
+    Condition,
+    ContainerStatus,
+    NodeClaimStatus,
+    PodStatus,
+    ResourceStatus,
+    RouteStatus,
+    ServingStatus,
+)
+from apps.promotions import actions, records
+from apps.promotions.models import Rollout, RolloutCommit, RolloutPhase
+from apps.promotions.reconcile import reconcile_rollout
+from tests.factories import NOW
+from tests.promotions import factories
+
+
+class Cluster:
+    """Applies what Git holds as Argo CD, KServe and the gateway would: at once, unless told otherwise."""
+
+    def __init__(self, git):
+        self.git, self.away, self.ready, self.exit_code, self.message = git, False, True, 0, ""
+
+    def _files(self):
+        if self.away:
+            raise TemporaryError("The cluster cannot be reached.")
+        return {path: list(yaml.safe_load_all(self.git.read(path))) for path in self.git.paths("serving")}
+
+    def application_status(self, name, namespace):
+        objects = [item for objects in self._files().values() for item in objects]
+        resources = tuple(
+            ResourceStatus(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"], "Synced")
+            for item in objects
+        )
+        head = self.git._head()
+        return ApplicationStatus(
+            exists=True, sync="Synced", revision=head, operation_phase="Succeeded", finished_at=NOW, resources=resources
+        )
+
+    def serving_status(self, name, namespace):
+        found = [
+            item
+            for objects in self._files().values()
+            for item in objects
+            if (item["kind"], item["metadata"]["name"]) == ("InferenceService", name)
+        ]
+        if not found:
+            return ServingStatus(exists=False)
+        digest = found[0]["metadata"]["annotations"]["quartermaster.dev/manifest-digest"]
+        init = ContainerStatus(
+            state="terminated", exit_code=self.exit_code, message=self.message, finished_at=NOW + timedelta(seconds=20)
+        )
+        engine = ContainerStatus(state="running" if self.ready else "waiting", started_at=NOW + timedelta(seconds=21))
+        pod = PodStatus(
+            name="p",
+            node="node-1",
+            conditions={"PodScheduled": Condition("PodScheduled", "True", at=NOW + timedelta(seconds=10))},
+            initializer=init,
+            engine_container=engine,
+            manifest_digest=digest,
+            engine="stand-in",
+        )
+        claim = NodeClaimStatus("claim-1", "node-1", "g6.xlarge", "spot", "a", NOW, NOW, NOW, NOW)
+        return ServingStatus(
+            exists=True,
+            ready=self.ready,
+            ready_at=NOW + timedelta(seconds=30),
+            manifest_digest=digest,
+            pods=(pod,),
+            node_claim=claim,
+        )
+
+    def route_status(self, name, namespace):
+        objects = self._files().get(f"serving/models/{name}/route.yaml")
+        if not objects:
+            return RouteStatus(exists=False, weights={})
+        references = objects[0]["spec"]["rules"][0]["backendRefs"]
+        accepted = Condition("Accepted", "True", at=NOW)
+        return RouteStatus(
+            exists=True, weights={item["name"]: item["weight"] for item in references}, accepted=accepted
+        )
+
+
+@pytest.fixture
+def remote(tmp_path):
+    path = tmp_path / "gitops.git"
+    subprocess.run(["git", "init", "--bare", "--quiet", "-b", "main", str(path)], check=True)
+    return path
+
+
+@pytest.fixture
+def git(remote, tmp_path):
+    return GitClient(remote=f"file://{remote}", branch="main", workdir=tmp_path / "work")
+
+
+@pytest.fixture
+def cluster(git):
+    return Cluster(git)
+
+
+def approved(model, number, owner, reviewer, now=NOW):
+    """Return the rollout of a version that was proposed and approved."""
+    version = factories.version(model, number)
+    factories.run(version)
+    promotion = actions.request_promotion(version=version, requester=owner, justification="Better", now=now)
+    seen = actions.Seen(promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id)
+    return actions.approve_promotion(promotion=promotion, approver=reviewer, seen=seen, reason="Good", now=now)
+
+
+@pytest.fixture
+def rollout(registered_model, alice, carol):
+    return approved(registered_model, 1, alice, carol)
+
+
+def turn(rollout, git, cluster, now):
+    """Reconcile once, as a worker does: from a row loaded anew."""
+    reconcile_rollout(rollout=Rollout.objects.get(pk=rollout.pk), git=git, cluster=cluster, now=now)
+
+
+def drive(rollout, git, cluster, now=NOW, turns=8):
+    """Reconcile until it rests or `turns` are over, two seconds apart, every run twice; return the row and the time."""
+    for _ in range(turns):
+        now += timedelta(seconds=20)
+        turn(rollout, git, cluster, now)
+        turn(rollout, git, cluster, now)
+    rollout.refresh_from_db()
+    return now
+
+
+def subjects(remote):
+    out = subprocess.run(["git", "log", "--reverse", "--format=%s", "main"], cwd=remote, capture_output=True, text=True)
+    return out.stdout.splitlines()
+
+
+def audited(rollout):
+    rows = AuditEvent.objects.about("Rollout", str(rollout.pk)).order_by("occurred_at", "id")
+    return sorted(rows.values_list("action", flat=True))
+
+
+@pytest.mark.django_db
+class TestAdvance:
+    def test_goes_live_with_one_commit_per_step_and_one_event_per_transition(self, rollout, git, cluster, remote):
+        drive(rollout, git, cluster)
+        assert (rollout.status, rollout.weight, rollout.engine) == ("LIVE", 100, "stand-in")
+        assert rollout.instance_type == "g6.xlarge"
+        assert subjects(remote) == [
+            "Start prior-auth-extract-v1",
+            "Send all callers of prior-auth-extract to prior-auth-extract-v1",
+        ]
+        assert audited(rollout) == [
+            "rollout.committed",
+            "rollout.committed",
+            "rollout.finished",
+            "rollout.started",
+        ]
+        assert list(RolloutPhase.objects.values_list("phase", flat=True).distinct()) != []
+        assert set(RolloutPhase.objects.values_list("phase", flat=True)) == set(RolloutPhase.Phase.values)
+        weights = RolloutPhase.objects.get(phase="WEIGHTS")
+        assert weights.reached_at == NOW + timedelta(seconds=20)
+
+    def test_starts_beside_the_baseline_with_a_closed_door(self, rollout, git, cluster):
+        turn(rollout, git, cluster, NOW)
+        assert git.paths("serving") == [
+            "serving/models/prior-auth-extract/policy.yaml",
+            "serving/models/prior-auth-extract/v1.yaml",
+            "serving/models/runtime.yaml",
+        ]
+        policy = yaml.safe_load(git.read("serving/models/prior-auth-extract/policy.yaml"))
+        assert policy["spec"]["authorization"] == {"defaultAction": "Deny"}
+
+    def test_does_nothing_when_it_is_not_due(self, rollout, git, cluster, remote):
+        turn(rollout, git, cluster, NOW - timedelta(seconds=1))
+        assert subjects(remote) == []
+
+    def test_replaces_the_live_one_and_stops_it_later(
+        self, rollout, git, cluster, remote, registered_model, alice, carol, settings
+    ):
+        now = drive(rollout, git, cluster)
+        second = approved(registered_model, 2, alice, carol, now=now)
+        now = drive(second, git, cluster, now=now)
+        rollout.refresh_from_db()
+        assert (rollout.status, second.status) == ("REPLACED", "LIVE")
+        assert "serving/models/prior-auth-extract/v1.yaml" in git.paths("serving")
+        drive(second, git, cluster, now=now + timedelta(seconds=settings.ROLLOUT_RETIRE_AFTER_SECONDS))
+        assert "serving/models/prior-auth-extract/v1.yaml" not in git.paths("serving")
+        assert subjects(remote)[-1] == "Stop prior-auth-extract-v1, replaced by prior-auth-extract-v2"
+        assert RolloutCommit.objects.filter(rollout=second).count() == 3
+
+    def test_never_stops_a_baseline_that_comes_back(
+        self, rollout, git, cluster, registered_model, alice, carol, settings
+    ):
+        now = drive(rollout, git, cluster)
+        second = approved(registered_model, 2, alice, carol, now=now)
+        now = drive(second, git, cluster, now=now)
+        version = rollout.model_version
+        promotion = actions.request_promotion(version=version, requester=alice, justification="Back", now=now)
+        seen = actions.Seen(promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id)
+        back = actions.approve_promotion(promotion=promotion, approver=carol, seen=seen, reason="Back", now=now)
+        now = drive(back, git, cluster, now=now)
+        drive(second, git, cluster, now=now + timedelta(seconds=settings.ROLLOUT_RETIRE_AFTER_SECONDS))
+        assert back.status == "LIVE"
+        assert "serving/models/prior-auth-extract/v1.yaml" in git.paths("serving")
+
+
+@pytest.mark.django_db
+class TestCrashes:
+    @pytest.mark.parametrize("name", ["record_commit", "record_phases", "record_progress", "finish_rollout"])
+    def test_finishes_after_a_kill_before_any_write(self, rollout, git, cluster, remote, monkeypatch, name):
+        original, killed = getattr(records, name), []
+
+        def killed_once(**arguments):
+            if not killed:
+                killed.append(name)
+                raise KeyboardInterrupt
+            return original(**arguments)
+
+        monkeypatch.setattr(records, name, killed_once)
+        now = NOW
+        for _ in range(30):
+            now += timedelta(seconds=20)
+            try:
+                turn(rollout, git, cluster, now)
+            except KeyboardInterrupt:
+                continue
+        rollout.refresh_from_db()
+        assert killed == [name]
+        assert rollout.status == "LIVE"
+        assert len(subjects(remote)) == 2
+        assert audited(rollout).count("rollout.committed") == 2
+        assert audited(rollout).count("rollout.finished") == 1
+
+    def test_waits_for_git_and_the_cluster_and_says_so(self, rollout, git, cluster, remote):
+        remote.rename(remote.with_suffix(".away"))
+        turn(rollout, git, cluster, NOW)
+        rollout.refresh_from_db()
+        assert (rollout.status, rollout.reason) == ("PENDING", "AWAY")
+        assert "Git server is away" in rollout.message
+        assert rollout.next_check_at <= NOW + timedelta(seconds=15)
+        remote.with_suffix(".away").rename(remote)
+        turn(rollout, git, cluster, NOW + timedelta(seconds=20))
+        cluster.away = True
+        turn(rollout, git, cluster, NOW + timedelta(seconds=40))
+        rollout.refresh_from_db()
+        assert "cluster cannot be reached" in rollout.message
+        cluster.away = False
+        drive(rollout, git, cluster, now=NOW + timedelta(minutes=2))
+        assert rollout.status == "LIVE"
+        assert len(subjects(remote)) == 2
+
+
+@pytest.mark.django_db
+class TestFailures:
+    def test_wrong_weights_fail_in_words_and_can_be_retried(self, rollout, git, cluster, alice, remote):
+        cluster.ready, cluster.exit_code, cluster.message = False, 1, "model.safetensors: SHA-256 is ff"
+        now = drive(rollout, git, cluster)
+        assert (rollout.status, rollout.reason) == ("FAILED", "CHECKSUM")
+        assert "model.safetensors" in rollout.message
+        assert audited(rollout).count("rollout.failed") == 1
+        cluster.ready, cluster.exit_code = True, 0
+        actions.retry_rollout(rollout=rollout, actor=alice, now=now)
+        drive(rollout, git, cluster, now=now)
+        assert rollout.status == "LIVE"
+        assert len(subjects(remote)) == 2
+
+    def test_a_refusing_git_server_fails_in_words(self, rollout, git, cluster, monkeypatch):
+        def refuse(**arguments):
+            raise PermanentError("The Git server refused the commit: frozen.")
+
+        monkeypatch.setattr(git, "commit", refuse)
+        drive(rollout, git, cluster, turns=1)
+        assert (rollout.status, rollout.reason) == ("FAILED", "REFUSED")
+        assert "frozen" in rollout.message
+
+    def test_a_rollout_that_stalls_fails(self, rollout, git, cluster):
+        cluster.ready = False
+        now = drive(rollout, git, cluster)
+        assert rollout.status == "PROGRESSING"
+        drive(rollout, git, cluster, now=now + timedelta(hours=1), turns=1)
+        assert rollout.status == "FAILED"
+        assert "Nothing has moved" in rollout.message
+
+    def test_an_abort_takes_the_version_back(self, rollout, git, cluster, alice, remote):
+        cluster.ready = False
+        now = drive(rollout, git, cluster, turns=2)
+        actions.abort_rollout(rollout=rollout, actor=alice, reason="No", now=now)
+        drive(rollout, git, cluster, now=now)
+        assert rollout.status == "ABORTED"
+        assert "serving/models/prior-auth-extract/v1.yaml" not in git.paths("serving")
+        assert subjects(remote)[-1] == "Take prior-auth-extract-v1 back"
+        assert rollout.next_check_at is None
+
+    def test_an_abort_gives_the_route_back_to_the_baseline(self, rollout, git, cluster, registered_model, alice, carol):
+        now = drive(rollout, git, cluster)
+        second = approved(registered_model, 2, alice, carol, now=now)
+        now = drive(second, git, cluster, now=now, turns=2)
+        actions.abort_rollout(rollout=second, actor=alice, reason="No", now=now)
+        drive(second, git, cluster, now=now)
+        route = yaml.safe_load(git.read("serving/models/prior-auth-extract/route.yaml"))
+        names = [item["name"] for item in route["spec"]["rules"][0]["backendRefs"]]
+        assert names == ["prior-auth-extract-v1"]
+
+    def test_drift_is_noticed_while_live(self, rollout, git, cluster):
+        now = drive(rollout, git, cluster)
+        path = "serving/models/prior-auth-extract/v1.yaml"
+        digest = rollout.promotion.manifest_digest.encode()
+        swapped = git.read(path).replace(digest, b"sha256:" + b"0" * 64)
+        git.commit(changes={path: swapped}, message="Swap", trailers={"T": "1"})
+        drive(rollout, git, cluster, now=now + timedelta(minutes=3), turns=1)
+        assert (rollout.status, rollout.reason) == ("LIVE", "DRIFT")
+        assert "not what was approved" in rollout.message
