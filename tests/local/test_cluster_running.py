@@ -1,0 +1,149 @@
+"""The real API server with everything installed: who gets in, what it refuses, and that a second install is quick.
+
+Starts etcd and the API server from the built programs; skipped until `make up` has built them once.
+"""
+
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy.local.cluster import control_plane, install, kubeconfigs, layout, probes
+from deploy.local.cluster.api import Api, ApiError
+from deploy.local.platform import programs
+from deploy.local.stack.part import Context, NotReady, Part
+from tests.local.cluster_context import cluster_context
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+READY_WITHIN_SECONDS = 120
+
+
+def free_ports() -> dict[str, int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in layout.PORTS]
+    found = {name: opened.getsockname()[1] for name, opened in zip(layout.PORTS, sockets, strict=True)}
+    for opened in sockets:
+        opened.close()
+    return found
+
+
+def start(part: Part, log: Path) -> subprocess.Popen:
+    part.prepare()
+    env = {"PATH": os.environ["PATH"], "HOME": str(log.parent), **part.env}
+    with log.open("wb") as file:
+        process = subprocess.Popen(part.command, env=env, stdout=file, stderr=file)
+    until = time.monotonic() + READY_WITHIN_SECONDS
+    while True:
+        try:
+            part.ready()
+            return process
+        except NotReady:
+            assert process.poll() is None, log.read_text()[-2000:]
+            assert time.monotonic() < until, log.read_text()[-2000:]
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory) -> Iterator[Context]:
+    """A running control plane with everything installed."""
+    binaries = programs.binaries(os.environ)
+    if not all((binaries / name).exists() for name in ("etcd", "kube-apiserver")):
+        pytest.skip("the control plane is not built yet: run make up once")
+    state = tmp_path_factory.mktemp("cluster")
+    ports = free_ports()
+    found = replace(
+        cluster_context(state, **os.environ),
+        binaries=binaries,
+        python=sys.executable,
+        ports=lambda name, _: ports[name],
+    )
+    etcd, api_server = control_plane.parts(found)[:2]
+    processes = [start(etcd, state / "etcd.log"), start(api_server, state / "api.log")]
+    try:
+        api_server.after()
+        yield found
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+            process.wait(30)
+
+
+def trust_of(context: Context, client: str) -> ssl.SSLContext:
+    pair = kubeconfigs.client_pair(context, client)
+    return probes.tls(kubeconfigs.authority(context).pair.certificate, pair.certificate, pair.key)
+
+
+def allowed(context: Context, client: str, verb: str, resource: str, namespace: str = "models") -> bool:
+    group, _, name = resource.rpartition("|")
+    kind, _, subresource = name.partition("/")
+    attributes = {"verb": verb, "group": group, "resource": kind, "subresource": subresource, "namespace": namespace}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    with Api(layout.address(context, "kube-apiserver"), trust_of(context, client)) as api:
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        return bool(api.request("POST", path, json.dumps(review).encode())["status"]["allowed"])
+
+
+class TestInstall:
+    def test_is_quick_the_second_time(self, context):
+        began = time.monotonic()
+        install.install(context)
+        assert time.monotonic() - began < 5
+
+    def test_lets_nobody_in_without_a_certificate(self, context):
+        trust = probes.tls(kubeconfigs.authority(context).pair.certificate)
+        status, _ = probes.get(layout.address(context, "kube-apiserver"), "/api/v1/namespaces", trust)
+        assert status == 401
+
+    def test_refuses_fields_that_no_kind_has(self, context):
+        route = {
+            "apiVersion": "aigateway.envoyproxy.io/v1beta1",
+            "kind": "AIGatewayRoute",
+            "metadata": {"name": "m", "namespace": "models"},
+            "spec": {"rules": [], "parentReffs": []},
+        }
+        with Api(layout.address(context, "kube-apiserver"), trust_of(context, "admin")) as api:
+            path = "/apis/aigateway.envoyproxy.io/v1beta1/namespaces/models/aigatewayroutes?fieldValidation=Strict"
+            with pytest.raises(ApiError, match="parentReffs"):
+                api.request("POST", path, json.dumps(route).encode())
+
+
+class TestRoles:
+    @pytest.mark.parametrize(
+        ("client", "verb", "resource", "expected"),
+        [
+            ("portal", "list", "pods", True),
+            ("portal", "watch", "karpenter.sh|nodeclaims", True),
+            ("portal", "get", "pods/log", True),
+            ("portal", "get", "secrets", False),
+            ("portal", "create", "pods", False),
+            ("portal", "patch", "serving.kserve.io|inferenceservices", False),
+            ("portal", "delete", "pods", False),
+            ("portal", "create", "pods/exec", False),
+            ("portal", "create", "pods/portforward", False),
+            ("engineer", "list", "pods", True),
+            ("engineer", "get", "pods/log", True),
+            ("engineer", "get", "secrets", False),
+            ("kubelet", "patch", "pods/status", True),
+            ("kubelet", "create", "pods", False),
+            ("gateway", "patch", "aigateway.envoyproxy.io|aigatewayroutes/status", True),
+            ("gateway", "patch", "aigateway.envoyproxy.io|aigatewayroutes", False),
+            ("gateway", "get", "secrets", False),
+            ("hook", "patch", "serving.kserve.io|inferenceservices", False),
+        ],
+    )
+    def test_allow_what_they_say(self, context, client, verb, resource, expected):
+        assert allowed(context, client, verb, resource) is expected
+
+    def test_keep_logs_of_other_namespaces_from_the_portal(self, context):
+        assert not allowed(context, "portal", "get", "pods/log", "kube-system")
