@@ -56,7 +56,7 @@ def seed_gitops(context: Context) -> None:
 
 def platform_files(root: Path) -> dict[str, str]:
     """Return `platform/`'s files by name, as the local cluster gets them."""
-    found = {}
+    found: dict[str, str] = {}
     for pattern in PLATFORM:
         found |= {path.name: path.read_text() for path in sorted(root.glob(pattern))}
     node_class = yaml.safe_load((root / NODE_CLASS).read_text())
