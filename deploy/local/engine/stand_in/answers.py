@@ -41,7 +41,8 @@ def answer(messages: Sequence[tuple[str, str]]) -> str:
     """Return the answer to a conversation, given as (role, text) pairs, oldest first."""
     question = next((text for role, text in reversed(messages) if role == "user"), messages[-1][1] if messages else "")
     packet = packet_of(question)
-    instructions = " ".join(text for role, text in messages if role != "assistant").replace(packet, " ")
+    said = " ".join(text for role, text in messages if role != "assistant")
+    instructions = said if packet == question.strip() else said.replace(packet, " ")
     if _ASKS_FOR_CODES.search(instructions):
         return json.dumps(codes_in(packet))
     return LABEL + extract(packet)

@@ -1,0 +1,217 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deploy.local.engine.stand_in.engine import PrefixCache
+from deploy.local.engine.stand_in.model import BadModel, load_model
+from tests.local.tiny_model import make_tiny_model
+
+ROOT = Path(__file__).parents[2]
+SECRET = "Okafor-the-member"
+
+
+@contextmanager
+def stand_in(folder: Path, log: Path, *flags: str) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
+    """A real stand-in on a free port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "deploy.local.engine", "--model", str(folder), f"--port={port}"]
+    environment = {**os.environ, "ENGINE": "stand-in", "STAND_IN_TOKENS_PER_SECOND": "0"}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--served-model-name", "m-v1", *flags], cwd=ROOT, env=environment, stdout=output, stderr=output
+        )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as client:
+            until = time.monotonic() + 30
+            while not _healthy(client):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            yield client, process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _healthy(client: httpx.Client) -> bool:
+    try:
+        return client.get("/health").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("log") / "log"
+
+
+@pytest.fixture(scope="module")
+def client(folder: Path, log: Path) -> Iterator[httpx.Client]:
+    with stand_in(folder, log, "--max-model-len=99999", "--gpu-memory-utilization", "0.9") as (client, _):
+        yield client
+
+
+def chat(client: httpx.Client, text: str = "hello", **more: object) -> httpx.Response:
+    body = {"model": "m-v1", "messages": [{"role": "user", "content": text}], **more}
+    return client.post("/v1/chat/completions", json=body)
+
+
+class TestChat:
+    def test_says_what_it_is_in_every_answer(self, client: httpx.Client) -> None:
+        answer = chat(client)
+        assert answer.headers["x-engine"] == "stand-in"
+        assert answer.json()["system_fingerprint"] == "quartermaster-stand-in"
+        assert answer.json()["choices"][0]["message"]["content"].startswith("Stand-in answer (no model is loaded): ")
+
+    def test_counts_tokens_with_the_models_own_tokenizer(self, client: httpx.Client) -> None:
+        answer = chat(client, "abc").json()
+        usage = answer["usage"]
+        assert usage["prompt_tokens"] == len("<user>abc<assistant>")
+        assert usage["completion_tokens"] == len(answer["choices"][0]["message"]["content"]) + 1
+        assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+
+    def test_stops_at_max_tokens(self, client: httpx.Client) -> None:
+        answer = chat(client, "Extract the codes. Packet: E11.9", max_tokens=5).json()
+        assert answer["choices"][0]["finish_reason"] == "length"
+        assert answer["choices"][0]["message"]["content"] == '{"dia'
+        assert answer["usage"]["completion_tokens"] == 5
+
+    def test_stops_at_a_stop_string(self, client: httpx.Client) -> None:
+        assert chat(client, stop=[" ("]).json()["choices"][0]["message"]["content"] == "Stand-in answer"
+
+    def test_reports_a_repeated_beginning_as_cached(self, client: httpx.Client) -> None:
+        text = "the same long beginning " * 5
+        assert chat(client, text).json()["usage"]["prompt_tokens_details"]["cached_tokens"] <= 16
+        assert chat(client, text).json()["usage"]["prompt_tokens_details"]["cached_tokens"] > 64
+
+    def test_streams_the_same_text_and_usage(self, client: httpx.Client) -> None:
+        whole = chat(client, "naïve 😀").json()
+        answer = chat(client, "naïve 😀", stream=True, stream_options={"include_usage": True})
+        events = [line.removeprefix("data: ") for line in answer.text.splitlines() if line]
+        assert events.pop() == "[DONE]"
+        chunks = [json.loads(event) for event in events]
+        text = "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks if chunk["choices"])
+        assert text == whole["choices"][0]["message"]["content"]
+        assert [c["choices"][0]["finish_reason"] for c in chunks if c["choices"]][-1] == "stop"
+        assert chunks[-1]["choices"] == [] and chunks[-1]["usage"]["total_tokens"] == whole["usage"]["total_tokens"]
+
+    def test_streams_no_usage_unless_asked(self, client: httpx.Client) -> None:
+        assert "usage" not in chat(client, stream=True).text
+
+    def test_takes_a_chunked_body(self, client: httpx.Client) -> None:
+        body = json.dumps({"model": "m-v1", "messages": [{"role": "user", "content": "x"}]}).encode()
+        answer = client.post("/v1/chat/completions", content=iter([body[:9], body[9:]]))
+        assert answer.status_code == 200
+
+    @pytest.mark.parametrize(
+        ("body", "status", "kind"),
+        [
+            (b'{"model": "m-v1",', 400, "Bad Request"),
+            (b"[]", 400, "Bad Request"),
+            (b'{"model": "m-v1"}', 400, "Bad Request"),
+            (b'{"model": "m-v1", "messages": []}', 400, "BadRequestError"),
+            (b'{"model": "other", "messages": [{"role": "user", "content": "x"}]}', 404, "NotFoundError"),
+            (b'{"model": "m-v1", "messages": [{"role": "user", "content": "x"}], "n": 2}', 400, "BadRequestError"),
+            (b'{"model": "m-v1", "messages": [{"role": "user"}], "max_tokens": 0}', 400, "BadRequestError"),
+            (b'{"model": "m-v1", "messages": [{"role": "user"}], "max_tokens": 9999}', 400, "BadRequestError"),
+        ],
+    )
+    def test_refuses_as_vllm_does(self, client: httpx.Client, body: bytes, status: int, kind: str) -> None:
+        answer = client.post("/v1/chat/completions", content=body)
+        assert (answer.status_code, answer.json()["error"]["type"]) == (status, kind)
+        assert answer.json()["error"]["code"] == status
+
+    def test_refuses_a_prompt_longer_than_the_context(self, client: httpx.Client) -> None:
+        answer = chat(client, "x" * 3000)
+        assert answer.status_code == 400
+        assert "maximum context length is 2048" in answer.json()["error"]["message"]
+
+
+class TestOtherPaths:
+    def test_completes_a_plain_prompt(self, client: httpx.Client) -> None:
+        answer = client.post("/v1/completions", json={"model": "m-v1", "prompt": "abc", "max_tokens": 4}).json()
+        assert (answer["object"], answer["choices"][0]["text"]) == ("text_completion", "Stan")
+        assert answer["usage"]["prompt_tokens"] == 3
+
+    def test_lists_its_model_with_the_models_own_context_length(self, client: httpx.Client) -> None:
+        (model,) = client.get("/v1/models").json()["data"]
+        assert (model["id"], model["max_model_len"]) == ("m-v1", 2048)
+
+    def test_measures_under_vllms_names(self, client: httpx.Client) -> None:
+        chat(client)
+        text = client.get("/metrics").text
+        assert 'vllm:time_to_first_token_seconds_bucket{engine="0",model_name="m-v1",le="+Inf"}' in text
+        assert 'vllm:num_requests_running{engine="0",model_name="m-v1"} 0.0' in text
+        assert 'finished_reason="stop"' in text
+
+    def test_knows_other_paths_not(self, client: httpx.Client) -> None:
+        assert client.get("/nope").status_code == 404
+        assert client.get("/v1/completions").status_code == 405
+        assert client.get("/version").json()["version"].startswith("stand-in")
+
+
+class TestLog:
+    def test_names_the_request_and_never_its_text(self, client: httpx.Client, log: Path) -> None:
+        body = {"model": "m-v1", "messages": [{"role": "user", "content": SECRET}]}
+        answer = client.post("/v1/chat/completions", json=body, headers={"x-request-id": "id-of-the-call"})
+        assert answer.headers["x-request-id"] == "id-of-the-call"
+        assert answer.json()["id"] == "chatcmpl-id-of-the-call"
+        client.post("/v1/chat/completions", content=SECRET.encode())
+        assert "request_id=id-of-the-call" in log.read_text()
+        assert SECRET not in log.read_text()
+
+
+class TestServer:
+    def test_honors_the_folders_own_limit_and_ends_on_sigterm(self, tmp_path: Path) -> None:
+        short = make_tiny_model(tmp_path / "short", generation={"max_new_tokens": 8})
+        with stand_in(short, tmp_path / "log") as (client, process):
+            answer = chat(client, max_tokens=50).json()
+            assert (answer["usage"]["completion_tokens"], answer["choices"][0]["finish_reason"]) == (8, "length")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=10) == 0
+
+    @pytest.mark.parametrize(
+        ("flags", "code", "words"),
+        [(["--no-such-flag"], 2, "unrecognized arguments: --no-such-flag"), ([], 1, "config.json is missing")],
+    )
+    def test_fails_where_a_real_engine_would(self, tmp_path: Path, flags: list[str], code: int, words: str) -> None:
+        command = [sys.executable, "-m", "deploy.local.engine.stand_in", "--model", str(tmp_path), *flags]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == code
+        assert words in done.stdout + done.stderr
+
+
+class TestLoadModel:
+    @pytest.mark.parametrize("broken", ["config.json", "tokenizer.json", "model.safetensors"])
+    def test_names_the_broken_file(self, tmp_path: Path, broken: str) -> None:
+        folder = make_tiny_model(tmp_path)
+        (folder / broken).write_bytes((folder / broken).read_bytes()[:-3])
+        with pytest.raises(BadModel, match=broken):
+            load_model(folder)
+
+
+class TestPrefixCache:
+    def test_counts_whole_blocks_from_the_beginning(self) -> None:
+        cache = PrefixCache()
+        prompt = list(range(40))
+        assert cache.visit(prompt) == 0
+        assert cache.visit(prompt) == 32
+        assert cache.visit([*prompt[:16], *range(100, 140)]) == 16
+        assert cache.visit([1, *prompt]) == 0
