@@ -1,32 +1,54 @@
-"""Home, search, what needs a person, and health."""
+"""Home, search, what needs a person, how fresh the figures are, and health."""
 
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils import timezone
+
+from apps.accounts.requests import SignedIn
+from apps.metering import store
+from portal.home import models_of, team_month
+from portal.needs import needs_of
+from portal.search import find
 
 
-def home(request: HttpRequest) -> HttpResponse:
-    """Show what needs this person."""
-    return render(request, "home.html")
+def home(request: SignedIn) -> HttpResponse:
+    """Show what needs this person, their team's month and their models."""
+    now = timezone.now()
+    context = {
+        "needs": needs_of(request.user, now),
+        "month": team_month(request.user, now),
+        "models": models_of(request.user),
+        "now": now,
+    }
+    return render(request, "home.html", context)
 
 
-def search(request: HttpRequest) -> HttpResponse:
-    """Find models, versions, teams and promotions by name or id."""
-    return render(request, "home.html")
+def search(request: SignedIn) -> HttpResponse:
+    """Find models, versions, teams and promotions by name or id; as a page, or as the top bar's panel."""
+    text = request.GET.get("q", "")
+    template = "search.html" + ("#panel" if request.headers.get("HX-Request") else "")
+    response = render(request, template, {"groups": find(request.user, text), "text": text.strip()})
+    response["Vary"] = "HX-Request"
+    return response
 
 
-def needs(request: HttpRequest) -> HttpResponse:
-    """Show what needs this person, for the bell."""
-    return HttpResponse("")
+def needs(request: SignedIn) -> HttpResponse:
+    """Show what needs this person: the bell's list and its count."""
+    found = needs_of(request.user, timezone.now())
+    return render(request, "needs.html", {"needs": found[:8], "count": len(found)})
 
 
 def freshness(request: HttpRequest) -> HttpResponse:
     """Say until when usage is metered, for the footer."""
-    return HttpResponse("")
+    return render(request, "freshness.html", {"metered_until": store.latest_call_at()})
 
 
 def healthz(request: HttpRequest) -> JsonResponse:
-    """Answer 200 when the database answers."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    """Answer 200 when the database answers, else 503."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return JsonResponse({"status": "no database"}, status=503)
     return JsonResponse({"status": "ok"})

@@ -70,17 +70,16 @@ class BearerAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[User, dict[str, Any]] | None:
         """Return the token's person and claims; None without a token. Raises AuthenticationFailed with the reason."""
         scheme, _, token = get_authorization_header(request).decode("latin-1").partition(" ")
-        self.refused = ""
         if scheme.lower() != "bearer":
             return None
         try:
             claims = verify(token.strip(), audience=settings.OIDC_API_AUDIENCE)
             identity = identify(claims)
         except TokenRefused as error:
-            self.refused = str(error)
+            request.token_refused = str(error)  # type: ignore[attr-defined]
             raise AuthenticationFailed(str(error), code=error.reason) from error
         except ClaimsRefused as error:
-            self.refused = str(error)
+            request.token_refused = str(error)  # type: ignore[attr-defined]
             raise AuthenticationFailed(str(error), code="missing_claim") from error
         except ProviderUnavailable as error:
             raise _Unavailable from error
@@ -90,7 +89,7 @@ class BearerAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         """Return the 401's WWW-Authenticate (RFC 6750)."""
-        refused = getattr(self, "refused", "")
+        refused = getattr(request, "token_refused", "")
         why = f', error="invalid_token", error_description="{refused}"' if refused else ""
         return f'Bearer realm="quartermaster"{why}'
 

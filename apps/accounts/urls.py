@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.accounts import views
+from apps.accounts import api, views
 
 # mozilla-django-oidc looks for these two by name, outside any namespace.
 sign_in_urlpatterns = [
@@ -17,3 +17,4 @@ urlpatterns = [
     path("sign-out/", views.sign_out, name="sign_out"),
     path("signed-out/", views.signed_out, name="signed_out"),
 ]
+api_urlpatterns = [path("me", api.me, name="me")]

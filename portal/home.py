@@ -1,0 +1,123 @@
+"""The figures of the home page: the team's month, what it may call, and the models that the person looks after."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from apps.access.models import Grant
+from apps.accounts.models import Role, User
+from apps.catalog.models import RegisteredModel
+from apps.chargeback import queries
+from apps.promotions.models import Rollout
+
+SHOWN = 12
+SEES_EVERY_MODEL = (Role.PLATFORM_ENGINEER, Role.AUDITOR, Role.REVIEWER)
+
+
+@dataclass(frozen=True)
+class ModelLine:
+    """A model with what serves its callers. state: what the badge says; tone: its color."""
+
+    model: RegisteredModel
+    live: Rollout | None
+    moving: Rollout | None
+
+    @property
+    def badge(self) -> tuple[str, str, str]:
+        """Return (tone, icon, words)."""
+        if self.moving:
+            return "busy", "circle-dot", f"Rolling out v{self.moving.model_version.number}"
+        if self.live:
+            return "ok", "circle-check", f"Live v{self.live.model_version.number}"
+        return "idle", "circle", "Not serving"
+
+
+@dataclass(frozen=True)
+class GrantLine:
+    """A model the team may call, and what it has cost this month by the price list."""
+
+    grant: Grant
+    spent_usd: Decimal
+
+    @property
+    def tone(self) -> str:
+        """Return the meter's tone: warn from 80 % of the budget, bad from all of it."""
+        budget = self.grant.monthly_budget_usd
+        return (
+            "bad" if self.spent_usd >= budget > 0 else "warn" if self.spent_usd >= budget * Decimal("0.8") > 0 else ""
+        )
+
+
+@dataclass(frozen=True)
+class TeamMonth:
+    """The team's month so far. forecast_usd: at the pace so far; None in a month's first day."""
+
+    month: queries.Totals
+    today: queries.Totals
+    budget_usd: Decimal
+    forecast_usd: Decimal | None
+    grants: list[GrantLine]
+
+    @property
+    def tokens_today(self) -> int:
+        """Return today's tokens (UTC), both ways."""
+        return self.today.input_tokens + self.today.output_tokens
+
+    @property
+    def tokens_month(self) -> int:
+        """Return the month's tokens, both ways."""
+        return self.month.input_tokens + self.month.output_tokens
+
+    @property
+    def refused_today(self) -> int:
+        """Return the calls that the gateway refused today."""
+        return self.today.refused_calls
+
+
+def team_month(user: User, now: datetime) -> TeamMonth | None:
+    """Return the month of the person's team; None without a team. Three queries."""
+    if user.team is None:
+        return None
+    scope = queries.Scope(team=user.team.slug)
+    start, end = queries.month_bounds(now.date())
+    lines = queries.lines(start=start, end=end, scope=scope)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    today = queries.totals(queries.lines(start=midnight, end=end, scope=scope))
+    spent: dict[str, Decimal] = {}
+    for line in lines:
+        spent[line.model] = spent.get(line.model, Decimal(0)) + (line.list_cost_usd or Decimal(0))
+    grants = Grant.objects.active(now).filter(team=user.team).select_related("registered_model")
+    grant_lines = [
+        GrantLine(grant, spent.get(grant.registered_model.name, Decimal(0)))
+        for grant in grants.order_by("registered_model__name")
+    ]
+    month = queries.totals(lines)
+    return TeamMonth(
+        month=month,
+        today=today,
+        budget_usd=sum((line.grant.monthly_budget_usd for line in grant_lines), Decimal(0)),
+        forecast_usd=forecast(month.list_cost_usd, start=start, end=end, now=now),
+        grants=grant_lines,
+    )
+
+
+def forecast(spent: Decimal, *, start: datetime, end: datetime, now: datetime) -> Decimal | None:
+    """Return what the whole month comes to at the pace so far; None in its first day."""
+    elapsed = (now - start).total_seconds()
+    if elapsed < 24 * 3600:
+        return None
+    return spent * Decimal((end - start).total_seconds()) / Decimal(elapsed)
+
+
+def models_of(user: User) -> list[ModelLine]:
+    """Return the models the person looks after: their team's, or all for those who oversee. Two queries."""
+    models = RegisteredModel.objects.visible_to(user).select_related("owner_team")
+    if not user.has_role(*SEES_EVERY_MODEL):
+        models = models.filter(owner_team=user.team_id)
+    found = list(models[:SHOWN])
+    rollouts = Rollout.objects.filter(registered_model__in=found, status__in=(*Rollout.OPEN, Rollout.Status.LIVE))
+    live: dict[int, Rollout] = {}
+    moving: dict[int, Rollout] = {}
+    for rollout in rollouts.select_related("model_version"):
+        (live if rollout.status == Rollout.Status.LIVE else moving)[rollout.registered_model_id] = rollout
+    return [ModelLine(model, live.get(model.pk), moving.get(model.pk)) for model in found]

@@ -1,0 +1,122 @@
+"""What needs a person now: decisions that wait for them, and what failed where they look after it.
+
+Read straight from the apps' rows, a fixed number of queries however much there is (tests pin it).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import chain
+
+from django.db.models import Q
+from django.urls import NoReverseMatch, reverse
+
+from apps.access.models import AccessRequest, Grant
+from apps.accounts.models import Role, User
+from apps.catalog.models import ModelVersion
+from apps.evals.models import EvalRun
+from apps.promotions.models import Promotion, Rollout
+
+SHOWN = 20
+EXPIRES_SOON = timedelta(days=14)
+FAILED_SINCE = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Need:
+    """One line: what it is, why it is this person's, where to go."""
+
+    title: str
+    why: str
+    url: str
+    icon: str
+    tone: str
+    since: datetime
+
+
+def needs_of(user: User, now: datetime) -> list[Need]:
+    """Return what needs this person: failures first, then what waits longest."""
+    found = chain(
+        _requests_to_decide(user),
+        _promotions_to_decide(user),
+        _grants_that_end(user, now),
+        _failures(user, now),
+        _quarantined(user, now),
+    )
+    order = {"bad": 0, "warn": 1, "busy": 2}
+    return sorted(found, key=lambda need: (order.get(need.tone, 3), need.since))[: 3 * SHOWN]
+
+
+def _url(name: str, *args: object) -> str:
+    try:
+        return reverse(name, args=args)
+    except NoReverseMatch:
+        return reverse("home")
+
+
+def _requests_to_decide(user: User) -> Iterator[Need]:
+    """Access requests for models of the owner's team, but never their own."""
+    if not user.has_role(Role.MODEL_OWNER):
+        return
+    waiting = AccessRequest.objects.pending().filter(registered_model__owner_team=user.team_id)
+    for item in waiting.exclude(requested_by=user).select_related("team", "registered_model", "requested_by")[:SHOWN]:
+        title = f"{item.team.name} asks for {item.registered_model.name}"
+        why = f"Waiting for an owner: {item.requested_by.name} cannot decide on their own request"
+        url = _url("access:request_detail", item.pk)
+        yield Need(title, why, url, "key-round", "busy", item.requested_at)
+
+
+def _promotions_to_decide(user: User) -> Iterator[Need]:
+    """Promotions that wait for a reviewer, but never their own."""
+    if not user.has_role(Role.REVIEWER):
+        return
+    waiting = Promotion.objects.pending().exclude(requested_by=user)
+    for item in waiting.select_related("model_version__registered_model", "requested_by")[:SHOWN]:
+        title = f"Review {item.model_version.name} for production"
+        url = _url("promotions:promotion_detail", item.pk)
+        why = f"Proposed by {item.requested_by.name}"
+        yield Need(title, why, url, "git-pull-request-arrow", "busy", item.requested_at)
+
+
+def _grants_that_end(user: User, now: datetime) -> Iterator[Need]:
+    """Grants of the lead's team that end within two weeks."""
+    if not user.has_role(Role.TEAM_LEAD):
+        return
+    ending = Grant.objects.active(now).filter(team=user.team_id, active_to__lte=now + EXPIRES_SOON)
+    for item in ending.select_related("registered_model")[:SHOWN]:
+        title = f"Access to {item.registered_model.name} ends {item.active_to.day} {item.active_to:%b}"
+        why = "Ask again before then, or calls will be refused"
+        yield Need(title, why, _url("access:grant_detail", item.pk), "calendar-clock", "warn", item.active_from)
+
+
+def _failures(user: User, now: datetime) -> Iterator[Need]:
+    """Rollouts and evaluation runs that failed this week, for owners of the model and platform engineers."""
+    if not user.has_role(Role.MODEL_OWNER, Role.PLATFORM_ENGINEER):
+        return
+    mine = Q() if user.has_role(Role.PLATFORM_ENGINEER) else Q(model_version__registered_model__owner_team=user.team_id)
+    since = now - FAILED_SINCE
+    rollouts = Rollout.objects.filter(mine, status=Rollout.Status.FAILED, finished_at__gte=since)
+    for item in rollouts.select_related("model_version__registered_model")[:SHOWN]:
+        title = f"Rollout of {item.model_version.name} failed"
+        url = _url("promotions:rollout_detail", item.pk)
+        yield Need(title, item.message or "The page says where it stopped", url, "rocket", "bad", item.started_at)
+    runs = EvalRun.objects.filter(mine, status=EvalRun.Status.ERROR, finished_at__gte=since)
+    for run in runs.select_related("model_version__registered_model")[:SHOWN]:
+        title = f"Evaluation of {run.model_version.name} could not be carried out"
+        url = _url("evals:run_detail", run.pk)
+        yield Need(title, run.message or "The page says why", url, "flask-conical", "bad", run.requested_at)
+
+
+def _quarantined(user: User, now: datetime) -> Iterator[Need]:
+    """Versions of the owner's models whose files did not match their manifest this week."""
+    if not user.has_role(Role.MODEL_OWNER):
+        return
+    bad = ModelVersion.objects.filter(
+        status=ModelVersion.Status.QUARANTINED,
+        registered_model__owner_team=user.team_id,
+        created_at__gte=now - FAILED_SINCE,
+    )
+    for item in bad.select_related("registered_model")[:SHOWN]:
+        url = _url("catalog:version_detail", item.registered_model.name, item.number)
+        why = item.message or "A file does not match its manifest"
+        yield Need(f"{item.name} is quarantined", why, url, "shield-alert", "bad", item.created_at)
