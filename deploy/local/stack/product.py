@@ -72,7 +72,16 @@ def parts(context: Context) -> list[Part]:
         job(context, env, "migrations", "migrate", "--no-input", needs=("postgres",)),
         _portal(context, env),
         job(context, env, "sample-data", "load_sample", needs=("portal",)),
-        job(context, env, "sample-versions", "load_sample", "--versions", needs=("sample-data", *PUBLISHING)),
+        _sample_weights(context),
+        job(
+            context,
+            env,
+            "sample-versions",
+            "load_sample",
+            "--versions",
+            str(context.folder("sample")),
+            needs=("sample-data", "sample-weights", *PUBLISHING),
+        ),  # fmt: skip
         _worker(context, env),
         _beat(context, env),
         _process(context, env, "usage-follower", [context.python, "-m", "worker.processes", "usage_follower"]),
@@ -85,6 +94,12 @@ def job(context: Context, env: dict[str, str], name: str, *command: str, needs: 
         name=name, command=[context.python, "manage.py", *command], address="", ready=lambda: None, env=env,
         needs=needs, once=True,
     )  # fmt: skip
+
+
+def _sample_weights(context: Context) -> Part:
+    """Return the job that makes the sample model's folders; a second time it has nothing to do."""
+    command = [context.python, "-m", "deploy.local.engine.sample", str(context.folder("sample"))]
+    return Part(name="sample-weights", command=command, address="", ready=lambda: None, once=True)
 
 
 def _portal(context: Context, env: dict[str, str]) -> Part:
