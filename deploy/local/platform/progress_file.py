@@ -29,12 +29,13 @@ class Progress:
 
     def sentence(self) -> str:
         """Return the row in words, for one line of `make status`."""
-        packages = f"{self.packages_done} of {self.packages_total} packages"
+        linking = ", linking" if self.packages_done == self.packages_total else ""
+        packages = f"{self.packages_done} of {self.packages_total} packages built{linking}"
         left = f", about {max(1, round(self.seconds_left / 60))} min left" if self.seconds_left is not None else ""
         return {
             "waiting": f"{self.program}: waiting to be built{left}",
             "downloading": f"{self.program}: downloading its modules{left}",
-            "building": f"{self.program}: {packages} built{left}",
+            "building": f"{self.program}: {packages}{left}",
             "ready": f"{self.program}: ready",
             "failed": f"{self.program}: {self.error}",
         }[self.state]
