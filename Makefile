@@ -9,6 +9,8 @@ STACK := $(PYTHON) -m deploy.local.stack
 BOOTSTRAP := .venv/.bootstrapped static/dist/.built
 STATE := $(if $(QUARTERMASTER_STATE),--state $(QUARTERMASTER_STATE))
 
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs reset token test test-vllm serving lint fmt lock assets
 
@@ -40,7 +42,7 @@ test-vllm: $(BOOTSTRAP) serving ## Run the story on real vLLM
 	@$(PYTHON) -m pytest -m vllm $(ARGS)
 
 serving: .venv/.bootstrapped ## Install real vLLM for CPU (6 GB, own environment); `make up` then serves with it
-	@$(PYTHON) -m deploy.local.engine.install
+	@$(PYTHON) -m deploy.local.engine.serving
 
 lint: $(BOOTSTRAP) ## Check style, types, import order and migrations
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy && .venv/bin/lint-imports

@@ -6,11 +6,15 @@ of `make up` set is passed through instead of ours.
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from deploy.local.platform.cache import cache_folder
+
 from . import credentials, postgres, probes, s3, valkey
 from .part import Context, Part
 
 BACKENDS = ("postgres", "valkey", "idp")
-PUBLISHING = ("registry-bucket", "worker")
+PUBLISHING = ("sample-data", "sample-weights", "registry-bucket", "worker")
 SERVING_IMAGE = "vllm/vllm-openai:v0.32.0"
 PASSED = (
     "DATABASE_URL", "REDIS_URL", "OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_CLIENT_SECRET_FILE",
@@ -68,20 +72,13 @@ def parts(context: Context) -> list[Part]:
     """Return the product's processes and jobs."""
     env = environment(context)
     (context.folder("gateway") / "access.log").touch(mode=0o600)
+    weights = cache_folder(context.env) / "sample-weights"
     return [
         job(context, env, "migrations", "migrate", "--no-input", needs=("postgres",)),
         _portal(context, env),
         job(context, env, "sample-data", "load_sample", needs=("portal",)),
-        _sample_weights(context),
-        job(
-            context,
-            env,
-            "sample-versions",
-            "load_sample",
-            "--versions",
-            str(context.folder("sample")),
-            needs=("sample-data", "sample-weights", *PUBLISHING),
-        ),  # fmt: skip
+        _sample_weights(context, weights),
+        job(context, env, "sample-versions", "load_sample", "--versions", str(weights), needs=PUBLISHING),
         _worker(context, env),
         _beat(context, env),
         _process(context, env, "usage-follower", [context.python, "-m", "worker.processes", "usage_follower"]),
@@ -96,10 +93,12 @@ def job(context: Context, env: dict[str, str], name: str, *command: str, needs: 
     )  # fmt: skip
 
 
-def _sample_weights(context: Context) -> Part:
-    """Return the job that makes the sample model's folders; a second time it has nothing to do."""
-    command = [context.python, "-m", "deploy.local.engine.sample", str(context.folder("sample"))]
-    return Part(name="sample-weights", command=command, address="", ready=lambda: None, once=True)
+def _sample_weights(context: Context, folder: Path) -> Part:
+    """Return the job that makes the sample model's folders, shared by all stacks; a second time it does nothing."""
+    command = ["nice", context.python, "-m", "deploy.local.engine.sample", str(folder)]
+    return Part(
+        name="sample-weights", command=command, address=str(folder), ready=lambda: None, needs=("portal",), once=True
+    )
 
 
 def _portal(context: Context, env: dict[str, str]) -> Part:
