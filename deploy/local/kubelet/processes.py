@@ -45,11 +45,16 @@ def start(folder: Path, command: Sequence[str], environment: Mapping[str, str], 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name in ("exit.json", "message"):
         (folder / name).unlink(missing_ok=True)
-    child = subprocess.Popen(  # noqa: S603
+    child = subprocess.Popen(
         [sys.executable, "-I", "-S", str(SHIM), str(folder), "--", *command],
-        env=dict(environment), cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+        env=dict(environment),
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=_hold_sigterm,
+    )
     _children[child.pid] = child
     process = Process(folder, child.pid, _born(child.pid), facts)
     note = {"pid": process.pid, "born": process.born, "facts": dict(facts)}
@@ -146,6 +151,11 @@ def tail(folder: Path, lines: int = 10, limit: int = 2048) -> str:
 
 
 _children: dict[int, subprocess.Popen[bytes]] = {}  # ours to reap; adopted processes are reaped by init
+
+
+def _hold_sigterm() -> None:
+    """Let a stop that comes before the shim is ready wait until it is."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 def _set(future: asyncio.Future[None]) -> None:

@@ -46,6 +46,9 @@ class CriLog:
 def main(folder: Path, command: list[str]) -> int:
     """Run the command until it ends; write its log and its end."""
     log = CriLog(folder / "log")
+    told: list[int] = []
+    signal.signal(signal.SIGTERM, lambda *_: told.append(1))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # it was blocked until there was a handler
     try:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except OSError as error:
@@ -53,6 +56,8 @@ def main(folder: Path, command: list[str]) -> int:
         write_json(folder / "exit.json", {"code": 128, "at": now()})
         return 128
     signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGTERM))
+    if told:
+        child.send_signal(signal.SIGTERM)
     copies = [threading.Thread(target=log.copy, args=pair, daemon=True)
               for pair in ((child.stdout, "stdout"), (child.stderr, "stderr"))]  # fmt: skip
     for copy in copies:

@@ -126,7 +126,7 @@ def pod_status(
     pod_ip: "" until the pod's network is there.
     """
     initialized = all(record.succeeded for record in inits)
-    begun = initialized and any(record.running or record.restarts or "terminated" in record.state for record in mains)
+    begun = initialized and any(record.container_id for record in mains)
     unready = [record.name for record in mains if not record.ready]
     unfinished = [record.name for record in inits if not record.succeeded]
     not_ready = ("ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]") if unready else None
