@@ -1,38 +1,33 @@
 """A whole gateway for tests: real Envoy, rate limit service and Valkey, our control plane over a folder of YAML.
 
-Beside it: an identity provider that only publishes keys, and two engines that speak just enough OpenAI.
+Beside it run the neighbors of `gateway_doubles`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gzip
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
-from joserfc import jwt
-from joserfc.jwk import KeySet, RSAKey
 
 from deploy.local.gateway import parts
 from deploy.local.gateway.wiring import Wiring
+from tests.local.gateway_doubles import Engine, Identity, Ingest, free_port, served
+from tests.local.gateway_objects import pod, policy, route, version
 
 ROOT = Path(__file__).parents[2]
-AUDIENCE = "quartermaster-gateway"
-ISSUER = "http://idp.test"
 Json = dict[str, Any]
 
 
@@ -42,13 +37,6 @@ def binaries() -> Path | None:
     return given if all((given / name).exists() for name in ("ratelimit", "otelcol")) else None
 
 
-def free_port() -> int:
-    """Return a loopback port that nobody listens on right now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 def eventually(check: Callable[[], Any], seconds: float = 10.0) -> Any:
     """Return the first truthy answer of check; fail after so many seconds."""
     deadline = time.monotonic() + seconds
@@ -56,279 +44,6 @@ def eventually(check: Callable[[], Any], seconds: float = 10.0) -> Any:
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.03)
     return found
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients that go away are part of the tests."""
-
-
-@contextmanager
-def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[_Server]:
-    """Run an HTTP server on a free port."""
-    server = _Server(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-@dataclass
-class Engine:
-    """An engine's memory: the calls it got. Prompts steer it: "tokens=N", "slow", "pieces=N"."""
-
-    name: str
-    calls: list[Json] = field(default_factory=list)
-
-    def handler(self) -> type[BaseHTTPRequestHandler]:
-        """Return the request handler that speaks for this engine."""
-        engine = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:  # noqa: N802
-                """Answer one call."""
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                engine.calls.append({"path": self.path, "headers": dict(self.headers.items()), "body": body})
-                (_stream if body.get("stream") else _plain)(self, body)
-
-            def log_message(self, *_: Any) -> None:
-                """Stay quiet."""
-
-        return Handler
-
-
-def _wish(body: Json, name: str, default: int) -> int:
-    words = " ".join(str(message["content"]) for message in body.get("messages", [])).split()
-    return next((int(word.partition("=")[2]) for word in words if word.startswith(f"{name}=")), default)
-
-
-def _usage(body: Json) -> Json:
-    total = _wish(body, "tokens", 12)
-    details = {"cached_tokens": 3}
-    return {"prompt_tokens": total - 5, "completion_tokens": 5, "total_tokens": total, "prompt_tokens_details": details}
-
-
-def _plain(handler: BaseHTTPRequestHandler, body: Json) -> None:
-    time.sleep(_wish(body, "sleep_ms", 0) / 1000)
-    answer = {"model": body["model"], "choices": [{"message": {"content": "ok"}}], "usage": _usage(body)}
-    raw = json.dumps(answer).encode()
-    handler.send_response(_wish(body, "status", 200))
-    handler.send_header("content-type", "application/json")
-    handler.send_header("content-length", str(len(raw)))
-    handler.end_headers()
-    handler.wfile.write(raw)
-
-
-def _stream(handler: BaseHTTPRequestHandler, body: Json) -> None:
-    handler.send_response(200)
-    handler.send_header("content-type", "text/event-stream")
-    handler.send_header("connection", "close")
-    handler.end_headers()
-    pieces: list[Json] = [{"choices": [{"delta": {"content": "ok "}}]} for _ in range(_wish(body, "pieces", 3))]
-    if (body.get("stream_options") or {}).get("include_usage"):
-        pieces.append({"choices": [], "usage": _usage(body)})
-    for piece in pieces:
-        handler.wfile.write(b"data: " + json.dumps({"model": body["model"], **piece}).encode() + b"\n\n")
-        handler.wfile.flush()
-        time.sleep(_wish(body, "pause_ms", 0) / 1000)
-    handler.wfile.write(b"data: [DONE]\n\n")
-    handler.close_connection = True
-
-
-class Identity:
-    """Publishes one key set and signs what it is told."""
-
-    def __init__(self) -> None:
-        self.key = RSAKey.generate_key(2048, {"kid": "k1", "use": "sig", "alg": "RS256"})
-        self.stranger = RSAKey.generate_key(2048, {"kid": "k1", "use": "sig", "alg": "RS256"})
-
-    def handler(self) -> type[BaseHTTPRequestHandler]:
-        """Return the request handler that publishes the keys."""
-        raw = json.dumps(KeySet([self.key]).as_dict(private=False)).encode()
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802
-                """Publish the keys."""
-                self.send_response(200)
-                self.send_header("content-length", str(len(raw)))
-                self.end_headers()
-                self.wfile.write(raw)
-
-            def log_message(self, *_: Any) -> None:
-                """Stay quiet."""
-
-        return Handler
-
-    def token(self, team: str | None = "claims-review", *, stranger: bool = False, **changes: Any) -> str:
-        """Return a signed token; changes replace claims."""
-        now = int(time.time())
-        claims = {"iss": ISSUER, "aud": [AUDIENCE], "sub": "dana", "iat": now, "exp": now + 600, **changes}
-        if team:
-            claims |= {"team": team, "cost_center": "CC-4100"}
-        return jwt.encode({"alg": "RS256", "kid": "k1"}, claims, self.stranger if stranger else self.key)
-
-
-def pod(name: str, port: int, *, namespace: str = "models", ready: bool = True) -> list[Json]:
-    """Return a Service with one pod behind it that really listens on a loopback port."""
-    meta = {"namespace": namespace, "name": f"{name}-predictor"}
-    labels = {"kubernetes.io/service-name": f"{name}-predictor"}
-    endpoint = {
-        "addresses": ["10.244.0.9"],
-        "conditions": {"ready": ready},
-        "targetRef": {"kind": "Pod", "name": name, "namespace": namespace},
-    }
-    slice_meta = {"namespace": namespace, "name": f"{name}-x", "labels": labels}
-    listen = {"quartermaster.dev/listen": f"127.0.0.1:{port}"}
-    return [
-        {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"ports": [{"name": "http", "port": 80}]}},
-        {
-            "kind": "EndpointSlice",
-            "metadata": slice_meta,
-            "ports": [{"name": "http", "port": 8080}],
-            "endpoints": [endpoint],
-        },
-        {"kind": "Pod", "metadata": {"namespace": namespace, "name": name, "annotations": listen}},
-    ]
-
-
-def version(name: str, *, host: str = "") -> list[Json]:
-    """Return one model version's AIServiceBackend and Backend."""
-    meta = {"namespace": "models", "name": name}
-    fqdn = {"hostname": host or f"{name}-predictor.models.svc.cluster.local", "port": 80}
-    ref = {"group": "gateway.envoyproxy.io", "kind": "Backend", "name": name}
-    return [
-        {
-            "kind": "AIServiceBackend",
-            "metadata": meta,
-            "spec": {"schema": {"name": "OpenAI", "prefix": "/v1"}, "backendRef": ref},
-        },
-        {"kind": "Backend", "metadata": meta, "spec": {"endpoints": [{"fqdn": fqdn}]}},
-    ]
-
-
-def route(model: str, weights: dict[str, int]) -> Json:
-    """Return a model's AIGatewayRoute."""
-    kinds = {
-        "llm_input_token": "InputToken",
-        "llm_cached_input_token": "CachedInputToken",
-        "llm_output_token": "OutputToken",
-        "llm_total_token": "TotalToken",
-    }
-    refs = [{"name": name, "weight": weight, "modelNameOverride": name} for name, weight in weights.items()]
-    header = {"type": "Exact", "name": "x-ai-eg-model", "value": model}
-    return {
-        "kind": "AIGatewayRoute",
-        "metadata": {"namespace": "models", "name": model, "generation": 1},
-        "spec": {
-            "parentRefs": [{"kind": "Gateway", "name": "ai-gateway", "namespace": "ai-gateway"}],
-            "rules": [{"matches": [{"headers": [header]}], "backendRefs": refs}],
-            "llmRequestCosts": [{"metadataKey": key, "type": kind} for key, kind in kinds.items()],
-        },
-    }
-
-
-def policy(
-    model: str, budgets: dict[str, int], *, jwks: str = "http://idp.test/jwks", unit: str = "Minute"
-) -> list[Json]:
-    """Return a model's SecurityPolicy and BackendTrafficPolicy: who may call, and for how many tokens."""
-    target = [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": model}]
-    claims = {"team": "x-team", "cost_center": "x-cost-center", "sub": "x-user-id"}
-    provider = {
-        "name": "idp",
-        "issuer": ISSUER,
-        "audiences": [AUDIENCE],
-        "remoteJWKS": {"uri": jwks},
-        "claimToHeaders": [{"claim": claim, "header": header} for claim, header in claims.items()],
-    }
-    allowed = [
-        {
-            "name": f"team-{team}",
-            "action": "Allow",
-            "principal": {"jwt": {"provider": "idp", "claims": [{"name": "team", "values": [team]}]}},
-        }
-        for team in budgets
-    ]
-    spent = {"from": "Metadata", "metadata": {"namespace": "io.envoy.ai_gateway", "key": "llm_total_token"}}
-    limits = [
-        {
-            "clientSelectors": [
-                {
-                    "headers": [
-                        {"type": "Exact", "name": "x-team", "value": team},
-                        {"type": "Exact", "name": "x-ai-eg-model", "value": model},
-                    ]
-                }
-            ],
-            "limit": {"requests": tokens, "unit": unit},
-            "cost": {"request": {"from": "Number", "number": 0}, "response": spent},
-        }
-        for team, tokens in budgets.items()
-    ]
-    meta = {"namespace": "models", "name": model, "generation": 1}
-    security = {
-        "targetRefs": target,
-        "jwt": {"providers": [provider]},
-        "authorization": {"defaultAction": "Deny", "rules": allowed},
-    }
-    return [
-        {"kind": "SecurityPolicy", "metadata": meta, "spec": security},
-        {
-            "kind": "BackendTrafficPolicy",
-            "metadata": meta,
-            "spec": {"targetRefs": target, "rateLimit": {"global": {"rules": limits}}},
-        },
-    ]
-
-
-@dataclass
-class Ingest:
-    """The portal's usage ingest: keeps the log records that the Collector brings with the right credential."""
-
-    credential: str = "ingest-credential"
-    refusals: int = 0  # how many batches to answer 503 first
-    records: list[dict[str, str]] = field(default_factory=list)
-    seen: list[tuple[str, str]] = field(default_factory=list)
-
-    def handler(self) -> type[BaseHTTPRequestHandler]:
-        """Return the request handler that takes batches."""
-        ingest = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802
-                """Take one batch."""
-                raw = self.rfile.read(int(self.headers["content-length"]))
-                ingest.seen.append((self.path, self.headers["authorization"]))
-                ingest.refusals -= 1
-                if ingest.refusals < 0:
-                    ingest.records += _records(gzip.decompress(raw))
-                self.send_response(200 if ingest.refusals < 0 else 503)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                """Stay quiet."""
-
-        return Handler
-
-
-def _records(raw: bytes) -> list[dict[str, str]]:
-    """Return the attributes of each log record."""
-    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-
-    return [
-        {entry.key: entry.value.string_value for entry in record.attributes}
-        for resource in ExportLogsServiceRequest.FromString(raw).resource_logs
-        for scope in resource.scope_logs
-        for record in scope.log_records
-    ]
 
 
 @dataclass

@@ -11,7 +11,8 @@ from deploy.local.gateway.objects import Objects, read_folder
 from deploy.local.gateway.refusal import Refused
 from deploy.local.gateway.routes import descriptors, route_resource
 from deploy.local.gateway.tables import Lookup, lookup_from_json, lookup_of
-from tests.local.gateway_stand import ISSUER, ROOT, pod, policy, route, version
+from tests.local.gateway_objects import ISSUER, pod, policy, route, version
+from tests.local.gateway_stand import ROOT
 
 GATEWAY = ("ai-gateway", "ai-gateway")
 MODEL = "prior-auth-extract"

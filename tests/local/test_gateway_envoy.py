@@ -9,7 +9,8 @@ from collections import Counter
 import httpx
 import pytest
 
-from tests.local.gateway_stand import ISSUER, binaries, eventually, pod, route, stand, version
+from tests.local.gateway_objects import ISSUER, pod, route, version
+from tests.local.gateway_stand import binaries, eventually, stand
 
 pytestmark = [
     pytest.mark.stack,

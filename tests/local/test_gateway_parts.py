@@ -15,8 +15,9 @@ from deploy.local.gateway.listeners import listener_resource
 from deploy.local.gateway.objects import Objects, read_folder
 from deploy.local.gateway.routes import route_resource
 from deploy.local.stack.part import Context
+from tests.local.gateway_doubles import Engine, free_port, served
+from tests.local.gateway_objects import pod, policy, route, version
 from tests.local.gateway_stand import ROOT as PROJECT
-from tests.local.gateway_stand import Engine, free_port, pod, policy, route, served, version
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from deploy.local.gateway import sources
 from deploy.local.gateway.compile import compile_gateway
 from deploy.local.gateway.objects import KINDS, read_folder
 from deploy.local.gateway.verdicts import status_of
-from tests.local.gateway_stand import ROOT, policy, route, version
+from tests.local.gateway_objects import policy, route, version
+from tests.local.gateway_stand import ROOT
 
 GATEWAY = ("ai-gateway", "ai-gateway")
 

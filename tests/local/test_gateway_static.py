@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from deploy.local.gateway.objects import read_folder
-from tests.local.gateway_stand import ROOT, policy, route, version
+from tests.local.gateway_objects import policy, route, version
+from tests.local.gateway_stand import ROOT
 
 CRDS = Path(__file__).parents[3] / "shared" / "crds"
 CONTRACT_KEYS = {

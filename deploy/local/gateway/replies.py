@@ -49,6 +49,7 @@ def local_replies(portal_url: str) -> Json:
             *_forbidden(portal_url),
             *_budget(),
             *_unavailable(),
+            *_closed(),
             *_not_found(),
             _mapper(_status(413), "body_too_large", "The request's body is larger than the gateway takes."),
             # The processor's own refusals: it gives the sentence as the body and the code as the details.
@@ -110,7 +111,6 @@ def _budget() -> list[Json]:
 
 
 def _unavailable() -> list[Json]:
-    away = "Nothing was sent to a model. Try again in 5 seconds."
     return [
         _mapper(
             _flags("UH"),
@@ -132,6 +132,13 @@ def _unavailable() -> list[Json]:
             f"Model {_MODEL} did not answer in time.",
             kind="timeout_error",
         ),
+    ]
+
+
+def _closed() -> list[Json]:
+    """Say why nothing passes while a part that every call needs is away."""
+    away = "Nothing was sent to a model. Try again in 5 seconds."
+    return [
         _mapper(
             _details("ext_proc_error"),
             "gateway_processor_unavailable",

@@ -85,6 +85,10 @@ class Gone(Exception):
     """The watch's position is too old; the kind must be listed again."""
 
 
+class NotInstalled(OSError):
+    """The API server does not know the kind."""
+
+
 class ClusterSource:
     """Lists and watches each kind with a credential of its own."""
 
@@ -132,6 +136,10 @@ class ClusterSource:
                 version = ""
             except (httpx.HTTPError, OSError, ValueError) as problem:
                 version = ""
+                if isinstance(problem, httpx.TransportError):
+                    self.state = (
+                        f"the API server does not answer ({type(problem).__name__}); what was seen last is served"
+                    )
                 if failures == 0:
                     log.warning("%s: %s %s", kind.plural, type(problem).__name__, problem)
                 await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
@@ -140,11 +148,13 @@ class ClusterSource:
     async def _list(self, kind: Kind, changed: Callable[[], None]) -> str:
         """Take the kind's objects as they are now; return the position to watch from."""
         answer = await self._api.get(kind.list_path, params=_selector(kind), headers=_accept(kind, "List"))
-        if answer.status_code == 404 and kind.name not in self._seen:
-            self._seen.add(kind.name)  # the kind is not installed yet
-            changed()
+        if answer.status_code == 404:
+            if kind.name not in self._seen:
+                self._seen.add(kind.name)
+                changed()
+            raise NotInstalled("not installed yet")
         answer.raise_for_status()
-        body = answer.json()
+        self.state, body = "watching the cluster", answer.json()
         news = self.objects.replace(kind.name, [{**item, "kind": kind.name} for item in body["items"] or []])
         if news or kind.name not in self._seen:
             self._seen.add(kind.name)

@@ -1,0 +1,190 @@
+"""The gateway's neighbors in tests: engines that speak just enough OpenAI, an identity provider that only publishes
+keys, and the portal's usage ingest."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from joserfc import jwt
+from joserfc.jwk import KeySet, RSAKey
+
+from tests.local.gateway_objects import AUDIENCE, ISSUER
+
+Json = dict[str, Any]
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on right now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: clients that go away are part of the tests."""
+
+
+@contextmanager
+def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[_Server]:
+    """Run an HTTP server on a free port."""
+    server = _Server(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@dataclass
+class Engine:
+    """An engine's memory: the calls it got. Prompts steer it: "tokens=N", "slow", "pieces=N"."""
+
+    name: str
+    calls: list[Json] = field(default_factory=list)
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        """Return the request handler that speaks for this engine."""
+        engine = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:  # noqa: N802
+                """Answer one call."""
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                engine.calls.append({"path": self.path, "headers": dict(self.headers.items()), "body": body})
+                (_stream if body.get("stream") else _plain)(self, body)
+
+            def log_message(self, *_: Any) -> None:
+                """Stay quiet."""
+
+        return Handler
+
+
+def _wish(body: Json, name: str, default: int) -> int:
+    words = " ".join(str(message["content"]) for message in body.get("messages", [])).split()
+    return next((int(word.partition("=")[2]) for word in words if word.startswith(f"{name}=")), default)
+
+
+def _usage(body: Json) -> Json:
+    total = _wish(body, "tokens", 12)
+    details = {"cached_tokens": 3}
+    return {"prompt_tokens": total - 5, "completion_tokens": 5, "total_tokens": total, "prompt_tokens_details": details}
+
+
+def _plain(handler: BaseHTTPRequestHandler, body: Json) -> None:
+    time.sleep(_wish(body, "sleep_ms", 0) / 1000)
+    answer = {"model": body["model"], "choices": [{"message": {"content": "ok"}}], "usage": _usage(body)}
+    raw = json.dumps(answer).encode()
+    handler.send_response(_wish(body, "status", 200))
+    handler.send_header("content-type", "application/json")
+    handler.send_header("content-length", str(len(raw)))
+    handler.end_headers()
+    handler.wfile.write(raw)
+
+
+def _stream(handler: BaseHTTPRequestHandler, body: Json) -> None:
+    handler.send_response(200)
+    handler.send_header("content-type", "text/event-stream")
+    handler.send_header("connection", "close")
+    handler.end_headers()
+    pieces: list[Json] = [{"choices": [{"delta": {"content": "ok "}}]} for _ in range(_wish(body, "pieces", 3))]
+    if (body.get("stream_options") or {}).get("include_usage"):
+        pieces.append({"choices": [], "usage": _usage(body)})
+    for piece in pieces:
+        handler.wfile.write(b"data: " + json.dumps({"model": body["model"], **piece}).encode() + b"\n\n")
+        handler.wfile.flush()
+        time.sleep(_wish(body, "pause_ms", 0) / 1000)
+    handler.wfile.write(b"data: [DONE]\n\n")
+    handler.close_connection = True
+
+
+class Identity:
+    """Publishes one key set and signs what it is told."""
+
+    def __init__(self) -> None:
+        self.key = RSAKey.generate_key(2048, {"kid": "k1", "use": "sig", "alg": "RS256"})
+        self.stranger = RSAKey.generate_key(2048, {"kid": "k1", "use": "sig", "alg": "RS256"})
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        """Return the request handler that publishes the keys."""
+        raw = json.dumps(KeySet([self.key]).as_dict(private=False)).encode()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:  # noqa: N802
+                """Publish the keys."""
+                self.send_response(200)
+                self.send_header("content-length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            def log_message(self, *_: Any) -> None:
+                """Stay quiet."""
+
+        return Handler
+
+    def token(self, team: str | None = "claims-review", *, stranger: bool = False, **changes: Any) -> str:
+        """Return a signed token; changes replace claims."""
+        now = int(time.time())
+        claims = {"iss": ISSUER, "aud": [AUDIENCE], "sub": "dana", "iat": now, "exp": now + 600, **changes}
+        if team:
+            claims |= {"team": team, "cost_center": "CC-4100"}
+        return jwt.encode({"alg": "RS256", "kid": "k1"}, claims, self.stranger if stranger else self.key)
+
+
+@dataclass
+class Ingest:
+    """The portal's usage ingest: keeps the log records that the Collector brings with the right credential."""
+
+    credential: str = "ingest-credential"
+    refusals: int = 0  # how many batches to answer 503 first
+    records: list[dict[str, str]] = field(default_factory=list)
+    seen: list[tuple[str, str]] = field(default_factory=list)
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        """Return the request handler that takes batches."""
+        ingest = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:  # noqa: N802
+                """Take one batch."""
+                raw = self.rfile.read(int(self.headers["content-length"]))
+                ingest.seen.append((self.path, self.headers["authorization"]))
+                ingest.refusals -= 1
+                if ingest.refusals < 0:
+                    ingest.records += _records(gzip.decompress(raw))
+                self.send_response(200 if ingest.refusals < 0 else 503)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                """Stay quiet."""
+
+        return Handler
+
+
+def _records(raw: bytes) -> list[dict[str, str]]:
+    """Return the attributes of each log record."""
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+    return [
+        {entry.key: entry.value.string_value for entry in record.attributes}
+        for resource in ExportLogsServiceRequest.FromString(raw).resource_logs
+        for scope in resource.scope_logs
+        for record in scope.log_records
+    ]

@@ -1,0 +1,121 @@
+"""The gateway's objects as tests write them: one model's route, versions and policies, and the pods behind them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Json = dict[str, Any]
+AUDIENCE = "quartermaster-gateway"
+ISSUER = "http://idp.test"
+
+
+def pod(name: str, port: int, *, namespace: str = "models", ready: bool = True) -> list[Json]:
+    """Return a Service with one pod behind it that really listens on a loopback port."""
+    meta = {"namespace": namespace, "name": f"{name}-predictor"}
+    labels = {"kubernetes.io/service-name": f"{name}-predictor"}
+    endpoint = {
+        "addresses": ["10.244.0.9"],
+        "conditions": {"ready": ready},
+        "targetRef": {"kind": "Pod", "name": name, "namespace": namespace},
+    }
+    slice_meta = {"namespace": namespace, "name": f"{name}-x", "labels": labels}
+    listen = {"quartermaster.dev/listen": f"127.0.0.1:{port}"}
+    return [
+        {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"ports": [{"name": "http", "port": 80}]}},
+        {
+            "kind": "EndpointSlice",
+            "metadata": slice_meta,
+            "ports": [{"name": "http", "port": 8080}],
+            "endpoints": [endpoint],
+        },
+        {"kind": "Pod", "metadata": {"namespace": namespace, "name": name, "annotations": listen}},
+    ]
+
+
+def version(name: str, *, host: str = "") -> list[Json]:
+    """Return one model version's AIServiceBackend and Backend."""
+    meta = {"namespace": "models", "name": name}
+    fqdn = {"hostname": host or f"{name}-predictor.models.svc.cluster.local", "port": 80}
+    ref = {"group": "gateway.envoyproxy.io", "kind": "Backend", "name": name}
+    return [
+        {
+            "kind": "AIServiceBackend",
+            "metadata": meta,
+            "spec": {"schema": {"name": "OpenAI", "prefix": "/v1"}, "backendRef": ref},
+        },
+        {"kind": "Backend", "metadata": meta, "spec": {"endpoints": [{"fqdn": fqdn}]}},
+    ]
+
+
+def route(model: str, weights: dict[str, int]) -> Json:
+    """Return a model's AIGatewayRoute."""
+    kinds = {
+        "llm_input_token": "InputToken",
+        "llm_cached_input_token": "CachedInputToken",
+        "llm_output_token": "OutputToken",
+        "llm_total_token": "TotalToken",
+    }
+    refs = [{"name": name, "weight": weight, "modelNameOverride": name} for name, weight in weights.items()]
+    header = {"type": "Exact", "name": "x-ai-eg-model", "value": model}
+    return {
+        "kind": "AIGatewayRoute",
+        "metadata": {"namespace": "models", "name": model, "generation": 1},
+        "spec": {
+            "parentRefs": [{"kind": "Gateway", "name": "ai-gateway", "namespace": "ai-gateway"}],
+            "rules": [{"matches": [{"headers": [header]}], "backendRefs": refs}],
+            "llmRequestCosts": [{"metadataKey": key, "type": kind} for key, kind in kinds.items()],
+        },
+    }
+
+
+def policy(
+    model: str, budgets: dict[str, int], *, jwks: str = "http://idp.test/jwks", unit: str = "Minute"
+) -> list[Json]:
+    """Return a model's SecurityPolicy and BackendTrafficPolicy: who may call, and for how many tokens."""
+    target = [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": model}]
+    claims = {"team": "x-team", "cost_center": "x-cost-center", "sub": "x-user-id"}
+    provider = {
+        "name": "idp",
+        "issuer": ISSUER,
+        "audiences": [AUDIENCE],
+        "remoteJWKS": {"uri": jwks},
+        "claimToHeaders": [{"claim": claim, "header": header} for claim, header in claims.items()],
+    }
+    allowed = [
+        {
+            "name": f"team-{team}",
+            "action": "Allow",
+            "principal": {"jwt": {"provider": "idp", "claims": [{"name": "team", "values": [team]}]}},
+        }
+        for team in budgets
+    ]
+    spent = {"from": "Metadata", "metadata": {"namespace": "io.envoy.ai_gateway", "key": "llm_total_token"}}
+    limits = [
+        {
+            "clientSelectors": [
+                {
+                    "headers": [
+                        {"type": "Exact", "name": "x-team", "value": team},
+                        {"type": "Exact", "name": "x-ai-eg-model", "value": model},
+                    ]
+                }
+            ],
+            "limit": {"requests": tokens, "unit": unit},
+            "cost": {"request": {"from": "Number", "number": 0}, "response": spent},
+        }
+        for team, tokens in budgets.items()
+    ]
+    meta = {"namespace": "models", "name": model, "generation": 1}
+    security = {
+        "targetRefs": target,
+        "jwt": {"providers": [provider]},
+        "authorization": {"defaultAction": "Deny", "rules": allowed},
+    }
+    return [
+        {"kind": "SecurityPolicy", "metadata": meta, "spec": security},
+        {
+            "kind": "BackendTrafficPolicy",
+            "metadata": meta,
+            "spec": {"targetRefs": target, "rateLimit": {"global": {"rules": limits}}},
+        },
+    ]
