@@ -5,7 +5,8 @@ Without a build the pages work, bare; a line in the log and a check say what to 
 
 import json
 import logging
-from functools import cache
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -14,18 +15,28 @@ from django.templatetags.static import static
 
 log = logging.getLogger(__name__)
 MISSING = "The pages have no styles yet: static/dist/app/manifest.json is missing."
-HINT = "Run `npm ci && npm run build` in the project's folder, then start the portal again."
+HINT = "Run `npm ci && npm run build` in the project's folder; the portal then finds them by itself."
+
+
+def manifest() -> dict[str, str]:
+    """Return the built names by plain name; empty where nothing was built. A build may come while the portal runs."""
+    path = settings.ASSETS_DIR / "manifest.json"
+    try:
+        return _names(path, path.stat().st_mtime_ns)
+    except (OSError, ValueError):
+        _say_missing()
+        return {}
+
+
+@lru_cache(maxsize=1)
+def _names(path: Path, _changed: int) -> dict[str, str]:
+    names: dict[str, str] = json.loads(path.read_text())
+    return names
 
 
 @cache
-def manifest() -> dict[str, str]:
-    """Return the built names by plain name; empty, and said once in the log, where nothing was built."""
-    try:
-        names: dict[str, str] = json.loads((settings.ASSETS_DIR / "manifest.json").read_text())
-    except OSError:
-        log.warning("%s %s", MISSING, HINT)
-        return {}
-    return names
+def _say_missing() -> None:
+    log.warning("%s %s", MISSING, HINT)
 
 
 def asset_url(name: str) -> str:

@@ -164,7 +164,7 @@ CONTENT_SECURITY_POLICY = {
 STATIC_URL = "static/"
 ASSETS_DIR = BASE_DIR / "static" / "dist" / "app"  # made by `npm run build`; names carry a hash (portal/assets.py)
 STATICFILES_DIRS = [("app", ASSETS_DIR)]
-WHITENOISE_USE_FINDERS = True
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = True  # a build may come while the portal runs; files are few
 WHITENOISE_IMMUTABLE_FILE_TEST = r"^.+-[0-9a-f]{10}\.\w+$"
 MESSAGE_TAGS = {10: "busy", 20: "busy", 25: "ok", 30: "warn", 40: "bad"}  # the tones of components/_toast.html
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024

@@ -11,6 +11,7 @@ import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, watch, writeFil
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { brotliCompressSync, gzipSync } from "node:zlib";
 import { buildSync } from "esbuild";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -30,9 +31,15 @@ function hashed(name, content) {
   return name.replace(/(\.\w+)$/, `-${hash}$1`);
 }
 
+/* Text also lies there compressed: the portal sends what the browser takes. */
 function emit(manifest, name, content) {
+  const path = join(target, hashed(name, content));
   manifest[name] = hashed(name, content);
-  writeFileSync(join(target, manifest[name]), content);
+  if (!name.endsWith(".woff2")) {
+    writeFileSync(`${path}.gz`, gzipSync(content, { level: 9 }));
+    writeFileSync(`${path}.br`, brotliCompressSync(content));
+  }
+  writeFileSync(path, content);
 }
 
 function styles(manifest) {
@@ -73,7 +80,7 @@ function forgetOldFiles(manifest) {
   const current = new Set([...Object.values(manifest), "manifest.json"]);
   for (const name of readdirSync(target)) {
     const path = join(target, name);
-    if (!current.has(name) && Date.now() - statSync(path).mtimeMs > DAY) rmSync(path, { recursive: true });
+    if (!current.has(name.replace(/\.(gz|br)$/, "")) && Date.now() - statSync(path).mtimeMs > DAY) rmSync(path, { recursive: true });
   }
 }
 
