@@ -10,6 +10,7 @@ from rest_framework.views import exception_handler
 
 from apps.common.errors import DomainError, NotPermitted
 from apps.common.request_ids import current_request_id
+from apps.integrations.errors import PermanentError, TemporaryError
 
 
 def problem(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -18,6 +19,10 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
         return _problem(409, error.code, str(error))
     if isinstance(error, NotPermitted):
         return _problem(403, error.code, str(error))
+    if isinstance(error, TemporaryError):
+        return _problem(503, "unavailable", str(error))
+    if isinstance(error, PermanentError):
+        return _problem(502, "refused_outside", str(error))
     if isinstance(error, exceptions.ValidationError):
         return _problem(400, "invalid", "Some fields are wrong.", errors=error.detail)
     if isinstance(error, Http404):

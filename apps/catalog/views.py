@@ -48,7 +48,7 @@ def _filtered(rows: RegisteredModelQuerySet, query: str, chosen: dict[str, str])
         rows = rows.filter(Q(name__icontains=query) | Q(title__icontains=query) | Q(description__icontains=query))
     rows = rows.filter(**{name: chosen[name] for name in FACETS if chosen[name]})
     verified = Max("versions__number", filter=Q(versions__status=ModelVersion.Status.VERIFIED))
-    rows = rows.annotate(verified_number=verified).select_related("owner_team")
+    rows = rows.annotate(verified_number=verified).select_related("owner_team").order_by("name")
     having = Q(pk__in=ModelVersion.objects.verified().values("registered_model"))
     if chosen["version"] in ("verified", "none"):
         rows = rows.filter(having if chosen["version"] == "verified" else ~having)
@@ -103,7 +103,7 @@ def model_detail(request: SignedIn, name: str) -> HttpResponse:
 def version_list(request: SignedIn, name: str) -> HttpResponse:
     """List a model's versions, newest first."""
     model = _model_for(request, name)
-    rows = model.versions.with_sizes().select_related("created_by", "registered_model")
+    rows = model.versions.with_sizes().select_related("created_by", "registered_model").order_by("-number")
     page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
     context = _shell(model, "Versions")
     context |= {

@@ -13,21 +13,6 @@ from tests.factories import NOW, ModelVersionFactory
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def version(registered_model):
-    return ModelVersionFactory(registered_model=registered_model, number=1)
-
-
-@pytest.fixture
-def suite(db):
-    return actions.ensure_suite(suite=suites.load(), now=NOW)
-
-
-@pytest.fixture
-def run(version, suite, alice):
-    return actions.start_eval_run(version=version, suite=suite, actor=alice, now=NOW)
-
-
 def audited(run) -> list[str]:
     return sorted(event.action for event in AuditEvent.objects.about("EvalRun", str(run.pk)))
 
