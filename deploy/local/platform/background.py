@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -47,7 +48,8 @@ def stop_build(env: Mapping[str, str]) -> None:
     """End the builder that works in this cache, whoever started it. What it compiled so far is kept."""
     pid = builder_pid(env)
     if pid:
-        os.kill(pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # its last compiler may outlive it for a moment
+            os.kill(pid, signal.SIGTERM)
 
 
 def builder_pid(env: Mapping[str, str]) -> int | None:
