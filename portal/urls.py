@@ -9,6 +9,7 @@ from apps.catalog.urls import api_urlpatterns as catalog_api
 from apps.chargeback.urls import api_urlpatterns as chargeback_api
 from apps.evals.urls import api_urlpatterns as evals_api
 from apps.metering.ingest import logs
+from apps.promotions.urls import api_urlpatterns as promotions_api
 from portal import views
 
 pages: list[URLPattern | URLResolver] = [
@@ -25,10 +26,18 @@ pages: list[URLPattern | URLResolver] = [
     path("catalog/", include("apps.catalog.urls")),
     path("catalog/", include("apps.gateway.urls")),
     path("evaluations/", include("apps.evals.urls")),
+    path("", include("apps.promotions.urls")),
     *sign_in_urlpatterns,
     path("v1/logs", logs, name="usage_ingest"),
 ]
-api: list[URLPattern | URLResolver] = [*accounts_api, *access_api, *catalog_api, *chargeback_api, *evals_api]
+api: list[URLPattern | URLResolver] = [
+    *accounts_api,
+    *access_api,
+    *catalog_api,
+    *chargeback_api,
+    *evals_api,
+    *promotions_api,
+]
 urlpatterns = [*pages, path("api/v1/", include((api, "api")))]
 
 handler403 = "portal.errors.forbidden"

@@ -1,0 +1,143 @@
+"""What the pages say about promotions and rollouts: badges, phases as steps, diffs as lines. Pure."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from apps.promotions.models import Promotion, Rollout, RolloutPhase
+from apps.promotions.phases import TYPICAL
+
+PROMOTION_BADGES = {
+    Promotion.Status.PENDING: {"tone": "warn", "icon": "clock", "label": "Needs 1 approval"},
+    Promotion.Status.APPROVED: {"tone": "ok", "icon": "circle-check", "label": "Approved"},
+    Promotion.Status.REJECTED: {"tone": "bad", "icon": "circle-x", "label": "Rejected"},
+    Promotion.Status.WITHDRAWN: {"tone": "idle", "icon": "undo-2", "label": "Withdrawn"},
+}
+ROLLOUT_BADGES = {
+    Rollout.Status.PENDING: {"tone": "busy", "icon": "circle-dot", "label": "Starting"},
+    Rollout.Status.PROGRESSING: {"tone": "busy", "icon": "circle-dot", "label": "Rolling out"},
+    Rollout.Status.LIVE: {"tone": "ok", "icon": "circle-check", "label": "Live"},
+    Rollout.Status.REPLACED: {"tone": "idle", "icon": "history", "label": "Replaced"},
+    Rollout.Status.FAILED: {"tone": "bad", "icon": "circle-x", "label": "Failed"},
+    Rollout.Status.ABORTED: {"tone": "idle", "icon": "ban", "label": "Aborted"},
+}
+PHASES = RolloutPhase.Phase
+
+
+def promotion_badge(promotion: Promotion) -> dict[str, str]:
+    """Return a promotion's badge."""
+    return PROMOTION_BADGES[Promotion.Status(promotion.status)]
+
+
+def rollout_badge(rollout: Rollout | None) -> dict[str, str] | None:
+    """Return a rollout's badge, with its weight while it moves; None without one."""
+    if rollout is None:
+        return None
+    badge = dict(ROLLOUT_BADGES[Rollout.Status(rollout.status)])
+    if rollout.status == Rollout.Status.PROGRESSING:
+        badge["label"] += f" · {rollout.weight} %"
+    return badge
+
+
+def serving_badge(rollouts: Sequence[Rollout]) -> dict[str, str]:
+    """Return how a model serves, from its rollouts, newest first: "Live v7", "Rolling out v8 · v7 live"."""
+    live = next((item for item in rollouts if item.status == Rollout.Status.LIVE), None)
+    moving = next((item for item in rollouts if item.status in Rollout.OPEN), None)
+    failed = rollouts[0] if rollouts and rollouts[0].status == Rollout.Status.FAILED else None
+    beside = f" · v{live.model_version.number} live" if live else ""
+    if moving:
+        return {"tone": "busy", "label": f"Rolling out v{moving.model_version.number}{beside}"}
+    if failed:
+        return {"tone": "bad", "label": f"Rollout of v{failed.model_version.number} failed{beside}"}
+    if live and live.reason in ("DRIFT", "NOT_READY"):
+        words = "drifted" if live.reason == "DRIFT" else "not ready"
+        return {"tone": "bad", "label": f"v{live.model_version.number} {words}"}
+    if live:
+        return {"tone": "ok", "label": f"Live v{live.model_version.number}"}
+    return {"tone": "draft", "label": "Not serving yet"}
+
+
+def is_moving(rollout: Rollout) -> bool:
+    """Tell whether the rollout's page should look again by itself."""
+    leaving = rollout.status == Rollout.Status.ABORTED and rollout.next_check_at is not None
+    return rollout.status in Rollout.OPEN or leaving
+
+
+def steps(rollout: Rollout, reached: Iterable[RolloutPhase]) -> list[dict[str, Any]]:
+    """Return the phases as steps: done with their own time, one under way (or failed), the rest to come."""
+    known = {row.phase: row for row in reached}
+    last = max((index for index, phase in enumerate(PHASES) if phase in known), default=-1)
+    moment = max((row.reached_at for row in known.values()), default=rollout.started_at)
+    made = []
+    for index, phase in enumerate(PHASES):
+        row = known.get(phase)
+        step: dict[str, Any] = {"label": str(phase.label), "typical": TYPICAL[phase]}
+        if row is not None:
+            step |= {"state": "done", "at": row.reached_at, "detail": _detail(row, rollout.started_at)}
+        elif index < last:
+            step |= {"state": "done", "at": None, "detail": "not observed"}
+        elif index == last + 1:
+            step |= _current(rollout, max(moment, rollout.started_at))
+        else:
+            step["state"] = "next"
+        made.append(step)
+    return made
+
+
+def _detail(row: RolloutPhase, started_at: datetime) -> str:
+    seconds = int((row.reached_at - started_at).total_seconds())
+    if seconds < 0 and row.phase != PHASES.COMMITTED:
+        return " · ".join(part for part in (row.detail, "was there already") if part)
+    after = f"{max(seconds, 0)} s after the start"
+    return " · ".join(part for part in (row.detail, after) if part)
+
+
+def _current(rollout: Rollout, since: datetime) -> dict[str, Any]:
+    if rollout.status in Rollout.OPEN:
+        return {"state": "now", "since": since, "detail": rollout.message}
+    if rollout.status == Rollout.Status.FAILED:
+        return {"state": "failed", "detail": rollout.message}
+    return {"state": "next", "typical": "not reached"}
+
+
+def diff_files(text: str) -> list[dict[str, Any]]:
+    """Return a unified diff as files with lines for the unified view and rows for the side-by-side one."""
+    files: list[dict[str, Any]] = []
+    for line in text.splitlines():
+        if line.startswith("diff --git "):
+            files.append({"path": line.rpartition(" b/")[2], "lines": []})
+        elif files and not line.startswith(("index ", "--- ", "+++ ", "new file", "deleted file", "old mode", "new m")):
+            kinds = {"+": "add", "-": "del", "@": "hunk"}
+            files[-1]["lines"].append({"kind": kinds.get(line[:1], "same"), "text": line})
+    for file in files:
+        file["rows"] = _side_by_side(file["lines"])
+        file["added"] = sum(line["kind"] == "add" for line in file["lines"])
+        file["removed"] = sum(line["kind"] == "del" for line in file["lines"])
+    return files
+
+
+def _side_by_side(lines: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Pair removed with added lines: [{left, right, left_kind, right_kind}]; hunk heads stand on both sides."""
+    rows: list[dict[str, str]] = []
+    removed: list[str] = []
+    added: list[str] = []
+
+    def flush() -> None:
+        for index in range(max(len(removed), len(added))):
+            left = removed[index] if index < len(removed) else ""
+            right = added[index] if index < len(added) else ""
+            kinds = {"left_kind": "del" if left else "", "right_kind": "add" if right else ""}
+            rows.append({"left": left[1:], "right": right[1:], **kinds})
+        removed.clear()
+        added.clear()
+
+    for line in lines:
+        if line["kind"] in ("del", "add"):
+            (removed if line["kind"] == "del" else added).append(line["text"])
+            continue
+        flush()
+        kind = "hunk" if line["kind"] == "hunk" else ""
+        text = line["text"] if kind else line["text"][1:]
+        rows.append({"left": text, "right": text, "left_kind": kind, "right_kind": kind})
+    flush()
+    return rows

@@ -1,0 +1,45 @@
+"""The exact change that a promotion would make to the GitOps repository, for its reviewer. Writes nothing."""
+
+from typing import Any
+
+from django.conf import settings
+
+from apps.integrations.errors import PermanentError, TemporaryError
+from apps.integrations.git.client import GitClient, client_from_settings
+from apps.manifests import names
+from apps.promotions import pages, render
+from apps.promotions.models import Promotion
+
+PAGE_TIMEOUT = 6.0
+
+
+def diffs(promotion: Promotion) -> tuple[list[dict[str, Any]], str]:
+    """Return each step with its files' diffs against the branch's head, and, when Git cannot tell, why."""
+    git = client_from_settings(timeout=PAGE_TIMEOUT)
+    try:
+        return [_step(git, *step) for step in _steps(promotion, git)], ""
+    except (TemporaryError, PermanentError) as error:
+        return [], str(error)
+
+
+def _steps(promotion: Promotion, git: GitClient) -> list[tuple[str, str, render.Changes]]:
+    around, version, baseline = render.surroundings(), promotion.model_version, promotion.baseline
+    model = promotion.registered_model.name
+    serve = render.serve(version, around)
+    if git.read(names.policy_path(model)) is None:
+        serve = {**serve, **render.closed_policy(model, around)}
+    beside = f"beside {baseline.name}; callers notice nothing" if baseline else "nobody can call it yet"
+    steps = [
+        (f"Start {version.name}", beside, serve),
+        ("Move all callers to it", "when it is ready", render.shift(version, around)),
+    ]
+    if baseline:
+        minutes = max(settings.ROLLOUT_RETIRE_AFTER_SECONDS // 60, 1)
+        steps.append((f"Stop {baseline.name}", f"{minutes} min after the move", render.retire(baseline)))
+    return steps
+
+
+def _step(git: GitClient, title: str, when: str, changes: render.Changes) -> dict[str, Any]:
+    files = pages.diff_files(git.diff(changes))
+    count = sum(file["added"] + file["removed"] for file in files)
+    return {"title": title, "when": when, "files": files, "count": count}

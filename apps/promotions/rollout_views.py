@@ -1,0 +1,133 @@
+"""The page of a rollout: its phases as they happen, what it commits, and the two ways to steer it."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.timezone import now
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.accounts.models import User
+from apps.accounts.requests import SignedIn
+from apps.audit.queries import timeline
+from apps.common.errors import DomainError
+from apps.manifests import names
+from apps.promotions import actions, pages
+from apps.promotions.forms import ReasonForm
+from apps.promotions.models import Promotion, Rollout
+
+RELATED = (
+    "registered_model__owner_team",
+    "model_version__registered_model",
+    "promotion__baseline__registered_model",
+    "promotion__requested_by",
+)
+
+
+def _rollout_for(user: User, pk: UUID) -> Rollout:
+    visible = Promotion.objects.visible_to(user)
+    return get_object_or_404(Rollout.objects.filter(promotion__in=visible).select_related(*RELATED), pk=pk)
+
+
+@require_GET
+def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Show where a rollout stands; the fragment asks again every 2 s while it moves."""
+    rollout = _rollout_for(request.user, pk)
+    phases, commits = list(rollout.phases.all()), list(rollout.commits.all())
+    may_steer = actions.may_steer(rollout, request.user)
+    context = {
+        "rollout": rollout,
+        "version": rollout.model_version,
+        "title": f"Rollout of {rollout.model_version.name}",
+        "crumbs": [
+            ("Promotions", reverse("promotions:promotion_list")),
+            (rollout.model_version.name, reverse("promotions:promotion_detail", args=[rollout.promotion_id])),
+            ("Rollout", ""),
+        ],
+        "badge": pages.rollout_badge(rollout),
+        "moving": pages.is_moving(rollout),
+        "steps": pages.steps(rollout, phases),
+        "commits": commits,
+        "facts": _facts(rollout),
+        "objects": _objects(rollout),
+        "baseline": rollout.promotion.baseline,
+        "retires_at": _retires_at(rollout, {row.step for row in commits}),
+        "stand_in": rollout.engine.startswith("stand-in"),
+        "may_retry": may_steer and rollout.status == Rollout.Status.FAILED,
+        "may_abort": may_steer and rollout.status in (*Rollout.OPEN, Rollout.Status.FAILED),
+        "events": timeline("Rollout", rollout.pk),
+    }
+    template = "promotions/rollout_detail.html" + ("#live" if request.headers.get("HX-Request") else "")
+    response = render(request, template, context)
+    response["Vary"] = "HX-Request"
+    return response
+
+
+def _retires_at(rollout: Rollout, done: set[str]) -> datetime | None:
+    """Return when the baseline is stopped, while that is still to come."""
+    live = rollout.status == Rollout.Status.LIVE and rollout.finished_at is not None
+    if not live or rollout.promotion.baseline is None or Rollout.Step.RETIRE in done or rollout.finished_at is None:
+        return None
+    return rollout.finished_at + timedelta(seconds=settings.ROLLOUT_RETIRE_AFTER_SECONDS)
+
+
+def _facts(rollout: Rollout) -> list[tuple[str, object]]:
+    promotion = rollout.promotion
+    served = {
+        Rollout.Status.LIVE: "differs: see above" if rollout.reason == "DRIFT" else "the approved one, checked above",
+    }
+    return [
+        ("Promotion", {"text": str(promotion), "url": reverse("promotions:promotion_detail", args=[promotion.pk])}),
+        ("Approved digest", {"text": promotion.manifest_digest, "mono": True, "copy": True}),
+        ("Served digest", served.get(Rollout.Status(rollout.status), "checked when it is live")),
+        ("Engine", rollout.engine or "not started yet"),
+        ("Node", rollout.instance_type or "none yet"),
+        ("Proposed by", str(promotion.requested_by)),
+    ]
+
+
+def _objects(rollout: Rollout) -> list[tuple[str, str]]:
+    name, model = rollout.model_version.name, rollout.registered_model.name
+    where = f"{names.MODELS}/"
+    return [
+        ("InferenceService", where + name),
+        ("AIServiceBackend", where + name),
+        ("Backend", where + name),
+        ("AIGatewayRoute", where + model),
+    ]
+
+
+@require_POST
+def rollout_retry(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Take a failed rollout up again."""
+    rollout = _rollout_for(request.user, pk)
+    return _steer(request, rollout, actions.retry_rollout, "Taken up again where it stopped.")
+
+
+@require_POST
+def rollout_abort(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Stop a rollout and take its version back."""
+    rollout = _rollout_for(request.user, pk)
+    form = ReasonForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Say why you abort: at least three letters. Nothing was changed.")
+        return redirect("promotions:rollout_detail", pk=pk)
+    done = "Aborted. The version is being taken back; callers stay with the baseline."
+    return _steer(request, rollout, actions.abort_rollout, done, reason=form.cleaned_data["reason"])
+
+
+def _steer(
+    request: SignedIn, rollout: Rollout, action: Callable[..., object], done: str, **more: object
+) -> HttpResponse:
+    try:
+        action(rollout=rollout, actor=request.user, now=now(), **more)
+    except DomainError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, done)
+    return redirect("promotions:rollout_detail", pk=rollout.pk)

@@ -1,0 +1,26 @@
+"""URLs of promotions and rollouts."""
+
+from django.urls import path
+
+from apps.promotions import api, rollout_views, views
+
+app_name = "promotions"
+urlpatterns = [
+    path("promotions/", views.promotion_list, name="promotion_list"),
+    path("promotions/new/<slug:name>/<int:number>/", views.promotion_create, name="promotion_create"),
+    path("promotions/serving/<slug:name>/", views.serving_badge, name="serving_badge"),
+    path("promotions/<uuid:pk>/", views.promotion_detail, name="promotion_detail"),
+    path("promotions/<uuid:pk>/diff/", views.promotion_diff, name="promotion_diff"),
+    path("promotions/<uuid:pk>/approve/", views.promotion_approve, name="promotion_approve"),
+    path("promotions/<uuid:pk>/reject/", views.promotion_reject, name="promotion_reject"),
+    path("promotions/<uuid:pk>/withdraw/", views.promotion_withdraw, name="promotion_withdraw"),
+    path("rollouts/<uuid:pk>/", rollout_views.rollout_detail, name="rollout_detail"),
+    path("rollouts/<uuid:pk>/retry/", rollout_views.rollout_retry, name="rollout_retry"),
+    path("rollouts/<uuid:pk>/abort/", rollout_views.rollout_abort, name="rollout_abort"),
+]
+api_urlpatterns = [
+    path("promotions", api.Promotions.as_view(), name="promotions"),
+    path("promotions/<uuid:pk>", api.promotion, name="promotion"),
+    path("promotions/<uuid:pk>/<str:decision>", api.decide, name="promotion_decide"),
+    path("rollouts/<uuid:pk>", api.rollout, name="rollout"),
+]

@@ -1,0 +1,263 @@
+"""Pages of promotions: what waits, proposing, the dossier a reviewer decides on. Rollouts: rollout_views.py."""
+
+import csv
+from collections.abc import Callable
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.timezone import now
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.accounts.models import Role, User
+from apps.accounts.requests import SignedIn
+from apps.audit.queries import timeline_of
+from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.common.errors import DomainError
+from apps.evals.pages import metric_lines
+from apps.promotions import actions, pages, proposal, queries
+from apps.promotions.forms import DecisionForm, ProposalForm
+from apps.promotions.gates import blocked, evaluate_gates, short
+from apps.promotions.models import Promotion, PromotionQuerySet, Rollout
+
+PAGE = 50
+CSV_ROWS = 20_000
+RELATED = (
+    "registered_model__owner_team",
+    "model_version__registered_model",
+    "baseline__registered_model",
+    "requested_by",
+    "rollout",
+    "eval_run__suite",
+)
+
+
+@require_GET
+def promotion_list(request: SignedIn) -> HttpResponse:
+    """List promotions, those that wait for the person first; as a page, a fragment or CSV."""
+    rows = Promotion.objects.visible_to(request.user).select_related(*RELATED)
+    if query := request.GET.get("q", "").strip():
+        rows = _search(rows, query)
+    status = request.GET.get("status", "")
+    if status in Promotion.Status.values:
+        rows = rows.filter(status=status)
+    if request.GET.get("format") == "csv":
+        return _csv(rows)
+    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
+    kept = request.GET.copy()
+    kept.pop("page", None)
+    kept["format"] = "csv"
+    context = {
+        "page_obj": page,
+        "lines": [_line(row) for row in page],
+        "query": query,
+        "status": status,
+        "statuses": Promotion.Status.choices,
+        "filtered": bool(query or status),
+        "needs_me": list(queries.waiting_for(request.user).select_related(*RELATED)[:20]),
+        "csv_url": f"?{kept.urlencode()}",
+    }
+    template = "promotions/promotion_list.html" + ("#rows" if request.headers.get("HX-Request") else "")
+    response = render(request, template, context)
+    response["Vary"] = "HX-Request"
+    return response
+
+
+def _search(rows: PromotionQuerySet, query: str) -> PromotionQuerySet:
+    wanted = Q(registered_model__name__icontains=query) | Q(requested_by__name__icontains=query)
+    model, _, number = query.rpartition("-v")
+    if model and number.isdecimal():
+        wanted |= Q(registered_model__name__iexact=model, model_version__number=int(number))
+    return rows.filter(wanted)
+
+
+def _line(row: Promotion) -> dict[str, object]:
+    rollout = getattr(row, "rollout", None)
+    return {
+        "item": row,
+        "badge": pages.promotion_badge(row),
+        "rollout": rollout,
+        "rollout_badge": pages.rollout_badge(rollout),
+        "f1": row.eval_run.metrics.get("f1"),
+    }
+
+
+def _csv(rows: PromotionQuerySet) -> HttpResponse:
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="promotions.csv"'
+    writer = csv.writer(response)
+    writer.writerow(["id", "model", "version", "baseline", "status", "rollout", "requested_by", "requested_at"])
+    for row in rows[:CSV_ROWS].iterator(chunk_size=500):
+        rollout = getattr(row, "rollout", None)
+        baseline = f"v{row.baseline.number}" if row.baseline else ""
+        cells = (str(row.pk), row.registered_model.name, f"v{row.model_version.number}", baseline, row.status)
+        ends = (rollout.status if rollout else "", row.requested_by.username, row.requested_at.isoformat())
+        writer.writerow([f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell for cell in (*cells, *ends)])
+    return response
+
+
+@require_http_methods(["GET", "POST"])
+def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
+    """Propose a version: what will be bound, what will be committed, what stands in the way."""
+    model = get_object_or_404(RegisteredModel.objects.visible_to(request.user), name=name)
+    version = get_object_or_404(
+        ModelVersion.objects.select_related("registered_model"), registered_model=model, number=number
+    )
+    form = ProposalForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = actions.request_promotion(version=version, requester=request.user, now=now(), **form.cleaned_data)
+        except DomainError as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, f"Proposed {version.name}. A reviewer decides.")
+            return redirect("promotions:promotion_detail", pk=made.pk)
+    gates = evaluate_gates(queries.evidence_for(version))
+    run = queries.deciding_run(version, queries.current_suite())
+    live = queries.live_version(model)
+    context = {
+        "model": model,
+        "version": version,
+        "title": f"Propose {version.name}",
+        "crumbs": _crumbs((version.name, reverse("catalog:version_detail", args=[name, number])), ("Propose", "")),
+        "lead": f"Callers of {model} would be answered by v{number}. A reviewer who did not propose it decides.",
+        "gates": gates,
+        "blocked": blocked(gates),
+        "may_propose": model.is_owned_by(request.user),
+        "waiting": Promotion.objects.pending().filter(registered_model=model).first(),
+        "metrics": metric_lines(run, queries.deciding_run(live, run.suite) if live else None) if run else [],
+        "live": live,
+        "run": run,
+        "form": form,
+    }
+    return render(request, "promotions/promotion_form.html", context, status=422 if form.is_bound else 200)
+
+
+def _crumbs(*rest: tuple[str, str]) -> list[tuple[str, str]]:
+    return [("Promotions", reverse("promotions:promotion_list")), *rest]
+
+
+@require_GET
+def promotion_detail(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Show the dossier: candidate beside baseline, the evidence, the exact change, who decided and what followed."""
+    promotion = _promotion_for(request.user, pk)
+    return _show(request, promotion, DecisionForm.of(promotion))
+
+
+def _promotion_for(user: User, pk: UUID) -> Promotion:
+    return get_object_or_404(Promotion.objects.visible_to(user).select_related(*RELATED), pk=pk)
+
+
+def _show(request: SignedIn, promotion: Promotion, form: DecisionForm, status: int = 200) -> HttpResponse:
+    user, pending = request.user, promotion.status == Promotion.Status.PENDING
+    mine = promotion.requested_by_id == user.pk
+    rollout: Rollout | None = getattr(promotion, "rollout", None)
+    gates = evaluate_gates(queries.evidence_for(promotion.model_version, promotion)) if pending else []
+    baseline_run = queries.deciding_run(promotion.baseline, promotion.eval_run.suite) if promotion.baseline else None
+    version = promotion.model_version
+    context = {
+        "item": promotion,
+        "version": version,
+        "rollout": rollout,
+        "rollout_badge": pages.rollout_badge(rollout),
+        "title": f"{promotion.registered_model} v{version.number} → production",
+        "crumbs": _crumbs((version.name, "")),
+        "badge": pages.promotion_badge(promotion),
+        "metrics": metric_lines(promotion.eval_run, baseline_run),
+        "baseline_run": baseline_run,
+        "gates": gates,
+        "blocked": blocked(gates),
+        "facts": _facts(promotion),
+        "approvals": promotion.approvals.select_related("approver"),
+        "form": form,
+        "may_decide": pending and not mine and user.has_role(Role.REVIEWER),
+        "own": pending and mine,
+        "may_withdraw": pending and (mine or promotion.registered_model.is_owned_by(user)),
+        "events": timeline_of([("Promotion", promotion.pk), *([("Rollout", rollout.pk)] if rollout else [])]),
+    }
+    return render(request, "promotions/promotion_detail.html", context, status=status)
+
+
+def _facts(promotion: Promotion) -> list[tuple[str, object]]:
+    version, run = promotion.model_version, promotion.eval_run
+    where = reverse("catalog:version_detail", args=[promotion.registered_model.name, version.number])
+    baseline = promotion.baseline
+    return [
+        ("Manifest", {"text": promotion.manifest_digest, "mono": True, "copy": True}),
+        ("Signed by", version.signer or "not signed"),
+        ("Version", {"text": version.name, "url": where}),
+        (
+            "Evaluation",
+            {"text": f"run {str(run.pk)[:8]} on {run.suite}", "url": reverse("evals:run_detail", args=[run.pk])},
+        ),
+        ("Report", {"text": short(run.report_digest), "mono": True}),
+        ("Baseline", baseline.name if baseline else "nothing serves yet"),
+        ("Proposed by", f"{promotion.requested_by} ({promotion.requested_by.username})"),
+        ("Why", promotion.justification),
+    ]
+
+
+@require_GET
+def promotion_diff(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Show, as a fragment, the exact change to the GitOps repository, step by step, against its present head."""
+    promotion = _promotion_for(request.user, pk)
+    steps, problem = proposal.diffs(promotion)
+    return render(request, "promotions/promotion_diff.html", {"item": promotion, "steps": steps, "problem": problem})
+
+
+@require_POST
+def promotion_approve(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Approve, and start the rollout."""
+    return _decide(request, pk, actions.approve_promotion, "Approved. The rollout has started.")
+
+
+@require_POST
+def promotion_reject(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Reject."""
+    return _decide(request, pk, actions.reject_promotion, "Rejected. The owner sees your reason.")
+
+
+def _decide(request: SignedIn, pk: UUID, action: Callable[..., object], done: str) -> HttpResponse:
+    promotion = _promotion_for(request.user, pk)
+    form = DecisionForm(request.POST)
+    if not form.is_valid():
+        return _show(request, promotion, form, status=422)
+    try:
+        made = action(
+            promotion=promotion,
+            approver=request.user,
+            seen=form.seen(),
+            reason=form.cleaned_data["reason"],
+            now=now(),
+        )
+    except DomainError as error:
+        messages.error(request, str(error))
+        return redirect("promotions:promotion_detail", pk=pk)
+    messages.success(request, done)
+    if isinstance(made, Rollout):
+        return redirect("promotions:rollout_detail", pk=made.pk)
+    return redirect("promotions:promotion_detail", pk=pk)
+
+
+@require_POST
+def promotion_withdraw(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Take a proposal back."""
+    promotion = _promotion_for(request.user, pk)
+    try:
+        actions.withdraw_promotion(promotion=promotion, actor=request.user, now=now())
+    except DomainError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, "Withdrawn.")
+    return redirect("promotions:promotion_detail", pk=pk)
+
+
+@require_GET
+def serving_badge(request: HttpRequest, name: str) -> HttpResponse:
+    """Show, as a fragment, how a model serves now."""
+    rows = Rollout.objects.filter(registered_model__name=name).select_related("model_version")[:20]
+    return render(request, "components/_badge.html", pages.serving_badge(list(rows)))

@@ -1,0 +1,220 @@
+"""The pages of promotions and rollouts, as people meet them."""
+
+import subprocess
+
+import pytest
+from django.urls import reverse
+
+from apps.accounts.models import Role
+from apps.promotions import actions
+from apps.promotions.models import Promotion, Rollout, RolloutPhase
+from tests.factories import NOW, UserFactory
+from tests.promotions import factories
+
+
+@pytest.fixture
+def as_(client):
+    """Sign a person in."""
+
+    def sign_in(user):
+        client.force_login(user)
+        return client
+
+    return sign_in
+
+
+@pytest.fixture(autouse=True)
+def moment(monkeypatch, settings, tmp_path):
+    """Let the doors' clock stand, and give them a Git repository of their own."""
+    for module in ("views", "rollout_views", "api"):
+        monkeypatch.setattr(f"apps.promotions.{module}.now", lambda: NOW)
+    remote = tmp_path / "gitops.git"
+    subprocess.run(["git", "init", "--bare", "--quiet", "-b", "main", str(remote)], check=True)
+    settings.GITOPS_REMOTE, settings.GITOPS_WORKDIR = f"file://{remote}", str(tmp_path / "work")
+
+
+@pytest.fixture
+def version(registered_model):
+    made = factories.version(registered_model, 7)
+    factories.run(made)
+    return made
+
+
+@pytest.fixture
+def promotion(version, alice):
+    return actions.request_promotion(version=version, requester=alice, justification="Better codes", now=NOW)
+
+
+def form(promotion, **changes):
+    evidence = {
+        "manifest_digest": promotion.manifest_digest,
+        "eval_run": str(promotion.eval_run_id),
+        "baseline": promotion.baseline_id or "",
+        "reason": "Figures hold.",
+    }
+    return evidence | changes
+
+
+def url(name, promotion):
+    return reverse(f"promotions:{name}", args=[promotion.pk])
+
+
+@pytest.mark.django_db
+class TestPromotionCreate:
+    def test_proposes_and_shows_the_dossier(self, as_, alice, version):
+        where = reverse("promotions:promotion_create", args=["prior-auth-extract", 7])
+        assert "What must hold" in as_(alice).get(where).content.decode()
+        answer = as_(alice).post(where, {"justification": "Finds more codes."})
+        assert answer.url == url("promotion_detail", Promotion.objects.get())
+
+    def test_says_what_stands_in_the_way(self, as_, alice, registered_model):
+        factories.run(factories.version(registered_model, 8), passed=False)
+        page = as_(alice).get(reverse("promotions:promotion_create", args=["prior-auth-extract", 8]))
+        assert "below its thresholds" in page.content.decode()
+        answer = as_(alice).post(page.request["PATH_INFO"], {"justification": "Please let it through."})
+        assert answer.status_code == 422
+        assert not Promotion.objects.exists()
+
+    def test_refuses_who_does_not_own_the_model(self, as_, charlie, version):
+        where = reverse("promotions:promotion_create", args=["prior-auth-extract", 7])
+        assert as_(charlie).post(where, {"justification": "I want this one."}).status_code == 403
+
+
+@pytest.mark.django_db
+class TestPromotionDetail:
+    def test_shows_the_evidence_and_the_decision_to_a_reviewer(self, as_, carol, promotion):
+        text = as_(carol).get(url("promotion_detail", promotion)).content.decode()
+        assert "Approve and roll out v7" in text
+        assert promotion.manifest_digest in text
+        assert "all 8 bound" in text
+
+    def test_offers_the_requester_no_decision(self, as_, alice, promotion):
+        text = as_(alice).get(url("promotion_detail", promotion)).content.decode()
+        assert "Approve and roll out" not in text
+        assert "Nobody decides on their own proposal." in text
+
+    def test_is_closed_to_people_without_a_role(self, as_, promotion):
+        answer = as_(UserFactory()).get(url("promotion_detail", promotion))
+        assert answer.url == reverse("accounts:no_access")
+
+    def test_shows_the_exact_change(self, as_, carol, promotion):
+        text = as_(carol).get(url("promotion_diff", promotion)).content.decode()
+        assert "serving/models/prior-auth-extract/v7.yaml" in text
+        assert "InferenceService" in text
+        assert "serving/models/prior-auth-extract/route.yaml" in text
+
+    def test_says_when_git_is_away(self, as_, carol, promotion, settings):
+        settings.GITOPS_REMOTE = "file:///nowhere.git"
+        text = as_(carol).get(url("promotion_diff", promotion)).content.decode()
+        assert "cannot be shown now" in text
+
+
+@pytest.mark.django_db
+class TestDecision:
+    def test_approving_starts_the_rollout(self, as_, carol, promotion):
+        answer = as_(carol).post(url("promotion_approve", promotion), form(promotion))
+        assert answer.url == reverse("promotions:rollout_detail", args=[Rollout.objects.get().pk])
+
+    def test_needs_a_reason(self, as_, carol, promotion):
+        answer = as_(carol).post(url("promotion_approve", promotion), form(promotion, reason=""))
+        assert answer.status_code == 422
+        assert not Rollout.objects.exists()
+
+    def test_of_ones_own_proposal_is_refused_in_words(self, as_, alice, version):
+        both = UserFactory(team=alice.team, with_roles=[Role.MODEL_OWNER, Role.REVIEWER])
+        own = actions.request_promotion(version=version, requester=both, justification="Mine is good", now=NOW)
+        answer = as_(both).post(url("promotion_approve", own), form(own))
+        assert answer.status_code == 403
+        assert "Nobody decides on their own proposal" in answer.content.decode()
+        assert not Rollout.objects.exists()
+
+    def test_of_a_stale_page_decides_nothing(self, as_, carol, promotion):
+        answer = as_(carol).post(url("promotion_approve", promotion), form(promotion, baseline="4711"), follow=True)
+        assert "Nothing was decided" in answer.content.decode()
+        assert not Rollout.objects.exists()
+
+    def test_may_be_a_rejection_and_the_owner_may_withdraw(self, as_, alice, carol, promotion, version):
+        as_(carol).post(url("promotion_reject", promotion), form(promotion))
+        promotion.refresh_from_db()
+        assert promotion.status == "REJECTED"
+        again = actions.request_promotion(version=version, requester=alice, justification="Once more", now=NOW)
+        as_(alice).post(url("promotion_withdraw", again))
+        again.refresh_from_db()
+        assert again.status == "WITHDRAWN"
+
+
+@pytest.mark.django_db
+class TestRolloutDetail:
+    @pytest.fixture
+    def rollout(self, promotion, carol):
+        seen = actions.Seen(promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id)
+        return actions.approve_promotion(promotion=promotion, approver=carol, seen=seen, reason="Good", now=NOW)
+
+    def test_asks_again_only_while_it_moves(self, as_, alice, rollout):
+        where = url("rollout_detail", rollout)
+        RolloutPhase.objects.create(rollout=rollout, phase="COMMITTED", reached_at=NOW, learned_at=NOW)
+        assert 'hx-trigger="every 2s"' in as_(alice).get(where).content.decode()
+        Rollout.objects.update(status="LIVE", weight=100, finished_at=NOW, next_check_at=None)
+        text = as_(alice).get(where, headers={"HX-Request": "true"}).content.decode()
+        assert "every 2s" not in text
+        assert "<html" not in text
+
+    def test_says_why_it_failed_and_what_to_do(self, as_, alice, rollout):
+        Rollout.objects.update(status="FAILED", reason="CHECKSUM", message="model.safetensors differs")
+        text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
+        assert "model.safetensors differs" in text
+        assert "Retry where it stopped" in text
+        as_(alice).post(url("rollout_retry", rollout))
+        rollout.refresh_from_db()
+        assert rollout.status == "PROGRESSING"
+
+    def test_aborts_with_a_reason_only(self, as_, alice, rollout):
+        as_(alice).post(url("rollout_abort", rollout), {"reason": ""})
+        rollout.refresh_from_db()
+        assert rollout.status == "PENDING"
+        as_(alice).post(url("rollout_abort", rollout), {"reason": "Wrong day"})
+        rollout.refresh_from_db()
+        assert rollout.status == "ABORTED"
+
+    def test_tells_a_stranger_who_may(self, as_, charlie, rollout):
+        answer = as_(charlie).post(url("rollout_abort", rollout), {"reason": "No idea"})
+        assert answer.status_code == 403
+        assert "platform engineer steers" in answer.content.decode()
+
+
+@pytest.mark.django_db
+class TestPromotionList:
+    def test_costs_the_same_queries_for_one_row_and_many(
+        self, as_, carol, promotion, registered_model, django_assert_num_queries
+    ):
+        where = reverse("promotions:promotion_list")
+        client = as_(carol)
+        with django_assert_num_queries(6):
+            client.get(where)
+        for number in range(10, 16):
+            made = factories.live(registered_model, number)
+            Rollout.objects.filter(pk=made.pk).update(status="REPLACED")
+        with django_assert_num_queries(6):
+            client.get(where)
+
+    def test_searches_filters_and_exports(self, as_, carol, promotion):
+        where = reverse("promotions:promotion_list")
+        found = as_(carol).get(where, {"q": "prior-auth-extract-v7", "status": "PENDING"})
+        assert "prior-auth-extract-v7" in found.content.decode()
+        assert "No promotion fits" in as_(carol).get(where, {"q": "nothing"}).content.decode()
+        rows = as_(carol).get(where, {"format": "csv"}).content.decode().splitlines()
+        assert rows[1].split(",")[1:3] == ["prior-auth-extract", "v7"]
+
+    def test_puts_what_waits_for_the_person_first(self, as_, alice, carol, promotion):
+        where = reverse("promotions:promotion_list")
+        assert "Waits for you" in as_(carol).get(where).content.decode()
+        assert "Waits for you" not in as_(alice).get(where).content.decode()
+
+
+@pytest.mark.django_db
+class TestServingBadge:
+    def test_says_what_serves(self, as_, carol, registered_model):
+        where = reverse("promotions:serving_badge", args=["prior-auth-extract"])
+        assert "Not serving yet" in as_(carol).get(where).content.decode()
+        factories.live(registered_model, 7)
+        assert "Live v7" in as_(carol).get(where).content.decode()
