@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,15 +77,18 @@ def _unprivileged(program: str, *arguments: str) -> list[str]:
 
 def _make_data(context: Context, data: Path) -> None:
     as_nobody = os.geteuid() == 0 and not unprivileged.can_enter_namespace()
-    if not (data / "PG_VERSION").exists():
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not data.exists():
+        draft, password = data.with_name("making"), data.parent / "password"
+        shutil.rmtree(draft, ignore_errors=True)  # an earlier one that was interrupted
+        credentials.write_private(password, credentials.secret(context, "postgres"))
         if as_nobody:
-            unprivileged.give_to_nobody(data)
-        password = credentials.secret(context, "postgres")
-        flags = ["--auth=scram-sha-256", "--pwfile=/dev/stdin", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
-        _run(_unprivileged("initdb", "-D", str(data), "-U", USER, *flags), data.parent, input=password + "\n")
+            unprivileged.give_to_nobody(data.parent, context.state)
+        flags = ["--auth=scram-sha-256", f"--pwfile={password}", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+        _run(_unprivileged("initdb", "-D", str(draft), "-U", USER, *flags), data.parent)
+        password.unlink()
+        draft.rename(data)
     elif as_nobody:
-        unprivileged.give_to_nobody(data)
+        unprivileged.give_to_nobody(data.parent, context.state)
 
 
 def _make_database(context: Context, port: int) -> None:
@@ -95,9 +99,9 @@ def _make_database(context: Context, port: int) -> None:
         _run([str(programs() / "createdb"), *address, DATABASE], context.state, env=env)
 
 
-def _run(command: list[str], cwd: Path, *, input: str = "", env: dict[str, str] | None = None) -> str:
+def _run(command: list[str], cwd: Path, *, env: dict[str, str] | None = None) -> str:
     done = subprocess.run(
-        command, cwd=cwd, input=input, env=env or {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"},
+        command, cwd=cwd, env=env or {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"},
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     if done.returncode != 0:

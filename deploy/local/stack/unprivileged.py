@@ -37,12 +37,12 @@ def _enter_namespace(uid: int) -> bool:
     return True
 
 
-def give_to_nobody(folder: Path) -> None:
-    """Make the data belong to `nobody`, and let it through the folders above: needed without namespaces only."""
+def give_to_nobody(folder: Path, state: Path) -> None:
+    """Make a folder belong to `nobody`, and let that user through the state folder (not read it)."""
     nobody = pwd.getpwnam("nobody")
     for path in [folder, *folder.rglob("*")]:
         os.chown(path, nobody.pw_uid, nobody.pw_gid)
-    folder.parent.chmod(folder.parent.stat().st_mode | 0o011)
+    state.chmod(state.stat().st_mode | 0o011)
 
 
 def main() -> None:
