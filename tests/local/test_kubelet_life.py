@@ -58,6 +58,15 @@ def pod(digest: str, uid: str = "uid-1") -> Json:
     }  # fmt: skip
 
 
+def loaded_pod(settings: Settings) -> Json:
+    """A pod whose model is on this machine already: nothing is loaded, the engine starts at once."""
+    document = pod("")
+    del document["spec"]["initContainers"]
+    model = settings.folder.parent / "made"
+    document["spec"]["containers"][0]["args"] = [f"--model={model}", "--served-model-name=m-v1"]
+    return document
+
+
 class Run:
     """One kubelet against one cluster."""
 
@@ -151,9 +160,9 @@ class TestKubelet:
 
         play(settings, story)
 
-    def test_starts_an_engine_that_ended_again(self, settings: Settings, model: tuple[Any, str]) -> None:
+    def test_starts_an_engine_that_ended_again(self, settings: Settings) -> None:
         async def story(run: Run) -> None:
-            run.cluster.put(POD, pod(model[1]))
+            run.cluster.put(POD, loaded_pod(settings))
             await run.until_ready()
             shim = processes.find(main_folder(settings))
             assert shim is not None
@@ -164,11 +173,11 @@ class TestKubelet:
 
         play(settings, story)
 
-    def test_takes_up_a_running_engine_after_its_own_restart(self, settings: Settings, model: tuple[Any, str]) -> None:
+    def test_takes_up_a_running_engine_after_its_own_restart(self, settings: Settings) -> None:
         cluster = Cluster()
 
         async def first(run: Run) -> None:
-            run.cluster.put(POD, pod(model[1]))
+            run.cluster.put(POD, loaded_pod(settings))
             await run.until_ready()
             await run.leave()
             again = Run(settings, cluster)
@@ -183,9 +192,9 @@ class TestKubelet:
 
         play(settings, first, cluster)
 
-    def test_reports_what_happened_while_the_api_was_away(self, settings: Settings, model: tuple[Any, str]) -> None:
+    def test_reports_what_happened_while_the_api_was_away(self, settings: Settings) -> None:
         async def story(run: Run) -> None:
-            run.cluster.put(POD, pod(model[1]))
+            run.cluster.put(POD, loaded_pod(settings))
             await run.until(lambda: run.cluster.seen)
             run.cluster.down = True
             await run.until(lambda: processes.find(main_folder(settings)))
@@ -194,11 +203,11 @@ class TestKubelet:
 
         play(settings, story)
 
-    def test_stops_the_engines_of_a_node_that_is_gone(self, settings: Settings, model: tuple[Any, str]) -> None:
+    def test_stops_the_engines_of_a_node_that_is_gone(self, settings: Settings) -> None:
         async def story(run: Run) -> None:
             node = {"metadata": {"name": "gpu-1", "uid": "n"}}
             run.cluster.put("/api/v1/nodes/gpu-1", node)
-            run.cluster.put(POD, pod(model[1]))
+            run.cluster.put(POD, loaded_pod(settings))
             await run.until_ready()
             run.cluster.put("/api/v1/nodes/gpu-1", node, "DELETED")
             await run.until(lambda: not settings.pod("uid-1").exists())
@@ -208,7 +217,7 @@ class TestKubelet:
 
     @pytest.mark.parametrize(("fault", "code", "reason"), [("bad-argument", 2, "Error"), ("oom", 137, "OOMKilled")])
     def test_plays_an_ordered_failure(
-        self, settings: Settings, model: tuple[Any, str], monkeypatch: pytest.MonkeyPatch, fault: str, code: int,
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch, fault: str, code: int,
         reason: str,
     ) -> None:  # fmt: skip
         monkeypatch.setattr("deploy.local.kubelet.faults.KILL_AFTER_SECONDS", 0.5)
@@ -216,7 +225,7 @@ class TestKubelet:
         settings.faults.write_text(json.dumps({"m-v1": fault}))
 
         async def story(run: Run) -> None:
-            run.cluster.put(POD, pod(model[1]))
+            run.cluster.put(POD, loaded_pod(settings))
             waiting = await run.until(lambda: crash_loop(run.cluster, "containerStatuses"))
             ended = waiting["lastState"]["terminated"]
             assert (ended["exitCode"], ended["reason"]) == (code, reason)

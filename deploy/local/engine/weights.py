@@ -36,10 +36,13 @@ class Weights:
 
     def __init__(self, path: Path) -> None:
         self._reader = GGUFReader(path)
+        self._values: dict[str, Any] = {}  # reading a vocabulary takes a noticeable time: once is enough
 
     def value(self, name: str) -> Any:
         """Return one metadata value; raises KeyError where the file does not carry it."""
-        return self._reader.fields[name].contents()
+        if name not in self._values:
+            self._values[name] = self._reader.fields[name].contents()
+        return self._values[name]
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return one metadata value, or the default."""
