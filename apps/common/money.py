@@ -4,7 +4,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 
 def usd(amount: Decimal | None) -> str:
-    """Return "$1,234.50"; below one dollar four decimals, below a hundredth of a cent eight; "—" for None.
+    """Return "$1,234.50"; below one dollar up to four decimals, below a cent up to eight; "—" for None.
 
     Small amounts keep their digits: a call costs fractions of a cent, and "$0.00" would hide it.
     """
@@ -14,4 +14,5 @@ def usd(amount: Decimal | None) -> str:
     places = 2 if size >= 1 or not size else 4 if size >= Decimal("0.01") else 8
     rounded = size.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
     sign = "−" if amount < 0 and rounded else ""
-    return f"{sign}${rounded:,.{places}f}"
+    whole, _, decimals = f"{rounded:,.{places}f}".partition(".")
+    return f"{sign}${whole}.{decimals.rstrip('0').ljust(2, '0')}"

@@ -17,7 +17,8 @@ class TestUsd:
             (Decimal("0.2351"), "$0.2351"),
             (Decimal("0.00012345678"), "$0.00012346"),
             (Decimal("-12.5"), "−$12.50"),
-            (Decimal("-0.000000000001"), "$0.00000000"),
+            (Decimal("-0.000000000001"), "$0.00"),
+            (Decimal("0.1200000000"), "$0.12"),
         ],
     )
     def test_keeps_the_digits_that_matter(self, amount, text):
