@@ -11,6 +11,7 @@ from apps.chargeback import queries
 from apps.promotions.models import Rollout
 
 SHOWN = 12
+USES_MODELS = (Role.TEAM_LEAD, Role.DEVELOPER, Role.MODEL_OWNER)
 SEES_EVERY_MODEL = (Role.PLATFORM_ENGINEER, Role.AUDITOR, Role.REVIEWER)
 
 
@@ -50,8 +51,10 @@ class GrantLine:
 
 @dataclass(frozen=True)
 class TeamMonth:
-    """The team's month so far. forecast_usd: at the pace so far; None in a month's first day."""
+    """A team's month so far, or everybody's. forecast_usd: at the pace so far; None in a month's first day."""
 
+    name: str
+    is_team: bool
     month: queries.Totals
     today: queries.Totals
     budget_usd: Decimal
@@ -75,10 +78,11 @@ class TeamMonth:
 
 
 def team_month(user: User, now: datetime) -> TeamMonth | None:
-    """Return the month of the person's team; None without a team. Three queries."""
-    if user.team is None:
+    """Return everybody's month for those who oversee the money, else the team's where it uses models; three queries."""
+    oversees = user.has_role(*queries.SEES_ALL)
+    if user.team is None or not (oversees or user.has_role(*USES_MODELS)):
         return None
-    scope = queries.Scope(team=user.team.slug)
+    scope = queries.Scope(team=None if oversees else user.team.slug)
     start, end = queries.month_bounds(now.date())
     lines = queries.lines(start=start, end=end, scope=scope)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -86,13 +90,16 @@ def team_month(user: User, now: datetime) -> TeamMonth | None:
     spent: dict[str, Decimal] = {}
     for line in lines:
         spent[line.model] = spent.get(line.model, Decimal(0)) + (line.list_cost_usd or Decimal(0))
-    grants = Grant.objects.active(now).filter(team=user.team).select_related("registered_model")
+    grants = Grant.objects.active(now).select_related("registered_model")
+    grants = grants.none() if oversees else grants.filter(team=user.team)
     grant_lines = [
         GrantLine(grant, spent.get(grant.registered_model.name, Decimal(0)))
         for grant in grants.order_by("registered_model__name")
     ]
     month = queries.totals(lines)
     return TeamMonth(
+        name="All teams" if oversees else user.team.name,
+        is_team=not oversees,
         month=month,
         today=today,
         budget_usd=sum((line.grant.monthly_budget_usd for line in grant_lines), Decimal(0)),

@@ -31,7 +31,7 @@ class Need:
     url: str
     icon: str
     tone: str
-    since: datetime
+    since: datetime  # or until, where it ends
 
 
 def needs_of(user: User, now: datetime) -> list[Need]:
@@ -86,7 +86,7 @@ def _grants_that_end(user: User, now: datetime) -> Iterator[Need]:
     for item in ending.select_related("registered_model")[:SHOWN]:
         title = f"Access to {item.registered_model.name} ends {item.active_to.day} {item.active_to:%b}"
         why = "Ask again before then, or calls will be refused"
-        yield Need(title, why, _url("access:grant_detail", item.pk), "calendar-clock", "warn", item.active_from)
+        yield Need(title, why, _url("access:grant_detail", item.pk), "calendar-clock", "warn", item.active_to)
 
 
 def _failures(user: User, now: datetime) -> Iterator[Need]:

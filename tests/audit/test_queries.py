@@ -1,0 +1,31 @@
+"""An object's timeline."""
+
+from datetime import timedelta
+
+import pytest
+
+from apps.audit.actions import System, record
+from apps.audit.models import Action
+from apps.audit.queries import timeline, timeline_of
+from tests.factories import NOW, TeamFactory
+
+pytestmark = pytest.mark.django_db
+
+
+class TestTimeline:
+    def test_is_oldest_first_with_reasons_and_tells_people_from_the_system(self, alice, django_assert_num_queries):
+        team = TeamFactory()
+        record(action=Action.ACCESS_REJECTED, actor=alice, target=team, now=NOW + timedelta(1), data={"reason": "No."})
+        record(action=Action.ROLLOUT_STARTED, actor=System("promotions.reconcile_rollout"), target=team, now=NOW)
+        with django_assert_num_queries(1):
+            first, second = timeline("Team", team.pk)
+        assert (first.machine, first.actor_name, first.tone) == (True, "Quartermaster", "busy")
+        assert (second.machine, second.why, second.tone, second.label) == (False, "No.", "bad", "Access rejected")
+
+    def test_joins_the_events_of_several_objects(self, alice):
+        one, two = TeamFactory(), TeamFactory()
+        record(action=Action.GRANT_CREATED, actor=alice, target=two, now=NOW)
+        record(action=Action.ACCESS_APPROVED, actor=alice, target=one, now=NOW - timedelta(1))
+        labels = [event.label for event in timeline_of([("Team", one.pk), ("Team", two.pk)])]
+        assert labels == ["Access approved", "Grant created"]
+        assert timeline_of([]) == []

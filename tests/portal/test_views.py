@@ -1,0 +1,162 @@
+"""The shell: home, search, what needs a person, errors, health."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import OperationalError
+from django.test import Client
+from django.utils import timezone
+
+from apps.access.models import AccessRequest
+from apps.accounts.models import Role
+from apps.common.errors import DomainError, NotPermitted
+from portal import errors
+from portal.context import SECTIONS
+from portal.home import forecast
+from portal.needs import needs_of
+from tests.factories import ModelVersionFactory, TeamFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def access_request(registered_model, charlie):
+    now = timezone.now()
+    return AccessRequest.objects.create(
+        registered_model=registered_model, team=charlie.team, requested_by=charlie, requested_at=now, purpose="Packets",
+        data_class="PHI", tokens_per_minute=1000, monthly_budget_usd=100, expires_date=now.date() + timedelta(days=30),
+    )  # fmt: skip
+
+
+class TestShell:
+    def test_every_section_leads_somewhere(self):
+        assert [section.label for section in SECTIONS if not section.url] == []
+
+    def test_shows_only_the_sections_a_person_may_use(self, client, charlie):
+        client.force_login(charlie)
+        page = client.get("/").content.decode()
+        assert 'href="/catalog/"' in page
+        assert 'href="/audit/"' not in page
+
+    def test_loads_nothing_from_outside_and_has_no_inline_script_or_style(self, client, charlie):
+        client.force_login(charlie)
+        answer = client.get("/")
+        page = answer.content.decode()
+        assert "http://" not in page.replace("http://testserver", "")
+        assert "https://" not in page
+        assert "<style" not in page
+        assert " style=" not in page
+        assert page.count("<script") == page.count("<script src=")
+        policy = answer["Content-Security-Policy"]
+        assert "default-src 'self'" in policy
+        assert "unsafe" not in policy
+
+    def test_everybody_has_a_home(self, client):
+        for role in Role.values:
+            client.force_login(UserFactory(with_roles=[role]))
+            assert client.get("/").status_code == 200
+
+    def test_anonymous_people_are_sent_to_sign_in(self, client):
+        assert client.get("/catalog/?q=a")["Location"] == "/oidc/authenticate/?next=%2Fcatalog%2F%3Fq%3Da"
+
+
+class TestNeeds:
+    def test_an_owner_is_asked_for_a_decision_and_its_requester_is_not(self, alice, charlie, access_request):
+        assert [need.title for need in needs_of(alice, timezone.now())] == ["Claims Review asks for prior-auth-extract"]
+        assert needs_of(charlie, timezone.now()) == []
+
+    def test_the_bell_counts(self, client, alice, access_request):
+        client.force_login(alice)
+        page = client.get("/needs/", headers={"HX-Request": "true"}).content.decode()
+        assert 'hx-swap-oob="true"' in page
+        assert "1 waiting" in page
+
+    def test_nothing_is_said_in_words(self, client, charlie):
+        client.force_login(charlie)
+        assert "Nothing needs you now." in client.get("/needs/").content.decode()
+
+
+class TestSearch:
+    def titles(self, client, text):
+        groups = client.get("/search/", {"q": text}).context["groups"]
+        return {name: [hit.title for hit in hits] for name, hits in groups}
+
+    def test_finds_by_name_number_and_digest(self, client, charlie, registered_model):
+        client.force_login(charlie)
+        digest = f"sha256:{'ab' * 32}"
+        version = ModelVersionFactory(registered_model=registered_model, number=3, manifest_digest=digest)
+        assert self.titles(client, "prior")["Models"] == ["prior-auth-extract"]
+        assert self.titles(client, "prior-auth-extract v3")["Versions"] == [version.name]
+        assert self.titles(client, "abab")["Versions"] == [version.name]
+        assert self.titles(client, "audit").get("Go to") is None
+        assert self.titles(client, "nothing at all") == {}
+
+    def test_shows_other_teams_only_to_those_who_oversee(self, client, charlie):
+        TeamFactory(slug="finance-team")
+        client.force_login(charlie)
+        assert self.titles(client, "finance") == {}
+        client.force_login(UserFactory(with_roles=[Role.AUDITOR]))
+        assert self.titles(client, "finance") == {"Teams": ["Finance Team"]}
+
+    def test_answers_the_top_bar_with_options(self, client, charlie, registered_model):
+        client.force_login(charlie)
+        panel = client.get("/search/", {"q": "prior"}, headers={"HX-Request": "true"}).content.decode()
+        assert "<html" not in panel
+        assert 'role="option" id="hit-1-1" href="/catalog/prior-auth-extract/"' in panel
+
+    def test_has_a_page_of_its_own(self, client, charlie, registered_model):
+        client.force_login(charlie)
+        page = client.get("/search/", {"q": "prior"}).content.decode()
+        assert "<html" in page
+        assert 'href="/catalog/prior-auth-extract/"' in page
+
+
+class TestForecast:
+    def test_goes_on_at_the_pace_so_far(self):
+        start, end = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
+        assert forecast(Decimal(10), start=start, end=end, now=datetime(2026, 11, 11, tzinfo=UTC)) == Decimal(30)
+        assert forecast(Decimal(10), start=start, end=end, now=datetime(2026, 11, 1, 23, tzinfo=UTC)) is None
+
+
+class TestErrors:
+    def test_an_unknown_address_says_what_to_do_and_the_id(self, client, charlie):
+        client.force_login(charlie)
+        answer = client.get("/nowhere/")
+        assert answer.status_code == 404
+        assert answer["X-Request-Id"] in answer.content.decode()
+
+    @pytest.mark.parametrize(
+        ("error", "status"), [(NotPermitted("Only owners may."), 403), (DomainError("Decided."), 409)]
+    )
+    def test_what_an_action_refuses_becomes_a_page_or_a_toast(self, rf, charlie, error, status):
+        request = rf.get("/")
+        request.user = charlie
+        page = errors.refused(request, error)
+        assert page.status_code == status
+        assert str(error) in page.content.decode()
+        request = rf.get("/", headers={"HX-Request": "true"})
+        toast = errors.refused(request, error)
+        assert (toast.status_code, toast["HX-Reswap"]) == (status, "none")
+        assert str(error) in toast["HX-Trigger"]
+
+    def test_a_form_without_its_token_is_explained(self, charlie):
+        client = Client(enforce_csrf_checks=True)
+        client.force_login(charlie)
+        answer = client.post("/sign-out/")
+        assert answer.status_code == 403
+        assert "This form can no longer be sent" in answer.content.decode()
+
+    def test_an_error_of_ours_needs_no_database(self, rf, django_assert_num_queries):
+        with django_assert_num_queries(0):
+            answer = errors.server_error(rf.get("/"))
+            assert answer.status_code == 500
+            try:
+                raise OperationalError
+            except OperationalError:
+                assert errors.server_error(rf.get("/")).status_code == 503
+
+
+class TestHealthz:
+    def test_needs_no_sign_in(self, client):
+        assert client.get("/healthz").json() == {"status": "ok"}
