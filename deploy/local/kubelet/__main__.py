@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,7 +33,7 @@ async def run(settings: Settings, kubeconfig: Path, port: int) -> None:
     life.cancel()
 
 
-def health_answer(kubelet: Kubelet):  # type: ignore[no-untyped-def]  # the callback's type is asyncio's own
+def health_answer(kubelet: Kubelet) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
     """Return a server that answers /healthz: 200 once the pods were listed."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
