@@ -53,7 +53,7 @@ def version_facts(version: ModelVersion) -> Facts:
     return [
         ("Manifest digest", digest or "Written when every file was read back"),
         ("Signed by", version.signer or "Not signed yet"),
-        ("Locked until", f"{version.locked_until:%d %b %Y %H:%M} UTC, by nobody to be shortened" if locked else "—"),
+        ("Locked until", f"{version.locked_until:%d %b %Y %H:%M} UTC; nobody can shorten it" if locked else "—"),
         ("Stored at", {"text": where, "mono": True, "copy": True}),
         ("Published by", str(version.created_by)),
         ("What changed", version.note or "—"),
