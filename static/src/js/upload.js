@@ -158,7 +158,8 @@ function start(root) {
     const there = new Map(version.files.map((file) => [file.name, new Set(file.parts)]));
     let done = files.reduce((sum, file) => sum + [...there.get(file.name)].reduce((s, part) => s + sizeOf(file, part), 0), 0);
     const before = done;
-    if (before) note.textContent = `${bytes(before)} had arrived before; only the rest is sent.`;
+    const hint = before ? `${bytes(before)} had arrived before; only the rest is sent.` : "";
+    note.textContent = hint;
     for (const file of files) {
       const parts = Math.ceil(file.size / version.part_size);
       for (let part = 1; part <= parts; part += 1) {
@@ -170,7 +171,7 @@ function start(root) {
           row(file, parts > 1 ? `Part ${part} of ${parts}` : "Uploading");
         });
         await again(send, (text) => { note.textContent = text; });
-        note.textContent = "";
+        note.textContent = hint;
         done += sizeOf(file, part);
         progress(`Uploading ${file.name}`, done, all, since, before);
       }
