@@ -96,7 +96,7 @@ def _current(rollout: Rollout, since: datetime) -> dict[str, Any]:
     if rollout.status in Rollout.OPEN:
         return {"state": "now", "since": since, "detail": rollout.message}
     if rollout.status == Rollout.Status.FAILED:
-        return {"state": "failed", "detail": rollout.message}
+        return {"state": "failed", "typical": "", "detail": rollout.message}
     return {"state": "next", "typical": "not reached"}
 
 

@@ -155,6 +155,7 @@ def _promotion_for(user: User, pk: UUID) -> Promotion:
 def _show(request: SignedIn, promotion: Promotion, form: DecisionForm, status: int = 200) -> HttpResponse:
     user, pending = request.user, promotion.status == Promotion.Status.PENDING
     mine = promotion.requested_by_id == user.pk
+    may_decide = pending and not mine and user.has_role(Role.REVIEWER)
     rollout: Rollout | None = getattr(promotion, "rollout", None)
     gates = evaluate_gates(queries.evidence_for(promotion.model_version, promotion)) if pending else []
     baseline_run = queries.deciding_run(promotion.baseline, promotion.eval_run.suite) if promotion.baseline else None
@@ -174,7 +175,8 @@ def _show(request: SignedIn, promotion: Promotion, form: DecisionForm, status: i
         "facts": _facts(promotion),
         "approvals": promotion.approvals.select_related("approver"),
         "form": form,
-        "may_decide": pending and not mine and user.has_role(Role.REVIEWER),
+        "may_decide": may_decide,
+        "actions": [{"label": "Decide…", "url": "#decide", "style": "primary"}] if may_decide else [],
         "own": pending and mine,
         "may_withdraw": pending and (mine or promotion.registered_model.is_owned_by(user)),
         "events": timeline_of([("Promotion", promotion.pk), *([("Rollout", rollout.pk)] if rollout else [])]),
