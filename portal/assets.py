@@ -23,7 +23,7 @@ def manifest() -> dict[str, str]:
     path = settings.ASSETS_DIR / "manifest.json"
     try:
         return _names(path, path.stat().st_mtime_ns)
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # no build, or one that is being written
         _say_missing()
         return {}
 

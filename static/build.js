@@ -7,7 +7,7 @@
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, watch, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, watch, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -94,7 +94,8 @@ function build() {
   emit(manifest, "theme.js", script("theme.js"));
   emit(manifest, "icons.svg", icons());
   emit(manifest, "mark.svg", readFileSync(join(source, "mark.svg")));
-  writeFileSync(join(target, "manifest.json"), JSON.stringify(manifest, null, 2));
+  writeFileSync(join(target, "manifest.json.part"), JSON.stringify(manifest, null, 2));
+  renameSync(join(target, "manifest.json.part"), join(target, "manifest.json"));
   forgetOldFiles(manifest);
   console.log(`static/dist/app: ${Object.values(manifest).join(" ")} (${Date.now() - began} ms)`);
 }
