@@ -68,8 +68,9 @@ def metric_lines(run: EvalRun, live: EvalRun | None) -> list[dict[str, Any]]:
 def _delta(name: str, value: float | None, before: float | None) -> str:
     if value is None or before is None:
         return ""
-    change = (value - before) / 1000 if name.endswith("_ms") else value - before
-    return f"{change:+.2f} s" if name.endswith("_ms") else f"{change:+.3f}"
+    if name.endswith("_ms"):
+        return f"{(value - before) / 1000:+.2f} s"
+    return f"{value - before:+.1f}" if name == "tokens_per_second" else f"{value - before:+.3f}"
 
 
 def packet_lines(run: EvalRun, texts: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -72,6 +72,7 @@ def run_detail(request: SignedIn, pk: UUID) -> HttpResponse:
         "facts": _facts(run),
         "moving": run.removed_at is None,
         "may_start": actions.can_start(version=version, actor=request.user) and run.status not in EvalRun.OPEN,
+        "may_propose": version.registered_model.is_owned_by(request.user) and run.status == EvalRun.Status.PASSED,
         "events": timeline("EvalRun", str(run.pk)),
     }
     template = "evals/run_detail.html" + ("#live" if request.headers.get("HX-Request") else "")
