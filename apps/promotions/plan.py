@@ -75,7 +75,8 @@ def plan_rollout(now: Situation) -> Next:
         return Next(Do.COMMIT, Step.SERVE)
     if not now.serving.exists:
         return _not_applied(now, Step.SERVE, "InferenceService", now.name)
-    if now.serving.manifest_digest != now.digest:
+    pods = {pod.manifest_digest for pod in now.serving.pods if not pod.deleting and pod.manifest_digest}
+    if {now.serving.manifest_digest, *pods} != {now.digest}:
         return fail(
             "DRIFT",
             f"The cluster's {now.name} carries another manifest digest than the approved one. Somebody changed it "

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
+from apps.accounts.provider import gateway_jwks_uri
 from apps.catalog.models import ModelVersion
 from apps.manifests import gateway, names, serving
 from apps.manifests.text import to_yaml
@@ -38,7 +39,7 @@ def surroundings() -> Surroundings:
         s3_endpoint=settings.SERVING_S3_ENDPOINT,
         gateway_name=settings.GATEWAY_NAME,
         gateway_namespace=settings.GATEWAY_NAMESPACE,
-        issuer=gateway.Issuer(settings.OIDC_ISSUER, settings.GATEWAY_JWKS_URI, settings.OIDC_GATEWAY_AUDIENCE),
+        issuer=gateway.Issuer(settings.OIDC_ISSUER, gateway_jwks_uri(), settings.OIDC_GATEWAY_AUDIENCE),
     )
 
 

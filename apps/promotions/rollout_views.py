@@ -78,9 +78,8 @@ def _retires_at(rollout: Rollout, done: set[str]) -> datetime | None:
 
 def _facts(rollout: Rollout) -> list[tuple[str, object]]:
     promotion = rollout.promotion
-    served = {
-        Rollout.Status.LIVE: "differs: see above" if rollout.reason == "DRIFT" else "the approved one, checked above",
-    }
+    checked = f"the approved one, checked {rollout.observed_at:%H:%M:%S} UTC" if rollout.observed_at else "not checked"
+    served = {Rollout.Status.LIVE: "differs: see above" if rollout.reason == "DRIFT" else checked}
     return [
         ("Promotion", {"text": str(promotion), "url": reverse("promotions:promotion_detail", args=[promotion.pk])}),
         ("Approved digest", {"text": promotion.manifest_digest, "mono": True, "copy": True}),

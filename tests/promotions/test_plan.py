@@ -162,6 +162,11 @@ class TestPlanRollout:
         [
             (replace(SERVED, serving=replace(READY, manifest_digest="sha256:other")), "DRIFT", "another manifest"),
             (
+                replace(SERVED, serving=replace(READY, pods=(replace(POD, manifest_digest="sha256:other"),))),
+                "DRIFT",
+                "another manifest",
+            ),
+            (
                 replace(SERVED, serving=starting(initializer=failed_init("model.safetensors: SHA-256 is ff"))),
                 "CHECKSUM",
                 "model.safetensors",
