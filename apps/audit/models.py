@@ -50,6 +50,11 @@ class Action(models.TextChoices):
     RATE_SET = "rate.set", "Price set"
 
 
+def action_choices() -> list[tuple[str, str]]:
+    """Return the actions as choices; a function, so that a new action needs no migration."""
+    return [(str(value), str(label)) for value, label in Action.choices]
+
+
 class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
     """Events, newest first where a person reads them."""
 
@@ -65,7 +70,7 @@ class AuditEvent(models.Model):
     occurred_at = models.DateTimeField()
     actor = models.CharField(max_length=200)  # username, or "system:<task>"
     actor_name = models.CharField(max_length=200)
-    action = models.CharField(max_length=64, choices=Action.choices)
+    action = models.CharField(max_length=64, choices=action_choices)
     target_type = models.CharField(max_length=64)  # the model's name, "Promotion"
     target_id = models.CharField(max_length=64)
     target_label = models.CharField(max_length=200)

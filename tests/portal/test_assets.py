@@ -1,15 +1,17 @@
 """The names of built files, with and without a build."""
 
 import json
+import re
 
 import pytest
+from django.conf import settings
 
 from portal import assets
 from portal.tags import filesize_short, icon, initials, percent_of
 
 
 @pytest.fixture
-def build(tmp_path, settings):
+def build(tmp_path, settings):  # noqa: F811 - pytest-django's fixture
     settings.ASSETS_DIR = tmp_path
     return tmp_path / "manifest.json"
 
@@ -54,3 +56,13 @@ class TestTags:
     @pytest.mark.parametrize(("size", "expected"), [(0, "0 B"), (1500, "1.5 kB"), (269_000_000, "269 MB")])
     def test_filesize_short(self, size, expected):
         assert filesize_short(size) == expected
+
+
+class TestIcons:
+    def test_every_icon_that_a_page_names_is_in_the_sprite(self):
+        """A name that is missing shows an empty square and breaks nothing, so nobody would notice."""
+        listed = set((settings.BASE_DIR / "static/src/icons.txt").read_text().split("\n"))
+        named = re.compile(r"""(?:\{% icon |\bicon=|["']icon["']: ?|[,{\[ ]icon: )["']([a-z0-9-]+)["']""")
+        files = [*settings.BASE_DIR.glob("templates/**/*.html"), *settings.BASE_DIR.glob("apps/**/*.py")]
+        missing = {(f.name, name) for f in files for name in named.findall(f.read_text()) if name not in listed}
+        assert missing == set()
