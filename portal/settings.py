@@ -208,7 +208,7 @@ ROLLOUT_RETIRE_AFTER_SECONDS = env_int("ROLLOUT_RETIRE_AFTER_SECONDS", 600)
 GATEWAY_URL = env_url("GATEWAY_URL")
 GATEWAY_NAME = env_str("GATEWAY_NAME", "ai-gateway")
 GATEWAY_NAMESPACE = env_str("GATEWAY_NAMESPACE", "ai-gateway")
-GATEWAY_JWKS_URI = env_url("GATEWAY_JWKS_URI", f"{OIDC_ISSUER}/jwks.json")
+GATEWAY_JWKS_URI = env_url("GATEWAY_JWKS_URI", "")  # empty: what the issuer's discovery document says
 USAGE_INGEST_TOKEN_FILE = env_str("USAGE_INGEST_TOKEN_FILE")
 USAGE_LOG_FILE = env_str("USAGE_LOG_FILE", "")
 

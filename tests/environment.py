@@ -37,6 +37,7 @@ def configure() -> None:
         "REDIS_URL": "redis://127.0.0.1:1/0",  # nobody listens: a dead broker must never fail a write
         "OIDC_ISSUER": "http://127.0.0.1:2",
         "OIDC_CLIENT_SECRET": "only-for-tests",
+        "GATEWAY_JWKS_URI": "http://127.0.0.1:2/keys",
         "SIGNING_KEY_FILE": _signing_key(),
         "GITOPS_REMOTE": str(STATE / "gitops.git"),
         "GITOPS_WORKDIR": str(STATE / "gitops-work"),

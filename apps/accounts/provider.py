@@ -14,6 +14,8 @@ from django.conf import settings
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from apps.integrations.errors import TemporaryError
+
 KEEP_SECONDS = 3600
 REFETCH_SECONDS = 10
 ATTEMPTS = 3
@@ -69,6 +71,14 @@ def provider() -> Provider:
         if _kept.provider is None:
             raise
     return _kept.provider
+
+
+def gateway_jwks_uri() -> str:
+    """Return where the gateway finds the keys of callers' tokens. Raises TemporaryError while the provider is away."""
+    try:
+        return settings.GATEWAY_JWKS_URI or provider().jwks_uri
+    except ProviderUnavailable as error:
+        raise TemporaryError(f"{error} Without its key address no gateway policy can be compiled.") from error
 
 
 def signing_keys(key_id: str | None) -> KeySet:

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
 
 from apps.access.models import Grant
+from apps.accounts.provider import gateway_jwks_uri
 from apps.catalog.models import RegisteredModel
 from apps.common.leases import claim, reschedule, retry_at
 from apps.gateway import actions
@@ -30,8 +31,8 @@ TRY_REFUSED_AGAIN = timedelta(minutes=5)
 
 
 def compiled(model: RegisteredModel, grants: list[Grant]) -> Policy:
-    """Return what the model's policy should be with these grants (their teams loaded)."""
-    issuer = Issuer(settings.OIDC_ISSUER, settings.GATEWAY_JWKS_URI, settings.OIDC_GATEWAY_AUDIENCE)
+    """Return what the model's policy should be with these grants (their teams loaded). May raise TemporaryError."""
+    issuer = Issuer(settings.OIDC_ISSUER, gateway_jwks_uri(), settings.OIDC_GATEWAY_AUDIENCE)
     limits = [TeamLimit(grant.team.slug, grant.tokens_per_minute) for grant in grants]
     return compile_policy(model=model.name, limits=limits, issuer=issuer)
 
@@ -69,8 +70,8 @@ def reconcile_policy(*, revision: PolicyRevision, git: GitClient, cluster: Kuber
     if not claim(revision, now=now):
         return
     model = revision.registered_model
-    policy = compiled(model, list(Grant.objects.active(now).filter(registered_model=model).select_related("team")))
     try:
+        policy = compiled(model, list(Grant.objects.active(now).filter(registered_model=model).select_related("team")))
         if revision.digest != policy.digest:
             _commit(revision, policy, git, now)
         if _carries(cluster, model.name, policy.digest):

@@ -13,11 +13,13 @@ from apps.accounts.oidc import gateway_token
 from apps.accounts.requests import SignedIn
 from apps.catalog.models import RegisteredModel
 from apps.gateway import samples
+from apps.gateway.compile import Policy
 from apps.gateway.forms import PlaygroundForm
 from apps.gateway.models import PolicyRevision
 from apps.gateway.playground import answer_lines, prices_now
 from apps.gateway.reconcile import compiled
 from apps.integrations.engine.client import EngineClient
+from apps.integrations.errors import TemporaryError
 from apps.promotions.models import Rollout
 
 
@@ -90,17 +92,26 @@ def policy_detail(request: SignedIn, name: str) -> HttpResponse:
     assert isinstance(model, RegisteredModel)  # noqa: S101 - for the type checker
     grants = list(Grant.objects.active(now()).filter(registered_model=model).select_related("team"))
     sees_all = request.user.has_role(*SEES_ALL) or model.is_owned_by(request.user)
-    policy = compiled(model, grants)
+    policy, problem = _compiled(model, grants)
     revision = PolicyRevision.objects.filter(registered_model=model).first()
     context |= {
         "grants": grants if sees_all else [grant for grant in grants if grant.team_id == request.user.team_id],
         "sees_all": sees_all,
-        "policy_text": policy.text.decode() if sees_all else "",
-        "policy_digest": policy.digest,
+        "policy_text": policy.text.decode() if sees_all and policy else "",
+        "policy_digest": policy.digest if policy else "",
+        "problem": problem or (revision.message if revision else ""),
         "revision": revision,
-        "badge": _policy_badge(revision, policy.digest),
+        "badge": _policy_badge(revision, policy.digest if policy else ""),
     }
     return render(request, "gateway/policy_detail.html", context)
+
+
+def _compiled(model: RegisteredModel, grants: list[Grant]) -> tuple[Policy | None, str]:
+    """Return the compiled policy, or why it cannot be compiled now."""
+    try:
+        return compiled(model, grants), ""
+    except TemporaryError as error:
+        return None, str(error)
 
 
 def _policy_badge(revision: PolicyRevision | None, digest: str) -> dict[str, str]:

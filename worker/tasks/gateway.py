@@ -26,9 +26,9 @@ def reconcile_policy(*, revision_id: int, **_: object) -> None:
     reconcile.reconcile_policy(revision=revision, git=git_client(), cluster=kubernetes_client(), now=now())
 
 
-@app.task(name="gateway.reconcile_due_policies", acks_late=True, time_limit=60)
+@app.task(name="gateway.reconcile_due_policies", acks_late=True, time_limit=60, throws=(TemporaryError,))
 def reconcile_due_policies(**_: object) -> None:
-    """Ask for what is outdated, and start a task for each policy that is due."""
-    reconcile.find_outdated(now=now())
+    """Start a task for each policy that is due, then ask for what is outdated."""
     for pk in PolicyRevision.objects.filter(next_check_at__lte=now()).values_list("pk", flat=True):
         enqueue_on_commit("gateway.reconcile_policy", revision_id=pk)
+    reconcile.find_outdated(now=now())
