@@ -34,7 +34,7 @@ def answer_lines(
         facts = {"status": refusal.status, "retry_after": refusal.retry_after, "request_id": refusal.request_id}
         yield _line({"error": {"message": refusal.message, **facts}})
     except TemporaryError as error:
-        yield _line({"error": {"message": f"{error} Try again in a moment.", "status": 503}})
+        yield _line({"error": {"message": str(error), "status": 503, "retry_after": error.retry_after}})
 
 
 def prices_now(model: RegisteredModel, now: datetime) -> Prices | None:

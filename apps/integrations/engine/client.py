@@ -145,7 +145,9 @@ def _refusal(answer: httpx.Response) -> Exception:
     code = str(error.get("code") or error.get("type") or answer.status_code)
     after = _seconds(answer.headers.get("retry-after", "") or answer.headers.get("x-ratelimit-reset", ""))
     if answer.status_code >= 500:
-        return TemporaryError(f"The engine answered {answer.status_code}.", retry_after=after)
+        # The gateway's own sentences carry a word as code, and no text of the call; an engine's are not repeated.
+        words = message if isinstance(error.get("code"), str) else f"The engine answered {answer.status_code}."
+        return TemporaryError(words, retry_after=after)
     request_id = answer.headers.get("x-request-id", "")
     return GatewayRefusal(answer.status_code, code, message, retry_after=after, request_id=request_id)
 
