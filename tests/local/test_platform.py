@@ -18,7 +18,7 @@ from deploy.local import platform
 from deploy.local.platform import programs as table
 from deploy.local.platform import upstream
 from deploy.local.platform.background import builder_pid, progress
-from deploy.local.platform.builder import build, seconds_left
+from deploy.local.platform.builder import build, clean, seconds_left
 from deploy.local.platform.programs import HERE, PROGRAMS, BadReadyFolder, Program, binaries, key, missing
 from deploy.local.platform.progress_file import Progress, progress_file, read_progress, write_progress
 from deploy.local.platform.toolchain import MINIMUM, NoToolchain, find_go, go_env
@@ -216,6 +216,14 @@ class TestBuild:
         monkeypatch.setattr("deploy.local.platform.builder.find_go", refuse)
         assert not build(env, programs=BOTH, here=here, say=lambda _: None)
         assert "Install Go." in progress(env, BOTH, here)[1].error
+
+
+class TestClean:
+    def test_keeps_what_is_built(self, env: dict[str, str], here: Path, tmp_path: Path) -> None:
+        build(env, programs=BOTH, here=here, say=lambda _: None)
+        clean(env)
+        assert not (tmp_path / "cache" / "go").exists()
+        assert missing(env, BOTH, here) == []
 
 
 class TestKilledBuild:

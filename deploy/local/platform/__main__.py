@@ -1,4 +1,4 @@
-"""Command line of the platform: `python -m deploy.local.platform build [--only NAME…] | status | stop | manifests`."""
+"""Command line of the platform: `python -m deploy.local.platform build [--only NAME…] | status | stop | clean | manifests`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import sys
 
 from deploy.local.platform.background import progress, stop_build
-from deploy.local.platform.builder import build
+from deploy.local.platform.builder import build, clean
 from deploy.local.platform.programs import PROGRAMS, BadReadyFolder, binaries
 from deploy.local.platform.toolchain import NoToolchain
 from deploy.local.platform.upstream import DownloadFailed, folder
@@ -23,6 +23,7 @@ def main(arguments: list[str]) -> int:
     builder.add_argument("--only", nargs="+", default=[], metavar="NAME", choices=names, help=", ".join(names))
     commands.add_parser("status", help="say how far the build is")
     commands.add_parser("stop", help="end a build that runs; what it compiled is kept")
+    commands.add_parser("clean", help="remove Go's caches (gigabytes); what is built stays")
     commands.add_parser("manifests", help="fetch the CRDs and manifests of the pinned releases; print their folder")
     options = parser.parse_args(arguments)
     try:
@@ -44,6 +45,8 @@ def run(options: argparse.Namespace) -> int:
         print("\n".join(row.sentence() for row in progress(os.environ)))
     elif options.command == "stop":
         stop_build(os.environ)
+    elif options.command == "clean":
+        clean(os.environ)
     else:
         print(folder(os.environ))
     return 0

@@ -22,7 +22,7 @@ from deploy.local.platform import programs as table
 from deploy.local.platform.cache import cache_folder
 from deploy.local.platform.programs import HERE, PARALLEL, PROGRAMS, Program
 from deploy.local.platform.progress_file import Progress, progress_file, write_progress
-from deploy.local.platform.toolchain import NoToolchain, find_go, go_env
+from deploy.local.platform.toolchain import NoToolchain, find_go, go_caches, go_env
 
 Say = Callable[[str], None]
 LAST_LINES = 12
@@ -72,6 +72,12 @@ def build(
             _build_and_show(program, run)
             table.binaries(env, programs, here)
     return not table.missing(env, tuple(wanted), here)
+
+
+def clean(env: Mapping[str, str], say: Say = print) -> None:
+    """Remove Go's own caches, about 12 GB after a whole build. The programs stay; a later change builds from nothing."""
+    with _lock(env, say):
+        shutil.rmtree(go_caches(env), ignore_errors=True)
 
 
 @contextmanager

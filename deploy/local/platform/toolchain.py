@@ -52,7 +52,7 @@ def go_env(env: Mapping[str, str]) -> dict[str, str]:
 
     go.mod and go.sum are never rewritten by a build, and no other toolchain is ever downloaded.
     """
-    caches = cache_folder(env) / "go"
+    caches = go_caches(env)
     return (
         {
             "GOCACHE": str(caches / "build"),
@@ -67,6 +67,11 @@ def go_env(env: Mapping[str, str]) -> dict[str, str]:
             "GOWORK": "off",
         }
     )
+
+
+def go_caches(env: Mapping[str, str]) -> Path:
+    """Return the folder of Go's build and module caches, where the caller named none of his own."""
+    return cache_folder(env) / "go"
 
 
 def _install(wanted: Path, env: Mapping[str, str]) -> None:
