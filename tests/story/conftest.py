@@ -1,0 +1,84 @@
+"""One stack for the whole folder: the processes that `make up` runs, on ports and in a folder of its own.
+
+STORY_STATE=DIR attaches to a stack that runs already, for quick work on the tests; it is left as it is. The folder's
+tests come last and in a fixed order, for they share the stack: the story first, on an untouched one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local import platform
+from deploy.local.engine.launcher import NoEngine, choose_engine
+from deploy.local.stack.testing import Stack, running_stack
+from tests.story.chromium import running_browser
+from tests.story.watch import Watch
+
+HERE = Path(__file__).parent
+ORDER = ("test_story.py", "test_credentials.py", "test_stops.py")
+PATIENCE = {"stand-in": 240.0, "vllm": 1200.0}
+STARTING, BUILDING = 600, 5400  # seconds until every part is up; building their programs takes 50 CPU-minutes
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put this folder's tests at the end, in their order, so that the stack lives only while they run."""
+    ours = [item for item in items if item.path.parent == HERE]
+    engines = {engine: place for place, engine in enumerate(PATIENCE)}
+    ours.sort(key=lambda item: (engines.get(_engine(item), 0), ORDER.index(item.path.name)))
+    items[:] = [item for item in items if item.path.parent != HERE] + ours
+
+
+def _engine(item: pytest.Item) -> str:
+    return str(item.callspec.params.get("engine", "")) if hasattr(item, "callspec") else ""
+
+
+@pytest.fixture(
+    scope="session",
+    params=[pytest.param(name, marks=getattr(pytest.mark, "vllm" if name == "vllm" else "stack")) for name in PATIENCE],
+)
+def engine(request: pytest.FixtureRequest) -> str:
+    """The engine that serves: the labelled stand-in, or real vLLM where it is installed."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def patience(engine: str) -> float:
+    """Seconds that one slow thing may take: loading weights, a node, an evaluation."""
+    return PATIENCE[engine]
+
+
+@pytest.fixture(scope="session")
+def stack(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A running stack with its sample data."""
+    attached = os.environ.get("STORY_STATE", "")
+    if attached:
+        yield Stack(Path(attached))
+        return
+    try:
+        choose_engine(os.environ | {"ENGINE": engine})
+    except NoEngine as reason:
+        pytest.skip(str(reason))
+    to_build = platform.missing(os.environ)
+    with running_stack(tmp_path_factory.mktemp("story") / "state", env={"ENGINE": engine}) as running:
+        running.wait_for(seconds=BUILDING if to_build else STARTING)
+        yield running
+
+
+@pytest.fixture
+def watch(stack: Stack) -> Iterator[Watch]:
+    """Watches every browser of a test; at the end nothing may have been found."""
+    seen = Watch(frozenset({stack.portal, stack.issuer}))
+    yield seen
+    assert seen.findings == []
+
+
+@pytest.fixture
+def browser() -> Iterator[object]:
+    """A browser. It ends with the test: its event loop must not run beside tests of other kinds."""
+    with running_browser() as running:
+        yield running

@@ -1,0 +1,64 @@
+"""The playground, in the browser, as the signed-in person."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.story.calls import MODEL, PACKET, Ledger, Usage
+from tests.story.people import Person
+
+
+def is_refused(someone: Person, ledger: Ledger, *words: str) -> None:
+    """Send without a grant and read the gateway's reason."""
+    someone.open(f"/catalog/{MODEL}/playground/")
+    someone.sees("Your team has no grant for this model.")
+    someone.fill("Your message", PACKET)
+    someone.press("Send as you")
+    error = someone.page.get_by_role("alert").filter(has_text="Refused (403)")
+    expect(error).to_be_visible(timeout=someone.patience * 1000)
+    for word in words:
+        expect(error).to_contain_text(word)
+    ledger.refused += 1
+    someone.shot("playground-refused")
+
+
+def answers(someone: Person, ledger: Ledger, *, version: str, stand_in: bool) -> Usage:
+    """Send, see the answer being written, and read what it used and cost."""
+    someone.open(f"/catalog/{MODEL}/playground/")
+    someone.fill("Your message", PACKET)
+    someone.page.get_by_label("Longest answer (tokens)").fill("80")
+    answer = someone.page.locator("[data-playground-answer]")
+    answer.evaluate(
+        "place => { window.lengths = new Set();"
+        " new MutationObserver(() => window.lengths.add(place.textContent.length)).observe(place, {childList: true}) }"
+    )
+    someone.press("Send as you")
+    expect(someone.page.locator('[data-fact="request_id"]')).not_to_have_text("—", timeout=someone.patience * 1000)
+    assert someone.page.evaluate("window.lengths.size") > 3, "the answer came in one piece"
+    assert answer.inner_text()
+    facts = {name: someone.page.locator(f'[data-fact="{name}"]').inner_text() for name in
+             ("input_tokens", "cached_input_tokens", "output_tokens", "ttft_ms", "cost_usd", "version")}  # fmt: skip
+    assert re.fullmatch(r"\d+\.\d\d s", facts["ttft_ms"])
+    assert re.fullmatch(r"\$0\.\d{8}", facts["cost_usd"]) and float(facts["cost_usd"][1:]) > 0
+    assert facts["version"] == version
+    label = someone.page.get_by_text("The stand-in answered.")
+    expect(label).to_be_visible() if stand_in else expect(label).to_be_hidden()
+    someone.shot("playground")
+    tokens = {"cached_tokens": int(facts["cached_input_tokens"])}
+    return ledger.add({
+        "prompt_tokens": int(facts["input_tokens"]), "completion_tokens": int(facts["output_tokens"]),
+        "prompt_tokens_details": tokens,
+    })  # fmt: skip
+
+
+def stops(someone: Person, ledger: Ledger, text: str) -> None:
+    """Send and press Stop at the first words: the call is unmetered."""
+    someone.open(f"/catalog/{MODEL}/playground/")
+    someone.fill("Your message", text)
+    someone.press("Send as you")
+    expect(someone.page.locator("[data-playground-answer]")).not_to_be_empty(timeout=someone.patience * 1000)
+    someone.press("Stop")
+    someone.sees("Stopped by you.")
+    ledger.unmetered += 1
