@@ -1,4 +1,4 @@
-"""Command line of the platform: `python -m deploy.local.platform build [--only NAME…] | status | stop | clean | manifests`."""
+"""Command line: `python -m deploy.local.platform build [--only NAME…] | status | stop | clean | manifests`."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def build(
 
 
 def clean(env: Mapping[str, str], say: Say = print) -> None:
-    """Remove Go's own caches, about 12 GB after a whole build. The programs stay; a later change builds from nothing."""
+    """Remove Go's caches, 12 GB after a whole build. The programs stay; a later change builds from nothing."""
     with _lock(env, say):
         shutil.rmtree(go_caches(env), ignore_errors=True)
 
