@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,8 @@ from tests.story.watch import Watch
 HERE = Path(__file__).parent
 ORDER = ("test_story.py", "test_credentials.py", "test_stops.py")
 PATIENCE = {"stand-in": 240.0, "vllm": 1200.0}
+# A killed worker's rows are due again, and a replaced version goes, while a test waits.
+HURRY = {"RECONCILE_LEASE_SECONDS": "20", "ROLLOUT_RETIRE_AFTER_SECONDS": "20"}
 STARTING, BUILDING = 600, 5400  # seconds until every part is up; building their programs takes 50 CPU-minutes
 
 
@@ -28,13 +31,14 @@ STARTING, BUILDING = 600, 5400  # seconds until every part is up; building their
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put this folder's tests at the end, in their order, so that the stack lives only while they run."""
     ours = [item for item in items if item.path.parent == HERE]
-    engines = {engine: place for place, engine in enumerate(PATIENCE)}
-    ours.sort(key=lambda item: (engines.get(_engine(item), 0), ORDER.index(item.path.name)))
-    items[:] = [item for item in items if item.path.parent != HERE] + ours
+    items[:] = [item for item in items if item.path.parent != HERE] + sorted(ours, key=_place)
 
 
-def _engine(item: pytest.Item) -> str:
-    return str(item.callspec.params.get("engine", "")) if hasattr(item, "callspec") else ""
+def _place(item: pytest.Item) -> tuple[object, ...]:
+    """Return where a test comes: by engine, file, line, then as its parameters are written."""
+    call: Any = getattr(item, "callspec", None)
+    engine = list(PATIENCE).index(call.params["engine"]) if call else 0
+    return engine, ORDER.index(item.path.name), item.location[1] or 0, tuple(call.indices.values()) if call else ()
 
 
 @pytest.fixture(
@@ -64,7 +68,7 @@ def stack(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sta
     except NoEngine as reason:
         pytest.skip(str(reason))
     to_build = platform.missing(os.environ)
-    with running_stack(tmp_path_factory.mktemp("story") / "state", env={"ENGINE": engine}) as running:
+    with running_stack(tmp_path_factory.mktemp("story") / "state", env={"ENGINE": engine, **HURRY}) as running:
         running.wait_for(seconds=BUILDING if to_build else STARTING)
         yield running
 

@@ -1,0 +1,132 @@
+"""The product over public HTTP, as pipelines and scripts use it: bearer tokens for the API, a session for exports."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+
+from deploy.local.stack.testing import Stack
+from tests.story.calls import MODEL
+
+T = TypeVar("T")
+Json = dict[str, Any]
+AWAY = (httpx.TransportError, httpx.TimeoutException)
+
+
+def until(look: Callable[[], T], holds: Callable[[T], object], *, seconds: float, what: str) -> T:
+    """Look until something holds, and return it. A server that is away, or answers 5xx, is looked at again."""
+    deadline, last = time.monotonic() + seconds, "nothing"
+    while time.monotonic() < deadline:
+        try:
+            found = look()
+            if holds(found):
+                return found
+            last = str(found)[:1500]
+        except (*AWAY, httpx.HTTPStatusError) as error:
+            if isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500:
+                raise
+            last = f"{type(error).__name__}: {error}"
+        time.sleep(0.3)
+    raise AssertionError(f"not within {seconds:.0f} s: {what}. Last seen: {last}")
+
+
+@dataclass
+class Desk:
+    """One persona at the API. Every call takes a fresh token, so that an outage of any length may lie between two."""
+
+    stack: Stack
+    persona: str
+    patience: float
+
+    def get(self, path: str) -> Json:
+        """Return what is at a path. Raises httpx.HTTPStatusError, httpx.TransportError."""
+        return dict(self._send("GET", path, None))
+
+    def post(self, path: str, body: Json | None = None) -> Json:
+        """Send a body and return the answer."""
+        return dict(self._send("POST", path, body))
+
+    def _send(self, method: str, path: str, body: Json | None) -> Any:
+        token = self.stack.token(self.persona, "quartermaster-api")
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = httpx.request(
+            method, f"{self.stack.portal}/api/v1{path}", json=body, headers=headers, timeout=10, trust_env=False
+        )
+        assert answer.status_code < 400 or answer.status_code >= 500, f"{method} {path}: {answer.text}"
+        return answer.raise_for_status().json()
+
+
+def passing_versions(owner: Desk) -> list[int]:
+    """Return the numbers of the versions whose newest evaluation passed, lowest first."""
+    runs = owner.get(f"/evaluation-runs?model={MODEL}")["results"]
+    newest: dict[int, str] = {}
+    for run in runs:
+        newest.setdefault(run["version"], run["status"])
+    return sorted(number for number, status in newest.items() if status == "PASSED")
+
+
+def evaluate(owner: Desk, number: int) -> None:
+    """Evaluate a version and wait until its candidate is gone again."""
+    run = owner.post("/evaluation-runs", {"model": MODEL, "version": number})["id"]
+    look = lambda: owner.get(f"/evaluation-runs/{run}")  # noqa: E731
+    done = until(look, lambda found: found["removed_at"], seconds=owner.patience, what=f"evaluation of v{number}")
+    assert done["status"] == "PASSED", done["message"]
+
+
+def live_version(owner: Desk) -> int | None:
+    """Return the number of the version that serves all callers."""
+    for promotion in owner.get("/promotions")["results"]:
+        if promotion["model"] == MODEL and promotion["rollout"]:
+            rollout = owner.get(f"/rollouts/{promotion['rollout']}")
+            if rollout["status"] == "LIVE":
+                return int(rollout["version"])
+    return None
+
+
+def start_rollout(owner: Desk, reviewer: Desk, number: int) -> tuple[str, str]:
+    """Propose a version, have it approved by somebody else; return the promotion's and the rollout's id."""
+    words = {"model": MODEL, "version": number, "justification": "Taking turns, to see what an outage does."}
+    proposal = owner.post("/promotions", words)
+    seen = {name: proposal[name] for name in ("manifest_digest", "eval_run", "baseline")}
+    decided = reviewer.post(f"/promotions/{proposal['id']}/approve", seen | {"reason": "Known figures."})
+    return proposal["id"], decided["rollout"]
+
+
+def grant(lead: Desk, owner: Desk, tokens_per_minute: int) -> None:
+    """Give the lead's team the model, unless it has it."""
+    if any(row["model"] == MODEL for row in lead.get("/grants")["results"]):
+        return
+    tomorrow = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 2 * 86_400))
+    wish = {"model": MODEL, "purpose": "Calling while parts are away.", "data_class": "PUBLIC",
+            "tokens_per_minute": tokens_per_minute, "monthly_budget_usd": "10", "expires_date": tomorrow}  # fmt: skip
+    request = lead.post("/access-requests", wish)["id"]
+    owner.post(f"/access-requests/{request}/approve", {"reason": "For this test."})
+
+
+class Exports:
+    """The CSV exports that a persona's pages offer, with a session of their own."""
+
+    def __init__(self, stack: Stack, persona: str) -> None:
+        self.stack = stack
+        self.http = httpx.Client(follow_redirects=True, timeout=20, trust_env=False)
+        page = self.http.get(stack.portal)
+        signed_in = self.http.post(page.url, data={"username": persona}, headers={"Origin": stack.issuer})
+        assert re.match(re.escape(stack.portal), str(signed_in.url)), signed_in.url
+
+    def __enter__(self) -> Exports:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+
+    def rows(self, path: str) -> list[dict[str, str]]:
+        """Return the rows of an export. Raises httpx.HTTPStatusError, httpx.TransportError."""
+        answer = self.http.get(self.stack.portal + path).raise_for_status()
+        return list(csv.DictReader(io.StringIO(answer.text)))
