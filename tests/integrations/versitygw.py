@@ -12,6 +12,8 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from apps.integrations.s3.client import RegistryStore
+from deploy.local import platform
+from deploy.local.stack.ports import free_port
 
 BUCKET = "model-registry"
 REGION = "us-east-1"
@@ -19,18 +21,14 @@ REGION = "us-east-1"
 
 def binary() -> str | None:
     """Return the path of the program, if this machine has it."""
-    folder = os.environ.get("QUARTERMASTER_BINARIES", "")
-    candidates = [Path(folder) / "versitygw"] if folder else []
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quartermaster"
-    candidates += sorted(cache.glob("**/versitygw"))
-    found = next((path for path in candidates if path.is_file() and os.access(path, os.X_OK)), None)
-    return str(found) if found else shutil.which("versitygw")
+    found = platform.binaries(os.environ) / "versitygw"
+    return str(found) if found.exists() else shutil.which("versitygw")
 
 
 @contextmanager
 def running(folder: Path, port: int | None = None) -> Iterator[int]:
     """Run the server over `folder` and give its port; the environment names it while it runs."""
-    port = port or _free_port()
+    port = port or free_port()
     for name in ("data", "versions", "iam"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     key = {"ROOT_ACCESS_KEY": "tests", "ROOT_SECRET_KEY": "only-for-tests"}
@@ -75,12 +73,6 @@ def refused(store: RegistryStore, key: str, version_id: str) -> bool:
     except (ClientError, BotoCoreError):
         return True
     return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait(port: int) -> None:

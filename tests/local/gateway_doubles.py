@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -20,13 +19,6 @@ from joserfc.jwk import KeySet, RSAKey
 from tests.local.gateway_objects import AUDIENCE, ISSUER
 
 Json = dict[str, Any]
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on right now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class _Server(ThreadingHTTPServer):

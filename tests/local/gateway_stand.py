@@ -22,9 +22,11 @@ from typing import Any
 import httpx
 import yaml
 
+from deploy.local import platform
 from deploy.local.gateway import parts
 from deploy.local.gateway.wiring import Wiring
-from tests.local.gateway_doubles import Engine, Identity, Ingest, free_port, served
+from deploy.local.stack.ports import free_port, is_free
+from tests.local.gateway_doubles import Engine, Identity, Ingest, served
 from tests.local.gateway_objects import pod, policy, route, version
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +34,8 @@ Json = dict[str, Any]
 
 
 def binaries() -> Path | None:
-    """Return the folder of ready Go programs, where one is given."""
-    given = Path(os.environ.get("QUARTERMASTER_BINARIES") or "/nowhere")
+    """Return the folder of built or given Go programs; None where they are missing."""
+    given = platform.binaries(os.environ)
     return given if all((given / name).exists() for name in ("ratelimit", "otelcol")) else None
 
 
@@ -207,8 +209,15 @@ def _starts(running: Stand, folder: Path, programs: Path) -> dict[str, Callable[
         *(str(_binary.get_binary_path()), "--port", str(valkey), "--bind", "127.0.0.1"),
         *("--save", "", "--dir", str(folder)),
     ]
+
+    def start_valkey() -> subprocess.Popen[bytes]:
+        process = popen("valkey", valkey_command)
+        # The rate limit service ends at once where its store does not answer yet.
+        eventually(lambda: not is_free(valkey), 20)
+        return process
+
     return {
-        "valkey": lambda: popen("valkey", valkey_command),
+        "valkey": start_valkey,
         "gateway-control": lambda: popen("gateway-control", control),
         "ratelimit": lambda: popen("ratelimit", [str(programs / "ratelimit")], env),
         "envoy": lambda: popen("envoy", parts.envoy_command(wiring)),

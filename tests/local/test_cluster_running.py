@@ -5,7 +5,6 @@ Starts etcd and the API server from the built programs; skipped until `make up` 
 
 import json
 import os
-import socket
 import ssl
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from deploy.local.cluster import control_plane, install, kubeconfigs, layout, pr
 from deploy.local.cluster.api import Api, ApiError
 from deploy.local.platform import programs
 from deploy.local.stack.part import Context, NotReady, Part
+from deploy.local.stack.ports import free_port
 from tests.local.cluster_context import cluster_context
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
@@ -27,11 +27,10 @@ READY_WITHIN_SECONDS = 120
 
 
 def free_ports() -> dict[str, int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in layout.PORTS]
-    found = {name: opened.getsockname()[1] for name, opened in zip(layout.PORTS, sockets, strict=True)}
-    for opened in sockets:
-        opened.close()
-    return found
+    found: set[int] = set()
+    while len(found) < len(layout.PORTS):
+        found.add(free_port())
+    return dict(zip(layout.PORTS, found, strict=True))
 
 
 def start(part: Part, log: Path) -> subprocess.Popen:

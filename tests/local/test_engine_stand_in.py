@@ -1,7 +1,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 
 from deploy.local.engine.stand_in.engine import PrefixCache
 from deploy.local.engine.stand_in.model import BadModel, load_model
+from deploy.local.stack.ports import free_port
 from tests.local.tiny_model import make_tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -23,9 +23,7 @@ SECRET = "Okafor-the-member"
 @contextmanager
 def stand_in(folder: Path, log: Path, *flags: str) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
     """A real stand-in on a free port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "deploy.local.engine", "--model", str(folder), f"--port={port}"]
     environment = {**os.environ, "ENGINE": "stand-in", "STAND_IN_TOKENS_PER_SECOND": "0"}
     with log.open("wb") as output:

@@ -14,7 +14,7 @@ from tests.local.gateway_stand import binaries, eventually, stand
 
 pytestmark = [
     pytest.mark.stack,
-    pytest.mark.skipif(binaries() is None, reason="QUARTERMASTER_BINARIES names no folder with ratelimit and otelcol"),
+    pytest.mark.skipif(binaries() is None, reason="ratelimit and otelcol are not built yet"),
 ]
 TEAM = "claims-review"
 PLENTY = {TEAM: 1_000_000}

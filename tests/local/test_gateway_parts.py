@@ -15,7 +15,8 @@ from deploy.local.gateway.listeners import listener_resource
 from deploy.local.gateway.objects import Objects, read_folder
 from deploy.local.gateway.routes import route_resource
 from deploy.local.stack.part import Context
-from tests.local.gateway_doubles import Engine, free_port, served
+from deploy.local.stack.ports import free_port
+from tests.local.gateway_doubles import Engine, served
 from tests.local.gateway_objects import pod, policy, route, version
 from tests.local.gateway_stand import ROOT as PROJECT
 

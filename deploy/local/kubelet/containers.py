@@ -11,6 +11,7 @@ from deploy.local.kubelet import faults, pods, processes
 from deploy.local.kubelet.pods import Json, Pod
 from deploy.local.kubelet.processes import Process
 from deploy.local.kubelet.settings import Settings
+from deploy.local.stack.ports import free_port
 
 
 class CannotCreate(Exception):
@@ -51,7 +52,7 @@ def start_engine(pod: Pod, pod_ip: str, settings: Settings) -> Started:
     except (NoEngine, ValueError) as error:
         raise CannotCreate(str(error)) from error
     fault = faults.ordered(settings.faults, pod.service, faults.OF_THE_ENGINE)
-    port = processes.free_port()
+    port = free_port()
     arguments = pods.engine_arguments(pod.main, variables, model_folder(pod, settings), port)
     command = faults.engine_command(fault, engine_command(engine, arguments, read_cpu_flags()))
     environment = {**settings.base_environment(), **variables, **engine_environment(engine)}

@@ -26,6 +26,11 @@ def is_free(port: int) -> bool:
     return True
 
 
+def free_port() -> int:
+    """Return a loopback port that nobody listens on now, and that no outgoing connection will be given."""
+    return next(port for port in _candidates() if is_free(port))
+
+
 class PortBook:
     """The ports of one stack. Ask only while none of its parts runs: a port in use counts as somebody else's.
 
