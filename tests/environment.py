@@ -48,7 +48,7 @@ def configure() -> None:
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
     if "DATABASE_URL" not in os.environ:
-        os.environ["DATABASE_URL"] = start(STATE / "postgres")
+        os.environ["DATABASE_URL"] = start()
 
 
 configure()

