@@ -6,9 +6,11 @@ from celery import Celery
 
 from worker.schedule import SCHEDULE
 
+TASKS = ("accounts", "catalog", "evals", "promotions", "metering", "gateway")
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
 app = Celery("quartermaster")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.beat_schedule = SCHEDULE
-app.conf.imports = [f"worker.tasks.{name}" for name in ("catalog", "evals", "promotions", "metering", "gateway")]
+app.conf.imports = [f"worker.tasks.{name}" for name in TASKS]

@@ -2,7 +2,15 @@
 
 from typing import Any
 
+from celery.schedules import crontab
+
 SCHEDULE: dict[str, dict[str, Any]] = {
+    # Removes sessions that ended. If it stops, nobody notices: they are refused anyway, only the table grows.
+    "clear-sessions": {
+        "task": "accounts.clear_sessions",
+        "schedule": crontab(hour=3, minute=10),
+        "options": {"expires": 3600},
+    },  # fmt: skip
     # Looks at candidates that start, go on, or have to go. If it stops, runs stand still and candidates keep a GPU.
     "reconcile-due-eval-runs": {"task": "evals.reconcile_due_eval_runs", "schedule": 3.0, "options": {"expires": 3}},
     # Finds versions whose hint was lost or whose retry is due. If it stops, uploads wait unsigned after any hiccup.

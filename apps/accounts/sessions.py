@@ -9,11 +9,13 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.models import Session
 from django.db import connection
 from django.http import HttpRequest
 
@@ -35,6 +37,11 @@ def begin(session: SessionBase, *, user: User, identity: Identity, auth_time: ob
         "groups": list(identity.groups)[:100],
         "problems": [{"code": p.code, "what": p.what, "todo": p.todo} for p in identity.problems],
     }
+
+
+def clear_ended(*, now: datetime) -> int:
+    """Remove the sessions that have ended, with the tokens in them. Returns how many."""
+    return Session.objects.filter(expire_date__lte=now).delete()[0]
 
 
 def expiry(session: SessionBase, user: User, *, now: float) -> str:
