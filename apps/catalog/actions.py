@@ -23,6 +23,7 @@ from apps.common.tasks import enqueue_on_commit
 Status = ModelVersion.Status
 WORKER = audit.System("catalog.reconcile_version")
 ABANDONED_AFTER = timedelta(hours=24)
+RESERVED_NAMES = frozenset({"register"})  # pages of the catalog have these addresses
 
 
 class NameTaken(DomainError):
@@ -32,7 +33,7 @@ class NameTaken(DomainError):
 
 
 class BadName(DomainError):
-    """The name cannot be a DNS label, which serving needs."""
+    """The name cannot be a DNS label, which serving needs, or is an address of the portal itself."""
 
     code = "bad_name"
 
@@ -90,6 +91,8 @@ def register_model(
         raise NotPermitted("Sign in with a team: it will own the model.")
     if not MODEL_NAME.match(name):
         raise BadName("Use lower-case letters, digits and dashes for the name: a letter first, at most 36.")
+    if name in RESERVED_NAMES:
+        raise BadName(f"The portal has a page of its own at {name}. Choose another name.")
     row, created = RegisteredModel.objects.get_or_create(
         name=name,
         defaults={

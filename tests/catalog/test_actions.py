@@ -1,6 +1,7 @@
 """Registering models and taking uploads: who may, in which state, and twice."""
 
 import pytest
+from django.urls import resolve
 
 from apps.accounts.models import Role
 from apps.audit.models import Action, AuditEvent
@@ -52,6 +53,12 @@ class TestRegisterModel:
         with pytest.raises(actions.NameTaken, match="registered already"):
             actions.register_model(name=registered_model.name, actor=alice, now=NOW, **FACTS)
         assert RegisteredModel.objects.count() == 1
+
+    def test_refuses_a_name_that_is_an_address_of_the_catalog(self, alice):
+        taken = resolve("/catalog/register/")
+        assert taken.url_name == "model_create"
+        with pytest.raises(actions.BadName, match="page of its own"):
+            actions.register_model(name="register", actor=alice, now=NOW, **FACTS)
 
     @pytest.mark.parametrize("name", ["", "1a", "A", "a_b", "a-", "-a", "a" * 37, "a/b", "a\n"])
     def test_refuses_a_name_that_cannot_be_served(self, alice, name):
