@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 
 from django.db.models import Q
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Role, User
@@ -47,13 +47,6 @@ def needs_of(user: User, now: datetime) -> list[Need]:
     return sorted(found, key=lambda need: (order.get(need.tone, 3), need.since))[: 3 * SHOWN]
 
 
-def _url(name: str, *args: object) -> str:
-    try:
-        return reverse(name, args=args)
-    except NoReverseMatch:
-        return reverse("home")
-
-
 def _requests_to_decide(user: User) -> Iterator[Need]:
     """Access requests for models of the owner's team, but never their own."""
     if not user.has_role(Role.MODEL_OWNER):
@@ -62,7 +55,7 @@ def _requests_to_decide(user: User) -> Iterator[Need]:
     for item in waiting.exclude(requested_by=user).select_related("team", "registered_model", "requested_by")[:SHOWN]:
         title = f"{item.team.name} asks for {item.registered_model.name}"
         why = f"Waiting for an owner: {item.requested_by.name} cannot decide on their own request"
-        url = _url("access:request_detail", item.pk)
+        url = reverse("access:request_detail", args=(item.pk,))
         yield Need(title, why, url, "key-round", "busy", item.requested_at)
 
 
@@ -73,7 +66,7 @@ def _promotions_to_decide(user: User) -> Iterator[Need]:
     waiting = Promotion.objects.pending().exclude(requested_by=user)
     for item in waiting.select_related("model_version__registered_model", "requested_by")[:SHOWN]:
         title = f"Review {item.model_version.name} for production"
-        url = _url("promotions:promotion_detail", item.pk)
+        url = reverse("promotions:promotion_detail", args=(item.pk,))
         why = f"Proposed by {item.requested_by.name}"
         yield Need(title, why, url, "git-pull-request-arrow", "busy", item.requested_at)
 
@@ -86,7 +79,9 @@ def _grants_that_end(user: User, now: datetime) -> Iterator[Need]:
     for item in ending.select_related("registered_model")[:SHOWN]:
         title = f"Access to {item.registered_model.name} ends {item.active_to.day} {item.active_to:%b}"
         why = "Ask again before then, or calls will be refused"
-        yield Need(title, why, _url("access:grant_detail", item.pk), "calendar-clock", "warn", item.active_to)
+        yield Need(
+            title, why, reverse("access:grant_detail", args=(item.pk,)), "calendar-clock", "warn", item.active_to
+        )
 
 
 def _failures(user: User, now: datetime) -> Iterator[Need]:
@@ -98,12 +93,12 @@ def _failures(user: User, now: datetime) -> Iterator[Need]:
     rollouts = Rollout.objects.filter(mine, status=Rollout.Status.FAILED, finished_at__gte=since)
     for item in rollouts.select_related("model_version__registered_model")[:SHOWN]:
         title = f"Rollout of {item.model_version.name} failed"
-        url = _url("promotions:rollout_detail", item.pk)
+        url = reverse("promotions:rollout_detail", args=(item.pk,))
         yield Need(title, item.message or "The page says where it stopped", url, "rocket", "bad", item.started_at)
     runs = EvalRun.objects.filter(mine, status=EvalRun.Status.ERROR, finished_at__gte=since)
     for run in runs.select_related("model_version__registered_model")[:SHOWN]:
         title = f"Evaluation of {run.model_version.name} could not be carried out"
-        url = _url("evals:run_detail", run.pk)
+        url = reverse("evals:run_detail", args=(run.pk,))
         yield Need(title, run.message or "The page says why", url, "flask-conical", "bad", run.requested_at)
 
 
@@ -117,6 +112,6 @@ def _quarantined(user: User, now: datetime) -> Iterator[Need]:
         created_at__gte=now - FAILED_SINCE,
     )
     for item in bad.select_related("registered_model")[:SHOWN]:
-        url = _url("catalog:version_detail", item.registered_model.name, item.number)
+        url = reverse("catalog:version_detail", args=(item.registered_model.name, item.number))
         why = item.message or "A file does not match its manifest"
         yield Need(f"{item.name} is quarantined", why, url, "shield-alert", "bad", item.created_at)

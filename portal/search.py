@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 
 from apps.accounts.models import Role, Team, User
 from apps.catalog.models import ModelVersion, RegisteredModel
@@ -40,13 +40,6 @@ def find(user: User, text: str) -> list[tuple[str, list[Hit]]]:
     return [(name, hits) for name, hits in groups if hits]
 
 
-def _url(name: str, *args: object) -> str:
-    try:
-        return reverse(name, args=args)
-    except NoReverseMatch:
-        return reverse("home")
-
-
 def _pages(user: User, text: str) -> list[Hit]:
     lines = [line["section"] for line in sections_for(user, "/")]
     return [
@@ -60,7 +53,7 @@ def _models(user: User, text: str) -> list[Hit]:
     starts = Case(When(name__istartswith=text, then=Value(0)), default=Value(1), output_field=IntegerField())
     found = RegisteredModel.objects.visible_to(user).filter(Q(name__icontains=text) | Q(title__icontains=text))
     return [
-        Hit(item.name, item.title, _url("catalog:model_detail", item.name), "box")
+        Hit(item.name, item.title, reverse("catalog:model_detail", args=(item.name,)), "box")
         for item in found.order_by(starts, "name")[:SHOWN]
     ]
 
@@ -76,7 +69,7 @@ def _versions(user: User, text: str) -> list[Hit]:
     models = RegisteredModel.objects.visible_to(user)
     found = ModelVersion.objects.filter(wanted, registered_model__in=models).select_related("registered_model")
     rows = found.order_by("registered_model__name", "-number")[:SHOWN]
-    urls = [_url("catalog:version_detail", item.registered_model.name, item.number) for item in rows]
+    urls = [reverse("catalog:version_detail", args=(item.registered_model.name, item.number)) for item in rows]
     return [Hit(item.name, item.get_status_display(), url, "package") for item, url in zip(rows, urls, strict=True)]
 
 
@@ -89,7 +82,7 @@ def _promotions(user: User, text: str) -> list[Hit]:
     rows = found.select_related("model_version__registered_model", "requested_by")[:SHOWN]
     return [
         Hit(f"{item.model_version.name} → production", f"{item.get_status_display()} · {item.requested_by.name}",
-            _url("promotions:promotion_detail", item.pk), "git-pull-request-arrow")
+            reverse("promotions:promotion_detail", args=(item.pk,)), "git-pull-request-arrow")
         for item in rows
     ]  # fmt: skip
 
@@ -99,8 +92,8 @@ def _teams(user: User, text: str) -> list[Hit]:
     found = Team.objects.filter(Q(slug__icontains=text) | Q(name__icontains=text)).select_related("cost_center")
     if not user.has_role(Role.AUDITOR, Role.PLATFORM_ENGINEER, Role.FINANCE):
         found = found.filter(pk=user.team_id)
-    page = _url("access:request_list")
+    page = reverse("access:request_list")
     return [
-        Hit(team.name, f"{team.slug} · {team.cost_center.code}", f"{page}?{urlencode({'team': team.slug})}", "users")
+        Hit(team.name, f"{team.slug} · {team.cost_center.code}", f"{page}?{urlencode({'q': team.slug})}", "users")
         for team in found.order_by("slug")[:SHOWN]
     ]

@@ -15,9 +15,10 @@ from portal import errors
 from portal.context import SECTIONS
 from portal.home import forecast
 from portal.needs import needs_of
-from tests.factories import ModelVersionFactory, TeamFactory, UserFactory
+from tests.factories import ModelVersionFactory, RegisteredModelFactory, TeamFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
+HOME_QUERIES = {"lead": 9, "owner": 13}  # however many models, versions and requests there are
 
 
 @pytest.fixture
@@ -56,6 +57,20 @@ class TestShell:
         for role in Role.values:
             client.force_login(UserFactory(with_roles=[role]))
             assert client.get("/").status_code == 200
+
+    def test_home_asks_a_fixed_number_of_queries(
+        self, client, charlie, alice, registered_model, access_request, django_assert_num_queries
+    ):
+        client.force_login(charlie)
+        with django_assert_num_queries(HOME_QUERIES["lead"]):
+            client.get("/")
+        client.force_login(alice)
+        with django_assert_num_queries(HOME_QUERIES["owner"]):
+            client.get("/")
+        for _ in range(3):
+            ModelVersionFactory(registered_model=RegisteredModelFactory(owner_team=alice.team))
+        with django_assert_num_queries(HOME_QUERIES["owner"]):
+            client.get("/")
 
     def test_anonymous_people_are_sent_to_sign_in(self, client):
         assert client.get("/catalog/?q=a")["Location"] == "/oidc/authenticate/?next=%2Fcatalog%2F%3Fq%3Da"
@@ -98,6 +113,12 @@ class TestSearch:
         assert self.titles(client, "finance") == {}
         client.force_login(UserFactory(with_roles=[Role.AUDITOR]))
         assert self.titles(client, "finance") == {"Teams": ["Finance Team"]}
+
+    def test_a_team_leads_to_what_it_asked_for(self, client, access_request):
+        client.force_login(UserFactory(with_roles=[Role.AUDITOR]))
+        (hit,) = dict(client.get("/search/", {"q": access_request.team.slug}).context["groups"])["Teams"]
+        assert access_request.team.slug in client.get(hit.url).content.decode()
+        assert list(client.get(hit.url).context["page_obj"]) == [access_request]
 
     def test_answers_the_top_bar_with_options(self, client, charlie, registered_model):
         client.force_login(charlie)
