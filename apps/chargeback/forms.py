@@ -12,7 +12,9 @@ from apps.chargeback.rating import Prices
 class RateForm(forms.Form):
     """A model's prices from an hour on."""
 
-    model = forms.ModelChoiceField(queryset=RegisteredModel.objects.all(), to_field_name="name", label="Model")
+    model = forms.ModelChoiceField(
+        queryset=RegisteredModel.objects.all(), to_field_name="name", label="Model", empty_label="Choose a model"
+    )
     input_usd = forms.DecimalField(label="Input", min_value=0, max_digits=20, decimal_places=10)
     cached_input_usd = forms.DecimalField(label="Cached input", min_value=0, max_digits=20, decimal_places=10)
     output_usd = forms.DecimalField(label="Output", min_value=0, max_digits=20, decimal_places=10)

@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.defaultfilters import pluralize
 from django.urls import reverse
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_http_methods
@@ -44,7 +45,7 @@ def month(request: SignedIn) -> HttpResponse:
     context = {
         "title": f"Chargeback {chosen:%B %Y}",
         "lead": f"Only team {scope.team} is shown to you." if scope.team else "",
-        "actions": [{"label": "Prices", "url": reverse("chargeback:rate_list"), "icon": "receipt"}],
+        "actions": [{"label": "Prices", "url": reverse("chargeback:rate_list"), "icon": "tags"}],
         "month": chosen,
         "months": _months(chosen),
         "by_day": by_day,
@@ -71,8 +72,8 @@ def _figures(totals: queries.Totals, before: queries.Totals) -> dict[str, str]:
         "output": f"{totals.output_tokens:,}",
         "metered": f"{totals.metered_calls:,}",
         "others": "{:,} unmetered · {:,} refused · {:,} failed".format(*others),
-        "unpriced": f"{totals.unpriced_tokens:,} tokens have no price.",
-        "unmetered": f"{totals.unmetered_calls:,} calls are unmetered.",
+        "unpriced": f"{totals.unpriced_tokens:,} token{pluralize(totals.unpriced_tokens, ' has,s have')} no price.",
+        "unmetered": f"{totals.unmetered_calls:,} call{pluralize(totals.unmetered_calls, ' is,s are')} unmetered.",
     }
 
 
