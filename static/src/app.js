@@ -4,6 +4,7 @@ import "./js/clipboard.js";
 import "./js/dialogs.js";
 import "./js/menus.js";
 import "./js/playground.js";
+import "./js/scrolling.js";
 import "./js/search.js";
 import "./js/theme.js";
 import "./js/times.js";
