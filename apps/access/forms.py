@@ -60,5 +60,9 @@ class ReasonForm(forms.Form):
     """Why somebody decided as they did: kept in the record."""
 
     reason = forms.CharField(
-        label="Reason", widget=forms.Textarea(attrs={"rows": 2}), min_length=3, max_length=1000, help_text="Kept."
+        label="Reason",
+        widget=forms.Textarea(attrs={"rows": 2}),
+        min_length=3,
+        max_length=1000,
+        help_text="It is kept in the audit record.",
     )

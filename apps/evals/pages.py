@@ -69,8 +69,10 @@ def _delta(name: str, value: float | None, before: float | None) -> str:
     if value is None or before is None:
         return ""
     if name.endswith("_ms"):
-        return f"{(value - before) / 1000:+.2f} s"
-    return f"{value - before:+.1f}" if name == "tokens_per_second" else f"{value - before:+.3f}"
+        change = f"{(value - before) / 1000:+.2f} s"
+    else:
+        change = f"{value - before:+.1f}" if name == "tokens_per_second" else f"{value - before:+.3f}"
+    return change.replace("-", "−")
 
 
 def packet_lines(run: EvalRun, texts: Mapping[str, str]) -> list[dict[str, Any]]:
