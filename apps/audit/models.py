@@ -4,10 +4,10 @@ Actor and target are text, not foreign keys: audit is the lowest app, and its ro
 Triggers (see migrations) refuse UPDATE and DELETE.
 """
 
-import uuid
-
 from django.db import models
 from django.urls import reverse
+
+from apps.common.ids import ordered_id
 
 
 class Action(models.TextChoices):
@@ -66,7 +66,7 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
 class AuditEvent(models.Model):
     """One state change: who, what, on what, when, why."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=ordered_id, editable=False)
     occurred_at = models.DateTimeField()
     actor = models.CharField(max_length=200)  # username, or "system:<task>"
     actor_name = models.CharField(max_length=200)

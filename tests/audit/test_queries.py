@@ -22,6 +22,23 @@ class TestTimeline:
         assert (first.machine, first.actor_name, first.tone) == (True, "Quartermaster", "busy")
         assert (second.machine, second.why, second.tone, second.label) == (False, "No.", "bad", "Access rejected")
 
+    def test_keeps_the_order_of_what_happened_at_the_same_time(self, alice):
+        team = TeamFactory()
+        for action in (
+            Action.VERSION_ADDED,
+            Action.VERSION_UPLOADED,
+            Action.VERSION_PUBLISHED,
+            Action.VERSION_VERIFIED,
+        ):
+            record(action=action, actor=alice, target=team, now=NOW)
+        labels = [event.label for event in timeline("Team", team.pk)]
+        assert labels == [
+            "Version upload started",
+            "Version uploaded",
+            "Manifest signed and locked",
+            "Version verified",
+        ]
+
     def test_joins_the_events_of_several_objects(self, alice):
         one, two = TeamFactory(), TeamFactory()
         record(action=Action.GRANT_CREATED, actor=alice, target=two, now=NOW)
