@@ -14,10 +14,14 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 MODEL = "prior-auth-extract"
-PACKET = (
-    "You copy medical codes from a text into JSON.\n\nPacket: Member with type 2 diabetes (E11.9) and hypertension "
-    "(I10) asks for a continuous glucose monitor (E2103).\n\nReturn the diagnosis_codes and procedure_codes."
+ASK = "Return the diagnosis_codes and procedure_codes of the packet as JSON.\n\nPacket: "
+PACKET = ASK + (
+    "Member with type 2 diabetes (E11.9) and hypertension (I10) asks for a continuous glucose monitor (E2103), a "
+    "walker (E0143) and oxygen at home (E1390) after a stay in hospital for heart failure (I50.9) and COPD (J44.9)."
 )
+# Two that are long: one to answer, which leaves time to hang up, and one to read, which uses up a minute's tokens.
+LONG_ANSWER = ASK + "Member with " + ", ".join(f"{letter}{place}.9" for letter in "CEIJKM" for place in range(10, 30))
+LONG_PROMPT = "Summarize what follows. " + "The member asks for home oxygen after a long stay in hospital. " * 100
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,9 @@ class Caller:
         assert usage is not None, "the stream told no usage"
         return self.ledger.add(usage)
 
-    def ask_and_hang_up(self, text: str) -> None:
-        """Ask for a stream and go away after its first piece."""
-        body = question(text, MODEL, {"stream": True, "max_tokens": 200})
+    def ask_and_hang_up(self) -> None:
+        """Ask for a long answer and go away after its first piece."""
+        body = question(LONG_ANSWER, MODEL, {"stream": True, "max_tokens": 600})
         with self.http.stream("POST", "/v1/chat/completions", json=body) as answer:
             assert answer.status_code == 200, answer.read()
             next(line for line in answer.iter_lines() if line.startswith("data:"))
@@ -107,11 +111,11 @@ class Caller:
         self.ledger.refused += 1
         return str(error["message"])
 
-    def uses_up(self, text: str, tokens_per_minute: int) -> str:
+    def uses_up(self, tokens_per_minute: int) -> str:
         """Ask until the tokens of a minute are used up. Returns the refusal's sentence."""
         spent = self.ledger.total()
         for _ in range(40):
-            answer = self.http.post("/v1/chat/completions", json=question(text, MODEL, {"max_tokens": 16}))
+            answer = self.http.post("/v1/chat/completions", json=question(LONG_PROMPT, MODEL, {"max_tokens": 16}))
             if answer.status_code != 200:
                 break
             self.ledger.add(answer.json()["usage"])

@@ -16,8 +16,11 @@ import pytest
 from deploy.local import platform
 from deploy.local.engine.launcher import NoEngine, choose_engine
 from deploy.local.stack.testing import Stack, running_stack
-from tests.story.chromium import running_browser
-from tests.story.watch import Watch
+
+pytest.register_assert_rewrite("tests.story")  # its helpers assert, and should say what they saw
+
+from tests.story.chromium import running_browser  # noqa: E402
+from tests.story.watch import Watch  # noqa: E402
 
 HERE = Path(__file__).parent
 ORDER = ("test_story.py", "test_credentials.py", "test_stops.py")

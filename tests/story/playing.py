@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.story.calls import MODEL, PACKET, Ledger, Usage
+from tests.story.calls import LONG_ANSWER, MODEL, PACKET, Ledger, Usage
 from tests.story.people import Person
 
 
@@ -53,10 +53,11 @@ def answers(someone: Person, ledger: Ledger, *, version: str, stand_in: bool) ->
     })  # fmt: skip
 
 
-def stops(someone: Person, ledger: Ledger, text: str) -> None:
-    """Send and press Stop at the first words: the call is unmetered."""
+def stops(someone: Person, ledger: Ledger) -> None:
+    """Ask for a long answer and press Stop at its first words: the call is unmetered."""
     someone.open(f"/catalog/{MODEL}/playground/")
-    someone.fill("Your message", text)
+    someone.fill("Your message", LONG_ANSWER)
+    someone.page.get_by_label("Longest answer (tokens)").fill("600")
     someone.press("Send as you")
     expect(someone.page.locator("[data-playground-answer]")).not_to_be_empty(timeout=someone.patience * 1000)
     someone.press("Stop")

@@ -20,8 +20,6 @@ from tests.story.people import Person, person
 
 pytestmark = pytest.mark.timeout(3600, func_only=True)
 TOKENS_PER_MINUTE = 6000
-LONG = "Summarize what follows. " + "The member asks for home oxygen after a long stay in hospital. " * 22
-BIG = "Summarize what follows. " + "The member asks for home oxygen after a long stay in hospital. " * 100
 TEAM = "claims-review"
 
 
@@ -77,7 +75,7 @@ def test_one_version_from_its_weights_to_a_charged_token(cast, stack, engine, pa
     # The team calls, in the playground and by HTTP, and every bad call is answered well.
     version = f"{MODEL}-v{number}"
     playing.answers(maya, ledger, version=version, stand_in=stand_in)
-    playing.stops(maya, ledger, LONG)
+    playing.stops(maya, ledger)
     good_calls(stack, ledger, patience)
     bad_tokens(stack, ledger, patience)
     bad_calls(stack, ledger, patience)
@@ -108,7 +106,7 @@ def good_calls(stack, ledger: Ledger, patience: float) -> None:
         assert again.cached > 0, "the same beginning was not cached"
         maya.ask_streamed()
         maya.ask(headers={"x-team": "prior-auth", "x-cost-center": "CC-4200", "x-user-id": "somebody"})
-        maya.ask_and_hang_up(LONG)
+        maya.ask_and_hang_up()
 
 
 def bad_tokens(stack, ledger: Ledger, patience: float) -> None:
@@ -140,7 +138,7 @@ def bad_calls(stack, ledger: Ledger, patience: float) -> None:
 def too_many_tokens(stack, ledger: Ledger, patience: float) -> None:
     """Use up the minute's tokens and read what was exceeded, and when it may be tried again."""
     with call(stack, "maya", ledger, patience) as maya:
-        said = maya.uses_up(BIG, TOKENS_PER_MINUTE)
+        said = maya.uses_up(TOKENS_PER_MINUTE)
         for word in (TEAM, MODEL, f"{TOKENS_PER_MINUTE}", "resets in"):
             assert word in said, said
 

@@ -75,7 +75,7 @@ function start(root) {
       else if (response.status === 422) refuse({ message: Object.values((await response.json()).errors).flat().join(" ") });
       else refuse(((await response.json().catch(() => ({}))).error) || { message: "The portal could not send this.", status: response.status });
     } catch (problem) {
-      if (problem.name === "AbortError") state.textContent = "Stopped by you. The call is listed as unmetered.";
+      if (problem.name === "AbortError") state.textContent = "Stopped by you. Where the model had not finished, the call is listed as unmetered.";
       else refuse({ message: "The connection broke. Send it again." });
     } finally {
       running = null;
