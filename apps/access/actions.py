@@ -103,21 +103,26 @@ def approve_request(*, request: AccessRequest, approver: User, reason: str, now:
     """Approve a pending request and create its grant.
 
     now: aware UTC; becomes the grant's active_from (inclusive). Raises NotPermitted unless the approver owns the model
-    and did not ask; AlreadyDecided if it is not pending; CannotRequest when it would end before it begins.
+    and did not ask; AlreadyDecided if it is not pending; CannotRequest when it would end before it begins, or the team
+    has a grant already.
     """
     _decide(request, approver, AccessRequest.Status.APPROVED, reason, now)
     active_to = datetime.combine(request.expires_date, time(), UTC)
     if active_to <= now:
         raise CannotRequest("The requested end has passed. Reject the request and ask the team for a new one.")
-    grant = Grant.objects.create(
-        request=request,
-        registered_model=request.registered_model,
-        team=request.team,
-        tokens_per_minute=request.tokens_per_minute,
-        monthly_budget_usd=request.monthly_budget_usd,
-        active_from=now,
-        active_to=active_to,
-    )
+    try:
+        with transaction.atomic():
+            grant = Grant.objects.create(
+                request=request,
+                registered_model=request.registered_model,
+                team=request.team,
+                tokens_per_minute=request.tokens_per_minute,
+                monthly_budget_usd=request.monthly_budget_usd,
+                active_from=now,
+                active_to=active_to,
+            )
+    except IntegrityError:
+        raise CannotRequest(f"{request.team} has {request.registered_model} already. Reject the request.") from None
     record(action=Action.ACCESS_APPROVED, actor=approver, target=request, now=now, data={"reason": reason})
     record(action=Action.GRANT_CREATED, actor=approver, target=grant, now=now, data={"request": str(request.pk)})
     enqueue_on_commit("gateway.publish_policy", model_id=request.registered_model_id)
