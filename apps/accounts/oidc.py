@@ -50,6 +50,10 @@ class ClaimsBackend(OIDCAuthenticationBackend):  # type: ignore[misc]
     def store_tokens(self, access_token: str, id_token: str) -> None:
         """Keep nothing yet: the session gets a new id first (get_or_create_user's caller keeps them)."""
 
+    def get_user(self, user_id: int) -> User | None:
+        """Return who a session belongs to; nobody once the person was deactivated: their sessions end at once."""
+        return User.objects.filter(pk=user_id, is_active=True).first()
+
     def get_or_create_user(self, access_token: str, id_token: str, payload: dict[str, Any]) -> User:
         """Sync the person and hand the callback view what the session must keep."""
         identity = identify(payload)
@@ -85,7 +89,10 @@ class BearerAuthentication(BaseAuthentication):
             raise _Unavailable from error
         if identity.problems:
             raise NotPermitted(" ".join(f"{problem.what} {problem.todo}" for problem in identity.problems))
-        return _person(identity), claims
+        user = _person(identity)
+        if not user.is_active:
+            raise AuthenticationFailed("This person was deactivated.", code="deactivated")
+        return user, claims
 
     def authenticate_header(self, request: Request) -> str:
         """Return the 401's WWW-Authenticate (RFC 6750)."""

@@ -155,6 +155,30 @@ class TestSession:
         assert answer["HX-Redirect"].startswith("/oidc/authenticate/?next=http")
 
 
+class TestDeactivatedPerson:
+    """Loses access at once: no session, no token and no new sign-in helps."""
+
+    @pytest.fixture(autouse=True)
+    def _deactivated(self, client, idp):
+        sign_in_as(client, "maya")
+        assert client.get("/account/").status_code == 200
+        User.objects.update(is_active=False)
+
+    def test_at_pages(self, client):
+        assert client.get("/account/")["Location"].startswith("/oidc/authenticate/")
+        assert client.post("/sign-out/")["Location"].startswith("/oidc/authenticate/")
+
+    def test_at_the_api(self, client, idp):
+        answer = get_me(client, idp.token("maya"))
+        assert (answer.status_code, answer.json()["code"]) == (401, "deactivated")
+        other = idp.token("maya", team="prior-auth", cost_center="CC-4200")
+        assert get_me(client, other).json()["code"] == "deactivated"
+
+    def test_at_the_sign_in(self, client):
+        assert sign_in_as(client, "maya").status_code == 400
+        assert client.get("/account/").status_code == 302
+
+
 class TestGatewayToken:
     def request(self, client, rf):
         request = rf.get("/")
