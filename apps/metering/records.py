@@ -6,7 +6,7 @@ are those of the EnvoyProxy object in deploy/gateway. Unknown keys are ignored: 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from apps.metering.models import Outcome
@@ -66,7 +66,7 @@ def read_record(values: Mapping[str, object]) -> UsageRecord | None:
         input_tokens=input_tokens if metered else None,
         cached_input_tokens=(_count(values, "gen_ai.usage.cached_input_tokens") or 0) if metered else None,
         output_tokens=output_tokens if metered else None,
-        duration_ms=_count(values, "duration"),
+        duration_ms=_count(values, "duration", 2**31 - 1),
         ttft_ms=_number(values, "gen_ai.latency.ttft_ms"),
     )
 
@@ -87,10 +87,12 @@ def _raw(values: Mapping[str, object], key: str) -> object | None:
 
 def _text(values: Mapping[str, object], key: str, limit: int) -> str:
     value = _raw(values, key)
-    return "" if value is None else str(value)[:limit].replace("\x00", "")
+    # The database takes neither half characters nor NUL, and one record must not stop all that follow.
+    text = "" if value is None else str(value)[:limit].replace("\x00", "")
+    return text.encode(errors="ignore").decode()
 
 
-def _number(values: Mapping[str, object], key: str) -> float | None:
+def _number(values: Mapping[str, object], key: str, highest: int = 2**53 - 1) -> float | None:
     value = _raw(values, key)
     if value is None:
         return None
@@ -98,15 +100,15 @@ def _number(values: Mapping[str, object], key: str) -> float | None:
         raise BadRecord(f"{key} is not a number")
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise BadRecord(f"{key} is not a number") from None
-    if not 0 <= number < 2**53:
+    if not 0 <= number <= highest:
         raise BadRecord(f"{key} is out of range")
     return number
 
 
-def _count(values: Mapping[str, object], key: str) -> int | None:
-    number = _number(values, key)
+def _count(values: Mapping[str, object], key: str, highest: int = 2**53 - 1) -> int | None:
+    number = _number(values, key, highest)
     if number is not None and number != int(number):
         raise BadRecord(f"{key} is not a whole number")
     return None if number is None else int(number)
@@ -126,4 +128,6 @@ def _time(values: Mapping[str, object]) -> datetime:
         raise BadRecord("start_time is missing or not ISO 8601") from None
     if time.tzinfo is None:
         raise BadRecord("start_time has no zone")
-    return time
+    if not 2000 <= time.year < 9999:
+        raise BadRecord("start_time is out of range")
+    return time.astimezone(UTC)  # hours are summed by UTC hour

@@ -70,8 +70,19 @@ class TestReadRecord:
             {"gen_ai.usage.input_tokens": "1.5"},
             {"gen_ai.usage.output_tokens": "nan"},
             {"duration": ["x"]},
+            {"duration": 2**31},
+            {"duration": 10**400},
+            {"start_time": "9999-12-31T23:59:59-12:00"},
+            {"start_time": "0001-01-01T00:00:00+12:00"},
         ],
     )
     def test_refuses_odd_values_by_key(self, change):
         with pytest.raises(BadRecord, match=next(iter(change))):
             read_record(CALL | change)
+
+    def test_keeps_what_the_database_can_store(self):
+        assert read_record(CALL | {"team": "a\ud800b\x00c"}).team == "abc"
+
+    def test_keeps_times_in_utc_because_hours_are_summed_by_it(self):
+        record = read_record(CALL | {"start_time": "2026-11-02T09:45:00+05:30"})
+        assert (record.occurred_at.isoformat(), record.occurred_at.hour) == ("2026-11-02T04:15:00+00:00", 4)
