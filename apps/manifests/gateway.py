@@ -101,12 +101,17 @@ def _backend_ref(model: str, weight: Weight) -> Manifest:
 def backend_objects(*, model: str, number: int, namespace: str = MODELS, hostname: str = "") -> list[Manifest]:
     """Return the AIServiceBackend of a version and the Backend it points at.
 
-    hostname: the predictor Service's DNS name ("" for the usual one). An IP address raises BadRoute.
+    hostname: the predictor Service's DNS name ("" for the usual one). An IP address, and a name or namespace of
+    candidates under evaluation, raise BadRoute.
     """
+    if namespace != MODELS:
+        raise BadRoute("A Backend lives in the namespace models: candidates under evaluation are never routed to.")
     name = serving_name(model, number)
     host = hostname or f"{name}-predictor.{namespace}.svc.cluster.local"
     if _IPV4.match(host) or ":" in host:
         raise BadRoute("A Backend needs a DNS name: with an IP address calls are charged to the wrong version.")
+    if not host.endswith(f".{namespace}.svc.cluster.local"):
+        raise BadRoute(f"A Backend leads to a Service of the namespace {namespace} alone.")
     metadata: Manifest = {"name": checked(name), "namespace": namespace, "labels": labels(model, number)}
     backend = {"name": name, "kind": "Backend", "group": "gateway.envoyproxy.io"}
     return [

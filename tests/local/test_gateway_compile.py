@@ -161,6 +161,32 @@ class TestBackends:
             assert "wrong version" in said.message
         assert verdict(tables, "Backend", "prior-auth-extract-v1").accepted
 
+    @pytest.mark.parametrize("host", ["{}.evals.svc.cluster.local", "{}.EVALS.svc", "x.{}.evals.svc."])
+    def test_of_another_namespace_are_refused_all_the_way_up(self, host):
+        """Candidates under evaluation live in evals: no route may lead there."""
+        objects, name = model_objects(), "prior-auth-extract-v2"
+        of(objects, "Backend", name)["spec"]["endpoints"][0]["fqdn"]["hostname"] = host.format(name)
+        tables = compiled(objects)
+        for kind in ("Backend", "AIServiceBackend"):
+            said = verdict(tables, kind, name)
+            assert not said.accepted
+            assert "namespace evals" in said.message
+        assert not verdict(tables, "AIGatewayRoute", MODEL).accepted
+        assert tables.routes == ()
+
+    def test_of_candidates_cannot_be_named_from_beside_them(self):
+        objects = model_objects()
+        for obj in objects:
+            if obj["metadata"].get("namespace") == "models":
+                obj["metadata"]["namespace"] = "evals"
+        for name in ("prior-auth-extract-v1", "prior-auth-extract-v2"):
+            fqdn = of(objects, "Backend", name)["spec"]["endpoints"][0]["fqdn"]
+            fqdn["hostname"] = f"{name}-predictor.evals.svc.cluster.local"
+        tables = compiled(objects)
+        said = verdict(tables, "AIGatewayRoute", MODEL)
+        assert (said.accepted, said.reason) == (False, "NotAllowedByListeners")
+        assert tables.routes == ()
+
     def test_listen_where_the_ready_pods_say(self):
         name = "prior-auth-extract-v1"
         host = (f"{name}-predictor.models.svc.cluster.local", 80)

@@ -165,6 +165,14 @@ class TestBackends:
         with pytest.raises(gateway.BadRoute):
             gateway.backend_objects(model="m", number=1, hostname=address)
 
+    @pytest.mark.parametrize(
+        "place",
+        [{"namespace": "evals"}, {"hostname": "m-v1-predictor.evals.svc.cluster.local"}, {"hostname": "a.test"}],
+    )
+    def test_refuses_candidates_under_evaluation(self, place):
+        with pytest.raises(gateway.BadRoute):
+            gateway.backend_objects(model="m", number=1, **place)
+
     def test_points_at_the_predictor(self):
         _, backend = gateway.backend_objects(model="m", number=3)
         assert backend["spec"]["endpoints"] == [

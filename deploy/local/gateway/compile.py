@@ -20,6 +20,7 @@ MAX_RULES = 15  # a 16th rule is the generated route-not-found
 MAX_COSTS = 36
 KNOWN_COSTS = ("InputToken", "CachedInputToken", "OutputToken", "TotalToken", "ReasoningToken")
 DEFAULT_TIMEOUT_SECONDS = 60.0
+NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 
 
 @dataclass
@@ -72,6 +73,7 @@ def _routes(objects: Objects, gateway: tuple[str, str], previous: Tables, verdic
         if not _belongs_to(obj, gateway):
             continue
         try:
+            _check_namespace(obj, objects, gateway)
             found.append(_route(obj, objects, gateway))
             verdicts.add(obj, None)
         except Refused as problem:
@@ -85,6 +87,25 @@ def _belongs_to(obj: Object, gateway: tuple[str, str]) -> bool:
     """Say whether one of the route's parents is our Gateway."""
     parents = obj["spec"].get("parentRefs", [])
     return any((ref.get("namespace", key_of(obj)[0]), ref["name"]) == gateway for ref in parents)
+
+
+def _check_namespace(obj: Object, objects: Objects, gateway: tuple[str, str]) -> None:
+    """Raise Refused unless a listener of the Gateway takes routes of the route's namespace."""
+    front = objects.get("Gateway", *gateway)
+    if front is not None and not any(_takes(listener, obj, gateway) for listener in front["spec"]["listeners"]):
+        raise Refused(f"the Gateway takes no routes from the namespace {key_of(obj)[0]}", "NotAllowedByListeners")
+
+
+def _takes(front: Object, obj: Object, gateway: tuple[str, str]) -> bool:
+    """Say whether one listener takes the route. A selector is played where it names the namespace itself."""
+    allowed = front.get("allowedRoutes", {}).get("namespaces", {})
+    kind, namespace = allowed.get("from", "Same"), key_of(obj)[0]
+    if kind == "Selector":
+        labels = allowed["selector"].get("matchLabels", {})
+        if set(labels) != {NAMESPACE_LABEL} or set(allowed["selector"]) != {"matchLabels"}:
+            raise Refused(f"allowedRoutes: only matchLabels {NAMESPACE_LABEL} is played by the local gateway")
+        return bool(labels[NAMESPACE_LABEL] == namespace)
+    return kind == "All" or (kind == "Same" and namespace == gateway[0])
 
 
 def _route(obj: Object, objects: Objects, gateway: tuple[str, str]) -> Route:
@@ -183,7 +204,7 @@ def _endpoint(backend: Object) -> tuple[str, int]:
     An IP is refused: with several weighted backends, Envoy AI Gateway 1.1 then writes the model name of the first one
     into every call and charges every call to it.
     """
-    name, found = key_of(backend)[1], backend["spec"].get("endpoints", [])
+    (namespace, name), found = key_of(backend), backend["spec"].get("endpoints", [])
     if len(found) != 1:
         raise Refused(f"Backend {name} has {len(found)} endpoints; the local gateway plays exactly one", "Invalid")
     if "ip" in found[0]:
@@ -194,4 +215,12 @@ def _endpoint(backend: Object) -> tuple[str, int]:
         )
     if "fqdn" not in found[0]:
         raise Refused(f"Backend {name} has no fqdn endpoint", "Invalid")
-    return found[0]["fqdn"]["hostname"].rstrip("."), found[0]["fqdn"]["port"]
+    hostname = found[0]["fqdn"]["hostname"].rstrip(".")
+    place = endpoints.namespace_of(hostname)
+    if place not in (None, namespace):
+        raise Refused(
+            f"Backend {name} names a Service of the namespace {place}: a route leads to its own namespace only, so "
+            "that no candidate under evaluation answers callers",
+            "Invalid",
+        )
+    return hostname, found[0]["fqdn"]["port"]

@@ -19,6 +19,12 @@ def service_of(hostname: str) -> tuple[str, str] | None:
     return (parts[1], parts[0]) if len(parts) == 3 and parts[2] == "svc" else None
 
 
+def namespace_of(hostname: str) -> str | None:
+    """Return the namespace that any name inside the cluster belongs to, or None for a name outside of it."""
+    parts = hostname.lower().rstrip(".").removesuffix(".cluster.local").split(".")
+    return parts[-2] if len(parts) > 2 and parts[-1] in ("svc", "pod") else None
+
+
 def resolve_all(objects: Objects, hosts: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[str, ...]]:
     """Return the ready addresses of every cluster-internal host; names outside the cluster are left out."""
     return {
