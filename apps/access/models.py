@@ -77,6 +77,10 @@ class AccessRequest(models.Model):
                 name="access_request_not_decided_by_requester",
             ),
             models.CheckConstraint(
+                condition=~Q(status__in=("APPROVED", "REJECTED")) | Q(decided_by__isnull=False),
+                name="access_request_decided_by_somebody",
+            ),
+            models.CheckConstraint(
                 condition=Q(status="PENDING", decided_at__isnull=True)
                 | (~Q(status="PENDING") & Q(decided_at__isnull=False)),
                 name="access_request_decided_at_when_decided",

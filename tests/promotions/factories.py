@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from apps.evals.models import EvalRun, EvalSuite
-from apps.promotions.models import Promotion, Rollout
+from apps.promotions.models import Approval, Promotion, Rollout
 from tests.factories import NOW, ModelVersionFactory, UserFactory
 
 THRESHOLDS = {"f1": {"minimum": 0.2}, "ttft_p95_ms": {"maximum": 20000}}
@@ -57,6 +57,10 @@ def live(model, number):
         status="APPROVED",
         decided_at=NOW,
     )
+    Approval.objects.create(
+        promotion=promotion, approver=UserFactory(), requested_by=promotion.requested_by, decision="APPROVE",
+        reason="Good.", decided_at=NOW, manifest_digest=made.manifest_digest, eval_run=promotion.eval_run,
+    )  # fmt: skip
     return Rollout.objects.create(
         promotion=promotion,
         registered_model=model,

@@ -1,0 +1,127 @@
+"""Everybody who may knock at a door, and a world with one of each thing behind the doors."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.test import Client
+from django.utils import timezone
+
+from apps.access.models import AccessRequest, Grant
+from apps.accounts.claims import ROLE_OF_GROUP
+from apps.accounts.models import CostCenter, Role, Team, User
+from apps.audit.actions import System, record
+from apps.audit.models import Action
+from apps.catalog.models import ModelFile
+from apps.promotions.models import Promotion, Rollout
+from tests.factories import RegisteredModelFactory, TeamFactory, UserFactory
+from tests.promotions import factories as promoted
+
+# persona: (team, role). The order is that of the columns of the matrix.
+PEOPLE = {
+    "lead": ("claims-review", Role.TEAM_LEAD),
+    "other_lead": ("prior-auth", Role.TEAM_LEAD),
+    "developer": ("claims-review", Role.DEVELOPER),
+    "owner": ("ml-platform", Role.MODEL_OWNER),
+    "other_owner": ("other-models", Role.MODEL_OWNER),
+    "reviewer": ("model-risk", Role.REVIEWER),
+    "reviewer2": ("model-risk", Role.REVIEWER),
+    "finance": ("finance", Role.FINANCE),
+    "platform": ("platform", Role.PLATFORM_ENGINEER),
+    "auditor": ("audit", Role.AUDITOR),
+    "roleless": ("claims-review", None),
+}
+ANONYMOUS = "anonymous"
+EVERYBODY = (*PEOPLE, ANONYMOUS)
+GROUP_OF_ROLE = {role: group for group, role in ROLE_OF_GROUP.items()}
+
+
+@dataclass
+class World:
+    """The people and the rows. ids: what stands in addresses."""
+
+    people: dict[str, User]
+    ids: dict[str, object] = field(default_factory=dict)
+
+    def client(self, persona: str) -> Client:
+        """Return a browser in which this persona has signed in."""
+        client = Client(raise_request_exception=False)
+        if persona != ANONYMOUS:
+            client.force_login(self.people[persona])
+        return client
+
+
+def claims_of(persona: str) -> dict[str, object]:
+    """Return what the identity provider says about a persona."""
+    team, role = PEOPLE[persona]
+    groups = [GROUP_OF_ROLE[role]] if role else []
+    who = {"iss": "http://127.0.0.1:2", "sub": persona, "preferred_username": persona, "name": persona.title()}
+    return who | {"groups": groups, "team": team, "cost_center": f"CC-{team}"}
+
+
+def build() -> World:
+    """Make the world: a live version, one proposed, one that failed; a grant and requests; one event."""
+    world = World(_people())
+    owner, lead = world.people["owner"], world.people["lead"]
+    model = RegisteredModelFactory(name="extract", owner_team=owner.team, created_by=owner)
+    promoted.suite()
+    live = promoted.live(model, 1)
+    candidate = promoted.version(model, 2)
+    run = promoted.run(candidate)
+    failed = promoted.version(model, 3, status="FAILED", manifest_digest="", locked_until=timezone.now())
+    ModelFile.objects.create(version=failed, name="config.json", size=10, sha256="a" * 64)
+    proposed = _promotion(model, candidate, run, owner, baseline=live.model_version)
+    failed_rollout = _failed_rollout()
+    approved = _request(model, lead, "APPROVED", decided_by=owner, decided_at=timezone.now())
+    event = record(action=Action.MODEL_REGISTERED, actor=System("tests"), target=model, now=timezone.now())
+    world.ids = {
+        "pending": _request(failed_rollout.registered_model, lead, "PENDING").pk,
+        "grant": _grant(approved).pk,
+        "promotion": proposed.pk,
+        "rollout": live.pk,
+        "failed_rollout": failed_rollout.pk,
+        "run": run.pk,
+        "event": event.pk,
+        "digest": proposed.manifest_digest,
+        "baseline": live.model_version_id,
+    }
+    return world
+
+
+def _people() -> dict[str, User]:
+    found = {}
+    for name, (slug, role) in PEOPLE.items():
+        cost_center, _ = CostCenter.objects.get_or_create(code=f"CC-{slug}")
+        team = Team.objects.filter(slug=slug).first() or TeamFactory(slug=slug, cost_center=cost_center)
+        found[name] = UserFactory(username=name, subject=name, team=team, with_roles=[role] if role else [])
+    return found
+
+
+def _promotion(model, version, run, requester, **more):
+    return Promotion.objects.create(
+        registered_model=model, model_version=version, eval_run=run, manifest_digest=version.manifest_digest,
+        requested_by=requester, requested_at=timezone.now(), justification="Better codes.", **more,
+    )  # fmt: skip
+
+
+def _failed_rollout() -> Rollout:
+    """Return a failed rollout of another model of the same owners."""
+    owner_team = Team.objects.get(slug="ml-platform")
+    rollout = promoted.live(RegisteredModelFactory(name="summary", owner_team=owner_team), 1)
+    Rollout.objects.filter(pk=rollout.pk).update(status="FAILED", weight=0)
+    return rollout
+
+
+def _request(model, lead, status, **more) -> AccessRequest:
+    return AccessRequest.objects.create(
+        registered_model=model, team=lead.team, requested_by=lead, requested_at=timezone.now(), purpose="Reads packets",
+        data_class="PHI", tokens_per_minute=1000, monthly_budget_usd=100, status=status,
+        expires_date=timezone.now().date() + timedelta(days=30), **more,
+    )  # fmt: skip
+
+
+def _grant(request: AccessRequest) -> Grant:
+    now = timezone.now()
+    return Grant.objects.create(
+        request=request, registered_model=request.registered_model, team=request.team, tokens_per_minute=1000,
+        monthly_budget_usd=100, active_from=now - timedelta(days=1), active_to=now + timedelta(days=30),
+    )  # fmt: skip
