@@ -25,6 +25,15 @@ def refused(request: HttpRequest, error: NotPermitted | DomainError) -> HttpResp
     return error_page(request, 409, title="That is not possible now", why=str(error), todo=todo)
 
 
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Answer a request that no browser would send."""
+    return error_page(
+        request, 400, title="This request cannot be understood",
+        why="Something in the address, or in what was sent with it, is not allowed.",
+        todo="Start from the home page.",
+    )  # fmt: skip
+
+
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Answer Django's PermissionDenied."""
     why = str(exception or "") or "Your roles do not cover this."

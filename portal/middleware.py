@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.contrib import auth
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -18,7 +19,7 @@ from apps.common.request_ids import current_request_id
 from portal.errors import refused
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
-OPEN_PATHS = ("/oidc/", "/static/", "/healthz", "/signed-out/", "/api/", "/v1/logs")
+OPEN_PATHS = ("/oidc/", "/static/", "/healthz", "/signed-out/", "/v1/logs")  # and /api/, which has its own door
 ROLELESS_PATHS = ("/account/", "/sign-out/")
 NO_ACCESS = "/account/no-access/"
 
@@ -39,10 +40,25 @@ def request_id(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
+def no_null_bytes(get_response: GetResponse) -> GetResponse:
+    """Refuse a NUL in address, query or cookie: no honest client sends one, and PostgreSQL takes none."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if "\x00" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
+            raise BadRequest("The address holds a character that cannot be.")
+        if any("\x00" in value for value in request.COOKIES.values()):
+            raise BadRequest("A cookie holds a character that cannot be.")
+        return get_response(request)
+
+    return middleware
+
+
 def sign_in_required(get_response: GetResponse) -> GetResponse:
     """Send anonymous people to the identity provider, end sessions that lasted too long, hold people without a role."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
+        if request.path.startswith("/api/"):
+            return _not_kept(get_response(request))
         if request.path.startswith(OPEN_PATHS):
             return get_response(request)
         user = request.user
@@ -50,12 +66,15 @@ def sign_in_required(get_response: GetResponse) -> GetResponse:
             return _go(request, f"{settings.LOGIN_URL}?{urlencode({'next': _next(request)})}")
         if not request.path.startswith(ROLELESS_PATHS) and not user.roles:
             return _go(request, NO_ACCESS)
-        response = get_response(request)
-        if not request.path.startswith("/static/"):
-            response.headers.setdefault("Cache-Control", "private, no-store")
-        return response
+        return _not_kept(get_response(request))
 
     return middleware
+
+
+def _not_kept(response: HttpResponse) -> HttpResponse:
+    """Let no cache keep what was meant for one person."""
+    response.headers.setdefault("Cache-Control", "private, no-store")
+    return response
 
 
 def _ended(request: HttpRequest, user: User) -> bool:

@@ -40,6 +40,7 @@ api: list[URLPattern | URLResolver] = [
 ]
 urlpatterns = [*pages, path("api/v1/", include((api, "api")))]
 
+handler400 = "portal.errors.bad_request"
 handler403 = "portal.errors.forbidden"
 handler404 = "portal.errors.not_found"
 handler500 = "portal.errors.server_error"

@@ -8,7 +8,6 @@ from django.shortcuts import get_object_or_404
 from django.utils.timezone import now
 from rest_framework import serializers
 from rest_framework.decorators import api_view
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -17,13 +16,13 @@ from apps.access import actions
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.requests import caller
 from apps.catalog.models import DataClass, RegisteredModel
+from apps.common.pagination import Cursor
 
 
-class Newest(CursorPagination):
+class Newest(Cursor):
     """Pages of requests, newest first."""
 
     ordering = ("-requested_at", "-id")
-    page_size = 50
 
 
 class WishInput(serializers.Serializer[Any]):

@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import MAXYEAR, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from apps.audit import queries
 from apps.audit.models import Action, AuditEvent
+from apps.common.spreadsheets import cell
 
 PAGE_SIZE = 50
 CSV_ROWS = 50_000
@@ -87,10 +88,12 @@ def _asked(query: QueryDict) -> queries.Search:
 
 
 def _day(text: str) -> date | None:
+    """Return a day; None for what is none, and for the calendar's last ones, which no day follows."""
     try:
-        return date.fromisoformat(text)
+        found = date.fromisoformat(text)
     except ValueError:
         return None
+    return found if found.year < MAXYEAR else None
 
 
 def _chips(query: QueryDict, asked: queries.Search) -> list[tuple[str, str]]:
@@ -151,4 +154,4 @@ def _cell(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     text = json.dumps(value, sort_keys=True, ensure_ascii=False) if isinstance(value, dict) else str(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return cell(text)

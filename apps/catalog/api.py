@@ -8,7 +8,6 @@ from django.utils.timezone import now
 from rest_framework import serializers
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.decorators import api_view, authentication_classes
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -19,23 +18,22 @@ from apps.catalog import actions, manifest, uploads
 from apps.catalog.manifest import FileEntry
 from apps.catalog.models import DataClass, ModelFile, ModelVersion, RegisteredModel
 from apps.catalog.registry import registry_from_settings
+from apps.common.pagination import Cursor
 
 # The upload page calls these with its session and CSRF header; pipelines with their bearer token.
 DOORS = (BearerAuthentication, SessionAuthentication)
 
 
-class ByName(CursorPagination):
+class ByName(Cursor):
     """Pages of models, by name."""
 
     ordering = "name"
-    page_size = 50
 
 
-class Newest(CursorPagination):
+class Newest(Cursor):
     """Pages of versions, newest first."""
 
     ordering = "-number"
-    page_size = 50
 
 
 class ModelInput(serializers.Serializer[Any]):

@@ -163,7 +163,7 @@ def version_check(request: SignedIn, name: str) -> JsonResponse:
     try:
         listed = json.loads(request.body)["files"]
         entries = [manifest.FileEntry(str(item["name"]), int(item["size"]), "0" * 64) for item in listed]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return JsonResponse({"problems": ["The list of files cannot be read."]}, status=400)
     return JsonResponse({"problems": manifest.file_list_problems(entries)})
 

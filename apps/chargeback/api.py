@@ -1,7 +1,7 @@
 """The API of chargeback: the page's own lines."""
 
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import MAXYEAR, MINYEAR, date, datetime
 
 from django.http import Http404
 from rest_framework.decorators import api_view
@@ -26,8 +26,11 @@ def _text(line: queries.Line) -> str | None:
 
 
 def parse_month(text: str) -> date:
-    """Return the first day of "YYYY-MM". Raises Http404 for anything else."""
+    """Return the first day of "YYYY-MM". Raises Http404 for anything else, and for years at the calendar's ends."""
     try:
-        return datetime.strptime(f"{text}-01", "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
+        found = datetime.strptime(f"{text}-01", "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
     except ValueError:
         raise Http404("A month is written as 2026-11.") from None
+    if not MINYEAR < found.year < MAXYEAR:  # the months before and after are asked for, too
+        raise Http404("A month is written as 2026-11.")
+    return found

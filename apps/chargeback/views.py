@@ -25,6 +25,7 @@ from apps.chargeback.forms import RateForm
 from apps.chargeback.models import Rate
 from apps.common.errors import DomainError
 from apps.common.money import usd
+from apps.common.spreadsheets import cell
 from apps.metering.store import latest_call_at
 
 PAGE = 50
@@ -104,7 +105,9 @@ def _csv(lines: list[queries.Line], name: str) -> HttpResponse:
 
 
 def _cell(value: object) -> object:
-    return f"{value:f}" if isinstance(value, Decimal) else value
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return cell(value) if isinstance(value, str) else value
 
 
 @require_http_methods(["GET", "POST"])

@@ -7,22 +7,21 @@ from django.shortcuts import get_object_or_404
 from django.utils.timezone import now
 from rest_framework import serializers
 from rest_framework.decorators import api_view
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.requests import caller
 from apps.catalog.models import ModelVersion
+from apps.common.pagination import Cursor
 from apps.evals import actions, report, suites
 from apps.evals.models import EvalRun
 
 
-class Newest(CursorPagination):
+class Newest(Cursor):
     """Pages of runs, newest first."""
 
     ordering = ("-requested_at", "-id")
-    page_size = 50
 
 
 class RunInput(serializers.Serializer[Any]):
@@ -59,7 +58,7 @@ class EvalRuns(APIView):
         rows = _runs().visible_to(caller(request))
         if name := request.query_params.get("model", ""):
             rows = rows.filter(model_version__registered_model__name=name)
-        if (number := request.query_params.get("version", "")).isdecimal():
+        if (number := request.query_params.get("version", "")[:9]).isdecimal():
             rows = rows.filter(model_version__number=int(number))
         pages = Newest()
         return pages.get_paginated_response(RunOutput(pages.paginate_queryset(rows, request), many=True).data)

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.requests import SignedIn
 from apps.catalog.models import RegisteredModel
+from apps.common.spreadsheets import cell
 from apps.metering import store
 from apps.metering.models import HourlyUsage, Outcome, UsageEvent
 
@@ -82,7 +83,8 @@ def _csv(rows: QuerySet[UsageEvent]) -> HttpResponse:
     response["Content-Disposition"] = 'attachment; filename="usage.csv"'
     writer = csv.writer(response)
     writer.writerow([*COLUMNS, *FIGURES])
-    writer.writerows(rows.values_list(*COLUMNS, *FIGURES)[:CSV_LIMIT].iterator())
+    for row in rows.values_list(*COLUMNS, *FIGURES)[:CSV_LIMIT].iterator():
+        writer.writerow([cell(value) if isinstance(value, str) else value for value in row])
     return response
 
 

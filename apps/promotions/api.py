@@ -8,24 +8,23 @@ from django.shortcuts import get_object_or_404
 from django.utils.timezone import now
 from rest_framework import serializers
 from rest_framework.decorators import api_view
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.requests import caller
 from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.common.pagination import Cursor
 from apps.promotions import actions
 from apps.promotions.models import Promotion, Rollout, RolloutCommit, RolloutPhase
 
 RELATED = ("registered_model", "model_version", "baseline__registered_model", "requested_by", "rollout")
 
 
-class Newest(CursorPagination):
+class Newest(Cursor):
     """Pages of promotions, newest first."""
 
     ordering = ("-requested_at", "-id")
-    page_size = 50
 
 
 class ProposalInput(serializers.Serializer[Any]):

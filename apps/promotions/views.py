@@ -18,6 +18,7 @@ from apps.accounts.requests import SignedIn
 from apps.audit.queries import timeline_of
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.errors import DomainError
+from apps.common.spreadsheets import cell
 from apps.evals.pages import metric_lines
 from apps.promotions import actions, pages, proposal, queries
 from apps.promotions.forms import DecisionForm, ProposalForm
@@ -70,7 +71,7 @@ def promotion_list(request: SignedIn) -> HttpResponse:
 def _search(rows: PromotionQuerySet, query: str) -> PromotionQuerySet:
     wanted = Q(registered_model__name__icontains=query) | Q(requested_by__name__icontains=query)
     model, _, number = query.rpartition("-v")
-    if model and number.isdecimal():
+    if model and number.isdecimal() and len(number) < 7:
         wanted |= Q(registered_model__name__iexact=model, model_version__number=int(number))
     return rows.filter(wanted)
 
@@ -96,7 +97,7 @@ def _csv(rows: PromotionQuerySet) -> HttpResponse:
         baseline = f"v{row.baseline.number}" if row.baseline else ""
         cells = (str(row.pk), row.registered_model.name, f"v{row.model_version.number}", baseline, row.status)
         ends = (rollout.status if rollout else "", row.requested_by.username, row.requested_at.isoformat())
-        writer.writerow([f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell for cell in (*cells, *ends)])
+        writer.writerow([cell(text) for text in (*cells, *ends)])
     return response
 
 

@@ -1,0 +1,21 @@
+"""Pages of the API, by cursor."""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from rest_framework.exceptions import NotFound
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+
+
+class Cursor(CursorPagination):
+    """Pages of 50; a subclass names the ordering. A cursor that was made up is answered with 404, whatever is in it."""
+
+    page_size = 50
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
+        """Return one page. REST framework hands a cursor's position to the database unread."""
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except (ValueError, ValidationError) as error:
+            raise NotFound("This cursor leads nowhere. Start from the first page.") from error
