@@ -1,0 +1,231 @@
+"""Who may open which door: every address of the portal, for every persona. An address without a line here fails.
+
+Pages: 302 leads somebody who has not signed in to the identity provider, and somebody without a role to the page that
+says what is missing. 404 where the thing is not this person's to see; 403 where they see it but may not do this.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, get_resolver, reverse
+from django.utils import timezone
+
+from apps.catalog.uploads import Registry
+from tests.portal import cast
+
+pytestmark = pytest.mark.django_db
+
+REASON = {"reason": "Fits the purpose."}
+FORM, JSON = "form", "json"
+SOON = (timezone.now() + timedelta(days=20)).date().isoformat()
+WISH = {
+    "purpose": "Read codes from packets.", "data_class": "PHI", "tokens_per_minute": 1000, "monthly_budget_usd": 50,
+    "expires_date": SOON,
+}  # fmt: skip
+MODEL = {
+    "name": "new-model", "title": "New", "description": "New", "task": "Text", "family": "SmolLM2",
+    "parameter_count": 1, "context_length": 1, "license": "MIT", "data_class": "PHI",
+}  # fmt: skip
+FILES = [
+    {"name": "config.json", "size": 10, "sha256": "a" * 64},
+    {"name": "m.safetensors", "size": 9, "sha256": "b" * 64},
+]
+PRICE = {"model": "extract", "input_usd": 1, "cached_input_usd": 1, "output_usd": 1, "active_from": "2030-01-01T00:00"}
+SEEN = {"manifest_digest": "{digest}", "eval_run": "{run}", "baseline": "{baseline}"} | REASON
+SEEN_NAMES = SEEN | {"baseline": "extract-v1"}
+
+
+@dataclass(frozen=True)
+class Door:
+    """One address and method. args and data may name the world's ids in braces; sent: how data travels."""
+
+    name: str
+    statuses: str
+    method: str = "GET"
+    args: tuple[object, ...] = ()
+    data: dict[str, object] = field(default_factory=dict)
+    sent: str = FORM
+
+    def __str__(self) -> str:
+        return " ".join([self.method, self.name, *(str(arg).strip("{}") for arg in self.args)])
+
+    @property
+    def expected(self) -> list[int]:
+        """Return the status for each of cast.EVERYBODY; one number stands for everybody with a role."""
+        found = [int(word) for word in self.statuses.split()]
+        ends = [403, 401] if self.name.startswith("api:") else [302, 302]
+        if len(found) == 1:
+            found *= len(cast.EVERYBODY) - 2
+        return found if len(found) == len(cast.EVERYBODY) else [*found, *ends]
+
+
+def post(name, statuses, *args, data=None):
+    """Return the door of a form."""
+    return Door(name, statuses, "POST", args, data or {})
+
+
+def get(name, statuses, *args, data=None):
+    """Return the door of a page."""
+    return Door(name, statuses, "GET", args, data or {})
+
+
+def send(name, statuses, *args, data=None, method="POST"):
+    """Return a door of the API that takes JSON."""
+    return Door(name, statuses, method, args, data or {}, JSON)
+
+
+#   lead other_lead developer owner other_owner reviewer reviewer2 finance platform auditor [roleless anonymous]
+DOORS = [
+    get("home", "200"),
+    get("search", "200", data={"q": "extract"}),
+    get("needs", "200"),
+    get("freshness", "200"),
+    get("healthz", "200 200 200 200 200 200 200 200 200 200 200 200"),
+    get("accounts:me", "200 200 200 200 200 200 200 200 200 200 200 302"),
+    get("accounts:no_access", "302 302 302 302 302 302 302 302 302 302 403 302"),
+    post("accounts:sign_out", "302 302 302 302 302 302 302 302 302 302 302 302"),
+    get("accounts:signed_out", "200 200 200 200 200 200 200 200 200 200 200 200"),
+    get("oidc_authentication_init", "503 503 503 503 503 503 503 503 503 503 503 503"),
+    get("oidc_authentication_callback", "400 400 400 400 400 400 400 400 400 400 400 400"),
+    post("usage_ingest", "401 401 401 401 401 401 401 401 401 401 401 401"),
+    get("audit:event_list", "404 404 404 404 404 404 404 404 200 200"),
+    get("audit:event_list", "404 404 404 404 404 404 404 404 200 200", data={"format": "csv"}),
+    get("audit:event_detail", "404 404 404 404 404 404 404 404 200 200", "{event}"),
+    get("access:request_list", "200"),
+    get("access:request_create", "200", "extract"),
+    post("access:request_create", "422 302 403 302 302 403 403 403 403 403", "extract", data=WISH),
+    get("access:request_detail", "200 404 200 200 404 404 404 200 200 200", "{pending}"),
+    post("access:request_approve", "403 404 403 302 404 404 404 403 403 403", "{pending}", data=REASON),
+    post("access:request_reject", "403 404 403 302 404 404 404 403 403 403", "{pending}", data=REASON),
+    post("access:request_withdraw", "302 404 403 403 404 404 404 403 403 403", "{pending}"),
+    get("access:grant_detail", "200 404 200 200 404 404 404 200 200 200", "{grant}"),
+    post("access:grant_revoke", "403 404 403 302 404 404 404 403 302 403", "{grant}", data=REASON),
+    get("access:badge", "200", "extract"),
+    get("catalog:model_list", "200"),
+    get("catalog:model_create", "200"),
+    post("catalog:model_create", "403 403 403 302 302 403 403 403 403 403", data=MODEL),
+    get("catalog:model_detail", "200", "extract"),
+    get("catalog:version_list", "200", "extract"),
+    get("catalog:version_create", "403 403 403 200 403 403 403 403 403 403", "extract"),
+    send("catalog:version_check", "403 403 403 200 403 403 403 403 403 403 302 302", "extract", data={"files": FILES}),
+    get("catalog:version_detail", "200", "extract", 1),
+    post("catalog:version_retry", "403 403 403 302 403 403 403 403 403 403", "extract", 3),
+    get("evals:run_list", "200"),
+    post("evals:run_create", "403 403 403 302 403 302 302 403 403 403", "extract", 1),
+    get("evals:version_runs", "200", "extract", 1),
+    get("evals:version_badge", "200", "extract", 1),
+    get("evals:run_detail", "200", "{run}"),
+    get("evals:run_report", "200", "{run}"),
+    get("promotions:promotion_list", "200"),
+    get("promotions:promotion_list", "200", data={"format": "csv"}),
+    get("promotions:promotion_create", "200", "extract", 2),
+    post("promotions:promotion_create", "403 403 403 422 403 403 403 403 403 403", "extract", 2,
+         data={"justification": "Better codes."}),
+    get("promotions:serving_badge", "200", "extract"),
+    get("promotions:promotion_detail", "200", "{promotion}"),
+    get("promotions:promotion_diff", "200", "{promotion}"),
+    post("promotions:promotion_approve", "403 403 403 403 403 302 302 403 403 403", "{promotion}", data=SEEN),
+    post("promotions:promotion_reject", "403 403 403 403 403 302 302 403 403 403", "{promotion}", data=SEEN),
+    post("promotions:promotion_withdraw", "403 403 403 302 403 403 403 403 403 403", "{promotion}"),
+    get("promotions:rollout_detail", "200", "{rollout}"),
+    post("promotions:rollout_retry", "403 403 403 302 403 302 302 403 302 403", "{failed_rollout}"),
+    post("promotions:rollout_abort", "403 403 403 302 403 302 302 403 302 403", "{failed_rollout}", data=REASON),
+    get("gateway:playground", "200", "extract"),
+    post("gateway:playground_stream", "401 401 401 401 401 401 401 401 401 401", "extract",
+         data={"prompt": "hello", "max_tokens": 5, "temperature": 0}),
+    get("gateway:how_to_call", "200", "extract"),
+    get("gateway:policy_detail", "200", "extract"),
+    get("metering:usage_list", "200"),
+    get("metering:usage_list", "200", data={"format": "csv"}),
+    get("metering:model_usage", "200", "extract"),
+    get("chargeback:month", "200"),
+    get("chargeback:month", "200", data={"format": "csv"}),
+    get("chargeback:rate_list", "200"),
+    post("chargeback:rate_list", "403 403 403 403 403 403 403 302 403 403", data=PRICE),
+    get("chargeback:price_badge", "200", "extract"),
+    get("chargeback:budget_use", "200 404 200 200 404 404 404 200 200 200", "{grant}"),
+    get("api:me", "200"),
+    get("api:access_requests", "200"),
+    send("api:access_requests", "409 201 403 201 201 403 403 403 403 403", data=WISH | {"model": "extract"}),
+    get("api:access_request", "200 404 200 200 404 404 404 200 200 200", "{pending}"),
+    send("api:access_request_decide", "403 404 403 200 404 404 404 403 403 403", "{pending}", "approve", data=REASON),
+    send("api:access_request_decide", "403 404 403 200 404 404 404 403 403 403", "{pending}", "reject", data=REASON),
+    send("api:access_request_decide", "404", "{pending}", "withdraw", data=REASON),
+    get("api:grants", "200"),
+    get("api:models", "200"),
+    send("api:models", "403 403 403 201 201 403 403 403 403 403", data=MODEL),
+    get("api:model", "200", "extract"),
+    get("api:versions", "200", "extract"),
+    send("api:versions", "403 403 403 201 403 403 403 403 403 403", "extract", data={"files": FILES}),
+    get("api:version", "200", "extract", 1),
+    send("api:version_part", "403 403 403 409 403 403 403 403 403 403", "extract", 3, "config.json", method="PUT"),
+    send("api:version_finish", "403 403 403 409 403 403 403 403 403 403", "extract", 3),
+    get("api:chargeback_month", "200", "2026-11"),
+    get("api:evaluation_runs", "200"),
+    send("api:evaluation_runs", "403 403 403 201 403 201 201 403 403 403", data={"model": "extract", "version": 1}),
+    get("api:evaluation_run", "200", "{run}"),
+    get("api:promotions", "200"),
+    send("api:promotions", "403 403 403 409 403 403 403 403 403 403",
+         data={"model": "extract", "version": 2, "justification": "Better codes."}),
+    get("api:promotion", "200", "{promotion}"),
+    send("api:promotion_decide", "403 403 403 403 403 200 200 403 403 403", "{promotion}", "approve", data=SEEN_NAMES),
+    send("api:promotion_decide", "403 403 403 403 403 200 200 403 403 403", "{promotion}", "reject", data=SEEN_NAMES),
+    get("api:rollout", "200", "{rollout}"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def world(monkeypatch):
+    """The rows, and bearer tokens that say no more than whose they are (tokens are tested in tests/accounts)."""
+    monkeypatch.setattr("apps.accounts.oidc.verify", lambda token, audience: cast.claims_of(token))
+    monkeypatch.setattr("apps.catalog.api.registry_from_settings", lambda: Registry(None, timedelta(days=1)))
+    return cast.build()
+
+
+def names(patterns, prefix=""):
+    """Return every URL name of the URLconf."""
+    for pattern in patterns:
+        if isinstance(pattern, URLPattern):
+            yield prefix + str(pattern.name)
+        else:
+            yield from names(pattern.url_patterns, f"{prefix}{pattern.namespace}:" if pattern.namespace else prefix)
+
+
+def test_every_address_has_its_line():
+    assert set(names(get_resolver().url_patterns)) == {door.name for door in DOORS}
+
+
+def filled(value, ids):
+    """Return a value with the world's ids put in."""
+    return str(value).format(**ids) if isinstance(value, str) else value
+
+
+def knock(door: Door, persona: str, world: cast.World) -> int:
+    """Return how the door answers this persona; nothing of it stays."""
+    api = door.name.startswith("api:")
+    client = Client(raise_request_exception=False) if api else world.client(persona)
+    headers = {"Authorization": f"Bearer {persona}"} if api and persona != cast.ANONYMOUS else {}
+    url = reverse(door.name, args=[filled(arg, world.ids) for arg in door.args])
+    data = {name: filled(value, world.ids) for name, value in door.data.items()}
+    content = {"content_type": "application/json"} if door.sent == JSON else {}
+    return int(getattr(client, door.method.lower())(url, data, headers=headers, **content).status_code)
+
+
+@pytest.mark.parametrize("door", DOORS, ids=str)
+def test_opens_for_those_who_may_and_nobody_else(door, world):
+    found = {}
+    for persona in cast.EVERYBODY:
+        with transaction.atomic():
+            found[persona] = knock(door, persona, world)
+            transaction.set_rollback(True)
+    assert found == dict(zip(cast.EVERYBODY, door.expected, strict=True))
+
+
+@pytest.mark.parametrize("door", [door for door in DOORS if door.method == "POST" and ":" in door.name], ids=str)
+def test_what_changes_something_is_no_link(door, world):
+    """A GET of what takes only POST changes nothing: 405, or the form's own page."""
+    got = knock(Door(door.name, "", "GET", door.args), "owner", world)
+    assert got == (405 if not any(d.name == door.name and d.method == "GET" for d in DOORS) else 200)
