@@ -12,7 +12,7 @@ from pathlib import Path
 
 from apps.integrations.errors import PermanentError, TemporaryError
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]+@")  # up to the last @: a password may hold one
 _ANY_TOKEN = re.compile(r"\b(gh[opsu]_\w{8,}|github_pat_\w+|glpat-[\w-]+)")
 AUTH_WORDS = ("authentication failed", "could not read username", "permission denied (publickey", "403", "401")
 AWAY_WORDS = (
