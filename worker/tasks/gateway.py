@@ -1,6 +1,5 @@
 """Celery tasks of apps.gateway: load, one call, nothing else."""
 
-from apps.integrations.kubernetes.client import client_from_settings as kubernetes_client
 from django.utils.timezone import now
 
 from apps.catalog.models import RegisteredModel
@@ -9,6 +8,7 @@ from apps.gateway import actions, reconcile
 from apps.gateway.models import PolicyRevision
 from apps.integrations.errors import TemporaryError
 from apps.integrations.git.client import client_from_settings as git_client
+from apps.integrations.kubernetes.client import client_from_settings as kubernetes_client
 from worker.celery import app
 
 
