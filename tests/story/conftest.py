@@ -17,12 +17,15 @@ from deploy.local import platform
 from deploy.local.engine.launcher import NoEngine, choose_engine
 from deploy.local.stack.testing import Stack, running_stack
 
-pytest.register_assert_rewrite("tests.story")  # its helpers assert, and should say what they saw
+HERE = Path(__file__).parent
+# The helpers assert, and should say what they saw.
+pytest.register_assert_rewrite(
+    *(f"tests.story.{path.stem}" for path in HERE.glob("[!t]*.py") if path != Path(__file__))
+)
 
 from tests.story.chromium import running_browser  # noqa: E402
 from tests.story.watch import Watch  # noqa: E402
 
-HERE = Path(__file__).parent
 ORDER = ("test_story.py", "test_credentials.py", "test_stops.py")
 PATIENCE = {"stand-in": 240.0, "vllm": 1200.0}
 # A killed worker's rows are due again, and a replaced version goes, while a test waits.
