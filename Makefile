@@ -12,7 +12,7 @@ STATE := $(if $(QUARTERMASTER_STATE),--state $(QUARTERMASTER_STATE))
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset token test test-vllm serving lint fmt lock assets
+.PHONY: help up down status logs reset token test test-vllm screenshot serving lint fmt lock assets
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test: $(BOOTSTRAP) ## Run the tests, the story in a real browser included
 
 test-vllm: $(BOOTSTRAP) serving ## Run the story on real vLLM
 	@$(PYTHON) -m pytest -m vllm $(ARGS)
+
+screenshot: $(BOOTSTRAP) ## Make the README's picture anew, at the end of the story
+	@STORY_PICTURE=deploy/portal/screenshot.png $(PYTHON) -m pytest tests/story/test_story.py -m stack -q
 
 serving: .venv/.bootstrapped ## Install real vLLM for CPU (6 GB, own environment); `make up` then serves with it
 	@$(PYTHON) -m deploy.local.engine.serving
