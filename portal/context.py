@@ -37,6 +37,10 @@ SECTIONS = (
         "Promotions", "git-pull-request-arrow", "promotions:promotion_list", ("/promotions/", "/rollouts/"),
         EVERYBODY, "Delivery",
     ),
+    Section(
+        "Fleet", "server", "fleet:node_list", ("/fleet/",), (Role.PLATFORM_ENGINEER, Role.AUDITOR, Role.FINANCE),
+        "Platform",
+    ),
     Section("Usage", "activity", "metering:usage_list", ("/usage/",), EVERYBODY, "Cost"),
     Section("Chargeback", "receipt-text", "chargeback:month", ("/chargeback/",), EVERYBODY, "Cost"),
     Section(

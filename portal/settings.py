@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "apps.catalog",
     "apps.evals",
     "apps.access",
+    "apps.fleet",
     "apps.promotions",
     "apps.metering",
     "apps.chargeback",

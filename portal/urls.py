@@ -8,6 +8,7 @@ from apps.accounts.urls import sign_in_urlpatterns
 from apps.catalog.urls import api_urlpatterns as catalog_api
 from apps.chargeback.urls import api_urlpatterns as chargeback_api
 from apps.evals.urls import api_urlpatterns as evals_api
+from apps.fleet.urls import api_urlpatterns as fleet_api
 from apps.metering.ingest import logs
 from apps.promotions.urls import api_urlpatterns as promotions_api
 from portal import views
@@ -27,6 +28,7 @@ pages: list[URLPattern | URLResolver] = [
     path("catalog/", include("apps.gateway.urls")),
     path("evaluations/", include("apps.evals.urls")),
     path("", include("apps.promotions.urls")),
+    path("fleet/", include("apps.fleet.urls")),
     *sign_in_urlpatterns,
     path("v1/logs", logs, name="usage_ingest"),
 ]
@@ -37,6 +39,7 @@ api: list[URLPattern | URLResolver] = [
     *chargeback_api,
     *evals_api,
     *promotions_api,
+    *fleet_api,
 ]
 urlpatterns = [*pages, path("api/v1/", include((api, "api")))]
 

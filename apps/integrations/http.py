@@ -6,7 +6,8 @@ Neither carries headers, queries or bodies that were sent: secrets stay out of e
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
@@ -21,6 +22,10 @@ _SAID = 300
 
 class NotFound(PermanentError):
     """The other side knows nothing under that address (404)."""
+
+
+class Expired(PermanentError):
+    """What was asked for is no longer kept (410): ask anew from the start."""
 
 
 class Refused(PermanentError):
@@ -76,6 +81,26 @@ class HttpClient:
         except ValueError as error:
             raise PermanentError(f"{self.name} answered with something that is not JSON.") from error
 
+    @contextmanager
+    def stream(self, path: str, *, read_timeout: float, **options: Any) -> Iterator[httpx.Response]:
+        """Open an answer that comes bit by bit, once; raise as `request` does where it does not begin.
+
+        What breaks off later is httpx's own error: the caller knows how far it came.
+        """
+        timeout = httpx.Timeout(TIMEOUT.connect, read=read_timeout)
+        with ExitStack() as stack:
+            try:
+                response = stack.enter_context(self._client.stream("GET", path, timeout=timeout, **options))
+                if response.status_code >= 400:
+                    response.read()
+            except httpx.TimeoutException as error:
+                raise TemporaryError(f"{self.name} did not answer in time.") from error
+            except httpx.TransportError as error:
+                raise TemporaryError(f"{self.name} cannot be reached.") from error
+            if response.status_code >= 400:
+                raise self._error(response)
+            yield response
+
     def close(self) -> None:
         """Give the connections back."""
         self._client.close()
@@ -97,6 +122,8 @@ class HttpClient:
             return TemporaryError(f"{self.name} is busy or broken ({status}).", retry_after=_retry_after(response))
         if status == 404:
             return NotFound(f"{self.name} has nothing there (404).")
+        if status == 410:
+            return Expired(f"{self.name} no longer keeps what was asked for (410).")
         if status in (401, 403):
             return Refused(f"{self.name} refused ({status}): {said}", status=status)
         return PermanentError(f"{self.name} refused ({status}): {said}")

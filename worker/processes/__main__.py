@@ -6,7 +6,7 @@ from importlib import import_module
 
 import django
 
-PROCESSES = ("usage_follower",)
+PROCESSES = ("usage_follower", "observer")
 
 
 def main(name: str) -> None:

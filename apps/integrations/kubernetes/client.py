@@ -225,10 +225,10 @@ def connection_in_cluster() -> Connection:
 
 def client_from_settings() -> KubernetesReader:
     """Return the reader of the cluster that serves models. Never fails: its reads do, while there is no credential."""
-    return KubernetesReader(_connection)
+    return KubernetesReader(connection_from_settings)
 
 
-def _connection() -> Connection:
+def connection_from_settings() -> Connection:
     """Return the process's connection; made anew when the kubeconfig's file changes."""
     if not settings.KUBECONFIG:
         return _in_cluster()

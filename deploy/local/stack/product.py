@@ -1,4 +1,4 @@
-"""The product's own processes: the web server, the Celery worker and its clock, the usage follower, and their jobs.
+"""The product's own processes: web server, Celery worker and its clock, usage follower, observer, and their jobs.
 
 They get the product's variables and nothing else, exactly as a deployment would set them; a variable that the caller
 of `make up` set is passed through instead of ours.
@@ -82,6 +82,7 @@ def parts(context: Context) -> list[Part]:
         _worker(context, env),
         _beat(context, env),
         _process(context, env, "usage-follower", [context.python, "-m", "worker.processes", "usage_follower"]),
+        _process(context, env, "observer", [context.python, "-m", "worker.processes", "observer"]),
     ]
 
 

@@ -1,0 +1,301 @@
+"""Writes what the observer saw. Each function may be called again with the same: the second time changes nothing.
+
+A cluster's state is not ours, so these writes make no audit events: the rows are the record. The observer is the only
+writer, and one at a time (worker/processes/observer.py).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from apps.fleet import observe
+from apps.fleet.models import (
+    ClusterEvent,
+    Node,
+    NodeClaim,
+    NodeInterval,
+    NodePool,
+    Observation,
+    Replica,
+    ReplicaPhase,
+)
+from apps.fleet.observe import Seen, SeenEvent, Terms
+
+Tracked = type[NodePool] | type[NodeClaim] | type[Node] | type[Replica]
+Row = NodePool | NodeClaim | Node | Replica
+
+
+@dataclass(frozen=True)
+class Sight:
+    """How far one feed was seen: until when (None: never), and why not further."""
+
+    seen_at: datetime | None
+    error: str = ""
+
+
+@transaction.atomic
+def record_seen(*, model: Tracked, seen: Sequence[Seen], now: datetime) -> None:
+    """Write what objects say now: new rows, changed columns, reached phases, intervals. One query for all known."""
+    known: dict[str, Row] = {row.uid: row for row in model.objects.filter(uid__in=[item.uid for item in seen])}
+    for item in seen:
+        row = known.get(item.uid)
+        known[item.uid] = _create(model, item, now) if row is None else _update(row, item)
+    if model is NodeClaim:
+        _record_intervals([item.uid for item in seen], now)
+        _relate_claims([item.name for item in seen], now)
+    if model is Replica:
+        _record_phases(seen, now)
+        _relate_replicas([item.uid for item in seen], now)
+
+
+@transaction.atomic
+def record_listed(
+    *, model: Tracked, seen: Sequence[Seen], scope: Mapping[str, Any], seen_until: datetime, now: datetime
+) -> None:
+    """Write a whole list: what it holds, and that everything else of the scope is gone.
+
+    seen_until: until when the scope was watched before this list.
+    """
+    record_seen(model=model, seen=seen, now=now)
+    missing = model.objects.present().filter(**scope).exclude(uid__in=[item.uid for item in seen])
+    for row in missing:
+        _end(row, seen_until, now)
+
+
+@transaction.atomic
+def record_gone(*, model: Tracked, seen: Seen, seen_until: datetime, now: datetime) -> None:
+    """Write an object's last state and that it is gone."""
+    record_seen(model=model, seen=[seen], now=now)
+    for row in model.objects.present().filter(uid=seen.uid):
+        _end(row, seen_until, now)
+
+
+@transaction.atomic
+def record_events(*, events: Sequence[SeenEvent], now: datetime) -> None:
+    """Keep events, counted up where they are said again, and let rows say what follows from them."""
+    known = {row.uid: row for row in ClusterEvent.objects.filter(uid__in=[note.uid for note in events])}
+    fresh: list[SeenEvent] = []
+    for note in events:
+        row = known.get(note.uid)
+        if row is not None and (row.last_at, row.count) >= (note.last_at, note.count):
+            continue
+        fresh.append(note)
+        values = asdict(note)
+        if row is None:
+            known[note.uid] = ClusterEvent.objects.create(**values, learned_at=now)
+        else:
+            ClusterEvent.objects.filter(pk=row.pk).update(**values)
+    if fresh:
+        claims = {observe.promised_claim(note) for note in fresh} | {
+            note.object_name for note in fresh if note.object_kind == "NodeClaim"
+        }
+        _relate_claims(claims - {""}, now)
+        _relate_replicas({note.object_uid for note in fresh if note.object_kind == "Pod"}, now)
+
+
+@transaction.atomic
+def record_observations(*, sights: Mapping[str, Sight]) -> None:
+    """Write how far each feed has been seen. One query."""
+    rows = [Observation(feed=feed, seen_at=sight.seen_at, error=sight.error[:300]) for feed, sight in sights.items()]
+    Observation.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["feed"], update_fields=["seen_at", "error"]
+    )
+
+
+def prune_events(*, before: datetime) -> int:
+    """Forget the events that were last said before a time; return how many."""
+    return ClusterEvent.objects.filter(last_at__lt=before).delete()[0]
+
+
+def _create(model: Tracked, item: Seen, now: datetime) -> Row:
+    if model in (Node, NodePool):  # one present per name: another object of this name can only be gone
+        for other in model.objects.present().filter(name=item.name):
+            _end(other, item.created_at, now)
+    values: dict[str, Any] = {name: value for name, value in item.fields.items() if value is not None}
+    row = model.objects.create(
+        uid=item.uid,
+        name=item.name,
+        resource_version=item.version,
+        created_at=item.created_at,
+        learned_at=now,
+        **values,
+    )
+    return row
+
+
+def _update(row: Row, item: Seen) -> Row:
+    changed = observe.changes(vars(row), item)
+    if changed:
+        for name, value in {**changed, "resource_version": item.version}.items():
+            setattr(row, name, value)
+        row.save(update_fields=[*changed, "resource_version"])
+    return row
+
+
+def _record_intervals(uids: Sequence[str], now: datetime) -> None:
+    claims = NodeClaim.objects.present().filter(uid__in=uids).prefetch_related("intervals")
+    for claim in claims:
+        spans = list(claim.intervals.all())
+        current = next((span for span in spans if span.ended_at is None), None)
+        terms = observe.terms_of(vars(current)) if current is not None else None
+        plan = observe.plan_interval(terms, has_history=bool(spans), claim=vars(claim), now=now)
+        for change in plan:
+            _change_interval(claim, change)
+
+
+def _change_interval(claim: NodeClaim, change: observe.IntervalChange) -> None:
+    current = claim.intervals.filter(ended_at__isnull=True)
+    if change.begin_at is not None:
+        reason = "Other terms" if claim.intervals.exists() else claim.launch_reason
+        claim.intervals.create(started_at=change.begin_at, launch_reason=reason, **asdict(change.terms))
+    elif change.end_at is not None:
+        for span in current:
+            span.ended_at, span.end_reason = max(change.end_at, span.started_at), "Other terms"
+            span.save(update_fields=["ended_at", "end_reason"])
+    else:
+        for span in current:
+            terms: Terms = observe.completed(observe.terms_of(vars(span)), change.terms)
+            NodeInterval.objects.filter(pk=span.pk).update(**asdict(terms))
+
+
+def _record_phases(seen: Iterable[Seen], now: datetime) -> None:
+    reached = {(item.uid, phase): at for item in seen for phase, at in item.phases}
+    known = ReplicaPhase.objects.filter(replica__uid__in={uid for uid, _ in reached})
+    for uid, phase in known.values_list("replica__uid", "phase"):
+        reached.pop((uid, phase), None)
+    if not reached:
+        return
+    keys = dict(Replica.objects.filter(uid__in={uid for uid, _ in reached}).values_list("uid", "pk"))
+    ReplicaPhase.objects.bulk_create(
+        [
+            ReplicaPhase(replica_id=keys[uid], phase=phase, occurred_at=at, learned_at=now)
+            for (uid, phase), at in reached.items()
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def _end(row: Row, seen_until: datetime, now: datetime) -> None:
+    """Write that an object is gone, and close what it left open."""
+    events = _events_of(row)
+    end = observe.ending(events, began_at=row.created_at, seen_until=seen_until, now=now)
+    row.ended_at, row.end_observed = end.at, end.unobserved_from is None
+    fields = ["ended_at", "end_observed"]
+    if isinstance(row, NodeClaim):
+        row.end_reason = observe.end_reason(events) or row.end_reason
+        fields.append("end_reason")
+    if isinstance(row, Replica):
+        row.end_reason, row.is_ready = observe.replica_end_reason(events), False
+        fields += ["end_reason", "is_ready"]
+    row.save(update_fields=fields)
+    if isinstance(row, NodeClaim):
+        _close_intervals(row, end)
+
+
+def _close_intervals(claim: NodeClaim, end: observe.Ending) -> None:
+    for span in claim.intervals.filter(ended_at__isnull=True):
+        span.ended_at = max(span.started_at, end.unobserved_from or end.at)
+        span.end_reason = claim.end_reason
+        span.save(update_fields=["ended_at", "end_reason"])
+        if end.unobserved_from is not None and span.ended_at < end.at:
+            terms = asdict(observe.terms_of(vars(span)))
+            claim.intervals.create(
+                started_at=span.ended_at, ended_at=end.at, observed=False, end_reason=claim.end_reason, **terms
+            )
+
+
+def _relate_claims(names: Iterable[str], now: datetime) -> None:
+    """Let claims say why they were launched and why they ended, and rebuild an end that nobody saw from its events."""
+    wanted = set(names)
+    open_questions = NodeClaim.objects.filter(name__in=wanted)
+    for claim in open_questions:
+        _explain_claim(claim, now)
+    for claim in open_questions:
+        if claim.ended_at is None:
+            for replica in Replica.objects.present().filter(node_name=claim.node_name).exclude(node_name=""):
+                _add_phases(replica, observe.node_phases(replica.created_at, vars(claim)), now)
+
+
+def _explain_claim(claim: NodeClaim, now: datetime) -> None:
+    events = _events_of(claim)
+    launched = claim.launch_reason or observe.launch_reason(claim.name, [*events, *_promises(claim)])
+    ended = observe.end_reason(events) or claim.end_reason
+    if (launched, ended) != (claim.launch_reason, claim.end_reason):
+        claim.launch_reason, claim.end_reason = launched, ended
+        claim.save(update_fields=["launch_reason", "end_reason"])
+        claim.intervals.filter(launch_reason="").exclude(observed=False).update(launch_reason=launched)
+        claim.intervals.filter(ended_at=F("node_claim__ended_at")).update(end_reason=ended)
+    if claim.ended_at is not None and not claim.end_observed:
+        _rebuild_end(claim, events)
+
+
+def _rebuild_end(claim: NodeClaim, events: list[SeenEvent]) -> None:
+    """Put an unobserved end right once an event tells it."""
+    gap = claim.intervals.filter(observed=False).last()
+    if gap is None or claim.ended_at is None:
+        return
+    end = observe.ending(events, began_at=claim.created_at, seen_until=gap.started_at, now=claim.ended_at)
+    if end.unobserved_from is not None:
+        return
+    gap.delete()
+    claim.intervals.filter(ended_at=gap.started_at).update(ended_at=max(end.at, gap.started_at))
+    claim.ended_at, claim.end_observed = end.at, True
+    claim.save(update_fields=["ended_at", "end_observed"])
+
+
+def _relate_replicas(uids: Iterable[str], now: datetime) -> None:
+    """Give replicas what other objects tell about them: the promised node, its phases, the engine's image."""
+    replicas = list(Replica.objects.present().filter(uid__in=set(uids), ready_at__isnull=True)) + list(
+        Replica.objects.present().filter(uid__in=set(uids), ready_at__isnull=False).exclude(phases__phase="IMAGE")
+    )
+    if not replicas:
+        return
+    notes: dict[str, list[SeenEvent]] = {}
+    about = ClusterEvent.objects.filter(object_kind="Pod", object_uid__in=[row.uid for row in replicas])
+    for note in map(_note, about.order_by("last_at")):
+        notes.setdefault(note.object_uid, []).append(note)
+    for replica in replicas:
+        _relate_replica(replica, notes.get(replica.uid, []), now)
+
+
+def _relate_replica(replica: Replica, events: list[SeenEvent], now: datetime) -> None:
+    promised = next((name for name in map(observe.promised_claim, reversed(events)) if name), "")
+    claim = NodeClaim.objects.filter(node_name=replica.node_name).first() if replica.node_name else None
+    claim = claim or NodeClaim.objects.filter(name=promised).first()
+    name = claim.name if claim is not None else promised
+    if name and name != replica.node_claim_name:
+        replica.node_claim_name = name
+        replica.save(update_fields=["node_claim_name"])
+    phases = observe.node_phases(replica.created_at, vars(claim)) if claim is not None else []
+    pulled = observe.image_pulled_at(events)
+    _add_phases(replica, [*phases, *([("IMAGE", pulled)] if pulled else [])], now)
+
+
+def _add_phases(replica: Replica, phases: Sequence[tuple[str, datetime]], now: datetime) -> None:
+    if phases:
+        rows = [ReplicaPhase(replica=replica, phase=phase, occurred_at=at, learned_at=now) for phase, at in phases]
+        ReplicaPhase.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _events_of(row: Row) -> list[SeenEvent]:
+    """Return the events about an object, a claim's node among them, oldest first."""
+    names = [row.name]
+    if isinstance(row, NodeClaim) and row.node_name:
+        names.append(row.node_name)
+    kinds = ["NodeClaim", "Node"] if isinstance(row, NodeClaim) else [type(row).__name__.replace("Replica", "Pod")]
+    found = ClusterEvent.objects.filter(object_kind__in=kinds, object_name__in=names)
+    return [_note(event) for event in found.order_by("last_at")]
+
+
+def _promises(claim: NodeClaim) -> list[SeenEvent]:
+    """Return the events in which Karpenter promised the claim to a pod."""
+    found = ClusterEvent.objects.filter(object_kind="Pod", reason="Nominated", message__contains=claim.name)
+    return [_note(event) for event in found.order_by("last_at")[:20]]
+
+
+def _note(row: ClusterEvent) -> SeenEvent:
+    return SeenEvent(**{name: getattr(row, name) for name in SeenEvent.__dataclass_fields__})

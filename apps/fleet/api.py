@@ -1,0 +1,57 @@
+"""The API of the fleet: what the observer saw. Reading only."""
+
+from typing import Any
+
+from django.http import Http404
+from django.utils.timezone import now
+from rest_framework import serializers
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.accounts.requests import caller
+from apps.fleet import queries
+from apps.fleet.models import Node
+
+
+class Newest(CursorPagination):
+    """Pages of nodes, newest first."""
+
+    ordering = ("-created_at", "-id")
+    page_size = 100
+
+
+class NodeOutput(serializers.ModelSerializer[Node]):
+    """One node. busy_gpus: held by a replica."""
+
+    busy_gpus = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Node
+        fields = (
+            "name", "node_pool", "instance_type", "zone", "capacity_type", "gpu_count", "busy_gpus",
+            "price_usd_per_hour", "price_basis", "is_ready", "is_unschedulable", "created_at", "learned_at",
+        )  # fmt: skip
+
+    def get_busy_gpus(self, node: Node) -> int:
+        """Return the GPUs that replicas hold."""
+        held: dict[str, int] = self.context["held"]
+        return min(node.gpu_count, held.get(node.name, 0))
+
+
+class Nodes(APIView):
+    """List the nodes with GPUs that the cluster has."""
+
+    def get(self, request: Request) -> Response:
+        """Answer the nodes, newest first, and until when the cluster was seen."""
+        if not caller(request).has_role(*queries.READERS):
+            raise Http404
+        rows = Node.objects.present().with_gpus()
+        pages = Newest()
+        page = pages.paginate_queryset(rows, request) or []
+        held: dict[str, Any] = {"held": queries.held_gpus([node.name for node in page])}
+        answer = pages.get_paginated_response(NodeOutput(page, many=True, context=held).data)
+        freshness = queries.freshness(now())
+        answer.data["seen_until"], answer.data["stale"] = freshness.seen_until, freshness.is_stale
+        return answer

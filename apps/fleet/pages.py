@@ -1,0 +1,220 @@
+"""What the fleet's pages show, from loaded rows: badges, bars, time lines. Formats and compares, never decides."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from apps.fleet import observe, queries
+from apps.fleet.models import Node, NodeClaim, NodeInterval, NodePool, Replica, ReplicaPhase
+
+Badge = dict[str, str]
+NODE_PHASES = frozenset({"CLAIM", "LAUNCHED", "REGISTERED", "INITIALIZED"})
+SECONDS_PER_HOUR = Decimal(3600)
+LONGEST_CHART = timedelta(hours=24)
+# Quantities of a NodePool's limits that people compare; the rest stays in the API.
+_RESOURCES = (("nvidia.com/gpu", "GPUs"), ("nodes", "Nodes"), ("cpu", "vCPU"), ("memory", "Memory"))
+
+
+@dataclass(frozen=True)
+class NodeLine:
+    """A node in the table. idle_usd_per_day: None without a price."""
+
+    node: Node
+    badge: Badge
+    busy: int
+    idle_usd_per_day: Decimal | None
+    claim: NodeClaim | None
+    replicas: list[Replica]
+
+    @property
+    def idle(self) -> int:
+        """Return the GPUs that no replica holds."""
+        return self.node.gpu_count - self.busy
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A stretch of a bar, in percent of its width."""
+
+    left: str
+    width: str
+    css: str
+    label: str
+
+
+@dataclass(frozen=True)
+class ClaimLine:
+    """A claim on the time line. usd: what its intervals cost so far; None where a price is missing."""
+
+    claim: NodeClaim
+    badge: Badge
+    bars: list[Bar]
+    usd: Decimal | None
+    unobserved: timedelta
+
+
+@dataclass(frozen=True)
+class ClaimChart:
+    """The claims of a page between two times."""
+
+    lines: list[ClaimLine]
+    from_at: datetime
+    to_at: datetime
+
+
+@dataclass(frozen=True)
+class ReplicaLine:
+    """A replica with its cold start. steps: (label, seconds since the step before, bar)."""
+
+    replica: Replica
+    badge: Badge
+    bars: list[Bar]
+    steps: list[tuple[str, str, datetime]]
+    total: str
+    node_was_warm: bool
+
+
+@dataclass(frozen=True)
+class PoolLine:
+    """A pool with its limits: (label, used, limit, words, tone)."""
+
+    pool: NodePool
+    badge: Badge
+    meters: list[tuple[str, float, float, str, str]]
+
+
+def node_lines(nodes: Iterable[Node]) -> list[NodeLine]:
+    """Return the table's lines; two queries."""
+    rows = list(nodes)
+    names = [node.name for node in rows]
+    claims = {claim.node_name: claim for claim in NodeClaim.objects.present().filter(node_name__in=names)}
+    replicas: dict[str, list[Replica]] = {}
+    for replica in Replica.objects.present().filter(node_name__in=names):
+        replicas.setdefault(replica.node_name, []).append(replica)
+    lines = []
+    for node in rows:
+        here = replicas.get(node.name, [])
+        busy = min(node.gpu_count, sum(replica.gpu_count for replica in here))
+        cost = queries.idle_usd_per_day(node, node.gpu_count - busy)
+        lines.append(NodeLine(node, _node_badge(node), busy, cost, claims.get(node.name), here))
+    return lines
+
+
+def _node_badge(node: Node) -> Badge:
+    if node.deleting_at:
+        return {"tone": "warn", "icon": "circle-dot", "label": "Being removed"}
+    if not node.is_ready:
+        return {"tone": "busy", "icon": "circle-dot", "label": "Not ready"}
+    if node.is_unschedulable:
+        return {"tone": "warn", "icon": "circle-pause", "label": "Cordoned"}
+    return {"tone": "ok", "icon": "circle-check", "label": "Ready"}
+
+
+def claim_chart(claims: Iterable[NodeClaim], now: datetime) -> ClaimChart:
+    """Return the claims' intervals on one axis: from the oldest of the page, a day at most, until now."""
+    rows = list(claims)
+    oldest = min((claim.created_at for claim in rows), default=now - timedelta(hours=1))
+    begin = max(oldest, now - LONGEST_CHART)
+    length = max(now - begin, timedelta(minutes=1))
+    return ClaimChart([_claim_line(claim, begin, length, now) for claim in rows], begin, now)
+
+
+def _claim_line(claim: NodeClaim, begin: datetime, length: timedelta, now: datetime) -> ClaimLine:
+    spans = list(claim.intervals.all())
+    bars = [_span_bar(span, begin, length, now) for span in spans if (span.ended_at or now) >= begin]
+    dark = sum(((span.ended_at or now) - span.started_at for span in spans if not span.observed), start=timedelta())
+    return ClaimLine(claim, claim_badge(claim), bars, cost_of(spans, now), dark)
+
+
+def _span_bar(span: NodeInterval, begin: datetime, length: timedelta, now: datetime) -> Bar:
+    start, end = max(span.started_at, begin), span.ended_at or now
+    words = f"{span.instance_type} {span.capacity_type}, {start:%H:%M:%S} to {end:%H:%M:%S} UTC"
+    css = "meter-flight" if not span.observed else "meter-used"
+    return Bar(_percent(start - begin, length), _percent(end - start, length, least=0.4), css, words)
+
+
+def cost_of(spans: Iterable[NodeInterval], now: datetime) -> Decimal | None:
+    """Return what the intervals cost until now in USD; None where one has no price. Unobserved time counts."""
+    total = Decimal(0)
+    for span in spans:
+        if span.price_usd_per_hour is None:
+            return None
+        seconds = Decimal(str(((span.ended_at or now) - span.started_at).total_seconds()))
+        total += span.price_usd_per_hour * max(seconds, Decimal(0)) / SECONDS_PER_HOUR
+    return total
+
+
+def claim_badge(claim: NodeClaim) -> Badge:
+    """Return how far a claim is."""
+    if claim.ended_at:
+        return {"tone": "idle", "icon": "circle", "label": "Ended" if claim.end_observed else "Ended, unobserved"}
+    if claim.deleting_at:
+        return {"tone": "warn", "icon": "circle-dot", "label": "Being removed"}
+    if claim.initialized_at:
+        return {"tone": "ok", "icon": "circle-check", "label": "Initialized"}
+    reached = "Registered" if claim.registered_at else "Launched" if claim.launched_at else "Claimed"
+    return {"tone": "busy", "icon": "circle-dot", "label": reached}
+
+
+def replica_lines(replicas: Iterable[Replica], now: datetime) -> list[ReplicaLine]:
+    """Return the replicas with their phases, in the order in which those happened."""
+    return [_replica_line(replica, now) for replica in replicas]
+
+
+def _replica_line(replica: Replica, now: datetime) -> ReplicaLine:
+    phases = sorted(replica.phases.all(), key=lambda phase: phase.occurred_at)
+    end = replica.ready_at or replica.ended_at or now
+    length = max(end - replica.created_at, timedelta(seconds=1))
+    bars: list[Bar] = []
+    steps: list[tuple[str, str, datetime]] = []
+    before = replica.created_at
+    for place, phase in enumerate(phases):
+        at = max(before, min(phase.occurred_at, end))
+        label, took = ReplicaPhase.Phase(phase.phase).label, _seconds(at - before)
+        css = f"phase-{place % 8 + 1}"
+        bars.append(Bar(_percent(before - replica.created_at, length), _percent(at - before, length), css, label))
+        steps.append((str(label), took, phase.occurred_at))
+        before = at
+    warm = bool(replica.node_name) and not any(phase.phase in NODE_PHASES for phase in phases)
+    return ReplicaLine(replica, replica_badge(replica), bars, steps, _seconds(length), warm)
+
+
+def replica_badge(replica: Replica) -> Badge:
+    """Return what a replica does."""
+    if replica.ended_at:
+        return {"tone": "idle", "icon": "circle", "label": "Ended" if replica.end_observed else "Ended, unobserved"}
+    if replica.deleting_at:
+        return {"tone": "warn", "icon": "circle-dot", "label": "Stopping"}
+    if replica.is_ready:
+        return {"tone": "ok", "icon": "circle-check", "label": "Ready"}
+    if replica.message and replica.node_name:
+        return {"tone": "bad", "icon": "circle-x", "label": "In trouble"}
+    return {"tone": "busy", "icon": "circle-dot", "label": "Starting" if replica.node_name else "Waits for a node"}
+
+
+def pool_lines(pools: Iterable[NodePool]) -> list[PoolLine]:
+    """Return the pools with what their limits leave."""
+    ready = {"tone": "ok", "icon": "circle-check", "label": "Ready"}
+    broken = {"tone": "bad", "icon": "circle-x", "label": "Not ready"}
+    return [PoolLine(pool, ready if pool.is_ready else broken, _meters(pool)) for pool in pools]
+
+
+def _meters(pool: NodePool) -> list[tuple[str, float, float, str, str]]:
+    found = []
+    for name, label in _RESOURCES:
+        if name not in pool.limits:
+            continue
+        limit, used = observe.quantity(pool.limits[name]), observe.quantity(pool.usage.get(name, "0"))
+        tone = "bad" if used >= limit else "warn" if used >= limit * 0.8 else ""
+        found.append((label, used, limit, f"{pool.usage.get(name, '0')} of {pool.limits[name]}", tone))
+    return found
+
+
+def _percent(part: timedelta, whole: timedelta, least: float = 0.0) -> str:
+    return f"{min(100.0, max(least, 100 * part / whole)):.2f}"
+
+
+def _seconds(length: timedelta) -> str:
+    seconds = length.total_seconds()
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"

@@ -1,0 +1,13 @@
+"""URLs of the fleet."""
+
+from django.urls import path
+
+from apps.fleet import api, views
+
+app_name = "fleet"
+urlpatterns = [
+    path("", views.node_list, name="node_list"),
+    path("claims/", views.claim_list, name="claim_list"),
+    path("replicas/", views.replica_list, name="replica_list"),
+]
+api_urlpatterns = [path("fleet/nodes", api.Nodes.as_view(), name="fleet_nodes")]

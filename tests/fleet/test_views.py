@@ -1,0 +1,186 @@
+"""The pages and the API of the fleet."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.urls import reverse
+from rest_framework.test import APIClient
+
+from apps.accounts.models import Role
+from apps.fleet import actions, observe, queries
+from apps.fleet.actions import Sight
+from apps.fleet.models import Node, NodeClaim, NodePool, Replica
+from tests.factories import UserFactory
+from tests.fleet.objects import LABELS, at, claim, event, node, pod, pool
+
+pytestmark = pytest.mark.django_db
+PAGES = ("node_list", "claim_list", "replica_list")
+
+
+@pytest.fixture
+def pete(client):
+    """A platform engineer, signed in."""
+    person = UserFactory(username="pete", with_roles=[Role.PLATFORM_ENGINEER])
+    client.force_login(person)
+    return client
+
+
+@pytest.fixture
+def fleet():
+    """Two nodes, one of them idle; a replica that is ready and its node's claim; a pool."""
+    actions.record_events(
+        events=[
+            observe.event(
+                event("Nominated", "Pod", "m-v1-predictor-pod-1", 2, "Pod should schedule on: nodeclaim/gpu-abc")
+            )
+        ],
+        now=at(3),
+    )
+    rows = (
+        (NodePool, observe.node_pool(pool())),
+        (NodeClaim, observe.node_claim(claim(launched=4, registered=9, initialized=12))),
+        (Node, observe.node(node())),
+        (Node, observe.node(node(name="node-2", uid="node-uid-2"))),
+        (Replica, observe.replica(pod(node="node-1", scheduled=13, loaded=20, started=21, ready=30))),
+    )
+    for model, seen in rows:
+        actions.record_seen(model=model, seen=[seen], now=at(40))
+    sight = Sight(datetime.now(UTC))
+    actions.record_observations(sights={"nodes": sight, "nodeclaims": sight})
+
+
+def page(visitor, view, query="", **headers):
+    answer = visitor.get(reverse(f"fleet:{view}") + query, headers=headers)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+class TestAccess:
+    @pytest.mark.parametrize("role", [Role.PLATFORM_ENGINEER, Role.AUDITOR, Role.FINANCE])
+    def test_is_open_to_those_who_look_after_capacity_or_money(self, client, role):
+        client.force_login(UserFactory(with_roles=[role]))
+        for view in PAGES:
+            assert "Fleet" in page(client, view)
+
+    @pytest.mark.parametrize("view", PAGES)
+    def test_is_not_there_for_others(self, client, charlie, alice, view):
+        for person in (charlie, alice):
+            client.force_login(person)
+            assert client.get(reverse(f"fleet:{view}")).status_code == 404
+            assert "/fleet/" not in client.get("/").content.decode()
+
+    def test_reads_only(self, pete):
+        assert pete.post(reverse("fleet:node_list")).status_code == 405
+
+
+@pytest.mark.usefixtures("fleet")
+class TestNodeList:
+    def test_says_what_idle_gpus_cost_and_that_the_price_is_simulated(self, pete):
+        found = page(pete, "node_list")
+        assert "1 of 2 GPUs idle now" in found
+        assert "$9.66" in found  # 0.4025 × 24
+        assert "prices simulated" in found
+        assert "simulated-spot" in found
+        assert "1 of 64" in found
+
+    def test_searches(self, pete):
+        assert "node-2" not in page(pete, "node_list", "?q=node-1").split('id="live"')[1]
+        assert "No node fits these words" in page(pete, "node_list", "?q=nothing")
+
+    def test_answers_htmx_with_the_live_part_and_the_figures_for_their_place(self, pete):
+        found = page(pete, "node_list", **{"HX-Request": "true"})
+        assert found.count('id="live"') == found.count('id="figures" hx-swap-oob="true"') == 1
+        assert "<html" not in found
+
+    def test_asks_faster_while_something_moves(self, pete):
+        assert "every 30s" in page(pete, "node_list")
+        starting = claim(name="new", uid="new", second=(datetime.now(UTC) - at(0)).total_seconds() - 5)
+        actions.record_seen(model=NodeClaim, seen=[observe.node_claim(starting)], now=datetime.now(UTC))
+        assert "every 3s" in page(pete, "node_list")
+
+
+class TestFreshness:
+    def test_says_that_nothing_was_seen_yet(self, pete):
+        assert "has not seen the cluster yet" in page(pete, "node_list")
+
+    @pytest.mark.usefixtures("fleet")
+    def test_says_since_when_the_figures_are_stale(self, pete):
+        assert "last saw the cluster" not in page(pete, "node_list")
+        sight = Sight(datetime.now(UTC) - timedelta(minutes=10), "The cluster cannot be reached.")
+        actions.record_observations(sights={"nodes": sight})
+        found = page(pete, "node_list")
+        assert "last saw the cluster at" in found
+        assert "The cluster cannot be reached." in found
+
+
+@pytest.mark.usefixtures("fleet")
+class TestClaimList:
+    def test_shows_why_it_was_launched_and_what_it_costs(self, pete):
+        found = page(pete, "claim_list")
+        assert "Pod models/m-v1-predictor-pod-1 waited for a GPU" in found
+        assert "g6.xlarge spot" in found
+
+    def test_shows_why_it_ended_and_time_that_nobody_saw(self, pete):
+        actions.record_listed(model=NodeClaim, seen=[], scope={}, seen_until=at(100), now=at(3700))
+        terminated = event("DisruptionTerminating", "NodeClaim", "gpu-abc", 90, "Disrupting NodeClaim: Empty")
+        actions.record_events(events=[observe.event(terminated)], now=at(3701))
+        found = page(pete, "claim_list")
+        assert "Karpenter removed it: Empty" in found
+        assert "unobserved" in found
+        assert "$0.4132" in found  # 0.4025 per hour × 3,696 s
+
+
+@pytest.mark.usefixtures("fleet")
+class TestReplicaList:
+    def test_shows_the_phases_of_a_cold_start(self, pete):
+        found = page(pete, "replica_list")
+        for words in ("Node claimed +1 s", "Machine launched +2 s", "Weights loaded and verified +7 s", "Ready +9 s"):
+            assert words in found
+        assert "29 s" in found
+
+    def test_shows_ended_ones_when_asked(self, pete):
+        actions.record_listed(model=Replica, seen=[], scope={}, seen_until=at(100), now=at(100))
+        assert "No replica now" in page(pete, "replica_list")
+        assert "m-v1-predictor-pod-1" in page(pete, "replica_list", "?state=all")
+
+
+@pytest.mark.usefixtures("fleet")
+class TestQueries:
+    @pytest.mark.parametrize("view", PAGES)
+    def test_are_as_many_for_many_rows_as_for_one(self, pete, view, django_assert_num_queries):
+        for number in range(60):
+            name = f"many-{number}"
+            actions.record_seen(model=Node, seen=[observe.node(node(name=name, uid=name))], now=at(40))
+            actions.record_seen(model=NodeClaim, seen=[observe.node_claim(claim(name, name, launched=4))], now=at(40))
+            seen = observe.replica(pod(uid=name, node=name, scheduled=13, ready=30))
+            actions.record_seen(model=Replica, seen=[seen], now=at(40))
+        page(pete, view)
+        # session, person, roles · figures 2, freshness, moving 2 · count, rows, and per page what hangs on the rows
+        with django_assert_num_queries({"node_list": 13, "claim_list": 11, "replica_list": 11}[view]):
+            found = page(pete, view)
+        assert "Page 1 of 2" in found
+
+    def test_idle_money_leaves_out_what_has_no_price_and_says_so(self):
+        bare = node(name="bare", uid="bare")
+        bare["metadata"]["labels"] = {key: value for key, value in LABELS.items() if "price" not in key}
+        actions.record_seen(model=Node, seen=[observe.node(bare)], now=at(40))
+        found = queries.figures()
+        assert (found.gpus, found.idle, found.unpriced_idle) == (3, 2, 1)
+        assert found.idle_usd_per_day == Decimal("9.66")
+
+
+@pytest.mark.usefixtures("fleet")
+class TestApi:
+    def test_answers_the_nodes(self):
+        api = APIClient()
+        api.force_authenticate(UserFactory(with_roles=[Role.FINANCE]))
+        body = api.get("/api/v1/fleet/nodes").json()
+        nodes = {row["name"]: row["busy_gpus"] for row in body["results"]}
+        assert nodes == {"node-1": 1, "node-2": 0}
+        assert body["stale"] is False
+
+    def test_is_404_for_others(self, charlie):
+        api = APIClient()
+        api.force_authenticate(charlie)
+        assert api.get("/api/v1/fleet/nodes").status_code == 404

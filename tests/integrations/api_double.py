@@ -1,0 +1,79 @@
+"""A small server that lists and watches as the API server does; a test says what each call gets."""
+
+import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+from apps.integrations.kubernetes.client import Connection
+
+
+class ApiDouble:
+    """answers: what the next calls get, in order: a function of the handler. asked: their paths and queries."""
+
+    def __init__(self) -> None:
+        double = self
+        self.answers: list[Callable[[BaseHTTPRequestHandler], None]] = []
+        self.asked: list[tuple[str, dict[str, str]]] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                url = urlsplit(self.path)
+                double.asked.append((url.path, {key: values[0] for key, values in parse_qs(url.query).items()}))
+                answer = double.answers.pop(0) if double.answers else refuse(503)
+                answer(self)
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def connection(self) -> Connection:
+        return Connection(server=f"http://127.0.0.1:{self.server.server_port}", timeout=5)
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def refuse(status: int, message: str = "no") -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        _whole(handler, status, {"kind": "Status", "message": message})
+
+    return answer
+
+
+def listed(version: int, *items: dict, more: str = "") -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        metadata = {"resourceVersion": str(version), **({"continue": more} if more else {})}
+        _whole(handler, 200, {"metadata": metadata, "items": list(items)})
+
+    return answer
+
+
+def stream(*entries: tuple[str, dict], broken: bool = False) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Answer a watch with these (type, object), then end it; broken: as a process that was killed ends it."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        length = "100000" if broken else None
+        if length:
+            handler.send_header("Content-Length", length)
+        handler.end_headers()
+        for kind, obj in entries:
+            handler.wfile.write(json.dumps({"type": kind, "object": obj}).encode() + b"\n")
+        handler.wfile.flush()
+
+    return answer
+
+
+def _whole(handler: BaseHTTPRequestHandler, status: int, body: dict) -> None:
+    data = json.dumps(body).encode()
+    handler.send_response(status)
+    handler.send_header("Content-Type", "application/json")
+    handler.send_header("Content-Length", str(len(data)))
+    handler.end_headers()
+    handler.wfile.write(data)
