@@ -6,11 +6,11 @@ writer, and one at a time (worker/processes/observer.py).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Q
 
 from apps.fleet import observe
 from apps.fleet.models import (
@@ -25,6 +25,7 @@ from apps.fleet.models import (
 )
 from apps.fleet.observe import Seen, SeenEvent, Terms
 
+PROMISED_WITHIN = timedelta(minutes=15)  # Karpenter names the claim to its pods while it makes it
 Tracked = type[NodePool] | type[NodeClaim] | type[Node] | type[Replica]
 Row = NodePool | NodeClaim | Node | Replica
 
@@ -39,17 +40,22 @@ class Sight:
 
 @transaction.atomic
 def record_seen(*, model: Tracked, seen: Sequence[Seen], now: datetime) -> None:
-    """Write what objects say now: new rows, changed columns, reached phases, intervals. One query for all known."""
+    """Write what objects say now: new rows, changed columns, reached phases, intervals. One query if nothing is new."""
     known: dict[str, Row] = {row.uid: row for row in model.objects.filter(uid__in=[item.uid for item in seen])}
+    touched: dict[str, Seen] = {}
     for item in seen:
         row = known.get(item.uid)
-        known[item.uid] = _create(model, item, now) if row is None else _update(row, item)
-    if model is NodeClaim:
-        _record_intervals([item.uid for item in seen], now)
-        _relate_claims([item.name for item in seen], now)
-    if model is Replica:
-        _record_phases(seen, now)
-        _relate_replicas([item.uid for item in seen], now)
+        if row is None:
+            known[item.uid] = _create(model, item, now)
+            touched[item.uid] = item
+        elif _update(row, item):
+            touched[item.uid] = item
+    if model is NodeClaim and touched:
+        _record_intervals(list(touched), now)
+        _relate_claims([item.name for item in touched.values()], now)
+    if model is Replica and touched:
+        _record_phases(list(touched.values()), now)
+        _relate_replicas(touched, now)
 
 
 @transaction.atomic
@@ -127,13 +133,14 @@ def _create(model: Tracked, item: Seen, now: datetime) -> Row:
     return row
 
 
-def _update(row: Row, item: Seen) -> Row:
+def _update(row: Row, item: Seen) -> bool:
+    """Write what a reading changes; tell whether that was anything."""
     changed = observe.changes(vars(row), item)
     if changed:
         for name, value in {**changed, "resource_version": item.version}.items():
             setattr(row, name, value)
         row.save(update_fields=[*changed, "resource_version"])
-    return row
+    return bool(changed)
 
 
 def _record_intervals(uids: Sequence[str], now: datetime) -> None:
@@ -144,13 +151,13 @@ def _record_intervals(uids: Sequence[str], now: datetime) -> None:
         terms = observe.terms_of(vars(current)) if current is not None else None
         plan = observe.plan_interval(terms, has_history=bool(spans), claim=vars(claim), now=now)
         for change in plan:
-            _change_interval(claim, change)
+            _change_interval(claim, change, is_first=not spans)
 
 
-def _change_interval(claim: NodeClaim, change: observe.IntervalChange) -> None:
+def _change_interval(claim: NodeClaim, change: observe.IntervalChange, *, is_first: bool) -> None:
     current = claim.intervals.filter(ended_at__isnull=True)
     if change.begin_at is not None:
-        reason = "Other terms" if claim.intervals.exists() else claim.launch_reason
+        reason = claim.launch_reason if is_first else "Other terms"
         claim.intervals.create(started_at=change.begin_at, launch_reason=reason, **asdict(change.terms))
     elif change.end_at is not None:
         for span in current:
@@ -209,26 +216,35 @@ def _close_intervals(claim: NodeClaim, end: observe.Ending) -> None:
 
 
 def _relate_claims(names: Iterable[str], now: datetime) -> None:
-    """Let claims say why they were launched and why they ended, and rebuild an end that nobody saw from its events."""
-    wanted = set(names)
-    open_questions = NodeClaim.objects.filter(name__in=wanted)
-    for claim in open_questions:
-        _explain_claim(claim, now)
-    for claim in open_questions:
-        if claim.ended_at is None:
-            for replica in Replica.objects.present().filter(node_name=claim.node_name).exclude(node_name=""):
-                _add_phases(replica, observe.node_phases(replica.created_at, vars(claim)), now)
+    """Let claims say why they were launched and why they ended, and give their replicas the phases of the node.
+
+    A few queries, however many claims there are.
+    """
+    claims = list(NodeClaim.objects.filter(name__in=set(names)))
+    if not claims:
+        return
+    about: dict[str, list[SeenEvent]] = {}
+    objects = {claim.name for claim in claims} | {claim.node_name for claim in claims if claim.node_name}
+    found = ClusterEvent.objects.filter(object_kind__in=["NodeClaim", "Node"], object_name__in=objects)
+    for note in map(_note, found.order_by("last_at")):
+        about.setdefault(note.object_name, []).append(note)
+    promises = _promises(claims)
+    for claim in claims:
+        events = sorted(about.get(claim.name, []) + about.get(claim.node_name, []), key=lambda note: note.last_at)
+        _explain_claim(claim, events, promises.get(claim.name, []))
+    by_node = {claim.node_name: claim for claim in claims if claim.ended_at is None and claim.node_name}
+    for replica in Replica.objects.present().filter(node_name__in=by_node):
+        _add_phases(replica, observe.node_phases(replica.created_at, vars(by_node[replica.node_name])), now)
 
 
-def _explain_claim(claim: NodeClaim, now: datetime) -> None:
-    events = _events_of(claim)
-    launched = claim.launch_reason or observe.launch_reason(claim.name, [*events, *_promises(claim)])
+def _explain_claim(claim: NodeClaim, events: list[SeenEvent], promises: list[SeenEvent]) -> None:
+    launched = claim.launch_reason or observe.launch_reason(claim.name, [*events, *promises])
     ended = observe.end_reason(events) or claim.end_reason
     if (launched, ended) != (claim.launch_reason, claim.end_reason):
         claim.launch_reason, claim.end_reason = launched, ended
         claim.save(update_fields=["launch_reason", "end_reason"])
-        claim.intervals.filter(launch_reason="").exclude(observed=False).update(launch_reason=launched)
-        claim.intervals.filter(ended_at=F("node_claim__ended_at")).update(end_reason=ended)
+        claim.intervals.filter(launch_reason="", observed=True).update(launch_reason=launched)
+        claim.intervals.filter(ended_at=claim.ended_at, ended_at__isnull=False).update(end_reason=ended)
     if claim.ended_at is not None and not claim.end_observed:
         _rebuild_end(claim, events)
 
@@ -258,14 +274,24 @@ def _relate_replicas(uids: Iterable[str], now: datetime) -> None:
     about = ClusterEvent.objects.filter(object_kind="Pod", object_uid__in=[row.uid for row in replicas])
     for note in map(_note, about.order_by("last_at")):
         notes.setdefault(note.object_uid, []).append(note)
+    promised = {
+        uid: next((name for name in map(observe.promised_claim, reversed(events)) if name), "")
+        for uid, events in notes.items()
+    }
+    names = [*promised.values(), *(row.node_claim_name for row in replicas)]
+    nodes = [row.node_name for row in replicas if row.node_name]
+    claims = list(NodeClaim.objects.filter(Q(node_name__in=nodes) | Q(name__in=names)))
+    by_node = {claim.node_name: claim for claim in claims}
+    by_name = {claim.name: claim for claim in claims}
     for replica in replicas:
-        _relate_replica(replica, notes.get(replica.uid, []), now)
+        name = promised.get(replica.uid) or replica.node_claim_name
+        claim = by_node.get(replica.node_name) if replica.node_name else by_name.get(name)
+        _relate_replica(replica, claim, name, notes.get(replica.uid, []), now)
 
 
-def _relate_replica(replica: Replica, events: list[SeenEvent], now: datetime) -> None:
-    promised = next((name for name in map(observe.promised_claim, reversed(events)) if name), "")
-    claim = NodeClaim.objects.filter(node_name=replica.node_name).first() if replica.node_name else None
-    claim = claim or NodeClaim.objects.filter(name=promised).first()
+def _relate_replica(
+    replica: Replica, claim: NodeClaim | None, promised: str, events: list[SeenEvent], now: datetime
+) -> None:
     name = claim.name if claim is not None else promised
     if name and name != replica.node_claim_name:
         replica.node_claim_name = name
@@ -291,10 +317,17 @@ def _events_of(row: Row) -> list[SeenEvent]:
     return [_note(event) for event in found.order_by("last_at")]
 
 
-def _promises(claim: NodeClaim) -> list[SeenEvent]:
-    """Return the events in which Karpenter promised the claim to a pod."""
-    found = ClusterEvent.objects.filter(object_kind="Pod", reason="Nominated", message__contains=claim.name)
-    return [_note(event) for event in found.order_by("last_at")[:20]]
+def _promises(claims: Sequence[NodeClaim]) -> dict[str, list[SeenEvent]]:
+    """Return claim → the events in which Karpenter promised it to a pod; one query."""
+    times = [claim.created_at for claim in claims if not claim.launch_reason]
+    if not times:
+        return {}
+    around = (min(times) - PROMISED_WITHIN, max(times) + PROMISED_WITHIN)
+    found = ClusterEvent.objects.filter(last_at__range=around, object_kind="Pod", reason="Nominated")
+    promises: dict[str, list[SeenEvent]] = {}
+    for note in map(_note, found.order_by("last_at")):
+        promises.setdefault(observe.promised_claim(note), []).append(note)
+    return promises
 
 
 def _note(row: ClusterEvent) -> SeenEvent:
