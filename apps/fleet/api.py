@@ -5,17 +5,17 @@ from typing import Any
 from django.http import Http404
 from django.utils.timezone import now
 from rest_framework import serializers
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.requests import caller
+from apps.common.pagination import Cursor
 from apps.fleet import queries
 from apps.fleet.models import Node
 
 
-class Newest(CursorPagination):
+class Newest(Cursor):
     """Pages of nodes, newest first."""
 
     ordering = ("-created_at", "-id")
