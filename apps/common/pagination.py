@@ -7,6 +7,8 @@ from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
+MADE_UP = "This cursor leads nowhere. Start from the first page."
+
 
 class Cursor(CursorPagination):
     """Pages of 50; a subclass names the ordering. A cursor that was made up is answered with 404, whatever is in it."""
@@ -15,7 +17,10 @@ class Cursor(CursorPagination):
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
         """Return one page. REST framework hands a cursor's position to the database unread."""
+        cursor = self.decode_cursor(request)
+        if cursor is not None and "\x00" in (cursor.position or ""):
+            raise NotFound(MADE_UP)
         try:
             return super().paginate_queryset(queryset, request, view)
         except (ValueError, ValidationError) as error:
-            raise NotFound("This cursor leads nowhere. Start from the first page.") from error
+            raise NotFound(MADE_UP) from error
