@@ -18,7 +18,7 @@ class Cursor(CursorPagination):
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
         """Return one page. REST framework hands a cursor's position to the database unread."""
         cursor = self.decode_cursor(request)
-        if cursor is not None and "\x00" in (cursor.position or ""):
+        if cursor is not None and "\x00" in str(cursor.position):
             raise NotFound(MADE_UP)
         try:
             return super().paginate_queryset(queryset, request, view)
