@@ -233,3 +233,16 @@ def test_what_changes_something_is_no_link(door, world):
     """A GET of what takes only POST changes nothing: 405, or the form's own page."""
     got = knock(Door(door.name, "", "GET", door.args), "owner", world)
     assert got == (405 if not any(d.name == door.name and d.method == "GET" for d in DOORS) else 200)
+
+
+@pytest.mark.parametrize("door", [door for door in DOORS if door.method in ("POST", "PUT")], ids=str)
+def test_a_session_alone_changes_nothing(door, world):
+    """Another site can make a browser send its cookies: without the form's token every door stays shut."""
+    client = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    client.force_login(world.people["owner"])
+    url = reverse(door.name, args=[filled(arg, world.ids) for arg in door.args])
+    data = {name: filled(value, world.ids) for name, value in door.data.items()}
+    content = {"content_type": "application/json"} if door.sent == JSON else {}
+    with_session = ("api:versions", "api:version_part", "api:version_finish")  # the upload page's: session and token
+    shut = 401 if door.name.startswith(("api:", "usage_ingest")) and door.name not in with_session else 403
+    assert getattr(client, door.method.lower())(url, data, **content).status_code == shut
