@@ -36,9 +36,11 @@ token: ## Print an access token for curl (PERSONA=maya, TEAM=…, AUDIENCE=quart
 	@$(STACK) token --persona $(or $(PERSONA),maya) $(if $(TEAM),--team $(TEAM)) $(if $(AUDIENCE),--audience $(AUDIENCE))
 
 test: $(BOOTSTRAP) ## Run the tests, the story in a real browser included
+	@$(PYTHON) -m deploy.local.platform build
 	@$(PYTHON) -m pytest -m "not vllm" $(ARGS)
 
 test-vllm: $(BOOTSTRAP) serving ## Run the story on real vLLM
+	@$(PYTHON) -m deploy.local.platform build
 	@$(PYTHON) -m pytest -m vllm $(ARGS)
 
 screenshot: $(BOOTSTRAP) ## Make the README's picture anew, at the end of the story

@@ -44,6 +44,10 @@ def configure() -> None:
         "GATEWAY_URL": "http://127.0.0.1:3",
         "USAGE_INGEST_TOKEN_FILE": str(STATE / "ingest-token"),
         "DJANGO_SETTINGS_MODULE": "portal.settings",
+        "AWS_ACCESS_KEY_ID": "tests",  # boto3 would ask the machine's metadata service for a role
+        "AWS_SECRET_ACCESS_KEY": "only-for-tests",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
