@@ -99,7 +99,7 @@ def _deltas(answer: httpx.Response, sent: float) -> Iterator[Delta]:
             continue
         data = line[5:].strip()
         if data == "[DONE]":
-            break
+            continue  # read on to the very end: the gateway counts a call's tokens only when its stream has ended
         chunk = _json(data)
         if "error" in chunk:
             raise TemporaryError("The engine broke off in the middle of its answer.")
