@@ -18,7 +18,7 @@ PRICES = {"Input": 1, "Cached input": 2, "Output": 3}  # column of the page's ta
 def see_charged(finance: Person, before: list[money.Line], ledger: Ledger, *, version: str) -> None:
     """See on the chargeback page exactly what the answers said they used, at the price of the price page."""
     wanted = money.expected(money.sums(before), ledger)
-    found = money.wait_until(lambda: money.sums(money.month(finance)), wanted, seconds=finance.patience)
+    found = money.wait_until(lambda: money.sums(money.month(finance)), wanted, seconds=60)
     assert found == wanted
     lines = money.month(finance)
     finance.open("/chargeback/")
