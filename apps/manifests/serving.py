@@ -119,7 +119,13 @@ def _engine(image: str) -> Manifest:
         "name": "kserve-container",
         "image": image,
         "command": ["python3", "-m", "vllm.entrypoints.openai.api_server"],
-        "args": ["--port=8080", "--served-model-name={{.Name}}", "--model=/mnt/models"],
+        # Named as a folder, the version's own generation_config.json limits every answer; found by itself it does not.
+        "args": [
+            "--port=8080",
+            "--served-model-name={{.Name}}",
+            "--model=/mnt/models",
+            "--generation-config=/mnt/models",
+        ],
         "ports": [{"containerPort": 8080, "protocol": "TCP"}],
         "env": [{"name": "HF_HUB_OFFLINE", "value": "1"}, {"name": "VLLM_NO_USAGE_STATS", "value": "1"}],
         "startupProbe": probe | {"periodSeconds": 10, "failureThreshold": 180},
