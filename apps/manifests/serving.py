@@ -125,6 +125,7 @@ def _engine(image: str) -> Manifest:
             "--served-model-name={{.Name}}",
             "--model=/mnt/models",
             "--generation-config=/mnt/models",
+            "--enable-prompt-tokens-details",  # else cached input is never told, and priced in full
         ],
         "ports": [{"containerPort": 8080, "protocol": "TCP"}],
         "env": [{"name": "HF_HUB_OFFLINE", "value": "1"}, {"name": "VLLM_NO_USAGE_STATS", "value": "1"}],
