@@ -12,6 +12,7 @@ from tests.story import money
 from tests.story.calls import MODEL, Ledger
 from tests.story.people import Person
 
+TEAM = "claims-review"
 PRICES = {"Input": 1, "Cached input": 2, "Output": 3}  # column of the page's table
 
 
@@ -21,13 +22,15 @@ def see_charged(finance: Person, before: list[money.Line], ledger: Ledger, *, ve
     found = money.wait_until(lambda: money.sums(money.month(finance)), wanted, seconds=60)
     assert found == wanted
     lines = money.month(finance)
+    others = [sum(int(line["metered_calls"]) for line in rows if line["team"] != TEAM) for rows in (before, lines)]
+    assert others[0] == others[1], "a call was charged to another team than the token's"
     finance.open("/chargeback/")
     foot = finance.page.get_by_role("row", name=re.compile("^Whole month"))
     shown = [cell.replace(",", "") for cell in foot.get_by_role("cell").all_inner_texts()]
     order = ("metered_calls", "unmetered_calls", "refused_calls", "failed_calls", "input_tokens",
              "cached_input_tokens", "output_tokens")  # fmt: skip
     assert shown[:7] == [str(wanted[name]) for name in order]
-    row = finance.page.get_by_role("row", name=re.compile(rf"^CC-4100 claims-review {MODEL} {version}\b"))
+    row = finance.page.get_by_role("row", name=re.compile(rf"^CC-4100 {TEAM} {MODEL} {version}\b"))
     expect(row).to_be_visible()
     assert money.cost(lines) - money.cost(before) == priced(finance, ledger)
     finance.shot("chargeback")
@@ -44,6 +47,13 @@ def priced(finance: Person, ledger: Ledger) -> Decimal:
     used = ledger.total()
     uncached = (used.input - used.cached) * rate["Input"]
     return (uncached + used.cached * rate["Cached input"] + used.output * rate["Output"]) / 1_000_000
+
+
+def see_spent(lead: Person, grant: str) -> None:
+    """See as the team's lead what the team spent, of which budget."""
+    lead.open(grant)
+    lead.sees(re.compile(r"\$0\.\d+ of \$25\.00"))
+    lead.shot("grant")
 
 
 def see_calls(finance: Person, ledger: Ledger, before: int) -> None:

@@ -16,11 +16,11 @@ import pytest
 
 from tests.story import granting, money, overseeing, playing, promoting, publishing
 from tests.story.calls import MODEL, Caller, Ledger, expired, forged, unsigned
+from tests.story.overseeing import TEAM
 from tests.story.people import Person, person
 
 pytestmark = pytest.mark.timeout(3600, func_only=True)
 TOKENS_PER_MINUTE = 6000
-TEAM = "claims-review"
 
 
 @pytest.fixture
@@ -84,6 +84,7 @@ def test_one_version_from_its_weights_to_a_charged_token(cast, stack, engine, pa
     # Finance reads the tokens that those answers told, and nothing else.
     overseeing.see_charged(fiona, month_before, ledger, version=version)
     overseeing.see_calls(fiona, ledger, calls_before)
+    overseeing.see_spent(maya, grant)
     keep_readme_picture(fiona)
 
     # The record has each change once; who has no role sees what is missing; a grant ends when its owner says so.
@@ -102,8 +103,7 @@ def good_calls(stack, ledger: Ledger, patience: float) -> None:
     with call(stack, "maya", ledger, patience) as maya:
         used = maya.ask()
         assert used.input > 40
-        again = maya.ask()
-        assert again.cached > 0, "the same beginning was not cached"
+        assert maya.ask().input == used.input
         maya.ask_streamed()
         maya.ask(headers={"x-team": "prior-auth", "x-cost-center": "CC-4200", "x-user-id": "somebody"})
         maya.ask_and_hang_up()
@@ -141,6 +141,7 @@ def too_many_tokens(stack, ledger: Ledger, patience: float) -> None:
         said = maya.uses_up(TOKENS_PER_MINUTE)
         for word in (TEAM, MODEL, f"{TOKENS_PER_MINUTE}", "resets in"):
             assert word in said, said
+    assert ledger.total().cached > 0, "the same long prompt was never cached"
 
 
 def see_recorded(aisha: Person, number: int, promotion: str, rollout: str, request: str, grant: str) -> None:
