@@ -136,8 +136,12 @@ class Caller:
                 assert answer.json()["error"]["code"] == code, answer.text
                 self.ledger.refused += 1
                 return
-            assert answer.status_code == 200, answer.text
-            self.ledger.add(answer.json()["usage"])
+            # Until then the minute's tokens may still be used up, or the call is answered.
+            assert answer.status_code in (200, 429) and time.monotonic() < until, answer.text
+            if answer.status_code == 200:
+                self.ledger.add(answer.json()["usage"])
+            else:
+                self.ledger.refused += 1
             assert time.monotonic() < until, f"still answered after {seconds:.0f} s"
 
 
