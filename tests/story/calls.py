@@ -128,21 +128,20 @@ class Caller:
         return str(answer.json()["error"]["message"])
 
     def is_refused_soon(self, status: int, code: str, *, seconds: float) -> None:
-        """Ask until a changed grant has reached the gateway: some calls before may still be answered."""
+        """Ask until a changed grant has reached the gateway: calls before that are answered, or over the limit."""
         until = time.monotonic() + seconds
         while True:
             answer = self.http.post("/v1/chat/completions", json=question(PACKET, MODEL, {}))
-            if answer.status_code == status:
-                assert answer.json()["error"]["code"] == code, answer.text
-                self.ledger.refused += 1
-                return
-            # Until then the minute's tokens may still be used up, or the call is answered.
-            assert answer.status_code in (200, 429) and time.monotonic() < until, answer.text
             if answer.status_code == 200:
                 self.ledger.add(answer.json()["usage"])
             else:
                 self.ledger.refused += 1
-            assert time.monotonic() < until, f"still answered after {seconds:.0f} s"
+            if answer.status_code == status:
+                assert answer.json()["error"]["code"] == code, answer.text
+                return
+            assert answer.status_code in (200, 429), answer.text
+            assert time.monotonic() < until, f"not refused with {status} after {seconds:.0f} s"
+            time.sleep(0.3)
 
 
 def question(text: str, model: str, more: dict[str, Any]) -> dict[str, Any]:
