@@ -50,8 +50,8 @@ serving: .venv/.bootstrapped ## Install real vLLM for CPU (6 GB, own environment
 	@$(PYTHON) -m deploy.local.engine.serving
 
 lint: $(BOOTSTRAP) ## Check style, types, import order and migrations
-	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy && .venv/bin/lint-imports
-	@$(PYTHON) -m tests.check_migrations
+	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/lint-imports
+	@$(PYTHON) -m tests.checks
 
 fmt: .venv/.bootstrapped ## Format the code and fix what can be fixed
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
