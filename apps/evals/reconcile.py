@@ -138,6 +138,8 @@ def _what_it_waits_for(run: EvalRun, status: ServingStatus, around: Surroundings
         applied = around.cluster().application_status(around.application, around.argocd_namespace)
         return "APPLYING", applied.message or "Argo CD applies the commit."
     pod = status.pod
+    if status.is_waiting_for_runtime:
+        return "NO_RUNTIME", "KServe waits for the runtime that the candidate is served with."
     if status.transition == "InvalidSpec":
         raise CannotRun("INVALID", f"KServe refuses the candidate: {status.message}")
     if pod is None:

@@ -13,6 +13,8 @@ from apps.manifests.text import Manifest
 RUNTIME = "vllm"
 SERVICE_ACCOUNT = "model-reader"
 GPU = "nvidia.com/gpu"
+# Argo CD applies these before what needs them: KServe calls a service whose runtime is not there yet invalid.
+_FIRST = {"argocd.argoproj.io/sync-wave": "-1"}
 
 
 @dataclass(frozen=True)
@@ -86,16 +88,16 @@ def runtime_objects(namespace: str, image: str, role_arn: str = "", s3_endpoint:
 
 
 def _service_account(namespace: str, role_arn: str, s3_endpoint: str) -> Manifest:
-    annotations: dict[str, str] = {}
+    annotations = dict(_FIRST)
     if role_arn:
         annotations["eks.amazonaws.com/role-arn"] = role_arn
     if s3_endpoint:
         host = s3_endpoint.split("://", 1)[-1].rstrip("/")
         annotations["serving.kserve.io/s3-endpoint"] = host
         annotations["serving.kserve.io/s3-usehttps"] = "1" if s3_endpoint.startswith("https://") else "0"
-    metadata: Manifest = {"name": SERVICE_ACCOUNT, "namespace": namespace, "labels": dict(OWNER_LABELS)}
-    if annotations:
-        metadata["annotations"] = annotations
+    metadata = {
+        "name": SERVICE_ACCOUNT, "namespace": namespace, "labels": dict(OWNER_LABELS), "annotations": annotations,
+    }  # fmt: skip
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
 
 
@@ -103,7 +105,12 @@ def _runtime(namespace: str, image: str) -> Manifest:
     return {
         "apiVersion": "serving.kserve.io/v1alpha1",
         "kind": "ServingRuntime",
-        "metadata": {"name": RUNTIME, "namespace": namespace, "labels": dict(OWNER_LABELS)},
+        "metadata": {
+            "name": RUNTIME,
+            "namespace": namespace,
+            "labels": dict(OWNER_LABELS),
+            "annotations": dict(_FIRST),
+        },  # fmt: skip
         "spec": {
             "supportedModelFormats": [{"name": "vLLM", "version": "1", "autoSelect": True, "priority": 1}],
             "protocolVersions": ["v2", "v1"],

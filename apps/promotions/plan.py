@@ -114,6 +114,8 @@ def _sync_problem(now: Situation, kind: str, name: str) -> Next | None:
 
 def _serving(serving: ServingStatus) -> Next | None:
     """Return what keeps the version from being ready; None when it is."""
+    if serving.is_waiting_for_runtime:
+        return wait("NO_RUNTIME", "KServe waits for the runtime that this version is served with.")
     if serving.transition == "InvalidSpec":
         return fail("INVALID_SPEC", f"KServe cannot serve this: {serving.message or serving.reason}.")
     pod = serving.pod

@@ -25,6 +25,7 @@ SLOW = timedelta(seconds=10)
 LOOK_AFTER = timedelta(minutes=2)
 AGAIN_AT_MOST = timedelta(seconds=15)
 STALLED = timedelta(minutes=45)
+STALLED_SOONER = {"NO_RUNTIME": timedelta(minutes=5)}  # it is committed together with the version
 LATE_SYNC = timedelta(seconds=45)
 _SHA = re.compile(r"^[0-9a-f]{40}$")
 NO_ROUTE = RouteStatus(exists=False, weights={})
@@ -100,7 +101,7 @@ def _record_phases(rollout: Rollout, situation: Situation, now: datetime) -> Non
 
 
 def _unless_stalled(rollout: Rollout, step: Next, now: datetime) -> Next:
-    if step.do != Do.WAIT or now - rollout.moved_at < STALLED:
+    if step.do != Do.WAIT or now - rollout.moved_at < STALLED_SOONER.get(step.reason, STALLED):
         return step
     minutes = int((now - rollout.moved_at).total_seconds() // 60)
     return fail(step.reason, f"Nothing has moved for {minutes} minutes. {step.message}")

@@ -194,6 +194,11 @@ class TestWaiting:
         [
             (GONE, "APPLYING", "Argo CD"),
             (ServingStatus(exists=True), "STARTING", "pod"),
+            (
+                ServingStatus(exists=True, transition="InvalidSpec", reason="RuntimeNotRecognized", message="waiting"),
+                "NO_RUNTIME",
+                "runtime",
+            ),
             (ServingStatus(exists=True, pods=(PodStatus("p"),)), "NODE", "GPU node"),
             (
                 ServingStatus(

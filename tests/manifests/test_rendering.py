@@ -21,6 +21,7 @@ VERSION = serving.ServedVersion(
     manifest_digest=DIGEST,
 )
 ISSUER = gateway.Issuer(issuer="http://127.0.0.1:8090", jwks_uri="http://127.0.0.1:8090/jwks.json")
+FIRST = {"argocd.argoproj.io/sync-wave": "-1"}
 GATEWAY = {"gateway_name": "ai-gateway", "gateway_namespace": "ai-gateway"}
 
 
@@ -127,13 +128,17 @@ class TestInferenceService:
 
     def test_the_service_account_knows_its_role_and_its_endpoint(self):
         account, _ = serving.runtime_objects("models", "image:1", "arn:aws:iam::1:role/reader", "127.0.0.1:17070")
-        assert account["metadata"]["annotations"] == {
+        assert account["metadata"]["annotations"] == FIRST | {
             "eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/reader",
             "serving.kserve.io/s3-endpoint": "127.0.0.1:17070",
             "serving.kserve.io/s3-usehttps": "0",
         }
         bare, _ = serving.runtime_objects("models", "image:1")
-        assert "annotations" not in bare["metadata"]
+        assert bare["metadata"]["annotations"] == FIRST
+
+    def test_the_runtime_is_applied_before_what_needs_it(self):
+        for manifest in serving.runtime_objects("models", "image:1"):
+            assert manifest["metadata"]["annotations"] == FIRST
 
 
 class TestNames:

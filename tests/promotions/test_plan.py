@@ -130,6 +130,14 @@ class TestPlanRollout:
                 "IMAGE",
                 "denied",
             ),
+            (
+                replace(
+                    SERVED,
+                    serving=serving(transition="InvalidSpec", reason="RuntimeNotRecognized", message="waiting"),
+                ),
+                "NO_RUNTIME",
+                "runtime",
+            ),
             (replace(SERVED, application=replace(SYNCED, resources=())), "SYNCING", "AIServiceBackend"),
             (SHIFTED, "SYNCING", "22222222"),
             (

@@ -185,6 +185,11 @@ class ServingStatus:
         """Return the newest pod that is not going away."""
         return next((pod for pod in self.pods if not pod.deleting), None)
 
+    @property
+    def is_waiting_for_runtime(self) -> bool:
+        """Tell whether KServe has not seen its ServingRuntime: applied together, it may see the service first."""
+        return self.transition == "InvalidSpec" and self.reason == "RuntimeNotRecognized"
+
 
 @dataclass(frozen=True)
 class RouteStatus:
