@@ -13,6 +13,7 @@ SECRET_KEY = env_secret("SECRET_KEY")
 DEBUG = env_bool("DEBUG", False)
 ENVIRONMENT_NAME = env_str("ENVIRONMENT_NAME", "local")
 PORTAL_URL = env_url("PORTAL_URL", "http://127.0.0.1:8000")
+NOTICE_FILE = env_str("NOTICE_FILE", "")  # its first line is shown on every page
 _portal = urlsplit(PORTAL_URL)
 ALLOWED_HOSTS = [_portal.hostname or "", "127.0.0.1", "localhost"]
 CSRF_TRUSTED_ORIGINS = [PORTAL_URL]

@@ -9,6 +9,7 @@ from apps.accounts.requests import SignedIn
 from apps.metering import store
 from portal.home import models_of, team_month
 from portal.needs import needs_of
+from portal.notice import notice
 from portal.search import find
 
 
@@ -40,8 +41,8 @@ def needs(request: SignedIn) -> HttpResponse:
 
 
 def freshness(request: HttpRequest) -> HttpResponse:
-    """Say until when usage is metered, for the footer."""
-    return render(request, "freshness.html", {"metered_until": store.latest_call_at()})
+    """Say until when usage is metered, and what there is to say to everybody, for the footer."""
+    return render(request, "freshness.html", {"metered_until": store.latest_call_at(), "notice": notice()})
 
 
 def healthz(request: HttpRequest) -> JsonResponse:

@@ -18,7 +18,7 @@ import pytest
 from deploy.local.stack import commands, processes, product, report
 from deploy.local.stack.assembly import MARKER
 from deploy.local.stack.part import Part
-from deploy.local.stack.supervisor import hide_password, in_order, supervisor_pid
+from deploy.local.stack.supervisor import hide_password, in_order, notice_of, supervisor_pid
 
 OPTIONS = argparse.Namespace(owner=0, json=False, window=0.1)
 
@@ -226,3 +226,10 @@ class TestHidePassword:
     )
     def test_shows_addresses_without_passwords(self, address, shown):
         assert hide_password(address) == shown
+
+
+class TestNoticeOf:
+    def test_says_what_is_built_then_what_starts_then_nothing(self):
+        assert "joins when it is ready: 3 of 9 programs" in notice_of("3 of 9 programs", ["etcd"])
+        assert notice_of("", ["kubelet", "worker"]) == "Starting: kubelet, worker"
+        assert notice_of("", []) == ""

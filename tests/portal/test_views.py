@@ -181,3 +181,15 @@ class TestErrors:
 class TestHealthz:
     def test_needs_no_sign_in(self, client):
         assert client.get("/healthz").json() == {"status": "ok"}
+
+
+class TestFreshness:
+    def test_says_what_there_is_to_say_to_everybody_while_it_is_said(self, client, charlie, settings, tmp_path):
+        client.force_login(charlie)
+        file = tmp_path / "notice.txt"
+        settings.NOTICE_FILE = str(file)
+        assert "footer-notice" not in client.get("/freshness/").content.decode()
+        file.write_text("<b>Building</b>: 3 of 9 programs\nnot shown\n")
+        page = client.get("/freshness/").content.decode()
+        assert "&lt;b&gt;Building&lt;/b&gt;: 3 of 9 programs" in page
+        assert "not shown" not in page

@@ -21,7 +21,7 @@ PASSED = (
     "OIDC_API_AUDIENCE", "OIDC_GATEWAY_AUDIENCE", "GITOPS_REMOTE", "GITOPS_BRANCH", "KUBECONFIG", "CLUSTER_HTTP_PROXY",
     "ARGOCD_NAMESPACE", "ARGOCD_APPLICATION", "GATEWAY_URL", "GATEWAY_NAME", "GATEWAY_NAMESPACE", "GATEWAY_JWKS_URI",
     "REGISTRY_BUCKET", "REGISTRY_READER_ROLE_ARN", "SERVING_IMAGE", "SERVING_S3_ENDPOINT", "ENVIRONMENT_NAME",
-    "SESSION_IDLE_SECONDS", "RECONCILE_LEASE_SECONDS", "ROLLOUT_RETIRE_AFTER_SECONDS",
+    "NOTICE_FILE", "SESSION_IDLE_SECONDS", "RECONCILE_LEASE_SECONDS", "ROLLOUT_RETIRE_AFTER_SECONDS",
 )  # fmt: skip
 
 
@@ -43,6 +43,7 @@ def environment(context: Context) -> dict[str, str]:
         "SECRET_KEY_FILE": str(credentials.secret_file(context, "secret-key")),
         "PORTAL_URL": portal_url(context),
         "ENVIRONMENT_NAME": "local",
+        "NOTICE_FILE": str(context.state / "notice.txt"),
         "DATABASE_URL": postgres.url(context),
         "REDIS_URL": valkey.url(context),
         "OIDC_ISSUER": issuer(context),

@@ -113,9 +113,19 @@ class Supervisor:
         while not select.select([told], [], [], 2 if self.board.settled() else 0.3)[0]:
             self.board.note(building=self.building())
             self.board.save()
+            self.tell()
             if owner is not None and not owner.is_running():
                 break
         self.end()
+
+    def tell(self) -> None:
+        """Write what is still coming to `state/notice.txt`, which the portal shows on every page; "" at the end."""
+        words = notice_of(self.board.facts.get("building", ""), self.board.missing(tuple(self.keepers)))
+        file = self.context.state / "notice.txt"
+        if not file.exists() or file.read_text() != words:
+            draft = file.with_suffix(".part")
+            draft.write_text(words)
+            draft.replace(file)
 
     def end(self) -> None:
         """End the parts, those first that nobody needs any more."""
@@ -130,6 +140,13 @@ class Supervisor:
         processes.finish(processes.marked(self.context.state))
         self.board.note(ended=time.time())
         self.board.save()
+
+
+def notice_of(building: str, missing: list[str]) -> str:
+    """Return what people of the portal should know while parts are missing; "" once everything is there."""
+    if building:
+        return f"The local platform is being built, and the cluster joins when it is ready: {building}"
+    return f"Starting: {', '.join(missing)}" if missing else ""
 
 
 def _signals() -> socket.socket:
