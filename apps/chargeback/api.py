@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from apps.accounts.requests import caller
 from apps.chargeback import queries
+from apps.common.money import exact
 
 
 @api_view(["GET"])
@@ -22,7 +23,7 @@ def month(request: Request, month: str) -> Response:
 
 
 def _text(line: queries.Line) -> str | None:
-    return None if line.list_cost_usd is None else f"{line.list_cost_usd:f}"
+    return None if line.list_cost_usd is None else exact(line.list_cost_usd)
 
 
 def parse_month(text: str) -> date:

@@ -49,8 +49,8 @@ class Line:
 
 _SUMS = """
     SUM(u.metered_calls), SUM(u.unmetered_calls), SUM(u.refused_calls), SUM(u.failed_calls),
-    SUM(u.input_tokens), SUM(u.cached_input_tokens), SUM(u.output_tokens),
-    COALESCE(SUM(u.input_tokens + u.output_tokens) FILTER (WHERE r.id IS NULL), 0),
+    SUM(u.input_tokens)::bigint, SUM(u.cached_input_tokens)::bigint, SUM(u.output_tokens)::bigint,
+    COALESCE(SUM(u.input_tokens + u.output_tokens) FILTER (WHERE r.id IS NULL), 0)::bigint,
     SUM(((u.input_tokens - u.cached_input_tokens) * r.input_usd_per_million
          + u.cached_input_tokens * r.cached_input_usd_per_million
          + u.output_tokens * r.output_usd_per_million) / 1000000)

@@ -24,7 +24,7 @@ from apps.chargeback.api import parse_month
 from apps.chargeback.forms import RateForm
 from apps.chargeback.models import Rate
 from apps.common.errors import DomainError
-from apps.common.money import usd
+from apps.common.money import exact, usd
 from apps.common.spreadsheets import cell
 from apps.metering.store import latest_call_at
 
@@ -106,7 +106,7 @@ def _csv(lines: list[queries.Line], name: str) -> HttpResponse:
 
 def _cell(value: object) -> object:
     if isinstance(value, Decimal):
-        return f"{value:f}"
+        return exact(value)
     return cell(value) if isinstance(value, str) else value
 
 

@@ -16,3 +16,8 @@ def usd(amount: Decimal | None) -> str:
     sign = "−" if amount < 0 and rounded else ""
     whole, _, decimals = f"{rounded:,.{places}f}".partition(".")
     return f"{sign}${whole}.{decimals.rstrip('0').ljust(2, '0')}"
+
+
+def exact(amount: Decimal) -> str:
+    """Return an amount as exports give it: every digit that counts, none of the empty ones that dividing left."""
+    return f"{amount.normalize():f}"

@@ -2,9 +2,11 @@
 
 import csv
 import io
+from decimal import Decimal
 
 import pytest
 from django.urls import reverse
+from rest_framework.test import APIClient
 
 from apps.accounts.models import Role
 from tests.chargeback.test_queries import CHEAP, START, rate, use
@@ -63,3 +65,15 @@ class TestRateList:
         answer = client.post(reverse("chargeback:rate_list"), form | {"active_from": "2026-12-01T00:00"})
         assert answer.status_code == 403
         assert registered_model.rates.count() == 0
+
+
+@pytest.mark.usefixtures("november")
+class TestApi:
+    def test_answers_whole_tokens_and_exact_money(self, fiona):
+        client = APIClient()
+        client.force_authenticate(fiona)
+        answer = client.get("/api/v1/chargeback/2026-11").json()
+        line = answer["lines"][0]
+        assert type(line["input_tokens"]) is int
+        assert Decimal(line["list_cost_usd"]) > 0
+        assert not line["list_cost_usd"].endswith("0")
