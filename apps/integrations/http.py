@@ -48,6 +48,7 @@ class HttpClient:
         timeout: httpx.Timeout | float = TIMEOUT,
         verify: Any = True,
         proxy: str | None = None,
+        auth: httpx.Auth | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.name = name
@@ -57,6 +58,7 @@ class HttpClient:
             timeout=timeout,
             verify=verify,
             proxy=proxy,
+            auth=auth,
             transport=transport,
             trust_env=False,
         )

@@ -2,13 +2,14 @@
 
 Traps held here: Backends carry the predictor's DNS name, never an address (with IP endpoints the gateway charges every
 call to the first backend of a rule); a rule's cost counts 0 at request time (else each call costs one more); a route
-names at most 15 rules; the policies point at the HTTPRoute of the route's own name.
+names at most 15 rules; the policies point at the HTTPRoute of the route's own name; a cost expression type-checks.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from apps.manifests import cel
 from apps.manifests.names import MODELS, checked, labels, serving_name
 from apps.manifests.text import Manifest
 
@@ -62,8 +63,12 @@ def route(
     gateway_namespace: str,
     namespace: str = MODELS,
     request_timeout: str = "600s",
+    cost: str = "",
 ) -> Manifest:
-    """Return the AIGatewayRoute of a model: one rule, its versions with their weights, which must sum to 100."""
+    """Return the AIGatewayRoute of a model: one rule, its versions with their weights, which must sum to 100.
+
+    cost: what a call costs beside its tokens, in CEL, told as `llm_cost` ("" for none); raises BadExpression.
+    """
     if namespace != MODELS:
         raise BadRoute("A route lives in the namespace models: candidates under evaluation are never routed to.")
     if not weights or len(weights) > MAX_RULES or sum(weight.percent for weight in weights) != 100:
@@ -88,9 +93,16 @@ def route(
                     "timeouts": {"request": request_timeout},
                 }
             ],
-            "llmRequestCosts": [{"metadataKey": key, "type": kind} for key, kind in COSTS],
+            "llmRequestCosts": _costs(cost),
         },
     }
+
+
+def _costs(expression: str) -> list[Manifest]:
+    found: list[Manifest] = [{"metadataKey": key, "type": kind} for key, kind in COSTS]
+    if expression:
+        found.append({"metadataKey": "llm_cost", "type": "CEL", "cel": cel.checked(expression)})
+    return found
 
 
 def _backend_ref(model: str, weight: Weight) -> Manifest:

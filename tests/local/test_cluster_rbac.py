@@ -1,12 +1,16 @@
 """Who may do what in the cluster: the roles, read as the deny list that they must be."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.local.cluster_context import ROOT
+from apps.integrations.kubernetes.types import Kind
+from deploy.local.cluster import kubeconfigs, layout
+from deploy.local.stack import product
+from tests.local.cluster_context import ROOT, cluster_context
 
 PORTAL = ROOT / "deploy/portal/rbac.yaml"
 RBAC = ROOT / "deploy/local/cluster/manifests/rbac"
@@ -70,14 +74,18 @@ class TestPortal:
                     assert document["kind"] == "Role"
                     assert document["metadata"]["namespace"] in {"models", "evals"}
 
-    def test_sees_what_the_pages_show(self):
-        seen = {resource for rule in rules(PORTAL) for resource in rule["resources"]}
-        assert seen == {
-            "pods", "pods/log", "nodes", "events", "namespaces", "services", "endpointslices", "deployments",
-            "replicasets", "inferenceservices", "servingruntimes", "nodeclaims", "nodepools", "aigatewayroutes",
-            "aiservicebackends", "backends", "securitypolicies", "backendtrafficpolicies", "httproutes",
-            "applications",
-        }  # fmt: skip
+    def test_sees_exactly_the_kinds_that_the_product_reads(self):
+        granted = {
+            (group, resource) for rule in rules(PORTAL) for group in rule["apiGroups"] for resource in rule["resources"]
+        }
+        assert granted - {("", "pods/log")} == {(kind.value.group, kind.value.plural) for kind in Kind}
+        for rule in rules(PORTAL):
+            assert set(rule["verbs"]) == (READING if rule["resources"] != ["pods/log"] else {"get"})
+
+    @pytest.mark.parametrize("kind", Kind, ids=lambda kind: kind.name)
+    def test_grants_nothing_that_nobody_reads(self, kind):
+        sources = [*(ROOT / "apps").rglob("*.py"), *(ROOT / "worker").rglob("*.py")]
+        assert any(re.search(rf"\bKind\.{kind.name}\b", path.read_text()) for path in sources)
 
     def test_is_bound_to_its_service_account_alone(self):
         for document in documents(PORTAL):
@@ -85,6 +93,25 @@ class TestPortal:
                 assert document["subjects"] == [
                     {"kind": "ServiceAccount", "name": "portal", "namespace": "quartermaster"}
                 ]
+
+
+class TestThePortalsCredential:
+    def test_is_the_service_account_of_that_file_and_no_administrator(self):
+        identity = kubeconfigs.CLIENTS["portal"]
+        assert identity.user == "system:serviceaccount:quartermaster:portal"
+        assert set(identity.groups) == {"system:serviceaccounts", "system:serviceaccounts:quartermaster"}
+
+    def test_is_what_the_product_of_the_local_stack_gets(self, tmp_path):
+        context = cluster_context(tmp_path)
+        given = product.environment(context)["KUBECONFIG"]
+        assert Path(given) == layout.kubeconfig(context, "portal")
+
+    def test_is_bound_by_no_other_file(self):
+        for path in sorted(RBAC.glob("*.yaml")):
+            for document in documents(path):
+                assert not {"portal", "system:serviceaccounts:quartermaster"} & {
+                    subject["name"] for subject in document.get("subjects", [])
+                }
 
 
 class TestHook:

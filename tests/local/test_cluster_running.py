@@ -4,79 +4,29 @@ Starts etcd and the API server from the built programs; skipped until `make up` 
 """
 
 import json
-import os
-import ssl
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from deploy.local.cluster import control_plane, install, kubeconfigs, layout, probes
-from deploy.local.cluster.api import Api, ApiError
-from deploy.local.platform import programs
-from deploy.local.stack.part import Context, NotReady, Part
-from deploy.local.stack.ports import free_port
-from tests.local.cluster_context import cluster_context
+from apps.integrations.errors import TemporaryError
+from apps.integrations.kubernetes.client import KubernetesReader, connection_from_kubeconfig
+from apps.integrations.kubernetes.types import Kind
+from deploy.local.cluster import install, kubeconfigs, layout, probes
+from deploy.local.cluster.api import ApiError
+from deploy.local.stack.part import Context
+from tests.local.running import api_as, control_plane_of, missing
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
-READY_WITHIN_SECONDS = 120
-
-
-def free_ports() -> dict[str, int]:
-    found: set[int] = set()
-    while len(found) < len(layout.PORTS):
-        found.add(free_port())
-    return dict(zip(layout.PORTS, found, strict=True))
-
-
-def start(part: Part, log: Path) -> subprocess.Popen:
-    part.prepare()
-    env = {"PATH": os.environ["PATH"], "HOME": str(log.parent), **part.env}
-    with log.open("wb") as file:
-        process = subprocess.Popen(part.command, env=env, stdout=file, stderr=file)
-    until = time.monotonic() + READY_WITHIN_SECONDS
-    while True:
-        try:
-            part.ready()
-            return process
-        except NotReady:
-            assert process.poll() is None, log.read_text()[-2000:]
-            assert time.monotonic() < until, log.read_text()[-2000:]
-            time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory) -> Iterator[Context]:
     """A running control plane with everything installed."""
-    binaries = programs.binaries(os.environ)
-    if not all((binaries / name).exists() for name in ("etcd", "kube-apiserver")):
+    if missing("etcd", "kube-apiserver"):
         pytest.skip("the control plane is not built yet: run make up once")
-    state = tmp_path_factory.mktemp("cluster")
-    ports = free_ports()
-    found = replace(
-        cluster_context(state, **os.environ),
-        binaries=binaries,
-        python=sys.executable,
-        ports=lambda name, _: ports[name],
-    )
-    etcd, api_server = control_plane.parts(found)[:2]
-    processes = [start(etcd, state / "etcd.log"), start(api_server, state / "api.log")]
-    try:
-        api_server.after()
+    with control_plane_of(tmp_path_factory.mktemp("cluster")) as found:
         yield found
-    finally:
-        for process in reversed(processes):
-            process.terminate()
-            process.wait(30)
-
-
-def trust_of(context: Context, client: str) -> ssl.SSLContext:
-    pair = kubeconfigs.client_pair(context, client)
-    return probes.tls(kubeconfigs.authority(context).pair.certificate, pair.certificate, pair.key)
 
 
 def allowed(context: Context, client: str, verb: str, resource: str, namespace: str = "models") -> bool:
@@ -88,9 +38,21 @@ def allowed(context: Context, client: str, verb: str, resource: str, namespace: 
         "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": attributes},
     }
-    with Api(layout.address(context, "kube-apiserver"), trust_of(context, client)) as api:
+    with api_as(context, client) as api:
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         return bool(api.request("POST", path, json.dumps(review).encode())["status"]["allowed"])
+
+
+def patiently(read, seconds: float = 60):
+    """Return what `read` gives. An API server that has just taken a definition says 429 for it for a while."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return read()
+        except TemporaryError as error:
+            if "429" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.5)
 
 
 class TestInstall:
@@ -111,7 +73,7 @@ class TestInstall:
             "metadata": {"name": "m", "namespace": "models"},
             "spec": {"rules": [], "parentReffs": []},
         }
-        with Api(layout.address(context, "kube-apiserver"), trust_of(context, "admin")) as api:
+        with api_as(context) as api:
             path = "/apis/aigateway.envoyproxy.io/v1beta1/namespaces/models/aigatewayroutes?fieldValidation=Strict"
             with pytest.raises(ApiError, match="parentReffs"):
                 api.request("POST", path, json.dumps(route).encode())
@@ -125,6 +87,8 @@ class TestRoles:
             ("portal", "watch", "karpenter.sh|nodeclaims", True),
             ("portal", "get", "pods/log", True),
             ("portal", "get", "secrets", False),
+            ("portal", "list", "configmaps", False),
+            ("portal", "list", "apps|deployments", False),
             ("portal", "create", "pods", False),
             ("portal", "patch", "serving.kserve.io|inferenceservices", False),
             ("portal", "delete", "pods", False),
@@ -146,3 +110,11 @@ class TestRoles:
 
     def test_keep_logs_of_other_namespaces_from_the_portal(self, context):
         assert not allowed(context, "portal", "get", "pods/log", "kube-system")
+
+    @pytest.mark.parametrize("kind", Kind, ids=lambda kind: kind.name)
+    def test_let_the_portal_read_each_kind_with_its_own_kubeconfig(self, context, kind):
+        connection = connection_from_kubeconfig(layout.kubeconfig(context, "portal"))
+        try:
+            assert isinstance(patiently(lambda: KubernetesReader(lambda: connection).list(kind)), list)
+        finally:
+            connection.http.close()

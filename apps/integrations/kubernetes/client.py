@@ -3,21 +3,19 @@
 A cluster that is away, or does not let the portal read yet, is a TemporaryError: reconcilers wait for it.
 """
 
-import base64
 import ssl
-import tempfile
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import httpx
-import yaml
 from django.conf import settings
 
 from apps.integrations.errors import TemporaryError
 from apps.integrations.http import HttpClient, NotFound, Refused
-from apps.integrations.kubernetes import readings
+from apps.integrations.kubernetes import kubeconfig, readings
+from apps.integrations.kubernetes.exec_plugin import ExecPlugin
 from apps.integrations.kubernetes.types import (
     ApplicationStatus,
     EventNote,
@@ -36,7 +34,7 @@ _EVENTS = 30
 
 
 class Connection:
-    """One API server. ssl_context: trusts the cluster's CA and holds our certificate, if any."""
+    """One API server. ssl_context: trusts the cluster's CA and holds our certificate, if any. plugin: gives tokens."""
 
     def __init__(
         self,
@@ -45,6 +43,8 @@ class Connection:
         ssl_context: ssl.SSLContext | None = None,
         token: str = "",
         token_file: Path | None = None,
+        plugin: ExecPlugin | None = None,
+        proxy: str = "",
         timeout: float = 8.0,
     ) -> None:
         self._token, self._token_file = token, token_file
@@ -53,11 +53,16 @@ class Connection:
             base_url=server,
             timeout=httpx.Timeout(timeout, connect=3.0),
             verify=ssl_context if ssl_context is not None else True,
+            proxy=proxy or None,
+            auth=plugin,
         )
 
     def headers(self) -> dict[str, str]:
-        """Return what authenticates a call; a token's file is read anew, for it rotates."""
-        token = self._token_file.read_text().strip() if self._token_file else self._token
+        """Return what authenticates a call, where no plugin does; a token's file is read anew, for it rotates."""
+        try:
+            token = self._token_file.read_text().strip() if self._token_file else self._token
+        except OSError as error:
+            raise TemporaryError("The file with the cluster's token cannot be read.", retry_after=15) from error
         return {"Authorization": f"Bearer {token}"} if token else {}
 
 
@@ -180,39 +185,16 @@ class KubernetesReader:
 
 
 def connection_from_kubeconfig(path: Path) -> Connection:
-    """Return the connection of a kubeconfig's current context: client certificate or token, CA inline or by file."""
-    try:
-        config = yaml.safe_load(path.read_text())
-        context = _named(config["contexts"], config["current-context"])["context"]
-        cluster = _named(config["clusters"], context["cluster"])["cluster"]
-        user = _named(config["users"], context["user"])["user"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError, StopIteration) as error:
-        raise TemporaryError("The cluster's credential (KUBECONFIG) is not there yet or cannot be read.") from error
-    verify = None
-    if cluster["server"].startswith("https"):
-        verify = ssl.create_default_context(cadata=_pem(cluster, "certificate-authority", path))
-        _load_client_certificate(verify, user, path)
-    return Connection(server=cluster["server"], ssl_context=verify, token=user.get("token", ""))
-
-
-def _named(items: Manifests, name: str) -> Manifest:
-    return next(item for item in items if item["name"] == name)
-
-
-def _pem(section: Manifest, key: str, config: Path) -> str | None:
-    if f"{key}-data" in section:
-        return base64.b64decode(section[f"{key}-data"]).decode()
-    return (config.parent / section[key]).read_text() if key in section else None
-
-
-def _load_client_certificate(context: ssl.SSLContext, user: Manifest, config: Path) -> None:
-    certificate, key = _pem(user, "client-certificate", config), _pem(user, "client-key", config)
-    if not certificate or not key:
-        return
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:  # the ssl module reads keys from files only
-        file.write(certificate + "\n" + key)
-        file.flush()
-        context.load_cert_chain(file.name)
+    """Return the connection of a kubeconfig's current context."""
+    target = kubeconfig.read(path)
+    return Connection(
+        server=target.server,
+        ssl_context=target.ssl_context,
+        token=target.token,
+        token_file=target.token_file,
+        plugin=ExecPlugin(target.exec, ssl_context=target.ssl_context) if target.exec else None,
+        proxy=target.proxy,
+    )
 
 
 def connection_in_cluster() -> Connection:

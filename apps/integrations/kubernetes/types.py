@@ -20,26 +20,16 @@ class Coordinates(NamedTuple):
 
 
 class Kind(Enum):
-    """The kinds that the portal may read. deploy/portal/rbac.yaml grants exactly these."""
+    """The kinds that the portal reads. deploy/portal/rbac.yaml grants exactly these; a new one needs its line there."""
 
     POD = Coordinates("", "v1", "pods")
-    SERVICE = Coordinates("", "v1", "services")
     EVENT = Coordinates("", "v1", "events")
     NODE = Coordinates("", "v1", "nodes", namespaced=False)
-    NAMESPACE = Coordinates("", "v1", "namespaces", namespaced=False)
-    DEPLOYMENT = Coordinates("apps", "v1", "deployments")
-    REPLICA_SET = Coordinates("apps", "v1", "replicasets")
-    ENDPOINT_SLICE = Coordinates("discovery.k8s.io", "v1", "endpointslices")
     INFERENCE_SERVICE = Coordinates("serving.kserve.io", "v1beta1", "inferenceservices")
-    SERVING_RUNTIME = Coordinates("serving.kserve.io", "v1alpha1", "servingruntimes")
     NODE_CLAIM = Coordinates("karpenter.sh", "v1", "nodeclaims", namespaced=False)
     NODE_POOL = Coordinates("karpenter.sh", "v1", "nodepools", namespaced=False)
     AI_GATEWAY_ROUTE = Coordinates("aigateway.envoyproxy.io", "v1beta1", "aigatewayroutes")
-    AI_SERVICE_BACKEND = Coordinates("aigateway.envoyproxy.io", "v1beta1", "aiservicebackends")
-    BACKEND = Coordinates("gateway.envoyproxy.io", "v1alpha1", "backends")
     SECURITY_POLICY = Coordinates("gateway.envoyproxy.io", "v1alpha1", "securitypolicies")
-    BACKEND_TRAFFIC_POLICY = Coordinates("gateway.envoyproxy.io", "v1alpha1", "backendtrafficpolicies")
-    HTTP_ROUTE = Coordinates("gateway.networking.k8s.io", "v1", "httproutes")
     APPLICATION = Coordinates("argoproj.io", "v1alpha1", "applications")
 
     def path(self, namespace: str | None = None, name: str | None = None) -> str:

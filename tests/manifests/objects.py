@@ -1,0 +1,52 @@
+"""One of everything that is rendered, and everything that deploy/ ships for Argo CD and for the platform."""
+
+from pathlib import Path
+
+import yaml
+
+from apps.manifests import gateway, serving
+
+ROOT = Path(__file__).resolve().parents[2]
+CRDS = ROOT.parent / "shared" / "crds"
+DIGEST = "sha256:" + "a" * 64
+MODEL = "prior-auth-extract"
+VERSION = serving.ServedVersion(
+    model=MODEL,
+    number=7,
+    name="prior-auth-extract-v7",
+    namespace="models",
+    storage_uri="s3://model-registry/prior-auth-extract/v7/",
+    manifest_digest=DIGEST,
+)
+ISSUER = gateway.Issuer(issuer="http://127.0.0.1:8090", jwks_uri="http://127.0.0.1:8090/jwks.json")
+GATEWAY = {"gateway_name": "ai-gateway", "gateway_namespace": "ai-gateway"}
+SHIPPED = ("deploy/argocd/*.yaml", "deploy/gateway/*.yaml", "deploy/karpenter/*.yaml", "deploy/karpenter/local/*.yaml")
+
+
+def rendered():
+    """Return one of everything that the portal commits."""
+    return [
+        serving.inference_service(VERSION),
+        *serving.runtime_objects("models", "vllm/vllm-openai:v0.32.0", "arn:aws:iam::1:role/r", "http://127.0.0.1:9"),
+        gateway.route(
+            model=MODEL,
+            weights=[gateway.Weight(7, 100), gateway.Weight(6, 0)],
+            cost="input_tokens + output_tokens * 3u",
+            **GATEWAY,
+        ),
+        *gateway.backend_objects(model=MODEL, number=7),
+        gateway.security_policy(model=MODEL, issuer=ISSUER, teams=["claims-review", "prior-auth"]),
+        gateway.security_policy(model=MODEL, issuer=ISSUER, teams=[]),
+        gateway.traffic_policy(model=MODEL, limits=[gateway.TeamLimit("claims-review", 2000)]),
+    ]
+
+
+def shipped():
+    """Return the manifests that people review: Argo CD's projects and Applications, the gateway, the node pools."""
+    paths = [path for pattern in SHIPPED for path in sorted(ROOT.glob(pattern))]
+    return [manifest for path in paths for manifest in yaml.safe_load_all(path.read_text()) if manifest]
+
+
+def named(manifest):
+    """Return a manifest's kind and name, for a test's id."""
+    return f"{manifest['kind']}-{manifest['metadata']['name']}"
