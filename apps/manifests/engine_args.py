@@ -19,6 +19,7 @@ OPTIONS_FILE = Path(__file__).with_name("vllm_options.json")
 _KINDS = {
     "int": (re.compile(r"-?\d+"), "a whole number"),
     "human_readable_int": (re.compile(r"-?\d+|\d+(\.\d+)?[kmgtKMGT]"), "a whole number, 8192 or 8k"),
+    "human_readable_int_or_auto": (re.compile(r"auto|-?\d+|\d+(\.\d+)?[kmgtKMGT]"), "a whole number or auto"),
     "float": (re.compile(r"-?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?"), "a number"),
 }
 

@@ -76,6 +76,19 @@ class TestPinned:
         assert len(engine_args.pinned().options) > 300
         assert {option.values for option in engine_args.pinned().options.values()} == {"0", "1", "+", "?"}
 
+    @pytest.mark.parametrize(
+        ("argument", "words"),
+        [
+            ("--max-model-len=long", "a whole number or auto"),
+            ("--tensor-parallel-size=two", "a whole number"),
+            ("--dtype=float15", "is one of auto, bfloat16"),
+            ("--gpu-memory-utilisation=0.9", "no option"),
+        ],
+    )
+    def test_refuses_what_a_person_gets_wrong(self, argument, words):
+        with pytest.raises(BadArguments, match=words):
+            engine_args.checked([argument])
+
 
 class TestRendering:
     def test_renders_no_argument_that_the_engine_would_refuse(self, tmp_path, monkeypatch):
