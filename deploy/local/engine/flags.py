@@ -18,7 +18,8 @@ from typing import Any
 
 OPTIONS_FILE = Path(__file__).parents[3] / "apps" / "manifests" / "vllm_options.json"
 ARITY = {None: "1", 0: "0", "+": "+", "*": "+", "?": "?"}
-KINDS = ("int", "float", "human_readable_int", "human_readable_int_or_auto")  # what an option's own type function is called
+# What the functions are called that an option's values go through.
+KINDS = ("int", "float", "human_readable_int", "human_readable_int_or_auto")
 
 
 @cache
