@@ -79,18 +79,14 @@ def record_gone(*, model: Tracked, seen: Seen, seen_until: datetime, now: dateti
 @transaction.atomic
 def record_events(*, events: Sequence[SeenEvent], now: datetime) -> None:
     """Keep events, counted up where they are said again, and let rows say what follows from them."""
-    known = {row.uid: row for row in ClusterEvent.objects.filter(uid__in=[note.uid for note in events])}
-    fresh: list[SeenEvent] = []
-    for note in events:
-        row = known.get(note.uid)
-        if row is not None and (row.last_at, row.count) >= (note.last_at, note.count):
-            continue
-        fresh.append(note)
-        values = asdict(note)
-        if row is None:
-            known[note.uid] = ClusterEvent.objects.create(**values, learned_at=now)
-        else:
-            ClusterEvent.objects.filter(pk=row.pk).update(**values)
+    newest = {note.uid: note for note in sorted(events, key=_age)}
+    known = {row.uid: _age(row) for row in ClusterEvent.objects.filter(uid__in=newest)}
+    fresh = [note for uid, note in newest.items() if uid not in known or known[uid] < _age(note)]
+    new = [ClusterEvent(**asdict(note), learned_at=now) for note in fresh if note.uid not in known]
+    ClusterEvent.objects.bulk_create(new, batch_size=AT_ONCE)
+    for note in fresh:
+        if note.uid in known:
+            ClusterEvent.objects.filter(uid=note.uid).update(**asdict(note))
     if fresh:
         claims = {observe.promised_claim(note) for note in fresh} | {
             note.object_name for note in fresh if note.object_kind == "NodeClaim"
@@ -334,6 +330,10 @@ def _promises(claims: Sequence[NodeClaim]) -> dict[str, list[SeenEvent]]:
     for note in map(_note, found.order_by("last_at")):
         promises.setdefault(observe.promised_claim(note), []).append(note)
     return promises
+
+
+def _age(note: SeenEvent | ClusterEvent) -> tuple[datetime, int]:
+    return note.last_at, note.count
 
 
 def _note(row: ClusterEvent) -> SeenEvent:
