@@ -12,10 +12,10 @@ STATE := $(if $(QUARTERMASTER_STATE),--state $(QUARTERMASTER_STATE))
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset token test test-vllm screenshot serving lint fmt lock assets
+.PHONY: help up down status logs reset token test test-vllm bench-reconcile screenshot serving vllm-options lint fmt lock assets
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(BOOTSTRAP) ## Start the local stack; returns when the portal works
 	@$(STACK) up
@@ -43,11 +43,19 @@ test-vllm: $(BOOTSTRAP) serving ## Run the story on real vLLM
 	@$(PYTHON) -m deploy.local.platform build
 	@$(PYTHON) -m pytest -m vllm $(ARGS)
 
+bench-reconcile: .venv/.bootstrapped ## Measure how fast a cluster of 1,000 models is followed and changed
+	@$(PYTHON) -m deploy.local.platform build
+	@$(PYTHON) -m tests.benchmarks.reconcile
+
 screenshot: $(BOOTSTRAP) ## Make the README's picture anew, at the end of the story
 	@STORY_PICTURE=deploy/portal/screenshot.png $(PYTHON) -m pytest tests/story/test_story.py -m stack -q
 
 serving: .venv/.bootstrapped ## Install real vLLM for CPU (6 GB, own environment); `make up` then serves with it
 	@$(PYTHON) -m deploy.local.engine.serving
+
+vllm-options: serving ## Write the table of vLLM's options anew, from the parser of the vLLM in .venv-serving
+	@.venv-serving/bin/python -m deploy.local.engine.flags > .venv-serving/vllm_options.json
+	@mv .venv-serving/vllm_options.json apps/manifests/vllm_options.json
 
 lint: $(BOOTSTRAP) ## Check style, types, import order and migrations
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/lint-imports

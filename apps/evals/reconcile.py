@@ -24,7 +24,7 @@ from apps.integrations.kubernetes.client import KubernetesReader
 from apps.integrations.kubernetes.types import ServingStatus
 from apps.manifests import names
 from apps.manifests.serving import ServedVersion, inference_service, runtime_objects
-from apps.manifests.text import to_yaml
+from apps.manifests.text import CannotRender, to_yaml
 
 POLL = timedelta(seconds=3)
 START_LIMIT = timedelta(minutes=30)  # a GPU node, an image and weights may take a quarter of an hour
@@ -74,7 +74,7 @@ def reconcile_eval_run(
             _remove(run, around, now)
     except TemporaryError as error:
         _wait_or_give_up(run, error, now)
-    except PermanentError as error:
+    except (PermanentError, CannotRender) as error:
         _end(run, "REFUSED", str(error), now)
     except CannotRun as error:
         _end(run, error.reason, str(error), now)

@@ -25,6 +25,7 @@ from apps.fleet.models import (
 )
 from apps.fleet.observe import Seen, SeenEvent, Terms
 
+AT_ONCE = 500  # rows a statement
 PROMISED_WITHIN = timedelta(minutes=15)  # Karpenter names the claim to its pods while it makes it
 Tracked = type[NodePool] | type[NodeClaim] | type[Node] | type[Replica]
 Row = NodePool | NodeClaim | Node | Replica
@@ -42,14 +43,9 @@ class Sight:
 def record_seen(*, model: Tracked, seen: Sequence[Seen], now: datetime) -> None:
     """Write what objects say now: new rows, changed columns, reached phases, intervals. One query if nothing is new."""
     known: dict[str, Row] = {row.uid: row for row in model.objects.filter(uid__in=[item.uid for item in seen])}
-    touched: dict[str, Seen] = {}
-    for item in seen:
-        row = known.get(item.uid)
-        if row is None:
-            known[item.uid] = _create(model, item, now)
-            touched[item.uid] = item
-        elif _update(row, item):
-            touched[item.uid] = item
+    touched = {item.uid: item for item in seen if item.uid not in known}
+    _create(model, list(touched.values()), now)
+    touched |= {item.uid: item for item in seen if item.uid in known and _update(known[item.uid], item)}
     if model is NodeClaim and touched:
         _record_intervals(list(touched), now)
         _relate_claims([item.name for item in touched.values()], now)
@@ -83,18 +79,14 @@ def record_gone(*, model: Tracked, seen: Seen, seen_until: datetime, now: dateti
 @transaction.atomic
 def record_events(*, events: Sequence[SeenEvent], now: datetime) -> None:
     """Keep events, counted up where they are said again, and let rows say what follows from them."""
-    known = {row.uid: row for row in ClusterEvent.objects.filter(uid__in=[note.uid for note in events])}
-    fresh: list[SeenEvent] = []
-    for note in events:
-        row = known.get(note.uid)
-        if row is not None and (row.last_at, row.count) >= (note.last_at, note.count):
-            continue
-        fresh.append(note)
-        values = asdict(note)
-        if row is None:
-            known[note.uid] = ClusterEvent.objects.create(**values, learned_at=now)
-        else:
-            ClusterEvent.objects.filter(pk=row.pk).update(**values)
+    newest = {note.uid: note for note in sorted(events, key=_age)}
+    known = {row.uid: _age(row) for row in ClusterEvent.objects.filter(uid__in=newest)}
+    fresh = [note for uid, note in newest.items() if uid not in known or known[uid] < _age(note)]
+    new = [ClusterEvent(**asdict(note), learned_at=now) for note in fresh if note.uid not in known]
+    ClusterEvent.objects.bulk_create(new, batch_size=AT_ONCE)
+    for note in fresh:
+        if note.uid in known:
+            ClusterEvent.objects.filter(uid=note.uid).update(**asdict(note))
     if fresh:
         claims = {observe.promised_claim(note) for note in fresh} | {
             note.object_name for note in fresh if note.object_kind == "NodeClaim"
@@ -117,20 +109,23 @@ def prune_events(*, before: datetime) -> int:
     return ClusterEvent.objects.filter(last_at__lt=before).delete()[0]
 
 
-def _create(model: Tracked, item: Seen, now: datetime) -> Row:
+def _create(model: Tracked, items: Sequence[Seen], now: datetime) -> None:
     if model in (Node, NodePool):  # one present per name: another object of this name can only be gone
-        for other in model.objects.present().filter(name=item.name):
-            _end(other, item.created_at, now)
-    values: dict[str, Any] = {name: value for name, value in item.fields.items() if value is not None}
-    row = model.objects.create(
-        uid=item.uid,
-        name=item.name,
-        resource_version=item.version,
-        created_at=item.created_at,
-        learned_at=now,
-        **values,
-    )
-    return row
+        created = {item.name: item.created_at for item in items}
+        for other in model.objects.present().filter(name__in=created):
+            _end(other, created[other.name], now)
+    rows = [
+        model(
+            uid=item.uid,
+            name=item.name,
+            resource_version=item.version,
+            created_at=item.created_at,
+            learned_at=now,
+            **{name: value for name, value in item.fields.items() if value is not None},
+        )
+        for item in items
+    ]
+    model.objects.bulk_create(rows, batch_size=AT_ONCE)  # type: ignore[arg-type]
 
 
 def _update(row: Row, item: Seen) -> bool:
@@ -144,29 +139,29 @@ def _update(row: Row, item: Seen) -> bool:
 
 
 def _record_intervals(uids: Sequence[str], now: datetime) -> None:
-    claims = NodeClaim.objects.present().filter(uid__in=uids).prefetch_related("intervals")
-    for claim in claims:
+    begun: list[NodeInterval] = []
+    for claim in NodeClaim.objects.present().filter(uid__in=uids).prefetch_related("intervals"):
         spans = list(claim.intervals.all())
         current = next((span for span in spans if span.ended_at is None), None)
         terms = observe.terms_of(vars(current)) if current is not None else None
-        plan = observe.plan_interval(terms, has_history=bool(spans), claim=vars(claim), now=now)
-        for change in plan:
-            _change_interval(claim, change, is_first=not spans)
+        for change in observe.plan_interval(terms, has_history=bool(spans), claim=vars(claim), now=now):
+            if change.begin_at is not None:
+                reason = "Other terms" if spans else claim.launch_reason
+                fields = asdict(change.terms) | {"started_at": change.begin_at, "launch_reason": reason}
+                begun.append(NodeInterval(node_claim=claim, **fields))
+            elif current is not None:
+                _change_interval(current, change)
+    NodeInterval.objects.bulk_create(begun, batch_size=AT_ONCE)
 
 
-def _change_interval(claim: NodeClaim, change: observe.IntervalChange, *, is_first: bool) -> None:
-    current = claim.intervals.filter(ended_at__isnull=True)
-    if change.begin_at is not None:
-        reason = claim.launch_reason if is_first else "Other terms"
-        claim.intervals.create(started_at=change.begin_at, launch_reason=reason, **asdict(change.terms))
-    elif change.end_at is not None:
-        for span in current:
-            span.ended_at, span.end_reason = max(change.end_at, span.started_at), "Other terms"
-            span.save(update_fields=["ended_at", "end_reason"])
+def _change_interval(span: NodeInterval, change: observe.IntervalChange) -> None:
+    """Close an open interval, or complete its terms."""
+    if change.end_at is not None:
+        span.ended_at, span.end_reason = max(change.end_at, span.started_at), "Other terms"
+        span.save(update_fields=["ended_at", "end_reason"])
     else:
-        for span in current:
-            terms: Terms = observe.completed(observe.terms_of(vars(span)), change.terms)
-            NodeInterval.objects.filter(pk=span.pk).update(**asdict(terms))
+        terms: Terms = observe.completed(observe.terms_of(vars(span)), change.terms)
+        NodeInterval.objects.filter(pk=span.pk).update(**asdict(terms))
 
 
 def _record_phases(seen: Iterable[Seen], now: datetime) -> None:
@@ -183,6 +178,7 @@ def _record_phases(seen: Iterable[Seen], now: datetime) -> None:
             for (uid, phase), at in reached.items()
         ],
         ignore_conflicts=True,
+        batch_size=AT_ONCE,
     )
 
 
@@ -233,8 +229,8 @@ def _relate_claims(names: Iterable[str], now: datetime) -> None:
         events = sorted(about.get(claim.name, []) + about.get(claim.node_name, []), key=lambda note: note.last_at)
         _explain_claim(claim, events, promises.get(claim.name, []))
     by_node = {claim.node_name: claim for claim in claims if claim.ended_at is None and claim.node_name}
-    for replica in Replica.objects.present().filter(node_name__in=by_node):
-        _add_phases(replica, observe.node_phases(replica.created_at, vars(by_node[replica.node_name])), now)
+    waited = Replica.objects.present().filter(node_name__in=by_node)
+    _add_phases({row: observe.node_phases(row.created_at, vars(by_node[row.node_name])) for row in waited}, now)
 
 
 def _explain_claim(claim: NodeClaim, events: list[SeenEvent], promises: list[SeenEvent]) -> None:
@@ -283,28 +279,34 @@ def _relate_replicas(uids: Iterable[str], now: datetime) -> None:
     claims = list(NodeClaim.objects.filter(Q(node_name__in=nodes) | Q(name__in=names)))
     by_node = {claim.node_name: claim for claim in claims}
     by_name = {claim.name: claim for claim in claims}
+    phases: dict[Replica, list[tuple[str, datetime]]] = {}
+    renamed: list[Replica] = []
     for replica in replicas:
         name = promised.get(replica.uid) or replica.node_claim_name
         claim = by_node.get(replica.node_name) if replica.node_name else by_name.get(name)
-        _relate_replica(replica, claim, name, notes.get(replica.uid, []), now)
+        name = claim.name if claim is not None else name
+        if name and name != replica.node_claim_name:
+            replica.node_claim_name = name
+            renamed.append(replica)
+        phases[replica] = _told_phases(replica, claim, notes.get(replica.uid, []))
+    Replica.objects.bulk_update(renamed, ["node_claim_name"], batch_size=AT_ONCE)
+    _add_phases(phases, now)
 
 
-def _relate_replica(
-    replica: Replica, claim: NodeClaim | None, promised: str, events: list[SeenEvent], now: datetime
-) -> None:
-    name = claim.name if claim is not None else promised
-    if name and name != replica.node_claim_name:
-        replica.node_claim_name = name
-        replica.save(update_fields=["node_claim_name"])
+def _told_phases(replica: Replica, claim: NodeClaim | None, events: list[SeenEvent]) -> list[tuple[str, datetime]]:
+    """Return the phases of a replica that its claim and its events tell."""
     phases = observe.node_phases(replica.created_at, vars(claim)) if claim is not None else []
     pulled = observe.image_pulled_at(events)
-    _add_phases(replica, [*phases, *([("IMAGE", pulled)] if pulled else [])], now)
+    return [*phases, *([("IMAGE", pulled)] if pulled else [])]
 
 
-def _add_phases(replica: Replica, phases: Sequence[tuple[str, datetime]], now: datetime) -> None:
-    if phases:
-        rows = [ReplicaPhase(replica=replica, phase=phase, occurred_at=at, learned_at=now) for phase, at in phases]
-        ReplicaPhase.objects.bulk_create(rows, ignore_conflicts=True)
+def _add_phases(phases: Mapping[Replica, Sequence[tuple[str, datetime]]], now: datetime) -> None:
+    rows = [
+        ReplicaPhase(replica=replica, phase=phase, occurred_at=at, learned_at=now)
+        for replica, found in phases.items()
+        for phase, at in found
+    ]
+    ReplicaPhase.objects.bulk_create(rows, ignore_conflicts=True, batch_size=AT_ONCE)
 
 
 def _events_of(row: Row) -> list[SeenEvent]:
@@ -328,6 +330,10 @@ def _promises(claims: Sequence[NodeClaim]) -> dict[str, list[SeenEvent]]:
     for note in map(_note, found.order_by("last_at")):
         promises.setdefault(observe.promised_claim(note), []).append(note)
     return promises
+
+
+def _age(note: SeenEvent | ClusterEvent) -> tuple[datetime, int]:
+    return note.last_at, note.count
 
 
 def _note(row: ClusterEvent) -> SeenEvent:

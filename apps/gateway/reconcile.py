@@ -23,6 +23,7 @@ from apps.integrations.kubernetes.client import KubernetesReader
 from apps.integrations.kubernetes.types import Kind
 from apps.manifests.gateway import Issuer, TeamLimit
 from apps.manifests.names import MODELS
+from apps.manifests.text import CannotRender
 from apps.promotions.models import Rollout
 
 OBSERVE_AGAIN = timedelta(seconds=2)
@@ -81,7 +82,7 @@ def reconcile_policy(*, revision: PolicyRevision, git: GitClient, cluster: Kuber
     except TemporaryError as error:
         again = retry_at(revision, now=now, retry_after=error.retry_after)
         actions.record_problem(revision=revision, reason="AWAY", message=str(error), now=now, next_check_at=again)
-    except PermanentError as error:
+    except (PermanentError, CannotRender) as error:
         actions.record_problem(revision=revision, reason="REFUSED", message=str(error), now=now, next_check_at=None)
 
 

@@ -7,6 +7,8 @@ are looked for here: the types by Google's own CEL, the values by trying calls a
 
 from cel_expr_python import cel
 
+from apps.manifests.text import CannotRender
+
 _STRINGS = ("model", "backend", "route_name")
 _COUNTS = (
     "input_tokens",
@@ -31,7 +33,7 @@ _ENVIRONMENT = cel.NewEnv(
 LONGEST = 1000
 
 
-class BadExpression(ValueError):
+class BadExpression(CannotRender):
     """The gateway would refuse this cost expression, or could not compute a cost with it. The text says why."""
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from apps.manifests import cel
 from apps.manifests.names import MODELS, checked, labels, serving_name
-from apps.manifests.text import Manifest
+from apps.manifests.text import CannotRender, Manifest
 
 MODEL_HEADER = "x-ai-eg-model"
 METADATA_NAMESPACE = "io.envoy.ai_gateway"
@@ -26,7 +26,7 @@ MAX_RULES = 15
 _IPV4 = re.compile(r"^[0-9.]+$")
 
 
-class BadRoute(ValueError):
+class BadRoute(CannotRender):
     """The gateway would refuse these objects, or serve the wrong thing with them."""
 
 

@@ -2,6 +2,8 @@
 
 import re
 
+from apps.manifests.text import CannotRender
+
 OWNER_LABELS = {"app.kubernetes.io/managed-by": "quartermaster"}
 DIGEST_ANNOTATION = "quartermaster.dev/manifest-digest"
 MODELS = "models"
@@ -10,7 +12,7 @@ _NAME = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 LONGEST = 53  # `<name>-predictor` must fit a DNS label of 63
 
 
-class BadName(ValueError):
+class BadName(CannotRender):
     """The name cannot be that of an InferenceService."""
 
 

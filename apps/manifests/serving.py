@@ -2,11 +2,13 @@
 
 Traps held here: cpu and memory are always set (else the runtime's 2 GiB limit stays and the engine is killed); the
 mode and the autoscaler are named (the cluster's defaults differ); a GPU pod tolerates the GPU taint;
-`serviceAccountName` is set (else there is no role to read the bucket with); `model.name` is never set.
+`serviceAccountName` is set (else there is no role to read the bucket with); `model.name` is never set; the engine's
+arguments are those that its own parser takes.
 """
 
 from dataclasses import dataclass, field
 
+from apps.manifests.engine_args import checked as checked_arguments
 from apps.manifests.names import DIGEST_ANNOTATION, OWNER_LABELS, checked, labels
 from apps.manifests.text import Manifest
 
@@ -72,7 +74,9 @@ def _predictor(version: ServedVersion) -> Manifest:
             "runtime": RUNTIME,
             "protocolVersion": "v2",
             "storageUri": version.storage_uri,
-            "args": [f"--max-model-len={version.max_model_len}", f"--tensor-parallel-size={version.resources.gpus}"],
+            "args": checked_arguments(
+                [f"--max-model-len={version.max_model_len}", f"--tensor-parallel-size={version.resources.gpus}"]
+            ),
             "resources": {"requests": resources, "limits": dict(resources)},
         },
     }
@@ -127,13 +131,15 @@ def _engine(image: str) -> Manifest:
         "image": image,
         "command": ["python3", "-m", "vllm.entrypoints.openai.api_server"],
         # Named as a folder, the version's own generation_config.json limits every answer; found by itself it does not.
-        "args": [
-            "--port=8080",
-            "--served-model-name={{.Name}}",
-            "--model=/mnt/models",
-            "--generation-config=/mnt/models",
-            "--enable-prompt-tokens-details",  # else cached input is never told, and priced in full
-        ],
+        "args": checked_arguments(
+            [
+                "--port=8080",
+                "--served-model-name={{.Name}}",
+                "--model=/mnt/models",
+                "--generation-config=/mnt/models",
+                "--enable-prompt-tokens-details",  # else cached input is never told, and priced in full
+            ]
+        ),
         "ports": [{"containerPort": 8080, "protocol": "TCP"}],
         "env": [{"name": "HF_HUB_OFFLINE", "value": "1"}, {"name": "VLLM_NO_USAGE_STATS", "value": "1"}],
         "startupProbe": probe | {"periodSeconds": 10, "failureThreshold": 180},

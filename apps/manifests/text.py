@@ -8,6 +8,10 @@ import yaml
 Manifest = dict[str, Any]
 
 
+class CannotRender(ValueError):
+    """What is asked for makes no manifest that would work. The text says why, for people; nothing is committed."""
+
+
 class _Dumper(yaml.SafeDumper):
     """Writes every value out: a reader of a diff should not have to follow anchors."""
 

@@ -7,6 +7,7 @@ from django.conf import settings
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient, client_from_settings
 from apps.manifests import names
+from apps.manifests.text import CannotRender
 from apps.promotions import pages, render
 from apps.promotions.models import Promotion
 
@@ -18,7 +19,7 @@ def diffs(promotion: Promotion) -> tuple[list[dict[str, Any]], str]:
     git = client_from_settings(timeout=PAGE_TIMEOUT)
     try:
         return [_step(git, *step) for step in _steps(promotion, git)], ""
-    except (TemporaryError, PermanentError) as error:
+    except (TemporaryError, PermanentError, CannotRender) as error:
         return [], str(error)
 
 

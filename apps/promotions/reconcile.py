@@ -16,6 +16,7 @@ from apps.integrations.git.client import GitClient
 from apps.integrations.kubernetes.client import KubernetesReader
 from apps.integrations.kubernetes.types import ApplicationStatus, RouteStatus, ServingStatus
 from apps.manifests.names import MODELS
+from apps.manifests.text import CannotRender
 from apps.promotions import phases, queries, records, render
 from apps.promotions.models import Promotion, Rollout
 from apps.promotions.plan import Do, Next, Situation, fail, plan_rollout
@@ -46,7 +47,7 @@ def reconcile_rollout(*, rollout: Rollout, git: GitClient, cluster: KubernetesRe
     except TemporaryError as error:
         again = min(retry_at(rollout, now=now, retry_after=error.retry_after), now + AGAIN_AT_MOST)
         records.record_trouble(rollout=rollout, message=str(error), now=now, next_check_at=again)
-    except PermanentError as error:
+    except (PermanentError, CannotRender) as error:
         if not records.fail_rollout(rollout=rollout, reason="REFUSED", message=str(error), now=now):
             again = now + LOOK_AFTER
             records.record_checked(rollout=rollout, reason="REFUSED", message=str(error), now=now, next_check_at=again)

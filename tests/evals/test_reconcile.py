@@ -20,6 +20,7 @@ from apps.integrations.kubernetes.types import (
     PodStatus,
     ServingStatus,
 )
+from apps.manifests import engine_args
 from tests.evals.engine_double import EngineDouble
 from tests.factories import NOW, ModelVersionFactory
 
@@ -145,6 +146,13 @@ class TestReconcileEvalRun:
         run = world.step(3)
         assert run.status == Status.FAILED
         assert run.metrics["f1"] == 0
+
+    def test_commits_no_argument_that_the_engine_would_refuse(self, world, monkeypatch):
+        monkeypatch.setattr(engine_args, "check_arguments", lambda *_: ["there is no option --max-model-len."])
+        run = world.step(2)
+        assert (run.status, run.reason) == ("ERROR", "REFUSED")
+        assert "would refuse its arguments" in run.message
+        assert world.commits() == []
 
     def test_goes_on_where_it_was_after_a_slow_pass(self, world):
         world.step(2)

