@@ -103,8 +103,8 @@ class CapacityRequests(APIView):
         values = dict(body.validated_data)
         named = {name: values.pop(name) for name in ("pool", "base", "justification")}
         budgets = tuple(Budget(**(row | {"reasons": tuple(row["reasons"])})) for row in values.pop("budgets"))
-        lists = {name: tuple(values.pop(name)) for name in ("families", "capacity_types")}
-        wish = actions.Wish(budgets=budgets, **lists, **values)
+        values |= {name: tuple(values[name]) for name in ("families", "capacity_types")}
+        wish = actions.Wish(budgets=budgets, **values)
         made = actions.request_capacity(wish=wish, requester=requester, now=now(), **named)
         return Response(CapacityRequestOutput(made).data, status=201)
 

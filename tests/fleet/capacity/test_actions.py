@@ -11,7 +11,7 @@ from apps.fleet.capacity import actions, queries, records
 from apps.fleet.capacity.models import CapacityRequest, NodePoolRevision
 from apps.manifests.capacity import Budget
 from tests.factories import NOW
-from tests.fleet.capacity.conftest import POOL, WHY, WISH, text_of
+from tests.fleet.capacity.samples import POOL, WHY, WISH, text_of
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from apps.fleet.capacity import effect, prices
 from apps.fleet.capacity.effect import Machine, Span
 from deploy.local.cluster import instance_types
 from tests.factories import NOW
-from tests.fleet.capacity.conftest import POOL
+from tests.fleet.capacity.samples import POOL
 
 
 def span(hours, kind="spot", usd="0.4024", instance_type="g6.xlarge", is_simulated=False):

@@ -15,7 +15,7 @@ from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient
 from apps.integrations.kubernetes.types import ApplicationStatus, Condition, ResourceStatus
 from tests.factories import NOW
-from tests.fleet.capacity.conftest import POOL, text_of
+from tests.fleet.capacity.samples import POOL, text_of
 from tests.fleet.capacity.test_actions import ask, audited, reject
 
 pytestmark = pytest.mark.django_db

@@ -17,7 +17,7 @@ from apps.fleet.capacity.models import CapacityRequest
 from apps.fleet.models import Node, NodeClaim, NodePool
 from portal.needs import needs_of
 from tests.factories import NOW
-from tests.fleet.capacity.conftest import POOL, WHY, WISH, text_of
+from tests.fleet.capacity.samples import POOL, WHY, WISH, text_of
 from tests.fleet.objects import at, claim, node, pool
 
 pytestmark = pytest.mark.django_db
