@@ -15,6 +15,7 @@ from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Role, User
 from apps.catalog.models import ModelVersion
 from apps.evals.models import EvalRun
+from apps.fleet.capacity.models import DECIDERS, CapacityRequest
 from apps.promotions.models import Promotion, Rollout
 
 SHOWN = 20
@@ -39,6 +40,7 @@ def needs_of(user: User, now: datetime) -> list[Need]:
     found = chain(
         _requests_to_decide(user),
         _promotions_to_decide(user),
+        _capacity(user, now),
         _grants_that_end(user, now),
         _failures(user, now),
         _quarantined(user, now),
@@ -69,6 +71,22 @@ def _promotions_to_decide(user: User) -> Iterator[Need]:
         url = reverse("promotions:promotion_detail", args=(item.pk,))
         why = f"Proposed by {item.requested_by.name}"
         yield Need(title, why, url, "git-pull-request-arrow", "busy", item.requested_at)
+
+
+def _capacity(user: User, now: datetime) -> Iterator[Need]:
+    """Capacity requests to decide, never their own; for platform engineers also those that failed this week."""
+    found = CapacityRequest.objects.to_decide(user).select_related("requested_by")
+    for item in found[:SHOWN] if user.has_role(*DECIDERS) else ():
+        url = reverse("fleet:capacity_detail", args=(item.pk,))
+        why = f"Asked by {item.requested_by.name}: {item.justification[:80]}"
+        yield Need(f"Decide about a change of {item.pool}", why, url, "gauge", "busy", item.requested_at)
+    if not user.has_role(Role.PLATFORM_ENGINEER):
+        return
+    since = now - FAILED_SINCE
+    for item in CapacityRequest.objects.filter(status=CapacityRequest.Status.FAILED, finished_at__gte=since)[:SHOWN]:
+        url = reverse("fleet:capacity_detail", args=(item.pk,))
+        why = item.message or "The page says why"
+        yield Need(f"Change of {item.pool} failed", why, url, "gauge", "bad", item.requested_at)
 
 
 def _grants_that_end(user: User, now: datetime) -> Iterator[Need]:

@@ -13,6 +13,15 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     },  # fmt: skip
     # Looks at candidates that start, go on, or have to go. If it stops, runs stand still and candidates keep a GPU.
     "reconcile-due-eval-runs": {"task": "evals.reconcile_due_eval_runs", "schedule": 3.0, "options": {"expires": 3}},
+    # Finds approved capacity changes whose hint was lost, or that are under way. If it stops, pools stay as they are.
+    "reconcile-due-capacity": {
+        "task": "fleet.reconcile_due_capacity_requests",
+        "schedule": 3.0,
+        "options": {"expires": 3},
+    },
+    # Reads the pools' files in Git. If it stops, a change that somebody made there by hand is noticed late: a request
+    # made meanwhile is refused at its commit instead of at its approval.
+    "find-pools": {"task": "fleet.find_pools", "schedule": 30.0, "options": {"expires": 30}},
     # Finds versions whose hint was lost or whose retry is due. If it stops, uploads wait unsigned after any hiccup.
     "reconcile-due-versions": {"task": "catalog.reconcile_due_versions", "schedule": 5.0, "options": {"expires": 5}},
     # Ingest asks for a roll-up at once; this one finds what that hint missed. If it stops, chargeback lags.

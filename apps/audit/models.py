@@ -48,6 +48,15 @@ class Action(models.TextChoices):
     ROLLOUT_ABORTED = "rollout.aborted", "Rollout aborted"
     POLICY_PUBLISHED = "policy.published", "Gateway policy published"
     RATE_SET = "rate.set", "Price set"
+    POOL_FOUND = "pool.found", "Node pool found in Git"
+    CAPACITY_REQUESTED = "capacity.requested", "Capacity change requested"
+    CAPACITY_APPROVED = "capacity.approved", "Capacity change approved"
+    CAPACITY_REJECTED = "capacity.rejected", "Capacity change rejected"
+    CAPACITY_WITHDRAWN = "capacity.withdrawn", "Capacity change withdrawn"
+    CAPACITY_COMMITTED = "capacity.committed", "Capacity change committed"
+    CAPACITY_APPLIED = "capacity.applied", "Capacity change applied"
+    CAPACITY_FAILED = "capacity.failed", "Capacity change failed"
+    CAPACITY_RETRIED = "capacity.retried", "Capacity change tried again"
 
 
 def action_choices() -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from apps.audit.models import Action, AuditEvent
 
 LINES = 200
 TONES = {
-    "ok": ("verified", "approved", "passed", "finished", "published", "created"),
+    "ok": ("verified", "approved", "passed", "finished", "published", "created", "applied"),
     "bad": ("failed", "quarantined", "rejected", "revoked", "aborted"),
     "warn": ("withdrawn", "expired"),
     "busy": ("started", "committed", "requested", "added", "uploaded"),
@@ -28,6 +28,8 @@ ICONS = {
     "rollout": "rocket",
     "policy": "shield-check",
     "rate": "coins",
+    "pool": "server",
+    "capacity": "gauge",
 }
 
 

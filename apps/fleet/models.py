@@ -14,6 +14,8 @@ from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q
 
+from apps.fleet.capacity import models as capacity_models  # noqa: F401 (Django finds an app's models from here)
+
 HOURS_PER_DAY = Decimal(24)
 
 

@@ -197,10 +197,11 @@ def pool_lines(pools: Iterable[NodePool]) -> list[PoolLine]:
     """Return the pools with what their limits leave."""
     ready = {"tone": "ok", "icon": "circle-check", "label": "Ready"}
     broken = {"tone": "bad", "icon": "circle-x", "label": "Not ready"}
-    return [PoolLine(pool, ready if pool.is_ready else broken, _meters(pool)) for pool in pools]
+    return [PoolLine(pool, ready if pool.is_ready else broken, meters(pool)) for pool in pools]
 
 
-def _meters(pool: NodePool) -> list[tuple[str, float, float, str, str]]:
+def meters(pool: NodePool) -> list[tuple[str, float, float, str, str]]:
+    """Return a pool's limits as (label, used, limit, words, tone)."""
     found = []
     for name, label in _RESOURCES:
         if name not in pool.limits:

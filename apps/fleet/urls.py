@@ -3,11 +3,26 @@
 from django.urls import path
 
 from apps.fleet import api, views
+from apps.fleet.capacity import api as capacity_api
+from apps.fleet.capacity import views as capacity
 
 app_name = "fleet"
 urlpatterns = [
     path("", views.node_list, name="node_list"),
     path("claims/", views.claim_list, name="claim_list"),
     path("replicas/", views.replica_list, name="replica_list"),
+    path("capacity/", capacity.capacity_list, name="capacity_list"),
+    path("capacity/<slug:name>/change/", capacity.capacity_create, name="capacity_create"),
+    path("capacity-requests/<uuid:pk>/", capacity.capacity_detail, name="capacity_detail"),
+    path("capacity-requests/<uuid:pk>/approve/", capacity.capacity_approve, name="capacity_approve"),
+    path("capacity-requests/<uuid:pk>/reject/", capacity.capacity_reject, name="capacity_reject"),
+    path("capacity-requests/<uuid:pk>/withdraw/", capacity.capacity_withdraw, name="capacity_withdraw"),
+    path("capacity-requests/<uuid:pk>/retry/", capacity.capacity_retry, name="capacity_retry"),
 ]
-api_urlpatterns = [path("fleet/nodes", api.Nodes.as_view(), name="fleet_nodes")]
+api_urlpatterns = [
+    path("fleet/nodes", api.Nodes.as_view(), name="fleet_nodes"),
+    path("fleet/node-pools", capacity_api.node_pools, name="fleet_node_pools"),
+    path("fleet/capacity-requests", capacity_api.CapacityRequests.as_view(), name="capacity_requests"),
+    path("fleet/capacity-requests/<uuid:pk>", capacity_api.capacity_request, name="capacity_request"),
+    path("fleet/capacity-requests/<uuid:pk>/<str:decision>", capacity_api.decide, name="capacity_request_decide"),
+]

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from apps.manifests import capacity
+from apps.manifests.text import to_yaml
 from deploy.local.cluster import argocd, gitops, kubeconfigs, layout, refresh
 from tests.local.cluster_context import ROOT, cluster_context
 
@@ -42,14 +44,37 @@ def repository(context):
 
 
 class TestSeedGitops:
-    def test_makes_a_repository_with_both_folders(self, repository):
+    def test_makes_a_repository_with_all_folders(self, repository):
         files = set(git(repository, "ls-tree", "-r", "--name-only", "main").splitlines())
-        assert {"platform/namespaces.yaml", "platform/nodepool.yaml", "platform/nodeclass.yaml"} <= files
+        assert {"platform/namespaces.yaml", "platform/nodeclass.yaml"} <= files
         assert [name for name in files if name.startswith("serving/")] == ["serving/README.md"]
+        assert [name for name in files if name.startswith("capacity/")] == ["capacity/gpu-inference.yaml"]
 
     def test_commits_nothing_when_nothing_changed(self, context, repository):
         gitops.seed_gitops(context)
         assert commits(repository) == 1
+
+    def test_moves_the_pool_of_an_older_repository_without_changing_it(self, context, repository, tmp_path):
+        work = tmp_path / "work"
+        git(tmp_path, "clone", "--quiet", str(repository), str(work))
+        pool = (work / "capacity" / "gpu-inference.yaml").read_text()
+        git(work, "mv", "capacity/gpu-inference.yaml", "platform/nodepool.yaml")
+        git(work, "commit", "--quiet", "-m", "As it was")
+        git(work, "push", "--quiet", "origin", "HEAD:main")
+        gitops.seed_gitops(context)
+        files = set(git(repository, "ls-tree", "-r", "--name-only", "main").splitlines())
+        assert "platform/nodepool.yaml" not in files
+        assert git(repository, "show", "main:capacity/gpu-inference.yaml") == pool
+
+    def test_leaves_the_pools_to_the_portal(self, context, repository, tmp_path):
+        work = tmp_path / "work"
+        git(tmp_path, "clone", "--quiet", str(repository), str(work))
+        (work / "capacity" / "gpu-inference.yaml").write_text("changed: by a request\n")
+        git(work, "commit", "--quiet", "-am", "Raise the limit")
+        git(work, "push", "--quiet", "origin", "HEAD:main")
+        gitops.seed_gitops(context)
+        assert commits(repository) == 2
+        assert git(repository, "show", "main:capacity/gpu-inference.yaml") == "changed: by a request\n"
 
     def test_commits_a_change_of_the_platform_and_leaves_serving_alone(
         self, context, repository, monkeypatch, tmp_path
@@ -63,7 +88,7 @@ class TestSeedGitops:
         monkeypatch.setattr(gitops, "platform_files", lambda root: {"only.yaml": "kind: Namespace\n"})
         gitops.seed_gitops(context)
         files = set(git(repository, "ls-tree", "-r", "--name-only", "main").splitlines())
-        assert files == {"platform/only.yaml", "serving/README.md", "serving/v1.yaml"}
+        assert files == {"platform/only.yaml", "serving/README.md", "serving/v1.yaml", "capacity/gpu-inference.yaml"}
         assert commits(repository) == 3
 
     def test_leaves_a_repository_that_is_elsewhere_to_its_owners(self, tmp_path):
@@ -78,10 +103,12 @@ class TestSeedGitops:
             git(work, "push", "--quiet", "--force", "origin", "HEAD:main")
 
 
-class TestPlatformFiles:
+class TestBeginningFiles:
+    POOL = "capacity/gpu-inference.yaml"
+
     def test_differ_from_production_in_the_node_class_alone(self):
         production = yaml.safe_load((ROOT / "deploy/karpenter/nodepool.yaml").read_text())
-        local = yaml.safe_load(gitops.platform_files(ROOT)["nodepool.yaml"])
+        local = yaml.safe_load(gitops.beginning_files(ROOT)[self.POOL])
         assert local["spec"]["template"]["spec"].pop("nodeClassRef") == {
             "group": "karpenter.kwok.sh",
             "kind": "KWOKNodeClass",
@@ -90,17 +117,32 @@ class TestPlatformFiles:
         production["spec"]["template"]["spec"].pop("nodeClassRef")
         assert local == production
 
+    def test_are_laid_out_as_the_portal_writes_them(self):
+        text = gitops.beginning_files(ROOT)[self.POOL]
+        assert to_yaml([capacity.node_pool(capacity.read_node_pool(yaml.safe_load(text)))]).decode() == text
+
+    def test_hold_only_kinds_that_the_capacity_project_allows(self):
+        assert allowed_by("capacity") == {("karpenter.sh", "NodePool")}
+        assert yaml.safe_load(gitops.beginning_files(ROOT)[self.POOL])["kind"] == "NodePool"
+
+
+def allowed_by(name: str) -> set[tuple[str, str]]:
+    project = next(
+        manifest
+        for manifest in yaml.safe_load_all((ROOT / "deploy/argocd/projects.yaml").read_text())
+        if manifest["metadata"]["name"] == name
+    )
+    return {
+        (entry["group"], entry["kind"])
+        for key in ("clusterResourceWhitelist", "namespaceResourceWhitelist")
+        for entry in project["spec"][key]
+    }
+
+
+class TestPlatformFiles:
     def test_hold_only_kinds_that_the_platform_project_allows(self):
-        project = next(
-            manifest
-            for manifest in yaml.safe_load_all((ROOT / "deploy/argocd/projects.yaml").read_text())
-            if manifest["metadata"]["name"] == "platform"
-        )
-        allowed = {
-            (entry["group"], entry["kind"])
-            for key in ("clusterResourceWhitelist", "namespaceResourceWhitelist")
-            for entry in project["spec"][key]
-        }
+        allowed = allowed_by("platform")
+        assert ("karpenter.sh", "NodePool") not in allowed  # else it would prune a pool that moved to `capacity/`
         for name, content in gitops.platform_files(ROOT).items():
             for manifest in yaml.safe_load_all(content):
                 group, slash, _ = manifest["apiVersion"].rpartition("/")
@@ -136,7 +178,14 @@ class TestProjects:
         assert {name: app["spec"]["source"]["repoURL"] for name, app in found.items()} == {
             "platform": address,
             "serving": address,
+            "capacity": address,
         }
+
+    def test_never_remove_a_pool(self, context):
+        found = next(
+            m for m in argocd.objects(context) if (m["kind"], m["metadata"]["name"]) == ("Application", "capacity")
+        )
+        assert found["spec"]["syncPolicy"]["automated"] == {"prune": False, "selfHeal": True}
 
     def test_keep_the_portals_folder_away_from_the_cluster_and_the_gateway(self, context):
         serving = next(
@@ -203,7 +252,7 @@ def api_server(context):
 
 
 class TestRefresh:
-    def test_asks_argo_cd_for_both_applications_with_a_credential_of_its_own(self, context, api_server):
+    def test_asks_argo_cd_for_each_application_with_a_credential_of_its_own(self, context, api_server):
         Recorder.seen.clear()
         kubeconfigs.ensure(replace(context, ports=lambda name, preferred: api_server))
         refresh.main(layout.kubeconfig(context, "hook"))
@@ -212,6 +261,7 @@ class TestRefresh:
         assert Recorder.seen == [
             ("quartermaster:hook", f"{root}/platform", wanted),
             ("quartermaster:hook", f"{root}/serving", wanted),
+            ("quartermaster:hook", f"{root}/capacity", wanted),
         ]
 
     def test_says_nothing_when_there_is_no_cluster(self, tmp_path):

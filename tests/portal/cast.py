@@ -12,8 +12,11 @@ from apps.accounts.models import CostCenter, Role, Team, User
 from apps.audit.actions import System, record
 from apps.audit.models import Action
 from apps.catalog.models import ModelFile
+from apps.fleet.capacity import actions as capacity
+from apps.fleet.capacity.models import CapacityRequest
 from apps.promotions.models import Promotion, Rollout
 from tests.factories import RegisteredModelFactory, TeamFactory, UserFactory
+from tests.fleet.capacity import samples
 from tests.promotions import factories as promoted
 
 # persona: (team, role). The order is that of the columns of the matrix.
@@ -83,8 +86,24 @@ def build() -> World:
         "event": event.pk,
         "digest": proposed.manifest_digest,
         "baseline": live.model_version_id,
-    }
+    } | _capacity(world.people["platform"], world.people["reviewer"])
     return world
+
+
+def _capacity(engineer: User, reviewer: User) -> dict[str, object]:
+    """Return requests by id: another engineer's, this one's, and one that failed; and a pool that has none."""
+    other = UserFactory(username="platform2", team=engineer.team, with_roles=[Role.PLATFORM_ENGINEER])
+    asked = {}
+    for pool, requester in (("gpu-a", other), ("gpu-b", engineer), ("gpu-c", engineer)):
+        samples.found(pool)
+        asked[pool] = capacity.request_capacity(
+            pool=pool, base=1, wish=samples.WISH, justification=samples.WHY, requester=requester, now=timezone.now()
+        )
+    samples.found("gpu-free")
+    capacity.approve_capacity(request=asked["gpu-c"], approver=reviewer, reason="Fits.", now=timezone.now())
+    CapacityRequest.objects.filter(pk=asked["gpu-c"].pk).update(status="FAILED")
+    names = {"capacity": "gpu-a", "own_capacity": "gpu-b", "failed_capacity": "gpu-c"}
+    return {name: asked[pool].pk for name, pool in names.items()}
 
 
 def _people() -> dict[str, User]:

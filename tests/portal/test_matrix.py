@@ -34,6 +34,17 @@ FILES = [
     {"name": "m.safetensors", "size": 9, "sha256": "b" * 64},
 ]
 PRICE = {"model": "extract", "input_usd": 1, "cached_input_usd": 1, "output_usd": 1, "active_from": "2030-01-01T00:00"}
+CAPACITY = {
+    "pool": "gpu-free", "base": 1, "gpus": 8, "families": ["g6"], "capacity_types": ["spot"],
+    "consolidation_policy": "WhenEmpty", "consolidate_after": "5m", "budgets": [{"nodes": "10%"}],
+    "justification": "Spot is enough for this.",
+}  # fmt: skip
+DECIDE_CAPACITY = "api:capacity_request_decide"
+CAPACITY_FORM = {
+    "base": 1, "gpus": 8, "families": ["g6"], "spot_share": "spot", "consolidation_policy": "WhenEmpty",
+    "consolidate_after": "5m", "justification": "Spot is enough for this.", "budgets-TOTAL_FORMS": 1,
+    "budgets-INITIAL_FORMS": 0, "budgets-0-nodes": "10%",
+}  # fmt: skip
 SEEN = {"manifest_digest": "{digest}", "eval_run": "{run}", "baseline": "{baseline}"} | REASON
 SEEN_NAMES = SEEN | {"baseline": "extract-v1"}
 
@@ -97,6 +108,17 @@ DOORS = [
     get("fleet:node_list", "404 404 404 404 404 404 404 200 200 200"),
     get("fleet:claim_list", "404 404 404 404 404 404 404 200 200 200"),
     get("fleet:replica_list", "404 404 404 404 404 404 404 200 200 200"),
+    get("fleet:capacity_list", "404 404 404 404 404 200 200 200 200 200"),
+    get("fleet:capacity_list", "404 404 404 404 404 200 200 200 200 200", data={"format": "csv"}),
+    get("fleet:capacity_create", "404 404 404 404 404 403 403 403 200 403", "gpu-free"),
+    post("fleet:capacity_create", "404 404 404 404 404 403 403 403 302 403", "gpu-free", data=CAPACITY_FORM),
+    get("fleet:capacity_detail", "404 404 404 404 404 200 200 200 200 200", "{capacity}"),
+    post("fleet:capacity_approve", "404 404 404 404 404 302 302 403 302 403", "{capacity}", data=REASON),
+    post("fleet:capacity_approve", "404 404 404 404 404 302 302 403 403 403", "{own_capacity}", data=REASON),
+    post("fleet:capacity_reject", "404 404 404 404 404 302 302 403 302 403", "{capacity}", data=REASON),
+    post("fleet:capacity_reject", "404 404 404 404 404 302 302 403 403 403", "{own_capacity}", data=REASON),
+    post("fleet:capacity_withdraw", "404 404 404 404 404 403 403 403 302 403", "{own_capacity}"),
+    post("fleet:capacity_retry", "404 404 404 404 404 403 403 403 302 403", "{failed_capacity}"),
     get("access:request_list", "200"),
     get("access:request_create", "200", "extract"),
     post("access:request_create", "422 302 403 302 302 403 403 403 403 403", "extract", data=WISH),
@@ -168,6 +190,15 @@ DOORS = [
     send("api:version_finish", "403 403 403 409 403 403 403 403 403 403", "extract", 3),
     get("api:chargeback_month", "200", "2026-11"),
     get("api:fleet_nodes", "404 404 404 404 404 404 404 200 200 200"),
+    get("api:fleet_node_pools", "404 404 404 404 404 200 200 200 200 200"),
+    get("api:capacity_requests", "404 404 404 404 404 200 200 200 200 200"),
+    send("api:capacity_requests", "404 404 404 404 404 403 403 403 201 403", data=CAPACITY),
+    get("api:capacity_request", "404 404 404 404 404 200 200 200 200 200", "{capacity}"),
+    send(DECIDE_CAPACITY, "404 404 404 404 404 200 200 403 200 403", "{capacity}", "approve", data=REASON),
+    send(DECIDE_CAPACITY, "404 404 404 404 404 200 200 403 403 403", "{own_capacity}", "approve", data=REASON),
+    send(DECIDE_CAPACITY, "404 404 404 404 404 200 200 403 403 403", "{own_capacity}", "reject", data=REASON),
+    send(DECIDE_CAPACITY, "404 404 404 404 404 403 403 403 200 403", "{own_capacity}", "withdraw"),
+    send(DECIDE_CAPACITY, "404 404 404 404 404 403 403 403 200 403", "{failed_capacity}", "retry"),
     get("api:evaluation_runs", "200"),
     send("api:evaluation_runs", "403 403 403 201 403 201 201 403 403 403", data={"model": "extract", "version": 1}),
     get("api:evaluation_run", "200", "{run}"),
@@ -231,7 +262,7 @@ def test_opens_for_those_who_may_and_nobody_else(door, world):
 @pytest.mark.parametrize("door", [door for door in DOORS if door.method == "POST" and ":" in door.name], ids=str)
 def test_what_changes_something_is_no_link(door, world):
     """A GET of what takes only POST changes nothing: 405, or the form's own page."""
-    got = knock(Door(door.name, "", "GET", door.args), "owner", world)
+    got = knock(Door(door.name, "", "GET", door.args), "platform", world)
     assert got == (405 if not any(d.name == door.name and d.method == "GET" for d in DOORS) else 200)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from apps.integrations.errors import TemporaryError
+from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.process import GitFailed, in_words, run
 from apps.integrations.git.types import CommitRef
 
@@ -45,11 +45,13 @@ class GitClient:
         message: str,
         trailers: Mapping[str, str],
         unless_present: Mapping[str, bytes] | None = None,
+        only_over: Mapping[str, bytes] | None = None,
     ) -> CommitRef:
         """Commit `changes` (path → content, None removes) to the branch and push; return the commit.
 
         trailers: say which step this is; a commit with exactly these trailers is returned instead of made again.
         unless_present: files to add only where the branch has none at that path when the commit is made.
+        only_over: what the branch must hold at these paths when the commit is made, so that nobody's work is lost.
         Raises TemporaryError (remote away, busy) or PermanentError (refused), both in words.
         """
         if not trailers:
@@ -61,6 +63,7 @@ class GitClient:
                 if found:
                     return found
                 head = self._head()
+                self._require(head, only_over or {})
                 wanted = dict(changes) | {
                     path: data for path, data in (unless_present or {}).items() if self._blob(head, path) is None
                 }
@@ -179,6 +182,15 @@ class GitClient:
         if head is None or not self._git("ls-tree", head, "--", path):
             return None
         return self._git("cat-file", "blob", f"{head}:{path}").encode(errors="surrogateescape")
+
+    def _require(self, head: str | None, files: Mapping[str, bytes]) -> None:
+        """Raise PermanentError unless the branch holds exactly these files' contents."""
+        for path, content in files.items():
+            if self._blob(head, path) != content:
+                raise PermanentError(
+                    f"{path} was changed on branch {self.branch} after this was asked for, so it was not overwritten. "
+                    "Look at the branch and ask again."
+                )
 
     def _find(self, trailers: Mapping[str, str]) -> CommitRef | None:
         if self._head() is None:

@@ -1,6 +1,6 @@
 """Argo CD: the only one that writes what serves, from the GitOps repository.
 
-Two processes (repository server, application controller) and their objects. It watches only the kinds that the two
+Two processes (repository server, application controller) and their objects. It watches only the kinds that the
 Applications may hold, which keeps it small, and checks Git every minute; the repository's post-receive hook asks it
 to look at once, so the minute only matters when that call was lost.
 """
@@ -31,7 +31,7 @@ def parts(context: Context) -> list[Part]:
 
 
 def objects(context: Context) -> list[Json]:
-    """Return Argo CD's settings, its two projects and its two Applications, following this stack's repository."""
+    """Return Argo CD's settings, its projects and its Applications, following this stack's repository."""
     files = [Path(__file__).parent / "manifests" / "argocd.yaml", *sorted((context.root / SHIPPED).glob("*.yaml"))]
     found = [manifest for path in files for manifest in yaml.safe_load_all(path.read_text()) if manifest]
     found.sort(key=lambda manifest: manifest["kind"] == "Application")

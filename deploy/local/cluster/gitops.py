@@ -1,7 +1,8 @@
 """The GitOps repository of a local stack: a bare repository with what the platform needs, and a hook.
 
 `platform/` is rewritten from the files in `deploy/` whenever they differ, as one commit on top of what is there.
-`serving/` belongs to the portal: it is made with a note and never touched again. The commit is written straight into
+`serving/` and `capacity/` belong to the portal: one is made with a note, the other with the shipped NodePool, and
+neither is touched again. The commit is written straight into
 the repository and takes its place only if nobody pushed meanwhile; otherwise it is made again on the new tip.
 """
 
@@ -27,8 +28,9 @@ Model versions, routes and limits. Quartermaster writes this folder; Argo CD app
 """
 
 # Files of `deploy/` that become `platform/<their name>`. NODE_CLASS is the one setting that differs from production:
-# the NodePool's nodeClassRef is pointed at it.
-PLATFORM = ("deploy/argocd/platform/*.yaml", "deploy/gateway/*.yaml", "deploy/karpenter/nodepool.yaml")
+# the nodeClassRef of the pool that `capacity/` begins with is pointed at it.
+PLATFORM = ("deploy/argocd/platform/*.yaml", "deploy/gateway/*.yaml")
+NODE_POOL = "deploy/karpenter/nodepool.yaml"
 NODE_CLASS = "deploy/karpenter/local/kwoknodeclass.yaml"
 
 
@@ -47,9 +49,9 @@ def seed_gitops(context: Context) -> None:
         _git(repository, "config", "receive.denyNonFastForwards", "true")
         _git(repository, "config", "receive.denyDeletes", "true")
     _write_hook(context, repository)
-    files = platform_files(context.root)
+    files, beginnings = platform_files(context.root), beginning_files(context.root)
     for _ in range(3):
-        if _commit_platform(repository, files):
+        if _commit(repository, files, beginnings):
             return
     raise RuntimeError(f"{repository}: its branch moved three times while `platform/` was being committed")
 
@@ -59,10 +61,16 @@ def platform_files(root: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for pattern in PLATFORM:
         found |= {path.name: path.read_text() for path in sorted(root.glob(pattern))}
-    node_class = yaml.safe_load((root / NODE_CLASS).read_text())
     found["nodeclass.yaml"] = (root / NODE_CLASS).read_text()
-    found["nodepool.yaml"] = with_node_class(found["nodepool.yaml"], node_class)
     return found
+
+
+def beginning_files(root: Path) -> dict[str, str]:
+    """Return what the portal's folders begin with, by path."""
+    node_class = yaml.safe_load((root / NODE_CLASS).read_text())
+    pool = with_node_class((root / NODE_POOL).read_text(), node_class)
+    name = yaml.safe_load(pool)["metadata"]["name"]
+    return {"serving/README.md": SERVING_NOTE, f"capacity/{name}.yaml": pool}
 
 
 def with_node_class(node_pool: str, node_class: dict[str, Any]) -> str:
@@ -73,21 +81,25 @@ def with_node_class(node_pool: str, node_class: dict[str, Any]) -> str:
         "kind": node_class["kind"],
         "name": node_class["metadata"]["name"],
     }
-    return yaml.safe_dump(manifest, sort_keys=False)
+    # Laid out as the portal writes it, so that the first change shows what changes and nothing else.
+    return yaml.safe_dump(manifest, sort_keys=False, width=120, allow_unicode=True, explicit_start=True)
 
 
-def _commit_platform(repository: Path, files: dict[str, str]) -> bool:
-    """Commit `platform/` where it differs; return whether it is now as wanted (False: somebody else was faster)."""
+def _commit(repository: Path, files: dict[str, str], beginnings: dict[str, str]) -> bool:
+    """Commit `platform/` where it differs, and what the portal's folders begin with where they are not there.
+
+    Returns whether all is now as wanted (False: somebody else was faster).
+    """
     tip = _git(repository, "rev-parse", "--quiet", "--verify", f"refs/heads/{BRANCH}", check=False).strip()
+    listed = _git(repository, "ls-tree", "-r", "--format=%(path) %(objectname)", tip) if tip else ""
+    found = dict(line.rsplit(" ", 1) for line in listed.splitlines())
     wanted = {f"platform/{name}": content.encode() for name, content in files.items()}
-    if tip:
-        listed = _git(repository, "ls-tree", "-r", "--format=%(path) %(objectname)", tip, "platform/")
-        if dict(line.rsplit(" ", 1) for line in listed.splitlines()) == {
-            path: _blob_id(content) for path, content in wanted.items()
-        }:
-            return True
-    else:
-        wanted["serving/README.md"] = SERVING_NOTE.encode()
+    present = {path: name for path, name in found.items() if path.startswith("platform/")}
+    folders = {path.partition("/")[0] for path in found}
+    missing = {path: text.encode() for path, text in beginnings.items() if path.partition("/")[0] not in folders}
+    if not missing and present == {path: _blob_id(content) for path, content in wanted.items()}:
+        return True
+    wanted |= missing
     done = subprocess.run(
         ["git", "fast-import", "--quiet", "--done", "--date-format=now"],
         cwd=repository,

@@ -1,6 +1,6 @@
 """Asks Argo CD to compare now: the GitOps repository's post-receive hook runs this file after each push.
 
-It stands in for GitHub's webhook and has a credential of its own, which may patch the two Applications and nothing
+It stands in for GitHub's webhook and has a credential of its own, which may patch the Applications and nothing
 else. It imports only the standard library and PyYAML, takes at most two seconds a call, and says nothing: a cluster
 that is down must never fail a push, and Argo CD looks by itself every minute.
 """
@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-APPLICATIONS = ("platform", "serving")
+APPLICATIONS = ("platform", "serving", "capacity")
 TIMEOUT_SECONDS = 2
 PATCH = {"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}
 

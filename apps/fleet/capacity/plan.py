@@ -1,0 +1,96 @@
+"""How far a committed change of a pool is, from what Argo CD and the cluster say. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from apps.integrations.kubernetes import readings
+from apps.integrations.kubernetes.types import ApplicationStatus, Manifest
+from apps.manifests import capacity
+
+STALLED = timedelta(minutes=20)
+ASK_BACK = "Ask for a change that the cluster takes, or for the old settings back."
+
+
+class Do(StrEnum):
+    """What to do next."""
+
+    WAIT = "WAIT"
+    FINISH = "FINISH"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True)
+class Situation:
+    """commit: ours. compared, tried: it is in the revision that Argo CD compared last, or last tried to apply.
+
+    found: the NodePool in the cluster. newer: the pool has a revision after ours. waited: since the last step.
+    """
+
+    commit: str
+    compared: bool
+    tried: bool
+    application: ApplicationStatus
+    found: Manifest | None
+    wanted: Mapping[str, object]
+    newer: bool
+    waited: timedelta
+
+
+@dataclass(frozen=True)
+class Next:
+    """do, with a short code and the words for people."""
+
+    do: Do
+    reason: str = ""
+    message: str = ""
+
+
+def plan_capacity(now: Situation) -> Next:
+    """Return what a committed request does next."""
+    step = _plan(now)
+    if step.do == Do.WAIT and now.waited >= STALLED:
+        minutes = int(now.waited.total_seconds() // 60)
+        return Next(Do.FAIL, step.reason, f"Nothing has moved for {minutes} minutes. {step.message}")
+    return step
+
+
+def _plan(now: Situation) -> Next:
+    if now.found is not None and capacity.carries(now.found, now.wanted):
+        return _carried(now.found)
+    if now.newer:
+        words = (
+            "The pool was changed again in Git before the cluster had taken this change. Look at its newest revision."
+        )
+        return Next(Do.FAIL, "SUPERSEDED", words)
+    return _sync_problem(now) or _not_applied(now)
+
+
+def _carried(found: Manifest) -> Next:
+    ready = readings.conditions(found).get("Ready")
+    if ready is not None and ready.is_true:
+        return Next(Do.FINISH, message="The cluster's NodePool has these settings, and Karpenter says it is ready.")
+    said = (ready.message or ready.reason) if ready is not None else "no verdict yet"
+    return Next(Do.WAIT, "NOT_READY", f"The NodePool has these settings, but Karpenter does not use it yet: {said}.")
+
+
+def _sync_problem(now: Situation) -> Next | None:
+    application = now.application
+    if not application.exists:
+        words = "Argo CD has no Application for capacity. A platform engineer applies deploy/argocd/."
+        return Next(Do.WAIT, "SYNC_ERROR", words)
+    if now.tried and application.operation_phase in ("Failed", "Error"):
+        said = next((item.message for item in application.resources if item.message), "") or application.message
+        words = f"Argo CD could not apply it: {said[:400]} The branch now says what the cluster does not do. {ASK_BACK}"
+        return Next(Do.FAIL, "REFUSED_BY_CLUSTER", words)
+    for error in application.errors:
+        advice = "It tries again by itself; a platform engineer finds more with: kubectl describe application."
+        return Next(Do.WAIT, "SYNC_ERROR", f"Argo CD cannot apply Git: {error.message[:300]} {advice}")
+    return None
+
+
+def _not_applied(now: Situation) -> Next:
+    if now.compared and now.application.sync == "Synced":
+        return Next(Do.WAIT, "APPLIED", "Argo CD says that it applied the commit; the NodePool should follow at once.")
+    return Next(Do.WAIT, "SYNCING", f"Waiting for Argo CD to apply commit {now.commit[:8]}.")

@@ -1,0 +1,250 @@
+"""Pools and node classes: against the real definitions, the shipped files, and the traps of each."""
+
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from apps.manifests import capacity
+from apps.manifests.capacity import BadCapacity, Budget, NodeClassRef, NodePool
+from apps.manifests.schedules import is_schedule
+from apps.manifests.text import to_yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CRDS = ROOT.parent / "shared" / "crds" / "karpenter"
+EC2_REF = NodeClassRef("karpenter.k8s.aws", "EC2NodeClass", "gpu-bottlerocket")
+KWOK_REF = NodeClassRef("karpenter.kwok.sh", "KWOKNodeClass", "gpu-local")
+POOL = NodePool(
+    name="gpu-inference",
+    node_class=EC2_REF,
+    families=("g6", "g6e", "p5"),
+    gpus=64,
+    cpu=1000,
+    memory_gib=4000,
+    budgets=(Budget("100%", ("Empty",)), Budget("0", ("Underutilized", "Drifted"), "0 12 * * mon-fri", "12h")),
+    weight=10,
+)
+BARE = NodePool("spot", KWOK_REF, ("g6",), 0, capacity_types=("spot",))
+EC2 = capacity.EC2NodeClass(
+    name="gpu-bottlerocket",
+    role="KarpenterNodeRole-inference",
+    discovery="inference",
+    ami_alias="bottlerocket@v1.40.0",
+)
+OBJECTS = [
+    capacity.node_pool(POOL),
+    capacity.node_pool(BARE),
+    capacity.ec2_node_class(EC2),
+    capacity.kwok_node_class(capacity.KwokNodeClass("gpu-local")),
+]
+SCHEMAS = {
+    "NodePool": "karpenter.sh_nodepools.yaml",
+    "EC2NodeClass": "karpenter.k8s.aws_ec2nodeclasses.yaml",
+    "KWOKNodeClass": "karpenter.kwok.sh_kwoknodeclasses.yaml",
+}
+
+
+def closed(schema):
+    """Return the schema with unknown fields forbidden, as `fieldValidation=Strict` has it; CEL is for the server."""
+    if isinstance(schema, list):
+        return [closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: closed(value) for key, value in schema.items()}
+    if isinstance(found.get("properties"), dict) and found.get("type") == "object":
+        found.setdefault("additionalProperties", False)
+    return found
+
+
+def schema_of(kind):
+    document = yaml.load((CRDS / SCHEMAS[kind]).read_text(), Loader=yaml.CSafeLoader)  # noqa: S506 (safe, faster)
+    version = next(entry for entry in document["spec"]["versions"] if entry["storage"])
+    return closed(version["schema"]["openAPIV3Schema"]["properties"]["spec"])
+
+
+@pytest.mark.skipif(not CRDS.is_dir(), reason="the folder ../shared/crds with the real CRDs is not here")
+@pytest.mark.parametrize("manifest", OBJECTS, ids=lambda manifest: manifest["metadata"]["name"] + manifest["kind"])
+class TestAgainstTheRealCrds:
+    def test_fits_without_an_unknown_field(self, manifest):
+        jsonschema.Draft202012Validator(schema_of(manifest["kind"])).validate(manifest["spec"])
+
+    def test_an_unknown_field_would_be_noticed(self, manifest):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.Draft202012Validator(schema_of(manifest["kind"])).validate(manifest["spec"] | {"surprise": 1})
+
+
+class TestShippedFiles:
+    """deploy/ may not import the renderers, nor they deploy/: what both say is held together here."""
+
+    def shipped(self, name):
+        return yaml.safe_load((ROOT / "deploy" / "karpenter" / name).read_text())
+
+    def test_the_shipped_pool_is_one_that_the_portal_renders(self):
+        found = self.shipped("nodepool.yaml")
+        assert capacity.node_pool(capacity.read_node_pool(found)) == found
+
+    def test_the_shipped_classes_are_what_the_portal_renders(self):
+        assert capacity.ec2_node_class(EC2) == self.shipped("ec2nodeclass.yaml")
+        local = capacity.kwok_node_class(capacity.KwokNodeClass("gpu-local"))
+        assert local == self.shipped("local/kwoknodeclass.yaml")
+
+
+class TestNodePool:
+    def test_keeps_the_traps(self):
+        spec = capacity.node_pool(POOL)["spec"]
+        template = spec["template"]["spec"]
+        assert template["nodeClassRef"] == {"group": EC2_REF.group, "kind": EC2_REF.kind, "name": EC2_REF.name}
+        assert template["taints"] == [{"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}]
+        assert "nvidia.com/gpu" not in {item["key"] for item in template["requirements"]}
+        assert spec["limits"] == {"nvidia.com/gpu": "64", "cpu": "1000", "memory": "4000Gi"}
+        assert spec["disruption"]["consolidateAfter"] == "2m"
+        assert spec["disruption"]["budgets"][1] == {
+            "nodes": "0",
+            "reasons": ["Underutilized", "Drifted"],
+            "schedule": "0 12 * * mon-fri",
+            "duration": "12h",
+        }
+        assert spec["weight"] == 10
+        assert "weight" not in capacity.node_pool(BARE)["spec"]
+
+    def test_spot_share_is_a_choice_of_capacity_types(self):
+        values = {
+            item["key"]: item["values"] for item in capacity.node_pool(BARE)["spec"]["template"]["spec"]["requirements"]
+        }
+        assert values["karpenter.sh/capacity-type"] == ["spot"]
+
+    def test_gives_the_same_bytes_each_time(self):
+        assert to_yaml([capacity.node_pool(POOL)]) == to_yaml([capacity.node_pool(replace(POOL))])
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"name": "Upper"}, "cannot name"),
+            ({"name": "a" * 64}, "at most 63"),
+            ({"families": ()}, "at least one instance family"),
+            ({"families": ("g6 or so",)}, "at least one instance family"),
+            ({"capacity_types": ()}, "Spot machines, on-demand machines, or both"),
+            ({"capacity_types": ("reserved",)}, "Spot machines"),
+            ({"gpus": -1}, "0 or more"),
+            ({"memory_gib": -1}, "0 or more"),
+            ({"consolidation_policy": "WhenUnderutilized"}, "policy is one of"),
+            ({"consolidate_after": "2 minutes"}, "duration such as 2m"),
+            ({"expire_after": ""}, "or Never"),
+            ({"termination_grace_period": "Never"}, "such as 30m"),
+            ({"weight": 101}, "1 to 100"),
+            ({"budgets": ()}, "1 to 50"),
+            ({"budgets": (Budget("10%"),) * 51}, "1 to 50"),
+            ({"budgets": (Budget("101%"),)}, "no number of nodes"),
+            ({"budgets": (Budget("a few"),)}, "no number of nodes"),
+            ({"budgets": (Budget("1", ("Boredom",)),)}, "reasons are among"),
+            ({"budgets": (Budget("1", (), "0 12 * * *"),)}, "come together"),
+            ({"budgets": (Budget("1", (), "", "8h"),)}, "come together"),
+            ({"budgets": (Budget("1", (), "every day", "8h"),)}, "five cron fields"),
+            ({"budgets": (Budget("1", (), "0 25 * * *", "8h"),)}, "five cron fields"),
+            ({"budgets": (Budget("1", (), "0 12 * * *", "8 hours"),)}, "duration of a window"),
+            ({"budgets": (Budget("1", (), "0 12 * * *", "30s"),)}, "duration of a window"),
+        ],
+    )
+    def test_refuses_in_words(self, change, words):
+        with pytest.raises(BadCapacity, match=words):
+            capacity.node_pool(replace(POOL, **change))
+
+
+class TestReadNodePool:
+    @pytest.mark.parametrize("pool", [POOL, BARE])
+    def test_reads_what_was_rendered(self, pool):
+        text = to_yaml([capacity.node_pool(pool)])
+        assert capacity.read_node_pool(yaml.safe_load(text)) == pool
+
+    def test_takes_a_number_for_a_quantity(self):
+        found = capacity.node_pool(POOL)
+        found["spec"]["limits"]["nvidia.com/gpu"] = 64
+        assert capacity.read_node_pool(found) == POOL
+
+    @pytest.mark.parametrize(
+        ("path", "value"),
+        [
+            ("spec.limits.nodes", "7"),
+            ("spec.replicas", 3),
+            ("spec.template.spec.startupTaints", [{"key": "a", "effect": "NoSchedule"}]),
+            ("spec.template.metadata.annotations", {"a": "b"}),
+            ("metadata.annotations", {"a": "b"}),
+        ],
+    )
+    def test_refuses_what_it_would_drop(self, path, value):
+        found = deepcopy(capacity.node_pool(POOL))
+        *parents, last = path.split(".")
+        place = found
+        for name in parents:
+            place = place[name]
+        place[last] = value
+        with pytest.raises(BadCapacity, match=f"{path}.*by hand"):
+            capacity.read_node_pool(found)
+
+    def test_refuses_another_requirement_than_it_renders(self):
+        found = deepcopy(capacity.node_pool(POOL))
+        found["spec"]["template"]["spec"]["requirements"].append({"key": "zone", "operator": "In", "values": ["a"]})
+        with pytest.raises(BadCapacity, match="requirements"):
+            capacity.read_node_pool(found)
+
+    @pytest.mark.parametrize("manifest", [{}, {"kind": "NodePool"}, OBJECTS[2], {**OBJECTS[0], "spec": None}])
+    def test_refuses_what_is_no_pool(self, manifest):
+        with pytest.raises(BadCapacity):
+            capacity.read_node_pool(manifest)
+
+    def test_refuses_a_pool_without_a_gpu_limit(self):
+        found = deepcopy(capacity.node_pool(POOL))
+        del found["spec"]["limits"]
+        with pytest.raises(BadCapacity, match="without end"):
+            capacity.read_node_pool(found)
+
+
+class TestCarries:
+    def test_ignores_what_the_server_filled_in_and_nothing_else(self):
+        wanted = capacity.node_pool(POOL)
+        found = deepcopy(wanted)
+        found["spec"]["template"]["spec"]["startupTaints"] = []
+        found["status"] = {"nodes": 3}
+        assert capacity.carries(found, wanted)
+        found["spec"]["limits"]["nvidia.com/gpu"] = "65"
+        assert not capacity.carries(found, wanted)
+        fewer = deepcopy(wanted)
+        fewer["spec"]["disruption"]["budgets"].pop()
+        assert not capacity.carries(fewer, wanted)
+        assert not capacity.carries({}, wanted)
+
+
+class TestSchedules:
+    @pytest.mark.parametrize("text", ["0 12 * * mon-fri", "*/15 0-6,20 1 JAN-mar 0", "59 23 31 12 6"])
+    def test_takes(self, text):
+        assert is_schedule(text)
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "@daily", "* * * *", "60 * * * *", "* * 0 * *", "* * * * 7", "*/0 * * * *", "5-1 * * * *", "x * * * *"],
+    )
+    def test_refuses(self, text):
+        assert not is_schedule(text)
+
+
+class TestNodeClasses:
+    def test_the_second_disk_holds_image_and_weights(self):
+        disks = capacity.ec2_node_class(EC2)["spec"]["blockDeviceMappings"]
+        assert disks[1]["deviceName"] == "/dev/xvdb"
+        assert disks[1]["ebs"]["volumeSize"] == "300Gi"
+        with pytest.raises(BadCapacity, match="at least 660 GiB"):
+            capacity.ec2_node_class(replace(EC2, weights_gib=600))
+
+    @pytest.mark.parametrize("alias", ["bottlerocket@latest", "bottlerocket"])
+    def test_the_machine_image_is_pinned(self, alias):
+        with pytest.raises(BadCapacity, match="pinned"):
+            capacity.ec2_node_class(replace(EC2, ami_alias=alias))
+
+    def test_refuses_names_and_delays_that_cannot_be(self):
+        with pytest.raises(BadCapacity):
+            capacity.ec2_node_class(replace(EC2, name="A"))
+        with pytest.raises(BadCapacity):
+            capacity.kwok_node_class(capacity.KwokNodeClass("gpu-local", "soon"))
