@@ -8,6 +8,7 @@ import yaml
 
 from deploy.local.cluster import api, control_plane, keda, kserve, layout, nodes, probes
 from deploy.local.cluster.parts import parts
+from deploy.local.stack import credentials
 from deploy.local.stack.part import NotReady
 from tests.local.cluster_context import cluster_context
 
@@ -117,7 +118,7 @@ class TestKeda:
     def test_shows_a_credential_that_only_its_own_namespace_holds(self, tmp_path):
         context = cluster_context(tmp_path)
         secret, authentication = keda.objects(context)
-        token = keda.token_file(context).read_text()
+        token = credentials.scaling_token_file(context).read_text()
         assert (secret["kind"], secret["metadata"]["namespace"]) == ("Secret", "keda")
         assert base64.b64decode(secret["data"]["token"]).decode() == token
         (named,) = authentication["spec"]["secretTargetRef"]

@@ -67,14 +67,9 @@ def _place_certificates(context: Context, folder: Path) -> None:
         (folder / name).chmod(0o600)
 
 
-def token_file(context: Context) -> Path:
-    """Return the file with the credential that the operator shows and the portal checks."""
-    return credentials.secret_file(context, "scaling-token")
-
-
 def objects(context: Context) -> list[Json]:
     """Return the credential and the object that names it."""
-    token = base64.b64encode(token_file(context).read_bytes()).decode()
+    token = base64.b64encode(credentials.scaling_token_file(context).read_bytes()).decode()
     metadata = {"name": SECRET, "namespace": layout.KEDA}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"token": token}}
     return [secret, *yaml.safe_load_all((context.root / SHIPPED).read_text())]
