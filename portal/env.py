@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from zoneinfo import available_timezones
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -44,6 +45,22 @@ def env_url(name: str, default: object = _MISSING, *, schemes: tuple[str, ...] =
     if value and value.split("://", 1)[0] not in schemes:
         raise ImproperlyConfigured(f"{name} must start with one of {', '.join(schemes)} and ://.")
     return value.rstrip("/")
+
+
+def env_hours(name: str) -> tuple[str, str, str] | None:
+    """Return (time zone, start, end) of "zone; cron; cron", each cron of five fields; None where it is not set."""
+    value = os.environ.get(name, "")
+    if not value:
+        return None
+    parts = tuple(part.strip() for part in value.split(";"))
+    if len(parts) != 3 or parts[0] not in available_timezones() or any(len(part.split()) != 5 for part in parts[1:]):
+        raise ImproperlyConfigured(
+            f"{name} must be a time zone, a start and an end, each a cron of five fields: "
+            f'"America/New_York; 30 7 * * 1-5; 0 19 * * 1-5", not {value!r}.'
+        )
+    if parts[1] == parts[2]:
+        raise ImproperlyConfigured(f"{name} must start and end at different times, not {value!r}.")
+    return parts[0], parts[1], parts[2]
 
 
 def env_secret(name: str, default: object = _MISSING) -> str:

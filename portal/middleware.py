@@ -19,7 +19,14 @@ from apps.common.request_ids import current_request_id
 from portal.errors import refused
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
-OPEN_PATHS = ("/oidc/", "/static/", "/healthz", "/signed-out/", "/v1/logs")  # and /api/, which has its own door
+OPEN_PATHS = (
+    "/oidc/",
+    "/static/",
+    "/healthz",
+    "/signed-out/",
+    "/v1/logs",
+    "/v1/scaling/",
+)  # and /api/, which has its own door
 ROLELESS_PATHS = ("/account/", "/sign-out/")
 NO_ACCESS = "/account/no-access/"
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from portal.env import env_bool, env_int, env_secret, env_str, env_url
+from portal.env import env_bool, env_hours, env_int, env_secret, env_str, env_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -208,6 +208,18 @@ ARGOCD_CAPACITY_APPLICATION = env_str("ARGOCD_CAPACITY_APPLICATION", "capacity")
 SERVING_IMAGE = env_str("SERVING_IMAGE", "vllm/vllm-openai:v0.32.0")
 SERVING_S3_ENDPOINT = env_str("SERVING_S3_ENDPOINT", "")
 ROLLOUT_RETIRE_AFTER_SECONDS = env_int("ROLLOUT_RETIRE_AFTER_SECONDS", 600)
+
+# -- Versions that sleep while nobody calls them ----------------------------------------------------------------------
+SCALING_URL = env_url("SCALING_URL", f"{PORTAL_URL}/v1/scaling")  # where KEDA asks for demand
+ALLOWED_HOSTS.append(urlsplit(SCALING_URL).hostname or "")
+SCALING_TOKEN_FILE = env_str("SCALING_TOKEN_FILE")
+SCALING_POLL_SECONDS = env_int("SCALING_POLL_SECONDS", 15, minimum=1)
+SCALING_WINDOW_SECONDS = env_int("SCALING_WINDOW_SECONDS", 60, minimum=5)  # a call is demand for so long after its end
+SCALING_COOLDOWN_SECONDS = env_int("SCALING_COOLDOWN_SECONDS", 900, minimum=1)
+SCALING_MAX_REPLICAS = env_int("SCALING_MAX_REPLICAS", 1, minimum=1)
+SCALING_RETRY_AFTER_SECONDS = env_int("SCALING_RETRY_AFTER_SECONDS", 30, minimum=1)
+# Hours in which one replica is kept without demand: "America/New_York; 30 7 * * 1-5; 0 19 * * 1-5", or nothing.
+SCALING_PRE_WARM = env_hours("SCALING_PRE_WARM")
 
 # -- Gateway and usage ------------------------------------------------------------------------------------------------
 GATEWAY_URL = env_url("GATEWAY_URL")

@@ -10,6 +10,7 @@ from apps.chargeback.urls import api_urlpatterns as chargeback_api
 from apps.evals.urls import api_urlpatterns as evals_api
 from apps.fleet.urls import api_urlpatterns as fleet_api
 from apps.metering.ingest import logs
+from apps.metering.scaling import demand
 from apps.promotions.urls import api_urlpatterns as promotions_api
 from portal import views
 
@@ -31,6 +32,7 @@ pages: list[URLPattern | URLResolver] = [
     path("fleet/", include("apps.fleet.urls")),
     *sign_in_urlpatterns,
     path("v1/logs", logs, name="usage_ingest"),
+    path("v1/scaling/<slug:namespace>/<slug:name>", demand, name="scaling_demand"),
 ]
 api: list[URLPattern | URLResolver] = [
     *accounts_api,

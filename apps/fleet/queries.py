@@ -84,6 +84,11 @@ def idle_usd_per_day(node: Node, idle: int) -> Decimal | None:
     return node.price_usd_per_hour * HOURS_PER_DAY * idle / node.gpu_count
 
 
+def has_ready_replica(namespace: str, service: str) -> bool:
+    """Tell whether a version has a replica that takes calls, as the observer saw it last."""
+    return Replica.objects.present().filter(namespace=namespace, service=service, is_ready=True).exists()
+
+
 def is_moving(now: datetime) -> bool:
     """Tell whether a claim or a replica is starting or ending; one query each."""
     recent = Q(created_at__gt=now - MOVING_WITHIN)

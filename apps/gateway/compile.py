@@ -22,11 +22,16 @@ class Policy:
     digest: str
 
 
-def compile_policy(*, model: str, limits: Sequence[TeamLimit], issuer: Issuer) -> Policy:
-    """Return the policy of `model` for the teams granted now. limits: one per team, in any order."""
+def compile_policy(
+    *, model: str, limits: Sequence[TeamLimit], issuer: Issuer, retry_after: int | None = None
+) -> Policy:
+    """Return the policy of `model` for the teams granted now. limits: one per team, in any order.
+
+    retry_after: what a caller of a sleeping model is told, in seconds; None for a model that never sleeps.
+    """
     teams = [limit.team for limit in limits]
     objects = [security_policy(model=model, issuer=issuer, teams=teams)]
-    if budget := traffic_policy(model=model, limits=limits):
+    if budget := traffic_policy(model=model, limits=limits, retry_after=retry_after):
         objects.append(budget)
     digest = "sha256:" + hashlib.sha256(to_yaml(objects)).hexdigest()
     for item in objects:

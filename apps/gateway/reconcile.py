@@ -31,17 +31,27 @@ SLOW = timedelta(seconds=20)
 TRY_REFUSED_AGAIN = timedelta(minutes=5)
 
 
-def compiled(model: RegisteredModel, grants: list[Grant]) -> Policy:
-    """Return what the model's policy should be with these grants (their teams loaded). May raise TemporaryError."""
+def compiled(model: RegisteredModel, grants: list[Grant], *, sleeps: bool) -> Policy:
+    """Return what the model's policy should be with these grants (their teams loaded). May raise TemporaryError.
+
+    sleeps: whether what serves it, or is about to, sleeps while nobody calls.
+    """
     issuer = Issuer(settings.OIDC_ISSUER, gateway_jwks_uri(), settings.OIDC_GATEWAY_AUDIENCE)
     limits = [TeamLimit(grant.team.slug, grant.tokens_per_minute) for grant in grants]
-    return compile_policy(model=model.name, limits=limits, issuer=issuer)
+    retry_after = settings.SCALING_RETRY_AFTER_SECONDS if sleeps else None
+    return compile_policy(model=model.name, limits=limits, issuer=issuer, retry_after=retry_after)
+
+
+def sleepers() -> set[int]:
+    """Return the keys of the models whose live or coming version sleeps while nobody calls; one query."""
+    serving = Rollout.objects.sleeping_class().filter(status__in=(*Rollout.OPEN, Rollout.Status.LIVE))
+    return set(serving.values_list("registered_model_id", flat=True))
 
 
 def find_outdated(*, now: datetime) -> list[PolicyRevision]:
     """Ask for a publication of every model whose grants no longer compile to what was published; return them.
 
-    Looks at models that were ever granted or rolled out. Three queries, whatever their number.
+    Looks at models that were ever granted or rolled out. Four queries, whatever their number.
     """
     grants = defaultdict(list)
     for grant in Grant.objects.active(now).select_related("team"):
@@ -49,10 +59,13 @@ def find_outdated(*, now: datetime) -> list[PolicyRevision]:
     granted = Exists(Grant.objects.filter(registered_model=OuterRef("pk")))
     served = Exists(Rollout.objects.filter(registered_model=OuterRef("pk")))
     models = RegisteredModel.objects.filter(Q(granted) | Q(served)).select_related("policy")
+    asleep = sleepers()
     return [
         actions.request_publication(model=model, now=now)
         for model in models
-        if _is_outdated(getattr(model, "policy", None), compiled(model, grants[model.pk]), now)
+        if _is_outdated(
+            getattr(model, "policy", None), compiled(model, grants[model.pk], sleeps=model.pk in asleep), now
+        )
     ]
 
 
@@ -72,7 +85,8 @@ def reconcile_policy(*, revision: PolicyRevision, git: GitClient, cluster: Kuber
         return
     model = revision.registered_model
     try:
-        policy = compiled(model, list(Grant.objects.active(now).filter(registered_model=model).select_related("team")))
+        grants = list(Grant.objects.active(now).filter(registered_model=model).select_related("team"))
+        policy = compiled(model, grants, sleeps=model.pk in sleepers())
         if revision.digest != policy.digest:
             _commit(revision, policy, git, now)
         if _carries(cluster, model.name, policy.digest):

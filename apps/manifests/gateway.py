@@ -2,9 +2,12 @@
 
 Traps held here: Backends carry the predictor's DNS name, never an address (with IP endpoints the gateway charges every
 call to the first backend of a rule); a rule's cost counts 0 at request time (else each call costs one more); a route
-names at most 15 rules; the policies point at the HTTPRoute of the route's own name; a cost expression type-checks.
+names at most 15 rules; the policies point at the HTTPRoute of the route's own name, one of a kind (of two, the younger
+is ignored): so BackendTrafficPolicy carries the limits and, in `responseOverride`, what a sleeper's caller hears; a
+cost expression type-checks.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -177,12 +180,41 @@ def security_policy(*, model: str, issuer: Issuer, teams: Sequence[str], namespa
     )
 
 
-def traffic_policy(*, model: str, limits: Sequence[TeamLimit], namespace: str = MODELS) -> Manifest | None:
-    """Return the tokens per minute of each team, counted from the answers' own usage; None without teams."""
+def traffic_policy(
+    *, model: str, limits: Sequence[TeamLimit], retry_after: int | None = None, namespace: str = MODELS
+) -> Manifest | None:
+    """Return the tokens per minute of each team, counted from the answers' own usage; None without teams.
+
+    retry_after: seconds after which a caller of a model that sleeps should try again; None for one that does not.
+    """
     if not limits:
         return None
     rules = [_limit(model, limit) for limit in sorted(limits, key=lambda limit: limit.team)]
-    return _policy("BackendTrafficPolicy", model, namespace, {"rateLimit": {"global": {"rules": rules}}})
+    spec: Manifest = {"rateLimit": {"global": {"rules": rules}}}
+    if retry_after is not None:
+        spec["responseOverride"] = [_asleep(model, retry_after)]
+    return _policy("BackendTrafficPolicy", model, namespace, spec)
+
+
+def _asleep(model: str, retry_after: int) -> Manifest:
+    """Return what the gateway says instead of its own 503, which it gives while no replica takes calls.
+
+    `source: Local` leaves the engine's own answers alone. The body may hold no percent sign: Envoy would read it.
+    """
+    message = (
+        f"Model {model} sleeps while nobody calls it, and no replica is ready. This call was counted and wakes it; "
+        f"nothing was charged. Send it again in {retry_after} seconds."
+    )
+    error = {"type": "unavailable_error", "code": "model_asleep", "message": message}
+    return {
+        "match": {"statusCodes": [{"type": "Value", "value": 503}]},
+        "source": "Local",
+        "response": {
+            "contentType": "application/json",
+            "header": {"set": [{"name": "Retry-After", "value": str(retry_after)}]},
+            "body": {"type": "Inline", "inline": json.dumps({"error": error})},
+        },
+    }
 
 
 def _limit(model: str, limit: TeamLimit) -> Manifest:

@@ -7,6 +7,7 @@ arguments are those that its own parser takes.
 """
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from apps.manifests.engine_args import checked as checked_arguments
 from apps.manifests.names import DIGEST_ANNOTATION, OWNER_LABELS, checked, labels
@@ -17,6 +18,13 @@ SERVICE_ACCOUNT = "model-reader"
 GPU = "nvidia.com/gpu"
 # Argo CD applies these before what needs them: KServe calls a service whose runtime is not there yet invalid.
 _FIRST = {"argocd.argoproj.io/sync-wave": "-1"}
+
+
+class ServingClass(StrEnum):
+    """WARM: a replica always runs. SCALE_TO_ZERO: none runs while nobody calls; apps.manifests.scaling wakes it."""
+
+    WARM = "WARM"
+    SCALE_TO_ZERO = "SCALE_TO_ZERO"
 
 
 @dataclass(frozen=True)
@@ -40,10 +48,17 @@ class ServedVersion:
     manifest_digest: str
     max_model_len: int = 2048
     resources: Resources = field(default_factory=Resources)
+    serving_class: ServingClass = ServingClass.WARM
+    max_replicas: int = 1
+
+    @property
+    def sleeps(self) -> bool:
+        """Tell whether no replica runs while nobody calls it."""
+        return self.serving_class == ServingClass.SCALE_TO_ZERO
 
 
 def inference_service(version: ServedVersion) -> Manifest:
-    """Return the InferenceService of a version: warm class, one replica, one GPU."""
+    """Return the InferenceService of a version: one GPU a replica, replicas as its serving class says."""
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
@@ -53,7 +68,8 @@ def inference_service(version: ServedVersion) -> Manifest:
             "labels": labels(version.model, version.number),
             "annotations": {
                 "serving.kserve.io/deploymentMode": "Standard",
-                "serving.kserve.io/autoscalerClass": "none",
+                # KServe makes no autoscaler of its own for either: `none` keeps minReplicas, `external` is KEDA's.
+                "serving.kserve.io/autoscalerClass": "external" if version.sleeps else "none",
                 DIGEST_ANNOTATION: version.manifest_digest,
             },
         },
@@ -63,11 +79,13 @@ def inference_service(version: ServedVersion) -> Manifest:
 
 def _predictor(version: ServedVersion) -> Manifest:
     resources = {"cpu": version.resources.cpu, "memory": version.resources.memory, GPU: str(version.resources.gpus)}
+    spread: Manifest = {"affinity": _spot_first()} if version.sleeps else {}
     return {
         "serviceAccountName": SERVICE_ACCOUNT,
-        "minReplicas": 1,
-        "maxReplicas": 1,
+        "minReplicas": 0 if version.sleeps else 1,
+        "maxReplicas": version.max_replicas,
         "timeout": 600,
+        **spread,
         "tolerations": [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}],
         "model": {
             "modelFormat": {"name": "vLLM", "version": "1"},
@@ -80,6 +98,13 @@ def _predictor(version: ServedVersion) -> Manifest:
             "resources": {"requests": resources, "limits": dict(resources)},
         },
     }
+
+
+def _spot_first() -> Manifest:
+    """Prefer a Spot machine: whoever waits for a start anyway also waits for the next one after an interruption."""
+    spot = {"key": "karpenter.sh/capacity-type", "operator": "In", "values": ["spot"]}
+    term = {"weight": 100, "preference": {"matchExpressions": [spot]}}
+    return {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [term]}}
 
 
 def runtime_objects(namespace: str, image: str, role_arn: str = "", s3_endpoint: str = "") -> list[Manifest]:

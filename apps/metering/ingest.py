@@ -5,11 +5,9 @@ credential. 503: the database is away; the Collector keeps the batch on disk and
 """
 
 import gzip
-import hmac
 import io
 import logging
 import zlib
-from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError
@@ -18,6 +16,7 @@ from django.utils.timezone import now
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from apps.common.bearer import is_bearer
 from apps.metering import actions, otlp
 from apps.metering.records import BadRecord, UsageRecord, read_record
 
@@ -34,7 +33,7 @@ class TooLarge(ValueError):
 @require_POST
 def logs(request: HttpRequest) -> HttpResponse:
     """Store a batch of access-log records."""
-    if not _is_collector(request):
+    if not is_bearer(request.headers.get("Authorization", ""), settings.USAGE_INGEST_TOKEN_FILE):
         return _refuse(401, "A valid ingest credential is needed.")
     if request.content_type != PROTOBUF:
         return _refuse(415, f"Send {PROTOBUF}.")
@@ -53,12 +52,6 @@ def logs(request: HttpRequest) -> HttpResponse:
     if problems:
         log.warning("refused %d usage records: %s", len(problems), "; ".join(sorted(set(problems))[:5]))
     return HttpResponse(otlp.answer(len(problems), "; ".join(sorted(set(problems))[:5])), content_type=PROTOBUF)
-
-
-def _is_collector(request: HttpRequest) -> bool:
-    # Read at each call: the credential is rotated while the portal runs.
-    expected = f"Bearer {Path(settings.USAGE_INGEST_TOKEN_FILE).read_text().strip()}"
-    return hmac.compare_digest(request.headers.get("Authorization", "").encode(), expected.encode())
 
 
 def _body(request: HttpRequest) -> bytes:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Max, Q, QuerySet, Sum
+from django.db.models import Count, DateTimeField, DurationField, ExpressionWrapper, F, Max, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
 from apps.accounts.models import Role, User
@@ -13,6 +13,7 @@ from apps.metering.models import Outcome, UsageEvent
 
 DIMENSIONS = ("cost_center", "team", "model", "version")
 TOKENS = ("input_tokens", "cached_input_tokens", "output_tokens")
+LONGEST_CALL = timedelta(minutes=15)  # the gateway ends a call before
 SEES_ALL = (Role.FINANCE, Role.PLATFORM_ENGINEER, Role.AUDITOR)
 
 
@@ -38,6 +39,25 @@ def calls_visible_to(user: User) -> QuerySet[UsageEvent]:
     if user.has_role(*SEES_ALL):
         return calls
     return calls.filter(team=user.team.slug) if user.team and user.roles else calls.none()
+
+
+def wanting_calls(*, model: str, version: str, unanswered_too: bool, since: datetime) -> dict[str, int]:
+    """Return how many calls that ended at `since` or later wanted a version: {"answered": n, "unanswered": n}.
+
+    Refused calls (no grant, over the limit) want nothing. A call that met no replica names no version: it counts where
+    `unanswered_too`, for the version that the route leads to.
+    """
+    took = ExpressionWrapper(Coalesce(F("duration_ms"), 0) * timedelta(milliseconds=1), output_field=DurationField())
+    ended = ExpressionWrapper(F("occurred_at") + took, output_field=DateTimeField())
+    # The first condition is what the index serves; the second is the rule.
+    recent = UsageEvent.objects.filter(model=model, occurred_at__gte=since - LONGEST_CALL)
+    recent = recent.alias(ended_at=ended).filter(ended_at__gte=since).exclude(outcome=Outcome.REFUSED)
+    answered = Q(version=version, outcome__in=(Outcome.METERED, Outcome.UNMETERED))
+    whose = Q(version=version) | Q(version="") if unanswered_too else Q(version=version)
+    return recent.aggregate(
+        answered=Count("event_id", filter=answered),
+        unanswered=Count("event_id", filter=whose & ~answered),
+    )
 
 
 def latest_call_at() -> datetime | None:

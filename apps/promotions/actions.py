@@ -18,7 +18,7 @@ from apps.common.errors import DomainError, require
 from apps.common.tasks import enqueue_on_commit
 from apps.promotions import queries
 from apps.promotions.gates import blocked, evaluate_gates
-from apps.promotions.models import Approval, Promotion, Rollout
+from apps.promotions.models import Approval, Promotion, Rollout, ServingClass
 
 
 class NotEligible(DomainError):
@@ -63,8 +63,15 @@ class Seen:
 
 
 @transaction.atomic
-def request_promotion(*, version: ModelVersion, requester: User, justification: str, now: datetime) -> Promotion:
-    """Propose that `version` serves its model's callers.
+def request_promotion(
+    *,
+    version: ModelVersion,
+    requester: User,
+    justification: str,
+    now: datetime,
+    serving_class: str = ServingClass.WARM,
+) -> Promotion:
+    """Propose that `version` serves its model's callers, always warm or asleep while nobody calls.
 
     Raises NotPermitted unless the requester owns the model; NotEligible when a gate does not hold or another proposal
     for the model waits.
@@ -88,6 +95,7 @@ def request_promotion(*, version: ModelVersion, requester: User, justification: 
                 requested_by=requester,
                 requested_at=now,
                 justification=justification,
+                serving_class=serving_class,
             )
     except IntegrityError:
         raise NotEligible(f"A promotion of {model} waits for a reviewer already. Withdraw it first.") from None
@@ -111,6 +119,7 @@ def _bound_to(promotion: Promotion) -> dict[str, str]:
         "manifest_digest": promotion.manifest_digest,
         "eval_run": str(promotion.eval_run_id),
         "baseline": str(promotion.baseline) if promotion.baseline else "",
+        "serving_class": promotion.serving_class,
     }
 
 

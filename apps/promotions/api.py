@@ -16,7 +16,7 @@ from apps.accounts.requests import caller
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.pagination import Cursor
 from apps.promotions import actions
-from apps.promotions.models import Promotion, Rollout, RolloutCommit, RolloutPhase
+from apps.promotions.models import Promotion, Rollout, RolloutCommit, RolloutPhase, ServingClass
 
 RELATED = ("registered_model", "model_version", "baseline__registered_model", "requested_by", "rollout")
 
@@ -33,6 +33,7 @@ class ProposalInput(serializers.Serializer[Any]):
     model = serializers.SlugField()
     version = serializers.IntegerField(min_value=1)
     justification = serializers.CharField(min_length=10, max_length=2000)
+    serving_class = serializers.ChoiceField(choices=ServingClass.choices, default=ServingClass.WARM)
 
 
 class DecisionInput(serializers.Serializer[Any]):
@@ -65,6 +66,7 @@ class PromotionOutput(serializers.ModelSerializer[Promotion]):
             "requested_by",
             "requested_at",
             "justification",
+            "serving_class",
             "status",
             "decided_at",
             "rollout",
@@ -135,7 +137,11 @@ class Promotions(APIView):
         rows = ModelVersion.objects.select_related("registered_model")
         version = get_object_or_404(rows, registered_model=model, number=values["version"])
         made = actions.request_promotion(
-            version=version, requester=caller(request), justification=values["justification"], now=now()
+            version=version,
+            requester=caller(request),
+            justification=values["justification"],
+            serving_class=values["serving_class"],
+            now=now(),
         )
         return Response(PromotionOutput(_promotion(request, made.pk)).data, status=201)
 

@@ -15,6 +15,13 @@ from apps.common.leases import Reconciled
 from apps.evals.models import EvalRun
 
 
+class ServingClass(models.TextChoices):
+    """What a version costs while nobody calls: its machine, or nothing but the wait for a start."""
+
+    WARM = "WARM", "Warm"
+    SCALE_TO_ZERO = "SCALE_TO_ZERO", "Scale to zero"
+
+
 class PromotionQuerySet(models.QuerySet["Promotion"]):
     """Promotions, newest first."""
 
@@ -49,6 +56,7 @@ class Promotion(models.Model):
     requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="promotions")
     requested_at = models.DateTimeField()
     justification = models.TextField()
+    serving_class = models.CharField(max_length=16, choices=ServingClass.choices, default=ServingClass.WARM)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
     decided_at = models.DateTimeField(null=True, blank=True)
 
@@ -65,6 +73,9 @@ class Promotion(models.Model):
                 condition=Q(status="PENDING", decided_at__isnull=True)
                 | (~Q(status="PENDING") & Q(decided_at__isnull=False)),
                 name="promotion_decided_at_when_decided",
+            ),
+            models.CheckConstraint(
+                condition=Q(serving_class__in=("WARM", "SCALE_TO_ZERO")), name="promotion_serving_class_is_known"
             ),
         )
 
@@ -116,6 +127,10 @@ class RolloutQuerySet(models.QuerySet["Rollout"]):
     def live(self) -> "RolloutQuerySet":
         """Return the rollouts whose version serves all callers of its model now."""
         return self.filter(status=Rollout.Status.LIVE)
+
+    def sleeping_class(self) -> "RolloutQuerySet":
+        """Return the rollouts of versions that sleep while nobody calls."""
+        return self.filter(promotion__serving_class=ServingClass.SCALE_TO_ZERO)
 
 
 class Rollout(Reconciled):
@@ -170,6 +185,11 @@ class Rollout(Reconciled):
 
     def __str__(self) -> str:
         return f"rollout of {self.model_version}"
+
+    @property
+    def sleeps(self) -> bool:
+        """Tell whether no replica runs while nobody calls. Needs the promotion loaded."""
+        return self.promotion.serving_class == ServingClass.SCALE_TO_ZERO
 
 
 class RolloutCommit(models.Model):

@@ -39,6 +39,7 @@ class Situation:
     application: ApplicationStatus
     serving: ServingStatus
     route: RouteStatus
+    sleeps: bool = False  # its serving class is scale-to-zero
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,30 @@ def plan_rollout(now: Situation) -> Next:
             f"The cluster's {now.name} carries another manifest digest than the approved one. Somebody changed it "
             "outside this promotion: abort, then find out who in the Git history.",
         )
-    waiting = _serving(now.serving)
+    waiting = _asleep(now) if _is_asleep(now) else _serving(now.serving)
     if waiting is not None:
         return waiting
     if Step.SHIFT not in now.commits:
         return _before_shift(now)
     return _shifted(now)
+
+
+def _is_asleep(now: Situation) -> bool:
+    """Tell a version that was let go to sleep from one that has no pod yet: KServe calls the former ready."""
+    return now.sleeps and now.serving.ready and now.serving.pod is None
+
+
+def _asleep(now: Situation) -> Next | None:
+    """SCALED_TO_ZERO: idle, not broken. But it must have been ready once before callers are sent to it."""
+    if Step.SHIFT in now.commits:
+        return None
+    return wait("SCALED_TO_ZERO", "No replica runs yet. The portal tells KEDA to start one, as this rollout is open.")
+
+
+def is_waking(serving: ServingStatus) -> bool:
+    """Tell whether a version that sleeps is on its way to ready, with nothing in the way."""
+    waiting = _serving(serving)
+    return waiting is not None and not waiting.is_problem
 
 
 def _not_applied(now: Situation, step: Step, kind: str, name: str) -> Next:

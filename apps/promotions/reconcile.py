@@ -19,7 +19,7 @@ from apps.manifests.names import MODELS
 from apps.manifests.text import CannotRender
 from apps.promotions import phases, queries, records, render
 from apps.promotions.models import Promotion, Rollout
-from apps.promotions.plan import Do, Next, Situation, fail, plan_rollout
+from apps.promotions.plan import Do, Next, Situation, fail, is_waking, plan_rollout
 
 FAST = timedelta(seconds=2)
 SLOW = timedelta(seconds=10)
@@ -91,6 +91,7 @@ def _observe(rollout: Rollout, git: GitClient, cluster: KubernetesReader) -> Sit
         application=application,
         serving=serving,
         route=cluster.route_status(rollout.registered_model.name, MODELS) if Step.SERVE in commits else NO_ROUTE,
+        sleeps=rollout.sleeps,
     )
 
 
@@ -116,7 +117,9 @@ def _commit(rollout: Rollout, step: Rollout.Step, git: GitClient, now: datetime)
     version = rollout.model_version
     closed = render.closed_policy(rollout.registered_model.name, around) if step == Step.SERVE else None
     commit = git.commit(
-        changes=render.serve(version, around) if step == Step.SERVE else render.shift(version, around),
+        changes=render.serve(version, around, rollout.promotion.serving_class)
+        if step == Step.SERVE
+        else render.shift(version, around),
         message=_message(rollout, step),
         trailers=trailers(rollout, step),
         unless_present=closed,
@@ -244,7 +247,7 @@ def _drift(rollout: Rollout, cluster: KubernetesReader) -> tuple[str, str]:
         return "DRIFT", f"{name} is approved and should serve, but the cluster has no such InferenceService."
     if digests - {approved}:
         return "DRIFT", f"What serves as {name} is not what was approved: its pods carry another manifest digest."
-    if not serving.ready:
+    if not serving.ready and not (rollout.sleeps and is_waking(serving)):
         return "NOT_READY", f"{name} is not ready now: {serving.message or serving.reason or 'no pod is ready'}."
     return "", ""
 

@@ -5,13 +5,13 @@ the baseline. REMOVE, after an abort, gives the route back to the baseline and r
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 
 from apps.accounts.provider import gateway_jwks_uri
 from apps.catalog.models import ModelVersion
-from apps.manifests import gateway, names, serving
+from apps.manifests import gateway, names, scaling, serving
 from apps.manifests.text import to_yaml
 
 Changes = dict[str, bytes | None]
@@ -28,6 +28,7 @@ class Surroundings:
     gateway_name: str
     gateway_namespace: str
     issuer: gateway.Issuer
+    scaling: scaling.Scaling
 
 
 def surroundings() -> Surroundings:
@@ -40,11 +41,21 @@ def surroundings() -> Surroundings:
         gateway_name=settings.GATEWAY_NAME,
         gateway_namespace=settings.GATEWAY_NAMESPACE,
         issuer=gateway.Issuer(settings.OIDC_ISSUER, gateway_jwks_uri(), settings.OIDC_GATEWAY_AUDIENCE),
+        scaling=scaling.Scaling(
+            demand_url=settings.SCALING_URL,
+            polling_seconds=settings.SCALING_POLL_SECONDS,
+            cooldown_seconds=settings.SCALING_COOLDOWN_SECONDS,
+            max_replicas=settings.SCALING_MAX_REPLICAS,
+            pre_warm=scaling.PreWarm(*settings.SCALING_PRE_WARM) if settings.SCALING_PRE_WARM else None,
+        ),
     )
 
 
-def serve(version: ModelVersion, around: Surroundings) -> Changes:
-    """Return the files that start a version: the namespace's runtime, its InferenceService, its backends."""
+def serve(version: ModelVersion, around: Surroundings, serving_class: str) -> Changes:
+    """Return the files that start a version: the namespace's runtime, its InferenceService, its backends.
+
+    A version that sleeps has a ScaledObject beside them.
+    """
     model = version.registered_model
     served = serving.ServedVersion(
         model=model.name,
@@ -54,8 +65,13 @@ def serve(version: ModelVersion, around: Surroundings) -> Changes:
         storage_uri=f"s3://{around.bucket}/{version.prefix}",
         manifest_digest=version.manifest_digest,
         max_model_len=model.context_length,
+        serving_class=serving.ServingClass(serving_class),
     )
+    if served.sleeps:
+        served = replace(served, max_replicas=around.scaling.max_replicas)
     objects = [serving.inference_service(served), *gateway.backend_objects(model=model.name, number=version.number)]
+    if served.sleeps:
+        objects.append(scaling.scaled_object(served, around.scaling))
     runtime = serving.runtime_objects(names.MODELS, around.image, around.role_arn, around.s3_endpoint)
     return {
         names.runtime_path(names.MODELS): to_yaml(runtime),

@@ -69,9 +69,17 @@ def route(model: str, weights: dict[str, int]) -> Json:
 
 
 def policy(
-    model: str, budgets: dict[str, int], *, jwks: str = "http://idp.test/jwks", unit: str = "Minute"
+    model: str,
+    budgets: dict[str, int],
+    *,
+    jwks: str = "http://idp.test/jwks",
+    unit: str = "Minute",
+    asleep: Json | None = None,
 ) -> list[Json]:
-    """Return a model's SecurityPolicy and BackendTrafficPolicy: who may call, and for how many tokens."""
+    """Return a model's SecurityPolicy and BackendTrafficPolicy: who may call, and for how many tokens.
+
+    asleep: the response that replaces Envoy's own 503 ("response" of a responseOverride).
+    """
     target = [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": model}]
     claims = {"team": "x-team", "cost_center": "x-cost-center", "sub": "x-user-id"}
     provider = {
@@ -116,6 +124,13 @@ def policy(
         {
             "kind": "BackendTrafficPolicy",
             "metadata": meta,
-            "spec": {"targetRefs": target, "rateLimit": {"global": {"rules": limits}}},
+            "spec": {"targetRefs": target, "rateLimit": {"global": {"rules": limits}}, **_override(asleep)},
         },
     ]
+
+
+def _override(response: Json | None) -> Json:
+    if response is None:
+        return {}
+    match = {"statusCodes": [{"type": "Value", "value": 503}]}
+    return {"responseOverride": [{"match": match, "source": "Local", "response": response}]}

@@ -6,8 +6,9 @@ import re
 import pytest
 import yaml
 
-from deploy.local.cluster import api, control_plane, kserve, layout, nodes, probes
+from deploy.local.cluster import api, control_plane, keda, kserve, layout, nodes, probes
 from deploy.local.cluster.parts import parts
+from deploy.local.stack import credentials
 from deploy.local.stack.part import NotReady
 from tests.local.cluster_context import cluster_context
 
@@ -20,10 +21,10 @@ def found(tmp_path):
 
 
 class TestParts:
-    def test_are_the_nine_of_the_cluster(self, found):
+    def test_are_the_ten_of_the_cluster(self, found):
         assert list(found) == [
             "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "karpenter", "kserve",
-            "argocd-repo-server", "argocd-application-controller",
+            "argocd-repo-server", "argocd-application-controller", "keda",
         ]  # fmt: skip
 
     def test_need_only_parts_that_exist(self, found):
@@ -111,6 +112,26 @@ class TestKServe:
             "caBundle": base64.b64encode(b"authority").decode(),
         }
         assert hook["failurePolicy"] == "Fail"
+
+
+class TestKeda:
+    def test_shows_a_credential_that_only_its_own_namespace_holds(self, tmp_path):
+        context = cluster_context(tmp_path)
+        secret, authentication = keda.objects(context)
+        token = credentials.scaling_token_file(context).read_text()
+        assert (secret["kind"], secret["metadata"]["namespace"]) == ("Secret", "keda")
+        assert base64.b64decode(secret["data"]["token"]).decode() == token
+        (named,) = authentication["spec"]["secretTargetRef"]
+        assert (named["name"], named["key"], named["parameter"]) == (secret["metadata"]["name"], "token", "token")
+        assert token not in str(authentication)
+
+    def test_watches_models_and_no_secrets_elsewhere(self, found):
+        env = found["keda"].env
+        assert (env["WATCH_NAMESPACE"], env["KEDA_RESTRICT_SECRET_ACCESS"]) == ("models", "true")
+
+    def test_needs_no_more_than_the_api_so_that_the_warm_path_never_waits_for_it(self, found):
+        assert found["keda"].needs == ("kube-apiserver",)
+        assert not any("keda" in part.needs for part in found.values())
 
 
 class TestPathOf:

@@ -48,9 +48,9 @@ class TestEveryRole:
         for rule in rules(path):
             assert not ENTRANCES & set(rule["resources"]), rule
 
-    def test_reads_secrets_in_two_known_places_only(self):
+    def test_reads_secrets_in_three_known_places_only(self):
         readers = {path.stem for path in every_file() for rule in rules(path) if "secrets" in rule["resources"]}
-        assert readers == {"argocd", "kserve"}
+        assert readers == {"argocd", "keda", "kserve"}
         for rule in rules(RBAC / "kserve.yaml"):
             if "secrets" in rule["resources"]:
                 assert rule["resourceNames"] == ["storage-config"]
@@ -115,12 +115,12 @@ class TestThePortalsCredential:
 
 
 class TestHook:
-    def test_may_patch_the_two_applications_and_nothing_else(self):
+    def test_may_patch_the_three_applications_and_nothing_else(self):
         assert list(rules(RBAC / "hook.yaml")) == [
             {
                 "apiGroups": ["argoproj.io"],
                 "resources": ["applications"],
-                "resourceNames": ["platform", "serving"],
+                "resourceNames": ["platform", "serving", "capacity"],
                 "verbs": ["patch"],
             }
         ]
@@ -137,6 +137,26 @@ class TestGateway:
         for rule in rules(RBAC / "gateway.yaml"):
             if not set(rule["verbs"]) <= READING:
                 assert all(name.endswith("/status") or name == "httproutes" for name in rule["resources"]), rule
+
+
+class TestKeda:
+    def test_reads_secrets_of_its_own_namespace_alone(self):
+        for document in documents(RBAC / "keda.yaml"):
+            if any("secrets" in rule["resources"] for rule in document.get("rules", [])):
+                assert (document["kind"], document["metadata"]["namespace"]) == ("Role", "keda")
+
+    def test_changes_nothing_but_replicas_and_its_own_objects(self):
+        changed = {
+            name
+            for rule in rules(RBAC / "keda.yaml")
+            if not set(rule["verbs"]) <= READING
+            for name in rule["resources"]
+        }
+        assert changed == {
+            "clustertriggerauthentications", "clustertriggerauthentications/status", "scaledobjects",
+            "scaledobjects/finalizers", "scaledobjects/status", "deployments/scale", "horizontalpodautoscalers",
+            "events",
+        }  # fmt: skip
 
 
 class TestKubelet:

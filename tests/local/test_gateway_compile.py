@@ -301,6 +301,52 @@ class TestLimits:
         assert words in verdict(compiled(objects), "BackendTrafficPolicy", MODEL).message
 
 
+class TestOverrides:
+    def overridden(self, **change):
+        objects = model_objects()
+        override = {
+            "match": {"statusCodes": [{"type": "Value", "value": 503}]},
+            "source": "Local",
+            "response": {
+                "contentType": "application/json",
+                "header": {"set": [{"name": "Retry-After", "value": "30"}]},
+                "body": {"type": "Inline", "inline": "Asleep."},
+            },
+        }
+        of(objects, "BackendTrafficPolicy")["spec"]["responseOverride"] = [override | change]
+        return compiled(objects)
+
+    def test_stand_beside_the_budgets(self):
+        (found,) = self.overridden().routes
+        (override,) = found.overrides
+        assert (override.statuses, override.source, override.body) == ((503,), "Local", "Asleep.")
+        assert override.headers == (("content-type", "application/json"), ("retry-after", "30"))
+        assert len(found.limits) == 1
+
+    def test_are_a_filter_of_the_route_alone(self):
+        (host,) = route_resource(self.overridden())["virtual_hosts"]
+        settings = host["routes"][0]["typed_per_filter_config"]["envoy.filters.http.custom_response"]
+        (matcher,) = settings["custom_response_matcher"]["matcher_list"]["matchers"]
+        wanted = [each["single_predicate"]["value_match"]["exact"] for each in matcher["predicate"]["and_matcher"][
+            "predicate"] if "single_predicate" in each]  # fmt: skip
+        assert wanted == ["503", "true"]
+        assert "typed_per_filter_config" not in host["routes"][-1]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"match": {"statusCodes": [{"type": "Range", "range": {"start": 500, "end": 599}}]}},
+            {"match": {"responseHeaders": [{"name": "a", "value": {"value": "b"}}]}},
+            {"response": {"header": {"add": [{"name": "a", "value": "b"}]}}},
+            {"response": {"body": {"type": "ValueRef"}}},
+            {"redirect": {}},
+        ],
+    )
+    def test_that_are_not_played_are_refused(self, change):
+        tables = self.overridden(**change)
+        assert "responseOverride 0" in verdict(tables, "BackendTrafficPolicy", MODEL).message
+
+
 class TestListener:
     def test_takes_its_settings_from_the_static_objects(self):
         front = compiled(static()).listener

@@ -1,10 +1,11 @@
 """One of everything that is rendered, and everything that deploy/ ships for Argo CD and for the platform."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
-from apps.manifests import gateway, serving
+from apps.manifests import gateway, scaling, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 CRDS = ROOT.parent / "shared" / "crds"
@@ -18,7 +19,11 @@ VERSION = serving.ServedVersion(
     storage_uri="s3://model-registry/prior-auth-extract/v7/",
     manifest_digest=DIGEST,
 )
+SLEEPER = replace(VERSION, serving_class=serving.ServingClass.SCALE_TO_ZERO)
+SCALING = scaling.Scaling(demand_url="http://portal.quartermaster.svc/v1/scaling")
+OFFICE_HOURS = scaling.PreWarm("America/New_York", "30 7 * * 1-5", "0 19 * * 1-5")
 ISSUER = gateway.Issuer(issuer="http://127.0.0.1:8090", jwks_uri="http://127.0.0.1:8090/jwks.json")
+LIMIT = gateway.TeamLimit("claims-review", 2000)
 GATEWAY = {"gateway_name": "ai-gateway", "gateway_namespace": "ai-gateway"}
 SHIPPED = ("deploy/argocd/*.yaml", "deploy/gateway/*.yaml", "deploy/karpenter/*.yaml", "deploy/karpenter/local/*.yaml")
 
@@ -27,6 +32,9 @@ def rendered():
     """Return one of everything that the portal commits."""
     return [
         serving.inference_service(VERSION),
+        serving.inference_service(SLEEPER),
+        scaling.scaled_object(SLEEPER, SCALING),
+        scaling.scaled_object(SLEEPER, replace(SCALING, pre_warm=OFFICE_HOURS)),
         *serving.runtime_objects("models", "vllm/vllm-openai:v0.32.0", "arn:aws:iam::1:role/r", "http://127.0.0.1:9"),
         gateway.route(
             model=MODEL,
@@ -37,7 +45,8 @@ def rendered():
         *gateway.backend_objects(model=MODEL, number=7),
         gateway.security_policy(model=MODEL, issuer=ISSUER, teams=["claims-review", "prior-auth"]),
         gateway.security_policy(model=MODEL, issuer=ISSUER, teams=[]),
-        gateway.traffic_policy(model=MODEL, limits=[gateway.TeamLimit("claims-review", 2000)]),
+        gateway.traffic_policy(model=MODEL, limits=[LIMIT]),
+        gateway.traffic_policy(model=MODEL, limits=[LIMIT], retry_after=30),
     ]
 
 

@@ -1,12 +1,27 @@
 """Every rendered object against the real CRDs: no field unknown, none missing, enums and patterns kept."""
 
+import json
+from dataclasses import replace
+
 import jsonschema
 import pytest
 import yaml
 
-from apps.manifests import gateway, names, serving
+from apps.manifests import gateway, names, scaling, serving
 from apps.manifests.text import to_yaml
-from tests.manifests.objects import CRDS, DIGEST, GATEWAY, ISSUER, VERSION, named, rendered, shipped
+from tests.manifests.objects import (
+    CRDS,
+    DIGEST,
+    GATEWAY,
+    ISSUER,
+    OFFICE_HOURS,
+    SCALING,
+    SLEEPER,
+    VERSION,
+    named,
+    rendered,
+    shipped,
+)
 from tests.manifests.schemas import validate
 
 FIRST = {"argocd.argoproj.io/sync-wave": "-1"}
@@ -74,6 +89,70 @@ class TestInferenceService:
             assert manifest["metadata"]["annotations"] == FIRST
 
 
+class TestSleepingInferenceService:
+    def test_leaves_its_replicas_to_keda(self):
+        manifest = serving.inference_service(SLEEPER)
+        assert manifest["metadata"]["annotations"]["serving.kserve.io/autoscalerClass"] == "external"
+        assert manifest["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Standard"
+        predictor = manifest["spec"]["predictor"]
+        assert (predictor["minReplicas"], predictor["maxReplicas"]) == (0, 1)
+        assert not {"scaleMetric", "scaleTarget", "autoScaling"} & set(predictor)
+
+    def test_prefers_spot_and_takes_on_demand(self):
+        affinity = serving.inference_service(SLEEPER)["spec"]["predictor"]["affinity"]["nodeAffinity"]
+        (term,) = affinity["preferredDuringSchedulingIgnoredDuringExecution"]
+        assert term["preference"]["matchExpressions"][0]["values"] == ["spot"]
+        assert "requiredDuringSchedulingIgnoredDuringExecution" not in affinity
+        assert "affinity" not in serving.inference_service(VERSION)["spec"]["predictor"]
+
+
+class TestScaledObject:
+    def test_scales_the_deployment_that_kserve_makes_between_none_and_one(self):
+        spec = scaling.scaled_object(SLEEPER, SCALING)["spec"]
+        target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "prior-auth-extract-v7-predictor"}
+        assert spec["scaleTargetRef"] == target
+        assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (0, 1)
+
+    def test_asks_the_portal_with_a_credential_that_git_does_not_hold(self):
+        (trigger,) = scaling.scaled_object(SLEEPER, SCALING)["spec"]["triggers"]
+        url = "http://portal.quartermaster.svc/v1/scaling/models/prior-auth-extract-v7"
+        assert (trigger["type"], trigger["metadata"]["url"]) == ("metrics-api", url)
+        assert trigger["metadata"]["authMode"] == "bearer"
+        assert trigger["authenticationRef"] == {"kind": "ClusterTriggerAuthentication", "name": scaling.CREDENTIAL}
+        assert "Secret" not in str(trigger)
+
+    def test_names_in_every_triggers_metadata_only_text(self):
+        triggers = scaling.scaled_object(SLEEPER, replace(SCALING, pre_warm=OFFICE_HOURS))["spec"]["triggers"]
+        assert [trigger["type"] for trigger in triggers] == ["metrics-api", "cron"]
+        values = [value for trigger in triggers for value in trigger["metadata"].values()]
+        assert {type(value) for value in values} == {str}
+
+    def test_keeps_what_runs_while_the_portal_is_away(self):
+        spec = scaling.scaled_object(SLEEPER, SCALING)["spec"]
+        assert spec["fallback"] == {"failureThreshold": 3, "replicas": 1, "behavior": "currentReplicasIfHigher"}
+
+    def test_gives_a_name_whose_autoscaler_still_fits_a_label(self):
+        longest = replace(SLEEPER, name="a" * names.LONGEST)
+        assert len("keda-hpa-" + scaling.scaled_object(longest, SCALING)["metadata"]["name"]) <= 63
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"polling_seconds": 0},
+            {"cooldown_seconds": -1},
+            {"max_replicas": 0},
+            {"calls_per_replica": 0},
+            {"pre_warm": replace(OFFICE_HOURS, start="30 7 * *")},
+            {"pre_warm": replace(OFFICE_HOURS, start="0 30 7 * * 1-5")},
+            {"pre_warm": replace(OFFICE_HOURS, end=OFFICE_HOURS.start)},
+            {"pre_warm": replace(OFFICE_HOURS, timezone="")},
+        ],
+    )
+    def test_refuses_what_keda_would_not_take(self, change):
+        with pytest.raises(scaling.BadScaling):
+            scaling.scaled_object(SLEEPER, replace(SCALING, **change))
+
+
 class TestNames:
     def test_refuses_what_no_service_could_be_called(self):
         for name in ("7b", "Upper", "a" * 54, "a.b", "-a"):
@@ -123,6 +202,25 @@ class TestPolicies:
         spec = gateway.security_policy(model="m", issuer=ISSUER, teams=[])["spec"]
         assert spec["authorization"] == {"defaultAction": "Deny"}
         assert gateway.traffic_policy(model="m", limits=[]) is None
+
+    def test_tell_a_sleeping_models_caller_when_to_come_again(self):
+        policy = gateway.traffic_policy(model="m", limits=[gateway.TeamLimit("claims", 50)], retry_after=45)
+        (override,) = policy["spec"]["responseOverride"]
+        assert (override["match"], override["source"]) == (
+            {"statusCodes": [{"type": "Value", "value": 503}]},
+            "Local",
+        )
+        response = override["response"]
+        assert response["header"] == {"set": [{"name": "Retry-After", "value": "45"}]}
+        error = json.loads(response["body"]["inline"])["error"]
+        assert error["code"] == "model_asleep"
+        assert "in 45 seconds" in error["message"]
+        assert "%" not in response["body"]["inline"]
+        assert "statusCode" not in response
+
+    def test_say_nothing_about_sleep_where_a_replica_always_runs(self):
+        policy = gateway.traffic_policy(model="m", limits=[gateway.TeamLimit("claims", 50)])
+        assert "responseOverride" not in policy["spec"]
 
     def test_a_call_costs_its_tokens_and_nothing_else(self):
         policy = gateway.traffic_policy(model="m", limits=[gateway.TeamLimit("claims", 50)])

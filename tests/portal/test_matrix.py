@@ -102,6 +102,7 @@ DOORS = [
     get("oidc_authentication_init", "503 503 503 503 503 503 503 503 503 503 503 503"),
     get("oidc_authentication_callback", "400 400 400 400 400 400 400 400 400 400 400 400"),
     post("usage_ingest", "401 401 401 401 401 401 401 401 401 401 401 401"),
+    get("scaling_demand", "401 401 401 401 401 401 401 401 401 401 401 401", "models", "prior-auth-extract-v1"),
     get("audit:event_list", "404 404 404 404 404 404 404 404 200 200"),
     get("audit:event_list", "404 404 404 404 404 404 404 404 200 200", data={"format": "csv"}),
     get("audit:event_detail", "404 404 404 404 404 404 404 404 200 200", "{event}"),

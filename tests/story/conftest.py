@@ -26,10 +26,13 @@ pytest.register_assert_rewrite(
 from tests.story.chromium import running_browser  # noqa: E402
 from tests.story.watch import Watch  # noqa: E402
 
-ORDER = ("test_story.py", "test_credentials.py", "test_stops.py")
+ORDER = ("test_story.py", "test_credentials.py", "test_stops.py", "test_sleep.py")
 PATIENCE = {"stand-in": 240.0, "vllm": 1200.0}
 # A killed worker's rows are due again, and a replaced version goes, while a test waits.
 HURRY = {"RECONCILE_LEASE_SECONDS": "20", "ROLLOUT_RETIRE_AFTER_SECONDS": "20"}
+# A version that sleeps does so soon after its last call.
+HURRY |= {"SCALING_POLL_SECONDS": "2", "SCALING_WINDOW_SECONDS": "6", "SCALING_COOLDOWN_SECONDS": "6"}
+HURRY |= {"SCALING_RETRY_AFTER_SECONDS": "3"}
 STARTING, BUILDING = 600, 5400  # seconds until every part is up; building their programs takes 50 CPU-minutes
 
 

@@ -90,9 +90,10 @@ def live_version(owner: Desk) -> int | None:
     return None
 
 
-def start_rollout(owner: Desk, reviewer: Desk, number: int) -> tuple[str, str]:
+def start_rollout(owner: Desk, reviewer: Desk, number: int, serving_class: str = "WARM") -> tuple[str, str]:
     """Propose a version, have it approved by somebody else; return the promotion's and the rollout's id."""
-    words = {"model": MODEL, "version": number, "justification": "Taking turns, to see what an outage does."}
+    words = {"model": MODEL, "version": number, "justification": "Taking turns, to see what an outage does.",
+             "serving_class": serving_class}  # fmt: skip
     proposal = owner.post("/promotions", words)
     seen = {name: proposal[name] for name in ("manifest_digest", "eval_run", "baseline")}
     decided = reviewer.post(f"/promotions/{proposal['id']}/approve", seen | {"reason": "Known figures."})

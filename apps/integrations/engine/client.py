@@ -5,6 +5,7 @@ GatewayRefusal with the words of whoever refused; being away or failing (timeout
 """
 
 import json
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,10 @@ from apps.integrations.errors import TemporaryError
 
 Message = dict[str, str]  # {"role": "user", "content": "…"}
 STAND_IN = "stand-in"
+# vLLM's gauges in Prometheus' text form; a labelled line ends in the value.
+_UNDER_WAY = re.compile(
+    r"^vllm:num_requests_(?:running|waiting)(?:\{[^}]*\})? (\d+(?:\.\d+)?(?:e\+?\d+)?)$", re.MULTILINE
+)
 
 
 class EngineClient:
@@ -67,6 +72,15 @@ class EngineClient:
         if answer.status_code != 200:
             raise TemporaryError(f"The engine answered {answer.status_code} when it was asked for its version.")
         return f"vllm {_json(answer.content).get('version', 'of unknown version')}"
+
+    def running_calls(self) -> int:
+        """Return how many calls the engine works on or has queued. Raises TemporaryError when it does not tell."""
+        with _translated():
+            answer = self._http.get("/metrics")
+        found = _UNDER_WAY.findall(answer.text)
+        if answer.status_code != 200 or not found:
+            raise TemporaryError(f"The engine answered {answer.status_code} when it was asked for its figures.")
+        return round(sum(float(value) for value in found))
 
     def stream_chat(
         self, *, model: str, messages: Sequence[Message], max_tokens: int | None = None, temperature: float = 0

@@ -31,6 +31,7 @@ KINDS = {
     "MutatingWebhookConfiguration": ("mutatingwebhookconfigurations", False),
     "ValidatingWebhookConfiguration": ("validatingwebhookconfigurations", False),
     "ClusterStorageContainer": ("clusterstoragecontainers", False),
+    "ClusterTriggerAuthentication": ("clustertriggerauthentications", False),
     "AppProject": ("appprojects", True),
     "Application": ("applications", True),
 }

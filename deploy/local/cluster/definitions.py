@@ -40,6 +40,14 @@ FILES = {
         "manifests/crds/application-crd.yaml",
         "manifests/crds/appproject-crd.yaml",
     ),
+    "keda": (
+        "config/crd/bases/keda.sh_scaledobjects.yaml",
+        "config/crd/bases/keda.sh_scaledjobs.yaml",
+        "config/crd/bases/keda.sh_triggerauthentications.yaml",
+        "config/crd/bases/keda.sh_clustertriggerauthentications.yaml",
+        "config/crd/bases/eventing.keda.sh_cloudeventsources.yaml",
+        "config/crd/bases/eventing.keda.sh_clustercloudeventsources.yaml",
+    ),
     "gateway-api": (
         "config/crd/standard/gateway.networking.k8s.io_gatewayclasses.yaml",
         "config/crd/standard/gateway.networking.k8s.io_gateways.yaml",

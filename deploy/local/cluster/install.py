@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from deploy.local.cluster import argocd, definitions, kserve, kubeconfigs, layout, probes
+from deploy.local.cluster import argocd, definitions, keda, kserve, kubeconfigs, layout, probes
 from deploy.local.cluster.api import Api, ApiError, Json, path_of
 from deploy.local.platform import upstream
 from deploy.local.stack.part import Context
@@ -77,6 +77,7 @@ def _objects(context: Context, releases: Path) -> Iterator[Json]:
         yield from yaml.safe_load_all(path.read_text())
     yield from kserve.objects(context, releases / "kserve")
     yield from argocd.objects(context)
+    yield from keda.objects(context)
 
 
 def _each(manifests: Iterable[Json], apply: Callable[[Json], None]) -> None:

@@ -33,6 +33,7 @@ CLIENTS = {
     "gateway": _service_account("ai-gateway", "gateway-control"),
     "karpenter": _service_account("kube-system", "karpenter"),
     "kserve": _service_account(layout.KSERVE, "kserve-controller-manager"),
+    "keda": _service_account(layout.KEDA, "keda-operator"),
     "argocd": _service_account(layout.ARGOCD, "argocd-application-controller"),
     "portal": _service_account("quartermaster", "portal"),
 }

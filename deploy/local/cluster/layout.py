@@ -15,6 +15,7 @@ SERVICE_RANGE = "10.96.0.0/16"
 POD_RANGE = "10.244.0.0/24"
 ARGOCD = "argocd"
 KSERVE = "kserve"
+KEDA = "keda"
 
 # One stable port per listener. The first of each is the part's own name, as clients of the stack ask for it.
 PORTS = {
@@ -32,6 +33,9 @@ PORTS = {
     "argocd-repo-server": 19009,
     "argocd-repo-server-metrics": 19010,
     "argocd-application-controller": 19011,
+    "keda": 19012,
+    "keda-metrics": 19013,
+    "keda-metrics-service": 19014,
 }
 
 

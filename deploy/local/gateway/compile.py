@@ -79,7 +79,7 @@ def _routes(objects: Objects, gateway: tuple[str, str], previous: Tables, verdic
         except Refused as problem:
             verdicts.add(obj, problem)
             if key_of(obj) in last_good:
-                found.append(replace(last_good[key_of(obj)], access=None, limits=()))
+                found.append(replace(last_good[key_of(obj)], access=None, limits=(), overrides=()))
     return tuple(found)
 
 

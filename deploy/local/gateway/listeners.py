@@ -1,12 +1,14 @@
 """Tables → Envoy's listener: the filters every call passes, in the order that Envoy Gateway gives them.
 
-Header removal → token check → processor (model from the body) → authorization → rate limit → router.
+Header removal → (on the way back: what a policy says instead) → token check → processor (model from the body) →
+authorization → rate limit → router.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from deploy.local.gateway import overrides
 from deploy.local.gateway.clusters import cluster_of_uri, processor_service
 from deploy.local.gateway.replies import local_replies
 from deploy.local.gateway.tables import METADATA_NAMESPACE, AccessLog, Provider, Tables
@@ -84,13 +86,14 @@ def _removals(tables: Tables) -> list[Json]:
 
 def _http_filters(tables: Tables, wiring: Wiring) -> list[Json]:
     filters = [
+        ("custom_response", overrides.filter_settings(())),
         ("ext_proc", _processor(wiring)),
         ("rbac", {"@type": f"{_FILTERS}.rbac.v3.RBAC"}),
         ("ratelimit", _rate_limit(tables.listener.limit_headers)),
         ("router", {"@type": f"{_FILTERS}.router.v3.Router"}),
     ]
     if tables.providers:
-        filters.insert(0, ("jwt_authn", _token_check(tables.providers)))
+        filters.insert(1, ("jwt_authn", _token_check(tables.providers)))
     return [{"name": f"envoy.filters.http.{name}", "typed_config": config} for name, config in filters]
 
 

@@ -20,8 +20,10 @@ from deploy.local.gateway.tables import (
     Claim,
     HeaderMatch,
     Limit,
+    Override,
     Provider,
     Route,
+    Traffic,
 )
 
 Judged = tuple[Object, Refused | None, tuple[str, str] | None]
@@ -45,17 +47,16 @@ def attach(
 
     closed: Access | None = CLOSED
     access = _by_route(security, gateway, routes, read_access, closed, judged)
-    unlimited: tuple[Limit, ...] = ()
-    budgets = _by_route(limits, gateway, routes, _limits, unlimited, judged)
+    traffic = _by_route(limits, gateway, routes, _traffic, Traffic(), judged)
     found = tuple(
-        replace(
-            route,
-            access=access.get((route.namespace, route.name)),
-            limits=_named_for(route, budgets.get((route.namespace, route.name), ())),
-        )
+        _with(route, access.get((route.namespace, route.name)), traffic.get((route.namespace, route.name), Traffic()))
         for route in routes
     )
     return found, tuple(providers.values()), judged
+
+
+def _with(route: Route, access: Access | None, traffic: Traffic) -> Route:
+    return replace(route, access=access, limits=_named_for(route, traffic.limits), overrides=traffic.overrides)
 
 
 def _by_route(
@@ -163,13 +164,44 @@ def _access_rule(rule: Object, index: int, keys: dict[str, str]) -> AccessRule:
     return AccessRule(rule.get("name", f"rule-{index}"), keys[jwt["provider"]], claims)
 
 
-def _limits(policy: Object) -> tuple[Limit, ...]:
-    """Return the policy's budgets. Their keys lack the route's name yet: each route counts for itself."""
+def _traffic(policy: Object) -> Traffic:
+    """Return what the policy says. Its budgets' keys lack the route's name yet: each route counts for itself."""
     spec = policy["spec"]
-    for unknown in sorted(set(spec) - {"targetRefs", "targetRef", "rateLimit"}):
+    for unknown in sorted(set(spec) - {"targetRefs", "targetRef", "rateLimit", "responseOverride"}):
         raise Refused(f"{unknown} is not played by the local gateway")
     rules = spec.get("rateLimit", {}).get("global", {}).get("rules", [])
-    return tuple(_limit(rule, i, policy) for i, rule in enumerate(rules))
+    overrides = spec.get("responseOverride", [])
+    return Traffic(
+        tuple(_limit(rule, i, policy) for i, rule in enumerate(rules)),
+        tuple(_override(override, i) for i, override in enumerate(overrides)),
+    )
+
+
+def _override(override: Object, index: int) -> Override:
+    match, response = override["match"], override.get("response", {})
+    body, header = response.get("body", {}), response.get("header", {})
+    codes = match.get("statusCodes", [])
+    plain = (
+        set(match) == {"statusCodes"}
+        and all(code.get("type", "Value") == "Value" for code in codes)
+        and "redirect" not in override
+        and body.get("type", "Inline") == "Inline"
+        and set(header) <= {"set"}
+    )
+    if not plain:
+        raise Refused(
+            f"responseOverride {index}: only status codes by value, an inline body and header.set are played by the "
+            "local gateway"
+        )
+    named = [("content-type", response["contentType"])] if response.get("contentType") else []
+    named += [(entry["name"].lower(), entry["value"]) for entry in header.get("set", [])]
+    return Override(
+        statuses=tuple(code["value"] for code in codes),
+        source=override.get("source", "All"),
+        status=response.get("statusCode", 0),
+        body=body.get("inline", ""),
+        headers=tuple(named),
+    )
 
 
 def _limit(rule: Object, index: int, policy: Object) -> Limit:

@@ -12,6 +12,9 @@ from deploy.local.gateway.tables import MODEL_HEADER
 
 Json = dict[str, Any]
 
+CAUSE_HEADER = "x-gateway-cause"
+RATE_LIMIT_AWAY = "rate-limit-away"
+OWN_STATUSES = (401, 403, 404, 413, 429, 500, 503, 504)  # what Envoy answers by itself
 _MODEL = "%REQ(X-AI-EG-MODEL)%"
 _TEAM = "%REQ(X-TEAM)%"
 _HOW = "Send an access token for the gateway in the header Authorization: Bearer …"
@@ -45,6 +48,7 @@ def local_replies(portal_url: str) -> Json:
     """Return Envoy's local_reply_config. portal_url: where a person can ask for access."""
     return {
         "mappers": [
+            _overridden(),
             *_unauthenticated(),
             *_forbidden(portal_url),
             *_budget(),
@@ -56,6 +60,13 @@ def local_replies(portal_url: str) -> Json:
             _mapper(_status_range(400, 599), "%RESPONSE_CODE_DETAILS%", "%LOCAL_REPLY_BODY%"),
         ]
     }
+
+
+def _overridden() -> Json:
+    """Leave alone what the route's own policy says something about (overrides.py): this runs before and after it."""
+    statuses = "xds.route_metadata.filter_metadata['quartermaster']['overridden']"
+    asked = [f"(response.code == {code} && {statuses}.contains('{code}'))" for code in OWN_STATUSES]
+    return {"filter": _expression(" || ".join(asked))}
 
 
 def _unauthenticated() -> list[Json]:
@@ -154,6 +165,7 @@ def _closed() -> list[Json]:
             kind="unavailable_error",
             retry_after="5",
             status=503,
+            cause=RATE_LIMIT_AWAY,
         ),
     ]
 
@@ -172,14 +184,16 @@ def _mapper(
     kind: str = "invalid_request_error",
     retry_after: str = "",
     status: int = 0,
+    cause: str = "",
 ) -> Json:
-    """Return one mapper; status 0 keeps the status."""
+    """Return one mapper; status 0 keeps the status. cause: which part failed, for filters that see the reply."""
     mapper: Json = {
         "filter": condition,
         "body_format_override": {"json_format": {"error": {"type": kind, "code": code, "message": message}}},
     }
-    if retry_after:
-        mapper["headers_to_add"] = [{"header": {"key": "retry-after", "value": retry_after}}]
+    headers = {"retry-after": retry_after, CAUSE_HEADER: cause}
+    if added := [{"header": {"key": key, "value": value}} for key, value in headers.items() if value]:
+        mapper["headers_to_add"] = added
     if status:
         mapper["status_code"] = status
     return mapper
@@ -210,12 +224,16 @@ def _flags(*flags: str) -> Json:
 def _details(part: str) -> Json:
     """Agree where Envoy's own words about the answer contain this part."""
     quoted = part.replace("'", "\\'")
+    return _expression(f"response.code_details.contains('{quoted}')")
+
+
+def _expression(text: str) -> Json:
     return {
         "extension_filter": {
             "name": "envoy.access_loggers.extension_filters.cel",
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
-                "expression": f"response.code_details.contains('{quoted}')",
+                "expression": text,
             },
         }
     }

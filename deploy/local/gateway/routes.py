@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from deploy.local.gateway import overrides
 from deploy.local.gateway.tables import (
     METADATA_NAMESPACE,
     Access,
@@ -49,7 +50,7 @@ def _route(route: Route, rule: Rule, position: int) -> Json:
     found: Json = {
         "name": f"{rule.name}/match/{position}/*",
         "match": {"prefix": "/", "headers": [_header_matcher(header) for header in rule.matches[position]]},
-        "metadata": {"filter_metadata": {"quartermaster": {"budget": _budget_in_words(route.limits)}}},
+        "metadata": {"filter_metadata": {"quartermaster": _for_replies(route)}},
         "typed_per_filter_config": _policies(route),
     }
     weights = [(ref, ref.weight) for ref in rule.references if ref.weight > 0]
@@ -59,6 +60,12 @@ def _route(route: Route, rule: Rule, position: int) -> Json:
         {"name": ref.cluster, "weight": weight, "host_rewrite_literal": ref.hostname} for ref, weight in weights
     ]
     return {**found, "route": {"weighted_clusters": {"clusters": clusters}, "timeout": f"{rule.timeout_seconds:g}s"}}
+
+
+def _for_replies(route: Route) -> Json:
+    """Return what the gateway's own replies must know of a route."""
+    statuses = [str(code) for each in route.overrides if each.source != "Backend" for code in each.statuses]
+    return {"budget": _budget_in_words(route.limits), "overridden": " ".join(statuses)}
 
 
 def _header_matcher(header: HeaderMatch) -> Json:
@@ -79,6 +86,8 @@ def _policies(route: Route) -> Json:
             "@type": f"{_FILTERS}.ratelimit.v3.RateLimitPerRoute",
             "rate_limits": [entry for limit in route.limits for entry in _rate_limits(limit)],
         }
+    if route.overrides:
+        policies["envoy.filters.http.custom_response"] = overrides.filter_settings(route.overrides)
     return policies
 
 

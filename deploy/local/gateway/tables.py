@@ -95,6 +95,28 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Override:
+    """What a caller gets instead of an answer with one of these statuses.
+
+    source: Local (Envoy's own answers), Backend or All. status 0 and body "" keep what there is.
+    """
+
+    statuses: tuple[int, ...]
+    source: str
+    status: int
+    body: str
+    headers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What one BackendTrafficPolicy says."""
+
+    limits: tuple[Limit, ...] = ()
+    overrides: tuple[Override, ...] = ()
+
+
+@dataclass(frozen=True)
 class Route:
     """One AIGatewayRoute with the policies that point at it. access None: open to all."""
 
@@ -104,6 +126,7 @@ class Route:
     costs: tuple[Cost, ...]
     access: Access | None = None
     limits: tuple[Limit, ...] = ()
+    overrides: tuple[Override, ...] = ()
 
 
 @dataclass(frozen=True)

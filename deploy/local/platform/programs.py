@@ -76,6 +76,7 @@ PROGRAMS = (
         links=("argocd-application-controller", "argocd-repo-server", "argocd-git-ask-pass"),
     ),
     Program("kserve-manager", "kserve", "github.com/kserve/kserve/cmd/manager", 420),
+    Program("keda-operator", "keda", "github.com/kedacore/keda/v2/cmd/operator", 660),
 )
 
 

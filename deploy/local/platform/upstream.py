@@ -83,6 +83,13 @@ UPSTREAM = (
         without=("applicationset-crd.yaml",),
     ),
     Upstream(
+        "keda",
+        "github.com/kedacore/keda/v2",
+        "v2.20.2",
+        "h1:SR60v8uIcelbveS8n/1jcl8tLdBBIbHMxmdOHw8tKqA=",
+        ("config/crd/bases",),
+    ),
+    Upstream(
         "gateway-api",
         "sigs.k8s.io/gateway-api",
         "v1.6.1",

@@ -55,6 +55,11 @@ def rotate_usage_ingest_token(context: Context) -> None:
     write_private(usage_ingest_token_file(context), secrets.token_urlsafe(36))
 
 
+def scaling_token_file(context: Context) -> Path:
+    """Return the file with the credential that KEDA shows the portal, which reads it at each use."""
+    return secret_file(context, "scaling-token")
+
+
 def signing_key_file(context: Context) -> Path:
     """Return the EC P-256 key that signs model manifests, PEM, made where missing."""
     path = folder(context) / "signing-key.pem"

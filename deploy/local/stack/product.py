@@ -22,7 +22,8 @@ PASSED = (
     "ARGOCD_NAMESPACE", "ARGOCD_APPLICATION", "ARGOCD_CAPACITY_APPLICATION", "GATEWAY_URL", "GATEWAY_NAME",
     "GATEWAY_NAMESPACE", "GATEWAY_JWKS_URI", "REGISTRY_BUCKET", "REGISTRY_READER_ROLE_ARN", "SERVING_IMAGE",
     "SERVING_S3_ENDPOINT", "ENVIRONMENT_NAME", "NOTICE_FILE", "SESSION_IDLE_SECONDS", "RECONCILE_LEASE_SECONDS",
-    "ROLLOUT_RETIRE_AFTER_SECONDS",
+    "ROLLOUT_RETIRE_AFTER_SECONDS", "SCALING_URL", "SCALING_POLL_SECONDS", "SCALING_WINDOW_SECONDS",
+    "SCALING_COOLDOWN_SECONDS", "SCALING_MAX_REPLICAS", "SCALING_RETRY_AFTER_SECONDS", "SCALING_PRE_WARM",
 )  # fmt: skip
 
 
@@ -62,6 +63,7 @@ def environment(context: Context) -> dict[str, str]:
         "SERVING_IMAGE": SERVING_IMAGE,
         "SERVING_S3_ENDPOINT": s3.endpoint(context).partition("://")[2],
         "USAGE_INGEST_TOKEN_FILE": str(secrets / "usage-ingest-token"),
+        "SCALING_TOKEN_FILE": str(credentials.scaling_token_file(context)),
         "USAGE_LOG_FILE": str(context.folder("gateway") / "access.log"),
     }
     theirs = {name: context.env[name] for name in PASSED if context.env.get(name)}
