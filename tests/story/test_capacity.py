@@ -101,4 +101,4 @@ def approve(rita: Person, request: str) -> None:
     rita.sees("No present node would drift")
     rita.shot("capacity-request")
     rita.fill("Reason", "The budget has room for it.")
-    rita.press(f"Approve and commit this change of {POOL}")
+    rita.press("Approve and commit this change")

@@ -79,8 +79,7 @@ def pool_line(pool: Pool) -> dict[str, object]:
     return {
         "pool": pool,
         "badge": _pool_badge(pool),
-        "facts": list(effect.settings(spec).items()) if spec else [],
-        "most": spend_words(effect.most(spec)) if spec else "",
+        "facts": [*effect.settings(spec).items(), ("Cost at most", spend_words(effect.most(spec)))] if spec else [],
         "meters": meters_of(pool.seen) if pool.seen else [],
         "request_badge": badge(pool.request) if pool.request else None,
     }
