@@ -46,8 +46,8 @@ def spend_words(spend: effect.Spend) -> str:
 def spend_facts(found: Effect) -> list[Fact]:
     """Return the money of a change: the most before and after, and what Spot was worth."""
     facts: list[Fact] = [
-        ("At most now", spend_words(found.before)),
-        ("At most then", spend_words(found.after)),
+        ("At most before", spend_words(found.before)),
+        ("At most after", spend_words(found.after)),
         ("Difference", f"{_signed(found.after.usd_per_hour - found.before.usd_per_hour)} per hour"),
     ]
     spot = found.spot
