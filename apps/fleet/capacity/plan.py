@@ -80,8 +80,8 @@ def _sync_problem(now: Situation) -> Next | None:
         words = "Argo CD has no Application for capacity. A platform engineer applies deploy/argocd/."
         return Next(Do.WAIT, "SYNC_ERROR", words)
     if now.tried and application.operation_phase in ("Failed", "Error"):
-        words = f"Argo CD could not apply it: {_refusal(now)[:400]} The branch now says what the cluster does not do. {ASK_BACK}"
-        return Next(Do.FAIL, "REFUSED_BY_CLUSTER", words)
+        said = f"Argo CD could not apply it: {_refusal(now)[:400]}"
+        return Next(Do.FAIL, "REFUSED_BY_CLUSTER", f"{said} The branch says what the cluster does not do. {ASK_BACK}")
     for error in application.errors:
         advice = "It tries again by itself; a platform engineer finds more with: kubectl describe application."
         return Next(Do.WAIT, "SYNC_ERROR", f"Argo CD cannot apply Git: {error.message[:300]} {advice}")
