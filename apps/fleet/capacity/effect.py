@@ -110,7 +110,9 @@ def budget_words(budget: Budget) -> str:
     """Return a budget in words."""
     reasons = f" for {', '.join(budget.reasons)}" if budget.reasons else " for any reason"
     window = f", from {budget.schedule} UTC for {budget.duration}" if budget.schedule else ""
-    return f"{budget.nodes} node{'' if budget.nodes == '1' else 's'} at once{reasons}{window}"
+    share = budget.nodes.endswith("%")
+    nodes = f"{budget.nodes} of the nodes" if share else f"{budget.nodes} node{'' if budget.nodes == '1' else 's'}"
+    return f"{nodes} at once{reasons}{window}"
 
 
 def changes(before: NodePool, after: NodePool) -> list[Change]:

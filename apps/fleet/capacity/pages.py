@@ -46,8 +46,8 @@ def spend_words(spend: effect.Spend) -> str:
 def spend_facts(found: Effect) -> list[Fact]:
     """Return the money of a change: the most before and after, and what Spot was worth."""
     facts: list[Fact] = [
-        ("At most now", spend_words(found.before)),
-        ("At most then", spend_words(found.after)),
+        ("At most before", spend_words(found.before)),
+        ("At most after", spend_words(found.after)),
         ("Difference", f"{_signed(found.after.usd_per_hour - found.before.usd_per_hour)} per hour"),
     ]
     spot = found.spot
@@ -79,8 +79,7 @@ def pool_line(pool: Pool) -> dict[str, object]:
     return {
         "pool": pool,
         "badge": _pool_badge(pool),
-        "facts": list(effect.settings(spec).items()) if spec else [],
-        "most": spend_words(effect.most(spec)) if spec else "",
+        "facts": [*effect.settings(spec).items(), ("Cost at most", spend_words(effect.most(spec)))] if spec else [],
         "meters": meters_of(pool.seen) if pool.seen else [],
         "request_badge": badge(pool.request) if pool.request else None,
     }

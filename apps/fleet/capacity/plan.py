@@ -1,6 +1,5 @@
 """How far a committed change of a pool is, from what Argo CD and the cluster say. Pure."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -33,7 +32,7 @@ class Situation:
     tried: bool
     application: ApplicationStatus
     found: Manifest | None
-    wanted: Mapping[str, object]
+    wanted: Manifest
     newer: bool
     waited: timedelta
 
@@ -81,13 +80,20 @@ def _sync_problem(now: Situation) -> Next | None:
         words = "Argo CD has no Application for capacity. A platform engineer applies deploy/argocd/."
         return Next(Do.WAIT, "SYNC_ERROR", words)
     if now.tried and application.operation_phase in ("Failed", "Error"):
-        said = next((item.message for item in application.resources if item.message), "") or application.message
-        words = f"Argo CD could not apply it: {said[:400]} The branch now says what the cluster does not do. {ASK_BACK}"
-        return Next(Do.FAIL, "REFUSED_BY_CLUSTER", words)
+        said = f"Argo CD could not apply it: {_refusal(now)[:400]}"
+        return Next(Do.FAIL, "REFUSED_BY_CLUSTER", f"{said} The branch says what the cluster does not do. {ASK_BACK}")
     for error in application.errors:
         advice = "It tries again by itself; a platform engineer finds more with: kubectl describe application."
         return Next(Do.WAIT, "SYNC_ERROR", f"Argo CD cannot apply Git: {error.message[:300]} {advice}")
     return None
+
+
+def _refusal(now: Situation) -> str:
+    """Return what was said against our pool, else against any other object, else about the whole attempt."""
+    name = now.wanted["metadata"]["name"]
+    said = [item for item in now.application.resources if item.message]
+    said.sort(key=lambda item: (item.kind, item.name) != ("NodePool", name))
+    return said[0].message if said else now.application.message
 
 
 def _not_applied(now: Situation) -> Next:

@@ -104,6 +104,6 @@ def _end(request: CapacityRequest, status: str, action: Action, reason: str, mes
         next_check_at=None,
     )
     if changed:
-        data = {"reason": reason, "message": message} if reason else {"message": message, "commit": request.commit}
+        data = {"code": reason, "message": message, "commit": request.commit}
         record(action=action, actor=WORKER, target=request, now=now, data=data)
     return bool(changed)

@@ -196,7 +196,8 @@ def _show(request: SignedIn, item: CapacityRequest, form: forms.ReasonForm, stat
         "moving": item.status in CapacityRequest.MOVING,
         "events": timeline("CapacityRequest", item.pk),
     }
-    template = "fleet/capacity_detail.html" + ("#live" if request.headers.get("HX-Request") else "")
+    context["fragment"] = bool(request.headers.get("HX-Request"))
+    template = "fleet/capacity_detail.html" + ("#live" if context["fragment"] else "")
     response = render(request, template, context, status=status)
     response["Vary"] = "HX-Request"
     return response

@@ -280,6 +280,17 @@ class TestGitRefuses:
 
 
 class TestPlanCapacity:
+    def test_tells_what_was_said_against_our_pool_and_not_another(self):
+        resources = tuple(
+            ResourceStatus("NodePool", "", name, "OutOfSync", f"{name} is wrong.") for name in ("a-pool", POOL.name)
+        )
+        application = ApplicationStatus(exists=True, operation_phase="Failed", resources=resources)
+        wanted = yaml.safe_load(text_of(POOL))
+        step = plan_capacity(Situation("a" * 40, True, True, application, None, wanted, False, timedelta()))
+        assert (step.do, step.reason) == (Do.FAIL, "REFUSED_BY_CLUSTER")
+        assert "gpu-inference is wrong." in step.message
+        assert "a-pool" not in step.message
+
     def test_no_verdict_is_not_ready(self):
         wanted = yaml.safe_load(text_of(POOL))
         situation = Situation("a" * 40, True, True, ApplicationStatus(exists=True), wanted, wanted, False, timedelta())

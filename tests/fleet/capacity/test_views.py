@@ -255,6 +255,8 @@ class TestCapacityDetail:
         fragment = page(client, pete, where, **{"HX-Request": "true"})
         assert "<html" not in fragment
         assert "The hook said no." in fragment
+        assert 'id="record" hx-swap-oob="true"' in fragment
+        assert "Capacity change failed" in fragment
 
 
 class TestDeciding:

@@ -1,0 +1,166 @@
+"""A pool is changed through review: asked for on its page, allowed by somebody else, committed once, applied by the
+real Argo CD, and taken by the real Karpenter. The NodePool stays the same object all the while.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, expect
+
+from deploy.local.stack.testing import Stack
+from tests.story.delivering import Desk, until
+from tests.story.people import Person, person
+from tests.story.test_credentials import client
+from tests.story.watch import Watch
+
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.timeout(600, func_only=True),
+    pytest.mark.parametrize("engine", ["stand-in"], indirect=True),
+]
+POOL = "gpu-inference"
+FORBIDDEN = 77  # GPUs that the cluster's own policy does not let a pool have
+WHY = "One more GPU for the claims team, until the end of the year."
+
+
+def test_a_pool_changes_once_somebody_else_allowed_it(
+    stack: Stack, browser: Browser, watch: Watch, patience: float, tmp_path: Path
+) -> None:
+    desk = Desk(stack, "pete", patience)
+    before = until(lambda: pool_of(desk), lambda found: found and found["is_ready"], seconds=patience, what="the pool")
+    limit = before["settings"]["gpus"] + 1
+    with client(stack.state / "cluster" / "kubeconfigs" / "portal", tmp_path) as cluster:
+        uid = node_pool(cluster)["metadata"]["uid"]
+        with person(browser, "pete", stack, watch, patience=patience) as pete:
+            request = ask(pete, before["settings"]["gpus"], limit)
+        with person(browser, "rita", stack, watch, patience=patience) as rita:
+            approve(rita, request)
+            expect(rita.badge()).to_have_text("Applied", timeout=patience * 1000)
+            rita.sees("Karpenter says it is ready")
+            rita.sees("Capacity change applied")
+            commit = rita.fact("Commit")
+            rita.shot("capacity-applied")
+        found = node_pool(cluster)
+    assert found["metadata"]["uid"] == uid
+    assert found["spec"]["limits"]["nvidia.com/gpu"] == str(limit)
+    assert commits_of(stack, request) == [commit]
+    after = pool_of(desk)
+    assert after is not None
+    assert (after["revision"], after["commit"], after["open_request"]) == (before["revision"] + 1, commit, None)
+    assert after["settings"] == before["settings"] | {"gpus": limit}
+
+
+def test_says_what_the_cluster_has_against_it(stack: Stack, patience: float, tmp_path: Path) -> None:
+    """What the cluster's policy refuses fails with the policy's words, and asking the old settings back heals it."""
+    pete, rita = Desk(stack, "pete", patience), Desk(stack, "rita", patience)
+    before = until(lambda: pool_of(pete), lambda found: found and found["is_ready"], seconds=patience, what="the pool")
+    with client(stack.state / "cluster" / "kubeconfigs" / "admin", tmp_path) as admin, policy(admin, patience):
+        failed = change(pete, rita, {"gpus": FORBIDDEN}, patience)
+        assert node_pool(admin)["spec"]["limits"]["nvidia.com/gpu"] == str(before["settings"]["gpus"])
+    assert (failed["status"], failed["reason"]) == ("FAILED", "REFUSED_BY_CLUSTER")
+    assert "The budget ends here." in failed["message"]
+    assert "old settings back" in failed["message"]
+    back = change(pete, rita, {"gpus": before["settings"]["gpus"]}, patience)
+    assert back["status"] == "APPLIED", back["message"]
+
+
+def change(asker: Desk, decider: Desk, settings: dict[str, Any], patience: float) -> dict[str, Any]:
+    """Ask for other settings of the pool, approve it as somebody else, and return the request once it has ended."""
+    pool = pool_of(asker)
+    assert pool is not None
+    body = pool["settings"] | settings | {"pool": POOL, "base": pool["revision"], "justification": WHY}
+    request = f"/fleet/capacity-requests/{asker.post('/fleet/capacity-requests', body)['id']}"
+    decider.post(f"{request}/approve", {"reason": "The budget has room for it."})
+    look = lambda: asker.get(request)  # noqa: E731
+    return until(look, lambda found: found["finished_at"], seconds=patience, what="the request's end")
+
+
+@contextmanager
+def policy(admin: httpx.Client, patience: float) -> Iterator[None]:
+    """Let the real API server refuse pools with FORBIDDEN GPUs for as long as the block lasts."""
+    name, root = "no-such-pool", "/apis/admissionregistration.k8s.io/v1"
+    rule = {"apiGroups": ["karpenter.sh"], "apiVersions": ["v1"], "operations": ["*"], "resources": ["nodepools"]}
+    expression = f"string(object.spec.limits['nvidia.com/gpu']) != '{FORBIDDEN}'"
+    spec: dict[str, Any] = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": expression, "message": "The budget ends here."}],
+    }
+    binding = {"policyName": name, "validationActions": ["Deny"]}
+    kinds = (("ValidatingAdmissionPolicy", "validatingadmissionpolicies", spec),
+             ("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", binding))  # fmt: skip
+    for kind, plural, content in kinds:
+        body = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name}}
+        admin.post(f"{root}/{plural}", json=body | {"spec": content}).raise_for_status()
+    try:
+        until(lambda: try_forbidden(admin), lambda status: status >= 400, seconds=patience, what="the policy's refusal")
+        yield
+    finally:
+        for _, plural, _ in reversed(kinds):
+            admin.delete(f"{root}/{plural}/{name}").raise_for_status()
+        until(lambda: try_forbidden(admin), lambda status: status == 200, seconds=patience, what="the policy's end")
+
+
+def try_forbidden(admin: httpx.Client) -> int:
+    """Return how the API server answers a dry run of what the policy refuses."""
+    patch = {"spec": {"limits": {"nvidia.com/gpu": str(FORBIDDEN)}}}
+    headers = {"content-type": "application/merge-patch+json"}
+    path = f"/apis/karpenter.sh/v1/nodepools/{POOL}?dryRun=All"
+    return admin.patch(path, json=patch, headers=headers).status_code
+
+
+def pool_of(desk: Desk) -> dict[str, Any] | None:
+    """Return the pool as the API tells it, or None while the portal has not found it in Git."""
+    pools = {pool["pool"]: pool for pool in desk.get("/fleet/node-pools")["results"]}
+    return pools.get(POOL)
+
+
+def node_pool(cluster: httpx.Client) -> dict[str, Any]:
+    """Return the NodePool that the real API server has."""
+    return dict(cluster.get(f"/apis/karpenter.sh/v1/nodepools/{POOL}").raise_for_status().json())
+
+
+def commits_of(stack: Stack, request: str) -> list[str]:
+    """Return the commits of a request, wherever on the branch."""
+    pk = request.rstrip("/").rpartition("/")[2]
+    command = ["git", "log", "--format=%H", f"--grep=Quartermaster-Capacity-Request: {pk}", "main"]
+    done = subprocess.run(command, cwd=stack.state / "gitops.git", capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def ask(pete: Person, before: int, limit: int) -> str:
+    """Ask for another GPU limit; return the request's address. Whoever asks cannot decide."""
+    pete.open("/fleet/capacity/")
+    pete.shot("capacity-pools")
+    pete.follow(re.compile(f"^Change {POOL}"))
+    pete.fill("GPUs at most", str(limit))
+    pete.fill("Why?", WHY)
+    pete.shot("capacity-form")
+    pete.press(f"Ask for this change of {POOL}")
+    pete.page.wait_for_url(re.compile(r"/fleet/capacity-requests/[0-9a-f-]{36}/$"))
+    expect(pete.badge()).to_have_text("Waiting for a decision")
+    diff = pete.page.locator(".diff")
+    expect(diff.locator(".diff-del")).to_have_text(f"-    nvidia.com/gpu: '{before}'")
+    expect(diff.locator(".diff-add")).to_have_text(f"+    nvidia.com/gpu: '{limit}'")
+    expect(pete.page.get_by_role("button", name=re.compile("^Approve"))).to_have_count(0)
+    return pete.page.url.removeprefix(pete.stack.portal)
+
+
+def approve(rita: Person, request: str) -> None:
+    """Find the request among what waits, see what it may cost, and approve it."""
+    rita.open("/")
+    rita.page.get_by_role("link", name=re.compile(f"Decide about a change of {POOL}")).first.click()
+    expect(rita.page).to_have_url(rita.stack.portal + request)
+    assert re.match(r"\+\$[\d.]+ per hour", rita.fact("Difference"))
+    rita.sees("No present node would drift")
+    rita.shot("capacity-request")
+    rita.fill("Reason", "The budget has room for it.")
+    rita.press("Approve and commit this change")

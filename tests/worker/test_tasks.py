@@ -1,0 +1,32 @@
+"""Tasks are sent by name, which nothing checks: a worker must know every name that is sent or scheduled."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+from worker.celery import TASKS, app
+from worker.schedule import SCHEDULE
+
+ROOT = Path(__file__).resolve().parents[2]
+SENT = re.compile(r'enqueue_on_commit\(\s*"([a-z_.]+)"')
+
+
+def known() -> set[str]:
+    for name in TASKS:
+        import_module(f"worker.tasks.{name}")
+    return set(app.tasks)
+
+
+def test_a_worker_knows_every_task_that_is_sent():
+    sources = [*ROOT.glob("apps/**/*.py"), *ROOT.glob("worker/**/*.py")]
+    sent = {name for path in sources for name in SENT.findall(path.read_text())}
+    assert "fleet.reconcile_capacity_request" in sent
+    assert sent <= known()
+
+
+def test_a_worker_knows_every_task_that_is_scheduled():
+    assert {entry["task"] for entry in SCHEDULE.values()} <= known()
+
+
+def test_every_module_of_tasks_is_loaded():
+    assert {path.stem for path in (ROOT / "worker" / "tasks").glob("[a-z]*.py")} == set(TASKS)
