@@ -64,16 +64,14 @@ def record_listed(
     """
     record_seen(model=model, seen=seen, now=now)
     missing = model.objects.present().filter(**scope).exclude(uid__in=[item.uid for item in seen])
-    for row in missing:
-        _end(row, seen_until, now)
+    _end(model, list(missing), seen_until, now)
 
 
 @transaction.atomic
 def record_gone(*, model: Tracked, seen: Seen, seen_until: datetime, now: datetime) -> None:
     """Write an object's last state and that it is gone."""
     record_seen(model=model, seen=[seen], now=now)
-    for row in model.objects.present().filter(uid=seen.uid):
-        _end(row, seen_until, now)
+    _end(model, list(model.objects.present().filter(uid=seen.uid)), seen_until, now)
 
 
 @transaction.atomic
@@ -113,7 +111,7 @@ def _create(model: Tracked, items: Sequence[Seen], now: datetime) -> None:
     if model in (Node, NodePool):  # one present per name: another object of this name can only be gone
         created = {item.name: item.created_at for item in items}
         for other in model.objects.present().filter(name__in=created):
-            _end(other, created[other.name], now)
+            _end(model, [other], created[other.name], now)
     rows = [
         model(
             uid=item.uid,
@@ -182,33 +180,37 @@ def _record_phases(seen: Iterable[Seen], now: datetime) -> None:
     )
 
 
-def _end(row: Row, seen_until: datetime, now: datetime) -> None:
-    """Write that an object is gone, and close what it left open."""
-    events = _events_of(row)
-    end = observe.ending(events, began_at=row.created_at, seen_until=seen_until, now=now)
-    row.ended_at, row.end_observed = end.at, end.unobserved_from is None
-    fields = ["ended_at", "end_observed"]
-    if isinstance(row, NodeClaim):
-        row.end_reason = observe.end_reason(events) or row.end_reason
-        fields.append("end_reason")
-    if isinstance(row, Replica):
-        row.end_reason, row.is_ready = observe.replica_end_reason(events), False
-        fields += ["end_reason", "is_ready"]
-    row.save(update_fields=fields)
-    if isinstance(row, NodeClaim):
-        _close_intervals(row, end)
+def _end(model: Tracked, rows: Sequence[Row], seen_until: datetime, now: datetime) -> None:
+    """Write that objects are gone, and close what they left open. A few queries, however many there are."""
+    if not rows:
+        return
+    told, ends, alike = _events_of(rows), dict[int, observe.Ending](), dict[tuple[tuple[str, Any], ...], list[int]]()
+    for row in rows:
+        end = ends[row.pk] = observe.ending(told[row.pk], began_at=row.created_at, seen_until=seen_until, now=now)
+        values: dict[str, Any] = {"ended_at": end.at, "end_observed": end.unobserved_from is None}
+        if isinstance(row, NodeClaim):
+            row.end_reason = values["end_reason"] = observe.end_reason(told[row.pk]) or row.end_reason
+        if isinstance(row, Replica):
+            values |= {"end_reason": observe.replica_end_reason(told[row.pk]), "is_ready": False}
+        alike.setdefault(tuple(values.items()), []).append(row.pk)
+    for same, keys in alike.items():  # what goes at once mostly ends alike
+        model.objects.filter(pk__in=keys).update(**dict(same))
+    _close_intervals({row.pk: row.end_reason for row in rows if isinstance(row, NodeClaim)}, ends)
 
 
-def _close_intervals(claim: NodeClaim, end: observe.Ending) -> None:
-    for span in claim.intervals.filter(ended_at__isnull=True):
+def _close_intervals(reasons: Mapping[int, str], ends: Mapping[int, observe.Ending]) -> None:
+    """Close the open intervals of claims; time in which nobody saw the end is an interval of its own."""
+    spans = list(NodeInterval.objects.filter(node_claim__in=reasons, ended_at__isnull=True)) if reasons else []
+    gaps: list[NodeInterval] = []
+    for span in spans:
+        key, end = span.node_claim_id, ends[span.node_claim_id]
         span.ended_at = max(span.started_at, end.unobserved_from or end.at)
-        span.end_reason = claim.end_reason
-        span.save(update_fields=["ended_at", "end_reason"])
+        span.end_reason = reasons[key]
         if end.unobserved_from is not None and span.ended_at < end.at:
-            terms = asdict(observe.terms_of(vars(span)))
-            claim.intervals.create(
-                started_at=span.ended_at, ended_at=end.at, observed=False, end_reason=claim.end_reason, **terms
-            )
+            fields = asdict(observe.terms_of(vars(span))) | {"started_at": span.ended_at, "ended_at": end.at}
+            gaps.append(NodeInterval(node_claim_id=key, observed=False, end_reason=reasons[key], **fields))
+    NodeInterval.objects.bulk_update(spans, ["ended_at", "end_reason"], batch_size=AT_ONCE)
+    NodeInterval.objects.bulk_create(gaps, batch_size=AT_ONCE)
 
 
 def _relate_claims(names: Iterable[str], now: datetime) -> None:
@@ -219,15 +221,10 @@ def _relate_claims(names: Iterable[str], now: datetime) -> None:
     claims = list(NodeClaim.objects.filter(name__in=set(names)))
     if not claims:
         return
-    about: dict[str, list[SeenEvent]] = {}
-    objects = {claim.name for claim in claims} | {claim.node_name for claim in claims if claim.node_name}
-    found = ClusterEvent.objects.filter(object_kind__in=["NodeClaim", "Node"], object_name__in=objects)
-    for note in map(_note, found.order_by("last_at")):
-        about.setdefault(note.object_name, []).append(note)
+    told = _events_of(claims)
     promises = _promises(claims)
     for claim in claims:
-        events = sorted(about.get(claim.name, []) + about.get(claim.node_name, []), key=lambda note: note.last_at)
-        _explain_claim(claim, events, promises.get(claim.name, []))
+        _explain_claim(claim, told[claim.pk], promises.get(claim.name, []))
     by_node = {claim.node_name: claim for claim in claims if claim.ended_at is None and claim.node_name}
     waited = Replica.objects.present().filter(node_name__in=by_node)
     _add_phases({row: observe.node_phases(row.created_at, vars(by_node[row.node_name])) for row in waited}, now)
@@ -309,14 +306,19 @@ def _add_phases(phases: Mapping[Replica, Sequence[tuple[str, datetime]]], now: d
     ReplicaPhase.objects.bulk_create(rows, ignore_conflicts=True, batch_size=AT_ONCE)
 
 
-def _events_of(row: Row) -> list[SeenEvent]:
-    """Return the events about an object, a claim's node among them, oldest first."""
-    names = [row.name]
-    if isinstance(row, NodeClaim) and row.node_name:
-        names.append(row.node_name)
-    kinds = ["NodeClaim", "Node"] if isinstance(row, NodeClaim) else [type(row).__name__.replace("Replica", "Pod")]
-    found = ClusterEvent.objects.filter(object_kind__in=kinds, object_name__in=names)
-    return [_note(event) for event in found.order_by("last_at")]
+def _events_of(rows: Sequence[Row]) -> dict[int, list[SeenEvent]]:
+    """Return row → the events about it, for a claim about its node too, oldest first. rows: of one kind. One query."""
+    names = {row.pk: {row.name} | ({row.node_name} if isinstance(row, NodeClaim) else set()) - {""} for row in rows}
+    kind = type(rows[0]).__name__.replace("Replica", "Pod")
+    kinds = ["NodeClaim", "Node"] if kind == "NodeClaim" else [kind]
+    about: dict[str, list[SeenEvent]] = {}
+    found = ClusterEvent.objects.filter(object_kind__in=kinds, object_name__in=set().union(*names.values()))
+    for note in map(_note, found.order_by("last_at")):
+        about.setdefault(note.object_name, []).append(note)
+    return {
+        key: sorted((note for name in each for note in about.get(name, [])), key=lambda note: note.last_at)
+        for key, each in names.items()
+    }
 
 
 def _promises(claims: Sequence[NodeClaim]) -> dict[str, list[SeenEvent]]:

@@ -109,6 +109,17 @@ class TestRecordListed:
         assert spans() == [(at(4), at(100), True)]
         assert NodeClaim.objects.get().end_observed
 
+    @pytest.mark.parametrize("seen_until", [99, 50], ids=["seen", "unobserved"])
+    def test_ends_many_at_once_with_few_queries(self, seen_until, django_assert_max_num_queries):
+        list_claims(20, 20, *[claim(name=f"c{each}", uid=f"c{each}", **WHOLE) for each in range(30)])
+        pods = [observe.replica(pod(uid=f"p{each}", scheduled=5)) for each in range(30)]
+        actions.record_seen(model=Replica, seen=pods, now=at(20))
+        with django_assert_max_num_queries(25):
+            list_claims(seen_until, 100)
+            actions.record_listed(model=Replica, seen=[], scope={}, seen_until=at(seen_until), now=at(100))
+        assert not NodeClaim.objects.present().exists() and not Replica.objects.present().exists()
+        assert NodeInterval.objects.filter(observed=False).count() == (30 if seen_until == 50 else 0)
+
     def test_stores_an_end_that_nobody_saw_as_unobserved_time(self):
         see_claim(**WHOLE)
         list_claims(100, 700)

@@ -259,6 +259,11 @@ class TestKubeconfig:
         with pytest.raises(TemporaryError, match="KUBECONFIG"):
             connection_from_kubeconfig(Path("/nowhere/config"))
 
+    def test_several_files_are_refused_in_words(self, settings):
+        settings.KUBECONFIG = "/nowhere/a:/nowhere/b"
+        with pytest.raises(TemporaryError, match="takes one"):
+            client_from_settings().list(Kind.POD)
+
     def test_a_cluster_that_is_not_there_yet_is_an_error_of_the_read(self, settings):
         settings.KUBECONFIG = "/nowhere/config"
         reader = client_from_settings()

@@ -15,7 +15,7 @@ import trustme
 import yaml
 
 from apps.integrations.errors import TemporaryError
-from apps.integrations.kubernetes import exec_plugin, kubeconfig
+from apps.integrations.kubernetes import client, exec_plugin, kubeconfig
 from apps.integrations.kubernetes.client import KubernetesReader, connection_from_kubeconfig
 from apps.integrations.kubernetes.exec_plugin import Command, ExecPlugin
 from apps.integrations.kubernetes.types import Kind
@@ -249,3 +249,22 @@ class TestRead:
         with pytest.raises(TemporaryError, match=words) as error:
             kubeconfig.read(written(tmp_path, {"server": "https://127.0.0.1:1"} | cluster, user))
         assert "hunter2" not in str(error.value)
+
+
+class TestInCluster:
+    def test_reads_the_rotating_token_of_its_pod_at_each_call(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(client, "POD_FILES", tmp_path)
+        trustme.CA().cert_pem.write_to_path(tmp_path / "ca.crt")
+        (tmp_path / "token").write_text("first\n")
+        connection = client.connection_in_cluster()
+        try:
+            assert connection.headers() == {"Authorization": "Bearer first"}
+            (tmp_path / "token").write_text("second\n")
+            assert connection.headers() == {"Authorization": "Bearer second"}
+        finally:
+            connection.http.close()
+
+    def test_says_that_there_is_no_credential_outside_a_pod(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(client, "POD_FILES", tmp_path)
+        with pytest.raises(TemporaryError, match="KUBECONFIG is not set and this is not a pod"):
+            client.connection_in_cluster()

@@ -3,6 +3,7 @@
 A cluster that is away, or does not let the portal read yet, is a TemporaryError: reconcilers wait for it.
 """
 
+import os
 import ssl
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -215,6 +216,8 @@ def connection_from_settings() -> Connection:
     if not settings.KUBECONFIG:
         return _in_cluster()
     path = Path(settings.KUBECONFIG)
+    if os.pathsep in settings.KUBECONFIG and not path.exists():
+        raise TemporaryError("KUBECONFIG names several files; the portal takes one: kubectl config view --flatten.")
     try:
         return _from_file(path, path.stat().st_mtime_ns)
     except OSError as error:
