@@ -1,4 +1,4 @@
-"""The product's own processes: web server, Celery worker and its clock, usage follower, observer, and their jobs.
+"""The product's own processes: web server, Celery worker and its clock, usage follower, observer, scraper, their jobs.
 
 They get the product's variables and nothing else, exactly as a deployment would set them; a variable that the caller
 of `make up` set is passed through instead of ours.
@@ -22,6 +22,8 @@ PASSED = (
     "ARGOCD_NAMESPACE", "ARGOCD_APPLICATION", "GATEWAY_URL", "GATEWAY_NAME", "GATEWAY_NAMESPACE", "GATEWAY_JWKS_URI",
     "REGISTRY_BUCKET", "REGISTRY_READER_ROLE_ARN", "SERVING_IMAGE", "SERVING_S3_ENDPOINT", "ENVIRONMENT_NAME",
     "SESSION_IDLE_SECONDS", "RECONCILE_LEASE_SECONDS", "ROLLOUT_RETIRE_AFTER_SECONDS",
+    "METRICS_INTERVAL_SECONDS", "METRICS_RETENTION_DAYS", "PROMETHEUS_URL", "PROMETHEUS_TOKEN_FILE",
+    "DCGM_URL", "DCGM_POD_LABELS", "DCGM_PORT",
 )  # fmt: skip
 
 
@@ -61,7 +63,10 @@ def environment(context: Context) -> dict[str, str]:
         "SERVING_S3_ENDPOINT": s3.endpoint(context).partition("://")[2],
         "USAGE_INGEST_TOKEN_FILE": str(secrets / "usage-ingest-token"),
         "USAGE_LOG_FILE": str(context.folder("gateway") / "access.log"),
+        "DCGM_URL": f"http://127.0.0.1:{context.ports('kubelet', 19020)}",
     }
+    if context.env.get("KUBECONFIG"):  # a cluster of one's own has exporters of its own, and our kubelet does not run
+        del ours["DCGM_URL"]
     theirs = {name: context.env[name] for name in PASSED if context.env.get(name)}
     if "OIDC_CLIENT_SECRET" in theirs:
         del ours["OIDC_CLIENT_SECRET_FILE"]
@@ -83,6 +88,7 @@ def parts(context: Context) -> list[Part]:
         _beat(context, env),
         _process(context, env, "usage-follower", [context.python, "-m", "worker.processes", "usage_follower"]),
         _process(context, env, "observer", [context.python, "-m", "worker.processes", "observer"]),
+        _process(context, env, "scraper", [context.python, "-m", "worker.processes", "scraper"]),
     ]
 
 
