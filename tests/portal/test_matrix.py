@@ -97,6 +97,7 @@ DOORS = [
     get("fleet:node_list", "404 404 404 404 404 404 404 200 200 200"),
     get("fleet:claim_list", "404 404 404 404 404 404 404 200 200 200"),
     get("fleet:replica_list", "404 404 404 404 404 404 404 200 200 200"),
+    get("fleet:replica_detail", "404 404 404 404 404 404 404 200 200 200", "{replica}"),
     get("access:request_list", "200"),
     get("access:request_create", "200", "extract"),
     post("access:request_create", "422 302 403 302 302 403 403 403 403 403", "extract", data=WISH),
