@@ -4,9 +4,10 @@ Every sentence follows from what was read: the pool's own rules, the node's stat
 Karpenter will do is said as its rule, never as a promise: budgets and pods that we do not read may hold it back.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,7 @@ from apps.fleet.queries import idle_usd_per_day
 from apps.manifests.names import EVALS
 
 EMPTY_REASON = "Empty"
+GRACE = timedelta(minutes=10)  # Karpenter looks, decides and drains in this time
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,12 @@ def idle_lines(
     now: Now,
     pools: Mapping[str, NodePool],
     empty_since: Mapping[str, datetime],
+    moment: datetime,
 ) -> list[IdleLine]:
-    """Return the idle GPUs, the dearest first. empty_since: node → when its last replica left or it was there."""
+    """Return the idle GPUs, the dearest first. empty_since: node → when its last replica left or it was there.
+
+    moment: now; a node that is empty for much longer than its pool's rule says is held by something.
+    """
     by_node: dict[str, list[Replica]] = {}
     for replica in replicas:
         by_node.setdefault(replica.node_name, []).append(replica)
@@ -58,7 +64,10 @@ def idle_lines(
         here = by_node.get(node.name, [])
         empty = node.gpu_count - min(node.gpu_count, sum(replica.gpu_count for replica in here))
         if empty:
-            lines.append(_empty(node, empty, here, pools.get(node.node_pool), empty_since.get(node.name)))
+            since = empty_since.get(node.name) or node.created_at
+            pool = pools.get(node.node_pool)
+            why, step = _why_partly_empty(here, pool) if here else _why_empty(node, pool, moment - since)
+            lines.append(IdleLine(node, empty, idle_usd_per_day(node, empty), since, why, step))
         lines += [_unused(node, replica, here, now) for replica in here if _is_unused(replica, now)]
     return sorted(lines, key=lambda line: (-(line.usd_per_day or Decimal(0)), line.since))
 
@@ -67,12 +76,7 @@ def _is_unused(replica: Replica, now: Now) -> bool:
     return replica.gpu_count > 0 and now.load(replica).unused_since is not None
 
 
-def _empty(node: Node, gpus: int, here: Sequence[Replica], pool: NodePool | None, since: datetime | None) -> IdleLine:
-    why, step = _why_partly_empty(here, pool) if here else _why_empty(node, pool)
-    return IdleLine(node, gpus, idle_usd_per_day(node, gpus), since or node.created_at, why, step)
-
-
-def _why_empty(node: Node, pool: NodePool | None) -> tuple[str, Step]:
+def _why_empty(node: Node, pool: NodePool | None, empty_for: timedelta) -> tuple[str, Step]:
     watch = Step("Watch its claim", "fleet:claim_list", query=node.name)
     if node.deleting_at is not None:
         return "It is being removed: Karpenter drains it first.", watch
@@ -88,9 +92,14 @@ def _why_empty(node: Node, pool: NodePool | None) -> tuple[str, Step]:
         )
     if blocks_removal(rules):
         return f"A budget of pool {pool.name} lets no empty node go.", Step("Ask for another budget of the pool")
-    words = f"By the rule of pool {pool.name} Karpenter removes an empty node {after or 'at once'}"
-    return f"{words}{' after its last pod left' if after else ''}.", Step("Nothing to do: watch its claim", watch.view,
-                                                                        query=node.name)  # fmt: skip
+    wait = f"{after} after its last pod left" if after else "at once"
+    rule = f"By the rule of pool {pool.name} Karpenter removes an empty node {wait}"
+    if empty_for > span(after) + GRACE:
+        held = "A pod that does not serve, a budget, or a do-not-disrupt annotation may hold it."
+        return f"{rule}, but this one is still there. {held}", Step(
+            "See what its claim says", watch.view, query=node.name
+        )
+    return f"{rule}.", Step("Nothing to do: watch its claim", watch.view, query=node.name)
 
 
 def _why_partly_empty(here: Sequence[Replica], pool: NodePool | None) -> tuple[str, Step]:
@@ -115,6 +124,12 @@ def _unused(node: Node, replica: Replica, here: Sequence[Replica], now: Now) -> 
         )
         step = Step(f"See who uses {replica.model} and its rollout", "catalog:model_detail", replica.model)
     return IdleLine(node, gpus, idle_usd_per_day(node, gpus), since, why, step, replica)
+
+
+def span(text: str) -> timedelta:
+    """Return a Go duration such as 1h30m as a time; nothing for what is none."""
+    units = {"h": 3600, "m": 60, "s": 1}
+    return timedelta(seconds=sum(int(count) * units[unit] for count, unit in re.findall(r"(\d+)([hms])", text)))
 
 
 def blocks_removal(rules: Mapping[str, Any]) -> bool:

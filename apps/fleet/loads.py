@@ -139,7 +139,9 @@ def load_of(sample: ReplicaSample, power_share: float | None) -> signs.Load:
 
 def unused_since(replica: Replica, target: ScrapeTarget | None, now: datetime) -> datetime | None:
     """Return since when nobody called a replica, if that is long; None while it is called, new, or not watched."""
-    if not replica.is_ready or target is None or target.seen_at is None or target.observed_from is None:
+    if not replica.is_ready or target is None or target.error:
+        return None
+    if target.seen_at is None or target.observed_from is None:
         return None
     since = target.active_at or max(target.observed_from, replica.ready_at or target.observed_from)
     is_watched = now - target.seen_at <= FRESH

@@ -41,13 +41,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Target:
-    """What is read next. replica: its row's key, for engines; node_name: where a GPU exporter runs, if known."""
+    """What is read next. replica: its row's key, for engines; node_name: where a GPU exporter runs, if known.
+
+    ready_at: since when an engine takes calls.
+    """
 
     kind: ScrapeTarget.Kind
     name: str
     url: str = ""
     replica: int | None = None
     node_name: str = ""
+    ready_at: datetime | None = None
     error: str = ""  # known before anything was read
 
 
@@ -77,6 +81,7 @@ class Scraper:
         self._minutes: dict[int, Minute] = {}
         self._gpus: dict[tuple[str, str, str], tuple[datetime, list[GpuReading]]] = {}
         self._targets = {(row.kind, row.name): row for row in ScrapeTarget.objects.all()}
+        self._stepped_at: datetime | None = None
         self._first = minute_of(clock())
         self._pruned_at = datetime.min.replace(tzinfo=self._first.tzinfo)
         # A row of the minute under way was made by the term before, from more scrapes than this one will have.
@@ -87,15 +92,23 @@ class Scraper:
         """Read every target once and write what it said; return how many answered."""
         replicas = Replica.objects.present().filter(is_ready=True).exclude(address="")
         engines = [
-            Target(ScrapeTarget.Kind.ENGINE, f"{row.namespace}/{row.name}", f"http://{row.address}/metrics", row.pk)
-            for row in replicas.only("namespace", "name", "address")
+            Target(
+                ScrapeTarget.Kind.ENGINE,
+                f"{row.namespace}/{row.name}",
+                f"http://{row.address}/metrics",
+                replica=row.pk,
+                ready_at=row.ready_at,
+            )
+            for row in replicas.only("namespace", "name", "address", "ready_at")
         ]
+        begun = self._clock()
         answers = self._source.read(engines)
         self._take_engines([each for each in answers if each.target.kind == ScrapeTarget.Kind.ENGINE])
         self._take_gpus([each for each in answers if each.target.kind == ScrapeTarget.Kind.GPU and not each.error])
         self._note([each for each in answers if each.error])
         metrics_actions.record_targets(targets=[self._targets[each.target.kind, each.target.name] for each in answers])
         self._prune()
+        self._stepped_at = begun
         return sum(not each.error for each in answers)
 
     def _take_engines(self, answers: Sequence[Answer]) -> None:
@@ -105,7 +118,7 @@ class Scraper:
             if key is None or answer.error:
                 continue
             reading = signs.engine_reading(answer.points, answer.at)
-            counted = signs.counted(self._last.get(key), reading)
+            counted = signs.counted(self._last.get(key) or self._unborn(answer.target, reading), reading)
             self._last[key] = reading
             minute = self._minute(key, minute_of(answer.at))
             minute.add(reading, counted)
@@ -116,6 +129,15 @@ class Scraper:
         self._last = {key: reading for key, reading in self._last.items() if key in present}
         self._minutes = {key: minute for key, minute in self._minutes.items() if key in present}
         metrics_actions.record_replica_samples(minutes=rows)
+
+    def _unborn(self, target: Target, reading: EngineReading) -> EngineReading | None:
+        """Return what an engine counted before it took calls, if that began since the last step: nothing.
+
+        Without it the first calls of each cold start would be missing, and short-lived candidates altogether.
+        """
+        if target.ready_at is None or self._stepped_at is None or target.ready_at < self._stepped_at:
+            return None
+        return signs.unborn(reading, target.ready_at)
 
     def _minute(self, key: int, start: datetime) -> Minute:
         found = self._minutes.get(key)

@@ -137,6 +137,12 @@ def engine_reading(points: Iterable[Point], at: datetime) -> EngineReading:
     )
 
 
+def unborn(reading: EngineReading, at: datetime) -> EngineReading:
+    """Return the reading of the same engine at a moment before it counted anything."""
+    zeros = dict.fromkeys(reading.counters, 0.0)
+    return EngineReading(at, None, None, None, reading.started, zeros)
+
+
 def counted(before: EngineReading | None, after: EngineReading) -> Counted | None:
     """Return what happened between two readings; None where nobody can tell."""
     if before is None or not timedelta(0) < after.at - before.at <= LONGEST_GAP:

@@ -22,7 +22,7 @@ from apps.fleet.rollup import minute_of
 PAGE = 50
 IDLE_SHOWN = 20
 HOURS = ("1", "3", "12", "24")
-TABLE_MINUTES = 180
+TABLE_MINUTES = 60
 
 
 @require_GET
@@ -41,6 +41,7 @@ def node_list(request: SignedIn) -> HttpResponse:
         now=found.now,
         pools={pool.name: pool for pool in pools},
         empty_since=queries.empty_since(found.nodes),
+        moment=moment,
     )
     context = {
         "page_obj": page,

@@ -29,6 +29,7 @@ def lines(nodes, replicas=(), unused=(), rules=RULES, empty_since=None):
         now=Now({each.pk: ReplicaLoad(unused_since=at(60) if each.pk in unused else None) for each in replicas}),
         pools={"gpu-inference": NodePool(name="gpu-inference", disruption=rules)},
         empty_since=empty_since or {},
+        moment=at(600),
     )
 
 
@@ -46,6 +47,12 @@ class TestIdleLines:
             line.why == "By the rule of pool gpu-inference Karpenter removes an empty node 2m after its last pod left."
         )
         assert (line.step.view, line.step.query) == ("fleet:claim_list", "node-1")
+
+    def test_says_when_a_node_stays_longer_than_the_rule(self):
+        (line,) = lines([node()], rules=RULES | {"consolidateAfter": "30s"}, empty_since={"node-1": at(-60)})
+        assert "but this one is still there" in line.why
+        (line,) = lines([node()], rules=RULES | {"consolidateAfter": "1h30m"}, empty_since={"node-1": at(-60)})
+        assert "still there" not in line.why
 
     @pytest.mark.parametrize(
         ("machine", "rules", "words"),

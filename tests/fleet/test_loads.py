@@ -86,6 +86,7 @@ class TestUnusedSince:
             {"observed_from": NOW - timedelta(minutes=3)},
             {"seen_at": NOW - FRESH - timedelta(seconds=1)},
             {"seen_at": None, "observed_from": None},
+            {"error": "The endpoint cannot be reached."},
         ],
     )
     def test_is_not_said_of_one_that_is_called_or_new_or_not_watched(self, replica, values):

@@ -152,6 +152,24 @@ class TestStep:
         row = ReplicaSample.objects.get()
         assert (row.prompt_tokens, row.requests) == (60, {"stop": 1})
 
+    def test_counts_the_first_calls_of_an_engine_that_began_to_take_calls_since_the_last_step(self, world, replica):
+        found = scraper(world)
+        found.step()
+        serve("pod-2", "10.231.0.8")
+        Replica.objects.filter(uid="pod-2").update(ready_at=at(65))
+        world.moment = at(75)
+        world.engine(ip="10.231.0.8", tokens=500, finished=2)
+        found.step()
+        row = ReplicaSample.objects.get(replica__uid="pod-2")
+        assert (row.prompt_tokens, row.requests, row.counted_seconds) == (500, {"stop": 2}, 10)
+
+    def test_counts_nothing_of_an_engine_that_took_calls_before_anybody_measured(self, world, replica):
+        world.engine(tokens=500, finished=2)
+        Replica.objects.update(ready_at=at(59))
+        scraper(world).step()
+        row = ReplicaSample.objects.get()
+        assert (row.prompt_tokens, row.requests, row.counted_seconds) == (None, {}, 0)
+
     def test_shows_a_dead_engine_and_goes_on_with_the_others(self, world, replica):
         other = serve("pod-2", "10.231.0.8")
         found = scraper(world)
