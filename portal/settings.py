@@ -229,6 +229,15 @@ GATEWAY_JWKS_URI = env_url("GATEWAY_JWKS_URI", "")  # empty: what the issuer's d
 USAGE_INGEST_TOKEN_FILE = env_str("USAGE_INGEST_TOKEN_FILE")
 USAGE_LOG_FILE = env_str("USAGE_LOG_FILE", "")
 
+# -- Metrics ----------------------------------------------------------------------------------------------------------
+METRICS_INTERVAL_SECONDS = env_int("METRICS_INTERVAL_SECONDS", 15, minimum=5)
+METRICS_RETENTION_DAYS = env_int("METRICS_RETENTION_DAYS", 14, minimum=1)
+PROMETHEUS_URL = env_url("PROMETHEUS_URL", "")  # empty: engines and GPU exporters are scraped
+PROMETHEUS_TOKEN = env_secret("PROMETHEUS_TOKEN", "")
+DCGM_URL = env_url("DCGM_URL", "")  # one exporter for all GPUs; empty: the exporter's pods, found by label
+DCGM_POD_LABELS = env_str("DCGM_POD_LABELS", "app.kubernetes.io/name=dcgm-exporter")
+DCGM_PORT = env_int("DCGM_PORT", 9400, minimum=1)
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

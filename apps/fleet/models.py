@@ -14,6 +14,7 @@ from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q
 
+from apps.fleet import metrics_models  # noqa: F401 (Django finds an app's models through this module only)
 from apps.fleet.capacity import models as capacity_models  # noqa: F401 (Django finds an app's models from here)
 
 HOURS_PER_DAY = Decimal(24)
@@ -61,6 +62,7 @@ class NodePool(ClusterObject):
 
     limits = models.JSONField(default=dict)
     usage = models.JSONField(default=dict)
+    disruption = models.JSONField(default=dict)  # spec.disruption: when Karpenter may remove a node
     is_ready = models.BooleanField(default=False)
     message = models.TextField(blank=True, default="")
 
@@ -241,6 +243,7 @@ class Replica(ClusterObject):
     node_claim_name = models.CharField(max_length=253, blank=True, default="")  # promised, before it has a node
     gpu_count = models.PositiveSmallIntegerField(default=0)
     engine = models.CharField(max_length=63, blank=True, default="")
+    address = models.CharField(max_length=63, blank=True, default="")  # the engine's, inside the cluster
     manifest_digest = models.CharField(max_length=80, blank=True, default="")
     started_at = models.DateTimeField(null=True, blank=True)
     ready_at = models.DateTimeField(null=True, blank=True)  # for the first time

@@ -96,6 +96,7 @@ def node_pool(obj: Manifest) -> Seen | None:
         {
             "limits": dict((obj.get("spec") or {}).get("limits") or {}),
             "usage": dict(status.get("resources") or {}),
+            "disruption": dict((obj.get("spec") or {}).get("disruption") or {}),
             "is_ready": ready is not None and ready.is_true,
             "message": ready.message if ready is not None and not ready.is_true else "",
         },
@@ -165,6 +166,7 @@ def replica(obj: Manifest) -> Seen | None:
             "node_name": pod.node,
             "gpu_count": _pod_gpus(obj),
             "engine": pod.engine[:63],
+            "address": f"{pod.ip}:{_engine_port(obj)}" if pod.ip else "",
             "manifest_digest": pod.manifest_digest[:80],
             "started_at": started,
             "ready_at": ready,
@@ -398,6 +400,13 @@ def _price(text: object) -> Decimal | None:
 def _pod_gpus(obj: Manifest) -> int:
     containers = (obj.get("spec") or {}).get("containers") or []
     return sum(gpus(((each.get("resources") or {}).get("limits") or {}).get(GPU)) for each in containers)
+
+
+def _engine_port(obj: Manifest) -> int:
+    """Return the port that the engine's container declares: the first one, as KServe takes it."""
+    containers = (obj.get("spec") or {}).get("containers") or []
+    engine: Manifest = next((each for each in containers if each.get("name") == "kserve-container"), {})
+    return next((int(port["containerPort"]) for port in engine.get("ports") or [] if "containerPort" in port), 8080)
 
 
 def _trouble(conditions: Mapping[str, Condition], init: ContainerStatus, engine: ContainerStatus) -> str:

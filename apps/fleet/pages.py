@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from apps.fleet import observe, queries
+from apps.fleet import gpu_map, observe, queries
+from apps.fleet.loads import Now, ReplicaLoad
+from apps.fleet.metrics_models import ReplicaSample
 from apps.fleet.models import Node, NodeClaim, NodeInterval, NodePool, Replica, ReplicaPhase
 
 Badge = dict[str, str]
@@ -65,7 +67,10 @@ class ClaimChart:
 
 @dataclass(frozen=True)
 class ReplicaLine:
-    """A replica with its cold start. steps: (label, seconds since the step before, bar)."""
+    """A replica with its cold start and its load. steps: (label, seconds since the step before, bar).
+
+    figures: running, waiting, KV cache, first token's p95, tokens out per second; none where nobody measured it lately.
+    """
 
     replica: Replica
     badge: Badge
@@ -73,6 +78,9 @@ class ReplicaLine:
     steps: list[tuple[str, str, datetime]]
     total: str
     node_was_warm: bool
+    load: ReplicaLoad
+    load_badge: Badge
+    figures: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -157,12 +165,49 @@ def claim_badge(claim: NodeClaim) -> Badge:
     return {"tone": "busy", "icon": "circle-dot", "label": reached}
 
 
-def replica_lines(replicas: Iterable[Replica], now: datetime) -> list[ReplicaLine]:
-    """Return the replicas with their phases, in the order in which those happened."""
-    return [_replica_line(replica, now) for replica in replicas]
+def replica_lines(replicas: Iterable[Replica], now: datetime, measured: Now) -> list[ReplicaLine]:
+    """Return the replicas with what they do now and their phases, in the order in which those happened."""
+    return [_replica_line(replica, now, measured.load(replica)) for replica in replicas]
 
 
-def _replica_line(replica: Replica, now: datetime) -> ReplicaLine:
+def load_figures(load: ReplicaLoad) -> tuple[str, ...]:
+    """Return a replica's newest figures as people read them."""
+    return sample_figures(load.sample) if load.sample is not None else ()
+
+
+def sample_figures(row: ReplicaSample) -> tuple[str, ...]:
+    """Return a minute's figures: running, waiting, KV cache, first token's p95, tokens out and in per second."""
+    counts = (gpu_map.number(row.running), gpu_map.number(row.waiting))
+    return (
+        *counts,
+        gpu_map.percent(row.kv_use),
+        gpu_map.seconds(row.ttft_p95),
+        gpu_map.number(row.generation_rate),
+        gpu_map.number(row.prompt_rate),
+    )
+
+
+@dataclass(frozen=True)
+class MinuteLine:
+    """A replica's minute in the table. requests: finished ones by outcome, in words."""
+
+    sample: ReplicaSample
+    figures: tuple[str, ...]
+    requests: str
+    cache_hit: str
+
+
+def minute_lines(samples: Iterable[ReplicaSample]) -> list[MinuteLine]:
+    """Return the table's lines, in the order given."""
+    return [MinuteLine(row, sample_figures(row), _requests(row), gpu_map.percent(row.cache_hit)) for row in samples]
+
+
+def _requests(row: ReplicaSample) -> str:
+    told = [f"{gpu_map.number(count)} {outcome}" for outcome, count in sorted(row.requests.items()) if count]
+    return ", ".join(told) or ("none" if row.requests else "—")
+
+
+def _replica_line(replica: Replica, now: datetime, load: ReplicaLoad) -> ReplicaLine:
     phases = sorted(replica.phases.all(), key=lambda phase: phase.occurred_at)
     end = replica.ready_at or replica.ended_at or now
     length = max(end - replica.created_at, timedelta(seconds=1))
@@ -177,7 +222,17 @@ def _replica_line(replica: Replica, now: datetime) -> ReplicaLine:
         steps.append((str(label), took, phase.occurred_at))
         before = at
     warm = bool(replica.node_name) and not any(phase.phase in NODE_PHASES for phase in phases)
-    return ReplicaLine(replica, replica_badge(replica), bars, steps, _seconds(length), warm)
+    return ReplicaLine(
+        replica=replica,
+        badge=replica_badge(replica),
+        bars=bars,
+        steps=steps,
+        total=_seconds(length),
+        node_was_warm=warm,
+        load=load,
+        load_badge=gpu_map.state_badge(load.state),
+        figures=load_figures(load),
+    )
 
 
 def replica_badge(replica: Replica) -> Badge:

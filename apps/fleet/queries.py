@@ -1,13 +1,15 @@
 """The fleet's figures: GPUs and what the idle ones cost, how fresh it all is, and what moves."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Q, Sum
+from django.db.models import Max, Q, Sum
 
 from apps.accounts.models import Role
+from apps.fleet.loads import Now, measured
+from apps.fleet.metrics_models import GpuDevice, ReplicaSample, UtilizationSample
 from apps.fleet.models import HOURS_PER_DAY, Node, NodeClaim, Observation, Replica
 
 READERS = (Role.PLATFORM_ENGINEER, Role.AUDITOR, Role.FINANCE)
@@ -25,23 +27,59 @@ class Freshness:
 
 
 @dataclass(frozen=True)
-class Figures:
-    """The fleet's GPUs now. busy: held by a replica. idle_usd_per_day: at the nodes' own prices.
+class Snapshot:
+    """The GPU nodes and the replicas that there are, and what is measured of them now."""
 
-    unpriced_idle: idle GPUs whose node has no price; they are missing in the money.
+    nodes: list[Node]
+    replicas: list[Replica]
+    now: Now
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The fleet's GPUs now. held: by a replica; unused: of those, without a call for long; empty: held by nobody.
+
+    busy: mean share by KV and queue over the GPUs that are empty or measured; None without one. unmeasured: the rest.
+    idle_usd_per_day: what empty and unused GPUs cost at the nodes' own prices; unpriced_idle are missing in it.
+    is_measure_simulated: tells that some figure behind `busy` was made up.
     """
 
     gpus: int
-    busy: int
+    held: int
+    unused: int
+    busy: float | None
+    unmeasured: int
     idle_usd_per_day: Decimal
     unpriced_idle: int
     is_simulated: bool
+    is_measure_simulated: bool
     usd_per_hour: Decimal
 
     @property
-    def idle(self) -> int:
+    def empty(self) -> int:
         """Return the GPUs that nobody holds."""
-        return self.gpus - self.busy
+        return self.gpus - self.held
+
+    @property
+    def idle(self) -> int:
+        """Return the GPUs that nobody holds or nobody calls."""
+        return self.empty + self.unused
+
+    @property
+    def busy_percent(self) -> int | None:
+        """Return `busy` as people read it."""
+        return None if self.busy is None else round(100 * self.busy)
+
+
+@dataclass(frozen=True)
+class NodeUse:
+    """How a node's GPUs are used, in GPUs. busy: by KV and queue, summed over those that are measured."""
+
+    held: int
+    unused: int
+    busy: float
+    unmeasured: int
+    is_simulated: bool
 
 
 def freshness(now: datetime) -> Freshness:
@@ -61,20 +99,60 @@ def held_gpus(nodes: Iterable[str] | None = None) -> dict[str, int]:
     return dict(found.order_by().values_list("node_name").annotate(Sum("gpu_count")))
 
 
-def figures() -> Figures:
-    """Return the fleet's figures; two queries."""
+def snapshot(moment: datetime) -> Snapshot:
+    """Return what there is and does now; six queries."""
     nodes = list(Node.objects.present().with_gpus())
-    held = held_gpus()
-    busy = {node.name: min(node.gpu_count, held.get(node.name, 0)) for node in nodes}
-    idle = [(node, node.gpu_count - busy[node.name]) for node in nodes]
+    replicas = list(Replica.objects.present())
+    return Snapshot(nodes, replicas, measured(replicas, moment))
+
+
+def figures(found: Snapshot) -> Figures:
+    """Return the fleet's figures; no query."""
+    by_node: dict[str, list[Replica]] = {}
+    for replica in found.replicas:
+        by_node.setdefault(replica.node_name, []).append(replica)
+    uses = [(node, node_use(node, by_node.get(node.name, []), found.now)) for node in found.nodes]
+    idle = [(node, node.gpu_count - use.held + use.unused) for node, use in uses]
+    gpus, unmeasured = sum(node.gpu_count for node in found.nodes), sum(use.unmeasured for _, use in uses)
     return Figures(
-        gpus=sum(node.gpu_count for node in nodes),
-        busy=sum(busy.values()),
+        gpus=gpus,
+        held=sum(use.held for _, use in uses),
+        unused=sum(use.unused for _, use in uses),
+        busy=sum(use.busy for _, use in uses) / (gpus - unmeasured) if gpus > unmeasured else None,
+        unmeasured=unmeasured,
         idle_usd_per_day=sum((idle_usd_per_day(node, count) or Decimal(0) for node, count in idle), Decimal(0)),
         unpriced_idle=sum(count for node, count in idle if node.price_usd_per_hour is None),
-        is_simulated=any(node.is_price_simulated for node in nodes),
-        usd_per_hour=sum((node.price_usd_per_hour or Decimal(0) for node in nodes), Decimal(0)),
+        is_simulated=any(node.is_price_simulated for node in found.nodes),
+        is_measure_simulated=any(use.is_simulated for _, use in uses),
+        usd_per_hour=sum((node.price_usd_per_hour or Decimal(0) for node in found.nodes), Decimal(0)),
     )
+
+
+def node_use(node: Node, replicas: Sequence[Replica], now: Now) -> NodeUse:
+    """Return how a node's GPUs are used by the replicas on it; never more than it has."""
+    left, unused, unmeasured, busy = node.gpu_count, 0, 0, 0.0
+    is_simulated = False
+    for replica in replicas:
+        load, count = now.load(replica), min(left, replica.gpu_count)
+        left -= count
+        unused += count if load.unused_since is not None else 0
+        is_simulated = is_simulated or (count > 0 and load.busy is not None and load.is_simulated)
+        if load.busy is None:
+            unmeasured += count
+        else:
+            busy += load.busy * count
+    return NodeUse(node.gpu_count - left, unused, busy, unmeasured, is_simulated)
+
+
+def empty_since(nodes: Iterable[Node]) -> dict[str, datetime]:
+    """Return node → when its last replica left, else when it could take one; two queries."""
+    names = [node.name for node in nodes]
+    begun = NodeClaim.objects.present().filter(node_name__in=names, initialized_at__isnull=False)
+    found = {name: at for name, at in begun.values_list("node_name", "initialized_at") if at is not None}
+    left = Replica.objects.filter(node_name__in=names, ended_at__isnull=False).order_by()
+    for name, at in left.values_list("node_name").annotate(Max("ended_at")):
+        found[name] = max(at, found.get(name) or at)
+    return found
 
 
 def idle_usd_per_day(node: Node, idle: int) -> Decimal | None:
@@ -87,6 +165,20 @@ def idle_usd_per_day(node: Node, idle: int) -> Decimal | None:
 def has_ready_replica(namespace: str, service: str) -> bool:
     """Tell whether a version has a replica that takes calls, as the observer saw it last."""
     return Replica.objects.present().filter(namespace=namespace, service=service, is_ready=True).exists()
+
+
+def minutes_of(
+    replica: Replica, from_at: datetime, to_at: datetime
+) -> tuple[list[ReplicaSample], list[UtilizationSample]]:
+    """Return a replica's minutes in [from_at, to_at), and those of one GPU that it holds, oldest first; three queries.
+
+    A GPU's minutes from before the replica are another's. Of several GPUs the first one stands for all.
+    """
+    rows = ReplicaSample.objects.filter(replica=replica, minute__gte=from_at, minute__lt=to_at)
+    device = GpuDevice.objects.filter(namespace=replica.namespace, pod=replica.name).first()
+    begun = max(from_at, replica.created_at)
+    power = UtilizationSample.objects.filter(device=device, minute__gte=begun, minute__lt=to_at)
+    return list(rows), list(power.select_related("device")) if device is not None else []
 
 
 def is_moving(now: datetime) -> bool:

@@ -11,6 +11,7 @@ urlpatterns = [
     path("", views.node_list, name="node_list"),
     path("claims/", views.claim_list, name="claim_list"),
     path("replicas/", views.replica_list, name="replica_list"),
+    path("replicas/<int:pk>/", views.replica_detail, name="replica_detail"),
     path("capacity/", capacity.capacity_list, name="capacity_list"),
     path("capacity/<slug:name>/change/", capacity.capacity_create, name="capacity_create"),
     path("capacity-requests/<uuid:pk>/", capacity.capacity_detail, name="capacity_detail"),

@@ -3,28 +3,57 @@
 For platform engineers, auditors and finance; to everybody else these pages are not there.
 """
 
+from datetime import timedelta
+
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET
 
 from apps.accounts.requests import SignedIn
-from apps.fleet import pages, queries
+from apps.fleet import gpu_map, pages, queries, sign_charts
+from apps.fleet.idle import idle_lines
+from apps.fleet.loads import measured
 from apps.fleet.models import ClusterObject, Node, NodeClaim, NodePool, Replica
+from apps.fleet.rollup import minute_of
 
 PAGE = 50
+IDLE_SHOWN = 20
+HOURS = ("1", "3", "12", "24")
+TABLE_MINUTES = 60
 
 
 @require_GET
 def node_list(request: SignedIn) -> HttpResponse:
-    """Show the nodes with GPUs, what their idle GPUs cost, and the pools they come from."""
+    """Show the GPU map, what idle GPUs cost and why they are still there, the nodes, and the pools they come from."""
     _require_reader(request)
-    text = _text(request)
+    text, moment = _text(request), now()
     page = _page(request, Node.objects.present().with_gpus().matching(text))
-    context = {"page_obj": page, "lines": pages.node_lines(page.object_list), "pools": pages.pool_lines(_pools())}
-    return _show(request, "fleet/node_list.html", "nodes", text, context)
+    pools, found = _pools(), queries.snapshot(moment)
+    rows = gpu_map.map_rows(page.object_list, found.replicas, found.now)
+    chosen = request.GET.get("gpu", "")
+    cell = next((cell for row in rows for cell in row.cells if cell.key == chosen), None)
+    idle = idle_lines(
+        nodes=page.object_list if text else found.nodes,
+        replicas=found.replicas,
+        now=found.now,
+        pools={pool.name: pool for pool in pools},
+        empty_since=queries.empty_since(found.nodes),
+        moment=moment,
+    )
+    context = {
+        "page_obj": page,
+        "map": rows,
+        "cell": cell,
+        "details": gpu_map.details(cell) if cell else [],
+        "idle": idle[:IDLE_SHOWN],
+        "idle_left": max(0, len(idle) - IDLE_SHOWN),
+        "lines": pages.node_lines(page.object_list),
+        "pools": pages.pool_lines(pools),
+    }
+    return _show(request, "fleet/node_list.html", "nodes", text, context, found)
 
 
 @require_GET
@@ -43,19 +72,59 @@ def replica_list(request: SignedIn) -> HttpResponse:
     _require_reader(request)
     text = _text(request)
     rows = Replica.objects.matching(text).prefetch_related("phases")
-    state = request.GET.get("state", "present")
+    state, moment = request.GET.get("state", "present"), now()
     page = _page(request, rows if state == "all" else rows.present())
-    context = {"page_obj": page, "lines": pages.replica_lines(page.object_list, now()), "state": state}
-    return _show(request, "fleet/replica_list.html", "replicas", text, context)
+    found = queries.snapshot(moment)
+    context = {
+        "page_obj": page,
+        "lines": pages.replica_lines(page.object_list, moment, found.now),
+        "state": state,
+    }
+    return _show(request, "fleet/replica_list.html", "replicas", text, context, found)
 
 
-def _show(request: SignedIn, template: str, tab: str, text: str, context: dict[str, object]) -> HttpResponse:
+@require_GET
+def replica_detail(request: SignedIn, pk: int) -> HttpResponse:
+    """Show a replica's last hours: one chart per sign of load, and the same minutes as a table."""
+    _require_reader(request)
+    replica = get_object_or_404(Replica, pk=pk)
+    wanted = request.GET.get("hours", "")
+    hours = int(wanted) if wanted in HOURS else 3
+    moment = now()
+    to_at = minute_of(moment) + timedelta(minutes=1)
+    rows, power = queries.minutes_of(replica, to_at - timedelta(hours=hours), to_at)
+    view = sign_charts.window(rows, to_at - timedelta(hours=hours), to_at)
+    context = {
+        "replica": replica,
+        "badge": pages.replica_badge(replica),
+        "load": (load := measured([replica], moment).load(replica)),
+        "load_badge": gpu_map.state_badge(load.state),
+        "view": view,
+        "charts": sign_charts.charts(rows, power, view) if rows else [],
+        "lines": pages.minute_lines(rows[::-1][:TABLE_MINUTES]),
+        "hours": hours,
+        "choices": HOURS,
+        "fragment": bool(request.headers.get("HX-Request")),
+    }
+    response = render(request, "fleet/replica_detail.html" + ("#live" if context["fragment"] else ""), context)
+    response["Vary"] = "HX-Request"
+    return response
+
+
+def _show(
+    request: SignedIn,
+    template: str,
+    tab: str,
+    text: str,
+    context: dict[str, object],
+    found: queries.Snapshot | None = None,
+) -> HttpResponse:
     """Show a page of the fleet: its figure, how fresh it is, and the page's own part; or the live part alone."""
     moment = now()
     shared = {
         "tab": tab,
         "text": text,
-        "figures": queries.figures(),
+        "figures": queries.figures(found or queries.snapshot(moment)),
         "freshness": queries.freshness(moment),
         "moving": queries.is_moving(moment),
         "fragment": bool(request.headers.get("HX-Request")),

@@ -132,13 +132,13 @@ class HttpClient:
 
 
 def _message(response: httpx.Response) -> str:
-    """Return what the other side said, shortened: its `message` or `detail`, else its status's name."""
+    """Return what the other side said, shortened: its `message`, `detail` or `error`, else its status's name."""
     try:
         body = response.json()
     except ValueError:
         return response.reason_phrase
     if isinstance(body, dict):
-        for key in ("message", "detail", "error_description"):
+        for key in ("message", "detail", "error_description", "error"):
             if isinstance(body.get(key), str):
                 return str(body[key])[:_SAID]
     return response.reason_phrase

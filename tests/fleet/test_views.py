@@ -12,6 +12,7 @@ from apps.fleet import actions, observe, queries
 from apps.fleet.actions import Sight
 from apps.fleet.models import Node, NodeClaim, NodePool, Replica
 from tests.factories import UserFactory
+from tests.fleet.measures import gpu, replica_minute, target
 from tests.fleet.objects import LABELS, at, claim, event, node, pod, pool
 
 pytestmark = pytest.mark.django_db
@@ -139,10 +140,138 @@ class TestReplicaList:
             assert words in found
         assert "29 s" in found
 
+    def test_shows_what_each_does_and_as_of_when(self, pete):
+        replica, moment = Replica.objects.get(), datetime.now(UTC)
+        replica_minute(replica, moment, running=2.5, running_max=4, waiting=1.5, kv_use=0.31, ttft_p95=0.412,
+                       generation_tokens=6000)  # fmt: skip
+        found = page(pete, "replica_list")
+        for words in ("Saturated", "1.5 requests wait", "2.5, 1.5", "31 %", "0.41 s", "100", "minute from"):
+            assert words in found
+
+    def test_says_why_one_is_not_measured(self, pete):
+        target(Replica.objects.get(), datetime.now(UTC), error="The endpoint cannot be reached.")
+        found = page(pete, "replica_list")
+        assert "Unobserved" in found
+        assert "The endpoint cannot be reached." in found
+
     def test_shows_ended_ones_when_asked(self, pete):
         actions.record_listed(model=Replica, seen=[], scope={}, seen_until=at(100), now=at(100))
         assert "No replica now" in page(pete, "replica_list")
         assert "m-v1-predictor-pod-1" in page(pete, "replica_list", "?state=all")
+
+
+@pytest.mark.usefixtures("fleet")
+class TestGpuMap:
+    def test_fills_a_cell_by_kv_use_and_says_it_in_words(self, pete):
+        replica, moment = Replica.objects.get(), datetime.now(UTC)
+        replica_minute(replica, moment, running=2, running_max=3, waiting_max=2, kv_use=0.42, kv_use_max=0.5)
+        gpu("node-1", moment, pod=replica.name, sample={"power_watts": 40})
+        found = page(pete, "node_list")
+        assert 'aria-label="GPU 0 of node-1, working, held by m-v1, KV cache 42 %, up to 2 waiting, simulated"' in found
+        assert 'class="gpu-cell gpu-working"' in found
+        assert 'height="42.0"' in found
+        assert found.count('class="gpu-queue"') == 1
+        assert 'aria-label="GPU 0 of node-2, empty"' in found
+        assert "21 %" in found  # of two GPUs, one empty
+
+    def test_finds_the_holder_where_the_exporter_names_no_pod(self, pete):
+        gpu("node-1", datetime.now(UTC))
+        assert 'aria-label="GPU 0 of node-1, unobserved, held by m-v1' in page(pete, "node_list")
+
+    def test_shows_a_gpu_that_nobody_measured_as_unobserved(self, pete):
+        found = page(pete, "node_list")
+        assert 'aria-label="GPU 0 of node-1, unobserved, held by m-v1' in found
+        assert "1 not measured now" in found
+        assert "0 %" in found
+
+    def test_shows_what_is_behind_a_cell(self, pete):
+        replica, moment = Replica.objects.get(), datetime.now(UTC)
+        figures = {"generation_tokens": 1200, "prompt_tokens": 6000, "ttft_p50": 0.2, "ttft_p95": 0.34}
+        replica_minute(replica, moment, running_max=3, **figures)
+        sample = {"power_watts": 40, "temperature_c": 51, "memory_used_mib": 20480, "memory_total_mib": 22528,
+                  "active": 0.5, "active_source": "GPU_UTIL", "xid": 79}  # fmt: skip
+        device = gpu("node-1", moment, pod=replica.name, sample=sample, is_simulated=True)
+        found = page(pete, "node_list", f"?gpu=d{device.pk}")
+        for words in (
+            f"models/{replica.name}", "20 out and 100 in per second", "p50 0.20 s, p95 0.34 s", "20.0 of 22.0 GiB",
+            "40 W of 72 W", "51 °C", "GPU_UTIL: some kernel ran", "$0.4025 per GPU and hour, simulated",
+            ">figures simulated", "79", reverse("fleet:replica_detail", args=[replica.pk]),
+        ):  # fmt: skip
+            assert words in found
+        assert '<span class="tag">' not in page(pete, "node_list", "?gpu=d0")
+
+    def test_keeps_mig_instances_apart(self, pete):
+        replica, moment = Replica.objects.get(), datetime.now(UTC)
+        for instance, holder in (("1", replica.name), ("2", "")):
+            gpu("node-1", moment, pod=holder, uuid="GPU-x", instance_id=instance, profile="3g.40gb")
+        found = page(pete, "node_list")
+        assert "GPU 0, MIG 3g.40gb instance 1 of node-1, unobserved, held by m-v1" in found
+        assert "GPU 0, MIG 3g.40gb instance 2 of node-1, empty" in found
+
+
+@pytest.mark.usefixtures("fleet")
+class TestIdle:
+    def test_says_why_an_empty_node_is_still_there(self, pete):
+        NodePool.objects.update(disruption={"consolidateAfter": "2m", "consolidationPolicy": "WhenEmpty"})
+        found = page(pete, "node_list")
+        assert "Karpenter removes an empty node 2m after its last pod left" in found
+        assert found.count("no replica since") == 1
+
+    def test_counts_a_replica_that_nobody_calls(self, pete):
+        replica, moment = Replica.objects.get(), datetime.now(UTC)
+        target(replica, moment, active_at=moment - timedelta(minutes=40))
+        found = page(pete, "node_list")
+        assert "2 of 2 GPUs idle now: 1 empty, 1 held without a call for 15 min" in found
+        assert "$19.32" in found
+        assert "nobody calls it" in found
+        assert "See who uses m and its rollout" in found
+
+
+@pytest.mark.usefixtures("fleet")
+class TestReplicaDetail:
+    def show(self, visitor, query="", **headers):
+        replica = Replica.objects.get()
+        answer = visitor.get(reverse("fleet:replica_detail", args=[replica.pk]) + query, headers=headers)
+        assert answer.status_code == 200
+        return answer.content.decode()
+
+    def test_draws_the_signs_and_lists_the_same_minutes(self, pete):
+        replica, moment = Replica.objects.get(), datetime.now(UTC)
+        for ago, waiting in ((5, 0), (4, 3), (1, 0)):
+            replica_minute(replica, moment, ago=ago, waiting=waiting, requests={"stop": 2, "abort": 1})
+        found = self.show(pete)
+        assert found.count("<figure") == 5
+        assert "simulated" in found
+        assert found.count("1 abort, 2 stop") == 3
+        assert "nobody measured" in found.lower()
+
+    def test_says_that_nothing_was_measured(self, pete):
+        assert "No minute was measured in this time" in self.show(pete, "?hours=24")
+        assert "No minute was measured in this time" in self.show(pete, "?hours=-1")
+
+    def test_says_what_saturates_it(self, pete):
+        replica_minute(Replica.objects.get(), datetime.now(UTC), waiting=4, waiting_max=6, running_max=8)
+        assert "4.0 requests wait" in self.show(pete)
+
+    def test_answers_htmx_with_the_live_part(self, pete):
+        found = self.show(pete, **{"HX-Request": "true"})
+        assert "<html" not in found and 'id="live"' in found
+
+    def test_is_not_there_for_others_nor_without_a_replica(self, pete, client, charlie):
+        assert pete.get(reverse("fleet:replica_detail", args=[0])).status_code == 404
+        client.force_login(charlie)
+        address = reverse("fleet:replica_detail", args=[Replica.objects.get().pk])
+        assert client.get(address).status_code == 404
+
+    def test_asks_as_few_queries_for_a_day_as_for_a_minute(self, pete, django_assert_num_queries):
+        replica, moment = Replica.objects.get(), datetime.now(UTC)
+        gpu("node-1", moment, pod=replica.name, sample={"power_watts": 40})
+        for ago in range(100):
+            replica_minute(replica, moment, ago=ago)
+        self.show(pete)
+        # this test's own look · session, person, roles · replica, minutes, GPU, its minutes · what it does 4
+        with django_assert_num_queries(12):
+            self.show(pete, "?hours=24")
 
 
 @pytest.mark.usefixtures("fleet")
@@ -155,9 +284,14 @@ class TestQueries:
             actions.record_seen(model=NodeClaim, seen=[observe.node_claim(claim(name, name, launched=4))], now=at(40))
             seen = observe.replica(pod(uid=name, node=name, scheduled=13, ready=30))
             actions.record_seen(model=Replica, seen=[seen], now=at(40))
+        for replica in Replica.objects.all():
+            target(replica, datetime.now(UTC), error="away")
+            replica_minute(replica, datetime.now(UTC), running_max=3)
+            gpu(replica.node_name, datetime.now(UTC), number=replica.uid, pod=replica.name, sample={"power_watts": 9})
         page(pete, view)
-        # session, person, roles · figures 2, freshness, moving 2 · count, rows, and per page what hangs on the rows
-        with django_assert_num_queries({"node_list": 13, "claim_list": 11, "replica_list": 11}[view]):
+        # session, person, roles · nodes, replicas, what they do 4, freshness, moving 2 · count, rows, and per page what
+        # hangs on the rows; on the first one since when nodes are empty, too
+        with django_assert_num_queries({"node_list": 19, "claim_list": 15, "replica_list": 15}[view]):
             found = page(pete, view)
         assert "Page 1 of 2" in found
 
@@ -165,7 +299,7 @@ class TestQueries:
         bare = node(name="bare", uid="bare")
         bare["metadata"]["labels"] = {key: value for key, value in LABELS.items() if "price" not in key}
         actions.record_seen(model=Node, seen=[observe.node(bare)], now=at(40))
-        found = queries.figures()
+        found = queries.figures(queries.snapshot(at(40)))
         assert (found.gpus, found.idle, found.unpriced_idle) == (3, 2, 1)
         assert found.idle_usd_per_day == Decimal("9.66")
 

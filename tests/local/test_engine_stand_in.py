@@ -11,8 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy.local.engine.stand_in.engine import PrefixCache
+from deploy.local.engine.stand_in.engine import Engine, PrefixCache
+from deploy.local.engine.stand_in.metrics import Metrics
 from deploy.local.engine.stand_in.model import BadModel, load_model
+from deploy.local.engine.stand_in.protocol import COMPLETIONS, parse_question
 from deploy.local.stack.ports import free_port
 from tests.local.tiny_model import make_tiny_model
 
@@ -163,6 +165,26 @@ class TestOtherPaths:
         assert client.get("/nope").status_code == 404
         assert client.get("/v1/completions").status_code == 405
         assert client.get("/version").json()["version"].startswith("stand-in")
+
+
+class TestCache:
+    def test_is_used_by_the_answers_under_way_alone(self, folder: Path) -> None:
+        metrics = Metrics("m-v1")
+        engine = Engine(load_model(folder, 64), metrics, 0, 2)
+
+        def use() -> float:
+            line = next(each for each in metrics.render().splitlines() if each.startswith("vllm:kv_cache_usage_perc{"))
+            return float(line.rpartition(" ")[2])
+
+        body = {"model": "m-v1", "prompt": "a b", "max_tokens": 8}
+        plan = engine.plan(parse_question(COMPLETIONS, json.dumps(body).encode(), ("m-v1",)))
+        pieces = engine.speak(plan)
+        next(pieces)
+        assert use() == (plan.usage.prompt + 1) / 64
+        next(pieces)
+        assert use() == (plan.usage.prompt + 2) / 64
+        pieces.close()
+        assert use() == 0
 
 
 class TestLog:

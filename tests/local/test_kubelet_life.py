@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from deploy.local.kubelet import pods, processes
+from deploy.local.kubelet.__main__ import answers
 from deploy.local.kubelet.api import Api
 from deploy.local.kubelet.kubelet import Kubelet
 from deploy.local.kubelet.settings import Settings
@@ -116,6 +117,33 @@ def play(settings: Settings, story: Callable[[Run], Coroutine[Any, Any, None]], 
 
 def main_folder(settings: Settings) -> Path:
     return settings.pod("uid-1") / pods.MAIN
+
+
+class TestGpuMetrics:
+    def test_tells_who_holds_which_gpu_and_that_it_is_simulated(self, settings: Settings) -> None:
+        async def story(run: Run) -> None:
+            node = {"metadata": {"name": "gpu-1", "labels": {"karpenter.k8s.aws/instance-gpu-name": "l4",
+                                                             "karpenter.k8s.aws/instance-gpu-memory": "22888"}},
+                    "status": {"capacity": {"nvidia.com/gpu": "2"}}}  # fmt: skip
+            run.cluster.put("/api/v1/nodes/gpu-1", node)
+            document = loaded_pod(settings)
+            document["spec"]["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": "1"}}
+            run.cluster.put(POD, document)
+            await run.until_ready()
+            server = await asyncio.start_server(answers(run.kubelet), "127.0.0.1", 0)
+            async with server, httpx.AsyncClient(trust_env=False) as client:
+                url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+                text = (await client.get(f"{url}/metrics")).text
+                assert (await client.get(f"{url}/healthz")).status_code == 200
+            used = [line for line in text.splitlines() if line.startswith("DCGM_FI_DEV_FB_USED{")]
+            assert ['pod="p"' in line for line in used] == [True, False]
+            assert all('simulated="true"' in line for line in used)
+            run.cluster.put(POD, with_deletion(run.cluster.pod()), "MODIFIED")
+            await run.until(lambda: run.cluster.deleted)
+            assert 'pod="p"' not in await run.kubelet.gpu_metrics()
+
+        make_tiny_model(settings.folder.parent / "made")
+        play(settings, story)
 
 
 class TestKubelet:

@@ -14,6 +14,7 @@ from apps.audit.models import Action
 from apps.catalog.models import ModelFile
 from apps.fleet.capacity import actions as capacity
 from apps.fleet.capacity.models import CapacityRequest
+from apps.fleet.models import Replica
 from apps.promotions.models import Promotion, Rollout
 from tests.factories import RegisteredModelFactory, TeamFactory, UserFactory
 from tests.fleet.capacity import samples
@@ -84,6 +85,7 @@ def build() -> World:
         "failed_rollout": failed_rollout.pk,
         "run": run.pk,
         "event": event.pk,
+        "replica": _replica().pk,
         "digest": proposed.manifest_digest,
         "baseline": live.model_version_id,
     } | _capacity(world.people["platform"], world.people["reviewer"])
@@ -113,6 +115,14 @@ def _people() -> dict[str, User]:
         team = Team.objects.filter(slug=slug).first() or TeamFactory(slug=slug, cost_center=cost_center)
         found[name] = UserFactory(username=name, subject=name, team=team, with_roles=[role] if role else [])
     return found
+
+
+def _replica() -> Replica:
+    """Return a replica that serves callers."""
+    now = timezone.now()
+    return Replica.objects.create(
+        uid="replica", name="extract-v1-x", namespace="models", created_at=now, learned_at=now
+    )
 
 
 def _promotion(model, version, run, requester, **more):

@@ -120,6 +120,7 @@ DOORS = [
     post("fleet:capacity_reject", "404 404 404 404 404 302 302 403 403 403", "{own_capacity}", data=REASON),
     post("fleet:capacity_withdraw", "404 404 404 404 404 403 403 403 302 403", "{own_capacity}"),
     post("fleet:capacity_retry", "404 404 404 404 404 403 403 403 302 403", "{failed_capacity}"),
+    get("fleet:replica_detail", "404 404 404 404 404 404 404 200 200 200", "{replica}"),
     get("access:request_list", "200"),
     get("access:request_create", "200", "extract"),
     post("access:request_create", "422 302 403 302 302 403 403 403 403 403", "extract", data=WISH),

@@ -40,7 +40,7 @@ DROP FUNCTION node_pool_revision_is_immutable();
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('fleet', '0001_initial'),
+        ('fleet', '0002_metrics'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -11,10 +11,11 @@ import shutil
 from collections.abc import Callable
 from datetime import datetime
 
-from deploy.local.kubelet import processes
+from deploy.local.kubelet import containers, processes
 from deploy.local.kubelet.api import Api
+from deploy.local.kubelet.dcgm import Cards, Exporter, Holder, read_cards
 from deploy.local.kubelet.events import Events
-from deploy.local.kubelet.pods import SERVICE_LABEL, Pod, read_pod
+from deploy.local.kubelet.pods import SERVICE_LABEL, Json, Pod, read_pod
 from deploy.local.kubelet.probes import Prober
 from deploy.local.kubelet.reporter import Reporter
 from deploy.local.kubelet.settings import Settings, free_address
@@ -34,6 +35,8 @@ class Kubelet:
         self._addresses: dict[str, str] = {}
         self._images: dict[str, set[str]] = {}  # per node: what it has pulled, so to speak
         self._nodes: set[str] | None = None
+        self._cards: dict[str, Cards] = {}
+        self._exporter = Exporter()
         self._left: set[str] = set()  # pods whose node is gone: they never run again
         self.synced = False
 
@@ -45,6 +48,17 @@ class Kubelet:
         """Stop looking after all pods; their processes run on."""
         await asyncio.gather(*(worker.leave() for worker in self._workers.values()))
         await self._events.flush()
+        await self._exporter.close()
+
+    async def gpu_metrics(self) -> str:
+        """Return the simulated figures of all nodes' GPUs, as a DCGM exporter would."""
+        return await self._exporter.render(self._cards, [self._holder(each.pod) for each in self._workers.values()])
+
+    def _holder(self, pod: Pod) -> Holder:
+        engine = containers.found_engine(pod, self._settings)
+        return Holder(
+            pod.uid, pod.namespace, pod.name, pod.main["name"], pod.node, pod.gpus, engine.port if engine else None
+        )
 
     async def _follow_pods(self) -> None:
         async for kind, found in self._api.follow("/api/v1/pods", **PODS):
@@ -62,11 +76,18 @@ class Kubelet:
             if kind == "LIST":
                 gone = (self._nodes or set()) - (names := {item["metadata"]["name"] for item in found["items"]})
                 self._nodes = names
+                for item in found["items"]:
+                    self._see_node(item)
             elif kind == "DELETED":
                 gone = {found["metadata"]["name"]}
             else:
+                self._see_node(found)
                 gone = set()
             self._leave_nodes(gone)
+
+    def _see_node(self, node: Json) -> None:
+        if cards := read_cards(node):
+            self._cards[node["metadata"]["name"]] = cards
 
     def _reconcile(self, pods: list[Pod]) -> None:
         """Compare what should run with what runs here, processes of unknown pods included."""
@@ -118,6 +139,7 @@ class Kubelet:
                 self._forget(uid)
         for name in names:
             self._images.pop(name, None)
+            self._cards.pop(name, None)
 
     def _drop(self, uid: str) -> None:
         self._workers.pop(uid, None)

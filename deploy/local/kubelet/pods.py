@@ -51,6 +51,11 @@ class Pod:
     status: Json
 
     @property
+    def gpus(self) -> int:
+        """Return how many GPUs its main container holds."""
+        return int(((self.main.get("resources") or {}).get("limits") or {}).get("nvidia.com/gpu", 0))
+
+    @property
     def path(self) -> str:
         """Return the pod's address in the API."""
         return f"/api/v1/namespaces/{self.namespace}/pods/{self.name}"

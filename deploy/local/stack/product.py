@@ -1,4 +1,4 @@
-"""The product's own processes: web server, Celery worker and its clock, usage follower, observer, and their jobs.
+"""The product's own processes: web server, Celery worker and its clock, usage follower, observer, scraper, their jobs.
 
 They get the product's variables and nothing else, exactly as a deployment would set them; a variable that the caller
 of `make up` set is passed through instead of ours.
@@ -24,6 +24,8 @@ PASSED = (
     "SERVING_S3_ENDPOINT", "ENVIRONMENT_NAME", "NOTICE_FILE", "SESSION_IDLE_SECONDS", "RECONCILE_LEASE_SECONDS",
     "ROLLOUT_RETIRE_AFTER_SECONDS", "SCALING_URL", "SCALING_POLL_SECONDS", "SCALING_WINDOW_SECONDS",
     "SCALING_COOLDOWN_SECONDS", "SCALING_MAX_REPLICAS", "SCALING_RETRY_AFTER_SECONDS", "SCALING_PRE_WARM",
+    "METRICS_INTERVAL_SECONDS", "METRICS_RETENTION_DAYS", "PROMETHEUS_URL", "PROMETHEUS_TOKEN_FILE", "DCGM_URL",
+    "DCGM_POD_LABELS", "DCGM_PORT",
 )  # fmt: skip
 
 
@@ -65,7 +67,10 @@ def environment(context: Context) -> dict[str, str]:
         "USAGE_INGEST_TOKEN_FILE": str(secrets / "usage-ingest-token"),
         "SCALING_TOKEN_FILE": str(credentials.scaling_token_file(context)),
         "USAGE_LOG_FILE": str(context.folder("gateway") / "access.log"),
+        "DCGM_URL": f"http://127.0.0.1:{context.ports('kubelet', 19020)}",
     }
+    if context.env.get("KUBECONFIG"):  # a cluster of one's own has exporters of its own, and our kubelet does not run
+        del ours["DCGM_URL"]
     theirs = {name: context.env[name] for name in PASSED if context.env.get(name)}
     if "OIDC_CLIENT_SECRET" in theirs:
         del ours["OIDC_CLIENT_SECRET_FILE"]
@@ -87,6 +92,7 @@ def parts(context: Context) -> list[Part]:
         _beat(context, env),
         _process(context, env, "usage-follower", [context.python, "-m", "worker.processes", "usage_follower"]),
         _process(context, env, "observer", [context.python, "-m", "worker.processes", "observer"]),
+        _process(context, env, "scraper", [context.python, "-m", "worker.processes", "scraper"]),
     ]
 
 

@@ -69,6 +69,8 @@ class Engine:
         self.model, self.metrics = model, metrics
         self._pause = 1 / tokens_per_second if tokens_per_second > 0 else 0.0
         self._seats = Semaphore(max_num_seqs)
+        # As large a cache as lets half the seats hold the longest requests: what vLLM calls its maximum concurrency.
+        self.metrics.size_cache(model.context_length * max(1, max_num_seqs // 2))
         self._cache = PrefixCache()
 
     def plan(self, question: Question) -> Plan:
@@ -105,6 +107,8 @@ class Engine:
         time.sleep((plan.usage.prompt - plan.usage.cached) / PREFILL_TOKENS_PER_SECOND if self._pause else 0)
         previous = first = time.monotonic()
         reason = "abort"
+        self.metrics.move_cache(plan.usage.prompt)
+        said = 0
         try:
             for number, piece in enumerate(plan.pieces):
                 time.sleep(self._pause)
@@ -112,9 +116,12 @@ class Engine:
                 name = "time_to_first_token_seconds" if number == 0 else "inter_token_latency_seconds"
                 self.metrics.observe(name, now - (started if number == 0 else previous))
                 previous = now
+                said = number + 1
+                self.metrics.move_cache(1)
                 yield piece
             reason = plan.reason
         finally:
+            self.metrics.move_cache(-plan.usage.prompt - said)
             self._count_end(plan, reason, started, first)
 
     def _prompt_ids(self, question: Question) -> list[int]:

@@ -1,7 +1,7 @@
 """The stand-in's figures under vLLM's own metric names, as the Prometheus text that `GET /metrics` gives.
 
-Only what the stand-in really does is counted; names that need a real engine (preemptions by a scheduler, cache blocks)
-are there at zero where a dashboard expects them, and the rest is left out.
+Only what the stand-in really does is counted. There is no cache: its use is what the tokens of the answers under way
+would take of one. Preemptions, which need a real engine, are there at zero, and the rest is left out.
 """
 
 from __future__ import annotations
@@ -60,7 +60,12 @@ class Metrics:
     def __init__(self, model_name: str) -> None:
         self._labels = f'engine="0",model_name="{model_name}"'
         self._lock = Lock()
-        self._gauges = {"num_requests_running": 0, "num_requests_waiting": 0, "kv_cache_usage_perc": 0}
+        self._gauges: dict[str, float] = {
+            "num_requests_running": 0,
+            "num_requests_waiting": 0,
+            "kv_cache_usage_perc": 0,
+        }
+        self._cache_tokens, self._cache_size = 0, 1
         self._counters = dict.fromkeys(COUNTERS, 0)
         self._finished = dict.fromkeys(FINISHED_REASONS, 0)
         self._histograms = {name: Histogram(bounds) for name, bounds in HISTOGRAMS.items()}
@@ -69,6 +74,16 @@ class Metrics:
         """Raise or lower a gauge."""
         with self._lock:
             self._gauges[gauge] += by
+
+    def size_cache(self, tokens: int) -> None:
+        """Say how many tokens the cache would hold."""
+        self._cache_size = tokens
+
+    def move_cache(self, by: int) -> None:
+        """Put tokens into the cache, or take them out."""
+        with self._lock:
+            self._cache_tokens += by
+            self._gauges["kv_cache_usage_perc"] = min(1.0, self._cache_tokens / self._cache_size)
 
     def add(self, counter: str, amount: int) -> None:
         """Raise a counter."""
