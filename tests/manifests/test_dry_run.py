@@ -17,6 +17,7 @@ from deploy.local.cluster.api import ApiError
 from tests.local.running import api_as, control_plane_of, missing, own_context
 from tests.manifests.objects import CRDS, GATEWAY, MODEL, VERSION, named, rendered, shipped
 from tests.manifests.schemas import LOADER
+from tests.manifests.test_capacity import OBJECTS as CAPACITY
 
 pytestmark = [
     pytest.mark.stack,
@@ -165,3 +166,25 @@ class TestGateway:
         assert dry_run(api, changed(backend, "spec/endpoints", [endpoint]))
         with pytest.raises(gateway.BadRoute):
             gateway.backend_objects(model=MODEL, number=7, hostname="10.0.0.7")
+
+
+class TestCapacity:
+    @pytest.mark.parametrize("manifest", CAPACITY, ids=named)
+    def test_is_taken_as_it_is(self, api, manifest):
+        list(added(dry_run(api, manifest), manifest))
+
+    @pytest.mark.parametrize(
+        ("path", "value", "words"),
+        [
+            ("template/spec/nodeClassRef", {"name": "gpu-bottlerocket"}, "group"),
+            ("template/spec/requirements", [{"key": "karpenter.k8s.aws/gpu", "operator": "Exists"}], "restricted"),
+            ("template/spec/requirements", [{"key": "karpenter.sh/nodepool", "operator": "Exists"}], "restricted"),
+            ("disruption", {"budgets": [{"nodes": "1"}]}, "consolidateAfter"),
+            ("disruption/budgets", [{"nodes": "1", "schedule": "0 12 * * *"}], "must be set with"),
+            ("disruption/consolidateAfter", "2 minutes", "consolidateAfter"),
+            ("expireAfter", "720h", "expireAfter"),
+        ],
+    )
+    def test_a_trap_is_refused(self, api, path, value, words):
+        with pytest.raises(ApiError, match=words):
+            dry_run(api, changed(CAPACITY[0], f"spec/{path}", value))
