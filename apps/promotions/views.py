@@ -273,11 +273,22 @@ def promotion_withdraw(request: SignedIn, pk: UUID) -> HttpResponse:
     return redirect("promotions:promotion_detail", pk=pk)
 
 
+SERVING = ("model_version__registered_model", "registered_model", "promotion")
+
+
 @require_GET
 def serving_badge(request: HttpRequest, name: str) -> HttpResponse:
     """Show, as a fragment, how a model serves now."""
-    related = ("model_version__registered_model", "registered_model", "promotion")
-    rows = list(Rollout.objects.filter(registered_model__name=name).select_related(*related)[:20])
+    rows = list(Rollout.objects.filter(registered_model__name=name).select_related(*SERVING)[:20])
     live = next((row for row in rows if row.status == Rollout.Status.LIVE), None)
     found = sleep.sleep_of(live, now=now()) if live else None
     return render(request, "components/_badge.html", pages.serving_badge(rows, found))
+
+
+@require_GET
+def sleep_note(request: HttpRequest, name: str) -> HttpResponse:
+    """Say, as a fragment, what a caller of a model that sleeps gets; nothing for one that does not."""
+    live = Rollout.objects.live().filter(registered_model__name=name).select_related(*SERVING).first()
+    found = sleep.sleep_of(live, now=now()) if live else None
+    context = {"sleep": found, "retry_after": settings.SCALING_RETRY_AFTER_SECONDS, "name": name}
+    return render(request, "promotions/sleep_note.html", context)

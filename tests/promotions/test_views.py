@@ -300,6 +300,15 @@ class TestSleep:
         assert "Sleep and wake" not in page
         assert "ScaledObject" not in page
 
+    def test_the_models_page_says_it_in_a_fragment(self, as_, carol, registered_model):
+        where = reverse("promotions:sleep_note", args=["prior-auth-extract"])
+        assert as_(carol).get(where).content.strip() == b""
+        sleeper(registered_model)
+        replica(ready_after=40, ended=True)
+        said = as_(carol).get(where).content.decode()
+        assert "takes ≈ 40 s and costs the platform $0.01 (simulated price)" in said
+        assert where in as_(carol).get(reverse("catalog:model_detail", args=["prior-auth-extract"])).content.decode()
+
     @pytest.mark.parametrize("tab", ["gateway:how_to_call", "gateway:playground"])
     def test_callers_are_told_what_to_expect(self, as_, carol, registered_model, tab):
         where = reverse(tab, args=["prior-auth-extract"])
