@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+from django.db.models import Q
+
 from apps.common.money import usd
 from apps.fleet.models import NodeClaim, Replica
 from apps.fleet.queries import ColdStarts, cold_starts
@@ -25,7 +27,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Sleep:
-    """starts: how long waking takes and costs. woken: replicas that began in the last day; awake_usd: what they cost.
+    """starts: how long waking takes and costs. woken: how often in the last 24 h; awake_usd: their cost.
 
     awake_usd: None where a machine has no price.
     """
@@ -56,19 +58,24 @@ def sleep_of(rollout: Rollout, *, now: datetime) -> Sleep | None:
     rows = Replica.objects.filter(namespace=MODELS, service=rollout.model_version.name)
     present = [row.is_ready for row in rows.present().filter(deleting_at__isnull=True)]
     state = State.AWAKE if any(present) else State.WAKING if present else State.IDLE
-    day = list(rows.filter(created_at__gt=now - DAY))
-    return Sleep(state, cold_starts(rollout.registered_model.name), len(day), _cost(day, now))
+    since = now - DAY
+    lately = list(rows.filter(Q(ended_at__isnull=True) | Q(ended_at__gt=since)))
+    woken = sum(row.created_at > since for row in lately)
+    return Sleep(state, cold_starts(rollout.registered_model.name), woken, _cost(lately, since, now))
 
 
-def _cost(replicas: list[Replica], now: datetime) -> Decimal | None:
+def _cost(replicas: list[Replica], since: datetime, now: datetime) -> Decimal | None:
+    """Return what the replicas' machines cost since then; one that has no machine yet costs nothing."""
     names = {replica.node_name for replica in replicas if replica.node_name}
     prices = dict(NodeClaim.objects.filter(node_name__in=names).values_list("node_name", "price_usd_per_hour"))
     total = Decimal(0)
     for replica in replicas:
+        if not replica.node_name:
+            continue
         price = prices.get(replica.node_name)
         if price is None:
             return None
-        seconds = Decimal(str(((replica.ended_at or now) - replica.created_at).total_seconds()))
+        seconds = Decimal(str(((replica.ended_at or now) - max(replica.created_at, since)).total_seconds()))
         total += price * seconds / SECONDS_PER_HOUR
     return total
 

@@ -12,6 +12,7 @@ from apps.accounts.models import Role
 from apps.fleet.models import NodeClaim, Replica
 from apps.promotions import actions
 from apps.promotions.models import Promotion, Rollout, RolloutPhase
+from apps.promotions.sleep import sleep_of
 from tests.factories import NOW, UserFactory
 from tests.promotions import factories
 
@@ -250,15 +251,15 @@ def sleeper(model):
     return rollout
 
 
-def replica(*, ready_after=None, ended=False):
-    """Return a replica of the sleeping version that began at NOW, on a node with a price."""
+def replica(*, ready_after=None, ended=False, began=NOW):
+    """Return a replica of the sleeping version, on a node with a price; ended: 100 s after NOW."""
     uid = str(uuid4())
     price = {"price_usd_per_hour": Decimal("0.9"), "price_basis": "simulated-spot"}
     NodeClaim.objects.create(uid=uid, name=uid, node_name=uid, created_at=NOW, learned_at=NOW, **price)
-    ready_at = NOW + timedelta(seconds=ready_after) if ready_after else None
+    ready_at = began + timedelta(seconds=ready_after) if ready_after else None
     return Replica.objects.create(
         uid=uid, name="p", namespace="models", service="prior-auth-extract-v7", model="prior-auth-extract",
-        node_name=uid, created_at=NOW, learned_at=NOW, ready_at=ready_at,
+        node_name=uid, created_at=began, learned_at=NOW, ready_at=ready_at,
         ended_at=NOW + timedelta(seconds=100) if ended else None,
     )  # fmt: skip
 
@@ -294,6 +295,14 @@ class TestSleep:
         assert "$0.025 (simulated price)" in page  # 100 s at $0.90 an hour
         assert "models/prior-auth-extract-v7" in page
         assert "ScaledObject" in page
+
+    def test_time_awake_counts_from_a_day_ago_and_only_on_a_machine(self, registered_model):
+        rollout = sleeper(registered_model)
+        replica(began=NOW - timedelta(hours=30), ended=True)
+        waiting = replica()
+        Replica.objects.filter(pk=waiting.pk).update(node_name="")
+        found = sleep_of(Rollout.objects.get(pk=rollout.pk), now=NOW + timedelta(seconds=100))
+        assert (found.woken, found.awake_usd) == (1, Decimal("0.9") * 24)
 
     def test_a_warm_rollouts_page_says_nothing_of_sleep(self, as_, carol, registered_model):
         page = as_(carol).get(url("rollout_detail", factories.live(registered_model, 7))).content.decode()
