@@ -138,7 +138,7 @@ def _what_it_waits_for(run: EvalRun, status: ServingStatus, around: Surroundings
         applied = around.cluster().application_status(around.application, around.argocd_namespace)
         return "APPLYING", applied.message or "Argo CD applies the commit."
     pod = status.pod
-    if status.transition == "InvalidSpec":
+    if status.is_invalid:
         raise CannotRun("INVALID", f"KServe refuses the candidate: {status.message}")
     if pod is None:
         return "STARTING", status.message or "KServe makes the pod."

@@ -133,7 +133,7 @@ def _sync_problem(now: Situation, kind: str, name: str) -> Next | None:
 
 def _serving(serving: ServingStatus) -> Next | None:
     """Return what keeps the version from being ready; None when it is."""
-    if serving.transition == "InvalidSpec":
+    if serving.is_invalid:
         return fail("INVALID_SPEC", f"KServe cannot serve this: {serving.message or serving.reason}.")
     pod = serving.pod
     if serving.ready and pod is not None:

@@ -62,6 +62,12 @@ def failed_init(message):
     return ContainerStatus(state="terminated", exit_code=1, message=message)
 
 
+class TestARuntimeThatComesLater:
+    def test_is_waited_for(self):
+        early = serving(transition="InvalidSpec", reason="RuntimeNotRecognized", message="Waiting for runtime", pods=())
+        assert plan_rollout(replace(SERVED, serving=early)).do == Do.WAIT
+
+
 class TestAVersionThatSleeps:
     """Ready without a pod is idle for the class that sleeps, and a pod to come for the warm one."""
 

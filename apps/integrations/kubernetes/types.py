@@ -181,6 +181,11 @@ class ServingStatus:
     events: tuple[EventNote, ...] = ()
 
     @property
+    def is_invalid(self) -> bool:
+        """Tell whether KServe cannot serve this at all. Its runtime may come a moment later, with the same commit."""
+        return self.transition == "InvalidSpec" and self.reason != "RuntimeNotRecognized"
+
+    @property
     def pod(self) -> PodStatus | None:
         """Return the newest pod that is not going away."""
         return next((pod for pod in self.pods if not pod.deleting), None)
