@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from statistics import median
 
 from django.db.models import Max, Q, Sum
 
@@ -13,6 +14,8 @@ from apps.fleet.metrics_models import GpuDevice, ReplicaSample, UtilizationSampl
 from apps.fleet.models import HOURS_PER_DAY, Node, NodeClaim, Observation, Replica
 
 READERS = (Role.PLATFORM_ENGINEER, Role.AUDITOR, Role.FINANCE)
+HOURS_PER_MONTH = Decimal(730)
+LAST_STARTS = 10
 STALE_AFTER = timedelta(minutes=3)
 MOVING_WITHIN = timedelta(minutes=30)  # a replica that is not ready for longer is stuck, not starting
 
@@ -24,6 +27,31 @@ class Freshness:
     seen_until: datetime | None
     is_stale: bool
     errors: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class ColdStarts:
+    """How a model's replicas started lately, evaluations included: the same machines, image and weights.
+
+    median: None where none was measured; usd_per_hour: of the newest one's machine, None without a price.
+    """
+
+    count: int
+    median: timedelta | None
+    usd_per_hour: Decimal | None
+    is_simulated: bool = False
+
+    @property
+    def usd_per_start(self) -> Decimal | None:
+        """Return what the machine costs until it answers."""
+        if self.median is None or self.usd_per_hour is None:
+            return None
+        return self.usd_per_hour * Decimal(str(self.median.total_seconds())) / 3600
+
+    @property
+    def usd_per_month(self) -> Decimal | None:
+        """Return what the machine costs when it always runs."""
+        return None if self.usd_per_hour is None else self.usd_per_hour * HOURS_PER_MONTH
 
 
 @dataclass(frozen=True)
@@ -160,6 +188,20 @@ def idle_usd_per_day(node: Node, idle: int) -> Decimal | None:
     if node.price_usd_per_hour is None or not node.gpu_count:
         return None
     return node.price_usd_per_hour * HOURS_PER_DAY * idle / node.gpu_count
+
+
+def cold_starts(model: str) -> ColdStarts:
+    """Return how the last ten replicas of a model started; two queries."""
+    rows = list(Replica.objects.filter(model=model, ready_at__isnull=False)[:LAST_STARTS])
+    took = [row.cold_start for row in rows if row.cold_start is not None]
+    claims = NodeClaim.objects.filter(node_name__in=[row.node_name for row in rows], price_usd_per_hour__isnull=False)
+    claim = claims.first()
+    return ColdStarts(
+        count=len(took),
+        median=median(took) if took else None,
+        usd_per_hour=claim.price_usd_per_hour if claim else None,
+        is_simulated=claim is not None and claim.is_price_simulated,
+    )
 
 
 def has_ready_replica(namespace: str, service: str) -> bool:

@@ -6,7 +6,11 @@ REFUSALS = (
     (403, "Your team has no grant for this model.", "A team lead requests it; its owner decides."),
     (404, "No model of this name is served.", "Use a name of the catalog."),
     (429, "Your team used its tokens of this minute.", "Wait for the seconds in Retry-After, or ask for more."),
-    (503, "No replica of the model is ready.", "Wait for the seconds in Retry-After and send it again."),
+    (
+        503,
+        "No replica of the model is ready. A model that sleeps while nobody calls is woken by the call.",
+        "Wait for the seconds in Retry-After and send it again; the samples do.",
+    ),
 )
 
 
@@ -22,8 +26,8 @@ TOKEN=$(curl -s {issuer}/token -d client_id=quartermaster-cli \\
 
 
 def curl_text(gateway_url: str, model: str) -> str:
-    """Return a streamed call with curl."""
-    return f"""curl -N {gateway_url}/v1/chat/completions \\
+    """Return a streamed call with curl. It tries again after a 503 as Retry-After says."""
+    return f"""curl -N --retry 10 {gateway_url}/v1/chat/completions \\
   -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
   -d '{{"model": "{model}", "stream": true,
        "messages": [{{"role": "user", "content": "List the codes: E11.9, 99213."}}]}}'"""
@@ -34,7 +38,7 @@ def python_text(gateway_url: str, model: str) -> str:
     return f"""import os
 from openai import OpenAI
 
-client = OpenAI(base_url="{gateway_url}/v1", api_key=os.environ["TOKEN"])
+client = OpenAI(base_url="{gateway_url}/v1", api_key=os.environ["TOKEN"], max_retries=10)  # heeds Retry-After
 answer = client.chat.completions.create(
     model="{model}",
     messages=[{{"role": "user", "content": "List the codes: E11.9, 99213."}}],

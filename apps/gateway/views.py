@@ -21,6 +21,7 @@ from apps.gateway.reconcile import compiled, sleepers
 from apps.integrations.engine.client import EngineClient
 from apps.integrations.errors import TemporaryError
 from apps.promotions.models import Rollout
+from apps.promotions.sleep import Sleep, sleep_of
 
 
 def _model_for(user: User, name: str) -> RegisteredModel:
@@ -31,10 +32,16 @@ def _model_for(user: User, name: str) -> RegisteredModel:
 def _tab(request: SignedIn, name: str, tab: str) -> dict[str, object]:
     model = _model_for(request.user, name)
     grant = Grant.objects.active(now()).filter(registered_model=model, team=request.user.team_id).first()
-    live = Rollout.objects.live().filter(registered_model=model).select_related("model_version__registered_model")
+    related = ("model_version__registered_model", "registered_model", "promotion")
+    live = Rollout.objects.live().filter(registered_model=model).select_related(*related)
     crumbs = [("Catalog", reverse("catalog:model_list")), (model.name, reverse("catalog:model_detail", args=[name]))]
     crumbs.append((tab, ""))
     return {"model": model, "crumbs": crumbs, "grant": grant, "live": live.first(), "team": request.user.team}
+
+
+def _sleep(live: object) -> Sleep | None:
+    """Return what the live version does where it is of the class that sleeps."""
+    return sleep_of(live, now=now()) if isinstance(live, Rollout) else None
 
 
 @require_GET
@@ -43,7 +50,12 @@ def playground(request: SignedIn, name: str) -> HttpResponse:
     context = _tab(request, name, "Playground")
     model = context["model"]
     assert isinstance(model, RegisteredModel)  # noqa: S101 - for the type checker
-    context |= {"form": PlaygroundForm(), "prices": prices_now(model, now())}
+    context |= {
+        "form": PlaygroundForm(),
+        "prices": prices_now(model, now()),
+        "sleep": _sleep(context["live"]),
+        "retry_after": settings.SCALING_RETRY_AFTER_SECONDS,
+    }
     return render(request, "gateway/playground.html", context)
 
 
@@ -77,6 +89,8 @@ def how_to_call(request: SignedIn, name: str) -> HttpResponse:
         "curl_text": samples.curl_text(settings.GATEWAY_URL, name),
         "python_text": samples.python_text(settings.GATEWAY_URL, name),
         "refusals": samples.REFUSALS,
+        "sleep": _sleep(context["live"]),
+        "retry_after": settings.SCALING_RETRY_AFTER_SECONDS,
     }
     return render(request, "gateway/how_to_call.html", context)
 

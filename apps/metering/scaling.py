@@ -13,6 +13,7 @@ from django.db import InterfaceError, OperationalError
 from django.db.models import Q
 from django.http import HttpRequest, JsonResponse
 from django.utils.timezone import now
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from apps.catalog.models import ModelVersion
@@ -42,6 +43,7 @@ class Demand:
         return self.unanswered_calls + self.answered_calls + self.running_calls + self.rollout_open
 
 
+@never_cache
 @require_GET
 def demand(request: HttpRequest, namespace: str, name: str) -> JsonResponse:
     """Answer a version's demand."""
@@ -78,13 +80,14 @@ def _version(name: str) -> ModelVersion | None:
 
 
 def demand_of(version: ModelVersion, *, now: datetime) -> Demand:
-    """Return a version's demand. Three queries; asks the engine only where nothing else wants the version.
+    """Return a version's demand. Four queries; asks the engine only where nothing else wants the version.
 
     A version whose rollout is open is wanted: before callers are sent to it, it must have been ready once, however
     long its first start takes. KEDA's own initial cooldown is a fixed guess and would end a start that takes longer.
     """
     rollouts = Rollout.objects.filter(model_version=version)
-    routed = Q(status=Rollout.Status.LIVE) | Q(status__in=Rollout.OPEN, weight__gt=0)
+    moving = (*Rollout.OPEN, Rollout.Status.FAILED)
+    routed = Q(status=Rollout.Status.LIVE) | Q(status__in=moving, weight__gt=0)
     calls = store.wanting_calls(
         model=version.registered_model.name,
         version=version.name,

@@ -3,7 +3,7 @@
 from django import forms
 
 from apps.promotions.actions import Seen
-from apps.promotions.models import Promotion
+from apps.promotions.models import Promotion, ServingClass
 
 
 class ProposalForm(forms.Form):
@@ -16,6 +16,13 @@ class ProposalForm(forms.Form):
         min_length=10,
         max_length=2000,
     )
+    serving_class = forms.ChoiceField(
+        label="While nobody calls", choices=ServingClass.choices, initial=ServingClass.WARM, required=False
+    )
+
+    def clean_serving_class(self) -> str:
+        """Return the choice; warm where none was made."""
+        return self.cleaned_data["serving_class"] or ServingClass.WARM
 
 
 class DecisionForm(forms.Form):

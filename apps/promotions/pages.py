@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from apps.common.money import usd
 from apps.promotions.models import Promotion, Rollout, RolloutPhase
 from apps.promotions.phases import TYPICAL
+from apps.promotions.sleep import Sleep, State
 
 PROMOTION_BADGES = {
     Promotion.Status.PENDING: {"tone": "warn", "icon": "clock", "label": "Needs 1 approval"},
@@ -39,8 +41,11 @@ def rollout_badge(rollout: Rollout | None) -> dict[str, str] | None:
     return badge
 
 
-def serving_badge(rollouts: Sequence[Rollout]) -> dict[str, str]:
-    """Return how a model serves, from its rollouts, newest first: "Live v7", "Rolling out v8 · v7 live"."""
+def serving_badge(rollouts: Sequence[Rollout], sleep: Sleep | None = None) -> dict[str, str]:
+    """Return how a model serves, from its rollouts, newest first: "Live v7", "Rolling out v8 · v7 live".
+
+    sleep: what the live one does, where it is of the class that sleeps.
+    """
     live = next((item for item in rollouts if item.status == Rollout.Status.LIVE), None)
     moving = next((item for item in rollouts if item.status in Rollout.OPEN), None)
     failed = rollouts[0] if rollouts and rollouts[0].status == Rollout.Status.FAILED else None
@@ -52,9 +57,34 @@ def serving_badge(rollouts: Sequence[Rollout]) -> dict[str, str]:
     if live and live.reason in ("DRIFT", "NOT_READY"):
         words = "drifted" if live.reason == "DRIFT" else "not ready"
         return {"tone": "bad", "label": f"v{live.model_version.number} {words}"}
+    if live and sleep and sleep.state != State.AWAKE:
+        return sleep_badge(sleep)
     if live:
         return {"tone": "ok", "label": f"Live v{live.model_version.number}"}
     return {"tone": "draft", "label": "Not serving yet"}
+
+
+def sleep_badge(sleep: Sleep) -> dict[str, str]:
+    """Return what a version that sleeps does now."""
+    if sleep.state == State.IDLE:
+        return {"tone": "idle", "icon": "circle-pause", "label": f"Idle, wakes in {sleep.wakes_in}"}
+    if sleep.state == State.WAKING:
+        return {"tone": "busy", "icon": "circle-dot", "label": f"Waking, takes {sleep.wakes_in}"}
+    return {"tone": "ok", "icon": "circle-check", "label": "Awake"}
+
+
+def sleep_facts(sleep: Sleep) -> list[tuple[str, object]]:
+    """Return what waking takes and costs, for a rollout's page."""
+    starts = sleep.starts
+    simulated = " (simulated price)" if starts.is_simulated else ""
+    return [
+        ("A start takes", f"{sleep.wakes_in}, median of {starts.count}" if starts.count else "not measured yet"),
+        ("A start costs", f"{usd(starts.usd_per_start)}{simulated}" if starts.usd_per_start is not None else "—"),
+        ("While awake", f"{usd(starts.usd_per_hour)} an hour{simulated}" if starts.usd_per_hour is not None else "—"),
+        ("While idle", "$0"),
+        ("Started in 24 h", f"{sleep.woken} times" if sleep.woken != 1 else "once"),
+        ("Awake in 24 h cost", f"{usd(sleep.awake_usd)}{simulated}" if sleep.awake_usd is not None else "no price"),
+    ]
 
 
 def is_moving(rollout: Rollout) -> bool:

@@ -20,6 +20,7 @@ from apps.manifests import names
 from apps.promotions import actions, pages
 from apps.promotions.forms import ReasonForm
 from apps.promotions.models import Promotion, Rollout
+from apps.promotions.sleep import sleep_of
 
 RELATED = (
     "registered_model__owner_team",
@@ -40,6 +41,7 @@ def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     rollout = _rollout_for(request.user, pk)
     phases, commits = list(rollout.phases.all()), list(rollout.commits.all())
     may_steer = actions.may_steer(rollout, request.user)
+    asleep = sleep_of(rollout, now=now()) if rollout.status == Rollout.Status.LIVE else None
     context = {
         "rollout": rollout,
         "version": rollout.model_version,
@@ -56,6 +58,9 @@ def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
         "facts": _facts(rollout),
         "objects": _objects(rollout),
         "baseline": rollout.promotion.baseline,
+        "sleep_badge": pages.sleep_badge(asleep) if asleep else None,
+        "sleep_facts": pages.sleep_facts(asleep) if asleep else [],
+        "retry_after": settings.SCALING_RETRY_AFTER_SECONDS,
         "retires_at": _retires_at(rollout, {row.step for row in commits}),
         "stand_in": rollout.engine.startswith("stand-in"),
         "may_retry": may_steer and rollout.status == Rollout.Status.FAILED,
@@ -86,6 +91,7 @@ def _facts(rollout: Rollout) -> list[tuple[str, object]]:
         ("Served digest", served.get(Rollout.Status(rollout.status), "checked when it is live")),
         ("Engine", rollout.engine or "not started yet"),
         ("Node", rollout.instance_type or "none yet"),
+        ("While nobody calls", promotion.get_serving_class_display()),
         ("Proposed by", str(promotion.requested_by)),
     ]
 
@@ -93,8 +99,10 @@ def _facts(rollout: Rollout) -> list[tuple[str, object]]:
 def _objects(rollout: Rollout) -> list[tuple[str, str]]:
     name, model = rollout.model_version.name, rollout.registered_model.name
     where = f"{names.MODELS}/"
+    scaled = [("ScaledObject", where + name)] if rollout.sleeps else []
     return [
         ("InferenceService", where + name),
+        *scaled,
         ("AIServiceBackend", where + name),
         ("Backend", where + name),
         ("AIGatewayRoute", where + model),

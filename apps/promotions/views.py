@@ -4,6 +4,7 @@ import csv
 from collections.abc import Callable
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Q
@@ -20,10 +21,11 @@ from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.errors import DomainError
 from apps.common.spreadsheets import cell
 from apps.evals.pages import metric_lines
-from apps.promotions import actions, pages, proposal, queries
+from apps.fleet.queries import cold_starts
+from apps.promotions import actions, pages, proposal, queries, sleep
 from apps.promotions.forms import DecisionForm, ProposalForm
 from apps.promotions.gates import blocked, evaluate_gates, short
-from apps.promotions.models import Promotion, PromotionQuerySet, Rollout
+from apps.promotions.models import Promotion, PromotionQuerySet, Rollout, ServingClass
 
 PAGE = 50
 CSV_ROWS = 20_000
@@ -134,8 +136,19 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
         "live": live,
         "run": run,
         "form": form,
+        "classes": _classes(model),
     }
     return render(request, "promotions/promotion_form.html", context, status=422 if form.is_bound else 200)
+
+
+def _classes(model: RegisteredModel) -> list[tuple[str, str, str]]:
+    """Return each serving class with what it means and costs."""
+    starts = cold_starts(model.name)
+    words = {
+        ServingClass.WARM: sleep.warm_words(starts),
+        ServingClass.SCALE_TO_ZERO: sleep.sleeping_words(starts, settings.SCALING_COOLDOWN_SECONDS),
+    }
+    return [(value, str(value.label), words[value]) for value in ServingClass]
 
 
 def _crumbs(*rest: tuple[str, str]) -> list[tuple[str, str]]:
@@ -199,6 +212,7 @@ def _facts(promotion: Promotion) -> list[tuple[str, object]]:
         ),
         ("Report", {"text": short(run.report_digest), "mono": True}),
         ("Baseline", baseline.name if baseline else "nothing serves yet"),
+        ("While nobody calls", promotion.get_serving_class_display()),
         ("Proposed by", f"{promotion.requested_by} ({promotion.requested_by.username})"),
         ("Why", promotion.justification),
     ]
@@ -259,8 +273,22 @@ def promotion_withdraw(request: SignedIn, pk: UUID) -> HttpResponse:
     return redirect("promotions:promotion_detail", pk=pk)
 
 
+SERVING = ("model_version__registered_model", "registered_model", "promotion")
+
+
 @require_GET
 def serving_badge(request: HttpRequest, name: str) -> HttpResponse:
     """Show, as a fragment, how a model serves now."""
-    rows = Rollout.objects.filter(registered_model__name=name).select_related("model_version")[:20]
-    return render(request, "components/_badge.html", pages.serving_badge(list(rows)))
+    rows = list(Rollout.objects.filter(registered_model__name=name).select_related(*SERVING)[:20])
+    live = next((row for row in rows if row.status == Rollout.Status.LIVE), None)
+    found = sleep.sleep_of(live, now=now()) if live else None
+    return render(request, "components/_badge.html", pages.serving_badge(rows, found))
+
+
+@require_GET
+def sleep_note(request: HttpRequest, name: str) -> HttpResponse:
+    """Say, as a fragment, what a caller of a model that sleeps gets; nothing for one that does not."""
+    live = Rollout.objects.live().filter(registered_model__name=name).select_related(*SERVING).first()
+    found = sleep.sleep_of(live, now=now()) if live else None
+    context = {"sleep": found, "retry_after": settings.SCALING_RETRY_AFTER_SECONDS, "name": name}
+    return render(request, "promotions/sleep_note.html", context)

@@ -12,6 +12,7 @@ import pytest
 from apps.integrations.errors import TemporaryError
 from apps.integrations.kubernetes.client import KubernetesReader, connection_from_kubeconfig
 from apps.integrations.kubernetes.types import Kind
+from apps.manifests import scaling, serving
 from deploy.local.cluster import install, kubeconfigs, layout, probes
 from deploy.local.cluster.api import ApiError
 from deploy.local.stack.part import Context
@@ -79,6 +80,34 @@ class TestInstall:
                 api.request("POST", path, json.dumps(route).encode())
 
 
+class TestScaledObject:
+    def dry_run(self, context, change):
+        version = serving.ServedVersion(
+            "extract", 7, "extract-v7", "models", "s3://registry/extract/v7/", "sha256:" + "a" * 64
+        )
+        hours = scaling.PreWarm("America/New_York", "30 7 * * 1-5", "0 19 * * 1-5")
+        manifest = scaling.scaled_object(version, scaling.Scaling("http://portal.test/v1/scaling", pre_warm=hours))
+        change(manifest["spec"])
+        path = "/apis/keda.sh/v1alpha1/namespaces/models/scaledobjects?dryRun=All&fieldValidation=Strict"
+        with api_as(context, "argocd") as api:
+            return api.request("POST", path, json.dumps(manifest).encode())
+
+    def test_is_taken_as_rendered(self, context):
+        assert self.dry_run(context, lambda spec: None)["spec"]["minReplicaCount"] == 0
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (lambda spec: spec["triggers"][0]["metadata"].update(targetValue=60), "targetValue"),
+            (lambda spec: spec.update(minReplicaCount=2), "minReplicaCount"),
+            (lambda spec: spec.update(coolDownPeriod=1), "coolDownPeriod"),
+        ],
+    )
+    def test_is_refused_with_what_keda_could_not_use(self, context, change, words):
+        with pytest.raises(ApiError, match=words):
+            self.dry_run(context, change)
+
+
 class TestRoles:
     @pytest.mark.parametrize(
         ("client", "verb", "resource", "expected"),
@@ -103,6 +132,12 @@ class TestRoles:
             ("gateway", "patch", "aigateway.envoyproxy.io|aigatewayroutes", False),
             ("gateway", "get", "secrets", False),
             ("hook", "patch", "serving.kserve.io|inferenceservices", False),
+            ("keda", "patch", "apps|deployments/scale", True),
+            ("keda", "patch", "apps|deployments", False),
+            ("keda", "get", "secrets", False),
+            ("kserve", "list", "keda.sh|scaledobjects", True),
+            ("kserve", "create", "keda.sh|scaledobjects", False),
+            ("argocd", "patch", "keda.sh|scaledobjects", True),
         ],
     )
     def test_allow_what_they_say(self, context, client, verb, resource, expected):

@@ -152,6 +152,7 @@ DOORS = [
     post("promotions:promotion_create", "403 403 403 422 403 403 403 403 403 403", "extract", 2,
          data={"justification": "Better codes."}),
     get("promotions:serving_badge", "200", "extract"),
+    get("promotions:sleep_note", "200", "extract"),
     get("promotions:promotion_detail", "200", "{promotion}"),
     get("promotions:promotion_diff", "200", "{promotion}"),
     post("promotions:promotion_approve", "403 403 403 403 403 302 302 403 403 403", "{promotion}", data=SEEN),

@@ -16,7 +16,7 @@ from apps.integrations.kubernetes.types import (
     RouteStatus,
     ServingStatus,
 )
-from apps.promotions.plan import Do, Situation, Step, plan_rollout
+from apps.promotions.plan import Do, Situation, Step, is_waking, plan_rollout
 
 DIGEST = "sha256:" + "a" * 64
 AT = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
@@ -60,6 +60,35 @@ def crashed(times, **more):
 
 def failed_init(message):
     return ContainerStatus(state="terminated", exit_code=1, message=message)
+
+
+class TestARuntimeThatComesLater:
+    def test_is_waited_for(self):
+        early = serving(transition="InvalidSpec", reason="RuntimeNotRecognized", message="Waiting for runtime", pods=())
+        assert plan_rollout(replace(SERVED, serving=early)).do == Do.WAIT
+
+
+class TestAVersionThatSleeps:
+    """Ready without a pod is idle for the class that sleeps, and a pod to come for the warm one."""
+
+    ASLEEP = replace(READY, pods=())
+
+    def test_is_not_called_before_it_was_ready_once(self):
+        found = plan_rollout(replace(SERVED, serving=self.ASLEEP, sleeps=True))
+        assert (found.do, found.reason) == (Do.WAIT, "SCALED_TO_ZERO")
+        assert not found.is_problem
+        assert plan_rollout(replace(SERVED, serving=self.ASLEEP)).reason == "STARTING"
+
+    def test_goes_live_when_it_fell_asleep_after_the_move(self):
+        taken = RouteStatus(exists=True, weights={"m-v1": 100}, accepted=ACCEPTED)
+        assert plan_rollout(replace(SHIFTED, serving=self.ASLEEP, route=taken, sleeps=True)).do == Do.FINISH
+        assert plan_rollout(replace(SHIFTED, serving=self.ASLEEP, route=taken)).do == Do.WAIT
+
+    def test_is_waking_while_nothing_is_in_its_way(self):
+        assert is_waking(starting(initializer=ContainerStatus(state="running")))
+        assert is_waking(serving(pods=()))
+        assert not is_waking(starting(engine_container=crashed(1)))
+        assert not is_waking(READY)
 
 
 class TestPlanRollout:

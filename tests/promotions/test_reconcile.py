@@ -110,11 +110,11 @@ def cluster(git):
     return Cluster(git)
 
 
-def approved(model, number, owner, reviewer, now=NOW):
+def approved(model, number, owner, reviewer, now=NOW, **chosen):
     """Return the rollout of a version that was proposed and approved."""
     version = factories.version(model, number)
     factories.run(version)
-    promotion = actions.request_promotion(version=version, requester=owner, justification="Better", now=now)
+    promotion = actions.request_promotion(version=version, requester=owner, justification="Better", now=now, **chosen)
     seen = actions.Seen(promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id)
     return actions.approve_promotion(promotion=promotion, approver=reviewer, seen=seen, reason="Good", now=now)
 
@@ -147,6 +147,43 @@ def subjects(remote):
 def audited(rollout):
     rows = AuditEvent.objects.about("Rollout", str(rollout.pk)).order_by("occurred_at", "id")
     return sorted(rows.values_list("action", flat=True))
+
+
+@pytest.mark.django_db
+class TestServingClass:
+    def test_warm_has_no_scaled_object(self, rollout, git, cluster):
+        drive(rollout, git, cluster)
+        kinds = [item["kind"] for item in yaml.safe_load_all(git.read("serving/models/prior-auth-extract/v1.yaml"))]
+        assert "ScaledObject" not in kinds
+
+    def test_scale_to_zero_is_committed_as_it_was_approved(
+        self, registered_model, alice, carol, git, cluster, settings
+    ):
+        settings.SCALING_PRE_WARM = ("America/New_York", "30 7 * * 1-5", "0 19 * * 1-5")
+        rollout = approved(registered_model, 1, alice, carol, serving_class="SCALE_TO_ZERO")
+        drive(rollout, git, cluster)
+        assert rollout.status == "LIVE"
+        objects = {
+            item["kind"]: item for item in yaml.safe_load_all(git.read("serving/models/prior-auth-extract/v1.yaml"))
+        }
+        assert objects["InferenceService"]["spec"]["predictor"]["minReplicas"] == 0
+        demand, hours = objects["ScaledObject"]["spec"]["triggers"]
+        assert demand["metadata"]["url"] == f"{settings.SCALING_URL}/models/prior-auth-extract-v1"
+        assert hours["metadata"]["timezone"] == "America/New_York"
+        assert AuditEvent.objects.get(action="promotion.approved").data["serving_class"] == "SCALE_TO_ZERO"
+
+    def test_a_live_version_that_starts_again_is_waking_not_broken(self, registered_model, alice, carol, git, cluster):
+        rollout = approved(registered_model, 1, alice, carol, serving_class="SCALE_TO_ZERO")
+        now = drive(rollout, git, cluster)
+        cluster.ready = False
+        now = drive(rollout, git, cluster, now=now + timedelta(minutes=5), turns=2)
+        assert (rollout.status, rollout.reason) == ("LIVE", "")
+
+    def test_a_warm_one_that_does_not_answer_is_not_ready(self, rollout, git, cluster):
+        now = drive(rollout, git, cluster)
+        cluster.ready = False
+        drive(rollout, git, cluster, now=now + timedelta(minutes=5), turns=2)
+        assert rollout.reason == "NOT_READY"
 
 
 @pytest.mark.django_db

@@ -1,13 +1,18 @@
 """The pages of promotions and rollouts, as people meet them."""
 
 import subprocess
+from datetime import timedelta
+from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from django.urls import reverse
 
 from apps.accounts.models import Role
+from apps.fleet.models import NodeClaim, Replica
 from apps.promotions import actions
 from apps.promotions.models import Promotion, Rollout, RolloutPhase
+from apps.promotions.sleep import sleep_of
 from tests.factories import NOW, UserFactory
 from tests.promotions import factories
 
@@ -218,3 +223,105 @@ class TestServingBadge:
         assert "Not serving yet" in as_(carol).get(where).content.decode()
         factories.live(registered_model, 7)
         assert "Live v7" in as_(carol).get(where).content.decode()
+
+    def test_says_that_it_sleeps_and_how_long_waking_takes(self, as_, carol, registered_model):
+        where = reverse("promotions:serving_badge", args=["prior-auth-extract"])
+        sleeper(registered_model)
+        assert "Idle, wakes in a time not measured yet" in as_(carol).get(where).content.decode()
+        for seconds in (30, 40, 80):
+            replica(ready_after=seconds, ended=True)
+        assert "Idle, wakes in ≈ 40 s" in as_(carol).get(where).content.decode()
+        waking = replica()
+        assert "Waking, takes ≈ 40 s" in as_(carol).get(where).content.decode()
+        waking.is_ready = True
+        waking.save()
+        assert "Live v7" in as_(carol).get(where).content.decode()
+
+    def test_pins_its_queries(self, as_, carol, registered_model, django_assert_max_num_queries):
+        sleeper(registered_model)
+        signed_in = as_(carol)
+        with django_assert_max_num_queries(10):
+            signed_in.get(reverse("promotions:serving_badge", args=["prior-auth-extract"]))
+
+
+def sleeper(model):
+    """Return the live rollout of a version that sleeps."""
+    rollout = factories.live(model, 7)
+    Promotion.objects.filter(pk=rollout.promotion_id).update(serving_class="SCALE_TO_ZERO")
+    return rollout
+
+
+def replica(*, ready_after=None, ended=False, began=NOW):
+    """Return a replica of the sleeping version, on a node with a price; ended: 100 s after NOW."""
+    uid = str(uuid4())
+    price = {"price_usd_per_hour": Decimal("0.9"), "price_basis": "simulated-spot"}
+    NodeClaim.objects.create(uid=uid, name=uid, node_name=uid, created_at=NOW, learned_at=NOW, **price)
+    ready_at = began + timedelta(seconds=ready_after) if ready_after else None
+    return Replica.objects.create(
+        uid=uid, name="p", namespace="models", service="prior-auth-extract-v7", model="prior-auth-extract",
+        node_name=uid, created_at=began, learned_at=NOW, ready_at=ready_at,
+        ended_at=NOW + timedelta(seconds=100) if ended else None,
+    )  # fmt: skip
+
+
+@pytest.mark.django_db
+class TestSleep:
+    def test_the_proposal_form_names_the_price_of_each_class(self, as_, alice, version):
+        replica(ready_after=40, ended=True)
+        page = as_(alice).get(reverse("promotions:promotion_create", args=["prior-auth-extract", 7])).content.decode()
+        assert "$0.90 (simulated price) × 730 h = about $657.00 a month" in page
+        assert "waits ≈ 40 s; then about $0.01 a start and $0.90 per started hour" in page
+        assert "Nobody can have zero idle cost and an instant first token" in page
+
+    def test_the_choice_is_kept(self, as_, alice, version):
+        where = reverse("promotions:promotion_create", args=["prior-auth-extract", 7])
+        as_(alice).post(where, {"justification": "Only a nightly batch.", "serving_class": "SCALE_TO_ZERO"})
+        assert Promotion.objects.get().serving_class == "SCALE_TO_ZERO"
+
+    def test_another_choice_is_refused_and_none_is_warm(self, as_, alice, version):
+        where = reverse("promotions:promotion_create", args=["prior-auth-extract", 7])
+        words = {"justification": "Only a nightly batch."}
+        assert as_(alice).post(where, words | {"serving_class": "COLD"}).status_code == 422
+        as_(alice).post(where, words)
+        assert Promotion.objects.get().serving_class == "WARM"
+
+    def test_the_rollouts_page_shows_what_a_start_takes_and_costs(self, as_, carol, registered_model):
+        rollout = sleeper(registered_model)
+        replica(ready_after=40, ended=True)
+        page = as_(carol).get(url("rollout_detail", rollout)).content.decode()
+        assert "Idle, wakes in ≈ 40 s" in page
+        assert "≈ 40 s, median of 1" in page
+        assert "$0.01 (simulated price)" in page
+        assert "$0.025 (simulated price)" in page  # 100 s at $0.90 an hour
+        assert "models/prior-auth-extract-v7" in page
+        assert "ScaledObject" in page
+
+    def test_time_awake_counts_from_a_day_ago_and_only_on_a_machine(self, registered_model):
+        rollout = sleeper(registered_model)
+        replica(began=NOW - timedelta(hours=30), ended=True)
+        waiting = replica()
+        Replica.objects.filter(pk=waiting.pk).update(node_name="")
+        found = sleep_of(Rollout.objects.get(pk=rollout.pk), now=NOW + timedelta(seconds=100))
+        assert (found.woken, found.awake_usd) == (1, Decimal("0.9") * 24)
+
+    def test_a_warm_rollouts_page_says_nothing_of_sleep(self, as_, carol, registered_model):
+        page = as_(carol).get(url("rollout_detail", factories.live(registered_model, 7))).content.decode()
+        assert "Sleep and wake" not in page
+        assert "ScaledObject" not in page
+
+    def test_the_models_page_says_it_in_a_fragment(self, as_, carol, registered_model):
+        where = reverse("promotions:sleep_note", args=["prior-auth-extract"])
+        assert as_(carol).get(where).content.strip() == b""
+        sleeper(registered_model)
+        replica(ready_after=40, ended=True)
+        said = as_(carol).get(where).content.decode()
+        assert "takes ≈ 40 s and costs the platform $0.01 (simulated price)" in said
+        assert where in as_(carol).get(reverse("catalog:model_detail", args=["prior-auth-extract"])).content.decode()
+
+    @pytest.mark.parametrize("tab", ["gateway:how_to_call", "gateway:playground"])
+    def test_callers_are_told_what_to_expect(self, as_, carol, registered_model, tab):
+        where = reverse(tab, args=["prior-auth-extract"])
+        rollout = factories.live(registered_model, 7)
+        assert "sleeps while nobody calls it" not in as_(carol).get(where).content.decode()
+        Promotion.objects.filter(pk=rollout.promotion_id).update(serving_class="SCALE_TO_ZERO")
+        assert "503 with Retry-After: 30" in as_(carol).get(where).content.decode()

@@ -15,7 +15,9 @@ function start(root) {
   const stop = root.querySelector("[data-playground-stop]");
   const state = root.querySelector("[data-playground-state]");
   const standIn = root.querySelector("[data-playground-stand-in]");
+  const longest = 40; // tries: enough for a start of twenty minutes at thirty seconds each
   let running = null;
+  let again = null; // seconds, while the answer was "not yet": the model sleeps or starts
 
   const refuse = (problem) => {
     const title = problem.status === 429 ? "Over the limit" : problem.status >= 500 ? "Not available now" : "Refused";
@@ -40,7 +42,10 @@ function start(root) {
       answer.hidden = false;
     }
     if (piece.done) facts(piece.done);
-    if (piece.error) refuse(piece.error);
+    if (piece.error) {
+      refuse(piece.error);
+      if (piece.error.status === 503 && piece.error.retry_after) again = Math.ceil(piece.error.retry_after);
+    }
   };
   const read = async (response) => {
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -61,6 +66,30 @@ function start(root) {
     else if (state.textContent.startsWith("Waiting")) state.textContent = "";
   };
 
+  const wait = async (seconds, attempt) => {
+    for (let left = seconds; left > 0; left -= 1) {
+      state.textContent = `Sent again in ${left} s (try ${attempt + 1} of ${longest}).`;
+      await new Promise((resolve, reject) => {
+        const timer = setTimeout(resolve, 1000);
+        running.signal.addEventListener("abort", () => { clearTimeout(timer); reject(new DOMException("", "AbortError")); }, { once: true });
+      });
+    }
+  };
+  const ask = async () => {
+    const content = new FormData(form);
+    for (let attempt = 1; ; attempt += 1) {
+      again = null;
+      const response = await fetch(form.action, { method: "POST", body: content, signal: running.signal });
+      if (response.ok) await read(response);
+      else if (response.status === 422) refuse({ message: Object.values((await response.json()).errors).flat().join(" ") });
+      else refuse(((await response.json().catch(() => ({}))).error) || { message: "The portal could not send this.", status: response.status });
+      if (!again || attempt >= longest) return;
+      await wait(again, attempt);
+      error.hidden = true;
+      state.textContent = "Waiting for the first token…";
+    }
+  };
+
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (running || !form.reportValidity()) return;
@@ -70,10 +99,7 @@ function start(root) {
     answer.textContent = "";
     busy(true);
     try {
-      const response = await fetch(form.action, { method: "POST", body: new FormData(form), signal: running.signal });
-      if (response.ok) await read(response);
-      else if (response.status === 422) refuse({ message: Object.values((await response.json()).errors).flat().join(" ") });
-      else refuse(((await response.json().catch(() => ({}))).error) || { message: "The portal could not send this.", status: response.status });
+      await ask();
     } catch (problem) {
       if (problem.name === "AbortError") state.textContent = "Stopped by you. Where the model had not finished, the call is listed as unmetered.";
       else refuse({ message: "The connection broke. Send it again." });

@@ -1,0 +1,100 @@
+"""What a version that sleeps does now and what that costs, from the replicas and claims that the observer saw."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from django.db.models import Q
+
+from apps.common.money import usd
+from apps.fleet.models import NodeClaim, Replica
+from apps.fleet.queries import ColdStarts, cold_starts
+from apps.manifests.names import MODELS
+from apps.promotions.models import Rollout
+
+DAY = timedelta(hours=24)
+SECONDS_PER_HOUR = Decimal(3600)
+
+
+class State(StrEnum):
+    """IDLE: scaled to zero, which is no fault. WAKING: a replica starts. AWAKE: one takes calls."""
+
+    IDLE = "IDLE"
+    WAKING = "WAKING"
+    AWAKE = "AWAKE"
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """starts: how long waking takes and costs. woken: how often in the last 24 h; awake_usd: their cost.
+
+    awake_usd: None where a machine has no price.
+    """
+
+    state: State
+    starts: ColdStarts
+    woken: int
+    awake_usd: Decimal | None
+
+    @property
+    def wakes_in(self) -> str:
+        """Return "≈ 40 s", or that it was never measured."""
+        return about(self.starts.median)
+
+
+def about(length: timedelta | None) -> str:
+    """Return a measured length as people say it."""
+    if length is None:
+        return "a time not measured yet"
+    seconds = round(length.total_seconds())
+    return f"≈ {seconds} s" if seconds < 120 else f"≈ {round(seconds / 60)} min"
+
+
+def sleep_of(rollout: Rollout, *, now: datetime) -> Sleep | None:
+    """Return what a rollout's version does; None where a replica always runs. Four queries."""
+    if not rollout.sleeps:
+        return None
+    rows = Replica.objects.filter(namespace=MODELS, service=rollout.model_version.name)
+    present = [row.is_ready for row in rows.present().filter(deleting_at__isnull=True)]
+    state = State.AWAKE if any(present) else State.WAKING if present else State.IDLE
+    since = now - DAY
+    lately = list(rows.filter(Q(ended_at__isnull=True) | Q(ended_at__gt=since)))
+    woken = sum(row.created_at > since for row in lately)
+    return Sleep(state, cold_starts(rollout.registered_model.name), woken, _cost(lately, since, now))
+
+
+def _cost(replicas: list[Replica], since: datetime, now: datetime) -> Decimal | None:
+    """Return what the replicas' machines cost since then; one that has no machine yet costs nothing."""
+    names = {replica.node_name for replica in replicas if replica.node_name}
+    prices = dict(NodeClaim.objects.filter(node_name__in=names).values_list("node_name", "price_usd_per_hour"))
+    total = Decimal(0)
+    for replica in replicas:
+        if not replica.node_name:
+            continue
+        price = prices.get(replica.node_name)
+        if price is None:
+            return None
+        seconds = Decimal(str(((replica.ended_at or now) - max(replica.created_at, since)).total_seconds()))
+        total += price * seconds / SECONDS_PER_HOUR
+    return total
+
+
+def warm_words(starts: ColdStarts) -> str:
+    """Return what the warm class costs, in words."""
+    if starts.usd_per_month is None:
+        return "A replica always runs and the first token comes at once. Its machine has no known price yet."
+    simulated = " (simulated price)" if starts.is_simulated else ""
+    price = f"{usd(starts.usd_per_hour)}{simulated} × 730 h = about {usd(starts.usd_per_month)} a month"
+    return f"A replica always runs and the first token comes at once. One machine: {price}, called or not."
+
+
+def sleeping_words(starts: ColdStarts, cooldown_seconds: int) -> str:
+    """Return what scale-to-zero costs, in words."""
+    cost = f"about {usd(starts.usd_per_start)} a start and {usd(starts.usd_per_hour)} per started hour"
+    price = cost if starts.usd_per_start is not None else "the machine's price per started hour"
+    minutes = max(round(cooldown_seconds / 60), 1)
+    return (
+        "No replica runs while nobody calls: $0 while idle. The first caller is told by 503 with Retry-After to come "
+        f"again, and waits {about(starts.median)}; then {price}, until {minutes} min after the last call. Spot first."
+    )

@@ -1,0 +1,30 @@
+"""Settings from the environment: an odd value stops start-up with its name."""
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from portal.env import env_hours
+
+
+class TestEnvHours:
+    def test_is_a_zone_and_two_crons(self, monkeypatch):
+        monkeypatch.setenv("HOURS", "America/New_York; 30 7 * * 1-5; 0 19 * * 1-5")
+        assert env_hours("HOURS") == ("America/New_York", "30 7 * * 1-5", "0 19 * * 1-5")
+
+    def test_is_nothing_where_it_is_not_set(self, monkeypatch):
+        monkeypatch.delenv("HOURS", raising=False)
+        assert env_hours("HOURS") is None
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "30 7 * * 1-5; 0 19 * * 1-5",
+            "Mars/Olympus; 30 7 * * 1-5; 0 19 * * 1-5",
+            "UTC; 0 30 7 * * 1-5; 0 19 * * 1-5",
+            "UTC; 30 7 * * 1-5; 30 7 * * 1-5",
+        ],
+    )
+    def test_anything_else_stops_start_up(self, monkeypatch, value):
+        monkeypatch.setenv("HOURS", value)
+        with pytest.raises(ImproperlyConfigured, match="HOURS"):
+            env_hours("HOURS")
