@@ -10,12 +10,13 @@ from django.db.models import Max, Q, Sum
 
 from apps.accounts.models import Role
 from apps.fleet.loads import Now, measured
-from apps.fleet.metrics_models import GpuDevice, ReplicaSample, UtilizationSample
+from apps.fleet.metrics_models import FRESH, GpuDevice, ReplicaSample, ScrapeTarget, UtilizationSample
 from apps.fleet.models import HOURS_PER_DAY, Node, NodeClaim, Observation, Replica
 
 READERS = (Role.PLATFORM_ENGINEER, Role.AUDITOR, Role.FINANCE)
 HOURS_PER_MONTH = Decimal(730)
 LAST_STARTS = 10
+SHOWN = 3  # failing exporters that are named
 STALE_AFTER = timedelta(minutes=3)
 MOVING_WITHIN = timedelta(minutes=30)  # a replica that is not ready for longer is stuck, not starting
 
@@ -207,6 +208,19 @@ def cold_starts(model: str) -> ColdStarts:
 def has_ready_replica(namespace: str, service: str) -> bool:
     """Tell whether a version has a replica that takes calls, as the observer saw it last."""
     return Replica.objects.present().filter(namespace=namespace, service=service, is_ready=True).exists()
+
+
+def measuring_trouble(found: Snapshot, moment: datetime) -> list[str]:
+    """Return, in sentences, why something is not measured now: endpoints that fail, or no scraper; one query."""
+    rows = list(ScrapeTarget.objects.filter(tried_at__gte=moment - FRESH))
+    if not rows:
+        waits = any(replica.is_ready for replica in found.replicas)
+        return ["Nothing was measured in the last minutes: the scraper does not run, or cannot write."] if waits else []
+    failing = [row for row in rows if row.error]
+    exporters = [f"{row.name}: {row.error}" for row in failing if row.kind == ScrapeTarget.Kind.GPU]
+    engines = sum(row.kind == ScrapeTarget.Kind.ENGINE and row.replica_id in found.now.loads for row in failing)
+    said = "1 engine does not answer" if engines == 1 else f"{engines} engines do not answer"
+    return [*exporters[:SHOWN], *([f"{said}: see the replicas."] if engines else [])]
 
 
 def minutes_of(

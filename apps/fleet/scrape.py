@@ -106,7 +106,8 @@ class Scraper:
         self._take_engines([each for each in answers if each.target.kind == ScrapeTarget.Kind.ENGINE])
         self._take_gpus([each for each in answers if each.target.kind == ScrapeTarget.Kind.GPU and not each.error])
         self._note([each for each in answers if each.error])
-        metrics_actions.record_targets(targets=[self._targets[each.target.kind, each.target.name] for each in answers])
+        asked = {(each.target.kind, each.target.name) for each in answers}
+        metrics_actions.record_targets(targets=[self._targets[key] for key in asked])
         self._prune()
         self._stepped_at = begun
         return sum(not each.error for each in answers)
@@ -286,7 +287,7 @@ def find_exporters() -> list[Target]:
     found = []
     for pod in pods:
         ip, node = (pod.get("status") or {}).get("podIP"), (pod.get("spec") or {}).get("nodeName", "")
-        if ip and node:
+        if ip and node and "deletionTimestamp" not in (pod.get("metadata") or {}):
             url = f"http://{ip}:{settings.DCGM_PORT}/metrics"
             found.append(Target(ScrapeTarget.Kind.GPU, f"DCGM exporter on {node}", url, node_name=node))
     return found or [Target(whole.kind, whole.name, error=NO_EXPORTER)]

@@ -46,6 +46,7 @@ def node_list(request: SignedIn) -> HttpResponse:
     context = {
         "page_obj": page,
         "map": rows,
+        "trouble": queries.measuring_trouble(found, moment),
         "cell": cell,
         "details": gpu_map.details(cell) if cell else [],
         "idle": idle[:IDLE_SHOWN],

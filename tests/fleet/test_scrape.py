@@ -203,6 +203,14 @@ class TestStep:
         row.refresh_from_db()
         assert (row.observed_from, row.active_at, row.seen_at) == (at(60), at(90), at(120))
 
+    def test_writes_two_exporters_of_one_name_once(self, world, replica):
+        source = world.source()
+        (target,) = source.find_exporters()
+        source.find_exporters = lambda: [target, target]
+        assert Scraper(source, clock=world.now).step() == 3
+        assert ScrapeTarget.objects.filter(kind="GPU").count() == 1
+        assert UtilizationSample.objects.get().samples == 1
+
     def test_asks_no_engine_that_is_not_ready_and_no_exporter_without_gpus(self, world):
         Replica.objects.create(uid="x", name="x", namespace="models", created_at=at(0), learned_at=at(0),
                                address="10.231.0.9:8080")  # fmt: skip
@@ -299,7 +307,8 @@ class TestFindExporters:
         return scrape.find_exporters(), reader
 
     def test_finds_the_exporters_pods_by_their_label(self, monkeypatch):
-        pods = [{"status": {"podIP": "10.0.0.4"}, "spec": {"nodeName": "node-1"}}, {"status": {}, "spec": {}}]
+        there = {"status": {"podIP": "10.0.0.4"}, "spec": {"nodeName": "node-1"}}
+        pods = [there, {"status": {}, "spec": {}}, there | {"metadata": {"deletionTimestamp": "2026-11-02T09:00:00Z"}}]
         (found,), reader = self.find(monkeypatch, pods)
         assert (found.url, found.node_name) == ("http://10.0.0.4:9400/metrics", "node-1")
         assert reader.labels == {"app.kubernetes.io/name": "dcgm-exporter"}

@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 from apps.accounts.models import Role
 from apps.fleet import actions, observe, queries
 from apps.fleet.actions import Sight
+from apps.fleet.metrics_models import ScrapeTarget
 from apps.fleet.models import Node, NodeClaim, NodePool, Replica
 from tests.factories import UserFactory
 from tests.fleet.measures import gpu, replica_minute, target
@@ -200,6 +201,17 @@ class TestGpuMap:
             assert words in found
         assert '<span class="tag">' not in page(pete, "node_list", "?gpu=d0")
 
+    def test_says_what_is_not_measured_and_why(self, pete):
+        assert "the scraper does not run" in page(pete, "node_list")
+        replica, moment = Replica.objects.get(), datetime.now(UTC)
+        target(replica, moment)
+        assert "Not everything is measured" not in page(pete, "node_list")
+        ScrapeTarget.objects.update(error="The endpoint cannot be reached.")
+        ScrapeTarget.objects.create(kind="GPU", name="DCGM exporter", tried_at=moment, error="It is away.")
+        found = page(pete, "node_list")
+        assert "1 engine does not answer: see the replicas." in found
+        assert "DCGM exporter: It is away." in found
+
     def test_keeps_mig_instances_apart(self, pete):
         replica, moment = Replica.objects.get(), datetime.now(UTC)
         for instance, holder in (("1", replica.name), ("2", "")):
@@ -290,8 +302,8 @@ class TestQueries:
             gpu(replica.node_name, datetime.now(UTC), number=replica.uid, pod=replica.name, sample={"power_watts": 9})
         page(pete, view)
         # session, person, roles · nodes, replicas, what they do 4, freshness, moving 2 · count, rows, and per page what
-        # hangs on the rows; on the first one since when nodes are empty, too
-        with django_assert_num_queries({"node_list": 19, "claim_list": 15, "replica_list": 15}[view]):
+        # hangs on the rows; on the first one since when nodes are empty, and what fails
+        with django_assert_num_queries({"node_list": 20, "claim_list": 15, "replica_list": 15}[view]):
             found = page(pete, view)
         assert "Page 1 of 2" in found
 

@@ -55,6 +55,10 @@ class TestParse:
         assert [(point.labels["UUID"], point.value) for point in found] == [("GPU-3", 412.5)]
         assert found[0].labels["modelName"] == 'a "b"'
 
+    def test_keeps_no_nul_which_no_database_takes(self):
+        (found,) = parse('DCGM_FI_DEV_GPU_TEMP{pod="a\0b"} 1', ["DCGM_FI_DEV_GPU_TEMP"])
+        assert found.labels == {"pod": "ab"}
+
     @pytest.mark.parametrize("text", ['vllm:kv_cache_usage_perc{a="b" 1', "vllm:kv_cache_usage_perc one"])
     def test_refuses_another_format(self, text):
         with pytest.raises(PermanentError, match="not in Prometheus' text format"):

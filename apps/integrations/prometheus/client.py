@@ -91,7 +91,7 @@ class PrometheusClient:
 
 
 def _point(metric: dict[str, str], value: list[object]) -> Point:
-    labels = {str(key): str(text) for key, text in metric.items() if key != "__name__"}
+    labels = {str(key): str(text).replace("\0", "") for key, text in metric.items() if key != "__name__"}
     return Point(str(metric.get("__name__", "")), labels, float(str(value[1])))
 
 

@@ -22,7 +22,7 @@ def parse(text: str, names: Collection[str]) -> list[Point]:
 
     Raises PermanentError for a text that is not of this format.
     """
-    kept = "\n".join(_lines(text, frozenset(names)))
+    kept = "\n".join(_lines(text.replace("\0", ""), frozenset(names)))  # no database keeps a NUL
     try:
         found = [
             Point(sample.name, dict(sample.labels), float(sample.value))
