@@ -27,7 +27,7 @@ _OF_USER = {
     "auth-provider": "Use the provider's exec plugin instead; kubectl has dropped these too.",
     "as": "Give the portal a credential of its own, with deploy/portal/rbac.yaml.",
 }
-_EMPTY = (None, "", False, {}, [])
+_EMPTY: tuple[object, ...] = (None, "", False, {}, [])
 
 
 @dataclass(frozen=True)
