@@ -189,12 +189,12 @@ class TestPromotionList:
     ):
         where = reverse("promotions:promotion_list")
         client = as_(carol)
-        with django_assert_num_queries(6):
+        with django_assert_num_queries(8):
             client.get(where)
         for number in range(10, 16):
             made = factories.live(registered_model, number)
             Rollout.objects.filter(pk=made.pk).update(status="REPLACED")
-        with django_assert_num_queries(6):
+        with django_assert_num_queries(8):
             client.get(where)
 
     def test_searches_filters_and_exports(self, as_, carol, promotion):

@@ -22,6 +22,7 @@ PASSED = (
     "ARGOCD_NAMESPACE", "ARGOCD_APPLICATION", "GATEWAY_URL", "GATEWAY_NAME", "GATEWAY_NAMESPACE", "GATEWAY_JWKS_URI",
     "REGISTRY_BUCKET", "REGISTRY_READER_ROLE_ARN", "SERVING_IMAGE", "SERVING_S3_ENDPOINT", "ENVIRONMENT_NAME",
     "SESSION_IDLE_SECONDS", "RECONCILE_LEASE_SECONDS", "ROLLOUT_RETIRE_AFTER_SECONDS",
+    "ROLLOUT_STEPS", "ROLLOUT_HOLD_SECONDS", "ROLLOUT_MINIMUM_CALLS",
 )  # fmt: skip
 
 
@@ -57,6 +58,8 @@ def environment(context: Context) -> dict[str, str]:
         "KUBECONFIG": str(context.folder("cluster") / "kubeconfigs" / "portal"),
         "CLUSTER_HTTP_PROXY": f"http://127.0.0.1:{context.ports('cluster-proxy', 18888)}",
         "GATEWAY_URL": f"http://127.0.0.1:{context.ports('envoy', 8080)}",
+        "ROLLOUT_HOLD_SECONDS": "10",  # nobody waits five minutes to see a rollout here
+        "ROLLOUT_MINIMUM_CALLS": "20",
         "SERVING_IMAGE": SERVING_IMAGE,
         "SERVING_S3_ENDPOINT": s3.endpoint(context).partition("://")[2],
         "USAGE_INGEST_TOKEN_FILE": str(secrets / "usage-ingest-token"),
