@@ -78,4 +78,13 @@ def calls_by_version(model: str, since: datetime) -> dict[str, Calls]:
         )
         .order_by("version")
     )
-    return {row.pop("version"): Calls(**row) for row in rows}
+    return {
+        row["version"]: Calls(
+            calls=row["calls"],
+            failed=row["failed"],
+            timed=row["timed"],
+            ttft_p95_ms=row["ttft_p95_ms"],
+            tokens_per_second=row["tokens_per_second"],
+        )
+        for row in rows
+    }

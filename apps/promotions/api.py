@@ -1,5 +1,6 @@
 """The API of promotions and rollouts: the same actions as the pages."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -211,7 +212,7 @@ class ReasonInput(serializers.Serializer[Any]):
     reason = serializers.CharField(min_length=3, max_length=1000)
 
 
-STEER = {
+STEER: dict[str, tuple[Callable[..., Rollout], bool]] = {
     "pause": (actions.pause_rollout, True),
     "resume": (actions.resume_rollout, False),
     "retry": (actions.retry_rollout, False),

@@ -6,6 +6,7 @@ pass by itself. The messages are shown as the systems said them, cut at 300 char
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from apps.integrations.kubernetes.types import (
     ApplicationStatus,
@@ -16,6 +17,7 @@ from apps.integrations.kubernetes.types import (
 )
 
 CRASHES = 5
+STALE = timedelta(minutes=5)  # an event this much older than the pod is about a node it never was on
 OUT_OF_MEMORY_ENDS = 3
 IMAGE_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 QUOTA = ("vcpulimitexceeded", "instancelimitexceeded", "maxspotinstancecountexceeded", "quota")
@@ -74,15 +76,17 @@ def of_serving(serving: ServingStatus) -> Trouble | None:
 
 def _lost(serving: ServingStatus) -> Trouble | None:
     """Return why the node under it went away, where Karpenter or the cloud says so."""
+    created_at = serving.pod.created_at if serving.pod else None
     for note in reversed(serving.node_events):
-        text = note.message.lower()
+        if note.at is not None and created_at is not None and note.at < created_at - STALE:
+            break
         if note.reason in ("SpotInterrupted", "TerminatingOnInterruption"):
             words = "AWS took the Spot node back. Karpenter brings another one by itself; on-demand avoids it."
             return Trouble("SPOT", f"{words} ({_cut(note.message)})")
         if note.reason == "DisruptionTerminating":
             words = "Karpenter is moving it to save money (consolidation). It starts again on another node by itself."
             return Trouble("CONSOLIDATED", f"{words} ({_cut(note.message)})")
-        if note.reason in ("Disrupted", "Evicted", "Finalized", "TerminationGracePeriodExpiring") or "deleted" in text:
+        if note.reason in ("Disrupted", "Evicted", "Finalized", "TerminationGracePeriodExpiring"):
             words = (
                 "The node under it was taken away. Karpenter brings another one by itself; Fleet shows who ended it."
             )
