@@ -3,7 +3,8 @@
 Pure: rows in, words and numbers for the template out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from apps.promotions import trouble
@@ -72,13 +73,19 @@ def failure_title(rollout: Rollout) -> str:
     return TITLES.get(rollout.reason, "The rollout failed.")
 
 
-def weight_steps(rollout: Rollout, commits: Iterable[RolloutCommit], *, ready: bool) -> list[dict[str, Any]]:
-    """Return 0 → 10 → 50 → 100 as steps, of the present attempt: committed, accepted, and what was decided there."""
+def weight_steps(rollout: Rollout, commits: Iterable[RolloutCommit], ready_at: datetime | None) -> list[dict[str, Any]]:
+    """Return 0 → 10 → 50 → 100 as steps, of the present attempt: committed, accepted, and what was decided there.
+
+    ready_at: when the version became ready, None while it is not.
+    """
+    ready = ready_at is not None
     made = {row.step: row for row in commits if row.attempt == rollout.attempt}
     back = made.get(str(Rollout.Step.RETURN))
     zero = f"started beside {rollout.baseline}" if rollout.baseline else "started; nobody can call it yet"
-    first: dict[str, Any] = {"label": "0 %", "state": "done" if ready else _open_state(rollout), "detail": zero}
-    steps = [first | ({"since": rollout.started_at} if first["state"] == "now" else {})]
+    state = "done" if ready else "now" if rollout.status in Rollout.OPEN else "next"
+    steps: list[dict[str, Any]] = [
+        {"label": "0 %", "state": state, "detail": zero, "at": ready_at, "since": rollout.started_at}
+    ]
     reached = ready
     for percent in rollout.steps:
         row = made.get(shift_to(percent))
@@ -88,10 +95,6 @@ def weight_steps(rollout: Rollout, commits: Iterable[RolloutCommit], *, ready: b
         words = f"all callers back with {rollout.baseline}"
         steps.append({"label": "0 %", "state": "failed", "detail": words, "typical": ""})
     return steps
-
-
-def _open_state(rollout: Rollout) -> str:
-    return "now" if rollout.status in Rollout.OPEN else "next"
 
 
 def _weight(rollout: Rollout, percent: int, row: RolloutCommit | None, reached: bool) -> dict[str, Any]:
@@ -131,17 +134,12 @@ def decisions(commits: Iterable[RolloutCommit]) -> list[dict[str, Any]]:
     ]
 
 
-def health(rollout: Rollout, made: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return both versions side by side: live while a weight is held, else as the last decision saw them."""
-    if rollout.status in Rollout.OPEN and rollout.health:
-        found = rollout.health
-        words = {"title": f"Health at {rollout.weight} %", "note": "since the gateway took this weight"}
-        return words | {"figures": figures(found["candidate"], found["baseline"]), "words": found["words"]}
-    if made:
-        last = made[-1]
-        words = {"title": f"Health at {last['weight']} %", "note": "as it was judged"}
-        return words | {"figures": last["figures"], "words": last["gate"].words}
-    return None
+def health(rollout: Rollout) -> dict[str, Any] | None:
+    """Return both versions side by side while a weight is held; afterwards the decisions have the numbers."""
+    found = rollout.health
+    if rollout.status not in Rollout.OPEN or not found or rollout.return_reason:
+        return None
+    return {"figures": figures(found["candidate"], found["baseline"]), "words": found["words"]}
 
 
 def figures(candidate: dict[str, Any], baseline: dict[str, Any]) -> list[dict[str, str]]:

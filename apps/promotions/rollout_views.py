@@ -41,8 +41,7 @@ def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     """Show where a rollout stands; the fragment asks again every 2 s while it moves."""
     rollout = _rollout_for(request.user, pk)
     phases, commits = list(rollout.phases.all()), list(rollout.commits.select_related("gate"))
-    decided = rollout_pages.decisions(commits)
-    ready = any(row.phase == RolloutPhase.Phase.READY for row in phases)
+    ready_at = next((row.reached_at for row in phases if row.phase == RolloutPhase.Phase.READY), None)
     context = {
         "rollout": rollout,
         "version": rollout.model_version,
@@ -56,9 +55,9 @@ def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
         "problem": rollout_pages.problem(rollout),
         "failure": rollout_pages.failure_title(rollout),
         "moving": pages.is_moving(rollout),
-        "weights": rollout_pages.weight_steps(rollout, commits, ready=ready),
-        "decisions": decided,
-        "health": rollout_pages.health(rollout, decided),
+        "weights": rollout_pages.weight_steps(rollout, commits, ready_at),
+        "decisions": rollout_pages.decisions(commits),
+        "health": rollout_pages.health(rollout),
         "steps": pages.steps(rollout, phases),
         "commits": commits,
         "facts": _facts(rollout),
