@@ -32,7 +32,7 @@ def record_commit(*, rollout: Rollout, step: str, commit: CommitRef, now: dateti
     )
     if created:
         Rollout.objects.filter(pk=rollout.pk).update(moved_at=now)
-        data = {"step": str(step), "commit": commit.sha}
+        data = {"step": str(step), "commit": commit.sha, "detail": row.words}
         record(action=Action.ROLLOUT_COMMITTED, actor=WORKER, target=rollout, now=now, data=data)
     return row
 
@@ -63,7 +63,7 @@ def record_gate(*, rollout: Rollout, commit: RolloutCommit, measured: Measured, 
     )
     if not created:
         return False
-    data = {"weight": commit.weight, "verdict": str(decision.verdict), "words": decision.words}
+    data = {"weight": commit.weight, "verdict": str(decision.verdict), "message": decision.words}
     record(action=Action.ROLLOUT_JUDGED, actor=WORKER, target=rollout, now=now, data=data)
     Rollout.objects.filter(pk=rollout.pk).update(moved_at=now, next_check_at=now)
     if decision.verdict == GateResult.Verdict.FAILED:
@@ -87,7 +87,7 @@ def begin_return(*, rollout: Rollout, reason: str, message: str, now: datetime) 
         next_check_at=now,
     )
     if changed:
-        data = {"reason": reason, "message": message}
+        data = {"code": reason, "message": message}
         record(action=Action.ROLLOUT_RETURNING, actor=WORKER, target=rollout, now=now, data=data)
     return bool(changed)
 
