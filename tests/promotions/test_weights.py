@@ -1,5 +1,6 @@
 """Weights, holds, decisions, the way back, and what people can do meanwhile. Every run is done twice."""
 
+import subprocess
 from datetime import timedelta
 
 import pytest
@@ -167,6 +168,15 @@ class TestReturn:
         assert "is not ready while callers are sent to it" in second.message
         assert route(git) == {"v1": 100}
 
+    def test_happens_when_nothing_moves_for_long_while_callers_are_split(self, second, live, git, cluster):
+        now = until(second, git, cluster, live, lambda row: "SHIFT_50" in steps(row))
+        cluster.accepting = False
+        now = drive(second, git, cluster, now=now + timedelta(hours=1), turns=2)
+        assert second.return_message.startswith("Nothing has moved for")
+        cluster.accepting = True
+        drive(second, git, cluster, now=now, turns=3)
+        assert (second.status, second.reason, route(git)) == ("FAILED", "GATE", {"v1": 100})
+
     def test_can_be_followed_by_another_attempt_with_commits_of_its_own(
         self, second, live, git, cluster, alice, remote
     ):
@@ -207,6 +217,20 @@ class TestReturn:
         assert (killed, second.status) == ([name], "FAILED")
         assert subjects(remote).count(f"Give all callers of {MODEL} back to {MODEL}-v1") == 1
         assert audited(second).count("rollout.failed") == 1
+
+
+@pytest.mark.django_db
+class TestGit:
+    def test_whose_history_was_rewritten_is_named(self, second, live, git, cluster, remote, tmp_path):
+        now = until(second, git, cluster, live, lambda row: "SERVE" in steps(row))
+        clone = tmp_path / "clone"
+        words = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.org"]
+        subprocess.run(["git", "clone", "--quiet", str(remote), str(clone)], check=True)
+        subprocess.run(["git", *words, "reset", "--quiet", "--hard", "HEAD~1"], cwd=clone, check=True)
+        subprocess.run(["git", "push", "--quiet", "--force"], cwd=clone, check=True)
+        drive(second, git, cluster, now=now + timedelta(minutes=1), turns=3)
+        assert (second.status, second.reason) == ("FAILED", "GIT_DIVERGED")
+        assert "its history was rewritten" in second.message
 
 
 @pytest.mark.django_db
