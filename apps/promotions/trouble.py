@@ -32,6 +32,7 @@ BAD_ARGUMENT = (
     "invalid value:",
     "error: argument",
 )
+USAGE_ERROR = 2  # how argparse, and with it vLLM, ends on a command line that it cannot read
 NO_MEMORY = ("out of memory", "outofmemory", "no available memory for the cache", "kv cache is larger")
 # Something is wrong, as opposed to not finished.
 PROBLEMS = frozenset(
@@ -149,8 +150,9 @@ def _engine(events: Iterable[EventNote], engine: ContainerStatus) -> Trouble | N
     if engine.ready or not (engine.restarts or exit_code):
         return None
     text, ended = said.lower(), {engine.reason, engine.last_reason}
-    if any(word in text for word in BAD_ARGUMENT):
-        words = f"The engine does not know an argument: {said}. Put the arguments right and propose the version again."
+    if exit_code == USAGE_ERROR or any(word in text for word in BAD_ARGUMENT):
+        which = said or "exit code 2, the pod's log names it"
+        words = f"The engine does not know an argument: {which}. Put the arguments right and propose the version again."
         return Trouble("BAD_ARGUMENT", words, final=True)
     if "OOMKilled" in ended or any(word in text for word in NO_MEMORY):
         words = f"The engine ran out of memory ({said or 'OOMKilled'}). It needs a larger GPU or a shorter context."

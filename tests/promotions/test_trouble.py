@@ -198,6 +198,7 @@ TABLE = {
         True,
         "--no-such-flag",
     ),
+    "an argument, and no message": (ended(code=2), "BAD_ARGUMENT", True, "the pod's log names it"),
     "out of memory, the container": (ended(reason="OOMKilled", code=137), "OUT_OF_MEMORY", False, "larger GPU"),
     "out of memory, again and again": (
         ended(reason="OOMKilled", code=137, restarts=3),
