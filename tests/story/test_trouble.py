@@ -1,22 +1,18 @@
 """Each way in which a rollout is kept from serving, made to happen on the real stack: what the API and the page say.
 
-The failures are ordered where they arise (the kubelet, Git, Karpenter); the statuses, events and conditions are the
-controllers' own. A load that takes too long is not here: its probe allows half an hour.
+The failures are ordered from the kubelet and really happen; the statuses, events and conditions are the controllers'
+own. A load that takes too long is not here: its probe allows half an hour.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.local.platform import programs
 from deploy.local.stack.testing import Stack
 from tests.story import delivering
 from tests.story.delivering import Desk, Exports, until
@@ -96,52 +92,3 @@ def test_a_failure_of_the_node_is_named(world: World, fault: str, codes: list[st
         found = world.sees(rollout, *codes)
         assert title in world.page(rollout)
         assert (found["status"] == "FAILED") == (codes[0] in ("CHECKSUM", "BAD_ARGUMENT"))
-
-
-def test_a_commit_that_argo_cd_cannot_read_is_named(world: World, tmp_path: Path) -> None:
-    broken = commit(world.stack, tmp_path / "one", "serving/broken.yaml", "kind: [\n")
-    try:
-        with world.rollout() as rollout:
-            found = world.sees(rollout, "COMPARISON")
-            assert found["status"] == "PROGRESSING"
-            assert "Argo CD cannot read Git." in world.page(rollout)
-            commit(world.stack, tmp_path / "two", "serving/broken.yaml", None)
-            world.sees(rollout, "NODE", "SCHEDULING", "WEIGHTS", "ENGINE", "HOLDING", "SHIFTING", "")
-    finally:
-        assert broken
-        commit(world.stack, tmp_path / "three", "serving/broken.yaml", None)
-
-
-def test_a_gpu_shortage_is_named(world: World) -> None:
-    shortage = world.stack.state / "cluster" / "shortage.txt"
-    shortage.write_text("* * *\n")
-    try:
-        no_nodes(world.stack)
-        with world.rollout() as rollout:
-            found = world.sees(rollout, "NO_CAPACITY")
-            assert "widen the NodePool" in found["message"]
-            assert "No GPU capacity." in world.page(rollout)
-    finally:
-        shortage.write_text("")
-
-
-def commit(stack: Stack, folder: Path, path: str, content: str | None) -> bool:
-    """Write or remove a file on the GitOps branch, as somebody with a clone would; tell whether anything changed."""
-    run = lambda *words: subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)  # noqa: E731
-    folder.mkdir()
-    run("clone", "--quiet", str(stack.state / "gitops.git"), ".")
-    file = folder / path
-    if content is None and not file.exists():
-        return False
-    file.unlink() if content is None else file.write_text(content)
-    run("add", "--all")
-    run("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org", "commit", "--quiet", "-m", "By hand")
-    run("push", "--quiet")
-    return True
-
-
-def no_nodes(stack: Stack) -> None:
-    """Take every node away, so that the next pod needs a new one."""
-    kubectl, who = programs.binaries(os.environ) / "kubectl", stack.state / "cluster" / "kubeconfigs" / "admin"
-    words = [str(kubectl), f"--kubeconfig={who}", "delete", "nodeclaims", "--all", "--wait=true", "--timeout=90s"]
-    subprocess.run(words, check=True, capture_output=True, timeout=120)
