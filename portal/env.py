@@ -39,6 +39,17 @@ def env_int(name: str, default: int, *, minimum: int = 0) -> int:
     return int(value)
 
 
+def env_percents(name: str, default: str) -> tuple[int, ...]:
+    """Return whole percents that rise to 100, written "10,50,100"."""
+    value = env_str(name, default)
+    parts = [part.strip() for part in value.split(",")]
+    found = tuple(int(part) for part in parts if part.isdecimal())
+    rising = all(low < high for low, high in zip((0, *found), found, strict=False))
+    if len(found) != len(parts) or not rising or found[-1] != 100:
+        raise ImproperlyConfigured(f"{name} must be percents that rise to 100, as 10,50,100, not {value!r}.")
+    return found
+
+
 def env_url(name: str, default: object = _MISSING, *, schemes: tuple[str, ...] = ("http", "https")) -> str:
     """Return an address without a trailing slash; its scheme must be one of `schemes`."""
     value = env_str(name, default)

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from portal.env import env_bool, env_hours, env_int, env_secret, env_str, env_url
+from portal.env import env_bool, env_hours, env_int, env_percents, env_secret, env_str, env_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -207,6 +207,10 @@ ARGOCD_APPLICATION = env_str("ARGOCD_APPLICATION", "serving")
 ARGOCD_CAPACITY_APPLICATION = env_str("ARGOCD_CAPACITY_APPLICATION", "capacity")
 SERVING_IMAGE = env_str("SERVING_IMAGE", "vllm/vllm-openai:v0.32.0")
 SERVING_S3_ENDPOINT = env_str("SERVING_S3_ENDPOINT", "")
+# A candidate beside a live baseline gets these shares of the callers; each below 100 is held this long, then judged.
+ROLLOUT_STEPS = env_percents("ROLLOUT_STEPS", "10,50,100")
+ROLLOUT_HOLD_SECONDS = env_int("ROLLOUT_HOLD_SECONDS", 300, minimum=1)
+ROLLOUT_MINIMUM_CALLS = env_int("ROLLOUT_MINIMUM_CALLS", 50, minimum=1)  # of each version, to compare them at all
 ROLLOUT_RETIRE_AFTER_SECONDS = env_int("ROLLOUT_RETIRE_AFTER_SECONDS", 600)
 
 # -- Versions that sleep while nobody calls them ----------------------------------------------------------------------

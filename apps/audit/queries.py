@@ -12,9 +12,9 @@ from apps.audit.models import Action, AuditEvent
 LINES = 200
 TONES = {
     "ok": ("verified", "approved", "passed", "finished", "published", "created", "applied"),
-    "bad": ("failed", "quarantined", "rejected", "revoked", "aborted"),
-    "warn": ("withdrawn", "expired"),
-    "busy": ("started", "committed", "requested", "added", "uploaded"),
+    "bad": ("failed", "quarantined", "rejected", "revoked", "aborted", "returning"),
+    "warn": ("withdrawn", "expired", "paused", "superseded"),
+    "busy": ("started", "committed", "requested", "added", "uploaded", "judged", "resumed"),
 }
 ICONS = {
     "user": "user",

@@ -4,12 +4,17 @@ The same keys come by OTLP (values are text, a missing one is "-") and by file (
 are those of the EnvoyProxy object in deploy/gateway. Unknown keys are ignored: a newer gateway may send more.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
 from apps.metering.models import Outcome
+
+_PREDICTOR = re.compile(r"^([a-z0-9-]+-v[0-9]+)-predictor\.")
+_CLUSTER = re.compile(r"(?:^|/)([a-z0-9-]+-v[0-9]+)$")
+NO_HOST = ("UH", "UF")  # no healthy upstream host, or no connection to it: the cluster was chosen, and failed
 
 
 class BadRecord(ValueError):
@@ -59,7 +64,7 @@ def read_record(values: Mapping[str, object]) -> UsageRecord | None:
         cost_center=_text(values, "cost_center", 32),
         user_id=_text(values, "user_id", 255),
         model=model,
-        version=_text(values, "gen_ai.request.model_override", 63),
+        version=_version(values),
         route=_text(values, "route_name", 255),
         response_code=code,
         response_flags=_text(values, "response_flags", 64),
@@ -69,6 +74,21 @@ def read_record(values: Mapping[str, object]) -> UsageRecord | None:
         duration_ms=_count(values, "duration", 2**31 - 1),
         ttft_ms=_number(values, "gen_ai.latency.ttft_ms"),
     )
+
+
+def _version(values: Mapping[str, object]) -> str:
+    """Return the version that the call reached. The gateway names it for successful answers only.
+
+    Where it failed, the host that was called tells it (a predictor's DNS name), or, where no host could be called, the
+    cluster; by itself the cluster proves nothing, for it is filled in for calls that were refused before it, too.
+    """
+    named = _text(values, "gen_ai.request.model_override", 63)
+    host = _PREDICTOR.search(_text(values, "upstream_host", 255))
+    if named or host:
+        return named or (host.group(1)[:63] if host else "")
+    flags = _text(values, "response_flags", 64).split(",")
+    cluster = _CLUSTER.search(_text(values, "upstream_cluster", 255))
+    return cluster.group(1)[:63] if cluster and any(flag in flags for flag in NO_HOST) else ""
 
 
 def _outcome(code: int, metered: bool) -> str:

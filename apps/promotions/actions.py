@@ -7,6 +7,7 @@ evidence that was on the page; where that has changed since, nothing is decided.
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
@@ -125,7 +126,7 @@ def _bound_to(promotion: Promotion) -> dict[str, str]:
 
 @transaction.atomic
 def approve_promotion(*, promotion: Promotion, approver: User, seen: Seen, reason: str, now: datetime) -> Rollout:
-    """Approve a pending promotion and start its rollout.
+    """Approve a pending promotion and start its rollout; one under way of another version is superseded.
 
     Raises NotPermitted unless the approver is a reviewer who did not propose it; StaleEvidence when `seen` is not what
     the promotion is bound to; AlreadyDecided if it is not pending; NotEligible when a gate no longer holds.
@@ -206,23 +207,49 @@ def withdraw_promotion(*, promotion: Promotion, actor: User, now: datetime) -> P
 
 @transaction.atomic
 def start_rollout(*, promotion: Promotion, actor: User, now: datetime) -> Rollout:
-    """Start carrying out an approved promotion. Raises WrongRolloutState when another rollout is under way."""
+    """Start carrying out an approved promotion. A rollout of its model under way is superseded: its version goes.
+
+    Raises WrongRolloutState when it was started before.
+    """
+    _locked(promotion.registered_model)
+    baseline = queries.live_version(promotion.registered_model)
+    _supersede(promotion.model_version, actor, now)
+    steps = settings.ROLLOUT_STEPS if baseline else (100,)
+    rollout = _create(promotion, now, baseline=baseline, steps=list(steps))
+    data = {"promotion": str(promotion.pk), "manifest_digest": promotion.manifest_digest}
+    record(action=Action.ROLLOUT_STARTED, actor=actor, target=rollout, now=now, data=data)
+    _wake(rollout)
+    return rollout
+
+
+def _create(promotion: Promotion, now: datetime, **more: object) -> Rollout:
     try:
         with transaction.atomic():
-            rollout = Rollout.objects.create(
+            return Rollout.objects.create(
                 promotion=promotion,
                 registered_model=promotion.registered_model,
                 model_version=promotion.model_version,
                 started_at=now,
                 moved_at=now,
                 next_check_at=now,
+                **more,
             )
     except IntegrityError:
-        raise WrongRolloutState("A rollout of this model is under way. Wait for it, or abort it.") from None
-    data = {"promotion": str(promotion.pk), "manifest_digest": promotion.manifest_digest}
-    record(action=Action.ROLLOUT_STARTED, actor=actor, target=rollout, now=now, data=data)
-    _wake(rollout)
-    return rollout
+        raise WrongRolloutState("This rollout was started already.") from None
+
+
+def _supersede(newer: ModelVersion, actor: User, now: datetime) -> None:
+    """End the model's open rollout, whose version is then taken back before the newer one starts."""
+    rows = Rollout.objects.open().select_for_update(of=("self",)).select_related("model_version__registered_model")
+    old = rows.filter(registered_model=newer.registered_model).first()
+    if old is None:
+        return
+    if old.model_version_id == newer.pk:
+        raise WrongRolloutState(f"A rollout of {newer.name} is under way already. Follow it, or abort it.")
+    ended = Rollout.objects.filter(pk=old.pk)
+    ended.update(status=Rollout.Status.SUPERSEDED, finished_at=now, paused_at=None, **_renewed(now))
+    record(action=Action.ROLLOUT_SUPERSEDED, actor=actor, target=old, now=now, data={"by": newer.name})
+    _wake(old)
 
 
 def _wake(rollout: Rollout) -> None:
@@ -230,52 +257,122 @@ def _wake(rollout: Rollout) -> None:
 
 
 def may_steer(rollout: Rollout, user: User) -> bool:
-    """Tell whether this person may retry or abort: an owner of the model, a reviewer, or a platform engineer."""
+    """Tell whether this person may steer it: an owner of the model, a reviewer, or a platform engineer."""
     return rollout.registered_model.is_owned_by(user) or user.has_role(Role.REVIEWER, Role.PLATFORM_ENGINEER)
 
 
 @transaction.atomic
-def retry_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
-    """Take a failed rollout up again where it stopped. Raises WrongRolloutState unless it failed."""
+def pause_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) -> Rollout:
+    """Leave the weights of an open rollout where they are. It still goes back by itself when its gate fails.
+
+    Raises WrongRolloutState unless it is under way, not paused and not going back.
+    """
     _may_steer(rollout, actor)
+    rows = Rollout.objects.open().filter(pk=rollout.pk, paused_at=None, return_reason="")
+    if not rows.update(paused_at=now, **_renewed(now)):
+        raise WrongRolloutState("Only a rollout that is moving forward can be paused.")
+    return _steered(rollout, Action.ROLLOUT_PAUSED, actor, now, {"reason": reason})
+
+
+@transaction.atomic
+def resume_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
+    """Let a paused rollout go on from the weights it has. Raises WrongRolloutState unless it is paused."""
+    _may_steer(rollout, actor)
+    rows = Rollout.objects.open().filter(pk=rollout.pk, paused_at__isnull=False)
+    if not rows.update(paused_at=None, moved_at=now, **_renewed(now)):
+        raise WrongRolloutState("Only a paused rollout can be resumed.")
+    return _steered(rollout, Action.ROLLOUT_RESUMED, actor, now, {})
+
+
+@transaction.atomic
+def retry_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
+    """Take a failed rollout up again where it stopped; after a return to the baseline, from its first weight.
+
+    Raises WrongRolloutState unless it failed and its baseline still serves.
+    """
+    _may_steer(rollout, actor)
+    model = _locked(rollout.registered_model)
+    rollout.refresh_from_db()
+    live = queries.live_version(model)
+    if rollout.status == Rollout.Status.FAILED and (live.pk if live else None) != rollout.baseline_id:
+        raise WrongRolloutState("Another version serves since it failed. Take this one back and propose it again.")
+    again = {"attempt": F("attempt") + 1, "return_reason": "", "return_message": ""} if rollout.return_reason else {}
     rows = Rollout.objects.filter(pk=rollout.pk, status=Rollout.Status.FAILED)
     try:
         with transaction.atomic():
-            changed = rows.update(status=Rollout.Status.PROGRESSING, finished_at=None, moved_at=now, **_renewed(now))
+            changed = rows.update(
+                status=Rollout.Status.PROGRESSING,
+                finished_at=None,
+                moved_at=now,
+                paused_at=None,
+                unready_since=None,
+                health={},
+                **again,
+                **_renewed(now),
+            )
     except IntegrityError:
         raise WrongRolloutState("Another rollout of this model is under way.") from None
     if not changed:
         raise WrongRolloutState("Only a failed rollout can be retried.")
-    record(action=Action.ROLLOUT_STARTED, actor=actor, target=rollout, now=now, data={"again": True})
-    _wake(rollout)
-    rollout.refresh_from_db()
-    return rollout
+    return _steered(rollout, Action.ROLLOUT_STARTED, actor, now, {"again": True})
 
 
 @transaction.atomic
 def abort_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) -> Rollout:
     """Stop a rollout that is not live yet and take its version back; callers stay with, or return to, the baseline.
 
-    Raises WrongRolloutState when it is live, replaced or aborted.
+    Raises WrongRolloutState when it is live, replaced, aborted or superseded.
     """
     _may_steer(rollout, actor)
     rows = Rollout.objects.filter(pk=rollout.pk, status__in=(*Rollout.OPEN, Rollout.Status.FAILED))
-    if not rows.update(status=Rollout.Status.ABORTED, finished_at=now, **_renewed(now)):
+    if not rows.update(status=Rollout.Status.ABORTED, finished_at=now, paused_at=None, **_renewed(now)):
         rollout.refresh_from_db()
         raise WrongRolloutState(
             f"The rollout is {rollout.get_status_display().lower()}; there is nothing to abort. "
-            "To go back, propose the earlier version."
+            "A live one is rolled back instead."
         )
-    record(action=Action.ROLLOUT_ABORTED, actor=actor, target=rollout, now=now, data={"reason": reason})
-    _wake(rollout)
+    return _steered(rollout, Action.ROLLOUT_ABORTED, actor, now, {"reason": reason})
+
+
+@transaction.atomic
+def roll_back_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) -> Rollout:
+    """Go back from a live rollout to the version that served before it; return the rollout that does it.
+
+    No new approval is needed: the version was approved by somebody other than its requester, has served, and is the
+    same to the byte. Everybody who may steer may do it, with a reason. Raises WrongRolloutState unless it is live;
+    NotEligible where no such approved, verified version is left.
+    """
+    _may_steer(rollout, actor)
+    _locked(rollout.registered_model)
     rollout.refresh_from_db()
-    return rollout
+    if rollout.status != Rollout.Status.LIVE:
+        raise WrongRolloutState(
+            f"The rollout is {rollout.get_status_display().lower()}; only a live one is rolled back."
+        )
+    approved = queries.approval_before(rollout)
+    if approved is None:
+        raise NotEligible("No earlier version is approved and verified any more. Propose the one that should serve.")
+    _supersede(approved.model_version, actor, now)
+    back = _create(approved, now, baseline=rollout.model_version, rolls_back=rollout, steps=[100])
+    Rollout.objects.filter(pk=rollout.pk).update(**_renewed(now))
+    data = {"promotion": str(approved.pk), "manifest_digest": approved.manifest_digest}
+    data |= {"reason": reason, "rolls_back": rollout.model_version.name}
+    record(action=Action.ROLLOUT_STARTED, actor=actor, target=back, now=now, data=data)
+    _wake(back)
+    return back
 
 
 def _may_steer(rollout: Rollout, actor: User) -> None:
     require(
         may_steer(rollout, actor), "Only an owner of the model, a reviewer or a platform engineer steers a rollout."
     )
+
+
+def _steered(rollout: Rollout, action: Action, actor: User, now: datetime, data: dict[str, object]) -> Rollout:
+    record(action=action, actor=actor, target=rollout, now=now, data=data)
+    _wake(rollout)
+    rollout.refresh_from_db()
+    return rollout
 
 
 def _renewed(now: datetime) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """The API of promotions and rollouts: the same actions as the pages."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -16,9 +17,9 @@ from apps.accounts.requests import caller
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.pagination import Cursor
 from apps.promotions import actions
-from apps.promotions.models import Promotion, Rollout, RolloutCommit, RolloutPhase, ServingClass
+from apps.promotions.models import GateResult, Promotion, Rollout, RolloutCommit, RolloutPhase, ServingClass
 
-RELATED = ("registered_model", "model_version", "baseline__registered_model", "requested_by", "rollout")
+RELATED = ("registered_model", "model_version", "baseline__registered_model", "requested_by")
 
 
 class Newest(Cursor):
@@ -46,13 +47,13 @@ class DecisionInput(serializers.Serializer[Any]):
 
 
 class PromotionOutput(serializers.ModelSerializer[Promotion]):
-    """One promotion. baseline: the name of the version it is compared with, or null."""
+    """One promotion. baseline: the name of the version it is compared with, or null. rollout: the newest one's id."""
 
     model = serializers.CharField(source="registered_model.name")
     version = serializers.IntegerField(source="model_version.number")
     baseline = serializers.CharField(source="baseline.name", default=None)
     requested_by = serializers.CharField(source="requested_by.username")
-    rollout = serializers.UUIDField(source="rollout.id", default=None)
+    rollout = serializers.UUIDField(source="newest_rollout.id", default=None)
 
     class Meta:
         model = Promotion
@@ -73,12 +74,22 @@ class PromotionOutput(serializers.ModelSerializer[Promotion]):
         )
 
 
+class GateOutput(serializers.ModelSerializer[GateResult]):
+    """What was decided at a weight, with its numbers."""
+
+    class Meta:
+        model = GateResult
+        fields = ("verdict", "judged_at", "candidate", "baseline", "words")
+
+
 class CommitOutput(serializers.ModelSerializer[RolloutCommit]):
-    """One step's commit."""
+    """One step's commit. weight: the candidate's percent, or null; observed_at: accepted by the gateway, held since."""
+
+    gate = GateOutput(default=None)
 
     class Meta:
         model = RolloutCommit
-        fields = ("step", "sha", "committed_at")
+        fields = ("step", "attempt", "weight", "sha", "committed_at", "observed_at", "gate")
 
 
 class PhaseOutput(serializers.ModelSerializer[RolloutPhase]):
@@ -90,10 +101,14 @@ class PhaseOutput(serializers.ModelSerializer[RolloutPhase]):
 
 
 class RolloutOutput(serializers.ModelSerializer[Rollout]):
-    """One rollout with its commits and phases."""
+    """One rollout with its commits, decisions and phases. health: both versions as last measured at the present weight.
+
+    rolls_back: the live rollout that this one goes back from, or null.
+    """
 
     model = serializers.CharField(source="registered_model.name")
     version = serializers.IntegerField(source="model_version.number")
+    baseline = serializers.CharField(source="baseline.name", default=None)
     commits = CommitOutput(many=True)
     phases = PhaseOutput(many=True)
 
@@ -104,10 +119,16 @@ class RolloutOutput(serializers.ModelSerializer[Rollout]):
             "promotion",
             "model",
             "version",
+            "baseline",
+            "rolls_back",
             "status",
+            "paused_at",
+            "steps",
+            "attempt",
             "weight",
             "reason",
             "message",
+            "health",
             "engine",
             "instance_type",
             "started_at",
@@ -123,7 +144,7 @@ class Promotions(APIView):
 
     def get(self, request: Request) -> Response:
         """Answer the promotions the caller may see."""
-        rows = Promotion.objects.visible_to(caller(request)).select_related(*RELATED)
+        rows = Promotion.objects.visible_to(caller(request)).select_related(*RELATED).prefetch_related("rollouts")
         listing = Newest()
         page = listing.paginate_queryset(rows, request)
         return listing.get_paginated_response(PromotionOutput(page, many=True).data)
@@ -178,9 +199,45 @@ def _baseline(item: Promotion, name: str | None) -> int | None:
     return item.baseline_id if item.baseline is not None and item.baseline.name == name else -1
 
 
+def _rollout(request: Request, pk: UUID) -> Rollout:
+    rows = Rollout.objects.filter(promotion__in=Promotion.objects.visible_to(caller(request)))
+    related = ("registered_model__owner_team", "model_version__registered_model", "baseline__registered_model")
+    found = rows.select_related(*related).prefetch_related("commits__gate", "phases")
+    return get_object_or_404(found, pk=pk)
+
+
 @api_view(["GET"])
 def rollout(request: Request, pk: UUID) -> Response:
     """Answer one rollout."""
-    rows = Rollout.objects.filter(promotion__in=Promotion.objects.visible_to(caller(request)))
-    found = rows.select_related("registered_model", "model_version").prefetch_related("commits", "phases")
-    return Response(RolloutOutput(get_object_or_404(found, pk=pk)).data)
+    return Response(RolloutOutput(_rollout(request, pk)).data)
+
+
+class ReasonInput(serializers.Serializer[Any]):
+    """Body of an order that needs a reason."""
+
+    reason = serializers.CharField(min_length=3, max_length=1000)
+
+
+STEER: dict[str, tuple[Callable[..., Rollout], bool]] = {
+    "pause": (actions.pause_rollout, True),
+    "resume": (actions.resume_rollout, False),
+    "retry": (actions.retry_rollout, False),
+    "abort": (actions.abort_rollout, True),
+    "roll-back": (actions.roll_back_rollout, True),
+}
+
+
+@api_view(["POST"])
+def steer(request: Request, pk: UUID, order: str) -> Response:
+    """Pause, resume, retry, abort or roll back; answers the rollout, and for a roll back the one that does it (201)."""
+    found = STEER.get(order)
+    if found is None:
+        raise Http404
+    action, needs_reason = found
+    item, more = _rollout(request, pk), {}
+    if needs_reason:
+        body = ReasonInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        more = body.validated_data
+    made = action(rollout=item, actor=caller(request), now=now(), **more)
+    return Response(RolloutOutput(_rollout(request, made.pk)).data, status=200 if made.pk == item.pk else 201)

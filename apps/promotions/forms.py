@@ -56,6 +56,6 @@ class DecisionForm(forms.Form):
 
 
 class ReasonForm(forms.Form):
-    """Why somebody aborted: kept in the record."""
+    """Why somebody steered a rollout: kept in the record."""
 
     reason = forms.CharField(label="Reason", min_length=3, max_length=1000)

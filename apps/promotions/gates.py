@@ -36,7 +36,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class GateResult:
+class Condition:
     """One condition: whether it holds, and in words what was found and, where it does not hold, what to do."""
 
     name: str
@@ -44,73 +44,77 @@ class GateResult:
     words: str
 
 
-def evaluate_gates(facts: Evidence) -> list[GateResult]:
+def evaluate_gates(facts: Evidence) -> list[Condition]:
     """Return every condition with its result, in the order people check them."""
     found = [_verified(facts), *_evaluation(facts), _not_live(facts), _free(facts)]
     return [*found, *_bound(facts)] if facts.is_bound else found
 
 
-def blocked(results: Sequence[GateResult]) -> list[GateResult]:
+def blocked(results: Sequence[Condition]) -> list[Condition]:
     """Return the conditions that do not hold."""
     return [result for result in results if not result.passed]
 
 
-def _verified(facts: Evidence) -> GateResult:
+def _verified(facts: Evidence) -> Condition:
     if facts.verified:
-        return GateResult("Manifest", True, f"{short(facts.manifest_digest)}, every file verified")
+        return Condition("Manifest", True, f"{short(facts.manifest_digest)}, every file verified")
     words = f"The version is {facts.version_status.lower()}. Only a verified version can serve; see its page for why."
-    return GateResult("Manifest", False, words)
+    return Condition("Manifest", False, words)
 
 
-def _evaluation(facts: Evidence) -> list[GateResult]:
+def _evaluation(facts: Evidence) -> list[Condition]:
     if not facts.suite:
-        return [GateResult("Evaluation", False, "There is no evaluation suite yet. A model owner starts one.")]
+        return [Condition("Evaluation", False, "There is no evaluation suite yet. A model owner starts one.")]
     if facts.run is None:
         words = f"No finished evaluation run on the current suite {facts.suite}. Start one on the version's page."
-        return [GateResult("Evaluation", False, words)]
+        return [Condition("Evaluation", False, words)]
     if not facts.run.passed:
         words = f"The newest evaluation run on {facts.suite} is below its thresholds. Publish a better version."
-        return [GateResult("Evaluation", False, words)]
-    report = GateResult("Report", bool(facts.run.report_digest), f"stored, {short(facts.run.report_digest)}")
-    return [GateResult("Evaluation", True, f"run {facts.run.id[:8]} on {facts.suite}: every threshold met"), report]
+        return [Condition("Evaluation", False, words)]
+    report = Condition("Report", bool(facts.run.report_digest), f"stored, {short(facts.run.report_digest)}")
+    return [Condition("Evaluation", True, f"run {facts.run.id[:8]} on {facts.suite}: every threshold met"), report]
 
 
-def _not_live(facts: Evidence) -> GateResult:
+def _not_live(facts: Evidence) -> Condition:
     if facts.baseline == facts.version:
-        return GateResult("Baseline", False, "This version serves all callers already.")
+        return Condition("Baseline", False, "This version serves all callers already.")
     words = f"compared with {facts.baseline}, live now" if facts.baseline else "nothing serves this model yet"
-    return GateResult("Baseline", True, words)
+    return Condition("Baseline", True, words)
 
 
-def _free(facts: Evidence) -> GateResult:
-    if facts.open_rollout:
-        words = f"A rollout of {facts.open_rollout} is under way. Wait for it, or abort it."
-        return GateResult("Rollout", False, words)
+def _free(facts: Evidence) -> Condition:
+    if facts.open_rollout == facts.version:
+        return Condition("Rollout", False, "A rollout of this version is under way already. Follow it, or abort it.")
     if facts.failed_rollout:
         words = f"The failed rollout of {facts.failed_rollout} still holds its GPU. Retry it or take it back first."
-        return GateResult("Rollout", False, words)
-    return GateResult("Rollout", True, "no other rollout of this model")
+        return Condition("Rollout", False, words)
+    if facts.open_rollout:
+        words = (
+            f"the rollout of {facts.open_rollout} under way is superseded by an approval, and its version taken back"
+        )
+        return Condition("Rollout", True, words)
+    return Condition("Rollout", True, "no other rollout of this model")
 
 
-def _bound(facts: Evidence) -> list[GateResult]:
+def _bound(facts: Evidence) -> list[Condition]:
     same_digest = facts.bound_digest == facts.manifest_digest
     same_run = facts.run is not None and facts.bound_run == facts.run.id
     same_baseline = facts.bound_baseline == facts.baseline
     was, is_now = facts.bound_baseline or "nothing", facts.baseline or "nothing"
     return [
-        GateResult(
+        Condition(
             "Same files",
             same_digest,
             "the digest is the proposed one" if same_digest else "The digest is not the proposed one. Reject this.",
         ),
-        GateResult(
+        Condition(
             "Same run",
             same_run,
             "the proposal's run is still the newest"
             if same_run
             else "A newer evaluation run exists. Withdraw the proposal and make it again with that run.",
         ),
-        GateResult(
+        Condition(
             "Same baseline",
             same_baseline,
             "the live version has not changed"

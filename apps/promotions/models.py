@@ -1,10 +1,12 @@
 """Which version serves callers: promotions that another person approves, and the rollouts that carry them out.
 
 An approval is bound to what was seen: manifest digest, evaluation run and baseline. A rollout moves in steps; each
-step is one Git commit (a unique row here), and each phase is read from the cluster's own objects.
+step is one Git commit (a unique row here), and each phase is read from the cluster's own objects. Between two weights
+the candidate is measured against the baseline, and the decision is kept with its numbers.
 """
 
 import uuid
+from typing import Optional
 
 from django.db import models
 from django.db.models import F, Q
@@ -82,6 +84,10 @@ class Promotion(models.Model):
     def __str__(self) -> str:
         return f"{self.model_version} → production"
 
+    def newest_rollout(self) -> Optional["Rollout"]:
+        """Return the rollout that carries it out, the newest where there are several; costs nothing if prefetched."""
+        return next(iter(self.rollouts.all()), None)
+
 
 class Approval(models.Model):
     """A reviewer's decision, bound to the evidence that was on the page.
@@ -134,10 +140,12 @@ class RolloutQuerySet(models.QuerySet["Rollout"]):
 
 
 class Rollout(Reconciled):
-    """Carries a promotion out: SERVE (start beside the baseline), SHIFT (weight 100), RETIRE (baseline goes)."""
+    """Carries a promotion out: SERVE (start beside the baseline), SHIFT (weight by weight to 100), RETIRE (the baseline
+    goes). It goes back by itself (RETURN) when a gate fails; REMOVE takes the version out of the cluster.
+    """
 
     class Status(models.TextChoices):
-        """LIVE: it serves all callers. REPLACED: it did, until a newer rollout took over."""
+        """LIVE: it serves all callers. REPLACED: it did, until a newer rollout took over. SUPERSEDED: it never did."""
 
         PENDING = "PENDING", "Waiting"
         PROGRESSING = "PROGRESSING", "Rolling out"
@@ -145,23 +153,39 @@ class Rollout(Reconciled):
         REPLACED = "REPLACED", "Replaced"
         FAILED = "FAILED", "Failed"
         ABORTED = "ABORTED", "Aborted"
+        SUPERSEDED = "SUPERSEDED", "Superseded"
 
     class Step(models.TextChoices):
-        """Each step is one commit."""
+        """Each step is one commit. A shift below 100 % carries its weight in its name: SHIFT_10."""
 
         SERVE = "SERVE", "Start the version"
         SHIFT = "SHIFT", "Move all callers to it"
+        RETURN = "RETURN", "Give all callers back to the baseline"
         RETIRE = "RETIRE", "Stop the baseline"
-        REMOVE = "REMOVE", "Take the version back"  # only after an abort
+        REMOVE = "REMOVE", "Take the version back"  # only after an abort, or when superseded
 
     OPEN = (Status.PENDING, Status.PROGRESSING)
+    LEAVING = (Status.ABORTED, Status.SUPERSEDED)  # its version is taken out of the cluster
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    promotion = models.OneToOneField(Promotion, on_delete=models.PROTECT, related_name="rollout")
+    promotion = models.ForeignKey(Promotion, on_delete=models.PROTECT, related_name="rollouts")
     registered_model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="rollouts")
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="rollouts")
+    baseline = models.ForeignKey(
+        ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )  # what serves when it starts; NULL: nothing does
+    rolls_back = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="rolled_back_by"
+    )  # the live rollout that this one goes back from, to a version approved before
+    steps = models.JSONField(default=list)  # the candidate's percents, ascending; the last is 100
+    attempt = models.PositiveSmallIntegerField(default=1)  # one more each time its weights are moved from the beginning
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
+    paused_at = models.DateTimeField(null=True, blank=True)  # while set, the weights stay where they are
     weight = models.PositiveSmallIntegerField(default=0)  # percent of calls, as observed at the gateway's route
+    health = models.JSONField(default=dict, blank=True)  # both versions as last measured at the present weight
+    unready_since = models.DateTimeField(null=True, blank=True)  # while it carries callers and is not ready
+    return_reason = models.CharField(max_length=24, blank=True, default="")  # not empty: callers go back
+    return_message = models.TextField(blank=True, default="")
     engine = models.CharField(max_length=60, blank=True, default="")
     instance_type = models.CharField(max_length=40, blank=True, default="")
     started_at = models.DateTimeField()
@@ -181,6 +205,9 @@ class Rollout(Reconciled):
             models.UniqueConstraint(
                 fields=("registered_model",), condition=Q(status="LIVE"), name="rollout_one_live_per_model"
             ),
+            models.UniqueConstraint(
+                fields=("promotion",), condition=Q(rolls_back__isnull=True), name="rollout_one_per_promotion"
+            ),
         )
 
     def __str__(self) -> str:
@@ -192,20 +219,73 @@ class Rollout(Reconciled):
         return self.promotion.serving_class == ServingClass.SCALE_TO_ZERO
 
 
+def shift_to(percent: int) -> str:
+    """Return the step that gives the version this much of the callers."""
+    return str(Rollout.Step.SHIFT) if percent == 100 else f"{Rollout.Step.SHIFT}_{percent}"
+
+
+def weight_of(step: str) -> int | None:
+    """Return the percent that a step gives the version; None for a step that moves no weight towards it."""
+    if step == Rollout.Step.SHIFT:
+        return 100
+    kind, _, percent = step.partition("_")
+    return int(percent) if kind == Rollout.Step.SHIFT and percent.isdecimal() else None
+
+
 class RolloutCommit(models.Model):
-    """The one commit of a rollout step."""
+    """The one commit of a rollout step. observed_at: when the gateway was seen to have accepted its weights."""
 
     rollout = models.ForeignKey(Rollout, on_delete=models.PROTECT, related_name="commits")
-    step = models.CharField(max_length=8, choices=Rollout.Step.choices)
+    attempt = models.PositiveSmallIntegerField(default=1)
+    step = models.CharField(max_length=12)
     sha = models.CharField(max_length=40)
     committed_at = models.DateTimeField()
+    observed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        ordering = ("committed_at",)
-        constraints = (models.UniqueConstraint(fields=("rollout", "step"), name="rollout_one_commit_per_step"),)
+        ordering = ("committed_at", "pk")
+        constraints = (
+            models.UniqueConstraint(fields=("rollout", "attempt", "step"), name="rollout_one_commit_per_step"),
+        )
 
     def __str__(self) -> str:
         return f"{self.step} {self.sha[:8]}"
+
+    @property
+    def weight(self) -> int | None:
+        """Return the percent of the callers that the step gives the version, if it is such a step."""
+        return weight_of(self.step)
+
+    @property
+    def words(self) -> str:
+        """Return what the step does, for people."""
+        if self.weight is not None and self.weight < 100:
+            return f"Move {self.weight} % of the callers to it"
+        return str(Rollout.Step(self.step).label)
+
+
+class GateResult(models.Model):
+    """What was decided at one weight, once, from the numbers that were measured there since the gateway accepted it."""
+
+    class Verdict(models.TextChoices):
+        """FAILED gives all callers back to the baseline; the other two let the rollout go on."""
+
+        PASSED = "PASSED", "Passed"
+        NO_TRAFFIC = "NO_TRAFFIC", "Not enough traffic"
+        FAILED = "FAILED", "Failed"
+
+    commit = models.OneToOneField(RolloutCommit, on_delete=models.PROTECT, related_name="gate")
+    verdict = models.CharField(max_length=10, choices=Verdict.choices)
+    judged_at = models.DateTimeField()
+    candidate = models.JSONField()  # calls, failed, ttft_p95_ms, tokens_per_second, ready_replicas
+    baseline = models.JSONField()
+    words = models.TextField()
+
+    class Meta:
+        ordering = ("judged_at",)
+
+    def __str__(self) -> str:
+        return f"{self.verdict} at {self.commit.step}"
 
 
 class RolloutPhase(models.Model):

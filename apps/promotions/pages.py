@@ -22,6 +22,7 @@ ROLLOUT_BADGES = {
     Rollout.Status.REPLACED: {"tone": "idle", "icon": "history", "label": "Replaced"},
     Rollout.Status.FAILED: {"tone": "bad", "icon": "circle-x", "label": "Failed"},
     Rollout.Status.ABORTED: {"tone": "idle", "icon": "ban", "label": "Aborted"},
+    Rollout.Status.SUPERSEDED: {"tone": "idle", "icon": "history", "label": "Superseded"},
 }
 PHASES = RolloutPhase.Phase
 
@@ -36,6 +37,10 @@ def rollout_badge(rollout: Rollout | None) -> dict[str, str] | None:
     if rollout is None:
         return None
     badge = dict(ROLLOUT_BADGES[Rollout.Status(rollout.status)])
+    if rollout.status in Rollout.OPEN and rollout.return_reason:
+        return {"tone": "bad", "icon": "undo-2", "label": "Going back"}
+    if rollout.status in Rollout.OPEN and rollout.paused_at:
+        return {"tone": "warn", "icon": "clock", "label": f"Paused · {rollout.weight} %"}
     if rollout.status == Rollout.Status.PROGRESSING:
         badge["label"] += f" · {rollout.weight} %"
     return badge
@@ -89,7 +94,7 @@ def sleep_facts(sleep: Sleep) -> list[tuple[str, object]]:
 
 def is_moving(rollout: Rollout) -> bool:
     """Tell whether the rollout's page should look again by itself."""
-    leaving = rollout.status == Rollout.Status.ABORTED and rollout.next_check_at is not None
+    leaving = rollout.status in Rollout.LEAVING and rollout.next_check_at is not None
     return rollout.status in Rollout.OPEN or leaving
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 
+from apps.catalog.models import ModelVersion
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient, client_from_settings
 from apps.manifests import names
@@ -30,14 +31,25 @@ def _steps(promotion: Promotion, git: GitClient) -> list[tuple[str, str, render.
     if git.read(names.policy_path(model)) is None:
         serve = {**serve, **render.closed_policy(model, around)}
     beside = f"beside {baseline.name}; callers notice nothing" if baseline else "nobody can call it yet"
-    steps = [
-        (f"Start {version.name}", beside, serve),
-        ("Move all callers to it", "when it is ready", render.shift(version, around)),
-    ]
+    steps = [(f"Start {version.name}", beside, serve), *_shifts(version, baseline, around)]
     if baseline:
         minutes = max(settings.ROLLOUT_RETIRE_AFTER_SECONDS // 60, 1)
         steps.append((f"Stop {baseline.name}", f"{minutes} min after the move", render.retire(baseline)))
     return steps
+
+
+def _shifts(
+    version: ModelVersion, baseline: ModelVersion | None, around: render.Surroundings
+) -> list[tuple[str, str, render.Changes]]:
+    """Return each weight with its change, which is shown against the branch as it is now, not after the one before."""
+    if baseline is None:
+        return [("Move all callers to it", "when it is ready", render.shift(version, around))]
+    when, found = "when it is ready", []
+    for percent in settings.ROLLOUT_STEPS:
+        words = "Move all callers to it" if percent == 100 else f"Move {percent} % of the callers to it"
+        found.append((words, when, render.shift(version, around, percent, baseline)))
+        when = f"{settings.ROLLOUT_HOLD_SECONDS} s later, if its gate passes"
+    return found
 
 
 def _step(git: GitClient, title: str, when: str, changes: render.Changes) -> dict[str, Any]:

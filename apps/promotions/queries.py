@@ -1,10 +1,12 @@
 """Reads over promotions, versions and runs: what serves, what the gates look at, what waits for whom."""
 
+from django.db.models import F
+
 from apps.accounts.models import Role, User
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.evals.models import EvalRun, EvalSuite
 from apps.promotions.gates import Evidence, RunFacts
-from apps.promotions.models import Promotion, PromotionQuerySet, Rollout
+from apps.promotions.models import Approval, Promotion, PromotionQuerySet, Rollout
 
 
 def live_rollout(model: RegisteredModel) -> Rollout | None:
@@ -17,6 +19,36 @@ def live_version(model: RegisteredModel) -> ModelVersion | None:
     """Return the version that serves all callers of the model now, or None."""
     rollout = live_rollout(model)
     return rollout.model_version if rollout else None
+
+
+def leaving_version(model: RegisteredModel) -> ModelVersion | None:
+    """Return a version of the model that is still to be taken out of the cluster, or None."""
+    rows = Rollout.objects.filter(registered_model=model, status__in=Rollout.LEAVING)
+    left = rows.exclude(commits__step=Rollout.Step.REMOVE).select_related("model_version__registered_model").first()
+    return left.model_version if left else None
+
+
+def approval_before(rollout: Rollout) -> Promotion | None:
+    """Return the approved promotion by which a rollout's baseline served, the newest one; None where there is none.
+
+    The version must still be verified and carry the digest that was approved.
+    """
+    served = Rollout.objects.filter(
+        registered_model=rollout.registered_model_id,
+        model_version=rollout.baseline_id,
+        status__in=(Rollout.Status.LIVE, Rollout.Status.REPLACED),
+        promotion__status=Promotion.Status.APPROVED,
+        promotion__approvals__decision=Approval.Decision.APPROVE,
+        model_version__status=ModelVersion.Status.VERIFIED,
+        promotion__manifest_digest=F("model_version__manifest_digest"),
+    )
+    found = served.select_related("promotion__model_version__registered_model").order_by("-started_at").first()
+    return found.promotion if found else None
+
+
+def is_stopped(rollout: Rollout) -> bool:
+    """Tell whether a rollout's baseline was stopped after it."""
+    return rollout.commits.filter(step=Rollout.Step.RETIRE).exists()
 
 
 def current_suite() -> EvalSuite | None:
@@ -38,8 +70,7 @@ def evidence_for(version: ModelVersion, promotion: Promotion | None = None) -> E
     run = deciding_run(version, suite) if suite else None
     live = live_version(model)
     others = Rollout.objects.filter(registered_model=model).select_related("model_version__registered_model")
-    leaving = others.filter(status=Rollout.Status.ABORTED).exclude(commits__step=Rollout.Step.REMOVE)
-    under_way = others.open().first() or leaving.first()
+    under_way = others.open().first()
     failed = others.filter(status=Rollout.Status.FAILED).first()
     return Evidence(
         version=version.name,

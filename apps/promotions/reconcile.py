@@ -5,6 +5,8 @@ the next run: commits are found again by their trailers, rows are unique, times 
 """
 
 import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -13,13 +15,15 @@ from apps.catalog.models import ModelVersion
 from apps.common.leases import claim, retry_at
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient
+from apps.integrations.git.types import CommitRef
 from apps.integrations.kubernetes.client import KubernetesReader
 from apps.integrations.kubernetes.types import ApplicationStatus, RouteStatus, ServingStatus
 from apps.manifests.names import MODELS
 from apps.manifests.text import CannotRender
-from apps.promotions import phases, queries, records, render
-from apps.promotions.models import Promotion, Rollout
-from apps.promotions.plan import Do, Next, Situation, fail, is_waking, plan_rollout
+from apps.promotions import phases, queries, records, render, trouble
+from apps.promotions.health import Calls, Health, Limits, Measured
+from apps.promotions.models import Promotion, Rollout, RolloutCommit, shift_to, weight_of
+from apps.promotions.plan import Do, Held, Next, Situation, fail, is_accepted, or_return, plan_rollout
 
 FAST = timedelta(seconds=2)
 SLOW = timedelta(seconds=10)
@@ -29,18 +33,32 @@ STALLED = timedelta(minutes=45)
 STALLED_SOONER = {"NO_RUNTIME": timedelta(minutes=5)}  # it is committed together with the version
 LATE_SYNC = timedelta(seconds=45)
 _SHA = re.compile(r"^[0-9a-f]{40}$")
+REFUSALS: dict[type[Exception], str] = {Diverged: "GIT_DIVERGED", GitRefused: "GIT_REFUSED"}
 NO_ROUTE = RouteStatus(exists=False, weights={})
+NEVER_STALLED = ("HOLDING", "PAUSED")  # people or the settings want it to stand still
 Step = Rollout.Step
+# The calls of a model's versions since a moment, by version. The metering app, which is above this one, has them.
+CallsOf = Callable[[str, datetime], Mapping[str, Calls]]
 
 
-def reconcile_rollout(*, rollout: Rollout, git: GitClient, cluster: KubernetesReader, now: datetime) -> None:
+class Diverged(PermanentError):
+    """The branch no longer has a commit of ours."""
+
+
+class GitRefused(PermanentError):
+    """The Git server does not take a commit."""
+
+
+def reconcile_rollout(
+    *, rollout: Rollout, git: GitClient, cluster: KubernetesReader, calls: CallsOf, now: datetime
+) -> None:
     """Do the next thing for one rollout: advance it, look after it, or take it back."""
     if not claim(rollout, now=now):
         return
     try:
         if rollout.status in Rollout.OPEN:
-            _advance(rollout, git, cluster, now)
-        elif rollout.status == Rollout.Status.ABORTED:
+            _advance(rollout, git, cluster, calls, now)
+        elif rollout.status in Rollout.LEAVING:
             _take_back(rollout, git, now)
         else:
             _look_after(rollout, git, cluster, now)
@@ -48,39 +66,57 @@ def reconcile_rollout(*, rollout: Rollout, git: GitClient, cluster: KubernetesRe
         again = min(retry_at(rollout, now=now, retry_after=error.retry_after), now + AGAIN_AT_MOST)
         records.record_trouble(rollout=rollout, message=str(error), now=now, next_check_at=again)
     except (PermanentError, CannotRender) as error:
-        if not records.fail_rollout(rollout=rollout, reason="REFUSED", message=str(error), now=now):
+        reason = REFUSALS.get(type(error), "REFUSED")
+        if not records.fail_rollout(rollout=rollout, reason=reason, message=str(error), now=now):
             again = now + LOOK_AFTER
-            records.record_checked(rollout=rollout, reason="REFUSED", message=str(error), now=now, next_check_at=again)
+            records.record_checked(rollout=rollout, reason=reason, message=str(error), now=now, next_check_at=again)
 
 
 # -- Advancing ----------------------------------------------------------------------------------------------------
 
 
-def _advance(rollout: Rollout, git: GitClient, cluster: KubernetesReader, now: datetime) -> None:
-    situation = _observe(rollout, git, cluster)
+def _advance(rollout: Rollout, git: GitClient, cluster: KubernetesReader, calls: CallsOf, now: datetime) -> None:
+    made = _commits(rollout)
+    situation = _observe(rollout, made, git, cluster, now)
     _record_phases(rollout, situation, now)
-    step = _unless_stalled(rollout, plan_rollout(situation), now)
-    if step.do == Do.COMMIT and step.step is not None:
+    held = _held_commit(situation, made, now)
+    measured = _measure(rollout, situation, held, cluster, calls)
+    situation = replace(situation, held=_held(held, measured, now))
+    step = or_return(situation, _unless_stalled(rollout, plan_rollout(situation), now))
+    if step.do == Do.COMMIT:
         _commit(rollout, step.step, git, now)
+    elif step.do == Do.JUDGE and held is not None and measured is not None:
+        records.record_gate(rollout=rollout, commit=held, measured=measured, now=now)
+    elif step.do == Do.RETURN:
+        records.begin_return(rollout=rollout, reason=step.reason, message=step.message, now=now)
     elif step.do == Do.FINISH:
         _finish(rollout, situation, now)
     elif step.do == Do.FAIL:
         records.fail_rollout(rollout=rollout, reason=step.reason, message=step.message, now=now)
     else:
         _check_history(rollout, situation, step, git, now)
-        _record_wait(rollout, situation, step, now)
+        _record_wait(rollout, situation, step, measured, now)
 
 
-def _observe(rollout: Rollout, git: GitClient, cluster: KubernetesReader) -> Situation:
+def _commits(rollout: Rollout) -> dict[str, RolloutCommit]:
+    """Return the commits that count now: this attempt's, and the one that started the version."""
+    rows = rollout.commits.select_related("gate")
+    return {row.step: row for row in rows if row.attempt == rollout.attempt or row.step == Step.SERVE}
+
+
+def _observe(
+    rollout: Rollout, made: Mapping[str, RolloutCommit], git: GitClient, cluster: KubernetesReader, now: datetime
+) -> Situation:
     name = rollout.model_version.name
-    commits = {row.step: row.sha for row in rollout.commits.all()}
-    if Step.SERVE not in commits:  # nothing of it can be in the cluster yet, and Git need not wait for the cluster
-        application, serving = ApplicationStatus(exists=False), ServingStatus(exists=False)
-    else:
+    commits = {step: row.sha for step, row in made.items()}
+    application, serving, route = ApplicationStatus(exists=False), ServingStatus(exists=False), NO_ROUTE
+    if Step.SERVE in commits:  # before it nothing can be in the cluster, and Git need not wait for the cluster
         application = cluster.application_status(settings.ARGOCD_APPLICATION, settings.ARGOCD_NAMESPACE)
-        serving = cluster.serving_status(name, MODELS)
+        serving = cluster.serving_status(name, MODELS, _known_claim(rollout))
+        route = cluster.route_status(rollout.registered_model.name, MODELS)
     revision = application.revision
     contained = {step for step, sha in commits.items() if _SHA.match(revision) and git.contains(revision, sha)}
+    leaving = queries.leaving_version(rollout.registered_model)
     return Situation(
         name=name,
         digest=rollout.promotion.manifest_digest,
@@ -90,9 +126,22 @@ def _observe(rollout: Rollout, git: GitClient, cluster: KubernetesReader) -> Sit
         contained=frozenset(contained),
         application=application,
         serving=serving,
-        route=cluster.route_status(rollout.registered_model.name, MODELS) if Step.SERVE in commits else NO_ROUTE,
+        route=route,
         sleeps=rollout.sleeps,
+        steps=tuple(rollout.steps),
+        baseline=rollout.baseline.name if rollout.baseline else "",
+        judged=frozenset(step for step, row in made.items() if hasattr(row, "gate")),
+        leaving=leaving.name if leaving else "",
+        paused=rollout.paused_at is not None,
+        return_message=rollout.return_message,
+        unready_for=now - rollout.unready_since if rollout.unready_since else None,
     )
+
+
+def _known_claim(rollout: Rollout) -> str:
+    """Return the NodeClaim that the version was first seen on: its events say why it went away."""
+    rows = rollout.phases.filter(phase=phases.Phase.CLAIMED).values_list("detail", flat=True)
+    return rows.first() or ""
 
 
 def _record_phases(rollout: Rollout, situation: Situation, now: datetime) -> None:
@@ -102,28 +151,58 @@ def _record_phases(rollout: Rollout, situation: Situation, now: datetime) -> Non
     records.record_phases(rollout=rollout, phases=found, now=now)
 
 
+def _held_commit(situation: Situation, made: Mapping[str, RolloutCommit], now: datetime) -> RolloutCommit | None:
+    """Return the commit of the weight below 100 that the gateway has accepted; when it is first seen so is noted."""
+    weight = situation.weight
+    if not weight or situation.return_message or not is_accepted(situation, situation.weights(weight)):
+        return None
+    commit = made[shift_to(weight)]
+    if commit.observed_at is None:
+        records.record_accepted(commit=commit, now=now)
+    return commit if weight < 100 else None
+
+
+def _measure(
+    rollout: Rollout, situation: Situation, held: RolloutCommit | None, cluster: KubernetesReader, calls: CallsOf
+) -> Measured | None:
+    """Return both versions as callers met them since the weight was accepted, and what that means."""
+    if held is None or held.observed_at is None or not situation.baseline:
+        return None
+    found = calls(situation.model, held.observed_at)
+    baseline = cluster.serving_status(situation.baseline, MODELS)
+    limits = Limits(minimum_calls=settings.ROLLOUT_MINIMUM_CALLS)
+    return Measured.of(
+        Health(found.get(situation.name, Calls()), situation.serving.ready_pods),
+        Health(found.get(situation.baseline, Calls()), baseline.ready_pods),
+        limits,
+    )
+
+
+def _held(held: RolloutCommit | None, measured: Measured | None, now: datetime) -> Held | None:
+    if held is None or held.observed_at is None:
+        return None
+    return Held(
+        time=now - held.observed_at,
+        length=timedelta(seconds=settings.ROLLOUT_HOLD_SECONDS),
+        decision=measured.decision if measured else None,
+    )
+
+
 def _unless_stalled(rollout: Rollout, step: Next, now: datetime) -> Next:
-    if step.do != Do.WAIT or now - rollout.moved_at < STALLED_SOONER.get(step.reason, STALLED):
+    stalled = now - rollout.moved_at >= STALLED_SOONER.get(step.reason, STALLED)
+    if step.do != Do.WAIT or step.reason in NEVER_STALLED or not stalled:
         return step
     minutes = int((now - rollout.moved_at).total_seconds() // 60)
     return fail(step.reason, f"Nothing has moved for {minutes} minutes. {step.message}")
 
 
-def _commit(rollout: Rollout, step: Rollout.Step, git: GitClient, now: datetime) -> None:
-    """Commit a step, unless somebody aborted the rollout while this run was looking."""
+def _commit(rollout: Rollout, step: str, git: GitClient, now: datetime) -> None:
+    """Commit a step, unless somebody steered the rollout while this run was looking."""
     if not Rollout.objects.open().filter(pk=rollout.pk, generation=rollout.generation).exists():
         return
     around = render.surroundings()
-    version = rollout.model_version
     closed = render.closed_policy(rollout.registered_model.name, around) if step == Step.SERVE else None
-    commit = git.commit(
-        changes=render.serve(version, around, rollout.promotion.serving_class)
-        if step == Step.SERVE
-        else render.shift(version, around),
-        message=_message(rollout, step),
-        trailers=trailers(rollout, step),
-        unless_present=closed,
-    )
+    commit = _write(rollout, step, _changes(rollout, step, around), git, closed)
     records.record_commit(rollout=rollout, step=step, commit=commit, now=now)
     if step == Step.SERVE:
         seen = phases.Seen(phases.Phase.COMMITTED, commit.committed_at, commit.sha[:8])
@@ -132,19 +211,50 @@ def _commit(rollout: Rollout, step: Rollout.Step, git: GitClient, now: datetime)
     records.record_progress(rollout=rollout, reason="SYNCING", message=words, now=now, next_check_at=now + FAST)
 
 
+def _write(
+    rollout: Rollout,
+    step: str,
+    changes: render.Changes,
+    git: GitClient,
+    unless_present: Mapping[str, bytes] | None = None,
+) -> CommitRef:
+    """Make the one commit of a step, or find it again. Raises GitRefused where the server does not take it."""
+    try:
+        return git.commit(
+            changes=changes,
+            message=_message(rollout, step),
+            trailers=trailers(rollout, step),
+            unless_present=unless_present,
+        )
+    except PermanentError as error:
+        raise GitRefused(str(error)) from error
+
+
+def _changes(rollout: Rollout, step: str, around: render.Surroundings) -> render.Changes:
+    version, baseline = rollout.model_version, rollout.baseline
+    if step == Step.SERVE:
+        return render.serve(version, around, rollout.promotion.serving_class)
+    if step == Step.RETURN and baseline is not None:
+        return render.shift(baseline, around)
+    return render.shift(version, around, weight_of(step) or 100, baseline)
+
+
 def trailers(rollout: Rollout, step: str) -> dict[str, str]:
-    """Return the trailers of a step's commit: the same for the same step, for good."""
-    return {"Quartermaster-Rollout": str(rollout.pk), "Quartermaster-Step": str(step)}
+    """Return the trailers of a step's commit: the same for the same step of the same attempt, for good."""
+    again = f".{rollout.attempt}" if rollout.attempt > 1 else ""
+    return {"Quartermaster-Rollout": str(rollout.pk), "Quartermaster-Step": f"{step}{again}"}
 
 
-def _message(rollout: Rollout, step: Rollout.Step) -> str:
-    name, baseline = rollout.model_version.name, rollout.promotion.baseline
+def _message(rollout: Rollout, step: str) -> str:
+    name, baseline, model = rollout.model_version.name, rollout.baseline, rollout.registered_model
+    percent = weight_of(step)
     subject = {
-        Step.SERVE: f"Start {name}",
-        Step.SHIFT: f"Send all callers of {rollout.registered_model} to {name}",
-        Step.RETIRE: f"Stop {baseline}, replaced by {name}",
-        Step.REMOVE: f"Take {name} back",
-    }[step]
+        str(Step.SERVE): f"Start {name}",
+        str(Step.SHIFT): f"Send all callers of {model} to {name}",
+        str(Step.RETURN): f"Give all callers of {model} back to {baseline}",
+        str(Step.RETIRE): f"Stop {baseline}, replaced by {name}",
+        str(Step.REMOVE): f"Take {name} back",
+    }.get(str(step), f"Send {percent} % of the callers of {model} to {name}")
     return f"{subject}\n\nPromotion {rollout.promotion_id}, manifest {rollout.promotion.manifest_digest}."
 
 
@@ -154,19 +264,22 @@ def _check_history(rollout: Rollout, situation: Situation, step: Next, git: GitC
         return
     for made, sha in situation.commits.items():
         if made not in situation.contained and not git.is_on_branch(sha):
-            raise PermanentError(
+            raise Diverged(
                 f"Commit {sha[:8]} is no longer on branch {git.branch}: its history was rewritten. "
                 "Take the version back and propose it again."
             )
 
 
-def _record_wait(rollout: Rollout, situation: Situation, step: Next, now: datetime) -> None:
+def _record_wait(rollout: Rollout, situation: Situation, step: Next, measured: Measured | None, now: datetime) -> None:
+    unready = situation.weight > 0 and trouble.of_serving(situation.serving) is not None
     records.record_progress(
         rollout=rollout,
         reason=step.reason,
         message=step.message,
         now=now,
-        next_check_at=now + (SLOW if step.is_problem else FAST),
+        next_check_at=now + (SLOW if step.is_problem and not unready else FAST),
+        unready_since=(rollout.unready_since or now) if unready else None,
+        health=measured.as_json() if measured else rollout.health,
         **_observed(rollout, situation),
     )
 
@@ -213,7 +326,7 @@ def _look_after(rollout: Rollout, git: GitClient, cluster: KubernetesReader, now
 
 def _retire_at(rollout: Rollout) -> datetime | None:
     """Return when the baseline is to be stopped; None when there is none, it was stopped, or it serves again."""
-    baseline = rollout.promotion.baseline
+    baseline = rollout.baseline
     if baseline is None or rollout.finished_at is None or rollout.commits.filter(step=Step.RETIRE).exists():
         return None
     if rollout.status not in (Rollout.Status.LIVE, Rollout.Status.REPLACED) or _is_in_use(baseline):
@@ -229,37 +342,32 @@ def _is_in_use(version: ModelVersion) -> bool:
 
 
 def _retire(rollout: Rollout, git: GitClient, now: datetime) -> None:
-    baseline = rollout.promotion.baseline
-    if baseline is None:
+    baseline = rollout.baseline
+    if baseline is None or not Rollout.objects.filter(pk=rollout.pk, generation=rollout.generation).exists():
         return
-    changes = render.retire(baseline)
-    commit = git.commit(
-        changes=changes, message=_message(rollout, Step.RETIRE), trailers=trailers(rollout, Step.RETIRE)
-    )
+    commit = _write(rollout, Step.RETIRE, render.retire(baseline), git)
     records.record_commit(rollout=rollout, step=Step.RETIRE, commit=commit, now=now)
 
 
 def _drift(rollout: Rollout, cluster: KubernetesReader) -> tuple[str, str]:
     name, approved = rollout.model_version.name, rollout.promotion.manifest_digest
-    serving = cluster.serving_status(name, MODELS)
-    digests = {serving.manifest_digest, *(pod.manifest_digest for pod in serving.pods if not pod.deleting)}
+    serving = cluster.serving_status(name, MODELS, _known_claim(rollout))
     if not serving.exists:
         return "DRIFT", f"{name} is approved and should serve, but the cluster has no such InferenceService."
-    if digests - {approved}:
+    if trouble.digests(serving) - {approved}:
         return "DRIFT", f"What serves as {name} is not what was approved: its pods carry another manifest digest."
-    if not serving.ready and not (rollout.sleeps and is_waking(serving)):
-        return "NOT_READY", f"{name} is not ready now: {serving.message or serving.reason or 'no pod is ready'}."
-    return "", ""
+    if rollout.sleeps and trouble.is_asleep(serving):
+        return "", ""
+    found = trouble.of_serving(serving)
+    if found is None or (rollout.sleeps and not found.is_problem):
+        return "", ""
+    return "NOT_READY", f"{name} is not ready now. {found.words}"
 
 
 def _take_back(rollout: Rollout, git: GitClient, now: datetime) -> None:
-    """Remove an aborted version, and give the route to what is live."""
+    """Remove an aborted or superseded version, and give the route to what is live; the newer rollout waits for it."""
     if not rollout.commits.filter(step=Step.REMOVE).exists():
         live = queries.live_version(rollout.registered_model)
-        commit = git.commit(
-            changes=render.remove(rollout.model_version, live, render.surroundings()),
-            message=_message(rollout, Step.REMOVE),
-            trailers=trailers(rollout, Step.REMOVE),
-        )
+        commit = _write(rollout, Step.REMOVE, render.remove(rollout.model_version, live, render.surroundings()), git)
         records.record_commit(rollout=rollout, step=Step.REMOVE, commit=commit, now=now)
     records.record_checked(rollout=rollout, now=now, next_check_at=None)

@@ -1,5 +1,7 @@
-"""What the worker writes about a rollout: commits, phases, where it stands, its end. Each transition once, with its
-audit event; a rollout that a person changed meanwhile (another generation) is left alone.
+"""What the worker writes about a rollout: commits, phases, decisions, where it stands, its end.
+
+Each transition once, with its audit event; a rollout that a person changed meanwhile (another generation) is left
+alone.
 """
 
 from collections.abc import Iterable
@@ -10,24 +12,84 @@ from django.db.models import F
 
 from apps.audit.actions import System, record
 from apps.audit.models import Action
+from apps.catalog.models import RegisteredModel
 from apps.integrations.git.types import CommitRef
-from apps.promotions.models import Rollout, RolloutCommit, RolloutPhase
+from apps.promotions.health import Measured
+from apps.promotions.models import GateResult, Rollout, RolloutCommit, RolloutPhase
 from apps.promotions.phases import Seen
 
 WORKER = System("promotions.reconcile_rollout")
 
 
 @transaction.atomic
-def record_commit(*, rollout: Rollout, step: Rollout.Step, commit: CommitRef, now: datetime) -> RolloutCommit:
+def record_commit(*, rollout: Rollout, step: str, commit: CommitRef, now: datetime) -> RolloutCommit:
     """Store the one commit of a step; the first time with its audit event."""
     row, created = RolloutCommit.objects.get_or_create(
-        rollout=rollout, step=step, defaults={"sha": commit.sha, "committed_at": commit.committed_at}
+        rollout=rollout,
+        attempt=rollout.attempt,
+        step=step,
+        defaults={"sha": commit.sha, "committed_at": commit.committed_at},
     )
     if created:
         Rollout.objects.filter(pk=rollout.pk).update(moved_at=now)
-        data = {"step": str(step), "commit": commit.sha}
+        data = {"step": str(step), "commit": commit.sha, "detail": row.words}
         record(action=Action.ROLLOUT_COMMITTED, actor=WORKER, target=rollout, now=now, data=data)
     return row
+
+
+def record_accepted(*, commit: RolloutCommit, now: datetime) -> None:
+    """Store, once, when the gateway was seen to have accepted a step's weights: from then on they are held."""
+    if RolloutCommit.objects.filter(pk=commit.pk, observed_at=None).update(observed_at=now):
+        Rollout.objects.filter(pk=commit.rollout_id).update(moved_at=now)
+    commit.refresh_from_db(fields=["observed_at"])
+
+
+@transaction.atomic
+def record_gate(*, rollout: Rollout, commit: RolloutCommit, measured: Measured, now: datetime) -> bool:
+    """Store the one decision at a weight; a failed one sends all callers back. False when it was changed meanwhile."""
+    rows = Rollout.objects.open().select_for_update().filter(pk=rollout.pk, generation=rollout.generation)
+    if not rows.filter(return_reason="").exists():
+        return False
+    decision = measured.decision
+    _, created = GateResult.objects.get_or_create(
+        commit=commit,
+        defaults={
+            "verdict": decision.verdict,
+            "judged_at": now,
+            "candidate": measured.candidate.as_json(),
+            "baseline": measured.baseline.as_json(),
+            "words": decision.words,
+        },
+    )
+    if not created:
+        return False
+    data = {"weight": commit.weight, "verdict": str(decision.verdict), "message": decision.words}
+    record(action=Action.ROLLOUT_JUDGED, actor=WORKER, target=rollout, now=now, data=data)
+    Rollout.objects.filter(pk=rollout.pk).update(moved_at=now, next_check_at=now)
+    if decision.verdict == GateResult.Verdict.FAILED:
+        return begin_return(rollout=rollout, reason="GATE", message=decision.words, now=now)
+    return True
+
+
+@transaction.atomic
+def begin_return(*, rollout: Rollout, reason: str, message: str, now: datetime) -> bool:
+    """Decide, once, that all callers go back to the baseline. False when it was decided or changed meanwhile."""
+    rows = Rollout.objects.open().filter(pk=rollout.pk, generation=rollout.generation, return_reason="")
+    changed = rows.update(
+        status=Rollout.Status.PROGRESSING,
+        return_reason=reason[:24],
+        return_message=message,
+        reason="RETURNING",
+        message=message,
+        observed_at=now,
+        paused_at=None,
+        moved_at=now,
+        next_check_at=now,
+    )
+    if changed:
+        data = {"code": reason, "message": message}
+        record(action=Action.ROLLOUT_RETURNING, actor=WORKER, target=rollout, now=now, data=data)
+    return bool(changed)
 
 
 def record_phases(*, rollout: Rollout, phases: Iterable[Seen], now: datetime) -> None:
@@ -49,7 +111,7 @@ def record_phases(*, rollout: Rollout, phases: Iterable[Seen], now: datetime) ->
 def record_progress(
     *, rollout: Rollout, reason: str, message: str, now: datetime, next_check_at: datetime | None, **observed: object
 ) -> None:
-    """Store where an open rollout stands. observed: weight, engine, instance_type as seen."""
+    """Store where an open rollout stands. observed: weight, engine, instance_type, health as seen."""
     rows = Rollout.objects.open().filter(pk=rollout.pk, generation=rollout.generation)
     rows.update(
         status=Rollout.Status.PROGRESSING,
@@ -95,6 +157,7 @@ def fail_rollout(*, rollout: Rollout, reason: str, message: str, now: datetime) 
         observed_at=now,
         observed_generation=rollout.generation,
         finished_at=now,
+        paused_at=None,
         next_check_at=None,
     )
     if changed:
@@ -106,6 +169,8 @@ def fail_rollout(*, rollout: Rollout, reason: str, message: str, now: datetime) 
 @transaction.atomic
 def finish_rollout(*, rollout: Rollout, now: datetime, next_check_at: datetime, **observed: object) -> bool:
     """Make an open rollout LIVE; the one that was live becomes REPLACED. False when it was changed meanwhile."""
+    # The model's row first, as those take it who approve and roll back: what is live must not change under them.
+    RegisteredModel.objects.select_for_update(of=("self",)).get(pk=rollout.registered_model_id)
     rows = Rollout.objects.open().select_for_update().filter(pk=rollout.pk, generation=rollout.generation)
     if not rows.exists():
         return False
@@ -123,6 +188,7 @@ def finish_rollout(*, rollout: Rollout, now: datetime, next_check_at: datetime, 
         observed_generation=rollout.generation,
         attempts=0,
         finished_at=now,
+        paused_at=None,
         next_check_at=next_check_at,
         **observed,
     )

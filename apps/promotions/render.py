@@ -1,7 +1,8 @@
 """What each rollout step writes to Git: path → content, None removes. Pure; the same step gives the same bytes.
 
-SERVE starts the version beside the baseline and touches no route. SHIFT points the route at it alone. RETIRE removes
-the baseline. REMOVE, after an abort, gives the route back to the baseline and removes the version.
+SERVE starts the version beside the baseline and touches no route. SHIFT gives it its share of the route; RETURN gives
+the route back to the baseline. RETIRE removes the baseline. REMOVE, after an abort, gives the route back to what is
+live and removes the version.
 """
 
 from collections.abc import Mapping
@@ -85,12 +86,17 @@ def closed_policy(model: str, around: Surroundings) -> Mapping[str, bytes]:
     return {names.policy_path(model): to_yaml([policy])}
 
 
-def shift(version: ModelVersion, around: Surroundings) -> Changes:
-    """Return the route that sends all callers of the model to the version."""
+def shift(
+    version: ModelVersion, around: Surroundings, percent: int = 100, baseline: ModelVersion | None = None
+) -> Changes:
+    """Return the route that sends `percent` of the model's callers to the version, and the rest to the baseline."""
     model = version.registered_model.name
+    weights = [gateway.Weight(version.number, percent)]
+    if baseline is not None and percent < 100:
+        weights.append(gateway.Weight(baseline.number, 100 - percent))
     route = gateway.route(
         model=model,
-        weights=[gateway.Weight(version.number, 100)],
+        weights=weights,
         gateway_name=around.gateway_name,
         gateway_namespace=around.gateway_namespace,
     )

@@ -18,10 +18,14 @@ urlpatterns = [
     path("rollouts/<uuid:pk>/", rollout_views.rollout_detail, name="rollout_detail"),
     path("rollouts/<uuid:pk>/retry/", rollout_views.rollout_retry, name="rollout_retry"),
     path("rollouts/<uuid:pk>/abort/", rollout_views.rollout_abort, name="rollout_abort"),
+    path("rollouts/<uuid:pk>/pause/", rollout_views.rollout_pause, name="rollout_pause"),
+    path("rollouts/<uuid:pk>/resume/", rollout_views.rollout_resume, name="rollout_resume"),
+    path("rollouts/<uuid:pk>/roll-back/", rollout_views.rollout_roll_back, name="rollout_roll_back"),
 ]
 api_urlpatterns = [
     path("promotions", api.Promotions.as_view(), name="promotions"),
     path("promotions/<uuid:pk>", api.promotion, name="promotion"),
     path("promotions/<uuid:pk>/<str:decision>", api.decide, name="promotion_decide"),
     path("rollouts/<uuid:pk>", api.rollout, name="rollout"),
+    path("rollouts/<uuid:pk>/<str:order>", api.steer, name="rollout_steer"),
 ]

@@ -34,7 +34,6 @@ RELATED = (
     "model_version__registered_model",
     "baseline__registered_model",
     "requested_by",
-    "rollout",
     "eval_run__suite",
 )
 
@@ -42,7 +41,7 @@ RELATED = (
 @require_GET
 def promotion_list(request: SignedIn) -> HttpResponse:
     """List promotions, those that wait for the person first; as a page, a fragment or CSV."""
-    rows = Promotion.objects.visible_to(request.user).select_related(*RELATED)
+    rows = Promotion.objects.visible_to(request.user).select_related(*RELATED).prefetch_related("rollouts")
     if query := request.GET.get("q", "").strip():
         rows = _search(rows, query)
     status = request.GET.get("status", "")
@@ -61,7 +60,7 @@ def promotion_list(request: SignedIn) -> HttpResponse:
         "status": status,
         "statuses": Promotion.Status.choices,
         "filtered": bool(query or status),
-        "needs_me": list(queries.waiting_for(request.user).select_related(*RELATED)[:20]),
+        "needs_me": list(queries.waiting_for(request.user).select_related(*RELATED).prefetch_related("rollouts")[:20]),
         "csv_url": f"?{kept.urlencode()}",
     }
     template = "promotions/promotion_list.html" + ("#rows" if request.headers.get("HX-Request") else "")
@@ -79,7 +78,7 @@ def _search(rows: PromotionQuerySet, query: str) -> PromotionQuerySet:
 
 
 def _line(row: Promotion) -> dict[str, object]:
-    rollout = getattr(row, "rollout", None)
+    rollout = row.newest_rollout()
     return {
         "item": row,
         "badge": pages.promotion_badge(row),
@@ -95,7 +94,7 @@ def _csv(rows: PromotionQuerySet) -> HttpResponse:
     writer = csv.writer(response)
     writer.writerow(["id", "model", "version", "baseline", "status", "rollout", "requested_by", "requested_at"])
     for row in rows[:CSV_ROWS].iterator(chunk_size=500):
-        rollout = getattr(row, "rollout", None)
+        rollout = row.newest_rollout()
         baseline = f"v{row.baseline.number}" if row.baseline else ""
         cells = (str(row.pk), row.registered_model.name, f"v{row.model_version.number}", baseline, row.status)
         ends = (rollout.status if rollout else "", row.requested_by.username, row.requested_at.isoformat())
@@ -170,7 +169,7 @@ def _show(request: SignedIn, promotion: Promotion, form: DecisionForm, status: i
     user, pending = request.user, promotion.status == Promotion.Status.PENDING
     mine = promotion.requested_by_id == user.pk
     may_decide = pending and not mine and user.has_role(Role.REVIEWER)
-    rollout: Rollout | None = getattr(promotion, "rollout", None)
+    rollout = promotion.newest_rollout()
     gates = evaluate_gates(queries.evidence_for(promotion.model_version, promotion)) if pending else []
     baseline_run = queries.deciding_run(promotion.baseline, promotion.eval_run.suite) if promotion.baseline else None
     version = promotion.model_version

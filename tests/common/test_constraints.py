@@ -25,9 +25,10 @@ COPY_OF_GRANT = """INSERT INTO access_grant (id, request_id, registered_model_id
     SELECT gen_random_uuid(), r.id, r.registered_model_id, {team}, 1, 1, '2030-01-01', '2030-02-01', ''
     FROM access_accessrequest r WHERE r.status = '{status}'"""
 COPY_OF_ROLLOUT = """INSERT INTO promotions_rollout (id, promotion_id, registered_model_id, model_version_id, status,
-    weight, engine, instance_type, started_at, moved_at, attempts, generation, observed_generation, reason, message)
+    weight, engine, instance_type, started_at, moved_at, attempts, generation, observed_generation, reason, message,
+    steps, attempt, health, return_reason, return_message)
     SELECT gen_random_uuid(), p.id, p.registered_model_id, p.model_version_id, 'ABORTED', 0, '', '', now(), now(), 0, 1,
-    0, '', '' FROM promotions_promotion p WHERE p.id = '{promotion}'"""
+    0, '', '', '[100]', 1, '{{}}', '', '' FROM promotions_promotion p WHERE p.id = '{promotion}'"""
 APPROVAL = """INSERT INTO promotions_approval (promotion_id, approver_id, requested_by_id, decision, reason, decided_at,
     manifest_digest, eval_run_id) SELECT p.id, {approver}, {requester}, 'APPROVE', '', now(), p.manifest_digest,
     p.eval_run_id FROM promotions_promotion p WHERE p.id = '{promotion}'"""
@@ -80,6 +81,11 @@ REFUSED = {
         "UPDATE promotions_rollout SET model_version_id = (SELECT id FROM catalog_modelversion WHERE number = 2)"
         " WHERE id = '{rollout}'",
         "approval of its promotion",
+    ),
+    "a second rollout of a promotion that goes back from none": (
+        COPY_OF_ROLLOUT.replace("p.id = '{promotion}'", "p.id = (SELECT promotion_id FROM promotions_rollout"
+                                " WHERE id = '{rollout}')"),
+        "rollout_one_per_promotion",
     ),
     "another approver afterwards": (f"UPDATE promotions_approval SET approver_id = {OWNER}", "immutable"),
     "an approval taken away": ("DELETE FROM promotions_approval", "immutable"),

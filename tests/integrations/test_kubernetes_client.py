@@ -154,6 +154,24 @@ class TestServingStatus:
         assert status.node_claim.name == "gpu-inference-abcde"
         assert {item.reason for item in status.events} == {"Nominated", "FailedScheduling"}
 
+    def test_says_what_happened_to_the_node_it_was_on(self, api, reader):
+        waiting = {"metadata": {"name": "p"}, "spec": {}, "status": {"phase": "Pending"}}
+        serve(api, pods=[waiting], claims=(), service=ISVC | {"status": {}})
+        gone = {"reason": "SpotInterrupted", "message": "Spot interruption warning was triggered"}
+        api.objects[Kind.EVENT.path("default")] = {"items": [gone]}
+        status = reader.serving_status("m-v1", "models", "gpu-inference-before")
+        assert [note.reason for note in status.node_events] == ["SpotInterrupted"]
+        asked = [query for path, query, _ in api.seen if path == Kind.EVENT.path("default")]
+        assert asked == [{"fieldSelector": ["involvedObject.name=gpu-inference-before"]}]
+
+    def test_counts_the_pods_that_are_ready_and_asks_no_events_then(self, api, reader):
+        ready = {"type": "Ready", "status": "True", "lastTransitionTime": T.format(30)}
+        pod = POD | {"status": POD["status"] | {"conditions": [*POD["status"]["conditions"], ready]}}
+        serve(api, pods=[pod])
+        status = reader.serving_status("m-v1", "models", "gpu-inference-before")
+        assert (status.ready_pods, status.node_events) == (1, ())
+        assert not [path for path, _, _ in api.seen if path.endswith("/events")]
+
     def test_tells_why_a_load_failed(self, api, reader):
         failed = {
             "transitionStatus": "BlockedByFailedLoad",

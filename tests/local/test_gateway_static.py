@@ -14,7 +14,7 @@ from tests.local.gateway_stand import ROOT
 CRDS = Path(__file__).parents[3] / "shared" / "crds"
 CONTRACT_KEYS = {
     *("x-request-id", "start_time", "response_code", "response_flags", "response_code_details", "duration"),
-    *("team", "cost_center", "user_id", "route_name", "upstream_cluster"),
+    *("team", "cost_center", "user_id", "route_name", "upstream_cluster", "upstream_host"),
     *("gen_ai.request.model", "gen_ai.response.model", "gen_ai.request.model_override"),
     *("gen_ai.provider.name", "gen_ai.backend", "gen_ai.latency.ttft_ms"),
     *("gen_ai.usage.input_tokens", "gen_ai.usage.cached_input_tokens"),

@@ -30,6 +30,22 @@ class TestReadRecord:
         assert (record.input_tokens, record.cached_input_tokens, record.output_tokens) == (120, 20, 30)
         assert record.version == "prior-auth-extract-v1"
 
+    @pytest.mark.parametrize(
+        ("change", "version"),
+        [
+            ({"upstream_host": "extract-v2-predictor.models.svc.cluster.local"}, "extract-v2"),
+            ({"upstream_host": "10.231.0.7", "upstream_cluster": "models/extract/extract-v2"}, ""),
+            ({"upstream_cluster": "models/extract/extract-v2", "response_flags": "UH"}, "extract-v2"),
+            ({"upstream_cluster": "models/extract/extract-v2", "response_flags": "UF,URX"}, "extract-v2"),
+            # Refused before any version was called: the cluster is filled in all the same.
+            ({"upstream_cluster": "models/extract/extract-v2", "response_flags": "RL"}, ""),
+            ({"upstream_cluster": "httproute/models/extract/rule/0/backend/1", "response_flags": "UH"}, ""),
+        ],
+    )
+    def test_finds_the_version_that_a_failed_call_had_reached(self, change, version):
+        failed = {**CALL, "gen_ai.request.model_override": "-", "response_code": 503, **change}
+        assert read_record(failed).version == version
+
     def test_reads_the_same_from_text_values(self):
         assert read_record({key: str(value) for key, value in CALL.items()}) == read_record(CALL)
 

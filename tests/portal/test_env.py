@@ -3,7 +3,7 @@
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from portal.env import env_hours
+from portal.env import env_hours, env_percents
 
 
 class TestEnvHours:
@@ -28,3 +28,18 @@ class TestEnvHours:
         monkeypatch.setenv("HOURS", value)
         with pytest.raises(ImproperlyConfigured, match="HOURS"):
             env_hours("HOURS")
+
+
+class TestEnvPercents:
+    @pytest.mark.parametrize(("text", "found"), [("", (10, 50, 100)), ("100", (100,)), (" 5, 25,100 ", (5, 25, 100))])
+    def test_reads_percents_that_rise_to_100(self, monkeypatch, text, found):
+        monkeypatch.setenv("ROLLOUT_STEPS", text)
+        assert env_percents("ROLLOUT_STEPS", "10,50,100") == found
+
+    @pytest.mark.parametrize(
+        "text", ["10,50", "50,10,100", "0,100", "10,10,100", "10,,100", "ten,100", "10,100,110", "-5,100"]
+    )
+    def test_stops_start_up_with_the_name(self, monkeypatch, text):
+        monkeypatch.setenv("ROLLOUT_STEPS", text)
+        with pytest.raises(ImproperlyConfigured, match="ROLLOUT_STEPS must be percents that rise to 100"):
+            env_percents("ROLLOUT_STEPS", "10,50,100")

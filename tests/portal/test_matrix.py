@@ -160,6 +160,9 @@ DOORS = [
     post("promotions:promotion_withdraw", "403 403 403 302 403 403 403 403 403 403", "{promotion}"),
     get("promotions:rollout_detail", "200", "{rollout}"),
     post("promotions:rollout_retry", "403 403 403 302 403 302 302 403 302 403", "{failed_rollout}"),
+    post("promotions:rollout_pause", "403 403 403 302 403 302 302 403 302 403", "{failed_rollout}", data=REASON),
+    post("promotions:rollout_resume", "403 403 403 302 403 302 302 403 302 403", "{failed_rollout}"),
+    post("promotions:rollout_roll_back", "403 403 403 302 403 302 302 403 302 403", "{rollout}", data=REASON),
     post("promotions:rollout_abort", "403 403 403 302 403 302 302 403 302 403", "{failed_rollout}", data=REASON),
     get("gateway:playground", "200", "extract"),
     post("gateway:playground_stream", "401 401 401 401 401 401 401 401 401 401", "extract",
@@ -212,6 +215,11 @@ DOORS = [
     send("api:promotion_decide", "403 403 403 403 403 200 200 403 403 403", "{promotion}", "approve", data=SEEN_NAMES),
     send("api:promotion_decide", "403 403 403 403 403 200 200 403 403 403", "{promotion}", "reject", data=SEEN_NAMES),
     get("api:rollout", "200", "{rollout}"),
+    send("api:rollout_steer", "403 403 403 409 403 409 409 403 409 403", "{rollout}", "pause", data=REASON),
+    send("api:rollout_steer", "403 403 403 409 403 409 409 403 409 403", "{rollout}", "resume"),
+    send("api:rollout_steer", "403 403 403 409 403 409 409 403 409 403", "{rollout}", "roll-back", data=REASON),
+    send("api:rollout_steer", "403 403 403 200 403 200 200 403 200 403", "{failed_rollout}", "retry"),
+    send("api:rollout_steer", "403 403 403 200 403 200 200 403 200 403", "{failed_rollout}", "abort", data=REASON),
 ]  # fmt: skip
 
 

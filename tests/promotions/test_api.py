@@ -60,3 +60,37 @@ class TestPromotions:
     def test_are_hidden_from_people_without_a_role(self, version, alice):
         made = actions.request_promotion(version=version, requester=alice, justification="Good", now=NOW)
         assert as_(UserFactory()).get(f"/api/v1/promotions/{made.pk}").status_code == 404
+
+
+@pytest.mark.django_db
+class TestRollouts:
+    @pytest.fixture
+    def rollout(self, version, alice, carol, registered_model):
+        factories.live(registered_model, 6)
+        made = actions.request_promotion(version=version, requester=alice, justification="Good", now=NOW)
+        seen = actions.Seen(made.manifest_digest, str(made.eval_run_id), made.baseline_id)
+        return actions.approve_promotion(promotion=made, approver=carol, seen=seen, reason="Good", now=NOW)
+
+    def test_say_their_weights_and_are_paused_and_resumed(self, rollout, carol):
+        where = f"/api/v1/rollouts/{rollout.pk}"
+        found = as_(carol).get(where).json()
+        assert (found["steps"], found["baseline"], found["paused_at"]) == ([10, 50, 100], "prior-auth-extract-v6", None)
+        assert as_(carol).post(f"{where}/pause", {}, format="json").status_code == 400
+        paused = as_(carol).post(f"{where}/pause", {"reason": "Lunch"}, format="json")
+        assert (paused.status_code, paused.json()["paused_at"] is not None) == (200, True)
+        again = as_(carol).post(f"{where}/pause", {"reason": "Lunch"}, format="json")
+        assert (again.status_code, again.json()["code"]) == (409, "wrong_rollout_state")
+        assert as_(carol).post(f"{where}/resume", {}, format="json").json()["paused_at"] is None
+        assert as_(carol).post(f"{where}/accelerate", {}, format="json").status_code == 404
+
+    def test_are_rolled_back_by_a_rollout_of_their_own(self, rollout, carol, registered_model):
+        Rollout.objects.filter(registered_model=registered_model, status="LIVE").update(status="REPLACED")
+        Rollout.objects.filter(pk=rollout.pk).update(status="LIVE", weight=100, finished_at=NOW)
+        where = f"/api/v1/rollouts/{rollout.pk}/roll-back"
+        made = as_(carol).post(where, {"reason": "Worse answers"}, format="json")
+        assert made.status_code == 201
+        assert (made.json()["version"], made.json()["rolls_back"], made.json()["steps"]) == (6, str(rollout.pk), [100])
+
+    def test_are_steered_by_nobody_else(self, rollout, charlie):
+        where = f"/api/v1/rollouts/{rollout.pk}/abort"
+        assert as_(charlie).post(where, {"reason": "No idea"}, format="json").status_code == 403

@@ -31,7 +31,7 @@ class TestEvaluateGates:
             ({"run": RunFacts("r", False, "sha256:b")}, "Evaluation", "below its thresholds"),
             ({"suite": "", "run": None}, "Evaluation", "no evaluation suite"),
             ({"baseline": "m-v7"}, "Baseline", "already"),
-            ({"open_rollout": "m-v5"}, "Rollout", "m-v5 is under way"),
+            ({"open_rollout": "m-v7"}, "Rollout", "of this version is under way"),
             ({"failed_rollout": "m-v5"}, "Rollout", "take it back"),
         ],
     )
@@ -39,6 +39,11 @@ class TestEvaluateGates:
         found = blocked(evaluate_gates(replace(GOOD, **change)))
         assert [result.name for result in found] == [name]
         assert words in found[0].words
+
+    def test_says_that_an_open_rollout_is_superseded(self):
+        found = evaluate_gates(replace(GOOD, open_rollout="m-v5"))
+        assert blocked(found) == []
+        assert any("m-v5 under way is superseded" in condition.words for condition in found)
 
     @pytest.mark.parametrize(
         ("change", "name", "words"),

@@ -1,7 +1,7 @@
 """What a rollout does next, as a table of situations."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -16,7 +16,8 @@ from apps.integrations.kubernetes.types import (
     RouteStatus,
     ServingStatus,
 )
-from apps.promotions.plan import Do, Situation, Step, is_waking, plan_rollout
+from apps.promotions.health import Decision, Verdict
+from apps.promotions.plan import UNREADY_GRACE, Do, Held, Situation, Step, plan_rollout
 
 DIGEST = "sha256:" + "a" * 64
 AT = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
@@ -62,6 +63,20 @@ def failed_init(message):
     return ContainerStatus(state="terminated", exit_code=1, message=message)
 
 
+def held(seconds, decision=None):
+    return Held(timedelta(seconds=seconds), timedelta(seconds=10), decision)
+
+
+AT_TEN = replace(
+    SERVED,
+    steps=(10, 50, 100),
+    baseline="m-v0",
+    commits={"SERVE": "1" * 40, "SHIFT_10": "2" * 40},
+    route=RouteStatus(exists=True, weights={"m-v1": 10, "m-v0": 90}, accepted=ACCEPTED),
+    held=held(5),
+)
+
+
 class TestARuntimeThatComesLater:
     def test_is_waited_for(self):
         early = serving(transition="InvalidSpec", reason="RuntimeNotRecognized", message="Waiting for runtime", pods=())
@@ -83,12 +98,6 @@ class TestAVersionThatSleeps:
         taken = RouteStatus(exists=True, weights={"m-v1": 100}, accepted=ACCEPTED)
         assert plan_rollout(replace(SHIFTED, serving=self.ASLEEP, route=taken, sleeps=True)).do == Do.FINISH
         assert plan_rollout(replace(SHIFTED, serving=self.ASLEEP, route=taken)).do == Do.WAIT
-
-    def test_is_waking_while_nothing_is_in_its_way(self):
-        assert is_waking(starting(initializer=ContainerStatus(state="running")))
-        assert is_waking(serving(pods=()))
-        assert not is_waking(starting(engine_container=crashed(1)))
-        assert not is_waking(READY)
 
 
 class TestPlanRollout:
@@ -113,12 +122,12 @@ class TestPlanRollout:
                     serving=ServingStatus(exists=False),
                     application=replace(SYNCED, errors=(Condition("ComparisonError", "", message="bad yaml"),)),
                 ),
-                "SYNC_ERROR",
+                "COMPARISON",
                 "bad yaml",
             ),
             (
                 replace(SERVED, serving=ServingStatus(exists=False), application=ApplicationStatus(exists=False)),
-                "SYNC_ERROR",
+                "NO_APPLICATION",
                 "no application",
             ),
             (replace(SERVED, serving=serving(pods=())), "STARTING", "making the pod"),
@@ -227,6 +236,66 @@ class TestPlanRollout:
         found = plan_rollout(situation)
         assert (found.do, found.reason) == (Do.FAIL, reason)
         assert words in found.message
+
+    def test_moves_weight_by_weight_beside_a_baseline(self):
+        beside = replace(SERVED, steps=(10, 50, 100), baseline="m-v0")
+        assert plan_rollout(beside).step == "SHIFT_10"
+        at_ten = replace(
+            beside,
+            commits=beside.commits | {"SHIFT_10": "2" * 40},
+            route=RouteStatus(exists=True, weights={"m-v1": 10, "m-v0": 90}, accepted=ACCEPTED),
+            held=held(5),
+        )
+        assert (plan_rollout(at_ten).reason, "in 5 s" in plan_rollout(at_ten).message) == ("HOLDING", True)
+        assert plan_rollout(replace(at_ten, held=held(10))).do == Do.JUDGE
+        judged = replace(at_ten, judged=frozenset({"SHIFT_10"}))
+        assert plan_rollout(judged).step == "SHIFT_50"
+        # The next commit is on the branch already, and its row was lost with a killed worker.
+        ahead = replace(judged, held=None, route=RouteStatus(exists=True, weights={"m-v1": 50, "m-v0": 50}))
+        assert plan_rollout(ahead).step == "SHIFT_50"
+
+    def test_does_not_wait_for_the_end_of_the_hold_with_what_is_clearly_worse(self):
+        bad = Decision(Verdict.FAILED, "Errors 40 %.", final=True)
+        assert plan_rollout(replace(AT_TEN, held=held(1, decision=bad))).do == Do.JUDGE
+        early = Decision(Verdict.FAILED, "One of 3 failed.")
+        assert plan_rollout(replace(AT_TEN, held=held(1, decision=early))).reason == "HOLDING"
+
+    def test_stands_still_while_paused_but_still_goes_back(self):
+        paused = replace(AT_TEN, paused=True, held=held(60, decision=Decision(Verdict.PASSED, "Good.")))
+        assert (plan_rollout(paused).do, plan_rollout(paused).reason) == (Do.WAIT, "PAUSED")
+        assert plan_rollout(replace(SERVED, paused=True)).reason == "PAUSED"
+        bad = Decision(Verdict.FAILED, "Errors 40 %.", final=True)
+        assert plan_rollout(replace(paused, held=held(60, decision=bad))).do == Do.JUDGE
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            ({"serving": ServingStatus(exists=False)}, "DRIFT"),
+            ({"serving": replace(READY, manifest_digest="sha256:other")}, "DRIFT"),
+            ({"serving": starting(engine_container=crashed(5))}, "CRASH_LOOP"),
+            ({"serving": serving(pods=()), "unready_for": UNREADY_GRACE}, "STARTING"),
+        ],
+    )
+    def test_goes_back_when_the_candidate_drops_out_under_callers(self, change, reason):
+        found = plan_rollout(replace(AT_TEN, **change))
+        assert (found.do, found.reason) == (Do.RETURN, reason)
+
+    def test_does_not_go_back_for_a_moment_of_not_being_ready(self):
+        blink = replace(AT_TEN, serving=serving(pods=()), unready_for=UNREADY_GRACE / 2)
+        assert plan_rollout(blink).do == Do.WAIT
+
+    def test_goes_back_with_one_commit_and_fails_when_the_gateway_has_it(self):
+        back = replace(AT_TEN, return_message="Errors 40 %.")
+        assert plan_rollout(back).step == "RETURN"
+        committed = replace(back, commits=back.commits | {"RETURN": "3" * 40})
+        assert plan_rollout(committed).do == Do.WAIT
+        there = replace(committed, route=RouteStatus(exists=True, weights={"m-v0": 100}, accepted=ACCEPTED))
+        found = plan_rollout(there)
+        assert (found.do, found.reason) == (Do.FAIL, "GATE")
+        assert found.message == "Errors 40 %. All callers are back with m-v0."
+
+    def test_waits_until_an_older_candidate_is_out(self):
+        assert plan_rollout(replace(START, leaving="m-v3")).reason == "TAKING_BACK"
 
     def test_never_shifts_before_it_is_ready(self):
         assert plan_rollout(replace(SERVED, serving=serving())).do == Do.WAIT

@@ -1,152 +1,23 @@
 """Rollouts against a real Git repository and a cluster whose answers the test sets. Every run is done twice."""
 
-import subprocess
 from datetime import timedelta
 
 import pytest
 import yaml
 
 from apps.audit.models import AuditEvent
-from apps.integrations.errors import PermanentError, TemporaryError
-from apps.integrations.git.client import GitClient
-from apps.integrations.kubernetes.types import (
-    ApplicationStatus,
-    Condition,
-    ContainerStatus,
-    NodeClaimStatus,
-    PodStatus,
-    ResourceStatus,
-    RouteStatus,
-    ServingStatus,
-)
+from apps.integrations.errors import PermanentError
 from apps.manifests import engine_args
 from apps.promotions import actions, proposal, records
-from apps.promotions.models import Rollout, RolloutCommit, RolloutPhase
-from apps.promotions.reconcile import reconcile_rollout
+from apps.promotions.models import RolloutCommit, RolloutPhase
 from tests.factories import NOW
-from tests.promotions import factories
+from tests.promotions.doubles import approved, audited, drive, subjects, turn
 
 
-class Cluster:
-    """Applies what Git holds as Argo CD, KServe and the gateway would: at once, unless told otherwise."""
-
-    def __init__(self, git):
-        self.git, self.away, self.ready, self.exit_code, self.message = git, False, True, 0, ""
-
-    def _files(self):
-        if self.away:
-            raise TemporaryError("The cluster cannot be reached.")
-        return {path: list(yaml.safe_load_all(self.git.read(path))) for path in self.git.paths("serving")}
-
-    def application_status(self, name, namespace):
-        objects = [item for objects in self._files().values() for item in objects]
-        resources = tuple(
-            ResourceStatus(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"], "Synced")
-            for item in objects
-        )
-        head = self.git._head()
-        return ApplicationStatus(
-            exists=True, sync="Synced", revision=head, operation_phase="Succeeded", finished_at=NOW, resources=resources
-        )
-
-    def serving_status(self, name, namespace):
-        found = [
-            item
-            for objects in self._files().values()
-            for item in objects
-            if (item["kind"], item["metadata"]["name"]) == ("InferenceService", name)
-        ]
-        if not found:
-            return ServingStatus(exists=False)
-        digest = found[0]["metadata"]["annotations"]["quartermaster.dev/manifest-digest"]
-        init = ContainerStatus(
-            state="terminated", exit_code=self.exit_code, message=self.message, finished_at=NOW + timedelta(seconds=20)
-        )
-        engine = ContainerStatus(state="running" if self.ready else "waiting", started_at=NOW + timedelta(seconds=21))
-        pod = PodStatus(
-            name="p",
-            node="node-1",
-            conditions={"PodScheduled": Condition("PodScheduled", "True", at=NOW + timedelta(seconds=10))},
-            initializer=init,
-            engine_container=engine,
-            manifest_digest=digest,
-            engine="stand-in",
-        )
-        claim = NodeClaimStatus("claim-1", "node-1", "g6.xlarge", "spot", "a", NOW, NOW, NOW, NOW)
-        return ServingStatus(
-            exists=True,
-            ready=self.ready,
-            ready_at=NOW + timedelta(seconds=30),
-            manifest_digest=digest,
-            pods=(pod,),
-            node_claim=claim,
-        )
-
-    def route_status(self, name, namespace):
-        objects = self._files().get(f"serving/models/{name}/route.yaml")
-        if not objects:
-            return RouteStatus(exists=False, weights={})
-        references = objects[0]["spec"]["rules"][0]["backendRefs"]
-        accepted = Condition("Accepted", "True", at=NOW)
-        return RouteStatus(
-            exists=True, weights={item["name"]: item["weight"] for item in references}, accepted=accepted
-        )
-
-
-@pytest.fixture
-def remote(tmp_path):
-    path = tmp_path / "gitops.git"
-    subprocess.run(["git", "init", "--bare", "--quiet", "-b", "main", str(path)], check=True)
-    return path
-
-
-@pytest.fixture
-def git(remote, tmp_path):
-    return GitClient(remote=f"file://{remote}", branch="main", workdir=tmp_path / "work")
-
-
-@pytest.fixture
-def cluster(git):
-    return Cluster(git)
-
-
-def approved(model, number, owner, reviewer, now=NOW, **chosen):
-    """Return the rollout of a version that was proposed and approved."""
-    version = factories.version(model, number)
-    factories.run(version)
-    promotion = actions.request_promotion(version=version, requester=owner, justification="Better", now=now, **chosen)
-    seen = actions.Seen(promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id)
-    return actions.approve_promotion(promotion=promotion, approver=reviewer, seen=seen, reason="Good", now=now)
-
-
-@pytest.fixture
-def rollout(registered_model, alice, carol):
-    return approved(registered_model, 1, alice, carol)
-
-
-def turn(rollout, git, cluster, now):
-    """Reconcile once, as a worker does: from a row loaded anew."""
-    reconcile_rollout(rollout=Rollout.objects.get(pk=rollout.pk), git=git, cluster=cluster, now=now)
-
-
-def drive(rollout, git, cluster, now=NOW, turns=8):
-    """Reconcile until it rests or `turns` are over, two seconds apart, every run twice; return the row and the time."""
-    for _ in range(turns):
-        now += timedelta(seconds=20)
-        turn(rollout, git, cluster, now)
-        turn(rollout, git, cluster, now)
-    rollout.refresh_from_db()
-    return now
-
-
-def subjects(remote):
-    out = subprocess.run(["git", "log", "--reverse", "--format=%s", "main"], cwd=remote, capture_output=True, text=True)
-    return out.stdout.splitlines()
-
-
-def audited(rollout):
-    rows = AuditEvent.objects.about("Rollout", str(rollout.pk)).order_by("occurred_at", "id")
-    return sorted(rows.values_list("action", flat=True))
+@pytest.fixture(autouse=True)
+def quick(settings):
+    """Hold each weight for one turn."""
+    settings.ROLLOUT_HOLD_SECONDS, settings.ROLLOUT_MINIMUM_CALLS = 10, 20
 
 
 @pytest.mark.django_db
@@ -241,7 +112,9 @@ class TestAdvance:
         drive(second, git, cluster, now=now + timedelta(seconds=settings.ROLLOUT_RETIRE_AFTER_SECONDS))
         assert "serving/models/prior-auth-extract/v1.yaml" not in git.paths("serving")
         assert subjects(remote)[-1] == "Stop prior-auth-extract-v1, replaced by prior-auth-extract-v2"
-        assert RolloutCommit.objects.filter(rollout=second).count() == 3
+        assert list(RolloutCommit.objects.filter(rollout=second).values_list("step", flat=True)) == [
+            "SERVE", "SHIFT_10", "SHIFT_50", "SHIFT", "RETIRE",
+        ]  # fmt: skip
 
     def test_never_stops_a_baseline_that_comes_back(
         self, rollout, git, cluster, registered_model, alice, carol, settings
@@ -325,7 +198,7 @@ class TestFailures:
 
         monkeypatch.setattr(git, "commit", refuse)
         drive(rollout, git, cluster, turns=1)
-        assert (rollout.status, rollout.reason) == ("FAILED", "REFUSED")
+        assert (rollout.status, rollout.reason) == ("FAILED", "GIT_REFUSED")
         assert "frozen" in rollout.message
 
     def test_a_rollout_that_stalls_fails(self, rollout, git, cluster):

@@ -11,7 +11,7 @@ from django.urls import reverse
 from apps.accounts.models import Role
 from apps.fleet.models import NodeClaim, Replica
 from apps.promotions import actions
-from apps.promotions.models import Promotion, Rollout, RolloutPhase
+from apps.promotions.models import GateResult, Promotion, Rollout, RolloutCommit, RolloutPhase
 from apps.promotions.sleep import sleep_of
 from tests.factories import NOW, UserFactory
 from tests.promotions import factories
@@ -58,6 +58,36 @@ def form(promotion, **changes):
         "reason": "Figures hold.",
     }
     return evidence | changes
+
+
+NUMBERS = {"calls": 31, "failed": 0, "error_percent": 0.0, "ttft_p95_ms": 420.0, "tokens_per_second": 51.5,
+           "ready_replicas": 1}  # fmt: skip
+
+
+def decided(rollout, step, attempt=1):
+    """Return a step's commit with its decision."""
+    commit = RolloutCommit.objects.create(
+        rollout=rollout, step=step, attempt=attempt, sha="a" * 40, committed_at=NOW, observed_at=NOW
+    )
+    words = "Not enough traffic to compare. It goes on because a replica is ready and nothing failed."
+    GateResult.objects.create(
+        commit=commit, verdict="NO_TRAFFIC", judged_at=NOW, candidate=NUMBERS, baseline=NUMBERS, words=words
+    )
+    return commit
+
+
+def at_weight(rollout, model):
+    """Put a rollout at 50 %, judged at 10 %, beside a live v6."""
+    live = factories.live(model, 6)
+    RolloutPhase.objects.create(rollout=rollout, phase="READY", reached_at=NOW, learned_at=NOW)
+    decided(rollout, "SHIFT_10")
+    RolloutCommit.objects.create(rollout=rollout, step="SHIFT_50", sha="b" * 40, committed_at=NOW, observed_at=NOW)
+    Rollout.objects.filter(pk=rollout.pk).update(
+        status="PROGRESSING", baseline=live.model_version, steps=[10, 50, 100], weight=50, reason="HOLDING",
+        message="50 % of the callers get prior-auth-extract-v7; it is judged against prior-auth-extract-v6 in 8 s.",
+        health={"candidate": NUMBERS, "baseline": NUMBERS, "words": "Errors 0.0 %."}, observed_at=NOW,
+    )  # fmt: skip
+    rollout.refresh_from_db()
 
 
 def url(name, promotion):
@@ -181,6 +211,62 @@ class TestRolloutDetail:
         rollout.refresh_from_db()
         assert rollout.status == "ABORTED"
 
+    def test_shows_each_weight_with_its_decision_and_both_versions_health(self, as_, alice, rollout, registered_model):
+        at_weight(rollout, registered_model)
+        text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
+        for words in ("10 %", "50 %", "100 %", "Not enough traffic", "It goes on because", "Health at 50 %", "420 ms",
+                      "v7 candidate", "v6 baseline", "Pause…", "Move 10 % of the callers to it"):  # fmt: skip
+            assert words in text, words
+
+    def test_pauses_with_a_reason_and_resumes(self, as_, alice, rollout, registered_model):
+        at_weight(rollout, registered_model)
+        as_(alice).post(url("rollout_pause", rollout), {"reason": ""})
+        assert "Pause…" in as_(alice).get(url("rollout_detail", rollout)).content.decode()
+        as_(alice).post(url("rollout_pause", rollout), {"reason": "Somebody looks at the answers"})
+        text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
+        assert "Paused · 50 %" in text
+        assert "Resume from 50 %" in text
+        as_(alice).post(url("rollout_resume", rollout))
+        rollout.refresh_from_db()
+        assert rollout.paused_at is None
+
+    def test_names_what_stands_in_the_way(self, as_, alice, rollout):
+        Rollout.objects.update(status="PROGRESSING", reason="NO_CAPACITY", message="No GPU node fits.")
+        text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
+        assert "No GPU capacity." in text
+        assert "No GPU node fits." in text
+
+    def test_says_after_a_return_who_serves_and_what_to_do(self, as_, alice, rollout, registered_model):
+        at_weight(rollout, registered_model)
+        Rollout.objects.filter(pk=rollout.pk).update(
+            status="FAILED", reason="GATE", return_reason="GATE", message="Errors 40 %.", weight=0
+        )
+        text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
+        assert "prior-auth-extract-v6 serves all callers again." in text
+        assert "Retry from the first weight" in text
+
+    def test_rolls_a_live_one_back_in_one_click(self, as_, alice, rollout, registered_model):
+        at_weight(rollout, registered_model)
+        Rollout.objects.filter(registered_model=registered_model, status="LIVE").update(status="REPLACED")
+        Rollout.objects.filter(pk=rollout.pk).update(status="LIVE", weight=100, finished_at=NOW)
+        text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
+        assert "Roll back to v6…" in text
+        assert "Roll back now" in text
+        answer = as_(alice).post(url("rollout_roll_back", rollout), {"reason": "Worse answers"})
+        back = Rollout.objects.get(rolls_back=rollout)
+        assert answer.url == url("rollout_detail", back)
+        assert (back.model_version.number, back.baseline) == (6, rollout.model_version)
+        assert "Goes back from" in as_(alice).get(answer.url).content.decode()
+
+    def test_costs_the_same_queries_however_many_decisions(self, as_, alice, rollout, django_assert_num_queries):
+        client = as_(alice)
+        with django_assert_num_queries(7):
+            client.get(url("rollout_detail", rollout))
+        for attempt in range(1, 6):
+            decided(rollout, "SHIFT_10", attempt=attempt)
+        with django_assert_num_queries(7):
+            client.get(url("rollout_detail", rollout))
+
     def test_tells_a_stranger_who_may(self, as_, charlie, rollout):
         answer = as_(charlie).post(url("rollout_abort", rollout), {"reason": "No idea"})
         assert answer.status_code == 403
@@ -194,12 +280,12 @@ class TestPromotionList:
     ):
         where = reverse("promotions:promotion_list")
         client = as_(carol)
-        with django_assert_num_queries(6):
+        with django_assert_num_queries(8):
             client.get(where)
         for number in range(10, 16):
             made = factories.live(registered_model, number)
             Rollout.objects.filter(pk=made.pk).update(status="REPLACED")
-        with django_assert_num_queries(6):
+        with django_assert_num_queries(8):
             client.get(where)
 
     def test_searches_filters_and_exports(self, as_, carol, promotion):

@@ -26,7 +26,9 @@ pytest.register_assert_rewrite(
 from tests.story.chromium import running_browser  # noqa: E402
 from tests.story.watch import Watch  # noqa: E402
 
-ORDER = ("test_story.py", "test_capacity.py", "test_credentials.py", "test_stops.py", "test_sleep.py")
+ORDER = (
+    "test_story.py", "test_capacity.py", "test_credentials.py", "test_stops.py", "test_trouble.py", "test_sleep.py",
+)  # fmt: skip
 PATIENCE = {"stand-in": 240.0, "vllm": 1200.0}
 # A killed worker's rows are due again, and a replaced version goes, while a test waits.
 HURRY = {"RECONCILE_LEASE_SECONDS": "20", "ROLLOUT_RETIRE_AFTER_SECONDS": "20"}

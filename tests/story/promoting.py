@@ -19,7 +19,7 @@ PHASES = (
 NOTE_PHASES = """() => {
   window.phasesDone = [];
   const look = () => {
-    const done = document.querySelectorAll("li.step-done").length;
+    const done = document.querySelectorAll("[aria-labelledby=phases] li.step-done").length;
     if (done && done !== window.phasesDone.at(-1)) window.phasesDone.push(done);
   };
   look();

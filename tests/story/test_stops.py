@@ -194,11 +194,12 @@ def test_a_rollout_finishes_with_everything_once(stop, world, finance, auditor):
     look = lambda: listed(finance, set(world.asked))  # noqa: E731
     until(look, lambda rows: rows == world.asked, seconds=world.patience, what="each call once in the list of calls")
     committed = steps_committed(world.stack, rollout)
-    assert {"SERVE": 1, "SHIFT": 1}.items() <= committed.items()
+    assert {"SERVE": 1, "SHIFT_10": 1, "SHIFT_50": 1, "SHIFT": 1}.items() <= committed.items()
     assert set(committed.values()) == {1}
     assert events(auditor, rollout) == {
         "rollout.started": 1,
         "rollout.committed": committed.total(),
+        "rollout.judged": 2,
         "rollout.finished": 1,
     }
     assert events(auditor, promotion) == {"promotion.requested": 1, "promotion.approved": 1}
@@ -209,7 +210,7 @@ def test_what_was_replaced_is_stopped_once(world, auditor):
     retired = lambda: steps_committed(world.stack, newest)  # noqa: E731
     until(retired, lambda steps: steps["RETIRE"], seconds=world.patience, what="the replaced version's end")
     assert set(retired().values()) == {1}
-    until(lambda: events(auditor, newest), lambda found: found["rollout.committed"] == 3, seconds=30, what="its event")
+    until(lambda: events(auditor, newest), lambda found: found["rollout.committed"] == 5, seconds=30, what="its event")
 
 
 def listed(finance: Exports, ids: set[str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from django.utils.timezone import now
 from apps.integrations.errors import TemporaryError
 from apps.integrations.git.client import client_from_settings as git_client
 from apps.integrations.kubernetes.client import client_from_settings as kubernetes_client
+from apps.metering.store import calls_by_version
 from apps.promotions import reconcile
 from apps.promotions.models import Rollout
 from worker.celery import app
@@ -13,9 +14,11 @@ from worker.celery import app
 @app.task(name="promotions.reconcile_rollout", acks_late=True, time_limit=110, throws=(TemporaryError,))
 def reconcile_rollout(*, rollout_id: str, **_: object) -> None:
     """Do the next thing for one rollout."""
-    related = ("registered_model", "model_version__registered_model", "promotion__baseline__registered_model")
+    related = ("registered_model", "model_version__registered_model", "baseline__registered_model", "promotion")
     rollout = Rollout.objects.select_related(*related).get(pk=rollout_id)
-    reconcile.reconcile_rollout(rollout=rollout, git=git_client(), cluster=kubernetes_client(), now=now())
+    reconcile.reconcile_rollout(
+        rollout=rollout, git=git_client(), cluster=kubernetes_client(), calls=calls_by_version, now=now()
+    )
 
 
 @app.task(name="promotions.reconcile_due_rollouts", time_limit=30)

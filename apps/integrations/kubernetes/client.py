@@ -122,14 +122,19 @@ class KubernetesReader:
         found = self.get(Kind.AI_GATEWAY_ROUTE, name, namespace)
         return readings.route(found) if found else RouteStatus(exists=False, weights={})
 
-    def serving_status(self, name: str, namespace: str) -> ServingStatus:
-        """Return an InferenceService with its pods, its newest pod's node, and events while that pod waits."""
+    def serving_status(self, name: str, namespace: str, known_claim: str = "") -> ServingStatus:
+        """Return an InferenceService with its pods, its newest pod's node, and events while that pod waits.
+
+        known_claim: a NodeClaim that it was seen on before; what ended that one is told too.
+        """
         service = self.get(Kind.INFERENCE_SERVICE, name, namespace)
         pods = self._pods(name, namespace)
         pod = next((item for item in pods if not item.deleting), None)
         events = self._events(pod, namespace)
         if service is None:
             return ServingStatus(exists=False, pods=pods)
+        claim = self._claim(pod, events)
+        waits = pod is None or not pod.at("Ready")
         ready = readings.conditions(service).get("Ready")
         reason, message = readings.failure(service)
         return ServingStatus(
@@ -142,8 +147,9 @@ class KubernetesReader:
             transition=(service.get("status", {}).get("modelStatus") or {}).get("transitionStatus", ""),
             manifest_digest=(service["metadata"].get("annotations") or {}).get(readings.DIGEST, ""),
             pods=pods,
-            node_claim=self._claim(pod, events),
+            node_claim=claim,
             events=events,
+            node_events=self._node_events({known_claim, claim.name if claim else ""}) if waits else (),
         )
 
     def _pods(self, name: str, namespace: str) -> tuple[PodStatus, ...]:
@@ -155,6 +161,15 @@ class KubernetesReader:
         if pod is None or pod.at("Ready"):
             return ()
         found = map(readings.event, self.list(Kind.EVENT, namespace, fields={"involvedObject.name": pod.name}))
+        return tuple(sorted(found, key=lambda note: str(note.at or "")))[-_EVENTS:]
+
+    def _node_events(self, claims: set[str]) -> tuple[EventNote, ...]:
+        """Return what happened to these NodeClaims; events of objects without a namespace are kept in `default`."""
+        found = [
+            readings.event(item)
+            for claim in sorted(claims - {""})
+            for item in self.list(Kind.EVENT, "default", fields={"involvedObject.name": claim})
+        ]
         return tuple(sorted(found, key=lambda note: str(note.at or "")))[-_EVENTS:]
 
     def _claim(self, pod: PodStatus | None, events: tuple[EventNote, ...]) -> NodeClaimStatus | None:

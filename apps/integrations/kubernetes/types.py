@@ -169,6 +169,12 @@ class ServingStatus:
     pods: tuple[PodStatus, ...] = ()
     node_claim: NodeClaimStatus | None = None
     events: tuple[EventNote, ...] = ()
+    node_events: tuple[EventNote, ...] = ()  # of the nodes and claims under its pods, while the newest is not ready
+
+    @property
+    def ready_pods(self) -> int:
+        """Return how many of its pods are ready and not going away."""
+        return sum(pod.at("Ready") is not None and not pod.deleting for pod in self.pods)
 
     @property
     def pod(self) -> PodStatus | None:

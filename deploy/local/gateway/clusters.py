@@ -44,7 +44,7 @@ def _model_cluster(ref: Reference, tables: Tables) -> Json:
     else:
         kind, addresses = "STRICT_DNS", [host]
     return {
-        **_cluster(ref.cluster, kind, addresses),
+        **_cluster(ref.cluster, kind, addresses, ref.hostname),
         "lb_policy": "LEAST_REQUEST",
         "typed_extension_protocol_options": {
             _HTTP_OPTIONS: {
@@ -98,9 +98,12 @@ def _key_cluster(uri: str) -> Json:
     return cluster
 
 
-def _cluster(name: str, kind: str, addresses: list[tuple[str, int]]) -> Json:
+def _cluster(name: str, kind: str, addresses: list[tuple[str, int]], hostname: str = "") -> Json:
+    """Return a cluster. hostname: what the access log calls its hosts, as it does where DNS names them."""
+    named = {"hostname": hostname} if hostname else {}
     endpoints = [
-        {"endpoint": {"address": {"socket_address": {"address": host, "port_value": port}}}} for host, port in addresses
+        {"endpoint": {"address": {"socket_address": {"address": host, "port_value": port}}, **named}}
+        for host, port in addresses
     ]
     return {
         "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("promotions", "0004_approved")]
+    dependencies = [("promotions", "0006_rollouts_before_weights")]
     operations = [
         migrations.AddField(
             model_name="promotion",

@@ -1,0 +1,145 @@
+"""Whether a candidate may get more callers: its measured health against the baseline's. Pure: numbers to words.
+
+Measured is what callers experienced: the gateway's own records since it accepted the present weights. Where too few
+calls came to compare, that is said, and the rollout goes on only with a ready replica and without errors.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from apps.promotions.models import GateResult
+
+Verdict = GateResult.Verdict
+
+
+@dataclass(frozen=True)
+class Calls:
+    """What callers of one version met. failed: 5xx. timed: streamed calls, whose first token's time is known.
+
+    tokens_per_second: the median over calls of output tokens over duration.
+    """
+
+    calls: int = 0
+    failed: int = 0
+    timed: int = 0
+    ttft_p95_ms: float | None = None
+    tokens_per_second: float | None = None
+
+
+@dataclass(frozen=True)
+class Health:
+    """One version at one weight: its calls, and how many of its replicas are ready."""
+
+    calls: Calls
+    ready_replicas: int
+
+    @property
+    def error_percent(self) -> float:
+        """Return how many of 100 calls failed; 0 without calls."""
+        return 100 * self.calls.failed / self.calls.calls if self.calls.calls else 0.0
+
+    def as_json(self) -> dict[str, float | int | None]:
+        """Return the numbers as they are stored and answered."""
+        calls = self.calls
+        return {
+            "calls": calls.calls,
+            "failed": calls.failed,
+            "error_percent": round(self.error_percent, 2),
+            "ttft_p95_ms": None if calls.ttft_p95_ms is None else round(calls.ttft_p95_ms, 1),
+            "tokens_per_second": None if calls.tokens_per_second is None else round(calls.tokens_per_second, 2),
+            "ready_replicas": self.ready_replicas,
+        }
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much worse than the baseline a candidate may be."""
+
+    minimum_calls: int
+    ttft_factor: float = 1.25
+    ttft_slack_ms: float = 100.0
+    error_points: float = 2.0
+    speed_factor: float = 0.8
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A verdict with its words. final: it need not wait for the end of the hold."""
+
+    verdict: Verdict
+    words: str
+    final: bool = False
+
+
+def decide(*, candidate: Health, baseline: Health, limits: Limits) -> Decision:
+    """Return what the numbers say at this moment. A failure is final at once; the rest counts when the hold is over."""
+    if min(candidate.calls.calls, baseline.calls.calls) < limits.minimum_calls:
+        return _too_few(candidate, baseline, limits)
+    found = list(_compare(candidate, baseline, limits))
+    bad = [words for holds, words in found if not holds]
+    if bad:
+        return Decision(Verdict.FAILED, " ".join(bad), final=True)
+    if candidate.ready_replicas < 1:
+        return Decision(Verdict.FAILED, "No replica of the candidate is ready.")
+    return Decision(Verdict.PASSED, " ".join(words for _, words in found))
+
+
+def _too_few(candidate: Health, baseline: Health, limits: Limits) -> Decision:
+    counted = (
+        f"Not enough traffic to compare: {candidate.calls.calls} calls of the candidate and {baseline.calls.calls} of "
+        f"the baseline, {limits.minimum_calls} of each are needed."
+    )
+    if candidate.error_percent > limits.error_points:
+        words = f"{counted} But {_failed(candidate.calls)}, so it gets no more callers."
+        return Decision(Verdict.FAILED, words, final=candidate.calls.calls >= limits.minimum_calls)
+    if candidate.ready_replicas < 1:
+        return Decision(Verdict.FAILED, f"{counted} But none of its replicas is ready.")
+    return Decision(Verdict.NO_TRAFFIC, f"{counted} It goes on because a replica is ready and nothing failed.")
+
+
+def _failed(calls: Calls) -> str:
+    return f"{calls.failed} of its {calls.calls} calls failed"
+
+
+def _compare(candidate: Health, baseline: Health, limits: Limits) -> Iterator[tuple[bool, str]]:
+    """Yield whether each figure holds, in words."""
+    mine, theirs = candidate.error_percent, baseline.error_percent
+    allowed = theirs + limits.error_points
+    yield mine <= allowed, f"Errors {mine:.1f} % ({theirs:.1f} % baseline, at most {allowed:.1f} %)."
+    yield _ttft(candidate.calls, baseline.calls, limits)
+    fast, usual = candidate.calls.tokens_per_second, baseline.calls.tokens_per_second
+    if fast is None or usual is None:
+        yield True, "Tokens/s not compared: no answers with tokens."
+    else:
+        least = usual * limits.speed_factor
+        yield fast >= least, f"Tokens/s {fast:.1f} ({usual:.1f} baseline, at least {least:.1f})."
+
+
+def _ttft(candidate: Calls, baseline: Calls, limits: Limits) -> tuple[bool, str]:
+    mine, theirs = candidate.ttft_p95_ms, baseline.ttft_p95_ms
+    if mine is None or theirs is None or min(candidate.timed, baseline.timed) < limits.minimum_calls:
+        return True, "TTFT not compared: too few streamed calls."
+    most = theirs * limits.ttft_factor + limits.ttft_slack_ms
+    return mine <= most, f"TTFT p95 {mine:.0f} ms ({theirs:.0f} ms baseline, at most {most:.0f} ms)."
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Both versions at the present weight, and what their numbers say."""
+
+    candidate: Health
+    baseline: Health
+    decision: Decision
+
+    @classmethod
+    def of(cls, candidate: Health, baseline: Health, limits: Limits) -> "Measured":
+        """Return the measurement with its decision."""
+        return cls(candidate, baseline, decide(candidate=candidate, baseline=baseline, limits=limits))
+
+    def as_json(self) -> dict[str, object]:
+        """Return both versions' numbers and what they say, as the page and the API show them while it moves."""
+        return {
+            "candidate": self.candidate.as_json(),
+            "baseline": self.baseline.as_json(),
+            "words": self.decision.words,
+        }

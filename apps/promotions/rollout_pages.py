@@ -1,0 +1,154 @@
+"""What the page of a rollout says: weights with their decisions, both versions' health, what stands in the way.
+
+Pure: rows in, words and numbers for the template out.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from apps.promotions import trouble
+from apps.promotions.models import GateResult, Rollout, RolloutCommit, shift_to
+
+TITLES = {
+    "NO_CAPACITY": "No GPU capacity.",
+    "NODEPOOL_LIMIT": "The NodePool's limit is reached.",
+    "QUOTA": "The AWS quota is used up.",
+    "SPOT": "AWS took the Spot node back.",
+    "CONSOLIDATED": "Karpenter moved it to another node.",
+    "NODE_LOST": "Its node is gone.",
+    "IMAGE": "The image cannot be pulled.",
+    "S3_DENIED": "S3 denies access to the weights.",
+    "OBJECT_MISSING": "A file is missing in the registry.",
+    "LOAD_FAILED": "The weights could not be pulled.",
+    "CHECKSUM": "The weights are not the approved ones.",
+    "BAD_ARGUMENT": "The engine does not know an argument.",
+    "OUT_OF_MEMORY": "The engine ran out of memory.",
+    "LOAD_TIMEOUT": "Loading took too long.",
+    "ENGINE_CRASHED": "The engine crashed.",
+    "CRASH_LOOP": "The engine crashes again and again.",
+    "NOT_READY": "Callers are not answered.",
+    "ROUTE": "The gateway refuses the route.",
+    "NO_APPLICATION": "Argo CD does not know the models.",
+    "COMPARISON": "Argo CD cannot read Git.",
+    "SYNC_FAILED": "Argo CD cannot apply it.",
+    "SYNC_BLOCKED": "Another change blocks this one.",
+    "OUT_OF_SYNC": "The cluster is not what Git says.",
+    "GIT_REFUSED": "Git refused the commit.",
+    "GIT_DIVERGED": "Git's history was rewritten.",
+    "AWAY": "Something it needs is away; nothing is lost.",
+    "DRIFT": "What serves is not what was approved.",
+    "GATE": "It was worse than the baseline, so callers went back.",
+    "RETURNING": "Callers go back to the baseline.",
+}
+VERDICTS = {
+    GateResult.Verdict.PASSED: {"tone": "ok", "icon": "circle-check", "label": "Passed"},
+    GateResult.Verdict.NO_TRAFFIC: {"tone": "warn", "icon": "triangle-alert", "label": "Not enough traffic"},
+    GateResult.Verdict.FAILED: {"tone": "bad", "icon": "circle-x", "label": "Failed"},
+}
+FIGURES = (
+    ("Calls", "calls", ""),
+    ("Errors", "error_percent", "%"),
+    ("TTFT p95", "ttft_p95_ms", "ms"),
+    ("Tokens/s", "tokens_per_second", ""),
+    ("Ready replicas", "ready_replicas", ""),
+)
+
+
+def problem(rollout: Rollout) -> dict[str, str] | None:
+    """Return what stands in the way, as a notice; None while nothing does. A failed rollout has its own."""
+    if rollout.status == Rollout.Status.FAILED or not rollout.reason:
+        return None
+    if rollout.reason == "RETURNING" or (rollout.return_reason and rollout.status in Rollout.OPEN):
+        return {"tone": "bad", "title": TITLES["RETURNING"], "text": rollout.message}
+    if rollout.reason in ("DRIFT", "NOT_READY"):
+        return {"tone": "bad", "title": TITLES[rollout.reason], "text": rollout.message}
+    if rollout.reason in trouble.PROBLEMS or rollout.reason in ("AWAY", "GIT_REFUSED", "GIT_DIVERGED"):
+        return {"tone": "warn", "title": TITLES[rollout.reason], "text": rollout.message}
+    return None
+
+
+def failure_title(rollout: Rollout) -> str:
+    """Return what failed, in a few words."""
+    return TITLES.get(rollout.reason, "The rollout failed.")
+
+
+def weight_steps(rollout: Rollout, commits: Iterable[RolloutCommit], ready_at: datetime | None) -> list[dict[str, Any]]:
+    """Return 0 → 10 → 50 → 100 as steps, of the present attempt: committed, accepted, and what was decided there.
+
+    ready_at: when the version became ready, None while it is not.
+    """
+    ready = ready_at is not None
+    made = {row.step: row for row in commits if row.attempt == rollout.attempt}
+    back = made.get(str(Rollout.Step.RETURN))
+    zero = f"started beside {rollout.baseline}" if rollout.baseline else "started; nobody can call it yet"
+    state = "done" if ready else "now" if rollout.status in Rollout.OPEN else "next"
+    steps: list[dict[str, Any]] = [
+        {"label": "0 %", "state": state, "detail": zero, "at": ready_at, "since": rollout.started_at}
+    ]
+    reached = ready
+    for percent in rollout.steps:
+        row = made.get(shift_to(percent))
+        steps.append({"label": f"{percent} %", **_weight(rollout, percent, row, reached and back is None)})
+        reached = reached and row is not None and (hasattr(row, "gate") or percent == 100)
+    if back is not None:
+        words = f"all callers back with {rollout.baseline}"
+        steps.append({"label": "0 %", "state": "failed", "detail": words, "typical": ""})
+    return steps
+
+
+def _weight(rollout: Rollout, percent: int, row: RolloutCommit | None, reached: bool) -> dict[str, Any]:
+    """Return one weight: done with its decision, now, or to come."""
+    gate: GateResult | None = getattr(row, "gate", None)
+    if row is not None and gate is not None:
+        state = "failed" if gate.verdict == GateResult.Verdict.FAILED else "done"
+        return {"state": state, "at": gate.judged_at, "detail": gate.words, "verdict": VERDICTS[_verdict(gate)]}
+    if row is not None and percent == 100 and rollout.status in (Rollout.Status.LIVE, Rollout.Status.REPLACED):
+        return {"state": "done", "at": rollout.finished_at, "detail": "all callers"}
+    if row is not None and rollout.status in Rollout.OPEN and not rollout.return_reason:
+        since = row.observed_at or row.committed_at
+        return {"state": "now", "since": since, "detail": rollout.message}
+    if row is not None:
+        return {"state": "done", "at": row.observed_at, "detail": "not judged: the rollout ended here"}
+    if reached and rollout.status in Rollout.OPEN and not rollout.return_reason:
+        return {"state": "now", "since": rollout.moved_at, "detail": rollout.message}
+    return {"state": "next", "typical": ""}
+
+
+def _verdict(gate: GateResult) -> GateResult.Verdict:
+    return GateResult.Verdict(gate.verdict)
+
+
+def decisions(commits: Iterable[RolloutCommit]) -> list[dict[str, Any]]:
+    """Return each decision with its numbers, oldest first, those of earlier attempts too."""
+    return [
+        {
+            "weight": row.weight,
+            "attempt": row.attempt,
+            "gate": row.gate,
+            "badge": VERDICTS[_verdict(row.gate)],
+            "figures": figures(row.gate.candidate, row.gate.baseline),
+        }
+        for row in commits
+        if hasattr(row, "gate")
+    ]
+
+
+def health(rollout: Rollout) -> dict[str, Any] | None:
+    """Return both versions side by side while a weight is held; afterwards the decisions have the numbers."""
+    found = rollout.health
+    if rollout.status not in Rollout.OPEN or not found or rollout.return_reason:
+        return None
+    return {"figures": figures(found["candidate"], found["baseline"]), "words": found["words"]}
+
+
+def figures(candidate: dict[str, Any], baseline: dict[str, Any]) -> list[dict[str, str]]:
+    """Return the figures of both versions, with their units; "—" where none was measured."""
+    return [
+        {"label": label, "candidate": _figure(candidate.get(key), unit), "baseline": _figure(baseline.get(key), unit)}
+        for label, key, unit in FIGURES
+    ]
+
+
+def _figure(value: float | None, unit: str) -> str:
+    return "—" if value is None else f"{value:,g} {unit}".strip()

@@ -1,0 +1,235 @@
+"""What keeps a version from serving, with a short code and plain words: what happened, and what to do. Pure.
+
+Read from the conditions and events of Kubernetes, KServe, Karpenter and Argo CD, as they word them. `final`: it cannot
+pass by itself. The messages are shown as the systems said them, cut at 300 characters.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from apps.integrations.kubernetes.types import (
+    ApplicationStatus,
+    ContainerStatus,
+    EventNote,
+    PodStatus,
+    ServingStatus,
+)
+
+CRASHES = 5
+STALE = timedelta(minutes=5)  # an event this much older than the pod is about a node it never was on
+OUT_OF_MEMORY_ENDS = 3
+IMAGE_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+QUOTA = ("vcpulimitexceeded", "instancelimitexceeded", "maxspotinstancecountexceeded", "quota")
+LIMIT = ("exceed limits for nodepool", "limits of nodepool")
+DENIED = ("accessdenied", "access denied", "invalidaccesskeyid", "signaturedoesnotmatch", "403", "forbidden")
+MISSING = ("missing in the registry", "nosuchkey", "nosuchbucket", "404", "nothing under this prefix")
+WRONG_BYTES = ("sha-256", "digest", "checksum", "approved was", "bytes in the registry", "not listed in", "a manifest")
+BAD_ARGUMENT = (
+    "unrecognized arguments",
+    "invalid choice",
+    "expected one argument",
+    "invalid value:",
+    "error: argument",
+)
+USAGE_ERROR = 2  # how argparse, and with it vLLM, ends on a command line that it cannot read
+NO_MEMORY = ("out of memory", "outofmemory", "no available memory for the cache", "kv cache is larger")
+# Something is wrong, as opposed to not finished.
+PROBLEMS = frozenset(
+    {
+        "NO_CAPACITY", "NODEPOOL_LIMIT", "QUOTA", "SPOT", "CONSOLIDATED", "NODE_LOST", "IMAGE", "S3_DENIED",
+        "OBJECT_MISSING", "LOAD_FAILED", "OUT_OF_MEMORY", "LOAD_TIMEOUT", "ENGINE_CRASHED", "NOT_READY", "ROUTE",
+        "NO_APPLICATION", "COMPARISON", "SYNC_FAILED", "SYNC_BLOCKED", "OUT_OF_SYNC",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What stands in the way, or what is not finished. words: what happened, then what to do."""
+
+    code: str
+    words: str
+    final: bool = False
+
+    @property
+    def is_problem(self) -> bool:
+        """Tell whether something is wrong, as opposed to not finished."""
+        return self.final or self.code in PROBLEMS
+
+
+def digests(serving: ServingStatus) -> set[str]:
+    """Return the manifest digests that the InferenceService and its pods carry."""
+    pods = {pod.manifest_digest for pod in serving.pods if not pod.deleting and pod.manifest_digest}
+    return {serving.manifest_digest, *pods}
+
+
+def is_asleep(serving: ServingStatus) -> bool:
+    """Tell a version that was let go to sleep from one that has no pod yet: KServe calls the former ready."""
+    return serving.ready and serving.pod is None
+
+
+def of_serving(serving: ServingStatus) -> Trouble | None:
+    """Return what keeps an InferenceService from being ready; None when it is."""
+    if serving.is_waiting_for_runtime:
+        return Trouble("NO_RUNTIME", "KServe waits for the runtime that this version is served with.")
+    if serving.transition == "InvalidSpec":
+        said = serving.message or serving.reason
+        return Trouble("INVALID_SPEC", f"KServe cannot serve this: {said}. Publish or configure it anew.", final=True)
+    pod = serving.pod
+    if serving.ready and pod is not None:
+        return None
+    if pod is None:
+        return _lost(serving) or Trouble("STARTING", "KServe is making the pod.")
+    return _unscheduled(serving) if not pod.node else _starting(serving, pod)
+
+
+# -- Nodes --------------------------------------------------------------------------------------------------------
+
+
+def _lost(serving: ServingStatus) -> Trouble | None:
+    """Return why the node under it went away, where Karpenter or the cloud says so."""
+    created_at = serving.pod.created_at if serving.pod else None
+    for note in reversed(serving.node_events):
+        if note.at is not None and created_at is not None and note.at < created_at - STALE:
+            break
+        if note.reason in ("SpotInterrupted", "TerminatingOnInterruption"):
+            words = "AWS took the Spot node back. Karpenter brings another one by itself; on-demand avoids it."
+            return Trouble("SPOT", f"{words} ({_cut(note.message)})")
+        if note.reason == "DisruptionTerminating":
+            words = "Karpenter is moving it to save money (consolidation). It starts again on another node by itself."
+            return Trouble("CONSOLIDATED", f"{words} ({_cut(note.message)})")
+        if note.reason in ("Disrupted", "Evicted", "Finalized", "TerminationGracePeriodExpiring"):
+            words = (
+                "The node under it was taken away. Karpenter brings another one by itself; Fleet shows who ended it."
+            )
+            return Trouble("NODE_LOST", f"{words} ({_cut(note.message)})")
+    return None
+
+
+def _unscheduled(serving: ServingStatus) -> Trouble:
+    claim = serving.node_claim
+    for note in reversed((*serving.node_events, *serving.events)):
+        found = _refused_node(note)
+        if found is not None:
+            return found
+        if note.reason == "Nominated":
+            break  # newer than any refusal
+    if claim is not None:
+        lost = _lost(serving)
+        after = f" {lost.words}" if lost else ""
+        words = f"Karpenter is bringing a {claim.instance_type or 'GPU node'} ({claim.name}).{after}"
+        return Trouble(lost.code if lost else "NODE", words)
+    return _lost(serving) or Trouble("SCHEDULING", "The pod waits for a node with a free GPU.")
+
+
+def _refused_node(note: EventNote) -> Trouble | None:
+    """Return why no node is to be had. The scheduler's own "0/n nodes" only says that Karpenter is needed."""
+    text = note.message.lower()
+    if note.reason not in ("FailedScheduling", "InsufficientCapacityError") or "nominated" in text:
+        return None
+    if any(word in text for word in QUOTA):
+        words = "The AWS account's quota for these GPU instances is used up. A platform engineer raises it with AWS."
+        return Trouble("QUOTA", f"{words} ({_cut(note.message)})")
+    if any(word in text for word in LIMIT):
+        words = "The NodePool's limit is reached. A platform engineer raises it, or another model gives its GPU back."
+        return Trouble("NODEPOOL_LIMIT", f"{words} ({_cut(note.message)})")
+    if note.reason == "FailedScheduling" and "nodes are available" in text:
+        return None
+    advice = "It is tried again by itself; a platform engineer can widen the NodePool gpu-inference."
+    return Trouble("NO_CAPACITY", f"No GPU node fits or is to be had: {_cut(note.message)} {advice}")
+
+
+# -- Pods ---------------------------------------------------------------------------------------------------------
+
+
+def _starting(serving: ServingStatus, pod: PodStatus) -> Trouble:
+    init, engine = pod.initializer, pod.engine_container
+    for container in (init, engine):
+        if container.reason in IMAGE_REASONS:
+            said = container.message[:200] or container.reason
+            words = f"The image cannot be pulled: {said}. Check SERVING_IMAGE and that the node may read its registry."
+            return Trouble("IMAGE", words, final=container.reason == "InvalidImageName")
+    if init.exit_code != 0 or init.state != "terminated":
+        return _loading(serving, pod)
+    return _engine(serving.events, engine) or _lost(serving) or Trouble("ENGINE", "The engine is loading the weights.")
+
+
+def _engine(events: Iterable[EventNote], engine: ContainerStatus) -> Trouble | None:
+    """Return why the engine keeps ending; None while it has not ended yet."""
+    said = _cut(engine.message if engine.state == "terminated" else engine.last_message)
+    exit_code = engine.exit_code if engine.state == "terminated" else engine.last_exit_code
+    if engine.ready or not (engine.restarts or exit_code):
+        return None
+    text, ended = said.lower(), {engine.reason, engine.last_reason}
+    if exit_code == USAGE_ERROR or any(word in text for word in BAD_ARGUMENT):
+        which = said or "exit code 2, the pod's log names it"
+        words = f"The engine does not know an argument: {which}. Put the arguments right and propose the version again."
+        return Trouble("BAD_ARGUMENT", words, final=True)
+    if "OOMKilled" in ended or any(word in text for word in NO_MEMORY):
+        words = f"The engine ran out of memory ({said or 'OOMKilled'}). It needs a larger GPU or a shorter context."
+        return Trouble("OUT_OF_MEMORY", words, final=engine.restarts >= OUT_OF_MEMORY_ENDS)
+    if any(note.reason == "Killing" and "startup probe" in note.message for note in events):
+        words = "The engine did not become ready in the time its start-up probe allows, and is started again."
+        advice = "See the pod's log; a larger model needs a longer probe or a faster disk."
+        return Trouble("LOAD_TIMEOUT", f"{words} {advice}", final=engine.restarts >= OUT_OF_MEMORY_ENDS)
+    said = said or f"exit code {exit_code}"
+    if engine.restarts >= CRASHES:
+        words = f"The engine crashed {engine.restarts} times: {said}. See the pod's log."
+        return Trouble("CRASH_LOOP", words, final=True)
+    return Trouble("ENGINE_CRASHED", f"The engine crashed ({said}) and is started again.")
+
+
+def _loading(serving: ServingStatus, pod: PodStatus) -> Trouble:
+    init = pod.initializer
+    failed = init.exit_code not in (None, 0) or init.last_exit_code not in (None, 0)
+    said = (init.message if init.exit_code else "") or init.last_message or (serving.message if failed else "")
+    if not failed:
+        return Trouble("WEIGHTS", "The node is pulling and checking the weights.")
+    text, said = said.lower(), _cut(said)
+    if any(word in text for word in MISSING):
+        words = f"A file of the version is not in the registry: {said}. Put it back from the replica, or publish anew."
+        return Trouble("OBJECT_MISSING", f"{words} The node tries again by itself.")
+    if any(word in text for word in WRONG_BYTES):
+        words = f"The weights are not the approved ones: {said}. Nothing was served."
+        advice = "Take the version back and publish it again as a new version."
+        return Trouble("CHECKSUM", f"{words} {advice}", final=True)
+    if any(word in text for word in DENIED):
+        words = f"The registry does not let the node read the weights: {said}."
+        advice = "A platform engineer gives the role of model-reader access; the node tries again by itself."
+        return Trouble("S3_DENIED", f"{words} {advice}")
+    advice = "The node tries again by itself; check that the registry answers and that model-reader may read it."
+    return Trouble("LOAD_FAILED", f"The weights could not be pulled: {said or 'no message'}. {advice}")
+
+
+# -- Argo CD ------------------------------------------------------------------------------------------------------
+
+
+def of_sync(application: ApplicationStatus, kind: str, name: str, namespace: str, commit: str) -> Trouble | None:
+    """Return what keeps Argo CD from applying an object of a commit; None while nothing is wrong."""
+    if not application.exists:
+        words = "Argo CD has no application for the models yet. A platform engineer creates it."
+        return Trouble("NO_APPLICATION", words)
+    advice = "It tries again by itself; a platform engineer finds more with: kubectl describe application."
+    for error in application.errors:
+        if error.type == "ComparisonError":
+            words = f"Argo CD cannot read what Git holds, so nothing new is applied: {_cut(error.message)}"
+            return Trouble("COMPARISON", f"{words} Correct the commit that it names. {advice}")
+    own = application.resource(kind, name, namespace)
+    if own is not None and own.message:
+        return Trouble("SYNC_FAILED", f"The cluster refused {kind} {name}: {_cut(own.message)} {advice}")
+    blocker = next((item for item in application.resources if item.message), None)
+    if blocker is not None:
+        words = f"Argo CD cannot apply {blocker.kind} {blocker.name}: {_cut(blocker.message)}"
+        rest = f"Until its tries are over, the newer commit {commit[:8]} waits behind it. Correct it in Git. {advice}"
+        return Trouble("SYNC_BLOCKED", f"{words} {rest}")
+    for error in application.errors:
+        return Trouble("SYNC_FAILED", f"Argo CD cannot apply Git: {_cut(error.message)} {advice}")
+    if own is not None and own.sync == "OutOfSync" and application.operation_phase == "Succeeded":
+        words = f"{kind} {name} in the cluster is not what Git says; Argo CD is putting it right."
+        return Trouble("OUT_OF_SYNC", f"{words} If it stays so, somebody keeps changing it by hand.")
+    return None
+
+
+def _cut(text: str) -> str:
+    return " ".join(text.split())[:300].rstrip(".")

@@ -1,0 +1,137 @@
+"""A cluster whose answers the test sets, and turns of the reconciler against a real Git repository."""
+
+import subprocess
+from datetime import timedelta
+
+import yaml
+
+from apps.audit.models import AuditEvent
+from apps.integrations.errors import TemporaryError
+from apps.integrations.kubernetes.types import (
+    ApplicationStatus,
+    Condition,
+    ContainerStatus,
+    NodeClaimStatus,
+    PodStatus,
+    ResourceStatus,
+    RouteStatus,
+    ServingStatus,
+)
+from apps.promotions import actions
+from apps.promotions.models import Rollout
+from apps.promotions.reconcile import reconcile_rollout
+from tests.factories import NOW
+from tests.promotions import factories
+
+
+class Cluster:
+    """Applies what Git holds as Argo CD, KServe and the gateway would: at once, unless told otherwise."""
+
+    def __init__(self, git):
+        self.git, self.away, self.ready, self.exit_code, self.message = git, False, True, 0, ""
+        self.accepting = True
+        self.broken = set()  # the names of versions that are not ready, whatever `ready` says
+
+    def is_ready(self, name):
+        return self.ready and name not in self.broken
+
+    def _files(self):
+        if self.away:
+            raise TemporaryError("The cluster cannot be reached.")
+        return {path: list(yaml.safe_load_all(self.git.read(path))) for path in self.git.paths("serving")}
+
+    def application_status(self, name, namespace):
+        objects = [item for objects in self._files().values() for item in objects]
+        resources = tuple(
+            ResourceStatus(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"], "Synced")
+            for item in objects
+        )
+        head = self.git._head()
+        return ApplicationStatus(
+            exists=True, sync="Synced", revision=head, operation_phase="Succeeded", finished_at=NOW, resources=resources
+        )
+
+    def serving_status(self, name, namespace, known_claim=""):
+        found = [
+            item
+            for objects in self._files().values()
+            for item in objects
+            if (item["kind"], item["metadata"]["name"]) == ("InferenceService", name)
+        ]
+        if not found:
+            return ServingStatus(exists=False)
+        digest = found[0]["metadata"]["annotations"]["quartermaster.dev/manifest-digest"]
+        ready = self.is_ready(name)
+        init = ContainerStatus(
+            state="terminated", exit_code=self.exit_code, message=self.message, finished_at=NOW + timedelta(seconds=20)
+        )
+        engine = ContainerStatus(state="running" if ready else "waiting", started_at=NOW + timedelta(seconds=21))
+        pod = PodStatus(
+            name="p",
+            node="node-1",
+            conditions={
+                "PodScheduled": Condition("PodScheduled", "True", at=NOW + timedelta(seconds=10)),
+                "Ready": Condition("Ready", str(self.is_ready(name)), at=NOW + timedelta(seconds=30)),
+            },
+            initializer=init,
+            engine_container=engine,
+            manifest_digest=digest,
+            engine="stand-in",
+        )
+        claim = NodeClaimStatus("claim-1", "node-1", "g6.xlarge", "spot", "a", NOW, NOW, NOW, NOW)
+        return ServingStatus(
+            exists=True,
+            ready=ready,
+            ready_at=NOW + timedelta(seconds=30),
+            manifest_digest=digest,
+            pods=(pod,),
+            node_claim=claim,
+        )
+
+    def route_status(self, name, namespace):
+        objects = self._files().get(f"serving/models/{name}/route.yaml")
+        if not objects:
+            return RouteStatus(exists=False, weights={})
+        references = objects[0]["spec"]["rules"][0]["backendRefs"]
+        accepted = Condition("Accepted", "True", at=NOW) if self.accepting else None
+        return RouteStatus(
+            exists=True, weights={item["name"]: item["weight"] for item in references}, accepted=accepted
+        )
+
+
+def approved(model, number, owner, reviewer, now=NOW, **chosen):
+    """Return the rollout of a version that was proposed and approved."""
+    version = factories.version(model, number)
+    factories.run(version)
+    promotion = actions.request_promotion(version=version, requester=owner, justification="Better", now=now, **chosen)
+    seen = actions.Seen(promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id)
+    return actions.approve_promotion(promotion=promotion, approver=reviewer, seen=seen, reason="Good", now=now)
+
+
+def no_calls(model, since):
+    return {}
+
+
+def turn(rollout, git, cluster, now, calls=no_calls):
+    """Reconcile once, as a worker does: from a row loaded anew."""
+    reconcile_rollout(rollout=Rollout.objects.get(pk=rollout.pk), git=git, cluster=cluster, calls=calls, now=now)
+
+
+def drive(rollout, git, cluster, now=NOW, turns=12, calls=no_calls):
+    """Reconcile until it rests or `turns` are over, twenty seconds apart, every run twice; return the time."""
+    for _ in range(turns):
+        now += timedelta(seconds=20)
+        turn(rollout, git, cluster, now, calls)
+        turn(rollout, git, cluster, now, calls)
+    rollout.refresh_from_db()
+    return now
+
+
+def subjects(remote):
+    out = subprocess.run(["git", "log", "--reverse", "--format=%s", "main"], cwd=remote, capture_output=True, text=True)
+    return out.stdout.splitlines()
+
+
+def audited(rollout):
+    rows = AuditEvent.objects.about("Rollout", str(rollout.pk)).order_by("occurred_at", "id")
+    return sorted(rows.values_list("action", flat=True))
