@@ -194,12 +194,12 @@ def idle_usd_per_day(node: Node, idle: int) -> Decimal | None:
 def cold_starts(model: str) -> ColdStarts:
     """Return how the last ten replicas of a model started; two queries."""
     rows = list(Replica.objects.filter(model=model, ready_at__isnull=False)[:LAST_STARTS])
-    took = [row.cold_start for row in rows if row.cold_start is not None]
+    took = [row.cold_start.total_seconds() for row in rows if row.cold_start is not None]
     claims = NodeClaim.objects.filter(node_name__in=[row.node_name for row in rows], price_usd_per_hour__isnull=False)
     claim = claims.first()
     return ColdStarts(
         count=len(took),
-        median=median(took) if took else None,
+        median=timedelta(seconds=median(took)) if took else None,
         usd_per_hour=claim.price_usd_per_hour if claim else None,
         is_simulated=claim is not None and claim.is_price_simulated,
     )
