@@ -33,7 +33,6 @@ STALLED = timedelta(minutes=45)
 STALLED_SOONER = {"NO_RUNTIME": timedelta(minutes=5)}  # it is committed together with the version
 LATE_SYNC = timedelta(seconds=45)
 _SHA = re.compile(r"^[0-9a-f]{40}$")
-REFUSALS: dict[type[Exception], str] = {Diverged: "GIT_DIVERGED", GitRefused: "GIT_REFUSED"}
 NO_ROUTE = RouteStatus(exists=False, weights={})
 NEVER_STALLED = ("HOLDING", "PAUSED")  # people or the settings want it to stand still
 Step = Rollout.Step
@@ -47,6 +46,9 @@ class Diverged(PermanentError):
 
 class GitRefused(PermanentError):
     """The Git server does not take a commit."""
+
+
+REFUSALS: dict[type[Exception], str] = {Diverged: "GIT_DIVERGED", GitRefused: "GIT_REFUSED"}
 
 
 def reconcile_rollout(
