@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,6 @@ pytestmark = [
     pytest.mark.parametrize("engine", ["stand-in"], indirect=True),
 ]
 POOL = "gpu-inference"
-FORBIDDEN = 77  # GPUs that the cluster's own policy does not let a pool have
 WHY = "One more GPU for the claims team, until the end of the year."
 
 
@@ -56,65 +53,6 @@ def test_a_pool_changes_once_somebody_else_allowed_it(
     assert after is not None
     assert (after["revision"], after["commit"], after["open_request"]) == (before["revision"] + 1, commit, None)
     assert after["settings"] == before["settings"] | {"gpus": limit}
-
-
-def test_says_what_the_cluster_has_against_it(stack: Stack, patience: float, tmp_path: Path) -> None:
-    """What the cluster's policy refuses fails with the policy's words, and asking the old settings back heals it."""
-    pete, rita = Desk(stack, "pete", patience), Desk(stack, "rita", patience)
-    before = until(lambda: pool_of(pete), lambda found: found and found["is_ready"], seconds=patience, what="the pool")
-    with client(stack.state / "cluster" / "kubeconfigs" / "admin", tmp_path) as admin, policy(admin, patience):
-        failed = change(pete, rita, {"gpus": FORBIDDEN}, patience)
-        assert node_pool(admin)["spec"]["limits"]["nvidia.com/gpu"] == str(before["settings"]["gpus"])
-    assert (failed["status"], failed["reason"]) == ("FAILED", "REFUSED_BY_CLUSTER")
-    assert "The budget ends here." in failed["message"]
-    assert "old settings back" in failed["message"]
-    back = change(pete, rita, {"gpus": before["settings"]["gpus"]}, patience)
-    assert back["status"] == "APPLIED", back["message"]
-
-
-def change(asker: Desk, decider: Desk, settings: dict[str, Any], patience: float) -> dict[str, Any]:
-    """Ask for other settings of the pool, approve it as somebody else, and return the request once it has ended."""
-    pool = pool_of(asker)
-    assert pool is not None
-    body = pool["settings"] | settings | {"pool": POOL, "base": pool["revision"], "justification": WHY}
-    request = f"/fleet/capacity-requests/{asker.post('/fleet/capacity-requests', body)['id']}"
-    decider.post(f"{request}/approve", {"reason": "The budget has room for it."})
-    look = lambda: asker.get(request)  # noqa: E731
-    return until(look, lambda found: found["finished_at"], seconds=patience, what="the request's end")
-
-
-@contextmanager
-def policy(admin: httpx.Client, patience: float) -> Iterator[None]:
-    """Let the real API server refuse pools with FORBIDDEN GPUs for as long as the block lasts."""
-    name, root = "no-such-pool", "/apis/admissionregistration.k8s.io/v1"
-    rule = {"apiGroups": ["karpenter.sh"], "apiVersions": ["v1"], "operations": ["*"], "resources": ["nodepools"]}
-    expression = f"string(object.spec.limits['nvidia.com/gpu']) != '{FORBIDDEN}'"
-    spec: dict[str, Any] = {
-        "failurePolicy": "Fail",
-        "matchConstraints": {"resourceRules": [rule]},
-        "validations": [{"expression": expression, "message": "The budget ends here."}],
-    }
-    binding = {"policyName": name, "validationActions": ["Deny"]}
-    kinds = (("ValidatingAdmissionPolicy", "validatingadmissionpolicies", spec),
-             ("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", binding))  # fmt: skip
-    for kind, plural, content in kinds:
-        body = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name}}
-        admin.post(f"{root}/{plural}", json=body | {"spec": content}).raise_for_status()
-    try:
-        until(lambda: try_forbidden(admin), lambda status: status >= 400, seconds=patience, what="the policy's refusal")
-        yield
-    finally:
-        for _, plural, _ in reversed(kinds):
-            admin.delete(f"{root}/{plural}/{name}").raise_for_status()
-        until(lambda: try_forbidden(admin), lambda status: status == 200, seconds=patience, what="the policy's end")
-
-
-def try_forbidden(admin: httpx.Client) -> int:
-    """Return how the API server answers a dry run of what the policy refuses."""
-    patch = {"spec": {"limits": {"nvidia.com/gpu": str(FORBIDDEN)}}}
-    headers = {"content-type": "application/merge-patch+json"}
-    path = f"/apis/karpenter.sh/v1/nodepools/{POOL}?dryRun=All"
-    return admin.patch(path, json=patch, headers=headers).status_code
 
 
 def pool_of(desk: Desk) -> dict[str, Any] | None:
