@@ -7,6 +7,8 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m deploy.local.stack
 BOOTSTRAP := .venv/.bootstrapped static/dist/.built
+# Three workers on two cores: two of them mostly wait for a local stack of their own. `make test WORKERS=` takes one.
+WORKERS := -n 3 --dist loadgroup --no-loadscope-reorder
 STATE := $(if $(QUARTERMASTER_STATE),--state $(QUARTERMASTER_STATE))
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -37,7 +39,7 @@ token: ## Print an access token for curl (PERSONA=maya, TEAM=…, AUDIENCE=quart
 
 test: $(BOOTSTRAP) ## Run the tests, the story in a real browser included
 	@$(PYTHON) -m deploy.local.platform build
-	@$(PYTHON) -m pytest -m "not vllm" $(ARGS)
+	@$(PYTHON) -m pytest -m "not vllm" $(WORKERS) $(ARGS)
 
 test-vllm: $(BOOTSTRAP) serving ## Run the story on real vLLM
 	@$(PYTHON) -m deploy.local.platform build

@@ -1,6 +1,24 @@
 """The cast: alice owns the model, bob is on her team, carol approves, charlie is a stranger."""
 
+from pathlib import Path
+
 import pytest
+
+STORY = Path(__file__).parent / "story"
+SECOND_STACK = ("test_capacity.py", "test_trouble.py", "test_sleep.py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what one worker runs in a row: a file's tests, which share servers, and the files that share a stack."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item.path)))
+
+
+def _group(path: Path) -> str:
+    if path.parent != STORY:
+        return str(path.relative_to(STORY.parent))
+    return "second-stack" if path.name in SECOND_STACK else "first-stack"
 
 
 @pytest.fixture

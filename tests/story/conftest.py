@@ -1,4 +1,4 @@
-"""One stack for the whole folder: the processes that `make up` runs, on ports and in a folder of its own.
+"""One stack for the whole folder, or for each worker: the processes that `make up` runs, with ports and state of its own.
 
 STORY_STATE=DIR attaches to a stack that runs already, for quick work on the tests; it is left as it is. The folder's
 tests come last and in a fixed order, for they share the stack: the story first, on an untouched one.
@@ -39,10 +39,14 @@ STARTING, BUILDING = 600, 5400  # seconds until every part is up; building their
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put this folder's tests at the end, in their order, so that the stack lives only while they run."""
-    ours = [item for item in items if item.path.parent == HERE]
-    items[:] = [item for item in items if item.path.parent != HERE] + sorted(ours, key=_place)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put this folder's tests in their order: at the end, so that the stack lives only while they run.
+
+    With several workers they come first: they wait more than they compute, and the others run beside them.
+    """
+    ours = sorted((item for item in items if item.path.parent == HERE), key=_place)
+    rest = [item for item in items if item.path.parent != HERE]
+    items[:] = ours + rest if hasattr(config, "workerinput") else rest + ours
 
 
 def _place(item: pytest.Item) -> tuple[object, ...]:

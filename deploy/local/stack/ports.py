@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FREE_RANGE = range(20000, 30000)
+_RANDOM = random.SystemRandom()  # two processes with the same seed would race for the same port
 
 
 def is_free(port: int) -> bool:
@@ -75,6 +76,6 @@ class PortBook:
 
 
 def _candidates() -> Iterator[int]:
-    start = random.randrange(len(FREE_RANGE))  # noqa: S311 (spreads stacks that start together; guards nothing)
+    start = _RANDOM.randrange(len(FREE_RANGE))
     for step in range(len(FREE_RANGE)):
         yield FREE_RANGE[(start + step) % len(FREE_RANGE)]
