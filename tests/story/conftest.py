@@ -1,4 +1,4 @@
-"""One stack for the whole folder, or for each worker: the processes that `make up` runs, with ports and state of its own.
+"""One stack for the whole folder, or for each worker: what `make up` runs, on ports and in a folder of its own.
 
 STORY_STATE=DIR attaches to a stack that runs already, for quick work on the tests; it is left as it is. The folder's
 tests come last and in a fixed order, for they share the stack: the story first, on an untouched one.
