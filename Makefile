@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m deploy.local.stack
 BOOTSTRAP := .venv/.bootstrapped static/dist/.built
 # Three workers on two cores: two of them mostly wait for a local stack of their own. `make test WORKERS=` takes one.
-WORKERS := -n 3 --dist loadgroup --no-loadscope-reorder
+WORKERS := -n 3 --no-loadscope-reorder
 STATE := $(if $(QUARTERMASTER_STATE),--state $(QUARTERMASTER_STATE))
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)

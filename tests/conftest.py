@@ -1,24 +1,24 @@
-"""The cast: alice owns the model, bob is on her team, carol approves, charlie is a stranger."""
-
-from pathlib import Path
+"""What one worker runs, and the cast: alice owns the model, bob is on her team, carol approves, charlie is a stranger."""
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-STORY = Path(__file__).parent / "story"
 SECOND_STACK = ("test_capacity.py", "test_trouble.py", "test_sleep.py")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say what one worker runs in a row: a file's tests, which share servers, and the files that share a stack."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item.path)))
+class ByServers(LoadScopeScheduling):
+    """Gives one worker what shares servers: the tests of a file, and the files of the story that share a stack."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder, _, file = nodeid.partition("::")[0].rpartition("/")
+        if folder != "tests/story":
+            return f"{folder}/{file}"
+        return "second stack" if file in SECOND_STACK else "first stack"
 
 
-def _group(path: Path) -> str:
-    if path.parent != STORY:
-        return str(path.relative_to(STORY.parent))
-    return "second-stack" if path.name in SECOND_STACK else "first-stack"
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByServers:
+    """Distribute by servers (`make test`)."""
+    return ByServers(config, log)
 
 
 @pytest.fixture

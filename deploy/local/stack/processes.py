@@ -90,13 +90,16 @@ def session(running: Running) -> list[psutil.Process]:
 
 
 def marked(state: Path) -> list[psutil.Process]:
-    """Return the live processes that carry this stack's mark, this process excepted."""
-    found = []
+    """Return the live processes that carry this stack's mark, with all that they started, this process excepted.
+
+    vLLM's own processes write their title over their environment: they are found by their parent.
+    """
+    found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if process.pid != os.getpid() and process.environ().get(MARK) == str(state):
-                found.append(process)
-    return found
+                found |= {other.pid: other for other in (process, *process.children(recursive=True))}
+    return list(found.values())
 
 
 def end(running: Running, *, stop_signal: signal.Signals = signal.SIGTERM, grace: float = GRACE) -> None:
