@@ -1,4 +1,4 @@
-"""What one worker runs, and the cast: alice owns the model, bob is on her team, carol approves, charlie is a stranger."""
+"""The cast: alice owns the model, bob is on her team, carol approves, charlie is a stranger."""
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling

@@ -9,6 +9,7 @@ from collections import Counter
 import httpx
 import pytest
 
+from apps.metering.records import read_record
 from tests.local.gateway_objects import ISSUER, pod, route, version
 from tests.local.gateway_stand import binaries, eventually, stand
 
@@ -121,7 +122,15 @@ class TestRecords:
         assert record["gen_ai.response.model"] == record["gen_ai.request.model_override"]
         assert record["gen_ai.backend"] == f"models/{record['gen_ai.response.model']}"
         assert record["upstream_cluster"] == f"models/extract/{record['gen_ai.response.model']}"
+        assert record["upstream_host"] == f"{record['gen_ai.response.model']}-predictor.models.svc.cluster.local"
         assert (record["gen_ai.latency.ttft_ms"] is not None) == streamed
+
+    def test_of_a_call_that_failed_tell_the_version_it_had_reached(self, gateway):
+        gateway.publish("lost", {"lost-v3": 100}, {TEAM: 1000})  # no pod serves it
+        answer = eventually(lambda: (found := gateway.chat("lost")).status_code == 503 and found)
+        record = gateway.logged(answer)
+        assert record["gen_ai.request.model_override"] is None
+        assert read_record(record).version == "lost-v3"
 
     def test_of_a_stream_that_the_client_left_hold_no_tokens(self, gateway):
         body = {"model": "extract", "stream": True, "messages": [{"content": "pieces=50 pause_ms=50"}]}
