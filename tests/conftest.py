@@ -76,8 +76,9 @@ def s3_server(tmp_path_factory):
     with versitygw.running(tmp_path_factory.mktemp("s3")) as port, pytest.MonkeyPatch.context() as patch:
         for name, value in versitygw.environment(port).items():
             patch.setenv(name, value)
-        from apps.integrations.s3.client import RegistryStore
+        from apps.integrations.s3.client import RegistryStore, client_from_settings
 
+        client_from_settings.cache_clear()  # one that an earlier test made knows no such address
         versitygw.make_bucket(RegistryStore(bucket=versitygw.BUCKET))
         yield port
 

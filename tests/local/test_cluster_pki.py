@@ -74,7 +74,7 @@ class TestKubeconfigs:
         written = {path.name for path in (tmp_path / "cluster" / "kubeconfigs").iterdir()}
         assert written == {
             "admin", "portal", "kubelet", "gateway", "controller-manager", "scheduler", "karpenter", "kwok", "kserve",
-            "argocd", "hook", "engineer",
+            "argocd", "hook", "engineer", "keda",
         }  # fmt: skip
 
     @pytest.mark.parametrize("client", sorted(kubeconfigs.CLIENTS))

@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.parametrize("engine", ["stand-in"], indirect=True),
 ]
 Json = dict[str, Any]
-POOL = "platform/nodepool.yaml"
+POOL = "capacity/gpu-inference.yaml"
 
 
 class Cluster:
