@@ -1,60 +1,29 @@
 """Each way in which a rollout is kept from serving, made to happen on the real stack: what the API and the page say.
 
-The failures are ordered from the kubelet and really happen; the statuses, events and conditions are the controllers'
-own. A load that takes too long is not here: its probe allows half an hour.
+The failures are ordered where they arise (the kubelet, Git; Karpenter in test_shortage.py) and really happen; the
+statuses, events and conditions are the controllers' own. A load that takes too long is not here: its probe allows half
+an hour.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
 
 import pytest
 
 from deploy.local.stack.testing import Stack
-from tests.story import delivering
-from tests.story.delivering import Desk, Exports, until
+from tests.story.delivering import Exports, until
+from tests.story.rolling import LOOKING, World
 
 pytestmark = [
     pytest.mark.stack,
     pytest.mark.timeout(600, func_only=True),
     pytest.mark.parametrize("engine", ["stand-in"], indirect=True),
 ]
-LOOKING = 120.0  # seconds until a failure shows: a node may have to be made first
-
-
-class World:
-    """Who rolls out what, and the page as the owner sees it."""
-
-    def __init__(self, stack: Stack, patience: float, pages: Exports) -> None:
-        self.stack, self.pages = stack, pages
-        self.owner, self.reviewer = Desk(stack, "owen", patience), Desk(stack, "rita", patience)
-        if not delivering.passing_versions(self.owner):
-            delivering.evaluate(self.owner, 1)
-        live = delivering.live_version(self.owner)
-        self.number = next(number for number in delivering.passing_versions(self.owner) if number != live)
-
-    @contextmanager
-    def rollout(self) -> Iterator[str]:
-        """Start a rollout; afterwards take it back and wait until its removal is committed."""
-        _, rollout = delivering.start_rollout(self.owner, self.reviewer, self.number)
-        try:
-            yield rollout
-        finally:
-            self.owner.post(f"/rollouts/{rollout}/abort", {"reason": "The test has seen it."})
-            removed = lambda row: "REMOVE" in {commit["step"] for commit in row["commits"]}  # noqa: E731
-            until(lambda: self.owner.get(f"/rollouts/{rollout}"), removed, seconds=LOOKING, what="its removal")
-
-    def sees(self, rollout: str, *codes: str) -> dict[str, Any]:
-        """Wait until the rollout says one of these; return it."""
-        look = lambda: self.owner.get(f"/rollouts/{rollout}")  # noqa: E731
-        return until(look, lambda row: row["reason"] in codes, seconds=LOOKING, what=" or ".join(codes))
-
-    def page(self, rollout: str) -> str:
-        """Return the rollout's page."""
-        return self.pages.http.get(f"{self.stack.portal}/rollouts/{rollout}/").raise_for_status().text
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +61,40 @@ def test_a_failure_of_the_node_is_named(world: World, fault: str, codes: list[st
         found = world.sees(rollout, *codes)
         assert title in world.page(rollout)
         assert (found["status"] == "FAILED") == (codes[0] in ("CHECKSUM", "BAD_ARGUMENT"))
+
+
+def test_a_commit_that_argo_cd_cannot_read_is_named(world: World, tmp_path: Path) -> None:
+    with no_yaml(world.stack, tmp_path) as mend, world.rollout() as rollout:
+        found = world.sees(rollout, "COMPARISON")
+        assert found["status"] == "PROGRESSING"
+        assert "Argo CD cannot read Git." in world.page(rollout)
+        mend()
+        going_on = lambda row: row["reason"] != "COMPARISON"  # noqa: E731
+        until(lambda: world.owner.get(f"/rollouts/{rollout}"), going_on, seconds=LOOKING, what="the rollout goes on")
+
+
+@contextmanager
+def no_yaml(stack: Stack, folder: Path) -> Iterator[Callable[[], None]]:
+    """Commit a file that is no YAML, as somebody with a clone could; yield how to take it out again."""
+
+    def git(*words: str) -> None:
+        identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.org"]
+        subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True, timeout=60)
+
+    def mend() -> None:
+        git("pull", "--quiet", "--rebase")
+        if broken.exists():
+            git("rm", "--quiet", str(broken))
+            git("commit", "--quiet", "-m", "Take the broken file out")
+            git("push", "--quiet")
+
+    git("clone", "--quiet", "--branch", "main", str(stack.state / "gitops.git"), ".")
+    broken = folder / "serving" / "broken.yaml"
+    broken.write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: [\n")
+    git("add", "--all")
+    git("commit", "--quiet", "-m", "Break the folder")
+    git("push", "--quiet")
+    try:
+        yield mend
+    finally:
+        mend()
