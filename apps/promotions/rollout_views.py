@@ -112,7 +112,7 @@ def _facts(rollout: Rollout) -> list[tuple[str, object]]:
         ("Promotion", {"text": str(promotion), "url": reverse("promotions:promotion_detail", args=[promotion.pk])}),
         ("Approved digest", {"text": promotion.manifest_digest, "mono": True, "copy": True}),
         ("Served digest", served.get(Rollout.Status(rollout.status), "checked when it is live")),
-        ("Goes back from", str(rollout.rolls_back.model_version) if rollout.rolls_back else "—"),
+        *([("Goes back from", str(rollout.rolls_back.model_version))] if rollout.rolls_back else []),
         ("Engine", rollout.engine or "not started yet"),
         ("Node", rollout.instance_type or "none yet"),
         ("While nobody calls", promotion.get_serving_class_display()),
