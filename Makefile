@@ -14,7 +14,7 @@ STATE := $(if $(QUARTERMASTER_STATE),--state $(QUARTERMASTER_STATE))
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset token test test-vllm bench-reconcile screenshot serving vllm-options lint fmt lock assets
+.PHONY: help up down status logs reset token test test-vllm bench-reconcile bench-web screenshot serving vllm-options lint fmt lock assets
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test-vllm: $(BOOTSTRAP) serving ## Run the story on real vLLM
 bench-reconcile: .venv/.bootstrapped ## Measure how fast a cluster of 1,000 models is followed and changed
 	@$(PYTHON) -m deploy.local.platform build
 	@$(PYTHON) -m tests.benchmarks.reconcile
+
+bench-web: $(BOOTSTRAP) ## Measure the portal's web server beside gunicorn
+	@$(PYTHON) -m tests.benchmarks.web
 
 screenshot: $(BOOTSTRAP) ## Make the README's picture anew, at the end of the story
 	@STORY_PICTURE=deploy/portal/screenshot.png $(PYTHON) -m pytest tests/story/test_story.py -m stack -q

@@ -59,7 +59,7 @@ def facts(context: Context, ports: PortBook) -> dict[str, Any]:
         "state": str(context.state),
         "binaries": str(context.binaries),
         "notes": ports.moves,
-        "replaced": {name: context.env[name] for name in product.PASSED if context.env.get(name)},
+        "replaced": [name for name in product.PASSED if context.env.get(name)],  # names alone: values may be secrets
     }
 
 

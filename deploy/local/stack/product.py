@@ -114,13 +114,18 @@ def _sample_weights(context: Context, folder: Path) -> Part:
     )
 
 
-def _portal(context: Context, env: dict[str, str]) -> Part:
-    port = context.ports("portal", 8000)
+def web_command(python: str, port: int) -> list[str]:
+    """Return the web server's command line. `make bench-web` says why this server."""
     listen = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--no-ws"]
     size = ["--workers", "1", "--blocking-threads", "8", "--backlog", "256", "--respawn-failed-workers"]
+    return [python, "-m", "granian", *listen, *size, "portal.wsgi:application"]
+
+
+def _portal(context: Context, env: dict[str, str]) -> Part:
+    port = context.ports("portal", 8000)
     return Part(
         name="portal",
-        command=[context.python, "-m", "granian", *listen, *size, "portal.wsgi:application"],
+        command=web_command(context.python, port),
         address=portal_url(context),
         ready=lambda: probes.http_ok(port, "/healthz"),
         env=env,
