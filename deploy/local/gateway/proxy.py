@@ -67,15 +67,27 @@ async def serve(objects: Objects, port: int, health: Callable[[], dict[str, obje
     """Start the proxy on the loopback. health: what `GET /healthz` answers."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError):
-            try:
-                await _serve_one(objects, health, reader, writer)
-            except NoWay as problem:
-                body = {"error": {"type": "unavailable_error", "code": "no_endpoint", "message": str(problem)}}
-                await _say(writer, problem.status, body)
-        writer.close()
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError):
+                await _answer(objects, health, reader, writer)
+        finally:  # also where the proxy ends in the middle of a call
+            writer.close()
 
     return await asyncio.start_server(handle, "127.0.0.1", port, limit=HEAD_LIMIT)
+
+
+async def _answer(
+    objects: Objects,
+    health: Callable[[], dict[str, object]],
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+) -> None:
+    """Serve one call, or say why it leads nowhere."""
+    try:
+        await _serve_one(objects, health, reader, writer)
+    except NoWay as problem:
+        body = {"error": {"type": "unavailable_error", "code": "no_endpoint", "message": str(problem)}}
+        await _say(writer, problem.status, body)
 
 
 async def _serve_one(
