@@ -1,8 +1,7 @@
 """Each way in which a rollout is kept from serving, made to happen on the real stack: what the API and the page say.
 
-The failures are ordered where they arise (the kubelet, Git; Karpenter in test_shortage.py) and really happen; the
-statuses, events and conditions are the controllers' own. A load that takes too long is not here: its probe allows half
-an hour.
+The failures are ordered where they arise (the kubelet, Git) and really happen; the statuses, events and conditions are
+the controllers' own. A load that takes too long is not here: its probe allows half an hour.
 """
 
 from __future__ import annotations
