@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from apps.fleet.follow import Observer
 from apps.integrations.kubernetes.client import connection_from_settings
+from worker.processes.leader import is_leader
 
 LEADER_LOCK = 7_202_611_002  # any number that no other process of ours uses
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ def run() -> None:
 
 
 def _lead() -> None:
-    if not _is_leader():
+    if not is_leader(LEADER_LOCK):
         return
     observer = Observer(connection_from_settings)
     try:
@@ -36,13 +37,6 @@ def _lead() -> None:
             observer.step()
     finally:
         observer.stop()
-
-
-def _is_leader() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LEADER_LOCK])
-        row = cursor.fetchone()
-    return bool(row and row[0])
 
 
 def run_from_settings() -> None:

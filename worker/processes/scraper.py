@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
 from apps.fleet.scrape import Scraper, Source, source_from_settings
+from worker.processes.leader import is_leader
 
 LEADER_LOCK = 7_202_611_003  # any number that no other process of ours uses
 log = logging.getLogger(__name__)
@@ -27,20 +28,13 @@ def run(source: Source) -> None:
 
 
 def _lead(source: Source) -> None:
-    if not _is_leader():
+    if not is_leader(LEADER_LOCK):
         return
     scraper, interval = Scraper(source), settings.METRICS_INTERVAL_SECONDS
     while True:
         begun = time.monotonic()
         scraper.step()
         time.sleep(max(1.0, interval - (time.monotonic() - begun)))
-
-
-def _is_leader() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LEADER_LOCK])
-        row = cursor.fetchone()
-    return bool(row and row[0])
 
 
 def run_from_settings() -> None:

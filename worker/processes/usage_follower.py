@@ -8,6 +8,7 @@ from django.db import OperationalError, connection
 from django.utils.timezone import now
 
 from apps.metering.follow import Follower
+from worker.processes.leader import is_leader
 
 LEADER_LOCK = 7_202_611_001  # any number that no other process of ours uses
 INTERVAL_SECONDS = 1.0
@@ -28,19 +29,12 @@ def run(path: str) -> None:
 
 
 def _lead(follower: Follower) -> None:
-    if not _is_leader():
+    if not is_leader(LEADER_LOCK):
         time.sleep(5)
         return
     while True:
         follower.step(now=now())
         time.sleep(INTERVAL_SECONDS)
-
-
-def _is_leader() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LEADER_LOCK])
-        row = cursor.fetchone()
-    return bool(row and row[0])
 
 
 def run_from_settings() -> None:
