@@ -125,7 +125,7 @@ class TestPrograms:
             assert set(versions) <= {wanted.version}, wanted.module
 
     def test_keep_no_third_party_source_beside_them(self) -> None:
-        ours = {"main.go", "provider.go", "shortage.go", "provider_test.go"}
+        ours = {"main.go", "provider.go", "shortage.go", "interruptions.go", "provider_test.go"}
         assert {path.name for path in HERE.rglob("*.go")} <= ours
 
 

@@ -35,6 +35,8 @@ HURRY = {"RECONCILE_LEASE_SECONDS": "20", "ROLLOUT_RETIRE_AFTER_SECONDS": "20"}
 # A version that sleeps does so soon after its last call.
 HURRY |= {"SCALING_POLL_SECONDS": "2", "SCALING_WINDOW_SECONDS": "6", "SCALING_COOLDOWN_SECONDS": "6"}
 HURRY |= {"SCALING_RETRY_AFTER_SECONDS": "3"}
+# What was short is tried again soon.
+HURRY |= {"SHORTAGE_HIDDEN": "10s"}
 STARTING, BUILDING = 600, 5400  # seconds until every part is up; building their programs takes 50 CPU-minutes
 
 

@@ -76,7 +76,7 @@ def _kwok(context: Context) -> Part:
 
 
 def shortage_file(context: Context) -> Path:
-    """Return the file whose lines say which machines cannot be bought right now."""
+    """Return the file whose lines say which machines cannot be bought now, and which Spot nodes are taken back."""
     return layout.folder(context) / "shortage.txt"
 
 
@@ -97,6 +97,7 @@ def _karpenter(context: Context) -> Part:
             "KUBECONFIG": str(layout.kubeconfig(context, "karpenter")),
             "INSTANCE_TYPES_FILE_PATH": str(types),
             "SHORTAGE_FILE_PATH": str(shortage_file(context)),
+            "SHORTAGE_HIDDEN": context.env.get("SHORTAGE_HIDDEN", "3m"),
             "DISABLE_LEADER_ELECTION": "true",
             "HEALTH_PROBE_PORT": str(layout.port(context, "karpenter")),
             "METRICS_PORT": str(layout.port(context, "karpenter-metrics")),

@@ -1,7 +1,8 @@
 // Karpenter for the local stack: the unmodified controllers with the kwok provider behind a thin wrapper of ours.
 //
-// The wrapper (provider.go) corrects what the kwok provider reports as capacity, and rehearses a shortage of GPU
-// instances from a file (shortage.go). Everything goes through Karpenter's public API; nothing upstream is changed.
+// The wrapper (provider.go) corrects what the kwok provider reports as capacity, and rehearses from a file (shortage.go)
+// what kwok cannot have: a shortage of GPU instances, a used-up quota, Spot interruptions (interruptions.go). Everything
+// goes through Karpenter's public API; nothing upstream is changed.
 package main
 
 import (
@@ -16,7 +17,8 @@ import (
 	"sigs.k8s.io/karpenter/pkg/operator"
 )
 
-// shortageHidden is how long an offering that was short stays hidden: what Karpenter's AWS provider does.
+// shortageHidden is how long an offering that was short stays hidden, unless SHORTAGE_HIDDEN says otherwise: what
+// Karpenter's AWS provider does.
 const shortageHidden = 3 * time.Minute
 
 func main() {
@@ -26,7 +28,19 @@ func main() {
 		log.FromContext(ctx).Error(err, "reading the instance types")
 		os.Exit(1)
 	}
-	raw := newProvider(ctx, op.GetClient(), instanceTypes, newShortage(os.Getenv("SHORTAGE_FILE_PATH"), shortageHidden))
+	hide := shortageHidden
+	if told := os.Getenv("SHORTAGE_HIDDEN"); told != "" {
+		if hide, err = time.ParseDuration(told); err != nil {
+			log.FromContext(ctx).Error(err, "reading SHORTAGE_HIDDEN")
+			os.Exit(1)
+		}
+	}
+	short := newShortage(os.Getenv("SHORTAGE_FILE_PATH"), hide)
+	if err := op.Manager.Add(&interruptions{client: op.GetClient(), recorder: op.EventRecorder, short: short}); err != nil {
+		log.FromContext(ctx).Error(err, "adding the interruptions")
+		os.Exit(1)
+	}
+	raw := newProvider(ctx, op.GetClient(), instanceTypes, short)
 	decorated := overlay.Decorate(raw, op.GetClient(), op.InstanceTypeStore)
 	cluster := state.NewCluster(op.Clock, op.GetClient(), decorated)
 	op.WithControllers(ctx, controllers.NewControllers(

@@ -37,7 +37,7 @@ func (p *provider) GetInstanceTypes(context.Context, *v1.NodePool) ([]*cloudprov
 
 // Create launches the claim on its cheapest offering that is not short.
 //
-// Like a real fleet request it tries each offering that fits: the short ones are remembered and hidden, and only when
+// Like a real fleet request it tries each offering that fits: the refused ones are remembered and hidden, and only when
 // none is left the claim fails with InsufficientCapacityError, on which Karpenter makes another claim.
 func (p *provider) Create(ctx context.Context, claim *v1.NodeClaim) (*v1.NodeClaim, error) {
 	now := time.Now()
@@ -46,16 +46,17 @@ func (p *provider) Create(ctx context.Context, claim *v1.NodeClaim) (*v1.NodeCla
 	}
 	requirements := scheduling.NewNodeSelectorRequirementsWithMinValues(claim.Spec.Requirements...)
 	wanted := requirements.Get(corev1.LabelInstanceTypeStable)
+	byQuota := false
 	for _, instanceType := range p.types {
 		if wanted.Has(instanceType.Name) {
-			p.short.try(instanceType.Name, instanceType.Offerings.Compatible(requirements), now)
+			refused := p.short.try(instanceType.Name, instanceType.Offerings.Compatible(requirements), now)
+			byQuota = byQuota || refused
 		}
 	}
 	open := withAvailability(p.types, p.short.hidden(now))
 	fitting := namesOf(cloudprovider.InstanceTypes(open).Compatible(requirements), wanted)
 	if len(fitting) == 0 {
-		return nil, cloudprovider.NewInsufficientCapacityError(
-			fmt.Errorf("all requested instance types were unavailable during launch: %s (simulated shortage)", wanted.Values()))
+		return nil, cloudprovider.NewInsufficientCapacityError(refusal(byQuota, wanted.Values()))
 	}
 	launched, err := kwok.NewCloudProvider(ctx, p.client, open).Create(ctx, onlyTypes(claim, fitting))
 	if err != nil {
@@ -66,6 +67,15 @@ func (p *provider) Create(ctx context.Context, claim *v1.NodeClaim) (*v1.NodeCla
 		launched.Status.Allocatable = instanceType.Allocatable().DeepCopy()
 	}
 	return launched, nil
+}
+
+// refusal returns why nothing can be launched, in the words of Karpenter's AWS provider.
+func refusal(byQuota bool, types []string) error {
+	if byQuota {
+		return fmt.Errorf("with fleet error(s), VcpuLimitExceeded: You have requested more vCPU capacity than your current "+
+			"vCPU limit allows for the instance bucket that the specified instance type belongs to: %s (simulated quota)", types)
+	}
+	return fmt.Errorf("all requested instance types were unavailable during launch: %s (simulated shortage)", types)
 }
 
 // nodeClient writes the capacity of the instance type into each Node that the kwok provider creates.

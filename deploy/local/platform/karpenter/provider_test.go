@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	v1 "sigs.k8s.io/karpenter/pkg/apis/v1"
 	"sigs.k8s.io/karpenter/pkg/cloudprovider"
+	"sigs.k8s.io/karpenter/pkg/events"
 	"sigs.k8s.io/karpenter/pkg/scheduling"
 )
 
@@ -144,4 +147,92 @@ func TestNothingIsShortWithoutAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	launched(t, p, "g6.xlarge")
+}
+
+func TestAQuotaIsToldApartFromAShortage(t *testing.T) {
+	p, _, _ := start(t, "* * * quota\n")
+	_, err := p.Create(context.Background(), claim("g6.xlarge"))
+	if !cloudprovider.IsInsufficientCapacityError(err) || !strings.Contains(err.Error(), "VcpuLimitExceeded") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnUnknownEffectStopsTheLaunch(t *testing.T) {
+	p, _, _ := start(t, "* * * qouta\n")
+	if _, err := p.Create(context.Background(), claim("g6.xlarge")); err == nil || !strings.Contains(err.Error(), "qouta") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnInterruptionRefusesNoLaunchAndHidesWhatItTookBack(t *testing.T) {
+	p, _, _ := start(t, "* spot * interrupt\n")
+	if got := launched(t, p, "g6.xlarge"); got[v1.CapacityTypeLabelKey] != "spot" {
+		t.Errorf("launched %v", got)
+	}
+	now := time.Now()
+	if p.short.takesBack(offering{"g6.xlarge", "on-demand", "us-east-1a"}, now) {
+		t.Error("on-demand was taken back")
+	}
+	if !p.short.takesBack(offering{"g6.xlarge", "spot", "us-east-1a"}, now) {
+		t.Error("spot was not taken back")
+	}
+	if got := launched(t, p, "g6.xlarge"); got[v1.CapacityTypeLabelKey] != "on-demand" {
+		t.Errorf("launched %v", got)
+	}
+}
+
+func TestARunningSpotNodeIsTakenBackAndNothingElse(t *testing.T) {
+	p, _, _ := start(t, "* * * interrupt\n")
+	claims := &claims{items: []v1.NodeClaim{
+		running("runs", "spot", true), running("launches", "spot", false),
+	}}
+	said := &notes{}
+	look := &interruptions{client: claims, recorder: said, short: p.short}
+	if err := look.look(context.Background(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if len(claims.deleted) != 1 || claims.deleted[0] != "runs" {
+		t.Errorf("deleted %v", claims.deleted)
+	}
+	if !slices.Equal(said.reasons, []string{"SpotInterrupted", "TerminatingOnInterruption"}) {
+		t.Errorf("said %v", said.reasons)
+	}
+}
+
+// notes keeps the reasons of the events that are published.
+type notes struct{ reasons []string }
+
+func (n *notes) Publish(published ...events.Event) {
+	for _, event := range published {
+		n.reasons = append(n.reasons, event.Reason)
+	}
+}
+
+// claims is a client that lists NodeClaims and keeps the names of those that are deleted.
+type claims struct {
+	client.Client
+	items   []v1.NodeClaim
+	deleted []string
+}
+
+func (c *claims) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
+	list.(*v1.NodeClaimList).Items = c.items
+	return nil
+}
+
+func (c *claims) Delete(_ context.Context, object client.Object, _ ...client.DeleteOption) error {
+	c.deleted = append(c.deleted, object.GetName())
+	return nil
+}
+
+func running(name, capacityType string, initialized bool) v1.NodeClaim {
+	made := v1.NodeClaim{}
+	made.Name = name
+	made.Labels = map[string]string{
+		corev1.LabelInstanceTypeStable: "g6.xlarge", v1.CapacityTypeLabelKey: capacityType, corev1.LabelTopologyZone: "us-east-1a",
+	}
+	if initialized {
+		made.StatusConditions().SetTrue(v1.ConditionTypeInitialized)
+	}
+	return made
 }
