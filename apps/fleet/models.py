@@ -258,6 +258,7 @@ class Replica(ClusterObject):
         ordering = ("-created_at", "-id")
         indexes = (
             models.Index(fields=("-created_at", "-id"), name="replica_newest_first"),
+            models.Index(fields=("service", "-created_at", "-id"), name="replica_by_service"),
             models.Index(fields=("node_name",), condition=Q(ended_at__isnull=True), name="replica_present_by_node"),
         )
         constraints = (

@@ -16,6 +16,7 @@ from apps.fleet.models import HOURS_PER_DAY, Node, NodeClaim, Observation, Repli
 READERS = (Role.PLATFORM_ENGINEER, Role.AUDITOR, Role.FINANCE)
 HOURS_PER_MONTH = Decimal(730)
 LAST_STARTS = 10
+LAST_CLAIMS = 3
 SHOWN = 3  # failing exporters that are named
 STALE_AFTER = timedelta(minutes=3)
 MOVING_WITHIN = timedelta(minutes=30)  # a replica that is not ready for longer is stuck, not starting
@@ -53,6 +54,12 @@ class ColdStarts:
     def usd_per_month(self) -> Decimal | None:
         """Return what the machine costs when it always runs."""
         return None if self.usd_per_hour is None else self.usd_per_hour * HOURS_PER_MONTH
+
+
+def latest_claims(service: str, namespace: str) -> set[str]:
+    """Return the names of the node claims under the newest replicas of an InferenceService, ended ones too."""
+    rows = Replica.objects.filter(service=service, namespace=namespace).values_list("node_claim_name", flat=True)
+    return set(rows[:LAST_CLAIMS]) - {""}
 
 
 @dataclass(frozen=True)

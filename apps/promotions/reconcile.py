@@ -13,6 +13,7 @@ from django.conf import settings
 
 from apps.catalog.models import ModelVersion
 from apps.common.leases import claim, retry_at
+from apps.fleet.queries import latest_claims
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient
 from apps.integrations.git.types import CommitRef
@@ -114,7 +115,7 @@ def _observe(
     application, serving, route = ApplicationStatus(exists=False), ServingStatus(exists=False), NO_ROUTE
     if Step.SERVE in commits:  # before it nothing can be in the cluster, and Git need not wait for the cluster
         application = cluster.application_status(settings.ARGOCD_APPLICATION, settings.ARGOCD_NAMESPACE)
-        serving = cluster.serving_status(name, MODELS, _known_claim(rollout))
+        serving = cluster.serving_status(name, MODELS, _known_claims(rollout))
         route = cluster.route_status(rollout.registered_model.name, MODELS)
     revision = application.revision
     contained = {step for step, sha in commits.items() if _SHA.match(revision) and git.contains(revision, sha)}
@@ -140,10 +141,10 @@ def _observe(
     )
 
 
-def _known_claim(rollout: Rollout) -> str:
-    """Return the NodeClaim that the version was first seen on: its events say why it went away."""
-    rows = rollout.phases.filter(phase=phases.Phase.CLAIMED).values_list("detail", flat=True)
-    return rows.first() or ""
+def _known_claims(rollout: Rollout) -> set[str]:
+    """Return the NodeClaims that the version was seen on: their events say why they went away."""
+    first = rollout.phases.filter(phase=phases.Phase.CLAIMED).exclude(detail="").values_list("detail", flat=True)
+    return {*first, *latest_claims(rollout.model_version.name, MODELS)}
 
 
 def _record_phases(rollout: Rollout, situation: Situation, now: datetime) -> None:
@@ -353,7 +354,7 @@ def _retire(rollout: Rollout, git: GitClient, now: datetime) -> None:
 
 def _drift(rollout: Rollout, cluster: KubernetesReader) -> tuple[str, str]:
     name, approved = rollout.model_version.name, rollout.promotion.manifest_digest
-    serving = cluster.serving_status(name, MODELS, _known_claim(rollout))
+    serving = cluster.serving_status(name, MODELS, _known_claims(rollout))
     if not serving.exists:
         return "DRIFT", f"{name} is approved and should serve, but the cluster has no such InferenceService."
     if trouble.digests(serving) - {approved}:

@@ -18,6 +18,12 @@ from apps.integrations.kubernetes.types import (
 
 CRASHES = 5
 STALE = timedelta(minutes=5)  # an event this much older than the pod is about a node it never was on
+ENDS = frozenset(
+    {
+        "SpotInterrupted", "TerminatingOnInterruption", "DisruptionTerminating", "Disrupted", "Evicted", "Finalized",
+        "TerminationGracePeriodExpiring",
+    }
+)  # fmt: skip
 OUT_OF_MEMORY_ENDS = 3
 IMAGE_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 QUOTA = ("vcpulimitexceeded", "instancelimitexceeded", "maxspotinstancecountexceeded", "quota")
@@ -89,38 +95,53 @@ def of_serving(serving: ServingStatus) -> Trouble | None:
 
 def _lost(serving: ServingStatus) -> Trouble | None:
     """Return why the node under it went away, where Karpenter or the cloud says so."""
-    created_at = serving.pod.created_at if serving.pod else None
-    for note in reversed(serving.node_events):
-        if note.at is not None and created_at is not None and note.at < created_at - STALE:
-            break
+    end = next((note for note in reversed(_fresh(serving)) if note.reason in ENDS), None)
+    if end is None:
+        return None
+    same = [note for note in _fresh(serving) if note.about == end.about]
+    for note in same:
         if note.reason in ("SpotInterrupted", "TerminatingOnInterruption"):
             words = "AWS took the Spot node back. Karpenter brings another one by itself; on-demand avoids it."
             return Trouble("SPOT", f"{words} ({_cut(note.message)})")
+    for note in same:
         if note.reason == "DisruptionTerminating":
             words = "Karpenter is moving it to save money (consolidation). It starts again on another node by itself."
             return Trouble("CONSOLIDATED", f"{words} ({_cut(note.message)})")
-        if note.reason in ("Disrupted", "Evicted", "Finalized", "TerminationGracePeriodExpiring"):
-            words = (
-                "The node under it was taken away. Karpenter brings another one by itself; Fleet shows who ended it."
-            )
-            return Trouble("NODE_LOST", f"{words} ({_cut(note.message)})")
-    return None
+    words = "The node under it was taken away. Karpenter brings another one by itself; Fleet shows who ended it."
+    return Trouble("NODE_LOST", f"{words} ({_cut(end.message)})")
+
+
+def _fresh(serving: ServingStatus) -> list[EventNote]:
+    """Return the events of its nodes that may be about the pod that waits now, newest last."""
+    since = serving.pod.created_at - STALE if serving.pod and serving.pod.created_at else None
+    return [note for note in serving.node_events if note.at is None or since is None or note.at >= since]
 
 
 def _unscheduled(serving: ServingStatus) -> Trouble:
     claim = serving.node_claim
-    for note in reversed((*serving.node_events, *serving.events)):
-        found = _refused_node(note)
-        if found is not None:
-            return found
+    refused = _refused(serving)
+    if refused is not None:
+        return refused
+    if claim is None:
+        return _again(serving, "SCHEDULING", "The pod waits for a node with a free GPU.")
+    return _again(serving, "NODE", f"Karpenter is bringing a {claim.instance_type or 'GPU node'} ({claim.name}).")
+
+
+def _refused(serving: ServingStatus) -> Trouble | None:
+    """Return why no node is to be had: what a launch was answered, rather than what Karpenter planned after it.
+
+    Once all that fits was refused, Karpenter only says that nothing fits. A newer promise outdates every refusal.
+    """
+    planned: Trouble | None = None
+    notes = sorted((*serving.events, *serving.node_events), key=lambda note: note.at.timestamp() if note.at else 0.0)
+    for note in reversed(notes):
         if note.reason == "Nominated":
-            break  # newer than any refusal
-    if claim is not None:
-        lost = _lost(serving)
-        after = f" {lost.words}" if lost else ""
-        words = f"Karpenter is bringing a {claim.instance_type or 'GPU node'} ({claim.name}).{after}"
-        return Trouble(lost.code if lost else "NODE", words)
-    return _lost(serving) or Trouble("SCHEDULING", "The pod waits for a node with a free GPU.")
+            break
+        found = _refused_node(note)
+        if found is not None and note.reason == "InsufficientCapacityError":
+            return found if planned is None or planned.code == "NO_CAPACITY" else planned
+        planned = planned or found
+    return planned
 
 
 def _refused_node(note: EventNote) -> Trouble | None:
@@ -151,8 +172,14 @@ def _starting(serving: ServingStatus, pod: PodStatus) -> Trouble:
             words = f"The image cannot be pulled: {said}. Check SERVING_IMAGE and that the node may read its registry."
             return Trouble("IMAGE", words, final=container.reason == "InvalidImageName")
     if init.exit_code != 0 or init.state != "terminated":
-        return _loading(serving, pod)
-    return _engine(serving.events, engine) or _lost(serving) or Trouble("ENGINE", "The engine is loading the weights.")
+        return _failed_load(serving, pod) or _again(serving, "WEIGHTS", "The node is pulling and checking the weights.")
+    return _engine(serving.events, engine) or _again(serving, "ENGINE", "The engine is loading the weights.")
+
+
+def _again(serving: ServingStatus, code: str, words: str) -> Trouble:
+    """Return what it is doing now; where it starts once more because its node went away, that first."""
+    lost = _lost(serving)
+    return Trouble(lost.code, f"{lost.words} Now: {words}") if lost else Trouble(code, words)
 
 
 def _engine(events: Iterable[EventNote], engine: ContainerStatus) -> Trouble | None:
@@ -180,12 +207,13 @@ def _engine(events: Iterable[EventNote], engine: ContainerStatus) -> Trouble | N
     return Trouble("ENGINE_CRASHED", f"The engine crashed ({said}) and is started again.")
 
 
-def _loading(serving: ServingStatus, pod: PodStatus) -> Trouble:
+def _failed_load(serving: ServingStatus, pod: PodStatus) -> Trouble | None:
+    """Return why the weights cannot be pulled; None while they are."""
     init = pod.initializer
     failed = init.exit_code not in (None, 0) or init.last_exit_code not in (None, 0)
     said = (init.message if init.exit_code else "") or init.last_message or (serving.message if failed else "")
     if not failed:
-        return Trouble("WEIGHTS", "The node is pulling and checking the weights.")
+        return None
     text, said = said.lower(), _cut(said)
     if any(word in text for word in MISSING):
         words = f"A file of the version is not in the registry: {said}. Put it back from the replica, or publish anew."

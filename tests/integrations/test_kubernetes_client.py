@@ -159,16 +159,34 @@ class TestServingStatus:
         serve(api, pods=[waiting], claims=(), service=ISVC | {"status": {}})
         gone = {"reason": "SpotInterrupted", "message": "Spot interruption warning was triggered"}
         api.objects[Kind.EVENT.path("default")] = {"items": [gone]}
-        status = reader.serving_status("m-v1", "models", "gpu-inference-before")
+        status = reader.serving_status("m-v1", "models", {"gpu-inference-before"})
         assert [note.reason for note in status.node_events] == ["SpotInterrupted"]
         asked = [query for path, query, _ in api.seen if path == Kind.EVENT.path("default")]
         assert asked == [{"fieldSelector": ["involvedObject.name=gpu-inference-before"]}]
+
+    def test_says_what_happened_to_a_claim_that_was_promised_and_is_gone(self, api, reader):
+        waiting = {"metadata": {"name": "p"}, "spec": {}, "status": {"phase": "Pending"}}
+        note = {"reason": "Nominated", "message": "Pod should schedule on: nodeclaim/gpu-inference-gone"}
+        serve(api, pods=[waiting], claims=(), events=[note], service=ISVC | {"status": {}})
+        about = {"involvedObject": {"name": "gpu-inference-gone"}}
+        api.objects[Kind.EVENT.path("default")] = {"items": [{"reason": "InsufficientCapacityError"} | about]}
+        status = reader.serving_status("m-v1", "models")
+        assert status.node_claim is None
+        assert [(note.reason, note.about) for note in status.node_events] == [
+            ("InsufficientCapacityError", "gpu-inference-gone")
+        ]
+
+    def test_says_what_happens_to_the_node_under_a_pod_that_goes_away(self, api, reader):
+        going = POD | {"metadata": POD["metadata"] | {"deletionTimestamp": T.format(51)}}
+        serve(api, pods=[going], service=ISVC | {"status": {}})
+        api.objects[Kind.EVENT.path("default")] = {"items": [{"reason": "SpotInterrupted"}]}
+        assert [note.reason for note in reader.serving_status("m-v1", "models").node_events] == ["SpotInterrupted"]
 
     def test_counts_the_pods_that_are_ready_and_asks_no_events_then(self, api, reader):
         ready = {"type": "Ready", "status": "True", "lastTransitionTime": T.format(30)}
         pod = POD | {"status": POD["status"] | {"conditions": [*POD["status"]["conditions"], ready]}}
         serve(api, pods=[pod])
-        status = reader.serving_status("m-v1", "models", "gpu-inference-before")
+        status = reader.serving_status("m-v1", "models", {"gpu-inference-before"})
         assert (status.ready_pods, status.node_events) == (1, ())
         assert not [path for path, _, _ in api.seen if path.endswith("/events")]
 

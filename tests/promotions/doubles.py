@@ -51,7 +51,7 @@ class Cluster:
             exists=True, sync="Synced", revision=head, operation_phase="Succeeded", finished_at=NOW, resources=resources
         )
 
-    def serving_status(self, name, namespace, known_claim=""):
+    def serving_status(self, name, namespace, known_claims=()):
         found = [
             item
             for objects in self._files().values()

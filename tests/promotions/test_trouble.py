@@ -34,8 +34,8 @@ def serving(pod=POD, **more):
     return ServingStatus(exists=True, pods=(pod,) if pod else (), **more)
 
 
-def note(reason, message, at=AT):
-    return EventNote("Warning", reason, message, at)
+def note(reason, message, at=AT, about=""):
+    return EventNote("Warning", reason, message, at, about)
 
 
 def failed_load(message):
@@ -88,6 +88,29 @@ TABLE = {
         False,
         "raises it with AWS",
     ),
+    "the quota, though Karpenter says later that nothing is left": (
+        serving(
+            WAITING,
+            events=(
+                note("Nominated", "Pod should schedule on: nodeclaim/c"),
+                note("FailedScheduling", SHORT, AT.replace(second=9)),
+            ),
+            node_events=(note("InsufficientCapacityError", "VcpuLimitExceeded: You have requested", about="c"),),
+        ),
+        "QUOTA",
+        False,
+        "raises it with AWS",
+    ),
+    "the NodePool's limit, after a launch that was refused": (
+        serving(
+            WAITING,
+            events=(note("FailedScheduling", LIMITS, AT.replace(second=9)),),
+            node_events=(note("InsufficientCapacityError", ICE),),
+        ),
+        "NODEPOOL_LIMIT",
+        False,
+        "raises it, or another",
+    ),
     "the scheduler alone": (
         serving(WAITING, events=(note("FailedScheduling", SCHEDULER),)),
         "SCHEDULING",
@@ -109,6 +132,31 @@ TABLE = {
         "SPOT",
         False,
         "another one by itself",
+    ),
+    "a Spot interruption, its node ended since": (
+        serving(
+            WAITING,
+            node_events=(
+                note("DisruptionTerminating", "Disrupting Node: Empty", about="other"),
+                note("SpotInterrupted", "Spot interruption warning was triggered", about="c"),
+                note("Finalized", "Finalized karpenter.sh/termination", AT.replace(second=9), about="c"),
+            ),
+        ),
+        "SPOT",
+        False,
+        "another one by itself",
+    ),
+    "a node deleted by hand, after another one was taken back": (
+        serving(
+            WAITING,
+            node_events=(
+                note("SpotInterrupted", "Spot interruption warning was triggered", about="c"),
+                note("Finalized", "Finalized karpenter.sh/termination", AT.replace(second=9), about="d"),
+            ),
+        ),
+        "NODE_LOST",
+        False,
+        "taken away",
     ),
     "a consolidation": (
         serving(WAITING, node_events=(note("DisruptionTerminating", "Disrupting Node: Underutilized"),)),

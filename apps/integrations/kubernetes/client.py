@@ -5,7 +5,7 @@ A cluster that is away, or does not let the portal read yet, is a TemporaryError
 
 import os
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -122,10 +122,10 @@ class KubernetesReader:
         found = self.get(Kind.AI_GATEWAY_ROUTE, name, namespace)
         return readings.route(found) if found else RouteStatus(exists=False, weights={})
 
-    def serving_status(self, name: str, namespace: str, known_claim: str = "") -> ServingStatus:
+    def serving_status(self, name: str, namespace: str, known_claims: Collection[str] = ()) -> ServingStatus:
         """Return an InferenceService with its pods, its newest pod's node, and events while that pod waits.
 
-        known_claim: a NodeClaim that it was seen on before; what ended that one is told too.
+        known_claims: NodeClaims that it was seen on before; what ended them is told too.
         """
         service = self.get(Kind.INFERENCE_SERVICE, name, namespace)
         pods = self._pods(name, namespace)
@@ -133,7 +133,7 @@ class KubernetesReader:
         events = self._events(pod, namespace)
         if service is None:
             return ServingStatus(exists=False, pods=pods)
-        claim = self._claim(pod, events)
+        claims = [readings.node_claim(item) for item in self.list(Kind.NODE_CLAIM)]
         waits = pod is None or not pod.at("Ready")
         ready = readings.conditions(service).get("Ready")
         reason, message = readings.failure(service)
@@ -147,9 +147,9 @@ class KubernetesReader:
             transition=(service.get("status", {}).get("modelStatus") or {}).get("transitionStatus", ""),
             manifest_digest=(service["metadata"].get("annotations") or {}).get(readings.DIGEST, ""),
             pods=pods,
-            node_claim=claim,
+            node_claim=_claim_of(pod, claims, events),
             events=events,
-            node_events=self._node_events({known_claim, claim.name if claim else ""}) if waits else (),
+            node_events=self._node_events({*known_claims, *_claims_under(pods, claims, events)}) if waits else (),
         )
 
     def _pods(self, name: str, namespace: str) -> tuple[PodStatus, ...]:
@@ -167,19 +167,10 @@ class KubernetesReader:
         """Return what happened to these NodeClaims; events of objects without a namespace are kept in `default`."""
         found = [
             readings.event(item)
-            for claim in sorted(claims - {""})
+            for claim in sorted(claims)
             for item in self.list(Kind.EVENT, "default", fields={"involvedObject.name": claim})
         ]
         return tuple(sorted(found, key=lambda note: str(note.at or "")))[-_EVENTS:]
-
-    def _claim(self, pod: PodStatus | None, events: tuple[EventNote, ...]) -> NodeClaimStatus | None:
-        if pod is None:
-            return None
-        claims = [readings.node_claim(item) for item in self.list(Kind.NODE_CLAIM)]
-        if pod.node:
-            return next((claim for claim in claims if claim.node == pod.node), None)
-        promised = readings.nominated_claim(events)
-        return next((claim for claim in claims if claim.name == promised), None)
 
     def _json(self, kind: Kind, path: str, query: Mapping[str, str] | None = None) -> Any:
         try:
@@ -198,6 +189,26 @@ class KubernetesReader:
             f"The cluster does not let the portal read {what}. A platform engineer must apply deploy/portal/rbac.yaml.",
             retry_after=15,
         )
+
+
+def _claim_of(
+    pod: PodStatus | None, claims: Iterable[NodeClaimStatus], events: tuple[EventNote, ...]
+) -> NodeClaimStatus | None:
+    """Return the claim of the pod's node, or the one that it was promised last and that is still there."""
+    if pod is None:
+        return None
+    if pod.node:
+        return next((claim for claim in claims if claim.node == pod.node), None)
+    promised = readings.nominated_claims(events)[:1]
+    return next((claim for claim in claims if claim.name in promised), None)
+
+
+def _claims_under(
+    pods: Iterable[PodStatus], claims: Iterable[NodeClaimStatus], events: tuple[EventNote, ...]
+) -> set[str]:
+    """Return the names of the claims under the pods, those going away too, and of all that the newest was promised."""
+    nodes = {pod.node for pod in pods if pod.node}
+    return {claim.name for claim in claims if claim.node in nodes} | set(readings.nominated_claims(events))
 
 
 def connection_from_kubeconfig(path: Path) -> Connection:

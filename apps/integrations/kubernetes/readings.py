@@ -153,17 +153,18 @@ def event(obj: Manifest) -> EventNote:
     """Read an event."""
     last = obj.get("lastTimestamp") or obj.get("eventTime") or obj.get("metadata", {}).get("creationTimestamp")
     return EventNote(
-        type=obj.get("type", ""), reason=obj.get("reason", ""), message=obj.get("message", ""), at=parse_time(last)
+        type=obj.get("type", ""),
+        reason=obj.get("reason", ""),
+        message=obj.get("message", ""),
+        at=parse_time(last),
+        about=obj.get("involvedObject", {}).get("name", ""),
     )
 
 
-def nominated_claim(events: Iterable[EventNote]) -> str:
-    """Return the NodeClaim that Karpenter said a waiting pod should land on, or ""."""
-    for note in reversed(tuple(events)):
-        found = _NOMINATED.search(note.message) if note.reason == "Nominated" else None
-        if found:
-            return found.group(1)
-    return ""
+def nominated_claims(events: Iterable[EventNote]) -> list[str]:
+    """Return the NodeClaims that Karpenter said a waiting pod should land on, newest first."""
+    found = (_NOMINATED.search(note.message) for note in events if note.reason == "Nominated")
+    return [match.group(1) for match in found if match][::-1]
 
 
 def failure(obj: Manifest) -> tuple[str, str]:

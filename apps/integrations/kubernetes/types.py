@@ -146,12 +146,13 @@ class NodeClaimStatus:
 
 @dataclass(frozen=True)
 class EventNote:
-    """A Kubernetes event, newest last."""
+    """A Kubernetes event, newest last. about: the name of the object that it is about."""
 
     type: str
     reason: str
     message: str
     at: datetime | None = None
+    about: str = ""
 
 
 @dataclass(frozen=True)
