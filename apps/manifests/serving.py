@@ -8,6 +8,7 @@ arguments are those that its own parser takes.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import ceil
 
 from apps.manifests.engine_args import checked as checked_arguments
 from apps.manifests.names import DIGEST_ANNOTATION, OWNER_LABELS, checked, labels
@@ -16,6 +17,7 @@ from apps.manifests.text import Manifest
 RUNTIME = "vllm"
 SERVICE_ACCOUNT = "model-reader"
 GPU = "nvidia.com/gpu"
+START_SECONDS = 1800
 # Argo CD applies these before what needs them: KServe calls a service whose runtime is not there yet invalid.
 _FIRST = {"argocd.argoproj.io/sync-wave": "-1"}
 
@@ -107,13 +109,16 @@ def _spot_first() -> Manifest:
     return {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [term]}}
 
 
-def runtime_objects(namespace: str, image: str, role_arn: str = "", s3_endpoint: str = "") -> list[Manifest]:
+def runtime_objects(
+    namespace: str, image: str, role_arn: str = "", s3_endpoint: str = "", start_seconds: int = START_SECONDS
+) -> list[Manifest]:
     """Return a namespace's ServingRuntime and the ServiceAccount that reads the registry.
 
     role_arn: the IAM role for the ServiceAccount ("" where keys come another way).
     s3_endpoint: host:port of an S3 that is not AWS ("" in production).
+    start_seconds: how long an engine may take to load its weights before the kubelet starts it again.
     """
-    return [_service_account(namespace, role_arn, s3_endpoint), _runtime(namespace, image)]
+    return [_service_account(namespace, role_arn, s3_endpoint), _runtime(namespace, image, start_seconds)]
 
 
 def _service_account(namespace: str, role_arn: str, s3_endpoint: str) -> Manifest:
@@ -130,7 +135,7 @@ def _service_account(namespace: str, role_arn: str, s3_endpoint: str) -> Manifes
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
 
 
-def _runtime(namespace: str, image: str) -> Manifest:
+def _runtime(namespace: str, image: str, start_seconds: int) -> Manifest:
     return {
         "apiVersion": "serving.kserve.io/v1alpha1",
         "kind": "ServingRuntime",
@@ -143,13 +148,13 @@ def _runtime(namespace: str, image: str) -> Manifest:
         "spec": {
             "supportedModelFormats": [{"name": "vLLM", "version": "1", "autoSelect": True, "priority": 1}],
             "protocolVersions": ["v2", "v1"],
-            "containers": [_engine(image)],
+            "containers": [_engine(image, start_seconds)],
             "volumes": [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}],
         },
     }
 
 
-def _engine(image: str) -> Manifest:
+def _engine(image: str, start_seconds: int) -> Manifest:
     probe = {"httpGet": {"path": "/health", "port": 8080}, "timeoutSeconds": 5}
     return {
         "name": "kserve-container",
@@ -167,7 +172,7 @@ def _engine(image: str) -> Manifest:
         ),
         "ports": [{"containerPort": 8080, "protocol": "TCP"}],
         "env": [{"name": "HF_HUB_OFFLINE", "value": "1"}, {"name": "VLLM_NO_USAGE_STATS", "value": "1"}],
-        "startupProbe": probe | {"periodSeconds": 10, "failureThreshold": 180},
+        "startupProbe": probe | {"periodSeconds": 10, "failureThreshold": max(ceil(start_seconds / 10), 1)},
         "readinessProbe": probe | {"periodSeconds": 5, "failureThreshold": 3},
         "livenessProbe": probe | {"periodSeconds": 10, "failureThreshold": 6},
         "resources": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "1", "memory": "2Gi"}},

@@ -26,6 +26,7 @@ class Surroundings:
     image: str
     role_arn: str
     s3_endpoint: str
+    start_seconds: int
     gateway_name: str
     gateway_namespace: str
     issuer: gateway.Issuer
@@ -39,6 +40,7 @@ def surroundings() -> Surroundings:
         image=settings.SERVING_IMAGE,
         role_arn=settings.REGISTRY_READER_ROLE_ARN,
         s3_endpoint=settings.SERVING_S3_ENDPOINT,
+        start_seconds=settings.SERVING_START_SECONDS,
         gateway_name=settings.GATEWAY_NAME,
         gateway_namespace=settings.GATEWAY_NAMESPACE,
         issuer=gateway.Issuer(settings.OIDC_ISSUER, gateway_jwks_uri(), settings.OIDC_GATEWAY_AUDIENCE),
@@ -73,7 +75,9 @@ def serve(version: ModelVersion, around: Surroundings, serving_class: str) -> Ch
     objects = [serving.inference_service(served), *gateway.backend_objects(model=model.name, number=version.number)]
     if served.sleeps:
         objects.append(scaling.scaled_object(served, around.scaling))
-    runtime = serving.runtime_objects(names.MODELS, around.image, around.role_arn, around.s3_endpoint)
+    runtime = serving.runtime_objects(
+        names.MODELS, around.image, around.role_arn, around.s3_endpoint, around.start_seconds
+    )
     return {
         names.runtime_path(names.MODELS): to_yaml(runtime),
         names.version_path(model.name, version.number): to_yaml(objects),
