@@ -27,7 +27,7 @@ from apps.promotions.models import Promotion, Rollout, RolloutCommit, shift_to, 
 from apps.promotions.plan import Do, Held, Next, Situation, fail, is_accepted, or_return, plan_rollout
 
 FAST = timedelta(seconds=2)
-SLOW = timedelta(seconds=10)
+SLOW = timedelta(seconds=5)
 LOOK_AFTER = timedelta(minutes=2)
 AGAIN_AT_MOST = timedelta(seconds=15)
 STALLED = timedelta(minutes=45)

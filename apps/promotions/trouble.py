@@ -112,9 +112,14 @@ def _lost(serving: ServingStatus) -> Trouble | None:
 
 
 def _fresh(serving: ServingStatus) -> list[EventNote]:
-    """Return the events of its nodes that may be about the pod that waits now, newest last."""
-    since = serving.pod.created_at - STALE if serving.pod and serving.pod.created_at else None
-    return [note for note in serving.node_events if note.at is None or since is None or note.at >= since]
+    """Return the events of its nodes that may be about the pod that waits now, newest last.
+
+    A version that was rolled out before has the same name: what happened before its object was made is not about it.
+    """
+    since = [serving.created_at] if serving.created_at else []
+    if serving.pod is not None and serving.pod.created_at is not None:
+        since.append(serving.pod.created_at - STALE)
+    return [note for note in serving.node_events if note.at is None or all(note.at >= moment for moment in since)]
 
 
 def _unscheduled(serving: ServingStatus) -> Trouble:

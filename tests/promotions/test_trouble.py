@@ -170,6 +170,12 @@ TABLE = {
         False,
         "taken away",
     ),
+    "a node that was deleted before this rollout": (
+        serving(WAITING, created_at=AT, node_events=(note("Finalized", "Finalized", AT.replace(hour=8, minute=59)),)),
+        "SCHEDULING",
+        False,
+        "free GPU",
+    ),
     "a node that was deleted long before": (
         serving(WAITING, node_events=(note("Finalized", "Finalized", AT.replace(hour=3)),)),
         "SCHEDULING",

@@ -25,9 +25,9 @@ class World:
         self.number = next(number for number in delivering.passing_versions(self.owner) if number != live)
 
     @contextmanager
-    def rollout(self) -> Iterator[str]:
+    def rollout(self, serving_class: str = "WARM") -> Iterator[str]:
         """Start a rollout; afterwards take it back and wait until its removal is committed."""
-        _, rollout = delivering.start_rollout(self.owner, self.reviewer, self.number)
+        _, rollout = delivering.start_rollout(self.owner, self.reviewer, self.number, serving_class)
         try:
             yield rollout
         finally:

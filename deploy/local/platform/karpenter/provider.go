@@ -73,9 +73,9 @@ func (p *provider) Create(ctx context.Context, claim *v1.NodeClaim) (*v1.NodeCla
 func refusal(byQuota bool, types []string) error {
 	if byQuota {
 		return fmt.Errorf("with fleet error(s), VcpuLimitExceeded: You have requested more vCPU capacity than your current "+
-			"vCPU limit allows for the instance bucket that the specified instance type belongs to: %s (simulated quota)", types)
+			"vCPU limit allows for the instance bucket that the specified instance type belongs to (simulated quota): %s", types)
 	}
-	return fmt.Errorf("all requested instance types were unavailable during launch: %s (simulated shortage)", types)
+	return fmt.Errorf("all requested instance types were unavailable during launch (simulated shortage): %s", types)
 }
 
 // nodeClient writes the capacity of the instance type into each Node that the kwok provider creates.
