@@ -207,12 +207,15 @@ ARGOCD_APPLICATION = env_str("ARGOCD_APPLICATION", "serving")
 ARGOCD_CAPACITY_APPLICATION = env_str("ARGOCD_CAPACITY_APPLICATION", "capacity")
 SERVING_IMAGE = env_str("SERVING_IMAGE", "vllm/vllm-openai:v0.32.0")
 SERVING_S3_ENDPOINT = env_str("SERVING_S3_ENDPOINT", "")
-SERVING_START_SECONDS = env_int("SERVING_START_SECONDS", 1800, minimum=10)  # an engine that is not ready by then is killed
+SERVING_START_SECONDS = env_int(
+    "SERVING_START_SECONDS", 1800, minimum=10
+)  # an engine that is not ready by then is killed
 # A candidate beside a live baseline gets these shares of the callers; each below 100 is held this long, then judged.
 ROLLOUT_STEPS = env_percents("ROLLOUT_STEPS", "10,50,100")
 ROLLOUT_HOLD_SECONDS = env_int("ROLLOUT_HOLD_SECONDS", 300, minimum=1)
 ROLLOUT_MINIMUM_CALLS = env_int("ROLLOUT_MINIMUM_CALLS", 50, minimum=1)  # of each version, to compare them at all
 ROLLOUT_RETIRE_AFTER_SECONDS = env_int("ROLLOUT_RETIRE_AFTER_SECONDS", 600)
+ROLLOUT_LOOK_SECONDS = env_int("ROLLOUT_LOOK_SECONDS", 60, minimum=1)  # between two looks at a version that answers
 
 # -- Versions that sleep while nobody calls them ----------------------------------------------------------------------
 SCALING_URL = env_url("SCALING_URL", f"{PORTAL_URL}/v1/scaling")  # where KEDA asks for demand

@@ -286,7 +286,8 @@ def resume_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
 
 @transaction.atomic
 def retry_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
-    """Take a failed rollout up again where it stopped; after a return to the baseline, from its first weight.
+    """Take a failed rollout up again where it stopped; after a return to the baseline, or where the branch lost its
+    commits, from its first weight.
 
     Raises WrongRolloutState unless it failed and its baseline still serves.
     """
@@ -296,7 +297,8 @@ def retry_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
     live = queries.live_version(model)
     if rollout.status == Rollout.Status.FAILED and (live.pk if live else None) != rollout.baseline_id:
         raise WrongRolloutState("Another version serves since it failed. Take this one back and propose it again.")
-    again = {"attempt": F("attempt") + 1, "return_reason": "", "return_message": ""} if rollout.return_reason else {}
+    anew = rollout.return_reason or rollout.commits.filter(lost_at__isnull=False, attempt=rollout.attempt).exists()
+    again = {"attempt": F("attempt") + 1, "return_reason": "", "return_message": ""} if anew else {}
     rows = Rollout.objects.filter(pk=rollout.pk, status=Rollout.Status.FAILED)
     try:
         with transaction.atomic():

@@ -83,13 +83,16 @@ class GateOutput(serializers.ModelSerializer[GateResult]):
 
 
 class CommitOutput(serializers.ModelSerializer[RolloutCommit]):
-    """One step's commit. weight: the candidate's percent, or null; observed_at: accepted by the gateway, held since."""
+    """One step's commit. weight: the candidate's percent, or null; observed_at: accepted by the gateway, held since.
+
+    lost_at: when the branch was found without it, its history rewritten.
+    """
 
     gate = GateOutput(default=None)
 
     class Meta:
         model = RolloutCommit
-        fields = ("step", "attempt", "weight", "sha", "committed_at", "observed_at", "gate")
+        fields = ("step", "attempt", "weight", "sha", "committed_at", "observed_at", "lost_at", "gate")
 
 
 class PhaseOutput(serializers.ModelSerializer[RolloutPhase]):
@@ -103,6 +106,7 @@ class PhaseOutput(serializers.ModelSerializer[RolloutPhase]):
 class RolloutOutput(serializers.ModelSerializer[Rollout]):
     """One rollout with its commits, decisions and phases. health: both versions as last measured at the present weight.
 
+    unready_since: since when the callers that it has are not answered, or null.
     rolls_back: the live rollout that this one goes back from, or null.
     """
 
@@ -123,6 +127,7 @@ class RolloutOutput(serializers.ModelSerializer[Rollout]):
             "rolls_back",
             "status",
             "paused_at",
+            "unready_since",
             "steps",
             "attempt",
             "weight",

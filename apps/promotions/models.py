@@ -241,6 +241,7 @@ class RolloutCommit(models.Model):
     sha = models.CharField(max_length=40)
     committed_at = models.DateTimeField()
     observed_at = models.DateTimeField(null=True, blank=True)
+    lost_at = models.DateTimeField(null=True, blank=True)  # when the branch was found without it: it counts no more
 
     class Meta:
         ordering = ("committed_at", "pk")

@@ -41,6 +41,8 @@ def rollout_badge(rollout: Rollout | None) -> dict[str, str] | None:
         return {"tone": "bad", "icon": "undo-2", "label": "Going back"}
     if rollout.status in Rollout.OPEN and rollout.paused_at:
         return {"tone": "warn", "icon": "clock", "label": f"Paused · {rollout.weight} %"}
+    if rollout.status == Rollout.Status.LIVE and rollout.unready_since:
+        return {"tone": "bad", "icon": "circle-x", "label": "Live · not ready"}
     if rollout.status == Rollout.Status.PROGRESSING:
         badge["label"] += f" · {rollout.weight} %"
     return badge
@@ -59,7 +61,7 @@ def serving_badge(rollouts: Sequence[Rollout], sleep: Sleep | None = None) -> di
         return {"tone": "busy", "label": f"Rolling out v{moving.model_version.number}{beside}"}
     if failed:
         return {"tone": "bad", "label": f"Rollout of v{failed.model_version.number} failed{beside}"}
-    if live and live.reason in ("DRIFT", "NOT_READY"):
+    if live and (live.reason == "DRIFT" or live.unready_since):
         words = "drifted" if live.reason == "DRIFT" else "not ready"
         return {"tone": "bad", "label": f"v{live.model_version.number} {words}"}
     if live and sleep and sleep.state != State.AWAKE:
@@ -95,7 +97,8 @@ def sleep_facts(sleep: Sleep) -> list[tuple[str, object]]:
 def is_moving(rollout: Rollout) -> bool:
     """Tell whether the rollout's page should look again by itself."""
     leaving = rollout.status in Rollout.LEAVING and rollout.next_check_at is not None
-    return rollout.status in Rollout.OPEN or leaving
+    troubled = rollout.status == Rollout.Status.LIVE and rollout.reason != ""
+    return rollout.status in Rollout.OPEN or leaving or troubled
 
 
 def steps(rollout: Rollout, reached: Iterable[RolloutPhase]) -> list[dict[str, Any]]:

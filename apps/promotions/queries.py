@@ -6,7 +6,7 @@ from apps.accounts.models import Role, User
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.evals.models import EvalRun, EvalSuite
 from apps.promotions.gates import Evidence, RunFacts
-from apps.promotions.models import Approval, Promotion, PromotionQuerySet, Rollout
+from apps.promotions.models import Approval, Promotion, PromotionQuerySet, Rollout, RolloutCommit
 
 
 def live_rollout(model: RegisteredModel) -> Rollout | None:
@@ -44,6 +44,15 @@ def approval_before(rollout: Rollout) -> Promotion | None:
     )
     found = served.select_related("promotion__model_version__registered_model").order_by("-started_at").first()
     return found.promotion if found else None
+
+
+def counting_commits(rollout: Rollout) -> dict[str, RolloutCommit]:
+    """Return the commits that count now, by step: this attempt's, and the one that started the version.
+
+    Those that the branch has lost count no more. Their gates are loaded with them.
+    """
+    rows = rollout.commits.filter(lost_at=None).select_related("gate")
+    return {row.step: row for row in rows if row.attempt == rollout.attempt or row.step == Rollout.Step.SERVE}
 
 
 def is_stopped(rollout: Rollout) -> bool:

@@ -11,45 +11,32 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from apps.catalog.models import ModelVersion
 from apps.common.leases import claim, retry_at
-from apps.fleet.queries import latest_claims
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient
-from apps.integrations.git.types import CommitRef
 from apps.integrations.kubernetes.client import KubernetesReader
 from apps.integrations.kubernetes.types import ApplicationStatus, RouteStatus, ServingStatus
 from apps.manifests.names import MODELS
 from apps.manifests.text import CannotRender
-from apps.promotions import phases, queries, records, render, trouble
+from apps.promotions import commits, live, phases, queries, records, render, trouble
+from apps.promotions.commits import REFUSALS, Diverged
 from apps.promotions.health import Calls, Health, Limits, Measured
-from apps.promotions.models import Promotion, Rollout, RolloutCommit, shift_to, weight_of
+from apps.promotions.models import Rollout, RolloutCommit, shift_to
 from apps.promotions.plan import Do, Held, Next, Situation, fail, is_accepted, or_return, plan_rollout
 
 FAST = timedelta(seconds=2)
 SLOW = timedelta(seconds=5)
-LOOK_AFTER = timedelta(minutes=2)
 AGAIN_AT_MOST = timedelta(seconds=15)
+REFUSED_AGAIN = timedelta(seconds=30)
 STALLED = timedelta(minutes=45)
 STALLED_SOONER = {"NO_RUNTIME": timedelta(minutes=5)}  # it is committed together with the version
-LATE_SYNC = timedelta(seconds=45)
+LATE_SYNC = timedelta(seconds=15)  # a slow Argo CD, or a branch that lost our commit: then it never arrives
 _SHA = re.compile(r"^[0-9a-f]{40}$")
 NO_ROUTE = RouteStatus(exists=False, weights={})
 NEVER_STALLED = ("HOLDING", "PAUSED")  # people or the settings want it to stand still
 Step = Rollout.Step
 # The calls of a model's versions since a moment, by version. The metering app, which is above this one, has them.
 CallsOf = Callable[[str, datetime], Mapping[str, Calls]]
-
-
-class Diverged(PermanentError):
-    """The branch no longer has a commit of ours."""
-
-
-class GitRefused(PermanentError):
-    """The Git server does not take a commit."""
-
-
-REFUSALS: dict[type[Exception], str] = {Diverged: "GIT_DIVERGED", GitRefused: "GIT_REFUSED"}
 
 
 def reconcile_rollout(
@@ -64,22 +51,23 @@ def reconcile_rollout(
         elif rollout.status in Rollout.LEAVING:
             _take_back(rollout, git, now)
         else:
-            _look_after(rollout, git, cluster, now)
+            live.look_after(rollout, git, cluster, now)
     except TemporaryError as error:
         again = min(retry_at(rollout, now=now, retry_after=error.retry_after), now + AGAIN_AT_MOST)
         records.record_trouble(rollout=rollout, message=str(error), now=now, next_check_at=again)
     except (PermanentError, CannotRender) as error:
         reason = REFUSALS.get(type(error), "REFUSED")
-        if not records.fail_rollout(rollout=rollout, reason=reason, message=str(error), now=now):
-            again = now + LOOK_AFTER
-            records.record_checked(rollout=rollout, reason=reason, message=str(error), now=now, next_check_at=again)
+        lost = error.lost if isinstance(error, Diverged) else ()
+        if not records.fail_rollout(rollout=rollout, reason=reason, message=str(error), now=now, lost=lost):
+            again, words = now + REFUSED_AGAIN, f"{error} It is tried again by itself."
+            records.record_checked(rollout=rollout, reason=reason, message=words, now=now, next_check_at=again)
 
 
 # -- Advancing ----------------------------------------------------------------------------------------------------
 
 
 def _advance(rollout: Rollout, git: GitClient, cluster: KubernetesReader, calls: CallsOf, now: datetime) -> None:
-    made = _commits(rollout)
+    made = queries.counting_commits(rollout)
     situation = _observe(rollout, made, git, cluster, now)
     _record_phases(rollout, situation, now)
     held = _held_commit(situation, made, now)
@@ -97,35 +85,32 @@ def _advance(rollout: Rollout, git: GitClient, cluster: KubernetesReader, calls:
     elif step.do == Do.FAIL:
         records.fail_rollout(rollout=rollout, reason=step.reason, message=step.message, now=now)
     else:
-        _check_history(rollout, situation, step, git, now)
+        if step.reason == "SYNCING" and now - rollout.moved_at >= LATE_SYNC:
+            commits.check_history(
+                [sha for made, sha in situation.commits.items() if made not in situation.contained], git
+            )
         _record_wait(rollout, situation, step, measured, now)
-
-
-def _commits(rollout: Rollout) -> dict[str, RolloutCommit]:
-    """Return the commits that count now: this attempt's, and the one that started the version."""
-    rows = rollout.commits.select_related("gate")
-    return {row.step: row for row in rows if row.attempt == rollout.attempt or row.step == Step.SERVE}
 
 
 def _observe(
     rollout: Rollout, made: Mapping[str, RolloutCommit], git: GitClient, cluster: KubernetesReader, now: datetime
 ) -> Situation:
     name = rollout.model_version.name
-    commits = {step: row.sha for step, row in made.items()}
+    shas = {step: row.sha for step, row in made.items()}
     application, serving, route = ApplicationStatus(exists=False), ServingStatus(exists=False), NO_ROUTE
-    if Step.SERVE in commits:  # before it nothing can be in the cluster, and Git need not wait for the cluster
+    if Step.SERVE in shas:  # before it nothing can be in the cluster, and Git need not wait for the cluster
         application = cluster.application_status(settings.ARGOCD_APPLICATION, settings.ARGOCD_NAMESPACE)
-        serving = cluster.serving_status(name, MODELS, _known_claims(rollout))
+        serving = cluster.serving_status(name, MODELS, live.known_claims(rollout))
         route = cluster.route_status(rollout.registered_model.name, MODELS)
     revision = application.revision
-    contained = {step for step, sha in commits.items() if _SHA.match(revision) and git.contains(revision, sha)}
+    contained = {step for step, sha in shas.items() if _SHA.match(revision) and git.contains(revision, sha)}
     leaving = queries.leaving_version(rollout.registered_model)
     return Situation(
         name=name,
         digest=rollout.promotion.manifest_digest,
         model=rollout.registered_model.name,
         namespace=MODELS,
-        commits=commits,
+        commits=shas,
         contained=frozenset(contained),
         application=application,
         serving=serving,
@@ -139,12 +124,6 @@ def _observe(
         return_message=rollout.return_message,
         unready_for=now - rollout.unready_since if rollout.unready_since else None,
     )
-
-
-def _known_claims(rollout: Rollout) -> set[str]:
-    """Return the NodeClaims that the version was seen on: their events say why they went away."""
-    first = rollout.phases.filter(phase=phases.Phase.CLAIMED).exclude(detail="").values_list("detail", flat=True)
-    return {*first, *latest_claims(rollout.model_version.name, MODELS)}
 
 
 def _record_phases(rollout: Rollout, situation: Situation, now: datetime) -> None:
@@ -205,72 +184,13 @@ def _commit(rollout: Rollout, step: str, git: GitClient, now: datetime) -> None:
         return
     around = render.surroundings()
     closed = render.closed_policy(rollout.registered_model.name, around) if step == Step.SERVE else None
-    commit = _write(rollout, step, _changes(rollout, step, around), git, closed)
+    commit = commits.write(rollout, step, commits.changes_of(rollout, step, around), git, closed)
     records.record_commit(rollout=rollout, step=step, commit=commit, now=now)
     if step == Step.SERVE:
         seen = phases.Seen(phases.Phase.COMMITTED, commit.committed_at, commit.sha[:8])
         records.record_phases(rollout=rollout, phases=[seen], now=now)
     words = f"Committed {commit.sha[:8]}; waiting for Argo CD to apply it."
     records.record_progress(rollout=rollout, reason="SYNCING", message=words, now=now, next_check_at=now + FAST)
-
-
-def _write(
-    rollout: Rollout,
-    step: str,
-    changes: render.Changes,
-    git: GitClient,
-    unless_present: Mapping[str, bytes] | None = None,
-) -> CommitRef:
-    """Make the one commit of a step, or find it again. Raises GitRefused where the server does not take it."""
-    try:
-        return git.commit(
-            changes=changes,
-            message=_message(rollout, step),
-            trailers=trailers(rollout, step),
-            unless_present=unless_present,
-        )
-    except PermanentError as error:
-        raise GitRefused(str(error)) from error
-
-
-def _changes(rollout: Rollout, step: str, around: render.Surroundings) -> render.Changes:
-    version, baseline = rollout.model_version, rollout.baseline
-    if step == Step.SERVE:
-        return render.serve(version, around, rollout.promotion.serving_class)
-    if step == Step.RETURN and baseline is not None:
-        return render.shift(baseline, around)
-    return render.shift(version, around, weight_of(step) or 100, baseline)
-
-
-def trailers(rollout: Rollout, step: str) -> dict[str, str]:
-    """Return the trailers of a step's commit: the same for the same step of the same attempt, for good."""
-    again = f".{rollout.attempt}" if rollout.attempt > 1 else ""
-    return {"Quartermaster-Rollout": str(rollout.pk), "Quartermaster-Step": f"{step}{again}"}
-
-
-def _message(rollout: Rollout, step: str) -> str:
-    name, baseline, model = rollout.model_version.name, rollout.baseline, rollout.registered_model
-    percent = weight_of(step)
-    subject = {
-        str(Step.SERVE): f"Start {name}",
-        str(Step.SHIFT): f"Send all callers of {model} to {name}",
-        str(Step.RETURN): f"Give all callers of {model} back to {baseline}",
-        str(Step.RETIRE): f"Stop {baseline}, replaced by {name}",
-        str(Step.REMOVE): f"Take {name} back",
-    }.get(str(step), f"Send {percent} % of the callers of {model} to {name}")
-    return f"{subject}\n\nPromotion {rollout.promotion_id}, manifest {rollout.promotion.manifest_digest}."
-
-
-def _check_history(rollout: Rollout, situation: Situation, step: Next, git: GitClient, now: datetime) -> None:
-    """Tell a slow Argo CD from a branch whose history was rewritten: then our commit never arrives."""
-    if step.reason != "SYNCING" or now - rollout.moved_at < LATE_SYNC:
-        return
-    for made, sha in situation.commits.items():
-        if made not in situation.contained and not git.is_on_branch(sha):
-            raise Diverged(
-                f"Commit {sha[:8]} is no longer on branch {git.branch}: its history was rewritten. "
-                "Take the version back and propose it again."
-            )
 
 
 def _record_wait(rollout: Rollout, situation: Situation, step: Next, measured: Measured | None, now: datetime) -> None:
@@ -300,77 +220,19 @@ def _observed(rollout: Rollout, situation: Situation) -> dict[str, object]:
 def _finish(rollout: Rollout, situation: Situation, now: datetime) -> None:
     seen = phases.Seen(phases.Phase.SHIFTED, now, "weight 100")
     observed = {key: value for key, value in _observed(rollout, situation).items() if key != "weight"}
-    if records.finish_rollout(rollout=rollout, now=now, next_check_at=now + LOOK_AFTER, **observed):
+    again = now + timedelta(seconds=min(settings.ROLLOUT_LOOK_SECONDS, settings.ROLLOUT_RETIRE_AFTER_SECONDS))
+    if records.finish_rollout(rollout=rollout, now=now, next_check_at=again, **observed):
         records.record_phases(rollout=rollout, phases=[seen], now=now)
-        rollout.refresh_from_db()
-        due = _retire_at(rollout)
-        if due is not None and due < now + LOOK_AFTER:
-            records.record_checked(rollout=rollout, now=now, next_check_at=due)
 
 
-# -- After the end ------------------------------------------------------------------------------------------------
-
-
-def _look_after(rollout: Rollout, git: GitClient, cluster: KubernetesReader, now: datetime) -> None:
-    """Retire the baseline when its time has come; while live, check that what serves is what was approved (I1)."""
-    due = _retire_at(rollout)
-    if due is not None and due <= now:
-        _retire(rollout, git, now)
-        due = None
-    if rollout.status == Rollout.Status.LIVE:
-        reason, message = _drift(rollout, cluster)
-        again = min(now + LOOK_AFTER, due) if due else now + LOOK_AFTER
-        records.record_checked(rollout=rollout, now=now, reason=reason, message=message, next_check_at=again)
-    else:
-        records.record_checked(
-            rollout=rollout, now=now, next_check_at=due, reason=rollout.reason, message=rollout.message
-        )
-
-
-def _retire_at(rollout: Rollout) -> datetime | None:
-    """Return when the baseline is to be stopped; None when there is none, it was stopped, or it serves again."""
-    baseline = rollout.baseline
-    if baseline is None or rollout.finished_at is None or rollout.commits.filter(step=Step.RETIRE).exists():
-        return None
-    if rollout.status not in (Rollout.Status.LIVE, Rollout.Status.REPLACED) or _is_in_use(baseline):
-        return None
-    return rollout.finished_at + timedelta(seconds=settings.ROLLOUT_RETIRE_AFTER_SECONDS)
-
-
-def _is_in_use(version: ModelVersion) -> bool:
-    """Tell whether a version is proposed, on its way, or serving again: then it must stay."""
-    statuses = (*Rollout.OPEN, Rollout.Status.LIVE, Rollout.Status.FAILED)
-    proposed = Promotion.objects.pending().filter(model_version=version)
-    return Rollout.objects.filter(model_version=version, status__in=statuses).exists() or proposed.exists()
-
-
-def _retire(rollout: Rollout, git: GitClient, now: datetime) -> None:
-    baseline = rollout.baseline
-    if baseline is None or not Rollout.objects.filter(pk=rollout.pk, generation=rollout.generation).exists():
-        return
-    commit = _write(rollout, Step.RETIRE, render.retire(baseline), git)
-    records.record_commit(rollout=rollout, step=Step.RETIRE, commit=commit, now=now)
-
-
-def _drift(rollout: Rollout, cluster: KubernetesReader) -> tuple[str, str]:
-    name, approved = rollout.model_version.name, rollout.promotion.manifest_digest
-    serving = cluster.serving_status(name, MODELS, _known_claims(rollout))
-    if not serving.exists:
-        return "DRIFT", f"{name} is approved and should serve, but the cluster has no such InferenceService."
-    if trouble.digests(serving) - {approved}:
-        return "DRIFT", f"What serves as {name} is not what was approved: its pods carry another manifest digest."
-    if rollout.sleeps and trouble.is_asleep(serving):
-        return "", ""
-    found = trouble.of_serving(serving)
-    if found is None or (rollout.sleeps and not found.is_problem):
-        return "", ""
-    return "NOT_READY", f"{name} is not ready now. {found.words}"
+# -- Taking back -----------------------------------------------------------------------------------------------------
 
 
 def _take_back(rollout: Rollout, git: GitClient, now: datetime) -> None:
     """Remove an aborted or superseded version, and give the route to what is live; the newer rollout waits for it."""
     if not rollout.commits.filter(step=Step.REMOVE).exists():
-        live = queries.live_version(rollout.registered_model)
-        commit = _write(rollout, Step.REMOVE, render.remove(rollout.model_version, live, render.surroundings()), git)
+        serving = queries.live_version(rollout.registered_model)
+        changes = render.remove(rollout.model_version, serving, render.surroundings())
+        commit = commits.write(rollout, Step.REMOVE, changes, git)
         records.record_commit(rollout=rollout, step=Step.REMOVE, commit=commit, now=now)
     records.record_checked(rollout=rollout, now=now, next_check_at=None)

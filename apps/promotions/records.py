@@ -4,11 +4,12 @@ Each transition once, with its audit event; a rollout that a person changed mean
 alone.
 """
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import CharField, F, Value
+from django.db.models.functions import Cast, Concat
 
 from apps.audit.actions import System, record
 from apps.audit.models import Action
@@ -19,6 +20,7 @@ from apps.promotions.models import GateResult, Rollout, RolloutCommit, RolloutPh
 from apps.promotions.phases import Seen
 
 WORKER = System("promotions.reconcile_rollout")
+WOKEN_AT_MOST = timedelta(seconds=10)
 
 
 @transaction.atomic
@@ -132,9 +134,15 @@ def record_trouble(*, rollout: Rollout, message: str, now: datetime, next_check_
 
 
 def record_checked(
-    *, rollout: Rollout, now: datetime, next_check_at: datetime | None, reason: str = "", message: str = ""
+    *,
+    rollout: Rollout,
+    now: datetime,
+    next_check_at: datetime | None,
+    reason: str = "",
+    message: str = "",
+    unready_since: datetime | None = None,
 ) -> None:
-    """Store that a finished rollout was looked at, and what was found."""
+    """Store that a finished rollout was looked at, and what was found. unready_since: while it answers no callers."""
     rows = Rollout.objects.exclude(status__in=Rollout.OPEN).filter(pk=rollout.pk, generation=rollout.generation)
     rows.update(
         reason=reason,
@@ -143,12 +151,26 @@ def record_checked(
         observed_generation=rollout.generation,
         attempts=0,
         next_check_at=next_check_at,
+        unready_since=unready_since,
     )
 
 
+def wake_live(*, services: Collection[str], now: datetime) -> int:
+    """Make due the live versions of these InferenceServices of which nothing wrong is known; return how many.
+
+    Not those that a worker looks at now, or did lately: what the observer stored may be older than that.
+    """
+    name = Concat("registered_model__name", Value("-v"), Cast("model_version__number", CharField()))
+    rows = Rollout.objects.live().alias(service=name).filter(service__in=services, reason="", attempts=0)
+    return rows.filter(next_check_at__gt=now, observed_at__lt=now - WOKEN_AT_MOST).update(next_check_at=now)
+
+
 @transaction.atomic
-def fail_rollout(*, rollout: Rollout, reason: str, message: str, now: datetime) -> bool:
-    """End an open rollout that cannot go on by itself. False when it was changed meanwhile."""
+def fail_rollout(*, rollout: Rollout, reason: str, message: str, now: datetime, lost: Collection[str] = ()) -> bool:
+    """End an open rollout that cannot go on by itself. False when it was changed meanwhile.
+
+    lost: its commits that the branch no longer has.
+    """
     rows = Rollout.objects.open().filter(pk=rollout.pk, generation=rollout.generation)
     changed = rows.update(
         status=Rollout.Status.FAILED,
@@ -161,6 +183,7 @@ def fail_rollout(*, rollout: Rollout, reason: str, message: str, now: datetime) 
         next_check_at=None,
     )
     if changed:
+        rollout.commits.filter(sha__in=lost, lost_at=None).update(lost_at=now)
         data = {"reason": reason, "message": message}
         record(action=Action.ROLLOUT_FAILED, actor=WORKER, target=rollout, now=now, data=data)
     return bool(changed)
@@ -189,6 +212,7 @@ def finish_rollout(*, rollout: Rollout, now: datetime, next_check_at: datetime, 
         attempts=0,
         finished_at=now,
         paused_at=None,
+        unready_since=None,
         next_check_at=next_check_at,
         **observed,
     )

@@ -27,7 +27,6 @@ TITLES = {
     "LOAD_TIMEOUT": "Loading took too long.",
     "ENGINE_CRASHED": "The engine crashed.",
     "CRASH_LOOP": "The engine crashes again and again.",
-    "NOT_READY": "Callers are not answered.",
     "ROUTE": "The gateway refuses the route.",
     "NO_APPLICATION": "Argo CD does not know the models.",
     "COMPARISON": "Argo CD cannot read Git.",
@@ -61,10 +60,20 @@ def problem(rollout: Rollout) -> dict[str, str] | None:
         return None
     if rollout.reason == "RETURNING" or (rollout.return_reason and rollout.status in Rollout.OPEN):
         return {"tone": "bad", "title": TITLES["RETURNING"], "text": rollout.message}
-    if rollout.reason in ("DRIFT", "NOT_READY"):
-        return {"tone": "bad", "title": TITLES[rollout.reason], "text": rollout.message}
-    if rollout.reason in trouble.PROBLEMS or rollout.reason in ("AWAY", "GIT_REFUSED", "GIT_DIVERGED"):
-        return {"tone": "warn", "title": TITLES[rollout.reason], "text": rollout.message}
+    title = TITLES.get(rollout.reason, "")
+    if rollout.reason == "AWAY":
+        unseen = (
+            " Whether it answers callers cannot be seen meanwhile." if rollout.status == Rollout.Status.LIVE else ""
+        )
+        return {"tone": "warn", "title": title, "text": f"{rollout.message}{unseen}"}
+    if rollout.unready_since and (rollout.weight or rollout.status == Rollout.Status.LIVE):
+        who = "Callers" if rollout.status == Rollout.Status.LIVE else f"{rollout.weight} % of the callers"
+        since = f"since {rollout.unready_since:%H:%M:%S} UTC"
+        return {"tone": "bad", "title": f"{who} are not answered {since}. {title}".strip(), "text": rollout.message}
+    if rollout.reason == "DRIFT":
+        return {"tone": "bad", "title": title, "text": rollout.message}
+    if rollout.status == Rollout.Status.LIVE or rollout.reason in (*trouble.PROBLEMS, "GIT_REFUSED", "GIT_DIVERGED"):
+        return {"tone": "warn", "title": title or "A replica is not ready.", "text": rollout.message}
     return None
 
 

@@ -106,18 +106,27 @@ def _retires_at(rollout: Rollout, done: set[str]) -> datetime | None:
 
 def _facts(rollout: Rollout) -> list[tuple[str, object]]:
     promotion = rollout.promotion
-    checked = f"the approved one, checked {rollout.observed_at:%H:%M:%S} UTC" if rollout.observed_at else "not checked"
-    served = {Rollout.Status.LIVE: "differs: see above" if rollout.reason == "DRIFT" else checked}
+    served = _served(rollout) if rollout.status == Rollout.Status.LIVE else "checked when it is live"
     return [
         ("Promotion", {"text": str(promotion), "url": reverse("promotions:promotion_detail", args=[promotion.pk])}),
         ("Approved digest", {"text": promotion.manifest_digest, "mono": True, "copy": True}),
-        ("Served digest", served.get(Rollout.Status(rollout.status), "checked when it is live")),
+        ("Served digest", served),
         *([("Goes back from", str(rollout.rolls_back.model_version))] if rollout.rolls_back else []),
         ("Engine", rollout.engine or "not started yet"),
         ("Node", rollout.instance_type or "none yet"),
         ("While nobody calls", promotion.get_serving_class_display()),
         ("Proposed by", str(promotion.requested_by)),
     ]
+
+
+def _served(rollout: Rollout) -> str:
+    """Return whether what serves is what was approved, as the last look found it."""
+    if rollout.reason == "DRIFT":
+        return "differs: see above"
+    if rollout.observed_at is None:
+        return "not checked"
+    looked = f"{rollout.observed_at:%H:%M:%S} UTC"
+    return f"could not be checked at {looked}" if rollout.reason == "AWAY" else f"the approved one, checked {looked}"
 
 
 def _objects(rollout: Rollout) -> list[tuple[str, str]]:

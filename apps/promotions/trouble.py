@@ -44,7 +44,7 @@ NO_MEMORY = ("out of memory", "outofmemory", "no available memory for the cache"
 PROBLEMS = frozenset(
     {
         "NO_CAPACITY", "NODEPOOL_LIMIT", "QUOTA", "SPOT", "CONSOLIDATED", "NODE_LOST", "IMAGE", "S3_DENIED",
-        "OBJECT_MISSING", "LOAD_FAILED", "OUT_OF_MEMORY", "LOAD_TIMEOUT", "ENGINE_CRASHED", "NOT_READY", "ROUTE",
+        "OBJECT_MISSING", "LOAD_FAILED", "OUT_OF_MEMORY", "LOAD_TIMEOUT", "ENGINE_CRASHED", "ROUTE",
         "NO_APPLICATION", "COMPARISON", "SYNC_FAILED", "SYNC_BLOCKED", "OUT_OF_SYNC",
     }
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """A cluster whose answers the test sets, and turns of the reconciler against a real Git repository."""
 
 import subprocess
+from dataclasses import replace
 from datetime import timedelta
 
 import yaml
@@ -29,7 +30,7 @@ class Cluster:
 
     def __init__(self, git):
         self.git, self.away, self.ready, self.exit_code, self.message = git, False, True, 0, ""
-        self.accepting = True
+        self.accepting, self.glances = True, 0
         self.broken = set()  # the names of versions that are not ready, whatever `ready` says
 
     def is_ready(self, name):
@@ -87,6 +88,10 @@ class Cluster:
             pods=(pod,),
             node_claim=claim,
         )
+
+    def replicas_status(self, name, namespace):
+        self.glances += 1
+        return replace(self.serving_status(name, namespace), node_claim=None)
 
     def route_status(self, name, namespace):
         objects = self._files().get(f"serving/models/{name}/route.yaml")

@@ -54,7 +54,7 @@ class TestServingClass:
         now = drive(rollout, git, cluster)
         cluster.ready = False
         drive(rollout, git, cluster, now=now + timedelta(minutes=5), turns=2)
-        assert rollout.reason == "NOT_READY"
+        assert rollout.reason == "ENGINE"
 
 
 @pytest.mark.django_db

@@ -6,7 +6,7 @@ from apps.integrations.errors import TemporaryError
 from apps.integrations.git.client import client_from_settings as git_client
 from apps.integrations.kubernetes.client import client_from_settings as kubernetes_client
 from apps.metering.store import calls_by_version
-from apps.promotions import reconcile
+from apps.promotions import live, reconcile
 from apps.promotions.models import Rollout
 from worker.celery import app
 
@@ -23,6 +23,7 @@ def reconcile_rollout(*, rollout_id: str, **_: object) -> None:
 
 @app.task(name="promotions.reconcile_due_rollouts", time_limit=30)
 def reconcile_due_rollouts(**_: object) -> None:
-    """Start one task for each rollout that is due."""
+    """Start one task for each rollout that is due, or live and seen to be not ready."""
+    live.wake_unready(now())
     for rollout_id in Rollout.objects.filter(next_check_at__lte=now()).values_list("pk", flat=True):
         reconcile_rollout.delay(rollout_id=str(rollout_id))
