@@ -74,6 +74,15 @@ def _message(rollout: Rollout, step: str) -> str:
     return f"{subject}\n\nPromotion {rollout.promotion_id}, manifest {rollout.promotion.manifest_digest}."
 
 
+def ask_again(revision: str, git: GitClient) -> CommitRef:
+    """Commit nothing, once, on top of a revision that Argo CD gave up: it applies a new commit, but no failed one."""
+    message = f"Have Argo CD try again\n\nIt gave up on {revision}. Nothing is changed."
+    try:
+        return git.commit(changes={}, message=message, trailers={"Quartermaster-Again": revision})
+    except PermanentError as error:
+        raise GitRefused(str(error)) from error
+
+
 def check_history(commits: Iterable[str], git: GitClient) -> None:
     """Raise Diverged where one of these commits is no longer on the branch: then Argo CD never applies it."""
     lost = [sha for sha in commits if not git.is_on_branch(sha)]

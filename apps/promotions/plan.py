@@ -132,6 +132,8 @@ def _forward(now: Situation) -> Next:
             "outside this promotion: abort, then find out who in the Git history.",
         )
     found = _in_the_way(now)
+    if found is None or not found.is_problem:
+        found = trouble.of_hand(now.application, "InferenceService", now.name, now.namespace) or found
     return _shifting(now) if found is None else _not_ready(now, found)
 
 

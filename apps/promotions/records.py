@@ -200,7 +200,12 @@ def finish_rollout(*, rollout: Rollout, now: datetime, next_check_at: datetime, 
     replaced = Rollout.objects.live().filter(registered_model=rollout.registered_model).first()
     if replaced is not None:
         Rollout.objects.filter(pk=replaced.pk).update(
-            status=Rollout.Status.REPLACED, weight=0, generation=F("generation") + 1
+            status=Rollout.Status.REPLACED,
+            weight=0,
+            reason="",
+            message="",
+            unready_since=None,
+            generation=F("generation") + 1,
         )
     Rollout.objects.filter(pk=rollout.pk).update(
         status=Rollout.Status.LIVE,

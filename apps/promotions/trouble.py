@@ -254,14 +254,30 @@ def of_sync(application: ApplicationStatus, kind: str, name: str, namespace: str
     blocker = next((item for item in application.resources if item.message), None)
     if blocker is not None:
         words = f"Argo CD cannot apply {blocker.kind} {blocker.name}: {_cut(blocker.message)}"
-        rest = f"Until its tries are over, the newer commit {commit[:8]} waits behind it. Correct it in Git. {advice}"
-        return Trouble("SYNC_BLOCKED", f"{words} {rest}")
+        rest = f"Commit {commit[:8]} waits behind it. Correct {blocker.kind} {blocker.name} in Git: then this goes on."
+        return Trouble("SYNC_BLOCKED", f"{words} {rest} {advice}")
     for error in application.errors:
         return Trouble("SYNC_FAILED", f"Argo CD cannot apply Git: {_cut(error.message)} {advice}")
-    if own is not None and own.sync == "OutOfSync" and application.operation_phase == "Succeeded":
-        words = f"{kind} {name} in the cluster is not what Git says; Argo CD is putting it right."
-        return Trouble("OUT_OF_SYNC", f"{words} If it stays so, somebody keeps changing it by hand.")
-    return None
+    return of_hand(application, kind, name, namespace)
+
+
+def of_hand(application: ApplicationStatus, kind: str, name: str, namespace: str) -> Trouble | None:
+    """Return that somebody changed an object in the cluster after Argo CD had applied it; None where nobody did.
+
+    Argo CD must have compared again after the end of its last sync, of the very commit: before, it is not finished.
+    """
+    own, ended, compared = (
+        application.resource(kind, name, namespace),
+        application.finished_at,
+        application.reconciled_at,
+    )
+    settled = application.operation_phase == "Succeeded" and application.operation_revision == application.revision
+    if own is None or own.sync != "OutOfSync" or not settled or ended is None or compared is None or compared <= ended:
+        return None
+    words = f"Somebody changed {kind} {name} in the cluster: it is not what Git says. Argo CD puts it right by itself."
+    return Trouble(
+        "OUT_OF_SYNC", f"{words} If it stays so, somebody keeps changing it: change it in the portal instead."
+    )
 
 
 def _cut(text: str) -> str:

@@ -190,6 +190,14 @@ class TestServingStatus:
         assert (status.ready_pods, status.node_events) == (1, ())
         assert not [path for path, _, _ in api.seen if path.endswith("/events")]
 
+    def test_of_the_replicas_alone_takes_two_reads(self, api, reader):
+        serve(api)
+        status, found = reader.serving_status("m-v1", "models"), len(api.seen)
+        alone = reader.replicas_status("m-v1", "models")
+        assert len(api.seen) - found == 2
+        assert (alone.ready, alone.manifest_digest, alone.pods) == (True, status.manifest_digest, status.pods)
+        assert not reader.replicas_status("other", "models").exists
+
     def test_tells_why_a_load_failed(self, api, reader):
         failed = {
             "transitionStatus": "BlockedByFailedLoad",
@@ -270,7 +278,15 @@ class TestRefusals:
 
     def test_has_no_way_to_write(self):
         names = {name for name in dir(KubernetesReader) if not name.startswith("_")}
-        assert names == {"get", "list", "logs", "application_status", "route_status", "serving_status"}
+        assert names == {
+            "get",
+            "list",
+            "logs",
+            "application_status",
+            "route_status",
+            "serving_status",
+            "replicas_status",
+        }
 
 
 class TestKubeconfig:

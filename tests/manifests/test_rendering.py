@@ -74,6 +74,12 @@ class TestInferenceService:
         assert "v2" in runtime["spec"]["protocolVersions"]
         assert "--served-model-name={{.Name}}" in runtime["spec"]["containers"][0]["args"]
 
+    @pytest.mark.parametrize(("seconds", "failures"), [(1800, 180), (25, 3), (1, 1)])
+    def test_the_engine_may_take_as_long_as_the_setting_says_to_start(self, seconds, failures):
+        _, runtime = serving.runtime_objects("models", "image:1", start_seconds=seconds)
+        probe = runtime["spec"]["containers"][0]["startupProbe"]
+        assert (probe["periodSeconds"], probe["failureThreshold"]) == (10, failures)
+
     def test_the_service_account_knows_its_role_and_its_endpoint(self):
         account, _ = serving.runtime_objects("models", "image:1", "arn:aws:iam::1:role/reader", "127.0.0.1:17070")
         assert account["metadata"]["annotations"] == FIRST | {

@@ -30,7 +30,10 @@ class Cluster:
 
     def __init__(self, git):
         self.git, self.away, self.ready, self.exit_code, self.message = git, False, True, 0, ""
-        self.accepting, self.glances = True, 0
+        self.accepting = True
+        self.refusing = ""  # what the API server says to everything that Argo CD applies
+        self.gave_up, self.gave_up_at = "", NOW  # the revision that Argo CD tried to no avail
+        self.now = NOW
         self.broken = set()  # the names of versions that are not ready, whatever `ready` says
 
     def is_ready(self, name):
@@ -41,8 +44,17 @@ class Cluster:
             raise TemporaryError("The cluster cannot be reached.")
         return {path: list(yaml.safe_load_all(self.git.read(path))) for path in self.git.paths("serving")}
 
+    def is_applied(self):
+        """Argo CD tries a commit, and if that fails not again: only a newer one."""
+        head = self.git._head()
+        if self.refusing and head != self.gave_up:
+            self.gave_up, self.gave_up_at = head, self.now
+        return head != self.gave_up
+
     def application_status(self, name, namespace):
         objects = [item for objects in self._files().values() for item in objects]
+        if not self.is_applied():
+            return self.failed_application(objects)
         resources = tuple(
             ResourceStatus(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"], "Synced")
             for item in objects
@@ -52,6 +64,14 @@ class Cluster:
             exists=True, sync="Synced", revision=head, operation_phase="Succeeded", finished_at=NOW, resources=resources
         )
 
+    def failed_application(self, objects):
+        said = [(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]) for item in objects]
+        resources = tuple(ResourceStatus(*where, "OutOfSync", self.refusing) for where in said)
+        return ApplicationStatus(
+            exists=True, sync="OutOfSync", revision=self.gave_up, operation_phase="Failed",
+            operation_revision=self.gave_up, finished_at=self.gave_up_at, resources=resources,
+        )  # fmt: skip
+
     def serving_status(self, name, namespace, known_claims=()):
         found = [
             item
@@ -59,7 +79,7 @@ class Cluster:
             for item in objects
             if (item["kind"], item["metadata"]["name"]) == ("InferenceService", name)
         ]
-        if not found:
+        if not found or not self.is_applied():
             return ServingStatus(exists=False)
         digest = found[0]["metadata"]["annotations"]["quartermaster.dev/manifest-digest"]
         ready = self.is_ready(name)
@@ -90,7 +110,6 @@ class Cluster:
         )
 
     def replicas_status(self, name, namespace):
-        self.glances += 1
         return replace(self.serving_status(name, namespace), node_claim=None)
 
     def route_status(self, name, namespace):
@@ -119,6 +138,7 @@ def no_calls(model, since):
 
 def turn(rollout, git, cluster, now, calls=no_calls):
     """Reconcile once, as a worker does: from a row loaded anew."""
+    cluster.now = now
     reconcile_rollout(rollout=Rollout.objects.get(pk=rollout.pk), git=git, cluster=cluster, calls=calls, now=now)
 
 

@@ -27,6 +27,14 @@ SYNCED = ApplicationStatus(
     revision="1" * 40,
     resources=tuple(ResourceStatus(kind, "models", "m-v1", "Synced") for kind in ("AIServiceBackend", "Backend")),
 )
+BY_HAND = replace(
+    SYNCED,
+    operation_phase="Succeeded",
+    operation_revision="1" * 40,
+    finished_at=AT,
+    reconciled_at=AT + timedelta(seconds=2),
+    resources=(*SYNCED.resources, ResourceStatus("InferenceService", "models", "m-v1", "OutOfSync")),
+)
 LOADED = ContainerStatus(state="terminated", exit_code=0, finished_at=AT)
 POD = PodStatus(name="p", node="n", initializer=LOADED, manifest_digest=DIGEST)
 READY = ServingStatus(exists=True, ready=True, ready_at=AT, manifest_digest=DIGEST, pods=(POD,))
@@ -124,6 +132,12 @@ class TestPlanRollout:
                 ),
                 "COMPARISON",
                 "bad yaml",
+            ),
+            (replace(SERVED, application=BY_HAND), "OUT_OF_SYNC", "Somebody changed InferenceService m-v1"),
+            (
+                replace(SERVED, application=BY_HAND, serving=starting(initializer=failed_init("404 NoSuchKey"))),
+                "OBJECT_MISSING",
+                "NoSuchKey",
             ),
             (
                 replace(SERVED, serving=ServingStatus(exists=False), application=ApplicationStatus(exists=False)),

@@ -201,6 +201,18 @@ class TestFailures:
         assert (rollout.status, rollout.reason) == ("FAILED", "GIT_REFUSED")
         assert "frozen" in rollout.message
 
+    def test_argo_cd_is_asked_again_with_a_commit_once_it_gave_up(self, rollout, git, cluster, remote):
+        cluster.refusing = "exceeded quota"
+        now = drive(rollout, git, cluster, turns=4)
+        assert (rollout.status, rollout.reason) == ("PROGRESSING", "SYNC_FAILED")
+        assert "exceeded quota" in rollout.message
+        assert subjects(remote) == ["Start prior-auth-extract-v1", "Have Argo CD try again"]
+        now = drive(rollout, git, cluster, now=now, turns=10)
+        assert subjects(remote).count("Have Argo CD try again") in (3, 4), "ever less often"
+        cluster.refusing = ""
+        drive(rollout, git, cluster, now=now + timedelta(minutes=5))
+        assert rollout.status == "LIVE"
+
     def test_a_rollout_that_stalls_fails(self, rollout, git, cluster):
         cluster.ready = False
         now = drive(rollout, git, cluster)

@@ -1,7 +1,7 @@
 """What stands in the way, as a table: the systems' own messages, the code, and what people are told to do."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -299,7 +299,15 @@ class TestOfServing:
 
 OTHER = ResourceStatus("InferenceService", "models", "other-v2", "OutOfSync", "admission webhook denied the request")
 OWN = ResourceStatus("InferenceService", "models", "m-v1", "OutOfSync")
-SYNCED = ApplicationStatus(exists=True, sync="Synced", revision="1" * 40, operation_phase="Succeeded")
+SYNCED = ApplicationStatus(
+    exists=True,
+    sync="Synced",
+    revision="1" * 40,
+    operation_phase="Succeeded",
+    operation_revision="1" * 40,
+    finished_at=AT,
+    reconciled_at=AT + timedelta(seconds=2),
+)
 COMPARISON = Condition("ComparisonError", "", message="Failed to load target state: yaml: line 3: mapping values")
 
 
@@ -316,7 +324,7 @@ class TestOfSync:
                 "SYNC_FAILED",
                 "one or more",
             ),
-            (replace(SYNCED, resources=(OWN,)), "OUT_OF_SYNC", "by hand"),
+            (replace(SYNCED, resources=(OWN,)), "OUT_OF_SYNC", "Somebody changed InferenceService m-v1"),
         ],
     )
     def test_tells_argo_cds_ways_to_fail_apart(self, application, code, words):
@@ -324,9 +332,19 @@ class TestOfSync:
         assert found.code == code
         assert words in found.words
 
-    def test_is_quiet_while_a_sync_runs(self):
-        running = replace(SYNCED, operation_phase="Running", resources=(OWN,))
-        assert trouble.of_sync(running, "InferenceService", "m-v1", "models", "2" * 40) is None
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"operation_phase": "Running"},
+            {"operation_revision": "2" * 40},
+            {"reconciled_at": AT},
+            {"finished_at": None},
+        ],
+        ids=["a sync runs", "of another commit", "not compared since", "never synced"],
+    )
+    def test_is_quiet_while_a_sync_is_not_over(self, change):
+        unfinished = replace(SYNCED, resources=(OWN,), **change)
+        assert trouble.of_sync(unfinished, "InferenceService", "m-v1", "models", "2" * 40) is None
 
 
 def test_every_problem_has_a_title_on_the_page():

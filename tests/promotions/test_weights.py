@@ -56,6 +56,11 @@ def route(git):
     return {item["name"].removeprefix(f"{MODEL}-"): item["weight"] for item in found["spec"]["rules"][0]["backendRefs"]}
 
 
+def lose_the_last_commit(remote):
+    """Rewrite the branch's history, as a push by force does."""
+    subprocess.run(["git", "update-ref", "refs/heads/main", "main~1"], cwd=remote, check=True)
+
+
 def steps(rollout):
     return list(RolloutCommit.objects.filter(rollout=rollout).values_list("step", flat=True))
 
@@ -221,16 +226,32 @@ class TestReturn:
 
 @pytest.mark.django_db
 class TestGit:
-    def test_whose_history_was_rewritten_is_named(self, second, live, git, cluster, remote, tmp_path):
+    def test_whose_history_was_rewritten_is_named_and_a_retry_commits_anew(
+        self, second, live, git, cluster, remote, alice
+    ):
         now = until(second, git, cluster, live, lambda row: "SERVE" in steps(row))
-        clone = tmp_path / "clone"
-        words = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.org"]
-        subprocess.run(["git", "clone", "--quiet", str(remote), str(clone)], check=True)
-        subprocess.run(["git", *words, "reset", "--quiet", "--hard", "HEAD~1"], cwd=clone, check=True)
-        subprocess.run(["git", "push", "--quiet", "--force"], cwd=clone, check=True)
-        drive(second, git, cluster, now=now + timedelta(minutes=1), turns=3)
+        lose_the_last_commit(remote)
+        now = drive(second, git, cluster, now=now + timedelta(minutes=1), turns=3)
         assert (second.status, second.reason) == ("FAILED", "GIT_DIVERGED")
-        assert "its history was rewritten" in second.message
+        assert "somebody rewrote its history" in second.message
+        assert [bool(row.lost_at) for row in second.commits.all()] == [True]
+        actions.retry_rollout(rollout=second, actor=alice, now=now)
+        drive(second, git, cluster, now=now, calls=calls())
+        assert (second.status, second.attempt) == ("LIVE", 2)
+        assert steps(second) == ["SERVE", "SERVE", "SHIFT_10", "SHIFT_50", "SHIFT"]
+        assert len(subjects(remote)) == 2 + 4
+
+    def test_that_lost_a_weight_alone_begins_at_the_first_one_again(self, second, live, git, cluster, remote, alice):
+        now = until(second, git, cluster, live, lambda row: "SHIFT_50" in steps(row))
+        lose_the_last_commit(remote)
+        now = drive(second, git, cluster, now=now + timedelta(minutes=1), turns=3, calls=calls())
+        assert (second.status, second.reason) == ("FAILED", "GIT_DIVERGED")
+        assert [row.step for row in second.commits.filter(lost_at=None)] == ["SERVE", "SHIFT_10"]
+        actions.retry_rollout(rollout=second, actor=alice, now=now)
+        drive(second, git, cluster, now=now, calls=calls())
+        assert second.status == "LIVE"
+        assert steps(second) == ["SERVE", "SHIFT_10", "SHIFT_50", "SHIFT_10", "SHIFT_50", "SHIFT"]
+        assert route(git) == {"v2": 100}
 
 
 @pytest.mark.django_db

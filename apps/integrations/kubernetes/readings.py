@@ -55,7 +55,8 @@ def application(obj: Manifest) -> ApplicationStatus:
     said = {
         (item.get("kind"), item.get("namespace"), item.get("name")): item.get("message", "")
         for item in result.get("resources") or []
-        if item.get("status") == "SyncFailed"
+        # A sync that was tried again and succeeded keeps what it said of objects that were taken out meanwhile.
+        if item.get("status") == "SyncFailed" and operation.get("phase") != "Succeeded"
     }
     resources = tuple(
         ResourceStatus(

@@ -83,6 +83,11 @@ class ApplicationStatus:
     errors: tuple[Condition, ...] = ()
     resources: tuple[ResourceStatus, ...] = ()
 
+    @property
+    def gave_up(self) -> bool:
+        """Tell whether Argo CD failed at the commit that it compared last: it tries that one no more by itself."""
+        return self.operation_phase in ("Failed", "Error") and self.operation_revision == self.revision
+
     def resource(self, kind: str, name: str, namespace: str) -> ResourceStatus | None:
         """Return what the application says about one object."""
         wanted = (kind, name, namespace)
