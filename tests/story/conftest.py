@@ -38,6 +38,9 @@ HURRY |= {"SCALING_POLL_SECONDS": "2", "SCALING_WINDOW_SECONDS": "6", "SCALING_C
 HURRY |= {"SCALING_RETRY_AFTER_SECONDS": "3"}
 # What was short is tried again soon.
 HURRY |= {"SHORTAGE_HIDDEN": "10s"}
+HURRY |= {"ROLLOUT_LOOK_SECONDS": "5"}
+# The stand-in is ready in seconds, so a load that takes too long need not take half an hour.
+HURRY_OF = {"stand-in": {"SERVING_START_SECONDS": "30"}, "vllm": {}}
 STARTING, BUILDING = 600, 5400  # seconds until every part is up; building their programs takes 50 CPU-minutes
 
 
@@ -86,7 +89,9 @@ def stack(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sta
     except NoEngine as reason:
         pytest.skip(str(reason))
     to_build = platform.missing(os.environ)
-    with running_stack(tmp_path_factory.mktemp("story") / "state", env={"ENGINE": engine, **HURRY}) as running:
+    with running_stack(
+        tmp_path_factory.mktemp("story") / "state", env={"ENGINE": engine, **HURRY, **HURRY_OF[engine]}
+    ) as running:
         running.wait_for(seconds=BUILDING if to_build else STARTING)
         yield running
 

@@ -1,15 +1,20 @@
 """Ways to take a part of the stack away in the middle of something, and to bring it back.
 
+Also the failures that the kubelet can be ordered to have, and an engineer's kubectl.
+
 Parts are hit through the number that the supervisor keeps for them. A frozen part does not answer and holds its
 connections, as a machine that hangs; then it is killed, and the supervisor starts it again, as `make up` would.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 
@@ -58,3 +63,22 @@ def without_repository(stack: Stack) -> Iterator[None]:
         yield
     finally:
         elsewhere.rename(repository)
+
+
+@contextmanager
+def ordered(stack: Stack, fault: str) -> Iterator[None]:
+    """Have the kubelet fail in one way whatever it starts."""
+    file = stack.state / "kubelet" / "faults.json"
+    file.write_text(json.dumps({"*": fault}))
+    try:
+        yield
+    finally:
+        file.unlink()
+
+
+def kubectl(stack: Stack, *words: str, given: str = "", check: bool = True) -> str:
+    """Run kubectl as an administrator and return what it printed; unchecked, its errors too. given: what it reads."""
+    config = stack.state / "cluster" / "kubeconfigs" / "admin"
+    command = [str(Path(stack.status()["binaries"]) / "kubectl"), f"--kubeconfig={config}", *words]
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=check, timeout=60)
+    return done.stdout if check else done.stdout + done.stderr

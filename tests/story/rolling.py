@@ -8,6 +8,7 @@ from typing import Any
 
 from deploy.local.stack.testing import Stack
 from tests.story import delivering
+from tests.story.calls import MODEL
 from tests.story.delivering import Desk, Exports, until
 
 LOOKING = 120.0  # seconds until a failure shows: a node may have to be made first
@@ -23,6 +24,7 @@ class World:
             delivering.evaluate(self.owner, 1)
         live = delivering.live_version(self.owner)
         self.number = next(number for number in delivering.passing_versions(self.owner) if number != live)
+        self.name = f"{MODEL}-v{self.number}"
 
     @contextmanager
     def rollout(self, serving_class: str = "WARM") -> Iterator[str]:
@@ -39,6 +41,12 @@ class World:
         """Wait until the rollout says one of these; return it."""
         look = lambda: self.owner.get(f"/rollouts/{rollout}")  # noqa: E731
         return until(look, lambda row: row["reason"] in codes, seconds=LOOKING, what=" or ".join(codes))
+
+    def goes_on(self, rollout: str, *codes: str) -> dict[str, Any]:
+        """Wait until the rollout is under way and says none of these; return it."""
+        look = lambda: self.owner.get(f"/rollouts/{rollout}")  # noqa: E731
+        moves = lambda row: row["status"] == "PROGRESSING" and row["reason"] not in ("", *codes)  # noqa: E731
+        return until(look, moves, seconds=LOOKING, what=f"goes on after {codes}")
 
     def page(self, rollout: str) -> str:
         """Return the rollout's page."""

@@ -1,13 +1,14 @@
 """Each way in which a rollout is kept from serving, made to happen on the real stack: what the API and the page say.
 
-The failures are ordered where they arise (the kubelet, Git) and really happen; the statuses, events and conditions are
-the controllers' own. A load that takes too long is not here: its probe allows half an hour.
+The failures are ordered where they arise (the kubelet, Git, the API server) and really happen; the statuses, events and
+conditions are the controllers' own.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +17,10 @@ import pytest
 
 from deploy.local.stack.testing import Stack
 from tests.story.delivering import Exports, until
+from tests.story.outages import kubectl, ordered
 from tests.story.rolling import LOOKING, World
 
+WHERE = ("--namespace=models",)
 pytestmark = [
     pytest.mark.stack,
     pytest.mark.timeout(600, func_only=True),
@@ -32,17 +35,6 @@ def world(stack: Stack, patience: float) -> Iterator[World]:
         yield World(stack, patience, pages)
 
 
-@contextmanager
-def ordered(stack: Stack, fault: str) -> Iterator[None]:
-    """Have the kubelet fail in one way whatever it starts."""
-    file = stack.state / "kubelet" / "faults.json"
-    file.write_text(json.dumps({"*": fault}))
-    try:
-        yield
-    finally:
-        file.unlink()
-
-
 @pytest.mark.parametrize(
     ("fault", "codes", "title"),
     [
@@ -53,6 +45,7 @@ def ordered(stack: Stack, fault: str) -> Iterator[None]:
         ("bad-argument", ["BAD_ARGUMENT"], "The engine does not know an argument."),
         ("oom", ["OUT_OF_MEMORY"], "The engine ran out of memory."),
         ("crash-loop", ["ENGINE_CRASHED", "CRASH_LOOP"], "The engine crash"),
+        ("load-timeout", ["LOAD_TIMEOUT"], "Loading took too long."),
     ],
 )
 def test_a_failure_of_the_node_is_named(world: World, fault: str, codes: list[str], title: str) -> None:
@@ -62,19 +55,36 @@ def test_a_failure_of_the_node_is_named(world: World, fault: str, codes: list[st
         assert (found["status"] == "FAILED") == (codes[0] in ("CHECKSUM", "BAD_ARGUMENT"))
 
 
-def test_a_commit_that_argo_cd_cannot_read_is_named(world: World, tmp_path: Path) -> None:
-    with no_yaml(world.stack, tmp_path) as mend, world.rollout() as rollout:
-        found = world.sees(rollout, "COMPARISON")
-        assert found["status"] == "PROGRESSING"
-        assert "Argo CD cannot read Git." in world.page(rollout)
+NO_YAML = "apiVersion: v1\nkind: ConfigMap\nmetadata: [\n"
+# Valid YAML, but no ServingRuntime; it comes before all versions, so they wait for it.
+NO_RUNTIME = """apiVersion: serving.kserve.io/v1alpha1
+kind: ServingRuntime
+metadata: {name: handmade, namespace: models, annotations: {argocd.argoproj.io/sync-wave: "-1"}}
+spec: {containers: many}
+"""
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "title", "words"),
+    [
+        (NO_YAML, "COMPARISON", "Argo CD cannot read Git.", "broken.yaml"),
+        (NO_RUNTIME, "SYNC_BLOCKED", "Another change blocks this one.", "Correct ServingRuntime handmade in Git"),
+    ],
+)
+def test_somebody_elses_commit_that_stops_argo_cd_is_named(
+    world: World, tmp_path: Path, content: str, code: str, title: str, words: str
+) -> None:
+    with broken(world.stack, tmp_path, content) as mend, world.rollout() as rollout:
+        found = world.sees(rollout, code)
+        assert (found["status"], words in found["message"]) == ("PROGRESSING", True), found["message"]
+        assert title in world.page(rollout)
         mend()
-        going_on = lambda row: row["reason"] != "COMPARISON"  # noqa: E731
-        until(lambda: world.owner.get(f"/rollouts/{rollout}"), going_on, seconds=LOOKING, what="the rollout goes on")
+        world.goes_on(rollout, code)
 
 
 @contextmanager
-def no_yaml(stack: Stack, folder: Path) -> Iterator[Callable[[], None]]:
-    """Commit a file that is no YAML, as somebody with a clone could; yield how to take it out again."""
+def broken(stack: Stack, folder: Path, content: str) -> Iterator[Callable[[], None]]:
+    """Commit a file that Argo CD cannot use, as somebody with a clone could; yield how to take it out again."""
 
     def git(*words: str) -> None:
         identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.org"]
@@ -82,14 +92,14 @@ def no_yaml(stack: Stack, folder: Path) -> Iterator[Callable[[], None]]:
 
     def mend() -> None:
         git("pull", "--quiet", "--rebase")
-        if broken.exists():
-            git("rm", "--quiet", str(broken))
+        if file.exists():
+            git("rm", "--quiet", str(file))
             git("commit", "--quiet", "-m", "Take the broken file out")
             git("push", "--quiet")
 
     git("clone", "--quiet", "--branch", "main", str(stack.state / "gitops.git"), ".")
-    broken = folder / "serving" / "broken.yaml"
-    broken.write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: [\n")
+    file = folder / "serving" / "broken.yaml"
+    file.write_text(content)
     git("add", "--all")
     git("commit", "--quiet", "-m", "Break the folder")
     git("push", "--quiet")
@@ -97,3 +107,136 @@ def no_yaml(stack: Stack, folder: Path) -> Iterator[Callable[[], None]]:
         yield mend
     finally:
         mend()
+
+
+def test_what_the_cluster_refuses_is_named_and_tried_again(world: World) -> None:
+    asked = lambda: subjects(world.stack).count("Have Argo CD try again")  # noqa: E731
+    before = asked()
+    with refused(world.stack, "No new models until Monday.") as allow, world.rollout() as rollout:
+        found = world.sees(rollout, "SYNC_FAILED")
+        assert f"The cluster refused InferenceService {world.name}" in found["message"]
+        assert "No new models until Monday." in found["message"]
+        assert "Argo CD cannot apply it." in world.page(rollout)
+        until(asked, lambda times: times > before, seconds=LOOKING, what="Argo CD gave up, and is asked again")
+        allow()
+        world.goes_on(rollout, "SYNC_FAILED")
+
+
+@contextmanager
+def refused(stack: Stack, sentence: str) -> Iterator[Callable[[], None]]:
+    """Have the API server take no InferenceService in the namespace models; yield how to let it."""
+    group, name = "admissionregistration.k8s.io/v1", {"name": "no-more-models"}
+    rules = [{"apiGroups": ["serving.kserve.io"], "apiVersions": ["*"], "operations": ["CREATE"],
+              "resources": ["inferenceservices"]}]  # fmt: skip
+    policy = {"failurePolicy": "Fail", "matchConstraints": {"resourceRules": rules},
+              "validations": [{"expression": "request.namespace != 'models'", "message": sentence}]}  # fmt: skip
+    binding = {"policyName": name["name"], "validationActions": ["Deny"]}
+    kinds = {"ValidatingAdmissionPolicy": policy, "ValidatingAdmissionPolicyBinding": binding}
+    items = [{"apiVersion": group, "kind": kind, "metadata": name, "spec": spec} for kind, spec in kinds.items()]
+    objects = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    probe = json.dumps({"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
+                        "metadata": {"name": "probe-v1", "namespace": "models"},
+                        "spec": {"predictor": {"model": {"modelFormat": {"name": "vLLM"}}}}})  # fmt: skip
+
+    def allow() -> None:
+        kubectl(stack, "delete", "--ignore-not-found", "-f", "-", given=objects)
+
+    kubectl(stack, "apply", "-f", "-", given=objects)
+    try:
+        tried = lambda: kubectl(stack, "create", "--dry-run=server", "-f", "-", given=probe, check=False)  # noqa: E731
+        until(tried, lambda said: sentence in said, seconds=LOOKING, what="the API server refuses it")
+        yield allow
+    finally:
+        allow()
+
+
+def test_an_object_changed_by_hand_is_named_and_put_right(world: World) -> None:
+    with ordered(world.stack, "load-timeout"), world.rollout() as rollout:
+        with changed_by_hand(world):
+            found = world.sees(rollout, "OUT_OF_SYNC")
+            assert f"Somebody changed InferenceService {world.name}" in found["message"]
+            assert "The cluster is not what Git says." in world.page(rollout)
+        world.goes_on(rollout, "OUT_OF_SYNC")
+    assert replicas_at_most(world) in ("1", ""), "Argo CD put it right"
+
+
+@contextmanager
+def changed_by_hand(world: World) -> Iterator[None]:
+    """Change the version's InferenceService, and again whenever Argo CD has put it right."""
+    done = threading.Event()
+
+    def change() -> None:
+        patch = json.dumps({"spec": {"predictor": {"maxReplicas": 3}}})
+        while not done.wait(0.3):
+            if replicas_at_most(world) == "1":
+                kubectl(world.stack, *WHERE, "patch", "isvc", world.name, "--type=merge", "-p", patch, check=False)
+
+    hand = threading.Thread(target=change)
+    hand.start()
+    try:
+        yield
+    finally:
+        done.set()
+        hand.join()
+
+
+def replicas_at_most(world: World) -> str:
+    """Return maxReplicas of the version as the cluster has it, "" where there is no such InferenceService."""
+    field = "jsonpath={.spec.predictor.maxReplicas}"
+    return kubectl(world.stack, *WHERE, "get", "isvc", world.name, "--ignore-not-found", "-o", field)
+
+
+def test_a_commit_that_git_refuses_is_named_and_made_by_a_retry(world: World) -> None:
+    with closed(world.stack, "The change window is closed.") as lift, world.rollout() as rollout:
+        found = world.sees(rollout, "GIT_REFUSED")
+        assert (found["status"], found["commits"]) == ("FAILED", [])
+        page = world.page(rollout)
+        assert "Git refused the commit." in page
+        assert "The change window is closed." in page
+        assert "Retry where it stopped" in page
+        lift()
+        world.owner.post(f"/rollouts/{rollout}/retry")
+        world.goes_on(rollout, "GIT_REFUSED", "SYNCING")
+
+
+@contextmanager
+def closed(stack: Stack, sentence: str) -> Iterator[Callable[[], None]]:
+    """Have the Git server take no push; yield how to let it."""
+    hook = stack.state / "gitops.git" / "hooks" / "pre-receive"
+
+    def lift() -> None:
+        hook.unlink(missing_ok=True)
+
+    hook.write_text(f"#!/bin/sh\necho '{sentence}' >&2\nexit 1\n")
+    hook.chmod(0o700)
+    try:
+        yield lift
+    finally:
+        lift()
+
+
+def test_a_history_that_was_rewritten_is_named_and_a_retry_commits_anew(world: World) -> None:
+    with ordered(world.stack, "load-timeout"), world.rollout() as rollout:
+        found = world.goes_on(rollout, "SYNCING", "APPLIED")
+        lose(world.stack, found["commits"][0]["sha"])
+        found = world.sees(rollout, "GIT_DIVERGED")
+        assert (found["status"], found["commits"][0]["lost_at"] is None) == ("FAILED", False)
+        page = world.page(rollout)
+        assert "Git's history was rewritten." in page.replace("&#x27;", "'")
+        assert "(no longer on the branch)" in page
+        world.owner.post(f"/rollouts/{rollout}/retry")
+        found = world.goes_on(rollout, "SYNCING", "APPLIED")
+        assert [(row["step"], row["attempt"]) for row in found["commits"]] == [("SERVE", 1), ("SERVE", 2)]
+
+
+def lose(stack: Stack, sha: str) -> None:
+    """Rewrite the branch's history to before a commit, as a forced push does; Argo CD is told as of any push."""
+    repository = stack.state / "gitops.git"
+    subprocess.run(["git", "update-ref", "refs/heads/main", f"{sha}~1"], cwd=repository, check=True, timeout=60)
+    subprocess.run([repository / "hooks" / "post-receive"], input=b"", cwd=repository, check=True, timeout=60)
+
+
+def subjects(stack: Stack) -> list[str]:
+    """Return the subjects of the GitOps repository's commits."""
+    command = ["git", "--git-dir", str(stack.state / "gitops.git"), "log", "--format=%s", "main"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
