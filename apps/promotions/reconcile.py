@@ -29,6 +29,7 @@ SLOW = timedelta(seconds=5)
 AGAIN_AT_MOST = timedelta(seconds=15)
 REFUSED_AGAIN = timedelta(seconds=30)
 STALLED = timedelta(minutes=45)
+AFTER_START = timedelta(minutes=15)  # an engine may take as long as its probe allows, and a little more
 STALLED_SOONER = {"NO_RUNTIME": timedelta(minutes=5)}  # it is committed together with the version
 GIVEN_UP = timedelta(seconds=5)
 LATE_SYNC = timedelta(seconds=15)  # a slow Argo CD, or a branch that lost our commit: then it never arrives
@@ -181,7 +182,8 @@ def _held(held: RolloutCommit | None, measured: Measured | None, now: datetime) 
 
 
 def _unless_stalled(rollout: Rollout, step: Next, now: datetime) -> Next:
-    stalled = now - rollout.moved_at >= STALLED_SOONER.get(step.reason, STALLED)
+    longest = max(STALLED, timedelta(seconds=settings.SERVING_START_SECONDS) + AFTER_START)
+    stalled = now - rollout.moved_at >= STALLED_SOONER.get(step.reason, longest)
     if step.do != Do.WAIT or step.reason in NEVER_STALLED or not stalled:
         return step
     minutes = int((now - rollout.moved_at).total_seconds() // 60)

@@ -236,6 +236,32 @@ class TestRolloutDetail:
         assert "No GPU capacity." in text
         assert "No GPU node fits." in text
 
+    def test_says_that_callers_of_a_live_version_are_not_answered(self, as_, alice, registered_model):
+        live = factories.live(registered_model, 7)
+        where = url("rollout_detail", live)
+        assert "every 2s" not in as_(alice).get(where).content.decode()
+        Rollout.objects.update(reason="NODE_LOST", message="Its node went away.", unready_since=NOW, observed_at=NOW)
+        text = as_(alice).get(where).content.decode()
+        for words in ("Callers are not answered since", "Its node is gone.", "Its node went away.", "Live · not ready",
+                      "Callers sent to v7", "every 2s"):  # fmt: skip
+            assert words in text, words
+        badge = as_(alice).get(reverse("promotions:serving_badge", args=["prior-auth-extract"])).content.decode()
+        assert "v7 not ready" in badge
+
+    def test_does_not_say_that_what_serves_was_checked_while_the_cluster_is_away(self, as_, alice, registered_model):
+        live = factories.live(registered_model, 7)
+        Rollout.objects.update(reason="AWAY", message="The cluster cannot be reached.", observed_at=NOW)
+        text = as_(alice).get(url("rollout_detail", live)).content.decode()
+        assert f"could not be checked at {NOW:%H:%M:%S} UTC" in text
+        assert "the approved one, checked" not in text
+
+    def test_marks_the_commits_that_the_branch_lost(self, as_, alice, rollout):
+        Rollout.objects.update(status="FAILED", reason="GIT_DIVERGED", message="Somebody rewrote its history.")
+        RolloutCommit.objects.create(rollout=rollout, step="SERVE", sha="a" * 40, committed_at=NOW, lost_at=NOW)
+        text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
+        for words in ("history was rewritten.", "(no longer on the branch)", "Retry and commit anew"):
+            assert words in text, words
+
     def test_says_after_a_return_who_serves_and_what_to_do(self, as_, alice, rollout, registered_model):
         at_weight(rollout, registered_model)
         Rollout.objects.filter(pk=rollout.pk).update(

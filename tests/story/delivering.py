@@ -82,12 +82,18 @@ def evaluate(owner: Desk, number: int) -> None:
 
 def live_version(owner: Desk) -> int | None:
     """Return the number of the version that serves all callers."""
+    live = live_rollout(owner)
+    return int(owner.get(f"/rollouts/{live}")["version"]) if live else None
+
+
+def live_rollout(owner: Desk) -> str:
+    """Return the id of the rollout whose version serves all callers, "" for none."""
     for promotion in owner.get("/promotions")["results"]:
         if promotion["model"] == MODEL and promotion["rollout"]:
             rollout = owner.get(f"/rollouts/{promotion['rollout']}")
             if rollout["status"] == "LIVE":
-                return int(rollout["version"])
-    return None
+                return str(rollout["id"])
+    return ""
 
 
 def start_rollout(owner: Desk, reviewer: Desk, number: int, serving_class: str = "WARM") -> tuple[str, str]:

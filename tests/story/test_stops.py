@@ -104,6 +104,13 @@ def finance(stack) -> Iterator[Exports]:
 
 
 @pytest.fixture(scope="module")
+def owner_pages(stack) -> Iterator[Exports]:
+    """The pages as the model's owner sees them."""
+    with Exports(stack, "owen") as pages:
+        yield pages
+
+
+@pytest.fixture(scope="module")
 def auditor(stack) -> Iterator[Exports]:
     """What the auditor exports."""
     with Exports(stack, "aisha") as exports:
@@ -125,8 +132,8 @@ def _wait_for_phase(world: World, look: Look, phase: str) -> None:
     until(look, lambda row: phase in {done["phase"] for done in row["phases"]}, seconds=world.patience, what=phase)
 
 
-def _wait_until_said(world: World, look: Look, *reasons: str) -> None:
-    until(look, lambda row: row["reason"] in reasons, seconds=world.patience, what=" or ".join(reasons))
+def _wait_until_said(world: World, look: Look, *reasons: str) -> dict[str, Any]:
+    return until(look, lambda row: row["reason"] in reasons, seconds=world.patience, what=" or ".join(reasons))
 
 
 def registry_hangs(world: World, look: Look) -> None:
@@ -153,10 +160,13 @@ def repository_is_gone(world: World, look: Look) -> None:
 
 
 def cluster_hangs(world: World, look: Look) -> None:
-    """The API server hangs after the first commit, and is killed."""
+    """The API server hangs after the first commit, and is killed. The version that serves is not called broken."""
     _wait_for_phase(world, look, "COMMITTED")
+    live = delivering.live_rollout(world.owner)
     with outages.frozen(world.stack, "kube-apiserver", world.patience):
         _wait_until_said(world, look, "AWAY")
+        _wait_until_said(world, _look(world, live), "AWAY")
+        assert _look(world, live)()["unready_since"] is None
         world.ask(200)
 
 
@@ -203,6 +213,25 @@ def test_a_rollout_finishes_with_everything_once(stop, world, finance, auditor):
         "rollout.finished": 1,
     }
     assert events(auditor, promotion) == {"promotion.requested": 1, "promotion.approved": 1}
+
+
+def test_a_live_version_that_fails_is_named_and_heals(world, owner_pages):
+    live = delivering.live_rollout(world.owner)
+    look, page = _look(world, live), f"{world.stack.portal}/rollouts/{live}/"
+    with outages.ordered(world.stack, "crash-loop"):
+        name = f"{MODEL}-v{look()['version']}"
+        label = f"serving.kserve.io/inferenceservice={name}"
+        outages.kubectl(world.stack, "--namespace=models", "delete", "pod", "--wait=false", "-l", label)
+        found = _wait_until_said(world, look, "ENGINE_CRASHED")
+        assert found["status"] == "LIVE"
+        assert found["message"].startswith(f"No replica of {name} is ready. The engine crashed")
+        said = owner_pages.http.get(page).raise_for_status().text
+        assert "Callers are not answered since" in said
+        assert "The engine crashed." in said
+        world.ask(503)
+    until(look, lambda row: not (row["reason"] or row["unready_since"]), seconds=world.patience, what="healed")
+    assert "Callers are not answered" not in owner_pages.http.get(page).raise_for_status().text
+    until(lambda: world.ask(200, 503), lambda status: status == 200, seconds=world.patience, what="a call after it")
 
 
 def test_what_was_replaced_is_stopped_once(world, auditor):
