@@ -246,33 +246,25 @@ def of_sync(application: ApplicationStatus, kind: str, name: str, namespace: str
     advice = "It tries again by itself; a platform engineer finds more with: kubectl describe application."
     for error in application.errors:
         if error.type == "ComparisonError":
-            words = f"Argo CD cannot read what Git holds, so nothing new is applied: {_cut(error.message)}"
+            words = f"Argo CD cannot read what Git holds, so nothing new is applied: {_cut(error.message)}."
             return Trouble("COMPARISON", f"{words} Correct the commit that it names. {advice}")
     own = application.resource(kind, name, namespace)
     if own is not None and own.message:
-        return Trouble("SYNC_FAILED", f"The cluster refused {kind} {name}: {_cut(own.message)} {advice}")
+        return Trouble("SYNC_FAILED", f"The cluster refused {kind} {name}: {_cut(own.message)}. {advice}")
     blocker = next((item for item in application.resources if item.message), None)
     if blocker is not None:
-        words = f"Argo CD cannot apply {blocker.kind} {blocker.name}: {_cut(blocker.message)}"
+        words = f"Argo CD cannot apply {blocker.kind} {blocker.name}: {_cut(blocker.message)}."
         rest = f"Commit {commit[:8]} waits behind it. Correct {blocker.kind} {blocker.name} in Git: then this goes on."
         return Trouble("SYNC_BLOCKED", f"{words} {rest} {advice}")
     for error in application.errors:
-        return Trouble("SYNC_FAILED", f"Argo CD cannot apply Git: {_cut(error.message)} {advice}")
+        return Trouble("SYNC_FAILED", f"Argo CD cannot apply Git: {_cut(error.message)}. {advice}")
     return of_hand(application, kind, name, namespace)
 
 
 def of_hand(application: ApplicationStatus, kind: str, name: str, namespace: str) -> Trouble | None:
-    """Return that somebody changed an object in the cluster after Argo CD had applied it; None where nobody did.
-
-    Argo CD must have compared again after the end of its last sync, of the very commit: before, it is not finished.
-    """
-    own, ended, compared = (
-        application.resource(kind, name, namespace),
-        application.finished_at,
-        application.reconciled_at,
-    )
-    settled = application.operation_phase == "Succeeded" and application.operation_revision == application.revision
-    if own is None or own.sync != "OutOfSync" or not settled or ended is None or compared is None or compared <= ended:
+    """Return that somebody changed an object in the cluster after Argo CD had applied it; None where nobody did."""
+    own = application.resource(kind, name, namespace)
+    if own is None or own.sync != "OutOfSync" or not application.is_settled:
         return None
     words = f"Somebody changed {kind} {name} in the cluster: it is not what Git says. Argo CD puts it right by itself."
     return Trouble(

@@ -337,7 +337,7 @@ class TestOfSync:
         [
             {"operation_phase": "Running"},
             {"operation_revision": "2" * 40},
-            {"reconciled_at": AT},
+            {"reconciled_at": AT - timedelta(seconds=1)},
             {"finished_at": None},
         ],
         ids=["a sync runs", "of another commit", "not compared since", "never synced"],

@@ -10,7 +10,7 @@ import json
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -55,6 +55,11 @@ def test_a_failure_of_the_node_is_named(world: World, fault: str, codes: list[st
         assert (found["status"] == "FAILED") == (codes[0] in ("CHECKSUM", "BAD_ARGUMENT"))
 
 
+def held(stack: Stack) -> AbstractContextManager[None]:
+    """Let no engine become ready, so that a rollout which goes on stays open and can be taken back."""
+    return ordered(stack, "load-timeout")
+
+
 NO_YAML = "apiVersion: v1\nkind: ConfigMap\nmetadata: [\n"
 # Valid YAML, but no ServingRuntime; it comes before all versions, so they wait for it.
 NO_RUNTIME = """apiVersion: serving.kserve.io/v1alpha1
@@ -74,7 +79,7 @@ spec: {containers: many}
 def test_somebody_elses_commit_that_stops_argo_cd_is_named(
     world: World, tmp_path: Path, content: str, code: str, title: str, words: str
 ) -> None:
-    with broken(world.stack, tmp_path, content) as mend, world.rollout() as rollout:
+    with held(world.stack), broken(world.stack, tmp_path, content) as mend, world.rollout() as rollout:
         found = world.sees(rollout, code)
         assert (found["status"], words in found["message"]) == ("PROGRESSING", True), found["message"]
         assert title in world.page(rollout)
@@ -112,10 +117,10 @@ def broken(stack: Stack, folder: Path, content: str) -> Iterator[Callable[[], No
 def test_what_the_cluster_refuses_is_named_and_tried_again(world: World) -> None:
     asked = lambda: subjects(world.stack).count("Have Argo CD try again")  # noqa: E731
     before = asked()
-    with refused(world.stack, "No new models until Monday.") as allow, world.rollout() as rollout:
+    with held(world.stack), refused(world.stack, "No new models on Monday") as allow, world.rollout() as rollout:
         found = world.sees(rollout, "SYNC_FAILED")
         assert f"The cluster refused InferenceService {world.name}" in found["message"]
-        assert "No new models until Monday." in found["message"]
+        assert "No new models on Monday" in found["message"]
         assert "Argo CD cannot apply it." in world.page(rollout)
         until(asked, lambda times: times > before, seconds=LOOKING, what="Argo CD gave up, and is asked again")
         allow()
@@ -151,7 +156,7 @@ def refused(stack: Stack, sentence: str) -> Iterator[Callable[[], None]]:
 
 
 def test_an_object_changed_by_hand_is_named_and_put_right(world: World) -> None:
-    with ordered(world.stack, "load-timeout"), world.rollout() as rollout:
+    with held(world.stack), world.rollout() as rollout:
         with changed_by_hand(world):
             found = world.sees(rollout, "OUT_OF_SYNC")
             assert f"Somebody changed InferenceService {world.name}" in found["message"]
@@ -187,7 +192,7 @@ def replicas_at_most(world: World) -> str:
 
 
 def test_a_commit_that_git_refuses_is_named_and_made_by_a_retry(world: World) -> None:
-    with closed(world.stack, "The change window is closed.") as lift, world.rollout() as rollout:
+    with held(world.stack), closed(world.stack, "The change window is closed.") as lift, world.rollout() as rollout:
         found = world.sees(rollout, "GIT_REFUSED")
         assert (found["status"], found["commits"]) == ("FAILED", [])
         page = world.page(rollout)
@@ -216,7 +221,7 @@ def closed(stack: Stack, sentence: str) -> Iterator[Callable[[], None]]:
 
 
 def test_a_history_that_was_rewritten_is_named_and_a_retry_commits_anew(world: World) -> None:
-    with ordered(world.stack, "load-timeout"), world.rollout() as rollout:
+    with held(world.stack), world.rollout() as rollout:
         found = world.goes_on(rollout, "SYNCING", "APPLIED")
         lose(world.stack, found["commits"][0]["sha"])
         found = world.sees(rollout, "GIT_DIVERGED")

@@ -84,6 +84,13 @@ class ApplicationStatus:
     resources: tuple[ResourceStatus, ...] = ()
 
     @property
+    def is_settled(self) -> bool:
+        """Tell whether the commit compared last was applied, and compared once more after that."""
+        applied = self.operation_phase == "Succeeded" and self.operation_revision == self.revision
+        ended, compared = self.finished_at, self.reconciled_at
+        return applied and ended is not None and compared is not None and compared >= ended
+
+    @property
     def gave_up(self) -> bool:
         """Tell whether Argo CD failed at the commit that it compared last: it tries that one no more by itself."""
         return self.operation_phase in ("Failed", "Error") and self.operation_revision == self.revision
