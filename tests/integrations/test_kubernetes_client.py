@@ -222,7 +222,7 @@ class TestServingStatus:
 
 class TestApplicationStatus:
     def test_reads_sync_revision_resources_and_errors(self, api, reader):
-        api.objects[Kind.APPLICATION.path("argocd", "serving")] = {
+        found = api.objects[Kind.APPLICATION.path("argocd", "serving")] = {
             "status": {
                 "sync": {"status": "OutOfSync", "revision": "abc"},
                 "operationState": {
@@ -250,6 +250,13 @@ class TestApplicationStatus:
         assert (status.sync, status.revision, status.operation_revision) == ("OutOfSync", "abc", "abc")
         assert status.resource("AIGatewayRoute", "m", "models").message == "denied"
         assert [item.type for item in status.errors] == ["SyncError"]
+        assert (status.gave_up, status.is_settled) == (True, False)
+        # Tried again, it succeeded: what it said of an object before counts no more.
+        found["status"] |= {"reconciledAt": T.format(5)}
+        found["status"]["operationState"] |= {"phase": "Succeeded"}
+        status = reader.application_status("serving", "argocd")
+        assert status.resource("AIGatewayRoute", "m", "models").message == ""
+        assert (status.gave_up, status.is_settled) == (False, True)
         assert not reader.application_status("other", "argocd").exists
 
 
