@@ -207,9 +207,7 @@ ARGOCD_APPLICATION = env_str("ARGOCD_APPLICATION", "serving")
 ARGOCD_CAPACITY_APPLICATION = env_str("ARGOCD_CAPACITY_APPLICATION", "capacity")
 SERVING_IMAGE = env_str("SERVING_IMAGE", "vllm/vllm-openai:v0.32.0")
 SERVING_S3_ENDPOINT = env_str("SERVING_S3_ENDPOINT", "")
-SERVING_START_SECONDS = env_int(
-    "SERVING_START_SECONDS", 1800, minimum=10
-)  # an engine that is not ready by then is killed
+SERVING_START_SECONDS = env_int("SERVING_START_SECONDS", 1800, minimum=10)  # an engine not ready by then is killed
 # A candidate beside a live baseline gets these shares of the callers; each below 100 is held this long, then judged.
 ROLLOUT_STEPS = env_percents("ROLLOUT_STEPS", "10,50,100")
 ROLLOUT_HOLD_SECONDS = env_int("ROLLOUT_HOLD_SECONDS", 300, minimum=1)
