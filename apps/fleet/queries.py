@@ -9,9 +9,11 @@ from statistics import median
 from django.db.models import Max, Q, Sum
 
 from apps.accounts.models import Role
+from apps.fleet.capacity import prices
 from apps.fleet.loads import Now, measured
 from apps.fleet.metrics_models import FRESH, GpuDevice, ReplicaSample, ScrapeTarget, UtilizationSample
 from apps.fleet.models import HOURS_PER_DAY, Node, NodeClaim, Observation, Replica
+from apps.manifests.capacity import ON_DEMAND, SPOT
 
 READERS = (Role.PLATFORM_ENGINEER, Role.AUDITOR, Role.FINANCE)
 HOURS_PER_MONTH = Decimal(730)
@@ -50,10 +52,27 @@ class ColdStarts:
             return None
         return self.usd_per_hour * Decimal(str(self.median.total_seconds())) / 3600
 
+
+@dataclass(frozen=True)
+class Price:
+    """What a machine costs. note: what kind of price it is, in words; "" for the cluster's own."""
+
+    usd_per_hour: Decimal
+    note: str = ""
+
     @property
-    def usd_per_month(self) -> Decimal | None:
-        """Return what the machine costs when it always runs."""
-        return None if self.usd_per_hour is None else self.usd_per_hour * HOURS_PER_MONTH
+    def usd_per_month(self) -> Decimal:
+        """Return what it costs when it always runs."""
+        return self.usd_per_hour * HOURS_PER_MONTH
+
+
+@dataclass(frozen=True)
+class MachinePrices:
+    """What the kind of machine that a model ran on last costs. A price is None where nobody has seen one."""
+
+    instance_type: str = ""
+    spot: Price | None = None
+    on_demand: Price | None = None
 
 
 def latest_claims(service: str, namespace: str) -> set[str]:
@@ -210,6 +229,32 @@ def cold_starts(model: str) -> ColdStarts:
         usd_per_hour=claim.price_usd_per_hour if claim else None,
         is_simulated=claim is not None and claim.is_price_simulated,
     )
+
+
+def machine_prices(model: str) -> MachinePrices:
+    """Return the Spot and the on-demand price of the machine that the model's newest replica ran on; four queries.
+
+    Each is that of the newest such machine in the fleet; where none was bought on demand, the list price.
+    """
+    names = Replica.objects.filter(model=model).exclude(node_name="").values_list("node_name", flat=True)[:LAST_STARTS]
+    machine = NodeClaim.objects.filter(node_name__in=list(names)).exclude(instance_type="").first()
+    if machine is None:
+        return MachinePrices()
+    listed = prices.list_price(machine.instance_type)
+    return MachinePrices(
+        instance_type=machine.instance_type,
+        spot=_paid(machine.instance_type, SPOT),
+        on_demand=_paid(machine.instance_type, ON_DEMAND) or (Price(listed, prices.BASIS) if listed else None),
+    )
+
+
+def _paid(instance_type: str, capacity_type: str) -> Price | None:
+    """Return the price of the newest such machine."""
+    kind = {"instance_type": instance_type, "capacity_type": capacity_type}
+    claim = NodeClaim.objects.filter(price_usd_per_hour__isnull=False, **kind).first()
+    if claim is None or claim.price_usd_per_hour is None:
+        return None
+    return Price(claim.price_usd_per_hour, "simulated price" if claim.is_price_simulated else "")
 
 
 def has_ready_replica(namespace: str, service: str) -> bool:

@@ -3,20 +3,21 @@
 Traps held here: cpu and memory are always set (else the runtime's 2 GiB limit stays and the engine is killed); the
 mode and the autoscaler are named (the cluster's defaults differ); a GPU pod tolerates the GPU taint;
 `serviceAccountName` is set (else there is no role to read the bucket with); `model.name` is never set; the engine's
-arguments are those that its own parser takes.
+arguments are those that its own parser takes. A warm version runs on no Spot machine, for its callers wait for nobody's
+second start; one that sleeps, and a candidate under evaluation, prefer Spot and take on-demand where there is none.
 """
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import ceil
 
+from apps.manifests.capacity import CAPACITY_TYPE, GPU, SPOT
 from apps.manifests.engine_args import checked as checked_arguments
-from apps.manifests.names import DIGEST_ANNOTATION, OWNER_LABELS, checked, labels
+from apps.manifests.names import DIGEST_ANNOTATION, EVALS, OWNER_LABELS, checked, labels
 from apps.manifests.text import Manifest
 
 RUNTIME = "vllm"
 SERVICE_ACCOUNT = "model-reader"
-GPU = "nvidia.com/gpu"
 START_SECONDS = 1800
 # Argo CD applies these before what needs them: KServe calls a service whose runtime is not there yet invalid.
 _FIRST = {"argocd.argoproj.io/sync-wave": "-1"}
@@ -58,6 +59,11 @@ class ServedVersion:
         """Tell whether no replica runs while nobody calls it."""
         return self.serving_class == ServingClass.SCALE_TO_ZERO
 
+    @property
+    def may_be_interrupted(self) -> bool:
+        """Tell whether a Spot machine will do: a sleeper's callers wait for a start anyway, a candidate has none."""
+        return self.sleeps or self.namespace == EVALS
+
 
 def inference_service(version: ServedVersion) -> Manifest:
     """Return the InferenceService of a version: one GPU a replica, replicas as its serving class says."""
@@ -81,13 +87,12 @@ def inference_service(version: ServedVersion) -> Manifest:
 
 def _predictor(version: ServedVersion) -> Manifest:
     resources = {"cpu": version.resources.cpu, "memory": version.resources.memory, GPU: str(version.resources.gpus)}
-    spread: Manifest = {"affinity": _spot_first()} if version.sleeps else {}
     return {
         "serviceAccountName": SERVICE_ACCOUNT,
         "minReplicas": 0 if version.sleeps else 1,
         "maxReplicas": version.max_replicas,
         "timeout": 600,
-        **spread,
+        "affinity": {"nodeAffinity": _spot_first() if version.may_be_interrupted else _never_spot()},
         "tolerations": [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}],
         "model": {
             "modelFormat": {"name": "vLLM", "version": "1"},
@@ -104,9 +109,21 @@ def _predictor(version: ServedVersion) -> Manifest:
 
 def _spot_first() -> Manifest:
     """Prefer a Spot machine: whoever waits for a start anyway also waits for the next one after an interruption."""
-    spot = {"key": "karpenter.sh/capacity-type", "operator": "In", "values": ["spot"]}
-    term = {"weight": 100, "preference": {"matchExpressions": [spot]}}
-    return {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [term]}}
+    term = {"weight": 100, "preference": {"matchExpressions": [_capacity_type("In")]}}
+    return {"preferredDuringSchedulingIgnoredDuringExecution": [term]}
+
+
+def _never_spot() -> Manifest:
+    """Take any machine but a Spot one, which Karpenter then buys on demand.
+
+    Not `In [on-demand]`: that would leave out reserved machines, and every node that Karpenter did not make.
+    """
+    terms = [{"matchExpressions": [_capacity_type("NotIn")]}]
+    return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+
+
+def _capacity_type(operator: str) -> Manifest:
+    return {"key": CAPACITY_TYPE, "operator": operator, "values": [SPOT]}
 
 
 def runtime_objects(

@@ -80,7 +80,7 @@ def request_promotion(
     model = _locked(version.registered_model)
     require(model.is_owned_by(requester), f"Only a model owner of {model.owner_team} proposes its versions.")
     version.refresh_from_db()
-    _check(version, None)
+    _check(version, serving_class=serving_class)
     suite = queries.current_suite()
     run = queries.deciding_run(version, suite)
     if run is None:
@@ -109,8 +109,8 @@ def _locked(model: RegisteredModel) -> RegisteredModel:
     return RegisteredModel.objects.select_for_update(of=("self",)).select_related("owner_team").get(pk=model.pk)
 
 
-def _check(version: ModelVersion, promotion: Promotion | None) -> None:
-    problems = blocked(evaluate_gates(queries.evidence_for(version, promotion)))
+def _check(version: ModelVersion, promotion: Promotion | None = None, serving_class: str = "") -> None:
+    problems = blocked(evaluate_gates(queries.evidence_for(version, promotion, serving_class)))
     if problems:
         raise NotEligible(" ".join(problem.words for problem in problems))
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+ONLY_SPOT = "every NodePool buys Spot machines only"
+
 
 @dataclass(frozen=True)
 class RunFacts:
@@ -18,6 +20,7 @@ class Evidence:
     """Everything that eligibility depends on, as the rows have it now.
 
     bound_*: what the promotion was made with; None before there is one. Version names are `<model>-v<n>`.
+    serving_class: "" while none was chosen. only_spot: every NodePool is known to buy Spot machines alone.
     """
 
     version: str
@@ -27,6 +30,8 @@ class Evidence:
     run: RunFacts | None
     suite: str
     baseline: str | None
+    serving_class: str = ""
+    only_spot: bool = False
     open_rollout: str | None = None
     failed_rollout: str | None = None
     bound_digest: str | None = None
@@ -46,7 +51,7 @@ class Condition:
 
 def evaluate_gates(facts: Evidence) -> list[Condition]:
     """Return every condition with its result, in the order people check them."""
-    found = [_verified(facts), *_evaluation(facts), _not_live(facts), _free(facts)]
+    found = [_verified(facts), *_evaluation(facts), _not_live(facts), _free(facts), *_machines(facts)]
     return [*found, *_bound(facts)] if facts.is_bound else found
 
 
@@ -94,6 +99,18 @@ def _free(facts: Evidence) -> Condition:
         )
         return Condition("Rollout", True, words)
     return Condition("Rollout", True, "no other rollout of this model")
+
+
+def _machines(facts: Evidence) -> list[Condition]:
+    """Return whether machines of the kind that the serving class asks for may be bought at all."""
+    if not facts.serving_class:
+        return []
+    if facts.serving_class != "WARM":
+        return [Condition("Machines", True, "Spot first, on demand where there is none")]
+    if facts.only_spot:
+        words = f"A warm version runs on no Spot machine, and {ONLY_SPOT}. Change one, or propose it as scale to zero."
+        return [Condition("Machines", False, words)]
+    return [Condition("Machines", True, "on demand: a warm version runs on no Spot machine")]
 
 
 def _bound(facts: Evidence) -> list[Condition]:

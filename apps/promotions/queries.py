@@ -5,8 +5,9 @@ from django.db.models import F
 from apps.accounts.models import Role, User
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.evals.models import EvalRun, EvalSuite
+from apps.fleet.capacity.queries import buys_only_spot
 from apps.promotions.gates import Evidence, RunFacts
-from apps.promotions.models import Approval, Promotion, PromotionQuerySet, Rollout, RolloutCommit
+from apps.promotions.models import Approval, Promotion, PromotionQuerySet, Rollout, RolloutCommit, ServingClass
 
 
 def live_rollout(model: RegisteredModel) -> Rollout | None:
@@ -72,8 +73,12 @@ def deciding_run(version: ModelVersion, suite: EvalSuite | None) -> EvalRun | No
     return rows.order_by("-finished_at", "-requested_at").first()
 
 
-def evidence_for(version: ModelVersion, promotion: Promotion | None = None) -> Evidence:
-    """Return what the gates look at now, for a version to propose or a promotion to decide. About five queries."""
+def evidence_for(version: ModelVersion, promotion: Promotion | None = None, serving_class: str = "") -> Evidence:
+    """Return what the gates look at now, for a version to propose or a promotion to decide. About seven queries.
+
+    serving_class: of a proposal that is not made yet; "" where none was chosen.
+    """
+    serving_class = promotion.serving_class if promotion else serving_class
     model = version.registered_model
     suite = current_suite()
     run = deciding_run(version, suite) if suite else None
@@ -89,6 +94,8 @@ def evidence_for(version: ModelVersion, promotion: Promotion | None = None) -> E
         run=RunFacts(str(run.pk), run.status == EvalRun.Status.PASSED, run.report_digest) if run else None,
         suite=str(suite) if suite else "",
         baseline=live.name if live else None,
+        serving_class=serving_class,
+        only_spot=serving_class == ServingClass.WARM and buys_only_spot(),
         open_rollout=under_way.model_version.name if under_way else None,
         failed_rollout=failed.model_version.name if failed else None,
         bound_digest=promotion.manifest_digest if promotion else None,

@@ -9,8 +9,9 @@ from django.db.models import Q
 
 from apps.common.money import usd
 from apps.fleet.models import NodeClaim, Replica
-from apps.fleet.queries import ColdStarts, cold_starts
+from apps.fleet.queries import ColdStarts, MachinePrices, Price, cold_starts
 from apps.manifests.names import MODELS
+from apps.promotions.gates import ONLY_SPOT
 from apps.promotions.models import Rollout
 
 DAY = timedelta(hours=24)
@@ -80,21 +81,36 @@ def _cost(replicas: list[Replica], since: datetime, now: datetime) -> Decimal | 
     return total
 
 
-def warm_words(starts: ColdStarts) -> str:
-    """Return what the warm class costs, in words."""
-    if starts.usd_per_month is None:
-        return "A replica always runs and the first token comes at once. Its machine has no known price yet."
-    simulated = " (simulated price)" if starts.is_simulated else ""
-    price = f"{usd(starts.usd_per_hour)}{simulated} × 730 h = about {usd(starts.usd_per_month)} a month"
-    return f"A replica always runs and the first token comes at once. One machine: {price}, called or not."
+def warm_words(prices: MachinePrices, *, only_spot: bool = False) -> str:
+    """Return what the warm class costs, in words. only_spot: no pool buys the machines that it needs."""
+    words = "A replica always runs and the first token comes at once, on a machine that is never Spot."
+    if only_spot:
+        return f"{words} It cannot be chosen now: {ONLY_SPOT}."
+    if prices.on_demand is None:
+        return f"{words} Its machine has no known price yet."
+    price = f"{price_words(prices.on_demand)} × 730 h = about {usd(prices.on_demand.usd_per_month)} a month"
+    return f"{words} One {prices.instance_type} on demand: {price}, called or not."
 
 
-def sleeping_words(starts: ColdStarts, cooldown_seconds: int) -> str:
+def sleeping_words(starts: ColdStarts, prices: MachinePrices, cooldown_seconds: int) -> str:
     """Return what scale-to-zero costs, in words."""
-    cost = f"about {usd(starts.usd_per_start)} a start and {usd(starts.usd_per_hour)} per started hour"
-    price = cost if starts.usd_per_start is not None else "the machine's price per started hour"
+    start = f"about {usd(starts.usd_per_start)} a start, and " if starts.usd_per_start is not None else ""
     minutes = max(round(cooldown_seconds / 60), 1)
     return (
         "No replica runs while nobody calls: $0 while idle. The first caller is told by 503 with Retry-After to come "
-        f"again, and waits {about(starts.median)}; then {price}, until {minutes} min after the last call. Spot first."
+        f"again, and waits {about(starts.median)}; then it costs {start}{_per_hour(prices)} until {minutes} min after "
+        "the last call. Spot first: when AWS takes the machine back, callers wait for the next one."
     )
+
+
+def _per_hour(prices: MachinePrices) -> str:
+    """Return what an hour awake costs: on Spot, and where there is none."""
+    spot = f"{price_words(prices.spot)} an hour on Spot" if prices.spot else "the Spot price an hour (none seen yet)"
+    if prices.on_demand is None:
+        return spot
+    return f"{spot}, or {price_words(prices.on_demand)} on demand where there is no Spot,"
+
+
+def price_words(price: Price) -> str:
+    """Return a price with what kind of price it is."""
+    return usd(price.usd_per_hour) + (f" ({price.note})" if price.note else "")

@@ -27,6 +27,7 @@ ENDS = frozenset(
 OUT_OF_MEMORY_ENDS = 3
 IMAGE_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 QUOTA = ("vcpulimitexceeded", "instancelimitexceeded", "maxspotinstancecountexceeded", "quota")
+NO_ON_DEMAND = "capacity-type notin [spot] not in karpenter.sh/capacity-type in [spot]"  # what a warm version asks for
 LIMIT = ("exceed limits for nodepool", "limits of nodepool")
 DENIED = ("accessdenied", "access denied", "invalidaccesskeyid", "signaturedoesnotmatch", "403", "forbidden")
 MISSING = ("missing in the registry", "nosuchkey", "nosuchbucket", "404", "nothing under this prefix")
@@ -162,6 +163,13 @@ def _refused_node(note: EventNote) -> Trouble | None:
         return Trouble("NODEPOOL_LIMIT", f"{words} ({_cut(note.message)})")
     if note.reason == "FailedScheduling" and "nodes are available" in text:
         return None
+    if NO_ON_DEMAND in text:
+        words = (
+            "A warm version runs on no Spot machine, and the NodePool buys Spot only. A platform engineer lets it buy"
+        )
+        return Trouble(
+            "NO_CAPACITY", f"{words} on-demand machines, or propose it as scale to zero. ({_cut(note.message)})"
+        )
     advice = "It is tried again by itself; a platform engineer can widen the NodePool gpu-inference."
     return Trouble("NO_CAPACITY", f"No GPU node fits or is to be had: {_cut(note.message)} {advice}")
 

@@ -21,7 +21,8 @@ from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.errors import DomainError
 from apps.common.spreadsheets import cell
 from apps.evals.pages import metric_lines
-from apps.fleet.queries import cold_starts
+from apps.fleet.capacity.queries import buys_only_spot
+from apps.fleet.queries import cold_starts, machine_prices
 from apps.promotions import actions, pages, proposal, queries, sleep
 from apps.promotions.forms import DecisionForm, ProposalForm
 from apps.promotions.gates import blocked, evaluate_gates, short
@@ -142,10 +143,10 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
 
 def _classes(model: RegisteredModel) -> list[tuple[str, str, str]]:
     """Return each serving class with what it means and costs."""
-    starts = cold_starts(model.name)
+    starts, prices = cold_starts(model.name), machine_prices(model.name)
     words = {
-        ServingClass.WARM: sleep.warm_words(starts),
-        ServingClass.SCALE_TO_ZERO: sleep.sleeping_words(starts, settings.SCALING_COOLDOWN_SECONDS),
+        ServingClass.WARM: sleep.warm_words(prices, only_spot=buys_only_spot()),
+        ServingClass.SCALE_TO_ZERO: sleep.sleeping_words(starts, prices, settings.SCALING_COOLDOWN_SECONDS),
     }
     return [(value, str(value.label), words[value]) for value in ServingClass]
 

@@ -109,7 +109,23 @@ class TestSleepingInferenceService:
         (term,) = affinity["preferredDuringSchedulingIgnoredDuringExecution"]
         assert term["preference"]["matchExpressions"][0]["values"] == ["spot"]
         assert "requiredDuringSchedulingIgnoredDuringExecution" not in affinity
-        assert "affinity" not in serving.inference_service(VERSION)["spec"]["predictor"]
+
+    def test_so_does_a_candidate_under_evaluation(self):
+        """Nobody waits for it, and it starts again where its machine is taken back."""
+        candidate = serving.inference_service(replace(VERSION, namespace="evals"))
+        affinity = candidate["spec"]["predictor"]["affinity"]
+        assert affinity == serving.inference_service(SLEEPER)["spec"]["predictor"]["affinity"]
+
+
+class TestWarmInferenceService:
+    def test_runs_on_no_spot_machine(self):
+        """`NotIn` leaves on-demand and reserved machines, and nodes that Karpenter did not make and label."""
+        affinity = serving.inference_service(VERSION)["spec"]["predictor"]["affinity"]["nodeAffinity"]
+        (term,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+        assert term["matchExpressions"] == [
+            {"key": "karpenter.sh/capacity-type", "operator": "NotIn", "values": ["spot"]}
+        ]
+        assert set(affinity) == {"requiredDuringSchedulingIgnoredDuringExecution"}
 
 
 class TestScaledObject:

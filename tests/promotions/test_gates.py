@@ -40,6 +40,18 @@ class TestEvaluateGates:
         assert [result.name for result in found] == [name]
         assert words in found[0].words
 
+    @pytest.mark.parametrize(
+        ("serving_class", "only_spot", "holds"),
+        [("WARM", False, True), ("WARM", True, False), ("SCALE_TO_ZERO", True, True), ("SCALE_TO_ZERO", False, True)],
+    )
+    def test_asks_for_machines_that_the_serving_class_runs_on(self, serving_class, only_spot, holds):
+        found = evaluate_gates(replace(GOOD, serving_class=serving_class, only_spot=only_spot))
+        assert [item.passed for item in found if item.name == "Machines"] == [holds]
+        assert [item.name for item in blocked(found)] == ([] if holds else ["Machines"])
+
+    def test_says_nothing_of_machines_while_no_class_was_chosen(self):
+        assert "Machines" not in {item.name for item in evaluate_gates(replace(GOOD, only_spot=True))}
+
     def test_says_that_an_open_rollout_is_superseded(self):
         found = evaluate_gates(replace(GOOD, open_rollout="m-v5"))
         assert blocked(found) == []

@@ -27,6 +27,10 @@ SHORT = (
     "Failed to schedule pod, no instance type which met the scheduling requirements and had enough resources, had a "
     "required offering, requirements=karpenter.sh/capacity-type In [on-demand spot]"
 )
+SPOT_ONLY = (
+    "Failed to schedule pod, incompatible requirements, key karpenter.sh/capacity-type, karpenter.sh/capacity-type "
+    "NotIn [spot] not in karpenter.sh/capacity-type In [spot] (NodePool=gpu-inference)"
+)
 ICE = "NodeClaim gpu-inference-x7k2p event: creating instance, insufficient capacity, all requested instance types were"
 
 
@@ -56,6 +60,12 @@ TABLE = {
         "NO_CAPACITY",
         False,
         "widen the NodePool",
+    ),
+    "no capacity, because the pool buys Spot only": (
+        serving(WAITING, events=(note("FailedScheduling", SCHEDULER), note("FailedScheduling", SPOT_ONLY))),
+        "NO_CAPACITY",
+        False,
+        "buys Spot only",
     ),
     "no capacity, as a launch fails": (
         serving(

@@ -9,7 +9,11 @@ import pytest
 from django.urls import reverse
 
 from apps.accounts.models import Role
+from apps.fleet.capacity.records import record_found
 from apps.fleet.models import NodeClaim, Replica
+from apps.fleet.models import NodePool as PoolSeen
+from apps.manifests.capacity import NodeClassRef, NodePool, node_pool
+from apps.manifests.text import to_yaml
 from apps.promotions import actions
 from apps.promotions.models import GateResult, Promotion, Rollout, RolloutCommit, RolloutPhase
 from apps.promotions.sleep import sleep_of
@@ -121,7 +125,7 @@ class TestPromotionDetail:
         text = as_(carol).get(url("promotion_detail", promotion)).content.decode()
         assert "Approve and roll out v7" in text
         assert promotion.manifest_digest in text
-        assert "all 8 bound" in text
+        assert "all 9 bound" in text
 
     def test_offers_the_requester_no_decision(self, as_, alice, promotion):
         text = as_(alice).get(url("promotion_detail", promotion)).content.decode()
@@ -363,10 +367,18 @@ def sleeper(model):
     return rollout
 
 
+def pool_seen(*capacity_types):
+    """Have the cluster have one pool, which buys machines of these types."""
+    spec = NodePool("gpu", NodeClassRef("karpenter.sh", "C", "c"), ("g6",), 8, capacity_types=capacity_types)
+    record_found(pool="gpu", text=to_yaml([node_pool(spec)]).decode(), now=NOW)
+    PoolSeen.objects.create(uid="pool", name="gpu", created_at=NOW, learned_at=NOW)
+
+
 def replica(*, ready_after=None, ended=False, began=NOW):
     """Return a replica of the sleeping version, on a node with a price; ended: 100 s after NOW."""
     uid = str(uuid4())
     price = {"price_usd_per_hour": Decimal("0.9"), "price_basis": "simulated-spot"}
+    price |= {"instance_type": "g6.xlarge", "capacity_type": "spot"}
     NodeClaim.objects.create(uid=uid, name=uid, node_name=uid, created_at=NOW, learned_at=NOW, **price)
     ready_at = began + timedelta(seconds=ready_after) if ready_after else None
     return Replica.objects.create(
@@ -381,9 +393,29 @@ class TestSleep:
     def test_the_proposal_form_names_the_price_of_each_class(self, as_, alice, version):
         replica(ready_after=40, ended=True)
         page = as_(alice).get(reverse("promotions:promotion_create", args=["prior-auth-extract", 7])).content.decode()
-        assert "$0.90 (simulated price) × 730 h = about $657.00 a month" in page
-        assert "waits ≈ 40 s; then about $0.01 a start and $0.90 per started hour" in page
+        assert "One g6.xlarge on demand: $0.8048 (list price, us-east-1, 6 Jul 2026) × 730 h" in page
+        assert "= about $587.50 a month" in page
+        assert "waits ≈ 40 s; then it costs about $0.01 a start" in page
+        assert "$0.90 (simulated price) an hour on Spot" in page
+        assert "on demand where there is no Spot" in page
         assert "Nobody can have zero idle cost and an instant first token" in page
+
+    def test_the_proposal_form_says_where_no_machine_may_be_bought_for_a_class(self, as_, alice, version):
+        pool_seen("spot")
+        where = reverse("promotions:promotion_create", args=["prior-auth-extract", 7])
+        words = "every NodePool buys Spot machines only"
+        assert f"It cannot be chosen now: {words}." in as_(alice).get(where).content.decode()
+        answer = as_(alice).post(where, {"justification": "An interactive assistant.", "serving_class": "WARM"})
+        assert answer.status_code == 422
+        assert f"{words}. Change one, or propose it as scale to zero." in answer.content.decode()
+        as_(alice).post(where, {"justification": "Only a nightly batch.", "serving_class": "SCALE_TO_ZERO"})
+        assert Promotion.objects.get().serving_class == "SCALE_TO_ZERO"
+
+    def test_a_pool_that_stopped_buying_on_demand_stops_the_approval(self, as_, carol, promotion):
+        pool_seen("spot")
+        page = as_(carol).get(url("promotion_detail", promotion)).content.decode()
+        assert "1 of 9 does not hold" in " ".join(page.split())
+        assert "A warm version runs on no Spot machine" in page
 
     def test_the_choice_is_kept(self, as_, alice, version):
         where = reverse("promotions:promotion_create", args=["prior-auth-extract", 7])

@@ -17,7 +17,7 @@ HOURS_PER_MONTH = Decimal(730)
 SPOT_SHARES = {
     (ON_DEMAND,): "On-demand only",
     (SPOT, ON_DEMAND): "Spot first, on-demand where there is no Spot",
-    (SPOT,): "Spot only",
+    (SPOT,): "Spot only; warm versions, which run on no Spot machine, need another pool",
 }
 POLICY_WORDS = {
     "WhenEmpty": "Remove empty nodes",

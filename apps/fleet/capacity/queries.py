@@ -9,7 +9,7 @@ from apps.fleet.capacity import effect
 from apps.fleet.capacity.models import CapacityRequest, NodePoolRevision
 from apps.fleet.models import Node, NodeInterval, NodePool
 from apps.manifests import capacity
-from apps.manifests.capacity import BadCapacity
+from apps.manifests.capacity import ON_DEMAND, BadCapacity
 
 MEASURED = timedelta(days=30)
 SPANS = 5000  # a pool of a thousand claims a day is measured over its last five days, not slowly over thirty
@@ -28,7 +28,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Effect:
-    """What a change would do to a pool, as things are now."""
+    """What a change would do to a pool, as things are now. only_spot: no pool would buy on demand any more."""
 
     changes: list[effect.Change]
     before: effect.Spend
@@ -37,6 +37,7 @@ class Effect:
     nodes: int
     exceeded: list[str]
     spot: effect.SpotMeasure | None
+    only_spot: bool
 
 
 def read_text(text: str) -> capacity.NodePool:
@@ -75,6 +76,17 @@ def pool(name: str) -> Pool | None:
     return _pool(revision, NodePool.objects.present().filter(name=name).first(), waiting)
 
 
+def buys_only_spot(instead: capacity.NodePool | None = None) -> bool:
+    """Tell whether every pool of the cluster is known to buy Spot machines alone; three queries.
+
+    instead: what one of them would say. False where there is no pool, or one that the portal cannot read.
+    """
+    found = {item.revision.pool: item.spec for item in pools() if item.seen is not None}
+    if instead is not None:
+        found[instead.name] = instead
+    return bool(found) and all(spec is not None and ON_DEMAND not in spec.capacity_types for spec in found.values())
+
+
 def _pool(revision: NodePoolRevision, seen: NodePool | None, request: CapacityRequest | None) -> Pool:
     try:
         return Pool(revision, read_revision(revision), "", seen, request)
@@ -83,7 +95,7 @@ def _pool(revision: NodePoolRevision, seen: NodePool | None, request: CapacityRe
 
 
 def effect_of(before: capacity.NodePool, after: capacity.NodePool, now: datetime) -> Effect:
-    """Return what a change would do; three queries."""
+    """Return what a change would do; six queries."""
     seen = NodePool.objects.present().filter(name=after.name).first()
     nodes = Node.objects.present().filter(node_pool=after.name).values_list("name", "instance_type", "capacity_type")
     machines = [effect.Machine(*row) for row in nodes]
@@ -95,6 +107,7 @@ def effect_of(before: capacity.NodePool, after: capacity.NodePool, now: datetime
         nodes=len(machines),
         exceeded=effect.exceeded(seen.usage if seen else {}, after),
         spot=effect.measure_spot(_spans(after.name, now)),
+        only_spot=ON_DEMAND in before.capacity_types and buys_only_spot(after),
     )
 
 

@@ -138,8 +138,11 @@ def _ask(request: SignedIn, name: str, form: forms.CapacityForm, budgets: Any) -
 def _asked(request: SignedIn, made: CapacityRequest, pool: queries.Pool) -> HttpResponse:
     messages.success(request, f"Asked for a change of {made.pool}. Another platform engineer, or a reviewer, decides.")
     if pool.spec is not None:
-        for words in queries.effect_of(pool.spec, queries.read_text(made.text), now()).exceeded:
+        found = queries.effect_of(pool.spec, queries.read_text(made.text), now())
+        for words in found.exceeded:
             messages.warning(request, f"{words}. Karpenter buys nothing more until use is below it.")
+        if found.only_spot:
+            messages.warning(request, "No pool would buy on-demand machines any more, so no warm version could start.")
     return redirect("fleet:capacity_detail", pk=made.pk)
 
 

@@ -110,5 +110,5 @@ class TestChanges:
         assert [(item.label, item.before, item.after) for item in effect.changes(POOL, after)] == [
             ("GPUs at most", "64", "8"),
             ("vCPUs at most", "no limit", "100"),
-            ("Spot share", "Spot first, on-demand where there is no Spot", "Spot only"),
+            ("Spot share", "Spot first, on-demand where there is no Spot", effect.SPOT_SHARES[("spot",)]),
         ]

@@ -18,6 +18,7 @@ from apps.fleet.models import Node, NodeClaim, NodePool
 from portal.needs import needs_of
 from tests.factories import NOW
 from tests.fleet.capacity.samples import POOL, WHY, WISH, text_of
+from tests.fleet.capacity.samples import found as found_in_git
 from tests.fleet.objects import at, claim, node, pool
 
 pytestmark = pytest.mark.django_db
@@ -169,6 +170,16 @@ class TestCapacityCreate:
         client.force_login(pete)
         found = client.post(FORM, form_data(gpus="5"), follow=True).content.decode()
         assert "7 GPUs in use, and the limit would be 5. Karpenter buys nothing more" in found
+
+    def test_warns_where_no_warm_version_could_start_any_more(self, client, pete, observed):
+        client.force_login(pete)
+        warned = "No pool would buy on-demand machines any more"
+        found = client.post(FORM, form_data(spot_share="spot"), follow=True).content.decode()
+        assert found.count(warned) == 2  # as a message, and as the request's own notice
+        CapacityRequest.objects.update(status="WITHDRAWN", decided_at=NOW)
+        found_in_git("gpu-warm")
+        NodePool.objects.create(uid="warm", name="gpu-warm", created_at=NOW, learned_at=NOW)
+        assert warned not in client.post(FORM, form_data(spot_share="spot"), follow=True).content.decode()
 
     @pytest.mark.parametrize(
         ("change", "words"),
