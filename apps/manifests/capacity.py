@@ -5,7 +5,8 @@ so that rendering never drops what somebody wrote by hand.
 
 Traps held here: nodeClassRef needs group, kind and name; the GPU taint is always there, and `nvidia.com/gpu` never
 among the requirements (it is a resource, not a label); a pool has a GPU limit; consolidateAfter is always written;
-schedule and duration of a budget come together; names fit a label's value; the second disk holds image and weights.
+schedule and duration of a budget come together; names fit a label's value; the second disk holds image and weights; a
+family sells whole GPUs.
 
 Spot share: Karpenter has no percentage. A pool names the capacity types it may buy, and Karpenter takes the cheapest
 that is to be had: with both types that is Spot first and on-demand where there is none.
@@ -28,12 +29,14 @@ CAPACITY_TYPES = (SPOT, ON_DEMAND)
 POLICIES = ("WhenEmpty", "WhenEmptyOrUnderutilized")
 REASONS = ("Empty", "Underutilized", "Drifted")
 FOLDER = "capacity"
+FRACTIONAL = ("g6f", "gr6f")  # families whose machines have a part of a GPU, which no pod can ask for
 SPARE_GIB = 20  # logs, the container runtime, what pods write
 MOST_BUDGETS = 50
 _NAME = re.compile(r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")  # a label's value holds 63
 _VALUE = re.compile(r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$")
 _DURATION = re.compile(r"^([0-9]+(s|m|h))+$")
 _WINDOW = re.compile(r"^([0-9]+h[0-9]+m|[0-9]+(h|m))$")
+_ALIAS = re.compile(r"^(al2|al2023|bottlerocket)@v?[0-9][0-9.a-z-]*$")
 _NODES = re.compile(r"^((100|[0-9]{1,2})%|[0-9]+)$")
 _MACHINES = ({"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64"]},
              {"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]})  # fmt: skip
@@ -217,6 +220,8 @@ def _check(pool: NodePool) -> None:
         raise BadCapacity(f"{pool.name!r} cannot name a NodePool: lower-case letters, digits, dashes, at most 63.")
     if not pool.families or not all(_VALUE.match(family) for family in pool.families):
         raise BadCapacity("A pool needs at least one instance family.")
+    if fractional := sorted(set(pool.families) & set(FRACTIONAL)):
+        raise BadCapacity(f"A machine of {fractional[0]} has a part of a GPU: no replica fits it.")
     if not pool.capacity_types or not set(pool.capacity_types) <= set(CAPACITY_TYPES):
         raise BadCapacity("A pool buys Spot machines, on-demand machines, or both.")
     if min(pool.gpus, pool.cpu or 0, pool.memory_gib or 0) < 0:
@@ -283,8 +288,9 @@ def ec2_node_class(wanted: EC2NodeClass) -> Manifest:
     """Return the EC2NodeClass. Raises BadCapacity."""
     if not _NAME.match(wanted.name):
         raise BadCapacity(f"{wanted.name!r} cannot name a node class: lower-case letters, digits, dashes, at most 63.")
-    if "@" not in wanted.ami_alias or wanted.ami_alias.endswith("@latest"):
-        raise BadCapacity("The machine image is pinned: an alias such as bottlerocket@v1.40.0, never @latest.")
+    if not _ALIAS.match(wanted.ami_alias):
+        words = "The machine image is pinned: an alias such as bottlerocket@v1.40.0, never @latest"
+        raise BadCapacity(f"{words}; Karpenter takes the NVIDIA variant of it by itself.")
     needed = wanted.image_gib + wanted.weights_gib + SPARE_GIB
     if wanted.volume_gib < needed:
         raise BadCapacity(f"A disk of {wanted.volume_gib} GiB does not hold image and weights: at least {needed} GiB.")

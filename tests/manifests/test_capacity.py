@@ -238,7 +238,7 @@ class TestNodeClasses:
         with pytest.raises(BadCapacity, match="at least 660 GiB"):
             capacity.ec2_node_class(replace(EC2, weights_gib=600))
 
-    @pytest.mark.parametrize("alias", ["bottlerocket@latest", "bottlerocket"])
+    @pytest.mark.parametrize("alias", ["bottlerocket@latest", "bottlerocket", "bottlerocket-nvidia@v1.40.0"])
     def test_the_machine_image_is_pinned(self, alias):
         with pytest.raises(BadCapacity, match="pinned"):
             capacity.ec2_node_class(replace(EC2, ami_alias=alias))

@@ -130,6 +130,8 @@ def _rendered(revision: NodePoolRevision, wish: Wish) -> str:
         text = to_yaml([capacity.node_pool(after)]).decode()
     except BadCapacity as error:
         raise CannotChangeCapacity(str(error)) from error
+    if words := effect.too_small(after):
+        raise CannotChangeCapacity(words)
     if after == before:
         raise CannotChangeCapacity("Nothing changes: the pool says this already.")
     return text

@@ -127,7 +127,7 @@ def most(pool: NodePool) -> Spend:
     A limit allows at most limit × the dearest allowed price per unit of it; the tightest limit decides. An upper bound:
     the dearest machine may not divide a limit evenly, and Spot is cheaper than its list price.
     """
-    allowed = [item for item in prices.instance_types() if item.family in pool.families and _fits(item, pool)]
+    allowed = [item for item in _machines(pool) if _fits(item, pool)]
     priced = [(item, item.usd_per_hour) for item in allowed if item.usd_per_hour is not None]
     unpriced = tuple(item.name for item in allowed if item.usd_per_hour is None)
     if not priced:
@@ -138,6 +138,21 @@ def most(pool: NodePool) -> Spend:
     if pool.memory_gib is not None:
         bounds.append(max(usd / item.memory_gib for item, usd in priced) * pool.memory_gib)
     return Spend(min(bounds), unpriced)
+
+
+def too_small(pool: NodePool) -> str:
+    """Return, in words, why the limits leave no single machine to buy; "" where one fits, or the pool is closed (0)."""
+    machines = _machines(pool)
+    if not pool.gpus or not machines or any(_fits(item, pool) for item in machines):
+        return ""
+    least = min(machines, key=lambda item: (item.gpus, item.vcpus))
+    size = f"{least.gpus} GPU{'' if least.gpus == 1 else 's'}, {least.vcpus} vCPUs and {least.memory_gib:,.0f} GiB"
+    families = ", ".join(pool.families)
+    return f"No machine of {families} fits within these limits: the smallest, {least.name}, has {size}."
+
+
+def _machines(pool: NodePool) -> list[InstanceType]:
+    return [item for item in prices.instance_types() if item.family in pool.families]
 
 
 def _fits(item: InstanceType, pool: NodePool) -> bool:

@@ -78,6 +78,9 @@ class TestRequestCapacity:
         ("change", "words"),
         [
             ({"families": ("g6", "x99")}, "Unknown instance families: x99"),
+            ({"families": ("g6f",)}, "Unknown instance families: g6f"),
+            ({"families": ("p4d",), "gpus": 7}, "No machine of p4d fits.*p4d.24xlarge, has 8 GPUs, 96 vCPUs"),
+            ({"families": ("g6",), "cpu": 3}, "the smallest, g6.xlarge, has 1 GPU, 4 vCPUs and 16 GiB"),
             ({"families": ()}, "at least one instance family"),
             ({"gpus": 10_001}, "higher than any fleet"),
             ({"gpus": -1}, "0 or more"),

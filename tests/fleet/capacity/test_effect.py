@@ -104,6 +104,12 @@ class TestMeasureSpot:
         assert (found.discount, found.discount_percent) == (None, None)
 
 
+class TestTooSmall:
+    def test_says_nothing_where_a_machine_fits_or_the_pool_is_closed(self):
+        assert effect.too_small(replace(POOL, families=("p4d", "g6"), gpus=1)) == ""
+        assert effect.too_small(replace(POOL, families=("p4d",), gpus=0)) == ""
+
+
 class TestChanges:
     def test_says_what_differs_in_words(self):
         after = replace(POOL, gpus=8, capacity_types=("spot",), cpu=100)
