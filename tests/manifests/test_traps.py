@@ -1,22 +1,48 @@
 """What the vendors' systems accept and then do something else with: one test per trap that rendering has to avoid.
 
-Each is a fact of their releases (KServe 0.20, Envoy AI Gateway 1.1, Envoy Gateway 1.9, Argo CD 3.5); what a schema or a
+Each is a fact of their releases (KServe 0.20, Envoy AI Gateway 1.1, Envoy Gateway 1.9, KEDA 2.20, Argo CD 3.5);
+Karpenter's are in test_karpenter_traps.py; what a schema or a
 webhook refuses by itself is in test_rendering.py and test_dry_run.py.
 """
 
 import re
+from dataclasses import replace
 
 import pytest
 import yaml
 
-from apps.manifests import gateway, names, serving
-from tests.manifests.objects import GATEWAY, ISSUER, MODEL, ROOT, VERSION, named, rendered, shipped
+from apps.manifests import gateway, names, scaling, serving
+from tests.manifests.objects import (
+    GATEWAY,
+    ISSUER,
+    MODEL,
+    OFFICE_HOURS,
+    ROOT,
+    SCALING,
+    SLEEPER,
+    VERSION,
+    named,
+    rendered,
+    shipped,
+)
 
 SERVICE = serving.inference_service(VERSION)
 PREDICTOR = SERVICE["spec"]["predictor"]
 ACCOUNT, RUNTIME = serving.runtime_objects("models", "vllm/vllm-openai:v0.32.0")
 ENGINE = RUNTIME["spec"]["containers"][0]
 ROUTE = gateway.route(model=MODEL, weights=[gateway.Weight(7, 90), gateway.Weight(6, 10)], **GATEWAY)
+SCALED = scaling.scaled_object(SLEEPER, replace(SCALING, pre_warm=OFFICE_HOURS))
+STORED = {
+    "InferenceService": "serving.kserve.io/v1beta1",
+    "ServingRuntime": "serving.kserve.io/v1alpha1",
+    "ServiceAccount": "v1",
+    "AIGatewayRoute": "aigateway.envoyproxy.io/v1beta1",
+    "AIServiceBackend": "aigateway.envoyproxy.io/v1beta1",
+    "Backend": "gateway.envoyproxy.io/v1alpha1",
+    "SecurityPolicy": "gateway.envoyproxy.io/v1alpha1",
+    "BackendTrafficPolicy": "gateway.envoyproxy.io/v1alpha1",
+    "ScaledObject": "keda.sh/v1alpha1",
+}
 BACKEND_SERVICE, BACKEND = gateway.backend_objects(model=MODEL, number=7)
 
 
@@ -26,6 +52,17 @@ def option(argument):
 
 def found(kind, name):
     return next(item for item in shipped() if (item["kind"], item["metadata"]["name"]) == (kind, name))
+
+
+class TestEverything:
+    @pytest.mark.parametrize("manifest", rendered(), ids=named)
+    def test_is_written_in_the_version_that_is_stored(self, manifest):
+        """An older one that is still served comes back changed, which Argo CD would see as drift for ever."""
+        assert manifest["apiVersion"] == STORED[manifest["kind"]]
+
+    @pytest.mark.parametrize("manifest", rendered(), ids=named)
+    def test_has_no_status(self, manifest):
+        assert "status" not in manifest
 
 
 class TestInferenceService:
@@ -102,6 +139,67 @@ class TestInferenceService:
     def test_loads_from_one_place_that_is_a_folder(self):
         assert PREDICTOR["model"]["storageUri"].endswith("/")
         assert "storageUris" not in PREDICTOR
+
+
+class TestServingRuntime:
+    def test_gives_a_large_model_half_an_hour_to_load(self):
+        """Kubernetes' own start-up probe would kill it after 30 s, and start it again for ever."""
+        probe = ENGINE["startupProbe"]
+        assert probe["periodSeconds"] * probe["failureThreshold"] >= 30 * 60
+        assert ENGINE["readinessProbe"]["httpGet"] == ENGINE["livenessProbe"]["httpGet"] == probe["httpGet"]
+
+    def test_has_memory_that_processes_share(self):
+        """A container's /dev/shm has 64 MiB: NCCL fails over several GPUs."""
+        mounts = {mount["mountPath"]: mount["name"] for mount in ENGINE["volumeMounts"]}
+        volumes = {volume["name"]: volume["emptyDir"] for volume in RUNTIME["spec"]["volumes"]}
+        assert volumes[mounts["/dev/shm"]]["medium"] == "Memory"  # noqa: S108 (in the container)
+
+    def test_serves_where_kserve_puts_the_weights_and_the_service_looks(self):
+        """The storage initializer fills /mnt/models; the Service's port 80 leads to 8080."""
+        assert {"--model=/mnt/models", "--port=8080"} <= set(ENGINE["args"])
+        assert [port["containerPort"] for port in ENGINE["ports"]] == [8080]
+
+    def test_never_asks_the_internet(self):
+        assert {"name": "HF_HUB_OFFLINE", "value": "1"} in ENGINE["env"]
+
+
+class TestScaledObject:
+    def test_scales_only_what_kserve_leaves_alone(self):
+        """Under any other class KServe's own autoscaler fights it; in Knative mode nothing may scale the Deployment."""
+        annotations = serving.inference_service(SLEEPER)["metadata"]["annotations"]
+        assert annotations["serving.kserve.io/autoscalerClass"] == "external"
+        assert annotations["serving.kserve.io/deploymentMode"] == "Standard"
+        assert SCALED["spec"]["scaleTargetRef"]["name"] == f"{SLEEPER.name}-predictor"
+
+    def test_is_the_only_one_of_its_workload(self):
+        """A second ScaledObject on one Deployment is refused: it is named as the version, like all that serves it."""
+        assert SCALED["metadata"]["name"] == SLEEPER.name
+
+    def test_wakes_by_what_is_counted_while_nothing_runs(self):
+        """The engine's own gauges are gone with the last replica, so the portal counts calls at the gateway."""
+        demand = SCALED["spec"]["triggers"][0]
+        assert demand["type"] == "metrics-api"
+        assert float(demand["metadata"]["activationTargetValue"]) == 0
+
+    def test_may_fall_back(self):
+        """KEDA allows `fallback` with AverageValue alone."""
+        assert [item["metricType"] for item in SCALED["spec"]["triggers"] if item["type"] != "cron"] == ["AverageValue"]
+
+    def test_may_reach_zero_and_no_more_than_its_limit(self):
+        """maxReplicaCount left out is 100; minReplicaCount above it is refused."""
+        spec = SCALED["spec"]
+        assert 0 == spec["minReplicaCount"] < spec["maxReplicaCount"] == SCALING.max_replicas
+
+    def test_has_whole_hours(self):
+        """A cron trigger needs all four, a start that is not the end, and at least one replica."""
+        hours = SCALED["spec"]["triggers"][1]["metadata"]
+        assert set(hours) == {"timezone", "start", "end", "desiredReplicas"}
+        assert hours["start"] != hours["end"]
+        assert int(hours["desiredReplicas"]) >= 1
+
+    def test_is_not_paused(self):
+        """Any autoscaling.keda.sh annotation counts as true where it cannot be read."""
+        assert not any("autoscaling.keda.sh" in key for key in SCALED["metadata"].get("annotations", {}))
 
 
 class TestRoute:
