@@ -6,6 +6,8 @@ from zoneinfo import available_timezones
 
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.manifests import cel
+
 _MISSING = object()
 
 
@@ -72,6 +74,14 @@ def env_hours(name: str) -> tuple[str, str, str] | None:
     if parts[1] == parts[2]:
         raise ImproperlyConfigured(f"{name} must start and end at different times, not {value!r}.")
     return parts[0], parts[1], parts[2]
+
+
+def env_cost(name: str, default: str) -> str:
+    """Return a cost expression of Envoy AI Gateway (CEL) that type-checks and gives a cost for every kind of call."""
+    try:
+        return cel.checked(env_str(name, default))
+    except cel.BadExpression as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from error
 
 
 def env_secret(name: str, default: object = _MISSING) -> str:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from portal.env import env_bool, env_hours, env_int, env_percents, env_secret, env_str, env_url
+from portal.env import env_bool, env_cost, env_hours, env_int, env_percents, env_secret, env_str, env_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -232,6 +232,8 @@ GATEWAY_URL = env_url("GATEWAY_URL")
 GATEWAY_NAME = env_str("GATEWAY_NAME", "ai-gateway")
 GATEWAY_NAMESPACE = env_str("GATEWAY_NAMESPACE", "ai-gateway")
 GATEWAY_JWKS_URI = env_url("GATEWAY_JWKS_URI", "")  # empty: what the issuer's discovery document says
+# What a call counts against its team's tokens per minute, in CEL; a route takes a new one with its next rollout.
+LIMIT_COST = env_cost("LIMIT_COST", "total_tokens")
 USAGE_INGEST_TOKEN_FILE = env_str("USAGE_INGEST_TOKEN_FILE")
 USAGE_LOG_FILE = env_str("USAGE_LOG_FILE", "")
 

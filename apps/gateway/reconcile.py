@@ -39,7 +39,9 @@ def compiled(model: RegisteredModel, grants: list[Grant], *, sleeps: bool) -> Po
     issuer = Issuer(settings.OIDC_ISSUER, gateway_jwks_uri(), settings.OIDC_GATEWAY_AUDIENCE)
     limits = [TeamLimit(grant.team.slug, grant.tokens_per_minute) for grant in grants]
     retry_after = settings.SCALING_RETRY_AFTER_SECONDS if sleeps else None
-    return compile_policy(model=model.name, limits=limits, issuer=issuer, retry_after=retry_after)
+    return compile_policy(
+        model=model.name, limits=limits, issuer=issuer, retry_after=retry_after, limit_cost=settings.LIMIT_COST
+    )
 
 
 def sleepers() -> set[int]:
@@ -63,16 +65,22 @@ def find_outdated(*, now: datetime) -> list[PolicyRevision]:
     return [
         actions.request_publication(model=model, now=now)
         for model in models
-        if _is_outdated(
-            getattr(model, "policy", None), compiled(model, grants[model.pk], sleeps=model.pk in asleep), now
-        )
+        if _is_outdated(getattr(model, "policy", None), _digest(model, grants[model.pk], model.pk in asleep), now)
     ]
 
 
-def _is_outdated(revision: PolicyRevision | None, policy: Policy, now: datetime) -> bool:
+def _digest(model: RegisteredModel, grants: list[Grant], sleeps: bool) -> str:
+    """Return the digest of the policy; "" where there can be none, of which the reconciler says why."""
+    try:
+        return compiled(model, grants, sleeps=sleeps).digest
+    except CannotRender:
+        return ""
+
+
+def _is_outdated(revision: PolicyRevision | None, digest: str, now: datetime) -> bool:
     if revision is None:
         return True
-    if revision.next_check_at is not None or revision.digest == policy.digest:
+    if revision.next_check_at is not None or revision.digest == digest:
         return False
     if revision.status != PolicyRevision.Status.FAILED or revision.observed_at is None:
         return True

@@ -20,6 +20,8 @@ from apps.gateway.playground import answer_lines, prices_now
 from apps.gateway.reconcile import compiled, sleepers
 from apps.integrations.engine.client import EngineClient
 from apps.integrations.errors import TemporaryError
+from apps.manifests.gateway import WHOLE_COST
+from apps.manifests.text import CannotRender
 from apps.promotions.models import Rollout
 from apps.promotions.sleep import Sleep, sleep_of
 
@@ -111,6 +113,7 @@ def policy_detail(request: SignedIn, name: str) -> HttpResponse:
     context |= {
         "grants": grants if sees_all else [grant for grant in grants if grant.team_id == request.user.team_id],
         "sees_all": sees_all,
+        "limit_cost": settings.LIMIT_COST if settings.LIMIT_COST != WHOLE_COST else "",
         "policy_text": policy.text.decode() if sees_all and policy else "",
         "policy_digest": policy.digest if policy else "",
         "problem": problem or (revision.message if revision else ""),
@@ -124,7 +127,7 @@ def _compiled(model: RegisteredModel, grants: list[Grant], *, sleeps: bool) -> t
     """Return the compiled policy, or why it cannot be compiled now."""
     try:
         return compiled(model, grants, sleeps=sleeps), ""
-    except TemporaryError as error:
+    except (TemporaryError, CannotRender) as error:
         return None, str(error)
 
 

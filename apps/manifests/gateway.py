@@ -18,14 +18,18 @@ from apps.manifests.text import CannotRender, Manifest
 
 MODEL_HEADER = "x-ai-eg-model"
 METADATA_NAMESPACE = "io.envoy.ai_gateway"
+LIMIT_KEY = "llm_limit_token"  # what a call counts against its team's limit, computed in CEL
+TOTAL_KEY = "llm_total_token"
+WHOLE_COST = "total_tokens"
 COSTS = (
     ("llm_input_token", "InputToken"),
     ("llm_cached_input_token", "CachedInputToken"),
     ("llm_output_token", "OutputToken"),
-    ("llm_total_token", "TotalToken"),
+    (TOTAL_KEY, "TotalToken"),
 )
 _CLAIM_HEADERS = (("team", "x-team"), ("cost_center", "x-cost-center"), ("sub", "x-user-id"))
 MAX_RULES = 15
+MAX_TEAMS = 256  # rules of a BackendTrafficPolicy
 _IPV4 = re.compile(r"^[0-9.]+$")
 
 
@@ -66,11 +70,11 @@ def route(
     gateway_namespace: str,
     namespace: str = MODELS,
     request_timeout: str = "600s",
-    cost: str = "",
+    limit_cost: str = WHOLE_COST,
 ) -> Manifest:
     """Return the AIGatewayRoute of a model: one rule, its versions with their weights, which must sum to 100.
 
-    cost: what a call costs beside its tokens, in CEL, told as `llm_cost` ("" for none); raises BadExpression.
+    limit_cost: what a call counts against its team's limit, in CEL (apps/manifests/cel.py); raises BadExpression.
     """
     if namespace != MODELS:
         raise BadRoute("A route lives in the namespace models: candidates under evaluation are never routed to.")
@@ -96,16 +100,14 @@ def route(
                     "timeouts": {"request": request_timeout},
                 }
             ],
-            "llmRequestCosts": _costs(cost),
+            "llmRequestCosts": _costs(limit_cost),
         },
     }
 
 
-def _costs(expression: str) -> list[Manifest]:
+def _costs(limit_cost: str) -> list[Manifest]:
     found: list[Manifest] = [{"metadataKey": key, "type": kind} for key, kind in COSTS]
-    if expression:
-        found.append({"metadataKey": "llm_cost", "type": "CEL", "cel": cel.checked(expression)})
-    return found
+    return [*found, {"metadataKey": LIMIT_KEY, "type": "CEL", "cel": cel.checked(limit_cost)}]
 
 
 def _backend_ref(model: str, weight: Weight) -> Manifest:
@@ -181,15 +183,24 @@ def security_policy(*, model: str, issuer: Issuer, teams: Sequence[str], namespa
 
 
 def traffic_policy(
-    *, model: str, limits: Sequence[TeamLimit], retry_after: int | None = None, namespace: str = MODELS
+    *,
+    model: str,
+    limits: Sequence[TeamLimit],
+    retry_after: int | None = None,
+    limit_cost: str = WHOLE_COST,
+    namespace: str = MODELS,
 ) -> Manifest | None:
     """Return the tokens per minute of each team, counted from the answers' own usage; None without teams.
 
+    limit_cost: as `route` has it. The whole is counted by the key that every route of any age writes.
     retry_after: seconds after which a caller of a model that sleeps should try again; None for one that does not.
     """
     if not limits:
         return None
-    rules = [_limit(model, limit) for limit in sorted(limits, key=lambda limit: limit.team)]
+    if len(limits) > MAX_TEAMS:
+        raise BadRoute(f"{len(limits)} teams are granted {model}; the gateway keeps limits of at most {MAX_TEAMS}.")
+    key = TOTAL_KEY if limit_cost == WHOLE_COST else LIMIT_KEY
+    rules = [_limit(model, limit, key) for limit in sorted(limits, key=lambda limit: limit.team)]
     spec: Manifest = {"rateLimit": {"global": {"rules": rules}}}
     if retry_after is not None:
         spec["responseOverride"] = [_asleep(model, retry_after)]
@@ -217,12 +228,12 @@ def _asleep(model: str, retry_after: int) -> Manifest:
     }
 
 
-def _limit(model: str, limit: TeamLimit) -> Manifest:
+def _limit(model: str, limit: TeamLimit, key: str) -> Manifest:
     headers = [
         {"name": "x-team", "type": "Exact", "value": limit.team},
         {"name": MODEL_HEADER, "type": "Exact", "value": model},
     ]
-    metadata = {"namespace": METADATA_NAMESPACE, "key": "llm_total_token"}
+    metadata = {"namespace": METADATA_NAMESPACE, "key": key}
     return {
         "clientSelectors": [{"headers": headers}],
         "limit": {"requests": limit.tokens_per_minute, "unit": "Minute"},

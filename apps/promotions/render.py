@@ -31,6 +31,7 @@ class Surroundings:
     gateway_namespace: str
     issuer: gateway.Issuer
     scaling: scaling.Scaling
+    limit_cost: str
 
 
 def surroundings() -> Surroundings:
@@ -51,6 +52,7 @@ def surroundings() -> Surroundings:
             max_replicas=settings.SCALING_MAX_REPLICAS,
             pre_warm=scaling.PreWarm(*settings.SCALING_PRE_WARM) if settings.SCALING_PRE_WARM else None,
         ),
+        limit_cost=settings.LIMIT_COST,
     )
 
 
@@ -103,6 +105,7 @@ def shift(
         weights=weights,
         gateway_name=around.gateway_name,
         gateway_namespace=around.gateway_namespace,
+        limit_cost=around.limit_cost,
     )
     return {names.route_path(model): to_yaml([route])}
 

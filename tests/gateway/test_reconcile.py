@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 import yaml
+from django.urls import reverse
 
 from apps.access import actions as access
 from apps.audit.models import AuditEvent
@@ -143,6 +144,32 @@ class TestAModelThatSleeps:
         rollout.save()
         run(git, Cluster(git), NOW + timedelta(minutes=3))
         assert self.override(git) is None
+
+
+class TestLimitCost:
+    def test_is_what_the_limits_count_and_what_the_page_says(self, git, grant, settings, client, alice):
+        page = reverse("gateway:policy_detail", args=["prior-auth-extract"])
+        client.force_login(alice)
+        assert "is counted against the tokens per minute" not in client.get(page).content.decode()
+        run(git, Cluster(git), NOW)
+        settings.LIMIT_COST = "output_tokens * 2u"
+        run(git, Cluster(git), NOW + timedelta(minutes=1))
+        _, traffic = yaml.safe_load_all(git.read(POLICY))
+        (rule,) = traffic["spec"]["rateLimit"]["global"]["rules"]
+        assert rule["cost"]["response"]["metadata"]["key"] == "llm_limit_token"
+        assert published() == 2
+        assert "output_tokens * 2u</code> is counted against the tokens per minute" in client.get(page).content.decode()
+
+
+class TestTooManyTeams:
+    def test_are_said_and_stop_no_other_model(self, git, grant, monkeypatch):
+        monkeypatch.setattr("apps.manifests.gateway.MAX_TEAMS", 0)
+        revision = run(git, Cluster(git), NOW)
+        assert (revision.status, revision.reason) == ("FAILED", "REFUSED")
+        assert "1 teams are granted prior-auth-extract" in revision.message
+        assert reconcile.find_outdated(now=NOW + timedelta(minutes=6)) == []
+        monkeypatch.undo()
+        assert run(git, Cluster(git), NOW + timedelta(minutes=7)).status == "ACTIVE"
 
 
 class TestCompilePolicy:

@@ -47,8 +47,8 @@ def version(name: str, *, host: str = "") -> list[Json]:
     ]
 
 
-def route(model: str, weights: dict[str, int]) -> Json:
-    """Return a model's AIGatewayRoute."""
+def route(model: str, weights: dict[str, int], limit_cost: str = "total_tokens") -> Json:
+    """Return a model's AIGatewayRoute. limit_cost: in CEL."""
     kinds = {
         "llm_input_token": "InputToken",
         "llm_cached_input_token": "CachedInputToken",
@@ -63,7 +63,10 @@ def route(model: str, weights: dict[str, int]) -> Json:
         "spec": {
             "parentRefs": [{"kind": "Gateway", "name": "ai-gateway", "namespace": "ai-gateway"}],
             "rules": [{"matches": [{"headers": [header]}], "backendRefs": refs}],
-            "llmRequestCosts": [{"metadataKey": key, "type": kind} for key, kind in kinds.items()],
+            "llmRequestCosts": [
+                *({"metadataKey": key, "type": kind} for key, kind in kinds.items()),
+                {"metadataKey": "llm_limit_token", "type": "CEL", "cel": limit_cost},
+            ],
         },
     }
 
@@ -75,9 +78,11 @@ def policy(
     jwks: str = "http://idp.test/jwks",
     unit: str = "Minute",
     asleep: Json | None = None,
+    limit_key: str = "llm_total_token",
 ) -> list[Json]:
     """Return a model's SecurityPolicy and BackendTrafficPolicy: who may call, and for how many tokens.
 
+    limit_key: what is counted of a call.
     asleep: the response that replaces Envoy's own 503 ("response" of a responseOverride).
     """
     target = [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": model}]
@@ -97,7 +102,7 @@ def policy(
         }
         for team in budgets
     ]
-    spent = {"from": "Metadata", "metadata": {"namespace": "io.envoy.ai_gateway", "key": "llm_total_token"}}
+    spent = {"from": "Metadata", "metadata": {"namespace": "io.envoy.ai_gateway", "key": limit_key}}
     limits = [
         {
             "clientSelectors": [

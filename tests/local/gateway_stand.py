@@ -69,9 +69,16 @@ class Stand:
         beside.write_text(yaml.safe_dump_all(objects))
         beside.rename(self.objects / f"{name}.yaml")
 
-    def publish(self, model: str, weights: dict[str, int], budgets: dict[str, int], **options: Any) -> None:
-        """Describe one model whose versions are served by the engines of those names, and wait until it is routed."""
-        found = [route(model, weights), *policy(model, budgets, jwks=self.jwks, **options)]
+    def publish(
+        self, model: str, weights: dict[str, int], budgets: dict[str, int], limit_cost: str = "", **options: Any
+    ) -> None:
+        """Describe one model whose versions are served by the engines of those names, and wait until it is routed.
+
+        limit_cost: what counts against the budgets, in CEL, instead of the whole.
+        """
+        cost = {"limit_cost": limit_cost} if limit_cost else {}
+        options |= {"limit_key": "llm_limit_token"} if limit_cost else {}
+        found = [route(model, weights, **cost), *policy(model, budgets, jwks=self.jwks, **options)]
         for name in weights:
             found += version(name)
         self.put(f"model-{model}", found)

@@ -94,6 +94,10 @@ def _first_ref(objects):
     return of(objects, "AIGatewayRoute")["spec"]["rules"][0]["backendRefs"][0]
 
 
+def _costs(objects):
+    return of(objects, "AIGatewayRoute")["spec"]["llmRequestCosts"]
+
+
 REFUSALS = {
     "16 rules": (
         lambda o: of(o, "AIGatewayRoute")["spec"].update(rules=of(o, "AIGatewayRoute")["spec"]["rules"] * 16),
@@ -102,12 +106,13 @@ REFUSALS = {
     "no Gateway": (lambda o: o.remove(of(o, "Gateway")), "Gateway ai-gateway/ai-gateway does not exist"),
     "no backend": (lambda o: o.remove(of(o, "AIServiceBackend")), "AIServiceBackend models/prior-auth-extract-v1"),
     "no Backend": (lambda o: o.remove(of(o, "Backend")), "Backend models/prior-auth-extract-v1 does not exist"),
-    "CEL": (
-        lambda o: of(o, "AIGatewayRoute")["spec"]["llmRequestCosts"].append(
-            {"metadataKey": "llm_cel", "type": "CEL", "cel": "input_tokens"}
-        ),
-        "type CEL is not played",
+    "an unknown cost": (lambda o: _costs(o)[0].update(type="AudioToken"), "type AudioToken is not played"),
+    "a cost that does not type-check": (
+        lambda o: _costs(o)[-1].update(cel="output_tokens * 3"),
+        "does not type-check: ERROR: <input>:1:15: found no matching overload",
     ),
+    "a cost of no expression": (lambda o: _costs(o)[-1].pop("cel"), "does not type-check"),
+    "a cost that is no number": (lambda o: _costs(o)[-1].update(cel="model"), "gives STRING, not an integer"),
     "another schema": (lambda o: of(o, "AIServiceBackend")["spec"]["schema"].update(name="Anthropic"), "Anthropic"),
     "a Service": (lambda o: of(o, "AIServiceBackend")["spec"]["backendRef"].pop("kind"), "must be of kind Backend"),
     "fallback": (lambda o: _first_ref(o).update(priority=1), "priority"),

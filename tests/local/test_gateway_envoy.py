@@ -318,6 +318,14 @@ class TestBudgets:
         assert gateway.logged(answer)["gen_ai.usage.total_tokens"] is None
         assert gateway.chat("tight", token=gateway.identity.token("prior-auth")).status_code == 200
 
+    def test_count_what_the_routes_own_expression_says(self, gateway):
+        gateway.publish("written", {"extract-v1": 1}, {TEAM: 10}, limit_cost="output_tokens", unit="Hour")
+        for _ in range(2):  # each is 11 tokens, 5 of them written: counted whole, the second would be refused
+            answer = gateway.chat("written", "tokens=11")
+            assert answer.status_code == 200
+            assert gateway.logged(answer)["gen_ai.usage.total_tokens"] == 11
+        eventually(lambda: gateway.chat("written", "tokens=11").status_code == 429)
+
     def test_do_not_count_errors(self, gateway):
         gateway.publish("errors", {"extract-v1": 1}, {TEAM: 10}, unit="Hour")
         assert [gateway.chat("errors", "status=500 tokens=99").status_code for _ in range(3)] == [500] * 3

@@ -23,6 +23,7 @@ SLEEPER = replace(VERSION, serving_class=serving.ServingClass.SCALE_TO_ZERO)
 SCALING = scaling.Scaling(demand_url="http://portal.quartermaster.svc/v1/scaling")
 OFFICE_HOURS = scaling.PreWarm("America/New_York", "30 7 * * 1-5", "0 19 * * 1-5")
 ISSUER = gateway.Issuer(issuer="http://127.0.0.1:8090", jwks_uri="http://127.0.0.1:8090/jwks.json")
+LIMIT_COST = "input_tokens - cached_input_tokens + output_tokens * 3u"
 LIMIT = gateway.TeamLimit("claims-review", 2000)
 GATEWAY = {"gateway_name": "ai-gateway", "gateway_namespace": "ai-gateway"}
 SHIPPED = ("deploy/argocd/*.yaml", "deploy/gateway/*.yaml", "deploy/karpenter/*.yaml", "deploy/karpenter/local/*.yaml")
@@ -39,14 +40,15 @@ def rendered():
         gateway.route(
             model=MODEL,
             weights=[gateway.Weight(7, 100), gateway.Weight(6, 0)],
-            cost="input_tokens + output_tokens * 3u",
+            limit_cost=LIMIT_COST,
             **GATEWAY,
         ),
+        gateway.route(model=MODEL, weights=[gateway.Weight(7, 100)], **GATEWAY),
         *gateway.backend_objects(model=MODEL, number=7),
         gateway.security_policy(model=MODEL, issuer=ISSUER, teams=["claims-review", "prior-auth"]),
         gateway.security_policy(model=MODEL, issuer=ISSUER, teams=[]),
         gateway.traffic_policy(model=MODEL, limits=[LIMIT]),
-        gateway.traffic_policy(model=MODEL, limits=[LIMIT], retry_after=30),
+        gateway.traffic_policy(model=MODEL, limits=[LIMIT], retry_after=30, limit_cost=LIMIT_COST),
     ]
 
 

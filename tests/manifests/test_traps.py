@@ -298,6 +298,14 @@ class TestPolicies:
             ("x-ai-eg-model", "Exact"),
         }
 
+    def test_limit_at_most_as_many_teams_as_there_may_be_rules(self):
+        limits = [gateway.TeamLimit(f"team-{number:03d}", 1) for number in range(257)]
+        assert (
+            len(gateway.traffic_policy(model=MODEL, limits=limits[:256])["spec"]["rateLimit"]["global"]["rules"]) == 256
+        )
+        with pytest.raises(gateway.BadRoute, match="257 teams are granted.*at most 256"):
+            gateway.traffic_policy(model=MODEL, limits=limits)
+
     def test_count_a_call_nothing_before_its_answer(self):
         traffic = gateway.traffic_policy(model=MODEL, limits=[gateway.TeamLimit("a", 1)])
         (rule,) = traffic["spec"]["rateLimit"]["global"]["rules"]

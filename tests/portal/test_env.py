@@ -3,7 +3,7 @@
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from portal.env import env_hours, env_percents
+from portal.env import env_cost, env_hours, env_percents
 
 
 class TestEnvHours:
@@ -28,6 +28,26 @@ class TestEnvHours:
         monkeypatch.setenv("HOURS", value)
         with pytest.raises(ImproperlyConfigured, match="HOURS"):
             env_hours("HOURS")
+
+
+class TestEnvCost:
+    def test_reads_an_expression_that_the_gateway_can_use(self, monkeypatch):
+        monkeypatch.delenv("LIMIT_COST", raising=False)
+        assert env_cost("LIMIT_COST", "total_tokens") == "total_tokens"
+        monkeypatch.setenv("LIMIT_COST", "output_tokens * 3u")
+        assert env_cost("LIMIT_COST", "total_tokens") == "output_tokens * 3u"
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("output_tokens * 3", "LIMIT_COST: .*does not type-check.*write 3u"),
+            ("output_tokens - 1u", "LIMIT_COST: .*cannot be computed"),
+        ],
+    )
+    def test_anything_else_stops_start_up(self, monkeypatch, text, words):
+        monkeypatch.setenv("LIMIT_COST", text)
+        with pytest.raises(ImproperlyConfigured, match=words):
+            env_cost("LIMIT_COST", "total_tokens")
 
 
 class TestEnvPercents:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from deploy.local.gateway import endpoints, listener, policies
+from deploy.local.gateway import endpoints, expressions, listener, policies
 from deploy.local.gateway.durations import seconds
 from deploy.local.gateway.objects import Object, Objects, key_of
 from deploy.local.gateway.refusal import Refused
@@ -18,7 +18,7 @@ from deploy.local.gateway.tables import Cost, HeaderMatch, Reference, Route, Rul
 
 MAX_RULES = 15  # a 16th rule is the generated route-not-found
 MAX_COSTS = 36
-KNOWN_COSTS = ("InputToken", "CachedInputToken", "OutputToken", "TotalToken", "ReasoningToken")
+KNOWN_COSTS = ("InputToken", "CachedInputToken", "OutputToken", "TotalToken", "ReasoningToken", "CEL")
 DEFAULT_TIMEOUT_SECONDS = 60.0
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 
@@ -129,7 +129,9 @@ def _costs(costs: list[Object]) -> tuple[Cost, ...]:
         if cost["type"] not in KNOWN_COSTS:
             known = ", ".join(KNOWN_COSTS)
             raise Refused(f"llmRequestCosts type {cost['type']} is not played by the local gateway; it knows {known}")
-    return tuple(Cost(cost["metadataKey"], cost["type"]) for cost in costs)
+        if cost["type"] == "CEL":
+            expressions.program(cost.get("cel", ""))
+    return tuple(Cost(cost["metadataKey"], cost["type"], cost.get("cel", "")) for cost in costs)
 
 
 def _rule(rule: Object, index: int, namespace: str, route: str, objects: Objects) -> Rule:

@@ -21,8 +21,9 @@ from envoy.service.ext_proc.v3 import external_processor_pb2_grpc as pb_grpc
 from envoy.type.v3 import http_status_pb2
 from google.protobuf import struct_pb2
 
+from deploy.local.gateway import expressions
 from deploy.local.gateway.tables import METADATA_NAMESPACE, MODEL_HEADER, Destination, Lookup, Upstream
-from deploy.local.gateway.usage import PlainReader, Reader, StreamReader
+from deploy.local.gateway.usage import PlainReader, Reader, StreamReader, Usage
 
 SERVED = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 _OVERWRITE = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
@@ -147,12 +148,24 @@ class ListenerCall:
             "model_name_override": self.upstream.model or reader.model,
         }
         if reader.usage is not None:
-            values |= {key: reader.usage.of(kind) for key, kind in self.destination.costs}
+            values |= costs_of(self.destination, self.upstream, reader.usage, str(values["model_name_override"]))
         if isinstance(reader, StreamReader):
             values |= _latencies(reader, self.sent_at)
         found = struct_pb2.Struct()
         found.update({METADATA_NAMESPACE: values})
         return found
+
+
+def costs_of(destination: Destination, upstream: Upstream, usage: Usage, model: str) -> dict[str, float]:
+    """Return each cost by its metadata key. One whose expression fails is left out, as the real gateway does."""
+    found: dict[str, float] = {}
+    names = {"model": model, "backend": upstream.backend_name, "route_name": destination.route.partition("/")[2]}
+    for cost in destination.costs:
+        if cost.kind != "CEL":
+            found[cost.key] = usage.of(cost.kind)
+        elif (value := expressions.value_of(cost.expression, usage, names)) is not None:
+            found[cost.key] = value
+    return found
 
 
 def _latencies(reader: StreamReader, sent_at: float) -> dict[str, float]:

@@ -52,7 +52,8 @@ class Cost:
     """One number that a successful answer leaves in the metadata."""
 
     key: str
-    kind: str  # InputToken, CachedInputToken, OutputToken, TotalToken or ReasoningToken
+    kind: str  # InputToken, CachedInputToken, OutputToken, TotalToken, ReasoningToken or CEL
+    expression: str = ""  # in CEL, for that kind alone
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ class Destination:
     """What the processor must know of one rule."""
 
     route: str  # "namespace/name"
-    costs: tuple[tuple[str, str], ...]  # (metadata key, kind)
+    costs: tuple[Cost, ...]
     upstreams: Mapping[str, Upstream]  # by cluster
 
 
@@ -238,7 +239,7 @@ def lookup_from_json(data: Mapping[str, Any]) -> Lookup:
     destinations = {
         name: Destination(
             route=entry["route"],
-            costs=tuple((key, kind) for key, kind in entry["costs"]),
+            costs=tuple(Cost(**cost) for cost in entry["costs"]),
             upstreams={cluster: Upstream(**upstream) for cluster, upstream in entry["upstreams"].items()},
         )
         for name, entry in data["destinations"].items()
@@ -251,7 +252,7 @@ def lookup_of(tables: Tables) -> Lookup:
     destinations = {
         rule.name: Destination(
             route=f"{route.namespace}/{route.name}",
-            costs=tuple((cost.key, cost.kind) for cost in route.costs),
+            costs=route.costs,
             upstreams={
                 ref.cluster: Upstream(ref.model, ref.prefix, ref.ai_service_backend, ref.backend_name)
                 for ref in rule.references

@@ -21,7 +21,7 @@ class Usage:
     reasoning_tokens: int
 
     def of(self, kind: str) -> int:
-        """Return the number that an llmRequestCosts type names."""
+        """Return the number that an llmRequestCosts type names; those of expressions are in expressions.py."""
         return {
             "InputToken": self.input_tokens,
             "CachedInputToken": self.cached_input_tokens,

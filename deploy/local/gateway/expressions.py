@@ -1,0 +1,49 @@
+"""Cost expressions of an AIGatewayRoute (CEL), compiled once and computed at the end of each call. Pure.
+
+As Envoy AI Gateway does it: numbers of tokens are uint, the result is a non-negative integer, an expression that does
+not compile makes its route unaccepted, and a call for which it fails has no such cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from cel_expr_python import cel
+
+from deploy.local.gateway.refusal import Refused
+from deploy.local.gateway.usage import Usage
+
+_NAMES = ("model", "backend", "route_name")
+_COUNTS = ("input_tokens", "cached_input_tokens", "output_tokens", "total_tokens", "reasoning_tokens")
+_NEVER_TOLD = "cache_creation_input_tokens"  # by no engine of ours
+_INTEGERS = (cel.Type.UINT, cel.Type.INT)
+_ENVIRONMENT = cel.NewEnv(
+    variables={name: cel.Type.STRING for name in _NAMES} | {name: cel.Type.UINT for name in (*_COUNTS, _NEVER_TOLD)}
+)
+
+
+@cache
+def program(expression: str) -> Any:
+    """Return the compiled expression. Raises Refused where it does not compile to an integer."""
+    try:
+        found = _ENVIRONMENT.compile(expression)
+    except RuntimeError as error:  # the library's only error; its text names the place
+        said = str(error).removeprefix("INVALID_ARGUMENT: ").splitlines()[0]
+        raise Refused(f"llmRequestCosts: the CEL expression does not type-check: {said}") from None
+    if found.return_type() not in _INTEGERS:
+        raise Refused(f"llmRequestCosts: the CEL expression gives {found.return_type().name()}, not an integer")
+    return found
+
+
+def value_of(expression: str, usage: Usage, names: Mapping[str, str]) -> int | None:
+    """Return what a call costs by an expression; None where it cannot be computed or is negative.
+
+    names: model, backend and route_name.
+    """
+    counts = {name: getattr(usage, name) for name in _COUNTS} | {_NEVER_TOLD: 0}
+    result = program(expression).eval(data={**names, **counts})
+    if result.type() not in _INTEGERS or result.value() < 0:
+        return None
+    return int(result.value())
