@@ -2,11 +2,10 @@
 
 import os
 from pathlib import Path
-from zoneinfo import available_timezones
 
 from django.core.exceptions import ImproperlyConfigured
 
-from apps.manifests import cel
+from apps.manifests import cel, scaling
 
 _MISSING = object()
 
@@ -60,20 +59,13 @@ def env_url(name: str, default: object = _MISSING, *, schemes: tuple[str, ...] =
     return value.rstrip("/")
 
 
-def env_hours(name: str) -> tuple[str, str, str] | None:
-    """Return (time zone, start, end) of "zone; cron; cron", each cron of five fields; None where it is not set."""
-    value = os.environ.get(name, "")
-    if not value:
-        return None
-    parts = tuple(part.strip() for part in value.split(";"))
-    if len(parts) != 3 or parts[0] not in available_timezones() or any(len(part.split()) != 5 for part in parts[1:]):
-        raise ImproperlyConfigured(
-            f"{name} must be a time zone, a start and an end, each a cron of five fields: "
-            f'"America/New_York; 30 7 * * 1-5; 0 19 * * 1-5", not {value!r}.'
-        )
-    if parts[1] == parts[2]:
-        raise ImproperlyConfigured(f"{name} must start and end at different times, not {value!r}.")
-    return parts[0], parts[1], parts[2]
+def env_hours(name: str) -> str:
+    """Return hours written as "mon-fri 07:30-19:00 America/New_York"; "" where none are set."""
+    value = env_str(name, "")
+    try:
+        return str(scaling.pre_warm_of(value)) if value else ""
+    except scaling.BadScaling as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from error
 
 
 def env_cost(name: str, default: str) -> str:

@@ -224,7 +224,7 @@ SCALING_WINDOW_SECONDS = env_int("SCALING_WINDOW_SECONDS", 60, minimum=5)  # a c
 SCALING_COOLDOWN_SECONDS = env_int("SCALING_COOLDOWN_SECONDS", 900, minimum=1)
 SCALING_MAX_REPLICAS = env_int("SCALING_MAX_REPLICAS", 1, minimum=1)
 SCALING_RETRY_AFTER_SECONDS = env_int("SCALING_RETRY_AFTER_SECONDS", 30, minimum=1)
-# Hours in which one replica is kept without demand: "America/New_York; 30 7 * * 1-5; 0 19 * * 1-5", or nothing.
+# Hours, as "mon-fri 07:30-19:00 America/New_York", that the form of a proposal suggests for keeping a replica ready.
 SCALING_PRE_WARM = env_hours("SCALING_PRE_WARM")
 
 # -- Gateway and usage ------------------------------------------------------------------------------------------------

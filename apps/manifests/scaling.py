@@ -8,26 +8,68 @@ away neither wakes nor ends a replica; the credential is named, never carried, f
 
 import re
 from dataclasses import dataclass
+from datetime import time
+from functools import cache
+from zoneinfo import available_timezones
 
 from apps.manifests.names import checked, labels
 from apps.manifests.serving import ServedVersion
 from apps.manifests.text import Manifest
 
 CREDENTIAL = "quartermaster-demand"  # the ClusterTriggerAuthentication in deploy/keda
-FIVE_FIELDS = re.compile(r"^\S+( \S+){4}$")
+# days → their words, their number in a week, their cron field, and that of the days after them
+DAYS = {"mon-fri": ("Monday to Friday", 5, "1-5", "2-6"), "daily": ("Every day", 7, "*", "*")}
+_WINDOW = re.compile(r"^(\S+) (\d\d):(\d\d)-(\d\d):(\d\d) (\S+)$")
+_WEEKS_PER_MONTH = 730 / (24 * 7)
+_EXAMPLE = "mon-fri 07:30-19:00 America/New_York"
 
 
 class BadScaling(ValueError):
-    """KEDA would refuse these settings."""
+    """KEDA would refuse these settings; the text says why, for people."""
 
 
 @dataclass(frozen=True)
 class PreWarm:
-    """Hours in which one replica is kept ready without demand. start, end: cron of five fields in `timezone`."""
+    """Hours in which one replica is kept ready without demand. days: a key of DAYS, those on which the hours begin.
 
+    Hours that end before they begin end on the next day. As text: `mon-fri 07:30-19:00 America/New_York`.
+    """
+
+    days: str
+    start: time
+    end: time
     timezone: str
-    start: str
-    end: str
+
+    def __str__(self) -> str:
+        return f"{self.days} {self.start:%H:%M}-{self.end:%H:%M} {self.timezone}"
+
+    @property
+    def words(self) -> str:
+        """Return the hours for people."""
+        next_day = " of the next day" if self.end < self.start else ""
+        return f"{DAYS[self.days][0]}, {self.start:%H:%M} to {self.end:%H:%M}{next_day}, {self.timezone}"
+
+    @property
+    def hours_per_month(self) -> float:
+        """Return how many hours these are in a month of 730."""
+        minutes = (self.end.hour - self.start.hour) * 60 + self.end.minute - self.start.minute
+        return DAYS[self.days][1] * (minutes % (24 * 60)) / 60 * _WEEKS_PER_MONTH
+
+
+def pre_warm_of(text: str) -> PreWarm:
+    """Return the hours that a text names. Raises BadScaling with words for people."""
+    found = _WINDOW.match(text)
+    if found is None or found[1] not in DAYS:
+        raise BadScaling(f"{text!r} names no hours: write them as {_EXAMPLE}; the days are {' or '.join(DAYS)}.")
+    if found[6] not in _zones():
+        raise BadScaling(f"{found[6]!r} is no time zone: write one such as America/New_York, or UTC.")
+    try:
+        start, end = time(int(found[2]), int(found[3])), time(int(found[4]), int(found[5]))
+    except ValueError:
+        raise BadScaling("An hour is 00:00 to 23:59.") from None
+    if start == end:
+        raise BadScaling("Hours begin and end at different times. For a replica that always runs, choose warm.")
+    return PreWarm(found[1], start, end, found[6])
 
 
 @dataclass(frozen=True)
@@ -43,6 +85,11 @@ class Scaling:
     max_replicas: int = 1
     calls_per_replica: int = 60
     pre_warm: PreWarm | None = None
+
+
+@cache
+def _zones() -> set[str]:
+    return available_timezones()  # reads a folder of hundreds of files
 
 
 def scaled_object(version: ServedVersion, scaling: Scaling) -> Manifest:
@@ -98,19 +145,17 @@ def _demand(version: ServedVersion, scaling: Scaling) -> Manifest:
     }
 
 
-def _hours(pre_warm: PreWarm) -> Manifest:
-    times = (pre_warm.start, pre_warm.end)
-    if not all(FIVE_FIELDS.match(time) for time in times) or pre_warm.start == pre_warm.end or not pre_warm.timezone:
-        raise BadScaling(
-            "Pre-warming needs a time zone, and a start and an end that differ, each a cron of five fields."
-        )
+def _hours(hours: PreWarm) -> Manifest:
+    """Return the trigger. KEDA is within the hours when the next end comes before the next start."""
+    _, _, days, days_after = DAYS[hours.days]
+    ends_on = days_after if hours.end < hours.start else days
     return {
         "type": "cron",
         "name": "pre-warm",
         "metadata": {
-            "timezone": pre_warm.timezone,
-            "start": pre_warm.start,
-            "end": pre_warm.end,
+            "timezone": hours.timezone,
+            "start": f"{hours.start.minute} {hours.start.hour} * * {days}",
+            "end": f"{hours.end.minute} {hours.end.hour} * * {ends_on}",
             "desiredReplicas": "1",
         },
     }

@@ -17,6 +17,7 @@ from apps.audit.models import Action
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.errors import DomainError, require
 from apps.common.tasks import enqueue_on_commit
+from apps.manifests.scaling import BadScaling, pre_warm_of
 from apps.promotions import queries
 from apps.promotions.gates import blocked, evaluate_gates
 from apps.promotions.models import Approval, Promotion, Rollout, ServingClass
@@ -26,6 +27,12 @@ class NotEligible(DomainError):
     """The version may not be proposed, or no longer be approved."""
 
     code = "not_eligible"
+
+
+class BadHours(DomainError):
+    """The hours in which a replica is kept ready are none."""
+
+    code = "bad_hours"
 
 
 class AlreadyDecided(DomainError):
@@ -71,14 +78,17 @@ def request_promotion(
     justification: str,
     now: datetime,
     serving_class: str = ServingClass.WARM,
+    pre_warm: str = "",
 ) -> Promotion:
     """Propose that `version` serves its model's callers, always warm or asleep while nobody calls.
 
-    Raises NotPermitted unless the requester owns the model; NotEligible when a gate does not hold or another proposal
-    for the model waits.
+    pre_warm: hours in which one that sleeps is kept ready, "mon-fri 07:30-19:00 America/New_York"; "" for none.
+    Raises NotPermitted unless the requester owns the model; BadHours; NotEligible when a gate does not hold or another
+    proposal for the model waits.
     """
     model = _locked(version.registered_model)
     require(model.is_owned_by(requester), f"Only a model owner of {model.owner_team} proposes its versions.")
+    hours = _hours(serving_class, pre_warm)
     version.refresh_from_db()
     _check(version, serving_class=serving_class)
     suite = queries.current_suite()
@@ -97,11 +107,24 @@ def request_promotion(
                 requested_at=now,
                 justification=justification,
                 serving_class=serving_class,
+                pre_warm=hours,
             )
     except IntegrityError:
         raise NotEligible(f"A promotion of {model} waits for a reviewer already. Withdraw it first.") from None
     record(action=Action.PROMOTION_REQUESTED, actor=requester, target=promotion, now=now, data=_bound_to(promotion))
     return promotion
+
+
+def _hours(serving_class: str, pre_warm: str) -> str:
+    """Return the hours as they are kept. Raises BadHours."""
+    if not pre_warm:
+        return ""
+    if serving_class != ServingClass.SCALE_TO_ZERO:
+        raise BadHours("A warm version always runs, so it has no hours in which it is kept ready.")
+    try:
+        return str(pre_warm_of(pre_warm))
+    except BadScaling as error:
+        raise BadHours(str(error)) from None
 
 
 def _locked(model: RegisteredModel) -> RegisteredModel:
@@ -121,6 +144,7 @@ def _bound_to(promotion: Promotion) -> dict[str, str]:
         "eval_run": str(promotion.eval_run_id),
         "baseline": str(promotion.baseline) if promotion.baseline else "",
         "serving_class": promotion.serving_class,
+        "pre_warm": promotion.pre_warm,
     }
 
 

@@ -29,12 +29,13 @@ class Newest(Cursor):
 
 
 class ProposalInput(serializers.Serializer[Any]):
-    """Body of a new promotion."""
+    """Body of a new promotion. pre_warm: hours as mon-fri 07:30-19:00 America/New_York, for SCALE_TO_ZERO alone."""
 
     model = serializers.SlugField()
     version = serializers.IntegerField(min_value=1)
     justification = serializers.CharField(min_length=10, max_length=2000)
     serving_class = serializers.ChoiceField(choices=ServingClass.choices, default=ServingClass.WARM)
+    pre_warm = serializers.CharField(max_length=80, allow_blank=True, default="")
 
 
 class DecisionInput(serializers.Serializer[Any]):
@@ -68,6 +69,7 @@ class PromotionOutput(serializers.ModelSerializer[Promotion]):
             "requested_at",
             "justification",
             "serving_class",
+            "pre_warm",
             "status",
             "decided_at",
             "rollout",
@@ -167,6 +169,7 @@ class Promotions(APIView):
             requester=caller(request),
             justification=values["justification"],
             serving_class=values["serving_class"],
+            pre_warm=values["pre_warm"],
             now=now(),
         )
         return Response(PromotionOutput(_promotion(request, made.pk)).data, status=201)

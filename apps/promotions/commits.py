@@ -49,7 +49,7 @@ def changes_of(rollout: Rollout, step: str, around: render.Surroundings) -> rend
     """Return what a step of an open rollout writes."""
     version, baseline = rollout.model_version, rollout.baseline
     if step == Step.SERVE:
-        return render.serve(version, around, rollout.promotion.serving_class)
+        return render.serve(version, around, rollout.promotion.serving_class, rollout.promotion.pre_warm)
     if step == Step.RETURN and baseline is not None:
         return render.shift(baseline, around)
     return render.shift(version, around, weight_of(step) or 100, baseline)

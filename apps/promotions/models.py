@@ -59,6 +59,8 @@ class Promotion(models.Model):
     requested_at = models.DateTimeField()
     justification = models.TextField()
     serving_class = models.CharField(max_length=16, choices=ServingClass.choices, default=ServingClass.WARM)
+    # Hours in which a version that sleeps is kept ready: "mon-fri 07:30-19:00 America/New_York", or none.
+    pre_warm = models.CharField(max_length=80, blank=True, default="")
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
     decided_at = models.DateTimeField(null=True, blank=True)
 
@@ -78,6 +80,10 @@ class Promotion(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(serving_class__in=("WARM", "SCALE_TO_ZERO")), name="promotion_serving_class_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(pre_warm="") | Q(serving_class="SCALE_TO_ZERO"),
+                name="promotion_pre_warm_only_where_it_sleeps",
             ),
         )
 

@@ -27,7 +27,7 @@ def diffs(promotion: Promotion) -> tuple[list[dict[str, Any]], str]:
 def _steps(promotion: Promotion, git: GitClient) -> list[tuple[str, str, render.Changes]]:
     around, version, baseline = render.surroundings(), promotion.model_version, promotion.baseline
     model = promotion.registered_model.name
-    serve = render.serve(version, around, promotion.serving_class)
+    serve = render.serve(version, around, promotion.serving_class, promotion.pre_warm)
     if git.read(names.policy_path(model)) is None:
         serve = {**serve, **render.closed_policy(model, around)}
     beside = f"beside {baseline.name}; callers notice nothing" if baseline else "nobody can call it yet"

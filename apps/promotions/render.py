@@ -50,16 +50,15 @@ def surroundings() -> Surroundings:
             polling_seconds=settings.SCALING_POLL_SECONDS,
             cooldown_seconds=settings.SCALING_COOLDOWN_SECONDS,
             max_replicas=settings.SCALING_MAX_REPLICAS,
-            pre_warm=scaling.PreWarm(*settings.SCALING_PRE_WARM) if settings.SCALING_PRE_WARM else None,
         ),
         limit_cost=settings.LIMIT_COST,
     )
 
 
-def serve(version: ModelVersion, around: Surroundings, serving_class: str) -> Changes:
+def serve(version: ModelVersion, around: Surroundings, serving_class: str, pre_warm: str = "") -> Changes:
     """Return the files that start a version: the namespace's runtime, its InferenceService, its backends.
 
-    A version that sleeps has a ScaledObject beside them.
+    A version that sleeps has a ScaledObject beside them. pre_warm: the hours in which it does not, "" for none.
     """
     model = version.registered_model
     served = serving.ServedVersion(
@@ -76,7 +75,8 @@ def serve(version: ModelVersion, around: Surroundings, serving_class: str) -> Ch
         served = replace(served, max_replicas=around.scaling.max_replicas)
     objects = [serving.inference_service(served), *gateway.backend_objects(model=model.name, number=version.number)]
     if served.sleeps:
-        objects.append(scaling.scaled_object(served, around.scaling))
+        hours = scaling.pre_warm_of(pre_warm) if pre_warm else None
+        objects.append(scaling.scaled_object(served, replace(around.scaling, pre_warm=hours)))
     runtime = serving.runtime_objects(
         names.MODELS, around.image, around.role_arn, around.s3_endpoint, around.start_seconds
     )

@@ -20,7 +20,7 @@ from apps.manifests import names
 from apps.promotions import actions, pages, queries, rollout_pages
 from apps.promotions.forms import ReasonForm
 from apps.promotions.models import Promotion, Rollout, RolloutPhase
-from apps.promotions.sleep import sleep_of
+from apps.promotions.sleep import class_facts, sleep_of
 
 RELATED = (
     "registered_model__owner_team",
@@ -114,7 +114,7 @@ def _facts(rollout: Rollout) -> list[tuple[str, object]]:
         *([("Goes back from", str(rollout.rolls_back.model_version))] if rollout.rolls_back else []),
         ("Engine", rollout.engine or "not started yet"),
         ("Node", rollout.instance_type or "none yet"),
-        ("While nobody calls", promotion.get_serving_class_display()),
+        *class_facts(promotion),
         ("Proposed by", str(promotion.requested_by)),
     ]
 

@@ -9,10 +9,11 @@ from django.db.models import Q
 
 from apps.common.money import usd
 from apps.fleet.models import NodeClaim, Replica
-from apps.fleet.queries import ColdStarts, MachinePrices, Price, cold_starts
+from apps.fleet.queries import ColdStarts, MachinePrices, Price, cold_starts, machine_prices
 from apps.manifests.names import MODELS
+from apps.manifests.scaling import pre_warm_of
 from apps.promotions.gates import ONLY_SPOT
-from apps.promotions.models import Rollout
+from apps.promotions.models import Promotion, Rollout, ServingClass
 
 DAY = timedelta(hours=24)
 SECONDS_PER_HOUR = Decimal(3600)
@@ -114,3 +115,31 @@ def _per_hour(prices: MachinePrices) -> str:
 def price_words(price: Price) -> str:
     """Return a price with what kind of price it is."""
     return usd(price.usd_per_hour) + (f" ({price.note})" if price.note else "")
+
+
+def pre_warm_words(hours: str, prices: MachinePrices) -> str:
+    """Return when a version that sleeps is kept ready without a call, and what that costs a month. hours: or ""."""
+    if not hours:
+        return "at no hours: only a call wakes it"
+    found = pre_warm_of(hours)
+    length = Decimal(str(found.hours_per_month))
+    costs = [
+        f"{usd(price.usd_per_hour * length)} {where}{f' ({price.note})' if price.note else ''}"
+        for price, where in ((prices.spot, "on Spot"), (prices.on_demand, "on demand"))
+        if price is not None
+    ]
+    cost = f"about {' or '.join(costs)} a month" if costs else "at a price not known yet"
+    return f"{found.words}: {length:,.0f} hours a month, {cost}, called or not"
+
+
+def class_facts(promotion: Promotion) -> list[tuple[str, object]]:
+    """Return what an approval makes a model cost while nobody calls it, for the pages. Four queries."""
+    label, prices = promotion.get_serving_class_display(), machine_prices(promotion.registered_model.name)
+    if promotion.serving_class == ServingClass.SCALE_TO_ZERO:
+        ready = ("Kept ready", pre_warm_words(promotion.pre_warm, prices))
+        return [("While nobody calls", f"{label}, $0"), ready]
+    price = prices.on_demand
+    if price is None:
+        return [("While nobody calls", f"{label}, at a price not known yet")]
+    note = f" ({price.note})" if price.note else ""
+    return [("While nobody calls", f"{label}, {usd(price.usd_per_month)} a month a machine{note}")]

@@ -110,10 +110,10 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
     version = get_object_or_404(
         ModelVersion.objects.select_related("registered_model"), registered_model=model, number=number
     )
-    form = ProposalForm(request.POST or None)
+    form = ProposalForm(request.POST or None, initial=ProposalForm.suggested(settings.SCALING_PRE_WARM))
     if request.method == "POST" and form.is_valid():
         try:
-            made = actions.request_promotion(version=version, requester=request.user, now=now(), **form.cleaned_data)
+            made = actions.request_promotion(version=version, requester=request.user, now=now(), **form.wish())
         except DomainError as error:
             form.add_error(None, str(error))
         else:
@@ -137,6 +137,7 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
         "run": run,
         "form": form,
         "classes": _classes(model),
+        "suggestion": _suggestion(model),
     }
     return render(request, "promotions/promotion_form.html", context, status=422 if form.is_bound else 200)
 
@@ -149,6 +150,12 @@ def _classes(model: RegisteredModel) -> list[tuple[str, str, str]]:
         ServingClass.SCALE_TO_ZERO: sleep.sleeping_words(starts, prices, settings.SCALING_COOLDOWN_SECONDS),
     }
     return [(value, str(value.label), words[value]) for value in ServingClass]
+
+
+def _suggestion(model: RegisteredModel) -> str:
+    """Return what the suggested hours would cost; "" where none are suggested."""
+    hours = settings.SCALING_PRE_WARM
+    return f"Suggested: {sleep.pre_warm_words(hours, machine_prices(model.name))}." if hours else ""
 
 
 def _crumbs(*rest: tuple[str, str]) -> list[tuple[str, str]]:
@@ -212,7 +219,7 @@ def _facts(promotion: Promotion) -> list[tuple[str, object]]:
         ),
         ("Report", {"text": short(run.report_digest), "mono": True}),
         ("Baseline", baseline.name if baseline else "nothing serves yet"),
-        ("While nobody calls", promotion.get_serving_class_display()),
+        *sleep.class_facts(promotion),
         ("Proposed by", f"{promotion.requested_by} ({promotion.requested_by.username})"),
         ("Why", promotion.justification),
     ]

@@ -87,6 +87,10 @@ REFUSED = {
                                 " WHERE id = '{rollout}')"),
         "rollout_one_per_promotion",
     ),
+    "hours kept ready for a version that always runs": (
+        "UPDATE promotions_promotion SET pre_warm = 'daily 01:00-02:00 UTC' WHERE id = '{promotion}'",
+        "promotion_pre_warm_only_where_it_sleeps",
+    ),
     "another approver afterwards": (f"UPDATE promotions_approval SET approver_id = {OWNER}", "immutable"),
     "an approval taken away": ("DELETE FROM promotions_approval", "immutable"),
     "another requester of an approved promotion": (

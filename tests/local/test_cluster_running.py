@@ -85,7 +85,7 @@ class TestScaledObject:
         version = serving.ServedVersion(
             "extract", 7, "extract-v7", "models", "s3://registry/extract/v7/", "sha256:" + "a" * 64
         )
-        hours = scaling.PreWarm("America/New_York", "30 7 * * 1-5", "0 19 * * 1-5")
+        hours = scaling.pre_warm_of("mon-fri 07:30-19:00 America/New_York")
         manifest = scaling.scaled_object(version, scaling.Scaling("http://portal.test/v1/scaling", pre_warm=hours))
         change(manifest["spec"])
         path = "/apis/keda.sh/v1alpha1/namespaces/models/scaledobjects?dryRun=All&fieldValidation=Strict"

@@ -21,7 +21,7 @@ VERSION = serving.ServedVersion(
 )
 SLEEPER = replace(VERSION, serving_class=serving.ServingClass.SCALE_TO_ZERO)
 SCALING = scaling.Scaling(demand_url="http://portal.quartermaster.svc/v1/scaling")
-OFFICE_HOURS = scaling.PreWarm("America/New_York", "30 7 * * 1-5", "0 19 * * 1-5")
+OFFICE_HOURS = scaling.pre_warm_of("mon-fri 07:30-19:00 America/New_York")
 ISSUER = gateway.Issuer(issuer="http://127.0.0.1:8090", jwks_uri="http://127.0.0.1:8090/jwks.json")
 LIMIT_COST = "input_tokens - cached_input_tokens + output_tokens * 3u"
 LIMIT = gateway.TeamLimit("claims-review", 2000)

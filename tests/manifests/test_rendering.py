@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from apps.manifests import gateway, names, scaling, serving
+from apps.manifests.schedules import is_schedule
 from apps.manifests.text import to_yaml
 from tests.manifests.objects import (
     CRDS,
@@ -164,15 +165,55 @@ class TestScaledObject:
             {"cooldown_seconds": -1},
             {"max_replicas": 0},
             {"calls_per_replica": 0},
-            {"pre_warm": replace(OFFICE_HOURS, start="30 7 * *")},
-            {"pre_warm": replace(OFFICE_HOURS, start="0 30 7 * * 1-5")},
-            {"pre_warm": replace(OFFICE_HOURS, end=OFFICE_HOURS.start)},
-            {"pre_warm": replace(OFFICE_HOURS, timezone="")},
         ],
     )
     def test_refuses_what_keda_would_not_take(self, change):
         with pytest.raises(scaling.BadScaling):
             scaling.scaled_object(SLEEPER, replace(SCALING, **change))
+
+
+class TestPreWarm:
+    @pytest.mark.parametrize(
+        ("text", "start", "end", "hours", "words"),
+        [
+            (
+                "mon-fri 07:30-19:00 America/New_York", "30 7 * * 1-5", "0 19 * * 1-5", 250,
+                "Monday to Friday, 07:30 to 19:00, America/New_York",
+            ),
+            ("daily 00:00-12:00 UTC", "0 0 * * *", "0 12 * * *", 365, "Every day, 00:00 to 12:00, UTC"),
+            (
+                "mon-fri 22:00-06:00 UTC", "0 22 * * 1-5", "0 6 * * 2-6", 174,
+                "Monday to Friday, 22:00 to 06:00 of the next day, UTC",
+            ),
+            ("daily 23:59-00:01 Asia/Tokyo", "59 23 * * *", "1 0 * * *", 1, "Every day, 23:59 to 00:01 of the next"),
+        ],
+    )  # fmt: skip
+    def test_is_hours_in_a_zone_rendered_as_two_crons(self, text, start, end, hours, words):
+        found = scaling.pre_warm_of(text)
+        assert str(found) == text
+        assert round(found.hours_per_month) == hours
+        assert words in found.words
+        trigger = scaling.scaled_object(SLEEPER, replace(SCALING, pre_warm=found))["spec"]["triggers"][1]
+        assert (trigger["metadata"]["start"], trigger["metadata"]["end"]) == (start, end)
+        assert trigger["metadata"]["timezone"] == found.timezone
+        assert is_schedule(start) and is_schedule(end)
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("", "names no hours"),
+            ("weekends 07:30-19:00 UTC", "mon-fri or daily"),
+            ("mon-fri 7:30-19:00 UTC", "names no hours"),
+            ("mon-fri 07:30-19:00", "names no hours"),
+            ("mon-fri 07:30-19:00 Mars/Olympus", "no time zone"),
+            ("mon-fri 07:30-24:00 UTC", "00:00 to 23:59"),
+            ("mon-fri 07:60-19:00 UTC", "00:00 to 23:59"),
+            ("daily 07:30-07:30 UTC", "choose warm"),
+        ],
+    )
+    def test_refuses_in_words_what_are_no_hours(self, text, words):
+        with pytest.raises(scaling.BadScaling, match=words):
+            scaling.pre_warm_of(text)
 
 
 class TestNames:

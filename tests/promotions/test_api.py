@@ -40,6 +40,23 @@ class TestPromotions:
         again = as_(carol).post(f"{where}/approve", seen | {"reason": "Good figures"}, format="json")
         assert (again.status_code, again.json()["code"]) == (409, "already_decided")
 
+    def test_keep_the_hours_in_which_a_sleeper_is_ready(self, version, alice):
+        body = {
+            "model": "prior-auth-extract",
+            "version": 7,
+            "justification": "Batches by day.",
+            "serving_class": "WARM",
+        }
+        hours = {"pre_warm": "mon-fri 07:30-19:00 America/New_York"}
+        refused = as_(alice).post("/api/v1/promotions", body | hours, format="json")
+        assert (refused.status_code, refused.json()["code"]) == (409, "bad_hours")
+        body["serving_class"] = "SCALE_TO_ZERO"
+        refused = as_(alice).post("/api/v1/promotions", body | {"pre_warm": "30 7 * * 1-5"}, format="json")
+        assert "write them as mon-fri 07:30-19:00" in refused.json()["detail"]
+        assert (
+            as_(alice).post("/api/v1/promotions", body | hours, format="json").json()["pre_warm"] == hours["pre_warm"]
+        )
+
     def test_are_not_approved_by_their_requester(self, version, alice):
         both = UserFactory(team=alice.team, with_roles=[Role.MODEL_OWNER, Role.REVIEWER])
         own = actions.request_promotion(version=version, requester=both, justification="Mine is good", now=NOW)

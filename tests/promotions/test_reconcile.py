@@ -30,18 +30,25 @@ class TestServingClass:
     def test_scale_to_zero_is_committed_as_it_was_approved(
         self, registered_model, alice, carol, git, cluster, settings
     ):
-        settings.SCALING_PRE_WARM = ("America/New_York", "30 7 * * 1-5", "0 19 * * 1-5")
-        rollout = approved(registered_model, 1, alice, carol, serving_class="SCALE_TO_ZERO")
+        hours = {"serving_class": "SCALE_TO_ZERO", "pre_warm": "mon-fri 07:30-19:00 America/New_York"}
+        rollout = approved(registered_model, 1, alice, carol, **hours)
         drive(rollout, git, cluster)
         assert rollout.status == "LIVE"
         objects = {
             item["kind"]: item for item in yaml.safe_load_all(git.read("serving/models/prior-auth-extract/v1.yaml"))
         }
         assert objects["InferenceService"]["spec"]["predictor"]["minReplicas"] == 0
-        demand, hours = objects["ScaledObject"]["spec"]["triggers"]
+        demand, cron = objects["ScaledObject"]["spec"]["triggers"]
         assert demand["metadata"]["url"] == f"{settings.SCALING_URL}/models/prior-auth-extract-v1"
-        assert hours["metadata"]["timezone"] == "America/New_York"
-        assert AuditEvent.objects.get(action="promotion.approved").data["serving_class"] == "SCALE_TO_ZERO"
+        assert cron["metadata"]["timezone"] == "America/New_York"
+        assert hours.items() <= AuditEvent.objects.get(action="promotion.approved").data.items()
+
+    def test_no_hours_are_kept_that_nobody_approved(self, registered_model, alice, carol, git, cluster, settings):
+        settings.SCALING_PRE_WARM = "mon-fri 07:30-19:00 America/New_York"  # only a suggestion of the form
+        rollout = approved(registered_model, 1, alice, carol, serving_class="SCALE_TO_ZERO")
+        drive(rollout, git, cluster)
+        *_, scaled = yaml.safe_load_all(git.read("serving/models/prior-auth-extract/v1.yaml"))
+        assert [trigger["type"] for trigger in scaled["spec"]["triggers"]] == ["metrics-api"]
 
     def test_a_live_version_that_starts_again_is_waking_not_broken(self, registered_model, alice, carol, git, cluster):
         rollout = approved(registered_model, 1, alice, carol, serving_class="SCALE_TO_ZERO")

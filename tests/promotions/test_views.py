@@ -20,6 +20,11 @@ from apps.promotions.sleep import sleep_of
 from tests.factories import NOW, UserFactory
 from tests.promotions import factories
 
+HOURS = {
+    "justification": "Batches by day, nobody by night.", "serving_class": "SCALE_TO_ZERO", "ready_days": "mon-fri",
+    "ready_from": "07:30", "ready_to": "19:00", "ready_zone": "America/New_York",
+}  # fmt: skip
+
 
 @pytest.fixture
 def as_(client):
@@ -290,11 +295,11 @@ class TestRolloutDetail:
 
     def test_costs_the_same_queries_however_many_decisions(self, as_, alice, rollout, django_assert_num_queries):
         client = as_(alice)
-        with django_assert_num_queries(7):
+        with django_assert_num_queries(9):
             client.get(url("rollout_detail", rollout))
         for attempt in range(1, 6):
             decided(rollout, "SHIFT_10", attempt=attempt)
-        with django_assert_num_queries(7):
+        with django_assert_num_queries(9):
             client.get(url("rollout_detail", rollout))
 
     def test_tells_a_stranger_who_may(self, as_, charlie, rollout):
@@ -399,6 +404,60 @@ class TestSleep:
         assert "$0.90 (simulated price) an hour on Spot" in page
         assert "on demand where there is no Spot" in page
         assert "Nobody can have zero idle cost and an instant first token" in page
+
+    def test_hours_are_suggested_chosen_reviewed_and_shown_with_their_price(
+        self, as_, alice, carol, version, settings, registered_model
+    ):
+        replica(ready_after=40, ended=True)
+        settings.SCALING_PRE_WARM = "mon-fri 07:30-19:00 America/New_York"
+        where = reverse("promotions:promotion_create", args=["prior-auth-extract", 7])
+        page = as_(alice).get(where).content.decode()
+        hours = "Monday to Friday, 07:30 to 19:00, America/New_York: 250 hours a month"
+        assert f"Suggested: {hours}, about $224.87 on Spot (simulated price)" in page
+        assert 'value="07:30"' in page
+        as_(alice).post(where, HOURS | {"ready_from": "22:00", "ready_to": "06:00"})
+        made = Promotion.objects.get()
+        assert made.pre_warm == "mon-fri 22:00-06:00 America/New_York"
+        page = as_(carol).get(url("promotion_detail", made)).content.decode()
+        assert "22:00 to 06:00 of the next day, America/New_York: 174 hours a month, about $156.43 on Spot" in page
+        rollout = factories.live(registered_model, 8)
+        Promotion.objects.filter(pk=rollout.promotion_id).update(serving_class="SCALE_TO_ZERO", pre_warm=made.pre_warm)
+        assert (
+            "174 hours a month, about $156.43 on Spot"
+            in as_(carol).get(url("rollout_detail", rollout)).content.decode()
+        )
+        Promotion.objects.filter(pk=rollout.promotion_id).update(pre_warm="")
+        assert "at no hours: only a call wakes it" in as_(carol).get(url("rollout_detail", rollout)).content.decode()
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"ready_from": ""}, "Say from when to when"),
+            ({"ready_zone": ""}, "Say from when to when"),
+            ({"ready_to": "25:00"}, "Enter a valid time"),
+            ({"ready_to": "07:30"}, "choose warm"),
+            ({"ready_zone": "Mars/Olympus"}, "is no time zone"),
+            ({"ready_days": "weekends"}, "not one of the available choices"),
+        ],
+    )
+    def test_hours_that_are_none_are_refused_in_words(self, as_, alice, version, change, words):
+        where = reverse("promotions:promotion_create", args=["prior-auth-extract", 7])
+        answer = as_(alice).post(where, HOURS | change)
+        assert answer.status_code == 422
+        assert words in answer.content.decode()
+        assert not Promotion.objects.exists()
+
+    def test_a_warm_version_has_no_hours(self, as_, alice, version):
+        where = reverse("promotions:promotion_create", args=["prior-auth-extract", 7])
+        as_(alice).post(where, HOURS | {"serving_class": "WARM"})
+        assert Promotion.objects.get().pre_warm == ""
+
+    def test_the_dossier_says_what_a_warm_version_costs_a_month(self, as_, carol, promotion):
+        page = as_(carol).get(url("promotion_detail", promotion)).content.decode()
+        assert "Warm, at a price not known yet" in page
+        replica(ready_after=40, ended=True)
+        page = as_(carol).get(url("promotion_detail", promotion)).content.decode()
+        assert "Warm, $587.50 a month a machine (list price, us-east-1, 6 Jul 2026)" in page
 
     def test_the_proposal_form_says_where_no_machine_may_be_bought_for_a_class(self, as_, alice, version):
         pool_seen("spot")
