@@ -82,7 +82,11 @@ def _evaluation(facts: Evidence) -> list[Condition]:
 
 def _not_live(facts: Evidence) -> Condition:
     if facts.baseline == facts.version:
-        return Condition("Baseline", False, "This version serves all callers already.")
+        words = (
+            "This version serves all callers already. What it does while nobody calls was approved with it and is not "
+            "changed beneath its callers: propose another version, which may have the same weights."
+        )
+        return Condition("Baseline", False, words)
     words = f"compared with {facts.baseline}, live now" if facts.baseline else "nothing serves this model yet"
     return Condition("Baseline", True, words)
 

@@ -31,6 +31,7 @@ class TestEvaluateGates:
             ({"run": RunFacts("r", False, "sha256:b")}, "Evaluation", "below its thresholds"),
             ({"suite": "", "run": None}, "Evaluation", "no evaluation suite"),
             ({"baseline": "m-v7"}, "Baseline", "already"),
+            ({"baseline": "m-v7", "serving_class": "SCALE_TO_ZERO"}, "Baseline", "not changed beneath its callers"),
             ({"open_rollout": "m-v7"}, "Rollout", "of this version is under way"),
             ({"failed_rollout": "m-v5"}, "Rollout", "take it back"),
         ],
