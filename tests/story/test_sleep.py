@@ -5,11 +5,9 @@ KEDA, Karpenter, KServe and the gateway are the real ones; times are short by se
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -18,37 +16,14 @@ from deploy.local.stack.testing import Stack
 from tests.story import delivering
 from tests.story.calls import MODEL, PACKET, question
 from tests.story.delivering import Desk, Exports, until
+from tests.story.kubectl import Cluster, short_of
 
 pytestmark = [
     pytest.mark.stack,
     pytest.mark.timeout(600, func_only=True),
     pytest.mark.parametrize("engine", ["stand-in"], indirect=True),
 ]
-Json = dict[str, Any]
 POOL = "capacity/gpu-inference.yaml"
-
-
-class Cluster:
-    """What an engineer sees with kubectl."""
-
-    def __init__(self, stack: Stack, name: str) -> None:
-        self.stack, self.name = stack, name
-
-    def get(self, *what: str) -> list[Json]:
-        """Return the objects of a kind in the namespace models."""
-        config = self.stack.state / "cluster" / "kubeconfigs" / "engineer"
-        kubectl = Path(self.stack.status()["binaries"]) / "kubectl"
-        command = [str(kubectl), f"--kubeconfig={config}", "-n", "models", "get", *what, "-o", "json"]
-        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
-        return list(json.loads(answer.stdout)["items"])
-
-    def pods(self) -> list[Json]:
-        """Return the version's pods."""
-        return self.get("pods", "-l", f"serving.kserve.io/inferenceservice={self.name}")
-
-    def nodes_of(self, pods: list[Json]) -> set[str]:
-        """Return the nodes of pods."""
-        return {pod["spec"].get("nodeName", "") for pod in pods} - {""}
 
 
 def call(stack: Stack, token: str) -> httpx.Response:
@@ -111,13 +86,17 @@ def call_until_answered(stack: Stack, token: str, seconds: float) -> list[httpx.
 def test_a_call_wakes_what_sleeps_and_it_falls_asleep_again(stack, patience, owner, tmp_path):
     give_back_empty_nodes_soon(stack, tmp_path)
     delivering.grant(Desk(stack, "maya", patience), Desk(stack, "orla", patience), 1_000_000)
+    before = Cluster(stack, "").capacity_types()
     number = roll_out_asleep(stack, owner, patience)
     cluster = Cluster(stack, f"{MODEL}-v{number}")
     token = stack.token("maya", "quartermaster-gateway")
     used = cluster.nodes_of(cluster.pods())
+    made_for_it = {name: bought for name, bought in cluster.capacity_types().items() if name in used - set(before)}
+    assert set(made_for_it.values()) <= {"spot"}, "Spot first"
     asleep(cluster, used, patience)
 
-    refused, *_ = answers = call_until_answered(stack, token, patience)
+    with short_of(stack, "* spot *"):
+        refused, *_ = answers = call_until_answered(stack, token, patience)
     assert refused.status_code == 503
     assert refused.headers["retry-after"] == "3"
     assert refused.json()["error"]["code"] == "model_asleep"
@@ -125,6 +104,7 @@ def test_a_call_wakes_what_sleeps_and_it_falls_asleep_again(stack, patience, own
 
     woken = cluster.nodes_of(cluster.pods())
     assert woken and not woken & used, "it was woken on a node of its own"
+    assert {cluster.capacity_types()[node] for node in woken} == {"on-demand"}, "and without Spot, on demand"
     asleep(cluster, woken, patience)
     counted(stack, answers)
 

@@ -17,6 +17,7 @@ import pytest
 
 from deploy.local.stack.testing import Stack
 from tests.story.delivering import Exports, until
+from tests.story.kubectl import Cluster
 from tests.story.outages import kubectl, ordered
 from tests.story.rolling import LOOKING, World
 
@@ -53,6 +54,9 @@ def test_a_failure_of_the_node_is_named(world: World, fault: str, codes: list[st
         found = world.sees(rollout, *codes)
         assert title in world.page(rollout)
         assert (found["status"] == "FAILED") == (codes[0] in ("CHECKSUM", "BAD_ARGUMENT"))
+        cluster = Cluster(world.stack, world.name)
+        bought = {cluster.capacity_types()[node] for node in cluster.nodes_of(cluster.pods())}
+        assert bought == {"on-demand"}, "a warm version runs on no Spot machine"
 
 
 def held(stack: Stack) -> AbstractContextManager[None]:

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("promotions", "0007_serving_class")]
+    dependencies = [("promotions", "0008_lost_commits")]
     operations = [
         migrations.AddField(
             model_name="promotion",
