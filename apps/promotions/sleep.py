@@ -31,13 +31,14 @@ class State(StrEnum):
 class Sleep:
     """starts: how long waking takes and costs. woken: how often in the last 24 h; awake_usd: their cost.
 
-    awake_usd: None where a machine has no price.
+    awake_usd: None where a machine has no price. kept_ready: the hours in which it does not sleep, in words, or "".
     """
 
     state: State
     starts: ColdStarts
     woken: int
     awake_usd: Decimal | None
+    kept_ready: str = ""
 
     @property
     def wakes_in(self) -> str:
@@ -63,7 +64,9 @@ def sleep_of(rollout: Rollout, *, now: datetime) -> Sleep | None:
     since = now - DAY
     lately = list(rows.filter(Q(ended_at__isnull=True) | Q(ended_at__gt=since)))
     woken = sum(row.created_at > since for row in lately)
-    return Sleep(state, cold_starts(rollout.registered_model.name), woken, _cost(lately, since, now))
+    hours = rollout.promotion.pre_warm
+    kept_ready = pre_warm_of(hours).words if hours else ""
+    return Sleep(state, cold_starts(rollout.registered_model.name), woken, _cost(lately, since, now), kept_ready)
 
 
 def _cost(replicas: list[Replica], since: datetime, now: datetime) -> Decimal | None:

@@ -519,6 +519,8 @@ class TestSleep:
         replica(ready_after=40, ended=True)
         said = as_(carol).get(where).content.decode()
         assert "takes ≈ 40 s and costs the platform $0.01 (simulated price)" in said
+        Promotion.objects.update(pre_warm="daily 07:30-19:00 UTC")
+        assert "Kept ready: Every day, 07:30 to 19:00, UTC." in as_(carol).get(where).content.decode()
         assert where in as_(carol).get(reverse("catalog:model_detail", args=["prior-auth-extract"])).content.decode()
 
     @pytest.mark.parametrize("tab", ["gateway:how_to_call", "gateway:playground"])
@@ -526,5 +528,10 @@ class TestSleep:
         where = reverse(tab, args=["prior-auth-extract"])
         rollout = factories.live(registered_model, 7)
         assert "sleeps while nobody calls it" not in as_(carol).get(where).content.decode()
-        Promotion.objects.filter(pk=rollout.promotion_id).update(serving_class="SCALE_TO_ZERO")
-        assert "503 with Retry-After: 30" in as_(carol).get(where).content.decode()
+        asleep = Promotion.objects.filter(pk=rollout.promotion_id)
+        asleep.update(serving_class="SCALE_TO_ZERO")
+        page = as_(carol).get(where).content.decode()
+        assert "503 with Retry-After: 30" in page
+        assert "Kept ready:" not in page
+        asleep.update(pre_warm="daily 07:30-19:00 UTC")
+        assert "Kept ready: Every day, 07:30 to 19:00, UTC." in as_(carol).get(where).content.decode()
