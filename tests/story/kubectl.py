@@ -1,4 +1,4 @@
-"""What an engineer sees with kubectl, of one version, and a GPU shortage that is rehearsed."""
+"""kubectl by hand: what an engineer sees, what an administrator may do, and a market that is rehearsed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ from deploy.local.stack.testing import Stack
 Json = dict[str, Any]
 
 
+def kubectl(stack: Stack, *words: str, given: str = "", check: bool = True) -> str:
+    """Run kubectl as an administrator and return what it printed; unchecked, its errors too. given: what it reads."""
+    config = stack.state / "cluster" / "kubeconfigs" / "admin"
+    command = [str(Path(stack.status()["binaries"]) / "kubectl"), f"--kubeconfig={config}", *words]
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=check, timeout=60)
+    return done.stdout if check else done.stdout + done.stderr
+
+
 class Cluster:
     """The cluster, and one version in it."""
 
@@ -23,8 +31,16 @@ class Cluster:
     def get(self, *what: str) -> list[Json]:
         """Return the objects of a kind in the namespace models."""
         config = self.stack.state / "cluster" / "kubeconfigs" / "engineer"
-        kubectl = Path(self.stack.status()["binaries"]) / "kubectl"
-        command = [str(kubectl), f"--kubeconfig={config}", "-n", "models", "get", *what, "-o", "json"]
+        command = [
+            str(Path(self.stack.status()["binaries"]) / "kubectl"),
+            f"--kubeconfig={config}",
+            "-n",
+            "models",
+            "get",
+            *what,
+            "-o",
+            "json",
+        ]
         answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
         return list(json.loads(answer.stdout)["items"])
 
@@ -43,10 +59,10 @@ class Cluster:
 
 
 @contextmanager
-def short_of(stack: Stack, what: str) -> Iterator[None]:
-    """Rehearse a shortage: `instance-type capacity-type zone`, `*` for any. It is felt 3 minutes longer."""
+def market(stack: Stack, *lines: str) -> Iterator[None]:
+    """Say which machines cannot be had or are taken back: `instance-type capacity-type zone [effect]`, `*` for any."""
     file = stack.state / "cluster" / "shortage.txt"
-    file.write_text(f"{what}\n")
+    file.write_text("".join(f"{line}\n" for line in lines))
     try:
         yield
     finally:

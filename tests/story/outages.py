@@ -11,10 +11,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import psutil
 
@@ -74,11 +72,3 @@ def ordered(stack: Stack, fault: str) -> Iterator[None]:
         yield
     finally:
         file.unlink()
-
-
-def kubectl(stack: Stack, *words: str, given: str = "", check: bool = True) -> str:
-    """Run kubectl as an administrator and return what it printed; unchecked, its errors too. given: what it reads."""
-    config = stack.state / "cluster" / "kubeconfigs" / "admin"
-    command = [str(Path(stack.status()["binaries"]) / "kubectl"), f"--kubeconfig={config}", *words]
-    done = subprocess.run(command, input=given, capture_output=True, text=True, check=check, timeout=60)
-    return done.stdout if check else done.stdout + done.stderr

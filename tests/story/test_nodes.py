@@ -16,6 +16,7 @@ import yaml
 
 from deploy.local.stack.testing import Stack
 from tests.story.delivering import Exports, Json, until
+from tests.story.kubectl import kubectl, market
 from tests.story.rolling import LOOKING, World
 
 pytestmark = [
@@ -54,8 +55,7 @@ class Standing:
 
     def lose_the_pod(self) -> None:
         """Delete its pod: another one takes its place."""
-        name = f"{self.row()['model']}-v{self.row()['version']}"
-        labels = f"serving.kserve.io/inferenceservice={name}"
+        labels = f"serving.kserve.io/inferenceservice={self.world.name}"
         kubectl(self.stack, "delete", "pods", "--namespace=models", f"--selector={labels}", "--wait=false")
 
 
@@ -70,24 +70,6 @@ def rollout(stack: Stack, patience: float) -> Iterator[Standing]:
             world.owner.post(f"/rollouts/{started}/pause", {"reason": "Its node is to be lost a few times."})
             standing.stands()
             yield standing
-
-
-def kubectl(stack: Stack, *words: str) -> str:
-    """Run kubectl with all rights."""
-    config = stack.state / "cluster" / "kubeconfigs" / "admin"
-    command = [str(Path(stack.status()["binaries"]) / "kubectl"), f"--kubeconfig={config}", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-
-
-@contextmanager
-def market(stack: Stack, *lines: str) -> Iterator[None]:
-    """Say which machines cannot be had, or are taken back."""
-    file = stack.state / "cluster" / "shortage.txt"
-    file.write_text("".join(f"{line}\n" for line in lines))
-    try:
-        yield
-    finally:
-        file.write_text("")
 
 
 @contextmanager

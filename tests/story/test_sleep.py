@@ -16,7 +16,7 @@ from deploy.local.stack.testing import Stack
 from tests.story import delivering
 from tests.story.calls import MODEL, PACKET, question
 from tests.story.delivering import Desk, Exports, until
-from tests.story.kubectl import Cluster, short_of
+from tests.story.kubectl import Cluster, market
 
 pytestmark = [
     pytest.mark.stack,
@@ -95,7 +95,7 @@ def test_a_call_wakes_what_sleeps_and_it_falls_asleep_again(stack, patience, own
     assert set(made_for_it.values()) <= {"spot"}, "Spot first"
     asleep(cluster, used, patience)
 
-    with short_of(stack, "* spot *"):
+    with market(stack, "* spot *"):
         refused, *_ = answers = call_until_answered(stack, token, patience)
     assert refused.status_code == 503
     assert refused.headers["retry-after"] == "3"

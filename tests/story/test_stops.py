@@ -20,6 +20,7 @@ from tests.story import delivering, outages, publishing
 from tests.story.calls import MODEL, PACKET, question
 from tests.story.chromium import running_browser
 from tests.story.delivering import Desk, Exports, until
+from tests.story.kubectl import kubectl
 from tests.story.people import person
 from tests.story.watch import Watch
 
@@ -221,7 +222,7 @@ def test_a_live_version_that_fails_is_named_and_heals(world, owner_pages):
     with outages.ordered(world.stack, "crash-loop"):
         name = f"{MODEL}-v{look()['version']}"
         label = f"serving.kserve.io/inferenceservice={name}"
-        outages.kubectl(world.stack, "--namespace=models", "delete", "pod", "--wait=false", "-l", label)
+        kubectl(world.stack, "--namespace=models", "delete", "pod", "--wait=false", "-l", label)
         found = _wait_until_said(world, look, "ENGINE_CRASHED")
         assert found["status"] == "LIVE"
         assert found["message"].startswith(f"No replica of {name} is ready. The engine crashed")

@@ -17,8 +17,8 @@ import pytest
 
 from deploy.local.stack.testing import Stack
 from tests.story.delivering import Exports, until
-from tests.story.kubectl import Cluster
-from tests.story.outages import kubectl, ordered
+from tests.story.kubectl import Cluster, kubectl
+from tests.story.outages import ordered
 from tests.story.rolling import LOOKING, World
 
 WHERE = ("--namespace=models",)
