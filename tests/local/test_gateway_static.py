@@ -80,6 +80,15 @@ class TestAccessLog:
         (setting,) = STATIC["EnvoyProxy"]["spec"]["telemetry"]["accessLog"]["settings"]
         assert set(setting["format"]["json"]) == CONTRACT_KEYS
 
+    def test_needs_no_service_for_the_gateway_to_be_accepted(self):
+        """A Service that is missing here makes Envoy Gateway refuse the whole Gateway: no model answers any more."""
+        (setting,) = STATIC["EnvoyProxy"]["spec"]["telemetry"]["accessLog"]["settings"]
+        (ref,) = next(sink["openTelemetry"] for sink in setting["sinks"] if "openTelemetry" in sink)["backendRefs"]
+        backend = STATIC["Backend"]
+        assert (ref["group"], ref["kind"], ref["name"]) == ("gateway.envoyproxy.io", "Backend", "otel-collector")
+        assert backend["metadata"] == {"name": ref["name"], "namespace": STATIC["EnvoyProxy"]["metadata"]["namespace"]}
+        assert [set(endpoint) for endpoint in backend["spec"]["endpoints"]] == [{"fqdn"}]
+
     def test_carries_nothing_of_the_prompt(self):
         (setting,) = STATIC["EnvoyProxy"]["spec"]["telemetry"]["accessLog"]["settings"]
         for form in setting["format"]["json"].values():
