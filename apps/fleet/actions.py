@@ -6,7 +6,7 @@ writer, and one at a time (worker/processes/observer.py).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -26,7 +26,6 @@ from apps.fleet.models import (
 from apps.fleet.observe import Seen, SeenEvent, Terms
 
 AT_ONCE = 500  # rows a statement
-PROMISED_WITHIN = timedelta(minutes=15)  # Karpenter names the claim to its pods while it makes it
 Tracked = type[NodePool] | type[NodeClaim] | type[Node] | type[Replica]
 Row = NodePool | NodeClaim | Node | Replica
 
@@ -265,7 +264,7 @@ def _relate_replicas(uids: Iterable[str], now: datetime) -> None:
         return
     notes: dict[str, list[SeenEvent]] = {}
     about = ClusterEvent.objects.filter(object_kind="Pod", object_uid__in=[row.uid for row in replicas])
-    for note in map(_note, about.order_by("last_at")):
+    for note in map(observe.told, about.order_by("last_at")):
         notes.setdefault(note.object_uid, []).append(note)
     promised = {
         uid: next((name for name in map(observe.promised_claim, reversed(events)) if name), "")
@@ -313,7 +312,7 @@ def _events_of(rows: Sequence[Row]) -> dict[int, list[SeenEvent]]:
     kinds = ["NodeClaim", "Node"] if kind == "NodeClaim" else [kind]
     about: dict[str, list[SeenEvent]] = {}
     found = ClusterEvent.objects.filter(object_kind__in=kinds, object_name__in=set().union(*names.values()))
-    for note in map(_note, found.order_by("last_at")):
+    for note in map(observe.told, found.order_by("last_at")):
         about.setdefault(note.object_name, []).append(note)
     return {
         key: sorted((note for name in each for note in about.get(name, [])), key=lambda note: note.last_at)
@@ -326,17 +325,13 @@ def _promises(claims: Sequence[NodeClaim]) -> dict[str, list[SeenEvent]]:
     times = [claim.created_at for claim in claims if not claim.launch_reason]
     if not times:
         return {}
-    around = (min(times) - PROMISED_WITHIN, max(times) + PROMISED_WITHIN)
+    around = (min(times) - observe.PROMISED_WITHIN, max(times) + observe.PROMISED_WITHIN)
     found = ClusterEvent.objects.filter(last_at__range=around, object_kind="Pod", reason="Nominated")
     promises: dict[str, list[SeenEvent]] = {}
-    for note in map(_note, found.order_by("last_at")):
+    for note in map(observe.told, found.order_by("last_at")):
         promises.setdefault(observe.promised_claim(note), []).append(note)
     return promises
 
 
 def _age(note: SeenEvent | ClusterEvent) -> tuple[datetime, int]:
     return note.last_at, note.count
-
-
-def _note(row: ClusterEvent) -> SeenEvent:
-    return SeenEvent(**{name: getattr(row, name) for name in SeenEvent.__dataclass_fields__})

@@ -5,7 +5,7 @@ Rows are what the observer saw; nothing here is asked of the cluster. Each fact 
 money is computed from: no two overlap, and time that nobody saw is an interval with `observed=False`.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Self, TypeVar
 
@@ -177,6 +177,15 @@ class Node(Machine):
         )
 
 
+class NodeIntervalQuerySet(models.QuerySet["NodeInterval"]):
+    """Queries on node intervals."""
+
+    def within(self, from_at: datetime, to_at: datetime) -> Self:
+        """Return the intervals of which some part, or the whole of an empty one, lies in [from_at, to_at)."""
+        reaches = Q(ended_at__isnull=True) | Q(ended_at__gt=from_at) | Q(started_at__gte=from_at)
+        return self.filter(reaches, started_at__lt=to_at)
+
+
 class NodeInterval(models.Model):
     """A stretch of a claim's life at one price: [started_at, ended_at), open while it lasts.
 
@@ -194,6 +203,8 @@ class NodeInterval(models.Model):
     launch_reason = models.CharField(max_length=300, blank=True, default="")
     end_reason = models.CharField(max_length=300, blank=True, default="")
     observed = models.BooleanField(default=True)
+
+    objects = NodeIntervalQuerySet.as_manager()
 
     class Meta:
         ordering = ("started_at", "id")

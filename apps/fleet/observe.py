@@ -18,6 +18,7 @@ PRICE = "eks-node-viewer/instance-price"
 PRICE_BASIS = "quartermaster.dev/price-basis"
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 LIVE = timedelta(seconds=10)  # an end learned this soon after the last sight of the cluster was seen
+PROMISED_WITHIN = timedelta(minutes=15)  # Karpenter names the claim to its pods while it makes it
 ENDINGS = frozenset({"Finalized", "InstanceTerminating"})
 _MACHINE = {
     "node_pool": "karpenter.sh/nodepool",
@@ -199,6 +200,11 @@ def event(obj: Manifest) -> SeenEvent | None:
         last_at=max(first, note.at),
         count=int(obj.get("count") or (obj.get("series") or {}).get("count") or 1),
     )
+
+
+def told(row: object) -> SeenEvent:
+    """Return an event as it was read, from the row that keeps it."""
+    return SeenEvent(**{name: getattr(row, name) for name in SeenEvent.__dataclass_fields__})
 
 
 def changes(known: Mapping[str, object], seen: Seen) -> dict[str, object]:

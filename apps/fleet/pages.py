@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from apps.fleet import gpu_map, observe, queries
+from apps.fleet import gpu_map, intervals, observe, queries
 from apps.fleet.loads import Now, ReplicaLoad
 from apps.fleet.metrics_models import ReplicaSample
 from apps.fleet.models import Node, NodeClaim, NodeInterval, NodePool, Replica, ReplicaPhase
 
 Badge = dict[str, str]
 NODE_PHASES = frozenset({"CLAIM", "LAUNCHED", "REGISTERED", "INITIALIZED"})
-SECONDS_PER_HOUR = Decimal(3600)
 LONGEST_CHART = timedelta(hours=24)
 # Quantities of a NodePool's limits that people compare; the rest stays in the API.
 _RESOURCES = (("nvidia.com/gpu", "GPUs"), ("nodes", "Nodes"), ("cpu", "vCPU"), ("memory", "Memory"))
@@ -132,7 +131,7 @@ def _claim_line(claim: NodeClaim, begin: datetime, length: timedelta, now: datet
     spans = list(claim.intervals.all())
     bars = [_span_bar(span, begin, length, now) for span in spans if (span.ended_at or now) >= begin]
     dark = sum(((span.ended_at or now) - span.started_at for span in spans if not span.observed), start=timedelta())
-    return ClaimLine(claim, claim_badge(claim), bars, cost_of(spans, now), dark)
+    return ClaimLine(claim, claim_badge(claim), bars, intervals.usd_of(spans, now), dark)
 
 
 def _span_bar(span: NodeInterval, begin: datetime, length: timedelta, now: datetime) -> Bar:
@@ -140,17 +139,6 @@ def _span_bar(span: NodeInterval, begin: datetime, length: timedelta, now: datet
     words = f"{span.instance_type} {span.capacity_type}, {start:%H:%M:%S} to {end:%H:%M:%S} UTC"
     css = "meter-flight" if not span.observed else "meter-used"
     return Bar(_percent(start - begin, length), _percent(end - start, length, least=0.4), css, words)
-
-
-def cost_of(spans: Iterable[NodeInterval], now: datetime) -> Decimal | None:
-    """Return what the intervals cost until now in USD; None where one has no price. Unobserved time counts."""
-    total = Decimal(0)
-    for span in spans:
-        if span.price_usd_per_hour is None:
-            return None
-        seconds = Decimal(str(((span.ended_at or now) - span.started_at).total_seconds()))
-        total += span.price_usd_per_hour * max(seconds, Decimal(0)) / SECONDS_PER_HOUR
-    return total
 
 
 def claim_badge(claim: NodeClaim) -> Badge:
@@ -163,6 +151,34 @@ def claim_badge(claim: NodeClaim) -> Badge:
         return {"tone": "ok", "icon": "circle-check", "label": "Initialized"}
     reached = "Registered" if claim.registered_at else "Launched" if claim.launched_at else "Claimed"
     return {"tone": "busy", "icon": "circle-dot", "label": reached}
+
+
+def part_badge(part: intervals.Part) -> Badge:
+    """Return whether an interval was seen from end to end."""
+    if not part.span.observed:
+        return {"tone": "warn", "icon": "eye-off", "label": "Unobserved"}
+    if part.span.ended_at is None:
+        return {"tone": "busy", "icon": "circle-dot", "label": "Lasts"}
+    return {"tone": "ok", "icon": "eye", "label": "Observed"}
+
+
+def claim_times(claim: NodeClaim) -> list[tuple[str, datetime | None]]:
+    """Return when a claim reached each condition, by its own times, and when we learned of it."""
+    return [
+        ("Claimed", claim.created_at),
+        ("Launched", claim.launched_at),
+        ("Registered", claim.registered_at),
+        ("Initialized", claim.initialized_at),
+        ("Removal asked for", claim.deleting_at),
+        ("Ended", claim.ended_at),
+        ("First seen by the observer", claim.learned_at),
+    ]
+
+
+def duration(length: timedelta) -> str:
+    """Return how long something took as people read it: 42 s, 61 min 36 s, 27 h 05 min."""
+    minutes = length // timedelta(minutes=1)
+    return _seconds(length) if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def replica_lines(replicas: Iterable[Replica], now: datetime, measured: Now) -> list[ReplicaLine]:

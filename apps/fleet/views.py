@@ -7,13 +7,14 @@ from datetime import timedelta
 
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET
 
 from apps.accounts.requests import SignedIn
-from apps.fleet import gpu_map, pages, queries, sign_charts
+from apps.common.spreadsheets import csv_lines
+from apps.fleet import gpu_map, intervals, pages, queries, sign_charts
 from apps.fleet.idle import idle_lines
 from apps.fleet.loads import measured
 from apps.fleet.models import ClusterObject, Node, NodeClaim, NodePool, Replica
@@ -23,6 +24,7 @@ PAGE = 50
 IDLE_SHOWN = 20
 HOURS = ("1", "3", "12", "24")
 TABLE_MINUTES = 60
+ODD_DAYS = "Days are written as 2026-11-02; the last one is not before the first, and there are 366 at most.\n"
 
 
 @require_GET
@@ -63,8 +65,47 @@ def claim_list(request: SignedIn) -> HttpResponse:
     _require_reader(request)
     text, moment = _text(request), now()
     page = _page(request, NodeClaim.objects.matching(text).prefetch_related("intervals"))
-    context = {"page_obj": page, "chart": pages.claim_chart(page.object_list, moment)}
+    context = {"page_obj": page, "chart": pages.claim_chart(page.object_list, moment), "today": moment.date()}
     return _show(request, "fleet/claim_list.html", "claims", text, context)
+
+
+@require_GET
+def claim_detail(request: SignedIn, pk: int) -> HttpResponse:
+    """Show what a claim cost: its intervals, each with its price, and the events that account for them."""
+    _require_reader(request)
+    claim, moment = get_object_or_404(NodeClaim, pk=pk), now()
+    cost = intervals.cost_of(claim, moment)
+    context = {
+        "claim": claim,
+        "badge": pages.claim_badge(claim),
+        "cost": cost,
+        "length": pages.duration(cost.length),
+        "unobserved": pages.duration(cost.unobserved) if cost.unobserved else "",
+        "lines": [(part, pages.duration(part.length), pages.part_badge(part)) for part in cost.parts],
+        "times": pages.claim_times(claim),
+        "events": intervals.events_of(claim),
+        "freshness": queries.freshness(moment),
+        "moving": not claim.ended_at and (claim.deleting_at or not claim.initialized_at),
+        "last_day": (claim.ended_at or moment).date(),
+        "fragment": bool(request.headers.get("HX-Request")),
+    }
+    response = render(request, "fleet/claim_detail.html" + ("#live" if context["fragment"] else ""), context)
+    response["Vary"] = "HX-Request"
+    return response
+
+
+@require_GET
+def interval_export(request: SignedIn) -> HttpResponse | StreamingHttpResponse:
+    """Give the node intervals of some days as CSV: UTC, both ends included, today where none is named."""
+    _require_reader(request)
+    try:
+        from_at, to_at = intervals.days(request.GET.get("from", ""), request.GET.get("to", ""), now=now())
+    except ValueError:
+        return HttpResponse(ODD_DAYS, status=400, content_type="text/plain; charset=utf-8")
+    last = max(from_at, to_at - timedelta(microseconds=1))
+    headers = {"Content-Disposition": f'attachment; filename="node-intervals-{from_at:%Y-%m-%d}-{last:%Y-%m-%d}.csv"'}
+    lines = csv_lines(intervals.csv_rows(from_at, to_at))
+    return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)
 
 
 @require_GET

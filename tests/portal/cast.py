@@ -14,7 +14,7 @@ from apps.audit.models import Action
 from apps.catalog.models import ModelFile
 from apps.fleet.capacity import actions as capacity
 from apps.fleet.capacity.models import CapacityRequest
-from apps.fleet.models import Replica
+from apps.fleet.models import NodeClaim, Replica
 from apps.promotions.models import Promotion, Rollout
 from tests.factories import RegisteredModelFactory, TeamFactory, UserFactory
 from tests.fleet.capacity import samples
@@ -86,6 +86,7 @@ def build() -> World:
         "run": run.pk,
         "event": event.pk,
         "replica": _replica().pk,
+        "claim": _claim().pk,
         "digest": proposed.manifest_digest,
         "baseline": live.model_version_id,
     } | _capacity(world.people["platform"], world.people["reviewer"])
@@ -123,6 +124,12 @@ def _replica() -> Replica:
     return Replica.objects.create(
         uid="replica", name="extract-v1-x", namespace="models", created_at=now, learned_at=now
     )
+
+
+def _claim() -> NodeClaim:
+    """Return a node claim that has ended."""
+    now = timezone.now()
+    return NodeClaim.objects.create(uid="claim", name="gpu-abc", created_at=now, learned_at=now, ended_at=now)
 
 
 def _promotion(model, version, run, requester, **more):

@@ -31,7 +31,8 @@ ODD = (
 READS = {
     "/search/": "q", "/catalog/": "q page task version", "/access/": "q page", "/evaluations/": "q page",
     "/promotions/": "q page", "/usage/": "q page model", "/chargeback/": "month page", "/chargeback/rates/": "page",
-    "/audit/": "q page from to actor target_id", "/api/v1/evaluation-runs": "cursor model version",
+    "/audit/": "q page from to actor target_id", "/fleet/intervals.csv": "from to",
+    "/api/v1/evaluation-runs": "cursor model version",
     "/api/v1/models": "cursor", "/api/v1/models/extract/versions": "cursor", "/api/v1/access-requests": "cursor",
     "/api/v1/promotions": "cursor",
 }  # fmt: skip

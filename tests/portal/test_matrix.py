@@ -108,6 +108,8 @@ DOORS = [
     get("audit:event_detail", "404 404 404 404 404 404 404 404 200 200", "{event}"),
     get("fleet:node_list", "404 404 404 404 404 404 404 200 200 200"),
     get("fleet:claim_list", "404 404 404 404 404 404 404 200 200 200"),
+    get("fleet:claim_detail", "404 404 404 404 404 404 404 200 200 200", "{claim}"),
+    get("fleet:interval_export", "404 404 404 404 404 404 404 200 200 200"),
     get("fleet:replica_list", "404 404 404 404 404 404 404 200 200 200"),
     get("fleet:capacity_list", "404 404 404 404 404 200 200 200 200 200"),
     get("fleet:capacity_list", "404 404 404 404 404 200 200 200 200 200", data={"format": "csv"}),
