@@ -205,8 +205,8 @@ class TestClaimDetail:
         found = self.page(fiona)
         for words in (
             "$0.805", "2 h 00 min", "60 min 00 s", "$0.4025", "simulated-spot", "Observed", "Unobserved",
-            "spot · us-east-1a", "Pod models/m-v1-x waited for a GPU", "Karpenter removed it: Empty", "why it was launched",
-            "why it ended", "intervals.csv?from=2026-11-02&amp;to=2026-11-02",
+            "spot · us-east-1a", "Pod models/m-v1-x waited for a GPU", "Karpenter removed it: Empty",
+            "why it was launched", "why it ended", "intervals.csv?from=2026-11-02&amp;to=2026-11-02",
         ):  # fmt: skip
             assert words in found, words
 
