@@ -99,7 +99,7 @@ def _advance(rollout: Rollout, git: GitClient, cluster: KubernetesReader, calls:
 def _is_time_again(rollout: Rollout, application: ApplicationStatus, now: datetime) -> bool:
     """Tell whether Argo CD gave up and should be asked again: soon at first, then ever less often."""
     ended = application.finished_at
-    pause = max(GIVEN_UP, (now - rollout.moved_at) / 2)
+    pause = max(GIVEN_UP, (now - rollout.moved_at) / 4)
     return application.gave_up and ended is not None and now - ended >= pause
 
 

@@ -40,7 +40,7 @@ HURRY |= {"SCALING_RETRY_AFTER_SECONDS": "3"}
 HURRY |= {"SHORTAGE_HIDDEN": "10s"}
 HURRY |= {"ROLLOUT_LOOK_SECONDS": "5"}
 # The stand-in is ready in seconds, so a load that takes too long need not take half an hour.
-HURRY_OF = {"stand-in": {"SERVING_START_SECONDS": "30"}, "vllm": {}}
+HURRY_OF = {"stand-in": {"SERVING_START_SECONDS": "20"}, "vllm": {}}
 STARTING, BUILDING = 600, 5400  # seconds until every part is up; building their programs takes 50 CPU-minutes
 
 
