@@ -73,7 +73,8 @@ def problem(rollout: Rollout) -> dict[str, str] | None:
     if rollout.reason == "DRIFT":
         return {"tone": "bad", "title": title, "text": rollout.message}
     if rollout.status == Rollout.Status.LIVE or rollout.reason in (*trouble.PROBLEMS, "GIT_REFUSED", "GIT_DIVERGED"):
-        return {"tone": "warn", "title": title or "A replica is not ready.", "text": rollout.message}
+        other = "The last look failed." if rollout.reason == "REFUSED" else "A replica is not ready."
+        return {"tone": "warn", "title": title or other, "text": rollout.message}
     return None
 
 
