@@ -6,7 +6,7 @@ writer, and one at a time (worker/processes/observer.py).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -26,6 +26,7 @@ from apps.fleet.models import (
 from apps.fleet.observe import Seen, SeenEvent, Terms
 
 AT_ONCE = 500  # rows a statement
+ROUNDED = timedelta(seconds=1)  # the API cuts times to seconds
 Tracked = type[NodePool] | type[NodeClaim] | type[Node] | type[Replica]
 Row = NodePool | NodeClaim | Node | Replica
 
@@ -188,28 +189,73 @@ def _end(model: Tracked, rows: Sequence[Row], seen_until: datetime, now: datetim
         end = ends[row.pk] = observe.ending(told[row.pk], began_at=row.created_at, seen_until=seen_until, now=now)
         values: dict[str, Any] = {"ended_at": end.at, "end_observed": end.unobserved_from is None}
         if isinstance(row, NodeClaim):
-            row.end_reason = values["end_reason"] = observe.end_reason(told[row.pk]) or row.end_reason
+            before = [note for note in told[row.pk] if note.first_at <= end.at]
+            row.end_reason = values["end_reason"] = observe.end_reason(before) or row.end_reason
+            if row.launched_at is None and (launched := observe.launched_at(before)) is not None:
+                row.launched_at = values["launched_at"] = launched
         if isinstance(row, Replica):
             values |= {"end_reason": observe.replica_end_reason(told[row.pk]), "is_ready": False}
         alike.setdefault(tuple(values.items()), []).append(row.pk)
     for same, keys in alike.items():  # what goes at once mostly ends alike
         model.objects.filter(pk__in=keys).update(**dict(same))
-    _close_intervals({row.pk: row.end_reason for row in rows if isinstance(row, NodeClaim)}, ends)
+    _close_intervals({row.pk: row for row in rows if isinstance(row, NodeClaim)}, ends)
 
 
-def _close_intervals(reasons: Mapping[int, str], ends: Mapping[int, observe.Ending]) -> None:
-    """Close the open intervals of claims; time in which nobody saw the end is an interval of its own."""
-    spans = list(NodeInterval.objects.filter(node_claim__in=reasons, ended_at__isnull=True)) if reasons else []
-    gaps: list[NodeInterval] = []
-    for span in spans:
-        key, end = span.node_claim_id, ends[span.node_claim_id]
-        span.ended_at = max(span.started_at, end.unobserved_from or end.at)
-        span.end_reason = reasons[key]
-        if end.unobserved_from is not None and span.ended_at < end.at:
-            fields = asdict(observe.terms_of(vars(span))) | {"started_at": span.ended_at, "ended_at": end.at}
-            gaps.append(NodeInterval(node_claim_id=key, observed=False, end_reason=reasons[key], **fields))
-    NodeInterval.objects.bulk_update(spans, ["ended_at", "end_reason"], batch_size=AT_ONCE)
-    NodeInterval.objects.bulk_create(gaps, batch_size=AT_ONCE)
+def _close_intervals(claims: Mapping[int, NodeClaim], ends: Mapping[int, observe.Ending]) -> None:
+    """Close what claims left open, and give those that nobody saw launched their interval. A few queries."""
+    known: dict[int, list[NodeInterval]] = {key: [] for key in claims}
+    for span in NodeInterval.objects.filter(node_claim__in=claims) if claims else []:
+        known[span.node_claim_id].append(span)
+    changed: list[NodeInterval] = []
+    new: list[NodeInterval] = []
+    late: list[int] = []
+    for key, spans in known.items():
+        if not spans:
+            new += _unseen_interval(claims[key], ends[key])
+        elif spans[-1].ended_at is None:
+            kept, gap = _cut(spans, claims[key], ends[key])
+            late += [span.pk for span in spans if span not in kept]
+            changed += kept[-1:]
+            new += [gap] if gap is not None else []
+    if late:
+        NodeInterval.objects.filter(pk__in=late).delete()
+    NodeInterval.objects.bulk_update(changed, ["ended_at", "end_reason", "observed"], batch_size=AT_ONCE)
+    NodeInterval.objects.bulk_create(new, batch_size=AT_ONCE)
+
+
+def _cut(
+    spans: list[NodeInterval], claim: NodeClaim, end: observe.Ending
+) -> tuple[list[NodeInterval], NodeInterval | None]:
+    """End a claim's intervals where it was last seen; return those that stay, and the time after it that nobody saw.
+
+    Terms that were learned after that moment belong to that time.
+    """
+    cut = end.unobserved_from or end.at
+    kept = [span for place, span in enumerate(spans) if place == 0 or span.started_at < cut]
+    last = kept[-1]
+    last.ended_at, last.end_reason = max(last.started_at, cut), claim.end_reason
+    if end.unobserved_from is None or last.ended_at >= end.at:
+        return kept, None
+    if last.ended_at == last.started_at:  # it was launched in that time
+        last.ended_at, last.observed = end.at, False
+        return kept, None
+    fields = asdict(observe.terms_of(vars(spans[-1]))) | {"started_at": last.ended_at, "ended_at": end.at}
+    return kept, NodeInterval(node_claim=claim, observed=False, end_reason=claim.end_reason, **fields)
+
+
+def _unseen_interval(claim: NodeClaim, end: observe.Ending) -> list[NodeInterval]:
+    """Return the interval of a claim that nobody saw launched: from its launch where an event tells it, else dark.
+
+    None where its end was seen, and where no machine could be bought: then there was nothing to pay.
+    """
+    dark = end.unobserved_from or end.told_since
+    if claim.launched_at is None and (dark is None or claim.end_reason == observe.NOT_BOUGHT):
+        return []
+    began = min(end.at, claim.launched_at or dark or end.at)
+    fields = asdict(observe.terms_of(vars(claim))) | {"started_at": began, "ended_at": end.at}
+    reasons = {"launch_reason": claim.launch_reason, "end_reason": claim.end_reason}
+    is_seen = claim.launched_at is not None and end.unobserved_from is None
+    return [NodeInterval(node_claim=claim, observed=is_seen, **reasons, **fields)]
 
 
 def _relate_claims(names: Iterable[str], now: datetime) -> None:
@@ -242,17 +288,25 @@ def _explain_claim(claim: NodeClaim, events: list[SeenEvent], promises: list[See
 
 
 def _rebuild_end(claim: NodeClaim, events: list[SeenEvent]) -> None:
-    """Put an unobserved end right once an event tells it."""
+    """Put an unobserved end right once an event tells it, and a launch that nobody saw."""
     gap = claim.intervals.filter(observed=False).last()
     if gap is None or claim.ended_at is None:
         return
     end = observe.ending(events, began_at=claim.created_at, seen_until=gap.started_at, now=claim.ended_at)
-    if end.unobserved_from is not None:
-        return
-    gap.delete()
-    claim.intervals.filter(ended_at=gap.started_at).update(ended_at=max(end.at, gap.started_at))
-    claim.ended_at, claim.end_observed = end.at, True
-    claim.save(update_fields=["ended_at", "end_observed"])
+    is_told = end.unobserved_from is None
+    before = claim.intervals.filter(ended_at=gap.started_at, observed=True).last()
+    if before is not None and is_told:
+        gap.delete()
+        before.ended_at = max(end.at, before.started_at)
+        before.save(update_fields=["ended_at"])
+    elif before is None:
+        claim.launched_at = claim.launched_at or observe.launched_at(events)
+        gap.delete()
+        ends = end if is_told else observe.Ending(claim.ended_at, unobserved_from=gap.started_at)
+        NodeInterval.objects.bulk_create(_unseen_interval(claim, ends))
+    if is_told:
+        claim.ended_at, claim.end_observed = end.at, True
+    claim.save(update_fields=["ended_at", "end_observed", "launched_at"])
 
 
 def _relate_replicas(uids: Iterable[str], now: datetime) -> None:
@@ -306,7 +360,10 @@ def _add_phases(phases: Mapping[Replica, Sequence[tuple[str, datetime]]], now: d
 
 
 def _events_of(rows: Sequence[Row]) -> dict[int, list[SeenEvent]]:
-    """Return row → the events about it, for a claim about its node too, oldest first. rows: of one kind. One query."""
+    """Return row → the events about it, for a claim about its node too, oldest first. rows: of one kind. One query.
+
+    A node's name comes back, as private addresses do: what was said before or after it is about another one.
+    """
     names = {row.pk: {row.name} | ({row.node_name} if isinstance(row, NodeClaim) else set()) - {""} for row in rows}
     kind = type(rows[0]).__name__.replace("Replica", "Pod")
     kinds = ["NodeClaim", "Node"] if kind == "NodeClaim" else [kind]
@@ -315,9 +372,18 @@ def _events_of(rows: Sequence[Row]) -> dict[int, list[SeenEvent]]:
     for note in map(observe.told, found.order_by("last_at")):
         about.setdefault(note.object_name, []).append(note)
     return {
-        key: sorted((note for name in each for note in about.get(name, [])), key=lambda note: note.last_at)
-        for key, each in names.items()
+        row.pk: sorted(
+            (note for name in names[row.pk] for note in about.get(name, []) if _is_about(note, row)),
+            key=lambda note: note.last_at,
+        )
+        for row in rows
     }
+
+
+def _is_about(note: SeenEvent, row: Row) -> bool:
+    if note.object_kind != "Node":
+        return True
+    return row.created_at - ROUNDED <= note.last_at and (row.ended_at is None or note.first_at <= row.ended_at)
 
 
 def _promises(claims: Sequence[NodeClaim]) -> dict[str, list[SeenEvent]]:

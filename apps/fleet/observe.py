@@ -28,6 +28,17 @@ _MACHINE = {
 }
 _ENGINE_IMAGE = "spec.containers{kserve-container}"
 _TRANSITION = "Status condition transitioned"  # a condition's own event: its reason is the condition's type
+NOT_BOUGHT = "No machine could be bought"
+_CAUSES = {
+    "SpotInterrupted": "AWS took the Spot machine back",
+    "InsufficientCapacityError": NOT_BOUGHT,
+    "CapacityReservationInstanceInterrupted": "The capacity reservation ended",
+}
+_FOLLOWS = {
+    "InstanceStopping": "The machine was stopped in AWS",
+    "InstanceTerminating": "The machine was terminated in AWS",
+    "TerminatingOnInterruption": "AWS took the machine back",
+}
 _KINDS = ("Pod", "Node", "NodeClaim", "NodePool", "InferenceService")
 
 
@@ -83,10 +94,14 @@ class IntervalChange:
 
 @dataclass(frozen=True)
 class Ending:
-    """When an object ended. unobserved_from: the last moment at which it was seen, where nobody saw its end."""
+    """When an object ended. unobserved_from: the last moment at which it was seen, where nobody saw its end.
+
+    told_since: the same where nobody saw it, but an event tells when it was.
+    """
 
     at: datetime
     unobserved_from: datetime | None = None
+    told_since: datetime | None = None
 
 
 def node_pool(obj: Manifest) -> Seen | None:
@@ -280,14 +295,22 @@ def completed(before: Terms, after: Terms) -> Terms:
 def ending(events: Iterable[SeenEvent], *, began_at: datetime, seen_until: datetime, now: datetime) -> Ending:
     """Return when an object that is gone ended: seen, told by an event, or somewhere in a time that nobody saw.
 
-    seen_until: until when the cluster was watched before it was found gone. Never before began_at.
+    seen_until: until when the cluster was watched before it was found gone. Never before began_at. An event's time has
+    whole seconds of another clock, and what happened just before a stream broke never came: both within LIVE.
     """
     if now - seen_until <= LIVE:
         return Ending(max(began_at, now))
-    told = [note for note in events if note.reason in ENDINGS and seen_until <= note.last_at <= now]
-    if told:
-        return Ending(max(began_at, max(note.last_at for note in told)))
+    told = [note.last_at for note in events if note.reason in ENDINGS]
+    near = [at for at in told if seen_until - LIVE <= at <= now + LIVE]
+    if near:
+        return Ending(max(began_at, min(now, max(near))), told_since=max(began_at, seen_until))
     return Ending(max(began_at, now), unobserved_from=max(began_at, seen_until))
+
+
+def launched_at(events: Iterable[SeenEvent]) -> datetime | None:
+    """Return when a claim's machine was launched, as the event of its condition says; None where none does."""
+    told = [note.first_at for note in events if note.reason == "Launched" and "-> True" in note.message]
+    return min(told, default=None)
 
 
 def launch_reason(name: str, events: Iterable[SeenEvent]) -> str:
@@ -301,21 +324,17 @@ def launch_reason(name: str, events: Iterable[SeenEvent]) -> str:
 
 
 def end_reason(events: Iterable[SeenEvent]) -> str:
-    """Return why a claim or its node was removed, as Karpenter's events say; "" where none does."""
-    words = {
-        "SpotInterrupted": "AWS took the Spot machine back",
-        "TerminatingOnInterruption": "AWS took the machine back",
-        "InsufficientCapacityError": "No machine could be bought",
-        "CapacityReservationInstanceInterrupted": "The capacity reservation ended",
-        "InstanceStopping": "The machine was stopped in AWS",
-        "InstanceTerminating": "The machine was terminated in AWS",
-    }
+    """Return why a claim or its node was removed, as Karpenter's events say; "" where none does.
+
+    A cause comes before what only follows from it: a machine that Karpenter removes is terminated in AWS, too.
+    """
     notes = sorted(events, key=lambda note: note.last_at)
-    for note in notes:
-        if note.reason in words and not note.message.startswith(_TRANSITION):
-            return words[note.reason]
+    told = {note.reason for note in notes if not note.message.startswith(_TRANSITION)}
     removed = next((note for note in reversed(notes) if note.reason == "DisruptionTerminating"), None)
-    return f"Karpenter removed it: {removed.message.rpartition(': ')[2]}"[:300] if removed else ""
+    cause = next((words for reason, words in _CAUSES.items() if reason in told), "")
+    if cause or removed is None:
+        return cause or next((words for reason, words in _FOLLOWS.items() if reason in told), "")
+    return f"Karpenter removed it: {removed.message.rpartition(': ')[2]}"[:300]
 
 
 def replica_end_reason(events: Iterable[SeenEvent]) -> str:

@@ -139,6 +139,40 @@ class TestRecordListed:
         assert spans() == [(at(4), at(300), True)]
         assert NodeClaim.objects.get().ended_at == at(300)
 
+    def test_stores_a_whole_life_that_nobody_saw_as_unobserved_time(self):
+        """Claimed when it was last seen, gone when it is looked for: it may have run in between."""
+        see_claim()
+        list_claims(20, 700)
+        assert spans() == [(at(20), at(700), False)]
+
+    @pytest.mark.parametrize("told", ["before", "after"])
+    def test_rebuilds_such_a_life_from_its_events(self, told):
+        see_claim()
+        launched = event("Launched", "NodeClaim", "gpu-abc", 30, "Type: Launched, Status: Unknown -> True")
+        steps = [
+            lambda: list_claims(20, 700),
+            lambda: hear(699, launched, event("Finalized", "NodeClaim", "gpu-abc", 300)),
+        ]
+        for step in steps if told == "after" else reversed(steps):
+            step()
+        assert spans() == [(at(30), at(300), True)]
+        found = NodeClaim.objects.get()
+        assert (found.launched_at, found.ended_at, found.end_observed) == (at(30), at(300), True)
+
+    def test_pays_nothing_for_a_machine_that_could_not_be_bought(self):
+        see_claim()
+        hear(30, event("InsufficientCapacityError", "NodeClaim", "gpu-abc", 30, "none left"))
+        list_claims(20, 700)
+        assert spans() == []
+
+    def test_gives_terms_that_were_learned_too_late_to_the_unobserved_time(self):
+        see_claim(version=1, **WHOLE)
+        see_claim(650, version=2, labels=LABELS | {"eks-node-viewer/instance-price": "0.9"}, **WHOLE)
+        list_claims(100, 700)
+        assert spans() == [(at(4), at(100), True), (at(100), at(700), False)]
+        prices = NodeInterval.objects.values_list("price_usd_per_hour", flat=True)
+        assert list(prices) == [Decimal("0.4025"), Decimal("0.9")]
+
     def test_rebuilds_a_beginning_that_nobody_saw(self):
         list_claims(0, 900, claim(**WHOLE))
         assert spans() == [(at(4), None, True)]
@@ -189,6 +223,13 @@ class TestRecordEvents:
         list_claims(59, 60)
         assert NodeClaim.objects.get().end_reason == "Karpenter removed it: Empty"
         assert NodeInterval.objects.get().end_reason == "Karpenter removed it: Empty"
+
+    def test_of_another_node_that_has_the_name_now_or_had_it_before_explain_nothing(self):
+        see_claim(**WHOLE)
+        hear(20, event("SpotInterrupted", "Node", "node-1", -600))
+        list_claims(59, 60)
+        hear(700, event("SpotInterrupted", "Node", "node-1", 600), event("Ready", "NodeClaim", "gpu-abc", 12))
+        assert NodeClaim.objects.get().end_reason == ""
 
     @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (2, 0, 1)])
     def test_give_a_replica_its_node_and_image_phases_in_any_order(self, order):

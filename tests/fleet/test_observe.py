@@ -117,7 +117,15 @@ class TestEnding:
         assert self.end(at(598)) == observe.Ending(at(600))
 
     def test_is_rebuilt_from_an_event_after_a_lost_watch(self):
-        assert self.end(at(100), event("Finalized", "NodeClaim", "c", 300)) == observe.Ending(at(300))
+        assert self.end(at(100), event("Finalized", "NodeClaim", "c", 300)) == observe.Ending(
+            at(300), told_since=at(100)
+        )
+
+    def test_is_rebuilt_from_an_event_of_the_second_in_which_the_stream_broke(self):
+        assert self.end(at(100.7), event("Finalized", "NodeClaim", "c", 100)).at == at(100)
+
+    def test_is_not_after_now_where_the_clocks_differ(self):
+        assert self.end(at(100), event("Finalized", "NodeClaim", "c", 602)).at == at(600)
 
     def test_is_unobserved_without_an_event(self):
         old = event("Finalized", "NodeClaim", "c", 50)
@@ -145,6 +153,29 @@ class TestReasons:
     )
     def test_a_claim_ends_for_the_reason_of_its_event(self, reason, message, expected):
         assert observe.end_reason([observe.event(event(reason, "NodeClaim", "c", 5, message))]) == expected
+
+    @pytest.mark.parametrize(
+        ("reasons", "expected"),
+        [
+            (("TerminatingOnInterruption", "SpotInterrupted"), "AWS took the Spot machine back"),
+            (("InstanceTerminating", "DisruptionTerminating"), "Karpenter removed it: Empty"),
+            (("DisruptionTerminating", "InstanceTerminating"), "Karpenter removed it: Empty"),
+            (("TerminatingOnInterruption",), "AWS took the machine back"),
+        ],
+    )
+    def test_a_cause_comes_before_what_follows_from_it(self, reasons, expected):
+        notes = [event(reason, "NodeClaim", "c", 5, "Disrupting NodeClaim: Empty") for reason in reasons]
+        assert observe.end_reason(map(observe.event, notes)) == expected
+
+
+class TestLaunchedAt:
+    def test_is_the_time_at_which_the_condition_became_true(self):
+        words = "Status condition transitioned, Type: Launched, Status: Unknown -> {}, Reason: Launched"
+        notes = [
+            event("Launched", "NodeClaim", "c", second, words.format(to)) for second, to in ((4, "False"), (7, "True"))
+        ]
+        assert observe.launched_at(map(observe.event, notes)) == at(7)
+        assert observe.launched_at([]) is None
 
 
 class TestNodePhases:
