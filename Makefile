@@ -14,7 +14,7 @@ STATE := $(if $(QUARTERMASTER_STATE),--state $(QUARTERMASTER_STATE))
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset token test test-vllm bench-reconcile bench-web screenshot serving vllm-options lint fmt lock assets
+.PHONY: help up down status logs reset token test test-vllm test-chaos bench-reconcile bench-web screenshot serving vllm-options lint fmt lock assets
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,11 +39,15 @@ token: ## Print an access token for curl (PERSONA=maya, TEAM=…, AUDIENCE=quart
 
 test: $(BOOTSTRAP) ## Run the tests, the story in a real browser included
 	@$(PYTHON) -m deploy.local.platform build
-	@$(PYTHON) -m pytest -m "not vllm" $(WORKERS) $(ARGS)
+	@$(PYTHON) -m pytest -m "not vllm and not chaos" $(WORKERS) $(ARGS)
 
 test-vllm: $(BOOTSTRAP) serving ## Run the story on real vLLM
 	@$(PYTHON) -m deploy.local.platform build
 	@$(PYTHON) -m pytest -m vllm $(ARGS)
+
+test-chaos: $(BOOTSTRAP) ## Kill every process of a local stack, one after another, during rollouts of three models at once
+	@$(PYTHON) -m deploy.local.platform build
+	@$(PYTHON) -m pytest -m chaos $(ARGS)
 
 bench-reconcile: .venv/.bootstrapped ## Measure how fast a cluster of 1,000 models is followed and changed
 	@$(PYTHON) -m deploy.local.platform build

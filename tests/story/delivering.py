@@ -63,9 +63,9 @@ class Desk:
         return answer.raise_for_status().json()
 
 
-def passing_versions(owner: Desk) -> list[int]:
+def passing_versions(owner: Desk, model: str = MODEL) -> list[int]:
     """Return the numbers of the versions whose newest evaluation passed, lowest first."""
-    runs = owner.get(f"/evaluation-runs?model={MODEL}")["results"]
+    runs = owner.get(f"/evaluation-runs?model={model}")["results"]
     newest: dict[int, str] = {}
     for run in runs:
         newest.setdefault(run["version"], run["status"])
@@ -74,13 +74,22 @@ def passing_versions(owner: Desk) -> list[int]:
 
 def evaluate(owner: Desk, number: int) -> None:
     """Evaluate a version and wait until its candidate is gone again."""
-    run = owner.post("/evaluation-runs", {"model": MODEL, "version": number})["id"]
+    wait_evaluated(owner, start_evaluation(owner, number))
+
+
+def start_evaluation(owner: Desk, number: int, model: str = MODEL) -> str:
+    """Start the evaluation of a version; return the run's id."""
+    return str(owner.post("/evaluation-runs", {"model": model, "version": number})["id"])
+
+
+def wait_evaluated(owner: Desk, run: str) -> None:
+    """Wait until an evaluation has passed and its candidate is gone again."""
     look = lambda: owner.get(f"/evaluation-runs/{run}")  # noqa: E731
-    done = until(look, lambda found: found["removed_at"], seconds=owner.patience, what=f"evaluation of v{number}")
+    done = until(look, lambda found: found["removed_at"], seconds=owner.patience, what=f"evaluation {run}")
     assert done["status"] == "PASSED", done["message"]
 
 
-def live_version(owner: Desk) -> int | None:
+def live_version(owner: Desk, model: str = MODEL) -> int | None:
     """Return the number of the version that serves all callers."""
     live = live_rollout(owner)
     return int(owner.get(f"/rollouts/{live}")["version"]) if live else None
@@ -89,16 +98,18 @@ def live_version(owner: Desk) -> int | None:
 def live_rollout(owner: Desk) -> str:
     """Return the id of the rollout whose version serves all callers, "" for none."""
     for promotion in owner.get("/promotions")["results"]:
-        if promotion["model"] == MODEL and promotion["rollout"]:
+        if promotion["model"] == model and promotion["rollout"]:
             rollout = owner.get(f"/rollouts/{promotion['rollout']}")
             if rollout["status"] == "LIVE":
                 return str(rollout["id"])
     return ""
 
 
-def start_rollout(owner: Desk, reviewer: Desk, number: int, serving_class: str = "WARM") -> tuple[str, str]:
+def start_rollout(
+    owner: Desk, reviewer: Desk, number: int, serving_class: str = "WARM", model: str = MODEL
+) -> tuple[str, str]:
     """Propose a version, have it approved by somebody else; return the promotion's and the rollout's id."""
-    words = {"model": MODEL, "version": number, "justification": "Taking turns, to see what an outage does.",
+    words = {"model": model, "version": number, "justification": "Taking turns, to see what an outage does.",
              "serving_class": serving_class}  # fmt: skip
     proposal = owner.post("/promotions", words)
     seen = {name: proposal[name] for name in ("manifest_digest", "eval_run", "baseline")}
@@ -106,12 +117,12 @@ def start_rollout(owner: Desk, reviewer: Desk, number: int, serving_class: str =
     return proposal["id"], decided["rollout"]
 
 
-def grant(lead: Desk, owner: Desk, tokens_per_minute: int) -> None:
+def grant(lead: Desk, owner: Desk, tokens_per_minute: int, model: str = MODEL) -> None:
     """Give the lead's team the model, unless it has it."""
-    if any(row["model"] == MODEL for row in lead.get("/grants")["results"]):
+    if any(row["model"] == model for row in lead.get("/grants")["results"]):
         return
     tomorrow = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 2 * 86_400))
-    wish = {"model": MODEL, "purpose": "Calling while parts are away.", "data_class": "PUBLIC",
+    wish = {"model": model, "purpose": "Calling while parts are away.", "data_class": "PUBLIC",
             "tokens_per_minute": tokens_per_minute, "monthly_budget_usd": "10", "expires_date": tomorrow}  # fmt: skip
     request = lead.post("/access-requests", wish)["id"]
     owner.post(f"/access-requests/{request}/approve", {"reason": "For this test."})

@@ -6,8 +6,6 @@ noticed nothing but where the part stands in their own way (token limits are kep
 
 from __future__ import annotations
 
-import subprocess
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from deploy.local.stack.testing import Stack
 from tests.story import delivering, outages, publishing
 from tests.story.calls import MODEL, PACKET, question
 from tests.story.chromium import running_browser
+from tests.story.counting import events, listed, steps_committed
 from tests.story.delivering import Desk, Exports, until
 from tests.story.kubectl import kubectl
 from tests.story.people import person
@@ -241,26 +240,3 @@ def test_what_was_replaced_is_stopped_once(world, auditor):
     until(retired, lambda steps: steps["RETIRE"], seconds=world.patience, what="the replaced version's end")
     assert set(retired().values()) == {1}
     until(lambda: events(auditor, newest), lambda found: found["rollout.committed"] == 5, seconds=30, what="its event")
-
-
-def listed(finance: Exports, ids: set[str]) -> dict[str, str]:
-    """Return the outcome of these calls as they are listed. No call of anybody's may be listed twice."""
-    rows = finance.rows("/usage/?format=csv")
-    found = {row["event_id"]: row["outcome"] for row in rows}
-    assert len(found) == len(rows)
-    return {call: outcome for call, outcome in found.items() if call in ids}
-
-
-def events(auditor: Exports, target: str) -> Counter[str]:
-    """Return how often each action is in the record of one object."""
-    return Counter(row["action"] for row in auditor.rows(f"/audit/?target_id={target}&format=csv"))
-
-
-def steps_committed(stack: Stack, rollout: str) -> Counter[str]:
-    """Return how many commits of the GitOps repository name each step of a rollout."""
-    values = [f"%(trailers:key=Quartermaster-{key},valueonly,separator=)" for key in ("Rollout", "Step")]
-    fields = f"--format={'|'.join(values)}"
-    command = ["git", "--git-dir", str(stack.state / "gitops.git"), "log", fields, "main"]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    pairs = (line.partition("|") for line in lines)
-    return Counter(step for found, _, step in pairs if found == rollout)
