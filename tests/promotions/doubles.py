@@ -32,7 +32,7 @@ class Cluster:
         self.git, self.away, self.ready, self.exit_code, self.message = git, False, True, 0, ""
         self.accepting = True
         self.refusing = ""  # what the API server says to everything that Argo CD applies
-        self.gave_up, self.gave_up_at = "", NOW  # the revision that Argo CD tried to no avail
+        self.gave_up, self.gave_up_at, self.said = "", NOW, ""  # the revision that Argo CD tried to no avail
         self.now = NOW
         self.broken = set()  # the names of versions that are not ready, whatever `ready` says
 
@@ -48,7 +48,7 @@ class Cluster:
         """Argo CD tries a commit, and if that fails not again: only a newer one."""
         head = self.git._head()
         if self.refusing and head != self.gave_up:
-            self.gave_up, self.gave_up_at = head, self.now
+            self.gave_up, self.gave_up_at, self.said = head, self.now, self.refusing
         return head != self.gave_up
 
     def application_status(self, name, namespace):
@@ -66,7 +66,7 @@ class Cluster:
 
     def failed_application(self, objects):
         said = [(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]) for item in objects]
-        resources = tuple(ResourceStatus(*where, "OutOfSync", self.refusing) for where in said)
+        resources = tuple(ResourceStatus(*where, "OutOfSync", self.said) for where in said)
         return ApplicationStatus(
             exists=True, sync="OutOfSync", revision=self.gave_up, operation_phase="Failed",
             operation_revision=self.gave_up, finished_at=self.gave_up_at, resources=resources,
