@@ -132,8 +132,16 @@ class TestProxy:
                 return await asyncio.to_thread(check, port)
             finally:
                 server.close()
+                await self.settled()
 
         return asyncio.run(scenario())
+
+    async def settled(self):
+        """Wait until the calls under way are over and their connections closed; the loop ends with the scenario."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others, timeout=5)
+        await asyncio.sleep(0.05)
 
     def ask(self, method, url, port, **more):
         """Send one call through the proxy."""
