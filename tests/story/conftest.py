@@ -38,7 +38,7 @@ HURRY |= {"SCALING_POLL_SECONDS": "2", "SCALING_WINDOW_SECONDS": "6", "SCALING_C
 HURRY |= {"SCALING_RETRY_AFTER_SECONDS": "3"}
 # What was short is tried again soon.
 HURRY |= {"SHORTAGE_HIDDEN": "10s"}
-HURRY |= {"ROLLOUT_LOOK_SECONDS": "5"}
+HURRY |= {"ROLLOUT_LOOK_SECONDS": "5", "ROLLOUT_HOLD_SECONDS": "5"}
 # The stand-in is ready in seconds, so a load that takes too long need not take half an hour.
 HURRY_OF = {"stand-in": {"SERVING_START_SECONDS": "20"}, "vllm": {}}
 STARTING, BUILDING = 600, 5400  # seconds until every part is up; building their programs takes 50 CPU-minutes
