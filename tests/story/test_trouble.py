@@ -79,6 +79,7 @@ spec: {containers: many}
         (NO_YAML, "COMPARISON", "Argo CD cannot read Git.", "broken.yaml"),
         (NO_RUNTIME, "SYNC_BLOCKED", "Another change blocks this one.", "Correct ServingRuntime handmade in Git"),
     ],
+    ids=["no YAML", "no object"],
 )
 def test_somebody_elses_commit_that_stops_argo_cd_is_named(
     world: World, tmp_path: Path, content: str, code: str, title: str, words: str
