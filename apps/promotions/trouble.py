@@ -264,8 +264,9 @@ def of_sync(application: ApplicationStatus, kind: str, name: str, namespace: str
         words = f"Argo CD cannot apply {blocker.kind} {blocker.name}: {_cut(blocker.message)}."
         rest = f"Commit {commit[:8]} waits behind it. Correct {blocker.kind} {blocker.name} in Git: then this goes on."
         return Trouble("SYNC_BLOCKED", f"{words} {rest} {advice}")
-    for error in application.errors:
-        return Trouble("SYNC_FAILED", f"Argo CD cannot apply Git: {_cut(error.message)}. {advice}")
+    said = next((error.message for error in application.errors), application.message if application.gave_up else "")
+    if said:
+        return Trouble("SYNC_FAILED", f"Argo CD cannot apply Git: {_cut(said)}. {advice}")
     return of_hand(application, kind, name, namespace)
 
 

@@ -65,8 +65,8 @@ class Cluster:
         )
 
     def failed_application(self, objects):
-        said = [(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]) for item in objects]
-        resources = tuple(ResourceStatus(*where, "OutOfSync", self.said) for where in said)
+        names = [(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]) for item in objects]
+        resources = tuple(ResourceStatus(*where, "OutOfSync", self.said) for where in names)
         return ApplicationStatus(
             exists=True, sync="OutOfSync", revision=self.gave_up, operation_phase="Failed",
             operation_revision=self.gave_up, finished_at=self.gave_up_at, resources=resources,

@@ -334,6 +334,7 @@ class TestOfSync:
                 "SYNC_FAILED",
                 "one or more",
             ),
+            (replace(SYNCED, operation_phase="Error", message="repo server is away"), "SYNC_FAILED", "server is away."),
             (replace(SYNCED, resources=(OWN,)), "OUT_OF_SYNC", "Somebody changed InferenceService m-v1"),
         ],
     )
