@@ -33,10 +33,11 @@ Row = NodePool | NodeClaim | Node | Replica
 
 @dataclass(frozen=True)
 class Sight:
-    """How far one feed was seen: until when (None: never), and why not further."""
+    """How far one feed was seen: until when (None: never), and why not further. heard_at: its last message."""
 
     seen_at: datetime | None
     error: str = ""
+    heard_at: datetime | None = None
 
 
 @transaction.atomic
@@ -96,9 +97,12 @@ def record_events(*, events: Sequence[SeenEvent], now: datetime) -> None:
 @transaction.atomic
 def record_observations(*, sights: Mapping[str, Sight]) -> None:
     """Write how far each feed has been seen. One query."""
-    rows = [Observation(feed=feed, seen_at=sight.seen_at, error=sight.error[:300]) for feed, sight in sights.items()]
+    rows = [
+        Observation(feed=feed, seen_at=sight.seen_at, heard_at=sight.heard_at, error=sight.error[:300])
+        for feed, sight in sights.items()
+    ]
     Observation.objects.bulk_create(
-        rows, update_conflicts=True, unique_fields=["feed"], update_fields=["seen_at", "error"]
+        rows, update_conflicts=True, unique_fields=["feed"], update_fields=["seen_at", "heard_at", "error"]
     )
 
 

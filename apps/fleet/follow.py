@@ -113,7 +113,8 @@ class Observer:
     def start(self) -> None:
         """Take up what was seen before this term, and start reading."""
         for row in Observation.objects.filter(feed__in=self.watched):
-            self.watched[row.feed].last_at = row.seen_at
+            watched = self.watched[row.feed]
+            watched.last_at = watched.heard_at = row.heard_at or row.seen_at
         for feed in self._feeds:
             threading.Thread(target=self._read, args=(feed,), name=feed.name, daemon=True).start()
 
@@ -198,6 +199,6 @@ class Observer:
             if watched.opened_at is not None and self._inbox.empty():
                 watched.last_at = now
             if watched.last_at is not None or watched.error:
-                sights[name] = Sight(watched.last_at, watched.error)
+                sights[name] = Sight(watched.last_at, watched.error, watched.heard_at)
         actions.record_observations(sights=sights)
         self._beat_at = now

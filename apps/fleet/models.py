@@ -359,10 +359,14 @@ class ClusterEvent(models.Model):
 
 
 class Observation(models.Model):
-    """How far one feed (a kind, in a namespace) has been seen, if ever. error: why it is not seen now."""
+    """How far one feed (a kind, in a namespace) has been seen, if ever. error: why it is not seen now.
+
+    heard_at: its last message. A stream that is silent may be dead, so no more than that is sure to have been seen.
+    """
 
     feed = models.CharField(max_length=128, primary_key=True)
     seen_at = models.DateTimeField(null=True, blank=True)
+    heard_at = models.DateTimeField(null=True, blank=True)
     error = models.CharField(max_length=300, blank=True, default="")
 
     def __str__(self) -> str:

@@ -335,9 +335,9 @@ def heard(
 
 def dark(world: World) -> list[tuple[float, float]]:
     """Return the times in which the observer may have seen nothing: what is between is seen within seconds."""
-    reconnecting, beat = 100.0, 16.0  # a version that is forgotten costs a second pause
+    reconnecting = 100.0  # a version that is forgotten costs a second pause
     away = [
         (outage.begin - BOOKMARK, max(outage.end, outage.begin + SILENCE_SECONDS) + reconnecting)
         for outage in world.outages
     ]
-    return sorted([*away, *((down - beat, up + 5) for down, up in world.restarts)])
+    return sorted([*away, *((down - BOOKMARK, up + 5) for down, up in world.restarts)])

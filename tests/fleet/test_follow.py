@@ -109,6 +109,20 @@ class TestObserver:
         found = list(NodeInterval.objects.values_list("ended_at", "observed"))
         assert found == [(at(14), True), (at(900), False)]
 
+    def test_a_new_one_trusts_no_silence_of_the_last_one(self, observer):
+        """A stream that says nothing may be dead: what is sure to have been seen ends with its last message."""
+        observer.tell(CLAIMS, Listed([WHOLE]), 13)
+        observer.tell(CLAIMS, Opened(), 14)
+        observer._clock.second = 100
+        observer.step(wait=0)
+        assert Observation.objects.get(feed="nodeclaims").seen_at == at(100)
+        after = Observer(lambda: None, feeds=(), clock=Clock())
+        after.watched = {"nodeclaims": Watched()}
+        after.start()
+        after._write(CLAIMS, Listed([]), at(110))
+        found = list(NodeInterval.objects.values_list("ended_at", "observed"))
+        assert found == [(at(14), True), (at(110), False)]
+
     def test_goes_on_after_a_reading_that_no_row_can_hold(self, observer):
         odd = observe.node_claim(claim(uid="odd", name="x" * 300))
         observer.tell(CLAIMS, Listed([odd]), 13)
