@@ -1,0 +1,93 @@
+"""The stack's node intervals beside what kubectl says of the same nodes: launched, ended, machine and price.
+
+The nodes are those that came and went while the other tests ran. kubectl knows them by the API server's own objects and
+events, finance by what the observer wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.stack.testing import Stack
+from tests.story.delivering import Exports, until
+
+pytestmark = [pytest.mark.stack, pytest.mark.parametrize("engine", ["stand-in"], indirect=True)]
+SOON = timedelta(seconds=10)
+LAUNCHED = "Type: Launched, Status: Unknown -> True"
+LABELS = {
+    "instance_type": "node.kubernetes.io/instance-type",
+    "zone": "topology.kubernetes.io/zone",
+    "capacity_type": "karpenter.sh/capacity-type",
+}
+
+
+def kubectl(stack: Stack, *what: str) -> list[dict[str, Any]]:
+    """Return objects as an engineer gets them."""
+    program = Path(stack.status()["binaries"]) / "kubectl"
+    config = stack.state / "cluster" / "kubeconfigs" / "engineer"
+    command = [str(program), f"--kubeconfig={config}", "get", *what, "-o", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    return list(json.loads(done.stdout)["items"])
+
+
+def intervals(finance: Exports) -> dict[str, list[dict[str, str]]]:
+    """Return claim → its intervals of yesterday and today, oldest first."""
+    now = datetime.now(UTC)
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in finance.rows(f"/fleet/intervals.csv?from={now - timedelta(days=1):%Y-%m-%d}&to={now:%Y-%m-%d}"):
+        found.setdefault(row["node_claim"], []).append(row)
+    return found
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def launched_at(claim: dict[str, Any]) -> str:
+    """Return since when a claim's machine is launched, "" where it is not."""
+    conditions = {found["type"]: found for found in claim.get("status", {}).get("conditions", [])}
+    launched = conditions.get("Launched", {})
+    return str(launched["lastTransitionTime"]) if launched.get("status") == "True" else ""
+
+
+def test_the_nodes_that_are_there_began_as_kubectl_says(stack: Stack) -> None:
+    with Exports(stack, "fiona") as finance:
+        claims = {claim["metadata"]["name"]: claim for claim in kubectl(stack, "nodeclaims") if launched_at(claim)}
+        found = until(
+            lambda: intervals(finance), lambda rows: claims.keys() <= rows.keys(), seconds=10, what="them all"
+        )
+    assert claims
+    for name, claim in claims.items():
+        rows, labels = found[name], claim["metadata"]["labels"]
+        assert moment(rows[0]["started_at_utc"]) == moment(launched_at(claim)), name
+        assert {key: rows[-1][key] for key in LABELS} == {key: labels[label] for key, label in LABELS.items()}
+        price = Decimal(labels["eks-node-viewer/instance-price"])
+        assert Decimal(rows[-1]["price_usd_per_hour"]) == price, name
+
+
+def test_the_nodes_that_went_began_and_ended_as_their_events_say(stack: Stack) -> None:
+    notes = [
+        note for note in kubectl(stack, "events", "-n", "default") if note["involvedObject"]["kind"] == "NodeClaim"
+    ]
+    present = {claim["metadata"]["name"] for claim in kubectl(stack, "nodeclaims")}
+    with Exports(stack, "fiona") as finance:
+        found = intervals(finance)
+    begun = {note["involvedObject"]["name"]: note for note in notes if LAUNCHED in note["message"]}
+    ended = {note["involvedObject"]["name"]: note for note in notes if note["reason"] == "Finalized"}
+    gone = (begun.keys() & ended.keys()) - present
+    assert gone, "no node came and went: other tests of this stack see to it"
+    for name in gone:
+        rows = found[name]
+        for before, after in zip(rows, rows[1:], strict=False):
+            assert before["ended_at_utc"] == after["started_at_utc"], rows
+        started, stopped = moment(rows[0]["started_at_utc"]), moment(rows[-1]["ended_at_utc"])
+        assert abs(started - moment(begun[name]["firstTimestamp"])) <= timedelta(seconds=2), rows
+        assert abs(stopped - moment(ended[name]["lastTimestamp"])) <= SOON, rows
+        assert rows[-1]["end_reason"], rows
