@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from apps.manifests.gateway import WHOLE_COST, Issuer, TeamLimit, security_policy, traffic_policy
+from apps.manifests.gateway import WHOLE_COST, Answers, Issuer, TeamLimit, security_policy, traffic_policy
 from apps.manifests.text import to_yaml
 
 DIGEST_ANNOTATION = "quartermaster.dev/policy-digest"
@@ -23,22 +23,17 @@ class Policy:
 
 
 def compile_policy(
-    *,
-    model: str,
-    limits: Sequence[TeamLimit],
-    issuer: Issuer,
-    retry_after: int | None = None,
-    limit_cost: str = WHOLE_COST,
+    *, model: str, limits: Sequence[TeamLimit], issuer: Issuer, answers: Answers, limit_cost: str = WHOLE_COST
 ) -> Policy:
     """Return the policy of `model` for the teams granted now. limits: one per team, in any order.
 
-    retry_after: what a caller of a sleeping model is told, in seconds; None for a model that never sleeps.
     limit_cost: what a call counts against its team's limit, in CEL.
     """
     teams = [limit.team for limit in limits]
-    objects = [security_policy(model=model, issuer=issuer, teams=teams)]
-    if budget := traffic_policy(model=model, limits=limits, retry_after=retry_after, limit_cost=limit_cost):
-        objects.append(budget)
+    objects = [
+        security_policy(model=model, issuer=issuer, teams=teams),
+        traffic_policy(model=model, limits=limits, answers=answers, limit_cost=limit_cost),
+    ]
     digest = "sha256:" + hashlib.sha256(to_yaml(objects)).hexdigest()
     for item in objects:
         item["metadata"]["annotations"] = {DIGEST_ANNOTATION: digest}

@@ -21,7 +21,7 @@ from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient
 from apps.integrations.kubernetes.client import KubernetesReader
 from apps.integrations.kubernetes.types import Kind
-from apps.manifests.gateway import Issuer, TeamLimit
+from apps.manifests.gateway import Answers, Issuer, TeamLimit
 from apps.manifests.names import MODELS
 from apps.manifests.text import CannotRender
 from apps.promotions.models import Rollout
@@ -31,29 +31,20 @@ SLOW = timedelta(seconds=20)
 TRY_REFUSED_AGAIN = timedelta(minutes=5)
 
 
-def compiled(model: RegisteredModel, grants: list[Grant], *, sleeps: bool) -> Policy:
-    """Return what the model's policy should be with these grants (their teams loaded). May raise TemporaryError.
-
-    sleeps: whether what serves it, or is about to, sleeps while nobody calls.
-    """
+def compiled(model: RegisteredModel, grants: list[Grant]) -> Policy:
+    """Return what the model's policy should be with these grants (their teams loaded). May raise TemporaryError."""
     issuer = Issuer(settings.OIDC_ISSUER, gateway_jwks_uri(), settings.OIDC_GATEWAY_AUDIENCE)
     limits = [TeamLimit(grant.team.slug, grant.tokens_per_minute) for grant in grants]
-    retry_after = settings.SCALING_RETRY_AFTER_SECONDS if sleeps else None
+    answers = Answers(settings.SCALING_RETRY_AFTER_SECONDS, settings.PORTAL_URL)
     return compile_policy(
-        model=model.name, limits=limits, issuer=issuer, retry_after=retry_after, limit_cost=settings.LIMIT_COST
+        model=model.name, limits=limits, issuer=issuer, answers=answers, limit_cost=settings.LIMIT_COST
     )
-
-
-def sleepers() -> set[int]:
-    """Return the keys of the models whose live or coming version sleeps while nobody calls; one query."""
-    serving = Rollout.objects.sleeping_class().filter(status__in=(*Rollout.OPEN, Rollout.Status.LIVE))
-    return set(serving.values_list("registered_model_id", flat=True))
 
 
 def find_outdated(*, now: datetime) -> list[PolicyRevision]:
     """Ask for a publication of every model whose grants no longer compile to what was published; return them.
 
-    Looks at models that were ever granted or rolled out. Four queries, whatever their number.
+    Looks at models that were ever granted or rolled out. Three queries, whatever their number.
     """
     grants = defaultdict(list)
     for grant in Grant.objects.active(now).select_related("team"):
@@ -61,18 +52,17 @@ def find_outdated(*, now: datetime) -> list[PolicyRevision]:
     granted = Exists(Grant.objects.filter(registered_model=OuterRef("pk")))
     served = Exists(Rollout.objects.filter(registered_model=OuterRef("pk")))
     models = RegisteredModel.objects.filter(Q(granted) | Q(served)).select_related("policy")
-    asleep = sleepers()
     return [
         actions.request_publication(model=model, now=now)
         for model in models
-        if _is_outdated(getattr(model, "policy", None), _digest(model, grants[model.pk], model.pk in asleep), now)
+        if _is_outdated(getattr(model, "policy", None), _digest(model, grants[model.pk]), now)
     ]
 
 
-def _digest(model: RegisteredModel, grants: list[Grant], sleeps: bool) -> str:
+def _digest(model: RegisteredModel, grants: list[Grant]) -> str:
     """Return the digest of the policy; "" where there can be none, of which the reconciler says why."""
     try:
-        return compiled(model, grants, sleeps=sleeps).digest
+        return compiled(model, grants).digest
     except CannotRender:
         return ""
 
@@ -94,7 +84,7 @@ def reconcile_policy(*, revision: PolicyRevision, git: GitClient, cluster: Kuber
     model = revision.registered_model
     try:
         grants = list(Grant.objects.active(now).filter(registered_model=model).select_related("team"))
-        policy = compiled(model, grants, sleeps=model.pk in sleepers())
+        policy = compiled(model, grants)
         if revision.digest != policy.digest:
             _commit(revision, policy, git, now)
         if _carries(cluster, model.name, policy.digest):

@@ -17,7 +17,7 @@ from apps.gateway.compile import Policy
 from apps.gateway.forms import PlaygroundForm
 from apps.gateway.models import PolicyRevision
 from apps.gateway.playground import answer_lines, prices_now
-from apps.gateway.reconcile import compiled, sleepers
+from apps.gateway.reconcile import compiled
 from apps.integrations.engine.client import EngineClient
 from apps.integrations.errors import TemporaryError
 from apps.manifests.gateway import WHOLE_COST
@@ -108,7 +108,7 @@ def policy_detail(request: SignedIn, name: str) -> HttpResponse:
     assert isinstance(model, RegisteredModel)  # noqa: S101 - for the type checker
     grants = list(Grant.objects.active(now()).filter(registered_model=model).select_related("team"))
     sees_all = request.user.has_role(*SEES_ALL) or model.is_owned_by(request.user)
-    policy, problem = _compiled(model, grants, sleeps=model.pk in sleepers())
+    policy, problem = _compiled(model, grants)
     revision = PolicyRevision.objects.filter(registered_model=model).first()
     context |= {
         "grants": grants if sees_all else [grant for grant in grants if grant.team_id == request.user.team_id],
@@ -123,10 +123,10 @@ def policy_detail(request: SignedIn, name: str) -> HttpResponse:
     return render(request, "gateway/policy_detail.html", context)
 
 
-def _compiled(model: RegisteredModel, grants: list[Grant], *, sleeps: bool) -> tuple[Policy | None, str]:
+def _compiled(model: RegisteredModel, grants: list[Grant]) -> tuple[Policy | None, str]:
     """Return the compiled policy, or why it cannot be compiled now."""
     try:
-        return compiled(model, grants, sleeps=sleeps), ""
+        return compiled(model, grants), ""
     except (TemporaryError, CannotRender) as error:
         return None, str(error)
 

@@ -3,8 +3,9 @@
 Traps held here: Backends carry the predictor's DNS name, never an address (with IP endpoints the gateway charges every
 call to the first backend of a rule); a rule's cost counts 0 at request time (else each call costs one more); a route
 names at most 15 rules; the policies point at the HTTPRoute of the route's own name, one of a kind (of two, the younger
-is ignored): so BackendTrafficPolicy carries the limits and, in `responseOverride`, what a sleeper's caller hears; a
-cost expression type-checks.
+is ignored): so BackendTrafficPolicy carries the limits and, in `responseOverride`, what callers hear when they are
+refused; those sentences are the same in every model's policy, for Envoy switches the filter on by the route that it
+finds before it knows the model, which is any model's; a cost expression type-checks.
 """
 
 import json
@@ -30,6 +31,9 @@ COSTS = (
 _CLAIM_HEADERS = (("team", "x-team"), ("cost_center", "x-cost-center"), ("sub", "x-user-id"))
 MAX_RULES = 15
 MAX_TEAMS = 256  # rules of a BackendTrafficPolicy
+# Filled in by Envoy at each call. Any other percent sign in a sentence would make it refuse the whole policy.
+_MODEL, _TEAM, _REQUEST_ID = "%REQ(X-AI-EG-MODEL)%", "%REQ(X-TEAM)%", "%REQ(X-REQUEST-ID)%"
+_LIMIT, _RESET = "%RESP(X-RATELIMIT-LIMIT)%", "%RESP(X-RATELIMIT-RESET)%"
 _IPV4 = re.compile(r"^[0-9.]+$")
 
 
@@ -51,6 +55,14 @@ class TeamLimit:
 
     team: str
     tokens_per_minute: int
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What refused callers hear. retry_after: seconds to wait for a replica; portal_url: where to ask for access."""
+
+    retry_after: int
+    portal_url: str
 
 
 @dataclass(frozen=True)
@@ -186,46 +198,61 @@ def traffic_policy(
     *,
     model: str,
     limits: Sequence[TeamLimit],
-    retry_after: int | None = None,
+    answers: Answers,
     limit_cost: str = WHOLE_COST,
     namespace: str = MODELS,
-) -> Manifest | None:
-    """Return the tokens per minute of each team, counted from the answers' own usage; None without teams.
+) -> Manifest:
+    """Return the tokens per minute of each team, counted from the answers' own usage, and what refused callers hear.
 
     limit_cost: as `route` has it. The whole is counted by the key that every route of any age writes.
-    retry_after: seconds after which a caller of a model that sleeps should try again; None for one that does not.
     """
-    if not limits:
-        return None
     if len(limits) > MAX_TEAMS:
         raise BadRoute(f"{len(limits)} teams are granted {model}; the gateway keeps limits of at most {MAX_TEAMS}.")
     key = TOTAL_KEY if limit_cost == WHOLE_COST else LIMIT_KEY
-    rules = [_limit(model, limit, key) for limit in sorted(limits, key=lambda limit: limit.team)]
-    spec: Manifest = {"rateLimit": {"global": {"rules": rules}}}
-    if retry_after is not None:
-        spec["responseOverride"] = [_asleep(model, retry_after)]
+    spec: Manifest = {}
+    if limits:
+        rules = [_limit(model, limit, key) for limit in sorted(limits, key=lambda limit: limit.team)]
+        spec["rateLimit"] = {"global": {"rules": rules}}
+    spec["responseOverride"] = _overrides(answers)
     return _policy("BackendTrafficPolicy", model, namespace, spec)
 
 
-def _asleep(model: str, retry_after: int) -> Manifest:
-    """Return what the gateway says instead of its own 503, which it gives while no replica takes calls.
+def _overrides(answers: Answers) -> list[Manifest]:
+    """Return what is said instead of Envoy's own 503, 429 and 403: bare words, or nothing.
 
-    `source: Local` leaves the engine's own answers alone. The body may hold no percent sign: Envoy would read it.
+    Nothing in it names the model but what Envoy fills in: see the module. A 503 is given while no replica takes calls.
     """
-    message = (
-        f"Model {model} sleeps while nobody calls it, and no replica is ready. This call was counted and wakes it; "
-        f"nothing was charged. Send it again in {retry_after} seconds."
+    no_replica = (
+        f"No replica of model {_MODEL} takes calls now. If it sleeps while nobody calls, this call was counted and "
+        f"wakes it; nothing was charged. Send it again in {answers.retry_after} seconds."
     )
-    error = {"type": "unavailable_error", "code": "model_asleep", "message": message}
-    return {
-        "match": {"statusCodes": [{"type": "Value", "value": 503}]},
-        "source": "Local",
-        "response": {
-            "contentType": "application/json",
-            "header": {"set": [{"name": "Retry-After", "value": str(retry_after)}]},
-            "body": {"type": "Inline", "inline": json.dumps({"error": error})},
-        },
+    no_tokens = (
+        f"Team {_TEAM} has used up its tokens per minute for model {_MODEL} (limit: {_LIMIT}). "
+        f"The budget resets in {_RESET} seconds."
+    )
+    no_grant = (  # of an unknown model too: its caller meets the policy of the oldest route
+        f"Team {_TEAM} has no grant for model {_MODEL}, or no model of this name is served. "
+        f"Request access in the portal: {answers.portal_url}"
+    )
+    return [
+        _override(503, "unavailable_error", "no_replica", no_replica, str(answers.retry_after)),
+        _override(429, "rate_limit_error", "budget_exceeded", no_tokens, "60"),  # a header cannot say what a body can
+        _override(403, "permission_error", "no_grant", no_grant),
+    ]
+
+
+def _override(status: int, kind: str, code: str, message: str, retry_after: str = "") -> Manifest:
+    """Return one sentence in JSON. `source: Local` leaves the engine's own answers alone."""
+    error = {"type": kind, "code": code, "message": message}
+    headers = [{"name": "x-request-id", "value": _REQUEST_ID}]  # what the listener sets does not reach these answers
+    if retry_after:
+        headers.append({"name": "Retry-After", "value": retry_after})
+    response = {
+        "contentType": "application/json",
+        "header": {"set": headers},
+        "body": {"type": "Inline", "inline": json.dumps({"error": error})},
     }
+    return {"match": {"statusCodes": [{"type": "Value", "value": status}]}, "source": "Local", "response": response}
 
 
 def _limit(model: str, limit: TeamLimit, key: str) -> Manifest:

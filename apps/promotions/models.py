@@ -140,10 +140,6 @@ class RolloutQuerySet(models.QuerySet["Rollout"]):
         """Return the rollouts whose version serves all callers of its model now."""
         return self.filter(status=Rollout.Status.LIVE)
 
-    def sleeping_class(self) -> "RolloutQuerySet":
-        """Return the rollouts of versions that sleep while nobody calls."""
-        return self.filter(promotion__serving_class=ServingClass.SCALE_TO_ZERO)
-
 
 class Rollout(Reconciled):
     """Carries a promotion out: SERVE (start beside the baseline), SHIFT (weight by weight to 100), RETIRE (the baseline

@@ -30,6 +30,7 @@ class Surroundings:
     gateway_name: str
     gateway_namespace: str
     issuer: gateway.Issuer
+    answers: gateway.Answers
     scaling: scaling.Scaling
     limit_cost: str
 
@@ -45,6 +46,7 @@ def surroundings() -> Surroundings:
         gateway_name=settings.GATEWAY_NAME,
         gateway_namespace=settings.GATEWAY_NAMESPACE,
         issuer=gateway.Issuer(settings.OIDC_ISSUER, gateway_jwks_uri(), settings.OIDC_GATEWAY_AUDIENCE),
+        answers=gateway.Answers(settings.SCALING_RETRY_AFTER_SECONDS, settings.PORTAL_URL),
         scaling=scaling.Scaling(
             demand_url=settings.SCALING_URL,
             polling_seconds=settings.SCALING_POLL_SECONDS,
@@ -88,8 +90,11 @@ def serve(version: ModelVersion, around: Surroundings, serving_class: str, pre_w
 
 def closed_policy(model: str, around: Surroundings) -> Mapping[str, bytes]:
     """Return the policy that lets nobody in: committed with SERVE where the model has none, before any route exists."""
-    policy = gateway.security_policy(model=model, issuer=around.issuer, teams=[])
-    return {names.policy_path(model): to_yaml([policy])}
+    objects = [
+        gateway.security_policy(model=model, issuer=around.issuer, teams=[]),
+        gateway.traffic_policy(model=model, limits=[], answers=around.answers),
+    ]
+    return {names.policy_path(model): to_yaml(objects)}
 
 
 def shift(

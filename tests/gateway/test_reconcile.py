@@ -14,7 +14,6 @@ from apps.gateway.compile import DIGEST_ANNOTATION
 from apps.gateway.models import PolicyRevision
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient
-from apps.promotions.models import Promotion
 from tests.access.test_actions import WISH
 from tests.factories import NOW
 from tests.promotions import factories
@@ -124,26 +123,15 @@ class TestReconcilePolicy:
         assert PolicyRevision.objects.get().next_check_at == NOW
 
 
-class TestAModelThatSleeps:
-    def override(self, git):
-        _, traffic = yaml.safe_load_all(git.read(POLICY))
-        return traffic["spec"].get("responseOverride")
-
-    def test_tells_its_callers_when_to_come_again_and_stops_when_it_is_warm(self, git, grant, registered_model):
+class TestTheSentencesOfRefusals:
+    def test_are_in_the_policy_of_a_model_that_nobody_was_granted(self, git, registered_model):
+        """The oldest route's policy speaks for all of them, and may be that of a model without grants."""
+        factories.live(registered_model, 1)
         run(git, Cluster(git), NOW)
-        assert self.override(git) is None
-        rollout = factories.live(registered_model, 1)
-        Promotion.objects.filter(pk=rollout.promotion_id).update(serving_class="SCALE_TO_ZERO")
-        revision = run(git, Cluster(git), NOW + timedelta(minutes=1))
-        (said,) = self.override(git)
-        assert said["response"]["header"]["set"] == [{"name": "Retry-After", "value": "30"}]
-        assert (revision.status, published()) == ("ACTIVE", 2)
-        run(git, Cluster(git), NOW + timedelta(minutes=2))
-        assert published() == 2
-        rollout.status = "REPLACED"
-        rollout.save()
-        run(git, Cluster(git), NOW + timedelta(minutes=3))
-        assert self.override(git) is None
+        _, traffic = yaml.safe_load_all(git.read(POLICY))
+        said = {each["match"]["statusCodes"][0]["value"] for each in traffic["spec"]["responseOverride"]}
+        assert said == {503, 429, 403}
+        assert "rateLimit" not in traffic["spec"]
 
 
 class TestLimitCost:

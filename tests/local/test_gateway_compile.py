@@ -105,7 +105,10 @@ REFUSALS = {
     ),
     "no Gateway": (lambda o: o.remove(of(o, "Gateway")), "Gateway ai-gateway/ai-gateway does not exist"),
     "no backend": (lambda o: o.remove(of(o, "AIServiceBackend")), "AIServiceBackend models/prior-auth-extract-v1"),
-    "no Backend": (lambda o: o.remove(of(o, "Backend")), "Backend models/prior-auth-extract-v1 does not exist"),
+    "no Backend": (
+        lambda o: o.remove(of(o, "Backend", "prior-auth-extract-v1")),
+        "Backend models/prior-auth-extract-v1 does not exist",
+    ),
     "an unknown cost": (lambda o: _costs(o)[0].update(type="AudioToken"), "type AudioToken is not played"),
     "a cost that does not type-check": (
         lambda o: _costs(o)[-1].update(cel="output_tokens * 3"),

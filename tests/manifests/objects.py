@@ -24,6 +24,7 @@ SCALING = scaling.Scaling(demand_url="http://portal.quartermaster.svc/v1/scaling
 OFFICE_HOURS = scaling.pre_warm_of("mon-fri 07:30-19:00 America/New_York")
 ISSUER = gateway.Issuer(issuer="http://127.0.0.1:8090", jwks_uri="http://127.0.0.1:8090/jwks.json")
 LIMIT_COST = "input_tokens - cached_input_tokens + output_tokens * 3u"
+ANSWERS = gateway.Answers(retry_after=45, portal_url="https://portal.test")
 LIMIT = gateway.TeamLimit("claims-review", 2000)
 GATEWAY = {"gateway_name": "ai-gateway", "gateway_namespace": "ai-gateway"}
 SHIPPED = ("deploy/argocd/*.yaml", "deploy/gateway/*.yaml", "deploy/karpenter/*.yaml", "deploy/karpenter/local/*.yaml")
@@ -47,8 +48,9 @@ def rendered():
         *gateway.backend_objects(model=MODEL, number=7),
         gateway.security_policy(model=MODEL, issuer=ISSUER, teams=["claims-review", "prior-auth"]),
         gateway.security_policy(model=MODEL, issuer=ISSUER, teams=[]),
-        gateway.traffic_policy(model=MODEL, limits=[LIMIT]),
-        gateway.traffic_policy(model=MODEL, limits=[LIMIT], retry_after=30, limit_cost=LIMIT_COST),
+        gateway.traffic_policy(model=MODEL, limits=[LIMIT], answers=ANSWERS),
+        gateway.traffic_policy(model=MODEL, limits=[LIMIT], answers=ANSWERS, limit_cost=LIMIT_COST),
+        gateway.traffic_policy(model=MODEL, limits=[], answers=ANSWERS),
     ]
 
 

@@ -11,6 +11,7 @@ from apps.manifests import gateway, names, scaling, serving
 from apps.manifests.schedules import is_schedule
 from apps.manifests.text import to_yaml
 from tests.manifests.objects import (
+    ANSWERS,
     CRDS,
     DIGEST,
     GATEWAY,
@@ -260,33 +261,42 @@ class TestBackends:
         ]
 
 
+def override_of(status):
+    """What callers hear instead of this status."""
+    policy = gateway.traffic_policy(model="m", limits=[gateway.TeamLimit("claims", 50)], answers=ANSWERS)
+    (found,) = [
+        each for each in policy["spec"]["responseOverride"] if each["match"]["statusCodes"][0]["value"] == status
+    ]
+    return found
+
+
 class TestPolicies:
     def test_nobody_may_call_without_a_grant(self):
         spec = gateway.security_policy(model="m", issuer=ISSUER, teams=[])["spec"]
         assert spec["authorization"] == {"defaultAction": "Deny"}
-        assert gateway.traffic_policy(model="m", limits=[]) is None
+        assert "rateLimit" not in gateway.traffic_policy(model="m", limits=[], answers=ANSWERS)["spec"]
 
-    def test_tell_a_sleeping_models_caller_when_to_come_again(self):
-        policy = gateway.traffic_policy(model="m", limits=[gateway.TeamLimit("claims", 50)], retry_after=45)
-        (override,) = policy["spec"]["responseOverride"]
-        assert (override["match"], override["source"]) == (
-            {"statusCodes": [{"type": "Value", "value": 503}]},
-            "Local",
-        )
-        response = override["response"]
-        assert response["header"] == {"set": [{"name": "Retry-After", "value": "45"}]}
-        error = json.loads(response["body"]["inline"])["error"]
-        assert error["code"] == "model_asleep"
+    def test_tell_a_caller_who_finds_no_replica_when_to_come_again(self):
+        override = override_of(503)
+        assert override["source"] == "Local"
+        headers = {each["name"]: each["value"] for each in override["response"]["header"]["set"]}
+        assert headers == {"x-request-id": "%REQ(X-REQUEST-ID)%", "Retry-After": "45"}
+        error = json.loads(override["response"]["body"]["inline"])["error"]
+        assert error["code"] == "no_replica"
         assert "in 45 seconds" in error["message"]
-        assert "%" not in response["body"]["inline"]
-        assert "statusCode" not in response
+        assert "statusCode" not in override["response"]
 
-    def test_say_nothing_about_sleep_where_a_replica_always_runs(self):
-        policy = gateway.traffic_policy(model="m", limits=[gateway.TeamLimit("claims", 50)])
-        assert "responseOverride" not in policy["spec"]
+    def test_tell_a_team_whose_tokens_are_used_up_when_they_are_back(self):
+        """Envoy fills a body from the answer that it replaces, but not a header: the minute is the longest wait."""
+        response = override_of(429)["response"]
+        assert {"name": "Retry-After", "value": "60"} in response["header"]["set"]
+        assert "resets in %RESP(X-RATELIMIT-RESET)% seconds" in response["body"]["inline"]
+
+    def test_tell_a_team_without_a_grant_where_to_ask(self):
+        assert "https://portal.test" in override_of(403)["response"]["body"]["inline"]
 
     def test_a_call_costs_its_tokens_and_nothing_else(self):
-        policy = gateway.traffic_policy(model="m", limits=[gateway.TeamLimit("claims", 50)])
+        policy = gateway.traffic_policy(model="m", limits=[gateway.TeamLimit("claims", 50)], answers=ANSWERS)
         rule = policy["spec"]["rateLimit"]["global"]["rules"][0]
         assert rule["limit"] == {"requests": 50, "unit": "Minute"}
         assert rule["cost"]["request"] == {"from": "Number", "number": 0}

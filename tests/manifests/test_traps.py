@@ -5,6 +5,7 @@ Karpenter's are in test_karpenter_traps.py; what a schema or a
 webhook refuses by itself is in test_rendering.py and test_dry_run.py.
 """
 
+import json
 import re
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ import yaml
 
 from apps.manifests import gateway, names, scaling, serving
 from tests.manifests.objects import (
+    ANSWERS,
     GATEWAY,
     ISSUER,
     MODEL,
@@ -238,7 +240,7 @@ class TestRoute:
         written = {cost["metadataKey"] for cost in ROUTE["spec"]["llmRequestCosts"]}
         log = yaml.safe_dump(found("EnvoyProxy", "ai-gateway"))
         assert set(re.findall(r"io\.envoy\.ai_gateway:(llm_\w+)", log)) <= written
-        policy = gateway.traffic_policy(model=MODEL, limits=[gateway.TeamLimit("a", 1)])
+        policy = gateway.traffic_policy(model=MODEL, limits=[gateway.TeamLimit("a", 1)], answers=ANSWERS)
         (rule,) = policy["spec"]["rateLimit"]["global"]["rules"]
         assert rule["cost"]["response"]["metadata"]["key"] in written
         assert len(ROUTE["spec"]["llmRequestCosts"]) <= 36
@@ -264,7 +266,7 @@ class TestBackend:
 class TestPolicies:
     def test_point_at_the_route_that_the_gateway_makes_in_their_own_namespace(self):
         security = gateway.security_policy(model=MODEL, issuer=ISSUER, teams=["a"])
-        traffic = gateway.traffic_policy(model=MODEL, limits=[gateway.TeamLimit("a", 1)])
+        traffic = gateway.traffic_policy(model=MODEL, limits=[gateway.TeamLimit("a", 1)], answers=ANSWERS)
         for policy in (security, traffic):
             assert policy["metadata"]["namespace"] == ROUTE["metadata"]["namespace"]
             (target,) = policy["spec"]["targetRefs"]
@@ -289,7 +291,7 @@ class TestPolicies:
 
     def test_limit_by_the_present_shape(self):
         """rateLimit.type is deprecated; a rule takes at most 8 selectors, and Distinct ones no value."""
-        traffic = gateway.traffic_policy(model=MODEL, limits=[gateway.TeamLimit("a", 2_000_000)])
+        traffic = gateway.traffic_policy(model=MODEL, limits=[gateway.TeamLimit("a", 2_000_000)], answers=ANSWERS)
         assert set(traffic["spec"]["rateLimit"]) == {"global"}
         (rule,) = traffic["spec"]["rateLimit"]["global"]["rules"]
         (selector,) = rule["clientSelectors"]
@@ -307,9 +309,36 @@ class TestPolicies:
             gateway.traffic_policy(model=MODEL, limits=limits)
 
     def test_count_a_call_nothing_before_its_answer(self):
-        traffic = gateway.traffic_policy(model=MODEL, limits=[gateway.TeamLimit("a", 1)])
+        traffic = gateway.traffic_policy(model=MODEL, limits=[gateway.TeamLimit("a", 1)], answers=ANSWERS)
         (rule,) = traffic["spec"]["rateLimit"]["global"]["rules"]
         assert rule["cost"]["request"] == {"from": "Number", "number": 0}
+
+    def test_say_the_same_to_callers_of_every_model(self):
+        """The filter is chosen with the route that matches before the model is read: the oldest one, any model's.
+
+        A policy without these sentences, or with others, would silence or replace those of all models behind it.
+        """
+        busy = gateway.traffic_policy(model="busy", limits=[gateway.TeamLimit("a", 1)], answers=ANSWERS)
+        closed = gateway.traffic_policy(model="closed", limits=[], answers=ANSWERS)
+        assert busy["spec"]["responseOverride"] == closed["spec"]["responseOverride"]
+        assert "busy" not in json.dumps(busy["spec"]["responseOverride"])
+
+    def test_leave_no_percent_sign_to_envoy_but_what_it_fills_in(self):
+        """It reads a body as a format: a stray sign makes it refuse the policy, and every model's with it."""
+        policy = gateway.traffic_policy(model=MODEL, limits=[], answers=ANSWERS)
+        for override in policy["spec"]["responseOverride"]:
+            body = override["response"]["body"]["inline"]
+            assert "%" not in re.sub(r"%(REQ|RESP)\([A-Z-]+\)%", "", body)
+
+    def test_let_nobody_without_a_token_reach_the_processor(self):
+        """Envoy AI Gateway puts it before custom_response, which by default comes before the token check."""
+        order = found("EnvoyProxy", "ai-gateway")["spec"]["filterOrder"]
+        assert order == [{"name": "envoy.filters.http.custom_response", "after": "envoy.filters.http.jwt_authn"}]
+
+    def test_give_every_caller_the_request_id(self):
+        """Envoy Gateway keeps it to itself unless a policy sends it back."""
+        headers = found("ClientTrafficPolicy", "ai-gateway")["spec"]["headers"]
+        assert headers["lateResponseHeaders"]["set"] == [{"name": "x-request-id", "value": "%REQ(X-REQUEST-ID)%"}]
 
     def test_a_buffer_holds_a_whole_prompt(self):
         """Envoy Gateway's own is 32 KiB: longer prompts would be refused."""

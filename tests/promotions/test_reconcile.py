@@ -92,8 +92,9 @@ class TestAdvance:
             "serving/models/prior-auth-extract/v1.yaml",
             "serving/models/runtime.yaml",
         ]
-        policy = yaml.safe_load(git.read("serving/models/prior-auth-extract/policy.yaml"))
-        assert policy["spec"]["authorization"] == {"defaultAction": "Deny"}
+        security, traffic = yaml.safe_load_all(git.read("serving/models/prior-auth-extract/policy.yaml"))
+        assert security["spec"]["authorization"] == {"defaultAction": "Deny"}
+        assert traffic["spec"]["responseOverride"]  # before the route: it may speak for every model's callers
 
     def test_commits_no_argument_that_the_engine_would_refuse(self, rollout, git, cluster, remote, monkeypatch):
         monkeypatch.setattr(engine_args, "check_arguments", lambda *_: ["there is no option --max-model-len."])

@@ -91,11 +91,11 @@ def wait_evaluated(owner: Desk, run: str) -> None:
 
 def live_version(owner: Desk, model: str = MODEL) -> int | None:
     """Return the number of the version that serves all callers."""
-    live = live_rollout(owner)
+    live = live_rollout(owner, model)
     return int(owner.get(f"/rollouts/{live}")["version"]) if live else None
 
 
-def live_rollout(owner: Desk) -> str:
+def live_rollout(owner: Desk, model: str = MODEL) -> str:
     """Return the id of the rollout whose version serves all callers, "" for none."""
     for promotion in owner.get("/promotions")["results"]:
         if promotion["model"] == model and promotion["rollout"]:

@@ -14,7 +14,9 @@ from deploy.local.gateway.policies import Judged
 from deploy.local.gateway.refusal import Refused
 from deploy.local.gateway.tables import AccessLog, Listener
 
-_KNOWN_HEADER_SETTINGS = {"earlyRequestHeaders", "requestID", "disableRateLimitHeaders"}
+_KNOWN_HEADER_SETTINGS = {"earlyRequestHeaders", "lateResponseHeaders", "requestID", "disableRateLimitHeaders"}
+_REQUEST_ID_BACK = {"set": [{"name": "x-request-id", "value": "%REQ(X-REQUEST-ID)%"}]}
+_TOKEN_FIRST = [{"name": "envoy.filters.http.custom_response", "after": "envoy.filters.http.jwt_authn"}]
 
 
 def read(objects: Objects, *, gateway: tuple[str, str], attached: int) -> tuple[Listener, list[Judged]]:
@@ -72,7 +74,10 @@ def _client_settings(policy: Object) -> dict[str, Any]:
     early = headers.get("earlyRequestHeaders", {})
     if set(early) - {"remove"}:
         raise Refused("only earlyRequestHeaders.remove is played by the local gateway")
+    if headers.get("lateResponseHeaders", _REQUEST_ID_BACK) != _REQUEST_ID_BACK:
+        raise Refused("only the request id is set as a late response header by the local gateway")
     settings = {
+        "returns_request_id": "lateResponseHeaders" in headers,
         "removed_headers": tuple(name.lower() for name in early.get("remove", [])),
         "generates_request_id": headers.get("requestID", "") == "Generate",
         "limit_headers": not headers.get("disableRateLimitHeaders", False),
@@ -83,7 +88,9 @@ def _client_settings(policy: Object) -> dict[str, Any]:
 
 
 def _access_logs(proxy: Object) -> tuple[AccessLog, ...]:
-    """Return the sinks of an EnvoyProxy's access log."""
+    """Return the sinks of an EnvoyProxy's access log. Its filterOrder must be the one that is played here."""
+    if proxy["spec"].get("filterOrder", []) != _TOKEN_FIRST:
+        raise Refused("the local gateway checks the token before it reads the body: filterOrder must say so too")
     found: list[AccessLog] = []
     for setting in proxy["spec"].get("telemetry", {}).get("accessLog", {}).get("settings", []):
         if setting.get("matches") or setting.get("type", "Listener") != "Listener":

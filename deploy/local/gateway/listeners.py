@@ -1,6 +1,6 @@
 """Tables → Envoy's listener: the filters every call passes, in the order that Envoy Gateway gives them.
 
-Header removal → (on the way back: what a policy says instead) → token check → processor (model from the body) →
+Header removal → token check → processor (model from the body) → (on the way back: what a policy says instead) →
 authorization → rate limit → router.
 """
 
@@ -45,7 +45,7 @@ def _connection_manager(tables: Tables, wiring: Wiring) -> Json:
         "stat_prefix": "gateway",
         "normalize_path": True,
         "merge_slashes": True,
-        "always_set_request_id_in_response": True,
+        "always_set_request_id_in_response": tables.listener.returns_request_id,
         "request_id_extension": {
             "typed_config": {
                 "@type": f"{_EXTENSIONS}.request_id.uuid.v3.UuidRequestIdConfig",
@@ -86,14 +86,14 @@ def _removals(tables: Tables) -> list[Json]:
 
 def _http_filters(tables: Tables, wiring: Wiring) -> list[Json]:
     filters = [
-        ("custom_response", overrides.filter_settings(())),
         ("ext_proc", _processor(wiring)),
+        ("custom_response", overrides.filter_settings(())),
         ("rbac", {"@type": f"{_FILTERS}.rbac.v3.RBAC"}),
         ("ratelimit", _rate_limit(tables.listener.limit_headers)),
         ("router", {"@type": f"{_FILTERS}.router.v3.Router"}),
     ]
     if tables.providers:
-        filters.insert(1, ("jwt_authn", _token_check(tables.providers)))
+        filters.insert(0, ("jwt_authn", _token_check(tables.providers)))
     return [{"name": f"envoy.filters.http.{name}", "typed_config": config} for name, config in filters]
 
 

@@ -158,6 +158,7 @@ class Listener:
     removed_headers: tuple[str, ...] = ()
     buffer_bytes: int = 32 * 1024
     generates_request_id: bool = False
+    returns_request_id: bool = False
     limit_headers: bool = True
     access_logs: tuple[AccessLog, ...] = ()
 
