@@ -56,6 +56,10 @@ bench-reconcile: .venv/.bootstrapped ## Measure how fast a cluster of 1,000 mode
 bench-web: $(BOOTSTRAP) ## Measure the portal's web server beside gunicorn
 	@$(PYTHON) -m tests.benchmarks.web
 
+check-gateway: .venv/.bootstrapped ## Check what is rendered on the real Envoy Gateway and Envoy AI Gateway (Linux)
+	@$(PYTHON) -m deploy.local.platform build
+	@$(PYTHON) -m tests.real_gateway
+
 screenshot: $(BOOTSTRAP) ## Make the README's picture anew, at the end of the story
 	@STORY_PICTURE=deploy/portal/screenshot.png $(PYTHON) -m pytest tests/story/test_story.py -m stack -q
 

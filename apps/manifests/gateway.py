@@ -59,7 +59,7 @@ class TeamLimit:
 
 @dataclass(frozen=True)
 class Answers:
-    """What refused callers hear. retry_after: seconds to wait for a replica; portal_url: where to ask for access."""
+    """What refused callers are told. retry_after: seconds to wait for a replica; portal_url: who gives access."""
 
     retry_after: int
     portal_url: str

@@ -1,0 +1,57 @@
+"""What the portal renders for four models, through its own functions, and what it ships for the gateway itself.
+
+`steady` splits its callers between two versions, `tried` sends none to its candidate yet, `sleeper` has no replica, and
+`closed` was granted to nobody.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from apps.gateway.compile import compile_policy
+from apps.manifests import gateway
+from apps.manifests.gateway import Answers, Issuer, TeamLimit, Weight
+
+Json = dict[str, Any]
+ROOT = Path(__file__).parents[2]
+ISSUER = Issuer("http://idp.test", "http://idp.test/jwks.json")
+ANSWERS = Answers(retry_after=30, portal_url="https://portal.test")
+GRANTED = [TeamLimit("claims-review", 1000), TeamLimit("research", 20)]
+# model: (weights by version, grants, a cost in CEL)
+MODELS: dict[str, tuple[dict[int, int], list[TeamLimit], str]] = {
+    "steady": ({1: 70, 2: 30}, GRANTED, "input_tokens + output_tokens * uint(3)"),
+    "tried": ({2: 0, 1: 100}, GRANTED, ""),
+    "sleeper": ({1: 100}, GRANTED, ""),
+    "closed": ({1: 100}, [], ""),
+}
+
+
+def shipped() -> list[Json]:
+    """Return the objects of `deploy/gateway`."""
+    return [obj for path in sorted((ROOT / "deploy" / "gateway").glob("*.yaml")) for obj in _read(path.read_bytes())]
+
+
+def rendered() -> list[Json]:
+    """Return the objects of the four models, in an order in which no reference dangles."""
+    return [obj for model in MODELS for obj in _model(model)]
+
+
+def _model(model: str) -> list[Json]:
+    weights, grants, cost = MODELS[model]
+    route = gateway.route(
+        model=model,
+        weights=[Weight(number, percent) for number, percent in weights.items()],
+        gateway_name="ai-gateway",
+        gateway_namespace="ai-gateway",
+        cost=cost,
+    )
+    policy = compile_policy(model=model, limits=grants, issuer=ISSUER, answers=ANSWERS)
+    backends = [obj for number in weights for obj in gateway.backend_objects(model=model, number=number)]
+    return [*_read(policy.text), *backends, route]
+
+
+def _read(text: bytes) -> list[Json]:
+    return [obj for obj in yaml.safe_load_all(text) if obj]

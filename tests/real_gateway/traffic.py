@@ -1,0 +1,194 @@
+"""Calls through the real gateway, and what must come of them: the same as at the local one."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+
+from tests.local.gateway_doubles import Engine, Identity
+from tests.real_gateway.private import NODE
+from tests.real_gateway.proxy import LISTENS
+
+Json = dict[str, Any]
+# Each version's predictor; nothing listens at the sleeper's.
+ENGINES = {
+    name: f"127.0.1.{place}"
+    for place, name in enumerate(("steady-v1", "steady-v2", "tried-v1", "tried-v2", "closed-v1"), 1)
+}
+PREDICTORS = {**ENGINES, "sleeper-v1": "127.0.1.99"}
+TEAM = "claims-review"
+
+
+@dataclass
+class Calls:
+    """The caller's side, and what the engines and the access log saw. failures: what was not as it must be."""
+
+    identity: Identity
+    engines: dict[str, Engine]
+    log: Path
+    failures: list[str] = field(default_factory=list)
+
+    def chat(self, model: str, text: str = "hello", *, team: str | None = TEAM, **more: Any) -> httpx.Response:
+        """Ask a model; team None sends no token."""
+        headers = {"authorization": f"Bearer {self.identity.token(team)}"} if team else {}
+        headers |= more.pop("headers", {})
+        body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
+        address = f"http://127.0.0.1:{LISTENS}/v1/chat/completions"
+        return httpx.post(address, json=body, headers=headers, timeout=20, trust_env=False)
+
+    def record(self, answer: httpx.Response) -> Json:
+        """Return the access log's record of an answer; empty where none came in time."""
+        wanted, until = answer.headers.get("x-request-id", "?"), time.monotonic() + 12
+        while time.monotonic() < until:
+            for line in self.log.read_text().splitlines():
+                if wanted in line and line.startswith("{"):
+                    found: Json = json.loads(line)
+                    return found
+            time.sleep(0.2)
+        return {}
+
+    def must(self, what: str, expected: object, seen: object) -> None:
+        """Note whether it is as it must be."""
+        if expected != seen:
+            self.failures.append(f"{what}: expected {expected!r}, the real gateway says {seen!r}")
+        print(f"  ok     {what}" if expected == seen else f"  FAILED {what}: {seen!r}", flush=True)
+
+
+def check(calls: Calls) -> None:
+    """Make every kind of call."""
+    for one in (_split, _untouched, _asleep, _refused, _stream, _unknown, _listed, _budget, _forged):
+        one(calls)
+
+
+def _split(calls: Calls) -> None:
+    answers = [calls.chat("steady") for _ in range(40)]
+    calls.must("steady: every call is answered", {200: 40}, dict(Counter(answer.status_code for answer in answers)))
+    calls.must("steady: both versions answer", {"steady-v1", "steady-v2"}, {a.json().get("model") for a in answers})
+    for name in ("steady-v1", "steady-v2"):
+        asked = {(call["path"], call["body"]["model"]) for call in calls.engines[name].calls}
+        calls.must(f"{name} is asked by its own name", {("/v1/chat/completions", name)}, asked)
+    answer = answers[-1]
+    record, name = calls.record(answer), answer.json()["model"]
+    wanted = {
+        "team": TEAM,
+        "cost_center": "CC-4100",
+        "user_id": "dana",
+        "gen_ai.request.model": "steady",
+        "gen_ai.response.model": name,
+        "gen_ai.request.model_override": name,
+        "gen_ai.backend": f"models/{name}",
+        "gen_ai.usage.input_tokens": 7,
+        "gen_ai.usage.cached_input_tokens": 3,
+        "gen_ai.usage.output_tokens": 5,
+        "gen_ai.usage.total_tokens": 12,
+    }
+    for key, value in wanted.items():
+        calls.must(f"access log: {key}", value, record.get(key))
+    calls.must("access log: upstream_host", f"{name}-predictor.models.svc.cluster.local", record.get("upstream_host"))
+
+
+def _untouched(calls: Calls) -> None:
+    answers = [calls.chat("tried") for _ in range(10)]
+    answered = Counter(answer.json().get("model") for answer in answers)
+    calls.must("tried: a version with weight 0 gets no call", {"tried-v1": 10}, dict(answered))
+    record = calls.record(answers[-1])
+    calls.must("tried: charged to the version that answered", "tried-v1", record.get("gen_ai.request.model_override"))
+    asked = {call["body"]["model"] for call in calls.engines["tried-v1"].calls}
+    calls.must("tried: its engine is asked by its own name", {"tried-v1"}, asked)
+
+
+def _asleep(calls: Calls) -> None:
+    answer = calls.chat("sleeper")
+    calls.must("sleeper: 503", 503, answer.status_code)
+    calls.must("sleeper: Retry-After", "30", answer.headers.get("retry-after"))
+    calls.must("sleeper: JSON", "application/json", answer.headers.get("content-type"))
+    calls.must("sleeper: says so", "no_replica", _code(answer))
+    record = calls.record(answer)
+    calls.must("sleeper: the record names the team", TEAM, record.get("team"))
+    calls.must("sleeper: the record names the model", "sleeper", record.get("gen_ai.request.model"))
+    calls.must("sleeper: no tokens", None, record.get("gen_ai.usage.total_tokens"))
+
+
+def _refused(calls: Calls) -> None:
+    calls.must("steady without a token: 401", 401, calls.chat("steady", team=None).status_code)
+    for model, team in (("closed", TEAM), ("sleeper", "strangers"), ("steady", "strangers")):
+        answer = calls.chat(model, team=team)
+        calls.must(f"{model} for {team}: 403, and why", (403, "no_grant"), (answer.status_code, _code(answer)))
+
+
+def _stream(calls: Calls) -> None:
+    answer = calls.chat("steady", stream=True)
+    calls.must("a stream ends whole", True, answer.text.rstrip().endswith("[DONE]"))
+    record = calls.record(answer)
+    calls.must("a stream's tokens", 12, record.get("gen_ai.usage.total_tokens"))
+    calls.must("a stream's first token", True, isinstance(record.get("gen_ai.latency.ttft_ms"), int | float))
+
+
+def _unknown(calls: Calls) -> None:
+    answer = calls.chat("nobody-knows")
+    # By the policy of the oldest route, which need not let this team in.
+    calls.must("an unknown model: 404, or 403", True, answer.status_code in (403, 404))
+    calls.must("a prompt of 1 MB passes", 200, calls.chat("steady", "long " * 200_000).status_code)
+
+
+def _listed(calls: Calls) -> None:
+    address, token = f"http://127.0.0.1:{LISTENS}/v1/models", {"authorization": f"Bearer {calls.identity.token()}"}
+    calls.must("the list of models needs a token", 401, httpx.get(address, trust_env=False).status_code)
+    listed = httpx.get(address, headers=token, trust_env=False).json()
+    models = {entry["id"] for entry in listed["data"]}
+    calls.must("the list of models", {"steady", "tried", "sleeper", "closed"}, models)
+
+
+def _budget(calls: Calls) -> None:
+    answers = [calls.chat("tried", team="research") for _ in range(6)]  # a new minute may begin between them
+    answer = next((each for each in answers if each.status_code != 200), answers[-1])
+    calls.must("a budget of 20 tokens a minute is spent after two calls of 12", 429, answer.status_code)
+    calls.must("a spent budget says so", "budget_exceeded", _code(answer))
+    calls.must("a spent budget: Retry-After is in seconds", True, answer.headers.get("retry-after", "").isdigit())
+
+
+def _forged(calls: Calls) -> None:
+    forged = {"x-team": "research", "x-cost-center": "CC-1", "x-user-id": "eve", "x-ai-eg-model": "closed"}
+    answer = calls.chat("steady", headers=forged)
+    record = calls.record(answer)
+    seen = [record.get(key) for key in ("team", "cost_center", "user_id", "gen_ai.request.model")]
+    calls.must("headers that a client sends count for nothing", [TEAM, "CC-4100", "dana", "steady"], seen)
+
+
+def _code(answer: httpx.Response) -> object:
+    try:
+        return answer.json()["error"]["code"]
+    except (ValueError, KeyError, TypeError):
+        return answer.text
+
+
+@contextmanager
+def neighbors(log: Path) -> Iterator[Calls]:
+    """Run the engines and the identity provider at the addresses that their names have here."""
+    identity, engines = Identity(), {name: Engine(name) for name in ENGINES}
+    with ExitStack() as stack:
+        stack.enter_context(_served(NODE, identity.handler()))
+        for name, engine in engines.items():
+            stack.enter_context(_served(ENGINES[name], engine.handler()))
+        yield Calls(identity, engines, log)
+
+
+@contextmanager
+def _served(address: str, handler: type[BaseHTTPRequestHandler]) -> Iterator[None]:
+    server = ThreadingHTTPServer((address, 80), handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
