@@ -331,6 +331,19 @@ class TestOverrides:
         assert override.headers == (("content-type", "application/json"), ("retry-after", "30"))
         assert len(found.limits) == 1
 
+    def test_of_the_oldest_route_speak_for_all(self):
+        """As with Envoy Gateway: its filter is chosen with the route that matches before the model is known."""
+        objects = [*model_objects(), route("younger", {"prior-auth-extract-v1": 1}), *policy("younger", {"a": 1})]
+        for obj in objects:
+            obj["metadata"]["creationTimestamp"] = (
+                f"2026-11-0{2 if obj['metadata']['name'] == 'younger' else 1}T00:00:00Z"
+            )
+        say = {"match": {"statusCodes": [{"value": 503}]}, "source": "Local", "response": {"body": {"inline": "Old."}}}
+        of(objects, "BackendTrafficPolicy", MODEL)["spec"]["responseOverride"] = [say]
+        young = copy.deepcopy(say) | {"response": {"body": {"inline": "Young."}}}
+        of(objects, "BackendTrafficPolicy", "younger")["spec"]["responseOverride"] = [young]
+        assert [each.overrides[0].body for each in compiled(objects).routes] == ["Old.", "Old."]
+
     def test_are_a_filter_of_the_route_alone(self):
         (host,) = route_resource(self.overridden())["virtual_hosts"]
         settings = host["routes"][0]["typed_per_filter_config"]["envoy.filters.http.custom_response"]
@@ -361,7 +374,25 @@ class TestListener:
         assert front.buffer_bytes == 50 * 1024 * 1024
         assert set(front.removed_headers) == {"x-team", "x-cost-center", "x-user-id", "x-ai-eg-model"}
         assert front.generates_request_id
+        assert front.returns_request_id
         assert [log.kind for log in front.access_logs] == ["File", "OpenTelemetry"]
+
+    @pytest.mark.parametrize(
+        ("kind", "change", "words"),
+        [
+            ("EnvoyProxy", {"filterOrder": []}, "filterOrder must say so too"),
+            ("ClientTrafficPolicy", {"headers": {"lateResponseHeaders": {"remove": ["a"]}}}, "only the request id"),
+        ],
+    )
+    def test_refuses_what_it_would_play_otherwise(self, kind, change, words):
+        objects = static()
+        of(objects, kind)["spec"] |= change
+        assert words in verdict(compiled(objects), kind, "ai-gateway").message
+
+    def test_keeps_the_request_id_unless_a_policy_sends_it_back(self):
+        objects = static()
+        of(objects, "ClientTrafficPolicy")["spec"]["headers"].pop("lateResponseHeaders")
+        assert not compiled(objects).listener.returns_request_id
 
     def test_logs_the_same_keys_by_both_ways(self):
         file, otlp = compiled(static()).listener.access_logs

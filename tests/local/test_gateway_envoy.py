@@ -226,26 +226,29 @@ class TestRouting:
         assert "Model asleep has no replica that is ready" in error(answer)["message"]
         assert gateway.logged(answer)["response_flags"] == "UH"
 
-    def test_says_what_the_policy_says_for_a_model_that_sleeps(self, gateway):
-        words = {"error": {"type": "unavailable_error", "code": "model_asleep", "message": "It was woken."}}
+    def test_says_for_every_model_what_the_oldest_ones_policy_says(self, gateway):
+        words = {"error": {"type": "unavailable_error", "code": "no_replica", "message": "It was woken."}}
         sentence = {
             "contentType": "application/json",
             "header": {"set": [{"name": "Retry-After", "value": "7"}]},
             "body": {"type": "Inline", "inline": json.dumps(words)},
         }
-        gateway.publish("napping", {"napping-v1": 1}, PLENTY, asleep=sentence)
-        eventually(lambda: gateway.chat("napping").headers.get("retry-after") == "7")
-        answer = gateway.chat("napping")
-        assert (answer.status_code, error(answer)) == (503, words["error"])
-        record = gateway.logged(answer)
-        assert (record["response_code"], record["response_flags"]) == (503, "UH")
+        gateway.publish("napping", {"napping-v1": 1}, PLENTY)
+        gateway.publish(
+            "a-nap", {"a-nap-v1": 1}, PLENTY, asleep=sentence
+        )  # of one age, the first by name is the oldest
+        gateway.publish("honest", {"extract-v1": 1}, PLENTY)
+        for model in ("a-nap", "napping"):
+            eventually(lambda model=model: gateway.chat(model).headers.get("retry-after") == "7")
+            answer = gateway.chat(model)
+            assert (answer.status_code, error(answer)) == (503, words["error"])
+            record = gateway.logged(answer)
+            assert (record["response_code"], record["response_flags"]) == (503, "UH")
         assert gateway.chat("napping", token="").status_code == 401
-
-    def test_leaves_an_engines_own_503_as_it_is(self, gateway):
-        sentence = {"body": {"type": "Inline", "inline": "It was woken."}}
-        gateway.publish("honest", {"extract-v1": 1}, PLENTY, asleep=sentence)
-        answer = gateway.chat("honest", "status=503")
-        assert (answer.status_code, "woken" in answer.text) == (503, False)
+        engines_own = gateway.chat("honest", "status=503")
+        assert (engines_own.status_code, "woken" in engines_own.text) == (503, False)
+        gateway.put("model-a-nap", [])
+        eventually(lambda: "a-nap" not in gateway.models())
 
     def test_finds_a_replica_that_becomes_ready(self, gateway):
         gateway.publish("waking", {"waking-v1": 1}, PLENTY)

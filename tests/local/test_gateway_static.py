@@ -75,6 +75,20 @@ class TestStaticObjects:
             check({"apiVersion": groups.get(obj["kind"], "gateway.envoyproxy.io/v1alpha1"), **obj})
 
 
+class TestEnvoyGatewaysOwnSettings:
+    def test_have_what_the_objects_need(self):
+        """Backends, Envoy AI Gateway's hooks and a store for the limits are off unless they are asked for."""
+        config = yaml.safe_load((ROOT / "deploy" / "envoy-gateway" / "values.yaml").read_text())["config"][
+            "envoyGateway"
+        ]
+        assert config["extensionApis"]["enableBackend"] is True
+        hooks = config["extensionManager"]["hooks"]["xdsTranslator"]
+        assert set(hooks["post"]) == {"Translation", "Cluster", "Route"}
+        assert all(each == {"includeAll": True} for each in hooks["translation"].values())
+        assert config["rateLimit"]["failClosed"] is True
+        assert config["gateway"]["controllerName"] == STATIC["GatewayClass"]["spec"]["controllerName"]
+
+
 class TestAccessLog:
     def test_has_exactly_the_keys_that_usage_is_counted_from(self):
         (setting,) = STATIC["EnvoyProxy"]["spec"]["telemetry"]["accessLog"]["settings"]

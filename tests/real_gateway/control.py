@@ -11,12 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from deploy.local.cluster import control_plane, kubeconfigs, layout
 from deploy.local.stack.part import Context, NotReady, Part
 from tests.real_gateway.cluster import Cluster
 from tests.real_gateway.private import NODE, as_pod
 
 Json = dict[str, Any]
+ROOT = Path(__file__).parents[2]
 ENVOY_GATEWAY = "envoy-gateway-system"
 AI_GATEWAY = "envoy-ai-gateway-system"
 MUTATOR = f"envoy-ai-gateway-gateway-pod-mutator.{AI_GATEWAY}"
@@ -26,24 +29,12 @@ EXTENSION = f"ai-gateway-controller.{AI_GATEWAY}.svc.cluster.local"
 
 
 def settings(redis: str) -> Json:
-    """Return Envoy Gateway's own settings: what Envoy AI Gateway asks for, and a store for the token limits."""
-    everything = {"includeAll": True}
-    hooks = {
-        "post": ["Translation", "Cluster", "Route"],
-        "translation": {kind: everything for kind in ("listener", "route", "cluster", "secret")},
-    }
-    return {
-        "apiVersion": "gateway.envoyproxy.io/v1alpha1",
-        "kind": "EnvoyGateway",
-        "gateway": {"controllerName": "gateway.envoyproxy.io/gatewayclass-controller"},
-        "provider": {"type": "Kubernetes", "kubernetes": {"proxyTopologyInjector": {"disabled": True}}},
-        "extensionApis": {"enableBackend": True, "enableEnvoyPatchPolicy": True},
-        "extensionManager": {
-            "hooks": {"xdsTranslator": hooks},
-            "service": {"fqdn": {"hostname": EXTENSION, "port": 1063}},
-        },
-        "rateLimit": {"backend": {"type": "Redis", "redis": {"url": redis}}, "timeout": "2s", "failClosed": True},
-    }
+    """Return Envoy Gateway's own settings as they are shipped, but for what has no place here."""
+    shipped: Json = yaml.safe_load((ROOT / "deploy" / "envoy-gateway" / "values.yaml").read_text())["config"]
+    found = shipped["envoyGateway"] | {"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "EnvoyGateway"}
+    found["rateLimit"]["backend"]["redis"]["url"] = redis
+    found["provider"]["kubernetes"] = {"proxyTopologyInjector": {"disabled": True}}
+    return found
 
 
 def installation() -> list[Json]:

@@ -48,15 +48,23 @@ def attach(
     closed: Access | None = CLOSED
     access = _by_route(security, gateway, routes, read_access, closed, judged)
     traffic = _by_route(limits, gateway, routes, _traffic, Traffic(), judged)
+    said = _of(traffic, routes[0]).overrides if routes else ()
     found = tuple(
-        _with(route, access.get((route.namespace, route.name)), traffic.get((route.namespace, route.name), Traffic()))
+        replace(
+            route,
+            access=access.get((route.namespace, route.name)),
+            limits=_named_for(route, _of(traffic, route).limits),
+            # Envoy Gateway's filter for them is switched on by the route that matches before the model is known, the
+            # oldest, and then speaks for every model: whatever the other policies say is never heard.
+            overrides=said,
+        )
         for route in routes
     )
     return found, tuple(providers.values()), judged
 
 
-def _with(route: Route, access: Access | None, traffic: Traffic) -> Route:
-    return replace(route, access=access, limits=_named_for(route, traffic.limits), overrides=traffic.overrides)
+def _of(traffic: dict[tuple[str, str], Traffic], route: Route) -> Traffic:
+    return traffic.get((route.namespace, route.name), Traffic())
 
 
 def _by_route(
