@@ -1,9 +1,10 @@
 """`make check-gateway`: what the portal renders and ships, on the real Envoy Gateway and Envoy AI Gateway.
 
 Both controllers run against an API server of their own; Envoy, the external processor and the rate limit service run
-as they configure them, engines and identity provider are the tests' doubles. Each object is shown with what the
-controllers say about it, then calls are made. Fails on any object that is not fully accepted, and on any call that
-goes otherwise than at the local gateway. Linux only; needs no root; about two minutes after the build.
+as they configure them, the Collector as it is shipped; engines, identity provider and ingest are the tests' doubles.
+Each object is shown with what the controllers say about it, then calls are made. Fails on any object that is not
+fully accepted, and on any call that goes otherwise than at the local gateway. Linux only; needs no root; about two
+minutes after the build.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ HOSTS = {
     "envoy-gateway": control.ENVOY_GATEWAY_ADDRESS,
     f"envoy-gateway.{control.ENVOY_GATEWAY}.svc.cluster.local": control.ENVOY_GATEWAY_ADDRESS,
     f"{proxy.RATE_LIMIT}.{control.ENVOY_GATEWAY}.svc.cluster.local": control.RATE_LIMIT_ADDRESS,
+    "otel-collector.ai-gateway.svc.cluster.local": private.NODE,
     "idp.test": private.NODE,
     "valkey.test": private.NODE,
     **{f"{name}-predictor.models.svc.cluster.local": address for name, address in traffic.PREDICTORS.items()},
@@ -42,7 +44,7 @@ Found = TypeVar("Found")
 
 def main() -> int:
     """Build outside, check inside; return 1 where anything was not as it must be."""
-    absent = missing("etcd", "kube-apiserver", "ratelimit")
+    absent = missing("etcd", "kube-apiserver", "ratelimit", "otelcol")
     if absent:
         print(f"not built yet: {', '.join(absent)}; run make up once", file=sys.stderr)
         return 1
@@ -102,6 +104,7 @@ def calls(context: Context, cluster: Cluster, built: Release, made: dict[str, co
     keys = [str(valkey.program()), "--bind", private.NODE, "--save", "", "--protected-mode", "no"]
     parts = [
         Part("valkey", keys, "", lambda: control.connects(private.NODE, 6379)),
+        proxy.collector(context, f"http://{traffic.PORTAL}"),
         proxy.rate_limit(context, cluster, made[proxy.RATE_LIMIT]),
         proxy.processor(context, cluster, pod, built.programs),
         proxy.envoy(context, cluster, pod),

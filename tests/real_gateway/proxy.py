@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from deploy.local.gateway.parts import collector_command
 from deploy.local.stack.part import Context, NotReady, Part
 from tests.real_gateway.cluster import Cluster
 from tests.real_gateway.control import ENVOY_GATEWAY, RATE_LIMIT_ADDRESS, connects
@@ -89,6 +90,21 @@ def rate_limit(context: Context, cluster: Cluster, deployment: Json) -> Part:
     folders = {**_volumes(context, cluster, pod, container), "/data": data}
     command = as_pod("ratelimit", RATE_LIMIT_ADDRESS, folders, [str(context.binaries / "ratelimit")])
     return Part(RATE_LIMIT, command, "", lambda: connects(RATE_LIMIT_ADDRESS, 8081), env=_environment(container))
+
+
+def collector(context: Context, portal_url: str) -> Part:
+    """Return the Collector at the address that the access log goes to."""
+    token, queue = context.folder("collector") / "token", context.folder("collector-queue")
+    token.write_text("ingest-credential")
+    environment = {
+        "OTLP_GRPC_ENDPOINT": f"{NODE}:4317",
+        "OTLP_HTTP_ENDPOINT": f"{NODE}:4318",
+        "PORTAL_URL": portal_url,
+        "USAGE_INGEST_TOKEN_FILE": str(token),
+        "QUEUE_DIRECTORY": str(queue),
+    }
+    command = collector_command(context.binaries, context.root)
+    return Part("otelcol", command, "", lambda: connects(NODE, 4317), env=environment)
 
 
 def _mounts(pod: Json) -> list[Json]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from tests.local.gateway_doubles import Engine, Identity
+from tests.local.gateway_doubles import Engine, Identity, Ingest
 from tests.real_gateway.private import NODE
 from tests.real_gateway.proxy import LISTENS
 
@@ -27,6 +27,7 @@ ENGINES = {
 }
 PREDICTORS = {**ENGINES, "sleeper-v1": "127.0.1.99"}
 TEAM = "claims-review"
+PORTAL = "127.0.1.100"
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Calls:
     identity: Identity
     engines: dict[str, Engine]
     log: Path
+    ingest: Ingest
     failures: list[str] = field(default_factory=list)
 
     def chat(self, model: str, text: str = "hello", *, team: str | None = TEAM, **more: Any) -> httpx.Response:
@@ -53,6 +55,16 @@ class Calls:
             for line in self.log.read_text().splitlines():
                 if wanted in line and line.startswith("{"):
                     found: Json = json.loads(line)
+                    return found
+            time.sleep(0.2)
+        return {}
+
+    def collected(self, record: Json) -> Json:
+        """Return the same record as the Collector brought it to the portal; empty where it did not in time."""
+        until = time.monotonic() + 12
+        while time.monotonic() < until:
+            for found in self.ingest.records:
+                if found.get("x-request-id") == record.get("x-request-id"):
                     return found
             time.sleep(0.2)
         return {}
@@ -95,6 +107,9 @@ def _split(calls: Calls) -> None:
     for key, value in wanted.items():
         calls.must(f"access log: {key}", value, record.get(key))
     calls.must("access log: upstream_host", f"{name}-predictor.models.svc.cluster.local", record.get("upstream_host"))
+    collected = calls.collected(record)
+    for key in ("team", "gen_ai.request.model_override", "gen_ai.usage.total_tokens"):
+        calls.must(f"through the Collector: {key}", str(record.get(key)), collected.get(key))
 
 
 def _untouched(calls: Calls) -> None:
@@ -174,13 +189,14 @@ def _code(answer: httpx.Response) -> object:
 
 @contextmanager
 def neighbors(log: Path) -> Iterator[Calls]:
-    """Run the engines and the identity provider at the addresses that their names have here."""
-    identity, engines = Identity(), {name: Engine(name) for name in ENGINES}
+    """Run the engines, the identity provider and the portal's ingest at the addresses that their names have here."""
+    identity, ingest, engines = Identity(), Ingest(), {name: Engine(name) for name in ENGINES}
     with ExitStack() as stack:
         stack.enter_context(_served(NODE, identity.handler()))
+        stack.enter_context(_served(PORTAL, ingest.handler()))
         for name, engine in engines.items():
             stack.enter_context(_served(ENGINES[name], engine.handler()))
-        yield Calls(identity, engines, log)
+        yield Calls(identity, engines, log, ingest)
 
 
 @contextmanager
