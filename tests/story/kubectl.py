@@ -22,6 +22,15 @@ def kubectl(stack: Stack, *words: str, given: str = "", check: bool = True) -> s
     return done.stdout if check else done.stdout + done.stderr
 
 
+def objects(stack: Stack, *what: str) -> list[Json]:
+    """Return objects as an engineer gets them."""
+    config = stack.state / "cluster" / "kubeconfigs" / "engineer"
+    program = str(Path(stack.status()["binaries"]) / "kubectl")
+    command = [program, f"--kubeconfig={config}", "get", *what, "-o", "json"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    return list(json.loads(answer.stdout)["items"])
+
+
 class Cluster:
     """The cluster, and one version in it."""
 
@@ -30,19 +39,7 @@ class Cluster:
 
     def get(self, *what: str) -> list[Json]:
         """Return the objects of a kind in the namespace models."""
-        config = self.stack.state / "cluster" / "kubeconfigs" / "engineer"
-        command = [
-            str(Path(self.stack.status()["binaries"]) / "kubectl"),
-            f"--kubeconfig={config}",
-            "-n",
-            "models",
-            "get",
-            *what,
-            "-o",
-            "json",
-        ]
-        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
-        return list(json.loads(answer.stdout)["items"])
+        return objects(self.stack, "-n", "models", *what)
 
     def pods(self) -> list[Json]:
         """Return the version's pods."""

@@ -6,17 +6,15 @@ events, finance by what the observer wrote.
 
 from __future__ import annotations
 
-import json
-import subprocess
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy.local.stack.testing import Stack
 from tests.story.delivering import Exports, until
+from tests.story.kubectl import objects
 
 pytestmark = [pytest.mark.stack, pytest.mark.parametrize("engine", ["stand-in"], indirect=True)]
 SOON = timedelta(seconds=10)
@@ -26,15 +24,6 @@ LABELS = {
     "zone": "topology.kubernetes.io/zone",
     "capacity_type": "karpenter.sh/capacity-type",
 }
-
-
-def kubectl(stack: Stack, *what: str) -> list[dict[str, Any]]:
-    """Return objects as an engineer gets them."""
-    program = Path(stack.status()["binaries"]) / "kubectl"
-    config = stack.state / "cluster" / "kubeconfigs" / "engineer"
-    command = [str(program), f"--kubeconfig={config}", "get", *what, "-o", "json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
-    return list(json.loads(done.stdout)["items"])
 
 
 def intervals(finance: Exports) -> dict[str, list[dict[str, str]]]:
@@ -59,7 +48,7 @@ def launched_at(claim: dict[str, Any]) -> str:
 
 def test_the_nodes_that_are_there_began_as_kubectl_says(stack: Stack) -> None:
     with Exports(stack, "fiona") as finance:
-        claims = {claim["metadata"]["name"]: claim for claim in kubectl(stack, "nodeclaims") if launched_at(claim)}
+        claims = {claim["metadata"]["name"]: claim for claim in objects(stack, "nodeclaims") if launched_at(claim)}
         found = until(
             lambda: intervals(finance), lambda rows: claims.keys() <= rows.keys(), seconds=10, what="them all"
         )
@@ -74,9 +63,9 @@ def test_the_nodes_that_are_there_began_as_kubectl_says(stack: Stack) -> None:
 
 def test_the_nodes_that_went_began_and_ended_as_their_events_say(stack: Stack) -> None:
     notes = [
-        note for note in kubectl(stack, "events", "-n", "default") if note["involvedObject"]["kind"] == "NodeClaim"
+        note for note in objects(stack, "events", "-n", "default") if note["involvedObject"]["kind"] == "NodeClaim"
     ]
-    present = {claim["metadata"]["name"] for claim in kubectl(stack, "nodeclaims")}
+    present = {claim["metadata"]["name"] for claim in objects(stack, "nodeclaims")}
     with Exports(stack, "fiona") as finance:
         found = intervals(finance)
     begun = {note["involvedObject"]["name"]: note for note in notes if LAUNCHED in note["message"]}
