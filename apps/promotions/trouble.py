@@ -28,6 +28,7 @@ OUT_OF_MEMORY_ENDS = 3
 IMAGE_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 QUOTA = ("vcpulimitexceeded", "instancelimitexceeded", "maxspotinstancecountexceeded", "quota")
 NO_ON_DEMAND = "capacity-type notin [spot] not in karpenter.sh/capacity-type in [spot]"  # what a warm version asks for
+SCHEDULER = ("nodes are available", "no nodes available to schedule")  # only that Karpenter is needed
 LIMIT = ("exceed limits for nodepool", "limits of nodepool")
 DENIED = ("accessdenied", "access denied", "invalidaccesskeyid", "signaturedoesnotmatch", "403", "forbidden")
 MISSING = ("missing in the registry", "nosuchkey", "nosuchbucket", "404", "nothing under this prefix")
@@ -161,7 +162,7 @@ def _refused_node(note: EventNote) -> Trouble | None:
     if any(word in text for word in LIMIT):
         words = "The NodePool's limit is reached. A platform engineer raises it, or another model gives its GPU back."
         return Trouble("NODEPOOL_LIMIT", f"{words} ({_cut(note.message)})")
-    if note.reason == "FailedScheduling" and "nodes are available" in text:
+    if note.reason == "FailedScheduling" and any(words in text for words in SCHEDULER):
         return None
     if NO_ON_DEMAND in text:
         words = (

@@ -127,6 +127,12 @@ TABLE = {
         False,
         "free GPU",
     ),
+    "the scheduler alone, without a single node": (
+        serving(WAITING, events=(note("FailedScheduling", "no nodes available to schedule pods"),)),
+        "SCHEDULING",
+        False,
+        "free GPU",
+    ),
     "a node on its way": (
         serving(
             WAITING,
