@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import ssl
 import sys
 from datetime import UTC, datetime, timedelta
@@ -223,6 +224,18 @@ class TestRead:
         finally:
             if door:
                 door.close()
+
+    def test_takes_a_certificate_that_was_renewed_beside_it(self, tmp_path, settings):
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(tmp_path / "ca.crt")
+        cluster = {"server": "https://cluster.invalid", "certificate-authority": "ca.crt"}
+        settings.KUBECONFIG = str(written(tmp_path, cluster, {"token": "t"}))
+        first = client.connection_from_settings()
+        assert client.connection_from_settings() is first
+        trustme.CA().cert_pem.write_to_path(tmp_path / "ca.crt")
+        os.utime(tmp_path / "ca.crt", ns=(1, 1))
+        OPENED.extend((first, client.connection_from_settings()))
+        assert OPENED[-1] is not first
 
     def test_goes_through_the_proxy_that_it_names(self, door, tmp_path):
         door.accepted = {"t"}

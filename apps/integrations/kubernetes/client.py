@@ -251,21 +251,28 @@ def client_from_settings() -> KubernetesReader:
 
 
 def connection_from_settings() -> Connection:
-    """Return the process's connection; made anew when the kubeconfig's file changes."""
+    """Return the process's connection; made anew when the kubeconfig or a certificate beside it changes."""
     if not settings.KUBECONFIG:
         return _in_cluster()
     path = Path(settings.KUBECONFIG)
     if os.pathsep in settings.KUBECONFIG and not path.exists():
         raise TemporaryError("KUBECONFIG names several files; the portal takes one: kubectl config view --flatten.")
     try:
-        return _from_file(path, path.stat().st_mtime_ns)
+        changed = path.stat().st_mtime_ns
+        named = _certificates(path, changed)
+        return _from_file(path, (changed, *(file.stat().st_mtime_ns for file in named)))
     except OSError as error:
         raise TemporaryError("The cluster is not there yet: its credential (KUBECONFIG) does not exist.") from error
 
 
 @lru_cache(maxsize=4)
-def _from_file(path: Path, changed: int) -> Connection:
+def _from_file(path: Path, changed: tuple[int, ...]) -> Connection:
     return connection_from_kubeconfig(path)
+
+
+@lru_cache(maxsize=4)
+def _certificates(path: Path, changed: int) -> tuple[Path, ...]:
+    return kubeconfig.read(path).certificates
 
 
 @lru_cache(maxsize=1)

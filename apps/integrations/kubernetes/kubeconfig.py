@@ -27,15 +27,20 @@ _OF_USER = {
     "auth-provider": "Use the provider's exec plugin instead; kubectl has dropped these too.",
     "as": "Give the portal a credential of its own, with deploy/portal/rbac.yaml.",
 }
+_AUTHORITY, _CERTIFICATE, _KEY = "certificate-authority", "client-certificate", "client-key"
 _EMPTY: tuple[object, ...] = (None, "", False, {}, [])
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a kubeconfig's current context says. ssl_context: None for plain HTTP; exec: None without a plugin."""
+    """What a kubeconfig's current context says. ssl_context: None for plain HTTP; exec: None without a plugin.
+
+    certificates: the files beside it that ssl_context was read from, which may be renewed while it stays as it is.
+    """
 
     server: str
     ssl_context: ssl.SSLContext | None
+    certificates: tuple[Path, ...] = ()
     token: str = ""
     token_file: Path | None = None
     exec: Command | None = None
@@ -60,6 +65,11 @@ def read(path: Path) -> Target:
     return Target(
         server=server,
         ssl_context=_trust(cluster, user, path) if server.startswith("https") else None,
+        certificates=tuple(
+            path.parent / section[key]
+            for section, key in ((cluster, _AUTHORITY), (user, _CERTIFICATE), (user, _KEY))
+            if section.get(key) and not section.get(f"{key}-data")
+        ),
         token=str(user.get("token") or ""),
         token_file=path.parent / user["tokenFile"] if user.get("tokenFile") else None,
         exec=_command(user["exec"], cluster, path) if user.get("exec") else None,
@@ -79,8 +89,8 @@ def _refuse(section: Manifest, unsupported: dict[str, str]) -> None:
 
 def _trust(cluster: Manifest, user: Manifest, path: Path) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cadata=_pem(cluster, "certificate-authority", path))
-        certificate, key = _pem(user, "client-certificate", path), _pem(user, "client-key", path)
+        context = ssl.create_default_context(cadata=_pem(cluster, _AUTHORITY, path))
+        certificate, key = _pem(user, _CERTIFICATE, path), _pem(user, _KEY, path)
         if certificate and key:
             load_certificate(context, f"{certificate}\n{key}")
     except OSError as error:  # ssl.SSLError is one
@@ -117,7 +127,7 @@ def _command(plugin: Manifest, cluster: Manifest, path: Path) -> Command:
 
 def _cluster_info(cluster: Manifest, path: Path) -> Manifest:
     """Return what a plugin may know of the cluster, as client-go tells it."""
-    authority = _pem(cluster, "certificate-authority", path)
+    authority = _pem(cluster, _AUTHORITY, path)
     found: Manifest = {"server": cluster["server"]}
     if authority:
         found["certificate-authority-data"] = base64.b64encode(authority.encode()).decode()
