@@ -95,7 +95,7 @@ class TestAccessLog:
         assert set(setting["format"]["json"]) == CONTRACT_KEYS
 
     def test_needs_no_service_for_the_gateway_to_be_accepted(self):
-        """A Service that is missing here makes Envoy Gateway refuse the whole Gateway: no model answers any more."""
+        """Without the Service, Envoy Gateway refuses the Gateway and writes no access log at all: nobody is charged."""
         (setting,) = STATIC["EnvoyProxy"]["spec"]["telemetry"]["accessLog"]["settings"]
         (ref,) = next(sink["openTelemetry"] for sink in setting["sinks"] if "openTelemetry" in sink)["backendRefs"]
         backend = STATIC["Backend"]

@@ -71,7 +71,10 @@ def check(context: Context, built: Release) -> list[str]:
         with running(context, control.parts(context, cluster, built.programs, "valkey.test:6379")):
             for obj in [*objects.shipped(), *objects.rendered()]:
                 cluster.apply(obj)
-            made = eventually(lambda: proxy.deployments(cluster))
+            try:
+                made = eventually(lambda: proxy.deployments(cluster))
+            except NotReady as problem:  # a Gateway that is refused gets no proxy: its conditions say why
+                return [*verdicts(cluster), str(problem)]
             proxy.say_ready(cluster, made.values())
             return [*verdicts(cluster), *calls(context, cluster, built, made)]
 
