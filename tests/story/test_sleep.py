@@ -100,7 +100,7 @@ def test_a_call_wakes_what_sleeps_and_it_falls_asleep_again(stack, patience, own
     assert refused.status_code == 503
     assert refused.headers["retry-after"] == "3"
     assert refused.json()["error"]["code"] == "no_replica"
-    assert "This call was counted and wakes it" in refused.json()["error"]["message"]
+    assert "this call was counted and wakes it" in refused.json()["error"]["message"]
 
     woken = cluster.nodes_of(cluster.pods())
     assert woken and not woken & used, "it was woken on a node of its own"
