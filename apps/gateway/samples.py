@@ -3,7 +3,11 @@
 REFUSALS = (
     (400, "The body is not JSON, or names no model.", "Send what the sample shows."),
     (401, "The token is missing, expired, not signed by our issuer, or for another audience.", "Get a new token."),
-    (403, "Your team has no grant for this model.", "A team lead requests it; its owner decides."),
+    (
+        403,
+        "Your team has no grant for this model, or no model of this name is served.",
+        "A team lead requests it; its owner decides.",
+    ),
     (404, "No model of this name is served.", "Use a name of the catalog."),
     (429, "Your team used its tokens of this minute.", "Wait for the seconds in Retry-After, or ask for more."),
     (
