@@ -12,6 +12,7 @@ from apps.fleet.models import Node, NodeClaim, NodeInterval, NodePool, Replica, 
 
 Badge = dict[str, str]
 NODE_PHASES = frozenset({"CLAIM", "LAUNCHED", "REGISTERED", "INITIALIZED"})
+PHASE_ORDER = list(ReplicaPhase.Phase.values)
 LONGEST_CHART = timedelta(hours=24)
 # Quantities of a NodePool's limits that people compare; the rest stays in the API.
 _RESOURCES = (("nvidia.com/gpu", "GPUs"), ("nodes", "Nodes"), ("cpu", "vCPU"), ("memory", "Memory"))
@@ -158,7 +159,7 @@ def part_badge(part: intervals.Part) -> Badge:
     if not part.span.observed:
         return {"tone": "warn", "icon": "eye-off", "label": "Unobserved"}
     if part.span.ended_at is None:
-        return {"tone": "busy", "icon": "circle-dot", "label": "Lasts"}
+        return {"tone": "busy", "icon": "circle-dot", "label": "Seen so far"}
     return {"tone": "ok", "icon": "eye", "label": "Observed"}
 
 
@@ -224,7 +225,8 @@ def _requests(row: ReplicaSample) -> str:
 
 
 def _replica_line(replica: Replica, now: datetime, load: ReplicaLoad) -> ReplicaLine:
-    phases = sorted(replica.phases.all(), key=lambda phase: phase.occurred_at)
+    # The cluster tells whole seconds: phases of the same one stand in the order in which they happen.
+    phases = sorted(replica.phases.all(), key=lambda row: (row.occurred_at, PHASE_ORDER.index(row.phase)))
     end = replica.ready_at or replica.ended_at or now
     length = max(end - replica.created_at, timedelta(seconds=1))
     bars: list[Bar] = []

@@ -3,7 +3,7 @@
 For platform engineers, auditors and finance; to everybody else these pages are not there.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
@@ -133,9 +133,9 @@ def replica_detail(request: SignedIn, pk: int) -> HttpResponse:
     wanted = request.GET.get("hours", "")
     hours = int(wanted) if wanted in HOURS else 3
     moment = now()
-    to_at = minute_of(moment) + timedelta(minutes=1)
-    rows, power = queries.minutes_of(replica, to_at - timedelta(hours=hours), to_at)
-    view = sign_charts.window(rows, to_at - timedelta(hours=hours), to_at)
+    from_at, to_at = _lifetime(replica, timedelta(hours=hours), moment)
+    rows, power = queries.minutes_of(replica, from_at, to_at)
+    view = sign_charts.window(rows, from_at, to_at)
     context = {
         "replica": replica,
         "badge": pages.replica_badge(replica),
@@ -151,6 +151,12 @@ def replica_detail(request: SignedIn, pk: int) -> HttpResponse:
     response = render(request, "fleet/replica_detail.html" + ("#live" if context["fragment"] else ""), context)
     response["Vary"] = "HX-Request"
     return response
+
+
+def _lifetime(replica: Replica, length: timedelta, moment: datetime) -> tuple[datetime, datetime]:
+    """Return the last minutes in which a replica was there: before and after it there was nothing to measure."""
+    to_at = minute_of(min(replica.ended_at or moment, moment)) + timedelta(minutes=1)
+    return max(to_at - length, min(minute_of(replica.created_at), to_at - timedelta(minutes=1))), to_at
 
 
 def _show(

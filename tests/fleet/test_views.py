@@ -11,7 +11,7 @@ from apps.accounts.models import Role
 from apps.fleet import actions, observe, queries
 from apps.fleet.actions import Sight
 from apps.fleet.metrics_models import ScrapeTarget
-from apps.fleet.models import Node, NodeClaim, NodePool, Replica
+from apps.fleet.models import Node, NodeClaim, NodePool, Replica, ReplicaPhase
 from tests.factories import UserFactory
 from tests.fleet.measures import gpu, replica_minute, target
 from tests.fleet.objects import LABELS, at, claim, event, node, pod, pool
@@ -104,7 +104,11 @@ class TestNodeList:
 
 class TestFreshness:
     def test_says_that_nothing_was_seen_yet(self, pete):
-        assert "has not seen the cluster yet" in page(pete, "node_list")
+        found = page(pete, "node_list")
+        assert "has not seen the cluster yet" in found
+        assert "not known before the nodes were seen" in found
+        assert "No GPU node seen yet" in found
+        assert "$0.00" not in found, "nobody knows yet that nothing is paid"
 
     @pytest.mark.usefixtures("fleet")
     def test_says_since_when_the_figures_are_stale(self, pete):
@@ -141,6 +145,19 @@ class TestReplicaList:
             assert words in found
         assert "29 s" in found
 
+    def test_keeps_the_order_of_phases_that_were_told_for_the_same_second(self, pete):
+        phases = ReplicaPhase.objects.filter(phase__in=["IMAGE", "WEIGHTS", "ENGINE"])
+        phases.filter(phase="IMAGE").delete()
+        replica = Replica.objects.get()
+        ReplicaPhase.objects.create(replica=replica, phase="IMAGE", occurred_at=at(20), learned_at=at(40))
+        phases.update(occurred_at=at(20))
+        found = page(pete, "replica_list")
+        assert (
+            found.index("Image pulled +")
+            < found.index("Weights loaded and verified +")
+            < found.index("Engine started +")
+        )
+
     def test_shows_what_each_does_and_as_of_when(self, pete):
         replica, moment = Replica.objects.get(), datetime.now(UTC)
         replica_minute(replica, moment, running=2.5, running_max=4, waiting=1.5, kv_use=0.31, ttft_p95=0.412,
@@ -171,7 +188,8 @@ class TestGpuMap:
         assert 'aria-label="GPU 0 of node-1, working, held by m-v1, KV cache 42 %, up to 2 waiting, simulated"' in found
         assert 'class="gpu-cell gpu-working"' in found
         assert 'height="42.0"' in found
-        assert found.count('class="gpu-queue"') == 1
+        cells = found.partition('class="gpu-legend')[0]
+        assert cells.count('class="gpu-queue"') == 1
         assert 'aria-label="GPU 0 of node-2, empty"' in found
         assert "21 %" in found  # of two GPUs, one empty
 
@@ -256,6 +274,24 @@ class TestReplicaDetail:
         assert "simulated" in found
         assert found.count("1 abort, 2 stop") == 3
         assert "nobody measured" in found.lower()
+
+    def test_shades_no_time_in_which_it_was_not_there(self, pete):
+        replica, moment = Replica.objects.get(), datetime.now(UTC)
+        Replica.objects.update(created_at=moment - timedelta(minutes=2))
+        for ago in range(3):
+            replica_minute(replica, moment, ago=ago)
+        found = self.show(pete, "?hours=24")
+        assert 'class="sign-dark"' not in found
+        assert 'viewBox="0 0 3 100"' in found
+
+    def test_shows_the_last_hours_of_one_that_ended(self, pete):
+        replica, moment = Replica.objects.get(), datetime.now(UTC)
+        end = moment - timedelta(hours=30)
+        Replica.objects.update(created_at=end - timedelta(hours=2), ended_at=end)
+        replica_minute(replica, end, ago=1)
+        found = self.show(pete, "?hours=1")
+        assert "Minutes, newest first" in found
+        assert 'viewBox="0 0 60 100"' in found
 
     def test_says_that_nothing_was_measured(self, pete):
         assert "No minute was measured in this time" in self.show(pete, "?hours=24")

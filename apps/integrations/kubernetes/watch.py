@@ -164,7 +164,8 @@ def _said(obj: Manifest) -> str:
 
 def _words(error: Exception) -> str:
     if isinstance(error, Refused):
-        return f"{error} A platform engineer must look at the credential and at deploy/portal/rbac.yaml."
+        said = str(error).rstrip(".")
+        return f"{said}. A platform engineer must look at the credential and at deploy/portal/rbac.yaml."
     if isinstance(error, NotFound):
         return "The cluster does not know this kind: it starts, or its CRD is not installed."
     if isinstance(error, (TemporaryError, PermanentError)):
