@@ -40,7 +40,7 @@ def rollout_badge(rollout: Rollout | None) -> dict[str, str] | None:
     if rollout.status in Rollout.OPEN and rollout.return_reason:
         return {"tone": "bad", "icon": "undo-2", "label": "Going back"}
     if rollout.status in Rollout.OPEN and rollout.paused_at:
-        return {"tone": "warn", "icon": "clock", "label": f"Paused · {rollout.weight} %"}
+        return {"tone": "warn", "icon": "pause", "label": f"Paused · {rollout.weight} %"}
     if rollout.status == Rollout.Status.LIVE and rollout.unready_since:
         return {"tone": "bad", "icon": "circle-x", "label": "Live · not ready"}
     if rollout.status == Rollout.Status.PROGRESSING:
@@ -118,6 +118,8 @@ def steps(rollout: Rollout, reached: Iterable[RolloutPhase]) -> list[dict[str, A
             step |= _current(rollout, max(moment, rollout.started_at))
         else:
             step["state"] = "next"
+            if rollout.status not in Rollout.OPEN:
+                step["typical"] = ""
         made.append(step)
     return made
 

@@ -83,6 +83,32 @@ def failure_title(rollout: Rollout) -> str:
     return TITLES.get(rollout.reason, "The rollout failed.")
 
 
+def needs_new_version(rollout: Rollout) -> bool:
+    """Tell whether trying again cannot help: what was published is not what was approved."""
+    return rollout.status == Rollout.Status.FAILED and rollout.reason == "CHECKSUM"
+
+
+def lead(rollout: Rollout) -> str:
+    """Return what the rollout does now, in a sentence; "" where a notice says it, or nothing moves."""
+    return rollout.message if rollout.status in Rollout.OPEN and problem(rollout) is None else ""
+
+
+def advice(rollout: Rollout) -> str:
+    """Return what to do about a rollout that failed or was aborted; "" for others."""
+    name = rollout.model_version.name
+    if rollout.status == Rollout.Status.ABORTED:
+        after = f"{rollout.baseline} answers all callers. " if rollout.baseline else ""
+        return f"{after}To try again, propose {name} anew."
+    if rollout.status != Rollout.Status.FAILED:
+        return ""
+    if rollout.return_reason:
+        again = "Retry to begin again at its first weight, or abort: it is taken back and its GPU is free."
+        return f"{name} still runs, without callers. {again}"
+    if needs_new_version(rollout):
+        return "Abort: the version is taken back and its GPU is free. A retry pulls the same files again."
+    return "Put right what it names and retry, or abort: the version is taken back and its GPU is free."
+
+
 def weight_steps(rollout: Rollout, commits: Iterable[RolloutCommit], ready_at: datetime | None) -> list[dict[str, Any]]:
     """Return 0 → 10 → 50 → 100 as steps, of the present attempt: committed, accepted, and what was decided there.
 
@@ -112,7 +138,7 @@ def _weight(rollout: Rollout, percent: int, row: RolloutCommit | None, reached: 
     gate: GateResult | None = getattr(row, "gate", None)
     if row is not None and gate is not None:
         state = "failed" if gate.verdict == GateResult.Verdict.FAILED else "done"
-        return {"state": state, "at": gate.judged_at, "detail": gate.words, "verdict": VERDICTS[_verdict(gate)]}
+        return {"state": state, "at": gate.judged_at, "detail": VERDICTS[_verdict(gate)]["label"].lower()}
     if row is not None and percent == 100 and rollout.status in (Rollout.Status.LIVE, Rollout.Status.REPLACED):
         return {"state": "done", "at": rollout.finished_at, "detail": "all callers"}
     if row is not None and rollout.status in Rollout.OPEN and not rollout.return_reason:
@@ -121,7 +147,8 @@ def _weight(rollout: Rollout, percent: int, row: RolloutCommit | None, reached: 
     if row is not None:
         return {"state": "done", "at": row.observed_at, "detail": "not judged: the rollout ended here"}
     if reached and rollout.status in Rollout.OPEN and not rollout.return_reason:
-        return {"state": "now", "since": rollout.moved_at, "detail": rollout.message}
+        words = "" if rollout.reason == "HOLDING" else rollout.message  # that is about the weight before
+        return {"state": "now", "since": rollout.moved_at, "detail": words}
     return {"state": "next", "typical": ""}
 
 
@@ -144,10 +171,12 @@ def decisions(commits: Iterable[RolloutCommit]) -> list[dict[str, Any]]:
     ]
 
 
-def health(rollout: Rollout) -> dict[str, Any] | None:
+def health(rollout: Rollout, commits: Iterable[RolloutCommit]) -> dict[str, Any] | None:
     """Return both versions side by side while a weight is held; afterwards the decisions have the numbers."""
     found = rollout.health
-    if rollout.status not in Rollout.OPEN or not found or rollout.return_reason:
+    here = [row for row in commits if row.attempt == rollout.attempt and row.weight == rollout.weight]
+    judged = any(hasattr(row, "gate") for row in here)
+    if rollout.status not in Rollout.OPEN or not found or rollout.return_reason or judged:
         return None
     return {"figures": figures(found["candidate"], found["baseline"]), "words": found["words"]}
 
@@ -155,10 +184,13 @@ def health(rollout: Rollout) -> dict[str, Any] | None:
 def figures(candidate: dict[str, Any], baseline: dict[str, Any]) -> list[dict[str, str]]:
     """Return the figures of both versions, with their units; "—" where none was measured."""
     return [
-        {"label": label, "candidate": _figure(candidate.get(key), unit), "baseline": _figure(baseline.get(key), unit)}
+        {"label": label, "candidate": _figure(candidate, key, unit), "baseline": _figure(baseline, key, unit)}
         for label, key, unit in FIGURES
     ]
 
 
-def _figure(value: float | None, unit: str) -> str:
-    return "—" if value is None else f"{value:,g} {unit}".strip()
+def _figure(numbers: dict[str, Any], key: str, unit: str) -> str:
+    value = numbers.get(key)
+    if value is None or (key == "error_percent" and not numbers.get("calls")):
+        return "—"
+    return f"{value:,g} {unit}".strip()
