@@ -3,7 +3,7 @@
 import pytest
 
 from apps.manifests import cel, gateway
-from tests.manifests.objects import named, rendered, shipped
+from tests.manifests.objects import ANSWERS, named, rendered, shipped
 
 
 class TestChecked:
@@ -81,7 +81,7 @@ class TestTrafficPolicy:
         ("cost", "key"), [("total_tokens", "llm_total_token"), ("output_tokens * 2u", "llm_limit_token")]
     )
     def test_counts_a_key_that_the_route_writes(self, cost, key):
-        policy = gateway.traffic_policy(model="m", limits=[gateway.TeamLimit("a", 1)], limit_cost=cost)
+        policy = gateway.traffic_policy(model="m", limits=[gateway.TeamLimit("a", 1)], answers=ANSWERS, limit_cost=cost)
         (rule,) = policy["spec"]["rateLimit"]["global"]["rules"]
         assert rule["cost"]["response"]["metadata"]["key"] == key
         made = gateway.route(model="m", weights=[gateway.Weight(1, 100)], limit_cost=cost, **TestRoute.PLACE)
