@@ -70,6 +70,7 @@ def test_the_nodes_that_went_began_and_ended_as_their_events_say(stack: Stack) -
         found = intervals(finance)
     begun = {note["involvedObject"]["name"]: note for note in notes if LAUNCHED in note["message"]}
     ended = {note["involvedObject"]["name"]: note for note in notes if note["reason"] == "Finalized"}
+    removed = {note["involvedObject"]["name"] for note in notes if note["reason"] == "DisruptionTerminating"}
     gone = (begun.keys() & ended.keys()) - present
     assert gone, "no node came and went: other tests of this stack see to it"
     for name in gone:
@@ -79,4 +80,4 @@ def test_the_nodes_that_went_began_and_ended_as_their_events_say(stack: Stack) -
         started, stopped = moment(rows[0]["started_at_utc"]), moment(rows[-1]["ended_at_utc"])
         assert abs(started - moment(begun[name]["firstTimestamp"])) <= timedelta(seconds=2), rows
         assert abs(stopped - moment(ended[name]["lastTimestamp"])) <= SOON, rows
-        assert rows[-1]["end_reason"], rows
+        assert rows[-1]["end_reason"].startswith("Karpenter removed it: ") == (name in removed), rows
