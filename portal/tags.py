@@ -86,6 +86,12 @@ def filesize_short(size: int) -> str:
 
 
 @register.filter
+def about_usd(amount: Decimal | None) -> str:
+    """Show an estimate in USD: {{ starts.usd_per_start|about_usd }}."""
+    return money.about_usd(amount)
+
+
+@register.filter
 def usd(amount: Decimal | None) -> str:
     """Show an amount in USD: {{ line.list_cost_usd|usd }}."""
     return money.usd(amount)

@@ -18,6 +18,13 @@ def usd(amount: Decimal | None) -> str:
     return f"{sign}${whole}.{decimals.rstrip('0').ljust(2, '0')}"
 
 
+def about_usd(amount: Decimal | None) -> str:
+    """Return an estimate as people say it: below one cent its first two digits that count, "$0.00084"."""
+    if amount is None or not amount or abs(amount) >= Decimal("0.01"):
+        return usd(amount)
+    return usd(round(amount, 1 - amount.adjusted()))
+
+
 def exact(amount: Decimal) -> str:
     """Return an amount as exports give it: every digit that counts, none of the empty ones that dividing left."""
     return f"{amount.normalize():f}"

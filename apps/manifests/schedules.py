@@ -23,6 +23,15 @@ def is_schedule(text: str) -> bool:
     )
 
 
+def words(text: str) -> str:
+    """Return a schedule as people say it, "mon-fri from 12:00"; one that is not of a plain time as it is written."""
+    minute, hour, day, month, weekday = text.split()
+    if not (minute.isdecimal() and hour.isdecimal() and day == month == "*"):
+        return f"from {text}"
+    days = "every day" if weekday == "*" else weekday
+    return f"{days} from {int(hour):02}:{int(minute):02}"
+
+
 def _is_part(text: str, low: int, high: int, names: tuple[str, ...], first: int) -> bool:
     span, slash, step = text.partition("/")
     if slash and not (step.isdecimal() and int(step) > 0):

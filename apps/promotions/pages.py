@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from apps.common.money import usd
+from apps.common.money import about_usd, usd
 from apps.promotions.models import Promotion, Rollout, RolloutPhase
 from apps.promotions.phases import TYPICAL
 from apps.promotions.sleep import Sleep, State
@@ -86,7 +86,7 @@ def sleep_facts(sleep: Sleep) -> list[tuple[str, object]]:
     simulated = " (simulated price)" if starts.is_simulated else ""
     return [
         ("A start takes", f"{sleep.wakes_in}, median of {starts.count}" if starts.count else "not measured yet"),
-        ("A start costs", f"{usd(starts.usd_per_start)}{simulated}" if starts.usd_per_start is not None else "—"),
+        ("A start costs", f"{about_usd(starts.usd_per_start)}{simulated}" if starts.usd_per_start is not None else "—"),
         ("While awake", f"{usd(starts.usd_per_hour)} an hour{simulated}" if starts.usd_per_hour is not None else "—"),
         ("While idle", "$0"),
         ("Started in 24 h", f"{sleep.woken} times" if sleep.woken != 1 else "once"),

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from django.db.models import Q
 
-from apps.common.money import usd
+from apps.common.money import about_usd, usd
 from apps.fleet.models import NodeClaim, Replica
 from apps.fleet.queries import ColdStarts, MachinePrices, Price, cold_starts, machine_prices
 from apps.manifests.names import MODELS
@@ -96,9 +96,22 @@ def warm_words(prices: MachinePrices, *, only_spot: bool = False) -> str:
     return f"{words} One {prices.instance_type} on demand: {price}, called or not."
 
 
+def warm_price(prices: MachinePrices) -> str:
+    """Return what the warm class costs, as the figure to decide by."""
+    if prices.on_demand is None:
+        return "price not known yet"
+    return f"about {usd(prices.on_demand.usd_per_month)} a month"
+
+
+def sleeping_price(prices: MachinePrices) -> str:
+    """Return what scale-to-zero costs, as the figure to decide by."""
+    price = prices.spot or prices.on_demand
+    return "$0 while idle" + (f", {price_words(price)} an hour awake" if price else "")
+
+
 def sleeping_words(starts: ColdStarts, prices: MachinePrices, cooldown_seconds: int) -> str:
     """Return what scale-to-zero costs, in words."""
-    start = f"about {usd(starts.usd_per_start)} a start, and " if starts.usd_per_start is not None else ""
+    start = f"about {about_usd(starts.usd_per_start)} a start, and " if starts.usd_per_start is not None else ""
     minutes = max(round(cooldown_seconds / 60), 1)
     return (
         "No replica runs while nobody calls: $0 while idle. The first caller is told by 503 with Retry-After to come "

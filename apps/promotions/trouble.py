@@ -172,7 +172,7 @@ def _refused_node(note: EventNote) -> Trouble | None:
             "NO_CAPACITY", f"{words} on-demand machines, or propose it as scale to zero. ({_cut(note.message)})"
         )
     advice = "It is tried again by itself; a platform engineer can widen the NodePool gpu-inference."
-    return Trouble("NO_CAPACITY", f"No GPU node fits or is to be had: {_cut(note.message)} {advice}")
+    return Trouble("NO_CAPACITY", f"No GPU node fits or is to be had: {_cut(note.message)}. {advice}")
 
 
 # -- Pods ---------------------------------------------------------------------------------------------------------
@@ -283,4 +283,6 @@ def of_hand(application: ApplicationStatus, kind: str, name: str, namespace: str
 
 
 def _cut(text: str) -> str:
-    return " ".join(text.split())[:300].rstrip(".")
+    """Return at most 300 characters of somebody else's words, without their last full stop."""
+    words = " ".join(text.split())
+    return words.rstrip(".") if len(words) <= 300 else f"{words[:299].rstrip()}…"

@@ -142,14 +142,15 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
     return render(request, "promotions/promotion_form.html", context, status=422 if form.is_bound else 200)
 
 
-def _classes(model: RegisteredModel) -> list[tuple[str, str, str]]:
-    """Return each serving class with what it means and costs."""
+def _classes(model: RegisteredModel) -> list[tuple[str, str, str, str]]:
+    """Return each serving class with its price and what it means."""
     starts, prices = cold_starts(model.name), machine_prices(model.name)
     words = {
         ServingClass.WARM: sleep.warm_words(prices, only_spot=buys_only_spot()),
         ServingClass.SCALE_TO_ZERO: sleep.sleeping_words(starts, prices, settings.SCALING_COOLDOWN_SECONDS),
     }
-    return [(value, str(value.label), words[value]) for value in ServingClass]
+    figures = {ServingClass.WARM: sleep.warm_price(prices), ServingClass.SCALE_TO_ZERO: sleep.sleeping_price(prices)}
+    return [(value, str(value.label), figures[value], words[value]) for value in ServingClass]
 
 
 def _suggestion(model: RegisteredModel) -> str:

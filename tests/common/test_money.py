@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from apps.common.money import usd
+from apps.common.money import about_usd, usd
 
 
 class TestUsd:
@@ -23,3 +23,19 @@ class TestUsd:
     )
     def test_keeps_the_digits_that_matter(self, amount, text):
         assert usd(amount) == text
+
+
+class TestAboutUsd:
+    @pytest.mark.parametrize(
+        ("amount", "text"),
+        [
+            (None, "—"),
+            (Decimal(0), "$0.00"),
+            (Decimal("0.00084292"), "$0.00084"),
+            (Decimal("0.00133875"), "$0.0013"),
+            (Decimal("0.0123"), "$0.0123"),
+            (Decimal("587.504"), "$587.50"),
+        ],
+    )
+    def test_says_two_digits_of_a_small_estimate(self, amount, text):
+        assert about_usd(amount) == text

@@ -10,7 +10,7 @@ import yaml
 
 from apps.manifests import capacity
 from apps.manifests.capacity import BadCapacity, Budget, NodeClassRef, NodePool
-from apps.manifests.schedules import is_schedule
+from apps.manifests.schedules import is_schedule, words
 from apps.manifests.text import to_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -248,3 +248,17 @@ class TestNodeClasses:
             capacity.ec2_node_class(replace(EC2, name="A"))
         with pytest.raises(BadCapacity):
             capacity.kwok_node_class(capacity.KwokNodeClass("gpu-local", "soon"))
+
+
+class TestWords:
+    @pytest.mark.parametrize(
+        ("schedule", "said"),
+        [
+            ("0 12 * * mon-fri", "mon-fri from 12:00"),
+            ("30 7 * * *", "every day from 07:30"),
+            ("0 12 1 * *", "from 0 12 1 * *"),
+            ("*/5 12 * * *", "from */5 12 * * *"),
+        ],
+    )
+    def test_says_a_plain_time_as_people_do(self, schedule, said):
+        assert words(schedule) == said

@@ -226,6 +226,38 @@ class TestRolloutDetail:
         for words in ("10 %", "50 %", "100 %", "Not enough traffic", "It goes on because", "Health at 50 %", "420 ms",
                       "v7 candidate", "v6 baseline", "Pause…", "Move 10 % of the callers to it"):  # fmt: skip
             assert words in text, words
+        assert f'<p class="page-lead">{rollout.message}</p>' in text
+
+    def test_shows_no_share_of_errors_where_nobody_called(self, as_, alice, rollout, registered_model):
+        at_weight(rollout, registered_model)
+        assert "0 %</td>" in as_(alice).get(url("rollout_detail", rollout)).content.decode()
+        GateResult.objects.all().delete()
+        nobody = NUMBERS | {"calls": 0}
+        Rollout.objects.filter(pk=rollout.pk).update(health={"candidate": nobody, "baseline": nobody, "words": "None."})
+        assert "0 %</td>" not in as_(alice).get(url("rollout_detail", rollout)).content.decode()
+
+    def test_shows_a_weights_health_once(self, as_, alice, rollout, registered_model):
+        at_weight(rollout, registered_model)
+        commit = RolloutCommit.objects.get(rollout=rollout, step="SHIFT_50")
+        judge = {"verdict": "PASSED", "judged_at": NOW, "candidate": NUMBERS, "baseline": NUMBERS, "words": "Passed."}
+        GateResult.objects.create(commit=commit, **judge)
+        text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
+        assert "Health at 50 %" not in text
+        assert "it is judged against prior-auth-extract-v6 in 8 s.</small>" not in text.partition("Decisions")[0]
+
+    def test_offers_no_retry_first_where_the_files_are_not_the_approved_ones(self, as_, alice, rollout):
+        Rollout.objects.update(status="FAILED", reason="CHECKSUM", message="config.json differs.", finished_at=NOW)
+        text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
+        assert "A retry pulls the same files again." in text
+        assert "Retry where it stopped" in text
+        assert 'class="btn btn-primary"' not in text
+
+    def test_says_who_answers_after_an_abort(self, as_, alice, rollout, registered_model):
+        at_weight(rollout, registered_model)
+        as_(alice).post(url("rollout_abort", rollout), {"reason": "Wrong day"})
+        text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
+        assert "This rollout was aborted" in text
+        assert "prior-auth-extract-v6 answers all callers. To try again, propose prior-auth-extract-v7 anew." in text
 
     def test_pauses_with_a_reason_and_resumes(self, as_, alice, rollout, registered_model):
         at_weight(rollout, registered_model)
@@ -400,6 +432,8 @@ class TestSleep:
         page = as_(alice).get(reverse("promotions:promotion_create", args=["prior-auth-extract", 7])).content.decode()
         assert "One g6.xlarge on demand: $0.8048 (list price, us-east-1, 6 Jul 2026) × 730 h" in page
         assert "= about $587.50 a month" in page
+        assert '<span class="figure">about $587.50 a month</span>' in page
+        assert '<span class="figure">$0 while idle, $0.90 (simulated price) an hour awake</span>' in page
         assert "waits ≈ 40 s; then it costs about $0.01 a start" in page
         assert "$0.90 (simulated price) an hour on Spot" in page
         assert "on demand where there is no Spot" in page

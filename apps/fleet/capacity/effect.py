@@ -11,6 +11,7 @@ from decimal import Decimal
 from apps.fleet import observe
 from apps.fleet.capacity import prices
 from apps.fleet.capacity.prices import InstanceType
+from apps.manifests import schedules
 from apps.manifests.capacity import CAPACITY_TYPES, GPU, ON_DEMAND, SPOT, Budget, NodePool
 
 HOURS_PER_MONTH = Decimal(730)
@@ -109,7 +110,7 @@ def settings(pool: NodePool) -> dict[str, str]:
 def budget_words(budget: Budget) -> str:
     """Return a budget in words."""
     reasons = f" for {', '.join(budget.reasons)}" if budget.reasons else " for any reason"
-    window = f", from {budget.schedule} UTC for {budget.duration}" if budget.schedule else ""
+    window = f", {schedules.words(budget.schedule)} UTC for {budget.duration}" if budget.schedule else ""
     share = budget.nodes.endswith("%")
     nodes = f"{budget.nodes} of the nodes" if share else f"{budget.nodes} node{'' if budget.nodes == '1' else 's'}"
     return f"{nodes} at once{reasons}{window}"

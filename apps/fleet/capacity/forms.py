@@ -24,9 +24,7 @@ class CapacityForm(forms.Form):
         max_value=HIGHEST_GPUS,
     )
     cpu = forms.IntegerField(label="vCPUs at most", min_value=0, max_value=HIGHEST_CPU, required=False)
-    memory_gib = forms.IntegerField(
-        label="Memory at most (GiB)", min_value=0, max_value=HIGHEST_MEMORY_GIB, required=False
-    )
+    memory_gib = forms.IntegerField(label="Memory (GiB)", min_value=0, max_value=HIGHEST_MEMORY_GIB, required=False)
     families = forms.MultipleChoiceField(
         label="Instance families",
         help_text="Karpenter takes the cheapest machine of these that fits a replica and is to be had.",

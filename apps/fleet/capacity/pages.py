@@ -3,12 +3,15 @@
 import difflib
 from decimal import Decimal
 
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
+
 from apps.common.money import usd
 from apps.fleet.capacity import effect, prices
 from apps.fleet.capacity.models import CapacityRequest
 from apps.fleet.capacity.queries import MEASURED, Effect, Pool
 from apps.fleet.pages import meters as meters_of
-from apps.manifests.capacity import pool_path
+from apps.manifests.capacity import NodePool, pool_path
 
 Badge = dict[str, str]
 Fact = tuple[str, object]
@@ -79,10 +82,16 @@ def pool_line(pool: Pool) -> dict[str, object]:
     return {
         "pool": pool,
         "badge": _pool_badge(pool),
-        "facts": [*effect.settings(spec).items(), ("Cost at most", spend_words(effect.most(spec)))] if spec else [],
+        "facts": _facts(spec) if spec else [],
         "meters": meters_of(pool.seen) if pool.seen else [],
         "request_badge": badge(pool.request) if pool.request else None,
     }
+
+
+def _facts(spec: NodePool) -> list[Fact]:
+    budgets = format_html_join(mark_safe("<br>"), "{}", ((effect.budget_words(each),) for each in spec.budgets))
+    shown: dict[str, object] = {**effect.settings(spec), "Disruption budgets": budgets}
+    return [*shown.items(), ("Cost at most", spend_words(effect.most(spec)))]
 
 
 def _pool_badge(pool: Pool) -> Badge:
