@@ -181,6 +181,7 @@ def _show(request: SignedIn, item: CapacityRequest, form: forms.ReasonForm, stat
     mine = item.requested_by_id == user.pk
     found = queries.effect_of(queries.read_text(item.base.text), queries.read_text(item.text), now())
     current = queries.pool(item.pool)
+    may_decide = pending and not mine and user.has_role(*DECIDERS)
     context = {
         "item": item,
         "title": f"Change {item.pool}",
@@ -193,7 +194,8 @@ def _show(request: SignedIn, item: CapacityRequest, form: forms.ReasonForm, stat
         "basis": pages.spend_basis(),
         "form": form,
         "outdated": pending and current is not None and current.revision.pk != item.base_id,
-        "may_decide": pending and not mine and user.has_role(*DECIDERS),
+        "may_decide": may_decide,
+        "actions": [{"label": "Decide…", "url": "#decide", "style": "primary"}] if may_decide else [],
         "own": pending and mine,
         "may_retry": item.status == Status.FAILED and user.has_role(Role.PLATFORM_ENGINEER),
         "moving": item.status in CapacityRequest.MOVING,
