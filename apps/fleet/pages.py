@@ -120,12 +120,13 @@ def _node_badge(node: Node) -> Badge:
 
 
 def claim_chart(claims: Iterable[NodeClaim], now: datetime) -> ClaimChart:
-    """Return the claims' intervals on one axis: from the oldest of the page, a day at most, until now."""
+    """Return the claims' intervals on one axis: until the last of the page ended, from its oldest, a day at most."""
     rows = list(claims)
-    oldest = min((claim.created_at for claim in rows), default=now - timedelta(hours=1))
-    begin = max(oldest, now - LONGEST_CHART)
-    length = max(now - begin, timedelta(minutes=1))
-    return ClaimChart([_claim_line(claim, begin, length, now) for claim in rows], begin, now)
+    finish = max((claim.ended_at or now for claim in rows), default=now)
+    oldest = min((claim.created_at for claim in rows), default=finish - timedelta(hours=1))
+    begin = max(oldest, finish - LONGEST_CHART)
+    length = max(finish - begin, timedelta(minutes=1))
+    return ClaimChart([_claim_line(claim, begin, length, now) for claim in rows], begin, finish)
 
 
 def _claim_line(claim: NodeClaim, begin: datetime, length: timedelta, now: datetime) -> ClaimLine:

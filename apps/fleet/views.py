@@ -22,6 +22,7 @@ from apps.fleet.rollup import minute_of
 
 PAGE = 50
 IDLE_SHOWN = 20
+INTERVALS_SHOWN = 200
 HOURS = ("1", "3", "12", "24")
 TABLE_MINUTES = 60
 ODD_DAYS = "Days are written as 2026-11-02; the last one is not before the first, and there are 366 at most.\n"
@@ -81,7 +82,10 @@ def claim_detail(request: SignedIn, pk: int) -> HttpResponse:
         "cost": cost,
         "length": pages.duration(cost.length),
         "unobserved": pages.duration(cost.unobserved) if cost.unobserved else "",
-        "lines": [(part, pages.duration(part.length), pages.part_badge(part)) for part in cost.parts],
+        "lines": [
+            (part, pages.duration(part.length), pages.part_badge(part)) for part in cost.parts[-INTERVALS_SHOWN:]
+        ],
+        "earlier": max(0, len(cost.parts) - INTERVALS_SHOWN),
         "times": pages.claim_times(claim),
         "events": intervals.events_of(claim),
         "freshness": queries.freshness(moment),

@@ -210,6 +210,19 @@ class TestClaimDetail:
         ):  # fmt: skip
             assert words in found, words
 
+    def test_shows_the_last_of_very_many_intervals_and_sums_all(self, fiona):
+        see(**WHOLE)
+        claim = NodeClaim.objects.get()
+        claim.intervals.all().delete()
+        NodeInterval.objects.bulk_create(
+            NodeInterval(node_claim=claim, started_at=at(60 * n), ended_at=at(60 * n + 60), price_usd_per_hour=6)
+            for n in range(300)
+        )
+        found = self.page(fiona)
+        assert "The last 200 of 300 intervals; the sums are of all" in found
+        assert found.count("60 s</td>") == 200
+        assert "$30.00" in found  # 300 minutes at $6 an hour
+
     def test_says_that_nothing_is_paid_before_the_launch(self, fiona):
         see()
         assert "nothing is paid before the machine is launched" in self.page(fiona)

@@ -8,7 +8,7 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from apps.accounts.models import Role
-from apps.fleet import actions, observe, queries
+from apps.fleet import actions, observe, pages, queries
 from apps.fleet.actions import Sight
 from apps.fleet.metrics_models import ScrapeTarget
 from apps.fleet.models import Node, NodeClaim, NodePool, Replica, ReplicaPhase
@@ -135,6 +135,18 @@ class TestClaimList:
         assert "Karpenter removed it: Empty" in found
         assert "unobserved" in found
         assert "$0.4132" in found  # 0.4025 per hour × 3,696 s
+
+    def test_draws_claims_of_the_past_at_full_width(self, pete):
+        actions.record_listed(model=NodeClaim, seen=[], scope={}, seen_until=at(100), now=at(100))
+        chart = pages.claim_chart(NodeClaim.objects.all(), datetime.now(UTC))
+        assert chart.to_at == NodeClaim.objects.get().ended_at
+        assert float(chart.lines[0].bars[-1].left) + float(chart.lines[0].bars[-1].width) == pytest.approx(100, abs=0.1)
+
+    def test_says_of_a_claim_that_it_ended_before_the_time_shown(self, pete):
+        actions.record_listed(model=NodeClaim, seen=[], scope={}, seen_until=at(100), now=at(100))
+        later = claim(name="new", uid="new", second=3 * 86_400, launched=3 * 86_400 + 4)
+        actions.record_seen(model=NodeClaim, seen=[observe.node_claim(later)], now=at(3 * 86_400 + 5))
+        assert page(pete, "claim_list").count("before the time shown</span>") == 1
 
 
 @pytest.mark.usefixtures("fleet")
