@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from apps.catalog.models import ModelVersion
 from apps.promotions import trouble
 from apps.promotions.models import GateResult, Rollout, RolloutCommit, shift_to
 
@@ -54,8 +55,11 @@ FIGURES = (
 )
 
 
-def problem(rollout: Rollout) -> dict[str, str] | None:
-    """Return what stands in the way, as a notice; None while nothing does. A failed rollout has its own."""
+def problem(rollout: Rollout, back_to: ModelVersion | None = None) -> dict[str, str] | None:
+    """Return what stands in the way, as a notice; None while nothing does. A failed rollout has its own.
+
+    back_to: the version that the reader may roll back to.
+    """
     if rollout.status == Rollout.Status.FAILED or not rollout.reason:
         return None
     if rollout.reason == "RETURNING" or (rollout.return_reason and rollout.status in Rollout.OPEN):
@@ -69,7 +73,9 @@ def problem(rollout: Rollout) -> dict[str, str] | None:
     if rollout.unready_since and (rollout.weight or rollout.status == Rollout.Status.LIVE):
         who = "Callers" if rollout.status == Rollout.Status.LIVE else f"{rollout.weight} % of the callers"
         since = f"since {rollout.unready_since:%H:%M:%S} UTC"
-        return {"tone": "bad", "title": f"{who} are not answered {since}. {title}".strip(), "text": rollout.message}
+        way_out = f" Where callers cannot wait, roll back to v{back_to.number}." if back_to else ""
+        words = f"{who} are not answered {since}. {title}".strip()
+        return {"tone": "bad", "title": words, "text": f"{rollout.message}{way_out}"}
     if rollout.reason == "DRIFT":
         return {"tone": "bad", "title": title, "text": rollout.message}
     if rollout.status == Rollout.Status.LIVE or rollout.reason in (*trouble.PROBLEMS, "GIT_REFUSED", "GIT_DIVERGED"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -43,6 +44,7 @@ def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     rollout = _rollout_for(request.user, pk)
     phases, commits = list(rollout.phases.all()), list(rollout.commits.select_related("gate"))
     ready_at = next((row.reached_at for row in phases if row.phase == RolloutPhase.Phase.READY), None)
+    may = _may(rollout, request.user)
     asleep = sleep_of(rollout, now=now()) if rollout.status == Rollout.Status.LIVE else None
     context = {
         "rollout": rollout,
@@ -54,7 +56,7 @@ def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
             ("Rollout", ""),
         ],
         "badge": pages.rollout_badge(rollout),
-        "problem": rollout_pages.problem(rollout),
+        "problem": rollout_pages.problem(rollout, may.get("back_to")),
         "lead": rollout_pages.lead(rollout),
         "advice": rollout_pages.advice(rollout),
         "needs_new_version": rollout_pages.needs_new_version(rollout),
@@ -74,7 +76,7 @@ def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
         "retires_at": _retires_at(rollout, {row.step for row in commits}),
         "stand_in": rollout.engine.startswith("stand-in"),
         "events": timeline("Rollout", rollout.pk),
-        **_may(rollout, request.user),
+        **may,
     }
     template = "promotions/rollout_detail.html" + ("#live" if request.headers.get("HX-Request") else "")
     response = render(request, template, context)
@@ -82,7 +84,7 @@ def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     return response
 
 
-def _may(rollout: Rollout, user: User) -> dict[str, object]:
+def _may(rollout: Rollout, user: User) -> dict[str, Any]:
     """Return the orders that this person can give now."""
     if not actions.may_steer(rollout, user):
         return {}

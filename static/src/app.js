@@ -2,6 +2,7 @@
 import "htmx.org";
 import "./js/clipboard.js";
 import "./js/dialogs.js";
+import "./js/live.js";
 import "./js/menus.js";
 import "./js/playground.js";
 import "./js/scrolling.js";

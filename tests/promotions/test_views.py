@@ -286,6 +286,7 @@ class TestRolloutDetail:
         for words in ("Callers are not answered since", "Its node is gone.", "Its node went away.", "Live · not ready",
                       "Callers sent to v7", "every 2s"):  # fmt: skip
             assert words in text, words
+        assert "roll back" not in text, "nothing served before it"
         badge = as_(alice).get(reverse("promotions:serving_badge", args=["prior-auth-extract"])).content.decode()
         assert "v7 not ready" in badge
 
@@ -316,7 +317,9 @@ class TestRolloutDetail:
         at_weight(rollout, registered_model)
         Rollout.objects.filter(registered_model=registered_model, status="LIVE").update(status="REPLACED")
         Rollout.objects.filter(pk=rollout.pk).update(status="LIVE", weight=100, finished_at=NOW)
+        Rollout.objects.filter(pk=rollout.pk).update(reason="NODE_LOST", message="Gone.", unready_since=NOW)
         text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
+        assert "Where callers cannot wait, roll back to v6." in text
         assert "Roll back to v6…" in text
         assert "Roll back now" in text
         answer = as_(alice).post(url("rollout_roll_back", rollout), {"reason": "Worse answers"})

@@ -1,0 +1,27 @@
+/* A live part is replaced as a whole: what was scrolled in it stays where it was, and the focus where it is. */
+const SCROLLS = ".table-wrap, pre[tabindex], [role='region'][tabindex]";
+const part = () => document.getElementById("live");
+const place = (element) =>
+  [element.tagName, ...["href", "data-dialog", "aria-label"].map((name) => element.getAttribute(name)), element.textContent.trim()].join("\n");
+
+let scrolled = [];
+let focused = "";
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const live = part();
+  if (event.detail.target !== live) return;
+  scrolled = [...live.querySelectorAll(SCROLLS)].map((element) => [element.scrollLeft, element.scrollTop]);
+  focused = live.contains(document.activeElement) ? place(document.activeElement) : "";
+});
+
+document.addEventListener("htmx:afterSwap", () => {
+  [...(part()?.querySelectorAll(SCROLLS) ?? [])].forEach((element, index) => {
+    if (scrolled[index]) [element.scrollLeft, element.scrollTop] = scrolled[index];
+  });
+});
+
+document.addEventListener("htmx:afterSettle", () => {
+  if (!focused || document.activeElement !== document.body) return;
+  const same = [...(part()?.querySelectorAll("a[href], button, summary, [tabindex]") ?? [])].find((element) => place(element) === focused);
+  same?.focus({ preventScroll: true });
+});
