@@ -134,7 +134,7 @@ def _compiled(model: RegisteredModel, grants: list[Grant]) -> tuple[Policy | Non
 def _policy_badge(revision: PolicyRevision | None, digest: str) -> dict[str, str]:
     """Say whether the gateway carries what the grants say."""
     if revision and revision.status == PolicyRevision.Status.FAILED:
-        return {"tone": "bad", "label": "Could not be published"}
+        return {"tone": "bad", "label": "Policy not published"}
     if revision and revision.status == PolicyRevision.Status.ACTIVE and revision.digest == digest:
-        return {"tone": "ok", "label": "The cluster carries it"}
-    return {"tone": "busy", "label": "Being published"}
+        return {"tone": "ok", "label": "Policy in effect"}
+    return {"tone": "busy", "label": "Policy being published"}

@@ -50,11 +50,11 @@ def see_policy_active(owner: Person, *teams: str) -> None:
     badge = owner.badge()
     owner.open(f"/catalog/{MODEL}/policy/")
     for _ in range(int(owner.patience)):
-        if badge.inner_text() == "The cluster carries it":
+        if badge.inner_text() == "Policy in effect":
             break
         owner.page.wait_for_timeout(1000)
         owner.open(f"/catalog/{MODEL}/policy/")
-    expect(badge).to_have_text("The cluster carries it")
+    expect(badge).to_have_text("Policy in effect")
     for team in teams:
         expect(owner.page.get_by_role("link", name=team, exact=True)).to_be_visible()
     owner.shot("policy")
