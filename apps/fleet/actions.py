@@ -26,6 +26,7 @@ from apps.fleet.models import (
 from apps.fleet.observe import Seen, SeenEvent, Terms
 
 AT_ONCE = 500  # rows a statement
+TOLD_FOR = timedelta(hours=2)  # the API server keeps events for one
 ROUNDED = timedelta(seconds=1)  # the API cuts times to seconds
 Tracked = type[NodePool] | type[NodeClaim] | type[Node] | type[Replica]
 Row = NodePool | NodeClaim | Node | Replica
@@ -104,6 +105,38 @@ def record_observations(*, sights: Mapping[str, Sight]) -> None:
     Observation.objects.bulk_create(
         rows, update_conflicts=True, unique_fields=["feed"], update_fields=["seen_at", "heard_at", "error"]
     )
+
+
+@transaction.atomic
+def record_never_listed(*, listed_at: datetime, now: datetime) -> int:
+    """Write the claims of which only events tell: launched, and gone again before anybody listed; return how many.
+
+    listed_at: when all claims were listed last; the caller has written everything since. What the machine was and cost
+    no event says: its interval is unobserved, without a price. Two queries where there is none.
+    """
+    told = ClusterEvent.objects.filter(object_kind="NodeClaim", last_at__gte=now - TOLD_FOR, last_at__lt=listed_at)
+    strange = told.exclude(object_uid="").exclude(object_uid__in=NodeClaim.objects.values("uid"))
+    events: dict[str, list[SeenEvent]] = {}
+    for note in map(observe.told, strange.order_by("last_at")):
+        events.setdefault(note.object_uid, []).append(note)
+    claims: list[NodeClaim] = []
+    spans: list[NodeInterval] = []
+    for uid, notes in events.items():
+        launched = observe.launched_at(notes)
+        if launched is None:
+            continue
+        end = observe.ending(notes, began_at=launched, seen_until=launched, now=max(launched, listed_at))
+        begun = min(launched, *(note.first_at for note in notes))
+        claim = NodeClaim(
+            uid=uid, name=notes[0].object_name, created_at=begun, learned_at=now, launched_at=launched,
+            ended_at=end.at, end_observed=False, end_reason=observe.end_reason(notes),
+        )  # fmt: skip
+        claims.append(claim)
+        spans.append(NodeInterval(node_claim=claim, started_at=launched, ended_at=end.at, observed=False))
+    NodeClaim.objects.bulk_create(claims, batch_size=AT_ONCE)
+    NodeInterval.objects.bulk_create(spans, batch_size=AT_ONCE)
+    _relate_claims([claim.name for claim in claims], now)
+    return len(claims)
 
 
 def prune_events(*, before: datetime) -> int:

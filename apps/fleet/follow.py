@@ -26,6 +26,8 @@ from apps.manifests.names import EVALS, MODELS
 
 BEAT = timedelta(seconds=15)  # how often "seen until" is written while all is quiet
 CATCH_UP = timedelta(seconds=5)  # what a stream brings this soon after it opened may have happened before
+SETTLED = timedelta(minutes=2)  # after a list, every claim that it held or that came about then is written
+RECALLED = timedelta(minutes=2)  # for so long, what events tell of claims that came and went before it is asked for
 EVENTS_KEPT = timedelta(days=30)
 INBOX = 1000
 BATCH = 200
@@ -202,3 +204,7 @@ class Observer:
                 sights[name] = Sight(watched.last_at, watched.error, watched.heard_at)
         actions.record_observations(sights=sights)
         self._beat_at = now
+        claims = next((self.watched[feed.name] for feed in self._feeds if feed.model is NodeClaim), None)
+        if claims is not None and claims.opened_at is not None and self._inbox.empty():
+            if claims.opened_at <= now - SETTLED < claims.opened_at + RECALLED:
+                actions.record_never_listed(listed_at=claims.opened_at, now=now)

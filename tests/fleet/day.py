@@ -217,9 +217,9 @@ def _claim(second: float, kind: str, state: dict[str, Any], node: str = "") -> C
 
 
 def _event(reason: str, kind: str, name: str, second: float, message: str, feed: str = "events/default") -> Change:
-    return Change(
-        second, feed, "ADDED", event(reason, kind, name, second, message, uid=f"{reason}-{name}-{second:.1f}")
-    )
+    about = name.replace("gpu-", "uid-") if kind == "NodeClaim" else ""
+    note = event(reason, kind, name, second, message, uid=f"{reason}-{name}-{second:.1f}", about=about)
+    return Change(second, feed, "ADDED", note)
 
 
 class Api:

@@ -268,3 +268,25 @@ class TestPruneEvents:
     def test_forgets_old_ones(self):
         hear(6, event("A", "NodeClaim", "c", 5), event("B", "NodeClaim", "c", 50))
         assert actions.prune_events(before=at(20)) == 1
+
+
+class TestNeverListed:
+    LAUNCHED = "Status condition transitioned, Type: Launched, Status: Unknown -> True, Reason: Launched"
+
+    def test_writes_what_only_events_tell_of_once_and_leaves_known_claims_alone(self):
+        see_claim(version=1, **WHOLE)
+        known = NodeClaim.objects.get()
+        hear(40, event("Launched", "NodeClaim", known.name, 4, self.LAUNCHED, about=known.uid))
+        hear(40, event("Launched", "NodeClaim", "gpu-gone", 30, self.LAUNCHED, about="gone"))
+        hear(40, event("SpotInterrupted", "NodeClaim", "gpu-gone", 50, "Spot interruption warning", about="gone"))
+        hear(40, event("InsufficientCapacityError", "NodeClaim", "gpu-never", 31, "none left", about="never"))
+        assert actions.record_never_listed(listed_at=at(100), now=at(300)) == 1
+        gone = NodeClaim.objects.get(uid="gone")
+        assert (gone.launched_at, gone.ended_at, gone.end_observed) == (at(30), at(100), False)
+        assert gone.end_reason == "AWS took the Spot machine back"
+        assert spans() == [(at(4), None, True), (at(30), at(100), False)]
+        assert actions.record_never_listed(listed_at=at(100), now=at(300)) == 0
+
+    def test_leaves_what_came_after_the_list_to_the_stream(self):
+        hear(40, event("Launched", "NodeClaim", "gpu-new", 130, self.LAUNCHED, about="new"))
+        assert actions.record_never_listed(listed_at=at(100), now=at(300)) == 0

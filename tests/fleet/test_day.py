@@ -14,7 +14,7 @@ import pytest
 from apps.fleet.follow import FEEDS, Feed, Observer
 from apps.fleet.models import NodeClaim, NodeInterval
 from apps.integrations.kubernetes.watch import Changed
-from tests.fleet.day import DAY, Life, World, dark, heard, invent
+from tests.fleet.day import DAY, EVENTS_KEPT, Life, World, dark, heard, invent
 from tests.fleet.objects import START, at
 
 pytestmark = pytest.mark.django_db
@@ -87,6 +87,7 @@ def check(life: Life, zones: list[tuple[float, float]]) -> None:
     claim = NodeClaim.objects.filter(uid=life.uid).first()
     if claim is None:
         assert life.ended is not None and unseen(life.created, life.ended, zones), f"{life} was never seen"
+        assert life.launched is None or not is_told(life, zones), f"{life} is told by an event"
         return
     spans = list(claim.intervals.all())
     assert (claim.launch_reason, claim.end_reason) == (life.why_launched, life.why_ended), life
@@ -111,6 +112,12 @@ def unseen(begin: float, end: float, zones: list[tuple[float, float]]) -> bool:
     return zone is not None and end <= zone[1]
 
 
+def is_told(life: Life, zones: list[tuple[float, float]]) -> bool:
+    """Tell whether an event of the launch was still to be had when the cluster was seen again."""
+    zone = inside(life.launched or 0.0, zones)
+    return life.is_launch_told and zone is not None and zone[1] - (life.launched or 0.0) < EVENTS_KEPT - 300
+
+
 def check_end(life: Life, claim: NodeClaim, spans: list[NodeInterval], zones: list[tuple[float, float]]) -> None:
     last = spans[-1]
     if life.ended is None:
@@ -126,7 +133,7 @@ def check_end(life: Life, claim: NodeClaim, spans: list[NodeInterval], zones: li
         began = second_of(last.started_at)
         assert zone[0] <= began or began == life.launched, (life, spans, zone)
         assert began - LATE <= life.ended < ended + 1 <= zone[1] + 1, (life, spans, zone)
-        assert not life.is_finalized or claim.launched_at is None, (life, spans)
+        assert not life.is_finalized or claim.launched_at is None or claim.resource_version == 0, (life, spans)
 
 
 def check_price(life: Life, span: NodeInterval, zones: list[tuple[float, float]]) -> None:
