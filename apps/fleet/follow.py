@@ -204,7 +204,11 @@ class Observer:
                 sights[name] = Sight(watched.last_at, watched.error, watched.heard_at)
         actions.record_observations(sights=sights)
         self._beat_at = now
-        claims = next((self.watched[feed.name] for feed in self._feeds if feed.model is NodeClaim), None)
-        if claims is not None and claims.opened_at is not None and self._inbox.empty():
-            if claims.opened_at <= now - SETTLED < claims.opened_at + RECALLED:
-                actions.record_never_listed(listed_at=claims.opened_at, now=now)
+        self._recall(now)
+
+    def _recall(self, now: datetime) -> None:
+        """Some time after a stream of claims began: write those that came and went before, of which events tell."""
+        claims = next((self.watched[feed.name] for feed in self._feeds if feed.model is NodeClaim), Watched())
+        opened_at = claims.opened_at
+        if opened_at is not None and self._inbox.empty() and SETTLED <= now - opened_at < SETTLED + RECALLED:
+            actions.record_never_listed(listed_at=opened_at, now=now)

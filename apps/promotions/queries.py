@@ -29,6 +29,13 @@ def leaving_version(model: RegisteredModel) -> ModelVersion | None:
     return left.model_version if left else None
 
 
+def was_taken_back(rollout: Rollout) -> bool:
+    """Tell whether the last that Git heard of the version, from earlier rollouts of it, was its removal."""
+    steps = RolloutCommit.objects.filter(step__in=(Rollout.Step.SERVE, Rollout.Step.REMOVE))
+    last = steps.filter(rollout__model_version=rollout.model_version_id).exclude(rollout=rollout).last()
+    return last is not None and last.step == Rollout.Step.REMOVE
+
+
 def approval_before(rollout: Rollout) -> Promotion | None:
     """Return the approved promotion by which a rollout's baseline served, the newest one; None where there is none.
 

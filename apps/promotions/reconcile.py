@@ -115,7 +115,6 @@ def _observe(
         route = cluster.route_status(rollout.registered_model.name, MODELS)
     revision = application.revision
     contained = {step for step, sha in shas.items() if _SHA.match(revision) and git.contains(revision, sha)}
-    leaving = queries.leaving_version(rollout.registered_model)
     return Situation(
         name=name,
         digest=rollout.promotion.manifest_digest,
@@ -130,11 +129,24 @@ def _observe(
         steps=tuple(rollout.steps),
         baseline=rollout.baseline.name if rollout.baseline else "",
         judged=frozenset(step for step, row in made.items() if hasattr(row, "gate")),
-        leaving=leaving.name if leaving else "",
+        leaving=_leaving(rollout, shas, cluster),
         paused=rollout.paused_at is not None,
         return_message=rollout.return_message,
         unready_for=now - rollout.unready_since if rollout.unready_since else None,
     )
+
+
+def _leaving(rollout: Rollout, shas: Mapping[str, str], cluster: KubernetesReader) -> str:
+    """Return the name of a version that must be out of the cluster first, "" for none.
+
+    The same version too, after an earlier rollout of it: what failed there would be told of this one.
+    """
+    other = queries.leaving_version(rollout.registered_model)
+    if other is not None or Step.SERVE in shas or not queries.was_taken_back(rollout):
+        return other.name if other else ""
+    name = rollout.model_version.name
+    left = cluster.serving_status(name, MODELS)
+    return name if left.exists or left.pod is not None else ""
 
 
 def _record_phases(rollout: Rollout, situation: Situation, now: datetime) -> None:

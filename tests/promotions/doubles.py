@@ -127,6 +127,11 @@ def approved(model, number, owner, reviewer, now=NOW, **chosen):
     """Return the rollout of a version that was proposed and approved."""
     version = factories.version(model, number)
     factories.run(version)
+    return approved_version(version, owner, reviewer, now, **chosen)
+
+
+def approved_version(version, owner, reviewer, now, **chosen):
+    """Return the rollout of a version that passed, proposed and approved once more."""
     promotion = actions.request_promotion(version=version, requester=owner, justification="Better", now=now, **chosen)
     seen = actions.Seen(promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id)
     return actions.approve_promotion(promotion=promotion, approver=reviewer, seen=seen, reason="Good", now=now)

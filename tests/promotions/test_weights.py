@@ -12,7 +12,7 @@ from apps.promotions import actions, records
 from apps.promotions.health import Calls
 from apps.promotions.models import GateResult, Rollout, RolloutCommit
 from tests.factories import NOW
-from tests.promotions.doubles import approved, audited, drive, subjects, turn
+from tests.promotions.doubles import approved, approved_version, audited, drive, subjects, turn
 
 MODEL = "prior-auth-extract"
 GOOD = Calls(calls=100, failed=0, timed=100, ttft_p95_ms=400.0, tokens_per_second=50.0)
@@ -297,6 +297,25 @@ class TestSupersede:
         assert (third.status, third.baseline) == ("LIVE", Rollout.objects.get(model_version__number=1).model_version)
         assert audited(second).count("rollout.superseded") == 1
         assert "Take prior-auth-extract-v2 back" in subjects(remote)
+
+
+@pytest.mark.django_db
+class TestTheSameVersionAgain:
+    def test_waits_until_the_one_before_has_left_the_cluster(
+        self, second, live, git, cluster, alice, carol, monkeypatch
+    ):
+        now = until(second, git, cluster, live, lambda row: "SERVE" in steps(row))
+        before = cluster.serving_status(f"{MODEL}-v2", "models")
+        actions.abort_rollout(rollout=second, actor=carol, reason="Wrong weights", now=now)
+        now = drive(second, git, cluster, now=now)
+        again = approved_version(second.model_version, alice, carol, now)
+        with monkeypatch.context() as still:
+            still.setattr(cluster, "serving_status", lambda *_: before)
+            turn(again, git, cluster, now + timedelta(seconds=2))
+        again.refresh_from_db()
+        assert (again.reason, steps(again)) == ("TAKING_BACK", [])
+        drive(again, git, cluster, now=now + timedelta(seconds=20), calls=calls())
+        assert again.status == "LIVE"
 
 
 @pytest.mark.django_db
