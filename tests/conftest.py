@@ -3,7 +3,7 @@
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-SECOND_STACK = ("test_capacity.py", "test_trouble.py", "test_nodes.py", "test_sleep.py", "test_node_times.py")
+SECOND_STACK = ("test_trouble.py", "test_nodes.py", "test_node_times.py", "test_sleep.py")
 
 
 class ByServers(LoadScopeScheduling):

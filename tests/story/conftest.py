@@ -28,7 +28,7 @@ from tests.story.watch import Watch  # noqa: E402
 
 ORDER = (
     "test_story.py", "test_capacity.py", "test_credentials.py", "test_stops.py", "test_trouble.py", "test_nodes.py",
-    "test_sleep.py", "test_node_times.py", "test_chaos.py",
+    "test_node_times.py", "test_sleep.py", "test_chaos.py",
 )  # fmt: skip
 PATIENCE = {"stand-in": 240.0, "vllm": 1200.0}
 # A killed worker's rows are due again, and a replaced version goes, while a test waits.
@@ -40,7 +40,7 @@ HURRY |= {"SCALING_RETRY_AFTER_SECONDS": "3"}
 HURRY |= {"SHORTAGE_HIDDEN": "10s"}
 HURRY |= {"ROLLOUT_LOOK_SECONDS": "5", "ROLLOUT_HOLD_SECONDS": "5"}
 # The stand-in is ready in seconds, so a load that takes too long need not take half an hour.
-HURRY_OF = {"stand-in": {"SERVING_START_SECONDS": "20"}, "vllm": {}}
+HURRY_OF = {"stand-in": {"SERVING_START_SECONDS": "15"}, "vllm": {}}
 STARTING, BUILDING = 600, 5400  # seconds until every part is up; building their programs takes 50 CPU-minutes
 
 

@@ -17,7 +17,6 @@ from tests.story.delivering import Exports, until
 from tests.story.kubectl import objects
 
 pytestmark = [pytest.mark.stack, pytest.mark.parametrize("engine", ["stand-in"], indirect=True)]
-SOON = timedelta(seconds=10)
 LAUNCHED = "Type: Launched, Status: Unknown -> True"
 LABELS = {
     "instance_type": "node.kubernetes.io/instance-type",
@@ -60,15 +59,17 @@ def test_the_nodes_that_are_there_began_as_kubectl_says(stack: Stack) -> None:
         assert Decimal(rows[-1]["price_usd_per_hour"]) == price, name
 
 
-def test_the_nodes_that_went_began_and_ended_as_their_events_say(stack: Stack) -> None:
-    """The event of a claim's end names no claim: Karpenter sends it when the object is gone. Its time is compared."""
+def test_the_nodes_that_went_began_and_ended_for_the_reason_that_their_events_say(stack: Stack) -> None:
+    """No event tells when a claim was gone: Karpenter sends that one when the object has no name any more.
+
+    test_nodes compares the end of a claim with kubectl, which it asks until the claim is gone.
+    """
     notes = [
         note for note in objects(stack, "events", "-n", "default") if note["involvedObject"]["kind"] == "NodeClaim"
     ]
     present = {claim["metadata"]["name"] for claim in objects(stack, "nodeclaims")}
     begun = {note["involvedObject"].get("name", ""): note for note in notes if LAUNCHED in note["message"]}
     removed = {note["involvedObject"].get("name", "") for note in notes if note["reason"] == "DisruptionTerminating"}
-    ends = [moment(note["lastTimestamp"]) for note in notes if note["reason"] == "Finalized"]
     gone = begun.keys() - present
     assert gone, "no node came and went: other tests of this stack see to it"
     with Exports(stack, "fiona") as finance:
@@ -80,5 +81,5 @@ def test_the_nodes_that_went_began_and_ended_as_their_events_say(stack: Stack) -
             assert before["ended_at_utc"] == after["started_at_utc"], rows
         started, stopped = moment(rows[0]["started_at_utc"]), moment(rows[-1]["ended_at_utc"])
         assert abs(started - moment(begun[name]["firstTimestamp"])) <= timedelta(seconds=2), rows
-        assert min(abs(stopped - end) for end in ends) <= SOON, (rows, ends)
+        assert started < stopped, rows
         assert rows[-1]["end_reason"].startswith("Karpenter removed it: ") == (name in removed), rows

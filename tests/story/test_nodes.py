@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ pytestmark = [
     pytest.mark.parametrize("engine", ["stand-in"], indirect=True),
 ]
 POOL = "capacity/gpu-inference.yaml"
+ROUNDED = timedelta(seconds=1)  # clocks of two processes, and what kubectl takes
 
 
 class Standing:
@@ -104,9 +106,30 @@ def pool(stack: Stack, folder: Path, **changed: object) -> Iterator[None]:
 
 def test_a_deleted_node_claim(rollout: Standing) -> None:
     rollout.stands()
+    claims = names_of(rollout.stack)
+    began = datetime.now(UTC)
     rollout.lose_the_node()
     assert "Fleet shows who ended it" in rollout.says("NODE_LOST", "Its node is gone.")
+    until(lambda: names_of(rollout.stack), lambda left: not claims & left, seconds=LOOKING, what="the claim is gone")
+    gone = datetime.now(UTC)
     rollout.stands()
+    for ended in ends_of(rollout.stack, claims):
+        assert began - ROUNDED <= ended <= gone + ROUNDED
+
+
+def names_of(stack: Stack) -> set[str]:
+    """Return the names of the NodeClaims that kubectl lists."""
+    return set(kubectl(stack, "get", "nodeclaims", "-o", "name").replace("nodeclaim.karpenter.sh/", "").split())
+
+
+def ends_of(stack: Stack, claims: set[str]) -> list[datetime]:
+    """Return when the last intervals of these claims ended, as finance exports them: one end for each."""
+    today = datetime.now(UTC)
+    with Exports(stack, "fiona") as finance:
+        rows = finance.rows(f"/fleet/intervals.csv?from={today - timedelta(days=1):%Y-%m-%d}&to={today:%Y-%m-%d}")
+    last = {row["node_claim"]: row["ended_at_utc"] for row in rows if row["node_claim"] in claims}
+    assert last.keys() == claims
+    return [datetime.fromisoformat(end.replace("Z", "+00:00")) for end in last.values()]
 
 
 def test_no_gpu_to_be_had_then_no_quota(rollout: Standing) -> None:

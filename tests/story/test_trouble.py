@@ -227,7 +227,7 @@ def closed(stack: Stack, sentence: str) -> Iterator[Callable[[], None]]:
 
 def test_a_history_that_was_rewritten_is_named_and_a_retry_commits_anew(world: World) -> None:
     with held(world.stack), world.rollout() as rollout:
-        found = world.goes_on(rollout, "SYNCING", "APPLIED")
+        found = world.goes_on(rollout, "TAKING_BACK", "SYNCING", "APPLIED")
         lose(world.stack, found["commits"][0]["sha"])
         found = world.sees(rollout, "GIT_DIVERGED")
         assert (found["status"], found["commits"][0]["lost_at"] is None) == ("FAILED", False)
@@ -236,7 +236,7 @@ def test_a_history_that_was_rewritten_is_named_and_a_retry_commits_anew(world: W
         assert "(no longer on the branch)" in page
         assert "Retry and commit anew" in page
         world.owner.post(f"/rollouts/{rollout}/retry")
-        found = world.goes_on(rollout, "SYNCING", "APPLIED")
+        found = world.goes_on(rollout, "TAKING_BACK", "SYNCING", "APPLIED")
         assert [(row["step"], row["attempt"]) for row in found["commits"]] == [("SERVE", 1), ("SERVE", 2)]
 
 
