@@ -6,7 +6,8 @@ import socket
 
 import pytest
 
-from deploy.local.stack.ports import PortBook, is_free
+from deploy.local.stack import ports
+from deploy.local.stack.ports import PortBook, free_port, is_free
 
 
 @pytest.fixture
@@ -56,3 +57,12 @@ class TestPortBook:
     def test_stays_away_from_preferred_ports_when_told_to(self, tmp_path, free):
         book = PortBook(tmp_path / "ports.json", own_range=True)
         assert book("portal", free) != free and book.moves == []
+
+
+def test_a_port_just_handed_out_is_nobody_elses_though_no_server_listens_on_it_yet(monkeypatch):
+    monkeypatch.setattr(ports, "FREE_RANGE", [port := free_port(), second := free_port()])
+    monkeypatch.setattr(ports, "HELD", 3600.0)
+    with pytest.raises(StopIteration):
+        free_port()
+    monkeypatch.setattr(ports, "HELD", 0.0)
+    assert free_port() in (port, second)

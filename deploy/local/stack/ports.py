@@ -1,5 +1,6 @@
 """Loopback ports: one per name, remembered in `state/ports.json`, moved to a free one (and said so) where taken.
 
+A port that was just handed out is free until its server listens, so each hand-out is noted for all processes of the user.
 Ports are handed out outside the range that the kernel uses for outgoing connections, so that a port that was free
 yesterday is not in use today by some client of this machine.
 """
@@ -7,12 +8,16 @@ yesterday is not in use today by some client of this machine.
 from __future__ import annotations
 
 import json
+import os
 import random
 import socket
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 FREE_RANGE = range(20000, 30000)
+HELD = 120.0  # seconds for which a port that was handed out is nobody else's, though no server listens on it yet
 _RANDOM = random.SystemRandom()  # two processes with the same seed would race for the same port
 
 
@@ -29,7 +34,7 @@ def is_free(port: int) -> bool:
 
 def free_port() -> int:
     """Return a loopback port that nobody listens on now, and that no outgoing connection will be given."""
-    return next(port for port in _candidates() if is_free(port))
+    return next(port for port in _candidates() if is_free(port) and _take(port))
 
 
 class PortBook:
@@ -59,7 +64,8 @@ class PortBook:
         if wanted and is_free(wanted) and wanted not in self._others(name):
             chosen = wanted
         else:
-            chosen = next(port for port in _candidates() if port not in self._others(name) and is_free(port))
+            others = self._others(name)
+            chosen = next(port for port in _candidates() if port not in others and is_free(port) and _take(port))
             if wanted:
                 self.moves.append(f"port {wanted} is taken by another program: {name} listens on {chosen}")
         if chosen != kept:
@@ -73,6 +79,20 @@ class PortBook:
         draft = self.path.with_suffix(".part")
         draft.write_text(json.dumps(self._kept, indent=1, sort_keys=True) + "\n")
         draft.replace(self.path)
+
+
+def _take(port: int) -> bool:
+    """Note that a port is handed out; tell whether nobody else was given it a moment ago."""
+    folder = Path(tempfile.gettempdir()) / f"quartermaster-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    note = folder / str(port)
+    try:
+        os.close(os.open(note, os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if time.time() - note.stat().st_mtime < HELD:
+            return False
+        os.utime(note)
+    return True
 
 
 def _candidates() -> Iterator[int]:
