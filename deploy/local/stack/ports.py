@@ -1,6 +1,6 @@
 """Loopback ports: one per name, remembered in `state/ports.json`, moved to a free one (and said so) where taken.
 
-A port that was just handed out is free until its server listens, so each hand-out is noted for all processes of the user.
+A port just handed out is free until its server listens, so each hand-out is noted for all processes of the user.
 Ports are handed out outside the range that the kernel uses for outgoing connections, so that a port that was free
 yesterday is not in use today by some client of this machine.
 """
