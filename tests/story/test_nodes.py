@@ -52,8 +52,9 @@ class Standing:
         return str(found["message"])
 
     def lose_the_node(self) -> None:
-        """Delete every NodeClaim, as an engineer may."""
+        """Delete every NodeClaim, as an engineer may, and wait until the rollout has noticed."""
         kubectl(self.stack, "delete", "nodeclaims", "--all", "--wait=false")
+        until(self.row, lambda row: row["reason"] != "PAUSED", seconds=LOOKING, what="the loss is noticed")
 
     def lose_the_pod(self) -> None:
         """Delete its pod: another one takes its place."""
