@@ -94,11 +94,11 @@ def pool(stack: Stack, folder: Path, **changed: object) -> Iterator[None]:
     before = file.read_text()
     wanted = yaml.safe_load(before)
     wanted["spec"] |= changed
+    limits = "jsonpath={.spec.limits}{.spec.disruption.consolidateAfter}"
+    look = lambda: kubectl(stack, "get", "nodepool", "gpu-inference", "-o", limits)  # noqa: E731
+    seen = look()
     put(yaml.safe_dump(wanted, sort_keys=False), "Try another pool")
     try:
-        limits = "jsonpath={.spec.limits}{.spec.disruption.consolidateAfter}"
-        seen = kubectl(stack, "get", "nodepool", "gpu-inference", "-o", limits)
-        look = lambda: kubectl(stack, "get", "nodepool", "gpu-inference", "-o", limits)  # noqa: E731
         until(look, lambda now: now != seen, seconds=LOOKING, what="the changed pool in the cluster")
         yield
     finally:
