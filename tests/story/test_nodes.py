@@ -18,6 +18,7 @@ import yaml
 from deploy.local.stack.testing import Stack
 from tests.story.delivering import Exports, Json, until
 from tests.story.kubectl import kubectl, market
+from tests.story.outages import ordered
 from tests.story.rolling import LOOKING, World
 
 pytestmark = [
@@ -170,5 +171,6 @@ def test_a_consolidation(rollout: Standing, tmp_path: Path) -> None:
         "budgets": [{"nodes": "100%"}],
     }
     with pool(rollout.stack, tmp_path, disruption=at_once):
-        assert "consolidation" in rollout.says("CONSOLIDATED", "Karpenter moved it to another node.")
+        with ordered(rollout.stack, "load-timeout"):  # its start on a node that is there takes two seconds
+            assert "consolidation" in rollout.says("CONSOLIDATED", "Karpenter moved it to another node.")
         rollout.stands()
