@@ -146,7 +146,7 @@ class KubernetesReader:
         events = self._events(pod, namespace)
         if service is None:
             return ServingStatus(exists=False, pods=pods)
-        claims = [readings.node_claim(item) for item in self.list(Kind.NODE_CLAIM)]
+        claims = [readings.node_claim(item) for item in self.list(Kind.NODE_CLAIM)] if pods else []
         waits = pod is None or not pod.at("Ready")
         ready = readings.conditions(service).get("Ready")
         reason, message = readings.failure(service)
