@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 from deploy.local.stack.testing import Stack
 from tests.story.delivering import Exports
@@ -30,3 +31,17 @@ def steps_committed(stack: Stack, rollout: str) -> Counter[str]:
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     pairs = (line.partition("|") for line in lines)
     return Counter(step for found, _, step in pairs if found == rollout)
+
+
+def intervals(finance: Exports) -> dict[str, list[dict[str, str]]]:
+    """Return node claim → its intervals of yesterday and today, oldest first."""
+    now = datetime.now(UTC)
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in finance.rows(f"/fleet/intervals.csv?from={now - timedelta(days=1):%Y-%m-%d}&to={now:%Y-%m-%d}"):
+        found.setdefault(row["node_claim"], []).append(row)
+    return found
+
+
+def moment(text: str) -> datetime:
+    """Return a time as exports and the API server write it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 import httpx
 import psutil
@@ -23,7 +22,7 @@ from deploy.local.stack.testing import Stack, running_stack
 from tests.story import delivering, outages, several
 from tests.story.calls import PACKET, question
 from tests.story.conftest import HURRY, STARTING
-from tests.story.counting import events, listed, steps_committed
+from tests.story.counting import events, intervals, listed, steps_committed
 from tests.story.delivering import Exports, until
 from tests.story.several import MODELS, PatientDesk
 
@@ -226,10 +225,7 @@ def see_calls_once(finance: Exports, calls: Calls, gateway_died: float) -> None:
 
 def see_no_time_twice(finance: Exports) -> None:
     """See each node's time covered without an overlap or a hole."""
-    today = datetime.now(UTC).date().isoformat()
-    claims: dict[str, list[dict[str, str]]] = {}
-    for row in finance.rows(f"/fleet/intervals.csv?from={today}&to={today}"):
-        claims.setdefault(row["node_claim"], []).append(row)
+    claims = intervals(finance)
     assert claims
     for name, rows in claims.items():
         for before, after in zip(rows, rows[1:], strict=False):

@@ -6,13 +6,14 @@ events, finance by what the observer wrote.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from deploy.local.stack.testing import Stack
+from tests.story.counting import intervals, moment
 from tests.story.delivering import Exports, until
 from tests.story.kubectl import objects
 
@@ -23,19 +24,6 @@ LABELS = {
     "zone": "topology.kubernetes.io/zone",
     "capacity_type": "karpenter.sh/capacity-type",
 }
-
-
-def intervals(finance: Exports) -> dict[str, list[dict[str, str]]]:
-    """Return claim → its intervals of yesterday and today, oldest first."""
-    now = datetime.now(UTC)
-    found: dict[str, list[dict[str, str]]] = {}
-    for row in finance.rows(f"/fleet/intervals.csv?from={now - timedelta(days=1):%Y-%m-%d}&to={now:%Y-%m-%d}"):
-        found.setdefault(row["node_claim"], []).append(row)
-    return found
-
-
-def moment(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def launched_at(claim: dict[str, Any]) -> str:

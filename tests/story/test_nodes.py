@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from deploy.local.stack.testing import Stack
+from tests.story.counting import intervals, moment
 from tests.story.delivering import Exports, Json, until
 from tests.story.kubectl import kubectl, market
 from tests.story.outages import ordered
@@ -126,12 +127,10 @@ def names_of(stack: Stack) -> set[str]:
 
 def ends_of(stack: Stack, claims: set[str]) -> list[datetime]:
     """Return when the last intervals of these claims ended, as finance exports them: one end for each."""
-    today = datetime.now(UTC)
     with Exports(stack, "fiona") as finance:
-        rows = finance.rows(f"/fleet/intervals.csv?from={today - timedelta(days=1):%Y-%m-%d}&to={today:%Y-%m-%d}")
-    last = {row["node_claim"]: row["ended_at_utc"] for row in rows if row["node_claim"] in claims}
-    assert last.keys() == claims
-    return [datetime.fromisoformat(end.replace("Z", "+00:00")) for end in last.values()]
+        found = intervals(finance)
+    assert claims <= found.keys()
+    return [moment(found[name][-1]["ended_at_utc"]) for name in claims]
 
 
 def test_no_gpu_to_be_had_then_no_quota(rollout: Standing) -> None:
