@@ -14,7 +14,7 @@ STATE := $(if $(QUARTERMASTER_STATE),--state $(QUARTERMASTER_STATE))
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset token test test-vllm test-chaos bench-reconcile bench-web screenshot serving vllm-options lint fmt lock assets
+.PHONY: help up down status logs reset token test test-vllm test-chaos bench-reconcile bench-web check-gateway screenshot serving vllm-options lint fmt lock assets
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,6 +1,7 @@
 """What `make check-gateway` takes for accepted, without the gateways."""
 
 from tests.real_gateway.conditions import problems
+from tests.real_gateway.objects import MODELS, rendered
 
 
 def condition(kind, status, message=""):
@@ -36,3 +37,10 @@ class TestProblems:
             "Conflicted=True Why: "
         ]
         assert problems({"status": {"conditions": [accepted, condition("Overridden", "True")]}}) == []
+
+
+class TestTheObjects:
+    def test_are_rendered_for_each_model(self):
+        routes = {found["metadata"]["name"]: found for found in rendered() if found["kind"] == "AIGatewayRoute"}
+        assert routes.keys() == MODELS.keys()
+        assert "CEL" in {cost["type"] for cost in routes["tried"]["spec"]["llmRequestCosts"]}

@@ -1,7 +1,7 @@
 """What the portal renders for four models, through its own functions, and what it ships for the gateway itself.
 
-`steady` splits its callers between two versions, `tried` sends none to its candidate yet, `sleeper` has no replica, and
-`closed` was granted to nobody.
+`steady` splits its callers between two versions, `tried` sends none to its candidate yet and counts calls by a cost in
+CEL, `sleeper` has no replica, and `closed` was granted to nobody.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ ROOT = Path(__file__).parents[2]
 ISSUER = Issuer("http://idp.test", "http://idp.test/jwks.json")
 ANSWERS = Answers(retry_after=30, portal_url="https://portal.test")
 GRANTED = [TeamLimit("claims-review", 1000), TeamLimit("research", 20)]
-# model: (weights by version, grants, a cost in CEL)
+# model: (weights by version, grants, what a call counts against its limit)
 MODELS: dict[str, tuple[dict[int, int], list[TeamLimit], str]] = {
-    "steady": ({1: 70, 2: 30}, GRANTED, "input_tokens + output_tokens * uint(3)"),
-    "tried": ({2: 0, 1: 100}, GRANTED, ""),
-    "sleeper": ({1: 100}, GRANTED, ""),
-    "closed": ({1: 100}, [], ""),
+    "steady": ({1: 70, 2: 30}, GRANTED, gateway.WHOLE_COST),
+    "tried": ({2: 0, 1: 100}, GRANTED, "input_tokens - cached_input_tokens + output_tokens * uint(4)"),
+    "sleeper": ({1: 100}, GRANTED, gateway.WHOLE_COST),
+    "closed": ({1: 100}, [], gateway.WHOLE_COST),
 }
 
 
@@ -40,15 +40,15 @@ def rendered() -> list[Json]:
 
 
 def _model(model: str) -> list[Json]:
-    weights, grants, cost = MODELS[model]
+    weights, grants, limit_cost = MODELS[model]
     route = gateway.route(
         model=model,
         weights=[Weight(number, percent) for number, percent in weights.items()],
         gateway_name="ai-gateway",
         gateway_namespace="ai-gateway",
-        cost=cost,
+        limit_cost=limit_cost,
     )
-    policy = compile_policy(model=model, limits=grants, issuer=ISSUER, answers=ANSWERS)
+    policy = compile_policy(model=model, limits=grants, issuer=ISSUER, answers=ANSWERS, limit_cost=limit_cost)
     backends = [obj for number in weights for obj in gateway.backend_objects(model=model, number=number)]
     return [*_read(policy.text), *backends, route]
 

@@ -78,7 +78,7 @@ class Calls:
 
 def check(calls: Calls) -> None:
     """Make every kind of call."""
-    for one in (_split, _untouched, _asleep, _refused, _stream, _unknown, _listed, _budget, _forged):
+    for one in (_split, _untouched, _asleep, _refused, _stream, _unknown, _listed, _budget, _cost, _forged):
         one(calls)
 
 
@@ -165,11 +165,26 @@ def _listed(calls: Calls) -> None:
 
 
 def _budget(calls: Calls) -> None:
-    answers = [calls.chat("tried", team="research") for _ in range(6)]  # a new minute may begin between them
-    answer = next((each for each in answers if each.status_code != 200), answers[-1])
-    calls.must("a budget of 20 tokens a minute is spent after two calls of 12", 429, answer.status_code)
+    answered, answer = _spent(calls, "steady")
+    what = "a budget of 20 tokens a minute is spent after two calls of 12"
+    calls.must(what, (2, 429), (answered, answer.status_code))
     calls.must("a spent budget says so", "budget_exceeded", _code(answer))
     calls.must("a spent budget: Retry-After is in seconds", True, answer.headers.get("retry-after", "").isdigit())
+
+
+def _cost(calls: Calls) -> None:
+    answered, answer = _spent(calls, "tried")
+    calls.must("one call spends it where a call costs 4 + 4 × 5", (1, 429), (answered, answer.status_code))
+    record = calls.record(calls.chat("tried"))
+    calls.must("such a call is recorded with its tokens as they are", 12, record.get("gen_ai.usage.total_tokens"))
+
+
+def _spent(calls: Calls, model: str) -> tuple[int, httpx.Response]:
+    """Call within one minute of the clock, as limits count; return how many calls were answered, and the last answer."""
+    while time.time() % 60 > 45:
+        time.sleep(1)
+    answers = [calls.chat(model, team="research") for _ in range(5)]
+    return sum(answer.status_code == 200 for answer in answers), answers[-1]
 
 
 def _forged(calls: Calls) -> None:
