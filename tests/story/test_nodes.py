@@ -6,7 +6,6 @@ interruption and a used-up quota are the only things made up, by the local Karpe
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ import yaml
 from deploy.local.stack.testing import Stack
 from tests.story.counting import intervals, moment
 from tests.story.delivering import Exports, Json, until
+from tests.story.gitops import Clone
 from tests.story.kubectl import kubectl, market
 from tests.story.outages import ordered
 from tests.story.rolling import LOOKING, World
@@ -80,31 +80,19 @@ def rollout(stack: Stack, patience: float) -> Iterator[Standing]:
 @contextmanager
 def pool(stack: Stack, folder: Path, **changed: object) -> Iterator[None]:
     """Change the pool's spec in Git, as a platform engineer may, wait until the cluster has it; then put it back."""
-
-    def git(*words: str) -> None:
-        identity = ["-c", "user.name=Pete", "-c", "user.email=pete@example.com"]
-        subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True, timeout=60)
-
-    def put(words: str, why: str) -> None:
-        git("pull", "-q", "--rebase")
-        file.write_text(words)
-        git("commit", "-q", "-a", "-m", why)
-        git("push", "-q", "origin", "main")
-
-    git("clone", "-q", "-b", "main", str(stack.state / "gitops.git"), ".")
-    file = folder / POOL
-    before = file.read_text()
+    clone = Clone(stack, folder, "Pete")
+    before = clone.read(POOL)
     wanted = yaml.safe_load(before)
     wanted["spec"] |= changed
     limits = "jsonpath={.spec.limits}{.spec.disruption.consolidateAfter}"
     look = lambda: kubectl(stack, "get", "nodepool", "gpu-inference", "-o", limits)  # noqa: E731
     seen = look()
-    put(yaml.safe_dump(wanted, sort_keys=False), "Try another pool")
+    clone.push(POOL, yaml.safe_dump(wanted, sort_keys=False), "Try another pool")
     try:
         until(look, lambda now: now != seen, seconds=LOOKING, what="the changed pool in the cluster")
         yield
     finally:
-        put(before, "Put the pool back")
+        clone.push(POOL, before, "Put the pool back")
 
 
 def test_a_deleted_node_claim(rollout: Standing) -> None:

@@ -5,7 +5,6 @@ KEDA, Karpenter, KServe and the gateway are the real ones; times are short by se
 
 from __future__ import annotations
 
-import subprocess
 import time
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from deploy.local.stack.testing import Stack
 from tests.story import delivering
 from tests.story.calls import MODEL, PACKET, question
 from tests.story.delivering import Desk, Exports, until
+from tests.story.gitops import Clone
 from tests.story.kubectl import Cluster, market
 
 pytestmark = [
@@ -35,16 +35,9 @@ def call(stack: Stack, token: str) -> httpx.Response:
 
 def give_back_empty_nodes_soon(stack: Stack, folder: Path) -> None:
     """Commit a shorter patience with empty nodes, as a platform engineer does."""
-
-    def git(*words: str) -> None:
-        identity = ["-c", "user.name=Pete", "-c", "user.email=pete@example.com"]
-        subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True, timeout=60)
-
-    git("clone", "-q", "-b", "main", str(stack.state / "gitops.git"), ".")
-    pool = folder / POOL
-    pool.write_text(pool.read_text().replace("consolidateAfter: 2m", "consolidateAfter: 5s"))
-    git("commit", "-q", "-a", "--allow-empty", "-m", "Give empty nodes back sooner")
-    git("push", "-q", "origin", "main")
+    clone = Clone(stack, folder, "Pete")
+    sooner = clone.read(POOL).replace("consolidateAfter: 2m", "consolidateAfter: 5s")
+    clone.push(POOL, sooner, "Give empty nodes back sooner")
 
 
 @pytest.fixture

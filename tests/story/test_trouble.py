@@ -17,6 +17,7 @@ import pytest
 
 from deploy.local.stack.testing import Stack
 from tests.story.delivering import Exports, until
+from tests.story.gitops import Clone
 from tests.story.kubectl import Cluster, kubectl
 from tests.story.outages import ordered
 from tests.story.rolling import LOOKING, World
@@ -95,24 +96,12 @@ def test_somebody_elses_commit_that_stops_argo_cd_is_named(
 @contextmanager
 def broken(stack: Stack, folder: Path, content: str) -> Iterator[Callable[[], None]]:
     """Commit a file that Argo CD cannot use, as somebody with a clone could; yield how to take it out again."""
-
-    def git(*words: str) -> None:
-        identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.org"]
-        subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True, timeout=60)
+    clone = Clone(stack, folder, "Somebody")
 
     def mend() -> None:
-        git("pull", "--quiet", "--rebase")
-        if file.exists():
-            git("rm", "--quiet", str(file))
-            git("commit", "--quiet", "-m", "Take the broken file out")
-            git("push", "--quiet")
+        clone.push("serving/broken.yaml", None, "Take the broken file out")
 
-    git("clone", "--quiet", "--branch", "main", str(stack.state / "gitops.git"), ".")
-    file = folder / "serving" / "broken.yaml"
-    file.write_text(content)
-    git("add", "--all")
-    git("commit", "--quiet", "-m", "Break the folder")
-    git("push", "--quiet")
+    clone.push("serving/broken.yaml", content, "Break the folder")
     try:
         yield mend
     finally:
