@@ -318,7 +318,7 @@ def launch_reason(name: str, events: Iterable[SeenEvent]) -> str:
     for note in sorted(events, key=lambda note: note.last_at):
         if note.reason == "DisruptionLaunching" and note.object_name == name:
             return f"Replaces a node: {note.message.rpartition(': ')[2]}"[:300]
-        if note.reason == "Nominated" and promised_claim(note) == name:
+        if promised_claim(note) == name:
             return f"Pod {note.object_namespace}/{note.object_name} waited for a GPU"[:300]
     return ""
 
@@ -345,11 +345,8 @@ def replica_end_reason(events: Iterable[SeenEvent]) -> str:
 
 
 def promised_claim(note: SeenEvent) -> str:
-    """Return the claim that a "Nominated" event of a pod names, or ""."""
-    if note.reason != "Nominated" or note.object_kind != "Pod":
-        return ""
-    found = re.search(r"nodeclaim/([a-z0-9.-]+)", note.message)
-    return found.group(1) if found else ""
+    """Return the claim that Karpenter promised to the pod of an event, "" where it is none of those."""
+    return readings.promised_claim(note.reason, note.message) if note.object_kind == "Pod" else ""
 
 
 def node_phases(pod_created_at: datetime, claim: Mapping[str, object]) -> list[tuple[str, datetime]]:

@@ -180,7 +180,7 @@ def _cost(calls: Calls) -> None:
 
 
 def _spent(calls: Calls, model: str) -> tuple[int, httpx.Response]:
-    """Call within one minute of the clock, as limits count; return how many calls were answered, and the last answer."""
+    """Call within one minute of the clock, as limits count; return how many were answered, and the last answer."""
     while time.time() % 60 > 45:
         time.sleep(1)
     answers = [calls.chat(model, team="research") for _ in range(5)]

@@ -6,6 +6,7 @@ A cluster that is away, or does not let the portal read yet, is a TemporaryError
 import os
 import ssl
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -127,13 +128,7 @@ class KubernetesReader:
         service = self.get(Kind.INFERENCE_SERVICE, name, namespace)
         if service is None:
             return ServingStatus(exists=False)
-        ready = readings.conditions(service).get("Ready")
-        return ServingStatus(
-            exists=True,
-            ready=ready is not None and ready.is_true,
-            manifest_digest=(service["metadata"].get("annotations") or {}).get(readings.DIGEST, ""),
-            pods=self._pods(name, namespace),
-        )
+        return replace(readings.serving(service), pods=self._pods(name, namespace))
 
     def serving_status(self, name: str, namespace: str, known_claims: Collection[str] = ()) -> ServingStatus:
         """Return an InferenceService with its pods, its newest pod's node, and events while that pod waits.
@@ -148,17 +143,8 @@ class KubernetesReader:
             return ServingStatus(exists=False, pods=pods)
         claims = [readings.node_claim(item) for item in self.list(Kind.NODE_CLAIM)] if pods else []
         waits = pod is None or not pod.at("Ready")
-        ready = readings.conditions(service).get("Ready")
-        reason, message = readings.failure(service)
-        return ServingStatus(
-            exists=True,
-            ready=ready is not None and ready.is_true,
-            ready_at=ready.at if ready is not None and ready.is_true else None,
-            created_at=readings.parse_time(service["metadata"].get("creationTimestamp")),
-            reason=reason,
-            message=message,
-            transition=(service.get("status", {}).get("modelStatus") or {}).get("transitionStatus", ""),
-            manifest_digest=(service["metadata"].get("annotations") or {}).get(readings.DIGEST, ""),
+        return replace(
+            readings.serving(service),
             pods=pods,
             node_claim=_claim_of(pod, claims, events),
             events=events,
@@ -212,7 +198,7 @@ def _claim_of(
         return None
     if pod.node:
         return next((claim for claim in claims if claim.node == pod.node), None)
-    promised = readings.nominated_claims(events)[:1]
+    promised = _promised(events)[-1:]
     return next((claim for claim in claims if claim.name in promised), None)
 
 
@@ -221,7 +207,13 @@ def _claims_under(
 ) -> set[str]:
     """Return the names of the claims under the pods, those going away too, and of all that the newest was promised."""
     nodes = {pod.node for pod in pods if pod.node}
-    return {claim.name for claim in claims if claim.node in nodes} | set(readings.nominated_claims(events))
+    return {claim.name for claim in claims if claim.node in nodes} | set(_promised(events))
+
+
+def _promised(events: Iterable[EventNote]) -> list[str]:
+    """Return the claims that a pod's events promise it, in their order."""
+    found = (readings.promised_claim(note.reason, note.message) for note in events)
+    return [name for name in found if name]
 
 
 def connection_from_kubeconfig(path: Path) -> Connection:

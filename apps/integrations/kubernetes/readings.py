@@ -14,12 +14,13 @@ from apps.integrations.kubernetes.types import (
     PodStatus,
     ResourceStatus,
     RouteStatus,
+    ServingStatus,
 )
 
 DIGEST = "quartermaster.dev/manifest-digest"
 LISTEN = "quartermaster.dev/listen"
 ENGINE = "quartermaster.dev/engine"
-_NOMINATED = re.compile(r"nodeclaim/([a-z0-9-]+)")
+_NOMINATED = re.compile(r"nodeclaim/([a-z0-9.-]+)")
 
 
 def parse_time(value: object) -> datetime | None:
@@ -162,10 +163,27 @@ def event(obj: Manifest) -> EventNote:
     )
 
 
-def nominated_claims(events: Iterable[EventNote]) -> list[str]:
-    """Return the NodeClaims that Karpenter said a waiting pod should land on, newest first."""
-    found = (_NOMINATED.search(note.message) for note in events if note.reason == "Nominated")
-    return [match.group(1) for match in found if match][::-1]
+def promised_claim(reason: str, message: str) -> str:
+    """Return the NodeClaim that Karpenter says a waiting pod should land on, "" where an event tells none."""
+    found = _NOMINATED.search(message) if reason == "Nominated" else None
+    return found.group(1) if found else ""
+
+
+def serving(obj: Manifest) -> ServingStatus:
+    """Read an InferenceService; its pods and nodes are not in it."""
+    metadata, ready = obj["metadata"], conditions(obj).get("Ready")
+    is_ready = ready is not None and ready.is_true
+    reason, message = failure(obj)
+    return ServingStatus(
+        exists=True,
+        ready=is_ready,
+        ready_at=ready.at if ready is not None and is_ready else None,
+        created_at=parse_time(metadata.get("creationTimestamp")),
+        reason=reason,
+        message=message,
+        transition=(obj.get("status", {}).get("modelStatus") or {}).get("transitionStatus", ""),
+        manifest_digest=(metadata.get("annotations") or {}).get(DIGEST, ""),
+    )
 
 
 def failure(obj: Manifest) -> tuple[str, str]:
