@@ -118,7 +118,7 @@ def _runtime(around: Surroundings) -> dict[str, bytes]:
 def _watch(run: EvalRun, around: Surroundings, now: datetime) -> None:
     status = around.cluster().serving_status(run.inference_service, names.EVALS)
     if not status.ready:
-        reason, message = _what_it_waits_for(run, status, around)
+        reason, message = _what_it_waits_for(run, status, around, now)
         if now - run.requested_at > START_LIMIT:
             minutes = int(START_LIMIT.total_seconds() // 60)
             raise CannotRun("NOT_READY", f"The candidate was not ready after {minutes} minutes. {message}")
@@ -132,11 +132,10 @@ def _watch(run: EvalRun, around: Surroundings, now: datetime) -> None:
     )
 
 
-def _what_it_waits_for(run: EvalRun, status: ServingStatus, around: Surroundings) -> tuple[str, str]:
+def _what_it_waits_for(run: EvalRun, status: ServingStatus, around: Surroundings, now: datetime) -> tuple[str, str]:
     """Return a short code and words. Raises CannotRun when waiting cannot help."""
     if not status.exists:
-        applied = around.cluster().application_status(around.application, around.argocd_namespace)
-        return "APPLYING", applied.message or "Argo CD applies the commit."
+        return "APPLYING", _how_far_argo_cd_is(run, around, now)
     pod = status.pod
     if status.is_waiting_for_runtime:
         return "NO_RUNTIME", "KServe waits for the runtime that the candidate is served with."
@@ -156,6 +155,15 @@ def _what_it_waits_for(run: EvalRun, status: ServingStatus, around: Surroundings
     if pod.engine_container.state != "running":
         return "WEIGHTS", "The node pulls the published files and checks them against the manifest."
     return "LOADING", "The engine loads the weights."
+
+
+def _how_far_argo_cd_is(run: EvalRun, around: Surroundings, now: datetime) -> str:
+    """Return what Argo CD says of the commit; where it gave up, have it try again."""
+    applied = around.cluster().application_status(around.application, around.argocd_namespace)
+    if applied.is_to_be_asked_again(run.requested_at, now):
+        around.git.ask_again(applied.revision)
+    said = next((error.message for error in applied.errors), applied.message if applied.gave_up else "")
+    return f"Argo CD cannot apply the commit yet, and tries again: {said}" if said else "Argo CD applies the commit."
 
 
 # -- Asking -----------------------------------------------------------------------------------------------------------

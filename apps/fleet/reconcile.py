@@ -84,7 +84,10 @@ def _observe(request: CapacityRequest, git: GitClient, cluster: KubernetesReader
         records.fail_request(request=request, reason=step.reason, message=step.message, now=now)
     else:
         _check_history(request, situation, git)
-        pause = FAST if step.reason in ("SYNCING", "APPLIED") else SLOW
+        application = situation.application
+        if step.reason == "ASKED_AGAIN" and application.is_to_be_asked_again(request.moved_at or now, now):
+            git.ask_again(application.revision)
+        pause = FAST if step.reason in ("SYNCING", "ASKED_AGAIN", "APPLIED") else SLOW
         records.record_waiting(
             request=request,
             reason=step.reason,
@@ -110,6 +113,7 @@ def _situation(request: CapacityRequest, git: GitClient, cluster: KubernetesRead
         found=cluster.get(Kind.NODE_POOL, request.pool),
         wanted=yaml.safe_load(request.text),
         newer=current is not None and current.digest != request.digest,
+        retried=application.finished_at is not None and application.finished_at < (request.moved_at or now),
         waited=now - (request.moved_at or now),
     )
 

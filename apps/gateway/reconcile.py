@@ -24,10 +24,12 @@ from apps.integrations.kubernetes.types import Kind
 from apps.manifests.gateway import Answers, Issuer, TeamLimit
 from apps.manifests.names import MODELS
 from apps.manifests.text import CannotRender
+from apps.promotions import trouble
 from apps.promotions.models import Rollout
 
 OBSERVE_AGAIN = timedelta(seconds=2)
 SLOW = timedelta(seconds=20)
+LATE = 10  # looks: some twenty seconds after the commit
 TRY_REFUSED_AGAIN = timedelta(minutes=5)
 
 
@@ -90,7 +92,7 @@ def reconcile_policy(*, revision: PolicyRevision, git: GitClient, cluster: Kuber
         if _carries(cluster, model.name, policy.digest):
             actions.record_active(revision=revision, now=now)
         else:
-            _wait(revision, now)
+            _wait(revision, git, cluster, now)
     except TemporaryError as error:
         again = retry_at(revision, now=now, retry_after=error.retry_after)
         actions.record_problem(revision=revision, reason="AWAY", message=str(error), now=now, next_check_at=again)
@@ -115,6 +117,18 @@ def _carries(cluster: KubernetesReader, model: str, digest: str) -> bool:
     return bool(annotations.get(DIGEST_ANNOTATION) == digest)
 
 
-def _wait(revision: PolicyRevision, now: datetime) -> None:
+def _wait(revision: PolicyRevision, git: GitClient, cluster: KubernetesReader, now: datetime) -> None:
+    """Look again soon. Where it takes long, say what keeps Argo CD from it; where that gave up, have it try again."""
+    if revision.attempts < LATE:
+        reschedule(revision, at=now + OBSERVE_AGAIN)
+        return
+    application = cluster.application_status(settings.ARGOCD_APPLICATION, settings.ARGOCD_NAMESPACE)
+    if application.is_to_be_asked_again(revision.published_at or now, now):
+        git.ask_again(application.revision)
+    model = revision.registered_model.name
+    found = trouble.of_sync(application, "SecurityPolicy", model, MODELS, revision.commit)
     pause = OBSERVE_AGAIN if revision.attempts < 30 else SLOW
-    reschedule(revision, at=now + pause)
+    words = found.words if found else f"Argo CD has not applied commit {revision.commit[:8]} yet."
+    actions.record_problem(
+        revision=revision, reason=found.code if found else "", message=words, now=now, next_check_at=now + pause
+    )

@@ -75,10 +75,9 @@ def _message(rollout: Rollout, step: str) -> str:
 
 
 def ask_again(revision: str, git: GitClient) -> CommitRef:
-    """Commit nothing, once, on top of a revision that Argo CD gave up: it applies a new commit, but no failed one."""
-    message = f"Have Argo CD try again\n\nIt gave up on {revision}. Nothing is changed."
+    """Have Argo CD try again what it gave up. Raises GitRefused where the server does not take the empty commit."""
     try:
-        return git.commit(changes={}, message=message, trailers={"Quartermaster-Again": revision})
+        return git.ask_again(revision)
     except PermanentError as error:
         raise GitRefused(str(error)) from error
 

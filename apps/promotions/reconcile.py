@@ -31,7 +31,6 @@ REFUSED_AGAIN = timedelta(seconds=30)
 STALLED = timedelta(minutes=45)
 AFTER_START = timedelta(minutes=15)  # an engine may take as long as its probe allows, and a little more
 STALLED_SOONER = {"NO_RUNTIME": timedelta(minutes=5)}  # it is committed together with the version
-GIVEN_UP = timedelta(seconds=5)
 LATE_SYNC = timedelta(seconds=15)  # a slow Argo CD, or a branch that lost our commit: then it never arrives
 _SHA = re.compile(r"^[0-9a-f]{40}$")
 NO_ROUTE = RouteStatus(exists=False, weights={})
@@ -91,16 +90,10 @@ def _advance(rollout: Rollout, git: GitClient, cluster: KubernetesReader, calls:
             commits.check_history(
                 [sha for made, sha in situation.commits.items() if made not in situation.contained], git
             )
-        if step.reason in ("SYNC_FAILED", "SYNC_BLOCKED") and _is_time_again(rollout, situation.application, now):
-            commits.ask_again(situation.application.revision, git)
+        application, has_failed = situation.application, step.reason in ("SYNC_FAILED", "SYNC_BLOCKED")
+        if has_failed and application.is_to_be_asked_again(rollout.moved_at, now):
+            commits.ask_again(application.revision, git)
         _record_wait(rollout, situation, step, measured, now)
-
-
-def _is_time_again(rollout: Rollout, application: ApplicationStatus, now: datetime) -> bool:
-    """Tell whether Argo CD gave up and should be asked again: soon at first, then ever less often."""
-    ended = application.finished_at
-    pause = max(GIVEN_UP, (now - rollout.moved_at) / 4)
-    return application.gave_up and ended is not None and now - ended >= pause
 
 
 def _observe(

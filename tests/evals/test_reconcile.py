@@ -38,14 +38,14 @@ class Cluster:
     """What the cluster says next; asked names are kept."""
 
     def __init__(self, status: ServingStatus) -> None:
-        self.status, self.asked = status, set()
+        self.status, self.asked, self.application = status, set(), ApplicationStatus(exists=True)
 
     def serving_status(self, name, namespace):
         self.asked.add((name, namespace))
         return self.status
 
     def application_status(self, name, namespace):
-        return ApplicationStatus(exists=True, message="")
+        return self.application
 
 
 @pytest.fixture
@@ -245,6 +245,20 @@ class TestWaiting:
         run = world.step()
         assert (run.status, run.reason) == (Status.STARTING, reason)
         assert words in run.message
+
+    def test_has_argo_cd_try_again_what_it_gave_up_and_says_why(self, world):
+        world.step()
+        head, world.cluster.status = world.run.deploy_commit, GONE
+        world.cluster.application = ApplicationStatus(
+            exists=True, revision=head, operation_phase="Failed", operation_revision=head, finished_at=world.now,
+            message="the webhook of KServe does not answer",
+        )  # fmt: skip
+        run = world.step(2)
+        assert (run.status, run.reason) == (Status.STARTING, "APPLYING")
+        assert "Argo CD cannot apply the commit yet, and tries again: the webhook of KServe" in run.message
+        assert world.commits()[:-1] == ["Have Argo CD try again"]
+        world.cluster.status = READY
+        assert world.step().status == Status.RUNNING
 
 
 class TestErrors:

@@ -14,6 +14,7 @@ from apps.gateway.compile import DIGEST_ANNOTATION
 from apps.gateway.models import PolicyRevision
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient
+from apps.integrations.kubernetes.types import ApplicationStatus, ResourceStatus
 from tests.access.test_actions import WISH
 from tests.factories import NOW
 from tests.promotions import factories
@@ -25,7 +26,11 @@ class Cluster:
     """A cluster that Argo CD applied the branch to, or nothing."""
 
     def __init__(self, git, applied=True):
-        self.git, self.applied = git, applied
+        self.git, self.applied, self.application = git, applied, ApplicationStatus(exists=True)
+
+    def application_status(self, name, namespace):
+        assert (name, namespace) == ("serving", "argocd")
+        return self.application
 
     def get(self, kind, name, namespace=None):
         text = self.git.read(POLICY) if self.applied else None
@@ -103,6 +108,27 @@ class TestReconcilePolicy:
     def test_waits_while_the_cluster_does_not_carry_it(self, git, grant):
         revision = run(git, Cluster(git, applied=False), NOW)
         assert (revision.status, revision.next_check_at) == ("COMMITTED", NOW + timedelta(seconds=2))
+
+    def test_says_what_keeps_argo_cd_from_it_and_has_it_try_again(self, git, grant, client, charlie):
+        cluster = Cluster(git, applied=False)
+        head = run(git, cluster, NOW).commit
+        refused = ResourceStatus("SecurityPolicy", "models", "prior-auth-extract", "OutOfSync", "webhook is away")
+        cluster.application = ApplicationStatus(
+            exists=True, sync="OutOfSync", revision=head, operation_phase="Failed", operation_revision=head,
+            finished_at=NOW + timedelta(seconds=8), resources=(refused,),
+        )  # fmt: skip
+        for look in range(1, 13):
+            revision = run(git, cluster, NOW + timedelta(seconds=2 * look))
+        assert (revision.status, revision.reason) == ("COMMITTED", "SYNC_FAILED")
+        client.force_login(charlie)
+        page = client.get(reverse("gateway:policy_detail", args=["prior-auth-extract"])).content.decode()
+        assert "The cluster refused SecurityPolicy prior-auth-extract: webhook is away." in page
+        log = ["git", "-C", git.remote.removeprefix("file://"), "log", "--format=%s"]
+        subjects = subprocess.run(log, capture_output=True, text=True).stdout.splitlines()
+        assert subjects == ["Have Argo CD try again", "Publish the access policy of prior-auth-extract"]
+        cluster.applied = True
+        revision = run(git, cluster, revision.next_check_at)
+        assert (revision.status, revision.message, published()) == ("ACTIVE", "", 1)
 
     def test_tries_again_while_git_is_away(self, git, grant):
         revision = run(Away(TemporaryError("The remote is away.")), Cluster(git), NOW)

@@ -24,6 +24,7 @@ class Do(StrEnum):
 class Situation:
     """commit: ours. compared, tried: it is in the revision that Argo CD compared last, or last tried to apply.
 
+    retried: somebody has tried it again since Argo CD failed at it.
     found: the NodePool in the cluster. newer: the pool has a revision after ours. waited: since the last step.
     """
 
@@ -34,6 +35,7 @@ class Situation:
     found: Manifest | None
     wanted: Manifest
     newer: bool
+    retried: bool
     waited: timedelta
 
 
@@ -80,6 +82,8 @@ def _sync_problem(now: Situation) -> Next | None:
         words = "Argo CD has no Application for capacity. A platform engineer applies deploy/argocd/."
         return Next(Do.WAIT, "SYNC_ERROR", words)
     if now.tried and application.operation_phase in ("Failed", "Error"):
+        if now.retried:
+            return Next(Do.WAIT, "ASKED_AGAIN", f"Argo CD is asked to try commit {now.commit[:8]} again.")
         said = f"Argo CD could not apply it: {_refusal(now)[:400]}"
         return Next(Do.FAIL, "REFUSED_BY_CLUSTER", f"{said} The branch says what the cluster does not do. {ASK_BACK}")
     for error in application.errors:

@@ -72,6 +72,14 @@ class GitClient:
                     return CommitRef(sha=sha, created=True, committed_at=self._committed_at(sha))
         raise TemporaryError("Others keep writing to the GitOps branch; the commit is tried again shortly.")
 
+    def ask_again(self, revision: str) -> CommitRef:
+        """Commit nothing, once, on top of a revision that Argo CD gave up: it applies a new commit, but no failed one.
+
+        Raises as commit does.
+        """
+        message = f"Have Argo CD try again\n\nIt gave up on {revision}. Nothing is changed."
+        return self.commit(changes={}, message=message, trailers={"Quartermaster-Again": revision})
+
     def read(self, path: str) -> bytes | None:
         """Return the file's content at the head of the remote branch; None where there is none."""
         with self._locked():

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, NamedTuple
 
 Manifest = dict[str, Any]
 Manifests = list[Manifest]
+GIVEN_UP = timedelta(seconds=5)
 
 
 class Coordinates(NamedTuple):
@@ -94,6 +95,14 @@ class ApplicationStatus:
     def gave_up(self) -> bool:
         """Tell whether Argo CD failed at the commit that it compared last: it tries that one no more by itself."""
         return self.operation_phase in ("Failed", "Error") and self.operation_revision == self.revision
+
+    def is_to_be_asked_again(self, since: datetime, now: datetime) -> bool:
+        """Tell whether Argo CD gave up and should try once more: soon at first, then ever less often.
+
+        since: when somebody began to wait for the commit. See GitClient.ask_again.
+        """
+        pause = max(GIVEN_UP, (now - since) / 4)
+        return self.gave_up and self.finished_at is not None and now - self.finished_at >= pause
 
     def resource(self, kind: str, name: str, namespace: str) -> ResourceStatus | None:
         """Return what the application says about one object."""

@@ -28,6 +28,7 @@ class Cluster:
     def __init__(self, git):
         self.git, self.away, self.applies, self.ready, self.refusal, self.exists = git, False, True, True, "", True
         self.old = git.read(PATH)
+        self.now, self.refused, self.failed_at = NOW, "", None
 
     def application_status(self, name, namespace):
         assert (name, namespace) == ("capacity", "argocd")
@@ -37,13 +38,16 @@ class Cluster:
             ["git", "rev-parse", "main"], cwd=self.git.remote.removeprefix("file://"), capture_output=True, text=True
         ).stdout.strip()
         refused = (ResourceStatus("NodePool", "", POOL.name, "OutOfSync", self.refusal),) if self.refusal else ()
+        if self.refusal and head != self.refused:  # it tries a revision once
+            self.refused, self.failed_at = head, self.now
         seen = head if self.applies or self.refusal else "0" * 40
         return ApplicationStatus(
             exists=self.exists,
             sync="Synced" if self.applies else "OutOfSync",
             revision=seen,
             operation_phase="Failed" if self.refusal else "Succeeded",
-            operation_revision=seen,
+            operation_revision=self.refused or seen,
+            finished_at=self.failed_at,
             resources=refused,
         )
 
@@ -88,6 +92,7 @@ def cluster(git):
 def turn(request, git, cluster, at):
     """Reconcile once, as a worker does: from a row loaded anew."""
     row = CapacityRequest.objects.select_related("base", "requested_by", "decided_by").get(pk=request.pk)
+    cluster.now = at
     reconcile_capacity_request(request=row, git=git, cluster=cluster, now=at)
 
 
@@ -217,6 +222,26 @@ class TestReconcileCapacityRequest:
         assert "NodePool is invalid: spec.limits." in approved.message
         assert "old settings back" in approved.message
 
+    def test_can_be_tried_again_where_the_cluster_takes_it_by_now(self, approved, git, cluster, remote, pete):
+        cluster.applies, cluster.refusal = False, "The webhook does not answer."
+        at = drive(approved, git, cluster)
+        assert approved.status == "FAILED"
+        actions.retry_capacity(request=approved, actor=pete, now=at)
+        drive(approved, git, cluster, turns=1, at=at)
+        assert (approved.status, approved.reason) == ("COMMITTED", "ASKED_AGAIN")
+        assert subjects(remote) == ["Start", "Change the pool gpu-inference", "Have Argo CD try again"]
+        cluster.applies, cluster.refusal, cluster.refused = True, "", ""
+        drive(approved, git, cluster, at=at + timedelta(seconds=20))
+        assert approved.status == "APPLIED"
+
+    def test_fails_again_where_the_cluster_still_refuses_it(self, approved, git, cluster, remote, pete):
+        cluster.applies, cluster.refusal = False, "NodePool is invalid."
+        at = drive(approved, git, cluster)
+        actions.retry_capacity(request=approved, actor=pete, now=at)
+        drive(approved, git, cluster, at=at)
+        assert (approved.status, approved.reason) == ("FAILED", "REFUSED_BY_CLUSTER")
+        assert subjects(remote).count("Have Argo CD try again") == 1
+
     def test_says_that_karpenter_does_not_take_it_yet(self, approved, git, cluster):
         cluster.ready = False
         drive(approved, git, cluster)
@@ -286,14 +311,16 @@ class TestPlanCapacity:
         )
         application = ApplicationStatus(exists=True, operation_phase="Failed", resources=resources)
         wanted = yaml.safe_load(text_of(POOL))
-        step = plan_capacity(Situation("a" * 40, True, True, application, None, wanted, False, timedelta()))
+        step = plan_capacity(Situation("a" * 40, True, True, application, None, wanted, False, False, timedelta()))
         assert (step.do, step.reason) == (Do.FAIL, "REFUSED_BY_CLUSTER")
         assert "gpu-inference is wrong." in step.message
         assert "a-pool" not in step.message
 
     def test_no_verdict_is_not_ready(self):
         wanted = yaml.safe_load(text_of(POOL))
-        situation = Situation("a" * 40, True, True, ApplicationStatus(exists=True), wanted, wanted, False, timedelta())
+        situation = Situation(
+            "a" * 40, True, True, ApplicationStatus(exists=True), wanted, wanted, False, False, timedelta()
+        )
         step = plan_capacity(situation)
         assert (step.do, step.reason) == (Do.WAIT, "NOT_READY")
         assert "no verdict yet" in step.message
@@ -302,6 +329,6 @@ class TestPlanCapacity:
         errors = (Condition("ComparisonError", "True", message="authentication required"),)
         application = ApplicationStatus(exists=True, errors=errors)
         wanted = yaml.safe_load(text_of(POOL))
-        step = plan_capacity(Situation("a" * 40, False, False, application, None, wanted, False, timedelta()))
+        step = plan_capacity(Situation("a" * 40, False, False, application, None, wanted, False, False, timedelta()))
         assert (step.do, step.reason) == (Do.WAIT, "SYNC_ERROR")
         assert "authentication required" in step.message
