@@ -160,9 +160,10 @@ def _what_it_waits_for(run: EvalRun, status: ServingStatus, around: Surroundings
 def _how_far_argo_cd_is(run: EvalRun, around: Surroundings, now: datetime) -> str:
     """Return what Argo CD says of the commit; where it gave up, have it try again."""
     applied = around.cluster().application_status(around.application, around.argocd_namespace)
-    if applied.is_to_be_asked_again(run.requested_at, now):
-        around.git.ask_again(applied.revision)
-    said = next((error.message for error in applied.errors), applied.message if applied.gave_up else "")
+    if applied.does_no_more:
+        around.git.ask_again(applied.revision, since=run.requested_at, now=now)
+    told = [item.message for item in applied.errors] + [item.message for item in applied.resources]
+    said = next(filter(None, told), applied.message if applied.gave_up else "")
     return f"Argo CD cannot apply the commit yet, and tries again: {said}" if said else "Argo CD applies the commit."
 
 

@@ -23,6 +23,7 @@ from apps.manifests.capacity import FOLDER, pool_path
 FAST = timedelta(seconds=2)
 SLOW = timedelta(seconds=10)
 LATE_SYNC = timedelta(seconds=45)
+NOT_THERE = ("REFUSED_BY_CLUSTER", "APPLIED")  # what was committed, whatever Argo CD says of it
 _SHA = re.compile(r"^[0-9a-f]{40}$")
 _POOL_FILE = re.compile(rf"^{FOLDER}/([a-z][-a-z0-9]{{0,62}})\.yaml$")
 Status = CapacityRequest.Status
@@ -84,10 +85,9 @@ def _observe(request: CapacityRequest, git: GitClient, cluster: KubernetesReader
         records.fail_request(request=request, reason=step.reason, message=step.message, now=now)
     else:
         _check_history(request, situation, git)
-        application = situation.application
-        if step.reason == "ASKED_AGAIN" and application.is_to_be_asked_again(request.moved_at or now, now):
-            git.ask_again(application.revision)
-        pause = FAST if step.reason in ("SYNCING", "ASKED_AGAIN", "APPLIED") else SLOW
+        if step.reason in NOT_THERE and situation.application.does_no_more:
+            git.ask_again(situation.application.revision, since=request.moved_at or now, now=now)
+        pause = FAST if step.reason in ("SYNCING", *NOT_THERE) else SLOW
         records.record_waiting(
             request=request,
             reason=step.reason,
@@ -113,7 +113,6 @@ def _situation(request: CapacityRequest, git: GitClient, cluster: KubernetesRead
         found=cluster.get(Kind.NODE_POOL, request.pool),
         wanted=yaml.safe_load(request.text),
         newer=current is not None and current.digest != request.digest,
-        retried=application.finished_at is not None and application.finished_at < (request.moved_at or now),
         waited=now - (request.moved_at or now),
     )
 

@@ -123,8 +123,8 @@ def _wait(revision: PolicyRevision, git: GitClient, cluster: KubernetesReader, n
         reschedule(revision, at=now + OBSERVE_AGAIN)
         return
     application = cluster.application_status(settings.ARGOCD_APPLICATION, settings.ARGOCD_NAMESPACE)
-    if application.is_to_be_asked_again(revision.published_at or now, now):
-        git.ask_again(application.revision)
+    if application.does_no_more:
+        git.ask_again(application.revision, since=revision.published_at or now, now=now)
     model = revision.registered_model.name
     found = trouble.of_sync(application, "SecurityPolicy", model, MODELS, revision.commit)
     pause = OBSERVE_AGAIN if revision.attempts < 30 else SLOW

@@ -1,6 +1,7 @@
 """Making the one commit of a rollout's step, and finding out that the branch has lost it."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from apps.integrations.errors import PermanentError
 from apps.integrations.git.client import GitClient
@@ -74,10 +75,10 @@ def _message(rollout: Rollout, step: str) -> str:
     return f"{subject}\n\nPromotion {rollout.promotion_id}, manifest {rollout.promotion.manifest_digest}."
 
 
-def ask_again(revision: str, git: GitClient) -> CommitRef:
-    """Have Argo CD try again what it gave up. Raises GitRefused where the server does not take the empty commit."""
+def ask_again(rollout: Rollout, revision: str, git: GitClient, now: datetime) -> None:
+    """Have Argo CD look again. Raises GitRefused where the server does not take the empty commit."""
     try:
-        return git.ask_again(revision)
+        git.ask_again(revision, since=rollout.moved_at, now=now)
     except PermanentError as error:
         raise GitRefused(str(error)) from error
 

@@ -34,6 +34,7 @@ STALLED_SOONER = {"NO_RUNTIME": timedelta(minutes=5)}  # it is committed togethe
 LATE_SYNC = timedelta(seconds=15)  # a slow Argo CD, or a branch that lost our commit: then it never arrives
 _SHA = re.compile(r"^[0-9a-f]{40}$")
 NO_ROUTE = RouteStatus(exists=False, weights={})
+NOT_THERE = ("SYNC_FAILED", "SYNC_BLOCKED", "APPLIED")  # what was committed, whatever Argo CD says of it
 NEVER_STALLED = ("HOLDING", "PAUSED")  # people or the settings want it to stand still
 Step = Rollout.Step
 # The calls of a model's versions since a moment, by version. The metering app, which is above this one, has them.
@@ -90,9 +91,8 @@ def _advance(rollout: Rollout, git: GitClient, cluster: KubernetesReader, calls:
             commits.check_history(
                 [sha for made, sha in situation.commits.items() if made not in situation.contained], git
             )
-        application, has_failed = situation.application, step.reason in ("SYNC_FAILED", "SYNC_BLOCKED")
-        if has_failed and application.is_to_be_asked_again(rollout.moved_at, now):
-            commits.ask_again(application.revision, git)
+        if step.reason in NOT_THERE and situation.application.does_no_more:
+            commits.ask_again(rollout, situation.application.revision, git, now)
         _record_wait(rollout, situation, step, measured, now)
 
 

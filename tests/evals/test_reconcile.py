@@ -21,6 +21,7 @@ from apps.integrations.kubernetes.types import (
     ServingStatus,
 )
 from apps.manifests import engine_args
+from tests.commit_times import commits_at
 from tests.evals.engine_double import EngineDouble
 from tests.factories import NOW, ModelVersionFactory
 
@@ -73,7 +74,8 @@ class World:
     def step(self, times: int = 1, clock=lambda: 0.0, **changes) -> EvalRun:
         for _ in range(times):
             self.now += timedelta(minutes=4)
-            reconcile.reconcile_eval_run(run=self.run, around=self.around(**changes), now=self.now, clock=clock)
+            with commits_at(self.now):
+                reconcile.reconcile_eval_run(run=self.run, around=self.around(**changes), now=self.now, clock=clock)
             self.run = EvalRun.objects.get(pk=self.run.pk)
         return self.run
 
@@ -250,7 +252,7 @@ class TestWaiting:
         world.step()
         head, world.cluster.status = world.run.deploy_commit, GONE
         world.cluster.application = ApplicationStatus(
-            exists=True, revision=head, operation_phase="Failed", operation_revision=head, finished_at=world.now,
+            exists=True, revision=head, operation_phase="Failed", operation_revision=head,
             message="the webhook of KServe does not answer",
         )  # fmt: skip
         run = world.step(2)

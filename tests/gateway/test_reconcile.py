@@ -16,6 +16,7 @@ from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient
 from apps.integrations.kubernetes.types import ApplicationStatus, ResourceStatus
 from tests.access.test_actions import WISH
+from tests.commit_times import commits_at
 from tests.factories import NOW
 from tests.promotions import factories
 
@@ -64,7 +65,8 @@ def run(git, cluster, at):
     """Do what the sweep and the task do."""
     reconcile.find_outdated(now=at)
     for revision in PolicyRevision.objects.filter(next_check_at__lte=at).select_related("registered_model"):
-        reconcile.reconcile_policy(revision=revision, git=git, cluster=cluster, now=at)
+        with commits_at(at):
+            reconcile.reconcile_policy(revision=revision, git=git, cluster=cluster, now=at)
     return PolicyRevision.objects.get()
 
 
@@ -115,7 +117,7 @@ class TestReconcilePolicy:
         refused = ResourceStatus("SecurityPolicy", "models", "prior-auth-extract", "OutOfSync", "webhook is away")
         cluster.application = ApplicationStatus(
             exists=True, sync="OutOfSync", revision=head, operation_phase="Failed", operation_revision=head,
-            finished_at=NOW + timedelta(seconds=8), resources=(refused,),
+            resources=(refused,),
         )  # fmt: skip
         for look in range(1, 13):
             revision = run(git, cluster, NOW + timedelta(seconds=2 * look))

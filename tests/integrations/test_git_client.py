@@ -3,12 +3,15 @@
 import os
 import subprocess
 import threading
+from datetime import timedelta
 
 import pytest
 
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient
 from apps.integrations.git.process import redact
+from tests.commit_times import commits_at
+from tests.factories import NOW
 
 TRAILERS = {"Quartermaster-Rollout": "11111111-1111-1111-1111-111111111111", "Quartermaster-Step": "SERVE"}
 
@@ -146,6 +149,29 @@ class TestFailures:
         (client._mirror / "refs/remotes/origin/main.lock").write_text("")
         (client._mirror / "packed-refs.lock").write_text("")
         assert client.commit(changes={"a": b"y"}, message="More", trailers={"T": "2"}).created
+
+
+class TestAskAgain:
+    def test_commits_nothing_on_top_of_what_argo_cd_gave_up_ever_less_often(self, client, remote):
+        since = NOW - timedelta(seconds=2)
+        with commits_at(NOW):
+            head = client.commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS).sha
+        assert not client.ask_again(head, since=since, now=NOW + timedelta(seconds=4))
+        with commits_at(NOW + timedelta(seconds=6)):
+            assert client.ask_again(head, since=since, now=NOW + timedelta(seconds=6))
+        (again, first) = commits(remote)
+        assert (first, git("diff", first, again, cwd=remote)) == (head, "")
+        assert not client.ask_again(head, since=since, now=NOW + timedelta(hours=1)), "the branch went on"
+        late = NOW + timedelta(hours=1)
+        with commits_at(late):
+            assert client.ask_again(commits(remote)[0], since=since, now=late)
+        assert not client.ask_again(commits(remote)[0], since=since, now=late + timedelta(minutes=1))
+        assert client.ask_again(commits(remote)[0], since=since, now=late + timedelta(minutes=2))
+
+    def test_is_not_for_what_is_no_commit_of_the_branch(self, client, remote):
+        client.commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS)
+        assert not client.ask_again("main", since=NOW, now=NOW + timedelta(days=9))
+        assert len(commits(remote)) == 1
 
 
 class TestReading:

@@ -259,6 +259,28 @@ class TestApplicationStatus:
         assert (status.gave_up, status.is_settled) == (False, True)
         assert not reader.application_status("other", "argocd").exists
 
+    def test_reads_whom_the_api_server_refused_on_trial(self, api, reader):
+        """As Argo CD 3 says it where an update is refused: nothing is tried then, and one refusal stops all of it."""
+        said = (
+            "Failed to compare desired state to live state: failed to calculate diff: error calculating server side "
+            "diff: serverSideDiff error: error running server side apply in dryrun mode for resource NodePool/gpu: "
+            'nodepools.karpenter.sh "gpu" is forbidden: denied request: No changes on Monday'
+        )
+        status = api.objects[Kind.APPLICATION.path("argocd", "capacity")] = {
+            "status": {
+                "sync": {"status": "Unknown", "revision": "abc"},
+                "operationState": {"phase": "Succeeded", "syncResult": {"revision": "old"}},
+                "resources": [{"kind": "NodePool", "name": name, "status": "Synced"} for name in ("gpu", "other")],
+                "conditions": [{"type": "ComparisonError", "message": said}],
+            }
+        }
+        found = reader.application_status("capacity", "argocd")
+        refused = 'nodepools.karpenter.sh "gpu" is forbidden: denied request: No changes on Monday'
+        assert [item.message for item in found.resources] == [refused, ""]
+        assert (found.errors, found.gave_up, found.does_no_more) == ((), False, True)
+        status["status"]["sync"] = {"status": "OutOfSync", "revision": "abc"}
+        assert not reader.application_status("capacity", "argocd").does_no_more, "it is about to apply it"
+
 
 class TestRouteStatus:
     def test_reads_weights_and_acceptance(self, api, reader):

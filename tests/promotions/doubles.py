@@ -21,6 +21,7 @@ from apps.integrations.kubernetes.types import (
 from apps.promotions import actions
 from apps.promotions.models import Rollout
 from apps.promotions.reconcile import reconcile_rollout
+from tests.commit_times import commits_at
 from tests.factories import NOW
 from tests.promotions import factories
 
@@ -32,8 +33,7 @@ class Cluster:
         self.git, self.away, self.ready, self.exit_code, self.message = git, False, True, 0, ""
         self.accepting = True
         self.refusing = ""  # what the API server says to everything that Argo CD applies
-        self.gave_up, self.gave_up_at, self.said = "", NOW, ""  # the revision that Argo CD tried to no avail
-        self.now = NOW
+        self.gave_up, self.said = "", ""  # the revision that Argo CD tried to no avail
         self.broken = set()  # the names of versions that are not ready, whatever `ready` says
 
     def is_ready(self, name):
@@ -48,7 +48,7 @@ class Cluster:
         """Argo CD tries a commit, and if that fails not again: only a newer one."""
         head = self.git._head()
         if self.refusing and head != self.gave_up:
-            self.gave_up, self.gave_up_at, self.said = head, self.now, self.refusing
+            self.gave_up, self.said = head, self.refusing
         return head != self.gave_up
 
     def application_status(self, name, namespace):
@@ -69,7 +69,7 @@ class Cluster:
         resources = tuple(ResourceStatus(*where, "OutOfSync", self.said) for where in names)
         return ApplicationStatus(
             exists=True, sync="OutOfSync", revision=self.gave_up, operation_phase="Failed",
-            operation_revision=self.gave_up, finished_at=self.gave_up_at, resources=resources,
+            operation_revision=self.gave_up, resources=resources,
         )  # fmt: skip
 
     def serving_status(self, name, namespace, known_claims=()):
@@ -143,8 +143,9 @@ def no_calls(model, since):
 
 def turn(rollout, git, cluster, now, calls=no_calls):
     """Reconcile once, as a worker does: from a row loaded anew."""
-    cluster.now = now
-    reconcile_rollout(rollout=Rollout.objects.get(pk=rollout.pk), git=git, cluster=cluster, calls=calls, now=now)
+    row = Rollout.objects.get(pk=rollout.pk)
+    with commits_at(now):
+        reconcile_rollout(rollout=row, git=git, cluster=cluster, calls=calls, now=now)
 
 
 def drive(rollout, git, cluster, now=NOW, turns=12, calls=no_calls):

@@ -10,6 +10,7 @@ from apps.integrations.errors import PermanentError
 from apps.manifests import engine_args
 from apps.promotions import actions, proposal, records
 from apps.promotions.models import RolloutCommit, RolloutPhase
+from apps.promotions.reconcile import NO_ROUTE
 from tests.factories import NOW
 from tests.promotions.doubles import approved, audited, drive, subjects, turn
 
@@ -214,11 +215,24 @@ class TestFailures:
         now = drive(rollout, git, cluster, turns=4)
         assert (rollout.status, rollout.reason) == ("PROGRESSING", "SYNC_FAILED")
         assert "exceeded quota" in rollout.message
-        assert subjects(remote) == ["Start prior-auth-extract-v1", "Have Argo CD try again"]
+        assert subjects(remote) == ["Start prior-auth-extract-v1", *["Have Argo CD try again"] * 3]
         now = drive(rollout, git, cluster, now=now, turns=10)
-        assert subjects(remote).count("Have Argo CD try again") == 4, "ever less often, in fourteen looks"
+        assert subjects(remote).count("Have Argo CD try again") == 7, "ever less often: four times in ten looks"
         cluster.refusing = ""
         drive(rollout, git, cluster, now=now + timedelta(minutes=5))
+        assert rollout.status == "LIVE"
+
+    def test_argo_cd_is_asked_again_where_it_says_that_it_applied_what_the_cluster_has_not(
+        self, rollout, git, cluster, remote, monkeypatch
+    ):
+        """What it says of a commit whose comparison failed once: a webhook was away just then."""
+        with monkeypatch.context() as patch:
+            patch.setattr(cluster, "route_status", lambda *_: NO_ROUTE)
+            now = drive(rollout, git, cluster, turns=5)
+        assert (rollout.status, rollout.reason) == ("PROGRESSING", "APPLIED")
+        assert "AIGatewayRoute prior-auth-extract should appear" in rollout.message
+        assert "Have Argo CD try again" in subjects(remote)[2:]
+        drive(rollout, git, cluster, now=now)
         assert rollout.status == "LIVE"
 
     def test_a_rollout_that_stalls_fails(self, rollout, git, cluster):

@@ -1,9 +1,13 @@
-"""Which browser the story runs in, and how it is started: one that asks nobody but this machine."""
+"""Which browser the story runs in, and how it is started: one that asks nobody but this machine.
+
+`python -m tests.story.chromium` tells by its exit status whether there is one.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,3 +45,8 @@ def running_browser() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+if __name__ == "__main__":
+    with sync_playwright() as found:
+        sys.exit(executable(found) is None)

@@ -1,15 +1,16 @@
-"""kubectl by hand: what an engineer sees, what an administrator may do, and a market that is rehearsed."""
+"""kubectl by hand: what an engineer sees, what an administrator may do and forbid, and a market that is rehearsed."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from deploy.local.stack.testing import Stack
+from tests.story.delivering import until
 
 Json = dict[str, Any]
 
@@ -53,6 +54,37 @@ class Cluster:
         """Return node → how its machine is bought: spot or on-demand."""
         labels = {node["metadata"]["name"]: node["metadata"]["labels"] for node in self.get("nodes")}
         return {name: found.get("karpenter.sh/capacity-type", "") for name, found in labels.items()}
+
+
+@contextmanager
+def refusing(
+    stack: Stack, rule: Json, unless: str, sentence: str, tried: Callable[[], str]
+) -> Iterator[Callable[[], None]]:
+    """Have the API server refuse what a rule names, with a sentence; yield how to let it again.
+
+    rule: of a ValidatingAdmissionPolicy, without versions. unless: in CEL, what is taken all the same. tried: tries it
+    and returns what the API server said.
+    """
+    group, name = "admissionregistration.k8s.io/v1", {"name": "refused-by-a-test"}
+    policy = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": [rule | {"apiVersions": ["*"]}]},
+        "validations": [{"expression": unless, "message": sentence}],
+    }
+    binding = {"policyName": name["name"], "validationActions": ["Deny"]}
+    kinds = {"ValidatingAdmissionPolicy": policy, "ValidatingAdmissionPolicyBinding": binding}
+    items = [{"apiVersion": group, "kind": kind, "metadata": name, "spec": spec} for kind, spec in kinds.items()]
+    applied = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+
+    def allow() -> None:
+        kubectl(stack, "delete", "--ignore-not-found", "-f", "-", given=applied)
+
+    kubectl(stack, "apply", "-f", "-", given=applied)
+    try:
+        until(tried, lambda said: sentence in said, seconds=60, what="the API server refuses it")
+        yield allow
+    finally:
+        allow()
 
 
 @contextmanager

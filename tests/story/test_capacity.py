@@ -4,8 +4,11 @@ real Argo CD, and taken by the real Karpenter. The NodePool stays the same objec
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from playwright.sync_api import Browser, expect
 
 from deploy.local.stack.testing import Stack
 from tests.story.delivering import Desk, until
+from tests.story.kubectl import kubectl, refusing
 from tests.story.people import Person, person
 from tests.story.test_credentials import client
 from tests.story.watch import Watch
@@ -25,6 +29,7 @@ pytestmark = [
     pytest.mark.parametrize("engine", ["stand-in"], indirect=True),
 ]
 POOL = "gpu-inference"
+MONDAY = "No other limits on Monday"
 WHY = "One more GPU for the claims team, until the end of the year."
 
 
@@ -39,7 +44,11 @@ def test_a_pool_changes_once_somebody_else_allowed_it(
         with person(browser, "pete", stack, watch, patience=patience) as pete:
             request = ask(pete, before["settings"]["gpus"], limit)
         with person(browser, "rita", stack, watch, patience=patience) as rita:
-            approve(rita, request)
+            with closed_on_monday(stack) as open_again:
+                approve(rita, request)
+                rita.sees(MONDAY)
+                rita.shot("capacity-refused")
+                open_again()
             expect(rita.badge()).to_have_text("Applied", timeout=patience * 1000)
             rita.sees("Karpenter says it is ready")
             rita.sees("Capacity change applied")
@@ -53,6 +62,18 @@ def test_a_pool_changes_once_somebody_else_allowed_it(
     assert after is not None
     assert (after["revision"], after["commit"], after["open_request"]) == (before["revision"] + 1, commit, None)
     assert after["settings"] == before["settings"] | {"gpus": limit}
+
+
+def closed_on_monday(stack: Stack) -> AbstractContextManager[Callable[[], None]]:
+    """Have the API server take no other limits of a NodePool; yield how to let it.
+
+    Argo CD is refused when it compares already, and then never looks at the same commit again: the portal sees to it.
+    """
+    rule = {"apiGroups": ["karpenter.sh"], "operations": ["UPDATE"], "resources": ["nodepools"]}
+    patch = json.dumps({"spec": {"limits": {"nvidia.com/gpu": "1"}}})
+    words = ["patch", "nodepool", POOL, "--dry-run=server", "--type=merge", "-p", patch]
+    tried = lambda: kubectl(stack, *words, check=False)  # noqa: E731
+    return refusing(stack, rule, "object.spec.limits == oldObject.spec.limits", MONDAY, tried)
 
 
 def pool_of(desk: Desk) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ import pytest
 from deploy.local.stack.testing import Stack
 from tests.story.delivering import Exports, until
 from tests.story.gitops import Clone
-from tests.story.kubectl import Cluster, kubectl
+from tests.story.kubectl import Cluster, kubectl, refusing
 from tests.story.outages import ordered
 from tests.story.rolling import LOOKING, World
 
@@ -121,32 +121,18 @@ def test_what_the_cluster_refuses_is_named_and_tried_again(world: World) -> None
         world.goes_on(rollout, "SYNC_FAILED")
 
 
-@contextmanager
-def refused(stack: Stack, sentence: str) -> Iterator[Callable[[], None]]:
+def refused(stack: Stack, sentence: str) -> AbstractContextManager[Callable[[], None]]:
     """Have the API server take no InferenceService in the namespace models; yield how to let it."""
-    group, name = "admissionregistration.k8s.io/v1", {"name": "no-more-models"}
-    rules = [{"apiGroups": ["serving.kserve.io"], "apiVersions": ["*"], "operations": ["CREATE"],
-              "resources": ["inferenceservices"]}]  # fmt: skip
-    policy = {"failurePolicy": "Fail", "matchConstraints": {"resourceRules": rules},
-              "validations": [{"expression": "request.namespace != 'models'", "message": sentence}]}  # fmt: skip
-    binding = {"policyName": name["name"], "validationActions": ["Deny"]}
-    kinds = {"ValidatingAdmissionPolicy": policy, "ValidatingAdmissionPolicyBinding": binding}
-    items = [{"apiVersion": group, "kind": kind, "metadata": name, "spec": spec} for kind, spec in kinds.items()]
-    objects = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-    probe = json.dumps({"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
-                        "metadata": {"name": "probe-v1", "namespace": "models"},
-                        "spec": {"predictor": {"model": {"modelFormat": {"name": "vLLM"}}}}})  # fmt: skip
-
-    def allow() -> None:
-        kubectl(stack, "delete", "--ignore-not-found", "-f", "-", given=objects)
-
-    kubectl(stack, "apply", "-f", "-", given=objects)
-    try:
-        tried = lambda: kubectl(stack, "create", "--dry-run=server", "-f", "-", given=probe, check=False)  # noqa: E731
-        until(tried, lambda said: sentence in said, seconds=LOOKING, what="the API server refuses it")
-        yield allow
-    finally:
-        allow()
+    rule = {"apiGroups": ["serving.kserve.io"], "operations": ["CREATE"], "resources": ["inferenceservices"]}
+    probe = {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {"name": "probe-v1", "namespace": "models"},
+        "spec": {"predictor": {"model": {"modelFormat": {"name": "vLLM"}}}},
+    }
+    words = ["create", "--dry-run=server", "-f", "-"]
+    tried = lambda: kubectl(stack, *words, given=json.dumps(probe), check=False)  # noqa: E731
+    return refusing(stack, rule, "request.namespace != 'models'", sentence, tried)
 
 
 def test_an_object_changed_by_hand_is_named_and_put_right(world: World) -> None:

@@ -9,6 +9,7 @@ from apps.integrations.kubernetes.types import ApplicationStatus, Manifest
 from apps.manifests import capacity
 
 STALLED = timedelta(minutes=20)
+REFUSED_FOR = timedelta(minutes=1)  # a webhook that is started again
 ASK_BACK = "Ask for a change that the cluster takes, or for the old settings back."
 
 
@@ -24,7 +25,6 @@ class Do(StrEnum):
 class Situation:
     """commit: ours. compared, tried: it is in the revision that Argo CD compared last, or last tried to apply.
 
-    retried: somebody has tried it again since Argo CD failed at it.
     found: the NodePool in the cluster. newer: the pool has a revision after ours. waited: since the last step.
     """
 
@@ -35,7 +35,6 @@ class Situation:
     found: Manifest | None
     wanted: Manifest
     newer: bool
-    retried: bool
     waited: timedelta
 
 
@@ -81,10 +80,10 @@ def _sync_problem(now: Situation) -> Next | None:
     if not application.exists:
         words = "Argo CD has no Application for capacity. A platform engineer applies deploy/argocd/."
         return Next(Do.WAIT, "SYNC_ERROR", words)
-    if now.tried and application.operation_phase in ("Failed", "Error"):
-        if now.retried:
-            return Next(Do.WAIT, "ASKED_AGAIN", f"Argo CD is asked to try commit {now.commit[:8]} again.")
-        said = f"Argo CD could not apply it: {_refusal(now)[:400]}"
+    if refusal := _refusal(now):
+        said = f"The cluster refuses it: {refusal[:400].rstrip('.')}."
+        if now.waited < REFUSED_FOR:
+            return Next(Do.WAIT, "REFUSED_BY_CLUSTER", f"{said} For a minute Argo CD is asked to try again.")
         return Next(Do.FAIL, "REFUSED_BY_CLUSTER", f"{said} The branch says what the cluster does not do. {ASK_BACK}")
     for error in application.errors:
         advice = "It tries again by itself; a platform engineer finds more with: kubectl describe application."
@@ -93,11 +92,17 @@ def _sync_problem(now: Situation) -> Next | None:
 
 
 def _refusal(now: Situation) -> str:
-    """Return what was said against our pool, else against any other object, else about the whole attempt."""
-    name = now.wanted["metadata"]["name"]
-    said = [item for item in now.application.resources if item.message]
+    """Return what was said against our pool, else against any other object, else about the whole attempt, or "".
+
+    Of the comparison, where the API server does not even take the change on trial, or of the attempt to apply it.
+    """
+    application, name = now.application, now.wanted["metadata"]["name"]
+    has_failed = now.tried and application.operation_phase in ("Failed", "Error")
+    if not has_failed and not now.compared:
+        return ""
+    said = [item for item in application.resources if item.message]
     said.sort(key=lambda item: (item.kind, item.name) != ("NodePool", name))
-    return said[0].message if said else now.application.message
+    return next((item.message for item in said), application.message if has_failed else "")
 
 
 def _not_applied(now: Situation) -> Next:

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
@@ -23,6 +23,8 @@ from apps.integrations.git.types import CommitRef
 
 Changes = Mapping[str, bytes | None]
 PUSH_ATTEMPTS = 6
+ASK_AFTER = timedelta(seconds=5)
+ASK_AT_LEAST_EVERY = timedelta(minutes=2)
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 RACE_WORDS = ("stale info", "fetch first", "non-fast-forward", "cannot lock ref", "failed to update ref", "remote ref")
 
@@ -72,13 +74,19 @@ class GitClient:
                     return CommitRef(sha=sha, created=True, committed_at=self._committed_at(sha))
         raise TemporaryError("Others keep writing to the GitOps branch; the commit is tried again shortly.")
 
-    def ask_again(self, revision: str) -> CommitRef:
-        """Commit nothing, once, on top of a revision that Argo CD gave up: it applies a new commit, but no failed one.
+    def ask_again(self, revision: str, *, since: datetime, now: datetime) -> bool:
+        """Commit nothing on top of `revision`, so that Argo CD, which is done with it, looks at the branch once more.
 
-        Raises as commit does.
+        Soon at first, then ever less often, by the age of the newest commit; where the branch went on, not at all.
+        since: when somebody began to wait. Returns whether it committed. Raises as commit does.
         """
-        message = f"Have Argo CD try again\n\nIt gave up on {revision}. Nothing is changed."
-        return self.commit(changes={}, message=message, trailers={"Quartermaster-Again": revision})
+        pause = min(max(ASK_AFTER, (now - since) / 4), ASK_AT_LEAST_EVERY)
+        with self._locked():
+            self._fetch()
+            if self._head() != revision or now - self._committed_at(revision) < pause:
+                return False
+        message = f"Have Argo CD try again\n\nIt does nothing more about {revision}. Nothing is changed."
+        return self.commit(changes={}, message=message, trailers={"Quartermaster-Again": revision}).created
 
     def read(self, path: str) -> bytes | None:
         """Return the file's content at the head of the remote branch; None where there is none."""

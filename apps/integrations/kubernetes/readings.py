@@ -20,6 +20,7 @@ from apps.integrations.kubernetes.types import (
 DIGEST = "quartermaster.dev/manifest-digest"
 LISTEN = "quartermaster.dev/listen"
 ENGINE = "quartermaster.dev/engine"
+_DRY_RUN = re.compile(r"server side apply in dryrun mode for resource (\w+)/(\S+): (.+)", re.DOTALL)
 _NOMINATED = re.compile(r"nodeclaim/([a-z0-9.-]+)")
 
 
@@ -59,13 +60,16 @@ def application(obj: Manifest) -> ApplicationStatus:
         # A sync that was tried again and succeeded keeps what it said of objects that were taken out meanwhile.
         if item.get("status") == "SyncFailed" and operation.get("phase") != "Succeeded"
     }
+    errors = [found for found in map(_condition, status.get("conditions") or []) if found.type.endswith("Error")]
+    refused = _refused_on_trial(errors)
     resources = tuple(
         ResourceStatus(
             kind=item.get("kind", ""),
             namespace=item.get("namespace", ""),
             name=item.get("name", ""),
             sync=item.get("status", ""),
-            message=said.get((item.get("kind"), item.get("namespace"), item.get("name")), ""),
+            message=refused.get((item.get("kind"), item.get("name")))
+            or said.get((item.get("kind"), item.get("namespace"), item.get("name")), ""),
         )
         for item in status.get("resources") or []
     )
@@ -79,11 +83,15 @@ def application(obj: Manifest) -> ApplicationStatus:
         message=operation.get("message", ""),
         finished_at=parse_time(operation.get("finishedAt")),
         reconciled_at=parse_time(status.get("reconciledAt")),
-        errors=tuple(
-            found for found in map(_condition, status.get("conditions") or []) if found.type.endswith("Error")
-        ),
+        errors=tuple(error for error in errors if not _DRY_RUN.search(error.message)),
         resources=resources,
     )
+
+
+def _refused_on_trial(errors: Iterable[Condition]) -> dict[tuple[str, str], str]:
+    """Return (kind, name) → what the API server said when Argo CD compared: it applies on trial before it applies."""
+    found = (_DRY_RUN.search(error.message) for error in errors)
+    return {(match.group(1), match.group(2)): match.group(3) for match in found if match}
 
 
 def pod(obj: Manifest) -> PodStatus:

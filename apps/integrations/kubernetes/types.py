@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from typing import Any, NamedTuple
 
 Manifest = dict[str, Any]
 Manifests = list[Manifest]
-GIVEN_UP = timedelta(seconds=5)
 
 
 class Coordinates(NamedTuple):
@@ -96,13 +95,15 @@ class ApplicationStatus:
         """Tell whether Argo CD failed at the commit that it compared last: it tries that one no more by itself."""
         return self.operation_phase in ("Failed", "Error") and self.operation_revision == self.revision
 
-    def is_to_be_asked_again(self, since: datetime, now: datetime) -> bool:
-        """Tell whether Argo CD gave up and should try once more: soon at first, then ever less often.
+    @property
+    def does_no_more(self) -> bool:
+        """Tell whether Argo CD does nothing more about the commit compared last: it is applied, or was given up.
 
-        since: when somebody began to wait for the commit. See GitClient.ask_again.
+        A comparison that failed counts as given up. Argo CD keeps its empty result for that commit and says "Synced"
+        of it later, though nothing was applied: whoever asks must see for himself that something is missing.
         """
-        pause = max(GIVEN_UP, (now - since) / 4)
-        return self.gave_up and self.finished_at is not None and now - self.finished_at >= pause
+        is_running = self.operation_phase in ("Running", "Terminating")
+        return not is_running and (self.gave_up or self.sync != "OutOfSync")
 
     def resource(self, kind: str, name: str, namespace: str) -> ResourceStatus | None:
         """Return what the application says about one object."""

@@ -14,6 +14,7 @@ from apps.fleet.reconcile import find_pools, reconcile_capacity_request
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient
 from apps.integrations.kubernetes.types import ApplicationStatus, Condition, ResourceStatus
+from tests.commit_times import commits_at
 from tests.factories import NOW
 from tests.fleet.capacity.samples import POOL, text_of
 from tests.fleet.capacity.test_actions import ask, audited, reject
@@ -28,7 +29,8 @@ class Cluster:
     def __init__(self, git):
         self.git, self.away, self.applies, self.ready, self.refusal, self.exists = git, False, True, True, "", True
         self.old = git.read(PATH)
-        self.now, self.refused, self.failed_at = NOW, "", None
+        self.on_trial = False  # refused at the comparison already
+        self.lies = False  # says that it applied what it did not
 
     def application_status(self, name, namespace):
         assert (name, namespace) == ("capacity", "argocd")
@@ -38,21 +40,19 @@ class Cluster:
             ["git", "rev-parse", "main"], cwd=self.git.remote.removeprefix("file://"), capture_output=True, text=True
         ).stdout.strip()
         refused = (ResourceStatus("NodePool", "", POOL.name, "OutOfSync", self.refusal),) if self.refusal else ()
-        if self.refusal and head != self.refused:  # it tries a revision once
-            self.refused, self.failed_at = head, self.now
         seen = head if self.applies or self.refusal else "0" * 40
+        has_failed = self.refusal and not self.on_trial
         return ApplicationStatus(
             exists=self.exists,
-            sync="Synced" if self.applies else "OutOfSync",
+            sync="Synced" if self.applies else "Unknown" if self.on_trial else "OutOfSync",
             revision=seen,
-            operation_phase="Failed" if self.refusal else "Succeeded",
-            operation_revision=self.refused or seen,
-            finished_at=self.failed_at,
+            operation_phase="Failed" if has_failed else "Succeeded",
+            operation_revision=seen if has_failed or self.applies else "0" * 40,
             resources=refused,
         )
 
     def get(self, kind, name, namespace=None):
-        text = self.git.read(PATH) if self.applies else self.old
+        text = self.git.read(PATH) if self.applies and not self.lies else self.old
         found = yaml.safe_load(text)
         message = "" if self.ready else "node class not found"
         status = "True" if self.ready else "False"
@@ -92,8 +92,8 @@ def cluster(git):
 def turn(request, git, cluster, at):
     """Reconcile once, as a worker does: from a row loaded anew."""
     row = CapacityRequest.objects.select_related("base", "requested_by", "decided_by").get(pk=request.pk)
-    cluster.now = at
-    reconcile_capacity_request(request=row, git=git, cluster=cluster, now=at)
+    with commits_at(at):
+        reconcile_capacity_request(request=row, git=git, cluster=cluster, now=at)
 
 
 def drive(request, git, cluster, turns=4, at=NOW):
@@ -215,32 +215,49 @@ class TestReconcileCapacityRequest:
         drive(approved, git, cluster, at=at + timedelta(minutes=5))
         assert approved.status == "APPLIED"
 
-    def test_fails_with_what_the_cluster_said_against_it(self, approved, git, cluster):
-        cluster.applies, cluster.refusal = False, "NodePool is invalid: spec.limits."
-        drive(approved, git, cluster)
+    @pytest.mark.parametrize("on_trial", [False, True])
+    def test_fails_with_what_the_cluster_said_against_it(self, approved, git, cluster, on_trial):
+        cluster.applies, cluster.refusal, cluster.on_trial = False, "NodePool is invalid: spec.limits.", on_trial
+        at = drive(approved, git, cluster, turns=2)
+        assert (approved.status, approved.reason) == ("COMMITTED", "REFUSED_BY_CLUSTER")
+        drive(approved, git, cluster, at=at)
         assert (approved.status, approved.reason) == ("FAILED", "REFUSED_BY_CLUSTER")
         assert "NodePool is invalid: spec.limits." in approved.message
         assert "old settings back" in approved.message
 
-    def test_can_be_tried_again_where_the_cluster_takes_it_by_now(self, approved, git, cluster, remote, pete):
-        cluster.applies, cluster.refusal = False, "The webhook does not answer."
-        at = drive(approved, git, cluster)
-        assert approved.status == "FAILED"
-        actions.retry_capacity(request=approved, actor=pete, now=at)
-        drive(approved, git, cluster, turns=1, at=at)
-        assert (approved.status, approved.reason) == ("COMMITTED", "ASKED_AGAIN")
-        assert subjects(remote) == ["Start", "Change the pool gpu-inference", "Have Argo CD try again"]
-        cluster.applies, cluster.refusal, cluster.refused = True, "", ""
-        drive(approved, git, cluster, at=at + timedelta(seconds=20))
+    @pytest.mark.parametrize("on_trial", [False, True])
+    def test_goes_on_where_the_cluster_takes_it_after_a_while(self, approved, git, cluster, remote, on_trial):
+        cluster.applies, cluster.refusal, cluster.on_trial = False, "The webhook does not answer.", on_trial
+        at = drive(approved, git, cluster, turns=3)
+        asked = ["Have Argo CD try again"] * 2
+        assert subjects(remote) == ["Start", "Change the pool gpu-inference", *asked]
+        cluster.applies, cluster.refusal = True, ""
+        drive(approved, git, cluster, at=at)
         assert approved.status == "APPLIED"
 
-    def test_fails_again_where_the_cluster_still_refuses_it(self, approved, git, cluster, remote, pete):
-        cluster.applies, cluster.refusal = False, "NodePool is invalid."
-        at = drive(approved, git, cluster)
-        actions.retry_capacity(request=approved, actor=pete, now=at)
+    def test_asks_argo_cd_again_where_it_says_that_it_applied_what_the_cluster_has_not(
+        self, approved, git, cluster, remote
+    ):
+        """What it says of a commit whose comparison failed once."""
+        cluster.lies = True
+        at = drive(approved, git, cluster, turns=2)
+        assert (approved.status, approved.reason) == ("COMMITTED", "APPLIED")
+        assert subjects(remote)[-1] == "Have Argo CD try again"
+        cluster.lies = False
         drive(approved, git, cluster, at=at)
-        assert (approved.status, approved.reason) == ("FAILED", "REFUSED_BY_CLUSTER")
-        assert subjects(remote).count("Have Argo CD try again") == 1
+        assert approved.status == "APPLIED"
+
+    def test_can_be_tried_again_where_the_cluster_takes_it_by_now(self, approved, git, cluster, remote, pete):
+        cluster.applies, cluster.refusal = False, "The webhook does not answer."
+        at = drive(approved, git, cluster, turns=5)
+        assert approved.status == "FAILED"
+        before = subjects(remote)
+        actions.retry_capacity(request=approved, actor=pete, now=at)
+        drive(approved, git, cluster, turns=1, at=at)
+        assert (approved.status, subjects(remote)) == ("COMMITTED", [*before, "Have Argo CD try again"])
+        cluster.applies, cluster.refusal = True, ""
+        drive(approved, git, cluster, at=at + timedelta(seconds=20))
+        assert approved.status == "APPLIED"
 
     def test_says_that_karpenter_does_not_take_it_yet(self, approved, git, cluster):
         cluster.ready = False
@@ -311,16 +328,14 @@ class TestPlanCapacity:
         )
         application = ApplicationStatus(exists=True, operation_phase="Failed", resources=resources)
         wanted = yaml.safe_load(text_of(POOL))
-        step = plan_capacity(Situation("a" * 40, True, True, application, None, wanted, False, False, timedelta()))
+        step = plan_capacity(Situation("a" * 40, True, True, application, None, wanted, False, timedelta(minutes=1)))
         assert (step.do, step.reason) == (Do.FAIL, "REFUSED_BY_CLUSTER")
         assert "gpu-inference is wrong." in step.message
         assert "a-pool" not in step.message
 
     def test_no_verdict_is_not_ready(self):
         wanted = yaml.safe_load(text_of(POOL))
-        situation = Situation(
-            "a" * 40, True, True, ApplicationStatus(exists=True), wanted, wanted, False, False, timedelta()
-        )
+        situation = Situation("a" * 40, True, True, ApplicationStatus(exists=True), wanted, wanted, False, timedelta())
         step = plan_capacity(situation)
         assert (step.do, step.reason) == (Do.WAIT, "NOT_READY")
         assert "no verdict yet" in step.message
@@ -329,6 +344,6 @@ class TestPlanCapacity:
         errors = (Condition("ComparisonError", "True", message="authentication required"),)
         application = ApplicationStatus(exists=True, errors=errors)
         wanted = yaml.safe_load(text_of(POOL))
-        step = plan_capacity(Situation("a" * 40, False, False, application, None, wanted, False, False, timedelta()))
+        step = plan_capacity(Situation("a" * 40, False, False, application, None, wanted, False, timedelta()))
         assert (step.do, step.reason) == (Do.WAIT, "SYNC_ERROR")
         assert "authentication required" in step.message
