@@ -14,7 +14,7 @@ STATE := $(if $(QUARTERMASTER_STATE),--state $(QUARTERMASTER_STATE))
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset token test test-vllm test-chaos bench-reconcile bench-web check-gateway screenshot serving vllm-options lint fmt lock assets
+.PHONY: help up down status logs reset token test test-vllm test-chaos bench-reconcile bench-web check-gateway screenshot browser serving vllm-options lint fmt lock assets
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,11 +37,11 @@ reset: ## End the local stack and remove everything it wrote
 token: ## Print an access token for curl (PERSONA=maya, TEAM=…, AUDIENCE=quartermaster-gateway)
 	@$(STACK) token --persona $(or $(PERSONA),maya) $(if $(TEAM),--team $(TEAM)) $(if $(AUDIENCE),--audience $(AUDIENCE))
 
-test: $(BOOTSTRAP) ## Run the tests, the story in a real browser included
+test: $(BOOTSTRAP) browser ## Run the tests, the story in a real browser included
 	@$(PYTHON) -m deploy.local.platform build
 	@$(PYTHON) -m pytest -m "not vllm and not chaos" $(WORKERS) $(ARGS)
 
-test-vllm: $(BOOTSTRAP) serving ## Run the story on real vLLM
+test-vllm: $(BOOTSTRAP) browser serving ## Run the story on real vLLM
 	@$(PYTHON) -m deploy.local.platform build
 	@$(PYTHON) -m pytest -m vllm $(ARGS)
 
@@ -60,8 +60,11 @@ check-gateway: .venv/.bootstrapped ## Check what is rendered on the real Envoy G
 	@$(PYTHON) -m deploy.local.platform build
 	@$(PYTHON) -m tests.real_gateway
 
-screenshot: $(BOOTSTRAP) ## Make the README's picture anew, at the end of the story
+screenshot: $(BOOTSTRAP) browser ## Make the README's picture anew, at the end of the story
 	@STORY_PICTURE=deploy/portal/screenshot.png $(PYTHON) -m pytest tests/story/test_story.py -m stack -q
+
+browser: .venv/.bootstrapped
+	@deploy/local/bootstrap.sh browser
 
 serving: .venv/.bootstrapped ## Install real vLLM for CPU (6 GB, own environment); `make up` then serves with it
 	@$(PYTHON) -m deploy.local.engine.serving

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the project needs into its own folder: `bootstrap.sh python`, `bootstrap.sh assets`. The Makefile calls
-# it where something changed. It must work on a machine that has Python 3.11 or newer, make and git, and no more.
+# Installs what the project needs into its own folder: `bootstrap.sh python`, `bootstrap.sh assets`; and, as root, the
+# machine's Chromium for the tests: `bootstrap.sh browser`. The Makefile calls it where something changed. It must work on
+# a machine that has Python 3.11 or newer, make and git, and no more.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -61,8 +62,23 @@ build_assets() {
   touch static/dist/.built
 }
 
+# The story runs in the Chromium that CHROMIUM names, one on PATH, or Playwright's own (tests/story/chromium.py).
+install_browser() {
+  if .venv/bin/python -m tests.story.chromium; then
+    return
+  fi
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "Installing Chromium from this machine's packages, for the tests that use a browser"
+    apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium >/dev/null ||
+      say "It cannot be installed: those tests are skipped"
+  else
+    say "No Chromium here: the tests that use a browser are skipped. Install one, or name it in CHROMIUM"
+  fi
+}
+
 case "${1:-}" in
   python) install_python ;;
   assets) build_assets ;;
-  *) echo "usage: $0 python|assets" >&2; exit 2 ;;
+  browser) install_browser ;;
+  *) echo "usage: $0 python|assets|browser" >&2; exit 2 ;;
 esac
