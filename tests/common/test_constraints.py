@@ -88,15 +88,25 @@ REFUSED = {
         "rollout_one_per_promotion",
     ),
     "hours kept ready for a version that always runs": (
-        "UPDATE promotions_promotion SET pre_warm = 'daily 01:00-02:00 UTC' WHERE id = '{promotion}'",
+        "INSERT INTO promotions_promotion (id, registered_model_id, model_version_id, eval_run_id, manifest_digest,"
+        " requested_by_id, requested_at, justification, serving_class, pre_warm, status, decided_at) SELECT"
+        " gen_random_uuid(), registered_model_id, model_version_id, eval_run_id, manifest_digest, requested_by_id,"
+        " now(), '', 'WARM', 'daily 01:00-02:00 UTC', 'WITHDRAWN', now() FROM promotions_promotion"
+        " WHERE id = '{promotion}'",
         "promotion_pre_warm_only_where_it_sleeps",
     ),
     "another approver afterwards": (f"UPDATE promotions_approval SET approver_id = {OWNER}", "immutable"),
     "an approval taken away": ("DELETE FROM promotions_approval", "immutable"),
-    "another requester of an approved promotion": (
-        f"UPDATE promotions_promotion SET requested_by_id = {OWNER} WHERE status = 'APPROVED'; SET CONSTRAINTS ALL "
-        "IMMEDIATE",
-        "approval_repeats_the_requester",
+    "another requester of a promotion": (
+        f"UPDATE promotions_promotion SET requested_by_id = {REVIEWER} WHERE id = '{{promotion}}'", "never changes",
+    ),
+    "another class than the approved one": (
+        "UPDATE promotions_promotion SET serving_class = 'SCALE_TO_ZERO' WHERE status = 'APPROVED'", "never changes",
+    ),
+    "other hours than the reviewed ones": (
+        "UPDATE promotions_promotion SET serving_class = 'SCALE_TO_ZERO', pre_warm = 'daily 01:00-02:00 UTC'"
+        " WHERE id = '{promotion}'",
+        "never changes",
     ),
     "another digest of a published version": (
         "UPDATE catalog_modelversion SET manifest_digest = 'sha256:0' WHERE number = 1", "never changes",

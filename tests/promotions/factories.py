@@ -43,8 +43,8 @@ def version(model, number, **more):
     return ModelVersionFactory(registered_model=model, number=number, **more)
 
 
-def live(model, number):
-    """Return the LIVE rollout of a new version, as if it had been promoted before."""
+def live(model, number, **chosen):
+    """Return the LIVE rollout of a new version, as if it had been promoted before. chosen: its class and hours."""
     made = version(model, number)
     promotion = Promotion.objects.create(
         registered_model=model,
@@ -56,6 +56,7 @@ def live(model, number):
         justification="first",
         status="APPROVED",
         decided_at=NOW,
+        **chosen,
     )
     Approval.objects.create(
         promotion=promotion, approver=UserFactory(), requested_by=promotion.requested_by, decision="APPROVE",

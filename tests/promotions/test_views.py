@@ -400,11 +400,9 @@ class TestServingBadge:
             signed_in.get(reverse("promotions:serving_badge", args=["prior-auth-extract"]))
 
 
-def sleeper(model):
-    """Return the live rollout of a version that sleeps."""
-    rollout = factories.live(model, 7)
-    Promotion.objects.filter(pk=rollout.promotion_id).update(serving_class="SCALE_TO_ZERO")
-    return rollout
+def sleeper(model, pre_warm=""):
+    """Return the live rollout of a version that sleeps, but for the hours in which it is kept ready."""
+    return factories.live(model, 7, serving_class="SCALE_TO_ZERO", pre_warm=pre_warm)
 
 
 def pool_seen(*capacity_types):
@@ -457,14 +455,13 @@ class TestSleep:
         assert made.pre_warm == "mon-fri 22:00-06:00 America/New_York"
         page = as_(carol).get(url("promotion_detail", made)).content.decode()
         assert "22:00 to 06:00 of the next day, America/New_York: 174 hours a month, about $156.43 on Spot" in page
-        rollout = factories.live(registered_model, 8)
-        Promotion.objects.filter(pk=rollout.promotion_id).update(serving_class="SCALE_TO_ZERO", pre_warm=made.pre_warm)
-        assert (
-            "174 hours a month, about $156.43 on Spot"
-            in as_(carol).get(url("rollout_detail", rollout)).content.decode()
-        )
-        Promotion.objects.filter(pk=rollout.promotion_id).update(pre_warm="")
-        assert "at no hours: only a call wakes it" in as_(carol).get(url("rollout_detail", rollout)).content.decode()
+        rollout = factories.live(registered_model, 8, serving_class="SCALE_TO_ZERO", pre_warm=made.pre_warm)
+        page = as_(carol).get(url("rollout_detail", rollout)).content.decode()
+        assert "174 hours a month, about $156.43 on Spot" in page
+
+    def test_no_hours_are_shown_as_that(self, as_, carol, registered_model):
+        page = as_(carol).get(url("rollout_detail", sleeper(registered_model))).content.decode()
+        assert "at no hours: only a call wakes it" in page
 
     @pytest.mark.parametrize(
         ("change", "words"),
@@ -552,23 +549,24 @@ class TestSleep:
     def test_the_models_page_says_it_in_a_fragment(self, as_, carol, registered_model):
         where = reverse("promotions:sleep_note", args=["prior-auth-extract"])
         assert as_(carol).get(where).content.strip() == b""
-        sleeper(registered_model)
+        sleeper(registered_model, "daily 07:30-19:00 UTC")
         replica(ready_after=40, ended=True)
         said = as_(carol).get(where).content.decode()
         assert "takes ≈ 40 s and costs the platform $0.01 (simulated price)" in said
-        Promotion.objects.update(pre_warm="daily 07:30-19:00 UTC")
-        assert "Kept ready: Every day, 07:30 to 19:00, UTC." in as_(carol).get(where).content.decode()
+        assert "Kept ready: Every day, 07:30 to 19:00, UTC." in said
         assert where in as_(carol).get(reverse("catalog:model_detail", args=["prior-auth-extract"])).content.decode()
 
+    @pytest.mark.parametrize("hours", ["", "daily 07:30-19:00 UTC"])
     @pytest.mark.parametrize("tab", ["gateway:how_to_call", "gateway:playground"])
-    def test_callers_are_told_what_to_expect(self, as_, carol, registered_model, tab):
-        where = reverse(tab, args=["prior-auth-extract"])
-        rollout = factories.live(registered_model, 7)
-        assert "sleeps while nobody calls it" not in as_(carol).get(where).content.decode()
-        asleep = Promotion.objects.filter(pk=rollout.promotion_id)
-        asleep.update(serving_class="SCALE_TO_ZERO")
-        page = as_(carol).get(where).content.decode()
+    def test_callers_are_told_what_to_expect(self, as_, carol, registered_model, tab, hours):
+        sleeper(registered_model, hours)
+        page = as_(carol).get(reverse(tab, args=["prior-auth-extract"])).content.decode()
         assert "503 with Retry-After: 30" in page
-        assert "Kept ready:" not in page
-        asleep.update(pre_warm="daily 07:30-19:00 UTC")
-        assert "Kept ready: Every day, 07:30 to 19:00, UTC." in as_(carol).get(where).content.decode()
+        assert ("Kept ready: Every day, 07:30 to 19:00, UTC." in page) == bool(hours)
+        assert ("Kept ready:" in page) == bool(hours)
+
+    @pytest.mark.parametrize("tab", ["gateway:how_to_call", "gateway:playground"])
+    def test_callers_of_a_warm_version_are_told_nothing_of_sleep(self, as_, carol, registered_model, tab):
+        factories.live(registered_model, 7)
+        page = as_(carol).get(reverse(tab, args=["prior-auth-extract"])).content.decode()
+        assert "sleeps while nobody calls it" not in page
