@@ -165,8 +165,8 @@ class TestAskAgain:
         late = NOW + timedelta(hours=1)
         with commits_at(late):
             assert client.ask_again(commits(remote)[0], since=since, now=late)
-        assert not client.ask_again(commits(remote)[0], since=since, now=late + timedelta(minutes=1))
-        assert client.ask_again(commits(remote)[0], since=since, now=late + timedelta(minutes=2))
+        assert not client.ask_again(commits(remote)[0], since=since, now=late + timedelta(minutes=14))
+        assert client.ask_again(commits(remote)[0], since=since, now=late + timedelta(minutes=21))
 
     def test_is_not_for_what_is_no_commit_of_the_branch(self, client, remote):
         client.commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS)

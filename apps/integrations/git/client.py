@@ -24,7 +24,7 @@ from apps.integrations.git.types import CommitRef
 Changes = Mapping[str, bytes | None]
 PUSH_ATTEMPTS = 6
 ASK_AFTER = timedelta(seconds=5)
-ASK_AT_LEAST_EVERY = timedelta(minutes=2)
+ASK_AT_LEAST_EVERY = timedelta(minutes=30)
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 RACE_WORDS = ("stale info", "fetch first", "non-fast-forward", "cannot lock ref", "failed to update ref", "remote ref")
 
