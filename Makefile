@@ -1,5 +1,6 @@
 # Quartermaster's commands. `make help` lists them. Everything they install stays in this folder (.venv, node_modules,
-# static/dist) and in the user's cache; nothing needs root.
+# static/dist) and in the user's cache; nothing needs root. But where root runs tests on a machine without a Chromium, it
+# is installed from the machine's packages.
 #
 # Python 3.11 or newer, make and git are enough: Node and Go come from PyPI wheels where the machine has none.
 

@@ -135,7 +135,7 @@ def _watch(run: EvalRun, around: Surroundings, now: datetime) -> None:
 def _what_it_waits_for(run: EvalRun, status: ServingStatus, around: Surroundings, now: datetime) -> tuple[str, str]:
     """Return a short code and words. Raises CannotRun when waiting cannot help."""
     if not status.exists:
-        return "APPLYING", _how_far_argo_cd_is(run, around, now)
+        return "APPLYING", _ask_argo_cd(run, around, now)
     pod = status.pod
     if status.is_waiting_for_runtime:
         return "NO_RUNTIME", "KServe waits for the runtime that the candidate is served with."
@@ -157,11 +157,11 @@ def _what_it_waits_for(run: EvalRun, status: ServingStatus, around: Surroundings
     return "LOADING", "The engine loads the weights."
 
 
-def _how_far_argo_cd_is(run: EvalRun, around: Surroundings, now: datetime) -> str:
+def _ask_argo_cd(run: EvalRun, around: Surroundings, now: datetime) -> str:
     """Return what Argo CD says of the commit; where it gave up, have it try again."""
     applied = around.cluster().application_status(around.application, around.argocd_namespace)
-    if applied.does_no_more:
-        around.git.ask_again(applied.revision, since=run.requested_at, now=now)
+    if applied.is_at_rest:
+        around.git.ask_again(applied.revision, since=run.finished_at or run.requested_at, now=now)
     told = [item.message for item in applied.errors] + [item.message for item in applied.resources]
     said = next(filter(None, told), applied.message if applied.gave_up else "")
     return f"Argo CD cannot apply the commit yet, and tries again: {said}" if said else "Argo CD applies the commit."
@@ -226,6 +226,8 @@ def _remove(run: EvalRun, around: Surroundings, now: datetime) -> None:
         return
     status = around.cluster().serving_status(run.inference_service, names.EVALS)
     if status.exists or status.pods:
+        if status.exists:
+            _ask_argo_cd(run, around, now)
         actions.record_waiting(run=run, reason=run.reason, message=run.message, at=now + POLL, now=now)
     else:
         actions.record_removed(run=run, now=now)

@@ -85,7 +85,7 @@ def _observe(request: CapacityRequest, git: GitClient, cluster: KubernetesReader
         records.fail_request(request=request, reason=step.reason, message=step.message, now=now)
     else:
         _check_history(request, situation, git)
-        if step.reason in NOT_THERE and situation.application.does_no_more:
+        if step.reason in NOT_THERE and situation.application.is_at_rest:
             git.ask_again(situation.application.revision, since=request.moved_at or now, now=now)
         pause = FAST if step.reason in ("SYNCING", *NOT_THERE) else SLOW
         records.record_waiting(

@@ -37,6 +37,21 @@ def record_commit(*, revision: PolicyRevision, digest: str, commit: str, now: da
 
 
 @transaction.atomic
+def record_lost(*, revision: PolicyRevision, now: datetime) -> None:
+    """Have a policy published anew: its file was taken out or changed, or the branch's history was rewritten."""
+    current = PolicyRevision.objects.filter(pk=revision.pk, generation=revision.generation)
+    current.update(
+        generation=F("generation") + 1,
+        digest="",
+        status=PolicyRevision.Status.PENDING,
+        next_check_at=now,
+        attempts=0,
+        reason="GIT_DIVERGED",
+        message=f"The branch no longer holds what commit {revision.commit[:8]} brought: the policy is published again.",
+    )
+
+
+@transaction.atomic
 def record_active(*, revision: PolicyRevision, now: datetime) -> None:
     """Store that the cluster carries the committed policy; nothing more to do until the grants change."""
     current = PolicyRevision.objects.filter(pk=revision.pk, generation=revision.generation)

@@ -29,7 +29,7 @@ from apps.promotions.models import Rollout
 
 OBSERVE_AGAIN = timedelta(seconds=2)
 SLOW = timedelta(seconds=20)
-LATE = 10  # looks: some twenty seconds after the commit
+LATE = timedelta(seconds=20)  # after the commit
 TRY_REFUSED_AGAIN = timedelta(minutes=5)
 
 
@@ -92,7 +92,7 @@ def reconcile_policy(*, revision: PolicyRevision, git: GitClient, cluster: Kuber
         if _carries(cluster, model.name, policy.digest):
             actions.record_active(revision=revision, now=now)
         else:
-            _wait(revision, git, cluster, now)
+            _wait(revision, policy, git, cluster, now)
     except TemporaryError as error:
         again = retry_at(revision, now=now, retry_after=error.retry_after)
         actions.record_problem(revision=revision, reason="AWAY", message=str(error), now=now, next_check_at=again)
@@ -102,13 +102,17 @@ def reconcile_policy(*, revision: PolicyRevision, git: GitClient, cluster: Kuber
 
 def _commit(revision: PolicyRevision, policy: Policy, git: GitClient, now: datetime) -> None:
     model = revision.registered_model.name
-    path = f"serving/{MODELS}/{model}/policy.yaml"
     # The digest is part of the trailer: after a crash the same policy finds its commit, another one makes its own.
     trailers = {
         "Quartermaster-Policy": f"{revision.pk}/{revision.generation}/{policy.digest.removeprefix('sha256:')[:12]}"
     }
-    commit = git.commit(changes={path: policy.text}, message=f"Publish the access policy of {model}", trailers=trailers)
+    changes, message = {_path(revision): policy.text}, f"Publish the access policy of {model}"
+    commit = git.commit(changes=changes, message=message, trailers=trailers)
     actions.record_commit(revision=revision, digest=policy.digest, commit=commit.sha, now=now)
+
+
+def _path(revision: PolicyRevision) -> str:
+    return f"serving/{MODELS}/{revision.registered_model.name}/policy.yaml"
 
 
 def _carries(cluster: KubernetesReader, model: str, digest: str) -> bool:
@@ -117,13 +121,19 @@ def _carries(cluster: KubernetesReader, model: str, digest: str) -> bool:
     return bool(annotations.get(DIGEST_ANNOTATION) == digest)
 
 
-def _wait(revision: PolicyRevision, git: GitClient, cluster: KubernetesReader, now: datetime) -> None:
-    """Look again soon. Where it takes long, say what keeps Argo CD from it; where that gave up, have it try again."""
-    if revision.attempts < LATE:
+def _wait(revision: PolicyRevision, policy: Policy, git: GitClient, cluster: KubernetesReader, now: datetime) -> None:
+    """Look again soon. Where it takes long, say what keeps Argo CD from it; where that gave up, have it try again.
+
+    A policy that the branch no longer holds is published anew.
+    """
+    if now - (revision.published_at or now) < LATE:
         reschedule(revision, at=now + OBSERVE_AGAIN)
         return
+    if git.read(_path(revision)) != policy.text:
+        actions.record_lost(revision=revision, now=now)
+        return
     application = cluster.application_status(settings.ARGOCD_APPLICATION, settings.ARGOCD_NAMESPACE)
-    if application.does_no_more:
+    if application.is_at_rest:
         git.ask_again(application.revision, since=revision.published_at or now, now=now)
     model = revision.registered_model.name
     found = trouble.of_sync(application, "SecurityPolicy", model, MODELS, revision.commit)

@@ -1,7 +1,6 @@
 """Making the one commit of a rollout's step, and finding out that the branch has lost it."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 
 from apps.integrations.errors import PermanentError
 from apps.integrations.git.client import GitClient
@@ -73,14 +72,6 @@ def _message(rollout: Rollout, step: str) -> str:
         str(Step.REMOVE): f"Take {name} back",
     }.get(str(step), f"Send {percent} % of the callers of {model} to {name}")
     return f"{subject}\n\nPromotion {rollout.promotion_id}, manifest {rollout.promotion.manifest_digest}."
-
-
-def ask_again(rollout: Rollout, revision: str, git: GitClient, now: datetime) -> None:
-    """Have Argo CD look again. Raises GitRefused where the server does not take the empty commit."""
-    try:
-        git.ask_again(revision, since=rollout.moved_at, now=now)
-    except PermanentError as error:
-        raise GitRefused(str(error)) from error
 
 
 def check_history(commits: Iterable[str], git: GitClient) -> None:

@@ -164,7 +164,8 @@ def _not_applied(now: Situation, step: str, kind: str, name: str) -> Next:
     if problem is not None:
         return wait(problem.code, problem.words)
     if step in now.contained and now.application.sync == "Synced":
-        return wait("APPLIED", f"Argo CD has applied the commit; {kind} {name} should appear any moment.")
+        words = f"Argo CD says that it applied the commit, but the cluster has {kind} {name} not as committed yet."
+        return wait("APPLIED", f"{words} If that stays, the portal has Argo CD look again.")
     return wait("SYNCING", f"Waiting for Argo CD to apply commit {now.commits[step][:8]}.")
 
 

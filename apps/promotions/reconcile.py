@@ -91,8 +91,9 @@ def _advance(rollout: Rollout, git: GitClient, cluster: KubernetesReader, calls:
             commits.check_history(
                 [sha for made, sha in situation.commits.items() if made not in situation.contained], git
             )
-        if step.reason in NOT_THERE and situation.application.does_no_more:
-            commits.ask_again(rollout, situation.application.revision, git, now)
+        application = situation.application
+        if (application.is_at_rest and step.reason in NOT_THERE) or (application.gave_up and situation.leaving):
+            git.ask_again(application.revision, since=rollout.moved_at, now=now)
         _record_wait(rollout, situation, step, measured, now)
 
 
@@ -102,8 +103,10 @@ def _observe(
     name = rollout.model_version.name
     shas = {step: row.sha for step, row in made.items()}
     application, serving, route = ApplicationStatus(exists=False), ServingStatus(exists=False), NO_ROUTE
-    if Step.SERVE in shas:  # before it nothing can be in the cluster, and Git need not wait for the cluster
+    leaving = _leaving(rollout, shas, cluster)
+    if leaving or Step.SERVE in shas:  # before it nothing is in the cluster, and Git need not wait for the cluster
         application = cluster.application_status(settings.ARGOCD_APPLICATION, settings.ARGOCD_NAMESPACE)
+    if Step.SERVE in shas:
         serving = cluster.serving_status(name, MODELS, live.known_claims(rollout))
         route = cluster.route_status(rollout.registered_model.name, MODELS)
     revision = application.revision
@@ -122,7 +125,7 @@ def _observe(
         steps=tuple(rollout.steps),
         baseline=rollout.baseline.name if rollout.baseline else "",
         judged=frozenset(step for step, row in made.items() if hasattr(row, "gate")),
-        leaving=_leaving(rollout, shas, cluster),
+        leaving=leaving,
         paused=rollout.paused_at is not None,
         return_message=rollout.return_message,
         unready_for=now - rollout.unready_since if rollout.unready_since else None,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the project needs into its own folder: `bootstrap.sh python`, `bootstrap.sh assets`; and, as root, the
-# machine's Chromium for the tests: `bootstrap.sh browser`. The Makefile calls it where something changed. It must work on
+# machine's Chromium for the tests: `bootstrap.sh browser`. The Makefile calls it where needed. It must work on
 # a machine that has Python 3.11 or newer, make and git, and no more.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -70,7 +70,7 @@ install_browser() {
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     say "Installing Chromium from this machine's packages, for the tests that use a browser"
     apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium >/dev/null ||
-      say "It cannot be installed: those tests are skipped"
+      say "It cannot be installed: those tests are skipped, or fail on CI"
   else
     say "No Chromium here: the tests that use a browser are skipped. Install one, or name it in CHROMIUM"
   fi

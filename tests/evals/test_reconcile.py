@@ -262,6 +262,18 @@ class TestWaiting:
         world.cluster.status = READY
         assert world.step().status == Status.RUNNING
 
+    def test_has_argo_cd_take_the_candidate_away_where_it_gave_that_up(self, world):
+        world.step(4)
+        removed = world.git.find({"Quartermaster-EvalRun": str(world.run.pk), "Quartermaster-Step": "RETIRE"})
+        world.cluster.application = ApplicationStatus(
+            exists=True, sync="OutOfSync", revision=removed.sha, operation_phase="Failed",
+            operation_revision=removed.sha,
+        )  # fmt: skip
+        world.step()
+        assert world.commits()[0] == "Have Argo CD try again"
+        world.cluster.status = GONE
+        assert world.step().removed_at == world.now
+
 
 class TestErrors:
     def test_gives_up_when_the_candidate_never_gets_ready(self, world):

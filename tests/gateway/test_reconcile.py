@@ -119,8 +119,9 @@ class TestReconcilePolicy:
             exists=True, sync="OutOfSync", revision=head, operation_phase="Failed", operation_revision=head,
             resources=(refused,),
         )  # fmt: skip
-        for look in range(1, 13):
-            revision = run(git, cluster, NOW + timedelta(seconds=2 * look))
+        assert run(git, cluster, NOW + timedelta(seconds=10)).message == "", "it takes no longer than it should"
+        for seconds in (20, 24):
+            revision = run(git, cluster, NOW + timedelta(seconds=seconds))
         assert (revision.status, revision.reason) == ("COMMITTED", "SYNC_FAILED")
         client.force_login(charlie)
         page = client.get(reverse("gateway:policy_detail", args=["prior-auth-extract"])).content.decode()
@@ -131,6 +132,19 @@ class TestReconcilePolicy:
         cluster.applied = True
         revision = run(git, cluster, revision.next_check_at)
         assert (revision.status, revision.message, published()) == ("ACTIVE", "", 1)
+
+    def test_publishes_anew_what_the_branch_no_longer_holds(self, git, grant):
+        cluster = Cluster(git, applied=False)
+        first = run(git, cluster, NOW)
+        git.commit(changes={POLICY: None}, message="Take it out by hand", trailers={"Who": "somebody"})
+        late = NOW + timedelta(seconds=30)
+        lost = run(git, cluster, late)
+        assert (lost.status, lost.reason) == ("PENDING", "GIT_DIVERGED")
+        assert f"no longer holds what commit {first.commit[:8]} brought" in lost.message
+        cluster.applied = True
+        again = run(git, cluster, late)
+        assert (again.status, teams_let_in(git), published()) == ("ACTIVE", ["claims-review"], 2)
+        assert again.commit != first.commit
 
     def test_tries_again_while_git_is_away(self, git, grant):
         revision = run(Away(TemporaryError("The remote is away.")), Cluster(git), NOW)

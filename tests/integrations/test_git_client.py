@@ -3,7 +3,7 @@
 import os
 import subprocess
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -167,6 +167,18 @@ class TestAskAgain:
             assert client.ask_again(commits(remote)[0], since=since, now=late)
         assert not client.ask_again(commits(remote)[0], since=since, now=late + timedelta(minutes=14))
         assert client.ask_again(commits(remote)[0], since=since, now=late + timedelta(minutes=21))
+
+    def test_is_only_logged_where_the_server_refuses_or_is_away(self, client, remote, caplog):
+        head = client.commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS).sha
+        hook = remote / "hooks" / "pre-receive"
+        hook.write_text("#!/bin/sh\necho frozen >&2\nexit 1\n")
+        hook.chmod(0o700)
+        later = datetime.now(UTC) + timedelta(minutes=1)
+        assert not client.ask_again(head, since=later, now=later)
+        assert "frozen" in caplog.messages[-1]
+        remote.rename(remote.with_suffix(".away"))
+        assert not client.ask_again(head, since=later, now=later)
+        assert "away" in caplog.messages[-1]
 
     def test_is_not_for_what_is_no_commit_of_the_branch(self, client, remote):
         client.commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS)

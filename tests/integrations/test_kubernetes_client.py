@@ -277,9 +277,9 @@ class TestApplicationStatus:
         found = reader.application_status("capacity", "argocd")
         refused = 'nodepools.karpenter.sh "gpu" is forbidden: denied request: No changes on Monday'
         assert [item.message for item in found.resources] == [refused, ""]
-        assert (found.errors, found.gave_up, found.does_no_more) == ((), False, True)
+        assert (found.errors, found.gave_up, found.is_at_rest) == ((), False, True)
         status["status"]["sync"] = {"status": "OutOfSync", "revision": "abc"}
-        assert not reader.application_status("capacity", "argocd").does_no_more, "it is about to apply it"
+        assert not reader.application_status("capacity", "argocd").is_at_rest, "it is about to apply it"
 
 
 class TestRouteStatus:

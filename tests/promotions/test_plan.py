@@ -123,7 +123,7 @@ class TestPlanRollout:
         ("situation", "reason", "words"),
         [
             (replace(SERVED, serving=ServingStatus(exists=False), contained=frozenset()), "SYNCING", "11111111"),
-            (replace(SERVED, serving=ServingStatus(exists=False)), "APPLIED", "any moment"),
+            (replace(SERVED, serving=ServingStatus(exists=False)), "APPLIED", "not as committed yet"),
             (
                 replace(
                     SERVED,

@@ -230,7 +230,7 @@ class TestFailures:
             patch.setattr(cluster, "route_status", lambda *_: NO_ROUTE)
             now = drive(rollout, git, cluster, turns=5)
         assert (rollout.status, rollout.reason) == ("PROGRESSING", "APPLIED")
-        assert "AIGatewayRoute prior-auth-extract should appear" in rollout.message
+        assert "the cluster has AIGatewayRoute prior-auth-extract not as committed yet" in rollout.message
         assert "Have Argo CD try again" in subjects(remote)[2:]
         drive(rollout, git, cluster, now=now)
         assert rollout.status == "LIVE"

@@ -81,8 +81,8 @@ def _sync_problem(now: Situation) -> Next | None:
         words = "Argo CD has no Application for capacity. A platform engineer applies deploy/argocd/."
         return Next(Do.WAIT, "SYNC_ERROR", words)
     if refusal := _refusal(now):
-        said = f"The cluster refuses it: {refusal[:400].rstrip('.')}."
-        if now.waited < REFUSED_FOR:
+        said = f"{refusal[:400].rstrip('.')}."
+        if now.waited < REFUSED_FOR or application.revision == now.commit:  # the latter: nobody has asked yet
             return Next(Do.WAIT, "REFUSED_BY_CLUSTER", f"{said} For a minute Argo CD is asked to try again.")
         return Next(Do.FAIL, "REFUSED_BY_CLUSTER", f"{said} The branch says what the cluster does not do. {ASK_BACK}")
     for error in application.errors:
@@ -98,14 +98,18 @@ def _refusal(now: Situation) -> str:
     """
     application, name = now.application, now.wanted["metadata"]["name"]
     has_failed = now.tried and application.operation_phase in ("Failed", "Error")
-    if not has_failed and not now.compared:
+    is_refused_on_trial = now.compared and application.sync == "Unknown"
+    if not has_failed and not is_refused_on_trial:
         return ""
     said = [item for item in application.resources if item.message]
     said.sort(key=lambda item: (item.kind, item.name) != ("NodePool", name))
-    return next((item.message for item in said), application.message if has_failed else "")
+    if said:
+        return f"The cluster refuses it: {said[0].message}"
+    return f"Argo CD could not apply it: {application.message}" if has_failed else ""
 
 
 def _not_applied(now: Situation) -> Next:
     if now.compared and now.application.sync == "Synced":
-        return Next(Do.WAIT, "APPLIED", "Argo CD says that it applied the commit; the NodePool should follow at once.")
+        words = "Argo CD says that it applied the commit, but the cluster has not these settings yet."
+        return Next(Do.WAIT, "APPLIED", f"{words} If that stays, the portal has Argo CD look again.")
     return Next(Do.WAIT, "SYNCING", f"Waiting for Argo CD to apply commit {now.commit[:8]}.")

@@ -27,6 +27,7 @@ PAGE = 50
 CSV_ROWS = 20_000
 RELATED = ("base", "requested_by", "decided_by")
 Status = CapacityRequest.Status
+TROUBLE = ("AWAY", "SYNC_ERROR", "NOT_READY", "REFUSED_BY_CLUSTER")  # what a request that is under way waits for
 
 
 @require_GET
@@ -199,6 +200,7 @@ def _show(request: SignedIn, item: CapacityRequest, form: forms.ReasonForm, stat
         "own": pending and mine,
         "may_retry": item.status == Status.FAILED and user.has_role(Role.PLATFORM_ENGINEER),
         "moving": item.status in CapacityRequest.MOVING,
+        "tone": "warn" if item.reason in TROUBLE else "busy",
         "events": timeline("CapacityRequest", item.pk),
     }
     context["fragment"] = bool(request.headers.get("HX-Request"))

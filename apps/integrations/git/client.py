@@ -7,6 +7,8 @@ Changing the same thing again later therefore needs trailers of its own (a gener
 """
 
 import fcntl
+import logging
+import re
 import shutil
 import tempfile
 import time
@@ -21,8 +23,11 @@ from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.process import GitFailed, in_words, run
 from apps.integrations.git.types import CommitRef
 
+log = logging.getLogger(__name__)
+
 Changes = Mapping[str, bytes | None]
 PUSH_ATTEMPTS = 6
+_SHA = re.compile(r"^[0-9a-f]{40}\Z")
 ASK_AFTER = timedelta(seconds=5)
 ASK_AT_LEAST_EVERY = timedelta(minutes=30)
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -78,15 +83,18 @@ class GitClient:
         """Commit nothing on top of `revision`, so that Argo CD, which is done with it, looks at the branch once more.
 
         Soon at first, then ever less often, by the age of the newest commit; where the branch went on, not at all.
-        since: when somebody began to wait. Returns whether it committed. Raises as commit does.
+        since: when somebody began to wait. Returns whether it committed. A Git server that is away or refuses is only
+        logged: the row that waits says more than that.
         """
         pause = min(max(ASK_AFTER, (now - since) / 4), ASK_AT_LEAST_EVERY)
-        with self._locked():
-            self._fetch()
-            if self._head() != revision or now - self._committed_at(revision) < pause:
-                return False
         message = f"Have Argo CD try again\n\nIt does nothing more about {revision}. Nothing is changed."
-        return self.commit(changes={}, message=message, trailers={"Quartermaster-Again": revision}).created
+        try:
+            if not self._is_head_since(revision, now - pause):
+                return False
+            return self.commit(changes={}, message=message, trailers={"Quartermaster-Again": revision}).created
+        except (TemporaryError, PermanentError) as error:
+            log.warning("Argo CD is not asked again about %s: %s", revision[:8], error)
+            return False
 
     def read(self, path: str) -> bytes | None:
         """Return the file's content at the head of the remote branch; None where there is none."""
@@ -131,6 +139,14 @@ class GitClient:
             self._fetch()
             head = self._head()
             return head is not None and self._known(sha) and self._is_ancestor(sha, head)
+
+    def _is_head_since(self, revision: str, since: datetime) -> bool:
+        """Tell whether a commit is the branch's newest, and older than that; fetches only where it may be."""
+        with self._locked():
+            if not _SHA.match(revision) or (self._known(revision) and self._committed_at(revision) > since):
+                return False
+            self._fetch()
+            return self._head() == revision and self._committed_at(revision) <= since
 
     # -- The mirror ---------------------------------------------------------------------------------------------------
 

@@ -96,7 +96,7 @@ class ApplicationStatus:
         return self.operation_phase in ("Failed", "Error") and self.operation_revision == self.revision
 
     @property
-    def does_no_more(self) -> bool:
+    def is_at_rest(self) -> bool:
         """Tell whether Argo CD does nothing more about the commit compared last: it is applied, or was given up.
 
         A comparison that failed counts as given up. Argo CD keeps its empty result for that commit and says "Synced"
