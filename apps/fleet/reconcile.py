@@ -24,7 +24,6 @@ FAST = timedelta(seconds=2)
 SLOW = timedelta(seconds=10)
 LATE_SYNC = timedelta(seconds=45)
 NOT_THERE = ("REFUSED_BY_CLUSTER", "APPLIED")  # what was committed, whatever Argo CD says of it
-_SHA = re.compile(r"^[0-9a-f]{40}$")
 _POOL_FILE = re.compile(rf"^{FOLDER}/([a-z][-a-z0-9]{{0,62}})\.yaml$")
 Status = CapacityRequest.Status
 
@@ -103,7 +102,7 @@ def _situation(request: CapacityRequest, git: GitClient, cluster: KubernetesRead
     current = NodePoolRevision.objects.current_of(request.pool)
 
     def holds(revision: str) -> bool:
-        return bool(_SHA.match(revision)) and git.contains(revision, request.commit)
+        return git.contains(revision, request.commit)
 
     return Situation(
         commit=request.commit,

@@ -4,7 +4,6 @@ Each run reads the whole situation, asks the planner for one next thing and does
 the next run: commits are found again by their trailers, rows are unique, times come from the cluster's own objects.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -32,7 +31,6 @@ STALLED = timedelta(minutes=45)
 AFTER_START = timedelta(minutes=15)  # an engine may take as long as its probe allows, and a little more
 STALLED_SOONER = {"NO_RUNTIME": timedelta(minutes=5)}  # it is committed together with the version
 LATE_SYNC = timedelta(seconds=15)  # a slow Argo CD, or a branch that lost our commit: then it never arrives
-_SHA = re.compile(r"^[0-9a-f]{40}$")
 NO_ROUTE = RouteStatus(exists=False, weights={})
 NOT_THERE = ("SYNC_FAILED", "SYNC_BLOCKED", "APPLIED")  # what was committed, whatever Argo CD says of it
 NEVER_STALLED = ("HOLDING", "PAUSED")  # people or the settings want it to stand still
@@ -110,7 +108,7 @@ def _observe(
         serving = cluster.serving_status(name, MODELS, live.known_claims(rollout))
         route = cluster.route_status(rollout.registered_model.name, MODELS)
     revision = application.revision
-    contained = {step for step, sha in shas.items() if _SHA.match(revision) and git.contains(revision, sha)}
+    contained = {step for step, sha in shas.items() if git.contains(revision, sha)}
     return Situation(
         name=name,
         digest=rollout.promotion.manifest_digest,

@@ -125,7 +125,12 @@ class GitClient:
             return self._git("diff-tree", "-p", "-r", "--no-color", "--no-renames", head or EMPTY_TREE, tree)
 
     def contains(self, revision: str, sha: str) -> bool:
-        """Tell whether commit `sha` is `revision` or one of its ancestors. Fetches only when `revision` is unknown."""
+        """Tell whether commit `sha` is `revision` or one of its ancestors; never where `revision` names no commit.
+
+        Fetches only when `revision` is unknown.
+        """
+        if not _SHA.match(revision):
+            return False
         if revision == sha:
             return True
         with self._locked():
