@@ -21,7 +21,7 @@ from apps.integrations.engine.types import Delta, GatewayRefusal
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient
 from apps.integrations.kubernetes.client import KubernetesReader
-from apps.integrations.kubernetes.types import ServingStatus
+from apps.integrations.kubernetes.types import ApplicationStatus, ServingStatus
 from apps.manifests import names
 from apps.manifests.serving import ServedVersion, inference_service, runtime_objects
 from apps.manifests.text import CannotRender, to_yaml
@@ -135,7 +135,7 @@ def _watch(run: EvalRun, around: Surroundings, now: datetime) -> None:
 def _what_it_waits_for(run: EvalRun, status: ServingStatus, around: Surroundings, now: datetime) -> tuple[str, str]:
     """Return a short code and words. Raises CannotRun when waiting cannot help."""
     if not status.exists:
-        return "APPLYING", _ask_argo_cd(run, around, now)
+        return "APPLYING", _said_by(_look_at_argo_cd(run, around, now))
     pod = status.pod
     if status.is_waiting_for_runtime:
         return "NO_RUNTIME", "KServe waits for the runtime that the candidate is served with."
@@ -157,11 +157,16 @@ def _what_it_waits_for(run: EvalRun, status: ServingStatus, around: Surroundings
     return "LOADING", "The engine loads the weights."
 
 
-def _ask_argo_cd(run: EvalRun, around: Surroundings, now: datetime) -> str:
-    """Return what Argo CD says of the commit; where it gave up, have it try again."""
+def _look_at_argo_cd(run: EvalRun, around: Surroundings, now: datetime) -> ApplicationStatus:
+    """Return how far Argo CD is; where it does nothing more, have it look again."""
     applied = around.cluster().application_status(around.application, around.argocd_namespace)
     if applied.is_at_rest:
         around.git.ask_again(applied.revision, since=run.finished_at or run.requested_at, now=now)
+    return applied
+
+
+def _said_by(applied: ApplicationStatus) -> str:
+    """Return in words what Argo CD says of the commit."""
     told = [item.message for item in applied.errors] + [item.message for item in applied.resources]
     said = next(filter(None, told), applied.message if applied.gave_up else "")
     return f"Argo CD cannot apply the commit yet, and tries again: {said}" if said else "Argo CD applies the commit."
@@ -227,7 +232,7 @@ def _remove(run: EvalRun, around: Surroundings, now: datetime) -> None:
     status = around.cluster().serving_status(run.inference_service, names.EVALS)
     if status.exists or status.pods:
         if status.exists:
-            _ask_argo_cd(run, around, now)
+            _look_at_argo_cd(run, around, now)
         actions.record_waiting(run=run, reason=run.reason, message=run.message, at=now + POLL, now=now)
     else:
         actions.record_removed(run=run, now=now)
