@@ -72,11 +72,12 @@ def _digest(model: RegisteredModel, grants: list[Grant]) -> str:
 def _is_outdated(revision: PolicyRevision | None, digest: str, now: datetime) -> bool:
     if revision is None:
         return True
-    if revision.next_check_at is not None or revision.digest == digest:
+    if revision.next_check_at is not None:
         return False
-    if revision.status != PolicyRevision.Status.FAILED or revision.observed_at is None:
-        return True
-    return revision.observed_at < now - TRY_REFUSED_AGAIN
+    failed_at = revision.observed_at if revision.status == PolicyRevision.Status.FAILED else None
+    if failed_at is not None and (digest or revision.digest):  # after its commit too: who refused may take it by now
+        return failed_at < now - TRY_REFUSED_AGAIN
+    return revision.digest != digest
 
 
 def reconcile_policy(*, revision: PolicyRevision, git: GitClient, cluster: KubernetesReader, now: datetime) -> None:
@@ -129,11 +130,11 @@ def _wait(revision: PolicyRevision, policy: Policy, git: GitClient, cluster: Kub
     if now - (revision.published_at or now) < LATE:
         reschedule(revision, at=now + OBSERVE_AGAIN)
         return
-    if git.read(_path(revision)) != policy.text:
-        actions.record_lost(revision=revision, now=now)
-        return
     application = cluster.application_status(settings.ARGOCD_APPLICATION, settings.ARGOCD_NAMESPACE)
     if application.is_at_rest:
+        if git.read(_path(revision)) != policy.text:
+            actions.record_lost(revision=revision, now=now)
+            return
         git.ask_again(application.revision, since=revision.published_at or now, now=now)
     model = revision.registered_model.name
     found = trouble.of_sync(application, "SecurityPolicy", model, MODELS, revision.commit)

@@ -146,6 +146,22 @@ class TestReconcilePolicy:
         assert (again.status, teams_let_in(git), published()) == ("ACTIVE", ["claims-review"], 2)
         assert again.commit != first.commit
 
+    def test_that_git_refuses_to_show_is_looked_at_again(self, git, grant, monkeypatch):
+        cluster = Cluster(git, applied=False)
+        run(git, cluster, NOW)
+
+        def refuse(path):
+            raise PermanentError("The Git server refused: the token has expired.")
+
+        late = NOW + timedelta(seconds=30)
+        with monkeypatch.context() as patch:
+            patch.setattr(git, "read", refuse)
+            assert run(git, Cluster(git, applied=False), late).status == "FAILED"
+        cluster.applied = True
+        assert reconcile.find_outdated(now=late + timedelta(minutes=4)) == []
+        assert run(git, cluster, late + timedelta(minutes=6)).status == "ACTIVE"
+        assert published() == 1
+
     def test_tries_again_while_git_is_away(self, git, grant):
         revision = run(Away(TemporaryError("The remote is away.")), Cluster(git), NOW)
         assert (revision.status, revision.message) == ("PENDING", "The remote is away.")
