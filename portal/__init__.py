@@ -1,4 +1,6 @@
-"""The Django project: settings, URLs, entry point. Loads the Celery application so that tasks can be sent."""
+"""The Django project: settings, URLs, entry point. Loads the Celery application so that tasks can
+be sent.
+"""
 
 from worker.celery import app as celery_app
 

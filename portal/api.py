@@ -14,7 +14,9 @@ from apps.integrations.errors import PermanentError, TemporaryError
 
 
 def problem(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Translate an exception to a problem: DomainError 409, NotPermitted 403, validation 400, the rest as DRF does."""
+    """Translate an exception to a problem: DomainError 409, NotPermitted 403, validation 400, the
+    rest as DRF does.
+    """
     if isinstance(error, DomainError):
         return _problem(409, error.code, str(error))
     if isinstance(error, NotPermitted):
@@ -31,14 +33,20 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
         return _problem(403, "not_permitted", str(error) or "You may not do this.")
     response = exception_handler(error, context)
     if response is not None and isinstance(error, exceptions.APIException):
-        headers = {key: value for key, value in response.items() if key.lower() in ("www-authenticate", "retry-after")}
+        headers = {
+            key: value
+            for key, value in response.items()
+            if key.lower() in ("www-authenticate", "retry-after")
+        }
         codes = error.get_codes()
         code = codes if isinstance(codes, str) else str(error.default_code)
         return _problem(error.status_code, code, str(error.detail), headers=headers)
     return response
 
 
-def _problem(status: int, code: str, detail: str, headers: dict[str, str] | None = None, **extra: Any) -> Response:
+def _problem(
+    status: int, code: str, detail: str, headers: dict[str, str] | None = None, **extra: Any
+) -> Response:
     body = {"type": "about:blank", "status": status, "code": code, "detail": detail, **extra}
     body["request_id"] = current_request_id.get()
     return Response(body, status=status, headers=headers, content_type="application/problem+json")

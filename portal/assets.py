@@ -1,4 +1,5 @@
-"""The names of the built styles, scripts, fonts and icons: `npm run build` hashes them and writes a manifest.
+"""The names of the built styles, scripts, fonts and icons: `npm run build` hashes them and writes a
+manifest.
 
 Without a build the pages work, bare; a line in the log and a check say what to run.
 """
@@ -15,11 +16,15 @@ from django.templatetags.static import static
 
 log = logging.getLogger(__name__)
 MISSING = "The pages have no styles yet: static/dist/app/manifest.json is missing."
-HINT = "Run `npm ci && npm run build` in the project's folder; the portal then finds them by itself."
+HINT = (
+    "Run `npm ci && npm run build` in the project's folder; the portal then finds them by itself."
+)
 
 
 def manifest() -> dict[str, str]:
-    """Return the built names by plain name; empty where nothing was built. A build may come while the portal runs."""
+    """Return the built names by plain name; empty where nothing was built. A build may come while
+    the portal runs.
+    """
     path = settings.ASSETS_DIR / "manifest.json"
     try:
         return _names(path, path.stat().st_mtime_ns)

@@ -32,32 +32,55 @@ SECTIONS = (
     Section("Home", "house", "home", (), EVERYBODY),
     Section("Catalog", "boxes", "catalog:model_list", ("/catalog/",), EVERYBODY, "Models"),
     Section("Access", "key-round", "access:request_list", ("/access/",), EVERYBODY, "Models"),
-    Section("Evaluations", "flask-conical", "evals:run_list", ("/evaluations/",), EVERYBODY, "Delivery"),
     Section(
-        "Promotions", "git-pull-request-arrow", "promotions:promotion_list", ("/promotions/", "/rollouts/"),
-        EVERYBODY, "Delivery",
+        "Evaluations", "flask-conical", "evals:run_list", ("/evaluations/",), EVERYBODY, "Delivery"
     ),
     Section(
-        "Fleet", "server", "fleet:node_list", ("/fleet/",), (Role.PLATFORM_ENGINEER, Role.AUDITOR, Role.FINANCE),
+        "Promotions",
+        "git-pull-request-arrow",
+        "promotions:promotion_list",
+        ("/promotions/", "/rollouts/"),
+        EVERYBODY,
+        "Delivery",
+    ),
+    Section(
+        "Fleet",
+        "server",
+        "fleet:node_list",
+        ("/fleet/",),
+        (Role.PLATFORM_ENGINEER, Role.AUDITOR, Role.FINANCE),
         "Platform",
     ),
     Section("Usage", "activity", "metering:usage_list", ("/usage/",), EVERYBODY, "Cost"),
     Section("Chargeback", "receipt-text", "chargeback:month", ("/chargeback/",), EVERYBODY, "Cost"),
     Section(
-        "Audit", "scroll-text", "audit:event_list", ("/audit/",), (Role.AUDITOR, Role.PLATFORM_ENGINEER), "Oversight"
+        "Audit",
+        "scroll-text",
+        "audit:event_list",
+        ("/audit/",),
+        (Role.AUDITOR, Role.PLATFORM_ENGINEER),
+        "Oversight",
     ),
-)  # fmt: skip
+)
 
 
 def sections_for(user: User, path: str) -> list[dict[str, object]]:
-    """Return the sidebar's lines for this person, in groups; nothing for somebody without a role."""
+    """Return the sidebar's lines for this person, in groups; nothing for somebody without a
+    role.
+    """
     lines: list[dict[str, object]] = []
     group = ""
     for section in SECTIONS:
         if not user.has_role(*section.roles):
             continue
         here = path == "/" if section.url_name == "home" else path.startswith(section.prefixes)
-        lines.append({"section": section, "current": here, "opens": section.group if section.group != group else ""})
+        lines.append(
+            {
+                "section": section,
+                "current": here,
+                "opens": section.group if section.group != group else "",
+            }
+        )
         group = section.group
     return lines
 

@@ -1,4 +1,6 @@
-"""Reads settings from the environment. A missing or odd value stops start-up and names the variable."""
+"""Reads settings from the environment. A missing or odd value stops start-up and names the
+variable.
+"""
 
 import os
 from pathlib import Path
@@ -11,7 +13,9 @@ _MISSING = object()
 
 
 def env_str(name: str, default: object = _MISSING) -> str:
-    """Return the variable's text. Raises ImproperlyConfigured when it is missing and has no default."""
+    """Return the variable's text. Raises ImproperlyConfigured when it is missing and has no
+    default.
+    """
     value = os.environ.get(name)
     if value:
         return value
@@ -36,7 +40,9 @@ def env_int(name: str, default: int, *, minimum: int = 0) -> int:
     if not value:
         return default
     if not value.isdecimal() or int(value) < minimum:
-        raise ImproperlyConfigured(f"{name} must be a whole number of at least {minimum}, not {value!r}.")
+        raise ImproperlyConfigured(
+            f"{name} must be a whole number of at least {minimum}, not {value!r}."
+        )
     return int(value)
 
 
@@ -47,11 +53,15 @@ def env_percents(name: str, default: str) -> tuple[int, ...]:
     found = tuple(int(part) for part in parts if part.isdecimal())
     rising = all(low < high for low, high in zip((0, *found), found, strict=False))
     if len(found) != len(parts) or not rising or found[-1] != 100:
-        raise ImproperlyConfigured(f"{name} must be percents that rise to 100, as 10,50,100, not {value!r}.")
+        raise ImproperlyConfigured(
+            f"{name} must be percents that rise to 100, as 10,50,100, not {value!r}."
+        )
     return found
 
 
-def env_url(name: str, default: object = _MISSING, *, schemes: tuple[str, ...] = ("http", "https")) -> str:
+def env_url(
+    name: str, default: object = _MISSING, *, schemes: tuple[str, ...] = ("http", "https")
+) -> str:
     """Return an address without a trailing slash; its scheme must be one of `schemes`."""
     value = env_str(name, default)
     if value and value.split("://", 1)[0] not in schemes:
@@ -69,7 +79,9 @@ def env_hours(name: str) -> str:
 
 
 def env_cost(name: str, default: str) -> str:
-    """Return a cost expression of Envoy AI Gateway (CEL) that type-checks and gives a cost for every kind of call."""
+    """Return a cost expression of Envoy AI Gateway (CEL) that type-checks and gives a cost for
+    every kind of call.
+    """
     try:
         return cel.checked(env_str(name, default))
     except cel.BadExpression as error:

@@ -17,7 +17,9 @@ TOKEN_OLD = "This page was open for long, or cookies are blocked."  # noqa: S105
 
 
 def refused(request: HttpRequest, error: NotPermitted | DomainError) -> HttpResponse:
-    """Answer an action's refusal: 403 where the person may not, 409 where the rows do not allow it now."""
+    """Answer an action's refusal: 403 where the person may not, 409 where the rows do not allow it
+    now.
+    """
     if isinstance(error, NotPermitted):
         todo = "Ask somebody who may, or go back."
         return error_page(request, 403, title="You may not do this", why=str(error), todo=todo)
@@ -37,7 +39,9 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Answer Django's PermissionDenied."""
     why = str(exception or "") or "Your roles do not cover this."
-    return error_page(request, 403, title="You may not do this", why=why, todo="Ask somebody who may, or go back.")
+    return error_page(
+        request, 403, title="You may not do this", why=why, todo="Ask somebody who may, or go back."
+    )
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -71,7 +75,9 @@ def server_error(request: HttpRequest) -> HttpResponse:
             "why": "The portal is up, its database is not. Nothing is lost.",
         }
         status = 503
-    page = render_to_string("errors/bare.html", text | {"status": status, "request_id": current_request_id.get()})
+    page = render_to_string(
+        "errors/bare.html", text | {"status": status, "request_id": current_request_id.get()}
+    )
     return HttpResponse(page, status=status)
 
 
@@ -79,8 +85,17 @@ def error_page(request: HttpRequest, status: int, **text: Any) -> HttpResponse:
     """Return the page, or for htmx a toast beside the unchanged page."""
     if request.headers.get("HX-Request"):
         return toast_only(status, f"{text['title']}: {text['why']}")
-    template = "errors/in_shell.html" if isinstance(getattr(request, "user", None), User) else "errors/bare.html"
-    return render(request, template, {**text, "status": status, "request_id": current_request_id.get()}, status=status)
+    template = (
+        "errors/in_shell.html"
+        if isinstance(getattr(request, "user", None), User)
+        else "errors/bare.html"
+    )
+    return render(
+        request,
+        template,
+        {**text, "status": status, "request_id": current_request_id.get()},
+        status=status,
+    )
 
 
 def toast_only(status: int, text: str, tone: str = "bad") -> HttpResponse:

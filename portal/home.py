@@ -1,4 +1,6 @@
-"""The figures of the home page: the team's month, what it may call, and the models that the person looks after."""
+"""The figures of the home page: the team's month, what it may call, and the models that the person
+looks after.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,13 +47,19 @@ class GrantLine:
         """Return the meter's tone: warn from 80 % of the budget, bad from all of it."""
         budget = self.grant.monthly_budget_usd
         return (
-            "bad" if self.spent_usd >= budget > 0 else "warn" if self.spent_usd >= budget * Decimal("0.8") > 0 else ""
+            "bad"
+            if self.spent_usd >= budget > 0
+            else "warn"
+            if self.spent_usd >= budget * Decimal("0.8") > 0
+            else ""
         )
 
 
 @dataclass(frozen=True)
 class TeamMonth:
-    """A team's month so far, or everybody's. forecast_usd: at the pace so far; None in a month's first day."""
+    """A team's month so far, or everybody's. forecast_usd: at the pace so far; None in a month's
+    first day.
+    """
 
     name: str
     is_team: bool
@@ -78,7 +86,9 @@ class TeamMonth:
 
 
 def team_month(user: User, now: datetime) -> TeamMonth | None:
-    """Return everybody's month for those who oversee the money, else the team's where it uses models; three queries."""
+    """Return everybody's month for those who oversee the money, else the team's where it uses
+    models; three queries.
+    """
     oversees = user.has_role(*queries.SEES_ALL)
     if user.team is None or not (oversees or user.has_role(*USES_MODELS)):
         return None
@@ -117,14 +127,20 @@ def forecast(spent: Decimal, *, start: datetime, end: datetime, now: datetime) -
 
 
 def models_of(user: User) -> list[ModelLine]:
-    """Return the models the person looks after: their team's, or all for those who oversee. Two queries."""
+    """Return the models the person looks after: their team's, or all for those who oversee. Two
+    queries.
+    """
     models = RegisteredModel.objects.visible_to(user).select_related("owner_team")
     if not user.has_role(*SEES_EVERY_MODEL):
         models = models.filter(owner_team=user.team_id)
     found = list(models[:SHOWN])
-    rollouts = Rollout.objects.filter(registered_model__in=found, status__in=(*Rollout.OPEN, Rollout.Status.LIVE))
+    rollouts = Rollout.objects.filter(
+        registered_model__in=found, status__in=(*Rollout.OPEN, Rollout.Status.LIVE)
+    )
     live: dict[int, Rollout] = {}
     moving: dict[int, Rollout] = {}
     for rollout in rollouts.select_related("model_version"):
-        (live if rollout.status == Rollout.Status.LIVE else moving)[rollout.registered_model_id] = rollout
+        (live if rollout.status == Rollout.Status.LIVE else moving)[rollout.registered_model_id] = (
+            rollout
+        )
     return [ModelLine(model, live.get(model.pk), moving.get(model.pk)) for model in found]

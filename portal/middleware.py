@@ -1,4 +1,6 @@
-"""Per request: an id that page, log, audit and error share; the door; and the pages for what actions refuse."""
+"""Per request: an id that page, log, audit and error share; the door; and the pages for what
+actions refuse.
+"""
 
 import time
 import uuid
@@ -48,7 +50,9 @@ def request_id(get_response: GetResponse) -> GetResponse:
 
 
 def no_null_bytes(get_response: GetResponse) -> GetResponse:
-    """Refuse a NUL in address, query or cookie: no honest client sends one, and PostgreSQL takes none."""
+    """Refuse a NUL in address, query or cookie: no honest client sends one, and PostgreSQL takes
+    none.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponse:
         if "\x00" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
@@ -61,7 +65,9 @@ def no_null_bytes(get_response: GetResponse) -> GetResponse:
 
 
 def sign_in_required(get_response: GetResponse) -> GetResponse:
-    """Send anonymous people to the identity provider, end sessions that lasted too long, hold people without a role."""
+    """Send anonymous people to the identity provider, end sessions that lasted too long, hold
+    people without a role.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponse:
         if request.path.startswith("/api/"):
@@ -85,7 +91,9 @@ def _not_kept(response: HttpResponse) -> HttpResponse:
 
 
 def _ended(request: HttpRequest, user: User) -> bool:
-    """End the session that is over and record it; else note that the person is there. Polling is not presence."""
+    """End the session that is over and record it; else note that the person is there. Polling is
+    not presence.
+    """
     why = sessions.expiry(request.session, user, now=time.time())
     if why:
         actions.record_sign_out(user=user, reason=why, now=timezone.now())

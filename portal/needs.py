@@ -54,7 +54,9 @@ def _requests_to_decide(user: User) -> Iterator[Need]:
     if not user.has_role(Role.MODEL_OWNER):
         return
     waiting = AccessRequest.objects.pending().filter(registered_model__owner_team=user.team_id)
-    for item in waiting.exclude(requested_by=user).select_related("team", "registered_model", "requested_by")[:SHOWN]:
+    for item in waiting.exclude(requested_by=user).select_related(
+        "team", "registered_model", "requested_by"
+    )[:SHOWN]:
         title = f"{item.team.name} asks for {item.registered_model.name}"
         why = f"Waiting for an owner: {item.requested_by.name} cannot decide on their own request"
         url = reverse("access:request_detail", args=(item.pk,))
@@ -74,15 +76,21 @@ def _promotions_to_decide(user: User) -> Iterator[Need]:
 
 
 def _capacity(user: User, now: datetime) -> Iterator[Need]:
-    """Capacity requests to decide, never their own; for platform engineers also those that failed this week."""
+    """Capacity requests to decide, never their own; for platform engineers also those that failed
+    this week.
+    """
     for item in CapacityRequest.objects.to_decide(user).select_related("requested_by")[:SHOWN]:
         url = reverse("fleet:capacity_detail", args=(item.pk,))
         why = f"Asked by {item.requested_by.name}: {item.justification[:80]}"
-        yield Need(f"Decide about a change of {item.pool}", why, url, "gauge", "busy", item.requested_at)
+        yield Need(
+            f"Decide about a change of {item.pool}", why, url, "gauge", "busy", item.requested_at
+        )
     if not user.has_role(Role.PLATFORM_ENGINEER):
         return
     since = now - FAILED_SINCE
-    for item in CapacityRequest.objects.filter(status=CapacityRequest.Status.FAILED, finished_at__gte=since)[:SHOWN]:
+    for item in CapacityRequest.objects.filter(
+        status=CapacityRequest.Status.FAILED, finished_at__gte=since
+    )[:SHOWN]:
         url = reverse("fleet:capacity_detail", args=(item.pk,))
         why = item.message or "The page says why"
         yield Need(f"Change of {item.pool} failed", why, url, "gauge", "bad", item.requested_at)
@@ -94,29 +102,51 @@ def _grants_that_end(user: User, now: datetime) -> Iterator[Need]:
         return
     ending = Grant.objects.active(now).filter(team=user.team_id, active_to__lte=now + EXPIRES_SOON)
     for item in ending.select_related("registered_model")[:SHOWN]:
-        title = f"Access to {item.registered_model.name} ends {item.active_to.day} {item.active_to:%b}"
+        title = (
+            f"Access to {item.registered_model.name} ends {item.active_to.day} {item.active_to:%b}"
+        )
         why = "Ask again before then, or calls will be refused"
         yield Need(
-            title, why, reverse("access:grant_detail", args=(item.pk,)), "calendar-clock", "warn", item.active_to
+            title,
+            why,
+            reverse("access:grant_detail", args=(item.pk,)),
+            "calendar-clock",
+            "warn",
+            item.active_to,
         )
 
 
 def _failures(user: User, now: datetime) -> Iterator[Need]:
-    """Rollouts and evaluation runs that failed this week, for owners of the model and platform engineers."""
+    """Rollouts and evaluation runs that failed this week, for owners of the model and platform
+    engineers.
+    """
     if not user.has_role(Role.MODEL_OWNER, Role.PLATFORM_ENGINEER):
         return
-    mine = Q() if user.has_role(Role.PLATFORM_ENGINEER) else Q(model_version__registered_model__owner_team=user.team_id)
+    mine = (
+        Q()
+        if user.has_role(Role.PLATFORM_ENGINEER)
+        else Q(model_version__registered_model__owner_team=user.team_id)
+    )
     since = now - FAILED_SINCE
     rollouts = Rollout.objects.filter(mine, status=Rollout.Status.FAILED, finished_at__gte=since)
     for item in rollouts.select_related("model_version__registered_model")[:SHOWN]:
         title = f"Rollout of {item.model_version.name} failed"
         url = reverse("promotions:rollout_detail", args=(item.pk,))
-        yield Need(title, item.message or "The page says where it stopped", url, "rocket", "bad", item.started_at)
+        yield Need(
+            title,
+            item.message or "The page says where it stopped",
+            url,
+            "rocket",
+            "bad",
+            item.started_at,
+        )
     runs = EvalRun.objects.filter(mine, status=EvalRun.Status.ERROR, finished_at__gte=since)
     for run in runs.select_related("model_version__registered_model")[:SHOWN]:
         title = f"Evaluation of {run.model_version.name} could not be carried out"
         url = reverse("evals:run_detail", args=(run.pk,))
-        yield Need(title, run.message or "The page says why", url, "flask-conical", "bad", run.requested_at)
+        yield Need(
+            title, run.message or "The page says why", url, "flask-conical", "bad", run.requested_at
+        )
 
 
 def _quarantined(user: User, now: datetime) -> Iterator[Need]:

@@ -1,6 +1,8 @@
-"""One line that whoever runs the portal wants on every page: maintenance, or what is still being built.
+"""One line that whoever runs the portal wants on every page: maintenance, or what is still being
+built.
 
-It comes from a file, so that it can be changed while the portal runs, and without the portal's help.
+It comes from a file, so that it can be changed while the portal runs, and without the portal's
+help.
 """
 
 from pathlib import Path

@@ -21,7 +21,10 @@ class BoundedJSONParser(JSONParser):
     """JSON of a sane length and depth; REST framework reads a body of any length into memory."""
 
     def parse(
-        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Return the value. Raises TooLarge or ParseError."""
         length = (parser_context or {})["request"].META.get("CONTENT_LENGTH") or "0"

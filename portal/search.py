@@ -26,7 +26,9 @@ class Hit:
 
 
 def find(user: User, text: str) -> list[tuple[str, list[Hit]]]:
-    """Return the hits in groups, best first; four queries at most. Nothing the person may not see."""
+    """Return the hits in groups, best first; four queries at most. Nothing the person may not
+    see.
+    """
     text = text.strip()[:100]
     if not text:
         return [("Go to", _pages(user, ""))]
@@ -50,8 +52,12 @@ def _pages(user: User, text: str) -> list[Hit]:
 
 
 def _models(user: User, text: str) -> list[Hit]:
-    starts = Case(When(name__istartswith=text, then=Value(0)), default=Value(1), output_field=IntegerField())
-    found = RegisteredModel.objects.visible_to(user).filter(Q(name__icontains=text) | Q(title__icontains=text))
+    starts = Case(
+        When(name__istartswith=text, then=Value(0)), default=Value(1), output_field=IntegerField()
+    )
+    found = RegisteredModel.objects.visible_to(user).filter(
+        Q(name__icontains=text) | Q(title__icontains=text)
+    )
     return [
         Hit(item.name, item.title, reverse("catalog:model_detail", args=(item.name,)), "box")
         for item in found.order_by(starts, "name")[:SHOWN]
@@ -61,16 +67,26 @@ def _models(user: User, text: str) -> list[Hit]:
 def _versions(user: User, text: str) -> list[Hit]:
     """Find by `<model>-v<n>`, "v3" after a model's name, or the manifest's digest."""
     name, _, number = text.replace(" v", "-v").rpartition("-v")
-    wanted = Q(manifest_digest__startswith=text) | Q(manifest_digest__startswith=f"sha256:{text.lower()}")
+    wanted = Q(manifest_digest__startswith=text) | Q(
+        manifest_digest__startswith=f"sha256:{text.lower()}"
+    )
     if name and number.isdecimal() and len(number) < 7:
         wanted |= Q(registered_model__name__icontains=name.strip(), number=int(number))
     elif len(text) >= 3:
         wanted |= Q(registered_model__name__istartswith=text)
     models = RegisteredModel.objects.visible_to(user)
-    found = ModelVersion.objects.filter(wanted, registered_model__in=models).select_related("registered_model")
+    found = ModelVersion.objects.filter(wanted, registered_model__in=models).select_related(
+        "registered_model"
+    )
     rows = found.order_by("registered_model__name", "-number")[:SHOWN]
-    urls = [reverse("catalog:version_detail", args=(item.registered_model.name, item.number)) for item in rows]
-    return [Hit(item.name, item.get_status_display(), url, "package") for item, url in zip(rows, urls, strict=True)]
+    urls = [
+        reverse("catalog:version_detail", args=(item.registered_model.name, item.number))
+        for item in rows
+    ]
+    return [
+        Hit(item.name, item.get_status_display(), url, "package")
+        for item, url in zip(rows, urls, strict=True)
+    ]
 
 
 def _promotions(user: User, text: str) -> list[Hit]:
@@ -78,22 +94,34 @@ def _promotions(user: User, text: str) -> list[Hit]:
     try:
         found = found.filter(pk=uuid.UUID(text))
     except ValueError:
-        found = found.filter(Q(registered_model__name__icontains=text) | Q(requested_by__name__icontains=text))
+        found = found.filter(
+            Q(registered_model__name__icontains=text) | Q(requested_by__name__icontains=text)
+        )
     rows = found.select_related("model_version__registered_model", "requested_by")[:SHOWN]
     return [
-        Hit(f"{item.model_version.name} → production", f"{item.get_status_display()} · {item.requested_by.name}",
+        Hit(f"{item.model_version.name} → "
+        f"production", f"{item.get_status_display()} · {item.requested_by.name}",
             reverse("promotions:promotion_detail", args=(item.pk,)), "git-pull-request-arrow")
         for item in rows
     ]  # fmt: skip
 
 
 def _teams(user: User, text: str) -> list[Hit]:
-    """Find teams: all for those who oversee, else the person's own. A line leads to what the team asked for."""
-    found = Team.objects.filter(Q(slug__icontains=text) | Q(name__icontains=text)).select_related("cost_center")
+    """Find teams: all for those who oversee, else the person's own. A line leads to what the team
+    asked for.
+    """
+    found = Team.objects.filter(Q(slug__icontains=text) | Q(name__icontains=text)).select_related(
+        "cost_center"
+    )
     if not user.has_role(Role.AUDITOR, Role.PLATFORM_ENGINEER, Role.FINANCE):
         found = found.filter(pk=user.team_id)
     page = reverse("access:request_list")
     return [
-        Hit(team.name, f"{team.slug} · {team.cost_center.code}", f"{page}?{urlencode({'q': team.slug})}", "users")
+        Hit(
+            team.name,
+            f"{team.slug} · {team.cost_center.code}",
+            f"{page}?{urlencode({'q': team.slug})}",
+            "users",
+        )
         for team in found.order_by("slug")[:SHOWN]
     ]

@@ -1,14 +1,25 @@
-"""Every setting, read from the environment through env.py. Environments differ by variables only (README.md)."""
+"""Every setting, read from the environment through env.py. Environments differ by variables only
+(README.md).
+"""
 
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from portal.env import env_bool, env_cost, env_hours, env_int, env_percents, env_secret, env_str, env_url
+from portal.env import (
+    env_bool,
+    env_cost,
+    env_hours,
+    env_int,
+    env_percents,
+    env_secret,
+    env_str,
+    env_url,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# -- The portal itself ------------------------------------------------------------------------------------------------
+# -- The portal itself -----------------------------------------------------------------------------
 SECRET_KEY = env_secret("SECRET_KEY")
 DEBUG = env_bool("DEBUG", False)
 ENVIRONMENT_NAME = env_str("ENVIRONMENT_NAME", "local")
@@ -81,7 +92,7 @@ TEMPLATES = [
     },
 ]
 
-# -- Database, cache, queue -------------------------------------------------------------------------------------------
+# -- Database, cache, queue ------------------------------------------------------------------------
 _database = urlsplit(env_url("DATABASE_URL", schemes=("postgres", "postgresql")))
 DATABASES = {
     "default": {
@@ -93,18 +104,24 @@ DATABASES = {
         "PORT": str(_database.port or ""),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5, "options": "-c statement_timeout=30000 -c lock_timeout=10000"},
+        "OPTIONS": {
+            "connect_timeout": 5,
+            "options": "-c statement_timeout=30000 -c lock_timeout=10000",
+        },
     }
 }
 REDIS_URL = env_url("REDIS_URL", schemes=("redis", "rediss"))
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+}
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# A page must not wait for a dead broker (6 s otherwise): one try; the worker's own reconnecting is not bound by it.
+# A page must not wait for a dead broker (6 s otherwise): one try; the worker's own reconnecting is
+# not bound by it.
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 300,
     "socket_connect_timeout": 3,
@@ -117,7 +134,7 @@ CELERY_TASK_TIME_LIMIT = 120
 # A lease must outlast any task: it covers a crash only (apps/common/leases.py).
 RECONCILE_LEASE_SECONDS = env_int("RECONCILE_LEASE_SECONDS", 180, minimum=1)
 
-# -- Sign-in ----------------------------------------------------------------------------------------------------------
+# -- Sign-in ---------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["apps.accounts.oidc.ClaimsBackend"]
 OIDC_ISSUER = env_url("OIDC_ISSUER")
@@ -130,7 +147,8 @@ OIDC_RP_SCOPES = "openid profile email groups offline_access"
 OIDC_USE_PKCE = True
 OIDC_PKCE_CODE_CHALLENGE_METHOD = "S256"
 OIDC_TIMEOUT = 10
-# The token that people's calls carry to the gateway is asked for at sign-in (apps/accounts/sessions.py).
+# The token that people's calls carry to the gateway is asked for at sign-in
+# (apps/accounts/sessions.py).
 OIDC_AUTH_REQUEST_EXTRA_PARAMS = {"resource": OIDC_GATEWAY_AUDIENCE}
 # The endpoints follow from the issuer's discovery document (apps/accounts/oidc.py).
 LOGIN_URL = "/oidc/authenticate/"
@@ -147,7 +165,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 
-# -- What the browser may do ------------------------------------------------------------------------------------------
+# -- What the browser may do -----------------------------------------------------------------------
 SECURE_SSL_REDIRECT = False  # the load balancer redirects
 SECURE_HSTS_SECONDS = 31536000 if _https else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else None
@@ -173,14 +191,17 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 STATIC_URL = "static/"
-ASSETS_DIR = BASE_DIR / "static" / "dist" / "app"  # made by `npm run build`; names carry a hash (portal/assets.py)
+# made by `npm run build`; names carry a hash (portal/assets.py)
+ASSETS_DIR = BASE_DIR / "static" / "dist" / "app"
 STATICFILES_DIRS = [("app", ASSETS_DIR)]
-WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = True  # a build may come while the portal runs; files are few
+# a build may come while the portal runs; files are few
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = True
 WHITENOISE_IMMUTABLE_FILE_TEST = r"^.+-[0-9a-f]{10}\.\w+$"
-MESSAGE_TAGS = {10: "busy", 20: "busy", 25: "ok", 30: "warn", 40: "bad"}  # the tones of components/_toast.html
+# the tones of components/_toast.html
+MESSAGE_TAGS = {10: "busy", 20: "busy", 25: "ok", 30: "warn", 40: "bad"}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
 
-# -- API --------------------------------------------------------------------------------------------------------------
+# -- API -------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.oidc.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -190,13 +211,13 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
 }
 
-# -- Model registry (S3; boto3 reads AWS_* itself) --------------------------------------------------------------------
+# -- Model registry (S3; boto3 reads AWS_* itself) -------------------------------------------------
 REGISTRY_BUCKET = env_str("REGISTRY_BUCKET", "model-registry")
 REGISTRY_RETENTION_DAYS = env_int("REGISTRY_RETENTION_DAYS", 365, minimum=1)
 REGISTRY_READER_ROLE_ARN = env_str("REGISTRY_READER_ROLE_ARN", "")
 SIGNING_KEY_FILE = env_str("SIGNING_KEY_FILE")
 
-# -- Git and the cluster ----------------------------------------------------------------------------------------------
+# -- Git and the cluster ---------------------------------------------------------------------------
 GITOPS_REMOTE = env_str("GITOPS_REMOTE")
 GITOPS_BRANCH = env_str("GITOPS_BRANCH", "main")
 GITOPS_WORKDIR = env_str("GITOPS_WORKDIR")
@@ -207,42 +228,51 @@ ARGOCD_APPLICATION = env_str("ARGOCD_APPLICATION", "serving")
 ARGOCD_CAPACITY_APPLICATION = env_str("ARGOCD_CAPACITY_APPLICATION", "capacity")
 SERVING_IMAGE = env_str("SERVING_IMAGE", "vllm/vllm-openai:v0.32.0")
 SERVING_S3_ENDPOINT = env_str("SERVING_S3_ENDPOINT", "")
-SERVING_START_SECONDS = env_int("SERVING_START_SECONDS", 1800, minimum=10)  # an engine not ready by then is killed
-# A candidate beside a live baseline gets these shares of the callers; each below 100 is held this long, then judged.
+# an engine not ready by then is killed
+SERVING_START_SECONDS = env_int("SERVING_START_SECONDS", 1800, minimum=10)
+# A candidate beside a live baseline gets these shares of the callers; each below 100 is held this
+# long, then judged.
 ROLLOUT_STEPS = env_percents("ROLLOUT_STEPS", "10,50,100")
 ROLLOUT_HOLD_SECONDS = env_int("ROLLOUT_HOLD_SECONDS", 300, minimum=1)
-ROLLOUT_MINIMUM_CALLS = env_int("ROLLOUT_MINIMUM_CALLS", 50, minimum=1)  # of each version, to compare them at all
+# of each version, to compare them at all
+ROLLOUT_MINIMUM_CALLS = env_int("ROLLOUT_MINIMUM_CALLS", 50, minimum=1)
 ROLLOUT_RETIRE_AFTER_SECONDS = env_int("ROLLOUT_RETIRE_AFTER_SECONDS", 600)
-ROLLOUT_LOOK_SECONDS = env_int("ROLLOUT_LOOK_SECONDS", 60, minimum=1)  # between two looks at a version that answers
+# between two looks at a version that answers
+ROLLOUT_LOOK_SECONDS = env_int("ROLLOUT_LOOK_SECONDS", 60, minimum=1)
 
-# -- Versions that sleep while nobody calls them ----------------------------------------------------------------------
+# -- Versions that sleep while nobody calls them ---------------------------------------------------
 SCALING_URL = env_url("SCALING_URL", f"{PORTAL_URL}/v1/scaling")  # where KEDA asks for demand
 ALLOWED_HOSTS.append(urlsplit(SCALING_URL).hostname or "")
 SCALING_TOKEN_FILE = env_str("SCALING_TOKEN_FILE")
 SCALING_POLL_SECONDS = env_int("SCALING_POLL_SECONDS", 15, minimum=1)
-SCALING_WINDOW_SECONDS = env_int("SCALING_WINDOW_SECONDS", 60, minimum=5)  # a call is demand for so long after its end
+# a call is demand for so long after its end
+SCALING_WINDOW_SECONDS = env_int("SCALING_WINDOW_SECONDS", 60, minimum=5)
 SCALING_COOLDOWN_SECONDS = env_int("SCALING_COOLDOWN_SECONDS", 900, minimum=1)
 SCALING_MAX_REPLICAS = env_int("SCALING_MAX_REPLICAS", 1, minimum=1)
 SCALING_RETRY_AFTER_SECONDS = env_int("SCALING_RETRY_AFTER_SECONDS", 30, minimum=1)
-# Hours, as "mon-fri 07:30-19:00 America/New_York", that the form of a proposal suggests for keeping a replica ready.
+# Hours, as "mon-fri 07:30-19:00 America/New_York", that the form of a proposal suggests for keeping
+# a replica ready.
 SCALING_PRE_WARM = env_hours("SCALING_PRE_WARM")
 
-# -- Gateway and usage ------------------------------------------------------------------------------------------------
+# -- Gateway and usage -----------------------------------------------------------------------------
 GATEWAY_URL = env_url("GATEWAY_URL")
 GATEWAY_NAME = env_str("GATEWAY_NAME", "ai-gateway")
 GATEWAY_NAMESPACE = env_str("GATEWAY_NAMESPACE", "ai-gateway")
-GATEWAY_JWKS_URI = env_url("GATEWAY_JWKS_URI", "")  # empty: what the issuer's discovery document says
-# What a call counts against its team's tokens per minute, in CEL; a route takes a new one with its next rollout.
+# empty: what the issuer's discovery document says
+GATEWAY_JWKS_URI = env_url("GATEWAY_JWKS_URI", "")
+# What a call counts against its team's tokens per minute, in CEL; a route takes a new one with its
+# next rollout.
 LIMIT_COST = env_cost("LIMIT_COST", "total_tokens")
 USAGE_INGEST_TOKEN_FILE = env_str("USAGE_INGEST_TOKEN_FILE")
 USAGE_LOG_FILE = env_str("USAGE_LOG_FILE", "")
 
-# -- Metrics ----------------------------------------------------------------------------------------------------------
+# -- Metrics ---------------------------------------------------------------------------------------
 METRICS_INTERVAL_SECONDS = env_int("METRICS_INTERVAL_SECONDS", 15, minimum=5)
 METRICS_RETENTION_DAYS = env_int("METRICS_RETENTION_DAYS", 14, minimum=1)
 PROMETHEUS_URL = env_url("PROMETHEUS_URL", "")  # empty: engines and GPU exporters are scraped
 PROMETHEUS_TOKEN = env_secret("PROMETHEUS_TOKEN", "")
-DCGM_URL = env_url("DCGM_URL", "")  # one exporter for all GPUs; empty: the exporter's pods, found by label
+# one exporter for all GPUs; empty: the exporter's pods, found by label
+DCGM_URL = env_url("DCGM_URL", "")
 DCGM_POD_LABELS = env_str("DCGM_POD_LABELS", "app.kubernetes.io/name=dcgm-exporter")
 DCGM_PORT = env_int("DCGM_PORT", 9400, minimum=1)
 
@@ -250,8 +280,16 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"request_id": {"()": "apps.common.request_ids.RequestIdFilter"}},
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}},
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"}
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["request_id"],
+        }
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {"httpx": {"level": "WARNING"}, "botocore": {"level": "WARNING"}},
 }

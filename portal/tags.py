@@ -1,4 +1,6 @@
-"""Template tags that every page has without loading them: icons, built files, times. They format, never decide."""
+"""Template tags that every page has without loading them: icons, built files, times. They format,
+never decide.
+"""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -24,7 +26,10 @@ def asset(name: str) -> str:
 def icon(name: str, css: str = "") -> SafeString:
     """Show one icon of static/src/icons.txt: {% icon "house" %}. A word must stand beside it."""
     return format_html(
-        '<svg class="icon {}" aria-hidden="true"><use href="{}#{}"></use></svg>', css, asset_url("icons.svg"), name
+        '<svg class="icon {}" aria-hidden="true"><use href="{}#{}"></use></svg>',
+        css,
+        asset_url("icons.svg"),
+        name,
     )
 
 
@@ -32,12 +37,15 @@ def icon(name: str, css: str = "") -> SafeString:
 def when(value: datetime | date | None, style: str = "full", missing: str = "—") -> str:
     """Show a moment; the browser turns it into the person's zone, UTC stays in the title.
 
-    style: full ("24 Nov 02:17") · relative ("3 min ago") · clock ("02:17:03") · date ("24 Nov 2026").
+    style: full ("24 Nov 02:17") · relative ("3 min ago") · clock ("02:17:03") · date ("24 Nov
+    2026").
     """
     if value is None:
         return missing
     if not isinstance(value, datetime):
-        return format_html('<time datetime="{}">{}</time>', value.isoformat(), f"{value.day} {value:%b %Y}")
+        return format_html(
+            '<time datetime="{}">{}</time>', value.isoformat(), f"{value.day} {value:%b %Y}"
+        )
     utc = value.astimezone(UTC)
     texts = {"clock": f"{utc:%H:%M:%S} UTC", "date": f"{utc.day} {utc:%b %Y}"}
     text = texts.get(style, f"{utc.day} {utc:%b %H:%M} UTC")
@@ -61,7 +69,9 @@ def elapsed(value: datetime | None) -> str:
 def initials(name: str) -> str:
     """Return a person's initials, two letters at most."""
     words = str(name).split()
-    return "".join(word[0] for word in (words[0], words[-1])[: len(words)]).upper() if words else "?"
+    return (
+        "".join(word[0] for word in (words[0], words[-1])[: len(words)]).upper() if words else "?"
+    )
 
 
 @register.filter

@@ -26,7 +26,9 @@ def home(request: SignedIn) -> HttpResponse:
 
 
 def search(request: SignedIn) -> HttpResponse:
-    """Find models, versions, teams and promotions by name or id; as a page, or as the top bar's panel."""
+    """Find models, versions, teams and promotions by name or id; as a page, or as the top bar's
+    panel.
+    """
     text = request.GET.get("q", "")
     template = "search.html" + ("#panel" if request.headers.get("HX-Request") else "")
     response = render(request, template, {"groups": find(request.user, text), "text": text.strip()})
@@ -42,7 +44,9 @@ def needs(request: SignedIn) -> HttpResponse:
 
 def freshness(request: HttpRequest) -> HttpResponse:
     """Say until when usage is metered, and what there is to say to everybody, for the footer."""
-    return render(request, "freshness.html", {"metered_until": store.latest_call_at(), "notice": notice()})
+    return render(
+        request, "freshness.html", {"metered_until": store.latest_call_at(), "notice": notice()}
+    )
 
 
 def healthz(request: HttpRequest) -> JsonResponse:

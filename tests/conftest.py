@@ -7,7 +7,9 @@ SECOND_STACK = ("test_trouble.py", "test_nodes.py", "test_node_times.py", "test_
 
 
 class ByServers(LoadScopeScheduling):
-    """Gives one worker what shares servers: the tests of a file, and the files of the story that share a stack."""
+    """Gives one worker what shares servers: the tests of a file, and the files of the story that
+    share a stack.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         folder, _, file = nodeid.partition("::")[0].rpartition("/")
@@ -46,7 +48,9 @@ def carol(db):
     from apps.accounts.models import Role
     from tests.factories import TeamFactory, UserFactory
 
-    return UserFactory(username="carol", team=TeamFactory(slug="model-risk"), with_roles=[Role.REVIEWER])
+    return UserFactory(
+        username="carol", team=TeamFactory(slug="model-risk"), with_roles=[Role.REVIEWER]
+    )
 
 
 @pytest.fixture
@@ -55,7 +59,9 @@ def charlie(db):
     from apps.accounts.models import Role
     from tests.factories import TeamFactory, UserFactory
 
-    return UserFactory(username="charlie", team=TeamFactory(slug="claims-review"), with_roles=[Role.TEAM_LEAD])
+    return UserFactory(
+        username="charlie", team=TeamFactory(slug="claims-review"), with_roles=[Role.TEAM_LEAD]
+    )
 
 
 @pytest.fixture
@@ -63,7 +69,9 @@ def registered_model(alice):
     """Alice's model."""
     from tests.factories import RegisteredModelFactory
 
-    return RegisteredModelFactory(name="prior-auth-extract", owner_team=alice.team, created_by=alice)
+    return RegisteredModelFactory(
+        name="prior-auth-extract", owner_team=alice.team, created_by=alice
+    )
 
 
 @pytest.fixture(scope="session")
@@ -72,8 +80,13 @@ def s3_server(tmp_path_factory):
     from tests.integrations import versitygw
 
     if versitygw.binary() is None:
-        pytest.skip("versitygw is not here: build the platform, or name a folder in QUARTERMASTER_BINARIES")
-    with versitygw.running(tmp_path_factory.mktemp("s3")) as port, pytest.MonkeyPatch.context() as patch:
+        pytest.skip(
+            "versitygw is not here: build the platform, or name a folder in QUARTERMASTER_BINARIES"
+        )
+    with (
+        versitygw.running(tmp_path_factory.mktemp("s3")) as port,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         for name, value in versitygw.environment(port).items():
             patch.setenv(name, value)
         from apps.integrations.s3.client import RegistryStore, client_from_settings
@@ -85,7 +98,9 @@ def s3_server(tmp_path_factory):
 
 @pytest.fixture
 def store(s3_server):
-    """The registry store on a real S3 server. Keys stay for the whole test run, so tests take names of their own."""
+    """The registry store on a real S3 server. Keys stay for the whole test run, so tests take names
+    of their own.
+    """
     from apps.integrations.s3.client import RegistryStore
     from tests.integrations.versitygw import BUCKET
 

@@ -1,7 +1,8 @@
 """The environment of every test run, loaded as a pytest plugin before Django reads its settings.
 
-Run tests as `python -m pytest`: the project's root is then importable this early. DATABASE_URL may name a server that
-runs already; without it the run starts a PostgreSQL of its own and stops it at its end.
+Run tests as `python -m pytest`: the project's root is then importable this early. DATABASE_URL may
+name a server that runs already; without it the run starts a PostgreSQL of its own and stops it at
+its end.
 """
 
 import atexit
@@ -16,14 +17,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.postgres import start
 
 STATE = Path(tempfile.mkdtemp(prefix="qm-tests-"))
-atexit.register(shutil.rmtree, STATE, ignore_errors=True)  # runs last: what is started later stops first
+# runs last: what is started later stops first
+atexit.register(shutil.rmtree, STATE, ignore_errors=True)
 
 
 def _signing_key() -> str:
     key = ec.generate_private_key(ec.SECP256R1())
     path = STATE / "signing.pem"
     path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
     )
     return str(path)
 
@@ -35,7 +41,8 @@ def configure() -> None:
     defaults = {
         "SECRET_KEY": "only-for-tests",
         "PORTAL_URL": "http://testserver",
-        "REDIS_URL": "redis://127.0.0.1:1/0",  # nobody listens: a dead broker must never fail a write
+        # nobody listens: a dead broker must never fail a write
+        "REDIS_URL": "redis://127.0.0.1:1/0",
         "OIDC_ISSUER": "http://127.0.0.1:2",
         "OIDC_CLIENT_SECRET": "only-for-tests",
         "GATEWAY_JWKS_URI": "http://127.0.0.1:2/keys",

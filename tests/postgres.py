@@ -1,7 +1,8 @@
-"""A PostgreSQL for one test run: over a Unix socket, tuned for speed, gone with the run even where that is killed.
+"""A PostgreSQL for one test run: over a Unix socket, tuned for speed, gone with the run even where
+that is killed.
 
-Run as a program, it starts the server, waits until its standard input closes (the test run has ended, however), stops
-the server and removes its folder.
+Run as a program, it starts the server, waits until its standard input closes (the test run has
+ended, however), stops the server and removes its folder.
 """
 
 import os
@@ -44,7 +45,13 @@ def start() -> str:
 
 
 def _program(name: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-S", unprivileged.__file__, str(postgres.programs() / name), *arguments]
+    return [
+        sys.executable,
+        "-S",
+        unprivileged.__file__,
+        str(postgres.programs() / name),
+        *arguments,
+    ]
 
 
 def keep(folder: Path) -> None:
@@ -54,7 +61,9 @@ def keep(folder: Path) -> None:
     with (folder / "log").open("wb") as log:
         flags = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "-U", "tests"]
         data = folder / "data"
-        if subprocess.run(_program("initdb", "-D", str(data), *flags), stdout=log, stderr=log, cwd=folder).returncode:
+        if subprocess.run(
+            _program("initdb", "-D", str(data), *flags), stdout=log, stderr=log, cwd=folder
+        ).returncode:
             return
         settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
         command = _program("postgres", "-D", str(data), "-k", str(folder), *settings)
@@ -77,5 +86,6 @@ def _answers(folder: Path) -> bool:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests; their end is what ends us
+    # Ctrl-C is for the tests; their end is what ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     keep(Path(sys.argv[1]))

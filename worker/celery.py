@@ -1,4 +1,6 @@
-"""The Celery application. Tasks live in worker/tasks, one module per app; their times in worker/schedule.py."""
+"""The Celery application. Tasks live in worker/tasks, one module per app; their times in
+worker/schedule.py.
+"""
 
 import os
 

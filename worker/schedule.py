@@ -5,29 +5,56 @@ from typing import Any
 from celery.schedules import crontab
 
 SCHEDULE: dict[str, dict[str, Any]] = {
-    # Removes sessions that ended. If it stops, nobody notices: they are refused anyway, only the table grows.
+    # Removes sessions that ended. If it stops, nobody notices: they are refused anyway, only the
+    # table grows.
     "clear-sessions": {
         "task": "accounts.clear_sessions",
         "schedule": crontab(hour=3, minute=10),
         "options": {"expires": 3600},
     },  # fmt: skip
-    # Looks at candidates that start, go on, or have to go. If it stops, runs stand still and candidates keep a GPU.
-    "reconcile-due-eval-runs": {"task": "evals.reconcile_due_eval_runs", "schedule": 3.0, "options": {"expires": 3}},
-    # Finds approved capacity changes whose hint was lost, or that are under way. If it stops, pools stay as they are.
+    # Looks at candidates that start, go on, or have to go. If it stops, runs stand still and
+    # candidates keep a GPU.
+    "reconcile-due-eval-runs": {
+        "task": "evals.reconcile_due_eval_runs",
+        "schedule": 3.0,
+        "options": {"expires": 3},
+    },
+    # Finds approved capacity changes whose hint was lost, or that are under way. If it stops, pools
+    # stay as they are.
     "reconcile-due-capacity": {
         "task": "fleet.reconcile_due_capacity_requests",
         "schedule": 3.0,
         "options": {"expires": 3},
     },
-    # Reads the pools' files in Git. If it stops, a change that somebody made there by hand is noticed late: a request
-    # made meanwhile is refused at its commit instead of at its approval.
+    # Reads the pools' files in Git. If it stops, a change that somebody made there by hand is
+    # noticed late: a request made meanwhile is refused at its commit instead of at its approval.
     "find-pools": {"task": "fleet.find_pools", "schedule": 30.0, "options": {"expires": 30}},
-    # Finds versions whose hint was lost or whose retry is due. If it stops, uploads wait unsigned after any hiccup.
-    "reconcile-due-versions": {"task": "catalog.reconcile_due_versions", "schedule": 5.0, "options": {"expires": 5}},
-    # Ingest asks for a roll-up at once; this one finds what that hint missed. If it stops, chargeback lags.
-    "roll-up-dirty-hours": {"task": "metering.roll_up_dirty_hours", "schedule": 60.0, "options": {"expires": 60}},
-    # Finds expired grants and lost hints. If it stops, a team keeps access for as long as it is stopped.
-    "reconcile-due-policies": {"task": "gateway.reconcile_due_policies", "schedule": 10.0, "options": {"expires": 10}},
-    # A moving rollout is looked at every 2 s so that its page is live. If it stops, rollouts stand still.
-    "reconcile-due-rollouts": {"task": "promotions.reconcile_due_rollouts", "schedule": 2.0, "options": {"expires": 2}},
+    # Finds versions whose hint was lost or whose retry is due. If it stops, uploads wait unsigned
+    # after any hiccup.
+    "reconcile-due-versions": {
+        "task": "catalog.reconcile_due_versions",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    },
+    # Ingest asks for a roll-up at once; this one finds what that hint missed. If it stops,
+    # chargeback lags.
+    "roll-up-dirty-hours": {
+        "task": "metering.roll_up_dirty_hours",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    # Finds expired grants and lost hints. If it stops, a team keeps access for as long as it is
+    # stopped.
+    "reconcile-due-policies": {
+        "task": "gateway.reconcile_due_policies",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
+    # A moving rollout is looked at every 2 s so that its page is live. If it stops, rollouts stand
+    # still.
+    "reconcile-due-rollouts": {
+        "task": "promotions.reconcile_due_rollouts",
+        "schedule": 2.0,
+        "options": {"expires": 2},
+    },
 }

@@ -42,7 +42,9 @@ class AlreadyEnded(DomainError):
 
 @dataclass(frozen=True)
 class Wish:
-    """What a team asks for. tokens_per_minute: 1 to 10 million. expires_date: the grant ends at its start, UTC."""
+    """What a team asks for. tokens_per_minute: 1 to 10 million. expires_date: the grant ends at its
+    start, UTC.
+    """
 
     purpose: str
     data_class: str
@@ -52,13 +54,18 @@ class Wish:
 
 
 @transaction.atomic
-def submit_request(*, model: RegisteredModel, wish: Wish, requester: User, now: datetime) -> AccessRequest:
+def submit_request(
+    *, model: RegisteredModel, wish: Wish, requester: User, now: datetime
+) -> AccessRequest:
     """Ask for `model` in the name of the requester's team.
 
-    Raises NotPermitted unless the requester leads a team (or owns models); CannotRequest when the wish is out of
-    bounds, the team has a grant already, or a request waits.
+    Raises NotPermitted unless the requester leads a team (or owns models); CannotRequest when the
+    wish is out of bounds, the team has a grant already, or a request waits.
     """
-    require(requester.has_role(Role.TEAM_LEAD, Role.MODEL_OWNER), "Only a team lead requests a model for a team.")
+    require(
+        requester.has_role(Role.TEAM_LEAD, Role.MODEL_OWNER),
+        "Only a team lead requests a model for a team.",
+    )
     team = requester.team
     if team is None:
         raise CannotRequest("Your sign-in names no team, so there is nobody to grant the model to.")
@@ -80,16 +87,25 @@ def submit_request(*, model: RegisteredModel, wish: Wish, requester: User, now: 
                 expires_date=wish.expires_date,
             )
     except IntegrityError:
-        raise CannotRequest(f"A request of {team} for {model} waits for its owner already.") from None
-    data = {"tokens_per_minute": wish.tokens_per_minute, "monthly_budget_usd": str(wish.monthly_budget_usd)}
+        raise CannotRequest(
+            f"A request of {team} for {model} waits for its owner already."
+        ) from None
+    data = {
+        "tokens_per_minute": wish.tokens_per_minute,
+        "monthly_budget_usd": str(wish.monthly_budget_usd),
+    }
     data |= {"data_class": wish.data_class, "expires_date": wish.expires_date.isoformat()}
     record(action=Action.ACCESS_REQUESTED, actor=requester, target=request, now=now, data=data)
     return request
 
 
 def _check(wish: Wish, model: RegisteredModel, now: datetime) -> None:
-    if SENSITIVITY.index(DataClass(wish.data_class)) > SENSITIVITY.index(DataClass(model.data_class)):
-        raise CannotRequest(f"{model} is approved for {model.get_data_class_display().lower()} data at most.")
+    if SENSITIVITY.index(DataClass(wish.data_class)) > SENSITIVITY.index(
+        DataClass(model.data_class)
+    ):
+        raise CannotRequest(
+            f"{model} is approved for {model.get_data_class_display().lower()} data at most."
+        )
     if not 1 <= wish.tokens_per_minute <= HIGHEST_TOKENS_PER_MINUTE:
         raise CannotRequest(f"Ask for 1 to {HIGHEST_TOKENS_PER_MINUTE:,} tokens per minute.")
     if wish.monthly_budget_usd <= 0:
@@ -102,14 +118,16 @@ def _check(wish: Wish, model: RegisteredModel, now: datetime) -> None:
 def approve_request(*, request: AccessRequest, approver: User, reason: str, now: datetime) -> Grant:
     """Approve a pending request and create its grant.
 
-    now: aware UTC; becomes the grant's active_from (inclusive). Raises NotPermitted unless the approver owns the model
-    and did not ask; AlreadyDecided if it is not pending; CannotRequest when it would end before it begins, or the team
-    has a grant already.
+    now: aware UTC; becomes the grant's active_from (inclusive). Raises NotPermitted unless the
+    approver owns the model and did not ask; AlreadyDecided if it is not pending; CannotRequest when
+    it would end before it begins, or the team has a grant already.
     """
     _decide(request, approver, AccessRequest.Status.APPROVED, reason, now)
     active_to = datetime.combine(request.expires_date, time(), UTC)
     if active_to <= now:
-        raise CannotRequest("The requested end has passed. Reject the request and ask the team for a new one.")
+        raise CannotRequest(
+            "The requested end has passed. Reject the request and ask the team for a new one."
+        )
     try:
         with transaction.atomic():
             grant = Grant.objects.create(
@@ -122,27 +140,59 @@ def approve_request(*, request: AccessRequest, approver: User, reason: str, now:
                 active_to=active_to,
             )
     except IntegrityError:
-        raise CannotRequest(f"{request.team} has {request.registered_model} already. Reject the request.") from None
-    record(action=Action.ACCESS_APPROVED, actor=approver, target=request, now=now, data={"reason": reason})
-    record(action=Action.GRANT_CREATED, actor=approver, target=grant, now=now, data={"request": str(request.pk)})
+        raise CannotRequest(
+            f"{request.team} has {request.registered_model} already. Reject the request."
+        ) from None
+    record(
+        action=Action.ACCESS_APPROVED,
+        actor=approver,
+        target=request,
+        now=now,
+        data={"reason": reason},
+    )
+    record(
+        action=Action.GRANT_CREATED,
+        actor=approver,
+        target=grant,
+        now=now,
+        data={"request": str(request.pk)},
+    )
     enqueue_on_commit("gateway.publish_policy", model_id=request.registered_model_id)
     return grant
 
 
 @transaction.atomic
-def reject_request(*, request: AccessRequest, approver: User, reason: str, now: datetime) -> AccessRequest:
+def reject_request(
+    *, request: AccessRequest, approver: User, reason: str, now: datetime
+) -> AccessRequest:
     """Reject a pending request. Raises as approve_request does."""
     _decide(request, approver, AccessRequest.Status.REJECTED, reason, now)
-    record(action=Action.ACCESS_REJECTED, actor=approver, target=request, now=now, data={"reason": reason})
+    record(
+        action=Action.ACCESS_REJECTED,
+        actor=approver,
+        target=request,
+        now=now,
+        data={"reason": reason},
+    )
     return request
 
 
-def _decide(request: AccessRequest, approver: User, status: str, reason: str, now: datetime) -> None:
+def _decide(
+    request: AccessRequest, approver: User, status: str, reason: str, now: datetime
+) -> None:
     owner_team = request.registered_model.owner_team
-    require(request.registered_model.is_owned_by(approver), f"Only a model owner of {owner_team} decides this.")
-    require(request.requested_by_id != approver.pk, "Nobody decides on their own request. Ask another owner.")
+    require(
+        request.registered_model.is_owned_by(approver),
+        f"Only a model owner of {owner_team} decides this.",
+    )
+    require(
+        request.requested_by_id != approver.pk,
+        "Nobody decides on their own request. Ask another owner.",
+    )
     changed = AccessRequest.objects.pending().filter(pk=request.pk)
-    if not changed.update(status=status, decided_by=approver, decided_at=now, decision_reason=reason):
+    if not changed.update(
+        status=status, decided_by=approver, decided_at=now, decision_reason=reason
+    ):
         request.refresh_from_db()
         raise AlreadyDecided(f"This request is {request.get_status_display().lower()} already.")
     request.refresh_from_db()
@@ -150,7 +200,9 @@ def _decide(request: AccessRequest, approver: User, status: str, reason: str, no
 
 @transaction.atomic
 def withdraw_request(*, request: AccessRequest, actor: User, now: datetime) -> AccessRequest:
-    """Take back a pending request. Raises NotPermitted unless actor asked; AlreadyDecided if it is not pending."""
+    """Take back a pending request. Raises NotPermitted unless actor asked; AlreadyDecided if it is
+    not pending.
+    """
     require(request.requested_by_id == actor.pk, "Only the person who asked can withdraw.")
     changed = AccessRequest.objects.pending().filter(pk=request.pk)
     if not changed.update(status=AccessRequest.Status.WITHDRAWN, decided_by=actor, decided_at=now):
@@ -162,7 +214,9 @@ def withdraw_request(*, request: AccessRequest, actor: User, now: datetime) -> A
 
 @transaction.atomic
 def revoke_grant(*, grant: Grant, actor: User, reason: str, now: datetime) -> Grant:
-    """End a grant now. Raises NotPermitted unless actor owns the model or runs the platform, AlreadyEnded if over."""
+    """End a grant now. Raises NotPermitted unless actor owns the model or runs the platform,
+    AlreadyEnded if over.
+    """
     may = grant.registered_model.is_owned_by(actor) or actor.has_role(Role.PLATFORM_ENGINEER)
     require(may, "Only an owner of the model, or a platform engineer, revokes access.")
     changed = Grant.objects.active(now).filter(pk=grant.pk)

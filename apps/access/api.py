@@ -107,8 +107,12 @@ class AccessRequests(APIView):
         body = WishInput(data=request.data)
         body.is_valid(raise_exception=True)
         values = dict(body.validated_data)
-        model = get_object_or_404(RegisteredModel.objects.visible_to(caller(request)), name=values.pop("model"))
-        made = actions.submit_request(model=model, wish=actions.Wish(**values), requester=caller(request), now=now())
+        model = get_object_or_404(
+            RegisteredModel.objects.visible_to(caller(request)), name=values.pop("model")
+        )
+        made = actions.submit_request(
+            model=model, wish=actions.Wish(**values), requester=caller(request), now=now()
+        )
         return Response(AccessRequestOutput(made).data, status=201)
 
 
@@ -116,7 +120,9 @@ class AccessRequests(APIView):
 def access_request(request: Request, pk: UUID) -> Response:
     """Answer one request."""
     return Response(
-        AccessRequestOutput(get_object_or_404(AccessRequest.objects.visible_to(caller(request)), pk=pk)).data
+        AccessRequestOutput(
+            get_object_or_404(AccessRequest.objects.visible_to(caller(request)), pk=pk)
+        ).data
     )
 
 
@@ -137,5 +143,9 @@ def decide(request: Request, pk: UUID, decision: str) -> Response:
 @api_view(["GET"])
 def grants(request: Request) -> Response:
     """Answer the grants the caller may see that are in force now."""
-    rows = Grant.objects.visible_to(caller(request)).active(now()).select_related("registered_model", "team")
+    rows = (
+        Grant.objects.visible_to(caller(request))
+        .active(now())
+        .select_related("registered_model", "team")
+    )
     return Response({"results": GrantOutput(rows[:1000], many=True).data})

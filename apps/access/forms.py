@@ -1,4 +1,6 @@
-"""What a person types when asking for access or deciding about it. Parsing only; the rules are in actions.py."""
+"""What a person types when asking for access or deciding about it. Parsing only; the rules are in
+actions.py.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -21,7 +23,9 @@ class AccessRequestForm(forms.Form):
         max_length=2000,
     )
     data_class = forms.ChoiceField(
-        label="Most sensitive data you will send", choices=DataClass.choices, help_text="Never more than you need."
+        label="Most sensitive data you will send",
+        choices=DataClass.choices,
+        help_text="Never more than you need.",
     )
     tokens_per_minute = forms.IntegerField(
         label="Tokens per minute",
@@ -49,7 +53,9 @@ class AccessRequestForm(forms.Form):
         today = now().date()
         self.fields["expires_date"].initial = today + timedelta(days=90)
         bounds = {"min": today + timedelta(days=1), "max": today + LONGEST_GRANT}
-        self.fields["expires_date"].widget.attrs.update({key: day.isoformat() for key, day in bounds.items()})
+        self.fields["expires_date"].widget.attrs.update(
+            {key: day.isoformat() for key, day in bounds.items()}
+        )
 
     def wish(self) -> Wish:
         """Return the wish. Call it after is_valid()."""

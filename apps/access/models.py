@@ -1,7 +1,7 @@
 """Who may call which model: requests that an owner decides, and the grants they become.
 
-Approved grants are the desired state; apps/gateway compiles them into policy. A grant is active over
-[active_from, active_to), cut short by revoked_at.
+Approved grants are the desired state; apps/gateway compiles them into policy. A grant is active
+over [active_from, active_to), cut short by revoked_at.
 """
 
 import uuid
@@ -27,7 +27,9 @@ class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
         return self.filter(status=AccessRequest.Status.PENDING)
 
     def visible_to(self, user: User) -> "AccessRequestQuerySet":
-        """Return the requests of the person's team, of models the team owns, or all for those who oversee."""
+        """Return the requests of the person's team, of models the team owns, or all for those who
+        oversee.
+        """
         if user.has_role(*SEES_ALL):
             return self
         if user.team_id is None or not user.roles:
@@ -47,7 +49,9 @@ class AccessRequest(models.Model):
         WITHDRAWN = "WITHDRAWN", "Withdrawn"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    registered_model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="access_requests")
+    registered_model = models.ForeignKey(
+        RegisteredModel, on_delete=models.PROTECT, related_name="access_requests"
+    )
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="access_requests")
     requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="access_requests")
     requested_at = models.DateTimeField()
@@ -57,7 +61,9 @@ class AccessRequest(models.Model):
     monthly_budget_usd = models.DecimalField(max_digits=12, decimal_places=2)
     expires_date = models.DateField()  # the grant ends at this day's start, UTC
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
-    decided_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    decided_by = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     decided_at = models.DateTimeField(null=True, blank=True)
     decision_reason = models.TextField(blank=True, default="")
 
@@ -73,7 +79,9 @@ class AccessRequest(models.Model):
                 name="access_request_one_pending_per_team_and_model",
             ),
             models.CheckConstraint(
-                condition=Q(decided_by__isnull=True) | Q(status="WITHDRAWN") | ~Q(decided_by=F("requested_by")),
+                condition=Q(decided_by__isnull=True)
+                | Q(status="WITHDRAWN")
+                | ~Q(decided_by=F("requested_by")),
                 name="access_request_not_decided_by_requester",
             ),
             models.CheckConstraint(
@@ -99,7 +107,9 @@ class GrantQuerySet(models.QuerySet["Grant"]):
         return self.filter(active_from__lte=at, active_to__gt=at, revoked_at__isnull=True)
 
     def visible_to(self, user: User) -> "GrantQuerySet":
-        """Return the grants of the person's team, of models the team owns, or all for those who oversee."""
+        """Return the grants of the person's team, of models the team owns, or all for those who
+        oversee.
+        """
         if user.has_role(*SEES_ALL):
             return self
         if user.team_id is None or not user.roles:
@@ -108,18 +118,25 @@ class GrantQuerySet(models.QuerySet["Grant"]):
 
 
 class Grant(models.Model):
-    """A team may call a model: with so many tokens a minute and such a budget a month, until it expires."""
+    """A team may call a model: with so many tokens a minute and such a budget a month, until it
+    expires.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     request = models.OneToOneField(AccessRequest, on_delete=models.PROTECT, related_name="grant")
-    registered_model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="grants")
+    registered_model = models.ForeignKey(
+        RegisteredModel, on_delete=models.PROTECT, related_name="grants"
+    )
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="grants")
     tokens_per_minute = models.PositiveIntegerField()
-    monthly_budget_usd = models.DecimalField(max_digits=12, decimal_places=2)  # shown against use, not enforced yet
+    # shown against use, not enforced yet
+    monthly_budget_usd = models.DecimalField(max_digits=12, decimal_places=2)
     active_from = models.DateTimeField()
     active_to = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
-    revoked_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    revoked_by = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     revoke_reason = models.TextField(blank=True, default="")
 
     objects = GrantQuerySet.as_manager()
@@ -143,7 +160,9 @@ class Grant(models.Model):
                     ),
                 ),
             ),
-            models.CheckConstraint(condition=Q(active_to__gt=F("active_from")), name="grant_ends_after_it_begins"),
+            models.CheckConstraint(
+                condition=Q(active_to__gt=F("active_from")), name="grant_ends_after_it_begins"
+            ),
         )
 
     def __str__(self) -> str:

@@ -34,9 +34,13 @@ REQUEST_BADGES = {
 @require_GET
 def request_list(request: SignedIn) -> HttpResponse:
     """List the requests the person may see, those that wait for them first."""
-    rows = AccessRequest.objects.visible_to(request.user).select_related("registered_model", "team", "requested_by")
+    rows = AccessRequest.objects.visible_to(request.user).select_related(
+        "registered_model", "team", "requested_by"
+    )
     if query := request.GET.get("q", "").strip():
-        rows = rows.filter(Q(registered_model__name__icontains=query) | Q(team__slug__icontains=query))
+        rows = rows.filter(
+            Q(registered_model__name__icontains=query) | Q(team__slug__icontains=query)
+        )
     status = request.GET.get("status", "")
     if status in AccessRequest.Status.values:
         rows = rows.filter(status=status)
@@ -56,7 +60,11 @@ def request_list(request: SignedIn) -> HttpResponse:
 def _waiting_for(user: User) -> list[AccessRequest]:
     if not user.has_role(Role.MODEL_OWNER):
         return []
-    mine = AccessRequest.objects.pending().filter(registered_model__owner_team=user.team_id).exclude(requested_by=user)
+    mine = (
+        AccessRequest.objects.pending()
+        .filter(registered_model__owner_team=user.team_id)
+        .exclude(requested_by=user)
+    )
     return list(mine.select_related("registered_model", "team", "requested_by")[:20])
 
 
@@ -67,14 +75,22 @@ def request_create(request: SignedIn, name: str) -> HttpResponse:
     form = AccessRequestForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            made = actions.submit_request(model=model, wish=form.wish(), requester=request.user, now=now())
+            made = actions.submit_request(
+                model=model, wish=form.wish(), requester=request.user, now=now()
+            )
         except DomainError as error:
             form.add_error(None, str(error))
         else:
-            messages.success(request, f"Asked for {model}. A model owner of {model.owner_team} decides.")
+            messages.success(
+                request, f"Asked for {model}. A model owner of {model.owner_team} decides."
+            )
             return redirect("access:request_detail", pk=made.pk)
     status = 422 if form.is_bound else 200
-    grant = Grant.objects.active(now()).filter(registered_model=model, team=request.user.team_id).first()
+    grant = (
+        Grant.objects.active(now())
+        .filter(registered_model=model, team=request.user.team_id)
+        .first()
+    )
     may_ask = request.user.has_role(Role.TEAM_LEAD, Role.MODEL_OWNER)
     context = {"model": model, "form": form, "grant": grant, "may_ask": may_ask}
     context["crumbs"] = [
@@ -82,7 +98,9 @@ def request_create(request: SignedIn, name: str) -> HttpResponse:
         (model.name, reverse("catalog:model_detail", args=[model.name])),
         ("Request access", ""),
     ]
-    context["lead"] = f"For your team {request.user.team}. A model owner of {model.owner_team} decides."
+    context["lead"] = (
+        f"For your team {request.user.team}. A model owner of {model.owner_team} decides."
+    )
     return render(request, "access/request_form.html", context, status=status)
 
 
@@ -99,7 +117,9 @@ def _request_for(user: User, pk: UUID) -> AccessRequest:
     return get_object_or_404(rows, pk=pk)
 
 
-def _show_request(request: SignedIn, item: AccessRequest, form: ReasonForm, status: int = 200) -> HttpResponse:
+def _show_request(
+    request: SignedIn, item: AccessRequest, form: ReasonForm, status: int = 200
+) -> HttpResponse:
     user = request.user
     pending = item.status == AccessRequest.Status.PENDING
     mine = item.requested_by_id == user.pk
@@ -139,7 +159,12 @@ def _request_facts(item: AccessRequest) -> list[tuple[str, object]]:
 @require_POST
 def request_approve(request: SignedIn, pk: UUID) -> HttpResponse:
     """Approve a request; its grant reaches the gateway within seconds."""
-    return _decide(request, pk, actions.approve_request, "Approved. The gateway lets the team in within seconds.")
+    return _decide(
+        request,
+        pk,
+        actions.approve_request,
+        "Approved. The gateway lets the team in within seconds.",
+    )
 
 
 @require_POST
@@ -188,7 +213,9 @@ def _grant_for(user: User, pk: UUID) -> Grant:
     return get_object_or_404(rows, pk=pk)
 
 
-def _show_grant(request: SignedIn, grant: Grant, form: ReasonForm, status: int = 200) -> HttpResponse:
+def _show_grant(
+    request: SignedIn, grant: Grant, form: ReasonForm, status: int = 200
+) -> HttpResponse:
     moment = now()
     active = grant.revoked_at is None and grant.active_from <= moment < grant.active_to
     owns = grant.registered_model.is_owned_by(request.user)
@@ -198,7 +225,9 @@ def _show_grant(request: SignedIn, grant: Grant, form: ReasonForm, status: int =
         if active
         else f"{grant.team} · {grant.registered_model}",
         "crumbs": [("Access", reverse("access:request_list")), (str(grant), "")],
-        "badge": {"tone": "ok", "label": "Active"} if active else {"tone": "idle", "label": "Ended"},
+        "badge": {"tone": "ok", "label": "Active"}
+        if active
+        else {"tone": "idle", "label": "Ended"},
         "facts": _grant_facts(grant),
         "form": form,
         "active": active,
@@ -218,11 +247,20 @@ def _grant_facts(grant: Grant) -> list[tuple[str, object]]:
         ("Expires", f"{grant.active_to:%d %b %Y %H:%M} UTC"),
         (
             "Request",
-            {"text": "the request it came of", "url": reverse("access:request_detail", args=[grant.request_id])},
+            {
+                "text": "the request it came of",
+                "url": reverse("access:request_detail", args=[grant.request_id]),
+            },
         ),
     ]
     if grant.revoked_at:
-        facts.append(("Revoked", f"{grant.revoked_at:%d %b %Y %H:%M} UTC by {grant.revoked_by}: {grant.revoke_reason}"))
+        facts.append(
+            (
+                "Revoked",
+                f"{grant.revoked_at:%d %b %Y %H:%M} UTC by {grant.revoked_by}: "
+                f"{grant.revoke_reason}",
+            )
+        )
     return facts
 
 
@@ -234,7 +272,9 @@ def grant_revoke(request: SignedIn, pk: UUID) -> HttpResponse:
     if not form.is_valid():
         return _show_grant(request, grant, form, status=422)
     try:
-        actions.revoke_grant(grant=grant, actor=request.user, reason=form.cleaned_data["reason"], now=now())
+        actions.revoke_grant(
+            grant=grant, actor=request.user, reason=form.cleaned_data["reason"], now=now()
+        )
     except DomainError as error:
         messages.error(request, str(error))
     else:
@@ -246,8 +286,16 @@ def grant_revoke(request: SignedIn, pk: UUID) -> HttpResponse:
 def badge(request: SignedIn, name: str) -> HttpResponse:
     """Say in a line whether the person's team has the model: a fragment for catalog cards."""
     model = get_object_or_404(RegisteredModel.objects.visible_to(request.user), name=name)
-    grant = Grant.objects.active(now()).filter(registered_model=model, team=request.user.team_id).first()
-    pending = AccessRequest.objects.pending().filter(registered_model=model, team=request.user.team_id).first()
+    grant = (
+        Grant.objects.active(now())
+        .filter(registered_model=model, team=request.user.team_id)
+        .first()
+    )
+    pending = (
+        AccessRequest.objects.pending()
+        .filter(registered_model=model, team=request.user.team_id)
+        .first()
+    )
     may_ask = request.user.has_role(Role.TEAM_LEAD, Role.MODEL_OWNER)
     context = {"model": model, "grant": grant, "pending": pending, "may_ask": may_ask}
     return render(request, "access/badge.html", context)

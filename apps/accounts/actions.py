@@ -1,4 +1,6 @@
-"""Writes what the identity provider says about a person: the row, roles, team and the team's cost center."""
+"""Writes what the identity provider says about a person: the row, roles, team and the team's cost
+center.
+"""
 
 from datetime import datetime
 
@@ -12,7 +14,8 @@ from apps.audit.models import Action
 
 @transaction.atomic
 def sync_user_from_claims(*, identity: Identity, now: datetime) -> User:
-    """Make the rows say what the claims say, and return the person. Audited only where something changed.
+    """Make the rows say what the claims say, and return the person. Audited only where something
+    changed.
 
     Without roles (the claims had problems) the person keeps their row and loses roles and team.
     """
@@ -46,7 +49,11 @@ def assign_cost_center(*, team: Team, code: str, actor: User, now: datetime) -> 
 def sign_in(*, identity: Identity, now: datetime) -> User:
     """Sync the person and record that they signed in."""
     user = sync_user_from_claims(identity=identity, now=now)
-    data = {"team": identity.team, "roles": sorted(identity.roles), "problems": [p.code for p in identity.problems]}
+    data = {
+        "team": identity.team,
+        "roles": sorted(identity.roles),
+        "problems": [p.code for p in identity.problems],
+    }
     audit.record(action=Action.SIGNED_IN, actor=user, target=user, now=now, data=data)
     return user
 
@@ -62,25 +69,41 @@ def _user(identity: Identity, now: datetime) -> User:
     who = {"issuer": identity.issuer, "subject": identity.subject}
     if not User.objects.filter(**who).exists():
         taken = User.objects.filter(username=identity.username).exists()
-        username = f"{identity.username[:140]}-{identity.subject[:8]}" if taken else identity.username
-        fields = {"username": username, "name": identity.name, "email": identity.email, "created_at": now}
+        username = (
+            f"{identity.username[:140]}-{identity.subject[:8]}" if taken else identity.username
+        )
+        fields = {
+            "username": username,
+            "name": identity.name,
+            "email": identity.email,
+            "created_at": now,
+        }
         User.objects.get_or_create(**who, defaults=fields | {"password": "!"})
     return User.objects.select_for_update().get(**who)
 
 
 def _facts(user: User) -> dict[str, object]:
     roles = sorted(RoleBinding.objects.filter(user=user).values_list("role", flat=True))
-    return {"name": user.name, "email": user.email, "team": user.team.slug if user.team else "", "roles": roles}
+    return {
+        "name": user.name,
+        "email": user.email,
+        "team": user.team.slug if user.team else "",
+        "roles": roles,
+    }
 
 
 @transaction.atomic
 def team_of(*, identity: Identity, user: User, now: datetime) -> Team:
-    """Return the team the claims name, made where it is new, paid for by the cost center they name."""
+    """Return the team the claims name, made where it is new, paid for by the cost center they
+    name.
+    """
     team = Team.objects.select_related("cost_center").filter(slug=identity.team).first()
     if team is None:
         cost_center, _ = CostCenter.objects.get_or_create(code=identity.cost_center)
         name = identity.team.replace("-", " ").capitalize()
-        team, _ = Team.objects.get_or_create(slug=identity.team, defaults={"name": name, "cost_center": cost_center})
+        team, _ = Team.objects.get_or_create(
+            slug=identity.team, defaults={"name": name, "cost_center": cost_center}
+        )
     assign_cost_center(team=team, code=identity.cost_center, actor=user, now=now)
     return team
 
@@ -88,7 +111,9 @@ def team_of(*, identity: Identity, user: User, now: datetime) -> Team:
 def _replace_roles(user: User, identity: Identity) -> None:
     RoleBinding.objects.filter(user=user).exclude(role__in=identity.roles).delete()
     has = set(RoleBinding.objects.filter(user=user).values_list("role", flat=True))
-    RoleBinding.objects.bulk_create(RoleBinding(user=user, role=role) for role in sorted(identity.roles - has))
+    RoleBinding.objects.bulk_create(
+        RoleBinding(user=user, role=role) for role in sorted(identity.roles - has)
+    )
     user.__dict__.pop("_roles", None)
 
 

@@ -1,7 +1,9 @@
-"""What the identity provider's claims mean here. Pure: claims in, an Identity out, its problems in words.
+"""What the identity provider's claims mean here. Pure: claims in, an Identity out, its problems in
+words.
 
-Rights come from groups. A claim that is missing, cut short or unknown never gives a right: the person is signed in
-without any role and sees what is missing and whom to ask. Nothing in a token is ever fetched.
+Rights come from groups. A claim that is missing, cut short or unknown never gives a right: the
+person is signed in without any role and sees what is missing and whom to ask. Nothing in a token is
+ever fetched.
 """
 
 import re
@@ -55,7 +57,9 @@ class Identity:
 
 
 def identify(claims: Mapping[str, Any]) -> Identity:
-    """Return who the claims speak of and what they may be. Raises ClaimsRefused without issuer or subject."""
+    """Return who the claims speak of and what they may be. Raises ClaimsRefused without issuer or
+    subject.
+    """
     issuer, subject = _text(claims, "iss"), _text(claims, "sub")
     if not issuer or not subject:
         raise ClaimsRefused("The token names no issuer or no subject.")
@@ -92,7 +96,8 @@ def _groups(claims: Mapping[str, Any]) -> tuple[tuple[str, ...], Problem | None]
         return (), Problem(
             "groups_overage",
             "You are in more groups than the identity provider writes into a sign-in.",
-            "Ask your identity team to send only the groups of this application (names that begin with qm-).",
+            "Ask your identity team to send only the groups of this application (names that begin "
+            "with qm-).",
         )
     listed = claims.get("groups")
     if not isinstance(listed, list) or not all(isinstance(group, str) for group in listed):
@@ -105,14 +110,17 @@ def _groups(claims: Mapping[str, Any]) -> tuple[tuple[str, ...], Problem | None]
         return tuple(listed), Problem(
             "groups_incomplete",
             f"Your sign-in lists {len(listed)} groups; such a list may have been cut short.",
-            "Ask your identity team to send only the groups of this application (names that begin with qm-).",
+            "Ask your identity team to send only the groups of this application (names that begin "
+            "with qm-).",
         )
     return tuple(listed), None
 
 
 def _no_known_group(groups: tuple[str, ...]) -> Problem:
     what = "None of your groups gives a role here." if groups else "You are in no group yet."
-    return Problem("no_known_group", what, "Ask your team lead to have you added to one of the groups below.")
+    return Problem(
+        "no_known_group", what, "Ask your team lead to have you added to one of the groups below."
+    )
 
 
 def _team_problems(claims: Mapping[str, Any]) -> list[Problem]:
@@ -123,7 +131,8 @@ def _team_problems(claims: Mapping[str, Any]) -> list[Problem]:
             Problem(
                 "team_missing",
                 "Your sign-in names no team.",
-                "Ask your identity team to send the claim “team”: one team, in lower-case letters and dashes.",
+                "Ask your identity team to send the claim “team”: one team, in lower-case letters "
+                "and dashes.",
             )
         )
     if not COST_CENTER.match(_text(claims, "cost_center")):

@@ -1,6 +1,8 @@
-"""People, their teams and roles, and the cost centers that pay. All of it comes from the identity provider's claims.
+"""People, their teams and roles, and the cost centers that pay. All of it comes from the identity
+provider's claims.
 
-A person is known by (issuer, subject), never by e-mail. Rows are written by `actions.sync_user_from_claims` alone.
+A person is known by (issuer, subject), never by e-mail. Rows are written by
+`actions.sync_user_from_claims` alone.
 """
 
 from typing import ClassVar
@@ -50,7 +52,9 @@ class User(AbstractBaseUser):
     username = models.CharField(max_length=150, unique=True)
     name = models.CharField(max_length=200)
     email = models.EmailField(blank=True, default="")
-    team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.PROTECT, related_name="current_users")
+    team = models.ForeignKey(
+        Team, null=True, blank=True, on_delete=models.PROTECT, related_name="current_users"
+    )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField()
 
@@ -59,7 +63,9 @@ class User(AbstractBaseUser):
     objects = BaseUserManager["User"]()
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=("issuer", "subject"), name="user_one_per_identity"),)
+        constraints = (
+            models.UniqueConstraint(fields=("issuer", "subject"), name="user_one_per_identity"),
+        )
 
     def __str__(self) -> str:
         return self.name
@@ -95,7 +101,9 @@ class Membership(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(
-                fields=("user",), condition=models.Q(active_to__isnull=True), name="membership_one_current_per_user"
+                fields=("user",),
+                condition=models.Q(active_to__isnull=True),
+                name="membership_one_current_per_user",
             ),
         )
 

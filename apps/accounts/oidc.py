@@ -1,7 +1,8 @@
-"""Sign-in for people (authorization code with PKCE) and bearer tokens for pipelines, over one identity provider.
+"""Sign-in for people (authorization code with PKCE) and bearer tokens for pipelines, over one
+identity provider.
 
-mozilla-django-oidc carries state, nonce and PKCE; every token is checked by tokens.py, and what a token means is
-decided by claims.py alone, for both doors.
+mozilla-django-oidc carries state, nonce and PKCE; every token is checked by tokens.py, and what a
+token means is decided by claims.py alone, for both doors.
 """
 
 import time
@@ -37,21 +38,29 @@ class ClaimsBackend(OIDCAuthenticationBackend):  # type: ignore[misc]
 
     def get_token(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Return the token endpoint's answer. Raises GrantRefused or ProviderUnavailable."""
-        self.answer = request_tokens(**{name: payload[name] for name in payload if not name.startswith("client_")})
+        self.answer = request_tokens(
+            **{name: payload[name] for name in payload if not name.startswith("client_")}
+        )
         return self.answer
 
     def verify_token(self, token: str, **kwargs: Any) -> dict[str, Any]:
         """Return the id_token's claims: everything of tokens.py, and the nonce of this sign-in."""
         claims = verify(token or "", audience=settings.OIDC_RP_CLIENT_ID)
         if not kwargs.get("nonce") or claims.get("nonce") != kwargs["nonce"]:
-            raise TokenRefused("wrong_nonce", "The sign-in's answer does not belong to this browser's question.")
+            raise TokenRefused(
+                "wrong_nonce", "The sign-in's answer does not belong to this browser's question."
+            )
         return claims
 
     def store_tokens(self, access_token: str, id_token: str) -> None:
-        """Keep nothing yet: the session gets a new id first (get_or_create_user's caller keeps them)."""
+        """Keep nothing yet: the session gets a new id first (get_or_create_user's caller keeps
+        them).
+        """
 
     def get_user(self, user_id: int) -> User | None:
-        """Return who a session belongs to; nobody once the person was deactivated: their sessions end at once."""
+        """Return who a session belongs to; nobody once the person was deactivated: their sessions
+        end at once.
+        """
         return User.objects.filter(pk=user_id, is_active=True).first()
 
     def get_or_create_user(self, access_token: str, id_token: str, payload: dict[str, Any]) -> User:
@@ -65,14 +74,18 @@ class ClaimsBackend(OIDCAuthenticationBackend):  # type: ignore[misc]
 class _Unavailable(APIException):
     status_code = 503
     default_code = "identity_provider_unavailable"
-    default_detail = "The identity provider does not answer, so the token cannot be checked. Try again."
+    default_detail = (
+        "The identity provider does not answer, so the token cannot be checked. Try again."
+    )
 
 
 class BearerAuthentication(BaseAuthentication):
     """Checks a bearer JWT of the API's audience. Session cookies mean nothing to the API."""
 
     def authenticate(self, request: Request) -> tuple[User, dict[str, Any]] | None:
-        """Return the token's person and claims; None without a token. Raises AuthenticationFailed with the reason."""
+        """Return the token's person and claims; None without a token. Raises AuthenticationFailed
+        with the reason.
+        """
         scheme, _, token = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "bearer":
             return None
@@ -88,7 +101,9 @@ class BearerAuthentication(BaseAuthentication):
         except ProviderUnavailable as error:
             raise _Unavailable from error
         if identity.problems:
-            raise NotPermitted(" ".join(f"{problem.what} {problem.todo}" for problem in identity.problems))
+            raise NotPermitted(
+                " ".join(f"{problem.what} {problem.todo}" for problem in identity.problems)
+            )
         user = _person(identity)
         if not user.is_active:
             raise AuthenticationFailed("This person was deactivated.", code="deactivated")
@@ -102,8 +117,14 @@ class BearerAuthentication(BaseAuthentication):
 
 
 def _person(identity: Identity) -> User:
-    """Return the person as this token says they are, for this request; a browser session of theirs stays as it is."""
-    user = User.objects.select_related("team").filter(issuer=identity.issuer, subject=identity.subject).first()
+    """Return the person as this token says they are, for this request; a browser session of theirs
+    stays as it is.
+    """
+    user = (
+        User.objects.select_related("team")
+        .filter(issuer=identity.issuer, subject=identity.subject)
+        .first()
+    )
     if user is None or user.team is None or user.team.slug != identity.team:
         user = _person_of_other_team(identity, user)
     user._roles = frozenset(str(role) for role in identity.roles)
@@ -111,7 +132,9 @@ def _person(identity: Identity) -> User:
 
 
 def _person_of_other_team(identity: Identity, user: User | None) -> User:
-    """Make the row of somebody who is new; let a known person act for the token's team in this request only."""
+    """Make the row of somebody who is new; let a known person act for the token's team in this
+    request only.
+    """
     if user is None or not RoleBinding.objects.filter(user=user).exists():
         return actions.sync_user_from_claims(identity=identity, now=timezone.now())
     user.team = actions.team_of(identity=identity, user=user, now=timezone.now())
@@ -121,5 +144,7 @@ def _person_of_other_team(identity: Identity, user: User | None) -> User:
 def session_of_sign_in(request: HttpRequest, user: User) -> None:
     """Fill the session that was just made for a sign-in, from what the backend handed over."""
     identity, auth_time, answer = request.signed_in  # type: ignore[attr-defined]
-    sessions.begin(request.session, user=user, identity=identity, auth_time=auth_time, now=time.time())
+    sessions.begin(
+        request.session, user=user, identity=identity, auth_time=auth_time, now=time.time()
+    )
     sessions.keep_tokens(request.session, answer, now=time.time())

@@ -1,7 +1,8 @@
 """The identity provider: its endpoints from discovery, its keys, its token endpoint.
 
-Everything is asked for when it is first needed, so the portal starts without the provider. Discovery and keys are kept
-for an hour in this process. A key id that nobody knows makes the keys be read again, at most every ten seconds.
+Everything is asked for when it is first needed, so the portal starts without the provider.
+Discovery and keys are kept for an hour in this process. A key id that nobody knows makes the keys
+be read again, at most every ten seconds.
 """
 
 import threading
@@ -61,7 +62,9 @@ def forget() -> None:
 
 
 def provider() -> Provider:
-    """Return the provider's endpoints. Raises ProviderUnavailable where they were never read and cannot be now."""
+    """Return the provider's endpoints. Raises ProviderUnavailable where they were never read and
+    cannot be now.
+    """
     now = time.monotonic()
     if _kept.provider and now - _kept.provider_at < KEEP_SECONDS:
         return _kept.provider
@@ -74,11 +77,15 @@ def provider() -> Provider:
 
 
 def gateway_jwks_uri() -> str:
-    """Return where the gateway finds the keys of callers' tokens. Raises TemporaryError while the provider is away."""
+    """Return where the gateway finds the keys of callers' tokens. Raises TemporaryError while the
+    provider is away.
+    """
     try:
         return settings.GATEWAY_JWKS_URI or provider().jwks_uri
     except ProviderUnavailable as error:
-        raise TemporaryError(f"{error} Without its key address no gateway policy can be compiled.") from error
+        raise TemporaryError(
+            f"{error} Without its key address no gateway policy can be compiled."
+        ) from error
 
 
 def signing_keys(key_id: str | None) -> KeySet:
@@ -101,14 +108,23 @@ def signing_keys(key_id: str | None) -> KeySet:
 
 def request_tokens(**form: str) -> dict[str, Any]:
     """Ask the token endpoint, as this client. Raises GrantRefused (4xx) or ProviderUnavailable."""
-    client = {"client_id": settings.OIDC_RP_CLIENT_ID, "client_secret": settings.OIDC_RP_CLIENT_SECRET}
+    client = {
+        "client_id": settings.OIDC_RP_CLIENT_ID,
+        "client_secret": settings.OIDC_RP_CLIENT_SECRET,
+    }
     try:
-        answer = httpx.post(provider().token_endpoint, data=form | client, timeout=settings.OIDC_TIMEOUT)
+        answer = httpx.post(
+            provider().token_endpoint, data=form | client, timeout=settings.OIDC_TIMEOUT
+        )
         body = answer.json()
     except (httpx.HTTPError, ValueError) as error:
-        raise ProviderUnavailable("The identity provider's token endpoint did not answer.") from error
+        raise ProviderUnavailable(
+            "The identity provider's token endpoint did not answer."
+        ) from error
     if answer.status_code >= 500:
-        raise ProviderUnavailable(f"The identity provider's token endpoint answered {answer.status_code}.")
+        raise ProviderUnavailable(
+            f"The identity provider's token endpoint answered {answer.status_code}."
+        )
     if answer.status_code != 200 or not isinstance(body, dict):
         raise GrantRefused(str(body.get("error", "")) if isinstance(body, dict) else "")
     return body
@@ -125,9 +141,13 @@ def _discover() -> Provider:
             end_session_endpoint=str(document.get("end_session_endpoint", "")),
         )
     except (KeyError, TypeError) as error:
-        raise ProviderUnavailable("The identity provider's discovery document is incomplete.") from error
+        raise ProviderUnavailable(
+            "The identity provider's discovery document is incomplete."
+        ) from error
     if found.issuer.rstrip("/") != settings.OIDC_ISSUER:
-        raise ProviderUnavailable("The identity provider calls itself by another name than OIDC_ISSUER.")
+        raise ProviderUnavailable(
+            "The identity provider calls itself by another name than OIDC_ISSUER."
+        )
     return found
 
 

@@ -1,6 +1,7 @@
 """What a browser's session keeps: when it began, its team, and the provider's tokens, encrypted.
 
-The tokens never leave the server but for one use: `gateway_token` is sent to the gateway, as the person.
+The tokens never leave the server but for one use: `gateway_token` is sent to the gateway, as the
+person.
 """
 
 import base64
@@ -23,13 +24,24 @@ from apps.accounts.claims import Identity
 from apps.accounts.models import User
 from apps.accounts.provider import GrantRefused, ProviderUnavailable, request_tokens
 
-TOKENS, STARTED_AT, SEEN_AT, AUTH_TIME, TEAM, FACTS = "tokens", "started_at", "seen_at", "auth_time", "team_id", "facts"
+TOKENS, STARTED_AT, SEEN_AT, AUTH_TIME, TEAM, FACTS = (
+    "tokens",
+    "started_at",
+    "seen_at",
+    "auth_time",
+    "team_id",
+    "facts",
+)
 REFRESH_BEFORE_SECONDS = 60
 NOTE_EVERY_SECONDS = 60
 
 
-def begin(session: SessionBase, *, user: User, identity: Identity, auth_time: object, now: float) -> None:
-    """Start the clocks of a session that was just signed in. auth_time: the claim, seconds since 1970."""
+def begin(
+    session: SessionBase, *, user: User, identity: Identity, auth_time: object, now: float
+) -> None:
+    """Start the clocks of a session that was just signed in. auth_time: the claim, seconds since
+    1970.
+    """
     session[STARTED_AT] = session[SEEN_AT] = int(now)
     session[AUTH_TIME] = auth_time if isinstance(auth_time, int) else int(now)
     session[TEAM] = user.team_id
@@ -46,7 +58,8 @@ def clear_ended(*, now: datetime) -> int:
 
 def expiry(session: SessionBase, user: User, *, now: float) -> str:
     """Return why the session must end: "too_long", "idle", "other_team", or nothing."""
-    if STARTED_AT not in session:  # made by something else than a sign-in: the session's own age holds
+    # made by something else than a sign-in: the session's own age holds
+    if STARTED_AT not in session:
         return ""
     if now - session.get(STARTED_AT, 0) > settings.SESSION_COOKIE_AGE:
         return "too_long"
@@ -64,9 +77,14 @@ def note_activity(session: SessionBase, *, now: float) -> None:
 
 
 def keep_tokens(session: SessionBase, answer: dict[str, Any], *, now: float) -> None:
-    """Keep the token endpoint's answer, encrypted; a refresh without a new id_token keeps the old one."""
+    """Keep the token endpoint's answer, encrypted; a refresh without a new id_token keeps the old
+    one.
+    """
     before = stored_tokens(session)
-    tokens = {name: answer.get(name) or before.get(name, "") for name in ("access_token", "refresh_token", "id_token")}
+    tokens = {
+        name: answer.get(name) or before.get(name, "")
+        for name in ("access_token", "refresh_token", "id_token")
+    }
     tokens["expires_at"] = now + float(answer.get("expires_in") or 300)
     session[TOKENS] = _cipher().encrypt(json.dumps(tokens).encode()).decode()
 
@@ -120,8 +138,12 @@ def _is_fresh(tokens: dict[str, Any]) -> bool:
 
 @contextmanager
 def _one_at_a_time(name: str) -> Iterator[None]:
-    """Hold a database lock without a transaction: a refresh token that is used twice ends the person's sign-in."""
-    key = int.from_bytes(hashlib.sha256(f"session {name}".encode()).digest()[:8], "big", signed=True)
+    """Hold a database lock without a transaction: a refresh token that is used twice ends the
+    person's sign-in.
+    """
+    key = int.from_bytes(
+        hashlib.sha256(f"session {name}".encode()).digest()[:8], "big", signed=True
+    )
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [key])
         try:
@@ -135,4 +157,12 @@ def _cipher() -> Fernet:
     return Fernet(base64.urlsafe_b64encode(digest))
 
 
-__all__ = ["ProviderUnavailable", "begin", "expiry", "gateway_token", "keep_tokens", "note_activity", "stored_tokens"]
+__all__ = [
+    "ProviderUnavailable",
+    "begin",
+    "expiry",
+    "gateway_token",
+    "keep_tokens",
+    "note_activity",
+    "stored_tokens",
+]

@@ -1,4 +1,6 @@
-"""Checks a signed token of the identity provider: RS256 only, its signature, issuer, audience, times and subject."""
+"""Checks a signed token of the identity provider: RS256 only, its signature, issuer, audience,
+times and subject.
+"""
 
 from typing import Any
 
@@ -28,18 +30,28 @@ class TokenRefused(Exception):
 
 
 WRONG_CLAIM = {
-    "iss": ("wrong_issuer", "The token was issued by somebody else than this portal's identity provider."),
-    "aud": ("wrong_audience", "The token is meant for another program: ask for the audience {audience}."),
+    "iss": (
+        "wrong_issuer",
+        "The token was issued by somebody else than this portal's identity provider.",
+    ),
+    "aud": (
+        "wrong_audience",
+        "The token is meant for another program: ask for the audience {audience}.",
+    ),
     "nbf": ("not_yet_valid", "The token is not valid yet: check the clocks."),
     "iat": ("not_yet_valid", "The token was issued in the future: check the clocks."),
 }
 
 
 def verify(token: str, *, audience: str) -> dict[str, Any]:
-    """Return the token's claims. Raises TokenRefused; ProviderUnavailable where the keys cannot be read."""
+    """Return the token's claims. Raises TokenRefused; ProviderUnavailable where the keys cannot be
+    read.
+    """
     try:
         header = _header(token)
-        claims = dict(jwt.decode(token, signing_keys(header.get("kid")), algorithms=ALGORITHMS).claims)
+        claims = dict(
+            jwt.decode(token, signing_keys(header.get("kid")), algorithms=ALGORITHMS).claims
+        )
     except BadSignatureError:
         raise TokenRefused(
             "bad_signature", "The token's signature does not fit the identity provider's keys."
@@ -51,7 +63,9 @@ def verify(token: str, *, audience: str) -> dict[str, Any]:
 
 
 def _header(token: str) -> dict[str, Any]:
-    """Return the unverified header, once its algorithm is the one that is allowed and its key is known."""
+    """Return the unverified header, once its algorithm is the one that is allowed and its key is
+    known.
+    """
     if len(token) > LONGEST:
         raise TokenRefused("malformed", "This is not a token of the identity provider.")
     header = dict(jws.extract_compact(token.encode()).headers())
@@ -59,7 +73,8 @@ def _header(token: str) -> dict[str, Any]:
         raise TokenRefused("wrong_algorithm", "The token must be signed with RS256.")
     if not any(key.kid == header.get("kid") for key in signing_keys(header.get("kid")).keys):
         raise TokenRefused(
-            "unknown_key", "The token was signed with a key that the identity provider does not publish."
+            "unknown_key",
+            "The token was signed with a key that the identity provider does not publish.",
         )
     return header
 
@@ -80,7 +95,9 @@ def _check(claims: dict[str, Any], audience: str) -> None:
     except MissingClaimError as error:
         raise TokenRefused("missing_claim", f"The token lacks the claim {error.claim}.") from None
     except InvalidClaimError as error:
-        reason, text = WRONG_CLAIM.get(error.claim, ("invalid_claim", f"The token's claim {error.claim} is wrong."))
+        reason, text = WRONG_CLAIM.get(
+            error.claim, ("invalid_claim", f"The token's claim {error.claim} is wrong.")
+        )
         raise TokenRefused(reason, text.format(audience=audience)) from None
     except ClaimError as error:
         raise TokenRefused("invalid_claim", str(error)) from None

@@ -46,7 +46,9 @@ def _sign_in_error(request: HttpRequest, text: dict[str, str], status: int) -> H
 
 
 class SignInView(OIDCAuthenticationRequestView):  # type: ignore[misc]
-    """Sends the browser to the identity provider. ?fresh=1 asks for the person again, ?team=1 for another team."""
+    """Sends the browser to the identity provider. ?fresh=1 asks for the person again, ?team=1 for
+    another team.
+    """
 
     OIDC_OP_AUTH_ENDPOINT = ""
 
@@ -101,8 +103,12 @@ class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]
         error = self.request.GET.get("error", "")
         if not error:
             return _sign_in_error(self.request, INTERRUPTED, 400)
-        why = REFUSED_BY_PROVIDER.get(error, "The identity provider ended the sign-in with an error.")
-        return _sign_in_error(self.request, INTERRUPTED | {"why": why}, 403 if error == "access_denied" else 400)
+        why = REFUSED_BY_PROVIDER.get(
+            error, "The identity provider ended the sign-in with an error."
+        )
+        return _sign_in_error(
+            self.request, INTERRUPTED | {"why": why}, 403 if error == "access_denied" else 400
+        )
 
 
 @require_POST
@@ -126,7 +132,11 @@ def _end_session_url(request: HttpRequest) -> str:
     if not end_session:
         return here
     hint = sessions.stored_tokens(request.session).get("id_token", "")
-    asked = {"id_token_hint": hint, "client_id": settings.OIDC_RP_CLIENT_ID, "post_logout_redirect_uri": here}
+    asked = {
+        "id_token_hint": hint,
+        "client_id": settings.OIDC_RP_CLIENT_ID,
+        "post_logout_redirect_uri": here,
+    }
     return f"{end_session}?{urlencode({name: value for name, value in asked.items() if value})}"
 
 
@@ -138,7 +148,9 @@ def me(request: SignedIn) -> HttpResponse:
         "team": request.user.team,
         "facts": session.get(sessions.FACTS, {}),
         "signed_in_at": _moment(session.get(sessions.AUTH_TIME)),
-        "ends_at": _moment(session.get(sessions.STARTED_AT, time.time()) + settings.SESSION_COOKIE_AGE),
+        "ends_at": _moment(
+            session.get(sessions.STARTED_AT, time.time()) + settings.SESSION_COOKIE_AGE
+        ),
         "idle_minutes": settings.SESSION_IDLE_SECONDS // 60,
         "issuer": settings.OIDC_ISSUER,
     }

@@ -38,7 +38,9 @@ def record(
     data: dict[str, Any] | None = None,
     request_id: str = "",
 ) -> AuditEvent:
-    """Insert the event of a change, in the caller's transaction. data: JSON without secrets or prompt text."""
+    """Insert the event of a change, in the caller's transaction. data: JSON without secrets or
+    prompt text.
+    """
     return AuditEvent.objects.create(
         occurred_at=now,
         actor=actor.username,

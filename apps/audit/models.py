@@ -1,7 +1,7 @@
 """What happened: one immutable row per state change, written in the transaction of the change.
 
-Actor and target are text, not foreign keys: audit is the lowest app, and its rows must outlive what they speak of.
-Triggers (see migrations) refuse UPDATE and DELETE.
+Actor and target are text, not foreign keys: audit is the lowest app, and its rows must outlive what
+they speak of. Triggers (see migrations) refuse UPDATE and DELETE.
 """
 
 from django.db import models
@@ -97,7 +97,9 @@ class AuditEvent(models.Model):
         ordering = ("-occurred_at", "-id")
         indexes = (
             models.Index(fields=("-occurred_at", "-id"), name="audit_newest_first"),
-            models.Index(fields=("target_type", "target_id", "-occurred_at"), name="audit_by_target"),
+            models.Index(
+                fields=("target_type", "target_id", "-occurred_at"), name="audit_by_target"
+            ),
             models.Index(fields=("actor", "-occurred_at"), name="audit_by_actor"),
             models.Index(fields=("action", "-occurred_at"), name="audit_by_action"),
         )

@@ -35,7 +35,9 @@ ICONS = {
 
 @dataclass(frozen=True)
 class TimelineEvent:
-    """One line of a timeline, as templates/components/_timeline.html shows it. machine: no person did it."""
+    """One line of a timeline, as templates/components/_timeline.html shows it. machine: no person
+    did it.
+    """
 
     id: str
     occurred_at: datetime
@@ -50,12 +52,15 @@ class TimelineEvent:
 
 
 def timeline(target_type: str, target_id: object) -> list[TimelineEvent]:
-    """Return what happened to one object, oldest first; one query. Whoever sees the object may see it."""
+    """Return what happened to one object, oldest first; one query. Whoever sees the object may see
+    it.
+    """
     return timeline_of([(target_type, target_id)])
 
 
 def timeline_of(targets: Iterable[tuple[str, object]]) -> list[TimelineEvent]:
-    """Return what happened to several objects ("Promotion", id), ("Rollout", id) together, oldest first; one query.
+    """Return what happened to several objects ("Promotion", id), ("Rollout", id) together, oldest
+    first; one query.
 
     The newest LINES of it: an object that lives for years does not make its page slow.
     """
@@ -129,7 +134,9 @@ def search(asked: Search) -> QuerySet[AuditEvent]:
     if asked.from_date:
         found = found.filter(occurred_at__gte=datetime.combine(asked.from_date, time.min, UTC))
     if asked.to_date:
-        found = found.filter(occurred_at__lt=datetime.combine(asked.to_date + timedelta(days=1), time.min, UTC))
+        found = found.filter(
+            occurred_at__lt=datetime.combine(asked.to_date + timedelta(days=1), time.min, UTC)
+        )
     return found
 
 

@@ -1,4 +1,6 @@
-"""The audit record, for auditors and platform engineers; to everybody else these pages are not there."""
+"""The audit record, for auditors and platform engineers; to everybody else these pages are not
+there.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -19,10 +21,12 @@ from apps.common.spreadsheets import cell, csv_lines
 PAGE_SIZE = 50
 CSV_ROWS = 50_000
 COLUMNS = (
-    "id", "occurred_at", "actor", "actor_name", "action", "target_type", "target_id", "target_label", "request_id",
+    "id", "occurred_at", "actor", "actor_name", "action", "target_type", "target_id",
+    "target_label", "request_id",
     "data",
 )  # fmt: skip
-READERS = ("AUDITOR", "PLATFORM_ENGINEER")  # accounts.Role; audit is below accounts and cannot import it
+# accounts.Role; audit is below accounts and cannot import it
+READERS = ("AUDITOR", "PLATFORM_ENGINEER")
 
 
 def _require_reader(request: HttpRequest) -> None:
@@ -38,7 +42,10 @@ def event_list(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     if request.GET.get("format") == "csv":
         return _csv(found)
     page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
-    lines = [(event, queries.icon(event.action), queries.tone(event.action), queries.why(event.data)) for event in page]
+    lines = [
+        (event, queries.icon(event.action), queries.tone(event.action), queries.why(event.data))
+        for event in page
+    ]
     context = {
         "page_obj": page,
         "lines": lines,
@@ -54,7 +61,9 @@ def event_list(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
 
 
 def event_detail(request: HttpRequest, event_id: UUID) -> HttpResponse:
-    """Show one event: what was before and after, and the other events of its object and of its request."""
+    """Show one event: what was before and after, and the other events of its object and of its
+    request.
+    """
     _require_reader(request)
     event = get_object_or_404(AuditEvent, pk=event_id)
     same_request = AuditEvent.objects.none()
@@ -65,7 +74,9 @@ def event_detail(request: HttpRequest, event_id: UUID) -> HttpResponse:
         "tone": queries.tone(event.action),
         "icon": queries.icon(event.action),
         "changes": _changes(event.data),
-        "data": [(name, value) for name, value in event.data.items() if name not in ("before", "after")],
+        "data": [
+            (name, value) for name, value in event.data.items() if name not in ("before", "after")
+        ],
         "timeline": queries.timeline(event.target_type, event.target_id),
         "same_request": list(same_request.order_by("occurred_at")[:50]),
     }
@@ -87,7 +98,9 @@ def _asked(query: QueryDict) -> queries.Search:
 
 
 def _day(text: str) -> date | None:
-    """Return a day; None for what is none, and for the calendar's last ones, which no day follows."""
+    """Return a day; None for what is none, and for the calendar's last ones, which no day
+    follows.
+    """
     try:
         found = date.fromisoformat(text)
     except ValueError:
@@ -122,15 +135,24 @@ def _changes(data: dict[str, Any]) -> list[tuple[str, Any, Any, bool]]:
     """Return (field, before, after, changed) where the event kept both sides."""
     before, after = data.get("before"), data.get("after")
     if not isinstance(before, dict) or not isinstance(after, dict):
-        return [] if before is None and after is None else [("value", before, after, before != after)]
+        return (
+            [] if before is None and after is None else [("value", before, after, before != after)]
+        )
     names = list(dict.fromkeys([*before, *after]))
-    return [(name, before.get(name), after.get(name), before.get(name) != after.get(name)) for name in names]
+    return [
+        (name, before.get(name), after.get(name), before.get(name) != after.get(name))
+        for name in names
+    ]
 
 
 def _csv(found: QuerySet[AuditEvent]) -> StreamingHttpResponse:
     """Return exactly the rows that the filters show, all pages of them, newest first."""
-    headers = {"Content-Disposition": f'attachment; filename="audit-{timezone.now():%Y%m%dT%H%M%SZ}.csv"'}
-    return StreamingHttpResponse(csv_lines(_csv_rows(found)), content_type="text/csv; charset=utf-8", headers=headers)
+    headers = {
+        "Content-Disposition": f'attachment; filename="audit-{timezone.now():%Y%m%dT%H%M%SZ}.csv"'
+    }
+    return StreamingHttpResponse(
+        csv_lines(_csv_rows(found)), content_type="text/csv; charset=utf-8", headers=headers
+    )
 
 
 def _csv_rows(found: QuerySet[AuditEvent]) -> Iterator[Sequence[str]]:
@@ -143,5 +165,9 @@ def _cell(value: Any) -> str:
     """Return a value as text that no spreadsheet takes for a formula."""
     if isinstance(value, datetime):
         return value.isoformat()
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False) if isinstance(value, dict) else str(value)
+    text = (
+        json.dumps(value, sort_keys=True, ensure_ascii=False)
+        if isinstance(value, dict)
+        else str(value)
+    )
     return cell(text)

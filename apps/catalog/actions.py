@@ -1,7 +1,9 @@
-"""Every change of the catalog: registering models, taking uploads, and what the worker finds out about them.
+"""Every change of the catalog: registering models, taking uploads, and what the worker finds out
+about them.
 
-People call the first half (owners of the model); the worker calls the second half (`record_*`, `quarantine_version`,
-`fail_version`). Nothing here speaks to S3: uploads.py and reconcile.py do, and then call one of these.
+People call the first half (owners of the model); the worker calls the second half (`record_*`,
+`quarantine_version`, `fail_version`). Nothing here speaks to S3: uploads.py and reconcile.py do,
+and then call one of these.
 """
 
 from collections.abc import Sequence
@@ -33,7 +35,9 @@ class NameTaken(DomainError):
 
 
 class BadName(DomainError):
-    """The name cannot be a DNS label, which serving needs, or is an address of the portal itself."""
+    """The name cannot be a DNS label, which serving needs, or is an address of the portal
+    itself.
+    """
 
     code = "bad_name"
 
@@ -90,21 +94,31 @@ def register_model(
     if actor.team is None:
         raise NotPermitted("Sign in with a team: it will own the model.")
     if not MODEL_NAME.match(name):
-        raise BadName("Use lower-case letters, digits and dashes for the name: a letter first, at most 36.")
+        raise BadName(
+            "Use lower-case letters, digits and dashes for the name: a letter first, at most 36."
+        )
     if name in RESERVED_NAMES:
         raise BadName(f"The portal has a page of its own at {name}. Choose another name.")
     row, created = RegisteredModel.objects.get_or_create(
         name=name,
         defaults={
-            "title": title, "description": description, "task": task, "family": family, "license": license,
-            "parameter_count": parameter_count, "context_length": context_length, "data_class": data_class,
+            "title": title, "description": description, "task": task, "family": family,
+            "license": license,
+            "parameter_count": parameter_count, "context_length": context_length,
+            "data_class": data_class,
             "intended_use": intended_use, "forbidden_use": forbidden_use,
             "owner_team": actor.team, "created_by": actor, "created_at": now,
         },
     )  # fmt: skip
     if not created:
         raise NameTaken(f"A model named {name} is registered already. Choose another name.")
-    audit.record(action=Action.MODEL_REGISTERED, actor=actor, target=row, now=now, data={"owner_team": str(actor.team)})
+    audit.record(
+        action=Action.MODEL_REGISTERED,
+        actor=actor,
+        target=row,
+        now=now,
+        data={"owner_team": str(actor.team)},
+    )
     return row
 
 
@@ -118,9 +132,11 @@ def add_version(
     note: str = "",
     number: int | None = None,
 ) -> ModelVersion:
-    """Open a version for upload, or return the actor's own unfinished upload of exactly these files.
+    """Open a version for upload, or return the actor's own unfinished upload of exactly these
+    files.
 
-    number: the next one when None. Raises NotPermitted, BadFiles, or VersionExists when `number` is taken.
+    number: the next one when None. Raises NotPermitted, BadFiles, or VersionExists when `number` is
+    taken.
     """
     require_owner(registered_model, actor)
     if problems := manifest.file_list_problems(files):
@@ -130,12 +146,18 @@ def add_version(
         return unfinished
     last = registered_model.versions.aggregate(last=Max("number"))["last"] or 0
     if number is not None and registered_model.versions.filter(number=number).exists():
-        raise VersionExists(f"{registered_model.name} v{number} exists; a version never changes. Publish v{last + 1}.")
+        raise VersionExists(
+            f"{registered_model.name} v{number} exists; a version never changes. "
+            f"Publish v{last + 1}."
+        )
     version = ModelVersion.objects.create(
-        registered_model=registered_model, number=number or last + 1, note=note, created_by=actor, created_at=now,
+        registered_model=registered_model, number=number or last + 1, note=note, created_by=actor,
+        created_at=now,
         next_check_at=now + ABANDONED_AFTER,
     )  # fmt: skip
-    ModelFile.objects.bulk_create(ModelFile(version=version, name=f.name, size=f.size, sha256=f.sha256) for f in files)
+    ModelFile.objects.bulk_create(
+        ModelFile(version=version, name=f.name, size=f.size, sha256=f.sha256) for f in files
+    )
     facts = {"files": len(files), "bytes": sum(entry.size for entry in files), "note": note}
     audit.record(action=Action.VERSION_ADDED, actor=actor, target=version, now=now, data=facts)
     return version
@@ -144,7 +166,10 @@ def add_version(
 def require_owner(registered_model: RegisteredModel, actor: User) -> None:
     """Raise NotPermitted unless `actor` may publish versions of the model."""
     team = registered_model.owner_team
-    require(registered_model.is_owned_by(actor), f"Only model owners of the team {team.name} publish versions of it.")
+    require(
+        registered_model.is_owned_by(actor),
+        f"Only model owners of the team {team.name} publish versions of it.",
+    )
 
 
 def require_uploading(version: ModelVersion) -> None:
@@ -152,7 +177,8 @@ def require_uploading(version: ModelVersion) -> None:
     if version.status != Status.UPLOADING:
         state = version.get_status_display().lower()
         raise NotUploading(
-            f"{version} is {state}, and a version never changes once its files are up. Publish a new one."
+            f"{version} is {state}, and a version never changes once its files are up. Publish a "
+            f"new one."
         )
 
 
@@ -163,33 +189,51 @@ def record_upload_started(*, file: ModelFile, upload_id: str) -> bool:
 
 @transaction.atomic
 def record_part(*, file: ModelFile, number: int, etag: str, size: int, now: datetime) -> None:
-    """Remember a part that S3 has. A part that is sent again replaces the former one. Raises NotUploading."""
-    version = ModelVersion.objects.select_for_update().select_related("registered_model").get(pk=file.version_id)
+    """Remember a part that S3 has. A part that is sent again replaces the former one. Raises
+    NotUploading.
+    """
+    version = (
+        ModelVersion.objects.select_for_update()
+        .select_related("registered_model")
+        .get(pk=file.version_id)
+    )
     require_uploading(version)
     row = ModelFile.objects.select_for_update().get(pk=file.pk)
     others = [part for part in row.parts if part["PartNumber"] != number]
-    row.parts = sorted([*others, {"PartNumber": number, "ETag": etag, "size": size}], key=_part_number)
+    row.parts = sorted(
+        [*others, {"PartNumber": number, "ETag": etag, "size": size}], key=_part_number
+    )
     row.save(update_fields=["parts"])
     ModelVersion.objects.filter(pk=version.pk).update(next_check_at=now + ABANDONED_AFTER)
 
 
 @transaction.atomic
-def finish_upload(*, version: ModelVersion, actor: User, locked_until: datetime, now: datetime) -> ModelVersion:
-    """Close the upload: the worker makes the objects, signs and locks them. Does nothing the second time.
+def finish_upload(
+    *, version: ModelVersion, actor: User, locked_until: datetime, now: datetime
+) -> ModelVersion:
+    """Close the upload: the worker makes the objects, signs and locks them. Does nothing the second
+    time.
 
     locked_until: end of every object's lock. Raises NotPermitted, NotUploading or UploadIncomplete.
     """
     require_owner(version.registered_model, actor)
-    row = ModelVersion.objects.select_for_update().select_related("registered_model").get(pk=version.pk)
+    row = (
+        ModelVersion.objects.select_for_update()
+        .select_related("registered_model")
+        .get(pk=version.pk)
+    )
     if row.status in (Status.SIGNING, Status.VERIFYING, Status.VERIFIED):
         return row
     require_uploading(row)
     missing = [file.name for file in row.files.all() if not is_complete(file)]
     if missing:
-        raise UploadIncomplete(f"Parts are missing of: {', '.join(missing)}. Upload them, then finish again.")
+        raise UploadIncomplete(
+            f"Parts are missing of: {', '.join(missing)}. Upload them, then finish again."
+        )
     _change(
         row, (Status.UPLOADING,), now=now,
-        status=Status.SIGNING, locked_until=locked_until.replace(microsecond=0), next_check_at=now, attempts=0,
+        status=Status.SIGNING, locked_until=locked_until.replace(microsecond=0), next_check_at=now,
+        attempts=0,
         generation=row.generation + 1, message="The worker reads every file back.",
     )  # fmt: skip
     audit.record(action=Action.VERSION_UPLOADED, actor=actor, target=row, now=now)
@@ -202,7 +246,7 @@ def is_complete(file: ModelFile) -> bool:
     return bool(sum(part["size"] for part in file.parts) == file.size)
 
 
-# -- What the worker found out ----------------------------------------------------------------------------------------
+# -- What the worker found out ---------------------------------------------------------------------
 
 
 def record_stored(*, file: ModelFile, object_version: str, now: datetime) -> None:
@@ -220,7 +264,9 @@ def record_file_verified(*, file: ModelFile, now: datetime) -> None:
     ModelFile.objects.filter(pk=file.pk, verified_at=None).update(verified_at=now)
 
 
-def record_progress(*, version: ModelVersion, bytes_verified: int, message: str, now: datetime) -> None:
+def record_progress(
+    *, version: ModelVersion, bytes_verified: int, message: str, now: datetime
+) -> None:
     """Show how far the present phase is. No audit event: nothing changed."""
     moving = ModelVersion.objects.filter(pk=version.pk, status__in=ModelVersion.MOVING)
     moving.update(bytes_verified=bytes_verified, message=message, reason="", observed_at=now)
@@ -240,22 +286,31 @@ def continue_soon(*, version: ModelVersion, now: datetime) -> None:
 
 
 @transaction.atomic
-def record_signed(*, version: ModelVersion, manifest_digest: str, signer: str, now: datetime) -> None:
-    """Manifest and signature are written and every object is locked: from here on nothing of it can change."""
+def record_signed(
+    *, version: ModelVersion, manifest_digest: str, signer: str, now: datetime
+) -> None:
+    """Manifest and signature are written and every object is locked: from here on nothing of it can
+    change.
+    """
     changed = _change(
         version, (Status.SIGNING,), now=now,
-        status=Status.VERIFYING, manifest_digest=manifest_digest, signer=signer, bytes_verified=0, attempts=0,
+        status=Status.VERIFYING, manifest_digest=manifest_digest, signer=signer, bytes_verified=0,
+        attempts=0,
         next_check_at=now, reason="", message="Everything is read once more, as it is stored.",
     )  # fmt: skip
     if changed:
         facts = {"manifest_digest": manifest_digest, "signer": signer}
-        audit.record(action=Action.VERSION_PUBLISHED, actor=WORKER, target=version, now=now, data=facts)
+        audit.record(
+            action=Action.VERSION_PUBLISHED, actor=WORKER, target=version, now=now, data=facts
+        )
         enqueue_on_commit("catalog.reconcile_version", version_id=version.pk)
 
 
 @transaction.atomic
 def record_verified(*, version: ModelVersion, bytes_verified: int, now: datetime) -> None:
-    """Manifest, signature, every digest and every lock are right: the version may be evaluated and proposed."""
+    """Manifest, signature, every digest and every lock are right: the version may be evaluated and
+    proposed.
+    """
     changed = _change(
         version, (Status.VERIFYING,), now=now,
         status=Status.VERIFIED, verified_at=now, bytes_verified=bytes_verified, next_check_at=None,
@@ -263,42 +318,65 @@ def record_verified(*, version: ModelVersion, bytes_verified: int, now: datetime
     )  # fmt: skip
     if changed:
         facts = {"manifest_digest": version.manifest_digest, "bytes": bytes_verified}
-        audit.record(action=Action.VERSION_VERIFIED, actor=WORKER, target=version, now=now, data=facts)
+        audit.record(
+            action=Action.VERSION_VERIFIED, actor=WORKER, target=version, now=now, data=facts
+        )
 
 
 @transaction.atomic
 def quarantine_version(*, version: ModelVersion, reason: str, message: str, now: datetime) -> None:
-    """What is stored is not what was declared or signed: the version can never be used. message names the file."""
+    """What is stored is not what was declared or signed: the version can never be used. message
+    names the file.
+    """
     starts = (Status.SIGNING, Status.VERIFYING)
     changed = _change(
-        version, starts, now=now, status=Status.QUARANTINED, reason=reason, message=message, next_check_at=None
+        version,
+        starts,
+        now=now,
+        status=Status.QUARANTINED,
+        reason=reason,
+        message=message,
+        next_check_at=None,
     )
     if changed:
         facts = {"reason": reason, "message": message}
-        audit.record(action=Action.VERSION_QUARANTINED, actor=WORKER, target=version, now=now, data=facts)
+        audit.record(
+            action=Action.VERSION_QUARANTINED, actor=WORKER, target=version, now=now, data=facts
+        )
 
 
 @transaction.atomic
 def fail_version(*, version: ModelVersion, reason: str, message: str, now: datetime) -> None:
     """The version cannot be finished, for a reason outside of its files."""
     changed = _change(
-        version, ModelVersion.MOVING, now=now, status=Status.FAILED, reason=reason, message=message, next_check_at=None
+        version,
+        ModelVersion.MOVING,
+        now=now,
+        status=Status.FAILED,
+        reason=reason,
+        message=message,
+        next_check_at=None,
     )
     if changed:
         facts = {"reason": reason, "message": message}
-        audit.record(action=Action.VERSION_FAILED, actor=WORKER, target=version, now=now, data=facts)
+        audit.record(
+            action=Action.VERSION_FAILED, actor=WORKER, target=version, now=now, data=facts
+        )
 
 
 @transaction.atomic
 def retry_version(*, version: ModelVersion, actor: User, now: datetime) -> None:
-    """Let the worker try a failed version again, from where it stopped. Raises NotPermitted or WrongState."""
+    """Let the worker try a failed version again, from where it stopped. Raises NotPermitted or
+    WrongState.
+    """
     require_owner(version.registered_model, actor)
     if version.locked_until is None:
         raise WrongState("The upload was never finished. Upload the files as a new version.")
     target = Status.VERIFYING if version.manifest_digest else Status.SIGNING
     changed = _change(
         version, (Status.FAILED,), now=now,
-        status=target, reason="", message="", next_check_at=now, attempts=0, generation=version.generation + 1,
+        status=target, reason="", message="", next_check_at=now, attempts=0,
+        generation=version.generation + 1,
     )  # fmt: skip
     if not changed:
         raise WrongState(f"{version} has not failed, so there is nothing to try again.")
@@ -307,7 +385,9 @@ def retry_version(*, version: ModelVersion, actor: User, now: datetime) -> None:
 
 
 def _change(version: ModelVersion, starts: Sequence[str], *, now: datetime, **fields: Any) -> bool:
-    """Change the row if it is still in one of `starts`; the object in hand follows. False when it was not."""
+    """Change the row if it is still in one of `starts`; the object in hand follows. False when it
+    was not.
+    """
     rows = ModelVersion.objects.filter(pk=version.pk, status__in=starts)
     if not rows.update(observed_at=now, observed_generation=version.generation, **fields):
         return False
@@ -322,8 +402,17 @@ def _part_number(part: dict[str, Any]) -> int:
 def _unfinished(
     registered_model: RegisteredModel, files: Sequence[FileEntry], actor: User, number: int | None
 ) -> ModelVersion | None:
-    rows = registered_model.versions.filter(status=Status.UPLOADING, created_by=actor).prefetch_related("files")
+    rows = registered_model.versions.filter(
+        status=Status.UPLOADING, created_by=actor
+    ).prefetch_related("files")
     if number is not None:
         rows = rows.filter(number=number)
     wanted = set(files)
-    return next((row for row in rows if {FileEntry(f.name, f.size, f.sha256) for f in row.files.all()} == wanted), None)
+    return next(
+        (
+            row
+            for row in rows
+            if {FileEntry(f.name, f.size, f.sha256) for f in row.files.all()} == wanted
+        ),
+        None,
+    )

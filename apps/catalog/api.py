@@ -1,4 +1,6 @@
-"""The API of the catalog: models, versions, and the road files take. The upload page's script uses it too."""
+"""The API of the catalog: models, versions, and the road files take. The upload page's script uses
+it too.
+"""
 
 from typing import Any
 
@@ -83,7 +85,8 @@ class ModelOutput(serializers.ModelSerializer[RegisteredModel]):
     class Meta:
         model = RegisteredModel
         fields = (
-            "name", "title", "description", "task", "family", "parameter_count", "context_length", "license",
+            "name", "title", "description", "task", "family", "parameter_count", "context_length",
+            "license",
             "data_class", "intended_use", "forbidden_use", "owner_team", "created_at",
         )  # fmt: skip
 
@@ -113,7 +116,8 @@ class VersionOutput(serializers.ModelSerializer[ModelVersion]):
     class Meta:
         model = ModelVersion
         fields = (
-            "model", "number", "status", "reason", "message", "note", "manifest_digest", "signer", "locked_until",
+            "model", "number", "status", "reason", "message", "note", "manifest_digest", "signer",
+            "locked_until",
             "bytes_verified", "verified_at", "created_by", "created_at", "part_size", "files",
         )  # fmt: skip
 
@@ -129,7 +133,9 @@ class Models(APIView):
         """Answer the models the caller may see."""
         rows = RegisteredModel.objects.visible_to(caller(request)).select_related("owner_team")
         pages = ByName()
-        return pages.get_paginated_response(ModelOutput(pages.paginate_queryset(rows, request), many=True).data)
+        return pages.get_paginated_response(
+            ModelOutput(pages.paginate_queryset(rows, request), many=True).data
+        )
 
     def post(self, request: Request) -> Response:
         """Register a model for the caller's team."""
@@ -154,7 +160,9 @@ class Versions(APIView):
         """Answer the model's versions, newest first."""
         rows = _versions().filter(registered_model=_model_for(request, name))
         pages = Newest()
-        return pages.get_paginated_response(VersionOutput(pages.paginate_queryset(rows, request), many=True).data)
+        return pages.get_paginated_response(
+            VersionOutput(pages.paginate_queryset(rows, request), many=True).data
+        )
 
     def post(self, request: Request, name: str) -> Response:
         """Open a version, or answer the caller's own unfinished upload of the same files."""
@@ -163,7 +171,10 @@ class Versions(APIView):
         body = VersionInput(data=request.data)
         body.is_valid(raise_exception=True)
         made = actions.add_version(
-            registered_model=registered_model, actor=caller(request), now=now(), **body.validated_data
+            registered_model=registered_model,
+            actor=caller(request),
+            now=now(),
+            **body.validated_data,
         )
         return Response(VersionOutput(_versions().get(pk=made.pk)).data, status=201)
 
@@ -178,9 +189,13 @@ def version(request: Request, name: str, number: int) -> Response:
 @api_view(["PUT"])
 @authentication_classes(DOORS)
 def part(request: Request, name: str, number: int, file_name: str) -> Response:
-    """Take one part of one file; ?part= counts from 1. The body is the part's bytes, nothing else."""
+    """Take one part of one file; ?part= counts from 1. The body is the part's bytes, nothing
+    else.
+    """
     found = _version_for(request, name, number)
-    file = get_object_or_404(ModelFile.objects.select_related("version"), version=found, name=file_name)
+    file = get_object_or_404(
+        ModelFile.objects.select_related("version"), version=found, name=file_name
+    )
     file.version = found
     actions.require_owner(found.registered_model, caller(request))
     actions.require_uploading(found)
@@ -188,11 +203,19 @@ def part(request: Request, name: str, number: int, file_name: str) -> Response:
     expected = manifest.part_size(file.size, part_number)
     if not expected or request.headers.get("Content-Length") != str(expected):
         count = manifest.part_count(file.size)
-        text = f"Part {part_number} of {count} of {file.name} has {expected:,} bytes; send that with a Content-Length."
+        text = (
+            f"Part {part_number} of {count} of {file.name} has {expected:,} bytes; send that with "
+            f"a Content-Length."
+        )
         raise serializers.ValidationError({"part": [text]})
     body = request.read(expected)
     uploads.receive_part(
-        file=file, number=part_number, body=body, actor=caller(request), registry=registry_from_settings(), now=now()
+        file=file,
+        number=part_number,
+        body=body,
+        actor=caller(request),
+        registry=registry_from_settings(),
+        now=now(),
     )
     return Response({"part": part_number, "size": len(body)})
 
@@ -202,7 +225,9 @@ def part(request: Request, name: str, number: int, file_name: str) -> Response:
 def finish(request: Request, name: str, number: int) -> Response:
     """Close the upload; the worker signs, locks and verifies."""
     found = _version_for(request, name, number)
-    uploads.finish(version=found, actor=caller(request), registry=registry_from_settings(), now=now())
+    uploads.finish(
+        version=found, actor=caller(request), registry=registry_from_settings(), now=now()
+    )
     return Response(VersionOutput(_versions().get(pk=found.pk)).data, status=202)
 
 

@@ -1,4 +1,5 @@
-"""Looks at a file's bytes as they stream by: digest, size, and whether it is what its name says. Pure.
+"""Looks at a file's bytes as they stream by: digest, size, and whether it is what its name says.
+Pure.
 
 Only beginnings are kept: a safetensors header, a small configuration, a few bytes of anything else.
 """
@@ -7,11 +8,14 @@ import hashlib
 import json
 from typing import Any
 
-MAX_HEADER = 16 * 1024 * 1024  # bytes of a safetensors header; the format allows 100 MB, real ones have a few
+# bytes of a safetensors header; the format allows 100 MB, real ones have a few
+MAX_HEADER = 16 * 1024 * 1024
 MAX_CONFIG = 1024 * 1024
 DTYPE_BITS = {
-    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
-    "I32": 32, "U32": 32, "F32": 32, "F64": 64, "I64": 64, "U64": 64, "C64": 64, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
+    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "I16": 16, "U16": 16,
+    "F16": 16, "BF16": 16,
+    "I32": 32, "U32": 32, "F32": 32, "F64": 64, "I64": 64, "U64": 64, "C64": 64, "F4": 4,
+    "F6_E2M3": 6, "F6_E3M2": 6,
 }  # fmt: skip
 
 
@@ -76,7 +80,9 @@ def _config_problem(content: bytes) -> str:
     if not isinstance(found, dict):
         return "it is not a JSON object"
     if "auto_map" in found or found.get("trust_remote_code"):
-        return "it asks for code to be loaded (auto_map); only models that the engine knows are served"
+        return (
+            "it asks for code to be loaded (auto_map); only models that the engine knows are served"
+        )
     return ""
 
 
@@ -96,7 +102,11 @@ def _safetensors_problem(head: bytes, size: int) -> str:
         if start != end:
             return "its tensors overlap or leave holes"
         end = stop
-    return "" if end == size - 8 - length else f"its tensors need {end + 8 + length:,} bytes, the file has {size:,}"
+    return (
+        ""
+        if end == size - 8 - length
+        else f"its tensors need {end + 8 + length:,} bytes, the file has {size:,}"
+    )
 
 
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -107,7 +117,9 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _span(tensor: dict[str, Any]) -> tuple[int, int]:
-    """Return where a tensor lies in the buffer. Raises ValueError when dtype, shape and place do not agree."""
+    """Return where a tensor lies in the buffer. Raises ValueError when dtype, shape and place do
+    not agree.
+    """
     start, stop = tensor["data_offsets"]
     count = 1
     for dimension in tensor["shape"]:

@@ -7,7 +7,8 @@ from django import forms
 from apps.catalog.models import DataClass, RegisteredModel
 
 HELP = {
-    "name": "What callers write as the model: lower-case letters, digits, dashes; at most 36. It never changes.",
+    "name": "What callers write as the model: lower-case letters, digits, dashes; at most 36. It "
+    "never changes.",
     "description": "What it is for, in one or two sentences.",
     "parameter_count": "All weights, for example 135000000.",
     "context_length": "In tokens: prompt and answer together.",
@@ -29,11 +30,15 @@ class RegisterModelForm(ModelForm):
     class Meta:
         model = RegisteredModel
         fields = (
-            "name", "title", "description", "task", "family", "parameter_count", "context_length", "license",
+            "name", "title", "description", "task", "family", "parameter_count", "context_length",
+            "license",
             "data_class", "intended_use", "forbidden_use",
         )  # fmt: skip
         help_texts = HELP
-        widgets = {name: forms.Textarea(attrs={"rows": 3}) for name in ("description", "intended_use", "forbidden_use")}
+        widgets = {
+            name: forms.Textarea(attrs={"rows": 3})
+            for name in ("description", "intended_use", "forbidden_use")
+        }
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -1,8 +1,9 @@
-"""What a version may consist of, and how its list of files becomes one digest. Pure: no files, no network.
+"""What a version may consist of, and how its list of files becomes one digest. Pure: no files, no
+network.
 
-The allowlist is short on purpose: weights as safetensors, and the texts that describe them. Formats that can carry code
-(pickle, Python, archives) are refused by name here and by content in `content.py`; scanners that look for known bad
-content are no gate.
+The allowlist is short on purpose: weights as safetensors, and the texts that describe them. Formats
+that can carry code (pickle, Python, archives) are refused by name here and by content in
+`content.py`; scanners that look for known bad content are no gate.
 """
 
 import hashlib
@@ -14,7 +15,8 @@ from dataclasses import asdict, dataclass
 MIB, GIB = 1024**2, 1024**3
 PART_SIZE = 8 * MIB  # of every part but a file's last
 MAX_FILES = 500
-MAX_FILE_BYTES = 10 * GIB  # one worker pass reads a file whole; larger weights come in shards anyway
+# one worker pass reads a file whole; larger weights come in shards anyway
+MAX_FILE_BYTES = 10 * GIB
 MAX_TOTAL_BYTES = 1024 * GIB
 MAX_JSON_BYTES = 64 * MIB
 
@@ -24,7 +26,8 @@ _PLAIN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")
 _SHA256 = re.compile(r"^[0-9a-f]{64}\Z")
 _ALLOWED = re.compile(
     r"""^(?: .+\.safetensors
-    | (?:config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|chat_template
+    | (?:config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab
+      |chat_template
         |preprocessor_config|processor_config|quantize_config|quantization_config|hf_quant_config
         |.+\.safetensors\.index)\.json
     | tokenizer\.model | chat_template\.jinja | .+\.(?:txt|md) | (?:LICENSE|NOTICE)(?:\.[a-z]+)?
@@ -32,9 +35,12 @@ _ALLOWED = re.compile(
     re.VERBOSE,
 )
 _CAN_CARRY_CODE = {
-    ".bin": "pickle", ".pt": "pickle", ".pth": "pickle", ".pkl": "pickle", ".pickle": "pickle", ".ckpt": "pickle",
-    ".joblib": "pickle", ".npy": "pickle", ".npz": "pickle", ".h5": "code", ".keras": "code", ".py": "Python code",
-    ".so": "native code", ".zip": "an archive", ".tar": "an archive", ".gz": "an archive", ".7z": "an archive",
+    ".bin": "pickle", ".pt": "pickle", ".pth": "pickle", ".pkl": "pickle", ".pickle": "pickle",
+    ".ckpt": "pickle",
+    ".joblib": "pickle", ".npy": "pickle", ".npz": "pickle", ".h5": "code", ".keras": "code",
+    ".py": "Python code",
+    ".so": "native code", ".zip": "an archive", ".tar": "an archive", ".gz": "an archive",
+    ".7z": "an archive",
 }  # fmt: skip
 
 
@@ -48,14 +54,19 @@ class FileEntry:
 
 
 def file_list_problems(entries: Sequence[FileEntry]) -> list[str]:
-    """Return what is wrong with a declared list of files, in words; nothing when it may be published."""
+    """Return what is wrong with a declared list of files, in words; nothing when it may be
+    published.
+    """
     found = [problem for entry in entries if (problem := entry_problem(entry))]
     if len(entries) > MAX_FILES:
         found.append(f"{len(entries)} files: a version has at most {MAX_FILES}.")
     if sum(entry.size for entry in entries) > MAX_TOTAL_BYTES:
         found.append(f"The files are larger than {MAX_TOTAL_BYTES // GIB} GiB together.")
     names = [entry.name.lower() for entry in entries]
-    found += [f"{name}: named twice." for name in sorted({name for name in names if names.count(name) > 1})]
+    found += [
+        f"{name}: named twice."
+        for name in sorted({name for name in names if names.count(name) > 1})
+    ]
     found += [f"{name} is missing." for name in REQUIRED if name not in names]
     if not any(name.endswith(".safetensors") for name in names):
         found.append("There are no weights: a version needs at least one .safetensors file.")
@@ -87,9 +98,15 @@ def name_problem(name: str) -> str:
         return f"{name}: the portal writes this file itself."
     suffix = "." + name.lower().rsplit(".", 1)[-1] if "." in name else ""
     if suffix in _CAN_CARRY_CODE:
-        return f"{name}: {suffix} files can carry code ({_CAN_CARRY_CODE[suffix]}); publish weights as .safetensors."
+        return (
+            f"{name}: {suffix} files can carry code ({_CAN_CARRY_CODE[suffix]}); publish weights "
+            f"as .safetensors."
+        )
     if not _ALLOWED.match(name):
-        return f"{name}: only .safetensors, configuration and tokenizer files, .txt, .md and licenses are published."
+        return (
+            f"{name}: only .safetensors, configuration and tokenizer files, .txt, .md and licenses "
+            f"are published."
+        )
     return ""
 
 
@@ -99,7 +116,9 @@ def part_count(size: int) -> int:
 
 
 def part_size(size: int, number: int) -> int:
-    """Return how many bytes part `number` (from 1) of a file of `size` bytes has; 0 when there is no such part."""
+    """Return how many bytes part `number` (from 1) of a file of `size` bytes has; 0 when there is
+    no such part.
+    """
     if not 1 <= number <= part_count(size):
         return 0
     return min(PART_SIZE, size - (number - 1) * PART_SIZE)
@@ -111,7 +130,9 @@ def canonical(value: object) -> bytes:
 
 
 def digest(entries: Iterable[FileEntry]) -> str:
-    """Return the manifest digest: "sha256:" and the SHA-256 over the canonical list of name, sha256 and size."""
+    """Return the manifest digest: "sha256:" and the SHA-256 over the canonical list of name, sha256
+    and size.
+    """
     return "sha256:" + hashlib.sha256(canonical(_listed(entries))).hexdigest()
 
 
@@ -123,7 +144,10 @@ def manifest(*, model: str, number: int, entries: Iterable[FileEntry]) -> bytes:
 def read_manifest(content: bytes) -> list[FileEntry]:
     """Return the files that a manifest.json lists. Raises ValueError when it is no manifest."""
     try:
-        return [FileEntry(str(f["name"]), int(f["size"]), str(f["sha256"])) for f in json.loads(content)["files"]]
+        return [
+            FileEntry(str(f["name"]), int(f["size"]), str(f["sha256"]))
+            for f in json.loads(content)["files"]
+        ]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("manifest.json does not list files") from error
 

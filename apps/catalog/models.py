@@ -1,7 +1,8 @@
 """What can be served: registered models and their immutable, signed versions.
 
-A version is a prefix in the registry bucket. It is usable only when VERIFIED: every file was read back and its digest
-compared with the signed manifest. A version's files, digest and prefix never change (a trigger holds it).
+A version is a prefix in the registry bucket. It is usable only when VERIFIED: every file was read
+back and its digest compared with the signed manifest. A version's files, digest and prefix never
+change (a trigger holds it).
 """
 
 import re
@@ -38,7 +39,11 @@ class RegisteredModel(models.Model):
     name = models.CharField(
         max_length=40,
         unique=True,
-        validators=(RegexValidator(MODEL_NAME, "Use lower-case letters, digits and dashes; start with a letter."),),
+        validators=(
+            RegexValidator(
+                MODEL_NAME, "Use lower-case letters, digits and dashes; start with a letter."
+            ),
+        ),
     )
     title = models.CharField(max_length=120)
     description = models.TextField()
@@ -76,7 +81,9 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
 
     def with_sizes(self) -> "ModelVersionQuerySet":
         """Add `total_bytes` and `file_count`, in the same query."""
-        return self.annotate(total_bytes=models.Sum("files__size", default=0), file_count=models.Count("files"))
+        return self.annotate(
+            total_bytes=models.Sum("files__size", default=0), file_count=models.Count("files")
+        )
 
     def verified(self) -> "ModelVersionQuerySet":
         """Return the versions that may be evaluated and served."""
@@ -90,7 +97,8 @@ class ModelVersion(Reconciled):
         """Where the version is on its way to being usable."""
 
         UPLOADING = "UPLOADING", "Uploading"
-        SIGNING = "SIGNING", "Signing"  # all files are up; the worker reads them back, writes manifest and signature
+        # all files are up; the worker reads them back, writes manifest and signature
+        SIGNING = "SIGNING", "Signing"
         VERIFYING = "VERIFYING", "Verifying"  # everything is read once more, as it is stored now
         VERIFIED = "VERIFIED", "Verified"
         QUARANTINED = "QUARANTINED", "Quarantined"
@@ -98,14 +106,18 @@ class ModelVersion(Reconciled):
 
     MOVING = (Status.UPLOADING, Status.SIGNING, Status.VERIFYING)
 
-    registered_model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="versions")
+    registered_model = models.ForeignKey(
+        RegisteredModel, on_delete=models.PROTECT, related_name="versions"
+    )
     number = models.PositiveIntegerField()
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.UPLOADING)
     note = models.TextField(blank=True, default="")  # what changed, in the owner's words
     manifest_digest = models.CharField(max_length=71, blank=True, default="")  # "sha256:<hex>"
     signer = models.CharField(max_length=200, blank=True, default="")
-    locked_until = models.DateTimeField(null=True, blank=True)  # set when uploaded; every object gets this lock
-    bytes_verified = models.BigIntegerField(default=0)  # read in the present phase (signing, then verifying)
+    # set when uploaded; every object gets this lock
+    locked_until = models.DateTimeField(null=True, blank=True)
+    # read in the present phase (signing, then verifying)
+    bytes_verified = models.BigIntegerField(default=0)
     verified_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField()
@@ -115,7 +127,9 @@ class ModelVersion(Reconciled):
     class Meta:
         ordering = ("-number",)
         constraints = (
-            models.UniqueConstraint(fields=("registered_model", "number"), name="version_number_once_per_model"),
+            models.UniqueConstraint(
+                fields=("registered_model", "number"), name="version_number_once_per_model"
+            ),
             models.CheckConstraint(
                 condition=~models.Q(status="VERIFIED") | ~models.Q(manifest_digest=""),
                 name="version_verified_has_digest",
@@ -127,7 +141,9 @@ class ModelVersion(Reconciled):
 
     @property
     def name(self) -> str:
-        """Return `<model>-v<number>`: the name of its InferenceService. Needs registered_model loaded."""
+        """Return `<model>-v<number>`: the name of its InferenceService. Needs registered_model
+        loaded.
+        """
         return f"{self.registered_model.name}-v{self.number}"
 
     @property
@@ -143,16 +159,20 @@ class ModelFile(models.Model):
     name = models.CharField(max_length=255)
     size = models.BigIntegerField()
     sha256 = models.CharField(max_length=64)
-    upload_id = models.CharField(max_length=255, blank=True, default="")  # S3 multipart upload, while it runs
+    # S3 multipart upload, while it runs
+    upload_id = models.CharField(max_length=255, blank=True, default="")
     parts = models.JSONField(default=list)  # [{"PartNumber": 1, "ETag": "…", "size": n}]
     uploaded_at = models.DateTimeField(null=True, blank=True)
     object_version = models.CharField(max_length=255, blank=True, default="")
-    read_back_at = models.DateTimeField(null=True, blank=True)  # its digest was compared before signing
+    # its digest was compared before signing
+    read_back_at = models.DateTimeField(null=True, blank=True)
     verified_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ("name",)
-        constraints = (models.UniqueConstraint(fields=("version", "name"), name="file_name_once_per_version"),)
+        constraints = (
+            models.UniqueConstraint(fields=("version", "name"), name="file_name_once_per_version"),
+        )
 
     def __str__(self) -> str:
         return self.name

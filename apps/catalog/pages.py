@@ -48,12 +48,19 @@ def model_facts(model: RegisteredModel) -> Facts:
 def version_facts(version: ModelVersion) -> Facts:
     """Return a version's identity, signature and lock."""
     where = f"s3://{settings.REGISTRY_BUCKET}/{version.prefix}"
-    digest: object = {"text": version.manifest_digest, "mono": True, "copy": True} if version.manifest_digest else ""
+    digest: object = (
+        {"text": version.manifest_digest, "mono": True, "copy": True}
+        if version.manifest_digest
+        else ""
+    )
     locked = version.manifest_digest and version.locked_until
     return [
         ("Manifest digest", digest or "Written when every file was read back"),
         ("Signed by", version.signer or "Not signed yet"),
-        ("Locked until", f"{version.locked_until:%d %b %Y %H:%M} UTC; nobody can shorten it" if locked else "—"),
+        (
+            "Locked until",
+            f"{version.locked_until:%d %b %Y %H:%M} UTC; nobody can shorten it" if locked else "—",
+        ),
         ("Stored at", {"text": where, "mono": True, "copy": True}),
         ("Published by", str(version.created_by)),
         ("What changed", version.note or "—"),
@@ -101,5 +108,7 @@ def version_steps(version: ModelVersion, files: Sequence[ModelFile]) -> list[dic
     for place, label in enumerate(labels):
         state = "done" if done[place] else "next" if place != now else "failed" if halted else "now"
         detail = version.message if place == now else ""
-        steps.append({"label": label, "state": state, "detail": detail, "at": times[place], "since": None})
+        steps.append(
+            {"label": label, "state": state, "detail": detail, "at": times[place], "since": None}
+        )
     return steps

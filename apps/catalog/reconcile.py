@@ -1,12 +1,14 @@
-"""Brings a version from uploaded to verified: reads back, signs, locks, and reads everything once more.
+"""Brings a version from uploaded to verified: reads back, signs, locks, and reads everything once
+more.
 
-Each side effect can be repeated: completing an upload that is complete, locking what is locked, writing a manifest that
-is there. So a worker may die at any line; the next pass looks at rows and bucket and goes on. Nothing is overwritten
-(`If-None-Match: *`). A pass takes at most about a minute and then hands over to the next one; progress is written at
-most once a second.
+Each side effect can be repeated: completing an upload that is complete, locking what is locked,
+writing a manifest that is there. So a worker may die at any line; the next pass looks at rows and
+bucket and goes on. Nothing is overwritten (`If-None-Match: *`). A pass takes at most about a minute
+and then hands over to the next one; progress is written at most once a second.
 
-SIGNING    parts → objects → locks → each file's digest against the declared one → manifest.json → model.sig
-VERIFYING  manifest.json and model.sig as stored, no other object, each file's digest and lock
+SIGNING    parts → objects → locks → each file's digest against the declared one → manifest.json →
+model.sig VERIFYING  manifest.json and model.sig as stored, no other object, each file's digest and
+lock
 """
 
 import time
@@ -67,7 +69,10 @@ class Pass:
         if self.clock() - self.shown >= PROGRESS_SECONDS:
             self.shown = self.clock()
             actions.record_progress(
-                version=self.version, bytes_verified=self.done, message=f"{verb} {name}.", now=self.now
+                version=self.version,
+                bytes_verified=self.done,
+                message=f"{verb} {name}.",
+                now=self.now,
             )
 
 
@@ -93,23 +98,32 @@ def reconcile_version(
     except OutOfTime:
         actions.continue_soon(version=version, now=now)
     except Untrue as error:
-        actions.quarantine_version(version=version, reason=error.reason, message=str(error), now=now)
+        actions.quarantine_version(
+            version=version, reason=error.reason, message=str(error), now=now
+        )
     except TemporaryError as error:
         at = retry_at(version, now=now, retry_after=error.retry_after)
-        actions.record_waiting(version=version, message=f"{error} Trying again by itself.", at=at, now=now)
+        actions.record_waiting(
+            version=version, message=f"{error} Trying again by itself.", at=at, now=now
+        )
     except PermanentError as error:
-        actions.fail_version(version=version, reason="REGISTRY_REFUSED", message=str(error), now=now)
+        actions.fail_version(
+            version=version, reason="REGISTRY_REFUSED", message=str(error), now=now
+        )
 
 
 def _abandon(work: Pass) -> None:
     """Nothing has arrived for a day: give the parts up."""
     for file in work.version.files.exclude(upload_id=""):
         work.store.abort_upload(work.version.prefix + file.name, file.upload_id)
-    message = "No part arrived for 24 hours, so the upload was given up. Publish the files as a new version."
+    message = (
+        "No part arrived for 24 hours, so the upload was given up. Publish the files as a new "
+        "version."
+    )
     actions.fail_version(version=work.version, reason="ABANDONED", message=message, now=work.now)
 
 
-# -- Signing ----------------------------------------------------------------------------------------------------------
+# -- Signing ---------------------------------------------------------------------------------------
 
 
 def _sign(work: Pass) -> None:
@@ -126,12 +140,17 @@ def _sign(work: Pass) -> None:
     _write_manifest(work, entries)
     _write_signature(work, entries)
     actions.record_signed(
-        version=work.version, manifest_digest=manifest.digest(entries), signer=work.key.signer, now=work.now
+        version=work.version,
+        manifest_digest=manifest.digest(entries),
+        signer=work.key.signer,
+        now=work.now,
     )
 
 
 def _store(work: Pass, file: ModelFile) -> None:
-    """Make the file's parts one locked object; look first, because a former pass may have done it."""
+    """Make the file's parts one locked object; look first, because a former pass may have done
+    it.
+    """
     if file.uploaded_at is not None:
         return
     key = work.version.prefix + file.name
@@ -143,20 +162,29 @@ def _store(work: Pass, file: ModelFile) -> None:
         pass  # completed by another pass; whose bytes they are, the digest will tell
     stored = work.store.head(key)
     if stored is None:
-        raise Untrue("MISSING_OBJECT", f"{file.name}: its upload was thrown away before it was complete.")
+        raise Untrue(
+            "MISSING_OBJECT", f"{file.name}: its upload was thrown away before it was complete."
+        )
     work.store.lock(stored, until=_locked_until(work))
     actions.record_stored(file=file, object_version=stored.version_id, now=work.now)
 
 
 def _write_manifest(work: Pass, entries: list[FileEntry]) -> None:
     version = work.version
-    content = manifest.manifest(model=version.registered_model.name, number=version.number, entries=entries)
+    content = manifest.manifest(
+        model=version.registered_model.name, number=version.number, entries=entries
+    )
     if _write_once(work, MANIFEST_NAME, content) != content:
-        raise Untrue("MANIFEST_MISMATCH", f"{MANIFEST_NAME}: the registry holds another one for this version.")
+        raise Untrue(
+            "MANIFEST_MISMATCH",
+            f"{MANIFEST_NAME}: the registry holds another one for this version.",
+        )
 
 
 def _write_signature(work: Pass, entries: list[FileEntry]) -> None:
-    """Sign once. A signature differs each time it is made, so one that a former pass wrote is checked and kept."""
+    """Sign once. A signature differs each time it is made, so one that a former pass wrote is
+    checked and kept.
+    """
     bundle = signing.sign(name=work.version.name, entries=entries, key=work.key)
     _check_signature(work, _write_once(work, SIGNATURE_NAME, bundle), entries)
 
@@ -171,7 +199,7 @@ def _write_once(work: Pass, name: str, content: bytes) -> bytes:
     return content
 
 
-# -- Verifying --------------------------------------------------------------------------------------------------------
+# -- Verifying -------------------------------------------------------------------------------------
 
 
 def _verify(work: Pass) -> None:
@@ -196,7 +224,10 @@ def _check_documents(work: Pass, entries: list[FileEntry]) -> None:
         raise Untrue("MANIFEST_MISMATCH", f"{MANIFEST_NAME}: {error}.") from error
     found = manifest.digest(listed)
     if found != work.version.manifest_digest or found != manifest.digest(entries):
-        raise Untrue("MANIFEST_MISMATCH", f"{MANIFEST_NAME}: expected {work.version.manifest_digest}, found {found}.")
+        raise Untrue(
+            "MANIFEST_MISMATCH",
+            f"{MANIFEST_NAME}: expected {work.version.manifest_digest}, found {found}.",
+        )
     _check_signature(work, _small(work, SIGNATURE_NAME), entries)
     _check_lock(work, MANIFEST_NAME)
     _check_lock(work, SIGNATURE_NAME)
@@ -207,7 +238,9 @@ def _check_nothing_else(work: Pass, entries: list[FileEntry]) -> None:
     expected = {entry.name for entry in entries} | {MANIFEST_NAME, SIGNATURE_NAME}
     extra = sorted({key.removeprefix(prefix) for key in work.store.list_keys(prefix)} - expected)
     if extra:
-        raise Untrue("EXTRA_OBJECT", f"{', '.join(extra)}: in the registry, but not in the manifest.")
+        raise Untrue(
+            "EXTRA_OBJECT", f"{', '.join(extra)}: in the registry, but not in the manifest."
+        )
 
 
 def _check_lock(work: Pass, name: str, object_version: str = "") -> None:
@@ -215,24 +248,34 @@ def _check_lock(work: Pass, name: str, object_version: str = "") -> None:
     if stored is None:
         raise Untrue("MISSING_OBJECT", f"{name}: expected in the registry, found nothing.")
     if object_version and stored.version_id != object_version:
-        raise Untrue("REPLACED", f"{name}: expected object version {object_version}, found {stored.version_id}.")
+        raise Untrue(
+            "REPLACED",
+            f"{name}: expected object version {object_version}, found {stored.version_id}.",
+        )
     if stored.locked_until is None or stored.locked_until < _locked_until(work):
-        raise Untrue("NOT_LOCKED", f"{name}: expected a lock until {_locked_until(work):%Y-%m-%d}, found none so long.")
+        raise Untrue(
+            "NOT_LOCKED",
+            f"{name}: expected a lock until {_locked_until(work):%Y-%m-%d}, found none so long.",
+        )
 
 
-# -- Both -------------------------------------------------------------------------------------------------------------
+# -- Both ------------------------------------------------------------------------------------------
 
 
 def _compare(work: Pass, file: ModelFile, *, verb: str) -> None:
     """Read a stored file whole and compare it with what its publisher declared."""
     seen = Inspector(file.name)
     try:
-        for chunk in work.store.read(work.version.prefix + file.name, version_id=file.object_version):
+        for chunk in work.store.read(
+            work.version.prefix + file.name, version_id=file.object_version
+        ):
             seen.update(chunk)
             work.done += len(chunk)
             work.show(file.name, verb=verb)
     except NotThere as error:
-        raise Untrue("MISSING_OBJECT", f"{file.name}: expected in the registry, found nothing.") from error
+        raise Untrue(
+            "MISSING_OBJECT", f"{file.name}: expected in the registry, found nothing."
+        ) from error
     if seen.sha256 != file.sha256:
         found = f"{seen.size:,} bytes with sha256 {seen.sha256}"
         expected = f"{file.size:,} bytes with sha256 {file.sha256}"
@@ -252,7 +295,9 @@ def _small(work: Pass, name: str) -> bytes:
     try:
         return work.store.read_small(work.version.prefix + name, limit=MIB)
     except NotThere as error:
-        raise Untrue("MISSING_OBJECT", f"{name}: expected in the registry, found nothing.") from error
+        raise Untrue(
+            "MISSING_OBJECT", f"{name}: expected in the registry, found nothing."
+        ) from error
 
 
 def _entries(files: list[ModelFile]) -> list[FileEntry]:

@@ -1,9 +1,10 @@
 """Signs a version's list of files as an OpenSSF model-signing bundle, and checks such a bundle.
 
-The `model-signing` library signs folders on disk; here the files are in S3 and were digested while they were read back,
-so the in-toto statement and its DSSE envelope are built from the digests (Sigstore bundle v0.3, predicate
-`https://model_signing/signature/v1.0`, ECDSA with a P-256, P-384 or P-521 key). The library's own verifier accepts the
-result on a downloaded folder that holds the version's files, manifest.json and model.sig; tests hold both ways.
+The `model-signing` library signs folders on disk; here the files are in S3 and were digested while
+they were read back, so the in-toto statement and its DSSE envelope are built from the digests
+(Sigstore bundle v0.3, predicate `https://model_signing/signature/v1.0`, ECDSA with a P-256, P-384
+or P-521 key). The library's own verifier accepts the result on a downloaded folder that holds the
+version's files, manifest.json and model.sig; tests hold both ways.
 """
 
 import base64
@@ -24,7 +25,11 @@ BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://model_signing/signature/v1.0"
-_HASHES: dict[int, type[hashes.HashAlgorithm]] = {256: hashes.SHA256, 384: hashes.SHA384, 521: hashes.SHA512}
+_HASHES: dict[int, type[hashes.HashAlgorithm]] = {
+    256: hashes.SHA256,
+    384: hashes.SHA384,
+    521: hashes.SHA512,
+}
 
 
 class BadSignature(Exception):
@@ -55,10 +60,14 @@ class SigningKey:
 
 
 def load_key(path: str | Path) -> SigningKey:
-    """Return the key in a PEM file. Raises ValueError when it is no elliptic-curve key that model-signing knows."""
+    """Return the key in a PEM file. Raises ValueError when it is no elliptic-curve key that
+    model-signing knows.
+    """
     key = serialization.load_pem_private_key(Path(path).read_bytes(), None)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.key_size not in _HASHES:
-        raise ValueError("SIGNING_KEY_FILE must hold an elliptic-curve private key (P-256, P-384 or P-521)")
+        raise ValueError(
+            "SIGNING_KEY_FILE must hold an elliptic-curve private key (P-256, P-384 or P-521)"
+        )
     return SigningKey(key)
 
 
@@ -86,7 +95,9 @@ def verify(*, bundle: bytes, entries: Iterable[FileEntry], key: SigningKey) -> N
         signed = {resource["name"]: resource["digest"] for resource in predicate["resources"]}
         method = predicate["serialization"]["method"]
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-        raise BadSignature(f"{SIGNATURE_NAME} is not a model-signing bundle ({type(error).__name__}).") from error
+        raise BadSignature(
+            f"{SIGNATURE_NAME} is not a model-signing bundle ({type(error).__name__})."
+        ) from error
     if statement.get("predicateType") != PREDICATE or method != "files":
         raise BadSignature(f"{SIGNATURE_NAME} speaks of something else than a list of files.")
     expected = {entry.name: entry.sha256 for entry in entries}
@@ -98,11 +109,15 @@ def verify(*, bundle: bytes, entries: Iterable[FileEntry], key: SigningKey) -> N
 def _signed_statement(bundle: bytes, key: SigningKey) -> dict[str, Any]:
     envelope = json.loads(bundle)["dsseEnvelope"]
     if envelope["payloadType"] != PAYLOAD:
-        raise BadSignature(f"{SIGNATURE_NAME} holds {envelope['payloadType']}, not an in-toto statement.")
+        raise BadSignature(
+            f"{SIGNATURE_NAME} holds {envelope['payloadType']}, not an in-toto statement."
+        )
     payload = base64.b64decode(envelope["payload"], validate=True)
     signature = base64.b64decode(envelope["signatures"][0]["sig"], validate=True)
     try:
-        key.private.public_key().verify(signature, _envelope_bytes(payload), _algorithm(key.private.curve))
+        key.private.public_key().verify(
+            signature, _envelope_bytes(payload), _algorithm(key.private.curve)
+        )
     except InvalidSignature as error:
         raise BadSignature(f"{SIGNATURE_NAME} was not made by {key.signer}.") from error
     statement: dict[str, Any] = json.loads(payload)
@@ -122,7 +137,9 @@ def _statement(name: str, entries: list[FileEntry]) -> dict[str, Any]:
                 "allow_symlinks": False,
                 "ignore_paths": [MANIFEST_NAME, SIGNATURE_NAME],
             },
-            "resources": [{"name": e.name, "algorithm": "sha256", "digest": e.sha256} for e in entries],
+            "resources": [
+                {"name": e.name, "algorithm": "sha256", "digest": e.sha256} for e in entries
+            ],
         },
     }
 

@@ -1,7 +1,8 @@
 """Takes a version's files, part by part, into S3: the one road for browser, API and sample loader.
 
-Each part is 8 MiB and stands alone, so an upload goes on after an error, a reload or a restart: the rows know which
-parts S3 has. Nothing is an object, and nothing can be read by anybody, until the worker completes the uploads.
+Each part is 8 MiB and stands alone, so an upload goes on after an error, a reload or a restart: the
+rows know which parts S3 has. Nothing is an object, and nothing can be read by anybody, until the
+worker completes the uploads.
 """
 
 import hashlib
@@ -32,7 +33,9 @@ class Registry:
     retention: timedelta
 
 
-def receive_part(*, file: ModelFile, number: int, body: bytes, actor: User, registry: Registry, now: datetime) -> None:
+def receive_part(
+    *, file: ModelFile, number: int, body: bytes, actor: User, registry: Registry, now: datetime
+) -> None:
     """Send one part of a file to S3 and remember it. Sending it again is harmless.
 
     Raises NotPermitted, NotUploading, BadPart, or what the store raises.
@@ -42,32 +45,52 @@ def receive_part(*, file: ModelFile, number: int, body: bytes, actor: User, regi
     actions.require_uploading(version)
     expected = manifest.part_size(file.size, number)
     if not expected or len(body) != expected:
-        raise BadPart(f"Part {number} of {file.name} has {expected:,} bytes, but {len(body):,} came.")
+        raise BadPart(
+            f"Part {number} of {file.name} has {expected:,} bytes, but {len(body):,} came."
+        )
     upload_id = file.upload_id or _begin(file, registry, now)
-    part = registry.store.upload_part(version.prefix + file.name, upload_id, number=number, body=body)
+    part = registry.store.upload_part(
+        version.prefix + file.name, upload_id, number=number, body=body
+    )
     actions.record_part(file=file, number=number, etag=part.etag, size=part.size, now=now)
 
 
-def finish(*, version: ModelVersion, actor: User, registry: Registry, now: datetime) -> ModelVersion:
+def finish(
+    *, version: ModelVersion, actor: User, registry: Registry, now: datetime
+) -> ModelVersion:
     """Close the upload; the lock of every object ends after the retention."""
-    return actions.finish_upload(version=version, actor=actor, locked_until=now + registry.retention, now=now)
+    return actions.finish_upload(
+        version=version, actor=actor, locked_until=now + registry.retention, now=now
+    )
 
 
 def publish_folder(
-    *, registered_model: RegisteredModel, folder: Path, note: str, actor: User, registry: Registry, now: datetime
+    *,
+    registered_model: RegisteredModel,
+    folder: Path,
+    note: str,
+    actor: User,
+    registry: Registry,
+    now: datetime,
 ) -> ModelVersion:
-    """Upload a folder of this machine as a new version, resuming an unfinished one. Raises BadFiles for links."""
+    """Upload a folder of this machine as a new version, resuming an unfinished one. Raises BadFiles
+    for links.
+    """
     paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     odd = [path.name for path in paths if path.is_symlink() or not path.is_file()]
     if odd:
         raise actions.BadFiles(f"Only plain files are published, not {', '.join(odd)}.")
     files = [FileEntry(path.name, path.stat().st_size, _sha256(path)) for path in paths]
-    version = actions.add_version(registered_model=registered_model, files=files, note=note, actor=actor, now=now)
+    version = actions.add_version(
+        registered_model=registered_model, files=files, note=note, actor=actor, now=now
+    )
     for file in version.files.select_related("version__registered_model__owner_team"):
         there = {part["PartNumber"] for part in file.parts}
         for number, body in enumerate(_blocks(folder / file.name, manifest.PART_SIZE), start=1):
             if number not in there:
-                receive_part(file=file, number=number, body=body, actor=actor, registry=registry, now=now)
+                receive_part(
+                    file=file, number=number, body=body, actor=actor, registry=registry, now=now
+                )
     return finish(version=version, actor=actor, registry=registry, now=now)
 
 

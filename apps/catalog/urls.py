@@ -20,6 +20,10 @@ api_urlpatterns = [
     path("models/<slug:name>", api.model, name="model"),
     path("models/<slug:name>/versions", api.Versions.as_view(), name="versions"),
     path("models/<slug:name>/versions/<int:number>", api.version, name="version"),
-    path("models/<slug:name>/versions/<int:number>/files/<str:file_name>", api.part, name="version_part"),
+    path(
+        "models/<slug:name>/versions/<int:number>/files/<str:file_name>",
+        api.part,
+        name="version_part",
+    ),
     path("models/<slug:name>/versions/<int:number>/finish", api.finish, name="version_finish"),
 ]

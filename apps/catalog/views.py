@@ -43,9 +43,13 @@ def model_list(request: SignedIn) -> HttpResponse:
     return render(request, template, context)
 
 
-def _filtered(rows: RegisteredModelQuerySet, query: str, chosen: dict[str, str]) -> RegisteredModelQuerySet:
+def _filtered(
+    rows: RegisteredModelQuerySet, query: str, chosen: dict[str, str]
+) -> RegisteredModelQuerySet:
     if query:
-        rows = rows.filter(Q(name__icontains=query) | Q(title__icontains=query) | Q(description__icontains=query))
+        rows = rows.filter(
+            Q(name__icontains=query) | Q(title__icontains=query) | Q(description__icontains=query)
+        )
     rows = rows.filter(**{name: chosen[name] for name in FACETS if chosen[name]})
     verified = Max("versions__number", filter=Q(versions__status=ModelVersion.Status.VERIFIED))
     rows = rows.annotate(verified_number=verified).select_related("owner_team").order_by("name")
@@ -59,11 +63,27 @@ def _facets(rows: RegisteredModelQuerySet) -> list[dict[str, object]]:
     """Return each facet with the values that occur, from one query."""
     found = list(rows.values_list("task", "family", "license").distinct())
     return [
-        {"name": "task", "label": "Task", "values": [(value, value) for value in sorted({row[0] for row in found})]},
-        {"name": "family", "label": "Family", "values": [(v, v) for v in sorted({row[1] for row in found})]},
-        {"name": "license", "label": "License", "values": [(v, v) for v in sorted({row[2] for row in found})]},
+        {
+            "name": "task",
+            "label": "Task",
+            "values": [(value, value) for value in sorted({row[0] for row in found})],
+        },
+        {
+            "name": "family",
+            "label": "Family",
+            "values": [(v, v) for v in sorted({row[1] for row in found})],
+        },
+        {
+            "name": "license",
+            "label": "License",
+            "values": [(v, v) for v in sorted({row[2] for row in found})],
+        },
         {"name": "data_class", "label": "Data class", "values": DataClass.choices},
-        {"name": "version", "label": "Versions", "values": [("verified", "Has a verified version"), ("none", "None")]},
+        {
+            "name": "version",
+            "label": "Versions",
+            "values": [("verified", "Has a verified version"), ("none", "None")],
+        },
     ]
 
 
@@ -80,7 +100,11 @@ def model_create(request: SignedIn) -> HttpResponse:
             messages.success(request, f"Registered {made.name}. Publish its first version now.")
             return redirect("catalog:model_detail", name=made.name)
     crumbs = [("Catalog", reverse("catalog:model_list")), ("Register a model", "")]
-    context = {"form": form, "crumbs": crumbs, "may_register": request.user.has_role(Role.MODEL_OWNER)}
+    context = {
+        "form": form,
+        "crumbs": crumbs,
+        "may_register": request.user.has_role(Role.MODEL_OWNER),
+    }
     return render(request, "catalog/model_form.html", context, status=422 if form.is_bound else 200)
 
 
@@ -103,7 +127,11 @@ def model_detail(request: SignedIn, name: str) -> HttpResponse:
 def version_list(request: SignedIn, name: str) -> HttpResponse:
     """List a model's versions, newest first."""
     model = _model_for(request, name)
-    rows = model.versions.with_sizes().select_related("created_by", "registered_model").order_by("-number")
+    rows = (
+        model.versions.with_sizes()
+        .select_related("created_by", "registered_model")
+        .order_by("-number")
+    )
     page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
     context = _shell(model, "Versions")
     context |= {
@@ -140,7 +168,9 @@ def version_detail(request: SignedIn, name: str, number: int) -> HttpResponse:
         "may_publish": version.registered_model.is_owned_by(request.user),
         "events": timeline("ModelVersion", str(version.pk)),
     }
-    template = "catalog/version_detail.html" + ("#live" if request.headers.get("HX-Request") else "")
+    template = "catalog/version_detail.html" + (
+        "#live" if request.headers.get("HX-Request") else ""
+    )
     return render(request, template, context)
 
 
@@ -150,7 +180,9 @@ def version_create(request: SignedIn, name: str) -> HttpResponse:
     model = _model_for(request, name)
     actions.require_owner(model, request.user)
     context = _shell(model, "Publish a version") | {
-        "unfinished": model.versions.filter(status=ModelVersion.Status.UPLOADING, created_by=request.user),
+        "unfinished": model.versions.filter(
+            status=ModelVersion.Status.UPLOADING, created_by=request.user
+        ),
         "limits": manifest,
     }
     return render(request, "catalog/version_form.html", context)
@@ -158,11 +190,15 @@ def version_create(request: SignedIn, name: str) -> HttpResponse:
 
 @require_POST
 def version_check(request: SignedIn, name: str) -> JsonResponse:
-    """Answer which of these file names and sizes would be refused, before anything is read or sent."""
+    """Answer which of these file names and sizes would be refused, before anything is read or
+    sent.
+    """
     actions.require_owner(_model_for(request, name), request.user)
     try:
         listed = json.loads(request.body)["files"]
-        entries = [manifest.FileEntry(str(item["name"]), int(item["size"]), "0" * 64) for item in listed]
+        entries = [
+            manifest.FileEntry(str(item["name"]), int(item["size"]), "0" * 64) for item in listed
+        ]
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return JsonResponse({"problems": ["The list of files cannot be read."]}, status=400)
     return JsonResponse({"problems": manifest.file_list_problems(entries)})
@@ -182,17 +218,27 @@ def version_retry(request: SignedIn, name: str, number: int) -> HttpResponse:
 
 
 def _model_for(request: SignedIn, name: str) -> RegisteredModel:
-    rows = RegisteredModel.objects.visible_to(request.user).select_related("owner_team", "created_by")
+    rows = RegisteredModel.objects.visible_to(request.user).select_related(
+        "owner_team", "created_by"
+    )
     return get_object_or_404(rows, name=name)
 
 
 def _version_for(request: SignedIn, name: str, number: int) -> ModelVersion:
-    rows = ModelVersion.objects.visible_to(request.user).select_related("registered_model__owner_team", "created_by")
+    rows = ModelVersion.objects.visible_to(request.user).select_related(
+        "registered_model__owner_team", "created_by"
+    )
     return get_object_or_404(rows, registered_model__name=name, number=number)
 
 
 def _shell(model: RegisteredModel, page: str) -> dict[str, object]:
-    """Return the context of a page under a model's tabs; page: the last breadcrumb, "" on the overview."""
+    """Return the context of a page under a model's tabs; page: the last breadcrumb, "" on the
+    overview.
+    """
     crumbs = [("Catalog", reverse("catalog:model_list"))]
-    crumbs += [(model.name, reverse("catalog:model_detail", args=[model.name])), (page, "")] if page else []
+    crumbs += (
+        [(model.name, reverse("catalog:model_detail", args=[model.name])), (page, "")]
+        if page
+        else []
+    )
     return {"model": model, "crumbs": crumbs if page else [*crumbs, (model.name, "")]}

@@ -15,7 +15,9 @@ from apps.common.money import exact
 
 @api_view(["GET"])
 def month(request: Request, month: str) -> Response:
-    """Answer a month's lines, "2026-11"; costs as decimal text in USD, null where no rate was in force."""
+    """Answer a month's lines, "2026-11"; costs as decimal text in USD, null where no rate was in
+    force.
+    """
     start, end = queries.month_bounds(parse_month(month))
     lines = queries.lines(start=start, end=end, scope=queries.scope_of(caller(request)))
     rows = [asdict(line) | {"list_cost_usd": _text(line)} for line in lines]
@@ -27,9 +29,12 @@ def _text(line: queries.Line) -> str | None:
 
 
 def parse_month(text: str) -> date:
-    """Return the first day of "YYYY-MM". Raises Http404 for anything else, and for years at the calendar's ends."""
+    """Return the first day of "YYYY-MM". Raises Http404 for anything else, and for years at the
+    calendar's ends.
+    """
     try:
-        found = datetime.strptime(f"{text}-01", "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
+        # a date has no zone
+        found = datetime.strptime(f"{text}-01", "%Y-%m-%d").date()  # noqa: DTZ007
     except ValueError:
         raise Http404("A month is written as 2026-11.") from None
     if not MINYEAR < found.year < MAXYEAR:  # the months before and after are asked for, too

@@ -13,15 +13,22 @@ class RateForm(forms.Form):
     """A model's prices from an hour on."""
 
     model = forms.ModelChoiceField(
-        queryset=RegisteredModel.objects.all(), to_field_name="name", label="Model", empty_label="Choose a model"
+        queryset=RegisteredModel.objects.all(),
+        to_field_name="name",
+        label="Model",
+        empty_label="Choose a model",
     )
     input_usd = forms.DecimalField(label="Input", min_value=0, max_digits=20, decimal_places=10)
-    cached_input_usd = forms.DecimalField(label="Cached input", min_value=0, max_digits=20, decimal_places=10)
+    cached_input_usd = forms.DecimalField(
+        label="Cached input", min_value=0, max_digits=20, decimal_places=10
+    )
     output_usd = forms.DecimalField(label="Output", min_value=0, max_digits=20, decimal_places=10)
     active_from = forms.DateTimeField(
         label="Begins (UTC)",
         help_text="A whole hour, after the current price began. The current price ends then.",
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": 3600}, format="%Y-%m-%dT%H:%M"),
+        widget=forms.DateTimeInput(
+            attrs={"type": "datetime-local", "step": 3600}, format="%Y-%m-%dT%H:%M"
+        ),
     )
 
     def __init__(self, *args: Any, models: QuerySet[RegisteredModel], **kwargs: Any) -> None:

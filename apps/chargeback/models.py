@@ -1,4 +1,6 @@
-"""What usage costs: rates with effective dates. Prices are per million tokens, in USD, with ten decimals."""
+"""What usage costs: rates with effective dates. Prices are per million tokens, in USD, with ten
+decimals.
+"""
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
@@ -10,9 +12,13 @@ from apps.catalog.models import RegisteredModel
 
 
 class Rate(models.Model):
-    """The price of a model's tokens over [active_from, active_to). No two at once (exclusion constraint)."""
+    """The price of a model's tokens over [active_from, active_to). No two at once (exclusion
+    constraint).
+    """
 
-    registered_model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="rates")
+    registered_model = models.ForeignKey(
+        RegisteredModel, on_delete=models.PROTECT, related_name="rates"
+    )
     input_usd_per_million = models.DecimalField(max_digits=20, decimal_places=10)
     cached_input_usd_per_million = models.DecimalField(max_digits=20, decimal_places=10)
     output_usd_per_million = models.DecimalField(max_digits=20, decimal_places=10)
@@ -30,7 +36,12 @@ class Rate(models.Model):
                 expressions=(
                     ("registered_model", RangeOperators.EQUAL),
                     (
-                        Func("active_from", "active_to", function="tstzrange", output_field=DateTimeRangeField()),
+                        Func(
+                            "active_from",
+                            "active_to",
+                            function="tstzrange",
+                            output_field=DateTimeRangeField(),
+                        ),
                         RangeOperators.OVERLAPS,
                     ),
                 ),

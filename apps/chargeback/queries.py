@@ -1,7 +1,9 @@
-"""The figures of the chargeback page and of every export: one query layer, so that totals agree to the token.
+"""The figures of the chargeback page and of every export: one query layer, so that totals agree to
+the token.
 
-Usage is read from the hourly sums, each hour priced with the rate in force at its start. Tokens without a rate are
-listed as unpriced, never priced at zero; calls whose usage is unknown are counted as unmetered.
+Usage is read from the hourly sums, each hour priced with the rate in force at its start. Tokens
+without a rate are listed as unpriced, never priced at zero; calls whose usage is unknown are
+counted as unmetered.
 """
 
 from dataclasses import dataclass, fields
@@ -29,7 +31,9 @@ class Scope:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a month: its dimensions, calls, tokens and price-list cost in USD (exact; None: no rate)."""
+    """One line of a month: its dimensions, calls, tokens and price-list cost in USD (exact; None:
+    no rate).
+    """
 
     cost_center: str
     team: str
@@ -68,12 +72,17 @@ def scope_of(user: User) -> Scope:
     """Return what this person may see. Raises NotPermitted for a person without role or team."""
     if user.has_role(*SEES_ALL):
         return Scope(team=None)
-    require(bool(user.roles and user.team), "Chargeback is shown to finance, and to teams for their own usage.")
+    require(
+        bool(user.roles and user.team),
+        "Chargeback is shown to finance, and to teams for their own usage.",
+    )
     return Scope(team=user.team.slug if user.team else "")
 
 
 def lines(*, start: datetime, end: datetime, scope: Scope, by_day: bool = False) -> list[Line]:
-    """Return the usage of [start, end) by cost center, team, model, version (and UTC day); dearest first."""
+    """Return the usage of [start, end) by cost center, team, model, version (and UTC day); dearest
+    first.
+    """
     day = "(u.hour AT TIME ZONE 'UTC')::date" if by_day else "NULL::date"
     columns = f"u.cost_center, u.team, u.model, u.version, {day}"
     order = "1, 2, 3, 4, 5" if by_day else "14 DESC NULLS LAST, 1, 2, 3, 4"
@@ -114,8 +123,15 @@ class Totals:
 
 def totals(found: list[Line]) -> Totals:
     """Return the sum of `found`; the page, its CSV and its footer all use it."""
-    counts = {f.name: sum(getattr(line, f.name) for line in found) for f in fields(Totals) if f.name != "list_cost_usd"}
-    return Totals(**counts, list_cost_usd=sum((line.list_cost_usd or Decimal(0) for line in found), Decimal(0)))
+    counts = {
+        f.name: sum(getattr(line, f.name) for line in found)
+        for f in fields(Totals)
+        if f.name != "list_cost_usd"
+    }
+    return Totals(
+        **counts,
+        list_cost_usd=sum((line.list_cost_usd or Decimal(0) for line in found), Decimal(0)),
+    )
 
 
 def rate_at(model: RegisteredModel, at: datetime) -> Rate | None:

@@ -1,4 +1,6 @@
-"""Pages of money: the month by cost center, team, model and version; prices; fragments other pages hold."""
+"""Pages of money: the month by cost center, team, model and version; prices; fragments other pages
+hold.
+"""
 
 import csv
 from dataclasses import fields
@@ -34,7 +36,11 @@ PAGE = 50
 @require_GET
 def month(request: SignedIn) -> HttpResponse:
     """Show one month: the total first, then every line it is made of; the same lines as CSV."""
-    chosen = parse_month(request.GET["month"]) if request.GET.get("month") else now().date().replace(day=1)
+    chosen = (
+        parse_month(request.GET["month"])
+        if request.GET.get("month")
+        else now().date().replace(day=1)
+    )
     start, end = queries.month_bounds(chosen)
     scope = queries.scope_of(request.user)
     by_day = request.GET.get("by") == "day"
@@ -53,7 +59,8 @@ def month(request: SignedIn) -> HttpResponse:
         "page_obj": Paginator(lines, PAGE).get_page(request.GET.get("page")),
         "totals": totals,
         "figures": _figures(totals, before),
-        "csv_url": f"{reverse('chargeback:month')}?month={chosen:%Y-%m}{'&by=day' if by_day else ''}&format=csv",
+        "csv_url": f"{reverse('chargeback:month')}?month={chosen:%Y-%m}"
+        f"{'&by=day' if by_day else ''}&format=csv",
     }
     return render(request, "chargeback/month.html", context)
 
@@ -73,8 +80,10 @@ def _figures(totals: queries.Totals, before: queries.Totals) -> dict[str, str]:
         "output": f"{totals.output_tokens:,}",
         "metered": f"{totals.metered_calls:,}",
         "others": "{:,} unmetered · {:,} refused · {:,} failed".format(*others),
-        "unpriced": f"{totals.unpriced_tokens:,} token{pluralize(totals.unpriced_tokens, ' has,s have')} no price.",
-        "unmetered": f"{totals.unmetered_calls:,} call{pluralize(totals.unmetered_calls, ' is,s are')} unmetered.",
+        "unpriced": f"{totals.unpriced_tokens:,} "
+        f"token{pluralize(totals.unpriced_tokens, ' has,s have')} no price.",
+        "unmetered": f"{totals.unmetered_calls:,} "
+        f"call{pluralize(totals.unmetered_calls, ' is,s are')} unmetered.",
     }
 
 
@@ -128,10 +137,13 @@ def rate_list(request: SignedIn) -> HttpResponse:
             form.add_error("active_from", str(error))
         else:
             messages.success(
-                request, f"{rate.registered_model} has a new price from {rate.active_from:%d %b %H:%M} UTC."
+                request,
+                f"{rate.registered_model} has a new price from {rate.active_from:%d %b %H:%M} UTC.",
             )
             return redirect("chargeback:rate_list")
-    rates = Rate.objects.filter(registered_model__in=models).select_related("registered_model", "set_by")
+    rates = Rate.objects.filter(registered_model__in=models).select_related(
+        "registered_model", "set_by"
+    )
     context = {
         "form": form,
         "page_obj": Paginator(rates, PAGE).get_page(request.GET.get("page")),
@@ -139,7 +151,9 @@ def rate_list(request: SignedIn) -> HttpResponse:
         "now": now(),
         "crumbs": [("Chargeback", reverse("chargeback:month")), ("Prices", "")],
     }
-    return render(request, "chargeback/rate_list.html", context, status=422 if form.is_bound else 200)
+    return render(
+        request, "chargeback/rate_list.html", context, status=422 if form.is_bound else 200
+    )
 
 
 @require_GET
@@ -151,10 +165,14 @@ def price_badge(request: SignedIn, name: str) -> HttpResponse:
 
 @require_GET
 def budget_use(request: SignedIn, pk: UUID) -> HttpResponse:
-    """Show what a grant's team spent on its model this month, against the budget: a fragment of the grant's page."""
+    """Show what a grant's team spent on its model this month, against the budget: a fragment of the
+    grant's page.
+    """
     grants = Grant.objects.visible_to(request.user).select_related("team", "registered_model")
     grant = get_object_or_404(grants, pk=pk)
-    spent = queries.month_to_date_usd(team=grant.team.slug, model=grant.registered_model.name, now=now())
+    spent = queries.month_to_date_usd(
+        team=grant.team.slug, model=grant.registered_model.name, now=now()
+    )
     over = spent > grant.monthly_budget_usd
     text = f"{usd(spent)} of {usd(grant.monthly_budget_usd)}"
     context = {"grant": grant, "spent": spent, "text": text, "tone": "bad" if over else "busy"}

@@ -2,7 +2,8 @@
 
 
 class DomainError(Exception):
-    """The rows do not allow this change now. The text is shown to people: what is wrong and what to do.
+    """The rows do not allow this change now. The text is shown to people: what is wrong and what to
+    do.
 
     code: short, stable, for machines; the API answers 409 with it.
     """
@@ -11,7 +12,9 @@ class DomainError(Exception):
 
 
 class NotPermitted(Exception):
-    """The person may see the object but not do this. The text says who may. Pages and the API answer 403."""
+    """The person may see the object but not do this. The text says who may. Pages and the API
+    answer 403.
+    """
 
     code = "not_permitted"
 

@@ -1,7 +1,7 @@
 """The lease by which exactly one worker reconciles a row at a time, and the columns it needs.
 
-A row is due when `next_check_at` has passed. Claiming pushes it forward by the lease in one UPDATE, so a crashed
-worker's row becomes due again by itself. This is the only write outside `actions.py`.
+A row is due when `next_check_at` has passed. Claiming pushes it forward by the lease in one UPDATE,
+so a crashed worker's row becomes due again by itself. This is the only write outside `actions.py`.
 """
 
 from datetime import datetime, timedelta
@@ -23,7 +23,9 @@ class ReconciledQuerySet(models.QuerySet["Reconciled"]):
 
 
 class Reconciled(models.Model):
-    """A row whose desired state a reconciler makes true. NULL in next_check_at: nothing to do until the row changes."""
+    """A row whose desired state a reconciler makes true. NULL in next_check_at: nothing to do until
+    the row changes.
+    """
 
     next_check_at = models.DateTimeField(null=True, blank=True, db_index=True)
     attempts = models.PositiveIntegerField(default=0)
@@ -41,7 +43,9 @@ Row = TypeVar("Row", bound=Reconciled)
 
 
 def claim(row: Row, *, now: datetime) -> bool:
-    """Take the lease on `row`. False when it is not due or another worker has it. Updates `row` in place."""
+    """Take the lease on `row`. False when it is not due or another worker has it. Updates `row` in
+    place.
+    """
     lease = timedelta(seconds=settings.RECONCILE_LEASE_SECONDS)
     rows = type(row)._default_manager.filter(pk=row.pk, next_check_at__lte=now)
     if not rows.update(next_check_at=now + lease, attempts=F("attempts") + 1):
@@ -51,13 +55,17 @@ def claim(row: Row, *, now: datetime) -> bool:
 
 
 def retry_at(row: Reconciled, *, now: datetime, retry_after: float | None = None) -> datetime:
-    """Return when to try again: when the vendor wishes, else after 2 s doubled per attempt; 5 min at most."""
+    """Return when to try again: when the vendor wishes, else after 2 s doubled per attempt; 5 min
+    at most.
+    """
     if retry_after is not None:
         return now + min(timedelta(seconds=retry_after), RETRY_CAP)
     return now + min(timedelta(seconds=2 * 2 ** min(row.attempts, 10)), RETRY_CAP)
 
 
 def reschedule(row: Reconciled, *, at: datetime | None) -> None:
-    """Set the next check, unless an action changed the row's desired state meanwhile (then it stays due)."""
+    """Set the next check, unless an action changed the row's desired state meanwhile (then it stays
+    due).
+    """
     rows = type(row)._default_manager.filter(pk=row.pk, generation=row.generation)
     rows.update(next_check_at=at)

@@ -1,10 +1,13 @@
-"""How money is shown. Amounts stay exact decimals; showing never changes what is stored or summed."""
+"""How money is shown. Amounts stay exact decimals; showing never changes what is stored or
+summed.
+"""
 
 from decimal import ROUND_HALF_EVEN, Decimal
 
 
 def usd(amount: Decimal | None) -> str:
-    """Return "$1,234.50"; below one dollar up to four decimals, below a cent up to eight; "—" for None.
+    """Return "$1,234.50"; below one dollar up to four decimals, below a cent up to eight; "—" for
+    None.
 
     Small amounts keep their digits: a call costs fractions of a cent, and "$0.00" would hide it.
     """
@@ -19,12 +22,16 @@ def usd(amount: Decimal | None) -> str:
 
 
 def about_usd(amount: Decimal | None) -> str:
-    """Return an estimate as people say it: below one cent its first two digits that count, "$0.00084"."""
+    """Return an estimate as people say it: below one cent its first two digits that count,
+    "$0.00084".
+    """
     if amount is None or not amount or abs(amount) >= Decimal("0.01"):
         return usd(amount)
     return usd(round(amount, 1 - amount.adjusted()))
 
 
 def exact(amount: Decimal) -> str:
-    """Return an amount as exports give it: every digit that counts, none of the empty ones that dividing left."""
+    """Return an amount as exports give it: every digit that counts, none of the empty ones that
+    dividing left.
+    """
     return f"{amount.normalize():f}"

@@ -11,11 +11,15 @@ MADE_UP = "This cursor leads nowhere. Start from the first page."
 
 
 class Cursor(CursorPagination):
-    """Pages of 50; a subclass names the ordering. A cursor that was made up is answered with 404, whatever is in it."""
+    """Pages of 50; a subclass names the ordering. A cursor that was made up is answered with 404,
+    whatever is in it.
+    """
 
     page_size = 50
 
-    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
+    def paginate_queryset(
+        self, queryset: Any, request: Request, view: Any = None
+    ) -> list[Any] | None:
         """Return one page. REST framework hands a cursor's position to the database unread."""
         cursor = self.decode_cursor(request)
         if cursor is not None and "\x00" in str(cursor.position):

@@ -1,4 +1,6 @@
-"""The id of the request that is being answered: page, log line, audit event and error show the same one."""
+"""The id of the request that is being answered: page, log line, audit event and error show the same
+one.
+"""
 
 import logging
 from contextvars import ContextVar

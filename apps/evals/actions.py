@@ -44,40 +44,58 @@ def can_start(*, version: ModelVersion, actor: User) -> bool:
 
 @transaction.atomic
 def ensure_suite(*, suite: suites.Suite, now: datetime) -> EvalSuite:
-    """Return the row of a suite that ships with the product, made where it is missing. Raises SuiteChanged."""
+    """Return the row of a suite that ships with the product, made where it is missing. Raises
+    SuiteChanged.
+    """
     facts = {
         "title": suite.title, "digest": suite.digest, "packet_count": len(suite.packets),
         "thresholds": suite.thresholds, "created_at": now,
     }  # fmt: skip
-    row, _ = EvalSuite.objects.get_or_create(slug=suite.slug, revision=suite.revision, defaults=facts)
+    row, _ = EvalSuite.objects.get_or_create(
+        slug=suite.slug, revision=suite.revision, defaults=facts
+    )
     if row.digest != suite.digest:
-        raise SuiteChanged(f"{suite.slug} r{suite.revision} changed: give the changed suite the next revision.")
+        raise SuiteChanged(
+            f"{suite.slug} r{suite.revision} changed: give the changed suite the next revision."
+        )
     return row
 
 
 @transaction.atomic
-def start_eval_run(*, version: ModelVersion, suite: EvalSuite, actor: User, now: datetime) -> EvalRun:
+def start_eval_run(
+    *, version: ModelVersion, suite: EvalSuite, actor: User, now: datetime
+) -> EvalRun:
     """Ask the worker to evaluate a version. Raises NotPermitted, NotVerified or AlreadyRunning."""
     require(
         can_start(version=version, actor=actor),
-        f"Model owners of {version.registered_model.owner_team.name} and reviewers start evaluation runs.",
+        f"Model owners of {version.registered_model.owner_team.name} and reviewers start "
+        f"evaluation runs.",
     )
     if version.status != ModelVersion.Status.VERIFIED:
-        raise NotVerified(f"{version} is {version.get_status_display().lower()}; only a verified version is evaluated.")
+        raise NotVerified(
+            f"{version} is {version.get_status_display().lower()}; only a verified "
+            f"version is evaluated."
+        )
     try:
         with transaction.atomic():
             run = EvalRun.objects.create(
-                suite=suite, model_version=version, requested_by=actor, requested_at=now, next_check_at=now
+                suite=suite,
+                model_version=version,
+                requested_by=actor,
+                requested_at=now,
+                next_check_at=now,
             )
     except IntegrityError as error:
-        raise AlreadyRunning(f"An evaluation run of {version} on this suite is under way. Wait for its end.") from error
+        raise AlreadyRunning(
+            f"An evaluation run of {version} on this suite is under way. Wait for its end."
+        ) from error
     facts = {"suite": str(suite), "manifest_digest": version.manifest_digest}
     audit.record(action=Action.EVAL_STARTED, actor=actor, target=run, now=now, data=facts)
     enqueue_on_commit("evals.reconcile_eval_run", run_id=str(run.pk))
     return run
 
 
-# -- What the worker records ------------------------------------------------------------------------------------------
+# -- What the worker records -----------------------------------------------------------------------
 
 
 @transaction.atomic
@@ -85,11 +103,14 @@ def record_deployed(*, run: EvalRun, commit: str, now: datetime) -> None:
     """The candidate's InferenceService is committed."""
     changed = _change(
         run, (Status.PENDING,), now=now,
-        status=Status.STARTING, deploy_commit=commit, attempts=0, next_check_at=now, reason="COMMITTED",
+        status=Status.STARTING, deploy_commit=commit, attempts=0, next_check_at=now,
+        reason="COMMITTED",
         message="Committed; Argo CD applies it.",
     )  # fmt: skip
     if changed:
-        audit.record(action=Action.EVAL_COMMITTED, actor=WORKER, target=run, now=now, data={"commit": commit})
+        audit.record(
+            action=Action.EVAL_COMMITTED, actor=WORKER, target=run, now=now, data={"commit": commit}
+        )
 
 
 def record_waiting(*, run: EvalRun, reason: str, message: str, at: datetime, now: datetime) -> None:
@@ -103,7 +124,8 @@ def record_serving(*, run: EvalRun, engine: str, instance_type: str, now: dateti
     """The candidate answered for the first time."""
     changed = _change(
         run, (Status.STARTING,), now=now,
-        status=Status.RUNNING, serving_at=now, engine=engine, instance_type=instance_type, attempts=0,
+        status=Status.RUNNING, serving_at=now, engine=engine, instance_type=instance_type,
+        attempts=0,
         next_check_at=now, reason="", message="",
     )  # fmt: skip
     if changed:
@@ -112,45 +134,64 @@ def record_serving(*, run: EvalRun, engine: str, instance_type: str, now: dateti
 
 
 @transaction.atomic
-def record_packet(*, run: EvalRun, packet_id: str, score: scoring.PacketScore, now: datetime) -> None:
+def record_packet(
+    *, run: EvalRun, packet_id: str, score: scoring.PacketScore, now: datetime
+) -> None:
     """Keep one packet's codes and figures; a packet that was answered twice counts once."""
     facts = {
-        "expected": list(score.expected), "predicted": list(score.predicted), "grounded": score.grounded,
-        "ttft_ms": score.ttft_ms, "latency_ms": score.latency_ms, "output_tokens": score.output_tokens,
+        "expected": list(score.expected), "predicted": list(score.predicted),
+        "grounded": score.grounded,
+        "ttft_ms": score.ttft_ms, "latency_ms": score.latency_ms,
+        "output_tokens": score.output_tokens,
     }  # fmt: skip
     EvalPacketResult.objects.get_or_create(run=run, packet_id=packet_id, defaults=facts)
     done = run.packet_results.count()
-    EvalRun.objects.filter(pk=run.pk).update(packets_done=done, observed_at=now, reason="", message="")
+    EvalRun.objects.filter(pk=run.pk).update(
+        packets_done=done, observed_at=now, reason="", message=""
+    )
 
 
 def continue_soon(*, run: EvalRun, now: datetime) -> None:
     """The pass used its time: go on at once, in another task."""
-    EvalRun.objects.filter(pk=run.pk, generation=run.generation).update(next_check_at=now, attempts=0)
+    EvalRun.objects.filter(pk=run.pk, generation=run.generation).update(
+        next_check_at=now, attempts=0
+    )
     enqueue_on_commit("evals.reconcile_eval_run", run_id=str(run.pk))
 
 
 @transaction.atomic
 def record_eval_run(*, run: EvalRun, now: datetime) -> None:
-    """All packets are answered: score them, keep report digest and verdict, and have the candidate removed."""
+    """All packets are answered: score them, keep report digest and verdict, and have the candidate
+    removed.
+    """
     run.metrics = scoring.metrics([report.score(result) for result in run.packet_results.all()])
     passed = all(verdict.met for verdict in scoring.judge(run.metrics, run.suite.thresholds))
     digest = report.digest(run)
     changed = _change(
         run, (Status.RUNNING,), now=now,
-        status=Status.PASSED if passed else Status.FAILED, metrics=run.metrics, report_digest=digest,
+        status=Status.PASSED if passed else Status.FAILED, metrics=run.metrics,
+        report_digest=digest,
         finished_at=now, attempts=0, next_check_at=now, reason="", message="",
     )  # fmt: skip
     if changed:
-        facts = {"passed": passed, "f1": run.metrics["f1"], "report_digest": digest, "engine": run.engine}
+        facts = {
+            "passed": passed,
+            "f1": run.metrics["f1"],
+            "report_digest": digest,
+            "engine": run.engine,
+        }
         audit.record(action=Action.EVAL_RECORDED, actor=WORKER, target=run, now=now, data=facts)
 
 
 @transaction.atomic
 def fail_eval_run(*, run: EvalRun, reason: str, message: str, now: datetime) -> None:
-    """The run cannot be carried out; its candidate is removed. Starting another run is the way to try again."""
+    """The run cannot be carried out; its candidate is removed. Starting another run is the way to
+    try again.
+    """
     changed = _change(
         run, EvalRun.OPEN, now=now,
-        status=Status.ERROR, finished_at=now, attempts=0, next_check_at=now, reason=reason, message=message,
+        status=Status.ERROR, finished_at=now, attempts=0, next_check_at=now, reason=reason,
+        message=message,
     )  # fmt: skip
     if changed:
         facts = {"reason": reason, "message": message}
@@ -172,7 +213,9 @@ def record_removed(*, run: EvalRun, now: datetime) -> None:
 
 
 def _change(run: EvalRun, starts: Sequence[str], *, now: datetime, **fields: Any) -> bool:
-    """Change the row if it is still in one of `starts`; the object in hand follows. False when it was not."""
+    """Change the row if it is still in one of `starts`; the object in hand follows. False when it
+    was not.
+    """
     rows = EvalRun.objects.filter(pk=run.pk, status__in=starts)
     if not rows.update(observed_at=now, observed_generation=run.generation, **fields):
         return False

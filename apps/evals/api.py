@@ -44,8 +44,10 @@ class RunOutput(serializers.ModelSerializer[EvalRun]):
     class Meta:
         model = EvalRun
         fields = (
-            "id", "model", "version", "suite", "status", "reason", "message", "requested_by", "requested_at",
-            "serving_at", "finished_at", "removed_at", "packets_done", "packet_count", "engine", "instance_type",
+            "id", "model", "version", "suite", "status", "reason", "message", "requested_by",
+            "requested_at",
+            "serving_at", "finished_at", "removed_at", "packets_done", "packet_count", "engine",
+            "instance_type",
             "metrics", "thresholds", "report_digest",
         )  # fmt: skip
 
@@ -61,14 +63,18 @@ class EvalRuns(APIView):
         if (number := request.query_params.get("version", "")[:9]).isdecimal():
             rows = rows.filter(model_version__number=int(number))
         pages = Newest()
-        return pages.get_paginated_response(RunOutput(pages.paginate_queryset(rows, request), many=True).data)
+        return pages.get_paginated_response(
+            RunOutput(pages.paginate_queryset(rows, request), many=True).data
+        )
 
     def post(self, request: Request) -> Response:
         """Start a run of a verified version on the product's suite."""
         body = RunInput(data=request.data)
         body.is_valid(raise_exception=True)
         version = get_object_or_404(
-            ModelVersion.objects.visible_to(caller(request)).select_related("registered_model__owner_team"),
+            ModelVersion.objects.visible_to(caller(request)).select_related(
+                "registered_model__owner_team"
+            ),
             registered_model__name=body.validated_data["model"],
             number=body.validated_data["version"],
         )
@@ -88,4 +94,6 @@ def evaluation_run(request: Request, pk: UUID) -> Response:
 
 
 def _runs() -> Any:
-    return EvalRun.objects.select_related("suite", "model_version__registered_model", "requested_by")
+    return EvalRun.objects.select_related(
+        "suite", "model_version__registered_model", "requested_by"
+    )

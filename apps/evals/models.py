@@ -1,8 +1,9 @@
-"""How good a version is: evaluation runs of a suite of synthetic packets, with the thresholds that decide eligibility.
+"""How good a version is: evaluation runs of a suite of synthetic packets, with the thresholds that
+decide eligibility.
 
-A run serves the candidate in the namespace `evals`, which no route may name, asks it each packet's question, scores the
-answers against the gold codes and stores the report with its digest. Packets are synthetic; outputs are kept as codes
-and figures only, never as text.
+A run serves the candidate in the namespace `evals`, which no route may name, asks it each packet's
+question, scores the answers against the gold codes and stores the report with its digest. Packets
+are synthetic; outputs are kept as codes and figures only, never as text.
 """
 
 import uuid
@@ -15,18 +16,23 @@ from apps.common.leases import Reconciled
 
 
 class EvalSuite(models.Model):
-    """A named, versioned set of packets and thresholds (apps/evals/golden). A changed suite is a new row."""
+    """A named, versioned set of packets and thresholds (apps/evals/golden). A changed suite is a
+    new row.
+    """
 
     slug = models.SlugField(max_length=60)
     revision = models.PositiveIntegerField()
     title = models.CharField(max_length=120)
     digest = models.CharField(max_length=71, unique=True)  # "sha256:<hex>" over the suite's files
     packet_count = models.PositiveIntegerField()
-    thresholds = models.JSONField()  # {"f1": {"minimum": 0.2}, "ttft_p95_ms": {"maximum": 20000}, …}
+    # {"f1": {"minimum": 0.2}, "ttft_p95_ms": {"maximum": 20000}, …}
+    thresholds = models.JSONField()
     created_at = models.DateTimeField()
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=("slug", "revision"), name="suite_revision_once"),)
+        constraints = (
+            models.UniqueConstraint(fields=("slug", "revision"), name="suite_revision_once"),
+        )
 
     def __str__(self) -> str:
         return f"{self.slug} r{self.revision}"
@@ -48,7 +54,9 @@ class EvalRun(Reconciled):
     """One evaluation run of one version on one suite."""
 
     class Status(models.TextChoices):
-        """PASSED and FAILED speak of the thresholds; ERROR means that the run could not be carried out."""
+        """PASSED and FAILED speak of the thresholds; ERROR means that the run could not be carried
+        out.
+        """
 
         PENDING = "PENDING", "Waiting"
         STARTING = "STARTING", "Starting the candidate"
@@ -61,19 +69,24 @@ class EvalRun(Reconciled):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     suite = models.ForeignKey(EvalSuite, on_delete=models.PROTECT, related_name="runs")
-    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="eval_runs")
+    model_version = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, related_name="eval_runs"
+    )
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
     requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     requested_at = models.DateTimeField()
-    serving_at = models.DateTimeField(null=True, blank=True)  # the candidate answered for the first time
+    # the candidate answered for the first time
+    serving_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
-    removed_at = models.DateTimeField(null=True, blank=True)  # its InferenceService is gone from the cluster
+    # its InferenceService is gone from the cluster
+    removed_at = models.DateTimeField(null=True, blank=True)
     deploy_commit = models.CharField(max_length=40, blank=True, default="")
     remove_commit = models.CharField(max_length=40, blank=True, default="")
     packets_done = models.PositiveIntegerField(default=0)
     engine = models.CharField(max_length=60, blank=True, default="")  # "stand-in" or "vllm 0.32.0"
     instance_type = models.CharField(max_length=40, blank=True, default="")
-    metrics = models.JSONField(default=dict)  # {"precision":, "recall":, "f1":, "groundedness":, "ttft_p95_ms":, …}
+    # {"precision":, "recall":, "f1":, "groundedness":, "ttft_p95_ms":, …}
+    metrics = models.JSONField(default=dict)
     report_digest = models.CharField(max_length=71, blank=True, default="")
 
     objects = EvalRunQuerySet.as_manager()
@@ -115,7 +128,9 @@ class EvalPacketResult(models.Model):
 
     class Meta:
         ordering = ("packet_id",)
-        constraints = (models.UniqueConstraint(fields=("run", "packet_id"), name="packet_once_per_run"),)
+        constraints = (
+            models.UniqueConstraint(fields=("run", "packet_id"), name="packet_once_per_run"),
+        )
 
     def __str__(self) -> str:
         return f"{self.packet_id} in {self.run_id}"

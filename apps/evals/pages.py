@@ -15,7 +15,15 @@ BADGES = {
     Status.FAILED: {"tone": "warn", "icon": "triangle-alert", "label": "Below threshold"},
     Status.ERROR: {"tone": "bad", "icon": "circle-x", "label": "Error"},
 }
-REPORTED = ("f1", "precision", "recall", "groundedness", "ttft_p95_ms", "latency_p95_ms", "tokens_per_second")
+REPORTED = (
+    "f1",
+    "precision",
+    "recall",
+    "groundedness",
+    "ttft_p95_ms",
+    "latency_p95_ms",
+    "tokens_per_second",
+)
 
 
 def run_badge(run: EvalRun) -> dict[str, str]:
@@ -47,8 +55,12 @@ def threshold(limits: Mapping[str, float] | None, name: str) -> str:
 
 
 def metric_lines(run: EvalRun, live: EvalRun | None) -> list[dict[str, Any]]:
-    """Return one line per metric: value, threshold, verdict, and the change against the live version's run."""
-    met = {verdict.metric: verdict.met for verdict in scoring.judge(run.metrics, run.suite.thresholds)}
+    """Return one line per metric: value, threshold, verdict, and the change against the live
+    version's run.
+    """
+    met = {
+        verdict.metric: verdict.met for verdict in scoring.judge(run.metrics, run.suite.thresholds)
+    }
     lines = []
     for name in REPORTED:
         value, before = run.metrics.get(name), live.metrics.get(name) if live else None
@@ -71,12 +83,16 @@ def _delta(name: str, value: float | None, before: float | None) -> str:
     if name.endswith("_ms"):
         change = f"{(value - before) / 1000:+.2f} s"
     else:
-        change = f"{value - before:+.1f}" if name == "tokens_per_second" else f"{value - before:+.3f}"
+        change = (
+            f"{value - before:+.1f}" if name == "tokens_per_second" else f"{value - before:+.3f}"
+        )
     return change.replace("-", "−")
 
 
 def packet_lines(run: EvalRun, texts: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return one line per answered packet: right, missed and wrong codes. texts: the synthetic packets by id."""
+    """Return one line per answered packet: right, missed and wrong codes. texts: the synthetic
+    packets by id.
+    """
     lines = []
     for result in run.packet_results.all():
         expected, predicted = set(result.expected), set(result.predicted)
@@ -98,16 +114,39 @@ def packet_lines(run: EvalRun, texts: Mapping[str, str]) -> list[dict[str, Any]]
 def steps(run: EvalRun) -> list[dict[str, object]]:
     """Return the stepper: committed, serving, asked, scored, removed."""
     finished = run.status in (Status.PASSED, Status.FAILED)
-    done = [bool(run.deploy_commit), run.serving_at is not None, finished, run.removed_at is not None]
+    done = [
+        bool(run.deploy_commit),
+        run.serving_at is not None,
+        finished,
+        run.removed_at is not None,
+    ]
     times = [None, run.serving_at, run.finished_at if finished else None, run.removed_at]
-    labels = ["Candidate committed to Git", "Candidate serves, without any route", "Packets asked and scored"]
+    labels = [
+        "Candidate committed to Git",
+        "Candidate serves, without any route",
+        "Packets asked and scored",
+    ]
     now = done.index(False) if False in done else len(done)
     found: list[dict[str, object]] = []
     for place, label in enumerate([*labels, "Candidate removed"]):
         failed = run.status == Status.ERROR and not done[place] and place < 3
-        state = "done" if done[place] else "failed" if failed and place == now else "now" if place == now else "next"
-        detail = run.message if place == now and run.status not in (Status.PASSED, Status.FAILED) else ""
+        state = (
+            "done"
+            if done[place]
+            else "failed"
+            if failed and place == now
+            else "now"
+            if place == now
+            else "next"
+        )
+        detail = (
+            run.message if place == now and run.status not in (Status.PASSED, Status.FAILED) else ""
+        )
         if place == 2 and run.status == Status.RUNNING:
-            detail = f"{run.packets_done} of {run.suite.packet_count} packets. {run.message}".strip()
-        found.append({"label": label, "state": state, "detail": detail, "at": times[place], "since": None})
+            detail = (
+                f"{run.packets_done} of {run.suite.packet_count} packets. {run.message}".strip()
+            )
+        found.append(
+            {"label": label, "state": state, "detail": detail, "at": times[place], "since": None}
+        )
     return found

@@ -1,9 +1,10 @@
-"""Carries an evaluation run out: serve the candidate, ask it every packet, score, take it away again.
+"""Carries an evaluation run out: serve the candidate, ask it every packet, score, take it away
+again.
 
-PENDING   commit the InferenceService to serving/evals/ (the namespace `evals`, which no route may name)
-STARTING  wait until the cluster says Ready and the engine answers, and say in words what it waits for
-RUNNING   ask the packets that have no result yet, for at most half a minute a pass; then score
-ended     commit the removal, and look until the candidate is gone
+PENDING   commit the InferenceService to serving/evals/ (the namespace `evals`, which no route may
+name) STARTING  wait until the cluster says Ready and the engine answers, and say in words what it
+waits for RUNNING   ask the packets that have no result yet, for at most half a minute a pass; then
+score ended     commit the removal, and look until the candidate is gone
 
 A commit is found again by its trailers and a packet by its id, so a pass may die anywhere.
 """
@@ -27,7 +28,8 @@ from apps.manifests.serving import ServedVersion, inference_service, runtime_obj
 from apps.manifests.text import CannotRender, to_yaml
 
 POLL = timedelta(seconds=3)
-START_LIMIT = timedelta(minutes=30)  # a GPU node, an image and weights may take a quarter of an hour
+# a GPU node, an image and weights may take a quarter of an hour
+START_LIMIT = timedelta(minutes=30)
 RUN_LIMIT = timedelta(hours=1)
 PASS_SECONDS = 30.0
 RESTART_LIMIT = 3
@@ -39,7 +41,8 @@ class Surroundings:
     """What a pass works with."""
 
     git: GitClient
-    cluster: Callable[[], KubernetesReader]  # made late: a run is committed even while the cluster is away
+    # made late: a run is committed even while the cluster is away
+    cluster: Callable[[], KubernetesReader]
     engine: Callable[[str], EngineClient]  # base address → client
     bucket: str
     image: str
@@ -58,7 +61,11 @@ class CannotRun(Exception):
 
 
 def reconcile_eval_run(
-    *, run: EvalRun, around: Surroundings, now: datetime, clock: Callable[[], float] = time.monotonic
+    *,
+    run: EvalRun,
+    around: Surroundings,
+    now: datetime,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Do the next step of a run that is due; nothing when it is not."""
     if not claim(run, now=now):
@@ -81,16 +88,21 @@ def reconcile_eval_run(
 
 
 def base_url(run: EvalRun) -> str:
-    """Return where the candidate answers: its Service's name in the cluster, reachable by no route."""
+    """Return where the candidate answers: its Service's name in the cluster, reachable by no
+    route.
+    """
     return f"http://{run.inference_service}-predictor.{names.EVALS}.svc.cluster.local"
 
 
-# -- Serving the candidate --------------------------------------------------------------------------------------------
+# -- Serving the candidate -------------------------------------------------------------------------
 
 
 def _commit(run: EvalRun, around: Surroundings, now: datetime) -> None:
     ref = around.git.commit(
-        changes={_path(run): to_yaml([inference_service(_served(run, around.bucket))]), **_runtime(around)},
+        changes={
+            _path(run): to_yaml([inference_service(_served(run, around.bucket))]),
+            **_runtime(around),
+        },
         message=f"Evaluate {run.model_version.name} on {run.suite}",
         trailers=_trailers(run, "SERVE"),
     )
@@ -121,18 +133,25 @@ def _watch(run: EvalRun, around: Surroundings, now: datetime) -> None:
         reason, message = _what_it_waits_for(run, status, around, now)
         if now - run.requested_at > START_LIMIT:
             minutes = int(START_LIMIT.total_seconds() // 60)
-            raise CannotRun("NOT_READY", f"The candidate was not ready after {minutes} minutes. {message}")
+            raise CannotRun(
+                "NOT_READY", f"The candidate was not ready after {minutes} minutes. {message}"
+            )
         actions.record_waiting(run=run, reason=reason, message=message, at=now + POLL, now=now)
         return
     with around.engine(base_url(run)) as engine:
         version = engine.version()
     claim_ = status.node_claim
     actions.record_serving(
-        run=run, engine=version, instance_type=claim_.instance_type if claim_ is not None else "", now=now
+        run=run,
+        engine=version,
+        instance_type=claim_.instance_type if claim_ is not None else "",
+        now=now,
     )
 
 
-def _what_it_waits_for(run: EvalRun, status: ServingStatus, around: Surroundings, now: datetime) -> tuple[str, str]:
+def _what_it_waits_for(
+    run: EvalRun, status: ServingStatus, around: Surroundings, now: datetime
+) -> tuple[str, str]:
     """Return a short code and words. Raises CannotRun when waiting cannot help."""
     if not status.exists:
         return "APPLYING", _said_by(_look_at_argo_cd(run, around, now))
@@ -150,7 +169,10 @@ def _what_it_waits_for(run: EvalRun, status: ServingStatus, around: Surroundings
         if container.last_exit_code or container.exit_code:
             return "RESTARTING", f"The candidate ended and is started again: {words}"
     if not pod.node:
-        waiting = next((note.message for note in reversed(status.events) if note.reason == "FailedScheduling"), "")
+        waiting = next(
+            (note.message for note in reversed(status.events) if note.reason == "FailedScheduling"),
+            "",
+        )
         return "NODE", f"Karpenter starts a GPU node. {waiting}".strip()
     if pod.engine_container.state != "running":
         return "WEIGHTS", "The node pulls the published files and checks them against the manifest."
@@ -169,16 +191,22 @@ def _said_by(applied: ApplicationStatus) -> str:
     """Return in words what Argo CD says of the commit."""
     told = [item.message for item in applied.errors] + [item.message for item in applied.resources]
     said = next(filter(None, told), applied.message if applied.gave_up else "")
-    return f"Argo CD cannot apply the commit yet, and tries again: {said}" if said else "Argo CD applies the commit."
+    return (
+        f"Argo CD cannot apply the commit yet, and tries again: {said}"
+        if said
+        else "Argo CD applies the commit."
+    )
 
 
-# -- Asking -----------------------------------------------------------------------------------------------------------
+# -- Asking ----------------------------------------------------------------------------------------
 
 
 def _ask(run: EvalRun, around: Surroundings, now: datetime, clock: Callable[[], float]) -> None:
     suite = suites.load()
     if suite.digest != run.suite.digest:
-        raise CannotRun("SUITE_CHANGED", "The suite changed while the run was under way. Start another run.")
+        raise CannotRun(
+            "SUITE_CHANGED", "The suite changed while the run was under way. Start another run."
+        )
     done = set(run.packet_results.values_list("packet_id", flat=True))
     started = clock()
     with around.engine(base_url(run)) as engine:
@@ -191,16 +219,22 @@ def _ask(run: EvalRun, around: Surroundings, now: datetime, clock: Callable[[], 
     actions.record_eval_run(run=run, now=now)
 
 
-def _answer(engine: EngineClient, model: str, suite: suites.Suite, packet: suites.Packet) -> scoring.PacketScore:
+def _answer(
+    engine: EngineClient, model: str, suite: suites.Suite, packet: suites.Packet
+) -> scoring.PacketScore:
     """Ask one packet. The answer's text is read for codes and dropped."""
     pieces: list[str] = []
     last = Delta()
     try:
-        for delta in engine.stream_chat(model=model, messages=suite.question(packet), max_tokens=suite.max_tokens):
+        for delta in engine.stream_chat(
+            model=model, messages=suite.question(packet), max_tokens=suite.max_tokens
+        ):
             pieces.append(delta.text)
             last = delta
     except GatewayRefusal as error:
-        raise CannotRun("ENGINE_REFUSED", f"The engine refused {packet.id}: {error.message}") from error
+        raise CannotRun(
+            "ENGINE_REFUSED", f"The engine refused {packet.id}: {error.message}"
+        ) from error
     predicted = scoring.parse_codes("".join(pieces))
     latency = last.latency_ms or 0.0
     return scoring.PacketScore(
@@ -213,7 +247,7 @@ def _answer(engine: EngineClient, model: str, suite: suites.Suite, packet: suite
     )
 
 
-# -- Ending -----------------------------------------------------------------------------------------------------------
+# -- Ending ----------------------------------------------------------------------------------------
 
 
 def _remove(run: EvalRun, around: Surroundings, now: datetime) -> None:
@@ -233,7 +267,9 @@ def _remove(run: EvalRun, around: Surroundings, now: datetime) -> None:
     if status.exists or status.pods:
         if status.exists:
             _look_at_argo_cd(run, around, now)
-        actions.record_waiting(run=run, reason=run.reason, message=run.message, at=now + POLL, now=now)
+        actions.record_waiting(
+            run=run, reason=run.reason, message=run.message, at=now + POLL, now=now
+        )
     else:
         actions.record_removed(run=run, now=now)
 
@@ -246,16 +282,22 @@ def _wait_or_give_up(run: EvalRun, error: TemporaryError, now: datetime) -> None
         return
     at = retry_at(run, now=now, retry_after=error.retry_after)
     ended = run.status not in EvalRun.OPEN
-    reason, message = (run.reason, run.message) if ended else ("WAITING", f"{error} Trying again by itself.")
+    reason, message = (
+        (run.reason, run.message) if ended else ("WAITING", f"{error} Trying again by itself.")
+    )
     actions.record_waiting(run=run, reason=reason, message=message, at=at, now=now)
 
 
 def _end(run: EvalRun, reason: str, message: str, now: datetime) -> None:
-    """End an open run with an error; of an ended one, only its removal can fail, and that is tried again."""
+    """End an open run with an error; of an ended one, only its removal can fail, and that is tried
+    again.
+    """
     if run.status in EvalRun.OPEN:
         actions.fail_eval_run(run=run, reason=reason, message=message, now=now)
     else:
-        actions.record_waiting(run=run, reason=run.reason, message=run.message, at=retry_at(run, now=now), now=now)
+        actions.record_waiting(
+            run=run, reason=run.reason, message=run.message, at=retry_at(run, now=now), now=now
+        )
 
 
 def _path(run: EvalRun) -> str:

@@ -1,4 +1,6 @@
-"""A finished run as one JSON document whose digest is kept with the run: rebuilt from the rows, it is the same."""
+"""A finished run as one JSON document whose digest is kept with the run: rebuilt from the rows, it
+is the same.
+"""
 
 import hashlib
 from typing import Any
@@ -9,12 +11,18 @@ from apps.evals.models import EvalPacketResult, EvalRun
 
 
 def report(run: EvalRun) -> dict[str, Any]:
-    """Return everything a run found out. Needs suite and model_version__registered_model loaded; one query."""
+    """Return everything a run found out. Needs suite and model_version__registered_model loaded;
+    one query.
+    """
     version = run.model_version
     verdicts = scoring.judge(run.metrics, run.suite.thresholds)
     return {
         "run": str(run.pk),
-        "suite": {"slug": run.suite.slug, "revision": run.suite.revision, "digest": run.suite.digest},
+        "suite": {
+            "slug": run.suite.slug,
+            "revision": run.suite.revision,
+            "digest": run.suite.digest,
+        },
         "model": version.registered_model.name,
         "version": version.number,
         "manifest_digest": version.manifest_digest,
@@ -50,5 +58,13 @@ def score(result: EvalPacketResult) -> scoring.PacketScore:
 
 
 def _packet(result: EvalPacketResult) -> dict[str, Any]:
-    names = ("packet_id", "expected", "predicted", "grounded", "ttft_ms", "latency_ms", "output_tokens")
+    names = (
+        "packet_id",
+        "expected",
+        "predicted",
+        "grounded",
+        "ttft_ms",
+        "latency_ms",
+        "output_tokens",
+    )
     return {name: getattr(result, name) for name in names}

@@ -1,6 +1,8 @@
-"""How good answers are: codes out of free text, micro-averaged precision, recall and F1, groundedness, latency. Pure.
+"""How good answers are: codes out of free text, micro-averaged precision, recall and F1,
+groundedness, latency. Pure.
 
-Answers are read leniently: a code counts wherever it stands in the answer, whether or not the JSON around it is valid.
+Answers are read leniently: a code counts wherever it stands in the answer, whether or not the JSON
+around it is valid.
 """
 
 import random
@@ -30,7 +32,9 @@ LABELS = {
 
 @dataclass(frozen=True)
 class PacketScore:
-    """One answered packet. expected, predicted: codes, each once; grounded: predicted codes that stand in the text."""
+    """One answered packet. expected, predicted: codes, each once; grounded: predicted codes that
+    stand in the text.
+    """
 
     expected: tuple[str, ...]
     predicted: tuple[str, ...]
@@ -64,13 +68,16 @@ class Verdict:
 
 
 def parse_codes(answer: str) -> tuple[str, ...]:
-    """Return the ICD-10, CPT and HCPCS codes in an answer, normalized, each once, in their order."""
+    """Return the ICD-10, CPT and HCPCS codes in an answer, normalized, each once, in their
+    order.
+    """
     found = (normalized(match.group()) for match in _CANDIDATE.finditer(answer))
     return tuple(dict.fromkeys(code for code in found if code))
 
 
 def normalized(code: str) -> str:
-    """Return a code in the way it is compared (upper case, ICD-10 with its dot); "" when it is none.
+    """Return a code in the way it is compared (upper case, ICD-10 with its dot); "" when it is
+    none.
 
     A letter and four digits is HCPCS; other ICD-10 codes may come without their dot.
     """
@@ -88,10 +95,11 @@ def count_grounded(predicted: Sequence[str], text: str) -> int:
 
 
 def metrics(scores: Sequence[PacketScore]) -> dict[str, float]:
-    """Return the figures of a run; shares with 4 decimals, times in ms with 1. Raises ValueError without packets.
+    """Return the figures of a run; shares with 4 decimals, times in ms with 1. Raises ValueError
+    without packets.
 
-    Nothing predicted gives precision and groundedness 0: silence is no evidence. f1_low and f1_high: the middle 95 %
-    of F1 when the packets are drawn again, always the same way.
+    Nothing predicted gives precision and groundedness 0: silence is no evidence. f1_low and
+    f1_high: the middle 95 % of F1 when the packets are drawn again, always the same way.
     """
     if not scores:
         raise ValueError("a run has at least one packet")
@@ -110,7 +118,9 @@ def metrics(scores: Sequence[PacketScore]) -> dict[str, float]:
         "ttft_p95_ms": round(percentile([score.ttft_ms for score in scores], 0.95), 1),
         "latency_p50_ms": round(percentile([score.latency_ms for score in scores], 0.5), 1),
         "latency_p95_ms": round(percentile([score.latency_ms for score in scores], 0.95), 1),
-        "tokens_per_second": round(sum(score.output_tokens for score in scores) / seconds, 1) if seconds else 0.0,
+        "tokens_per_second": round(sum(score.output_tokens for score in scores) / seconds, 1)
+        if seconds
+        else 0.0,
         "packets": float(len(scores)),
     }
 
@@ -124,16 +134,26 @@ def micro(scores: Sequence[PacketScore]) -> tuple[float, float, float]:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Return the smallest value that at least `share` of the values do not exceed (nearest rank)."""
+    """Return the smallest value that at least `share` of the values do not exceed (nearest
+    rank).
+    """
     ordered = sorted(values)
     rank = max(1, -(-len(ordered) * share // 1))
     return ordered[int(rank) - 1]
 
 
-def judge(found: Mapping[str, float], thresholds: Mapping[str, Mapping[str, float]]) -> list[Verdict]:
+def judge(
+    found: Mapping[str, float], thresholds: Mapping[str, Mapping[str, float]]
+) -> list[Verdict]:
     """Return each threshold's verdict, in the order of the suite. A metric that is missing is 0."""
     return [
-        Verdict(name, LABELS.get(name, name), found.get(name, 0.0), limits.get("minimum"), limits.get("maximum"))
+        Verdict(
+            name,
+            LABELS.get(name, name),
+            found.get(name, 0.0),
+            limits.get("minimum"),
+            limits.get("maximum"),
+        )
         for name, limits in thresholds.items()
     ]
 

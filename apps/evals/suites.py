@@ -1,7 +1,8 @@
-"""The suites that ship with the product: packets, question, gold codes and thresholds, read from `golden/`. Pure.
+"""The suites that ship with the product: packets, question, gold codes and thresholds, read from
+`golden/`. Pure.
 
-Everything in a packet is made up. The question is the same for every packet: a system line, two worked examples as
-earlier turns, then the packet.
+Everything in a packet is made up. The question is the same for every packet: a system line, two
+worked examples as earlier turns, then the packet.
 """
 
 import hashlib
@@ -63,7 +64,8 @@ def load(name: str = PRIOR_AUTHORIZATION) -> Suite:
     """Return a suite of `golden/`."""
     found = json.loads((GOLDEN / name).read_text())
     packets = tuple(
-        Packet(p["id"], p["text"], tuple(p["diagnosis_codes"]), tuple(p["procedure_codes"])) for p in found["packets"]
+        Packet(p["id"], p["text"], tuple(p["diagnosis_codes"]), tuple(p["procedure_codes"]))
+        for p in found["packets"]
     )
     return Suite(
         slug=found["slug"],

@@ -1,4 +1,6 @@
-"""Pages of evaluation runs: is the version good enough, against which thresholds, and what did it miss."""
+"""Pages of evaluation runs: is the version good enough, against which thresholds, and what did it
+miss.
+"""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -46,7 +48,9 @@ def run_list(request: SignedIn) -> HttpResponse:
 
 @require_GET
 def run_detail(request: SignedIn, pk: UUID) -> HttpResponse:
-    """Show one run: its figure against the threshold, each metric, each packet; progress while it runs."""
+    """Show one run: its figure against the threshold, each metric, each packet; progress while it
+    runs.
+    """
     run = get_object_or_404(_runs_for(request.user), pk=pk)
     version = run.model_version
     live = queries.last_run_of_live(run) if run.metrics else None
@@ -58,7 +62,12 @@ def run_detail(request: SignedIn, pk: UUID) -> HttpResponse:
         "title": f"Evaluation of {version.name}",
         "crumbs": [
             ("Evaluations", reverse("evals:run_list")),
-            (version.name, reverse("catalog:version_detail", args=[version.registered_model.name, version.number])),
+            (
+                version.name,
+                reverse(
+                    "catalog:version_detail", args=[version.registered_model.name, version.number]
+                ),
+            ),
             (str(run.pk)[:8], ""),
         ],
         "badge": pages.run_badge(run),
@@ -71,8 +80,10 @@ def run_detail(request: SignedIn, pk: UUID) -> HttpResponse:
         "steps": pages.steps(run),
         "facts": _facts(run),
         "moving": run.removed_at is None,
-        "may_start": actions.can_start(version=version, actor=request.user) and run.status not in EvalRun.OPEN,
-        "may_propose": version.registered_model.is_owned_by(request.user) and run.status == EvalRun.Status.PASSED,
+        "may_start": actions.can_start(version=version, actor=request.user)
+        and run.status not in EvalRun.OPEN,
+        "may_propose": version.registered_model.is_owned_by(request.user)
+        and run.status == EvalRun.Status.PASSED,
         "events": timeline("EvalRun", str(run.pk)),
     }
     template = "evals/run_detail.html" + ("#live" if request.headers.get("HX-Request") else "")
@@ -99,7 +110,9 @@ def run_report(request: SignedIn, pk: UUID) -> HttpResponse:
     if not run.report_digest:
         raise Http404
     answer = HttpResponse(report.content(run), content_type="application/json")
-    answer["Content-Disposition"] = f'attachment; filename="{run.model_version.name}-{str(run.pk)[:8]}.json"'
+    answer["Content-Disposition"] = (
+        f'attachment; filename="{run.model_version.name}-{str(run.pk)[:8]}.json"'
+    )
     return answer
 
 
@@ -126,13 +139,19 @@ def version_badge(request: SignedIn, name: str, number: int) -> HttpResponse:
     run = _runs_for(request.user).filter(model_version=version).first()
     if run is None:
         return HttpResponse('<span class="muted">Not evaluated</span>')
-    context = {"run": run, "badge": pages.run_badge(run), "f1": pages.figure("f1", run.metrics.get("f1"))}
+    context = {
+        "run": run,
+        "badge": pages.run_badge(run),
+        "f1": pages.figure("f1", run.metrics.get("f1")),
+    }
     return render(request, "evals/version_badge.html", context)
 
 
 def _runs_for(user: User) -> EvalRunQuerySet:
     rows = EvalRun.objects.visible_to(user)
-    return rows.select_related("suite", "model_version__registered_model__owner_team", "requested_by")
+    return rows.select_related(
+        "suite", "model_version__registered_model__owner_team", "requested_by"
+    )
 
 
 def _version_for(user: User, name: str, number: int) -> ModelVersion:
@@ -146,15 +165,24 @@ def _lines(runs: Iterable[EvalRun]) -> list[tuple[EvalRun, dict[str, str], str]]
 
 def _facts(run: EvalRun) -> list[tuple[str, object]]:
     version = run.model_version
-    engine = f"{run.engine} (labelled: no model is loaded)" if pages.is_stand_in(run) else run.engine
+    engine = (
+        f"{run.engine} (labelled: no model is loaded)" if pages.is_stand_in(run) else run.engine
+    )
     url = reverse("catalog:version_detail", args=[version.registered_model.name, version.number])
     return [
         ("Version", {"text": version.name, "url": url}),
         ("Manifest digest", {"text": version.manifest_digest, "mono": True, "copy": True}),
-        ("Suite", f"{run.suite.title}, revision {run.suite.revision}, {run.suite.packet_count} synthetic packets"),
+        (
+            "Suite",
+            f"{run.suite.title}, revision {run.suite.revision}, {run.suite.packet_count} "
+            f"synthetic packets",
+        ),
         ("Engine", engine or "—"),
         ("Hardware", run.instance_type or "—"),
         ("Asked by", str(run.requested_by)),
-        ("Report digest", {"text": run.report_digest, "mono": True, "copy": True} if run.report_digest else "—"),
+        (
+            "Report digest",
+            {"text": run.report_digest, "mono": True, "copy": True} if run.report_digest else "—",
+        ),
         ("Commit", {"text": run.deploy_commit[:12], "mono": True} if run.deploy_commit else "—"),
     ]

@@ -1,7 +1,8 @@
-"""Writes what the observer saw. Each function may be called again with the same: the second time changes nothing.
+"""Writes what the observer saw. Each function may be called again with the same: the second time
+changes nothing.
 
-A cluster's state is not ours, so these writes make no audit events: the rows are the record. The observer is the only
-writer, and one at a time (worker/processes/observer.py).
+A cluster's state is not ours, so these writes make no audit events: the rows are the record. The
+observer is the only writer, and one at a time (worker/processes/observer.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +35,9 @@ Row = NodePool | NodeClaim | Node | Replica
 
 @dataclass(frozen=True)
 class Sight:
-    """How far one feed was seen: until when (None: never), and why not further. heard_at: its last message."""
+    """How far one feed was seen: until when (None: never), and why not further. heard_at: its last
+    message.
+    """
 
     seen_at: datetime | None
     error: str = ""
@@ -43,11 +46,17 @@ class Sight:
 
 @transaction.atomic
 def record_seen(*, model: Tracked, seen: Sequence[Seen], now: datetime) -> None:
-    """Write what objects say now: new rows, changed columns, reached phases, intervals. One query if nothing is new."""
-    known: dict[str, Row] = {row.uid: row for row in model.objects.filter(uid__in=[item.uid for item in seen])}
+    """Write what objects say now: new rows, changed columns, reached phases, intervals. One query
+    if nothing is new.
+    """
+    known: dict[str, Row] = {
+        row.uid: row for row in model.objects.filter(uid__in=[item.uid for item in seen])
+    }
     touched = {item.uid: item for item in seen if item.uid not in known}
     _create(model, list(touched.values()), now)
-    touched |= {item.uid: item for item in seen if item.uid in known and _update(known[item.uid], item)}
+    touched |= {
+        item.uid: item for item in seen if item.uid in known and _update(known[item.uid], item)
+    }
     if model is NodeClaim and touched:
         _record_intervals(list(touched), now)
         _relate_claims([item.name for item in touched.values()], now)
@@ -58,7 +67,12 @@ def record_seen(*, model: Tracked, seen: Sequence[Seen], now: datetime) -> None:
 
 @transaction.atomic
 def record_listed(
-    *, model: Tracked, seen: Sequence[Seen], scope: Mapping[str, Any], seen_until: datetime, now: datetime
+    *,
+    model: Tracked,
+    seen: Sequence[Seen],
+    scope: Mapping[str, Any],
+    seen_until: datetime,
+    now: datetime,
 ) -> None:
     """Write a whole list: what it holds, and that everything else of the scope is gone.
 
@@ -78,7 +92,9 @@ def record_gone(*, model: Tracked, seen: Seen, seen_until: datetime, now: dateti
 
 @transaction.atomic
 def record_events(*, events: Sequence[SeenEvent], now: datetime) -> None:
-    """Keep events, counted up where they are said again, and let rows say what follows from them."""
+    """Keep events, counted up where they are said again, and let rows say what follows from
+    them.
+    """
     newest = {note.uid: note for note in sorted(events, key=_age)}
     known = {row.uid: _age(row) for row in ClusterEvent.objects.filter(uid__in=newest)}
     fresh = [note for uid, note in newest.items() if uid not in known or known[uid] < _age(note)]
@@ -99,22 +115,31 @@ def record_events(*, events: Sequence[SeenEvent], now: datetime) -> None:
 def record_observations(*, sights: Mapping[str, Sight]) -> None:
     """Write how far each feed has been seen. One query."""
     rows = [
-        Observation(feed=feed, seen_at=sight.seen_at, heard_at=sight.heard_at, error=sight.error[:300])
+        Observation(
+            feed=feed, seen_at=sight.seen_at, heard_at=sight.heard_at, error=sight.error[:300]
+        )
         for feed, sight in sights.items()
     ]
     Observation.objects.bulk_create(
-        rows, update_conflicts=True, unique_fields=["feed"], update_fields=["seen_at", "heard_at", "error"]
+        rows,
+        update_conflicts=True,
+        unique_fields=["feed"],
+        update_fields=["seen_at", "heard_at", "error"],
     )
 
 
 @transaction.atomic
 def record_never_listed(*, listed_at: datetime, now: datetime) -> int:
-    """Write the claims of which only events tell: launched, and gone again before anybody listed; return how many.
+    """Write the claims of which only events tell: launched, and gone again before anybody listed;
+    return how many.
 
-    listed_at: when all claims were listed last; the caller has written everything since. What the machine was and cost
-    no event says: its interval is unobserved, without a price. Two queries where there is none.
+    listed_at: when all claims were listed last; the caller has written everything since. What the
+    machine was and cost no event says: its interval is unobserved, without a price. Two queries
+    where there is none.
     """
-    told = ClusterEvent.objects.filter(object_kind="NodeClaim", last_at__gte=now - TOLD_FOR, last_at__lt=listed_at)
+    told = ClusterEvent.objects.filter(
+        object_kind="NodeClaim", last_at__gte=now - TOLD_FOR, last_at__lt=listed_at
+    )
     strange = told.exclude(object_uid="").exclude(object_uid__in=NodeClaim.objects.values("uid"))
     events: dict[str, list[SeenEvent]] = {}
     for note in map(observe.told, strange.order_by("last_at")):
@@ -125,14 +150,19 @@ def record_never_listed(*, listed_at: datetime, now: datetime) -> int:
         launched = observe.launched_at(notes)
         if launched is None:
             continue
-        end = observe.ending(notes, began_at=launched, seen_until=launched, now=max(launched, listed_at))
+        end = observe.ending(
+            notes, began_at=launched, seen_until=launched, now=max(launched, listed_at)
+        )
         begun = min(launched, *(note.first_at for note in notes))
         claim = NodeClaim(
-            uid=uid, name=notes[0].object_name, created_at=begun, learned_at=now, launched_at=launched,
+            uid=uid, name=notes[0].object_name, created_at=begun, learned_at=now,
+            launched_at=launched,
             ended_at=end.at, end_observed=False, end_reason=observe.end_reason(notes),
         )  # fmt: skip
         claims.append(claim)
-        spans.append(NodeInterval(node_claim=claim, started_at=launched, ended_at=end.at, observed=False))
+        spans.append(
+            NodeInterval(node_claim=claim, started_at=launched, ended_at=end.at, observed=False)
+        )
     NodeClaim.objects.bulk_create(claims, batch_size=AT_ONCE)
     NodeInterval.objects.bulk_create(spans, batch_size=AT_ONCE)
     _relate_claims([claim.name for claim in claims], now)
@@ -145,7 +175,8 @@ def prune_events(*, before: datetime) -> int:
 
 
 def _create(model: Tracked, items: Sequence[Seen], now: datetime) -> None:
-    if model in (Node, NodePool):  # one present per name: another object of this name can only be gone
+    # one present per name: another object of this name can only be gone
+    if model in (Node, NodePool):
         created = {item.name: item.created_at for item in items}
         for other in model.objects.present().filter(name__in=created):
             _end(model, [other], created[other.name], now)
@@ -179,10 +210,15 @@ def _record_intervals(uids: Sequence[str], now: datetime) -> None:
         spans = list(claim.intervals.all())
         current = next((span for span in spans if span.ended_at is None), None)
         terms = observe.terms_of(vars(current)) if current is not None else None
-        for change in observe.plan_interval(terms, has_history=bool(spans), claim=vars(claim), now=now):
+        for change in observe.plan_interval(
+            terms, has_history=bool(spans), claim=vars(claim), now=now
+        ):
             if change.begin_at is not None:
                 reason = "Other terms" if spans else claim.launch_reason
-                fields = asdict(change.terms) | {"started_at": change.begin_at, "launch_reason": reason}
+                fields = asdict(change.terms) | {
+                    "started_at": change.begin_at,
+                    "launch_reason": reason,
+                }
                 begun.append(NodeInterval(node_claim=claim, **fields))
             elif current is not None:
                 _change_interval(current, change)
@@ -206,7 +242,9 @@ def _record_phases(seen: Iterable[Seen], now: datetime) -> None:
         reached.pop((uid, phase), None)
     if not reached:
         return
-    keys = dict(Replica.objects.filter(uid__in={uid for uid, _ in reached}).values_list("uid", "pk"))
+    keys = dict(
+        Replica.objects.filter(uid__in={uid for uid, _ in reached}).values_list("uid", "pk")
+    )
     ReplicaPhase.objects.bulk_create(
         [
             ReplicaPhase(replica_id=keys[uid], phase=phase, occurred_at=at, learned_at=now)
@@ -218,12 +256,20 @@ def _record_phases(seen: Iterable[Seen], now: datetime) -> None:
 
 
 def _end(model: Tracked, rows: Sequence[Row], seen_until: datetime, now: datetime) -> None:
-    """Write that objects are gone, and close what they left open. A few queries, however many there are."""
+    """Write that objects are gone, and close what they left open. A few queries, however many there
+    are.
+    """
     if not rows:
         return
-    told, ends, alike = _events_of(rows), dict[int, observe.Ending](), dict[tuple[tuple[str, Any], ...], list[int]]()
+    told, ends, alike = (
+        _events_of(rows),
+        dict[int, observe.Ending](),
+        dict[tuple[tuple[str, Any], ...], list[int]](),
+    )
     for row in rows:
-        end = ends[row.pk] = observe.ending(told[row.pk], began_at=row.created_at, seen_until=seen_until, now=now)
+        end = ends[row.pk] = observe.ending(
+            told[row.pk], began_at=row.created_at, seen_until=seen_until, now=now
+        )
         values: dict[str, Any] = {"ended_at": end.at, "end_observed": end.unobserved_from is None}
         if isinstance(row, NodeClaim):
             before = [note for note in told[row.pk] if note.first_at <= end.at]
@@ -239,7 +285,9 @@ def _end(model: Tracked, rows: Sequence[Row], seen_until: datetime, now: datetim
 
 
 def _close_intervals(claims: Mapping[int, NodeClaim], ends: Mapping[int, observe.Ending]) -> None:
-    """Close what claims left open, and give those that nobody saw launched their interval. A few queries."""
+    """Close what claims left open, and give those that nobody saw launched their interval. A few
+    queries.
+    """
     known: dict[int, list[NodeInterval]] = {key: [] for key in claims}
     for span in NodeInterval.objects.filter(node_claim__in=claims) if claims else []:
         known[span.node_claim_id].append(span)
@@ -256,14 +304,17 @@ def _close_intervals(claims: Mapping[int, NodeClaim], ends: Mapping[int, observe
             new += [gap] if gap is not None else []
     if late:
         NodeInterval.objects.filter(pk__in=late).delete()
-    NodeInterval.objects.bulk_update(changed, ["ended_at", "end_reason", "observed"], batch_size=AT_ONCE)
+    NodeInterval.objects.bulk_update(
+        changed, ["ended_at", "end_reason", "observed"], batch_size=AT_ONCE
+    )
     NodeInterval.objects.bulk_create(new, batch_size=AT_ONCE)
 
 
 def _cut(
     spans: list[NodeInterval], claim: NodeClaim, end: observe.Ending
 ) -> tuple[list[NodeInterval], NodeInterval | None]:
-    """End a claim's intervals where it was last seen; return those that stay, and the time after it that nobody saw.
+    """End a claim's intervals where it was last seen; return those that stay, and the time after it
+    that nobody saw.
 
     Terms that were learned after that moment belong to that time.
     """
@@ -276,14 +327,21 @@ def _cut(
     if last.ended_at == last.started_at:  # it was launched in that time
         last.ended_at, last.observed = end.at, False
         return kept, None
-    fields = asdict(observe.terms_of(vars(spans[-1]))) | {"started_at": last.ended_at, "ended_at": end.at}
-    return kept, NodeInterval(node_claim=claim, observed=False, end_reason=claim.end_reason, **fields)
+    fields = asdict(observe.terms_of(vars(spans[-1]))) | {
+        "started_at": last.ended_at,
+        "ended_at": end.at,
+    }
+    return kept, NodeInterval(
+        node_claim=claim, observed=False, end_reason=claim.end_reason, **fields
+    )
 
 
 def _unseen_interval(claim: NodeClaim, end: observe.Ending) -> list[NodeInterval]:
-    """Return the interval of a claim that nobody saw launched: from its launch where an event tells it, else dark.
+    """Return the interval of a claim that nobody saw launched: from its launch where an event tells
+    it, else dark.
 
-    None where its end was seen, and where no machine could be bought: then there was nothing to pay.
+    None where its end was seen, and where no machine could be bought: then there was nothing to
+    pay.
     """
     dark = end.unobserved_from or end.told_since
     if claim.launched_at is None and (dark is None or claim.end_reason == observe.NOT_BOUGHT):
@@ -296,7 +354,8 @@ def _unseen_interval(claim: NodeClaim, end: observe.Ending) -> list[NodeInterval
 
 
 def _relate_claims(names: Iterable[str], now: datetime) -> None:
-    """Let claims say why they were launched and why they ended, and give their replicas the phases of the node.
+    """Let claims say why they were launched and why they ended, and give their replicas the phases
+    of the node.
 
     A few queries, however many claims there are.
     """
@@ -307,9 +366,14 @@ def _relate_claims(names: Iterable[str], now: datetime) -> None:
     promises = _promises(claims)
     for claim in claims:
         _explain_claim(claim, told[claim.pk], promises.get(claim.name, []))
-    by_node = {claim.node_name: claim for claim in claims if claim.ended_at is None and claim.node_name}
+    by_node = {
+        claim.node_name: claim for claim in claims if claim.ended_at is None and claim.node_name
+    }
     waited = Replica.objects.present().filter(node_name__in=by_node)
-    _add_phases({row: observe.node_phases(row.created_at, vars(by_node[row.node_name])) for row in waited}, now)
+    _add_phases(
+        {row: observe.node_phases(row.created_at, vars(by_node[row.node_name])) for row in waited},
+        now,
+    )
 
 
 def _explain_claim(claim: NodeClaim, events: list[SeenEvent], promises: list[SeenEvent]) -> None:
@@ -319,7 +383,9 @@ def _explain_claim(claim: NodeClaim, events: list[SeenEvent], promises: list[See
         claim.launch_reason, claim.end_reason = launched, ended
         claim.save(update_fields=["launch_reason", "end_reason"])
         claim.intervals.filter(launch_reason="", observed=True).update(launch_reason=launched)
-        claim.intervals.filter(ended_at=claim.ended_at, ended_at__isnull=False).update(end_reason=ended)
+        claim.intervals.filter(ended_at=claim.ended_at, ended_at__isnull=False).update(
+            end_reason=ended
+        )
     if claim.ended_at is not None and not claim.end_observed:
         _rebuild_end(claim, events)
 
@@ -329,7 +395,9 @@ def _rebuild_end(claim: NodeClaim, events: list[SeenEvent]) -> None:
     gap = claim.intervals.filter(observed=False).last()
     if gap is None or claim.ended_at is None:
         return
-    end = observe.ending(events, began_at=claim.created_at, seen_until=gap.started_at, now=claim.ended_at)
+    end = observe.ending(
+        events, began_at=claim.created_at, seen_until=gap.started_at, now=claim.ended_at
+    )
     is_told = end.unobserved_from is None
     before = claim.intervals.filter(ended_at=gap.started_at, observed=True).last()
     if before is not None and is_told:
@@ -347,14 +415,22 @@ def _rebuild_end(claim: NodeClaim, events: list[SeenEvent]) -> None:
 
 
 def _relate_replicas(uids: Iterable[str], now: datetime) -> None:
-    """Give replicas what other objects tell about them: the promised node, its phases, the engine's image."""
-    replicas = list(Replica.objects.present().filter(uid__in=set(uids), ready_at__isnull=True)) + list(
-        Replica.objects.present().filter(uid__in=set(uids), ready_at__isnull=False).exclude(phases__phase="IMAGE")
+    """Give replicas what other objects tell about them: the promised node, its phases, the engine's
+    image.
+    """
+    replicas = list(
+        Replica.objects.present().filter(uid__in=set(uids), ready_at__isnull=True)
+    ) + list(
+        Replica.objects.present()
+        .filter(uid__in=set(uids), ready_at__isnull=False)
+        .exclude(phases__phase="IMAGE")
     )
     if not replicas:
         return
     notes: dict[str, list[SeenEvent]] = {}
-    about = ClusterEvent.objects.filter(object_kind="Pod", object_uid__in=[row.uid for row in replicas])
+    about = ClusterEvent.objects.filter(
+        object_kind="Pod", object_uid__in=[row.uid for row in replicas]
+    )
     for note in map(observe.told, about.order_by("last_at")):
         notes.setdefault(note.object_uid, []).append(note)
     promised = {
@@ -380,7 +456,9 @@ def _relate_replicas(uids: Iterable[str], now: datetime) -> None:
     _add_phases(phases, now)
 
 
-def _told_phases(replica: Replica, claim: NodeClaim | None, events: list[SeenEvent]) -> list[tuple[str, datetime]]:
+def _told_phases(
+    replica: Replica, claim: NodeClaim | None, events: list[SeenEvent]
+) -> list[tuple[str, datetime]]:
     """Return the phases of a replica that its claim and its events tell."""
     phases = observe.node_phases(replica.created_at, vars(claim)) if claim is not None else []
     pulled = observe.image_pulled_at(events)
@@ -397,20 +475,32 @@ def _add_phases(phases: Mapping[Replica, Sequence[tuple[str, datetime]]], now: d
 
 
 def _events_of(rows: Sequence[Row]) -> dict[int, list[SeenEvent]]:
-    """Return row → the events about it, for a claim about its node too, oldest first. rows: of one kind. One query.
+    """Return row → the events about it, for a claim about its node too, oldest first. rows: of one
+    kind. One query.
 
-    A node's name comes back, as private addresses do: what was said before or after it is about another one.
+    A node's name comes back, as private addresses do: what was said before or after it is about
+    another one.
     """
-    names = {row.pk: {row.name} | ({row.node_name} if isinstance(row, NodeClaim) else set()) - {""} for row in rows}
+    names = {
+        row.pk: {row.name} | ({row.node_name} if isinstance(row, NodeClaim) else set()) - {""}
+        for row in rows
+    }
     kind = type(rows[0]).__name__.replace("Replica", "Pod")
     kinds = ["NodeClaim", "Node"] if kind == "NodeClaim" else [kind]
     about: dict[str, list[SeenEvent]] = {}
-    found = ClusterEvent.objects.filter(object_kind__in=kinds, object_name__in=set().union(*names.values()))
+    found = ClusterEvent.objects.filter(
+        object_kind__in=kinds, object_name__in=set().union(*names.values())
+    )
     for note in map(observe.told, found.order_by("last_at")):
         about.setdefault(note.object_name, []).append(note)
     return {
         row.pk: sorted(
-            (note for name in names[row.pk] for note in about.get(name, []) if _is_about(note, row)),
+            (
+                note
+                for name in names[row.pk]
+                for note in about.get(name, [])
+                if _is_about(note, row)
+            ),
             key=lambda note: note.last_at,
         )
         for row in rows
@@ -420,7 +510,9 @@ def _events_of(rows: Sequence[Row]) -> dict[int, list[SeenEvent]]:
 def _is_about(note: SeenEvent, row: Row) -> bool:
     if note.object_kind != "Node":
         return True
-    return row.created_at - ROUNDED <= note.last_at and (row.ended_at is None or note.first_at <= row.ended_at)
+    return row.created_at - ROUNDED <= note.last_at and (
+        row.ended_at is None or note.first_at <= row.ended_at
+    )
 
 
 def _promises(claims: Sequence[NodeClaim]) -> dict[str, list[SeenEvent]]:
@@ -429,7 +521,9 @@ def _promises(claims: Sequence[NodeClaim]) -> dict[str, list[SeenEvent]]:
     if not times:
         return {}
     around = (min(times) - observe.PROMISED_WITHIN, max(times) + observe.PROMISED_WITHIN)
-    found = ClusterEvent.objects.filter(last_at__range=around, object_kind="Pod", reason="Nominated")
+    found = ClusterEvent.objects.filter(
+        last_at__range=around, object_kind="Pod", reason="Nominated"
+    )
     promises: dict[str, list[SeenEvent]] = {}
     for note in map(observe.told, found.order_by("last_at")):
         promises.setdefault(observe.promised_claim(note), []).append(note)

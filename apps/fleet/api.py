@@ -31,7 +31,8 @@ class NodeOutput(serializers.ModelSerializer[Node]):
         model = Node
         fields = (
             "name", "node_pool", "instance_type", "zone", "capacity_type", "gpu_count", "busy_gpus",
-            "price_usd_per_hour", "price_basis", "is_ready", "is_unschedulable", "created_at", "learned_at",
+            "price_usd_per_hour", "price_basis", "is_ready", "is_unschedulable", "created_at",
+            "learned_at",
         )  # fmt: skip
 
     def get_busy_gpus(self, node: Node) -> int:

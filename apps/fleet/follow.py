@@ -1,8 +1,10 @@
-"""Follows the cluster and writes what it sees: one thread per feed reads, this process's main thread writes.
+"""Follows the cluster and writes what it sees: one thread per feed reads, this process's main
+thread writes.
 
-Threads only turn objects into small readings and put them, with the time they were learned, on one queue; the main
-thread writes them in the order they came. While nothing happens everything sleeps. After any trouble with the
-database the whole observer is made anew and begins with lists, from which every row can be made right.
+Threads only turn objects into small readings and put them, with the time they were learned, on one
+queue; the main thread writes them in the order they came. While nothing happens everything sleeps.
+After any trouble with the database the whole observer is made anew and begins with lists, from
+which every row can be made right.
 """
 
 import logging
@@ -25,9 +27,12 @@ from apps.integrations.kubernetes.watch import Changed, Listed, Lost, Message, O
 from apps.manifests.names import EVALS, MODELS
 
 BEAT = timedelta(seconds=15)  # how often "seen until" is written while all is quiet
-CATCH_UP = timedelta(seconds=5)  # what a stream brings this soon after it opened may have happened before
-SETTLED = timedelta(minutes=2)  # after a list, every claim that it held or that came about then is written
-RECALLED = timedelta(minutes=2)  # for so long, what events tell of claims that came and went before it is asked for
+# what a stream brings this soon after it opened may have happened before
+CATCH_UP = timedelta(seconds=5)
+# after a list, every claim that it held or that came about then is written
+SETTLED = timedelta(minutes=2)
+# for so long, what events tell of claims that came and went before it is asked for
+RECALLED = timedelta(minutes=2)
 EVENTS_KEPT = timedelta(days=30)
 INBOX = 1000
 BATCH = 200
@@ -69,7 +74,9 @@ FEEDS = (
 
 @dataclass
 class Watched:
-    """How far a feed is seen. last_at: until when; heard_at: the last message; before_at: last_at before the stream."""
+    """How far a feed is seen. last_at: until when; heard_at: the last message; before_at: last_at
+    before the stream.
+    """
 
     last_at: datetime | None = None
     heard_at: datetime | None = None
@@ -78,7 +85,9 @@ class Watched:
     error: str = ""
 
     def note(self, message: Message[Any], at: datetime) -> None:
-        """Take a message as a sign of life. A broken stream was alive until then, a silent one until it spoke."""
+        """Take a message as a sign of life. A broken stream was alive until then, a silent one
+        until it spoke.
+        """
         if isinstance(message, Lost):
             if self.opened_at is not None:
                 self.last_at = self.heard_at if message.silent else at
@@ -97,7 +106,9 @@ class Watched:
 
 
 class Observer:
-    """One term of leadership: from lists to whatever ends it. Call `start`, then `step` again and again."""
+    """One term of leadership: from lists to whatever ends it. Call `start`, then `step` again and
+    again.
+    """
 
     def __init__(
         self,
@@ -125,12 +136,16 @@ class Observer:
         self._stopped.set()
 
     def step(self, wait: float = 5.0) -> int:
-        """Write what came, waiting up to `wait` seconds for the first; return how many messages that were."""
+        """Write what came, waiting up to `wait` seconds for the first; return how many messages
+        that were.
+        """
         batch = self._take(wait)
         for feed, message, at in batch:
             self._write_or_say(feed, message, at)
         now = self._clock()
-        if now - self._beat_at >= BEAT or any(isinstance(message, (Lost, Opened)) for _, message, _ in batch):
+        if now - self._beat_at >= BEAT or any(
+            isinstance(message, (Lost, Opened)) for _, message, _ in batch
+        ):
             self._beat(now)
         if now - self._pruned_at >= timedelta(hours=1):
             actions.prune_events(before=now - EVENTS_KEPT)
@@ -149,7 +164,8 @@ class Observer:
     def _read(self, feed: Feed) -> None:
         stream = watch(
             self._connect, feed.kind, feed.read, namespace=feed.namespace,
-            stopped=self._stopped.is_set, sleep=lambda seconds: None if self._stopped.wait(seconds) else None,
+            stopped=self._stopped.is_set,
+            sleep=lambda seconds: None if self._stopped.wait(seconds) else None,
         )  # fmt: skip
         for message in stream:
             self.put(feed, message, self._clock())
@@ -167,13 +183,17 @@ class Observer:
         return batch
 
     def _write_or_say(self, feed: Feed, message: Message[Any], at: datetime) -> None:
-        """Write a message; one that no row can hold is logged and shown, and does not stop the others."""
+        """Write a message; one that no row can hold is logged and shown, and does not stop the
+        others.
+        """
         try:
             with transaction.atomic():
                 self._write(feed, message, at)
         except (DataError, IntegrityError):
             log.exception("a reading of %s could not be written", feed.name)
-            self.watched[feed.name].error = "A reading could not be written: see the observer's log."
+            self.watched[
+                feed.name
+            ].error = "A reading could not be written: see the observer's log."
 
     def _write(self, feed: Feed, message: Message[Any], at: datetime) -> None:
         watched = self.watched[feed.name]
@@ -184,13 +204,19 @@ class Observer:
                 actions.record_events(events=message.items, now=at)
             else:
                 actions.record_listed(
-                    model=feed.model, seen=message.items, scope=feed.scope, seen_until=seen_until, now=at
+                    model=feed.model,
+                    seen=message.items,
+                    scope=feed.scope,
+                    seen_until=seen_until,
+                    now=at,
                 )
         if isinstance(message, Changed):
             if feed.model is None:
                 actions.record_events(events=[] if message.gone else [message.item], now=at)
             elif message.gone:
-                actions.record_gone(model=feed.model, seen=message.item, seen_until=seen_until, now=at)
+                actions.record_gone(
+                    model=feed.model, seen=message.item, seen_until=seen_until, now=at
+                )
             else:
                 actions.record_seen(model=feed.model, seen=[message.item], now=at)
 
@@ -207,8 +233,16 @@ class Observer:
         self._recall(now)
 
     def _recall(self, now: datetime) -> None:
-        """Some time after a stream of claims began: write those that came and went before, of which events tell."""
-        claims = next((self.watched[feed.name] for feed in self._feeds if feed.model is NodeClaim), Watched())
+        """Some time after a stream of claims began: write those that came and went before, of which
+        events tell.
+        """
+        claims = next(
+            (self.watched[feed.name] for feed in self._feeds if feed.model is NodeClaim), Watched()
+        )
         opened_at = claims.opened_at
-        if opened_at is not None and self._inbox.empty() and SETTLED <= now - opened_at < SETTLED + RECALLED:
+        if (
+            opened_at is not None
+            and self._inbox.empty()
+            and SETTLED <= now - opened_at < SETTLED + RECALLED
+        ):
             actions.record_never_listed(listed_at=opened_at, now=now)

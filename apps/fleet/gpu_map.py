@@ -1,7 +1,8 @@
-"""The GPU map and what a click on a cell shows, from loaded rows. Formats and compares, never decides.
+"""The GPU map and what a click on a cell shows, from loaded rows. Formats and compares, never
+decides.
 
-A cell is filled by the KV-cache use of the replica that holds the GPU and dotted while requests wait. GPU utilization
-is among the details only: it reads the same at one request and at 128.
+A cell is filled by the KV-cache use of the replica that holds the GPU and dotted while requests
+wait. GPU utilization is among the details only: it reads the same at one request and at 128.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +25,8 @@ _BADGES = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One GPU on the map. state: EMPTY where nobody holds it, else its replica's. fill: percent of the cell's height.
+    """One GPU on the map. state: EMPTY where nobody holds it, else its replica's. fill: percent of
+    the cell's height.
 
     words: all of it for those who do not see the map.
     """
@@ -63,7 +65,9 @@ def state_badge(state: signs.State) -> Badge:
 
 
 def map_rows(nodes: Iterable[Node], replicas: Iterable[Replica], now: Now) -> list[MapRow]:
-    """Return the nodes' cells. GPUs that no exporter told of lately are there too, held in the replicas' order."""
+    """Return the nodes' cells. GPUs that no exporter told of lately are there too, held in the
+    replicas' order.
+    """
     by_node: dict[str, list[Replica]] = {}
     for replica in replicas:
         by_node.setdefault(replica.node_name, []).append(replica)
@@ -77,7 +81,9 @@ def _cells(node: Node, replicas: Sequence[Replica], now: Now) -> list[Cell]:
             _cell(f"d{use.device.pk}", use.device.label, node, use, holder, now)
             for use, holder in zip(uses, _holders(uses, replicas), strict=True)
         ]
-    holders: list[Replica | None] = [replica for replica in replicas for _ in range(replica.gpu_count)]
+    holders: list[Replica | None] = [
+        replica for replica in replicas for _ in range(replica.gpu_count)
+    ]
     holders += [None] * (node.gpu_count - len(holders))
     return [
         _cell(f"n{node.pk}-{number}", f"GPU {number}", node, None, holder, now)
@@ -86,22 +92,32 @@ def _cells(node: Node, replicas: Sequence[Replica], now: Now) -> list[Cell]:
 
 
 def _holders(uses: Sequence[GpuUse], replicas: Sequence[Replica]) -> list[Replica | None]:
-    """Return who holds each GPU: by the exporter's word, and where it names nobody, the replicas it does not name."""
+    """Return who holds each GPU: by the exporter's word, and where it names nobody, the replicas it
+    does not name.
+    """
     by_name = {(replica.namespace, replica.name): replica for replica in replicas}
     named = [by_name.get((use.device.namespace, use.device.pod)) for use in uses]
     known = {replica.pk for replica in named if replica is not None}
-    left = [replica for replica in replicas if replica.pk not in known for _ in range(replica.gpu_count)]
+    left = [
+        replica for replica in replicas if replica.pk not in known for _ in range(replica.gpu_count)
+    ]
     return [replica or (left.pop(0) if left else None) for replica in named]
 
 
-def _cell(key: str, label: str, node: Node, use: GpuUse | None, replica: Replica | None, now: Now) -> Cell:
+def _cell(
+    key: str, label: str, node: Node, use: GpuUse | None, replica: Replica | None, now: Now
+) -> Cell:
     load = now.load(replica) if replica is not None else None
     state = load.state.name if load is not None else "EMPTY"
     sample = load.sample if load is not None else None
     waiting = (sample.waiting_max or 0) if sample else 0
     kv = sample.kv_use if sample else None
     words = [f"{label} of {node.name}"]
-    words.append(f"{_BADGES[state][2].lower()}, held by {replica.service}" if replica is not None else "empty")
+    words.append(
+        f"{_BADGES[state][2].lower()}, held by {replica.service}"
+        if replica is not None
+        else "empty"
+    )
     if kv is not None:
         words.append(f"KV cache {percent(kv)}")
     if waiting:
@@ -117,13 +133,22 @@ def details(cell: Cell) -> list[tuple[str, object]]:
     """Return what a click on a cell shows, as a key-value list."""
     rows: list[tuple[str, object]] = [("Node", {"text": cell.node.name, "mono": True})]
     if cell.replica is not None:
-        rows.append(("Pod", {"text": f"{cell.replica.namespace}/{cell.replica.name}", "mono": True}))
-    rows += load_details(cell.load.sample if cell.load else None) if cell.replica is not None else []
+        rows.append(
+            ("Pod", {"text": f"{cell.replica.namespace}/{cell.replica.name}", "mono": True})
+        )
+    rows += (
+        load_details(cell.load.sample if cell.load else None) if cell.replica is not None else []
+    )
     rows += gpu_details(cell.use)
     price = cell.node.price_usd_per_hour
     share = price / cell.node.gpu_count if price is not None and cell.node.gpu_count else None
     basis = ", simulated" if cell.node.is_price_simulated else ""
-    rows.append(("Price", f"{money.usd(share)} per GPU and hour{basis}" if share is not None else "no price"))
+    rows.append(
+        (
+            "Price",
+            f"{money.usd(share)} per GPU and hour{basis}" if share is not None else "no price",
+        )
+    )
     return rows
 
 
@@ -135,7 +160,10 @@ def load_details(sample: ReplicaSample | None) -> list[tuple[str, object]]:
     return [
         ("KV cache", f"{percent(sample.kv_use)}, at most {percent(sample.kv_use_max)}"),
         ("Requests", f"{running} running, {waiting} waiting at most"),
-        ("Tokens", f"{number(sample.generation_rate)} out and {number(sample.prompt_rate)} in per second"),
+        (
+            "Tokens",
+            f"{number(sample.generation_rate)} out and {number(sample.prompt_rate)} in per second",
+        ),
         ("First token", f"p50 {seconds(sample.ttft_p50)}, p95 {seconds(sample.ttft_p95)}"),
     ]
 
@@ -148,12 +176,24 @@ def gpu_details(use: GpuUse | None) -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = [("GPU", use.device.model_name or use.device.uuid)]
     if sample.memory_used_mib is not None and sample.memory_total_mib:
         used, total = sample.memory_used_mib / 1024, sample.memory_total_mib / 1024
-        rows.append(("Memory", f"{used:.1f} of {total:.1f} GiB (taken at the engine's start, no sign of load)"))
+        rows.append(
+            (
+                "Memory",
+                f"{used:.1f} of {total:.1f} GiB (taken at the engine's start, no sign of load)",
+            )
+        )
     rows.append(("Power", _power(use, sample)))
-    rows.append(("Temperature", "—" if sample.temperature_c is None else f"{sample.temperature_c:.0f} °C"))
+    rows.append(
+        ("Temperature", "—" if sample.temperature_c is None else f"{sample.temperature_c:.0f} °C")
+    )
     if sample.active is not None:
         source = UtilizationSample.Source(sample.active_source)
-        rows.append(("Utilization", f"{percent(sample.active)} ({source.value}: {source.label}; no sign of load)"))
+        rows.append(
+            (
+                "Utilization",
+                f"{percent(sample.active)} ({source.value}: {source.label}; no sign of load)",
+            )
+        )
     if sample.xid:
         rows.append(("Last XID error", str(sample.xid)))
     return rows

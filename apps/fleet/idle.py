@@ -1,7 +1,9 @@
-"""Idle GPUs by money: since when, why each is still there, and the one safe thing to do. Pure: rows in, lines out.
+"""Idle GPUs by money: since when, why each is still there, and the one safe thing to do. Pure: rows
+in, lines out.
 
-Every sentence follows from what was read: the pool's own rules, the node's state, the replica's last request. What
-Karpenter will do is said as its rule, never as a promise: budgets and pods that we do not read may hold it back.
+Every sentence follows from what was read: the pool's own rules, the node's state, the replica's
+last request. What Karpenter will do is said as its rule, never as a promise: budgets and pods that
+we do not read may hold it back.
 """
 
 import re
@@ -22,7 +24,9 @@ GRACE = timedelta(minutes=10)  # Karpenter looks, decides and drains in this tim
 
 @dataclass(frozen=True)
 class Step:
-    """The safe action. view, argument: the page where it is done or watched; "" where nothing has to be done."""
+    """The safe action. view, argument: the page where it is done or watched; "" where nothing has
+    to be done.
+    """
 
     words: str
     view: str = ""
@@ -32,7 +36,9 @@ class Step:
 
 @dataclass(frozen=True)
 class IdleLine:
-    """Some idle GPUs of a node, for one reason. usd_per_day: None without a price. replica: None where empty."""
+    """Some idle GPUs of a node, for one reason. usd_per_day: None without a price. replica: None
+    where empty.
+    """
 
     node: Node
     gpus: int
@@ -52,9 +58,11 @@ def idle_lines(
     empty_since: Mapping[str, datetime],
     moment: datetime,
 ) -> list[IdleLine]:
-    """Return the idle GPUs, the dearest first. empty_since: node → when its last replica left or it was there.
+    """Return the idle GPUs, the dearest first. empty_since: node → when its last replica left or it
+    was there.
 
-    moment: now; a node that is empty for much longer than its pool's rule says is held by something.
+    moment: now; a node that is empty for much longer than its pool's rule says is held by
+    something.
     """
     by_node: dict[str, list[Replica]] = {}
     for replica in replicas:
@@ -66,7 +74,9 @@ def idle_lines(
         if empty:
             since = empty_since.get(node.name) or node.created_at
             pool = pools.get(node.node_pool)
-            why, step = _why_partly_empty(here, pool) if here else _why_empty(node, pool, moment - since)
+            why, step = (
+                _why_partly_empty(here, pool) if here else _why_empty(node, pool, moment - since)
+            )
             lines.append(IdleLine(node, empty, idle_usd_per_day(node, empty), since, why, step))
         lines += [_unused(node, replica, here, now) for replica in here if _is_unused(replica, now)]
     return sorted(lines, key=lambda line: (-(line.usd_per_day or Decimal(0)), line.since))
@@ -91,7 +101,9 @@ def _why_empty(node: Node, pool: NodePool | None, empty_for: timedelta) -> tuple
             "Ask for another rule of the pool"
         )
     if blocks_removal(rules):
-        return f"A budget of pool {pool.name} lets no empty node go.", Step("Ask for another budget of the pool")
+        return f"A budget of pool {pool.name} lets no empty node go.", Step(
+            "Ask for another budget of the pool"
+        )
     wait = f"{after} after its last pod left" if after else "at once"
     rule = f"By the rule of pool {pool.name} Karpenter removes an empty node {wait}"
     if empty_for > span(after) + GRACE:
@@ -104,12 +116,20 @@ def _why_empty(node: Node, pool: NodePool | None, empty_for: timedelta) -> tuple
 
 def _why_partly_empty(here: Sequence[Replica], pool: NodePool | None) -> tuple[str, Step]:
     names = ", ".join(sorted({replica.service for replica in here}))
-    if pool is not None and pool.disruption.get("consolidationPolicy") == "WhenEmptyOrUnderutilized":
+    if (
+        pool is not None
+        and pool.disruption.get("consolidationPolicy") == "WhenEmptyOrUnderutilized"
+    ):
         why = (
-            f"The node stays while it runs {names}. Its pool lets Karpenter replace it by a cheaper one where one fits."
+            f"The node stays while it runs {names}. Its pool lets Karpenter replace it by a "
+            f"cheaper one where one fits."
         )
-        return why, Step("Nothing to do: watch its claim", "fleet:claim_list", query=here[0].node_name)
-    return f"The node stays while it runs {names}.", Step(f"See {here[0].model}", "catalog:model_detail", here[0].model)
+        return why, Step(
+            "Nothing to do: watch its claim", "fleet:claim_list", query=here[0].node_name
+        )
+    return f"The node stays while it runs {names}.", Step(
+        f"See {here[0].model}", "catalog:model_detail", here[0].model
+    )
 
 
 def _unused(node: Node, replica: Replica, here: Sequence[Replica], now: Now) -> IdleLine:
@@ -120,20 +140,27 @@ def _unused(node: Node, replica: Replica, here: Sequence[Replica], now: Now) -> 
         step = Step("See the evaluation runs", "evals:run_list")
     else:
         why = (
-            f"A replica of {replica.service} holds it and nobody calls it. It stays as long as that version is served."
+            f"A replica of {replica.service} holds it and nobody calls it. It stays as long as "
+            f"that version is served."
         )
-        step = Step(f"See who uses {replica.model} and its rollout", "catalog:model_detail", replica.model)
+        step = Step(
+            f"See who uses {replica.model} and its rollout", "catalog:model_detail", replica.model
+        )
     return IdleLine(node, gpus, idle_usd_per_day(node, gpus), since, why, step, replica)
 
 
 def span(text: str) -> timedelta:
     """Return a Go duration such as 1h30m as a time; nothing for what is none."""
     units = {"h": 3600, "m": 60, "s": 1}
-    return timedelta(seconds=sum(int(count) * units[unit] for count, unit in re.findall(r"(\d+)([hms])", text)))
+    return timedelta(
+        seconds=sum(int(count) * units[unit] for count, unit in re.findall(r"(\d+)([hms])", text))
+    )
 
 
 def blocks_removal(rules: Mapping[str, Any]) -> bool:
-    """Tell whether a budget without a schedule keeps every empty node: one with a schedule may be over."""
+    """Tell whether a budget without a schedule keeps every empty node: one with a schedule may be
+    over.
+    """
     for budget in rules.get("budgets") or []:
         reasons = budget.get("reasons")
         applies = not reasons or EMPTY_REASON in reasons

@@ -1,7 +1,9 @@
-"""Node intervals as money reads them: a claim's own for its page, everybody's in a range of days for the export.
+"""Node intervals as money reads them: a claim's own for its page, everybody's in a range of days
+for the export.
 
-An interval costs its own price for as long as it lasts, unobserved time included. A range takes the part of an interval
-that lies in it, so that the exports of single days sum to the export of all of them.
+An interval costs its own price for as long as it lasts, unobserved time included. A range takes the
+part of an interval that lies in it, so that the exports of single days sum to the export of all of
+them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,8 +24,10 @@ EVENTS_SHOWN = 100
 LONGEST_EXPORT = timedelta(days=366)
 AT_ONCE = 1000  # rows that the database gives at a time
 COLUMNS = (
-    "node_claim", "node", "node_pool", "instance_type", "zone", "capacity_type", "gpus", "started_at_utc",
-    "ended_at_utc", "from_utc", "to_utc", "seconds", "price_usd_per_hour", "cost_usd", "price_basis", "observed",
+    "node_claim", "node", "node_pool", "instance_type", "zone", "capacity_type", "gpus",
+    "started_at_utc",
+    "ended_at_utc", "from_utc", "to_utc", "seconds", "price_usd_per_hour", "cost_usd",
+    "price_basis", "observed",
     "launch_reason", "end_reason",
 )  # fmt: skip
 
@@ -55,7 +59,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Told:
-    """An event about a claim, its node, or a pod it was promised to. explains: what of the claim it accounts for."""
+    """An event about a claim, its node, or a pod it was promised to. explains: what of the claim it
+    accounts for.
+    """
 
     event: ClusterEvent
     explains: str
@@ -72,7 +78,9 @@ class ClaimCost:
 
 
 def part_of(span: NodeInterval, *, to_at: datetime, from_at: datetime | None = None) -> Part:
-    """Return the part of an interval between two times, from its start where from_at is left out. Never negative."""
+    """Return the part of an interval between two times, from its start where from_at is left out.
+    Never negative.
+    """
     begin = max(span.started_at, from_at or span.started_at)
     return Part(span, begin, max(begin, min(span.ended_at or to_at, to_at)))
 
@@ -110,7 +118,9 @@ def events_of(claim: NodeClaim) -> list[Told]:
     if claim.node_name:
         own |= Q(object_kind="Node", object_name=claim.node_name)
     promised = Q(object_kind="Pod", reason="Nominated", message__contains=f"nodeclaim/{claim.name}")
-    found = ClusterEvent.objects.filter(own | promised, last_at__gte=claim.created_at - observe.PROMISED_WITHIN)
+    found = ClusterEvent.objects.filter(
+        own | promised, last_at__gte=claim.created_at - observe.PROMISED_WITHIN
+    )
     if claim.ended_at is not None:
         found = found.filter(first_at__lte=claim.ended_at + observe.PROMISED_WITHIN)
     return [Told(event, _explains(claim, event)) for event in found[:EVENTS_SHOWN]]
@@ -126,7 +136,8 @@ def _explains(claim: NodeClaim, event: ClusterEvent) -> str:
 
 
 def days(first: str, last: str, *, now: datetime) -> tuple[datetime, datetime]:
-    """Return [from, to) of the UTC days `first` to `last`, both included, ended at now; today where none is named.
+    """Return [from, to) of the UTC days `first` to `last`, both included, ended at now; today where
+    none is named.
 
     Raises ValueError for what is no day, for a last one before the first, and for more than 366.
     """
@@ -134,12 +145,15 @@ def days(first: str, last: str, *, now: datetime) -> tuple[datetime, datetime]:
     to_date = date.fromisoformat(last) if last else from_date
     if to_date < from_date or to_date.year == MAXYEAR or to_date - from_date >= LONGEST_EXPORT:
         raise ValueError(f"{first} to {last}")
-    from_at, to_at = (datetime.combine(day, time(), UTC) for day in (from_date, to_date + timedelta(days=1)))
+    from_at, to_at = (
+        datetime.combine(day, time(), UTC) for day in (from_date, to_date + timedelta(days=1))
+    )
     return from_at, min(to_at, now)
 
 
 def csv_rows(from_at: datetime, to_at: datetime) -> Iterator[list[str]]:
-    """Return the rows of the export: every interval with its part in [from_at, to_at), oldest first.
+    """Return the rows of the export: every interval with its part in [from_at, to_at), oldest
+    first.
 
     The database gives them little by little, all as they were at one moment.
     """
@@ -152,7 +166,17 @@ def csv_rows(from_at: datetime, to_at: datetime) -> Iterator[list[str]]:
 def _cells(part: Part) -> list[str]:
     span, claim, usd = part.span, part.span.node_claim, part.usd
     return [
-        *map(cell, (claim.name, claim.node_name, claim.node_pool, span.instance_type, span.zone, span.capacity_type)),
+        *map(
+            cell,
+            (
+                claim.name,
+                claim.node_name,
+                claim.node_pool,
+                span.instance_type,
+                span.zone,
+                span.capacity_type,
+            ),
+        ),
         str(claim.gpu_count),
         span.started_at.isoformat(),
         span.ended_at.isoformat() if span.ended_at else "",

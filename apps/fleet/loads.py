@@ -1,4 +1,6 @@
-"""What replicas and GPUs do now, from their newest minutes. A minute under way counts once two scrapes made it."""
+"""What replicas and GPUs do now, from their newest minutes. A minute under way counts once two
+scrapes made it.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +9,13 @@ from datetime import datetime, timedelta
 from django.db.models import BooleanField, ExpressionWrapper, Q
 
 from apps.fleet import signs
-from apps.fleet.metrics_models import FRESH, GpuDevice, ReplicaSample, ScrapeTarget, UtilizationSample
+from apps.fleet.metrics_models import (
+    FRESH,
+    GpuDevice,
+    ReplicaSample,
+    ScrapeTarget,
+    UtilizationSample,
+)
 from apps.fleet.models import Replica
 
 UNUSED_AFTER = timedelta(minutes=15)  # a replica that nobody called for so long holds its GPU idle
@@ -43,12 +51,18 @@ class GpuUse:
 
     @property
     def power_share(self) -> float | None:
-        """Return its draw as a share of the card's limit; None for a card or a draw that we do not know.
+        """Return its draw as a share of the card's limit; None for a card or a draw that we do not
+        know.
 
         A MIG instance tells the whole card's draw, which says nothing about the instance.
         """
         cap = signs.power_cap(self.device.model_name)
-        if cap is None or self.device.instance_id or self.sample is None or self.sample.power_watts is None:
+        if (
+            cap is None
+            or self.device.instance_id
+            or self.sample is None
+            or self.sample.power_watts is None
+        ):
             return None
         return self.sample.power_watts / cap
 
@@ -72,20 +86,33 @@ def measured(replicas: Iterable[Replica], now: datetime) -> Now:
     gpus = _gpus(since)
     shares = _power_shares(rows, gpus)
     keys = [row.pk for row in rows]
-    newest = ReplicaSample.objects.filter(replica__in=keys, minute__gte=since).annotate(settled=_SETTLED)
+    newest = ReplicaSample.objects.filter(replica__in=keys, minute__gte=since).annotate(
+        settled=_SETTLED
+    )
     samples = {
-        row.replica_id: row for row in newest.order_by("replica_id", "-settled", "-minute").distinct("replica_id")
+        row.replica_id: row
+        for row in newest.order_by("replica_id", "-settled", "-minute").distinct("replica_id")
     }
     targets = {row.replica_id: row for row in ScrapeTarget.objects.filter(replica__in=keys)}
     loads = {
-        row.pk: _load(row, samples.get(row.pk), targets.get(row.pk), shares.get((row.namespace, row.name)), now)
+        row.pk: _load(
+            row,
+            samples.get(row.pk),
+            targets.get(row.pk),
+            shares.get((row.namespace, row.name)),
+            now,
+        )
         for row in rows
     }
     return Now(loads, gpus)
 
 
-def _power_shares(replicas: Iterable[Replica], gpus: Mapping[str, list[GpuUse]]) -> dict[tuple[str, str], float]:
-    """Return (namespace, pod) → its hardest working card's draw. A made-up draw decides nothing about a real engine."""
+def _power_shares(
+    replicas: Iterable[Replica], gpus: Mapping[str, list[GpuUse]]
+) -> dict[tuple[str, str], float]:
+    """Return (namespace, pod) → its hardest working card's draw. A made-up draw decides nothing
+    about a real engine.
+    """
     played = {(row.namespace, row.name) for row in replicas if row.engine == STAND_IN}
     shares: dict[tuple[str, str], float] = {}
     for use in (use for uses in gpus.values() for use in uses):
@@ -98,18 +125,29 @@ def _power_shares(replicas: Iterable[Replica], gpus: Mapping[str, list[GpuUse]])
 def _gpus(since: datetime) -> dict[str, list[GpuUse]]:
     """Return node → its GPUs that an exporter told of lately; two queries."""
     devices = list(GpuDevice.objects.seen_since(since))
-    newest = UtilizationSample.objects.filter(device__in=devices, minute__gte=since).annotate(settled=_SETTLED)
-    samples = {row.device_id: row for row in newest.order_by("device_id", "-settled", "-minute").distinct("device_id")}
+    newest = UtilizationSample.objects.filter(device__in=devices, minute__gte=since).annotate(
+        settled=_SETTLED
+    )
+    samples = {
+        row.device_id: row
+        for row in newest.order_by("device_id", "-settled", "-minute").distinct("device_id")
+    }
     found: dict[str, list[GpuUse]] = {}
     for device in devices:
         found.setdefault(device.node_name, []).append(GpuUse(device, samples.get(device.pk)))
     for uses in found.values():
-        uses.sort(key=lambda use: (len(use.device.number), use.device.number, use.device.instance_id))
+        uses.sort(
+            key=lambda use: (len(use.device.number), use.device.number, use.device.instance_id)
+        )
     return found
 
 
 def _load(
-    replica: Replica, sample: ReplicaSample | None, target: ScrapeTarget | None, power: float | None, now: datetime
+    replica: Replica,
+    sample: ReplicaSample | None,
+    target: ScrapeTarget | None,
+    power: float | None,
+    now: datetime,
 ) -> ReplicaLoad:
     problem = ""
     if target is None or target.error:
@@ -138,7 +176,9 @@ def load_of(sample: ReplicaSample, power_share: float | None) -> signs.Load:
 
 
 def unused_since(replica: Replica, target: ScrapeTarget | None, now: datetime) -> datetime | None:
-    """Return since when nobody called a replica, if that is long; None while it is called, new, or not watched."""
+    """Return since when nobody called a replica, if that is long; None while it is called, new, or
+    not watched.
+    """
     if not replica.is_ready or target is None or target.error:
         return None
     if target.seen_at is None or target.observed_from is None:

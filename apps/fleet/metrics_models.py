@@ -1,7 +1,8 @@
-"""What was measured: GPUs, their use, and what each replica did, minute by minute, for as long as settings keep it.
+"""What was measured: GPUs, their use, and what each replica did, minute by minute, for as long as
+settings keep it.
 
-A minute that nobody measured has no row: it is unobserved, never zero. A figure that the other side did not give is
-None. `samples` says how many scrapes a row was made of.
+A minute that nobody measured has no row: it is unobserved, never zero. A figure that the other side
+did not give is None. `samples` says how many scrapes a row was made of.
 """
 
 from datetime import datetime, timedelta
@@ -14,7 +15,8 @@ FRESH = timedelta(minutes=3)  # figures that are older are not "now"
 
 
 class ScrapeTarget(models.Model):
-    """One endpoint: an engine (then replica is set) or a GPU exporter. seen_at: its last answer; error: why none now.
+    """One endpoint: an engine (then replica is set) or a GPU exporter. seen_at: its last answer;
+    error: why none now.
 
     observed_from: its first answer. active_at: when it was last seen with a request; None: never.
     """
@@ -38,7 +40,9 @@ class ScrapeTarget(models.Model):
         ordering = ("kind", "name")
         constraints = (
             models.UniqueConstraint(fields=("kind", "name"), name="scrape_target_one_per_name"),
-            models.CheckConstraint(condition=Q(kind__in=["ENGINE", "GPU"]), name="scrape_target_kind_is_known"),
+            models.CheckConstraint(
+                condition=Q(kind__in=["ENGINE", "GPU"]), name="scrape_target_kind_is_known"
+            ),
         )
 
     def __str__(self) -> str:
@@ -78,8 +82,12 @@ class GpuDevice(models.Model):
         ordering = ("node_name", "number", "instance_id", "id")
         indexes = (models.Index(fields=("-seen_at",), name="gpu_device_newest_first"),)
         constraints = (
-            models.UniqueConstraint(fields=("uuid", "instance_id", "profile"), name="gpu_device_once"),
-            models.CheckConstraint(condition=Q(seen_at__gte=F("first_seen_at")), name="gpu_device_seen_after_first"),
+            models.UniqueConstraint(
+                fields=("uuid", "instance_id", "profile"), name="gpu_device_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(seen_at__gte=F("first_seen_at")), name="gpu_device_seen_after_first"
+            ),
         )
 
     def __str__(self) -> str:
@@ -89,13 +97,17 @@ class GpuDevice(models.Model):
     def label(self) -> str:
         """Return how people call it on its node."""
         name = f"GPU {self.number}" if self.number else self.uuid
-        return f"{name}, MIG {self.profile} instance {self.instance_id}" if self.instance_id else name
+        return (
+            f"{name}, MIG {self.profile} instance {self.instance_id}" if self.instance_id else name
+        )
 
 
 class UtilizationSample(models.Model):
-    """One minute of a GPU. active: mean share of time in which it computed, as `active_source` measures it.
+    """One minute of a GPU. active: mean share of time in which it computed, as `active_source`
+    measures it.
 
-    memory_used_mib is the most, temperature_c the highest; xid the last error code that the driver told, 0 for none.
+    memory_used_mib is the most, temperature_c the highest; xid the last error code that the driver
+    told, 0 for none.
     """
 
     class Source(models.TextChoices):
@@ -118,7 +130,9 @@ class UtilizationSample(models.Model):
         ordering = ("minute", "id")
         indexes = (models.Index(fields=("minute",), name="utilization_sample_by_minute"),)
         constraints = (
-            models.UniqueConstraint(fields=("device", "minute"), name="utilization_sample_one_per_minute"),
+            models.UniqueConstraint(
+                fields=("device", "minute"), name="utilization_sample_one_per_minute"
+            ),
             models.CheckConstraint(
                 condition=Q(active__isnull=True) | Q(active__gte=0, active__lte=1),
                 name="utilization_sample_active_is_a_share",
@@ -134,10 +148,11 @@ class UtilizationSample(models.Model):
 
 
 class ReplicaSample(models.Model):
-    """One minute of a replica. kv_use: 0 to 1. *_tokens, requests, preemptions: counted in `counted_seconds` of it.
+    """One minute of a replica. kv_use: 0 to 1. *_tokens, requests, preemptions: counted in
+    `counted_seconds` of it.
 
-    requests: finished requests by outcome, as the engine names them. Times are seconds. cache_hit: the share of prompt
-    tokens that were read from the prefix cache.
+    requests: finished requests by outcome, as the engine names them. Times are seconds. cache_hit:
+    the share of prompt tokens that were read from the prefix cache.
     """
 
     replica = models.ForeignKey("fleet.Replica", on_delete=models.CASCADE, related_name="samples")
@@ -162,8 +177,12 @@ class ReplicaSample(models.Model):
         ordering = ("minute", "id")
         indexes = (models.Index(fields=("minute",), name="replica_sample_by_minute"),)
         constraints = (
-            models.UniqueConstraint(fields=("replica", "minute"), name="replica_sample_one_per_minute"),
-            models.CheckConstraint(condition=Q(counted_seconds__gte=0), name="replica_sample_counts_forward"),
+            models.UniqueConstraint(
+                fields=("replica", "minute"), name="replica_sample_one_per_minute"
+            ),
+            models.CheckConstraint(
+                condition=Q(counted_seconds__gte=0), name="replica_sample_counts_forward"
+            ),
         )
 
     def __str__(self) -> str:
@@ -180,4 +199,6 @@ class ReplicaSample(models.Model):
         return self._rate(self.generation_tokens)
 
     def _rate(self, count: float | None) -> float | None:
-        return count / self.counted_seconds if count is not None and self.counted_seconds > 0 else None
+        return (
+            count / self.counted_seconds if count is not None and self.counted_seconds > 0 else None
+        )

@@ -1,8 +1,9 @@
 """What the cluster had and has: node pools, node claims, nodes, replicas, their phases and events.
 
-Rows are what the observer saw; nothing here is asked of the cluster. Each fact keeps two times: the object's own
-(`created_at`, `launched_at`, `occurred_at`) and the time we learned it (`learned_at`). A claim's intervals are what
-money is computed from: no two overlap, and time that nobody saw is an interval with `observed=False`.
+Rows are what the observer saw; nothing here is asked of the cluster. Each fact keeps two times: the
+object's own (`created_at`, `launched_at`, `occurred_at`) and the time we learned it (`learned_at`).
+A claim's intervals are what money is computed from: no two overlap, and time that nobody saw is an
+interval with `observed=False`.
 """
 
 from datetime import datetime, timedelta
@@ -14,8 +15,11 @@ from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q
 
-from apps.fleet import metrics_models  # noqa: F401 (Django finds an app's models through this module only)
-from apps.fleet.capacity import models as capacity_models  # noqa: F401 (Django finds an app's models from here)
+# Django finds an app's models through this module only
+from apps.fleet import metrics_models  # noqa: F401
+
+# Django finds an app's models from here
+from apps.fleet.capacity import models as capacity_models  # noqa: F401
 
 HOURS_PER_DAY = Decimal(24)
 
@@ -32,7 +36,8 @@ class ClusterObjectQuerySet(models.QuerySet[Row]):
 
 
 class ClusterObject(models.Model):
-    """One object of the API. resource_version: the newest state that was read, so that an older one changes nothing.
+    """One object of the API. resource_version: the newest state that was read, so that an older one
+    changes nothing.
 
     end_observed: False where the object was gone after a time in which nobody watched.
     """
@@ -58,7 +63,9 @@ class NodePoolQuerySet(ClusterObjectQuerySet["NodePool"]):
 
 
 class NodePool(ClusterObject):
-    """A Karpenter NodePool: what may be bought, up to which limits. limits, usage: resource → quantity."""
+    """A Karpenter NodePool: what may be bought, up to which limits. limits, usage: resource →
+    quantity.
+    """
 
     limits = models.JSONField(default=dict)
     usage = models.JSONField(default=dict)
@@ -72,20 +79,26 @@ class NodePool(ClusterObject):
         ordering = ("name",)
         constraints = (
             models.UniqueConstraint(
-                fields=("name",), condition=Q(ended_at__isnull=True), name="node_pool_one_present_per_name"
+                fields=("name",),
+                condition=Q(ended_at__isnull=True),
+                name="node_pool_one_present_per_name",
             ),
         )
 
 
 class Machine(ClusterObject):
-    """What a machine is and costs. price_usd_per_hour: None where the cluster does not say; basis: whose price."""
+    """What a machine is and costs. price_usd_per_hour: None where the cluster does not say; basis:
+    whose price.
+    """
 
     node_pool = models.CharField(max_length=253, blank=True, default="")
     instance_type = models.CharField(max_length=63, blank=True, default="")
     zone = models.CharField(max_length=63, blank=True, default="")
     capacity_type = models.CharField(max_length=16, blank=True, default="")
     gpu_count = models.PositiveSmallIntegerField(default=0)
-    price_usd_per_hour = models.DecimalField(max_digits=20, decimal_places=10, null=True, blank=True)
+    price_usd_per_hour = models.DecimalField(
+        max_digits=20, decimal_places=10, null=True, blank=True
+    )
     price_basis = models.CharField(max_length=63, blank=True, default="")
 
     class Meta:
@@ -104,12 +117,18 @@ class NodeClaimQuerySet(ClusterObjectQuerySet["NodeClaim"]):
         """Return the claims whose name, node, machine, zone or pool holds `text`."""
         if not text:
             return self
-        words = Q(name__icontains=text) | Q(node_name__icontains=text) | Q(instance_type__icontains=text)
+        words = (
+            Q(name__icontains=text)
+            | Q(node_name__icontains=text)
+            | Q(instance_type__icontains=text)
+        )
         return self.filter(words | Q(zone__icontains=text) | Q(node_pool__icontains=text))
 
 
 class NodeClaim(Machine):
-    """A Karpenter NodeClaim: a machine asked for, launched, registered, initialized, and given back."""
+    """A Karpenter NodeClaim: a machine asked for, launched, registered, initialized, and given
+    back.
+    """
 
     node_name = models.CharField(max_length=253, blank=True, default="")
     provider_id = models.CharField(max_length=255, blank=True, default="")
@@ -118,7 +137,8 @@ class NodeClaim(Machine):
     initialized_at = models.DateTimeField(null=True, blank=True)
     launch_reason = models.CharField(max_length=300, blank=True, default="")
     end_reason = models.CharField(max_length=300, blank=True, default="")
-    message = models.TextField(blank=True, default="")  # what stands in the way while it is not initialized
+    # what stands in the way while it is not initialized
+    message = models.TextField(blank=True, default="")
 
     objects = NodeClaimQuerySet.as_manager()
 
@@ -164,15 +184,20 @@ class Node(Machine):
         ordering = ("-created_at", "-id")
         indexes = (
             models.Index(
-                fields=("-created_at", "-id"), condition=Q(ended_at__isnull=True), name="node_present_newest_first"
+                fields=("-created_at", "-id"),
+                condition=Q(ended_at__isnull=True),
+                name="node_present_newest_first",
             ),
         )
         constraints = (
             models.UniqueConstraint(
-                fields=("name",), condition=Q(ended_at__isnull=True), name="node_one_present_per_name"
+                fields=("name",),
+                condition=Q(ended_at__isnull=True),
+                name="node_one_present_per_name",
             ),
             models.CheckConstraint(
-                condition=Q(ended_at__isnull=True) | Q(ended_at__gte=F("created_at")), name="node_ends_after_it_begins"
+                condition=Q(ended_at__isnull=True) | Q(ended_at__gte=F("created_at")),
+                name="node_ends_after_it_begins",
             ),
         )
 
@@ -181,7 +206,9 @@ class NodeIntervalQuerySet(models.QuerySet["NodeInterval"]):
     """Queries on node intervals."""
 
     def within(self, from_at: datetime, to_at: datetime) -> Self:
-        """Return the intervals of which some part, or the whole of an empty one, lies in [from_at, to_at)."""
+        """Return the intervals of which some part, or the whole of an empty one, lies in [from_at,
+        to_at).
+        """
         reaches = Q(ended_at__isnull=True) | Q(ended_at__gt=from_at) | Q(started_at__gte=from_at)
         return self.filter(reaches, started_at__lt=to_at)
 
@@ -196,7 +223,9 @@ class NodeInterval(models.Model):
     instance_type = models.CharField(max_length=63, blank=True, default="")
     zone = models.CharField(max_length=63, blank=True, default="")
     capacity_type = models.CharField(max_length=16, blank=True, default="")
-    price_usd_per_hour = models.DecimalField(max_digits=20, decimal_places=10, null=True, blank=True)
+    price_usd_per_hour = models.DecimalField(
+        max_digits=20, decimal_places=10, null=True, blank=True
+    )
     price_basis = models.CharField(max_length=63, blank=True, default="")
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -215,7 +244,12 @@ class NodeInterval(models.Model):
                 expressions=(
                     ("node_claim", RangeOperators.EQUAL),
                     (
-                        Func("started_at", "ended_at", function="tstzrange", output_field=DateTimeRangeField()),
+                        Func(
+                            "started_at",
+                            "ended_at",
+                            function="tstzrange",
+                            output_field=DateTimeRangeField(),
+                        ),
                         RangeOperators.OVERLAPS,
                     ),
                 ),
@@ -225,7 +259,8 @@ class NodeInterval(models.Model):
                 name="node_interval_ends_after_it_begins",
             ),
             models.CheckConstraint(
-                condition=Q(observed=True) | Q(ended_at__isnull=False), name="node_interval_unobserved_has_an_end"
+                condition=Q(observed=True) | Q(ended_at__isnull=False),
+                name="node_interval_unobserved_has_an_end",
             ),
         )
 
@@ -240,7 +275,9 @@ class ReplicaQuerySet(ClusterObjectQuerySet["Replica"]):
         """Return the replicas whose name, model or node holds `text`."""
         if not text:
             return self
-        return self.filter(Q(name__icontains=text) | Q(model__icontains=text) | Q(node_name__icontains=text))
+        return self.filter(
+            Q(name__icontains=text) | Q(model__icontains=text) | Q(node_name__icontains=text)
+        )
 
 
 class Replica(ClusterObject):
@@ -251,10 +288,12 @@ class Replica(ClusterObject):
     model = models.CharField(max_length=63, blank=True, default="")
     version = models.CharField(max_length=16, blank=True, default="")
     node_name = models.CharField(max_length=253, blank=True, default="")
-    node_claim_name = models.CharField(max_length=253, blank=True, default="")  # promised, before it has a node
+    # promised, before it has a node
+    node_claim_name = models.CharField(max_length=253, blank=True, default="")
     gpu_count = models.PositiveSmallIntegerField(default=0)
     engine = models.CharField(max_length=63, blank=True, default="")
-    address = models.CharField(max_length=63, blank=True, default="")  # the engine's, inside the cluster
+    # the engine's, inside the cluster
+    address = models.CharField(max_length=63, blank=True, default="")
     manifest_digest = models.CharField(max_length=80, blank=True, default="")
     started_at = models.DateTimeField(null=True, blank=True)
     ready_at = models.DateTimeField(null=True, blank=True)  # for the first time
@@ -270,7 +309,11 @@ class Replica(ClusterObject):
         indexes = (
             models.Index(fields=("-created_at", "-id"), name="replica_newest_first"),
             models.Index(fields=("service", "-created_at", "-id"), name="replica_by_service"),
-            models.Index(fields=("node_name",), condition=Q(ended_at__isnull=True), name="replica_present_by_node"),
+            models.Index(
+                fields=("node_name",),
+                condition=Q(ended_at__isnull=True),
+                name="replica_present_by_node",
+            ),
         )
         constraints = (
             models.CheckConstraint(
@@ -350,7 +393,9 @@ class ClusterEvent(models.Model):
     class Meta:
         ordering = ("-last_at", "-id")
         indexes = (
-            models.Index(fields=("object_kind", "object_name", "-last_at"), name="cluster_event_by_object"),
+            models.Index(
+                fields=("object_kind", "object_name", "-last_at"), name="cluster_event_by_object"
+            ),
             models.Index(fields=("-last_at",), name="cluster_event_newest_first"),
         )
 
@@ -359,9 +404,11 @@ class ClusterEvent(models.Model):
 
 
 class Observation(models.Model):
-    """How far one feed (a kind, in a namespace) has been seen, if ever. error: why it is not seen now.
+    """How far one feed (a kind, in a namespace) has been seen, if ever. error: why it is not seen
+    now.
 
-    heard_at: its last message. A stream that is silent may be dead, so no more than that is sure to have been seen.
+    heard_at: its last message. A stream that is silent may be dead, so no more than that is sure to
+    have been seen.
     """
 
     feed = models.CharField(max_length=128, primary_key=True)

@@ -1,7 +1,9 @@
-"""Objects of the API → what a row should say, and what follows from them. Pure: no clock, no database, no network.
+"""Objects of the API → what a row should say, and what follows from them. Pure: no clock, no
+database, no network.
 
-A reading names only what the object says; `changes` compares it with what is known, so that nothing is written twice,
-an older state changes nothing, and a time that was learned once is never replaced by a later one.
+A reading names only what the object says; `changes` compares it with what is known, so that nothing
+is written twice, an older state changes nothing, and a time that was learned once is never replaced
+by a later one.
 """
 
 import re
@@ -17,7 +19,8 @@ GPU = "nvidia.com/gpu"
 PRICE = "eks-node-viewer/instance-price"
 PRICE_BASIS = "quartermaster.dev/price-basis"
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
-LIVE = timedelta(seconds=10)  # an end learned this soon after the last sight of the cluster was seen
+# an end learned this soon after the last sight of the cluster was seen
+LIVE = timedelta(seconds=10)
 PROMISED_WITHIN = timedelta(minutes=15)  # Karpenter names the claim to its pods while it makes it
 ENDINGS = frozenset({"Finalized", "InstanceTerminating"})
 _MACHINE = {
@@ -27,7 +30,8 @@ _MACHINE = {
     "capacity_type": "karpenter.sh/capacity-type",
 }
 _ENGINE_IMAGE = "spec.containers{kserve-container}"
-_TRANSITION = "Status condition transitioned"  # a condition's own event: its reason is the condition's type
+# a condition's own event: its reason is the condition's type
+_TRANSITION = "Status condition transitioned"
 NOT_BOUGHT = "No machine could be bought"
 _CAUSES = {
     "SpotInterrupted": "AWS took the Spot machine back",
@@ -85,7 +89,9 @@ class Terms:
 
 @dataclass(frozen=True)
 class IntervalChange:
-    """begin_at: open an interval with the terms; end_at: close the open one; neither: complete the open one's terms."""
+    """begin_at: open an interval with the terms; end_at: close the open one; neither: complete the
+    open one's terms.
+    """
 
     terms: Terms
     begin_at: datetime | None = None
@@ -94,7 +100,8 @@ class IntervalChange:
 
 @dataclass(frozen=True)
 class Ending:
-    """When an object ended. unobserved_from: the last moment at which it was seen, where nobody saw its end.
+    """When an object ended. unobserved_from: the last moment at which it was seen, where nobody saw
+    its end.
 
     told_since: the same where nobody saw it, but an event tells when it was.
     """
@@ -127,7 +134,9 @@ def node_claim(obj: Manifest) -> Seen | None:
         (
             f"{name}: {known[name].message or known[name].reason}"
             for name in ("Launched", "Registered", "Initialized")
-            if name in known and not known[name].is_true and (known[name].message or known[name].reason)
+            if name in known
+            and not known[name].is_true
+            and (known[name].message or known[name].reason)
         ),
         "",
     )
@@ -141,7 +150,9 @@ def node_claim(obj: Manifest) -> Seen | None:
             "launched_at": reached.get("Launched"),
             "registered_at": reached.get("Registered"),
             "initialized_at": reached.get("Initialized"),
-            "end_reason": f"Karpenter removed it: {why.reason}" if why is not None and why.is_true else "",
+            "end_reason": f"Karpenter removed it: {why.reason}"
+            if why is not None and why.is_true
+            else "",
             "message": waits,
         },
     )
@@ -171,7 +182,12 @@ def replica(obj: Manifest) -> Seen | None:
     loaded = init.finished_at if init.state == "terminated" and init.exit_code == 0 else None
     started = engine.started_at if engine.state == "running" else None
     ready = pod.at("Ready")
-    times = (("SCHEDULED", pod.at("PodScheduled")), ("WEIGHTS", loaded), ("ENGINE", started), ("READY", ready))
+    times = (
+        ("SCHEDULED", pod.at("PodScheduled")),
+        ("WEIGHTS", loaded),
+        ("ENGINE", started),
+        ("READY", ready),
+    )
     return _seen(
         obj,
         {
@@ -199,7 +215,12 @@ def event(obj: Manifest) -> SeenEvent | None:
     about, metadata = obj.get("involvedObject") or {}, obj.get("metadata") or {}
     note = readings.event(obj)
     first = readings.parse_time(obj.get("firstTimestamp")) or note.at
-    if about.get("kind") not in _KINDS or note.at is None or first is None or not metadata.get("uid"):
+    if (
+        about.get("kind") not in _KINDS
+        or note.at is None
+        or first is None
+        or not metadata.get("uid")
+    ):
         return None
     return SeenEvent(
         uid=metadata["uid"],
@@ -223,10 +244,11 @@ def told(row: object) -> SeenEvent:
 
 
 def changes(known: Mapping[str, object], seen: Seen) -> dict[str, object]:
-    """Return the columns that the reading changes; {} for an older state, the same, or a row that has ended.
+    """Return the columns that the reading changes; {} for an older state, the same, or a row that
+    has ended.
 
-    A time, text or price that is known is not taken back by a state that does not say it; of two times of the same
-    transition the first stays.
+    A time, text or price that is known is not taken back by a state that does not say it; of two
+    times of the same transition the first stays.
     """
     version = known.get("resource_version")
     if known.get("ended_at") is not None or (isinstance(version, int) and seen.version < version):
@@ -245,9 +267,11 @@ def changes(known: Mapping[str, object], seen: Seen) -> dict[str, object]:
 def plan_interval(
     current: Terms | None, *, has_history: bool, claim: Mapping[str, object], now: datetime
 ) -> list[IntervalChange]:
-    """Return what a claim's columns mean for its intervals. current: the open interval's terms, None without one.
+    """Return what a claim's columns mean for its intervals. current: the open interval's terms,
+    None without one.
 
-    Money begins when the machine is launched, by the condition's own time; other terms begin when we learn them.
+    Money begins when the machine is launched, by the condition's own time; other terms begin when
+    we learn them.
     """
     launched = claim.get("launched_at")
     if not isinstance(launched, datetime):
@@ -287,16 +311,22 @@ def completed(before: Terms, after: Terms) -> Terms:
         instance_type=after.instance_type or before.instance_type,
         zone=after.zone or before.zone,
         capacity_type=after.capacity_type or before.capacity_type,
-        price_usd_per_hour=before.price_usd_per_hour if after.price_usd_per_hour is None else after.price_usd_per_hour,
+        price_usd_per_hour=before.price_usd_per_hour
+        if after.price_usd_per_hour is None
+        else after.price_usd_per_hour,
         price_basis=after.price_basis or before.price_basis,
     )
 
 
-def ending(events: Iterable[SeenEvent], *, began_at: datetime, seen_until: datetime, now: datetime) -> Ending:
-    """Return when an object that is gone ended: seen, told by an event, or somewhere in a time that nobody saw.
+def ending(
+    events: Iterable[SeenEvent], *, began_at: datetime, seen_until: datetime, now: datetime
+) -> Ending:
+    """Return when an object that is gone ended: seen, told by an event, or somewhere in a time that
+    nobody saw.
 
-    seen_until: until when the cluster was watched before it was found gone. Never before began_at. An event's time has
-    whole seconds of another clock, and what happened just before a stream broke never came: both within LIVE.
+    seen_until: until when the cluster was watched before it was found gone. Never before began_at.
+    An event's time has whole seconds of another clock, and what happened just before a stream broke
+    never came: both within LIVE.
     """
     if now - seen_until <= LIVE:
         return Ending(max(began_at, now))
@@ -308,13 +338,19 @@ def ending(events: Iterable[SeenEvent], *, began_at: datetime, seen_until: datet
 
 
 def launched_at(events: Iterable[SeenEvent]) -> datetime | None:
-    """Return when a claim's machine was launched, as the event of its condition says; None where none does."""
-    told = [note.first_at for note in events if note.reason == "Launched" and "-> True" in note.message]
+    """Return when a claim's machine was launched, as the event of its condition says; None where
+    none does.
+    """
+    told = [
+        note.first_at for note in events if note.reason == "Launched" and "-> True" in note.message
+    ]
     return min(told, default=None)
 
 
 def launch_reason(name: str, events: Iterable[SeenEvent]) -> str:
-    """Return why Karpenter launched the claim `name`: the pod that was promised it, or the disruption it replaces."""
+    """Return why Karpenter launched the claim `name`: the pod that was promised it, or the
+    disruption it replaces.
+    """
     for note in sorted(events, key=lambda note: note.last_at):
         if note.reason == "DisruptionLaunching" and note.object_name == name:
             return f"Replaces a node: {note.message.rpartition(': ')[2]}"[:300]
@@ -326,11 +362,14 @@ def launch_reason(name: str, events: Iterable[SeenEvent]) -> str:
 def end_reason(events: Iterable[SeenEvent]) -> str:
     """Return why a claim or its node was removed, as Karpenter's events say; "" where none does.
 
-    A cause comes before what only follows from it: a machine that Karpenter removes is terminated in AWS, too.
+    A cause comes before what only follows from it: a machine that Karpenter removes is terminated
+    in AWS, too.
     """
     notes = sorted(events, key=lambda note: note.last_at)
     told = {note.reason for note in notes if not note.message.startswith(_TRANSITION)}
-    removed = next((note for note in reversed(notes) if note.reason == "DisruptionTerminating"), None)
+    removed = next(
+        (note for note in reversed(notes) if note.reason == "DisruptionTerminating"), None
+    )
     cause = next((words for reason, words in _CAUSES.items() if reason in told), "")
     if cause or removed is None:
         return cause or next((words for reason, words in _FOLLOWS.items() if reason in told), "")
@@ -345,23 +384,35 @@ def replica_end_reason(events: Iterable[SeenEvent]) -> str:
 
 
 def promised_claim(note: SeenEvent) -> str:
-    """Return the claim that Karpenter promised to the pod of an event, "" where it is none of those."""
+    """Return the claim that Karpenter promised to the pod of an event, "" where it is none of
+    those.
+    """
     return readings.promised_claim(note.reason, note.message) if note.object_kind == "Pod" else ""
 
 
-def node_phases(pod_created_at: datetime, claim: Mapping[str, object]) -> list[tuple[str, datetime]]:
-    """Return the phases that a pod waited for its node; none where the node was there before the pod."""
+def node_phases(
+    pod_created_at: datetime, claim: Mapping[str, object]
+) -> list[tuple[str, datetime]]:
+    """Return the phases that a pod waited for its node; none where the node was there before the
+    pod.
+    """
     made = claim.get("created_at")
     if not isinstance(made, datetime) or made < pod_created_at:
         return []
     names = (("CLAIM", "created_at"), ("LAUNCHED", "launched_at"), ("REGISTERED", "registered_at"))
-    times = [(phase, claim.get(name)) for phase, name in (*names, ("INITIALIZED", "initialized_at"))]
+    times = [
+        (phase, claim.get(name)) for phase, name in (*names, ("INITIALIZED", "initialized_at"))
+    ]
     return [(phase, at) for phase, at in times if isinstance(at, datetime)]
 
 
 def image_pulled_at(events: Iterable[SeenEvent]) -> datetime | None:
     """Return when the engine's image was there for the first time, by the kubelet's events."""
-    pulled = [note.first_at for note in events if note.reason == "Pulled" and note.field_path == _ENGINE_IMAGE]
+    pulled = [
+        note.first_at
+        for note in events
+        if note.reason == "Pulled" and note.field_path == _ENGINE_IMAGE
+    ]
     return min(pulled, default=None)
 
 
@@ -371,7 +422,11 @@ def quantity(text: object) -> float:
     if found is None:
         return 0.0
     unit = found.group(2)
-    scale = 0.001 if unit == "m" else (1024.0 if unit.endswith("i") else 1000.0) ** " kMGTP".find(unit[:1] or " ")
+    scale = (
+        0.001
+        if unit == "m"
+        else (1024.0 if unit.endswith("i") else 1000.0) ** " kMGTP".find(unit[:1] or " ")
+    )
     return float(found.group(1)) * scale
 
 
@@ -380,9 +435,14 @@ def gpus(text: object) -> int:
     return int(str(text)) if str(text).isdecimal() else 0
 
 
-def _seen(obj: Manifest, fields: Mapping[str, object], phases: Sequence[tuple[str, datetime]] = ()) -> Seen | None:
+def _seen(
+    obj: Manifest, fields: Mapping[str, object], phases: Sequence[tuple[str, datetime]] = ()
+) -> Seen | None:
     metadata = obj.get("metadata") or {}
-    created, version = readings.parse_time(metadata.get("creationTimestamp")), str(metadata.get("resourceVersion", ""))
+    created, version = (
+        readings.parse_time(metadata.get("creationTimestamp")),
+        str(metadata.get("resourceVersion", "")),
+    )
     if created is None or not metadata.get("uid"):
         return None
     deleting = readings.parse_time(metadata.get("deletionTimestamp"))
@@ -421,22 +481,41 @@ def _price(text: object) -> Decimal | None:
 
 def _pod_gpus(obj: Manifest) -> int:
     containers = (obj.get("spec") or {}).get("containers") or []
-    return sum(gpus(((each.get("resources") or {}).get("limits") or {}).get(GPU)) for each in containers)
+    return sum(
+        gpus(((each.get("resources") or {}).get("limits") or {}).get(GPU)) for each in containers
+    )
 
 
 def _engine_port(obj: Manifest) -> int:
     """Return the port that the engine's container declares: the first one, as KServe takes it."""
     containers = (obj.get("spec") or {}).get("containers") or []
-    engine: Manifest = next((each for each in containers if each.get("name") == "kserve-container"), {})
-    return next((int(port["containerPort"]) for port in engine.get("ports") or [] if "containerPort" in port), 8080)
+    engine: Manifest = next(
+        (each for each in containers if each.get("name") == "kserve-container"), {}
+    )
+    return next(
+        (
+            int(port["containerPort"])
+            for port in engine.get("ports") or []
+            if "containerPort" in port
+        ),
+        8080,
+    )
 
 
-def _trouble(conditions: Mapping[str, Condition], init: ContainerStatus, engine: ContainerStatus) -> str:
-    """Return why a pod is not ready, in the words of what stopped it; "" where it is ready or on its way."""
+def _trouble(
+    conditions: Mapping[str, Condition], init: ContainerStatus, engine: ContainerStatus
+) -> str:
+    """Return why a pod is not ready, in the words of what stopped it; "" where it is ready or on
+    its way.
+    """
     scheduled = conditions.get("PodScheduled")
     if scheduled is not None and not scheduled.is_true:
         return scheduled.message
     for container in (init, engine):
-        if container.state == "waiting" and container.reason not in ("", "PodInitializing", "ContainerCreating"):
+        if container.state == "waiting" and container.reason not in (
+            "",
+            "PodInitializing",
+            "ContainerCreating",
+        ):
             return f"{container.reason}: {container.message or container.last_message}".strip(": ")
     return ""

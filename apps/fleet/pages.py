@@ -1,4 +1,6 @@
-"""What the fleet's pages show, from loaded rows: badges, bars, time lines. Formats and compares, never decides."""
+"""What the fleet's pages show, from loaded rows: badges, bars, time lines. Formats and compares,
+never decides.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -47,7 +49,9 @@ class Bar:
 
 @dataclass(frozen=True)
 class ClaimLine:
-    """A claim on the time line. usd: what its intervals cost so far; None where a price is missing."""
+    """A claim on the time line. usd: what its intervals cost so far; None where a price is
+    missing.
+    """
 
     claim: NodeClaim
     badge: Badge
@@ -67,9 +71,11 @@ class ClaimChart:
 
 @dataclass(frozen=True)
 class ReplicaLine:
-    """A replica with its cold start and its load. steps: (label, seconds since the step before, bar).
+    """A replica with its cold start and its load. steps: (label, seconds since the step before,
+    bar).
 
-    figures: running, waiting, KV cache, first token's p95, tokens out per second; none where nobody measured it lately.
+    figures: running, waiting, KV cache, first token's p95, tokens out per second; none where nobody
+    measured it lately.
     """
 
     replica: Replica
@@ -96,7 +102,9 @@ def node_lines(nodes: Iterable[Node]) -> list[NodeLine]:
     """Return the table's lines; two queries."""
     rows = list(nodes)
     names = [node.name for node in rows]
-    claims = {claim.node_name: claim for claim in NodeClaim.objects.present().filter(node_name__in=names)}
+    claims = {
+        claim.node_name: claim for claim in NodeClaim.objects.present().filter(node_name__in=names)
+    }
     replicas: dict[str, list[Replica]] = {}
     for replica in Replica.objects.present().filter(node_name__in=names):
         replicas.setdefault(replica.node_name, []).append(replica)
@@ -120,7 +128,9 @@ def _node_badge(node: Node) -> Badge:
 
 
 def claim_chart(claims: Iterable[NodeClaim], now: datetime) -> ClaimChart:
-    """Return the claims' intervals on one axis: until the last of the page ended, from its oldest, a day at most."""
+    """Return the claims' intervals on one axis: until the last of the page ended, from its oldest,
+    a day at most.
+    """
     rows = list(claims)
     finish = max((claim.ended_at or now for claim in rows), default=now)
     oldest = min((claim.created_at for claim in rows), default=finish - timedelta(hours=1))
@@ -131,8 +141,13 @@ def claim_chart(claims: Iterable[NodeClaim], now: datetime) -> ClaimChart:
 
 def _claim_line(claim: NodeClaim, begin: datetime, length: timedelta, now: datetime) -> ClaimLine:
     spans = list(claim.intervals.all())
-    bars = [_span_bar(span, begin, length, now) for span in spans if (span.ended_at or now) >= begin]
-    dark = sum(((span.ended_at or now) - span.started_at for span in spans if not span.observed), start=timedelta())
+    bars = [
+        _span_bar(span, begin, length, now) for span in spans if (span.ended_at or now) >= begin
+    ]
+    dark = sum(
+        ((span.ended_at or now) - span.started_at for span in spans if not span.observed),
+        start=timedelta(),
+    )
     return ClaimLine(claim, claim_badge(claim), bars, intervals.usd_of(spans, now), dark)
 
 
@@ -140,18 +155,26 @@ def _span_bar(span: NodeInterval, begin: datetime, length: timedelta, now: datet
     start, end = max(span.started_at, begin), span.ended_at or now
     words = f"{span.instance_type} {span.capacity_type}, {start:%H:%M:%S} to {end:%H:%M:%S} UTC"
     css = "meter-flight" if not span.observed else "meter-used"
-    return Bar(_percent(start - begin, length), _percent(end - start, length, least=0.4), css, words)
+    return Bar(
+        _percent(start - begin, length), _percent(end - start, length, least=0.4), css, words
+    )
 
 
 def claim_badge(claim: NodeClaim) -> Badge:
     """Return how far a claim is."""
     if claim.ended_at:
-        return {"tone": "idle", "icon": "circle", "label": "Ended" if claim.end_observed else "Ended, unobserved"}
+        return {
+            "tone": "idle",
+            "icon": "circle",
+            "label": "Ended" if claim.end_observed else "Ended, unobserved",
+        }
     if claim.deleting_at:
         return {"tone": "warn", "icon": "circle-dot", "label": "Being removed"}
     if claim.initialized_at:
         return {"tone": "ok", "icon": "circle-check", "label": "Initialized"}
-    reached = "Registered" if claim.registered_at else "Launched" if claim.launched_at else "Claimed"
+    reached = (
+        "Registered" if claim.registered_at else "Launched" if claim.launched_at else "Claimed"
+    )
     return {"tone": "busy", "icon": "circle-dot", "label": reached}
 
 
@@ -184,7 +207,9 @@ def duration(length: timedelta) -> str:
 
 
 def replica_lines(replicas: Iterable[Replica], now: datetime, measured: Now) -> list[ReplicaLine]:
-    """Return the replicas with what they do now and their phases, in the order in which those happened."""
+    """Return the replicas with what they do now and their phases, in the order in which those
+    happened.
+    """
     return [_replica_line(replica, now, measured.load(replica)) for replica in replicas]
 
 
@@ -194,7 +219,9 @@ def load_figures(load: ReplicaLoad) -> tuple[str, ...]:
 
 
 def sample_figures(row: ReplicaSample) -> tuple[str, ...]:
-    """Return a minute's figures: running, waiting, KV cache, first token's p95, tokens out and in per second."""
+    """Return a minute's figures: running, waiting, KV cache, first token's p95, tokens out and in
+    per second.
+    """
     counts = (gpu_map.number(row.running), gpu_map.number(row.waiting))
     return (
         *counts,
@@ -217,17 +244,27 @@ class MinuteLine:
 
 def minute_lines(samples: Iterable[ReplicaSample]) -> list[MinuteLine]:
     """Return the table's lines, in the order given."""
-    return [MinuteLine(row, sample_figures(row), _requests(row), gpu_map.percent(row.cache_hit)) for row in samples]
+    return [
+        MinuteLine(row, sample_figures(row), _requests(row), gpu_map.percent(row.cache_hit))
+        for row in samples
+    ]
 
 
 def _requests(row: ReplicaSample) -> str:
-    told = [f"{gpu_map.number(count)} {outcome}" for outcome, count in sorted(row.requests.items()) if count]
+    told = [
+        f"{gpu_map.number(count)} {outcome}"
+        for outcome, count in sorted(row.requests.items())
+        if count
+    ]
     return ", ".join(told) or ("none" if row.requests else "—")
 
 
 def _replica_line(replica: Replica, now: datetime, load: ReplicaLoad) -> ReplicaLine:
-    # The cluster tells whole seconds: phases of the same one stand in the order in which they happen.
-    phases = sorted(replica.phases.all(), key=lambda row: (row.occurred_at, PHASE_ORDER.index(row.phase)))
+    # The cluster tells whole seconds: phases of the same one stand in the order in which they
+    # happen.
+    phases = sorted(
+        replica.phases.all(), key=lambda row: (row.occurred_at, PHASE_ORDER.index(row.phase))
+    )
     end = replica.ready_at or replica.ended_at or now
     length = max(end - replica.created_at, timedelta(seconds=1))
     bars: list[Bar] = []
@@ -237,7 +274,14 @@ def _replica_line(replica: Replica, now: datetime, load: ReplicaLoad) -> Replica
         at = max(before, min(phase.occurred_at, end))
         label, took = ReplicaPhase.Phase(phase.phase).label, _seconds(at - before)
         css = f"phase-{place % 8 + 1}"
-        bars.append(Bar(_percent(before - replica.created_at, length), _percent(at - before, length), css, label))
+        bars.append(
+            Bar(
+                _percent(before - replica.created_at, length),
+                _percent(at - before, length),
+                css,
+                label,
+            )
+        )
         steps.append((str(label), took, phase.occurred_at))
         before = at
     warm = bool(replica.node_name) and not any(phase.phase in NODE_PHASES for phase in phases)
@@ -257,14 +301,22 @@ def _replica_line(replica: Replica, now: datetime, load: ReplicaLoad) -> Replica
 def replica_badge(replica: Replica) -> Badge:
     """Return what a replica does."""
     if replica.ended_at:
-        return {"tone": "idle", "icon": "circle", "label": "Ended" if replica.end_observed else "Ended, unobserved"}
+        return {
+            "tone": "idle",
+            "icon": "circle",
+            "label": "Ended" if replica.end_observed else "Ended, unobserved",
+        }
     if replica.deleting_at:
         return {"tone": "warn", "icon": "circle-dot", "label": "Stopping"}
     if replica.is_ready:
         return {"tone": "ok", "icon": "circle-check", "label": "Ready"}
     if replica.message and replica.node_name:
         return {"tone": "bad", "icon": "circle-x", "label": "In trouble"}
-    return {"tone": "busy", "icon": "circle-dot", "label": "Starting" if replica.node_name else "Waits for a node"}
+    return {
+        "tone": "busy",
+        "icon": "circle-dot",
+        "label": "Starting" if replica.node_name else "Waits for a node",
+    }
 
 
 def pool_lines(pools: Iterable[NodePool]) -> list[PoolLine]:
@@ -280,9 +332,14 @@ def meters(pool: NodePool) -> list[tuple[str, float, float, str, str]]:
     for name, label in _RESOURCES:
         if name not in pool.limits:
             continue
-        limit, used = observe.quantity(pool.limits[name]), observe.quantity(pool.usage.get(name, "0"))
+        limit, used = (
+            observe.quantity(pool.limits[name]),
+            observe.quantity(pool.usage.get(name, "0")),
+        )
         tone = "bad" if used >= limit else "warn" if used >= limit * 0.8 else ""
-        found.append((label, used, limit, f"{pool.usage.get(name, '0')} of {pool.limits[name]}", tone))
+        found.append(
+            (label, used, limit, f"{pool.usage.get(name, '0')} of {pool.limits[name]}", tone)
+        )
     return found
 
 
@@ -292,4 +349,6 @@ def _percent(part: timedelta, whole: timedelta, least: float = 0.0) -> str:
 
 def _seconds(length: timedelta) -> str:
     seconds = length.total_seconds()
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+    return (
+        f"{seconds:.0f} s" if seconds < 120 else f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+    )

@@ -11,7 +11,13 @@ from django.db.models import Max, Q, Sum
 from apps.accounts.models import Role
 from apps.fleet.capacity import prices
 from apps.fleet.loads import Now, measured
-from apps.fleet.metrics_models import FRESH, GpuDevice, ReplicaSample, ScrapeTarget, UtilizationSample
+from apps.fleet.metrics_models import (
+    FRESH,
+    GpuDevice,
+    ReplicaSample,
+    ScrapeTarget,
+    UtilizationSample,
+)
 from apps.fleet.models import HOURS_PER_DAY, Node, NodeClaim, Observation, Replica
 from apps.manifests.capacity import ON_DEMAND, SPOT
 
@@ -21,12 +27,15 @@ LAST_STARTS = 10
 LAST_CLAIMS = 3
 SHOWN = 3  # failing exporters that are named
 STALE_AFTER = timedelta(minutes=3)
-MOVING_WITHIN = timedelta(minutes=30)  # a replica that is not ready for longer is stuck, not starting
+# a replica that is not ready for longer is stuck, not starting
+MOVING_WITHIN = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
 class Freshness:
-    """Until when the whole cluster was seen; None: never. errors: (feed, why it is not seen now)."""
+    """Until when the whole cluster was seen; None: never. errors: (feed, why it is not seen
+    now).
+    """
 
     seen_until: datetime | None
     is_stale: bool
@@ -35,9 +44,11 @@ class Freshness:
 
 @dataclass(frozen=True)
 class ColdStarts:
-    """How a model's replicas started lately, evaluations included: the same machines, image and weights.
+    """How a model's replicas started lately, evaluations included: the same machines, image and
+    weights.
 
-    median: None where none was measured; usd_per_hour: of the newest one's machine, None without a price.
+    median: None where none was measured; usd_per_hour: of the newest one's machine, None without a
+    price.
     """
 
     count: int
@@ -68,7 +79,9 @@ class Price:
 
 @dataclass(frozen=True)
 class MachinePrices:
-    """What the kind of machine that a model ran on last costs. A price is None where nobody has seen one."""
+    """What the kind of machine that a model ran on last costs. A price is None where nobody has
+    seen one.
+    """
 
     instance_type: str = ""
     spot: Price | None = None
@@ -76,8 +89,12 @@ class MachinePrices:
 
 
 def latest_claims(service: str, namespace: str) -> set[str]:
-    """Return the names of the node claims under the newest replicas of an InferenceService, ended ones too."""
-    rows = Replica.objects.filter(service=service, namespace=namespace).values_list("node_claim_name", flat=True)
+    """Return the names of the node claims under the newest replicas of an InferenceService, ended
+    ones too.
+    """
+    rows = Replica.objects.filter(service=service, namespace=namespace).values_list(
+        "node_claim_name", flat=True
+    )
     return set(rows[:LAST_CLAIMS]) - {""}
 
 
@@ -92,10 +109,13 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Figures:
-    """The fleet's GPUs now. held: by a replica; unused: of those, without a call for long; empty: held by nobody.
+    """The fleet's GPUs now. held: by a replica; unused: of those, without a call for long; empty:
+    held by nobody.
 
-    busy: mean share by KV and queue over the GPUs that are empty or measured; None without one. unmeasured: the rest.
-    idle_usd_per_day: what empty and unused GPUs cost at the nodes' own prices; unpriced_idle are missing in it.
+    busy: mean share by KV and queue over the GPUs that are empty or measured; None without one.
+    unmeasured: the rest.
+    idle_usd_per_day: what empty and unused GPUs cost at the nodes' own prices; unpriced_idle are
+    missing in it.
     is_measure_simulated: tells that some figure behind `busy` was made up.
     """
 
@@ -128,7 +148,9 @@ class Figures:
 
 @dataclass(frozen=True)
 class NodeUse:
-    """How a node's GPUs are used, in GPUs. busy: by KV and queue, summed over those that are measured."""
+    """How a node's GPUs are used, in GPUs. busy: by KV and queue, summed over those that are
+    measured.
+    """
 
     held: int
     unused: int
@@ -143,7 +165,9 @@ def freshness(now: datetime) -> Freshness:
     times = [row.seen_at for row in rows if row.seen_at is not None]
     errors = tuple((row.feed, row.error) for row in rows if row.error)
     seen_until = min(times) if times and len(times) == len(rows) else None
-    return Freshness(seen_until, bool(errors) or seen_until is None or now - seen_until > STALE_AFTER, errors)
+    return Freshness(
+        seen_until, bool(errors) or seen_until is None or now - seen_until > STALE_AFTER, errors
+    )
 
 
 def held_gpus(nodes: Iterable[str] | None = None) -> dict[str, int]:
@@ -168,18 +192,25 @@ def figures(found: Snapshot) -> Figures:
         by_node.setdefault(replica.node_name, []).append(replica)
     uses = [(node, node_use(node, by_node.get(node.name, []), found.now)) for node in found.nodes]
     idle = [(node, node.gpu_count - use.held + use.unused) for node, use in uses]
-    gpus, unmeasured = sum(node.gpu_count for node in found.nodes), sum(use.unmeasured for _, use in uses)
+    gpus, unmeasured = (
+        sum(node.gpu_count for node in found.nodes),
+        sum(use.unmeasured for _, use in uses),
+    )
     return Figures(
         gpus=gpus,
         held=sum(use.held for _, use in uses),
         unused=sum(use.unused for _, use in uses),
         busy=sum(use.busy for _, use in uses) / (gpus - unmeasured) if gpus > unmeasured else None,
         unmeasured=unmeasured,
-        idle_usd_per_day=sum((idle_usd_per_day(node, count) or Decimal(0) for node, count in idle), Decimal(0)),
+        idle_usd_per_day=sum(
+            (idle_usd_per_day(node, count) or Decimal(0) for node, count in idle), Decimal(0)
+        ),
         unpriced_idle=sum(count for node, count in idle if node.price_usd_per_hour is None),
         is_simulated=any(node.is_price_simulated for node in found.nodes),
         is_measure_simulated=any(use.is_simulated for _, use in uses),
-        usd_per_hour=sum((node.price_usd_per_hour or Decimal(0) for node in found.nodes), Decimal(0)),
+        usd_per_hour=sum(
+            (node.price_usd_per_hour or Decimal(0) for node in found.nodes), Decimal(0)
+        ),
     )
 
 
@@ -203,7 +234,9 @@ def empty_since(nodes: Iterable[Node]) -> dict[str, datetime]:
     """Return node → when its last replica left, else when it could take one; two queries."""
     names = [node.name for node in nodes]
     begun = NodeClaim.objects.present().filter(node_name__in=names, initialized_at__isnull=False)
-    found = {name: at for name, at in begun.values_list("node_name", "initialized_at") if at is not None}
+    found = {
+        name: at for name, at in begun.values_list("node_name", "initialized_at") if at is not None
+    }
     left = Replica.objects.filter(node_name__in=names, ended_at__isnull=False).order_by()
     for name, at in left.values_list("node_name").annotate(Max("ended_at")):
         found[name] = max(at, found.get(name) or at)
@@ -211,7 +244,9 @@ def empty_since(nodes: Iterable[Node]) -> dict[str, datetime]:
 
 
 def idle_usd_per_day(node: Node, idle: int) -> Decimal | None:
-    """Return what a node's idle GPUs cost per day: their share of its price; None without a price."""
+    """Return what a node's idle GPUs cost per day: their share of its price; None without a
+    price.
+    """
     if node.price_usd_per_hour is None or not node.gpu_count:
         return None
     return node.price_usd_per_hour * HOURS_PER_DAY * idle / node.gpu_count
@@ -221,7 +256,9 @@ def cold_starts(model: str) -> ColdStarts:
     """Return how the last ten replicas of a model started; two queries."""
     rows = list(Replica.objects.filter(model=model, ready_at__isnull=False)[:LAST_STARTS])
     took = [row.cold_start.total_seconds() for row in rows if row.cold_start is not None]
-    claims = NodeClaim.objects.filter(node_name__in=[row.node_name for row in rows], price_usd_per_hour__isnull=False)
+    claims = NodeClaim.objects.filter(
+        node_name__in=[row.node_name for row in rows], price_usd_per_hour__isnull=False
+    )
     claim = claims.first()
     return ColdStarts(
         count=len(took),
@@ -232,11 +269,17 @@ def cold_starts(model: str) -> ColdStarts:
 
 
 def machine_prices(model: str) -> MachinePrices:
-    """Return the Spot and the on-demand price of the machine that the model's newest replica ran on; four queries.
+    """Return the Spot and the on-demand price of the machine that the model's newest replica ran
+    on; four queries.
 
-    Each is that of the newest such machine in the fleet; where none was bought on demand, the list price.
+    Each is that of the newest such machine in the fleet; where none was bought on demand, the list
+    price.
     """
-    names = Replica.objects.filter(model=model).exclude(node_name="").values_list("node_name", flat=True)[:LAST_STARTS]
+    names = (
+        Replica.objects.filter(model=model)
+        .exclude(node_name="")
+        .values_list("node_name", flat=True)[:LAST_STARTS]
+    )
     machine = NodeClaim.objects.filter(node_name__in=list(names)).exclude(instance_type="").first()
     if machine is None:
         return MachinePrices()
@@ -244,7 +287,8 @@ def machine_prices(model: str) -> MachinePrices:
     return MachinePrices(
         instance_type=machine.instance_type,
         spot=_paid(machine.instance_type, SPOT),
-        on_demand=_paid(machine.instance_type, ON_DEMAND) or (Price(listed, prices.BASIS) if listed else None),
+        on_demand=_paid(machine.instance_type, ON_DEMAND)
+        or (Price(listed, prices.BASIS) if listed else None),
     )
 
 
@@ -259,18 +303,31 @@ def _paid(instance_type: str, capacity_type: str) -> Price | None:
 
 def has_ready_replica(namespace: str, service: str) -> bool:
     """Tell whether a version has a replica that takes calls, as the observer saw it last."""
-    return Replica.objects.present().filter(namespace=namespace, service=service, is_ready=True).exists()
+    return (
+        Replica.objects.present()
+        .filter(namespace=namespace, service=service, is_ready=True)
+        .exists()
+    )
 
 
 def measuring_trouble(found: Snapshot, moment: datetime) -> list[str]:
-    """Return, in sentences, why something is not measured now: endpoints that fail, or no scraper; one query."""
+    """Return, in sentences, why something is not measured now: endpoints that fail, or no scraper;
+    one query.
+    """
     rows = list(ScrapeTarget.objects.filter(tried_at__gte=moment - FRESH))
     if not rows:
         waits = any(replica.is_ready for replica in found.replicas)
-        return ["Nothing was measured in the last minutes: the scraper does not run, or cannot write."] if waits else []
+        return (
+            ["Nothing was measured in the last minutes: the scraper does not run, or cannot write."]
+            if waits
+            else []
+        )
     failing = [row for row in rows if row.error]
     exporters = [f"{row.name}: {row.error}" for row in failing if row.kind == ScrapeTarget.Kind.GPU]
-    engines = sum(row.kind == ScrapeTarget.Kind.ENGINE and row.replica_id in found.now.loads for row in failing)
+    engines = sum(
+        row.kind == ScrapeTarget.Kind.ENGINE and row.replica_id in found.now.loads
+        for row in failing
+    )
     said = "1 engine does not answer" if engines == 1 else f"{engines} engines do not answer"
     return [*exporters[:SHOWN], *([f"{said}: see the replicas."] if engines else [])]
 
@@ -278,9 +335,11 @@ def measuring_trouble(found: Snapshot, moment: datetime) -> list[str]:
 def minutes_of(
     replica: Replica, from_at: datetime, to_at: datetime
 ) -> tuple[list[ReplicaSample], list[UtilizationSample]]:
-    """Return a replica's minutes in [from_at, to_at), and those of one GPU that it holds, oldest first; three queries.
+    """Return a replica's minutes in [from_at, to_at), and those of one GPU that it holds, oldest
+    first; three queries.
 
-    A GPU's minutes from before the replica are another's. Of several GPUs the first one stands for all.
+    A GPU's minutes from before the replica are another's. Of several GPUs the first one stands for
+    all.
     """
     rows = ReplicaSample.objects.filter(replica=replica, minute__gte=from_at, minute__lt=to_at)
     device = GpuDevice.objects.filter(namespace=replica.namespace, pod=replica.name).first()
@@ -292,6 +351,10 @@ def minutes_of(
 def is_moving(now: datetime) -> bool:
     """Tell whether a claim or a replica is starting or ending; one query each."""
     recent = Q(created_at__gt=now - MOVING_WITHIN)
-    claims = NodeClaim.objects.present().filter(Q(initialized_at__isnull=True) & recent | Q(deleting_at__isnull=False))
-    replicas = Replica.objects.present().filter(Q(is_ready=False) & recent | Q(deleting_at__isnull=False))
+    claims = NodeClaim.objects.present().filter(
+        Q(initialized_at__isnull=True) & recent | Q(deleting_at__isnull=False)
+    )
+    replicas = Replica.objects.present().filter(
+        Q(is_ready=False) & recent | Q(deleting_at__isnull=False)
+    )
     return claims.exists() or replicas.exists()

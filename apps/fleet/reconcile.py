@@ -1,7 +1,8 @@
-"""Making pools what was approved: one Git commit per request, then looking until the cluster carries it.
+"""Making pools what was approved: one Git commit per request, then looking until the cluster
+carries it.
 
-Safe to run again at any time: the commit is found again by its trailer, and it is made only over the very file that the
-request was made on, so that nobody's change is overwritten.
+Safe to run again at any time: the commit is found again by its trailer, and it is made only over
+the very file that the request was made on, so that nobody's change is overwritten.
 """
 
 import re
@@ -29,12 +30,16 @@ Status = CapacityRequest.Status
 
 
 def find_pools(*, git: GitClient, now: datetime) -> list[NodePoolRevision]:
-    """Keep what the pools' files say where somebody changed them outside the portal, the first time included."""
+    """Keep what the pools' files say where somebody changed them outside the portal, the first time
+    included.
+    """
     found = []
     for path in git.paths(FOLDER):
         name, text = _POOL_FILE.match(path), git.read(path)
         if name is not None and text is not None:
-            row = records.record_found(pool=name.group(1), text=text.decode(errors="replace"), now=now)
+            row = records.record_found(
+                pool=name.group(1), text=text.decode(errors="replace"), now=now
+            )
             found += [row] if row is not None else []
     return found
 
@@ -53,7 +58,12 @@ def reconcile_capacity_request(
     except TemporaryError as error:
         again = retry_at(request, now=now, retry_after=error.retry_after)
         records.record_waiting(
-            request=request, reason="AWAY", message=str(error), now=now, next_check_at=again, is_trouble=True
+            request=request,
+            reason="AWAY",
+            message=str(error),
+            now=now,
+            next_check_at=again,
+            is_trouble=True,
         )
     except PermanentError as error:
         records.fail_request(request=request, reason="REFUSED", message=str(error), now=now)
@@ -71,11 +81,16 @@ def _commit(request: CapacityRequest, git: GitClient, now: datetime) -> None:
 
 
 def _message(request: CapacityRequest) -> str:
-    who = f"Asked by {request.requested_by.username}, approved by {getattr(request.decided_by, 'username', '')}."
+    who = (
+        f"Asked by {request.requested_by.username}, approved by "
+        f"{getattr(request.decided_by, 'username', '')}."
+    )
     return f"Change the pool {request.pool}\n\n{' '.join(request.justification.split())}\n\n{who}"
 
 
-def _observe(request: CapacityRequest, git: GitClient, cluster: KubernetesReader, now: datetime) -> None:
+def _observe(
+    request: CapacityRequest, git: GitClient, cluster: KubernetesReader, now: datetime
+) -> None:
     situation = _situation(request, git, cluster, now)
     step = plan.plan_capacity(situation)
     if step.do == Do.FINISH:
@@ -97,8 +112,12 @@ def _observe(request: CapacityRequest, git: GitClient, cluster: KubernetesReader
         )
 
 
-def _situation(request: CapacityRequest, git: GitClient, cluster: KubernetesReader, now: datetime) -> Situation:
-    application = cluster.application_status(settings.ARGOCD_CAPACITY_APPLICATION, settings.ARGOCD_NAMESPACE)
+def _situation(
+    request: CapacityRequest, git: GitClient, cluster: KubernetesReader, now: datetime
+) -> Situation:
+    application = cluster.application_status(
+        settings.ARGOCD_CAPACITY_APPLICATION, settings.ARGOCD_NAMESPACE
+    )
     current = NodePoolRevision.objects.current_of(request.pool)
 
     def holds(revision: str) -> bool:
@@ -117,10 +136,13 @@ def _situation(request: CapacityRequest, git: GitClient, cluster: KubernetesRead
 
 
 def _check_history(request: CapacityRequest, situation: Situation, git: GitClient) -> None:
-    """Tell a slow Argo CD from a branch whose history was rewritten: then our commit never arrives."""
+    """Tell a slow Argo CD from a branch whose history was rewritten: then our commit never
+    arrives.
+    """
     if situation.compared or situation.waited < LATE_SYNC or git.is_on_branch(request.commit):
         return
     raise PermanentError(
-        f"Commit {request.commit[:8]} is no longer on branch {git.branch}: its history was rewritten. "
+        f"Commit {request.commit[:8]} is no longer on branch {git.branch}: its history was "
+        f"rewritten. "
         "Look at the pool's newest revision and ask again."
     )

@@ -1,4 +1,5 @@
-"""Readings of one minute → what its row says. Pure, and computed anew from all of them at each new one.
+"""Readings of one minute → what its row says. Pure, and computed anew from all of them at each new
+one.
 
 What was counted between two readings belongs to the minute of the second.
 """
@@ -38,7 +39,9 @@ def replica_values(minute: Minute) -> dict[str, object]:
     """Return the columns of a replica's row."""
     ttft = _added(count.ttft for count in minute.counts)
     asked, hit = _total(minute.counts, "cache_asked"), _total(minute.counts, "cache_hit")
-    running, waiting, kv_use = (_told(minute.readings, name) for name in ("running", "waiting", "kv_use"))
+    running, waiting, kv_use = (
+        _told(minute.readings, name) for name in ("running", "waiting", "kv_use")
+    )
     return {
         "samples": len(minute.readings),
         "running": _mean(running),
@@ -59,9 +62,13 @@ def replica_values(minute: Minute) -> dict[str, object]:
 
 
 def gpu_values(readings: Sequence[GpuReading]) -> dict[str, object]:
-    """Return the columns of a GPU's row. One source only: where it changed within the minute, the last one's."""
+    """Return the columns of a GPU's row. One source only: where it changed within the minute, the
+    last one's.
+    """
     source = readings[-1].active_source
-    active = [each.active for each in readings if each.active is not None and each.active_source == source]
+    active = [
+        each.active for each in readings if each.active is not None and each.active_source == source
+    ]
 
     def told(name: str) -> list[float]:
         return _told(readings, name)
@@ -83,7 +90,9 @@ def is_active(reading: EngineReading, counted: Counted | None) -> bool:
     """Tell whether a scrape saw a request: running, waiting, or finished since the one before."""
     if (reading.running or 0) > 0 or (reading.waiting or 0) > 0:
         return True
-    return counted is not None and (sum(counted.requests.values()) > 0 or (counted.prompt_tokens or 0) > 0)
+    return counted is not None and (
+        sum(counted.requests.values()) > 0 or (counted.prompt_tokens or 0) > 0
+    )
 
 
 def _told(readings: Iterable[object], name: str) -> list[float]:

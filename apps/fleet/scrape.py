@@ -1,9 +1,10 @@
-"""Scrapes engines and GPU exporters and writes their minutes. One step, some seconds apart, by one leader.
+"""Scrapes engines and GPU exporters and writes their minutes. One step, some seconds apart, by one
+leader.
 
-Targets follow from the observer's rows: each ready replica's engine, by its address in the cluster. Threads only read
-and parse, a bounded number at once and each for a few seconds; this process's main thread writes. A target that does
-not answer is shown as such and keeps nobody waiting. With a Prometheus-compatible server the same points are asked of
-it, and everything after that is the same.
+Targets follow from the observer's rows: each ready replica's engine, by its address in the cluster.
+Threads only read and parse, a bounded number at once and each for a few seconds; this process's
+main thread writes. A target that does not answer is shown as such and keeps nobody waiting. With a
+Prometheus-compatible server the same points are asked of it, and everything after that is the same.
 """
 
 import logging
@@ -41,7 +42,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Target:
-    """What is read next. replica: its row's key, for engines; node_name: where a GPU exporter runs, if known.
+    """What is read next. replica: its row's key, for engines; node_name: where a GPU exporter runs,
+    if known.
 
     ready_at: since when an engine takes calls.
     """
@@ -84,9 +86,14 @@ class Scraper:
         self._stepped_at: datetime | None = None
         self._first = minute_of(clock())
         self._pruned_at = datetime.min.replace(tzinfo=self._first.tzinfo)
-        # A row of the minute under way was made by the term before, from more scrapes than this one will have.
-        self._taken = set(ReplicaSample.objects.filter(minute=self._first).values_list("replica_id", flat=True))
-        self._taken_gpus = set(UtilizationSample.objects.filter(minute=self._first).values_list("device", flat=True))
+        # A row of the minute under way was made by the term before, from more scrapes than this one
+        # will have.
+        self._taken = set(
+            ReplicaSample.objects.filter(minute=self._first).values_list("replica_id", flat=True)
+        )
+        self._taken_gpus = set(
+            UtilizationSample.objects.filter(minute=self._first).values_list("device", flat=True)
+        )
 
     def step(self) -> int:
         """Read every target once and write what it said; return how many answered."""
@@ -103,8 +110,16 @@ class Scraper:
         ]
         begun = self._clock()
         answers = self._source.read(engines)
-        self._take_engines([each for each in answers if each.target.kind == ScrapeTarget.Kind.ENGINE])
-        self._take_gpus([each for each in answers if each.target.kind == ScrapeTarget.Kind.GPU and not each.error])
+        self._take_engines(
+            [each for each in answers if each.target.kind == ScrapeTarget.Kind.ENGINE]
+        )
+        self._take_gpus(
+            [
+                each
+                for each in answers
+                if each.target.kind == ScrapeTarget.Kind.GPU and not each.error
+            ]
+        )
         self._note([each for each in answers if each.error])
         asked = {(each.target.kind, each.target.name) for each in answers}
         metrics_actions.record_targets(targets=[self._targets[key] for key in asked])
@@ -119,7 +134,9 @@ class Scraper:
             if key is None or answer.error:
                 continue
             reading = signs.engine_reading(answer.points, answer.at)
-            counted = signs.counted(self._last.get(key) or self._unborn(answer.target, reading), reading)
+            counted = signs.counted(
+                self._last.get(key) or self._unborn(answer.target, reading), reading
+            )
             self._last[key] = reading
             minute = self._minute(key, minute_of(answer.at))
             minute.add(reading, counted)
@@ -132,11 +149,17 @@ class Scraper:
         metrics_actions.record_replica_samples(minutes=rows)
 
     def _unborn(self, target: Target, reading: EngineReading) -> EngineReading | None:
-        """Return what an engine counted before it took calls, if that began since the last step: nothing.
+        """Return what an engine counted before it took calls, if that began since the last step:
+        nothing.
 
-        Without it the first calls of each cold start would be missing, and short-lived candidates altogether.
+        Without it the first calls of each cold start would be missing, and short-lived candidates
+        altogether.
         """
-        if target.ready_at is None or self._stepped_at is None or target.ready_at < self._stepped_at:
+        if (
+            target.ready_at is None
+            or self._stepped_at is None
+            or target.ready_at < self._stepped_at
+        ):
             return None
         return signs.unborn(reading, target.ready_at)
 
@@ -152,13 +175,18 @@ class Scraper:
             for reading in signs.gpu_readings(answer.points, node_name=answer.target.node_name):
                 readings[reading.uuid, reading.instance_id, reading.profile] = (answer.at, reading)
             self._seen(answer, active=False)
-        keys = metrics_actions.record_devices(readings=[reading for _, reading in readings.values()], now=self._clock())
+        keys = metrics_actions.record_devices(
+            readings=[reading for _, reading in readings.values()], now=self._clock()
+        )
         rows: dict[tuple[int, datetime], dict[str, Any]] = {}
         kept: dict[tuple[str, str, str], tuple[datetime, list[GpuReading]]] = {}
         for identity, (at, reading) in readings.items():
             start = minute_of(at)
             before = self._gpus.get(identity)
-            kept[identity] = (start, [*(before[1] if before and before[0] == start else []), reading])
+            kept[identity] = (
+                start,
+                [*(before[1] if before and before[0] == start else []), reading],
+            )
             if start != self._first or keys[identity] not in self._taken_gpus:
                 rows[keys[identity], start] = rollup.gpu_values(kept[identity][1])
         self._gpus = kept
@@ -181,7 +209,9 @@ class Scraper:
         target = answer.target
         row = self._targets.get((target.kind, target.name))
         if row is None or row.replica_id != target.replica:
-            row = self._targets[target.kind, target.name] = ScrapeTarget(kind=target.kind, name=target.name)
+            row = self._targets[target.kind, target.name] = ScrapeTarget(
+                kind=target.kind, name=target.name
+            )
             row.replica_id = target.replica
         row.tried_at = answer.at
         return row
@@ -191,13 +221,17 @@ class Scraper:
         if now - self._pruned_at >= PRUNE_EVERY:
             before = now - timedelta(days=settings.METRICS_RETENTION_DAYS)
             metrics_actions.prune_metrics(before=before)
-            self._targets = {key: row for key, row in self._targets.items() if row.tried_at >= before}
+            self._targets = {
+                key: row for key, row in self._targets.items() if row.tried_at >= before
+            }
             self._pruned_at = now
 
 
 @dataclass
 class Endpoints:
-    """Scrapes each engine and exporter itself. direct: for DCGM_URL, which is no address inside the cluster."""
+    """Scrapes each engine and exporter itself. direct: for DCGM_URL, which is no address inside the
+    cluster.
+    """
 
     pods: ExporterClient
     direct: ExporterClient
@@ -236,7 +270,9 @@ class Endpoints:
 
 @dataclass
 class Server:
-    """Asks a Prometheus-compatible server for the newest points of all engines and GPUs: two queries."""
+    """Asks a Prometheus-compatible server for the newest points of all engines and GPUs: two
+    queries.
+    """
 
     prometheus: PrometheusClient
     clock: Callable[[], datetime] = timezone.now
@@ -244,7 +280,11 @@ class Server:
     def read(self, engines: Sequence[Target]) -> list[Answer]:
         """Return an answer for each engine, and one for all GPUs."""
         gpus = Target(ScrapeTarget.Kind.GPU, "Prometheus")
-        found = [self._ask(gpus, selector(signs.GPU_METRICS))] if Node.objects.present().with_gpus().exists() else []
+        found = (
+            [self._ask(gpus, selector(signs.GPU_METRICS))]
+            if Node.objects.present().with_gpus().exists()
+            else []
+        )
         if not engines:
             return found
         whole = self._ask(engines[0], selector(signs.ENGINE_METRICS))
@@ -265,17 +305,25 @@ class Server:
             points = self.prometheus.query(promql)
         except (TemporaryError, PermanentError) as error:
             return Answer(target, self.clock(), error=str(error))
-        return Answer(target, self.clock(), points, error="" if points else "Prometheus has no such series.")
+        return Answer(
+            target, self.clock(), points, error="" if points else "Prometheus has no such series."
+        )
 
 
 def selector(names: Sequence[str]) -> str:
-    """Return the query for the newest value of each series of these metrics; of histograms, the buckets."""
-    series = [f"{name}_bucket" if name == signs.TTFT else name for name in names if name != signs.STARTED]
+    """Return the query for the newest value of each series of these metrics; of histograms, the
+    buckets.
+    """
+    series = [
+        f"{name}_bucket" if name == signs.TTFT else name for name in names if name != signs.STARTED
+    ]
     return '{__name__=~"' + "|".join(series) + '"}'
 
 
 def find_exporters() -> list[Target]:
-    """Return the GPU exporters: DCGM_URL, or the exporter's pods by their label, one per node. Never fails."""
+    """Return the GPU exporters: DCGM_URL, or the exporter's pods by their label, one per node.
+    Never fails.
+    """
     if settings.DCGM_URL:
         return [Target(ScrapeTarget.Kind.GPU, "DCGM exporter", f"{settings.DCGM_URL}/metrics")]
     whole = Target(ScrapeTarget.Kind.GPU, "DCGM exporters")
@@ -286,10 +334,15 @@ def find_exporters() -> list[Target]:
         return [Target(whole.kind, whole.name, error=str(error))]
     found = []
     for pod in pods:
-        ip, node = (pod.get("status") or {}).get("podIP"), (pod.get("spec") or {}).get("nodeName", "")
+        ip, node = (
+            (pod.get("status") or {}).get("podIP"),
+            (pod.get("spec") or {}).get("nodeName", ""),
+        )
         if ip and node and "deletionTimestamp" not in (pod.get("metadata") or {}):
             url = f"http://{ip}:{settings.DCGM_PORT}/metrics"
-            found.append(Target(ScrapeTarget.Kind.GPU, f"DCGM exporter on {node}", url, node_name=node))
+            found.append(
+                Target(ScrapeTarget.Kind.GPU, f"DCGM exporter on {node}", url, node_name=node)
+            )
     return found or [Target(whole.kind, whole.name, error=NO_EXPORTER)]
 
 

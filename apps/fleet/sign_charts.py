@@ -1,7 +1,7 @@
 """A replica's last hours, one chart per sign, drawn as SVG. Pure: rows in, coordinates out.
 
-One unit of x is a minute; y is 0 at the top and 100 at the bottom. A minute without a row was not observed: the line
-breaks there and the ground is shaded. It is never drawn as zero.
+One unit of x is a minute; y is 0 at the top and 100 at the bottom. A minute without a row was not
+observed: the line breaks there and the ground is shaded. It is never drawn as zero.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,8 @@ Value = Callable[[ReplicaSample], float | None]
 class Chart:
     """One sign. lines: points of SVG polylines; dots: minutes alone between others that nobody saw.
 
-    top: what the chart's upper edge means; limit: from there on it shows saturation, as y, "" where it is not in view.
+    top: what the chart's upper edge means; limit: from there on it shows saturation, as y, "" where
+    it is not in view.
     """
 
     title: str
@@ -34,7 +35,9 @@ class Chart:
 
 @dataclass(frozen=True)
 class Window:
-    """The minutes that are shown: [from_at, to_at). dark: (x, width) of stretches that nobody observed."""
+    """The minutes that are shown: [from_at, to_at). dark: (x, width) of stretches that nobody
+    observed.
+    """
 
     from_at: datetime
     to_at: datetime
@@ -60,13 +63,30 @@ def window(rows: Sequence[ReplicaSample], from_at: datetime, to_at: datetime) ->
     return Window(from_at, to_at, dark)
 
 
-def charts(rows: Sequence[ReplicaSample], power: Sequence[UtilizationSample], view: Window) -> list[Chart]:
+def charts(
+    rows: Sequence[ReplicaSample], power: Sequence[UtilizationSample], view: Window
+) -> list[Chart]:
     """Return the charts of a replica's signs, and of its GPU's power where it was measured."""
     found = [
-        _chart("KV-cache use", rows, view, lambda row: row.kv_use, percent, limit=signs.KV_FULL, top=1.0),
+        _chart(
+            "KV-cache use",
+            rows,
+            view,
+            lambda row: row.kv_use,
+            percent,
+            limit=signs.KV_FULL,
+            top=1.0,
+        ),
         _chart("Requests waiting, mean", rows, view, lambda row: row.waiting, number, limit=1.0),
         _chart("Requests running, mean", rows, view, lambda row: row.running, number),
-        _chart("Time to first token, p95", rows, view, lambda row: row.ttft_p95, seconds, limit=signs.TTFT_SECONDS),
+        _chart(
+            "Time to first token, p95",
+            rows,
+            view,
+            lambda row: row.ttft_p95,
+            seconds,
+            limit=signs.TTFT_SECONDS,
+        ),
         _chart("Tokens out per second", rows, view, lambda row: row.generation_rate, number),
     ]
     watts = [(row.minute, row.power_watts) for row in power]
@@ -75,7 +95,9 @@ def charts(rows: Sequence[ReplicaSample], power: Sequence[UtilizationSample], vi
         cap = signs.power_cap(device.model_name)
         title = "GPU power, simulated" if device.is_simulated else "GPU power"
         limit = cap * signs.POWER_SHARE if cap is not None else None
-        found.append(_draw(title, watts, view, lambda value: f"{number(value)} W", limit=limit, top=cap))
+        found.append(
+            _draw(title, watts, view, lambda value: f"{number(value)} W", limit=limit, top=cap)
+        )
     return found
 
 
@@ -101,7 +123,9 @@ def _draw(
     limit: float | None,
     top: float | None,
 ) -> Chart:
-    known = [(int((at - view.from_at) / MINUTE), value) for at, value in points if value is not None]
+    known = [
+        (int((at - view.from_at) / MINUTE), value) for at, value in points if value is not None
+    ]
     most = max((value for _, value in known), default=0.0)
     edge = max(top or 0.0, most) or 1.0
     lines, dots = [], []
@@ -112,7 +136,9 @@ def _draw(
         else:
             lines.append(" ".join(f"{x},{y}" for x, y in places))
     newest = say(known[-1][1]) if known else "—"
-    words = f"{title}: {newest} now, at most {say(most)}" if known else f"{title}: nothing was measured"
+    words = (
+        f"{title}: {newest} now, at most {say(most)}" if known else f"{title}: nothing was measured"
+    )
     mark = f"{100 - 100 * limit / edge:.1f}" if limit is not None and limit <= edge else ""
     return Chart(title, newest, say(edge), lines, dots, mark, words)
 

@@ -1,10 +1,13 @@
-"""Points of an engine or a GPU exporter → what they say, and what state they mean. Pure: no clock, no network.
+"""Points of an engine or a GPU exporter → what they say, and what state they mean. Pure: no clock,
+no network.
 
-Counters become counts between two readings. A counter that fell, or a process that started anew, means that the engine
-was restarted: what it counts now it counted since then. Readings too far apart say nothing about the time between.
+Counters become counts between two readings. A counter that fell, or a process that started anew,
+means that the engine was restarted: what it counts now it counted since then. Readings too far
+apart say nothing about the time between.
 
-Saturation is never read from GPU utilization: one request and 128 of them both read 100 % (measured on an H100, 17.7
-times the work at the same reading). What moves with load is the queue, KV-cache use, time to first token and power.
+Saturation is never read from GPU utilization: one request and 128 of them both read 100 % (measured
+on an H100, 17.7 times the work at the same reading). What moves with load is the queue, KV-cache
+use, time to first token and power.
 """
 
 import math
@@ -16,32 +19,57 @@ from apps.integrations.prometheus.types import Point
 
 VLLM = "vllm:"
 TTFT = f"{VLLM}time_to_first_token_seconds"
-GAUGES = ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc", "gpu_cache_usage_perc")
+GAUGES = (
+    "num_requests_running",
+    "num_requests_waiting",
+    "kv_cache_usage_perc",
+    "gpu_cache_usage_perc",
+)
 COUNTERS = (
-    "prompt_tokens", "generation_tokens", "request_success", "num_preemptions", "prefix_cache_queries",
+    "prompt_tokens", "generation_tokens", "request_success", "num_preemptions",
+    "prefix_cache_queries",
     "prefix_cache_hits", "prompt_tokens_cached",
 )  # fmt: skip
 STARTED = "process_start_time_seconds"
-ENGINE_METRICS = (*(VLLM + name for name in GAUGES), *(f"{VLLM}{name}_total" for name in COUNTERS), TTFT, STARTED)
+ENGINE_METRICS = (
+    *(VLLM + name for name in GAUGES),
+    *(f"{VLLM}{name}_total" for name in COUNTERS),
+    TTFT,
+    STARTED,
+)
 GPU_METRICS = (
-    "DCGM_FI_PROF_GR_ENGINE_ACTIVE", "DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_FB_FREE",
-    "DCGM_FI_DEV_FB_RESERVED", "DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_XID_ERRORS",
+    "DCGM_FI_PROF_GR_ENGINE_ACTIVE", "DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED",
+    "DCGM_FI_DEV_FB_FREE",
+    "DCGM_FI_DEV_FB_RESERVED", "DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_GPU_TEMP",
+    "DCGM_FI_DEV_XID_ERRORS",
 )  # fmt: skip
 LONGEST_GAP = timedelta(seconds=60)
 
-# Measured on one H100 (8B model, 2000 tokens in, 200 out): up to 32 clients throughput rises and first tokens come
-# within 0.59 s; beyond, it rises by 39 % while calls take three times as long. There the card drew 626 of its 700 W.
+# Measured on one H100 (8B model, 2000 tokens in, 200 out): up to 32 clients throughput rises and
+# first tokens come within 0.59 s; beyond, it rises by 39 % while calls take three times as long.
+# There the card drew 626 of its 700 W.
 TTFT_SECONDS = 0.6
 POWER_SHARE = 0.89
-# 62 % was measured without a preemption; a full cache preempts. Between them, 90 % leaves no room for one more call.
+# 62 % was measured without a preemption; a full cache preempts. Between them, 90 % leaves no room
+# for one more call.
 KV_FULL = 0.9
-# Board power by NVIDIA's data sheets, W; "NVIDIA H100 80GB HBM3" begins with the key after the maker's name.
-POWER_CAPS = {"L40S": 350, "L4": 72, "A10G": 300, "A100": 400, "H100": 700, "H200": 700, "B200": 1000}
+# Board power by NVIDIA's data sheets, W; "NVIDIA H100 80GB HBM3" begins with the key after the
+# maker's name.
+POWER_CAPS = {
+    "L40S": 350,
+    "L4": 72,
+    "A10G": 300,
+    "A100": 400,
+    "H100": 700,
+    "H200": 700,
+    "B200": 1000,
+}
 
 
 @dataclass(frozen=True)
 class EngineReading:
-    """One scrape of an engine, summed over its engine cores. kv_use: of the fullest core, 0 to 1. None: not told.
+    """One scrape of an engine, summed over its engine cores. kv_use: of the fullest core, 0 to 1.
+    None: not told.
 
     counters: (name, outcome or bucket's upper bound) → count.
     """
@@ -56,7 +84,9 @@ class EngineReading:
 
 @dataclass(frozen=True)
 class Counted:
-    """What an engine counted in `seconds`. None: it does not count that. ttft: bucket's upper bound → count below."""
+    """What an engine counted in `seconds`. None: it does not count that. ttft: bucket's upper bound
+    → count below.
+    """
 
     seconds: float
     prompt_tokens: float | None = None
@@ -70,7 +100,9 @@ class Counted:
 
 @dataclass(frozen=True)
 class GpuReading:
-    """One scrape of a GPU or a MIG instance. active: 0 to 1, measured as active_source says. None: not told."""
+    """One scrape of a GPU or a MIG instance. active: 0 to 1, measured as active_source says. None:
+    not told.
+    """
 
     uuid: str
     instance_id: str
@@ -93,7 +125,9 @@ class GpuReading:
 
 @dataclass(frozen=True)
 class Load:
-    """What a replica did in a minute, as far as its state follows from it. power_share: of the card's limit."""
+    """What a replica did in a minute, as far as its state follows from it. power_share: of the
+    card's limit.
+    """
 
     running_max: float | None = None
     waiting: float | None = None
@@ -153,7 +187,8 @@ def counted(before: EngineReading | None, after: EngineReading) -> Counted | Non
         return _sum([count for (counter, _), count in counts.items() if counter == name])
 
     cached, prompt = total("prompt_tokens_cached"), total("prompt_tokens")
-    # vLLM asks its prefix cache again for requests that wait: where it tells cached tokens, those are the truth.
+    # vLLM asks its prefix cache again for requests that wait: where it tells cached tokens, those
+    # are the truth.
     told = cached is not None
     return Counted(
         seconds=(after.at - before.at).total_seconds(),
@@ -162,7 +197,9 @@ def counted(before: EngineReading | None, after: EngineReading) -> Counted | Non
         preemptions=total("num_preemptions"),
         cache_asked=prompt if told else total("prefix_cache_queries"),
         cache_hit=cached if told else total("prefix_cache_hits"),
-        requests={outcome: count for (name, outcome), count in counts.items() if name == "request_success"},
+        requests={
+            outcome: count for (name, outcome), count in counts.items() if name == "request_success"
+        },
         ttft={float(bound): count for (name, bound), count in counts.items() if name == TTFT},
     )
 
@@ -170,19 +207,28 @@ def counted(before: EngineReading | None, after: EngineReading) -> Counted | Non
 def _increases(
     known: Mapping[tuple[str, str], float], before: EngineReading, after: EngineReading
 ) -> dict[tuple[str, str], float]:
-    """Return each counter's increase. One that was not there before counts from 0 if its metric was there."""
+    """Return each counter's increase. One that was not there before counts from 0 if its metric was
+    there.
+    """
     names = {name for name, _ in before.counters}
-    return {key: value - known.get(key, 0.0) for key, value in after.counters.items() if key[0] in names}
+    return {
+        key: value - known.get(key, 0.0) for key, value in after.counters.items() if key[0] in names
+    }
 
 
 def _was_restarted(before: EngineReading, after: EngineReading) -> bool:
-    if before.started is not None and after.started is not None and after.started > before.started + 1:
+    if (
+        before.started is not None
+        and after.started is not None
+        and after.started > before.started + 1
+    ):
         return True
     return any(after.counters.get(key, value) < value for key, value in before.counters.items())
 
 
 def quantile(share: float, buckets: Mapping[float, float]) -> float | None:
-    """Return a histogram's quantile as Prometheus does: straight lines inside buckets; None without observations.
+    """Return a histogram's quantile as Prometheus does: straight lines inside buckets; None without
+    observations.
 
     buckets: upper bound → how many were at or below it, math.inf among them.
     """
@@ -193,7 +239,9 @@ def quantile(share: float, buckets: Mapping[float, float]) -> float | None:
     rank, low, below = share * total, 0.0, 0.0
     for bound, count in rows:
         if count >= rank and count > below:
-            return low if math.isinf(bound) else low + (bound - low) * (rank - below) / (count - below)
+            return (
+                low if math.isinf(bound) else low + (bound - low) * (rank - below) / (count - below)
+            )
         low, below = bound, max(below, count)
     return None
 
@@ -215,7 +263,8 @@ def gpu_readings(points: Iterable[Point], *, node_name: str = "") -> list[GpuRea
 def _gpu(key: tuple[str, str, str], points: Sequence[Point], node_name: str) -> GpuReading:
     values = {point.name.removeprefix("DCGM_FI_"): point.value for point in points}
     labels = dict(pair for point in points for pair in point.labels.items())
-    # Behind a Prometheus `pod` is the exporter's own; the one that holds the GPU is then called exported_pod.
+    # Behind a Prometheus `pod` is the exporter's own; the one that holds the GPU is then called
+    # exported_pod.
     holder = "exported_" if "exported_pod" in labels else ""
     active, source = _active(values)
     memory = [values.get(f"DEV_FB_{name}") for name in ("USED", "FREE", "RESERVED")]
@@ -242,7 +291,9 @@ def _gpu(key: tuple[str, str, str], points: Sequence[Point], node_name: str) -> 
 
 
 def _active(values: Mapping[str, float]) -> tuple[float | None, str]:
-    """Return the share of time in which the GPU computed, and by which metric; MIG instances tell the first only."""
+    """Return the share of time in which the GPU computed, and by which metric; MIG instances tell
+    the first only.
+    """
     if "PROF_GR_ENGINE_ACTIVE" in values:
         return min(1.0, max(0.0, values["PROF_GR_ENGINE_ACTIVE"])), "GR_ENGINE_ACTIVE"
     if "DEV_GPU_UTIL" in values:
@@ -275,7 +326,9 @@ def _signs(load: Load) -> Iterable[str]:
     if (load.preemptions or 0) > 0:
         yield f"{load.preemptions:.0f} preemptions"
     if (load.running_max or 0) < 2:
-        return  # a request that has the card for itself is slow by its length or by the machine, not by load
+        # a request that has the card for itself is slow by its length or by the machine, not by
+        # load
+        return
     if (load.ttft_p95 or 0) >= TTFT_SECONDS:
         yield f"first token p95 {load.ttft_p95:.2f} s"
     if (load.power_share or 0) >= POWER_SHARE:
@@ -283,7 +336,9 @@ def _signs(load: Load) -> Iterable[str]:
 
 
 def busy_share(kv_use: float | None, waiting: float | None) -> float | None:
-    """Return how busy a GPU is by KV and queue: its KV-cache use, all of it while requests wait; None: not told."""
+    """Return how busy a GPU is by KV and queue: its KV-cache use, all of it while requests wait;
+    None: not told.
+    """
     if waiting is not None and waiting >= 1:
         return 1.0
     return kv_use

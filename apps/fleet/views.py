@@ -1,4 +1,5 @@
-"""The fleet: which GPUs there are, which are idle and what that costs, what is starting, and what ended why.
+"""The fleet: which GPUs there are, which are idle and what that costs, what is starting, and what
+ended why.
 
 For platform engineers, auditors and finance; to everybody else these pages are not there.
 """
@@ -25,12 +26,17 @@ IDLE_SHOWN = 20
 INTERVALS_SHOWN = 200
 HOURS = ("1", "3", "12", "24")
 TABLE_MINUTES = 60
-ODD_DAYS = "Days are written as 2026-11-02; the last one is not before the first, and there are 366 at most.\n"
+ODD_DAYS = (
+    "Days are written as 2026-11-02; the last one is not before the first, and there are 366 at "
+    "most.\n"
+)
 
 
 @require_GET
 def node_list(request: SignedIn) -> HttpResponse:
-    """Show the GPU map, what idle GPUs cost and why they are still there, the nodes, and the pools they come from."""
+    """Show the GPU map, what idle GPUs cost and why they are still there, the nodes, and the pools
+    they come from.
+    """
     _require_reader(request)
     text, moment = _text(request), now()
     page = _page(request, Node.objects.present().with_gpus().matching(text))
@@ -66,13 +72,19 @@ def claim_list(request: SignedIn) -> HttpResponse:
     _require_reader(request)
     text, moment = _text(request), now()
     page = _page(request, NodeClaim.objects.matching(text).prefetch_related("intervals"))
-    context = {"page_obj": page, "chart": pages.claim_chart(page.object_list, moment), "today": moment.date()}
+    context = {
+        "page_obj": page,
+        "chart": pages.claim_chart(page.object_list, moment),
+        "today": moment.date(),
+    }
     return _show(request, "fleet/claim_list.html", "claims", text, context)
 
 
 @require_GET
 def claim_detail(request: SignedIn, pk: int) -> HttpResponse:
-    """Show what a claim cost: its intervals, each with its price, and the events that account for them."""
+    """Show what a claim cost: its intervals, each with its price, and the events that account for
+    them.
+    """
     _require_reader(request)
     claim, moment = get_object_or_404(NodeClaim, pk=pk), now()
     cost = intervals.cost_of(claim, moment)
@@ -83,7 +95,8 @@ def claim_detail(request: SignedIn, pk: int) -> HttpResponse:
         "length": pages.duration(cost.length),
         "unobserved": pages.duration(cost.unobserved) if cost.unobserved else "",
         "lines": [
-            (part, pages.duration(part.length), pages.part_badge(part)) for part in cost.parts[-INTERVALS_SHOWN:]
+            (part, pages.duration(part.length), pages.part_badge(part))
+            for part in cost.parts[-INTERVALS_SHOWN:]
         ],
         "earlier": max(0, len(cost.parts) - INTERVALS_SHOWN),
         "times": pages.claim_times(claim),
@@ -93,21 +106,30 @@ def claim_detail(request: SignedIn, pk: int) -> HttpResponse:
         "last_day": (claim.ended_at or moment).date(),
         "fragment": bool(request.headers.get("HX-Request")),
     }
-    response = render(request, "fleet/claim_detail.html" + ("#live" if context["fragment"] else ""), context)
+    response = render(
+        request, "fleet/claim_detail.html" + ("#live" if context["fragment"] else ""), context
+    )
     response["Vary"] = "HX-Request"
     return response
 
 
 @require_GET
 def interval_export(request: SignedIn) -> HttpResponse | StreamingHttpResponse:
-    """Give the node intervals of some days as CSV: UTC, both ends included, today where none is named."""
+    """Give the node intervals of some days as CSV: UTC, both ends included, today where none is
+    named.
+    """
     _require_reader(request)
     try:
-        from_at, to_at = intervals.days(request.GET.get("from", ""), request.GET.get("to", ""), now=now())
+        from_at, to_at = intervals.days(
+            request.GET.get("from", ""), request.GET.get("to", ""), now=now()
+        )
     except ValueError:
         return HttpResponse(ODD_DAYS, status=400, content_type="text/plain; charset=utf-8")
     last = max(from_at, to_at - timedelta(microseconds=1))
-    headers = {"Content-Disposition": f'attachment; filename="node-intervals-{from_at:%Y-%m-%d}-{last:%Y-%m-%d}.csv"'}
+    headers = {
+        "Content-Disposition": f"attachment; "
+        f'filename="node-intervals-{from_at:%Y-%m-%d}-{last:%Y-%m-%d}.csv"'
+    }
     lines = csv_lines(intervals.csv_rows(from_at, to_at))
     return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)
 
@@ -152,15 +174,21 @@ def replica_detail(request: SignedIn, pk: int) -> HttpResponse:
         "choices": HOURS,
         "fragment": bool(request.headers.get("HX-Request")),
     }
-    response = render(request, "fleet/replica_detail.html" + ("#live" if context["fragment"] else ""), context)
+    response = render(
+        request, "fleet/replica_detail.html" + ("#live" if context["fragment"] else ""), context
+    )
     response["Vary"] = "HX-Request"
     return response
 
 
 def _lifetime(replica: Replica, length: timedelta, moment: datetime) -> tuple[datetime, datetime]:
-    """Return the last minutes in which a replica was there: before and after it there was nothing to measure."""
+    """Return the last minutes in which a replica was there: before and after it there was nothing
+    to measure.
+    """
     to_at = minute_of(min(replica.ended_at or moment, moment)) + timedelta(minutes=1)
-    return max(to_at - length, min(minute_of(replica.created_at), to_at - timedelta(minutes=1))), to_at
+    return max(
+        to_at - length, min(minute_of(replica.created_at), to_at - timedelta(minutes=1))
+    ), to_at
 
 
 def _show(
@@ -171,7 +199,9 @@ def _show(
     context: dict[str, object],
     found: queries.Snapshot | None = None,
 ) -> HttpResponse:
-    """Show a page of the fleet: its figure, how fresh it is, and the page's own part; or the live part alone."""
+    """Show a page of the fleet: its figure, how fresh it is, and the page's own part; or the live
+    part alone.
+    """
     moment = now()
     shared = {
         "tab": tab,

@@ -1,4 +1,6 @@
-"""What the portal knows of published policy: what should be, what was committed, what the cluster carries."""
+"""What the portal knows of published policy: what should be, what was committed, what the cluster
+carries.
+"""
 
 from datetime import datetime
 
@@ -18,7 +20,10 @@ def request_publication(*, model: RegisteredModel, now: datetime) -> PolicyRevis
     """Ask for a model's policy to be compiled and published again: its grants changed."""
     revision, _ = PolicyRevision.objects.get_or_create(registered_model=model)
     PolicyRevision.objects.filter(pk=revision.pk).update(
-        generation=F("generation") + 1, attempts=0, next_check_at=now, status=PolicyRevision.Status.PENDING
+        generation=F("generation") + 1,
+        attempts=0,
+        next_check_at=now,
+        status=PolicyRevision.Status.PENDING,
     )
     revision.refresh_from_db()
     return revision
@@ -29,7 +34,12 @@ def record_commit(*, revision: PolicyRevision, digest: str, commit: str, now: da
     """Store which commit carries the policy; once per digest, with its audit event."""
     changed = PolicyRevision.objects.filter(pk=revision.pk).exclude(digest=digest, commit=commit)
     if changed.update(
-        digest=digest, commit=commit, status=PolicyRevision.Status.COMMITTED, published_at=now, reason="", message=""
+        digest=digest,
+        commit=commit,
+        status=PolicyRevision.Status.COMMITTED,
+        published_at=now,
+        reason="",
+        message="",
     ):
         data = {"digest": digest, "commit": commit}
         record(action=Action.POLICY_PUBLISHED, actor=PUBLISHER, target=revision, now=now, data=data)
@@ -38,7 +48,9 @@ def record_commit(*, revision: PolicyRevision, digest: str, commit: str, now: da
 
 @transaction.atomic
 def record_lost(*, revision: PolicyRevision, now: datetime) -> None:
-    """Have a policy published anew: its file was taken out or changed, or the branch's history was rewritten."""
+    """Have a policy published anew: its file was taken out or changed, or the branch's history was
+    rewritten.
+    """
     current = PolicyRevision.objects.filter(pk=revision.pk, generation=revision.generation)
     current.update(
         generation=F("generation") + 1,
@@ -47,13 +59,16 @@ def record_lost(*, revision: PolicyRevision, now: datetime) -> None:
         next_check_at=now,
         attempts=0,
         reason="GIT_DIVERGED",
-        message=f"The branch no longer holds what commit {revision.commit[:8]} brought: the policy is published again.",
+        message=f"The branch no longer holds what commit {revision.commit[:8]} brought: the policy "
+        f"is published again.",
     )
 
 
 @transaction.atomic
 def record_active(*, revision: PolicyRevision, now: datetime) -> None:
-    """Store that the cluster carries the committed policy; nothing more to do until the grants change."""
+    """Store that the cluster carries the committed policy; nothing more to do until the grants
+    change.
+    """
     current = PolicyRevision.objects.filter(pk=revision.pk, generation=revision.generation)
     current.update(
         status=PolicyRevision.Status.ACTIVE,
@@ -68,11 +83,23 @@ def record_active(*, revision: PolicyRevision, now: datetime) -> None:
 
 @transaction.atomic
 def record_problem(
-    *, revision: PolicyRevision, reason: str, message: str, now: datetime, next_check_at: datetime | None
+    *,
+    revision: PolicyRevision,
+    reason: str,
+    message: str,
+    now: datetime,
+    next_check_at: datetime | None,
 ) -> None:
-    """Store why the policy is not active yet. next_check_at None: FAILED, not tried again until the grants change."""
+    """Store why the policy is not active yet. next_check_at None: FAILED, not tried again until the
+    grants change.
+    """
     current = PolicyRevision.objects.filter(pk=revision.pk, generation=revision.generation)
-    values = {"reason": reason, "message": message, "observed_at": now, "next_check_at": next_check_at}
+    values = {
+        "reason": reason,
+        "message": message,
+        "observed_at": now,
+        "next_check_at": next_check_at,
+    }
     if next_check_at is None:
         values["status"] = PolicyRevision.Status.FAILED
     current.update(**values)

@@ -1,14 +1,22 @@
 """Grants, compiled into the gateway's policy of one model. Pure.
 
-The same grants always give the same bytes and digest. The digest is written on the objects as an annotation: the
-cluster's copy says by itself which policy it carries. A model without grants gets a policy that lets nobody in.
+The same grants always give the same bytes and digest. The digest is written on the objects as an
+annotation: the cluster's copy says by itself which policy it carries. A model without grants gets a
+policy that lets nobody in.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from apps.manifests.gateway import WHOLE_COST, Answers, Issuer, TeamLimit, security_policy, traffic_policy
+from apps.manifests.gateway import (
+    WHOLE_COST,
+    Answers,
+    Issuer,
+    TeamLimit,
+    security_policy,
+    traffic_policy,
+)
 from apps.manifests.text import to_yaml
 
 DIGEST_ANNOTATION = "quartermaster.dev/policy-digest"
@@ -23,7 +31,12 @@ class Policy:
 
 
 def compile_policy(
-    *, model: str, limits: Sequence[TeamLimit], issuer: Issuer, answers: Answers, limit_cost: str = WHOLE_COST
+    *,
+    model: str,
+    limits: Sequence[TeamLimit],
+    issuer: Issuer,
+    answers: Answers,
+    limit_cost: str = WHOLE_COST,
 ) -> Policy:
     """Return the policy of `model` for the teams granted now. limits: one per team, in any order.
 

@@ -7,9 +7,11 @@ from apps.common.leases import Reconciled
 
 
 class PolicyRevision(Reconciled):
-    """The policy of one model: what was compiled last, which commit carries it, and whether the cluster has it.
+    """The policy of one model: what was compiled last, which commit carries it, and whether the
+    cluster has it.
 
-    One row per model, changed in place by the reconciler; its history is in Git and in the audit record.
+    One row per model, changed in place by the reconciler; its history is in Git and in the audit
+    record.
     """
 
     class Status(models.TextChoices):
@@ -20,7 +22,9 @@ class PolicyRevision(Reconciled):
         ACTIVE = "ACTIVE", "Active"
         FAILED = "FAILED", "Failed"
 
-    registered_model = models.OneToOneField(RegisteredModel, on_delete=models.PROTECT, related_name="policy")
+    registered_model = models.OneToOneField(
+        RegisteredModel, on_delete=models.PROTECT, related_name="policy"
+    )
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
     digest = models.CharField(max_length=71, blank=True, default="")  # of the rendered manifests
     commit = models.CharField(max_length=40, blank=True, default="")

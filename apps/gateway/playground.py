@@ -1,7 +1,7 @@
 """One streamed call through the real gateway, as the signed-in person.
 
-Yields one JSON object a line: {"text"} pieces, then {"done"} with tokens, times and price, or {"error"} in words.
-Prompt and answer pass through; nothing of them is stored or logged.
+Yields one JSON object a line: {"text"} pieces, then {"done"} with tokens, times and price, or
+{"error"} in words. Prompt and answer pass through; nothing of them is stored or logged.
 """
 
 import json
@@ -18,9 +18,17 @@ from apps.integrations.errors import TemporaryError
 
 
 def answer_lines(
-    *, client: EngineClient, model: RegisteredModel, prompt: str, max_tokens: int, temperature: float, now: datetime
+    *,
+    client: EngineClient,
+    model: RegisteredModel,
+    prompt: str,
+    max_tokens: int,
+    temperature: float,
+    now: datetime,
 ) -> Iterator[bytes]:
-    """Yield the lines of one answer; errors become a line too, for the response has begun by then."""
+    """Yield the lines of one answer; errors become a line too, for the response has begun by
+    then.
+    """
     prices = prices_now(model, now)
     messages = [{"role": "user", "content": prompt}]
     try:
@@ -29,12 +37,20 @@ def answer_lines(
                 model=model.name, messages=messages, max_tokens=max_tokens, temperature=temperature
             )
             for piece in pieces:
-                yield _line({"text": piece.text} if piece.text else {"done": _summary(piece, prices)})
+                yield _line(
+                    {"text": piece.text} if piece.text else {"done": _summary(piece, prices)}
+                )
     except GatewayRefusal as refusal:
-        facts = {"status": refusal.status, "retry_after": refusal.retry_after, "request_id": refusal.request_id}
+        facts = {
+            "status": refusal.status,
+            "retry_after": refusal.retry_after,
+            "request_id": refusal.request_id,
+        }
         yield _line({"error": {"message": refusal.message, **facts}})
     except TemporaryError as error:
-        yield _line({"error": {"message": str(error), "status": 503, "retry_after": error.retry_after}})
+        yield _line(
+            {"error": {"message": str(error), "status": 503, "retry_after": error.retry_after}}
+        )
 
 
 def prices_now(model: RegisteredModel, now: datetime) -> Prices | None:
@@ -42,7 +58,9 @@ def prices_now(model: RegisteredModel, now: datetime) -> Prices | None:
     rate = rate_at(model, now)
     if rate is None:
         return None
-    return Prices(rate.input_usd_per_million, rate.cached_input_usd_per_million, rate.output_usd_per_million)
+    return Prices(
+        rate.input_usd_per_million, rate.cached_input_usd_per_million, rate.output_usd_per_million
+    )
 
 
 def _summary(piece: Delta, prices: Prices | None) -> dict[str, Any]:

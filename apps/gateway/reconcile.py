@@ -1,7 +1,8 @@
-"""Making the gateway's policy what the grants say: compile, commit, observe. Safe to run again at any time.
+"""Making the gateway's policy what the grants say: compile, commit, observe. Safe to run again at
+any time.
 
-A grant's change asks for a publication at once; the sweep compares every model's compiled digest with the published
-one, so that an expired grant, or a lost hint, is found within its interval.
+A grant's change asks for a publication at once; the sweep compares every model's compiled digest
+with the published one, so that an expired grant, or a lost hint, is found within its interval.
 """
 
 from collections import defaultdict
@@ -34,17 +35,24 @@ TRY_REFUSED_AGAIN = timedelta(minutes=5)
 
 
 def compiled(model: RegisteredModel, grants: list[Grant]) -> Policy:
-    """Return what the model's policy should be with these grants (their teams loaded). May raise TemporaryError."""
+    """Return what the model's policy should be with these grants (their teams loaded). May raise
+    TemporaryError.
+    """
     issuer = Issuer(settings.OIDC_ISSUER, gateway_jwks_uri(), settings.OIDC_GATEWAY_AUDIENCE)
     limits = [TeamLimit(grant.team.slug, grant.tokens_per_minute) for grant in grants]
     answers = Answers(settings.SCALING_RETRY_AFTER_SECONDS, settings.PORTAL_URL)
     return compile_policy(
-        model=model.name, limits=limits, issuer=issuer, answers=answers, limit_cost=settings.LIMIT_COST
+        model=model.name,
+        limits=limits,
+        issuer=issuer,
+        answers=answers,
+        limit_cost=settings.LIMIT_COST,
     )
 
 
 def find_outdated(*, now: datetime) -> list[PolicyRevision]:
-    """Ask for a publication of every model whose grants no longer compile to what was published; return them.
+    """Ask for a publication of every model whose grants no longer compile to what was published;
+    return them.
 
     Looks at models that were ever granted or rolled out. Three queries, whatever their number.
     """
@@ -62,7 +70,9 @@ def find_outdated(*, now: datetime) -> list[PolicyRevision]:
 
 
 def _digest(model: RegisteredModel, grants: list[Grant]) -> str:
-    """Return the digest of the policy; "" where there can be none, of which the reconciler says why."""
+    """Return the digest of the policy; "" where there can be none, of which the reconciler says
+    why.
+    """
     try:
         return compiled(model, grants).digest
     except CannotRender:
@@ -75,18 +85,23 @@ def _is_outdated(revision: PolicyRevision | None, digest: str, now: datetime) ->
     if revision.next_check_at is not None:
         return False
     failed_at = revision.observed_at if revision.status == PolicyRevision.Status.FAILED else None
-    if failed_at is not None and (digest or revision.digest):  # after its commit too: who refused may take it by now
+    # after its commit too: who refused may take it by now
+    if failed_at is not None and (digest or revision.digest):
         return failed_at < now - TRY_REFUSED_AGAIN
     return revision.digest != digest
 
 
-def reconcile_policy(*, revision: PolicyRevision, git: GitClient, cluster: KubernetesReader, now: datetime) -> None:
+def reconcile_policy(
+    *, revision: PolicyRevision, git: GitClient, cluster: KubernetesReader, now: datetime
+) -> None:
     """Commit the model's policy where it changed, then look whether the cluster carries it."""
     if not claim(revision, now=now):
         return
     model = revision.registered_model
     try:
-        grants = list(Grant.objects.active(now).filter(registered_model=model).select_related("team"))
+        grants = list(
+            Grant.objects.active(now).filter(registered_model=model).select_related("team")
+        )
         policy = compiled(model, grants)
         if revision.digest != policy.digest:
             _commit(revision, policy, git, now)
@@ -96,17 +111,21 @@ def reconcile_policy(*, revision: PolicyRevision, git: GitClient, cluster: Kuber
             _wait(revision, policy, git, cluster, now)
     except TemporaryError as error:
         again = retry_at(revision, now=now, retry_after=error.retry_after)
-        actions.record_problem(revision=revision, reason="AWAY", message=str(error), now=now, next_check_at=again)
+        actions.record_problem(
+            revision=revision, reason="AWAY", message=str(error), now=now, next_check_at=again
+        )
     except (PermanentError, CannotRender) as error:
-        actions.record_problem(revision=revision, reason="REFUSED", message=str(error), now=now, next_check_at=None)
+        actions.record_problem(
+            revision=revision, reason="REFUSED", message=str(error), now=now, next_check_at=None
+        )
 
 
 def _commit(revision: PolicyRevision, policy: Policy, git: GitClient, now: datetime) -> None:
     model = revision.registered_model.name
-    # The digest is part of the trailer: after a crash the same policy finds its commit, another one makes its own.
-    trailers = {
-        "Quartermaster-Policy": f"{revision.pk}/{revision.generation}/{policy.digest.removeprefix('sha256:')[:12]}"
-    }
+    # The digest is part of the trailer: after a crash the same policy finds its commit, another one
+    # makes its own.
+    digest = policy.digest.removeprefix("sha256:")[:12]
+    trailers = {"Quartermaster-Policy": f"{revision.pk}/{revision.generation}/{digest}"}
     changes, message = {_path(revision): policy.text}, f"Publish the access policy of {model}"
     commit = git.commit(changes=changes, message=message, trailers=trailers)
     actions.record_commit(revision=revision, digest=policy.digest, commit=commit.sha, now=now)
@@ -122,8 +141,15 @@ def _carries(cluster: KubernetesReader, model: str, digest: str) -> bool:
     return bool(annotations.get(DIGEST_ANNOTATION) == digest)
 
 
-def _wait(revision: PolicyRevision, policy: Policy, git: GitClient, cluster: KubernetesReader, now: datetime) -> None:
-    """Look again soon. Where it takes long, say what keeps Argo CD from it; where that gave up, have it try again.
+def _wait(
+    revision: PolicyRevision,
+    policy: Policy,
+    git: GitClient,
+    cluster: KubernetesReader,
+    now: datetime,
+) -> None:
+    """Look again soon. Where it takes long, say what keeps Argo CD from it; where that gave up,
+    have it try again.
 
     A policy that the branch no longer holds is published anew.
     """
@@ -141,5 +167,9 @@ def _wait(revision: PolicyRevision, policy: Policy, git: GitClient, cluster: Kub
     pause = OBSERVE_AGAIN if revision.attempts < 30 else SLOW
     words = found.words if found else f"Argo CD has not applied commit {revision.commit[:8]} yet."
     actions.record_problem(
-        revision=revision, reason=found.code if found else "", message=words, now=now, next_check_at=now + pause
+        revision=revision,
+        reason=found.code if found else "",
+        message=words,
+        now=now,
+        next_check_at=now + pause,
     )

@@ -2,30 +2,42 @@
 
 REFUSALS = (
     (400, "The body is not JSON, or names no model.", "Send what the sample shows."),
-    (401, "The token is missing, expired, not signed by our issuer, or for another audience.", "Get a new token."),
+    (
+        401,
+        "The token is missing, expired, not signed by our issuer, or for another audience.",
+        "Get a new token.",
+    ),
     (
         403,
         "Your team has no grant for this model, or no model of this name is served.",
         "A team lead requests it; its owner decides.",
     ),
     (404, "No model of this name is served.", "Use a name of the catalog."),
-    (429, "Your team used its tokens of this minute.", "Wait for the seconds in Retry-After, or ask for more."),
+    (
+        429,
+        "Your team used its tokens of this minute.",
+        "Wait for the seconds in Retry-After, or ask for more.",
+    ),
     (
         503,
-        "No replica of the model is ready. A model that sleeps while nobody calls is woken by the call.",
+        "No replica of the model is ready. A model that sleeps while nobody calls is woken by the "
+        "call.",
         "Wait for the seconds in Retry-After and send it again; the samples do.",
     ),
 )
 
 
 def token_text(issuer: str, audience: str) -> str:
-    """Return the device sign-in for a terminal. The client quartermaster-cli is public: no secret is in it."""
+    """Return the device sign-in for a terminal. The client quartermaster-cli is public: no secret
+    is in it.
+    """
     return f"""# Prints an address and a code; open it, sign in, then take the token.
 curl -s {issuer}/device_authorization -d client_id=quartermaster-cli \\
   -d resource={audience} -d scope="openid profile groups" | tee device.json
 TOKEN=$(curl -s {issuer}/token -d client_id=quartermaster-cli \\
   -d grant_type=urn:ietf:params:oauth:grant-type:device_code \\
-  -d device_code="$(python3 -c 'import json; print(json.load(open("device.json"))["device_code"])')" \\
+  -d device_code="$(python3 -c 'import json; \\
+print(json.load(open("device.json"))["device_code"])')" \\
   | python3 -c 'import json, sys; print(json.load(sys.stdin)["access_token"])')"""
 
 
@@ -42,7 +54,8 @@ def python_text(gateway_url: str, model: str) -> str:
     return f"""import os
 from openai import OpenAI
 
-client = OpenAI(base_url="{gateway_url}/v1", api_key=os.environ["TOKEN"], max_retries=10)  # heeds Retry-After
+# the client heeds Retry-After
+client = OpenAI(base_url="{gateway_url}/v1", api_key=os.environ["TOKEN"], max_retries=10)
 answer = client.chat.completions.create(
     model="{model}",
     messages=[{{"role": "user", "content": "List the codes: E11.9, 99213."}}],

@@ -1,4 +1,6 @@
-"""The model page's tabs that speak to the gateway (Playground, How to call) or about it (Policy)."""
+"""The model page's tabs that speak to the gateway (Playground, How to call) or about it
+(Policy).
+"""
 
 from django.conf import settings
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
@@ -33,12 +35,25 @@ def _model_for(user: User, name: str) -> RegisteredModel:
 
 def _tab(request: SignedIn, name: str, tab: str) -> dict[str, object]:
     model = _model_for(request.user, name)
-    grant = Grant.objects.active(now()).filter(registered_model=model, team=request.user.team_id).first()
+    grant = (
+        Grant.objects.active(now())
+        .filter(registered_model=model, team=request.user.team_id)
+        .first()
+    )
     related = ("model_version__registered_model", "registered_model", "promotion")
     live = Rollout.objects.live().filter(registered_model=model).select_related(*related)
-    crumbs = [("Catalog", reverse("catalog:model_list")), (model.name, reverse("catalog:model_detail", args=[name]))]
+    crumbs = [
+        ("Catalog", reverse("catalog:model_list")),
+        (model.name, reverse("catalog:model_detail", args=[name])),
+    ]
     crumbs.append((tab, ""))
-    return {"model": model, "crumbs": crumbs, "grant": grant, "live": live.first(), "team": request.user.team}
+    return {
+        "model": model,
+        "crumbs": crumbs,
+        "grant": grant,
+        "live": live.first(),
+        "team": request.user.team,
+    }
 
 
 def _sleep(live: object) -> Sleep | None:
@@ -70,7 +85,9 @@ def playground_stream(request: SignedIn, name: str) -> HttpResponse | StreamingH
         return JsonResponse({"errors": form.errors}, status=422)
     token = gateway_token(request)
     if token is None:
-        message = "Your sign-in has no token for the gateway any more. Sign out, sign in and send again."
+        message = (
+            "Your sign-in has no token for the gateway any more. Sign out, sign in and send again."
+        )
         return JsonResponse({"error": {"message": message, "status": 401}}, status=401)
     client = EngineClient(settings.GATEWAY_URL, token=token, timeout=120)
     lines = answer_lines(client=client, model=model, now=now(), **form.cleaned_data)
@@ -111,7 +128,9 @@ def policy_detail(request: SignedIn, name: str) -> HttpResponse:
     policy, problem = _compiled(model, grants)
     revision = PolicyRevision.objects.filter(registered_model=model).first()
     context |= {
-        "grants": grants if sees_all else [grant for grant in grants if grant.team_id == request.user.team_id],
+        "grants": grants
+        if sees_all
+        else [grant for grant in grants if grant.team_id == request.user.team_id],
         "sees_all": sees_all,
         "limit_cost": settings.LIMIT_COST if settings.LIMIT_COST != WHOLE_COST else "",
         "policy_text": policy.text.decode() if sees_all and policy else "",

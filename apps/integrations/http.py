@@ -1,7 +1,9 @@
-"""HTTP to other systems: a time limit always, retries only where a call may be repeated, and two kinds of error.
+"""HTTP to other systems: a time limit always, retries only where a call may be repeated, and two
+kinds of error.
 
-A status becomes TemporaryError (no answer, 429, 5xx) or PermanentError (other 4xx, an answer that is not JSON).
-Neither carries headers, queries or bodies that were sent: secrets stay out of errors and logs.
+A status becomes TemporaryError (no answer, 429, 5xx) or PermanentError (other 4xx, an answer that
+is not JSON). Neither carries headers, queries or bodies that were sent: secrets stay out of errors
+and logs.
 """
 
 import random
@@ -29,7 +31,9 @@ class Expired(PermanentError):
 
 
 class Refused(PermanentError):
-    """The other side does not accept who we are, or what we may do (401, 403). status tells which."""
+    """The other side does not accept who we are, or what we may do (401, 403). status tells
+    which.
+    """
 
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
@@ -63,8 +67,12 @@ class HttpClient:
             trust_env=False,
         )
 
-    def request(self, method: str, path: str, *, repeatable: bool | None = None, **options: Any) -> httpx.Response:
-        """Send and return the answer when it is below 400; raise the error that it means otherwise."""
+    def request(
+        self, method: str, path: str, *, repeatable: bool | None = None, **options: Any
+    ) -> httpx.Response:
+        """Send and return the answer when it is below 400; raise the error that it means
+        otherwise.
+        """
         tries = TRIES if (method in REPEATABLE if repeatable is None else repeatable) else 1
         for attempt in range(tries):
             try:
@@ -81,18 +89,23 @@ class HttpClient:
         try:
             return response.json()
         except ValueError as error:
-            raise PermanentError(f"{self.name} answered with something that is not JSON.") from error
+            raise PermanentError(
+                f"{self.name} answered with something that is not JSON."
+            ) from error
 
     @contextmanager
     def stream(self, path: str, *, read_timeout: float, **options: Any) -> Iterator[httpx.Response]:
-        """Open an answer that comes bit by bit, once; raise as `request` does where it does not begin.
+        """Open an answer that comes bit by bit, once; raise as `request` does where it does not
+        begin.
 
         What breaks off later is httpx's own error: the caller knows how far it came.
         """
         timeout = httpx.Timeout(TIMEOUT.connect, read=read_timeout)
         with ExitStack() as stack:
             try:
-                response = stack.enter_context(self._client.stream("GET", path, timeout=timeout, **options))
+                response = stack.enter_context(
+                    self._client.stream("GET", path, timeout=timeout, **options)
+                )
                 if response.status_code >= 400:
                     response.read()
             except httpx.TimeoutException as error:
@@ -121,7 +134,9 @@ class HttpClient:
     def _error(self, response: httpx.Response) -> Exception:
         status, said = response.status_code, _message(response)
         if status == 429 or status >= 500:
-            return TemporaryError(f"{self.name} is busy or broken ({status}).", retry_after=_retry_after(response))
+            return TemporaryError(
+                f"{self.name} is busy or broken ({status}).", retry_after=_retry_after(response)
+            )
         if status == 404:
             return NotFound(f"{self.name} has nothing there (404).")
         if status == 410:
@@ -132,7 +147,9 @@ class HttpClient:
 
 
 def _message(response: httpx.Response) -> str:
-    """Return what the other side said, shortened: its `message`, `detail` or `error`, else its status's name."""
+    """Return what the other side said, shortened: its `message`, `detail` or `error`, else its
+    status's name.
+    """
     try:
         body = response.json()
     except ValueError:

@@ -1,15 +1,17 @@
-"""Karpenter's objects: the pools that buy GPU machines, and the class of machine they buy. Pure, and both ways.
+"""Karpenter's objects: the pools that buy GPU machines, and the class of machine they buy. Pure,
+and both ways.
 
-`node_pool` renders a pool and `read_node_pool` reads one; a manifest that the dataclass cannot hold whole is refused,
-so that rendering never drops what somebody wrote by hand.
+`node_pool` renders a pool and `read_node_pool` reads one; a manifest that the dataclass cannot hold
+whole is refused, so that rendering never drops what somebody wrote by hand.
 
-Traps held here: nodeClassRef needs group, kind and name; the GPU taint is always there, and `nvidia.com/gpu` never
-among the requirements (it is a resource, not a label); a pool has a GPU limit; consolidateAfter is always written;
-schedule and duration of a budget come together; names fit a label's value; the second disk holds image and weights; a
-family sells whole GPUs.
+Traps held here: nodeClassRef needs group, kind and name; the GPU taint is always there, and
+`nvidia.com/gpu` never among the requirements (it is a resource, not a label); a pool has a GPU
+limit; consolidateAfter is always written; schedule and duration of a budget come together; names
+fit a label's value; the second disk holds image and weights; a family sells whole GPUs.
 
-Spot share: Karpenter has no percentage. A pool names the capacity types it may buy, and Karpenter takes the cheapest
-that is to be had: with both types that is Spot first and on-demand where there is none.
+Spot share: Karpenter has no percentage. A pool names the capacity types it may buy, and Karpenter
+takes the cheapest that is to be had: with both types that is Spot first and on-demand where there
+is none.
 """
 
 import re
@@ -29,7 +31,8 @@ CAPACITY_TYPES = (SPOT, ON_DEMAND)
 POLICIES = ("WhenEmpty", "WhenEmptyOrUnderutilized")
 REASONS = ("Empty", "Underutilized", "Drifted")
 FOLDER = "capacity"
-FRACTIONAL = ("g6f", "gr6f")  # families whose machines have a part of a GPU, which no pod can ask for
+# families whose machines have a part of a GPU, which no pod can ask for
+FRACTIONAL = ("g6f", "gr6f")
 SPARE_GIB = 20  # logs, the container runtime, what pods write
 MOST_BUDGETS = 50
 _NAME = re.compile(r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")  # a label's value holds 63
@@ -43,7 +46,9 @@ _MACHINES = ({"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64"]
 
 
 class BadCapacity(ValueError):
-    """The pool or class cannot be rendered as asked, or not be read; the text says what is wrong."""
+    """The pool or class cannot be rendered as asked, or not be read; the text says what is
+    wrong.
+    """
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,9 @@ class NodeClassRef:
 
 @dataclass(frozen=True)
 class Budget:
-    """How many nodes may be disrupted at once: "10%" or "2". reasons: () for all. schedule: five cron fields, UTC."""
+    """How many nodes may be disrupted at once: "10%" or "2". reasons: () for all. schedule: five
+    cron fields, UTC.
+    """
 
     nodes: str
     reasons: tuple[str, ...] = ()
@@ -67,7 +74,9 @@ class Budget:
 
 @dataclass(frozen=True)
 class NodePool:
-    """One pool. Limits: at most so much at once over all its nodes; cpu (vCPUs) and memory_gib: None for no limit."""
+    """One pool. Limits: at most so much at once over all its nodes; cpu (vCPUs) and memory_gib:
+    None for no limit.
+    """
 
     name: str
     node_class: NodeClassRef
@@ -114,7 +123,9 @@ def node_pool(pool: NodePool) -> Manifest:
 
 def _template(pool: NodePool) -> Manifest:
     chosen = ((FAMILY, pool.families), (CAPACITY_TYPE, pool.capacity_types))
-    requirements = [{"key": key, "operator": "In", "values": list(values)} for key, values in chosen]
+    requirements = [
+        {"key": key, "operator": "In", "values": list(values)} for key, values in chosen
+    ]
     return {
         "nodeClassRef": {
             "group": pool.node_class.group,
@@ -140,7 +151,8 @@ def _budget(budget: Budget) -> Manifest:
 def read_node_pool(manifest: Mapping[str, object]) -> NodePool:
     """Return the pool that a NodePool's manifest says.
 
-    Raises BadCapacity where it is not one, or says something that `node_pool` would not render again.
+    Raises BadCapacity where it is not one, or says something that `node_pool` would not render
+    again.
     """
     try:
         pool = _read(dict(manifest))
@@ -148,10 +160,14 @@ def read_node_pool(manifest: Mapping[str, object]) -> NodePool:
     except BadCapacity:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadCapacity(f"This is no NodePool that the portal can read: {error!r:.120}") from error
+        raise BadCapacity(
+            f"This is no NodePool that the portal can read: {error!r:.120}"
+        ) from error
     lost = _lost(manifest, rendered)
     if lost:
-        raise BadCapacity(f"It says {lost}, which the portal does not know. Change this pool in Git by hand.")
+        raise BadCapacity(
+            f"It says {lost}, which the portal does not know. Change this pool in Git by hand."
+        )
     return pool
 
 
@@ -159,10 +175,20 @@ def _read(manifest: Manifest) -> NodePool:
     if (manifest.get("apiVersion"), manifest.get("kind")) != ("karpenter.sh/v1", "NodePool"):
         raise BadCapacity("This is not a NodePool of karpenter.sh/v1.")
     spec, template = manifest["spec"], manifest["spec"]["template"]["spec"]
-    values = {item["key"]: tuple(item["values"]) for item in template["requirements"] if item["operator"] == "In"}
-    limits, disruption, reference = spec.get("limits") or {}, spec["disruption"], template["nodeClassRef"]
+    values = {
+        item["key"]: tuple(item["values"])
+        for item in template["requirements"]
+        if item["operator"] == "In"
+    }
+    limits, disruption, reference = (
+        spec.get("limits") or {},
+        spec["disruption"],
+        template["nodeClassRef"],
+    )
     if GPU not in limits:
-        raise BadCapacity("The pool has no GPU limit, so it may buy without end. Give it one in Git.")
+        raise BadCapacity(
+            "The pool has no GPU limit, so it may buy without end. Give it one in Git."
+        )
     return NodePool(
         name=manifest["metadata"]["name"],
         node_class=NodeClassRef(reference["group"], reference["kind"], reference["name"]),
@@ -173,7 +199,9 @@ def _read(manifest: Manifest) -> NodePool:
         memory_gib=int(str(limits["memory"]).removesuffix("Gi")) if "memory" in limits else None,
         consolidation_policy=disruption.get("consolidationPolicy", POLICIES[1]),
         consolidate_after=disruption["consolidateAfter"],
-        budgets=tuple(_read_budget(item) for item in disruption.get("budgets") or [{"nodes": "10%"}]),
+        budgets=tuple(
+            _read_budget(item) for item in disruption.get("budgets") or [{"nodes": "10%"}]
+        ),
         expire_after=template.get("expireAfter", "720h"),
         termination_grace_period=template.get("terminationGracePeriod", "30m"),
         weight=spec.get("weight"),
@@ -182,14 +210,22 @@ def _read(manifest: Manifest) -> NodePool:
 
 def _read_budget(item: Manifest) -> Budget:
     return Budget(
-        str(item["nodes"]), tuple(item.get("reasons") or ()), item.get("schedule", ""), item.get("duration", "")
+        str(item["nodes"]),
+        tuple(item.get("reasons") or ()),
+        item.get("schedule", ""),
+        item.get("duration", ""),
     )
 
 
 def _lost(found: object, rendered: object, path: str = "") -> str:
-    """Return the path of what `rendered` would drop or change of `found`; "". 64 and "64" are the same quantity."""
+    """Return the path of what `rendered` would drop or change of `found`; "". 64 and "64" are the
+    same quantity.
+    """
     if isinstance(found, Mapping) and isinstance(rendered, Mapping):
-        below = (_lost(value, rendered.get(key), f"{path}.{key}" if path else str(key)) for key, value in found.items())
+        below = (
+            _lost(value, rendered.get(key), f"{path}.{key}" if path else str(key))
+            for key, value in found.items()
+        )
         return next(filter(None, below), "")
     if isinstance(found, list) and isinstance(rendered, list) and len(found) == len(rendered):
         pairs = enumerate(zip(found, rendered, strict=True))
@@ -198,13 +234,17 @@ def _lost(found: object, rendered: object, path: str = "") -> str:
 
 
 def carries(found: Mapping[str, object], wanted: Mapping[str, object]) -> bool:
-    """Tell whether an object of the cluster has the wanted spec; what the API server filled in does not count."""
+    """Tell whether an object of the cluster has the wanted spec; what the API server filled in does
+    not count.
+    """
     return _contains(found.get("spec"), wanted["spec"])
 
 
 def _contains(found: object, wanted: object) -> bool:
     if isinstance(wanted, Mapping):
-        return isinstance(found, Mapping) and all(_contains(found.get(key), value) for key, value in wanted.items())
+        return isinstance(found, Mapping) and all(
+            _contains(found.get(key), value) for key, value in wanted.items()
+        )
     if isinstance(wanted, list):
         if not isinstance(found, list) or len(found) != len(wanted):
             return False
@@ -212,12 +252,14 @@ def _contains(found: object, wanted: object) -> bool:
     return found is not None and str(found) == str(wanted)
 
 
-# -- What a pool may say -----------------------------------------------------------------------------------------------
+# -- What a pool may say ---------------------------------------------------------------------------
 
 
 def _check(pool: NodePool) -> None:
     if not _NAME.match(pool.name):
-        raise BadCapacity(f"{pool.name!r} cannot name a NodePool: lower-case letters, digits, dashes, at most 63.")
+        raise BadCapacity(
+            f"{pool.name!r} cannot name a NodePool: lower-case letters, digits, dashes, at most 63."
+        )
     if not pool.families or not all(_VALUE.match(family) for family in pool.families):
         raise BadCapacity("A pool needs at least one instance family.")
     if fractional := sorted(set(pool.families) & set(FRACTIONAL)):
@@ -230,7 +272,9 @@ def _check(pool: NodePool) -> None:
         raise BadCapacity("A weight is 1 to 100.")
     _check_times(pool)
     if not 1 <= len(pool.budgets) <= MOST_BUDGETS:
-        raise BadCapacity(f"A pool has 1 to {MOST_BUDGETS} disruption budgets; without one Karpenter takes 10%.")
+        raise BadCapacity(
+            f"A pool has 1 to {MOST_BUDGETS} disruption budgets; without one Karpenter takes 10%."
+        )
     for budget in pool.budgets:
         check_budget(budget)
 
@@ -249,26 +293,36 @@ def _check_times(pool: NodePool) -> None:
 def check_budget(budget: Budget) -> None:
     """Raise BadCapacity where a budget is not one that Karpenter takes."""
     if not _NODES.match(budget.nodes):
-        raise BadCapacity(f"{budget.nodes!r} is no number of nodes: write a number such as 2, or a share such as 10%.")
+        raise BadCapacity(
+            f"{budget.nodes!r} is no number of nodes: write a number such as 2, or a "
+            f"share such as 10%."
+        )
     if not set(budget.reasons) <= set(REASONS):
         raise BadCapacity(f"A budget's reasons are among: {', '.join(REASONS)}.")
     if bool(budget.schedule) != bool(budget.duration):
-        raise BadCapacity("A budget's schedule and duration come together: when the window opens, and for how long.")
+        raise BadCapacity(
+            "A budget's schedule and duration come together: when the window opens, "
+            "and for how long."
+        )
     if budget.schedule and not is_schedule(budget.schedule):
         raise BadCapacity(
-            f"{budget.schedule!r} is no schedule: five cron fields in UTC (minute, hour, day, month, weekday), such as "
+            f"{budget.schedule!r} is no schedule: five cron fields in UTC (minute, hour, day, "
+            f"month, weekday), such as "
             "0 12 * * mon-fri."
         )
     if budget.duration and not _WINDOW.match(budget.duration):
-        raise BadCapacity(f"{budget.duration!r} is no duration of a window: write 8h, 90m or 1h30m.")
+        raise BadCapacity(
+            f"{budget.duration!r} is no duration of a window: write 8h, 90m or 1h30m."
+        )
 
 
-# -- Node classes ---------------------------------------------------------------------------------------------------
+# -- Node classes ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class EC2NodeClass:
-    """How a GPU machine is started on AWS. discovery: the value of the tag karpenter.sh/discovery. Sizes in GiB.
+    """How a GPU machine is started on AWS. discovery: the value of the tag karpenter.sh/discovery.
+    Sizes in GiB.
 
     ami_alias names a version: with @latest every new image would drift every node.
     """
@@ -287,13 +341,19 @@ class EC2NodeClass:
 def ec2_node_class(wanted: EC2NodeClass) -> Manifest:
     """Return the EC2NodeClass. Raises BadCapacity."""
     if not _NAME.match(wanted.name):
-        raise BadCapacity(f"{wanted.name!r} cannot name a node class: lower-case letters, digits, dashes, at most 63.")
+        raise BadCapacity(
+            f"{wanted.name!r} cannot name a node class: lower-case letters, digits, "
+            f"dashes, at most 63."
+        )
     if not _ALIAS.match(wanted.ami_alias):
         words = "The machine image is pinned: an alias such as bottlerocket@v1.40.0, never @latest"
         raise BadCapacity(f"{words}; Karpenter takes the NVIDIA variant of it by itself.")
     needed = wanted.image_gib + wanted.weights_gib + SPARE_GIB
     if wanted.volume_gib < needed:
-        raise BadCapacity(f"A disk of {wanted.volume_gib} GiB does not hold image and weights: at least {needed} GiB.")
+        raise BadCapacity(
+            f"A disk of {wanted.volume_gib} GiB does not hold image and weights: at "
+            f"least {needed} GiB."
+        )
     tags = [{"tags": {"karpenter.sh/discovery": wanted.discovery}}]
     data_disk = {"iops": wanted.iops, "throughput": wanted.throughput_mib}
     return {
@@ -305,8 +365,15 @@ def ec2_node_class(wanted: EC2NodeClass) -> Manifest:
             "role": wanted.role,
             "subnetSelectorTerms": tags,
             "securityGroupSelectorTerms": [dict(tags[0])],
-            "metadataOptions": {"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHopLimit": 1},
-            "blockDeviceMappings": [_disk("/dev/xvda", 4), _disk("/dev/xvdb", wanted.volume_gib, data_disk)],
+            "metadataOptions": {
+                "httpEndpoint": "enabled",
+                "httpTokens": "required",
+                "httpPutResponseHopLimit": 1,
+            },
+            "blockDeviceMappings": [
+                _disk("/dev/xvda", 4),
+                _disk("/dev/xvdb", wanted.volume_gib, data_disk),
+            ],
             "instanceStorePolicy": "RAID0",
         },
     }
@@ -319,7 +386,9 @@ def _disk(device: str, size_gib: int, more: Mapping[str, int] | None = None) -> 
 
 @dataclass(frozen=True)
 class KwokNodeClass:
-    """What takes the EC2NodeClass's place where no machine is real: the delay stands for booting and joining."""
+    """What takes the EC2NodeClass's place where no machine is real: the delay stands for booting
+    and joining.
+    """
 
     name: str
     registration_delay: str = "5s"

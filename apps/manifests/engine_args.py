@@ -1,9 +1,10 @@
-"""Checks vLLM's arguments before they are committed, against the options of the pinned vLLM's own parser. Pure.
+"""Checks vLLM's arguments before they are committed, against the options of the pinned vLLM's own
+parser. Pure.
 
-vllm_options.json is what that parser says about itself (`make vllm-options` writes it in vLLM's environment, `make
-test-vllm` compares them): each option with how many values it takes (0, 1, + one or more, ? none or one) and, where
-its parser says so, their kind and the values allowed. vLLM itself would only refuse them after a node was bought and
-the weights were loaded.
+vllm_options.json is what that parser says about itself (`make vllm-options` writes it in vLLM's
+environment, `make test-vllm` compares them): each option with how many values it takes (0, 1, + one
+or more, ? none or one) and, where its parser says so, their kind and the values allowed. vLLM
+itself would only refuse them after a node was bought and the weights were loaded.
 """
 
 import json
@@ -18,8 +19,14 @@ from apps.manifests.text import CannotRender
 OPTIONS_FILE = Path(__file__).with_name("vllm_options.json")
 _KINDS = {
     "int": (re.compile(r"-?\d+"), "a whole number"),
-    "human_readable_int": (re.compile(r"-?\d+|\d+(\.\d+)?[kmgtKMGT]"), "a whole number, 8192 or 8k"),
-    "human_readable_int_or_auto": (re.compile(r"auto|-?\d+|\d+(\.\d+)?[kmgtKMGT]"), "a whole number or auto"),
+    "human_readable_int": (
+        re.compile(r"-?\d+|\d+(\.\d+)?[kmgtKMGT]"),
+        "a whole number, 8192 or 8k",
+    ),
+    "human_readable_int_or_auto": (
+        re.compile(r"auto|-?\d+|\d+(\.\d+)?[kmgtKMGT]"),
+        "a whole number or auto",
+    ),
     "float": (re.compile(r"-?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?"), "a number"),
 }
 
@@ -30,7 +37,9 @@ class BadArguments(CannotRender):
 
 @dataclass(frozen=True)
 class Option:
-    """One option of the parser. values: 0, 1, + or ?. kind: "" where the parser does not say. choices: () for any."""
+    """One option of the parser. values: 0, 1, + or ?. kind: "" where the parser does not say.
+    choices: () for any.
+    """
 
     values: str
     kind: str = ""
@@ -60,21 +69,28 @@ def checked(arguments: Sequence[str]) -> list[str]:
     """Return the arguments when the pinned vLLM takes them; raise BadArguments otherwise."""
     problems = check_arguments(arguments, pinned())
     if problems:
-        raise BadArguments(f"vLLM {pinned().version} would refuse its arguments: {' '.join(problems)}")
+        raise BadArguments(
+            f"vLLM {pinned().version} would refuse its arguments: {' '.join(problems)}"
+        )
     return list(arguments)
 
 
 def check_arguments(arguments: Sequence[str], parser: Parser) -> list[str]:
     """Return what the parser would refuse, a sentence each; [] for nothing.
 
-    As in vLLM, `--max_model_len 4` and `--max-model-len=4` are one option, and `--hf-overrides.key=1` belongs to
-    `--hf-overrides`. A short form of an option's name is refused: it may mean another one in the next version.
+    As in vLLM, `--max_model_len 4` and `--max-model-len=4` are one option, and
+    `--hf-overrides.key=1` belongs to `--hf-overrides`. A short form of an option's name is refused:
+    it may mean another one in the next version.
     """
-    return [problem for word, values in _split(arguments) for problem in _problems(word, values, parser)]
+    return [
+        problem for word, values in _split(arguments) for problem in _problems(word, values, parser)
+    ]
 
 
 def _split(arguments: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each option's word with the values that follow it; values before any option come under ""."""
+    """Yield each option's word with the values that follow it; values before any option come under
+    "".
+    """
     word, values = "", list[str]()
     for argument in arguments:
         if _is_option(argument):

@@ -1,11 +1,13 @@
-"""Envoy AI Gateway's objects of one model: its route, its backends, who may call it and how much. Pure.
+"""Envoy AI Gateway's objects of one model: its route, its backends, who may call it and how much.
+Pure.
 
-Traps held here: Backends carry the predictor's DNS name, never an address (with IP endpoints the gateway charges every
-call to the first backend of a rule); a rule's cost counts 0 at request time (else each call costs one more); a route
-names at most 15 rules; the policies point at the HTTPRoute of the route's own name, one of a kind (of two, the younger
-is ignored): so BackendTrafficPolicy carries the limits and, in `responseOverride`, what callers hear when they are
-refused; those sentences are the same in every model's policy, for Envoy switches the filter on by the route that it
-finds before it knows the model, which is any model's; a cost expression type-checks.
+Traps held here: Backends carry the predictor's DNS name, never an address (with IP endpoints the
+gateway charges every call to the first backend of a rule); a rule's cost counts 0 at request time
+(else each call costs one more); a route names at most 15 rules; the policies point at the HTTPRoute
+of the route's own name, one of a kind (of two, the younger is ignored): so BackendTrafficPolicy
+carries the limits and, in `responseOverride`, what callers hear when they are refused; those
+sentences are the same in every model's policy, for Envoy switches the filter on by the route that
+it finds before it knows the model, which is any model's; a cost expression type-checks.
 """
 
 import json
@@ -31,7 +33,8 @@ COSTS = (
 _CLAIM_HEADERS = (("team", "x-team"), ("cost_center", "x-cost-center"), ("sub", "x-user-id"))
 MAX_RULES = 15
 MAX_TEAMS = 256  # rules of a BackendTrafficPolicy
-# Filled in by Envoy at each call. Any other percent sign in a sentence would make it refuse the whole policy.
+# Filled in by Envoy at each call. Any other percent sign in a sentence would make it refuse the
+# whole policy.
 _MODEL, _TEAM, _REQUEST_ID = "%REQ(X-AI-EG-MODEL)%", "%REQ(X-TEAM)%", "%REQ(X-REQUEST-ID)%"
 _LIMIT, _RESET = "%RESP(X-RATELIMIT-LIMIT)%", "%RESP(X-RATELIMIT-RESET)%"
 _IPV4 = re.compile(r"^[0-9.]+$")
@@ -59,7 +62,9 @@ class TeamLimit:
 
 @dataclass(frozen=True)
 class Answers:
-    """What refused callers are told. retry_after: seconds to wait for a replica; portal_url: who gives access."""
+    """What refused callers are told. retry_after: seconds to wait for a replica; portal_url: who
+    gives access.
+    """
 
     retry_after: int
     portal_url: str
@@ -84,12 +89,17 @@ def route(
     request_timeout: str = "600s",
     limit_cost: str = WHOLE_COST,
 ) -> Manifest:
-    """Return the AIGatewayRoute of a model: one rule, its versions with their weights, which must sum to 100.
+    """Return the AIGatewayRoute of a model: one rule, its versions with their weights, which must
+    sum to 100.
 
-    limit_cost: what a call counts against its team's limit, in CEL (apps/manifests/cel.py); raises BadExpression.
+    limit_cost: what a call counts against its team's limit, in CEL (apps/manifests/cel.py); raises
+    BadExpression.
     """
     if namespace != MODELS:
-        raise BadRoute("A route lives in the namespace models: candidates under evaluation are never routed to.")
+        raise BadRoute(
+            "A route lives in the namespace models: candidates under evaluation are "
+            "never routed to."
+        )
     if not weights or len(weights) > MAX_RULES or sum(weight.percent for weight in weights) != 100:
         raise BadRoute("A route's weights must sum to 100.")
     return {
@@ -107,7 +117,9 @@ def route(
             ],
             "rules": [
                 {
-                    "matches": [{"headers": [{"type": "Exact", "name": MODEL_HEADER, "value": model}]}],
+                    "matches": [
+                        {"headers": [{"type": "Exact", "name": MODEL_HEADER, "value": model}]}
+                    ],
                     "backendRefs": [_backend_ref(model, weight) for weight in weights],
                     "timeouts": {"request": request_timeout},
                 }
@@ -127,21 +139,32 @@ def _backend_ref(model: str, weight: Weight) -> Manifest:
     return {"name": name, "weight": weight.percent, "modelNameOverride": name}
 
 
-def backend_objects(*, model: str, number: int, namespace: str = MODELS, hostname: str = "") -> list[Manifest]:
+def backend_objects(
+    *, model: str, number: int, namespace: str = MODELS, hostname: str = ""
+) -> list[Manifest]:
     """Return the AIServiceBackend of a version and the Backend it points at.
 
-    hostname: the predictor Service's DNS name ("" for the usual one). An IP address, and a name or namespace of
-    candidates under evaluation, raise BadRoute.
+    hostname: the predictor Service's DNS name ("" for the usual one). An IP address, and a name or
+    namespace of candidates under evaluation, raise BadRoute.
     """
     if namespace != MODELS:
-        raise BadRoute("A Backend lives in the namespace models: candidates under evaluation are never routed to.")
+        raise BadRoute(
+            "A Backend lives in the namespace models: candidates under evaluation are "
+            "never routed to."
+        )
     name = serving_name(model, number)
     host = hostname or f"{name}-predictor.{namespace}.svc.cluster.local"
     if _IPV4.match(host) or ":" in host:
-        raise BadRoute("A Backend needs a DNS name: with an IP address calls are charged to the wrong version.")
+        raise BadRoute(
+            "A Backend needs a DNS name: with an IP address calls are charged to the wrong version."
+        )
     if not host.endswith(f".{namespace}.svc.cluster.local"):
         raise BadRoute(f"A Backend leads to a Service of the namespace {namespace} alone.")
-    metadata: Manifest = {"name": checked(name), "namespace": namespace, "labels": labels(model, number)}
+    metadata: Manifest = {
+        "name": checked(name),
+        "namespace": namespace,
+        "labels": labels(model, number),
+    }
     backend = {"name": name, "kind": "Backend", "group": "gateway.envoyproxy.io"}
     return [
         {
@@ -169,8 +192,12 @@ def _policy(kind: str, model: str, namespace: str, spec: Manifest) -> Manifest:
     }
 
 
-def security_policy(*, model: str, issuer: Issuer, teams: Sequence[str], namespace: str = MODELS) -> Manifest:
-    """Return who may call the model: holders of a token of the issuer whose team was granted. No teams: nobody."""
+def security_policy(
+    *, model: str, issuer: Issuer, teams: Sequence[str], namespace: str = MODELS
+) -> Manifest:
+    """Return who may call the model: holders of a token of the issuer whose team was granted. No
+    teams: nobody.
+    """
     provider = {
         "name": "idp",
         "issuer": issuer.issuer,
@@ -182,7 +209,9 @@ def security_policy(*, model: str, issuer: Issuer, teams: Sequence[str], namespa
         {
             "name": f"team-{team}",
             "action": "Allow",
-            "principal": {"jwt": {"provider": "idp", "claims": [{"name": "team", "values": [team]}]}},
+            "principal": {
+                "jwt": {"provider": "idp", "claims": [{"name": "team", "values": [team]}]}
+            },
         }
         for team in sorted(set(teams))
     ]
@@ -190,7 +219,10 @@ def security_policy(*, model: str, issuer: Issuer, teams: Sequence[str], namespa
     if rules:
         authorization["rules"] = rules
     return _policy(
-        "SecurityPolicy", model, namespace, {"jwt": {"providers": [provider]}, "authorization": authorization}
+        "SecurityPolicy",
+        model,
+        namespace,
+        {"jwt": {"providers": [provider]}, "authorization": authorization},
     )
 
 
@@ -202,16 +234,23 @@ def traffic_policy(
     limit_cost: str = WHOLE_COST,
     namespace: str = MODELS,
 ) -> Manifest:
-    """Return the tokens per minute of each team, counted from the answers' own usage, and what refused callers hear.
+    """Return the tokens per minute of each team, counted from the answers' own usage, and what
+    refused callers hear.
 
-    limit_cost: as `route` has it. The whole is counted by the key that every route of any age writes.
+    limit_cost: as `route` has it. The whole is counted by the key that every route of any age
+    writes.
     """
     if len(limits) > MAX_TEAMS:
-        raise BadRoute(f"{len(limits)} teams are granted {model}; the gateway keeps limits of at most {MAX_TEAMS}.")
+        raise BadRoute(
+            f"{len(limits)} teams are granted {model}; the gateway keeps limits of at "
+            f"most {MAX_TEAMS}."
+        )
     key = TOTAL_KEY if limit_cost == WHOLE_COST else LIMIT_KEY
     spec: Manifest = {}
     if limits:
-        rules = [_limit(model, limit, key) for limit in sorted(limits, key=lambda limit: limit.team)]
+        rules = [
+            _limit(model, limit, key) for limit in sorted(limits, key=lambda limit: limit.team)
+        ]
         spec["rateLimit"] = {"global": {"rules": rules}}
     spec["responseOverride"] = _overrides(answers)
     return _policy("BackendTrafficPolicy", model, namespace, spec)
@@ -220,10 +259,12 @@ def traffic_policy(
 def _overrides(answers: Answers) -> list[Manifest]:
     """Return what is said instead of Envoy's own 503, 429 and 403: bare words, or nothing.
 
-    Nothing in it names the model but what Envoy fills in: see the module. A 503 is given while no replica takes calls.
+    Nothing in it names the model but what Envoy fills in: see the module. A 503 is given while no
+    replica takes calls.
     """
     no_replica = (
-        f"No replica of model {_MODEL} takes calls now. If it sleeps while nobody calls, this call was counted and "
+        f"No replica of model {_MODEL} takes calls now. If it sleeps while nobody calls, this call "
+        f"was counted and "
         f"wakes it; nothing was charged. Send it again in {answers.retry_after} seconds."
     )
     no_tokens = (
@@ -236,7 +277,8 @@ def _overrides(answers: Answers) -> list[Manifest]:
     )
     return [
         _override(503, "unavailable_error", "no_replica", no_replica, str(answers.retry_after)),
-        _override(429, "rate_limit_error", "budget_exceeded", no_tokens, "60"),  # a header cannot say what a body can
+        # a header cannot say what a body can
+        _override(429, "rate_limit_error", "budget_exceeded", no_tokens, "60"),
         _override(403, "permission_error", "no_grant", no_grant),
     ]
 
@@ -244,7 +286,8 @@ def _overrides(answers: Answers) -> list[Manifest]:
 def _override(status: int, kind: str, code: str, message: str, retry_after: str = "") -> Manifest:
     """Return one sentence in JSON. `source: Local` leaves the engine's own answers alone."""
     error = {"type": kind, "code": code, "message": message}
-    headers = [{"name": "x-request-id", "value": _REQUEST_ID}]  # what the listener sets does not reach these answers
+    # what the listener sets does not reach these answers
+    headers = [{"name": "x-request-id", "value": _REQUEST_ID}]
     if retry_after:
         headers.append({"name": "Retry-After", "value": retry_after})
     response = {
@@ -252,7 +295,11 @@ def _override(status: int, kind: str, code: str, message: str, retry_after: str 
         "header": {"set": headers},
         "body": {"type": "Inline", "inline": json.dumps({"error": error})},
     }
-    return {"match": {"statusCodes": [{"type": "Value", "value": status}]}, "source": "Local", "response": response}
+    return {
+        "match": {"statusCodes": [{"type": "Value", "value": status}]},
+        "source": "Local",
+        "response": response,
+    }
 
 
 def _limit(model: str, limit: TeamLimit, key: str) -> Manifest:

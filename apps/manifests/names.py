@@ -1,4 +1,6 @@
-"""Names that several kinds share: labels, namespaces, paths in the GitOps repository, limits of names."""
+"""Names that several kinds share: labels, namespaces, paths in the GitOps repository, limits of
+names.
+"""
 
 import re
 
@@ -25,7 +27,8 @@ def checked(name: str) -> str:
     """Return `name` when it fits an InferenceService and its Service; raise BadName otherwise."""
     if not _NAME.match(name) or len(name) > LONGEST:
         raise BadName(
-            f"{name!r} cannot name an InferenceService: lower-case letters, digits, dashes, at most {LONGEST}."
+            f"{name!r} cannot name an InferenceService: lower-case letters, digits, dashes, at "
+            f"most {LONGEST}."
         )
     return name
 

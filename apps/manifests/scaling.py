@@ -1,9 +1,10 @@
 """KEDA's ScaledObject of a version that sleeps while nobody calls it. Pure.
 
-It asks the portal how many calls want the version (`metrics-api`), and may keep a replica at known hours (`cron`).
-Traps held here: every value of a trigger's metadata is text; the target is KServe's Deployment, which KServe leaves
-alone only under `autoscalerClass: external`; without `fallback` or an answer KEDA changes nothing, so a portal that is
-away neither wakes nor ends a replica; the credential is named, never carried, for Git holds no secret.
+It asks the portal how many calls want the version (`metrics-api`), and may keep a replica at known
+hours (`cron`). Traps held here: every value of a trigger's metadata is text; the target is KServe's
+Deployment, which KServe leaves alone only under `autoscalerClass: external`; without `fallback` or
+an answer KEDA changes nothing, so a portal that is away neither wakes nor ends a replica; the
+credential is named, never carried, for Git holds no secret.
 """
 
 import re
@@ -30,9 +31,11 @@ class BadScaling(ValueError):
 
 @dataclass(frozen=True)
 class PreWarm:
-    """Hours in which one replica is kept ready without demand. days: a key of DAYS, those on which the hours begin.
+    """Hours in which one replica is kept ready without demand. days: a key of DAYS, those on which
+    the hours begin.
 
-    Hours that end before they begin end on the next day. As text: `mon-fri 07:30-19:00 America/New_York`.
+    Hours that end before they begin end on the next day. As text: `mon-fri 07:30-19:00
+    America/New_York`.
     """
 
     days: str
@@ -47,7 +50,10 @@ class PreWarm:
     def words(self) -> str:
         """Return the hours for people."""
         next_day = " of the next day" if self.end < self.start else ""
-        return f"{DAYS[self.days][0]}, {self.start:%H:%M} to {self.end:%H:%M}{next_day}, {self.timezone}"
+        return (
+            f"{DAYS[self.days][0]}, {self.start:%H:%M} to {self.end:%H:%M}{next_day}, "
+            f"{self.timezone}"
+        )
 
     @property
     def hours_per_month(self) -> float:
@@ -60,23 +66,31 @@ def pre_warm_of(text: str) -> PreWarm:
     """Return the hours that a text names. Raises BadScaling with words for people."""
     found = _WINDOW.match(text)
     if found is None or found[1] not in DAYS:
-        raise BadScaling(f"{text!r} names no hours: write them as {_EXAMPLE}; the days are {' or '.join(DAYS)}.")
+        raise BadScaling(
+            f"{text!r} names no hours: write them as {_EXAMPLE}; the days are {' or '.join(DAYS)}."
+        )
     if found[6] not in _zones():
-        raise BadScaling(f"{found[6]!r} is no time zone: write one such as America/New_York, or UTC.")
+        raise BadScaling(
+            f"{found[6]!r} is no time zone: write one such as America/New_York, or UTC."
+        )
     try:
         start, end = time(int(found[2]), int(found[3])), time(int(found[4]), int(found[5]))
     except ValueError:
         raise BadScaling("An hour is 00:00 to 23:59.") from None
     if start == end:
-        raise BadScaling("Hours begin and end at different times. For a replica that always runs, choose warm.")
+        raise BadScaling(
+            "Hours begin and end at different times. For a replica that always runs, choose warm."
+        )
     return PreWarm(found[1], start, end, found[6])
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """How a version sleeps and wakes. demand_url: the portal's address up to `/v1/scaling`; times in seconds.
+    """How a version sleeps and wakes. demand_url: the portal's address up to `/v1/scaling`; times
+    in seconds.
 
-    calls_per_replica: calls of the demand's window that one replica answers; above one replica the HPA divides by it.
+    calls_per_replica: calls of the demand's window that one replica answers; above one replica the
+    HPA divides by it.
     """
 
     demand_url: str
@@ -107,14 +121,22 @@ def scaled_object(version: ServedVersion, scaling: Scaling) -> Manifest:
             "labels": labels(version.model, version.number),
         },
         "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": f"{version.name}-predictor"},
+            "scaleTargetRef": {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "name": f"{version.name}-predictor",
+            },
             "pollingInterval": scaling.polling_seconds,
             "cooldownPeriod": scaling.cooldown_seconds,
             "initialCooldownPeriod": scaling.cooldown_seconds,
             "minReplicaCount": 0,
             "maxReplicaCount": scaling.max_replicas,
             # While the portal cannot be asked, what runs goes on running and what sleeps sleeps.
-            "fallback": {"failureThreshold": 3, "replicas": 1, "behavior": "currentReplicasIfHigher"},
+            "fallback": {
+                "failureThreshold": 3,
+                "replicas": 1,
+                "behavior": "currentReplicasIfHigher",
+            },
             "triggers": triggers,
         },
     }
@@ -125,7 +147,9 @@ def _check(scaling: Scaling) -> None:
         min(scaling.polling_seconds, scaling.max_replicas, scaling.calls_per_replica) < 1
         or scaling.cooldown_seconds < 0
     ):
-        raise BadScaling("Polling, replicas and calls per replica are at least 1, a cooldown at least 0.")
+        raise BadScaling(
+            "Polling, replicas and calls per replica are at least 1, a cooldown at least 0."
+        )
 
 
 def _demand(version: ServedVersion, scaling: Scaling) -> Manifest:
@@ -146,7 +170,9 @@ def _demand(version: ServedVersion, scaling: Scaling) -> Manifest:
 
 
 def _hours(hours: PreWarm) -> Manifest:
-    """Return the trigger. KEDA is within the hours when the next end comes before the next start."""
+    """Return the trigger. KEDA is within the hours when the next end comes before the next
+    start.
+    """
     _, _, days, days_after = DAYS[hours.days]
     ends_on = days_after if hours.end < hours.start else days
     return {

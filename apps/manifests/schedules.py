@@ -1,4 +1,6 @@
-"""Cron schedules of five fields (minute, hour, day, month, weekday), as Karpenter's budgets take them. Pure."""
+"""Cron schedules of five fields (minute, hour, day, month, weekday), as Karpenter's budgets take
+them. Pure.
+"""
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -13,7 +15,9 @@ _FIELDS: tuple[tuple[int, int, tuple[str, ...], int], ...] = (
 
 
 def is_schedule(text: str) -> bool:
-    """Tell whether `text` is a schedule: values, names, ranges, steps, lists. No @daily, no seconds, no time zone."""
+    """Tell whether `text` is a schedule: values, names, ranges, steps, lists. No @daily, no
+    seconds, no time zone.
+    """
     fields = text.split()
     if len(fields) != len(_FIELDS):
         return False
@@ -24,7 +28,9 @@ def is_schedule(text: str) -> bool:
 
 
 def words(text: str) -> str:
-    """Return a schedule as people say it, "mon-fri from 12:00"; one that is not of a plain time as it is written."""
+    """Return a schedule as people say it, "mon-fri from 12:00"; one that is not of a plain time as
+    it is written.
+    """
     minute, hour, day, month, weekday = text.split()
     if not (minute.isdecimal() and hour.isdecimal() and day == month == "*"):
         return f"from {text}"

@@ -1,10 +1,11 @@
 """KServe's objects: the runtime of a namespace, and one InferenceService per version. Pure.
 
-Traps held here: cpu and memory are always set (else the runtime's 2 GiB limit stays and the engine is killed); the
-mode and the autoscaler are named (the cluster's defaults differ); a GPU pod tolerates the GPU taint;
-`serviceAccountName` is set (else there is no role to read the bucket with); `model.name` is never set; the engine's
-arguments are those that its own parser takes. A warm version runs on no Spot machine, for its callers wait for nobody's
-second start; one that sleeps, and a candidate under evaluation, prefer Spot and take on-demand where there is none.
+Traps held here: cpu and memory are always set (else the runtime's 2 GiB limit stays and the engine
+is killed); the mode and the autoscaler are named (the cluster's defaults differ); a GPU pod
+tolerates the GPU taint; `serviceAccountName` is set (else there is no role to read the bucket
+with); `model.name` is never set; the engine's arguments are those that its own parser takes. A warm
+version runs on no Spot machine, for its callers wait for nobody's second start; one that sleeps,
+and a candidate under evaluation, prefer Spot and take on-demand where there is none.
 """
 
 from dataclasses import dataclass, field
@@ -19,12 +20,15 @@ from apps.manifests.text import Manifest
 RUNTIME = "vllm"
 SERVICE_ACCOUNT = "model-reader"
 START_SECONDS = 1800
-# Argo CD applies these before what needs them: KServe calls a service whose runtime is not there yet invalid.
+# Argo CD applies these before what needs them: KServe calls a service whose runtime is not there
+# yet invalid.
 _FIRST = {"argocd.argoproj.io/sync-wave": "-1"}
 
 
 class ServingClass(StrEnum):
-    """WARM: a replica always runs. SCALE_TO_ZERO: none runs while nobody calls; apps.manifests.scaling wakes it."""
+    """WARM: a replica always runs. SCALE_TO_ZERO: none runs while nobody calls;
+    apps.manifests.scaling wakes it.
+    """
 
     WARM = "WARM"
     SCALE_TO_ZERO = "SCALE_TO_ZERO"
@@ -41,7 +45,9 @@ class Resources:
 
 @dataclass(frozen=True)
 class ServedVersion:
-    """One version as one InferenceService. storage_uri: `s3://<bucket>/<model>/v<n>/`. max_model_len: tokens."""
+    """One version as one InferenceService. storage_uri: `s3://<bucket>/<model>/v<n>/`.
+    max_model_len: tokens.
+    """
 
     model: str
     number: int
@@ -61,12 +67,16 @@ class ServedVersion:
 
     @property
     def may_be_interrupted(self) -> bool:
-        """Tell whether a Spot machine will do: a sleeper's callers wait for a start anyway, a candidate has none."""
+        """Tell whether a Spot machine will do: a sleeper's callers wait for a start anyway, a
+        candidate has none.
+        """
         return self.sleeps or self.namespace == EVALS
 
 
 def inference_service(version: ServedVersion) -> Manifest:
-    """Return the InferenceService of a version: one GPU a replica, replicas as its serving class says."""
+    """Return the InferenceService of a version: one GPU a replica, replicas as its serving class
+    says.
+    """
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
@@ -76,7 +86,8 @@ def inference_service(version: ServedVersion) -> Manifest:
             "labels": labels(version.model, version.number),
             "annotations": {
                 "serving.kserve.io/deploymentMode": "Standard",
-                # KServe makes no autoscaler of its own for either: `none` keeps minReplicas, `external` is KEDA's.
+                # KServe makes no autoscaler of its own for either: `none` keeps minReplicas,
+                # `external` is KEDA's.
                 "serving.kserve.io/autoscalerClass": "external" if version.sleeps else "none",
                 DIGEST_ANNOTATION: version.manifest_digest,
             },
@@ -86,13 +97,19 @@ def inference_service(version: ServedVersion) -> Manifest:
 
 
 def _predictor(version: ServedVersion) -> Manifest:
-    resources = {"cpu": version.resources.cpu, "memory": version.resources.memory, GPU: str(version.resources.gpus)}
+    resources = {
+        "cpu": version.resources.cpu,
+        "memory": version.resources.memory,
+        GPU: str(version.resources.gpus),
+    }
     return {
         "serviceAccountName": SERVICE_ACCOUNT,
         "minReplicas": 0 if version.sleeps else 1,
         "maxReplicas": version.max_replicas,
         "timeout": 600,
-        "affinity": {"nodeAffinity": _spot_first() if version.may_be_interrupted else _never_spot()},
+        "affinity": {
+            "nodeAffinity": _spot_first() if version.may_be_interrupted else _never_spot()
+        },
         "tolerations": [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}],
         "model": {
             "modelFormat": {"name": "vLLM", "version": "1"},
@@ -100,7 +117,10 @@ def _predictor(version: ServedVersion) -> Manifest:
             "protocolVersion": "v2",
             "storageUri": version.storage_uri,
             "args": checked_arguments(
-                [f"--max-model-len={version.max_model_len}", f"--tensor-parallel-size={version.resources.gpus}"]
+                [
+                    f"--max-model-len={version.max_model_len}",
+                    f"--tensor-parallel-size={version.resources.gpus}",
+                ]
             ),
             "resources": {"requests": resources, "limits": dict(resources)},
         },
@@ -108,7 +128,9 @@ def _predictor(version: ServedVersion) -> Manifest:
 
 
 def _spot_first() -> Manifest:
-    """Prefer a Spot machine: whoever waits for a start anyway also waits for the next one after an interruption."""
+    """Prefer a Spot machine: whoever waits for a start anyway also waits for the next one after an
+    interruption.
+    """
     term = {"weight": 100, "preference": {"matchExpressions": [_capacity_type("In")]}}
     return {"preferredDuringSchedulingIgnoredDuringExecution": [term]}
 
@@ -116,7 +138,8 @@ def _spot_first() -> Manifest:
 def _never_spot() -> Manifest:
     """Take any machine but a Spot one, which Karpenter then buys on demand.
 
-    Not `In [on-demand]`: that would leave out reserved machines, and every node that Karpenter did not make.
+    Not `In [on-demand]`: that would leave out reserved machines, and every node that Karpenter did
+    not make.
     """
     terms = [{"matchExpressions": [_capacity_type("NotIn")]}]
     return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
@@ -127,15 +150,23 @@ def _capacity_type(operator: str) -> Manifest:
 
 
 def runtime_objects(
-    namespace: str, image: str, role_arn: str = "", s3_endpoint: str = "", start_seconds: int = START_SECONDS
+    namespace: str,
+    image: str,
+    role_arn: str = "",
+    s3_endpoint: str = "",
+    start_seconds: int = START_SECONDS,
 ) -> list[Manifest]:
     """Return a namespace's ServingRuntime and the ServiceAccount that reads the registry.
 
-    role_arn: the IAM role for the ServiceAccount ("" where keys come another way).
-    s3_endpoint: host:port of an S3 that is not AWS ("" in production).
-    start_seconds: how long an engine may take to load its weights before the kubelet starts it again.
+    role_arn: the IAM role for the ServiceAccount ("" where keys come another way). s3_endpoint:
+    host:port of an S3 that is not AWS ("" in production).
+    start_seconds: how long an engine may take to load its weights before the kubelet starts it
+    again.
     """
-    return [_service_account(namespace, role_arn, s3_endpoint), _runtime(namespace, image, start_seconds)]
+    return [
+        _service_account(namespace, role_arn, s3_endpoint),
+        _runtime(namespace, image, start_seconds),
+    ]
 
 
 def _service_account(namespace: str, role_arn: str, s3_endpoint: str) -> Manifest:
@@ -145,9 +176,12 @@ def _service_account(namespace: str, role_arn: str, s3_endpoint: str) -> Manifes
     if s3_endpoint:
         host = s3_endpoint.split("://", 1)[-1].rstrip("/")
         annotations["serving.kserve.io/s3-endpoint"] = host
-        annotations["serving.kserve.io/s3-usehttps"] = "1" if s3_endpoint.startswith("https://") else "0"
+        annotations["serving.kserve.io/s3-usehttps"] = (
+            "1" if s3_endpoint.startswith("https://") else "0"
+        )
     metadata = {
-        "name": SERVICE_ACCOUNT, "namespace": namespace, "labels": dict(OWNER_LABELS), "annotations": annotations,
+        "name": SERVICE_ACCOUNT, "namespace": namespace, "labels": dict(OWNER_LABELS),
+        "annotations": annotations,
     }  # fmt: skip
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
 
@@ -163,7 +197,9 @@ def _runtime(namespace: str, image: str, start_seconds: int) -> Manifest:
             "annotations": dict(_FIRST),
         },  # fmt: skip
         "spec": {
-            "supportedModelFormats": [{"name": "vLLM", "version": "1", "autoSelect": True, "priority": 1}],
+            "supportedModelFormats": [
+                {"name": "vLLM", "version": "1", "autoSelect": True, "priority": 1}
+            ],
             "protocolVersions": ["v2", "v1"],
             "containers": [_engine(image, start_seconds)],
             "volumes": [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}],
@@ -177,22 +213,31 @@ def _engine(image: str, start_seconds: int) -> Manifest:
         "name": "kserve-container",
         "image": image,
         "command": ["python3", "-m", "vllm.entrypoints.openai.api_server"],
-        # Named as a folder, the version's own generation_config.json limits every answer; found by itself it does not.
+        # Named as a folder, the version's own generation_config.json limits every answer; found by
+        # itself it does not.
         "args": checked_arguments(
             [
                 "--port=8080",
                 "--served-model-name={{.Name}}",
                 "--model=/mnt/models",
                 "--generation-config=/mnt/models",
-                "--enable-prompt-tokens-details",  # else cached input is never told, and priced in full
+                # else cached input is never told, and priced in full
+                "--enable-prompt-tokens-details",
             ]
         ),
         "ports": [{"containerPort": 8080, "protocol": "TCP"}],
-        "env": [{"name": "HF_HUB_OFFLINE", "value": "1"}, {"name": "VLLM_NO_USAGE_STATS", "value": "1"}],
-        "startupProbe": probe | {"periodSeconds": 10, "failureThreshold": max(ceil(start_seconds / 10), 1)},
+        "env": [
+            {"name": "HF_HUB_OFFLINE", "value": "1"},
+            {"name": "VLLM_NO_USAGE_STATS", "value": "1"},
+        ],
+        "startupProbe": probe
+        | {"periodSeconds": 10, "failureThreshold": max(ceil(start_seconds / 10), 1)},
         "readinessProbe": probe | {"periodSeconds": 5, "failureThreshold": 3},
         "livenessProbe": probe | {"periodSeconds": 10, "failureThreshold": 6},
-        "resources": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "1", "memory": "2Gi"}},
+        "resources": {
+            "requests": {"cpu": "1", "memory": "2Gi"},
+            "limits": {"cpu": "1", "memory": "2Gi"},
+        },
         "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108 (in the container)
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }

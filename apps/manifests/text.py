@@ -1,4 +1,6 @@
-"""Manifests as text: the same objects always give the same bytes, so that a commit changes only what changed."""
+"""Manifests as text: the same objects always give the same bytes, so that a commit changes only
+what changed.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +11,9 @@ Manifest = dict[str, Any]
 
 
 class CannotRender(ValueError):
-    """What is asked for makes no manifest that would work. The text says why, for people; nothing is committed."""
+    """What is asked for makes no manifest that would work. The text says why, for people; nothing
+    is committed.
+    """
 
 
 class _Dumper(yaml.SafeDumper):
@@ -21,7 +25,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def to_yaml(objects: Iterable[Manifest]) -> bytes:
-    """Return `objects` as one YAML file of several documents, keys in the order they were written."""
+    """Return `objects` as one YAML file of several documents, keys in the order they were
+    written.
+    """
     text: str = yaml.dump_all(
         objects,
         Dumper=_Dumper,

@@ -1,7 +1,8 @@
 """Storing usage once, and summing it by the hour.
 
-Both doors (OTLP and file) call ingest_usage. An hour whose events changed is marked in the same transaction;
-roll_up_hour recomputes it from the events, so that nothing that is retried, reordered or killed can count twice.
+Both doors (OTLP and file) call ingest_usage. An hour whose events changed is marked in the same
+transaction; roll_up_hour recomputes it from the events, so that nothing that is retried, reordered
+or killed can count twice.
 """
 
 from collections.abc import Iterable
@@ -26,21 +27,26 @@ class Position:
 
 
 @transaction.atomic
-def ingest_usage(*, records: Iterable[UsageRecord], via: str, now: datetime, position: Position | None = None) -> int:
+def ingest_usage(
+    *, records: Iterable[UsageRecord], via: str, now: datetime, position: Position | None = None
+) -> int:
     """Store the calls not stored yet; return how many. via: "OTLP" or "FILE".
 
-    position: saved in the same transaction, so that a killed follower neither skips nor loses a line.
+    position: saved in the same transaction, so that a killed follower neither skips nor loses a
+    line.
     """
     batch = {record.event_id: record for record in records}
     known = store.known_ids(batch)
     fresh = [record for record in batch.values() if record.event_id not in known]
     UsageEvent.objects.bulk_create(
-        [UsageEvent(received_at=now, received_via=via, **asdict(record)) for record in fresh], ignore_conflicts=True
+        [UsageEvent(received_at=now, received_via=via, **asdict(record)) for record in fresh],
+        ignore_conflicts=True,
     )
     _mark_hours({_hour(record.occurred_at) for record in fresh}, now)
     if position:
         LogPosition.objects.update_or_create(
-            path=position.path, defaults={"inode": position.inode, "offset": position.offset, "updated_at": now}
+            path=position.path,
+            defaults={"inode": position.inode, "offset": position.offset, "updated_at": now},
         )
     if fresh:
         enqueue_on_commit("metering.roll_up_dirty_hours")
@@ -54,21 +60,25 @@ def _hour(moment: datetime) -> datetime:
 def _mark_hours(hours: set[datetime], now: datetime) -> None:
     # Sorted, so that two batches lock the same rows in the same order.
     marks = [DirtyHour(hour=hour, marked_at=now) for hour in sorted(hours)]
-    DirtyHour.objects.bulk_create(marks, update_conflicts=True, update_fields=["marked_at"], unique_fields=["hour"])
+    DirtyHour.objects.bulk_create(
+        marks, update_conflicts=True, update_fields=["marked_at"], unique_fields=["hour"]
+    )
 
 
 @transaction.atomic
 def roll_up_hour(*, hour: datetime, now: datetime) -> bool:
     """Recompute one dirty hour from its events. False when it is clean or another worker has it.
 
-    The mark is locked first: a batch that arrives meanwhile waits for us, then marks the hour again.
+    The mark is locked first: a batch that arrives meanwhile waits for us, then marks the hour
+    again.
     """
     mark = DirtyHour.objects.select_for_update(skip_locked=True).filter(hour=hour).first()
     if mark is None:
         return False
     HourlyUsage.objects.filter(hour=hour).delete()
     HourlyUsage.objects.bulk_create(
-        [HourlyUsage(hour=hour, rolled_up_at=now, **sums) for sums in store.hour_sums(hour)], batch_size=1000
+        [HourlyUsage(hour=hour, rolled_up_at=now, **sums) for sums in store.hour_sums(hour)],
+        batch_size=1000,
     )
     mark.delete()
     return True

@@ -1,7 +1,8 @@
 """Reading the gateway's file log from where we stopped: the second way of the same records.
 
-A line counts only when it is whole. A file that was rotated is read to its end under its old name while it is open; one
-that shrank is read from its start. Counting by event id makes the union of both ways exact.
+A line counts only when it is whole. A file that was rotated is read to its end under its old name
+while it is open; one that shrank is read from its start. Counting by event id makes the union of
+both ways exact.
 """
 
 import json
@@ -27,7 +28,9 @@ class Follower:
     _file: BinaryIO | None = None
 
     def step(self, *, now: datetime) -> int:
-        """Store what was appended since the last step; return how many calls were new. Cheap when nothing was."""
+        """Store what was appended since the last step; return how many calls were new. Cheap when
+        nothing was.
+        """
         if self._file is None and not self._open():
             return 0
         stored = self._drain(now)
@@ -46,7 +49,9 @@ class Follower:
             file = open(self.path, "rb")  # noqa: SIM115 - kept open between steps
         except FileNotFoundError:
             return False
-        known = LogPosition.objects.filter(path=self.path, inode=os.fstat(file.fileno()).st_ino).first()
+        known = LogPosition.objects.filter(
+            path=self.path, inode=os.fstat(file.fileno()).st_ino
+        ).first()
         if known and known.offset <= os.fstat(file.fileno()).st_size:
             file.seek(known.offset)
         self._file = file
@@ -58,16 +63,22 @@ class Follower:
             here = os.stat(self.path)
         except FileNotFoundError:
             return True
-        return here.st_ino != os.fstat(self._file.fileno()).st_ino or here.st_size < self._file.tell()
+        return (
+            here.st_ino != os.fstat(self._file.fileno()).st_ino or here.st_size < self._file.tell()
+        )
 
     def _drain(self, now: datetime) -> int:
         stored = 0
         while lines := self._whole_lines():
-            stored += ingest_usage(records=_read(lines), via="FILE", now=now, position=self._position())
+            stored += ingest_usage(
+                records=_read(lines), via="FILE", now=now, position=self._position()
+            )
         return stored
 
     def _whole_lines(self) -> list[bytes]:
-        """Read up to CHUNK and step back to the end of its last whole line. A line longer than CHUNK is skipped."""
+        """Read up to CHUNK and step back to the end of its last whole line. A line longer than
+        CHUNK is skipped.
+        """
         assert self._file is not None  # noqa: S101 - step() opened it
         start = self._file.tell()
         chunk = self._file.read(CHUNK)
@@ -80,7 +91,9 @@ class Follower:
 
     def _position(self) -> Position:
         assert self._file is not None  # noqa: S101 - step() opened it
-        return Position(path=self.path, inode=os.fstat(self._file.fileno()).st_ino, offset=self._file.tell())
+        return Position(
+            path=self.path, inode=os.fstat(self._file.fileno()).st_ino, offset=self._file.tell()
+        )
 
 
 def _read(lines: list[bytes]) -> list[UsageRecord]:

@@ -1,7 +1,8 @@
 """The door for OpenTelemetry Collectors: POST /v1/logs (OTLP over HTTP, protobuf, gzip).
 
-200: stored, or refused for good (partial success). 400, 413, 415: the batch is bad and must not come again. 401: wrong
-credential. 503: the database is away; the Collector keeps the batch on disk and retries.
+200: stored, or refused for good (partial success). 400, 413, 415: the batch is bad and must not
+come again. 401: wrong credential. 503: the database is away; the Collector keeps the batch on disk
+and retries.
 """
 
 import gzip
@@ -50,8 +51,12 @@ def logs(request: HttpRequest) -> HttpResponse:
         log.exception("a usage batch could not be stored")
         return _refuse(503, "The batch could not be stored. Send it again.", retry_after=30)
     if problems:
-        log.warning("refused %d usage records: %s", len(problems), "; ".join(sorted(set(problems))[:5]))
-    return HttpResponse(otlp.answer(len(problems), "; ".join(sorted(set(problems))[:5])), content_type=PROTOBUF)
+        log.warning(
+            "refused %d usage records: %s", len(problems), "; ".join(sorted(set(problems))[:5])
+        )
+    return HttpResponse(
+        otlp.answer(len(problems), "; ".join(sorted(set(problems))[:5])), content_type=PROTOBUF
+    )
 
 
 def _body(request: HttpRequest) -> bytes:

@@ -1,7 +1,8 @@
-"""What was used: one row per call, and hourly sums that are recomputed from those rows, never incremented.
+"""What was used: one row per call, and hourly sums that are recomputed from those rows, never
+incremented.
 
-event_id is the gateway's own request id; a record may arrive by OTLP and by file, any number of times, and is one row.
-Only store.py reads UsageEvent.
+event_id is the gateway's own request id; a record may arrive by OTLP and by file, any number of
+times, and is one row. Only store.py reads UsageEvent.
 """
 
 from django.db import models
@@ -12,7 +13,8 @@ class Outcome(models.TextChoices):
     """What a call is to the ledger."""
 
     METERED = "METERED", "Metered"
-    UNMETERED = "UNMETERED", "Unmetered"  # reached a model, but the answer's usage is unknown (client went away)
+    # reached a model, but the answer's usage is unknown (client went away)
+    UNMETERED = "UNMETERED", "Unmetered"
     REFUSED = "REFUSED", "Refused"  # 401, 403, 404, 429 at the gateway: nothing was generated
     FAILED = "FAILED", "Failed"  # 5xx, or an upstream error without usage
 
@@ -29,7 +31,8 @@ class UsageEvent(models.Model):
     cost_center = models.CharField(max_length=32, blank=True, default="")
     user_id = models.CharField(max_length=255, blank=True, default="")  # the token's subject
     model = models.CharField(max_length=40, blank=True, default="")  # what the caller asked for
-    version = models.CharField(max_length=63, blank=True, default="")  # what answered: `<model>-v<n>`
+    # what answered: `<model>-v<n>`
+    version = models.CharField(max_length=63, blank=True, default="")
     route = models.CharField(max_length=255, blank=True, default="")
     response_code = models.PositiveSmallIntegerField()
     response_flags = models.CharField(max_length=64, blank=True, default="")
@@ -47,7 +50,8 @@ class UsageEvent(models.Model):
         )
         constraints = (
             models.CheckConstraint(
-                condition=~Q(outcome="METERED") | Q(input_tokens__isnull=False, output_tokens__isnull=False),
+                condition=~Q(outcome="METERED")
+                | Q(input_tokens__isnull=False, output_tokens__isnull=False),
                 name="usage_event_metered_has_tokens",
             ),
         )
@@ -57,7 +61,9 @@ class UsageEvent(models.Model):
 
 
 class HourlyUsage(models.Model):
-    """The sum of one hour's events for one cost center, team, model and version. hour: its start, UTC."""
+    """The sum of one hour's events for one cost center, team, model and version. hour: its start,
+    UTC.
+    """
 
     hour = models.DateTimeField()
     cost_center = models.CharField(max_length=32, blank=True, default="")
@@ -76,7 +82,8 @@ class HourlyUsage(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(
-                fields=("hour", "cost_center", "team", "model", "version"), name="hourly_usage_once_per_dimension"
+                fields=("hour", "cost_center", "team", "model", "version"),
+                name="hourly_usage_once_per_dimension",
             ),
         )
 
@@ -95,7 +102,9 @@ class DirtyHour(models.Model):
 
 
 class LogPosition(models.Model):
-    """How far the follower has read the gateway's file log. inode tells a rotated file from the same one."""
+    """How far the follower has read the gateway's file log. inode tells a rotated file from the
+    same one.
+    """
 
     path = models.CharField(max_length=400, primary_key=True)
     inode = models.BigIntegerField()

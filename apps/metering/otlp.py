@@ -15,7 +15,9 @@ class BadBatch(ValueError):
 
 
 def read_batch(body: bytes) -> list[dict[str, object]]:
-    """Return each log record's attributes. Unknown fields are ignored. Raises BadBatch on anything torn or foreign."""
+    """Return each log record's attributes. Unknown fields are ignored. Raises BadBatch on anything
+    torn or foreign.
+    """
     try:
         batch = ExportLogsServiceRequest.FromString(body)
     except DecodeError:
@@ -24,7 +26,9 @@ def read_batch(body: bytes) -> list[dict[str, object]]:
 
 
 def answer(rejected: int, message: str) -> bytes:
-    """Return the response's body; `rejected` records were refused for good and must not be sent again."""
+    """Return the response's body; `rejected` records were refused for good and must not be sent
+    again.
+    """
     response = ExportLogsServiceResponse()
     if rejected:
         response.partial_success.rejected_log_records = rejected
@@ -41,4 +45,8 @@ def _records(batch: ExportLogsServiceRequest) -> Iterator[dict[str, object]]:
 
 def _value(value: AnyValue) -> object:
     kind = value.WhichOneof("value")
-    return getattr(value, kind) if kind in ("string_value", "int_value", "double_value", "bool_value") else None
+    return (
+        getattr(value, kind)
+        if kind in ("string_value", "int_value", "double_value", "bool_value")
+        else None
+    )

@@ -1,7 +1,8 @@
 """One access-log record of the gateway, read into a UsageRecord. Pure.
 
-The same keys come by OTLP (values are text, a missing one is "-") and by file (JSON, a missing one is null). The keys
-are those of the EnvoyProxy object in deploy/gateway. Unknown keys are ignored: a newer gateway may send more.
+The same keys come by OTLP (values are text, a missing one is "-") and by file (JSON, a missing one
+is null). The keys are those of the EnvoyProxy object in deploy/gateway. Unknown keys are ignored: a
+newer gateway may send more.
 """
 
 import re
@@ -14,11 +15,14 @@ from apps.metering.models import Outcome
 
 _PREDICTOR = re.compile(r"^([a-z0-9-]+-v[0-9]+)-predictor\.")
 _CLUSTER = re.compile(r"(?:^|/)([a-z0-9-]+-v[0-9]+)$")
-NO_HOST = ("UH", "UF")  # no healthy upstream host, or no connection to it: the cluster was chosen, and failed
+# no healthy upstream host, or no connection to it: the cluster was chosen, and failed
+NO_HOST = ("UH", "UF")
 
 
 class BadRecord(ValueError):
-    """The record cannot become a usage event. The text names the key, never a value a caller could have chosen."""
+    """The record cannot become a usage event. The text names the key, never a value a caller could
+    have chosen.
+    """
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class UsageRecord:
 
 
 def read_record(values: Mapping[str, object]) -> UsageRecord | None:
-    """Return the usage a record tells of; None for calls that name no model and were not refused (a model list).
+    """Return the usage a record tells of; None for calls that name no model and were not refused (a
+    model list).
 
     Raises BadRecord when the id, the time, the status or a count is missing or odd.
     """
@@ -54,7 +59,9 @@ def read_record(values: Mapping[str, object]) -> UsageRecord | None:
     model = _text(values, "gen_ai.request.model", 40)
     if not model and code < 400:
         return None
-    input_tokens, output_tokens = (_count(values, f"gen_ai.usage.{kind}_tokens") for kind in ("input", "output"))
+    input_tokens, output_tokens = (
+        _count(values, f"gen_ai.usage.{kind}_tokens") for kind in ("input", "output")
+    )
     metered = input_tokens is not None and output_tokens is not None
     return UsageRecord(
         event_id=_uuid(values),
@@ -69,7 +76,9 @@ def read_record(values: Mapping[str, object]) -> UsageRecord | None:
         response_code=code,
         response_flags=_text(values, "response_flags", 64),
         input_tokens=input_tokens if metered else None,
-        cached_input_tokens=(_count(values, "gen_ai.usage.cached_input_tokens") or 0) if metered else None,
+        cached_input_tokens=(_count(values, "gen_ai.usage.cached_input_tokens") or 0)
+        if metered
+        else None,
         output_tokens=output_tokens if metered else None,
         duration_ms=_count(values, "duration", 2**31 - 1),
         ttft_ms=_number(values, "gen_ai.latency.ttft_ms"),
@@ -79,8 +88,9 @@ def read_record(values: Mapping[str, object]) -> UsageRecord | None:
 def _version(values: Mapping[str, object]) -> str:
     """Return the version that the call reached. The gateway names it for successful answers only.
 
-    Where it failed, the host that was called tells it (a predictor's DNS name), or, where no host could be called, the
-    cluster; by itself the cluster proves nothing, for it is filled in for calls that were refused before it, too.
+    Where it failed, the host that was called tells it (a predictor's DNS name), or, where no host
+    could be called, the cluster; by itself the cluster proves nothing, for it is filled in for
+    calls that were refused before it, too.
     """
     named = _text(values, "gen_ai.request.model_override", 63)
     host = _PREDICTOR.search(_text(values, "upstream_host", 255))
@@ -92,7 +102,9 @@ def _version(values: Mapping[str, object]) -> str:
 
 
 def _outcome(code: int, metered: bool) -> str:
-    """Return the outcome: usage decides where it is known, else the status. Code 0 or 2xx without usage: aborted."""
+    """Return the outcome: usage decides where it is known, else the status. Code 0 or 2xx without
+    usage: aborted.
+    """
     if metered:
         return Outcome.METERED
     if code >= 500:
@@ -107,7 +119,8 @@ def _raw(values: Mapping[str, object], key: str) -> object | None:
 
 def _text(values: Mapping[str, object], key: str, limit: int) -> str:
     value = _raw(values, key)
-    # The database takes neither half characters nor NUL, and one record must not stop all that follow.
+    # The database takes neither half characters nor NUL, and one record must not stop all that
+    # follow.
     text = "" if value is None else str(value)[:limit].replace("\x00", "")
     return text.encode(errors="ignore").decode()
 

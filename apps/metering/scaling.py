@@ -1,8 +1,10 @@
-"""The door for KEDA: GET /v1/scaling/<namespace>/<name> answers how much demand a sleeping version has.
+"""The door for KEDA: GET /v1/scaling/<namespace>/<name> answers how much demand a sleeping version
+has.
 
-Above 0 a replica is started, or kept; at 0 it may go to sleep when the cooldown is over. Demand is counted from the
-gateway's own access log, so a call that met no replica wakes the model by being recorded. 401: wrong credential. 404:
-no such version. 503: the database is away; KEDA then changes nothing.
+Above 0 a replica is started, or kept; at 0 it may go to sleep when the cooldown is over. Demand is
+counted from the gateway's own access log, so a call that met no replica wakes the model by being
+recorded. 401: wrong credential. 404: no such version. 503: the database is away; KEDA then changes
+nothing.
 """
 
 from dataclasses import dataclass
@@ -30,7 +32,9 @@ ENGINE_TIMEOUT = 1.0  # KEDA gives the whole answer three seconds
 
 @dataclass(frozen=True)
 class Demand:
-    """Who wants a version now: calls of the window, calls under way, and a rollout that must see it ready."""
+    """Who wants a version now: calls of the window, calls under way, and a rollout that must see it
+    ready.
+    """
 
     unanswered_calls: int
     answered_calls: int
@@ -49,7 +53,9 @@ def demand(request: HttpRequest, namespace: str, name: str) -> JsonResponse:
     """Answer a version's demand."""
     if not is_bearer(request.headers.get("Authorization", ""), settings.SCALING_TOKEN_FILE):
         return JsonResponse(
-            {"detail": "A valid scaling credential is needed."}, status=401, headers={"WWW-Authenticate": "Bearer"}
+            {"detail": "A valid scaling credential is needed."},
+            status=401,
+            headers={"WWW-Authenticate": "Bearer"},
         )
     try:
         version = _version(name) if namespace == MODELS else None
@@ -57,7 +63,9 @@ def demand(request: HttpRequest, namespace: str, name: str) -> JsonResponse:
             return JsonResponse({"detail": "No such version."}, status=404)
         found = demand_of(version, now=now())
     except (OperationalError, InterfaceError):
-        return JsonResponse({"detail": "The database is away."}, status=503, headers={"Retry-After": "5"})
+        return JsonResponse(
+            {"detail": "The database is away."}, status=503, headers={"Retry-After": "5"}
+        )
     return JsonResponse(
         {
             "demand": found.total,
@@ -80,10 +88,12 @@ def _version(name: str) -> ModelVersion | None:
 
 
 def demand_of(version: ModelVersion, *, now: datetime) -> Demand:
-    """Return a version's demand. Four queries; asks the engine only where nothing else wants the version.
+    """Return a version's demand. Four queries; asks the engine only where nothing else wants the
+    version.
 
-    A version whose rollout is open is wanted: before callers are sent to it, it must have been ready once, however
-    long its first start takes. KEDA's own initial cooldown is a fixed guess and would end a start that takes longer.
+    A version whose rollout is open is wanted: before callers are sent to it, it must have been
+    ready once, however long its first start takes. KEDA's own initial cooldown is a fixed guess and
+    would end a start that takes longer.
     """
     rollouts = Rollout.objects.filter(model_version=version)
     moving = (*Rollout.OPEN, Rollout.Status.FAILED)
@@ -102,13 +112,16 @@ def demand_of(version: ModelVersion, *, now: datetime) -> Demand:
 def running_calls(name: str) -> int:
     """Return the calls under way in a version's replica, which no record tells of before they end.
 
-    An engine that is ready but does not answer in time is busy: one call. Asked at most once, with a short timeout.
+    An engine that is ready but does not answer in time is busy: one call. Asked at most once, with
+    a short timeout.
     """
     if not has_ready_replica(MODELS, name):
         return 0
     address = f"http://{name}-predictor.{MODELS}.svc.cluster.local"
     try:
-        with EngineClient(address, proxy=settings.CLUSTER_HTTP_PROXY, timeout=ENGINE_TIMEOUT) as engine:
+        with EngineClient(
+            address, proxy=settings.CLUSTER_HTTP_PROXY, timeout=ENGINE_TIMEOUT
+        ) as engine:
             return engine.running_calls()
     except TemporaryError:
         return 1

@@ -1,4 +1,6 @@
-"""The only reader of raw usage events, so that another store can hold them when one machine is outgrown."""
+"""The only reader of raw usage events, so that another store can hold them when one machine is
+outgrown.
+"""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -31,7 +33,9 @@ SEES_ALL = (Role.FINANCE, Role.PLATFORM_ENGINEER, Role.AUDITOR)
 
 
 class Percentile(Aggregate):
-    """The value below which a share of the rows lies, between two rows if need be; NULL values do not count."""
+    """The value below which a share of the rows lies, between two rows if need be; NULL values do
+    not count.
+    """
 
     function = "percentile_cont"
     template = "%(function)s(%(share)s) WITHIN GROUP (ORDER BY %(expressions)s)"
@@ -47,8 +51,12 @@ def known_ids(ids: Collection[UUID]) -> set[UUID]:
 
 
 def hour_sums(hour: datetime) -> list[dict[str, Any]]:
-    """Return one mapping per cost center, team, model and version: calls by outcome and tokens of that hour."""
-    events = UsageEvent.objects.filter(occurred_at__gte=hour, occurred_at__lt=hour + timedelta(hours=1))
+    """Return one mapping per cost center, team, model and version: calls by outcome and tokens of
+    that hour.
+    """
+    events = UsageEvent.objects.filter(
+        occurred_at__gte=hour, occurred_at__lt=hour + timedelta(hours=1)
+    )
     calls = {f"{o.value.lower()}_calls": Count("event_id", filter=Q(outcome=o)) for o in Outcome}
     tokens = {name: Coalesce(Sum(name), 0) for name in TOKENS}
     # Tokens replace the columns of the same name: the values() below must not group by them.
@@ -58,24 +66,33 @@ def hour_sums(hour: datetime) -> list[dict[str, Any]]:
 
 
 def calls_visible_to(user: User) -> QuerySet[UsageEvent]:
-    """Return the calls this person may see, newest first: all for those who oversee, else their team's."""
+    """Return the calls this person may see, newest first: all for those who oversee, else their
+    team's.
+    """
     calls = UsageEvent.objects.order_by("-occurred_at", "-event_id")
     if user.has_role(*SEES_ALL):
         return calls
     return calls.filter(team=user.team.slug) if user.team and user.roles else calls.none()
 
 
-def wanting_calls(*, model: str, version: str, unanswered_too: bool, since: datetime) -> dict[str, int]:
-    """Return how many calls that ended at `since` or later wanted a version: {"answered": n, "unanswered": n}.
+def wanting_calls(
+    *, model: str, version: str, unanswered_too: bool, since: datetime
+) -> dict[str, int]:
+    """Return how many calls that ended at `since` or later wanted a version: {"answered": n,
+    "unanswered": n}.
 
-    Refused calls (no grant, over the limit) want nothing. A call that met no replica names no version: it counts where
-    `unanswered_too`, for the version that the route leads to.
+    Refused calls (no grant, over the limit) want nothing. A call that met no replica names no
+    version: it counts where `unanswered_too`, for the version that the route leads to.
     """
-    took = ExpressionWrapper(Coalesce(F("duration_ms"), 0) * timedelta(milliseconds=1), output_field=DurationField())
+    took = ExpressionWrapper(
+        Coalesce(F("duration_ms"), 0) * timedelta(milliseconds=1), output_field=DurationField()
+    )
     ended = ExpressionWrapper(F("occurred_at") + took, output_field=DateTimeField())
     # The first condition is what the index serves; the second is the rule.
     recent = UsageEvent.objects.filter(model=model, occurred_at__gte=since - LONGEST_CALL)
-    recent = recent.alias(ended_at=ended).filter(ended_at__gte=since).exclude(outcome=Outcome.REFUSED)
+    recent = (
+        recent.alias(ended_at=ended).filter(ended_at__gte=since).exclude(outcome=Outcome.REFUSED)
+    )
     answered = Q(version=version, outcome__in=(Outcome.METERED, Outcome.UNMETERED))
     whose = Q(version=version) | Q(version="") if unanswered_too else Q(version=version)
     return recent.aggregate(
@@ -91,9 +108,11 @@ def latest_call_at() -> datetime | None:
 
 
 def calls_by_version(model: str, since: datetime) -> dict[str, Calls]:
-    """Return what callers of each version of a model met in the calls that began since a moment; one query.
+    """Return what callers of each version of a model met in the calls that began since a moment;
+    one query.
 
-    Refused calls reached no version. TTFT is known for streamed calls only; speed for calls that were answered.
+    Refused calls reached no version. TTFT is known for streamed calls only; speed for calls that
+    were answered.
     """
     speed = Cast("output_tokens", FloatField()) * 1000.0 / F("duration_ms")
     rows = (
@@ -106,7 +125,9 @@ def calls_by_version(model: str, since: datetime) -> dict[str, Calls]:
             failed=Count("event_id", filter=Q(outcome=Outcome.FAILED)),
             timed=Count("ttft_ms"),
             ttft_p95_ms=Percentile("ttft_ms", share=0.95),
-            tokens_per_second=Percentile(speed, share=0.5, filter=Q(output_tokens__gt=0, duration_ms__gt=0)),
+            tokens_per_second=Percentile(
+                speed, share=0.5, filter=Q(output_tokens__gt=0, duration_ms__gt=0)
+            ),
         )
         .order_by("version")
     )

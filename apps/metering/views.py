@@ -21,8 +21,24 @@ from apps.metering.models import HourlyUsage, Outcome, UsageEvent
 
 PAGE = 50
 CSV_LIMIT = 100_000
-COLUMNS = ("event_id", "occurred_at", "outcome", "response_code", "team", "cost_center", "model", "version")
-FIGURES = ("input_tokens", "cached_input_tokens", "output_tokens", "duration_ms", "ttft_ms", "received_via")
+COLUMNS = (
+    "event_id",
+    "occurred_at",
+    "outcome",
+    "response_code",
+    "team",
+    "cost_center",
+    "model",
+    "version",
+)
+FIGURES = (
+    "input_tokens",
+    "cached_input_tokens",
+    "output_tokens",
+    "duration_ms",
+    "ttft_ms",
+    "received_via",
+)
 BADGES = {
     Outcome.METERED: ("ok", "Metered"),
     Outcome.UNMETERED: ("warn", "Unmetered"),
@@ -90,7 +106,9 @@ def _csv(rows: QuerySet[UsageEvent]) -> HttpResponse:
 
 @require_GET
 def model_usage(request: SignedIn, name: str) -> HttpResponse:
-    """Show who used a model in the last thirty days: every team to its owner, one's own team to others."""
+    """Show who used a model in the last thirty days: every team to its owner, one's own team to
+    others.
+    """
     models = RegisteredModel.objects.visible_to(request.user).select_related("owner_team")
     model = get_object_or_404(models, name=name)
     start = now() - timedelta(days=30)
@@ -98,13 +116,23 @@ def model_usage(request: SignedIn, name: str) -> HttpResponse:
     sees_all = request.user.has_role(*store.SEES_ALL) or model.is_owned_by(request.user)
     if not sees_all:
         rows = rows.filter(team=request.user.team.slug if request.user.team else "")
-    sums = ("metered_calls", "unmetered_calls", "refused_calls", "failed_calls", "input_tokens", "output_tokens")
+    sums = (
+        "metered_calls",
+        "unmetered_calls",
+        "refused_calls",
+        "failed_calls",
+        "input_tokens",
+        "output_tokens",
+    )
     lines: list[dict[str, Any]] = list(
         rows.values("team", "version").annotate(**{f"sum_{key}": Sum(key) for key in sums})  # type: ignore[arg-type]
     )
     context = {
         "model": model,
-        "crumbs": [("Catalog", reverse("catalog:model_list")), (name, reverse("catalog:model_detail", args=[name]))],
+        "crumbs": [
+            ("Catalog", reverse("catalog:model_list")),
+            (name, reverse("catalog:model_detail", args=[name])),
+        ],
         "lines": sorted(lines, key=lambda line: (-line["sum_output_tokens"], line["team"])),
         "sees_all": sees_all,
         "start": start,

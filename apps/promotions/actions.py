@@ -1,7 +1,9 @@
-"""Proposing a version, deciding about it, and steering its rollout. People's changes; records.py has the worker's.
+"""Proposing a version, deciding about it, and steering its rollout. People's changes; records.py
+has the worker's.
 
-Nobody decides on their own proposal: the action refuses it, and so does a check constraint. A decision is bound to the
-evidence that was on the page; where that has changed since, nothing is decided.
+Nobody decides on their own proposal: the action refuses it, and so does a check constraint. A
+decision is bound to the evidence that was on the page; where that has changed since, nothing is
+decided.
 """
 
 from dataclasses import dataclass
@@ -55,7 +57,9 @@ class WrongRolloutState(DomainError):
 
 @dataclass(frozen=True)
 class Seen:
-    """The evidence that was in front of the reviewer. baseline: a ModelVersion's key, None for no baseline."""
+    """The evidence that was in front of the reviewer. baseline: a ModelVersion's key, None for no
+    baseline.
+    """
 
     manifest_digest: str
     eval_run: str
@@ -82,12 +86,15 @@ def request_promotion(
 ) -> Promotion:
     """Propose that `version` serves its model's callers, always warm or asleep while nobody calls.
 
-    pre_warm: hours in which one that sleeps is kept ready, "mon-fri 07:30-19:00 America/New_York"; "" for none.
-    Raises NotPermitted unless the requester owns the model; BadHours; NotEligible when a gate does not hold or another
-    proposal for the model waits.
+    pre_warm: hours in which one that sleeps is kept ready, "mon-fri 07:30-19:00 America/New_York";
+    "" for none. Raises NotPermitted unless the requester owns the model; BadHours; NotEligible when
+    a gate does not hold or another proposal for the model waits.
     """
     model = _locked(version.registered_model)
-    require(model.is_owned_by(requester), f"Only a model owner of {model.owner_team} proposes its versions.")
+    require(
+        model.is_owned_by(requester),
+        f"Only a model owner of {model.owner_team} proposes its versions.",
+    )
     hours = _hours(serving_class, pre_warm)
     version.refresh_from_db()
     _check(version, serving_class=serving_class)
@@ -110,8 +117,16 @@ def request_promotion(
                 pre_warm=hours,
             )
     except IntegrityError:
-        raise NotEligible(f"A promotion of {model} waits for a reviewer already. Withdraw it first.") from None
-    record(action=Action.PROMOTION_REQUESTED, actor=requester, target=promotion, now=now, data=_bound_to(promotion))
+        raise NotEligible(
+            f"A promotion of {model} waits for a reviewer already. Withdraw it first."
+        ) from None
+    record(
+        action=Action.PROMOTION_REQUESTED,
+        actor=requester,
+        target=promotion,
+        now=now,
+        data=_bound_to(promotion),
+    )
     return promotion
 
 
@@ -129,10 +144,16 @@ def _hours(serving_class: str, pre_warm: str) -> str:
 
 def _locked(model: RegisteredModel) -> RegisteredModel:
     """Take the model's row, so that only one person at a time changes what serves it."""
-    return RegisteredModel.objects.select_for_update(of=("self",)).select_related("owner_team").get(pk=model.pk)
+    return (
+        RegisteredModel.objects.select_for_update(of=("self",))
+        .select_related("owner_team")
+        .get(pk=model.pk)
+    )
 
 
-def _check(version: ModelVersion, promotion: Promotion | None = None, serving_class: str = "") -> None:
+def _check(
+    version: ModelVersion, promotion: Promotion | None = None, serving_class: str = ""
+) -> None:
     problems = blocked(evaluate_gates(queries.evidence_for(version, promotion, serving_class)))
     if problems:
         raise NotEligible(" ".join(problem.words for problem in problems))
@@ -149,11 +170,15 @@ def _bound_to(promotion: Promotion) -> dict[str, str]:
 
 
 @transaction.atomic
-def approve_promotion(*, promotion: Promotion, approver: User, seen: Seen, reason: str, now: datetime) -> Rollout:
-    """Approve a pending promotion and start its rollout; one under way of another version is superseded.
+def approve_promotion(
+    *, promotion: Promotion, approver: User, seen: Seen, reason: str, now: datetime
+) -> Rollout:
+    """Approve a pending promotion and start its rollout; one under way of another version is
+    superseded.
 
-    Raises NotPermitted unless the approver is a reviewer who did not propose it; StaleEvidence when `seen` is not what
-    the promotion is bound to; AlreadyDecided if it is not pending; NotEligible when a gate no longer holds.
+    Raises NotPermitted unless the approver is a reviewer who did not propose it; StaleEvidence when
+    `seen` is not what the promotion is bound to; AlreadyDecided if it is not pending; NotEligible
+    when a gate no longer holds.
     """
     _locked(promotion.registered_model)
     _may_decide(promotion, approver)
@@ -173,7 +198,9 @@ def approve_promotion(*, promotion: Promotion, approver: User, seen: Seen, reaso
 
 
 @transaction.atomic
-def reject_promotion(*, promotion: Promotion, approver: User, seen: Seen, reason: str, now: datetime) -> Promotion:
+def reject_promotion(
+    *, promotion: Promotion, approver: User, seen: Seen, reason: str, now: datetime
+) -> Promotion:
     """Reject a pending promotion. Raises as approve_promotion does, but needs no gate to hold."""
     _may_decide(promotion, approver)
     _must_match(promotion, seen)
@@ -192,13 +219,20 @@ def _may_decide(promotion: Promotion, approver: User) -> None:
 def _must_match(promotion: Promotion, seen: Seen) -> None:
     if not seen.matches(promotion):
         raise StaleEvidence(
-            "The evidence has changed since you opened the page. Nothing was decided: look at it again, then decide."
+            "The evidence has changed since you opened the page. Nothing was decided: look at it "
+            "again, then decide."
         )
 
 
-def _decide(promotion: Promotion, approver: User, decision: str, status: str, reason: str, now: datetime) -> None:
+def _decide(
+    promotion: Promotion, approver: User, decision: str, status: str, reason: str, now: datetime
+) -> None:
     """Take the promotion out of pending, exactly once, and keep the decision with its evidence."""
-    if not Promotion.objects.pending().filter(pk=promotion.pk).update(status=status, decided_at=now):
+    if (
+        not Promotion.objects.pending()
+        .filter(pk=promotion.pk)
+        .update(status=status, decided_at=now)
+    ):
         promotion.refresh_from_db()
         raise AlreadyDecided(f"This promotion is {promotion.get_status_display().lower()} already.")
     Approval.objects.create(
@@ -217,7 +251,9 @@ def _decide(promotion: Promotion, approver: User, decision: str, status: str, re
 
 @transaction.atomic
 def withdraw_promotion(*, promotion: Promotion, actor: User, now: datetime) -> Promotion:
-    """Take back a pending proposal. Raises NotPermitted unless actor owns the model; AlreadyDecided if not pending."""
+    """Take back a pending proposal. Raises NotPermitted unless actor owns the model; AlreadyDecided
+    if not pending.
+    """
     may = promotion.requested_by_id == actor.pk or promotion.registered_model.is_owned_by(actor)
     require(may, "Only an owner of the model withdraws its proposal.")
     changed = Promotion.objects.pending().filter(pk=promotion.pk)
@@ -231,7 +267,8 @@ def withdraw_promotion(*, promotion: Promotion, actor: User, now: datetime) -> P
 
 @transaction.atomic
 def start_rollout(*, promotion: Promotion, actor: User, now: datetime) -> Rollout:
-    """Start carrying out an approved promotion. A rollout of its model under way is superseded: its version goes.
+    """Start carrying out an approved promotion. A rollout of its model under way is superseded: its
+    version goes.
 
     Raises WrongRolloutState when it was started before.
     """
@@ -263,16 +300,26 @@ def _create(promotion: Promotion, now: datetime, **more: object) -> Rollout:
 
 
 def _supersede(newer: ModelVersion, actor: User, now: datetime) -> None:
-    """End the model's open rollout, whose version is then taken back before the newer one starts."""
-    rows = Rollout.objects.open().select_for_update(of=("self",)).select_related("model_version__registered_model")
+    """End the model's open rollout, whose version is then taken back before the newer one
+    starts.
+    """
+    rows = (
+        Rollout.objects.open()
+        .select_for_update(of=("self",))
+        .select_related("model_version__registered_model")
+    )
     old = rows.filter(registered_model=newer.registered_model).first()
     if old is None:
         return
     if old.model_version_id == newer.pk:
-        raise WrongRolloutState(f"A rollout of {newer.name} is under way already. Follow it, or abort it.")
+        raise WrongRolloutState(
+            f"A rollout of {newer.name} is under way already. Follow it, or abort it."
+        )
     ended = Rollout.objects.filter(pk=old.pk)
     ended.update(status=Rollout.Status.SUPERSEDED, finished_at=now, paused_at=None, **_renewed(now))
-    record(action=Action.ROLLOUT_SUPERSEDED, actor=actor, target=old, now=now, data={"by": newer.name})
+    record(
+        action=Action.ROLLOUT_SUPERSEDED, actor=actor, target=old, now=now, data={"by": newer.name}
+    )
     _wake(old)
 
 
@@ -281,13 +328,18 @@ def _wake(rollout: Rollout) -> None:
 
 
 def may_steer(rollout: Rollout, user: User) -> bool:
-    """Tell whether this person may steer it: an owner of the model, a reviewer, or a platform engineer."""
-    return rollout.registered_model.is_owned_by(user) or user.has_role(Role.REVIEWER, Role.PLATFORM_ENGINEER)
+    """Tell whether this person may steer it: an owner of the model, a reviewer, or a platform
+    engineer.
+    """
+    return rollout.registered_model.is_owned_by(user) or user.has_role(
+        Role.REVIEWER, Role.PLATFORM_ENGINEER
+    )
 
 
 @transaction.atomic
 def pause_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) -> Rollout:
-    """Leave the weights of an open rollout where they are. It still goes back by itself when its gate fails.
+    """Leave the weights of an open rollout where they are. It still goes back by itself when its
+    gate fails.
 
     Raises WrongRolloutState unless it is under way, not paused and not going back.
     """
@@ -300,7 +352,9 @@ def pause_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) 
 
 @transaction.atomic
 def resume_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
-    """Let a paused rollout go on from the weights it has. Raises WrongRolloutState unless it is paused."""
+    """Let a paused rollout go on from the weights it has. Raises WrongRolloutState unless it is
+    paused.
+    """
     _may_steer(rollout, actor)
     rows = Rollout.objects.open().filter(pk=rollout.pk, paused_at__isnull=False)
     if not rows.update(paused_at=None, moved_at=now, **_renewed(now)):
@@ -310,8 +364,8 @@ def resume_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
 
 @transaction.atomic
 def retry_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
-    """Take a failed rollout up again where it stopped; after a return to the baseline, or where the branch lost its
-    commits, from its first weight.
+    """Take a failed rollout up again where it stopped; after a return to the baseline, or where the
+    branch lost its commits, from its first weight.
 
     Raises WrongRolloutState unless it failed and its baseline still serves.
     """
@@ -319,9 +373,17 @@ def retry_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
     model = _locked(rollout.registered_model)
     rollout.refresh_from_db()
     live = queries.live_version(model)
-    if rollout.status == Rollout.Status.FAILED and (live.pk if live else None) != rollout.baseline_id:
-        raise WrongRolloutState("Another version serves since it failed. Take this one back and propose it again.")
-    anew = rollout.return_reason or rollout.commits.filter(lost_at__isnull=False, attempt=rollout.attempt).exists()
+    if (
+        rollout.status == Rollout.Status.FAILED
+        and (live.pk if live else None) != rollout.baseline_id
+    ):
+        raise WrongRolloutState(
+            "Another version serves since it failed. Take this one back and propose it again."
+        )
+    anew = (
+        rollout.return_reason
+        or rollout.commits.filter(lost_at__isnull=False, attempt=rollout.attempt).exists()
+    )
     again = {"attempt": F("attempt") + 1, "return_reason": "", "return_message": ""} if anew else {}
     rows = Rollout.objects.filter(pk=rollout.pk, status=Rollout.Status.FAILED)
     try:
@@ -345,13 +407,16 @@ def retry_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
 
 @transaction.atomic
 def abort_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) -> Rollout:
-    """Stop a rollout that is not live yet and take its version back; callers stay with, or return to, the baseline.
+    """Stop a rollout that is not live yet and take its version back; callers stay with, or return
+    to, the baseline.
 
     Raises WrongRolloutState when it is live, replaced, aborted or superseded.
     """
     _may_steer(rollout, actor)
     rows = Rollout.objects.filter(pk=rollout.pk, status__in=(*Rollout.OPEN, Rollout.Status.FAILED))
-    if not rows.update(status=Rollout.Status.ABORTED, finished_at=now, paused_at=None, **_renewed(now)):
+    if not rows.update(
+        status=Rollout.Status.ABORTED, finished_at=now, paused_at=None, **_renewed(now)
+    ):
         rollout.refresh_from_db()
         raise WrongRolloutState(
             f"The rollout is {rollout.get_status_display().lower()}; there is nothing to abort. "
@@ -362,22 +427,28 @@ def abort_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) 
 
 @transaction.atomic
 def roll_back_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) -> Rollout:
-    """Go back from a live rollout to the version that served before it; return the rollout that does it.
+    """Go back from a live rollout to the version that served before it; return the rollout that
+    does it.
 
-    No new approval is needed: the version was approved by somebody other than its requester, has served, and is the
-    same to the byte. Everybody who may steer may do it, with a reason. Raises WrongRolloutState unless it is live;
-    NotEligible where no such approved, verified version is left.
+    No new approval is needed: the version was approved by somebody other than its requester, has
+    served, and is the same to the byte. Everybody who may steer may do it, with a reason. Raises
+    WrongRolloutState unless it is live; NotEligible where no such approved, verified version is
+    left.
     """
     _may_steer(rollout, actor)
     _locked(rollout.registered_model)
     rollout.refresh_from_db()
     if rollout.status != Rollout.Status.LIVE:
         raise WrongRolloutState(
-            f"The rollout is {rollout.get_status_display().lower()}; only a live one is rolled back."
+            f"The rollout is {rollout.get_status_display().lower()}; only a live one is rolled "
+            f"back."
         )
     approved = queries.approval_before(rollout)
     if approved is None:
-        raise NotEligible("No earlier version is approved and verified any more. Propose the one that should serve.")
+        raise NotEligible(
+            "No earlier version is approved and verified any more. Propose the one "
+            "that should serve."
+        )
     _supersede(approved.model_version, actor, now)
     back = _create(approved, now, baseline=rollout.model_version, rolls_back=rollout, steps=[100])
     Rollout.objects.filter(pk=rollout.pk).update(**_renewed(now))
@@ -390,11 +461,14 @@ def roll_back_rollout(*, rollout: Rollout, actor: User, reason: str, now: dateti
 
 def _may_steer(rollout: Rollout, actor: User) -> None:
     require(
-        may_steer(rollout, actor), "Only an owner of the model, a reviewer or a platform engineer steers a rollout."
+        may_steer(rollout, actor),
+        "Only an owner of the model, a reviewer or a platform engineer steers a rollout.",
     )
 
 
-def _steered(rollout: Rollout, action: Action, actor: User, now: datetime, data: dict[str, object]) -> Rollout:
+def _steered(
+    rollout: Rollout, action: Action, actor: User, now: datetime, data: dict[str, object]
+) -> Rollout:
     record(action=action, actor=actor, target=rollout, now=now, data=data)
     _wake(rollout)
     rollout.refresh_from_db()

@@ -17,7 +17,14 @@ from apps.accounts.requests import caller
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.pagination import Cursor
 from apps.promotions import actions
-from apps.promotions.models import GateResult, Promotion, Rollout, RolloutCommit, RolloutPhase, ServingClass
+from apps.promotions.models import (
+    GateResult,
+    Promotion,
+    Rollout,
+    RolloutCommit,
+    RolloutPhase,
+    ServingClass,
+)
 
 RELATED = ("registered_model", "model_version", "baseline__registered_model", "requested_by")
 
@@ -29,7 +36,9 @@ class Newest(Cursor):
 
 
 class ProposalInput(serializers.Serializer[Any]):
-    """Body of a new promotion. pre_warm: hours as mon-fri 07:30-19:00 America/New_York, for SCALE_TO_ZERO alone."""
+    """Body of a new promotion. pre_warm: hours as mon-fri 07:30-19:00 America/New_York, for
+    SCALE_TO_ZERO alone.
+    """
 
     model = serializers.SlugField()
     version = serializers.IntegerField(min_value=1)
@@ -39,7 +48,9 @@ class ProposalInput(serializers.Serializer[Any]):
 
 
 class DecisionInput(serializers.Serializer[Any]):
-    """Body of a decision. manifest_digest, eval_run and baseline: what the reviewer looked at, as GET answered it."""
+    """Body of a decision. manifest_digest, eval_run and baseline: what the reviewer looked at, as
+    GET answered it.
+    """
 
     reason = serializers.CharField(min_length=3, max_length=1000)
     manifest_digest = serializers.CharField(max_length=71)
@@ -48,7 +59,9 @@ class DecisionInput(serializers.Serializer[Any]):
 
 
 class PromotionOutput(serializers.ModelSerializer[Promotion]):
-    """One promotion. baseline: the name of the version it is compared with, or null. rollout: the newest one's id."""
+    """One promotion. baseline: the name of the version it is compared with, or null. rollout: the
+    newest one's id.
+    """
 
     model = serializers.CharField(source="registered_model.name")
     version = serializers.IntegerField(source="model_version.number")
@@ -85,7 +98,8 @@ class GateOutput(serializers.ModelSerializer[GateResult]):
 
 
 class CommitOutput(serializers.ModelSerializer[RolloutCommit]):
-    """One step's commit. weight: the candidate's percent, or null; observed_at: accepted by the gateway, held since.
+    """One step's commit. weight: the candidate's percent, or null; observed_at: accepted by the
+    gateway, held since.
 
     lost_at: when the branch was found without it, its history rewritten.
     """
@@ -94,7 +108,16 @@ class CommitOutput(serializers.ModelSerializer[RolloutCommit]):
 
     class Meta:
         model = RolloutCommit
-        fields = ("step", "attempt", "weight", "sha", "committed_at", "observed_at", "lost_at", "gate")
+        fields = (
+            "step",
+            "attempt",
+            "weight",
+            "sha",
+            "committed_at",
+            "observed_at",
+            "lost_at",
+            "gate",
+        )
 
 
 class PhaseOutput(serializers.ModelSerializer[RolloutPhase]):
@@ -106,7 +129,8 @@ class PhaseOutput(serializers.ModelSerializer[RolloutPhase]):
 
 
 class RolloutOutput(serializers.ModelSerializer[Rollout]):
-    """One rollout with its commits, decisions and phases. health: both versions as last measured at the present weight.
+    """One rollout with its commits, decisions and phases. health: both versions as last measured at
+    the present weight.
 
     unready_since: since when the callers that it has are not answered, or null.
     rolls_back: the live rollout that this one goes back from, or null.
@@ -151,7 +175,11 @@ class Promotions(APIView):
 
     def get(self, request: Request) -> Response:
         """Answer the promotions the caller may see."""
-        rows = Promotion.objects.visible_to(caller(request)).select_related(*RELATED).prefetch_related("rollouts")
+        rows = (
+            Promotion.objects.visible_to(caller(request))
+            .select_related(*RELATED)
+            .prefetch_related("rollouts")
+        )
         listing = Newest()
         page = listing.paginate_queryset(rows, request)
         return listing.get_paginated_response(PromotionOutput(page, many=True).data)
@@ -161,7 +189,9 @@ class Promotions(APIView):
         body = ProposalInput(data=request.data)
         body.is_valid(raise_exception=True)
         values = body.validated_data
-        model = get_object_or_404(RegisteredModel.objects.visible_to(caller(request)), name=values["model"])
+        model = get_object_or_404(
+            RegisteredModel.objects.visible_to(caller(request)), name=values["model"]
+        )
         rows = ModelVersion.objects.select_related("registered_model")
         version = get_object_or_404(rows, registered_model=model, number=values["version"])
         made = actions.request_promotion(
@@ -176,7 +206,9 @@ class Promotions(APIView):
 
 
 def _promotion(request: Request, pk: UUID) -> Promotion:
-    return get_object_or_404(Promotion.objects.visible_to(caller(request)).select_related(*RELATED), pk=pk)
+    return get_object_or_404(
+        Promotion.objects.visible_to(caller(request)).select_related(*RELATED), pk=pk
+    )
 
 
 @api_view(["GET"])
@@ -188,20 +220,26 @@ def promotion(request: Request, pk: UUID) -> Response:
 @api_view(["POST"])
 def decide(request: Request, pk: UUID, decision: str) -> Response:
     """Approve or reject a promotion."""
-    action = {"approve": actions.approve_promotion, "reject": actions.reject_promotion}.get(decision)
+    action = {"approve": actions.approve_promotion, "reject": actions.reject_promotion}.get(
+        decision
+    )
     if action is None:
         raise Http404
     item = _promotion(request, pk)
     body = DecisionInput(data=request.data)
     body.is_valid(raise_exception=True)
     values = body.validated_data
-    seen = actions.Seen(values["manifest_digest"], str(values["eval_run"]), _baseline(item, values["baseline"]))
+    seen = actions.Seen(
+        values["manifest_digest"], str(values["eval_run"]), _baseline(item, values["baseline"])
+    )
     action(promotion=item, approver=caller(request), seen=seen, reason=values["reason"], now=now())
     return Response(PromotionOutput(_promotion(request, pk)).data)
 
 
 def _baseline(item: Promotion, name: str | None) -> int | None:
-    """Return the key of the named version; -1, which matches nothing, for another name than the bound one's."""
+    """Return the key of the named version; -1, which matches nothing, for another name than the
+    bound one's.
+    """
     if not name:
         return None
     return item.baseline_id if item.baseline is not None and item.baseline.name == name else -1
@@ -209,7 +247,11 @@ def _baseline(item: Promotion, name: str | None) -> int | None:
 
 def _rollout(request: Request, pk: UUID) -> Rollout:
     rows = Rollout.objects.filter(promotion__in=Promotion.objects.visible_to(caller(request)))
-    related = ("registered_model__owner_team", "model_version__registered_model", "baseline__registered_model")
+    related = (
+        "registered_model__owner_team",
+        "model_version__registered_model",
+        "baseline__registered_model",
+    )
     found = rows.select_related(*related).prefetch_related("commits__gate", "phases")
     return get_object_or_404(found, pk=pk)
 
@@ -237,7 +279,9 @@ STEER: dict[str, tuple[Callable[..., Rollout], bool]] = {
 
 @api_view(["POST"])
 def steer(request: Request, pk: UUID, order: str) -> Response:
-    """Pause, resume, retry, abort or roll back; answers the rollout, and for a roll back the one that does it (201)."""
+    """Pause, resume, retry, abort or roll back; answers the rollout, and for a roll back the one
+    that does it (201).
+    """
     found = STEER.get(order)
     if found is None:
         raise Http404
@@ -248,4 +292,6 @@ def steer(request: Request, pk: UUID, order: str) -> Response:
         body.is_valid(raise_exception=True)
         more = body.validated_data
     made = action(rollout=item, actor=caller(request), now=now(), **more)
-    return Response(RolloutOutput(_rollout(request, made.pk)).data, status=200 if made.pk == item.pk else 201)
+    return Response(
+        RolloutOutput(_rollout(request, made.pk)).data, status=200 if made.pk == item.pk else 201
+    )

@@ -33,7 +33,9 @@ def write(
     git: GitClient,
     unless_present: Mapping[str, bytes] | None = None,
 ) -> CommitRef:
-    """Make the one commit of a step, or find it again. Raises GitRefused where the server does not take it."""
+    """Make the one commit of a step, or find it again. Raises GitRefused where the server does not
+    take it.
+    """
     try:
         return git.commit(
             changes=changes,
@@ -49,14 +51,18 @@ def changes_of(rollout: Rollout, step: str, around: render.Surroundings) -> rend
     """Return what a step of an open rollout writes."""
     version, baseline = rollout.model_version, rollout.baseline
     if step == Step.SERVE:
-        return render.serve(version, around, rollout.promotion.serving_class, rollout.promotion.pre_warm)
+        return render.serve(
+            version, around, rollout.promotion.serving_class, rollout.promotion.pre_warm
+        )
     if step == Step.RETURN and baseline is not None:
         return render.shift(baseline, around)
     return render.shift(version, around, weight_of(step) or 100, baseline)
 
 
 def trailers(rollout: Rollout, step: str) -> dict[str, str]:
-    """Return the trailers of a step's commit: the same for the same step of the same attempt, for good."""
+    """Return the trailers of a step's commit: the same for the same step of the same attempt, for
+    good.
+    """
     again = f".{rollout.attempt}" if rollout.attempt > 1 else ""
     return {"Quartermaster-Rollout": str(rollout.pk), "Quartermaster-Step": f"{step}{again}"}
 
@@ -71,17 +77,23 @@ def _message(rollout: Rollout, step: str) -> str:
         str(Step.RETIRE): f"Stop {baseline}, replaced by {name}",
         str(Step.REMOVE): f"Take {name} back",
     }.get(str(step), f"Send {percent} % of the callers of {model} to {name}")
-    return f"{subject}\n\nPromotion {rollout.promotion_id}, manifest {rollout.promotion.manifest_digest}."
+    return (
+        f"{subject}\n\nPromotion {rollout.promotion_id}, manifest "
+        f"{rollout.promotion.manifest_digest}."
+    )
 
 
 def check_history(commits: Iterable[str], git: GitClient) -> None:
-    """Raise Diverged where one of these commits is no longer on the branch: then Argo CD never applies it."""
+    """Raise Diverged where one of these commits is no longer on the branch: then Argo CD never
+    applies it.
+    """
     lost = [sha for sha in commits if not git.is_on_branch(sha)]
     if lost:
         names = ", ".join(sha[:8] for sha in lost)
         which = f"Commit {names} is" if len(lost) == 1 else f"Commits {names} are"
         raise Diverged(
-            f"{which} no longer on branch {git.branch}: somebody rewrote its history. A retry commits anew what is "
+            f"{which} no longer on branch {git.branch}: somebody rewrote its history. A retry "
+            f"commits anew what is "
             "missing; find out first who took it away, and why.",
             lost,
         )

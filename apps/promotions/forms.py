@@ -22,16 +22,25 @@ class ProposalForm(forms.Form):
         max_length=2000,
     )
     serving_class = forms.ChoiceField(
-        label="While nobody calls", choices=ServingClass.choices, initial=ServingClass.WARM, required=False
+        label="While nobody calls",
+        choices=ServingClass.choices,
+        initial=ServingClass.WARM,
+        required=False,
     )
     ready_days = forms.ChoiceField(
         label="Days",
-        choices=[("", "None: only a call wakes it"), *((key, words[0]) for key, words in DAYS.items())],
+        choices=[
+            ("", "None: only a call wakes it"),
+            *((key, words[0]) for key, words in DAYS.items()),
+        ],
         required=False,
     )
     ready_from = forms.TimeField(label="From", widget=CLOCK, required=False)
     ready_to = forms.TimeField(
-        label="To", widget=CLOCK, required=False, help_text="Earlier than the beginning: on the next day."
+        label="To",
+        widget=CLOCK,
+        required=False,
+        help_text="Earlier than the beginning: on the next day.",
     )
     ready_zone = forms.CharField(
         label="Time zone", max_length=60, required=False, help_text="Such as America/New_York."
@@ -44,16 +53,22 @@ class ProposalForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Refuse hours that are not whole, where days were chosen for a version that sleeps."""
         values = self.cleaned_data
-        if self._has_hours() and not (values.get("ready_from") and values.get("ready_to") and values.get("ready_zone")):
+        if self._has_hours() and not (
+            values.get("ready_from") and values.get("ready_to") and values.get("ready_zone")
+        ):
             self.add_error("ready_days", "Say from when to when, and in which time zone.")
         return values
 
     def _has_hours(self) -> bool:
         values = self.cleaned_data
-        return values.get("serving_class") == ServingClass.SCALE_TO_ZERO and bool(values.get("ready_days"))
+        return values.get("serving_class") == ServingClass.SCALE_TO_ZERO and bool(
+            values.get("ready_days")
+        )
 
     def wish(self) -> dict[str, str]:
-        """Return what was typed, as actions.request_promotion takes it. Call it after is_valid()."""
+        """Return what was typed, as actions.request_promotion takes it. Call it after
+        is_valid().
+        """
         values = self.cleaned_data
         hours = "{ready_days} {ready_from:%H:%M}-{ready_to:%H:%M} {ready_zone}"
         return {
@@ -64,7 +79,9 @@ class ProposalForm(forms.Form):
 
     @staticmethod
     def suggested(hours: str) -> dict[str, object]:
-        """Return what the form shows for hours that a setting suggests; the days are left to be chosen."""
+        """Return what the form shows for hours that a setting suggests; the days are left to be
+        chosen.
+        """
         if not hours:
             return {}
         found = pre_warm_of(hours)

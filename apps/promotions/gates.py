@@ -1,4 +1,6 @@
-"""What must hold before a version may be proposed, and still hold when it is approved. Pure: facts in, words out."""
+"""What must hold before a version may be proposed, and still hold when it is approved. Pure: facts
+in, words out.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +21,10 @@ class RunFacts:
 class Evidence:
     """Everything that eligibility depends on, as the rows have it now.
 
-    bound_*: what the promotion was made with; None before there is one. Version names are `<model>-v<n>`.
-    serving_class: "" while none was chosen. only_spot: every NodePool is known to buy Spot machines alone.
+    bound_*: what the promotion was made with; None before there is one. Version names are
+    `<model>-v<n>`.
+    serving_class: "" while none was chosen. only_spot: every NodePool is known to buy Spot machines
+    alone.
     """
 
     version: str
@@ -42,7 +46,9 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Condition:
-    """One condition: whether it holds, and in words what was found and, where it does not hold, what to do."""
+    """One condition: whether it holds, and in words what was found and, where it does not hold,
+    what to do.
+    """
 
     name: str
     passed: bool
@@ -51,7 +57,13 @@ class Condition:
 
 def evaluate_gates(facts: Evidence) -> list[Condition]:
     """Return every condition with its result, in the order people check them."""
-    found = [_verified(facts), *_evaluation(facts), _not_live(facts), _free(facts), *_machines(facts)]
+    found = [
+        _verified(facts),
+        *_evaluation(facts),
+        _not_live(facts),
+        _free(facts),
+        *_machines(facts),
+    ]
     return [*found, *_bound(facts)] if facts.is_bound else found
 
 
@@ -63,43 +75,76 @@ def blocked(results: Sequence[Condition]) -> list[Condition]:
 def _verified(facts: Evidence) -> Condition:
     if facts.verified:
         return Condition("Manifest", True, f"{short(facts.manifest_digest)}, every file verified")
-    words = f"The version is {facts.version_status.lower()}. Only a verified version can serve; see its page for why."
+    words = (
+        f"The version is {facts.version_status.lower()}. Only a verified version can serve; see "
+        f"its page for why."
+    )
     return Condition("Manifest", False, words)
 
 
 def _evaluation(facts: Evidence) -> list[Condition]:
     if not facts.suite:
-        return [Condition("Evaluation", False, "There is no evaluation suite yet. A model owner starts one.")]
+        return [
+            Condition(
+                "Evaluation", False, "There is no evaluation suite yet. A model owner starts one."
+            )
+        ]
     if facts.run is None:
-        words = f"No finished evaluation run on the current suite {facts.suite}. Start one on the version's page."
+        words = (
+            f"No finished evaluation run on the current suite {facts.suite}. Start one on the "
+            f"version's page."
+        )
         return [Condition("Evaluation", False, words)]
     if not facts.run.passed:
-        words = f"The newest evaluation run on {facts.suite} is below its thresholds. Publish a better version."
+        words = (
+            f"The newest evaluation run on {facts.suite} is below its thresholds. Publish a better "
+            f"version."
+        )
         return [Condition("Evaluation", False, words)]
-    report = Condition("Report", bool(facts.run.report_digest), f"stored, {short(facts.run.report_digest)}")
-    return [Condition("Evaluation", True, f"run {facts.run.id[:8]} on {facts.suite}: every threshold met"), report]
+    report = Condition(
+        "Report", bool(facts.run.report_digest), f"stored, {short(facts.run.report_digest)}"
+    )
+    return [
+        Condition(
+            "Evaluation", True, f"run {facts.run.id[:8]} on {facts.suite}: every threshold met"
+        ),
+        report,
+    ]
 
 
 def _not_live(facts: Evidence) -> Condition:
     if facts.baseline == facts.version:
         words = (
-            "This version serves all callers already. What it does while nobody calls was approved with it and is not "
+            "This version serves all callers already. What it does while nobody calls was approved "
+            "with it and is not "
             "changed beneath its callers: propose another version, which may have the same weights."
         )
         return Condition("Baseline", False, words)
-    words = f"compared with {facts.baseline}, live now" if facts.baseline else "nothing serves this model yet"
+    words = (
+        f"compared with {facts.baseline}, live now"
+        if facts.baseline
+        else "nothing serves this model yet"
+    )
     return Condition("Baseline", True, words)
 
 
 def _free(facts: Evidence) -> Condition:
     if facts.open_rollout == facts.version:
-        return Condition("Rollout", False, "A rollout of this version is under way already. Follow it, or abort it.")
+        return Condition(
+            "Rollout",
+            False,
+            "A rollout of this version is under way already. Follow it, or abort it.",
+        )
     if facts.failed_rollout:
-        words = f"The failed rollout of {facts.failed_rollout} still holds its GPU. Retry it or take it back first."
+        words = (
+            f"The failed rollout of {facts.failed_rollout} still holds its GPU. Retry it or take "
+            f"it back first."
+        )
         return Condition("Rollout", False, words)
     if facts.open_rollout:
         words = (
-            f"the rollout of {facts.open_rollout} under way is superseded by an approval, and its version taken back"
+            f"the rollout of {facts.open_rollout} under way is superseded by an approval, and its "
+            f"version taken back"
         )
         return Condition("Rollout", True, words)
     return Condition("Rollout", True, "no other rollout of this model")
@@ -112,7 +157,10 @@ def _machines(facts: Evidence) -> list[Condition]:
     if facts.serving_class != "WARM":
         return [Condition("Machines", True, "Spot first, on demand where there is none")]
     if facts.only_spot:
-        words = f"A warm version runs on no Spot machine, and {ONLY_SPOT}. Change one, or propose it as scale to zero."
+        words = (
+            f"A warm version runs on no Spot machine, and {ONLY_SPOT}. Change one, or propose it "
+            f"as scale to zero."
+        )
         return [Condition("Machines", False, words)]
     return [Condition("Machines", True, "on demand: a warm version runs on no Spot machine")]
 
@@ -126,21 +174,25 @@ def _bound(facts: Evidence) -> list[Condition]:
         Condition(
             "Same files",
             same_digest,
-            "the digest is the proposed one" if same_digest else "The digest is not the proposed one. Reject this.",
+            "the digest is the proposed one"
+            if same_digest
+            else "The digest is not the proposed one. Reject this.",
         ),
         Condition(
             "Same run",
             same_run,
             "the proposal's run is still the newest"
             if same_run
-            else "A newer evaluation run exists. Withdraw the proposal and make it again with that run.",
+            else "A newer evaluation run exists. Withdraw the proposal and make it again with that "
+            "run.",
         ),
         Condition(
             "Same baseline",
             same_baseline,
             "the live version has not changed"
             if same_baseline
-            else f"Proposed against {was}, but {is_now} serves now. Withdraw the proposal and make it again.",
+            else f"Proposed against {was}, but {is_now} serves now. Withdraw the proposal and make "
+            f"it again.",
         ),
     ]
 

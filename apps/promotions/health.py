@@ -1,7 +1,9 @@
-"""Whether a candidate may get more callers: its measured health against the baseline's. Pure: numbers to words.
+"""Whether a candidate may get more callers: its measured health against the baseline's. Pure:
+numbers to words.
 
-Measured is what callers experienced: the gateway's own records since it accepted the present weights. Where too few
-calls came to compare, that is said, and the rollout goes on only with a ready replica and without errors.
+Measured is what callers experienced: the gateway's own records since it accepted the present
+weights. Where too few calls came to compare, that is said, and the rollout goes on only with a
+ready replica and without errors.
 """
 
 from collections.abc import Iterator
@@ -14,7 +16,8 @@ Verdict = GateResult.Verdict
 
 @dataclass(frozen=True)
 class Calls:
-    """What callers of one version met. failed: 5xx. timed: streamed calls, whose first token's time is known.
+    """What callers of one version met. failed: 5xx. timed: streamed calls, whose first token's time
+    is known.
 
     tokens_per_second: the median over calls of output tokens over duration.
     """
@@ -46,7 +49,9 @@ class Health:
             "failed": calls.failed,
             "error_percent": round(self.error_percent, 2),
             "ttft_p95_ms": None if calls.ttft_p95_ms is None else round(calls.ttft_p95_ms, 1),
-            "tokens_per_second": None if calls.tokens_per_second is None else round(calls.tokens_per_second, 2),
+            "tokens_per_second": None
+            if calls.tokens_per_second is None
+            else round(calls.tokens_per_second, 2),
             "ready_replicas": self.ready_replicas,
         }
 
@@ -72,7 +77,9 @@ class Decision:
 
 
 def decide(*, candidate: Health, baseline: Health, limits: Limits) -> Decision:
-    """Return what the numbers say at this moment. A failure is final at once; the rest counts when the hold is over."""
+    """Return what the numbers say at this moment. A failure is final at once; the rest counts when
+    the hold is over.
+    """
     if min(candidate.calls.calls, baseline.calls.calls) < limits.minimum_calls:
         return _too_few(candidate, baseline, limits)
     found = list(_compare(candidate, baseline, limits))
@@ -86,7 +93,8 @@ def decide(*, candidate: Health, baseline: Health, limits: Limits) -> Decision:
 
 def _too_few(candidate: Health, baseline: Health, limits: Limits) -> Decision:
     counted = (
-        f"Not enough traffic to compare: {candidate.calls.calls} calls of the candidate and {baseline.calls.calls} of "
+        f"Not enough traffic to compare: {candidate.calls.calls} calls of the candidate and "
+        f"{baseline.calls.calls} of "
         f"the baseline, {limits.minimum_calls} of each are needed."
     )
     if candidate.error_percent > limits.error_points:
@@ -94,7 +102,9 @@ def _too_few(candidate: Health, baseline: Health, limits: Limits) -> Decision:
         return Decision(Verdict.FAILED, words, final=candidate.calls.calls >= limits.minimum_calls)
     if candidate.ready_replicas < 1:
         return Decision(Verdict.FAILED, f"{counted} But none of its replicas is ready.")
-    return Decision(Verdict.NO_TRAFFIC, f"{counted} It goes on because a replica is ready and nothing failed.")
+    return Decision(
+        Verdict.NO_TRAFFIC, f"{counted} It goes on because a replica is ready and nothing failed."
+    )
 
 
 def _failed(calls: Calls) -> str:
@@ -105,7 +115,10 @@ def _compare(candidate: Health, baseline: Health, limits: Limits) -> Iterator[tu
     """Yield whether each figure holds, in words."""
     mine, theirs = candidate.error_percent, baseline.error_percent
     allowed = theirs + limits.error_points
-    yield mine <= allowed, f"Errors {mine:.1f} % ({theirs:.1f} % baseline, at most {allowed:.1f} %)."
+    yield (
+        mine <= allowed,
+        f"Errors {mine:.1f} % ({theirs:.1f} % baseline, at most {allowed:.1f} %).",
+    )
     yield _ttft(candidate.calls, baseline.calls, limits)
     fast, usual = candidate.calls.tokens_per_second, baseline.calls.tokens_per_second
     if fast is None or usual is None:
@@ -117,10 +130,17 @@ def _compare(candidate: Health, baseline: Health, limits: Limits) -> Iterator[tu
 
 def _ttft(candidate: Calls, baseline: Calls, limits: Limits) -> tuple[bool, str]:
     mine, theirs = candidate.ttft_p95_ms, baseline.ttft_p95_ms
-    if mine is None or theirs is None or min(candidate.timed, baseline.timed) < limits.minimum_calls:
+    if (
+        mine is None
+        or theirs is None
+        or min(candidate.timed, baseline.timed) < limits.minimum_calls
+    ):
         return True, "TTFT not compared: too few streamed calls."
     most = theirs * limits.ttft_factor + limits.ttft_slack_ms
-    return mine <= most, f"TTFT p95 {mine:.0f} ms ({theirs:.0f} ms baseline, at most {most:.0f} ms)."
+    return (
+        mine <= most,
+        f"TTFT p95 {mine:.0f} ms ({theirs:.0f} ms baseline, at most {most:.0f} ms).",
+    )
 
 
 @dataclass(frozen=True)
@@ -134,10 +154,14 @@ class Measured:
     @classmethod
     def of(cls, candidate: Health, baseline: Health, limits: Limits) -> "Measured":
         """Return the measurement with its decision."""
-        return cls(candidate, baseline, decide(candidate=candidate, baseline=baseline, limits=limits))
+        return cls(
+            candidate, baseline, decide(candidate=candidate, baseline=baseline, limits=limits)
+        )
 
     def as_json(self) -> dict[str, object]:
-        """Return both versions' numbers and what they say, as the page and the API show them while it moves."""
+        """Return both versions' numbers and what they say, as the page and the API show them while
+        it moves.
+        """
         return {
             "candidate": self.candidate.as_json(),
             "baseline": self.baseline.as_json(),

@@ -1,8 +1,10 @@
-"""Which version serves callers: promotions that another person approves, and the rollouts that carry them out.
+"""Which version serves callers: promotions that another person approves, and the rollouts that
+carry them out.
 
-An approval is bound to what was seen: manifest digest, evaluation run and baseline. A rollout moves in steps; each
-step is one Git commit (a unique row here), and each phase is read from the cluster's own objects. Between two weights
-the candidate is measured against the baseline, and the decision is kept with its numbers.
+An approval is bound to what was seen: manifest digest, evaluation run and baseline. A rollout moves
+in steps; each step is one Git commit (a unique row here), and each phase is read from the cluster's
+own objects. Between two weights the candidate is measured against the baseline, and the decision is
+kept with its numbers.
 """
 
 import uuid
@@ -32,7 +34,9 @@ class PromotionQuerySet(models.QuerySet["Promotion"]):
         return self.filter(status=Promotion.Status.PENDING)
 
     def visible_to(self, user: User) -> "PromotionQuerySet":
-        """Return the promotions a person may see: everybody with a role sees what serves and why."""
+        """Return the promotions a person may see: everybody with a role sees what serves and
+        why.
+        """
         return self if user.roles else self.none()
 
 
@@ -48,8 +52,12 @@ class Promotion(models.Model):
         WITHDRAWN = "WITHDRAWN", "Withdrawn"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    registered_model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="promotions")
-    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="promotions")
+    registered_model = models.ForeignKey(
+        RegisteredModel, on_delete=models.PROTECT, related_name="promotions"
+    )
+    model_version = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, related_name="promotions"
+    )
     baseline = models.ForeignKey(
         ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )  # what serves when this is judged; NULL: nothing does
@@ -58,8 +66,11 @@ class Promotion(models.Model):
     requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="promotions")
     requested_at = models.DateTimeField()
     justification = models.TextField()
-    serving_class = models.CharField(max_length=16, choices=ServingClass.choices, default=ServingClass.WARM)
-    # Hours in which a version that sleeps is kept ready: "mon-fri 07:30-19:00 America/New_York", or none.
+    serving_class = models.CharField(
+        max_length=16, choices=ServingClass.choices, default=ServingClass.WARM
+    )
+    # Hours in which a version that sleeps is kept ready: "mon-fri 07:30-19:00 America/New_York", or
+    # none.
     pre_warm = models.CharField(max_length=80, blank=True, default="")
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
     decided_at = models.DateTimeField(null=True, blank=True)
@@ -70,7 +81,9 @@ class Promotion(models.Model):
         ordering = ("-requested_at",)
         constraints = (
             models.UniqueConstraint(
-                fields=("registered_model",), condition=Q(status="PENDING"), name="promotion_one_pending_per_model"
+                fields=("registered_model",),
+                condition=Q(status="PENDING"),
+                name="promotion_one_pending_per_model",
             ),
             models.UniqueConstraint(fields=("id", "requested_by"), name="promotion_with_requester"),
             models.CheckConstraint(
@@ -79,7 +92,8 @@ class Promotion(models.Model):
                 name="promotion_decided_at_when_decided",
             ),
             models.CheckConstraint(
-                condition=Q(serving_class__in=("WARM", "SCALE_TO_ZERO")), name="promotion_serving_class_is_known"
+                condition=Q(serving_class__in=("WARM", "SCALE_TO_ZERO")),
+                name="promotion_serving_class_is_known",
             ),
             models.CheckConstraint(
                 condition=Q(pre_warm="") | Q(serving_class="SCALE_TO_ZERO"),
@@ -91,15 +105,17 @@ class Promotion(models.Model):
         return f"{self.model_version} → production"
 
     def newest_rollout(self) -> Optional["Rollout"]:
-        """Return the rollout that carries it out, the newest where there are several; costs nothing if prefetched."""
+        """Return the rollout that carries it out, the newest where there are several; costs nothing
+        if prefetched.
+        """
         return next(iter(self.rollouts.all()), None)
 
 
 class Approval(models.Model):
     """A reviewer's decision, bound to the evidence that was on the page.
 
-    requested_by repeats the promotion's requester, so that a check constraint can refuse self-approval; a composite
-    foreign key (see migrations) keeps it equal to the promotion's.
+    requested_by repeats the promotion's requester, so that a check constraint can refuse
+    self-approval; a composite foreign key (see migrations) keeps it equal to the promotion's.
     """
 
     class Decision(models.TextChoices):
@@ -116,13 +132,19 @@ class Approval(models.Model):
     decided_at = models.DateTimeField()
     manifest_digest = models.CharField(max_length=71)
     eval_run = models.ForeignKey(EvalRun, on_delete=models.PROTECT, related_name="+")
-    baseline = models.ForeignKey(ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    baseline = models.ForeignKey(
+        ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
 
     class Meta:
         ordering = ("decided_at",)
         constraints = (
-            models.CheckConstraint(condition=~Q(approver=F("requested_by")), name="approval_not_by_requester"),
-            models.UniqueConstraint(fields=("promotion", "approver"), name="approval_once_per_person"),
+            models.CheckConstraint(
+                condition=~Q(approver=F("requested_by")), name="approval_not_by_requester"
+            ),
+            models.UniqueConstraint(
+                fields=("promotion", "approver"), name="approval_once_per_person"
+            ),
         )
 
     def __str__(self) -> str:
@@ -142,12 +164,15 @@ class RolloutQuerySet(models.QuerySet["Rollout"]):
 
 
 class Rollout(Reconciled):
-    """Carries a promotion out: SERVE (start beside the baseline), SHIFT (weight by weight to 100), RETIRE (the baseline
-    goes). It goes back by itself (RETURN) when a gate fails; REMOVE takes the version out of the cluster.
+    """Carries a promotion out: SERVE (start beside the baseline), SHIFT (weight by weight to 100),
+    RETIRE (the baseline goes). It goes back by itself (RETURN) when a gate fails; REMOVE takes the
+    version out of the cluster.
     """
 
     class Status(models.TextChoices):
-        """LIVE: it serves all callers. REPLACED: it did, until a newer rollout took over. SUPERSEDED: it never did."""
+        """LIVE: it serves all callers. REPLACED: it did, until a newer rollout took over.
+        SUPERSEDED: it never did.
+        """
 
         PENDING = "PENDING", "Waiting"
         PROGRESSING = "PROGRESSING", "Rolling out"
@@ -171,8 +196,12 @@ class Rollout(Reconciled):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     promotion = models.ForeignKey(Promotion, on_delete=models.PROTECT, related_name="rollouts")
-    registered_model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="rollouts")
-    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="rollouts")
+    registered_model = models.ForeignKey(
+        RegisteredModel, on_delete=models.PROTECT, related_name="rollouts"
+    )
+    model_version = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, related_name="rollouts"
+    )
     baseline = models.ForeignKey(
         ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )  # what serves when it starts; NULL: nothing does
@@ -180,18 +209,25 @@ class Rollout(Reconciled):
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="rolled_back_by"
     )  # the live rollout that this one goes back from, to a version approved before
     steps = models.JSONField(default=list)  # the candidate's percents, ascending; the last is 100
-    attempt = models.PositiveSmallIntegerField(default=1)  # one more each time its weights are moved from the beginning
+    # one more each time its weights are moved from the beginning
+    attempt = models.PositiveSmallIntegerField(default=1)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
-    paused_at = models.DateTimeField(null=True, blank=True)  # while set, the weights stay where they are
-    weight = models.PositiveSmallIntegerField(default=0)  # percent of calls, as observed at the gateway's route
-    health = models.JSONField(default=dict, blank=True)  # both versions as last measured at the present weight
-    unready_since = models.DateTimeField(null=True, blank=True)  # while it carries callers and is not ready
-    return_reason = models.CharField(max_length=24, blank=True, default="")  # not empty: callers go back
+    # while set, the weights stay where they are
+    paused_at = models.DateTimeField(null=True, blank=True)
+    # percent of calls, as observed at the gateway's route
+    weight = models.PositiveSmallIntegerField(default=0)
+    # both versions as last measured at the present weight
+    health = models.JSONField(default=dict, blank=True)
+    # while it carries callers and is not ready
+    unready_since = models.DateTimeField(null=True, blank=True)
+    # not empty: callers go back
+    return_reason = models.CharField(max_length=24, blank=True, default="")
     return_message = models.TextField(blank=True, default="")
     engine = models.CharField(max_length=60, blank=True, default="")
     instance_type = models.CharField(max_length=40, blank=True, default="")
     started_at = models.DateTimeField()
-    moved_at = models.DateTimeField()  # the last time anything got further; a rollout that stalls fails
+    # the last time anything got further; a rollout that stalls fails
+    moved_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
 
     objects = RolloutQuerySet.as_manager()
@@ -205,10 +241,14 @@ class Rollout(Reconciled):
                 name="rollout_one_open_per_model",
             ),
             models.UniqueConstraint(
-                fields=("registered_model",), condition=Q(status="LIVE"), name="rollout_one_live_per_model"
+                fields=("registered_model",),
+                condition=Q(status="LIVE"),
+                name="rollout_one_live_per_model",
             ),
             models.UniqueConstraint(
-                fields=("promotion",), condition=Q(rolls_back__isnull=True), name="rollout_one_per_promotion"
+                fields=("promotion",),
+                condition=Q(rolls_back__isnull=True),
+                name="rollout_one_per_promotion",
             ),
         )
 
@@ -227,7 +267,9 @@ def shift_to(percent: int) -> str:
 
 
 def weight_of(step: str) -> int | None:
-    """Return the percent that a step gives the version; None for a step that moves no weight towards it."""
+    """Return the percent that a step gives the version; None for a step that moves no weight
+    towards it.
+    """
     if step == Rollout.Step.SHIFT:
         return 100
     kind, _, percent = step.partition("_")
@@ -235,7 +277,9 @@ def weight_of(step: str) -> int | None:
 
 
 class RolloutCommit(models.Model):
-    """The one commit of a rollout step. observed_at: when the gateway was seen to have accepted its weights."""
+    """The one commit of a rollout step. observed_at: when the gateway was seen to have accepted its
+    weights.
+    """
 
     rollout = models.ForeignKey(Rollout, on_delete=models.PROTECT, related_name="commits")
     attempt = models.PositiveSmallIntegerField(default=1)
@@ -243,12 +287,15 @@ class RolloutCommit(models.Model):
     sha = models.CharField(max_length=40)
     committed_at = models.DateTimeField()
     observed_at = models.DateTimeField(null=True, blank=True)
-    lost_at = models.DateTimeField(null=True, blank=True)  # when the branch was found without it: it counts no more
+    # when the branch was found without it: it counts no more
+    lost_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ("committed_at", "pk")
         constraints = (
-            models.UniqueConstraint(fields=("rollout", "attempt", "step"), name="rollout_one_commit_per_step"),
+            models.UniqueConstraint(
+                fields=("rollout", "attempt", "step"), name="rollout_one_commit_per_step"
+            ),
         )
 
     def __str__(self) -> str:
@@ -256,7 +303,9 @@ class RolloutCommit(models.Model):
 
     @property
     def weight(self) -> int | None:
-        """Return the percent of the callers that the step gives the version, if it is such a step."""
+        """Return the percent of the callers that the step gives the version, if it is such a
+        step.
+        """
         return weight_of(self.step)
 
     @property
@@ -268,7 +317,9 @@ class RolloutCommit(models.Model):
 
 
 class GateResult(models.Model):
-    """What was decided at one weight, once, from the numbers that were measured there since the gateway accepted it."""
+    """What was decided at one weight, once, from the numbers that were measured there since the
+    gateway accepted it.
+    """
 
     class Verdict(models.TextChoices):
         """FAILED gives all callers back to the baseline; the other two let the rollout go on."""
@@ -292,7 +343,9 @@ class GateResult(models.Model):
 
 
 class RolloutPhase(models.Model):
-    """What the cluster reported on the way, once per phase, with the object's own time where it has one."""
+    """What the cluster reported on the way, once per phase, with the object's own time where it has
+    one.
+    """
 
     class Phase(models.TextChoices):
         """In the order they happen. The words are what the page shows."""
@@ -317,7 +370,9 @@ class RolloutPhase(models.Model):
 
     class Meta:
         ordering = ("reached_at",)
-        constraints = (models.UniqueConstraint(fields=("rollout", "phase"), name="rollout_phase_once"),)
+        constraints = (
+            models.UniqueConstraint(fields=("rollout", "phase"), name="rollout_phase_once"),
+        )
 
     def __str__(self) -> str:
         return f"{self.phase} of {self.rollout_id}"

@@ -1,4 +1,6 @@
-"""What the pages say about promotions and rollouts: badges, phases as steps, diffs as lines. Pure."""
+"""What the pages say about promotions and rollouts: badges, phases as steps, diffs as lines.
+Pure.
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -49,7 +51,8 @@ def rollout_badge(rollout: Rollout | None) -> dict[str, str] | None:
 
 
 def serving_badge(rollouts: Sequence[Rollout], sleep: Sleep | None = None) -> dict[str, str]:
-    """Return how a model serves, from its rollouts, newest first: "Live v7", "Rolling out v8 · v7 live".
+    """Return how a model serves, from its rollouts, newest first: "Live v7", "Rolling out v8 · v7
+    live".
 
     sleep: what the live one does, where it is of the class that sleeps.
     """
@@ -85,12 +88,28 @@ def sleep_facts(sleep: Sleep) -> list[tuple[str, object]]:
     starts = sleep.starts
     simulated = " (simulated price)" if starts.is_simulated else ""
     return [
-        ("A start takes", f"{sleep.wakes_in}, median of {starts.count}" if starts.count else "not measured yet"),
-        ("A start costs", f"{about_usd(starts.usd_per_start)}{simulated}" if starts.usd_per_start is not None else "—"),
-        ("While awake", f"{usd(starts.usd_per_hour)} an hour{simulated}" if starts.usd_per_hour is not None else "—"),
+        (
+            "A start takes",
+            f"{sleep.wakes_in}, median of {starts.count}" if starts.count else "not measured yet",
+        ),
+        (
+            "A start costs",
+            f"{about_usd(starts.usd_per_start)}{simulated}"
+            if starts.usd_per_start is not None
+            else "—",
+        ),
+        (
+            "While awake",
+            f"{usd(starts.usd_per_hour)} an hour{simulated}"
+            if starts.usd_per_hour is not None
+            else "—",
+        ),
         ("While idle", "$0"),
         ("Started in 24 h", f"{sleep.woken} times" if sleep.woken != 1 else "once"),
-        ("Awake in 24 h cost", f"{usd(sleep.awake_usd)}{simulated}" if sleep.awake_usd is not None else "no price"),
+        (
+            "Awake in 24 h cost",
+            f"{usd(sleep.awake_usd)}{simulated}" if sleep.awake_usd is not None else "no price",
+        ),
     ]
 
 
@@ -102,7 +121,9 @@ def is_moving(rollout: Rollout) -> bool:
 
 
 def steps(rollout: Rollout, reached: Iterable[RolloutPhase]) -> list[dict[str, Any]]:
-    """Return the phases as steps: done with their own time, one under way (or failed), the rest to come."""
+    """Return the phases as steps: done with their own time, one under way (or failed), the rest to
+    come.
+    """
     known = {row.phase: row for row in reached}
     last = max((index for index, phase in enumerate(PHASES) if phase in known), default=-1)
     moment = max((row.reached_at for row in known.values()), default=rollout.started_at)
@@ -111,7 +132,11 @@ def steps(rollout: Rollout, reached: Iterable[RolloutPhase]) -> list[dict[str, A
         row = known.get(phase)
         step: dict[str, Any] = {"label": str(phase.label), "typical": TYPICAL[phase]}
         if row is not None:
-            step |= {"state": "done", "at": row.reached_at, "detail": _detail(row, rollout.started_at)}
+            step |= {
+                "state": "done",
+                "at": row.reached_at,
+                "detail": _detail(row, rollout.started_at),
+            }
         elif index < last:
             step |= {"state": "done", "at": None, "detail": "not observed"}
         elif index == last + 1:
@@ -141,12 +166,16 @@ def _current(rollout: Rollout, since: datetime) -> dict[str, Any]:
 
 
 def diff_files(text: str) -> list[dict[str, Any]]:
-    """Return a unified diff as files with lines for the unified view and rows for the side-by-side one."""
+    """Return a unified diff as files with lines for the unified view and rows for the side-by-side
+    one.
+    """
     files: list[dict[str, Any]] = []
     for line in text.splitlines():
         if line.startswith("diff --git "):
             files.append({"path": line.rpartition(" b/")[2], "lines": []})
-        elif files and not line.startswith(("index ", "--- ", "+++ ", "new file", "deleted file", "old mode", "new m")):
+        elif files and not line.startswith(
+            ("index ", "--- ", "+++ ", "new file", "deleted file", "old mode", "new m")
+        ):
             kinds = {"+": "add", "-": "del", "@": "hunk"}
             files[-1]["lines"].append({"kind": kinds.get(line[:1], "same"), "text": line})
     for file in files:
@@ -157,7 +186,9 @@ def diff_files(text: str) -> list[dict[str, Any]]:
 
 
 def _side_by_side(lines: Sequence[dict[str, str]]) -> list[dict[str, str]]:
-    """Pair removed with added lines: [{left, right, left_kind, right_kind}]; hunk heads stand on both sides."""
+    """Pair removed with added lines: [{left, right, left_kind, right_kind}]; hunk heads stand on
+    both sides.
+    """
     rows: list[dict[str, str]] = []
     removed: list[str] = []
     added: list[str] = []

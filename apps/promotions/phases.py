@@ -1,9 +1,16 @@
-"""The phases of a rollout, read from the times that the cluster's objects carry themselves. Pure."""
+"""The phases of a rollout, read from the times that the cluster's objects carry themselves.
+Pure.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from apps.integrations.kubernetes.types import ApplicationStatus, NodeClaimStatus, PodStatus, ServingStatus
+from apps.integrations.kubernetes.types import (
+    ApplicationStatus,
+    NodeClaimStatus,
+    PodStatus,
+    ServingStatus,
+)
 from apps.promotions.models import RolloutPhase
 
 Phase = RolloutPhase.Phase
@@ -24,7 +31,9 @@ TYPICAL = {
 
 @dataclass(frozen=True)
 class Seen:
-    """A phase that was reached: when, by the object's own clock, and what there is to say about it."""
+    """A phase that was reached: when, by the object's own clock, and what there is to say about
+    it.
+    """
 
     phase: RolloutPhase.Phase
     reached_at: datetime
@@ -32,7 +41,9 @@ class Seen:
 
 
 def seen_phases(serving: ServingStatus) -> list[Seen]:
-    """Return the phases that the InferenceService, its newest pod and that pod's node have reached."""
+    """Return the phases that the InferenceService, its newest pod and that pod's node have
+    reached.
+    """
     found: list[Seen] = []
     if serving.node_claim is not None:
         found += _node(serving.node_claim)
@@ -44,7 +55,9 @@ def seen_phases(serving: ServingStatus) -> list[Seen]:
 
 
 def _node(claim: NodeClaimStatus) -> list[Seen]:
-    what = " · ".join(part for part in (claim.instance_type, claim.capacity_type, claim.zone) if part)
+    what = " · ".join(
+        part for part in (claim.instance_type, claim.capacity_type, claim.zone) if part
+    )
     times = (
         (Phase.CLAIMED, claim.created_at, claim.name),
         (Phase.LAUNCHED, claim.launched_at, what),
@@ -68,5 +81,9 @@ def _pod(pod: PodStatus) -> list[Seen]:
 
 def synced(application: ApplicationStatus, now: datetime) -> Seen:
     """Return the phase that Argo CD's application tells when it has applied the commit."""
-    at = application.finished_at if application.operation_phase == "Succeeded" else application.reconciled_at
+    at = (
+        application.finished_at
+        if application.operation_phase == "Succeeded"
+        else application.reconciled_at
+    )
     return Seen(Phase.SYNCED, at or now, application.revision[:8])

@@ -1,8 +1,10 @@
-"""What a rollout does next, from what its rows and the cluster say. Pure: a table of situations, no I/O.
+"""What a rollout does next, from what its rows and the cluster say. Pure: a table of situations, no
+I/O.
 
-A problem that may pass (no capacity, registry away, image being fetched) is shown and waited for: the baseline serves
-meanwhile. One that cannot pass by itself (wrong bytes, an engine that crashes again and again) fails the rollout. Once
-the version carries callers, everything that would fail gives them back to the baseline first.
+A problem that may pass (no capacity, registry away, image being fetched) is shown and waited for:
+the baseline serves meanwhile. One that cannot pass by itself (wrong bytes, an engine that crashes
+again and again) fails the rollout. Once the version carries callers, everything that would fail
+gives them back to the baseline first.
 """
 
 from collections.abc import Mapping
@@ -33,7 +35,9 @@ class Do(StrEnum):
 
 @dataclass(frozen=True)
 class Held:
-    """The present weight, since the gateway was seen to have accepted it. decision: what the numbers say now."""
+    """The present weight, since the gateway was seen to have accepted it. decision: what the
+    numbers say now.
+    """
 
     time: timedelta
     length: timedelta
@@ -42,9 +46,10 @@ class Held:
 
 @dataclass(frozen=True)
 class Situation:
-    """commits: step → commit of this attempt. contained: the steps whose commit is in the revision that Argo CD
-    compared last. judged: the steps whose decision is stored: the rollout has gone on from them, and the route may
-    have too. leaving: a version that must be out of the cluster before anything else is done, "" for none.
+    """commits: step → commit of this attempt. contained: the steps whose commit is in the revision
+    that Argo CD compared last. judged: the steps whose decision is stored: the rollout has gone on
+    from them, and the route may have too. leaving: a version that must be out of the cluster before
+    anything else is done, "" for none.
     """
 
     name: str
@@ -105,7 +110,10 @@ def fail(reason: str, message: str) -> Next:
 def plan_rollout(now: Situation) -> Next:
     """Return what an open rollout does next."""
     if now.leaving:
-        return wait("TAKING_BACK", f"{now.leaving} is taken out of the cluster first; it was superseded or aborted.")
+        return wait(
+            "TAKING_BACK",
+            f"{now.leaving} is taken out of the cluster first; it was superseded or aborted.",
+        )
     if now.return_message:
         return _returning(now)
     return or_return(now, _forward(now))
@@ -128,17 +136,22 @@ def _forward(now: Situation) -> Next:
     if trouble.digests(now.serving) != {now.digest}:
         return fail(
             "DRIFT",
-            f"The cluster's {now.name} carries another manifest digest than the approved one. Somebody changed it "
+            f"The cluster's {now.name} carries another manifest digest than the approved one. "
+            f"Somebody changed it "
             "outside this promotion: abort, then find out who in the Git history.",
         )
     found = _in_the_way(now)
     if found is None or not found.is_problem:
-        found = trouble.of_hand(now.application, "InferenceService", now.name, now.namespace) or found
+        found = (
+            trouble.of_hand(now.application, "InferenceService", now.name, now.namespace) or found
+        )
     return _shifting(now) if found is None else _not_ready(now, found)
 
 
 def _in_the_way(now: Situation) -> Trouble | None:
-    """Return what keeps the version from callers. SCALED_TO_ZERO is no fault, but it must have been ready once."""
+    """Return what keeps the version from callers. SCALED_TO_ZERO is no fault, but it must have been
+    ready once.
+    """
     if now.sleeps and trouble.is_asleep(now.serving):
         words = "No replica runs yet. The portal tells KEDA to start one, as this rollout is open."
         return None if now.weight else Trouble("SCALED_TO_ZERO", words)
@@ -147,15 +160,25 @@ def _in_the_way(now: Situation) -> Trouble | None:
 
 def _commit(now: Situation, step: str) -> Next:
     if now.paused:
-        return wait("PAUSED", f"Paused at {now.weight} %. Nothing more is committed until somebody resumes it.")
+        return wait(
+            "PAUSED",
+            f"Paused at {now.weight} %. Nothing more is committed until somebody resumes it.",
+        )
     return Next(Do.COMMIT, step)
 
 
 def _not_ready(now: Situation, found: Trouble) -> Next:
     if found.final:
         return fail(found.code, found.words)
-    if now.weight and now.baseline and now.unready_for is not None and now.unready_for >= UNREADY_GRACE:
-        return fail(found.code, f"{now.name} is not ready while callers are sent to it. {found.words}")
+    if (
+        now.weight
+        and now.baseline
+        and now.unready_for is not None
+        and now.unready_for >= UNREADY_GRACE
+    ):
+        return fail(
+            found.code, f"{now.name} is not ready while callers are sent to it. {found.words}"
+        )
     return wait(found.code, found.words)
 
 
@@ -164,13 +187,18 @@ def _not_applied(now: Situation, step: str, kind: str, name: str) -> Next:
     if problem is not None:
         return wait(problem.code, problem.words)
     if step in now.contained and now.application.sync == "Synced":
-        words = f"Argo CD says that it applied the commit, but the cluster has {kind} {name} not as committed yet."
+        words = (
+            f"Argo CD says that it applied the commit, but the cluster has {kind} {name} not as "
+            f"committed yet."
+        )
         return wait("APPLIED", f"{words} If that stays, the portal has Argo CD look again.")
     return wait("SYNCING", f"Waiting for Argo CD to apply commit {now.commits[step][:8]}.")
 
 
 def _shifting(now: Situation) -> Next:
-    """Return the next weight: the first one that is not committed, once the one before it has stood its time."""
+    """Return the next weight: the first one that is not committed, once the one before it has stood
+    its time.
+    """
     for percent in now.steps:
         step = shift_to(percent)
         if step not in now.commits:
@@ -184,11 +212,15 @@ def _shifting(now: Situation) -> Next:
 
 
 def _first_shift(now: Situation, step: str) -> Next:
-    """Ready: shift once its backends are applied, so that no caller meets a route that leads nowhere."""
+    """Ready: shift once its backends are applied, so that no caller meets a route that leads
+    nowhere.
+    """
     for kind in ("AIServiceBackend", "Backend"):
         resource = now.application.resource(kind, now.name, now.namespace)
         if resource is None or resource.sync != "Synced":
-            problem = trouble.of_sync(now.application, kind, now.name, now.namespace, now.commits[Step.SERVE])
+            problem = trouble.of_sync(
+                now.application, kind, now.name, now.namespace, now.commits[Step.SERVE]
+            )
             if problem is not None:
                 return wait(problem.code, problem.words)
             return wait("SYNCING", f"Waiting for Argo CD to apply {kind} {now.name}.")
@@ -210,10 +242,15 @@ def _held(now: Situation, percent: int, held: Held) -> Next:
     if decision is not None and decision.verdict == Verdict.FAILED and decision.final:
         return Next(Do.JUDGE)
     if now.paused:
-        return wait("PAUSED", f"Paused at {percent} %. It still goes back by itself when its gate fails.")
+        return wait(
+            "PAUSED", f"Paused at {percent} %. It still goes back by itself when its gate fails."
+        )
     if held.time < held.length:
         left = max(int((held.length - held.time).total_seconds()), 1)
-        words = f"{percent} % of the callers get {now.name}; it is judged against {now.baseline} in {left} s."
+        words = (
+            f"{percent} % of the callers get {now.name}; it is judged against {now.baseline} in "
+            f"{left} s."
+        )
         return wait("HOLDING", words)
     return Next(Do.JUDGE)
 
@@ -229,14 +266,24 @@ def _not_accepted(now: Situation, step: str, weights: Mapping[str, int]) -> Next
         return _not_applied(now, step, "AIGatewayRoute", now.model)
     if route.refused is not None:
         return wait("ROUTE", f"The gateway refuses the route: {route.refused.message[:300]}")
-    return wait("SHIFTING", "The gateway is taking the route over.") if route.accepted is None else None
+    return (
+        wait("SHIFTING", "The gateway is taking the route over.")
+        if route.accepted is None
+        else None
+    )
 
 
 def _returning(now: Situation) -> Next:
-    """Return the way back: one commit, the gateway's word that callers are back, then the failure with its words."""
+    """Return the way back: one commit, the gateway's word that callers are back, then the failure
+    with its words.
+    """
     if Step.RETURN not in now.commits:
         return Next(Do.COMMIT, Step.RETURN)
     problem = _not_accepted(now, Step.RETURN, {now.baseline: 100})
     if problem is not None:
-        return Next(problem.do, reason=problem.reason, message=f"Callers go back to {now.baseline}. {problem.message}")
+        return Next(
+            problem.do,
+            reason=problem.reason,
+            message=f"Callers go back to {now.baseline}. {problem.message}",
+        )
     return fail("GATE", f"{now.return_message} All callers are back with {now.baseline}.")

@@ -1,4 +1,6 @@
-"""The exact change that a promotion would make to the GitOps repository, for its reviewer. Writes nothing."""
+"""The exact change that a promotion would make to the GitOps repository, for its reviewer. Writes
+nothing.
+"""
 
 from typing import Any
 
@@ -16,7 +18,9 @@ PAGE_TIMEOUT = 6.0
 
 
 def diffs(promotion: Promotion) -> tuple[list[dict[str, Any]], str]:
-    """Return each step with its files' diffs against the branch's head, and, when Git cannot tell, why."""
+    """Return each step with its files' diffs against the branch's head, and, when Git cannot tell,
+    why.
+    """
     git = client_from_settings(timeout=PAGE_TIMEOUT)
     try:
         return [_step(git, *step) for step in _steps(promotion, git)], ""
@@ -30,23 +34,31 @@ def _steps(promotion: Promotion, git: GitClient) -> list[tuple[str, str, render.
     serve = render.serve(version, around, promotion.serving_class, promotion.pre_warm)
     if git.read(names.policy_path(model)) is None:
         serve = {**serve, **render.closed_policy(model, around)}
-    beside = f"beside {baseline.name}; callers notice nothing" if baseline else "nobody can call it yet"
+    beside = (
+        f"beside {baseline.name}; callers notice nothing" if baseline else "nobody can call it yet"
+    )
     steps = [(f"Start {version.name}", beside, serve), *_shifts(version, baseline, around)]
     if baseline:
         minutes = max(settings.ROLLOUT_RETIRE_AFTER_SECONDS // 60, 1)
-        steps.append((f"Stop {baseline.name}", f"{minutes} min after the move", render.retire(baseline)))
+        steps.append(
+            (f"Stop {baseline.name}", f"{minutes} min after the move", render.retire(baseline))
+        )
     return steps
 
 
 def _shifts(
     version: ModelVersion, baseline: ModelVersion | None, around: render.Surroundings
 ) -> list[tuple[str, str, render.Changes]]:
-    """Return each weight with its change, which is shown against the branch as it is now, not after the one before."""
+    """Return each weight with its change, which is shown against the branch as it is now, not after
+    the one before.
+    """
     if baseline is None:
         return [("Move all callers to it", "when it is ready", render.shift(version, around))]
     when, found = "when it is ready", []
     for percent in settings.ROLLOUT_STEPS:
-        words = "Move all callers to it" if percent == 100 else f"Move {percent} % of the callers to it"
+        words = (
+            "Move all callers to it" if percent == 100 else f"Move {percent} % of the callers to it"
+        )
         found.append((words, when, render.shift(version, around, percent, baseline)))
         when = f"{settings.ROLLOUT_HOLD_SECONDS} s later, if its gate passes"
     return found

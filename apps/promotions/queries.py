@@ -1,4 +1,6 @@
-"""Reads over promotions, versions and runs: what serves, what the gates look at, what waits for whom."""
+"""Reads over promotions, versions and runs: what serves, what the gates look at, what waits for
+whom.
+"""
 
 from django.db.models import F
 
@@ -7,11 +9,20 @@ from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.evals.models import EvalRun, EvalSuite
 from apps.fleet.capacity.queries import buys_only_spot
 from apps.promotions.gates import Evidence, RunFacts
-from apps.promotions.models import Approval, Promotion, PromotionQuerySet, Rollout, RolloutCommit, ServingClass
+from apps.promotions.models import (
+    Approval,
+    Promotion,
+    PromotionQuerySet,
+    Rollout,
+    RolloutCommit,
+    ServingClass,
+)
 
 
 def live_rollout(model: RegisteredModel) -> Rollout | None:
-    """Return the rollout whose version serves all callers of the model now, with its version loaded."""
+    """Return the rollout whose version serves all callers of the model now, with its version
+    loaded.
+    """
     rows = Rollout.objects.live().filter(registered_model=model)
     return rows.select_related("model_version__registered_model", "promotion").first()
 
@@ -25,19 +36,30 @@ def live_version(model: RegisteredModel) -> ModelVersion | None:
 def leaving_version(model: RegisteredModel) -> ModelVersion | None:
     """Return a version of the model that is still to be taken out of the cluster, or None."""
     rows = Rollout.objects.filter(registered_model=model, status__in=Rollout.LEAVING)
-    left = rows.exclude(commits__step=Rollout.Step.REMOVE).select_related("model_version__registered_model").first()
+    left = (
+        rows.exclude(commits__step=Rollout.Step.REMOVE)
+        .select_related("model_version__registered_model")
+        .first()
+    )
     return left.model_version if left else None
 
 
 def was_taken_back(rollout: Rollout) -> bool:
-    """Tell whether the last that Git heard of the version, from earlier rollouts of it, was its removal."""
+    """Tell whether the last that Git heard of the version, from earlier rollouts of it, was its
+    removal.
+    """
     steps = RolloutCommit.objects.filter(step__in=(Rollout.Step.SERVE, Rollout.Step.REMOVE))
-    last = steps.filter(rollout__model_version=rollout.model_version_id).exclude(rollout=rollout).last()
+    last = (
+        steps.filter(rollout__model_version=rollout.model_version_id)
+        .exclude(rollout=rollout)
+        .last()
+    )
     return last is not None and last.step == Rollout.Step.REMOVE
 
 
 def approval_before(rollout: Rollout) -> Promotion | None:
-    """Return the approved promotion by which a rollout's baseline served, the newest one; None where there is none.
+    """Return the approved promotion by which a rollout's baseline served, the newest one; None
+    where there is none.
 
     The version must still be verified and carry the digest that was approved.
     """
@@ -50,17 +72,26 @@ def approval_before(rollout: Rollout) -> Promotion | None:
         model_version__status=ModelVersion.Status.VERIFIED,
         promotion__manifest_digest=F("model_version__manifest_digest"),
     )
-    found = served.select_related("promotion__model_version__registered_model").order_by("-started_at").first()
+    found = (
+        served.select_related("promotion__model_version__registered_model")
+        .order_by("-started_at")
+        .first()
+    )
     return found.promotion if found else None
 
 
 def counting_commits(rollout: Rollout) -> dict[str, RolloutCommit]:
-    """Return the commits that count now, by step: this attempt's, and the one that started the version.
+    """Return the commits that count now, by step: this attempt's, and the one that started the
+    version.
 
     Those that the branch has lost count no more. Their gates are loaded with them.
     """
     rows = rollout.commits.filter(lost_at=None).select_related("gate")
-    return {row.step: row for row in rows if row.attempt == rollout.attempt or row.step == Rollout.Step.SERVE}
+    return {
+        row.step: row
+        for row in rows
+        if row.attempt == rollout.attempt or row.step == Rollout.Step.SERVE
+    }
 
 
 def is_stopped(rollout: Rollout) -> bool:
@@ -74,14 +105,19 @@ def current_suite() -> EvalSuite | None:
 
 
 def deciding_run(version: ModelVersion, suite: EvalSuite | None) -> EvalRun | None:
-    """Return the version's newest run on the suite that came to a result. A run that could not be done is none."""
+    """Return the version's newest run on the suite that came to a result. A run that could not be
+    done is none.
+    """
     decided = (EvalRun.Status.PASSED, EvalRun.Status.FAILED)
     rows = EvalRun.objects.filter(model_version=version, suite=suite, status__in=decided)
     return rows.order_by("-finished_at", "-requested_at").first()
 
 
-def evidence_for(version: ModelVersion, promotion: Promotion | None = None, serving_class: str = "") -> Evidence:
-    """Return what the gates look at now, for a version to propose or a promotion to decide. About seven queries.
+def evidence_for(
+    version: ModelVersion, promotion: Promotion | None = None, serving_class: str = ""
+) -> Evidence:
+    """Return what the gates look at now, for a version to propose or a promotion to decide. About
+    seven queries.
 
     serving_class: of a proposal that is not made yet; "" where none was chosen.
     """
@@ -90,7 +126,9 @@ def evidence_for(version: ModelVersion, promotion: Promotion | None = None, serv
     suite = current_suite()
     run = deciding_run(version, suite) if suite else None
     live = live_version(model)
-    others = Rollout.objects.filter(registered_model=model).select_related("model_version__registered_model")
+    others = Rollout.objects.filter(registered_model=model).select_related(
+        "model_version__registered_model"
+    )
     under_way = others.open().first()
     failed = others.filter(status=Rollout.Status.FAILED).first()
     return Evidence(
@@ -98,7 +136,9 @@ def evidence_for(version: ModelVersion, promotion: Promotion | None = None, serv
         verified=version.status == ModelVersion.Status.VERIFIED,
         version_status=version.get_status_display(),
         manifest_digest=version.manifest_digest,
-        run=RunFacts(str(run.pk), run.status == EvalRun.Status.PASSED, run.report_digest) if run else None,
+        run=RunFacts(str(run.pk), run.status == EvalRun.Status.PASSED, run.report_digest)
+        if run
+        else None,
         suite=str(suite) if suite else "",
         baseline=live.name if live else None,
         serving_class=serving_class,

@@ -1,7 +1,9 @@
-"""Making rollouts true: one Git commit per step, everything else observed. Safe to run again at any time.
+"""Making rollouts true: one Git commit per step, everything else observed. Safe to run again at any
+time.
 
-Each run reads the whole situation, asks the planner for one next thing and does it. A crash at any point is repaired by
-the next run: commits are found again by their trailers, rows are unique, times come from the cluster's own objects.
+Each run reads the whole situation, asks the planner for one next thing and does it. A crash at any
+point is repaired by the next run: commits are found again by their trailers, rows are unique, times
+come from the cluster's own objects.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,21 +23,34 @@ from apps.promotions import commits, live, phases, queries, records, render, tro
 from apps.promotions.commits import REFUSALS, Diverged
 from apps.promotions.health import Calls, Health, Limits, Measured
 from apps.promotions.models import Rollout, RolloutCommit, shift_to
-from apps.promotions.plan import Do, Held, Next, Situation, fail, is_accepted, or_return, plan_rollout
+from apps.promotions.plan import (
+    Do,
+    Held,
+    Next,
+    Situation,
+    fail,
+    is_accepted,
+    or_return,
+    plan_rollout,
+)
 
 FAST = timedelta(seconds=2)
 SLOW = timedelta(seconds=5)
 AGAIN_AT_MOST = timedelta(seconds=15)
 REFUSED_AGAIN = timedelta(seconds=30)
 STALLED = timedelta(minutes=45)
-AFTER_START = timedelta(minutes=15)  # an engine may take as long as its probe allows, and a little more
+# an engine may take as long as its probe allows, and a little more
+AFTER_START = timedelta(minutes=15)
 STALLED_SOONER = {"NO_RUNTIME": timedelta(minutes=5)}  # it is committed together with the version
-LATE_SYNC = timedelta(seconds=15)  # a slow Argo CD, or a branch that lost our commit: then it never arrives
+# a slow Argo CD, or a branch that lost our commit: then it never arrives
+LATE_SYNC = timedelta(seconds=15)
 NO_ROUTE = RouteStatus(exists=False, weights={})
-NOT_THERE = ("SYNC_FAILED", "SYNC_BLOCKED", "APPLIED")  # what was committed, whatever Argo CD says of it
+# what was committed, whatever Argo CD says of it
+NOT_THERE = ("SYNC_FAILED", "SYNC_BLOCKED", "APPLIED")
 NEVER_STALLED = ("HOLDING", "PAUSED")  # people or the settings want it to stand still
 Step = Rollout.Step
-# The calls of a model's versions since a moment, by version. The metering app, which is above this one, has them.
+# The calls of a model's versions since a moment, by version. The metering app, which is above this
+# one, has them.
 CallsOf = Callable[[str, datetime], Mapping[str, Calls]]
 
 
@@ -58,15 +73,21 @@ def reconcile_rollout(
     except (PermanentError, CannotRender) as error:
         reason = REFUSALS.get(type(error), "REFUSED")
         lost = error.lost if isinstance(error, Diverged) else ()
-        if not records.fail_rollout(rollout=rollout, reason=reason, message=str(error), now=now, lost=lost):
+        if not records.fail_rollout(
+            rollout=rollout, reason=reason, message=str(error), now=now, lost=lost
+        ):
             again, words = now + REFUSED_AGAIN, f"{error} It is tried again by itself."
-            records.record_checked(rollout=rollout, reason=reason, message=words, now=now, next_check_at=again)
+            records.record_checked(
+                rollout=rollout, reason=reason, message=words, now=now, next_check_at=again
+            )
 
 
-# -- Advancing ----------------------------------------------------------------------------------------------------
+# -- Advancing -------------------------------------------------------------------------------------
 
 
-def _advance(rollout: Rollout, git: GitClient, cluster: KubernetesReader, calls: CallsOf, now: datetime) -> None:
+def _advance(
+    rollout: Rollout, git: GitClient, cluster: KubernetesReader, calls: CallsOf, now: datetime
+) -> None:
     made = queries.counting_commits(rollout)
     situation = _observe(rollout, made, git, cluster, now)
     _record_phases(rollout, situation, now)
@@ -87,23 +108,37 @@ def _advance(rollout: Rollout, git: GitClient, cluster: KubernetesReader, calls:
     else:
         if step.reason == "SYNCING" and now - rollout.moved_at >= LATE_SYNC:
             commits.check_history(
-                [sha for made, sha in situation.commits.items() if made not in situation.contained], git
+                [sha for made, sha in situation.commits.items() if made not in situation.contained],
+                git,
             )
         application = situation.application
-        if (application.is_at_rest and step.reason in NOT_THERE) or (application.gave_up and situation.leaving):
+        if (application.is_at_rest and step.reason in NOT_THERE) or (
+            application.gave_up and situation.leaving
+        ):
             git.ask_again(application.revision, since=rollout.moved_at, now=now)
         _record_wait(rollout, situation, step, measured, now)
 
 
 def _observe(
-    rollout: Rollout, made: Mapping[str, RolloutCommit], git: GitClient, cluster: KubernetesReader, now: datetime
+    rollout: Rollout,
+    made: Mapping[str, RolloutCommit],
+    git: GitClient,
+    cluster: KubernetesReader,
+    now: datetime,
 ) -> Situation:
     name = rollout.model_version.name
     shas = {step: row.sha for step, row in made.items()}
-    application, serving, route = ApplicationStatus(exists=False), ServingStatus(exists=False), NO_ROUTE
+    application, serving, route = (
+        ApplicationStatus(exists=False),
+        ServingStatus(exists=False),
+        NO_ROUTE,
+    )
     leaving = _leaving(rollout, shas, cluster)
-    if leaving or Step.SERVE in shas:  # before it nothing is in the cluster, and Git need not wait for the cluster
-        application = cluster.application_status(settings.ARGOCD_APPLICATION, settings.ARGOCD_NAMESPACE)
+    # before it nothing is in the cluster, and Git need not wait for the cluster
+    if leaving or Step.SERVE in shas:
+        application = cluster.application_status(
+            settings.ARGOCD_APPLICATION, settings.ARGOCD_NAMESPACE
+        )
     if Step.SERVE in shas:
         serving = cluster.serving_status(name, MODELS, live.known_claims(rollout))
         route = cluster.route_status(rollout.registered_model.name, MODELS)
@@ -133,7 +168,8 @@ def _observe(
 def _leaving(rollout: Rollout, shas: Mapping[str, str], cluster: KubernetesReader) -> str:
     """Return the name of a version that must be out of the cluster first, "" for none.
 
-    The same version too, after an earlier rollout of it: what failed there would be told of this one.
+    The same version too, after an earlier rollout of it: what failed there would be told of this
+    one.
     """
     other = queries.leaving_version(rollout.registered_model)
     if other is not None or Step.SERVE in shas or not queries.was_taken_back(rollout):
@@ -145,15 +181,25 @@ def _leaving(rollout: Rollout, shas: Mapping[str, str], cluster: KubernetesReade
 
 def _record_phases(rollout: Rollout, situation: Situation, now: datetime) -> None:
     found = phases.seen_phases(situation.serving)
-    if Step.SERVE in situation.contained and (situation.serving.exists or situation.application.sync == "Synced"):
+    if Step.SERVE in situation.contained and (
+        situation.serving.exists or situation.application.sync == "Synced"
+    ):
         found.append(phases.synced(situation.application, now))
     records.record_phases(rollout=rollout, phases=found, now=now)
 
 
-def _held_commit(situation: Situation, made: Mapping[str, RolloutCommit], now: datetime) -> RolloutCommit | None:
-    """Return the commit of the weight below 100 that the gateway has accepted; when it is first seen so is noted."""
+def _held_commit(
+    situation: Situation, made: Mapping[str, RolloutCommit], now: datetime
+) -> RolloutCommit | None:
+    """Return the commit of the weight below 100 that the gateway has accepted; when it is first
+    seen so is noted.
+    """
     weight = situation.weight
-    if not weight or situation.return_message or not is_accepted(situation, situation.weights(weight)):
+    if (
+        not weight
+        or situation.return_message
+        or not is_accepted(situation, situation.weights(weight))
+    ):
         return None
     commit = made[shift_to(weight)]
     if commit.observed_at is None:
@@ -162,9 +208,15 @@ def _held_commit(situation: Situation, made: Mapping[str, RolloutCommit], now: d
 
 
 def _measure(
-    rollout: Rollout, situation: Situation, held: RolloutCommit | None, cluster: KubernetesReader, calls: CallsOf
+    rollout: Rollout,
+    situation: Situation,
+    held: RolloutCommit | None,
+    cluster: KubernetesReader,
+    calls: CallsOf,
 ) -> Measured | None:
-    """Return both versions as callers met them since the weight was accepted, and what that means."""
+    """Return both versions as callers met them since the weight was accepted, and what that
+    means.
+    """
     if held is None or held.observed_at is None or not situation.baseline:
         return None
     found = calls(situation.model, held.observed_at)
@@ -201,17 +253,23 @@ def _commit(rollout: Rollout, step: str, git: GitClient, now: datetime) -> None:
     if not Rollout.objects.open().filter(pk=rollout.pk, generation=rollout.generation).exists():
         return
     around = render.surroundings()
-    closed = render.closed_policy(rollout.registered_model.name, around) if step == Step.SERVE else None
+    closed = (
+        render.closed_policy(rollout.registered_model.name, around) if step == Step.SERVE else None
+    )
     commit = commits.write(rollout, step, commits.changes_of(rollout, step, around), git, closed)
     records.record_commit(rollout=rollout, step=step, commit=commit, now=now)
     if step == Step.SERVE:
         seen = phases.Seen(phases.Phase.COMMITTED, commit.committed_at, commit.sha[:8])
         records.record_phases(rollout=rollout, phases=[seen], now=now)
     words = f"Committed {commit.sha[:8]}; waiting for Argo CD to apply it."
-    records.record_progress(rollout=rollout, reason="SYNCING", message=words, now=now, next_check_at=now + FAST)
+    records.record_progress(
+        rollout=rollout, reason="SYNCING", message=words, now=now, next_check_at=now + FAST
+    )
 
 
-def _record_wait(rollout: Rollout, situation: Situation, step: Next, measured: Measured | None, now: datetime) -> None:
+def _record_wait(
+    rollout: Rollout, situation: Situation, step: Next, measured: Measured | None, now: datetime
+) -> None:
     unready = situation.weight > 0 and trouble.of_serving(situation.serving) is not None
     records.record_progress(
         rollout=rollout,
@@ -231,23 +289,30 @@ def _observed(rollout: Rollout, situation: Situation) -> dict[str, object]:
     return {
         "weight": min(situation.route.weights.get(situation.name, 0), 100),
         "engine": (pod.engine if pod else "")[:60] or rollout.engine,
-        "instance_type": (claim_of_pod.instance_type if claim_of_pod else "")[:40] or rollout.instance_type,
+        "instance_type": (claim_of_pod.instance_type if claim_of_pod else "")[:40]
+        or rollout.instance_type,
     }
 
 
 def _finish(rollout: Rollout, situation: Situation, now: datetime) -> None:
     seen = phases.Seen(phases.Phase.SHIFTED, now, "weight 100")
-    observed = {key: value for key, value in _observed(rollout, situation).items() if key != "weight"}
-    again = now + timedelta(seconds=min(settings.ROLLOUT_LOOK_SECONDS, settings.ROLLOUT_RETIRE_AFTER_SECONDS))
+    observed = {
+        key: value for key, value in _observed(rollout, situation).items() if key != "weight"
+    }
+    again = now + timedelta(
+        seconds=min(settings.ROLLOUT_LOOK_SECONDS, settings.ROLLOUT_RETIRE_AFTER_SECONDS)
+    )
     if records.finish_rollout(rollout=rollout, now=now, next_check_at=again, **observed):
         records.record_phases(rollout=rollout, phases=[seen], now=now)
 
 
-# -- Taking back -----------------------------------------------------------------------------------------------------
+# -- Taking back -----------------------------------------------------------------------------------
 
 
 def _take_back(rollout: Rollout, git: GitClient, now: datetime) -> None:
-    """Remove an aborted or superseded version, and give the route to what is live; the newer rollout waits for it."""
+    """Remove an aborted or superseded version, and give the route to what is live; the newer
+    rollout waits for it.
+    """
     if not rollout.commits.filter(step=Step.REMOVE).exists():
         serving = queries.live_version(rollout.registered_model)
         changes = render.remove(rollout.model_version, serving, render.surroundings())

@@ -1,7 +1,7 @@
 """What the worker writes about a rollout: commits, phases, decisions, where it stands, its end.
 
-Each transition once, with its audit event; a rollout that a person changed meanwhile (another generation) is left
-alone.
+Each transition once, with its audit event; a rollout that a person changed meanwhile (another
+generation) is left alone.
 """
 
 from collections.abc import Collection, Iterable
@@ -24,7 +24,9 @@ WOKEN_AT_MOST = timedelta(seconds=10)
 
 
 @transaction.atomic
-def record_commit(*, rollout: Rollout, step: str, commit: CommitRef, now: datetime) -> RolloutCommit:
+def record_commit(
+    *, rollout: Rollout, step: str, commit: CommitRef, now: datetime
+) -> RolloutCommit:
     """Store the one commit of a step; the first time with its audit event."""
     row, created = RolloutCommit.objects.get_or_create(
         rollout=rollout,
@@ -40,16 +42,26 @@ def record_commit(*, rollout: Rollout, step: str, commit: CommitRef, now: dateti
 
 
 def record_accepted(*, commit: RolloutCommit, now: datetime) -> None:
-    """Store, once, when the gateway was seen to have accepted a step's weights: from then on they are held."""
+    """Store, once, when the gateway was seen to have accepted a step's weights: from then on they
+    are held.
+    """
     if RolloutCommit.objects.filter(pk=commit.pk, observed_at=None).update(observed_at=now):
         Rollout.objects.filter(pk=commit.rollout_id).update(moved_at=now)
     commit.refresh_from_db(fields=["observed_at"])
 
 
 @transaction.atomic
-def record_gate(*, rollout: Rollout, commit: RolloutCommit, measured: Measured, now: datetime) -> bool:
-    """Store the one decision at a weight; a failed one sends all callers back. False when it was changed meanwhile."""
-    rows = Rollout.objects.open().select_for_update().filter(pk=rollout.pk, generation=rollout.generation)
+def record_gate(
+    *, rollout: Rollout, commit: RolloutCommit, measured: Measured, now: datetime
+) -> bool:
+    """Store the one decision at a weight; a failed one sends all callers back. False when it was
+    changed meanwhile.
+    """
+    rows = (
+        Rollout.objects.open()
+        .select_for_update()
+        .filter(pk=rollout.pk, generation=rollout.generation)
+    )
     if not rows.filter(return_reason="").exists():
         return False
     decision = measured.decision
@@ -75,8 +87,12 @@ def record_gate(*, rollout: Rollout, commit: RolloutCommit, measured: Measured, 
 
 @transaction.atomic
 def begin_return(*, rollout: Rollout, reason: str, message: str, now: datetime) -> bool:
-    """Decide, once, that all callers go back to the baseline. False when it was decided or changed meanwhile."""
-    rows = Rollout.objects.open().filter(pk=rollout.pk, generation=rollout.generation, return_reason="")
+    """Decide, once, that all callers go back to the baseline. False when it was decided or changed
+    meanwhile.
+    """
+    rows = Rollout.objects.open().filter(
+        pk=rollout.pk, generation=rollout.generation, return_reason=""
+    )
     changed = rows.update(
         status=Rollout.Status.PROGRESSING,
         return_reason=reason[:24],
@@ -99,7 +115,11 @@ def record_phases(*, rollout: Rollout, phases: Iterable[Seen], now: datetime) ->
     known = set(rollout.phases.values_list("phase", flat=True))
     rows = [
         RolloutPhase(
-            rollout=rollout, phase=seen.phase, reached_at=seen.reached_at, learned_at=now, detail=seen.detail[:300]
+            rollout=rollout,
+            phase=seen.phase,
+            reached_at=seen.reached_at,
+            learned_at=now,
+            detail=seen.detail[:300],
         )
         for seen in phases
         if seen.phase not in known
@@ -111,9 +131,17 @@ def record_phases(*, rollout: Rollout, phases: Iterable[Seen], now: datetime) ->
 
 
 def record_progress(
-    *, rollout: Rollout, reason: str, message: str, now: datetime, next_check_at: datetime | None, **observed: object
+    *,
+    rollout: Rollout,
+    reason: str,
+    message: str,
+    now: datetime,
+    next_check_at: datetime | None,
+    **observed: object,
 ) -> None:
-    """Store where an open rollout stands. observed: weight, engine, instance_type, health as seen."""
+    """Store where an open rollout stands. observed: weight, engine, instance_type, health as
+    seen.
+    """
     rows = Rollout.objects.open().filter(pk=rollout.pk, generation=rollout.generation)
     rows.update(
         status=Rollout.Status.PROGRESSING,
@@ -127,8 +155,12 @@ def record_progress(
     )
 
 
-def record_trouble(*, rollout: Rollout, message: str, now: datetime, next_check_at: datetime) -> None:
-    """Store that something the worker needs is away; it is tried again, whatever the rollout's state."""
+def record_trouble(
+    *, rollout: Rollout, message: str, now: datetime, next_check_at: datetime
+) -> None:
+    """Store that something the worker needs is away; it is tried again, whatever the rollout's
+    state.
+    """
     rows = Rollout.objects.filter(pk=rollout.pk, generation=rollout.generation)
     rows.update(reason="AWAY", message=message, observed_at=now, next_check_at=next_check_at)
 
@@ -142,8 +174,12 @@ def record_checked(
     message: str = "",
     unready_since: datetime | None = None,
 ) -> None:
-    """Store that a finished rollout was looked at, and what was found. unready_since: while it answers no callers."""
-    rows = Rollout.objects.exclude(status__in=Rollout.OPEN).filter(pk=rollout.pk, generation=rollout.generation)
+    """Store that a finished rollout was looked at, and what was found. unready_since: while it
+    answers no callers.
+    """
+    rows = Rollout.objects.exclude(status__in=Rollout.OPEN).filter(
+        pk=rollout.pk, generation=rollout.generation
+    )
     rows.update(
         reason=reason,
         message=message,
@@ -156,17 +192,27 @@ def record_checked(
 
 
 def wake_live(*, services: Collection[str], now: datetime) -> int:
-    """Make due the live versions of these InferenceServices of which nothing wrong is known; return how many.
+    """Make due the live versions of these InferenceServices of which nothing wrong is known; return
+    how many.
 
-    Not those that a worker looks at now, or did lately: what the observer stored may be older than that.
+    Not those that a worker looks at now, or did lately: what the observer stored may be older than
+    that.
     """
     name = Concat("registered_model__name", Value("-v"), Cast("model_version__number", CharField()))
-    rows = Rollout.objects.live().alias(service=name).filter(service__in=services, reason="", attempts=0)
-    return rows.filter(next_check_at__gt=now, observed_at__lt=now - WOKEN_AT_MOST).update(next_check_at=now)
+    rows = (
+        Rollout.objects.live()
+        .alias(service=name)
+        .filter(service__in=services, reason="", attempts=0)
+    )
+    return rows.filter(next_check_at__gt=now, observed_at__lt=now - WOKEN_AT_MOST).update(
+        next_check_at=now
+    )
 
 
 @transaction.atomic
-def fail_rollout(*, rollout: Rollout, reason: str, message: str, now: datetime, lost: Collection[str] = ()) -> bool:
+def fail_rollout(
+    *, rollout: Rollout, reason: str, message: str, now: datetime, lost: Collection[str] = ()
+) -> bool:
     """End an open rollout that cannot go on by itself. False when it was changed meanwhile.
 
     lost: its commits that the branch no longer has.
@@ -190,11 +236,20 @@ def fail_rollout(*, rollout: Rollout, reason: str, message: str, now: datetime, 
 
 
 @transaction.atomic
-def finish_rollout(*, rollout: Rollout, now: datetime, next_check_at: datetime, **observed: object) -> bool:
-    """Make an open rollout LIVE; the one that was live becomes REPLACED. False when it was changed meanwhile."""
-    # The model's row first, as those take it who approve and roll back: what is live must not change under them.
+def finish_rollout(
+    *, rollout: Rollout, now: datetime, next_check_at: datetime, **observed: object
+) -> bool:
+    """Make an open rollout LIVE; the one that was live becomes REPLACED. False when it was changed
+    meanwhile.
+    """
+    # The model's row first, as those take it who approve and roll back: what is live must not
+    # change under them.
     RegisteredModel.objects.select_for_update(of=("self",)).get(pk=rollout.registered_model_id)
-    rows = Rollout.objects.open().select_for_update().filter(pk=rollout.pk, generation=rollout.generation)
+    rows = (
+        Rollout.objects.open()
+        .select_for_update()
+        .filter(pk=rollout.pk, generation=rollout.generation)
+    )
     if not rows.exists():
         return False
     replaced = Rollout.objects.live().filter(registered_model=rollout.registered_model).first()

@@ -1,8 +1,9 @@
-"""What each rollout step writes to Git: path → content, None removes. Pure; the same step gives the same bytes.
+"""What each rollout step writes to Git: path → content, None removes. Pure; the same step gives the
+same bytes.
 
-SERVE starts the version beside the baseline and touches no route. SHIFT gives it its share of the route; RETURN gives
-the route back to the baseline. RETIRE removes the baseline. REMOVE, after an abort, gives the route back to what is
-live and removes the version.
+SERVE starts the version beside the baseline and touches no route. SHIFT gives it its share of the
+route; RETURN gives the route back to the baseline. RETIRE removes the baseline. REMOVE, after an
+abort, gives the route back to what is live and removes the version.
 """
 
 from collections.abc import Mapping
@@ -45,7 +46,9 @@ def surroundings() -> Surroundings:
         start_seconds=settings.SERVING_START_SECONDS,
         gateway_name=settings.GATEWAY_NAME,
         gateway_namespace=settings.GATEWAY_NAMESPACE,
-        issuer=gateway.Issuer(settings.OIDC_ISSUER, gateway_jwks_uri(), settings.OIDC_GATEWAY_AUDIENCE),
+        issuer=gateway.Issuer(
+            settings.OIDC_ISSUER, gateway_jwks_uri(), settings.OIDC_GATEWAY_AUDIENCE
+        ),
         answers=gateway.Answers(settings.SCALING_RETRY_AFTER_SECONDS, settings.PORTAL_URL),
         scaling=scaling.Scaling(
             demand_url=settings.SCALING_URL,
@@ -57,10 +60,14 @@ def surroundings() -> Surroundings:
     )
 
 
-def serve(version: ModelVersion, around: Surroundings, serving_class: str, pre_warm: str = "") -> Changes:
-    """Return the files that start a version: the namespace's runtime, its InferenceService, its backends.
+def serve(
+    version: ModelVersion, around: Surroundings, serving_class: str, pre_warm: str = ""
+) -> Changes:
+    """Return the files that start a version: the namespace's runtime, its InferenceService, its
+    backends.
 
-    A version that sleeps has a ScaledObject beside them. pre_warm: the hours in which it does not, "" for none.
+    A version that sleeps has a ScaledObject beside them. pre_warm: the hours in which it does not,
+    "" for none.
     """
     model = version.registered_model
     served = serving.ServedVersion(
@@ -75,7 +82,10 @@ def serve(version: ModelVersion, around: Surroundings, serving_class: str, pre_w
     )
     if served.sleeps:
         served = replace(served, max_replicas=around.scaling.max_replicas)
-    objects = [serving.inference_service(served), *gateway.backend_objects(model=model.name, number=version.number)]
+    objects = [
+        serving.inference_service(served),
+        *gateway.backend_objects(model=model.name, number=version.number),
+    ]
     if served.sleeps:
         hours = scaling.pre_warm_of(pre_warm) if pre_warm else None
         objects.append(scaling.scaled_object(served, replace(around.scaling, pre_warm=hours)))
@@ -89,7 +99,9 @@ def serve(version: ModelVersion, around: Surroundings, serving_class: str, pre_w
 
 
 def closed_policy(model: str, around: Surroundings) -> Mapping[str, bytes]:
-    """Return the policy that lets nobody in: committed with SERVE where the model has none, before any route exists."""
+    """Return the policy that lets nobody in: committed with SERVE where the model has none, before
+    any route exists.
+    """
     objects = [
         gateway.security_policy(model=model, issuer=around.issuer, teams=[]),
         gateway.traffic_policy(model=model, limits=[], answers=around.answers),
@@ -98,9 +110,14 @@ def closed_policy(model: str, around: Surroundings) -> Mapping[str, bytes]:
 
 
 def shift(
-    version: ModelVersion, around: Surroundings, percent: int = 100, baseline: ModelVersion | None = None
+    version: ModelVersion,
+    around: Surroundings,
+    percent: int = 100,
+    baseline: ModelVersion | None = None,
 ) -> Changes:
-    """Return the route that sends `percent` of the model's callers to the version, and the rest to the baseline."""
+    """Return the route that sends `percent` of the model's callers to the version, and the rest to
+    the baseline.
+    """
     model = version.registered_model.name
     weights = [gateway.Weight(version.number, percent)]
     if baseline is not None and percent < 100:
@@ -121,7 +138,9 @@ def retire(baseline: ModelVersion) -> Changes:
 
 
 def remove(version: ModelVersion, live: ModelVersion | None, around: Surroundings) -> Changes:
-    """Return the removal of an aborted version, and the route that the live version should have (none without one)."""
+    """Return the removal of an aborted version, and the route that the live version should have
+    (none without one).
+    """
     model = version.registered_model.name
     route: Changes = shift(live, around) if live else {names.route_path(model): None}
     return {**retire(version), **route}

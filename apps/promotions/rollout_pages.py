@@ -1,4 +1,5 @@
-"""What the page of a rollout says: weights with their decisions, both versions' health, what stands in the way.
+"""What the page of a rollout says: weights with their decisions, both versions' health, what stands
+in the way.
 
 Pure: rows in, words and numbers for the template out.
 """
@@ -43,7 +44,11 @@ TITLES = {
 }
 VERDICTS = {
     GateResult.Verdict.PASSED: {"tone": "ok", "icon": "circle-check", "label": "Passed"},
-    GateResult.Verdict.NO_TRAFFIC: {"tone": "warn", "icon": "triangle-alert", "label": "Not enough traffic"},
+    GateResult.Verdict.NO_TRAFFIC: {
+        "tone": "warn",
+        "icon": "triangle-alert",
+        "label": "Not enough traffic",
+    },
     GateResult.Verdict.FAILED: {"tone": "bad", "icon": "circle-x", "label": "Failed"},
 }
 FIGURES = (
@@ -56,7 +61,8 @@ FIGURES = (
 
 
 def problem(rollout: Rollout, back_to: ModelVersion | None = None) -> dict[str, str] | None:
-    """Return what stands in the way, as a notice; None while nothing does. A failed rollout has its own.
+    """Return what stands in the way, as a notice; None while nothing does. A failed rollout has its
+    own.
 
     back_to: the version that the reader may roll back to.
     """
@@ -67,19 +73,31 @@ def problem(rollout: Rollout, back_to: ModelVersion | None = None) -> dict[str, 
     title = TITLES.get(rollout.reason, "")
     if rollout.reason == "AWAY":
         unseen = (
-            " Whether it answers callers cannot be seen meanwhile." if rollout.status == Rollout.Status.LIVE else ""
+            " Whether it answers callers cannot be seen meanwhile."
+            if rollout.status == Rollout.Status.LIVE
+            else ""
         )
         return {"tone": "warn", "title": title, "text": f"{rollout.message}{unseen}"}
     if rollout.unready_since and (rollout.weight or rollout.status == Rollout.Status.LIVE):
-        who = "Callers" if rollout.status == Rollout.Status.LIVE else f"{rollout.weight} % of the callers"
+        who = (
+            "Callers"
+            if rollout.status == Rollout.Status.LIVE
+            else f"{rollout.weight} % of the callers"
+        )
         since = f"since {rollout.unready_since:%H:%M:%S} UTC"
         way_out = f" Where callers cannot wait, roll back to v{back_to.number}." if back_to else ""
         words = f"{who} are not answered {since}. {title}".strip()
         return {"tone": "bad", "title": words, "text": f"{rollout.message}{way_out}"}
     if rollout.reason == "DRIFT":
         return {"tone": "bad", "title": title, "text": rollout.message}
-    if rollout.status == Rollout.Status.LIVE or rollout.reason in (*trouble.PROBLEMS, "GIT_REFUSED", "GIT_DIVERGED"):
-        other = "The last look failed." if rollout.reason == "REFUSED" else "A replica is not ready."
+    if rollout.status == Rollout.Status.LIVE or rollout.reason in (
+        *trouble.PROBLEMS,
+        "GIT_REFUSED",
+        "GIT_DIVERGED",
+    ):
+        other = (
+            "The last look failed." if rollout.reason == "REFUSED" else "A replica is not ready."
+        )
         return {"tone": "warn", "title": title or other, "text": rollout.message}
     return None
 
@@ -95,7 +113,9 @@ def needs_new_version(rollout: Rollout) -> bool:
 
 
 def lead(rollout: Rollout) -> str:
-    """Return what the rollout does now, in a sentence; "" where a notice says it, or nothing moves."""
+    """Return what the rollout does now, in a sentence; "" where a notice says it, or nothing
+    moves.
+    """
     return rollout.message if rollout.status in Rollout.OPEN and problem(rollout) is None else ""
 
 
@@ -108,30 +128,54 @@ def advice(rollout: Rollout) -> str:
     if rollout.status != Rollout.Status.FAILED:
         return ""
     if rollout.return_reason:
-        again = "Retry to begin again at its first weight, or abort: it is taken back and its GPU is free."
+        again = (
+            "Retry to begin again at its first weight, or abort: it is taken back and its GPU is "
+            "free."
+        )
         return f"{name} still runs, without callers. {again}"
     if needs_new_version(rollout):
-        return "Abort: the version is taken back and its GPU is free. A retry pulls the same files again."
-    return "Put right what it names and retry, or abort: the version is taken back and its GPU is free."
+        return (
+            "Abort: the version is taken back and its GPU is free. A retry pulls the same files "
+            "again."
+        )
+    return (
+        "Put right what it names and retry, or abort: the version is taken back and its GPU is "
+        "free."
+    )
 
 
-def weight_steps(rollout: Rollout, commits: Iterable[RolloutCommit], ready_at: datetime | None) -> list[dict[str, Any]]:
-    """Return 0 → 10 → 50 → 100 as steps, of the present attempt: committed, accepted, and what was decided there.
+def weight_steps(
+    rollout: Rollout, commits: Iterable[RolloutCommit], ready_at: datetime | None
+) -> list[dict[str, Any]]:
+    """Return 0 → 10 → 50 → 100 as steps, of the present attempt: committed, accepted, and what was
+    decided there.
 
     ready_at: when the version became ready, None while it is not.
     """
     ready = ready_at is not None
     made = {row.step: row for row in commits if row.attempt == rollout.attempt}
     back = made.get(str(Rollout.Step.RETURN))
-    zero = f"started beside {rollout.baseline}" if rollout.baseline else "started; nobody can call it yet"
+    zero = (
+        f"started beside {rollout.baseline}"
+        if rollout.baseline
+        else "started; nobody can call it yet"
+    )
     state = "done" if ready else "now" if rollout.status in Rollout.OPEN else "next"
     steps: list[dict[str, Any]] = [
-        {"label": "0 %", "state": state, "detail": zero, "at": ready_at, "since": rollout.started_at}
+        {
+            "label": "0 %",
+            "state": state,
+            "detail": zero,
+            "at": ready_at,
+            "since": rollout.started_at,
+        }
     ]
     reached = ready
     for percent in rollout.steps:
         row = made.get(shift_to(percent))
-        steps.append({"label": f"{percent} %", **_weight(rollout, percent, row, reached and back is None)})
+        steps.append(
+            {"label": f"{percent} %", **_weight(rollout, percent, row, reached and back is None)}
+        )
         reached = reached and row is not None and (hasattr(row, "gate") or percent == 100)
     if back is not None:
         words = f"all callers back with {rollout.baseline}"
@@ -139,21 +183,36 @@ def weight_steps(rollout: Rollout, commits: Iterable[RolloutCommit], ready_at: d
     return steps
 
 
-def _weight(rollout: Rollout, percent: int, row: RolloutCommit | None, reached: bool) -> dict[str, Any]:
+def _weight(
+    rollout: Rollout, percent: int, row: RolloutCommit | None, reached: bool
+) -> dict[str, Any]:
     """Return one weight: done with its decision, now, or to come."""
     gate: GateResult | None = getattr(row, "gate", None)
     if row is not None and gate is not None:
         state = "failed" if gate.verdict == GateResult.Verdict.FAILED else "done"
-        return {"state": state, "at": gate.judged_at, "detail": VERDICTS[_verdict(gate)]["label"].lower()}
-    if row is not None and percent == 100 and rollout.status in (Rollout.Status.LIVE, Rollout.Status.REPLACED):
+        return {
+            "state": state,
+            "at": gate.judged_at,
+            "detail": VERDICTS[_verdict(gate)]["label"].lower(),
+        }
+    if (
+        row is not None
+        and percent == 100
+        and rollout.status in (Rollout.Status.LIVE, Rollout.Status.REPLACED)
+    ):
         return {"state": "done", "at": rollout.finished_at, "detail": "all callers"}
     if row is not None and rollout.status in Rollout.OPEN and not rollout.return_reason:
         since = row.observed_at or row.committed_at
         return {"state": "now", "since": since, "detail": rollout.message}
     if row is not None:
-        return {"state": "done", "at": row.observed_at, "detail": "not judged: the rollout ended here"}
+        return {
+            "state": "done",
+            "at": row.observed_at,
+            "detail": "not judged: the rollout ended here",
+        }
     if reached and rollout.status in Rollout.OPEN and not rollout.return_reason:
-        words = "" if rollout.reason == "HOLDING" else rollout.message  # that is about the weight before
+        # that is about the weight before
+        words = "" if rollout.reason == "HOLDING" else rollout.message
         return {"state": "now", "since": rollout.moved_at, "detail": words}
     return {"state": "next", "typical": ""}
 
@@ -178,9 +237,13 @@ def decisions(commits: Iterable[RolloutCommit]) -> list[dict[str, Any]]:
 
 
 def health(rollout: Rollout, commits: Iterable[RolloutCommit]) -> dict[str, Any] | None:
-    """Return both versions side by side while a weight is held; afterwards the decisions have the numbers."""
+    """Return both versions side by side while a weight is held; afterwards the decisions have the
+    numbers.
+    """
     found = rollout.health
-    here = [row for row in commits if row.attempt == rollout.attempt and row.weight == rollout.weight]
+    here = [
+        row for row in commits if row.attempt == rollout.attempt and row.weight == rollout.weight
+    ]
     judged = any(hasattr(row, "gate") for row in here)
     if rollout.status not in Rollout.OPEN or not found or rollout.return_reason or judged:
         return None
@@ -190,7 +253,11 @@ def health(rollout: Rollout, commits: Iterable[RolloutCommit]) -> dict[str, Any]
 def figures(candidate: dict[str, Any], baseline: dict[str, Any]) -> list[dict[str, str]]:
     """Return the figures of both versions, with their units; "—" where none was measured."""
     return [
-        {"label": label, "candidate": _figure(candidate, key, unit), "baseline": _figure(baseline, key, unit)}
+        {
+            "label": label,
+            "candidate": _figure(candidate, key, unit),
+            "baseline": _figure(baseline, key, unit),
+        }
         for label, key, unit in FIGURES
     ]
 

@@ -1,4 +1,6 @@
-"""The page of a rollout: weights, health and decisions, phases as they happen, and the ways to steer it."""
+"""The page of a rollout: weights, health and decisions, phases as they happen, and the ways to
+steer it.
+"""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -35,7 +37,9 @@ RELATED = (
 
 def _rollout_for(user: User, pk: UUID) -> Rollout:
     visible = Promotion.objects.visible_to(user)
-    return get_object_or_404(Rollout.objects.filter(promotion__in=visible).select_related(*RELATED), pk=pk)
+    return get_object_or_404(
+        Rollout.objects.filter(promotion__in=visible).select_related(*RELATED), pk=pk
+    )
 
 
 @require_GET
@@ -43,7 +47,9 @@ def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     """Show where a rollout stands; the fragment asks again every 2 s while it moves."""
     rollout = _rollout_for(request.user, pk)
     phases, commits = list(rollout.phases.all()), list(rollout.commits.select_related("gate"))
-    ready_at = next((row.reached_at for row in phases if row.phase == RolloutPhase.Phase.READY), None)
+    ready_at = next(
+        (row.reached_at for row in phases if row.phase == RolloutPhase.Phase.READY), None
+    )
     may = _may(rollout, request.user)
     asleep = sleep_of(rollout, now=now()) if rollout.status == Rollout.Status.LIVE else None
     context = {
@@ -52,7 +58,10 @@ def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
         "title": f"Rollout of {rollout.model_version.name}",
         "crumbs": [
             ("Promotions", reverse("promotions:promotion_list")),
-            (rollout.model_version.name, reverse("promotions:promotion_detail", args=[rollout.promotion_id])),
+            (
+                rollout.model_version.name,
+                reverse("promotions:promotion_detail", args=[rollout.promotion_id]),
+            ),
             ("Rollout", ""),
         ],
         "badge": pages.rollout_badge(rollout),
@@ -78,7 +87,9 @@ def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
         "events": timeline("Rollout", rollout.pk),
         **may,
     }
-    template = "promotions/rollout_detail.html" + ("#live" if request.headers.get("HX-Request") else "")
+    template = "promotions/rollout_detail.html" + (
+        "#live" if request.headers.get("HX-Request") else ""
+    )
     response = render(request, template, context)
     response["Vary"] = "HX-Request"
     return response
@@ -104,19 +115,36 @@ def _may(rollout: Rollout, user: User) -> dict[str, Any]:
 def _retires_at(rollout: Rollout, done: set[str]) -> datetime | None:
     """Return when the baseline is stopped, while that is still to come."""
     live = rollout.status == Rollout.Status.LIVE and rollout.finished_at is not None
-    if not live or rollout.baseline is None or Rollout.Step.RETIRE in done or rollout.finished_at is None:
+    if (
+        not live
+        or rollout.baseline is None
+        or Rollout.Step.RETIRE in done
+        or rollout.finished_at is None
+    ):
         return None
     return rollout.finished_at + timedelta(seconds=settings.ROLLOUT_RETIRE_AFTER_SECONDS)
 
 
 def _facts(rollout: Rollout) -> list[tuple[str, object]]:
     promotion = rollout.promotion
-    served = _served(rollout) if rollout.status == Rollout.Status.LIVE else "checked when it is live"
+    served = (
+        _served(rollout) if rollout.status == Rollout.Status.LIVE else "checked when it is live"
+    )
     return [
-        ("Promotion", {"text": str(promotion), "url": reverse("promotions:promotion_detail", args=[promotion.pk])}),
+        (
+            "Promotion",
+            {
+                "text": str(promotion),
+                "url": reverse("promotions:promotion_detail", args=[promotion.pk]),
+            },
+        ),
         ("Approved digest", {"text": promotion.manifest_digest, "mono": True, "copy": True}),
         ("Served digest", served),
-        *([("Goes back from", str(rollout.rolls_back.model_version))] if rollout.rolls_back else []),
+        *(
+            [("Goes back from", str(rollout.rolls_back.model_version))]
+            if rollout.rolls_back
+            else []
+        ),
         ("Engine", rollout.engine or "not started yet"),
         ("Node", rollout.instance_type or "none yet"),
         *class_facts(promotion),
@@ -131,7 +159,11 @@ def _served(rollout: Rollout) -> str:
     if rollout.observed_at is None:
         return "not checked"
     looked = f"{rollout.observed_at:%H:%M:%S} UTC"
-    return f"could not be checked at {looked}" if rollout.reason == "AWAY" else f"the approved one, checked {looked}"
+    return (
+        f"could not be checked at {looked}"
+        if rollout.reason == "AWAY"
+        else f"the approved one, checked {looked}"
+    )
 
 
 def _objects(rollout: Rollout) -> list[tuple[str, str]]:
@@ -165,14 +197,21 @@ def rollout_pause(request: SignedIn, pk: UUID) -> HttpResponse:
 @require_POST
 def rollout_resume(request: SignedIn, pk: UUID) -> HttpResponse:
     """Let a paused rollout go on."""
-    return _steer(request, _rollout_for(request.user, pk), actions.resume_rollout, "Resumed from the weights it has.")
+    return _steer(
+        request,
+        _rollout_for(request.user, pk),
+        actions.resume_rollout,
+        "Resumed from the weights it has.",
+    )
 
 
 @require_POST
 def rollout_roll_back(request: SignedIn, pk: UUID) -> HttpResponse:
     """Go back from a live rollout to the version that served before it."""
     rollout = _rollout_for(request.user, pk)
-    return _with_reason(request, rollout, actions.roll_back_rollout, "Going back. This page shows how far it is.")
+    return _with_reason(
+        request, rollout, actions.roll_back_rollout, "Going back. This page shows how far it is."
+    )
 
 
 @require_POST
@@ -183,7 +222,9 @@ def rollout_abort(request: SignedIn, pk: UUID) -> HttpResponse:
     return _with_reason(request, rollout, actions.abort_rollout, done)
 
 
-def _with_reason(request: SignedIn, rollout: Rollout, action: Callable[..., Rollout], done: str) -> HttpResponse:
+def _with_reason(
+    request: SignedIn, rollout: Rollout, action: Callable[..., Rollout], done: str
+) -> HttpResponse:
     form = ReasonForm(request.POST)
     if not form.is_valid():
         messages.error(request, "Say why: at least three letters. Nothing was changed.")

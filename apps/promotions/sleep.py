@@ -1,4 +1,6 @@
-"""What a version that sleeps does now and what that costs, from the replicas and claims that the observer saw."""
+"""What a version that sleeps does now and what that costs, from the replicas and claims that the
+observer saw.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,9 +31,11 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Sleep:
-    """starts: how long waking takes and costs. woken: how often in the last 24 h; awake_usd: their cost.
+    """starts: how long waking takes and costs. woken: how often in the last 24 h; awake_usd: their
+    cost.
 
-    awake_usd: None where a machine has no price. kept_ready: the hours in which it does not sleep, in words, or "".
+    awake_usd: None where a machine has no price. kept_ready: the hours in which it does not sleep,
+    in words, or "".
     """
 
     state: State
@@ -66,13 +70,23 @@ def sleep_of(rollout: Rollout, *, now: datetime) -> Sleep | None:
     woken = sum(row.created_at > since for row in lately)
     hours = rollout.promotion.pre_warm
     kept_ready = pre_warm_of(hours).words if hours else ""
-    return Sleep(state, cold_starts(rollout.registered_model.name), woken, _cost(lately, since, now), kept_ready)
+    return Sleep(
+        state,
+        cold_starts(rollout.registered_model.name),
+        woken,
+        _cost(lately, since, now),
+        kept_ready,
+    )
 
 
 def _cost(replicas: list[Replica], since: datetime, now: datetime) -> Decimal | None:
-    """Return what the replicas' machines cost since then; one that has no machine yet costs nothing."""
+    """Return what the replicas' machines cost since then; one that has no machine yet costs
+    nothing.
+    """
     names = {replica.node_name for replica in replicas if replica.node_name}
-    prices = dict(NodeClaim.objects.filter(node_name__in=names).values_list("node_name", "price_usd_per_hour"))
+    prices = dict(
+        NodeClaim.objects.filter(node_name__in=names).values_list("node_name", "price_usd_per_hour")
+    )
     total = Decimal(0)
     for replica in replicas:
         if not replica.node_name:
@@ -80,19 +94,28 @@ def _cost(replicas: list[Replica], since: datetime, now: datetime) -> Decimal | 
         price = prices.get(replica.node_name)
         if price is None:
             return None
-        seconds = Decimal(str(((replica.ended_at or now) - max(replica.created_at, since)).total_seconds()))
+        seconds = Decimal(
+            str(((replica.ended_at or now) - max(replica.created_at, since)).total_seconds())
+        )
         total += price * seconds / SECONDS_PER_HOUR
     return total
 
 
 def warm_words(prices: MachinePrices, *, only_spot: bool = False) -> str:
-    """Return what the warm class costs, in words. only_spot: no pool buys the machines that it needs."""
-    words = "A replica always runs and the first token comes at once, on a machine that is never Spot."
+    """Return what the warm class costs, in words. only_spot: no pool buys the machines that it
+    needs.
+    """
+    words = (
+        "A replica always runs and the first token comes at once, on a machine that is never Spot."
+    )
     if only_spot:
         return f"{words} It cannot be chosen now: {ONLY_SPOT}."
     if prices.on_demand is None:
         return f"{words} Its machine has no known price yet."
-    price = f"{price_words(prices.on_demand)} × 730 h = about {usd(prices.on_demand.usd_per_month)} a month"
+    price = (
+        f"{price_words(prices.on_demand)} × 730 h = about {usd(prices.on_demand.usd_per_month)} a "
+        f"month"
+    )
     return f"{words} One {prices.instance_type} on demand: {price}, called or not."
 
 
@@ -111,18 +134,28 @@ def sleeping_price(prices: MachinePrices) -> str:
 
 def sleeping_words(starts: ColdStarts, prices: MachinePrices, cooldown_seconds: int) -> str:
     """Return what scale-to-zero costs, in words."""
-    start = f"about {about_usd(starts.usd_per_start)} a start, and " if starts.usd_per_start is not None else ""
+    start = (
+        f"about {about_usd(starts.usd_per_start)} a start, and "
+        if starts.usd_per_start is not None
+        else ""
+    )
     minutes = max(round(cooldown_seconds / 60), 1)
     return (
-        "No replica runs while nobody calls: $0 while idle. The first caller is told by 503 with Retry-After to come "
-        f"again, and waits {about(starts.median)}; then it costs {start}{_per_hour(prices)} until {minutes} min after "
+        "No replica runs while nobody calls: $0 while idle. The first caller is told by 503 with "
+        "Retry-After to come "
+        f"again, and waits {about(starts.median)}; then it costs {start}{_per_hour(prices)} until "
+        f"{minutes} min after "
         "the last call. Spot first: when AWS takes the machine back, callers wait for the next one."
     )
 
 
 def _per_hour(prices: MachinePrices) -> str:
     """Return what an hour awake costs: on Spot, and where there is none."""
-    spot = f"{price_words(prices.spot)} an hour on Spot" if prices.spot else "the Spot price an hour (none seen yet)"
+    spot = (
+        f"{price_words(prices.spot)} an hour on Spot"
+        if prices.spot
+        else "the Spot price an hour (none seen yet)"
+    )
     if prices.on_demand is None:
         return spot
     return f"{spot}, or {price_words(prices.on_demand)} on demand where there is no Spot,"
@@ -134,7 +167,9 @@ def price_words(price: Price) -> str:
 
 
 def pre_warm_words(hours: str, prices: MachinePrices) -> str:
-    """Return when a version that sleeps is kept ready without a call, and what that costs a month. hours: or ""."""
+    """Return when a version that sleeps is kept ready without a call, and what that costs a month.
+    hours: or "".
+    """
     if not hours:
         return "at no hours: only a call wakes it"
     found = pre_warm_of(hours)
@@ -149,8 +184,13 @@ def pre_warm_words(hours: str, prices: MachinePrices) -> str:
 
 
 def class_facts(promotion: Promotion) -> list[tuple[str, object]]:
-    """Return what an approval makes a model cost while nobody calls it, for the pages. Four queries."""
-    label, prices = promotion.get_serving_class_display(), machine_prices(promotion.registered_model.name)
+    """Return what an approval makes a model cost while nobody calls it, for the pages. Four
+    queries.
+    """
+    label, prices = (
+        promotion.get_serving_class_display(),
+        machine_prices(promotion.registered_model.name),
+    )
     if promotion.serving_class == ServingClass.SCALE_TO_ZERO:
         ready = ("Kept ready", pre_warm_words(promotion.pre_warm, prices))
         return [("While nobody calls", f"{label}, $0"), ready]

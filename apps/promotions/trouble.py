@@ -1,7 +1,9 @@
-"""What keeps a version from serving, with a short code and plain words: what happened, and what to do. Pure.
+"""What keeps a version from serving, with a short code and plain words: what happened, and what to
+do. Pure.
 
-Read from the conditions and events of Kubernetes, KServe, Karpenter and Argo CD, as they word them. `final`: it cannot
-pass by itself. The messages are shown as the systems said them, cut at 300 characters.
+Read from the conditions and events of Kubernetes, KServe, Karpenter and Argo CD, as they word them.
+`final`: it cannot pass by itself. The messages are shown as the systems said them, cut at 300
+characters.
 """
 
 from collections.abc import Iterable
@@ -17,22 +19,47 @@ from apps.integrations.kubernetes.types import (
 )
 
 CRASHES = 5
-STALE = timedelta(minutes=5)  # an event this much older than the pod is about a node it never was on
+# an event this much older than the pod is about a node it never was on
+STALE = timedelta(minutes=5)
 ENDS = frozenset(
     {
-        "SpotInterrupted", "TerminatingOnInterruption", "DisruptionTerminating", "Disrupted", "Evicted", "Finalized",
+        "SpotInterrupted", "TerminatingOnInterruption", "DisruptionTerminating", "Disrupted",
+        "Evicted", "Finalized",
         "TerminationGracePeriodExpiring",
     }
 )  # fmt: skip
 OUT_OF_MEMORY_ENDS = 3
 IMAGE_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 QUOTA = ("vcpulimitexceeded", "instancelimitexceeded", "maxspotinstancecountexceeded", "quota")
-NO_ON_DEMAND = "capacity-type notin [spot] not in karpenter.sh/capacity-type in [spot]"  # what a warm version asks for
-SCHEDULER = ("nodes are available", "no nodes available to schedule")  # only that Karpenter is needed
+# what a warm version asks for
+NO_ON_DEMAND = "capacity-type notin [spot] not in karpenter.sh/capacity-type in [spot]"
+# only that Karpenter is needed
+SCHEDULER = ("nodes are available", "no nodes available to schedule")
 LIMIT = ("exceed limits for nodepool", "limits of nodepool")
-DENIED = ("accessdenied", "access denied", "invalidaccesskeyid", "signaturedoesnotmatch", "403", "forbidden")
-MISSING = ("missing in the registry", "nosuchkey", "nosuchbucket", "404", "nothing under this prefix")
-WRONG_BYTES = ("sha-256", "digest", "checksum", "approved was", "bytes in the registry", "not listed in", "a manifest")
+DENIED = (
+    "accessdenied",
+    "access denied",
+    "invalidaccesskeyid",
+    "signaturedoesnotmatch",
+    "403",
+    "forbidden",
+)
+MISSING = (
+    "missing in the registry",
+    "nosuchkey",
+    "nosuchbucket",
+    "404",
+    "nothing under this prefix",
+)
+WRONG_BYTES = (
+    "sha-256",
+    "digest",
+    "checksum",
+    "approved was",
+    "bytes in the registry",
+    "not listed in",
+    "a manifest",
+)
 BAD_ARGUMENT = (
     "unrecognized arguments",
     "invalid choice",
@@ -41,11 +68,17 @@ BAD_ARGUMENT = (
     "error: argument",
 )
 USAGE_ERROR = 2  # how argparse, and with it vLLM, ends on a command line that it cannot read
-NO_MEMORY = ("out of memory", "outofmemory", "no available memory for the cache", "kv cache is larger")
+NO_MEMORY = (
+    "out of memory",
+    "outofmemory",
+    "no available memory for the cache",
+    "kv cache is larger",
+)
 # Something is wrong, as opposed to not finished.
 PROBLEMS = frozenset(
     {
-        "NO_CAPACITY", "NODEPOOL_LIMIT", "QUOTA", "SPOT", "CONSOLIDATED", "NODE_LOST", "IMAGE", "S3_DENIED",
+        "NO_CAPACITY", "NODEPOOL_LIMIT", "QUOTA", "SPOT", "CONSOLIDATED", "NODE_LOST", "IMAGE",
+        "S3_DENIED",
         "OBJECT_MISSING", "LOAD_FAILED", "OUT_OF_MEMORY", "LOAD_TIMEOUT", "ENGINE_CRASHED", "ROUTE",
         "NO_APPLICATION", "COMPARISON", "SYNC_FAILED", "SYNC_BLOCKED", "OUT_OF_SYNC",
     }
@@ -73,17 +106,25 @@ def digests(serving: ServingStatus) -> set[str]:
 
 
 def is_asleep(serving: ServingStatus) -> bool:
-    """Tell a version that was let go to sleep from one that has no pod yet: KServe calls the former ready."""
+    """Tell a version that was let go to sleep from one that has no pod yet: KServe calls the former
+    ready.
+    """
     return serving.ready and serving.pod is None
 
 
 def of_serving(serving: ServingStatus) -> Trouble | None:
     """Return what keeps an InferenceService from being ready; None when it is."""
     if serving.is_waiting_for_runtime:
-        return Trouble("NO_RUNTIME", "KServe waits for the runtime that this version is served with.")
+        return Trouble(
+            "NO_RUNTIME", "KServe waits for the runtime that this version is served with."
+        )
     if serving.transition == "InvalidSpec":
         said = serving.message or serving.reason
-        return Trouble("INVALID_SPEC", f"KServe cannot serve this: {said}. Publish or configure it anew.", final=True)
+        return Trouble(
+            "INVALID_SPEC",
+            f"KServe cannot serve this: {said}. Publish or configure it anew.",
+            final=True,
+        )
     pod = serving.pod
     if serving.ready and pod is not None:
         return None
@@ -92,7 +133,7 @@ def of_serving(serving: ServingStatus) -> Trouble | None:
     return _unscheduled(serving) if not pod.node else _starting(serving, pod)
 
 
-# -- Nodes --------------------------------------------------------------------------------------------------------
+# -- Nodes -----------------------------------------------------------------------------------------
 
 
 def _lost(serving: ServingStatus) -> Trouble | None:
@@ -103,25 +144,39 @@ def _lost(serving: ServingStatus) -> Trouble | None:
     same = [note for note in _fresh(serving) if note.about == end.about]
     for note in same:
         if note.reason in ("SpotInterrupted", "TerminatingOnInterruption"):
-            words = "AWS took the Spot node back. Karpenter brings another one by itself; on-demand avoids it."
+            words = (
+                "AWS took the Spot node back. Karpenter brings another one by itself; on-demand "
+                "avoids it."
+            )
             return Trouble("SPOT", f"{words} ({_cut(note.message)})")
     for note in same:
         if note.reason == "DisruptionTerminating":
-            words = "Karpenter is moving it to save money (consolidation). It starts again on another node by itself."
+            words = (
+                "Karpenter is moving it to save money (consolidation). It starts again on another "
+                "node by itself."
+            )
             return Trouble("CONSOLIDATED", f"{words} ({_cut(note.message)})")
-    words = "The node under it was taken away. Karpenter brings another one by itself; Fleet shows who ended it."
+    words = (
+        "The node under it was taken away. Karpenter brings another one by itself; Fleet shows who "
+        "ended it."
+    )
     return Trouble("NODE_LOST", f"{words} ({_cut(end.message)})")
 
 
 def _fresh(serving: ServingStatus) -> list[EventNote]:
     """Return the events of its nodes that may be about the pod that waits now, newest last.
 
-    A version that was rolled out before has the same name: what happened before its object was made is not about it.
+    A version that was rolled out before has the same name: what happened before its object was made
+    is not about it.
     """
     since = [serving.created_at] if serving.created_at else []
     if serving.pod is not None and serving.pod.created_at is not None:
         since.append(serving.pod.created_at - STALE)
-    return [note for note in serving.node_events if note.at is None or all(note.at >= moment for moment in since)]
+    return [
+        note
+        for note in serving.node_events
+        if note.at is None or all(note.at >= moment for moment in since)
+    ]
 
 
 def _unscheduled(serving: ServingStatus) -> Trouble:
@@ -131,16 +186,25 @@ def _unscheduled(serving: ServingStatus) -> Trouble:
         return refused
     if claim is None:
         return _again(serving, "SCHEDULING", "The pod waits for a node with a free GPU.")
-    return _again(serving, "NODE", f"Karpenter is bringing a {claim.instance_type or 'GPU node'} ({claim.name}).")
+    return _again(
+        serving,
+        "NODE",
+        f"Karpenter is bringing a {claim.instance_type or 'GPU node'} ({claim.name}).",
+    )
 
 
 def _refused(serving: ServingStatus) -> Trouble | None:
-    """Return why no node is to be had: what a launch was answered, rather than what Karpenter planned after it.
+    """Return why no node is to be had: what a launch was answered, rather than what Karpenter
+    planned after it.
 
-    Once all that fits was refused, Karpenter only says that nothing fits. A newer promise outdates every refusal.
+    Once all that fits was refused, Karpenter only says that nothing fits. A newer promise outdates
+    every refusal.
     """
     planned: Trouble | None = None
-    notes = sorted((*serving.events, *serving.node_events), key=lambda note: note.at.timestamp() if note.at else 0.0)
+    notes = sorted(
+        (*serving.events, *serving.node_events),
+        key=lambda note: note.at.timestamp() if note.at else 0.0,
+    )
     for note in reversed(notes):
         if note.reason == "Nominated":
             break
@@ -152,30 +216,44 @@ def _refused(serving: ServingStatus) -> Trouble | None:
 
 
 def _refused_node(note: EventNote) -> Trouble | None:
-    """Return why no node is to be had. The scheduler's own "0/n nodes" only says that Karpenter is needed."""
+    """Return why no node is to be had. The scheduler's own "0/n nodes" only says that Karpenter is
+    needed.
+    """
     text = note.message.lower()
     if note.reason not in ("FailedScheduling", "InsufficientCapacityError") or "nominated" in text:
         return None
     if any(word in text for word in QUOTA):
-        words = "The AWS account's quota for these GPU instances is used up. A platform engineer raises it with AWS."
+        words = (
+            "The AWS account's quota for these GPU instances is used up. A platform engineer "
+            "raises it with AWS."
+        )
         return Trouble("QUOTA", f"{words} ({_cut(note.message)})")
     if any(word in text for word in LIMIT):
-        words = "The NodePool's limit is reached. A platform engineer raises it, or another model gives its GPU back."
+        words = (
+            "The NodePool's limit is reached. A platform engineer raises it, or another model "
+            "gives its GPU back."
+        )
         return Trouble("NODEPOOL_LIMIT", f"{words} ({_cut(note.message)})")
     if note.reason == "FailedScheduling" and any(words in text for words in SCHEDULER):
         return None
     if NO_ON_DEMAND in text:
         words = (
-            "A warm version runs on no Spot machine, and the NodePool buys Spot only. A platform engineer lets it buy"
+            "A warm version runs on no Spot machine, and the NodePool buys Spot only. A platform "
+            "engineer lets it buy"
         )
         return Trouble(
-            "NO_CAPACITY", f"{words} on-demand machines, or propose it as scale to zero. ({_cut(note.message)})"
+            "NO_CAPACITY",
+            f"{words} on-demand machines, or propose it as scale to zero. ({_cut(note.message)})",
         )
-    advice = "It is tried again by itself; a platform engineer can widen the NodePool gpu-inference."
-    return Trouble("NO_CAPACITY", f"No GPU node fits or is to be had: {_cut(note.message)}. {advice}")
+    advice = (
+        "It is tried again by itself; a platform engineer can widen the NodePool gpu-inference."
+    )
+    return Trouble(
+        "NO_CAPACITY", f"No GPU node fits or is to be had: {_cut(note.message)}. {advice}"
+    )
 
 
-# -- Pods ---------------------------------------------------------------------------------------------------------
+# -- Pods ------------------------------------------------------------------------------------------
 
 
 def _starting(serving: ServingStatus, pod: PodStatus) -> Trouble:
@@ -183,15 +261,24 @@ def _starting(serving: ServingStatus, pod: PodStatus) -> Trouble:
     for container in (init, engine):
         if container.reason in IMAGE_REASONS:
             said = container.message[:200] or container.reason
-            words = f"The image cannot be pulled: {said}. Check SERVING_IMAGE and that the node may read its registry."
+            words = (
+                f"The image cannot be pulled: {said}. Check SERVING_IMAGE and that the node may "
+                f"read its registry."
+            )
             return Trouble("IMAGE", words, final=container.reason == "InvalidImageName")
     if init.exit_code != 0 or init.state != "terminated":
-        return _failed_load(serving, pod) or _again(serving, "WEIGHTS", "The node is pulling and checking the weights.")
-    return _engine(serving.events, engine) or _again(serving, "ENGINE", "The engine is loading the weights.")
+        return _failed_load(serving, pod) or _again(
+            serving, "WEIGHTS", "The node is pulling and checking the weights."
+        )
+    return _engine(serving.events, engine) or _again(
+        serving, "ENGINE", "The engine is loading the weights."
+    )
 
 
 def _again(serving: ServingStatus, code: str, words: str) -> Trouble:
-    """Return what it is doing now; where it starts once more because its node went away, that first."""
+    """Return what it is doing now; where it starts once more because its node went away, that
+    first.
+    """
     lost = _lost(serving)
     return Trouble(lost.code, f"{lost.words} Now: {words}") if lost else Trouble(code, words)
 
@@ -205,15 +292,26 @@ def _engine(events: Iterable[EventNote], engine: ContainerStatus) -> Trouble | N
     text, ended = said.lower(), {engine.reason, engine.last_reason}
     if exit_code == USAGE_ERROR or any(word in text for word in BAD_ARGUMENT):
         which = said or "exit code 2, the pod's log names it"
-        words = f"The engine does not know an argument: {which}. Put the arguments right and propose the version again."
+        words = (
+            f"The engine does not know an argument: {which}. Put the arguments right and propose "
+            f"the version again."
+        )
         return Trouble("BAD_ARGUMENT", words, final=True)
     if "OOMKilled" in ended or any(word in text for word in NO_MEMORY):
-        words = f"The engine ran out of memory ({said or 'OOMKilled'}). It needs a larger GPU or a shorter context."
+        words = (
+            f"The engine ran out of memory ({said or 'OOMKilled'}). It needs a larger GPU or a "
+            f"shorter context."
+        )
         return Trouble("OUT_OF_MEMORY", words, final=engine.restarts >= OUT_OF_MEMORY_ENDS)
     if any(note.reason == "Killing" and "startup probe" in note.message for note in events):
-        words = "The engine did not become ready in the time its start-up probe allows, and is started again."
+        words = (
+            "The engine did not become ready in the time its start-up probe allows, and is started "
+            "again."
+        )
         advice = "See the pod's log; a larger model needs a longer probe or a faster disk."
-        return Trouble("LOAD_TIMEOUT", f"{words} {advice}", final=engine.restarts >= OUT_OF_MEMORY_ENDS)
+        return Trouble(
+            "LOAD_TIMEOUT", f"{words} {advice}", final=engine.restarts >= OUT_OF_MEMORY_ENDS
+        )
     said = said or f"exit code {exit_code}"
     if engine.restarts >= CRASHES:
         words = f"The engine crashed {engine.restarts} times: {said}. See the pod's log."
@@ -225,12 +323,19 @@ def _failed_load(serving: ServingStatus, pod: PodStatus) -> Trouble | None:
     """Return why the weights cannot be pulled; None while they are."""
     init = pod.initializer
     failed = init.exit_code not in (None, 0) or init.last_exit_code not in (None, 0)
-    said = (init.message if init.exit_code else "") or init.last_message or (serving.message if failed else "")
+    said = (
+        (init.message if init.exit_code else "")
+        or init.last_message
+        or (serving.message if failed else "")
+    )
     if not failed:
         return None
     text, said = said.lower(), _cut(said)
     if any(word in text for word in MISSING):
-        words = f"A file of the version is not in the registry: {said}. Put it back from the replica, or publish anew."
+        words = (
+            f"A file of the version is not in the registry: {said}. Put it back from the replica, "
+            f"or publish anew."
+        )
         return Trouble("OBJECT_MISSING", f"{words} The node tries again by itself.")
     if any(word in text for word in WRONG_BYTES):
         words = f"The weights are not the approved ones: {said}. Nothing was served."
@@ -238,47 +343,79 @@ def _failed_load(serving: ServingStatus, pod: PodStatus) -> Trouble | None:
         return Trouble("CHECKSUM", f"{words} {advice}", final=True)
     if any(word in text for word in DENIED):
         words = f"The registry does not let the node read the weights: {said}."
-        advice = "A platform engineer gives the role of model-reader access; the node tries again by itself."
+        advice = (
+            "A platform engineer gives the role of model-reader access; the node tries again by "
+            "itself."
+        )
         return Trouble("S3_DENIED", f"{words} {advice}")
-    advice = "The node tries again by itself; check that the registry answers and that model-reader may read it."
-    return Trouble("LOAD_FAILED", f"The weights could not be pulled: {said or 'no message'}. {advice}")
+    advice = (
+        "The node tries again by itself; check that the registry answers and that model-reader may "
+        "read it."
+    )
+    return Trouble(
+        "LOAD_FAILED", f"The weights could not be pulled: {said or 'no message'}. {advice}"
+    )
 
 
-# -- Argo CD ------------------------------------------------------------------------------------------------------
+# -- Argo CD ---------------------------------------------------------------------------------------
 
 
-def of_sync(application: ApplicationStatus, kind: str, name: str, namespace: str, commit: str) -> Trouble | None:
-    """Return what keeps Argo CD from applying an object of a commit; None while nothing is wrong."""
+def of_sync(
+    application: ApplicationStatus, kind: str, name: str, namespace: str, commit: str
+) -> Trouble | None:
+    """Return what keeps Argo CD from applying an object of a commit; None while nothing is
+    wrong.
+    """
     if not application.exists:
         words = "Argo CD has no application for the models yet. A platform engineer creates it."
         return Trouble("NO_APPLICATION", words)
-    advice = "It tries again by itself; a platform engineer finds more with: kubectl describe application."
+    advice = (
+        "It tries again by itself; a platform engineer finds more with: kubectl describe "
+        "application."
+    )
     for error in application.errors:
         if error.type == "ComparisonError":
-            words = f"Argo CD cannot read what Git holds, so nothing new is applied: {_cut(error.message)}."
+            words = (
+                f"Argo CD cannot read what Git holds, so nothing new is applied: "
+                f"{_cut(error.message)}."
+            )
             return Trouble("COMPARISON", f"{words} Correct the commit that it names. {advice}")
     own = application.resource(kind, name, namespace)
     if own is not None and own.message:
-        return Trouble("SYNC_FAILED", f"The cluster refused {kind} {name}: {_cut(own.message)}. {advice}")
+        return Trouble(
+            "SYNC_FAILED", f"The cluster refused {kind} {name}: {_cut(own.message)}. {advice}"
+        )
     blocker = next((item for item in application.resources if item.message), None)
     if blocker is not None:
         words = f"Argo CD cannot apply {blocker.kind} {blocker.name}: {_cut(blocker.message)}."
-        rest = f"Commit {commit[:8]} waits behind it. Correct {blocker.kind} {blocker.name} in Git: then this goes on."
+        rest = (
+            f"Commit {commit[:8]} waits behind it. Correct {blocker.kind} {blocker.name} in Git: "
+            f"then this goes on."
+        )
         return Trouble("SYNC_BLOCKED", f"{words} {rest} {advice}")
-    said = next((error.message for error in application.errors), application.message if application.gave_up else "")
+    said = next(
+        (error.message for error in application.errors),
+        application.message if application.gave_up else "",
+    )
     if said:
         return Trouble("SYNC_FAILED", f"Argo CD cannot apply Git: {_cut(said)}. {advice}")
     return of_hand(application, kind, name, namespace)
 
 
 def of_hand(application: ApplicationStatus, kind: str, name: str, namespace: str) -> Trouble | None:
-    """Return that somebody changed an object in the cluster after Argo CD had applied it; None where nobody did."""
+    """Return that somebody changed an object in the cluster after Argo CD had applied it; None
+    where nobody did.
+    """
     own = application.resource(kind, name, namespace)
     if own is None or own.sync != "OutOfSync" or not application.is_settled:
         return None
-    words = f"Somebody changed {kind} {name} in the cluster: it is not what Git says. Argo CD puts it right by itself."
+    words = (
+        f"Somebody changed {kind} {name} in the cluster: it is not what Git says. Argo CD puts it "
+        f"right by itself."
+    )
     return Trouble(
-        "OUT_OF_SYNC", f"{words} If it stays so, somebody keeps changing it: change it in the portal instead."
+        "OUT_OF_SYNC",
+        f"{words} If it stays so, somebody keeps changing it: change it in the portal instead.",
     )
 
 

@@ -7,7 +7,9 @@ from apps.promotions import api, rollout_views, views
 app_name = "promotions"
 urlpatterns = [
     path("promotions/", views.promotion_list, name="promotion_list"),
-    path("promotions/new/<slug:name>/<int:number>/", views.promotion_create, name="promotion_create"),
+    path(
+        "promotions/new/<slug:name>/<int:number>/", views.promotion_create, name="promotion_create"
+    ),
     path("promotions/serving/<slug:name>/", views.serving_badge, name="serving_badge"),
     path("promotions/serving/<slug:name>/sleep/", views.sleep_note, name="sleep_note"),
     path("promotions/<uuid:pk>/", views.promotion_detail, name="promotion_detail"),
@@ -20,7 +22,9 @@ urlpatterns = [
     path("rollouts/<uuid:pk>/abort/", rollout_views.rollout_abort, name="rollout_abort"),
     path("rollouts/<uuid:pk>/pause/", rollout_views.rollout_pause, name="rollout_pause"),
     path("rollouts/<uuid:pk>/resume/", rollout_views.rollout_resume, name="rollout_resume"),
-    path("rollouts/<uuid:pk>/roll-back/", rollout_views.rollout_roll_back, name="rollout_roll_back"),
+    path(
+        "rollouts/<uuid:pk>/roll-back/", rollout_views.rollout_roll_back, name="rollout_roll_back"
+    ),
 ]
 api_urlpatterns = [
     path("promotions", api.Promotions.as_view(), name="promotions"),

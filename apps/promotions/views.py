@@ -1,4 +1,6 @@
-"""Pages of promotions: what waits, proposing, the dossier a reviewer decides on. Rollouts: rollout_views.py."""
+"""Pages of promotions: what waits, proposing, the dossier a reviewer decides on. Rollouts:
+rollout_views.py.
+"""
 
 import csv
 from collections.abc import Callable
@@ -42,7 +44,11 @@ RELATED = (
 @require_GET
 def promotion_list(request: SignedIn) -> HttpResponse:
     """List promotions, those that wait for the person first; as a page, a fragment or CSV."""
-    rows = Promotion.objects.visible_to(request.user).select_related(*RELATED).prefetch_related("rollouts")
+    rows = (
+        Promotion.objects.visible_to(request.user)
+        .select_related(*RELATED)
+        .prefetch_related("rollouts")
+    )
     if query := request.GET.get("q", "").strip():
         rows = _search(rows, query)
     status = request.GET.get("status", "")
@@ -61,10 +67,16 @@ def promotion_list(request: SignedIn) -> HttpResponse:
         "status": status,
         "statuses": Promotion.Status.choices,
         "filtered": bool(query or status),
-        "needs_me": list(queries.waiting_for(request.user).select_related(*RELATED).prefetch_related("rollouts")[:20]),
+        "needs_me": list(
+            queries.waiting_for(request.user)
+            .select_related(*RELATED)
+            .prefetch_related("rollouts")[:20]
+        ),
         "csv_url": f"?{kept.urlencode()}",
     }
-    template = "promotions/promotion_list.html" + ("#rows" if request.headers.get("HX-Request") else "")
+    template = "promotions/promotion_list.html" + (
+        "#rows" if request.headers.get("HX-Request") else ""
+    )
     response = render(request, template, context)
     response["Vary"] = "HX-Request"
     return response
@@ -93,12 +105,24 @@ def _csv(rows: PromotionQuerySet) -> HttpResponse:
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="promotions.csv"'
     writer = csv.writer(response)
-    writer.writerow(["id", "model", "version", "baseline", "status", "rollout", "requested_by", "requested_at"])
+    writer.writerow(
+        ["id", "model", "version", "baseline", "status", "rollout", "requested_by", "requested_at"]
+    )
     for row in rows[:CSV_ROWS].iterator(chunk_size=500):
         rollout = row.newest_rollout()
         baseline = f"v{row.baseline.number}" if row.baseline else ""
-        cells = (str(row.pk), row.registered_model.name, f"v{row.model_version.number}", baseline, row.status)
-        ends = (rollout.status if rollout else "", row.requested_by.username, row.requested_at.isoformat())
+        cells = (
+            str(row.pk),
+            row.registered_model.name,
+            f"v{row.model_version.number}",
+            baseline,
+            row.status,
+        )
+        ends = (
+            rollout.status if rollout else "",
+            row.requested_by.username,
+            row.requested_at.isoformat(),
+        )
         writer.writerow([cell(text) for text in (*cells, *ends)])
     return response
 
@@ -108,12 +132,18 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
     """Propose a version: what will be bound, what will be committed, what stands in the way."""
     model = get_object_or_404(RegisteredModel.objects.visible_to(request.user), name=name)
     version = get_object_or_404(
-        ModelVersion.objects.select_related("registered_model"), registered_model=model, number=number
+        ModelVersion.objects.select_related("registered_model"),
+        registered_model=model,
+        number=number,
     )
-    form = ProposalForm(request.POST or None, initial=ProposalForm.suggested(settings.SCALING_PRE_WARM))
+    form = ProposalForm(
+        request.POST or None, initial=ProposalForm.suggested(settings.SCALING_PRE_WARM)
+    )
     if request.method == "POST" and form.is_valid():
         try:
-            made = actions.request_promotion(version=version, requester=request.user, now=now(), **form.wish())
+            made = actions.request_promotion(
+                version=version, requester=request.user, now=now(), **form.wish()
+            )
         except DomainError as error:
             form.add_error(None, str(error))
         else:
@@ -126,20 +156,27 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
         "model": model,
         "version": version,
         "title": f"Propose {version.name}",
-        "crumbs": _crumbs((version.name, reverse("catalog:version_detail", args=[name, number])), ("Propose", "")),
-        "lead": f"Callers of {model} would be answered by v{number}. A reviewer who did not propose it decides.",
+        "crumbs": _crumbs(
+            (version.name, reverse("catalog:version_detail", args=[name, number])), ("Propose", "")
+        ),
+        "lead": f"Callers of {model} would be answered by v{number}. A reviewer who did not "
+        f"propose it decides.",
         "gates": gates,
         "blocked": blocked(gates),
         "may_propose": model.is_owned_by(request.user),
         "waiting": Promotion.objects.pending().filter(registered_model=model).first(),
-        "metrics": metric_lines(run, queries.deciding_run(live, run.suite) if live else None) if run else [],
+        "metrics": metric_lines(run, queries.deciding_run(live, run.suite) if live else None)
+        if run
+        else [],
         "live": live,
         "run": run,
         "form": form,
         "classes": _classes(model),
         "suggestion": _suggestion(model),
     }
-    return render(request, "promotions/promotion_form.html", context, status=422 if form.is_bound else 200)
+    return render(
+        request, "promotions/promotion_form.html", context, status=422 if form.is_bound else 200
+    )
 
 
 def _classes(model: RegisteredModel) -> list[tuple[str, str, str, str]]:
@@ -147,9 +184,14 @@ def _classes(model: RegisteredModel) -> list[tuple[str, str, str, str]]:
     starts, prices = cold_starts(model.name), machine_prices(model.name)
     words = {
         ServingClass.WARM: sleep.warm_words(prices, only_spot=buys_only_spot()),
-        ServingClass.SCALE_TO_ZERO: sleep.sleeping_words(starts, prices, settings.SCALING_COOLDOWN_SECONDS),
+        ServingClass.SCALE_TO_ZERO: sleep.sleeping_words(
+            starts, prices, settings.SCALING_COOLDOWN_SECONDS
+        ),
     }
-    figures = {ServingClass.WARM: sleep.warm_price(prices), ServingClass.SCALE_TO_ZERO: sleep.sleeping_price(prices)}
+    figures = {
+        ServingClass.WARM: sleep.warm_price(prices),
+        ServingClass.SCALE_TO_ZERO: sleep.sleeping_price(prices),
+    }
     return [(value, str(value.label), figures[value], words[value]) for value in ServingClass]
 
 
@@ -165,7 +207,9 @@ def _crumbs(*rest: tuple[str, str]) -> list[tuple[str, str]]:
 
 @require_GET
 def promotion_detail(request: SignedIn, pk: UUID) -> HttpResponse:
-    """Show the dossier: candidate beside baseline, the evidence, the exact change, who decided and what followed."""
+    """Show the dossier: candidate beside baseline, the evidence, the exact change, who decided and
+    what followed.
+    """
     promotion = _promotion_for(request.user, pk)
     return _show(request, promotion, DecisionForm.of(promotion))
 
@@ -174,13 +218,21 @@ def _promotion_for(user: User, pk: UUID) -> Promotion:
     return get_object_or_404(Promotion.objects.visible_to(user).select_related(*RELATED), pk=pk)
 
 
-def _show(request: SignedIn, promotion: Promotion, form: DecisionForm, status: int = 200) -> HttpResponse:
+def _show(
+    request: SignedIn, promotion: Promotion, form: DecisionForm, status: int = 200
+) -> HttpResponse:
     user, pending = request.user, promotion.status == Promotion.Status.PENDING
     mine = promotion.requested_by_id == user.pk
     may_decide = pending and not mine and user.has_role(Role.REVIEWER)
     rollout = promotion.newest_rollout()
-    gates = evaluate_gates(queries.evidence_for(promotion.model_version, promotion)) if pending else []
-    baseline_run = queries.deciding_run(promotion.baseline, promotion.eval_run.suite) if promotion.baseline else None
+    gates = (
+        evaluate_gates(queries.evidence_for(promotion.model_version, promotion)) if pending else []
+    )
+    baseline_run = (
+        queries.deciding_run(promotion.baseline, promotion.eval_run.suite)
+        if promotion.baseline
+        else None
+    )
     version = promotion.model_version
     context = {
         "item": promotion,
@@ -198,17 +250,23 @@ def _show(request: SignedIn, promotion: Promotion, form: DecisionForm, status: i
         "approvals": promotion.approvals.select_related("approver"),
         "form": form,
         "may_decide": may_decide,
-        "actions": [{"label": "Decide…", "url": "#decide", "style": "primary"}] if may_decide else [],
+        "actions": [{"label": "Decide…", "url": "#decide", "style": "primary"}]
+        if may_decide
+        else [],
         "own": pending and mine,
         "may_withdraw": pending and (mine or promotion.registered_model.is_owned_by(user)),
-        "events": timeline_of([("Promotion", promotion.pk), *([("Rollout", rollout.pk)] if rollout else [])]),
+        "events": timeline_of(
+            [("Promotion", promotion.pk), *([("Rollout", rollout.pk)] if rollout else [])]
+        ),
     }
     return render(request, "promotions/promotion_detail.html", context, status=status)
 
 
 def _facts(promotion: Promotion) -> list[tuple[str, object]]:
     version, run = promotion.model_version, promotion.eval_run
-    where = reverse("catalog:version_detail", args=[promotion.registered_model.name, version.number])
+    where = reverse(
+        "catalog:version_detail", args=[promotion.registered_model.name, version.number]
+    )
     baseline = promotion.baseline
     return [
         ("Manifest", {"text": promotion.manifest_digest, "mono": True, "copy": True}),
@@ -216,7 +274,10 @@ def _facts(promotion: Promotion) -> list[tuple[str, object]]:
         ("Version", {"text": version.name, "url": where}),
         (
             "Evaluation",
-            {"text": f"run {str(run.pk)[:8]} on {run.suite}", "url": reverse("evals:run_detail", args=[run.pk])},
+            {
+                "text": f"run {str(run.pk)[:8]} on {run.suite}",
+                "url": reverse("evals:run_detail", args=[run.pk]),
+            },
         ),
         ("Report", {"text": short(run.report_digest), "mono": True}),
         ("Baseline", baseline.name if baseline else "nothing serves yet"),
@@ -228,10 +289,16 @@ def _facts(promotion: Promotion) -> list[tuple[str, object]]:
 
 @require_GET
 def promotion_diff(request: SignedIn, pk: UUID) -> HttpResponse:
-    """Show, as a fragment, the exact change to the GitOps repository, step by step, against its present head."""
+    """Show, as a fragment, the exact change to the GitOps repository, step by step, against its
+    present head.
+    """
     promotion = _promotion_for(request.user, pk)
     steps, problem = proposal.diffs(promotion)
-    return render(request, "promotions/promotion_diff.html", {"item": promotion, "steps": steps, "problem": problem})
+    return render(
+        request,
+        "promotions/promotion_diff.html",
+        {"item": promotion, "steps": steps, "problem": problem},
+    )
 
 
 @require_POST
@@ -295,8 +362,12 @@ def serving_badge(request: HttpRequest, name: str) -> HttpResponse:
 
 @require_GET
 def sleep_note(request: HttpRequest, name: str) -> HttpResponse:
-    """Say, as a fragment, what a caller of a model that sleeps gets; nothing for one that does not."""
-    live = Rollout.objects.live().filter(registered_model__name=name).select_related(*SERVING).first()
+    """Say, as a fragment, what a caller of a model that sleeps gets; nothing for one that does
+    not.
+    """
+    live = (
+        Rollout.objects.live().filter(registered_model__name=name).select_related(*SERVING).first()
+    )
     found = sleep.sleep_of(live, now=now()) if live else None
     context = {"sleep": found, "retry_after": settings.SCALING_RETRY_AFTER_SECONDS, "name": name}
     return render(request, "promotions/sleep_note.html", context)

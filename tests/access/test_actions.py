@@ -55,7 +55,9 @@ class TestSubmitRequest:
     )
     def test_refuses_what_is_out_of_bounds(self, registered_model, charlie, change):
         with pytest.raises(actions.CannotRequest):
-            actions.submit_request(model=registered_model, wish=replace(WISH, **change), requester=charlie, now=NOW)
+            actions.submit_request(
+                model=registered_model, wish=replace(WISH, **change), requester=charlie, now=NOW
+            )
 
     def test_refuses_more_sensitive_data_than_the_model_may_see(self, registered_model, charlie):
         registered_model.data_class = "INTERNAL"
@@ -66,7 +68,9 @@ class TestSubmitRequest:
 class TestApproveRequest:
     def test_creates_a_grant(self, request_, alice, django_capture_on_commit_callbacks):
         with django_capture_on_commit_callbacks() as asked:
-            grant = actions.approve_request(request=request_, approver=alice, reason="Fits.", now=NOW)
+            grant = actions.approve_request(
+                request=request_, approver=alice, reason="Fits.", now=NOW
+            )
         assert list(Grant.objects.active(NOW)) == [grant]
         assert actions_recorded() == ["access.approved", "access.requested", "grant.created"]
         assert len(asked) == 1
@@ -109,12 +113,16 @@ class TestApproveRequest:
 
 
 class TestRevokeGrant:
-    def test_ends_it_and_frees_the_way_for_a_new_one(self, request_, registered_model, alice, charlie):
+    def test_ends_it_and_frees_the_way_for_a_new_one(
+        self, request_, registered_model, alice, charlie
+    ):
         grant = actions.approve_request(request=request_, approver=alice, reason="Fits.", now=NOW)
         later = NOW + timedelta(hours=1)
         actions.revoke_grant(grant=grant, actor=alice, reason="Left the program.", now=later)
         assert not Grant.objects.active(later).exists()
-        again = actions.submit_request(model=registered_model, wish=WISH, requester=charlie, now=later)
+        again = actions.submit_request(
+            model=registered_model, wish=WISH, requester=charlie, now=later
+        )
         actions.approve_request(request=again, approver=alice, reason="Back.", now=later)
         assert Grant.objects.active(later).count() == 1
 
@@ -122,7 +130,9 @@ class TestRevokeGrant:
         grant = actions.approve_request(request=request_, approver=alice, reason="Fits.", now=NOW)
         actions.revoke_grant(grant=grant, actor=alice, reason="Once.", now=NOW + timedelta(hours=1))
         with pytest.raises(actions.AlreadyEnded):
-            actions.revoke_grant(grant=grant, actor=alice, reason="Twice.", now=NOW + timedelta(hours=2))
+            actions.revoke_grant(
+                grant=grant, actor=alice, reason="Twice.", now=NOW + timedelta(hours=2)
+            )
 
     def test_refuses_the_team_itself(self, request_, alice, charlie):
         grant = actions.approve_request(request=request_, approver=alice, reason="Fits.", now=NOW)

@@ -40,11 +40,16 @@ class TestRequestCreate:
         url = reverse("access:request_create", args=[registered_model.name])
         response = as_(charlie).post(url, FORM | {"expires_date": "2026-12-31"})
         request = AccessRequest.objects.get()
-        assert (response.status_code, response.url) == (302, reverse("access:request_detail", args=[request.pk]))
+        assert (response.status_code, response.url) == (
+            302,
+            reverse("access:request_detail", args=[request.pk]),
+        )
 
     def test_says_what_is_wrong_and_keeps_what_was_typed(self, as_, charlie, registered_model):
         url = reverse("access:request_create", args=[registered_model.name])
-        response = as_(charlie).post(url, FORM | {"tokens_per_minute": "0", "expires_date": "2020-01-01"})
+        response = as_(charlie).post(
+            url, FORM | {"tokens_per_minute": "0", "expires_date": "2020-01-01"}
+        )
         assert response.status_code == 422
         assert FORM["purpose"] in response.content.decode()
         assert not AccessRequest.objects.exists()
@@ -55,24 +60,32 @@ class TestRequestCreate:
         assert response.status_code == 403
 
     def test_is_not_found_for_a_model_that_is_not_there(self, as_, charlie):
-        assert as_(charlie).get(reverse("access:request_create", args=["nothing"])).status_code == 404
+        assert (
+            as_(charlie).get(reverse("access:request_create", args=["nothing"])).status_code == 404
+        )
 
 
 @pytest.mark.usefixtures("soon")
 class TestRequestDecision:
     def test_approving_makes_a_grant(self, as_, alice, request_):  # noqa: F811
-        response = as_(alice).post(reverse("access:request_approve", args=[request_.pk]), {"reason": "Fits."})
+        response = as_(alice).post(
+            reverse("access:request_approve", args=[request_.pk]), {"reason": "Fits."}
+        )
         assert response.status_code == 302
         assert Grant.objects.active(NOW).count() == 1
 
     def test_needs_a_reason(self, as_, alice, request_):  # noqa: F811
-        response = as_(alice).post(reverse("access:request_approve", args=[request_.pk]), {"reason": ""})
+        response = as_(alice).post(
+            reverse("access:request_approve", args=[request_.pk]), {"reason": ""}
+        )
         assert response.status_code == 422
         assert not Grant.objects.exists()
 
     def test_of_ones_own_request_is_refused(self, as_, alice, registered_model):
         own = actions.submit_request(model=registered_model, wish=WISH, requester=alice, now=NOW)
-        response = as_(alice).post(reverse("access:request_approve", args=[own.pk]), {"reason": "Mine."})
+        response = as_(alice).post(
+            reverse("access:request_approve", args=[own.pk]), {"reason": "Mine."}
+        )
         assert response.status_code == 403
         assert not Grant.objects.exists()
 
@@ -83,7 +96,9 @@ class TestRequestDecision:
         assert Grant.objects.count() == 1
 
     def test_is_hidden_from_other_teams(self, as_, carol, request_):  # noqa: F811
-        assert as_(carol).get(reverse("access:request_detail", args=[request_.pk])).status_code == 404
+        assert (
+            as_(carol).get(reverse("access:request_detail", args=[request_.pk])).status_code == 404
+        )
 
 
 class TestRequestList:

@@ -1,4 +1,6 @@
-"""The identity provider's double, really served on a loopback port for one test run, and the keys to forge tokens."""
+"""The identity provider's double, really served on a loopback port for one test run, and the keys
+to forge tokens.
+"""
 
 import threading
 import time
@@ -30,7 +32,8 @@ class Idp:
         person = find_persona(username)
         team = person.teams[0] if person.teams else None
         claims: dict[str, Any] = {
-            "iss": self.url, "sub": person.subject, "aud": "quartermaster-api", "iat": int(time.time()),
+            "iss": self.url, "sub": person.subject, "aud": "quartermaster-api",
+            "iat": int(time.time()),
             "exp": int(time.time()) + 600, "preferred_username": username, "name": person.name,
             "groups": list(person.groups),
         }  # fmt: skip
@@ -50,7 +53,9 @@ def running_idp(tmp_path_factory):
     with make_server("127.0.0.1", 0, lambda *_: [], threaded=True) as probe:
         port = probe.server_port
     url = f"http://127.0.0.1:{port}"
-    settings = Settings(issuer=url, state=state, portal_urls=("http://testserver",), client_secret=CLIENT_SECRET)
+    settings = Settings(
+        issuer=url, state=state, portal_urls=("http://testserver",), client_secret=CLIENT_SECRET
+    )
     app = create_app(settings)
     server = make_server("127.0.0.1", port, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -13,20 +13,28 @@ from tests.factories import NOW, UserFactory
 
 pytestmark = pytest.mark.django_db
 MAYA = Identity(
-    issuer="http://idp.example", subject="1f0c", username="maya", name="Maya Okafor", email="maya@example.com",
-    groups=("qm-team-leads",), roles=frozenset({Role.TEAM_LEAD}), team="claims-review", cost_center="CC-4100",
+    issuer="http://idp.example", subject="1f0c", username="maya", name="Maya Okafor",
+    email="maya@example.com",
+    groups=("qm-team-leads",), roles=frozenset({Role.TEAM_LEAD}), team="claims-review",
+    cost_center="CC-4100",
 )  # fmt: skip
 LATER = NOW + timedelta(hours=1)
 
 
 def actions_written():
-    return list(AuditEvent.objects.order_by("occurred_at", "action").values_list("action", flat=True))
+    return list(
+        AuditEvent.objects.order_by("occurred_at", "action").values_list("action", flat=True)
+    )
 
 
 class TestSyncUserFromClaims:
     def test_makes_person_team_cost_center_roles_and_membership(self):
         user = actions.sync_user_from_claims(identity=MAYA, now=NOW)
-        assert (user.username, user.team.slug, user.team.cost_center.code) == ("maya", "claims-review", "CC-4100")
+        assert (user.username, user.team.slug, user.team.cost_center.code) == (
+            "maya",
+            "claims-review",
+            "CC-4100",
+        )
         assert user.roles == {"TEAM_LEAD"}
         assert Membership.objects.get(user=user, active_to=None).active_from == NOW
 
@@ -35,14 +43,21 @@ class TestSyncUserFromClaims:
         before = actions_written()
         actions.sync_user_from_claims(identity=MAYA, now=LATER)
         assert actions_written() == before == [Action.USER_SYNCED]
-        assert Membership.objects.count() == RoleBinding.objects.count() == User.objects.count() == 1
+        assert (
+            Membership.objects.count() == RoleBinding.objects.count() == User.objects.count() == 1
+        )
 
     def test_replaces_roles_and_records_before_and_after(self):
         actions.sync_user_from_claims(identity=MAYA, now=NOW)
-        actions.sync_user_from_claims(identity=replace(MAYA, roles=frozenset({Role.DEVELOPER})), now=LATER)
+        actions.sync_user_from_claims(
+            identity=replace(MAYA, roles=frozenset({Role.DEVELOPER})), now=LATER
+        )
         assert list(RoleBinding.objects.values_list("role", flat=True)) == ["DEVELOPER"]
         event = AuditEvent.objects.get(occurred_at=LATER)
-        assert (event.data["before"]["roles"], event.data["after"]["roles"]) == (["TEAM_LEAD"], ["DEVELOPER"])
+        assert (event.data["before"]["roles"], event.data["after"]["roles"]) == (
+            ["TEAM_LEAD"],
+            ["DEVELOPER"],
+        )
 
     def test_moves_to_another_team_and_keeps_the_history(self):
         actions.sync_user_from_claims(identity=MAYA, now=NOW)
@@ -75,7 +90,9 @@ class TestSyncUserFromClaims:
 
     def test_knows_a_person_by_issuer_and_subject_never_by_name_or_mail(self):
         first = actions.sync_user_from_claims(identity=MAYA, now=NOW)
-        other = actions.sync_user_from_claims(identity=replace(MAYA, subject="2e9a77b1-0000"), now=NOW)
+        other = actions.sync_user_from_claims(
+            identity=replace(MAYA, subject="2e9a77b1-0000"), now=NOW
+        )
         renamed = actions.sync_user_from_claims(
             identity=replace(MAYA, name="Maya O.", email="m@example.com"), now=LATER
         )

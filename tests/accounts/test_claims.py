@@ -24,9 +24,17 @@ def without(*names):
 class TestIdentify:
     def test_reads_who_it_is_and_what_they_may_be(self):
         identity = identify(GOOD)
-        assert (identity.issuer, identity.subject, identity.username) == ("http://idp.example", "1f0c", "maya")
+        assert (identity.issuer, identity.subject, identity.username) == (
+            "http://idp.example",
+            "1f0c",
+            "maya",
+        )
         assert identity.roles == {Role.TEAM_LEAD}
-        assert (identity.team, identity.cost_center, identity.problems) == ("claims-review", "CC-4100", ())
+        assert (identity.team, identity.cost_center, identity.problems) == (
+            "claims-review",
+            "CC-4100",
+            (),
+        )
 
     @pytest.mark.parametrize(
         ("group", "role"),
@@ -56,7 +64,10 @@ class TestIdentify:
             (GOOD | {"groups": ["qm-team-leads", 7]}, "groups_missing"),
             (GOOD | {"groups": []}, "no_known_group"),
             (GOOD | {"groups": ["QM-TEAM-LEADS", "qm-team-leads "]}, "no_known_group"),
-            (GOOD | {"groups": ["qm-team-leads", *(f"g{n}" for n in range(99))]}, "groups_incomplete"),
+            (
+                GOOD | {"groups": ["qm-team-leads", *(f"g{n}" for n in range(99))]},
+                "groups_incomplete",
+            ),
             (without("groups") | {"_claim_names": {"groups": "src1"}}, "groups_overage"),
             (GOOD | {"_claim_names": {"groups": "src1"}}, "groups_overage"),
             (without("groups") | {"hasgroups": True}, "groups_overage"),
@@ -78,13 +89,19 @@ class TestIdentify:
 
     def test_names_all_problems_at_once(self):
         identity = identify(without("groups", "team", "cost_center"))
-        assert [p.code for p in identity.problems] == ["groups_missing", "team_missing", "cost_center_missing"]
+        assert [p.code for p in identity.problems] == [
+            "groups_missing",
+            "team_missing",
+            "cost_center_missing",
+        ]
 
     def test_ninety_nine_groups_are_a_whole_list(self):
         groups = ["qm-auditors", *(f"g{n}" for n in range(98))]
         assert identify(GOOD | {"groups": groups}).roles == {Role.AUDITOR}
 
-    @pytest.mark.parametrize("claims", [without("sub"), without("iss"), GOOD | {"sub": 7}, GOOD | {"sub": " "}, {}])
+    @pytest.mark.parametrize(
+        "claims", [without("sub"), without("iss"), GOOD | {"sub": 7}, GOOD | {"sub": " "}, {}]
+    )
     def test_refuses_claims_that_name_nobody(self, claims):
         with pytest.raises(ClaimsRefused):
             identify(claims)

@@ -37,7 +37,12 @@ class TestSignIn:
         assert client.cookies["session"].value != before
         maya = User.objects.get(username="maya")
         assert (maya.team.slug, maya.roles) == ("claims-review", {"TEAM_LEAD"})
-        assert AuditEvent.objects.filter(action=Action.SIGNED_IN, actor="maya").exclude(request_id="").count() == 1
+        assert (
+            AuditEvent.objects.filter(action=Action.SIGNED_IN, actor="maya")
+            .exclude(request_id="")
+            .count()
+            == 1
+        )
 
     def test_a_person_of_two_teams_acts_for_the_one_they_chose(self, client, idp):
         sign_in_as(client, "liam", team="claims-review")
@@ -55,7 +60,13 @@ class TestSignIn:
         assert (answer.status_code, answer["Location"]) == (302, "/account/no-access/")
         page = client.get("/account/no-access/")
         assert page.status_code == 403
-        for words in ("You are in no group yet", "qm-team-leads", "Nora Blank", "Sign out", "names no team"):
+        for words in (
+            "You are in no group yet",
+            "qm-team-leads",
+            "Nora Blank",
+            "Sign out",
+            "names no team",
+        ):
             assert words in page.content.decode()
 
     def test_a_reused_code_is_answered_with_a_way_to_start_again(self, client, idp):
@@ -100,7 +111,10 @@ class TestSignOut:
         assert answer["Location"].startswith(f"{idp.url}/end_session")
         assert asked["post_logout_redirect_uri"] == ["http://testserver/signed-out/"]
         with httpx.Client() as browser:
-            assert browser.get(answer["Location"]).headers["Location"] == "http://testserver/signed-out/"
+            assert (
+                browser.get(answer["Location"]).headers["Location"]
+                == "http://testserver/signed-out/"
+            )
         assert client.get("/account/").status_code == 302
         assert AuditEvent.objects.get(action=Action.SIGNED_OUT).data == {"reason": "asked"}
         assert client.get("/signed-out/").status_code == 200
@@ -150,7 +164,9 @@ class TestSession:
         assert token not in json.dumps(dict(client.session))
 
     def test_htmx_is_led_to_the_sign_in(self, client):
-        answer = client.get("/needs/", headers={"HX-Request": "true", "HX-Current-URL": "http://testserver/audit/"})
+        answer = client.get(
+            "/needs/", headers={"HX-Request": "true", "HX-Current-URL": "http://testserver/audit/"}
+        )
         assert answer.status_code == 401
         assert answer["HX-Redirect"].startswith("/oidc/authenticate/?next=http")
 
@@ -208,7 +224,10 @@ class TestGatewayToken:
     def test_is_none_when_the_provider_refuses_to_renew(self, client, idp, rf):
         sign_in_as(client, "maya")
         request = self.request(client, rf)
-        tokens = sessions.stored_tokens(request.session) | {"refresh_token": "used up", "expires_in": 1}
+        tokens = sessions.stored_tokens(request.session) | {
+            "refresh_token": "used up",
+            "expires_in": 1,
+        }
         sessions.keep_tokens(request.session, tokens, now=time.time())
         request.session.save()
         assert sessions.gateway_token(request) is None
@@ -225,7 +244,8 @@ class TestBearerAuthentication:
         answer = get_me(client, idp.token("maya"))
         assert answer.status_code == 200
         assert answer.json() | {"id": 0} == {
-            "id": 0, "username": "maya", "name": "Maya Okafor", "roles": ["TEAM_LEAD"], "team": "claims-review",
+            "id": 0, "username": "maya", "name": "Maya Okafor", "roles": ["TEAM_LEAD"],
+            "team": "claims-review",
             "cost_center": "CC-4100",
         }  # fmt: skip
         assert User.objects.count() == 1
@@ -265,15 +285,24 @@ class TestBearerAuthentication:
         assert 'error="invalid_token"' in answer["WWW-Authenticate"]
 
     def test_refuses_alg_none(self, client, idp):
-        parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in (
-            {"alg": "none"}, {"sub": "x", "aud": "quartermaster-api", "iss": idp.url, "exp": 2**33})]  # fmt: skip
+        parts = [
+            base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+            for part in (
+                {"alg": "none"},
+                {"sub": "x", "aud": "quartermaster-api", "iss": idp.url, "exp": 2**33},
+            )
+        ]
         answer = get_me(client, f"{parts[0]}.{parts[1]}.")
         assert (answer.status_code, answer.json()["code"]) == (401, "wrong_algorithm")
 
     def test_refuses_hs256_with_the_public_key_as_its_secret(self, client, idp):
         public = idp.keys.keys[0]
         head, body, _ = idp.token(header={"alg": "RS256", "kid": public.kid}).split(".")
-        head = base64.urlsafe_b64encode(json.dumps({"alg": "HS256", "kid": public.kid}).encode()).rstrip(b"=").decode()
+        head = (
+            base64.urlsafe_b64encode(json.dumps({"alg": "HS256", "kid": public.kid}).encode())
+            .rstrip(b"=")
+            .decode()
+        )
         digest = hmac.digest(public.as_pem(private=False), f"{head}.{body}".encode(), "sha256")
         token = f"{head}.{body}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
         assert get_me(client, token).json()["code"] == "wrong_algorithm"
@@ -308,7 +337,9 @@ class TestSigningKeys:
     def test_are_read_again_for_an_unknown_key_but_not_at_every_try(self, idp, monkeypatch):
         provider_module.signing_keys(None)
         asked = []
-        monkeypatch.setattr(provider_module, "_get_json", lambda url: asked.append(url) or idp.keys.as_dict())
+        monkeypatch.setattr(
+            provider_module, "_get_json", lambda url: asked.append(url) or idp.keys.as_dict()
+        )
         for _ in range(3):
             provider_module.signing_keys("unknown")
         assert asked == []

@@ -16,7 +16,9 @@ pytestmark = pytest.mark.django_db
 class TestClearEnded:
     def test_removes_only_sessions_that_have_ended(self):
         Session.objects.create(session_key="ended", session_data="", expire_date=NOW)
-        Session.objects.create(session_key="running", session_data="", expire_date=NOW + timedelta(seconds=1))
+        Session.objects.create(
+            session_key="running", session_data="", expire_date=NOW + timedelta(seconds=1)
+        )
         assert sessions.clear_ended(now=NOW) == 1
         assert list(Session.objects.values_list("session_key", flat=True)) == ["running"]
 

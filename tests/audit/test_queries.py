@@ -13,14 +13,32 @@ pytestmark = pytest.mark.django_db
 
 
 class TestTimeline:
-    def test_is_oldest_first_with_reasons_and_tells_people_from_the_system(self, alice, django_assert_num_queries):
+    def test_is_oldest_first_with_reasons_and_tells_people_from_the_system(
+        self, alice, django_assert_num_queries
+    ):
         team = TeamFactory()
-        record(action=Action.ACCESS_REJECTED, actor=alice, target=team, now=NOW + timedelta(1), data={"reason": "No."})
-        record(action=Action.ROLLOUT_STARTED, actor=System("promotions.reconcile_rollout"), target=team, now=NOW)
+        record(
+            action=Action.ACCESS_REJECTED,
+            actor=alice,
+            target=team,
+            now=NOW + timedelta(1),
+            data={"reason": "No."},
+        )
+        record(
+            action=Action.ROLLOUT_STARTED,
+            actor=System("promotions.reconcile_rollout"),
+            target=team,
+            now=NOW,
+        )
         with django_assert_num_queries(1):
             first, second = timeline("Team", team.pk)
         assert (first.machine, first.actor_name, first.tone) == (True, "Quartermaster", "busy")
-        assert (second.machine, second.why, second.tone, second.label) == (False, "No.", "bad", "Access rejected")
+        assert (second.machine, second.why, second.tone, second.label) == (
+            False,
+            "No.",
+            "bad",
+            "Access rejected",
+        )
 
     def test_keeps_the_order_of_what_happened_at_the_same_time(self, alice):
         team = TeamFactory()

@@ -26,11 +26,29 @@ def events(auditor, registered_model):
     alice, team = registered_model.created_by, TeamFactory(slug="claims-ops")
     changed = {"before": {"roles": ["DEVELOPER"]}, "after": {"roles": ["AUDITOR"]}}
     return [
-        record(action=Action.MODEL_REGISTERED, actor=alice, target=registered_model, now=NOW, request_id="r-1"),
-        record(action=Action.ACCESS_REJECTED, actor=alice, target=team, now=NOW + timedelta(days=1),
-               data={"reason": "=cmd|' /C calc'!A0"}, request_id="r-1"),
-        record(action=Action.USER_SYNCED, actor=auditor, target=auditor, now=NOW + timedelta(days=2), data=changed),
-    ]  # fmt: skip
+        record(
+            action=Action.MODEL_REGISTERED,
+            actor=alice,
+            target=registered_model,
+            now=NOW,
+            request_id="r-1",
+        ),
+        record(
+            action=Action.ACCESS_REJECTED,
+            actor=alice,
+            target=team,
+            now=NOW + timedelta(days=1),
+            data={"reason": "=cmd|' /C calc'!A0"},
+            request_id="r-1",
+        ),
+        record(
+            action=Action.USER_SYNCED,
+            actor=auditor,
+            target=auditor,
+            now=NOW + timedelta(days=2),
+            data=changed,
+        ),
+    ]
 
 
 def found(client, **query):
@@ -39,7 +57,9 @@ def found(client, **query):
 
 
 class TestEventList:
-    @pytest.mark.parametrize("role", [r for r in Role.values if r not in ("AUDITOR", "PLATFORM_ENGINEER")])
+    @pytest.mark.parametrize(
+        "role", [r for r in Role.values if r not in ("AUDITOR", "PLATFORM_ENGINEER")]
+    )
     def test_is_not_there_for_others(self, client, role):
         client.force_login(UserFactory(with_roles=[role]))
         assert client.get("/audit/").status_code == 404
@@ -78,7 +98,12 @@ class TestEventList:
 
     def test_pages_with_a_fixed_number_of_queries(self, client, auditor, django_assert_num_queries):
         for minute in range(60):
-            record(action=Action.SIGNED_IN, actor=auditor, target=auditor, now=NOW + timedelta(minutes=minute))
+            record(
+                action=Action.SIGNED_IN,
+                actor=auditor,
+                target=auditor,
+                now=NOW + timedelta(minutes=minute),
+            )
         client.get("/audit/")
         with django_assert_num_queries(5):  # session, user, roles, count, page
             page = client.get("/audit/", {"page": 2})
@@ -116,4 +141,6 @@ class TestEventDetail:
             client.get(f"/audit/{events[0].pk}/")
 
     def test_has_an_address_that_stays(self, events):
-        assert AuditEvent.objects.get(pk=events[0].pk).get_absolute_url() == f"/audit/{events[0].pk}/"
+        assert (
+            AuditEvent.objects.get(pk=events[0].pk).get_absolute_url() == f"/audit/{events[0].pk}/"
+        )

@@ -1,4 +1,6 @@
-"""A large fleet as plain objects: written straight into an API server, with the states that controllers would give."""
+"""A large fleet as plain objects: written straight into an API server, with the states that
+controllers would give.
+"""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -62,8 +64,18 @@ def node_claim(number: int) -> Json:
             },
         },
         "spec": {
-            "nodeClassRef": {"group": "karpenter.kwok.sh", "kind": "KWOKNodeClass", "name": "default"},
-            "requirements": [{"key": "node.kubernetes.io/instance-type", "operator": "In", "values": ["g6.xlarge"]}],
+            "nodeClassRef": {
+                "group": "karpenter.kwok.sh",
+                "kind": "KWOKNodeClass",
+                "name": "default",
+            },
+            "requirements": [
+                {
+                    "key": "node.kubernetes.io/instance-type",
+                    "operator": "In",
+                    "values": ["g6.xlarge"],
+                }
+            ],
             "resources": {"requests": {"cpu": "3", "memory": "12Gi", "nvidia.com/gpu": "1"}},
         },
         "status": {
@@ -81,7 +93,8 @@ def pod(number: int, claims: int) -> Json:
     limits = {"cpu": "3", "memory": "12Gi", "nvidia.com/gpu": "1"}
     model = model_name(service)
     conditions = [
-        {"type": kind, "status": "True", "lastTransitionTime": AT} for kind in ("PodScheduled", "Initialized", "Ready")
+        {"type": kind, "status": "True", "lastTransitionTime": AT}
+        for kind in ("PodScheduled", "Initialized", "Ready")
     ]
     ended = {"exitCode": 0, "reason": "Completed", "startedAt": AT, "finishedAt": AT}
     return {
@@ -90,14 +103,21 @@ def pod(number: int, claims: int) -> Json:
         "metadata": {
             "name": pod_name(number),
             "namespace": "models",
-            "labels": {"serving.kserve.io/inferenceservice": service_name(service), **labels(model, service)},
+            "labels": {
+                "serving.kserve.io/inferenceservice": service_name(service),
+                **labels(model, service),
+            },
             "annotations": {"quartermaster.dev/manifest-digest": f"sha256:{service:064x}"},
         },
         "spec": {
             "nodeName": node_name(number % claims),
             "automountServiceAccountToken": False,
-            "initContainers": [{"name": "storage-initializer", "image": "kserve/storage-initializer:v0.20.0"}],
-            "containers": [{"name": "kserve-container", "image": IMAGE, "resources": {"limits": limits}}],
+            "initContainers": [
+                {"name": "storage-initializer", "image": "kserve/storage-initializer:v0.20.0"}
+            ],
+            "containers": [
+                {"name": "kserve-container", "image": IMAGE, "resources": {"limits": limits}}
+            ],
         },
         "status": {
             "phase": "Running",
@@ -105,11 +125,18 @@ def pod(number: int, claims: int) -> Json:
             "initContainerStatuses": [_container("storage-initializer", {"terminated": ended})],
             "containerStatuses": [_container("kserve-container", {"running": {"startedAt": AT}})],
         },
-    }  # fmt: skip
+    }
 
 
 def _container(name: str, state: Json) -> Json:
-    return {"name": name, "ready": True, "restartCount": 0, "image": IMAGE, "imageID": IMAGE, "state": state}
+    return {
+        "name": name,
+        "ready": True,
+        "restartCount": 0,
+        "image": IMAGE,
+        "imageID": IMAGE,
+        "state": state,
+    }
 
 
 def model_name(number: int) -> str:
@@ -140,7 +167,9 @@ def write(client: httpx.Client, kind: Kind, objects: Iterable[Json]) -> None:
         _sent(client.post(kind.path(namespace), json=made))
         path = f"{kind.path(namespace, made['metadata']['name'])}/status"
         patch = {"status": made["status"]}
-        _sent(client.patch(path, json=patch, headers={"Content-Type": "application/merge-patch+json"}))
+        _sent(
+            client.patch(path, json=patch, headers={"Content-Type": "application/merge-patch+json"})
+        )
 
     with ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(one, objects))
@@ -148,11 +177,19 @@ def write(client: httpx.Client, kind: Kind, objects: Iterable[Json]) -> None:
 
 def restart(client: httpx.Client, number: int, restarts: int) -> None:
     """Say that a pod's engine has been started again so often."""
-    patch = {"status": {"containerStatuses": [{"name": "kserve-container", "restartCount": restarts}]}}
+    patch = {
+        "status": {"containerStatuses": [{"name": "kserve-container", "restartCount": restarts}]}
+    }
     path = f"{Kind.POD.path('models', pod_name(number))}/status"
-    _sent(client.patch(path, json=patch, headers={"Content-Type": "application/strategic-merge-patch+json"}))
+    _sent(
+        client.patch(
+            path, json=patch, headers={"Content-Type": "application/strategic-merge-patch+json"}
+        )
+    )
 
 
 def _sent(response: httpx.Response) -> None:
     if response.status_code >= 400:
-        raise RuntimeError(f"{response.request.url.path}: {response.status_code} {response.text[:300]}")
+        raise RuntimeError(
+            f"{response.request.url.path}: {response.status_code} {response.text[:300]}"
+        )

@@ -1,4 +1,6 @@
-"""The measurements of `make bench-reconcile`. Each returns its figures; a reference is measured in the same run."""
+"""The measurements of `make bench-reconcile`. Each returns its figures; a reference is measured in
+the same run.
+"""
 
 import json
 import ssl
@@ -51,8 +53,12 @@ def all_of_it(context: Context, env: dict[str, str]) -> list[Result]:
         with observer(context, env) as process:
             again, _ = _resync(process, _all_seen_since(now()))
             results = [
-                Result("full resync, empty database", round(cold, 2), "s", 10, round(cold / bare, 1)),
-                Result("full resync, nothing new", round(again, 2), "s", 10, round(again / bare, 1)),
+                Result(
+                    "full resync, empty database", round(cold, 2), "s", 10, round(cold / bare, 1)
+                ),
+                Result(
+                    "full resync, nothing new", round(again, 2), "s", 10, round(again / bare, 1)
+                ),
                 *_steady(process, client, highest),
                 *_changes(client),
             ]
@@ -65,7 +71,9 @@ def admin(context: Context) -> Iterator[httpx.Client]:
     pair = kubeconfigs.client_pair(context, "admin")
     trust = ssl.create_default_context(cafile=str(kubeconfigs.authority(context).pair.certificate))
     trust.load_cert_chain(str(pair.certificate), str(pair.key))
-    with httpx.Client(base_url=layout.api_server(context), verify=trust, timeout=30, trust_env=False) as client:
+    with httpx.Client(
+        base_url=layout.api_server(context), verify=trust, timeout=30, trust_env=False
+    ) as client:
         yield client
 
 
@@ -73,7 +81,9 @@ def admin(context: Context) -> Iterator[httpx.Client]:
 def observer(context: Context, env: dict[str, str]) -> Iterator[psutil.Process]:
     """Run the observer as a process of its own."""
     command = [context.python, "-m", "worker.processes", "observer"]
-    with running(context, [Part("observer", command, "", lambda: None, env=env, cwd=context.root)]) as started:
+    with running(
+        context, [Part("observer", command, "", lambda: None, env=env, cwd=context.root)]
+    ) as started:
         yield psutil.Process(started["observer"].pid)
 
 
@@ -82,10 +92,12 @@ def _fill(client: httpx.Client) -> None:
     fleet.write(client, Kind.INFERENCE_SERVICE, map(fleet.inference_service, range(SERVICES)))
     fleet.write(client, Kind.NODE_CLAIM, map(fleet.node_claim, range(CLAIMS)))
     fleet.write(client, Kind.POD, (fleet.pod(number, CLAIMS) for number in range(PODS)))
-    print(f"wrote {SERVICES + CLAIMS + PODS} objects in {time.monotonic() - began:.0f} s", flush=True)
+    print(
+        f"wrote {SERVICES + CLAIMS + PODS} objects in {time.monotonic() - began:.0f} s", flush=True
+    )
 
 
-# -- Resync ---------------------------------------------------------------------------------------------------------
+# -- Resync ----------------------------------------------------------------------------------------
 
 
 def _bare_list(client: httpx.Client) -> float:
@@ -102,7 +114,9 @@ def _bare_list(client: httpx.Client) -> float:
 
 
 def _resync(process: psutil.Process, is_done: Callable[[], bool]) -> tuple[float, float]:
-    """Return the seconds since the process began, and since its first feed was seen, until everything is there."""
+    """Return the seconds since the process began, and since its first feed was seen, until
+    everything is there.
+    """
     first = _until(lambda: Replica.objects.exists() or NodeClaim.objects.exists())
     done = _until(is_done)
     return done - process.create_time(), done - first
@@ -132,7 +146,9 @@ def _memory(process: psutil.Process) -> float:
 
 
 def _used(process: psutil.Process, during: Callable[[], None]) -> float:
-    """Return what a process takes of a core meanwhile, %. The kernel counts in hundredths of a second."""
+    """Return what a process takes of a core meanwhile, %. The kernel counts in hundredths of a
+    second.
+    """
     before, began = process.cpu_times(), time.monotonic()
     during()
     after = process.cpu_times()
@@ -157,7 +173,7 @@ def _steady(process: psutil.Process, client: httpx.Client, highest: float) -> li
     ]
 
 
-# -- A change -------------------------------------------------------------------------------------------------------
+# -- A change --------------------------------------------------------------------------------------
 
 
 class BareWatch:
@@ -171,15 +187,22 @@ class BareWatch:
 
     def _read(self) -> None:
         path = Kind.POD.path("models")
-        version = self._client.get(path, params={"limit": "1"}).json()["metadata"]["resourceVersion"]
+        version = self._client.get(path, params={"limit": "1"}).json()["metadata"][
+            "resourceVersion"
+        ]
         query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": "60"}
         # The stream ends with the cluster, later than anybody waits for it.
-        with suppress(httpx.HTTPError), self._client.stream("GET", path, params=query, timeout=90) as response:
+        with (
+            suppress(httpx.HTTPError),
+            self._client.stream("GET", path, params=query, timeout=90) as response,
+        ):
             self._open.set()
             for line in response.iter_lines():
                 found = json.loads(line)["object"]
                 for container in found["status"].get("containerStatuses", []):
-                    self.seen.setdefault((found["metadata"]["name"], container["restartCount"]), time.time())
+                    self.seen.setdefault(
+                        (found["metadata"]["name"], container["restartCount"]), time.time()
+                    )
 
 
 def _changes(client: httpx.Client) -> list[Result]:
@@ -197,11 +220,17 @@ def _changes(client: httpx.Client) -> list[Result]:
     ratio = round(statistics.median(rows) / statistics.median(bare), 1)
     return [
         Result("change to row, median", round(statistics.median(rows), 3), "s", 1, ratio),
-        Result(f"change to row, worst of {CHANGES}", round(max(rows), 3), "s", 1, round(max(rows) / max(bare), 1)),
+        Result(
+            f"change to row, worst of {CHANGES}",
+            round(max(rows), 3),
+            "s",
+            1,
+            round(max(rows) / max(bare), 1),
+        ),
     ]
 
 
-# -- Approval → commit → Synced -------------------------------------------------------------------------------------
+# -- Approval → commit → Synced --------------------------------------------------------------------
 
 
 def _approvals(context: Context, client: httpx.Client) -> list[Result]:
@@ -231,13 +260,19 @@ def _approve(turn: int) -> float:
     """Propose a version of a new model and approve it; return when that was said."""
     owner = UserFactory(with_roles=[Role.MODEL_OWNER])
     reviewer = UserFactory(with_roles=[Role.REVIEWER])
-    model = RegisteredModelFactory(name=f"benchmark-{turn}", owner_team=owner.team, created_by=owner)
+    model = RegisteredModelFactory(
+        name=f"benchmark-{turn}", owner_team=owner.team, created_by=owner
+    )
     version = factories.version(model, 1, created_by=owner)
     run = factories.run(version, at=now())
-    promotion = actions.request_promotion(version=version, requester=owner, justification="Benchmark", now=now())
+    promotion = actions.request_promotion(
+        version=version, requester=owner, justification="Benchmark", now=now()
+    )
     seen = actions.Seen(version.manifest_digest, str(run.pk), None)
     at = time.time()
-    actions.approve_promotion(promotion=promotion, approver=reviewer, seen=seen, reason="Benchmark", now=now())
+    actions.approve_promotion(
+        promotion=promotion, approver=reviewer, seen=seen, reason="Benchmark", now=now()
+    )
     return at
 
 
@@ -260,7 +295,17 @@ def _bare_commit(repository: Path, turn: int) -> float:
         began = time.monotonic()
         _git(work, "pull", "--quiet")
         _git(work, "add", ".")
-        _git(work, "-c", "user.name=b", "-c", "user.email=b@localhost", "commit", "--quiet", "-m", "A reference")
+        _git(
+            work,
+            "-c",
+            "user.name=b",
+            "-c",
+            "user.email=b@localhost",
+            "commit",
+            "--quiet",
+            "-m",
+            "A reference",
+        )
         _git(work, "push", "--quiet")
         return time.monotonic() - began
 

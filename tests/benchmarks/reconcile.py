@@ -1,9 +1,11 @@
-"""`make bench-reconcile`: how fast the portal follows, and changes, a cluster of 1,000 InferenceServices.
+"""`make bench-reconcile`: how fast the portal follows, and changes, a cluster of 1,000
+InferenceServices.
 
-Real etcd, API server, Argo CD, Postgres, Valkey, one Celery worker and the observer, each a process of its own. The
-objects (1,000 InferenceServices, 500 NodeClaims, 2,000 pods) are written directly: no KServe, Karpenter or kubelet
-runs, and KServe's webhooks are taken away. Nothing is asserted; the last line is one JSON object. Postgres runs without
-fsync, as in the tests. Everything lives in one temporary folder and ends with this process.
+Real etcd, API server, Argo CD, Postgres, Valkey, one Celery worker and the observer, each a process
+of its own. The objects (1,000 InferenceServices, 500 NodeClaims, 2,000 pods) are written directly:
+no KServe, Karpenter or kubelet runs, and KServe's webhooks are taken away. Nothing is asserted; the
+last line is one JSON object. Postgres runs without fsync, as in the tests. Everything lives in one
+temporary folder and ends with this process.
 """
 
 import os
@@ -20,7 +22,14 @@ from tests.benchmarks.report import show
 from tests.local.running import api_as, control_plane_of, missing, own_context, running
 
 PROGRAMS = ("etcd", "kube-apiserver", "argocd-repo-server", "argocd-application-controller")
-REPLACED = ("KUBECONFIG", "REDIS_URL", "DATABASE_URL", "GITOPS_REMOTE", "GITOPS_WORKDIR", "OIDC_ISSUER")
+REPLACED = (
+    "KUBECONFIG",
+    "REDIS_URL",
+    "DATABASE_URL",
+    "GITOPS_REMOTE",
+    "GITOPS_WORKDIR",
+    "OIDC_ISSUER",
+)
 
 
 def main() -> int:
@@ -38,14 +47,17 @@ def main() -> int:
             without_webhooks(context)
             use(context)
             with running(context, [*argocd.parts(context)]), product(context) as env:
-                from tests.benchmarks import measure  # its models need Django set up, and that needs the addresses
+                # its models need Django set up, and that needs the addresses
+                from tests.benchmarks import measure
 
                 show("reconcile", measure.all_of_it(context, env))
     return 0
 
 
 def use(context: Context) -> None:
-    """Point the product's settings at these processes, start a database of its own, and set Django up."""
+    """Point the product's settings at these processes, start a database of its own, and set Django
+    up.
+    """
     os.environ |= {
         "KUBECONFIG": str(layout.kubeconfig(context, "portal")),
         "REDIS_URL": valkey.url(context),
@@ -63,20 +75,28 @@ def use(context: Context) -> None:
 
 
 def without_webhooks(context: Context) -> None:
-    """Take KServe's webhooks away: nobody answers them here. And give pods the account that they run under."""
+    """Take KServe's webhooks away: nobody answers them here. And give pods the account that they
+    run under.
+    """
     with api_as(context) as api:
         for plural in ("validatingwebhookconfigurations", "mutatingwebhookconfigurations"):
             root = f"/apis/admissionregistration.k8s.io/v1/{plural}"
             for item in api.request("GET", root)["items"]:
                 api.request("DELETE", f"{root}/{item['metadata']['name']}")
         api.apply(
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "models"}}
+            {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {"name": "default", "namespace": "models"},
+            }
         )
 
 
 @contextmanager
 def product(context: Context) -> Iterator[dict[str, str]]:
-    """Run one Celery worker, as the local stack does; yield the environment of the product's processes."""
+    """Run one Celery worker, as the local stack does; yield the environment of the product's
+    processes.
+    """
     env = {**os.environ, "PYTHONPATH": str(context.root)}
     flags = ["--concurrency", "2", "--loglevel", "WARNING", "--without-gossip", "--without-mingle"]
     command = [context.python, "-m", "celery", "-A", "worker.celery", "worker", *flags]

@@ -28,7 +28,9 @@ def show(bench: str, results: Sequence[Result]) -> None:
     for result in results:
         word = "ok " if result.meets_its_goal else "MISSED"
         ratio = f", {result.ratio:g} x the reference" if result.ratio is not None else ""
-        print(f"{word:6} {result.name}: {result.value:g} {result.unit} (goal {result.goal:g}{ratio})")
+        print(
+            f"{word:6} {result.name}: {result.value:g} {result.unit} (goal {result.goal:g}{ratio})"
+        )
     keys = ("name", "value", "unit", "ratio", "goal", "better")
     rows = [{key: asdict(result)[key] for key in keys} for result in results]
     print(json.dumps({"bench": bench, "results": rows}))

@@ -1,7 +1,9 @@
-"""`make bench-web`: the portal's web server beside gunicorn, each with one process and eight threads.
+"""`make bench-web`: the portal's web server beside gunicorn, each with one process and eight
+threads.
 
-Both serve the same portal on the same Postgres to eight clients that keep their connections: first a page that asks
-the database, then a file. The servers take turns, three rounds each, and the best round of each counts.
+Both serve the same portal on the same Postgres to eight clients that keep their connections: first
+a page that asks the database, then a file. The servers take turns, three rounds each, and the best
+round of each counts.
 """
 
 import http.client
@@ -29,7 +31,9 @@ START_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Measured:
-    """One round: requests per second, the 95th percentile of their times in ms, the processes' PSS in MB."""
+    """One round: requests per second, the 95th percentile of their times in ms, the processes' PSS
+    in MB.
+    """
 
     rate: float
     p95_ms: float
@@ -55,7 +59,15 @@ def main() -> int:
 def gunicorn_command(python: str, port: int) -> list[str]:
     """Return the reference's command line."""
     size = ["--worker-class", "gthread", "--workers", "1", "--threads", "8", "--backlog", "256"]
-    return [python, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", *size, "portal.wsgi:application"]
+    return [
+        python,
+        "-m",
+        "gunicorn",
+        "--bind",
+        f"127.0.0.1:{port}",
+        *size,
+        "portal.wsgi:application",
+    ]
 
 
 @contextmanager
@@ -63,7 +75,9 @@ def serving(command) -> Iterator[tuple[int, psutil.Process]]:
     """Run a server on a free port for as long as the block lasts."""
     port = free_port()
     words = command(sys.executable, port)
-    child = subprocess.Popen(words, env=dict(os.environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        words, env=dict(os.environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         until = time.monotonic() + START_SECONDS
         while ask(port, "/healthz", 1) == [] and time.monotonic() < until:
@@ -75,7 +89,9 @@ def serving(command) -> Iterator[tuple[int, psutil.Process]]:
 
 
 def ask(port: int, path: str, times: int) -> list[float]:
-    """Return how many seconds each of `times` requests took over one connection; [] where nobody answers."""
+    """Return how many seconds each of `times` requests took over one connection; [] where nobody
+    answers.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     took: list[float] = []
     try:
@@ -99,7 +115,11 @@ def measure(port: int, path: str, process: psutil.Process) -> Measured:
     ask(port, path, 20)
     began = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as clients:
-        took = [one for many in clients.map(lambda _: ask(port, path, REQUESTS), range(CLIENTS)) for one in many]
+        took = [
+            one
+            for many in clients.map(lambda _: ask(port, path, REQUESTS), range(CLIENTS))
+            for one in many
+        ]
     seconds = time.perf_counter() - began
     if len(took) != CLIENTS * REQUESTS:
         raise RuntimeError("a connection broke off")
@@ -111,7 +131,8 @@ def measure(port: int, path: str, process: psutil.Process) -> Measured:
 def results(what: str, best: dict[tuple[str, str], Measured]) -> list[Result]:
     """Return the portal's server against the reference; the goal is to be no worse than it."""
     ours, theirs = best["granian", what], best["gunicorn", what]
-    figures = (("requests per second", "1/s", "rate", "higher"), ("time, p95", "ms", "p95_ms", "lower"),
+    figures = (("requests per "
+    "second", "1/s", "rate", "higher"), ("time, p95", "ms", "p95_ms", "lower"),
                ("memory", "MB", "memory_mb", "lower"))  # fmt: skip
     return [
         Result(

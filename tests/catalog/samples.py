@@ -1,4 +1,6 @@
-"""Small model folders for tests: files with real safetensors headers, and rows that were really uploaded."""
+"""Small model folders for tests: files with real safetensors headers, and rows that were really
+uploaded.
+"""
 
 import hashlib
 import json
@@ -15,20 +17,31 @@ LICENSE = b"Apache License 2.0"
 
 def safetensors(values: int = 4, header: dict | None = None) -> bytes:
     """Return a file with one F16 tensor, or with the header given."""
-    tensors = header or {"weight": {"dtype": "F16", "shape": [values], "data_offsets": [0, values * 2]}}
+    tensors = header or {
+        "weight": {"dtype": "F16", "shape": [values], "data_offsets": [0, values * 2]}
+    }
     text = json.dumps(tensors).encode()
     return len(text).to_bytes(8, "little") + text + b"\x01\x02" * values
 
 
 def folder(**more: bytes) -> dict[str, bytes]:
-    """Return the contents of a publishable folder by name; `more` adds or replaces (dots written as __)."""
-    contents = {"config.json": b'{"model_type": "llama"}', "model.safetensors": safetensors(), "LICENSE": LICENSE}
+    """Return the contents of a publishable folder by name; `more` adds or replaces (dots written as
+    __).
+    """
+    contents = {
+        "config.json": b'{"model_type": "llama"}',
+        "model.safetensors": safetensors(),
+        "LICENSE": LICENSE,
+    }
     return contents | {name.replace("__", "."): body for name, body in more.items()}
 
 
 def declared(contents: dict[str, bytes]) -> list[FileEntry]:
     """Return the entries a publisher declares for these contents."""
-    return [FileEntry(name, len(body), hashlib.sha256(body).hexdigest()) for name, body in contents.items()]
+    return [
+        FileEntry(name, len(body), hashlib.sha256(body).hexdigest())
+        for name, body in contents.items()
+    ]
 
 
 def new_model(alice):
@@ -37,14 +50,24 @@ def new_model(alice):
     return RegisteredModelFactory(name=name, owner_team=alice.team, created_by=alice)
 
 
-def upload(store, alice, contents: dict[str, bytes], *, now=NOW, files: list[FileEntry] | None = None, finish=True):
+def upload(
+    store,
+    alice,
+    contents: dict[str, bytes],
+    *,
+    now=NOW,
+    files: list[FileEntry] | None = None,
+    finish=True,
+):
     """Upload contents as a new version of a new model and close the upload."""
     registry = Registry(store, timedelta(days=1))
     version = actions.add_version(
         registered_model=new_model(alice), files=files or declared(contents), actor=alice, now=now
     )
     for file in version.files.select_related("version__registered_model"):
-        uploads.receive_part(file=file, number=1, body=contents[file.name], actor=alice, registry=registry, now=now)
+        uploads.receive_part(
+            file=file, number=1, body=contents[file.name], actor=alice, registry=registry, now=now
+        )
     if finish:
         uploads.finish(version=version, actor=alice, registry=registry, now=now)
     version.refresh_from_db()

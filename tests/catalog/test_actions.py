@@ -14,7 +14,8 @@ from tests.factories import NOW, ModelVersionFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 FACTS = {
-    "title": "Clinical summary", "description": "Summaries.", "task": "Summarization", "family": "SmolLM2",
+    "title": "Clinical summary", "description": "Summaries.", "task": "Summarization",
+    "family": "SmolLM2",
     "parameter_count": 1, "context_length": 2048, "license": "Apache-2.0", "data_class": "PHI",
 }  # fmt: skip
 
@@ -25,7 +26,9 @@ def audited(target) -> list[str]:
 
 
 def add(model, actor, **more):
-    return actions.add_version(registered_model=model, files=declared(folder()), actor=actor, now=NOW, **more)
+    return actions.add_version(
+        registered_model=model, files=declared(folder()), actor=actor, now=NOW, **more
+    )
 
 
 def complete(version) -> None:
@@ -70,7 +73,11 @@ class TestAddVersion:
     def test_opens_the_next_number(self, alice, registered_model):
         ModelVersionFactory(registered_model=registered_model, number=4)
         version = add(registered_model, alice, note="better")
-        assert (version.number, version.status, version.note) == (5, ModelVersion.Status.UPLOADING, "better")
+        assert (version.number, version.status, version.note) == (
+            5,
+            ModelVersion.Status.UPLOADING,
+            "better",
+        )
         assert version.files.count() == 3
         assert audited(version) == [Action.VERSION_ADDED]
 
@@ -84,13 +91,20 @@ class TestAddVersion:
 
     def test_does_not_resume_other_files(self, alice, registered_model):
         other = actions.add_version(
-            registered_model=registered_model, files=declared(folder(config__json=b"{}")), actor=alice, now=NOW
+            registered_model=registered_model,
+            files=declared(folder(config__json=b"{}")),
+            actor=alice,
+            now=NOW,
         )
         assert add(registered_model, alice).number == other.number + 1
 
     def test_refuses_a_number_that_is_taken(self, alice, registered_model):
         ModelVersionFactory(registered_model=registered_model, number=3)
-        with pytest.raises(actions.VersionExists, match=r"v3 exists; a version never changes. Publish v4"):
+        with pytest.raises(
+            actions.VersionExists,
+            match=r"v3 exists; a version never changes. "
+            r"Publish v4",
+        ):
             add(registered_model, alice, number=3)
 
     def test_refuses_others(self, charlie, registered_model):
@@ -104,7 +118,9 @@ class TestAddVersion:
     def test_refuses_bad_files(self, alice, registered_model):
         files = [*declared(folder()), FileEntry("evil.pkl", 1, "00" * 32)]
         with pytest.raises(actions.BadFiles, match=r"evil.pkl: .pkl files can carry code"):
-            actions.add_version(registered_model=registered_model, files=files, actor=alice, now=NOW)
+            actions.add_version(
+                registered_model=registered_model, files=files, actor=alice, now=NOW
+            )
         assert not ModelVersion.objects.exists()
 
 
@@ -141,12 +157,18 @@ class TestFinishUpload:
 
     def test_names_what_is_missing(self, alice, registered_model):
         version = add(registered_model, alice)
-        with pytest.raises(actions.UploadIncomplete, match=r"LICENSE, config.json, model.safetensors"):
+        with pytest.raises(
+            actions.UploadIncomplete,
+            match=r"LICENSE, config.json, "
+            r"model.safetensors",
+        ):
             actions.finish_upload(version=version, actor=alice, locked_until=NOW, now=NOW)
 
     def test_refuses_others(self, alice, charlie, registered_model):
         with pytest.raises(NotPermitted):
-            actions.finish_upload(version=add(registered_model, alice), actor=charlie, locked_until=NOW, now=NOW)
+            actions.finish_upload(
+                version=add(registered_model, alice), actor=charlie, locked_until=NOW, now=NOW
+            )
 
     def test_refuses_a_quarantined_version(self, alice, registered_model):
         version = ModelVersionFactory(registered_model=registered_model, status="QUARANTINED")
@@ -156,19 +178,25 @@ class TestFinishUpload:
 
 class TestRetryVersion:
     def test_goes_on_where_it_stopped(self, alice, registered_model):
-        version = ModelVersionFactory(registered_model=registered_model, status="FAILED", locked_until=NOW)
+        version = ModelVersionFactory(
+            registered_model=registered_model, status="FAILED", locked_until=NOW
+        )
         actions.retry_version(version=version, actor=alice, now=NOW)
         assert version.status == ModelVersion.Status.VERIFYING
 
     def test_refuses_others_and_other_states(self, alice, charlie, registered_model):
-        version = ModelVersionFactory(registered_model=registered_model, status="QUARANTINED", locked_until=NOW)
+        version = ModelVersionFactory(
+            registered_model=registered_model, status="QUARANTINED", locked_until=NOW
+        )
         with pytest.raises(NotPermitted):
             actions.retry_version(version=version, actor=charlie, now=NOW)
         with pytest.raises(actions.WrongState):
             actions.retry_version(version=version, actor=alice, now=NOW)
 
     def test_refuses_an_upload_that_was_given_up(self, alice, registered_model):
-        version = ModelVersionFactory(registered_model=registered_model, status="FAILED", manifest_digest="")
+        version = ModelVersionFactory(
+            registered_model=registered_model, status="FAILED", manifest_digest=""
+        )
         with pytest.raises(actions.WrongState, match="never finished"):
             actions.retry_version(version=version, actor=alice, now=NOW)
 

@@ -43,7 +43,9 @@ class TestModels:
         assert len(api(charlie).get(first["next"]).json()["results"]) == 6
 
     def test_registers(self, api, alice):
-        answer = api(alice).post("/api/v1/models", {"name": "clinical-summary", **FACTS}, format="json")
+        answer = api(alice).post(
+            "/api/v1/models", {"name": "clinical-summary", **FACTS}, format="json"
+        )
         assert answer.status_code == 201
         assert RegisteredModel.objects.get().name == "clinical-summary"
 
@@ -61,13 +63,18 @@ class TestModels:
 
     def test_wants_authentication(self, client, registered_model):
         assert client.get("/api/v1/models").status_code == 401
-        assert client.post(versions(registered_model), "{}", content_type="application/json").status_code in (401, 403)
+        assert client.post(
+            versions(registered_model), "{}", content_type="application/json"
+        ).status_code in (401, 403)
 
 
 class TestPublishing:
     @pytest.mark.usefixtures("s3_server")
     def test_goes_from_files_to_the_worker(self, api, alice):
-        model, contents = new_model(alice), folder(model__safetensors=safetensors(PART_SIZE // 2 + 3))
+        model, contents = (
+            new_model(alice),
+            folder(model__safetensors=safetensors(PART_SIZE // 2 + 3)),
+        )
         caller = api(alice)
         made = caller.post(versions(model), body(contents, note="First"), format="json").json()
         assert (made["number"], made["status"], made["part_size"]) == (1, "UPLOADING", PART_SIZE)
@@ -78,12 +85,19 @@ class TestPublishing:
                 answer = caller.put(address, piece, content_type="application/octet-stream")
                 assert answer.json() == {"part": number, "size": len(piece)}
         resumed = caller.post(versions(model), body(contents), format="json").json()
-        assert {file["name"]: file["parts"] for file in resumed["files"]}["model.safetensors"] == [1, 2]
+        assert {file["name"]: file["parts"] for file in resumed["files"]}["model.safetensors"] == [
+            1,
+            2,
+        ]
         done = caller.post(f"{versions(model)}/1/finish")
         assert (done.status_code, done.json()["status"]) == (202, "SIGNING")
 
     def test_refuses_a_list_with_every_reason(self, api, alice, registered_model):
-        listed = [*declared(folder()), FileEntry("../up.json", 1, "00" * 32), FileEntry("x.pkl", 1, "00" * 32)]
+        listed = [
+            *declared(folder()),
+            FileEntry("../up.json", 1, "00" * 32),
+            FileEntry("x.pkl", 1, "00" * 32),
+        ]
         files = [vars(entry) for entry in listed]
         answer = api(alice).post(versions(registered_model), {"files": files}, format="json")
         assert answer.status_code == 400
@@ -92,7 +106,8 @@ class TestPublishing:
         assert not ModelVersion.objects.exists()
 
     @pytest.mark.parametrize(
-        "sent", ["", "{", "[]", '{"files": []}', '{"files": [3]}', '{"files": "x"}', '{"files": null}']
+        "sent",
+        ["", "{", "[]", '{"files": []}', '{"files": [3]}', '{"files": "x"}', '{"files": null}'],
     )
     def test_answers_nonsense_with_400(self, api, alice, registered_model, sent):
         answer = api(alice).post(versions(registered_model), sent, content_type="application/json")
@@ -101,7 +116,9 @@ class TestPublishing:
 
     def test_says_that_a_version_exists(self, api, alice, registered_model):
         ModelVersionFactory(registered_model=registered_model, number=4)
-        answer = api(alice).post(versions(registered_model), body(folder(), number=4), format="json")
+        answer = api(alice).post(
+            versions(registered_model), body(folder(), number=4), format="json"
+        )
         assert (answer.status_code, answer.json()["code"]) == (409, "version_exists")
         assert "a version never changes. Publish v5" in answer.json()["detail"]
 
@@ -111,7 +128,10 @@ class TestPublishing:
 
     def test_is_404_for_people_without_a_role(self, api, registered_model):
         nobody = UserFactory(team=None)
-        assert api(nobody).post(versions(registered_model), body(folder()), format="json").status_code == 404
+        assert (
+            api(nobody).post(versions(registered_model), body(folder()), format="json").status_code
+            == 404
+        )
 
 
 class TestPart:
@@ -121,7 +141,13 @@ class TestPart:
 
     @pytest.mark.parametrize(
         ("query", "content"),
-        [("?part=1", b"x"), ("?part=2", b"x"), ("?part=0", b"x"), ("", b"x"), ("?part=1", b"x" * 99)],
+        [
+            ("?part=1", b"x"),
+            ("?part=2", b"x"),
+            ("?part=0", b"x"),
+            ("", b"x"),
+            ("?part=1", b"x" * 99),
+        ],
     )
     def test_refuses_what_is_no_part(self, api, alice, registered_model, query, content):
         version = add(registered_model, alice)
@@ -140,7 +166,12 @@ class TestPart:
         assert self.put(api(charlie), version, "LICENSE", "?part=1", b"x").status_code == 403
 
     def test_is_404_for_a_file_that_nobody_declared(self, api, alice, registered_model):
-        assert self.put(api(alice), add(registered_model, alice), "vocab.json", "?part=1", b"{}").status_code == 404
+        assert (
+            self.put(
+                api(alice), add(registered_model, alice), "vocab.json", "?part=1", b"{}"
+            ).status_code
+            == 404
+        )
 
     def test_says_that_s3_is_away(self, api, alice, registered_model, monkeypatch):
         from apps.integrations.errors import TemporaryError
@@ -150,7 +181,9 @@ class TestPart:
                 raise TemporaryError("The model registry (S3) cannot be reached.")
 
         monkeypatch.setattr("apps.catalog.registry.client_from_settings", Away)
-        answer = self.put(api(alice), add(registered_model, alice), "LICENSE", "?part=1", folder()["LICENSE"])
+        answer = self.put(
+            api(alice), add(registered_model, alice), "LICENSE", "?part=1", folder()["LICENSE"]
+        )
         assert answer.status_code == 503
         assert "cannot be reached" in answer.json()["detail"]
 
@@ -169,10 +202,18 @@ class TestSession:
         browser = APIClient(enforce_csrf_checks=True)
         browser.force_login(alice)
         sent = json.dumps(body(folder()))
-        assert browser.post(versions(registered_model), sent, content_type="application/json").status_code == 403
+        assert (
+            browser.post(
+                versions(registered_model), sent, content_type="application/json"
+            ).status_code
+            == 403
+        )
         browser.cookies["csrftoken"] = token = "a" * 32
         answer = browser.post(
-            versions(registered_model), sent, content_type="application/json", headers={"x-csrftoken": token}
+            versions(registered_model),
+            sent,
+            content_type="application/json",
+            headers={"x-csrftoken": token},
         )
         assert answer.status_code == 201
 

@@ -22,7 +22,10 @@ class TestSafetensors:
     def test_takes_what_the_library_writes(self):
         import numpy
 
-        content = save({"a": numpy.ones((3, 2), numpy.float16), "b": numpy.zeros(5, numpy.int64)}, {"format": "pt"})
+        content = save(
+            {"a": numpy.ones((3, 2), numpy.float16), "b": numpy.zeros(5, numpy.int64)},
+            {"format": "pt"},
+        )
         assert problem("model.safetensors", content) == ""
 
     @pytest.mark.parametrize(
@@ -46,7 +49,9 @@ class TestSafetensors:
     def test_refuses_a_key_that_stands_twice(self):
         one = json.dumps({"dtype": "F16", "shape": [4], "data_offsets": [0, 8]})
         text = f'{{"a": {one}, "a": {one}}}'.encode()
-        assert "cannot be read" in problem("m.safetensors", len(text).to_bytes(8, "little") + text + b"\0" * 8)
+        assert "cannot be read" in problem(
+            "m.safetensors", len(text).to_bytes(8, "little") + text + b"\0" * 8
+        )
 
     @pytest.mark.parametrize(
         "content", [b"", b"\x80\x04K\x01.", b"\xff" * 64, safetensors()[:-1], safetensors() + b"x"]
@@ -65,7 +70,12 @@ class TestConfiguration:
 
     @pytest.mark.parametrize(
         ("content", "why"),
-        [(b'{"auto_map": {}}', "auto_map"), (b"{", "not JSON"), (b"[]", "object"), (b" " * 1024**2 + b"{}", "1 MiB")],
+        [
+            (b'{"auto_map": {}}', "auto_map"),
+            (b"{", "not JSON"),
+            (b"[]", "object"),
+            (b" " * 1024**2 + b"{}", "1 MiB"),
+        ],
     )
     def test_refuses_code_and_nonsense(self, content, why):
         assert why in problem("config.json", content, step=4096)

@@ -33,9 +33,11 @@ class TestNameProblem:
     @pytest.mark.parametrize(
         "name",
         [
-            "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model",
+            "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+            "tokenizer.model",
             "special_tokens_map.json", "model.safetensors", "model-00001-of-00002.safetensors",
-            "model.safetensors.index.json", "README.md", "merges.txt", "LICENSE", "LICENSE.txt", "NOTICE",
+            "model.safetensors.index.json", "README.md", "merges.txt", "LICENSE", "LICENSE.txt",
+            "NOTICE",
             "chat_template.jinja",
         ],
     )  # fmt: skip
@@ -45,15 +47,33 @@ class TestNameProblem:
     @pytest.mark.parametrize(
         ("name", "why"),
         [
-            ("pytorch_model.bin", "pickle"), ("model.pt", "pickle"), ("x.pth", "pickle"), ("x.pkl", "pickle"),
-            ("x.ckpt", "pickle"), ("X.PKL", "pickle"), ("x.joblib", "pickle"), ("x.npy", "pickle"),
-            ("modeling.py", "Python"), ("weights.zip", "archive"), ("../config.json", "paths"),
-            ("/etc/passwd", "paths"), ("a/b.json", "paths"), ("a\\b.json", "paths"), (".gitattributes", "hidden"),
-            ("..", "hidden"), ("", "letters"), ("a b.json", "letters"), ("con\nfig.json", "letters"),
-            ("manifest.json", "itself"), ("model.sig", "itself"), ("MODEL.SIG", "itself"), ("weird.json", "only"),
-            ("x.safetensors.exe", "only"), ("kernel.so", "native"),
+            ("pytorch_model.bin", "pickle"),
+            ("model.pt", "pickle"),
+            ("x.pth", "pickle"),
+            ("x.pkl", "pickle"),
+            ("x.ckpt", "pickle"),
+            ("X.PKL", "pickle"),
+            ("x.joblib", "pickle"),
+            ("x.npy", "pickle"),
+            ("modeling.py", "Python"),
+            ("weights.zip", "archive"),
+            ("../config.json", "paths"),
+            ("/etc/passwd", "paths"),
+            ("a/b.json", "paths"),
+            ("a\\b.json", "paths"),
+            (".gitattributes", "hidden"),
+            ("..", "hidden"),
+            ("", "letters"),
+            ("a b.json", "letters"),
+            ("con\nfig.json", "letters"),
+            ("manifest.json", "itself"),
+            ("model.sig", "itself"),
+            ("MODEL.SIG", "itself"),
+            ("weird.json", "only"),
+            ("x.safetensors.exe", "only"),
+            ("kernel.so", "native"),
         ],
-    )  # fmt: skip
+    )
     def test_refuses_with_a_reason(self, name, why):
         assert why in name_problem(name)
 
@@ -118,7 +138,9 @@ class TestManifest:
         assert json.loads(content)["version"] == 3
         assert digest(read_manifest(content)) == digest(files)
 
-    @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"files": 3}', b'{"files": [{}]}', b"\xff"])
+    @pytest.mark.parametrize(
+        "content", [b"", b"[]", b"{}", b'{"files": 3}', b'{"files": [{}]}', b"\xff"]
+    )
     def test_says_when_it_is_no_manifest(self, content):
         with pytest.raises(ValueError):
             read_manifest(content)

@@ -1,4 +1,6 @@
-"""From uploaded to verified on a real S3 server; every reconciler runs twice, and dies in every gap."""
+"""From uploaded to verified on a real S3 server; every reconciler runs twice, and dies in every
+gap.
+"""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -37,13 +39,17 @@ def now():
 def work(store, key):
     """Run the reconciler `passes` times, each when the row is due."""
 
-    def run(version: ModelVersion, passes: int = 3, using: RegistryStore | None = None, **options) -> ModelVersion:
+    def run(
+        version: ModelVersion, passes: int = 3, using: RegistryStore | None = None, **options
+    ) -> ModelVersion:
         for _ in range(passes):
             version.refresh_from_db()
             due = version.next_check_at
             if due is None:
                 break
-            reconcile.reconcile_version(version=version, store=using or store, key=key, now=due, **options)
+            reconcile.reconcile_version(
+                version=version, store=using or store, key=key, now=due, **options
+            )
         version.refresh_from_db()
         return version
 
@@ -51,7 +57,9 @@ def work(store, key):
 
 
 def audited(version) -> list[str]:
-    return sorted(event.action for event in AuditEvent.objects.about("ModelVersion", str(version.pk)))
+    return sorted(
+        event.action for event in AuditEvent.objects.about("ModelVersion", str(version.pk))
+    )
 
 
 class Dies:
@@ -109,7 +117,8 @@ class TestReconcileVersion:
         reconcile.reconcile_version(version=version, store=store, key=key, now=later)
         assert ModelVersion.objects.values().get(pk=version.pk) == before
         assert audited(version) == [
-            Action.VERSION_ADDED, Action.VERSION_PUBLISHED, Action.VERSION_UPLOADED, Action.VERSION_VERIFIED,
+            Action.VERSION_ADDED, Action.VERSION_PUBLISHED, Action.VERSION_UPLOADED,
+            Action.VERSION_VERIFIED,
         ]  # fmt: skip
 
     def test_leaves_a_version_alone_that_another_worker_has(self, store, alice, now, key):
@@ -140,7 +149,9 @@ class TestReconcileVersion:
 
     def test_hands_over_when_the_pass_is_long(self, store, alice, work, now):
         ticks = iter(range(0, 100_000, 20))
-        version = work(upload(store, alice, folder(), now=now), passes=1, clock=lambda: float(next(ticks)))
+        version = work(
+            upload(store, alice, folder(), now=now), passes=1, clock=lambda: float(next(ticks))
+        )
         assert version.status == Status.SIGNING
         assert version.next_check_at is not None
         assert work(version, passes=12, clock=lambda: float(next(ticks))).status == Status.VERIFIED
@@ -177,7 +188,10 @@ class TestReconcileVersion:
 class TestQuarantine:
     def test_names_the_file_whose_digest_differs(self, store, alice, work, now):
         contents = folder()
-        files = [FileEntry(f.name, f.size, "00" * 32 if f.name == "LICENSE" else f.sha256) for f in declared(contents)]
+        files = [
+            FileEntry(f.name, f.size, "00" * 32 if f.name == "LICENSE" else f.sha256)
+            for f in declared(contents)
+        ]
         version = work(upload(store, alice, contents, now=now, files=files))
         assert version.status == Status.QUARANTINED
         assert version.message.startswith("LICENSE: expected 18 bytes with sha256 0000")
@@ -201,7 +215,9 @@ class TestQuarantine:
         assert (version.status, version.reason) == (Status.QUARANTINED, "EXTRA_OBJECT")
         assert "evil.py" in version.message
 
-    @pytest.mark.parametrize(("name", "reason"), [("manifest.json", "MANIFEST"), ("model.sig", "SIGNATURE")])
+    @pytest.mark.parametrize(
+        ("name", "reason"), [("manifest.json", "MANIFEST"), ("model.sig", "SIGNATURE")]
+    )
     def test_sees_a_changed_document(self, store, alice, work, now, name, reason):
         version = work(upload(store, alice, folder(), now=now), passes=1)
         versitygw.put_raw(store, version.prefix + name, b"{}")

@@ -29,7 +29,9 @@ def published(tmp_path, key):
     for name, body in contents.items():
         (target / name).write_bytes(body)
     files = declared(contents)
-    (target / "manifest.json").write_bytes(manifest(model="prior-auth-extract", number=1, entries=files))
+    (target / "manifest.json").write_bytes(
+        manifest(model="prior-auth-extract", number=1, entries=files)
+    )
     (target / "model.sig").write_bytes(sign(name=target.name, entries=files, key=key))
     (tmp_path / "public.pem").write_bytes(key.public_pem)
     return target
@@ -39,7 +41,9 @@ def library_verifies(target) -> None:
     ignored = model_signing.hashing.Config().set_ignored_paths(
         paths=[target / "model.sig", target / "manifest.json"], ignore_git_paths=False
     )
-    config = model_signing.verifying.Config().use_elliptic_key_verifier(public_key=target.parent / "public.pem")
+    config = model_signing.verifying.Config().use_elliptic_key_verifier(
+        public_key=target.parent / "public.pem"
+    )
     config.set_hashing_config(ignored).verify(target, target / "model.sig")
 
 
@@ -48,7 +52,9 @@ class TestSign:
         library_verifies(published)
 
     def test_needs_no_settings_in_the_library_to_ignore_our_documents(self, published):
-        config = model_signing.verifying.Config().use_elliptic_key_verifier(public_key=published.parent / "public.pem")
+        config = model_signing.verifying.Config().use_elliptic_key_verifier(
+            public_key=published.parent / "public.pem"
+        )
         config.verify(published, published / "model.sig")
 
     @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "extra.txt"])
@@ -65,11 +71,15 @@ class TestVerify:
 
     def test_accepts_what_the_library_made(self, published, key, tmp_path):
         private = serialization.PrivateFormat.PKCS8
-        pem = key.private.private_bytes(serialization.Encoding.PEM, private, serialization.NoEncryption())
+        pem = key.private.private_bytes(
+            serialization.Encoding.PEM, private, serialization.NoEncryption()
+        )
         (tmp_path / "private.pem").write_bytes(pem)
         (published / "manifest.json").unlink()
         (published / "model.sig").unlink()
-        config = model_signing.signing.Config().use_elliptic_key_signer(private_key=tmp_path / "private.pem")
+        config = model_signing.signing.Config().use_elliptic_key_signer(
+            private_key=tmp_path / "private.pem"
+        )
         config.sign(published, published / "model.sig")
         verify(bundle=(published / "model.sig").read_bytes(), entries=declared(folder()), key=key)
 
@@ -114,6 +124,8 @@ class TestLoadKey:
         private = serialization.PrivateFormat.PKCS8
         key = ed25519.Ed25519PrivateKey.generate()
         path = tmp_path / "key.pem"
-        path.write_bytes(key.private_bytes(serialization.Encoding.PEM, private, serialization.NoEncryption()))
+        path.write_bytes(
+            key.private_bytes(serialization.Encoding.PEM, private, serialization.NoEncryption())
+        )
         with pytest.raises(ValueError, match="elliptic-curve"):
             load_key(path)

@@ -9,7 +9,13 @@ from apps.accounts.models import Role
 from apps.audit.models import Action, AuditEvent
 from apps.catalog.models import ModelVersion, RegisteredModel
 from tests.catalog.test_actions import FACTS, add
-from tests.factories import NOW, ModelVersionFactory, RegisteredModelFactory, TeamFactory, UserFactory
+from tests.factories import (
+    NOW,
+    ModelVersionFactory,
+    RegisteredModelFactory,
+    TeamFactory,
+    UserFactory,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -49,11 +55,18 @@ class TestModelList:
     @pytest.mark.parametrize(
         ("query", "found"),
         [
-            ("q=prior-auth", True), ("q=codes", True), ("q=nothing-like-it", False), ("data_class=PHI", True),
-            ("data_class=PUBLIC", False), ("family=SmolLM2", True), ("version=none", True), ("version=verified", False),
-            ("page=99", True), ("page=x", True),
+            ("q=prior-auth", True),
+            ("q=codes", True),
+            ("q=nothing-like-it", False),
+            ("data_class=PHI", True),
+            ("data_class=PUBLIC", False),
+            ("family=SmolLM2", True),
+            ("version=none", True),
+            ("version=verified", False),
+            ("page=99", True),
+            ("page=x", True),
         ],
-    )  # fmt: skip
+    )
     def test_filters(self, as_, charlie, registered_model, query, found):
         page = as_(charlie).get(f"{url('model_list')}?{query}").content.decode()
         assert (url("model_detail", registered_model.name) in page) is found
@@ -82,7 +95,9 @@ class TestModelCreate:
         assert answer.status_code == 302
         assert RegisteredModel.objects.get().owner_team == alice.team
 
-    @pytest.mark.parametrize(("name", "words"), [("prior-auth-extract", "registered already"), ("Bad_Name", "letters")])
+    @pytest.mark.parametrize(
+        ("name", "words"), [("prior-auth-extract", "registered already"), ("Bad_Name", "letters")]
+    )
     def test_says_what_is_wrong_beside_the_field(self, as_, alice, registered_model, name, words):
         answer = as_(alice).post(url("model_create"), {"name": name, **FACTS})
         assert answer.status_code == 422
@@ -104,8 +119,14 @@ class TestModelDetail:
         page = as_(alice).get(url("model_detail", registered_model.name)).content.decode()
         assert "Publish a version" in page
 
-    def test_is_404_for_people_without_a_role_and_for_wrong_names(self, as_, nobody, charlie, registered_model):
-        assert as_(nobody).get(url("model_detail", registered_model.name)).status_code in (302, 403, 404)
+    def test_is_404_for_people_without_a_role_and_for_wrong_names(
+        self, as_, nobody, charlie, registered_model
+    ):
+        assert as_(nobody).get(url("model_detail", registered_model.name)).status_code in (
+            302,
+            403,
+            404,
+        )
         assert as_(charlie).get(url("model_detail", "no-such-model")).status_code == 404
 
 
@@ -143,8 +164,12 @@ class TestVersionDetail:
         assert page.lstrip().startswith('<div id="live"')
         assert page.count('id="live"') == 1
 
-    def test_stops_following_when_verified_and_shows_the_digest(self, as_, charlie, registered_model):
-        version = ModelVersionFactory(registered_model=registered_model, locked_until=NOW, signer="Registry key abc")
+    def test_stops_following_when_verified_and_shows_the_digest(
+        self, as_, charlie, registered_model
+    ):
+        version = ModelVersionFactory(
+            registered_model=registered_model, locked_until=NOW, signer="Registry key abc"
+        )
         page = self.page(as_(charlie), version)
         assert "every 1500ms" not in page
         for words in (version.manifest_digest, "Registry key abc", "02 Nov 2026"):
@@ -152,7 +177,9 @@ class TestVersionDetail:
 
     def test_names_the_file_of_a_quarantined_version(self, as_, charlie, registered_model):
         message = "model.safetensors: expected sha256 aa, found bb."
-        version = ModelVersionFactory(registered_model=registered_model, status="QUARANTINED", message=message)
+        version = ModelVersionFactory(
+            registered_model=registered_model, status="QUARANTINED", message=message
+        )
         page = self.page(as_(charlie), version)
         assert message in page
         assert "can never be used" in page
@@ -174,22 +201,41 @@ class TestVersionCreate:
 
     def test_says_that_an_upload_can_go_on(self, as_, alice, registered_model):
         add(registered_model, alice)
-        assert "unfinished" in as_(alice).get(url("version_create", registered_model.name)).content.decode()
+        assert (
+            "unfinished"
+            in as_(alice).get(url("version_create", registered_model.name)).content.decode()
+        )
 
 
 class TestVersionCheck:
     def check(self, visitor, model, body) -> tuple[int, list[str]]:
-        answer = visitor.post(url("version_check", model.name), body, content_type="application/json")
+        answer = visitor.post(
+            url("version_check", model.name), body, content_type="application/json"
+        )
         return answer.status_code, answer.json()["problems"]
 
     def test_names_what_would_be_refused(self, as_, alice, registered_model):
-        files = [{"name": "config.json", "size": 2}, {"name": "a.safetensors", "size": 9}, {"name": "x.pkl", "size": 1}]
+        files = [
+            {"name": "config.json", "size": 2},
+            {"name": "a.safetensors", "size": 9},
+            {"name": "x.pkl", "size": 1},
+        ]
         status, problems = self.check(as_(alice), registered_model, json.dumps({"files": files}))
         assert status == 200
-        assert problems == ["x.pkl: .pkl files can carry code (pickle); publish weights as .safetensors."]
+        assert problems == [
+            "x.pkl: .pkl files can carry code (pickle); publish weights as .safetensors."
+        ]
 
     @pytest.mark.parametrize(
-        "body", ["", "[]", "{}", '{"files": 3}', '{"files": [{}]}', '{"files": [{"name": 1, "size": "x"}]}']
+        "body",
+        [
+            "",
+            "[]",
+            "{}",
+            '{"files": 3}',
+            '{"files": [{}]}',
+            '{"files": [{"name": 1, "size": "x"}]}',
+        ],
     )
     def test_answers_nonsense(self, as_, alice, registered_model, body):
         assert self.check(as_(alice), registered_model, body)[0] == 400
@@ -197,7 +243,9 @@ class TestVersionCheck:
 
 class TestVersionRetry:
     def test_tries_again(self, as_, alice, registered_model):
-        version = ModelVersionFactory(registered_model=registered_model, status="FAILED", locked_until=NOW)
+        version = ModelVersionFactory(
+            registered_model=registered_model, status="FAILED", locked_until=NOW
+        )
         answer = as_(alice).post(url("version_retry", registered_model.name, version.number))
         assert answer.status_code == 302
         version.refresh_from_db()
@@ -205,9 +253,19 @@ class TestVersionRetry:
         assert AuditEvent.objects.filter(action=Action.VERSION_RETRIED).count() == 1
 
     def test_is_refused_to_others(self, as_, charlie, registered_model):
-        version = ModelVersionFactory(registered_model=registered_model, status="FAILED", locked_until=NOW)
-        assert as_(charlie).post(url("version_retry", registered_model.name, version.number)).status_code == 403
+        version = ModelVersionFactory(
+            registered_model=registered_model, status="FAILED", locked_until=NOW
+        )
+        assert (
+            as_(charlie)
+            .post(url("version_retry", registered_model.name, version.number))
+            .status_code
+            == 403
+        )
 
     def test_wants_a_post(self, as_, alice, registered_model):
         version = ModelVersionFactory(registered_model=registered_model)
-        assert as_(alice).get(url("version_retry", registered_model.name, version.number)).status_code == 405
+        assert (
+            as_(alice).get(url("version_retry", registered_model.name, version.number)).status_code
+            == 405
+        )

@@ -36,7 +36,9 @@ def use(hour, **changes):
 
 
 def rate(model, prices, active_from):
-    return actions.set_rate(model=model, prices=prices, active_from=active_from, actor=System("tests"), now=START)
+    return actions.set_rate(
+        model=model, prices=prices, active_from=active_from, actor=System("tests"), now=START
+    )
 
 
 @pytest.mark.django_db
@@ -48,7 +50,9 @@ class TestLines:
         use(START + timedelta(hours=10))
         (line,) = queries.lines(start=START, end=END, scope=ALL)
         usage = {"input_tokens": 1000, "cached_input_tokens": 200, "output_tokens": 100}
-        assert line.list_cost_usd == list_cost_usd(**usage, prices=CHEAP) + list_cost_usd(**usage, prices=DEAR)
+        assert line.list_cost_usd == list_cost_usd(**usage, prices=CHEAP) + list_cost_usd(
+            **usage, prices=DEAR
+        )
         assert (line.input_tokens, line.metered_calls, line.unpriced_tokens) == (2000, 2, 0)
 
     def test_never_price_at_zero_what_has_no_rate(self, registered_model):
@@ -57,7 +61,14 @@ class TestLines:
         assert (line.list_cost_usd, line.unpriced_tokens) == (None, 1100)
 
     def test_count_an_aborted_call_as_unmetered(self, registered_model):
-        use(START, metered_calls=0, unmetered_calls=1, input_tokens=0, cached_input_tokens=0, output_tokens=0)
+        use(
+            START,
+            metered_calls=0,
+            unmetered_calls=1,
+            input_tokens=0,
+            cached_input_tokens=0,
+            output_tokens=0,
+        )
         (line,) = queries.lines(start=START, end=END, scope=ALL)
         assert (line.unmetered_calls, line.list_cost_usd) == (1, 0)
 
@@ -78,7 +89,9 @@ class TestLines:
             use(START + timedelta(days=day))
         days = queries.lines(start=START, end=END, scope=ALL, by_day=True)
         assert [line.day for line in days] == [date(2026, 11, day) for day in range(1, 6)]
-        assert queries.totals(days) == queries.totals(queries.lines(start=START, end=END, scope=ALL))
+        assert queries.totals(days) == queries.totals(
+            queries.lines(start=START, end=END, scope=ALL)
+        )
 
 
 class TestScopeOf:
@@ -107,4 +120,6 @@ class TestSetRate:
 
     def test_is_for_finance(self, registered_model, charlie):
         with pytest.raises(NotPermitted):
-            actions.set_rate(model=registered_model, prices=CHEAP, active_from=START, actor=charlie, now=START)
+            actions.set_rate(
+                model=registered_model, prices=CHEAP, active_from=START, actor=charlie, now=START
+            )

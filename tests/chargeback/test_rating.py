@@ -14,17 +14,29 @@ COUNTS = st.integers(min_value=0, max_value=10**12)
 
 class TestListCostUsd:
     def test_prices_cached_input_once_at_its_own_rate(self):
-        cost = list_cost_usd(input_tokens=1_000_000, cached_input_tokens=400_000, output_tokens=100_000, prices=PRICES)
+        cost = list_cost_usd(
+            input_tokens=1_000_000,
+            cached_input_tokens=400_000,
+            output_tokens=100_000,
+            prices=PRICES,
+        )
         assert cost == Decimal("0.228") + Decimal("0.016") + Decimal("0.11")
 
     @given(first=COUNTS, second=COUNTS, output=COUNTS)
     def test_is_the_same_in_parts_and_in_sum(self, first, second, output):
         def cost(tokens, answer):
-            return list_cost_usd(input_tokens=tokens, cached_input_tokens=0, output_tokens=answer, prices=PRICES)
+            return list_cost_usd(
+                input_tokens=tokens, cached_input_tokens=0, output_tokens=answer, prices=PRICES
+            )
 
         assert cost(first, output) + cost(second, 0) == cost(first + second, output)
 
     @pytest.mark.parametrize("counts", [(1, 2, 0), (1, -1, 0), (1, 0, -1)])
     def test_refuses_counts_that_cannot_be(self, counts):
         with pytest.raises(ValueError, match="token counts"):
-            list_cost_usd(input_tokens=counts[0], cached_input_tokens=counts[1], output_tokens=counts[2], prices=PRICES)
+            list_cost_usd(
+                input_tokens=counts[0],
+                cached_input_tokens=counts[1],
+                output_tokens=counts[2],
+                prices=PRICES,
+            )

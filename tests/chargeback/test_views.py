@@ -15,7 +15,9 @@ from tests.factories import TeamFactory, UserFactory
 
 @pytest.fixture
 def fiona(db):
-    return UserFactory(username="fiona", team=TeamFactory(slug="finance"), with_roles=[Role.FINANCE])
+    return UserFactory(
+        username="fiona", team=TeamFactory(slug="finance"), with_roles=[Role.FINANCE]
+    )
 
 
 @pytest.fixture
@@ -27,7 +29,9 @@ def november(registered_model):
 
 @pytest.mark.usefixtures("november")
 class TestMonth:
-    def test_shows_the_total_and_every_line_to_finance(self, client, fiona, django_assert_max_num_queries):
+    def test_shows_the_total_and_every_line_to_finance(
+        self, client, fiona, django_assert_max_num_queries
+    ):
         client.force_login(fiona)
         with django_assert_max_num_queries(14):
             page = client.get(reverse("chargeback:month"), {"month": "2026-11"}).content.decode()
@@ -54,15 +58,29 @@ class TestMonth:
 class TestRateList:
     def test_lets_finance_set_a_price(self, client, fiona, registered_model):
         client.force_login(fiona)
-        form = {"model": registered_model.name, "input_usd": "0.1", "cached_input_usd": "0.01", "output_usd": "0.4"}
-        answer = client.post(reverse("chargeback:rate_list"), form | {"active_from": "2026-12-01T00:00"})
+        form = {
+            "model": registered_model.name,
+            "input_usd": "0.1",
+            "cached_input_usd": "0.01",
+            "output_usd": "0.4",
+        }
+        answer = client.post(
+            reverse("chargeback:rate_list"), form | {"active_from": "2026-12-01T00:00"}
+        )
         assert answer.status_code == 302
         assert registered_model.rates.count() == 1
 
     def test_refuses_others(self, client, charlie, registered_model):
         client.force_login(charlie)
-        form = {"model": registered_model.name, "input_usd": "0", "cached_input_usd": "0", "output_usd": "0"}
-        answer = client.post(reverse("chargeback:rate_list"), form | {"active_from": "2026-12-01T00:00"})
+        form = {
+            "model": registered_model.name,
+            "input_usd": "0",
+            "cached_input_usd": "0",
+            "output_usd": "0",
+        }
+        answer = client.post(
+            reverse("chargeback:rate_list"), form | {"active_from": "2026-12-01T00:00"}
+        )
         assert answer.status_code == 403
         assert registered_model.rates.count() == 0
 

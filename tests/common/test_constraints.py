@@ -13,7 +13,9 @@ pytestmark = pytest.mark.django_db
 
 class TestAuditEvent:
     def test_cannot_be_changed_or_deleted(self, registered_model):
-        event = record(action=Action.MODEL_REGISTERED, actor=System("tests"), target=registered_model, now=NOW)
+        event = record(
+            action=Action.MODEL_REGISTERED, actor=System("tests"), target=registered_model, now=NOW
+        )
         for change in (lambda: AuditEvent.objects.update(actor="mallory"), lambda: event.delete()):
             with pytest.raises(IntegrityError, match="immutable"), transaction.atomic():
                 change()
@@ -32,17 +34,24 @@ COPY_OF_ROLLOUT = """INSERT INTO promotions_rollout (id, promotion_id, registere
 APPROVAL = """INSERT INTO promotions_approval (promotion_id, approver_id, requested_by_id, decision, reason, decided_at,
     manifest_digest, eval_run_id) SELECT p.id, {approver}, {requester}, 'APPROVE', '', now(), p.manifest_digest,
     p.eval_run_id FROM promotions_promotion p WHERE p.id = '{promotion}'"""
-DECIDE = (
-    "UPDATE access_accessrequest SET status = '{status}', decided_at = now(), decided_by_id = {by} WHERE id = '{id}'"
-)
+DECIDE = "UPDATE access_accessrequest SET status = '{status}', decided_at = now(), decided_by_id = {by} WHERE id = '{id}'"
 BY_SELF = "not_decided_by_requester"
 OWNER, LEAD, REVIEWER = (OWN.format(name) for name in ("owner", "lead", "reviewer"))
 # Raw statements on purpose; nothing in them comes from outside.
 # ruff: noqa: S608
 REFUSED = {
-    "approving one's own request": (DECIDE.format(status="APPROVED", by=LEAD, id="{pending}"), BY_SELF),
-    "rejecting one's own request": (DECIDE.format(status="REJECTED", by=LEAD, id="{pending}"), BY_SELF),
-    "approving as nobody": (DECIDE.format(status="APPROVED", by="NULL", id="{pending}"), "decided_by_somebody"),
+    "approving one's own request": (
+        DECIDE.format(status="APPROVED", by=LEAD, id="{pending}"),
+        BY_SELF,
+    ),
+    "rejecting one's own request": (
+        DECIDE.format(status="REJECTED", by=LEAD, id="{pending}"),
+        BY_SELF,
+    ),
+    "approving as nobody": (
+        DECIDE.format(status="APPROVED", by="NULL", id="{pending}"),
+        "decided_by_somebody",
+    ),
     "a decision without its time": (
         f"UPDATE access_accessrequest SET status = 'APPROVED', decided_by_id = {OWNER} WHERE id = '{{pending}}'",
         "decided_at_when_decided",
@@ -51,7 +60,10 @@ REFUSED = {
         f"UPDATE access_accessrequest SET requested_by_id = {OWNER} WHERE status = 'APPROVED'",
         "not_decided_by_requester",
     ),
-    "a grant of a request that waits": (COPY_OF_GRANT.format(team="r.team_id", status="PENDING"), "approved request"),
+    "a grant of a request that waits": (
+        COPY_OF_GRANT.format(team="r.team_id", status="PENDING"),
+        "approved request",
+    ),
     "a grant for another team": (
         "UPDATE access_grant SET team_id = (SELECT id FROM accounts_team WHERE slug = 'prior-auth')",
         "approved request",
@@ -64,12 +76,17 @@ REFUSED = {
         " 1, 1, active_from, active_to, '' FROM access_grant",
         "grant_one_active_per_team_and_model",
     ),
-    "a grant that ends at once": ("UPDATE access_grant SET active_to = active_from", "grant_ends_after_it_begins"),
+    "a grant that ends at once": (
+        "UPDATE access_grant SET active_to = active_from",
+        "grant_ends_after_it_begins",
+    ),
     "approving one's own promotion": (
-        APPROVAL.format(approver=OWNER, requester=OWNER, promotion="{promotion}"), "approval_not_by_requester",
+        APPROVAL.format(approver=OWNER, requester=OWNER, promotion="{promotion}"),
+        "approval_not_by_requester",
     ),
     "approving in the name of another requester": (
-        APPROVAL.format(approver=OWNER, requester=REVIEWER, promotion="{promotion}"), "approval_repeats_the_requester",
+        APPROVAL.format(approver=OWNER, requester=REVIEWER, promotion="{promotion}"),
+        "approval_repeats_the_requester",
     ),
     "a rollout without an approval": (COPY_OF_ROLLOUT, "approval of its promotion"),
     "a rollout of an approved status without an approval": (
@@ -83,8 +100,10 @@ REFUSED = {
         "approval of its promotion",
     ),
     "a second rollout of a promotion that goes back from none": (
-        COPY_OF_ROLLOUT.replace("p.id = '{promotion}'", "p.id = (SELECT promotion_id FROM promotions_rollout"
-                                " WHERE id = '{rollout}')"),
+        COPY_OF_ROLLOUT.replace(
+            "p.id = '{promotion}'",
+            "p.id = (SELECT promotion_id FROM promotions_rollout WHERE id = '{rollout}')",
+        ),
         "rollout_one_per_promotion",
     ),
     "hours kept ready for a version that always runs": (
@@ -95,13 +114,18 @@ REFUSED = {
         " WHERE id = '{promotion}'",
         "promotion_pre_warm_only_where_it_sleeps",
     ),
-    "another approver afterwards": (f"UPDATE promotions_approval SET approver_id = {OWNER}", "immutable"),
+    "another approver afterwards": (
+        f"UPDATE promotions_approval SET approver_id = {OWNER}",
+        "immutable",
+    ),
     "an approval taken away": ("DELETE FROM promotions_approval", "immutable"),
     "another requester of a promotion": (
-        f"UPDATE promotions_promotion SET requested_by_id = {REVIEWER} WHERE id = '{{promotion}}'", "never changes",
+        f"UPDATE promotions_promotion SET requested_by_id = {REVIEWER} WHERE id = '{{promotion}}'",
+        "never changes",
     ),
     "another class than the approved one": (
-        "UPDATE promotions_promotion SET serving_class = 'SCALE_TO_ZERO' WHERE status = 'APPROVED'", "never changes",
+        "UPDATE promotions_promotion SET serving_class = 'SCALE_TO_ZERO' WHERE status = 'APPROVED'",
+        "never changes",
     ),
     "other hours than the reviewed ones": (
         "UPDATE promotions_promotion SET serving_class = 'SCALE_TO_ZERO', pre_warm = 'daily 01:00-02:00 UTC'"
@@ -109,25 +133,35 @@ REFUSED = {
         "never changes",
     ),
     "another digest of a published version": (
-        "UPDATE catalog_modelversion SET manifest_digest = 'sha256:0' WHERE number = 1", "never changes",
+        "UPDATE catalog_modelversion SET manifest_digest = 'sha256:0' WHERE number = 1",
+        "never changes",
     ),
-    "a digest taken away": ("UPDATE catalog_modelversion SET manifest_digest = '' WHERE number = 1", "never changes"),
+    "a digest taken away": (
+        "UPDATE catalog_modelversion SET manifest_digest = '' WHERE number = 1",
+        "never changes",
+    ),
     "another size of a file": ("UPDATE catalog_modelfile SET size = 1", "never changes"),
     "a verified version without a digest": (
-        "UPDATE catalog_modelversion SET status = 'VERIFIED' WHERE number = 3", "version_verified_has_digest",
+        "UPDATE catalog_modelversion SET status = 'VERIFIED' WHERE number = 3",
+        "version_verified_has_digest",
     ),
     "a result without its report": (
-        "UPDATE evals_evalrun SET status = 'PASSED', report_digest = ''", "eval_run_result_has_report",
+        "UPDATE evals_evalrun SET status = 'PASSED', report_digest = ''",
+        "eval_run_result_has_report",
     ),
     "an audit event that changes": ("UPDATE audit_auditevent SET actor = 'mallory'", "immutable"),
     "an audit record that is emptied": ("TRUNCATE audit_auditevent", "immutable"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", REFUSED)
 def test_the_database_refuses(what):
     world = cast.build()
     sql, words = REFUSED[what]
-    with pytest.raises(IntegrityError, match=words), transaction.atomic(), connection.cursor() as cursor:
+    with (
+        pytest.raises(IntegrityError, match=words),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
         cursor.execute(sql.format(**world.ids))
         assert cursor.rowcount, "the statement found no row, so it tried nothing"

@@ -1,4 +1,6 @@
-"""An engine for tests: OpenAI's streaming shape over a mock transport; answers as the labelled stand-in does."""
+"""An engine for tests: OpenAI's streaming shape over a mock transport; answers as the labelled
+stand-in does.
+"""
 
 import json
 
@@ -9,9 +11,13 @@ from deploy.local.engine.stand_in.answers import answer
 
 
 class EngineDouble:
-    """Counts calls. max_characters: how much of each answer is said; dies_at: the call at which it stops answering."""
+    """Counts calls. max_characters: how much of each answer is said; dies_at: the call at which it
+    stops answering.
+    """
 
-    def __init__(self, *, max_characters: int = 10_000, dies_at: int | None = None, refuses: bool = False) -> None:
+    def __init__(
+        self, *, max_characters: int = 10_000, dies_at: int | None = None, refuses: bool = False
+    ) -> None:
         self.max_characters, self.dies_at, self.refuses = max_characters, dies_at, refuses
         self.calls = 0
         self.addresses: list[str] = []

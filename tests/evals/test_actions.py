@@ -46,7 +46,9 @@ class TestStartEvalRun:
             actions.start_eval_run(version=version, suite=suite, actor=charlie, now=NOW)
         assert actions.start_eval_run(version=version, suite=suite, actor=carol, now=NOW)
 
-    @pytest.mark.parametrize("status", ["UPLOADING", "SIGNING", "VERIFYING", "QUARANTINED", "FAILED"])
+    @pytest.mark.parametrize(
+        "status", ["UPLOADING", "SIGNING", "VERIFYING", "QUARANTINED", "FAILED"]
+    )
     def test_needs_a_verified_version(self, registered_model, suite, alice, status):
         version = ModelVersionFactory(registered_model=registered_model, status=status)
         with pytest.raises(actions.NotVerified):
@@ -60,7 +62,9 @@ class TestStartEvalRun:
 
     def test_the_database_holds_it_too(self, run, version, suite, alice):
         with pytest.raises(IntegrityError), transaction.atomic():
-            EvalRun.objects.create(suite=suite, model_version=version, requested_by=alice, requested_at=NOW)
+            EvalRun.objects.create(
+                suite=suite, model_version=version, requested_by=alice, requested_at=NOW
+            )
 
 
 class TestRecordEvalRun:

@@ -27,7 +27,9 @@ from tests.factories import NOW, ModelVersionFactory
 
 pytestmark = pytest.mark.django_db
 Status = EvalRun.Status
-READY = ServingStatus(exists=True, ready=True, node_claim=NodeClaimStatus("n", instance_type="g6.xlarge"))
+READY = ServingStatus(
+    exists=True, ready=True, node_claim=NodeClaimStatus("n", instance_type="g6.xlarge")
+)
 GONE = ServingStatus(exists=False)
 
 
@@ -52,7 +54,9 @@ class Cluster:
 @pytest.fixture
 def repository(tmp_path):
     path = tmp_path / "gitops.git"
-    subprocess.run(["git", "init", "--bare", "--quiet", "--initial-branch=main", str(path)], check=True)
+    subprocess.run(
+        ["git", "init", "--bare", "--quiet", "--initial-branch=main", str(path)], check=True
+    )
     return path
 
 
@@ -66,8 +70,10 @@ class World:
 
     def around(self, **changes):
         facts = {
-            "git": self.git, "cluster": lambda: self.cluster, "engine": self.engine.client, "bucket": "registry",
-            "image": "vllm", "role_arn": "", "s3_endpoint": "", "application": "serving", "argocd_namespace": "argocd",
+            "git": self.git, "cluster": lambda: self.cluster, "engine": self.engine.client,
+            "bucket": "registry",
+            "image": "vllm", "role_arn": "", "s3_endpoint": "", "application": "serving",
+            "argocd_namespace": "argocd",
         }  # fmt: skip
         return reconcile.Surroundings(**(facts | changes))
 
@@ -75,13 +81,17 @@ class World:
         for _ in range(times):
             self.now += timedelta(minutes=4)
             with commits_at(self.now):
-                reconcile.reconcile_eval_run(run=self.run, around=self.around(**changes), now=self.now, clock=clock)
+                reconcile.reconcile_eval_run(
+                    run=self.run, around=self.around(**changes), now=self.now, clock=clock
+                )
             self.run = EvalRun.objects.get(pk=self.run.pk)
         return self.run
 
     def commits(self) -> list[str]:
         out = subprocess.run(
-            ["git", "-C", str(self.repository), "log", "--format=%s", "main"], check=False, capture_output=True
+            ["git", "-C", str(self.repository), "log", "--format=%s", "main"],
+            check=False,
+            capture_output=True,
         )
         return out.stdout.decode().splitlines()
 
@@ -118,7 +128,8 @@ class TestReconcileEvalRun:
         assert run.next_check_at is None
         assert len(world.commits()) == 2
         assert audited(run) == sorted([
-            Action.EVAL_STARTED, Action.EVAL_COMMITTED, Action.EVAL_SERVING, Action.EVAL_RECORDED, Action.EVAL_REMOVED,
+            Action.EVAL_STARTED, Action.EVAL_COMMITTED, Action.EVAL_SERVING, Action.EVAL_RECORDED,
+            Action.EVAL_REMOVED,
         ])  # fmt: skip
 
     def test_changes_nothing_after_its_end(self, world):
@@ -135,7 +146,10 @@ class TestReconcileEvalRun:
         content = world.git.read(f"serving/evals/{run.inference_service}.yaml")
         (service,) = yaml.safe_load_all(content)
         assert service["metadata"]["namespace"] == "evals"
-        assert service["spec"]["predictor"]["model"]["storageUri"] == "s3://registry/prior-auth-extract/v1/"
+        assert (
+            service["spec"]["predictor"]["model"]["storageUri"]
+            == "s3://registry/prior-auth-extract/v1/"
+        )
         runtime = list(yaml.safe_load_all(world.git.read("serving/evals/runtime.yaml")))
         assert {item["metadata"]["namespace"] for item in runtime} == {"evals"}
         world.step(3)
@@ -150,7 +164,9 @@ class TestReconcileEvalRun:
         assert run.metrics["f1"] == 0
 
     def test_commits_no_argument_that_the_engine_would_refuse(self, world, monkeypatch):
-        monkeypatch.setattr(engine_args, "check_arguments", lambda *_: ["there is no option --max-model-len."])
+        monkeypatch.setattr(
+            engine_args, "check_arguments", lambda *_: ["there is no option --max-model-len."]
+        )
         run = world.step(2)
         assert (run.status, run.reason) == ("ERROR", "REFUSED")
         assert "would refuse its arguments" in run.message
@@ -174,7 +190,9 @@ class TestReconcileEvalRun:
         assert "cannot be reached" in run.message
         assert world.step().status == Status.PASSED
 
-    @pytest.mark.parametrize("action", ["record_deployed", "record_serving", "record_packet", "record_eval_run"])
+    @pytest.mark.parametrize(
+        "action", ["record_deployed", "record_serving", "record_packet", "record_eval_run"]
+    )
     def test_goes_on_after_a_kill_before_the_row(self, world, action, monkeypatch):
         def killed(**_):
             raise Killed
@@ -194,7 +212,10 @@ class TestReconcileEvalRun:
 
         world.step()
         run = world.step(cluster=away)
-        assert (run.status, run.message) == (Status.STARTING, "The cluster is not there yet. Trying again by itself.")
+        assert (run.status, run.message) == (
+            Status.STARTING,
+            "The cluster is not there yet. Trying again by itself.",
+        )
         assert world.step().status == Status.RUNNING
 
 
@@ -205,7 +226,12 @@ class TestWaiting:
             (GONE, "APPLYING", "Argo CD"),
             (ServingStatus(exists=True), "STARTING", "pod"),
             (
-                ServingStatus(exists=True, transition="InvalidSpec", reason="RuntimeNotRecognized", message="waiting"),
+                ServingStatus(
+                    exists=True,
+                    transition="InvalidSpec",
+                    reason="RuntimeNotRecognized",
+                    message="waiting",
+                ),
                 "NO_RUNTIME",
                 "runtime",
             ),
@@ -222,7 +248,10 @@ class TestWaiting:
             (ServingStatus(exists=True, pods=(PodStatus("p", node="n"),)), "WEIGHTS", "manifest"),
             (
                 ServingStatus(
-                    exists=True, pods=(PodStatus("p", node="n", engine_container=ContainerStatus(state="running")),)
+                    exists=True,
+                    pods=(
+                        PodStatus("p", node="n", engine_container=ContainerStatus(state="running")),
+                    ),
                 ),
                 "LOADING",
                 "loads the weights",
@@ -232,7 +261,9 @@ class TestWaiting:
                     exists=True,
                     pods=(
                         PodStatus(
-                            "p", node="n", initializer=ContainerStatus(exit_code=1, message="config.json differs")
+                            "p",
+                            node="n",
+                            initializer=ContainerStatus(exit_code=1, message="config.json differs"),
                         ),
                     ),
                 ),
@@ -257,14 +288,19 @@ class TestWaiting:
         )  # fmt: skip
         run = world.step(2)
         assert (run.status, run.reason) == (Status.STARTING, "APPLYING")
-        assert "Argo CD cannot apply the commit yet, and tries again: the webhook of KServe" in run.message
+        assert (
+            "Argo CD cannot apply the commit yet, and tries again: the webhook of KServe"
+            in run.message
+        )
         assert world.commits()[:-1] == ["Have Argo CD try again"]
         world.cluster.status = READY
         assert world.step().status == Status.RUNNING
 
     def test_has_argo_cd_take_the_candidate_away_where_it_gave_that_up(self, world):
         world.step(4)
-        removed = world.git.find({"Quartermaster-EvalRun": str(world.run.pk), "Quartermaster-Step": "RETIRE"})
+        removed = world.git.find(
+            {"Quartermaster-EvalRun": str(world.run.pk), "Quartermaster-Step": "RETIRE"}
+        )
         world.cluster.application = ApplicationStatus(
             exists=True, sync="OutOfSync", revision=removed.sha, operation_phase="Failed",
             operation_revision=removed.sha,
@@ -289,8 +325,12 @@ class TestErrors:
 
     def test_gives_up_when_the_engine_ends_again_and_again(self, world):
         world.step()
-        failing = ContainerStatus(restarts=3, last_message="model.safetensors: digest differs", last_exit_code=1)
-        world.cluster.status = ServingStatus(exists=True, pods=(PodStatus("p", node="n", initializer=failing),))
+        failing = ContainerStatus(
+            restarts=3, last_message="model.safetensors: digest differs", last_exit_code=1
+        )
+        world.cluster.status = ServingStatus(
+            exists=True, pods=(PodStatus("p", node="n", initializer=failing),)
+        )
         run = world.step()
         assert (run.status, run.reason) == (Status.ERROR, "ENGINE_FAILED")
         assert "digest differs" in run.message

@@ -15,10 +15,14 @@ from apps.evals.scoring import (
     percentile,
 )
 
-codes = st.lists(st.sampled_from(["E11.9", "I10", "99213", "J1745", "M17.11", "27447"]), unique=True, max_size=5)
+codes = st.lists(
+    st.sampled_from(["E11.9", "I10", "99213", "J1745", "M17.11", "27447"]), unique=True, max_size=5
+)
 
 
-def score(expected=(), predicted=(), grounded=0, ttft=100.0, latency=500.0, tokens=10) -> PacketScore:
+def score(
+    expected=(), predicted=(), grounded=0, ttft=100.0, latency=500.0, tokens=10
+) -> PacketScore:
     return PacketScore(tuple(expected), tuple(predicted), grounded, ttft, latency, tokens)
 
 
@@ -29,7 +33,10 @@ class TestParseCodes:
     @pytest.mark.parametrize(
         ("answer", "found"),
         [
-            ('{"diagnosis_codes": ["E11.9", "I10"], "procedure_codes": ["E2103"]}', ("E11.9", "I10", "E2103")),
+            (
+                '{"diagnosis_codes": ["E11.9", "I10"], "procedure_codes": ["E2103"]}',
+                ("E11.9", "I10", "E2103"),
+            ),
             ('{"diagnosis_codes": ["E11.9", "E11.9"', ("E11.9",)),
             ("The codes are e11.9, 27447 and j1745.", ("E11.9", "27447", "J1745")),
             ("E119 and M1711", ("E11.9", "M1711")),
@@ -88,7 +95,11 @@ class TestMicro:
 
 class TestMetrics:
     def test_is_the_same_each_time(self):
-        found = [score(["E11.9"], ["E11.9"], 1), score(["I10"], ["99213"], 0), score(["I10"], [], 0)]
+        found = [
+            score(["E11.9"], ["E11.9"], 1),
+            score(["I10"], ["99213"], 0),
+            score(["I10"], [], 0),
+        ]
         assert metrics(found) == metrics(found)
 
     @given(scores)
@@ -127,5 +138,7 @@ class TestJudge:
         assert judge({"f1": value}, {"f1": {"minimum": 0.25}})[0].met is met
 
     def test_holds_maxima_and_missing_metrics(self):
-        verdicts = judge({"ttft_p95_ms": 3.0}, {"ttft_p95_ms": {"maximum": 2}, "f1": {"minimum": 0.1}})
+        verdicts = judge(
+            {"ttft_p95_ms": 3.0}, {"ttft_p95_ms": {"maximum": 2}, "f1": {"minimum": 0.1}}
+        )
         assert [verdict.met for verdict in verdicts] == [False, False]

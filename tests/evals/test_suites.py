@@ -34,7 +34,14 @@ class TestPriorAuthorization:
         suite = suites.load()
         packet = suite.packets[3]
         turns = suite.question(packet)
-        assert [turn["role"] for turn in turns] == ["system", "user", "assistant", "user", "assistant", "user"]
+        assert [turn["role"] for turn in turns] == [
+            "system",
+            "user",
+            "assistant",
+            "user",
+            "assistant",
+            "user",
+        ]
         assert turns[-1]["content"].startswith(f"Packet:\n{packet.text}")
         assert "diagnosis_codes" in turns[2]["content"]
 

@@ -66,11 +66,21 @@ class TestRunDetail:
         answered(run)
         actions.record_eval_run(run=run, now=NOW)
         found = page(as_(charlie), "run_detail", run.pk)
-        for words in ("1.000", "at least 0.250", "Met", "packet-01", "E11.9", "stand-in answered", run.report_digest):
+        for words in (
+            "1.000",
+            "at least 0.250",
+            "Met",
+            "packet-01",
+            "E11.9",
+            "stand-in answered",
+            run.report_digest,
+        ):
             assert words in found
 
     def test_shows_why_a_run_ended_with_an_error(self, as_, alice, run):
-        actions.fail_eval_run(run=run, reason="NOT_READY", message="Karpenter found no GPU.", now=NOW)
+        actions.fail_eval_run(
+            run=run, reason="NOT_READY", message="Karpenter found no GPU.", now=NOW
+        )
         found = page(as_(alice), "run_detail", run.pk)
         assert "Karpenter found no GPU." in found
         assert "Run again" in found
@@ -82,7 +92,11 @@ class TestRunDetail:
 
     def test_is_404_without_a_role(self, as_, run):
         nobody = UserFactory(team=None)
-        assert as_(nobody).get(reverse("evals:run_detail", args=[run.pk])).status_code in (302, 403, 404)
+        assert as_(nobody).get(reverse("evals:run_detail", args=[run.pk])).status_code in (
+            302,
+            403,
+            404,
+        )
 
 
 class TestRunReport:
@@ -134,18 +148,41 @@ class TestApi:
         assert made.status_code == 201
         again = self.caller(alice).post("/api/v1/evaluation-runs", asked, format="json")
         assert (again.status_code, again.json()["code"]) == (409, "already_running")
-        listed = self.caller(charlie).get("/api/v1/evaluation-runs?model=prior-auth-extract&version=1").json()
+        listed = (
+            self.caller(charlie)
+            .get("/api/v1/evaluation-runs?model=prior-auth-extract&version=1")
+            .json()
+        )
         assert [row["id"] for row in listed["results"]] == [made.json()["id"]]
-        assert self.caller(charlie).get(f"/api/v1/evaluation-runs/{made.json()['id']}").json()["status"] == "PENDING"
+        assert (
+            self.caller(charlie)
+            .get(f"/api/v1/evaluation-runs/{made.json()['id']}")
+            .json()["status"]
+            == "PENDING"
+        )
 
     def test_refuses(self, alice, charlie, version, registered_model):
         asked = {"model": version.registered_model.name, "version": version.number}
-        assert self.caller(charlie).post("/api/v1/evaluation-runs", asked, format="json").status_code == 403
-        moving = ModelVersionFactory(registered_model=registered_model, number=9, status="VERIFYING")
-        answer = self.caller(alice).post("/api/v1/evaluation-runs", asked | {"version": moving.number}, format="json")
-        assert (answer.status_code, answer.json()["code"]) == (409, "not_verified")
-        assert self.caller(alice).post("/api/v1/evaluation-runs", {"model": "x"}, format="json").status_code == 400
         assert (
-            self.caller(alice).post("/api/v1/evaluation-runs", asked | {"version": 77}, format="json").status_code
+            self.caller(charlie).post("/api/v1/evaluation-runs", asked, format="json").status_code
+            == 403
+        )
+        moving = ModelVersionFactory(
+            registered_model=registered_model, number=9, status="VERIFYING"
+        )
+        answer = self.caller(alice).post(
+            "/api/v1/evaluation-runs", asked | {"version": moving.number}, format="json"
+        )
+        assert (answer.status_code, answer.json()["code"]) == (409, "not_verified")
+        assert (
+            self.caller(alice)
+            .post("/api/v1/evaluation-runs", {"model": "x"}, format="json")
+            .status_code
+            == 400
+        )
+        assert (
+            self.caller(alice)
+            .post("/api/v1/evaluation-runs", asked | {"version": 77}, format="json")
+            .status_code
             == 404
         )

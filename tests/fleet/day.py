@@ -1,8 +1,10 @@
-"""A day of a cluster that never was: what happened, and an API server that tells of it as the real one does.
+"""A day of a cluster that never was: what happened, and an API server that tells of it as the real
+one does.
 
-`invent` makes the truth from a seed. `Api` answers lists and watches at any moment of that day: a list is what is
-there, a stream brings every later change, is resumed or refused (410), breaks off, or goes silent. `heard` runs the
-product's own `watch` against it, so that what the observer gets is what it would have got, each message with its time.
+`invent` makes the truth from a seed. `Api` answers lists and watches at any moment of that day: a
+list is what is there, a stream brings every later change, is resumed or refused (410), breaks off,
+or goes silent. `heard` runs the product's own `watch` against it, so that what the observer gets is
+what it would have got, each message with its time.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ STREAM, BOOKMARK = (
     3000.0,
     120.0,
 )  # streams are longer than they are asked for, so that a day is no hundred thousand lines
-LAUNCHED = "Status condition transitioned, Type: Launched, Status: Unknown -> True, Reason: Launched"
+LAUNCHED = (
+    "Status condition transitioned, Type: Launched, Status: Unknown -> True, Reason: Launched"
+)
 PRICE = "eks-node-viewer/instance-price"
 MACHINES = (
     ("g6.xlarge", "us-east-1a", "spot", "0.402500"),
@@ -40,7 +44,9 @@ ENDS = ("empty", "underutilized", "spot", "deleted")
 
 @dataclass
 class Life:
-    """The truth of one claim, in seconds of the day. prices: (from when, USD per hour). None: not that day."""
+    """The truth of one claim, in seconds of the day. prices: (from when, USD per hour). None: not
+    that day.
+    """
 
     name: str
     uid: str
@@ -72,7 +78,9 @@ class Change:
 
 @dataclass(frozen=True)
 class Outage:
-    """A time in which the API server does not answer. silent: open streams say nothing; forgets: 410 afterwards."""
+    """A time in which the API server does not answer. silent: open streams say nothing; forgets:
+    410 afterwards.
+    """
 
     begin: float
     end: float
@@ -112,17 +120,25 @@ def invent(seed: int, *, claims: int = 40, longest_outage: float = 3000.0) -> Wo
 
 
 def _next(dice: random.Random, after: float, changes: list[Change]) -> float:
-    """Return when the next trouble begins: at any time, or around a change, where it does the most harm."""
+    """Return when the next trouble begins: at any time, or around a change, where it does the most
+    harm.
+    """
     at = after + dice.uniform(2000, 15_000)
     later = [change.second for change in changes if at < change.second < at + 7200]
     return dice.choice(later) + dice.uniform(-3, 3) if later and dice.random() < 0.7 else at
 
 
 def _name_nodes(lives: list[Life]) -> None:
-    """Give nodes their names, each again an hour after it is free, as private addresses come back."""
+    """Give nodes their names, each again an hour after it is free, as private addresses come
+    back.
+    """
     taken: dict[str, float] = {}
     for life in lives:
-        free = (name for number in range(len(lives)) if taken.get(name := f"node-{number}", -DAY) + 3600 < life.created)
+        free = (
+            name
+            for number in range(len(lives))
+            if taken.get(name := f"node-{number}", -DAY) + 3600 < life.created
+        )
         life.node = next(free)
         taken[life.node] = life.ended or DAY
 
@@ -130,7 +146,9 @@ def _name_nodes(lives: list[Life]) -> None:
 def _life(dice: random.Random, number: int) -> Life:
     created = dice.uniform(0, DAY - 600)
     life = Life(f"gpu-{number}", f"uid-{number}", created)
-    life.why_launched = dice.choice((f"Pod models/m-v1-{number} waited for a GPU", "Replaces a node: Underutilized"))
+    life.why_launched = dice.choice(
+        (f"Pod models/m-v1-{number} waited for a GPU", "Replaces a node: Underutilized")
+    )
     length = dice.choice((dice.uniform(20, 120), dice.uniform(600, 7200), dice.uniform(7200, DAY)))
     life.ended = created + length if created + length < DAY else None
     life.is_finalized, life.is_launch_told = dice.random() < 0.7, dice.random() < 0.7
@@ -138,14 +156,20 @@ def _life(dice: random.Random, number: int) -> Life:
         life.ended, life.is_finalized = min(created + length, DAY - 1), False
         life.why_ended = "No machine could be bought"
         return life
-    life.launched = float(int(created + dice.uniform(1, 15)))  # a condition's time has whole seconds
+    # a condition's time has whole seconds
+    life.launched = float(int(created + dice.uniform(1, 15)))
     *machine, price = dice.choice(MACHINES)
     life.machine, life.prices = (machine[0], machine[1], machine[2]), [(life.launched, price)]
     if dice.random() < 0.3 and length > 600:
         life.prices.append((life.launched + dice.uniform(60, length - 60), "0.5000000001"))
     if life.ended is not None:
-        words = {"empty": "Karpenter removed it: Empty", "underutilized": "Karpenter removed it: Underutilized"}
-        life.why_ended = (words | {"spot": "AWS took the Spot machine back", "deleted": ""})[dice.choice(ENDS)]
+        words = {
+            "empty": "Karpenter removed it: Empty",
+            "underutilized": "Karpenter removed it: Underutilized",
+        }
+        life.why_ended = (words | {"spot": "AWS took the Spot machine back", "deleted": ""})[
+            dice.choice(ENDS)
+        ]
     return life
 
 
@@ -156,7 +180,13 @@ def _changes(dice: random.Random, life: Life) -> Iterator[Change]:
     yield _claim(life.created, "ADDED", state)
     if life.launched is None:
         assert life.ended is not None
-        yield _event("InsufficientCapacityError", "NodeClaim", life.name, life.ended - 1, "no offering is available")
+        yield _event(
+            "InsufficientCapacityError",
+            "NodeClaim",
+            life.name,
+            life.ended - 1,
+            "no offering is available",
+        )
         yield _claim(life.ended, "DELETED", state)
         return
     if life.is_launch_told:
@@ -187,19 +217,39 @@ def _launch_events(dice: random.Random, life: Life) -> Iterator[Change]:
         promise = f"Pod should schedule on: nodeclaim/{life.name}"
         yield _event("Nominated", "Pod", pod, at, promise, feed="events/models")
     else:
-        yield _event("DisruptionLaunching", "NodeClaim", life.name, at, "Launching NodeClaim: Underutilized")
+        yield _event(
+            "DisruptionLaunching", "NodeClaim", life.name, at, "Launching NodeClaim: Underutilized"
+        )
 
 
 def _end(dice: random.Random, life: Life, state: dict[str, Any]) -> Iterator[Change]:
     assert life.ended is not None
     asked = max(life.created, life.ended - dice.uniform(0, 30))
     if life.why_ended.startswith("AWS"):
-        yield _event("SpotInterrupted", "NodeClaim", life.name, asked, "Spot interruption warning was triggered")
+        yield _event(
+            "SpotInterrupted",
+            "NodeClaim",
+            life.name,
+            asked,
+            "Spot interruption warning was triggered",
+        )
         if "registered" in state:
-            yield _event("TerminatingOnInterruption", "Node", life.node, asked, "Interruption triggered termination")
+            yield _event(
+                "TerminatingOnInterruption",
+                "Node",
+                life.node,
+                asked,
+                "Interruption triggered termination",
+            )
     elif life.why_ended:
         reason = life.why_ended.rpartition(": ")[2]
-        yield _event("DisruptionTerminating", "NodeClaim", life.name, asked, f"Disrupting NodeClaim: {reason}")
+        yield _event(
+            "DisruptionTerminating",
+            "NodeClaim",
+            life.name,
+            asked,
+            f"Disrupting NodeClaim: {reason}",
+        )
     state = state | {"deletionTimestamp": text(asked)}
     yield _claim(asked, "MODIFIED", state, life.node)
     yield _claim(life.ended, "DELETED", state, life.node)
@@ -207,7 +257,11 @@ def _end(dice: random.Random, life: Life, state: dict[str, Any]) -> Iterator[Cha
         yield _event("Finalized", "NodeClaim", life.name, life.ended, "Finalized")
 
 
-_LABELS = ("node.kubernetes.io/instance-type", "topology.kubernetes.io/zone", "karpenter.sh/capacity-type")
+_LABELS = (
+    "node.kubernetes.io/instance-type",
+    "topology.kubernetes.io/zone",
+    "karpenter.sh/capacity-type",
+)
 
 
 def _claim(second: float, kind: str, state: dict[str, Any], node: str = "") -> Change:
@@ -216,19 +270,29 @@ def _claim(second: float, kind: str, state: dict[str, Any], node: str = "") -> C
     return Change(second, "nodeclaims", kind, obj)
 
 
-def _event(reason: str, kind: str, name: str, second: float, message: str, feed: str = "events/default") -> Change:
+def _event(
+    reason: str, kind: str, name: str, second: float, message: str, feed: str = "events/default"
+) -> Change:
     about = name.replace("gpu-", "uid-") if kind == "NodeClaim" else ""
-    note = event(reason, kind, name, second, message, uid=f"{reason}-{name}-{second:.1f}", about=about)
+    note = event(
+        reason, kind, name, second, message, uid=f"{reason}-{name}-{second:.1f}", about=about
+    )
     return Change(second, feed, "ADDED", note)
 
 
 class Api:
-    """The API server as one feed's reader meets it. now: the reader's clock, in seconds of the day."""
+    """The API server as one feed's reader meets it. now: the reader's clock, in seconds of the
+    day.
+    """
 
-    def __init__(self, world: World, feed: Feed, now: float, until: float, dice: random.Random) -> None:
+    def __init__(
+        self, world: World, feed: Feed, now: float, until: float, dice: random.Random
+    ) -> None:
         self.now, self.until, self._dice, self._outages = now, until, dice, world.outages
         self._log = [
-            (number, change) for number, change in enumerate(world.changes, start=1) if change.feed == feed.name
+            (number, change)
+            for number, change in enumerate(world.changes, start=1)
+            if change.feed == feed.name
         ]
         self._whole = len(world.changes)
         self._seconds = [change.second for change in world.changes]
@@ -251,11 +315,18 @@ class Api:
             uid = change.obj["metadata"]["uid"]
             if change.second > self.now:
                 break
-            if change.type == "DELETED" or change.second < self.now - EVENTS_KEPT and change.feed != "nodeclaims":
+            if (
+                change.type == "DELETED"
+                or change.second < self.now - EVENTS_KEPT
+                and change.feed != "nodeclaims"
+            ):
                 present.pop(uid, None)
             else:
                 present[uid] = _at(change.obj, number)
-        return {"metadata": {"resourceVersion": str(self._version())}, "items": list(present.values())}
+        return {
+            "metadata": {"resourceVersion": str(self._version())},
+            "items": list(present.values()),
+        }
 
     @contextmanager
     def stream(self, path: str, *, params: dict[str, str], **_: Any) -> Iterator[Any]:
@@ -291,7 +362,9 @@ class Api:
                 news.pop(0)
                 yield json.dumps({"type": change.type, "object": _at(change.obj, number)})
             elif at == beat:
-                bookmark = {"metadata": {"resourceVersion": str(max(since, self._version(self.now - 2)))}}
+                bookmark = {
+                    "metadata": {"resourceVersion": str(max(since, self._version(self.now - 2)))}
+                }
                 yield json.dumps({"type": "BOOKMARK", "object": bookmark})
             else:
                 return
@@ -334,7 +407,9 @@ def heard(
 
 
 def dark(world: World) -> list[tuple[float, float]]:
-    """Return the times in which the observer may have seen nothing: what is between is seen within seconds."""
+    """Return the times in which the observer may have seen nothing: what is between is seen within
+    seconds.
+    """
     reconnecting = 100.0  # a version that is forgotten costs a second pause
     away = [
         (outage.begin - BOOKMARK, max(outage.end, outage.begin + SILENCE_SECONDS) + reconnecting)

@@ -43,12 +43,22 @@ LABELS = {
 }
 
 
-def claim(name="gpu-abc", uid="claim-1", version=1, launched=None, registered=None, initialized=None, **more):
+def claim(
+    name="gpu-abc",
+    uid="claim-1",
+    version=1,
+    launched=None,
+    registered=None,
+    initialized=None,
+    **more,
+):
     reached = {"Launched": launched, "Registered": registered, "Initialized": initialized}
     conditions = [condition(kind, second) for kind, second in reached.items() if second is not None]
     labels = LABELS if launched is not None else {"karpenter.sh/nodepool": "gpu-inference"}
     return {
-        "metadata": metadata(name, uid, more.pop("second", 2), version, labels=more.pop("labels", labels), **more),
+        "metadata": metadata(
+            name, uid, more.pop("second", 2), version, labels=more.pop("labels", labels), **more
+        ),
         "status": {
             "nodeName": "node-1" if registered is not None else "",
             "providerID": "kwok://node-1" if launched is not None else "",
@@ -72,14 +82,29 @@ def pool(version=1, used="1"):
     return {
         "metadata": metadata("gpu-inference", "pool-1", 0, version),
         "spec": {"limits": {"nvidia.com/gpu": "64"}},
-        "status": {"resources": {"nvidia.com/gpu": used, "nodes": used}, "conditions": [condition("Ready", 0)]},
+        "status": {
+            "resources": {"nvidia.com/gpu": used, "nodes": used},
+            "conditions": [condition("Ready", 0)],
+        },
     }
 
 
-def pod(uid="pod-1", version=1, node="", scheduled=None, loaded=None, started=None, ready=None, **more):
-    conditions = [condition(kind, second) for kind, second in (("PodScheduled", scheduled), ("Ready", ready)) if second]
-    init = {"terminated": {"exitCode": 0, "finishedAt": text(loaded)}} if loaded else {"waiting": {}}
-    engine = {"running": {"startedAt": text(started)}} if started else {"waiting": {"reason": "PodInitializing"}}
+def pod(
+    uid="pod-1", version=1, node="", scheduled=None, loaded=None, started=None, ready=None, **more
+):
+    conditions = [
+        condition(kind, second)
+        for kind, second in (("PodScheduled", scheduled), ("Ready", ready))
+        if second
+    ]
+    init = (
+        {"terminated": {"exitCode": 0, "finishedAt": text(loaded)}} if loaded else {"waiting": {}}
+    )
+    engine = (
+        {"running": {"startedAt": text(started)}}
+        if started
+        else {"waiting": {"reason": "PodInitializing"}}
+    )
     return {
         "metadata": metadata(
             more.pop("name", f"m-v1-predictor-{uid}"),
@@ -97,13 +122,17 @@ def pod(uid="pod-1", version=1, node="", scheduled=None, loaded=None, started=No
         ),
         "spec": {
             "nodeName": node,
-            "containers": [{"name": "kserve-container", "resources": {"limits": {"nvidia.com/gpu": "1"}}}],
+            "containers": [
+                {"name": "kserve-container", "resources": {"limits": {"nvidia.com/gpu": "1"}}}
+            ],
         },
         "status": {
             "phase": "Running" if started else "Pending",
             "conditions": conditions,
             "initContainerStatuses": [{"name": "storage-initializer", "state": init}],
-            "containerStatuses": [{"name": "kserve-container", "state": engine, "ready": bool(ready)}],
+            "containerStatuses": [
+                {"name": "kserve-container", "state": engine, "ready": bool(ready)}
+            ],
         },
     }
 

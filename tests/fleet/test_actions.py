@@ -19,7 +19,9 @@ def see_claim(second=20, **more):
 
 def list_claims(seen_until, second, *objects):
     seen = [observe.node_claim(each) for each in objects]
-    actions.record_listed(model=NodeClaim, seen=seen, scope={}, seen_until=at(seen_until), now=at(second))
+    actions.record_listed(
+        model=NodeClaim, seen=seen, scope={}, seen_until=at(seen_until), now=at(second)
+    )
 
 
 def see_pod(second=20, **more):
@@ -41,19 +43,27 @@ class TestRecordSeen:
         see_claim(version=2, **WHOLE)
         see_claim(version=2, **WHOLE)
         found = NodeClaim.objects.get()
-        assert (found.launched_at, found.initialized_at, found.resource_version) == (at(4), at(12), 2)
+        assert (found.launched_at, found.initialized_at, found.resource_version) == (
+            at(4),
+            at(12),
+            2,
+        )
         assert spans() == [(at(4), None, True)]
         assert NodeInterval.objects.get().price_usd_per_hour == Decimal("0.4025")
 
     def test_takes_no_older_state(self):
         see_claim(version=5, **WHOLE)
-        see_claim(version=3, launched=4, labels=LABELS | {"topology.kubernetes.io/zone": "elsewhere"})
+        see_claim(
+            version=3, launched=4, labels=LABELS | {"topology.kubernetes.io/zone": "elsewhere"}
+        )
         assert NodeClaim.objects.get().zone == "us-east-1a"
         assert NodeInterval.objects.get().zone == "us-east-1a"
 
     def test_ends_an_interval_at_another_price(self):
         see_claim(version=1, launched=4)
-        see_claim(60, version=2, launched=4, labels=LABELS | {"eks-node-viewer/instance-price": "0.5"})
+        see_claim(
+            60, version=2, launched=4, labels=LABELS | {"eks-node-viewer/instance-price": "0.5"}
+        )
         assert spans() == [(at(4), at(60), True), (at(60), None, True)]
 
     def test_writes_each_phase_once_with_its_first_time(self):
@@ -75,7 +85,9 @@ class TestRecordSeen:
         assert Node.objects.present().get().uid == "new"
 
     def test_reads_an_unchanged_list_with_few_queries(self, django_assert_max_num_queries):
-        seen = [observe.replica(pod(uid=f"p{number}", node="n", scheduled=5)) for number in range(30)]
+        seen = [
+            observe.replica(pod(uid=f"p{number}", node="n", scheduled=5)) for number in range(30)
+        ]
         actions.record_seen(model=Replica, seen=seen, now=at(20))
         nodes = [observe.node(node(name=f"n{number}", uid=f"n{number}")) for number in range(30)]
         actions.record_seen(model=Node, seen=nodes, now=at(20))
@@ -84,20 +96,30 @@ class TestRecordSeen:
             actions.record_seen(model=Replica, seen=seen, now=at(20))
 
     def test_writes_a_new_list_with_few_queries(self, django_assert_max_num_queries):
-        """A cold start of a large cluster: the number of statements does not grow with the number of objects."""
+        """A cold start of a large cluster: the number of statements does not grow with the number
+        of objects.
+        """
         count, claims = 30, []
         for each in range(count):
             made = claim(name=f"c{each}", uid=f"c{each}", **WHOLE)
             made["status"]["nodeName"] = f"n{each}"
             claims.append(observe.node_claim(made))
-        pods = [observe.replica(pod(uid=f"p{each}", node=f"n{each}", scheduled=13)) for each in range(count)]
-        notes = [event("Pulled", "Pod", f"p{each}", 20, uid=f"e{each}", about=f"p{each}") for each in range(count)]
+        pods = [
+            observe.replica(pod(uid=f"p{each}", node=f"n{each}", scheduled=13))
+            for each in range(count)
+        ]
+        notes = [
+            event("Pulled", "Pod", f"p{each}", 20, uid=f"e{each}", about=f"p{each}")
+            for each in range(count)
+        ]
         with django_assert_max_num_queries(35):
             actions.record_seen(model=NodeClaim, seen=claims, now=at(20))
             actions.record_seen(model=Replica, seen=pods, now=at(20))
             hear(21, *notes)
         assert NodeInterval.objects.count() == ClusterEvent.objects.count() == count
-        assert set(Replica.objects.values_list("node_claim_name", flat=True)) == {f"c{each}" for each in range(count)}
+        assert set(Replica.objects.values_list("node_claim_name", flat=True)) == {
+            f"c{each}" for each in range(count)
+        }
         assert ReplicaPhase.objects.filter(phase="CLAIM").count() == count
 
 
@@ -111,14 +133,20 @@ class TestRecordListed:
 
     @pytest.mark.parametrize("seen_until", [99, 50], ids=["seen", "unobserved"])
     def test_ends_many_at_once_with_few_queries(self, seen_until, django_assert_max_num_queries):
-        list_claims(20, 20, *[claim(name=f"c{each}", uid=f"c{each}", **WHOLE) for each in range(30)])
+        list_claims(
+            20, 20, *[claim(name=f"c{each}", uid=f"c{each}", **WHOLE) for each in range(30)]
+        )
         pods = [observe.replica(pod(uid=f"p{each}", scheduled=5)) for each in range(30)]
         actions.record_seen(model=Replica, seen=pods, now=at(20))
         with django_assert_max_num_queries(25):
             list_claims(seen_until, 100)
-            actions.record_listed(model=Replica, seen=[], scope={}, seen_until=at(seen_until), now=at(100))
+            actions.record_listed(
+                model=Replica, seen=[], scope={}, seen_until=at(seen_until), now=at(100)
+            )
         assert not NodeClaim.objects.present().exists() and not Replica.objects.present().exists()
-        assert NodeInterval.objects.filter(observed=False).count() == (30 if seen_until == 50 else 0)
+        assert NodeInterval.objects.filter(observed=False).count() == (
+            30 if seen_until == 50 else 0
+        )
 
     def test_stores_an_end_that_nobody_saw_as_unobserved_time(self):
         see_claim(**WHOLE)
@@ -148,7 +176,9 @@ class TestRecordListed:
     @pytest.mark.parametrize("told", ["before", "after"])
     def test_rebuilds_such_a_life_from_its_events(self, told):
         see_claim()
-        launched = event("Launched", "NodeClaim", "gpu-abc", 30, "Type: Launched, Status: Unknown -> True")
+        launched = event(
+            "Launched", "NodeClaim", "gpu-abc", 30, "Type: Launched, Status: Unknown -> True"
+        )
         steps = [
             lambda: list_claims(20, 700),
             lambda: hear(699, launched, event("Finalized", "NodeClaim", "gpu-abc", 300)),
@@ -167,7 +197,9 @@ class TestRecordListed:
 
     def test_gives_terms_that_were_learned_too_late_to_the_unobserved_time(self):
         see_claim(version=1, **WHOLE)
-        see_claim(650, version=2, labels=LABELS | {"eks-node-viewer/instance-price": "0.9"}, **WHOLE)
+        see_claim(
+            650, version=2, labels=LABELS | {"eks-node-viewer/instance-price": "0.9"}, **WHOLE
+        )
         list_claims(100, 700)
         assert spans() == [(at(4), at(100), True), (at(100), at(700), False)]
         prices = NodeInterval.objects.values_list("price_usd_per_hour", flat=True)
@@ -179,14 +211,18 @@ class TestRecordListed:
 
     def test_leaves_other_namespaces_alone(self):
         see_pod()
-        actions.record_listed(model=Replica, seen=[], scope={"namespace": "evals"}, seen_until=at(9), now=at(10))
+        actions.record_listed(
+            model=Replica, seen=[], scope={"namespace": "evals"}, seen_until=at(9), now=at(10)
+        )
         assert Replica.objects.present().count() == 1
 
 
 class TestRecordGone:
     def test_writes_the_last_state_too(self):
         see_pod(version=1, node="node-1", scheduled=10)
-        last = observe.replica(pod(version=9, node="node-1", scheduled=10, loaded=20, started=21, ready=30))
+        last = observe.replica(
+            pod(version=9, node="node-1", scheduled=10, loaded=20, started=21, ready=30)
+        )
         for _ in range(2):
             actions.record_gone(model=Replica, seen=last, seen_until=at(40), now=at(40))
         replica = Replica.objects.get()
@@ -219,7 +255,12 @@ class TestRecordEvents:
 
     def test_say_why_a_claim_ended_and_its_interval_too(self):
         see_claim(**WHOLE)
-        hear(50, event("DisruptionTerminating", "NodeClaim", "gpu-abc", 50, "Disrupting NodeClaim: Empty"))
+        hear(
+            50,
+            event(
+                "DisruptionTerminating", "NodeClaim", "gpu-abc", 50, "Disrupting NodeClaim: Empty"
+            ),
+        )
         list_claims(59, 60)
         assert NodeClaim.objects.get().end_reason == "Karpenter removed it: Empty"
         assert NodeInterval.objects.get().end_reason == "Karpenter removed it: Empty"
@@ -228,12 +269,24 @@ class TestRecordEvents:
         see_claim(**WHOLE)
         hear(20, event("SpotInterrupted", "Node", "node-1", -600))
         list_claims(59, 60)
-        hear(700, event("SpotInterrupted", "Node", "node-1", 600), event("Ready", "NodeClaim", "gpu-abc", 12))
+        hear(
+            700,
+            event("SpotInterrupted", "Node", "node-1", 600),
+            event("Ready", "NodeClaim", "gpu-abc", 12),
+        )
         assert NodeClaim.objects.get().end_reason == ""
 
     @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (2, 0, 1)])
     def test_give_a_replica_its_node_and_image_phases_in_any_order(self, order):
-        pulled = event("Pulled", "Pod", "p", 21, about="pod-1", uid="e2", fieldPath="spec.containers{kserve-container}")
+        pulled = event(
+            "Pulled",
+            "Pod",
+            "p",
+            21,
+            about="pod-1",
+            uid="e2",
+            fieldPath="spec.containers{kserve-container}",
+        )
         steps = [
             lambda: see_pod(node="node-1", scheduled=13, loaded=20, started=22),
             lambda: see_claim(**WHOLE),
@@ -243,7 +296,8 @@ class TestRecordEvents:
             steps[place]()
         see_pod(40, version=2, node="node-1", scheduled=13, loaded=20, started=22, ready=30)
         assert list(Replica.objects.get().phases.values_list("phase", flat=True)) == [
-            "CLAIM", "LAUNCHED", "REGISTERED", "INITIALIZED", "SCHEDULED", "WEIGHTS", "IMAGE", "ENGINE", "READY",
+            "CLAIM", "LAUNCHED", "REGISTERED", "INITIALIZED", "SCHEDULED", "WEIGHTS", "IMAGE",
+            "ENGINE", "READY",
         ]  # fmt: skip
 
 
@@ -271,15 +325,37 @@ class TestPruneEvents:
 
 
 class TestNeverListed:
-    LAUNCHED = "Status condition transitioned, Type: Launched, Status: Unknown -> True, Reason: Launched"
+    LAUNCHED = (
+        "Status condition transitioned, Type: Launched, Status: Unknown -> True, Reason: Launched"
+    )
 
     def test_writes_what_only_events_tell_of_once_and_leaves_known_claims_alone(self):
         see_claim(version=1, **WHOLE)
         known = NodeClaim.objects.get()
         hear(40, event("Launched", "NodeClaim", known.name, 4, self.LAUNCHED, about=known.uid))
         hear(40, event("Launched", "NodeClaim", "gpu-gone", 30, self.LAUNCHED, about="gone"))
-        hear(40, event("SpotInterrupted", "NodeClaim", "gpu-gone", 50, "Spot interruption warning", about="gone"))
-        hear(40, event("InsufficientCapacityError", "NodeClaim", "gpu-never", 31, "none left", about="never"))
+        hear(
+            40,
+            event(
+                "SpotInterrupted",
+                "NodeClaim",
+                "gpu-gone",
+                50,
+                "Spot interruption warning",
+                about="gone",
+            ),
+        )
+        hear(
+            40,
+            event(
+                "InsufficientCapacityError",
+                "NodeClaim",
+                "gpu-never",
+                31,
+                "none left",
+                about="never",
+            ),
+        )
         assert actions.record_never_listed(listed_at=at(100), now=at(300)) == 1
         gone = NodeClaim.objects.get(uid="gone")
         assert (gone.launched_at, gone.ended_at, gone.end_observed) == (at(30), at(100), False)

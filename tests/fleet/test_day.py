@@ -1,8 +1,9 @@
-"""Whole days of a cluster, watched through outages, restarts and forgotten versions: what the intervals say is true.
+"""Whole days of a cluster, watched through outages, restarts and forgotten versions: what the
+intervals say is true.
 
-The truth is known (tests/fleet/day.py), so each claim is compared with it: its intervals cover its paid time without
-an overlap or a hole, what nobody saw is marked and no longer than the time in which nobody looked, each price is the
-one of that time, and the reasons are those of the events.
+The truth is known (tests/fleet/day.py), so each claim is compared with it: its intervals cover its
+paid time without an overlap or a hole, what nobody saw is marked and no longer than the time in
+which nobody looked, each price is the one of that time, and the reasons are those of the events.
 """
 
 import random
@@ -42,8 +43,13 @@ class Reader(Observer):
 
 
 def observe(world: World, dice: random.Random) -> None:
-    """Let observers watch the day, one after another, each killed with what it had not written yet."""
-    begins, ends = [0.0, *(up for _, up in world.restarts)], [*(down for down, _ in world.restarts), DAY]
+    """Let observers watch the day, one after another, each killed with what it had not written
+    yet.
+    """
+    begins, ends = (
+        [0.0, *(up for _, up in world.restarts)],
+        [*(down for down, _ in world.restarts), DAY],
+    )
     for begin, end in zip(begins, ends, strict=True):
         one_term(world, begin, end, dice)
 
@@ -54,7 +60,8 @@ def one_term(world: World, begin: float, end: float, dice: random.Random) -> Non
     observer = Reader(lambda: None, feeds=WATCHED, clock=clock)  # type: ignore[arg-type,return-value]
     observer.start()
     messages = sorted(
-        (each for feed in WATCHED for each in heard(world, feed, begin, end, dice)), key=lambda each: each[0]
+        (each for feed in WATCHED for each in heard(world, feed, begin, end, dice)),
+        key=lambda each: each[0],
     )
     old: list[Changed] = []
     for second, feed, message in messages:
@@ -86,7 +93,9 @@ def check(life: Life, zones: list[tuple[float, float]]) -> None:
     """Compare what is written about one claim with the truth."""
     claim = NodeClaim.objects.filter(uid=life.uid).first()
     if claim is None:
-        assert life.ended is not None and unseen(life.created, life.ended, zones), f"{life} was never seen"
+        assert life.ended is not None and unseen(life.created, life.ended, zones), (
+            f"{life} was never seen"
+        )
         assert life.launched is None or not is_told(life, zones), f"{life} is told by an event"
         return
     spans = list(claim.intervals.all())
@@ -115,10 +124,16 @@ def unseen(begin: float, end: float, zones: list[tuple[float, float]]) -> bool:
 def is_told(life: Life, zones: list[tuple[float, float]]) -> bool:
     """Tell whether an event of the launch was still to be had when the cluster was seen again."""
     zone = inside(life.launched or 0.0, zones)
-    return life.is_launch_told and zone is not None and zone[1] - (life.launched or 0.0) < EVENTS_KEPT - 300
+    return (
+        life.is_launch_told
+        and zone is not None
+        and zone[1] - (life.launched or 0.0) < EVENTS_KEPT - 300
+    )
 
 
-def check_end(life: Life, claim: NodeClaim, spans: list[NodeInterval], zones: list[tuple[float, float]]) -> None:
+def check_end(
+    life: Life, claim: NodeClaim, spans: list[NodeInterval], zones: list[tuple[float, float]]
+) -> None:
     last = spans[-1]
     if life.ended is None:
         assert last.ended_at is None and last.observed, life
@@ -133,7 +148,10 @@ def check_end(life: Life, claim: NodeClaim, spans: list[NodeInterval], zones: li
         began = second_of(last.started_at)
         assert zone[0] <= began or began == life.launched, (life, spans, zone)
         assert began - LATE <= life.ended < ended + 1 <= zone[1] + 1, (life, spans, zone)
-        assert not life.is_finalized or claim.launched_at is None or claim.resource_version == 0, (life, spans)
+        assert not life.is_finalized or claim.launched_at is None or claim.resource_version == 0, (
+            life,
+            spans,
+        )
 
 
 def check_price(life: Life, span: NodeInterval, zones: list[tuple[float, float]]) -> None:
@@ -174,8 +192,12 @@ def joined(zones: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def check_sum(world: World, zones: list[tuple[float, float]]) -> None:
-    """The hours that the intervals sum to are the truth's: to seconds a claim, and to what is marked unobserved."""
-    true = sum((life.ended or DAY) - life.launched for life in world.lives if life.launched is not None)
+    """The hours that the intervals sum to are the truth's: to seconds a claim, and to what is
+    marked unobserved.
+    """
+    true = sum(
+        (life.ended or DAY) - life.launched for life in world.lives if life.launched is not None
+    )
     spans = [
         (second_of(span.ended_at) if span.ended_at else DAY) - second_of(span.started_at)
         for span in NodeInterval.objects.filter(observed=True)

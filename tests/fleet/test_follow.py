@@ -1,4 +1,6 @@
-"""From messages to rows: what a lost watch, a restart and a silent stream mean. And once with a server and threads."""
+"""From messages to rows: what a lost watch, a restart and a silent stream mean. And once with a
+server and threads.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -25,12 +27,25 @@ class TestWatched:
             ([(Listed([]), 0), (Opened(), 1)], 100, 100),
             ([(Listed([]), 0), (Opened(), 1), (Lost("broken"), 50)], 200, 50),
             ([(Listed([]), 0), (Opened(), 1), (Lost("broken"), 50), (Lost("away"), 80)], 200, 50),
-            ([(Listed([]), 0), (Opened(), 1), (Alive(), 40), (Lost("silent", silent=True), 170)], 200, 40),
+            (
+                [(Listed([]), 0), (Opened(), 1), (Alive(), 40), (Lost("silent", silent=True), 170)],
+                200,
+                40,
+            ),
             ([(Listed([]), 0), (Opened(), 1), (Lost("broken"), 50), (Opened(), 190)], 191, 50),
             ([(Listed([]), 0), (Opened(), 1), (Lost("broken"), 50), (Opened(), 190)], 200, 200),
             ([(Listed([]), 0), (Opened(), 1), (Opened(), 120)], 121, 120),
         ],
-        ids=["new", "open", "broken", "still away", "silent", "catching up", "caught up", "renewed"],
+        ids=[
+            "new",
+            "open",
+            "broken",
+            "still away",
+            "silent",
+            "catching up",
+            "caught up",
+            "renewed",
+        ],
     )
     def test_knows_until_when_the_cluster_was_seen(self, messages, moment, expected):
         watched = Watched()
@@ -66,7 +81,11 @@ class TestObserver:
         observer.tell(CLAIMS, Opened(), 1)
         observer.tell(CLAIMS, Changed(WHOLE), 13)
         observer.tell(CLAIMS, Changed(WHOLE, gone=True), 300)
-        assert NodeInterval.objects.values_list("started_at", "ended_at", "observed").get() == (at(4), at(300), True)
+        assert NodeInterval.objects.values_list("started_at", "ended_at", "observed").get() == (
+            at(4),
+            at(300),
+            True,
+        )
 
     def test_calls_the_time_after_a_lost_watch_unobserved(self, observer):
         observer.tell(CLAIMS, Listed([WHOLE]), 13)
@@ -110,7 +129,9 @@ class TestObserver:
         assert found == [(at(14), True), (at(900), False)]
 
     def test_a_new_one_trusts_no_silence_of_the_last_one(self, observer):
-        """A stream that says nothing may be dead: what is sure to have been seen ends with its last message."""
+        """A stream that says nothing may be dead: what is sure to have been seen ends with its last
+        message.
+        """
         observer.tell(CLAIMS, Listed([WHOLE]), 13)
         observer.tell(CLAIMS, Opened(), 14)
         observer._clock.second = 100

@@ -14,19 +14,39 @@ RULES = {"consolidationPolicy": "WhenEmptyOrUnderutilized", "consolidateAfter": 
 
 def node(name="node-1", gpus=1, price="1", pool="gpu-inference", **more):
     price = None if price is None else Decimal(price)
-    return Node(name=name, gpu_count=gpus, price_usd_per_hour=price, node_pool=pool, created_at=at(0), **more)
+    return Node(
+        name=name,
+        gpu_count=gpus,
+        price_usd_per_hour=price,
+        node_pool=pool,
+        created_at=at(0),
+        **more,
+    )
 
 
 def replica(pk=1, name="node-1", gpus=1, namespace="models"):
-    return Replica(pk=pk, name=f"pod-{pk}", node_name=name, gpu_count=gpus, namespace=namespace, service="m-v1",
-                   model="m", created_at=at(0))  # fmt: skip
+    return Replica(
+        pk=pk,
+        name=f"pod-{pk}",
+        node_name=name,
+        gpu_count=gpus,
+        namespace=namespace,
+        service="m-v1",
+        model="m",
+        created_at=at(0),
+    )
 
 
 def lines(nodes, replicas=(), unused=(), rules=RULES, empty_since=None):
     return idle_lines(
         nodes=nodes,
         replicas=replicas,
-        now=Now({each.pk: ReplicaLoad(unused_since=at(60) if each.pk in unused else None) for each in replicas}),
+        now=Now(
+            {
+                each.pk: ReplicaLoad(unused_since=at(60) if each.pk in unused else None)
+                for each in replicas
+            }
+        ),
         pools={"gpu-inference": NodePool(name="gpu-inference", disruption=rules)},
         empty_since=empty_since or {},
         moment=at(600),
@@ -44,14 +64,19 @@ class TestIdleLines:
         (line,) = lines([node()], empty_since={"node-1": at(500)})
         assert line.since == at(500)
         assert (
-            line.why == "By the rule of pool gpu-inference Karpenter removes an empty node 2m after its last pod left."
+            line.why == "By the rule of pool gpu-inference Karpenter removes an empty node 2m "
+            "after its last pod left."
         )
         assert (line.step.view, line.step.query) == ("fleet:claim_list", "node-1")
 
     def test_says_when_a_node_stays_longer_than_the_rule(self):
-        (line,) = lines([node()], rules=RULES | {"consolidateAfter": "30s"}, empty_since={"node-1": at(-60)})
+        (line,) = lines(
+            [node()], rules=RULES | {"consolidateAfter": "30s"}, empty_since={"node-1": at(-60)}
+        )
         assert "but this one is still there" in line.why
-        (line,) = lines([node()], rules=RULES | {"consolidateAfter": "1h30m"}, empty_since={"node-1": at(-60)})
+        (line,) = lines(
+            [node()], rules=RULES | {"consolidateAfter": "1h30m"}, empty_since={"node-1": at(-60)}
+        )
         assert "still there" not in line.why
 
     @pytest.mark.parametrize(
@@ -71,7 +96,9 @@ class TestIdleLines:
     def test_lists_the_empty_gpus_of_a_node_that_works(self):
         (line,) = lines([node(gpus=4, price="8")], [replica()])
         assert (line.gpus, line.usd_per_day) == (3, 144)
-        assert line.why.startswith("The node stays while it runs m-v1. Its pool lets Karpenter replace it")
+        assert line.why.startswith(
+            "The node stays while it runs m-v1. Its pool lets Karpenter replace it"
+        )
         (line,) = lines([node(gpus=4)], [replica()], rules={"consolidationPolicy": "WhenEmpty"})
         assert line.why == "The node stays while it runs m-v1."
 

@@ -1,4 +1,6 @@
-"""What node intervals cost, on a claim's page and in the export: every part once, at its own price."""
+"""What node intervals cost, on a claim's page and in the export: every part once, at its own
+price.
+"""
 
 import csv
 import io
@@ -31,7 +33,9 @@ def see(second=20, **more):
 
 
 def end(second, seen_until):
-    actions.record_listed(model=NodeClaim, seen=[], scope={}, seen_until=at(seen_until), now=at(second))
+    actions.record_listed(
+        model=NodeClaim, seen=[], scope={}, seen_until=at(seen_until), now=at(second)
+    )
 
 
 def hear(*objects):
@@ -62,7 +66,12 @@ class TestDays:
 
     @pytest.mark.parametrize(
         ("first", "last"),
-        [("yesterday", ""), ("2026-11-02", "2026-11-01"), ("2025-11-01", "2026-11-02"), ("9999-12-31", "")],
+        [
+            ("yesterday", ""),
+            ("2026-11-02", "2026-11-01"),
+            ("2025-11-01", "2026-11-02"),
+            ("9999-12-31", ""),
+        ],
     )
     def test_refuses_what_is_no_range_of_days(self, first, last):
         with pytest.raises(ValueError):
@@ -73,11 +82,21 @@ class TestDays:
 class TestCostOf:
     def test_prices_each_interval_at_its_own_price_and_counts_unobserved_time(self):
         see(version=1, **WHOLE)
-        row = see(3604, version=2, labels=LABELS | {"eks-node-viewer/instance-price": "0.805"}, **WHOLE)
+        row = see(
+            3604, version=2, labels=LABELS | {"eks-node-viewer/instance-price": "0.805"}, **WHOLE
+        )
         end(10804, seen_until=7204)
         cost = intervals.cost_of(row, at(99_999))
-        assert [part.usd for part in cost.parts] == [Decimal("0.4025"), Decimal("0.805"), Decimal("0.805")]
-        assert (cost.usd, cost.length, cost.unobserved) == (Decimal("2.0125"), timedelta(hours=3), timedelta(hours=1))
+        assert [part.usd for part in cost.parts] == [
+            Decimal("0.4025"),
+            Decimal("0.805"),
+            Decimal("0.805"),
+        ]
+        assert (cost.usd, cost.length, cost.unobserved) == (
+            Decimal("2.0125"),
+            timedelta(hours=3),
+            timedelta(hours=1),
+        )
 
     def test_counts_an_open_interval_until_now(self):
         assert intervals.cost_of(see(**WHOLE), at(3604)).usd == Decimal("0.4025")
@@ -94,11 +113,16 @@ class TestEventsOf:
         hear(
             event("Nominated", "Pod", "m-v1-x", 3, "Pod should schedule on: nodeclaim/gpu-abc"),
             event("Nominated", "Pod", "other", 3, "Pod should schedule on: nodeclaim/gpu-xyz"),
-            event("DisruptionTerminating", "NodeClaim", "gpu-abc", 50, "Disrupting NodeClaim: Empty"),
+            event(
+                "DisruptionTerminating", "NodeClaim", "gpu-abc", 50, "Disrupting NodeClaim: Empty"
+            ),
             event("Ready", "Node", "node-1", 12),
             event("Finalized", "NodeClaim", "gpu-abc", 60),
         )
-        told = [(line.event.reason, line.explains) for line in intervals.events_of(NodeClaim.objects.get())]
+        told = [
+            (line.event.reason, line.explains)
+            for line in intervals.events_of(NodeClaim.objects.get())
+        ]
         assert told == [
             ("Finalized", "when it ended"),
             ("DisruptionTerminating", "why it ended"),
@@ -117,7 +141,11 @@ class TestEventsOf:
 class TestCsvRows:
     def test_say_everything_that_the_money_is_computed_from(self):
         see(**WHOLE)
-        hear(event("DisruptionTerminating", "NodeClaim", "gpu-abc", 50, "Disrupting NodeClaim: Empty"))
+        hear(
+            event(
+                "DisruptionTerminating", "NodeClaim", "gpu-abc", 50, "Disrupting NodeClaim: Empty"
+            )
+        )
         end(700, seen_until=100)
         seen, dark = rows()
         assert seen == {
@@ -140,12 +168,20 @@ class TestCsvRows:
             "launch_reason": "",
             "end_reason": "Karpenter removed it: Empty",
         }
-        assert (dark["seconds"], dark["cost_usd"], dark["observed"]) == ("600.000000", "0.067083", "no")
+        assert (dark["seconds"], dark["cost_usd"], dark["observed"]) == (
+            "600.000000",
+            "0.067083",
+            "no",
+        )
 
     def test_of_single_days_sum_to_those_of_all_days(self):
         see(**WHOLE)
         whole = rows(DAY, DAY + timedelta(days=3))
-        days = [row for day in range(3) for row in rows(DAY + timedelta(days=day), DAY + timedelta(days=day + 1))]
+        days = [
+            row
+            for day in range(3)
+            for row in rows(DAY + timedelta(days=day), DAY + timedelta(days=day + 1))
+        ]
         assert [row["seconds"] for row in days] == ["53996.000000", "86400.000000", "86400.000000"]
         assert sum(Decimal(row["seconds"]) for row in days) == Decimal(whole[0]["seconds"])
         assert [row["ended_at_utc"] for row in days] == ["", "", ""]
@@ -179,19 +215,28 @@ class TestCsvRows:
 class TestExport:
     def test_gives_the_days_that_were_chosen(self, fiona):
         see(**WHOLE)
-        answer = fiona.get(reverse("fleet:interval_export"), {"from": "2026-11-02", "to": "2026-11-02"})
-        assert answer["Content-Disposition"] == 'attachment; filename="node-intervals-2026-11-02-2026-11-02.csv"'
+        answer = fiona.get(
+            reverse("fleet:interval_export"), {"from": "2026-11-02", "to": "2026-11-02"}
+        )
+        assert (
+            answer["Content-Disposition"]
+            == 'attachment; filename="node-intervals-2026-11-02-2026-11-02.csv"'
+        )
         (row,) = csv.DictReader(io.StringIO(b"".join(answer).decode()))
         assert row["node_claim"] == "gpu-abc"
 
     def test_says_how_days_are_written(self, fiona):
-        answer = fiona.get(reverse("fleet:interval_export"), {"from": "2026-11-02", "to": "2026-11-01"})
+        answer = fiona.get(
+            reverse("fleet:interval_export"), {"from": "2026-11-02", "to": "2026-11-01"}
+        )
         assert (answer.status_code, b"2026-11-02" in answer.content) == (400, True)
 
 
 class TestClaimDetail:
     def page(self, visitor, **headers):
-        answer = visitor.get(reverse("fleet:claim_detail", args=[NodeClaim.objects.get().pk]), headers=headers)
+        answer = visitor.get(
+            reverse("fleet:claim_detail", args=[NodeClaim.objects.get().pk]), headers=headers
+        )
         assert answer.status_code == 200
         return answer.content.decode()
 
@@ -199,14 +244,19 @@ class TestClaimDetail:
         see(**WHOLE)
         hear(
             event("Nominated", "Pod", "m-v1-x", 3, "Pod should schedule on: nodeclaim/gpu-abc"),
-            event("DisruptionTerminating", "NodeClaim", "gpu-abc", 50, "Disrupting NodeClaim: Empty"),
+            event(
+                "DisruptionTerminating", "NodeClaim", "gpu-abc", 50, "Disrupting NodeClaim: Empty"
+            ),
         )
         end(7204, seen_until=3604)
         found = self.page(fiona)
         for words in (
-            "$0.805", "2 h 00 min", "60 min 00 s", "$0.4025", "simulated-spot", "Observed", "Unobserved",
-            "spot · us-east-1a", "Pod models/m-v1-x waited for a GPU", "Karpenter removed it: Empty",
-            "why it was launched", "why it ended", "intervals.csv?from=2026-11-02&amp;to=2026-11-02",
+            "$0.805", "2 h 00 min", "60 min 00 s", "$0.4025", "simulated-spot", "Observed",
+            "Unobserved",
+            "spot · us-east-1a", "Pod models/m-v1-x waited for a GPU",
+            "Karpenter removed it: Empty",
+            "why it was launched", "why it ended",
+            "intervals.csv?from=2026-11-02&amp;to=2026-11-02",
         ):  # fmt: skip
             assert words in found, words
 
@@ -215,7 +265,12 @@ class TestClaimDetail:
         claim = NodeClaim.objects.get()
         claim.intervals.all().delete()
         NodeInterval.objects.bulk_create(
-            NodeInterval(node_claim=claim, started_at=at(60 * n), ended_at=at(60 * n + 60), price_usd_per_hour=6)
+            NodeInterval(
+                node_claim=claim,
+                started_at=at(60 * n),
+                ended_at=at(60 * n + 60),
+                price_usd_per_hour=6,
+            )
             for n in range(300)
         )
         found = self.page(fiona)
@@ -241,11 +296,19 @@ class TestClaimDetail:
         end(100, seen_until=100)
         assert "every 300s" in self.page(fiona)
 
-    def test_asks_as_many_queries_for_many_intervals_as_for_one(self, fiona, django_assert_num_queries):
+    def test_asks_as_many_queries_for_many_intervals_as_for_one(
+        self, fiona, django_assert_num_queries
+    ):
         for turn in range(1, 20):
-            see(20 * turn, version=turn, labels=LABELS | {"eks-node-viewer/instance-price": str(turn)}, **WHOLE)
+            see(
+                20 * turn,
+                version=turn,
+                labels=LABELS | {"eks-node-viewer/instance-price": str(turn)},
+                **WHOLE,
+            )
         self.page(fiona)
-        with django_assert_num_queries(8):  # session, person, roles · the claim, intervals, events, freshness · needs
+        # session, person, roles · the claim, intervals, events, freshness · needs
+        with django_assert_num_queries(8):
             found = self.page(fiona)
         assert "19 intervals" in found
 

@@ -52,7 +52,10 @@ class TestMeasured:
     def test_takes_power_as_a_sign_only_where_it_is_not_made_up_for_a_real_engine(self, replica):
         replica_minute(replica, NOW, running_max=4)
         device = gpu("node-1", NOW, pod=replica.name, sample={"power_watts": 70}, is_simulated=True)
-        assert (replica.engine, load(replica).state.signs) == ("stand-in", ("power 97 % of the card's limit",))
+        assert (replica.engine, load(replica).state.signs) == (
+            "stand-in",
+            ("power 97 % of the card's limit",),
+        )
         replica.engine = "vllm 0.32.0"
         assert load(replica).state.name == "WORKING"
         device.is_simulated = False
@@ -61,7 +64,14 @@ class TestMeasured:
 
     def test_takes_no_power_from_a_mig_instance(self, replica):
         replica_minute(replica, NOW, running_max=4)
-        gpu("node-1", NOW, pod=replica.name, sample={"power_watts": 72}, instance_id="1", profile="1g.6gb")
+        gpu(
+            "node-1",
+            NOW,
+            pod=replica.name,
+            sample={"power_watts": 72},
+            instance_id="1",
+            profile="1g.6gb",
+        )
         assert load(replica).state.name == "WORKING"
 
     def test_orders_a_nodes_gpus_by_their_numbers(self, replica):

@@ -29,7 +29,9 @@ class TestNodeClaim:
 
     def test_says_what_it_waits_for(self):
         obj = claim()
-        obj["status"]["conditions"] = [condition("Launched", 3, "False", "LaunchFailed", "no capacity")]
+        obj["status"]["conditions"] = [
+            condition("Launched", 3, "False", "LaunchFailed", "no capacity")
+        ]
         assert observe.node_claim(obj).fields["message"] == "Launched: no capacity"
 
     def test_is_left_out_without_uid_or_time(self):
@@ -39,7 +41,12 @@ class TestNodeClaim:
 class TestReplica:
     def test_reads_its_phases_with_the_times_of_the_object(self):
         seen = observe.replica(pod(node="node-1", scheduled=10, loaded=20, started=21, ready=30))
-        assert dict(seen.phases) == {"SCHEDULED": at(10), "WEIGHTS": at(20), "ENGINE": at(21), "READY": at(30)}
+        assert dict(seen.phases) == {
+            "SCHEDULED": at(10),
+            "WEIGHTS": at(20),
+            "ENGINE": at(21),
+            "READY": at(30),
+        }
         assert seen.fields["gpu_count"] == 1
         assert (seen.fields["model"], seen.fields["version"]) == ("m", "1")
 
@@ -75,7 +82,15 @@ class TestChanges:
             ({**SEEN.fields, "registered_at": at(9), "node_name": "node-1"}, set()),
             ({**SEEN.fields, "message": "Launched: waits"}, {"message"}),
         ],
-        ids=["older", "the same", "another zone", "the first time stays", "reached", "nothing taken back", "over"],
+        ids=[
+            "older",
+            "the same",
+            "another zone",
+            "the first time stays",
+            "reached",
+            "nothing taken back",
+            "over",
+        ],
     )
     def test_returns_what_is_new(self, known, expected):
         assert set(observe.changes(known, self.SEEN)) == expected
@@ -86,10 +101,14 @@ class TestPlanInterval:
     TERMS = observe.terms_of(SEEN.fields)
 
     def plan(self, current, has_history=True, seen=SEEN):
-        return observe.plan_interval(current, has_history=has_history, claim=seen.fields, now=at(60))
+        return observe.plan_interval(
+            current, has_history=has_history, claim=seen.fields, now=at(60)
+        )
 
     def test_begins_when_the_machine_was_launched(self):
-        assert self.plan(None, has_history=False) == [observe.IntervalChange(self.TERMS, begin_at=at(4))]
+        assert self.plan(None, has_history=False) == [
+            observe.IntervalChange(self.TERMS, begin_at=at(4))
+        ]
 
     def test_does_not_begin_before_that(self):
         assert self.plan(None, has_history=False, seen=observe.node_claim(claim())) == []
@@ -138,7 +157,9 @@ class TestEnding:
 
 class TestReasons:
     def test_a_claim_is_launched_for_a_pod(self):
-        note = observe.event(event("Nominated", "Pod", "m-v1-x", 2, "Pod should schedule on: nodeclaim/gpu-abc"))
+        note = observe.event(
+            event("Nominated", "Pod", "m-v1-x", 2, "Pod should schedule on: nodeclaim/gpu-abc")
+        )
         assert observe.launch_reason("gpu-abc", [note]) == "Pod models/m-v1-x waited for a GPU"
         assert observe.launch_reason("gpu-abcd", [note]) == ""
 
@@ -146,13 +167,20 @@ class TestReasons:
         ("reason", "message", "expected"),
         [
             ("DisruptionTerminating", "Disrupting NodeClaim: Empty", "Karpenter removed it: Empty"),
-            ("SpotInterrupted", "Spot interruption warning was triggered", "AWS took the Spot machine back"),
+            (
+                "SpotInterrupted",
+                "Spot interruption warning was triggered",
+                "AWS took the Spot machine back",
+            ),
             ("InsufficientCapacityError", "none left", "No machine could be bought"),
             ("InstanceTerminating", "Status condition transitioned, Type: InstanceTerminating", ""),
         ],
     )
     def test_a_claim_ends_for_the_reason_of_its_event(self, reason, message, expected):
-        assert observe.end_reason([observe.event(event(reason, "NodeClaim", "c", 5, message))]) == expected
+        assert (
+            observe.end_reason([observe.event(event(reason, "NodeClaim", "c", 5, message))])
+            == expected
+        )
 
     @pytest.mark.parametrize(
         ("reasons", "expected"),
@@ -164,15 +192,20 @@ class TestReasons:
         ],
     )
     def test_a_cause_comes_before_what_follows_from_it(self, reasons, expected):
-        notes = [event(reason, "NodeClaim", "c", 5, "Disrupting NodeClaim: Empty") for reason in reasons]
+        notes = [
+            event(reason, "NodeClaim", "c", 5, "Disrupting NodeClaim: Empty") for reason in reasons
+        ]
         assert observe.end_reason(map(observe.event, notes)) == expected
 
 
 class TestLaunchedAt:
     def test_is_the_time_at_which_the_condition_became_true(self):
-        words = "Status condition transitioned, Type: Launched, Status: Unknown -> {}, Reason: Launched"
+        words = (
+            "Status condition transitioned, Type: Launched, Status: Unknown -> {}, Reason: Launched"
+        )
         notes = [
-            event("Launched", "NodeClaim", "c", second, words.format(to)) for second, to in ((4, "False"), (7, "True"))
+            event("Launched", "NodeClaim", "c", second, words.format(to))
+            for second, to in ((4, "False"), (7, "True"))
         ]
         assert observe.launched_at(map(observe.event, notes)) == at(7)
         assert observe.launched_at([]) is None
@@ -180,14 +213,20 @@ class TestLaunchedAt:
 
 class TestNodePhases:
     def test_belong_to_a_replica_whose_node_was_made_after_it(self):
-        known = {"created_at": at(2), "launched_at": at(4), "registered_at": None, "initialized_at": None}
+        known = {
+            "created_at": at(2),
+            "launched_at": at(4),
+            "registered_at": None,
+            "initialized_at": None,
+        }
         assert observe.node_phases(at(1), known) == [("CLAIM", at(2)), ("LAUNCHED", at(4))]
         assert observe.node_phases(at(1) + timedelta(minutes=1), known) == []
 
 
 class TestQuantity:
     @pytest.mark.parametrize(
-        ("text", "expected"), [("64", 64), ("1500m", 1.5), ("2Gi", 2 * 1024**3), ("1k", 1000), ("odd", 0)]
+        ("text", "expected"),
+        [("64", 64), ("1500m", 1.5), ("2Gi", 2 * 1024**3), ("1k", 1000), ("odd", 0)],
     )
     def test_reads_kubernetes_numbers(self, text, expected):
         assert observe.quantity(text) == expected

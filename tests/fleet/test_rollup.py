@@ -23,14 +23,30 @@ class TestReplicaValues:
         minute = Minute(at(0))
         minute.add(reading(2, 0, 0.1), None)
         ttft = {0.1: 3.0, 0.2: 4.0, math.inf: 4.0}
-        minute.add(reading(4, 3, 0.5), counts(prompt_tokens=100, requests={"stop": 2}, ttft=ttft, cache_asked=100,
-                                             cache_hit=25, generation_tokens=30))  # fmt: skip
-        minute.add(reading(0, 0, 0.3), counts(prompt_tokens=50, requests={"stop": 1, "abort": 1}, ttft=ttft))
+        minute.add(
+            reading(4, 3, 0.5),
+            counts(
+                prompt_tokens=100,
+                requests={"stop": 2},
+                ttft=ttft,
+                cache_asked=100,
+                cache_hit=25,
+                generation_tokens=30,
+            ),
+        )
+        minute.add(
+            reading(0, 0, 0.3),
+            counts(prompt_tokens=50, requests={"stop": 1, "abort": 1}, ttft=ttft),
+        )
         found = rollup.replica_values(minute)
         assert (found["samples"], found["running"], found["running_max"]) == (3, 2, 4)
         assert (found["waiting"], found["waiting_max"]) == (1, 3)
         assert found["kv_use"] == pytest.approx(0.3)
-        assert (found["kv_use_max"], found["prompt_tokens"], found["generation_tokens"]) == (0.5, 150, 30)
+        assert (found["kv_use_max"], found["prompt_tokens"], found["generation_tokens"]) == (
+            0.5,
+            150,
+            30,
+        )
         assert found["requests"] == {"stop": 3, "abort": 1}
         assert (found["counted_seconds"], found["cache_hit"]) == (30, 0.25)
         assert found["ttft_p50"] == pytest.approx(0.1 * 4 / 6)
@@ -41,13 +57,21 @@ class TestReplicaValues:
         minute.add(reading(0), None)
         found = rollup.replica_values(minute)
         assert (found["samples"], found["running"], found["counted_seconds"]) == (1, 0, 0)
-        assert found["prompt_tokens"] is found["ttft_p95"] is found["cache_hit"] is found["preemptions"] is None
+        assert (
+            found["prompt_tokens"]
+            is found["ttft_p95"]
+            is found["cache_hit"]
+            is found["preemptions"]
+            is None
+        )
 
 
 class TestGpuValues:
     def test_never_mixes_two_ways_of_measuring(self):
         def gpu(active, source, **more):
-            return GpuReading("GPU-1", "", "", "n", "0", "", "", "", "", False, active, source, **more)
+            return GpuReading(
+                "GPU-1", "", "", "n", "0", "", "", "", "", False, active, source, **more
+            )
 
         rows = [
             gpu(1.0, "GPU_UTIL", power_watts=100, temperature_c=50),
@@ -56,7 +80,11 @@ class TestGpuValues:
         ]
         found = rollup.gpu_values(rows)
         assert (found["active"], found["active_source"]) == (pytest.approx(0.3), "GR_ENGINE_ACTIVE")
-        assert (found["power_watts"], found["power_watts_max"], found["temperature_c"]) == (200, 300, 50)
+        assert (found["power_watts"], found["power_watts_max"], found["temperature_c"]) == (
+            200,
+            300,
+            50,
+        )
         assert (found["memory_used_mib"], found["memory_total_mib"], found["xid"]) == (10, 20, 0)
 
 

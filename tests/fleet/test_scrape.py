@@ -27,7 +27,7 @@ vllm:prompt_tokens_total{{engine="0"}} {tokens}
 # TYPE vllm:request_success_total counter
 vllm:request_success_total{{engine="0",finished_reason="stop"}} {finished}
 """
-HELD = 'gpu="0",UUID="GPU-1",Hostname="node-1",namespace="models",pod="m-v1-predictor-pod-1",simulated="true"'
+HELD = 'gpu="0",UUID="GPU-1",Hostname="node-1",namespace="models",pod="m-v1-predictor-pod-1",simulated="true"'  # noqa: E501
 GPU = f"""# TYPE DCGM_FI_PROF_GR_ENGINE_ACTIVE gauge
 DCGM_FI_PROF_GR_ENGINE_ACTIVE{{{HELD}}} 0.5
 # TYPE DCGM_FI_DEV_POWER_USAGE gauge
@@ -62,7 +62,9 @@ class World:
         return self.moment
 
     def engine(self, ip="10.231.0.7", port=8000, running=0, tokens=0, finished=0):
-        self.texts[f"{ip}:{port}"] = ENGINE.format(running=running, tokens=tokens, finished=finished)
+        self.texts[f"{ip}:{port}"] = ENGINE.format(
+            running=running, tokens=tokens, finished=finished
+        )
 
     def handle(self, request):
         place = f"{request.url.host}:{request.url.port}"
@@ -94,7 +96,12 @@ def scraper(world):
 class TestStep:
     def test_keeps_one_row_a_minute_of_what_was_counted(self, world, replica):
         found = scraper(world)
-        for second, tokens, running in ((60, 1000, 1), (75, 1300, 3), (90, 1300, 0), (105, 1450, 2)):
+        for second, tokens, running in (
+            (60, 1000, 1),
+            (75, 1300, 3),
+            (90, 1300, 0),
+            (105, 1450, 2),
+        ):
             world.moment = at(second)
             world.engine(tokens=tokens, running=running, finished=tokens // 100)
             assert found.step() == 2
@@ -115,7 +122,10 @@ class TestStep:
         world.moment = at(60)
         again = scraper(world)
         again.step()
-        assert (list(ReplicaSample.objects.values()), list(UtilizationSample.objects.values())) == before
+        assert (
+            list(ReplicaSample.objects.values()),
+            list(UtilizationSample.objects.values()),
+        ) == before
 
     def test_leaves_the_minute_of_a_restart_to_the_term_before(self, world, replica):
         first = scraper(world)
@@ -152,7 +162,9 @@ class TestStep:
         row = ReplicaSample.objects.get()
         assert (row.prompt_tokens, row.requests) == (60, {"stop": 1})
 
-    def test_counts_the_first_calls_of_an_engine_that_began_to_take_calls_since_the_last_step(self, world, replica):
+    def test_counts_the_first_calls_of_an_engine_that_began_to_take_calls_since_the_last_step(
+        self, world, replica
+    ):
         found = scraper(world)
         found.step()
         serve("pod-2", "10.231.0.8")
@@ -163,7 +175,9 @@ class TestStep:
         row = ReplicaSample.objects.get(replica__uid="pod-2")
         assert (row.prompt_tokens, row.requests, row.counted_seconds) == (500, {"stop": 2}, 10)
 
-    def test_counts_nothing_of_an_engine_that_took_calls_before_anybody_measured(self, world, replica):
+    def test_counts_nothing_of_an_engine_that_took_calls_before_anybody_measured(
+        self, world, replica
+    ):
         world.engine(tokens=500, finished=2)
         Replica.objects.update(ready_at=at(59))
         scraper(world).step()
@@ -212,8 +226,14 @@ class TestStep:
         assert UtilizationSample.objects.get().samples == 1
 
     def test_asks_no_engine_that_is_not_ready_and_no_exporter_without_gpus(self, world):
-        Replica.objects.create(uid="x", name="x", namespace="models", created_at=at(0), learned_at=at(0),
-                               address="10.231.0.9:8080")  # fmt: skip
+        Replica.objects.create(
+            uid="x",
+            name="x",
+            namespace="models",
+            created_at=at(0),
+            learned_at=at(0),
+            address="10.231.0.9:8080",
+        )
         assert scraper(world).step() == 0
         assert world.asked == []
 
@@ -240,13 +260,16 @@ class TestStep:
         assert [row.minute for row in ReplicaSample.objects.all()] == [world.moment]
         assert UtilizationSample.objects.count() == GpuDevice.objects.count() == 1
 
-    def test_asks_few_queries_however_many_replicas_there_are(self, world, replica, django_assert_num_queries):
+    def test_asks_few_queries_however_many_replicas_there_are(
+        self, world, replica, django_assert_num_queries
+    ):
         for number in range(20):
             serve(f"many-{number}", f"10.231.1.{number}")
             world.engine(ip=f"10.231.1.{number}")
         found = scraper(world)
         found.step()
-        # replicas, whether there is a GPU · minutes of replicas, GPUs and theirs (with their savepoint), targets
+        # replicas, whether there is a GPU · minutes of replicas, GPUs and theirs (with their
+        # savepoint), targets
         with django_assert_num_queries(8):
             assert found.step() == 22
 
@@ -258,7 +281,9 @@ class TestServer:
         def handle(request):
             query = request.url.params["query"]
             result = vectors["gpu" if "DCGM" in query else "engine"]
-            return httpx.Response(200, json={"status": "success", "data": {"resultType": "vector", "result": result}})
+            return httpx.Response(
+                200, json={"status": "success", "data": {"resultType": "vector", "result": result}}
+            )
 
         client = PrometheusClient("http://prometheus", transport=httpx.MockTransport(handle))
         return Scraper(Server(client, lambda: moment), clock=lambda: moment)
@@ -266,10 +291,19 @@ class TestServer:
     def test_takes_the_same_figures_from_prometheus(self, replica):
         labels = {"namespace": "models", "pod": replica.name}
         engine = {"__name__": "vllm:num_requests_running", **labels}
-        gpu = {"__name__": "DCGM_FI_DEV_GPU_UTIL", "UUID": "GPU-1", "Hostname": "node-1", "pod": "dcgm-x",
-               "exported_namespace": "models", "exported_pod": replica.name}  # fmt: skip
+        gpu = {
+            "__name__": "DCGM_FI_DEV_GPU_UTIL",
+            "UUID": "GPU-1",
+            "Hostname": "node-1",
+            "pod": "dcgm-x",
+            "exported_namespace": "models",
+            "exported_pod": replica.name,
+        }
         found = self.answers(
-            {"engine": [{"metric": engine, "value": [0, "7"]}], "gpu": [{"metric": gpu, "value": [0, "88"]}]}
+            {
+                "engine": [{"metric": engine, "value": [0, "7"]}],
+                "gpu": [{"metric": gpu, "value": [0, "88"]}],
+            }
         )
         assert found.step() == 2
         assert ReplicaSample.objects.get().running == 7
@@ -308,7 +342,11 @@ class TestFindExporters:
 
     def test_finds_the_exporters_pods_by_their_label(self, monkeypatch):
         there = {"status": {"podIP": "10.0.0.4"}, "spec": {"nodeName": "node-1"}}
-        pods = [there, {"status": {}, "spec": {}}, there | {"metadata": {"deletionTimestamp": "2026-11-02T09:00:00Z"}}]
+        pods = [
+            there,
+            {"status": {}, "spec": {}},
+            there | {"metadata": {"deletionTimestamp": "2026-11-02T09:00:00Z"}},
+        ]
         (found,), reader = self.find(monkeypatch, pods)
         assert (found.url, found.node_name) == ("http://10.0.0.4:9400/metrics", "node-1")
         assert reader.labels == {"app.kubernetes.io/name": "dcgm-exporter"}
@@ -319,7 +357,8 @@ class TestFindExporters:
         assert (found.url, found.node_name) == ("http://127.0.0.1:19020/metrics", "")
 
     @pytest.mark.parametrize(
-        ("pods", "words"), [([], "No GPU exporter was found"), (TemporaryError("The cluster is away."), "is away")]
+        ("pods", "words"),
+        [([], "No GPU exporter was found"), (TemporaryError("The cluster is away."), "is away")],
     )
     def test_says_why_there_is_none(self, monkeypatch, pods, words):
         (found,), _ = self.find(monkeypatch, pods)

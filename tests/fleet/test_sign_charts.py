@@ -36,11 +36,18 @@ class TestCharts:
 
     def test_say_in_words_that_there_is_nothing(self):
         _, found = drawn([row(0)])
-        assert found["Requests running, mean"].words == "Requests running, mean: nothing was measured"
+        assert (
+            found["Requests running, mean"].words == "Requests running, mean: nothing was measured"
+        )
 
     def test_measure_power_against_the_cards_limit(self):
         device = GpuDevice(model_name="NVIDIA H100 80GB HBM3", is_simulated=True)
         power = [UtilizationSample(device=device, minute=at(60), power_watts=350)]
         _, found = drawn([row(1)], power)
         chart = found["GPU power, simulated"]
-        assert (chart.dots, chart.top, chart.newest, chart.limit) == ([("1.5", "50.0")], "700 W", "350 W", "11.0")
+        assert (chart.dots, chart.top, chart.newest, chart.limit) == (
+            [("1.5", "50.0")],
+            "700 W",
+            "350 W",
+            "11.0",
+        )

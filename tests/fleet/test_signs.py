@@ -23,7 +23,10 @@ def engine(running=1.0, waiting=0.0, kv=0.1, core="0", **counts):
 
 
 def finished(**outcomes):
-    return [Point("vllm:request_success_total", {"finished_reason": name}, n) for name, n in outcomes.items()]
+    return [
+        Point("vllm:request_success_total", {"finished_reason": name}, n)
+        for name, n in outcomes.items()
+    ]
 
 
 def first_tokens(**below):
@@ -31,7 +34,9 @@ def first_tokens(**below):
 
 
 def count(before, after, seconds=15.0):
-    return signs.counted(signs.engine_reading(before, at(0)), signs.engine_reading(after, at(seconds)))
+    return signs.counted(
+        signs.engine_reading(before, at(0)), signs.engine_reading(after, at(seconds))
+    )
 
 
 class TestEngineReading:
@@ -44,15 +49,28 @@ class TestEngineReading:
         assert (found.running, found.waiting, found.kv_use) == (None, None, None)
 
     def test_reads_the_older_name_of_the_cache(self):
-        assert signs.engine_reading([Point("vllm:gpu_cache_usage_perc", {}, 0.3)], at(0)).kv_use == 0.3
+        assert (
+            signs.engine_reading([Point("vllm:gpu_cache_usage_perc", {}, 0.3)], at(0)).kv_use == 0.3
+        )
 
 
 class TestCounted:
     def test_counts_between_two_scrapes(self):
-        before = [*engine(prompt_tokens=100, generation_tokens=10, num_preemptions=0), *finished(stop=1, length=0)]
-        after = [*engine(prompt_tokens=400, generation_tokens=70, num_preemptions=2), *finished(stop=4, length=1)]
+        before = [
+            *engine(prompt_tokens=100, generation_tokens=10, num_preemptions=0),
+            *finished(stop=1, length=0),
+        ]
+        after = [
+            *engine(prompt_tokens=400, generation_tokens=70, num_preemptions=2),
+            *finished(stop=4, length=1),
+        ]
         found = count(before, after)
-        assert (found.seconds, found.prompt_tokens, found.generation_tokens, found.preemptions) == (15, 300, 60, 2)
+        assert (found.seconds, found.prompt_tokens, found.generation_tokens, found.preemptions) == (
+            15,
+            300,
+            60,
+            2,
+        )
         assert found.requests == {"stop": 3, "length": 1}
 
     @pytest.mark.parametrize("second", [0, -5, 61])
@@ -77,9 +95,17 @@ class TestCounted:
         assert found.prompt_tokens is None
 
     def test_believes_cached_tokens_rather_than_the_cache_that_is_asked_twice(self):
-        names = {"prompt_tokens": 0, "prompt_tokens_cached": 0, "prefix_cache_queries": 0, "prefix_cache_hits": 0}
+        names = {
+            "prompt_tokens": 0,
+            "prompt_tokens_cached": 0,
+            "prefix_cache_queries": 0,
+            "prefix_cache_hits": 0,
+        }
         after = names | {"prompt_tokens": 100, "prompt_tokens_cached": 30}
-        found = count(engine(**names), engine(**after | {"prefix_cache_queries": 3000, "prefix_cache_hits": 2900}))
+        found = count(
+            engine(**names),
+            engine(**after | {"prefix_cache_queries": 3000, "prefix_cache_hits": 2900}),
+        )
         assert (found.cache_asked, found.cache_hit) == (100, 30)
 
 
@@ -102,7 +128,11 @@ class TestQuantile:
 
 
 def gpu(name, value, **labels):
-    return Point(name, {"UUID": "GPU-1", "gpu": "0", "modelName": "NVIDIA L4", "Hostname": "ip-1"} | labels, value)
+    return Point(
+        name,
+        {"UUID": "GPU-1", "gpu": "0", "modelName": "NVIDIA L4", "Hostname": "ip-1"} | labels,
+        value,
+    )
 
 
 class TestGpuReadings:
@@ -116,7 +146,12 @@ class TestGpuReadings:
         (found,) = signs.gpu_readings(points)
         assert (found.active, found.active_source) == (0.97, "GPU_UTIL")
         assert (found.memory_used_mib, found.memory_total_mib, found.xid) == (900, 1000, 79)
-        assert (found.namespace, found.pod, found.node_name, found.is_simulated) == ("models", "p", "ip-1", False)
+        assert (found.namespace, found.pod, found.node_name, found.is_simulated) == (
+            "models",
+            "p",
+            "ip-1",
+            False,
+        )
 
     def test_prefers_the_engine_active_ratio_and_says_so(self):
         points = [gpu("DCGM_FI_DEV_GPU_UTIL", 100), gpu("DCGM_FI_PROF_GR_ENGINE_ACTIVE", 0.4)]
@@ -126,22 +161,45 @@ class TestGpuReadings:
     def test_keeps_mig_instances_of_one_card_apart(self):
         points = [
             gpu("DCGM_FI_PROF_GR_ENGINE_ACTIVE", share, GPU_I_ID=instance, GPU_I_PROFILE=profile)
-            for instance, profile, share in (("1", "3g.40gb", 0.1), ("2", "3g.40gb", 0.9), ("1", "7g.80gb", 0.5))
+            for instance, profile, share in (
+                ("1", "3g.40gb", 0.1),
+                ("2", "3g.40gb", 0.9),
+                ("1", "7g.80gb", 0.5),
+            )
         ]
-        found = {(each.instance_id, each.profile): each.active for each in signs.gpu_readings(points)}
+        found = {
+            (each.instance_id, each.profile): each.active for each in signs.gpu_readings(points)
+        }
         assert found == {("1", "3g.40gb"): 0.1, ("2", "3g.40gb"): 0.9, ("1", "7g.80gb"): 0.5}
 
     def test_takes_the_pod_that_a_prometheus_renamed_and_the_node_it_was_told(self):
-        labels = {"pod": "dcgm-exporter-x", "exported_pod": "p", "exported_namespace": "models", "simulated": "true"}
-        (found,) = signs.gpu_readings([gpu("DCGM_FI_DEV_GPU_TEMP", 40, **labels)], node_name="node-1")
-        assert (found.pod, found.namespace, found.node_name, found.is_simulated) == ("p", "models", "node-1", True)
+        labels = {
+            "pod": "dcgm-exporter-x",
+            "exported_pod": "p",
+            "exported_namespace": "models",
+            "simulated": "true",
+        }
+        (found,) = signs.gpu_readings(
+            [gpu("DCGM_FI_DEV_GPU_TEMP", 40, **labels)], node_name="node-1"
+        )
+        assert (found.pod, found.namespace, found.node_name, found.is_simulated) == (
+            "p",
+            "models",
+            "node-1",
+            True,
+        )
         assert found.active is None
 
 
 class TestPowerCap:
     @pytest.mark.parametrize(
         ("name", "watts"),
-        [("NVIDIA H100 80GB HBM3", 700), ("NVIDIA L4", 72), ("NVIDIA L40S", 350), ("NVIDIA A100-SXM4-80GB", 400)],
+        [
+            ("NVIDIA H100 80GB HBM3", 700),
+            ("NVIDIA L4", 72),
+            ("NVIDIA L40S", 350),
+            ("NVIDIA A100-SXM4-80GB", 400),
+        ],
     )
     def test_knows_cards_by_the_drivers_names(self, name, watts):
         assert signs.power_cap(name) == watts
@@ -178,7 +236,14 @@ class TestState:
         assert signs.state(load) == signs.State("SATURATED", (sign,))
 
     def test_is_not_saturated_where_each_measured_figure_was_still_good(self):
-        measured = Load(running_max=32, waiting=0, kv_use_max=0.62, ttft_p95=0.586, preemptions=0, power_share=0.83)
+        measured = Load(
+            running_max=32,
+            waiting=0,
+            kv_use_max=0.62,
+            ttft_p95=0.586,
+            preemptions=0,
+            power_share=0.83,
+        )
         assert signs.state(measured).name == "WORKING"
 
 

@@ -34,7 +34,13 @@ def fleet():
     actions.record_events(
         events=[
             observe.event(
-                event("Nominated", "Pod", "m-v1-predictor-pod-1", 2, "Pod should schedule on: nodeclaim/gpu-abc")
+                event(
+                    "Nominated",
+                    "Pod",
+                    "m-v1-predictor-pod-1",
+                    2,
+                    "Pod should schedule on: nodeclaim/gpu-abc",
+                )
             )
         ],
         now=at(3),
@@ -44,7 +50,10 @@ def fleet():
         (NodeClaim, observe.node_claim(claim(launched=4, registered=9, initialized=12))),
         (Node, observe.node(node())),
         (Node, observe.node(node(name="node-2", uid="node-uid-2"))),
-        (Replica, observe.replica(pod(node="node-1", scheduled=13, loaded=20, started=21, ready=30))),
+        (
+            Replica,
+            observe.replica(pod(node="node-1", scheduled=13, loaded=20, started=21, ready=30)),
+        ),
     )
     for model, seen in rows:
         actions.record_seen(model=model, seen=[seen], now=at(40))
@@ -97,8 +106,12 @@ class TestNodeList:
 
     def test_asks_faster_while_something_moves(self, pete):
         assert "every 30s" in page(pete, "node_list")
-        starting = claim(name="new", uid="new", second=(datetime.now(UTC) - at(0)).total_seconds() - 5)
-        actions.record_seen(model=NodeClaim, seen=[observe.node_claim(starting)], now=datetime.now(UTC))
+        starting = claim(
+            name="new", uid="new", second=(datetime.now(UTC) - at(0)).total_seconds() - 5
+        )
+        actions.record_seen(
+            model=NodeClaim, seen=[observe.node_claim(starting)], now=datetime.now(UTC)
+        )
         assert "every 3s" in page(pete, "node_list")
 
 
@@ -129,7 +142,9 @@ class TestClaimList:
 
     def test_shows_why_it_ended_and_time_that_nobody_saw(self, pete):
         actions.record_listed(model=NodeClaim, seen=[], scope={}, seen_until=at(100), now=at(3700))
-        terminated = event("DisruptionTerminating", "NodeClaim", "gpu-abc", 90, "Disrupting NodeClaim: Empty")
+        terminated = event(
+            "DisruptionTerminating", "NodeClaim", "gpu-abc", 90, "Disrupting NodeClaim: Empty"
+        )
         actions.record_events(events=[observe.event(terminated)], now=at(3701))
         found = page(pete, "claim_list")
         assert "Karpenter removed it: Empty" in found
@@ -140,12 +155,16 @@ class TestClaimList:
         actions.record_listed(model=NodeClaim, seen=[], scope={}, seen_until=at(100), now=at(100))
         chart = pages.claim_chart(NodeClaim.objects.all(), datetime.now(UTC))
         assert chart.to_at == NodeClaim.objects.get().ended_at
-        assert float(chart.lines[0].bars[-1].left) + float(chart.lines[0].bars[-1].width) == pytest.approx(100, abs=0.1)
+        assert float(chart.lines[0].bars[-1].left) + float(
+            chart.lines[0].bars[-1].width
+        ) == pytest.approx(100, abs=0.1)
 
     def test_says_of_a_claim_that_it_ended_before_the_time_shown(self, pete):
         actions.record_listed(model=NodeClaim, seen=[], scope={}, seen_until=at(100), now=at(100))
         later = claim(name="new", uid="new", second=3 * 86_400, launched=3 * 86_400 + 4)
-        actions.record_seen(model=NodeClaim, seen=[observe.node_claim(later)], now=at(3 * 86_400 + 5))
+        actions.record_seen(
+            model=NodeClaim, seen=[observe.node_claim(later)], now=at(3 * 86_400 + 5)
+        )
         assert page(pete, "claim_list").count("before the time shown</span>") == 1
 
 
@@ -153,7 +172,12 @@ class TestClaimList:
 class TestReplicaList:
     def test_shows_the_phases_of_a_cold_start(self, pete):
         found = page(pete, "replica_list")
-        for words in ("Node claimed +1 s", "Machine launched +2 s", "Weights loaded and verified +7 s", "Ready +9 s"):
+        for words in (
+            "Node claimed +1 s",
+            "Machine launched +2 s",
+            "Weights loaded and verified +7 s",
+            "Ready +9 s",
+        ):
             assert words in found
         assert "29 s" in found
 
@@ -161,7 +185,9 @@ class TestReplicaList:
         phases = ReplicaPhase.objects.filter(phase__in=["IMAGE", "WEIGHTS", "ENGINE"])
         phases.filter(phase="IMAGE").delete()
         replica = Replica.objects.get()
-        ReplicaPhase.objects.create(replica=replica, phase="IMAGE", occurred_at=at(20), learned_at=at(40))
+        ReplicaPhase.objects.create(
+            replica=replica, phase="IMAGE", occurred_at=at(20), learned_at=at(40)
+        )
         phases.update(occurred_at=at(20))
         found = page(pete, "replica_list")
         assert (
@@ -172,10 +198,26 @@ class TestReplicaList:
 
     def test_shows_what_each_does_and_as_of_when(self, pete):
         replica, moment = Replica.objects.get(), datetime.now(UTC)
-        replica_minute(replica, moment, running=2.5, running_max=4, waiting=1.5, kv_use=0.31, ttft_p95=0.412,
-                       generation_tokens=6000)  # fmt: skip
+        replica_minute(
+            replica,
+            moment,
+            running=2.5,
+            running_max=4,
+            waiting=1.5,
+            kv_use=0.31,
+            ttft_p95=0.412,
+            generation_tokens=6000,
+        )
         found = page(pete, "replica_list")
-        for words in ("Saturated", "1.5 requests wait", "2.5, 1.5", "31 %", "0.41 s", "100", "minute from"):
+        for words in (
+            "Saturated",
+            "1.5 requests wait",
+            "2.5, 1.5",
+            "31 %",
+            "0.41 s",
+            "100",
+            "minute from",
+        ):
             assert words in found
 
     def test_says_why_one_is_not_measured(self, pete):
@@ -194,10 +236,15 @@ class TestReplicaList:
 class TestGpuMap:
     def test_fills_a_cell_by_kv_use_and_says_it_in_words(self, pete):
         replica, moment = Replica.objects.get(), datetime.now(UTC)
-        replica_minute(replica, moment, running=2, running_max=3, waiting_max=2, kv_use=0.42, kv_use_max=0.5)
+        replica_minute(
+            replica, moment, running=2, running_max=3, waiting_max=2, kv_use=0.42, kv_use_max=0.5
+        )
         gpu("node-1", moment, pod=replica.name, sample={"power_watts": 40})
         found = page(pete, "node_list")
-        assert 'aria-label="GPU 0 of node-1, working, held by m-v1, KV cache 42 %, up to 2 waiting, simulated"' in found
+        assert (
+            'aria-label="GPU 0 of node-1, working, held by m-v1, KV cache 42 %, up to 2 waiting, '
+            'simulated"' in found
+        )
         assert 'class="gpu-cell gpu-working"' in found
         assert 'height="42.0"' in found
         cells = found.partition('class="gpu-legend')[0]
@@ -217,15 +264,29 @@ class TestGpuMap:
 
     def test_shows_what_is_behind_a_cell(self, pete):
         replica, moment = Replica.objects.get(), datetime.now(UTC)
-        figures = {"generation_tokens": 1200, "prompt_tokens": 6000, "ttft_p50": 0.2, "ttft_p95": 0.34}
+        figures = {
+            "generation_tokens": 1200,
+            "prompt_tokens": 6000,
+            "ttft_p50": 0.2,
+            "ttft_p95": 0.34,
+        }
         replica_minute(replica, moment, running_max=3, **figures)
-        sample = {"power_watts": 40, "temperature_c": 51, "memory_used_mib": 20480, "memory_total_mib": 22528,
-                  "active": 0.5, "active_source": "GPU_UTIL", "xid": 79}  # fmt: skip
+        sample = {
+            "power_watts": 40,
+            "temperature_c": 51,
+            "memory_used_mib": 20480,
+            "memory_total_mib": 22528,
+            "active": 0.5,
+            "active_source": "GPU_UTIL",
+            "xid": 79,
+        }
         device = gpu("node-1", moment, pod=replica.name, sample=sample, is_simulated=True)
         found = page(pete, "node_list", f"?gpu=d{device.pk}")
         for words in (
-            f"models/{replica.name}", "20 out and 100 in per second", "p50 0.20 s, p95 0.34 s", "20.0 of 22.0 GiB",
-            "40 W of 72 W", "51 °C", "GPU_UTIL: some kernel ran", "$0.4025 per GPU and hour, simulated",
+            f"models/{replica.name}", "20 out and 100 in per second", "p50 0.20 s, p95 0.34 s",
+            "20.0 of 22.0 GiB",
+            "40 W of 72 W", "51 °C", "GPU_UTIL: some kernel ran",
+            "$0.4025 per GPU and hour, simulated",
             ">figures simulated", "79", reverse("fleet:replica_detail", args=[replica.pk]),
         ):  # fmt: skip
             assert words in found
@@ -237,7 +298,9 @@ class TestGpuMap:
         target(replica, moment)
         assert "Not everything is measured" not in page(pete, "node_list")
         ScrapeTarget.objects.update(error="The endpoint cannot be reached.")
-        ScrapeTarget.objects.create(kind="GPU", name="DCGM exporter", tried_at=moment, error="It is away.")
+        ScrapeTarget.objects.create(
+            kind="GPU", name="DCGM exporter", tried_at=moment, error="It is away."
+        )
         found = page(pete, "node_list")
         assert "1 engine does not answer: see the replicas." in found
         assert "DCGM exporter: It is away." in found
@@ -254,7 +317,9 @@ class TestGpuMap:
 @pytest.mark.usefixtures("fleet")
 class TestIdle:
     def test_says_why_an_empty_node_is_still_there(self, pete):
-        NodePool.objects.update(disruption={"consolidateAfter": "2m", "consolidationPolicy": "WhenEmpty"})
+        NodePool.objects.update(
+            disruption={"consolidateAfter": "2m", "consolidationPolicy": "WhenEmpty"}
+        )
         found = page(pete, "node_list")
         assert "Karpenter removes an empty node 2m after its last pod left" in found
         assert found.count("no replica since") == 1
@@ -273,14 +338,18 @@ class TestIdle:
 class TestReplicaDetail:
     def show(self, visitor, query="", **headers):
         replica = Replica.objects.get()
-        answer = visitor.get(reverse("fleet:replica_detail", args=[replica.pk]) + query, headers=headers)
+        answer = visitor.get(
+            reverse("fleet:replica_detail", args=[replica.pk]) + query, headers=headers
+        )
         assert answer.status_code == 200
         return answer.content.decode()
 
     def test_draws_the_signs_and_lists_the_same_minutes(self, pete):
         replica, moment = Replica.objects.get(), datetime.now(UTC)
         for ago, waiting in ((5, 0), (4, 3), (1, 0)):
-            replica_minute(replica, moment, ago=ago, waiting=waiting, requests={"stop": 2, "abort": 1})
+            replica_minute(
+                replica, moment, ago=ago, waiting=waiting, requests={"stop": 2, "abort": 1}
+            )
         found = self.show(pete)
         assert found.count("<figure") == 5
         assert "simulated" in found
@@ -310,7 +379,9 @@ class TestReplicaDetail:
         assert "No minute was measured in this time" in self.show(pete, "?hours=-1")
 
     def test_says_what_saturates_it(self, pete):
-        replica_minute(Replica.objects.get(), datetime.now(UTC), waiting=4, waiting_max=6, running_max=8)
+        replica_minute(
+            Replica.objects.get(), datetime.now(UTC), waiting=4, waiting_max=6, running_max=8
+        )
         assert "4.0 requests wait" in self.show(pete)
 
     def test_answers_htmx_with_the_live_part(self, pete):
@@ -329,7 +400,8 @@ class TestReplicaDetail:
         for ago in range(100):
             replica_minute(replica, moment, ago=ago)
         self.show(pete)
-        # this test's own look · session, person, roles · replica, minutes, GPU, its minutes · what it does 4
+        # this test's own look · session, person, roles · replica, minutes, GPU, its minutes · what
+        # it does 4
         with django_assert_num_queries(12):
             self.show(pete, "?hours=24")
 
@@ -340,24 +412,41 @@ class TestQueries:
     def test_are_as_many_for_many_rows_as_for_one(self, pete, view, django_assert_num_queries):
         for number in range(60):
             name = f"many-{number}"
-            actions.record_seen(model=Node, seen=[observe.node(node(name=name, uid=name))], now=at(40))
-            actions.record_seen(model=NodeClaim, seen=[observe.node_claim(claim(name, name, launched=4))], now=at(40))
+            actions.record_seen(
+                model=Node, seen=[observe.node(node(name=name, uid=name))], now=at(40)
+            )
+            actions.record_seen(
+                model=NodeClaim,
+                seen=[observe.node_claim(claim(name, name, launched=4))],
+                now=at(40),
+            )
             seen = observe.replica(pod(uid=name, node=name, scheduled=13, ready=30))
             actions.record_seen(model=Replica, seen=[seen], now=at(40))
         for replica in Replica.objects.all():
             target(replica, datetime.now(UTC), error="away")
             replica_minute(replica, datetime.now(UTC), running_max=3)
-            gpu(replica.node_name, datetime.now(UTC), number=replica.uid, pod=replica.name, sample={"power_watts": 9})
+            gpu(
+                replica.node_name,
+                datetime.now(UTC),
+                number=replica.uid,
+                pod=replica.name,
+                sample={"power_watts": 9},
+            )
         page(pete, view)
-        # session, person, roles · nodes, replicas, what they do 4, freshness, moving 2 · count, rows, and per page what
-        # hangs on the rows; on the first one since when nodes are empty, and what fails
-        with django_assert_num_queries({"node_list": 20, "claim_list": 15, "replica_list": 15}[view]):
+        # session, person, roles · nodes, replicas, what they do 4, freshness, moving 2 · count,
+        # rows, and per page what hangs on the rows; on the first one since when nodes are empty,
+        # and what fails
+        with django_assert_num_queries(
+            {"node_list": 20, "claim_list": 15, "replica_list": 15}[view]
+        ):
             found = page(pete, view)
         assert "Page 1 of 2" in found
 
     def test_idle_money_leaves_out_what_has_no_price_and_says_so(self):
         bare = node(name="bare", uid="bare")
-        bare["metadata"]["labels"] = {key: value for key, value in LABELS.items() if "price" not in key}
+        bare["metadata"]["labels"] = {
+            key: value for key, value in LABELS.items() if "price" not in key
+        }
         actions.record_seen(model=Node, seen=[observe.node(bare)], now=at(40))
         found = queries.figures(queries.snapshot(at(40)))
         assert (found.gpus, found.idle, found.unpriced_idle) == (3, 2, 1)

@@ -27,7 +27,10 @@ class TestLoadSample:
     def test_makes_models_suite_and_prices_once(self):
         for _ in range(2):
             call_command("load_sample", verbosity=0)
-        assert set(RegisteredModel.objects.values_list("name", flat=True)) == {"prior-auth-extract", "clinical-summary"}
+        assert set(RegisteredModel.objects.values_list("name", flat=True)) == {
+            "prior-auth-extract",
+            "clinical-summary",
+        }
         assert EvalSuite.objects.count() == 1
         assert Rate.objects.count() == 2
         assert AuditEvent.objects.filter(action="model.registered").count() == 2
@@ -36,7 +39,10 @@ class TestLoadSample:
         for _ in range(2):
             call_command("load_sample", versions=weights, verbosity=0)
         rows = ModelVersion.objects.order_by("number")
-        assert [(row.number, row.status, row.files.count()) for row in rows] == [(1, "SIGNING", 3), (2, "SIGNING", 4)]
+        assert [(row.number, row.status, row.files.count()) for row in rows] == [
+            (1, "SIGNING", 3),
+            (2, "SIGNING", 4),
+        ]
 
     def test_says_when_the_weights_are_missing(self, tmp_path):
         with pytest.raises(CommandError, match="does not exist"):

@@ -64,7 +64,9 @@ def grant(registered_model, charlie, alice):
 def run(git, cluster, at):
     """Do what the sweep and the task do."""
     reconcile.find_outdated(now=at)
-    for revision in PolicyRevision.objects.filter(next_check_at__lte=at).select_related("registered_model"):
+    for revision in PolicyRevision.objects.filter(next_check_at__lte=at).select_related(
+        "registered_model"
+    ):
         with commits_at(at):
             reconcile.reconcile_policy(revision=revision, git=git, cluster=cluster, now=at)
     return PolicyRevision.objects.get()
@@ -104,31 +106,49 @@ class TestReconcilePolicy:
             run(git, Cluster(git), NOW)
         revision = run(git, Cluster(git), NOW + timedelta(minutes=10))
         assert (revision.status, published()) == ("ACTIVE", 1)
-        log = subprocess.run(["git", "-C", git.remote.removeprefix("file://"), "log", "--oneline"], capture_output=True)
+        log = subprocess.run(
+            ["git", "-C", git.remote.removeprefix("file://"), "log", "--oneline"],
+            capture_output=True,
+        )
         assert len(log.stdout.splitlines()) == 1
 
     def test_waits_while_the_cluster_does_not_carry_it(self, git, grant):
         revision = run(git, Cluster(git, applied=False), NOW)
-        assert (revision.status, revision.next_check_at) == ("COMMITTED", NOW + timedelta(seconds=2))
+        assert (revision.status, revision.next_check_at) == (
+            "COMMITTED",
+            NOW + timedelta(seconds=2),
+        )
 
-    def test_says_what_keeps_argo_cd_from_it_and_has_it_try_again(self, git, grant, client, charlie):
+    def test_says_what_keeps_argo_cd_from_it_and_has_it_try_again(
+        self, git, grant, client, charlie
+    ):
         cluster = Cluster(git, applied=False)
         head = run(git, cluster, NOW).commit
-        refused = ResourceStatus("SecurityPolicy", "models", "prior-auth-extract", "OutOfSync", "webhook is away")
+        refused = ResourceStatus(
+            "SecurityPolicy", "models", "prior-auth-extract", "OutOfSync", "webhook is away"
+        )
         cluster.application = ApplicationStatus(
-            exists=True, sync="OutOfSync", revision=head, operation_phase="Failed", operation_revision=head,
+            exists=True, sync="OutOfSync", revision=head, operation_phase="Failed",
+            operation_revision=head,
             resources=(refused,),
         )  # fmt: skip
-        assert run(git, cluster, NOW + timedelta(seconds=10)).message == "", "it takes no longer than it should"
+        assert run(git, cluster, NOW + timedelta(seconds=10)).message == "", (
+            "it takes no longer than it should"
+        )
         for seconds in (20, 24):
             revision = run(git, cluster, NOW + timedelta(seconds=seconds))
         assert (revision.status, revision.reason) == ("COMMITTED", "SYNC_FAILED")
         client.force_login(charlie)
-        page = client.get(reverse("gateway:policy_detail", args=["prior-auth-extract"])).content.decode()
+        page = client.get(
+            reverse("gateway:policy_detail", args=["prior-auth-extract"])
+        ).content.decode()
         assert "The cluster refused SecurityPolicy prior-auth-extract: webhook is away." in page
         log = ["git", "-C", git.remote.removeprefix("file://"), "log", "--format=%s"]
         subjects = subprocess.run(log, capture_output=True, text=True).stdout.splitlines()
-        assert subjects == ["Have Argo CD try again", "Publish the access policy of prior-auth-extract"]
+        assert subjects == [
+            "Have Argo CD try again",
+            "Publish the access policy of prior-auth-extract",
+        ]
         cluster.applied = True
         revision = run(git, cluster, revision.next_check_at)
         assert (revision.status, revision.message, published()) == ("ACTIVE", "", 1)
@@ -136,7 +156,9 @@ class TestReconcilePolicy:
     def test_publishes_anew_what_the_branch_no_longer_holds(self, git, grant):
         cluster = Cluster(git, applied=False)
         first = run(git, cluster, NOW)
-        git.commit(changes={POLICY: None}, message="Take it out by hand", trailers={"Who": "somebody"})
+        git.commit(
+            changes={POLICY: None}, message="Take it out by hand", trailers={"Who": "somebody"}
+        )
         late = NOW + timedelta(seconds=30)
         lost = run(git, cluster, late)
         assert (lost.status, lost.reason) == ("PENDING", "GIT_DIVERGED")
@@ -170,7 +192,9 @@ class TestReconcilePolicy:
     def test_stops_and_says_why_when_git_refuses(self, git, grant):
         revision = run(Away(PermanentError("The hook refused.")), Cluster(git), NOW)
         assert (revision.status, revision.next_check_at) == ("FAILED", None)
-        soon = run(Away(PermanentError("The hook refused.")), Cluster(git), NOW + timedelta(seconds=10))
+        soon = run(
+            Away(PermanentError("The hook refused.")), Cluster(git), NOW + timedelta(seconds=10)
+        )
         assert soon.generation == revision.generation
 
     def test_keeps_a_change_that_was_made_meanwhile(self, git, grant, registered_model):
@@ -183,17 +207,23 @@ class TestReconcilePolicy:
 
 class TestTheSentencesOfRefusals:
     def test_are_in_the_policy_of_a_model_that_nobody_was_granted(self, git, registered_model):
-        """The oldest route's policy speaks for all of them, and may be that of a model without grants."""
+        """The oldest route's policy speaks for all of them, and may be that of a model without
+        grants.
+        """
         factories.live(registered_model, 1)
         run(git, Cluster(git), NOW)
         _, traffic = yaml.safe_load_all(git.read(POLICY))
-        said = {each["match"]["statusCodes"][0]["value"] for each in traffic["spec"]["responseOverride"]}
+        said = {
+            each["match"]["statusCodes"][0]["value"] for each in traffic["spec"]["responseOverride"]
+        }
         assert said == {503, 429, 403}
         assert "rateLimit" not in traffic["spec"]
 
 
 class TestLimitCost:
-    def test_is_what_the_limits_count_and_what_the_page_says(self, git, grant, settings, client, alice):
+    def test_is_what_the_limits_count_and_what_the_page_says(
+        self, git, grant, settings, client, alice
+    ):
         page = reverse("gateway:policy_detail", args=["prior-auth-extract"])
         client.force_login(alice)
         assert "is counted against the tokens per minute" not in client.get(page).content.decode()
@@ -204,7 +234,10 @@ class TestLimitCost:
         (rule,) = traffic["spec"]["rateLimit"]["global"]["rules"]
         assert rule["cost"]["response"]["metadata"]["key"] == "llm_limit_token"
         assert published() == 2
-        assert "output_tokens * 2u</code> is counted against the tokens per minute" in client.get(page).content.decode()
+        assert (
+            "output_tokens * 2u</code> is counted against the tokens per minute"
+            in client.get(page).content.decode()
+        )
 
 
 class TestTooManyTeams:

@@ -10,7 +10,9 @@ from apps.integrations.kubernetes.client import Connection
 
 
 class ApiDouble:
-    """answers: what the next calls get, in order: a function of the handler. asked: their paths and queries."""
+    """answers: what the next calls get, in order: a function of the handler. asked: their paths and
+    queries.
+    """
 
     def __init__(self) -> None:
         double = self
@@ -20,7 +22,9 @@ class ApiDouble:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 url = urlsplit(self.path)
-                double.asked.append((url.path, {key: values[0] for key, values in parse_qs(url.query).items()}))
+                double.asked.append(
+                    (url.path, {key: values[0] for key, values in parse_qs(url.query).items()})
+                )
                 answer = double.answers.pop(0) if double.answers else refuse(503)
                 answer(self)
 
@@ -29,7 +33,9 @@ class ApiDouble:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(
+            target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        ).start()
 
     def connection(self) -> Connection:
         return Connection(server=f"http://127.0.0.1:{self.server.server_port}", timeout=5)
@@ -54,8 +60,12 @@ def listed(version: int, *items: dict, more: str = "") -> Callable[[BaseHTTPRequ
     return answer
 
 
-def stream(*entries: tuple[str, dict], broken: bool = False) -> Callable[[BaseHTTPRequestHandler], None]:
-    """Answer a watch with these (type, object), then end it; broken: as a process that was killed ends it."""
+def stream(
+    *entries: tuple[str, dict], broken: bool = False
+) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Answer a watch with these (type, object), then end it; broken: as a process that was killed
+    ends it.
+    """
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)

@@ -32,9 +32,18 @@ class TestStreamChat:
 
         *pieces, last = client(handler).stream_chat(**ASK, max_tokens=9)
         assert [piece.text for piece in pieces] == ["codes"]
-        assert (last.usage.input_tokens, last.usage.output_tokens, last.usage.total_tokens) == (40, 9, 49)
+        assert (last.usage.input_tokens, last.usage.output_tokens, last.usage.total_tokens) == (
+            40,
+            9,
+            49,
+        )
         assert 0 <= last.ttft_ms <= last.latency_ms
-        assert (last.model, last.engine, last.request_id, last.finish_reason) == ("m-v1", "stand-in", "abc", "stop")
+        assert (last.model, last.engine, last.request_id, last.finish_reason) == (
+            "m-v1",
+            "stand-in",
+            "abc",
+            "stop",
+        )
         sent = json.loads(seen[0].content)
         assert sent["stream_options"] == {"include_usage": True}
         assert (sent["max_tokens"], sent["temperature"]) == (9, 0)
@@ -42,23 +51,44 @@ class TestStreamChat:
 
     def test_ignores_comments_and_nonsense_lines(self):
         text = ": ping\n\ndata: not json\n\ndata: []\n\n" + stream("m", "x")
-        assert "".join(delta.text for delta in client(answers(200, text=text)).stream_chat(**ASK)) == "x"
+        assert (
+            "".join(delta.text for delta in client(answers(200, text=text)).stream_chat(**ASK))
+            == "x"
+        )
 
     @pytest.mark.parametrize(
         ("status", "body", "code", "message"),
         [
-            (403, {"error": {"message": "no grant", "code": "no_grant", "type": "x"}}, "no_grant", "no grant"),
+            (
+                403,
+                {"error": {"message": "no grant", "code": "no_grant", "type": "x"}},
+                "no_grant",
+                "no grant",
+            ),
             (401, {"message": "bad token"}, "401", "bad token"),
-            (404, {"error": {"message": "unknown model", "type": "NotFoundError"}}, "NotFoundError", "unknown model"),
+            (
+                404,
+                {"error": {"message": "unknown model", "type": "NotFoundError"}},
+                "NotFoundError",
+                "unknown model",
+            ),
         ],
     )
     def test_refusals_carry_the_words_of_who_refused(self, status, body, code, message):
         with pytest.raises(GatewayRefusal) as caught:
             list(client(answers(status, json=body)).stream_chat(**ASK))
-        assert (caught.value.status, caught.value.code, caught.value.message) == (status, code, message)
+        assert (caught.value.status, caught.value.code, caught.value.message) == (
+            status,
+            code,
+            message,
+        )
 
     def test_a_limit_says_when_to_come_back(self):
-        handler = answers(429, json={"error": {"message": "over"}}, headers={"retry-after": "17", "x-request-id": "r"})
+        handler = answers(
+            429,
+            json={"error": {"message": "over"}},
+            headers={"retry-after": "17", "x-request-id": "r"},
+        )
         with pytest.raises(GatewayRefusal) as caught:
             list(client(handler).stream_chat(**ASK))
         assert (caught.value.retry_after, caught.value.request_id) == (17, "r")
@@ -77,14 +107,20 @@ class TestStreamChat:
         assert "secret" not in str(caught.value)
 
     def test_an_error_in_the_middle_is_temporary(self):
-        text = 'data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: {"error":{"message":"dead"}}\n\n'
+        text = (
+            'data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: '
+            '{"error":{"message":"dead"}}\n\n'
+        )
         with pytest.raises(TemporaryError, match="broke off"):
             list(client(answers(200, text=text)).stream_chat(**ASK))
 
 
 class TestVersion:
     def test_knows_the_stand_in_and_vllm(self):
-        assert client(answers(200, json={"version": "x"}, headers={"x-engine": "stand-in"})).version() == "stand-in"
+        assert (
+            client(answers(200, json={"version": "x"}, headers={"x-engine": "stand-in"})).version()
+            == "stand-in"
+        )
         assert client(answers(200, json={"version": "0.32.0"})).version() == "vllm 0.32.0"
 
     def test_being_away_is_temporary(self):

@@ -13,11 +13,16 @@ from apps.integrations.git.process import redact
 from tests.commit_times import commits_at
 from tests.factories import NOW
 
-TRAILERS = {"Quartermaster-Rollout": "11111111-1111-1111-1111-111111111111", "Quartermaster-Step": "SERVE"}
+TRAILERS = {
+    "Quartermaster-Rollout": "11111111-1111-1111-1111-111111111111",
+    "Quartermaster-Step": "SERVE",
+}
 
 
 def git(*arguments, cwd):
-    return subprocess.run(["git", *arguments], cwd=cwd, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        ["git", *arguments], cwd=cwd, check=True, capture_output=True, text=True
+    ).stdout
 
 
 @pytest.fixture
@@ -42,7 +47,11 @@ def commits(remote):
 
 class TestCommit:
     def test_writes_changes_and_removes_files_on_an_empty_branch_and_after(self, client, remote):
-        client.commit(changes={"a/b.yaml": b"one\n", "c.yaml": b"\xff\x00"}, message="First", trailers={"T": "1"})
+        client.commit(
+            changes={"a/b.yaml": b"one\n", "c.yaml": b"\xff\x00"},
+            message="First",
+            trailers={"T": "1"},
+        )
         client.commit(changes={"a/b.yaml": None}, message="Second", trailers={"T": "2"})
         assert git("ls-tree", "-r", "--name-only", "main", cwd=remote).split() == ["c.yaml"]
         assert client.read("c.yaml") == b"\xff\x00"
@@ -53,17 +62,27 @@ class TestCommit:
         shown = git("log", "-1", "--format=%(trailers:only)", made.sha, cwd=remote)
         assert shown.strip().splitlines() == [f"{key}: {value}" for key, value in TRAILERS.items()]
 
-    def test_returns_the_commit_that_is_there_after_a_crash_between_push_and_row(self, client, remote, tmp_path):
+    def test_returns_the_commit_that_is_there_after_a_crash_between_push_and_row(
+        self, client, remote, tmp_path
+    ):
         first = client.commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS)
-        second = client_of(remote, tmp_path / "other").commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS)
+        second = client_of(remote, tmp_path / "other").commit(
+            changes={"a": b"x"}, message="Serve", trailers=TRAILERS
+        )
         assert (first.created, second.created) == (True, False)
         assert first.sha == second.sha
         assert len(commits(remote)) == 1
 
     def test_tells_trailer_sets_apart_by_every_value(self, client, remote):
         client.commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS)
-        client.commit(changes={"a": b"y"}, message="Shift", trailers=TRAILERS | {"Quartermaster-Step": "SHIFT"})
-        client.commit(changes={"a": b"z"}, message="More", trailers=TRAILERS | {"Quartermaster-Extra": "1"})
+        client.commit(
+            changes={"a": b"y"},
+            message="Shift",
+            trailers=TRAILERS | {"Quartermaster-Step": "SHIFT"},
+        )
+        client.commit(
+            changes={"a": b"z"}, message="More", trailers=TRAILERS | {"Quartermaster-Extra": "1"}
+        )
         assert len(commits(remote)) == 3
 
     def test_makes_its_commit_even_when_the_files_are_equal(self, client, remote):
@@ -75,19 +94,26 @@ class TestCommit:
     def test_adds_files_only_where_there_are_none(self, client):
         client.commit(changes={"policy": b"of another"}, message="Policy", trailers={"T": "1"})
         client.commit(
-            changes={"a": b"x"}, message="Serve", trailers=TRAILERS, unless_present={"policy": b"deny", "new": b"n"}
+            changes={"a": b"x"},
+            message="Serve",
+            trailers=TRAILERS,
+            unless_present={"policy": b"deny", "new": b"n"},
         )
         assert client.read("policy") == b"of another"
         assert client.read("new") == b"n"
 
-    def test_takes_its_turn_when_another_writer_was_first(self, client, remote, tmp_path, monkeypatch):
+    def test_takes_its_turn_when_another_writer_was_first(
+        self, client, remote, tmp_path, monkeypatch
+    ):
         other = client_of(remote, tmp_path / "other")
         client.commit(changes={"a": b"x"}, message="First", trailers={"T": "0"})
         push, raced = client._push, []
 
         def race(sha, head):
             if not raced:
-                raced.append(other.commit(changes={"b": b"y"}, message="Other", trailers={"T": "1"}))
+                raced.append(
+                    other.commit(changes={"b": b"y"}, message="Other", trailers={"T": "1"})
+                )
             return push(sha, head)
 
         monkeypatch.setattr(client, "_push", race)
@@ -105,7 +131,9 @@ class TestCommit:
             )
             results.append(made)
 
-        threads = [threading.Thread(target=work, args=(name,)) for name in ("one", "one", "two", "three")]
+        threads = [
+            threading.Thread(target=work, args=(name,)) for name in ("one", "one", "two", "three")
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -133,12 +161,16 @@ class TestFailures:
         hook = remote / "hooks" / "pre-receive"
         hook.write_text("#!/bin/sh\nsleep 60\n")
         hook.chmod(0o755)
-        slow = GitClient(remote=client.remote, branch="main", workdir=client._mirror.parent, timeout=1.0)
+        slow = GitClient(
+            remote=client.remote, branch="main", workdir=client._mirror.parent, timeout=1.0
+        )
         with pytest.raises(TemporaryError, match="did not answer"):
             slow.commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS)
 
     def test_never_shows_credentials(self):
-        shown = redact("fatal: unable to access 'https://bot:s3cret@git.example/x.git/': ghp_abcdefghijklmnop")
+        shown = redact(
+            "fatal: unable to access 'https://bot:s3cret@git.example/x.git/': ghp_abcdefghijklmnop"
+        )
         assert "s3cret" not in shown
         assert "bot" not in shown
         assert "ghp_" not in shown
@@ -161,11 +193,15 @@ class TestAskAgain:
             assert client.ask_again(head, since=since, now=NOW + timedelta(seconds=6))
         (again, first) = commits(remote)
         assert (first, git("diff", first, again, cwd=remote)) == (head, "")
-        assert not client.ask_again(head, since=since, now=NOW + timedelta(hours=1)), "the branch went on"
+        assert not client.ask_again(head, since=since, now=NOW + timedelta(hours=1)), (
+            "the branch went on"
+        )
         late = NOW + timedelta(hours=1)
         with commits_at(late):
             assert client.ask_again(commits(remote)[0], since=since, now=late)
-        assert not client.ask_again(commits(remote)[0], since=since, now=late + timedelta(minutes=14))
+        assert not client.ask_again(
+            commits(remote)[0], since=since, now=late + timedelta(minutes=14)
+        )
         assert client.ask_again(commits(remote)[0], since=since, now=late + timedelta(minutes=21))
 
     def test_is_only_logged_where_the_server_refuses_or_is_away(self, client, remote, caplog):
@@ -197,7 +233,9 @@ class TestReading:
 
     def test_knows_whether_a_revision_contains_a_commit(self, client, remote, tmp_path):
         first = client.commit(changes={"a": b"x"}, message="Serve", trailers=TRAILERS)
-        second = client_of(remote, tmp_path / "o").commit(changes={"b": b"x"}, message="Other", trailers={"T": "2"})
+        second = client_of(remote, tmp_path / "o").commit(
+            changes={"b": b"x"}, message="Other", trailers={"T": "2"}
+        )
         assert client.contains(second.sha, first.sha)
         assert not client.contains(first.sha, second.sha)
         assert not client.contains("main", first.sha)
@@ -205,5 +243,7 @@ class TestReading:
         assert not client.is_on_branch("0" * 40)
 
     def test_lists_paths_under_a_folder(self, client):
-        client.commit(changes={"s/b": b"1", "s/a/c": b"2", "t": b"3"}, message="x", trailers={"T": "1"})
+        client.commit(
+            changes={"s/b": b"1", "s/a/c": b"2", "t": b"3"}, message="x", trailers={"T": "1"}
+        )
         assert client.paths("s") == ["s/a/c", "s/b"]

@@ -35,7 +35,10 @@ ISVC = {
         "creationTimestamp": T.format(1),
         "annotations": {"quartermaster.dev/manifest-digest": "sha256:aa"},
     },
-    "status": {"conditions": [condition("Ready", 30)], "modelStatus": {"transitionStatus": "UpToDate"}},
+    "status": {
+        "conditions": [condition("Ready", 30)],
+        "modelStatus": {"transitionStatus": "UpToDate"},
+    },
 }
 POD = {
     "metadata": {
@@ -50,15 +53,25 @@ POD = {
     "spec": {"nodeName": "node-1"},
     "status": {
         "phase": "Running",
-        "conditions": [condition("PodScheduled", 10), condition("Initialized", 20), condition("Ready", 29)],
+        "conditions": [
+            condition("PodScheduled", 10),
+            condition("Initialized", 20),
+            condition("Ready", 29),
+        ],
         "initContainerStatuses": [
             {
                 "name": "storage-initializer",
-                "state": {"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": T.format(20)}},
+                "state": {
+                    "terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": T.format(20)}
+                },
             }
         ],
         "containerStatuses": [
-            {"name": "kserve-container", "ready": True, "state": {"running": {"startedAt": T.format(21)}}}
+            {
+                "name": "kserve-container",
+                "ready": True,
+                "state": {"running": {"startedAt": T.format(21)}},
+            }
         ],
     },
 }
@@ -74,7 +87,11 @@ CLAIM = {
     },
     "status": {
         "nodeName": "node-1",
-        "conditions": [condition("Launched", 4), condition("Registered", 9), condition("Initialized", 9, "Unknown")],
+        "conditions": [
+            condition("Launched", 4),
+            condition("Registered", 9),
+            condition("Initialized", 9, "Unknown"),
+        ],
     },
 }
 
@@ -135,18 +152,33 @@ class TestServingStatus:
         assert (status.exists, status.ready, status.ready_at) == (True, True, at(30))
         pod = status.pod
         assert (pod.at("PodScheduled"), pod.initializer.finished_at) == (at(10), at(20))
-        assert (pod.engine, pod.listen, pod.manifest_digest) == ("stand-in", "127.0.0.1:1234", "sha256:aa")
+        assert (pod.engine, pod.listen, pod.manifest_digest) == (
+            "stand-in",
+            "127.0.0.1:1234",
+            "sha256:aa",
+        )
         assert pod.engine_container.started_at == at(21)
         claim = status.node_claim
-        assert (claim.instance_type, claim.capacity_type, claim.zone) == ("g6.xlarge", "spot", "us-east-1a")
-        assert (claim.launched_at, claim.registered_at, claim.initialized_at) == (at(4), at(9), None)
+        assert (claim.instance_type, claim.capacity_type, claim.zone) == (
+            "g6.xlarge",
+            "spot",
+            "us-east-1a",
+        )
+        assert (claim.launched_at, claim.registered_at, claim.initialized_at) == (
+            at(4),
+            at(9),
+            None,
+        )
         path, query, headers = next(item for item in api.seen if item[0].endswith("/pods"))
         assert query == {"labelSelector": ["serving.kserve.io/inferenceservice=m-v1"]}
         assert headers["Authorization"] == "Bearer t0ken"
 
     def test_says_why_a_pod_waits_and_which_node_it_was_promised(self, api, reader):
         waiting = {"metadata": {"name": "p"}, "spec": {}, "status": {"phase": "Pending"}}
-        note = {"reason": "Nominated", "message": "Pod should schedule on: nodeclaim/gpu-inference-abcde"}
+        note = {
+            "reason": "Nominated",
+            "message": "Pod should schedule on: nodeclaim/gpu-inference-abcde",
+        }
         short = {"type": "Warning", "reason": "FailedScheduling", "message": "no offering"}
         serve(api, pods=[waiting], events=[note, short], service=ISVC | {"status": {}})
         status = reader.serving_status("m-v1", "models")
@@ -166,10 +198,15 @@ class TestServingStatus:
 
     def test_says_what_happened_to_a_claim_that_was_promised_and_is_gone(self, api, reader):
         waiting = {"metadata": {"name": "p"}, "spec": {}, "status": {"phase": "Pending"}}
-        note = {"reason": "Nominated", "message": "Pod should schedule on: nodeclaim/gpu-inference-gone"}
+        note = {
+            "reason": "Nominated",
+            "message": "Pod should schedule on: nodeclaim/gpu-inference-gone",
+        }
         serve(api, pods=[waiting], claims=(), events=[note], service=ISVC | {"status": {}})
         about = {"involvedObject": {"name": "gpu-inference-gone"}}
-        api.objects[Kind.EVENT.path("default")] = {"items": [{"reason": "InsufficientCapacityError"} | about]}
+        api.objects[Kind.EVENT.path("default")] = {
+            "items": [{"reason": "InsufficientCapacityError"} | about]
+        }
         status = reader.serving_status("m-v1", "models")
         assert status.node_claim is None
         assert [(note.reason, note.about) for note in status.node_events] == [
@@ -180,11 +217,15 @@ class TestServingStatus:
         going = POD | {"metadata": POD["metadata"] | {"deletionTimestamp": T.format(51)}}
         serve(api, pods=[going], service=ISVC | {"status": {}})
         api.objects[Kind.EVENT.path("default")] = {"items": [{"reason": "SpotInterrupted"}]}
-        assert [note.reason for note in reader.serving_status("m-v1", "models").node_events] == ["SpotInterrupted"]
+        assert [note.reason for note in reader.serving_status("m-v1", "models").node_events] == [
+            "SpotInterrupted"
+        ]
 
     def test_counts_the_pods_that_are_ready_and_asks_no_events_then(self, api, reader):
         ready = {"type": "Ready", "status": "True", "lastTransitionTime": T.format(30)}
-        pod = POD | {"status": POD["status"] | {"conditions": [*POD["status"]["conditions"], ready]}}
+        pod = POD | {
+            "status": POD["status"] | {"conditions": [*POD["status"]["conditions"], ready]}
+        }
         serve(api, pods=[pod])
         status = reader.serving_status("m-v1", "models", {"gpu-inference-before"})
         assert (status.ready_pods, status.node_events) == (1, ())
@@ -195,17 +236,27 @@ class TestServingStatus:
         status, found = reader.serving_status("m-v1", "models"), len(api.seen)
         alone = reader.replicas_status("m-v1", "models")
         assert len(api.seen) - found == 2
-        assert (alone.ready, alone.manifest_digest, alone.pods) == (True, status.manifest_digest, status.pods)
+        assert (alone.ready, alone.manifest_digest, alone.pods) == (
+            True,
+            status.manifest_digest,
+            status.pods,
+        )
         assert not reader.replicas_status("other", "models").exists
 
     def test_tells_why_a_load_failed(self, api, reader):
         failed = {
             "transitionStatus": "BlockedByFailedLoad",
-            "lastFailureInfo": {"reason": "ModelLoadFailed", "message": "model.safetensors: digest differs"},
+            "lastFailureInfo": {
+                "reason": "ModelLoadFailed",
+                "message": "model.safetensors: digest differs",
+            },
         }
         serve(api, service=ISVC | {"status": {"modelStatus": failed}})
         status = reader.serving_status("m-v1", "models")
-        assert (status.reason, status.message) == ("ModelLoadFailed", "model.safetensors: digest differs")
+        assert (status.reason, status.message) == (
+            "ModelLoadFailed",
+            "model.safetensors: digest differs",
+        )
 
     def test_nothing_there_is_an_answer(self, reader):
         status = reader.serving_status("m-v1", "models")
@@ -213,7 +264,13 @@ class TestServingStatus:
         assert status.pod is None
 
     def test_ignores_pods_that_go_away_for_the_newest(self, api, reader):
-        going = POD | {"metadata": {"name": "z", "creationTimestamp": T.format(50), "deletionTimestamp": T.format(51)}}
+        going = POD | {
+            "metadata": {
+                "name": "z",
+                "creationTimestamp": T.format(50),
+                "deletionTimestamp": T.format(51),
+            }
+        }
         serve(api, pods=[going, POD])
         status = reader.serving_status("m-v1", "models")
         assert len(status.pods) == 2
@@ -242,12 +299,26 @@ class TestApplicationStatus:
                         ],
                     },
                 },
-                "resources": [{"kind": "AIGatewayRoute", "namespace": "models", "name": "m", "status": "OutOfSync"}],
-                "conditions": [{"type": "SyncError", "message": "failed"}, {"type": "OrphanedResourceWarning"}],
+                "resources": [
+                    {
+                        "kind": "AIGatewayRoute",
+                        "namespace": "models",
+                        "name": "m",
+                        "status": "OutOfSync",
+                    }
+                ],
+                "conditions": [
+                    {"type": "SyncError", "message": "failed"},
+                    {"type": "OrphanedResourceWarning"},
+                ],
             }
         }
         status = reader.application_status("serving", "argocd")
-        assert (status.sync, status.revision, status.operation_revision) == ("OutOfSync", "abc", "abc")
+        assert (status.sync, status.revision, status.operation_revision) == (
+            "OutOfSync",
+            "abc",
+            "abc",
+        )
         assert status.resource("AIGatewayRoute", "m", "models").message == "denied"
         assert [item.type for item in status.errors] == ["SyncError"]
         assert (status.gave_up, status.is_settled) == (True, False)
@@ -260,17 +331,24 @@ class TestApplicationStatus:
         assert not reader.application_status("other", "argocd").exists
 
     def test_reads_whom_the_api_server_refused_on_trial(self, api, reader):
-        """As Argo CD 3 says it where an update is refused: nothing is tried then, and one refusal stops all of it."""
+        """As Argo CD 3 says it where an update is refused: nothing is tried then, and one refusal
+        stops all of it.
+        """
         said = (
-            "Failed to compare desired state to live state: failed to calculate diff: error calculating server side "
-            "diff: serverSideDiff error: error running server side apply in dryrun mode for resource NodePool/gpu: "
+            "Failed to compare desired state to live state: failed to calculate diff: error "
+            "calculating server side "
+            "diff: serverSideDiff error: error running server side apply in dryrun mode for "
+            "resource NodePool/gpu: "
             'nodepools.karpenter.sh "gpu" is forbidden: denied request: No changes on Monday'
         )
         status = api.objects[Kind.APPLICATION.path("argocd", "capacity")] = {
             "status": {
                 "sync": {"status": "Unknown", "revision": "abc"},
                 "operationState": {"phase": "Succeeded", "syncResult": {"revision": "old"}},
-                "resources": [{"kind": "NodePool", "name": name, "status": "Synced"} for name in ("gpu", "other")],
+                "resources": [
+                    {"kind": "NodePool", "name": name, "status": "Synced"}
+                    for name in ("gpu", "other")
+                ],
                 "conditions": [{"type": "ComparisonError", "message": said}],
             }
         }
@@ -279,13 +357,24 @@ class TestApplicationStatus:
         assert [item.message for item in found.resources] == [refused, ""]
         assert (found.errors, found.gave_up, found.is_at_rest) == ((), False, True)
         status["status"]["sync"] = {"status": "OutOfSync", "revision": "abc"}
-        assert not reader.application_status("capacity", "argocd").is_at_rest, "it is about to apply it"
+        assert not reader.application_status("capacity", "argocd").is_at_rest, (
+            "it is about to apply it"
+        )
 
 
 class TestRouteStatus:
     def test_reads_weights_and_acceptance(self, api, reader):
         api.objects[Kind.AI_GATEWAY_ROUTE.path("models", "m")] = {
-            "spec": {"rules": [{"backendRefs": [{"name": "m-v2", "weight": 100}, {"name": "m-v1", "weight": 0}]}]},
+            "spec": {
+                "rules": [
+                    {
+                        "backendRefs": [
+                            {"name": "m-v2", "weight": 100},
+                            {"name": "m-v1", "weight": 0},
+                        ]
+                    }
+                ]
+            },
             "status": {"conditions": [condition("Accepted", 7)]},
         }
         status = reader.route_status("m", "models")
@@ -295,7 +384,9 @@ class TestRouteStatus:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize(("status", "words"), [(403, "rbac.yaml"), (401, "renew"), (503, "busy"), (429, "busy")])
+    @pytest.mark.parametrize(
+        ("status", "words"), [(403, "rbac.yaml"), (401, "renew"), (503, "busy"), (429, "busy")]
+    )
     def test_says_it_in_words_and_tries_again_later(self, api, reader, status, words):
         api.objects[Kind.POD.path("models")] = status
         with pytest.raises(TemporaryError, match=words):

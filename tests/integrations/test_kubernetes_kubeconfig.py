@@ -1,4 +1,6 @@
-"""Kubeconfigs of somebody else's clusters: exec plugins, token files, CA files, proxies, and what is refused."""
+"""Kubeconfigs of somebody else's clusters: exec plugins, token files, CA files, proxies, and what
+is refused.
+"""
 
 import base64
 import json
@@ -23,7 +25,8 @@ from apps.integrations.kubernetes.types import Kind
 
 V1 = "client.authentication.k8s.io/v1"
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
-# Counts its calls in a file, keeps what it was told beside it, and answers with a token that says which call it was.
+# Counts its calls in a file, keeps what it was told beside it, and answers with a token that says
+# which call it was.
 PLUGIN = """
 import json, os, pathlib, sys
 count = pathlib.Path(sys.argv[1])
@@ -33,12 +36,15 @@ count.with_suffix(".info").write_text(os.environ["KUBERNETES_EXEC_INFO"])
 status = {"token": f"{os.environ.get('PREFIX', 'token')}-{calls}"}
 if len(sys.argv) > 2:
     status["expirationTimestamp"] = sys.argv[2]
-print(json.dumps({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}))
+version = "client.authentication.k8s.io/v1"
+print(json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": status}))
 """
 
 
 class Door:
-    """An API server that lets in whoever holds a token of `accepted`; `seen` keeps each token and path."""
+    """An API server that lets in whoever holds a token of `accepted`; `seen` keeps each token and
+    path.
+    """
 
     def __init__(self, authority=None):
         self.accepted, self.seen = set(), []
@@ -82,7 +88,10 @@ def written(folder, cluster, user):
     path = folder / "config"
     context = {"name": "c", "context": {"cluster": "k", "user": "u"}}
     config = {"current-context": "c", "contexts": [context]}
-    config |= {"clusters": [{"name": "k", "cluster": cluster}], "users": [{"name": "u", "user": user}]}
+    config |= {
+        "clusters": [{"name": "k", "cluster": cluster}],
+        "users": [{"name": "u", "user": user}],
+    }
     path.write_text(yaml.safe_dump(config))
     return path
 
@@ -90,7 +99,11 @@ def written(folder, cluster, user):
 def plugin_user(folder, *arguments, **more):
     script = folder / "plugin.py"
     script.write_text(PLUGIN)
-    call = {"apiVersion": V1, "command": sys.executable, "args": [str(script), str(folder / "calls"), *arguments]}
+    call = {
+        "apiVersion": V1,
+        "command": sys.executable,
+        "args": [str(script), str(folder / "calls"), *arguments],
+    }
     return {"exec": call | more}
 
 
@@ -126,7 +139,9 @@ class TestExecPlugin:
         info = json.loads((tmp_path / "calls.info").read_text())
         assert info == {"apiVersion": V1, "kind": "ExecCredential", "spec": {"interactive": False}}
 
-    def test_is_asked_again_when_the_token_is_refused_and_the_call_still_works(self, door, tmp_path, asked):
+    def test_is_asked_again_when_the_token_is_refused_and_the_call_still_works(
+        self, door, tmp_path, asked
+    ):
         door.accepted = {"token-1"}
         reader = reader_of(written(tmp_path, {"server": door.address}, plugin_user(tmp_path)))
         reader.list(Kind.NODE)
@@ -149,21 +164,31 @@ class TestExecPlugin:
 
     def test_learns_of_the_cluster_where_the_kubeconfig_says_so(self, door, tmp_path):
         door.accepted = {"token-1"}
-        extension = {"name": "client.authentication.k8s.io/exec", "extension": {"region": "us-east-1"}}
+        extension = {
+            "name": "client.authentication.k8s.io/exec",
+            "extension": {"region": "us-east-1"},
+        }
         cluster = {"server": door.address, "extensions": [extension]}
-        reader_of(written(tmp_path, cluster, plugin_user(tmp_path, provideClusterInfo=True))).list(Kind.NODE)
+        reader_of(written(tmp_path, cluster, plugin_user(tmp_path, provideClusterInfo=True))).list(
+            Kind.NODE
+        )
         told = json.loads((tmp_path / "calls.info").read_text())["spec"]["cluster"]
         assert told == {"server": door.address, "config": {"region": "us-east-1"}}
 
     def test_may_give_a_certificate_instead(self, tmp_path):
         authority = trustme.CA()
         pair = authority.issue_cert("portal.example")
-        certificate, key = pair.cert_chain_pems[0].bytes().decode(), pair.private_key_pem.bytes().decode()
+        certificate, key = (
+            pair.cert_chain_pems[0].bytes().decode(),
+            pair.private_key_pem.bytes().decode(),
+        )
         context, loaded = ssl.create_default_context(), []
         context.load_cert_chain = lambda path: loaded.append(Path(path).read_text())
         status = {"clientCertificateData": certificate, "clientKeyData": key}
         answer = json.dumps({"apiVersion": V1, "kind": "ExecCredential", "status": status})
-        made = ExecPlugin(Command(sys.executable, ("-c", f"print({answer!r})")), ssl_context=context)
+        made = ExecPlugin(
+            Command(sys.executable, ("-c", f"print({answer!r})")), ssl_context=context
+        )
         request = httpx.Request("GET", "http://127.0.0.1")
         next(made.auth_flow(request))
         assert loaded == [f"{certificate}\n{key}\n"]
@@ -173,10 +198,18 @@ class TestExecPlugin:
         ("program", "code", "words"),
         [
             ("aws-not-here", "", "aws-not-here is not installed here. Install the AWS CLI."),
-            (sys.executable, "import sys; sys.exit('Unable to locate credentials')", "ended with 1: Unable to locate"),
+            (
+                sys.executable,
+                "import sys; sys.exit('Unable to locate credentials')",
+                "ended with 1: Unable to locate",
+            ),
             (sys.executable, "print('hello')", "did not print an ExecCredential"),
             (sys.executable, "print('[]')", "did not print an ExecCredential"),
-            (sys.executable, 'print(\'{"kind": "ExecCredential", "status": {"token": "t"}}\')', "answered for"),
+            (
+                sys.executable,
+                'print(\'{"kind": "ExecCredential", "status": {"token": "t"}}\')',
+                "answered for",
+            ),
             (sys.executable, "import time; time.sleep(60)", "did not answer within 1 s"),
         ],
         ids=["missing", "failing", "no json", "odd json", "another version", "slow"],
@@ -246,16 +279,32 @@ class TestRead:
     @pytest.mark.parametrize(
         ("cluster", "user", "words"),
         [
-            ({"insecure-skip-tls-verify": True}, {}, "insecure-skip-tls-verify, which is not supported. Anybody"),
+            (
+                {"insecure-skip-tls-verify": True},
+                {},
+                "insecure-skip-tls-verify, which is not supported. Anybody",
+            ),
             ({"tls-server-name": "other"}, {}, "tls-server-name"),
             ({"proxy-url": "socks5://127.0.0.1:1"}, {}, "proxy-url"),
             ({"certificate-authority": "nowhere"}, {}, "No such file"),
-            ({"certificate-authority-data": "bm90IHBlbQ=="}, {}, "certificate in it cannot be read"),
+            (
+                {"certificate-authority-data": "bm90IHBlbQ=="},
+                {},
+                "certificate in it cannot be read",
+            ),
             ({}, {"username": "admin", "password": "hunter2"}, "username"),
             ({}, {"auth-provider": {"name": "gcp"}}, "auth-provider"),
             ({}, {"as": "system:admin"}, "as, which is not supported"),
-            ({}, {"exec": {"apiVersion": "client.authentication.k8s.io/v1alpha1", "command": "aws"}}, "must name"),
-            ({}, {"exec": {"apiVersion": V1, "command": "aws", "interactiveMode": "Always"}}, "wants a terminal"),
+            (
+                {},
+                {"exec": {"apiVersion": "client.authentication.k8s.io/v1alpha1", "command": "aws"}},
+                "must name",
+            ),
+            (
+                {},
+                {"exec": {"apiVersion": V1, "command": "aws", "interactiveMode": "Always"}},
+                "wants a terminal",
+            ),
         ],
     )
     def test_refuses_what_it_would_have_to_ignore(self, tmp_path, cluster, user, words):

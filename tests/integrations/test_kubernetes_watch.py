@@ -1,4 +1,6 @@
-"""Listing and watching against a small server that behaves as the API server does, on its bad days too."""
+"""Listing and watching against a small server that behaves as the API server does, on its bad days
+too.
+"""
 
 from itertools import islice
 
@@ -29,7 +31,9 @@ def follow(api):
     """Return the first messages that following pods brings, and how long it slept between them."""
     slept: list[float] = []
 
-    def messages(count, kind=Kind.POD, namespace="models", read=lambda found: found["metadata"]["name"]):
+    def messages(
+        count, kind=Kind.POD, namespace="models", read=lambda found: found["metadata"]["name"]
+    ):
         found = watch(api.connection, kind, read, namespace=namespace, sleep=slept.append)
         return list(islice(found, count))
 
@@ -39,11 +43,18 @@ def follow(api):
 
 class TestWatch:
     def test_lists_then_follows_from_the_lists_version(self, api, follow):
-        api.answers = [listed(7, obj("a", 5)), stream(("MODIFIED", obj("a", 8)), ("DELETED", obj("a", 9)))]
+        api.answers = [
+            listed(7, obj("a", 5)),
+            stream(("MODIFIED", obj("a", 8)), ("DELETED", obj("a", 9))),
+        ]
         assert follow(4) == [Listed(["a"]), Opened(), Changed("a"), Changed("a", gone=True)]
         path, query = api.asked[1]
         assert path == "/api/v1/namespaces/models/pods"
-        assert (query["watch"], query["resourceVersion"], query["allowWatchBookmarks"]) == ("1", "7", "true")
+        assert (query["watch"], query["resourceVersion"], query["allowWatchBookmarks"]) == (
+            "1",
+            "7",
+            "true",
+        )
 
     def test_lists_in_pages(self, api, follow):
         api.answers = [listed(7, obj("a", 1), more="next"), listed(7, obj("b", 2))]
@@ -55,21 +66,41 @@ class TestWatch:
         assert follow(3, read=lambda found: None) == [Listed([]), Opened(), Alive()]
 
     def test_resumes_a_stream_that_ended_from_the_last_bookmark(self, api, follow):
-        api.answers = [listed(7), stream(("ADDED", obj("a", 8)), BOOKMARK), stream(("ADDED", obj("b", 51)))]
+        api.answers = [
+            listed(7),
+            stream(("ADDED", obj("a", 8)), BOOKMARK),
+            stream(("ADDED", obj("b", 51))),
+        ]
         assert follow(6) == [Listed([]), Opened(), Changed("a"), Alive(), Opened(), Changed("b")]
         assert api.asked[2][1]["resourceVersion"] == "50"
 
     def test_resumes_after_a_broken_stream_without_listing(self, api, follow):
-        api.answers = [listed(7), stream(("ADDED", obj("a", 8)), broken=True), stream(("ADDED", obj("b", 9)))]
+        api.answers = [
+            listed(7),
+            stream(("ADDED", obj("a", 8)), broken=True),
+            stream(("ADDED", obj("b", 9))),
+        ]
         found = follow(6)
-        assert found[2:] == [Changed("a"), Lost("The stream broke off (RemoteProtocolError)."), Opened(), Changed("b")]
+        assert found[2:] == [
+            Changed("a"),
+            Lost("The stream broke off (RemoteProtocolError)."),
+            Opened(),
+            Changed("b"),
+        ]
         assert api.asked[2][1]["resourceVersion"] == "8"
 
     @pytest.mark.parametrize("how", ["in the stream", "as a status"])
     def test_lists_anew_when_the_version_is_forgotten(self, api, follow, how):
         forgotten = stream(FORGOTTEN) if how == "in the stream" else refuse(410)
-        api.answers = [listed(7), forgotten, listed(90, obj("a", 80)), stream(("ADDED", obj("b", 91)))]
-        found = [message for message in follow(5 if how == "in the stream" else 4) if message != Opened()]
+        api.answers = [
+            listed(7),
+            forgotten,
+            listed(90, obj("a", 80)),
+            stream(("ADDED", obj("b", 91))),
+        ]
+        found = [
+            message for message in follow(5 if how == "in the stream" else 4) if message != Opened()
+        ]
         assert found == [Listed([]), Listed(["a"]), Changed("b")]
         assert api.asked[3][1]["resourceVersion"] == "90"
 

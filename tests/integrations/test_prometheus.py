@@ -39,7 +39,10 @@ DCGM_FI_DEV_POWER_USAGE{UUID="GPU-3",modelName="a \\"b\\""} 412.5
 
 class TestParse:
     def test_reads_exactly_the_metrics_that_are_asked_for(self):
-        found = parse(TEXT, ["vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:prompt_tokens_total"])
+        found = parse(
+            TEXT,
+            ["vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:prompt_tokens_total"],
+        )
         assert [(point.name, point.value) for point in found] == [
             ("vllm:num_requests_running", 3.0),
             ("vllm:prompt_tokens_total", 1200.0),
@@ -48,7 +51,10 @@ class TestParse:
 
     def test_reads_a_histograms_buckets(self):
         found = parse(TEXT, ["vllm:time_to_first_token_seconds"])
-        assert {point.labels["le"]: point.value for point in found if "le" in point.labels} == {"0.001": 0, "+Inf": 2}
+        assert {point.labels["le"]: point.value for point in found if "le" in point.labels} == {
+            "0.001": 0,
+            "+Inf": 2,
+        }
 
     def test_drops_what_is_no_figure(self):
         found = parse(TEXT, ["vllm:kv_cache_usage_perc", "DCGM_FI_DEV_POWER_USAGE"])
@@ -59,7 +65,9 @@ class TestParse:
         (found,) = parse('DCGM_FI_DEV_GPU_TEMP{pod="a\0b"} 1', ["DCGM_FI_DEV_GPU_TEMP"])
         assert found.labels == {"pod": "ab"}
 
-    @pytest.mark.parametrize("text", ['vllm:kv_cache_usage_perc{a="b" 1', "vllm:kv_cache_usage_perc one"])
+    @pytest.mark.parametrize(
+        "text", ['vllm:kv_cache_usage_perc{a="b" 1', "vllm:kv_cache_usage_perc one"]
+    )
     def test_refuses_another_format(self, text):
         with pytest.raises(PermanentError, match="not in Prometheus' text format"):
             parse(text, ["vllm:kv_cache_usage_perc"])
@@ -97,7 +105,9 @@ class TestExporterClient:
     def test_stops_at_an_answer_without_end(self, monkeypatch):
         monkeypatch.setattr(client, "MOST_BYTES", 1000)
         with pytest.raises(PermanentError, match="more than"):
-            exporter(lambda request: httpx.Response(200, text="x" * 2000)).read("http://10.1.2.3/metrics", ["x"])
+            exporter(lambda request: httpx.Response(200, text="x" * 2000)).read(
+                "http://10.1.2.3/metrics", ["x"]
+            )
 
 
 class PrometheusDouble(BaseHTTPRequestHandler):
@@ -110,15 +120,23 @@ class PrometheusDouble(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         query = parse_qs(url.query).get("query", [""])[0]
         if self.token and self.headers.get("authorization") != f"Bearer {self.token}":
-            return self._say(401, {"status": "error", "errorType": "unauthorized", "error": "no credential"})
+            return self._say(
+                401, {"status": "error", "errorType": "unauthorized", "error": "no credential"}
+            )
         if url.path != "/api/v1/query":
-            return self._say(404, {"status": "error", "errorType": "not_found", "error": "no such path"})
+            return self._say(
+                404, {"status": "error", "errorType": "not_found", "error": "no such path"}
+            )
         if not query or query.count("{") != query.count("}"):
             error = 'invalid parameter "query": 1:1: parse error: unexpected end of input'
             return self._say(400, {"status": "error", "errorType": "bad_data", "error": error})
         if query == "scalar(1)":
-            return self._say(200, {"status": "success", "data": {"resultType": "scalar", "result": [1.0, "1"]}})
-        return self._say(200, {"status": "success", "data": {"resultType": "vector", "result": self.result}})
+            return self._say(
+                200, {"status": "success", "data": {"resultType": "scalar", "result": [1.0, "1"]}}
+            )
+        return self._say(
+            200, {"status": "success", "data": {"resultType": "vector", "result": self.result}}
+        )
 
     def _say(self, status, body):
         raw = json.dumps(body).encode()
@@ -162,10 +180,18 @@ def ask(prometheus):
 class TestPrometheusClient:
     def test_returns_the_vector_without_what_is_no_figure(self, ask):
         PrometheusDouble.result = [
-            {"metric": {"__name__": "vllm:num_requests_running", "pod": "p"}, "value": [1735.1, "4"]},
-            {"metric": {"__name__": "vllm:kv_cache_usage_perc", "pod": "p"}, "value": [1735.1, "NaN"]},
+            {
+                "metric": {"__name__": "vllm:num_requests_running", "pod": "p"},
+                "value": [1735.1, "4"],
+            },
+            {
+                "metric": {"__name__": "vllm:kv_cache_usage_perc", "pod": "p"},
+                "value": [1735.1, "NaN"],
+            },
         ]
-        assert ask('{__name__=~"vllm:.*"}') == [Point("vllm:num_requests_running", {"pod": "p"}, 4.0)]
+        assert ask('{__name__=~"vllm:.*"}') == [
+            Point("vllm:num_requests_running", {"pod": "p"}, 4.0)
+        ]
 
     def test_repeats_the_servers_words_about_a_bad_query(self, ask):
         with pytest.raises(PermanentError, match="unexpected end of input"):

@@ -24,7 +24,10 @@ def until() -> datetime:
 
 def upload(store: RegistryStore, key: str, until: datetime, *bodies: bytes) -> None:
     upload_id = store.start_upload(key, locked_until=until)
-    parts = [store.upload_part(key, upload_id, number=n, body=body) for n, body in enumerate(bodies, start=1)]
+    parts = [
+        store.upload_part(key, upload_id, number=n, body=body)
+        for n, body in enumerate(bodies, start=1)
+    ]
     store.complete_upload(key, upload_id, parts)
 
 

@@ -1,4 +1,6 @@
-"""A real S3 server for tests: versitygw on a free port, with its own folders, stopped at the end."""
+"""A real S3 server for tests: versitygw on a free port, with its own folders, stopped at the
+end.
+"""
 
 import os
 import shutil
@@ -35,7 +37,9 @@ def running(folder: Path, port: int | None = None) -> Iterator[int]:
     store = ["posix", "--versioning-dir", str(folder / "versions"), str(folder / "data")]
     flags = ["--region", REGION, "--port", f"127.0.0.1:{port}", "--health", "/health", "--quiet"]
     command = [str(binary()), *flags, "--iam-dir", str(folder / "iam"), *store]
-    process = subprocess.Popen(command, env=key, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, env=key, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         _wait(port)
         yield port
@@ -58,7 +62,9 @@ def environment(port: int) -> dict[str, str]:
 def make_bucket(store: RegistryStore) -> None:
     """Make the bucket as production has it: versioned, with Object Lock."""
     store._s3.create_bucket(Bucket=store.bucket, ObjectLockEnabledForBucket=True)
-    store._s3.put_bucket_versioning(Bucket=store.bucket, VersioningConfiguration={"Status": "Enabled"})
+    store._s3.put_bucket_versioning(
+        Bucket=store.bucket, VersioningConfiguration={"Status": "Enabled"}
+    )
 
 
 def put_raw(store: RegistryStore, key: str, body: bytes) -> None:

@@ -1,4 +1,6 @@
-"""A stack's Context for tests of the local cluster: a folder of the test, and ports that nobody opens."""
+"""A stack's Context for tests of the local cluster: a folder of the test, and ports that nobody
+opens.
+"""
 
 from pathlib import Path
 

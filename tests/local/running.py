@@ -1,4 +1,6 @@
-"""A control plane of a test's own: etcd and the API server as real processes, with everything installed."""
+"""A control plane of a test's own: etcd and the API server as real processes, with everything
+installed.
+"""
 
 import os
 import subprocess
@@ -26,7 +28,9 @@ def missing(*names: str) -> list[str]:
 
 
 def own_context(state: Path, **env: str) -> Context:
-    """Return a Context whose state lies in `state` and whose ports are free ones, the same for the same name."""
+    """Return a Context whose state lies in `state` and whose ports are free ones, the same for the
+    same name.
+    """
     taken: dict[str, int] = {}
 
     def port(name: str, _: int) -> int:
@@ -42,7 +46,9 @@ def own_context(state: Path, **env: str) -> Context:
 
 @contextmanager
 def running(context: Context, parts: Sequence[Part]) -> Iterator[dict[str, subprocess.Popen]]:
-    """Start parts one after the other, each once the one before is ready; yield name → process; end them all."""
+    """Start parts one after the other, each once the one before is ready; yield name → process; end
+    them all.
+    """
     started: dict[str, subprocess.Popen] = {}
     try:
         for part in parts:
@@ -51,13 +57,16 @@ def running(context: Context, parts: Sequence[Part]) -> Iterator[dict[str, subpr
             part.after()
         yield started
     finally:
-        for process in reversed(started.values()):  # one by one: each would wait for what it talks to
+        # one by one: each would wait for what it talks to
+        for process in reversed(started.values()):
             process.terminate()
             _end(process)
 
 
 @contextmanager
-def control_plane_of(state: Path, *, more: Sequence[Part] = (), context: Context | None = None) -> Iterator[Context]:
+def control_plane_of(
+    state: Path, *, more: Sequence[Part] = (), context: Context | None = None
+) -> Iterator[Context]:
     """Run etcd and the API server, and `more` after them, for as long as the block lasts."""
     found = context or own_context(state)
     with running(found, [*control_plane.parts(found)[:2], *more]):
@@ -65,7 +74,9 @@ def control_plane_of(state: Path, *, more: Sequence[Part] = (), context: Context
 
 
 def api_as(context: Context, client: str = "admin") -> Api:
-    """Return a connection to the API server with one client's certificate; to be closed after use."""
+    """Return a connection to the API server with one client's certificate; to be closed after
+    use.
+    """
     pair = kubeconfigs.client_pair(context, client)
     trust = probes.tls(kubeconfigs.authority(context).pair.certificate, pair.certificate, pair.key)
     return Api(layout.address(context, "kube-apiserver"), trust)

@@ -1,4 +1,6 @@
-"""The cluster's custom resource definitions: lean, complete, and the project's own no laxer than the real ones."""
+"""The cluster's custom resource definitions: lean, complete, and the project's own no laxer than
+the real ones.
+"""
 
 import json
 from pathlib import Path
@@ -9,7 +11,9 @@ import yaml
 from deploy.local.cluster import definitions
 
 REAL = Path(__file__).parents[3] / "shared" / "crds" / "envoy-ai-gateway"
-needs_real = pytest.mark.skipif(not REAL.exists(), reason="the real definitions are not on this machine")
+needs_real = pytest.mark.skipif(
+    not REAL.exists(), reason="the real definitions are not on this machine"
+)
 OWN = sorted(definitions.OWN.glob("*.yaml"))
 
 
@@ -19,8 +23,20 @@ def schema_of(document: dict, version: str = "v1beta1") -> dict:
 
 
 def assert_no_laxer(own: dict, real: dict, path: str) -> None:
-    """Every field of ours exists in the real schema, with its type, its choices, its defaults and its limits."""
-    for key in ("type", "enum", "default", "required", "minimum", "maximum", "minLength", "maxLength", "maxItems"):
+    """Every field of ours exists in the real schema, with its type, its choices, its defaults and
+    its limits.
+    """
+    for key in (
+        "type",
+        "enum",
+        "default",
+        "required",
+        "minimum",
+        "maximum",
+        "minLength",
+        "maxLength",
+        "maxItems",
+    ):
         mine, theirs = own.get(key), real.get(key)
         if key == "enum" and mine and theirs:
             assert set(mine) <= set(theirs), path
@@ -37,12 +53,21 @@ def assert_no_laxer(own: dict, real: dict, path: str) -> None:
 
 class TestWithoutDescriptions:
     def test_drops_documentation(self):
-        schema = {"type": "object", "description": "What it is.", "items": {"description": "x", "type": "string"}}
-        assert definitions.without_descriptions(schema) == {"type": "object", "items": {"type": "string"}}
+        schema = {
+            "type": "object",
+            "description": "What it is.",
+            "items": {"description": "x", "type": "string"},
+        }
+        assert definitions.without_descriptions(schema) == {
+            "type": "object",
+            "items": {"type": "string"},
+        }
 
     def test_keeps_a_field_that_is_named_description(self):
         schema = {"properties": {"description": {"type": "string", "description": "A text."}}}
-        assert definitions.without_descriptions(schema) == {"properties": {"description": {"type": "string"}}}
+        assert definitions.without_descriptions(schema) == {
+            "properties": {"description": {"type": "string"}}
+        }
 
     def test_keeps_defaults_as_they_are(self):
         schema = {"default": {"description": "none"}}
@@ -62,7 +87,11 @@ class TestOwnDefinitions:
         assert_no_laxer(mine["status"], theirs["status"], "status")
 
     def test_are_the_kinds_of_the_ai_gateway(self):
-        assert {path.stem for path in OWN} == {"aigatewayroutes", "aiservicebackends", "backendsecuritypolicies"}
+        assert {path.stem for path in OWN} == {
+            "aigatewayroutes",
+            "aiservicebackends",
+            "backendsecuritypolicies",
+        }
 
 
 class TestCompileTo:
@@ -70,5 +99,7 @@ class TestCompileTo:
         monkeypatch.setattr(definitions, "FILES", {})
         target = tmp_path / "definitions.jsonl"
         definitions.compile_to(tmp_path, target)
-        kinds = [json.loads(line)["spec"]["names"]["kind"] for line in target.read_text().splitlines()]
+        kinds = [
+            json.loads(line)["spec"]["names"]["kind"] for line in target.read_text().splitlines()
+        ]
         assert kinds == ["AIGatewayRoute", "AIServiceBackend", "BackendSecurityPolicy"]

@@ -1,4 +1,6 @@
-"""The GitOps repository of a local stack: seeding, its hook, and the one setting that differs from production."""
+"""The GitOps repository of a local stack: seeding, its hook, and the one setting that differs from
+production.
+"""
 
 import json
 import os
@@ -23,7 +25,9 @@ IDENTITY = ["-c", "user.name=Portal", "-c", "user.email=portal@example.test"]
 
 def git(folder: Path, *arguments: str) -> str:
     env = {"PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
-    done = subprocess.run(["git", *IDENTITY, *arguments], cwd=folder, env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", *IDENTITY, *arguments], cwd=folder, env=env, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -48,13 +52,17 @@ class TestSeedGitops:
         files = set(git(repository, "ls-tree", "-r", "--name-only", "main").splitlines())
         assert {"platform/namespaces.yaml", "platform/nodeclass.yaml"} <= files
         assert [name for name in files if name.startswith("serving/")] == ["serving/README.md"]
-        assert [name for name in files if name.startswith("capacity/")] == ["capacity/gpu-inference.yaml"]
+        assert [name for name in files if name.startswith("capacity/")] == [
+            "capacity/gpu-inference.yaml"
+        ]
 
     def test_commits_nothing_when_nothing_changed(self, context, repository):
         gitops.seed_gitops(context)
         assert commits(repository) == 1
 
-    def test_moves_the_pool_of_an_older_repository_without_changing_it(self, context, repository, tmp_path):
+    def test_moves_the_pool_of_an_older_repository_without_changing_it(
+        self, context, repository, tmp_path
+    ):
         work = tmp_path / "work"
         git(tmp_path, "clone", "--quiet", str(repository), str(work))
         pool = (work / "capacity" / "gpu-inference.yaml").read_text()
@@ -74,7 +82,9 @@ class TestSeedGitops:
         git(work, "push", "--quiet", "origin", "HEAD:main")
         gitops.seed_gitops(context)
         assert commits(repository) == 2
-        assert git(repository, "show", "main:capacity/gpu-inference.yaml") == "changed: by a request\n"
+        assert (
+            git(repository, "show", "main:capacity/gpu-inference.yaml") == "changed: by a request\n"
+        )
 
     def test_commits_a_change_of_the_platform_and_leaves_serving_alone(
         self, context, repository, monkeypatch, tmp_path
@@ -85,14 +95,23 @@ class TestSeedGitops:
         git(work, "add", "serving")
         git(work, "commit", "--quiet", "-m", "Serve v1")
         git(work, "push", "--quiet", "origin", "HEAD:main")
-        monkeypatch.setattr(gitops, "platform_files", lambda root: {"only.yaml": "kind: Namespace\n"})
+        monkeypatch.setattr(
+            gitops, "platform_files", lambda root: {"only.yaml": "kind: Namespace\n"}
+        )
         gitops.seed_gitops(context)
         files = set(git(repository, "ls-tree", "-r", "--name-only", "main").splitlines())
-        assert files == {"platform/only.yaml", "serving/README.md", "serving/v1.yaml", "capacity/gpu-inference.yaml"}
+        assert files == {
+            "platform/only.yaml",
+            "serving/README.md",
+            "serving/v1.yaml",
+            "capacity/gpu-inference.yaml",
+        }
         assert commits(repository) == 3
 
     def test_leaves_a_repository_that_is_elsewhere_to_its_owners(self, tmp_path):
-        gitops.seed_gitops(cluster_context(tmp_path, GITOPS_REMOTE="https://git.example.test/gitops.git"))
+        gitops.seed_gitops(
+            cluster_context(tmp_path, GITOPS_REMOTE="https://git.example.test/gitops.git")
+        )
         assert not (tmp_path / "gitops.git").exists()
 
     def test_refuses_a_rewritten_history(self, repository, tmp_path):
@@ -119,7 +138,10 @@ class TestBeginningFiles:
 
     def test_are_laid_out_as_the_portal_writes_them(self):
         text = gitops.beginning_files(ROOT)[self.POOL]
-        assert to_yaml([capacity.node_pool(capacity.read_node_pool(yaml.safe_load(text)))]).decode() == text
+        assert (
+            to_yaml([capacity.node_pool(capacity.read_node_pool(yaml.safe_load(text)))]).decode()
+            == text
+        )
 
     def test_hold_only_kinds_that_the_capacity_project_allows(self):
         assert allowed_by("capacity") == {("karpenter.sh", "NodePool")}
@@ -142,7 +164,8 @@ def allowed_by(name: str) -> set[tuple[str, str]]:
 class TestPlatformFiles:
     def test_hold_only_kinds_that_the_platform_project_allows(self):
         allowed = allowed_by("platform")
-        assert ("karpenter.sh", "NodePool") not in allowed  # else it would prune a pool that moved to `capacity/`
+        # else it would prune a pool that moved to `capacity/`
+        assert ("karpenter.sh", "NodePool") not in allowed
         for name, content in gitops.platform_files(ROOT).items():
             for manifest in yaml.safe_load_all(content):
                 group, slash, _ = manifest["apiVersion"].rpartition("/")
@@ -153,7 +176,9 @@ class TestProjects:
     def test_argo_cd_may_apply_what_its_projects_allow_locally(self, context):
         role = next(
             manifest
-            for manifest in yaml.safe_load_all((ROOT / "deploy/local/cluster/manifests/rbac/argocd.yaml").read_text())
+            for manifest in yaml.safe_load_all(
+                (ROOT / "deploy/local/cluster/manifests/rbac/argocd.yaml").read_text()
+            )
             if manifest["kind"] == "ClusterRole"
         )
         groups = {group for rule in role["rules"] for group in rule["apiGroups"]}
@@ -167,14 +192,19 @@ class TestProjects:
         for project in argocd.objects(context):
             if project["kind"] == "AppProject":
                 spec = project["spec"]
-                for entry in [*spec["clusterResourceWhitelist"], *spec["namespaceResourceWhitelist"]]:
+                for entry in [
+                    *spec["clusterResourceWhitelist"],
+                    *spec["namespaceResourceWhitelist"],
+                ]:
                     if entry["group"] != "karpenter.k8s.aws":
                         assert entry["group"] in groups
                         assert (entry["group"], entry["kind"]) in included
 
     def test_follow_the_stacks_own_repository(self, context):
         address = layout.gitops_repository(context).as_uri()
-        found = {m["metadata"]["name"]: m for m in argocd.objects(context) if m["kind"] == "Application"}
+        found = {
+            m["metadata"]["name"]: m for m in argocd.objects(context) if m["kind"] == "Application"
+        }
         assert {name: app["spec"]["source"]["repoURL"] for name, app in found.items()} == {
             "platform": address,
             "serving": address,
@@ -183,16 +213,23 @@ class TestProjects:
 
     def test_never_remove_a_pool(self, context):
         found = next(
-            m for m in argocd.objects(context) if (m["kind"], m["metadata"]["name"]) == ("Application", "capacity")
+            m
+            for m in argocd.objects(context)
+            if (m["kind"], m["metadata"]["name"]) == ("Application", "capacity")
         )
         assert found["spec"]["syncPolicy"]["automated"] == {"prune": False, "selfHeal": True}
 
     def test_keep_the_portals_folder_away_from_the_cluster_and_the_gateway(self, context):
         serving = next(
-            m for m in argocd.objects(context) if m["kind"] == "AppProject" and m["metadata"]["name"] == "serving"
+            m
+            for m in argocd.objects(context)
+            if m["kind"] == "AppProject" and m["metadata"]["name"] == "serving"
         )
         assert serving["spec"]["clusterResourceWhitelist"] == []
-        assert {entry["namespace"] for entry in serving["spec"]["destinations"]} == {"models", "evals"}
+        assert {entry["namespace"] for entry in serving["spec"]["destinations"]} == {
+            "models",
+            "evals",
+        }
 
 
 class TestHook:
@@ -238,7 +275,9 @@ def api_server(context):
     """An HTTPS server in the API server's place that wants client certificates; gives its port."""
     authority = kubeconfigs.authority(context)
     pair = authority.server("kube-apiserver")
-    trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.pair.certificate))
+    trust = ssl.create_default_context(
+        ssl.Purpose.CLIENT_AUTH, cafile=str(authority.pair.certificate)
+    )
     trust.verify_mode = ssl.CERT_REQUIRED
     trust.load_cert_chain(str(pair.certificate), str(pair.key))
     server = HTTPServer(("127.0.0.1", 0), Recorder)
@@ -252,7 +291,9 @@ def api_server(context):
 
 
 class TestRefresh:
-    def test_asks_argo_cd_for_each_application_with_a_credential_of_its_own(self, context, api_server):
+    def test_asks_argo_cd_for_each_application_with_a_credential_of_its_own(
+        self, context, api_server
+    ):
         Recorder.seen.clear()
         kubeconfigs.ensure(replace(context, ports=lambda name, preferred: api_server))
         refresh.main(layout.kubeconfig(context, "hook"))

@@ -40,7 +40,9 @@ class TestSpotUsd:
                 assert Decimal("0.399") <= share <= Decimal("0.701"), (machine.name, zone)
 
     def test_is_the_same_at_each_start(self):
-        assert named("g6.xlarge").spot_usd("us-east-1b") == named("g6.xlarge").spot_usd("us-east-1b")
+        assert named("g6.xlarge").spot_usd("us-east-1b") == named("g6.xlarge").spot_usd(
+            "us-east-1b"
+        )
 
     def test_differs_between_zones(self):
         assert len({named("p5.48xlarge").spot_usd(zone) for zone in instance_types.ZONES}) == 3
@@ -61,7 +63,9 @@ class TestRender:
             for offering in entry["offerings"]:
                 labels = requirements(offering)
                 is_spot = labels["karpenter.sh/capacity-type"] == "spot"
-                assert labels["quartermaster.dev/price-basis"] == ("simulated-spot" if is_spot else "on-demand-list")
+                assert labels["quartermaster.dev/price-basis"] == (
+                    "simulated-spot" if is_spot else "on-demand-list"
+                )
 
     def test_carries_the_labels_that_karpenter_sets_on_aws(self):
         offering = json.loads(instance_types.render([named("p4d.24xlarge")]))[0]["offerings"][0]

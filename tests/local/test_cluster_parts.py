@@ -23,7 +23,8 @@ def found(tmp_path):
 class TestParts:
     def test_are_the_ten_of_the_cluster(self, found):
         assert list(found) == [
-            "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "karpenter", "kserve",
+            "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok",
+            "karpenter", "kserve",
             "argocd-repo-server", "argocd-application-controller", "keda",
         ]  # fmt: skip
 
@@ -59,9 +60,11 @@ class TestApiServer:
 
 class TestControllers:
     def test_are_those_that_serving_needs(self):
-        assert {"deployment-controller", "replicaset-controller", "garbage-collector-controller"} <= set(
-            control_plane.CONTROLLERS
-        )
+        assert {
+            "deployment-controller",
+            "replicaset-controller",
+            "garbage-collector-controller",
+        } <= set(control_plane.CONTROLLERS)
 
 
 class TestKwokConfiguration:
@@ -83,7 +86,8 @@ class TestKServe:
             "_example": "long",
             "deploy": '{"defaultDeploymentMode": "Serverless"}',
             "ingress": '{"urlScheme": "http"}',
-            "storageInitializer": '{"image": "kserve/storage-initializer:latest", "cpuRequest": "100m",'
+            "storageInitializer": '{"image": "kserve/storage-initializer:latest", "cpuRequest": '
+            '"100m",'
             ' "cpuLimit": "1", "memoryRequest": "100Mi", "memoryLimit": "1Gi"}',
         }
     }
@@ -104,7 +108,9 @@ class TestKServe:
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "MutatingWebhookConfiguration",
             "metadata": {"name": "n", "creationTimestamp": None},
-            "webhooks": [{"name": "w", "clientConfig": {"service": service}, "failurePolicy": "Fail"}],
+            "webhooks": [
+                {"name": "w", "clientConfig": {"service": service}, "failurePolicy": "Fail"}
+            ],
         }
         hook = kserve.webhook(shipped, "https://127.0.0.1:19008", b"authority")["webhooks"][0]
         assert hook["clientConfig"] == {
@@ -122,7 +128,11 @@ class TestKeda:
         assert (secret["kind"], secret["metadata"]["namespace"]) == ("Secret", "keda")
         assert base64.b64decode(secret["data"]["token"]).decode() == token
         (named,) = authentication["spec"]["secretTargetRef"]
-        assert (named["name"], named["key"], named["parameter"]) == (secret["metadata"]["name"], "token", "token")
+        assert (named["name"], named["key"], named["parameter"]) == (
+            secret["metadata"]["name"],
+            "token",
+            "token",
+        )
         assert token not in str(authentication)
 
     def test_watches_models_and_no_secrets_elsewhere(self, found):
@@ -137,9 +147,9 @@ class TestKeda:
 class TestPathOf:
     def test_is_the_objects_address(self):
         namespaced = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Application"}
-        assert api.path_of(namespaced | {"metadata": {"name": "serving", "namespace": "argocd"}}) == (
-            "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/serving"
-        )
-        assert api.path_of({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "models"}}) == (
-            "/api/v1/namespaces/models"
-        )
+        assert api.path_of(
+            namespaced | {"metadata": {"name": "serving", "namespace": "argocd"}}
+        ) == ("/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/serving")
+        assert api.path_of(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "models"}}
+        ) == ("/api/v1/namespaces/models")

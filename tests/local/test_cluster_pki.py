@@ -59,8 +59,14 @@ class TestServer:
     def test_is_valid_for_loopback_and_the_clusters_own_names(self, tmp_path):
         found = certificate(Authority(tmp_path).server("kube-apiserver").certificate)
         names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        assert set(names.get_values_for_type(x509.DNSName)) == {"localhost", "kubernetes.default.svc"}
-        assert set(names.get_values_for_type(x509.IPAddress)) == {ip_address("127.0.0.1"), ip_address("10.96.0.1")}
+        assert set(names.get_values_for_type(x509.DNSName)) == {
+            "localhost",
+            "kubernetes.default.svc",
+        }
+        assert set(names.get_values_for_type(x509.IPAddress)) == {
+            ip_address("127.0.0.1"),
+            ip_address("10.96.0.1"),
+        }
 
     def test_cannot_sign_other_certificates(self, tmp_path):
         found = certificate(Authority(tmp_path).server("kube-apiserver").certificate)
@@ -73,7 +79,8 @@ class TestKubeconfigs:
         kubeconfigs.ensure(context)
         written = {path.name for path in (tmp_path / "cluster" / "kubeconfigs").iterdir()}
         assert written == {
-            "admin", "portal", "kubelet", "gateway", "controller-manager", "scheduler", "karpenter", "kwok", "kserve",
+            "admin", "portal", "kubelet", "gateway", "controller-manager", "scheduler", "karpenter",
+            "kwok", "kserve",
             "argocd", "hook", "engineer", "keda",
         }  # fmt: skip
 
@@ -87,7 +94,11 @@ class TestKubeconfigs:
         assert config["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:16443"
 
     def test_give_only_the_administrator_the_masters_group(self):
-        masters = [name for name, identity in kubeconfigs.CLIENTS.items() if "system:masters" in identity.groups]
+        masters = [
+            name
+            for name, identity in kubeconfigs.CLIENTS.items()
+            if "system:masters" in identity.groups
+        ]
         assert masters == ["admin"]
 
     def test_stay_the_same_at_the_next_start(self, tmp_path):

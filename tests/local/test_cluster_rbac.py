@@ -15,7 +15,14 @@ from tests.local.cluster_context import ROOT, cluster_context
 PORTAL = ROOT / "deploy/portal/rbac.yaml"
 RBAC = ROOT / "deploy/local/cluster/manifests/rbac"
 READING = {"get", "list", "watch"}
-ENTRANCES = {"pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "services/proxy", "nodes/proxy"}
+ENTRANCES = {
+    "pods/exec",
+    "pods/attach",
+    "pods/portforward",
+    "pods/proxy",
+    "services/proxy",
+    "nodes/proxy",
+}
 
 
 def documents(path: Path) -> list[dict]:
@@ -49,7 +56,12 @@ class TestEveryRole:
             assert not ENTRANCES & set(rule["resources"]), rule
 
     def test_reads_secrets_in_three_known_places_only(self):
-        readers = {path.stem for path in every_file() for rule in rules(path) if "secrets" in rule["resources"]}
+        readers = {
+            path.stem
+            for path in every_file()
+            for rule in rules(path)
+            if "secrets" in rule["resources"]
+        }
         assert readers == {"argocd", "keda", "kserve"}
         for rule in rules(RBAC / "kserve.yaml"):
             if "secrets" in rule["resources"]:
@@ -76,9 +88,14 @@ class TestPortal:
 
     def test_sees_exactly_the_kinds_that_the_product_reads(self):
         granted = {
-            (group, resource) for rule in rules(PORTAL) for group in rule["apiGroups"] for resource in rule["resources"]
+            (group, resource)
+            for rule in rules(PORTAL)
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
         }
-        assert granted - {("", "pods/log")} == {(kind.value.group, kind.value.plural) for kind in Kind}
+        assert granted - {("", "pods/log")} == {
+            (kind.value.group, kind.value.plural) for kind in Kind
+        }
         for rule in rules(PORTAL):
             assert set(rule["verbs"]) == (READING if rule["resources"] != ["pods/log"] else {"get"})
 
@@ -99,7 +116,10 @@ class TestThePortalsCredential:
     def test_is_the_service_account_of_that_file_and_no_administrator(self):
         identity = kubeconfigs.CLIENTS["portal"]
         assert identity.user == "system:serviceaccount:quartermaster:portal"
-        assert set(identity.groups) == {"system:serviceaccounts", "system:serviceaccounts:quartermaster"}
+        assert set(identity.groups) == {
+            "system:serviceaccounts",
+            "system:serviceaccounts:quartermaster",
+        }
 
     def test_is_what_the_product_of_the_local_stack_gets(self, tmp_path):
         context = cluster_context(tmp_path)
@@ -136,7 +156,9 @@ class TestGateway:
     def test_writes_only_status_and_the_routes_it_generates(self):
         for rule in rules(RBAC / "gateway.yaml"):
             if not set(rule["verbs"]) <= READING:
-                assert all(name.endswith("/status") or name == "httproutes" for name in rule["resources"]), rule
+                assert all(
+                    name.endswith("/status") or name == "httproutes" for name in rule["resources"]
+                ), rule
 
 
 class TestKeda:
@@ -153,8 +175,10 @@ class TestKeda:
             for name in rule["resources"]
         }
         assert changed == {
-            "clustertriggerauthentications", "clustertriggerauthentications/status", "scaledobjects",
-            "scaledobjects/finalizers", "scaledobjects/status", "deployments/scale", "horizontalpodautoscalers",
+            "clustertriggerauthentications", "clustertriggerauthentications/status",
+            "scaledobjects",
+            "scaledobjects/finalizers", "scaledobjects/status", "deployments/scale",
+            "horizontalpodautoscalers",
             "events",
         }  # fmt: skip
 

@@ -1,4 +1,5 @@
-"""The real API server with everything installed: who gets in, what it refuses, and that a second install is quick.
+"""The real API server with everything installed: who gets in, what it refuses, and that a second
+install is quick.
 
 Starts etcd and the API server from the built programs; skipped until `make up` has built them once.
 """
@@ -30,10 +31,18 @@ def context(tmp_path_factory) -> Iterator[Context]:
         yield found
 
 
-def allowed(context: Context, client: str, verb: str, resource: str, namespace: str = "models") -> bool:
+def allowed(
+    context: Context, client: str, verb: str, resource: str, namespace: str = "models"
+) -> bool:
     group, _, name = resource.rpartition("|")
     kind, _, subresource = name.partition("/")
-    attributes = {"verb": verb, "group": group, "resource": kind, "subresource": subresource, "namespace": namespace}
+    attributes = {
+        "verb": verb,
+        "group": group,
+        "resource": kind,
+        "subresource": subresource,
+        "namespace": namespace,
+    }
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",
@@ -45,7 +54,9 @@ def allowed(context: Context, client: str, verb: str, resource: str, namespace: 
 
 
 def patiently(read, seconds: float = 60):
-    """Return what `read` gives. An API server that has just taken a definition says 429 for it for a while."""
+    """Return what `read` gives. An API server that has just taken a definition says 429 for it for
+    a while.
+    """
     until = time.monotonic() + seconds
     while True:
         try:
@@ -64,7 +75,9 @@ class TestInstall:
 
     def test_lets_nobody_in_without_a_certificate(self, context):
         trust = probes.tls(kubeconfigs.authority(context).pair.certificate)
-        status, _ = probes.get(layout.address(context, "kube-apiserver"), "/api/v1/namespaces", trust)
+        status, _ = probes.get(
+            layout.address(context, "kube-apiserver"), "/api/v1/namespaces", trust
+        )
         assert status == 401
 
     def test_refuses_fields_that_no_kind_has(self, context):
@@ -75,7 +88,7 @@ class TestInstall:
             "spec": {"rules": [], "parentReffs": []},
         }
         with api_as(context) as api:
-            path = "/apis/aigateway.envoyproxy.io/v1beta1/namespaces/models/aigatewayroutes?fieldValidation=Strict"
+            path = "/apis/aigateway.envoyproxy.io/v1beta1/namespaces/models/aigatewayroutes?fieldValidation=Strict"  # noqa: E501
             with pytest.raises(ApiError, match="parentReffs"):
                 api.request("POST", path, json.dumps(route).encode())
 
@@ -86,9 +99,11 @@ class TestScaledObject:
             "extract", 7, "extract-v7", "models", "s3://registry/extract/v7/", "sha256:" + "a" * 64
         )
         hours = scaling.pre_warm_of("mon-fri 07:30-19:00 America/New_York")
-        manifest = scaling.scaled_object(version, scaling.Scaling("http://portal.test/v1/scaling", pre_warm=hours))
+        manifest = scaling.scaled_object(
+            version, scaling.Scaling("http://portal.test/v1/scaling", pre_warm=hours)
+        )
         change(manifest["spec"])
-        path = "/apis/keda.sh/v1alpha1/namespaces/models/scaledobjects?dryRun=All&fieldValidation=Strict"
+        path = "/apis/keda.sh/v1alpha1/namespaces/models/scaledobjects?dryRun=All&fieldValidation=Strict"  # noqa: E501
         with api_as(context, "argocd") as api:
             return api.request("POST", path, json.dumps(manifest).encode())
 
@@ -150,6 +165,8 @@ class TestRoles:
     def test_let_the_portal_read_each_kind_with_its_own_kubeconfig(self, context, kind):
         connection = connection_from_kubeconfig(layout.kubeconfig(context, "portal"))
         try:
-            assert isinstance(patiently(lambda: KubernetesReader(lambda: connection).list(kind)), list)
+            assert isinstance(
+                patiently(lambda: KubernetesReader(lambda: connection).list(kind)), list
+            )
         finally:
             connection.http.close()

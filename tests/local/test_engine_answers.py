@@ -22,7 +22,9 @@ class TestCodesIn:
             ("room B12 and vitamin B12 deficiency D51.9", ["B12", "D51.9"], []),
         ],
     )
-    def test_finds_codes_by_their_shape(self, text: str, diagnoses: list[str], procedures: list[str]) -> None:
+    def test_finds_codes_by_their_shape(
+        self, text: str, diagnoses: list[str], procedures: list[str]
+    ) -> None:
         assert codes_in(text) == {"diagnosis_codes": diagnoses, "procedure_codes": procedures}
 
 
@@ -43,11 +45,18 @@ class TestPacketOf:
 
 class TestAnswer:
     def test_gives_the_codes_of_the_last_packet_only(self) -> None:
-        turns = [("system", ASK), ("user", "Packet: I10"), ("assistant", "{}"), ("user", "Packet: E11.9 and 99213")]
+        turns = [
+            ("system", ASK),
+            ("user", "Packet: I10"),
+            ("assistant", "{}"),
+            ("user", "Packet: E11.9 and 99213"),
+        ]
         assert answer(turns) == '{"diagnosis_codes": ["E11.9"], "procedure_codes": ["99213"]}'
 
     def test_does_not_read_codes_in_the_instructions(self) -> None:
-        assert answer([("user", f"{ASK} For example Z00.00.\nPacket:\nM54.50")]).count("Z00.00") == 0
+        assert (
+            answer([("user", f"{ASK} For example Z00.00.\nPacket:\nM54.50")]).count("Z00.00") == 0
+        )
 
     def test_reads_the_whole_message_where_no_packet_is_marked(self) -> None:
         assert "E11.9" in answer([("user", f"{ASK} The patient has E11.9.")])
@@ -56,7 +65,10 @@ class TestAnswer:
         assert answer([("user", "How are you?")]) == LABEL + "How are you?"
 
     def test_does_not_take_a_mention_of_a_diagnosis_for_a_request(self) -> None:
-        assert answer([("user", "Summarize.\nPacket:\nDiagnosis E11.9.")]) == LABEL + "Diagnosis E11.9."
+        assert (
+            answer([("user", "Summarize.\nPacket:\nDiagnosis E11.9.")])
+            == LABEL + "Diagnosis E11.9."
+        )
 
     def test_shortens_a_long_text_at_a_sentence(self) -> None:
         text = "This sentence has exactly six words. " * 20

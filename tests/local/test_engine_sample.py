@@ -1,4 +1,6 @@
-"""The sample model is right when a plain reading of its files predicts the words that everybody expects."""
+"""The sample model is right when a plain reading of its files predicts the words that everybody
+expects.
+"""
 
 import json
 from pathlib import Path
@@ -9,7 +11,12 @@ import pytest
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-from deploy.local.engine.sample import SHORT_ANSWER_TOKENS, gguf_file, make_samples, tokenizer_document
+from deploy.local.engine.sample import (
+    SHORT_ANSWER_TOKENS,
+    gguf_file,
+    make_samples,
+    tokenizer_document,
+)
 from deploy.local.engine.weights import Weights, hugging_face_name, separate_rotary_halves
 
 
@@ -51,9 +58,18 @@ class TestTokenizer:
         ]  # fmt: skip
 
     def test_takes_special_tokens_whole(self, tokenizer: Tokenizer) -> None:
-        assert tokenizer.encode("<|im_start|>user\nHi<|im_end|>\n").ids == [1, 4093, 198, 26843, 2, 198]
+        assert tokenizer.encode("<|im_start|>user\nHi<|im_end|>\n").ids == [
+            1,
+            4093,
+            198,
+            26843,
+            2,
+            198,
+        ]
 
-    @pytest.mark.parametrize("text", ["naïve 😀 $12,345.67\n\tI'll  wait", "日本語 ünïcode", "<|im_end|> 007"])
+    @pytest.mark.parametrize(
+        "text", ["naïve 😀 $12,345.67\n\tI'll  wait", "日本語 ünïcode", "<|im_end|> 007"]
+    )
     def test_gives_every_text_back(self, tokenizer: Tokenizer, text: str) -> None:
         assert tokenizer.decode(tokenizer.encode(text).ids, skip_special_tokens=False) == text
 
@@ -71,17 +87,28 @@ class TestHuggingFaceName:
 
 
 def next_token(folder: Path, ids: list[int]) -> int:
-    """Return the likeliest next token: a Llama forward pass in numpy, from config.json and the tensors alone."""
+    """Return the likeliest next token: a Llama forward pass in numpy, from config.json and the
+    tensors alone.
+    """
     config = json.loads((folder / "config.json").read_text())
     tensors = load_file(folder / "model.safetensors")
     hidden = tensors["model.embed_tokens.weight"][ids].astype(np.float32)
     for number in range(config["num_hidden_layers"]):
-        layer = {name.removeprefix(f"model.layers.{number}.").removesuffix(".weight"): value.astype(np.float32)
-                 for name, value in tensors.items() if name.startswith(f"model.layers.{number}.")}  # fmt: skip
+        layer = {
+            name.removeprefix(f"model.layers.{number}.").removesuffix(".weight"): value.astype(
+                np.float32
+            )
+            for name, value in tensors.items()
+            if name.startswith(f"model.layers.{number}.")
+        }
         hidden = hidden + attention(norm(hidden, layer["input_layernorm"], config), layer, config)
         inner = norm(hidden, layer["post_attention_layernorm"], config)
         gate = inner @ layer["mlp.gate_proj"].T
-        hidden = hidden + (gate / (1 + np.exp(-gate)) * (inner @ layer["mlp.up_proj"].T)) @ layer["mlp.down_proj"].T
+        hidden = (
+            hidden
+            + (gate / (1 + np.exp(-gate)) * (inner @ layer["mlp.up_proj"].T))
+            @ layer["mlp.down_proj"].T
+        )
     last = norm(hidden, tensors["model.norm.weight"].astype(np.float32), config)[-1]
     return int((tensors["model.embed_tokens.weight"].astype(np.float32) @ last).argmax())
 
@@ -92,9 +119,15 @@ def norm(x: Any, weight: Any, config: dict[str, Any]) -> Any:
 
 def attention(x: Any, layer: dict[str, Any], config: dict[str, Any]) -> Any:
     length, size = len(x), config["head_dim"]
-    split = {"q": config["num_attention_heads"], "k": config["num_key_value_heads"], "v": config["num_key_value_heads"]}
-    heads = {kind: (x @ layer[f"self_attn.{kind}_proj"].T).reshape(length, count, size).swapaxes(0, 1)
-             for kind, count in split.items()}  # fmt: skip
+    split = {
+        "q": config["num_attention_heads"],
+        "k": config["num_key_value_heads"],
+        "v": config["num_key_value_heads"],
+    }
+    heads = {
+        kind: (x @ layer[f"self_attn.{kind}_proj"].T).reshape(length, count, size).swapaxes(0, 1)
+        for kind, count in split.items()
+    }
     angles = np.outer(np.arange(length), config["rope_theta"] ** (-np.arange(0, size, 2) / size))
     cos, sin = np.cos(np.hstack([angles, angles])), np.sin(np.hstack([angles, angles]))
     for kind in "qk":
@@ -102,7 +135,9 @@ def attention(x: Any, layer: dict[str, Any], config: dict[str, Any]) -> Any:
         heads[kind] = heads[kind] * cos + np.concatenate([-high, low], -1) * sin
     groups = split["q"] // split["k"]
     keys, values = (np.repeat(heads[kind], groups, axis=0) for kind in "kv")
-    scores = heads["q"] @ keys.swapaxes(1, 2) / np.sqrt(size) + np.triu(np.full((length, length), -1e9), 1)
+    scores = heads["q"] @ keys.swapaxes(1, 2) / np.sqrt(size) + np.triu(
+        np.full((length, length), -1e9), 1
+    )
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     mixed = (weights / weights.sum(-1, keepdims=True)) @ values
     return mixed.swapaxes(0, 1).reshape(length, -1) @ layer["self_attn.o_proj"].T

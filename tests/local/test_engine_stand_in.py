@@ -23,17 +23,32 @@ SECRET = "Okafor-the-member"
 
 
 @contextmanager
-def stand_in(folder: Path, log: Path, *flags: str) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
+def stand_in(
+    folder: Path, log: Path, *flags: str
+) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
     """A real stand-in on a free port."""
     port = free_port()
-    command = [sys.executable, "-m", "deploy.local.engine", "--model", str(folder), f"--port={port}"]
+    command = [
+        sys.executable,
+        "-m",
+        "deploy.local.engine",
+        "--model",
+        str(folder),
+        f"--port={port}",
+    ]
     environment = {**os.environ, "ENGINE": "stand-in", "STAND_IN_TOKENS_PER_SECOND": "0"}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--served-model-name", "m-v1", *flags], cwd=ROOT, env=environment, stdout=output, stderr=output
+            [*command, "--served-model-name", "m-v1", *flags],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
         )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as client:
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20
+        ) as client:
             until = time.monotonic() + 30
             while not _healthy(client):
                 assert process.poll() is None, log.read_text()
@@ -64,7 +79,10 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(folder: Path, log: Path) -> Iterator[httpx.Client]:
-    with stand_in(folder, log, "--max-model-len=99999", "--gpu-memory-utilization", "0.9") as (client, _):
+    with stand_in(folder, log, "--max-model-len=99999", "--gpu-memory-utilization", "0.9") as (
+        client,
+        _,
+    ):
         yield client
 
 
@@ -78,7 +96,9 @@ class TestChat:
         answer = chat(client)
         assert answer.headers["x-engine"] == "stand-in"
         assert answer.json()["system_fingerprint"] == "quartermaster-stand-in"
-        assert answer.json()["choices"][0]["message"]["content"].startswith("Stand-in answer (no model is loaded): ")
+        assert answer.json()["choices"][0]["message"]["content"].startswith(
+            "Stand-in answer (no model is loaded): "
+        )
 
     def test_counts_tokens_with_the_models_own_tokenizer(self, client: httpx.Client) -> None:
         answer = chat(client, "abc").json()
@@ -94,7 +114,10 @@ class TestChat:
         assert answer["usage"]["completion_tokens"] == 5
 
     def test_stops_at_a_stop_string(self, client: httpx.Client) -> None:
-        assert chat(client, stop=[" ("]).json()["choices"][0]["message"]["content"] == "Stand-in answer"
+        assert (
+            chat(client, stop=[" ("]).json()["choices"][0]["message"]["content"]
+            == "Stand-in answer"
+        )
 
     def test_reports_a_repeated_beginning_as_cached(self, client: httpx.Client) -> None:
         text = "the same long beginning " * 5
@@ -107,16 +130,23 @@ class TestChat:
         events = [line.removeprefix("data: ") for line in answer.text.splitlines() if line]
         assert events.pop() == "[DONE]"
         chunks = [json.loads(event) for event in events]
-        text = "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks if chunk["choices"])
+        text = "".join(
+            chunk["choices"][0]["delta"]["content"] for chunk in chunks if chunk["choices"]
+        )
         assert text == whole["choices"][0]["message"]["content"]
         assert [c["choices"][0]["finish_reason"] for c in chunks if c["choices"]][-1] == "stop"
-        assert chunks[-1]["choices"] == [] and chunks[-1]["usage"]["total_tokens"] == whole["usage"]["total_tokens"]
+        assert (
+            chunks[-1]["choices"] == []
+            and chunks[-1]["usage"]["total_tokens"] == whole["usage"]["total_tokens"]
+        )
 
     def test_streams_no_usage_unless_asked(self, client: httpx.Client) -> None:
         assert "usage" not in chat(client, stream=True).text
 
     def test_takes_a_chunked_body(self, client: httpx.Client) -> None:
-        body = json.dumps({"model": "m-v1", "messages": [{"role": "user", "content": "x"}]}).encode()
+        body = json.dumps(
+            {"model": "m-v1", "messages": [{"role": "user", "content": "x"}]}
+        ).encode()
         answer = client.post("/v1/chat/completions", content=iter([body[:9], body[9:]]))
         assert answer.status_code == 200
 
@@ -127,13 +157,31 @@ class TestChat:
             (b"[]", 400, "Bad Request"),
             (b'{"model": "m-v1"}', 400, "Bad Request"),
             (b'{"model": "m-v1", "messages": []}', 400, "BadRequestError"),
-            (b'{"model": "other", "messages": [{"role": "user", "content": "x"}]}', 404, "NotFoundError"),
-            (b'{"model": "m-v1", "messages": [{"role": "user", "content": "x"}], "n": 2}', 400, "BadRequestError"),
-            (b'{"model": "m-v1", "messages": [{"role": "user"}], "max_tokens": 0}', 400, "BadRequestError"),
-            (b'{"model": "m-v1", "messages": [{"role": "user"}], "max_tokens": 9999}', 400, "BadRequestError"),
+            (
+                b'{"model": "other", "messages": [{"role": "user", "content": "x"}]}',
+                404,
+                "NotFoundError",
+            ),
+            (
+                b'{"model": "m-v1", "messages": [{"role": "user", "content": "x"}], "n": 2}',
+                400,
+                "BadRequestError",
+            ),
+            (
+                b'{"model": "m-v1", "messages": [{"role": "user"}], "max_tokens": 0}',
+                400,
+                "BadRequestError",
+            ),
+            (
+                b'{"model": "m-v1", "messages": [{"role": "user"}], "max_tokens": 9999}',
+                400,
+                "BadRequestError",
+            ),
         ],
     )
-    def test_refuses_as_vllm_does(self, client: httpx.Client, body: bytes, status: int, kind: str) -> None:
+    def test_refuses_as_vllm_does(
+        self, client: httpx.Client, body: bytes, status: int, kind: str
+    ) -> None:
         answer = client.post("/v1/chat/completions", content=body)
         assert (answer.status_code, answer.json()["error"]["type"]) == (status, kind)
         assert answer.json()["error"]["code"] == status
@@ -146,7 +194,9 @@ class TestChat:
 
 class TestOtherPaths:
     def test_completes_a_plain_prompt(self, client: httpx.Client) -> None:
-        answer = client.post("/v1/completions", json={"model": "m-v1", "prompt": "abc", "max_tokens": 4}).json()
+        answer = client.post(
+            "/v1/completions", json={"model": "m-v1", "prompt": "abc", "max_tokens": 4}
+        ).json()
         assert (answer["object"], answer["choices"][0]["text"]) == ("text_completion", "Stan")
         assert answer["usage"]["prompt_tokens"] == 3
 
@@ -157,7 +207,10 @@ class TestOtherPaths:
     def test_measures_under_vllms_names(self, client: httpx.Client) -> None:
         chat(client)
         text = client.get("/metrics").text
-        assert 'vllm:time_to_first_token_seconds_bucket{engine="0",model_name="m-v1",le="+Inf"}' in text
+        assert (
+            'vllm:time_to_first_token_seconds_bucket{engine="0",model_name="m-v1",le="+Inf"}'
+            in text
+        )
         assert 'vllm:num_requests_running{engine="0",model_name="m-v1"} 0.0' in text
         assert 'finished_reason="stop"' in text
 
@@ -173,7 +226,11 @@ class TestCache:
         engine = Engine(load_model(folder, 64), metrics, 0, 2)
 
         def use() -> float:
-            line = next(each for each in metrics.render().splitlines() if each.startswith("vllm:kv_cache_usage_perc{"))
+            line = next(
+                each
+                for each in metrics.render().splitlines()
+                if each.startswith("vllm:kv_cache_usage_perc{")
+            )
             return float(line.rpartition(" ")[2])
 
         body = {"model": "m-v1", "prompt": "a b", "max_tokens": 8}
@@ -190,7 +247,9 @@ class TestCache:
 class TestLog:
     def test_names_the_request_and_never_its_text(self, client: httpx.Client, log: Path) -> None:
         body = {"model": "m-v1", "messages": [{"role": "user", "content": SECRET}]}
-        answer = client.post("/v1/chat/completions", json=body, headers={"x-request-id": "id-of-the-call"})
+        answer = client.post(
+            "/v1/chat/completions", json=body, headers={"x-request-id": "id-of-the-call"}
+        )
         assert answer.headers["x-request-id"] == "id-of-the-call"
         assert answer.json()["id"] == "chatcmpl-id-of-the-call"
         client.post("/v1/chat/completions", content=SECRET.encode())
@@ -203,16 +262,31 @@ class TestServer:
         short = make_tiny_model(tmp_path / "short", generation={"max_new_tokens": 8})
         with stand_in(short, tmp_path / "log") as (client, process):
             answer = chat(client, max_tokens=50).json()
-            assert (answer["usage"]["completion_tokens"], answer["choices"][0]["finish_reason"]) == (8, "length")
+            assert (
+                answer["usage"]["completion_tokens"],
+                answer["choices"][0]["finish_reason"],
+            ) == (8, "length")
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=10) == 0
 
     @pytest.mark.parametrize(
         ("flags", "code", "words"),
-        [(["--no-such-flag"], 2, "unrecognized arguments: --no-such-flag"), ([], 1, "config.json is missing")],
+        [
+            (["--no-such-flag"], 2, "unrecognized arguments: --no-such-flag"),
+            ([], 1, "config.json is missing"),
+        ],
     )
-    def test_fails_where_a_real_engine_would(self, tmp_path: Path, flags: list[str], code: int, words: str) -> None:
-        command = [sys.executable, "-m", "deploy.local.engine.stand_in", "--model", str(tmp_path), *flags]
+    def test_fails_where_a_real_engine_would(
+        self, tmp_path: Path, flags: list[str], code: int, words: str
+    ) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "deploy.local.engine.stand_in",
+            "--model",
+            str(tmp_path),
+            *flags,
+        ]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == code
         assert words in done.stdout + done.stderr

@@ -40,7 +40,9 @@ def compiled(objects, previous=None):
 
 def of(objects, kind, name=None):
     """One object out of a list."""
-    return next(obj for obj in objects if obj["kind"] == kind and name in (None, obj["metadata"]["name"]))
+    return next(
+        obj for obj in objects if obj["kind"] == kind and name in (None, obj["metadata"]["name"])
+    )
 
 
 def verdict(tables, kind, name):
@@ -60,7 +62,9 @@ class TestRoutes:
     def test_name_the_backend_as_the_real_gateway_does(self):
         (found,) = compiled(model_objects()).routes
         ref = found.rules[0].references[1]
-        assert ref.backend_name == "models/prior-auth-extract-v2/route/prior-auth-extract/rule/0/ref/1"
+        assert (
+            ref.backend_name == "models/prior-auth-extract-v2/route/prior-auth-extract/rule/0/ref/1"
+        )
         assert ref.ai_service_backend == "models/prior-auth-extract-v2"
 
     def test_keep_a_versions_cluster_when_its_place_in_the_rule_changes(self):
@@ -86,7 +90,9 @@ class TestRoutes:
         assert host["routes"][-1]["direct_response"]["status"] == 404
 
     def test_without_any_weight_answer_503(self):
-        (host,) = route_resource(compiled(model_objects({"prior-auth-extract-v1": 0})))["virtual_hosts"]
+        (host,) = route_resource(compiled(model_objects({"prior-auth-extract-v1": 0})))[
+            "virtual_hosts"
+        ]
         assert host["routes"][0]["direct_response"]["status"] == 503
 
 
@@ -100,30 +106,59 @@ def _costs(objects):
 
 REFUSALS = {
     "16 rules": (
-        lambda o: of(o, "AIGatewayRoute")["spec"].update(rules=of(o, "AIGatewayRoute")["spec"]["rules"] * 16),
+        lambda o: of(o, "AIGatewayRoute")["spec"].update(
+            rules=of(o, "AIGatewayRoute")["spec"]["rules"] * 16
+        ),
         "16 rules: at most 15",
     ),
-    "no Gateway": (lambda o: o.remove(of(o, "Gateway")), "Gateway ai-gateway/ai-gateway does not exist"),
-    "no backend": (lambda o: o.remove(of(o, "AIServiceBackend")), "AIServiceBackend models/prior-auth-extract-v1"),
+    "no Gateway": (
+        lambda o: o.remove(of(o, "Gateway")),
+        "Gateway ai-gateway/ai-gateway does not exist",
+    ),
+    "no backend": (
+        lambda o: o.remove(of(o, "AIServiceBackend")),
+        "AIServiceBackend models/prior-auth-extract-v1",
+    ),
     "no Backend": (
         lambda o: o.remove(of(o, "Backend", "prior-auth-extract-v1")),
         "Backend models/prior-auth-extract-v1 does not exist",
     ),
-    "an unknown cost": (lambda o: _costs(o)[0].update(type="AudioToken"), "type AudioToken is not played"),
+    "an unknown cost": (
+        lambda o: _costs(o)[0].update(type="AudioToken"),
+        "type AudioToken is not played",
+    ),
     "a cost that does not type-check": (
         lambda o: _costs(o)[-1].update(cel="output_tokens * 3"),
         "does not type-check: ERROR: <input>:1:15: found no matching overload",
     ),
     "a cost of no expression": (lambda o: _costs(o)[-1].pop("cel"), "does not type-check"),
-    "a cost that is no number": (lambda o: _costs(o)[-1].update(cel="model"), "gives STRING, not an integer"),
-    "another schema": (lambda o: of(o, "AIServiceBackend")["spec"]["schema"].update(name="Anthropic"), "Anthropic"),
-    "a Service": (lambda o: of(o, "AIServiceBackend")["spec"]["backendRef"].pop("kind"), "must be of kind Backend"),
+    "a cost that is no number": (
+        lambda o: _costs(o)[-1].update(cel="model"),
+        "gives STRING, not an integer",
+    ),
+    "another schema": (
+        lambda o: of(o, "AIServiceBackend")["spec"]["schema"].update(name="Anthropic"),
+        "Anthropic",
+    ),
+    "a Service": (
+        lambda o: of(o, "AIServiceBackend")["spec"]["backendRef"].pop("kind"),
+        "must be of kind Backend",
+    ),
     "fallback": (lambda o: _first_ref(o).update(priority=1), "priority"),
-    "header mutation": (lambda o: _first_ref(o).update(headerMutation={"remove": ["x"]}), "headerMutation"),
+    "header mutation": (
+        lambda o: _first_ref(o).update(headerMutation={"remove": ["x"]}),
+        "headerMutation",
+    ),
     "InferencePool": (lambda o: _first_ref(o).update(kind="InferencePool"), "InferencePool"),
     "another namespace": (lambda o: _first_ref(o).update(namespace="evals"), "ReferenceGrant"),
-    "no backends": (lambda o: of(o, "AIGatewayRoute")["spec"]["rules"][0].update(backendRefs=[]), "names no backend"),
-    "hostnames": (lambda o: of(o, "AIGatewayRoute")["spec"].update(hostnames=["a.test"]), "hostnames"),
+    "no backends": (
+        lambda o: of(o, "AIGatewayRoute")["spec"]["rules"][0].update(backendRefs=[]),
+        "names no backend",
+    ),
+    "hostnames": (
+        lambda o: of(o, "AIGatewayRoute")["spec"].update(hostnames=["a.test"]),
+        "hostnames",
+    ),
 }
 
 
@@ -169,7 +204,9 @@ class TestBackends:
             assert "wrong version" in said.message
         assert verdict(tables, "Backend", "prior-auth-extract-v1").accepted
 
-    @pytest.mark.parametrize("host", ["{}.evals.svc.cluster.local", "{}.EVALS.svc", "x.{}.evals.svc."])
+    @pytest.mark.parametrize(
+        "host", ["{}.evals.svc.cluster.local", "{}.EVALS.svc", "x.{}.evals.svc."]
+    )
     def test_of_another_namespace_are_refused_all_the_way_up(self, host):
         """Candidates under evaluation live in evals: no route may lead there."""
         objects, name = model_objects(), "prior-auth-extract-v2"
@@ -206,7 +243,9 @@ class TestBackends:
         name = "prior-auth-extract-v1"
         objects = [*model_objects(), *pod(name, 4242)]
         objects.remove(of(objects, "Pod"))
-        assert compiled(objects).endpoints[(f"{name}-predictor.models.svc.cluster.local", 80)] == ("10.244.0.9:8080",)
+        assert compiled(objects).endpoints[(f"{name}-predictor.models.svc.cluster.local", 80)] == (
+            "10.244.0.9:8080",
+        )
 
     def test_outside_the_cluster_are_left_to_dns(self):
         objects = [obj for obj in model_objects({"ext": 1}) if obj["metadata"]["name"] != "ext"]
@@ -219,7 +258,10 @@ class TestAccess:
     def test_allows_the_granted_teams_only(self):
         (found,) = compiled(model_objects(budgets={"claims-review": 1, "prior-auth": 1})).routes
         assert found.access.default_action == "Deny"
-        assert [rule.claims[0].values for rule in found.access.rules] == [("claims-review",), ("prior-auth",)]
+        assert [rule.claims[0].values for rule in found.access.rules] == [
+            ("claims-review",),
+            ("prior-auth",),
+        ]
 
     def test_is_closed_where_a_route_has_no_policy(self):
         objects = model_objects()
@@ -279,7 +321,9 @@ class TestLimits:
         before, after = policies["rate_limits"]
         assert before["hits_addend"] == {"number": 0}
         assert after["apply_on_stream_done"]
-        assert after["hits_addend"] == {"format": "%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_total_token)%"}
+        assert after["hits_addend"] == {
+            "format": "%DYNAMIC_METADATA(io.envoy.ai_gateway:llm_total_token)%"
+        }
 
     def test_agree_in_names_with_what_the_routes_send(self):
         tables = compiled(model_objects())
@@ -298,9 +342,18 @@ class TestLimits:
         ("change", "words"),
         [
             (lambda rule: rule.update(shared=True), "shared"),
-            (lambda rule: rule["limit"].update(fromMetadata={"namespace": "a", "key": "b"}), "fromMetadata"),
-            (lambda rule: rule["cost"]["response"]["metadata"].update(namespace="x"), "io.envoy.ai_gateway"),
-            (lambda rule: rule["clientSelectors"][0].update(sourceCIDR={"value": "10.0.0.0/8"}), "sourceCIDR"),
+            (
+                lambda rule: rule["limit"].update(fromMetadata={"namespace": "a", "key": "b"}),
+                "fromMetadata",
+            ),
+            (
+                lambda rule: rule["cost"]["response"]["metadata"].update(namespace="x"),
+                "io.envoy.ai_gateway",
+            ),
+            (
+                lambda rule: rule["clientSelectors"][0].update(sourceCIDR={"value": "10.0.0.0/8"}),
+                "sourceCIDR",
+            ),
         ],
     )
     def test_that_cannot_be_honored_are_refused(self, change, words):
@@ -332,13 +385,23 @@ class TestOverrides:
         assert len(found.limits) == 1
 
     def test_of_the_oldest_route_speak_for_all(self):
-        """As with Envoy Gateway: its filter is chosen with the route that matches before the model is known."""
-        objects = [*model_objects(), route("younger", {"prior-auth-extract-v1": 1}), *policy("younger", {"a": 1})]
+        """As with Envoy Gateway: its filter is chosen with the route that matches before the model
+        is known.
+        """
+        objects = [
+            *model_objects(),
+            route("younger", {"prior-auth-extract-v1": 1}),
+            *policy("younger", {"a": 1}),
+        ]
         for obj in objects:
             obj["metadata"]["creationTimestamp"] = (
                 f"2026-11-0{2 if obj['metadata']['name'] == 'younger' else 1}T00:00:00Z"
             )
-        say = {"match": {"statusCodes": [{"value": 503}]}, "source": "Local", "response": {"body": {"inline": "Old."}}}
+        say = {
+            "match": {"statusCodes": [{"value": 503}]},
+            "source": "Local",
+            "response": {"body": {"inline": "Old."}},
+        }
         of(objects, "BackendTrafficPolicy", MODEL)["spec"]["responseOverride"] = [say]
         young = copy.deepcopy(say) | {"response": {"body": {"inline": "Young."}}}
         of(objects, "BackendTrafficPolicy", "younger")["spec"]["responseOverride"] = [young]
@@ -346,10 +409,15 @@ class TestOverrides:
 
     def test_are_a_filter_of_the_route_alone(self):
         (host,) = route_resource(self.overridden())["virtual_hosts"]
-        settings = host["routes"][0]["typed_per_filter_config"]["envoy.filters.http.custom_response"]
+        settings = host["routes"][0]["typed_per_filter_config"][
+            "envoy.filters.http.custom_response"
+        ]
         (matcher,) = settings["custom_response_matcher"]["matcher_list"]["matchers"]
-        wanted = [each["single_predicate"]["value_match"]["exact"] for each in matcher["predicate"]["and_matcher"][
-            "predicate"] if "single_predicate" in each]  # fmt: skip
+        wanted = [
+            each["single_predicate"]["value_match"]["exact"]
+            for each in matcher["predicate"]["and_matcher"]["predicate"]
+            if "single_predicate" in each
+        ]
         assert wanted == ["503", "true"]
         assert "typed_per_filter_config" not in host["routes"][-1]
 
@@ -372,7 +440,12 @@ class TestListener:
     def test_takes_its_settings_from_the_static_objects(self):
         front = compiled(static()).listener
         assert front.buffer_bytes == 50 * 1024 * 1024
-        assert set(front.removed_headers) == {"x-team", "x-cost-center", "x-user-id", "x-ai-eg-model"}
+        assert set(front.removed_headers) == {
+            "x-team",
+            "x-cost-center",
+            "x-user-id",
+            "x-ai-eg-model",
+        }
         assert front.generates_request_id
         assert front.returns_request_id
         assert [log.kind for log in front.access_logs] == ["File", "OpenTelemetry"]
@@ -381,7 +454,11 @@ class TestListener:
         ("kind", "change", "words"),
         [
             ("EnvoyProxy", {"filterOrder": []}, "filterOrder must say so too"),
-            ("ClientTrafficPolicy", {"headers": {"lateResponseHeaders": {"remove": ["a"]}}}, "only the request id"),
+            (
+                "ClientTrafficPolicy",
+                {"headers": {"lateResponseHeaders": {"remove": ["a"]}}},
+                "only the request id",
+            ),
         ],
     )
     def test_refuses_what_it_would_play_otherwise(self, kind, change, words):
@@ -444,7 +521,9 @@ class TestObjects:
 
 
 class TestDurations:
-    @pytest.mark.parametrize(("text", "value"), [("60s", 60), ("1m30s", 90), ("1h", 3600), ("250ms", 0.25)])
+    @pytest.mark.parametrize(
+        ("text", "value"), [("60s", 60), ("1m30s", 90), ("1h", 3600), ("250ms", 0.25)]
+    )
     def test_are_seconds(self, text, value):
         assert seconds(text) == value
 
@@ -454,6 +533,10 @@ class TestDurations:
             seconds(text)
 
     def test_quantities_are_bytes(self):
-        assert (whole_bytes("50Mi"), whole_bytes(32768), whole_bytes("1k")) == (52428800, 32768, 1000)
+        assert (whole_bytes("50Mi"), whole_bytes(32768), whole_bytes("1k")) == (
+            52428800,
+            32768,
+            1000,
+        )
         with pytest.raises(Refused):
             whole_bytes("many")

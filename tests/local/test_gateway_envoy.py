@@ -1,4 +1,6 @@
-"""The whole gateway, with real Envoy, rate limit service and Valkey: what callers get and what is written down."""
+"""The whole gateway, with real Envoy, rate limit service and Valkey: what callers get and what is
+written down.
+"""
 
 import base64
 import json
@@ -44,7 +46,12 @@ def unsigned():
     def part(value):
         return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
-    claims = {"iss": ISSUER, "aud": "quartermaster-gateway", "team": TEAM, "exp": int(time.time()) + 600}
+    claims = {
+        "iss": ISSUER,
+        "aud": "quartermaster-gateway",
+        "team": TEAM,
+        "exp": int(time.time()) + 600,
+    }
     return f"{part({'alg': 'none'})}.{part(claims)}."
 
 
@@ -66,7 +73,9 @@ class TestTokens:
     def test_that_are_no_good_are_named(self, gateway, make, code):
         answer = gateway.chat("extract", token=make(gateway.identity))
         if code == "token_missing":
-            answer = httpx.post(gateway.url("/v1/chat/completions"), json={"model": "extract"}, trust_env=False)
+            answer = httpx.post(
+                gateway.url("/v1/chat/completions"), json={"model": "extract"}, trust_env=False
+            )
         assert answer.status_code == 401
         assert error(answer)["code"] == code
 
@@ -74,7 +83,9 @@ class TestTokens:
         assert gateway.chat("extract").status_code == 200
         seen = [call["headers"] for engine, _ in gateway.engines.values() for call in engine.calls]
         assert seen
-        assert not [headers for headers in seen if "authorization" in {key.lower() for key in headers}]
+        assert not [
+            headers for headers in seen if "authorization" in {key.lower() for key in headers}
+        ]
 
 
 class TestAccess:
@@ -82,7 +93,8 @@ class TestAccess:
         answer = gateway.chat("extract", token=gateway.identity.token("prior-auth"))
         assert answer.status_code == 403
         assert error(answer)["message"] == (
-            "Team prior-auth has no grant for model extract. Request access in the portal: http://portal.test"
+            "Team prior-auth has no grant for model extract. Request access in the portal: "
+            "http://portal.test"
         )
         assert gateway.logged(answer)["team"] == "prior-auth"
 
@@ -91,7 +103,12 @@ class TestAccess:
         assert (answer.status_code, error(answer)["code"]) == (403, "no_team")
 
     def test_cannot_be_borrowed_by_a_header(self, gateway):
-        spoofed = {"x-team": TEAM, "x-cost-center": "CC-1", "x-user-id": "boss", "x-ai-eg-model": "extract"}
+        spoofed = {
+            "x-team": TEAM,
+            "x-cost-center": "CC-1",
+            "x-user-id": "boss",
+            "x-ai-eg-model": "extract",
+        }
         answer = gateway.chat("extract", token=gateway.identity.token(None), headers=spoofed)
         assert answer.status_code == 403
         assert gateway.logged(answer)["team"] is None
@@ -104,12 +121,21 @@ class TestAccess:
 
 class TestRecords:
     def test_are_charged_to_the_token_whatever_the_client_says(self, gateway):
-        spoofed = {"x-team": "boss", "x-cost-center": "CC-1", "x-user-id": "boss", "x-ai-eg-model": "other"}
+        spoofed = {
+            "x-team": "boss",
+            "x-cost-center": "CC-1",
+            "x-user-id": "boss",
+            "x-ai-eg-model": "other",
+        }
         spoofed["x-request-id"] = "00000000-0000-4000-8000-000000000000"
         answer = gateway.chat("extract", headers=spoofed)
         record = gateway.logged(answer)
         assert answer.headers["x-request-id"] != spoofed["x-request-id"]
-        assert (record["team"], record["cost_center"], record["user_id"]) == (TEAM, "CC-4100", "dana")
+        assert (record["team"], record["cost_center"], record["user_id"]) == (
+            TEAM,
+            "CC-4100",
+            "dana",
+        )
         assert record["gen_ai.request.model"] == "extract"
 
     @pytest.mark.parametrize("streamed", [False, True])
@@ -117,12 +143,18 @@ class TestRecords:
         answer = gateway.chat("extract", "tokens=40", stream=streamed)
         assert answer.status_code == 200
         record = gateway.logged(answer)
-        tokens = {key: record[f"gen_ai.usage.{key}_tokens"] for key in ("input", "cached_input", "output", "total")}
+        tokens = {
+            key: record[f"gen_ai.usage.{key}_tokens"]
+            for key in ("input", "cached_input", "output", "total")
+        }
         assert tokens == {"input": 35, "cached_input": 3, "output": 5, "total": 40}
         assert record["gen_ai.response.model"] == record["gen_ai.request.model_override"]
         assert record["gen_ai.backend"] == f"models/{record['gen_ai.response.model']}"
         assert record["upstream_cluster"] == f"models/extract/{record['gen_ai.response.model']}"
-        assert record["upstream_host"] == f"{record['gen_ai.response.model']}-predictor.models.svc.cluster.local"
+        assert (
+            record["upstream_host"]
+            == f"{record['gen_ai.response.model']}-predictor.models.svc.cluster.local"
+        )
         assert (record["gen_ai.latency.ttft_ms"] is not None) == streamed
 
     def test_of_a_call_that_failed_tell_the_version_it_had_reached(self, gateway):
@@ -133,7 +165,11 @@ class TestRecords:
         assert read_record(record).version == "lost-v3"
 
     def test_of_a_stream_that_the_client_left_hold_no_tokens(self, gateway):
-        body = {"model": "extract", "stream": True, "messages": [{"content": "pieces=50 pause_ms=50"}]}
+        body = {
+            "model": "extract",
+            "stream": True,
+            "messages": [{"content": "pieces=50 pause_ms=50"}],
+        }
         headers = {"authorization": f"Bearer {gateway.identity.token()}"}
         url = gateway.url("/v1/chat/completions")
         with (
@@ -155,7 +191,9 @@ class TestCollector:
     def test_brings_the_same_record_as_the_file(self, gateway):
         answer = gateway.chat("extract", "tokens=55")
         wanted = answer.headers["x-request-id"]
-        found = eventually(lambda: [r for r in gateway.ingest.records if r["x-request-id"] == wanted], 20)[0]
+        found = eventually(
+            lambda: [r for r in gateway.ingest.records if r["x-request-id"] == wanted], 20
+        )[0]
         record = gateway.logged(answer)
         assert set(found) == set(record)
         assert found["gen_ai.usage.total_tokens"] == "55"
@@ -194,7 +232,12 @@ class TestRouting:
         callers = [threading.Thread(target=call) for _ in range(3)]
         for caller in callers:
             caller.start()
-        for weights in ({"extract-v1": 9, "extract-v2": 1}, {"extract-v2": 1}, {"extract-v1": 1}, {"extract-v2": 1}):
+        for weights in (
+            {"extract-v1": 9, "extract-v2": 1},
+            {"extract-v2": 1},
+            {"extract-v1": 1},
+            {"extract-v2": 1},
+        ):
             gateway.publish("moving", weights, PLENTY)
             time.sleep(1)
         eventually(lambda: [model for _, model in seen[-9:]] == ["extract-v2"] * 9)
@@ -208,7 +251,9 @@ class TestRouting:
         gateway.publish("leaving", {"extract-v1": 1}, PLENTY)
         found = []
         asked = threading.Thread(
-            target=lambda: found.append(gateway.chat("leaving", "pieces=80 pause_ms=100 tokens=77", stream=True))
+            target=lambda: found.append(
+                gateway.chat("leaving", "pieces=80 pause_ms=100 tokens=77", stream=True)
+            )
         )
         asked.start()
         time.sleep(0.5)
@@ -227,7 +272,9 @@ class TestRouting:
         assert gateway.logged(answer)["response_flags"] == "UH"
 
     def test_says_for_every_model_what_the_oldest_ones_policy_says(self, gateway):
-        words = {"error": {"type": "unavailable_error", "code": "no_replica", "message": "It was woken."}}
+        words = {
+            "error": {"type": "unavailable_error", "code": "no_replica", "message": "It was woken."}
+        }
         sentence = {
             "contentType": "application/json",
             "header": {"set": [{"name": "Retry-After", "value": "7"}]},
@@ -263,7 +310,9 @@ class TestRouting:
 
     def test_refuses_an_ip_and_says_so_in_the_status(self, gateway):
         wrong = version("ip-v1")
-        wrong[1]["spec"]["endpoints"] = [{"ip": {"address": "127.0.0.1", "port": gateway.engines["other-v1"][1]}}]
+        wrong[1]["spec"]["endpoints"] = [
+            {"ip": {"address": "127.0.0.1", "port": gateway.engines["other-v1"][1]}}
+        ]
         gateway.put("ip", [route("by-ip", {"ip-v1": 1}), *wrong])
         eventually(lambda: "AIGatewayRoute/models/by-ip" in gateway.verdicts())
         (condition,) = gateway.verdicts()["AIGatewayRoute/models/by-ip"]["conditions"]
@@ -287,17 +336,27 @@ class TestCalls:
     )
     def test_that_name_no_model_are_told_so(self, gateway, body, code):
         headers = {"authorization": f"Bearer {gateway.identity.token()}"}
-        answer = httpx.post(gateway.url("/v1/chat/completions"), content=body, headers=headers, trust_env=False)
+        answer = httpx.post(
+            gateway.url("/v1/chat/completions"), content=body, headers=headers, trust_env=False
+        )
         assert (answer.status_code, error(answer)["code"]) == (400, code)
 
     @pytest.mark.parametrize(
-        "more", [{"stream_options": []}, {"stream": True, "stream_options": 7}, {"user": "\ud800"}, {"note": "€ 5 ✓"}]
+        "more",
+        [
+            {"stream_options": []},
+            {"stream": True, "stream_options": 7},
+            {"user": "\ud800"},
+            {"note": "€ 5 ✓"},
+        ],
     )
     def test_that_are_merely_odd_are_left_to_the_engine(self, gateway, more):
         body = {"model": "extract", "messages": [{"role": "user", "content": "status=200"}], **more}
         headers = {"authorization": f"Bearer {gateway.identity.token()}"}
         raw = json.dumps(body)
-        answer = httpx.post(gateway.url("/v1/chat/completions"), content=raw, headers=headers, trust_env=False)
+        answer = httpx.post(
+            gateway.url("/v1/chat/completions"), content=raw, headers=headers, trust_env=False
+        )
         assert answer.status_code in (200, 502, 503)
         assert "processor" not in answer.text
 
@@ -313,17 +372,25 @@ class TestBudgets:
     def test_end_with_what_was_spent_and_when_it_returns(self, gateway):
         gateway.publish("tight", {"extract-v1": 1}, {TEAM: 10, "prior-auth": 1000}, unit="Hour")
         assert gateway.chat("tight", "tokens=11").status_code == 200
-        answer = eventually(lambda: (found := gateway.chat("tight", "tokens=11")).status_code == 429 and found)
+        answer = eventually(
+            lambda: (found := gateway.chat("tight", "tokens=11")).status_code == 429 and found
+        )
         found = error(answer)
-        assert "Team claims-review has used up its tokens per hour for model tight (limit: 10)" in found["message"]
+        assert (
+            "Team claims-review has used up its tokens per hour for model tight (limit: 10)"
+            in found["message"]
+        )
         assert 0 < int(answer.headers["retry-after"]) <= 3600
         assert f"in {answer.headers['retry-after']} seconds" in found["message"]
         assert gateway.logged(answer)["gen_ai.usage.total_tokens"] is None
         assert gateway.chat("tight", token=gateway.identity.token("prior-auth")).status_code == 200
 
     def test_count_what_the_routes_own_expression_says(self, gateway):
-        gateway.publish("written", {"extract-v1": 1}, {TEAM: 10}, limit_cost="output_tokens", unit="Hour")
-        for _ in range(2):  # each is 11 tokens, 5 of them written: counted whole, the second would be refused
+        gateway.publish(
+            "written", {"extract-v1": 1}, {TEAM: 10}, limit_cost="output_tokens", unit="Hour"
+        )
+        # each is 11 tokens, 5 of them written: counted whole, the second would be refused
+        for _ in range(2):
             answer = gateway.chat("written", "tokens=11")
             assert answer.status_code == 200
             assert gateway.logged(answer)["gen_ai.usage.total_tokens"] == 11
@@ -331,7 +398,9 @@ class TestBudgets:
 
     def test_do_not_count_errors(self, gateway):
         gateway.publish("errors", {"extract-v1": 1}, {TEAM: 10}, unit="Hour")
-        assert [gateway.chat("errors", "status=500 tokens=99").status_code for _ in range(3)] == [500] * 3
+        assert [gateway.chat("errors", "status=500 tokens=99").status_code for _ in range(3)] == [
+            500
+        ] * 3
 
 
 class TestProxy:
@@ -345,7 +414,9 @@ class TestProxy:
 
     def test_leads_to_pods(self, gateway):
         body = {"model": "m", "messages": [], "stream": True}
-        answer = httpx.post("http://10.244.0.9:8080/v1/chat/completions", json=body, **_through(gateway))
+        answer = httpx.post(
+            "http://10.244.0.9:8080/v1/chat/completions", json=body, **_through(gateway)
+        )
         assert answer.text.endswith("data: [DONE]\n\n")
 
     def test_says_when_nothing_is_ready(self, gateway):

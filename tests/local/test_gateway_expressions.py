@@ -1,4 +1,6 @@
-"""Cost expressions as the local gateway computes them: the same names, types and results as Envoy AI Gateway's."""
+"""Cost expressions as the local gateway computes them: the same names, types and results as Envoy
+AI Gateway's.
+"""
 
 import pytest
 
@@ -8,7 +10,9 @@ from deploy.local.gateway.refusal import Refused
 from deploy.local.gateway.tables import Cost, Destination, Upstream
 from deploy.local.gateway.usage import Usage
 
-USAGE = Usage(input_tokens=100, cached_input_tokens=60, output_tokens=7, total_tokens=107, reasoning_tokens=2)
+USAGE = Usage(
+    input_tokens=100, cached_input_tokens=60, output_tokens=7, total_tokens=107, reasoning_tokens=2
+)
 NAMES = {"model": "m-v1", "backend": "models/m-v1/route/m/rule/0/ref/0", "route_name": "m"}
 
 
@@ -28,7 +32,8 @@ class TestValueOf:
         assert expressions.value_of(expression, USAGE, NAMES) == value
 
     @pytest.mark.parametrize(
-        "expression", ["output_tokens - input_tokens", "1u / (output_tokens - 7u)", "int(output_tokens) - 8"]
+        "expression",
+        ["output_tokens - input_tokens", "1u / (output_tokens - 7u)", "int(output_tokens) - 8"],
     )
     def test_gives_nothing_where_it_fails_or_is_negative(self, expression):
         with pytest.raises(cel.BadExpression):
@@ -37,7 +42,9 @@ class TestValueOf:
 
 
 class TestProgram:
-    @pytest.mark.parametrize("expression", ["", "tokens", "output_tokens * 3", "model", "output_tokens > 1u"])
+    @pytest.mark.parametrize(
+        "expression", ["", "tokens", "output_tokens * 3", "model", "output_tokens > 1u"]
+    )
     def test_refuses_what_the_portal_refuses(self, expression):
         with pytest.raises(cel.BadExpression):
             cel.checked(expression)

@@ -37,7 +37,12 @@ def context(tmp_path):
 def full_tables():
     """Tables that use everything the gateway knows."""
     objects = [*read_folder(PROJECT / "deploy" / "gateway"), route("m", {"m-v1": 9, "m-v2": 1})]
-    objects += [*policy("m", {"a": 5, "b": 6}), *version("m-v1"), *version("m-v2"), *pod("m-v1", 4242)]
+    objects += [
+        *policy("m", {"a": 5, "b": 6}),
+        *version("m-v1"),
+        *version("m-v2"),
+        *pod("m-v1", 4242),
+    ]
     objects += [route("other", {"out-v1": 1}), *version("out-v1", host="models.example.test")]
     objects += policy("other", {"a": 5}, jwks="https://idp.example.test/jwks")
     return compile_gateway(Objects(objects), gateway=parts.GATEWAY)
@@ -66,12 +71,16 @@ class TestParts:
         wiring = parts.wiring_of(context)
         parts.prepare_envoy(PROJECT, wiring)
         (table,) = json.loads((wiring.tables / "rds.json").read_text())["resources"]
-        assert [entry["name"] for entry in table["virtual_hosts"][0]["routes"]] == ["route-not-found"]
+        assert [entry["name"] for entry in table["virtual_hosts"][0]["routes"]] == [
+            "route-not-found"
+        ]
         assert "gen_ai.usage.total_tokens" in (wiring.tables / "lds.json").read_text()
 
 
 class TestEnvoyFiles:
-    @pytest.mark.parametrize("tables", [full_tables, lambda: compile_gateway(Objects(), gateway=parts.GATEWAY)])
+    @pytest.mark.parametrize(
+        "tables", [full_tables, lambda: compile_gateway(Objects(), gateway=parts.GATEWAY)]
+    )
     def test_are_valid_in_envoys_own_eyes(self, context, tables):
         wiring, made = parts.wiring_of(context), tables()
         listener = listener_resource(made, wiring)
@@ -86,7 +95,14 @@ class TestEnvoyFiles:
         resources["listeners"] = [_untyped(listener)]
         path = context.state / "all.json"
         path.write_text(json.dumps(whole))
-        command = [parts.envoy_command(wiring)[0], "--mode", "validate", "-c", str(path), "--disable-hot-restart"]
+        command = [
+            parts.envoy_command(wiring)[0],
+            "--mode",
+            "validate",
+            "-c",
+            str(path),
+            "--disable-hot-restart",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
 
@@ -137,7 +153,9 @@ class TestProxy:
         return asyncio.run(scenario())
 
     async def settled(self):
-        """Wait until the calls under way are over and their connections closed; the loop ends with the scenario."""
+        """Wait until the calls under way are over and their connections closed; the loop ends with
+        the scenario.
+        """
         others = asyncio.all_tasks() - {asyncio.current_task()}
         if others:
             await asyncio.wait(others, timeout=5)
@@ -149,14 +167,17 @@ class TestProxy:
             return client.request(method, url, **more)
 
     @pytest.mark.parametrize(
-        "url", ["http://m-v1-predictor.models.svc.cluster.local/x?y=1", "http://10.244.0.9:8080/x?y=1"]
+        "url",
+        ["http://m-v1-predictor.models.svc.cluster.local/x?y=1", "http://10.244.0.9:8080/x?y=1"],
     )
     def test_leads_to_the_process_behind_a_name_or_pod(self, url):
         engine = Engine("m-v1")
         with served(engine.handler()) as running:
             answer = self.through(
                 pod("m-v1", running.server_port),
-                lambda port: self.ask("POST", url, port, json={"model": "m", "messages": [{"content": "x" * 300_000}]}),
+                lambda port: self.ask(
+                    "POST", url, port, json={"model": "m", "messages": [{"content": "x" * 300_000}]}
+                ),
             )
         assert answer.json()["model"] == "m"
         assert engine.calls[0]["path"] == "/x?y=1"
@@ -166,7 +187,10 @@ class TestProxy:
         with served(Engine("m-v1").handler()) as running:
             body = {"model": "m", "stream": True, "messages": [{"content": "pieces=20"}]}
             url = "http://m-v1-predictor.models.svc/v1/chat/completions"
-            answer = self.through(pod("m-v1", running.server_port), lambda port: self.ask("POST", url, port, json=body))
+            answer = self.through(
+                pod("m-v1", running.server_port),
+                lambda port: self.ask("POST", url, port, json=body),
+            )
         assert answer.text.count("data:") == 21
 
     @pytest.mark.parametrize(
@@ -187,5 +211,7 @@ class TestProxy:
         assert (answer.status_code, "does not take calls" in answer.text) == (503, True)
 
     def test_tells_its_own_health(self):
-        answer = self.through([], lambda port: httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False))
+        answer = self.through(
+            [], lambda port: httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False)
+        )
         assert answer.json() == {"source": "test"}

@@ -1,4 +1,6 @@
-"""Following a cluster: an API server that lists, watches and forgets, over TLS with a client certificate."""
+"""Following a cluster: an API server that lists, watches and forgets, over TLS with a client
+certificate.
+"""
 
 import asyncio
 import base64
@@ -107,7 +109,9 @@ def api(tmp_path):
     running = _Quiet(("127.0.0.1", 0), Handler)
     running.api = server
     running.socket = context.wrap_socket(running.socket, server_side=True)
-    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread = threading.Thread(
+        target=running.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+    )
     thread.start()
     server.kubeconfig = tmp_path / "gateway"
     server.kubeconfig.write_text(_kubeconfig(authority, running.server_port))
@@ -122,7 +126,10 @@ def _kubeconfig(authority, port):
     def data(pem):
         return base64.b64encode(pem).decode()
 
-    cluster = {"server": f"https://127.0.0.1:{port}", "certificate-authority-data": data(authority.cert_pem.bytes())}
+    cluster = {
+        "server": f"https://127.0.0.1:{port}",
+        "certificate-authority-data": data(authority.cert_pem.bytes()),
+    }
     user = {
         "client-certificate-data": data(client.cert_chain_pems[0].bytes()),
         "client-key-data": data(client.private_key_pem.bytes()),
@@ -160,7 +167,10 @@ async def following(kubeconfig):
 
 def named(name, version="2", **spec):
     """A small object."""
-    return {"metadata": {"name": name, "namespace": "models", "resourceVersion": version}, "spec": spec}
+    return {
+        "metadata": {"name": name, "namespace": "models", "resourceVersion": version},
+        "spec": spec,
+    }
 
 
 class TestClusterSource:
@@ -234,7 +244,11 @@ class TestClusterSource:
         asyncio.run(scenario())
 
     def test_writes_a_status_once(self, api):
-        objects = [*read_folder(ROOT / "deploy" / "gateway"), route("m", {"m-v1": 1}), *version("m-v1")]
+        objects = [
+            *read_folder(ROOT / "deploy" / "gateway"),
+            route("m", {"m-v1": 1}),
+            *version("m-v1"),
+        ]
         objects += policy("m", {"a": 1})
         for obj in objects:
             obj["metadata"].setdefault("resourceVersion", "2")
@@ -247,8 +261,13 @@ class TestClusterSource:
                 wrote = dict(api.statuses)
                 for path, status in wrote.items():
                     kind = next(k for k in KINDS.values() if f"/{k.plural}/" in path)
-                    name, namespace = path.split("/")[-2], path.split("/namespaces/")[-1].split("/")[0]
-                    obj = source.objects.get(kind.name, "" if "/namespaces/" not in path else namespace, name)
+                    name, namespace = (
+                        path.split("/")[-2],
+                        path.split("/namespaces/")[-1].split("/")[0],
+                    )
+                    obj = source.objects.get(
+                        kind.name, "" if "/namespaces/" not in path else namespace, name
+                    )
                     obj["status"] = status
                 api.statuses.clear()
                 await source.report(compile_gateway(source.objects, gateway=GATEWAY).verdicts)
@@ -257,9 +276,9 @@ class TestClusterSource:
         wrote = asyncio.run(scenario())
         assert api.statuses == {}
         assert "/apis/gateway.networking.k8s.io/v1/gatewayclasses/envoy/status" in wrote
-        (condition,) = wrote["/apis/aigateway.envoyproxy.io/v1beta1/namespaces/models/aigatewayroutes/m/status"][
-            "conditions"
-        ]
+        (condition,) = wrote[
+            "/apis/aigateway.envoyproxy.io/v1beta1/namespaces/models/aigatewayroutes/m/status"
+        ]["conditions"]
         assert (condition["type"], condition["status"]) == ("Accepted", "True")
         policies = "/apis/gateway.envoyproxy.io/v1alpha1/namespaces/models"
         (ancestor,) = wrote[f"{policies}/backendtrafficpolicies/m/status"]["ancestors"]
@@ -277,7 +296,11 @@ class TestStatus:
         assert status_of(verdict, {"status": first}) == first
         refused = Verdict("Backend", "models", "b", 3, False, "Invalid", "no")
         changed = status_of(refused, {"status": first})["conditions"][0]
-        assert (changed["status"], changed["reason"], changed["message"]) == ("False", "Invalid", "no")
+        assert (changed["status"], changed["reason"], changed["message"]) == (
+            "False",
+            "Invalid",
+            "no",
+        )
         assert changed["lastTransitionTime"] > "2020-01-01T00:00:00Z"
 
     def test_leaves_other_controllers_entries_alone(self):
@@ -286,4 +309,7 @@ class TestStatus:
         other = {"controllerName": "x", "ancestorRef": {"name": "y"}, "conditions": []}
         verdict = Verdict("SecurityPolicy", "models", "b", 3, True, "", "", GATEWAY)
         found = status_of(verdict, {"status": {"ancestors": [other]}})["ancestors"]
-        assert [entry["controllerName"] for entry in found] == ["x", "gateway.envoyproxy.io/gatewayclass-controller"]
+        assert [entry["controllerName"] for entry in found] == [
+            "x",
+            "gateway.envoyproxy.io/gatewayclass-controller",
+        ]

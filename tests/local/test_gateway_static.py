@@ -13,7 +13,14 @@ from tests.local.gateway_stand import ROOT
 
 CRDS = Path(__file__).parents[3] / "shared" / "crds"
 CONTRACT_KEYS = {
-    *("x-request-id", "start_time", "response_code", "response_flags", "response_code_details", "duration"),
+    *(
+        "x-request-id",
+        "start_time",
+        "response_code",
+        "response_flags",
+        "response_code_details",
+        "duration",
+    ),
     *("team", "cost_center", "user_id", "route_name", "upstream_cluster", "upstream_host"),
     *("gen_ai.request.model", "gen_ai.response.model", "gen_ai.request.model_override"),
     *("gen_ai.provider.name", "gen_ai.backend", "gen_ai.latency.ttft_ms"),
@@ -30,7 +37,8 @@ def schema_of(api_version, kind):
     for path in CRDS.glob(f"*/{group}_*.yaml"):
         if f"    kind: {kind}\n" not in path.read_text():
             continue
-        crd = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)["spec"]  # noqa: S506 (safe, and ten times faster)
+        # safe, and ten times faster
+        crd = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)["spec"]  # noqa: S506
         if crd["names"]["kind"] == kind:
             (entry,) = [entry for entry in crd["versions"] if entry["name"] == version]
             schema = _closed(entry["schema"]["openAPIV3Schema"])
@@ -45,7 +53,11 @@ def _closed(schema):
     if not isinstance(schema, dict):
         return schema
     closed = {key: _closed(value) for key, value in schema.items()}
-    if "properties" in closed and closed.get("type") == "object" and "additionalProperties" not in closed:
+    if (
+        "properties" in closed
+        and closed.get("type") == "object"
+        and "additionalProperties" not in closed
+    ):
         closed["additionalProperties"] = False
     return closed
 
@@ -77,16 +89,20 @@ class TestStaticObjects:
 
 class TestEnvoyGatewaysOwnSettings:
     def test_have_what_the_objects_need(self):
-        """Backends, Envoy AI Gateway's hooks and a store for the limits are off unless they are asked for."""
-        config = yaml.safe_load((ROOT / "deploy" / "envoy-gateway" / "values.yaml").read_text())["config"][
-            "envoyGateway"
-        ]
+        """Backends, Envoy AI Gateway's hooks and a store for the limits are off unless they are
+        asked for.
+        """
+        config = yaml.safe_load((ROOT / "deploy" / "envoy-gateway" / "values.yaml").read_text())[
+            "config"
+        ]["envoyGateway"]
         assert config["extensionApis"]["enableBackend"] is True
         hooks = config["extensionManager"]["hooks"]["xdsTranslator"]
         assert set(hooks["post"]) == {"Translation", "Cluster", "Route"}
         assert all(each == {"includeAll": True} for each in hooks["translation"].values())
         assert config["rateLimit"]["failClosed"] is True
-        assert config["gateway"]["controllerName"] == STATIC["GatewayClass"]["spec"]["controllerName"]
+        assert (
+            config["gateway"]["controllerName"] == STATIC["GatewayClass"]["spec"]["controllerName"]
+        )
 
 
 class TestAccessLog:
@@ -95,12 +111,23 @@ class TestAccessLog:
         assert set(setting["format"]["json"]) == CONTRACT_KEYS
 
     def test_needs_no_service_for_the_gateway_to_be_accepted(self):
-        """Without the Service, Envoy Gateway refuses the Gateway and writes no access log at all: nobody is charged."""
+        """Without the Service, Envoy Gateway refuses the Gateway and writes no access log at all:
+        nobody is charged.
+        """
         (setting,) = STATIC["EnvoyProxy"]["spec"]["telemetry"]["accessLog"]["settings"]
-        (ref,) = next(sink["openTelemetry"] for sink in setting["sinks"] if "openTelemetry" in sink)["backendRefs"]
+        (ref,) = next(
+            sink["openTelemetry"] for sink in setting["sinks"] if "openTelemetry" in sink
+        )["backendRefs"]
         backend = STATIC["Backend"]
-        assert (ref["group"], ref["kind"], ref["name"]) == ("gateway.envoyproxy.io", "Backend", "otel-collector")
-        assert backend["metadata"] == {"name": ref["name"], "namespace": STATIC["EnvoyProxy"]["metadata"]["namespace"]}
+        assert (ref["group"], ref["kind"], ref["name"]) == (
+            "gateway.envoyproxy.io",
+            "Backend",
+            "otel-collector",
+        )
+        assert backend["metadata"] == {
+            "name": ref["name"],
+            "namespace": STATIC["EnvoyProxy"]["metadata"]["namespace"],
+        }
         assert [set(endpoint) for endpoint in backend["spec"]["endpoints"]] == [{"fqdn"}]
 
     def test_carries_nothing_of_the_prompt(self):

@@ -21,7 +21,10 @@ def text(content):
 
 class TestUsageOf:
     def test_reads_all_numbers(self):
-        details = {"prompt_tokens_details": {"cached_tokens": 6}, "completion_tokens_details": {"reasoning_tokens": 2}}
+        details = {
+            "prompt_tokens_details": {"cached_tokens": 6},
+            "completion_tokens_details": {"reasoning_tokens": 2},
+        }
         assert usage_of({"usage": {**USAGE, **details}}) == Usage(10, 6, 4, 14, 2)
 
     def test_adds_up_where_no_total_is_given(self):
@@ -30,7 +33,13 @@ class TestUsageOf:
     @pytest.mark.parametrize(
         "answer",
         [
-            *({}, {"usage": None}, {"usage": {}}, {"usage": "much"}, {"usage": {"prompt_tokens": "many"}}),
+            *(
+                {},
+                {"usage": None},
+                {"usage": {}},
+                {"usage": "much"},
+                {"usage": {"prompt_tokens": "many"}},
+            ),
             *({"usage": {"prompt_tokens": -1}}, {"usage": {"prompt_tokens": [1]}}),
         ],
     )
@@ -61,7 +70,12 @@ class TestPlainReader:
 
 class TestStreamReader:
     def test_reads_events_wherever_they_are_cut(self):
-        raw = text("a") + text("b") + event(model="m-v1", choices=[], usage=USAGE) + b"data: [DONE]\n\n"
+        raw = (
+            text("a")
+            + text("b")
+            + event(model="m-v1", choices=[], usage=USAGE)
+            + b"data: [DONE]\n\n"
+        )
         for size in (1, 7, 64, len(raw)):
             reader = StreamReader()
             for start in range(0, len(raw), size):
@@ -84,7 +98,9 @@ class TestStreamReader:
         reader.feed(event(choices=[], usage=USAGE), 9.0)
         assert (reader.first_at, reader.last_at) == (2.0, 5.0)
 
-    @pytest.mark.parametrize("raw", [b"data: 7\n", b"data: {\n", b"data: " + b"[" * 100_000 + b"\n", b"\xff\n"])
+    @pytest.mark.parametrize(
+        "raw", [b"data: 7\n", b"data: {\n", b"data: " + b"[" * 100_000 + b"\n", b"\xff\n"]
+    )
     def test_is_not_thrown_by_odd_events(self, raw):
         reader = StreamReader()
         reader.feed(raw + event(choices="x") + event(choices=[1, {"delta": 2}]), 0.0)

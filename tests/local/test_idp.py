@@ -22,7 +22,9 @@ PORTAL = "http://127.0.0.1:8000"
 CALLBACK = f"{PORTAL}/oidc/callback/"
 SCOPE = "openid profile email groups offline_access"
 SECRET = "portal-secret"
-BASIC = {"Authorization": "Basic " + base64.b64encode(f"quartermaster-portal:{SECRET}".encode()).decode()}
+BASIC = {
+    "Authorization": "Basic " + base64.b64encode(f"quartermaster-portal:{SECRET}".encode()).decode()
+}
 
 
 @pytest.fixture(scope="module")
@@ -47,17 +49,27 @@ class Request:
 
     def __init__(self, **changes: object) -> None:
         self.verifier = secrets.token_urlsafe(48)
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).rstrip(b"=").decode()
+        challenge = (
+            base64.urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest())
+            .rstrip(b"=")
+            .decode()
+        )
         self.query = {
-            "response_type": "code", "client_id": "quartermaster-portal", "redirect_uri": CALLBACK, "scope": SCOPE,
-            "state": "the-state", "nonce": "the-nonce", "code_challenge": challenge, "code_challenge_method": "S256",
+            "response_type": "code", "client_id": "quartermaster-portal", "redirect_uri": CALLBACK,
+            "scope": SCOPE,
+            "state": "the-state", "nonce": "the-nonce", "code_challenge": challenge,
+            "code_challenge_method": "S256",
             "resource": ["quartermaster-api", "quartermaster-gateway"],
         } | changes  # fmt: skip
         self.query = {name: value for name, value in self.query.items() if value is not None}
 
-    def sign_in(self, browser: FlaskClient, username: str = "maya", team: str = "") -> dict[str, str]:
+    def sign_in(
+        self, browser: FlaskClient, username: str = "maya", team: str = ""
+    ) -> dict[str, str]:
         """Choose a person on the page; return what the portal's callback gets."""
-        answer = browser.post("/authorize", query_string=self.query, data={"username": username, "team": team})
+        answer = browser.post(
+            "/authorize", query_string=self.query, data={"username": username, "team": team}
+        )
         assert answer.status_code == 302, answer.text
         return callback(answer.location)
 
@@ -72,7 +84,9 @@ def callback(location: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
 
 
-def tokens_of(browser: FlaskClient, username: str = "maya", team: str = "", **changes: object) -> dict:
+def tokens_of(
+    browser: FlaskClient, username: str = "maya", team: str = "", **changes: object
+) -> dict:
     request = Request(**changes)
     answer = request.exchange(browser, request.sign_in(browser, username, team)["code"])
     assert answer.status_code == 200, answer.text
@@ -88,8 +102,12 @@ class TestDiscovery:
     def test_names_only_endpoints_of_the_issuer(self, browser):
         document = browser.get("/.well-known/openid-configuration").json
         assert document["issuer"] == ISSUER
-        addresses = {value for name, value in document.items() if name.endswith(("_endpoint", "_uri"))}
-        assert len(addresses) == 6 and all(address.startswith(f"{ISSUER}/") for address in addresses)
+        addresses = {
+            value for name, value in document.items() if name.endswith(("_endpoint", "_uri"))
+        }
+        assert len(addresses) == 6 and all(
+            address.startswith(f"{ISSUER}/") for address in addresses
+        )
         assert document["code_challenge_methods_supported"] == ["S256"]
 
     def test_keeps_its_key_over_a_restart(self, browser, settings):
@@ -110,7 +128,9 @@ class TestAuthorize:
     def test_loads_nothing_from_elsewhere_and_runs_no_script(self, browser):
         page = browser.get("/authorize", query_string=Request().query)
         assert "script" not in page.text and "http" not in page.text.replace("http-equiv", "")
-        assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self';")
+        assert page.headers["Content-Security-Policy"].startswith(
+            "default-src 'none'; style-src 'self';"
+        )
         with browser.get("/static/idp.css") as styles:
             assert styles.status_code == 200
 
@@ -125,14 +145,24 @@ class TestAuthorize:
         answer = browser.get("/authorize", query_string=Request(code_challenge_method=method).query)
         assert callback(answer.location)["error"] == "invalid_request"
 
-    @pytest.mark.parametrize("address", ["http://127.0.0.1:8000/elsewhere/", "https://evil.example/", None])
+    @pytest.mark.parametrize(
+        "address", ["http://127.0.0.1:8000/elsewhere/", "https://evil.example/", None]
+    )
     def test_never_redirects_to_an_address_that_is_not_registered(self, browser, address):
         answer = browser.get("/authorize", query_string=Request(redirect_uri=address).query)
         assert answer.status_code == 400 and "Location" not in answer.headers
 
     def test_refuses_an_unknown_client_and_an_unknown_person(self, browser):
-        assert browser.get("/authorize", query_string=Request(client_id="who").query).status_code == 400
-        assert browser.post("/authorize", query_string=Request().query, data={"username": "eve"}).status_code == 400
+        assert (
+            browser.get("/authorize", query_string=Request(client_id="who").query).status_code
+            == 400
+        )
+        assert (
+            browser.post(
+                "/authorize", query_string=Request().query, data={"username": "eve"}
+            ).status_code
+            == 400
+        )
 
     def test_refuses_an_unknown_audience(self, browser):
         answer = browser.get("/authorize", query_string=Request(resource="payroll").query)
@@ -140,8 +170,11 @@ class TestAuthorize:
 
     def test_refuses_a_form_of_another_site(self, browser):
         answer = browser.post(
-            "/authorize", query_string=Request().query, data={"username": "maya"}, headers={"Origin": "https://evil.example"}
-        )  # fmt: skip
+            "/authorize",
+            query_string=Request().query,
+            data={"username": "maya"},
+            headers={"Origin": "https://evil.example"},
+        )
         assert answer.status_code == 403
 
     def test_keeps_the_state(self, browser):
@@ -149,11 +182,15 @@ class TestAuthorize:
 
     def test_asks_a_person_with_several_teams_which_one(self, browser):
         page = browser.post("/authorize", query_string=Request().query, data={"username": "liam"})
-        assert page.status_code == 200 and "prior-auth" in page.text and "claims-review" in page.text
+        assert (
+            page.status_code == 200 and "prior-auth" in page.text and "claims-review" in page.text
+        )
 
     def test_refuses_a_team_that_is_not_theirs(self, browser):
         form = {"username": "liam", "team": "finance"}
-        assert browser.post("/authorize", query_string=Request().query, data=form).status_code == 400
+        assert (
+            browser.post("/authorize", query_string=Request().query, data=form).status_code == 400
+        )
 
 
 class TestSession:
@@ -168,7 +205,9 @@ class TestSession:
         again.set_cookie(COOKIE, browser.get_cookie(COOKIE).value)
         assert again.get("/authorize", query_string=Request(prompt="none").query).status_code == 302
 
-    @pytest.mark.parametrize("changes", [{"prompt": "login"}, {"prompt": "select_account"}, {"max_age": "0"}])
+    @pytest.mark.parametrize(
+        "changes", [{"prompt": "login"}, {"prompt": "select_account"}, {"max_age": "0"}]
+    )
     def test_asks_again_when_told_to(self, browser, changes, monkeypatch):
         Request().sign_in(browser)
         monkeypatch.setattr("deploy.local.doubles.idp.logins.time.time", lambda: 4_000_000_000.0)
@@ -193,19 +232,34 @@ class TestToken:
 
     def test_the_id_token_is_for_the_client_and_carries_the_nonce(self, browser):
         claims = claims_of(browser, tokens_of(browser)["id_token"])
-        assert claims["aud"] == "quartermaster-portal" and claims["nonce"] == "the-nonce" and claims["at_hash"]
+        assert (
+            claims["aud"] == "quartermaster-portal"
+            and claims["nonce"] == "the-nonce"
+            and claims["at_hash"]
+        )
 
     @pytest.mark.parametrize(
         ("resource", "audiences"),
         [
             (None, ["quartermaster-api"]),
             (["quartermaster-gateway"], ["quartermaster-gateway"]),
-            (["quartermaster-api", "quartermaster-gateway"], ["quartermaster-api", "quartermaster-gateway"]),
-            (["quartermaster-api quartermaster-gateway"], ["quartermaster-api", "quartermaster-gateway"]),
+            (
+                ["quartermaster-api", "quartermaster-gateway"],
+                ["quartermaster-api", "quartermaster-gateway"],
+            ),
+            (
+                ["quartermaster-api quartermaster-gateway"],
+                ["quartermaster-api", "quartermaster-gateway"],
+            ),
         ],
     )
-    def test_the_access_token_is_for_the_audiences_that_were_asked(self, browser, resource, audiences):
-        assert claims_of(browser, tokens_of(browser, resource=resource)["access_token"])["aud"] == audiences
+    def test_the_access_token_is_for_the_audiences_that_were_asked(
+        self, browser, resource, audiences
+    ):
+        assert (
+            claims_of(browser, tokens_of(browser, resource=resource)["access_token"])["aud"]
+            == audiences
+        )
 
     def test_a_person_without_groups_gets_none_invented(self, browser):
         claims = claims_of(browser, tokens_of(browser, "nora")["access_token"])
@@ -245,7 +299,11 @@ class TestToken:
         request = Request()
         code = request.sign_in(browser)["code"]
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
-        form |= {"code_verifier": request.verifier, "client_id": "quartermaster-portal", "client_secret": "guess"}
+        form |= {
+            "code_verifier": request.verifier,
+            "client_id": "quartermaster-portal",
+            "client_secret": "guess",
+        }
         assert browser.post("/token", data=form).status_code == 401
 
     def test_lives_as_long_as_the_settings_say(self, settings):
@@ -256,7 +314,11 @@ class TestToken:
 
 
 def refresh(browser: FlaskClient, token: str, **changes: str):
-    return browser.post("/token", data={"grant_type": "refresh_token", "refresh_token": token} | changes, headers=BASIC)
+    return browser.post(
+        "/token",
+        data={"grant_type": "refresh_token", "refresh_token": token} | changes,
+        headers=BASIC,
+    )
 
 
 class TestRefresh:
@@ -282,7 +344,12 @@ class TestRefresh:
         both = refresh(browser, narrow["refresh_token"]).json
         assert len(claims_of(browser, both["access_token"])["aud"]) == 2
         api_only = tokens_of(browser, resource="quartermaster-api")
-        assert refresh(browser, api_only["refresh_token"], resource="quartermaster-gateway").status_code == 400
+        assert (
+            refresh(
+                browser, api_only["refresh_token"], resource="quartermaster-gateway"
+            ).status_code
+            == 400
+        )
 
     def test_is_given_for_offline_access_only(self, browser):
         assert "refresh_token" not in tokens_of(browser, scope="openid profile")
@@ -290,13 +357,21 @@ class TestRefresh:
 
 class TestDevice:
     def ask(self, browser: FlaskClient, **fields: object) -> dict:
-        form = {"client_id": "quartermaster-cli", "scope": SCOPE, "resource": "quartermaster-gateway"} | fields
+        form = {
+            "client_id": "quartermaster-cli",
+            "scope": SCOPE,
+            "resource": "quartermaster-gateway",
+        } | fields
         answer = browser.post("/device_authorization", data=form)
         assert answer.status_code == 200, answer.text
         return answer.json
 
     def poll(self, browser: FlaskClient, device_code: str):
-        form = {"grant_type": DEVICE_CODE, "client_id": "quartermaster-cli", "device_code": device_code}
+        form = {
+            "grant_type": DEVICE_CODE,
+            "client_id": "quartermaster-cli",
+            "device_code": device_code,
+        }
         return browser.post("/token", data=form)
 
     def test_waits_for_the_person_then_gives_tokens_once(self, browser):
@@ -304,7 +379,9 @@ class TestDevice:
         assert self.poll(browser, device["device_code"]).json["error"] == "authorization_pending"
         page = browser.get("/device", query_string={"user_code": device["user_code"]})
         assert "Maya Okafor" in page.text and "quartermaster-gateway" in page.text
-        done = browser.post("/device", data={"user_code": device["user_code"].lower(), "username": "maya"})
+        done = browser.post(
+            "/device", data={"user_code": device["user_code"].lower(), "username": "maya"}
+        )
         assert "acts for Maya Okafor" in done.text
         claims = claims_of(browser, self.poll(browser, device["device_code"]).json["access_token"])
         assert claims["preferred_username"] == "maya" and claims["aud"] == ["quartermaster-gateway"]
@@ -320,7 +397,10 @@ class TestDevice:
 
     def test_says_no_when_the_person_does(self, browser):
         device = self.ask(browser)
-        browser.post("/device", data={"user_code": device["user_code"], "username": "maya", "decision": "deny"})
+        browser.post(
+            "/device",
+            data={"user_code": device["user_code"], "username": "maya", "decision": "deny"},
+        )
         assert self.poll(browser, device["device_code"]).json["error"] == "access_denied"
 
     def test_does_not_know_other_codes(self, browser):
@@ -328,25 +408,41 @@ class TestDevice:
         assert self.poll(browser, "nothing").status_code == 400
 
     def test_is_not_for_the_portal(self, browser):
-        assert browser.post("/device_authorization", data={"client_id": "quartermaster-portal"}).status_code == 401
+        assert (
+            browser.post(
+                "/device_authorization", data={"client_id": "quartermaster-portal"}
+            ).status_code
+            == 401
+        )
 
 
 class TestUserinfo:
     def test_answers_for_a_good_token(self, browser):
         token = tokens_of(browser, "rita")["access_token"]
         info = browser.get("/userinfo", headers={"Authorization": f"Bearer {token}"}).json
-        assert info["name"] == "Rita Vance" and info["groups"] == ["qm-reviewers"] and info["team"] == "model-risk"
+        assert (
+            info["name"] == "Rita Vance"
+            and info["groups"] == ["qm-reviewers"]
+            and info["team"] == "model-risk"
+        )
 
     def test_refuses_anything_else(self, browser):
         none = base64.urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=").decode() + ".e30."
         for token in ("", "x", none, tokens_of(browser)["access_token"][:-4] + "AAAA"):
-            assert browser.get("/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+            assert (
+                browser.get("/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code
+                == 401
+            )
 
 
 class TestEndSession:
     def test_signs_out_and_goes_back_to_the_portal(self, browser):
         tokens = tokens_of(browser)
-        query = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": f"{PORTAL}/signed-out/", "state": "s"}
+        query = {
+            "id_token_hint": tokens["id_token"],
+            "post_logout_redirect_uri": f"{PORTAL}/signed-out/",
+            "state": "s",
+        }
         answer = browser.get("/end_session", query_string=query)
         assert answer.status_code == 302 and answer.location == f"{PORTAL}/signed-out/?state=s"
         assert browser.get("/authorize", query_string=Request().query).status_code == 200
@@ -360,10 +456,15 @@ class TestEndSession:
         assert browser.get("/authorize", query_string=Request().query).status_code == 200
 
     def test_never_redirects_elsewhere(self, browser):
-        query = {"id_token_hint": tokens_of(browser)["id_token"], "post_logout_redirect_uri": "https://evil.example/"}
+        query = {
+            "id_token_hint": tokens_of(browser)["id_token"],
+            "post_logout_redirect_uri": "https://evil.example/",
+        }
         assert browser.get("/end_session", query_string=query).status_code == 200
 
     def test_refuses_a_forged_hint(self, browser):
         Request().sign_in(browser)
-        assert browser.get("/end_session", query_string={"id_token_hint": "a.b.c"}).status_code == 400
+        assert (
+            browser.get("/end_session", query_string={"id_token_hint": "a.b.c"}).status_code == 400
+        )
         assert browser.get("/authorize", query_string=Request().query).status_code == 302

@@ -1,4 +1,6 @@
-"""The GPUs' simulated figures: real names and labels, and nothing that does not follow from the engines."""
+"""The GPUs' simulated figures: real names and labels, and nothing that does not follow from the
+engines.
+"""
 
 import asyncio
 import threading
@@ -19,7 +21,10 @@ class Engine(BaseHTTPRequestHandler):
     """An engine with 32 requests."""
 
     def do_GET(self) -> None:
-        body = b'vllm:num_requests_running{engine="0"} 30.0\nvllm:num_requests_running{engine="1"} 2.0\n'
+        body = (
+            b'vllm:num_requests_running{engine="0"} 30.0\nvllm:num_requests_running{engine="1"} '
+            b"2.0\n"
+        )
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -68,15 +73,18 @@ class TestExporter:
         _, labels = found["DCGM_FI_DEV_GPU_UTIL", "0"]
         assert labels["UUID"].startswith("GPU-")
         assert labels == labels | {
-            "gpu": "0", "device": "nvidia0", "modelName": "NVIDIA H100 80GB HBM3", "Hostname": "node-1",
-            "namespace": "models", "pod": "pod-uid-1", "container": "kserve-container", "simulated": "true",
+            "gpu": "0", "device": "nvidia0", "modelName": "NVIDIA H100 80GB HBM3",
+            "Hostname": "node-1",
+            "namespace": "models", "pod": "pod-uid-1", "container": "kserve-container",
+            "simulated": "true",
         }  # fmt: skip
         assert "pod" not in found["DCGM_FI_DEV_GPU_UTIL", "1"][1]
         assert labels["UUID"] != found["DCGM_FI_DEV_GPU_UTIL", "1"][1]["UUID"]
 
     def test_follows_what_the_engine_does(self, port: int) -> None:
         found = {key: value for key, (value, _) in render([holder(port=port)]).items()}
-        assert found["DCGM_FI_DEV_POWER_USAGE", "0"] == pytest.approx(626, abs=1)  # as measured at 32 requests
+        # as measured at 32 requests
+        assert found["DCGM_FI_DEV_POWER_USAGE", "0"] == pytest.approx(626, abs=1)
         assert (found["DCGM_FI_DEV_GPU_UTIL", "0"], found["DCGM_FI_DEV_GPU_UTIL", "1"]) == (100, 0)
         assert found["DCGM_FI_DEV_POWER_USAGE", "1"] == 70
         assert (found["DCGM_FI_DEV_FB_USED", "1"], found["DCGM_FI_DEV_FB_FREE", "1"]) == (0, 81920)
@@ -90,7 +98,11 @@ class TestExporter:
     def test_lets_each_pod_keep_its_cards_while_it_is_there(self) -> None:
         first, second, third = holder("a"), holder("b"), holder("c")
         found = render([first, second], [second], [third, second])
-        pods = {number: labels.get("pod") for (name, number), (_, labels) in found.items() if name.endswith("TEMP")}
+        pods = {
+            number: labels.get("pod")
+            for (name, number), (_, labels) in found.items()
+            if name.endswith("TEMP")
+        }
         assert pods == {"0": "pod-c", "1": "pod-b"}
 
     def test_gives_a_pod_as_many_cards_as_it_asked_for(self) -> None:
@@ -100,7 +112,10 @@ class TestExporter:
 
 class TestReadCards:
     def test_reads_a_node_of_the_local_karpenter(self) -> None:
-        labels = {"karpenter.k8s.aws/instance-gpu-name": "l4", "karpenter.k8s.aws/instance-gpu-memory": "22888"}
+        labels = {
+            "karpenter.k8s.aws/instance-gpu-name": "l4",
+            "karpenter.k8s.aws/instance-gpu-memory": "22888",
+        }
         node = {"metadata": {"labels": labels}, "status": {"capacity": {"nvidia.com/gpu": "4"}}}
         assert dcgm.read_cards(node) == Cards(4, "NVIDIA L4", 22888, 72)
 
@@ -109,6 +124,8 @@ class TestReadCards:
 
 
 class TestPowerShare:
-    @pytest.mark.parametrize(("running", "share"), [(0, 0.1), (1, 0.64), (8, 0.749), (128, 0.983), (500, 0.983)])
+    @pytest.mark.parametrize(
+        ("running", "share"), [(0, 0.1), (1, 0.64), (8, 0.749), (128, 0.983), (500, 0.983)]
+    )
     def test_goes_through_the_measured_points(self, running: float, share: float) -> None:
         assert dcgm.power_share(running) == pytest.approx(share)

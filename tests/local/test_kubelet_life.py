@@ -40,27 +40,48 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def settings(tmp_path: Path, model: tuple[dict[str, bytes], str]) -> Iterator[Settings]:
     with registry(model[0]) as environment:
-        variables = {**os.environ, **environment, "ENGINE": "stand-in", "STAND_IN_TOKENS_PER_SECOND": "0"}
+        variables = {
+            **os.environ,
+            **environment,
+            "ENGINE": "stand-in",
+            "STAND_IN_TOKENS_PER_SECOND": "0",
+        }
         yield Settings(tmp_path / "kubelet", variables, crash_base=0.4, first_probe=0.1)
 
 
 def pod(digest: str, uid: str = "uid-1") -> Json:
     probe = {"httpGet": {"path": "/health", "port": 8080}, "periodSeconds": 1}
     return {
-        "metadata": {"namespace": "models", "name": "p", "uid": uid, "labels": {pods.SERVICE_LABEL: "m-v1"},
-                     "annotations": {pods.DIGEST_ANNOTATION: digest}},
+        "metadata": {
+            "namespace": "models",
+            "name": "p",
+            "uid": uid,
+            "labels": {pods.SERVICE_LABEL: "m-v1"},
+            "annotations": {pods.DIGEST_ANNOTATION: digest},
+        },
         "spec": {
-            "nodeName": "gpu-1", "terminationGracePeriodSeconds": 5,
-            "initContainers": [{"name": pods.INITIALIZER, "image": "init:1", "args": ["s3://r/m/v1/", pods.MODELS]}],
-            "containers": [{"name": pods.MAIN, "image": "vllm:1", "readinessProbe": probe,
-                            "args": ["--port=8080", "--model=/mnt/models", "--served-model-name=m-v1"]}],
+            "nodeName": "gpu-1",
+            "terminationGracePeriodSeconds": 5,
+            "initContainers": [
+                {"name": pods.INITIALIZER, "image": "init:1", "args": ["s3://r/m/v1/", pods.MODELS]}
+            ],
+            "containers": [
+                {
+                    "name": pods.MAIN,
+                    "image": "vllm:1",
+                    "readinessProbe": probe,
+                    "args": ["--port=8080", "--model=/mnt/models", "--served-model-name=m-v1"],
+                }
+            ],
         },
         "status": {},
-    }  # fmt: skip
+    }
 
 
 def loaded_pod(settings: Settings) -> Json:
-    """A pod whose model is on this machine already: nothing is loaded, the engine starts at once."""
+    """A pod whose model is on this machine already: nothing is loaded, the engine starts at
+    once.
+    """
     document = pod("")
     del document["spec"]["initContainers"]
     model = settings.folder.parent / "made"
@@ -97,7 +118,11 @@ class Run:
         await asyncio.gather(self.life, return_exceptions=True)
 
 
-def play(settings: Settings, story: Callable[[Run], Coroutine[Any, Any, None]], cluster: Cluster | None = None) -> None:
+def play(
+    settings: Settings,
+    story: Callable[[Run], Coroutine[Any, Any, None]],
+    cluster: Cluster | None = None,
+) -> None:
     """Play a story, and leave no process behind whatever happens."""
 
     async def played() -> None:
@@ -122,9 +147,16 @@ def main_folder(settings: Settings) -> Path:
 class TestGpuMetrics:
     def test_tells_who_holds_which_gpu_and_that_it_is_simulated(self, settings: Settings) -> None:
         async def story(run: Run) -> None:
-            node = {"metadata": {"name": "gpu-1", "labels": {"karpenter.k8s.aws/instance-gpu-name": "l4",
-                                                             "karpenter.k8s.aws/instance-gpu-memory": "22888"}},
-                    "status": {"capacity": {"nvidia.com/gpu": "2"}}}  # fmt: skip
+            node = {
+                "metadata": {
+                    "name": "gpu-1",
+                    "labels": {
+                        "karpenter.k8s.aws/instance-gpu-name": "l4",
+                        "karpenter.k8s.aws/instance-gpu-memory": "22888",
+                    },
+                },
+                "status": {"capacity": {"nvidia.com/gpu": "2"}},
+            }
             run.cluster.put("/api/v1/nodes/gpu-1", node)
             document = loaded_pod(settings)
             document["spec"]["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": "1"}}
@@ -147,7 +179,9 @@ class TestGpuMetrics:
 
 
 class TestKubelet:
-    def test_takes_a_pod_from_its_network_to_its_end(self, settings: Settings, model: tuple[Any, str]) -> None:
+    def test_takes_a_pod_from_its_network_to_its_end(
+        self, settings: Settings, model: tuple[Any, str]
+    ) -> None:
         async def story(run: Run) -> None:
             run.cluster.put(POD, pod(model[1]))
             await run.until_ready()
@@ -164,13 +198,16 @@ class TestKubelet:
             await run.until(lambda: run.cluster.deleted)
             await run.until(lambda: not settings.pod("uid-1").exists())
 
-            removed = next(item for item in run.cluster.deleted if item["metadata"].get("uid") == "uid-1")
+            removed = next(
+                item for item in run.cluster.deleted if item["metadata"].get("uid") == "uid-1"
+            )
             assert removed["options"]["gracePeriodSeconds"] == 0
             assert removed["options"]["preconditions"] == {"uid": "uid-1"}
             ended = run.cluster.seen[-1]["containerStatuses"][0]["state"]["terminated"]
             assert (ended["exitCode"], ended["reason"]) == (0, "Completed")
             assert [reason for reason, _ in run.cluster.events()] == [
-                "Pulling", "Pulled", "Created", "Started", "Pulling", "Pulled", "Created", "Started", "Killing",
+                "Pulling", "Pulled", "Created", "Started", "Pulling", "Pulled", "Created",
+                "Started", "Killing",
             ]  # fmt: skip
 
         play(settings, story)
@@ -243,7 +280,9 @@ class TestKubelet:
 
         play(settings, story)
 
-    @pytest.mark.parametrize(("fault", "code", "reason"), [("bad-argument", 2, "Error"), ("oom", 137, "OOMKilled")])
+    @pytest.mark.parametrize(
+        ("fault", "code", "reason"), [("bad-argument", 2, "Error"), ("oom", 137, "OOMKilled")]
+    )
     def test_plays_an_ordered_failure(
         self, settings: Settings, monkeypatch: pytest.MonkeyPatch, fault: str, code: int,
         reason: str,
@@ -257,13 +296,20 @@ class TestKubelet:
             waiting = await run.until(lambda: crash_loop(run.cluster, "containerStatuses"))
             ended = waiting["lastState"]["terminated"]
             assert (ended["exitCode"], ended["reason"]) == (code, reason)
-            assert ("Rehearsal", f"A failure was ordered for this container: {fault}") in run.cluster.events()
+            assert (
+                "Rehearsal",
+                f"A failure was ordered for this container: {fault}",
+            ) in run.cluster.events()
 
         play(settings, story)
 
 
 def with_deletion(document: Json) -> Json:
-    metadata = {**document["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 5}
+    metadata = {
+        **document["metadata"],
+        "deletionTimestamp": "2026-01-01T00:00:00Z",
+        "deletionGracePeriodSeconds": 5,
+    }
     return {**document, "metadata": metadata}
 
 

@@ -6,20 +6,37 @@ from deploy.local.kubelet.pods import Probe
 from deploy.local.kubelet.settings import free_address
 
 DOCUMENT = {
-    "metadata": {"namespace": "models", "name": "p", "uid": "u", "labels": {pods.SERVICE_LABEL: "m-v1"},
-                 "annotations": {pods.DIGEST_ANNOTATION: "sha256:1"}},
-    "spec": {"nodeName": "n", "containers": [{"name": "sidecar", "image": "s"}, {"name": pods.MAIN, "image": "v"}]},
-}  # fmt: skip
+    "metadata": {
+        "namespace": "models",
+        "name": "p",
+        "uid": "u",
+        "labels": {pods.SERVICE_LABEL: "m-v1"},
+        "annotations": {pods.DIGEST_ANNOTATION: "sha256:1"},
+    },
+    "spec": {
+        "nodeName": "n",
+        "containers": [{"name": "sidecar", "image": "s"}, {"name": pods.MAIN, "image": "v"}],
+    },
+}
 
 
 class TestReadPod:
     def test_finds_the_engine_among_the_containers(self) -> None:
         pod = pods.read_pod(DOCUMENT)
-        assert (pod.main["image"], pod.others, pod.digest, pod.service) == ("v", ("sidecar",), "sha256:1", "m-v1")
+        assert (pod.main["image"], pod.others, pod.digest, pod.service) == (
+            "v",
+            ("sidecar",),
+            "sha256:1",
+            "m-v1",
+        )
         assert (pod.grace, pod.deleting) == (30, False)
 
     def test_takes_the_grace_of_the_deletion(self) -> None:
-        metadata = {**DOCUMENT["metadata"], "deletionTimestamp": "now", "deletionGracePeriodSeconds": 3}
+        metadata = {
+            **DOCUMENT["metadata"],
+            "deletionTimestamp": "now",
+            "deletionGracePeriodSeconds": 3,
+        }
         pod = pods.read_pod({**DOCUMENT, "metadata": metadata})
         assert (pod.grace, pod.deleting) == (3, True)
 
@@ -27,7 +44,13 @@ class TestReadPod:
 class TestExpand:
     @pytest.mark.parametrize(
         ("text", "expected"),
-        [("--n=$(A)", "--n=1"), ("$(NO)", "$(NO)"), ("$$(A)", "$(A)"), ("$(A)$(B)", "12"), ("$A", "$A")],
+        [
+            ("--n=$(A)", "--n=1"),
+            ("$(NO)", "$(NO)"),
+            ("$$(A)", "$(A)"),
+            ("$(A)$(B)", "12"),
+            ("$A", "$A"),
+        ],
     )
     def test_replaces_known_names(self, text: str, expected: str) -> None:
         assert pods.expand(text, {"A": "1", "B": "2"}) == expected
@@ -35,8 +58,11 @@ class TestExpand:
 
 class TestEnvironment:
     def test_gives_values_and_pod_fields(self) -> None:
-        env = [{"name": "A", "value": "1"}, {"name": "B", "value": "$(A)2"},
-               {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]  # fmt: skip
+        env = [
+            {"name": "A", "value": "1"},
+            {"name": "B", "value": "$(A)2"},
+            {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        ]
         found = pods.environment(pods.read_pod(DOCUMENT), {"env": env}, "10.231.0.9")
         assert found == {"A": "1", "B": "12", "IP": "10.231.0.9"}
 
@@ -50,12 +76,23 @@ class TestEngineArguments:
     @pytest.mark.parametrize(
         ("container", "expected"),
         [
-            ({"args": ["--port=8080", "--model=/mnt/models", "--seed", "$(S)"]}, ["--model=/w/1", "--seed", "7"]),
-            ({"command": ["vllm", "serve"], "args": ["/mnt/models", "--port", "8080"]}, ["--model", "/w/1"]),
-            ({"command": ["python3", "-m", "x"], "args": ["--host", "elsewhere", "--model", "/mnt/models/sub"]},
-             ["--model", "/w/1/sub"]),
+            (
+                {"args": ["--port=8080", "--model=/mnt/models", "--seed", "$(S)"]},
+                ["--model=/w/1", "--seed", "7"],
+            ),
+            (
+                {"command": ["vllm", "serve"], "args": ["/mnt/models", "--port", "8080"]},
+                ["--model", "/w/1"],
+            ),
+            (
+                {
+                    "command": ["python3", "-m", "x"],
+                    "args": ["--host", "elsewhere", "--model", "/mnt/models/sub"],
+                },
+                ["--model", "/w/1/sub"],
+            ),
         ],
-    )  # fmt: skip
+    )
     def test_fits_the_deployments_words_to_this_machine(
         self, container: dict[str, list[str]], expected: list[str]
     ) -> None:
@@ -65,9 +102,13 @@ class TestEngineArguments:
 
 class TestProbe:
     def test_fills_in_kubernetes_defaults(self) -> None:
-        container = {"readinessProbe": {"httpGet": {"path": "/health", "port": 8080}, "periodSeconds": 5}}
+        container = {
+            "readinessProbe": {"httpGet": {"path": "/health", "port": 8080}, "periodSeconds": 5}
+        }
         assert pods.probe(container, "readinessProbe") == Probe("/health", 0, 5, 1, 3, 1)
-        assert pods.probe({"readinessProbe": {"tcpSocket": {"port": 1}}}, "readinessProbe") == Probe(None)
+        assert pods.probe(
+            {"readinessProbe": {"tcpSocket": {"port": 1}}}, "readinessProbe"
+        ) == Probe(None)
 
     def test_knows_no_commands_in_containers(self) -> None:
         assert pods.probe({"livenessProbe": {"exec": {"command": ["x"]}}}, "livenessProbe") is None

@@ -20,17 +20,23 @@ class TestStart:
         text = "import sys; print('one'); print('two', file=sys.stderr); sys.exit(3)"
 
         async def story() -> int:
-            return await processes.ended(processes.start(tmp_path, program(text), ENVIRONMENT, {"port": 1}))
+            return await processes.ended(
+                processes.start(tmp_path, program(text), ENVIRONMENT, {"port": 1})
+            )
 
         assert asyncio.run(story()) == 3
-        lines = sorted(line.split(" ", 1)[1] for line in (tmp_path / "log").read_text().splitlines())
+        lines = sorted(
+            line.split(" ", 1)[1] for line in (tmp_path / "log").read_text().splitlines()
+        )
         assert lines == ["stderr F two", "stdout F one"]
         assert processes.tail(tmp_path, lines=1) in ("one", "two")
         assert processes.find(tmp_path) is None
 
     def test_says_128_for_a_program_that_is_not_there(self, tmp_path: Path) -> None:
         async def story() -> int:
-            return await processes.ended(processes.start(tmp_path, ["/no/such/program"], ENVIRONMENT, {}))
+            return await processes.ended(
+                processes.start(tmp_path, ["/no/such/program"], ENVIRONMENT, {})
+            )
 
         assert asyncio.run(story()) == 128
 
@@ -38,7 +44,9 @@ class TestStart:
 class TestFind:
     def test_finds_the_process_again_by_its_folder(self, tmp_path: Path) -> None:
         async def story() -> None:
-            started = processes.start(tmp_path, program("import time; time.sleep(60)"), ENVIRONMENT, {"port": 7})
+            started = processes.start(
+                tmp_path, program("import time; time.sleep(60)"), ENVIRONMENT, {"port": 7}
+            )
             found = processes.find(tmp_path)
             assert found is not None
             assert (found.container_id, found.facts["port"]) == (started.container_id, 7)
@@ -57,7 +65,8 @@ class TestStop:
     def test_kills_what_does_not_end_and_all_it_started(self, tmp_path: Path) -> None:
         text = (
             "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
-            "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); print('up'); time.sleep(60)"
+            "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); print('up'); "
+            "time.sleep(60)"
         )
 
         async def story() -> None:

@@ -18,9 +18,16 @@ READY = Record(**{**STARTED.__dict__, "ready": True, "started": True})
 REFUSED_START = status.terminated(STARTED, 2, "Error", "", NOW)
 
 
-def report(init: Record, main: Record, previous: dict[str, Any] | None = None, now: datetime = NOW) -> dict[str, Any]:
+def report(
+    init: Record, main: Record, previous: dict[str, Any] | None = None, now: datetime = NOW
+) -> dict[str, Any]:
     return status.pod_status(
-        previous=previous or {}, generation=1, pod_ip="10.231.0.1", inits=[init], mains=[main], now=now
+        previous=previous or {},
+        generation=1,
+        pod_ip="10.231.0.1",
+        inits=[init],
+        mains=[main],
+        now=now,
     )
 
 
@@ -48,12 +55,16 @@ class TestPodStatus:
         document = report(init, main)
         assert document["phase"] == phase
         assert conditions(document) == {
-            "PodReadyToStartContainers": "True", "Initialized": initialized, "Ready": ready, "ContainersReady": ready,
+            "PodReadyToStartContainers": "True", "Initialized": initialized, "Ready": ready,
+            "ContainersReady": ready,
         }  # fmt: skip
 
     def test_names_what_is_not_ready(self) -> None:
         entries = {entry["type"]: entry for entry in report(LOADING, ENGINE)["conditions"]}
-        assert entries["Initialized"]["message"] == "containers with incomplete status: [storage-initializer]"
+        assert (
+            entries["Initialized"]["message"]
+            == "containers with incomplete status: [storage-initializer]"
+        )
         assert entries["Ready"]["reason"] == "ContainersNotReady"
 
     def test_moves_a_transition_time_only_when_the_value_changes(self) -> None:
@@ -65,7 +76,9 @@ class TestPodStatus:
         assert second["startTime"] == first["startTime"]
 
     def test_has_no_address_before_its_network(self) -> None:
-        document = status.pod_status(previous={}, generation=1, pod_ip="", inits=[], mains=[ENGINE], now=NOW)
+        document = status.pod_status(
+            previous={}, generation=1, pod_ip="", inits=[], mains=[ENGINE], now=NOW
+        )
         assert "podIP" not in document
         assert conditions(document)["PodReadyToStartContainers"] == "False"
 
@@ -97,4 +110,7 @@ class TestBackOffMessage:
     @pytest.mark.parametrize(("seconds", "span"), [(10, "10s"), (160, "2m40s"), (300, "5m0s")])
     def test_writes_durations_as_go_does(self, seconds: float, span: str) -> None:
         message = status.back_off_message(seconds, "kserve-container", "p_models(1)")
-        assert message == f"back-off {span} restarting failed container=kserve-container pod=p_models(1)"
+        assert (
+            message
+            == f"back-off {span} restarting failed container=kserve-container pod=p_models(1)"
+        )

@@ -21,19 +21,30 @@ def version(tmp_path: Path) -> tuple[Objects, str]:
 @pytest.fixture
 def s3(version: tuple[Objects, str]) -> Iterator[Any]:
     with registry(version[0]) as environment:
-        yield boto3.client("s3", endpoint_url=environment["AWS_ENDPOINT_URL_S3"], aws_access_key_id="k",
-                           aws_secret_access_key="s", region_name="us-east-1")  # fmt: skip
+        yield boto3.client(
+            "s3",
+            endpoint_url=environment["AWS_ENDPOINT_URL_S3"],
+            aws_access_key_id="k",
+            aws_secret_access_key="s",
+            region_name="us-east-1",
+        )
 
 
 class TestLoad:
-    def test_gives_the_very_files_of_the_version(self, version: tuple[Objects, str], s3: Any, tmp_path: Path) -> None:
+    def test_gives_the_very_files_of_the_version(
+        self, version: tuple[Objects, str], s3: Any, tmp_path: Path
+    ) -> None:
         folder = load(SOURCE, tmp_path / "cache", version[1], s3)
         assert folder.name == version[1].removeprefix("sha256:")
         assert (folder / "model.safetensors").read_bytes() == version[0]["m/v1/model.safetensors"]
         assert not (folder / "model.sig").exists()
 
     def test_loads_nothing_twice_and_still_verifies(
-        self, version: tuple[Objects, str], s3: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self,
+        version: tuple[Objects, str],
+        s3: Any,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
         folder = load(SOURCE, tmp_path, version[1], s3)
         (folder / "config.json").write_bytes(b"x" * len(version[0]["m/v1/config.json"]))
@@ -61,11 +72,21 @@ class TestLoad:
             ("m/v1/config.json", b"{}", r"config\.json: 2 bytes in the registry"),
             ("m/v1/manifest.json", None, r"manifest\.json: missing"),
             ("m/v1/manifest.json", b"{}", r"manifest\.json: not a manifest"),
-            ("m/v1/manifest.json", b'{"files": [{"name": "../x", "sha256": "", "size": 1}]}', "not allowed"),
+            (
+                "m/v1/manifest.json",
+                b'{"files": [{"name": "../x", "sha256": "", "size": 1}]}',
+                "not allowed",
+            ),
         ],
     )
     def test_names_the_file_that_is_wrong(
-        self, version: tuple[Objects, str], s3: Any, tmp_path: Path, key: str, content: bytes | None, message: str
+        self,
+        version: tuple[Objects, str],
+        s3: Any,
+        tmp_path: Path,
+        key: str,
+        content: bytes | None,
+        message: str,
     ) -> None:
         if content is None:
             del version[0][key]
@@ -79,7 +100,8 @@ class TestLoad:
             load(SOURCE, tmp_path, "sha256:0", s3)
 
     @pytest.mark.parametrize(
-        ("fault", "message"), [("checksum", "config.json: SHA-256 is"), ("object-missing", "S3 answered 404 NoSuchKey")]
+        ("fault", "message"),
+        [("checksum", "config.json: SHA-256 is"), ("object-missing", "S3 answered 404 NoSuchKey")],
     )
     def test_really_fails_in_a_rehearsal(
         self, version: tuple[Objects, str], s3: Any, tmp_path: Path, fault: str, message: str

@@ -19,15 +19,29 @@ from deploy.local.platform import programs as table
 from deploy.local.platform import upstream
 from deploy.local.platform.background import builder_pid, progress
 from deploy.local.platform.builder import build, clean, seconds_left
-from deploy.local.platform.programs import HERE, PROGRAMS, BadReadyFolder, Program, binaries, key, missing
-from deploy.local.platform.progress_file import Progress, progress_file, read_progress, write_progress
+from deploy.local.platform.programs import (
+    HERE,
+    PROGRAMS,
+    BadReadyFolder,
+    Program,
+    binaries,
+    key,
+    missing,
+)
+from deploy.local.platform.progress_file import (
+    Progress,
+    progress_file,
+    read_progress,
+    write_progress,
+)
 from deploy.local.platform.toolchain import MINIMUM, NoToolchain, find_go, go_env
 
 ONE = Program("one", "one", ".", 40)
 TWO = Program("two", "two", "example.test/two", 60, links=("two-a", "two-b"))
 BOTH = (ONE, TWO)
 
-# Lists three packages; "compiles" each into the build cache; hangs or fails where a file of that name says so.
+# Lists three packages; "compiles" each into the build cache; hangs or fails where a file of that
+# name says so.
 GO = """#!/bin/sh
 mkdir -p "$GOCACHE"
 case "$1" in
@@ -71,7 +85,11 @@ def env(tmp_path: Path) -> dict[str, str]:
     go.parent.mkdir()
     go.write_text(GO)
     go.chmod(0o755)
-    return {"HOME": str(tmp_path), "PATH": f"{go.parent}:/usr/bin:/bin", "QUARTERMASTER_CACHE": str(tmp_path / "cache")}
+    return {
+        "HOME": str(tmp_path),
+        "PATH": f"{go.parent}:/usr/bin:/bin",
+        "QUARTERMASTER_CACHE": str(tmp_path / "cache"),
+    }
 
 
 def ready(folder: Path, *names: str) -> Path:
@@ -121,7 +139,12 @@ class TestPrograms:
     def test_have_the_versions_whose_manifests_are_fetched(self) -> None:
         required = "\n".join(path.read_text() for path in HERE.glob("*/go.mod"))
         for wanted in upstream.UPSTREAM:
-            versions = re.findall(rf"^(?:require |\t){re.escape(wanted.module)} (\S+)$", required, re.MULTILINE)
+            versions = re.findall(
+                rf"^(?:require |\t){re.escape(wanted.module)} "
+                rf"(\S+)$",
+                required,
+                re.MULTILINE,
+            )
             assert set(versions) <= {wanted.version}, wanted.module
 
     def test_keep_no_third_party_source_beside_them(self) -> None:
@@ -140,7 +163,10 @@ class TestBinaries:
         build(env, programs=BOTH, here=here, say=lambda _: None)
         folder = binaries(env, BOTH, here)
         assert {path.name for path in folder.iterdir()} == {"one", "two", "two-a", "two-b"}
-        assert subprocess.run([folder / "two-a"], capture_output=True, text=True, check=True).stdout == "works\n"
+        assert (
+            subprocess.run([folder / "two-a"], capture_output=True, text=True, check=True).stdout
+            == "works\n"
+        )
 
     def test_takes_ready_programs_and_builds_only_the_others(
         self, env: dict[str, str], here: Path, tmp_path: Path
@@ -152,12 +178,16 @@ class TestBinaries:
         assert os.readlink(folder / "two-a") == str(tmp_path / "given" / "two-a")
         assert os.readlink(folder / "one") == str(table.built(ONE, env, here))
 
-    def test_prefers_a_ready_program_to_a_built_one(self, env: dict[str, str], here: Path, tmp_path: Path) -> None:
+    def test_prefers_a_ready_program_to_a_built_one(
+        self, env: dict[str, str], here: Path, tmp_path: Path
+    ) -> None:
         build(env, programs=BOTH, here=here, say=lambda _: None)
         env["QUARTERMASTER_BINARIES"] = str(ready(tmp_path / "given", "one"))
         assert os.readlink(binaries(env, BOTH, here) / "one") == str(tmp_path / "given" / "one")
 
-    def test_does_not_take_half_of_a_program(self, env: dict[str, str], here: Path, tmp_path: Path) -> None:
+    def test_does_not_take_half_of_a_program(
+        self, env: dict[str, str], here: Path, tmp_path: Path
+    ) -> None:
         env["QUARTERMASTER_BINARIES"] = str(ready(tmp_path / "given", "two", "two-a"))
         assert TWO in missing(env, BOTH, here)
 
@@ -168,11 +198,19 @@ class TestBinaries:
 
 
 class TestBuild:
-    def test_builds_in_order_and_shows_every_package_done(self, env: dict[str, str], here: Path) -> None:
+    def test_builds_in_order_and_shows_every_package_done(
+        self, env: dict[str, str], here: Path
+    ) -> None:
         said: list[str] = []
         assert build(env, programs=BOTH, here=here, say=said.append)
-        assert [line for line in said if line.startswith("Building")] == ["Building one", "Building two"]
-        assert [(row.state, row.packages_done, row.packages_total) for row in read_progress(progress_file(env))] == [
+        assert [line for line in said if line.startswith("Building")] == [
+            "Building one",
+            "Building two",
+        ]
+        assert [
+            (row.state, row.packages_done, row.packages_total)
+            for row in read_progress(progress_file(env))
+        ] == [
             ("ready", 3, 3),
             ("ready", 3, 3),
         ]
@@ -192,7 +230,9 @@ class TestBuild:
         assert build(env, only=["two-b"], programs=BOTH, here=here, say=lambda _: None)
         assert missing(env, BOTH, here) == [ONE]
 
-    def test_names_the_program_that_failed_and_why(self, env: dict[str, str], here: Path, tmp_path: Path) -> None:
+    def test_names_the_program_that_failed_and_why(
+        self, env: dict[str, str], here: Path, tmp_path: Path
+    ) -> None:
         (tmp_path / "fail-b").touch()
         assert not build(env, programs=BOTH, here=here, say=lambda _: None)
         row = progress(env, BOTH, here)[0]
@@ -200,7 +240,9 @@ class TestBuild:
         assert "one could not be built.\nundefined: b\n" in row.error
         assert "build --only one" in row.error
 
-    def test_goes_on_after_a_failure_and_tries_it_again(self, env: dict[str, str], here: Path, tmp_path: Path) -> None:
+    def test_goes_on_after_a_failure_and_tries_it_again(
+        self, env: dict[str, str], here: Path, tmp_path: Path
+    ) -> None:
         (tmp_path / "fail-one").touch()
         assert not build(env, programs=BOTH, here=here, say=lambda _: None)
         assert [row.state for row in progress(env, BOTH, here)] == ["failed", "ready"]
@@ -234,7 +276,9 @@ class TestKilledBuild:
             f"build(os.environ, programs=({ONE!r}, {TWO!r}), here=pathlib.Path({str(here)!r}))"
         )
         root = Path(platform.__file__).parents[3]
-        return subprocess.Popen([sys.executable, "-c", code], cwd=root, env=env, start_new_session=True)
+        return subprocess.Popen(
+            [sys.executable, "-c", code], cwd=root, env=env, start_new_session=True
+        )
 
     def test_is_resumed_where_it_was(self, env: dict[str, str], here: Path, tmp_path: Path) -> None:
         hang = tmp_path / "hang-b"
@@ -252,12 +296,16 @@ class TestKilledBuild:
         assert build(env, programs=BOTH, here=here, say=lambda _: None)
         assert not list((tmp_path / "cache" / "unfinished").glob("*"))
 
-    def test_makes_a_second_builder_wait_while_it_lives(self, env: dict[str, str], here: Path, tmp_path: Path) -> None:
+    def test_makes_a_second_builder_wait_while_it_lives(
+        self, env: dict[str, str], here: Path, tmp_path: Path
+    ) -> None:
         hang = tmp_path / "hang-a"
         hang.touch()
         first, second = self.start(env, here), None
         try:
-            wait_until(lambda: builder_pid(env) == first.pid and read_progress(progress_file(env)) != [])
+            wait_until(
+                lambda: builder_pid(env) == first.pid and read_progress(progress_file(env)) != []
+            )
             second = self.start(env, here)
             time.sleep(0.5)
             assert builder_pid(env) == first.pid
@@ -284,7 +332,10 @@ def wait_until(condition: object, seconds: float = 15) -> None:
 
 class TestProgress:
     def test_survives_the_file(self, tmp_path: Path) -> None:
-        rows = [Progress("one", "building", 3, 9, 40, key="k"), Progress("two", "failed", error="no")]
+        rows = [
+            Progress("one", "building", 3, 9, 40, key="k"),
+            Progress("two", "failed", error="no"),
+        ]
         write_progress(tmp_path / "progress.json", rows)
         assert read_progress(tmp_path / "progress.json") == rows
         assert os.listdir(tmp_path) == ["progress.json"]
@@ -359,20 +410,32 @@ class TestUnpack:
             "w.sh",
         ):
             (module / name).write_text(name)
-        wanted = upstream.Upstream("x", "example.test/x", "v1", "h1:", ("crds", "w.sh"), without=("big.yaml",))
+        wanted = upstream.Upstream(
+            "x", "example.test/x", "v1", "h1:", ("crds", "w.sh"), without=("big.yaml",)
+        )
         upstream.unpack(wanted, module, tmp_path / "out")
-        found = {str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("*") if file.is_file()}
+        found = {
+            str(file.relative_to(tmp_path / "out"))
+            for file in (tmp_path / "out").rglob("*")
+            if file.is_file()
+        }
         assert found == {"crds/a.yaml", "w.sh"}
         assert os.access(tmp_path / "out" / "w.sh", os.X_OK)
 
 
 class TestModuleDir:
-    def test_refuses_another_content_than_the_pinned_one(self, env: dict[str, str], tmp_path: Path) -> None:
-        (tmp_path / "bin" / "go").write_text('#!/bin/sh\necho \'{"Dir": "/x", "Sum": "h1:other"}\'\n')
+    def test_refuses_another_content_than_the_pinned_one(
+        self, env: dict[str, str], tmp_path: Path
+    ) -> None:
+        (tmp_path / "bin" / "go").write_text(
+            '#!/bin/sh\necho \'{"Dir": "/x", "Sum": "h1:other"}\'\n'
+        )
         with pytest.raises(upstream.DownloadFailed, match="h1:other instead of"):
             upstream.module_dir(upstream.UPSTREAM[0], tmp_path / "bin" / "go", env)
 
     def test_says_what_could_not_be_downloaded(self, env: dict[str, str], tmp_path: Path) -> None:
-        (tmp_path / "bin" / "go").write_text("#!/bin/sh\necho 'dial tcp: no such host' >&2; exit 1\n")
+        (tmp_path / "bin" / "go").write_text(
+            "#!/bin/sh\necho 'dial tcp: no such host' >&2; exit 1\n"
+        )
         with pytest.raises(upstream.DownloadFailed, match="could not be downloaded: dial tcp"):
             upstream.module_dir(upstream.UPSTREAM[0], tmp_path / "bin" / "go", env)

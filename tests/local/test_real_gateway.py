@@ -10,7 +10,9 @@ def condition(kind, status, message=""):
 
 class TestProblems:
     def test_are_none_where_everything_is_accepted(self):
-        listener = {"conditions": [condition("Accepted", "True"), condition("ResolvedRefs", "True")]}
+        listener = {
+            "conditions": [condition("Accepted", "True"), condition("ResolvedRefs", "True")]
+        }
         status = {
             "conditions": [condition("Accepted", "True"), condition("Programmed", "True")],
             "listeners": [listener],
@@ -29,18 +31,28 @@ class TestProblems:
         assert problems({"status": {"parents": [parent]}}) == ["ResolvedRefs=False Why: "]
 
     def test_take_silence_for_no_consent(self):
-        assert problems({}) == problems({"status": {"conditions": []}}) == ["no controller has said anything about it"]
+        assert (
+            problems({})
+            == problems({"status": {"conditions": []}})
+            == ["no controller has said anything about it"]
+        )
 
     def test_are_a_conflict_beside_an_acceptance_but_not_an_override(self):
         accepted = condition("Accepted", "True")
-        assert problems({"status": {"conditions": [accepted, condition("Conflicted", "True")]}}) == [
-            "Conflicted=True Why: "
-        ]
-        assert problems({"status": {"conditions": [accepted, condition("Overridden", "True")]}}) == []
+        assert problems(
+            {"status": {"conditions": [accepted, condition("Conflicted", "True")]}}
+        ) == ["Conflicted=True Why: "]
+        assert (
+            problems({"status": {"conditions": [accepted, condition("Overridden", "True")]}}) == []
+        )
 
 
 class TestTheObjects:
     def test_are_rendered_for_each_model(self):
-        routes = {found["metadata"]["name"]: found for found in rendered() if found["kind"] == "AIGatewayRoute"}
+        routes = {
+            found["metadata"]["name"]: found
+            for found in rendered()
+            if found["kind"] == "AIGatewayRoute"
+        }
         assert routes.keys() == MODELS.keys()
         assert "CEL" in {cost["type"] for cost in routes["tried"]["spec"]["llmRequestCosts"]}

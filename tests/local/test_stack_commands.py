@@ -1,4 +1,6 @@
-"""up, down, status, reset and a supervisor that is killed: the real commands on a stack of tiny parts."""
+"""up, down, status, reset and a supervisor that is killed: the real commands on a stack of tiny
+parts.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ OPTIONS = argparse.Namespace(owner=0, json=False, window=0.1)
 @pytest.fixture
 def state(tmp_path, monkeypatch):
     """A state folder whose stack has tiny parts and is gone after the test."""
-    monkeypatch.setattr(commands, "SERVE", [sys.executable, "-m", "tests.local.tiny_stack", "serve"])
+    monkeypatch.setattr(
+        commands, "SERVE", [sys.executable, "-m", "tests.local.tiny_stack", "serve"]
+    )
     for name in product.PASSED:  # the tests' own: here they would replace parts
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("QUARTERMASTER_CACHE", str(tmp_path / "cache"))
@@ -38,7 +42,9 @@ def state(tmp_path, monkeypatch):
 
 @pytest.fixture
 def children(monkeypatch):
-    """The supervisors that `up` starts: their parent must wait for them, or they stay as zombies."""
+    """The supervisors that `up` starts: their parent must wait for them, or they stay as
+    zombies.
+    """
     started: list[subprocess.Popen] = []
     detach = commands._detach
 
@@ -88,7 +94,9 @@ class TestUp:
         port = json.loads((state / "ports.json").read_text())["base"]
         with socket.create_server(("127.0.0.1", port)):
             commands.up(state, OPTIONS)
-        assert f"port {port} is taken by another program: base listens on" in capsys.readouterr().out
+        assert (
+            f"port {port} is taken by another program: base listens on" in capsys.readouterr().out
+        )
 
     def test_takes_over_after_a_killed_supervisor(self, state, children):
         commands.up(state, OPTIONS)
@@ -107,7 +115,9 @@ class TestUp:
         assert secret.stat().st_mode & 0o077 == 0
 
     def test_fails_with_the_supervisors_last_words(self, state, monkeypatch, capsys):
-        monkeypatch.setattr(commands, "SERVE", [sys.executable, "-c", "raise SystemExit('the disk is full')"])
+        monkeypatch.setattr(
+            commands, "SERVE", [sys.executable, "-c", "raise SystemExit('the disk is full')"]
+        )
         assert commands.up(state, OPTIONS) == 1
         assert "the disk is full" in capsys.readouterr().err
 
@@ -117,7 +127,8 @@ class TestDown:
     def test_leaves_nothing_behind(self, state):
         commands.up(state, OPTIONS)
         mine = processes_of(state)
-        assert len(mine) == 4  # three parts, and a process that one of them put into a session of its own
+        # three parts, and a process that one of them put into a session of its own
+        assert len(mine) == 4
         commands.down(state, OPTIONS)
         assert not any(process.is_running() for process in mine) and supervisor_pid(state) is None
         assert list((state / "run").iterdir()) == []
@@ -136,7 +147,10 @@ class TestDown:
         try:
             run = state / "run"
             run.mkdir(parents=True)
-            note = {"pid": stranger.pid, "started": psutil.Process(stranger.pid).create_time() - 1000}
+            note = {
+                "pid": stranger.pid,
+                "started": psutil.Process(stranger.pid).create_time() - 1000,
+            }
             (run / "portal.json").write_text(json.dumps(note))
             commands.down(state, OPTIONS)
             # The session's leader is older than the note says it can be: it is not ours.
@@ -169,7 +183,9 @@ class TestStatus:
         commands.up(state, OPTIONS)
         os.kill(part_of(state, "base")["pid"], signal.SIGKILL)
         until = time.monotonic() + 15
-        while not (part_of(state, "base")["restarts"] and part_of(state, "base")["state"] == "ready"):
+        while not (
+            part_of(state, "base")["restarts"] and part_of(state, "base")["state"] == "ready"
+        ):
             assert time.monotonic() < until
             time.sleep(0.1)
         capsys.readouterr()
@@ -177,7 +193,9 @@ class TestStatus:
         shown = json.loads(capsys.readouterr().out)
         base = next(part for part in shown["parts"] if part["name"] == "base")
         assert base["pss"] > 0 and base["restarts"] == 1 and base["exit_code"] == -9
-        assert shown["total"]["pss"] >= sum(part["pss"] for part in shown["parts"] if part["name"] == "portal")
+        assert shown["total"]["pss"] >= sum(
+            part["pss"] for part in shown["parts"] if part["name"] == "portal"
+        )
         commands.status(state, OPTIONS)
         assert "of one core" in capsys.readouterr().out
 

@@ -17,7 +17,14 @@ from deploy.local.stack.part import Context, NotReady, Part
 from deploy.local.stack.ports import PortBook
 from tests.local.tiny_stack import listening
 
-FAST = Pace(health_every=0.1, unhealthy_for=0.4, start_within=5, first_delay=0.05, longest_delay=0.2, settle=0.1)
+FAST = Pace(
+    health_every=0.1,
+    unhealthy_for=0.4,
+    start_within=5,
+    first_delay=0.05,
+    longest_delay=0.2,
+    settle=0.1,
+)
 SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
 
 
@@ -39,7 +46,9 @@ def keep(context, board) -> Iterator[Callable[[Part], Keeper]]:
 
     def start(part: Part, building: str = "") -> Keeper:
         board.add(b.Line(part.name))
-        keeper = Keeper(part, context, board, {"PATH": "/usr/bin:/bin"}, building=lambda: building, pace=FAST)
+        keeper = Keeper(
+            part, context, board, {"PATH": "/usr/bin:/bin"}, building=lambda: building, pace=FAST
+        )
         keepers.append(keeper)
         keeper.start()
         return keeper
@@ -51,7 +60,9 @@ def keep(context, board) -> Iterator[Callable[[Part], Keeper]]:
         keeper.join(10)
 
 
-def wait_for(board: b.Board, name: str, wanted: Callable[[b.Line], bool], seconds: float = 15) -> b.Line:
+def wait_for(
+    board: b.Board, name: str, wanted: Callable[[b.Line], bool], seconds: float = 15
+) -> b.Line:
     """Return the part's line once it is as wanted."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -86,7 +97,11 @@ class TestKeeper:
         script = "import sys; print('no such option'); sys.exit(3)"
         keep(Part("odd", [sys.executable, "-S", "-c", script], "", lambda: None))
         line = wait_for(board, "odd", lambda line: line.state == b.FAILED)
-        assert line.detail == "exited with code 3" and line.exit_code == 3 and "no such option" in line.last_log
+        assert (
+            line.detail == "exited with code 3"
+            and line.exit_code == 3
+            and "no such option" in line.last_log
+        )
 
     def test_waits_longer_after_each_failure(self, board, keep):
         keep(Part("odd", [sys.executable, "-S", "-c", "raise SystemExit(1)"], "", lambda: None))
@@ -104,8 +119,14 @@ class TestKeeper:
 
     def test_waits_for_programs_that_are_still_built(self, context, board, keep):
         program = context.binaries / "server"
-        keep(Part("web", [str(program), "600"], "", lambda: None, programs=("server",)), building="3 of 9 programs")
-        assert wait_for(board, "web", lambda line: line.state == b.BUILDING).detail == "server is being built"
+        keep(
+            Part("web", [str(program), "600"], "", lambda: None, programs=("server",)),
+            building="3 of 9 programs",
+        )
+        assert (
+            wait_for(board, "web", lambda line: line.state == b.BUILDING).detail
+            == "server is being built"
+        )
         context.binaries.mkdir()
         program.symlink_to("/bin/sleep")
         wait_for(board, "web", is_ready)
@@ -135,13 +156,18 @@ class TestKeeper:
         keep(Part("web", SLEEP, "somewhere", ready))
         first = wait_for(board, "web", is_ready)
         answers[0] = False
-        assert "TimeoutError" in wait_for(board, "web", lambda line: line.state == b.UNHEALTHY).detail
+        assert (
+            "TimeoutError" in wait_for(board, "web", lambda line: line.state == b.UNHEALTHY).detail
+        )
         answers[0] = True
         assert wait_for(board, "web", is_ready).pid == first.pid
 
     def test_prepares_before_each_start_and_is_not_ready_before_after(self, context, board, keep):
         calls: list[str] = []
-        fields = {"prepare": lambda: calls.append("prepare"), "after": lambda: calls.append("after")}
+        fields = {
+            "prepare": lambda: calls.append("prepare"),
+            "after": lambda: calls.append("after"),
+        }
         keep(listening(context, "web", 8000, **fields))
         first = wait_for(board, "web", is_ready)
         os.kill(first.pid, signal.SIGKILL)
@@ -166,14 +192,27 @@ class TestKeeper:
 
     def test_a_job_is_tried_again_until_it_exits_well(self, tmp_path, board, keep):
         tried = str(tmp_path / "tried")
-        script = f"import os, sys; n = os.path.exists({tried!r}); open({tried!r}, 'w'); sys.exit(not n)"
-        keep(Part("job", [sys.executable, "-S", "-c", script], "", lambda: None, once=True)).join(10)
+        script = (
+            f"import os, sys; n = os.path.exists({tried!r}); open({tried!r}, 'w'); sys.exit(not n)"
+        )
+        keep(Part("job", [sys.executable, "-S", "-c", script], "", lambda: None, once=True)).join(
+            10
+        )
         assert board.line("job").state == b.DONE and board.line("job").restarts == 1
 
-    def test_gives_a_part_nothing_of_the_callers_environment(self, tmp_path, board, keep, monkeypatch):
+    def test_gives_a_part_nothing_of_the_callers_environment(
+        self, tmp_path, board, keep, monkeypatch
+    ):
         monkeypatch.setenv("A_SECRET_OF_THE_CALLER", "x")
         script = f"import os; open({str(tmp_path / 'env')!r}, 'w').write(' '.join(os.environ))"
-        part = Part("job", [sys.executable, "-S", "-c", script], "", lambda: None, env={"ITS_OWN": "1"}, once=True)
+        part = Part(
+            "job",
+            [sys.executable, "-S", "-c", script],
+            "",
+            lambda: None,
+            env={"ITS_OWN": "1"},
+            once=True,
+        )
         keep(part).join(10)
         names = (tmp_path / "env").read_text().split()
         assert "ITS_OWN" in names and "A_SECRET_OF_THE_CALLER" not in names

@@ -8,10 +8,12 @@ import psutil
 
 from deploy.local.stack import processes
 
-# Its child has an environment of its own, as vLLM's engine seems to have once it has written its title over it.
+# Its child has an environment of its own, as vLLM's engine seems to have once it has written its
+# title over it.
 PARENT = """
 import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"], env={}, start_new_session=True)
+sleep = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
+child = subprocess.Popen(sleep, env={}, start_new_session=True)
 print(child.pid, flush=True)
 time.sleep(600)
 """
@@ -28,4 +30,6 @@ class TestMarked:
             found = processes.marked(tmp_path)
             assert {process.pid for process in found} == {parent.pid, child}
             processes.finish(found)
-        assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+        assert (
+            not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+        )

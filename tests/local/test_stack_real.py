@@ -1,4 +1,6 @@
-"""The stack's own parts as `make up` runs them, beside whatever else runs on this machine. The cluster is left out."""
+"""The stack's own parts as `make up` runs them, beside whatever else runs on this machine. The
+cluster is left out.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,10 @@ BUCKET = "model-registry"
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory) -> Stack:
     if not (platform.binaries(os.environ) / "versitygw").exists():
-        pytest.skip("versitygw is not built yet: make up builds it, or QUARTERMASTER_BINARIES names a folder")
+        pytest.skip(
+            "versitygw is not built yet: make up builds it, or QUARTERMASTER_BINARIES "
+            "names a folder"
+        )
     state = tmp_path_factory.mktemp("stack") / "state"
     # A named cluster and gateway replace ours: neither is started, and nothing here calls them.
     env = {"KUBECONFIG": str(state / "no-cluster"), "GATEWAY_URL": "http://127.0.0.1:9"}
@@ -74,7 +79,9 @@ class TestStack:
 
     def test_gives_tokens_to_curl(self, stack):
         token = stack.token("maya")
-        request = urllib.request.Request(f"{stack.issuer}/userinfo", headers={"Authorization": f"Bearer {token}"})
+        request = urllib.request.Request(
+            f"{stack.issuer}/userinfo", headers={"Authorization": f"Bearer {token}"}
+        )
         with urllib.request.urlopen(request, timeout=5) as answer:
             assert json.load(answer)["team"] == "claims-review"
         with pytest.raises(Refused, match="several teams"):
@@ -109,7 +116,10 @@ class TestRegistryBucket:
     def test_the_portal_publishes_once_and_the_kubelet_only_reads(self, stack):
         portal, kubelet = s3(stack, "portal"), s3(stack, "kubelet")
         portal.put_object(Bucket=BUCKET, Key="m/v1/config.json", Body=b"{}", IfNoneMatch="*")
-        assert refused(portal.put_object, Key="m/v1/config.json", Body=b"x", IfNoneMatch="*") == "PreconditionFailed"
+        assert (
+            refused(portal.put_object, Key="m/v1/config.json", Body=b"x", IfNoneMatch="*")
+            == "PreconditionFailed"
+        )
         assert kubelet.get_object(Bucket=BUCKET, Key="m/v1/config.json")["Body"].read() == b"{}"
         assert kubelet.list_objects_v2(Bucket=BUCKET, Prefix="m/v1/")["KeyCount"] == 1
         assert refused(kubelet.put_object, Key="m/v1/evil", Body=b"x") == "AccessDenied"

@@ -1,4 +1,6 @@
-"""A stack of three tiny parts, run by the real commands: `python -m tests.local.tiny_stack serve --state DIR`."""
+"""A stack of three tiny parts, run by the real commands: `python -m tests.local.tiny_stack serve
+--state DIR`.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,15 @@ while True:
 # Starts a process in a session of its own, as the kubelet starts engines, and lives on.
 FORK = """
 import subprocess, sys, time
-subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"], start_new_session=True)
+sleep = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
+subprocess.Popen(sleep, start_new_session=True)
 time.sleep(600)
 """
 
 
-def listening(context: Context, name: str, preferred: int, needs: tuple[str, ...] = (), **fields: object) -> Part:
+def listening(
+    context: Context, name: str, preferred: int, needs: tuple[str, ...] = (), **fields: object
+) -> Part:
     """Return a part that listens on its port."""
     port = context.ports(name, preferred)
     command = [sys.executable, "-S", "-c", LISTEN, str(port)]

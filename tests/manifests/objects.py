@@ -1,4 +1,6 @@
-"""One of everything that is rendered, and everything that deploy/ ships for Argo CD and for the platform."""
+"""One of everything that is rendered, and everything that deploy/ ships for Argo CD and for the
+platform.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +29,12 @@ LIMIT_COST = "input_tokens - cached_input_tokens + output_tokens * 3u"
 ANSWERS = gateway.Answers(retry_after=45, portal_url="https://portal.test")
 LIMIT = gateway.TeamLimit("claims-review", 2000)
 GATEWAY = {"gateway_name": "ai-gateway", "gateway_namespace": "ai-gateway"}
-SHIPPED = ("deploy/argocd/*.yaml", "deploy/gateway/*.yaml", "deploy/karpenter/*.yaml", "deploy/karpenter/local/*.yaml")
+SHIPPED = (
+    "deploy/argocd/*.yaml",
+    "deploy/gateway/*.yaml",
+    "deploy/karpenter/*.yaml",
+    "deploy/karpenter/local/*.yaml",
+)
 
 
 def rendered():
@@ -37,7 +44,9 @@ def rendered():
         serving.inference_service(SLEEPER),
         scaling.scaled_object(SLEEPER, SCALING),
         scaling.scaled_object(SLEEPER, replace(SCALING, pre_warm=OFFICE_HOURS)),
-        *serving.runtime_objects("models", "vllm/vllm-openai:v0.32.0", "arn:aws:iam::1:role/r", "http://127.0.0.1:9"),
+        *serving.runtime_objects(
+            "models", "vllm/vllm-openai:v0.32.0", "arn:aws:iam::1:role/r", "http://127.0.0.1:9"
+        ),
         gateway.route(
             model=MODEL,
             weights=[gateway.Weight(7, 100), gateway.Weight(6, 0)],
@@ -55,9 +64,13 @@ def rendered():
 
 
 def shipped():
-    """Return the manifests that people review: Argo CD's projects and Applications, the gateway, the node pools."""
+    """Return the manifests that people review: Argo CD's projects and Applications, the gateway,
+    the node pools.
+    """
     paths = [path for pattern in SHIPPED for path in sorted(ROOT.glob(pattern))]
-    return [manifest for path in paths for manifest in yaml.safe_load_all(path.read_text()) if manifest]
+    return [
+        manifest for path in paths for manifest in yaml.safe_load_all(path.read_text()) if manifest
+    ]
 
 
 def named(manifest):

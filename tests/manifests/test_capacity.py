@@ -1,4 +1,6 @@
-"""Pools and node classes: against the real definitions, the shipped files, and the traps of each."""
+"""Pools and node classes: against the real definitions, the shipped files, and the traps of
+each.
+"""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -24,7 +26,10 @@ POOL = NodePool(
     gpus=64,
     cpu=1000,
     memory_gib=4000,
-    budgets=(Budget("100%", ("Empty",)), Budget("0", ("Underutilized", "Drifted"), "0 12 * * mon-fri", "12h")),
+    budgets=(
+        Budget("100%", ("Empty",)),
+        Budget("0", ("Underutilized", "Drifted"), "0 12 * * mon-fri", "12h"),
+    ),
     weight=10,
 )
 BARE = NodePool("spot", KWOK_REF, ("g6",), 0, capacity_types=("spot",))
@@ -48,7 +53,9 @@ SCHEMAS = {
 
 
 def closed(schema):
-    """Return the schema with unknown fields forbidden, as `fieldValidation=Strict` has it; CEL is for the server."""
+    """Return the schema with unknown fields forbidden, as `fieldValidation=Strict` has it; CEL is
+    for the server.
+    """
     if isinstance(schema, list):
         return [closed(item) for item in schema]
     if not isinstance(schema, dict):
@@ -60,24 +67,33 @@ def closed(schema):
 
 
 def schema_of(kind):
-    document = yaml.load((CRDS / SCHEMAS[kind]).read_text(), Loader=yaml.CSafeLoader)  # noqa: S506 (safe, faster)
+    # safe, faster
+    document = yaml.load((CRDS / SCHEMAS[kind]).read_text(), Loader=yaml.CSafeLoader)  # noqa: S506
     version = next(entry for entry in document["spec"]["versions"] if entry["storage"])
     return closed(version["schema"]["openAPIV3Schema"]["properties"]["spec"])
 
 
-@pytest.mark.skipif(not CRDS.is_dir(), reason="the folder ../shared/crds with the real CRDs is not here")
-@pytest.mark.parametrize("manifest", OBJECTS, ids=lambda manifest: manifest["metadata"]["name"] + manifest["kind"])
+@pytest.mark.skipif(
+    not CRDS.is_dir(), reason="the folder ../shared/crds with the real CRDs is not here"
+)
+@pytest.mark.parametrize(
+    "manifest", OBJECTS, ids=lambda manifest: manifest["metadata"]["name"] + manifest["kind"]
+)
 class TestAgainstTheRealCrds:
     def test_fits_without_an_unknown_field(self, manifest):
         jsonschema.Draft202012Validator(schema_of(manifest["kind"])).validate(manifest["spec"])
 
     def test_an_unknown_field_would_be_noticed(self, manifest):
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.Draft202012Validator(schema_of(manifest["kind"])).validate(manifest["spec"] | {"surprise": 1})
+            jsonschema.Draft202012Validator(schema_of(manifest["kind"])).validate(
+                manifest["spec"] | {"surprise": 1}
+            )
 
 
 class TestShippedFiles:
-    """deploy/ may not import the renderers, nor they deploy/: what both say is held together here."""
+    """deploy/ may not import the renderers, nor they deploy/: what both say is held together
+    here.
+    """
 
     def shipped(self, name):
         return yaml.safe_load((ROOT / "deploy" / "karpenter" / name).read_text())
@@ -96,8 +112,14 @@ class TestNodePool:
     def test_keeps_the_traps(self):
         spec = capacity.node_pool(POOL)["spec"]
         template = spec["template"]["spec"]
-        assert template["nodeClassRef"] == {"group": EC2_REF.group, "kind": EC2_REF.kind, "name": EC2_REF.name}
-        assert template["taints"] == [{"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}]
+        assert template["nodeClassRef"] == {
+            "group": EC2_REF.group,
+            "kind": EC2_REF.kind,
+            "name": EC2_REF.name,
+        }
+        assert template["taints"] == [
+            {"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}
+        ]
         assert "nvidia.com/gpu" not in {item["key"] for item in template["requirements"]}
         assert spec["limits"] == {"nvidia.com/gpu": "64", "cpu": "1000", "memory": "4000Gi"}
         assert spec["disruption"]["consolidateAfter"] == "2m"
@@ -112,7 +134,8 @@ class TestNodePool:
 
     def test_spot_share_is_a_choice_of_capacity_types(self):
         values = {
-            item["key"]: item["values"] for item in capacity.node_pool(BARE)["spec"]["template"]["spec"]["requirements"]
+            item["key"]: item["values"]
+            for item in capacity.node_pool(BARE)["spec"]["template"]["spec"]["requirements"]
         }
         assert values["karpenter.sh/capacity-type"] == ["spot"]
 
@@ -186,11 +209,15 @@ class TestReadNodePool:
 
     def test_refuses_another_requirement_than_it_renders(self):
         found = deepcopy(capacity.node_pool(POOL))
-        found["spec"]["template"]["spec"]["requirements"].append({"key": "zone", "operator": "In", "values": ["a"]})
+        found["spec"]["template"]["spec"]["requirements"].append(
+            {"key": "zone", "operator": "In", "values": ["a"]}
+        )
         with pytest.raises(BadCapacity, match="requirements"):
             capacity.read_node_pool(found)
 
-    @pytest.mark.parametrize("manifest", [{}, {"kind": "NodePool"}, OBJECTS[2], {**OBJECTS[0], "spec": None}])
+    @pytest.mark.parametrize(
+        "manifest", [{}, {"kind": "NodePool"}, OBJECTS[2], {**OBJECTS[0], "spec": None}]
+    )
     def test_refuses_what_is_no_pool(self, manifest):
         with pytest.raises(BadCapacity):
             capacity.read_node_pool(manifest)
@@ -218,13 +245,25 @@ class TestCarries:
 
 
 class TestSchedules:
-    @pytest.mark.parametrize("text", ["0 12 * * mon-fri", "*/15 0-6,20 1 JAN-mar 0", "59 23 31 12 6"])
+    @pytest.mark.parametrize(
+        "text", ["0 12 * * mon-fri", "*/15 0-6,20 1 JAN-mar 0", "59 23 31 12 6"]
+    )
     def test_takes(self, text):
         assert is_schedule(text)
 
     @pytest.mark.parametrize(
         "text",
-        ["", "@daily", "* * * *", "60 * * * *", "* * 0 * *", "* * * * 7", "*/0 * * * *", "5-1 * * * *", "x * * * *"],
+        [
+            "",
+            "@daily",
+            "* * * *",
+            "60 * * * *",
+            "* * 0 * *",
+            "* * * * 7",
+            "*/0 * * * *",
+            "5-1 * * * *",
+            "x * * * *",
+        ],
     )
     def test_refuses(self, text):
         assert not is_schedule(text)
@@ -238,7 +277,9 @@ class TestNodeClasses:
         with pytest.raises(BadCapacity, match="at least 660 GiB"):
             capacity.ec2_node_class(replace(EC2, weights_gib=600))
 
-    @pytest.mark.parametrize("alias", ["bottlerocket@latest", "bottlerocket", "bottlerocket-nvidia@v1.40.0"])
+    @pytest.mark.parametrize(
+        "alias", ["bottlerocket@latest", "bottlerocket", "bottlerocket-nvidia@v1.40.0"]
+    )
     def test_the_machine_image_is_pinned(self, alias):
         with pytest.raises(BadCapacity, match="pinned"):
             capacity.ec2_node_class(replace(EC2, ami_alias=alias))

@@ -13,7 +13,8 @@ class TestChecked:
             "input_tokens + output_tokens * uint(3)",
             "input_tokens - cached_input_tokens + output_tokens * 3u",
             "model == 'm-v1' ? total_tokens : 0u",
-            "backend.startsWith('models/') && route_name != '' ? reasoning_tokens : cache_creation_input_tokens",
+            "backend.startsWith('models/') && route_name != '' ? reasoning_tokens : "
+            "cache_creation_input_tokens",
             "int(output_tokens) * 2",
         ],
     )
@@ -55,12 +56,31 @@ class TestRoute:
     PLACE = {"gateway_name": "ai-gateway", "gateway_namespace": "ai-gateway"}
 
     def test_carries_a_checked_expression_beside_the_tokens(self):
-        made = gateway.route(model="m", weights=[gateway.Weight(1, 100)], limit_cost="total_tokens * 2u", **self.PLACE)
+        made = gateway.route(
+            model="m",
+            weights=[gateway.Weight(1, 100)],
+            limit_cost="total_tokens * 2u",
+            **self.PLACE,
+        )
         costs = made["spec"]["llmRequestCosts"]
-        assert costs[-1] == {"metadataKey": "llm_limit_token", "type": "CEL", "cel": "total_tokens * 2u"}
-        assert {cost["type"] for cost in costs[:-1]} == {"InputToken", "CachedInputToken", "OutputToken", "TotalToken"}
+        assert costs[-1] == {
+            "metadataKey": "llm_limit_token",
+            "type": "CEL",
+            "cel": "total_tokens * 2u",
+        }
+        assert {cost["type"] for cost in costs[:-1]} == {
+            "InputToken",
+            "CachedInputToken",
+            "OutputToken",
+            "TotalToken",
+        }
         with pytest.raises(cel.BadExpression):
-            gateway.route(model="m", weights=[gateway.Weight(1, 100)], limit_cost="total_tokens * 2", **self.PLACE)
+            gateway.route(
+                model="m",
+                weights=[gateway.Weight(1, 100)],
+                limit_cost="total_tokens * 2",
+                **self.PLACE,
+            )
 
     def test_always_carries_one(self):
         """So that a limit by expression counts on every route, whenever the setting is changed."""
@@ -78,11 +98,16 @@ class TestRoute:
 
 class TestTrafficPolicy:
     @pytest.mark.parametrize(
-        ("cost", "key"), [("total_tokens", "llm_total_token"), ("output_tokens * 2u", "llm_limit_token")]
+        ("cost", "key"),
+        [("total_tokens", "llm_total_token"), ("output_tokens * 2u", "llm_limit_token")],
     )
     def test_counts_a_key_that_the_route_writes(self, cost, key):
-        policy = gateway.traffic_policy(model="m", limits=[gateway.TeamLimit("a", 1)], answers=ANSWERS, limit_cost=cost)
+        policy = gateway.traffic_policy(
+            model="m", limits=[gateway.TeamLimit("a", 1)], answers=ANSWERS, limit_cost=cost
+        )
         (rule,) = policy["spec"]["rateLimit"]["global"]["rules"]
         assert rule["cost"]["response"]["metadata"]["key"] == key
-        made = gateway.route(model="m", weights=[gateway.Weight(1, 100)], limit_cost=cost, **TestRoute.PLACE)
+        made = gateway.route(
+            model="m", weights=[gateway.Weight(1, 100)], limit_cost=cost, **TestRoute.PLACE
+        )
         assert key in {item["metadataKey"] for item in made["spec"]["llmRequestCosts"]}

@@ -1,7 +1,8 @@
-"""Everything rendered and shipped against a real API server with the real CRDs and KServe's webhooks on.
+"""Everything rendered and shipped against a real API server with the real CRDs and KServe's
+webhooks on.
 
-`dryRun=All` runs validation, CEL rules and admission and stores nothing; `fieldValidation=Strict` refuses what no
-field is. Each trap that one of them holds has a test that falls into it.
+`dryRun=All` runs validation, CEL rules and admission and stores nothing; `fieldValidation=Strict`
+refuses what no field is. Each trap that one of them holds has a test that falls into it.
 """
 
 import copy
@@ -22,7 +23,9 @@ from tests.manifests.test_capacity import OBJECTS as CAPACITY
 pytestmark = [
     pytest.mark.stack,
     pytest.mark.timeout(400),
-    pytest.mark.skipif(not CRDS.is_dir(), reason="the folder ../shared/crds with the real CRDs is not here"),
+    pytest.mark.skipif(
+        not CRDS.is_dir(), reason="the folder ../shared/crds with the real CRDs is not here"
+    ),
 ]
 PROGRAMS = ("etcd", "kube-apiserver", "kserve-manager")
 KINDS = (
@@ -47,12 +50,17 @@ INFERENCE_SERVICE = serving.inference_service(VERSION)
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory):
-    """An API server whose definitions are the vendors' own, with KServe's manager answering its webhooks."""
+    """An API server whose definitions are the vendors' own, with KServe's manager answering its
+    webhooks.
+    """
     absent = missing(*PROGRAMS)
     if absent:
         pytest.skip(f"not built yet: {', '.join(absent)}; run make up once")
     context = own_context(tmp_path_factory.mktemp("dry-run"))
-    with control_plane_of(context.state, context=context, more=kserve.parts(context)), api_as(context) as found:
+    with (
+        control_plane_of(context.state, context=context, more=kserve.parts(context)),
+        api_as(context) as found,
+    ):
         for crd in real_definitions():
             found.replace(crd)
         yield found
@@ -63,11 +71,15 @@ def real_definitions():
         paths = sorted(CRDS.glob(f"{pattern}.yaml"))
         assert paths, pattern
         for path in paths:
-            yield from map(definitions.prepared, filter(None, yaml.load_all(path.read_text(), Loader=LOADER)))
+            yield from map(
+                definitions.prepared, filter(None, yaml.load_all(path.read_text(), Loader=LOADER))
+            )
 
 
 def dry_run(api, manifest):
-    """Return the object as the API server would store it, applied as Argo CD does. Raises ApiError where it refuses."""
+    """Return the object as the API server would store it, applied as Argo CD does. Raises ApiError
+    where it refuses.
+    """
     version, metadata = manifest["apiVersion"], manifest["metadata"]
     root = f"/apis/{version}" if "/" in version else f"/api/{version}"
     inside = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
@@ -94,7 +106,11 @@ def added(stored, rendered_, path=""):
     """Yield the paths that are stored and were not rendered, below what was."""
     if isinstance(stored, dict) and isinstance(rendered_, dict):
         for key, value in stored.items():
-            yield from added(value, rendered_[key], f"{path}/{key}") if key in rendered_ else [f"{path}/{key}"]
+            yield from (
+                added(value, rendered_[key], f"{path}/{key}")
+                if key in rendered_
+                else [f"{path}/{key}"]
+            )
     elif isinstance(stored, list) and isinstance(rendered_, list):
         assert len(stored) == len(rendered_), path
         for position, (left, right) in enumerate(zip(stored, rendered_, strict=True)):
@@ -119,11 +135,15 @@ class TestEverything:
 
 class TestInferenceService:
     def test_gets_nothing_that_argo_cd_would_see_as_drift(self, api):
-        """KServe's defaulter adds to what Argo CD applies. It changes nothing that Git sets, so nothing is ignored."""
+        """KServe's defaulter adds to what Argo CD applies. It changes nothing that Git sets, so
+        nothing is ignored.
+        """
         stored = dry_run(api, INFERENCE_SERVICE)
         found = set(added(stored, INFERENCE_SERVICE))
         assert "/metadata/annotations/modelFormat" in found
-        assert {path for path in found if path.startswith("/spec")} == {"/spec/predictor/model/name"}
+        assert {path for path in found if path.startswith("/spec")} == {
+            "/spec/predictor/model/name"
+        }
         assert stored["spec"]["predictor"]["model"]["name"] == ""
 
     @pytest.mark.parametrize(
@@ -139,7 +159,9 @@ class TestInferenceService:
     def test_a_trap_is_refused(self, api, path, value, words):
         broken = changed(INFERENCE_SERVICE, path, value)
         annotations = broken["metadata"]["annotations"]
-        broken["metadata"]["annotations"] = {key.replace("~", "/"): found for key, found in annotations.items()}
+        broken["metadata"]["annotations"] = {
+            key.replace("~", "/"): found for key, found in annotations.items()
+        }
         with pytest.raises(ApiError, match=f"(?i){words}"):
             dry_run(api, broken)
 
@@ -148,7 +170,14 @@ class TestGateway:
     def test_a_service_is_no_backend(self, api):
         service, _ = gateway.backend_objects(model=MODEL, number=7)
         with pytest.raises(ApiError, match="Backend"):
-            dry_run(api, changed(service, "spec/backendRef", {"name": "m", "kind": "Service", "group": "", "port": 80}))
+            dry_run(
+                api,
+                changed(
+                    service,
+                    "spec/backendRef",
+                    {"name": "m", "kind": "Service", "group": "", "port": 80},
+                ),
+            )
 
     def test_a_route_has_at_most_fifteen_rules(self, api):
         made = gateway.route(model=MODEL, weights=[gateway.Weight(7, 100)], **GATEWAY)
@@ -158,7 +187,10 @@ class TestGateway:
 
     @pytest.mark.parametrize(
         "endpoint",
-        [{"ip": {"address": "10.0.0.7", "port": 80}}, {"fqdn": {"hostname": "10.0.0.7", "port": 80}}],
+        [
+            {"ip": {"address": "10.0.0.7", "port": 80}},
+            {"fqdn": {"hostname": "10.0.0.7", "port": 80}},
+        ],
         ids=["ip", "hostname"],
     )
     def test_an_address_would_be_taken_so_rendering_refuses_it(self, api, endpoint):
@@ -177,8 +209,16 @@ class TestCapacity:
         ("path", "value", "words"),
         [
             ("template/spec/nodeClassRef", {"name": "gpu-bottlerocket"}, "group"),
-            ("template/spec/requirements", [{"key": "karpenter.k8s.aws/gpu", "operator": "Exists"}], "restricted"),
-            ("template/spec/requirements", [{"key": "karpenter.sh/nodepool", "operator": "Exists"}], "restricted"),
+            (
+                "template/spec/requirements",
+                [{"key": "karpenter.k8s.aws/gpu", "operator": "Exists"}],
+                "restricted",
+            ),
+            (
+                "template/spec/requirements",
+                [{"key": "karpenter.sh/nodepool", "operator": "Exists"}],
+                "restricted",
+            ),
             ("disruption", {"budgets": [{"nodes": "1"}]}, "consolidateAfter"),
             ("disruption/budgets", [{"nodes": "1", "schedule": "0 12 * * *"}], "must be set with"),
             ("disruption/consolidateAfter", "2 minutes", "consolidateAfter"),

@@ -1,4 +1,6 @@
-"""vLLM's arguments against its own parser's options: what it takes passes, what it would refuse is named."""
+"""vLLM's arguments against its own parser's options: what it takes passes, what it would refuse is
+named.
+"""
 
 import json
 
@@ -56,7 +58,10 @@ class TestCheckArguments:
             (["model", "--seed=1"], "'model' belongs to no option."),
             (["--seed=many"], "--seed takes a whole number, not 'many'."),
             (["--max-model-len=8q"], "--max-model-len takes a whole number, 8192 or 8k, not '8q'."),
-            (["--gpu-memory-utilization=90%"], "--gpu-memory-utilization takes a number, not '90%'."),
+            (
+                ["--gpu-memory-utilization=90%"],
+                "--gpu-memory-utilization takes a number, not '90%'.",
+            ),
             (["--dtype=float15"], "--dtype is one of auto, float16, not 'float15'."),
             (["-x"], "there is no option -x."),
         ],
@@ -74,7 +79,12 @@ class TestPinned:
 
     def test_knows_hundreds_of_options(self):
         assert len(engine_args.pinned().options) > 300
-        assert {option.values for option in engine_args.pinned().options.values()} == {"0", "1", "+", "?"}
+        assert {option.values for option in engine_args.pinned().options.values()} == {
+            "0",
+            "1",
+            "+",
+            "?",
+        }
 
     @pytest.mark.parametrize(
         ("argument", "words"),
@@ -99,7 +109,9 @@ class TestRendering:
         monkeypatch.setattr(engine_args, "OPTIONS_FILE", other)
         engine_args.pinned.cache_clear()
         try:
-            with pytest.raises(BadArguments, match="vLLM 0.32.0 would refuse .* no option --tensor-parallel-size"):
+            with pytest.raises(
+                BadArguments, match="vLLM 0.32.0 would refuse .* no option --tensor-parallel-size"
+            ):
                 serving.inference_service(VERSION)
         finally:
             monkeypatch.undo()

@@ -1,7 +1,9 @@
-"""What Karpenter 1.14 and AWS accept and then do something else with, or refuse only in the cluster: one test per trap.
+"""What Karpenter 1.14 and AWS accept and then do something else with, or refuse only in the
+cluster: one test per trap.
 
-Pools and classes as the portal renders them and as deploy/ ships them. What a schema or a CEL rule refuses by itself is
-in test_dry_run.py, on the real API server; what the portal refuses in words is in test_capacity.py.
+Pools and classes as the portal renders them and as deploy/ ships them. What a schema or a CEL rule
+refuses by itself is in test_dry_run.py, on the real API server; what the portal refuses in words is
+in test_capacity.py.
 """
 
 import json
@@ -23,10 +25,15 @@ from tests.manifests.test_capacity import BARE, EC2, POOL
 RENDERED = [capacity.node_pool(POOL), capacity.node_pool(BARE)]
 SHIPPED = [item for item in shipped() if item["kind"] == "NodePool"]
 POOLS = RENDERED + SHIPPED
-CLASSES = [capacity.ec2_node_class(EC2), *(item for item in shipped() if item["kind"] == "EC2NodeClass")]
+CLASSES = [
+    capacity.ec2_node_class(EC2),
+    *(item for item in shipped() if item["kind"] == "EC2NodeClass"),
+]
 DURATION = re.compile(r"^([0-9]+(s|m|h))+$")
-SMALLEST_LEFT = {"cpu": 3.92, "memory_mib": 14162}  # what pods may use of a g6.xlarge on EKS, of 4 vCPUs and 16 GiB
-ALWAYS_THERE = ("kubernetes.io/arch", "kubernetes.io/os")  # labels of Kubernetes itself, on no list of Karpenter's
+# what pods may use of a g6.xlarge on EKS, of 4 vCPUs and 16 GiB
+SMALLEST_LEFT = {"cpu": 3.92, "memory_mib": 14162}
+# labels of Kubernetes itself, on no list of Karpenter's
+ALWAYS_THERE = ("kubernetes.io/arch", "kubernetes.io/os")
 
 
 def template_of(pool):
@@ -58,7 +65,9 @@ class TestNodePool:
         }  # fmt: skip
 
     def test_has_no_fixed_number_of_nodes(self, pool):
-        """`replicas` makes the pool static for good: weight is refused then, and consolidation ignored."""
+        """`replicas` makes the pool static for good: weight is refused then, and consolidation
+        ignored.
+        """
         assert "replicas" not in pool["spec"]
 
     def test_takes_gpus_by_taint_and_never_by_requirement(self, pool):
@@ -71,19 +80,27 @@ class TestNodePool:
         assert not any("karpenter" in key for key in pool["spec"]["template"]["metadata"]["labels"])
 
     def test_asks_for_one_of_some_values(self, pool):
-        """An empty In is refused; Gt and its like take one number; minValues, an alpha, can leave a pool unusable."""
+        """An empty In is refused; Gt and its like take one number; minValues, an alpha, can leave a
+        pool unusable.
+        """
         for item in template_of(pool)["requirements"]:
             assert set(item) == {"key", "operator", "values"}
             assert item["operator"] == "In" and item["values"]
         assert len(keys_of(pool)) == len(set(keys_of(pool)))
 
     def test_says_which_machines_it_may_buy_and_how(self, pool):
-        """Without a family it would buy machines without a GPU; without a capacity type the provider decides."""
+        """Without a family it would buy machines without a GPU; without a capacity type the
+        provider decides.
+        """
         assert {capacity.FAMILY, capacity.CAPACITY_TYPE} <= set(keys_of(pool))
 
-    @pytest.mark.skipif(not CRDS.is_dir(), reason="the folder ../shared/crds with the real CRDs is not here")
+    @pytest.mark.skipif(
+        not CRDS.is_dir(), reason="the folder ../shared/crds with the real CRDs is not here"
+    )
     def test_asks_only_by_labels_that_karpenter_allows(self, pool):
-        """Under karpenter.sh and karpenter.k8s.aws any other key is refused by the AWS copy of the definition."""
+        """Under karpenter.sh and karpenter.k8s.aws any other key is refused by the AWS copy of the
+        definition.
+        """
         assert set(keys_of(pool)) - set(ALWAYS_THERE) <= allowed_keys()
 
     def test_has_a_limit_of_gpus_which_is_the_pools_own(self, pool):
@@ -92,15 +109,22 @@ class TestNodePool:
         assert set(pool["spec"]["limits"]) <= {capacity.GPU, "cpu", "memory"}
 
     def test_says_when_consolidation_starts(self, pool):
-        """consolidateAfter is required with `disruption`; without either it is 0 s: a GPU gone between two calls."""
+        """consolidateAfter is required with `disruption`; without either it is 0 s: a GPU gone
+        between two calls.
+        """
         disruption = pool["spec"]["disruption"]
         assert set(disruption) == {"consolidationPolicy", "consolidateAfter", "budgets"}
         assert DURATION.match(disruption["consolidateAfter"])
 
     def test_uses_the_present_words(self, pool):
-        """v1beta1 had WhenUnderutilized, and expireAfter under disruption: refused, or dropped without a word."""
+        """v1beta1 had WhenUnderutilized, and expireAfter under disruption: refused, or dropped
+        without a word.
+        """
         assert pool["apiVersion"] == "karpenter.sh/v1"
-        assert pool["spec"]["disruption"]["consolidationPolicy"] in ("WhenEmpty", "WhenEmptyOrUnderutilized")
+        assert pool["spec"]["disruption"]["consolidationPolicy"] in (
+            "WhenEmpty",
+            "WhenEmptyOrUnderutilized",
+        )
         assert "expireAfter" not in pool["spec"]["disruption"]
 
     def test_writes_its_budgets(self, pool):
@@ -110,7 +134,9 @@ class TestNodePool:
         assert all(("schedule" in budget) == ("duration" in budget) for budget in budgets)
 
     def test_says_how_old_a_node_grows_and_how_long_its_end_may_take(self, pool):
-        """By default 720 h, and no limit at all: a pod that may not be disrupted would then hold a drifted node."""
+        """By default 720 h, and no limit at all: a pod that may not be disrupted would then hold a
+        drifted node.
+        """
         template = template_of(pool)
         assert template["expireAfter"] == "Never" or DURATION.match(template["expireAfter"])
         assert DURATION.match(template["terminationGracePeriod"])
@@ -119,9 +145,15 @@ class TestNodePool:
 class TestLivePods:
     @pytest.mark.parametrize("pool", SHIPPED, ids=named)
     def test_are_moved_one_node_at_a_time_and_not_in_office_hours(self, pool):
-        """WhenEmptyOrUnderutilized after 2 min moves live GPU pods, and a model's only replica is away for a start."""
+        """WhenEmptyOrUnderutilized after 2 min moves live GPU pods, and a model's only replica is
+        away for a start.
+        """
         assert pool["spec"]["disruption"]["consolidationPolicy"] == "WhenEmptyOrUnderutilized"
-        budgets = [item for item in pool["spec"]["disruption"]["budgets"] if "Underutilized" in item["reasons"]]
+        budgets = [
+            item
+            for item in pool["spec"]["disruption"]["budgets"]
+            if "Underutilized" in item["reasons"]
+        ]
         assert {item["nodes"] for item in budgets if "schedule" not in item} == {"1"}
         assert [item["nodes"] for item in budgets if "schedule" in item] == ["0"]
 
@@ -129,12 +161,19 @@ class TestLivePods:
     def test_never_keep_an_empty_node(self, pool):
         """The tightest budget decides, so one without reasons would hold empty nodes back too."""
         budgets = pool["spec"]["disruption"]["budgets"]
-        assert [item["nodes"] for item in budgets if "Empty" in item.get("reasons", ["Empty"])] == ["100%"]
+        assert [item["nodes"] for item in budgets if "Empty" in item.get("reasons", ["Empty"])] == [
+            "100%"
+        ]
 
     def test_may_be_disrupted(self):
-        """do-not-disrupt stops consolidation and drift, but neither interruption nor expiry: budgets do instead."""
+        """do-not-disrupt stops consolidation and drift, but neither interruption nor expiry:
+        budgets do instead.
+        """
         for version in (VERSION, SLEEPER):
-            assert "karpenter.sh/do-not-disrupt" not in serving.inference_service(version)["metadata"]["annotations"]
+            assert (
+                "karpenter.sh/do-not-disrupt"
+                not in serving.inference_service(version)["metadata"]["annotations"]
+            )
 
     @pytest.mark.parametrize("pool", POOLS, ids=named)
     def test_tolerate_the_taint_of_the_pool(self, pool):
@@ -147,12 +186,20 @@ class TestLivePods:
     def test_ask_for_machines_by_labels_that_the_pools_have(self):
         """A label that no pool defines would leave the pod waiting, but for NotIn."""
         for predictor in replicas():
-            asked = set(re.findall(r"'key': '([^']+/[^']+)', 'operator': '(?:In|NotIn)'", str(predictor["affinity"])))
+            asked = set(
+                re.findall(
+                    r"'key': '([^']+/[^']+)', 'operator': "
+                    r"'(?:In|NotIn)'",
+                    str(predictor["affinity"]),
+                )
+            )
             assert asked == {capacity.CAPACITY_TYPE}
             assert all(asked <= set(keys_of(pool)) for pool in POOLS)
 
     def test_fit_the_smallest_machine_as_it_is_left_to_them(self):
-        """A g6.xlarge is sold with 16 GiB and leaves about 14; 24 GiB would need a machine twice the price."""
+        """A g6.xlarge is sold with 16 GiB and leaves about 14; 24 GiB would need a machine twice
+        the price.
+        """
         asked = serving.Resources()
         assert int(asked.cpu) <= SMALLEST_LEFT["cpu"]
         assert int(asked.memory.removesuffix("Gi")) * 1024 <= SMALLEST_LEFT["memory_mib"]
@@ -184,7 +231,9 @@ class TestEC2NodeClass:
             assert all(value for term in spec[terms] for value in term["tags"].values())
 
     def test_takes_one_pinned_image_for_machines_with_and_without_a_gpu(self, node_class):
-        """One alias covers both, and excludes every other term; @latest lets each new image drift every node."""
+        """One alias covers both, and excludes every other term; @latest lets each new image drift
+        every node.
+        """
         (term,) = node_class["spec"]["amiSelectorTerms"]
         family, _, version = term["alias"].partition("@")
         assert set(term) == {"alias"} and family == "bottlerocket"
@@ -193,7 +242,9 @@ class TestEC2NodeClass:
 
     def test_has_a_second_disk_that_holds_image_and_weights(self, node_class):
         """Bottlerocket keeps images and emptyDirs on /dev/xvdb: 20 GiB by default."""
-        disks = {item["deviceName"]: item["ebs"] for item in node_class["spec"]["blockDeviceMappings"]}
+        disks = {
+            item["deviceName"]: item["ebs"] for item in node_class["spec"]["blockDeviceMappings"]
+        }
         assert int(disks["/dev/xvdb"]["volumeSize"].removesuffix("Gi")) >= 260
 
     def test_has_disks_that_are_fast_and_encrypted(self, node_class):
@@ -224,7 +275,11 @@ class TestInstanceTypes:
 
     @pytest.mark.parametrize("pool", SHIPPED, ids=named)
     def test_every_family_of_the_shipped_pool_can_be_bought_here(self, pool):
-        (families,) = [item["values"] for item in template_of(pool)["requirements"] if item["key"] == capacity.FAMILY]
+        (families,) = [
+            item["values"]
+            for item in template_of(pool)["requirements"]
+            if item["key"] == capacity.FAMILY
+        ]
         assert set(families) <= {machine.family for machine in instance_types.load()}
 
     def test_local_machines_carry_every_label_that_a_pool_asks_by(self):
@@ -238,12 +293,20 @@ class TestInstanceTypes:
 
 def allowed_keys():
     """Return the keys under Karpenter's domains that the real NodePool's CEL rules let through."""
-    document = yaml.load((CRDS / "karpenter/karpenter.sh_nodepools.yaml").read_text(), Loader=LOADER)  # noqa: S506
+    text = (CRDS / "karpenter/karpenter.sh_nodepools.yaml").read_text()
+    document = yaml.load(text, Loader=LOADER)  # noqa: S506
     version = next(item for item in document["spec"]["versions"] if item["storage"])
     schema = version["schema"]["openAPIV3Schema"]
     for name in ("spec", "template", "spec"):
         schema = schema["properties"][name]
-    rules = schema["properties"]["requirements"]["items"]["properties"]["key"]["x-kubernetes-validations"]
-    found = {key for rule in rules if " in [" in rule["rule"] for key in re.findall(r'"([^"]+/[^"]+)"', rule["rule"])}
+    rules = schema["properties"]["requirements"]["items"]["properties"]["key"][
+        "x-kubernetes-validations"
+    ]
+    found = {
+        key
+        for rule in rules
+        if " in [" in rule["rule"]
+        for key in re.findall(r'"([^"]+/[^"]+)"', rule["rule"])
+    }
     assert len(found) > 10
     return found - {"karpenter.sh/nodepool"}

@@ -1,4 +1,6 @@
-"""Every rendered object against the real CRDs: no field unknown, none missing, enums and patterns kept."""
+"""Every rendered object against the real CRDs: no field unknown, none missing, enums and patterns
+kept.
+"""
 
 import json
 from dataclasses import replace
@@ -30,7 +32,9 @@ FIRST = {"argocd.argoproj.io/sync-wave": "-1"}
 OURS = [manifest for manifest in [*rendered(), *shipped()] if manifest["apiVersion"] != "v1"]
 
 
-@pytest.mark.skipif(not CRDS.is_dir(), reason="the folder ../shared/crds with the real CRDs is not here")
+@pytest.mark.skipif(
+    not CRDS.is_dir(), reason="the folder ../shared/crds with the real CRDs is not here"
+)
 @pytest.mark.parametrize("manifest", OURS, ids=named)
 class TestAgainstTheRealCrds:
     def test_fits_the_schema_without_an_unknown_field(self, manifest):
@@ -65,7 +69,9 @@ class TestInferenceService:
         }
         predictor = manifest["spec"]["predictor"]
         assert predictor["serviceAccountName"] == "model-reader"
-        assert predictor["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+        assert predictor["tolerations"] == [
+            {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+        ]
         limits = predictor["model"]["resources"]["limits"]
         assert limits == {"cpu": "3", "memory": "12Gi", "nvidia.com/gpu": "1"}
         assert predictor["model"]["resources"]["requests"] == limits
@@ -83,7 +89,9 @@ class TestInferenceService:
         assert (probe["periodSeconds"], probe["failureThreshold"]) == (10, failures)
 
     def test_the_service_account_knows_its_role_and_its_endpoint(self):
-        account, _ = serving.runtime_objects("models", "image:1", "arn:aws:iam::1:role/reader", "127.0.0.1:17070")
+        account, _ = serving.runtime_objects(
+            "models", "image:1", "arn:aws:iam::1:role/reader", "127.0.0.1:17070"
+        )
         assert account["metadata"]["annotations"] == FIRST | {
             "eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/reader",
             "serving.kserve.io/s3-endpoint": "127.0.0.1:17070",
@@ -100,14 +108,18 @@ class TestInferenceService:
 class TestSleepingInferenceService:
     def test_leaves_its_replicas_to_keda(self):
         manifest = serving.inference_service(SLEEPER)
-        assert manifest["metadata"]["annotations"]["serving.kserve.io/autoscalerClass"] == "external"
+        assert (
+            manifest["metadata"]["annotations"]["serving.kserve.io/autoscalerClass"] == "external"
+        )
         assert manifest["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Standard"
         predictor = manifest["spec"]["predictor"]
         assert (predictor["minReplicas"], predictor["maxReplicas"]) == (0, 1)
         assert not {"scaleMetric", "scaleTarget", "autoScaling"} & set(predictor)
 
     def test_prefers_spot_and_takes_on_demand(self):
-        affinity = serving.inference_service(SLEEPER)["spec"]["predictor"]["affinity"]["nodeAffinity"]
+        affinity = serving.inference_service(SLEEPER)["spec"]["predictor"]["affinity"][
+            "nodeAffinity"
+        ]
         (term,) = affinity["preferredDuringSchedulingIgnoredDuringExecution"]
         assert term["preference"]["matchExpressions"][0]["values"] == ["spot"]
         assert "requiredDuringSchedulingIgnoredDuringExecution" not in affinity
@@ -121,8 +133,12 @@ class TestSleepingInferenceService:
 
 class TestWarmInferenceService:
     def test_runs_on_no_spot_machine(self):
-        """`NotIn` leaves on-demand and reserved machines, and nodes that Karpenter did not make and label."""
-        affinity = serving.inference_service(VERSION)["spec"]["predictor"]["affinity"]["nodeAffinity"]
+        """`NotIn` leaves on-demand and reserved machines, and nodes that Karpenter did not make and
+        label.
+        """
+        affinity = serving.inference_service(VERSION)["spec"]["predictor"]["affinity"][
+            "nodeAffinity"
+        ]
         (term,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
         assert term["matchExpressions"] == [
             {"key": "karpenter.sh/capacity-type", "operator": "NotIn", "values": ["spot"]}
@@ -133,7 +149,11 @@ class TestWarmInferenceService:
 class TestScaledObject:
     def test_scales_the_deployment_that_kserve_makes_between_none_and_one(self):
         spec = scaling.scaled_object(SLEEPER, SCALING)["spec"]
-        target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "prior-auth-extract-v7-predictor"}
+        target = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "name": "prior-auth-extract-v7-predictor",
+        }
         assert spec["scaleTargetRef"] == target
         assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (0, 1)
 
@@ -142,18 +162,27 @@ class TestScaledObject:
         url = "http://portal.quartermaster.svc/v1/scaling/models/prior-auth-extract-v7"
         assert (trigger["type"], trigger["metadata"]["url"]) == ("metrics-api", url)
         assert trigger["metadata"]["authMode"] == "bearer"
-        assert trigger["authenticationRef"] == {"kind": "ClusterTriggerAuthentication", "name": scaling.CREDENTIAL}
+        assert trigger["authenticationRef"] == {
+            "kind": "ClusterTriggerAuthentication",
+            "name": scaling.CREDENTIAL,
+        }
         assert "Secret" not in str(trigger)
 
     def test_names_in_every_triggers_metadata_only_text(self):
-        triggers = scaling.scaled_object(SLEEPER, replace(SCALING, pre_warm=OFFICE_HOURS))["spec"]["triggers"]
+        triggers = scaling.scaled_object(SLEEPER, replace(SCALING, pre_warm=OFFICE_HOURS))["spec"][
+            "triggers"
+        ]
         assert [trigger["type"] for trigger in triggers] == ["metrics-api", "cron"]
         values = [value for trigger in triggers for value in trigger["metadata"].values()]
         assert {type(value) for value in values} == {str}
 
     def test_keeps_what_runs_while_the_portal_is_away(self):
         spec = scaling.scaled_object(SLEEPER, SCALING)["spec"]
-        assert spec["fallback"] == {"failureThreshold": 3, "replicas": 1, "behavior": "currentReplicasIfHigher"}
+        assert spec["fallback"] == {
+            "failureThreshold": 3,
+            "replicas": 1,
+            "behavior": "currentReplicasIfHigher",
+        }
 
     def test_gives_a_name_whose_autoscaler_still_fits_a_label(self):
         longest = replace(SLEEPER, name="a" * names.LONGEST)
@@ -181,12 +210,14 @@ class TestPreWarm:
                 "mon-fri 07:30-19:00 America/New_York", "30 7 * * 1-5", "0 19 * * 1-5", 250,
                 "Monday to Friday, 07:30 to 19:00, America/New_York",
             ),
-            ("daily 00:00-12:00 UTC", "0 0 * * *", "0 12 * * *", 365, "Every day, 00:00 to 12:00, UTC"),
+            ("daily 00:00-12:00 "
+            "UTC", "0 0 * * *", "0 12 * * *", 365, "Every day, 00:00 to 12:00, UTC"),
             (
                 "mon-fri 22:00-06:00 UTC", "0 22 * * 1-5", "0 6 * * 2-6", 174,
                 "Monday to Friday, 22:00 to 06:00 of the next day, UTC",
             ),
-            ("daily 23:59-00:01 Asia/Tokyo", "59 23 * * *", "1 0 * * *", 1, "Every day, 23:59 to 00:01 of the next"),
+            ("daily 23:59-00:01 "
+            "Asia/Tokyo", "59 23 * * *", "1 0 * * *", 1, "Every day, 23:59 to 00:01 of the next"),
         ],
     )  # fmt: skip
     def test_is_hours_in_a_zone_rendered_as_two_crons(self, text, start, end, hours, words):
@@ -194,7 +225,9 @@ class TestPreWarm:
         assert str(found) == text
         assert round(found.hours_per_month) == hours
         assert words in found.words
-        trigger = scaling.scaled_object(SLEEPER, replace(SCALING, pre_warm=found))["spec"]["triggers"][1]
+        trigger = scaling.scaled_object(SLEEPER, replace(SCALING, pre_warm=found))["spec"][
+            "triggers"
+        ][1]
         assert (trigger["metadata"]["start"], trigger["metadata"]["end"]) == (start, end)
         assert trigger["metadata"]["timezone"] == found.timezone
         assert is_schedule(start) and is_schedule(end)
@@ -231,12 +264,18 @@ class TestRoute:
             gateway.route(model="m", weights=[gateway.Weight(1, 100)], namespace="evals", **GATEWAY)
 
     def test_weights_sum_to_100(self):
-        for weights in ([], [gateway.Weight(1, 90)], [gateway.Weight(1, 90), gateway.Weight(2, 20)]):
+        for weights in (
+            [],
+            [gateway.Weight(1, 90)],
+            [gateway.Weight(1, 90), gateway.Weight(2, 20)],
+        ):
             with pytest.raises(gateway.BadRoute):
                 gateway.route(model="m", weights=weights, **GATEWAY)
 
     def test_tells_each_version_its_own_name(self):
-        rule = gateway.route(model="m", weights=[gateway.Weight(2, 100)], **GATEWAY)["spec"]["rules"][0]
+        rule = gateway.route(model="m", weights=[gateway.Weight(2, 100)], **GATEWAY)["spec"][
+            "rules"
+        ][0]
         assert rule["backendRefs"] == [{"name": "m-v2", "weight": 100, "modelNameOverride": "m-v2"}]
 
 
@@ -248,7 +287,11 @@ class TestBackends:
 
     @pytest.mark.parametrize(
         "place",
-        [{"namespace": "evals"}, {"hostname": "m-v1-predictor.evals.svc.cluster.local"}, {"hostname": "a.test"}],
+        [
+            {"namespace": "evals"},
+            {"hostname": "m-v1-predictor.evals.svc.cluster.local"},
+            {"hostname": "a.test"},
+        ],
     )
     def test_refuses_candidates_under_evaluation(self, place):
         with pytest.raises(gateway.BadRoute):
@@ -263,9 +306,13 @@ class TestBackends:
 
 def override_of(status):
     """What callers hear instead of this status."""
-    policy = gateway.traffic_policy(model="m", limits=[gateway.TeamLimit("claims", 50)], answers=ANSWERS)
+    policy = gateway.traffic_policy(
+        model="m", limits=[gateway.TeamLimit("claims", 50)], answers=ANSWERS
+    )
     (found,) = [
-        each for each in policy["spec"]["responseOverride"] if each["match"]["statusCodes"][0]["value"] == status
+        each
+        for each in policy["spec"]["responseOverride"]
+        if each["match"]["statusCodes"][0]["value"] == status
     ]
     return found
 
@@ -274,7 +321,9 @@ class TestPolicies:
     def test_nobody_may_call_without_a_grant(self):
         spec = gateway.security_policy(model="m", issuer=ISSUER, teams=[])["spec"]
         assert spec["authorization"] == {"defaultAction": "Deny"}
-        assert "rateLimit" not in gateway.traffic_policy(model="m", limits=[], answers=ANSWERS)["spec"]
+        assert (
+            "rateLimit" not in gateway.traffic_policy(model="m", limits=[], answers=ANSWERS)["spec"]
+        )
 
     def test_tell_a_caller_who_finds_no_replica_when_to_come_again(self):
         override = override_of(503)
@@ -287,7 +336,9 @@ class TestPolicies:
         assert "statusCode" not in override["response"]
 
     def test_tell_a_team_whose_tokens_are_used_up_when_they_are_back(self):
-        """Envoy fills a body from the answer that it replaces, but not a header: the minute is the longest wait."""
+        """Envoy fills a body from the answer that it replaces, but not a header: the minute is the
+        longest wait.
+        """
         response = override_of(429)["response"]
         assert {"name": "Retry-After", "value": "60"} in response["header"]["set"]
         assert "resets in %RESP(X-RATELIMIT-RESET)% seconds" in response["body"]["inline"]
@@ -296,7 +347,9 @@ class TestPolicies:
         assert "https://portal.test" in override_of(403)["response"]["body"]["inline"]
 
     def test_a_call_costs_its_tokens_and_nothing_else(self):
-        policy = gateway.traffic_policy(model="m", limits=[gateway.TeamLimit("claims", 50)], answers=ANSWERS)
+        policy = gateway.traffic_policy(
+            model="m", limits=[gateway.TeamLimit("claims", 50)], answers=ANSWERS
+        )
         rule = policy["spec"]["rateLimit"]["global"]["rules"][0]
         assert rule["limit"] == {"requests": 50, "unit": "Minute"}
         assert rule["cost"]["request"] == {"from": "Number", "number": 0}

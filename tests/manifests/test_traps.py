@@ -1,8 +1,9 @@
-"""What the vendors' systems accept and then do something else with: one test per trap that rendering has to avoid.
+"""What the vendors' systems accept and then do something else with: one test per trap that
+rendering has to avoid.
 
-Each is a fact of their releases (KServe 0.20, Envoy AI Gateway 1.1, Envoy Gateway 1.9, KEDA 2.20, Argo CD 3.5);
-Karpenter's are in test_karpenter_traps.py; what a schema or a
-webhook refuses by itself is in test_rendering.py and test_dry_run.py.
+Each is a fact of their releases (KServe 0.20, Envoy AI Gateway 1.1, Envoy Gateway 1.9, KEDA 2.20,
+Argo CD 3.5); Karpenter's are in test_karpenter_traps.py; what a schema or a webhook refuses by
+itself is in test_rendering.py and test_dry_run.py.
 """
 
 import json
@@ -32,7 +33,9 @@ SERVICE = serving.inference_service(VERSION)
 PREDICTOR = SERVICE["spec"]["predictor"]
 ACCOUNT, RUNTIME = serving.runtime_objects("models", "vllm/vllm-openai:v0.32.0")
 ENGINE = RUNTIME["spec"]["containers"][0]
-ROUTE = gateway.route(model=MODEL, weights=[gateway.Weight(7, 90), gateway.Weight(6, 10)], **GATEWAY)
+ROUTE = gateway.route(
+    model=MODEL, weights=[gateway.Weight(7, 90), gateway.Weight(6, 10)], **GATEWAY
+)
 SCALED = scaling.scaled_object(SLEEPER, replace(SCALING, pre_warm=OFFICE_HOURS))
 STORED = {
     "InferenceService": "serving.kserve.io/v1beta1",
@@ -53,13 +56,17 @@ def option(argument):
 
 
 def found(kind, name):
-    return next(item for item in shipped() if (item["kind"], item["metadata"]["name"]) == (kind, name))
+    return next(
+        item for item in shipped() if (item["kind"], item["metadata"]["name"]) == (kind, name)
+    )
 
 
 class TestEverything:
     @pytest.mark.parametrize("manifest", rendered(), ids=named)
     def test_is_written_in_the_version_that_is_stored(self, manifest):
-        """An older one that is still served comes back changed, which Argo CD would see as drift for ever."""
+        """An older one that is still served comes back changed, which Argo CD would see as drift
+        for ever.
+        """
         assert manifest["apiVersion"] == STORED[manifest["kind"]]
 
     @pytest.mark.parametrize("manifest", rendered(), ids=named)
@@ -69,7 +76,9 @@ class TestEverything:
 
 class TestInferenceService:
     def test_names_a_runtime_that_serves_its_format_and_protocol(self):
-        """A format that no runtime lists exactly is InvalidSpec; so is a protocol: the webhook's default is v2."""
+        """A format that no runtime lists exactly is InvalidSpec; so is a protocol: the webhook's
+        default is v2.
+        """
         model, spec = PREDICTOR["model"], RUNTIME["spec"]
         assert model["runtime"] == RUNTIME["metadata"]["name"]
         listed = [(each["name"], each["version"]) for each in spec["supportedModelFormats"]]
@@ -81,7 +90,9 @@ class TestInferenceService:
         assert PREDICTOR["serviceAccountName"] == ACCOUNT["metadata"]["name"]
 
     def test_asks_for_a_gpu_with_memory_and_processor(self):
-        """Resources that it leaves out stay the runtime's 2 GiB; without a GPU the image becomes another one."""
+        """Resources that it leaves out stay the runtime's 2 GiB; without a GPU the image becomes
+        another one.
+        """
         for kind in ("requests", "limits"):
             asked = PREDICTOR["model"]["resources"][kind]
             assert set(asked) >= {"cpu", "memory", serving.GPU}
@@ -90,13 +101,17 @@ class TestInferenceService:
 
     def test_splits_the_model_over_as_many_gpus_as_it_asks_for(self):
         for gpus in (1, 4):
-            version = serving.ServedVersion(**vars(VERSION) | {"resources": serving.Resources(gpus=gpus)})
+            version = serving.ServedVersion(
+                **vars(VERSION) | {"resources": serving.Resources(gpus=gpus)}
+            )
             model = serving.inference_service(version)["spec"]["predictor"]["model"]
             assert f"--tensor-parallel-size={gpus}" in model["args"]
             assert model["resources"]["limits"][serving.GPU] == str(gpus)
 
     def test_gives_no_argument_that_the_runtime_gives(self):
-        """Arguments of both are put one after the other: the same one twice would depend on the order."""
+        """Arguments of both are put one after the other: the same one twice would depend on the
+        order.
+        """
         given = [option(argument) for argument in [*ENGINE["args"], *PREDICTOR["model"]["args"]]]
         assert len(given) == len(set(given))
 
@@ -119,7 +134,9 @@ class TestInferenceService:
         assert len(f"{longest}-predictor") == 63
 
     def test_scales_by_no_metric_of_its_own(self):
-        """In Standard mode scaleMetric without an autoscaler's class makes one without metrics, and nobody says so."""
+        """In Standard mode scaleMetric without an autoscaler's class makes one without metrics, and
+        nobody says so.
+        """
         assert not {"scaleMetric", "scaleTarget", "autoScaling"} & set(PREDICTOR)
         assert "serving.kserve.io/autoscalerClass" in SERVICE["metadata"]["annotations"]
 
@@ -129,13 +146,20 @@ class TestInferenceService:
         assert "minReplicas" in PREDICTOR
 
     def test_splits_no_traffic_by_itself(self):
-        """canaryTrafficPercent is ignored in Standard mode, spec.canary starts pods that nobody reaches in 0.20."""
+        """canaryTrafficPercent is ignored in Standard mode, spec.canary starts pods that nobody
+        reaches in 0.20.
+        """
         assert set(SERVICE["spec"]) == {"predictor"}
         assert "canaryTrafficPercent" not in PREDICTOR
 
     def test_uses_the_present_name_of_its_mode(self):
-        """The aliases are rewritten by the webhook, which would be drift; without one the cluster's default decides."""
-        assert SERVICE["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] in ("Standard", "Knative")
+        """The aliases are rewritten by the webhook, which would be drift; without one the cluster's
+        default decides.
+        """
+        assert SERVICE["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] in (
+            "Standard",
+            "Knative",
+        )
         assert "serving.kserve.io/stop" not in SERVICE["metadata"]["annotations"]
 
     def test_loads_from_one_place_that_is_a_folder(self):
@@ -148,7 +172,11 @@ class TestServingRuntime:
         """Kubernetes' own start-up probe would kill it after 30 s, and start it again for ever."""
         probe = ENGINE["startupProbe"]
         assert probe["periodSeconds"] * probe["failureThreshold"] >= 30 * 60
-        assert ENGINE["readinessProbe"]["httpGet"] == ENGINE["livenessProbe"]["httpGet"] == probe["httpGet"]
+        assert (
+            ENGINE["readinessProbe"]["httpGet"]
+            == ENGINE["livenessProbe"]["httpGet"]
+            == probe["httpGet"]
+        )
 
     def test_has_memory_that_processes_share(self):
         """A container's /dev/shm has 64 MiB: NCCL fails over several GPUs."""
@@ -167,25 +195,33 @@ class TestServingRuntime:
 
 class TestScaledObject:
     def test_scales_only_what_kserve_leaves_alone(self):
-        """Under any other class KServe's own autoscaler fights it; in Knative mode nothing may scale the Deployment."""
+        """Under any other class KServe's own autoscaler fights it; in Knative mode nothing may
+        scale the Deployment.
+        """
         annotations = serving.inference_service(SLEEPER)["metadata"]["annotations"]
         assert annotations["serving.kserve.io/autoscalerClass"] == "external"
         assert annotations["serving.kserve.io/deploymentMode"] == "Standard"
         assert SCALED["spec"]["scaleTargetRef"]["name"] == f"{SLEEPER.name}-predictor"
 
     def test_is_the_only_one_of_its_workload(self):
-        """A second ScaledObject on one Deployment is refused: it is named as the version, like all that serves it."""
+        """A second ScaledObject on one Deployment is refused: it is named as the version, like all
+        that serves it.
+        """
         assert SCALED["metadata"]["name"] == SLEEPER.name
 
     def test_wakes_by_what_is_counted_while_nothing_runs(self):
-        """The engine's own gauges are gone with the last replica, so the portal counts calls at the gateway."""
+        """The engine's own gauges are gone with the last replica, so the portal counts calls at the
+        gateway.
+        """
         demand = SCALED["spec"]["triggers"][0]
         assert demand["type"] == "metrics-api"
         assert float(demand["metadata"]["activationTargetValue"]) == 0
 
     def test_may_fall_back(self):
         """KEDA allows `fallback` with AverageValue alone."""
-        assert [item["metricType"] for item in SCALED["spec"]["triggers"] if item["type"] != "cron"] == ["AverageValue"]
+        assert [
+            item["metricType"] for item in SCALED["spec"]["triggers"] if item["type"] != "cron"
+        ] == ["AverageValue"]
 
     def test_may_reach_zero_and_no_more_than_its_limit(self):
         """maxReplicaCount left out is 100; minReplicaCount above it is refused."""
@@ -201,12 +237,16 @@ class TestScaledObject:
 
     def test_is_not_paused(self):
         """Any autoscaling.keda.sh annotation counts as true where it cannot be read."""
-        assert not any("autoscaling.keda.sh" in key for key in SCALED["metadata"].get("annotations", {}))
+        assert not any(
+            "autoscaling.keda.sh" in key for key in SCALED["metadata"].get("annotations", {})
+        )
 
 
 class TestRoute:
     def test_is_one_rule_however_many_versions_there_are(self):
-        """The gateway adds a rule of its own to at most 15, and each rule would need its own name of the model."""
+        """The gateway adds a rule of its own to at most 15, and each rule would need its own name
+        of the model.
+        """
         shares = [gateway.Weight(number, 50) for number in (1, 2)]
         assert len(gateway.route(model=MODEL, weights=shares, **GATEWAY)["spec"]["rules"]) == 1
         many = [gateway.Weight(number, 100 if number == 1 else 0) for number in range(1, 17)]
@@ -226,21 +266,31 @@ class TestRoute:
         assert first["modelNameOverride"] == first["name"] == SERVICE["metadata"]["name"]
 
     def test_matches_the_model_exactly_and_by_no_path(self):
-        """Only exact matches are listed by GET /v1/models; the header is made from the body, so a client sets none."""
+        """Only exact matches are listed by GET /v1/models; the header is made from the body, so a
+        client sets none.
+        """
         (rule,) = ROUTE["spec"]["rules"]
-        assert rule["matches"] == [{"headers": [{"type": "Exact", "name": "x-ai-eg-model", "value": MODEL}]}]
-        removed = found("ClientTrafficPolicy", "ai-gateway")["spec"]["headers"]["earlyRequestHeaders"]["remove"]
+        assert rule["matches"] == [
+            {"headers": [{"type": "Exact", "name": "x-ai-eg-model", "value": MODEL}]}
+        ]
+        removed = found("ClientTrafficPolicy", "ai-gateway")["spec"]["headers"][
+            "earlyRequestHeaders"
+        ]["remove"]
         assert "x-ai-eg-model" in removed
 
     def test_gives_an_answer_more_than_the_default_minute(self):
         assert int(ROUTE["spec"]["rules"][0]["timeouts"]["request"].removesuffix("s")) > 60
 
     def test_counts_every_number_that_is_priced_or_limited(self):
-        """A metadata key that no cost writes is null in the access log, and a limit on it never fills."""
+        """A metadata key that no cost writes is null in the access log, and a limit on it never
+        fills.
+        """
         written = {cost["metadataKey"] for cost in ROUTE["spec"]["llmRequestCosts"]}
         log = yaml.safe_dump(found("EnvoyProxy", "ai-gateway"))
         assert set(re.findall(r"io\.envoy\.ai_gateway:(llm_\w+)", log)) <= written
-        policy = gateway.traffic_policy(model=MODEL, limits=[gateway.TeamLimit("a", 1)], answers=ANSWERS)
+        policy = gateway.traffic_policy(
+            model=MODEL, limits=[gateway.TeamLimit("a", 1)], answers=ANSWERS
+        )
         (rule,) = policy["spec"]["rateLimit"]["global"]["rules"]
         assert rule["cost"]["response"]["metadata"]["key"] in written
         assert len(ROUTE["spec"]["llmRequestCosts"]) <= 36
@@ -266,7 +316,9 @@ class TestBackend:
 class TestPolicies:
     def test_point_at_the_route_that_the_gateway_makes_in_their_own_namespace(self):
         security = gateway.security_policy(model=MODEL, issuer=ISSUER, teams=["a"])
-        traffic = gateway.traffic_policy(model=MODEL, limits=[gateway.TeamLimit("a", 1)], answers=ANSWERS)
+        traffic = gateway.traffic_policy(
+            model=MODEL, limits=[gateway.TeamLimit("a", 1)], answers=ANSWERS
+        )
         for policy in (security, traffic):
             assert policy["metadata"]["namespace"] == ROUTE["metadata"]["namespace"]
             (target,) = policy["spec"]["targetRefs"]
@@ -285,13 +337,21 @@ class TestPolicies:
 
     def test_take_every_header_that_a_claim_sets_from_the_client(self):
         """A client's own header would stay where its token lacks the claim."""
-        removed = found("ClientTrafficPolicy", "ai-gateway")["spec"]["headers"]["earlyRequestHeaders"]["remove"]
-        (provider,) = gateway.security_policy(model=MODEL, issuer=ISSUER, teams=[])["spec"]["jwt"]["providers"]
+        removed = found("ClientTrafficPolicy", "ai-gateway")["spec"]["headers"][
+            "earlyRequestHeaders"
+        ]["remove"]
+        (provider,) = gateway.security_policy(model=MODEL, issuer=ISSUER, teams=[])["spec"]["jwt"][
+            "providers"
+        ]
         assert {each["header"] for each in provider["claimToHeaders"]} <= set(removed)
 
     def test_limit_by_the_present_shape(self):
-        """rateLimit.type is deprecated; a rule takes at most 8 selectors, and Distinct ones no value."""
-        traffic = gateway.traffic_policy(model=MODEL, limits=[gateway.TeamLimit("a", 2_000_000)], answers=ANSWERS)
+        """rateLimit.type is deprecated; a rule takes at most 8 selectors, and Distinct ones no
+        value.
+        """
+        traffic = gateway.traffic_policy(
+            model=MODEL, limits=[gateway.TeamLimit("a", 2_000_000)], answers=ANSWERS
+        )
         assert set(traffic["spec"]["rateLimit"]) == {"global"}
         (rule,) = traffic["spec"]["rateLimit"]["global"]["rules"]
         (selector,) = rule["clientSelectors"]
@@ -308,40 +368,56 @@ class TestPolicies:
             gateway.traffic_policy(model=MODEL, limits=limits, answers=ANSWERS)
 
     def test_count_a_call_nothing_before_its_answer(self):
-        traffic = gateway.traffic_policy(model=MODEL, limits=[gateway.TeamLimit("a", 1)], answers=ANSWERS)
+        traffic = gateway.traffic_policy(
+            model=MODEL, limits=[gateway.TeamLimit("a", 1)], answers=ANSWERS
+        )
         (rule,) = traffic["spec"]["rateLimit"]["global"]["rules"]
         assert rule["cost"]["request"] == {"from": "Number", "number": 0}
 
     def test_say_the_same_to_callers_of_every_model(self):
-        """The filter is chosen with the route that matches before the model is read: the oldest one, any model's.
+        """The filter is chosen with the route that matches before the model is read: the oldest
+        one, any model's.
 
-        A policy without these sentences, or with others, would silence or replace those of all models behind it.
+        A policy without these sentences, or with others, would silence or replace those of all
+        models behind it.
         """
-        busy = gateway.traffic_policy(model="busy", limits=[gateway.TeamLimit("a", 1)], answers=ANSWERS)
+        busy = gateway.traffic_policy(
+            model="busy", limits=[gateway.TeamLimit("a", 1)], answers=ANSWERS
+        )
         closed = gateway.traffic_policy(model="closed", limits=[], answers=ANSWERS)
         assert busy["spec"]["responseOverride"] == closed["spec"]["responseOverride"]
         assert "busy" not in json.dumps(busy["spec"]["responseOverride"])
 
     def test_leave_no_percent_sign_to_envoy_but_what_it_fills_in(self):
-        """It reads a body as a format: a stray sign makes it refuse the policy, and every model's with it."""
+        """It reads a body as a format: a stray sign makes it refuse the policy, and every model's
+        with it.
+        """
         policy = gateway.traffic_policy(model=MODEL, limits=[], answers=ANSWERS)
         for override in policy["spec"]["responseOverride"]:
             body = override["response"]["body"]["inline"]
             assert "%" not in re.sub(r"%(REQ|RESP)\([A-Z-]+\)%", "", body)
 
     def test_let_nobody_without_a_token_reach_the_processor(self):
-        """Envoy AI Gateway puts it before custom_response, which by default comes before the token check."""
+        """Envoy AI Gateway puts it before custom_response, which by default comes before the token
+        check.
+        """
         order = found("EnvoyProxy", "ai-gateway")["spec"]["filterOrder"]
-        assert order == [{"name": "envoy.filters.http.custom_response", "after": "envoy.filters.http.jwt_authn"}]
+        assert order == [
+            {"name": "envoy.filters.http.custom_response", "after": "envoy.filters.http.jwt_authn"}
+        ]
 
     def test_give_every_caller_the_request_id(self):
         """Envoy Gateway keeps it to itself unless a policy sends it back."""
         headers = found("ClientTrafficPolicy", "ai-gateway")["spec"]["headers"]
-        assert headers["lateResponseHeaders"]["set"] == [{"name": "x-request-id", "value": "%REQ(X-REQUEST-ID)%"}]
+        assert headers["lateResponseHeaders"]["set"] == [
+            {"name": "x-request-id", "value": "%REQ(X-REQUEST-ID)%"}
+        ]
 
     def test_a_buffer_holds_a_whole_prompt(self):
         """Envoy Gateway's own is 32 KiB: longer prompts would be refused."""
-        assert found("ClientTrafficPolicy", "ai-gateway")["spec"]["connection"]["bufferLimit"].endswith("Mi")
+        assert found("ClientTrafficPolicy", "ai-gateway")["spec"]["connection"][
+            "bufferLimit"
+        ].endswith("Mi")
 
 
 class TestArgoCd:
@@ -354,7 +430,10 @@ class TestArgoCd:
         A file that is gone takes no NodePool with it: that would drain every GPU machine.
         """
         policy = application["spec"]["syncPolicy"]
-        assert policy["automated"] == {"prune": named(application) != "Application-capacity", "selfHeal": True}
+        assert policy["automated"] == {
+            "prune": named(application) != "Application-capacity",
+            "selfHeal": True,
+        }
         assert {"ApplyOutOfSyncOnly=true", "ServerSideApply=true"} <= set(policy["syncOptions"])
         assert policy["retry"] == {
             "limit": 2,
@@ -364,11 +443,15 @@ class TestArgoCd:
 
     @pytest.mark.parametrize("application", APPLICATIONS, ids=named)
     def test_ignores_nothing(self, application):
-        """What KServe's webhooks add is no field of Git's (test_dry_run.py); what is ignored could be drift."""
+        """What KServe's webhooks add is no field of Git's (test_dry_run.py); what is ignored could
+        be drift.
+        """
         assert "ignoreDifferences" not in application["spec"]
 
     def test_namespaces_come_before_what_lives_in_them(self):
-        """CreateNamespace would need a right on the whole cluster: the platform's folder holds them instead."""
+        """CreateNamespace would need a right on the whole cluster: the platform's folder holds them
+        instead.
+        """
         held = {item["metadata"]["name"] for item in yaml.safe_load_all(self.namespaces()) if item}
         assert held >= {item["spec"]["destination"]["namespace"] for item in self.APPLICATIONS}
 
@@ -380,5 +463,7 @@ class TestArgoCd:
         spec = found("AppProject", "serving")["spec"]
         group = manifest["apiVersion"].rpartition("/")[0]
         assert {"group": group, "kind": manifest["kind"]} in spec["namespaceResourceWhitelist"]
-        assert manifest["metadata"]["namespace"] in {place["namespace"] for place in spec["destinations"]}
+        assert manifest["metadata"]["namespace"] in {
+            place["namespace"] for place in spec["destinations"]
+        }
         assert spec["clusterResourceWhitelist"] == []

@@ -36,7 +36,9 @@ def call(**changes):
 @pytest.fixture
 def post(client, db):
     def send(body, token=TOKEN, content_type="application/x-protobuf", **headers):
-        return client.post("/v1/logs", body, content_type=content_type, headers={"Authorization": token, **headers})
+        return client.post(
+            "/v1/logs", body, content_type=content_type, headers={"Authorization": token, **headers}
+        )
 
     return send
 
@@ -64,7 +66,10 @@ class TestLogs:
 
     def test_refuses_a_truncated_batch(self, post):
         assert post(batch(call())[:-7]).status_code == 400
-        assert post(gzip.compress(batch(call()))[:-9], **{"Content-Encoding": "gzip"}).status_code == 400
+        assert (
+            post(gzip.compress(batch(call()))[:-9], **{"Content-Encoding": "gzip"}).status_code
+            == 400
+        )
         assert not UsageEvent.objects.exists()
 
     @pytest.mark.parametrize("token", ["", "Bearer wrong", "ingest-token-of-the-tests"])
@@ -77,7 +82,9 @@ class TestLogs:
 
     def test_refuses_a_bomb(self, post, monkeypatch):
         monkeypatch.setattr("apps.metering.ingest.MAX_BYTES", 100)
-        assert post(gzip.compress(b"\0" * 10_000), **{"Content-Encoding": "gzip"}).status_code == 413
+        assert (
+            post(gzip.compress(b"\0" * 10_000), **{"Content-Encoding": "gzip"}).status_code == 413
+        )
 
     def test_asks_to_try_again_while_the_database_is_away(self, post, monkeypatch):
         def away(**_):
@@ -91,13 +98,21 @@ class TestLogs:
 @pytest.mark.django_db
 class TestRollUp:
     def test_sums_an_hour_and_sums_it_again_the_same(self, post):
-        post(batch(call(), call(), call(**{"response_code": 429, "gen_ai.usage.input_tokens": None})))
+        post(
+            batch(call(), call(), call(**{"response_code": 429, "gen_ai.usage.input_tokens": None}))
+        )
         for _ in range(2):
             actions.roll_up_dirty_hours(now=NOW)
-            DirtyHour.objects.get_or_create(hour=HourlyUsage.objects.first().hour, defaults={"marked_at": NOW})
+            DirtyHour.objects.get_or_create(
+                hour=HourlyUsage.objects.first().hour, defaults={"marked_at": NOW}
+            )
         metered = HourlyUsage.objects.get()
         assert (metered.metered_calls, metered.refused_calls) == (2, 1)
-        assert (metered.input_tokens, metered.cached_input_tokens, metered.output_tokens) == (240, 40, 60)
+        assert (metered.input_tokens, metered.cached_input_tokens, metered.output_tokens) == (
+            240,
+            40,
+            60,
+        )
 
     def test_adds_what_comes_late(self, post):
         post(batch(call()))

@@ -27,7 +27,11 @@ class TestReadRecord:
     def test_reads_a_metered_call(self):
         record = read_record(CALL)
         assert record.outcome == Outcome.METERED
-        assert (record.input_tokens, record.cached_input_tokens, record.output_tokens) == (120, 20, 30)
+        assert (record.input_tokens, record.cached_input_tokens, record.output_tokens) == (
+            120,
+            20,
+            30,
+        )
         assert record.version == "prior-auth-extract-v1"
 
     @pytest.mark.parametrize(
@@ -35,11 +39,23 @@ class TestReadRecord:
         [
             ({"upstream_host": "extract-v2-predictor.models.svc.cluster.local"}, "extract-v2"),
             ({"upstream_host": "10.231.0.7", "upstream_cluster": "models/extract/extract-v2"}, ""),
-            ({"upstream_cluster": "models/extract/extract-v2", "response_flags": "UH"}, "extract-v2"),
-            ({"upstream_cluster": "models/extract/extract-v2", "response_flags": "UF,URX"}, "extract-v2"),
+            (
+                {"upstream_cluster": "models/extract/extract-v2", "response_flags": "UH"},
+                "extract-v2",
+            ),
+            (
+                {"upstream_cluster": "models/extract/extract-v2", "response_flags": "UF,URX"},
+                "extract-v2",
+            ),
             # Refused before any version was called: the cluster is filled in all the same.
             ({"upstream_cluster": "models/extract/extract-v2", "response_flags": "RL"}, ""),
-            ({"upstream_cluster": "httproute/models/extract/rule/0/backend/1", "response_flags": "UH"}, ""),
+            (
+                {
+                    "upstream_cluster": "httproute/models/extract/rule/0/backend/1",
+                    "response_flags": "UH",
+                },
+                "",
+            ),
         ],
     )
     def test_finds_the_version_that_a_failed_call_had_reached(self, change, version):
@@ -70,7 +86,8 @@ class TestReadRecord:
 
     def test_keeps_a_refused_call_without_a_model(self):
         record = read_record(
-            CALL | {"gen_ai.request.model": "-", "response_code": 401, "gen_ai.usage.input_tokens": "-"}
+            CALL
+            | {"gen_ai.request.model": "-", "response_code": 401, "gen_ai.usage.input_tokens": "-"}
         )
         assert record.outcome == Outcome.REFUSED
 
@@ -101,4 +118,7 @@ class TestReadRecord:
 
     def test_keeps_times_in_utc_because_hours_are_summed_by_it(self):
         record = read_record(CALL | {"start_time": "2026-11-02T09:45:00+05:30"})
-        assert (record.occurred_at.isoformat(), record.occurred_at.hour) == ("2026-11-02T04:15:00+00:00", 4)
+        assert (record.occurred_at.isoformat(), record.occurred_at.hour) == (
+            "2026-11-02T04:15:00+00:00",
+            4,
+        )

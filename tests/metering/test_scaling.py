@@ -30,14 +30,17 @@ def call(outcome, *, ago, took_ms=0, version="", model="prior-auth-extract"):
     """Store a call that began so many seconds before NOW."""
     tokens = {"input_tokens": 5, "output_tokens": 5} if outcome == Outcome.METERED else {}
     return UsageEvent.objects.create(
-        event_id=uuid4(), occurred_at=NOW - timedelta(seconds=ago), received_at=NOW, received_via="OTLP",
-        outcome=outcome, model=model, version=version, response_code=503, duration_ms=took_ms, **tokens,
+        event_id=uuid4(), occurred_at=NOW - timedelta(seconds=ago), received_at=NOW,
+        received_via="OTLP",
+        outcome=outcome, model=model, version=version, response_code=503, duration_ms=took_ms,
+        **tokens,
     )  # fmt: skip
 
 
 def ready_replica(**more):
     return Replica.objects.create(
-        uid=str(uuid4()), name="p", namespace="models", service="prior-auth-extract-v1", is_ready=True,
+        uid=str(uuid4()), name="p", namespace="models", service="prior-auth-extract-v1",
+        is_ready=True,
         created_at=NOW, learned_at=NOW, **more,
     )  # fmt: skip
 
@@ -51,20 +54,26 @@ class TestDoor:
         answer = client.get(URL, headers={"Authorization": TOKEN})
         assert answer.status_code == 200
         assert answer.json() == {
-            "demand": 0, "unanswered_calls": 0, "answered_calls": 0, "running_calls": 0, "rollout_open": False,
+            "demand": 0, "unanswered_calls": 0, "answered_calls": 0, "running_calls": 0,
+            "rollout_open": False,
             "window_seconds": 60,
         }  # fmt: skip
 
-    @pytest.mark.parametrize("token", ["", "Bearer ", "Bearer ingest-token-of-the-tests", "scaling-token-of-the-tests"])
+    @pytest.mark.parametrize(
+        "token", ["", "Bearer ", "Bearer ingest-token-of-the-tests", "scaling-token-of-the-tests"]
+    )
     def test_lets_nobody_else_in(self, client, live, token):
         answer = client.get(URL, headers={"Authorization": token})
         assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
 
     @pytest.mark.parametrize(
-        "path", ["evals/prior-auth-extract-v1", "models/prior-auth-extract-v2", "models/x", "models/v-v1"]
+        "path",
+        ["evals/prior-auth-extract-v1", "models/prior-auth-extract-v2", "models/x", "models/v-v1"],
     )
     def test_knows_no_other_versions(self, client, live, path):
-        assert client.get(f"/v1/scaling/{path}", headers={"Authorization": TOKEN}).status_code == 404
+        assert (
+            client.get(f"/v1/scaling/{path}", headers={"Authorization": TOKEN}).status_code == 404
+        )
 
     def test_says_so_while_the_database_is_away(self, client, live, monkeypatch):
         def away(**_):
@@ -132,13 +141,17 @@ class TestRunningCalls:
 
     def test_keeps_a_version_awake_while_a_long_call_runs(self, live, monkeypatch):
         ready_replica()
-        text = 'vllm:num_requests_running{engine="0"} 2.0\nvllm:num_requests_waiting{engine="0"} 1.0\n'
+        text = (
+            'vllm:num_requests_running{engine="0"} 2.0\nvllm:num_requests_waiting{engine="0"} 1.0\n'
+        )
         self.answer(monkeypatch, lambda request: httpx.Response(200, text=text))
         assert demand(live) == scaling.Demand(0, 0, 3, False)
 
     def test_lets_it_sleep_when_none_does(self, live, monkeypatch):
         ready_replica()
-        self.answer(monkeypatch, lambda request: httpx.Response(200, text="vllm:num_requests_running 0\n"))
+        self.answer(
+            monkeypatch, lambda request: httpx.Response(200, text="vllm:num_requests_running 0\n")
+        )
         assert demand(live) == IDLE
 
     def test_takes_an_engine_that_does_not_tell_for_busy(self, live, monkeypatch):
@@ -157,7 +170,8 @@ class TestRunningCalls:
 
 class TestEngineFigures:
     @pytest.mark.parametrize(
-        ("status", "text"), [(200, ""), (200, "vllm:other 1"), (500, "vllm:num_requests_running 1\n")]
+        ("status", "text"),
+        [(200, ""), (200, "vllm:other 1"), (500, "vllm:num_requests_running 1\n")],
     )
     def test_without_the_gauges_are_no_answer(self, status, text):
         transport = httpx.MockTransport(lambda request: httpx.Response(status, text=text))

@@ -12,8 +12,10 @@ from tests.factories import NOW
 
 def call(version="m-v2", **more):
     values = {
-        "event_id": uuid4(), "occurred_at": NOW, "received_at": NOW, "received_via": "OTLP", "outcome": "METERED",
-        "model": "m", "version": version, "response_code": 200, "input_tokens": 10, "output_tokens": 20,
+        "event_id": uuid4(), "occurred_at": NOW, "received_at": NOW, "received_via": "OTLP",
+        "outcome": "METERED",
+        "model": "m", "version": version, "response_code": 200, "input_tokens": 10,
+        "output_tokens": 20,
         "duration_ms": 1000, "ttft_ms": 100.0,
     }  # fmt: skip
     return UsageEvent.objects.create(**values | more)
@@ -24,7 +26,9 @@ class TestCallsByVersion:
     def test_tells_what_callers_of_each_version_met_since_a_moment(self, django_assert_num_queries):
         for step in range(20):
             call(ttft_ms=100.0 + step)
-        call(outcome="FAILED", response_code=503, input_tokens=None, output_tokens=None, ttft_ms=None)
+        call(
+            outcome="FAILED", response_code=503, input_tokens=None, output_tokens=None, ttft_ms=None
+        )
         call("m-v1", ttft_ms=None, duration_ms=2000)
         call("m-v1", outcome="REFUSED", response_code=429)
         call("", outcome="FAILED", response_code=503)

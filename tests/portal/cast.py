@@ -58,12 +58,19 @@ def claims_of(persona: str) -> dict[str, object]:
     """Return what the identity provider says about a persona."""
     team, role = PEOPLE[persona]
     groups = [GROUP_OF_ROLE[role]] if role else []
-    who = {"iss": "http://127.0.0.1:2", "sub": persona, "preferred_username": persona, "name": persona.title()}
+    who = {
+        "iss": "http://127.0.0.1:2",
+        "sub": persona,
+        "preferred_username": persona,
+        "name": persona.title(),
+    }
     return who | {"groups": groups, "team": team, "cost_center": f"CC-{team}"}
 
 
 def build() -> World:
-    """Make the world: a live version, one proposed, one that failed; a grant and requests; one event."""
+    """Make the world: a live version, one proposed, one that failed; a grant and requests; one
+    event.
+    """
     world = World(_people())
     owner, lead = world.people["owner"], world.people["lead"]
     model = RegisteredModelFactory(name="extract", owner_team=owner.team, created_by=owner)
@@ -71,12 +78,16 @@ def build() -> World:
     live = promoted.live(model, 1)
     candidate = promoted.version(model, 2)
     run = promoted.run(candidate)
-    failed = promoted.version(model, 3, status="FAILED", manifest_digest="", locked_until=timezone.now())
+    failed = promoted.version(
+        model, 3, status="FAILED", manifest_digest="", locked_until=timezone.now()
+    )
     ModelFile.objects.create(version=failed, name="config.json", size=10, sha256="a" * 64)
     proposed = _promotion(model, candidate, run, owner, baseline=live.model_version)
     failed_rollout = _failed_rollout()
     approved = _request(model, lead, "APPROVED", decided_by=owner, decided_at=timezone.now())
-    event = record(action=Action.MODEL_REGISTERED, actor=System("tests"), target=model, now=timezone.now())
+    event = record(
+        action=Action.MODEL_REGISTERED, actor=System("tests"), target=model, now=timezone.now()
+    )
     world.ids = {
         "pending": _request(failed_rollout.registered_model, lead, "PENDING").pk,
         "grant": _grant(approved).pk,
@@ -94,16 +105,27 @@ def build() -> World:
 
 
 def _capacity(engineer: User, reviewer: User) -> dict[str, object]:
-    """Return requests by id: another engineer's, this one's, and one that failed; and a pool that has none."""
-    other = UserFactory(username="platform2", team=engineer.team, with_roles=[Role.PLATFORM_ENGINEER])
+    """Return requests by id: another engineer's, this one's, and one that failed; and a pool that
+    has none.
+    """
+    other = UserFactory(
+        username="platform2", team=engineer.team, with_roles=[Role.PLATFORM_ENGINEER]
+    )
     asked = {}
     for pool, requester in (("gpu-a", other), ("gpu-b", engineer), ("gpu-c", engineer)):
         samples.found(pool)
         asked[pool] = capacity.request_capacity(
-            pool=pool, base=1, wish=samples.WISH, justification=samples.WHY, requester=requester, now=timezone.now()
+            pool=pool,
+            base=1,
+            wish=samples.WISH,
+            justification=samples.WHY,
+            requester=requester,
+            now=timezone.now(),
         )
     samples.found("gpu-free")
-    capacity.approve_capacity(request=asked["gpu-c"], approver=reviewer, reason="Fits.", now=timezone.now())
+    capacity.approve_capacity(
+        request=asked["gpu-c"], approver=reviewer, reason="Fits.", now=timezone.now()
+    )
     CapacityRequest.objects.filter(pk=asked["gpu-c"].pk).update(status="FAILED")
     names = {"capacity": "gpu-a", "own_capacity": "gpu-b", "failed_capacity": "gpu-c"}
     return {name: asked[pool].pk for name, pool in names.items()}
@@ -113,8 +135,12 @@ def _people() -> dict[str, User]:
     found = {}
     for name, (slug, role) in PEOPLE.items():
         cost_center, _ = CostCenter.objects.get_or_create(code=f"CC-{slug}")
-        team = Team.objects.filter(slug=slug).first() or TeamFactory(slug=slug, cost_center=cost_center)
-        found[name] = UserFactory(username=name, subject=name, team=team, with_roles=[role] if role else [])
+        team = Team.objects.filter(slug=slug).first() or TeamFactory(
+            slug=slug, cost_center=cost_center
+        )
+        found[name] = UserFactory(
+            username=name, subject=name, team=team, with_roles=[role] if role else []
+        )
     return found
 
 
@@ -129,12 +155,15 @@ def _replica() -> Replica:
 def _claim() -> NodeClaim:
     """Return a node claim that has ended."""
     now = timezone.now()
-    return NodeClaim.objects.create(uid="claim", name="gpu-abc", created_at=now, learned_at=now, ended_at=now)
+    return NodeClaim.objects.create(
+        uid="claim", name="gpu-abc", created_at=now, learned_at=now, ended_at=now
+    )
 
 
 def _promotion(model, version, run, requester, **more):
     return Promotion.objects.create(
-        registered_model=model, model_version=version, eval_run=run, manifest_digest=version.manifest_digest,
+        registered_model=model, model_version=version, eval_run=run,
+        manifest_digest=version.manifest_digest,
         requested_by=requester, requested_at=timezone.now(), justification="Better codes.", **more,
     )  # fmt: skip
 
@@ -149,7 +178,8 @@ def _failed_rollout() -> Rollout:
 
 def _request(model, lead, status, **more) -> AccessRequest:
     return AccessRequest.objects.create(
-        registered_model=model, team=lead.team, requested_by=lead, requested_at=timezone.now(), purpose="Reads packets",
+        registered_model=model, team=lead.team, requested_by=lead, requested_at=timezone.now(),
+        purpose="Reads packets",
         data_class="PHI", tokens_per_minute=1000, monthly_budget_usd=100, status=status,
         expires_date=timezone.now().date() + timedelta(days=30), **more,
     )  # fmt: skip
@@ -158,6 +188,8 @@ def _request(model, lead, status, **more) -> AccessRequest:
 def _grant(request: AccessRequest) -> Grant:
     now = timezone.now()
     return Grant.objects.create(
-        request=request, registered_model=request.registered_model, team=request.team, tokens_per_minute=1000,
-        monthly_budget_usd=100, active_from=now - timedelta(days=1), active_to=now + timedelta(days=30),
+        request=request, registered_model=request.registered_model, team=request.team,
+        tokens_per_minute=1000,
+        monthly_budget_usd=100, active_from=now - timedelta(days=1),
+        active_to=now + timedelta(days=30),
     )  # fmt: skip

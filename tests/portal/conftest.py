@@ -1,4 +1,6 @@
-"""Where no identity provider runs it is asked once: the pauses before another attempt would be minutes in all."""
+"""Where no identity provider runs it is asked once: the pauses before another attempt would be
+minutes in all.
+"""
 
 import pytest
 

@@ -12,7 +12,12 @@ from tests.portal.test_matrix import DOORS, filled
 
 pytestmark = pytest.mark.django_db
 PAGES = [door for door in DOORS if door.method == "GET"]
-PUBLIC = ("healthz", "accounts:signed_out", "oidc_authentication_init", "oidc_authentication_callback")
+PUBLIC = (
+    "healthz",
+    "accounts:signed_out",
+    "oidc_authentication_init",
+    "oidc_authentication_callback",
+)
 
 
 @pytest.mark.parametrize("door", PAGES, ids=str)
@@ -20,7 +25,9 @@ def test_every_answer_is_strict(door, monkeypatch):
     monkeypatch.setattr("apps.accounts.oidc.verify", lambda token, audience: cast.claims_of(token))
     world = cast.build()
     url = reverse(door.name, args=[filled(arg, world.ids) for arg in door.args])
-    answer = world.client("platform").get(url, door.data, headers={"Authorization": "Bearer platform"})
+    answer = world.client("platform").get(
+        url, door.data, headers={"Authorization": "Bearer platform"}
+    )
     policy = answer["Content-Security-Policy"]
     assert "unsafe" not in policy
     assert "default-src 'self'" in policy
@@ -54,8 +61,14 @@ def test_over_https_cookies_and_transport_are_strict():
         "CSRF_COOKIE_NAME",
         "DEBUG",
     ]
-    script = "from portal import settings; print([getattr(settings, name) for name in " + repr(names) + "])"
+    script = (
+        "from portal import settings; print([getattr(settings, name) for name in "
+        + repr(names)
+        + "])"
+    )
     env = os.environ | {"PORTAL_URL": "https://portal.example"}
-    found = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True
+    )
     expected = ["__Host-session", True, True, True, 31536000, "__Host-csrf", False]
     assert found.stdout.strip() == str(expected)

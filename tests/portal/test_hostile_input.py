@@ -20,29 +20,43 @@ from tests.portal.test_matrix import DOORS, JSON, filled
 
 pytestmark = pytest.mark.django_db
 PARAMETERS = (
-    "q", "page", "status", "format", "view", "task", "family", "data_class", "license", "version", "outcome", "model",
-    "month", "by", "from", "to", "actor", "action", "target_type", "target_id", "team", "cursor", "next", "fresh",
+    "q", "page", "status", "format", "view", "task", "family", "data_class", "license", "version",
+    "outcome", "model",
+    "month", "by", "from", "to", "actor", "action", "target_type", "target_id", "team", "cursor",
+    "next", "fresh",
 )  # fmt: skip
 ODD = (
-    "%00", "a%00b", "%ff%fe", "%ed%a0%80", "'", "%25", "\\", "9" * 5000, "-1", "0", "1e999", "inf", "nan", "x" * 8000,
-    "x-v" + "9" * 5000, "2026-11-", "0001-01", "9999-12", "9999-12-31", "0001-01-01", "csv", "cD14", "cD0lMDA=",
-    "bz05OTk5OTk5OTk5OTk=", "%0d%0aSet-Cookie:%20a=b", "{{7*7}}", "<script>alert(1)</script>", "٣", "²",
+    "%00", "a%00b", "%ff%fe", "%ed%a0%80", "'", "%25",
+    "\\", "9" * 5000, "-1", "0", "1e999", "inf", "nan", "x" * 8000,
+    "x-v" + "9" * 5000, "2026-11-", "0001-01", "9999-12", "9999-12-31", "0001-01-01", "csv", "cD14",
+    "cD0lMDA=",
+    "bz05OTk5OTk5OTk5OTk=", "%0d%0aSet-Cookie:%20a=b", "{{7*7}}", "<script>alert(1)</script>", "٣",
+    "²",
 )  # fmt: skip
 READS = {
-    "/search/": "q", "/catalog/": "q page task version", "/access/": "q page", "/evaluations/": "q page",
-    "/promotions/": "q page", "/usage/": "q page model", "/chargeback/": "month page", "/chargeback/rates/": "page",
+    "/search/": "q", "/catalog/": "q page task version", "/access/": "q page",
+    "/evaluations/": "q page",
+    "/promotions/": "q page", "/usage/": "q page model", "/chargeback/": "month page",
+    "/chargeback/rates/": "page",
     "/audit/": "q page from to actor target_id", "/fleet/intervals.csv": "from to",
     "/api/v1/evaluation-runs": "cursor model version",
-    "/api/v1/models": "cursor", "/api/v1/models/extract/versions": "cursor", "/api/v1/access-requests": "cursor",
+    "/api/v1/models": "cursor", "/api/v1/models/extract/versions": "cursor",
+    "/api/v1/access-requests": "cursor",
     "/api/v1/promotions": "cursor",
 }  # fmt: skip
-LISTS = [door for door in DOORS if door.method == "GET" and door.name != "oidc_authentication_init" and not door.data]
+LISTS = [
+    door
+    for door in DOORS
+    if door.method == "GET" and door.name != "oidc_authentication_init" and not door.data
+]
 
 
 @pytest.fixture
 def world(monkeypatch):
     monkeypatch.setattr("apps.accounts.oidc.verify", lambda token, audience: cast.claims_of(token))
-    monkeypatch.setattr("apps.catalog.api.registry_from_settings", lambda: Registry(None, timedelta(days=1)))
+    monkeypatch.setattr(
+        "apps.catalog.api.registry_from_settings", lambda: Registry(None, timedelta(days=1))
+    )
     return cast.build()
 
 
@@ -59,7 +73,9 @@ class TestQueries:
         client = world.client("platform")
         for odd in ODD[2:12:3] + ODD[-8:]:
             value = odd if "%" in odd else quote(odd)
-            query = "&".join(f"{name}={value}" for name in PARAMETERS if odd != "csv" or name == "format")
+            query = "&".join(
+                f"{name}={value}" for name in PARAMETERS if odd != "csv" or name == "format"
+            )
             answer = client.get(f"{address(door, world)}?{query}", headers=BEARER)
             assert answer.status_code < 500, (odd, answer.status_code)
             assert "<script>alert" not in getattr(answer, "content", b"").decode()
@@ -76,7 +92,12 @@ class TestQueries:
 
     def test_with_nul_are_refused_everywhere(self, world):
         client = world.client("platform")
-        for path in ("/search/?q=a%00b", "/catalog/?task=%00", "/api/v1/models?cursor=%00", "/%00/"):
+        for path in (
+            "/search/?q=a%00b",
+            "/catalog/?task=%00",
+            "/api/v1/models?cursor=%00",
+            "/%00/",
+        ):
             answer = client.get(path, headers=BEARER)
             assert answer.status_code == 400
             assert answer["X-Request-Id"] in answer.content.decode()
@@ -97,11 +118,15 @@ class TestBodies:
         b'{"reason": {"a": 1}}', b'{"version": ' + b"9" * 4000 + b"}", b"a=%00&reason=%ff",
     )  # fmt: skip
 
-    @pytest.mark.parametrize("door", [door for door in DOORS if door.method in ("POST", "PUT")], ids=str)
+    @pytest.mark.parametrize(
+        "door", [door for door in DOORS if door.method in ("POST", "PUT")], ids=str
+    )
     def test_are_never_an_error_of_ours(self, door, world):
         persona = "reviewer" if "promotion" in door.name else "owner"
         types = (
-            ("application/json", "application/x-www-form-urlencoded") if door.sent != JSON else ("application/json",)
+            ("application/json", "application/x-www-form-urlencoded")
+            if door.sent != JSON
+            else ("application/json",)
         )
         for body in self.BODIES:
             for kind in types:
@@ -114,31 +139,49 @@ class TestBodies:
     def test_that_are_huge_are_refused_unread(self, world):
         body = b'{"name": "' + b"x" * MAX_JSON_BYTES + b'"}'
         headers = {"Authorization": "Bearer owner"}
-        answer = Client().post("/api/v1/models", body, content_type="application/json", headers=headers)
+        answer = Client().post(
+            "/api/v1/models", body, content_type="application/json", headers=headers
+        )
         assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
 class TestExports:
-    """Names come from tokens and from callers: a refused call carries whatever model name its caller wrote."""
+    """Names come from tokens and from callers: a refused call carries whatever model name its
+    caller wrote.
+    """
 
     @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
     def test_hold_no_formula(self, world, start):
         evil = f"{start}cmd|' /C calc'!A0"[:32]
         UsageEvent.objects.create(
-            event_id=uuid4(), occurred_at=NOW, received_at=NOW, received_via="FILE", outcome="REFUSED",
+            event_id=uuid4(), occurred_at=NOW, received_at=NOW, received_via="FILE",
+            outcome="REFUSED",
             team=evil, cost_center=evil, model=evil, version=evil, response_code=404,
         )  # fmt: skip
         HourlyUsage.objects.create(
-            hour=NOW.replace(minute=0), cost_center=evil, team=evil, model=evil, version=evil, metered_calls=0,
-            unmetered_calls=0, refused_calls=1, failed_calls=0, input_tokens=0, cached_input_tokens=0, output_tokens=0,
+            hour=NOW.replace(minute=0), cost_center=evil, team=evil, model=evil, version=evil,
+            metered_calls=0,
+            unmetered_calls=0, refused_calls=1, failed_calls=0, input_tokens=0,
+            cached_input_tokens=0, output_tokens=0,
             rolled_up_at=NOW,
         )  # fmt: skip
         Team.objects.filter(slug="ml-platform").update(name=evil)
-        world.people["owner"].__class__.objects.filter(username="owner").update(username=evil, name=evil)
-        for path in ("/usage/?format=csv", "/chargeback/?month=2026-11&format=csv", "/promotions/?format=csv",
-                     "/audit/?format=csv"):  # fmt: skip
+        world.people["owner"].__class__.objects.filter(username="owner").update(
+            username=evil, name=evil
+        )
+        for path in (
+            "/usage/?format=csv",
+            "/chargeback/?month=2026-11&format=csv",
+            "/promotions/?format=csv",
+            "/audit/?format=csv",
+        ):
             answer = world.client("platform").get(path)
             text = b"".join(answer).decode()
             rows = list(csv.reader(io.StringIO(text, newline="")))
-            assert [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r"))] == []
+            assert [
+                cell
+                for row in rows
+                for cell in row
+                if cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+            ] == []
             assert "audit" in path or f"'{start}cmd" in text

@@ -1,4 +1,6 @@
-"""Prompts, answers and secrets are planted as canaries; they stay out of logs, rows, pages, metrics and tasks."""
+"""Prompts, answers and secrets are planted as canaries; they stay out of logs, rows, pages, metrics
+and tasks.
+"""
 
 import json
 import logging
@@ -35,14 +37,16 @@ def rows() -> str:
     found = []
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
-            cursor.execute(f'SELECT to_jsonb(t)::text FROM "{table}" t')  # noqa: S608 - names from the catalog
+            # names from the catalog
+            cursor.execute(f'SELECT to_jsonb(t)::text FROM "{table}" t')  # noqa: S608
             found += [row[0] for row in cursor.fetchall()]
     return "\n".join(found)
 
 
 class TestPlayground:
     @pytest.mark.parametrize("answer", [
-        httpx.Response(200, text='data: {"choices": [{"delta": {"content": "canary-prompt-7f3a"}}]}\n\ndata: [DONE]\n'),
+        httpx.Response(200, text='data: {"choices": [{"delta": {"content": '
+        '"canary-prompt-7f3a"}}]}\n\ndata: [DONE]\n'),
         httpx.Response(400, json={"error": {"message": "bad", "code": "bad"}}),
         httpx.Response(500, text="canary-prompt-7f3a"),
         httpx.Response(200, text="data: {torn canary-prompt-7f3a\n"),
@@ -59,7 +63,8 @@ class TestPlayground:
         monkeypatch.setattr("apps.gateway.views.gateway_token", lambda request: TOKEN)
         transport = httpx.MockTransport(reply)
         monkeypatch.setattr(
-            "apps.gateway.views.EngineClient", lambda url, **more: EngineClient(url, transport=transport, **more)
+            "apps.gateway.views.EngineClient",
+            lambda url, **more: EngineClient(url, transport=transport, **more),
         )
         client = cast.build().client("lead")
         body = {"prompt": PROMPT, "max_tokens": 5, "temperature": 0}
@@ -90,13 +95,21 @@ class TestErrors:
 
     def test_pages_say_the_id_and_nothing_of_the_inside(self, broken, logged, settings):
         answer = broken.post(
-            "/catalog/extract/playground/stream/", {"prompt": PROMPT, "max_tokens": 5, "temperature": 0},
+            "/catalog/extract/playground/stream/",
+            {"prompt": PROMPT, "max_tokens": 5, "temperature": 0},
             headers={"Authorization": f"Bearer {TOKEN}"},
         )  # fmt: skip
         page = answer.content.decode()
         assert answer.status_code == 500
         assert answer["X-Request-Id"] in page
-        for word in (PROMPT, TOKEN, "something inside", "Traceback", settings.SECRET_KEY, "apps/gateway"):
+        for word in (
+            PROMPT,
+            TOKEN,
+            "something inside",
+            "Traceback",
+            settings.SECRET_KEY,
+            "apps/gateway",
+        ):
             assert word not in page
         for word in (PROMPT, TOKEN, settings.SECRET_KEY, settings.OIDC_RP_CLIENT_SECRET):
             assert word not in logged()
@@ -120,7 +133,9 @@ class TestIngest:
     def test_of_bad_records_repeats_no_value(self, logged):
         odd = call(start_time=PROMPT) | {"gen_ai.usage.input_tokens": PROMPT, "prompt": PROMPT}
         headers = {"Authorization": "Bearer ingest-token-of-the-tests"}
-        answer = Client().post("/v1/logs", batch(odd), content_type="application/x-protobuf", headers=headers)
+        answer = Client().post(
+            "/v1/logs", batch(odd), content_type="application/x-protobuf", headers=headers
+        )
         _read([b'{"x-request-id": "%s"' % PROMPT.encode(), json.dumps(odd).encode()])
         assert PROMPT not in answer.content.decode(errors="replace") + logged() + rows()
         assert "ingest-token" not in logged()
@@ -134,7 +149,12 @@ class TestOutside:
         git = GitClient(remote=remote, branch="main", workdir=tmp_path, timeout=10)
         with pytest.raises(Exception) as error:  # noqa: PT011 - whichever of the two
             git.read("serving/x.yaml")
-        said = "".join(str(item) for item in (error.value, error.value.__cause__, error.value.__context__)) + logged()
+        said = (
+            "".join(
+                str(item) for item in (error.value, error.value.__cause__, error.value.__context__)
+            )
+            + logged()
+        )
         assert "canary" not in said
         assert "word-55" not in said
 
@@ -143,7 +163,12 @@ class TestOutside:
 
     def test_http_errors_carry_nothing_that_was_sent(self, logged):
         transport = httpx.MockTransport(lambda request: httpx.Response(403, json={"message": "no"}))
-        client = HttpClient(name="It", base_url="http://x.test", headers={"Authorization": TOKEN}, transport=transport)
+        client = HttpClient(
+            name="It",
+            base_url="http://x.test",
+            headers={"Authorization": TOKEN},
+            transport=transport,
+        )
         with pytest.raises(Exception) as error:  # noqa: PT011
             client.request("POST", f"/a?secret={PASSWORD}", json={"prompt": PROMPT})
         assert "canary" not in str(error.value) + logged()

@@ -1,7 +1,9 @@
-"""Who may open which door: every address of the portal, for every persona. An address without a line here fails.
+"""Who may open which door: every address of the portal, for every persona. An address without a
+line here fails.
 
-Pages: 302 leads somebody who has not signed in to the identity provider, and somebody without a role to the page that
-says what is missing. 404 where the thing is not this person's to see; 403 where they see it but may not do this.
+Pages: 302 leads somebody who has not signed in to the identity provider, and somebody without a
+role to the page that says what is missing. 404 where the thing is not this person's to see; 403
+where they see it but may not do this.
 """
 
 from dataclasses import dataclass, field
@@ -22,7 +24,8 @@ REASON = {"reason": "Fits the purpose."}
 FORM, JSON = "form", "json"
 SOON = (timezone.now() + timedelta(days=20)).date().isoformat()
 WISH = {
-    "purpose": "Read codes from packets.", "data_class": "PHI", "tokens_per_minute": 1000, "monthly_budget_usd": 50,
+    "purpose": "Read codes from packets.", "data_class": "PHI", "tokens_per_minute": 1000,
+    "monthly_budget_usd": 50,
     "expires_date": SOON,
 }  # fmt: skip
 MODEL = {
@@ -33,7 +36,13 @@ FILES = [
     {"name": "config.json", "size": 10, "sha256": "a" * 64},
     {"name": "m.safetensors", "size": 9, "sha256": "b" * 64},
 ]
-PRICE = {"model": "extract", "input_usd": 1, "cached_input_usd": 1, "output_usd": 1, "active_from": "2030-01-01T00:00"}
+PRICE = {
+    "model": "extract",
+    "input_usd": 1,
+    "cached_input_usd": 1,
+    "output_usd": 1,
+    "active_from": "2030-01-01T00:00",
+}
 CAPACITY = {
     "pool": "gpu-free", "base": 1, "gpus": 8, "families": ["g6"], "capacity_types": ["spot"],
     "consolidation_policy": "WhenEmpty", "consolidate_after": "5m", "budgets": [{"nodes": "10%"}],
@@ -41,8 +50,10 @@ CAPACITY = {
 }  # fmt: skip
 DECIDE_CAPACITY = "api:capacity_request_decide"
 CAPACITY_FORM = {
-    "base": 1, "gpus": 8, "families": ["g6"], "spot_share": "spot", "consolidation_policy": "WhenEmpty",
-    "consolidate_after": "5m", "justification": "Spot is enough for this.", "budgets-TOTAL_FORMS": 1,
+    "base": 1, "gpus": 8, "families": ["g6"], "spot_share": "spot",
+    "consolidation_policy": "WhenEmpty",
+    "consolidate_after": "5m", "justification": "Spot is enough for this.",
+    "budgets-TOTAL_FORMS": 1,
     "budgets-INITIAL_FORMS": 0, "budgets-0-nodes": "10%",
 }  # fmt: skip
 SEEN = {"manifest_digest": "{digest}", "eval_run": "{run}", "baseline": "{baseline}"} | REASON
@@ -51,7 +62,9 @@ SEEN_NAMES = SEEN | {"baseline": "extract-v1"}
 
 @dataclass(frozen=True)
 class Door:
-    """One address and method. args and data may name the world's ids in braces; sent: how data travels."""
+    """One address and method. args and data may name the world's ids in braces; sent: how data
+    travels.
+    """
 
     name: str
     statuses: str
@@ -65,7 +78,9 @@ class Door:
 
     @property
     def expected(self) -> list[int]:
-        """Return the status for each of cast.EVERYBODY; one number stands for everybody with a role."""
+        """Return the status for each of cast.EVERYBODY; one number stands for everybody with a
+        role.
+        """
         found = [int(word) for word in self.statuses.split()]
         ends = [403, 401] if self.name.startswith("api:") else [302, 302]
         if len(found) == 1:
@@ -88,7 +103,8 @@ def send(name, statuses, *args, data=None, method="POST"):
     return Door(name, statuses, method, args, data or {}, JSON)
 
 
-#   lead other_lead developer owner other_owner reviewer reviewer2 finance platform auditor [roleless anonymous]
+# lead other_lead developer owner other_owner reviewer reviewer2 finance platform auditor [roleless
+# anonymous]
 DOORS = [
     get("home", "200"),
     get("search", "200", data={"q": "extract"}),
@@ -102,7 +118,8 @@ DOORS = [
     get("oidc_authentication_init", "503 503 503 503 503 503 503 503 503 503 503 503"),
     get("oidc_authentication_callback", "400 400 400 400 400 400 400 400 400 400 400 400"),
     post("usage_ingest", "401 401 401 401 401 401 401 401 401 401 401 401"),
-    get("scaling_demand", "401 401 401 401 401 401 401 401 401 401 401 401", "models", "prior-auth-extract-v1"),
+    get("scaling_demand", "401 401 401 401 401 401 401 401 401 401 401 "
+    "401", "models", "prior-auth-extract-v1"),
     get("audit:event_list", "404 404 404 404 404 404 404 404 200 200"),
     get("audit:event_list", "404 404 404 404 404 404 404 404 200 200", data={"format": "csv"}),
     get("audit:event_detail", "404 404 404 404 404 404 404 404 200 200", "{event}"),
@@ -114,12 +131,17 @@ DOORS = [
     get("fleet:capacity_list", "404 404 404 404 404 200 200 200 200 200"),
     get("fleet:capacity_list", "404 404 404 404 404 200 200 200 200 200", data={"format": "csv"}),
     get("fleet:capacity_create", "404 404 404 404 404 403 403 403 200 403", "gpu-free"),
-    post("fleet:capacity_create", "404 404 404 404 404 403 403 403 302 403", "gpu-free", data=CAPACITY_FORM),
+    post("fleet:capacity_create", "404 404 404 404 404 403 403 403 302 "
+    "403", "gpu-free", data=CAPACITY_FORM),
     get("fleet:capacity_detail", "404 404 404 404 404 200 200 200 200 200", "{capacity}"),
-    post("fleet:capacity_approve", "404 404 404 404 404 302 302 403 302 403", "{capacity}", data=REASON),
-    post("fleet:capacity_approve", "404 404 404 404 404 302 302 403 403 403", "{own_capacity}", data=REASON),
-    post("fleet:capacity_reject", "404 404 404 404 404 302 302 403 302 403", "{capacity}", data=REASON),
-    post("fleet:capacity_reject", "404 404 404 404 404 302 302 403 403 403", "{own_capacity}", data=REASON),
+    post("fleet:capacity_approve", "404 404 404 404 404 302 302 403 302 "
+    "403", "{capacity}", data=REASON),
+    post("fleet:capacity_approve", "404 404 404 404 404 302 302 403 403 "
+    "403", "{own_capacity}", data=REASON),
+    post("fleet:capacity_reject", "404 404 404 404 404 302 302 403 302 "
+    "403", "{capacity}", data=REASON),
+    post("fleet:capacity_reject", "404 404 404 404 404 302 302 403 403 "
+    "403", "{own_capacity}", data=REASON),
     post("fleet:capacity_withdraw", "404 404 404 404 404 403 403 403 302 403", "{own_capacity}"),
     post("fleet:capacity_retry", "404 404 404 404 404 403 403 403 302 403", "{failed_capacity}"),
     get("fleet:replica_detail", "404 404 404 404 404 404 404 200 200 200", "{replica}"),
@@ -127,8 +149,10 @@ DOORS = [
     get("access:request_create", "200", "extract"),
     post("access:request_create", "422 302 403 302 302 403 403 403 403 403", "extract", data=WISH),
     get("access:request_detail", "200 404 200 200 404 404 404 200 200 200", "{pending}"),
-    post("access:request_approve", "403 404 403 302 404 404 404 403 403 403", "{pending}", data=REASON),
-    post("access:request_reject", "403 404 403 302 404 404 404 403 403 403", "{pending}", data=REASON),
+    post("access:request_approve", "403 404 403 302 404 404 404 403 403 "
+    "403", "{pending}", data=REASON),
+    post("access:request_reject", "403 404 403 302 404 404 404 403 403 "
+    "403", "{pending}", data=REASON),
     post("access:request_withdraw", "302 404 403 403 404 404 404 403 403 403", "{pending}"),
     get("access:grant_detail", "200 404 200 200 404 404 404 200 200 200", "{grant}"),
     post("access:grant_revoke", "403 404 403 302 404 404 404 403 302 403", "{grant}", data=REASON),
@@ -139,7 +163,8 @@ DOORS = [
     get("catalog:model_detail", "200", "extract"),
     get("catalog:version_list", "200", "extract"),
     get("catalog:version_create", "403 403 403 200 403 403 403 403 403 403", "extract"),
-    send("catalog:version_check", "403 403 403 200 403 403 403 403 403 403 302 302", "extract", data={"files": FILES}),
+    send("catalog:version_check", "403 403 403 200 403 403 403 403 403 403 302 "
+    "302", "extract", data={"files": FILES}),
     get("catalog:version_detail", "200", "extract", 1),
     post("catalog:version_retry", "403 403 403 302 403 403 403 403 403 403", "extract", 3),
     get("evals:run_list", "200"),
@@ -157,15 +182,21 @@ DOORS = [
     get("promotions:sleep_note", "200", "extract"),
     get("promotions:promotion_detail", "200", "{promotion}"),
     get("promotions:promotion_diff", "200", "{promotion}"),
-    post("promotions:promotion_approve", "403 403 403 403 403 302 302 403 403 403", "{promotion}", data=SEEN),
-    post("promotions:promotion_reject", "403 403 403 403 403 302 302 403 403 403", "{promotion}", data=SEEN),
+    post("promotions:promotion_approve", "403 403 403 403 403 302 302 403 403 "
+    "403", "{promotion}", data=SEEN),
+    post("promotions:promotion_reject", "403 403 403 403 403 302 302 403 403 "
+    "403", "{promotion}", data=SEEN),
     post("promotions:promotion_withdraw", "403 403 403 302 403 403 403 403 403 403", "{promotion}"),
     get("promotions:rollout_detail", "200", "{rollout}"),
     post("promotions:rollout_retry", "403 403 403 302 403 302 302 403 302 403", "{failed_rollout}"),
-    post("promotions:rollout_pause", "403 403 403 302 403 302 302 403 302 403", "{failed_rollout}", data=REASON),
-    post("promotions:rollout_resume", "403 403 403 302 403 302 302 403 302 403", "{failed_rollout}"),
-    post("promotions:rollout_roll_back", "403 403 403 302 403 302 302 403 302 403", "{rollout}", data=REASON),
-    post("promotions:rollout_abort", "403 403 403 302 403 302 302 403 302 403", "{failed_rollout}", data=REASON),
+    post("promotions:rollout_pause", "403 403 403 302 403 302 302 403 302 "
+    "403", "{failed_rollout}", data=REASON),
+    post("promotions:rollout_resume", "403 403 403 302 403 302 302 403 302 "
+    "403", "{failed_rollout}"),
+    post("promotions:rollout_roll_back", "403 403 403 302 403 302 302 403 302 "
+    "403", "{rollout}", data=REASON),
+    post("promotions:rollout_abort", "403 403 403 302 403 302 302 403 302 "
+    "403", "{failed_rollout}", data=REASON),
     get("gateway:playground", "200", "extract"),
     post("gateway:playground_stream", "401 401 401 401 401 401 401 401 401 401", "extract",
          data={"prompt": "hello", "max_tokens": 5, "temperature": 0}),
@@ -182,19 +213,24 @@ DOORS = [
     get("chargeback:budget_use", "200 404 200 200 404 404 404 200 200 200", "{grant}"),
     get("api:me", "200"),
     get("api:access_requests", "200"),
-    send("api:access_requests", "409 201 403 201 201 403 403 403 403 403", data=WISH | {"model": "extract"}),
+    send("api:access_requests", "409 201 403 201 201 403 403 403 403 "
+    "403", data=WISH | {"model": "extract"}),
     get("api:access_request", "200 404 200 200 404 404 404 200 200 200", "{pending}"),
-    send("api:access_request_decide", "403 404 403 200 404 404 404 403 403 403", "{pending}", "approve", data=REASON),
-    send("api:access_request_decide", "403 404 403 200 404 404 404 403 403 403", "{pending}", "reject", data=REASON),
+    send("api:access_request_decide", "403 404 403 200 404 404 404 403 403 "
+    "403", "{pending}", "approve", data=REASON),
+    send("api:access_request_decide", "403 404 403 200 404 404 404 403 403 "
+    "403", "{pending}", "reject", data=REASON),
     send("api:access_request_decide", "404", "{pending}", "withdraw", data=REASON),
     get("api:grants", "200"),
     get("api:models", "200"),
     send("api:models", "403 403 403 201 201 403 403 403 403 403", data=MODEL),
     get("api:model", "200", "extract"),
     get("api:versions", "200", "extract"),
-    send("api:versions", "403 403 403 201 403 403 403 403 403 403", "extract", data={"files": FILES}),
+    send("api:versions", "403 403 403 201 403 403 403 403 403 "
+    "403", "extract", data={"files": FILES}),
     get("api:version", "200", "extract", 1),
-    send("api:version_part", "403 403 403 409 403 403 403 403 403 403", "extract", 3, "config.json", method="PUT"),
+    send("api:version_part", "403 403 403 409 403 403 403 403 403 "
+    "403", "extract", 3, "config.json", method="PUT"),
     send("api:version_finish", "403 403 403 409 403 403 403 403 403 403", "extract", 3),
     get("api:chargeback_month", "200", "2026-11"),
     get("api:fleet_nodes", "404 404 404 404 404 404 404 200 200 200"),
@@ -202,34 +238,48 @@ DOORS = [
     get("api:capacity_requests", "404 404 404 404 404 200 200 200 200 200"),
     send("api:capacity_requests", "404 404 404 404 404 403 403 403 201 403", data=CAPACITY),
     get("api:capacity_request", "404 404 404 404 404 200 200 200 200 200", "{capacity}"),
-    send(DECIDE_CAPACITY, "404 404 404 404 404 200 200 403 200 403", "{capacity}", "approve", data=REASON),
-    send(DECIDE_CAPACITY, "404 404 404 404 404 200 200 403 403 403", "{own_capacity}", "approve", data=REASON),
-    send(DECIDE_CAPACITY, "404 404 404 404 404 200 200 403 403 403", "{own_capacity}", "reject", data=REASON),
+    send(DECIDE_CAPACITY, "404 404 404 404 404 200 200 403 200 "
+    "403", "{capacity}", "approve", data=REASON),
+    send(DECIDE_CAPACITY, "404 404 404 404 404 200 200 403 403 "
+    "403", "{own_capacity}", "approve", data=REASON),
+    send(DECIDE_CAPACITY, "404 404 404 404 404 200 200 403 403 "
+    "403", "{own_capacity}", "reject", data=REASON),
     send(DECIDE_CAPACITY, "404 404 404 404 404 403 403 403 200 403", "{own_capacity}", "withdraw"),
     send(DECIDE_CAPACITY, "404 404 404 404 404 403 403 403 200 403", "{failed_capacity}", "retry"),
     get("api:evaluation_runs", "200"),
-    send("api:evaluation_runs", "403 403 403 201 403 201 201 403 403 403", data={"model": "extract", "version": 1}),
+    send("api:evaluation_runs", "403 403 403 201 403 201 201 403 403 "
+    "403", data={"model": "extract", "version": 1}),
     get("api:evaluation_run", "200", "{run}"),
     get("api:promotions", "200"),
     send("api:promotions", "403 403 403 409 403 403 403 403 403 403",
          data={"model": "extract", "version": 2, "justification": "Better codes."}),
     get("api:promotion", "200", "{promotion}"),
-    send("api:promotion_decide", "403 403 403 403 403 200 200 403 403 403", "{promotion}", "approve", data=SEEN_NAMES),
-    send("api:promotion_decide", "403 403 403 403 403 200 200 403 403 403", "{promotion}", "reject", data=SEEN_NAMES),
+    send("api:promotion_decide", "403 403 403 403 403 200 200 403 403 "
+    "403", "{promotion}", "approve", data=SEEN_NAMES),
+    send("api:promotion_decide", "403 403 403 403 403 200 200 403 403 "
+    "403", "{promotion}", "reject", data=SEEN_NAMES),
     get("api:rollout", "200", "{rollout}"),
-    send("api:rollout_steer", "403 403 403 409 403 409 409 403 409 403", "{rollout}", "pause", data=REASON),
+    send("api:rollout_steer", "403 403 403 409 403 409 409 403 409 "
+    "403", "{rollout}", "pause", data=REASON),
     send("api:rollout_steer", "403 403 403 409 403 409 409 403 409 403", "{rollout}", "resume"),
-    send("api:rollout_steer", "403 403 403 409 403 409 409 403 409 403", "{rollout}", "roll-back", data=REASON),
-    send("api:rollout_steer", "403 403 403 200 403 200 200 403 200 403", "{failed_rollout}", "retry"),
-    send("api:rollout_steer", "403 403 403 200 403 200 200 403 200 403", "{failed_rollout}", "abort", data=REASON),
+    send("api:rollout_steer", "403 403 403 409 403 409 409 403 409 "
+    "403", "{rollout}", "roll-back", data=REASON),
+    send("api:rollout_steer", "403 403 403 200 403 200 200 403 200 "
+    "403", "{failed_rollout}", "retry"),
+    send("api:rollout_steer", "403 403 403 200 403 200 200 403 200 "
+    "403", "{failed_rollout}", "abort", data=REASON),
 ]  # fmt: skip
 
 
 @pytest.fixture
 def world(monkeypatch):
-    """The rows, and bearer tokens that say no more than whose they are (tokens are tested in tests/accounts)."""
+    """The rows, and bearer tokens that say no more than whose they are (tokens are tested in
+    tests/accounts).
+    """
     monkeypatch.setattr("apps.accounts.oidc.verify", lambda token, audience: cast.claims_of(token))
-    monkeypatch.setattr("apps.catalog.api.registry_from_settings", lambda: Registry(None, timedelta(days=1)))
+    monkeypatch.setattr(
+        "apps.catalog.api.registry_from_settings", lambda: Registry(None, timedelta(days=1))
+    )
     return cast.build()
 
 
@@ -239,7 +289,10 @@ def names(patterns, prefix=""):
         if isinstance(pattern, URLPattern):
             yield prefix + str(pattern.name)
         else:
-            yield from names(pattern.url_patterns, f"{prefix}{pattern.namespace}:" if pattern.namespace else prefix)
+            yield from names(
+                pattern.url_patterns,
+                f"{prefix}{pattern.namespace}:" if pattern.namespace else prefix,
+            )
 
 
 def test_every_address_has_its_line():
@@ -259,7 +312,9 @@ def knock(door: Door, persona: str, world: cast.World) -> int:
     url = reverse(door.name, args=[filled(arg, world.ids) for arg in door.args])
     data = {name: filled(value, world.ids) for name, value in door.data.items()}
     content = {"content_type": "application/json"} if door.sent == JSON else {}
-    return int(getattr(client, door.method.lower())(url, data, headers=headers, **content).status_code)
+    return int(
+        getattr(client, door.method.lower())(url, data, headers=headers, **content).status_code
+    )
 
 
 @pytest.mark.parametrize("door", DOORS, ids=str)
@@ -272,21 +327,34 @@ def test_opens_for_those_who_may_and_nobody_else(door, world):
     assert found == dict(zip(cast.EVERYBODY, door.expected, strict=True))
 
 
-@pytest.mark.parametrize("door", [door for door in DOORS if door.method == "POST" and ":" in door.name], ids=str)
+@pytest.mark.parametrize(
+    "door", [door for door in DOORS if door.method == "POST" and ":" in door.name], ids=str
+)
 def test_what_changes_something_is_no_link(door, world):
     """A GET of what takes only POST changes nothing: 405, or the form's own page."""
     got = knock(Door(door.name, "", "GET", door.args), "platform", world)
-    assert got == (405 if not any(d.name == door.name and d.method == "GET" for d in DOORS) else 200)
+    assert got == (
+        405 if not any(d.name == door.name and d.method == "GET" for d in DOORS) else 200
+    )
 
 
-@pytest.mark.parametrize("door", [door for door in DOORS if door.method in ("POST", "PUT")], ids=str)
+@pytest.mark.parametrize(
+    "door", [door for door in DOORS if door.method in ("POST", "PUT")], ids=str
+)
 def test_a_session_alone_changes_nothing(door, world):
-    """Another site can make a browser send its cookies: without the form's token every door stays shut."""
+    """Another site can make a browser send its cookies: without the form's token every door stays
+    shut.
+    """
     client = Client(enforce_csrf_checks=True, raise_request_exception=False)
     client.force_login(world.people["owner"])
     url = reverse(door.name, args=[filled(arg, world.ids) for arg in door.args])
     data = {name: filled(value, world.ids) for name, value in door.data.items()}
     content = {"content_type": "application/json"} if door.sent == JSON else {}
-    with_session = ("api:versions", "api:version_part", "api:version_finish")  # the upload page's: session and token
-    shut = 401 if door.name.startswith(("api:", "usage_ingest")) and door.name not in with_session else 403
+    # the upload page's: session and token
+    with_session = ("api:versions", "api:version_part", "api:version_finish")
+    shut = (
+        401
+        if door.name.startswith(("api:", "usage_ingest")) and door.name not in with_session
+        else 403
+    )
     assert getattr(client, door.method.lower())(url, data, **content).status_code == shut

@@ -25,8 +25,10 @@ HOME_QUERIES = {"lead": 9, "owner": 13}  # however many models, versions and req
 def access_request(registered_model, charlie):
     now = timezone.now()
     return AccessRequest.objects.create(
-        registered_model=registered_model, team=charlie.team, requested_by=charlie, requested_at=now, purpose="Packets",
-        data_class="PHI", tokens_per_minute=1000, monthly_budget_usd=100, expires_date=now.date() + timedelta(days=30),
+        registered_model=registered_model, team=charlie.team, requested_by=charlie,
+        requested_at=now, purpose="Packets",
+        data_class="PHI", tokens_per_minute=1000, monthly_budget_usd=100,
+        expires_date=now.date() + timedelta(days=30),
     )  # fmt: skip
 
 
@@ -73,12 +75,19 @@ class TestShell:
             client.get("/")
 
     def test_anonymous_people_are_sent_to_sign_in(self, client):
-        assert client.get("/catalog/?q=a")["Location"] == "/oidc/authenticate/?next=%2Fcatalog%2F%3Fq%3Da"
+        assert (
+            client.get("/catalog/?q=a")["Location"]
+            == "/oidc/authenticate/?next=%2Fcatalog%2F%3Fq%3Da"
+        )
 
 
 class TestNeeds:
-    def test_an_owner_is_asked_for_a_decision_and_its_requester_is_not(self, alice, charlie, access_request):
-        assert [need.title for need in needs_of(alice, timezone.now())] == ["Claims Review asks for prior-auth-extract"]
+    def test_an_owner_is_asked_for_a_decision_and_its_requester_is_not(
+        self, alice, charlie, access_request
+    ):
+        assert [need.title for need in needs_of(alice, timezone.now())] == [
+            "Claims Review asks for prior-auth-extract"
+        ]
         assert needs_of(charlie, timezone.now()) == []
 
     def test_the_bell_counts(self, client, alice, access_request):
@@ -100,7 +109,9 @@ class TestSearch:
     def test_finds_by_name_number_and_digest(self, client, charlie, registered_model):
         client.force_login(charlie)
         digest = f"sha256:{'ab' * 32}"
-        version = ModelVersionFactory(registered_model=registered_model, number=3, manifest_digest=digest)
+        version = ModelVersionFactory(
+            registered_model=registered_model, number=3, manifest_digest=digest
+        )
         assert self.titles(client, "prior")["Models"] == ["prior-auth-extract"]
         assert self.titles(client, "prior-auth-extract v3")["Versions"] == [version.name]
         assert self.titles(client, "abab")["Versions"] == [version.name]
@@ -116,13 +127,17 @@ class TestSearch:
 
     def test_a_team_leads_to_what_it_asked_for(self, client, access_request):
         client.force_login(UserFactory(with_roles=[Role.AUDITOR]))
-        (hit,) = dict(client.get("/search/", {"q": access_request.team.slug}).context["groups"])["Teams"]
+        (hit,) = dict(client.get("/search/", {"q": access_request.team.slug}).context["groups"])[
+            "Teams"
+        ]
         assert access_request.team.slug in client.get(hit.url).content.decode()
         assert list(client.get(hit.url).context["page_obj"]) == [access_request]
 
     def test_answers_the_top_bar_with_options(self, client, charlie, registered_model):
         client.force_login(charlie)
-        panel = client.get("/search/", {"q": "prior"}, headers={"HX-Request": "true"}).content.decode()
+        panel = client.get(
+            "/search/", {"q": "prior"}, headers={"HX-Request": "true"}
+        ).content.decode()
         assert "<html" not in panel
         assert 'role="option" id="hit-1-1" href="/catalog/prior-auth-extract/"' in panel
 
@@ -136,8 +151,13 @@ class TestSearch:
 class TestForecast:
     def test_goes_on_at_the_pace_so_far(self):
         start, end = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
-        assert forecast(Decimal(10), start=start, end=end, now=datetime(2026, 11, 11, tzinfo=UTC)) == Decimal(30)
-        assert forecast(Decimal(10), start=start, end=end, now=datetime(2026, 11, 1, 23, tzinfo=UTC)) is None
+        assert forecast(
+            Decimal(10), start=start, end=end, now=datetime(2026, 11, 11, tzinfo=UTC)
+        ) == Decimal(30)
+        assert (
+            forecast(Decimal(10), start=start, end=end, now=datetime(2026, 11, 1, 23, tzinfo=UTC))
+            is None
+        )
 
 
 class TestErrors:
@@ -148,7 +168,8 @@ class TestErrors:
         assert answer["X-Request-Id"] in answer.content.decode()
 
     @pytest.mark.parametrize(
-        ("error", "status"), [(NotPermitted("Only owners may."), 403), (DomainError("Decided."), 409)]
+        ("error", "status"),
+        [(NotPermitted("Only owners may."), 403), (DomainError("Decided."), 409)],
     )
     def test_what_an_action_refuses_becomes_a_page_or_a_toast(self, rf, charlie, error, status):
         request = rf.get("/")
@@ -184,7 +205,9 @@ class TestHealthz:
 
 
 class TestFreshness:
-    def test_says_what_there_is_to_say_to_everybody_while_it_is_said(self, client, charlie, settings, tmp_path):
+    def test_says_what_there_is_to_say_to_everybody_while_it_is_said(
+        self, client, charlie, settings, tmp_path
+    ):
         client.force_login(charlie)
         file = tmp_path / "notice.txt"
         settings.NOTICE_FILE = str(file)

@@ -1,4 +1,6 @@
-"""A real Git repository, a cluster that applies what it holds, and a rollout that was just approved."""
+"""A real Git repository, a cluster that applies what it holds, and a rollout that was just
+approved.
+"""
 
 import subprocess
 

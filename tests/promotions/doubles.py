@@ -1,4 +1,6 @@
-"""A cluster whose answers the test sets, and turns of the reconciler against a real Git repository."""
+"""A cluster whose answers the test sets, and turns of the reconciler against a real Git
+repository.
+"""
 
 import subprocess
 from dataclasses import replace
@@ -28,7 +30,9 @@ from tests.promotions import factories
 
 
 class Cluster:
-    """Applies what Git holds as Argo CD, KServe and the gateway would: at once, unless told otherwise."""
+    """Applies what Git holds as Argo CD, KServe and the gateway would: at once, unless told
+    otherwise.
+    """
 
     def __init__(self, git):
         self.git, self.away, self.ready, self.exit_code, self.message = git, False, True, 0, ""
@@ -68,16 +72,26 @@ class Cluster:
         if not self.is_applied():
             return self.failed_application(objects)
         resources = tuple(
-            ResourceStatus(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"], "Synced")
+            ResourceStatus(
+                item["kind"], item["metadata"]["namespace"], item["metadata"]["name"], "Synced"
+            )
             for item in objects
         )
         head = self._head()
         return ApplicationStatus(
-            exists=True, sync="Synced", revision=head, operation_phase="Succeeded", finished_at=NOW, resources=resources
+            exists=True,
+            sync="Synced",
+            revision=head,
+            operation_phase="Succeeded",
+            finished_at=NOW,
+            resources=resources,
         )
 
     def failed_application(self, objects):
-        names = [(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]) for item in objects]
+        names = [
+            (item["kind"], item["metadata"]["namespace"], item["metadata"]["name"])
+            for item in objects
+        ]
         resources = tuple(ResourceStatus(*where, "OutOfSync", self.said) for where in names)
         return ApplicationStatus(
             exists=True, sync="OutOfSync", revision=self.gave_up, operation_phase="Failed",
@@ -96,15 +110,22 @@ class Cluster:
         digest = found[0]["metadata"]["annotations"]["quartermaster.dev/manifest-digest"]
         ready = self.is_ready(name)
         init = ContainerStatus(
-            state="terminated", exit_code=self.exit_code, message=self.message, finished_at=NOW + timedelta(seconds=20)
+            state="terminated",
+            exit_code=self.exit_code,
+            message=self.message,
+            finished_at=NOW + timedelta(seconds=20),
         )
-        engine = ContainerStatus(state="running" if ready else "waiting", started_at=NOW + timedelta(seconds=21))
+        engine = ContainerStatus(
+            state="running" if ready else "waiting", started_at=NOW + timedelta(seconds=21)
+        )
         pod = PodStatus(
             name="p",
             node="node-1",
             conditions={
                 "PodScheduled": Condition("PodScheduled", "True", at=NOW + timedelta(seconds=10)),
-                "Ready": Condition("Ready", str(self.is_ready(name)), at=NOW + timedelta(seconds=30)),
+                "Ready": Condition(
+                    "Ready", str(self.is_ready(name)), at=NOW + timedelta(seconds=30)
+                ),
             },
             initializer=init,
             engine_container=engine,
@@ -131,7 +152,9 @@ class Cluster:
         references = objects[0]["spec"]["rules"][0]["backendRefs"]
         accepted = Condition("Accepted", "True", at=NOW) if self.accepting else None
         return RouteStatus(
-            exists=True, weights={item["name"]: item["weight"] for item in references}, accepted=accepted
+            exists=True,
+            weights={item["name"]: item["weight"] for item in references},
+            accepted=accepted,
         )
 
 
@@ -144,9 +167,15 @@ def approved(model, number, owner, reviewer, now=NOW, **chosen):
 
 def approved_version(version, owner, reviewer, now, **chosen):
     """Return the rollout of a version that passed, proposed and approved once more."""
-    promotion = actions.request_promotion(version=version, requester=owner, justification="Better", now=now, **chosen)
-    seen = actions.Seen(promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id)
-    return actions.approve_promotion(promotion=promotion, approver=reviewer, seen=seen, reason="Good", now=now)
+    promotion = actions.request_promotion(
+        version=version, requester=owner, justification="Better", now=now, **chosen
+    )
+    seen = actions.Seen(
+        promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id
+    )
+    return actions.approve_promotion(
+        promotion=promotion, approver=reviewer, seen=seen, reason="Good", now=now
+    )
 
 
 def no_calls(model, since):
@@ -161,7 +190,9 @@ def turn(rollout, git, cluster, now, calls=no_calls):
 
 
 def drive(rollout, git, cluster, now=NOW, turns=12, calls=no_calls):
-    """Reconcile until it rests or `turns` are over, twenty seconds apart, every run twice; return the time."""
+    """Reconcile until it rests or `turns` are over, twenty seconds apart, every run twice; return
+    the time.
+    """
     for _ in range(turns):
         now += timedelta(seconds=20)
         turn(rollout, git, cluster, now, calls)
@@ -171,7 +202,12 @@ def drive(rollout, git, cluster, now=NOW, turns=12, calls=no_calls):
 
 
 def subjects(remote):
-    out = subprocess.run(["git", "log", "--reverse", "--format=%s", "main"], cwd=remote, capture_output=True, text=True)
+    out = subprocess.run(
+        ["git", "log", "--reverse", "--format=%s", "main"],
+        cwd=remote,
+        capture_output=True,
+        text=True,
+    )
     return out.stdout.splitlines()
 
 

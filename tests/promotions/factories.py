@@ -44,7 +44,9 @@ def version(model, number, **more):
 
 
 def live(model, number, **chosen):
-    """Return the LIVE rollout of a new version, as if it had been promoted before. chosen: its class and hours."""
+    """Return the LIVE rollout of a new version, as if it had been promoted before. chosen: its
+    class and hours.
+    """
     made = version(model, number)
     promotion = Promotion.objects.create(
         registered_model=model,
@@ -59,8 +61,10 @@ def live(model, number, **chosen):
         **chosen,
     )
     Approval.objects.create(
-        promotion=promotion, approver=UserFactory(), requested_by=promotion.requested_by, decision="APPROVE",
-        reason="Good.", decided_at=NOW, manifest_digest=made.manifest_digest, eval_run=promotion.eval_run,
+        promotion=promotion, approver=UserFactory(), requested_by=promotion.requested_by,
+        decision="APPROVE",
+        reason="Good.", decided_at=NOW, manifest_digest=made.manifest_digest,
+        eval_run=promotion.eval_run,
     )  # fmt: skip
     return Rollout.objects.create(
         promotion=promotion,

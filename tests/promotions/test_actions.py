@@ -24,12 +24,18 @@ def seen(promotion, **changes):
 
 
 def propose(version, requester):
-    return actions.request_promotion(version=version, requester=requester, justification="Better codes", now=NOW)
+    return actions.request_promotion(
+        version=version, requester=requester, justification="Better codes", now=NOW
+    )
 
 
 def approve(promotion, approver, **changes):
     return actions.approve_promotion(
-        promotion=promotion, approver=approver, seen=seen(promotion, **changes), reason="Good", now=NOW
+        promotion=promotion,
+        approver=approver,
+        seen=seen(promotion, **changes),
+        reason="Good",
+        now=NOW,
     )
 
 
@@ -83,12 +89,17 @@ class TestRequestPromotion:
 
 @pytest.mark.django_db
 class TestApprovePromotion:
-    def test_starts_the_rollout_and_keeps_what_was_seen(self, promotion, carol, django_capture_on_commit_callbacks):
+    def test_starts_the_rollout_and_keeps_what_was_seen(
+        self, promotion, carol, django_capture_on_commit_callbacks
+    ):
         rollout = approve(promotion, carol)
         promotion.refresh_from_db()
         approval = Approval.objects.get()
         assert promotion.status == "APPROVED"
-        assert (approval.manifest_digest, approval.eval_run) == (promotion.manifest_digest, promotion.eval_run)
+        assert (approval.manifest_digest, approval.eval_run) == (
+            promotion.manifest_digest,
+            promotion.eval_run,
+        )
         assert rollout.status == "PENDING"
         assert rollout.next_check_at == NOW
         assert audited("promotion.approved", "rollout.started") == 2
@@ -112,7 +123,10 @@ class TestApprovePromotion:
         }
         with pytest.raises(IntegrityError, match="approval_not_by_requester"), transaction.atomic():
             Approval.objects.create(requested_by=alice, **values)
-        with pytest.raises(IntegrityError, match="approval_repeats_the_requester"), transaction.atomic():
+        with (
+            pytest.raises(IntegrityError, match="approval_repeats_the_requester"),
+            transaction.atomic(),
+        ):
             Approval.objects.create(requested_by=carol, **values)
             connection.check_constraints()
 
@@ -121,14 +135,18 @@ class TestApprovePromotion:
             with pytest.raises(NotPermitted, match="reviewer"):
                 approve(promotion, person)
 
-    @pytest.mark.parametrize("change", [{"baseline": 999}, {"manifest_digest": "sha256:x"}, {"eval_run": "other"}])
+    @pytest.mark.parametrize(
+        "change", [{"baseline": 999}, {"manifest_digest": "sha256:x"}, {"eval_run": "other"}]
+    )
     def test_a_stale_page_decides_nothing(self, promotion, carol, change):
         with pytest.raises(actions.StaleEvidence, match="Nothing was decided"):
             approve(promotion, carol, **change)
         promotion.refresh_from_db()
         assert promotion.status == "PENDING"
 
-    def test_a_newer_run_or_another_baseline_blocks(self, promotion, carol, registered_model, version):
+    def test_a_newer_run_or_another_baseline_blocks(
+        self, promotion, carol, registered_model, version
+    ):
         factories.live(registered_model, 6)
         with pytest.raises(actions.NotEligible, match="v6 serves now"):
             approve(promotion, carol)
@@ -142,7 +160,9 @@ class TestApprovePromotion:
         assert audited("promotion.approved") == 1
 
     def test_may_be_rejected_and_withdrawn_instead(self, promotion, version, alice, carol):
-        actions.reject_promotion(promotion=promotion, approver=carol, seen=seen(promotion), reason="No", now=NOW)
+        actions.reject_promotion(
+            promotion=promotion, approver=carol, seen=seen(promotion), reason="No", now=NOW
+        )
         with pytest.raises(actions.AlreadyDecided):
             actions.withdraw_promotion(promotion=promotion, actor=alice, now=NOW)
         again = propose(version, alice)
@@ -162,7 +182,9 @@ def guarded_again(django_db_setup, django_db_blocker):
 
 @pytest.fixture
 def committed(guarded_again, transactional_db):
-    """Really commit, for threads; afterwards the tables are emptied, which the audit table would refuse."""
+    """Really commit, for threads; afterwards the tables are emptied, which the audit table would
+    refuse.
+    """
     yield
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE audit_auditevent DISABLE TRIGGER USER")
@@ -216,7 +238,9 @@ class TestSteerRollout:
         with pytest.raises(NotPermitted):
             actions.abort_rollout(rollout=rollout, actor=charlie, reason="x", now=NOW)
 
-    def test_a_failed_rollout_blocks_the_next_proposal(self, promotion, carol, alice, registered_model):
+    def test_a_failed_rollout_blocks_the_next_proposal(
+        self, promotion, carol, alice, registered_model
+    ):
         approve(promotion, carol)
         Rollout.objects.update(status="FAILED", next_check_at=None)
         newer = factories.version(registered_model, 8)

@@ -37,7 +37,9 @@ class TestPromotions:
         assert done.json()["status"] == "APPROVED"
         rollout = as_(carol).get(f"/api/v1/rollouts/{done.json()['rollout']}").json()
         assert (rollout["status"], rollout["commits"], rollout["phases"]) == ("PENDING", [], [])
-        again = as_(carol).post(f"{where}/approve", seen | {"reason": "Good figures"}, format="json")
+        again = as_(carol).post(
+            f"{where}/approve", seen | {"reason": "Good figures"}, format="json"
+        )
         assert (again.status_code, again.json()["code"]) == (409, "already_decided")
 
     def test_keep_the_hours_in_which_a_sleeper_is_ready(self, version, alice):
@@ -51,31 +53,52 @@ class TestPromotions:
         refused = as_(alice).post("/api/v1/promotions", body | hours, format="json")
         assert (refused.status_code, refused.json()["code"]) == (409, "bad_hours")
         body["serving_class"] = "SCALE_TO_ZERO"
-        refused = as_(alice).post("/api/v1/promotions", body | {"pre_warm": "30 7 * * 1-5"}, format="json")
+        refused = as_(alice).post(
+            "/api/v1/promotions", body | {"pre_warm": "30 7 * * 1-5"}, format="json"
+        )
         assert "write them as mon-fri 07:30-19:00" in refused.json()["detail"]
         assert (
-            as_(alice).post("/api/v1/promotions", body | hours, format="json").json()["pre_warm"] == hours["pre_warm"]
+            as_(alice).post("/api/v1/promotions", body | hours, format="json").json()["pre_warm"]
+            == hours["pre_warm"]
         )
 
     def test_are_not_approved_by_their_requester(self, version, alice):
         both = UserFactory(team=alice.team, with_roles=[Role.MODEL_OWNER, Role.REVIEWER])
-        own = actions.request_promotion(version=version, requester=both, justification="Mine is good", now=NOW)
-        body = {"manifest_digest": own.manifest_digest, "eval_run": str(own.eval_run_id), "baseline": None}
-        answer = as_(both).post(f"/api/v1/promotions/{own.pk}/approve", body | {"reason": "Mine"}, format="json")
+        own = actions.request_promotion(
+            version=version, requester=both, justification="Mine is good", now=NOW
+        )
+        body = {
+            "manifest_digest": own.manifest_digest,
+            "eval_run": str(own.eval_run_id),
+            "baseline": None,
+        }
+        answer = as_(both).post(
+            f"/api/v1/promotions/{own.pk}/approve", body | {"reason": "Mine"}, format="json"
+        )
         assert answer.status_code == 403
         assert "Nobody decides on their own" in answer.json()["detail"]
         assert not Rollout.objects.exists()
 
     def test_are_bound_to_what_was_seen(self, version, alice, carol):
-        made = actions.request_promotion(version=version, requester=alice, justification="Good", now=NOW)
-        body = {"manifest_digest": made.manifest_digest, "eval_run": str(made.eval_run_id), "baseline": "other-v1"}
-        answer = as_(carol).post(f"/api/v1/promotions/{made.pk}/approve", body | {"reason": "Good"}, format="json")
+        made = actions.request_promotion(
+            version=version, requester=alice, justification="Good", now=NOW
+        )
+        body = {
+            "manifest_digest": made.manifest_digest,
+            "eval_run": str(made.eval_run_id),
+            "baseline": "other-v1",
+        }
+        answer = as_(carol).post(
+            f"/api/v1/promotions/{made.pk}/approve", body | {"reason": "Good"}, format="json"
+        )
         assert (answer.status_code, answer.json()["code"]) == (409, "stale_evidence")
         bad = as_(carol).post(f"/api/v1/promotions/{made.pk}/approve", {}, format="json")
         assert (bad.status_code, bad.json()["code"]) == (400, "invalid")
 
     def test_are_hidden_from_people_without_a_role(self, version, alice):
-        made = actions.request_promotion(version=version, requester=alice, justification="Good", now=NOW)
+        made = actions.request_promotion(
+            version=version, requester=alice, justification="Good", now=NOW
+        )
         assert as_(UserFactory()).get(f"/api/v1/promotions/{made.pk}").status_code == 404
 
 
@@ -84,14 +107,22 @@ class TestRollouts:
     @pytest.fixture
     def rollout(self, version, alice, carol, registered_model):
         factories.live(registered_model, 6)
-        made = actions.request_promotion(version=version, requester=alice, justification="Good", now=NOW)
+        made = actions.request_promotion(
+            version=version, requester=alice, justification="Good", now=NOW
+        )
         seen = actions.Seen(made.manifest_digest, str(made.eval_run_id), made.baseline_id)
-        return actions.approve_promotion(promotion=made, approver=carol, seen=seen, reason="Good", now=NOW)
+        return actions.approve_promotion(
+            promotion=made, approver=carol, seen=seen, reason="Good", now=NOW
+        )
 
     def test_say_their_weights_and_are_paused_and_resumed(self, rollout, carol):
         where = f"/api/v1/rollouts/{rollout.pk}"
         found = as_(carol).get(where).json()
-        assert (found["steps"], found["baseline"], found["paused_at"]) == ([10, 50, 100], "prior-auth-extract-v6", None)
+        assert (found["steps"], found["baseline"], found["paused_at"]) == (
+            [10, 50, 100],
+            "prior-auth-extract-v6",
+            None,
+        )
         assert as_(carol).post(f"{where}/pause", {}, format="json").status_code == 400
         paused = as_(carol).post(f"{where}/pause", {"reason": "Lunch"}, format="json")
         assert (paused.status_code, paused.json()["paused_at"] is not None) == (200, True)
@@ -101,12 +132,18 @@ class TestRollouts:
         assert as_(carol).post(f"{where}/accelerate", {}, format="json").status_code == 404
 
     def test_are_rolled_back_by_a_rollout_of_their_own(self, rollout, carol, registered_model):
-        Rollout.objects.filter(registered_model=registered_model, status="LIVE").update(status="REPLACED")
+        Rollout.objects.filter(registered_model=registered_model, status="LIVE").update(
+            status="REPLACED"
+        )
         Rollout.objects.filter(pk=rollout.pk).update(status="LIVE", weight=100, finished_at=NOW)
         where = f"/api/v1/rollouts/{rollout.pk}/roll-back"
         made = as_(carol).post(where, {"reason": "Worse answers"}, format="json")
         assert made.status_code == 201
-        assert (made.json()["version"], made.json()["rolls_back"], made.json()["steps"]) == (6, str(rollout.pk), [100])
+        assert (made.json()["version"], made.json()["rolls_back"], made.json()["steps"]) == (
+            6,
+            str(rollout.pk),
+            [100],
+        )
 
     def test_are_steered_by_nobody_else(self, rollout, charlie):
         where = f"/api/v1/rollouts/{rollout.pk}/abort"

@@ -15,7 +15,9 @@ GOOD = Evidence(
     suite="prior-auth r1",
     baseline="m-v6",
 )
-BOUND = replace(GOOD, is_bound=True, bound_digest=GOOD.manifest_digest, bound_run="run-1", bound_baseline="m-v6")
+BOUND = replace(
+    GOOD, is_bound=True, bound_digest=GOOD.manifest_digest, bound_run="run-1", bound_baseline="m-v6"
+)
 
 
 class TestEvaluateGates:
@@ -31,7 +33,11 @@ class TestEvaluateGates:
             ({"run": RunFacts("r", False, "sha256:b")}, "Evaluation", "below its thresholds"),
             ({"suite": "", "run": None}, "Evaluation", "no evaluation suite"),
             ({"baseline": "m-v7"}, "Baseline", "already"),
-            ({"baseline": "m-v7", "serving_class": "SCALE_TO_ZERO"}, "Baseline", "not changed beneath its callers"),
+            (
+                {"baseline": "m-v7", "serving_class": "SCALE_TO_ZERO"},
+                "Baseline",
+                "not changed beneath its callers",
+            ),
             ({"open_rollout": "m-v7"}, "Rollout", "of this version is under way"),
             ({"failed_rollout": "m-v5"}, "Rollout", "take it back"),
         ],
@@ -43,15 +49,24 @@ class TestEvaluateGates:
 
     @pytest.mark.parametrize(
         ("serving_class", "only_spot", "holds"),
-        [("WARM", False, True), ("WARM", True, False), ("SCALE_TO_ZERO", True, True), ("SCALE_TO_ZERO", False, True)],
+        [
+            ("WARM", False, True),
+            ("WARM", True, False),
+            ("SCALE_TO_ZERO", True, True),
+            ("SCALE_TO_ZERO", False, True),
+        ],
     )
-    def test_asks_for_machines_that_the_serving_class_runs_on(self, serving_class, only_spot, holds):
+    def test_asks_for_machines_that_the_serving_class_runs_on(
+        self, serving_class, only_spot, holds
+    ):
         found = evaluate_gates(replace(GOOD, serving_class=serving_class, only_spot=only_spot))
         assert [item.passed for item in found if item.name == "Machines"] == [holds]
         assert [item.name for item in blocked(found)] == ([] if holds else ["Machines"])
 
     def test_says_nothing_of_machines_while_no_class_was_chosen(self):
-        assert "Machines" not in {item.name for item in evaluate_gates(replace(GOOD, only_spot=True))}
+        assert "Machines" not in {
+            item.name for item in evaluate_gates(replace(GOOD, only_spot=True))
+        }
 
     def test_says_that_an_open_rollout_is_superseded(self):
         found = evaluate_gates(replace(GOOD, open_rollout="m-v5"))

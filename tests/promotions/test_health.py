@@ -44,14 +44,22 @@ class TestDecide:
     @pytest.mark.parametrize(
         ("candidate", "baseline", "ready", "verdict", "words"),
         [
-            (Calls(), Calls(), 1, Verdict.NO_TRAFFIC, "0 calls of the candidate and 0 of the baseline, 20 of each"),
+            (
+                Calls(),
+                Calls(),
+                1,
+                Verdict.NO_TRAFFIC,
+                "0 calls of the candidate and 0 of the baseline, 20 of each",
+            ),
             (replace(USUAL, calls=19, failed=0), USUAL, 1, Verdict.NO_TRAFFIC, "nothing failed"),
             (USUAL, Calls(), 1, Verdict.NO_TRAFFIC, "200 calls of the candidate and 0"),
             (Calls(calls=3, failed=1), USUAL, 1, Verdict.FAILED, "1 of its 3 calls failed"),
             (Calls(), USUAL, 0, Verdict.FAILED, "none of its replicas is ready"),
         ],
     )
-    def test_says_when_too_few_called_and_stays_careful(self, candidate, baseline, ready, verdict, words):
+    def test_says_when_too_few_called_and_stays_careful(
+        self, candidate, baseline, ready, verdict, words
+    ):
         found = judge(candidate, baseline, ready)
         assert (found.verdict, found.final) == (verdict, False)
         assert words in found.words
@@ -64,7 +72,8 @@ class TestMeasured:
     def test_keeps_the_numbers_with_the_words(self):
         found = Measured.of(Health(USUAL, 1), Health(Calls(), 1), LIMITS).as_json()
         assert found["candidate"] == {
-            "calls": 200, "failed": 2, "error_percent": 1.0, "ttft_p95_ms": 400.0, "tokens_per_second": 50.0,
+            "calls": 200, "failed": 2, "error_percent": 1.0, "ttft_p95_ms": 400.0,
+            "tokens_per_second": 50.0,
             "ready_replicas": 1,
         }  # fmt: skip
         assert found["baseline"]["ttft_p95_ms"] is None

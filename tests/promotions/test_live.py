@@ -1,4 +1,6 @@
-"""What is said of a version that serves, how soon it is looked at, and when what it replaced is stopped."""
+"""What is said of a version that serves, how soon it is looked at, and when what it replaced is
+stopped.
+"""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -41,14 +43,17 @@ def look(rollout, git, cluster, now=LATER):
 def two_replicas(rollout):
     """Return what the cluster says while one replica of two has not been given a node."""
     digest = rollout.promotion.manifest_digest
-    ready = PodStatus("p1", "n", manifest_digest=digest, conditions={"Ready": Condition("Ready", "True", at=NOW)})
+    ready = PodStatus(
+        "p1", "n", manifest_digest=digest, conditions={"Ready": Condition("Ready", "True", at=NOW)}
+    )
     pods = (PodStatus("p2", manifest_digest=digest), ready)
     return ServingStatus(exists=True, ready=False, manifest_digest=digest, pods=pods)
 
 
 def replica(service, *, namespace="models", is_ready=False, **more):
     return Replica.objects.create(
-        uid=str(uuid4()), name="p", namespace=namespace, service=service, created_at=NOW, learned_at=NOW,
+        uid=str(uuid4()), name="p", namespace=namespace, service=service, created_at=NOW,
+        learned_at=NOW,
         is_ready=is_ready, **more,
     )  # fmt: skip
 
@@ -57,17 +62,27 @@ def replica(service, *, namespace="models", is_ready=False, **more):
 class TestLook:
     def test_is_cheap_and_rare_while_all_is_well(self, served, git, cluster, settings, monkeypatch):
         found = cluster.serving_status(NAME, "models")
-        monkeypatch.setattr(cluster, "serving_status", lambda *_: pytest.fail("the small reads are enough"))
+        monkeypatch.setattr(
+            cluster, "serving_status", lambda *_: pytest.fail("the small reads are enough")
+        )
         monkeypatch.setattr(cluster, "replicas_status", lambda *_: found)
         look(served, git, cluster)
         assert (served.reason, served.unready_since) == ("", None)
         assert served.next_check_at == LATER + timedelta(seconds=settings.ROLLOUT_LOOK_SECONDS)
 
-    def test_says_the_true_cause_and_since_when_callers_are_not_answered(self, served, git, cluster):
-        cluster.ready, cluster.exit_code, cluster.message = False, 1, "config.json: S3 answered 403 AccessDenied"
+    def test_says_the_true_cause_and_since_when_callers_are_not_answered(
+        self, served, git, cluster
+    ):
+        cluster.ready, cluster.exit_code, cluster.message = (
+            False,
+            1,
+            "config.json: S3 answered 403 AccessDenied",
+        )
         look(served, git, cluster)
         assert (served.status, served.reason, served.unready_since) == ("LIVE", "S3_DENIED", LATER)
-        assert served.message.startswith(f"No replica of {NAME} is ready. The registry does not let the node read")
+        assert served.message.startswith(
+            f"No replica of {NAME} is ready. The registry does not let the node read"
+        )
         assert served.next_check_at == LATER + live.SOON
         look(served, git, cluster, LATER + timedelta(minutes=1))
         assert served.unready_since == LATER
@@ -82,7 +97,9 @@ class TestLook:
         look(served, git, cluster)
         assert (served.reason, served.unready_since) == ("SCHEDULING", None)
         assert rollout_pages.problem(served)["title"] == "A replica is not ready."
-        assert served.message.startswith(f"One replica answers the callers of {NAME}, another one is not ready.")
+        assert served.message.startswith(
+            f"One replica answers the callers of {NAME}, another one is not ready."
+        )
 
     def test_keeps_what_is_known_while_the_cluster_is_away_and_says_so(self, served, git, cluster):
         cluster.ready = False
@@ -127,7 +144,10 @@ class TestBaseline:
             frozen.setattr(git, "commit", refuse)
             look(newer, git, cluster, due + timedelta(seconds=1))
         assert (newer.status, newer.reason) == ("LIVE", "GIT_REFUSED")
-        assert newer.message == "The Git server refused the commit: frozen. It is tried again by itself."
+        assert (
+            newer.message
+            == "The Git server refused the commit: frozen. It is tried again by itself."
+        )
         turn(newer, git, cluster, newer.next_check_at)
         newer.refresh_from_db()
         assert newer.reason == ""
@@ -179,18 +199,34 @@ class TestWords:
     """What people read of a version that serves nobody."""
 
     def test_the_page_says_it_first(self):
-        row = Rollout(status="LIVE", reason="CRASH_LOOP", message="No replica is ready.", weight=100, unready_since=NOW)
+        row = Rollout(
+            status="LIVE",
+            reason="CRASH_LOOP",
+            message="No replica is ready.",
+            weight=100,
+            unready_since=NOW,
+        )
         notice = rollout_pages.problem(row)
         assert notice["tone"] == "bad"
         assert notice["title"] == (
-            f"Callers are not answered since {NOW:%H:%M:%S} UTC. The engine crashes again and again."
+            f"Callers are not answered since {NOW:%H:%M:%S} UTC. The engine crashes again and "
+            f"again."
         )
         assert pages.rollout_badge(row)["label"] == "Live · not ready"
         assert pages.is_moving(row)
 
     def test_a_share_of_the_callers_is_named_while_it_rolls_out(self):
-        row = Rollout(status="PROGRESSING", reason="STARTING", message="KServe makes it.", weight=10, unready_since=NOW)
-        assert rollout_pages.problem(row)["title"] == f"10 % of the callers are not answered since {NOW:%H:%M:%S} UTC."
+        row = Rollout(
+            status="PROGRESSING",
+            reason="STARTING",
+            message="KServe makes it.",
+            weight=10,
+            unready_since=NOW,
+        )
+        assert (
+            rollout_pages.problem(row)["title"]
+            == f"10 % of the callers are not answered since {NOW:%H:%M:%S} UTC."
+        )
 
     def test_nothing_is_said_while_all_is_well(self):
         row = Rollout(status="LIVE", reason="", weight=100)

@@ -25,7 +25,9 @@ SYNCED = ApplicationStatus(
     exists=True,
     sync="Synced",
     revision="1" * 40,
-    resources=tuple(ResourceStatus(kind, "models", "m-v1", "Synced") for kind in ("AIServiceBackend", "Backend")),
+    resources=tuple(
+        ResourceStatus(kind, "models", "m-v1", "Synced") for kind in ("AIServiceBackend", "Backend")
+    ),
 )
 BY_HAND = replace(
     SYNCED,
@@ -33,7 +35,10 @@ BY_HAND = replace(
     operation_revision="1" * 40,
     finished_at=AT,
     reconciled_at=AT + timedelta(seconds=2),
-    resources=(*SYNCED.resources, ResourceStatus("InferenceService", "models", "m-v1", "OutOfSync")),
+    resources=(
+        *SYNCED.resources,
+        ResourceStatus("InferenceService", "models", "m-v1", "OutOfSync"),
+    ),
 )
 LOADED = ContainerStatus(state="terminated", exit_code=0, finished_at=AT)
 POD = PodStatus(name="p", node="n", initializer=LOADED, manifest_digest=DIGEST)
@@ -64,7 +69,9 @@ def starting(**more):
 
 
 def crashed(times, **more):
-    return ContainerStatus(state="waiting", reason="CrashLoopBackOff", restarts=times, last_exit_code=1, **more)
+    return ContainerStatus(
+        state="waiting", reason="CrashLoopBackOff", restarts=times, last_exit_code=1, **more
+    )
 
 
 def failed_init(message):
@@ -87,7 +94,12 @@ AT_TEN = replace(
 
 class TestARuntimeThatComesLater:
     def test_is_waited_for(self):
-        early = serving(transition="InvalidSpec", reason="RuntimeNotRecognized", message="Waiting for runtime", pods=())
+        early = serving(
+            transition="InvalidSpec",
+            reason="RuntimeNotRecognized",
+            message="Waiting for runtime",
+            pods=(),
+        )
         assert plan_rollout(replace(SERVED, serving=early)).do == Do.WAIT
 
 
@@ -104,7 +116,10 @@ class TestAVersionThatSleeps:
 
     def test_goes_live_when_it_fell_asleep_after_the_move(self):
         taken = RouteStatus(exists=True, weights={"m-v1": 100}, accepted=ACCEPTED)
-        assert plan_rollout(replace(SHIFTED, serving=self.ASLEEP, route=taken, sleeps=True)).do == Do.FINISH
+        assert (
+            plan_rollout(replace(SHIFTED, serving=self.ASLEEP, route=taken, sleeps=True)).do
+            == Do.FINISH
+        )
         assert plan_rollout(replace(SHIFTED, serving=self.ASLEEP, route=taken)).do == Do.WAIT
 
 
@@ -116,31 +131,55 @@ class TestPlanRollout:
         assert plan_rollout(SERVED).step == Step.SHIFT
 
     def test_is_done_when_the_gateway_took_the_route(self):
-        done = replace(SHIFTED, route=RouteStatus(exists=True, weights={"m-v1": 100}, accepted=ACCEPTED))
+        done = replace(
+            SHIFTED, route=RouteStatus(exists=True, weights={"m-v1": 100}, accepted=ACCEPTED)
+        )
         assert plan_rollout(done).do == Do.FINISH
 
     @pytest.mark.parametrize(
         ("situation", "reason", "words"),
         [
-            (replace(SERVED, serving=ServingStatus(exists=False), contained=frozenset()), "SYNCING", "11111111"),
-            (replace(SERVED, serving=ServingStatus(exists=False)), "APPLIED", "not as committed yet"),
+            (
+                replace(SERVED, serving=ServingStatus(exists=False), contained=frozenset()),
+                "SYNCING",
+                "11111111",
+            ),
+            (
+                replace(SERVED, serving=ServingStatus(exists=False)),
+                "APPLIED",
+                "not as committed yet",
+            ),
             (
                 replace(
                     SERVED,
                     serving=ServingStatus(exists=False),
-                    application=replace(SYNCED, errors=(Condition("ComparisonError", "", message="bad yaml"),)),
+                    application=replace(
+                        SYNCED, errors=(Condition("ComparisonError", "", message="bad yaml"),)
+                    ),
                 ),
                 "COMPARISON",
                 "bad yaml",
             ),
-            (replace(SERVED, application=BY_HAND), "OUT_OF_SYNC", "Somebody changed InferenceService m-v1"),
             (
-                replace(SERVED, application=BY_HAND, serving=starting(initializer=failed_init("404 NoSuchKey"))),
+                replace(SERVED, application=BY_HAND),
+                "OUT_OF_SYNC",
+                "Somebody changed InferenceService m-v1",
+            ),
+            (
+                replace(
+                    SERVED,
+                    application=BY_HAND,
+                    serving=starting(initializer=failed_init("404 NoSuchKey")),
+                ),
                 "OBJECT_MISSING",
                 "NoSuchKey",
             ),
             (
-                replace(SERVED, serving=ServingStatus(exists=False), application=ApplicationStatus(exists=False)),
+                replace(
+                    SERVED,
+                    serving=ServingStatus(exists=False),
+                    application=ApplicationStatus(exists=False),
+                ),
                 "NO_APPLICATION",
                 "no application",
             ),
@@ -150,7 +189,8 @@ class TestPlanRollout:
                 replace(
                     SERVED,
                     serving=replace(
-                        starting(node=""), events=(EventNote("Warning", "FailedScheduling", "no offering"),)
+                        starting(node=""),
+                        events=(EventNote("Warning", "FailedScheduling", "no offering"),),
                     ),
                 ),
                 "NO_CAPACITY",
@@ -159,24 +199,46 @@ class TestPlanRollout:
             (
                 replace(
                     SERVED,
-                    serving=replace(starting(node=""), node_claim=NodeClaimStatus("c", instance_type="g6.xlarge")),
+                    serving=replace(
+                        starting(node=""),
+                        node_claim=NodeClaimStatus("c", instance_type="g6.xlarge"),
+                    ),
                 ),
                 "NODE",
                 "g6.xlarge",
             ),
-            (replace(SERVED, serving=starting(initializer=ContainerStatus(state="running"))), "WEIGHTS", "checking"),
             (
-                replace(SERVED, serving=starting(initializer=failed_init("could not connect to the endpoint"))),
+                replace(SERVED, serving=starting(initializer=ContainerStatus(state="running"))),
+                "WEIGHTS",
+                "checking",
+            ),
+            (
+                replace(
+                    SERVED,
+                    serving=starting(initializer=failed_init("could not connect to the endpoint")),
+                ),
                 "LOAD_FAILED",
                 "tries again",
             ),
-            (replace(SERVED, serving=starting(engine_container=ContainerStatus(state="running"))), "ENGINE", "loading"),
-            (replace(SERVED, serving=starting(engine_container=crashed(1))), "ENGINE_CRASHED", "started again"),
+            (
+                replace(
+                    SERVED, serving=starting(engine_container=ContainerStatus(state="running"))
+                ),
+                "ENGINE",
+                "loading",
+            ),
+            (
+                replace(SERVED, serving=starting(engine_container=crashed(1))),
+                "ENGINE_CRASHED",
+                "started again",
+            ),
             (
                 replace(
                     SERVED,
                     serving=starting(
-                        engine_container=ContainerStatus(state="waiting", reason="ErrImagePull", message="denied")
+                        engine_container=ContainerStatus(
+                            state="waiting", reason="ErrImagePull", message="denied"
+                        )
                     ),
                 ),
                 "IMAGE",
@@ -185,19 +247,32 @@ class TestPlanRollout:
             (
                 replace(
                     SERVED,
-                    serving=serving(transition="InvalidSpec", reason="RuntimeNotRecognized", message="waiting"),
+                    serving=serving(
+                        transition="InvalidSpec", reason="RuntimeNotRecognized", message="waiting"
+                    ),
                 ),
                 "NO_RUNTIME",
                 "runtime",
             ),
-            (replace(SERVED, application=replace(SYNCED, resources=())), "SYNCING", "AIServiceBackend"),
+            (
+                replace(SERVED, application=replace(SYNCED, resources=())),
+                "SYNCING",
+                "AIServiceBackend",
+            ),
             (SHIFTED, "SYNCING", "22222222"),
             (
-                replace(SHIFTED, route=RouteStatus(exists=True, weights={"m-v0": 100}, accepted=ACCEPTED)),
+                replace(
+                    SHIFTED,
+                    route=RouteStatus(exists=True, weights={"m-v0": 100}, accepted=ACCEPTED),
+                ),
                 "SYNCING",
                 "22222222",
             ),
-            (replace(SHIFTED, route=RouteStatus(exists=True, weights={"m-v1": 100})), "SHIFTING", "taking"),
+            (
+                replace(SHIFTED, route=RouteStatus(exists=True, weights={"m-v1": 100})),
+                "SHIFTING",
+                "taking",
+            ),
             (
                 replace(
                     SHIFTED,
@@ -220,26 +295,41 @@ class TestPlanRollout:
     @pytest.mark.parametrize(
         ("situation", "reason", "words"),
         [
-            (replace(SERVED, serving=replace(READY, manifest_digest="sha256:other")), "DRIFT", "another manifest"),
             (
-                replace(SERVED, serving=replace(READY, pods=(replace(POD, manifest_digest="sha256:other"),))),
+                replace(SERVED, serving=replace(READY, manifest_digest="sha256:other")),
                 "DRIFT",
                 "another manifest",
             ),
             (
-                replace(SERVED, serving=starting(initializer=failed_init("model.safetensors: SHA-256 is ff"))),
+                replace(
+                    SERVED,
+                    serving=replace(READY, pods=(replace(POD, manifest_digest="sha256:other"),)),
+                ),
+                "DRIFT",
+                "another manifest",
+            ),
+            (
+                replace(
+                    SERVED,
+                    serving=starting(initializer=failed_init("model.safetensors: SHA-256 is ff")),
+                ),
                 "CHECKSUM",
                 "model.safetensors",
             ),
             (
-                replace(SERVED, serving=starting(engine_container=crashed(5, last_message="unknown flag"))),
+                replace(
+                    SERVED,
+                    serving=starting(engine_container=crashed(5, last_message="unknown flag")),
+                ),
                 "CRASH_LOOP",
                 "unknown flag",
             ),
             (
                 replace(
                     SERVED,
-                    serving=serving(transition="InvalidSpec", reason="NoSupportingRuntime", message="no runtime"),
+                    serving=serving(
+                        transition="InvalidSpec", reason="NoSupportingRuntime", message="no runtime"
+                    ),
                 ),
                 "INVALID_SPEC",
                 "no runtime",
@@ -260,12 +350,17 @@ class TestPlanRollout:
             route=RouteStatus(exists=True, weights={"m-v1": 10, "m-v0": 90}, accepted=ACCEPTED),
             held=held(5),
         )
-        assert (plan_rollout(at_ten).reason, "in 5 s" in plan_rollout(at_ten).message) == ("HOLDING", True)
+        assert (plan_rollout(at_ten).reason, "in 5 s" in plan_rollout(at_ten).message) == (
+            "HOLDING",
+            True,
+        )
         assert plan_rollout(replace(at_ten, held=held(10))).do == Do.JUDGE
         judged = replace(at_ten, judged=frozenset({"SHIFT_10"}))
         assert plan_rollout(judged).step == "SHIFT_50"
         # The next commit is on the branch already, and its row was lost with a killed worker.
-        ahead = replace(judged, held=None, route=RouteStatus(exists=True, weights={"m-v1": 50, "m-v0": 50}))
+        ahead = replace(
+            judged, held=None, route=RouteStatus(exists=True, weights={"m-v1": 50, "m-v0": 50})
+        )
         assert plan_rollout(ahead).step == "SHIFT_50"
 
     def test_does_not_wait_for_the_end_of_the_hold_with_what_is_clearly_worse(self):
@@ -275,7 +370,9 @@ class TestPlanRollout:
         assert plan_rollout(replace(AT_TEN, held=held(1, decision=early))).reason == "HOLDING"
 
     def test_stands_still_while_paused_but_still_goes_back(self):
-        paused = replace(AT_TEN, paused=True, held=held(60, decision=Decision(Verdict.PASSED, "Good.")))
+        paused = replace(
+            AT_TEN, paused=True, held=held(60, decision=Decision(Verdict.PASSED, "Good."))
+        )
         assert (plan_rollout(paused).do, plan_rollout(paused).reason) == (Do.WAIT, "PAUSED")
         assert plan_rollout(replace(SERVED, paused=True)).reason == "PAUSED"
         bad = Decision(Verdict.FAILED, "Errors 40 %.", final=True)
@@ -303,7 +400,9 @@ class TestPlanRollout:
         assert plan_rollout(back).step == "RETURN"
         committed = replace(back, commits=back.commits | {"RETURN": "3" * 40})
         assert plan_rollout(committed).do == Do.WAIT
-        there = replace(committed, route=RouteStatus(exists=True, weights={"m-v0": 100}, accepted=ACCEPTED))
+        there = replace(
+            committed, route=RouteStatus(exists=True, weights={"m-v0": 100}, accepted=ACCEPTED)
+        )
         found = plan_rollout(there)
         assert (found.do, found.reason) == (Do.FAIL, "GATE")
         assert found.message == "Errors 40 %. All callers are back with m-v0."

@@ -1,4 +1,6 @@
-"""Rollouts against a real Git repository and a cluster whose answers the test sets. Every run is done twice."""
+"""Rollouts against a real Git repository and a cluster whose answers the test sets. Every run is
+done twice.
+"""
 
 from datetime import timedelta
 
@@ -25,18 +27,25 @@ def quick(settings):
 class TestServingClass:
     def test_warm_has_no_scaled_object(self, rollout, git, cluster):
         drive(rollout, git, cluster)
-        kinds = [item["kind"] for item in yaml.safe_load_all(git.read("serving/models/prior-auth-extract/v1.yaml"))]
+        kinds = [
+            item["kind"]
+            for item in yaml.safe_load_all(git.read("serving/models/prior-auth-extract/v1.yaml"))
+        ]
         assert "ScaledObject" not in kinds
 
     def test_scale_to_zero_is_committed_as_it_was_approved(
         self, registered_model, alice, carol, git, cluster, settings
     ):
-        hours = {"serving_class": "SCALE_TO_ZERO", "pre_warm": "mon-fri 07:30-19:00 America/New_York"}
+        hours = {
+            "serving_class": "SCALE_TO_ZERO",
+            "pre_warm": "mon-fri 07:30-19:00 America/New_York",
+        }
         rollout = approved(registered_model, 1, alice, carol, **hours)
         drive(rollout, git, cluster)
         assert rollout.status == "LIVE"
         objects = {
-            item["kind"]: item for item in yaml.safe_load_all(git.read("serving/models/prior-auth-extract/v1.yaml"))
+            item["kind"]: item
+            for item in yaml.safe_load_all(git.read("serving/models/prior-auth-extract/v1.yaml"))
         }
         assert objects["InferenceService"]["spec"]["predictor"]["minReplicas"] == 0
         demand, cron = objects["ScaledObject"]["spec"]["triggers"]
@@ -44,14 +53,19 @@ class TestServingClass:
         assert cron["metadata"]["timezone"] == "America/New_York"
         assert hours.items() <= AuditEvent.objects.get(action="promotion.approved").data.items()
 
-    def test_no_hours_are_kept_that_nobody_approved(self, registered_model, alice, carol, git, cluster, settings):
-        settings.SCALING_PRE_WARM = "mon-fri 07:30-19:00 America/New_York"  # only a suggestion of the form
+    def test_no_hours_are_kept_that_nobody_approved(
+        self, registered_model, alice, carol, git, cluster, settings
+    ):
+        # only a suggestion of the form
+        settings.SCALING_PRE_WARM = "mon-fri 07:30-19:00 America/New_York"
         rollout = approved(registered_model, 1, alice, carol, serving_class="SCALE_TO_ZERO")
         drive(rollout, git, cluster)
         *_, scaled = yaml.safe_load_all(git.read("serving/models/prior-auth-extract/v1.yaml"))
         assert [trigger["type"] for trigger in scaled["spec"]["triggers"]] == ["metrics-api"]
 
-    def test_a_live_version_that_starts_again_is_waking_not_broken(self, registered_model, alice, carol, git, cluster):
+    def test_a_live_version_that_starts_again_is_waking_not_broken(
+        self, registered_model, alice, carol, git, cluster
+    ):
         rollout = approved(registered_model, 1, alice, carol, serving_class="SCALE_TO_ZERO")
         now = drive(rollout, git, cluster)
         cluster.ready = False
@@ -67,7 +81,9 @@ class TestServingClass:
 
 @pytest.mark.django_db
 class TestAdvance:
-    def test_goes_live_with_one_commit_per_step_and_one_event_per_transition(self, rollout, git, cluster, remote):
+    def test_goes_live_with_one_commit_per_step_and_one_event_per_transition(
+        self, rollout, git, cluster, remote
+    ):
         drive(rollout, git, cluster)
         assert (rollout.status, rollout.weight, rollout.engine) == ("LIVE", 100, "stand-in")
         assert rollout.instance_type == "g6.xlarge"
@@ -82,7 +98,9 @@ class TestAdvance:
             "rollout.started",
         ]
         assert list(RolloutPhase.objects.values_list("phase", flat=True).distinct()) != []
-        assert set(RolloutPhase.objects.values_list("phase", flat=True)) == set(RolloutPhase.Phase.values)
+        assert set(RolloutPhase.objects.values_list("phase", flat=True)) == set(
+            RolloutPhase.Phase.values
+        )
         weights = RolloutPhase.objects.get(phase="WEIGHTS")
         assert weights.reached_at == NOW + timedelta(seconds=20)
 
@@ -93,15 +111,25 @@ class TestAdvance:
             "serving/models/prior-auth-extract/v1.yaml",
             "serving/models/runtime.yaml",
         ]
-        security, traffic = yaml.safe_load_all(git.read("serving/models/prior-auth-extract/policy.yaml"))
+        security, traffic = yaml.safe_load_all(
+            git.read("serving/models/prior-auth-extract/policy.yaml")
+        )
         assert security["spec"]["authorization"] == {"defaultAction": "Deny"}
-        assert traffic["spec"]["responseOverride"]  # before the route: it may speak for every model's callers
+        # before the route: it may speak for every model's callers
+        assert traffic["spec"]["responseOverride"]
 
-    def test_commits_no_argument_that_the_engine_would_refuse(self, rollout, git, cluster, remote, monkeypatch):
-        monkeypatch.setattr(engine_args, "check_arguments", lambda *_: ["there is no option --max-model-len."])
+    def test_commits_no_argument_that_the_engine_would_refuse(
+        self, rollout, git, cluster, remote, monkeypatch
+    ):
+        monkeypatch.setattr(
+            engine_args, "check_arguments", lambda *_: ["there is no option --max-model-len."]
+        )
         drive(rollout, git, cluster, turns=2)
         assert (rollout.status, rollout.reason) == ("FAILED", "REFUSED")
-        assert "vLLM 0.32.0 would refuse its arguments: there is no option --max-model-len." in rollout.message
+        assert (
+            "vLLM 0.32.0 would refuse its arguments: there is no option --max-model-len."
+            in rollout.message
+        )
         assert subjects(remote) == []
         assert proposal.diffs(rollout.promotion) == ([], rollout.message)
 
@@ -118,12 +146,22 @@ class TestAdvance:
         rollout.refresh_from_db()
         assert (rollout.status, second.status) == ("REPLACED", "LIVE")
         assert "serving/models/prior-auth-extract/v1.yaml" in git.paths("serving")
-        drive(second, git, cluster, now=now + timedelta(seconds=settings.ROLLOUT_RETIRE_AFTER_SECONDS))
+        drive(
+            second, git, cluster, now=now + timedelta(seconds=settings.ROLLOUT_RETIRE_AFTER_SECONDS)
+        )
         assert "serving/models/prior-auth-extract/v1.yaml" not in git.paths("serving")
-        assert subjects(remote)[-1] == "Stop prior-auth-extract-v1, replaced by prior-auth-extract-v2"
-        assert list(RolloutCommit.objects.filter(rollout=second).values_list("step", flat=True)) == [
-            "SERVE", "SHIFT_10", "SHIFT_50", "SHIFT", "RETIRE",
-        ]  # fmt: skip
+        assert (
+            subjects(remote)[-1] == "Stop prior-auth-extract-v1, replaced by prior-auth-extract-v2"
+        )
+        assert list(
+            RolloutCommit.objects.filter(rollout=second).values_list("step", flat=True)
+        ) == [
+            "SERVE",
+            "SHIFT_10",
+            "SHIFT_50",
+            "SHIFT",
+            "RETIRE",
+        ]
 
     def test_never_stops_a_baseline_that_comes_back(
         self, rollout, git, cluster, registered_model, alice, carol, settings
@@ -132,19 +170,31 @@ class TestAdvance:
         second = approved(registered_model, 2, alice, carol, now=now)
         now = drive(second, git, cluster, now=now)
         version = rollout.model_version
-        promotion = actions.request_promotion(version=version, requester=alice, justification="Back", now=now)
-        seen = actions.Seen(promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id)
-        back = actions.approve_promotion(promotion=promotion, approver=carol, seen=seen, reason="Back", now=now)
+        promotion = actions.request_promotion(
+            version=version, requester=alice, justification="Back", now=now
+        )
+        seen = actions.Seen(
+            promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id
+        )
+        back = actions.approve_promotion(
+            promotion=promotion, approver=carol, seen=seen, reason="Back", now=now
+        )
         now = drive(back, git, cluster, now=now)
-        drive(second, git, cluster, now=now + timedelta(seconds=settings.ROLLOUT_RETIRE_AFTER_SECONDS))
+        drive(
+            second, git, cluster, now=now + timedelta(seconds=settings.ROLLOUT_RETIRE_AFTER_SECONDS)
+        )
         assert back.status == "LIVE"
         assert "serving/models/prior-auth-extract/v1.yaml" in git.paths("serving")
 
 
 @pytest.mark.django_db
 class TestCrashes:
-    @pytest.mark.parametrize("name", ["record_commit", "record_phases", "record_progress", "finish_rollout"])
-    def test_finishes_after_a_kill_before_any_write(self, rollout, git, cluster, remote, monkeypatch, name):
+    @pytest.mark.parametrize(
+        "name", ["record_commit", "record_phases", "record_progress", "finish_rollout"]
+    )
+    def test_finishes_after_a_kill_before_any_write(
+        self, rollout, git, cluster, remote, monkeypatch, name
+    ):
         original, killed = getattr(records, name), []
 
         def killed_once(**arguments):
@@ -189,8 +239,14 @@ class TestCrashes:
 
 @pytest.mark.django_db
 class TestFailures:
-    def test_wrong_weights_fail_in_words_and_can_be_retried(self, rollout, git, cluster, alice, remote):
-        cluster.ready, cluster.exit_code, cluster.message = False, 1, "model.safetensors: SHA-256 is ff"
+    def test_wrong_weights_fail_in_words_and_can_be_retried(
+        self, rollout, git, cluster, alice, remote
+    ):
+        cluster.ready, cluster.exit_code, cluster.message = (
+            False,
+            1,
+            "model.safetensors: SHA-256 is ff",
+        )
         now = drive(rollout, git, cluster)
         assert (rollout.status, rollout.reason) == ("FAILED", "CHECKSUM")
         assert "model.safetensors" in rollout.message
@@ -210,14 +266,18 @@ class TestFailures:
         assert (rollout.status, rollout.reason) == ("FAILED", "GIT_REFUSED")
         assert "frozen" in rollout.message
 
-    def test_argo_cd_is_asked_again_with_a_commit_once_it_gave_up(self, rollout, git, cluster, remote):
+    def test_argo_cd_is_asked_again_with_a_commit_once_it_gave_up(
+        self, rollout, git, cluster, remote
+    ):
         cluster.refusing = "exceeded quota"
         now = drive(rollout, git, cluster, turns=4)
         assert (rollout.status, rollout.reason) == ("PROGRESSING", "SYNC_FAILED")
         assert "exceeded quota" in rollout.message
         assert subjects(remote) == ["Start prior-auth-extract-v1", *["Have Argo CD try again"] * 3]
         now = drive(rollout, git, cluster, now=now, turns=10)
-        assert subjects(remote).count("Have Argo CD try again") == 7, "ever less often: four times in ten looks"
+        assert subjects(remote).count("Have Argo CD try again") == 7, (
+            "ever less often: four times in ten looks"
+        )
         cluster.refusing = ""
         drive(rollout, git, cluster, now=now + timedelta(minutes=5))
         assert rollout.status == "LIVE"
@@ -230,7 +290,10 @@ class TestFailures:
             patch.setattr(cluster, "route_status", lambda *_: NO_ROUTE)
             now = drive(rollout, git, cluster, turns=5)
         assert (rollout.status, rollout.reason) == ("PROGRESSING", "APPLIED")
-        assert "the cluster has AIGatewayRoute prior-auth-extract not as committed yet" in rollout.message
+        assert (
+            "the cluster has AIGatewayRoute prior-auth-extract not as committed yet"
+            in rollout.message
+        )
         assert "Have Argo CD try again" in subjects(remote)[2:]
         drive(rollout, git, cluster, now=now)
         assert rollout.status == "LIVE"
@@ -253,7 +316,9 @@ class TestFailures:
         assert subjects(remote)[-1] == "Take prior-auth-extract-v1 back"
         assert rollout.next_check_at is None
 
-    def test_an_abort_gives_the_route_back_to_the_baseline(self, rollout, git, cluster, registered_model, alice, carol):
+    def test_an_abort_gives_the_route_back_to_the_baseline(
+        self, rollout, git, cluster, registered_model, alice, carol
+    ):
         now = drive(rollout, git, cluster)
         second = approved(registered_model, 2, alice, carol, now=now)
         now = drive(second, git, cluster, now=now, turns=2)

@@ -1,4 +1,6 @@
-"""What stands in the way, as a table: the systems' own messages, the code, and what people are told to do."""
+"""What stands in the way, as a table: the systems' own messages, the code, and what people are told
+to do.
+"""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,17 +23,28 @@ AT = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 LOADED = ContainerStatus(state="terminated", exit_code=0)
 POD = PodStatus(name="p", node="n", initializer=LOADED, created_at=AT)
 WAITING = replace(POD, node="", initializer=ContainerStatus())
-SCHEDULER = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. no new claims to deallocate, preemption: 0/3 nodes"
-LIMITS = "Failed to schedule pod, all available instance types exceed limits for nodepool (NodePool=gpu-inference)"
+SCHEDULER = (
+    "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. no new claims to deallocate, "
+    "preemption: 0/3 nodes"
+)
+LIMITS = (
+    "Failed to schedule pod, all available instance types exceed limits for nodepool "
+    "(NodePool=gpu-inference)"
+)
 SHORT = (
-    "Failed to schedule pod, no instance type which met the scheduling requirements and had enough resources, had a "
+    "Failed to schedule pod, no instance type which met the scheduling requirements and had enough "
+    "resources, had a "
     "required offering, requirements=karpenter.sh/capacity-type In [on-demand spot]"
 )
 SPOT_ONLY = (
-    "Failed to schedule pod, incompatible requirements, key karpenter.sh/capacity-type, karpenter.sh/capacity-type "
+    "Failed to schedule pod, incompatible requirements, key karpenter.sh/capacity-type, "
+    "karpenter.sh/capacity-type "
     "NotIn [spot] not in karpenter.sh/capacity-type In [spot] (NodePool=gpu-inference)"
 )
-ICE = "NodeClaim gpu-inference-x7k2p event: creating instance, insufficient capacity, all requested instance types were"
+ICE = (
+    "NodeClaim gpu-inference-x7k2p event: creating instance, insufficient capacity, all requested "
+    "instance types were"
+)
 
 
 def serving(pod=POD, **more):
@@ -43,12 +56,15 @@ def note(reason, message, at=AT, about=""):
 
 
 def failed_load(message):
-    return serving(replace(POD, initializer=ContainerStatus(state="terminated", exit_code=1, message=message)))
+    return serving(
+        replace(POD, initializer=ContainerStatus(state="terminated", exit_code=1, message=message))
+    )
 
 
 def ended(message="", *, reason="Error", code=1, restarts=1, events=()):
     engine = ContainerStatus(
-        state="waiting", reason="CrashLoopBackOff", restarts=restarts, last_reason=reason, last_message=message,
+        state="waiting", reason="CrashLoopBackOff", restarts=restarts, last_reason=reason,
+        last_message=message,
         last_exit_code=code,
     )  # fmt: skip
     return serving(replace(POD, engine_container=engine), events=events)
@@ -56,13 +72,18 @@ def ended(message="", *, reason="Error", code=1, restarts=1, events=()):
 
 TABLE = {
     "no capacity, as Karpenter plans": (
-        serving(WAITING, events=(note("FailedScheduling", SCHEDULER), note("FailedScheduling", SHORT))),
+        serving(
+            WAITING, events=(note("FailedScheduling", SCHEDULER), note("FailedScheduling", SHORT))
+        ),
         "NO_CAPACITY",
         False,
         "widen the NodePool",
     ),
     "no capacity, because the pool buys Spot only": (
-        serving(WAITING, events=(note("FailedScheduling", SCHEDULER), note("FailedScheduling", SPOT_ONLY))),
+        serving(
+            WAITING,
+            events=(note("FailedScheduling", SCHEDULER), note("FailedScheduling", SPOT_ONLY)),
+        ),
         "NO_CAPACITY",
         False,
         "buys Spot only",
@@ -105,7 +126,11 @@ TABLE = {
                 note("Nominated", "Pod should schedule on: nodeclaim/c"),
                 note("FailedScheduling", SHORT, AT.replace(second=9)),
             ),
-            node_events=(note("InsufficientCapacityError", "VcpuLimitExceeded: You have requested", about="c"),),
+            node_events=(
+                note(
+                    "InsufficientCapacityError", "VcpuLimitExceeded: You have requested", about="c"
+                ),
+            ),
         ),
         "QUOTA",
         False,
@@ -137,14 +162,20 @@ TABLE = {
         serving(
             WAITING,
             node_claim=NodeClaimStatus("c", instance_type="g6.xlarge"),
-            events=(note("FailedScheduling", SHORT), note("Nominated", "Pod should schedule on: nodeclaim/c")),
+            events=(
+                note("FailedScheduling", SHORT),
+                note("Nominated", "Pod should schedule on: nodeclaim/c"),
+            ),
         ),
         "NODE",
         False,
         "g6.xlarge",
     ),
     "a Spot interruption": (
-        serving(WAITING, node_events=(note("SpotInterrupted", "Spot interruption warning was triggered"),)),
+        serving(
+            WAITING,
+            node_events=(note("SpotInterrupted", "Spot interruption warning was triggered"),),
+        ),
         "SPOT",
         False,
         "another one by itself",
@@ -155,7 +186,12 @@ TABLE = {
             node_events=(
                 note("DisruptionTerminating", "Disrupting Node: Empty", about="other"),
                 note("SpotInterrupted", "Spot interruption warning was triggered", about="c"),
-                note("Finalized", "Finalized karpenter.sh/termination", AT.replace(second=9), about="c"),
+                note(
+                    "Finalized",
+                    "Finalized karpenter.sh/termination",
+                    AT.replace(second=9),
+                    about="c",
+                ),
             ),
         ),
         "SPOT",
@@ -167,7 +203,12 @@ TABLE = {
             WAITING,
             node_events=(
                 note("SpotInterrupted", "Spot interruption warning was triggered", about="c"),
-                note("Finalized", "Finalized karpenter.sh/termination", AT.replace(second=9), about="d"),
+                note(
+                    "Finalized",
+                    "Finalized karpenter.sh/termination",
+                    AT.replace(second=9),
+                    about="d",
+                ),
             ),
         ),
         "NODE_LOST",
@@ -175,7 +216,9 @@ TABLE = {
         "taken away",
     ),
     "a consolidation": (
-        serving(WAITING, node_events=(note("DisruptionTerminating", "Disrupting Node: Underutilized"),)),
+        serving(
+            WAITING, node_events=(note("DisruptionTerminating", "Disrupting Node: Underutilized"),)
+        ),
         "CONSOLIDATED",
         False,
         "to save money",
@@ -187,7 +230,11 @@ TABLE = {
         "taken away",
     ),
     "a node that was deleted before this rollout": (
-        serving(WAITING, created_at=AT, node_events=(note("Finalized", "Finalized", AT.replace(hour=8, minute=59)),)),
+        serving(
+            WAITING,
+            created_at=AT,
+            node_events=(note("Finalized", "Finalized", AT.replace(hour=8, minute=59)),),
+        ),
         "SCHEDULING",
         False,
         "free GPU",
@@ -205,7 +252,8 @@ TABLE = {
                 initializer=ContainerStatus(
                     state="waiting",
                     reason="ErrImagePull",
-                    message='failed to pull and unpack image "vllm/vllm-openai:v9": not found (rehearsal)',
+                    message='failed to pull and unpack image "vllm/vllm-openai:v9": not found '
+                    "(rehearsal)",
                 ),
             )
         ),
@@ -214,7 +262,11 @@ TABLE = {
         "Check SERVING_IMAGE",
     ),
     "an image's name": (
-        serving(replace(POD, engine_container=ContainerStatus(state="waiting", reason="InvalidImageName"))),
+        serving(
+            replace(
+                POD, engine_container=ContainerStatus(state="waiting", reason="InvalidImageName")
+            )
+        ),
         "IMAGE",
         True,
         "SERVING_IMAGE",
@@ -261,7 +313,12 @@ TABLE = {
         True,
         "not the approved ones",
     ),
-    "S3 is away": (failed_load("config.json: EndpointConnectionError"), "LOAD_FAILED", False, "registry answers"),
+    "S3 is away": (
+        failed_load("config.json: EndpointConnectionError"),
+        "LOAD_FAILED",
+        False,
+        "registry answers",
+    ),
     "an argument": (
         ended("api_server.py: error: unrecognized arguments: --no-such-flag", code=2),
         "BAD_ARGUMENT",
@@ -269,7 +326,12 @@ TABLE = {
         "--no-such-flag",
     ),
     "an argument, and no message": (ended(code=2), "BAD_ARGUMENT", True, "the pod's log names it"),
-    "out of memory, the container": (ended(reason="OOMKilled", code=137), "OUT_OF_MEMORY", False, "larger GPU"),
+    "out of memory, the container": (
+        ended(reason="OOMKilled", code=137),
+        "OUT_OF_MEMORY",
+        False,
+        "larger GPU",
+    ),
     "out of memory, again and again": (
         ended(reason="OOMKilled", code=137, restarts=3),
         "OUT_OF_MEMORY",
@@ -284,14 +346,24 @@ TABLE = {
     ),
     "a load that takes too long": (
         ended(
-            events=(note("Killing", "Container kserve-container failed startup probe, will be restarted"),), code=137
+            events=(
+                note(
+                    "Killing", "Container kserve-container failed startup probe, will be restarted"
+                ),
+            ),
+            code=137,
         ),
         "LOAD_TIMEOUT",
         False,
         "longer probe",
     ),
     "one crash": (ended("Segmentation fault", code=139), "ENGINE_CRASHED", False, "started again"),
-    "a crash loop": (ended("Segmentation fault", code=139, restarts=5), "CRASH_LOOP", True, "crashed 5 times"),
+    "a crash loop": (
+        ended("Segmentation fault", code=139, restarts=5),
+        "CRASH_LOOP",
+        True,
+        "crashed 5 times",
+    ),
     "an engine that loads": (
         serving(replace(POD, engine_container=ContainerStatus(state="running"))),
         "ENGINE",
@@ -313,7 +385,9 @@ class TestOfServing:
         assert trouble.of_serving(replace(serving(), ready=True)) is None
 
 
-OTHER = ResourceStatus("InferenceService", "models", "other-v2", "OutOfSync", "admission webhook denied the request")
+OTHER = ResourceStatus(
+    "InferenceService", "models", "other-v2", "OutOfSync", "admission webhook denied the request"
+)
 OWN = ResourceStatus("InferenceService", "models", "m-v1", "OutOfSync")
 SYNCED = ApplicationStatus(
     exists=True,
@@ -324,7 +398,9 @@ SYNCED = ApplicationStatus(
     finished_at=AT,
     reconciled_at=AT + timedelta(seconds=2),
 )
-COMPARISON = Condition("ComparisonError", "", message="Failed to load target state: yaml: line 3: mapping values")
+COMPARISON = Condition(
+    "ComparisonError", "", message="Failed to load target state: yaml: line 3: mapping values"
+)
 
 
 class TestOfSync:
@@ -333,15 +409,29 @@ class TestOfSync:
         [
             (ApplicationStatus(exists=False), "NO_APPLICATION", "creates it"),
             (replace(SYNCED, errors=(COMPARISON,)), "COMPARISON", "yaml: line 3"),
-            (replace(SYNCED, resources=(replace(OWN, message="spec.foo: unknown"),)), "SYNC_FAILED", "spec.foo"),
+            (
+                replace(SYNCED, resources=(replace(OWN, message="spec.foo: unknown"),)),
+                "SYNC_FAILED",
+                "spec.foo",
+            ),
             (replace(SYNCED, resources=(OWN, OTHER)), "SYNC_BLOCKED", "22222222 waits behind it"),
             (
-                replace(SYNCED, errors=(Condition("SyncError", "", message="one or more tasks failed"),)),
+                replace(
+                    SYNCED, errors=(Condition("SyncError", "", message="one or more tasks failed"),)
+                ),
                 "SYNC_FAILED",
                 "one or more",
             ),
-            (replace(SYNCED, operation_phase="Error", message="repo server is away"), "SYNC_FAILED", "server is away."),
-            (replace(SYNCED, resources=(OWN,)), "OUT_OF_SYNC", "Somebody changed InferenceService m-v1"),
+            (
+                replace(SYNCED, operation_phase="Error", message="repo server is away"),
+                "SYNC_FAILED",
+                "server is away.",
+            ),
+            (
+                replace(SYNCED, resources=(OWN,)),
+                "OUT_OF_SYNC",
+                "Somebody changed InferenceService m-v1",
+            ),
         ],
     )
     def test_tells_argo_cds_ways_to_fail_apart(self, application, code, words):

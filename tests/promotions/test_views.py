@@ -21,7 +21,8 @@ from tests.factories import NOW, UserFactory
 from tests.promotions import factories
 
 HOURS = {
-    "justification": "Batches by day, nobody by night.", "serving_class": "SCALE_TO_ZERO", "ready_days": "mon-fri",
+    "justification": "Batches by day, nobody by night.", "serving_class": "SCALE_TO_ZERO",
+    "ready_days": "mon-fri",
     "ready_from": "07:30", "ready_to": "19:00", "ready_zone": "America/New_York",
 }  # fmt: skip
 
@@ -56,7 +57,9 @@ def version(registered_model):
 
 @pytest.fixture
 def promotion(version, alice):
-    return actions.request_promotion(version=version, requester=alice, justification="Better codes", now=NOW)
+    return actions.request_promotion(
+        version=version, requester=alice, justification="Better codes", now=NOW
+    )
 
 
 def form(promotion, **changes):
@@ -69,8 +72,14 @@ def form(promotion, **changes):
     return evidence | changes
 
 
-NUMBERS = {"calls": 31, "failed": 0, "error_percent": 0.0, "ttft_p95_ms": 420.0, "tokens_per_second": 51.5,
-           "ready_replicas": 1}  # fmt: skip
+NUMBERS = {
+    "calls": 31,
+    "failed": 0,
+    "error_percent": 0.0,
+    "ttft_p95_ms": 420.0,
+    "tokens_per_second": 51.5,
+    "ready_replicas": 1,
+}
 
 
 def decided(rollout, step, attempt=1):
@@ -78,9 +87,16 @@ def decided(rollout, step, attempt=1):
     commit = RolloutCommit.objects.create(
         rollout=rollout, step=step, attempt=attempt, sha="a" * 40, committed_at=NOW, observed_at=NOW
     )
-    words = "Not enough traffic to compare. It goes on because a replica is ready and nothing failed."
+    words = (
+        "Not enough traffic to compare. It goes on because a replica is ready and nothing failed."
+    )
     GateResult.objects.create(
-        commit=commit, verdict="NO_TRAFFIC", judged_at=NOW, candidate=NUMBERS, baseline=NUMBERS, words=words
+        commit=commit,
+        verdict="NO_TRAFFIC",
+        judged_at=NOW,
+        candidate=NUMBERS,
+        baseline=NUMBERS,
+        words=words,
     )
     return commit
 
@@ -90,11 +106,16 @@ def at_weight(rollout, model):
     live = factories.live(model, 6)
     RolloutPhase.objects.create(rollout=rollout, phase="READY", reached_at=NOW, learned_at=NOW)
     decided(rollout, "SHIFT_10")
-    RolloutCommit.objects.create(rollout=rollout, step="SHIFT_50", sha="b" * 40, committed_at=NOW, observed_at=NOW)
+    RolloutCommit.objects.create(
+        rollout=rollout, step="SHIFT_50", sha="b" * 40, committed_at=NOW, observed_at=NOW
+    )
     Rollout.objects.filter(pk=rollout.pk).update(
-        status="PROGRESSING", baseline=live.model_version, steps=[10, 50, 100], weight=50, reason="HOLDING",
-        message="50 % of the callers get prior-auth-extract-v7; it is judged against prior-auth-extract-v6 in 8 s.",
-        health={"candidate": NUMBERS, "baseline": NUMBERS, "words": "Errors 0.0 %."}, observed_at=NOW,
+        status="PROGRESSING", baseline=live.model_version, steps=[10, 50, 100], weight=50,
+        reason="HOLDING",
+        message="50 % of the callers get prior-auth-extract-v7; it is judged against "
+        "prior-auth-extract-v6 in 8 s.",
+        health={"candidate": NUMBERS, "baseline": NUMBERS, "words": "Errors 0.0 %."},
+        observed_at=NOW,
     )  # fmt: skip
     rollout.refresh_from_db()
 
@@ -113,9 +134,13 @@ class TestPromotionCreate:
 
     def test_says_what_stands_in_the_way(self, as_, alice, registered_model):
         factories.run(factories.version(registered_model, 8), passed=False)
-        page = as_(alice).get(reverse("promotions:promotion_create", args=["prior-auth-extract", 8]))
+        page = as_(alice).get(
+            reverse("promotions:promotion_create", args=["prior-auth-extract", 8])
+        )
         assert "below its thresholds" in page.content.decode()
-        answer = as_(alice).post(page.request["PATH_INFO"], {"justification": "Please let it through."})
+        answer = as_(alice).post(
+            page.request["PATH_INFO"], {"justification": "Please let it through."}
+        )
         assert answer.status_code == 422
         assert not Promotion.objects.exists()
 
@@ -166,22 +191,30 @@ class TestDecision:
 
     def test_of_ones_own_proposal_is_refused_in_words(self, as_, alice, version):
         both = UserFactory(team=alice.team, with_roles=[Role.MODEL_OWNER, Role.REVIEWER])
-        own = actions.request_promotion(version=version, requester=both, justification="Mine is good", now=NOW)
+        own = actions.request_promotion(
+            version=version, requester=both, justification="Mine is good", now=NOW
+        )
         answer = as_(both).post(url("promotion_approve", own), form(own))
         assert answer.status_code == 403
         assert "Nobody decides on their own proposal" in answer.content.decode()
         assert not Rollout.objects.exists()
 
     def test_of_a_stale_page_decides_nothing(self, as_, carol, promotion):
-        answer = as_(carol).post(url("promotion_approve", promotion), form(promotion, baseline="4711"), follow=True)
+        answer = as_(carol).post(
+            url("promotion_approve", promotion), form(promotion, baseline="4711"), follow=True
+        )
         assert "Nothing was decided" in answer.content.decode()
         assert not Rollout.objects.exists()
 
-    def test_may_be_a_rejection_and_the_owner_may_withdraw(self, as_, alice, carol, promotion, version):
+    def test_may_be_a_rejection_and_the_owner_may_withdraw(
+        self, as_, alice, carol, promotion, version
+    ):
         as_(carol).post(url("promotion_reject", promotion), form(promotion))
         promotion.refresh_from_db()
         assert promotion.status == "REJECTED"
-        again = actions.request_promotion(version=version, requester=alice, justification="Once more", now=NOW)
+        again = actions.request_promotion(
+            version=version, requester=alice, justification="Once more", now=NOW
+        )
         as_(alice).post(url("promotion_withdraw", again))
         again.refresh_from_db()
         assert again.status == "WITHDRAWN"
@@ -191,12 +224,18 @@ class TestDecision:
 class TestRolloutDetail:
     @pytest.fixture
     def rollout(self, promotion, carol):
-        seen = actions.Seen(promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id)
-        return actions.approve_promotion(promotion=promotion, approver=carol, seen=seen, reason="Good", now=NOW)
+        seen = actions.Seen(
+            promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id
+        )
+        return actions.approve_promotion(
+            promotion=promotion, approver=carol, seen=seen, reason="Good", now=NOW
+        )
 
     def test_asks_again_only_while_it_moves(self, as_, alice, rollout):
         where = url("rollout_detail", rollout)
-        RolloutPhase.objects.create(rollout=rollout, phase="COMMITTED", reached_at=NOW, learned_at=NOW)
+        RolloutPhase.objects.create(
+            rollout=rollout, phase="COMMITTED", reached_at=NOW, learned_at=NOW
+        )
         assert 'hx-trigger="every 2s"' in as_(alice).get(where).content.decode()
         Rollout.objects.update(status="LIVE", weight=100, finished_at=NOW, next_check_at=None)
         text = as_(alice).get(where, headers={"HX-Request": "true"}).content.decode()
@@ -204,7 +243,9 @@ class TestRolloutDetail:
         assert "<html" not in text
 
     def test_says_why_it_failed_and_what_to_do(self, as_, alice, rollout):
-        Rollout.objects.update(status="FAILED", reason="CHECKSUM", message="model.safetensors differs")
+        Rollout.objects.update(
+            status="FAILED", reason="CHECKSUM", message="model.safetensors differs"
+        )
         text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
         assert "model.safetensors differs" in text
         assert "Retry where it stopped" in text
@@ -220,33 +261,63 @@ class TestRolloutDetail:
         rollout.refresh_from_db()
         assert rollout.status == "ABORTED"
 
-    def test_shows_each_weight_with_its_decision_and_both_versions_health(self, as_, alice, rollout, registered_model):
+    def test_shows_each_weight_with_its_decision_and_both_versions_health(
+        self, as_, alice, rollout, registered_model
+    ):
         at_weight(rollout, registered_model)
         text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
-        for words in ("10 %", "50 %", "100 %", "Not enough traffic", "It goes on because", "Health at 50 %", "420 ms",
-                      "v7 candidate", "v6 baseline", "Pause…", "Move 10 % of the callers to it"):  # fmt: skip
+        for words in (
+            "10 %",
+            "50 %",
+            "100 %",
+            "Not enough traffic",
+            "It goes on because",
+            "Health at 50 %",
+            "420 ms",
+            "v7 candidate",
+            "v6 baseline",
+            "Pause…",
+            "Move 10 % of the callers to it",
+        ):
             assert words in text, words
         assert f'<p class="page-lead">{rollout.message}</p>' in text
 
-    def test_shows_no_share_of_errors_where_nobody_called(self, as_, alice, rollout, registered_model):
+    def test_shows_no_share_of_errors_where_nobody_called(
+        self, as_, alice, rollout, registered_model
+    ):
         at_weight(rollout, registered_model)
         assert "0 %</td>" in as_(alice).get(url("rollout_detail", rollout)).content.decode()
         GateResult.objects.all().delete()
         nobody = NUMBERS | {"calls": 0}
-        Rollout.objects.filter(pk=rollout.pk).update(health={"candidate": nobody, "baseline": nobody, "words": "None."})
+        Rollout.objects.filter(pk=rollout.pk).update(
+            health={"candidate": nobody, "baseline": nobody, "words": "None."}
+        )
         assert "0 %</td>" not in as_(alice).get(url("rollout_detail", rollout)).content.decode()
 
     def test_shows_a_weights_health_once(self, as_, alice, rollout, registered_model):
         at_weight(rollout, registered_model)
         commit = RolloutCommit.objects.get(rollout=rollout, step="SHIFT_50")
-        judge = {"verdict": "PASSED", "judged_at": NOW, "candidate": NUMBERS, "baseline": NUMBERS, "words": "Passed."}
+        judge = {
+            "verdict": "PASSED",
+            "judged_at": NOW,
+            "candidate": NUMBERS,
+            "baseline": NUMBERS,
+            "words": "Passed.",
+        }
         GateResult.objects.create(commit=commit, **judge)
         text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
         assert "Health at 50 %" not in text
-        assert "it is judged against prior-auth-extract-v6 in 8 s.</small>" not in text.partition("Decisions")[0]
+        assert (
+            "it is judged against prior-auth-extract-v6 in 8 s.</small>"
+            not in text.partition("Decisions")[0]
+        )
 
-    def test_offers_no_retry_first_where_the_files_are_not_the_approved_ones(self, as_, alice, rollout):
-        Rollout.objects.update(status="FAILED", reason="CHECKSUM", message="config.json differs.", finished_at=NOW)
+    def test_offers_no_retry_first_where_the_files_are_not_the_approved_ones(
+        self, as_, alice, rollout
+    ):
+        Rollout.objects.update(
+            status="FAILED", reason="CHECKSUM", message="config.json differs.", finished_at=NOW
+        )
         text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
         assert "A retry pulls the same files again." in text
         assert "Retry where it stopped" in text
@@ -257,7 +328,10 @@ class TestRolloutDetail:
         as_(alice).post(url("rollout_abort", rollout), {"reason": "Wrong day"})
         text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
         assert "This rollout was aborted" in text
-        assert "prior-auth-extract-v6 answers all callers. To try again, propose prior-auth-extract-v7 anew." in text
+        assert (
+            "prior-auth-extract-v6 answers all callers. To try again, propose "
+            "prior-auth-extract-v7 anew." in text
+        )
 
     def test_pauses_with_a_reason_and_resumes(self, as_, alice, rollout, registered_model):
         at_weight(rollout, registered_model)
@@ -272,39 +346,64 @@ class TestRolloutDetail:
         assert rollout.paused_at is None
 
     def test_names_what_stands_in_the_way(self, as_, alice, rollout):
-        Rollout.objects.update(status="PROGRESSING", reason="NO_CAPACITY", message="No GPU node fits.")
+        Rollout.objects.update(
+            status="PROGRESSING", reason="NO_CAPACITY", message="No GPU node fits."
+        )
         text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
         assert "No GPU capacity." in text
         assert "No GPU node fits." in text
 
-    def test_says_that_callers_of_a_live_version_are_not_answered(self, as_, alice, registered_model):
+    def test_says_that_callers_of_a_live_version_are_not_answered(
+        self, as_, alice, registered_model
+    ):
         live = factories.live(registered_model, 7)
         where = url("rollout_detail", live)
         assert "every 2s" not in as_(alice).get(where).content.decode()
-        Rollout.objects.update(reason="NODE_LOST", message="Its node went away.", unready_since=NOW, observed_at=NOW)
+        Rollout.objects.update(
+            reason="NODE_LOST", message="Its node went away.", unready_since=NOW, observed_at=NOW
+        )
         text = as_(alice).get(where).content.decode()
-        for words in ("Callers are not answered since", "Its node is gone.", "Its node went away.", "Live · not ready",
+        for words in ("Callers are not answered "
+        "since", "Its node is gone.", "Its node went away.", "Live · not ready",
                       "Callers sent to v7", "every 2s"):  # fmt: skip
             assert words in text, words
         assert "roll back" not in text, "nothing served before it"
-        badge = as_(alice).get(reverse("promotions:serving_badge", args=["prior-auth-extract"])).content.decode()
+        badge = (
+            as_(alice)
+            .get(reverse("promotions:serving_badge", args=["prior-auth-extract"]))
+            .content.decode()
+        )
         assert "v7 not ready" in badge
 
-    def test_does_not_say_that_what_serves_was_checked_while_the_cluster_is_away(self, as_, alice, registered_model):
+    def test_does_not_say_that_what_serves_was_checked_while_the_cluster_is_away(
+        self, as_, alice, registered_model
+    ):
         live = factories.live(registered_model, 7)
-        Rollout.objects.update(reason="AWAY", message="The cluster cannot be reached.", observed_at=NOW)
+        Rollout.objects.update(
+            reason="AWAY", message="The cluster cannot be reached.", observed_at=NOW
+        )
         text = as_(alice).get(url("rollout_detail", live)).content.decode()
         assert f"could not be checked at {NOW:%H:%M:%S} UTC" in text
         assert "the approved one, checked" not in text
 
     def test_marks_the_commits_that_the_branch_lost(self, as_, alice, rollout):
-        Rollout.objects.update(status="FAILED", reason="GIT_DIVERGED", message="Somebody rewrote its history.")
-        RolloutCommit.objects.create(rollout=rollout, step="SERVE", sha="a" * 40, committed_at=NOW, lost_at=NOW)
+        Rollout.objects.update(
+            status="FAILED", reason="GIT_DIVERGED", message="Somebody rewrote its history."
+        )
+        RolloutCommit.objects.create(
+            rollout=rollout, step="SERVE", sha="a" * 40, committed_at=NOW, lost_at=NOW
+        )
         text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
-        for words in ("history was rewritten.", "(no longer on the branch)", "Retry and commit anew"):
+        for words in (
+            "history was rewritten.",
+            "(no longer on the branch)",
+            "Retry and commit anew",
+        ):
             assert words in text, words
 
-    def test_says_after_a_return_who_serves_and_what_to_do(self, as_, alice, rollout, registered_model):
+    def test_says_after_a_return_who_serves_and_what_to_do(
+        self, as_, alice, rollout, registered_model
+    ):
         at_weight(rollout, registered_model)
         Rollout.objects.filter(pk=rollout.pk).update(
             status="FAILED", reason="GATE", return_reason="GATE", message="Errors 40 %.", weight=0
@@ -315,9 +414,13 @@ class TestRolloutDetail:
 
     def test_rolls_a_live_one_back_in_one_click(self, as_, alice, rollout, registered_model):
         at_weight(rollout, registered_model)
-        Rollout.objects.filter(registered_model=registered_model, status="LIVE").update(status="REPLACED")
+        Rollout.objects.filter(registered_model=registered_model, status="LIVE").update(
+            status="REPLACED"
+        )
         Rollout.objects.filter(pk=rollout.pk).update(status="LIVE", weight=100, finished_at=NOW)
-        Rollout.objects.filter(pk=rollout.pk).update(reason="NODE_LOST", message="Gone.", unready_since=NOW)
+        Rollout.objects.filter(pk=rollout.pk).update(
+            reason="NODE_LOST", message="Gone.", unready_since=NOW
+        )
         text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
         assert "Where callers cannot wait, roll back to v6." in text
         assert "Roll back to v6…" in text
@@ -328,7 +431,9 @@ class TestRolloutDetail:
         assert (back.model_version.number, back.baseline) == (6, rollout.model_version)
         assert "Goes back from" in as_(alice).get(answer.url).content.decode()
 
-    def test_costs_the_same_queries_however_many_decisions(self, as_, alice, rollout, django_assert_num_queries):
+    def test_costs_the_same_queries_however_many_decisions(
+        self, as_, alice, rollout, django_assert_num_queries
+    ):
         client = as_(alice)
         with django_assert_num_queries(9):
             client.get(url("rollout_detail", rollout))
@@ -401,13 +506,17 @@ class TestServingBadge:
 
 
 def sleeper(model, pre_warm=""):
-    """Return the live rollout of a version that sleeps, but for the hours in which it is kept ready."""
+    """Return the live rollout of a version that sleeps, but for the hours in which it is kept
+    ready.
+    """
     return factories.live(model, 7, serving_class="SCALE_TO_ZERO", pre_warm=pre_warm)
 
 
 def pool_seen(*capacity_types):
     """Have the cluster have one pool, which buys machines of these types."""
-    spec = NodePool("gpu", NodeClassRef("karpenter.sh", "C", "c"), ("g6",), 8, capacity_types=capacity_types)
+    spec = NodePool(
+        "gpu", NodeClassRef("karpenter.sh", "C", "c"), ("g6",), 8, capacity_types=capacity_types
+    )
     record_found(pool="gpu", text=to_yaml([node_pool(spec)]).decode(), now=NOW)
     PoolSeen.objects.create(uid="pool", name="gpu", created_at=NOW, learned_at=NOW)
 
@@ -417,10 +526,13 @@ def replica(*, ready_after=None, ended=False, began=NOW):
     uid = str(uuid4())
     price = {"price_usd_per_hour": Decimal("0.9"), "price_basis": "simulated-spot"}
     price |= {"instance_type": "g6.xlarge", "capacity_type": "spot"}
-    NodeClaim.objects.create(uid=uid, name=uid, node_name=uid, created_at=NOW, learned_at=NOW, **price)
+    NodeClaim.objects.create(
+        uid=uid, name=uid, node_name=uid, created_at=NOW, learned_at=NOW, **price
+    )
     ready_at = began + timedelta(seconds=ready_after) if ready_after else None
     return Replica.objects.create(
-        uid=uid, name="p", namespace="models", service="prior-auth-extract-v7", model="prior-auth-extract",
+        uid=uid, name="p", namespace="models", service="prior-auth-extract-v7",
+        model="prior-auth-extract",
         node_name=uid, created_at=began, learned_at=NOW, ready_at=ready_at,
         ended_at=NOW + timedelta(seconds=100) if ended else None,
     )  # fmt: skip
@@ -430,11 +542,20 @@ def replica(*, ready_after=None, ended=False, began=NOW):
 class TestSleep:
     def test_the_proposal_form_names_the_price_of_each_class(self, as_, alice, version):
         replica(ready_after=40, ended=True)
-        page = as_(alice).get(reverse("promotions:promotion_create", args=["prior-auth-extract", 7])).content.decode()
-        assert "One g6.xlarge on demand: $0.8048 (list price, us-east-1, 6 Jul 2026) × 730 h" in page
+        page = (
+            as_(alice)
+            .get(reverse("promotions:promotion_create", args=["prior-auth-extract", 7]))
+            .content.decode()
+        )
+        assert (
+            "One g6.xlarge on demand: $0.8048 (list price, us-east-1, 6 Jul 2026) × 730 h" in page
+        )
         assert "= about $587.50 a month" in page
         assert '<span class="figure">about $587.50 a month</span>' in page
-        assert '<span class="figure">$0 while idle, $0.90 (simulated price) an hour awake</span>' in page
+        assert (
+            '<span class="figure">$0 while idle, $0.90 (simulated price) an hour awake</span>'
+            in page
+        )
         assert "waits ≈ 40 s; then it costs about $0.01 a start" in page
         assert "$0.90 (simulated price) an hour on Spot" in page
         assert "on demand where there is no Spot" in page
@@ -454,8 +575,13 @@ class TestSleep:
         made = Promotion.objects.get()
         assert made.pre_warm == "mon-fri 22:00-06:00 America/New_York"
         page = as_(carol).get(url("promotion_detail", made)).content.decode()
-        assert "22:00 to 06:00 of the next day, America/New_York: 174 hours a month, about $156.43 on Spot" in page
-        rollout = factories.live(registered_model, 8, serving_class="SCALE_TO_ZERO", pre_warm=made.pre_warm)
+        assert (
+            "22:00 to 06:00 of the next day, America/New_York: 174 hours a month, about $156.43 on "
+            "Spot" in page
+        )
+        rollout = factories.live(
+            registered_model, 8, serving_class="SCALE_TO_ZERO", pre_warm=made.pre_warm
+        )
         page = as_(carol).get(url("rollout_detail", rollout)).content.decode()
         assert "174 hours a month, about $156.43 on Spot" in page
 
@@ -493,15 +619,21 @@ class TestSleep:
         page = as_(carol).get(url("promotion_detail", promotion)).content.decode()
         assert "Warm, $587.50 a month a machine (list price, us-east-1, 6 Jul 2026)" in page
 
-    def test_the_proposal_form_says_where_no_machine_may_be_bought_for_a_class(self, as_, alice, version):
+    def test_the_proposal_form_says_where_no_machine_may_be_bought_for_a_class(
+        self, as_, alice, version
+    ):
         pool_seen("spot")
         where = reverse("promotions:promotion_create", args=["prior-auth-extract", 7])
         words = "every NodePool buys Spot machines only"
         assert f"It cannot be chosen now: {words}." in as_(alice).get(where).content.decode()
-        answer = as_(alice).post(where, {"justification": "An interactive assistant.", "serving_class": "WARM"})
+        answer = as_(alice).post(
+            where, {"justification": "An interactive assistant.", "serving_class": "WARM"}
+        )
         assert answer.status_code == 422
         assert f"{words}. Change one, or propose it as scale to zero." in answer.content.decode()
-        as_(alice).post(where, {"justification": "Only a nightly batch.", "serving_class": "SCALE_TO_ZERO"})
+        as_(alice).post(
+            where, {"justification": "Only a nightly batch.", "serving_class": "SCALE_TO_ZERO"}
+        )
         assert Promotion.objects.get().serving_class == "SCALE_TO_ZERO"
 
     def test_a_pool_that_stopped_buying_on_demand_stops_the_approval(self, as_, carol, promotion):
@@ -512,7 +644,9 @@ class TestSleep:
 
     def test_the_choice_is_kept(self, as_, alice, version):
         where = reverse("promotions:promotion_create", args=["prior-auth-extract", 7])
-        as_(alice).post(where, {"justification": "Only a nightly batch.", "serving_class": "SCALE_TO_ZERO"})
+        as_(alice).post(
+            where, {"justification": "Only a nightly batch.", "serving_class": "SCALE_TO_ZERO"}
+        )
         assert Promotion.objects.get().serving_class == "SCALE_TO_ZERO"
 
     def test_another_choice_is_refused_and_none_is_warm(self, as_, alice, version):
@@ -522,7 +656,9 @@ class TestSleep:
         as_(alice).post(where, words)
         assert Promotion.objects.get().serving_class == "WARM"
 
-    def test_the_rollouts_page_shows_what_a_start_takes_and_costs(self, as_, carol, registered_model):
+    def test_the_rollouts_page_shows_what_a_start_takes_and_costs(
+        self, as_, carol, registered_model
+    ):
         rollout = sleeper(registered_model)
         replica(ready_after=40, ended=True)
         page = as_(carol).get(url("rollout_detail", rollout)).content.decode()
@@ -542,7 +678,11 @@ class TestSleep:
         assert (found.woken, found.awake_usd) == (1, Decimal("0.9") * 24)
 
     def test_a_warm_rollouts_page_says_nothing_of_sleep(self, as_, carol, registered_model):
-        page = as_(carol).get(url("rollout_detail", factories.live(registered_model, 7))).content.decode()
+        page = (
+            as_(carol)
+            .get(url("rollout_detail", factories.live(registered_model, 7)))
+            .content.decode()
+        )
         assert "Sleep and wake" not in page
         assert "ScaledObject" not in page
 
@@ -554,7 +694,12 @@ class TestSleep:
         said = as_(carol).get(where).content.decode()
         assert "takes ≈ 40 s and costs the platform $0.01 (simulated price)" in said
         assert "Kept ready: Every day, 07:30 to 19:00, UTC." in said
-        assert where in as_(carol).get(reverse("catalog:model_detail", args=["prior-auth-extract"])).content.decode()
+        assert (
+            where
+            in as_(carol)
+            .get(reverse("catalog:model_detail", args=["prior-auth-extract"]))
+            .content.decode()
+        )
 
     @pytest.mark.parametrize("hours", ["", "daily 07:30-19:00 UTC"])
     @pytest.mark.parametrize("tab", ["gateway:how_to_call", "gateway:playground"])
@@ -566,7 +711,9 @@ class TestSleep:
         assert ("Kept ready:" in page) == bool(hours)
 
     @pytest.mark.parametrize("tab", ["gateway:how_to_call", "gateway:playground"])
-    def test_callers_of_a_warm_version_are_told_nothing_of_sleep(self, as_, carol, registered_model, tab):
+    def test_callers_of_a_warm_version_are_told_nothing_of_sleep(
+        self, as_, carol, registered_model, tab
+    ):
         factories.live(registered_model, 7)
         page = as_(carol).get(reverse(tab, args=["prior-auth-extract"])).content.decode()
         assert "sleeps while nobody calls it" not in page

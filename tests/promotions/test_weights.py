@@ -1,4 +1,6 @@
-"""Weights, holds, decisions, the way back, and what people can do meanwhile. Every run is done twice."""
+"""Weights, holds, decisions, the way back, and what people can do meanwhile. Every run is done
+twice.
+"""
 
 import subprocess
 from datetime import timedelta
@@ -53,7 +55,10 @@ def calls(candidate=GOOD, baseline=GOOD):
 def route(git):
     """Return the route's weights as Git has them."""
     found = yaml.safe_load(git.read(f"serving/models/{MODEL}/route.yaml"))
-    return {item["name"].removeprefix(f"{MODEL}-"): item["weight"] for item in found["spec"]["rules"][0]["backendRefs"]}
+    return {
+        item["name"].removeprefix(f"{MODEL}-"): item["weight"]
+        for item in found["spec"]["rules"][0]["backendRefs"]
+    }
 
 
 def lose_the_last_commit(remote):
@@ -65,7 +70,8 @@ def steps(rollout):
     return list(RolloutCommit.objects.filter(rollout=rollout).values_list("step", flat=True))
 
 
-def until(rollout, git, cluster, now, holds, of=calls()):  # noqa: B008 (answers the same for everybody)
+# answers the same for everybody
+def until(rollout, git, cluster, now, holds, of=calls()):  # noqa: B008
     """Reconcile two seconds apart, every run twice, until something holds."""
     for _ in range(40):
         now += timedelta(seconds=2)
@@ -74,7 +80,9 @@ def until(rollout, git, cluster, now, holds, of=calls()):  # noqa: B008 (answers
         rollout.refresh_from_db()
         if holds(rollout):
             return now
-    raise AssertionError(f"never: {rollout.status} {rollout.weight} {rollout.reason} {rollout.message}")
+    raise AssertionError(
+        f"never: {rollout.status} {rollout.weight} {rollout.reason} {rollout.message}"
+    )
 
 
 @pytest.mark.django_db
@@ -89,12 +97,17 @@ class TestWeights:
             f"Send all callers of {MODEL} to {MODEL}-v2",
         ]
         gates = GateResult.objects.filter(commit__rollout=second)
-        assert [(gate.commit.step, gate.verdict) for gate in gates] == [("SHIFT_10", "PASSED"), ("SHIFT_50", "PASSED")]
+        assert [(gate.commit.step, gate.verdict) for gate in gates] == [
+            ("SHIFT_10", "PASSED"),
+            ("SHIFT_50", "PASSED"),
+        ]
         assert gates[0].candidate["calls"] == 100
         assert gates[0].baseline["ready_replicas"] == 1
         assert audited(second).count("rollout.judged") == 2
 
-    def test_are_held_from_the_gateways_word_on_and_measured_since_then(self, second, live, git, cluster):
+    def test_are_held_from_the_gateways_word_on_and_measured_since_then(
+        self, second, live, git, cluster
+    ):
         of = calls()
         now = until(second, git, cluster, live, lambda row: "SHIFT_10" in steps(row), of)
         cluster.accepting = False  # the commit is applied, the gateway has not looked yet
@@ -121,9 +134,12 @@ class TestWeights:
         assert "Not enough traffic to compare: 0 calls" in gate.words
 
     @pytest.mark.parametrize(
-        "name", ["record_commit", "record_gate", "record_accepted", "record_progress", "finish_rollout"]
+        "name",
+        ["record_commit", "record_gate", "record_accepted", "record_progress", "finish_rollout"],
     )
-    def test_finish_after_a_kill_before_any_write(self, second, live, git, cluster, remote, monkeypatch, name):
+    def test_finish_after_a_kill_before_any_write(
+        self, second, live, git, cluster, remote, monkeypatch, name
+    ):
         original, seen = getattr(records, name), []
 
         def killed_at_every_second_call(**arguments):
@@ -149,7 +165,9 @@ class TestWeights:
 
 @pytest.mark.django_db
 class TestReturn:
-    def test_a_worse_candidate_gives_all_callers_back_by_itself(self, second, live, git, cluster, remote):
+    def test_a_worse_candidate_gives_all_callers_back_by_itself(
+        self, second, live, git, cluster, remote
+    ):
         drive(second, git, cluster, now=live, calls=calls(candidate=BAD))
         assert (second.status, second.reason, second.weight) == ("FAILED", "GATE", 0)
         assert "Errors 40.0 % (0.0 % baseline, at most 2.0 %)" in second.message
@@ -173,7 +191,9 @@ class TestReturn:
         assert "is not ready while callers are sent to it" in second.message
         assert route(git) == {"v1": 100}
 
-    def test_happens_when_nothing_moves_for_long_while_callers_are_split(self, second, live, git, cluster):
+    def test_happens_when_nothing_moves_for_long_while_callers_are_split(
+        self, second, live, git, cluster
+    ):
         now = until(second, git, cluster, live, lambda row: "SHIFT_50" in steps(row))
         cluster.accepting = False
         now = drive(second, git, cluster, now=now + timedelta(hours=1), turns=2)
@@ -200,8 +220,12 @@ class TestReturn:
         assert f"serving/models/{MODEL}/v2.yaml" not in git.paths("serving")
         assert route(git) == {"v1": 100}
 
-    @pytest.mark.parametrize("name", ["record_gate", "begin_return", "record_commit", "fail_rollout"])
-    def test_is_one_commit_whatever_is_killed(self, second, live, git, cluster, remote, monkeypatch, name):
+    @pytest.mark.parametrize(
+        "name", ["record_gate", "begin_return", "record_commit", "fail_rollout"]
+    )
+    def test_is_one_commit_whatever_is_killed(
+        self, second, live, git, cluster, remote, monkeypatch, name
+    ):
         now = until(second, git, cluster, live, lambda row: row.weight == 10)
         original, killed = getattr(records, name), []
 
@@ -241,7 +265,9 @@ class TestGit:
         assert steps(second) == ["SERVE", "SERVE", "SHIFT_10", "SHIFT_50", "SHIFT"]
         assert len(subjects(remote)) == 2 + 4
 
-    def test_that_lost_a_weight_alone_begins_at_the_first_one_again(self, second, live, git, cluster, remote, alice):
+    def test_that_lost_a_weight_alone_begins_at_the_first_one_again(
+        self, second, live, git, cluster, remote, alice
+    ):
         now = until(second, git, cluster, live, lambda row: "SHIFT_50" in steps(row))
         lose_the_last_commit(remote)
         now = drive(second, git, cluster, now=now + timedelta(minutes=1), turns=3, calls=calls())
@@ -269,7 +295,9 @@ class TestPause:
             actions.resume_rollout(rollout=second, actor=carol, now=now)
         drive(second, git, cluster, now=now, calls=calls())
         assert second.status == "LIVE"
-        assert audited(second).count("rollout.paused") == audited(second).count("rollout.resumed") == 1
+        assert (
+            audited(second).count("rollout.paused") == audited(second).count("rollout.resumed") == 1
+        )
 
     def test_leaves_the_way_back_open(self, second, live, git, cluster, carol):
         now = until(second, git, cluster, live, lambda row: row.weight == 10)
@@ -294,7 +322,10 @@ class TestSupersede:
         assert route(git) == {"v1": 100}
         assert f"serving/models/{MODEL}/v2.yaml" not in git.paths("serving")
         drive(third, git, cluster, now=now)
-        assert (third.status, third.baseline) == ("LIVE", Rollout.objects.get(model_version__number=1).model_version)
+        assert (third.status, third.baseline) == (
+            "LIVE",
+            Rollout.objects.get(model_version__number=1).model_version,
+        )
         assert audited(second).count("rollout.superseded") == 1
         assert "Take prior-auth-extract-v2 back" in subjects(remote)
 
@@ -320,9 +351,13 @@ class TestTheSameVersionAgain:
 
 @pytest.mark.django_db
 class TestRollBack:
-    def test_goes_back_at_once_while_the_baseline_still_runs(self, second, live, git, cluster, carol, remote, settings):
+    def test_goes_back_at_once_while_the_baseline_still_runs(
+        self, second, live, git, cluster, carol, remote, settings
+    ):
         now = drive(second, git, cluster, now=live, calls=calls())
-        back = actions.roll_back_rollout(rollout=second, actor=carol, reason="Worse answers", now=now)
+        back = actions.roll_back_rollout(
+            rollout=second, actor=carol, reason="Worse answers", now=now
+        )
         assert (back.rolls_back, back.model_version.number, back.steps) == (second, 1, [100])
         now = drive(back, git, cluster, now=now, turns=5)
         second.refresh_from_db()
@@ -336,11 +371,17 @@ class TestRollBack:
         assert f"serving/models/{MODEL}/v1.yaml" in git.paths("serving")
         assert f"serving/models/{MODEL}/v2.yaml" not in git.paths("serving")
 
-    def test_starts_the_earlier_version_again_after_it_was_stopped(self, second, live, git, cluster, alice, settings):
+    def test_starts_the_earlier_version_again_after_it_was_stopped(
+        self, second, live, git, cluster, alice, settings
+    ):
         now = drive(second, git, cluster, now=live, calls=calls())
-        now = drive(second, git, cluster, now=now + timedelta(seconds=settings.ROLLOUT_RETIRE_AFTER_SECONDS))
+        now = drive(
+            second, git, cluster, now=now + timedelta(seconds=settings.ROLLOUT_RETIRE_AFTER_SECONDS)
+        )
         assert f"serving/models/{MODEL}/v1.yaml" not in git.paths("serving")
-        back = actions.roll_back_rollout(rollout=second, actor=alice, reason="Worse answers", now=now)
+        back = actions.roll_back_rollout(
+            rollout=second, actor=alice, reason="Worse answers", now=now
+        )
         cluster.broken.add(f"{MODEL}-v1")
         now = drive(back, git, cluster, now=now, turns=3)
         assert route(git) == {"v2": 100}  # it serves until the earlier one is ready
@@ -348,23 +389,31 @@ class TestRollBack:
         drive(back, git, cluster, now=now)
         assert (back.status, route(git)) == ("LIVE", {"v1": 100})
 
-    def test_supersedes_what_is_under_way(self, second, live, git, cluster, registered_model, alice, carol):
+    def test_supersedes_what_is_under_way(
+        self, second, live, git, cluster, registered_model, alice, carol
+    ):
         now = drive(second, git, cluster, now=live, calls=calls())
         third = approved(registered_model, 3, alice, carol, now=now)
         now = until(third, git, cluster, now, lambda row: row.weight == 10)
-        back = actions.roll_back_rollout(rollout=second, actor=carol, reason="Both are bad", now=now)
+        back = actions.roll_back_rollout(
+            rollout=second, actor=carol, reason="Both are bad", now=now
+        )
         now = drive(third, git, cluster, now=now)
         drive(back, git, cluster, now=now)
         assert (third.status, back.status, route(git)) == ("SUPERSEDED", "LIVE", {"v1": 100})
 
-    def test_never_serves_what_is_not_approved_and_verified_any_more(self, second, live, git, cluster, carol, rollout):
+    def test_never_serves_what_is_not_approved_and_verified_any_more(
+        self, second, live, git, cluster, carol, rollout
+    ):
         now = drive(second, git, cluster, now=live, calls=calls())
         rollout.model_version.status = "QUARANTINED"
         rollout.model_version.save(update_fields=["status"])
         with pytest.raises(actions.NotEligible, match="approved and verified"):
             actions.roll_back_rollout(rollout=second, actor=carol, reason="Worse", now=now)
 
-    def test_is_for_those_who_steer_and_a_live_rollout_only(self, second, live, charlie, carol, rollout):
+    def test_is_for_those_who_steer_and_a_live_rollout_only(
+        self, second, live, charlie, carol, rollout
+    ):
         with pytest.raises(actions.WrongRolloutState, match="only a live one"):
             actions.roll_back_rollout(rollout=second, actor=carol, reason="Worse", now=NOW)
         with pytest.raises(NotPermitted):

@@ -1,10 +1,11 @@
-"""`make check-gateway`: what the portal renders and ships, on the real Envoy Gateway and Envoy AI Gateway.
+"""`make check-gateway`: what the portal renders and ships, on the real Envoy Gateway and Envoy AI
+Gateway.
 
-Both controllers run against an API server of their own; Envoy, the external processor and the rate limit service run
-as they configure them, the Collector as it is shipped; engines, identity provider and ingest are the tests' doubles.
-Each object is shown with what the controllers say about it, then calls are made. Fails on any object that is not
-fully accepted, and on any call that goes otherwise than at the local gateway. Linux only; needs no root; about two
-minutes after the build.
+Both controllers run against an API server of their own; Envoy, the external processor and the rate
+limit service run as they configure them, the Collector as it is shipped; engines, identity provider
+and ingest are the tests' doubles. Each object is shown with what the controllers say about it, then
+calls are made. Fails on any object that is not fully accepted, and on any call that goes otherwise
+than at the local gateway. Linux only; needs no root; about two minutes after the build.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ HOSTS = {
     "otel-collector.ai-gateway.svc.cluster.local": private.NODE,
     "idp.test": private.NODE,
     "valkey.test": private.NODE,
-    **{f"{name}-predictor.models.svc.cluster.local": address for name, address in traffic.PREDICTORS.items()},
+    **{
+        f"{name}-predictor.models.svc.cluster.local": address
+        for name, address in traffic.PREDICTORS.items()
+    },
 }
 SETTLED_WITHIN_SECONDS = 60
 Found = TypeVar("Found")
@@ -56,7 +60,11 @@ def main() -> int:
     private.settle(HOSTS)
     with tempfile.TemporaryDirectory(prefix="qm-check-") as state:
         failures = check(own_context(Path(state)), built)
-    print("\n".join(["", *failures]) if failures else "\nEverything is accepted, and every call went as it must.")
+    print(
+        "\n".join(["", *failures])
+        if failures
+        else "\nEverything is accepted, and every call went as it must."
+    )
     return 1 if failures else 0
 
 
@@ -73,14 +81,17 @@ def check(context: Context, built: Release) -> list[str]:
                 cluster.apply(obj)
             try:
                 made = eventually(lambda: proxy.deployments(cluster))
-            except NotReady as problem:  # a Gateway that is refused gets no proxy: its conditions say why
+            # a Gateway that is refused gets no proxy: its conditions say why
+            except NotReady as problem:
                 return [*verdicts(cluster), str(problem)]
             proxy.say_ready(cluster, made.values())
             return [*verdicts(cluster), *calls(context, cluster, built, made)]
 
 
 def verdicts(cluster: Cluster) -> list[str]:
-    """Show each object, the HTTPRoutes that come of them too, and return those that are not fully accepted."""
+    """Show each object, the HTTPRoutes that come of them too, and return those that are not fully
+    accepted.
+    """
     routes = cluster.all("gateway.networking.k8s.io/v1", "HTTPRoute")
     wanted = [*objects.shipped(), *objects.rendered(), *routes]
     until = time.monotonic() + SETTLED_WITHIN_SECONDS
@@ -100,7 +111,9 @@ def _name(obj: control.Json) -> str:
     return f"{obj['kind']} {metadata.get('namespace', '')}/{metadata['name']}".replace(" /", " ")
 
 
-def calls(context: Context, cluster: Cluster, built: Release, made: dict[str, control.Json]) -> list[str]:
+def calls(
+    context: Context, cluster: Cluster, built: Release, made: dict[str, control.Json]
+) -> list[str]:
     """Run the data plane, call through it, and return what went otherwise than it must."""
     eventually(lambda: proxy.configured(cluster))
     pod = proxy.pod_of(cluster, made["envoy"])
@@ -115,7 +128,9 @@ def calls(context: Context, cluster: Cluster, built: Release, made: dict[str, co
     with traffic.neighbors(context.state / "envoy.log") as caller, running(context, parts):
         eventually(lambda: _answers(caller))
         traffic.check(caller)
-        stats = httpx.get("http://127.0.0.1:19000/stats?filter=update_rejected", trust_env=False).text
+        stats = httpx.get(
+            "http://127.0.0.1:19000/stats?filter=update_rejected", trust_env=False
+        ).text
         rejected = [line for line in stats.splitlines() if not line.endswith(": 0")]
         caller.must("Envoy took everything that Envoy Gateway sent", [], rejected)
         return caller.failures

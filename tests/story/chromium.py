@@ -16,13 +16,16 @@ import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# Names other than this machine's lead nowhere: a page that asked for one would fail, and not only be recorded.
+# Names other than this machine's lead nowhere: a page that asked for one would fail, and not only
+# be recorded.
 LOCAL_ONLY = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost"
 QUIET = ["--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage", LOCAL_ONLY]
 
 
 def executable(playwright: Playwright) -> str | None:
-    """Return the browser's path: the one that CHROMIUM names, one on PATH, Playwright's own, else None."""
+    """Return the browser's path: the one that CHROMIUM names, one on PATH, Playwright's own, else
+    None.
+    """
     named = os.environ.get("CHROMIUM", "")
     if named:
         return named

@@ -1,7 +1,9 @@
-"""One stack for the whole folder, or for each worker: what `make up` runs, on ports and in a folder of its own.
+"""One stack for the whole folder, or for each worker: what `make up` runs, on ports and in a folder
+of its own.
 
-STORY_STATE=DIR attaches to a stack that runs already, for quick work on the tests; it is left as it is. The folder's
-tests come last and in a fixed order, for they share the stack: the story first, on an untouched one.
+STORY_STATE=DIR attaches to a stack that runs already, for quick work on the tests; it is left as it
+is. The folder's tests come last and in a fixed order, for they share the stack: the story first, on
+an untouched one.
 """
 
 from __future__ import annotations
@@ -27,28 +29,36 @@ from tests.story.chromium import running_browser  # noqa: E402
 from tests.story.watch import Watch  # noqa: E402
 
 ORDER = (
-    "test_story.py", "test_capacity.py", "test_credentials.py", "test_stops.py", "test_trouble.py", "test_nodes.py",
+    "test_story.py", "test_capacity.py", "test_credentials.py", "test_stops.py", "test_trouble.py",
+    "test_nodes.py",
     "test_node_times.py", "test_sleep.py", "test_chaos.py",
 )  # fmt: skip
 PATIENCE = {"stand-in": 240.0, "vllm": 1200.0}
 # A killed worker's rows are due again, and a replaced version goes, while a test waits.
 HURRY = {"RECONCILE_LEASE_SECONDS": "20", "ROLLOUT_RETIRE_AFTER_SECONDS": "20"}
 # A version that sleeps does so soon after its last call.
-HURRY |= {"SCALING_POLL_SECONDS": "2", "SCALING_WINDOW_SECONDS": "6", "SCALING_COOLDOWN_SECONDS": "6"}
+HURRY |= {
+    "SCALING_POLL_SECONDS": "2",
+    "SCALING_WINDOW_SECONDS": "6",
+    "SCALING_COOLDOWN_SECONDS": "6",
+}
 HURRY |= {"SCALING_RETRY_AFTER_SECONDS": "3"}
 # What was short is tried again soon.
 HURRY |= {"SHORTAGE_HIDDEN": "10s"}
 HURRY |= {"ROLLOUT_LOOK_SECONDS": "5", "ROLLOUT_HOLD_SECONDS": "5"}
 # The stand-in is ready in seconds, so a load that takes too long need not take half an hour.
 HURRY_OF = {"stand-in": {"SERVING_START_SECONDS": "15"}, "vllm": {}}
-STARTING, BUILDING = 600, 5400  # seconds until every part is up; building their programs takes 50 CPU-minutes
+# seconds until every part is up; building their programs takes 50 CPU-minutes
+STARTING, BUILDING = 600, 5400
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put this folder's tests in their order: at the end, so that the stack lives only while they run.
+    """Put this folder's tests in their order: at the end, so that the stack lives only while they
+    run.
 
-    With several workers they come first: they wait more than they compute, and the others run beside them.
+    With several workers they come first: they wait more than they compute, and the others run
+    beside them.
     """
     ours = sorted((item for item in items if item.path.parent == HERE), key=_place)
     rest = [item for item in items if item.path.parent != HERE]
@@ -59,12 +69,20 @@ def _place(item: pytest.Item) -> tuple[object, ...]:
     """Return where a test comes: by engine, file, line, then as its parameters are written."""
     call: Any = getattr(item, "callspec", None)
     engine = list(PATIENCE).index(call.params["engine"]) if call else 0
-    return engine, ORDER.index(item.path.name), item.location[1] or 0, tuple(call.indices.values()) if call else ()
+    return (
+        engine,
+        ORDER.index(item.path.name),
+        item.location[1] or 0,
+        tuple(call.indices.values()) if call else (),
+    )
 
 
 @pytest.fixture(
     scope="session",
-    params=[pytest.param(name, marks=getattr(pytest.mark, "vllm" if name == "vllm" else "stack")) for name in PATIENCE],
+    params=[
+        pytest.param(name, marks=getattr(pytest.mark, "vllm" if name == "vllm" else "stack"))
+        for name in PATIENCE
+    ],
 )
 def engine(request: pytest.FixtureRequest) -> str:
     """The engine that serves: the labelled stand-in, or real vLLM where it is installed."""
@@ -90,7 +108,8 @@ def stack(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sta
         pytest.skip(str(reason))
     to_build = platform.missing(os.environ)
     with running_stack(
-        tmp_path_factory.mktemp("story") / "state", env={"ENGINE": engine, **HURRY, **HURRY_OF[engine]}
+        tmp_path_factory.mktemp("story") / "state",
+        env={"ENGINE": engine, **HURRY, **HURRY_OF[engine]},
     ) as running:
         running.wait_for(seconds=BUILDING if to_build else STARTING)
         yield running

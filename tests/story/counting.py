@@ -1,4 +1,6 @@
-"""What happened how often: calls as finance lists them, events as the auditor does, commits as Git does."""
+"""What happened how often: calls as finance lists them, events as the auditor does, commits as Git
+does.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from tests.story.delivering import Exports
 
 
 def listed(finance: Exports, ids: set[str]) -> dict[str, str]:
-    """Return the outcome of these calls as they are listed. No call of anybody's may be listed twice."""
+    """Return the outcome of these calls as they are listed. No call of anybody's may be listed
+    twice.
+    """
     rows = finance.rows("/usage/?format=csv")
     found = {row["event_id"]: row["outcome"] for row in rows}
     assert len(found) == len(rows)
@@ -25,7 +29,9 @@ def events(auditor: Exports, target: str) -> Counter[str]:
 
 def steps_committed(stack: Stack, rollout: str) -> Counter[str]:
     """Return how many commits of the GitOps repository name each step of a rollout."""
-    values = [f"%(trailers:key=Quartermaster-{key},valueonly,separator=)" for key in ("Rollout", "Step")]
+    values = [
+        f"%(trailers:key=Quartermaster-{key},valueonly,separator=)" for key in ("Rollout", "Step")
+    ]
     fields = f"--format={'|'.join(values)}"
     command = ["git", "--git-dir", str(stack.state / "gitops.git"), "log", fields, "main"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
@@ -37,7 +43,9 @@ def intervals(finance: Exports) -> dict[str, list[dict[str, str]]]:
     """Return node claim → its intervals of yesterday and today, oldest first."""
     now = datetime.now(UTC)
     found: dict[str, list[dict[str, str]]] = {}
-    for row in finance.rows(f"/fleet/intervals.csv?from={now - timedelta(days=1):%Y-%m-%d}&to={now:%Y-%m-%d}"):
+    for row in finance.rows(
+        f"/fleet/intervals.csv?from={now - timedelta(days=1):%Y-%m-%d}&to={now:%Y-%m-%d}"
+    ):
         found.setdefault(row["node_claim"], []).append(row)
     return found
 

@@ -1,4 +1,6 @@
-"""The product over public HTTP, as pipelines and scripts use it: bearer tokens for the API, a session for exports."""
+"""The product over public HTTP, as pipelines and scripts use it: bearer tokens for the API, a
+session for exports.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ AWAY = (httpx.TransportError, httpx.TimeoutException)
 
 
 def until(look: Callable[[], T], holds: Callable[[T], object], *, seconds: float, what: str) -> T:
-    """Look until something holds, and return it. A server that is away, or answers 5xx, is looked at again."""
+    """Look until something holds, and return it. A server that is away, or answers 5xx, is looked
+    at again.
+    """
     deadline, last = time.monotonic() + seconds, "nothing"
     while time.monotonic() < deadline:
         try:
@@ -39,7 +43,9 @@ def until(look: Callable[[], T], holds: Callable[[T], object], *, seconds: float
 
 @dataclass
 class Desk:
-    """One persona at the API. Every call takes a fresh token, so that an outage of any length may lie between two."""
+    """One persona at the API. Every call takes a fresh token, so that an outage of any length may
+    lie between two.
+    """
 
     stack: Stack
     persona: str
@@ -57,9 +63,16 @@ class Desk:
         token = self.stack.token(self.persona, "quartermaster-api")
         headers = {"Authorization": f"Bearer {token}"}
         answer = httpx.request(
-            method, f"{self.stack.portal}/api/v1{path}", json=body, headers=headers, timeout=10, trust_env=False
+            method,
+            f"{self.stack.portal}/api/v1{path}",
+            json=body,
+            headers=headers,
+            timeout=10,
+            trust_env=False,
         )
-        assert answer.status_code < 400 or answer.status_code >= 500, f"{method} {path}: {answer.text}"
+        assert answer.status_code < 400 or answer.status_code >= 500, (
+            f"{method} {path}: {answer.text}"
+        )
         return answer.raise_for_status().json()
 
 
@@ -85,7 +98,9 @@ def start_evaluation(owner: Desk, number: int, model: str = MODEL) -> str:
 def wait_evaluated(owner: Desk, run: str) -> None:
     """Wait until an evaluation has passed and its candidate is gone again."""
     look = lambda: owner.get(f"/evaluation-runs/{run}")  # noqa: E731
-    done = until(look, lambda found: found["removed_at"], seconds=owner.patience, what=f"evaluation {run}")
+    done = until(
+        look, lambda found: found["removed_at"], seconds=owner.patience, what=f"evaluation {run}"
+    )
     assert done["status"] == "PASSED", done["message"]
 
 
@@ -108,12 +123,17 @@ def live_rollout(owner: Desk, model: str = MODEL) -> str:
 def start_rollout(
     owner: Desk, reviewer: Desk, number: int, serving_class: str = "WARM", model: str = MODEL
 ) -> tuple[str, str]:
-    """Propose a version, have it approved by somebody else; return the promotion's and the rollout's id."""
-    words = {"model": model, "version": number, "justification": "Taking turns, to see what an outage does.",
+    """Propose a version, have it approved by somebody else; return the promotion's and the
+    rollout's id.
+    """
+    words = {"model": model, "version": number, "justification": "Taking turns, to see what an "
+    "outage does.",
              "serving_class": serving_class}  # fmt: skip
     proposal = owner.post("/promotions", words)
     seen = {name: proposal[name] for name in ("manifest_digest", "eval_run", "baseline")}
-    decided = reviewer.post(f"/promotions/{proposal['id']}/approve", seen | {"reason": "Known figures."})
+    decided = reviewer.post(
+        f"/promotions/{proposal['id']}/approve", seen | {"reason": "Known figures."}
+    )
     return proposal["id"], decided["rollout"]
 
 
@@ -122,8 +142,14 @@ def grant(lead: Desk, owner: Desk, tokens_per_minute: int, model: str = MODEL) -
     if any(row["model"] == model for row in lead.get("/grants")["results"]):
         return
     tomorrow = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 2 * 86_400))
-    wish = {"model": model, "purpose": "Calling while parts are away.", "data_class": "PUBLIC",
-            "tokens_per_minute": tokens_per_minute, "monthly_budget_usd": "10", "expires_date": tomorrow}  # fmt: skip
+    wish = {
+        "model": model,
+        "purpose": "Calling while parts are away.",
+        "data_class": "PUBLIC",
+        "tokens_per_minute": tokens_per_minute,
+        "monthly_budget_usd": "10",
+        "expires_date": tomorrow,
+    }
     request = lead.post("/access-requests", wish)["id"]
     owner.post(f"/access-requests/{request}/approve", {"reason": "For this test."})
 
@@ -135,7 +161,9 @@ class Exports:
         self.stack = stack
         self.http = httpx.Client(follow_redirects=True, timeout=20, trust_env=False)
         page = self.http.get(stack.portal)
-        signed_in = self.http.post(page.url, data={"username": persona}, headers={"Origin": stack.issuer})
+        signed_in = self.http.post(
+            page.url, data={"username": persona}, headers={"Origin": stack.issuer}
+        )
         assert re.match(re.escape(stack.portal), str(signed_in.url)), signed_in.url
 
     def __enter__(self) -> Exports:

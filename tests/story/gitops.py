@@ -20,7 +20,9 @@ class Clone:
         return (self.folder / path).read_text()
 
     def push(self, path: str, content: str | None, why: str) -> None:
-        """Write a file, or take it out with None, on top of all commits so far; nothing where it is so already."""
+        """Write a file, or take it out with None, on top of all commits so far; nothing where it is
+        so already.
+        """
         self._git("pull", "--quiet", "--rebase")
         file = self.folder / path
         if content is None:
@@ -33,8 +35,18 @@ class Clone:
             self._git("push", "--quiet", "origin", "main")
 
     def _git(self, *words: str) -> str:
-        name = ["-c", f"user.name={self.person}", "-c", f"user.email={self.person.lower()}@example.com"]
+        name = [
+            "-c",
+            f"user.name={self.person}",
+            "-c",
+            f"user.email={self.person.lower()}@example.com",
+        ]
         done = subprocess.run(
-            ["git", *name, *words], cwd=self.folder, check=True, capture_output=True, text=True, timeout=60
+            ["git", *name, *words],
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         return done.stdout

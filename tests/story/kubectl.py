@@ -1,4 +1,6 @@
-"""kubectl by hand: what an engineer sees, what an administrator may do and forbid, and a market that is rehearsed."""
+"""kubectl by hand: what an engineer sees, what an administrator may do and forbid, and a market
+that is rehearsed.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,14 @@ Json = dict[str, Any]
 
 
 def kubectl(stack: Stack, *words: str, given: str = "", check: bool = True) -> str:
-    """Run kubectl as an administrator and return what it printed; unchecked, its errors too. given: what it reads."""
+    """Run kubectl as an administrator and return what it printed; unchecked, its errors too. given:
+    what it reads.
+    """
     config = stack.state / "cluster" / "kubeconfigs" / "admin"
     command = [str(Path(stack.status()["binaries"]) / "kubectl"), f"--kubeconfig={config}", *words]
-    done = subprocess.run(command, input=given, capture_output=True, text=True, check=check, timeout=60)
+    done = subprocess.run(
+        command, input=given, capture_output=True, text=True, check=check, timeout=60
+    )
     return done.stdout if check else done.stdout + done.stderr
 
 
@@ -52,7 +58,9 @@ class Cluster:
 
     def capacity_types(self) -> dict[str, str]:
         """Return node → how its machine is bought: spot or on-demand."""
-        labels = {node["metadata"]["name"]: node["metadata"]["labels"] for node in self.get("nodes")}
+        labels = {
+            node["metadata"]["name"]: node["metadata"]["labels"] for node in self.get("nodes")
+        }
         return {name: found.get("karpenter.sh/capacity-type", "") for name, found in labels.items()}
 
 
@@ -62,8 +70,8 @@ def refusing(
 ) -> Iterator[Callable[[], None]]:
     """Have the API server refuse what a rule names, with a sentence; yield how to let it again.
 
-    rule: of a ValidatingAdmissionPolicy, without versions. unless: in CEL, what is taken all the same. tried: tries it
-    and returns what the API server said.
+    rule: of a ValidatingAdmissionPolicy, without versions. unless: in CEL, what is taken all the
+    same. tried: tries it and returns what the API server said.
     """
     group, name = "admissionregistration.k8s.io/v1", {"name": "refused-by-a-test"}
     policy = {
@@ -73,7 +81,10 @@ def refusing(
     }
     binding = {"policyName": name["name"], "validationActions": ["Deny"]}
     kinds = {"ValidatingAdmissionPolicy": policy, "ValidatingAdmissionPolicyBinding": binding}
-    items = [{"apiVersion": group, "kind": kind, "metadata": name, "spec": spec} for kind, spec in kinds.items()]
+    items = [
+        {"apiVersion": group, "kind": kind, "metadata": name, "spec": spec}
+        for kind, spec in kinds.items()
+    ]
     applied = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
 
     def allow() -> None:
@@ -89,7 +100,9 @@ def refusing(
 
 @contextmanager
 def market(stack: Stack, *lines: str) -> Iterator[None]:
-    """Say which machines cannot be had or are taken back: `instance-type capacity-type zone [effect]`, `*` for any."""
+    """Say which machines cannot be had or are taken back: `instance-type capacity-type zone
+    [effect]`, `*` for any.
+    """
     file = stack.state / "cluster" / "shortage.txt"
     file.write_text("".join(f"{line}\n" for line in lines))
     try:

@@ -1,4 +1,6 @@
-"""The month as finance reads it: the chargeback page's own lines, as CSV, and what changed since an earlier look."""
+"""The month as finance reads it: the chargeback page's own lines, as CSV, and what changed since an
+earlier look.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from tests.story.calls import Ledger
 from tests.story.people import Person
 
 COUNTS = (
-    "metered_calls", "unmetered_calls", "refused_calls", "failed_calls", "input_tokens", "cached_input_tokens",
+    "metered_calls", "unmetered_calls", "refused_calls", "failed_calls", "input_tokens",
+    "cached_input_tokens",
     "output_tokens",
 )  # fmt: skip
 Line = dict[str, str]
@@ -40,13 +43,25 @@ def sums(lines: list[Line]) -> dict[str, int]:
 
 def cost(lines: list[Line]) -> Decimal:
     """Return the sum of what has a price, exact."""
-    return sum((Decimal(line["list_cost_usd"]) for line in lines if line["list_cost_usd"]), Decimal(0))
+    return sum(
+        (Decimal(line["list_cost_usd"]) for line in lines if line["list_cost_usd"]), Decimal(0)
+    )
 
 
 def expected(before: dict[str, int], ledger: Ledger) -> dict[str, int]:
-    """Return what the month's counts must be now: what was there, and what the answers themselves said."""
+    """Return what the month's counts must be now: what was there, and what the answers themselves
+    said.
+    """
     total = ledger.total()
-    added = (len(ledger.usages), ledger.unmetered, ledger.refused, 0, total.input, total.cached, total.output)
+    added = (
+        len(ledger.usages),
+        ledger.unmetered,
+        ledger.refused,
+        0,
+        total.input,
+        total.cached,
+        total.output,
+    )
     return {name: before[name] + more for name, more in zip(COUNTS, added, strict=True)}
 
 

@@ -2,8 +2,9 @@
 
 Also the failures that the kubelet can be ordered to have, and an engineer's kubectl.
 
-Parts are hit through the number that the supervisor keeps for them. A frozen part does not answer and holds its
-connections, as a machine that hangs; then it is killed, and the supervisor starts it again, as `make up` would.
+Parts are hit through the number that the supervisor keeps for them. A frozen part does not answer
+and holds its connections, as a machine that hangs; then it is killed, and the supervisor starts it
+again, as `make up` would.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def kill(stack: Stack, part: str) -> None:
 
 @contextmanager
 def frozen(stack: Stack, part: str, seconds_to_return: float) -> Iterator[None]:
-    """Freeze a part with all its processes; afterwards kill them and wait until the part is up again."""
+    """Freeze a part with all its processes; afterwards kill them and wait until the part is up
+    again.
+    """
     found = _processes(stack, part)
     for process in found:
         process.suspend()

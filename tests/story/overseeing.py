@@ -1,4 +1,6 @@
-"""Finance, the auditor, the platform engineer, and the person who has no role: what each of them reads."""
+"""Finance, the auditor, the platform engineer, and the person who has no role: what each of them
+reads.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,17 @@ PRICES = {"Input": 1, "Cached input": 2, "Output": 3}  # column of the page's ta
 
 
 def see_charged(finance: Person, before: list[money.Line], ledger: Ledger, *, version: str) -> None:
-    """See on the chargeback page exactly what the answers said they used, at the price of the price page."""
+    """See on the chargeback page exactly what the answers said they used, at the price of the price
+    page.
+    """
     wanted = money.expected(money.sums(before), ledger)
     found = money.wait_until(lambda: money.sums(money.month(finance)), wanted, seconds=60)
     assert found == wanted
     lines = money.month(finance)
-    others = [sum(int(line["metered_calls"]) for line in rows if line["team"] != TEAM) for rows in (before, lines)]
+    others = [
+        sum(int(line["metered_calls"]) for line in rows if line["team"] != TEAM)
+        for rows in (before, lines)
+    ]
     assert others[0] == others[1], "a call was charged to another team than the token's"
     finance.open("/chargeback/")
     foot = finance.page.get_by_role("row", name=re.compile("^Whole month"))
@@ -46,7 +53,9 @@ def priced(finance: Person, ledger: Ledger) -> Decimal:
     finance.open("/chargeback/")
     used = ledger.total()
     uncached = (used.input - used.cached) * rate["Input"]
-    return (uncached + used.cached * rate["Cached input"] + used.output * rate["Output"]) / 1_000_000
+    return (
+        uncached + used.cached * rate["Cached input"] + used.output * rate["Output"]
+    ) / 1_000_000
 
 
 def see_spent(lead: Person, grant: str) -> None:
@@ -72,7 +81,10 @@ def events_about(auditor: Person, *targets: str) -> Counter[str]:
     for target in targets:
         auditor.open(f"/audit/?target_id={target}")
         expect(auditor.page.get_by_role("region", name="Audit events")).to_be_visible()
-        found.update(row["action"] for row in money.csv_lines(auditor, f"/audit/?target_id={target}&format=csv"))
+        found.update(
+            row["action"]
+            for row in money.csv_lines(auditor, f"/audit/?target_id={target}&format=csv")
+        )
     return found
 
 
@@ -83,9 +95,13 @@ def id_of(address: str) -> str:
 
 def sees_what_is_missing(person_without_role: Person) -> None:
     """See a page that says which groups give a role, and nothing else of the portal."""
-    expect(person_without_role.page.get_by_role("heading", level=1)).to_contain_text("You have no access yet")
+    expect(person_without_role.page.get_by_role("heading", level=1)).to_contain_text(
+        "You have no access yet"
+    )
     for group in ("qm-team-leads", "qm-reviewers"):
         expect(person_without_role.page.get_by_role("cell", name=group)).to_be_visible()
     person_without_role.open(f"/catalog/{MODEL}/", status=403)
-    expect(person_without_role.page.get_by_role("heading", level=1)).to_contain_text("You have no access yet")
+    expect(person_without_role.page.get_by_role("heading", level=1)).to_contain_text(
+        "You have no access yet"
+    )
     person_without_role.shot("no-access")

@@ -1,4 +1,6 @@
-"""One persona with a browser of their own: signing in, opening pages, and keeping pictures where they are wanted."""
+"""One persona with a browser of their own: signing in, opening pages, and keeping pictures where
+they are wanted.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +19,29 @@ SIZES = {"1440": (1440, 900), "390": (390, 844)}
 
 
 class Person:
-    """A persona at their browser. `patience`: seconds that something slow on this machine may take."""
+    """A persona at their browser. `patience`: seconds that something slow on this machine may
+    take.
+    """
 
-    def __init__(self, username: str, context: BrowserContext, stack: Stack, watch: Watch, patience: float) -> None:
-        self.username, self.context, self.stack, self.watch, self.patience = username, context, stack, watch, patience
+    def __init__(
+        self, username: str, context: BrowserContext, stack: Stack, watch: Watch, patience: float
+    ) -> None:
+        self.username, self.context, self.stack, self.watch, self.patience = (
+            username,
+            context,
+            stack,
+            watch,
+            patience,
+        )
         context.set_default_timeout(60_000)
         context.set_default_navigation_timeout(60_000)
         watch.over(context, username)
         self.page: Page = context.new_page()
 
     def sign_in(self, team: str = "", status: int = 200) -> None:
-        """Sign in at the identity provider, as the team where the person has several; see a page of this status."""
+        """Sign in at the identity provider, as the team where the person has several; see a page of
+        this status.
+        """
         self.page.goto(self.stack.portal)
         with self.watch.expecting(*([status] if status >= 400 else [])):
             self.page.locator(f'button[value="{self.username}"]').click()
@@ -73,10 +87,18 @@ class Person:
 
     def step(self, label: str, state: str) -> Locator:
         """Return the step of a stepper in a state: "done", "under way", "failed", "not yet"."""
-        return self.page.locator("li.step", has_text=re.compile(rf"{re.escape(label)}\s*: {state}")).first
+        return self.page.locator(
+            "li.step",
+            has_text=re.compile(
+                rf"{re.escape(label)}\s*: "
+                rf"{state}"
+            ),
+        ).first
 
     def shot(self, name: str) -> None:
-        """Keep pictures of the page in STORY_SHOTS, where it is set: wide in both themes, and narrow."""
+        """Keep pictures of the page in STORY_SHOTS, where it is set: wide in both themes, and
+        narrow.
+        """
         folder = os.environ.get("STORY_SHOTS")
         if not folder:
             return
@@ -98,10 +120,19 @@ class Person:
 
 @contextmanager
 def person(
-    browser: Browser, username: str, stack: Stack, watch: Watch, *, patience: float, team: str = "", status: int = 200
+    browser: Browser,
+    username: str,
+    stack: Stack,
+    watch: Watch,
+    *,
+    patience: float,
+    team: str = "",
+    status: int = 200,
 ) -> Iterator[Person]:
     """Give a persona a browser of their own, signed in. status: 403 for somebody without a role."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light", accept_downloads=True)
+    context = browser.new_context(
+        viewport={"width": 1440, "height": 900}, color_scheme="light", accept_downloads=True
+    )
     try:
         someone = Person(username, context, stack, watch, patience)
         someone.sign_in(team, status)

@@ -32,14 +32,26 @@ def answers(someone: Person, ledger: Ledger, *, version: str, stand_in: bool) ->
     answer = someone.page.locator("[data-playground-answer]")
     answer.evaluate(
         "place => { window.lengths = new Set();"
-        " new MutationObserver(() => window.lengths.add(place.textContent.length)).observe(place, {childList: true}) }"
+        " new MutationObserver(() => window.lengths.add(place.textContent.length)).observe(place, "
+        "{childList: true}) }"
     )
     someone.press("Send as you")
-    expect(someone.page.locator('[data-fact="request_id"]')).not_to_have_text("—", timeout=someone.patience * 1000)
+    expect(someone.page.locator('[data-fact="request_id"]')).not_to_have_text(
+        "—", timeout=someone.patience * 1000
+    )
     assert someone.page.evaluate("window.lengths.size") > 3, "the answer came in one piece"
     assert answer.inner_text()
-    facts = {name: someone.page.locator(f'[data-fact="{name}"]').inner_text() for name in
-             ("input_tokens", "cached_input_tokens", "output_tokens", "ttft_ms", "cost_usd", "version")}  # fmt: skip
+    facts = {
+        name: someone.page.locator(f'[data-fact="{name}"]').inner_text()
+        for name in (
+            "input_tokens",
+            "cached_input_tokens",
+            "output_tokens",
+            "ttft_ms",
+            "cost_usd",
+            "version",
+        )
+    }
     assert re.fullmatch(r"\d+\.\d\d s", facts["ttft_ms"])
     assert re.fullmatch(r"\$0\.\d{8}", facts["cost_usd"]) and float(facts["cost_usd"][1:]) > 0
     assert facts["version"] == version
@@ -48,7 +60,8 @@ def answers(someone: Person, ledger: Ledger, *, version: str, stand_in: bool) ->
     someone.shot("playground")
     tokens = {"cached_tokens": int(facts["cached_input_tokens"])}
     return ledger.add({
-        "prompt_tokens": int(facts["input_tokens"]), "completion_tokens": int(facts["output_tokens"]),
+        "prompt_tokens": int(facts["input_tokens"]),
+        "completion_tokens": int(facts["output_tokens"]),
         "prompt_tokens_details": tokens,
     })  # fmt: skip
 
@@ -59,7 +72,9 @@ def stops(someone: Person, ledger: Ledger) -> None:
     someone.fill("Your message", LONG_ANSWER)
     someone.page.get_by_label("Longest answer (tokens)").fill("600")
     someone.press("Send as you")
-    expect(someone.page.locator("[data-playground-answer]")).not_to_be_empty(timeout=someone.patience * 1000)
+    expect(someone.page.locator("[data-playground-answer]")).not_to_be_empty(
+        timeout=someone.patience * 1000
+    )
     someone.press("Stop")
     someone.sees("Stopped by you.")
     ledger.unmetered += 1

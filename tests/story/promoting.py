@@ -12,10 +12,12 @@ from tests.story.calls import MODEL
 from tests.story.people import Person
 
 PHASES = (
-    "Committed to Git", "Applied by Argo CD", "Node claimed", "Node launched", "Node registered", "Node initialized",
+    "Committed to Git", "Applied by Argo CD", "Node claimed", "Node launched", "Node registered",
+    "Node initialized",
     "Pod scheduled", "Weights pulled and checked", "Engine started", "Ready", "Serving all callers",
 )  # fmt: skip
-# Notes how many phases are done, each time the page shows another number, for as long as the document lives.
+# Notes how many phases are done, each time the page shows another number, for as long as the
+# document lives.
 NOTE_PHASES = """() => {
   window.phasesDone = [];
   const look = () => {
@@ -40,7 +42,9 @@ def propose(owner: Person, number: int, why: str) -> str:
 
 
 def own_approval_is_refused(owner: Person, promotion: str) -> None:
-    """See no way to approve one's own proposal: not on the page, not by its form, not over the API."""
+    """See no way to approve one's own proposal: not on the page, not by its form, not over the
+    API.
+    """
     owner.open(promotion)
     owner.sees("You proposed this, so a reviewer decides.")
     expect(owner.page.get_by_role("button", name=re.compile("Approve"))).to_have_count(0)
@@ -50,10 +54,14 @@ def own_approval_is_refused(owner: Person, promotion: str) -> None:
         assert answer.status_code in (403, 409), answer.text
         assert answer.headers["content-type"].startswith("application/problem+json")
         assert answer.json()["code"] and answer.json()["detail"]
-    cookies = {cookie["name"]: cookie["value"] for cookie in owner.context.cookies(owner.stack.portal)}
+    cookies = {
+        cookie["name"]: cookie["value"] for cookie in owner.context.cookies(owner.stack.portal)
+    }
     form = {"csrfmiddlewaretoken": cookies["csrftoken"], "reason": "I am sure of it."}
     headers = {"Referer": owner.stack.portal + promotion}
-    posted = owner.context.request.post(f"{owner.stack.portal}{promotion}approve/", form=form, headers=headers)
+    posted = owner.context.request.post(
+        f"{owner.stack.portal}{promotion}approve/", form=form, headers=headers
+    )
     assert posted.status in (403, 409, 422), posted.status
     owner.open(promotion)
     expect(owner.badge()).to_have_text("Needs 1 approval")
@@ -62,7 +70,9 @@ def own_approval_is_refused(owner: Person, promotion: str) -> None:
 def decide_over_api(portal: str, token: str, promotion: str, decision: str) -> httpx.Response:
     """Decide about a promotion with exactly the evidence that the API shows."""
     address = f"{portal}/api/v1/promotions/{promotion.strip('/').rpartition('/')[2]}"
-    with httpx.Client(headers={"Authorization": f"Bearer {token}"}, timeout=60, trust_env=False) as http:
+    with httpx.Client(
+        headers={"Authorization": f"Bearer {token}"}, timeout=60, trust_env=False
+    ) as http:
         shown: dict[str, Any] = http.get(address).json()
         body = {name: shown[name] for name in ("manifest_digest", "eval_run", "baseline")}
         return http.post(f"{address}/{decision}", json=body | {"reason": "As the evidence says."})
@@ -77,17 +87,27 @@ def approve(reviewer: Person, promotion: str, digest: str, number: int, why: str
     assert reviewer.fact("Manifest") == digest
     expect(reviewer.page.get_by_role("row", name=re.compile("^F1")).first).to_be_visible()
     change = reviewer.page.locator("#promotion-diff")
-    expect(change.get_by_text(f"serving/models/{MODEL}/v{number}.yaml").first).to_be_attached(timeout=30_000)
+    expect(change.get_by_text(f"serving/models/{MODEL}/v{number}.yaml").first).to_be_attached(
+        timeout=30_000
+    )
     expect(change.get_by_text(digest).first).to_be_attached()
     reviewer.shot("dossier")
     reviewer.fill("Reason", why)
-    reviewer.page.get_by_role("button", name=re.compile(rf"^Approve and roll out v{number}")).click()
+    reviewer.page.get_by_role(
+        "button",
+        name=re.compile(
+            rf"^Approve and roll out "
+            rf"v{number}"
+        ),
+    ).click()
     reviewer.page.wait_for_url(re.compile(r"/rollouts/[0-9a-f-]{36}/$"))
     return reviewer.page.url.removeprefix(reviewer.stack.portal)
 
 
 def see_rolled_out(someone: Person, rollout: str, number: int, digest: str) -> None:
-    """Watch a first rollout phase by phase until it serves all callers, on the page that the approval led to."""
+    """Watch a first rollout phase by phase until it serves all callers, on the page that the
+    approval led to.
+    """
     expect(someone.page).to_have_url(someone.stack.portal + rollout)
     someone.page.evaluate(NOTE_PHASES)
     for phase in PHASES:
@@ -97,7 +117,11 @@ def see_rolled_out(someone: Person, rollout: str, number: int, digest: str) -> N
     expect(someone.badge()).to_have_text("Live")
     seen = someone.page.evaluate("window.phasesDone")
     assert seen is not None, "the page was loaded again instead of showing what happens"
-    assert seen == sorted(seen) and len(seen) >= 3 and seen[-1] == len(PHASES), f"phases done, as they showed: {seen}"
-    expect(someone.page.get_by_text(f"Callers answered by v{number}").locator("xpath=..")).to_contain_text("100")
+    assert seen == sorted(seen) and len(seen) >= 3 and seen[-1] == len(PHASES), (
+        f"phases done, as they showed: {seen}"
+    )
+    expect(
+        someone.page.get_by_text(f"Callers answered by v{number}").locator("xpath=..")
+    ).to_contain_text("100")
     assert someone.fact("Approved digest") == digest
     someone.shot("rollout-live")

@@ -1,4 +1,6 @@
-"""The first stations: a version is published from a folder, verified, and measured against the suite."""
+"""The first stations: a version is published from a folder, verified, and measured against the
+suite.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,13 @@ from playwright.sync_api import expect
 from tests.story.calls import MODEL
 from tests.story.people import Person
 
-FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+FILES = (
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
 
 
 def publish(owner: Person, folder: Path, note: str) -> int:
@@ -34,10 +42,14 @@ def publish(owner: Person, folder: Path, note: str) -> int:
 
 
 def see_verified(owner: Person, number: int) -> str:
-    """Watch a version become verified on its page, without loading it again; return its manifest digest."""
+    """Watch a version become verified on its page, without loading it again; return its manifest
+    digest.
+    """
     owner.page.evaluate("window.sameDocument = true")
     expect(owner.badge()).to_have_text("Verified", timeout=owner.patience * 1000)
-    assert owner.page.evaluate("window.sameDocument"), "the page was loaded again instead of showing what happens"
+    assert owner.page.evaluate("window.sameDocument"), (
+        "the page was loaded again instead of showing what happens"
+    )
     digest = owner.fact("Manifest digest")
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", digest)
     assert "Not signed" not in owner.fact("Signed by")

@@ -23,7 +23,9 @@ class World:
         if not delivering.passing_versions(self.owner):
             delivering.evaluate(self.owner, 1)
         live = delivering.live_version(self.owner)
-        self.number = next(number for number in delivering.passing_versions(self.owner) if number != live)
+        self.number = next(
+            number for number in delivering.passing_versions(self.owner) if number != live
+        )
         self.name = f"{MODEL}-v{self.number}"
 
     @contextmanager
@@ -35,12 +37,19 @@ class World:
         finally:
             self.owner.post(f"/rollouts/{rollout}/abort", {"reason": "The test has seen it."})
             removed = lambda row: "REMOVE" in {commit["step"] for commit in row["commits"]}  # noqa: E731
-            until(lambda: self.owner.get(f"/rollouts/{rollout}"), removed, seconds=LOOKING, what="its removal")
+            until(
+                lambda: self.owner.get(f"/rollouts/{rollout}"),
+                removed,
+                seconds=LOOKING,
+                what="its removal",
+            )
 
     def sees(self, rollout: str, *codes: str) -> dict[str, Any]:
         """Wait until the rollout says one of these; return it."""
         look = lambda: self.owner.get(f"/rollouts/{rollout}")  # noqa: E731
-        return until(look, lambda row: row["reason"] in codes, seconds=LOOKING, what=" or ".join(codes))
+        return until(
+            look, lambda row: row["reason"] in codes, seconds=LOOKING, what=" or ".join(codes)
+        )
 
     def goes_on(self, rollout: str, *codes: str) -> dict[str, Any]:
         """Wait until the rollout is under way and says none of these; return it."""
@@ -50,4 +59,6 @@ class World:
 
     def page(self, rollout: str) -> str:
         """Return the rollout's page."""
-        return self.pages.http.get(f"{self.stack.portal}/rollouts/{rollout}/").raise_for_status().text
+        return (
+            self.pages.http.get(f"{self.stack.portal}/rollouts/{rollout}/").raise_for_status().text
+        )

@@ -1,4 +1,6 @@
-"""Several models at once, over the API as pipelines use it: registered, published, measured, granted and rolled out."""
+"""Several models at once, over the API as pipelines use it: registered, published, measured,
+granted and rolled out.
+"""
 
 from __future__ import annotations
 
@@ -35,20 +37,31 @@ class PatientDesk(Desk):
 
 
 def small_weights(stack: Stack, folder: Path) -> Path:
-    """Make a folder with the sample's settings and one number for weights: the stand-in reads no more."""
+    """Make a folder with the sample's settings and one number for weights: the stand-in reads no
+    more.
+    """
     sample = Path(stack.part("sample-weights")["address"]) / "smollm2"
     folder.mkdir(parents=True)
-    for name in ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"):
+    for name in (
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ):
         shutil.copyfile(sample / name, folder / name)
     header = json.dumps({"weight": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
-    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
+    (folder / "model.safetensors").write_bytes(
+        len(header).to_bytes(8, "little") + header + b"\0" * 4
+    )
     return folder
 
 
 def register(owner: Desk, model: str) -> None:
     """Register a model."""
-    words = {"name": model, "title": model, "description": "One of three that change at once.", "task": "Summarization",
-             "family": "SmolLM2", "parameter_count": 134_515_008, "context_length": 2048, "license": "Apache-2.0",
+    words = {"name": model, "title": model, "description": "One of three that change at "
+    "once.", "task": "Summarization",
+             "family": "SmolLM2", "parameter_count": 134_515_008, "context_length": 2048,
+             "license": "Apache-2.0",
              "data_class": "PUBLIC"}  # fmt: skip
     owner.post("/models", words)
 
@@ -57,7 +70,11 @@ def publish(owner: Desk, model: str, folder: Path) -> int:
     """Publish a folder as a new version and return its number, once it is verified."""
     files = sorted(folder.iterdir())
     declared = [
-        {"name": file.name, "size": file.stat().st_size, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+        {
+            "name": file.name,
+            "size": file.stat().st_size,
+            "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        }
         for file in files
     ]
     opened = owner.post(f"/models/{model}/versions", {"note": "Small.", "files": declared})
@@ -66,7 +83,12 @@ def publish(owner: Desk, model: str, folder: Path) -> int:
         _upload(owner, f"{path}/files/{file.name}", file.read_bytes(), opened["part_size"])
     owner.post(f"{path}/finish")
     look = lambda: owner.get(path)  # noqa: E731
-    until(look, lambda row: row["status"] == "VERIFIED", seconds=owner.patience, what=f"{model} verified")
+    until(
+        look,
+        lambda row: row["status"] == "VERIFIED",
+        seconds=owner.patience,
+        what=f"{model} verified",
+    )
     return int(opened["number"])
 
 
@@ -75,7 +97,9 @@ def _upload(owner: Desk, path: str, body: bytes, part_size: int) -> None:
     for part, start in enumerate(range(0, len(body), part_size), start=1):
         url = f"{owner.stack.portal}/api/v1{path}?part={part}"
         chunk = body[start : start + part_size]
-        httpx.put(url, content=chunk, headers=headers, timeout=60, trust_env=False).raise_for_status()
+        httpx.put(
+            url, content=chunk, headers=headers, timeout=60, trust_env=False
+        ).raise_for_status()
 
 
 def two_passing_versions(owner: Desk, model: str, folder: Path) -> None:

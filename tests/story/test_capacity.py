@@ -1,5 +1,6 @@
-"""A pool is changed through review: asked for on its page, allowed by somebody else, committed once, applied by the
-real Argo CD, and taken by the real Karpenter. The NodePool stays the same object all the while.
+"""A pool is changed through review: asked for on its page, allowed by somebody else, committed
+once, applied by the real Argo CD, and taken by the real Karpenter. The NodePool stays the same
+object all the while.
 """
 
 from __future__ import annotations
@@ -37,7 +38,12 @@ def test_a_pool_changes_once_somebody_else_allowed_it(
     stack: Stack, browser: Browser, watch: Watch, patience: float, tmp_path: Path
 ) -> None:
     desk = Desk(stack, "pete", patience)
-    before = until(lambda: pool_of(desk), lambda found: found and found["is_ready"], seconds=patience, what="the pool")
+    before = until(
+        lambda: pool_of(desk),
+        lambda found: found and found["is_ready"],
+        seconds=patience,
+        what="the pool",
+    )
     limit = before["settings"]["gpus"] + 1
     with client(stack.state / "cluster" / "kubeconfigs" / "portal", tmp_path) as cluster:
         uid = node_pool(cluster)["metadata"]["uid"]
@@ -60,14 +66,19 @@ def test_a_pool_changes_once_somebody_else_allowed_it(
     assert commits_of(stack, request) == [commit]
     after = pool_of(desk)
     assert after is not None
-    assert (after["revision"], after["commit"], after["open_request"]) == (before["revision"] + 1, commit, None)
+    assert (after["revision"], after["commit"], after["open_request"]) == (
+        before["revision"] + 1,
+        commit,
+        None,
+    )
     assert after["settings"] == before["settings"] | {"gpus": limit}
 
 
 def closed_on_monday(stack: Stack) -> AbstractContextManager[Callable[[], None]]:
     """Have the API server take no other limits of a NodePool; yield how to let it.
 
-    Argo CD is refused when it compares already, and then never looks at the same commit again: the portal sees to it.
+    Argo CD is refused when it compares already, and then never looks at the same commit again: the
+    portal sees to it.
     """
     rule = {"apiGroups": ["karpenter.sh"], "operations": ["UPDATE"], "resources": ["nodepools"]}
     patch = json.dumps({"spec": {"limits": {"nvidia.com/gpu": "1"}}})
@@ -91,7 +102,9 @@ def commits_of(stack: Stack, request: str) -> list[str]:
     """Return the commits of a request, wherever on the branch."""
     pk = request.rstrip("/").rpartition("/")[2]
     command = ["git", "log", "--format=%H", f"--grep=Quartermaster-Capacity-Request: {pk}", "main"]
-    done = subprocess.run(command, cwd=stack.state / "gitops.git", capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=stack.state / "gitops.git", capture_output=True, text=True, check=True
+    )
     return done.stdout.split()
 
 

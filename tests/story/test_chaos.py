@@ -1,7 +1,9 @@
-"""Every process of the local stack is killed, one after another, while three models change and two workers work.
+"""Every process of the local stack is killed, one after another, while three models change and two
+workers work.
 
-`make test-chaos`; not part of `make test`, for it takes a quarter of an hour. Afterwards each model is live, each step
-has one commit, each transition one audit event, each answered call one usage row, and no node's time is counted twice.
+`make test-chaos`; not part of `make test`, for it takes a quarter of an hour. Afterwards each model
+is live, each step has one commit, each transition one audit event, each answered call one usage
+row, and no node's time is counted twice.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ class Rolling:
     def start(self, model: str) -> None:
         """Promote the version that does not serve."""
         number = 3 - self.now[model][1] if model in self.now else 1
-        promotion, rollout = delivering.start_rollout(self.owner, self.reviewer, number, model=model)
+        promotion, rollout = delivering.start_rollout(
+            self.owner, self.reviewer, number, model=model
+        )
         self.now[model] = (rollout, number)
         self.all.append((promotion, rollout))
 
@@ -75,13 +79,20 @@ class Rolling:
     def wait_live(self) -> None:
         """Wait until all three are live."""
         for model in MODELS:
-            found = until(lambda m=model: self.status(m), lambda status: status in GOING, seconds=PATIENCE, what=model)
+            found = until(
+                lambda m=model: self.status(m),
+                lambda status: status in GOING,
+                seconds=PATIENCE,
+                what=model,
+            )
             row = self.owner.get(f"/rollouts/{self.now[model][0]}")
             assert found == "LIVE", f"{model}: {row['reason']}: {row['message']}"
 
 
 class Calls:
-    """Somebody who calls all three models all the time. answered: request id → when the answer was there."""
+    """Somebody who calls all three models all the time. answered: request id → when the answer was
+    there.
+    """
 
     def __init__(self, stack: Stack, lead: PatientDesk) -> None:
         self._stack, self._lead = stack, lead
@@ -95,7 +106,10 @@ class Calls:
         while not self._stopped.wait(0.3):
             try:
                 if time.monotonic() - taken_at > 120:
-                    token, taken_at = self._stack.token(self._lead.persona, "quartermaster-gateway"), time.monotonic()
+                    token, taken_at = (
+                        self._stack.token(self._lead.persona, "quartermaster-gateway"),
+                        time.monotonic(),
+                    )
                 for model in MODELS:
                     self._call(gateway, model, token)
             except Exception:  # noqa: BLE001 (whoever calls meets every kind of outage here)
@@ -123,7 +137,8 @@ class Calls:
 
 
 class SecondWorker:
-    """Another Celery worker beside the stack's own, with its variables, started again when it dies, as that one is.
+    """Another Celery worker beside the stack's own, with its variables, started again when it dies,
+    as that one is.
 
     Celery itself gives up where a task ends in the very moment in which the broker dies.
     """
@@ -142,7 +157,9 @@ class SecondWorker:
     def _keep(self) -> None:
         while not self._stopped.is_set():
             with self._log.open("ab") as log:
-                process = subprocess.Popen(self._command, env=self._env, cwd=self._cwd, stdout=log, stderr=log)
+                process = subprocess.Popen(
+                    self._command, env=self._env, cwd=self._cwd, stdout=log, stderr=log
+                )
             while process.poll() is None and not self._stopped.wait(0.5):
                 continue
             process.send_signal(signal.SIGTERM)
@@ -168,8 +185,12 @@ def living(stack: Stack) -> list[str]:
     return [part["name"] for part in stack.status()["parts"] if part["pid"]]
 
 
-def test_three_models_change_while_every_process_dies(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> None:
-    owner, reviewer, lead = (PatientDesk(stack, name, PATIENCE) for name in ("owen", "rita", "maya"))
+def test_three_models_change_while_every_process_dies(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    owner, reviewer, lead = (
+        PatientDesk(stack, name, PATIENCE) for name in ("owen", "rita", "maya")
+    )
     weights = several.small_weights(stack, tmp_path_factory.mktemp("weights") / "small")
     for model in MODELS:
         several.two_passing_versions(owner, model, weights)
@@ -212,8 +233,14 @@ def see_once(stack: Stack, auditor: Exports, promotion: str, rollout: str) -> No
 
 
 def see_calls_once(finance: Exports, calls: Calls, gateway_died: float) -> None:
-    """See every call that was answered, once; but for what Envoy took with it: it writes its log once a second."""
-    wanted = {call for call, at in calls.answered.items() if not gateway_died - UNWRITTEN < at < gateway_died + 1}
+    """See every call that was answered, once; but for what Envoy took with it: it writes its log
+    once a second.
+    """
+    wanted = {
+        call
+        for call, at in calls.answered.items()
+        if not gateway_died - UNWRITTEN < at < gateway_died + 1
+    }
     assert len(wanted) > 100
 
     def missing() -> dict[str, float]:
@@ -221,7 +248,9 @@ def see_calls_once(finance: Exports, calls: Calls, gateway_died: float) -> None:
         assert set(found.values()) == {"METERED"}
         return {call: calls.answered[call] - gateway_died for call in wanted - found.keys()}
 
-    until(missing, lambda left: not left, seconds=120, what="each answered call in the list of calls")
+    until(
+        missing, lambda left: not left, seconds=120, what="each answered call in the list of calls"
+    )
 
 
 def see_no_time_twice(finance: Exports) -> None:

@@ -1,7 +1,8 @@
-"""What the portal's own credential may do in the cluster: read what the pages show, and nothing else.
+"""What the portal's own credential may do in the cluster: read what the pages show, and nothing
+else.
 
-Every resource that the API server serves is tried with every verb it offers, as a dry run: would one of them be
-allowed, nothing would happen, but the test would say so.
+Every resource that the API server serves is tried with every verb it offers, as a dry run: would
+one of them be allowed, nothing would happen, but the test would say so.
 """
 
 from __future__ import annotations
@@ -41,7 +42,11 @@ class Resource:
     def collection(self) -> str:
         """Return the address of all its objects in `models`."""
         plural = self.name.partition("/")[0]
-        return f"{self.base}/namespaces/models/{plural}" if self.namespaced else f"{self.base}/{plural}"
+        return (
+            f"{self.base}/namespaces/models/{plural}"
+            if self.namespaced
+            else f"{self.base}/{plural}"
+        )
 
     def one(self) -> str:
         """Return the address of one object, or of its subresource."""
@@ -52,7 +57,9 @@ class Resource:
 @pytest.fixture(scope="session")
 def api(stack, tmp_path_factory) -> Iterator[httpx.Client]:
     """The API server, as the portal's own kubeconfig reaches it."""
-    with client(stack.state / "cluster" / "kubeconfigs" / "portal", tmp_path_factory.mktemp("kube")) as http:
+    with client(
+        stack.state / "cluster" / "kubeconfigs" / "portal", tmp_path_factory.mktemp("kube")
+    ) as http:
         yield http
 
 
@@ -61,7 +68,11 @@ def client(kubeconfig: Path, folder: Path) -> httpx.Client:
     config: dict[str, Any] = yaml.safe_load(kubeconfig.read_text())
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     files = {}
-    for part, field in ((cluster, "certificate-authority"), (user, "client-certificate"), (user, "client-key")):
+    for part, field in (
+        (cluster, "certificate-authority"),
+        (user, "client-certificate"),
+        (user, "client-key"),
+    ):
         files[field] = folder / field
         data = part.get(f"{field}-data")
         files[field].write_bytes(base64.b64decode(data) if data else Path(part[field]).read_bytes())
@@ -73,7 +84,10 @@ def client(kubeconfig: Path, folder: Path) -> httpx.Client:
 def served(api: httpx.Client) -> list[Resource]:
     """Return every resource of every group and version that the API server serves."""
     groups = api.get("/apis").raise_for_status().json()["groups"]
-    bases = ["/api/v1", *(f"/apis/{version['groupVersion']}" for group in groups for version in group["versions"])]
+    bases = [
+        "/api/v1",
+        *(f"/apis/{version['groupVersion']}" for group in groups for version in group["versions"]),
+    ]
     return [
         Resource(base, entry["name"], entry["kind"], entry["namespaced"], tuple(entry["verbs"]))
         for base in bases
@@ -83,11 +97,16 @@ def served(api: httpx.Client) -> list[Resource]:
 
 def attempt(api: httpx.Client, resource: Resource, verb: str) -> int:
     """Try a verb on a resource as a dry run; return the status."""
-    body = {"apiVersion": resource.base.removeprefix("/apis/").removeprefix("/api/"), "kind": resource.kind}
+    body = {
+        "apiVersion": resource.base.removeprefix("/apis/").removeprefix("/api/"),
+        "kind": resource.kind,
+    }
     body = {**body, "metadata": {"name": "anything"}}
     is_sub = "/" in resource.name
     if verb == "create":
-        return api.post(resource.one() if is_sub else resource.collection(), params=DRY_RUN, json=body).status_code
+        return api.post(
+            resource.one() if is_sub else resource.collection(), params=DRY_RUN, json=body
+        ).status_code
     if verb == "update":
         return api.put(resource.one(), params=DRY_RUN, json=body).status_code
     if verb == "patch":
@@ -99,13 +118,23 @@ def attempt(api: httpx.Client, resource: Resource, verb: str) -> int:
 
 class TestPortalCredential:
     def test_reads_what_the_pages_show(self, api):
-        for path in ("/api/v1/nodes", "/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices"):
+        for path in (
+            "/api/v1/nodes",
+            "/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices",
+        ):
             assert api.get(path).status_code == 200
 
     def test_cannot_write_any_served_resource(self, api):
         found = served(api)
         groups = {resource.base.split("/")[2] for resource in found}
-        assert {"v1", "apps", "serving.kserve.io", "karpenter.sh", "argoproj.io", "gateway.envoyproxy.io"} <= groups
+        assert {
+            "v1",
+            "apps",
+            "serving.kserve.io",
+            "karpenter.sh",
+            "argoproj.io",
+            "gateway.envoyproxy.io",
+        } <= groups
         tried, allowed = 0, []
         for resource in found:
             for verb in WRITES:
@@ -140,4 +169,9 @@ class TestPortalCredential:
             assert api.get(f"{where}/anything").status_code == 403
 
     def test_cannot_act_as_somebody_else(self, api):
-        assert api.get("/api/v1/nodes", headers={"Impersonate-User": "quartermaster:admin"}).status_code == 403
+        assert (
+            api.get(
+                "/api/v1/nodes", headers={"Impersonate-User": "quartermaster:admin"}
+            ).status_code
+            == 403
+        )

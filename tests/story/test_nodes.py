@@ -1,7 +1,9 @@
-"""What happens to the node under a version, made to happen on the real Karpenter: what the API and the page say.
+"""What happens to the node under a version, made to happen on the real Karpenter: what the API and
+the page say.
 
-One rollout stands for all of them: paused before its first callers, its replica loses its node again and again. A Spot
-interruption and a used-up quota are the only things made up, by the local Karpenter main, which says so in its events.
+One rollout stands for all of them: paused before its first callers, its replica loses its node
+again and again. A Spot interruption and a used-up quota are the only things made up, by the local
+Karpenter main, which says so in its events.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ class Standing:
         return self.world.owner.get(f"/rollouts/{self.rollout}")
 
     def stands(self, machine: str = "") -> None:
-        """Wait until nothing is wrong, on a machine of this type: the replica is ready, and only the pause holds."""
+        """Wait until nothing is wrong, on a machine of this type: the replica is ready, and only
+        the pause holds.
+        """
         holds = lambda row: row["reason"] == "PAUSED" and row["instance_type"].startswith(machine)  # noqa: E731
         until(self.row, holds, seconds=LOOKING, what=f"ready on {machine or 'a node'}, and paused")
 
@@ -56,12 +60,24 @@ class Standing:
     def lose_the_node(self) -> None:
         """Delete every NodeClaim, as an engineer may, and wait until the rollout has noticed."""
         kubectl(self.stack, "delete", "nodeclaims", "--all", "--wait=false")
-        until(self.row, lambda row: row["reason"] != "PAUSED", seconds=LOOKING, what="the loss is noticed")
+        until(
+            self.row,
+            lambda row: row["reason"] != "PAUSED",
+            seconds=LOOKING,
+            what="the loss is noticed",
+        )
 
     def lose_the_pod(self) -> None:
         """Delete its pod: another one takes its place."""
         labels = f"serving.kserve.io/inferenceservice={self.world.name}"
-        kubectl(self.stack, "delete", "pods", "--namespace=models", f"--selector={labels}", "--wait=false")
+        kubectl(
+            self.stack,
+            "delete",
+            "pods",
+            "--namespace=models",
+            f"--selector={labels}",
+            "--wait=false",
+        )
 
 
 @pytest.fixture(scope="module")
@@ -71,15 +87,21 @@ def rollout(stack: Stack, patience: float) -> Iterator[Standing]:
         world = World(stack, patience, pages)
         with world.rollout("SCALE_TO_ZERO") as started:
             standing = Standing(world, started)
-            until(standing.row, lambda row: row["commits"], seconds=patience, what="its first commit")
-            world.owner.post(f"/rollouts/{started}/pause", {"reason": "Its node is to be lost a few times."})
+            until(
+                standing.row, lambda row: row["commits"], seconds=patience, what="its first commit"
+            )
+            world.owner.post(
+                f"/rollouts/{started}/pause", {"reason": "Its node is to be lost a few times."}
+            )
             standing.stands()
             yield standing
 
 
 @contextmanager
 def pool(stack: Stack, folder: Path, **changed: object) -> Iterator[None]:
-    """Change the pool's spec in Git, as a platform engineer may, wait until the cluster has it; then put it back."""
+    """Change the pool's spec in Git, as a platform engineer may, wait until the cluster has it;
+    then put it back.
+    """
     clone = Clone(stack, folder, "Pete")
     before = clone.read(POOL)
     wanted = yaml.safe_load(before)
@@ -89,7 +111,9 @@ def pool(stack: Stack, folder: Path, **changed: object) -> Iterator[None]:
     seen = look()
     clone.push(POOL, yaml.safe_dump(wanted, sort_keys=False), "Try another pool")
     try:
-        until(look, lambda now: now != seen, seconds=LOOKING, what="the changed pool in the cluster")
+        until(
+            look, lambda now: now != seen, seconds=LOOKING, what="the changed pool in the cluster"
+        )
         yield
     finally:
         clone.push(POOL, before, "Put the pool back")
@@ -101,7 +125,12 @@ def test_a_deleted_node_claim(rollout: Standing) -> None:
     began = datetime.now(UTC)
     rollout.lose_the_node()
     assert "Fleet shows who ended it" in rollout.says("NODE_LOST", "Its node is gone.")
-    until(lambda: names_of(rollout.stack), lambda left: not claims & left, seconds=LOOKING, what="the claim is gone")
+    until(
+        lambda: names_of(rollout.stack),
+        lambda left: not claims & left,
+        seconds=LOOKING,
+        what="the claim is gone",
+    )
     gone = datetime.now(UTC)
     rollout.stands()
     for ended in ends_of(rollout.stack, claims):
@@ -110,11 +139,17 @@ def test_a_deleted_node_claim(rollout: Standing) -> None:
 
 def names_of(stack: Stack) -> set[str]:
     """Return the names of the NodeClaims that kubectl lists."""
-    return set(kubectl(stack, "get", "nodeclaims", "-o", "name").replace("nodeclaim.karpenter.sh/", "").split())
+    return set(
+        kubectl(stack, "get", "nodeclaims", "-o", "name")
+        .replace("nodeclaim.karpenter.sh/", "")
+        .split()
+    )
 
 
 def ends_of(stack: Stack, claims: set[str]) -> list[datetime]:
-    """Return when the last intervals of these claims ended, as finance exports them: one end for each."""
+    """Return when the last intervals of these claims ended, as finance exports them: one end for
+    each.
+    """
     with Exports(stack, "fiona") as finance:
         found = intervals(finance)
     assert claims <= found.keys()
@@ -127,7 +162,8 @@ def test_no_gpu_to_be_had_then_no_quota(rollout: Standing) -> None:
         rollout.lose_the_node()
         assert "(simulated shortage)" in rollout.says("NO_CAPACITY", "No GPU")
     with market(rollout.stack, "* * * quota"):
-        rollout.lose_the_pod()  # Karpenter tells one pod at most every two minutes what it plans for it
+        # Karpenter tells one pod at most every two minutes what it plans for it
+        rollout.lose_the_pod()
         assert "(simulated quota)" in rollout.says("QUOTA", "quota")
     rollout.stands()
 
@@ -141,7 +177,9 @@ def test_the_limit_of_the_pool(rollout: Standing, tmp_path: Path) -> None:
 
 
 def test_a_spot_interruption(rollout: Standing) -> None:
-    assert kubectl(rollout.stack, "get", "nodeclaims", "-l", "karpenter.sh/capacity-type=spot", "-o", "name")
+    assert kubectl(
+        rollout.stack, "get", "nodeclaims", "-l", "karpenter.sh/capacity-type=spot", "-o", "name"
+    )
     with market(rollout.stack, "* spot * interrupt"):
         assert "(simulated)" in rollout.says("SPOT", "AWS took the Spot node back.")
     rollout.stands()
@@ -158,6 +196,9 @@ def test_a_consolidation(rollout: Standing, tmp_path: Path) -> None:
         "budgets": [{"nodes": "100%"}],
     }
     with pool(rollout.stack, tmp_path, disruption=at_once):
-        with ordered(rollout.stack, "load-timeout"):  # its start on a node that is there takes two seconds
-            assert "consolidation" in rollout.says("CONSOLIDATED", "Karpenter moved it to another node.")
+        # its start on a node that is there takes two seconds
+        with ordered(rollout.stack, "load-timeout"):
+            assert "consolidation" in rollout.says(
+                "CONSOLIDATED", "Karpenter moved it to another node."
+            )
         rollout.stands()

@@ -1,6 +1,8 @@
-"""A version that sleeps while nobody calls: idle, called, refused with a sentence, woken, ready, answered, idle again.
+"""A version that sleeps while nobody calls: idle, called, refused with a sentence, woken, ready,
+answered, idle again.
 
-KEDA, Karpenter, KServe and the gateway are the real ones; times are short by settings, as anybody may set them.
+KEDA, Karpenter, KServe and the gateway are the real ones; times are short by settings, as anybody
+may set them.
 """
 
 from __future__ import annotations
@@ -30,7 +32,13 @@ def call(stack: Stack, token: str) -> httpx.Response:
     """Call the model once."""
     body = question(PACKET, MODEL, {"max_tokens": 8})
     headers = {"Authorization": f"Bearer {token}"}
-    return httpx.post(f"{stack.gateway}/v1/chat/completions", json=body, headers=headers, timeout=60, trust_env=False)
+    return httpx.post(
+        f"{stack.gateway}/v1/chat/completions",
+        json=body,
+        headers=headers,
+        timeout=60,
+        trust_env=False,
+    )
 
 
 def give_back_empty_nodes_soon(stack: Stack, folder: Path) -> None:
@@ -55,18 +63,28 @@ def other_version(owner: Desk) -> int:
 
 
 def roll_out_asleep(stack: Stack, owner: Desk, patience: float) -> int:
-    """Roll a version out under scale-to-zero, and return its number when all callers are sent to it."""
+    """Roll a version out under scale-to-zero, and return its number when all callers are sent to
+    it.
+    """
     number = other_version(owner)
-    _, rollout = delivering.start_rollout(owner, Desk(stack, "rita", patience), number, "SCALE_TO_ZERO")
+    _, rollout = delivering.start_rollout(
+        owner, Desk(stack, "rita", patience), number, "SCALE_TO_ZERO"
+    )
     look = lambda: owner.get(f"/rollouts/{rollout}")  # noqa: E731
-    done = until(look, lambda row: row["status"] in ("LIVE", "FAILED"), seconds=patience, what="live")
+    done = until(
+        look, lambda row: row["status"] in ("LIVE", "FAILED"), seconds=patience, what="live"
+    )
     assert done["status"] == "LIVE", done
-    assert "READY" in {phase["phase"] for phase in done["phases"]}, "callers were sent to what was never ready"
+    assert "READY" in {phase["phase"] for phase in done["phases"]}, (
+        "callers were sent to what was never ready"
+    )
     return number
 
 
 def call_until_answered(stack: Stack, token: str, seconds: float) -> list[httpx.Response]:
-    """Call as the sentence asks: again after Retry-After, until the model answers. Returns every answer."""
+    """Call as the sentence asks: again after Retry-After, until the model answers. Returns every
+    answer.
+    """
     answers = [call(stack, token)]
     deadline = time.monotonic() + seconds
     while answers[-1].status_code == 503 and time.monotonic() < deadline:
@@ -84,7 +102,11 @@ def test_a_call_wakes_what_sleeps_and_it_falls_asleep_again(stack, patience, own
     cluster = Cluster(stack, f"{MODEL}-v{number}")
     token = stack.token("maya", "quartermaster-gateway")
     used = cluster.nodes_of(cluster.pods())
-    made_for_it = {name: bought for name, bought in cluster.capacity_types().items() if name in used - set(before)}
+    made_for_it = {
+        name: bought
+        for name, bought in cluster.capacity_types().items()
+        if name in used - set(before)
+    }
     assert set(made_for_it.values()) <= {"spot"}, "Spot first"
     asleep(cluster, used, patience)
 
@@ -97,24 +119,36 @@ def test_a_call_wakes_what_sleeps_and_it_falls_asleep_again(stack, patience, own
 
     woken = cluster.nodes_of(cluster.pods())
     assert woken and not woken & used, "it was woken on a node of its own"
-    assert {cluster.capacity_types()[node] for node in woken} == {"on-demand"}, "and without Spot, on demand"
+    assert {cluster.capacity_types()[node] for node in woken} == {"on-demand"}, (
+        "and without Spot, on demand"
+    )
     asleep(cluster, set(), patience)  # when its node goes was seen above
     counted(stack, answers)
 
 
 def asleep(cluster: Cluster, nodes: set[str], patience: float) -> None:
     """Wait until the version has no replica, and its nodes are given back."""
-    until(cluster.pods, lambda pods: not pods, seconds=patience, what="no replica while nobody calls")
+    until(
+        cluster.pods, lambda pods: not pods, seconds=patience, what="no replica while nobody calls"
+    )
     gone = lambda: nodes & {node["metadata"]["name"] for node in cluster.get("nodes")}  # noqa: E731
     until(gone, lambda left: not left, seconds=patience, what="its node is given back")
 
 
 def counted(stack: Stack, answers: list[httpx.Response]) -> None:
-    """See each call once: the refused ones as failed, without a token; the answered one with its own."""
+    """See each call once: the refused ones as failed, without a token; the answered one with its
+    own.
+    """
     ids = {answer.headers["x-request-id"]: answer for answer in answers}
     with Exports(stack, "fiona") as finance:
-        look = lambda: {row["event_id"]: row for row in finance.rows("/usage/?format=csv") if row["event_id"] in ids}  # noqa: E731
-        rows = until(look, lambda found: len(found) == len(ids), seconds=60, what="every call in the list")
+
+        def look() -> dict[str, dict[str, str]]:
+            rows = finance.rows("/usage/?format=csv")
+            return {row["event_id"]: row for row in rows if row["event_id"] in ids}
+
+        rows = until(
+            look, lambda found: len(found) == len(ids), seconds=60, what="every call in the list"
+        )
     for request_id, answer in ids.items():
         row, asleep_then = rows[request_id], answer.status_code == 503
         assert row["outcome"] == ("FAILED" if asleep_then else "METERED")

@@ -1,7 +1,9 @@
-"""Each part that a rollout needs is taken away in the middle of one, and comes back: the rollout finishes.
+"""Each part that a rollout needs is taken away in the middle of one, and comes back: the rollout
+finishes.
 
-Afterwards there is one commit per step, one audit event per transition and one usage row per call, and callers have
-noticed nothing but where the part stands in their own way (token limits are kept in the broker's server).
+Afterwards there is one commit per step, one audit event per transition and one usage row per call,
+and callers have noticed nothing but where the part stands in their own way (token limits are kept
+in the broker's server).
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ class World:
         headers = {"Authorization": f"Bearer {self.token}"}
         body = question(PACKET, MODEL, {"max_tokens": 8})
         address = f"{self.stack.gateway}/v1/chat/completions"
-        answer = httpx.post(address, json=body, headers=headers, timeout=self.patience, trust_env=False)
+        answer = httpx.post(
+            address, json=body, headers=headers, timeout=self.patience, trust_env=False
+        )
         status = answer.status_code
         outcome = "METERED" if status == 200 else "FAILED" if status >= 500 else "REFUSED"
         self.asked[answer.headers["x-request-id"]] = outcome
@@ -55,9 +59,14 @@ class World:
         return status
 
     def served(self) -> None:
-        """Call until the gateway lets the team in: its grant may be on the way, and a first rollout too."""
+        """Call until the gateway lets the team in: its grant may be on the way, and a first rollout
+        too.
+        """
         until(
-            lambda: self.ask(200, 403, 404, 429, 503), lambda status: status == 200, seconds=self.patience, what="200"
+            lambda: self.ask(200, 403, 404, 429, 503),
+            lambda status: status == 200,
+            seconds=self.patience,
+            what="200",
         )
 
     def other_version(self) -> int:
@@ -67,7 +76,9 @@ class World:
 
 
 def _two_good_versions(stack: Stack, owner: Desk, patience: float) -> list[int]:
-    """Return two versions that passed: the sample's first one, and another one, published where there is none."""
+    """Return two versions that passed: the sample's first one, and another one, published where
+    there is none.
+    """
     good = delivering.passing_versions(owner)
     if 1 not in good:
         delivering.evaluate(owner, 1)
@@ -79,7 +90,10 @@ def _two_good_versions(stack: Stack, owner: Desk, patience: float) -> list[int]:
 def _publish(stack: Stack, patience: float) -> int:
     watch = Watch(frozenset({stack.portal, stack.issuer}))
     weights = Path(stack.part("sample-weights")["address"]) / "smollm2"
-    with running_browser() as browser, person(browser, "owen", stack, watch, patience=patience) as owen:
+    with (
+        running_browser() as browser,
+        person(browser, "owen", stack, watch, patience=patience) as owen,
+    ):
         number = publishing.publish(owen, weights, "The same weights once more.")
         publishing.see_verified(owen, number)
     return number
@@ -123,17 +137,29 @@ def _look(world: World, rollout: str) -> Look:
 
 def _wait_live(world: World, rollout: str) -> dict[str, Any]:
     look = _look(world, rollout)
-    found = until(look, lambda row: row["status"] in ("LIVE", "FAILED"), seconds=world.patience, what="live")
+    found = until(
+        look, lambda row: row["status"] in ("LIVE", "FAILED"), seconds=world.patience, what="live"
+    )
     assert found["status"] == "LIVE", found
     return found
 
 
 def _wait_for_phase(world: World, look: Look, phase: str) -> None:
-    until(look, lambda row: phase in {done["phase"] for done in row["phases"]}, seconds=world.patience, what=phase)
+    until(
+        look,
+        lambda row: phase in {done["phase"] for done in row["phases"]},
+        seconds=world.patience,
+        what=phase,
+    )
 
 
 def _wait_until_said(world: World, look: Look, *reasons: str) -> dict[str, Any]:
-    return until(look, lambda row: row["reason"] in reasons, seconds=world.patience, what=" or ".join(reasons))
+    return until(
+        look,
+        lambda row: row["reason"] in reasons,
+        seconds=world.patience,
+        what=" or ".join(reasons),
+    )
 
 
 def registry_hangs(world: World, look: Look) -> None:
@@ -160,7 +186,9 @@ def repository_is_gone(world: World, look: Look) -> None:
 
 
 def cluster_hangs(world: World, look: Look) -> None:
-    """The API server hangs after the first commit, and is killed. The version that serves is not called broken."""
+    """The API server hangs after the first commit, and is killed. The version that serves is not
+    called broken.
+    """
     _wait_for_phase(world, look, "COMMITTED")
     live = delivering.live_rollout(world.owner)
     with outages.frozen(world.stack, "kube-apiserver", world.patience):
@@ -171,7 +199,9 @@ def cluster_hangs(world: World, look: Look) -> None:
 
 
 def broker_hangs(world: World, look: Look) -> None:
-    """The broker hangs after the first commit, and is killed. Token limits are kept in the same server: no calls."""
+    """The broker hangs after the first commit, and is killed. Token limits are kept in the same
+    server: no calls.
+    """
     _wait_for_phase(world, look, "COMMITTED")
     with outages.frozen(world.stack, "valkey", world.patience):
         world.ask(503)
@@ -179,15 +209,26 @@ def broker_hangs(world: World, look: Look) -> None:
 
 
 def database_hangs(world: World, look: Look) -> None:
-    """The database hangs after the first commit, and is killed. Calls are answered, and counted afterwards."""
+    """The database hangs after the first commit, and is killed. Calls are answered, and counted
+    afterwards.
+    """
     _wait_for_phase(world, look, "COMMITTED")
     with outages.frozen(world.stack, "postgres", world.patience):
         world.ask(200)
         with pytest.raises((httpx.TimeoutException, httpx.HTTPStatusError)):
-            httpx.get(f"{world.stack.portal}/healthz", timeout=3, trust_env=False).raise_for_status()
+            httpx.get(
+                f"{world.stack.portal}/healthz", timeout=3, trust_env=False
+            ).raise_for_status()
 
 
-STOPS = [registry_hangs, worker_is_killed, repository_is_gone, cluster_hangs, broker_hangs, database_hangs]
+STOPS = [
+    registry_hangs,
+    worker_is_killed,
+    repository_is_gone,
+    cluster_hangs,
+    broker_hangs,
+    database_hangs,
+]
 
 
 @pytest.mark.parametrize("stop", STOPS, ids=[stop.__name__ for stop in STOPS])
@@ -199,10 +240,20 @@ def test_a_rollout_finishes_with_everything_once(stop, world, finance, auditor):
     stop(world, _look(world, rollout))
 
     _wait_live(world, rollout)
-    until(lambda: world.ask(200, 503), lambda status: status == 200, seconds=world.patience, what="a call after it")
+    until(
+        lambda: world.ask(200, 503),
+        lambda status: status == 200,
+        seconds=world.patience,
+        what="a call after it",
+    )
     assert delivering.live_version(world.owner) == number
     look = lambda: listed(finance, set(world.asked))  # noqa: E731
-    until(look, lambda rows: rows == world.asked, seconds=world.patience, what="each call once in the list of calls")
+    until(
+        look,
+        lambda rows: rows == world.asked,
+        seconds=world.patience,
+        what="each call once in the list of calls",
+    )
     committed = steps_committed(world.stack, rollout)
     assert {"SERVE": 1, "SHIFT_10": 1, "SHIFT_50": 1, "SHIFT": 1}.items() <= committed.items()
     assert set(committed.values()) == {1}
@@ -229,14 +280,34 @@ def test_a_live_version_that_fails_is_named_and_heals(world, owner_pages):
         assert "Callers are not answered since" in said
         assert "The engine crashed." in said
         world.ask(503)
-    until(look, lambda row: not (row["reason"] or row["unready_since"]), seconds=world.patience, what="healed")
+    until(
+        look,
+        lambda row: not (row["reason"] or row["unready_since"]),
+        seconds=world.patience,
+        what="healed",
+    )
     assert "Callers are not answered" not in owner_pages.http.get(page).raise_for_status().text
-    until(lambda: world.ask(200, 503), lambda status: status == 200, seconds=world.patience, what="a call after it")
+    until(
+        lambda: world.ask(200, 503),
+        lambda status: status == 200,
+        seconds=world.patience,
+        what="a call after it",
+    )
 
 
 def test_what_was_replaced_is_stopped_once(world, auditor):
     newest = world.owner.get("/promotions")["results"][0]["rollout"]
     retired = lambda: steps_committed(world.stack, newest)  # noqa: E731
-    until(retired, lambda steps: steps["RETIRE"], seconds=world.patience, what="the replaced version's end")
+    until(
+        retired,
+        lambda steps: steps["RETIRE"],
+        seconds=world.patience,
+        what="the replaced version's end",
+    )
     assert set(retired().values()) == {1}
-    until(lambda: events(auditor, newest), lambda found: found["rollout.committed"] == 5, seconds=30, what="its event")
+    until(
+        lambda: events(auditor, newest),
+        lambda found: found["rollout.committed"] == 5,
+        seconds=30,
+        what="its event",
+    )

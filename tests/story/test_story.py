@@ -1,7 +1,8 @@
-"""The story: one version on its whole way, from a folder of weights to tokens charged to a cost center.
+"""The story: one version on its whole way, from a folder of weights to tokens charged to a cost
+center.
 
-Nine persons, each in a browser of their own, and callers with plain HTTP, against the processes that `make up` runs.
-Nothing is written but by page and public API.
+Nine persons, each in a browser of their own, and callers with plain HTTP, against the processes
+that `make up` runs. Nothing is written but by page and public API.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def cast(browser, stack, watch, patience) -> Iterator[dict[str, Person]]:
     with ExitStack() as browsers:
 
         def seat(name: str) -> Person:
-            return browsers.enter_context(person(browser, name, stack, watch, patience=patience, **more.get(name, {})))
+            return browsers.enter_context(
+                person(browser, name, stack, watch, patience=patience, **more.get(name, {}))
+            )
 
         names = ("owen", "orla", "rita", "maya", "liam", "fiona", "aisha", "nora", "pete")
         yield {name: seat(name) for name in names}
@@ -38,7 +41,9 @@ def cast(browser, stack, watch, patience) -> Iterator[dict[str, Person]]:
 
 def call(stack, persona: str, ledger: Ledger, patience: float, team: str = "") -> Caller:
     """Return a caller with the persona's own token for the gateway."""
-    return Caller(stack.gateway, stack.token(persona, "quartermaster-gateway", team=team), ledger, patience)
+    return Caller(
+        stack.gateway, stack.token(persona, "quartermaster-gateway", team=team), ledger, patience
+    )
 
 
 def test_one_version_from_its_weights_to_a_charged_token(cast, stack, engine, patience):
@@ -60,14 +65,21 @@ def test_one_version_from_its_weights_to_a_charged_token(cast, stack, engine, pa
     publishing.see_evaluated(owen, passing, "Passed")
 
     # Proposed by one person, decided by another, and followed until it serves.
-    promotion = promoting.propose(owen, number, "It answers every packet that the first version answered.")
+    promotion = promoting.propose(
+        owen, number, "It answers every packet that the first version answered."
+    )
     promoting.own_approval_is_refused(owen, promotion)
-    rollout = promoting.approve(rita, promotion, digest, number, "Same figures, same files, nothing served before.")
+    rollout = promoting.approve(
+        rita, promotion, digest, number, "Same figures, same files, nothing served before."
+    )
     promoting.see_rolled_out(rita, rollout, number, digest)
 
-    # A team without a grant is refused; its lead asks, an owner decides, and the gateway lets it in.
+    # A team without a grant is refused; its lead asks, an owner decides, and the gateway lets it
+    # in.
     playing.is_refused(maya, ledger, TEAM, MODEL)
-    request = granting.request_access(maya, TOKENS_PER_MINUTE, "Reading the codes of packets before a nurse does.")
+    request = granting.request_access(
+        maya, TOKENS_PER_MINUTE, "Reading the codes of packets before a nurse does."
+    )
     granting.is_not_there_for(cast["liam"], request)
     grant = granting.grant_access(cast["orla"], request, TEAM, "Fits what the model is for.")
     granting.see_policy_active(cast["orla"], TEAM)
@@ -87,7 +99,8 @@ def test_one_version_from_its_weights_to_a_charged_token(cast, stack, engine, pa
     overseeing.see_spent(maya, grant)
     keep_readme_picture(fiona)
 
-    # The record has each change once; who has no role sees what is missing; a grant ends when its owner says so.
+    # The record has each change once; who has no role sees what is missing; a grant ends when its
+    # owner says so.
     see_recorded(cast["aisha"], number, promotion, rollout, request, grant)
     see_platform(cast["pete"], rollout, number)
     overseeing.sees_what_is_missing(cast["nora"])
@@ -105,7 +118,9 @@ def good_calls(stack, ledger: Ledger, patience: float) -> None:
         assert used.input > 40
         assert maya.ask().input == used.input
         maya.ask_streamed()
-        maya.ask(headers={"x-team": "prior-auth", "x-cost-center": "CC-4200", "x-user-id": "somebody"})
+        maya.ask(
+            headers={"x-team": "prior-auth", "x-cost-center": "CC-4200", "x-user-id": "somebody"}
+        )
         maya.ask_and_hang_up()
 
 
@@ -128,7 +143,9 @@ def bad_tokens(stack, ledger: Ledger, patience: float) -> None:
 def bad_calls(stack, ledger: Ledger, patience: float) -> None:
     """Send what is no call, ask for what is not there, and ask as a team without a grant."""
     with call(stack, "maya", ledger, patience) as maya:
-        maya.is_refused(400, "invalid_json", "not valid JSON", content=b'{"model": "prior-auth-extract", ')
+        maya.is_refused(
+            400, "invalid_json", "not valid JSON", content=b'{"model": "prior-auth-extract", '
+        )
         maya.is_refused(400, "model_missing", content=b'{"messages": []}')
         maya.is_refused(404, "model_not_found", "no-such-model", model="no-such-model")
     with call(stack, "liam", ledger, patience, team="prior-auth") as liam:
@@ -144,7 +161,9 @@ def too_many_tokens(stack, ledger: Ledger, patience: float) -> None:
     assert ledger.total().cached > 0, "the same long prompt was never cached"
 
 
-def see_recorded(aisha: Person, number: int, promotion: str, rollout: str, request: str, grant: str) -> None:
+def see_recorded(
+    aisha: Person, number: int, promotion: str, rollout: str, request: str, grant: str
+) -> None:
     """Find every transition in the record, each once."""
     ids = [overseeing.id_of(address) for address in (promotion, rollout, request, grant)]
     assert overseeing.events_about(aisha, *ids) == {
@@ -153,7 +172,12 @@ def see_recorded(aisha: Person, number: int, promotion: str, rollout: str, reque
         "access.requested": 1, "access.approved": 1, "grant.created": 1,
     }  # fmt: skip
     aisha.open(f"/audit/?q={MODEL}-v{number}")
-    for label in ("Version upload started", "Version uploaded", "Manifest signed and locked", "Version verified"):
+    for label in (
+        "Version upload started",
+        "Version uploaded",
+        "Manifest signed and locked",
+        "Version verified",
+    ):
         aisha.sees(label)
     aisha.shot("audit")
 

@@ -1,7 +1,8 @@
-"""Each way in which a rollout is kept from serving, made to happen on the real stack: what the API and the page say.
+"""Each way in which a rollout is kept from serving, made to happen on the real stack: what the API
+and the page say.
 
-The failures are ordered where they arise (the kubelet, Git, the API server) and really happen; the statuses, events and
-conditions are the controllers' own.
+The failures are ordered where they arise (the kubelet, Git, the API server) and really happen; the
+statuses, events and conditions are the controllers' own.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def world(stack: Stack, patience: float) -> Iterator[World]:
         ("load-timeout", ["LOAD_TIMEOUT"], "Loading took too long."),
     ],
 )
-def test_a_failure_of_the_node_is_named(world: World, fault: str, codes: list[str], title: str) -> None:
+def test_a_failure_of_the_node_is_named(
+    world: World, fault: str, codes: list[str], title: str
+) -> None:
     with ordered(world.stack, fault), world.rollout() as rollout:
         found = world.sees(rollout, *codes)
         assert title in world.page(rollout)
@@ -61,7 +64,9 @@ def test_a_failure_of_the_node_is_named(world: World, fault: str, codes: list[st
 
 
 def held(stack: Stack) -> AbstractContextManager[None]:
-    """Let no engine become ready, so that a rollout which goes on stays open and can be taken back."""
+    """Let no engine become ready, so that a rollout which goes on stays open and can be taken
+    back.
+    """
     return ordered(stack, "load-timeout")
 
 
@@ -78,16 +83,27 @@ spec: {containers: many}
     ("content", "code", "title", "words"),
     [
         (NO_YAML, "COMPARISON", "Argo CD cannot read Git.", "broken.yaml"),
-        (NO_RUNTIME, "SYNC_BLOCKED", "Another change blocks this one.", "Correct ServingRuntime handmade in Git"),
+        (
+            NO_RUNTIME,
+            "SYNC_BLOCKED",
+            "Another change blocks this one.",
+            "Correct ServingRuntime handmade in Git",
+        ),
     ],
     ids=["no YAML", "no object"],
 )
 def test_somebody_elses_commit_that_stops_argo_cd_is_named(
     world: World, tmp_path: Path, content: str, code: str, title: str, words: str
 ) -> None:
-    with held(world.stack), broken(world.stack, tmp_path, content) as mend, world.rollout() as rollout:
+    with (
+        held(world.stack),
+        broken(world.stack, tmp_path, content) as mend,
+        world.rollout() as rollout,
+    ):
         found = world.sees(rollout, code)
-        assert (found["status"], words in found["message"]) == ("PROGRESSING", True), found["message"]
+        assert (found["status"], words in found["message"]) == ("PROGRESSING", True), found[
+            "message"
+        ]
         assert title in world.page(rollout)
         mend()
         world.goes_on(rollout, code)
@@ -95,7 +111,9 @@ def test_somebody_elses_commit_that_stops_argo_cd_is_named(
 
 @contextmanager
 def broken(stack: Stack, folder: Path, content: str) -> Iterator[Callable[[], None]]:
-    """Commit a file that Argo CD cannot use, as somebody with a clone could; yield how to take it out again."""
+    """Commit a file that Argo CD cannot use, as somebody with a clone could; yield how to take it
+    out again.
+    """
     clone = Clone(stack, folder, "Somebody")
 
     def mend() -> None:
@@ -111,19 +129,32 @@ def broken(stack: Stack, folder: Path, content: str) -> Iterator[Callable[[], No
 def test_what_the_cluster_refuses_is_named_and_tried_again(world: World) -> None:
     asked = lambda: subjects(world.stack).count("Have Argo CD try again")  # noqa: E731
     before = asked()
-    with held(world.stack), refused(world.stack, "No new models on Monday") as allow, world.rollout() as rollout:
+    with (
+        held(world.stack),
+        refused(world.stack, "No new models on Monday") as allow,
+        world.rollout() as rollout,
+    ):
         found = world.sees(rollout, "SYNC_FAILED")
         assert f"The cluster refused InferenceService {world.name}" in found["message"]
         assert "No new models on Monday" in found["message"]
         assert "Argo CD cannot apply it." in world.page(rollout)
-        until(asked, lambda times: times > before, seconds=LOOKING, what="Argo CD gave up, and is asked again")
+        until(
+            asked,
+            lambda times: times > before,
+            seconds=LOOKING,
+            what="Argo CD gave up, and is asked again",
+        )
         allow()
         world.goes_on(rollout, "SYNC_FAILED")
 
 
 def refused(stack: Stack, sentence: str) -> AbstractContextManager[Callable[[], None]]:
     """Have the API server take no InferenceService in the namespace models; yield how to let it."""
-    rule = {"apiGroups": ["serving.kserve.io"], "operations": ["CREATE"], "resources": ["inferenceservices"]}
+    rule = {
+        "apiGroups": ["serving.kserve.io"],
+        "operations": ["CREATE"],
+        "resources": ["inferenceservices"],
+    }
     probe = {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
@@ -154,7 +185,17 @@ def changed_by_hand(world: World) -> Iterator[None]:
         patch = json.dumps({"spec": {"predictor": {"maxReplicas": 3}}})
         while not done.wait(0.3):
             if replicas_at_most(world) == "1":
-                kubectl(world.stack, *WHERE, "patch", "isvc", world.name, "--type=merge", "-p", patch, check=False)
+                kubectl(
+                    world.stack,
+                    *WHERE,
+                    "patch",
+                    "isvc",
+                    world.name,
+                    "--type=merge",
+                    "-p",
+                    patch,
+                    check=False,
+                )
 
     hand = threading.Thread(target=change)
     hand.start()
@@ -166,13 +207,21 @@ def changed_by_hand(world: World) -> Iterator[None]:
 
 
 def replicas_at_most(world: World) -> str:
-    """Return maxReplicas of the version as the cluster has it, "" where there is no such InferenceService."""
+    """Return maxReplicas of the version as the cluster has it, "" where there is no such
+    InferenceService.
+    """
     field = "jsonpath={.spec.predictor.maxReplicas}"
-    return kubectl(world.stack, *WHERE, "get", "isvc", world.name, "--ignore-not-found", "-o", field)
+    return kubectl(
+        world.stack, *WHERE, "get", "isvc", world.name, "--ignore-not-found", "-o", field
+    )
 
 
 def test_a_commit_that_git_refuses_is_named_and_made_by_a_retry(world: World) -> None:
-    with held(world.stack), closed(world.stack, "The change window is closed.") as lift, world.rollout() as rollout:
+    with (
+        held(world.stack),
+        closed(world.stack, "The change window is closed.") as lift,
+        world.rollout() as rollout,
+    ):
         found = world.sees(rollout, "GIT_REFUSED")
         assert (found["status"], found["commits"]) == ("FAILED", [])
         page = world.page(rollout)
@@ -212,17 +261,28 @@ def test_a_history_that_was_rewritten_is_named_and_a_retry_commits_anew(world: W
         assert "Retry and commit anew" in page
         world.owner.post(f"/rollouts/{rollout}/retry")
         found = world.goes_on(rollout, "TAKING_BACK", "SYNCING", "APPLIED")
-        assert [(row["step"], row["attempt"]) for row in found["commits"]] == [("SERVE", 1), ("SERVE", 2)]
+        assert [(row["step"], row["attempt"]) for row in found["commits"]] == [
+            ("SERVE", 1),
+            ("SERVE", 2),
+        ]
 
 
 def lose(stack: Stack, sha: str) -> None:
-    """Rewrite the branch's history to before a commit, as a forced push does; Argo CD is told as of any push."""
+    """Rewrite the branch's history to before a commit, as a forced push does; Argo CD is told as of
+    any push.
+    """
     repository = stack.state / "gitops.git"
-    subprocess.run(["git", "update-ref", "refs/heads/main", f"{sha}~1"], cwd=repository, check=True, timeout=60)
-    subprocess.run([repository / "hooks" / "post-receive"], input=b"", cwd=repository, check=True, timeout=60)
+    subprocess.run(
+        ["git", "update-ref", "refs/heads/main", f"{sha}~1"], cwd=repository, check=True, timeout=60
+    )
+    subprocess.run(
+        [repository / "hooks" / "post-receive"], input=b"", cwd=repository, check=True, timeout=60
+    )
 
 
 def subjects(stack: Stack) -> list[str]:
     """Return the subjects of the GitOps repository's commits."""
     command = ["git", "--git-dir", str(stack.state / "gitops.git"), "log", "--format=%s", "main"]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=60
+    ).stdout.splitlines()

@@ -33,7 +33,11 @@ def terms(monkeypatch):
 class TestLead:
     def test_measures_nothing_while_another_process_leads(self):
         facts = connection.get_connection_params()
-        known = {name: facts[name] for name in ("dbname", "user", "password", "host", "port") if facts.get(name)}
+        known = {
+            name: facts[name]
+            for name in ("dbname", "user", "password", "host", "port")
+            if facts.get(name)
+        }
         with psycopg.connect(**known) as other:
             other.execute("SELECT pg_advisory_lock(%s)", [scraper.LEADER_LOCK])
             scraper._lead(None)

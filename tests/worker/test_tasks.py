@@ -1,4 +1,6 @@
-"""Tasks are sent by name, which nothing checks: a worker must know every name that is sent or scheduled."""
+"""Tasks are sent by name, which nothing checks: a worker must know every name that is sent or
+scheduled.
+"""
 
 import re
 from importlib import import_module

@@ -1,4 +1,5 @@
-"""The long-lived process that follows the cluster. One leader at a time, by a Postgres advisory lock.
+"""The long-lived process that follows the cluster. One leader at a time, by a Postgres advisory
+lock.
 
 The lock lives as long as the database connection that writes: who loses the one has lost the other.
 """

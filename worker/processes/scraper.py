@@ -1,6 +1,8 @@
-"""The long-lived process that measures engines and GPUs. One leader at a time, by a Postgres advisory lock.
+"""The long-lived process that measures engines and GPUs. One leader at a time, by a Postgres
+advisory lock.
 
-Each term begins with nothing but the database: counts need two scrapes, so the first one of a term gives gauges only.
+Each term begins with nothing but the database: counts need two scrapes, so the first one of a term
+gives gauges only.
 """
 
 import logging

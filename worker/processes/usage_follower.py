@@ -1,4 +1,6 @@
-"""The long-lived process that follows the gateway's file log. One leader at a time, by a Postgres advisory lock."""
+"""The long-lived process that follows the gateway's file log. One leader at a time, by a Postgres
+advisory lock.
+"""
 
 import logging
 import time
@@ -16,7 +18,9 @@ log = logging.getLogger(__name__)
 
 
 def run(path: str) -> None:
-    """Follow `path` for ever. While the database is away, wait and go on from the stored position."""
+    """Follow `path` for ever. While the database is away, wait and go on from the stored
+    position.
+    """
     follower = Follower(path)
     while True:
         try:

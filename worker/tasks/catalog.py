@@ -21,5 +21,7 @@ def reconcile_version(*, version_id: int, **_: object) -> None:
 @app.task(name="catalog.reconcile_due_versions", time_limit=30)
 def reconcile_due_versions(**_: object) -> None:
     """Start one task for each version that is due."""
-    for version_id in ModelVersion.objects.filter(next_check_at__lte=now()).values_list("pk", flat=True):
+    for version_id in ModelVersion.objects.filter(next_check_at__lte=now()).values_list(
+        "pk", flat=True
+    ):
         reconcile_version.delay(version_id=version_id)

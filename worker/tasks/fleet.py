@@ -10,17 +10,25 @@ from apps.integrations.kubernetes.client import client_from_settings as kubernet
 from worker.celery import app
 
 
-@app.task(name="fleet.reconcile_capacity_request", acks_late=True, time_limit=60, throws=(TemporaryError,))
+@app.task(
+    name="fleet.reconcile_capacity_request", acks_late=True, time_limit=60, throws=(TemporaryError,)
+)
 def reconcile_capacity_request(*, request_id: str, **_: object) -> None:
     """Commit or observe one capacity request."""
-    request = CapacityRequest.objects.select_related("base", "requested_by", "decided_by").get(pk=request_id)
-    reconcile.reconcile_capacity_request(request=request, git=git_client(), cluster=kubernetes_client(), now=now())
+    request = CapacityRequest.objects.select_related("base", "requested_by", "decided_by").get(
+        pk=request_id
+    )
+    reconcile.reconcile_capacity_request(
+        request=request, git=git_client(), cluster=kubernetes_client(), now=now()
+    )
 
 
 @app.task(name="fleet.reconcile_due_capacity_requests", time_limit=30)
 def reconcile_due_capacity_requests(**_: object) -> None:
     """Start one task for each capacity request that is due."""
-    for request_id in CapacityRequest.objects.filter(next_check_at__lte=now()).values_list("pk", flat=True):
+    for request_id in CapacityRequest.objects.filter(next_check_at__lte=now()).values_list(
+        "pk", flat=True
+    ):
         reconcile_capacity_request.delay(request_id=str(request_id))
 
 

@@ -15,7 +15,9 @@ from worker.celery import app
 @app.task(name="gateway.publish_policy", acks_late=True, time_limit=60)
 def publish_policy(*, model_id: int, **_: object) -> None:
     """Publish a model's policy now: one of its grants changed."""
-    revision = actions.request_publication(model=RegisteredModel.objects.get(pk=model_id), now=now())
+    revision = actions.request_publication(
+        model=RegisteredModel.objects.get(pk=model_id), now=now()
+    )
     enqueue_on_commit("gateway.reconcile_policy", revision_id=revision.pk)
 
 
@@ -23,10 +25,14 @@ def publish_policy(*, model_id: int, **_: object) -> None:
 def reconcile_policy(*, revision_id: int, **_: object) -> None:
     """Commit and observe one model's policy."""
     revision = PolicyRevision.objects.select_related("registered_model").get(pk=revision_id)
-    reconcile.reconcile_policy(revision=revision, git=git_client(), cluster=kubernetes_client(), now=now())
+    reconcile.reconcile_policy(
+        revision=revision, git=git_client(), cluster=kubernetes_client(), now=now()
+    )
 
 
-@app.task(name="gateway.reconcile_due_policies", acks_late=True, time_limit=60, throws=(TemporaryError,))
+@app.task(
+    name="gateway.reconcile_due_policies", acks_late=True, time_limit=60, throws=(TemporaryError,)
+)
 def reconcile_due_policies(**_: object) -> None:
     """Start a task for each policy that is due, then ask for what is outdated."""
     for pk in PolicyRevision.objects.filter(next_check_at__lte=now()).values_list("pk", flat=True):

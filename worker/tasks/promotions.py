@@ -11,13 +11,24 @@ from apps.promotions.models import Rollout
 from worker.celery import app
 
 
-@app.task(name="promotions.reconcile_rollout", acks_late=True, time_limit=110, throws=(TemporaryError,))
+@app.task(
+    name="promotions.reconcile_rollout", acks_late=True, time_limit=110, throws=(TemporaryError,)
+)
 def reconcile_rollout(*, rollout_id: str, **_: object) -> None:
     """Do the next thing for one rollout."""
-    related = ("registered_model", "model_version__registered_model", "baseline__registered_model", "promotion")
+    related = (
+        "registered_model",
+        "model_version__registered_model",
+        "baseline__registered_model",
+        "promotion",
+    )
     rollout = Rollout.objects.select_related(*related).get(pk=rollout_id)
     reconcile.reconcile_rollout(
-        rollout=rollout, git=git_client(), cluster=kubernetes_client(), calls=calls_by_version, now=now()
+        rollout=rollout,
+        git=git_client(),
+        cluster=kubernetes_client(),
+        calls=calls_by_version,
+        now=now(),
     )
 
 

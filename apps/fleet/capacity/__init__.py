@@ -1,1 +1,3 @@
-"""Changing a NodePool through review: what it says in Git, who asks for what, who decides, what came of it."""
+"""Changing a NodePool through review: what it says in Git, who asks for what, who decides, what
+came of it.
+"""

@@ -39,16 +39,22 @@ class BudgetInput(serializers.Serializer[Any]):
 
 
 class CapacityInput(serializers.Serializer[Any]):
-    """Body of a new request: what the pool should say, whole. base: the revision that GET answered."""
+    """Body of a new request: what the pool should say, whole. base: the revision that GET
+    answered.
+    """
 
     pool = serializers.SlugField(max_length=63)
     base = serializers.IntegerField(min_value=1)
     gpus = serializers.IntegerField(min_value=0, max_value=actions.HIGHEST_GPUS)
-    cpu = serializers.IntegerField(min_value=0, max_value=actions.HIGHEST_CPU, allow_null=True, default=None)
+    cpu = serializers.IntegerField(
+        min_value=0, max_value=actions.HIGHEST_CPU, allow_null=True, default=None
+    )
     memory_gib = serializers.IntegerField(
         min_value=0, max_value=actions.HIGHEST_MEMORY_GIB, allow_null=True, default=None
     )
-    families = serializers.ListField(child=serializers.CharField(max_length=63), min_length=1, max_length=100)
+    families = serializers.ListField(
+        child=serializers.CharField(max_length=63), min_length=1, max_length=100
+    )
     capacity_types = serializers.ListField(
         child=serializers.ChoiceField(choices=CAPACITY_TYPES), min_length=1, max_length=2
     )
@@ -74,8 +80,10 @@ class CapacityRequestOutput(serializers.ModelSerializer[CapacityRequest]):
     class Meta:
         model = CapacityRequest
         fields = (
-            "id", "pool", "base", "digest", "text", "justification", "requested_by", "requested_at", "status",
-            "decided_by", "decided_at", "decision_reason", "commit", "reason", "message", "observed_at", "finished_at",
+            "id", "pool", "base", "digest", "text", "justification", "requested_by", "requested_at",
+            "status",
+            "decided_by", "decided_at", "decision_reason", "commit", "reason", "message",
+            "observed_at", "finished_at",
         )  # fmt: skip
 
 
@@ -90,7 +98,9 @@ class CapacityRequests(APIView):
 
     def get(self, request: Request) -> Response:
         """Answer the requests, newest first."""
-        rows = CapacityRequest.objects.visible_to(_visible_to(caller(request))).select_related(*RELATED)
+        rows = CapacityRequest.objects.visible_to(_visible_to(caller(request))).select_related(
+            *RELATED
+        )
         listing = Newest()
         page = listing.paginate_queryset(rows, request)
         return listing.get_paginated_response(CapacityRequestOutput(page, many=True).data)
@@ -102,7 +112,9 @@ class CapacityRequests(APIView):
         body.is_valid(raise_exception=True)
         values = dict(body.validated_data)
         named = {name: values.pop(name) for name in ("pool", "base", "justification")}
-        budgets = tuple(Budget(**(row | {"reasons": tuple(row["reasons"])})) for row in values.pop("budgets"))
+        budgets = tuple(
+            Budget(**(row | {"reasons": tuple(row["reasons"])})) for row in values.pop("budgets")
+        )
         values |= {name: tuple(values[name]) for name in ("families", "capacity_types")}
         wish = actions.Wish(budgets=budgets, **values)
         made = actions.request_capacity(wish=wish, requester=requester, now=now(), **named)
@@ -139,7 +151,9 @@ def decide(request: Request, pk: UUID, decision: str) -> Response:
 
 @api_view(["GET"])
 def node_pools(request: Request) -> Response:
-    """Answer every pool: its revision, its settings, the most it may cost per hour at list prices."""
+    """Answer every pool: its revision, its settings, the most it may cost per hour at list
+    prices.
+    """
     _visible_to(caller(request))
     return Response({"results": [_pool(pool) for pool in queries.pools()]})
 

@@ -1,6 +1,8 @@
-"""What a change of a pool would do: what changes, what it may cost at most, which nodes have to go. Pure.
+"""What a change of a pool would do: what changes, what it may cost at most, which nodes have to go.
+Pure.
 
-Every figure is an estimate and says of what: the most that the limits allow at list prices, never a forecast.
+Every figure is an estimate and says of what: the most that the limits allow at list prices, never a
+forecast.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,7 +39,9 @@ class Change:
 
 @dataclass(frozen=True)
 class Spend:
-    """The most that a pool's limits allow, in USD at list prices. unpriced: allowed types without a listed price."""
+    """The most that a pool's limits allow, in USD at list prices. unpriced: allowed types without a
+    listed price.
+    """
 
     usd_per_hour: Decimal
     unpriced: tuple[str, ...]
@@ -71,7 +75,9 @@ class Span:
 
 @dataclass(frozen=True)
 class SpotMeasure:
-    """What Spot was worth. share: of the machine hours; discount: against list prices, None where nothing compares."""
+    """What Spot was worth. share: of the machine hours; discount: against list prices, None where
+    nothing compares.
+    """
 
     hours: Decimal
     spot_hours: Decimal
@@ -102,7 +108,8 @@ def settings(pool: NodePool) -> dict[str, str]:
         "Memory at most": "no limit" if pool.memory_gib is None else f"{pool.memory_gib:,} GiB",
         "Instance families": ", ".join(pool.families),
         "Spot share": spot_share(pool),
-        "Consolidation": f"{POLICY_WORDS[pool.consolidation_policy]}, after {pool.consolidate_after}",
+        "Consolidation": f"{POLICY_WORDS[pool.consolidation_policy]}, after "
+        f"{pool.consolidate_after}",
         "Disruption budgets": "; ".join(budget_words(budget) for budget in pool.budgets),
     }
 
@@ -110,9 +117,15 @@ def settings(pool: NodePool) -> dict[str, str]:
 def budget_words(budget: Budget) -> str:
     """Return a budget in words."""
     reasons = f" for {', '.join(budget.reasons)}" if budget.reasons else " for any reason"
-    window = f", {schedules.words(budget.schedule)} UTC for {budget.duration}" if budget.schedule else ""
+    window = (
+        f", {schedules.words(budget.schedule)} UTC for {budget.duration}" if budget.schedule else ""
+    )
     share = budget.nodes.endswith("%")
-    nodes = f"{budget.nodes} of the nodes" if share else f"{budget.nodes} node{'' if budget.nodes == '1' else 's'}"
+    nodes = (
+        f"{budget.nodes} of the nodes"
+        if share
+        else f"{budget.nodes} node{'' if budget.nodes == '1' else 's'}"
+    )
     return f"{nodes} at once{reasons}{window}"
 
 
@@ -125,8 +138,9 @@ def changes(before: NodePool, after: NodePool) -> list[Change]:
 def most(pool: NodePool) -> Spend:
     """Return the most that a pool may cost at once.
 
-    A limit allows at most limit × the dearest allowed price per unit of it; the tightest limit decides. An upper bound:
-    the dearest machine may not divide a limit evenly, and Spot is cheaper than its list price.
+    A limit allows at most limit × the dearest allowed price per unit of it; the tightest limit
+    decides. An upper bound: the dearest machine may not divide a limit evenly, and Spot is cheaper
+    than its list price.
     """
     allowed = [item for item in _machines(pool) if _fits(item, pool)]
     priced = [(item, item.usd_per_hour) for item in allowed if item.usd_per_hour is not None]
@@ -142,14 +156,22 @@ def most(pool: NodePool) -> Spend:
 
 
 def too_small(pool: NodePool) -> str:
-    """Return, in words, why the limits leave no single machine to buy; "" where one fits, or the pool is closed (0)."""
+    """Return, in words, why the limits leave no single machine to buy; "" where one fits, or the
+    pool is closed (0).
+    """
     machines = _machines(pool)
     if not pool.gpus or not machines or any(_fits(item, pool) for item in machines):
         return ""
     least = min(machines, key=lambda item: (item.gpus, item.vcpus))
-    size = f"{least.gpus} GPU{'' if least.gpus == 1 else 's'}, {least.vcpus} vCPUs and {least.memory_gib:,.0f} GiB"
+    size = (
+        f"{least.gpus} GPU{'' if least.gpus == 1 else 's'}, {least.vcpus} vCPUs and "
+        f"{least.memory_gib:,.0f} GiB"
+    )
     families = ", ".join(pool.families)
-    return f"No machine of {families} fits within these limits: the smallest, {least.name}, has {size}."
+    return (
+        f"No machine of {families} fits within these limits: the smallest, {least.name}, has "
+        f"{size}."
+    )
 
 
 def _machines(pool: NodePool) -> list[InstanceType]:

@@ -1,4 +1,6 @@
-"""What a person types when asking for a change of a pool, or deciding. Parsing only; the rules are in actions.py."""
+"""What a person types when asking for a change of a pool, or deciding. Parsing only; the rules are
+in actions.py.
+"""
 
 from typing import Any
 
@@ -7,7 +9,15 @@ from django import forms
 from apps.common.money import usd
 from apps.fleet.capacity import effect, prices
 from apps.fleet.capacity.actions import HIGHEST_CPU, HIGHEST_GPUS, HIGHEST_MEMORY_GIB, Wish
-from apps.manifests.capacity import MOST_BUDGETS, POLICIES, REASONS, BadCapacity, Budget, NodePool, check_budget
+from apps.manifests.capacity import (
+    MOST_BUDGETS,
+    POLICIES,
+    REASONS,
+    BadCapacity,
+    Budget,
+    NodePool,
+    check_budget,
+)
 
 SPOT_SHARES = {",".join(types): words for types, words in effect.SPOT_SHARES.items()}
 EMPTY_BUDGETS = 2  # rows to write another budget in
@@ -19,30 +29,40 @@ class CapacityForm(forms.Form):
     base = forms.IntegerField(widget=forms.HiddenInput)
     gpus = forms.IntegerField(
         label="GPUs at most",
-        help_text="Over all nodes of the pool at once. 0 buys nothing more. Nodes that run are not removed by a limit.",
+        help_text="Over all nodes of the pool at once. 0 buys nothing more. Nodes that run are not "
+        "removed by a limit.",
         min_value=0,
         max_value=HIGHEST_GPUS,
     )
-    cpu = forms.IntegerField(label="vCPUs at most", min_value=0, max_value=HIGHEST_CPU, required=False)
-    memory_gib = forms.IntegerField(label="Memory (GiB)", min_value=0, max_value=HIGHEST_MEMORY_GIB, required=False)
+    cpu = forms.IntegerField(
+        label="vCPUs at most", min_value=0, max_value=HIGHEST_CPU, required=False
+    )
+    memory_gib = forms.IntegerField(
+        label="Memory (GiB)", min_value=0, max_value=HIGHEST_MEMORY_GIB, required=False
+    )
     families = forms.MultipleChoiceField(
         label="Instance families",
-        help_text="Karpenter takes the cheapest machine of these that fits a replica and is to be had.",
+        help_text="Karpenter takes the cheapest machine of these that fits a replica and is to be "
+        "had.",
         widget=forms.CheckboxSelectMultiple,
     )
     spot_share = forms.ChoiceField(
         label="Spot share",
-        help_text="Karpenter keeps no percentage: it takes the cheapest type that it may buy and can have. AWS "
+        help_text="Karpenter keeps no percentage: it takes the cheapest type that it may buy and "
+        "can have. AWS "
         "takes a Spot machine back with two minutes' notice.",
         choices=SPOT_SHARES.items(),
     )
     consolidation_policy = forms.ChoiceField(
         label="Consolidation",
-        help_text="Moving a replica costs it a cold start; the budgets below limit how many at once, and when.",
+        help_text="Moving a replica costs it a cold start; the budgets below limit how many at "
+        "once, and when.",
         choices=[(name, effect.POLICY_WORDS[name]) for name in POLICIES],
     )
     consolidate_after = forms.CharField(
-        label="After", help_text="How long a node may be idle first: 2m, 1h30m, or Never.", max_length=20
+        label="After",
+        help_text="How long a node may be idle first: 2m, 1h30m, or Never.",
+        max_length=20,
     )
     justification = forms.CharField(
         label="Why?",
@@ -54,7 +74,9 @@ class CapacityForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        choices = [(name, f"{name}: {_family_words(items)}") for name, items in prices.families().items()]
+        choices = [
+            (name, f"{name}: {_family_words(items)}") for name, items in prices.families().items()
+        ]
         field = self.fields["families"]
         if isinstance(field, forms.MultipleChoiceField):
             field.choices = choices
@@ -85,14 +107,24 @@ def _family_words(items: tuple[prices.InstanceType, ...]) -> str:
 class BudgetForm(forms.Form):
     """One disruption budget. A row without a number of nodes is left out."""
 
-    nodes = forms.CharField(label="Nodes at once", help_text="2, or 10%. 0 forbids.", max_length=5, required=False)
+    nodes = forms.CharField(
+        label="Nodes at once", help_text="2, or 10%. 0 forbids.", max_length=5, required=False
+    )
     reasons = forms.MultipleChoiceField(
-        label="For", choices=[(name, name) for name in REASONS], widget=forms.CheckboxSelectMultiple, required=False
+        label="For",
+        choices=[(name, name) for name in REASONS],
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
     )
     schedule = forms.CharField(
-        label="From (cron, UTC)", help_text="0 12 * * mon-fri. Empty: always.", max_length=100, required=False
+        label="From (cron, UTC)",
+        help_text="0 12 * * mon-fri. Empty: always.",
+        max_length=100,
+        required=False,
     )
-    duration = forms.CharField(label="For how long", help_text="8h, 90m, 1h30m.", max_length=20, required=False)
+    duration = forms.CharField(
+        label="For how long", help_text="8h, 90m, 1h30m.", max_length=20, required=False
+    )
 
     def clean(self) -> dict[str, Any]:
         """Check the row as Karpenter would."""
@@ -122,7 +154,9 @@ def budget_of(values: dict[str, Any]) -> Budget | None:
     )
 
 
-BudgetFormSet = forms.formset_factory(BudgetForm, extra=EMPTY_BUDGETS, max_num=MOST_BUDGETS, validate_max=True)
+BudgetFormSet = forms.formset_factory(
+    BudgetForm, extra=EMPTY_BUDGETS, max_num=MOST_BUDGETS, validate_max=True
+)
 
 
 def initial_of(pool: NodePool, base: int) -> dict[str, object]:
@@ -143,7 +177,12 @@ def initial_of(pool: NodePool, base: int) -> dict[str, object]:
 def initial_budgets_of(pool: NodePool) -> list[dict[str, object]]:
     """Return what the budgets' rows show for a pool as it is."""
     return [
-        {"nodes": item.nodes, "reasons": list(item.reasons), "schedule": item.schedule, "duration": item.duration}
+        {
+            "nodes": item.nodes,
+            "reasons": list(item.reasons),
+            "schedule": item.schedule,
+            "duration": item.duration,
+        }
         for item in pool.budgets
     ]
 

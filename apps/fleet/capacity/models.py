@@ -1,7 +1,8 @@
 """What a pool says, revision by revision, and the requests to change it.
 
-A revision is a file of the GitOps repository as it was found or committed. A request is bound to the revision it was
-made on: where the pool has changed since, nobody can approve it, and the worker does not commit it.
+A revision is a file of the GitOps repository as it was found or committed. A request is bound to
+the revision it was made on: where the pool has changed since, nobody can approve it, and the worker
+does not commit it.
 """
 
 import uuid
@@ -29,7 +30,9 @@ class NodePoolRevisionQuerySet(models.QuerySet["NodePoolRevision"]):
 
 
 class NodePoolRevision(models.Model):
-    """A pool's file in Git at one time. request: the capacity request that made it; None where it was found there."""
+    """A pool's file in Git at one time. request: the capacity request that made it; None where it
+    was found there.
+    """
 
     pool = models.CharField(max_length=63)
     number = models.PositiveIntegerField()
@@ -45,7 +48,9 @@ class NodePoolRevision(models.Model):
 
     class Meta:
         ordering = ("pool", "-number")
-        constraints = (models.UniqueConstraint(fields=("pool", "number"), name="node_pool_revision_once"),)
+        constraints = (
+            models.UniqueConstraint(fields=("pool", "number"), name="node_pool_revision_once"),
+        )
 
     def __str__(self) -> str:
         return f"{self.pool} revision {self.number}"
@@ -63,12 +68,16 @@ class CapacityRequestQuerySet(models.QuerySet["CapacityRequest"]):
         return self.filter(status__in=CapacityRequest.OPEN)
 
     def visible_to(self, user: User) -> "CapacityRequestQuerySet":
-        """Return all requests for those who run, review, pay for or audit the platform; nothing for others."""
+        """Return all requests for those who run, review, pay for or audit the platform; nothing for
+        others.
+        """
         return self if user.has_role(*READERS) else self.none()
 
     def to_decide(self, user: User) -> "CapacityRequestQuerySet":
         """Return the requests that this person can decide: never their own."""
-        return self.pending().exclude(requested_by=user) if user.has_role(*DECIDERS) else self.none()
+        return (
+            self.pending().exclude(requested_by=user) if user.has_role(*DECIDERS) else self.none()
+        )
 
     def matching(self, text: str) -> "CapacityRequestQuerySet":
         """Return the requests whose pool, reason or requester holds `text`."""
@@ -104,11 +113,14 @@ class CapacityRequest(Reconciled):
     requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     requested_at = models.DateTimeField()
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
-    decided_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    decided_by = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     decided_at = models.DateTimeField(null=True, blank=True)
     decision_reason = models.TextField(blank=True, default="")
     commit = models.CharField(max_length=40, blank=True, default="")
-    moved_at = models.DateTimeField(null=True, blank=True)  # approved, committed, tried again: a standstill fails
+    # approved, committed, tried again: a standstill fails
+    moved_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     objects = CapacityRequestQuerySet.as_manager()
@@ -123,7 +135,9 @@ class CapacityRequest(Reconciled):
                 name="capacity_request_one_open_per_pool",
             ),
             models.CheckConstraint(
-                condition=Q(decided_by__isnull=True) | Q(status="WITHDRAWN") | ~Q(decided_by=F("requested_by")),
+                condition=Q(decided_by__isnull=True)
+                | Q(status="WITHDRAWN")
+                | ~Q(decided_by=F("requested_by")),
                 name="capacity_request_not_decided_by_requester",
             ),
             models.CheckConstraint(

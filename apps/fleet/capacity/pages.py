@@ -1,4 +1,6 @@
-"""What the capacity pages show, from loaded rows: badges, the diff, the effect in words. Formats, never decides."""
+"""What the capacity pages show, from loaded rows: badges, the diff, the effect in words. Formats,
+never decides.
+"""
 
 import difflib
 from decimal import Decimal
@@ -18,7 +20,11 @@ Fact = tuple[str, object]
 BADGES: dict[str, Badge] = {
     "PENDING": {"tone": "warn", "icon": "clock", "label": "Waiting for a decision"},
     "APPROVED": {"tone": "busy", "icon": "circle-dot", "label": "Approved, to be committed"},
-    "COMMITTED": {"tone": "busy", "icon": "git-commit-horizontal", "label": "Committed, to be applied"},
+    "COMMITTED": {
+        "tone": "busy",
+        "icon": "git-commit-horizontal",
+        "label": "Committed, to be applied",
+    },
     "APPLIED": {"tone": "ok", "icon": "circle-check", "label": "Applied"},
     "FAILED": {"tone": "bad", "icon": "circle-x", "label": "Failed"},
     "REJECTED": {"tone": "bad", "icon": "ban", "label": "Rejected"},
@@ -42,8 +48,13 @@ def diff(request: CapacityRequest) -> list[dict[str, object]]:
 
 def spend_words(spend: effect.Spend) -> str:
     """Return the most that a pool may cost, in words."""
-    words = f"{usd(spend.usd_per_hour)} per hour, {usd(spend.usd_per_month.quantize(Decimal(1)))} per month"
-    return words + (f", without {', '.join(spend.unpriced)}: no list price" if spend.unpriced else "")
+    words = (
+        f"{usd(spend.usd_per_hour)} per hour, {usd(spend.usd_per_month.quantize(Decimal(1)))} per "
+        f"month"
+    )
+    return words + (
+        f", without {', '.join(spend.unpriced)}: no list price" if spend.unpriced else ""
+    )
 
 
 def spend_facts(found: Effect) -> list[Fact]:
@@ -55,12 +66,23 @@ def spend_facts(found: Effect) -> list[Fact]:
     ]
     spot = found.spot
     if spot is None:
-        return [*facts, ("Spot, measured", f"nothing yet: this pool had no machine in {MEASURED.days} days")]
-    share = f"{spot.share_percent:.0f} % of {spot.hours:,.1f} machine hours of the last {MEASURED.days} days"
+        return [
+            *facts,
+            ("Spot, measured", f"nothing yet: this pool had no machine in {MEASURED.days} days"),
+        ]
+    share = (
+        f"{spot.share_percent:.0f} % of {spot.hours:,.1f} machine hours of the last "
+        f"{MEASURED.days} days"
+    )
     facts.append(("Spot share, measured", share))
     if spot.discount_percent is not None:
-        words = f"{spot.discount_percent:.0f} % below the list price, over {spot.spot_hours:,.1f} Spot hours"
-        facts.append(("Spot price, measured", words + (" (simulated prices)" if spot.is_simulated else "")))
+        words = (
+            f"{spot.discount_percent:.0f} % below the list price, over {spot.spot_hours:,.1f} Spot "
+            f"hours"
+        )
+        facts.append(
+            ("Spot price, measured", words + (" (simulated prices)" if spot.is_simulated else ""))
+        )
     return facts
 
 
@@ -71,8 +93,10 @@ def _signed(amount: Decimal) -> str:
 def spend_basis() -> str:
     """Return what the estimate is made of."""
     return (
-        f"An upper bound, not a forecast: what the limits allow at the dearest allowed machine's {prices.BASIS}. Spot "
-        f"is cheaper, and a pool without work costs nothing. A month is {effect.HOURS_PER_MONTH} hours."
+        f"An upper bound, not a forecast: what the limits allow at the dearest allowed machine's "
+        f"{prices.BASIS}. Spot "
+        f"is cheaper, and a pool without work costs nothing. A month is {effect.HOURS_PER_MONTH} "
+        f"hours."
     )
 
 
@@ -89,7 +113,9 @@ def pool_line(pool: Pool) -> dict[str, object]:
 
 
 def _facts(spec: NodePool) -> list[Fact]:
-    budgets = format_html_join(mark_safe("<br>"), "{}", ((effect.budget_words(each),) for each in spec.budgets))
+    budgets = format_html_join(
+        mark_safe("<br>"), "{}", ((effect.budget_words(each),) for each in spec.budgets)
+    )
     shown: dict[str, object] = {**effect.settings(spec), "Disruption budgets": budgets}
     return [*shown.items(), ("Cost at most", spend_words(effect.most(spec)))]
 

@@ -23,9 +23,11 @@ class Do(StrEnum):
 
 @dataclass(frozen=True)
 class Situation:
-    """commit: ours. compared, tried: it is in the revision that Argo CD compared last, or last tried to apply.
+    """commit: ours. compared, tried: it is in the revision that Argo CD compared last, or last
+    tried to apply.
 
-    found: the NodePool in the cluster. newer: the pool has a revision after ours. waited: since the last step.
+    found: the NodePool in the cluster. newer: the pool has a revision after ours. waited: since the
+    last step.
     """
 
     commit: str
@@ -52,7 +54,9 @@ def plan_capacity(now: Situation) -> Next:
     step = _plan(now)
     if step.do == Do.WAIT and now.waited >= STALLED:
         minutes = int(now.waited.total_seconds() // 60)
-        return Next(Do.FAIL, step.reason, f"Nothing has moved for {minutes} minutes. {step.message}")
+        return Next(
+            Do.FAIL, step.reason, f"Nothing has moved for {minutes} minutes. {step.message}"
+        )
     return step
 
 
@@ -61,7 +65,8 @@ def _plan(now: Situation) -> Next:
         return _carried(now.found)
     if now.newer:
         words = (
-            "The pool was changed again in Git before the cluster had taken this change. Look at its newest revision."
+            "The pool was changed again in Git before the cluster had taken this change. Look at "
+            "its newest revision."
         )
         return Next(Do.FAIL, "SUPERSEDED", words)
     return _sync_problem(now) or _not_applied(now)
@@ -70,31 +75,54 @@ def _plan(now: Situation) -> Next:
 def _carried(found: Manifest) -> Next:
     ready = readings.conditions(found).get("Ready")
     if ready is not None and ready.is_true:
-        return Next(Do.FINISH, message="The cluster's NodePool has these settings, and Karpenter says it is ready.")
+        return Next(
+            Do.FINISH,
+            message="The cluster's NodePool has these settings, and Karpenter says it is ready.",
+        )
     said = (ready.message or ready.reason) if ready is not None else "no verdict yet"
-    return Next(Do.WAIT, "NOT_READY", f"The NodePool has these settings, but Karpenter does not use it yet: {said}.")
+    return Next(
+        Do.WAIT,
+        "NOT_READY",
+        f"The NodePool has these settings, but Karpenter does not use it yet: {said}.",
+    )
 
 
 def _sync_problem(now: Situation) -> Next | None:
     application = now.application
     if not application.exists:
-        words = "Argo CD has no Application for capacity. A platform engineer applies deploy/argocd/."
+        words = (
+            "Argo CD has no Application for capacity. A platform engineer applies deploy/argocd/."
+        )
         return Next(Do.WAIT, "SYNC_ERROR", words)
     if refusal := _refusal(now):
         said = f"{refusal[:400].rstrip('.')}."
-        if now.waited < REFUSED_FOR or application.revision == now.commit:  # the latter: nobody has asked yet
-            return Next(Do.WAIT, "REFUSED_BY_CLUSTER", f"{said} For a minute Argo CD is asked to try again.")
-        return Next(Do.FAIL, "REFUSED_BY_CLUSTER", f"{said} The branch says what the cluster does not do. {ASK_BACK}")
+        # the latter: nobody has asked yet
+        if now.waited < REFUSED_FOR or application.revision == now.commit:
+            return Next(
+                Do.WAIT, "REFUSED_BY_CLUSTER", f"{said} For a minute Argo CD is asked to try again."
+            )
+        return Next(
+            Do.FAIL,
+            "REFUSED_BY_CLUSTER",
+            f"{said} The branch says what the cluster does not do. {ASK_BACK}",
+        )
     for error in application.errors:
-        advice = "It tries again by itself; a platform engineer finds more with: kubectl describe application."
-        return Next(Do.WAIT, "SYNC_ERROR", f"Argo CD cannot apply Git: {error.message[:300]} {advice}")
+        advice = (
+            "It tries again by itself; a platform engineer finds more with: kubectl describe "
+            "application."
+        )
+        return Next(
+            Do.WAIT, "SYNC_ERROR", f"Argo CD cannot apply Git: {error.message[:300]} {advice}"
+        )
     return None
 
 
 def _refusal(now: Situation) -> str:
-    """Return what was said against our pool, else against any other object, else about the whole attempt, or "".
+    """Return what was said against our pool, else against any other object, else about the whole
+    attempt, or "".
 
-    Of the comparison, where the API server does not even take the change on trial, or of the attempt to apply it.
+    Of the comparison, where the API server does not even take the change on trial, or of the
+    attempt to apply it.
     """
     application, name = now.application, now.wanted["metadata"]["name"]
     has_failed = now.tried and application.operation_phase in ("Failed", "Error")
@@ -110,6 +138,10 @@ def _refusal(now: Situation) -> str:
 
 def _not_applied(now: Situation) -> Next:
     if now.compared and now.application.sync == "Synced":
-        words = "Argo CD says that it applied the commit, but the cluster has not these settings yet."
-        return Next(Do.WAIT, "APPLIED", f"{words} If that stays, the portal has Argo CD look again.")
+        words = (
+            "Argo CD says that it applied the commit, but the cluster has not these settings yet."
+        )
+        return Next(
+            Do.WAIT, "APPLIED", f"{words} If that stays, the portal has Argo CD look again."
+        )
     return Next(Do.WAIT, "SYNCING", f"Waiting for Argo CD to apply commit {now.commit[:8]}.")

@@ -1,6 +1,7 @@
 """Instance types and their list prices: instance_prices.csv, whose first line says region and date.
 
-A list price is what AWS asks for an on-demand machine. What a machine of the cluster costs is on its node.
+A list price is what AWS asks for an on-demand machine. What a machine of the cluster costs is on
+its node.
 """
 
 import csv
@@ -44,7 +45,9 @@ def instance_types() -> tuple[InstanceType, ...]:
             gpus=int(row["gpu_count"]),
             vcpus=int(row["vcpu"]),
             memory_gib=Decimal(row["memory_mib"]) / 1024,
-            usd_per_hour=Decimal(row["on_demand_usd_per_hour"]) if row["on_demand_usd_per_hour"] else None,
+            usd_per_hour=Decimal(row["on_demand_usd_per_hour"])
+            if row["on_demand_usd_per_hour"]
+            else None,
         )
         for row in rows
     )
@@ -66,4 +69,6 @@ def family_of(instance_type: str) -> str:
 
 def list_price(instance_type: str) -> Decimal | None:
     """Return a type's list price per hour, or None."""
-    return next((item.usd_per_hour for item in instance_types() if item.name == instance_type), None)
+    return next(
+        (item.usd_per_hour for item in instance_types() if item.name == instance_type), None
+    )

@@ -1,4 +1,6 @@
-"""What the worker writes about pools and requests. Each transition once, with its audit event in the transaction."""
+"""What the worker writes about pools and requests. Each transition once, with its audit event in
+the transaction.
+"""
 
 from datetime import datetime
 
@@ -24,23 +26,39 @@ def record_found(*, pool: str, text: str, now: datetime) -> NodePoolRevision | N
     current = NodePoolRevision.objects.current_of(pool)
     if current is not None and current.digest == found:
         return None
-    if CapacityRequest.objects.open().filter(pool=pool, digest=found, status__in=CapacityRequest.MOVING).exists():
+    if (
+        CapacityRequest.objects.open()
+        .filter(pool=pool, digest=found, status__in=CapacityRequest.MOVING)
+        .exists()
+    ):
         return None
     number = current.number + 1 if current else 1
     try:
         with transaction.atomic():
-            row = NodePoolRevision.objects.create(pool=pool, number=number, text=text, digest=found, recorded_at=now)
+            row = NodePoolRevision.objects.create(
+                pool=pool, number=number, text=text, digest=found, recorded_at=now
+            )
     except IntegrityError:  # another worker was first
         return None
-    data = {"revision": row.number, "digest": found, "note": "Found in Git; no capacity request made it."}
+    data = {
+        "revision": row.number,
+        "digest": found,
+        "note": "Found in Git; no capacity request made it.",
+    }
     record(action=Action.POOL_FOUND, actor=FINDER, target=row, now=now, data=data)
     return row
 
 
 @transaction.atomic
-def record_commit(*, request: CapacityRequest, commit: str, now: datetime, next_check_at: datetime) -> bool:
-    """Store the request's one commit and the revision it made. False when it was changed meanwhile."""
-    rows = CapacityRequest.objects.filter(pk=request.pk, generation=request.generation, status=Status.APPROVED)
+def record_commit(
+    *, request: CapacityRequest, commit: str, now: datetime, next_check_at: datetime
+) -> bool:
+    """Store the request's one commit and the revision it made. False when it was changed
+    meanwhile.
+    """
+    rows = CapacityRequest.objects.filter(
+        pk=request.pk, generation=request.generation, status=Status.APPROVED
+    )
     changed = rows.update(
         status=Status.COMMITTED,
         commit=commit,
@@ -70,12 +88,24 @@ def record_commit(*, request: CapacityRequest, commit: str, now: datetime, next_
 
 
 def record_waiting(
-    *, request: CapacityRequest, reason: str, message: str, now: datetime, next_check_at: datetime, is_trouble: bool
+    *,
+    request: CapacityRequest,
+    reason: str,
+    message: str,
+    now: datetime,
+    next_check_at: datetime,
+    is_trouble: bool,
 ) -> None:
-    """Store what a request waits for. is_trouble: something is away, so the pauses grow with the attempts."""
-    rows = CapacityRequest.objects.filter(pk=request.pk, generation=request.generation, status=request.status)
+    """Store what a request waits for. is_trouble: something is away, so the pauses grow with the
+    attempts.
+    """
+    rows = CapacityRequest.objects.filter(
+        pk=request.pk, generation=request.generation, status=request.status
+    )
     more = {} if is_trouble else {"attempts": 0}
-    rows.update(reason=reason, message=message, observed_at=now, next_check_at=next_check_at, **more)
+    rows.update(
+        reason=reason, message=message, observed_at=now, next_check_at=next_check_at, **more
+    )
 
 
 @transaction.atomic
@@ -90,7 +120,9 @@ def finish_request(*, request: CapacityRequest, message: str, now: datetime) -> 
     return _end(request, Status.APPLIED, Action.CAPACITY_APPLIED, "", message, now)
 
 
-def _end(request: CapacityRequest, status: str, action: Action, reason: str, message: str, now: datetime) -> bool:
+def _end(
+    request: CapacityRequest, status: str, action: Action, reason: str, message: str, now: datetime
+) -> bool:
     rows = CapacityRequest.objects.filter(
         pk=request.pk, generation=request.generation, status__in=CapacityRequest.MOVING
     )

@@ -1,4 +1,6 @@
-"""Pages of capacity: the pools and what changes them, asking for a change, and the request that others decide on."""
+"""Pages of capacity: the pools and what changes them, asking for a change, and the request that
+others decide on.
+"""
 
 import csv
 from collections.abc import Callable
@@ -27,12 +29,15 @@ PAGE = 50
 CSV_ROWS = 20_000
 RELATED = ("base", "requested_by", "decided_by")
 Status = CapacityRequest.Status
-TROUBLE = ("AWAY", "SYNC_ERROR", "NOT_READY", "REFUSED_BY_CLUSTER")  # what a request that is under way waits for
+# what a request that is under way waits for
+TROUBLE = ("AWAY", "SYNC_ERROR", "NOT_READY", "REFUSED_BY_CLUSTER")
 
 
 @require_GET
 def capacity_list(request: SignedIn) -> HttpResponse:
-    """Show the pools with what they may buy, and the requests to change them; as a page, a fragment or CSV."""
+    """Show the pools with what they may buy, and the requests to change them; as a page, a fragment
+    or CSV.
+    """
     _require_reader(request)
     rows = CapacityRequest.objects.visible_to(request.user).select_related(*RELATED)
     query = request.GET.get("q", "").strip()[:100]
@@ -78,7 +83,17 @@ def _csv(rows: CapacityRequestQuerySet) -> HttpResponse:
     response["Content-Disposition"] = 'attachment; filename="capacity-requests.csv"'
     writer = csv.writer(response)
     writer.writerow(
-        ["id", "pool", "revision", "status", "requested_by", "requested_at", "decided_by", "commit", "justification"]
+        [
+            "id",
+            "pool",
+            "revision",
+            "status",
+            "requested_by",
+            "requested_at",
+            "decided_by",
+            "commit",
+            "justification",
+        ]
     )
     for row in rows[:CSV_ROWS].iterator(chunk_size=500):
         decider = row.decided_by.username if row.decided_by else ""
@@ -100,7 +115,10 @@ def capacity_create(request: SignedIn, name: str) -> HttpResponse:
     pool = queries.pool(name)
     if pool is None:
         raise Http404
-    require(request.user.has_role(Role.PLATFORM_ENGINEER), "Only a platform engineer asks for a change of capacity.")
+    require(
+        request.user.has_role(Role.PLATFORM_ENGINEER),
+        "Only a platform engineer asks for a change of capacity.",
+    )
     if pool.spec is None:
         return _show_form(request, pool, None, None)
     if request.method != "POST":
@@ -108,14 +126,20 @@ def capacity_create(request: SignedIn, name: str) -> HttpResponse:
         return _show_form(request, pool, form, _budgets(pool.spec))
     form, budgets = forms.CapacityForm(request.POST), _budgets(pool.spec, request.POST)
     made = _ask(request, name, form, budgets)
-    return _show_form(request, pool, form, budgets, 422) if made is None else _asked(request, made, pool)
+    return (
+        _show_form(request, pool, form, budgets, 422)
+        if made is None
+        else _asked(request, made, pool)
+    )
 
 
 def _budgets(spec: NodePool, data: Any = None) -> Any:
     return forms.BudgetFormSet(data, initial=forms.initial_budgets_of(spec), prefix="budgets")
 
 
-def _ask(request: SignedIn, name: str, form: forms.CapacityForm, budgets: Any) -> CapacityRequest | None:
+def _ask(
+    request: SignedIn, name: str, form: forms.CapacityForm, budgets: Any
+) -> CapacityRequest | None:
     """Ask for what the form says; None, with the errors on the form, where that cannot be."""
     if not all([form.is_valid(), budgets.is_valid()]):
         return None
@@ -137,18 +161,30 @@ def _ask(request: SignedIn, name: str, form: forms.CapacityForm, budgets: Any) -
 
 
 def _asked(request: SignedIn, made: CapacityRequest, pool: queries.Pool) -> HttpResponse:
-    messages.success(request, f"Asked for a change of {made.pool}. Another platform engineer, or a reviewer, decides.")
+    messages.success(
+        request,
+        f"Asked for a change of {made.pool}. Another platform engineer, or a reviewer, decides.",
+    )
     if pool.spec is not None:
         found = queries.effect_of(pool.spec, queries.read_text(made.text), now())
         for words in found.exceeded:
-            messages.warning(request, f"{words}. Karpenter buys nothing more until use is below it.")
+            messages.warning(
+                request, f"{words}. Karpenter buys nothing more until use is below it."
+            )
         if found.only_spot:
-            messages.warning(request, "No pool would buy on-demand machines any more, so no warm version could start.")
+            messages.warning(
+                request,
+                "No pool would buy on-demand machines any more, so no warm version could start.",
+            )
     return redirect("fleet:capacity_detail", pk=made.pk)
 
 
 def _show_form(
-    request: SignedIn, pool: queries.Pool, form: forms.CapacityForm | None, budgets: Any, status: int = 200
+    request: SignedIn,
+    pool: queries.Pool,
+    form: forms.CapacityForm | None,
+    budgets: Any,
+    status: int = 200,
 ) -> HttpResponse:
     context = {
         "pool": pool,
@@ -157,7 +193,8 @@ def _show_form(
         "budgets": budgets,
         "title": f"Change {pool.revision.pool}",
         "crumbs": _crumbs((pool.revision.pool, "")),
-        "lead": "Somebody else decides. Then it is committed to Git, Argo CD applies it, and Karpenter follows.",
+        "lead": "Somebody else decides. Then it is committed to Git, Argo CD applies it, and "
+        "Karpenter follows.",
         "basis": pages.spend_basis(),
     }
     return render(request, "fleet/capacity_form.html", context, status=status)
@@ -169,18 +206,26 @@ def _crumbs(*rest: tuple[str, str]) -> list[tuple[str, str]]:
 
 @require_GET
 def capacity_detail(request: SignedIn, pk: UUID) -> HttpResponse:
-    """Show one request: the exact change, what it would cost and move, who decides, what happened."""
+    """Show one request: the exact change, what it would cost and move, who decides, what
+    happened.
+    """
     return _show(request, _request_for(request.user, pk), forms.ReasonForm())
 
 
 def _request_for(user: User, pk: UUID) -> CapacityRequest:
-    return get_object_or_404(CapacityRequest.objects.visible_to(user).select_related(*RELATED), pk=pk)
+    return get_object_or_404(
+        CapacityRequest.objects.visible_to(user).select_related(*RELATED), pk=pk
+    )
 
 
-def _show(request: SignedIn, item: CapacityRequest, form: forms.ReasonForm, status: int = 200) -> HttpResponse:
+def _show(
+    request: SignedIn, item: CapacityRequest, form: forms.ReasonForm, status: int = 200
+) -> HttpResponse:
     user, pending = request.user, item.status == Status.PENDING
     mine = item.requested_by_id == user.pk
-    found = queries.effect_of(queries.read_text(item.base.text), queries.read_text(item.text), now())
+    found = queries.effect_of(
+        queries.read_text(item.base.text), queries.read_text(item.text), now()
+    )
     current = queries.pool(item.pool)
     may_decide = pending and not mine and user.has_role(*DECIDERS)
     context = {
@@ -196,7 +241,9 @@ def _show(request: SignedIn, item: CapacityRequest, form: forms.ReasonForm, stat
         "form": form,
         "outdated": pending and current is not None and current.revision.pk != item.base_id,
         "may_decide": may_decide,
-        "actions": [{"label": "Decide…", "url": "#decide", "style": "primary"}] if may_decide else [],
+        "actions": [{"label": "Decide…", "url": "#decide", "style": "primary"}]
+        if may_decide
+        else [],
         "own": pending and mine,
         "may_retry": item.status == Status.FAILED and user.has_role(Role.PLATFORM_ENGINEER),
         "moving": item.status in CapacityRequest.MOVING,
@@ -227,13 +274,17 @@ def _facts(item: CapacityRequest) -> list[tuple[str, object]]:
 @require_POST
 def capacity_approve(request: SignedIn, pk: UUID) -> HttpResponse:
     """Approve a request; the worker commits it."""
-    return _decide(request, pk, actions.approve_capacity, "Approved. It is committed within seconds.")
+    return _decide(
+        request, pk, actions.approve_capacity, "Approved. It is committed within seconds."
+    )
 
 
 @require_POST
 def capacity_reject(request: SignedIn, pk: UUID) -> HttpResponse:
     """Reject a request."""
-    return _decide(request, pk, actions.reject_capacity, "Rejected. Whoever asked sees your reason.")
+    return _decide(
+        request, pk, actions.reject_capacity, "Rejected. Whoever asked sees your reason."
+    )
 
 
 def _decide(request: SignedIn, pk: UUID, action: Callable[..., object], done: str) -> HttpResponse:
@@ -242,7 +293,12 @@ def _decide(request: SignedIn, pk: UUID, action: Callable[..., object], done: st
     if not form.is_valid():
         return _show(request, item, form, status=422)
     reason = form.cleaned_data["reason"]
-    return _try(request, pk, lambda: action(request=item, approver=request.user, reason=reason, now=now()), done)
+    return _try(
+        request,
+        pk,
+        lambda: action(request=item, approver=request.user, reason=reason, now=now()),
+        done,
+    )
 
 
 @require_POST

@@ -1,7 +1,9 @@
-"""One OpenAI-compatible endpoint: an engine itself (in the cluster, through CLUSTER_HTTP_PROXY) or the gateway.
+"""One OpenAI-compatible endpoint: an engine itself (in the cluster, through CLUSTER_HTTP_PROXY) or
+the gateway.
 
-Prompts and answers pass through and are kept nowhere: no log line, no error text carries them. A refusal (4xx) becomes
-GatewayRefusal with the words of whoever refused; being away or failing (timeout, 5xx) becomes TemporaryError.
+Prompts and answers pass through and are kept nowhere: no log line, no error text carries them. A
+refusal (4xx) becomes GatewayRefusal with the words of whoever refused; being away or failing
+(timeout, 5xx) becomes TemporaryError.
 """
 
 import json
@@ -20,7 +22,9 @@ Message = dict[str, str]  # {"role": "user", "content": "…"}
 STAND_IN = "stand-in"
 # vLLM's gauges in Prometheus' text form; a labelled line ends in the value.
 _UNDER_WAY = re.compile(
-    r"^vllm:num_requests_(?:running|waiting)(?:\{[^}]*\})? (\d+(?:\.\d+)?(?:e\+?\d+)?)$", re.MULTILINE
+    r"^vllm:num_requests_(?:running|waiting)(?:\{[^}]*\})? "
+    r"(\d+(?:\.\d+)?(?:e\+?\d+)?)$",
+    re.MULTILINE,
 )
 
 
@@ -64,28 +68,42 @@ class EngineClient:
             return False
 
     def version(self) -> str:
-        """Return which engine answers: "stand-in" or "vllm <version>". Raises TemporaryError when it does not."""
+        """Return which engine answers: "stand-in" or "vllm <version>". Raises TemporaryError when
+        it does not.
+        """
         with _translated():
             answer = self._http.get("/version", timeout=5)
         if answer.headers.get("x-engine") == STAND_IN:
             return STAND_IN
         if answer.status_code != 200:
-            raise TemporaryError(f"The engine answered {answer.status_code} when it was asked for its version.")
+            raise TemporaryError(
+                f"The engine answered {answer.status_code} when it was asked for its version."
+            )
         return f"vllm {_json(answer.content).get('version', 'of unknown version')}"
 
     def running_calls(self) -> int:
-        """Return how many calls the engine works on or has queued. Raises TemporaryError when it does not tell."""
+        """Return how many calls the engine works on or has queued. Raises TemporaryError when it
+        does not tell.
+        """
         with _translated():
             answer = self._http.get("/metrics")
         found = _UNDER_WAY.findall(answer.text)
         if answer.status_code != 200 or not found:
-            raise TemporaryError(f"The engine answered {answer.status_code} when it was asked for its figures.")
+            raise TemporaryError(
+                f"The engine answered {answer.status_code} when it was asked for its figures."
+            )
         return round(sum(float(value) for value in found))
 
     def stream_chat(
-        self, *, model: str, messages: Sequence[Message], max_tokens: int | None = None, temperature: float = 0
+        self,
+        *,
+        model: str,
+        messages: Sequence[Message],
+        max_tokens: int | None = None,
+        temperature: float = 0,
     ) -> Iterator[Delta]:
-        """Yield the answer's pieces as they come; the last item carries usage, times in ms and who answered.
+        """Yield the answer's pieces as they come; the last item carries usage, times in ms and who
+        answered.
 
         Raises GatewayRefusal (4xx) or TemporaryError, before the first piece or in the middle.
         """
@@ -107,13 +125,17 @@ class EngineClient:
 
 def _deltas(answer: httpx.Response, sent: float) -> Iterator[Delta]:
     first: float | None = None
-    last = Delta(engine=answer.headers.get("x-engine", ""), request_id=answer.headers.get("x-request-id", ""))
+    last = Delta(
+        engine=answer.headers.get("x-engine", ""), request_id=answer.headers.get("x-request-id", "")
+    )
     for line in answer.iter_lines():
         if not line.startswith("data:"):
             continue
         data = line[5:].strip()
         if data == "[DONE]":
-            continue  # read on to the very end: the gateway counts a call's tokens only when its stream has ended
+            # read on to the very end: the gateway counts a call's tokens only when its stream has
+            # ended
+            continue
         chunk = _json(data)
         if "error" in chunk:
             raise TemporaryError("The engine broke off in the middle of its answer.")
@@ -130,7 +152,9 @@ def _deltas(answer: httpx.Response, sent: float) -> Iterator[Delta]:
 def _choice(chunk: dict[str, Any]) -> tuple[str, str]:
     """Return a chunk's text and finish reason."""
     choices = chunk.get("choices") or [{}]
-    return str((choices[0].get("delta") or {}).get("content") or ""), str(choices[0].get("finish_reason") or "")
+    return str((choices[0].get("delta") or {}).get("content") or ""), str(
+        choices[0].get("finish_reason") or ""
+    )
 
 
 def _merged(last: Delta, chunk: dict[str, Any], reason: str) -> Delta:
@@ -146,24 +170,42 @@ def _merged(last: Delta, chunk: dict[str, Any], reason: str) -> Delta:
 def _usage(usage: dict[str, Any]) -> Usage:
     details = usage.get("prompt_tokens_details") or {}
     given, made = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
-    return Usage(given, int(details.get("cached_tokens") or 0), made, int(usage.get("total_tokens") or given + made))
+    return Usage(
+        given,
+        int(details.get("cached_tokens") or 0),
+        made,
+        int(usage.get("total_tokens") or given + made),
+    )
 
 
 def _refusal(answer: httpx.Response) -> Exception:
-    """Return the error of an answer that is not 200. Shapes: {"error": {…}}, {"message": …}, or plain text."""
+    """Return the error of an answer that is not 200. Shapes: {"error": {…}}, {"message": …}, or
+    plain text.
+    """
     body = answer.read()
     found = _json(body)
     inner = found.get("error")
     error = inner if isinstance(inner, dict) else found
-    message = str(error.get("message") or error.get("detail") or body[:300].decode(errors="replace"))
+    message = str(
+        error.get("message") or error.get("detail") or body[:300].decode(errors="replace")
+    )
     code = str(error.get("code") or error.get("type") or answer.status_code)
-    after = _seconds(answer.headers.get("retry-after", "") or answer.headers.get("x-ratelimit-reset", ""))
+    after = _seconds(
+        answer.headers.get("retry-after", "") or answer.headers.get("x-ratelimit-reset", "")
+    )
     if answer.status_code >= 500:
-        # The gateway's own sentences carry a word as code, and no text of the call; an engine's are not repeated.
-        words = message if isinstance(error.get("code"), str) else f"The engine answered {answer.status_code}."
+        # The gateway's own sentences carry a word as code, and no text of the call; an engine's are
+        # not repeated.
+        words = (
+            message
+            if isinstance(error.get("code"), str)
+            else f"The engine answered {answer.status_code}."
+        )
         return TemporaryError(words, retry_after=after)
     request_id = answer.headers.get("x-request-id", "")
-    return GatewayRefusal(answer.status_code, code, message, retry_after=after, request_id=request_id)
+    return GatewayRefusal(
+        answer.status_code, code, message, retry_after=after, request_id=request_id
+    )
 
 
 def _seconds(text: str) -> float | None:

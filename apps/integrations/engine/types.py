@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens of one call, as the engine counted them. cached_input_tokens are part of input_tokens."""
+    """Tokens of one call, as the engine counted them. cached_input_tokens are part of
+    input_tokens.
+    """
 
     input_tokens: int
     cached_input_tokens: int
@@ -32,7 +34,13 @@ class GatewayRefusal(Exception):
     """The gateway or engine refused the call (4xx). message is written for people."""
 
     def __init__(
-        self, status: int, code: str, message: str, *, retry_after: float | None = None, request_id: str = ""
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        request_id: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status

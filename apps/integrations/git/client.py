@@ -1,9 +1,10 @@
 """The one door through which the cluster is changed: commits to the GitOps branch.
 
-A local bare mirror, plumbing commands only (a temporary index, write-tree, commit-tree), and a push that names the
-value it expects. One set of trailers is one commit for good: before making one, the client looks for it on the
-remote branch. So a crash between the push and the database row, or two workers at once, make no second commit.
-Changing the same thing again later therefore needs trailers of its own (a generation, a digest).
+A local bare mirror, plumbing commands only (a temporary index, write-tree, commit-tree), and a push
+that names the value it expects. One set of trailers is one commit for good: before making one, the
+client looks for it on the remote branch. So a crash between the push and the database row, or two
+workers at once, make no second commit. Changing the same thing again later therefore needs trailers
+of its own (a generation, a digest).
 """
 
 import fcntl
@@ -31,7 +32,14 @@ _SHA = re.compile(r"^[0-9a-f]{40}\Z")
 ASK_AFTER = timedelta(seconds=5)
 ASK_AT_LEAST_EVERY = timedelta(minutes=30)
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-RACE_WORDS = ("stale info", "fetch first", "non-fast-forward", "cannot lock ref", "failed to update ref", "remote ref")
+RACE_WORDS = (
+    "stale info",
+    "fetch first",
+    "non-fast-forward",
+    "cannot lock ref",
+    "failed to update ref",
+    "remote ref",
+)
 
 
 class GitClient:
@@ -54,12 +62,16 @@ class GitClient:
         unless_present: Mapping[str, bytes] | None = None,
         only_over: Mapping[str, bytes] | None = None,
     ) -> CommitRef:
-        """Commit `changes` (path → content, None removes) to the branch and push; return the commit.
+        """Commit `changes` (path → content, None removes) to the branch and push; return the
+        commit.
 
-        trailers: say which step this is; a commit with exactly these trailers is returned instead of made again.
-        unless_present: files to add only where the branch has none at that path when the commit is made.
-        only_over: what the branch must hold at these paths when the commit is made, so that nobody's work is lost.
-        Raises TemporaryError (remote away, busy) or PermanentError (refused), both in words.
+        trailers: say which step this is; a commit with exactly these trailers is returned instead
+        of made again.
+        unless_present: files to add only where the branch has none at that path when the commit is
+        made.
+        only_over: what the branch must hold at these paths when the commit is made, so that
+        nobody's work is lost. Raises TemporaryError (remote away, busy) or PermanentError
+        (refused), both in words.
         """
         if not trailers:
             raise ValueError("A commit needs trailers to be found again.")
@@ -72,26 +84,37 @@ class GitClient:
                 head = self._head()
                 self._require(head, only_over or {})
                 wanted = dict(changes) | {
-                    path: data for path, data in (unless_present or {}).items() if self._blob(head, path) is None
+                    path: data
+                    for path, data in (unless_present or {}).items()
+                    if self._blob(head, path) is None
                 }
                 sha = self._commit_tree(self._tree(head, wanted), head, message, trailers)
                 if self._push(sha, head):
                     return CommitRef(sha=sha, created=True, committed_at=self._committed_at(sha))
-        raise TemporaryError("Others keep writing to the GitOps branch; the commit is tried again shortly.")
+        raise TemporaryError(
+            "Others keep writing to the GitOps branch; the commit is tried again shortly."
+        )
 
     def ask_again(self, revision: str, *, since: datetime, now: datetime) -> bool:
-        """Commit nothing on top of `revision`, so that Argo CD, which is done with it, looks at the branch once more.
+        """Commit nothing on top of `revision`, so that Argo CD, which is done with it, looks at the
+        branch once more.
 
-        Soon at first, then ever less often, by the age of the newest commit; where the branch went on, not at all.
-        since: when somebody began to wait. Returns whether it committed. A Git server that is away or refuses is only
+        Soon at first, then ever less often, by the age of the newest commit; where the branch went
+        on, not at all.
+        since: when somebody began to wait. Returns whether it committed. A Git server that is away
+        or refuses is only
         logged: the row that waits says more than that.
         """
         pause = min(max(ASK_AFTER, (now - since) / 4), ASK_AT_LEAST_EVERY)
-        message = f"Have Argo CD try again\n\nIt does nothing more about {revision}. Nothing is changed."
+        message = (
+            f"Have Argo CD try again\n\nIt does nothing more about {revision}. Nothing is changed."
+        )
         try:
             if not self._is_head_since(revision, now - pause):
                 return False
-            return self.commit(changes={}, message=message, trailers={"Quartermaster-Again": revision}).created
+            return self.commit(
+                changes={}, message=message, trailers={"Quartermaster-Again": revision}
+            ).created
         except (TemporaryError, PermanentError) as error:
             log.warning("Argo CD is not asked again about %s: %s", revision[:8], error)
             return False
@@ -103,11 +126,17 @@ class GitClient:
             return self._blob(self._head(), path)
 
     def paths(self, prefix: str) -> list[str]:
-        """Return the paths of the files under the folder `prefix` at the head of the remote branch, sorted."""
+        """Return the paths of the files under the folder `prefix` at the head of the remote branch,
+        sorted.
+        """
         with self._locked():
             self._fetch()
             head = self._head()
-            out = self._git("ls-tree", "-r", "--name-only", "-z", head, "--", prefix or ".") if head else ""
+            out = (
+                self._git("ls-tree", "-r", "--name-only", "-z", head, "--", prefix or ".")
+                if head
+                else ""
+            )
         return sorted(path for path in out.split("\0") if path)
 
     def find(self, trailers: Mapping[str, str]) -> CommitRef | None:
@@ -117,15 +146,20 @@ class GitClient:
             return self._find(trailers)
 
     def diff(self, changes: Changes) -> str:
-        """Return what `changes` would change at the head of the remote branch, as a unified diff ("" for nothing)."""
+        """Return what `changes` would change at the head of the remote branch, as a unified diff
+        ("" for nothing).
+        """
         with self._locked():
             self._fetch()
             head = self._head()
             tree = self._tree(head, changes)
-            return self._git("diff-tree", "-p", "-r", "--no-color", "--no-renames", head or EMPTY_TREE, tree)
+            return self._git(
+                "diff-tree", "-p", "-r", "--no-color", "--no-renames", head or EMPTY_TREE, tree
+            )
 
     def contains(self, revision: str, sha: str) -> bool:
-        """Tell whether commit `sha` is `revision` or one of its ancestors; never where `revision` names no commit.
+        """Tell whether commit `sha` is `revision` or one of its ancestors; never where `revision`
+        names no commit.
 
         Fetches only when `revision` is unknown.
         """
@@ -139,21 +173,27 @@ class GitClient:
             return self._known(revision) and self._known(sha) and self._is_ancestor(sha, revision)
 
     def is_on_branch(self, sha: str) -> bool:
-        """Tell whether commit `sha` is still on the remote branch (False: its history was rewritten)."""
+        """Tell whether commit `sha` is still on the remote branch (False: its history was
+        rewritten).
+        """
         with self._locked():
             self._fetch()
             head = self._head()
             return head is not None and self._known(sha) and self._is_ancestor(sha, head)
 
     def _is_head_since(self, revision: str, since: datetime) -> bool:
-        """Tell whether a commit is the branch's newest, and older than that; fetches only where it may be."""
+        """Tell whether a commit is the branch's newest, and older than that; fetches only where it
+        may be.
+        """
         with self._locked():
-            if not _SHA.match(revision) or (self._known(revision) and self._committed_at(revision) > since):
+            if not _SHA.match(revision) or (
+                self._known(revision) and self._committed_at(revision) > since
+            ):
                 return False
             self._fetch()
             return self._head() == revision and self._committed_at(revision) <= since
 
-    # -- The mirror ---------------------------------------------------------------------------------------------------
+    # -- The mirror --------------------------------------------------------------------------------
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -175,11 +215,15 @@ class GitClient:
                 return
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise TemporaryError("The Git mirror is in use by another worker.", retry_after=5) from None
+                    raise TemporaryError(
+                        "The Git mirror is in use by another worker.", retry_after=5
+                    ) from None
                 time.sleep(0.05)
 
     def _prepare(self) -> None:
-        """Make the mirror where it is missing or broken, and drop lock files that a killed git left behind."""
+        """Make the mirror where it is missing or broken, and drop lock files that a killed git left
+        behind.
+        """
         if not (self._mirror / "HEAD").exists():
             shutil.rmtree(self._mirror, ignore_errors=True)
             self._git("init", "--bare", "--quiet", str(self._mirror))
@@ -225,7 +269,8 @@ class GitClient:
         for path, content in files.items():
             if self._blob(head, path) != content:
                 raise PermanentError(
-                    f"{path} was changed on branch {self.branch} after this was asked for, so it was not overwritten. "
+                    f"{path} was changed on branch {self.branch} after this was asked for, so it "
+                    f"was not overwritten. "
                     "Look at the branch and ask again."
                 )
 
@@ -238,16 +283,20 @@ class GitClient:
         for record in filter(None, (part.strip("\n") for part in out.split("\x1e"))):
             sha, seconds, text = record.split("\x1f")
             if _trailers(text) == dict(trailers):
-                return CommitRef(sha=sha, created=False, committed_at=datetime.fromtimestamp(int(seconds), UTC))
+                return CommitRef(
+                    sha=sha, created=False, committed_at=datetime.fromtimestamp(int(seconds), UTC)
+                )
         return None
 
-    # -- Making a commit ----------------------------------------------------------------------------------------------
+    # -- Making a commit ---------------------------------------------------------------------------
 
     def _tree(self, head: str | None, changes: Changes) -> str:
         with tempfile.TemporaryDirectory(dir=self._mirror.parent) as folder:
             environment = {"GIT_INDEX_FILE": f"{folder}/index"}
             self._git("read-tree", head or "--empty", environment=environment)
-            lines = "".join(f"{self._entry(data)}\t{path}\n" for path, data in sorted(changes.items()))
+            lines = "".join(
+                f"{self._entry(data)}\t{path}\n" for path, data in sorted(changes.items())
+            )
             self._git("update-index", "--index-info", stdin=lines.encode(), environment=environment)
             return self._git("write-tree", environment=environment).strip()
 
@@ -256,8 +305,14 @@ class GitClient:
             return f"0 {'0' * 40}"
         return f"100644 {self._git('hash-object', '-w', '--stdin', stdin=data).strip()}"
 
-    def _commit_tree(self, tree: str, head: str | None, message: str, trailers: Mapping[str, str]) -> str:
-        text = message.strip() + "\n\n" + "".join(f"{key}: {value}\n" for key, value in trailers.items())
+    def _commit_tree(
+        self, tree: str, head: str | None, message: str, trailers: Mapping[str, str]
+    ) -> str:
+        text = (
+            message.strip()
+            + "\n\n"
+            + "".join(f"{key}: {value}\n" for key, value in trailers.items())
+        )
         parents = ("-p", head) if head else ()
         return self._git("commit-tree", tree, *parents, "-F", "-", stdin=text.encode()).strip()
 
@@ -277,8 +332,12 @@ class GitClient:
     def _committed_at(self, sha: str) -> datetime:
         return datetime.fromtimestamp(int(self._git("show", "-s", "--format=%ct", sha)), UTC)
 
-    def _git(self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> str:
-        return run(self._mirror, *arguments, stdin=stdin, timeout=self.timeout, environment=environment)
+    def _git(
+        self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+    ) -> str:
+        return run(
+            self._mirror, *arguments, stdin=stdin, timeout=self.timeout, environment=environment
+        )
 
 
 def _trailers(text: str) -> dict[str, str]:
@@ -288,7 +347,9 @@ def _trailers(text: str) -> dict[str, str]:
 
 
 def client_from_settings(*, timeout: float = 20.0) -> GitClient:
-    """Return the client for the GitOps repository. A page passes a short timeout: it can show words instead."""
+    """Return the client for the GitOps repository. A page passes a short timeout: it can show words
+    instead.
+    """
     return GitClient(
         remote=settings.GITOPS_REMOTE,
         branch=settings.GITOPS_BRANCH,

@@ -1,4 +1,5 @@
-"""Runs the git program: always with a time limit, never with a prompt, and with failures put into words.
+"""Runs the git program: always with a time limit, never with a prompt, and with failures put into
+words.
 
 Nothing that git prints reaches a person before `redact` took the credentials out of addresses.
 """
@@ -14,7 +15,13 @@ from apps.integrations.errors import PermanentError, TemporaryError
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]+@")  # up to the last @: a password may hold one
 _ANY_TOKEN = re.compile(r"\b(gh[opsu]_\w{8,}|github_pat_\w+|glpat-[\w-]+)")
-AUTH_WORDS = ("authentication failed", "could not read username", "permission denied (publickey", "403", "401")
+AUTH_WORDS = (
+    "authentication failed",
+    "could not read username",
+    "permission denied (publickey",
+    "403",
+    "401",
+)
 AWAY_WORDS = (
     "could not resolve host",
     "unable to access",
@@ -51,19 +58,30 @@ class GitFailed(Exception):
 
 
 def redact(text: str) -> str:
-    """Return `text` without user names and passwords of addresses, and without well-known tokens."""
+    """Return `text` without user names and passwords of addresses, and without well-known
+    tokens.
+    """
     return _ANY_TOKEN.sub("***", _CREDENTIALS.sub("***@", text))
 
 
 def run(
-    directory: Path, *arguments: str, stdin: bytes = b"", timeout: float, environment: Mapping[str, str] | None = None
+    directory: Path,
+    *arguments: str,
+    stdin: bytes = b"",
+    timeout: float,
+    environment: Mapping[str, str] | None = None,
 ) -> str:
     """Run `git <arguments>` on the bare repository `directory` and return what it printed.
 
-    Raises TemporaryError when the time is over (the whole process group is ended), GitFailed when git fails.
+    Raises TemporaryError when the time is over (the whole process group is ended), GitFailed when
+    git fails.
     """
     command = ["git", f"--git-dir={directory}", *_OPTIONS, *_NETWORK, *arguments]
-    environ = {"GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oConnectTimeout=10"} | dict(os.environ) | _ENVIRONMENT
+    environ = (
+        {"GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oConnectTimeout=10"}
+        | dict(os.environ)
+        | _ENVIRONMENT
+    )
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -77,14 +95,18 @@ def run(
     except subprocess.TimeoutExpired as error:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        raise TemporaryError(f"Git did not answer within {timeout:.0f} s ({arguments[0]}).") from error
+        raise TemporaryError(
+            f"Git did not answer within {timeout:.0f} s ({arguments[0]})."
+        ) from error
     if process.returncode:
         raise GitFailed(arguments[0], redact((err + b"\n" + out).decode(errors="replace")).strip())
     return out.decode(errors="surrogateescape")
 
 
 def in_words(error: GitFailed, *, branch: str) -> Exception:
-    """Return the error that a reconciler understands: away → TemporaryError, refused → PermanentError with advice."""
+    """Return the error that a reconciler understands: away → TemporaryError, refused →
+    PermanentError with advice.
+    """
     text = error.output.lower()
     if any(word in text for word in HOOK_WORDS):
         said = remote_lines(error.output) or "no reason given"
@@ -94,15 +116,24 @@ def in_words(error: GitFailed, *, branch: str) -> Exception:
         )
     if any(word in text for word in AUTH_WORDS):
         return PermanentError(
-            "The Git server does not accept Quartermaster's credential. Renew it (GITOPS_REMOTE), then retry."
+            "The Git server does not accept Quartermaster's credential. Renew it (GITOPS_REMOTE), "
+            "then retry."
         )
     if any(word in text for word in AWAY_WORDS):
-        return TemporaryError("The Git server is away. Nothing is lost; the commit is made when it is back.")
-    last = next((line for line in reversed(error.output.splitlines()) if line.strip()), "no message")
+        return TemporaryError(
+            "The Git server is away. Nothing is lost; the commit is made when it is back."
+        )
+    last = next(
+        (line for line in reversed(error.output.splitlines()) if line.strip()), "no message"
+    )
     return TemporaryError(f"Git failed: {last.strip()[:200]}")
 
 
 def remote_lines(output: str) -> str:
     """Return what the server's hook said: the lines that git marks with `remote:`."""
-    lines = [line.removeprefix("remote:").strip() for line in output.splitlines() if line.startswith("remote:")]
+    lines = [
+        line.removeprefix("remote:").strip()
+        for line in output.splitlines()
+        if line.startswith("remote:")
+    ]
     return " ".join(line for line in lines if line)[:300]

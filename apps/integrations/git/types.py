@@ -6,7 +6,9 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class CommitRef:
-    """A commit on the branch. created: this call made it; False: it was there already, with the same trailers."""
+    """A commit on the branch. created: this call made it; False: it was there already, with the
+    same trailers.
+    """
 
     sha: str
     created: bool

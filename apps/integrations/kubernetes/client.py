@@ -1,6 +1,8 @@
-"""Reads the cluster. It cannot write: the class has no such method, and its credential no such right (I7).
+"""Reads the cluster. It cannot write: the class has no such method, and its credential no such
+right (I7).
 
-A cluster that is away, or does not let the portal read yet, is a TemporaryError: reconcilers wait for it.
+A cluster that is away, or does not let the portal read yet, is a TemporaryError: reconcilers wait
+for it.
 """
 
 import os
@@ -36,7 +38,9 @@ _EVENTS = 30
 
 
 class Connection:
-    """One API server. ssl_context: trusts the cluster's CA and holds our certificate, if any. plugin: gives tokens."""
+    """One API server. ssl_context: trusts the cluster's CA and holds our certificate, if any.
+    plugin: gives tokens.
+    """
 
     def __init__(
         self,
@@ -60,17 +64,21 @@ class Connection:
         )
 
     def headers(self) -> dict[str, str]:
-        """Return what authenticates a call, where no plugin does; a token's file is read anew, for it rotates."""
+        """Return what authenticates a call, where no plugin does; a token's file is read anew, for
+        it rotates.
+        """
         try:
             token = self._token_file.read_text().strip() if self._token_file else self._token
         except OSError as error:
-            raise TemporaryError("The file with the cluster's token cannot be read.", retry_after=15) from error
+            raise TemporaryError(
+                "The file with the cluster's token cannot be read.", retry_after=15
+            ) from error
         return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 class KubernetesReader:
-    """Reads objects and logs of one cluster. connect: called at each use, so that a missing credential is an error of
-    the read, which reconcilers wait for, and not of making the reader.
+    """Reads objects and logs of one cluster. connect: called at each use, so that a missing
+    credential is an error of the read, which reconcilers wait for, and not of making the reader.
     """
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
@@ -90,7 +98,9 @@ class KubernetesReader:
         labels: Mapping[str, str] | None = None,
         fields: Mapping[str, str] | None = None,
     ) -> Manifests:
-        """Return the objects of a kind, of one namespace or of all, by labels and fields; [] for an unknown kind."""
+        """Return the objects of a kind, of one namespace or of all, by labels and fields; [] for an
+        unknown kind.
+        """
         query: dict[str, str] = {}
         if labels:
             query["labelSelector"] = ",".join(f"{key}={value}" for key, value in labels.items())
@@ -101,13 +111,17 @@ class KubernetesReader:
         except NotFound:
             return []
 
-    def logs(self, name: str, namespace: str, *, container: str = "kserve-container", lines: int = 200) -> str:
+    def logs(
+        self, name: str, namespace: str, *, container: str = "kserve-container", lines: int = 200
+    ) -> str:
         """Return the last lines that a pod's container printed; "" where there are none."""
         query = {"container": container, "tailLines": str(lines)}
         try:
             path = f"{Kind.POD.path(namespace, name)}/log"
             connection = self._connect()
-            return connection.http.request("GET", path, params=query, headers=connection.headers()).text
+            return connection.http.request(
+                "GET", path, params=query, headers=connection.headers()
+            ).text
         except NotFound:
             return ""
         except Refused as error:
@@ -124,14 +138,19 @@ class KubernetesReader:
         return readings.route(found) if found else RouteStatus(exists=False, weights={})
 
     def replicas_status(self, name: str, namespace: str) -> ServingStatus:
-        """Return an InferenceService with its pods alone, in two small reads: enough to see that all is well."""
+        """Return an InferenceService with its pods alone, in two small reads: enough to see that
+        all is well.
+        """
         service = self.get(Kind.INFERENCE_SERVICE, name, namespace)
         if service is None:
             return ServingStatus(exists=False)
         return replace(readings.serving(service), pods=self._pods(name, namespace))
 
-    def serving_status(self, name: str, namespace: str, known_claims: Collection[str] = ()) -> ServingStatus:
-        """Return an InferenceService with its pods, its newest pod's node, and events while that pod waits.
+    def serving_status(
+        self, name: str, namespace: str, known_claims: Collection[str] = ()
+    ) -> ServingStatus:
+        """Return an InferenceService with its pods, its newest pod's node, and events while that
+        pod waits.
 
         known_claims: NodeClaims that it was seen on before; what ended them is told too.
         """
@@ -148,22 +167,33 @@ class KubernetesReader:
             pods=pods,
             node_claim=_claim_of(pod, claims, events),
             events=events,
-            node_events=self._node_events({*known_claims, *_claims_under(pods, claims, events)}) if waits else (),
+            node_events=self._node_events({*known_claims, *_claims_under(pods, claims, events)})
+            if waits
+            else (),
         )
 
     def _pods(self, name: str, namespace: str) -> tuple[PodStatus, ...]:
         found = map(readings.pod, self.list(Kind.POD, namespace, labels={SERVICE_LABEL: name}))
-        return tuple(sorted(found, key=lambda pod: (str(pod.created_at or ""), pod.name), reverse=True))
+        return tuple(
+            sorted(found, key=lambda pod: (str(pod.created_at or ""), pod.name), reverse=True)
+        )
 
     def _events(self, pod: PodStatus | None, namespace: str) -> tuple[EventNote, ...]:
-        """Return the events of a pod that is not ready yet: why it waits, and which node it was promised."""
+        """Return the events of a pod that is not ready yet: why it waits, and which node it was
+        promised.
+        """
         if pod is None or pod.at("Ready"):
             return ()
-        found = map(readings.event, self.list(Kind.EVENT, namespace, fields={"involvedObject.name": pod.name}))
+        found = map(
+            readings.event,
+            self.list(Kind.EVENT, namespace, fields={"involvedObject.name": pod.name}),
+        )
         return tuple(sorted(found, key=lambda note: str(note.at or "")))[-_EVENTS:]
 
     def _node_events(self, claims: set[str]) -> tuple[EventNote, ...]:
-        """Return what happened to these NodeClaims; events of objects without a namespace are kept in `default`."""
+        """Return what happened to these NodeClaims; events of objects without a namespace are kept
+        in `default`.
+        """
         found = [
             readings.event(item)
             for claim in sorted(claims)
@@ -174,18 +204,22 @@ class KubernetesReader:
     def _json(self, kind: Kind, path: str, query: Mapping[str, str] | None = None) -> Any:
         try:
             connection = self._connect()
-            return connection.http.json(path, params=dict(query or {}), headers=connection.headers())
+            return connection.http.json(
+                path, params=dict(query or {}), headers=connection.headers()
+            )
         except Refused as error:
             raise self._not_allowed(kind.value.plural, error) from error
 
     def _not_allowed(self, what: str, error: Refused) -> TemporaryError:
         if error.status == 401:
             return TemporaryError(
-                "The cluster does not accept the portal's credential. A platform engineer must renew it (KUBECONFIG).",
+                "The cluster does not accept the portal's credential. A platform engineer must "
+                "renew it (KUBECONFIG).",
                 retry_after=15,
             )
         return TemporaryError(
-            f"The cluster does not let the portal read {what}. A platform engineer must apply deploy/portal/rbac.yaml.",
+            f"The cluster does not let the portal read {what}. A platform engineer must apply "
+            f"deploy/portal/rbac.yaml.",
             retry_after=15,
         )
 
@@ -193,7 +227,9 @@ class KubernetesReader:
 def _claim_of(
     pod: PodStatus | None, claims: Iterable[NodeClaimStatus], events: tuple[EventNote, ...]
 ) -> NodeClaimStatus | None:
-    """Return the claim of the pod's node, or the one that it was promised last and that is still there."""
+    """Return the claim of the pod's node, or the one that it was promised last and that is still
+    there.
+    """
     if pod is None:
         return None
     if pod.node:
@@ -205,7 +241,9 @@ def _claim_of(
 def _claims_under(
     pods: Iterable[PodStatus], claims: Iterable[NodeClaimStatus], events: tuple[EventNote, ...]
 ) -> set[str]:
-    """Return the names of the claims under the pods, those going away too, and of all that the newest was promised."""
+    """Return the names of the claims under the pods, those going away too, and of all that the
+    newest was promised.
+    """
     nodes = {pod.node for pod in pods if pod.node}
     return {claim.name for claim in claims if claim.node in nodes} | set(_promised(events))
 
@@ -232,29 +270,41 @@ def connection_from_kubeconfig(path: Path) -> Connection:
 def connection_in_cluster() -> Connection:
     """Return the connection with the pod's own service account."""
     if not (POD_FILES / "token").exists():
-        raise TemporaryError("No credential for the cluster: KUBECONFIG is not set and this is not a pod.")
+        raise TemporaryError(
+            "No credential for the cluster: KUBECONFIG is not set and this is not a pod."
+        )
     context = ssl.create_default_context(cafile=str(POD_FILES / "ca.crt"))
-    return Connection(server="https://kubernetes.default.svc", ssl_context=context, token_file=POD_FILES / "token")
+    return Connection(
+        server="https://kubernetes.default.svc", ssl_context=context, token_file=POD_FILES / "token"
+    )
 
 
 def client_from_settings() -> KubernetesReader:
-    """Return the reader of the cluster that serves models. Never fails: its reads do, while there is no credential."""
+    """Return the reader of the cluster that serves models. Never fails: its reads do, while there
+    is no credential.
+    """
     return KubernetesReader(connection_from_settings)
 
 
 def connection_from_settings() -> Connection:
-    """Return the process's connection; made anew when the kubeconfig or a certificate beside it changes."""
+    """Return the process's connection; made anew when the kubeconfig or a certificate beside it
+    changes.
+    """
     if not settings.KUBECONFIG:
         return _in_cluster()
     path = Path(settings.KUBECONFIG)
     if os.pathsep in settings.KUBECONFIG and not path.exists():
-        raise TemporaryError("KUBECONFIG names several files; the portal takes one: kubectl config view --flatten.")
+        raise TemporaryError(
+            "KUBECONFIG names several files; the portal takes one: kubectl config view --flatten."
+        )
     try:
         changed = path.stat().st_mtime_ns
         named = _certificates(path, changed)
         return _from_file(path, (changed, *(file.stat().st_mtime_ns for file in named)))
     except OSError as error:
-        raise TemporaryError("The cluster is not there yet: its credential (KUBECONFIG) does not exist.") from error
+        raise TemporaryError(
+            "The cluster is not there yet: its credential (KUBECONFIG) does not exist."
+        ) from error
 
 
 @lru_cache(maxsize=4)

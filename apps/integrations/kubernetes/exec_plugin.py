@@ -1,7 +1,9 @@
-"""Credentials from a program that the kubeconfig names (client.authentication.k8s.io), as `aws eks get-token`.
+"""Credentials from a program that the kubeconfig names (client.authentication.k8s.io), as `aws eks
+get-token`.
 
-The program is asked at the first call, again shortly before its answer expires, and once more when the API server does
-not accept it (401). It runs with a time limit and without a terminal. What it prints never reaches a log or an error.
+The program is asked at the first call, again shortly before its answer expires, and once more when
+the API server does not accept it (401). It runs with a time limit and without a terminal. What it
+prints never reaches a log or an error.
 """
 
 import json
@@ -31,7 +33,9 @@ _TOKEN = re.compile(r"[\w+/=.:-]{40,}")
 
 @dataclass(frozen=True)
 class Command:
-    """How the program is called. cluster: what it may know of the cluster, None unless the kubeconfig says so."""
+    """How the program is called. cluster: what it may know of the cluster, None unless the
+    kubeconfig says so.
+    """
 
     program: str
     arguments: tuple[str, ...] = ()
@@ -43,7 +47,9 @@ class Command:
 
 @dataclass(frozen=True)
 class Credential:
-    """What the program answered. certificate: PEM of certificate and key; expires_at: None when it does not say."""
+    """What the program answered. certificate: PEM of certificate and key; expires_at: None when it
+    does not say.
+    """
 
     token: str = ""
     certificate: str = ""
@@ -51,7 +57,9 @@ class Credential:
 
 
 class ExecPlugin(httpx.Auth):
-    """Authenticates each request with the program's credential, kept until it expires. Safe for several threads."""
+    """Authenticates each request with the program's credential, kept until it expires. Safe for
+    several threads.
+    """
 
     def __init__(
         self,
@@ -65,7 +73,9 @@ class ExecPlugin(httpx.Auth):
         self._lock = threading.Lock()
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Send the request with the credential, and once more with a fresh one where it is not accepted."""
+        """Send the request with the credential, and once more with a fresh one where it is not
+        accepted.
+        """
         used = self.credential()
         _authorize(request, used)
         response = yield request
@@ -89,7 +99,9 @@ class ExecPlugin(httpx.Auth):
 
 def ask(command: Command) -> Credential:
     """Run the program and return its credential."""
-    spec: Manifest = {"interactive": False} | ({"cluster": command.cluster} if command.cluster else {})
+    spec: Manifest = {"interactive": False} | (
+        {"cluster": command.cluster} if command.cluster else {}
+    )
     info = json.dumps({"apiVersion": command.version, "kind": "ExecCredential", "spec": spec})
     environment = {**os.environ, **command.environment, "KUBERNETES_EXEC_INFO": info}
     name = Path(command.program).name
@@ -131,7 +143,10 @@ def _read(name: str, out: bytes, version: str) -> Credential:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise _failed(f"{name} did not print an ExecCredential with a status.") from None
     if answer.get("kind") != "ExecCredential" or answer.get("apiVersion") != version:
-        raise _failed(f"{name} answered for {str(answer.get('apiVersion'))[:60]}, the kubeconfig asks for {version}.")
+        raise _failed(
+            f"{name} answered for {str(answer.get('apiVersion'))[:60]}, the kubeconfig "
+            f"asks for {version}."
+        )
     if not token and not pem:
         raise _failed(f"{name} gave neither a token nor a certificate.")
     return Credential(token, pem, parse_time(status.get("expirationTimestamp")))
@@ -143,7 +158,9 @@ def _authorize(request: httpx.Request, credential: Credential) -> None:
 
 
 def _failed(words: str) -> TemporaryError:
-    return TemporaryError(f"No credential for the cluster (KUBECONFIG): {words}", retry_after=RETRY_AFTER)
+    return TemporaryError(
+        f"No credential for the cluster (KUBECONFIG): {words}", retry_after=RETRY_AFTER
+    )
 
 
 def _last_line(text: bytes) -> str:

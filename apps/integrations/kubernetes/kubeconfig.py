@@ -1,7 +1,7 @@
 """A kubeconfig → which API server, whom to trust, and how to say who we are.
 
-What is not supported is refused in words, never ignored: a setting that is skipped would connect as somebody else, or
-trust somebody else, than the file says.
+What is not supported is refused in words, never ignored: a setting that is skipped would connect as
+somebody else, or trust somebody else, than the file says.
 """
 
 import base64
@@ -18,7 +18,8 @@ from apps.integrations.kubernetes.types import Manifest, Manifests
 
 # Refused, with what to do instead.
 _OF_CLUSTER = {
-    "insecure-skip-tls-verify": "Anybody could play the API server. Put its CA into certificate-authority-data.",
+    "insecure-skip-tls-verify": "Anybody could play the API server. Put its CA into "
+    "certificate-authority-data.",
     "tls-server-name": "Name the server in the kubeconfig as its certificate does.",
 }
 _OF_USER = {
@@ -33,9 +34,11 @@ _EMPTY: tuple[object, ...] = (None, "", False, {}, [])
 
 @dataclass(frozen=True)
 class Target:
-    """What a kubeconfig's current context says. ssl_context: None for plain HTTP; exec: None without a plugin.
+    """What a kubeconfig's current context says. ssl_context: None for plain HTTP; exec: None
+    without a plugin.
 
-    certificates: the files beside it that ssl_context was read from, which may be renewed while it stays as it is.
+    certificates: the files beside it that ssl_context was read from, which may be renewed while it
+    stays as it is.
     """
 
     server: str
@@ -48,7 +51,9 @@ class Target:
 
 
 def read(path: Path) -> Target:
-    """Return the current context of a kubeconfig. Raises TemporaryError, in words; never with a secret in them."""
+    """Return the current context of a kubeconfig. Raises TemporaryError, in words; never with a
+    secret in them.
+    """
     try:
         config = yaml.safe_load(path.read_text())
         context = _named(config["contexts"], config["current-context"])["context"]
@@ -56,7 +61,9 @@ def read(path: Path) -> Target:
         user = _named(config["users"], context["user"])["user"] or {}
         server = str(cluster["server"])
     except (OSError, yaml.YAMLError, KeyError, TypeError, StopIteration):
-        raise TemporaryError("The cluster's credential (KUBECONFIG) is not there yet or cannot be read.") from None
+        raise TemporaryError(
+            "The cluster's credential (KUBECONFIG) is not there yet or cannot be read."
+        ) from None
     _refuse(cluster, _OF_CLUSTER)
     _refuse(user, _OF_USER)
     proxy = str(cluster.get("proxy-url") or "")
@@ -94,7 +101,9 @@ def _trust(cluster: Manifest, user: Manifest, path: Path) -> ssl.SSLContext:
         if certificate and key:
             load_certificate(context, f"{certificate}\n{key}")
     except OSError as error:  # ssl.SSLError is one
-        raise _unusable(f"a certificate in it cannot be read ({error.strerror or type(error).__name__}).") from None
+        raise _unusable(
+            f"a certificate in it cannot be read ({error.strerror or type(error).__name__})."
+        ) from None
     except ValueError:
         raise _unusable("a certificate in it is not base64 of PEM.") from None
     return context
@@ -112,7 +121,9 @@ def _command(plugin: Manifest, cluster: Manifest, path: Path) -> Command:
     if version not in VERSIONS or not program:
         raise _unusable(f"its exec plugin must name a command and one of {', '.join(VERSIONS)}.")
     if plugin.get("interactiveMode") == "Always":
-        raise _unusable(f"its exec plugin {Path(program).name} wants a terminal (interactiveMode: Always).")
+        raise _unusable(
+            f"its exec plugin {Path(program).name} wants a terminal (interactiveMode: Always)."
+        )
     if os.sep in program and not os.path.isabs(program):
         program = str(path.parent / program)
     return Command(
@@ -138,4 +149,6 @@ def _cluster_info(cluster: Manifest, path: Path) -> Manifest:
 
 
 def _unusable(words: str) -> TemporaryError:
-    return TemporaryError(f"The cluster's credential (KUBECONFIG) cannot be used: {words}", retry_after=15)
+    return TemporaryError(
+        f"The cluster's credential (KUBECONFIG) cannot be used: {words}", retry_after=15
+    )

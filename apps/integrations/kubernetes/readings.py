@@ -1,4 +1,6 @@
-"""Kubernetes objects → typed readings. Pure: what is missing or odd in an object becomes an empty value, no error."""
+"""Kubernetes objects → typed readings. Pure: what is missing or odd in an object becomes an empty
+value, no error.
+"""
 
 import re
 from collections.abc import Iterable
@@ -36,7 +38,10 @@ def parse_time(value: object) -> datetime | None:
 
 def conditions(obj: Manifest) -> dict[str, Condition]:
     """Return status.conditions by type."""
-    return {found.type: found for found in map(_condition, obj.get("status", {}).get("conditions") or [])}
+    return {
+        found.type: found
+        for found in map(_condition, obj.get("status", {}).get("conditions") or [])
+    }
 
 
 def _condition(raw: Manifest) -> Condition:
@@ -57,10 +62,15 @@ def application(obj: Manifest) -> ApplicationStatus:
     said = {
         (item.get("kind"), item.get("namespace"), item.get("name")): item.get("message", "")
         for item in result.get("resources") or []
-        # A sync that was tried again and succeeded keeps what it said of objects that were taken out meanwhile.
+        # A sync that was tried again and succeeded keeps what it said of objects that were taken
+        # out meanwhile.
         if item.get("status") == "SyncFailed" and operation.get("phase") != "Succeeded"
     }
-    errors = [found for found in map(_condition, status.get("conditions") or []) if found.type.endswith("Error")]
+    errors = [
+        found
+        for found in map(_condition, status.get("conditions") or [])
+        if found.type.endswith("Error")
+    ]
     refused = _refused_on_trial(errors)
     resources = tuple(
         ResourceStatus(
@@ -89,7 +99,9 @@ def application(obj: Manifest) -> ApplicationStatus:
 
 
 def _refused_on_trial(errors: Iterable[Condition]) -> dict[tuple[str, str], str]:
-    """Return (kind, name) → what the API server said when Argo CD compared: it applies on trial before it applies."""
+    """Return (kind, name) → what the API server said when Argo CD compared: it applies on trial
+    before it applies.
+    """
     found = (_DRY_RUN.search(error.message) for error in errors)
     return {(match.group(1), match.group(2)): match.group(3) for match in found if match}
 
@@ -161,7 +173,11 @@ def node_claim(obj: Manifest) -> NodeClaimStatus:
 
 def event(obj: Manifest) -> EventNote:
     """Read an event."""
-    last = obj.get("lastTimestamp") or obj.get("eventTime") or obj.get("metadata", {}).get("creationTimestamp")
+    last = (
+        obj.get("lastTimestamp")
+        or obj.get("eventTime")
+        or obj.get("metadata", {}).get("creationTimestamp")
+    )
     return EventNote(
         type=obj.get("type", ""),
         reason=obj.get("reason", ""),
@@ -172,7 +188,9 @@ def event(obj: Manifest) -> EventNote:
 
 
 def promised_claim(reason: str, message: str) -> str:
-    """Return the NodeClaim that Karpenter says a waiting pod should land on, "" where an event tells none."""
+    """Return the NodeClaim that Karpenter says a waiting pod should land on, "" where an event
+    tells none.
+    """
     found = _NOMINATED.search(message) if reason == "Nominated" else None
     return found.group(1) if found else ""
 
@@ -195,13 +213,19 @@ def serving(obj: Manifest) -> ServingStatus:
 
 
 def failure(obj: Manifest) -> tuple[str, str]:
-    """Return reason and message of an InferenceService that cannot become ready, or of what it waits for."""
+    """Return reason and message of an InferenceService that cannot become ready, or of what it
+    waits for.
+    """
     model = obj.get("status", {}).get("modelStatus") or {}
     last = model.get("lastFailureInfo") or {}
     if model.get("transitionStatus") in ("BlockedByFailedLoad", "InvalidSpec"):
         return last.get("reason", "") or str(model["transitionStatus"]), last.get("message", "")
     waiting = conditions(obj).get("PredictorReady")
-    return (waiting.reason, waiting.message) if waiting is not None and not waiting.is_true else ("", "")
+    return (
+        (waiting.reason, waiting.message)
+        if waiting is not None and not waiting.is_true
+        else ("", "")
+    )
 
 
 def route(obj: Manifest) -> RouteStatus:
@@ -212,7 +236,11 @@ def route(obj: Manifest) -> RouteStatus:
     raw = obj.get("status", {}).get("conditions") or []
     known = {
         found.type: found
-        for found in (_condition(item) for item in raw if item.get("observedGeneration", generation) >= generation)
+        for found in (
+            _condition(item)
+            for item in raw
+            if item.get("observedGeneration", generation) >= generation
+        )
     }
     verdict, refusal = known.get("Accepted"), known.get("NotAccepted")
     if verdict is not None and not verdict.is_true:

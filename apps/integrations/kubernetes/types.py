@@ -1,4 +1,6 @@
-"""What the cluster says, as small typed readings. Times are the objects' own; None where they have none yet."""
+"""What the cluster says, as small typed readings. Times are the objects' own; None where they have
+none yet.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +22,9 @@ class Coordinates(NamedTuple):
 
 
 class Kind(Enum):
-    """The kinds that the portal reads. deploy/portal/rbac.yaml grants exactly these; a new one needs its line there."""
+    """The kinds that the portal reads. deploy/portal/rbac.yaml grants exactly these; a new one
+    needs its line there.
+    """
 
     POD = Coordinates("", "v1", "pods")
     EVENT = Coordinates("", "v1", "events")
@@ -69,7 +73,9 @@ class ResourceStatus:
 
 @dataclass(frozen=True)
 class ApplicationStatus:
-    """An Argo CD application. revision: the commit compared last; a branch's name when the comparison failed."""
+    """An Argo CD application. revision: the commit compared last; a branch's name when the
+    comparison failed.
+    """
 
     exists: bool
     sync: str = "Unknown"
@@ -92,15 +98,21 @@ class ApplicationStatus:
 
     @property
     def gave_up(self) -> bool:
-        """Tell whether Argo CD failed at the commit that it compared last: it tries that one no more by itself."""
-        return self.operation_phase in ("Failed", "Error") and self.operation_revision == self.revision
+        """Tell whether Argo CD failed at the commit that it compared last: it tries that one no
+        more by itself.
+        """
+        return (
+            self.operation_phase in ("Failed", "Error") and self.operation_revision == self.revision
+        )
 
     @property
     def is_at_rest(self) -> bool:
-        """Tell whether Argo CD does nothing more about the commit compared last: it is applied, or was given up.
+        """Tell whether Argo CD does nothing more about the commit compared last: it is applied, or
+        was given up.
 
-        A comparison that failed counts as given up. Argo CD keeps its empty result for that commit and says "Synced"
-        of it later, though nothing was applied: whoever asks must see for himself that something is missing.
+        A comparison that failed counts as given up. Argo CD keeps its empty result for that commit
+        and says "Synced" of it later, though nothing was applied: whoever asks must see for himself
+        that something is missing.
         """
         is_running = self.operation_phase in ("Running", "Terminating")
         return not is_running and (self.gave_up or self.sync != "OutOfSync")
@@ -108,12 +120,17 @@ class ApplicationStatus:
     def resource(self, kind: str, name: str, namespace: str) -> ResourceStatus | None:
         """Return what the application says about one object."""
         wanted = (kind, name, namespace)
-        return next((item for item in self.resources if (item.kind, item.name, item.namespace) == wanted), None)
+        return next(
+            (item for item in self.resources if (item.kind, item.name, item.namespace) == wanted),
+            None,
+        )
 
 
 @dataclass(frozen=True)
 class ContainerStatus:
-    """A container of a pod now (state: waiting, running, terminated or "") and how it ended the last time."""
+    """A container of a pod now (state: waiting, running, terminated or "") and how it ended the
+    last time.
+    """
 
     state: str = ""
     reason: str = ""
@@ -192,7 +209,8 @@ class ServingStatus:
     pods: tuple[PodStatus, ...] = ()
     node_claim: NodeClaimStatus | None = None
     events: tuple[EventNote, ...] = ()
-    node_events: tuple[EventNote, ...] = ()  # of the nodes and claims under its pods, while the newest is not ready
+    # of the nodes and claims under its pods, while the newest is not ready
+    node_events: tuple[EventNote, ...] = ()
 
     @property
     def ready_pods(self) -> int:
@@ -206,15 +224,19 @@ class ServingStatus:
 
     @property
     def is_waiting_for_runtime(self) -> bool:
-        """Tell whether KServe has not seen its ServingRuntime: applied together, it may see the service first."""
+        """Tell whether KServe has not seen its ServingRuntime: applied together, it may see the
+        service first.
+        """
         return self.transition == "InvalidSpec" and self.reason == "RuntimeNotRecognized"
 
 
 @dataclass(frozen=True)
 class RouteStatus:
-    """A model's AIGatewayRoute as the cluster has it. weights: backend name → weight of its first rule.
+    """A model's AIGatewayRoute as the cluster has it. weights: backend name → weight of its first
+    rule.
 
-    accepted, refused: the gateway's verdict about the present spec; neither while it has not looked yet.
+    accepted, refused: the gateway's verdict about the present spec; neither while it has not looked
+    yet.
     """
 
     exists: bool

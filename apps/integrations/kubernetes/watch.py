@@ -1,10 +1,11 @@
 """Follows the objects of a kind: a list, then every change of it, for ever. Reading only.
 
-`watch` yields what happened, never raises what the cluster may do, and never ends by itself: a stream that the server
-closes is resumed from the last version seen (bookmarks keep it fresh); a version that the server has forgotten (410)
-is answered with a new list; a cluster that is away, or does not let us read yet, is tried again ever less often. An
-API server that has just started may refuse (403) or not know a custom kind (404): both are waited for, and never
-taken for an empty list.
+`watch` yields what happened, never raises what the cluster may do, and never ends by itself: a
+stream that the server closes is resumed from the last version seen (bookmarks keep it fresh); a
+version that the server has forgotten (410) is answered with a new list; a cluster that is away, or
+does not let us read yet, is tried again ever less often. An API server that has just started may
+refuse (403) or not know a custom kind (404): both are waited for, and never taken for an empty
+list.
 """
 
 import json
@@ -24,7 +25,8 @@ from apps.integrations.kubernetes.client import Connection
 from apps.integrations.kubernetes.types import Kind, Manifest
 
 PAGE = 250
-STREAM_SECONDS = 120  # the server ends a stream after this long; so a dead connection is found without bookmarks
+# the server ends a stream after this long; so a dead connection is found without bookmarks
+STREAM_SECONDS = 120
 SILENCE_SECONDS = STREAM_SECONDS + 15
 PAUSE_SECONDS = 0.2
 LONGEST_WAIT = 30.0
@@ -79,7 +81,8 @@ def watch(
 ) -> Iterator[Message[T]]:
     """Yield a list of what `read` makes of the objects, then the changes, until `stopped`.
 
-    read: called with each object; None leaves it out. Whole objects are never kept: lists come in pages.
+    read: called with each object; None leaves it out. Whole objects are never kept: lists come in
+    pages.
     """
     version, failures = "", 0
     path = kind.path(namespace)
@@ -105,13 +108,21 @@ def watch(
             failures += 1
 
 
-def _list(connection: Connection, path: str, read: Callable[[Manifest], T | None]) -> tuple[list[T], str]:
-    """Return all objects and the version to watch from. Raises Expired when a page came too late."""
+def _list(
+    connection: Connection, path: str, read: Callable[[Manifest], T | None]
+) -> tuple[list[T], str]:
+    """Return all objects and the version to watch from. Raises Expired when a page came too
+    late.
+    """
     items: list[T] = []
     query = {"limit": str(PAGE)}
     while True:
         body = connection.http.json(path, params=query, headers=connection.headers())
-        items += [found for found in (_read(read, obj) for obj in body.get("items") or []) if found is not None]
+        items += [
+            found
+            for found in (_read(read, obj) for obj in body.get("items") or [])
+            if found is not None
+        ]
         more = body["metadata"].get("continue")
         if not more:
             return items, str(body["metadata"]["resourceVersion"])
@@ -126,7 +137,8 @@ def _stream(
         "watch": "1",
         "allowWatchBookmarks": "true",
         "resourceVersion": version,
-        "timeoutSeconds": str(STREAM_SECONDS - random.randrange(20)),  # noqa: S311 (so that streams end apart)
+        # so that streams end apart
+        "timeoutSeconds": str(STREAM_SECONDS - random.randrange(20)),  # noqa: S311
     }
     with _opened(connection, path, query) as response:
         yield Opened(), version
@@ -142,30 +154,45 @@ def _stream(
                 yield Alive(), version
                 continue
             item = _read(read, obj)
-            yield (Alive() if item is None else Changed(item, gone=entry["type"] == "DELETED")), version
+            yield (
+                (Alive() if item is None else Changed(item, gone=entry["type"] == "DELETED")),
+                version,
+            )
 
 
 def _read(read: Callable[[Manifest], T | None], obj: Manifest) -> T | None:
-    """Return what `read` makes of an object; an odd one is logged and left out, and never stops the others."""
+    """Return what `read` makes of an object; an odd one is logged and left out, and never stops the
+    others.
+    """
     try:
         return read(obj)
     except (ValueError, KeyError, AttributeError, TypeError):
-        log.exception("an object of the cluster cannot be read: %s", (obj.get("metadata") or {}).get("name"))
+        log.exception(
+            "an object of the cluster cannot be read: %s", (obj.get("metadata") or {}).get("name")
+        )
         return None
 
 
-def _opened(connection: Connection, path: str, query: dict[str, str]) -> AbstractContextManager[httpx.Response]:
-    return connection.http.stream(path, params=query, headers=connection.headers(), read_timeout=SILENCE_SECONDS)
+def _opened(
+    connection: Connection, path: str, query: dict[str, str]
+) -> AbstractContextManager[httpx.Response]:
+    return connection.http.stream(
+        path, params=query, headers=connection.headers(), read_timeout=SILENCE_SECONDS
+    )
 
 
 def _said(obj: Manifest) -> str:
-    return f"The cluster ended the stream: {obj.get('message') or obj.get('reason') or 'no reason given'}"[:300]
+    why = obj.get("message") or obj.get("reason") or "no reason given"
+    return f"The cluster ended the stream: {why}"[:300]
 
 
 def _words(error: Exception) -> str:
     if isinstance(error, Refused):
         said = str(error).rstrip(".")
-        return f"{said}. A platform engineer must look at the credential and at deploy/portal/rbac.yaml."
+        return (
+            f"{said}. A platform engineer must look at the credential and at "
+            f"deploy/portal/rbac.yaml."
+        )
     if isinstance(error, NotFound):
         return "The cluster does not know this kind: it starts, or its CRD is not installed."
     if isinstance(error, (TemporaryError, PermanentError)):
@@ -174,5 +201,8 @@ def _words(error: Exception) -> str:
 
 
 def _wait(failures: int) -> float:
-    """Return the seconds before the next try: 0.5, 1, 2 … LONGEST_WAIT, each up to a half longer."""
-    return min(LONGEST_WAIT, 0.5 * 2.0 ** min(failures, 10)) * (1 + random.random() / 2)  # noqa: S311 (jitter)
+    """Return the seconds before the next try: 0.5, 1, 2 … LONGEST_WAIT, each up to a half
+    longer.
+    """
+    # jitter
+    return min(LONGEST_WAIT, 0.5 * 2.0 ** min(failures, 10)) * (1 + random.random() / 2)  # noqa: S311

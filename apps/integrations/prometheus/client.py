@@ -1,7 +1,8 @@
-"""Metrics from where they are: an exporter's own text, or a Prometheus-compatible server that scraped it already.
+"""Metrics from where they are: an exporter's own text, or a Prometheus-compatible server that
+scraped it already.
 
-A scrape is tried once: the next one comes in seconds. Its text is bounded in size and time, for an engine in trouble
-may answer slowly or without end.
+A scrape is tried once: the next one comes in seconds. Its text is bounded in size and time, for an
+engine in trouble may answer slowly or without end.
 """
 
 import time
@@ -20,10 +21,16 @@ MOST_BYTES = 8 * 1024 * 1024
 
 
 class ExporterClient:
-    """Reads exporters. One client for all: connections that stay open are kept for the next scrape."""
+    """Reads exporters. One client for all: connections that stay open are kept for the next
+    scrape.
+    """
 
     def __init__(
-        self, *, proxy: str = "", timeout: float = SECONDS, transport: httpx.BaseTransport | None = None
+        self,
+        *,
+        proxy: str = "",
+        timeout: float = SECONDS,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._seconds = timeout
         self._http = HttpClient(
@@ -35,7 +42,9 @@ class ExporterClient:
         )
 
     def read(self, url: str, names: Collection[str]) -> list[Point]:
-        """Return the points of the wanted metrics. Raises TemporaryError or PermanentError; both say what is wrong."""
+        """Return the points of the wanted metrics. Raises TemporaryError or PermanentError; both
+        say what is wrong.
+        """
         until = time.monotonic() + self._seconds
         text = bytearray()
         try:
@@ -43,7 +52,9 @@ class ExporterClient:
                 for piece in answer.iter_bytes():
                     text += piece
                     if len(text) > MOST_BYTES:
-                        raise PermanentError(f"The endpoint answered more than {MOST_BYTES // 2**20} MiB.")
+                        raise PermanentError(
+                            f"The endpoint answered more than {MOST_BYTES // 2**20} MiB."
+                        )
                     if time.monotonic() > until:
                         raise TemporaryError("The endpoint did not answer in time.")
         except httpx.HTTPError as error:
@@ -56,10 +67,17 @@ class ExporterClient:
 
 
 class PrometheusClient:
-    """Asks a Prometheus-compatible server (Prometheus, Mimir, Thanos, Amazon Managed Prometheus behind a proxy)."""
+    """Asks a Prometheus-compatible server (Prometheus, Mimir, Thanos, Amazon Managed Prometheus
+    behind a proxy).
+    """
 
     def __init__(
-        self, base_url: str, *, token: str = "", timeout: float = 10.0, transport: httpx.BaseTransport | None = None
+        self,
+        base_url: str,
+        *,
+        token: str = "",
+        timeout: float = 10.0,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = HttpClient(
@@ -71,18 +89,26 @@ class PrometheusClient:
         )
 
     def query(self, promql: str) -> list[Point]:
-        """Return an instant vector. Raises TemporaryError, or PermanentError with the server's own words."""
+        """Return an instant vector. Raises TemporaryError, or PermanentError with the server's own
+        words.
+        """
         body = self._http.json("/api/v1/query", params={"query": promql})
         if not isinstance(body, dict) or body.get("status") != "success":
             said = body.get("error", "") if isinstance(body, dict) else ""
-            raise PermanentError(f"Prometheus did not answer the query: {str(said)[:300] or 'no reason given'}")
+            raise PermanentError(
+                f"Prometheus did not answer the query: {str(said)[:300] or 'no reason given'}"
+            )
         data = body.get("data") or {}
         if data.get("resultType") != "vector":
             raise PermanentError("Prometheus answered with something that is not a vector.")
         try:
-            found = [_point(series["metric"], series["value"]) for series in data.get("result") or []]
+            found = [
+                _point(series["metric"], series["value"]) for series in data.get("result") or []
+            ]
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise PermanentError("Prometheus answered with a series that cannot be read.") from error
+            raise PermanentError(
+                "Prometheus answered with a series that cannot be read."
+            ) from error
         return [point for point in found if is_figure(point.value)]
 
     def close(self) -> None:
@@ -91,12 +117,16 @@ class PrometheusClient:
 
 
 def _point(metric: dict[str, str], value: list[object]) -> Point:
-    labels = {str(key): str(text).replace("\0", "") for key, text in metric.items() if key != "__name__"}
+    labels = {
+        str(key): str(text).replace("\0", "") for key, text in metric.items() if key != "__name__"
+    }
     return Point(str(metric.get("__name__", "")), labels, float(str(value[1])))
 
 
 def exporters_from_settings() -> ExporterClient:
-    """Return the client that reads pods by their addresses, through CLUSTER_HTTP_PROXY where there is one."""
+    """Return the client that reads pods by their addresses, through CLUSTER_HTTP_PROXY where there
+    is one.
+    """
     return ExporterClient(proxy=settings.CLUSTER_HTTP_PROXY)
 
 

@@ -1,8 +1,8 @@
 """Prometheus' text format → points. Pure.
 
-An engine exposes a thousand lines and a page shows some forty of them: lines of other metrics are left out before the
-parser sees them, which is most of what a scrape costs. NaN, infinities and DCGM's "no value" marks are no figures and
-are dropped: a figure that is missing is not zero.
+An engine exposes a thousand lines and a page shows some forty of them: lines of other metrics are
+left out before the parser sees them, which is most of what a scrape costs. NaN, infinities and
+DCGM's "no value" marks are no figures and are dropped: a figure that is missing is not zero.
 """
 
 import math
@@ -18,7 +18,8 @@ _SUFFIXES = ("_total", "_bucket", "_count", "_sum")
 
 
 def parse(text: str, names: Collection[str]) -> list[Point]:
-    """Return the points of the metrics called `names` (a counter's with _total, a histogram's without its suffix).
+    """Return the points of the metrics called `names` (a counter's with _total, a histogram's
+    without its suffix).
 
     Raises PermanentError for a text that is not of this format.
     """

@@ -1,8 +1,10 @@
-"""The model registry's S3: every object is written once (`If-None-Match: *`) and locked (Object Lock, COMPLIANCE).
+"""The model registry's S3: every object is written once (`If-None-Match: *`) and locked (Object
+Lock, COMPLIANCE).
 
-boto3 reads AWS_ENDPOINT_URL_S3, AWS_REGION and the credentials (keys here, IRSA in production) from the environment.
-Each call has a timeout and few retries of its own; whatever still fails becomes one of two errors: TemporaryError
-(away, slow, busy: the reconciler tries again) or PermanentError (refused: a person must act).
+boto3 reads AWS_ENDPOINT_URL_S3, AWS_REGION and the credentials (keys here, IRSA in production) from
+the environment. Each call has a timeout and few retries of its own; whatever still fails becomes
+one of two errors: TemporaryError (away, slow, busy: the reconciler tries again) or PermanentError
+(refused: a person must act).
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +22,15 @@ from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.s3.types import BucketState, StoredObject, UploadedPart
 
 CHUNK = 1024 * 1024  # bytes read at once from an object
-BUSY = frozenset({"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "ConditionalRequestConflict"})
+BUSY = frozenset(
+    {
+        "SlowDown",
+        "InternalError",
+        "ServiceUnavailable",
+        "RequestTimeout",
+        "ConditionalRequestConflict",
+    }
+)
 CONNECT_TIMEOUT, READ_TIMEOUT, ATTEMPTS = 3, 30, 3
 
 
@@ -35,7 +45,13 @@ class NotThere(PermanentError):
 class RegistryStore:
     """The registry bucket. One instance may be used by several threads."""
 
-    def __init__(self, *, bucket: str, connect_timeout: float = CONNECT_TIMEOUT, read_timeout: float = READ_TIMEOUT):
+    def __init__(
+        self,
+        *,
+        bucket: str,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        read_timeout: float = READ_TIMEOUT,
+    ):
         config = Config(
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
@@ -47,36 +63,58 @@ class RegistryStore:
         self._s3: Any = boto3.session.Session().client("s3", config=config)
 
     def check_bucket(self) -> BucketState:
-        """Return whether the bucket keeps versions and can lock objects. Raises PermanentError when it is missing."""
+        """Return whether the bucket keeps versions and can lock objects. Raises PermanentError when
+        it is missing.
+        """
         with _translated(self.bucket):
             versioning = self._s3.get_bucket_versioning(Bucket=self.bucket)
         try:
             with _translated(self.bucket):
-                lock = self._s3.get_object_lock_configuration(Bucket=self.bucket)["ObjectLockConfiguration"]
+                lock = self._s3.get_object_lock_configuration(Bucket=self.bucket)[
+                    "ObjectLockConfiguration"
+                ]
         except NotThere:
             lock = {}
-        return BucketState(versioning.get("Status") == "Enabled", lock.get("ObjectLockEnabled") == "Enabled")
+        return BucketState(
+            versioning.get("Status") == "Enabled", lock.get("ObjectLockEnabled") == "Enabled"
+        )
 
     def start_upload(self, key: str, *, locked_until: datetime) -> str:
         """Begin a multipart upload and return its id."""
         with _translated(key):
-            answer = self._s3.create_multipart_upload(Bucket=self.bucket, Key=key, **_lock(locked_until))
+            answer = self._s3.create_multipart_upload(
+                Bucket=self.bucket, Key=key, **_lock(locked_until)
+            )
         return str(answer["UploadId"])
 
     def upload_part(self, key: str, upload_id: str, *, number: int, body: bytes) -> UploadedPart:
         """Send one part (5 MiB at least, except the last). Sending a part again replaces it."""
         with _translated(key):
             answer = self._s3.upload_part(
-                Bucket=self.bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=body, ContentLength=len(body)
+                Bucket=self.bucket,
+                Key=key,
+                UploadId=upload_id,
+                PartNumber=number,
+                Body=body,
+                ContentLength=len(body),
             )
         return UploadedPart(number, str(answer["ETag"]), len(body))
 
     def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> None:
-        """Make the parts one object. Raises AlreadyExists when the key is taken, NotThere when the upload is gone."""
-        pieces = [{"PartNumber": part.number, "ETag": part.etag} for part in sorted(parts, key=lambda p: p.number)]
+        """Make the parts one object. Raises AlreadyExists when the key is taken, NotThere when the
+        upload is gone.
+        """
+        pieces = [
+            {"PartNumber": part.number, "ETag": part.etag}
+            for part in sorted(parts, key=lambda p: p.number)
+        ]
         with _translated(key):
             self._s3.complete_multipart_upload(
-                Bucket=self.bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": pieces}, IfNoneMatch="*"
+                Bucket=self.bucket,
+                Key=key,
+                UploadId=upload_id,
+                MultipartUpload={"Parts": pieces},
+                IfNoneMatch="*",
             )
 
     def abort_upload(self, key: str, upload_id: str) -> None:
@@ -90,10 +128,14 @@ class RegistryStore:
     def put_new(self, key: str, body: bytes, *, locked_until: datetime) -> None:
         """Write a small object once, locked. Raises AlreadyExists when the key is taken."""
         with _translated(key):
-            self._s3.put_object(Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*", **_lock(locked_until))
+            self._s3.put_object(
+                Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*", **_lock(locked_until)
+            )
 
     def lock(self, stored: StoredObject, *, until: datetime) -> None:
-        """Lock an object until at least `until`; a longer lock stays. Doing it again does nothing."""
+        """Lock an object until at least `until`; a longer lock stays. Doing it again does
+        nothing.
+        """
         if stored.locked_until is not None and stored.locked_until >= until:
             return
         with _translated(stored.key):
@@ -113,7 +155,9 @@ class RegistryStore:
             return None
         locked = answer.get("ObjectLockMode") == "COMPLIANCE"
         until = answer.get("ObjectLockRetainUntilDate") if locked else None
-        return StoredObject(key, int(answer["ContentLength"]), str(answer.get("VersionId", "")), until)
+        return StoredObject(
+            key, int(answer["ContentLength"]), str(answer.get("VersionId", "")), until
+        )
 
     def read(self, key: str, *, version_id: str = "") -> Iterator[bytes]:
         """Yield an object's bytes in chunks of at most 1 MiB."""
@@ -126,17 +170,23 @@ class RegistryStore:
             body.close()
 
     def read_small(self, key: str, *, limit: int) -> bytes:
-        """Return an object of at most `limit` bytes whole. Raises PermanentError when it is larger."""
+        """Return an object of at most `limit` bytes whole. Raises PermanentError when it is
+        larger.
+        """
         found = bytearray()
         for chunk in self.read(key):
             found += chunk
             if len(found) > limit:
-                raise PermanentError(f"{key} is larger than {limit:,} bytes, which it can never rightly be.")
+                raise PermanentError(
+                    f"{key} is larger than {limit:,} bytes, which it can never rightly be."
+                )
         return bytes(found)
 
     def list_keys(self, prefix: str) -> list[str]:
         """Return every key under a prefix, in order."""
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=prefix
+        )
         with _translated(prefix):
             return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
@@ -157,23 +207,31 @@ def _version(version_id: str) -> dict[str, str]:
 
 @contextmanager
 def _translated(key: str) -> Iterator[None]:
-    """Turn the SDK's errors into ours. HEAD errors have no body: there the code is the status itself."""
+    """Turn the SDK's errors into ours. HEAD errors have no body: there the code is the status
+    itself.
+    """
     try:
         yield
     except ClientError as error:
         raise _refusal(error, key) from error
     except (BotoCoreError, HTTPClientError, OSError) as error:
-        raise TemporaryError(f"The model registry (S3) cannot be reached: {type(error).__name__}.") from error
+        raise TemporaryError(
+            f"The model registry (S3) cannot be reached: {type(error).__name__}."
+        ) from error
 
 
 def _refusal(error: ClientError, key: str) -> Exception:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if status == 412 or code in ("412", "PreconditionFailed"):
-        return AlreadyExists(f"{key} exists already in the registry, and nothing there is ever overwritten.")
+        return AlreadyExists(
+            f"{key} exists already in the registry, and nothing there is ever overwritten."
+        )
     if code in BUSY or status in (409, 429) or status >= 500:
         return TemporaryError(f"The model registry (S3) is busy: {code or status}.")
     if status == 404 or code in ("404", "NoSuchKey", "NoSuchUpload"):
         return NotThere(f"{key} is not in the registry ({code or status}).")
     message = error.response.get("Error", {}).get("Message", "")
-    return PermanentError(f"The model registry (S3) refused {key}: {code or status}. {message}".strip())
+    return PermanentError(
+        f"The model registry (S3) refused {key}: {code or status}. {message}".strip()
+    )

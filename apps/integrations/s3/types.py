@@ -15,7 +15,9 @@ class UploadedPart:
 
 @dataclass(frozen=True)
 class StoredObject:
-    """The current version of an object. locked_until: end of its COMPLIANCE retention; None: not locked."""
+    """The current version of an object. locked_until: end of its COMPLIANCE retention; None: not
+    locked.
+    """
 
     key: str
     size: int  # bytes

@@ -1,8 +1,9 @@
 """A few calls to the Kubernetes API as the cluster's administrator: enough to put objects in place.
 
-Written on the standard library, because the full client would stay in the supervisor's memory for a handful of
-requests at start. Objects are applied server-side under one field manager; custom resource definitions are replaced
-instead, since the ownership record of a large schema would cost more than the schema.
+Written on the standard library, because the full client would stay in the supervisor's memory for a
+handful of requests at start. Objects are applied server-side under one field manager; custom
+resource definitions are replaced instead, since the ownership record of a large schema would cost
+more than the schema.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ class Api:
     """One connection to the API server, to be closed after use (`with Api(...) as api`)."""
 
     def __init__(self, address: str, trust: ssl.SSLContext) -> None:
-        self._connection = http.client.HTTPSConnection(address, timeout=TIMEOUT_SECONDS, context=trust)
+        self._connection = http.client.HTTPSConnection(
+            address, timeout=TIMEOUT_SECONDS, context=trust
+        )
 
     def __enter__(self) -> Api:
         return self
@@ -66,7 +69,9 @@ class Api:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def request(self, method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> Json:
+    def request(
+        self, method: str, path: str, body: bytes | None = None, kind: str = "application/json"
+    ) -> Json:
         """Return the answer's object; raises ApiError for a refusal."""
         self._connection.request(method, path, body=body, headers={"Content-Type": kind})
         answer = self._connection.getresponse()
@@ -99,7 +104,9 @@ class Api:
             if problem.status != 409:
                 raise
             existing = self.request("GET", path)
-            metadata = manifest["metadata"] | {"resourceVersion": existing["metadata"]["resourceVersion"]}
+            metadata = manifest["metadata"] | {
+                "resourceVersion": existing["metadata"]["resourceVersion"]
+            }
             self.request("PUT", path, json.dumps(manifest | {"metadata": metadata}).encode())
 
     def serves(self, group: str, version: str, plural: str) -> bool:

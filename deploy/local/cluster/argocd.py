@@ -1,8 +1,9 @@
 """Argo CD: the only one that writes what serves, from the GitOps repository.
 
-Two processes (repository server, application controller) and their objects. It watches only the kinds that the
-Applications may hold, which keeps it small, and checks Git every minute; the repository's post-receive hook asks it
-to look at once, so the minute only matters when that call was lost.
+Two processes (repository server, application controller) and their objects. It watches only the
+kinds that the Applications may hold, which keeps it small, and checks Git every minute; the
+repository's post-receive hook asks it to look at once, so the minute only matters when that call
+was lost.
 """
 
 from __future__ import annotations
@@ -31,15 +32,24 @@ def parts(context: Context) -> list[Part]:
 
 
 def objects(context: Context) -> list[Json]:
-    """Return Argo CD's settings, its projects and its Applications, following this stack's repository."""
-    files = [Path(__file__).parent / "manifests" / "argocd.yaml", *sorted((context.root / SHIPPED).glob("*.yaml"))]
-    found = [manifest for path in files for manifest in yaml.safe_load_all(path.read_text()) if manifest]
+    """Return Argo CD's settings, its projects and its Applications, following this stack's
+    repository.
+    """
+    files = [
+        Path(__file__).parent / "manifests" / "argocd.yaml",
+        *sorted((context.root / SHIPPED).glob("*.yaml")),
+    ]
+    found = [
+        manifest for path in files for manifest in yaml.safe_load_all(path.read_text()) if manifest
+    ]
     found.sort(key=lambda manifest: manifest["kind"] == "Application")
     return [follow(manifest, gitops.remote(context)) for manifest in found]
 
 
 def follow(manifest: Json, repository: str) -> Json:
-    """Return a project or Application that reads from `repository`; everything else stays as it is shipped."""
+    """Return a project or Application that reads from `repository`; everything else stays as it is
+    shipped.
+    """
     if manifest["kind"] == "Application":
         spec = manifest["spec"]
         return manifest | {"spec": spec | {"source": spec["source"] | {"repoURL": repository}}}
@@ -49,7 +59,9 @@ def follow(manifest: Json, repository: str) -> Json:
 
 
 def _shared_env(context: Context, home: Path) -> dict[str, str]:
-    """Return the variables of both processes: no keys of other people, temporary files below the stack."""
+    """Return the variables of both processes: no keys of other people, temporary files below the
+    stack.
+    """
     for name in ("tls", "ssh", "gpg", "tmp"):
         (home / name).mkdir(parents=True, exist_ok=True)
     return {
@@ -68,7 +80,9 @@ def _shared_env(context: Context, home: Path) -> dict[str, str]:
 
 
 def _redis(context: Context) -> tuple[str, str]:
-    """Return HOST:PORT and password ("" for none) of the stack's Valkey, or of the one that REDIS_URL names."""
+    """Return HOST:PORT and password ("" for none) of the stack's Valkey, or of the one that
+    REDIS_URL names.
+    """
     given = context.env.get("REDIS_URL", "")
     if not given:
         return f"{layout.LOOPBACK}:{context.ports('valkey', 16379)}", ""
@@ -110,7 +124,9 @@ def _repo_server(context: Context) -> Part:
         ready=probes.answers_ok(f"{layout.LOOPBACK}:{metrics}", "/healthz"),
         env={
             **_shared_env(context, home),
-            "PATH": os.pathsep.join([str(programs), str(context.binaries), os.environ.get("PATH", os.defpath)]),
+            "PATH": os.pathsep.join(
+                [str(programs), str(context.binaries), os.environ.get("PATH", os.defpath)]
+            ),
             "ARGOCD_PLUGINSOCKFILEPATH": str(home / "plugins"),
             "ARGOCD_ASK_PASS_SOCK": str(home / "ask-pass.sock"),
             "ARGOCD_PAUSE_GEN_AFTER_FAILED_ATTEMPTS": "0",
@@ -124,7 +140,9 @@ def _repo_server(context: Context) -> Part:
 
 
 def _place_git_wrapper(release: Path, programs: Path) -> None:
-    """Put the release's small Git script on the server's PATH; without it every sync says "permission denied"."""
+    """Put the release's small Git script on the server's PATH; without it every sync says
+    "permission denied".
+    """
     programs.mkdir(parents=True, exist_ok=True)
     script = programs / "git-verify-wrapper.sh"
     script.write_bytes((release / "hack" / "git-verify-wrapper.sh").read_bytes())

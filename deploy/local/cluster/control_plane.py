@@ -1,9 +1,10 @@
 """Kubernetes itself: etcd, the API server, the controller manager and the scheduler.
 
-Flags differ from a real cluster's in three ways. Everything listens on loopback. What the platform does not use is
-off (controllers, API groups, priority and fairness), because a developer's machine pays for idle watches. And the Go
-collectors run more often than by default: memory is scarcer here than the little processor time that it costs.
-etcd wants a client certificate: without one, any user of the machine could read and write past the API server.
+Flags differ from a real cluster's in three ways. Everything listens on loopback. What the platform
+does not use is off (controllers, API groups, priority and fairness), because a developer's machine
+pays for idle watches. And the Go collectors run more often than by default: memory is scarcer here
+than the little processor time that it costs. etcd wants a client certificate: without one, any user
+of the machine could read and write past the API server.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from deploy.local.cluster.pki import Identity
 from deploy.local.platform import upstream
 from deploy.local.stack.part import Context, Part
 
-# The controllers that the platform's objects need; the rest of the default set would only hold watches open.
+# The controllers that the platform's objects need; the rest of the default set would only hold
+# watches open.
 CONTROLLERS = (
     "deployment-controller",
     "replicaset-controller",
@@ -71,7 +73,9 @@ def _etcd(context: Context) -> Part:
         name="etcd",
         command=command,
         address=client,
-        ready=probes.answers_ok(layout.address(context, "etcd"), "/readyz", lambda: _trust(context, "etcd")),
+        ready=probes.answers_ok(
+            layout.address(context, "etcd"), "/readyz", lambda: _trust(context, "etcd")
+        ),
         env={"GOGC": "50"},
         programs=("etcd",),
         replaced_by="KUBECONFIG",
@@ -119,7 +123,9 @@ def _api_server(context: Context) -> Part:
         name="kube-apiserver",
         command=command,
         address=layout.api_server(context),
-        ready=probes.answers_ok(layout.address(context, "kube-apiserver"), "/readyz", lambda: _trust(context, "admin")),
+        ready=probes.answers_ok(
+            layout.address(context, "kube-apiserver"), "/readyz", lambda: _trust(context, "admin")
+        ),
         env={"GOGC": "50"},
         needs=("etcd",),
         programs=("kube-apiserver",),
@@ -164,7 +170,9 @@ def _component(context: Context, name: str, client: str, *flags: str) -> Part:
         name=name,
         command=command,
         address=f"https://{layout.address(context, name)}",
-        ready=probes.answers_ok(layout.address(context, name), "/healthz", lambda: _trust(context, "admin")),
+        ready=probes.answers_ok(
+            layout.address(context, name), "/healthz", lambda: _trust(context, "admin")
+        ),
         env={"GOGC": "50"},
         needs=("kube-apiserver",),
         programs=(name,),

@@ -1,9 +1,10 @@
 """The custom resource definitions of the platform's parts, made ready for a small machine.
 
-Third-party definitions come from the downloaded modules of their own releases; Envoy AI Gateway's, which no module
-carries, are the project's own short ones in `crds/`. Descriptions are dropped: they are most of the bytes, decide
-nothing, and the API server would keep several copies of them in memory. Reading the large files takes a second and
-a hundred megabytes, so `compile_to` runs in a process of its own (`python -m deploy.local.cluster.definitions`).
+Third-party definitions come from the downloaded modules of their own releases; Envoy AI Gateway's,
+which no module carries, are the project's own short ones in `crds/`. Descriptions are dropped: they
+are most of the bytes, decide nothing, and the API server would keep several copies of them in
+memory. Reading the large files takes a second and a hundred megabytes, so `compile_to` runs in a
+process of its own (`python -m deploy.local.cluster.definitions`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import yaml
 
 OWN = Path(__file__).parent / "crds"
 
-# Files in the modules, relative to the folder of each project. Karpenter's NodePool is the AWS provider's copy: it
-# carries the rules on `karpenter.k8s.aws/` labels that a production cluster enforces.
+# Files in the modules, relative to the folder of each project. Karpenter's NodePool is the AWS
+# provider's copy: it carries the rules on `karpenter.k8s.aws/` labels that a production cluster
+# enforces.
 FILES = {
     "kserve": (
         "config/crd/full/serving.kserve.io_inferenceservices.yaml",
@@ -83,7 +85,8 @@ def digest(upstream: Path) -> str:
 def without_descriptions(schema: Any) -> Any:
     """Return a schema without its descriptions; a *property* that is named `description` stays.
 
-    Under `properties` keys are field names, everywhere else `description` with a text is documentation.
+    Under `properties` keys are field names, everywhere else `description` with a text is
+    documentation.
     """
     if isinstance(schema, list):
         return [without_descriptions(item) for item in schema]
@@ -94,19 +97,27 @@ def without_descriptions(schema: Any) -> Any:
         if key == "properties":
             kept[key] = {name: without_descriptions(field) for name, field in value.items()}
         elif not (key == "description" and isinstance(value, str)):
-            kept[key] = value if key in ("default", "enum", "example") else without_descriptions(value)
+            kept[key] = (
+                value if key in ("default", "enum", "example") else without_descriptions(value)
+            )
     return kept
 
 
 def prepared(definition: dict[str, Any]) -> dict[str, Any]:
-    """Return one definition as it is sent to the API server: lean schemas, no status, no conversion webhook."""
+    """Return one definition as it is sent to the API server: lean schemas, no status, no conversion
+    webhook.
+    """
     spec = dict(definition["spec"])
     spec.pop("conversion", None)
     spec["versions"] = [
-        version | {"schema": without_descriptions(version["schema"])} if "schema" in version else version
+        version | {"schema": without_descriptions(version["schema"])}
+        if "schema" in version
+        else version
         for version in spec["versions"]
     ]
-    metadata = {key: value for key, value in definition["metadata"].items() if key != "creationTimestamp"}
+    metadata = {
+        key: value for key, value in definition["metadata"].items() if key != "creationTimestamp"
+    }
     return {
         "apiVersion": definition["apiVersion"],
         "kind": definition["kind"],
@@ -120,20 +131,25 @@ def compile_to(upstream: Path, target: Path) -> None:
     draft = target.with_suffix(".draft")
     with draft.open("w") as file:
         for path in sources(upstream):
-            for document in yaml.load_all(path.read_bytes(), yaml.CSafeLoader):  # noqa: S506 - the safe loader, in C
+            # the safe loader, in C
+            for document in yaml.load_all(path.read_bytes(), yaml.CSafeLoader):  # noqa: S506
                 if document:
                     file.write(json.dumps(prepared(document), separators=(",", ":")) + "\n")
     draft.replace(target)
 
 
 def compiled(upstream: Path, folder: Path, python: str, root: Path) -> Path:
-    """Return the file of prepared definitions for these sources, made in a separate process where it is missing."""
+    """Return the file of prepared definitions for these sources, made in a separate process where
+    it is missing.
+    """
     target = folder / f"definitions-{digest(upstream)[:16]}.jsonl"
     if not target.exists():
         for stale in folder.glob("definitions-*"):
             stale.unlink()
         subprocess.run(  # noqa: S603 - our own module with paths of ours
-            [python, "-m", "deploy.local.cluster.definitions", str(upstream), str(target)], cwd=root, check=True
+            [python, "-m", "deploy.local.cluster.definitions", str(upstream), str(target)],
+            cwd=root,
+            check=True,
         )
     return target
 

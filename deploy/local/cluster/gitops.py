@@ -1,9 +1,11 @@
-"""The GitOps repository of a local stack: a bare repository with what the platform needs, and a hook.
+"""The GitOps repository of a local stack: a bare repository with what the platform needs, and a
+hook.
 
-`platform/` is rewritten from the files in `deploy/` whenever they differ, as one commit on top of what is there.
-`serving/` and `capacity/` belong to the portal: one is made with a note, the other with the shipped NodePool, and
-neither is touched again. The commit is written straight into
-the repository and takes its place only if nobody pushed meanwhile; otherwise it is made again on the new tip.
+`platform/` is rewritten from the files in `deploy/` whenever they differ, as one commit on top of
+what is there. `serving/` and `capacity/` belong to the portal: one is made with a note, the other
+with the shipped NodePool, and neither is touched again. The commit is written straight into the
+repository and takes its place only if nobody pushed meanwhile; otherwise it is made again on the
+new tip.
 """
 
 from __future__ import annotations
@@ -24,28 +26,40 @@ BRANCH = "main"
 AUTHOR = "Quartermaster local stack <stack@quartermaster.invalid>"
 SERVING_NOTE = """# serving
 
-Model versions, routes and limits. Quartermaster writes this folder; Argo CD applies it. Change it in the portal.
+Model versions, routes and limits. Quartermaster writes this folder; Argo CD applies it.
+Change it in the portal.
 """
 
-# Files of `deploy/` that become `platform/<their name>`. NODE_CLASS is the one setting that differs from production:
-# the nodeClassRef of the pool that `capacity/` begins with is pointed at it.
+# Files of `deploy/` that become `platform/<their name>`. NODE_CLASS is the one setting that differs
+# from production: the nodeClassRef of the pool that `capacity/` begins with is pointed at it.
 PLATFORM = ("deploy/argocd/platform/*.yaml", "deploy/gateway/*.yaml")
 NODE_POOL = "deploy/karpenter/nodepool.yaml"
 NODE_CLASS = "deploy/karpenter/local/kwoknodeclass.yaml"
 
 
 def remote(context: Context) -> str:
-    """Return the address that Argo CD and the portal use: GITOPS_REMOTE, or the stack's own repository."""
+    """Return the address that Argo CD and the portal use: GITOPS_REMOTE, or the stack's own
+    repository.
+    """
     return context.env.get("GITOPS_REMOTE") or layout.gitops_repository(context).as_uri()
 
 
 def seed_gitops(context: Context) -> None:
-    """Make the repository where it is missing, and bring its `platform/` to this checkout's; otherwise do nothing."""
+    """Make the repository where it is missing, and bring its `platform/` to this checkout's;
+    otherwise do nothing.
+    """
     if context.env.get("GITOPS_REMOTE"):
         return
     repository = layout.gitops_repository(context)
     if not (repository / "HEAD").exists():
-        _git(repository.parent, "init", "--bare", "--quiet", f"--initial-branch={BRANCH}", str(repository))
+        _git(
+            repository.parent,
+            "init",
+            "--bare",
+            "--quiet",
+            f"--initial-branch={BRANCH}",
+            str(repository),
+        )
         _git(repository, "config", "receive.denyNonFastForwards", "true")
         _git(repository, "config", "receive.denyDeletes", "true")
     _write_hook(context, repository)
@@ -53,7 +67,9 @@ def seed_gitops(context: Context) -> None:
     for _ in range(3):
         if _commit(repository, files, beginnings):
             return
-    raise RuntimeError(f"{repository}: its branch moved three times while `platform/` was being committed")
+    raise RuntimeError(
+        f"{repository}: its branch moved three times while `platform/` was being committed"
+    )
 
 
 def platform_files(root: Path) -> dict[str, str]:
@@ -81,22 +97,32 @@ def with_node_class(node_pool: str, node_class: dict[str, Any]) -> str:
         "kind": node_class["kind"],
         "name": node_class["metadata"]["name"],
     }
-    # Laid out as the portal writes it, so that the first change shows what changes and nothing else.
-    return yaml.safe_dump(manifest, sort_keys=False, width=120, allow_unicode=True, explicit_start=True)
+    # Laid out as the portal writes it, so that the first change shows what changes and nothing
+    # else.
+    return yaml.safe_dump(
+        manifest, sort_keys=False, width=120, allow_unicode=True, explicit_start=True
+    )
 
 
 def _commit(repository: Path, files: dict[str, str], beginnings: dict[str, str]) -> bool:
-    """Commit `platform/` where it differs, and what the portal's folders begin with where they are not there.
+    """Commit `platform/` where it differs, and what the portal's folders begin with where they are
+    not there.
 
     Returns whether all is now as wanted (False: somebody else was faster).
     """
-    tip = _git(repository, "rev-parse", "--quiet", "--verify", f"refs/heads/{BRANCH}", check=False).strip()
+    tip = _git(
+        repository, "rev-parse", "--quiet", "--verify", f"refs/heads/{BRANCH}", check=False
+    ).strip()
     listed = _git(repository, "ls-tree", "-r", "--format=%(path) %(objectname)", tip) if tip else ""
     found = dict(line.rsplit(" ", 1) for line in listed.splitlines())
     wanted = {f"platform/{name}": content.encode() for name, content in files.items()}
     present = {path: name for path, name in found.items() if path.startswith("platform/")}
     folders = {path.partition("/")[0] for path in found}
-    missing = {path: text.encode() for path, text in beginnings.items() if path.partition("/")[0] not in folders}
+    missing = {
+        path: text.encode()
+        for path, text in beginnings.items()
+        if path.partition("/")[0] not in folders
+    }
     if not missing and present == {path: _blob_id(content) for path, content in wanted.items()}:
         return True
     wanted |= missing
@@ -114,7 +140,11 @@ def _commit(repository: Path, files: dict[str, str], beginnings: dict[str, str])
 
 def _stream(tip: str, files: dict[str, bytes]) -> bytes:
     """Return one commit in the format of `git fast-import`."""
-    message = b"Bring the platform's objects to this checkout\n" if tip else b"Start the GitOps repository\n"
+    message = (
+        b"Bring the platform's objects to this checkout\n"
+        if tip
+        else b"Start the GitOps repository\n"
+    )
     lines = [f"commit refs/heads/{BRANCH}\ncommitter {AUTHOR} now\n".encode(), _data(message)]
     if tip:
         lines.append(f"from {tip}\nD platform\n".encode())
@@ -133,7 +163,9 @@ def _blob_id(content: bytes) -> str:
 
 
 def _write_hook(context: Context, repository: Path) -> None:
-    """Write the post-receive hook: it asks Argo CD to look, in the background, and never fails or delays a push."""
+    """Write the post-receive hook: it asks Argo CD to look, in the background, and never fails or
+    delays a push.
+    """
     command = shlex.join(
         [
             context.python,
@@ -154,7 +186,9 @@ def _env() -> dict[str, str]:
 
 
 def _git(folder: Path, *arguments: str, check: bool = True) -> str:
-    done = subprocess.run(["git", *arguments], cwd=folder, env=_env(), capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, env=_env(), capture_output=True, text=True
+    )
     if check and done.returncode:
         raise RuntimeError(f"git {' '.join(arguments)}: {done.stderr.strip()}")
     return done.stdout

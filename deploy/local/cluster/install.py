@@ -1,7 +1,8 @@
-"""Puts the platform's objects into the cluster once the API server answers: definitions, then everything else.
+"""Puts the platform's objects into the cluster once the API server answers: definitions, then
+everything else.
 
-A ConfigMap in the cluster itself remembers digests of what was installed, so a second start asks one question and is
-done, and a cluster that was wiped is filled again.
+A ConfigMap in the cluster itself remembers digests of what was installed, so a second start asks
+one question and is done, and a cluster that was wiped is filled again.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ ESTABLISHED_WITHIN_SECONDS = 120
 
 
 def install(context: Context) -> None:
-    """Bring the cluster's definitions and base objects to this checkout's; quick when they are already there."""
+    """Bring the cluster's definitions and base objects to this checkout's; quick when they are
+    already there.
+    """
     releases = upstream.folder(context.env)
     pair = kubeconfigs.client_pair(context, "admin")
     trust = probes.tls(kubeconfigs.authority(context).pair.certificate, pair.certificate, pair.key)
@@ -37,7 +40,9 @@ def install(context: Context) -> None:
         if done.get("definitions") != wanted["definitions"]:
             _install_definitions(api, context, releases)
         manifests = list(_objects(context, releases))
-        wanted["objects"] = hashlib.sha256(json.dumps(manifests, sort_keys=True).encode()).hexdigest()
+        wanted["objects"] = hashlib.sha256(
+            json.dumps(manifests, sort_keys=True).encode()
+        ).hexdigest()
         if done.get("objects") != wanted["objects"]:
             _each(manifests, api.apply)
         if done != wanted:
@@ -50,14 +55,19 @@ def _installed(api: Api) -> dict[str, str]:
 
 
 def _install_definitions(api: Api, context: Context, releases: Path) -> None:
-    lines = definitions.compiled(releases, layout.folder(context, "definitions"), context.python, context.root)
+    lines = definitions.compiled(
+        releases, layout.folder(context, "definitions"), context.python, context.root
+    )
     kinds = []
     with lines.open() as file:
         for line in file:
             definition = json.loads(line)
             api.replace(definition)
             spec = definition["spec"]
-            kinds += [(spec["group"], version["name"], spec["names"]["plural"]) for version in spec["versions"]]
+            kinds += [
+                (spec["group"], version["name"], spec["names"]["plural"])
+                for version in spec["versions"]
+            ]
     for kind in kinds:
         _wait_until(partial(api.serves, *kind))
 
@@ -66,7 +76,9 @@ def _wait_until(is_true: Callable[[], bool]) -> None:
     until = time.monotonic() + ESTABLISHED_WITHIN_SECONDS
     while not is_true():
         if time.monotonic() > until:
-            raise TimeoutError(f"the API server did not take the definitions in {ESTABLISHED_WITHIN_SECONDS} s")
+            raise TimeoutError(
+                f"the API server did not take the definitions in {ESTABLISHED_WITHIN_SECONDS} s"
+            )
         time.sleep(0.2)
 
 

@@ -1,10 +1,11 @@
 """The GPU machines that the local Karpenter may buy, written as the file its kwok provider reads.
 
-`instance_types.csv` holds the facts: name, GPU, counts, memory and the on-demand list price of us-east-1 in dollars
-per hour, as Karpenter's AWS provider 1.14.1 ships them (its price table of 2026-07-06). On-demand prices are therefore
-list prices. Spot prices are **simulated**: a fixed share of the list price per machine and zone, between 0.4 and 0.7,
-so that the same stack always buys the same machines; nodes carry the label `quartermaster.dev/price-basis` that says
-which of the two their price is. Types without whole GPUs and types without a price are left out.
+`instance_types.csv` holds the facts: name, GPU, counts, memory and the on-demand list price of
+us-east-1 in dollars per hour, as Karpenter's AWS provider 1.14.1 ships them (its price table of
+2026-07-06). On-demand prices are therefore list prices. Spot prices are **simulated**: a fixed
+share of the list price per machine and zone, between 0.4 and 0.7, so that the same stack always
+buys the same machines; nodes carry the label `quartermaster.dev/price-basis` that says which of the
+two their price is. Types without whole GPUs and types without a price are left out.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ REGION = "us-east-1"
 ZONES = (f"{REGION}a", f"{REGION}b", f"{REGION}c")
 LOWEST_SPOT_SHARE, HIGHEST_SPOT_SHARE = Decimal("0.40"), Decimal("0.70")
 
-# Karpenter takes a node's overhead from the file's figure; the operating system's share was measured on EKS.
+# Karpenter takes a node's overhead from the file's figure; the operating system's share was
+# measured on EKS.
 USABLE_MEMORY = Decimal("0.925")
 EPHEMERAL_STORAGE = "300Gi"
 
@@ -96,7 +98,9 @@ def _entry(machine: InstanceType) -> dict[str, Any]:
             "nvidia.com/gpu": str(machine.gpu_count),
         },
         "offerings": [
-            _offering(machine, capacity_type, zone) for zone in ZONES for capacity_type in ("spot", "on-demand")
+            _offering(machine, capacity_type, zone)
+            for zone in ZONES
+            for capacity_type in ("spot", "on-demand")
         ],
     }
 
@@ -114,12 +118,16 @@ def _offering(machine: InstanceType, capacity_type: str, zone: str) -> dict[str,
     return {
         "Price": float(machine.spot_usd(zone) if is_spot else machine.on_demand_usd),
         "Available": True,
-        "Requirements": [{"key": key, "operator": "In", "values": [value]} for key, value in labels.items()],
+        "Requirements": [
+            {"key": key, "operator": "In", "values": [value]} for key, value in labels.items()
+        ],
     }
 
 
 def _aws_labels(machine: InstanceType) -> dict[str, str]:
-    """Return the labels that Karpenter sets on AWS, so that a NodePool means the same here and there."""
+    """Return the labels that Karpenter sets on AWS, so that a NodePool means the same here and
+    there.
+    """
     return {
         f"{AWS}/instance-category": machine.family[0],
         f"{AWS}/instance-family": machine.family,

@@ -1,7 +1,8 @@
 """KEDA's operator: wakes a model that sleeps when somebody calls it, and lets it sleep again.
 
-The operator alone does 0 ↔ 1, which is all that happens here: above one replica a metrics adapter would be needed. It
-asks the portal for the demand with a credential that lies in its own namespace and nowhere in Git.
+The operator alone does 0 ↔ 1, which is all that happens here: above one replica a metrics adapter
+would be needed. It asks the portal for the demand with a credential that lies in its own namespace
+and nowhere in Git.
 """
 
 from __future__ import annotations
@@ -59,10 +60,16 @@ def parts(context: Context) -> list[Part]:
 
 
 def _place_certificates(context: Context, folder: Path) -> None:
-    """Put the certificate of the metrics service, which nobody calls here, where the operator insists on finding it."""
+    """Put the certificate of the metrics service, which nobody calls here, where the operator
+    insists on finding it.
+    """
     authority = kubeconfigs.authority(context)
     pair = authority.server("keda")
-    for source, name in ((pair.certificate, "tls.crt"), (pair.key, "tls.key"), (authority.pair.certificate, "ca.crt")):
+    for source, name in (
+        (pair.certificate, "tls.crt"),
+        (pair.key, "tls.key"),
+        (authority.pair.certificate, "ca.crt"),
+    ):
         shutil.copyfile(source, folder / name)
         (folder / name).chmod(0o600)
 

@@ -1,7 +1,9 @@
-"""KServe's manager: turns InferenceServices into Deployments and Services, and checks them through its webhooks.
+"""KServe's manager: turns InferenceServices into Deployments and Services, and checks them through
+its webhooks.
 
-Standard mode only, and no ingress: traffic reaches models through the AI gateway's routes. The webhooks are the
-release's own, addressed by URL because no cluster network reaches them by Service name.
+Standard mode only, and no ingress: traffic reaches models through the AI gateway's routes. The
+webhooks are the release's own, addressed by URL because no cluster network reaches them by Service
+name.
 """
 
 from __future__ import annotations
@@ -54,7 +56,9 @@ def parts(context: Context) -> list[Part]:
 
 
 def _place_certificate(context: Context, temporary: Path) -> None:
-    """Put the webhooks' certificate where the manager's webhook server looks for it: a fixed place under TMPDIR."""
+    """Put the webhooks' certificate where the manager's webhook server looks for it: a fixed place
+    under TMPDIR.
+    """
     pair = kubeconfigs.authority(context).server("kserve-webhook")
     folder = temporary / "k8s-webhook-server" / "serving-certs"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -64,12 +68,18 @@ def _place_certificate(context: Context, temporary: Path) -> None:
 
 
 def objects(context: Context, release: Path) -> list[Json]:
-    """Return what the manager needs in the cluster; `release` is the folder of KServe's own files."""
+    """Return what the manager needs in the cluster; `release` is the folder of KServe's own
+    files.
+    """
     shipped = yaml.safe_load((release / "config/configmap/inferenceservice.yaml").read_text())
     hooks = yaml.safe_load_all((release / "config/webhook/manifests.yaml").read_text())
     url = f"https://{layout.address(context, 'kserve-webhook')}"
     authority = kubeconfigs.authority(context).pair.certificate.read_bytes()
-    return [settings(shipped), storage_container(shipped), *(webhook(hook, url, authority) for hook in hooks if hook)]
+    return [
+        settings(shipped),
+        storage_container(shipped),
+        *(webhook(hook, url, authority) for hook in hooks if hook),
+    ]
 
 
 def settings(shipped: Json) -> Json:
@@ -90,7 +100,8 @@ def settings(shipped: Json) -> Json:
 def storage_container(shipped: Json) -> Json:
     """Return the default storage initializer, for the one kind of address that the registry has.
 
-    Its image is pinned to KServe's own release; as shipped it is whatever `latest` is when a pod starts.
+    Its image is pinned to KServe's own release; as shipped it is whatever `latest` is when a pod
+    starts.
     """
     initializer = json.loads(shipped["data"]["storageInitializer"])
     container = {
@@ -114,7 +125,9 @@ def storage_container(shipped: Json) -> Json:
 
 
 def webhook(configuration: Json, url: str, authority: bytes) -> Json:
-    """Return a webhook configuration of the release that calls the manager by URL instead of by Service."""
+    """Return a webhook configuration of the release that calls the manager by URL instead of by
+    Service.
+    """
     hooks = []
     for hook in configuration["webhooks"]:
         path = hook["clientConfig"]["service"]["path"]

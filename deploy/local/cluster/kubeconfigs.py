@@ -1,8 +1,8 @@
 """One kubeconfig per client of the API server, each with its own certificate and nothing else.
 
-What a client may do is said in the RBAC manifests (`manifests/rbac`, `deploy/portal/rbac.yaml`); here is only who it
-is. Clients that run under a ServiceAccount in production carry that account's user name, so that the same bindings
-serve both.
+What a client may do is said in the RBAC manifests (`manifests/rbac`, `deploy/portal/rbac.yaml`);
+here is only who it is. Clients that run under a ServiceAccount in production carry that account's
+user name, so that the same bindings serve both.
 """
 
 from __future__ import annotations
@@ -59,15 +59,23 @@ def ensure(context: Context) -> None:
 
 def render(context: Context, client: str, signer: Authority, pair: Pair) -> str:
     """Return a kubeconfig with everything inline: it can be copied to wherever kubectl runs."""
-    cluster = {"server": layout.api_server(context), "certificate-authority-data": _encoded(signer.pair.certificate)}
-    user = {"client-certificate-data": _encoded(pair.certificate), "client-key-data": _encoded(pair.key)}
+    cluster = {
+        "server": layout.api_server(context),
+        "certificate-authority-data": _encoded(signer.pair.certificate),
+    }
+    user = {
+        "client-certificate-data": _encoded(pair.certificate),
+        "client-key-data": _encoded(pair.key),
+    }
     name = "quartermaster-local"
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": name, "cluster": cluster}],
         "users": [{"name": client, "user": user}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": client, "namespace": "models"}}],
+        "contexts": [
+            {"name": name, "context": {"cluster": name, "user": client, "namespace": "models"}}
+        ],
         "current-context": name,
     }
     return yaml.safe_dump(config, sort_keys=False)

@@ -1,7 +1,9 @@
-"""Where the local cluster keeps things: addresses, folders and names that more than one of its modules needs.
+"""Where the local cluster keeps things: addresses, folders and names that more than one of its
+modules needs.
 
-Everything is derived from the stack's Context, so two modules never disagree about a port or a path. Nothing here
-starts, writes or asks anything, except that folders are made when they are first named.
+Everything is derived from the stack's Context, so two modules never disagree about a port or a
+path. Nothing here starts, writes or asks anything, except that folders are made when they are first
+named.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ ARGOCD = "argocd"
 KSERVE = "kserve"
 KEDA = "keda"
 
-# One stable port per listener. The first of each is the part's own name, as clients of the stack ask for it.
+# One stable port per listener. The first of each is the part's own name, as clients of the stack
+# ask for it.
 PORTS = {
     "etcd": 12379,
     "etcd-peer": 12380,

@@ -1,7 +1,8 @@
 """Nodes without machines: KWOK keeps them alive, Karpenter decides which exist.
 
-KWOK answers for every node that Karpenter's kwok provider creates: status, lease, and the logs of its pods. It has
-a node stage only, so pods stay Pending with a node's name until the local kubelet runs them.
+KWOK answers for every node that Karpenter's kwok provider creates: status, lease, and the logs of
+its pods. It has a node stage only, so pods stay Pending with a node's name until the local kubelet
+runs them.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ def _kwok(context: Context) -> Part:
 
 
 def shortage_file(context: Context) -> Path:
-    """Return the file whose lines say which machines cannot be bought now, and which Spot nodes are taken back."""
+    """Return the file whose lines say which machines cannot be bought now, and which Spot nodes are
+    taken back.
+    """
     return layout.folder(context) / "shortage.txt"
 
 

@@ -1,8 +1,8 @@
 """The local cluster's certificates: one authority, made once, and the certificates it signed.
 
-Everything that listens on TLS has a server certificate for loopback, and everyone who speaks to the API server has a
-client certificate, whose common name is the user that RBAC sees. A certificate is made again when it is missing or
-ends within 30 days, so that `ensure` can run before each start.
+Everything that listens on TLS has a server certificate for loopback, and everyone who speaks to the
+API server has a client certificate, whose common name is the user that RBAC sees. A certificate is
+made again when it is missing or ends within 30 days, so that `ensure` can run before each start.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ class Authority:
         self._key = _load_key(self.pair.key)
 
     def server(self, name: str, names: tuple[str, ...] = SERVER_NAMES) -> Pair:
-        """Return the server certificate `name`, valid for `names`; it may also act as a client (etcd's peers do)."""
+        """Return the server certificate `name`, valid for `names`; it may also act as a client
+        (etcd's peers do).
+        """
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         return self._ensure(name, Identity(f"quartermaster:{name}"), usages, names)
 
@@ -62,7 +64,9 @@ class Authority:
         return self._ensure(name, identity, [ExtendedKeyUsageOID.CLIENT_AUTH], ())
 
     def signing_key(self, name: str) -> Path:
-        """Return a private key that signs tokens; its public half lies beside it as `<name>.pub`."""
+        """Return a private key that signs tokens; its public half lies beside it as
+        `<name>.pub`.
+        """
         path = self.folder / f"{name}.key"
         if not path.exists():
             key = ec.generate_private_key(ec.SECP256R1())
@@ -77,24 +81,36 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Quartermaster local cluster")])
         builder = _builder(name, name, key.public_key(), AUTHORITY_DAYS)
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        builder = builder.add_extension(
+            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        )
         builder = builder.add_extension(_key_usage(authority=True), critical=True)
         _write_key(self.pair.key, key)
         _write(self.pair.certificate, _pem(builder.sign(key, hashes.SHA256())))
 
     def _ensure(
-        self, name: str, identity: Identity, usages: list[x509.ObjectIdentifier], names: tuple[str, ...]
+        self,
+        name: str,
+        identity: Identity,
+        usages: list[x509.ObjectIdentifier],
+        names: tuple[str, ...],
     ) -> Pair:
         pair = Pair(self.folder / f"{name}.crt", self.folder / f"{name}.key")
         if self._is_current(pair):
             return pair
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(_subject(identity), self._certificate.subject, key.public_key(), CERTIFICATE_DAYS)
-        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        builder = _builder(
+            _subject(identity), self._certificate.subject, key.public_key(), CERTIFICATE_DAYS
+        )
+        builder = builder.add_extension(
+            x509.BasicConstraints(ca=False, path_length=None), critical=True
+        )
         builder = builder.add_extension(_key_usage(authority=False), critical=True)
         builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName(_alternatives(names)), critical=False)
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName(_alternatives(names)), critical=False
+            )
         _write_key(pair.key, key)
         _write(pair.certificate, _pem(builder.sign(self._key, hashes.SHA256())))
         return pair
@@ -161,7 +177,10 @@ def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     plain = serialization.NoEncryption()
-    _write(path, key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    _write(
+        path,
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain),
+    )
 
 
 def _pem(certificate: x509.Certificate) -> bytes:
@@ -169,7 +188,9 @@ def _pem(certificate: x509.Certificate) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Put content in place in one step, so that a killed start leaves no half-written key behind."""
+    """Put content in place in one step, so that a killed start leaves no half-written key
+    behind.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

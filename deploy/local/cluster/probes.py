@@ -1,4 +1,6 @@
-"""Health questions to the cluster's processes: one short HTTP request each, never longer than the supervisor waits."""
+"""Health questions to the cluster's processes: one short HTTP request each, never longer than the
+supervisor waits.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,12 @@ TIMEOUT_SECONDS = 1.5
 
 
 @lru_cache(maxsize=16)
-def tls(authority: Path, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
-    """Return a TLS context that trusts only `authority`, and shows the client certificate where one is given."""
+def tls(
+    authority: Path, certificate: Path | None = None, key: Path | None = None
+) -> ssl.SSLContext:
+    """Return a TLS context that trusts only `authority`, and shows the client certificate where one
+    is given.
+    """
     context = ssl.create_default_context(cafile=str(authority))
     if certificate is not None:
         context.load_cert_chain(str(certificate), str(key) if key else None)
@@ -34,13 +40,19 @@ def get(address: str, path: str, trust: ssl.SSLContext | None = None) -> tuple[i
         answer = connection.getresponse()
         return answer.status, answer.read()
     except (OSError, http.client.HTTPException) as problem:
-        raise NotReady(f"{address}{path} does not answer ({problem or type(problem).__name__})") from problem
+        raise NotReady(
+            f"{address}{path} does not answer ({problem or type(problem).__name__})"
+        ) from problem
     finally:
         connection.close()
 
 
-def answers_ok(address: str, path: str, trust: Callable[[], ssl.SSLContext] | None = None) -> Callable[[], None]:
-    """Return a readiness check that wants status 200; `trust` is asked late, because keys appear during `prepare`."""
+def answers_ok(
+    address: str, path: str, trust: Callable[[], ssl.SSLContext] | None = None
+) -> Callable[[], None]:
+    """Return a readiness check that wants status 200; `trust` is asked late, because keys appear
+    during `prepare`.
+    """
 
     def check() -> None:
         status, body = get(address, path, trust() if trust else None)

@@ -1,8 +1,10 @@
-"""Asks Argo CD to compare now: the GitOps repository's post-receive hook runs this file after each push.
+"""Asks Argo CD to compare now: the GitOps repository's post-receive hook runs this file after each
+push.
 
-It stands in for GitHub's webhook and has a credential of its own, which may patch the Applications and nothing
-else. It imports only the standard library and PyYAML, takes at most two seconds a call, and says nothing: a cluster
-that is down must never fail a push, and Argo CD looks by itself every minute.
+It stands in for GitHub's webhook and has a credential of its own, which may patch the Applications
+and nothing else. It imports only the standard library and PyYAML, takes at most two seconds a call,
+and says nothing: a cluster that is down must never fail a push, and Argo CD looks by itself every
+minute.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ PATCH = {"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}
 
 def main(kubeconfig: Path) -> None:
     """Annotate each Application; any failure is left to Argo CD's own schedule."""
-    with contextlib.suppress(OSError, http.client.HTTPException, yaml.YAMLError, KeyError, ValueError):
+    with contextlib.suppress(
+        OSError, http.client.HTTPException, yaml.YAMLError, KeyError, ValueError
+    ):
         config = yaml.safe_load(kubeconfig.read_text())
         server = urlsplit(config["clusters"][0]["cluster"]["server"]).netloc
         trust = trust_of(config)
@@ -51,7 +55,9 @@ def refresh(server: str, trust: ssl.SSLContext, application: str) -> int:
 
 def trust_of(config: dict[str, Any]) -> ssl.SSLContext:
     """Return the TLS context of a kubeconfig whose certificates are inline."""
-    authority = base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
+    authority = base64.b64decode(
+        config["clusters"][0]["cluster"]["certificate-authority-data"]
+    ).decode()
     user = config["users"][0]["user"]
     context = ssl.create_default_context(cadata=authority)
     with tempfile.TemporaryDirectory() as folder:  # OpenSSL reads certificates from files only

@@ -1,15 +1,25 @@
-"""Serves a model folder with this machine's engine: `python -m deploy.local.engine --model DIR --port P …flags…`."""
+"""Serves a model folder with this machine's engine: `python -m deploy.local.engine --model DIR
+--port P …flags…`.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from deploy.local.engine.launcher import NoEngine, choose_engine, engine_command, engine_environment, read_cpu_flags
+from deploy.local.engine.launcher import (
+    NoEngine,
+    choose_engine,
+    engine_command,
+    engine_environment,
+    read_cpu_flags,
+)
 
 
 def main(arguments: list[str]) -> int:
-    """Become the engine: the process keeps its id, so signals reach it. Returns only where there is none to start."""
+    """Become the engine: the process keeps its id, so signals reach it. Returns only where there is
+    none to start.
+    """
     try:
         engine = choose_engine(os.environ)
     except NoEngine as error:

@@ -1,8 +1,9 @@
-"""The command line of the pinned vLLM: which flags exist, how many values each takes, and how to take some away.
+"""The command line of the pinned vLLM: which flags exist, how many values each takes, and how to
+take some away.
 
-The table is the product's own (apps/manifests/vllm_options.json, read as data): what vLLM's parser says about itself.
-`make vllm-options` writes it with this module, which then runs in vLLM's environment and needs nothing else there; a
-test compares the two where vLLM is installed.
+The table is the product's own (apps/manifests/vllm_options.json, read as data): what vLLM's parser
+says about itself. `make vllm-options` writes it with this module, which then runs in vLLM's
+environment and needs nothing else there; a test compares the two where vLLM is installed.
 """
 
 from __future__ import annotations
@@ -35,14 +36,17 @@ def pinned_version() -> str:
 
 @cache
 def known_flags() -> dict[str, str]:
-    """Return each flag of the pinned vLLM with its arity: 0, 1, + (one or more) or ? (none or one)."""
+    """Return each flag of the pinned vLLM with its arity: 0, 1, + (one or more) or ? (none or
+    one).
+    """
     return {name: str(option["values"]) for name, option in _table()["options"].items()}
 
 
 def split_flags(arguments: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     """Yield each flag under its plain name together with the words it was written with.
 
-    `--max_model_len=4` and `--max-model-len 4` are one flag, as in vLLM; words that belong to no flag come under "".
+    `--max_model_len=4` and `--max-model-len 4` are one flag, as in vLLM; words that belong to no
+    flag come under "".
     """
     position = 0
     while position < len(arguments):
@@ -92,9 +96,15 @@ def _values(arity: str, following: Sequence[str]) -> int:
 
 
 def described(version: str, parser: argparse.ArgumentParser) -> str:
-    """Return the table of a parser, one option a line, so that a new version of vLLM shows as a readable diff."""
-    options = {name: _option(action) for action in parser._actions for name in action.option_strings}
-    rows = ",\n".join(f"    {json.dumps(name)}: {json.dumps(options[name])}" for name in sorted(options))
+    """Return the table of a parser, one option a line, so that a new version of vLLM shows as a
+    readable diff.
+    """
+    options = {
+        name: _option(action) for action in parser._actions for name in action.option_strings
+    }
+    rows = ",\n".join(
+        f"    {json.dumps(name)}: {json.dumps(options[name])}" for name in sorted(options)
+    )
     return f'{{\n  "version": {json.dumps(version)},\n  "options": {{\n{rows}\n  }}\n}}\n'
 
 

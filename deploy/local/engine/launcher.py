@@ -1,8 +1,9 @@
 """Decides which engine serves a model on this machine, and with which flags.
 
-Real vLLM is taken where its environment exists (`make serving` makes `.venv-serving`; QUARTERMASTER_SERVING_ENV names
-another one), else the stand-in. A deployment's flags are written for a GPU: those that mean nothing on a CPU are taken
-away, what the processor can do is added, and nothing else is touched, so a wrong flag still fails.
+Real vLLM is taken where its environment exists (`make serving` makes `.venv-serving`;
+QUARTERMASTER_SERVING_ENV names another one), else the stand-in. A deployment's flags are written
+for a GPU: those that mean nothing on a CPU are taken away, what the processor can do is added, and
+nothing else is touched, so a wrong flag still fails.
 """
 
 from __future__ import annotations
@@ -32,8 +33,11 @@ GPU_ONLY = frozenset(
         "--tensor-parallel-size",
     }
 )
-ADDED_ONCE = (("--enable-prompt-tokens-details", ""), ("--enable-request-id-headers", ""),
-              ("--disable-access-log-for-endpoints", "/health,/ping,/metrics,/v1/models"))  # fmt: skip
+ADDED_ONCE = (
+    ("--enable-prompt-tokens-details", ""),
+    ("--enable-request-id-headers", ""),
+    ("--disable-access-log-for-endpoints", "/health,/ping,/metrics,/v1/models"),
+)
 KV_CACHE_GIB = "1"
 
 
@@ -55,7 +59,9 @@ class Engine:
 
 
 def choose_engine(environment: Mapping[str, str], root: Path = PROJECT) -> Engine:
-    """Return this machine's engine. ENGINE=stand-in or ENGINE=vllm decides; raises NoEngine where it is missing."""
+    """Return this machine's engine. ENGINE=stand-in or ENGINE=vllm decides; raises NoEngine where
+    it is missing.
+    """
     wanted = environment.get("ENGINE", "")
     if wanted not in ("", STAND_IN, "vllm"):
         raise NoEngine(f"ENGINE={wanted}: say stand-in or vllm, or leave it out")
@@ -78,16 +84,33 @@ def vllm_version(folder: Path) -> str:
     return found[0].name.removesuffix(".dist-info").split("-", 1)[1] if found else ""
 
 
-def engine_command(engine: Engine, arguments: Sequence[str], cpu_flags: frozenset[str]) -> list[str]:
-    """Return the command of an engine for a deployment's arguments, which name --model, --port and the served name."""
+def engine_command(
+    engine: Engine, arguments: Sequence[str], cpu_flags: frozenset[str]
+) -> list[str]:
+    """Return the command of an engine for a deployment's arguments, which name --model, --port and
+    the served name.
+    """
     bounded = bound_context(arguments)
     if engine.is_stand_in:
         return [engine.python, "-m", "deploy.local.engine.stand_in", *bounded]
     kept = without_flags(bounded, GPU_ONLY)
-    added = [word for flag, value in ADDED_ONCE if flag_value(kept, flag) is None for word in (flag, value) if word]
+    added = [
+        word
+        for flag, value in ADDED_ONCE
+        if flag_value(kept, flag) is None
+        for word in (flag, value)
+        if word
+    ]
     if flag_value(kept, "--host") is None:
         added += ["--host", "127.0.0.1"]
-    return [engine.python, "-m", "vllm.entrypoints.openai.api_server", *kept, *added, *processor_flags(cpu_flags)]
+    return [
+        engine.python,
+        "-m",
+        "vllm.entrypoints.openai.api_server",
+        *kept,
+        *added,
+        *processor_flags(cpu_flags),
+    ]
 
 
 def engine_environment(engine: Engine) -> dict[str, str]:
@@ -104,8 +127,12 @@ def engine_environment(engine: Engine) -> dict[str, str]:
 
 
 def processor_flags(cpu_flags: frozenset[str]) -> list[str]:
-    """Return vLLM's flags for this processor; compiling costs minutes of start and gains little on a small model."""
-    return ["--enforce-eager"] if "avx512f" in cpu_flags else ["--dtype", "float32", "--enforce-eager"]
+    """Return vLLM's flags for this processor; compiling costs minutes of start and gains little on
+    a small model.
+    """
+    return (
+        ["--enforce-eager"] if "avx512f" in cpu_flags else ["--dtype", "float32", "--enforce-eager"]
+    )
 
 
 def read_cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
@@ -114,11 +141,16 @@ def read_cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
         lines = cpuinfo.read_text().splitlines()
     except OSError:
         return frozenset()
-    return next((frozenset(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), frozenset())
+    return next(
+        (frozenset(line.partition(":")[2].split()) for line in lines if line.startswith("flags")),
+        frozenset(),
+    )
 
 
 def bound_context(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with --max-model-len no longer than the model itself: the sample is smaller than most."""
+    """Return the arguments with --max-model-len no longer than the model itself: the sample is
+    smaller than most.
+    """
     wanted, model = flag_value(arguments, "--max-model-len"), flag_value(arguments, "--model")
     native = _native_length(Path(model)) if model else None
     if wanted is None or not wanted.isdigit() or native is None or int(wanted) <= native:

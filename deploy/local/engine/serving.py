@@ -1,12 +1,13 @@
 """Makes the environment that real vLLM runs in: `python -m deploy.local.engine.serving`.
 
-It is an environment of its own (`.venv-serving`, about 6 GB, git-ignored), because vLLM pins half of the packages the
-project uses. `serving.lock` names every file by its hash. Safe to run again: a finished environment is left alone, an
-unfinished one continues, with what was downloaded taken from the package cache. The file complete.json is written last,
-after vLLM was imported once; until then the launcher does not use the environment.
+It is an environment of its own (`.venv-serving`, about 6 GB, git-ignored), because vLLM pins half
+of the packages the project uses. `serving.lock` names every file by its hash. Safe to run again: a
+finished environment is left alone, an unfinished one continues, with what was downloaded taken from
+the package cache. The file complete.json is written last, after vLLM was imported once; until then
+the launcher does not use the environment.
 
-The lock is made, in this folder, by: uv pip compile serving.in --override serving.overrides --universal
---python-version 3.11 --generate-hashes --no-emit-index-url -o serving.lock
+The lock is made, in this folder, by: uv pip compile serving.in --override serving.overrides
+--universal --python-version 3.11 --generate-hashes --no-emit-index-url -o serving.lock
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from pathlib import Path
 from deploy.local.engine.launcher import PROJECT, vllm_version
 
 LOCK = Path(__file__).parent / "serving.lock"
-NEEDED_GIB = 14  # the environment, and the same again in the package cache where they cannot be linked
+# the environment, and the same again in the package cache where they cannot be linked
+NEEDED_GIB = 14
 NICENESS = 10
 
 
@@ -51,8 +53,12 @@ def make_environment(folder: Path) -> None:
     say("importing it once: the first import compiles thousands of files")
     version = checked_version(python)
     seconds = round(time.monotonic() - started)
-    (folder / "complete.json").write_text(json.dumps({"lock": digest, "vllm": version, "seconds": seconds}) + "\n")
-    print(f"vLLM {version} is ready in {folder} after {seconds} s; restart the serving pods to use it")
+    (folder / "complete.json").write_text(
+        json.dumps({"lock": digest, "vllm": version, "seconds": seconds}) + "\n"
+    )
+    print(
+        f"vLLM {version} is ready in {folder} after {seconds} s; restart the serving pods to use it"
+    )
 
 
 def is_complete(folder: Path, digest: str) -> bool:
@@ -67,7 +73,9 @@ def check_space(parent: Path) -> None:
     """Raise CannotMake where the disk is too small for it."""
     free = shutil.disk_usage(parent).free / 2**30
     if free < NEEDED_GIB:
-        raise CannotMake(f"{free:.0f} GB free, {NEEDED_GIB} GB needed: make room, or stay with the stand-in")
+        raise CannotMake(
+            f"{free:.0f} GB free, {NEEDED_GIB} GB needed: make room, or stay with the stand-in"
+        )
 
 
 def install(python: Path) -> None:
@@ -89,9 +97,20 @@ def uv_command() -> list[str]:
 
 
 def checked_version(python: Path) -> str:
-    """Return the version that vLLM itself gives. Raises CannotMake where it cannot be imported on this machine."""
-    program = "import vllm, vllm.platforms as p; assert p.current_platform.is_cpu(); print(vllm.__version__)"
-    done = subprocess.run([str(python), "-c", program], capture_output=True, text=True, check=False, env=_environment())
+    """Return the version that vLLM itself gives. Raises CannotMake where it cannot be imported on
+    this machine.
+    """
+    program = (
+        "import vllm, vllm.platforms as p; assert p.current_platform.is_cpu(); "
+        "print(vllm.__version__)"
+    )
+    done = subprocess.run(
+        [str(python), "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=_environment(),
+    )
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["it said nothing"]
         raise CannotMake(f"vLLM was installed but does not start on this machine: {lines[-1]}")
@@ -100,10 +119,13 @@ def checked_version(python: Path) -> str:
 
 def run(command: list[str]) -> None:
     """Run one step at a low priority, its output shown. Raises CannotMake where it fails."""
-    done = subprocess.run(command, env=_environment(), preexec_fn=lambda: os.nice(NICENESS), check=False)
+    done = subprocess.run(
+        command, env=_environment(), preexec_fn=lambda: os.nice(NICENESS), check=False
+    )
     if done.returncode != 0:
         raise CannotMake(
-            f"{Path(command[0]).name} {command[1]} ended with {done.returncode}: run make serving again, it continues"
+            f"{Path(command[0]).name} {command[1]} ended with {done.returncode}: run make serving "
+            f"again, it continues"
         )
 
 
@@ -113,13 +135,22 @@ def say(line: str) -> None:
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "UV_HTTP_TIMEOUT": "300", "UV_CONCURRENT_DOWNLOADS": "4", "VLLM_NO_USAGE_STATS": "1"}
+    return {
+        **os.environ,
+        "UV_HTTP_TIMEOUT": "300",
+        "UV_CONCURRENT_DOWNLOADS": "4",
+        "VLLM_NO_USAGE_STATS": "1",
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Make the environment; 1 where it cannot be made."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.local.engine.serving", description="Install vLLM for CPUs.")
-    parser.add_argument("folder", type=Path, nargs="?", default=PROJECT / ".venv-serving", metavar="FOLDER")
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.local.engine.serving", description="Install vLLM for CPUs."
+    )
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=PROJECT / ".venv-serving", metavar="FOLDER"
+    )
     try:
         make_environment(parser.parse_args(arguments).folder)
     except CannotMake as error:

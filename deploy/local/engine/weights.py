@@ -1,8 +1,8 @@
 """Turns the llama tensors of a GGUF file into the tensors and settings of a Hugging Face folder.
 
-GGUF keeps llama's own names and stores the rows of the query and key projections interleaved for llama.cpp's rotary
-embedding; Hugging Face's LlamaForCausalLM wants them in two halves. Numbers come out as float16: the file was quantized
-to four and eight bits, so nothing that was in it is lost.
+GGUF keeps llama's own names and stores the rows of the query and key projections interleaved for
+llama.cpp's rotary embedding; Hugging Face's LlamaForCausalLM wants them in two halves. Numbers come
+out as float16: the file was quantized to four and eight bits, so nothing that was in it is lost.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Weights:
 
     def __init__(self, path: Path) -> None:
         self._reader = GGUFReader(path)
-        self._values: dict[str, Any] = {}  # reading a vocabulary takes a noticeable time: once is enough
+        # reading a vocabulary takes a noticeable time: once is enough
+        self._values: dict[str, Any] = {}
 
     def value(self, name: str) -> Any:
         """Return one metadata value; raises KeyError where the file does not carry it."""
@@ -93,7 +94,9 @@ class Weights:
 
 
 def hugging_face_name(name: str) -> str:
-    """Return Hugging Face's name of a GGUF tensor: `blk.3.attn_q.weight` → `model.layers.3.self_attn.q_proj.weight`."""
+    """Return Hugging Face's name of a GGUF tensor: `blk.3.attn_q.weight` →
+    `model.layers.3.self_attn.q_proj.weight`.
+    """
     parts = name.split(".")
     if parts[0] == "blk":
         return f"model.layers.{parts[1]}.{LAYER_NAMES[parts[2]]}.{parts[3]}"
@@ -101,7 +104,8 @@ def hugging_face_name(name: str) -> str:
 
 
 def separate_rotary_halves(rows: NDArray[Any], heads: int) -> NDArray[Any]:
-    """Undo llama.cpp's interleaving: within each head, rows 0, 2, 4… come first, then rows 1, 3, 5….
+    """Undo llama.cpp's interleaving: within each head, rows 0, 2, 4… come first, then rows 1, 3,
+    5….
 
     rows: (heads * head size, columns) as stored in GGUF; the result has the same shape.
     """

@@ -1,4 +1,6 @@
-"""`python -m deploy.local.gateway`: the gateway's control plane, processor and cluster proxy in one process."""
+"""`python -m deploy.local.gateway`: the gateway's control plane, processor and cluster proxy in one
+process.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,19 @@ def arguments() -> argparse.Namespace:
     """Return what the process was told."""
     parser = argparse.ArgumentParser(prog="python -m deploy.local.gateway", description=__doc__)
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--kubeconfig", type=Path, help="the cluster's objects, with this credential")
+    where.add_argument(
+        "--kubeconfig", type=Path, help="the cluster's objects, with this credential"
+    )
     where.add_argument("--objects", type=Path, help="a folder of YAML instead of a cluster")
-    parser.add_argument("--folder", type=Path, required=True, help="where Envoy's files and the access log are")
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="where Envoy's files and the access log are"
+    )
     for name in ("envoy", "admin", "processor", "rate-limit", "collector", "proxy"):
         parser.add_argument(f"--{name}-port", type=int, required=True)
     parser.add_argument("--portal-url", default="", help="where people ask for access")
-    parser.add_argument("--gateway", default="ai-gateway/ai-gateway", help="namespace/name of the Gateway to play")
+    parser.add_argument(
+        "--gateway", default="ai-gateway/ai-gateway", help="namespace/name of the Gateway to play"
+    )
     return parser.parse_args()
 
 

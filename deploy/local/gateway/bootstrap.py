@@ -15,8 +15,13 @@ def bootstrap(wiring: Wiring) -> Json:
     """Return the file that Envoy is started with."""
     return {
         "node": {"id": "ai-gateway", "cluster": "ai-gateway"},
-        "admin": {"address": {"socket_address": {"address": LOOPBACK, "port_value": wiring.admin_port}}},
-        "dynamic_resources": {"cds_config": watched(wiring, "cds.json"), "lds_config": watched(wiring, "lds.json")},
+        "admin": {
+            "address": {"socket_address": {"address": LOOPBACK, "port_value": wiring.admin_port}}
+        },
+        "dynamic_resources": {
+            "cds_config": watched(wiring, "cds.json"),
+            "lds_config": watched(wiring, "lds.json"),
+        },
         "static_resources": {
             "clusters": [
                 _neighbor("processor", wiring.processor_port),
@@ -29,7 +34,9 @@ def bootstrap(wiring: Wiring) -> Json:
 
 def _neighbor(name: str, port: int) -> Json:
     """Return a gRPC service on the loopback."""
-    endpoint = {"endpoint": {"address": {"socket_address": {"address": LOOPBACK, "port_value": port}}}}
+    endpoint = {
+        "endpoint": {"address": {"socket_address": {"address": LOOPBACK, "port_value": port}}}
+    }
     return {
         "name": name,
         "type": "STATIC",

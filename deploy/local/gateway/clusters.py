@@ -1,7 +1,7 @@
 """Tables → Envoy's clusters: one per way to a model, one per issuer of keys.
 
-Each way to a model carries the processor once more, after the backend was chosen: only then is it known which name the
-engine goes by.
+Each way to a model carries the processor once more, after the backend was chosen: only then is it
+known which name the engine goes by.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def cluster_of_uri(uri: str) -> str:
 
 
 def processor_service(phase: str) -> Json:
-    """Return how a filter calls the processor; it says which filter it is ("listener" or "upstream")."""
+    """Return how a filter calls the processor; it says which filter it is ("listener" or
+    "upstream").
+    """
     return {
         "envoy_grpc": {"cluster_name": "processor"},
         "timeout": "10s",
@@ -55,7 +57,7 @@ def _model_cluster(ref: Reference, tables: Tables) -> Json:
                     {
                         "name": "envoy.filters.http.upstream_codec",
                         "typed_config": {
-                            "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
+                            "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"  # noqa: E501
                         },
                     },
                 ],
@@ -65,7 +67,9 @@ def _model_cluster(ref: Reference, tables: Tables) -> Json:
 
 
 def _upstream_processor() -> Json:
-    """Return the second call to the processor. Headers must be sent too: skipped, a body may pass unrewritten."""
+    """Return the second call to the processor. Headers must be sent too: skipped, a body may pass
+    unrewritten.
+    """
     return {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
         "grpc_service": processor_service("upstream"),
@@ -90,7 +94,7 @@ def _key_cluster(uri: str) -> Json:
         cluster["transport_socket"] = {
             "name": "envoy.transport_sockets.tls",
             "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",  # noqa: E501
                 "sni": parts.hostname,
                 "common_tls_context": {"validation_context": {"system_root_certs": {}}},
             },
@@ -99,10 +103,17 @@ def _key_cluster(uri: str) -> Json:
 
 
 def _cluster(name: str, kind: str, addresses: list[tuple[str, int]], hostname: str = "") -> Json:
-    """Return a cluster. hostname: what the access log calls its hosts, as it does where DNS names them."""
+    """Return a cluster. hostname: what the access log calls its hosts, as it does where DNS names
+    them.
+    """
     named = {"hostname": hostname} if hostname else {}
     endpoints = [
-        {"endpoint": {"address": {"socket_address": {"address": host, "port_value": port}}, **named}}
+        {
+            "endpoint": {
+                "address": {"socket_address": {"address": host, "port_value": port}},
+                **named,
+            }
+        }
         for host, port in addresses
     ]
     return {

@@ -1,4 +1,6 @@
-"""The control plane's one loop: when objects change, compile them, publish the tables, report the verdicts."""
+"""The control plane's one loop: when objects change, compile them, publish the tables, report the
+verdicts.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ class Control:
         return {"source": self.source.state, "complete": self.source.complete, "routes": routes}
 
     async def _follow(self) -> None:
-        """Publish after each change; take left-over clusters away once nothing has changed for a while."""
+        """Publish after each change; take left-over clusters away once nothing has changed for a
+        while.
+        """
         left_over = False
         while True:
             try:
@@ -72,14 +76,19 @@ class Control:
     async def _bring(self) -> bool:
         """Compile and publish; return whether clusters are left over."""
         tables = compile_gateway(self.source.objects, gateway=self.gateway, previous=self.tables)
-        # The processor must know a route before Envoy does, and an old one for as long as calls are under way.
+        # The processor must know a route before Envoy does, and an old one for as long as calls are
+        # under way.
         lookup = lookup_of(tables).including(self.processor.lookup)
         self.processor.lookup = replace(lookup, models=self.processor.lookup.models)
         publish.write_lookup(lookup, self.wiring)
         left_over = await publish.publish(tables, self.wiring)
         self.processor.lookup = lookup  # a model is listed once calls to it are routed
         self.tables = tables
-        refused = [f"{v.kind} {v.namespace}/{v.name}: {v.message}" for v in tables.verdicts if not v.accepted]
+        refused = [
+            f"{v.kind} {v.namespace}/{v.name}: {v.message}"
+            for v in tables.verdicts
+            if not v.accepted
+        ]
         log.info("%d routes, %d refused objects %s", len(tables.routes), len(refused), refused)
         await self.source.report(tables.verdicts)
         return left_over

@@ -1,7 +1,8 @@
 """Where a cluster-internal name really listens: Service → EndpointSlice → the pod's own word.
 
-Pod addresses are not reachable on a machine without a cluster network, so each serving pod publishes its process's
-address in an annotation. Without that annotation the slice's own address is taken, as kube-proxy would.
+Pod addresses are not reachable on a machine without a cluster network, so each serving pod
+publishes its process's address in an annotation. Without that annotation the slice's own address is
+taken, as kube-proxy would.
 """
 
 from __future__ import annotations
@@ -20,13 +21,19 @@ def service_of(hostname: str) -> tuple[str, str] | None:
 
 
 def namespace_of(hostname: str) -> str | None:
-    """Return the namespace that any name inside the cluster belongs to, or None for a name outside of it."""
+    """Return the namespace that any name inside the cluster belongs to, or None for a name outside
+    of it.
+    """
     parts = hostname.lower().rstrip(".").removesuffix(".cluster.local").split(".")
     return parts[-2] if len(parts) > 2 and parts[-1] in ("svc", "pod") else None
 
 
-def resolve_all(objects: Objects, hosts: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[str, ...]]:
-    """Return the ready addresses of every cluster-internal host; names outside the cluster are left out."""
+def resolve_all(
+    objects: Objects, hosts: Iterable[tuple[str, int]]
+) -> dict[tuple[str, int], tuple[str, ...]]:
+    """Return the ready addresses of every cluster-internal host; names outside the cluster are left
+    out.
+    """
     return {
         (hostname, port): resolve_service(objects, hostname, port)
         for hostname, port in sorted(hosts)
@@ -40,7 +47,9 @@ def resolve_service(objects: Objects, hostname: str, port: int) -> tuple[str, ..
     service = objects.get("Service", *place) if place else None
     if service is None or place is None:
         return ()
-    port_name = next((p.get("name", "") for p in service["spec"].get("ports", []) if p["port"] == port), None)
+    port_name = next(
+        (p.get("name", "") for p in service["spec"].get("ports", []) if p["port"] == port), None
+    )
     if port_name is None:
         return ()
     return tuple(sorted({address for address in _ready(objects, place, port_name)}))
@@ -60,9 +69,15 @@ def resolve_pod_ip(objects: Objects, address: str) -> str | None:
 def _ready(objects: Objects, service: tuple[str, str], port_name: str) -> Iterator[str]:
     for piece in objects.all("EndpointSlice"):
         labels = piece["metadata"].get("labels", {})
-        if (piece["metadata"].get("namespace"), labels.get("kubernetes.io/service-name")) != service:
+        if (
+            piece["metadata"].get("namespace"),
+            labels.get("kubernetes.io/service-name"),
+        ) != service:
             continue
-        number = next((p.get("port") for p in piece.get("ports") or [] if (p.get("name") or "") == port_name), None)
+        number = next(
+            (p.get("port") for p in piece.get("ports") or [] if (p.get("name") or "") == port_name),
+            None,
+        )
         for endpoint in piece.get("endpoints") or []:
             if endpoint.get("conditions", {}).get("ready") is False or number is None:
                 continue

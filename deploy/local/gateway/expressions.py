@@ -1,7 +1,9 @@
-"""Cost expressions of an AIGatewayRoute (CEL), compiled once and computed at the end of each call. Pure.
+"""Cost expressions of an AIGatewayRoute (CEL), compiled once and computed at the end of each call.
+Pure.
 
-As Envoy AI Gateway does it: numbers of tokens are uint, the result is a non-negative integer, an expression that does
-not compile makes its route unaccepted, and a call for which it fails has no such cost.
+As Envoy AI Gateway does it: numbers of tokens are uint, the result is a non-negative integer, an
+expression that does not compile makes its route unaccepted, and a call for which it fails has no
+such cost.
 """
 
 from __future__ import annotations
@@ -16,11 +18,18 @@ from deploy.local.gateway.refusal import Refused
 from deploy.local.gateway.usage import Usage
 
 _NAMES = ("model", "backend", "route_name")
-_COUNTS = ("input_tokens", "cached_input_tokens", "output_tokens", "total_tokens", "reasoning_tokens")
+_COUNTS = (
+    "input_tokens",
+    "cached_input_tokens",
+    "output_tokens",
+    "total_tokens",
+    "reasoning_tokens",
+)
 _NEVER_TOLD = "cache_creation_input_tokens"  # by no engine of ours
 _INTEGERS = (cel.Type.UINT, cel.Type.INT)
 _ENVIRONMENT = cel.NewEnv(
-    variables={name: cel.Type.STRING for name in _NAMES} | {name: cel.Type.UINT for name in (*_COUNTS, _NEVER_TOLD)}
+    variables={name: cel.Type.STRING for name in _NAMES}
+    | {name: cel.Type.UINT for name in (*_COUNTS, _NEVER_TOLD)}
 )
 
 
@@ -33,7 +42,10 @@ def program(expression: str) -> Any:
         said = str(error).removeprefix("INVALID_ARGUMENT: ").splitlines()[0]
         raise Refused(f"llmRequestCosts: the CEL expression does not type-check: {said}") from None
     if found.return_type() not in _INTEGERS:
-        raise Refused(f"llmRequestCosts: the CEL expression gives {found.return_type().name()}, not an integer")
+        raise Refused(
+            f"llmRequestCosts: the CEL expression gives {found.return_type().name()}, "
+            f"not an integer"
+        )
     return found
 
 

@@ -1,7 +1,7 @@
 """GatewayClass, Gateway, EnvoyProxy and ClientTrafficPolicy → what holds for every call. Pure.
 
-The access log's fields are the EnvoyProxy object's own: what production logs is what is logged here. Only where the
-sinks lead is local: a file in the stack's folder, the stack's Collector.
+The access log's fields are the EnvoyProxy object's own: what production logs is what is logged
+here. Only where the sinks lead is local: a file in the stack's folder, the stack's Collector.
 """
 
 from __future__ import annotations
@@ -14,12 +14,21 @@ from deploy.local.gateway.policies import Judged
 from deploy.local.gateway.refusal import Refused
 from deploy.local.gateway.tables import AccessLog, Listener
 
-_KNOWN_HEADER_SETTINGS = {"earlyRequestHeaders", "lateResponseHeaders", "requestID", "disableRateLimitHeaders"}
+_KNOWN_HEADER_SETTINGS = {
+    "earlyRequestHeaders",
+    "lateResponseHeaders",
+    "requestID",
+    "disableRateLimitHeaders",
+}
 _REQUEST_ID_BACK = {"set": [{"name": "x-request-id", "value": "%REQ(X-REQUEST-ID)%"}]}
-_TOKEN_FIRST = [{"name": "envoy.filters.http.custom_response", "after": "envoy.filters.http.jwt_authn"}]
+_TOKEN_FIRST = [
+    {"name": "envoy.filters.http.custom_response", "after": "envoy.filters.http.jwt_authn"}
+]
 
 
-def read(objects: Objects, *, gateway: tuple[str, str], attached: int) -> tuple[Listener, list[Judged]]:
+def read(
+    objects: Objects, *, gateway: tuple[str, str], attached: int
+) -> tuple[Listener, list[Judged]]:
     """Return the listener's settings and the verdicts on the objects that made them."""
     judged: list[Judged] = []
     front = objects.get("Gateway", *gateway)
@@ -39,7 +48,13 @@ def read(objects: Objects, *, gateway: tuple[str, str], attached: int) -> tuple[
     return Listener(**settings), judged
 
 
-def _read(judged: list[Judged], obj: Object, ancestor: tuple[str, str] | None, read_one: Any, fallback: Any) -> Any:
+def _read(
+    judged: list[Judged],
+    obj: Object,
+    ancestor: tuple[str, str] | None,
+    read_one: Any,
+    fallback: Any,
+) -> Any:
     """Return what read_one makes of the object, or the fallback, and note the verdict."""
     try:
         meaning = read_one(obj)
@@ -56,12 +71,17 @@ def _proxy(objects: Objects, front: Object, klass: Object | None) -> Object | No
     if own:
         return objects.get("EnvoyProxy", key_of(front)[0], own["name"])
     common = (klass or {}).get("spec", {}).get("parametersRef")
-    return objects.get("EnvoyProxy", common.get("namespace", ""), common["name"]) if common else None
+    return (
+        objects.get("EnvoyProxy", common.get("namespace", ""), common["name"]) if common else None
+    )
 
 
 def _targets(policy: Object, gateway: tuple[str, str]) -> bool:
     refs = policy["spec"].get("targetRefs") or [policy["spec"].get("targetRef") or {}]
-    return any(ref.get("kind") == "Gateway" and (key_of(policy)[0], ref.get("name")) == gateway for ref in refs)
+    return any(
+        ref.get("kind") == "Gateway" and (key_of(policy)[0], ref.get("name")) == gateway
+        for ref in refs
+    )
 
 
 def _client_settings(policy: Object) -> dict[str, Any]:
@@ -88,19 +108,32 @@ def _client_settings(policy: Object) -> dict[str, Any]:
 
 
 def _access_logs(proxy: Object) -> tuple[AccessLog, ...]:
-    """Return the sinks of an EnvoyProxy's access log. Its filterOrder must be the one that is played here."""
+    """Return the sinks of an EnvoyProxy's access log. Its filterOrder must be the one that is
+    played here.
+    """
     if proxy["spec"].get("filterOrder", []) != _TOKEN_FIRST:
-        raise Refused("the local gateway checks the token before it reads the body: filterOrder must say so too")
+        raise Refused(
+            "the local gateway checks the token before it reads the body: filterOrder "
+            "must say so too"
+        )
     found: list[AccessLog] = []
     for setting in proxy["spec"].get("telemetry", {}).get("accessLog", {}).get("settings", []):
         if setting.get("matches") or setting.get("type", "Listener") != "Listener":
-            raise Refused("an access log with matches or a type of its own is not played by the local gateway")
+            raise Refused(
+                "an access log with matches or a type of its own is not played by the local gateway"
+            )
         fields = setting.get("format", {}).get("json")
         if not fields:
             raise Refused("only an access log in JSON is played by the local gateway")
         for sink in setting["sinks"]:
             if sink["type"] not in ("File", "OpenTelemetry"):
-                raise Refused(f"the access log sink {sink['type']} is not played by the local gateway")
+                raise Refused(
+                    f"the access log sink {sink['type']} is not played by the local gateway"
+                )
             resource = sink.get("openTelemetry", {}).get("resourceAttributes", {})
-            found.append(AccessLog(sink["type"], tuple(sorted(fields.items())), tuple(sorted(resource.items()))))
+            found.append(
+                AccessLog(
+                    sink["type"], tuple(sorted(fields.items())), tuple(sorted(resource.items()))
+                )
+            )
     return tuple(found)

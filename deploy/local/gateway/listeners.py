@@ -1,7 +1,8 @@
-"""Tables → Envoy's listener: the filters every call passes, in the order that Envoy Gateway gives them.
+"""Tables → Envoy's listener: the filters every call passes, in the order that Envoy Gateway gives
+them.
 
-Header removal → token check → processor (model from the body) → (on the way back: what a policy says instead) →
-authorization → rate limit → router.
+Header removal → token check → processor (model from the body) → (on the way back: what a policy
+says instead) → authorization → rate limit → router.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def _removals(tables: Tables) -> list[Json]:
         {
             "name": "envoy.http.early_header_mutation.header_mutation",
             "typed_config": {
-                "@type": f"{_EXTENSIONS}.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+                "@type": f"{_EXTENSIONS}.http.early_header_mutation.header_mutation.v3.HeaderMutation",  # noqa: E501
                 "mutations": [{"remove": name} for name in names],
             },
         }
@@ -94,11 +95,14 @@ def _http_filters(tables: Tables, wiring: Wiring) -> list[Json]:
     ]
     if tables.providers:
         filters.insert(0, ("jwt_authn", _token_check(tables.providers)))
-    return [{"name": f"envoy.filters.http.{name}", "typed_config": config} for name, config in filters]
+    return [
+        {"name": f"envoy.filters.http.{name}", "typed_config": config} for name, config in filters
+    ]
 
 
 def _token_check(providers: tuple[Provider, ...]) -> Json:
-    """Check every call's token before its model is known: any issuer that some route trusts will do.
+    """Check every call's token before its model is known: any issuer that some route trusts will
+    do.
 
     Which issuer and claims a route wants is then the authorization filter's question.
     """
@@ -116,13 +120,20 @@ def _provider(provider: Provider) -> Json:
         "issuer": provider.issuer,
         "audiences": list(provider.audiences),
         "remote_jwks": {
-            "http_uri": {"uri": provider.jwks_uri, "cluster": cluster_of_uri(provider.jwks_uri), "timeout": "5s"},
+            "http_uri": {
+                "uri": provider.jwks_uri,
+                "cluster": cluster_of_uri(provider.jwks_uri),
+                "timeout": "5s",
+            },
             "cache_duration": f"{provider.cache_seconds:g}s",
-            # Fetched ahead of the first call, and calls pass on the old keys while the issuer is away.
+            # Fetched ahead of the first call, and calls pass on the old keys while the issuer is
+            # away.
             "async_fetch": {"fast_listener": True, "failed_refetch_duration": "1s"},
         },
         "payload_in_metadata": provider.key,
-        "claim_to_headers": [{"header_name": header, "claim_name": claim} for claim, header in provider.claim_headers],
+        "claim_to_headers": [
+            {"header_name": header, "claim_name": claim} for claim, header in provider.claim_headers
+        ],
     }
 
 

@@ -1,6 +1,7 @@
 """The Kubernetes objects that the gateway is made of, kept by kind as plain mappings.
 
-Where they come from (a cluster's watch, a folder of YAML) is the business of `sources`; what they mean is `compile`'s.
+Where they come from (a cluster's watch, a folder of YAML) is the business of `sources`; what they
+mean is `compile`'s.
 """
 
 from __future__ import annotations
@@ -58,7 +59,14 @@ KINDS = {
         Kind("Service", "", "v1", "services"),
         Kind("EndpointSlice", "discovery.k8s.io", "v1", "endpointslices"),
         # Only serving pods say where they listen, and only their annotations matter.
-        Kind("Pod", "", "v1", "pods", label_selector="serving.kserve.io/inferenceservice", metadata_only=True),
+        Kind(
+            "Pod",
+            "",
+            "v1",
+            "pods",
+            label_selector="serving.kserve.io/inferenceservice",
+            metadata_only=True,
+        ),
     )
 }
 
@@ -80,14 +88,18 @@ class Objects:
     def all(self, kind: str) -> list[Object]:
         """Return the kind's objects, oldest first as Gateway API ranks them, then by name."""
         found = self._by_kind[kind].values()
-        return sorted(found, key=lambda obj: (obj["metadata"].get("creationTimestamp") or "", key_of(obj)))
+        return sorted(
+            found, key=lambda obj: (obj["metadata"].get("creationTimestamp") or "", key_of(obj))
+        )
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """Return one object, or None."""
         return self._by_kind[kind].get((namespace, name))
 
     def put(self, kind: str, obj: Object) -> bool:
-        """Keep the object where its kind matters here; say whether anything that is read from it changed."""
+        """Keep the object where its kind matters here; say whether anything that is read from it
+        changed.
+        """
         if kind not in self._by_kind:
             return False
         before = self._by_kind[kind].get(key_of(obj))
@@ -110,12 +122,18 @@ class Objects:
 def _meaning(obj: Object) -> tuple[object, ...]:
     """Return what the gateway reads of an object: everything but its status and bookkeeping."""
     metadata = obj["metadata"]
-    rest = {key: value for key, value in obj.items() if key not in ("metadata", "status", "kind", "apiVersion")}
+    rest = {
+        key: value
+        for key, value in obj.items()
+        if key not in ("metadata", "status", "kind", "apiVersion")
+    }
     return metadata.get("uid"), metadata.get("generation"), metadata.get("annotations"), rest
 
 
 def read_folder(folder: Path) -> list[Object]:
-    """Return every object in the folder's YAML files, in the files' order of name; lists are opened."""
+    """Return every object in the folder's YAML files, in the files' order of name; lists are
+    opened.
+    """
     found: list[Object] = []
     for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
         for document in yaml.safe_load_all(path.read_text()):

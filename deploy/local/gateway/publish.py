@@ -1,7 +1,8 @@
 """Writes the tables for Envoy and the rate limit service, in an order in which no call can fail.
 
-Counters first, then clusters (the new ones beside those still routed to), then listener and routes; clusters that
-nothing routes to any more are taken away a little later. Files are replaced by renaming, which is what Envoy watches.
+Counters first, then clusters (the new ones beside those still routed to), then listener and routes;
+clusters that nothing routes to any more are taken away a little later. Files are replaced by
+renaming, which is what Envoy watches.
 """
 
 from __future__ import annotations
@@ -66,11 +67,17 @@ def retire(tables: Tables, wiring: Wiring) -> None:
 def write_limits(tables: Tables, wiring: Wiring) -> None:
     """Write the rate limit service's descriptors, which it reads when the file changes."""
     # The service reads whatever appears in its folder, so the new file is made elsewhere.
-    write(wiring.rate_limit_config, yaml.safe_dump(descriptors(tables), sort_keys=False), workshop=wiring.folder)
+    write(
+        wiring.rate_limit_config,
+        yaml.safe_dump(descriptors(tables), sort_keys=False),
+        workshop=wiring.folder,
+    )
 
 
 def write_resources(path: Path, resources: list[Json]) -> bool:
-    """Write one of Envoy's files; return whether it changed. Its version is the hash of its content."""
+    """Write one of Envoy's files; return whether it changed. Its version is the hash of its
+    content.
+    """
     version = hashlib.sha256(json.dumps(resources, sort_keys=True).encode()).hexdigest()[:16]
     return write(path, json.dumps({"version_info": version, "resources": resources}, indent=1))
 
@@ -110,9 +117,13 @@ def _resources(path: Path) -> list[Json]:
 
 
 async def _taken_up(path: Path, name: str, wiring: Wiring) -> None:
-    """Wait until Envoy says that it runs this file's version, or is not there to ask. name: "cds" or "rds"."""
+    """Wait until Envoy says that it runs this file's version, or is not there to ask. name: "cds"
+    or "rds".
+    """
     version = json.loads(path.read_text())["version_info"]
-    question = f"http://{LOOPBACK}:{wiring.admin_port}/stats?filter={name}.*version_text&type=TextReadouts"
+    question = (
+        f"http://{LOOPBACK}:{wiring.admin_port}/stats?filter={name}.*version_text&type=TextReadouts"
+    )
     loop = asyncio.get_running_loop()
     deadline = loop.time() + TAKEN_UP_SECONDS
     async with httpx.AsyncClient(timeout=1.0, trust_env=False) as client:

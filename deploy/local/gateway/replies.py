@@ -1,7 +1,9 @@
-"""Every answer that the gateway gives in its own name: a JSON body that says what was wrong and what to do.
+"""Every answer that the gateway gives in its own name: a JSON body that says what was wrong and
+what to do.
 
 Envoy's filters answer with bare words or nothing; Envoy's local reply mappers turn each into
-{"error": {"type", "code", "message"}}. The first mapper that agrees wins, so the narrow ones come first.
+{"error": {"type", "code", "message"}}. The first mapper that agrees wins, so the narrow ones come
+first.
 """
 
 from __future__ import annotations
@@ -23,9 +25,21 @@ _HOW = "Send an access token for the gateway in the header Authorization: Bearer
 _TOKEN_PROBLEMS = (
     ("Jwt_is_missing", "token_missing", f"No access token was sent. {_HOW}"),
     ("Jwt_is_expired", "token_expired", "The access token has expired. Get a new one."),
-    ("Jwt_not_yet_valid", "token_not_yet_valid", "The access token is not valid yet. Check the clocks."),
-    ("Jwt_issuer", "wrong_issuer", "The access token comes from an issuer that the gateway does not trust."),
-    ("Jwt_verification_fails", "bad_signature", "The access token's signature is wrong: it was altered or forged."),
+    (
+        "Jwt_not_yet_valid",
+        "token_not_yet_valid",
+        "The access token is not valid yet. Check the clocks.",
+    ),
+    (
+        "Jwt_issuer",
+        "wrong_issuer",
+        "The access token comes from an issuer that the gateway does not trust.",
+    ),
+    (
+        "Jwt_verification_fails",
+        "bad_signature",
+        "The access token's signature is wrong: it was altered or forged.",
+    ),
     (
         "Jwks_doesn't_have_key",
         "bad_signature",
@@ -55,15 +69,22 @@ def local_replies(portal_url: str) -> Json:
             *_unavailable(),
             *_closed(),
             *_not_found(),
-            _mapper(_status(413), "body_too_large", "The request's body is larger than the gateway takes."),
-            # The processor's own refusals: it gives the sentence as the body and the code as the details.
+            _mapper(
+                _status(413),
+                "body_too_large",
+                "The request's body is larger than the gateway takes.",
+            ),
+            # The processor's own refusals: it gives the sentence as the body and the code as the
+            # details.
             _mapper(_status_range(400, 599), "%RESPONSE_CODE_DETAILS%", "%LOCAL_REPLY_BODY%"),
         ]
     }
 
 
 def _overridden() -> Json:
-    """Leave alone what the route's own policy says something about (overrides.py): this runs before and after it."""
+    """Leave alone what the route's own policy says something about (overrides.py): this runs before
+    and after it.
+    """
     statuses = "xds.route_metadata.filter_metadata['quartermaster']['overridden']"
     asked = [f"(response.code == {code} && {statuses}.contains('{code}'))" for code in OWN_STATUSES]
     return {"filter": _expression(" || ".join(asked))}
@@ -73,7 +94,8 @@ def _unauthenticated() -> list[Json]:
     keys_away = _mapper(
         _details("Jwks_remote_fetch"),
         "identity_provider_unavailable",
-        "The identity provider's keys could not be fetched yet, so no token can be checked. Try again in 5 seconds.",
+        "The identity provider's keys could not be fetched yet, so no token can be checked. Try "
+        "again in 5 seconds.",
         kind="unavailable_error",
         retry_after="5",
         status=503,
@@ -82,26 +104,38 @@ def _unauthenticated() -> list[Json]:
     audience = _mapper(
         _details("Audiences_in_Jwt"),
         "wrong_audience",
-        "The access token was issued for another audience. Ask the identity provider for a token for the gateway.",
+        "The access token was issued for another audience. Ask the identity provider for a token "
+        "for the gateway.",
         kind="authentication_error",
         status=401,
     )
     # An unsigned token ends in a dot: its third part is empty.
-    ends_in_dot = {"header_filter": {"header": {"name": "authorization", "string_match": {"suffix": "."}}}}
+    ends_in_dot = {
+        "header_filter": {"header": {"name": "authorization", "string_match": {"suffix": "."}}}
+    }
     unsigned = _mapper(
         _both(_details("not_in_the_form"), ends_in_dot),
         "algorithm_not_allowed",
         "The access token is not signed; unsigned tokens are refused.",
         kind="authentication_error",
     )
-    known = [_mapper(_details(part), code, text, kind="authentication_error") for part, code, text in _TOKEN_PROBLEMS]
+    known = [
+        _mapper(_details(part), code, text, kind="authentication_error")
+        for part, code, text in _TOKEN_PROBLEMS
+    ]
     return [keys_away, audience, unsigned, *known]
 
 
 def _forbidden(portal_url: str) -> list[Json]:
-    nobody = {"header_filter": {"header": {"name": "x-team", "present_match": True, "invert_match": True}}}
-    no_team = "The access token names no team, so no grant can apply. Sign in again and choose a team."
-    no_grant = f"Team {_TEAM} has no grant for model {_MODEL}. Request access in the portal: {portal_url}"
+    nobody = {
+        "header_filter": {"header": {"name": "x-team", "present_match": True, "invert_match": True}}
+    }
+    no_team = (
+        "The access token names no team, so no grant can apply. Sign in again and choose a team."
+    )
+    no_grant = (
+        f"Team {_TEAM} has no grant for model {_MODEL}. Request access in the portal: {portal_url}"
+    )
     return [
         _mapper(_both(_status(403), nobody), "no_team", no_team, kind="permission_error"),
         _mapper(_status(403), "no_grant", no_grant, kind="permission_error"),
@@ -113,8 +147,10 @@ def _budget() -> list[Json]:
         _mapper(
             _status(429),
             "budget_exceeded",
-            f"Team {_TEAM} has used up its %METADATA(ROUTE:quartermaster:budget)% for model {_MODEL} "
-            "(limit: %RESP(RATELIMIT-LIMIT)%). The budget resets in %RESP(RATELIMIT-RESET)% seconds.",
+            f"Team {_TEAM} has used up its %METADATA(ROUTE:quartermaster:budget)% for model "
+            f"{_MODEL} "
+            "(limit: %RESP(RATELIMIT-LIMIT)%). The budget resets in %RESP(RATELIMIT-RESET)% "
+            "seconds.",
             kind="rate_limit_error",
             retry_after="%RESP(RATELIMIT-RESET)%",
         )
@@ -126,14 +162,16 @@ def _unavailable() -> list[Json]:
         _mapper(
             _flags("UH"),
             "model_not_ready",
-            f"Model {_MODEL} has no replica that is ready. It may be starting; try again in 30 seconds.",
+            f"Model {_MODEL} has no replica that is ready. It may be starting; try again in 30 "
+            f"seconds.",
             kind="unavailable_error",
             retry_after="30",
         ),
         _mapper(
             _flags("UF", "UC", "NC", "URX", "UO"),
             "replica_unreachable",
-            f"The replica of model {_MODEL} did not take the call or broke it off. Try again in 5 seconds.",
+            f"The replica of model {_MODEL} did not take the call or broke it off. Try again in 5 "
+            f"seconds.",
             kind="unavailable_error",
             retry_after="5",
         ),
@@ -186,13 +224,19 @@ def _mapper(
     status: int = 0,
     cause: str = "",
 ) -> Json:
-    """Return one mapper; status 0 keeps the status. cause: which part failed, for filters that see the reply."""
+    """Return one mapper; status 0 keeps the status. cause: which part failed, for filters that see
+    the reply.
+    """
     mapper: Json = {
         "filter": condition,
-        "body_format_override": {"json_format": {"error": {"type": kind, "code": code, "message": message}}},
+        "body_format_override": {
+            "json_format": {"error": {"type": kind, "code": code, "message": message}}
+        },
     }
     headers = {"retry-after": retry_after, CAUSE_HEADER: cause}
-    if added := [{"header": {"key": key, "value": value}} for key, value in headers.items() if value]:
+    if added := [
+        {"header": {"key": key, "value": value}} for key, value in headers.items() if value
+    ]:
         mapper["headers_to_add"] = added
     if status:
         mapper["status_code"] = status
@@ -232,7 +276,7 @@ def _expression(text: str) -> Json:
         "extension_filter": {
             "name": "envoy.access_loggers.extension_filters.cel",
             "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+                "@type": "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",  # noqa: E501
                 "expression": text,
             },
         }

@@ -1,6 +1,7 @@
 """Tables → Envoy's route table and the rate limit service's descriptors.
 
-The last route answers 404. Authorization and budgets hang on each route; the listener's filters read them there.
+The last route answers 404. Authorization and budgets hang on each route; the listener's filters
+read them there.
 """
 
 from __future__ import annotations
@@ -49,22 +50,40 @@ def route_resource(tables: Tables) -> Json:
 def _route(route: Route, rule: Rule, position: int) -> Json:
     found: Json = {
         "name": f"{rule.name}/match/{position}/*",
-        "match": {"prefix": "/", "headers": [_header_matcher(header) for header in rule.matches[position]]},
+        "match": {
+            "prefix": "/",
+            "headers": [_header_matcher(header) for header in rule.matches[position]],
+        },
         "metadata": {"filter_metadata": {"quartermaster": _for_replies(route)}},
         "typed_per_filter_config": _policies(route),
     }
     weights = [(ref, ref.weight) for ref in rule.references if ref.weight > 0]
     if not weights:
-        return {**found, "direct_response": {"status": 503, "body": {"inline_string": "Every backend has weight 0."}}}
+        return {
+            **found,
+            "direct_response": {
+                "status": 503,
+                "body": {"inline_string": "Every backend has weight 0."},
+            },
+        }
     clusters = [
-        {"name": ref.cluster, "weight": weight, "host_rewrite_literal": ref.hostname} for ref, weight in weights
+        {"name": ref.cluster, "weight": weight, "host_rewrite_literal": ref.hostname}
+        for ref, weight in weights
     ]
-    return {**found, "route": {"weighted_clusters": {"clusters": clusters}, "timeout": f"{rule.timeout_seconds:g}s"}}
+    return {
+        **found,
+        "route": {
+            "weighted_clusters": {"clusters": clusters},
+            "timeout": f"{rule.timeout_seconds:g}s",
+        },
+    }
 
 
 def _for_replies(route: Route) -> Json:
     """Return what the gateway's own replies must know of a route."""
-    statuses = [str(code) for each in route.overrides if each.source != "Backend" for code in each.statuses]
+    statuses = [
+        str(code) for each in route.overrides if each.source != "Backend" for code in each.statuses
+    ]
     return {"budget": _budget_in_words(route.limits), "overridden": " ".join(statuses)}
 
 
@@ -92,7 +111,9 @@ def _policies(route: Route) -> Json:
 
 
 def _authorization(access: Access) -> Json:
-    """Return the rules; Envoy's filter does the opposite of its action where none agrees, which is the default."""
+    """Return the rules; Envoy's filter does the opposite of its action where none agrees, which is
+    the default.
+    """
     action = "ALLOW" if access.default_action == "Deny" else "DENY"
     policies = {f"{i:03d}-{rule.name}": _principal(rule) for i, rule in enumerate(access.rules)}
     return {"action": action, "policies": policies}
@@ -109,7 +130,9 @@ def _claim(provider: str, claim: Claim) -> Json:
     values: list[Json] = [{"string_match": {"exact": value}} for value in claim.values]
     if claim.is_array:
         values = [{"list_match": {"one_of": value}} for value in values]
-    return {"or_ids": {"ids": [_metadata(provider, claim.name.split("."), value) for value in values]}}
+    return {
+        "or_ids": {"ids": [_metadata(provider, claim.name.split("."), value) for value in values]}
+    }
 
 
 def _metadata(provider: str, path: list[str], value: Json) -> Json:
@@ -127,18 +150,31 @@ def _rate_limits(limit: Limit) -> list[Json]:
     if not limit.response_cost_key:
         return [before]
     charge = f"%DYNAMIC_METADATA({METADATA_NAMESPACE}:{limit.response_cost_key})%"
-    return [before, {"actions": _actions(limit), "apply_on_stream_done": True, "hits_addend": {"format": charge}}]
+    return [
+        before,
+        {
+            "actions": _actions(limit),
+            "apply_on_stream_done": True,
+            "hits_addend": {"format": charge},
+        },
+    ]
 
 
 def _actions(limit: Limit) -> list[Json]:
-    """Return what makes the counter's name. A header that does not agree leaves the whole limit out."""
-    actions: list[Json] = [{"generic_key": {"descriptor_key": "policy", "descriptor_value": limit.key}}]
+    """Return what makes the counter's name. A header that does not agree leaves the whole limit
+    out.
+    """
+    actions: list[Json] = [
+        {"generic_key": {"descriptor_key": "policy", "descriptor_value": limit.key}}
+    ]
     wanted = [_header_matcher(header) for header in limit.selectors if header.kind != "Distinct"]
     if wanted:
         match = {"descriptor_key": "selected", "descriptor_value": "yes", "headers": wanted}
         actions.append({"header_value_match": match})
     for header in _distinct(limit):
-        actions.append({"request_headers": {"header_name": header.name, "descriptor_key": header.name}})
+        actions.append(
+            {"request_headers": {"header_name": header.name, "descriptor_key": header.name}}
+        )
     return actions
 
 
@@ -147,7 +183,9 @@ def _distinct(limit: Limit) -> list[HeaderMatch]:
 
 
 def descriptors(tables: Tables) -> Json:
-    """Return the rate limit service's configuration: one counter per limit, by the names that the routes send."""
+    """Return the rate limit service's configuration: one counter per limit, by the names that the
+    routes send.
+    """
     limits = [limit for route in tables.routes for limit in route.limits]
     return {"domain": RATE_LIMIT_DOMAIN, "descriptors": [_descriptor(limit) for limit in limits]}
 
@@ -167,5 +205,8 @@ def _descriptor(limit: Limit) -> Json:
 
 def _budget_in_words(limits: tuple[Limit, ...]) -> str:
     """Return "tokens per minute" where all of a route's limits agree, else plainly "budget"."""
-    words = {f"{'tokens' if limit.response_cost_key else 'requests'} per {limit.unit.lower()}" for limit in limits}
+    words = {
+        f"{'tokens' if limit.response_cost_key else 'requests'} per {limit.unit.lower()}"
+        for limit in limits
+    }
     return words.pop() if len(words) == 1 else "budget"

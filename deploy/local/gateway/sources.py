@@ -1,7 +1,7 @@
 """Where the objects come from: a cluster's API server, or a folder of YAML.
 
-A source fills `Objects`, says when anything changed, and takes verdicts back. While the API server is away, what was
-seen last stays.
+A source fills `Objects`, says when anything changed, and takes verdicts back. While the API server
+is away, what was seen last stays.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Source(Protocol):
 
     @property
     def complete(self) -> bool:
-        """Say whether every kind was seen at least once: before that, nothing may be taken as deleted."""
+        """Say whether every kind was seen at least once: before that, nothing may be taken as
+        deleted.
+        """
 
     async def run(self, changed: Callable[[], None]) -> None:
         """Follow the objects for ever."""
@@ -58,7 +60,9 @@ class FolderSource:
         """Look at the files five times a second."""
         before: object = None
         while True:
-            now = [(path.name, path.stat().st_mtime_ns) for path in sorted(self._folder.glob("*.y*ml"))]
+            now = [
+                (path.name, path.stat().st_mtime_ns) for path in sorted(self._folder.glob("*.y*ml"))
+            ]
             if now != before:
                 before = now
                 self._read()
@@ -77,7 +81,9 @@ class FolderSource:
         for verdict in verdicts:
             obj = self.objects.get(verdict.kind, verdict.namespace, verdict.name)
             if obj:
-                found[f"{verdict.kind}/{verdict.namespace}/{verdict.name}"] = status_of(verdict, obj)
+                found[f"{verdict.kind}/{verdict.namespace}/{verdict.name}"] = status_of(
+                    verdict, obj
+                )
         write(self._verdicts, json.dumps(found, indent=1))
 
 
@@ -124,7 +130,9 @@ class ClusterSource:
             return client
 
     async def _follow(self, kind: Kind, changed: Callable[[], None]) -> None:
-        """Keep one kind up to date; begin again, ever more patiently, when the API server is away."""
+        """Keep one kind up to date; begin again, ever more patiently, when the API server is
+        away.
+        """
         failures, version = 0, ""
         while True:
             try:
@@ -138,7 +146,8 @@ class ClusterSource:
                 version = ""
                 if isinstance(problem, httpx.TransportError):
                     self.state = (
-                        f"the API server does not answer ({type(problem).__name__}); what was seen last is served"
+                        f"the API server does not answer ({type(problem).__name__}); what was seen "
+                        f"last is served"
                     )
                 if failures == 0:
                     log.warning("%s: %s %s", kind.plural, type(problem).__name__, problem)
@@ -147,7 +156,9 @@ class ClusterSource:
 
     async def _list(self, kind: Kind, changed: Callable[[], None]) -> str:
         """Take the kind's objects as they are now; return the position to watch from."""
-        answer = await self._api.get(kind.list_path, params=_selector(kind), headers=_accept(kind, "List"))
+        answer = await self._api.get(
+            kind.list_path, params=_selector(kind), headers=_accept(kind, "List")
+        )
         if answer.status_code == 404:
             if kind.name not in self._seen:
                 self._seen.add(kind.name)
@@ -155,7 +166,9 @@ class ClusterSource:
             raise NotInstalled("not installed yet")
         answer.raise_for_status()
         self.state, body = "watching the cluster", answer.json()
-        news = self.objects.replace(kind.name, [{**item, "kind": kind.name} for item in body["items"] or []])
+        news = self.objects.replace(
+            kind.name, [{**item, "kind": kind.name} for item in body["items"] or []]
+        )
         if news or kind.name not in self._seen:
             self._seen.add(kind.name)
             changed()
@@ -163,11 +176,18 @@ class ClusterSource:
 
     async def _watch(self, kind: Kind, version: str, changed: Callable[[], None]) -> str:
         """Follow changes until the server ends the watch; return the new position."""
-        params = {**_selector(kind), "watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true"}
+        params = {
+            **_selector(kind),
+            "watch": "true",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+        }
         params["timeoutSeconds"] = str(WATCH_SECONDS)
         timeout = httpx.Timeout(10.0, read=WATCH_SECONDS + 20.0)
         headers = _accept(kind, "")
-        async with self._api.stream("GET", kind.list_path, params=params, headers=headers, timeout=timeout) as answer:
+        async with self._api.stream(
+            "GET", kind.list_path, params=params, headers=headers, timeout=timeout
+        ) as answer:
             if answer.status_code == 410:
                 raise Gone
             answer.raise_for_status()
@@ -180,7 +200,9 @@ class ClusterSource:
         """Take one event; return its position. Raises Gone."""
         if what == "ERROR":
             raise Gone
-        if what in ("ADDED", "MODIFIED") and self.objects.put(kind.name, {**obj, "kind": kind.name}):
+        if what in ("ADDED", "MODIFIED") and self.objects.put(
+            kind.name, {**obj, "kind": kind.name}
+        ):
             changed()
         if what == "DELETED" and self.objects.remove(kind.name, obj):
             changed()
@@ -196,12 +218,16 @@ class ClusterSource:
             try:
                 await self._write_status(verdict, status)
             except httpx.HTTPError as problem:
-                log.warning("status of %s %s/%s: %s", verdict.kind, verdict.namespace, verdict.name, problem)
+                log.warning(
+                    "status of %s %s/%s: %s", verdict.kind, verdict.namespace, verdict.name, problem
+                )
 
     async def _write_status(self, verdict: Verdict, status: Object) -> None:
         path = KINDS[verdict.kind].status_path(verdict.namespace, verdict.name)
         headers = {"content-type": "application/merge-patch+json"}
-        answer = await self._api.patch(path, content=json.dumps({"status": status}), headers=headers)
+        answer = await self._api.patch(
+            path, content=json.dumps({"status": status}), headers=headers
+        )
         if answer.status_code != 404:  # deleted meanwhile
             answer.raise_for_status()
 
@@ -224,20 +250,30 @@ def _accept(kind: Kind, suffix: str) -> dict[str, str]:
 
 
 def client_from_kubeconfig(path: Path) -> httpx.AsyncClient:
-    """Return a client for the kubeconfig's current context. Raises OSError, KeyError or ValueError where it is odd."""
+    """Return a client for the kubeconfig's current context. Raises OSError, KeyError or ValueError
+    where it is odd.
+    """
     config = yaml.safe_load(path.read_text())
     context = _named(config["contexts"], config["current-context"])["context"]
     cluster = _named(config["clusters"], context["cluster"])["cluster"]
     user = _named(config["users"], context["user"])["user"]
-    verify = ssl.create_default_context(cadata=_pem(cluster, "certificate-authority", path).decode())
+    verify = ssl.create_default_context(
+        cadata=_pem(cluster, "certificate-authority", path).decode()
+    )
     headers = {"authorization": f"Bearer {user['token']}"} if "token" in user else {}
     if "client-certificate" in user or "client-certificate-data" in user:
-        _load_certificate(verify, _pem(user, "client-certificate", path) + b"\n" + _pem(user, "client-key", path))
-    return httpx.AsyncClient(base_url=cluster["server"], verify=verify, headers=headers, timeout=10.0, trust_env=False)
+        _load_certificate(
+            verify, _pem(user, "client-certificate", path) + b"\n" + _pem(user, "client-key", path)
+        )
+    return httpx.AsyncClient(
+        base_url=cluster["server"], verify=verify, headers=headers, timeout=10.0, trust_env=False
+    )
 
 
 def _load_certificate(context: ssl.SSLContext, pem: bytes) -> None:
-    """Load certificate and key; Python's ssl takes them from a file only, which is gone right after."""
+    """Load certificate and key; Python's ssl takes them from a file only, which is gone right
+    after.
+    """
     with tempfile.NamedTemporaryFile() as file:
         file.write(pem)
         file.flush()
@@ -249,7 +285,9 @@ def _named(entries: list[Any], name: str) -> Any:
 
 
 def _pem(entry: Object, key: str, kubeconfig: Path) -> bytes:
-    """Return what the entry holds inline or names as a file, which may be relative to the kubeconfig."""
+    """Return what the entry holds inline or names as a file, which may be relative to the
+    kubeconfig.
+    """
     if f"{key}-data" in entry:
         return base64.b64decode(entry[f"{key}-data"])
     return (kubeconfig.parent / str(entry[key])).read_bytes()

@@ -1,7 +1,8 @@
-"""What the gateway does, as plain data: the result of `compile`, the input of everything that talks to Envoy.
+"""What the gateway does, as plain data: the result of `compile`, the input of everything that talks
+to Envoy.
 
-Nothing here knows Kubernetes or Envoy. `Lookup` is the small part that the processor needs on each call; it is kept
-on disk, so that a restarted control plane serves on while the cluster is away.
+Nothing here knows Kubernetes or Envoy. `Lookup` is the small part that the processor needs on each
+call; it is kept on disk, so that a restarted control plane serves on while the cluster is away.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ METADATA_NAMESPACE = "io.envoy.ai_gateway"
 
 @dataclass(frozen=True)
 class HeaderMatch:
-    """One header's condition. kind: Exact, RegularExpression or Distinct (any value, counted apart)."""
+    """One header's condition. kind: Exact, RegularExpression or Distinct (any value, counted
+    apart).
+    """
 
     name: str
     value: str
@@ -39,7 +42,9 @@ class Reference:
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule of a route. matches: each is a list of headers that must all agree; any one match is enough."""
+    """One rule of a route. matches: each is a list of headers that must all agree; any one match is
+    enough.
+    """
 
     name: str  # "httproute/<namespace>/<route>/rule/<i>", as Envoy Gateway names it
     matches: tuple[tuple[HeaderMatch, ...], ...]
@@ -76,7 +81,9 @@ class AccessRule:
 
 @dataclass(frozen=True)
 class Access:
-    """Who may use a route. A caller who agrees with no rule gets default_action; rules say the opposite."""
+    """Who may use a route. A caller who agrees with no rule gets default_action; rules say the
+    opposite.
+    """
 
     default_action: str  # Allow or Deny
     rules: tuple[AccessRule, ...]
@@ -84,7 +91,9 @@ class Access:
 
 @dataclass(frozen=True)
 class Limit:
-    """One budget. Windows are the clock's minutes, hours, …; costs are numbers or a metadata key."""
+    """One budget. Windows are the clock's minutes, hours, …; costs are numbers or a metadata
+    key.
+    """
 
     key: str  # "namespace/policy/rule/<i>/<route>", unique: the counter's name
     selectors: tuple[HeaderMatch, ...]
@@ -165,7 +174,9 @@ class Listener:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said back about one object. ancestor: the Gateway, for kinds that report by ancestor."""
+    """What is said back about one object. ancestor: the Gateway, for kinds that report by
+    ancestor.
+    """
 
     kind: str
     namespace: str
@@ -182,7 +193,9 @@ Endpoints = Mapping[tuple[str, int], tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Tables:
-    """The whole gateway. endpoints: ready "host:port" addresses of each cluster-internal (hostname, port)."""
+    """The whole gateway. endpoints: ready "host:port" addresses of each cluster-internal (hostname,
+    port).
+    """
 
     listener: Listener = Listener()
     providers: tuple[Provider, ...] = ()
@@ -193,7 +206,12 @@ class Tables:
     @property
     def references(self) -> dict[str, Reference]:
         """Return each cluster once."""
-        return {ref.cluster: ref for route in self.routes for rule in route.rules for ref in rule.references}
+        return {
+            ref.cluster: ref
+            for route in self.routes
+            for rule in route.rules
+            for ref in rule.references
+        }
 
 
 @dataclass(frozen=True)
@@ -217,17 +235,23 @@ class Destination:
 
 @dataclass(frozen=True)
 class Lookup:
-    """The processor's table: destinations by the rule's name, and the names that `GET /v1/models` lists."""
+    """The processor's table: destinations by the rule's name, and the names that `GET /v1/models`
+    lists.
+    """
 
     models: tuple[str, ...] = ()
     destinations: Mapping[str, Destination] = field(default_factory=dict)
 
     def including(self, older: Lookup) -> Lookup:
-        """Return this table with what only the older one knows: calls under way may still arrive there."""
+        """Return this table with what only the older one knows: calls under way may still arrive
+        there.
+        """
         merged = dict(older.destinations)
         for name, destination in self.destinations.items():
             known = merged[name].upstreams if name in merged else {}
-            merged[name] = Destination(destination.route, destination.costs, {**known, **destination.upstreams})
+            merged[name] = Destination(
+                destination.route, destination.costs, {**known, **destination.upstreams}
+            )
         return Lookup(self.models, merged)
 
     def to_json(self) -> dict[str, Any]:
@@ -241,7 +265,9 @@ def lookup_from_json(data: Mapping[str, Any]) -> Lookup:
         name: Destination(
             route=entry["route"],
             costs=tuple(Cost(**cost) for cost in entry["costs"]),
-            upstreams={cluster: Upstream(**upstream) for cluster, upstream in entry["upstreams"].items()},
+            upstreams={
+                cluster: Upstream(**upstream) for cluster, upstream in entry["upstreams"].items()
+            },
         )
         for name, entry in data["destinations"].items()
     }
@@ -255,7 +281,9 @@ def lookup_of(tables: Tables) -> Lookup:
             route=f"{route.namespace}/{route.name}",
             costs=route.costs,
             upstreams={
-                ref.cluster: Upstream(ref.model, ref.prefix, ref.ai_service_backend, ref.backend_name)
+                ref.cluster: Upstream(
+                    ref.model, ref.prefix, ref.ai_service_backend, ref.backend_name
+                )
                 for ref in rule.references
             },
         )

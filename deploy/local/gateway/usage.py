@@ -1,4 +1,5 @@
-"""What an OpenAI-compatible answer says about itself: tokens, the model's name, when the first token came. Pure.
+"""What an OpenAI-compatible answer says about itself: tokens, the model's name, when the first
+token came. Pure.
 
 The answer's text is looked at and forgotten; only numbers and the model's name leave this module.
 """
@@ -21,7 +22,9 @@ class Usage:
     reasoning_tokens: int
 
     def of(self, kind: str) -> int:
-        """Return the number that an llmRequestCosts type names; those of expressions are in expressions.py."""
+        """Return the number that an llmRequestCosts type names; those of expressions are in
+        expressions.py.
+        """
         return {
             "InputToken": self.input_tokens,
             "CachedInputToken": self.cached_input_tokens,
@@ -92,7 +95,9 @@ class StreamReader:
 
 
 def usage_of(answer: dict[str, Any]) -> Usage | None:
-    """Return the answer's usage, or None where it has none that can be read: odd numbers are not guessed."""
+    """Return the answer's usage, or None where it has none that can be read: odd numbers are not
+    guessed.
+    """
     usage = answer.get("usage")
     if not isinstance(usage, dict) or "prompt_tokens" not in usage:
         return None

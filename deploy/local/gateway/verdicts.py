@@ -1,4 +1,6 @@
-"""Verdicts → the status that the real controllers would write into each object. Pure but for the clock's time."""
+"""Verdicts → the status that the real controllers would write into each object. Pure but for the
+clock's time.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,15 @@ from deploy.local.gateway.tables import Verdict
 Json = dict[str, Any]
 CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
 _AI_KINDS = ("AIGatewayRoute", "AIServiceBackend")
-_SILENT_KINDS = ("EnvoyProxy",)  # its problems are the Gateway's in Envoy Gateway; it has no conditions of its own
+# its problems are the Gateway's in Envoy Gateway; it has no conditions of its own
+_SILENT_KINDS = ("EnvoyProxy",)
 
 
 def status_of(verdict: Verdict, obj: Object) -> Json | None:
     """Return the object's status as it should be, or None where the kind has none.
 
-    A condition that already says the same keeps its time of transition, so that an unchanged status stays equal.
+    A condition that already says the same keeps its time of transition, so that an unchanged status
+    stays equal.
     """
     status: Json = dict(obj.get("status") or {})
     if verdict.kind in _SILENT_KINDS:
@@ -27,7 +31,9 @@ def status_of(verdict: Verdict, obj: Object) -> Json | None:
     if verdict.kind == "Gateway":
         return _gateway_status(verdict, obj, status)
     if verdict.ancestor is None:
-        return status | {"conditions": _keep(status.get("conditions"), [_condition("Accepted", verdict)])}
+        return status | {
+            "conditions": _keep(status.get("conditions"), [_condition("Accepted", verdict)])
+        }
     return status | {"ancestors": _ancestors(verdict, status.get("ancestors") or [])}
 
 
@@ -35,7 +41,10 @@ def _ai_condition(verdict: Verdict) -> Json:
     """Envoy AI Gateway has two types of condition and shows one at a time."""
     if verdict.accepted:
         message = f"{verdict.kind} reconciled successfully"
-        return _condition("Accepted", verdict) | {"reason": "ReconciliationSucceeded", "message": message}
+        return _condition("Accepted", verdict) | {
+            "reason": "ReconciliationSucceeded",
+            "message": message,
+        }
     return _condition("NotAccepted", verdict) | {"reason": "ReconciliationFailed"}
 
 
@@ -50,7 +59,9 @@ def _condition(kind: str, verdict: Verdict) -> Json:
 
 
 def _keep(before: list[Json] | None, now: list[Json]) -> list[Json]:
-    """Return the conditions with their times of transition: the old one while the status is the same."""
+    """Return the conditions with their times of transition: the old one while the status is the
+    same.
+    """
     old = {condition["type"]: condition for condition in before or []}
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     for condition in now:
@@ -63,7 +74,12 @@ def _keep(before: list[Json] | None, now: list[Json]) -> list[Json]:
 def _ancestors(verdict: Verdict, before: list[Json]) -> list[Json]:
     """Return the entries with ours for the Gateway; other controllers' entries stay."""
     namespace, name = verdict.ancestor or ("", "")
-    ref = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": name, "namespace": namespace}
+    ref = {
+        "group": "gateway.networking.k8s.io",
+        "kind": "Gateway",
+        "name": name,
+        "namespace": namespace,
+    }
     ours = next((entry for entry in before if entry["controllerName"] == CONTROLLER), {})
     conditions = _keep(ours.get("conditions"), [_condition("Accepted", verdict)])
     others = [entry for entry in before if entry["controllerName"] != CONTROLLER]
@@ -73,7 +89,10 @@ def _ancestors(verdict: Verdict, before: list[Json]) -> list[Json]:
 def _gateway_status(verdict: Verdict, obj: Object, status: Json) -> Json:
     """Return a Gateway's status; the verdict's ancestor carries the number of attached routes."""
     attached = int((verdict.ancestor or ("0", ""))[0])
-    programmed = _condition("Programmed", verdict) | {"reason": "Programmed", "message": "Envoy serves this Gateway."}
+    programmed = _condition("Programmed", verdict) | {
+        "reason": "Programmed",
+        "message": "Envoy serves this Gateway.",
+    }
     conditions = [_condition("Accepted", verdict), programmed]
     known = {listener["name"]: listener for listener in status.get("listeners") or []}
     listeners = [
@@ -82,11 +101,16 @@ def _gateway_status(verdict: Verdict, obj: Object, status: Json) -> Json:
             "attachedRoutes": attached,
             "supportedKinds": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute"}],
             "conditions": _keep(
-                known.get(listener["name"], {}).get("conditions"), [dict(condition) for condition in conditions]
+                known.get(listener["name"], {}).get("conditions"),
+                [dict(condition) for condition in conditions],
             ),
         }
         for listener in obj["spec"]["listeners"]
     ]
     address = {"type": "IPAddress", "value": "127.0.0.1"}
-    merged = {"addresses": [address], "conditions": _keep(status.get("conditions"), conditions), "listeners": listeners}
+    merged = {
+        "addresses": [address],
+        "conditions": _keep(status.get("conditions"), conditions),
+        "listeners": listeners,
+    }
     return status | merged

@@ -1,4 +1,6 @@
-"""The local addresses that production's objects do not know: where Envoy, the processor and the others listen here."""
+"""The local addresses that production's objects do not know: where Envoy, the processor and the
+others listen here.
+"""
 
 from __future__ import annotations
 

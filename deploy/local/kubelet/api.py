@@ -1,8 +1,8 @@
 """The few calls of the Kubernetes API that a kubelet makes, over one connection pool.
 
-JSON in and out, no generated client: this process lives as long as the stack and should stay small. A watch costs
-nothing while nothing happens; when it ends or its place in history is gone the caller's list is read again, so no
-state is ever lost, only intermediate ones.
+JSON in and out, no generated client: this process lives as long as the stack and should stay small.
+A watch costs nothing while nothing happens; when it ends or its place in history is gone the
+caller's list is read again, so no state is ever lost, only intermediate ones.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class Api:
             raise
 
     async def patch(self, path: str, body: Json, kind: str = STRATEGIC) -> Json:
-        """Patch an object. Raises Gone; a body with metadata.uid reaches that very object or none."""
+        """Patch an object. Raises Gone; a body with metadata.uid reaches that very object or
+        none.
+        """
         try:
             return await self._call("PATCH", path, body=body, kind=kind)
         except httpx.HTTPStatusError as error:
@@ -88,16 +90,31 @@ class Api:
                 async for kind, changed in self._watch(path, version, selectors):
                     yield kind, changed
             except (httpx.HTTPError, Gone, ValueError) as error:
-                print(f"api: {type(error).__name__} while following {path}; again in {RETRY_SECONDS:.0f} s", flush=True)
+                print(
+                    f"api: {type(error).__name__} while following {path}; again in "
+                    f"{RETRY_SECONDS:.0f} s",
+                    flush=True,
+                )
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _watch(self, path: str, version: str, selectors: dict[str, str]) -> AsyncIterator[tuple[str, Json]]:
-        """Yield changes after a version, over as many connections as it takes, until history is lost."""
+    async def _watch(
+        self, path: str, version: str, selectors: dict[str, str]
+    ) -> AsyncIterator[tuple[str, Json]]:
+        """Yield changes after a version, over as many connections as it takes, until history is
+        lost.
+        """
         while True:
-            parameters = {**selectors, "watch": "1", "allowWatchBookmarks": "true", "resourceVersion": version,
-                          "timeoutSeconds": str(WATCH_SECONDS)}  # fmt: skip
+            parameters = {
+                **selectors,
+                "watch": "1",
+                "allowWatchBookmarks": "true",
+                "resourceVersion": version,
+                "timeoutSeconds": str(WATCH_SECONDS),
+            }
             timeout = httpx.Timeout(10, read=WATCH_SECONDS + 30)
-            async with self._client.stream("GET", path, params=parameters, timeout=timeout) as response:
+            async with self._client.stream(
+                "GET", path, params=parameters, timeout=timeout
+            ) as response:
                 response.raise_for_status()
                 async for line in response.aiter_lines():
                     change = json.loads(line)
@@ -113,7 +130,9 @@ class Api:
     ) -> Json:  # fmt: skip
         content = None if body is None else json.dumps(body).encode()
         headers = {"content-type": kind} if body is not None else {}
-        response = await self._client.request(verb, path, params=parameters, content=content, headers=headers)
+        response = await self._client.request(
+            verb, path, params=parameters, content=content, headers=headers
+        )
         if response.status_code == 404:
             raise Gone(path)
         response.raise_for_status()
@@ -132,7 +151,8 @@ def connect(kubeconfig: Path) -> Api:
         headers["authorization"] = f"Bearer {token}"
     limits = httpx.Limits(max_connections=20, max_keepalive_connections=4)
     client = httpx.AsyncClient(
-        base_url=cluster["server"], verify=_tls(cluster, user), headers=headers, timeout=15, limits=limits,
+        base_url=cluster["server"], verify=_tls(cluster, user), headers=headers, timeout=15,
+        limits=limits,
         trust_env=False,
     )  # fmt: skip
     return Api(client)
@@ -144,7 +164,8 @@ def _tls(cluster: Json, user: Json) -> ssl.SSLContext | bool:
     authority = _pem(cluster, "certificate-authority")
     context = ssl.create_default_context(cadata=authority)
     if certificate := _pem(user, "client-certificate"):
-        with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:  # the ssl module takes files only; this is 0600
+        # the ssl module takes files only; this is 0600
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
             file.write(f"{certificate}\n{_pem(user, 'client-key')}")
             file.flush()
             context.load_cert_chain(file.name)

@@ -1,4 +1,6 @@
-"""How the two containers of a serving pod become processes of this machine: the model's loader and the engine."""
+"""How the two containers of a serving pod become processes of this machine: the model's loader and
+the engine.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local.engine.launcher import NoEngine, choose_engine, engine_command, engine_environment, read_cpu_flags
+from deploy.local.engine.launcher import (
+    NoEngine,
+    choose_engine,
+    engine_command,
+    engine_environment,
+    read_cpu_flags,
+)
 from deploy.local.kubelet import faults, pods, processes
 from deploy.local.kubelet.pods import Json, Pod
 from deploy.local.kubelet.processes import Process
@@ -35,12 +43,15 @@ def start_initializer(pod: Pod, container: Json, settings: Settings) -> Process:
     folder = settings.pod(pod.uid) / container["name"]
     fault = faults.ordered(settings.faults, pod.service, faults.OF_THE_LOADER)
     command = [sys.executable, "-m", "deploy.local.kubelet.storage_initializer", arguments[0],
-               f"--cache={settings.cache}", f"--link={link(pod, settings)}", f"--message={folder / 'message'}",
+               f"--cache={settings.cache}", f"--link={link(pod, settings)}",
+               f"--message={folder / 'message'}",
                f"--digest={pod.digest}", *faults.initializer_flags(fault)]  # fmt: skip
     environment = settings.base_environment() | settings.registry_environment()
     settings.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     keep_log(folder)
-    return processes.start(folder, command, faults.initializer_environment(fault, environment), {"fault": fault})
+    return processes.start(
+        folder, command, faults.initializer_environment(fault, environment), {"fault": fault}
+    )
 
 
 def start_engine(pod: Pod, pod_ip: str, settings: Settings) -> Started:
@@ -64,7 +75,11 @@ def start_engine(pod: Pod, pod_ip: str, settings: Settings) -> Started:
 def found_engine(pod: Pod, settings: Settings) -> Started | None:
     """Return the pod's engine where an earlier kubelet started it and it still runs."""
     process = processes.find(settings.pod(pod.uid) / pod.main["name"])
-    return Started(process, int(process.facts["port"]), str(process.facts["engine"])) if process else None
+    return (
+        Started(process, int(process.facts["port"]), str(process.facts["engine"]))
+        if process
+        else None
+    )
 
 
 def model_folder(pod: Pod, settings: Settings) -> str:
@@ -72,7 +87,8 @@ def model_folder(pod: Pod, settings: Settings) -> str:
     try:
         return link(pod, settings).read_text()
     except OSError:
-        return str(settings.pod(pod.uid) / "no-model")  # a pod without a storage-initializer: the engine will say it
+        # a pod without a storage-initializer: the engine will say it
+        return str(settings.pod(pod.uid) / "no-model")
 
 
 def link(pod: Pod, settings: Settings) -> Path:
@@ -93,7 +109,9 @@ def keep_log(folder: Path) -> None:
 
 
 def end_message(container: Json, folder: Path, code: int) -> str:
-    """Return a container's termination message: what it wrote for that purpose, else its log's end where asked for."""
+    """Return a container's termination message: what it wrote for that purpose, else its log's end
+    where asked for.
+    """
     if (folder / "message").exists():
         return (folder / "message").read_text()
     wants_log = container.get("terminationMessagePolicy") == "FallbackToLogsOnError"

@@ -1,9 +1,10 @@
-"""Plays NVIDIA's DCGM exporter for the GPUs of all nodes: the same metric names and labels, **simulated** figures.
+"""Plays NVIDIA's DCGM exporter for the GPUs of all nodes: the same metric names and labels,
+**simulated** figures.
 
-No GPU is here. What each would read is made up from what its pod's engine really does: whether a process runs, how
-many requests it says are running. Power follows a curve measured on an H100 under vLLM (share of the card's limit at
-1, 8, 32, 64 and 128 requests at once); memory is what vLLM takes at its start and keeps. Every series carries the
-label simulated="true" and every help text says it.
+No GPU is here. What each would read is made up from what its pod's engine really does: whether a
+process runs, how many requests it says are running. Power follows a curve measured on an H100 under
+vLLM (share of the card's limit at 1, 8, 32, 64 and 128 requests at once); memory is what vLLM takes
+at its start and keeps. Every series carries the label simulated="true" and every help text says it.
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ Json = dict[str, Any]
 
 GPU = "nvidia.com/gpu"
 AWS = "karpenter.k8s.aws/instance-gpu"
-# By Karpenter's name for the GPU: the name that the driver tells, and the board's power limit (NVIDIA's data sheets).
+# By Karpenter's name for the GPU: the name that the driver tells, and the board's power limit
+# (NVIDIA's data sheets).
 CARDS = {
     "a10g": ("NVIDIA A10G", 300.0), "l4": ("NVIDIA L4", 72.0), "l40s": ("NVIDIA L40S", 350.0),
-    "a100": ("NVIDIA A100-SXM4", 400.0), "h100": ("NVIDIA H100 80GB HBM3", 700.0), "h200": ("NVIDIA H200", 700.0),
+    "a100": ("NVIDIA A100-SXM4", 400.0), "h100": ("NVIDIA H100 80GB HBM3", 700.0),
+    "h200": ("NVIDIA H200", 700.0),
     "b200": ("NVIDIA B200", 1000.0),
 }  # fmt: skip
-POWER_CURVE = ((1, 0.64), (8, 0.749), (32, 0.894), (64, 0.95), (128, 0.983))  # requests at once → share of the limit
+# requests at once → share of the limit
+POWER_CURVE = ((1, 0.64), (8, 0.749), (32, 0.894), (64, 0.95), (128, 0.983))
 IDLE_POWER, TAKEN_MEMORY = 0.1, 0.93
 ENGINE_SECONDS = 1.0
 FIELDS = (
@@ -87,9 +91,16 @@ class Exporter:
         self._assign(nodes, holders)
         running = dict(zip((h.uid for h in holders), await self._ask(holders), strict=True))
         lines: list[str] = []
-        series = [entry for name in sorted(nodes) for entry in self._series(name, nodes[name], holders, running)]
+        series = [
+            entry
+            for name in sorted(nodes)
+            for entry in self._series(name, nodes[name], holders, running)
+        ]
         for field, text in FIELDS:
-            lines += [f"# HELP {field} {text}, simulated by the local kubelet.", f"# TYPE {field} gauge"]
+            lines += [
+                f"# HELP {field} {text}, simulated by the local kubelet.",
+                f"# TYPE {field} gauge",
+            ]
             lines += [f"{field}{{{labels}}} {values[field]:g}" for labels, values in series]
         return "\n".join(lines) + "\n"
 
@@ -104,7 +115,12 @@ class Exporter:
         for holder in holders:
             if holder.uid in self._held or holder.node not in nodes:
                 continue
-            taken = {number for node, numbers in self._held.values() if node == holder.node for number in numbers}
+            taken = {
+                number
+                for node, numbers in self._held.values()
+                if node == holder.node
+                for number in numbers
+            }
             free = [number for number in range(nodes[holder.node].count) if number not in taken]
             self._held[holder.uid] = (holder.node, tuple(free[: holder.gpus]))
 
@@ -112,7 +128,9 @@ class Exporter:
         return await asyncio.gather(*(self._running(holder.port) for holder in holders))
 
     async def _running(self, port: int | None) -> float | None:
-        """Return how many requests an engine says it runs; 0 where it does not say, None where there is no engine."""
+        """Return how many requests an engine says it runs; 0 where it does not say, None where
+        there is no engine.
+        """
         if port is None:
             return None
         try:
@@ -122,7 +140,11 @@ class Exporter:
         return requests_running(answer.text)
 
     def _series(
-        self, name: str, cards: Cards, holders: Sequence[Holder], running: Mapping[str, float | None]
+        self,
+        name: str,
+        cards: Cards,
+        holders: Sequence[Holder],
+        running: Mapping[str, float | None],
     ) -> Iterable[tuple[str, dict[str, float]]]:
         by_number = {
             number: holder
@@ -132,12 +154,19 @@ class Exporter:
         }
         for number in range(cards.count):
             holder = by_number.get(number)
-            yield labels_of(name, number, cards, holder), figures(cards, running[holder.uid] if holder else None)
+            yield (
+                labels_of(name, number, cards, holder),
+                figures(cards, running[holder.uid] if holder else None),
+            )
 
 
 def requests_running(text: str) -> float:
     """Return the sum of vllm:num_requests_running in an engine's metrics."""
-    values = [line.rpartition(" ")[2] for line in text.splitlines() if line.startswith("vllm:num_requests_running{")]
+    values = [
+        line.rpartition(" ")[2]
+        for line in text.splitlines()
+        if line.startswith("vllm:num_requests_running{")
+    ]
     return sum(float(value) for value in values)
 
 
@@ -158,12 +187,15 @@ def labels_of(node: str, number: int, cards: Cards, holder: Holder | None) -> st
 
 
 def figures(cards: Cards, running: float | None) -> dict[str, float]:
-    """Return what a GPU would read. running: requests of the engine that holds it; None where no engine runs on it."""
+    """Return what a GPU would read. running: requests of the engine that holds it; None where no
+    engine runs on it.
+    """
     busy = running is not None and running > 0
     power = power_share(running or 0)
     used = math.floor(cards.memory_mib * TAKEN_MEMORY) if running is not None else 0.0
     return {
-        "DCGM_FI_DEV_GPU_UTIL": 100.0 if busy else 0.0,  # as on a real card: one request already reads 100 %
+        # as on a real card: one request already reads 100 %
+        "DCGM_FI_DEV_GPU_UTIL": 100.0 if busy else 0.0,
         "DCGM_FI_PROF_GR_ENGINE_ACTIVE": round(min(1.0, power / 0.95), 3) if busy else 0.0,
         "DCGM_FI_DEV_FB_USED": used,
         "DCGM_FI_DEV_FB_FREE": cards.memory_mib - used,

@@ -1,8 +1,10 @@
-"""Rehearsals of the ways in which serving fails: orders in `<state>/kubelet/faults.json`, read at each start.
+"""Rehearsals of the ways in which serving fails: orders in `<state>/kubelet/faults.json`, read at
+each start.
 
-The file maps an InferenceService's name, or "*", to one of FAULTS. Each order makes the failure itself happen (a wrong
-key is really refused by S3, a changed byte really fails its checksum), so everything that reads the cluster sees what
-it would see in production. An event on the pod says that it was ordered. Take the line out and the next attempt works.
+The file maps an InferenceService's name, or "*", to one of FAULTS. Each order makes the failure
+itself happen (a wrong key is really refused by S3, a changed byte really fails its checksum), so
+everything that reads the cluster sees what it would see in production. An event on the pod says
+that it was ordered. Take the line out and the next attempt works.
 """
 
 from __future__ import annotations
@@ -11,8 +13,18 @@ import json
 import sys
 from pathlib import Path
 
-IMAGE_PULL, S3_DENIED, OBJECT_MISSING, CHECKSUM = "image-pull", "s3-denied", "object-missing", "checksum"
-BAD_ARGUMENT, OUT_OF_MEMORY, LOAD_TIMEOUT, CRASH_LOOP = "bad-argument", "oom", "load-timeout", "crash-loop"
+IMAGE_PULL, S3_DENIED, OBJECT_MISSING, CHECKSUM = (
+    "image-pull",
+    "s3-denied",
+    "object-missing",
+    "checksum",
+)
+BAD_ARGUMENT, OUT_OF_MEMORY, LOAD_TIMEOUT, CRASH_LOOP = (
+    "bad-argument",
+    "oom",
+    "load-timeout",
+    "crash-loop",
+)
 OF_THE_LOADER = (S3_DENIED, OBJECT_MISSING, CHECKSUM)
 OF_THE_ENGINE = (BAD_ARGUMENT, OUT_OF_MEMORY, LOAD_TIMEOUT, CRASH_LOOP)
 FAULTS = (IMAGE_PULL, *OF_THE_LOADER, *OF_THE_ENGINE)
@@ -43,11 +55,17 @@ def initializer_flags(fault: str) -> list[str]:
 
 
 def engine_command(fault: str, command: list[str]) -> list[str]:
-    """Return the engine's command: with a flag that no engine knows, or as a process that never listens."""
+    """Return the engine's command: with a flag that no engine knows, or as a process that never
+    listens.
+    """
     if fault == BAD_ARGUMENT:
         return [*command, "--no-such-flag"]
     if fault == LOAD_TIMEOUT:
-        return [sys.executable, "-c", "import time; print('loading weights', flush=True); time.sleep(86400)"]
+        return [
+            sys.executable,
+            "-c",
+            "import time; print('loading weights', flush=True); time.sleep(86400)",
+        ]
     return command
 
 

@@ -1,7 +1,8 @@
-"""Follows the serving pods of the cluster and gives each a worker: the loop that makes this program a kubelet.
+"""Follows the serving pods of the cluster and gives each a worker: the loop that makes this program
+a kubelet.
 
-It runs the pods that are bound to a node and belong to an InferenceService, whatever node that is: all nodes here are
-kept alive by KWOK and are this one machine.
+It runs the pods that are bound to a node and belong to an InferenceService, whatever node that is:
+all nodes here are kept alive by KWOK and are this one machine.
 """
 
 from __future__ import annotations
@@ -52,12 +53,20 @@ class Kubelet:
 
     async def gpu_metrics(self) -> str:
         """Return the simulated figures of all nodes' GPUs, as a DCGM exporter would."""
-        return await self._exporter.render(self._cards, [self._holder(each.pod) for each in self._workers.values()])
+        return await self._exporter.render(
+            self._cards, [self._holder(each.pod) for each in self._workers.values()]
+        )
 
     def _holder(self, pod: Pod) -> Holder:
         engine = containers.found_engine(pod, self._settings)
         return Holder(
-            pod.uid, pod.namespace, pod.name, pod.main["name"], pod.node, pod.gpus, engine.port if engine else None
+            pod.uid,
+            pod.namespace,
+            pod.name,
+            pod.main["name"],
+            pod.node,
+            pod.gpus,
+            engine.port if engine else None,
         )
 
     async def _follow_pods(self) -> None:
@@ -74,7 +83,9 @@ class Kubelet:
     async def _follow_nodes(self) -> None:
         async for kind, found in self._api.follow("/api/v1/nodes"):
             if kind == "LIST":
-                gone = (self._nodes or set()) - (names := {item["metadata"]["name"] for item in found["items"]})
+                gone = (self._nodes or set()) - (
+                    names := {item["metadata"]["name"] for item in found["items"]}
+                )
                 self._nodes = names
                 for item in found["items"]:
                     self._see_node(item)
@@ -107,7 +118,9 @@ class Kubelet:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _look_at(self, pod: Pod) -> None:
-        """Begin a new pod, end one that is being deleted; anything else about a pod is this program's own doing."""
+        """Begin a new pod, end one that is being deleted; anything else about a pod is this
+        program's own doing.
+        """
         worker = self._workers.get(pod.uid)
         over = pod.uid in self._left or pod.status.get("phase") in ENDED
         if worker is None and over and not pod.deleting:
@@ -122,9 +135,18 @@ class Kubelet:
 
     def _worker(self, pod: Pod) -> Worker:
         reporter = Reporter(self._api, self._events, pod, self._now)
-        address = self._addresses.get(pod.uid) or free_address([ip for ip in self._addresses.values() if ip])
+        address = self._addresses.get(pod.uid) or free_address(
+            [ip for ip in self._addresses.values() if ip]
+        )
         self._addresses[pod.uid] = reporter.ip = address
-        return Worker(pod, self._settings, reporter, self._prober, self._images.setdefault(pod.node, set()), self._now)
+        return Worker(
+            pod,
+            self._settings,
+            reporter,
+            self._prober,
+            self._images.setdefault(pod.node, set()),
+            self._now,
+        )
 
     def _forget(self, uid: str) -> None:
         """End what runs of a pod that the API no longer has, or whose node is gone."""

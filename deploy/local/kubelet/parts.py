@@ -15,14 +15,21 @@ def parts(context: Context) -> list[Part]:
     """Return the kubelet; a cluster of one's own has kubelets already."""
     port = context.ports("kubelet", 19020)
     kubeconfig = context.folder("cluster") / "kubeconfigs" / "kubelet"
-    command = [context.python, "-m", "deploy.local.kubelet", f"--kubeconfig={kubeconfig}", f"--state={context.state}"]
+    command = [
+        context.python,
+        "-m",
+        "deploy.local.kubelet",
+        f"--kubeconfig={kubeconfig}",
+        f"--state={context.state}",
+    ]
     return [
         Part(
             name="kubelet",
             command=[*command, f"--port={port}"],
             address=f"http://127.0.0.1:{port}/healthz",
             ready=lambda: check(port),
-            env=s3.client_env(context, "kubelet") | {name: context.env[name] for name in PASSED if name in context.env},
+            env=s3.client_env(context, "kubelet")
+            | {name: context.env[name] for name in PASSED if name in context.env},
             needs=("kube-apiserver", "kwok", "versitygw"),
             replaced_by="KUBECONFIG",
             cwd=context.root,

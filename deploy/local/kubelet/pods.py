@@ -1,4 +1,6 @@
-"""Reads a pod's spec: what its containers are started with, which model they load, how they are probed."""
+"""Reads a pod's spec: what its containers are started with, which model they load, how they are
+probed.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ class Pod:
     @property
     def gpus(self) -> int:
         """Return how many GPUs its main container holds."""
-        return int(((self.main.get("resources") or {}).get("limits") or {}).get("nvidia.com/gpu", 0))
+        return int(
+            ((self.main.get("resources") or {}).get("limits") or {}).get("nvidia.com/gpu", 0)
+        )
 
     @property
     def path(self) -> str:
@@ -71,7 +75,9 @@ def read_pod(document: Json) -> Pod:
     metadata, spec = document["metadata"], document["spec"]
     containers: list[Json] = spec["containers"]
     main = next((entry for entry in containers if entry["name"] == MAIN), containers[0])
-    grace = metadata.get("deletionGracePeriodSeconds", spec.get("terminationGracePeriodSeconds", 30))
+    grace = metadata.get(
+        "deletionGracePeriodSeconds", spec.get("terminationGracePeriodSeconds", 30)
+    )
     return Pod(
         namespace=metadata["namespace"],
         name=metadata["name"],
@@ -90,9 +96,17 @@ def read_pod(document: Json) -> Pod:
 
 
 def environment(pod: Pod, container: Json, pod_ip: str) -> dict[str, str]:
-    """Return a container's variables. Raises ValueError for one whose value this kubelet may not or cannot read."""
-    facts = {"metadata.name": pod.name, "metadata.namespace": pod.namespace, "metadata.uid": pod.uid,
-             "spec.nodeName": pod.node, "status.podIP": pod_ip, "status.hostIP": "127.0.0.1"}  # fmt: skip
+    """Return a container's variables. Raises ValueError for one whose value this kubelet may not or
+    cannot read.
+    """
+    facts = {
+        "metadata.name": pod.name,
+        "metadata.namespace": pod.namespace,
+        "metadata.uid": pod.uid,
+        "spec.nodeName": pod.node,
+        "status.podIP": pod_ip,
+        "status.hostIP": "127.0.0.1",
+    }
     found: dict[str, str] = {}
     for entry in container.get("env", ()):
         if "valueFrom" not in entry:
@@ -100,13 +114,17 @@ def environment(pod: Pod, container: Json, pod_ip: str) -> dict[str, str]:
             continue
         field = entry["valueFrom"].get("fieldRef", {}).get("fieldPath")
         if field not in facts:
-            raise ValueError(f"variable {entry['name']}: only plain values and pod fields can be given here")
+            raise ValueError(
+                f"variable {entry['name']}: only plain values and pod fields can be given here"
+            )
         found[entry["name"]] = facts[field]
     return found
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
-    """Return a text with `$(NAME)` replaced; unknown names stay as written and `$$(NAME)` means `$(NAME)`."""
+    """Return a text with `$(NAME)` replaced; unknown names stay as written and `$$(NAME)` means
+    `$(NAME)`.
+    """
 
     def value(match: re.Match[str]) -> str:
         if match.group(1):
@@ -116,12 +134,19 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
     return _REFERENCE.sub(value, text)
 
 
-def engine_arguments(container: Json, variables: Mapping[str, str], folder: str, port: int) -> list[str]:
-    """Return the engine's flags for this machine: the model's folder for /mnt/models, a loopback address and port.
+def engine_arguments(
+    container: Json, variables: Mapping[str, str], folder: str, port: int
+) -> list[str]:
+    """Return the engine's flags for this machine: the model's folder for /mnt/models, a loopback
+    address and port.
 
-    The image's program (`vllm serve`, `python3 -m …`) is left out: which engine runs is this machine's business.
+    The image's program (`vllm serve`, `python3 -m …`) is left out: which engine runs is this
+    machine's business.
     """
-    words = [expand(str(word), variables) for word in (*container.get("command", ()), *container.get("args", ()))]
+    words = [
+        expand(str(word), variables)
+        for word in (*container.get("command", ()), *container.get("args", ()))
+    ]
     first = next((index for index, word in enumerate(words) if word.startswith("--")), len(words))
     positional = [word for word in words[:first] if word.startswith(MODELS)]
     flags = _without(words[first:], ("--port", "--host"))
@@ -131,7 +156,9 @@ def engine_arguments(container: Json, variables: Mapping[str, str], folder: str,
 
 
 def probe(container: Json, kind: str) -> Probe | None:
-    """Return a container's readinessProbe, startupProbe or livenessProbe, or None where it has none."""
+    """Return a container's readinessProbe, startupProbe or livenessProbe, or None where it has
+    none.
+    """
     declared = container.get(kind)
     if not declared or not ("httpGet" in declared or "tcpSocket" in declared):
         return None

@@ -1,4 +1,6 @@
-"""Asks a container whether it is alive: an HTTP path or a TCP connection, as the pod's spec says."""
+"""Asks a container whether it is alive: an HTTP path or a TCP connection, as the pod's spec
+says.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ class Prober:
             return await self._connect(probe, port)
         url = f"http://127.0.0.1:{port}/{probe.path.lstrip('/')}"
         try:
-            response = await self._client.get(url, timeout=probe.timeout, headers={"user-agent": "kube-probe/1.36"})
+            response = await self._client.get(
+                url, timeout=probe.timeout, headers={"user-agent": "kube-probe/1.36"}
+            )
         except httpx.HTTPError as error:
             return f'Get "{url}": {type(error).__name__}'
         good = 200 <= response.status_code < 400

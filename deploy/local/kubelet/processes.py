@@ -1,7 +1,9 @@
-"""The processes of containers: started under a shim, found again after a restart, waited for, ended as a group.
+"""The processes of containers: started under a shim, found again after a restart, waited for, ended
+as a group.
 
-FOLDER (one per container) holds run.json (which process, since when, where it listens), exit.json (how it ended) and
-log. A process is told from a later one with the same number by the time the kernel says it was started.
+FOLDER (one per container) holds run.json (which process, since when, where it listens), exit.json
+(how it ended) and log. A process is told from a later one with the same number by the time the
+kernel says it was started.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ class Process:
         return f"process://{self.pid}-{int(self.born * 100)}"
 
 
-def start(folder: Path, command: Sequence[str], environment: Mapping[str, str], facts: Mapping[str, Any]) -> Process:
+def start(
+    folder: Path, command: Sequence[str], environment: Mapping[str, str], facts: Mapping[str, Any]
+) -> Process:
     """Start a container's process in its folder."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name in ("exit.json", "message"):
@@ -100,7 +104,9 @@ async def ended(process: Process) -> int:
 
 
 async def stop(process: Process, grace: float) -> int:
-    """End a process: SIGTERM, then after the grace SIGKILL for all that is left; return its exit code."""
+    """End a process: SIGTERM, then after the grace SIGKILL for all that is left; return its exit
+    code.
+    """
     if _alive(process):
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGTERM)
@@ -124,14 +130,18 @@ def kill(process: Process) -> None:
 
 
 def kill_contents(process: Process) -> None:
-    """Kill the container's program and leave the shim, which notes the exit: as the kernel does out of memory."""
+    """Kill the container's program and leave the shim, which notes the exit: as the kernel does out
+    of memory.
+    """
     with contextlib.suppress(psutil.Error):
         for child in psutil.Process(process.pid).children(recursive=True):
             child.kill()
 
 
 def tail(folder: Path, lines: int = 10, limit: int = 2048) -> str:
-    """Return the end of a container's log without its prefixes, as a kubelet takes it for a termination message."""
+    """Return the end of a container's log without its prefixes, as a kubelet takes it for a
+    termination message.
+    """
     try:
         with (folder / "log").open("rb") as file:
             file.seek(0, os.SEEK_END)
@@ -142,7 +152,8 @@ def tail(folder: Path, lines: int = 10, limit: int = 2048) -> str:
     return "\n".join(line.split(" ", 3)[-1] for line in found)[-limit:]
 
 
-_children: dict[int, subprocess.Popen[bytes]] = {}  # ours to reap; adopted processes are reaped by init
+# ours to reap; adopted processes are reaped by init
+_children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 def _hold_sigterm() -> None:
@@ -172,6 +183,8 @@ def _born(pid: int) -> float:
 def _alive(process: Process) -> bool:
     try:
         found = psutil.Process(process.pid)
-        return bool(abs(found.create_time() - process.born) < 1 and found.status() != psutil.STATUS_ZOMBIE)
+        return bool(
+            abs(found.create_time() - process.born) < 1 and found.status() != psutil.STATUS_ZOMBIE
+        )
     except psutil.Error:
         return False

@@ -1,7 +1,8 @@
-"""What one pod looks like to the API: its containers' records, written as status, annotations, events and log files.
+"""What one pod looks like to the API: its containers' records, written as status, annotations,
+events and log files.
 
-A report that the API does not take (it restarts, the network is gone) is tried again in the background with whatever
-is true by then; the pod's life does not wait for it.
+A report that the API does not take (it restarts, the network is gone) is tried again in the
+background with whatever is true by then; the pod's life does not wait for it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class Reporter:
     def __init__(self, api: Api, events: Events, pod: Pod, now: Callable[[], datetime]) -> None:
         self.pod, self._api, self._events, self._now = pod, api, events, now
         self.ip = ""
-        self.inits = [self._first(entry, "initContainerStatuses", status.CREATING) for entry in pod.inits]
+        self.inits = [
+            self._first(entry, "initContainerStatuses", status.CREATING) for entry in pod.inits
+        ]
         reason = status.INITIALIZING if pod.inits else status.CREATING
         self.main = self._first(pod.main, "containerStatuses", reason)
         self._written = dict(pod.status)
@@ -37,7 +40,9 @@ class Reporter:
         self._retry: asyncio.Task[None] | None = None
 
     def _first(self, container: Json, field: str, reason: str) -> Record:
-        """Return the record that an earlier kubelet reported for a container, or that of a new one."""
+        """Return the record that an earlier kubelet reported for a container, or that of a new
+        one.
+        """
         for reported in self.pod.status.get(field, ()):
             if reported["name"] == container["name"]:
                 return status.from_reported(reported, container["image"])
@@ -59,22 +64,33 @@ class Reporter:
         """Write the pod's status as it is now."""
         async with self._turn:
             body = status.pod_status(
-                previous=self._written, generation=self.pod.generation, pod_ip=self.ip, inits=self.inits,
+                previous=self._written, generation=self.pod.generation, pod_ip=self.ip,
+                inits=self.inits,
                 mains=[self.main, *self._not_run()], now=self._now(),
             )  # fmt: skip
             try:
-                await self._api.patch(f"{self.pod.path}/status", {"metadata": {"uid": self.pod.uid}, "status": body})
+                await self._api.patch(
+                    f"{self.pod.path}/status", {"metadata": {"uid": self.pod.uid}, "status": body}
+                )
                 self._written = body
             except Gone:
                 return  # the watch will say so
             except httpx.HTTPError as error:
-                print(f"status of {self.pod.full_name} was not written: {type(error).__name__}", flush=True)
+                print(
+                    f"status of {self.pod.full_name} was not written: {type(error).__name__}",
+                    flush=True,
+                )
                 if self._retry is None or self._retry.done():
                     self._retry = asyncio.ensure_future(self._report_later())
 
     async def annotate(self, listen: str, engine: str) -> None:
-        """Publish where the engine listens and which one it is: no address of the pod itself can be reached."""
-        annotations = {pods.LISTEN_ANNOTATION: listen or None, pods.ENGINE_ANNOTATION: engine or None}
+        """Publish where the engine listens and which one it is: no address of the pod itself can be
+        reached.
+        """
+        annotations = {
+            pods.LISTEN_ANNOTATION: listen or None,
+            pods.ENGINE_ANNOTATION: engine or None,
+        }
         body = {"metadata": {"uid": self.pod.uid, "annotations": annotations}}
         while True:
             try:
@@ -91,8 +107,10 @@ class Reporter:
 
     async def publish_logs(self, files: dict[str, Path]) -> None:
         """Tell KWOK which files `kubectl logs` reads for the pod's containers."""
-        logs = [{"containers": [name], "logsFile": str(file), "previousLogsFile": f"{file}.previous"}
-                for name, file in files.items()]  # fmt: skip
+        logs = [
+            {"containers": [name], "logsFile": str(file), "previousLogsFile": f"{file}.previous"}
+            for name, file in files.items()
+        ]
         folder = LOGS.format(namespace=self.pod.namespace)
         body = {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "Logs", "spec": {"logs": logs},
                 "metadata": {"name": self.pod.name, "namespace": self.pod.namespace}}  # fmt: skip
@@ -100,7 +118,10 @@ class Reporter:
             await self._api.create(folder, body)
             await self._api.patch(f"{folder}/{self.pod.name}", {"spec": body["spec"]}, MERGE)
         except (httpx.HTTPError, Gone) as error:
-            print(f"logs of {self.pod.full_name} are not published: {type(error).__name__}", flush=True)
+            print(
+                f"logs of {self.pod.full_name} are not published: {type(error).__name__}",
+                flush=True,
+            )
 
     async def forget(self) -> None:
         """Remove the pod and its log entry from the API; retried until they are gone."""
@@ -111,7 +132,9 @@ class Reporter:
                 await self._api.delete(self.pod.path, uid=self.pod.uid, grace=0)
                 return
             except httpx.HTTPError as error:
-                print(f"pod {self.pod.full_name} was not removed: {type(error).__name__}", flush=True)
+                print(
+                    f"pod {self.pod.full_name} was not removed: {type(error).__name__}", flush=True
+                )
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _report_later(self) -> None:

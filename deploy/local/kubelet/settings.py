@@ -10,11 +10,28 @@ from pathlib import Path
 from deploy.local.engine.launcher import PROJECT
 
 POD_RANGE = ipaddress.ip_network("10.231.0.0/16")
-# What init containers get of this process's environment, and engines do not: the registry's read-only key.
-REGISTRY_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-                      "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_CA_BUNDLE")  # fmt: skip
-PASSED_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "TZ", "MALLOC_ARENA_MAX", "QUARTERMASTER_STACK",
-                    "STAND_IN_TOKENS_PER_SECOND")  # fmt: skip
+# What init containers get of this process's environment, and engines do not: the registry's
+# read-only key.
+REGISTRY_VARIABLES = (
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_PROFILE",
+    "AWS_CA_BUNDLE",
+)
+PASSED_VARIABLES = (
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "LANG",
+    "TZ",
+    "MALLOC_ARENA_MAX",
+    "QUARTERMASTER_STACK",
+    "STAND_IN_TOKENS_PER_SECOND",
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +44,8 @@ class Settings:
     crash_limit: float = 300.0
     crash_reset: float = 600.0  # a container that ran this long begins at the first back-off again
     first_probe: float = (
-        1.0  # until a container was ready once it is asked this often, as engines here start in seconds
+        # until a container was ready once it is asked this often, as engines here start in seconds
+        1.0
     )
 
     @property
@@ -46,12 +64,16 @@ class Settings:
 
     def base_environment(self) -> dict[str, str]:
         """Return what every container gets of this process's environment."""
-        kept = {name: self.environment[name] for name in PASSED_VARIABLES if name in self.environment}
+        kept = {
+            name: self.environment[name] for name in PASSED_VARIABLES if name in self.environment
+        }
         return {**kept, "PYTHONUNBUFFERED": "1"}
 
     def registry_environment(self) -> dict[str, str]:
         """Return what the init container gets beside that."""
-        found = {name: self.environment[name] for name in REGISTRY_VARIABLES if name in self.environment}
+        found = {
+            name: self.environment[name] for name in REGISTRY_VARIABLES if name in self.environment
+        }
         return {**found, "PYTHONPATH": str(PROJECT)}
 
 

@@ -1,8 +1,10 @@
-"""Runs one container's process and outlives the kubelet: `shim.py FOLDER -- COMMAND…` (standard library only).
+"""Runs one container's process and outlives the kubelet: `shim.py FOLDER -- COMMAND…` (standard
+library only).
 
-It leads a session of its own, writes what the process says to FOLDER/log in the format of CRI (which `kubectl logs`
-reads), and when the process has ended writes FOLDER/exit.json. A kubelet that was restarted finds the process by
-FOLDER/run.json and loses neither its output nor its exit code. SIGTERM is passed on to the process.
+It leads a session of its own, writes what the process says to FOLDER/log in the format of CRI
+(which `kubectl logs` reads), and when the process has ended writes FOLDER/exit.json. A kubelet that
+was restarted finds the process by FOLDER/run.json and loses neither its output nor its exit code.
+SIGTERM is passed on to the process.
 """
 
 import json
@@ -48,9 +50,12 @@ def main(folder: Path, command: list[str]) -> int:
     log = CriLog(folder / "log")
     told: list[int] = []
     signal.signal(signal.SIGTERM, lambda *_: told.append(1))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # it was blocked until there was a handler
+    # it was blocked until there was a handler
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     try:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
     except OSError as error:
         log.write(str(error).encode(), "stderr")
         write_json(folder / "exit.json", {"code": 128, "at": now()})

@@ -1,7 +1,9 @@
-"""Builds what a kubelet reports: container statuses, conditions and the phase of a pod. Pure functions.
+"""Builds what a kubelet reports: container statuses, conditions and the phase of a pod. Pure
+functions.
 
-A container's record is changed by replacing it, one function per event in its life; `pod_status` then says everything
-about the pod that follows from its records. Times are RFC 3339 in whole seconds, as Kubernetes writes them.
+A container's record is changed by replacing it, one function per event in its life; `pod_status`
+then says everything about the pod that follows from its records. Times are RFC 3339 in whole
+seconds, as Kubernetes writes them.
 """
 
 from __future__ import annotations
@@ -73,7 +75,12 @@ def running(record: Record, container_id: str, now: datetime, *, again: bool) ->
 def terminated(record: Record, code: int, reason: str, message: str, now: datetime) -> Record:
     """Return the record of a container whose process ended."""
     started = record.state.get("running", {}).get("startedAt", timestamp(now))
-    state: Json = {"exitCode": code, "reason": reason, "startedAt": started, "finishedAt": timestamp(now)}
+    state: Json = {
+        "exitCode": code,
+        "reason": reason,
+        "startedAt": started,
+        "finishedAt": timestamp(now),
+    }
     if record.container_id:
         state["containerID"] = record.container_id
     if message:
@@ -83,7 +90,9 @@ def terminated(record: Record, code: int, reason: str, message: str, now: dateti
 
 def lost(record: Record, now: datetime) -> Record:
     """Return the record of a container whose process ended while nobody watched."""
-    return terminated(record, 137, UNKNOWN, "The container could not be located: this machine stopped it", now)
+    return terminated(
+        record, 137, UNKNOWN, "The container could not be located: this machine stopped it", now
+    )
 
 
 def from_reported(reported: Json, image: str) -> Record:
@@ -118,7 +127,13 @@ def container_status(record: Record, *, init: bool) -> Json:
 
 
 def pod_status(
-    *, previous: Json, generation: int, pod_ip: str, inits: Sequence[Record], mains: Sequence[Record], now: datetime
+    *,
+    previous: Json,
+    generation: int,
+    pod_ip: str,
+    inits: Sequence[Record],
+    mains: Sequence[Record],
+    now: datetime,
 ) -> Json:
     """Return a pod's whole status as far as a kubelet writes it.
 
@@ -129,7 +144,11 @@ def pod_status(
     begun = initialized and any(record.container_id for record in mains)
     unready = [record.name for record in mains if not record.ready]
     unfinished = [record.name for record in inits if not record.succeeded]
-    not_ready = ("ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]") if unready else None
+    not_ready = (
+        ("ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]")
+        if unready
+        else None
+    )
     incomplete = f"containers with incomplete status: [{' '.join(unfinished)}]"
     not_initialized = ("ContainersNotInitialized", incomplete) if unfinished else None
     conditions = [
@@ -165,14 +184,26 @@ def _span(seconds: float) -> str:
 
 
 def _condition(kind: str, true: bool, otherwise: tuple[str, str] | None) -> Json:
-    condition: Json = {"type": kind, "status": "True" if true else "False", "reason": None, "message": None}
+    condition: Json = {
+        "type": kind,
+        "status": "True" if true else "False",
+        "reason": None,
+        "message": None,
+    }
     if not true and otherwise:
         condition |= {"reason": otherwise[0], "message": otherwise[1]}
     return condition
 
 
 def _dated(condition: Json, previous: Json, generation: int, now: datetime) -> Json:
-    before = next((old for old in previous.get("conditions", ()) if old["type"] == condition["type"]), None)
+    before = next(
+        (old for old in previous.get("conditions", ()) if old["type"] == condition["type"]), None
+    )
     unchanged = before is not None and before["status"] == condition["status"]
     moment = before["lastTransitionTime"] if before and unchanged else timestamp(now)
-    return {**condition, "lastTransitionTime": moment, "lastProbeTime": None, "observedGeneration": generation}
+    return {
+        **condition,
+        "lastTransitionTime": moment,
+        "lastProbeTime": None,
+        "observedGeneration": generation,
+    }

@@ -1,12 +1,15 @@
-"""Loads a model version from the registry, as KServe's init container does, and checks every byte of it.
+"""Loads a model version from the registry, as KServe's init container does, and checks every byte
+of it.
 
-`python -m deploy.local.kubelet.storage_initializer s3://BUCKET/MODEL/vN --cache DIR --link FILE --message FILE`
+`python -m deploy.local.kubelet.storage_initializer s3://BUCKET/MODEL/vN --cache DIR --link FILE
+--message FILE`
 
-The prefix must hold manifest.json and exactly the files it lists (model.sig aside), each with the listed size and
-SHA-256, and the manifest's digest must be the approved one. Verified files are kept under DIR/<digest>; they are
-verified again on each start, and loaded again where the registry's object is no longer the one they came from. The
-folder's path is written to --link. Exit code 1, with a sentence that names the file, when anything differs.
-S3's address and credentials come from the environment that boto3 reads.
+The prefix must hold manifest.json and exactly the files it lists (model.sig aside), each with the
+listed size and SHA-256, and the manifest's digest must be the approved one. Verified files are kept
+under DIR/<digest>; they are verified again on each start, and loaded again where the registry's
+object is no longer the one they came from. The folder's path is written to --link. Exit code 1,
+with a sentence that names the file, when anything differs. S3's address and credentials come from
+the environment that boto3 reads.
 """
 
 from __future__ import annotations
@@ -87,7 +90,11 @@ def list_objects(s3: Any, bucket: str, prefix: str) -> dict[str, dict[str, Any]]
     """Return the objects below a prefix by their name below it. Raises LoadFailed."""
     try:
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        found = {item["Key"].removeprefix(prefix): item for page in pages for item in page.get("Contents", ())}
+        found = {
+            item["Key"].removeprefix(prefix): item
+            for page in pages
+            for item in page.get("Contents", ())
+        }
     except (ClientError, BotoCoreError) as error:
         raise LoadFailed(f"s3://{bucket}/{prefix}: {describe(error)}") from error
     objects = {name: item for name, item in found.items() if name and not name.endswith("/")}
@@ -111,18 +118,26 @@ def read_manifest(content: bytes) -> list[Entry]:
     """Return a manifest's files, by name. Raises LoadFailed."""
     try:
         files = json.loads(content)["files"]
-        entries = sorted(Entry(str(item["name"]), str(item["sha256"]), int(item["size"])) for item in files)
+        entries = sorted(
+            Entry(str(item["name"]), str(item["sha256"]), int(item["size"])) for item in files
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise LoadFailed(f"{MANIFEST}: not a manifest ({type(error).__name__})") from error
     names = [entry.name for entry in entries]
-    odd = [name for name in names if name.startswith((".", "/")) or ".." in name.split("/") or "\\" in name]
+    odd = [
+        name
+        for name in names
+        if name.startswith((".", "/")) or ".." in name.split("/") or "\\" in name
+    ]
     if odd or len(set(names)) != len(names):
         raise LoadFailed(f"{MANIFEST}: a file name is not allowed or is listed twice")
     return entries
 
 
 def compare_listing(entries: Iterable[Entry], objects: dict[str, Any]) -> None:
-    """Raise LoadFailed where the prefix does not hold exactly the listed files with the listed sizes."""
+    """Raise LoadFailed where the prefix does not hold exactly the listed files with the listed
+    sizes.
+    """
     listed = {entry.name: entry for entry in entries}
     for name in sorted(listed.keys() - objects.keys()):
         raise LoadFailed(f"{name}: listed in {MANIFEST}, missing in the registry")
@@ -134,7 +149,9 @@ def compare_listing(entries: Iterable[Entry], objects: dict[str, Any]) -> None:
 
 
 def manifest_digest(entries: Iterable[Entry]) -> str:
-    """Return the digest by which a version is approved: over the canonical list of name, SHA-256 and size."""
+    """Return the digest by which a version is approved: over the canonical list of name, SHA-256
+    and size.
+    """
     listed = [asdict(entry) for entry in sorted(entries)]
     canonical = json.dumps(listed, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
@@ -143,13 +160,18 @@ def manifest_digest(entries: Iterable[Entry]) -> str:
 def check_digest(digest: str, expected: str) -> None:
     """Raise LoadFailed where the registry's version is not the one that was approved."""
     if not expected:
-        say("no approved manifest digest on this pod: checked against the registry's own manifest only")
+        say(
+            "no approved manifest digest on this pod: checked against the registry's own manifest "
+            "only"
+        )
     elif digest != expected:
         raise LoadFailed(f"{MANIFEST}: its digest is {digest}, approved was {expected}")
 
 
 def download(s3: Any, bucket: str, prefix: str, entry: Entry, folder: Path, fault: str) -> None:
-    """Load one file into the folder, verified while it streams. Raises LoadFailed and leaves nothing behind."""
+    """Load one file into the folder, verified while it streams. Raises LoadFailed and leaves
+    nothing behind.
+    """
     target = folder / entry.name
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = target.with_name(f"{target.name}.{os.getpid()}.loading")
@@ -162,7 +184,9 @@ def download(s3: Any, bucket: str, prefix: str, entry: Entry, folder: Path, faul
         raise LoadFailed(f"{entry.name}: {describe(error)}") from error
     if (sha256, size) != (entry.sha256, entry.size):
         draft.unlink(missing_ok=True)
-        raise LoadFailed(f"{entry.name}: SHA-256 is {sha256} ({size} bytes), {MANIFEST} says {entry.sha256}")
+        raise LoadFailed(
+            f"{entry.name}: SHA-256 is {sha256} ({size} bytes), {MANIFEST} says {entry.sha256}"
+        )
     draft.replace(target)
 
 
@@ -192,8 +216,12 @@ def matches(path: Path, entry: Entry) -> bool:
 
 
 def prune(cache: Path, keep: Path) -> None:
-    """Delete the versions that were used longest ago; one that a running engine maps stays readable to it."""
-    folders = sorted((item for item in cache.iterdir() if item.is_dir()), key=lambda item: item.stat().st_mtime)
+    """Delete the versions that were used longest ago; one that a running engine maps stays readable
+    to it.
+    """
+    folders = sorted(
+        (item for item in cache.iterdir() if item.is_dir()), key=lambda item: item.stat().st_mtime
+    )
     for folder in folders[:-KEPT_VERSIONS]:
         if folder != keep:
             shutil.rmtree(folder, ignore_errors=True)
@@ -235,7 +263,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--digest", default="")
     parser.add_argument("--fault", default="")
     settings = parser.parse_args(arguments)
-    retries = Config(retries={"max_attempts": 3, "mode": "standard"}, connect_timeout=5, read_timeout=60)
+    retries = Config(
+        retries={"max_attempts": 3, "mode": "standard"}, connect_timeout=5, read_timeout=60
+    )
     try:
         s3 = boto3.client("s3", config=retries)
         folder = load(settings.source, settings.cache, settings.digest, s3, settings.fault)

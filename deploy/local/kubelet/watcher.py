@@ -1,4 +1,6 @@
-"""Watches one running container: waits for its end and asks its probes, and says what a kubelet would do about them."""
+"""Watches one running container: waits for its end and asks its probes, and says what a kubelet
+would do about them.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,8 @@ class Counter:
 class Watcher:
     """Watches one run of one container.
 
-    told: called with (started, ready) whenever either changes. complain: called with a sentence for an event.
+    told: called with (started, ready) whenever either changes. complain: called with a sentence for
+    an event.
     """
 
     def __init__(
@@ -95,7 +98,9 @@ class Watcher:
         return ""
 
     async def _while_running(self, ended: asyncio.Future[int]) -> str:
-        """Ask readiness and liveness when they are due; "liveness" where the container must be stopped."""
+        """Ask readiness and liveness when they are due; "liveness" where the container must be
+        stopped.
+        """
         counters = [counter for counter in (self._readiness, self._liveness) if counter is not None]
         while counters:
             counter = min(counters, key=lambda item: item.due)

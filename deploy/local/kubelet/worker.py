@@ -1,9 +1,10 @@
 """Runs one pod from its network to its end.
 
-The life of a pod is one coroutine, read from top to bottom: address, model, engine; an engine that ends is started
-again after a kubelet's back-off. Every change of a container is reported before the next step, with the time at which
-it happened. A kubelet that was restarted takes up a pod where its processes are; where they are gone the pod begins
-again with the verification of its model, as on a machine that was rebooted.
+The life of a pod is one coroutine, read from top to bottom: address, model, engine; an engine that
+ends is started again after a kubelet's back-off. Every change of a container is reported before the
+next step, with the time at which it happened. A kubelet that was restarted takes up a pod where its
+processes are; where they are gone the pod begins again with the verification of its model, as on a
+machine that was rebooted.
 """
 
 from __future__ import annotations
@@ -48,8 +49,15 @@ class BackOff:
 class Worker:
     """One pod's life on this machine."""
 
-    def __init__(self, pod: Pod, settings: Settings, reporter: Reporter, prober: Prober, images: set[str],
-                 now: Callable[[], datetime]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        pod: Pod,
+        settings: Settings,
+        reporter: Reporter,
+        prober: Prober,
+        images: set[str],
+        now: Callable[[], datetime],
+    ) -> None:
         self.pod, self._settings, self._reporter, self._prober = pod, settings, reporter, prober
         self._images, self._now = images, now
         self._life: asyncio.Task[None] | None = None
@@ -73,7 +81,9 @@ class Worker:
                 await self._life
 
     async def _keep_on(self, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Do a step of the pod's life; trouble in this program is said and the step is taken again."""
+        """Do a step of the pod's life; trouble in this program is said and the step is taken
+        again.
+        """
         while True:
             try:
                 return await step()
@@ -87,15 +97,20 @@ class Worker:
             await self._begin_anew()
             for container in self.pod.inits:
                 await self._load(container)
-        elif not self._reporter.main.running:  # the kubelet before this one ended before it could report the start
-            await self._started(self.pod.main, started.process, again=bool(self._reporter.main.container_id))
+        # the kubelet before this one ended before it could report the start
+        elif not self._reporter.main.running:
+            await self._started(
+                self.pod.main, started.process, again=bool(self._reporter.main.container_id)
+            )
         await self._serve(started)
 
     async def _begin_anew(self) -> None:
         """Give the pod its network; what ran before and is gone is reported as lost."""
         records = self._reporter
         records.main = self._lost(records.main)
-        records.inits = [status.waiting(self._lost(record), status.CREATING) for record in records.inits]
+        records.inits = [
+            status.waiting(self._lost(record), status.CREATING) for record in records.inits
+        ]
         if "terminated" not in records.main.state:
             records.main = status.waiting(records.main, status.INITIALIZING)
         await records.publish_logs(containers.log_files(self.pod, self._settings))
@@ -106,7 +121,10 @@ class Worker:
 
     async def _load(self, container: Json) -> None:
         """Run an init container until it succeeds."""
-        back_off, again = self._back_off(), self._reporter.record(container["name"]).last is not None
+        back_off, again = (
+            self._back_off(),
+            self._reporter.record(container["name"]).last is not None,
+        )
         while True:
             await self._pull(container)
             process = await self._create(
@@ -150,11 +168,23 @@ class Worker:
     async def _watch(self, started: Started) -> None:
         """Watch an engine until its end and report that."""
         container, process = self.pod.main, started.process
-        probes = Probes(*(pods.probe(container, f"{kind}Probe") for kind in ("startup", "readiness", "liveness")))
+        probes = Probes(
+            *(
+                pods.probe(container, f"{kind}Probe")
+                for kind in ("startup", "readiness", "liveness")
+            )
+        )
         watcher = Watcher(
-            process, probes, self._prober, started.port, first_probe=self._settings.first_probe, told=self._healthy,
-            complain=lambda message: self._reporter.say("Unhealthy", message, container["name"], warning=True),
-        )  # fmt: skip
+            process,
+            probes,
+            self._prober,
+            started.port,
+            first_probe=self._settings.first_probe,
+            told=self._healthy,
+            complain=lambda message: self._reporter.say(
+                "Unhealthy", message, container["name"], warning=True
+            ),
+        )
         killer = asyncio.ensure_future(self._kill_on_order(process))
         try:
             verdict = await watcher.run()
@@ -165,7 +195,9 @@ class Worker:
     async def _bury(self, container: Json, process: Process, verdict: Verdict) -> None:
         code, fault = verdict.code, process.facts.get("fault")
         if verdict.unhealthy:
-            message = f"Container {container['name']} failed {verdict.unhealthy} probe, will be restarted"
+            message = (
+                f"Container {container['name']} failed {verdict.unhealthy} probe, will be restarted"
+            )
             self._reporter.say("Killing", message, container["name"])
             code = await processes.stop(process, self.pod.grace)
         processes.kill(process)  # whatever the engine left behind
@@ -174,7 +206,10 @@ class Worker:
             return
         out_of_memory = fault == faults.OUT_OF_MEMORY and code == 137
         await self._ended(
-            container, process, code, "OOMKilled" if out_of_memory else "Completed" if code == 0 else "Error"
+            container,
+            process,
+            code,
+            "OOMKilled" if out_of_memory else "Completed" if code == 0 else "Error",
         )
 
     async def _kill_on_order(self, process: Process) -> None:
@@ -186,24 +221,35 @@ class Worker:
         await self._reporter.change(replace(self._reporter.main, started=is_started, ready=ready))
 
     async def _pull(self, container: Json) -> None:
-        """Pretend to pull an image: this machine's own programs run instead, and the events say so."""
+        """Pretend to pull an image: this machine's own programs run instead, and the events say
+        so.
+        """
         image, name, back_off = container["image"], container["name"], self._back_off(failures=1)
         while faults.ordered(self._settings.faults, self.pod.service, (faults.IMAGE_PULL,)):
             self._images.discard(image)
             await self._fail_pull(container, back_off)
         if image in self._images:
-            self._reporter.say("Pulled", f'Container image "{image}" already present on machine (simulated)', name)
+            self._reporter.say(
+                "Pulled", f'Container image "{image}" already present on machine (simulated)', name
+            )
             return
         self._reporter.say("Pulling", f'Pulling image "{image}" (simulated)', name)
         self._images.add(image)
-        self._reporter.say("Pulled", f'Successfully pulled image "{image}" in 0s (simulated: nothing is downloaded, '
+        self._reporter.say("Pulled", f'Successfully pulled image "{image}" in 0s (simulated: '
+        f'nothing is downloaded, '
                            "this machine's own program runs instead)", name)  # fmt: skip
 
     async def _fail_pull(self, container: Json, back_off: BackOff) -> None:
-        image, name, record = container["image"], container["name"], self._reporter.record(container["name"])
+        image, name, record = (
+            container["image"],
+            container["name"],
+            self._reporter.record(container["name"]),
+        )
         message = f'failed to pull and unpack image "{image}": not found (rehearsal)'
         self._reporter.say("Pulling", f'Pulling image "{image}" (simulated)', name)
-        self._reporter.say("Failed", f'Failed to pull image "{image}": {message}', name, warning=True)
+        self._reporter.say(
+            "Failed", f'Failed to pull image "{image}": {message}', name, warning=True
+        )
         self._reporter.say("Failed", "Error: ErrImagePull", name, warning=True)
         await self._reporter.change(status.waiting(record, "ErrImagePull", message))
         await asyncio.sleep(SYNC_SECONDS)
@@ -228,13 +274,19 @@ class Worker:
         record = self._reporter.record(container["name"])
         self._reporter.say("Started", f"Started container {container['name']}", container["name"])
         if fault := process.facts.get("fault"):
-            self._reporter.say("Rehearsal", f"A failure was ordered for this container: {fault}", container["name"])
-        await self._reporter.change(status.running(record, process.container_id, self._now(), again=again))
+            self._reporter.say(
+                "Rehearsal", f"A failure was ordered for this container: {fault}", container["name"]
+            )
+        await self._reporter.change(
+            status.running(record, process.container_id, self._now(), again=again)
+        )
 
     async def _ended(self, container: Json, process: Process, code: int, reason: str) -> None:
         message = containers.end_message(container, process.folder, code)
         record = self._reporter.record(container["name"])
-        await self._reporter.change(status.terminated(record, code if code >= 0 else 137, reason, message, self._now()))
+        await self._reporter.change(
+            status.terminated(record, code if code >= 0 else 137, reason, message, self._now())
+        )
 
     async def _wait(self, container: Json, back_off: BackOff) -> None:
         """Wait before a container's next start, as long as a kubelet would."""
@@ -242,8 +294,14 @@ class Worker:
         await asyncio.sleep(SYNC_SECONDS)
         if seconds:
             message = status.back_off_message(seconds, container["name"], self.pod.full_name)
-            self._reporter.say("BackOff", f"Back-off restarting failed container {container['name']} in pod "
-                               f"{self.pod.full_name}", container["name"], warning=True)  # fmt: skip
+            self._reporter.say(
+                "BackOff",
+                f"Back-off restarting failed container "
+                f"{container['name']} in pod "
+                f"{self.pod.full_name}",
+                container["name"],
+                warning=True,
+            )
             record = self._reporter.record(container["name"])
             if "terminated" in record.state:
                 await self._reporter.change(status.waiting(record, status.CRASH_LOOP, message))

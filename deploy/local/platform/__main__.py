@@ -1,4 +1,6 @@
-"""Command line: `python -m deploy.local.platform build [--only NAME…] | status | stop | clean | manifests`."""
+"""Command line: `python -m deploy.local.platform build [--only NAME…] | status | stop | clean |
+manifests`.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,15 @@ def main(arguments: list[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     builder = commands.add_parser("build", help="build the programs that are missing")
     names = [name for program in PROGRAMS for name in program.names]
-    builder.add_argument("--only", nargs="+", default=[], metavar="NAME", choices=names, help=", ".join(names))
+    builder.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", choices=names, help=", ".join(names)
+    )
     commands.add_parser("status", help="say how far the build is")
     commands.add_parser("stop", help="end a build that runs; what it compiled is kept")
     commands.add_parser("clean", help="remove Go's caches (gigabytes); what is built stays")
-    commands.add_parser("manifests", help="fetch the CRDs and manifests of the pinned releases; print their folder")
+    commands.add_parser(
+        "manifests", help="fetch the CRDs and manifests of the pinned releases; print their folder"
+    )
     options = parser.parse_args(arguments)
     try:
         return run(options)

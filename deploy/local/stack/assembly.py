@@ -1,4 +1,6 @@
-"""Puts one stack together: where it lives, and every part of it from the folders that describe them."""
+"""Puts one stack together: where it lives, and every part of it from the folders that describe
+them.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,8 @@ def facts(context: Context, ports: PortBook) -> dict[str, Any]:
         "state": str(context.state),
         "binaries": str(context.binaries),
         "notes": ports.moves,
-        "replaced": [name for name in product.PASSED if context.env.get(name)],  # names alone: values may be secrets
+        # names alone: values may be secrets
+        "replaced": [name for name in product.PASSED if context.env.get(name)],
     }
 
 

@@ -1,6 +1,8 @@
-"""What is known about each part, kept in memory and in `state/status.json` for `make up` and `make status` to read.
+"""What is known about each part, kept in memory and in `state/status.json` for `make up` and `make
+status` to read.
 
-The file is replaced in one step, so a reader never sees half of it; it is written at most a few times a second.
+The file is replaced in one step, so a reader never sees half of it; it is written at most a few
+times a second.
 """
 
 from __future__ import annotations
@@ -13,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 # The states of a part, in the order in which it passes them; UP are those that others may build on.
-WAITING, BUILDING, PREPARING, STARTING, READY, DONE = "waiting", "building", "preparing", "starting", "ready", "done"
+WAITING, BUILDING, PREPARING, STARTING, READY, DONE = (
+    "waiting",
+    "building",
+    "preparing",
+    "starting",
+    "ready",
+    "done",
+)
 UNHEALTHY, FAILED, STOPPED, REPLACED = "unhealthy", "failed", "stopped", "replaced"
 UP = frozenset({READY, DONE, REPLACED})
 

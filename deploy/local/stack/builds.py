@@ -23,7 +23,11 @@ class Building:
         self.env = env
         self.pid = platform.start_build(env)
         self._asked = 0.0
-        self._answer = "" if self.pid is None else "starting to build the platform's programs (first time only)"
+        self._answer = (
+            ""
+            if self.pid is None
+            else "starting to build the platform's programs (first time only)"
+        )
         self._over = self.pid is None
 
     def __call__(self) -> str:
@@ -44,12 +48,18 @@ class Building:
 
 
 def sentence(rows: list[platform.Progress]) -> str:
-    """Return where the whole build is: programs ready, the one in work, what failed, the time that is left."""
+    """Return where the whole build is: programs ready, the one in work, what failed, the time that
+    is left.
+    """
     ready = [row for row in rows if row.state == "ready"]
     if len(ready) == len(rows):
         return ""
     parts = [f"{len(ready)} of {len(rows)} programs ready (first time only)"]
-    parts += [row.sentence().splitlines()[0] for row in rows if row.state in ("downloading", "building", "failed")]
+    parts += [
+        row.sentence().splitlines()[0]
+        for row in rows
+        if row.state in ("downloading", "building", "failed")
+    ]
     left = sum(row.seconds_left or 0 for row in rows if row.state != "ready")
     if left:
         parts.append(f"about {max(1, round(left / 60))} min left in all")

@@ -1,4 +1,6 @@
-"""The commands of the local stack: up, down, status, logs, reset, serve. Each returns an exit code."""
+"""The commands of the local stack: up, down, status, logs, reset, serve. Each returns an exit
+code.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,9 @@ def _detach(state: Path, options: argparse.Namespace) -> subprocess.Popen[bytes]
         )
 
 
-def _follow_until_portal(state: Path, child: subprocess.Popen[bytes] | None) -> dict[str, Any] | None:
+def _follow_until_portal(
+    state: Path, child: subprocess.Popen[bytes] | None
+) -> dict[str, Any] | None:
     """Print each part as it comes up; return the status once the portal works or time is up."""
     shown: dict[str, str] = {}
     until = time.monotonic() + UP_WITHIN
@@ -115,17 +119,24 @@ def _portal(status: dict[str, Any]) -> dict[str, Any]:
 
 
 def summary(status: dict[str, Any]) -> str:
-    """Return what people need once the portal works: its address, who they can be, what is still coming."""
+    """Return what people need once the portal works: its address, who they can be, what is still
+    coming.
+    """
     lines = ["", f"Portal: {status['portal']}", ""]
     if "OIDC_ISSUER" not in status["replaced"]:
         lines += ["Sign in as one of these (no password; they exist on this machine only):"]
-        lines += [f"  {person.username:<7} {person.name:<16} {person.summary}" for person in personas.all_personas()]
+        lines += [
+            f"  {person.username:<7} {person.name:<16} {person.summary}"
+            for person in personas.all_personas()
+        ]
         lines.append("")
     waiting = report.not_up(status)
     if status.get("building"):
         lines.append(f"Building: {status['building']}")
     if waiting:
-        lines.append(f"Still coming, in the background: {', '.join(part['name'] for part in waiting)}")
+        lines.append(
+            f"Still coming, in the background: {', '.join(part['name'] for part in waiting)}"
+        )
     lines.append("make status shows every part · make logs PART=portal · make down ends everything")
     return "\n".join(lines)
 
@@ -155,10 +166,17 @@ def status(state: Path, options: argparse.Namespace) -> int:
     """Show every part with its state and its share of memory and CPU."""
     found = report.read_status(state)
     if found is None or supervisor_pid(state) is None:
-        print(json.dumps({"running": False}) if options.json else f"No stack runs in {state}. Start it with: make up")
+        print(
+            json.dumps({"running": False})
+            if options.json
+            else f"No stack runs in {state}. Start it with: make up"
+        )
         left = [running.name for running in processes.noted(state / "run") if running.process()]
         if left and not options.json:
-            print(f"Left running by a supervisor that was killed (make up or make down ends them): {', '.join(left)}")
+            print(
+                f"Left running by a supervisor that was killed (make up or make down ends them): "
+                f"{', '.join(left)}"
+            )
         return 1
     found = report.measured(found, options.window)
     if options.json:
@@ -194,7 +212,10 @@ def reset(state: Path, options: argparse.Namespace) -> int:
     if not (state / assembly.MARKER).exists():
         print(f"{state} is not a stack's state folder: nothing removed", file=sys.stderr)
         return 1
-    print(f"This removes {state}: database, published models, Git repository, cluster, keys, ports, logs.")
+    print(
+        f"This removes {state}: database, published models, Git repository, cluster, keys, "
+        f"ports, logs."
+    )
     if sys.stdin.isatty() and input("Remove all of it? [y/N] ").strip().lower() not in ("y", "yes"):
         print("Nothing removed.")
         return 1

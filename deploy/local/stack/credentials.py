@@ -1,7 +1,8 @@
-"""The secrets of one stack: made once under `state/secrets`, readable by their owner only, kept until `make reset`.
+"""The secrets of one stack: made once under `state/secrets`, readable by their owner only, kept
+until `make reset`.
 
-Programs get files or variables from here; nothing is ever printed. The usage-ingest token alone changes with each
-start of the stack, as a leased one does in production.
+Programs get files or variables from here; nothing is ever printed. The usage-ingest token alone
+changes with each start of the stack, as a leased one does in production.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def secret_file(context: Context, name: str) -> Path:
 
 
 def s3_key(context: Context, user: str) -> S3Key:
-    """Return the key of `admin` (owns the server), `portal` (publishes) or `kubelet` (reads models)."""
+    """Return the key of `admin` (owns the server), `portal` (publishes) or `kubelet` (reads
+    models).
+    """
     return S3Key(access=f"qm{user}", secret=secret(context, f"s3-{user}"))
 
 
@@ -56,7 +59,9 @@ def rotate_usage_ingest_token(context: Context) -> None:
 
 
 def scaling_token_file(context: Context) -> Path:
-    """Return the file with the credential that KEDA shows the portal, which reads it at each use."""
+    """Return the file with the credential that KEDA shows the portal, which reads it at each
+    use.
+    """
     return secret_file(context, "scaling-token")
 
 
@@ -78,7 +83,8 @@ def write_private(path: Path, text: str) -> None:
 
 
 def _new_ec_key() -> str:
-    from cryptography.hazmat.primitives import serialization  # needed once: kept out of the supervisor's memory
+    # needed once: kept out of the supervisor's memory
+    from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())

@@ -1,7 +1,9 @@
-"""Keeps one part alive: waits for what it needs, starts it, watches it, starts it again when it dies.
+"""Keeps one part alive: waits for what it needs, starts it, watches it, starts it again when it
+dies.
 
-One thread per part, one plain loop, no shared state but the board. A part that dies comes back after 0.5 s, then 1 s,
-2 s … at most 30 s; one that does not answer for a minute is ended and started again.
+One thread per part, one plain loop, no shared state but the board. A part that dies comes back
+after 0.5 s, then 1 s, 2 s … at most 30 s; one that does not answer for a minute is ended and
+started again.
 """
 
 from __future__ import annotations
@@ -76,7 +78,8 @@ class Keeper(threading.Thread):
                 if self.part.once:
                     return
                 self._watch()
-            except Exception as error:  # noqa: BLE001 (whatever a part's own functions raise must not end its keeper)
+            # whatever a part's own functions raise must not end its keeper
+            except Exception as error:  # noqa: BLE001
                 self._end_process()
                 if self.stopping.is_set():
                     break
@@ -95,10 +98,16 @@ class Keeper(threading.Thread):
 
     def _wait_until_possible(self) -> None:
         while not self.stopping.is_set():
-            missing = [name for name in self.part.programs if not (self.context.binaries / name).exists()]
+            missing = [
+                name for name in self.part.programs if not (self.context.binaries / name).exists()
+            ]
             needs = self.board.missing(self.part.needs)
             if missing:
-                why = f"{', '.join(missing)} is being built" if self.building() else f"there is no {', '.join(missing)}"
+                why = (
+                    f"{', '.join(missing)} is being built"
+                    if self.building()
+                    else f"there is no {', '.join(missing)}"
+                )
                 self.board.set(self.part.name, b.BUILDING, detail=why)
                 self.stopping.wait(1)
             elif needs:
@@ -118,7 +127,9 @@ class Keeper(threading.Thread):
             cwd=self.part.cwd or self.context.root, log=self.log, run=self.context.folder("run"),
         )  # fmt: skip
         threading.Thread(target=self._reap, args=(self.child,), daemon=True).start()
-        self.board.set(self.part.name, b.STARTING, pid=self.running.pid, started=self.running.started)
+        self.board.set(
+            self.part.name, b.STARTING, pid=self.running.pid, started=self.running.started
+        )
 
     def _reap(self, child: subprocess.Popen[bytes]) -> None:
         child.wait()
@@ -137,13 +148,17 @@ class Keeper(threading.Thread):
             try:
                 self.part.ready()
                 break
-            except Exception as reason:  # noqa: BLE001 (a check may fail in any way while its part comes up)
+            # a check may fail in any way while its part comes up
+            except Exception as reason:  # noqa: BLE001
                 if time.monotonic() > until:
-                    raise Ended(f"not ready after {self.pace.start_within:.0f} s: {words(reason)}", None) from None
+                    raise Ended(
+                        f"not ready after {self.pace.start_within:.0f} s: {words(reason)}", None
+                    ) from None
                 self.board.set(self.part.name, b.STARTING, detail=words(reason))
                 self.gone.wait(pause)
                 pause = min(1.0, pause * 1.3)
-        if not self.part.address and self.gone.wait(self.pace.settle):  # nobody can ask it: it works while it runs
+        # nobody can ask it: it works while it runs
+        if not self.part.address and self.gone.wait(self.pace.settle):
             self._raise_if_gone()
         self.part.after()
         self.board.set(self.part.name, b.READY)
@@ -164,7 +179,9 @@ class Keeper(threading.Thread):
             except Exception as reason:  # noqa: BLE001 (as above)
                 quiet = time.monotonic() - healthy_at
                 if quiet > self.pace.unhealthy_for:
-                    raise Ended(f"did not answer for {quiet:.0f} s: {words(reason)}", None) from None
+                    raise Ended(
+                        f"did not answer for {quiet:.0f} s: {words(reason)}", None
+                    ) from None
                 self.board.set(self.part.name, b.UNHEALTHY, detail=words(reason))
             else:
                 healthy_at = time.monotonic()
@@ -186,7 +203,8 @@ class Keeper(threading.Thread):
         code = error.exit_code if isinstance(error, Ended) else None
         line = self.board.line(self.part.name)
         self.board.set(
-            self.part.name, b.FAILED, detail=words(error), pid=0, restarts=line.restarts + 1, exit_code=code,
+            self.part.name, b.FAILED, detail=words(error), pid=0, restarts=line.restarts + 1,
+            exit_code=code,
             last_log=tail(self.log, 8),
         )  # fmt: skip
 
@@ -197,15 +215,21 @@ class Keeper(threading.Thread):
         self.running = self.child = None
 
     def _limit_log(self) -> None:
-        """Keep the last full log beside the present one; the part goes on appending to the emptied file."""
+        """Keep the last full log beside the present one; the part goes on appending to the emptied
+        file.
+        """
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
             self.log.with_suffix(".log.1").write_bytes(self.log.read_bytes())
             self.log.open("w").close()
 
 
 def words(error: Exception) -> str:
-    """Return what went wrong for people: expected errors speak for themselves, others say what they are."""
-    return str(error) if isinstance(error, (Ended, NotReady)) else f"{type(error).__name__}: {error}"
+    """Return what went wrong for people: expected errors speak for themselves, others say what they
+    are.
+    """
+    return (
+        str(error) if isinstance(error, (Ended, NotReady)) else f"{type(error).__name__}: {error}"
+    )
 
 
 def tail(log: Path, lines: int) -> tuple[str, ...]:

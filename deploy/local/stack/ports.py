@@ -1,8 +1,9 @@
-"""Loopback ports: one per name, remembered in `state/ports.json`, moved to a free one (and said so) where taken.
+"""Loopback ports: one per name, remembered in `state/ports.json`, moved to a free one (and said so)
+where taken.
 
-A port just handed out is free until its server listens, so each hand-out is noted for all processes of the user.
-Ports are handed out outside the range that the kernel uses for outgoing connections, so that a port that was free
-yesterday is not in use today by some client of this machine.
+A port just handed out is free until its server listens, so each hand-out is noted for all processes
+of the user. Ports are handed out outside the range that the kernel uses for outgoing connections,
+so that a port that was free yesterday is not in use today by some client of this machine.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FREE_RANGE = range(20000, 30000)
-HELD = 120.0  # seconds for which a port that was handed out is nobody else's, though no server listens on it yet
+# seconds for which a port that was handed out is nobody else's, though no server listens on it yet
+HELD = 120.0
 _RANDOM = random.SystemRandom()  # two processes with the same seed would race for the same port
 
 
@@ -33,12 +35,15 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on now, and that no outgoing connection will be given."""
+    """Return a loopback port that nobody listens on now, and that no outgoing connection will be
+    given.
+    """
     return next(port for port in _candidates() if is_free(port) and _take(port))
 
 
 class PortBook:
-    """The ports of one stack. Ask only while none of its parts runs: a port in use counts as somebody else's.
+    """The ports of one stack. Ask only while none of its parts runs: a port in use counts as
+    somebody else's.
 
     own_range: never take the preferred port, for stacks that run beside another one.
     moves: one sentence for each port that is not where it was expected.
@@ -52,7 +57,9 @@ class PortBook:
         self._checked: set[str] = set()
 
     def __call__(self, name: str, preferred: int) -> int:
-        """Return the port kept for `name`: `preferred` where free at first asking, else a free one."""
+        """Return the port kept for `name`: `preferred` where free at first asking, else a free
+        one.
+        """
         if name not in self._checked:
             self._checked.add(name)
             self._choose(name, preferred)
@@ -65,9 +72,15 @@ class PortBook:
             chosen = wanted
         else:
             others = self._others(name)
-            chosen = next(port for port in _candidates() if port not in others and is_free(port) and _take(port))
+            chosen = next(
+                port
+                for port in _candidates()
+                if port not in others and is_free(port) and _take(port)
+            )
             if wanted:
-                self.moves.append(f"port {wanted} is taken by another program: {name} listens on {chosen}")
+                self.moves.append(
+                    f"port {wanted} is taken by another program: {name} listens on {chosen}"
+                )
         if chosen != kept:
             self._kept[name] = chosen
             self._save()

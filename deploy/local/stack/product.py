@@ -1,7 +1,8 @@
-"""The product's own processes: web server, Celery worker and its clock, usage follower, observer, scraper, their jobs.
+"""The product's own processes: web server, Celery worker and its clock, usage follower, observer,
+scraper, their jobs.
 
-They get the product's variables and nothing else, exactly as a deployment would set them; a variable that the caller
-of `make up` set is passed through instead of ours.
+They get the product's variables and nothing else, exactly as a deployment would set them; a
+variable that the caller of `make up` set is passed through instead of ours.
 """
 
 from __future__ import annotations
@@ -17,15 +18,23 @@ BACKENDS = ("postgres", "valkey", "idp")
 PUBLISHING = ("sample-data", "sample-weights", "registry-bucket", "worker")
 SERVING_IMAGE = "vllm/vllm-openai:v0.32.0"
 PASSED = (
-    "DATABASE_URL", "REDIS_URL", "OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_CLIENT_SECRET_FILE",
-    "OIDC_API_AUDIENCE", "OIDC_GATEWAY_AUDIENCE", "GITOPS_REMOTE", "GITOPS_BRANCH", "KUBECONFIG", "CLUSTER_HTTP_PROXY",
-    "ARGOCD_NAMESPACE", "ARGOCD_APPLICATION", "ARGOCD_CAPACITY_APPLICATION", "GATEWAY_URL", "GATEWAY_NAME",
-    "GATEWAY_NAMESPACE", "GATEWAY_JWKS_URI", "LIMIT_COST", "REGISTRY_BUCKET", "REGISTRY_READER_ROLE_ARN",
-    "SERVING_IMAGE", "SERVING_S3_ENDPOINT", "SERVING_START_SECONDS", "ENVIRONMENT_NAME", "NOTICE_FILE",
-    "SESSION_IDLE_SECONDS", "RECONCILE_LEASE_SECONDS", "ROLLOUT_RETIRE_AFTER_SECONDS", "ROLLOUT_LOOK_SECONDS",
-    "ROLLOUT_STEPS", "ROLLOUT_HOLD_SECONDS", "ROLLOUT_MINIMUM_CALLS", "SCALING_URL", "SCALING_POLL_SECONDS",
+    "DATABASE_URL", "REDIS_URL", "OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET",
+    "OIDC_CLIENT_SECRET_FILE",
+    "OIDC_API_AUDIENCE", "OIDC_GATEWAY_AUDIENCE", "GITOPS_REMOTE", "GITOPS_BRANCH", "KUBECONFIG",
+    "CLUSTER_HTTP_PROXY",
+    "ARGOCD_NAMESPACE", "ARGOCD_APPLICATION", "ARGOCD_CAPACITY_APPLICATION", "GATEWAY_URL",
+    "GATEWAY_NAME",
+    "GATEWAY_NAMESPACE", "GATEWAY_JWKS_URI", "LIMIT_COST", "REGISTRY_BUCKET",
+    "REGISTRY_READER_ROLE_ARN",
+    "SERVING_IMAGE", "SERVING_S3_ENDPOINT", "SERVING_START_SECONDS", "ENVIRONMENT_NAME",
+    "NOTICE_FILE",
+    "SESSION_IDLE_SECONDS", "RECONCILE_LEASE_SECONDS", "ROLLOUT_RETIRE_AFTER_SECONDS",
+    "ROLLOUT_LOOK_SECONDS",
+    "ROLLOUT_STEPS", "ROLLOUT_HOLD_SECONDS", "ROLLOUT_MINIMUM_CALLS", "SCALING_URL",
+    "SCALING_POLL_SECONDS",
     "SCALING_WINDOW_SECONDS", "SCALING_COOLDOWN_SECONDS", "SCALING_MAX_REPLICAS",
-    "SCALING_RETRY_AFTER_SECONDS", "SCALING_PRE_WARM", "METRICS_INTERVAL_SECONDS", "METRICS_RETENTION_DAYS",
+    "SCALING_RETRY_AFTER_SECONDS", "SCALING_PRE_WARM", "METRICS_INTERVAL_SECONDS",
+    "METRICS_RETENTION_DAYS",
     "PROMETHEUS_URL", "PROMETHEUS_TOKEN_FILE", "DCGM_URL", "DCGM_POD_LABELS", "DCGM_PORT",
 )  # fmt: skip
 
@@ -72,7 +81,8 @@ def environment(context: Context) -> dict[str, str]:
         "USAGE_LOG_FILE": str(context.folder("gateway") / "access.log"),
         "DCGM_URL": f"http://127.0.0.1:{context.ports('kubelet', 19020)}",
     }
-    if context.env.get("KUBECONFIG"):  # a cluster of one's own has exporters of its own, and our kubelet does not run
+    # a cluster of one's own has exporters of its own, and our kubelet does not run
+    if context.env.get("KUBECONFIG"):
         del ours["DCGM_URL"]
     theirs = {name: context.env[name] for name in PASSED if context.env.get(name)}
     if "OIDC_CLIENT_SECRET" in theirs:
@@ -90,35 +100,66 @@ def parts(context: Context) -> list[Part]:
         _portal(context, env),
         job(context, env, "sample-data", "load_sample", needs=("portal",)),
         _sample_weights(context, weights),
-        job(context, env, "sample-versions", "load_sample", "--versions", str(weights), needs=PUBLISHING),
+        job(
+            context,
+            env,
+            "sample-versions",
+            "load_sample",
+            "--versions",
+            str(weights),
+            needs=PUBLISHING,
+        ),
         _worker(context, env),
         _beat(context, env),
-        _process(context, env, "usage-follower", [context.python, "-m", "worker.processes", "usage_follower"]),
+        _process(
+            context,
+            env,
+            "usage-follower",
+            [context.python, "-m", "worker.processes", "usage_follower"],
+        ),
         _process(context, env, "observer", [context.python, "-m", "worker.processes", "observer"]),
         _process(context, env, "scraper", [context.python, "-m", "worker.processes", "scraper"]),
     ]
 
 
-def job(context: Context, env: dict[str, str], name: str, *command: str, needs: tuple[str, ...]) -> Part:
+def job(
+    context: Context, env: dict[str, str], name: str, *command: str, needs: tuple[str, ...]
+) -> Part:
     """Return a management command that runs once at each start of the stack."""
     return Part(
-        name=name, command=[context.python, "manage.py", *command], address="", ready=lambda: None, env=env,
+        name=name, command=[context.python, "manage.py", *command], address="", ready=lambda: None,
+        env=env,
         needs=needs, once=True,
     )  # fmt: skip
 
 
 def _sample_weights(context: Context, folder: Path) -> Part:
-    """Return the job that makes the sample model's folders, shared by all stacks; a second time it does nothing."""
+    """Return the job that makes the sample model's folders, shared by all stacks; a second time it
+    does nothing.
+    """
     command = ["nice", context.python, "-m", "deploy.local.engine.sample", str(folder)]
     return Part(
-        name="sample-weights", command=command, address=str(folder), ready=lambda: None, needs=("portal",), once=True
+        name="sample-weights",
+        command=command,
+        address=str(folder),
+        ready=lambda: None,
+        needs=("portal",),
+        once=True,
     )
 
 
 def web_command(python: str, port: int) -> list[str]:
     """Return the web server's command line. `make bench-web` says why this server."""
     listen = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--no-ws"]
-    size = ["--workers", "1", "--blocking-threads", "8", "--backlog", "256", "--respawn-failed-workers"]
+    size = [
+        "--workers",
+        "1",
+        "--blocking-threads",
+        "8",
+        "--backlog",
+        "256",
+        "--respawn-failed-workers",
+    ]
     return [python, "-m", "granian", *listen, *size, "portal.wsgi:application"]
 
 
@@ -135,18 +176,45 @@ def _portal(context: Context, env: dict[str, str]) -> Part:
 
 
 def _worker(context: Context, env: dict[str, str]) -> Part:
-    flags = ["--concurrency", "2", "--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    return _process(context, env, "worker", [context.python, "-m", "celery", "-A", "worker.celery", "worker", *flags])
+    flags = [
+        "--concurrency",
+        "2",
+        "--loglevel",
+        "INFO",
+        "--without-gossip",
+        "--without-mingle",
+        "--without-heartbeat",
+    ]
+    return _process(
+        context,
+        env,
+        "worker",
+        [context.python, "-m", "celery", "-A", "worker.celery", "worker", *flags],
+    )
 
 
 def _beat(context: Context, env: dict[str, str]) -> Part:
     schedule = context.folder("beat") / "schedule"
-    command = [context.python, "-m", "celery", "-A", "worker.celery", "beat", "--schedule", str(schedule)]
+    command = [
+        context.python,
+        "-m",
+        "celery",
+        "-A",
+        "worker.celery",
+        "beat",
+        "--schedule",
+        str(schedule),
+    ]
     return _process(context, env, "beat", [*command, "--pidfile="])
 
 
 def _process(context: Context, env: dict[str, str], name: str, command: list[str]) -> Part:
     """Return a process that listens to nobody: it works as long as it runs."""
     return Part(
-        name=name, command=command, address="", ready=lambda: None, env=env, needs=("postgres", "valkey", "migrations")
-    )  # fmt: skip
+        name=name,
+        command=command,
+        address="",
+        ready=lambda: None,
+        env=env,
+        needs=("postgres", "valkey", "migrations"),
+    )

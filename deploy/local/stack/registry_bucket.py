@@ -1,4 +1,5 @@
-"""A job: makes the S3 users and the bucket of published models, with what each user may do. Safe to run again.
+"""A job: makes the S3 users and the bucket of published models, with what each user may do. Safe to
+run again.
 
 Environment: AWS_* of the server's owner; S3_PORTAL and S3_KUBELET, the secrets of the two users.
 """
@@ -18,12 +19,15 @@ from botocore.exceptions import ClientError
 from .s3 import BUCKET, REGION, USERS
 
 READ = [
-    "s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectAttributes", "s3:GetObjectRetention", "s3:GetObjectLegalHold",
-    "s3:GetObjectTagging", "s3:ListBucket", "s3:ListBucketVersions", "s3:GetBucketLocation", "s3:GetBucketVersioning",
+    "s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectAttributes", "s3:GetObjectRetention",
+    "s3:GetObjectLegalHold",
+    "s3:GetObjectTagging", "s3:ListBucket", "s3:ListBucketVersions", "s3:GetBucketLocation",
+    "s3:GetBucketVersioning",
     "s3:GetBucketObjectLockConfiguration",
 ]  # fmt: skip
 WRITE = [
-    "s3:PutObject", "s3:PutObjectRetention", "s3:PutObjectLegalHold", "s3:PutObjectTagging", "s3:DeleteObject",
+    "s3:PutObject", "s3:PutObjectRetention", "s3:PutObjectLegalHold", "s3:PutObjectTagging",
+    "s3:DeleteObject",
     "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:ListBucketMultipartUploads",
 ]  # fmt: skip
 ON_BUCKET = frozenset(action for action in READ + WRITE if "Bucket" in action)
@@ -38,7 +42,10 @@ def main() -> None:
         client.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
         print(f"made bucket {BUCKET} with Object Lock")
     except ClientError as error:
-        if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+        if error.response["Error"]["Code"] not in (
+            "BucketAlreadyOwnedByYou",
+            "BucketAlreadyExists",
+        ):
             raise
     client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     client.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(policy()))
@@ -54,10 +61,18 @@ def policy() -> dict[str, object]:
         principal = {"AWS": [f"qm{user}"]}
         return [
             {"Effect": "Allow", "Principal": principal, "Action": on_bucket, "Resource": [bucket]},
-            {"Effect": "Allow", "Principal": principal, "Action": on_objects, "Resource": [f"{bucket}/*"]},
+            {
+                "Effect": "Allow",
+                "Principal": principal,
+                "Action": on_objects,
+                "Resource": [f"{bucket}/*"],
+            },
         ]
 
-    return {"Version": "2012-10-17", "Statement": [*allow("portal", READ + WRITE), *allow("kubelet", READ)]}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [*allow("portal", READ + WRITE), *allow("kubelet", READ)],
+    }
 
 
 def make_user(access: str, secret: str) -> None:
@@ -66,7 +81,8 @@ def make_user(access: str, secret: str) -> None:
     url = f"{os.environ['AWS_ENDPOINT_URL_S3']}/create-user"
     request = AWSRequest("PATCH", url, data=body, headers={"Content-Type": "application/xml"})
     S3SigV4Auth(boto3.Session().get_credentials(), "s3", REGION).add_auth(request)
-    signed = urllib.request.Request(url, body.encode(), dict(request.headers.items()), method="PATCH")  # noqa: S310
+    headers = dict(request.headers.items())
+    signed = urllib.request.Request(url, body.encode(), headers, method="PATCH")  # noqa: S310
     try:
         urllib.request.urlopen(signed, timeout=10).close()  # noqa: S310 (our own address)
         print(f"made user {access}")

@@ -1,7 +1,7 @@
 """versitygw: a real S3 server on this machine's disk, and the bucket that holds published models.
 
-Three keys: `admin` owns the server, `portal` publishes, `kubelet` can only read. The bucket is made with Object Lock
-and versioning, as the production one.
+Three keys: `admin` owns the server, `portal` publishes, `kubelet` can only read. The bucket is made
+with Object Lock and versioning, as the production one.
 """
 
 from __future__ import annotations
@@ -16,11 +16,16 @@ USERS = ("portal", "kubelet")
 
 def endpoint(context: Context) -> str:
     """Return the address that S3 clients take."""
-    return context.env.get("AWS_ENDPOINT_URL_S3") or f"http://127.0.0.1:{context.ports('versitygw', 17070)}"
+    return (
+        context.env.get("AWS_ENDPOINT_URL_S3")
+        or f"http://127.0.0.1:{context.ports('versitygw', 17070)}"
+    )
 
 
 def client_env(context: Context, user: str) -> dict[str, str]:
-    """Return the variables that boto3 reads itself, for one of the three keys (the caller's own where S3 is theirs)."""
+    """Return the variables that boto3 reads itself, for one of the three keys (the caller's own
+    where S3 is theirs).
+    """
     if context.env.get("AWS_ENDPOINT_URL_S3"):
         return {name: value for name, value in context.env.items() if name.startswith("AWS_")}
     key = credentials.s3_key(context, user)
@@ -40,7 +45,14 @@ def parts(context: Context) -> list[Part]:
         (home / name).mkdir(exist_ok=True, mode=0o700)
     admin = credentials.s3_key(context, "admin")
     flags = ["--region", REGION, "--port", f"127.0.0.1:{port}", "--health", "/health", "--quiet"]
-    store = ["--iam-dir", str(home / "iam"), "posix", "--versioning-dir", str(home / "versions"), str(home / "data")]
+    store = [
+        "--iam-dir",
+        str(home / "iam"),
+        "posix",
+        "--versioning-dir",
+        str(home / "versions"),
+        str(home / "data"),
+    ]
     server = Part(
         name="versitygw",
         command=[str(context.binaries / "versitygw"), *flags, *store],

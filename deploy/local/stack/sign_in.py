@@ -1,4 +1,6 @@
-"""`make token PERSONA=maya`: an access token for curl, over the provider's HTTP (device grant, answered at once)."""
+"""`make token PERSONA=maya`: an access token for curl, over the provider's HTTP (device grant,
+answered at once).
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ class Refused(Exception):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.add_argument("--persona", required=True, help="user name, as maya")
-    parser.add_argument("--audience", action="append", choices=AUDIENCES, help="may be given twice; default: both")
+    parser.add_argument(
+        "--audience", action="append", choices=AUDIENCES, help="may be given twice; default: both"
+    )
     parser.add_argument("--team", default="", help="for a person with several teams")
 
 
@@ -36,21 +40,40 @@ def token(state: Path, options: argparse.Namespace) -> int:
         print(f"No stack runs in {state}. Start it with: make up", file=sys.stderr)
         return 1
     try:
-        print(access_token(status["issuer"], options.persona, options.audience or AUDIENCES, options.team))
+        print(
+            access_token(
+                status["issuer"], options.persona, options.audience or AUDIENCES, options.team
+            )
+        )
     except Refused as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def access_token(issuer: str, persona: str, audiences: tuple[str, ...] | list[str], team: str = "") -> str:
+def access_token(
+    issuer: str, persona: str, audiences: tuple[str, ...] | list[str], team: str = ""
+) -> str:
     """Return a persona's access token from the local provider. Raises Refused."""
-    fields = [("client_id", "quartermaster-cli"), ("scope", SCOPE), *(("resource", name) for name in audiences)]
+    fields = [
+        ("client_id", "quartermaster-cli"),
+        ("scope", SCOPE),
+        *(("resource", name) for name in audiences),
+    ]
     device = json.loads(_post(f"{issuer}/device_authorization", fields))
-    answer = [("user_code", device["user_code"]), ("username", persona), ("team", team), ("decision", "allow")]
+    answer = [
+        ("user_code", device["user_code"]),
+        ("username", persona),
+        ("team", team),
+        ("decision", "allow"),
+    ]
     if "Allowed" not in _post(f"{issuer}/device", answer):
         raise Refused(f"{persona} has several teams: name one with TEAM= (--team)")
-    grant = [("grant_type", DEVICE_CODE), ("device_code", device["device_code"]), ("client_id", "quartermaster-cli")]
+    grant = [
+        ("grant_type", DEVICE_CODE),
+        ("device_code", device["device_code"]),
+        ("client_id", "quartermaster-cli"),
+    ]
     answered: dict[str, Any] = json.loads(_post(f"{issuer}/token", grant))
     return str(answered["access_token"])
 
@@ -58,7 +81,8 @@ def access_token(issuer: str, persona: str, audiences: tuple[str, ...] | list[st
 def _post(url: str, fields: list[tuple[str, str]]) -> str:
     body = urllib.parse.urlencode([(name, value) for name, value in fields if value]).encode()
     try:
-        with urllib.request.urlopen(url, body, timeout=10) as answer:  # noqa: S310 (the issuer's own address)
+        # the issuer's own address
+        with urllib.request.urlopen(url, body, timeout=10) as answer:  # noqa: S310
             return str(answer.read().decode())
     except urllib.error.HTTPError as error:
         text = error.read().decode()

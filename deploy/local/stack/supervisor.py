@@ -1,7 +1,9 @@
-"""Runs a stack: one keeper per part, the board they write to, and a gentle end in the reverse order of needs.
+"""Runs a stack: one keeper per part, the board they write to, and a gentle end in the reverse order
+of needs.
 
-One supervisor per state folder, held by a lock on `state/supervisor.lock` that the kernel gives back however the
-supervisor ends. One that takes over after a killed one first ends what that one left running.
+One supervisor per state folder, held by a lock on `state/supervisor.lock` that the kernel gives
+back however the supervisor ends. One that takes over after a killed one first ends what that one
+left running.
 """
 
 from __future__ import annotations
@@ -62,7 +64,13 @@ def supervisor_pid(state: Path) -> int | None:
 
 def environment(context: Context) -> dict[str, str]:
     """Return what every part gets: nothing of the caller's but where programs are."""
-    programs = [str(context.binaries), str(Path(context.python).parent), "/usr/local/bin", "/usr/bin", "/bin"]
+    programs = [
+        str(context.binaries),
+        str(Path(context.python).parent),
+        "/usr/local/bin",
+        "/usr/bin",
+        "/bin",
+    ]
     return {
         "PATH": ":".join([*programs, "/usr/sbin", "/sbin"]),
         "HOME": str(context.folder("home")),
@@ -86,7 +94,12 @@ class Supervisor:
         self, parts: Iterable[Part], context: Context, *, facts: dict[str, Any],
         building: Callable[[], str] = lambda: "", pace: Pace | None = None, owner: int = 0,
     ) -> None:  # fmt: skip
-        self.parts, self.context, self.building, self.owner = in_order(parts), context, building, owner
+        self.parts, self.context, self.building, self.owner = (
+            in_order(parts),
+            context,
+            building,
+            owner,
+        )
         self.board = b.Board(context.state / "status.json", facts | {"pid": os.getpid()})
         env = environment(context)
         self.keepers: dict[str, Keeper] = {}
@@ -95,10 +108,15 @@ class Supervisor:
             self.board.add(b.Line(part.name, address=theirs or part.address))
             if theirs:
                 self.board.set(
-                    part.name, b.REPLACED, detail=f"{part.replaced_by} is set", address=hide_password(theirs)
+                    part.name,
+                    b.REPLACED,
+                    detail=f"{part.replaced_by} is set",
+                    address=hide_password(theirs),
                 )
             else:
-                self.keepers[part.name] = Keeper(part, context, self.board, env, building=building, pace=pace)
+                self.keepers[part.name] = Keeper(
+                    part, context, self.board, env, building=building, pace=pace
+                )
 
     def run(self) -> None:
         """Start everything, keep it until SIGTERM or SIGINT, end everything."""
@@ -119,8 +137,12 @@ class Supervisor:
         self.end()
 
     def tell(self) -> None:
-        """Write what is still coming to `state/notice.txt`, which the portal shows on every page; "" at the end."""
-        words = notice_of(self.board.facts.get("building", ""), self.board.missing(tuple(self.keepers)))
+        """Write what is still coming to `state/notice.txt`, which the portal shows on every page;
+        "" at the end.
+        """
+        words = notice_of(
+            self.board.facts.get("building", ""), self.board.missing(tuple(self.keepers))
+        )
         file = self.context.state / "notice.txt"
         if not file.exists() or file.read_text() != words:
             draft = file.with_suffix(".part")
@@ -143,9 +165,13 @@ class Supervisor:
 
 
 def notice_of(building: str, missing: list[str]) -> str:
-    """Return what people of the portal should know while parts are missing; "" once everything is there."""
+    """Return what people of the portal should know while parts are missing; "" once everything is
+    there.
+    """
     if building:
-        return f"The local platform is being built, and the cluster joins when it is ready: {building}"
+        return (
+            f"The local platform is being built, and the cluster joins when it is ready: {building}"
+        )
     return f"Starting: {', '.join(missing)}" if missing else ""
 
 
@@ -163,7 +189,9 @@ def _signals() -> socket.socket:
 
 
 def in_order(parts: Iterable[Part]) -> list[Part]:
-    """Return the parts so that each comes after those it needs. Raises ValueError on a circle or an unknown need."""
+    """Return the parts so that each comes after those it needs. Raises ValueError on a circle or an
+    unknown need.
+    """
     return [part for group in layers(parts) for part in group]
 
 

@@ -1,7 +1,8 @@
-"""A stack of its own for tests: `with running_stack(folder) as stack: …`. It ends with the test, even a killed one.
+"""A stack of its own for tests: `with running_stack(folder) as stack: …`. It ends with the test,
+even a killed one.
 
-The stack has its own state, its own ports (never the preferred ones, which a person's stack may use) and none of the
-caller's product variables; the built programs are shared.
+The stack has its own state, its own ports (never the preferred ones, which a person's stack may
+use) and none of the caller's product variables; the built programs are shared.
 """
 
 from __future__ import annotations
@@ -22,11 +23,19 @@ from . import product, report, sign_in
 from .assembly import ROOT
 from .keeper import tail
 
-REPLACING = {*product.PASSED, "AWS_ENDPOINT_URL_S3", "DJANGO_SETTINGS_MODULE", "SECRET_KEY", "PORTAL_URL"}
+REPLACING = {
+    *product.PASSED,
+    "AWS_ENDPOINT_URL_S3",
+    "DJANGO_SETTINGS_MODULE",
+    "SECRET_KEY",
+    "PORTAL_URL",
+}
 
 
 class NotUp(Exception):
-    """The stack did not come so far in time; the message shows every part that is missing, with its last words."""
+    """The stack did not come so far in time; the message shows every part that is missing, with its
+    last words.
+    """
 
 
 @dataclass(frozen=True)
@@ -84,11 +93,15 @@ def _words(part: dict[str, Any], state: Path) -> str:
 
 
 @contextmanager
-def running_stack(state: Path, *, env: Mapping[str, str] | None = None, keep: bool = False) -> Iterator[Stack]:
+def running_stack(
+    state: Path, *, env: Mapping[str, str] | None = None, keep: bool = False
+) -> Iterator[Stack]:
     """Start a stack of its own, return once its portal works, end it afterwards.
 
-    env: added to the environment, as the caller of `make up` would set it (QUARTERMASTER_BINARIES, a replaced part).
-    keep: leave the state folder for reading. Raises NotUp with the last words of what did not start.
+    env: added to the environment, as the caller of `make up` would set it (QUARTERMASTER_BINARIES,
+    a replaced part).
+    keep: leave the state folder for reading. Raises NotUp with the last words of what did not
+    start.
     """
     caller = {name: value for name, value in os.environ.items() if name not in REPLACING}
     caller |= {"QUARTERMASTER_PORTS": "own"} | dict(env or {})
@@ -104,7 +117,16 @@ def running_stack(state: Path, *, env: Mapping[str, str] | None = None, keep: bo
 
 def _run(command: str, state: Path, env: dict[str, str], *, check: bool = True) -> None:
     """Run one of the stack's commands; the stack belongs to this process and ends with it."""
-    line = [sys.executable, "-m", "deploy.local.stack", command, "--state", str(state), "--owner", str(os.getpid())]
+    line = [
+        sys.executable,
+        "-m",
+        "deploy.local.stack",
+        command,
+        "--state",
+        str(state),
+        "--owner",
+        str(os.getpid()),
+    ]
     done = subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if check and done.returncode != 0:
         raise NotUp(done.stdout[-4000:] + done.stderr[-4000:])

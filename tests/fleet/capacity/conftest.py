@@ -1,4 +1,6 @@
-"""The cast of capacity: pete asks, petra and rita decide, fiona looks, charlie (tests/conftest.py) sees nothing."""
+"""The cast of capacity: pete asks, petra and rita decide, fiona looks, charlie (tests/conftest.py)
+sees nothing.
+"""
 
 import pytest
 

@@ -18,7 +18,12 @@ pytestmark = pytest.mark.django_db
 
 def ask(requester, base=1, **change):
     return actions.request_capacity(
-        pool=POOL.name, base=base, wish=replace(WISH, **change), justification=WHY, requester=requester, now=NOW
+        pool=POOL.name,
+        base=base,
+        wish=replace(WISH, **change),
+        justification=WHY,
+        requester=requester,
+        now=NOW,
     )
 
 
@@ -31,7 +36,11 @@ def reject(request, approver):
 
 
 def audited(request):
-    return sorted(AuditEvent.objects.about("CapacityRequest", str(request.pk)).values_list("action", flat=True))
+    return sorted(
+        AuditEvent.objects.about("CapacityRequest", str(request.pk)).values_list(
+            "action", flat=True
+        )
+    )
 
 
 def found_in_git(**change):
@@ -79,8 +88,14 @@ class TestRequestCapacity:
         [
             ({"families": ("g6", "x99")}, "Unknown instance families: x99"),
             ({"families": ("g6f",)}, "Unknown instance families: g6f"),
-            ({"families": ("p4d",), "gpus": 7}, "No machine of p4d fits.*p4d.24xlarge, has 8 GPUs, 96 vCPUs"),
-            ({"families": ("g6",), "cpu": 3}, "the smallest, g6.xlarge, has 1 GPU, 4 vCPUs and 16 GiB"),
+            (
+                {"families": ("p4d",), "gpus": 7},
+                "No machine of p4d fits.*p4d.24xlarge, has 8 GPUs, 96 vCPUs",
+            ),
+            (
+                {"families": ("g6",), "cpu": 3},
+                "the smallest, g6.xlarge, has 1 GPU, 4 vCPUs and 16 GiB",
+            ),
             ({"families": ()}, "at least one instance family"),
             ({"gpus": 10_001}, "higher than any fleet"),
             ({"gpus": -1}, "0 or more"),
@@ -104,7 +119,9 @@ class TestRequestCapacity:
         with pytest.raises(actions.CannotChangeCapacity, match="knows no pool"):
             ask(pete)
         records.record_found(
-            pool=POOL.name, text=text_of(POOL).replace("  limits:", "  replicas: 3\n  limits:"), now=NOW
+            pool=POOL.name,
+            text=text_of(POOL).replace("  limits:", "  replicas: 3\n  limits:"),
+            now=NOW,
         )
         with pytest.raises(actions.CannotChangeCapacity, match="spec.replicas.*by hand"):
             ask(pete)
@@ -119,12 +136,21 @@ class TestApproveCapacity:
     @pytest.mark.parametrize("decider", ["petra", "rita"])
     def test_is_for_another_platform_engineer_or_a_reviewer(self, asked, decider, request):
         done = approve(asked, request.getfixturevalue(decider))
-        assert (done.status, done.next_check_at, done.decided_by.username) == ("APPROVED", NOW, decider)
+        assert (done.status, done.next_check_at, done.decided_by.username) == (
+            "APPROVED",
+            NOW,
+            decider,
+        )
         assert audited(asked) == ["capacity.approved", "capacity.requested"]
 
-    def test_asks_a_worker_at_once(self, asked, rita, django_capture_on_commit_callbacks, monkeypatch):
+    def test_asks_a_worker_at_once(
+        self, asked, rita, django_capture_on_commit_callbacks, monkeypatch
+    ):
         sent = []
-        monkeypatch.setattr("celery.Celery.send_task", lambda self, name, **more: sent.append((name, more["kwargs"])))
+        monkeypatch.setattr(
+            "celery.Celery.send_task",
+            lambda self, name, **more: sent.append((name, more["kwargs"])),
+        )
         with django_capture_on_commit_callbacks(execute=True):
             approve(asked, rita)
         assert sent == [("fleet.reconcile_capacity_request", {"request_id": str(asked.pk)})]
@@ -167,10 +193,17 @@ class TestWithdrawCapacity:
 
 class TestRetryCapacity:
     def test_goes_on_where_it_stopped(self, approved, pete):
-        records.fail_request(request=approved, reason="REFUSED", message="The hook said no.", now=NOW)
+        records.fail_request(
+            request=approved, reason="REFUSED", message="The hook said no.", now=NOW
+        )
         approved.refresh_from_db()
         done = actions.retry_capacity(request=approved, actor=pete, now=NOW)
-        assert (done.status, done.message, done.next_check_at, done.generation) == ("APPROVED", "", NOW, 2)
+        assert (done.status, done.message, done.next_check_at, done.generation) == (
+            "APPROVED",
+            "",
+            NOW,
+            2,
+        )
         assert "capacity.retried" in audited(approved)
 
     def test_refuses_what_did_not_fail(self, approved, pete):
@@ -209,8 +242,14 @@ class TestTheDatabase:
     @pytest.mark.parametrize(
         ("change", "words"),
         [
-            ({"status": "APPROVED", "decided_at": NOW, "decided_by": "pete"}, "not_decided_by_requester"),
-            ({"status": "REJECTED", "decided_at": NOW, "decided_by": "pete"}, "not_decided_by_requester"),
+            (
+                {"status": "APPROVED", "decided_at": NOW, "decided_by": "pete"},
+                "not_decided_by_requester",
+            ),
+            (
+                {"status": "REJECTED", "decided_at": NOW, "decided_by": "pete"},
+                "not_decided_by_requester",
+            ),
             ({"status": "APPROVED", "decided_at": NOW}, "decided_by_somebody"),
             ({"status": "COMMITTED", "decided_at": NOW, "commit": "a" * 40}, "decided_by_somebody"),
             ({"status": "APPROVED", "decided_by": "rita"}, "decided_at_when_decided"),
@@ -223,7 +262,9 @@ class TestTheDatabase:
     )
     def test_refuses(self, asked, rita, change, words):
         people = {"pete": asked.requested_by, "rita": rita}
-        values = {name: people[value] if name.endswith("_by") else value for name, value in change.items()}
+        values = {
+            name: people[value] if name.endswith("_by") else value for name, value in change.items()
+        }
         with pytest.raises(IntegrityError, match=words), transaction.atomic():
             CapacityRequest.objects.filter(pk=asked.pk).update(**values)
 

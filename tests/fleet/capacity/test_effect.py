@@ -52,10 +52,14 @@ class TestMost:
         found = effect.most(replace(POOL, families=("g6",), gpus=10, cpu=8))
         assert found.usd_per_hour == Decimal("1.6096")
         # 16 GiB let in g6.xlarge alone: 0.8048.
-        assert effect.most(replace(POOL, families=("g6",), memory_gib=16)).usd_per_hour == Decimal("0.8048")
+        assert effect.most(replace(POOL, families=("g6",), memory_gib=16)).usd_per_hour == Decimal(
+            "0.8048"
+        )
 
     def test_leaves_out_machines_that_are_over_a_limit_by_themselves(self):
-        assert effect.most(replace(POOL, families=("p5",), gpus=7)).usd_per_hour == Decimal("6.88") * 7
+        assert (
+            effect.most(replace(POOL, families=("p5",), gpus=7)).usd_per_hour == Decimal("6.88") * 7
+        )
 
     def test_is_nothing_for_a_limit_of_nothing(self):
         assert effect.most(replace(POOL, gpus=0)).usd_per_hour == 0
@@ -67,9 +71,15 @@ class TestMost:
 
 class TestDrifting:
     def test_names_machines_that_are_no_longer_allowed_and_why(self):
-        machines = [Machine("a", "g5.xlarge", "spot"), Machine("b", "g6.xlarge", "spot"), Machine("c", "", "")]
+        machines = [
+            Machine("a", "g5.xlarge", "spot"),
+            Machine("b", "g6.xlarge", "spot"),
+            Machine("c", "", ""),
+        ]
         found = effect.drifting(machines, replace(POOL, families=("g6",)))
-        assert [(machine.name, why) for machine, why in found] == [("a", "family g5 is no longer allowed")]
+        assert [(machine.name, why) for machine, why in found] == [
+            ("a", "family g5 is no longer allowed")
+        ]
         found = effect.drifting(machines, replace(POOL, capacity_types=("on-demand",)))
         assert [machine.name for machine, _ in found] == ["a", "b"]
 
@@ -88,7 +98,9 @@ class TestExceeded:
 class TestMeasureSpot:
     def test_weighs_by_hours(self):
         # g6.xlarge lists 0.8048: 3 h at half price and 1 h at full price cost 62.5 % of the list.
-        found = effect.measure_spot([span(3), span(1, usd="0.8048"), span(4, kind="on-demand", usd="0.8048")])
+        found = effect.measure_spot(
+            [span(3), span(1, usd="0.8048"), span(4, kind="on-demand", usd="0.8048")]
+        )
         assert (found.hours, found.spot_hours, found.share_percent) == (8, 4, 50)
         assert found.discount_percent == Decimal("37.5")
 
@@ -116,5 +128,9 @@ class TestChanges:
         assert [(item.label, item.before, item.after) for item in effect.changes(POOL, after)] == [
             ("GPUs at most", "64", "8"),
             ("vCPUs at most", "no limit", "100"),
-            ("Spot share", "Spot first, on-demand where there is no Spot", effect.SPOT_SHARES[("spot",)]),
+            (
+                "Spot share",
+                "Spot first, on-demand where there is no Spot",
+                effect.SPOT_SHARES[("spot",)],
+            ),
         ]

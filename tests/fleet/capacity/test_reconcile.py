@@ -1,4 +1,6 @@
-"""Approved changes against a real Git repository and a cluster whose answers the test sets. Every run is done twice."""
+"""Approved changes against a real Git repository and a cluster whose answers the test sets. Every
+run is done twice.
+"""
 
 import subprocess
 from datetime import timedelta
@@ -27,7 +29,14 @@ class Cluster:
     """Applies what Git holds, as Argo CD would: at once, unless told otherwise."""
 
     def __init__(self, git):
-        self.git, self.away, self.applies, self.ready, self.refusal, self.exists = git, False, True, True, "", True
+        self.git, self.away, self.applies, self.ready, self.refusal, self.exists = (
+            git,
+            False,
+            True,
+            True,
+            "",
+            True,
+        )
         self.old = git.read(PATH)
         self.on_trial = False  # refused at the comparison already
         self.lies = False  # says that it applied what it did not
@@ -37,9 +46,16 @@ class Cluster:
         if self.away:
             raise TemporaryError("The cluster cannot be reached.")
         head = subprocess.run(
-            ["git", "rev-parse", "main"], cwd=self.git.remote.removeprefix("file://"), capture_output=True, text=True
+            ["git", "rev-parse", "main"],
+            cwd=self.git.remote.removeprefix("file://"),
+            capture_output=True,
+            text=True,
         ).stdout.strip()
-        refused = (ResourceStatus("NodePool", "", POOL.name, "OutOfSync", self.refusal),) if self.refusal else ()
+        refused = (
+            (ResourceStatus("NodePool", "", POOL.name, "OutOfSync", self.refusal),)
+            if self.refusal
+            else ()
+        )
         seen = head if self.applies or self.refusal else "0" * 40
         has_failed = self.refusal and not self.on_trial
         return ApplicationStatus(
@@ -67,7 +83,11 @@ def commit_by_hand(remote, text, message="By hand"):
     (work / "capacity").mkdir(exist_ok=True)
     (work / PATH).write_text(text)
     identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.test"]
-    for command in (["add", "-A"], ["commit", "--quiet", "-m", message], ["push", "--quiet", "origin", "HEAD:main"]):
+    for command in (
+        ["add", "-A"],
+        ["commit", "--quiet", "-m", message],
+        ["push", "--quiet", "origin", "HEAD:main"],
+    ):
         subprocess.run(["git", *identity, *command], cwd=work, check=True)
 
 
@@ -91,7 +111,9 @@ def cluster(git):
 
 def turn(request, git, cluster, at):
     """Reconcile once, as a worker does: from a row loaded anew."""
-    row = CapacityRequest.objects.select_related("base", "requested_by", "decided_by").get(pk=request.pk)
+    row = CapacityRequest.objects.select_related("base", "requested_by", "decided_by").get(
+        pk=request.pk
+    )
     with commits_at(at):
         reconcile_capacity_request(request=row, git=git, cluster=cluster, now=at)
 
@@ -107,12 +129,19 @@ def drive(request, git, cluster, turns=4, at=NOW):
 
 
 def subjects(remote):
-    out = subprocess.run(["git", "log", "--reverse", "--format=%s", "main"], cwd=remote, capture_output=True, text=True)
+    out = subprocess.run(
+        ["git", "log", "--reverse", "--format=%s", "main"],
+        cwd=remote,
+        capture_output=True,
+        text=True,
+    )
     return out.stdout.splitlines()
 
 
 class TestReconcileCapacityRequest:
-    def test_commits_exactly_what_was_approved_and_sees_it_applied(self, approved, git, cluster, remote):
+    def test_commits_exactly_what_was_approved_and_sees_it_applied(
+        self, approved, git, cluster, remote
+    ):
         drive(approved, git, cluster)
         assert (approved.status, approved.next_check_at, approved.reason) == ("APPLIED", None, "")
         assert "Karpenter says it is ready" in approved.message
@@ -124,7 +153,9 @@ class TestReconcileCapacityRequest:
             "capacity.committed",
             "capacity.requested",
         ]
-        body = subprocess.run(["git", "log", "-1", "--format=%B"], cwd=remote, capture_output=True, text=True).stdout
+        body = subprocess.run(
+            ["git", "log", "-1", "--format=%B"], cwd=remote, capture_output=True, text=True
+        ).stdout
         assert "Asked by pete, approved by rita." in body
         assert f"Quartermaster-Capacity-Request: {approved.pk}" in body
 
@@ -140,7 +171,9 @@ class TestReconcileCapacityRequest:
         assert (asked.status, subjects(remote)) == ("PENDING", ["Start"])
 
     @pytest.mark.parametrize("name", ["record_commit", "record_waiting", "finish_request"])
-    def test_finishes_after_a_kill_before_any_write(self, approved, git, cluster, remote, monkeypatch, name):
+    def test_finishes_after_a_kill_before_any_write(
+        self, approved, git, cluster, remote, monkeypatch, name
+    ):
         original, killed = getattr(records, name), []
 
         def killed_once(**arguments):
@@ -164,18 +197,28 @@ class TestReconcileCapacityRequest:
         assert killed == [name]
         assert approved.status == "APPLIED"
         assert subjects(remote) == ["Start", "Change the pool gpu-inference"]
-        assert audited(approved).count("capacity.committed") == audited(approved).count("capacity.applied") == 1
+        assert (
+            audited(approved).count("capacity.committed")
+            == audited(approved).count("capacity.applied")
+            == 1
+        )
         assert NodePoolRevision.objects.count() == 2
 
     def test_two_workers_make_one_commit(self, approved, git, cluster, remote, tmp_path):
         other = GitClient(remote=git.remote, branch="main", workdir=tmp_path / "other")
-        first = CapacityRequest.objects.select_related("base", "requested_by", "decided_by").get(pk=approved.pk)
-        second = CapacityRequest.objects.select_related("base", "requested_by", "decided_by").get(pk=approved.pk)
+        first = CapacityRequest.objects.select_related("base", "requested_by", "decided_by").get(
+            pk=approved.pk
+        )
+        second = CapacityRequest.objects.select_related("base", "requested_by", "decided_by").get(
+            pk=approved.pk
+        )
         reconcile_capacity_request(request=first, git=git, cluster=cluster, now=NOW)
         reconcile_capacity_request(request=second, git=other, cluster=cluster, now=NOW)
         assert len(subjects(remote)) == 2
 
-    def test_never_overwrites_a_change_that_was_made_meanwhile(self, approved, git, cluster, remote):
+    def test_never_overwrites_a_change_that_was_made_meanwhile(
+        self, approved, git, cluster, remote
+    ):
         by_hand = text_of(POOL).replace('"64"', '"65"').replace("'64'", "'65'")
         assert by_hand != text_of(POOL)
         commit_by_hand(remote, by_hand)
@@ -195,7 +238,9 @@ class TestReconcileCapacityRequest:
         drive(approved, git, cluster, at=approved.next_check_at)
         assert approved.status == "APPLIED"
 
-    def test_says_what_a_git_that_refuses_said_and_can_be_tried_again(self, approved, git, cluster, remote, pete):
+    def test_says_what_a_git_that_refuses_said_and_can_be_tried_again(
+        self, approved, git, cluster, remote, pete
+    ):
         hook = remote / "hooks" / "pre-receive"
         hook.write_text("#!/bin/sh\necho 'Changes are frozen until Monday.' >&2\nexit 1\n")
         hook.chmod(0o700)
@@ -217,7 +262,11 @@ class TestReconcileCapacityRequest:
 
     @pytest.mark.parametrize("on_trial", [False, True])
     def test_fails_with_what_the_cluster_said_against_it(self, approved, git, cluster, on_trial):
-        cluster.applies, cluster.refusal, cluster.on_trial = False, "NodePool is invalid: spec.limits.", on_trial
+        cluster.applies, cluster.refusal, cluster.on_trial = (
+            False,
+            "NodePool is invalid: spec.limits.",
+            on_trial,
+        )
         at = drive(approved, git, cluster, turns=2)
         assert (approved.status, approved.reason) == ("COMMITTED", "REFUSED_BY_CLUSTER")
         drive(approved, git, cluster, at=at)
@@ -226,8 +275,14 @@ class TestReconcileCapacityRequest:
         assert "old settings back" in approved.message
 
     @pytest.mark.parametrize("on_trial", [False, True])
-    def test_goes_on_where_the_cluster_takes_it_after_a_while(self, approved, git, cluster, remote, on_trial):
-        cluster.applies, cluster.refusal, cluster.on_trial = False, "The webhook does not answer.", on_trial
+    def test_goes_on_where_the_cluster_takes_it_after_a_while(
+        self, approved, git, cluster, remote, on_trial
+    ):
+        cluster.applies, cluster.refusal, cluster.on_trial = (
+            False,
+            "The webhook does not answer.",
+            on_trial,
+        )
         at = drive(approved, git, cluster, turns=3)
         asked = ["Have Argo CD try again"] * 2
         assert subjects(remote) == ["Start", "Change the pool gpu-inference", *asked]
@@ -247,14 +302,19 @@ class TestReconcileCapacityRequest:
         drive(approved, git, cluster, at=at)
         assert approved.status == "APPLIED"
 
-    def test_can_be_tried_again_where_the_cluster_takes_it_by_now(self, approved, git, cluster, remote, pete):
+    def test_can_be_tried_again_where_the_cluster_takes_it_by_now(
+        self, approved, git, cluster, remote, pete
+    ):
         cluster.applies, cluster.refusal = False, "The webhook does not answer."
         at = drive(approved, git, cluster, turns=5)
         assert approved.status == "FAILED"
         before = subjects(remote)
         actions.retry_capacity(request=approved, actor=pete, now=at)
         drive(approved, git, cluster, turns=1, at=at)
-        assert (approved.status, subjects(remote)) == ("COMMITTED", [*before, "Have Argo CD try again"])
+        assert (approved.status, subjects(remote)) == (
+            "COMMITTED",
+            [*before, "Have Argo CD try again"],
+        )
         cluster.applies, cluster.refusal = True, ""
         drive(approved, git, cluster, at=at + timedelta(seconds=20))
         assert approved.status == "APPLIED"
@@ -299,10 +359,16 @@ class TestReconcileCapacityRequest:
 
 class TestFindPools:
     def test_keeps_what_is_in_git_and_leaves_other_files_alone(self, git, remote):
-        others = {"capacity/README.md": b"# Pools", "capacity/Bad_name.yaml": b"a: 1", "serving/a.yaml": b"a: 1"}
+        others = {
+            "capacity/README.md": b"# Pools",
+            "capacity/Bad_name.yaml": b"a: 1",
+            "serving/a.yaml": b"a: 1",
+        }
         git.commit(changes=others, message="Others", trailers={"Test": "others"})
         found = find_pools(git=git, now=NOW)
-        assert [(row.pool, row.number, row.text) for row in found] == [("gpu-inference", 1, text_of(POOL))]
+        assert [(row.pool, row.number, row.text) for row in found] == [
+            ("gpu-inference", 1, text_of(POOL))
+        ]
         assert find_pools(git=git, now=NOW) == []
         assert AuditEvent.objects.filter(action="pool.found").count() == 1
 
@@ -324,18 +390,23 @@ class TestGitRefuses:
 class TestPlanCapacity:
     def test_tells_what_was_said_against_our_pool_and_not_another(self):
         resources = tuple(
-            ResourceStatus("NodePool", "", name, "OutOfSync", f"{name} is wrong.") for name in ("a-pool", POOL.name)
+            ResourceStatus("NodePool", "", name, "OutOfSync", f"{name} is wrong.")
+            for name in ("a-pool", POOL.name)
         )
         application = ApplicationStatus(exists=True, operation_phase="Failed", resources=resources)
         wanted = yaml.safe_load(text_of(POOL))
-        step = plan_capacity(Situation("a" * 40, True, True, application, None, wanted, False, timedelta(minutes=1)))
+        step = plan_capacity(
+            Situation("a" * 40, True, True, application, None, wanted, False, timedelta(minutes=1))
+        )
         assert (step.do, step.reason) == (Do.FAIL, "REFUSED_BY_CLUSTER")
         assert "gpu-inference is wrong." in step.message
         assert "a-pool" not in step.message
 
     def test_no_verdict_is_not_ready(self):
         wanted = yaml.safe_load(text_of(POOL))
-        situation = Situation("a" * 40, True, True, ApplicationStatus(exists=True), wanted, wanted, False, timedelta())
+        situation = Situation(
+            "a" * 40, True, True, ApplicationStatus(exists=True), wanted, wanted, False, timedelta()
+        )
         step = plan_capacity(situation)
         assert (step.do, step.reason) == (Do.WAIT, "NOT_READY")
         assert "no verdict yet" in step.message
@@ -344,6 +415,8 @@ class TestPlanCapacity:
         errors = (Condition("ComparisonError", "True", message="authentication required"),)
         application = ApplicationStatus(exists=True, errors=errors)
         wanted = yaml.safe_load(text_of(POOL))
-        step = plan_capacity(Situation("a" * 40, False, False, application, None, wanted, False, timedelta()))
+        step = plan_capacity(
+            Situation("a" * 40, False, False, application, None, wanted, False, timedelta())
+        )
         assert (step.do, step.reason) == (Do.WAIT, "SYNC_ERROR")
         assert "authentication required" in step.message

@@ -52,13 +52,16 @@ def url_of(view, request):
 def form_data(**change):
     """What a browser sends for the form as the page shows it, with some fields changed."""
     found = {
-        "base": "1", "gpus": "96", "cpu": "", "memory_gib": "", "families": ["g6", "p5"], "spot_share": "on-demand",
+        "base": "1", "gpus": "96", "cpu": "", "memory_gib": "", "families": ["g6", "p5"],
+        "spot_share": "on-demand",
         "consolidation_policy": "WhenEmpty", "consolidate_after": "5m", "justification": WHY,
         "budgets-TOTAL_FORMS": "4", "budgets-INITIAL_FORMS": "2", "budgets-MIN_NUM_FORMS": "0",
         "budgets-MAX_NUM_FORMS": "50",
-        "budgets-0-nodes": "100%", "budgets-0-reasons": ["Empty"], "budgets-0-schedule": "", "budgets-0-duration": "",
+        "budgets-0-nodes": "100%", "budgets-0-reasons": ["Empty"], "budgets-0-schedule": "",
+        "budgets-0-duration": "",
         "budgets-1-nodes": "", "budgets-1-schedule": "", "budgets-1-duration": "",
-        "budgets-2-nodes": "0", "budgets-2-reasons": ["Drifted"], "budgets-2-schedule": "0 12 * * mon-fri",
+        "budgets-2-nodes": "0", "budgets-2-reasons": ["Drifted"],
+        "budgets-2-schedule": "0 12 * * mon-fri",
         "budgets-2-duration": "12h", "budgets-3-nodes": "",
     }  # fmt: skip
     return found | change
@@ -67,7 +70,8 @@ def form_data(**change):
 def many(pete, rita, count):
     for number in range(count):
         asked = actions.request_capacity(
-            pool=POOL.name, base=1, wish=replace(WISH, gpus=100 + number), justification=WHY, requester=pete,
+            pool=POOL.name, base=1, wish=replace(WISH, gpus=100 + number), justification=WHY,
+            requester=pete,
             now=NOW + timedelta(minutes=number),
         )  # fmt: skip
         actions.reject_capacity(request=asked, approver=rita, reason="No.", now=NOW)
@@ -88,7 +92,12 @@ def observed():
 class TestCapacityList:
     def test_shows_what_a_pool_may_buy_and_cost_at_most(self, client, pete):
         found = page(client, pete, LIST)
-        for words in ("Spot first, on-demand where there is no Spot", "g5, g6", "64", "found in Git"):
+        for words in (
+            "Spot first, on-demand where there is no Spot",
+            "g5, g6",
+            "64",
+            "found in Git",
+        ):
             assert words in found
         assert "$262.14 per hour" in found  # 64 × 4.096, a g5.16xlarge
         assert "list price, us-east-1, 6 Jul 2026" in found
@@ -98,7 +107,9 @@ class TestCapacityList:
     def test_shows_what_is_in_use(self, client, pete):
         assert "7 of 64" in page(client, pete, LIST)
 
-    def test_is_open_to_those_who_decide_or_look_after_it(self, client, rita, fiona, alice, charlie):
+    def test_is_open_to_those_who_decide_or_look_after_it(
+        self, client, rita, fiona, alice, charlie
+    ):
         for person in (rita, fiona):
             assert "Change gpu-inference…" not in page(client, person, LIST)
         for person in (alice, charlie):
@@ -123,7 +134,9 @@ class TestCapacityList:
         assert "<html" not in fragment
         assert "Page 1 of 2" in fragment
 
-    def test_asks_as_many_queries_for_many_as_for_one(self, client, pete, rita, django_assert_num_queries):
+    def test_asks_as_many_queries_for_many_as_for_one(
+        self, client, pete, rita, django_assert_num_queries
+    ):
         client.force_login(pete)
         for rows in (1, 30):
             many(pete, rita, rows)
@@ -133,7 +146,12 @@ class TestCapacityList:
 
     def test_exports_csv_that_no_spreadsheet_takes_for_a_formula(self, client, pete):
         actions.request_capacity(
-            pool=POOL.name, base=1, wish=WISH, justification="=cmd|' /C calc'!A0", requester=pete, now=NOW
+            pool=POOL.name,
+            base=1,
+            wish=WISH,
+            justification="=cmd|' /C calc'!A0",
+            requester=pete,
+            now=NOW,
         )
         rows = list(csv.DictReader(io.StringIO(page(client, pete, LIST + "?format=csv"))))
         assert [(row["pool"], row["status"], row["justification"][:2]) for row in rows] == [
@@ -179,7 +197,10 @@ class TestCapacityCreate:
         CapacityRequest.objects.update(status="WITHDRAWN", decided_at=NOW)
         found_in_git("gpu-warm")
         NodePool.objects.create(uid="warm", name="gpu-warm", created_at=NOW, learned_at=NOW)
-        assert warned not in client.post(FORM, form_data(spot_share="spot"), follow=True).content.decode()
+        assert (
+            warned
+            not in client.post(FORM, form_data(spot_share="spot"), follow=True).content.decode()
+        )
 
     @pytest.mark.parametrize(
         ("change", "words"),
@@ -195,10 +216,19 @@ class TestCapacityCreate:
             ({"budgets-0-nodes": "many"}, "no number of nodes"),
             ({"justification": "why"}, "at least 10 characters"),
             ({"base": "7"}, "has changed meanwhile"),
-            ({"budgets-0-nodes": "", "budgets-0-reasons": [], "budgets-2-nodes": "", "budgets-2-reasons": [],
-              "budgets-2-schedule": "", "budgets-2-duration": ""}, "1 to 50 disruption budgets"),
+            (
+                {
+                    "budgets-0-nodes": "",
+                    "budgets-0-reasons": [],
+                    "budgets-2-nodes": "",
+                    "budgets-2-reasons": [],
+                    "budgets-2-schedule": "",
+                    "budgets-2-duration": "",
+                },
+                "1 to 50 disruption budgets",
+            ),
         ],
-    )  # fmt: skip
+    )
     def test_says_what_is_wrong(self, client, pete, change, words):
         client.force_login(pete)
         answer = client.post(FORM, form_data(**change))
@@ -253,12 +283,16 @@ class TestCapacityDetail:
 
     def test_says_that_the_pool_has_changed_since(self, client, asked, rita):
         records.record_found(pool=POOL.name, text=text_of(replace(POOL, gpus=70)), now=NOW)
-        assert "The pool has changed since this was asked" in page(client, rita, url_of("capacity_detail", asked))
+        assert "The pool has changed since this was asked" in page(
+            client, rita, url_of("capacity_detail", asked)
+        )
 
     def test_is_live_while_it_moves_and_says_what_failed(self, client, approved, pete):
         where = url_of("capacity_detail", approved)
         assert "every 2s" in page(client, pete, where)
-        records.fail_request(request=approved, reason="REFUSED", message="The hook said no.", now=NOW)
+        records.fail_request(
+            request=approved, reason="REFUSED", message="The hook said no.", now=NOW
+        )
         found = page(client, pete, where)
         assert "every 2s" not in found
         assert "The hook said no." in found
@@ -290,7 +324,9 @@ class TestDeciding:
     def test_a_second_decision_is_told_so(self, client, asked, rita, petra):
         self.decide(client, rita, asked, "capacity_reject")
         self.decide(client, petra, asked, "capacity_approve")
-        assert "This request is rejected already." in page(client, petra, url_of("capacity_detail", asked))
+        assert "This request is rejected already." in page(
+            client, petra, url_of("capacity_detail", asked)
+        )
 
     def test_withdraws(self, client, asked, pete):
         self.decide(client, pete, asked, "capacity_withdraw")
@@ -305,7 +341,9 @@ class TestDeciding:
 
 
 class TestNeeds:
-    def test_asks_those_who_decide_and_tells_platform_engineers_of_failures(self, asked, pete, petra, rita, fiona):
+    def test_asks_those_who_decide_and_tells_platform_engineers_of_failures(
+        self, asked, pete, petra, rita, fiona
+    ):
         titles = lambda person: [need.title for need in needs_of(person, timezone.now())]  # noqa: E731
         assert titles(rita) == titles(petra) == ["Decide about a change of gpu-inference"]
         assert titles(pete) == titles(fiona) == []
@@ -327,7 +365,10 @@ class TestApi:
         assert made.status_code == 201
         assert (made.json()["status"], made.json()["base"]) == ("PENDING", 1)
         where = f"{API}/{made.json()['id']}"
-        assert self.api(pete).post(f"{where}/approve", {"reason": "Mine."}, format="json").status_code == 403
+        assert (
+            self.api(pete).post(f"{where}/approve", {"reason": "Mine."}, format="json").status_code
+            == 403
+        )
         assert self.api(rita).post(f"{where}/approve", {}, format="json").status_code == 400
         done = self.api(rita).post(f"{where}/approve", {"reason": "Fits."}, format="json").json()
         assert (done["status"], done["decided_by"]) == ("APPROVED", "rita")
@@ -342,7 +383,11 @@ class TestApi:
             ({"families": ["x99"]}, 409, "cannot_change_capacity"),
             ({"families": []}, 400, None),
             ({"capacity_types": ["reserved"]}, 400, None),
-            ({"budgets": [{"nodes": "1", "schedule": "daily", "duration": "1h"}]}, 409, "cannot_change_capacity"),
+            (
+                {"budgets": [{"nodes": "1", "schedule": "daily", "duration": "1h"}]},
+                409,
+                "cannot_change_capacity",
+            ),
             ({"budgets": [{"nodes": "1", "reasons": ["Boredom"]}]}, 400, None),
             ({"gpus": None}, 400, None),
             ({"pool": "no-such"}, 409, "cannot_change_capacity"),
@@ -373,7 +418,11 @@ class TestApi:
 
     def test_a_request_made_of_the_pools_own_settings_changes_nothing(self, pete):
         (found,) = self.api(pete).get("/api/v1/fleet/node-pools").json()["results"]
-        body = found["settings"] | {"pool": found["pool"], "base": found["revision"], "justification": WHY}
+        body = found["settings"] | {
+            "pool": found["pool"],
+            "base": found["revision"],
+            "justification": WHY,
+        }
         answer = self.api(pete).post(API, body, format="json")
         assert (answer.status_code, answer.json()["code"]) == (409, "cannot_change_capacity")
 

@@ -1,8 +1,10 @@
-"""`manage.py load_sample`: a small world to try the portal with, made through the same actions as everything else.
+"""`manage.py load_sample`: a small world to try the portal with, made through the same actions as
+everything else.
 
-Without options: a team that owns models, two registered models, the evaluation suite and prices. With `--versions DIR`,
-DIR/smollm2 and DIR/smollm2-short are published as versions 1 and 2 of `prior-auth-extract`; the worker signs and
-verifies them. What is there already stays: it can run at every start.
+Without options: a team that owns models, two registered models, the evaluation suite and prices.
+With `--versions DIR`, DIR/smollm2 and DIR/smollm2-short are published as versions 1 and 2 of
+`prior-auth-extract`; the worker signs and verifies them. What is there already stays: it can run at
+every start.
 """
 
 from argparse import ArgumentParser
@@ -48,9 +50,11 @@ MODELS: list[dict[str, Any]] = [
     {
         "name": "prior-auth-extract",
         "title": "Prior authorization extraction",
-        "description": "Reads a prior-authorization packet and returns its diagnosis and procedure codes as JSON.",
+        "description": "Reads a prior-authorization packet and returns its diagnosis and procedure "
+        "codes as JSON.",
         "task": "Information extraction",
-        "intended_use": "Pre-filling the codes of a prior-authorization request for a nurse who checks them.",
+        "intended_use": "Pre-filling the codes of a prior-authorization request for a nurse who "
+        "checks them.",
         "forbidden_use": "Approving or denying care without a person's decision.",
         **SMOLLM2,
     },
@@ -81,12 +85,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take the folder with the sample's weights."""
-        parser.add_argument("--versions", type=Path, metavar="DIR", help="publish DIR/smollm2 and DIR/smollm2-short")
+        parser.add_argument(
+            "--versions", type=Path, metavar="DIR", help="publish DIR/smollm2 and DIR/smollm2-short"
+        )
 
     def handle(self, *args: Any, versions: Path | None = None, **options: Any) -> None:
         """Make what is missing and say what was made."""
         moment = now()
-        loader = sync_user_from_claims(identity=identify({"iss": settings.OIDC_ISSUER, **LOADER}), now=moment)
+        loader = sync_user_from_claims(
+            identity=identify({"iss": settings.OIDC_ISSUER, **LOADER}), now=moment
+        )
         ensure_suite(suite=suites.load(), now=moment)
         for facts in MODELS:
             model = _model(facts, loader, moment)
@@ -103,7 +111,9 @@ class Command(BaseCommand):
                 found = self._upload(model, folder / name, note, loader, moment)
             self.stdout.write(f"{found}: {found.get_status_display().lower()}")
 
-    def _upload(self, model: RegisteredModel, folder: Path, note: str, loader: User, moment: datetime) -> Any:
+    def _upload(
+        self, model: RegisteredModel, folder: Path, note: str, loader: User, moment: datetime
+    ) -> Any:
         if not folder.is_dir():
             raise CommandError(f"{folder} does not exist. Make the sample's weights first.")
         return uploads.publish_folder(
@@ -122,8 +132,16 @@ def _model(facts: dict[str, Any], loader: User, moment: datetime) -> RegisteredM
 
 
 def _rate(model: RegisteredModel, moment: datetime) -> None:
-    """Price a model from the start of this month, so that everything that is metered has a price."""
+    """Price a model from the start of this month, so that everything that is metered has a
+    price.
+    """
     if Rate.objects.filter(registered_model=model).exists():
         return
     start = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    set_rate(model=model, prices=PRICES[model.name], active_from=start, actor=System("load_sample"), now=moment)
+    set_rate(
+        model=model,
+        prices=PRICES[model.name],
+        active_from=start,
+        actor=System("load_sample"),
+        now=moment,
+    )

@@ -1,1 +1,3 @@
-"""The local stack's identity provider: real OpenID Connect over HTTP, with personas instead of passwords."""
+"""The local stack's identity provider: real OpenID Connect over HTTP, with personas instead of
+passwords.
+"""

@@ -1,7 +1,7 @@
 """The pages and endpoints, as a Flask application: `create_app(settings)`.
 
-The browser's session is a random cookie whose row says who signed in when. Pages carry a policy that forbids scripts
-and anything from elsewhere; forms may lead back to the portal only.
+The browser's session is a random cookie whose row says who signed in when. Pages carry a policy
+that forbids scripts and anything from elsewhere; forms may lead back to the portal only.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import secrets
 import time
 from typing import Any
 
-os.environ.setdefault("AUTHLIB_INSECURE_TRANSPORT", "1")  # loopback only: Authlib refuses http without it
+# loopback only: Authlib refuses http without it
+os.environ.setdefault("AUTHLIB_INSECURE_TRANSPORT", "1")
 
 from authlib.oauth2.rfc6749 import OAuth2Error
 from flask import Flask, Response, abort, jsonify, make_response, redirect, render_template, request
@@ -26,8 +27,22 @@ from .settings import AUDIENCES, DEVICE_CODE, SCOPES, Settings, signing_keys
 from .store import Store
 
 COOKIE = "idp_session"
-CLAIMS = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "name", "preferred_username", "email",
-          "email_verified", "groups", "team", "cost_center"]  # fmt: skip
+CLAIMS = [
+    "sub",
+    "iss",
+    "aud",
+    "exp",
+    "iat",
+    "auth_time",
+    "nonce",
+    "name",
+    "preferred_username",
+    "email",
+    "email_verified",
+    "groups",
+    "team",
+    "cost_center",
+]
 
 
 def create_app(settings: Settings) -> Flask:
@@ -60,7 +75,11 @@ def discovery(settings: Settings) -> dict[str, Any]:
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "scopes_supported": list(SCOPES),
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+        "token_endpoint_auth_methods_supported": [
+            "client_secret_basic",
+            "client_secret_post",
+            "none",
+        ],
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "select_account"],
         "claims_supported": CLAIMS,
@@ -95,8 +114,16 @@ def _add_machine_routes(app: Flask, provider: Provider) -> None:
     def userinfo() -> Response:
         claims = _bearer_claims(provider)
         if claims is None:
-            return Response(status=401, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
-        return jsonify({name: claims[name] for name in CLAIMS if name in claims and name not in ("aud", "exp", "iat")})
+            return Response(
+                status=401, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
+            )
+        return jsonify(
+            {
+                name: claims[name]
+                for name in CLAIMS
+                if name in claims and name not in ("aud", "exp", "iat")
+            }
+        )
 
 
 def _bearer_claims(provider: Provider) -> dict[str, Any] | None:
@@ -105,7 +132,9 @@ def _bearer_claims(provider: Provider) -> dict[str, Any] | None:
         return None
     try:
         claims: dict[str, Any] = jwt.decode(token, provider.keys, algorithms=["RS256"]).claims
-        jwt.JWTClaimsRegistry(iss={"essential": True, "value": provider.settings.issuer}).validate(claims)
+        jwt.JWTClaimsRegistry(iss={"essential": True, "value": provider.settings.issuer}).validate(
+            claims
+        )
     except (JoseError, ValueError):
         return None
     return claims
@@ -113,9 +142,21 @@ def _bearer_claims(provider: Provider) -> dict[str, Any] | None:
 
 def _add_pages(app: Flask, provider: Provider) -> None:
     """Add what people see."""
-    app.add_url_rule("/authorize", view_func=lambda: authorize(provider), methods=["GET", "POST"], endpoint="authorize")
-    app.add_url_rule("/device", view_func=lambda: device(provider), methods=["GET", "POST"], endpoint="device")
-    app.add_url_rule("/end_session", view_func=lambda: end_session(provider), methods=["GET", "POST"], endpoint="end")
+    app.add_url_rule(
+        "/authorize",
+        view_func=lambda: authorize(provider),
+        methods=["GET", "POST"],
+        endpoint="authorize",
+    )
+    app.add_url_rule(
+        "/device", view_func=lambda: device(provider), methods=["GET", "POST"], endpoint="device"
+    )
+    app.add_url_rule(
+        "/end_session",
+        view_func=lambda: end_session(provider),
+        methods=["GET", "POST"],
+        endpoint="end",
+    )
 
     @app.get("/")
     def index() -> str:
@@ -123,8 +164,12 @@ def _add_pages(app: Flask, provider: Provider) -> None:
 
 
 def authorize(provider: Provider) -> Any:
-    """Answer an authorization request: with a code where the person is signed in, else with the sign-in page."""
-    login, answer = _sign_in(provider) if request.method == "POST" else (_fitting_session(provider), None)
+    """Answer an authorization request: with a code where the person is signed in, else with the
+    sign-in page.
+    """
+    login, answer = (
+        _sign_in(provider) if request.method == "POST" else (_fitting_session(provider), None)
+    )
     try:
         grant = provider.get_consent_grant(end_user=login)
     except OAuth2Error as error:
@@ -132,13 +177,17 @@ def authorize(provider: Provider) -> Any:
     if answer is not None:  # the person still has to choose a team
         return answer
     if login is None or (request.method == "GET" and grant.prompt):
-        return render_template("sign_in.html", personas=all_personas(), client=grant.client.client_id)
+        return render_template(
+            "sign_in.html", personas=all_personas(), client=grant.client.client_id
+        )
     response = make_response(provider.create_authorization_response(grant=grant, grant_user=login))
     return _remember(provider, response, login)
 
 
 def _explained(provider: Provider, error: OAuth2Error) -> Response:
-    """Send the error to the program where its address is known to be its own, else show it to the person."""
+    """Send the error to the program where its address is known to be its own, else show it to the
+    person.
+    """
     if getattr(error, "redirect_uri", None):
         return provider.handle_error_response(None, error)
     text = error.description or error.error
@@ -146,7 +195,9 @@ def _explained(provider: Provider, error: OAuth2Error) -> Response:
 
 
 def _sign_in(provider: Provider) -> tuple[Login | None, Any]:
-    """Return the sign-in of a submitted form, and the page that asks for the team where that is open."""
+    """Return the sign-in of a submitted form, and the page that asks for the team where that is
+    open.
+    """
     _same_origin(provider)
     person = find_persona(request.form.get("username", ""))
     if person is None:
@@ -177,7 +228,9 @@ def _session(provider: Provider) -> Login | None:
 
 
 def _fitting_session(provider: Provider) -> Login | None:
-    """Return the browser's session where the request is content with it: `max_age`, `prompt=login`."""
+    """Return the browser's session where the request is content with it: `max_age`,
+    `prompt=login`.
+    """
     login = _session(provider)
     max_age = request.values.get("max_age", "")
     if login and max_age.isdecimal() and login.is_older_than(int(max_age)):
@@ -190,7 +243,9 @@ def _remember(provider: Provider, response: Response, login: Login) -> Response:
     if login == _session(provider):
         return response
     cookie = secrets.token_urlsafe(32)
-    provider.store.put("session", cookie, login.as_data(), seconds=provider.settings.session_seconds)
+    provider.store.put(
+        "session", cookie, login.as_data(), seconds=provider.settings.session_seconds
+    )
     response.set_cookie(COOKIE, cookie, httponly=True, samesite="Lax", path="/")
     return response
 
@@ -203,7 +258,9 @@ def device(provider: Provider) -> Any:
         status = 404 if user_code else 200
         return make_response(render_template("device_code.html", user_code=user_code), status)
     if request.method == "GET":
-        return render_template("device.html", user_code=user_code, question=question, personas=all_personas())
+        return render_template(
+            "device.html", user_code=user_code, question=question, personas=all_personas()
+        )
     login, answer = _sign_in(provider)
     if answer is not None:
         return answer
@@ -211,12 +268,18 @@ def device(provider: Provider) -> Any:
     granted = login.for_audiences(tuple(question["audiences"])) if login else None
     if granted is None or provider.store.take("device-question", user_code) is None:
         abort(409, "This code was answered already.")
-    provider.store.put("device-answer", user_code, {"login": granted.as_data(), "approved": approved}, seconds=900)
-    return render_template("device_done.html", approved=approved, client=question["client_id"], person=granted.persona)
+    provider.store.put(
+        "device-answer", user_code, {"login": granted.as_data(), "approved": approved}, seconds=900
+    )
+    return render_template(
+        "device_done.html", approved=approved, client=question["client_id"], person=granted.persona
+    )
 
 
 def end_session(provider: Provider) -> Any:
-    """Sign the person out, after asking where the request does not prove that it comes from a program of ours."""
+    """Sign the person out, after asking where the request does not prove that it comes from a
+    program of ours.
+    """
     try:
         asked = provider.validate_endpoint_request("end_session")
     except OAuth2Error as error:
@@ -228,7 +291,9 @@ def end_session(provider: Provider) -> Any:
         provider.store.take("session", cookie)
     if login:
         provider.store.forget_family(login.family)
-    answer = redirect(asked.redirect_uri) if asked.redirect_uri else render_template("signed_out.html")
+    answer = (
+        redirect(asked.redirect_uri) if asked.redirect_uri else render_template("signed_out.html")
+    )
     response = make_response(answer)
     response.delete_cookie(COOKIE, path="/")
     return response
@@ -237,7 +302,10 @@ def end_session(provider: Provider) -> Any:
 def _add_headers(app: Flask, settings: Settings) -> None:
     """Add the security headers of every answer."""
     back = " ".join(["'self'", *settings.portal_urls])
-    policy = f"default-src 'none'; style-src 'self'; form-action {back}; frame-ancestors 'none'; base-uri 'none'"
+    policy = (
+        f"default-src 'none'; style-src 'self'; form-action {back}; frame-ancestors 'none'; "
+        f"base-uri 'none'"
+    )
 
     @app.after_request
     def add(response: Response) -> Response:

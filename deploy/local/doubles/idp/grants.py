@@ -1,8 +1,9 @@
-"""The grants: authorization code with PKCE, refresh token, device code; and what each of them stores.
+"""The grants: authorization code with PKCE, refresh token, device code; and what each of them
+stores.
 
-Stricter than Authlib's defaults where the product relies on it: PKCE with S256 is required of every client, a code is
-used up by its first use whether that succeeds or not, a refresh token by its use, and a second use of either ends
-everything that came from that sign-in.
+Stricter than Authlib's defaults where the product relies on it: PKCE with S256 is required of every
+client, a code is used up by its first use whether that succeeds or not, a refresh token by its use,
+and a second use of either ends everything that came from that sign-in.
 """
 
 from __future__ import annotations
@@ -12,12 +13,23 @@ from typing import Any
 from authlib.oauth2 import OAuth2Request
 from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidRequestError, OAuth2Error, grants
 from authlib.oauth2.rfc7636 import CodeChallenge
-from authlib.oauth2.rfc8628 import DeviceAuthorizationEndpoint, DeviceCodeGrant, DeviceCredentialDict
+from authlib.oauth2.rfc8628 import (
+    DeviceAuthorizationEndpoint,
+    DeviceCodeGrant,
+    DeviceCredentialDict,
+)
 from authlib.oidc.rpinitiated import EndSessionEndpoint
 from joserfc.jwk import KeySet
 
 from .logins import Login, login_from
-from .provider import REFRESH_SECONDS, IdToken, IdTokenOfCode, Provider, narrowed, requested_audiences
+from .provider import (
+    REFRESH_SECONDS,
+    IdToken,
+    IdTokenOfCode,
+    Provider,
+    narrowed,
+    requested_audiences,
+)
 from .settings import Client
 from .store import Store
 
@@ -42,7 +54,9 @@ class RequiredS256(CodeChallenge):
     def validate_code_challenge(self, grant: Any, redirect_uri: str) -> None:
         data = grant.request.payload.data
         if not data.get("code_challenge") or data.get("code_challenge_method") != "S256":
-            raise InvalidRequestError("PKCE is required: send code_challenge with code_challenge_method=S256")
+            raise InvalidRequestError(
+                "PKCE is required: send code_challenge with code_challenge_method=S256"
+            )
         super().validate_code_challenge(grant, redirect_uri)
 
 
@@ -52,7 +66,11 @@ class Record:
     code_challenge_method = "S256"
 
     def __init__(self, data: dict[str, Any]) -> None:
-        self.data, self.login, self.code_challenge = data, login_from(data["login"]), data.get("code_challenge")
+        self.data, self.login, self.code_challenge = (
+            data,
+            login_from(data["login"]),
+            data.get("code_challenge"),
+        )
 
     def get_redirect_uri(self) -> str:
         return str(self.data["redirect_uri"])
@@ -86,7 +104,9 @@ def _use_up(store: Store, kind: str, key: str, seconds: float) -> Record | None:
     used = store.get(f"used-{kind}", key)
     if used is not None:
         store.forget_family(used["family"])
-        raise InvalidGrantError("It was used before: everything that came from that sign-in is revoked.")
+        raise InvalidGrantError(
+            "It was used before: everything that came from that sign-in is revoked."
+        )
     return None
 
 
@@ -107,7 +127,8 @@ class CodeGrant(grants.AuthorizationCodeGrant):
     def save_authorization_code(self, code: str, request: OAuth2Request) -> None:
         login = request.user.for_audiences(requested_audiences(request))
         fields = {
-            name: request.payload.data.get(name) for name in ("nonce", "code_challenge", "redirect_uri", "client_id")
+            name: request.payload.data.get(name)
+            for name in ("nonce", "code_challenge", "redirect_uri", "client_id")
         }
         row = fields | {"login": login.as_data(), "scope": request.scope}
         self.server.store.put("code", code, row, seconds=CODE_SECONDS, family=login.family)
@@ -173,7 +194,12 @@ class DeviceAuthorization(DeviceAuthorizationEndpoint):
         row = {"client_id": request.client.client_id, "scope": request.payload.scope or "openid"}
         question = row | {"audiences": requested_audiences(request)}
         store: Store = self.server.store
-        store.put("device", data["device_code"], row | {"user_code": data["user_code"]}, seconds=DEVICE_SECONDS)
+        store.put(
+            "device",
+            data["device_code"],
+            row | {"user_code": data["user_code"]},
+            seconds=DEVICE_SECONDS,
+        )
         store.put("device-question", data["user_code"], question, seconds=DEVICE_SECONDS)
         return status, data, headers
 

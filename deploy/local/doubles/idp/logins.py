@@ -1,4 +1,6 @@
-"""One sign-in: who, for which team, when, for which audiences. Codes, refresh tokens and device codes carry it."""
+"""One sign-in: who, for which team, when, for which audiences. Codes, refresh tokens and device
+codes carry it.
+"""
 
 from __future__ import annotations
 

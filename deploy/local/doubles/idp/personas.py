@@ -1,4 +1,6 @@
-"""The people of the local stack, read from personas.json: who they are, their groups, the teams they may act for."""
+"""The people of the local stack, read from personas.json: who they are, their groups, the teams
+they may act for.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,8 @@ def all_personas() -> tuple[Persona, ...]:
     """Return everybody, in the order of the sign-in page."""
     return tuple(
         Persona(
-            username=row["username"], name=row["name"], role=row["role"], groups=tuple(row["groups"]),
+            username=row["username"], name=row["name"], role=row["role"],
+            groups=tuple(row["groups"]),
             teams=tuple(Team(**team) for team in row["teams"]),
         )
         for row in json.loads(DATA.read_text())

@@ -28,22 +28,36 @@ class InvalidTargetError(OAuth2Error):
 
 
 class Provider(AuthorizationServer):
-    """Authlib's server for one Flask application; grants reach store, keys and settings as `self.server.…`."""
+    """Authlib's server for one Flask application; grants reach store, keys and settings as
+    `self.server.…`.
+    """
 
     def __init__(self, app: Flask, settings: Settings, store: Store, keys: KeySet) -> None:
         self.settings, self.store, self.keys = settings, store, keys
-        super().__init__(app, query_client=settings.clients().get, save_token=self.remember_refresh_token)
+        super().__init__(
+            app, query_client=settings.clients().get, save_token=self.remember_refresh_token
+        )
         self.scopes_supported = list(SCOPES)
         self.register_token_generator("default", AccessTokens(settings, keys))
 
     def remember_refresh_token(self, token: dict[str, Any], request: OAuth2Request) -> None:
-        """Store the refresh token of an answer; narrowing an access token does not narrow what follows."""
+        """Store the refresh token of an answer; narrowing an access token does not narrow what
+        follows.
+        """
         if "refresh_token" not in token:
             return
         before = getattr(request, "refresh_token", None)
-        login: Login = before.login if before else (getattr(request, "granted", None) or request.user)
-        row = {"login": login.as_data(), "scope": token["scope"], "client_id": request.client.client_id}
-        self.store.put("refresh", token["refresh_token"], row, seconds=REFRESH_SECONDS, family=login.family)
+        login: Login = (
+            before.login if before else (getattr(request, "granted", None) or request.user)
+        )
+        row = {
+            "login": login.as_data(),
+            "scope": token["scope"],
+            "client_id": request.client.client_id,
+        }
+        self.store.put(
+            "refresh", token["refresh_token"], row, seconds=REFRESH_SECONDS, family=login.family
+        )
 
 
 class AccessTokens(JWTBearerTokenGenerator):
@@ -63,11 +77,15 @@ class AccessTokens(JWTBearerTokenGenerator):
     def get_audiences(self, client: Client, user: Login, scope: str) -> list[str]:
         return list(user.audiences)
 
-    def get_extra_claims(self, client: Client, grant_type: str, user: Login, scope: str) -> dict[str, Any]:
+    def get_extra_claims(
+        self, client: Client, grant_type: str, user: Login, scope: str
+    ) -> dict[str, Any]:
         return user.claims(scope)
 
     def generate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return the answer of the token endpoint; a refresh token only where offline_access was asked for."""
+        """Return the answer of the token endpoint; a refresh token only where offline_access was
+        asked for.
+        """
         token: dict[str, Any] = super().generate(*args, **kwargs)
         if "offline_access" not in token.get("scope", "").split():
             token.pop("refresh_token", None)
@@ -85,7 +103,11 @@ class IdToken(OpenIDToken):
 
     def get_client_claims(self, client: Client) -> dict[str, Any]:
         settings = self.provider.settings
-        return {"iss": settings.issuer, "aud": client.client_id, "exp": int(time.time()) + settings.token_seconds}
+        return {
+            "iss": settings.issuer,
+            "aud": client.client_id,
+            "exp": int(time.time()) + settings.token_seconds,
+        }
 
     def get_encode_header(self, client: Client) -> dict[str, str]:
         return {"alg": "RS256", "kid": self.provider.keys.keys[0].kid or ""}
@@ -95,20 +117,27 @@ class IdToken(OpenIDToken):
 
 
 class IdTokenOfCode(IdToken, OpenIDCode):
-    """The id_token of an authorization code, with its nonce; the prompt rules of the authorization request."""
+    """The id_token of an authorization code, with its nonce; the prompt rules of the authorization
+    request.
+    """
 
     require_nonce = False
 
     def exists_nonce(self, nonce: str, request: OAuth2Request) -> bool:
-        return False  # replay is for the client to see: going back and choosing another person is fine
+        # replay is for the client to see: going back and choosing another person is fine
+        return False
 
     def __call__(self, grant: Any) -> None:
         OpenIDCode.__call__(self, grant)
 
 
 def requested_audiences(request: OAuth2Request) -> tuple[str, ...]:
-    """Return the audiences of the `resource` parameters, the API where none was sent. Raises InvalidTargetError."""
-    asked = tuple(name for value in request.payload.datalist.get("resource", []) for name in value.split())
+    """Return the audiences of the `resource` parameters, the API where none was sent. Raises
+    InvalidTargetError.
+    """
+    asked = tuple(
+        name for value in request.payload.datalist.get("resource", []) for name in value.split()
+    )
     unknown = set(asked) - set(AUDIENCES)
     if unknown:
         raise InvalidTargetError(f"unknown resource: {', '.join(sorted(unknown))}")
@@ -116,7 +145,9 @@ def requested_audiences(request: OAuth2Request) -> tuple[str, ...]:
 
 
 def narrowed(login: Login, request: OAuth2Request) -> Login:
-    """Return the sign-in for the audiences that a token request names, never for more than were granted."""
+    """Return the sign-in for the audiences that a token request names, never for more than were
+    granted.
+    """
     if not request.payload.datalist.get("resource"):
         return login
     asked = requested_audiences(request)

@@ -1,4 +1,6 @@
-"""What the provider is started with: its issuer, its clients, its signing key. All from the environment."""
+"""What the provider is started with: its issuer, its clients, its signing key. All from the
+environment.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ class Client(ClientMixin):
         return bool(self.secret) and hmac.compare_digest(self.secret, client_secret)
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        return method in (("client_secret_basic", "client_secret_post") if self.secret else ("none",))
+        return method in (
+            ("client_secret_basic", "client_secret_post") if self.secret else ("none",)
+        )
 
     def check_response_type(self, response_type: str) -> bool:
         return response_type == "code" and bool(self.redirect_uris)
@@ -80,7 +84,9 @@ class Settings:
             grant_types=("authorization_code", "refresh_token"),
             secret=self.client_secret,
             redirect_uris=tuple(f"{url}/oidc/callback/" for url in self.portal_urls),
-            post_logout_redirect_uris=tuple(f"{url}{path}" for url in self.portal_urls for path in after_sign_out),
+            post_logout_redirect_uris=tuple(
+                f"{url}{path}" for url in self.portal_urls for path in after_sign_out
+            ),
         )
         cli = Client(client_id="quartermaster-cli", grant_types=(DEVICE_CODE, "refresh_token"))
         return {client.client_id: client for client in (portal, cli)}
@@ -106,4 +112,10 @@ def signing_keys(state: Path) -> KeySet:
         draft.write_bytes(RSAKey.generate_key(2048, private=True).as_pem(private=True))
         draft.replace(path)
     key = RSAKey.import_key(path.read_bytes())
-    return KeySet([RSAKey.import_key(path.read_bytes(), {"kid": key.thumbprint(), "use": "sig", "alg": "RS256"})])
+    return KeySet(
+        [
+            RSAKey.import_key(
+                path.read_bytes(), {"kid": key.thumbprint(), "use": "sig", "alg": "RS256"}
+            )
+        ]
+    )

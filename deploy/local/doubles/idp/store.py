@@ -1,7 +1,7 @@
 """What the provider remembers, in one SQLite file: sessions, codes, refresh tokens, device codes.
 
-Every row has a kind, a key, JSON and an end. `take` reads and removes in one statement, so what may be used once is
-used once, however many requests come together.
+Every row has a kind, a key, JSON and an end. `take` reads and removes in one statement, so what may
+be used once is used once, however many requests come together.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any
 
 SCHEMA = """
 create table if not exists record (
-  kind text not null, key text not null, data text not null, family text not null default '', expires_at real not null,
+  kind text not null, key text not null, data text not null, family text not null default '',
+  expires_at real not null,
   primary key (kind, key)
 ) without rowid
 """
@@ -33,7 +34,9 @@ class Store:
             database.execute(SCHEMA)
         path.chmod(0o600)
 
-    def put(self, kind: str, key: str, data: dict[str, Any], *, seconds: float, family: str = "") -> None:
+    def put(
+        self, kind: str, key: str, data: dict[str, Any], *, seconds: float, family: str = ""
+    ) -> None:
         """Remember something for a time; what ended is forgotten on the way."""
         now = time.time()
         with self._open() as database:
@@ -56,7 +59,8 @@ class Store:
         """Return what is remembered and forget it."""
         with self._open() as database:
             row = database.execute(
-                "delete from record where kind = ? and key = ? returning data, expires_at", (kind, _digest(key))
+                "delete from record where kind = ? and key = ? returning data, expires_at",
+                (kind, _digest(key)),
             ).fetchone()
         return json.loads(row[0]) if row and row[1] >= time.time() else None
 

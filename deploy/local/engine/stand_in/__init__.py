@@ -1,1 +1,3 @@
-"""An OpenAI-compatible server without a model, which says so in every answer: for machines that do not hold vLLM."""
+"""An OpenAI-compatible server without a model, which says so in every answer: for machines that do
+not hold vLLM.
+"""

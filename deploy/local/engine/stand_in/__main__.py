@@ -1,7 +1,8 @@
-"""Starts the stand-in with an engine's own command line: `python -m deploy.local.engine.stand_in --model DIR --port P`.
+"""Starts the stand-in with an engine's own command line: `python -m deploy.local.engine.stand_in
+--model DIR --port P`.
 
-Every flag of vLLM's server is taken, most without effect, and an unknown one ends it with vLLM's words and exit code 2:
-a deployment that would fail on a real engine fails here too.
+Every flag of vLLM's server is taken, most without effect, and an unknown one ends it with vLLM's
+words and exit code 2: a deployment that would fail on a real engine fails here too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ TOKENS_PER_SECOND = 60.0
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    """Return the settings that mean something here; ends the process with code 2 on a flag that vLLM does not know."""
+    """Return the settings that mean something here; ends the process with code 2 on a flag that
+    vLLM does not know.
+    """
     parser = argparse.ArgumentParser(prog="api_server.py", allow_abbrev=False)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--host", default="127.0.0.1")
@@ -48,7 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     engine = Engine(model, Metrics(names[0]), settings.tokens_per_second, settings.max_num_seqs)
     with Server((settings.host, settings.port), engine, names) as server:
-        log(f"stand-in (no model is loaded) serves {', '.join(names)} on http://{settings.host}:{settings.port}")
+        log(
+            f"stand-in (no model is loaded) serves {', '.join(names)} on "
+            f"http://{settings.host}:{settings.port}"
+        )
         server.run()
     log("stopped")
     return 0

@@ -1,7 +1,8 @@
 """Produces an answer token by token at a model's pace, and counts what vLLM would count.
 
-Tokens are the model folder's own, so what the gateway meters is what a real engine would have metered for the same
-text. The prefix cache is played with the digests of 16-token blocks; no prompt text is kept.
+Tokens are the model folder's own, so what the gateway meters is what a real engine would have
+metered for the same text. The prefix cache is played with the digests of 16-token blocks; no prompt
+text is kept.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ PREFILL_TOKENS_PER_SECOND = 4000.0
 
 @dataclass(frozen=True)
 class Plan:
-    """An answer that is decided and not yet spoken: its pieces, one per token, and what it costs."""
+    """An answer that is decided and not yet spoken: its pieces, one per token, and what it
+    costs.
+    """
 
     pieces: tuple[str, ...]
     reason: str
@@ -46,7 +49,9 @@ class PrefixCache:
         self._lock = Lock()
 
     def visit(self, ids: Sequence[int]) -> int:
-        """Return how many of the prompt's first tokens were cached, and remember all its full blocks."""
+        """Return how many of the prompt's first tokens were cached, and remember all its full
+        blocks.
+        """
         digest, hits, unbroken = hashlib.blake2b(digest_size=16), 0, True
         with self._lock:
             # The last token is always computed, so that there is something to continue from.
@@ -65,24 +70,30 @@ class PrefixCache:
 class Engine:
     """One served model: plans answers and speaks them at a pace, a bounded number at a time."""
 
-    def __init__(self, model: Model, metrics: Metrics, tokens_per_second: float, max_num_seqs: int) -> None:
+    def __init__(
+        self, model: Model, metrics: Metrics, tokens_per_second: float, max_num_seqs: int
+    ) -> None:
         self.model, self.metrics = model, metrics
         self._pause = 1 / tokens_per_second if tokens_per_second > 0 else 0.0
         self._seats = Semaphore(max_num_seqs)
-        # As large a cache as lets half the seats hold the longest requests: what vLLM calls its maximum concurrency.
+        # As large a cache as lets half the seats hold the longest requests: what vLLM calls its
+        # maximum concurrency.
         self.metrics.size_cache(model.context_length * max(1, max_num_seqs // 2))
         self._cache = PrefixCache()
 
     def plan(self, question: Question) -> Plan:
         """Decide the answer. Raises ApiError where the request does not fit the model."""
         ids = self._prompt_ids(question)
-        limit = allowed_tokens(question, len(ids), self.model.context_length, self.model.server_max_tokens)
+        limit = allowed_tokens(
+            question, len(ids), self.model.context_length, self.model.server_max_tokens
+        )
         text = _cut_at_stop(answer(question.turns()), question.stop)
         tokens = self.model.encode(text)
         kept = tokens[:limit]
         cached = self._cache.visit(ids)
         pieces = tuple(spoken(self.model, kept))
-        ended = len(tokens) < limit  # a real model also produces, and counts, the token that ends its turn
+        # a real model also produces, and counts, the token that ends its turn
+        ended = len(tokens) < limit
         usage = Usage(prompt=len(ids), cached=cached, completion=len(kept) + (1 if ended else 0))
         return Plan(pieces=pieces, reason="stop" if ended else "length", usage=usage)
 
@@ -104,7 +115,11 @@ class Engine:
         """Yield the answer's pieces at the model's pace and count them; the caller holds a seat."""
         started = time.monotonic()
         self._count_prompt(plan.usage)
-        time.sleep((plan.usage.prompt - plan.usage.cached) / PREFILL_TOKENS_PER_SECOND if self._pause else 0)
+        time.sleep(
+            (plan.usage.prompt - plan.usage.cached) / PREFILL_TOKENS_PER_SECOND
+            if self._pause
+            else 0
+        )
         previous = first = time.monotonic()
         reason = "abort"
         self.metrics.move_cache(plan.usage.prompt)
@@ -113,7 +128,9 @@ class Engine:
             for number, piece in enumerate(plan.pieces):
                 time.sleep(self._pause)
                 now = time.monotonic()
-                name = "time_to_first_token_seconds" if number == 0 else "inter_token_latency_seconds"
+                name = (
+                    "time_to_first_token_seconds" if number == 0 else "inter_token_latency_seconds"
+                )
                 self.metrics.observe(name, now - (started if number == 0 else previous))
                 previous = now
                 said = number + 1
@@ -146,11 +163,15 @@ class Engine:
         self.metrics.observe("request_inference_time_seconds", now - started)
         self.metrics.observe("request_prefill_time_seconds", first - started)
         self.metrics.observe("request_decode_time_seconds", now - first)
-        self.metrics.observe("request_time_per_output_token_seconds", (now - first) / max(1, len(plan.pieces)))
+        self.metrics.observe(
+            "request_time_per_output_token_seconds", (now - first) / max(1, len(plan.pieces))
+        )
 
 
 def spoken(model: Model, ids: Sequence[int]) -> Iterator[str]:
-    """Yield the text each token adds; bytes that are not yet a whole character wait for the next token."""
+    """Yield the text each token adds; bytes that are not yet a whole character wait for the next
+    token.
+    """
     said = ""
     for end in range(1, len(ids) + 1):
         text = model.decode(ids[:end])

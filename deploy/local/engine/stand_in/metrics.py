@@ -1,7 +1,9 @@
-"""The stand-in's figures under vLLM's own metric names, as the Prometheus text that `GET /metrics` gives.
+"""The stand-in's figures under vLLM's own metric names, as the Prometheus text that `GET /metrics`
+gives.
 
-Only what the stand-in really does is counted. There is no cache: its use is what the tokens of the answers under way
-would take of one. Preemptions, which need a real engine, are there at zero, and the rest is left out.
+Only what the stand-in really does is counted. There is no cache: its use is what the tokens of the
+answers under way would take of one. Preemptions, which need a real engine, are there at zero, and
+the rest is left out.
 """
 
 from __future__ import annotations
@@ -11,14 +13,74 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 TIME_TO_FIRST_TOKEN = (
-    *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0),
+    *(
+        0.001,
+        0.005,
+        0.01,
+        0.02,
+        0.04,
+        0.06,
+        0.08,
+        0.1,
+        0.25,
+        0.5,
+        0.75,
+        1.0,
+        2.5,
+        5.0,
+        7.5,
+        10.0,
+        20.0,
+        40.0,
+        80.0,
+    ),
     *(160.0, 640.0, 2560.0),
 )
 TOKEN_LATENCY = (
-    *(0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0),
+    *(
+        0.01,
+        0.025,
+        0.05,
+        0.075,
+        0.1,
+        0.15,
+        0.2,
+        0.3,
+        0.4,
+        0.5,
+        0.75,
+        1.0,
+        2.5,
+        5.0,
+        7.5,
+        10.0,
+        20.0,
+        40.0,
+        80.0,
+    ),
 )
 REQUEST_LATENCY = (
-    *(0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0, 480.0, 960.0),
+    *(
+        0.3,
+        0.5,
+        0.8,
+        1.0,
+        1.5,
+        2.0,
+        2.5,
+        5.0,
+        10.0,
+        15.0,
+        20.0,
+        30.0,
+        40.0,
+        50.0,
+        60.0,
+        120.0,
+        240.0,
+        480.0,
+        960.0,
+    ),
     *(1920.0, 7680.0),
 )
 FINISHED_REASONS = ("stop", "length", "abort", "error")
@@ -33,8 +95,14 @@ HISTOGRAMS = {
     "request_prefill_time_seconds": REQUEST_LATENCY,
     "request_decode_time_seconds": REQUEST_LATENCY,
 }
-COUNTERS = ("prompt_tokens", "prompt_tokens_cached", "generation_tokens", "prefix_cache_queries", "prefix_cache_hits",
-            "num_preemptions")  # fmt: skip
+COUNTERS = (
+    "prompt_tokens",
+    "prompt_tokens_cached",
+    "generation_tokens",
+    "prefix_cache_queries",
+    "prefix_cache_hits",
+    "num_preemptions",
+)
 
 
 @dataclass
@@ -103,12 +171,19 @@ class Metrics:
     def render(self) -> str:
         """Return everything in Prometheus' text format."""
         with self._lock:
-            lines = [line for name, value in self._gauges.items() for line in self._simple(name, "gauge", value)]
+            lines = [
+                line
+                for name, value in self._gauges.items()
+                for line in self._simple(name, "gauge", value)
+            ]
             for name, value in self._counters.items():
                 lines += self._simple(f"{name}_total", "counter", value)
             lines.append("# TYPE vllm:request_success_total counter")
             for reason, value in self._finished.items():
-                lines.append(f'vllm:request_success_total{{{self._labels},finished_reason="{reason}"}} {float(value)}')
+                lines.append(
+                    f'vllm:request_success_total{{{self._labels},finished_reason="{reason}"}} '
+                    f"{float(value)}"
+                )
             for name, histogram in self._histograms.items():
                 lines += self._histogram(name, histogram)
         return "\n".join(lines) + "\n"

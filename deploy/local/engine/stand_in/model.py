@@ -1,4 +1,6 @@
-"""Reads a model folder as an engine does: tokenizer, chat template, limits; the weights are checked, not loaded."""
+"""Reads a model folder as an engine does: tokenizer, chat template, limits; the weights are
+checked, not loaded.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,10 @@ class Model:
         try:
             template = environment.from_string(self.chat_template)
             return template.render(
-                messages=messages, add_generation_prompt=True, bos_token=self.bos_token, eos_token=self.eos_token
+                messages=messages,
+                add_generation_prompt=True,
+                bos_token=self.bos_token,
+                eos_token=self.eos_token,
             )
         except TemplateError as error:
             raise ValueError(f"the chat template refused the messages: {error}") from error
@@ -53,7 +58,11 @@ class Model:
 def load_model(folder: Path, max_model_len: int | None = None) -> Model:
     """Read a model folder. Raises BadModel where a real engine could not serve it either."""
     config = _json(folder / "config.json")
-    generation = _json(folder / "generation_config.json") if (folder / "generation_config.json").exists() else {}
+    generation = (
+        _json(folder / "generation_config.json")
+        if (folder / "generation_config.json").exists()
+        else {}
+    )
     settings = _json(folder / "tokenizer_config.json")
     _check_weights(folder)
     native = int(config.get("max_position_embeddings", 2048))
@@ -85,7 +94,12 @@ def _check_weights(folder: Path) -> None:
             try:
                 header = json.loads(stream.read(min(length, 100_000_000)))
                 end = max(
-                    (tensor["data_offsets"][1] for key, tensor in header.items() if key != "__metadata__"), default=0
+                    (
+                        tensor["data_offsets"][1]
+                        for key, tensor in header.items()
+                        if key != "__metadata__"
+                    ),
+                    default=0,
                 )
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise BadModel(f"{file.name}: the header is not safetensors") from error

@@ -1,4 +1,6 @@
-"""The OpenAI protocol as vLLM speaks it: checking requests, the shape of answers, chunks and errors."""
+"""The OpenAI protocol as vLLM speaks it: checking requests, the shape of answers, chunks and
+errors.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,14 @@ class ApiError(Exception):
 
     def body(self) -> dict[str, Any]:
         """Return the error's JSON."""
-        return {"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.status}}
+        return {
+            "error": {
+                "message": self.message,
+                "type": self.kind,
+                "param": self.param,
+                "code": self.status,
+            }
+        }
 
 
 @dataclass(frozen=True)
@@ -78,29 +87,64 @@ def parse_question(path: str, raw: bytes, served_names: tuple[str, ...]) -> Ques
     )
 
 
-def allowed_tokens(question: Question, prompt_tokens: int, context_length: int, server_limit: int | None) -> int:
-    """Return how many tokens the answer may have. Raises ApiError where the request does not fit the context."""
+def allowed_tokens(
+    question: Question, prompt_tokens: int, context_length: int, server_limit: int | None
+) -> int:
+    """Return how many tokens the answer may have. Raises ApiError where the request does not fit
+    the context.
+    """
     wanted = question.max_tokens
     if wanted is not None and wanted > context_length:
-        raise ApiError(400, "BadRequestError", f"max_tokens={wanted} cannot be greater than max_model_len="
-                       f"{context_length}. Please request fewer output tokens.", "max_tokens")  # fmt: skip
+        raise ApiError(
+            400,
+            "BadRequestError",
+            f"max_tokens={wanted} cannot be greater than "
+            f"max_model_len="
+            f"{context_length}. Please request fewer output tokens.",
+            "max_tokens",
+        )
     if prompt_tokens + (wanted or 1) > context_length:
-        raise ApiError(400, "BadRequestError", f"This model's maximum context length is {context_length} tokens. "
-                       f"However, you requested {wanted or 1} output tokens and your prompt contains {prompt_tokens} "
-                       "input tokens. Please reduce the length of the input prompt.", "input_tokens")  # fmt: skip
+        raise ApiError(
+            400,
+            "BadRequestError",
+            f"This model's maximum context length is "
+            f"{context_length} tokens. "
+            f"However, you requested {wanted or 1} output tokens and your prompt "
+            f"contains {prompt_tokens} "
+            "input tokens. Please reduce the length of the input "
+            "prompt.",
+            "input_tokens",
+        )
     room = context_length - prompt_tokens
     return min(value for value in (wanted, server_limit, room) if value is not None)
 
 
-def answer_body(question: Question, identity: dict[str, Any], text: str, reason: str, usage: Usage) -> dict[str, Any]:
+def answer_body(
+    question: Question, identity: dict[str, Any], text: str, reason: str, usage: Usage
+) -> dict[str, Any]:
     """Return a whole answer."""
-    choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": reason, "stop_reason": None}
-    choice |= {"message": {"role": "assistant", "content": text}} if question.chat else {"text": text}
+    choice: dict[str, Any] = {
+        "index": 0,
+        "logprobs": None,
+        "finish_reason": reason,
+        "stop_reason": None,
+    }
+    choice |= (
+        {"message": {"role": "assistant", "content": text}} if question.chat else {"text": text}
+    )
     kind = "chat.completion" if question.chat else "text_completion"
-    return {**identity, "object": kind, "choices": [choice], "system_fingerprint": FINGERPRINT, "usage": usage.body()}
+    return {
+        **identity,
+        "object": kind,
+        "choices": [choice],
+        "system_fingerprint": FINGERPRINT,
+        "usage": usage.body(),
+    }
 
 
-def chunk_body(question: Question, identity: dict[str, Any], text: str, reason: str | None) -> dict[str, Any]:
+def chunk_body(
+    question: Question, identity: dict[str, Any], text: str, reason: str | None
+) -> dict[str, Any]:
     """Return one piece of a streamed answer."""
     choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": reason}
     choice |= {"delta": {"content": text}} if question.chat else {"text": text}
@@ -110,29 +154,51 @@ def chunk_body(question: Question, identity: dict[str, Any], text: str, reason: 
 
 def opening_chunk(identity: dict[str, Any]) -> dict[str, Any]:
     """Return a chat stream's first piece: whose turn it is."""
-    choice = {"index": 0, "logprobs": None, "finish_reason": None, "delta": {"role": "assistant", "content": ""}}
-    return {**identity, "object": "chat.completion.chunk", "choices": [choice], "system_fingerprint": FINGERPRINT}
+    choice = {
+        "index": 0,
+        "logprobs": None,
+        "finish_reason": None,
+        "delta": {"role": "assistant", "content": ""},
+    }
+    return {
+        **identity,
+        "object": "chat.completion.chunk",
+        "choices": [choice],
+        "system_fingerprint": FINGERPRINT,
+    }
 
 
 def usage_chunk(question: Question, identity: dict[str, Any], usage: Usage) -> dict[str, Any]:
     """Return a stream's last piece, asked for by stream_options.include_usage."""
     kind = "chat.completion.chunk" if question.chat else "text_completion"
-    return {**identity, "object": kind, "choices": [], "usage": usage.body(), "system_fingerprint": FINGERPRINT}
+    return {
+        **identity,
+        "object": kind,
+        "choices": [],
+        "usage": usage.body(),
+        "system_fingerprint": FINGERPRINT,
+    }
 
 
 def _json_object(raw: bytes) -> dict[str, Any]:
     try:
         body = json.loads(raw)
     except ValueError as error:
-        raise ApiError(400, "Bad Request", "1 validation error: JSON decode error", "body") from error
+        raise ApiError(
+            400, "Bad Request", "1 validation error: JSON decode error", "body"
+        ) from error
     if not isinstance(body, dict):
-        raise ApiError(400, "Bad Request", "1 validation error: Input should be a JSON object", "body")
+        raise ApiError(
+            400, "Bad Request", "1 validation error: Input should be a JSON object", "body"
+        )
     return body
 
 
 def _refuse_unplayed(body: dict[str, Any]) -> None:
     if body.get("n") not in (None, 1):
-        raise ApiError(400, "BadRequestError", "the stand-in gives one answer a request: n must be 1", "n")
+        raise ApiError(
+            400, "BadRequestError", "the stand-in gives one answer a request: n must be 1", "n"
+        )
     temperature = body.get("temperature")
     if temperature is not None and (not isinstance(temperature, int | float) or temperature < 0):
         message = f"temperature must be non-negative, got {temperature}."
@@ -142,12 +208,21 @@ def _refuse_unplayed(body: dict[str, Any]) -> None:
 def _messages(body: dict[str, Any]) -> tuple[dict[str, Any], ...]:
     messages = body.get("messages")
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-        raise ApiError(400, "Bad Request", "1 validation error: body.messages: Field required", "body.messages")
+        raise ApiError(
+            400, "Bad Request", "1 validation error: body.messages: Field required", "body.messages"
+        )
     if not messages:
-        message = "Cannot apply chat template to an empty conversation. Provide at least one message."
+        message = (
+            "Cannot apply chat template to an empty conversation. Provide at least one message."
+        )
         raise ApiError(400, "BadRequestError", message)
     if not all(isinstance(message.get("role"), str) for message in messages):
-        raise ApiError(400, "Bad Request", "1 validation error: body.messages.role: Field required", "body.messages")
+        raise ApiError(
+            400,
+            "Bad Request",
+            "1 validation error: body.messages.role: Field required",
+            "body.messages",
+        )
     return tuple({**message, "content": _text(message.get("content"))} for message in messages)
 
 
@@ -173,9 +248,16 @@ def _max_tokens(body: dict[str, Any], chat: bool) -> int | None:
     if value is None:
         return None if chat else 16  # the protocol's default for plain completions
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ApiError(400, "Bad Request", "1 validation error: body.max_tokens: not an integer", "body.max_tokens")
+        raise ApiError(
+            400,
+            "Bad Request",
+            "1 validation error: body.max_tokens: not an integer",
+            "body.max_tokens",
+        )
     if value < 1:
-        raise ApiError(400, "BadRequestError", f"max_tokens must be at least 1, got {value}.", "max_tokens")
+        raise ApiError(
+            400, "BadRequestError", f"max_tokens must be at least 1, got {value}.", "max_tokens"
+        )
     return value
 
 

@@ -1,7 +1,7 @@
 """The stand-in's HTTP server: one thread per connection, from the standard library alone.
 
-Its log names each request by its id and never holds a word of a prompt or an answer. SIGTERM ends it after the answers
-under way.
+Its log names each request by its id and never holds a word of a prompt or an answer. SIGTERM ends
+it after the answers under way.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], engine: Engine, served_names: tuple[str, ...]) -> None:
+    def __init__(
+        self, address: tuple[str, int], engine: Engine, served_names: tuple[str, ...]
+    ) -> None:
         self.engine, self.served_names = engine, served_names
         self.under_way = 0
         self._count_lock = threading.Lock()
@@ -83,11 +85,21 @@ class Handler(BaseHTTPRequestHandler):
         if path in ("/health", "/ping"):
             self._send(200, b"")
         elif path == "/v1/models":
-            self._json(200, {"object": "list", "data": [self._model(name) for name in self.server.served_names]})
+            self._json(
+                200,
+                {
+                    "object": "list",
+                    "data": [self._model(name) for name in self.server.served_names],
+                },
+            )
         elif path == "/version":
             self._json(200, {"version": VERSION})
         elif path == "/metrics":
-            self._send(200, self.server.engine.metrics.render().encode(), "text/plain; version=0.0.4; charset=utf-8")
+            self._send(
+                200,
+                self.server.engine.metrics.render().encode(),
+                "text/plain; version=0.0.4; charset=utf-8",
+            )
         else:
             self._unknown(path, self.POST_PATHS)
 
@@ -113,7 +125,10 @@ class Handler(BaseHTTPRequestHandler):
             status, self.close_connection = 499, True
         finally:
             self.server.count(-1)
-            log(f"POST {path} {status} request_id={self.request_id}{tokens} seconds={time.monotonic() - started:.3f}")
+            log(
+                f"POST {path} {status} request_id={self.request_id}{tokens} "
+                f"seconds={time.monotonic() - started:.3f}"
+            )
 
     def _answer(self, question: Question, plan: Plan) -> None:
         prefix = "chatcmpl" if question.chat else "cmpl"
@@ -128,7 +143,9 @@ class Handler(BaseHTTPRequestHandler):
                 text = "".join(pieces)
                 self._json(200, answer_body(question, identity, text, plan.reason, plan.usage))
 
-    def _stream(self, question: Question, plan: Plan, identity: dict[str, Any], pieces: Iterator[str]) -> None:
+    def _stream(
+        self, question: Question, plan: Plan, identity: dict[str, Any], pieces: Iterator[str]
+    ) -> None:
         self._head(200, "text/event-stream; charset=utf-8", None)
         if question.chat:
             self._event(opening_chunk(identity))
@@ -156,7 +173,9 @@ class Handler(BaseHTTPRequestHandler):
         length = self.headers.get("content-length") or "0"
         if not length.isdigit() or int(length) > MAX_BODY_BYTES:
             self.close_connection = True
-            raise ApiError(413, "BadRequestError", "the request body is too large or has no valid length")
+            raise ApiError(
+                413, "BadRequestError", "the request body is too large or has no valid length"
+            )
         return self.rfile.read(int(length))
 
     def _read_chunks(self) -> bytes:
@@ -178,8 +197,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def _model(self, name: str) -> dict[str, Any]:
         length = self.server.engine.model.context_length
-        return {"id": name, "object": "model", "created": int(time.time()), "owned_by": FINGERPRINT,
-                "root": name, "parent": None, "max_model_len": length, "permission": []}  # fmt: skip
+        return {
+            "id": name,
+            "object": "model",
+            "created": int(time.time()),
+            "owned_by": FINGERPRINT,
+            "root": name,
+            "parent": None,
+            "max_model_len": length,
+            "permission": [],
+        }
 
     def _json(self, status: int, body: dict[str, Any]) -> None:
         self._send(status, json.dumps(body, separators=(",", ":")).encode(), "application/json")
