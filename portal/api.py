@@ -1,5 +1,6 @@
 """Errors of the API as RFC 9457 problem details with a `code`."""
 
+import math
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -22,7 +23,8 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, NotPermitted):
         return _problem(403, error.code, str(error))
     if isinstance(error, TemporaryError):
-        return _problem(503, "unavailable", str(error))
+        wait = {"Retry-After": str(math.ceil(error.retry_after))} if error.retry_after else None
+        return _problem(503, "unavailable", str(error), headers=wait)
     if isinstance(error, PermanentError):
         return _problem(502, "refused_outside", str(error))
     if isinstance(error, exceptions.ValidationError):

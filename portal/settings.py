@@ -146,7 +146,7 @@ OIDC_RP_SIGN_ALGO = "RS256"
 OIDC_RP_SCOPES = "openid profile email groups offline_access"
 OIDC_USE_PKCE = True
 OIDC_PKCE_CODE_CHALLENGE_METHOD = "S256"
-OIDC_TIMEOUT = 10
+OIDC_TIMEOUT = 4  # seconds; who waits for it holds a thread
 # The token that people's calls carry to the gateway is asked for at sign-in
 # (apps/accounts/sessions.py).
 OIDC_AUTH_REQUEST_EXTRA_PARAMS = {"resource": OIDC_GATEWAY_AUDIENCE}

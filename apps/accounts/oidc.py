@@ -78,6 +78,10 @@ class _Unavailable(APIException):
         "The identity provider does not answer, so the token cannot be checked. Try again."
     )
 
+    def __init__(self, *, wait: int) -> None:
+        super().__init__()
+        self.wait = wait  # REST framework makes Retry-After of it
+
 
 class BearerAuthentication(BaseAuthentication):
     """Checks a bearer JWT of the API's audience. Session cookies mean nothing to the API."""
@@ -99,7 +103,7 @@ class BearerAuthentication(BaseAuthentication):
             request.token_refused = str(error)  # type: ignore[attr-defined]
             raise AuthenticationFailed(str(error), code="missing_claim") from error
         except ProviderUnavailable as error:
-            raise _Unavailable from error
+            raise _Unavailable(wait=error.retry_after) from error
         if identity.problems:
             raise NotPermitted(
                 " ".join(f"{problem.what} {problem.todo}" for problem in identity.problems)

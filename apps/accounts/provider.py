@@ -1,58 +1,83 @@
-"""The identity provider: its endpoints from discovery, its keys, its token endpoint.
+"""The identity provider as this process knows it: its endpoints, its keys, its token endpoint.
 
-Everything is asked for when it is first needed, so the portal starts without the provider.
-Discovery and keys are kept for an hour in this process. A key id that nobody knows makes the keys
-be read again, at most every ten seconds.
+Nothing is asked for before it is needed, so the portal starts without the provider. What it
+publishes is kept and read again in the background: when it is an hour old, or when a token names a
+key that is not among it. One thread reads at a time, at most once in ten seconds, and a failure is
+remembered for as long. Only who cannot go on without an answer waits for it: a few seconds at most,
+and never more than half of the web server's threads at once. Everybody else hears at once that the
+provider does not answer, so that one that hangs holds up nobody but those who sign in.
 """
 
+import logging
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 from django.conf import settings
-from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from apps.integrations.errors import TemporaryError
+from apps.integrations.errors import PermanentError, TemporaryError
+from apps.integrations.oidc.client import GrantRefused, client_from_settings
+from apps.integrations.oidc.types import Provider, Published
 
 KEEP_SECONDS = 3600
-REFETCH_SECONDS = 10
-ATTEMPTS = 3
+AGAIN_SECONDS = 10  # between two readings, and after a failure
+PATIENCE_SECONDS = 3.0  # how long a request waits for a reading, counted from when that began
+MOST_WAITING = 4  # threads, of the web server's eight
+NO_ANSWER = "The identity provider did not answer."
+log = logging.getLogger(__name__)
 
 
 class ProviderUnavailable(Exception):
-    """The identity provider did not answer, or answered what it must not. The text says which."""
+    """The identity provider did not answer, or answered what it must not. The text says which.
+
+    retry_after: whole seconds until asking again can help.
+    """
+
+    def __init__(self, text: str, *, retry_after: int = AGAIN_SECONDS) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
 
 
-class GrantRefused(Exception):
-    """The token endpoint refused a code or refresh token."""
+@dataclass
+class _Failure:
+    """What went wrong last, and when (monotonic seconds)."""
+
+    text: str
+    at: float
+
+    def left(self) -> float:
+        """Return for how many more seconds it is remembered."""
+        return self.at + AGAIN_SECONDS - time.monotonic()
 
 
-@dataclass(frozen=True)
-class Provider:
-    """What the discovery document says."""
+@dataclass
+class _Reading:
+    """One reading under way in its own thread."""
 
-    issuer: str
-    authorization_endpoint: str
-    token_endpoint: str
-    jwks_uri: str
-    end_session_endpoint: str
+    began_at: float
+    done: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass
 class _Kept:
-    """What this process remembers, and since when (monotonic seconds)."""
+    """What this process remembers. `lock` is held for the length of a few assignments only."""
 
-    provider: Provider | None = None
-    provider_at: float = 0.0
-    keys: KeySet | None = None
-    keys_at: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    waiting: threading.BoundedSemaphore = field(
+        default_factory=lambda: threading.BoundedSemaphore(MOST_WAITING)
+    )
+    published: Published | None = None
+    read_at: float = 0.0
+    reading: _Reading | None = None
+    failure: _Failure | None = None  # of the latest reading; None once one succeeds
+    token_failure: _Failure | None = None  # of the token endpoint
 
 
 _kept = _Kept()
-_lock = threading.Lock()
 
 
 def forget() -> None:
@@ -65,15 +90,18 @@ def provider() -> Provider:
     """Return the provider's endpoints. Raises ProviderUnavailable where they were never read and
     cannot be now.
     """
-    now = time.monotonic()
-    if _kept.provider and now - _kept.provider_at < KEEP_SECONDS:
-        return _kept.provider
-    try:
-        _kept.provider, _kept.provider_at = _discover(), now
-    except ProviderUnavailable:
-        if _kept.provider is None:
-            raise
-    return _kept.provider
+    return _published().provider
+
+
+def signing_keys(key_id: str | None) -> KeySet:
+    """Return the provider's keys; without `key_id` only where they were read a moment ago.
+
+    Raises ProviderUnavailable where it cannot be told whether the provider publishes that key.
+    """
+    keys = _published().keys
+    if _holds(keys, key_id) or _is_recent(_kept):
+        return keys
+    return _read_again(_kept).keys
 
 
 def gateway_jwks_uri() -> str:
@@ -84,83 +112,113 @@ def gateway_jwks_uri() -> str:
         return settings.GATEWAY_JWKS_URI or provider().jwks_uri
     except ProviderUnavailable as error:
         raise TemporaryError(
-            f"{error} Without its key address no gateway policy can be compiled."
+            f"{error} Without its key address no gateway policy can be compiled.",
+            retry_after=error.retry_after,
         ) from error
-
-
-def signing_keys(key_id: str | None) -> KeySet:
-    """Return the provider's keys, read again where `key_id` is not among them or they are old."""
-    with _lock:
-        age = time.monotonic() - _kept.keys_at
-        known = _kept.keys is not None and any(key.kid == key_id for key in _kept.keys.keys)
-        if _kept.keys is not None and (age < REFETCH_SECONDS or (known and age < KEEP_SECONDS)):
-            return _kept.keys
-        try:
-            _kept.keys = KeySet.import_key_set(_get_json(provider().jwks_uri))  # type: ignore[arg-type]
-            _kept.keys_at = time.monotonic()
-        except (JoseError, ValueError, KeyError, TypeError) as error:
-            raise ProviderUnavailable("The identity provider's keys cannot be read.") from error
-        except ProviderUnavailable:
-            if _kept.keys is None:
-                raise
-        return _kept.keys
 
 
 def request_tokens(**form: str) -> dict[str, Any]:
-    """Ask the token endpoint, as this client. Raises GrantRefused (4xx) or ProviderUnavailable."""
-    client = {
-        "client_id": settings.OIDC_RP_CLIENT_ID,
-        "client_secret": settings.OIDC_RP_CLIENT_SECRET,
-    }
-    try:
-        answer = httpx.post(
-            provider().token_endpoint, data=form | client, timeout=settings.OIDC_TIMEOUT
-        )
-        body = answer.json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise ProviderUnavailable(
-            "The identity provider's token endpoint did not answer."
-        ) from error
-    if answer.status_code >= 500:
-        raise ProviderUnavailable(
-            f"The identity provider's token endpoint answered {answer.status_code}."
-        )
-    if answer.status_code != 200 or not isinstance(body, dict):
-        raise GrantRefused(str(body.get("error", "")) if isinstance(body, dict) else "")
-    return body
-
-
-def _discover() -> Provider:
-    document = _get_json(f"{settings.OIDC_ISSUER}/.well-known/openid-configuration")
-    try:
-        found = Provider(
-            issuer=str(document["issuer"]),
-            authorization_endpoint=str(document["authorization_endpoint"]),
-            token_endpoint=str(document["token_endpoint"]),
-            jwks_uri=str(document["jwks_uri"]),
-            end_session_endpoint=str(document.get("end_session_endpoint", "")),
-        )
-    except (KeyError, TypeError) as error:
-        raise ProviderUnavailable(
-            "The identity provider's discovery document is incomplete."
-        ) from error
-    if found.issuer.rstrip("/") != settings.OIDC_ISSUER:
-        raise ProviderUnavailable(
-            "The identity provider calls itself by another name than OIDC_ISSUER."
-        )
-    return found
-
-
-def _get_json(url: str) -> dict[str, Any]:
-    for attempt in range(ATTEMPTS):
+    """Ask the token endpoint, as this client. Raises GrantRefused (4xx) or ProviderUnavailable, at
+    once while a failure is remembered.
+    """
+    endpoint, kept = provider().token_endpoint, _kept
+    _raise_remembered(kept.token_failure)
+    with _one_of_few(kept), closing(client_from_settings()) as client:
         try:
-            answer = httpx.get(url, timeout=settings.OIDC_TIMEOUT)
-            answer.raise_for_status()
-            body = answer.json()
-            if isinstance(body, dict):
-                return body
-            break
-        except (httpx.HTTPError, ValueError):
-            if attempt < ATTEMPTS - 1:
-                time.sleep(0.2 * 2**attempt)
-    raise ProviderUnavailable("The identity provider did not answer.")
+            answer = client.tokens(endpoint, form)
+        except GrantRefused:
+            raise
+        except (TemporaryError, PermanentError) as error:
+            kept.token_failure = _Failure(str(error), time.monotonic())
+            raise ProviderUnavailable(str(error)) from error
+    kept.token_failure = None
+    return answer
+
+
+def _published() -> Published:
+    """Return what was read last, however old; old knowledge is renewed behind the caller's back."""
+    kept = _kept
+    if kept.published is None:
+        return _read_again(kept)
+    if time.monotonic() - kept.read_at > KEEP_SECONDS:
+        _begin(kept)
+    return kept.published
+
+
+def _holds(keys: KeySet, key_id: str | None) -> bool:
+    return any(key.kid == key_id for key in keys.keys)
+
+
+def _is_recent(kept: _Kept) -> bool:
+    """Tell whether the latest reading succeeded, and only a moment ago."""
+    return kept.failure is None and time.monotonic() - kept.read_at < AGAIN_SECONDS
+
+
+def _read_again(kept: _Kept) -> Published:
+    """Wait for a reading: the one under way, or a new one. Raises ProviderUnavailable where it
+    fails or takes too long, or where the last one failed a moment ago.
+    """
+    reading = _begin(kept)
+    if reading is not None:
+        with _one_of_few(kept):
+            left = reading.began_at + PATIENCE_SECONDS - time.monotonic()
+            if not reading.done.wait(max(0.0, left)):
+                raise ProviderUnavailable(NO_ANSWER)
+    if kept.failure is not None:
+        raise ProviderUnavailable(kept.failure.text, retry_after=_whole(kept.failure.left()))
+    if kept.published is None:
+        raise ProviderUnavailable(NO_ANSWER)
+    return kept.published
+
+
+def _begin(kept: _Kept) -> _Reading | None:
+    """Return the reading under way, begun now if need be; None while the last one is recent."""
+    with kept.lock:
+        if kept.reading is not None:
+            return kept.reading
+        if _is_recent(kept) or (kept.failure is not None and kept.failure.left() > 0):
+            return None
+        kept.reading = reading = _Reading(began_at=time.monotonic())
+    threading.Thread(
+        target=_read, args=(kept, reading), name="identity-provider", daemon=True
+    ).start()
+    return reading
+
+
+def _read(kept: _Kept, reading: _Reading) -> None:
+    """Read what the provider publishes into `kept`; runs in a thread of its own."""
+    published, failure = None, None
+    try:
+        with closing(client_from_settings()) as client:
+            published = client.published()
+    except (TemporaryError, PermanentError) as error:
+        failure = _Failure(str(error), time.monotonic())
+        log.warning("the identity provider could not be read: %s", error)
+    except Exception:
+        failure = _Failure(NO_ANSWER, time.monotonic())
+        log.exception("the identity provider could not be read")
+    with kept.lock:
+        kept.failure, kept.reading = failure, None
+        if published is not None:
+            kept.published, kept.read_at = published, time.monotonic()
+    reading.done.set()
+
+
+@contextmanager
+def _one_of_few(kept: _Kept) -> Iterator[None]:
+    """Let a few threads wait for the provider; the next one hears at once that it is slow."""
+    if not kept.waiting.acquire(blocking=False):
+        raise ProviderUnavailable("The identity provider answers slowly.", retry_after=1)
+    try:
+        yield
+    finally:
+        kept.waiting.release()
+
+
+def _raise_remembered(failure: _Failure | None) -> None:
+    if failure is not None and failure.left() > 0:
+        raise ProviderUnavailable(failure.text, retry_after=_whole(failure.left()))
+
+
+def _whole(seconds: float) -> int:
+    return max(1, round(seconds))

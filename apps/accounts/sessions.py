@@ -22,7 +22,8 @@ from django.http import HttpRequest
 
 from apps.accounts.claims import Identity
 from apps.accounts.models import User
-from apps.accounts.provider import GrantRefused, ProviderUnavailable, request_tokens
+from apps.accounts.provider import ProviderUnavailable, request_tokens
+from apps.integrations.oidc.client import GrantRefused
 
 TOKENS, STARTED_AT, SEEN_AT, AUTH_TIME, TEAM, FACTS = (
     "tokens",

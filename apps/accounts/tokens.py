@@ -13,6 +13,7 @@ from joserfc.errors import (
     JoseError,
     MissingClaimError,
 )
+from joserfc.jwk import KeySet
 
 from apps.accounts.provider import provider, signing_keys
 
@@ -48,10 +49,8 @@ def verify(token: str, *, audience: str) -> dict[str, Any]:
     read.
     """
     try:
-        header = _header(token)
-        claims = dict(
-            jwt.decode(token, signing_keys(header.get("kid")), algorithms=ALGORITHMS).claims
-        )
+        keys = _keys(token)
+        claims = dict(jwt.decode(token, keys, algorithms=ALGORITHMS).claims)
     except BadSignatureError:
         raise TokenRefused(
             "bad_signature", "The token's signature does not fit the identity provider's keys."
@@ -62,21 +61,22 @@ def verify(token: str, *, audience: str) -> dict[str, Any]:
     return claims
 
 
-def _header(token: str) -> dict[str, Any]:
-    """Return the unverified header, once its algorithm is the one that is allowed and its key is
-    known.
+def _keys(token: str) -> KeySet:
+    """Return the provider's keys, once the token's algorithm is the one that is allowed and its key
+    is among them.
     """
     if len(token) > LONGEST:
         raise TokenRefused("malformed", "This is not a token of the identity provider.")
     header = dict(jws.extract_compact(token.encode()).headers())
     if header.get("alg") not in ALGORITHMS:
         raise TokenRefused("wrong_algorithm", "The token must be signed with RS256.")
-    if not any(key.kid == header.get("kid") for key in signing_keys(header.get("kid")).keys):
+    keys = signing_keys(header.get("kid"))
+    if not any(key.kid == header.get("kid") for key in keys.keys):
         raise TokenRefused(
             "unknown_key",
             "The token was signed with a key that the identity provider does not publish.",
         )
-    return header
+    return keys
 
 
 def _check(claims: dict[str, Any], audience: str) -> None:

@@ -18,9 +18,10 @@ from apps.accounts import actions, sessions
 from apps.accounts.claims import ROLE_OF_GROUP, ClaimsRefused
 from apps.accounts.models import Role, User
 from apps.accounts.oidc import session_of_sign_in
-from apps.accounts.provider import GrantRefused, ProviderUnavailable, provider
+from apps.accounts.provider import ProviderUnavailable, provider
 from apps.accounts.requests import SignedIn
 from apps.accounts.tokens import TokenRefused
+from apps.integrations.oidc.client import GrantRefused
 
 UNAVAILABLE = {
     "title": "You cannot sign in right now",
@@ -45,6 +46,12 @@ def _sign_in_error(request: HttpRequest, text: dict[str, str], status: int) -> H
     return render(request, "accounts/sign_in_error.html", context, status=status)
 
 
+def _unavailable(request: HttpRequest, error: ProviderUnavailable) -> HttpResponse:
+    answer = _sign_in_error(request, UNAVAILABLE, 503)
+    answer["Retry-After"] = str(error.retry_after)
+    return answer
+
+
 class SignInView(OIDCAuthenticationRequestView):  # type: ignore[misc]
     """Sends the browser to the identity provider. ?fresh=1 asks for the person again, ?team=1 for
     another team.
@@ -60,8 +67,8 @@ class SignInView(OIDCAuthenticationRequestView):  # type: ignore[misc]
         """Redirect to the provider, or say that it does not answer."""
         try:
             self.OIDC_OP_AUTH_ENDPOINT = provider().authorization_endpoint
-        except ProviderUnavailable:
-            return _sign_in_error(request, UNAVAILABLE, 503)
+        except ProviderUnavailable as error:
+            return _unavailable(request, error)
         answer: HttpResponse = super().get(request)
         return answer
 
@@ -82,8 +89,8 @@ class CallbackView(OIDCAuthenticationCallbackView):  # type: ignore[misc]
         """Finish the sign-in."""
         try:
             answer: HttpResponse = super().get(request)
-        except ProviderUnavailable:
-            return _sign_in_error(request, UNAVAILABLE, 503)
+        except ProviderUnavailable as error:
+            return _unavailable(request, error)
         except (TokenRefused, ClaimsRefused) as error:
             return _sign_in_error(request, INTERRUPTED | {"why": str(error)}, 400)
         except (GrantRefused, SuspiciousOperation):

@@ -54,6 +54,7 @@ class HttpClient:
         proxy: str | None = None,
         auth: httpx.Auth | None = None,
         transport: httpx.BaseTransport | None = None,
+        trust_env: bool = False,
     ) -> None:
         self.name = name
         self._client = httpx.Client(
@@ -64,7 +65,7 @@ class HttpClient:
             proxy=proxy,
             auth=auth,
             transport=transport,
-            trust_env=False,
+            trust_env=trust_env,
         )
 
     def request(
@@ -92,6 +93,26 @@ class HttpClient:
             raise PermanentError(
                 f"{self.name} answered with something that is not JSON."
             ) from error
+
+    def read(self, path: str, *, seconds: float, most_bytes: int, **options: Any) -> bytes:
+        """Return the body of a GET, tried once, bounded in size and in time as a whole: something
+        in trouble may answer slowly or without end.
+        """
+        until = time.monotonic() + seconds
+        body = bytearray()
+        try:
+            with self.stream(path, read_timeout=seconds, **options) as answer:
+                for piece in answer.iter_bytes():
+                    body += piece
+                    if len(body) > most_bytes:
+                        raise PermanentError(
+                            f"{self.name} answered more than {most_bytes // 2**20} MiB."
+                        )
+                    if time.monotonic() > until:
+                        raise TemporaryError(f"{self.name} did not answer in time.")
+        except httpx.HTTPError as error:
+            raise TemporaryError(f"{self.name} broke off in the middle of its answer.") from error
+        return bytes(body)
 
     @contextmanager
     def stream(self, path: str, *, read_timeout: float, **options: Any) -> Iterator[httpx.Response]:

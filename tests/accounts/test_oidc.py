@@ -331,19 +331,3 @@ class TestBearerAuthentication:
         provider_module.forget()
         answer = get_me(client, token)
         assert (answer.status_code, answer.json()["code"]) == (503, "identity_provider_unavailable")
-
-
-class TestSigningKeys:
-    def test_are_read_again_for_an_unknown_key_but_not_at_every_try(self, idp, monkeypatch):
-        provider_module.signing_keys(None)
-        asked = []
-        monkeypatch.setattr(
-            provider_module, "_get_json", lambda url: asked.append(url) or idp.keys.as_dict()
-        )
-        for _ in range(3):
-            provider_module.signing_keys("unknown")
-        assert asked == []
-        provider_module._kept.keys_at -= provider_module.REFETCH_SECONDS
-        for _ in range(3):
-            provider_module.signing_keys("unknown")
-        assert len(asked) == 1

@@ -5,13 +5,12 @@ A scrape is tried once: the next one comes in seconds. Its text is bounded in si
 engine in trouble may answer slowly or without end.
 """
 
-import time
 from collections.abc import Collection
 
 import httpx
 from django.conf import settings
 
-from apps.integrations.errors import PermanentError, TemporaryError
+from apps.integrations.errors import PermanentError
 from apps.integrations.http import HttpClient
 from apps.integrations.prometheus.text import is_figure, parse
 from apps.integrations.prometheus.types import Point
@@ -45,20 +44,7 @@ class ExporterClient:
         """Return the points of the wanted metrics. Raises TemporaryError or PermanentError; both
         say what is wrong.
         """
-        until = time.monotonic() + self._seconds
-        text = bytearray()
-        try:
-            with self._http.stream(url, read_timeout=self._seconds) as answer:
-                for piece in answer.iter_bytes():
-                    text += piece
-                    if len(text) > MOST_BYTES:
-                        raise PermanentError(
-                            f"The endpoint answered more than {MOST_BYTES // 2**20} MiB."
-                        )
-                    if time.monotonic() > until:
-                        raise TemporaryError("The endpoint did not answer in time.")
-        except httpx.HTTPError as error:
-            raise TemporaryError("The endpoint broke off in the middle of its answer.") from error
+        text = self._http.read(url, seconds=self._seconds, most_bytes=MOST_BYTES)
         return parse(text.decode("utf-8", errors="replace"), names)
 
     def close(self) -> None:

@@ -1,0 +1,205 @@
+"""An identity provider that hangs, fails or changes its keys, on a real socket, and many threads
+that need it.
+"""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.test import Client
+
+from apps.accounts import provider
+from apps.accounts.models import User
+from apps.accounts.provider import ProviderUnavailable
+from apps.accounts.tokens import TokenRefused, verify
+from tests.accounts.slow_idp import DISCOVERY, KEYS, TOKEN, running, signing_key
+
+AUDIENCE = "quartermaster-api"
+
+
+@pytest.fixture
+def first():
+    return signing_key("first")
+
+
+@pytest.fixture
+def second():
+    return signing_key("second")
+
+
+@pytest.fixture
+def slow(settings, monkeypatch, first):
+    """A provider that publishes one key and can be told to hang; waits are short here."""
+    monkeypatch.setattr(provider, "PATIENCE_SECONDS", 0.4)
+    settings.OIDC_TIMEOUT = 1.0
+    with running() as idp:
+        idp.keys = [first]
+        settings.OIDC_ISSUER = idp.url
+        provider.forget()
+        yield idp
+        _settle()
+    provider.forget()
+
+
+def _settle(seconds=5.0):
+    """Wait until no reading is under way."""
+    until = time.monotonic() + seconds
+    while provider._kept.reading is not None and time.monotonic() < until:
+        time.sleep(0.01)
+    assert provider._kept.reading is None
+
+
+def _age(seconds):
+    """Let everything have happened so much earlier."""
+    provider._kept.read_at -= seconds
+    for failure in (provider._kept.failure, provider._kept.token_failure):
+        if failure:
+            failure.at -= seconds
+
+
+def _ask(token):
+    """Ask the API with a token; return the answer and how long it took."""
+    began = time.monotonic()
+    answer = Client().get("/api/v1/me", headers={"Authorization": f"Bearer {token}"})
+    return answer, time.monotonic() - began
+
+
+def _at_once(count, function):
+    """Call a function in so many threads at the same time; return what they returned."""
+    barrier = threading.Barrier(count)
+
+    def together(_):
+        barrier.wait()
+        return function()
+
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(together, range(count)))
+
+
+class TestAProviderThatHangs:
+    def test_holds_few_and_not_for_long_and_is_asked_once(self, slow, second):
+        slow.hangs = True
+        token = slow.token(second)
+        began = time.monotonic()
+        answers = _at_once(10, lambda: _ask(token))
+        assert time.monotonic() - began < 0.4 + 1.0
+        for answer, _ in answers:
+            assert answer.status_code == 503
+            assert answer["Content-Type"] == "application/problem+json"
+            assert answer.json()["code"] == "identity_provider_unavailable"
+            assert int(answer["Retry-After"]) >= 1
+        waited = [took for _, took in answers if took > 0.3]
+        assert len(waited) <= provider.MOST_WAITING
+        assert slow.asked == [DISCOVERY]
+
+    def test_is_remembered_so_that_nobody_waits_again(self, slow, second):
+        slow.hangs = True
+        _ask(slow.token(second))
+        _settle()
+        for _ in range(3):
+            answer, took = _ask(slow.token(second))
+            assert (answer.status_code, took < 0.3) == (503, True)
+            assert 1 <= int(answer["Retry-After"]) <= provider.AGAIN_SECONDS
+        assert slow.asked == [DISCOVERY]
+        _age(provider.AGAIN_SECONDS)
+        _ask(slow.token(second))
+        assert slow.asked == [DISCOVERY, DISCOVERY]
+
+    @pytest.mark.django_db
+    def test_leaves_known_keys_good_and_calls_no_key_unknown(self, slow, first, second):
+        assert verify(slow.token(first), audience=AUDIENCE)["sub"] == "sub-of-maya"
+        slow.hangs = True
+        _age(provider.AGAIN_SECONDS)
+        with ThreadPoolExecutor(10) as threads:
+            strangers = [threads.submit(_ask, slow.token(second)) for _ in range(9)]
+            time.sleep(0.05)
+            answer, took = _ask(slow.token(first))
+            assert (answer.status_code, answer.json()["username"]) == (200, "maya")
+            assert took < 0.3
+            assert {stranger.result()[0].status_code for stranger in strangers} == {503}
+        _settle()
+        assert _ask(slow.token(second))[0].status_code == 503
+        assert slow.asked == [DISCOVERY, KEYS, DISCOVERY]
+
+    def test_renews_old_keys_behind_everybodys_back(self, slow, first):
+        verify(slow.token(first), audience=AUDIENCE)
+        slow.hangs = True
+        _age(provider.KEEP_SECONDS + 1)
+        for _ in range(3):
+            began = time.monotonic()
+            verify(slow.token(first), audience=AUDIENCE)
+            assert time.monotonic() - began < 0.3
+        _settle()
+        assert slow.asked == [DISCOVERY, KEYS, DISCOVERY]
+
+    def test_at_its_token_endpoint_holds_few_and_is_remembered(self, slow):
+        provider.provider()
+        slow.hangs = True
+
+        def exchange():
+            began = time.monotonic()
+            with pytest.raises(ProviderUnavailable):
+                provider.request_tokens(grant_type="authorization_code", code="x")
+            return time.monotonic() - began
+
+        took = _at_once(10, exchange)
+        assert sum(seconds > 0.5 for seconds in took) <= provider.MOST_WAITING
+        assert slow.asked.count(TOKEN) <= provider.MOST_WAITING
+        asked = len(slow.asked)
+        assert exchange() < 0.3
+        assert len(slow.asked) == asked
+
+    def test_says_when_to_come_again_at_the_sign_in(self, slow):
+        slow.hangs = True
+        answer = Client().get("/oidc/authenticate/")
+        assert answer.status_code == 503
+        assert int(answer["Retry-After"]) >= 1
+        assert "You cannot sign in right now" in answer.content.decode()
+
+
+class TestAProviderThatFails:
+    def test_is_believed_again_once_it_answers(self, slow, first):
+        slow.status = 500
+        with pytest.raises(ProviderUnavailable):
+            provider.provider()
+        slow.status = 200
+        with pytest.raises(ProviderUnavailable):
+            provider.provider()
+        _age(provider.AGAIN_SECONDS)
+        assert verify(slow.token(first), audience=AUDIENCE)["sub"] == "sub-of-maya"
+
+
+class TestSigningKeys:
+    @pytest.mark.django_db
+    def test_two_published_keys_are_both_good(self, slow, first, second):
+        slow.keys = [first, second]
+        for key in (first, second):
+            answer, _ = _ask(slow.token(key))
+            assert (answer.status_code, answer.json()["username"]) == (200, "maya")
+        assert User.objects.count() == 1
+        assert slow.asked == [DISCOVERY, KEYS]
+
+    def test_a_new_key_is_found_and_an_old_one_forgotten(self, slow, first, second):
+        verify(slow.token(first), audience=AUDIENCE)
+        slow.keys = [second]
+        _age(provider.AGAIN_SECONDS)
+        verify(slow.token(second), audience=AUDIENCE)
+        with pytest.raises(TokenRefused) as refused:
+            verify(slow.token(first), audience=AUDIENCE)
+        assert refused.value.reason == "unknown_key"
+
+    def test_are_read_once_however_many_ask_and_not_at_every_try(self, slow, second):
+        _at_once(4, lambda: provider.signing_keys("first"))
+        for _ in range(3):
+            answer, _ = _ask(slow.token(second))
+            assert (answer.status_code, answer.json()["code"]) == (401, "unknown_key")
+        assert slow.asked == [DISCOVERY, KEYS]
+        _age(provider.AGAIN_SECONDS)
+        for _ in range(3):
+            assert _ask(slow.token(second))[0].json()["code"] == "unknown_key"
+        assert slow.asked == [DISCOVERY, KEYS] * 2
+
+    def test_a_key_of_an_unknown_kind_does_not_spoil_the_rest(self, slow, first):
+        slow.keys = [{"kty": "from the future", "kid": "new"}, first]
+        assert verify(slow.token(first), audience=AUDIENCE)["sub"] == "sub-of-maya"
