@@ -1,13 +1,11 @@
 """OTLP log batches, read into plain mappings. Pure."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
-    ExportLogsServiceRequest,
-    ExportLogsServiceResponse,
-)
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+
+from apps.metering.otlp_messages import ExportLogsServiceRequest, ExportLogsServiceResponse
 
 
 class BadBatch(ValueError):
@@ -36,17 +34,13 @@ def answer(rejected: int, message: str) -> bytes:
     return bytes(response.SerializeToString())
 
 
-def _records(batch: ExportLogsServiceRequest) -> Iterator[dict[str, object]]:
+def _records(batch: Any) -> Iterator[dict[str, object]]:
     for resource in batch.resource_logs:
         for scope in resource.scope_logs:
             for record in scope.log_records:
                 yield {pair.key: _value(pair.value) for pair in record.attributes}
 
 
-def _value(value: AnyValue) -> object:
+def _value(value: Any) -> object:
     kind = value.WhichOneof("value")
-    return (
-        getattr(value, kind)
-        if kind in ("string_value", "int_value", "double_value", "bool_value")
-        else None
-    )
+    return getattr(value, kind) if kind else None

@@ -34,9 +34,7 @@ install_python() {
   say "Installing $(grep -c '==' requirements.lock) pinned Python packages, checked against their hashes"
   # The lock is complete: without --no-deps a package whose runtime is never used would be compiled (pyproject.toml).
   .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --require-hashes -r requirements.lock
-  # xds-protos carries old copies of the OTLP messages under the same path; the newer ones must be those that stay.
-  .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --require-hashes --reinstall-package opentelemetry-proto \
-    -r <(awk '/^opentelemetry-proto==/ {on=1} on {print} on && !/\\$/ {exit}' requirements.lock)
+  .venv/bin/python -m deploy.local.stack.installed # says what to do where a part cannot start
   touch .venv/.bootstrapped
 }
 

@@ -205,7 +205,7 @@ class Ingest:
 
 def _records(raw: bytes) -> list[dict[str, str]]:
     """Return the attributes of each log record."""
-    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+    from apps.metering.otlp_messages import ExportLogsServiceRequest
 
     return [
         {entry.key: entry.value.string_value for entry in record.attributes}

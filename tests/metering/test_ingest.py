@@ -5,13 +5,10 @@ from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, OperationalError, transaction
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
-    ExportLogsServiceRequest,
-    ExportLogsServiceResponse,
-)
 
 from apps.metering import actions
 from apps.metering.models import DirtyHour, HourlyUsage, UsageEvent
+from apps.metering.otlp_messages import ExportLogsServiceRequest, ExportLogsServiceResponse
 from tests.factories import NOW
 from tests.metering.test_records import CALL
 

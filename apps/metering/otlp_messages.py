@@ -1,0 +1,75 @@
+"""The messages of OTLP's logs service, as much of them as usage needs: field numbers and types are
+OTLP's own (opentelemetry/proto/logs/v1, stable), and what is not declared here is skipped.
+
+The package opentelemetry-proto has all of them, but under paths that Envoy's messages (xds-protos)
+bring too, in versions from before OTLP 1.0: which ones were read would depend on the order in which
+the two were unpacked.
+"""
+
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+_PACKAGE = "quartermaster.otlp"
+_Field = descriptor_pb2.FieldDescriptorProto
+
+
+def _field(number: int, name: str, kind: str, *, repeated: bool = False) -> _Field:
+    """Return one field. kind: a scalar type of protobuf, or the name of a message below."""
+    field = _Field(number=number, name=name)
+    field.label = _Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL
+    if kind.islower():
+        field.type = _Field.Type.Value(f"TYPE_{kind.upper()}")
+    else:
+        field.type, field.type_name = _Field.TYPE_MESSAGE, f".{_PACKAGE}.{kind}"
+    return field
+
+
+_MESSAGES = {
+    "ExportLogsServiceRequest": [_field(1, "resource_logs", "ResourceLogs", repeated=True)],
+    "ResourceLogs": [_field(2, "scope_logs", "ScopeLogs", repeated=True)],
+    "ScopeLogs": [_field(2, "log_records", "LogRecord", repeated=True)],
+    "LogRecord": [_field(6, "attributes", "KeyValue", repeated=True)],
+    "KeyValue": [_field(1, "key", "string"), _field(2, "value", "AnyValue")],
+    # Arrays, maps and bytes have no place in a usage record: such a value reads as none.
+    "AnyValue": [
+        _field(1, "string_value", "string"),
+        _field(2, "bool_value", "bool"),
+        _field(3, "int_value", "int64"),
+        _field(4, "double_value", "double"),
+    ],
+    "ExportLogsServiceResponse": [_field(1, "partial_success", "ExportLogsPartialSuccess")],
+    "ExportLogsPartialSuccess": [
+        _field(1, "rejected_log_records", "int64"),
+        _field(2, "error_message", "string"),
+    ],
+}
+
+
+def _file() -> descriptor_pb2.FileDescriptorProto:
+    file = descriptor_pb2.FileDescriptorProto(
+        name="quartermaster/otlp.proto", package=_PACKAGE, syntax="proto3"
+    )
+    for name, fields in _MESSAGES.items():
+        file.message_type.add(name=name, field=fields)
+    any_value = next(message for message in file.message_type if message.name == "AnyValue")
+    any_value.oneof_decl.add(name="value")
+    for field in any_value.field:
+        field.oneof_index = 0
+    return file
+
+
+def _classes() -> dict[str, Any]:
+    # a pool of its own: the generated files of other packages may name what they like
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(_file())
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
+        for name in _MESSAGES
+    }
+
+
+_CLASSES = _classes()
+# Made while running: their fields have no types to check.
+ExportLogsServiceRequest: Any = _CLASSES["ExportLogsServiceRequest"]
+ExportLogsServiceResponse: Any = _CLASSES["ExportLogsServiceResponse"]
