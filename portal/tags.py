@@ -2,13 +2,14 @@
 never decide.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 from django import template
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from apps.common import money
 from portal.assets import asset_url
@@ -31,6 +32,22 @@ def icon(name: str, css: str = "") -> SafeString:
         asset_url("icons.svg"),
         name,
     )
+
+
+@register.simple_block_tag
+def words(content: str) -> SafeString:
+    """Return what stands inside as one line of text, for a sentence that an include takes.
+
+    {% words as lead %}A long sentence about {{ model.name }},
+    over several lines.{% endwords %} {% include "…" with lead=lead only %}
+    """
+    return mark_safe(" ".join(content.split()))  # noqa: S308 - rendered, so escaped already
+
+
+@register.inclusion_tag("components/_badge.html")
+def badge(value: Mapping[str, str]) -> dict[str, str]:
+    """Show a badge: {% badge line.badge %}."""
+    return {name: value.get(name, "") for name in ("tone", "icon", "label", "title")}
 
 
 @register.simple_tag

@@ -10,6 +10,7 @@ from apps.accounts.models import Role
 from apps.audit.actions import record
 from apps.audit.models import Action, AuditEvent
 from tests.factories import NOW, TeamFactory, UserFactory
+from tests.pages import joined
 
 pytestmark = pytest.mark.django_db
 
@@ -108,7 +109,7 @@ class TestEventList:
         with django_assert_num_queries(5):  # session, user, roles, count, page
             page = client.get("/audit/", {"page": 2})
         assert len(page.context["lines"]) == 10
-        assert "51–60 of 60 events" in page.content.decode()
+        assert "51–60 of 60 events" in joined(page.content)
 
     def test_the_csv_holds_exactly_what_the_filters_show(self, client, events):
         answer = client.get("/audit/", {"q": "claims", "format": "csv"})

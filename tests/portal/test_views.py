@@ -16,6 +16,7 @@ from portal.context import SECTIONS
 from portal.home import forecast
 from portal.needs import needs_of
 from tests.factories import ModelVersionFactory, RegisteredModelFactory, TeamFactory, UserFactory
+from tests.pages import joined
 
 pytestmark = pytest.mark.django_db
 HOME_QUERIES = {"lead": 9, "owner": 13}  # however many models, versions and requests there are
@@ -139,7 +140,7 @@ class TestSearch:
             "/search/", {"q": "prior"}, headers={"HX-Request": "true"}
         ).content.decode()
         assert "<html" not in panel
-        assert 'role="option" id="hit-1-1" href="/catalog/prior-auth-extract/"' in panel
+        assert 'role="option" id="hit-1-1" href="/catalog/prior-auth-extract/"' in joined(panel)
 
     def test_has_a_page_of_its_own(self, client, charlie, registered_model):
         client.force_login(charlie)

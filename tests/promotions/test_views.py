@@ -18,6 +18,7 @@ from apps.promotions import actions
 from apps.promotions.models import GateResult, Promotion, Rollout, RolloutCommit, RolloutPhase
 from apps.promotions.sleep import sleep_of
 from tests.factories import NOW, UserFactory
+from tests.pages import joined
 from tests.promotions import factories
 
 HOURS = {
@@ -393,7 +394,7 @@ class TestRolloutDetail:
         RolloutCommit.objects.create(
             rollout=rollout, step="SERVE", sha="a" * 40, committed_at=NOW, lost_at=NOW
         )
-        text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
+        text = joined(as_(alice).get(url("rollout_detail", rollout)).content)
         for words in (
             "history was rewritten.",
             "(no longer on the branch)",
@@ -408,7 +409,7 @@ class TestRolloutDetail:
         Rollout.objects.filter(pk=rollout.pk).update(
             status="FAILED", reason="GATE", return_reason="GATE", message="Errors 40 %.", weight=0
         )
-        text = as_(alice).get(url("rollout_detail", rollout)).content.decode()
+        text = joined(as_(alice).get(url("rollout_detail", rollout)).content)
         assert "prior-auth-extract-v6 serves all callers again." in text
         assert "Retry from the first weight" in text
 
@@ -691,7 +692,7 @@ class TestSleep:
         assert as_(carol).get(where).content.strip() == b""
         sleeper(registered_model, "daily 07:30-19:00 UTC")
         replica(ready_after=40, ended=True)
-        said = as_(carol).get(where).content.decode()
+        said = joined(as_(carol).get(where).content)
         assert "takes ≈ 40 s and costs the platform $0.01 (simulated price)" in said
         assert "Kept ready: Every day, 07:30 to 19:00, UTC." in said
         assert (
@@ -705,7 +706,7 @@ class TestSleep:
     @pytest.mark.parametrize("tab", ["gateway:how_to_call", "gateway:playground"])
     def test_callers_are_told_what_to_expect(self, as_, carol, registered_model, tab, hours):
         sleeper(registered_model, hours)
-        page = as_(carol).get(reverse(tab, args=["prior-auth-extract"])).content.decode()
+        page = joined(as_(carol).get(reverse(tab, args=["prior-auth-extract"])).content)
         assert "503 with Retry-After: 30" in page
         assert ("Kept ready: Every day, 07:30 to 19:00, UTC." in page) == bool(hours)
         assert ("Kept ready:" in page) == bool(hours)

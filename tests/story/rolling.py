@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from deploy.local.stack.testing import Stack
+from tests.pages import joined
 from tests.story import delivering
 from tests.story.calls import MODEL
 from tests.story.delivering import Desk, Exports, until
@@ -59,6 +60,5 @@ class World:
 
     def page(self, rollout: str) -> str:
         """Return the rollout's page."""
-        return (
-            self.pages.http.get(f"{self.stack.portal}/rollouts/{rollout}/").raise_for_status().text
-        )
+        answer = self.pages.http.get(f"{self.stack.portal}/rollouts/{rollout}/")
+        return joined(answer.raise_for_status().text)
