@@ -15,7 +15,7 @@ STATE := $(if $(QUARTERMASTER_STATE),--state $(QUARTERMASTER_STATE))
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset token test test-vllm test-chaos bench-reconcile bench-web check-gateway screenshot browser serving vllm-options lint fmt lock assets
+.PHONY: help up down status logs reset token test test-vllm test-chaos mutants bench-reconcile bench-web check-gateway screenshot browser serving vllm-options lint fmt lock assets
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ test-vllm: $(BOOTSTRAP) browser serving ## Run the story on real vLLM
 test-chaos: $(BOOTSTRAP) ## Kill every process of a local stack, one after another, during rollouts of three models at once
 	@$(PYTHON) -m deploy.local.platform build
 	@$(PYTHON) -m pytest -m chaos $(ARGS)
+
+mutants: .venv/.bootstrapped ## Put small faults into the core: would the tests notice? (MODULES='apps/access/*', SAMPLE=0: all, SEED=)
+	@$(PYTHON) -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(MODULES)
 
 bench-reconcile: .venv/.bootstrapped ## Measure how fast a cluster of 1,000 models is followed and changed
 	@$(PYTHON) -m deploy.local.platform build

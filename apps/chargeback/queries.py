@@ -19,7 +19,6 @@ from apps.chargeback.models import Rate
 from apps.common.errors import require
 
 SEES_ALL = (Role.FINANCE, Role.PLATFORM_ENGINEER, Role.AUDITOR)
-DIMENSIONS = ("cost_center", "team", "model", "version")
 
 
 @dataclass(frozen=True)
