@@ -1,5 +1,7 @@
 """The cast: alice owns the model, bob is on her team, carol approves, charlie is a stranger."""
 
+from contextlib import contextmanager
+
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -72,6 +74,41 @@ def registered_model(alice):
     return RegisteredModelFactory(
         name="prior-auth-extract", owner_team=alice.team, created_by=alice
     )
+
+
+@pytest.fixture
+def audit_away(monkeypatch):
+    """Let a block write no audit event: what it would record must then not happen either."""
+    from apps.audit.models import AuditEvent
+    from tests.trail import AuditAway
+
+    def refuse(**_):
+        raise AuditAway
+
+    @contextmanager
+    def away():
+        with monkeypatch.context() as patch:
+            patch.setattr(AuditEvent.objects, "create", refuse)
+            yield
+
+    return away
+
+
+@pytest.fixture
+def enqueued(monkeypatch, django_capture_on_commit_callbacks):
+    """Collect what a block asks of the workers once it is committed: (task, arguments)."""
+
+    @contextmanager
+    def collect():
+        sent = []
+        monkeypatch.setattr(
+            "apps.common.tasks.current_app.send_task",
+            lambda name, kwargs, **_: sent.append((name, kwargs)),
+        )
+        with django_capture_on_commit_callbacks(execute=True):
+            yield sent
+
+    return collect
 
 
 @pytest.fixture(scope="session")

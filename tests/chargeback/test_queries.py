@@ -1,15 +1,17 @@
 """The month, from hourly sums and dated rates."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
 
+from apps.accounts.models import Role
 from apps.audit.actions import System
 from apps.chargeback import actions, queries
 from apps.chargeback.rating import Prices, list_cost_usd
 from apps.common.errors import NotPermitted
 from apps.metering.models import HourlyUsage
+from tests.factories import RegisteredModelFactory, UserFactory
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 END = datetime(2026, 12, 1, tzinfo=UTC)
@@ -93,33 +95,114 @@ class TestLines:
             queries.lines(start=START, end=END, scope=ALL)
         )
 
+    def test_come_dearest_first_each_model_at_its_own_price(self, registered_model):
+        other = RegisteredModelFactory(name="clinical-summary")
+        rate(registered_model, CHEAP, START)
+        rate(other, DEAR, START)
+        use(START)
+        use(START, model=other.name, version="clinical-summary-v3")
+        use(START, model="unpriced", version="unpriced-v1")
+        found = queries.lines(start=START, end=END, scope=ALL)
+        usage = {"input_tokens": 1000, "cached_input_tokens": 200, "output_tokens": 100}
+        assert [(line.model, line.list_cost_usd, line.day) for line in found] == [
+            ("clinical-summary", list_cost_usd(**usage, prices=DEAR), None),
+            ("prior-auth-extract", list_cost_usd(**usage, prices=CHEAP), None),
+            ("unpriced", None, None),
+        ]
+
+    def test_price_what_they_can_and_count_the_rest_as_unpriced(self, registered_model):
+        rate(registered_model, CHEAP, START + timedelta(hours=1))
+        use(START, output_tokens=7, refused_calls=2)
+        use(START + timedelta(hours=1), failed_calls=3)
+        (line,) = queries.lines(start=START, end=END, scope=ALL)
+        usage = {"input_tokens": 1000, "cached_input_tokens": 200, "output_tokens": 100}
+        assert line.list_cost_usd == list_cost_usd(**usage, prices=CHEAP)
+        assert (line.unpriced_tokens, line.output_tokens, line.cached_input_tokens) == (
+            1007,
+            107,
+            400,
+        )
+        assert (line.refused_calls, line.failed_calls) == (2, 3)
+
+
+class TestMonthBounds:
+    @pytest.mark.parametrize(
+        ("month", "start", "end"),
+        [
+            (date(2027, 1, 31), (2027, 1), (2027, 2)),
+            (date(2027, 2, 1), (2027, 2), (2027, 3)),
+            (date(2026, 12, 15), (2026, 12), (2027, 1)),
+        ],
+    )
+    def test_are_the_first_moments_of_this_month_and_the_next(self, month, start, end):
+        assert queries.month_bounds(month) == (
+            datetime(*start, 1, tzinfo=UTC),
+            datetime(*end, 1, tzinfo=UTC),
+        )
+
+
+@pytest.mark.django_db
+class TestTotals:
+    def test_sum_every_figure_and_the_cost_of_what_has_a_price(self, registered_model):
+        rate(registered_model, CHEAP, START)
+        use(START, unmetered_calls=1, refused_calls=2, failed_calls=3)
+        use(START, team="prior-auth")
+        use(START, model="unpriced", version="unpriced-v1")
+        found = queries.lines(start=START, end=END, scope=ALL)
+        usage = {"input_tokens": 1000, "cached_input_tokens": 200, "output_tokens": 100}
+        assert queries.totals(found) == queries.Totals(
+            metered_calls=3, unmetered_calls=1, refused_calls=2, failed_calls=3,
+            input_tokens=3000, cached_input_tokens=600, output_tokens=300, unpriced_tokens=1100,
+            list_cost_usd=2 * list_cost_usd(**usage, prices=CHEAP),
+        )  # fmt: skip
+
+
+@pytest.mark.django_db
+class TestRateAt:
+    def test_is_the_models_own_and_neither_a_past_nor_a_future_one(self, registered_model):
+        rate(RegisteredModelFactory(), DEAR, START)
+        first = rate(registered_model, CHEAP, START)
+        second = rate(registered_model, DEAR, END)
+        expected = {
+            START - timedelta(microseconds=1): None,
+            START: first,
+            END - timedelta(microseconds=1): first,
+            END: second,
+        }
+        assert {at: queries.rate_at(registered_model, at) for at in expected} == expected
+
+
+@pytest.mark.django_db
+class TestMonthToDateUsd:
+    def test_is_of_this_team_this_model_and_this_month_in_utc(self, registered_model):
+        other = RegisteredModelFactory(name="clinical-summary")
+        for model in (registered_model, other):
+            rate(model, CHEAP, START - timedelta(days=3))
+        use(START)
+        use(START + timedelta(hours=5), version="prior-auth-extract-v2")
+        use(START, model=other.name)
+        use(START, team="prior-auth")
+        use(START - timedelta(hours=1))
+        use(END)
+        usage = {"input_tokens": 1000, "cached_input_tokens": 200, "output_tokens": 100}
+        east = timezone(timedelta(hours=14))
+        for now in (START, (END - timedelta(hours=1)).astimezone(east)):
+            spent = queries.month_to_date_usd(
+                team="claims-review", model="prior-auth-extract", now=now
+            )
+            assert spent == 2 * list_cost_usd(**usage, prices=CHEAP)
+
 
 class TestScopeOf:
     def test_is_the_team_for_a_team_lead(self, charlie):
         assert queries.scope_of(charlie) == queries.Scope("claims-review")
 
-    def test_refuses_a_person_without_a_role(self, charlie):
+    @pytest.mark.parametrize("role", [Role.FINANCE, Role.PLATFORM_ENGINEER, Role.AUDITOR])
+    def test_is_everything_for_those_who_oversee(self, db, role):
+        assert queries.scope_of(UserFactory(with_roles=[role])) == ALL
+
+    def test_refuses_a_person_without_a_role_or_without_a_team(self, charlie):
         charlie.role_bindings.all().delete()
-        with pytest.raises(NotPermitted):
-            queries.scope_of(charlie)
-
-
-@pytest.mark.django_db
-class TestSetRate:
-    def test_ends_the_rate_before(self, registered_model):
-        first = rate(registered_model, CHEAP, START)
-        rate(registered_model, DEAR, END)
-        first.refresh_from_db()
-        assert first.active_to == END
-
-    def test_refuses_a_start_that_is_no_whole_hour_or_not_after_the_last(self, registered_model):
-        rate(registered_model, CHEAP, START)
-        for moment in (START, START + timedelta(minutes=30), START - timedelta(hours=1)):
-            with pytest.raises(actions.BadRate):
-                rate(registered_model, DEAR, moment)
-
-    def test_is_for_finance(self, registered_model, charlie):
-        with pytest.raises(NotPermitted):
-            actions.set_rate(
-                model=registered_model, prices=CHEAP, active_from=START, actor=charlie, now=START
-            )
+        for person in (charlie, UserFactory(team=None, with_roles=[Role.TEAM_LEAD])):
+            with pytest.raises(NotPermitted):
+                queries.scope_of(person)

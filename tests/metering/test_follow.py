@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from apps.metering.follow import Follower
-from apps.metering.models import UsageEvent
+from apps.metering.models import LogPosition, UsageEvent
 from tests.factories import NOW
 from tests.metering.test_ingest import batch, call, post  # noqa: F401
 
@@ -81,3 +81,49 @@ class TestFollower:
 
     def test_waits_for_a_file_that_is_not_there_yet(self, follow, tmp_path):
         assert follow(tmp_path / "later.log").step(now=NOW) == 0
+
+    def test_keeps_for_each_file_how_far_it_was_read(self, follow, log, tmp_path):
+        other = tmp_path / "other.log"
+        log.write_bytes(line())
+        other.write_bytes(line() + line() + b"{")
+        for path in (log, other):
+            follow(path).step(now=NOW)
+        positions = {p.path: (p.inode, p.offset, p.updated_at) for p in LogPosition.objects.all()}
+        assert positions == {
+            str(log): (log.stat().st_ino, log.stat().st_size, NOW),
+            str(other): (other.stat().st_ino, other.stat().st_size - 1, NOW),
+        }
+        assert set(UsageEvent.objects.values_list("received_via", flat=True)) == {"FILE"}
+
+    def test_reads_from_its_start_what_was_truncated_or_replaced_meanwhile(self, follow, log):
+        log.write_bytes(line() + line())
+        follow(log).step(now=NOW)
+        log.write_bytes(line())
+        assert follow(log).step(now=NOW) == 1
+        log.rename(log.with_suffix(".1"))
+        log.write_bytes(line() + line() + line())
+        assert follow(log).step(now=NOW) == 3
+
+    def test_opens_the_file_that_came_where_one_was_taken_away(self, follow, log):
+        follower = follow(log)
+        log.write_bytes(line())
+        assert follower.step(now=NOW) == 1
+        log.rename(log.with_suffix(".1"))
+        assert follower.step(now=NOW) == 0
+        log.write_bytes(line())
+        assert follower.step(now=NOW) == 1
+
+    def test_reads_more_than_fits_at_a_time_and_skips_what_never_fits(
+        self, follow, log, monkeypatch
+    ):
+        monkeypatch.setattr("apps.metering.follow.CHUNK", 2000)
+        lines = [line() for _ in range(5)]
+        assert all(len(one) < 1000 for one in lines)
+        log.write_bytes(b"".join(lines[:3]) + b"x" * 4500 + b"\n" + b"".join(lines[3:]))
+        assert follow(log).step(now=NOW) == 5
+
+    def test_names_no_content_of_a_line_that_it_skips(self, follow, log, caplog):
+        log.write_bytes(b"secret\n" + line(start_time="secret"))
+        follow(log).step(now=NOW)
+        assert "JSONDecodeError" in caplog.text and "BadRecord" in caplog.text
+        assert "secret" not in caplog.text

@@ -5,9 +5,17 @@ from uuid import uuid4
 
 import pytest
 
+from apps.accounts.models import Role
 from apps.metering.models import UsageEvent
-from apps.metering.store import calls_by_version
-from tests.factories import NOW
+from apps.metering.store import (
+    calls_by_version,
+    calls_visible_to,
+    hour_sums,
+    known_ids,
+    latest_call_at,
+    wanting_calls,
+)
+from tests.factories import NOW, TeamFactory, UserFactory
 
 
 def call(version="m-v2", **more):
@@ -34,11 +42,108 @@ class TestCallsByVersion:
         call("", outcome="FAILED", response_code=503)
         call(occurred_at=NOW - timedelta(seconds=1))
         call(model="other", version="other-v1")
+        call("m-v1", outcome="UNMETERED", output_tokens=0, duration_ms=500, ttft_ms=None)
+        call("m-v1", outcome="METERED", output_tokens=5, duration_ms=0, ttft_ms=None)
         with django_assert_num_queries(1):
             found = calls_by_version("m", NOW)
         assert set(found) == {"m-v1", "m-v2"}
         assert (found["m-v2"].calls, found["m-v2"].failed, found["m-v2"].timed) == (21, 1, 20)
         assert found["m-v2"].ttft_p95_ms == pytest.approx(118.05)
         assert found["m-v2"].tokens_per_second == pytest.approx(20.0)
-        assert (found["m-v1"].calls, found["m-v1"].ttft_p95_ms) == (1, None)
+        assert (found["m-v1"].calls, found["m-v1"].ttft_p95_ms) == (3, None)
         assert found["m-v1"].tokens_per_second == pytest.approx(10.0)
+
+
+@pytest.mark.django_db
+class TestKnownIds:
+    def test_are_those_that_are_stored(self):
+        stored, other = call(), call()
+        assert known_ids([stored.pk, uuid4()]) == {stored.pk}
+        assert known_ids([]) == set()
+        assert known_ids([other.pk, stored.pk]) == {stored.pk, other.pk}
+
+
+@pytest.mark.django_db
+class TestHourSums:
+    def test_come_in_one_order_and_count_no_tokens_as_none(self):
+        nothing = {"input_tokens": None, "output_tokens": None}
+        call("m-v2", outcome="FAILED", **nothing)
+        call("m-v1", occurred_at=NOW + timedelta(minutes=59))
+        call("m-v1", occurred_at=NOW + timedelta(hours=1))
+        first, second = hour_sums(NOW)
+        assert (first["version"], first["metered_calls"], first["output_tokens"]) == ("m-v1", 1, 20)
+        assert (second["version"], second["failed_calls"], second["output_tokens"]) == (
+            "m-v2",
+            1,
+            0,
+        )
+        assert second["cached_input_tokens"] == 0
+
+
+@pytest.mark.django_db
+class TestCallsVisibleTo:
+    @pytest.fixture
+    def team(self):
+        return TeamFactory(slug="claims-review")
+
+    @pytest.fixture
+    def calls(self, team):
+        """Two calls of the team, the newer first, and one of another team between them."""
+        old = call(team=team.slug)
+        other = call(team="prior-auth", occurred_at=NOW + timedelta(seconds=1))
+        return call(team=team.slug, occurred_at=NOW + timedelta(seconds=2)), other, old
+
+    @pytest.mark.parametrize("role", [Role.FINANCE, Role.PLATFORM_ENGINEER, Role.AUDITOR])
+    def test_are_all_for_those_who_oversee(self, calls, role):
+        assert list(calls_visible_to(UserFactory(team=None, with_roles=[role]))) == list(calls)
+
+    def test_are_the_teams_own_for_its_people(self, calls, team):
+        lead = UserFactory(team=team, with_roles=[Role.TEAM_LEAD])
+        assert list(calls_visible_to(lead)) == [calls[0], calls[2]]
+
+    def test_are_none_for_a_person_without_a_role_or_a_team(self, calls, team):
+        call(team="")
+        for person in (
+            UserFactory(team=team),
+            UserFactory(team=None, with_roles=[Role.TEAM_LEAD]),
+        ):
+            assert list(calls_visible_to(person)) == []
+
+    def test_keep_one_order_where_two_began_at_once(self, team):
+        ids = {call(team=team.slug).pk for _ in range(5)}
+        lead = UserFactory(team=team, with_roles=[Role.TEAM_LEAD])
+        assert [c.pk for c in calls_visible_to(lead)] == sorted(ids, reverse=True)
+
+
+@pytest.mark.django_db
+class TestWantingCalls:
+    def test_count_what_ended_since_then_for_this_version(self):
+        took = {"duration_ms": 60_000}
+        call("m-v2", occurred_at=NOW - timedelta(seconds=60), **took)
+        call("m-v2", occurred_at=NOW - timedelta(seconds=61), **took)
+        call("m-v2", occurred_at=NOW, duration_ms=None, outcome="UNMETERED")
+        call("m-v2", outcome="FAILED", response_code=503)
+        call("m-v2", outcome="REFUSED", response_code=429)
+        call("m-v1")
+        call("m-v1", outcome="FAILED", response_code=503)
+        call("", outcome="FAILED", response_code=503)
+        call("", outcome="REFUSED", response_code=403)
+        call("", model="other", outcome="FAILED", response_code=503)
+        ask = {"model": "m", "version": "m-v2", "since": NOW}
+        assert wanting_calls(**ask, unanswered_too=False) == {"answered": 2, "unanswered": 1}
+        assert wanting_calls(**ask, unanswered_too=True) == {"answered": 2, "unanswered": 2}
+
+    def test_know_a_call_as_long_as_the_gateway_lets_it_be(self):
+        longest = timedelta(minutes=15)
+        call("m-v2", occurred_at=NOW - longest, duration_ms=longest.total_seconds() * 1000)
+        found = wanting_calls(model="m", version="m-v2", since=NOW, unanswered_too=False)
+        assert found == {"answered": 1, "unanswered": 0}
+
+
+@pytest.mark.django_db
+class TestLatestCallAt:
+    def test_is_when_the_newest_call_began(self):
+        assert latest_call_at() is None
+        for seconds in (5, 9, 2):
+            call(occurred_at=NOW + timedelta(seconds=seconds))
+        assert latest_call_at() == NOW + timedelta(seconds=9)

@@ -1,0 +1,159 @@
+"""Storing calls once, and summing each hour from its own calls."""
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import DataError
+
+from apps.metering import actions, store
+from apps.metering.actions import Position
+from apps.metering.models import DirtyHour, HourlyUsage, LogPosition, UsageEvent
+from apps.metering.records import read_record
+from tests.factories import NOW
+from tests.metering.test_records import CALL
+
+pytestmark = pytest.mark.django_db
+HOUR = NOW  # 09:00
+NEXT, BEFORE = HOUR + timedelta(hours=1), HOUR - timedelta(hours=1)
+LATER = NOW + timedelta(days=1)
+
+
+def record(occurred_at=HOUR, **changes):
+    read = read_record(CALL | {"x-request-id": str(uuid4())})
+    return replace(read, occurred_at=occurred_at, **changes)
+
+
+def ingest(*records, now=NOW, via="OTLP", **more):
+    return actions.ingest_usage(records=records, via=via, now=now, **more)
+
+
+def marks():
+    return dict(DirtyHour.objects.values_list("hour", "marked_at"))
+
+
+class TestIngestUsage:
+    def test_stores_what_was_read_with_its_way_and_time(self):
+        one, other = record(), record(NEXT, team="prior-auth")
+        assert ingest(one, via="OTLP") == 1
+        assert ingest(one, other, via="FILE", now=LATER) == 1
+        for read, way, at in ((one, "OTLP", NOW), (other, "FILE", LATER)):
+            row = UsageEvent.objects.get(pk=read.event_id)
+            stored = {name: getattr(row, name) for name in vars(read)}
+            assert (stored, row.received_via, row.received_at) == (vars(read), way, at)
+
+    def test_marks_the_hours_of_new_calls_only(self):
+        first = record(HOUR + timedelta(minutes=59, seconds=59, microseconds=7))
+        ingest(first, record(NEXT))
+        assert marks() == {HOUR: NOW, NEXT: NOW}
+        ingest(first, record(NEXT), now=LATER)
+        assert marks() == {HOUR: NOW, NEXT: LATER}
+
+    def test_asks_for_sums_where_something_is_new(self, enqueued):
+        one = record()
+        with enqueued() as asked:
+            ingest(one)
+        assert asked == [("metering.roll_up_dirty_hours", {})]
+        with enqueued() as asked:
+            ingest(one)
+        assert asked == []
+
+    def test_keeps_how_far_each_file_was_read(self):
+        for offset in (10, 20):
+            ingest(record(), position=Position("/log/a", 1, offset))
+        ingest(record(), position=Position("/log/b", 2, 5), now=LATER)
+        ingest(record())
+        assert set(LogPosition.objects.values_list("path", "inode", "offset", "updated_at")) == {
+            ("/log/a", 1, 20, NOW),
+            ("/log/b", 2, 5, LATER),
+        }
+
+    def test_stores_nothing_where_the_position_cannot_be_kept(self):
+        with pytest.raises(DataError):
+            ingest(record(), position=Position("/" * 500, 1, 10))
+        assert not UsageEvent.objects.exists()
+        assert marks() == {}
+
+    def test_takes_a_call_that_another_worker_stores_meanwhile(self, monkeypatch):
+        one = record()
+        ingest(one)
+        monkeypatch.setattr(store, "known_ids", lambda ids: set())
+        ingest(one, record())
+        assert UsageEvent.objects.count() == 2
+
+
+class TestRollUpHour:
+    def test_sums_the_calls_of_this_hour_and_of_no_other(self):
+        last = NEXT - timedelta(microseconds=1)
+        ingest(
+            record(BEFORE, input_tokens=9000),
+            record(HOUR),
+            record(last, input_tokens=7, cached_input_tokens=3, output_tokens=2),
+            record(NEXT, input_tokens=9000),
+        )
+        assert actions.roll_up_hour(hour=HOUR, now=LATER)
+        row = HourlyUsage.objects.get()
+        assert (row.hour, row.metered_calls, row.rolled_up_at) == (HOUR, 2, LATER)
+        assert (row.input_tokens, row.cached_input_tokens, row.output_tokens) == (127, 23, 32)
+
+    def test_keeps_who_pays_who_called_and_what_answered_apart(self):
+        aside = {"input_tokens": None, "cached_input_tokens": None, "output_tokens": None}
+        ingest(
+            record(), record(), record(cost_center="CC-1"), record(team="prior-auth"),
+            record(model="clinical-summary"), record(version="prior-auth-extract-v2"),
+            record(outcome="FAILED", response_code=503, **aside),
+            record(outcome="REFUSED", response_code=429, version="", **aside),
+            record(outcome="UNMETERED", version="", **aside),
+        )  # fmt: skip
+        actions.roll_up_hour(hour=HOUR, now=NOW)
+        rows = HourlyUsage.objects.order_by("cost_center", "team", "model", "version")
+        usual = ("CC-4100", "claims-review", "prior-auth-extract", "prior-auth-extract-v1")
+        found = {
+            (r.cost_center, r.team, r.model, r.version): (
+                r.metered_calls, r.unmetered_calls, r.refused_calls, r.failed_calls, r.input_tokens
+            )
+            for r in rows
+        }  # fmt: skip
+        assert found == {
+            usual: (2, 0, 0, 1, 240),
+            ("CC-1", *usual[1:]): (1, 0, 0, 0, 120),
+            (usual[0], "prior-auth", *usual[2:]): (1, 0, 0, 0, 120),
+            (*usual[:2], "clinical-summary", usual[3]): (1, 0, 0, 0, 120),
+            (*usual[:3], "prior-auth-extract-v2"): (1, 0, 0, 0, 120),
+            (*usual[:3], ""): (0, 1, 1, 0, 0),
+        }
+
+    def test_takes_its_own_mark_and_leaves_other_hours_as_they_are(self):
+        ingest(record(), record(NEXT))
+        actions.roll_up_dirty_hours(now=NOW)
+        before = HourlyUsage.objects.get(hour=NEXT)
+        ingest(record(), record(NEXT))
+        assert actions.roll_up_hour(hour=HOUR, now=LATER) is True
+        assert list(marks()) == [NEXT]
+        assert HourlyUsage.objects.get(hour=HOUR).metered_calls == 2
+        assert HourlyUsage.objects.get(hour=NEXT) == before
+        assert actions.roll_up_hour(hour=HOUR, now=LATER) is False
+
+    def test_keeps_the_sums_and_the_mark_where_it_cannot_finish(self, monkeypatch):
+        ingest(record())
+        actions.roll_up_dirty_hours(now=NOW)
+        ingest(record())
+
+        def broken(hour):
+            raise DataError("no sums")
+
+        monkeypatch.setattr(store, "hour_sums", broken)
+        with pytest.raises(DataError):
+            actions.roll_up_hour(hour=HOUR, now=LATER)
+        assert HourlyUsage.objects.get().metered_calls == 1
+        assert list(marks()) == [HOUR]
+
+
+class TestRollUpDirtyHours:
+    def test_sums_every_dirty_hour_and_tells_how_many(self):
+        ingest(record(NEXT), record(), record(BEFORE))
+        assert actions.roll_up_dirty_hours(now=NOW) == 3
+        assert marks() == {}
+        assert HourlyUsage.objects.count() == 3
+        assert actions.roll_up_dirty_hours(now=NOW) == 0
