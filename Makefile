@@ -15,7 +15,7 @@ STATE := $(if $(QUARTERMASTER_STATE),--state $(QUARTERMASTER_STATE))
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset token test test-vllm test-chaos mutants bench-reconcile bench-web check-gateway screenshot browser serving vllm-options lint fmt lock assets
+.PHONY: help up down status logs reset token check test test-vllm test-chaos mutants bench-reconcile bench-web check-gateway screenshot browser serving vllm-options lint fmt lock assets
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,10 @@ reset: ## End the local stack and remove everything it wrote
 token: ## Print an access token for curl (PERSONA=maya, TEAM=…, AUDIENCE=quartermaster-gateway)
 	@$(STACK) token --persona $(or $(PERSONA),maya) $(if $(TEAM),--team $(TEAM)) $(if $(AUDIENCE),--audience $(AUDIENCE))
 
-test: $(BOOTSTRAP) browser ## Run the tests, the story in a real browser included
+check: lint ## Check all that needs no stack: what lint checks, and each test that starts no ready-built program
+	@$(PYTHON) -m pytest -m "not stack and not vllm and not chaos" -n 2 --no-loadscope-reorder $(ARGS)
+
+test: $(BOOTSTRAP) browser ## Run the tests, those on a stack and the story in a real browser included
 	@$(PYTHON) -m deploy.local.platform build
 	@$(PYTHON) -m pytest -m "not vllm and not chaos" $(WORKERS) $(ARGS)
 
@@ -77,8 +80,9 @@ vllm-options: serving ## Write the table of vLLM's options anew, from the parser
 	@.venv-serving/bin/python -m deploy.local.engine.flags > .venv-serving/vllm_options.json
 	@mv .venv-serving/vllm_options.json apps/manifests/vllm_options.json
 
-lint: $(BOOTSTRAP) ## Check style, types, import order and migrations
+lint: $(BOOTSTRAP) ## Check style, types, import order, migrations, and that no two wheels share a path
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/lint-imports
+	@$(PYTHON) -m tests.wheels
 	@$(PYTHON) -m tests.checks
 
 fmt: .venv/.bootstrapped ## Format the code and fix what can be fixed

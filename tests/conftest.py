@@ -25,6 +25,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByServers
     return ByServers(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what stores on the real S3 server as `stack`: that is one of the ready-built programs,
+    which `make check` starts none of.
+    """
+    for item in items:
+        if "s3_server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.stack)
+
+
 @pytest.fixture
 def alice(db):
     """Owns the model: model owner of the owning team."""

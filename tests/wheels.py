@@ -1,4 +1,4 @@
-"""`python -m tests.wheels` (of `make check`): no path of the installed packages is left to luck.
+"""`python -m tests.wheels` (of `make lint`): no path of the installed packages is left to luck.
 
 Where two wheels bring the same path with different contents, the one that is unpacked last stays,
 and that order differs from machine to machine. Each such path must be settled so that nobody
