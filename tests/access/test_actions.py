@@ -1,7 +1,7 @@
 """Asking, deciding and ending: works, not permitted, wrong state, twice, at once."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,9 +9,11 @@ from django.db import IntegrityError, transaction
 
 from apps.access import actions
 from apps.access.models import AccessRequest, Grant
-from apps.audit.models import AuditEvent
+from apps.accounts.models import Role
+from apps.audit.models import Action, AuditEvent
 from apps.common.errors import NotPermitted
-from tests.factories import NOW
+from tests.factories import NOW, RegisteredModelFactory, TeamFactory, UserFactory
+from tests.trail import AuditAway, trail
 
 WISH = actions.Wish(
     purpose="Read codes from prior-authorization packets.",
@@ -27,6 +29,25 @@ def request_(registered_model, charlie):
     return actions.submit_request(model=registered_model, wish=WISH, requester=charlie, now=NOW)
 
 
+@pytest.fixture
+def waiting(request_, registered_model, alice):
+    """Another team's request for the same model, and the same team's for another model."""
+    lead = UserFactory(team=TeamFactory(slug="prior-auth"), with_roles=[Role.TEAM_LEAD])
+    other = RegisteredModelFactory(owner_team=alice.team)
+    return [
+        actions.submit_request(model=registered_model, wish=WISH, requester=lead, now=NOW),
+        actions.submit_request(model=other, wish=WISH, requester=request_.requested_by, now=NOW),
+    ]
+
+
+def granted(request, alice, now=NOW):
+    return actions.approve_request(request=request, approver=alice, reason="Fits.", now=now)
+
+
+def statuses(requests):
+    return {AccessRequest.objects.get(pk=request.pk).status for request in requests}
+
+
 def actions_recorded():
     return sorted(AuditEvent.objects.values_list("action", flat=True))
 
@@ -34,7 +55,62 @@ def actions_recorded():
 class TestSubmitRequest:
     def test_waits_for_the_owner(self, request_, charlie):
         assert (request_.status, request_.team) == (AccessRequest.Status.PENDING, charlie.team)
-        assert actions_recorded() == ["access.requested"]
+        wished = {name: getattr(request_, name) for name in vars(WISH)}
+        assert (wished, request_.requested_by, request_.requested_at) == (vars(WISH), charlie, NOW)
+        facts = {
+            "tokens_per_minute": 5000,
+            "monthly_budget_usd": "100.00",
+            "data_class": "PHI",
+            "expires_date": "2026-12-31",
+        }
+        assert trail(request_) == [(Action.ACCESS_REQUESTED, "charlie", facts)]
+
+    def test_is_hindered_by_no_other_teams_and_no_other_models_grant(
+        self, waiting, registered_model, charlie, alice
+    ):
+        actions.withdraw_request(
+            request=AccessRequest.objects.get(registered_model=registered_model, team=charlie.team),
+            actor=charlie,
+            now=NOW,
+        )
+        for request in waiting:
+            granted(request, alice)
+        assert actions.submit_request(model=registered_model, wish=WISH, requester=charlie, now=NOW)
+
+    def test_says_until_when_the_team_has_the_model_already(
+        self, request_, registered_model, charlie, alice
+    ):
+        granted(request_, alice)
+        with pytest.raises(actions.CannotRequest, match="already, until 31 Dec 2026"):
+            actions.submit_request(model=registered_model, wish=WISH, requester=charlie, now=NOW)
+
+    def test_is_for_a_person_with_a_team_who_leads_it_or_owns_models(self, registered_model, bob):
+        lonely = UserFactory(team=None, with_roles=[Role.TEAM_LEAD])
+        with pytest.raises(actions.CannotRequest, match="names no team"):
+            actions.submit_request(model=registered_model, wish=WISH, requester=lonely, now=NOW)
+        assert actions.submit_request(model=registered_model, wish=WISH, requester=bob, now=NOW)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"tokens_per_minute": 1},
+            {"tokens_per_minute": 10_000_000},
+            {"monthly_budget_usd": Decimal("0.01")},
+            {"expires_date": (NOW + timedelta(days=1)).date()},
+            {"expires_date": (NOW + timedelta(days=366)).date()},
+            {"data_class": "INTERNAL"},
+            {"data_class": "PUBLIC"},
+        ],
+    )
+    def test_takes_what_is_just_within_bounds(self, registered_model, charlie, change):
+        assert actions.submit_request(
+            model=registered_model, wish=replace(WISH, **change), requester=charlie, now=NOW
+        )
+
+    def test_asks_for_nothing_that_it_cannot_record(self, registered_model, charlie, audit_away):
+        with audit_away(), pytest.raises(AuditAway):
+            actions.submit_request(model=registered_model, wish=WISH, requester=charlie, now=NOW)
+        assert not AccessRequest.objects.exists()
 
     def test_refuses_a_person_who_leads_no_team(self, registered_model, carol):
         with pytest.raises(NotPermitted):
@@ -50,7 +126,9 @@ class TestSubmitRequest:
             {"tokens_per_minute": 0},
             {"monthly_budget_usd": Decimal(0)},
             {"expires_date": NOW.date()},
-            {"expires_date": (NOW + timedelta(days=400)).date()},
+            {"tokens_per_minute": 10_000_001},
+            {"monthly_budget_usd": Decimal("-1")},
+            {"expires_date": (NOW + timedelta(days=367)).date()},
         ],
     )
     def test_refuses_what_is_out_of_bounds(self, registered_model, charlie, change):
@@ -60,20 +138,48 @@ class TestSubmitRequest:
             )
 
     def test_refuses_more_sensitive_data_than_the_model_may_see(self, registered_model, charlie):
-        registered_model.data_class = "INTERNAL"
-        with pytest.raises(actions.CannotRequest, match="internal"):
-            actions.submit_request(model=registered_model, wish=WISH, requester=charlie, now=NOW)
+        for highest, asked in (("INTERNAL", "PHI"), ("PUBLIC", "INTERNAL")):
+            registered_model.data_class = highest
+            wish = replace(WISH, data_class=asked)
+            with pytest.raises(actions.CannotRequest, match=highest.lower()):
+                actions.submit_request(
+                    model=registered_model, wish=wish, requester=charlie, now=NOW
+                )
 
 
 class TestApproveRequest:
-    def test_creates_a_grant(self, request_, alice, django_capture_on_commit_callbacks):
-        with django_capture_on_commit_callbacks() as asked:
-            grant = actions.approve_request(
-                request=request_, approver=alice, reason="Fits.", now=NOW
-            )
+    def test_creates_a_grant_of_what_was_asked_and_decides_no_other(
+        self, request_, waiting, alice, enqueued
+    ):
+        with enqueued() as asked:
+            grant = granted(request_, alice)
         assert list(Grant.objects.active(NOW)) == [grant]
-        assert actions_recorded() == ["access.approved", "access.requested", "grant.created"]
-        assert len(asked) == 1
+        assert (grant.registered_model, grant.team) == (request_.registered_model, request_.team)
+        assert (grant.tokens_per_minute, grant.monthly_budget_usd) == (5000, Decimal("100.00"))
+        assert (grant.active_from, grant.active_to) == (NOW, datetime(2026, 12, 31, tzinfo=UTC))
+        assert (request_.status, request_.decided_by, request_.decided_at) == (
+            AccessRequest.Status.APPROVED,
+            alice,
+            NOW,
+        )
+        assert request_.decision_reason == "Fits."
+        assert statuses(waiting) == {"PENDING"}
+        assert trail(request_)[1:] == [(Action.ACCESS_APPROVED, "alice", {"reason": "Fits."})]
+        assert trail(grant) == [(Action.GRANT_CREATED, "alice", {"request": str(request_.pk)})]
+        assert asked == [("gateway.publish_policy", {"model_id": request_.registered_model_id})]
+
+    def test_refuses_what_would_end_before_it_begins(self, request_, alice):
+        end = datetime(2026, 12, 31, tzinfo=UTC)
+        with pytest.raises(actions.CannotRequest, match="has passed"):
+            granted(request_, alice, now=end)
+        request_.refresh_from_db()
+        assert request_.status == "PENDING"
+        assert granted(request_, alice, now=end - timedelta(seconds=1))
+
+    def test_grants_nothing_that_it_cannot_record(self, request_, alice, audit_away):
+        with audit_away(), pytest.raises(AuditAway):
+            granted(request_, alice)
+        assert (statuses([request_]), Grant.objects.count()) == ({"PENDING"}, 0)
 
     def test_refuses_a_stranger(self, request_, carol):
         with pytest.raises(NotPermitted):
@@ -110,6 +216,39 @@ class TestApproveRequest:
         )
         with pytest.raises(actions.CannotRequest, match="already"):
             actions.approve_request(request=other, approver=alice, reason="Again.", now=NOW)
+        assert statuses([other]) == {"PENDING"}
+
+
+class TestRejectRequest:
+    def test_says_why_and_decides_no_other(self, request_, waiting, bob, enqueued):
+        with enqueued() as asked:
+            actions.reject_request(request=request_, approver=bob, reason="Too much.", now=NOW)
+        assert (request_.status, request_.decided_by, request_.decided_at) == (
+            AccessRequest.Status.REJECTED,
+            bob,
+            NOW,
+        )
+        assert request_.decision_reason == "Too much."
+        assert trail(request_)[1:] == [(Action.ACCESS_REJECTED, "bob", {"reason": "Too much."})]
+        assert (statuses(waiting), Grant.objects.count(), asked) == ({"PENDING"}, 0, [])
+
+    def test_refuses_a_stranger_and_the_person_who_asked(self, registered_model, request_, alice):
+        own = actions.submit_request(model=registered_model, wish=WISH, requester=alice, now=NOW)
+        for request, person in ((own, alice), (request_, request_.requested_by)):
+            with pytest.raises(NotPermitted):
+                actions.reject_request(request=request, approver=person, reason="No.", now=NOW)
+
+    def test_shows_how_it_was_decided_meanwhile(self, request_, alice, bob):
+        seen = AccessRequest.objects.get(pk=request_.pk)
+        granted(request_, alice)
+        with pytest.raises(actions.AlreadyDecided, match="is approved already"):
+            actions.reject_request(request=seen, approver=bob, reason="No.", now=NOW)
+        assert seen.status == "APPROVED"
+
+    def test_rejects_nothing_that_it_cannot_record(self, request_, alice, audit_away):
+        with audit_away(), pytest.raises(AuditAway):
+            actions.reject_request(request=request_, approver=alice, reason="No.", now=NOW)
+        assert statuses([request_]) == {"PENDING"}
 
 
 class TestRevokeGrant:
@@ -134,15 +273,48 @@ class TestRevokeGrant:
                 grant=grant, actor=alice, reason="Twice.", now=NOW + timedelta(hours=2)
             )
 
-    def test_refuses_the_team_itself(self, request_, alice, charlie):
-        grant = actions.approve_request(request=request_, approver=alice, reason="Fits.", now=NOW)
-        with pytest.raises(NotPermitted):
-            actions.revoke_grant(grant=grant, actor=charlie, reason="Oops.", now=NOW)
+    def test_says_why_wakes_the_gateway_and_ends_no_other(self, request_, waiting, alice, enqueued):
+        grant, *others = (granted(request, alice) for request in (request_, *waiting))
+        with enqueued() as asked:
+            actions.revoke_grant(grant=grant, actor=alice, reason="Left.", now=NOW)
+        assert (grant.revoked_at, grant.revoked_by, grant.revoke_reason) == (NOW, alice, "Left.")
+        assert trail(grant)[1:] == [(Action.GRANT_REVOKED, "alice", {"reason": "Left."})]
+        assert asked == [("gateway.publish_policy", {"model_id": request_.registered_model_id})]
+        assert set(Grant.objects.active(NOW)) == set(others)
+
+    def test_is_for_owners_and_platform_engineers(self, request_, alice, charlie, carol):
+        grant = granted(request_, alice)
+        for person in (charlie, carol):
+            with pytest.raises(NotPermitted):
+                actions.revoke_grant(grant=grant, actor=person, reason="Oops.", now=NOW)
+        engineer = UserFactory(with_roles=[Role.PLATFORM_ENGINEER])
+        assert actions.revoke_grant(grant=grant, actor=engineer, reason="Incident.", now=NOW)
+
+    def test_revokes_nothing_that_it_cannot_record(self, request_, alice, audit_away):
+        grant = granted(request_, alice)
+        with audit_away(), pytest.raises(AuditAway):
+            actions.revoke_grant(grant=grant, actor=alice, reason="Left.", now=NOW)
+        assert Grant.objects.active(NOW).get() == grant
 
 
 class TestWithdrawRequest:
-    def test_is_for_the_person_who_asked(self, request_, charlie, alice):
+    def test_is_for_the_person_who_asked_and_takes_back_no_other(
+        self, request_, waiting, charlie, alice
+    ):
         with pytest.raises(NotPermitted):
             actions.withdraw_request(request=request_, actor=alice, now=NOW)
         actions.withdraw_request(request=request_, actor=charlie, now=NOW)
-        assert request_.status == AccessRequest.Status.WITHDRAWN
+        assert (request_.status, request_.decided_by, request_.decided_at) == (
+            AccessRequest.Status.WITHDRAWN,
+            charlie,
+            NOW,
+        )
+        assert statuses(waiting) == {"PENDING"}
+        assert trail(request_)[1:] == [(Action.ACCESS_WITHDRAWN, "charlie", {})]
+        with pytest.raises(actions.AlreadyDecided):
+            actions.withdraw_request(request=request_, actor=charlie, now=NOW)
+
+    def test_withdraws_nothing_that_it_cannot_record(self, request_, charlie, audit_away):
+        with audit_away(), pytest.raises(AuditAway):
+            actions.withdraw_request(request=request_, actor=charlie, now=NOW)
+        assert statuses([request_]) == {"PENDING"}
