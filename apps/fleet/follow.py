@@ -21,7 +21,7 @@ from django.utils import timezone
 from apps.fleet import actions, observe
 from apps.fleet.actions import Sight, Tracked
 from apps.fleet.models import Node, NodeClaim, NodePool, Observation, Replica
-from apps.integrations.kubernetes.client import Connection
+from apps.integrations.kubernetes.connection import Connection
 from apps.integrations.kubernetes.types import Kind, Manifest
 from apps.integrations.kubernetes.watch import Changed, Listed, Lost, Message, Opened, watch
 from apps.manifests.names import EVALS, MODELS

@@ -1,9 +1,8 @@
 """HTTP to other systems: a time limit always, retries only where a call may be repeated, and two
 kinds of error.
 
-A status becomes TemporaryError (no answer, 429, 5xx) or PermanentError (other 4xx, an answer that
-is not JSON). Neither carries headers, queries or bodies that were sent: secrets stay out of errors
-and logs.
+No answer is a TemporaryError, an answer that is not JSON a PermanentError; `errors` says what a
+status means.
 """
 
 import random
@@ -14,30 +13,11 @@ from typing import Any
 
 import httpx
 
-from apps.integrations.errors import PermanentError, TemporaryError
+from apps.integrations.errors import PermanentError, TemporaryError, error_of
 
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 TRIES = 3
-_SAID = 300
-
-
-class NotFound(PermanentError):
-    """The other side knows nothing under that address (404)."""
-
-
-class Expired(PermanentError):
-    """What was asked for is no longer kept (410): ask anew from the start."""
-
-
-class Refused(PermanentError):
-    """The other side does not accept who we are, or what we may do (401, 403). status tells
-    which.
-    """
-
-    def __init__(self, message: str, *, status: int) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class HttpClient:
@@ -52,7 +32,6 @@ class HttpClient:
         timeout: httpx.Timeout | float = TIMEOUT,
         verify: Any = True,
         proxy: str | None = None,
-        auth: httpx.Auth | None = None,
         transport: httpx.BaseTransport | None = None,
         trust_env: bool = False,
     ) -> None:
@@ -63,7 +42,6 @@ class HttpClient:
             timeout=timeout,
             verify=verify,
             proxy=proxy,
-            auth=auth,
             transport=transport,
             trust_env=trust_env,
         )
@@ -153,35 +131,10 @@ class HttpClient:
         return response
 
     def _error(self, response: httpx.Response) -> Exception:
-        status, said = response.status_code, _message(response)
-        if status == 429 or status >= 500:
-            return TemporaryError(
-                f"{self.name} is busy or broken ({status}).", retry_after=_retry_after(response)
-            )
-        if status == 404:
-            return NotFound(f"{self.name} has nothing there (404).")
-        if status == 410:
-            return Expired(f"{self.name} no longer keeps what was asked for (410).")
-        if status in (401, 403):
-            return Refused(f"{self.name} refused ({status}): {said}", status=status)
-        return PermanentError(f"{self.name} refused ({status}): {said}")
-
-
-def _message(response: httpx.Response) -> str:
-    """Return what the other side said, shortened: its `message`, `detail` or `error`, else its
-    status's name.
-    """
-    try:
-        body = response.json()
-    except ValueError:
-        return response.reason_phrase
-    if isinstance(body, dict):
-        for key in ("message", "detail", "error_description", "error"):
-            if isinstance(body.get(key), str):
-                return str(body[key])[:_SAID]
-    return response.reason_phrase
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    value = response.headers.get("retry-after", "")
-    return float(value) if value.isdecimal() else None
+        return error_of(
+            self.name,
+            status=response.status_code,
+            reason=response.reason_phrase,
+            headers=response.headers,
+            body=response.content,
+        )

@@ -9,18 +9,15 @@ what it would have got, each message with its time.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
-
 from apps.fleet.follow import Feed
-from apps.integrations.errors import TemporaryError
-from apps.integrations.http import Expired
+from apps.integrations.errors import Expired, TemporaryError
+from apps.integrations.kubernetes.connection import Silent
 from apps.integrations.kubernetes.watch import SILENCE_SECONDS, Message, watch
 from tests.fleet.objects import LABELS, claim, event, text
 
@@ -296,17 +293,12 @@ class Api:
         ]
         self._whole = len(world.changes)
         self._seconds = [change.second for change in world.changes]
-        self.http = self
-
-    def headers(self) -> dict[str, str]:
-        """Return no credential."""
-        return {}
 
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
         self.now += seconds
 
-    def json(self, path: str, **_: Any) -> dict[str, Any]:
+    def json(self, path: str, query: dict[str, str]) -> dict[str, Any]:
         """Answer a list: what is there now."""
         self._answering()
         self.now += self._dice.uniform(0.01, 0.5)
@@ -329,21 +321,18 @@ class Api:
         }
 
     @contextmanager
-    def stream(self, path: str, *, params: dict[str, str], **_: Any) -> Iterator[Any]:
+    def changes(
+        self, path: str, query: dict[str, str], *, silence: float
+    ) -> Iterator[Iterator[dict[str, Any]]]:
         """Answer a watch from a version on."""
         self._answering()
-        since = int(params["resourceVersion"])
+        since = int(query["resourceVersion"])
         lost = [outage for outage in self._outages if outage.forgets and outage.end <= self.now]
         if any(since < self._version(outage.end) for outage in lost):
             raise Expired("too old resource version")
-        self._lines = self._stream(since)
-        yield self
+        yield self._stream(since, silence)
 
-    def iter_lines(self) -> Iterator[str]:
-        """Give the lines of the open stream."""
-        return self._lines
-
-    def _stream(self, since: int) -> Iterator[str]:
+    def _stream(self, since: int, silence: float) -> Iterator[dict[str, Any]]:
         ends, heard = self.now + STREAM, self.now
         away = next((outage for outage in self._outages if outage.begin >= self.now), None)
         news = [(number, change) for number, change in self._log if number > since]
@@ -356,25 +345,25 @@ class Api:
                 self.now = self.until
                 return
             if away is not None and at >= away.begin:
-                self._break(away, heard)
+                self._break(away, heard + silence)
             self.now = heard = at
             if at == comes and change is not None:
                 news.pop(0)
-                yield json.dumps({"type": change.type, "object": _at(change.obj, number)})
+                yield {"type": change.type, "object": _at(change.obj, number)}
             elif at == beat:
                 bookmark = {
                     "metadata": {"resourceVersion": str(max(since, self._version(self.now - 2)))}
                 }
-                yield json.dumps({"type": "BOOKMARK", "object": bookmark})
+                yield {"type": "BOOKMARK", "object": bookmark}
             else:
                 return
 
-    def _break(self, away: Outage, heard: float) -> None:
+    def _break(self, away: Outage, silent_until: float) -> None:
         if not away.silent:
             self.now = away.begin
-            raise httpx.ReadError("reset by peer")
-        self.now = max(heard + SILENCE_SECONDS, away.begin)
-        raise httpx.ReadTimeout("nothing came")
+            raise TemporaryError("reset by peer")
+        self.now = max(silent_until, away.begin)
+        raise Silent("nothing came")
 
     def _answering(self) -> None:
         if any(outage.begin <= self.now < outage.end for outage in self._outages):

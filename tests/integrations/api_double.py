@@ -6,7 +6,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from apps.integrations.kubernetes.client import Connection
+from apps.integrations.kubernetes.config import Target, configuration
+from apps.integrations.kubernetes.connection import Connection
 
 
 class ApiDouble:
@@ -20,6 +21,8 @@ class ApiDouble:
         self.asked: list[tuple[str, dict[str, str]]] = []
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
             def do_GET(self) -> None:
                 url = urlsplit(self.path)
                 double.asked.append(
@@ -38,7 +41,8 @@ class ApiDouble:
         ).start()
 
     def connection(self) -> Connection:
-        return Connection(server=f"http://127.0.0.1:{self.server.server_port}", timeout=5)
+        address = f"http://127.0.0.1:{self.server.server_port}"
+        return Connection(Target(configuration(address)), timeout=5)
 
     def close(self) -> None:
         self.server.shutdown()
@@ -63,19 +67,20 @@ def listed(version: int, *items: dict, more: str = "") -> Callable[[BaseHTTPRequ
 def stream(
     *entries: tuple[str, dict], broken: bool = False
 ) -> Callable[[BaseHTTPRequestHandler], None]:
-    """Answer a watch with these (type, object), then end it; broken: as a process that was killed
-    ends it.
+    """Answer a watch with these (type, object), each in a chunk, then end it; broken: as a process
+    that was killed ends it.
     """
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
-        length = "100000" if broken else None
-        if length:
-            handler.send_header("Content-Length", length)
+        handler.send_header("Transfer-Encoding", "chunked")
         handler.end_headers()
         for kind, obj in entries:
-            handler.wfile.write(json.dumps({"type": kind, "object": obj}).encode() + b"\n")
-        handler.wfile.flush()
+            line = json.dumps({"type": kind, "object": obj}).encode() + b"\n"
+            handler.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+        if not broken:
+            handler.wfile.write(b"0\r\n\r\n")
+        handler.close_connection = broken
 
     return answer
 

@@ -10,12 +10,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from apps.integrations.errors import TemporaryError
-from apps.integrations.kubernetes.client import (
-    Connection,
-    KubernetesReader,
-    client_from_settings,
-    connection_from_kubeconfig,
-)
+from apps.integrations.kubernetes.client import KubernetesReader, client_from_settings
+from apps.integrations.kubernetes.config import Target, configuration
+from apps.integrations.kubernetes.connection import Connection, connection_from_kubeconfig
+from apps.integrations.kubernetes.credentials import fixed
 from apps.integrations.kubernetes.types import Kind
 
 T = "2026-11-02T09:00:{:02d}Z"
@@ -133,9 +131,9 @@ def api():
 
 @pytest.fixture
 def reader(api):
-    connection = Connection(server=api.address, token="t0ken")
+    connection = Connection(Target(configuration(api.address), credentials=fixed("t0ken")))
     yield KubernetesReader(lambda: connection)
-    connection.http.close()
+    connection.close()
 
 
 def serve(api, *, service=ISVC, pods=(POD,), claims=(CLAIM,), events=()):
@@ -394,7 +392,8 @@ class TestRefusals:
 
     def test_a_cluster_that_is_away_is_temporary(self):
         with pytest.raises(TemporaryError, match="cannot be reached"):
-            KubernetesReader(lambda: Connection(server="http://127.0.0.1:1")).list(Kind.POD)
+            away = Connection(Target(configuration("http://127.0.0.1:1")))
+            KubernetesReader(lambda: away).list(Kind.POD)
 
     def test_has_no_way_to_write(self):
         names = {name for name in dir(KubernetesReader) if not name.startswith("_")}
@@ -425,7 +424,7 @@ class TestKubeconfig:
         connection = connection_from_kubeconfig(path)
         KubernetesReader(lambda: connection).get(Kind.POD, "p", "models")
         assert api.seen[0][2]["Authorization"] == "Bearer from-file"
-        connection.http.close()
+        connection.close()
 
     def test_a_missing_file_is_temporary(self):
         with pytest.raises(TemporaryError, match="KUBECONFIG"):

@@ -83,7 +83,7 @@ class TestWatch:
         found = follow(6)
         assert found[2:] == [
             Changed("a"),
-            Lost("The stream broke off (RemoteProtocolError)."),
+            Lost("The stream broke off (ProtocolError)."),
             Opened(),
             Changed("b"),
         ]

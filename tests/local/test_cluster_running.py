@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from apps.integrations.errors import TemporaryError
-from apps.integrations.kubernetes.client import KubernetesReader, connection_from_kubeconfig
+from apps.integrations.kubernetes.client import KubernetesReader
+from apps.integrations.kubernetes.connection import connection_from_kubeconfig
 from apps.integrations.kubernetes.types import Kind
 from apps.manifests import scaling, serving
 from deploy.local.cluster import install, kubeconfigs, layout, probes
@@ -169,4 +170,4 @@ class TestRoles:
                 patiently(lambda: KubernetesReader(lambda: connection).list(kind)), list
             )
         finally:
-            connection.http.close()
+            connection.close()

@@ -10,7 +10,7 @@ import time
 from django.db import InterfaceError, OperationalError, connection
 
 from apps.fleet.follow import Observer
-from apps.integrations.kubernetes.client import connection_from_settings
+from apps.integrations.kubernetes.connection import connection_from_settings
 from worker.processes.leader import is_leader
 
 LEADER_LOCK = 7_202_611_002  # any number that no other process of ours uses

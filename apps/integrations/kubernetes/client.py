@@ -5,21 +5,13 @@ A cluster that is away, or does not let the portal read yet, is a TemporaryError
 for it.
 """
 
-import os
-import ssl
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-import httpx
-from django.conf import settings
-
-from apps.integrations.errors import TemporaryError
-from apps.integrations.http import HttpClient, NotFound, Refused
-from apps.integrations.kubernetes import kubeconfig, readings
-from apps.integrations.kubernetes.exec_plugin import ExecPlugin
+from apps.integrations.errors import NotFound, Refused, TemporaryError
+from apps.integrations.kubernetes import readings
+from apps.integrations.kubernetes.connection import Connection, connection_from_settings
 from apps.integrations.kubernetes.types import (
     ApplicationStatus,
     EventNote,
@@ -33,47 +25,7 @@ from apps.integrations.kubernetes.types import (
 )
 
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
-POD_FILES = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _EVENTS = 30
-
-
-class Connection:
-    """One API server. ssl_context: trusts the cluster's CA and holds our certificate, if any.
-    plugin: gives tokens.
-    """
-
-    def __init__(
-        self,
-        *,
-        server: str,
-        ssl_context: ssl.SSLContext | None = None,
-        token: str = "",
-        token_file: Path | None = None,
-        plugin: ExecPlugin | None = None,
-        proxy: str = "",
-        timeout: float = 8.0,
-    ) -> None:
-        self._token, self._token_file = token, token_file
-        self.http = HttpClient(
-            name="The cluster",
-            base_url=server,
-            timeout=httpx.Timeout(timeout, connect=3.0),
-            verify=ssl_context if ssl_context is not None else True,
-            proxy=proxy or None,
-            auth=plugin,
-        )
-
-    def headers(self) -> dict[str, str]:
-        """Return what authenticates a call, where no plugin does; a token's file is read anew, for
-        it rotates.
-        """
-        try:
-            token = self._token_file.read_text().strip() if self._token_file else self._token
-        except OSError as error:
-            raise TemporaryError(
-                "The file with the cluster's token cannot be read.", retry_after=15
-            ) from error
-        return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 class KubernetesReader:
@@ -117,11 +69,7 @@ class KubernetesReader:
         """Return the last lines that a pod's container printed; "" where there are none."""
         query = {"container": container, "tailLines": str(lines)}
         try:
-            path = f"{Kind.POD.path(namespace, name)}/log"
-            connection = self._connect()
-            return connection.http.request(
-                "GET", path, params=query, headers=connection.headers()
-            ).text
+            return self._connect().text(f"{Kind.POD.path(namespace, name)}/log", query)
         except NotFound:
             return ""
         except Refused as error:
@@ -203,10 +151,7 @@ class KubernetesReader:
 
     def _json(self, kind: Kind, path: str, query: Mapping[str, str] | None = None) -> Any:
         try:
-            connection = self._connect()
-            return connection.http.json(
-                path, params=dict(query or {}), headers=connection.headers()
-            )
+            return self._connect().json(path, query)
         except Refused as error:
             raise self._not_allowed(kind.value.plural, error) from error
 
@@ -254,69 +199,8 @@ def _promised(events: Iterable[EventNote]) -> list[str]:
     return [name for name in found if name]
 
 
-def connection_from_kubeconfig(path: Path) -> Connection:
-    """Return the connection of a kubeconfig's current context."""
-    target = kubeconfig.read(path)
-    return Connection(
-        server=target.server,
-        ssl_context=target.ssl_context,
-        token=target.token,
-        token_file=target.token_file,
-        plugin=ExecPlugin(target.exec, ssl_context=target.ssl_context) if target.exec else None,
-        proxy=target.proxy,
-    )
-
-
-def connection_in_cluster() -> Connection:
-    """Return the connection with the pod's own service account."""
-    if not (POD_FILES / "token").exists():
-        raise TemporaryError(
-            "No credential for the cluster: KUBECONFIG is not set and this is not a pod."
-        )
-    context = ssl.create_default_context(cafile=str(POD_FILES / "ca.crt"))
-    return Connection(
-        server="https://kubernetes.default.svc", ssl_context=context, token_file=POD_FILES / "token"
-    )
-
-
 def client_from_settings() -> KubernetesReader:
     """Return the reader of the cluster that serves models. Never fails: its reads do, while there
     is no credential.
     """
     return KubernetesReader(connection_from_settings)
-
-
-def connection_from_settings() -> Connection:
-    """Return the process's connection; made anew when the kubeconfig or a certificate beside it
-    changes.
-    """
-    if not settings.KUBECONFIG:
-        return _in_cluster()
-    path = Path(settings.KUBECONFIG)
-    if os.pathsep in settings.KUBECONFIG and not path.exists():
-        raise TemporaryError(
-            "KUBECONFIG names several files; the portal takes one: kubectl config view --flatten."
-        )
-    try:
-        changed = path.stat().st_mtime_ns
-        named = _certificates(path, changed)
-        return _from_file(path, (changed, *(file.stat().st_mtime_ns for file in named)))
-    except OSError as error:
-        raise TemporaryError(
-            "The cluster is not there yet: its credential (KUBECONFIG) does not exist."
-        ) from error
-
-
-@lru_cache(maxsize=4)
-def _from_file(path: Path, changed: tuple[int, ...]) -> Connection:
-    return connection_from_kubeconfig(path)
-
-
-@lru_cache(maxsize=4)
-def _certificates(path: Path, changed: int) -> tuple[Path, ...]:
-    return kubeconfig.read(path).certificates
-
-
-@lru_cache(maxsize=1)
-def _in_cluster() -> Connection:
-    return connection_in_cluster()

@@ -8,20 +8,15 @@ refuse (403) or not know a custom kind (404): both are waited for, and never tak
 list.
 """
 
-import json
 import logging
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-import httpx
-
-from apps.integrations.errors import PermanentError, TemporaryError
-from apps.integrations.http import Expired, NotFound, Refused
-from apps.integrations.kubernetes.client import Connection
+from apps.integrations.errors import Expired, NotFound, PermanentError, Refused, TemporaryError
+from apps.integrations.kubernetes.connection import Connection, Silent
 from apps.integrations.kubernetes.types import Kind, Manifest
 
 PAGE = 250
@@ -102,8 +97,8 @@ def watch(
             if failures:
                 sleep(_wait(failures))
             failures += 1
-        except (TemporaryError, PermanentError, httpx.HTTPError, ValueError, KeyError) as error:
-            yield Lost(_words(error), silent=isinstance(error, httpx.ReadTimeout))
+        except (TemporaryError, PermanentError, LookupError, TypeError) as error:
+            yield Lost(_words(error), silent=isinstance(error, Silent))
             sleep(_wait(failures))
             failures += 1
 
@@ -117,7 +112,7 @@ def _list(
     items: list[T] = []
     query = {"limit": str(PAGE)}
     while True:
-        body = connection.http.json(path, params=query, headers=connection.headers())
+        body = connection.json(path, query)
         items += [
             found
             for found in (_read(read, obj) for obj in body.get("items") or [])
@@ -134,28 +129,22 @@ def _stream(
 ) -> Iterator[tuple[Message[T], str]]:
     """Yield (message, version to resume from) of one stream, until the server ends it."""
     query = {
-        "watch": "1",
         "allowWatchBookmarks": "true",
         "resourceVersion": version,
         # so that streams end apart
         "timeoutSeconds": str(STREAM_SECONDS - random.randrange(20)),  # noqa: S311
     }
-    with _opened(connection, path, query) as response:
+    with connection.changes(path, query, silence=SILENCE_SECONDS) as events:
         yield Opened(), version
-        for line in response.iter_lines():
-            if not line:
-                continue
-            entry: dict[str, Any] = json.loads(line)
-            obj = entry["object"]
-            if entry["type"] == "ERROR":
-                raise Expired(_said(obj)) if obj.get("code") == 410 else TemporaryError(_said(obj))
+        for event in events:
+            obj = event["object"]
             version = str(obj["metadata"]["resourceVersion"])
-            if entry["type"] == "BOOKMARK":
+            if event["type"] == "BOOKMARK":
                 yield Alive(), version
                 continue
             item = _read(read, obj)
             yield (
-                (Alive() if item is None else Changed(item, gone=entry["type"] == "DELETED")),
+                (Alive() if item is None else Changed(item, gone=event["type"] == "DELETED")),
                 version,
             )
 
@@ -171,19 +160,6 @@ def _read(read: Callable[[Manifest], T | None], obj: Manifest) -> T | None:
             "an object of the cluster cannot be read: %s", (obj.get("metadata") or {}).get("name")
         )
         return None
-
-
-def _opened(
-    connection: Connection, path: str, query: dict[str, str]
-) -> AbstractContextManager[httpx.Response]:
-    return connection.http.stream(
-        path, params=query, headers=connection.headers(), read_timeout=SILENCE_SECONDS
-    )
-
-
-def _said(obj: Manifest) -> str:
-    why = obj.get("message") or obj.get("reason") or "no reason given"
-    return f"The cluster ended the stream: {why}"[:300]
 
 
 def _words(error: Exception) -> str:
