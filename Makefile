@@ -15,7 +15,7 @@ STATE := $(if $(QUARTERMASTER_STATE),--state $(QUARTERMASTER_STATE))
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset token check test test-vllm test-chaos mutants bench-reconcile bench-web check-gateway screenshot browser serving vllm-options lint fmt lock assets
+.PHONY: help up down status logs reset token check test test-vllm test-chaos mutants bench-reconcile bench-web bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,10 @@ bench-reconcile: .venv/.bootstrapped ## Measure how fast a cluster of 1,000 mode
 
 bench-web: $(BOOTSTRAP) ## Measure the portal's web server beside gunicorn
 	@$(PYTHON) -m tests.benchmarks.web
+
+bench-compare: $(BOOTSTRAP) ## Measure a benchmark at another commit and here, turn about (BENCH=reconcile, AGAINST=HEAD~1, TURNS=2)
+	@$(PYTHON) -m deploy.local.platform build
+	@$(PYTHON) -m tests.benchmarks.compare $(or $(BENCH),reconcile) --against $(or $(AGAINST),HEAD~1) --turns $(or $(TURNS),2)
 
 check-gateway: .venv/.bootstrapped ## Check what is rendered on the real Envoy Gateway and Envoy AI Gateway (Linux)
 	@$(PYTHON) -m deploy.local.platform build

@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -9,12 +11,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from apps.integrations.errors import TemporaryError
+from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.kubernetes.client import KubernetesReader, client_from_settings
 from apps.integrations.kubernetes.config import Target, configuration
 from apps.integrations.kubernetes.connection import Connection, connection_from_kubeconfig
 from apps.integrations.kubernetes.credentials import fixed
 from apps.integrations.kubernetes.types import Kind
+from tests.integrations.api_double import ApiDouble, listed, refuse
 
 T = "2026-11-02T09:00:{:02d}Z"
 
@@ -130,8 +133,59 @@ def api():
 
 
 @pytest.fixture
+def double():
+    found = ApiDouble()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def calm(monkeypatch):
+    """Sleep for nothing between tries; return how long it would have been."""
+    slept = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    return slept
+
+
+def public(kind):
+    return {name for name in vars(kind) if not name.startswith("_")}
+
+
+def answer(handler, status, body, **headers):
+    handler.send_response(status)
+    for name, value in ({"Content-Length": str(len(body))} | headers).items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def cut_short(handler):
+    """Promise more than comes."""
+    answer(handler, 200, b'{"items": [', Content_Length="1000")
+    handler.close_connection = True
+
+
+def no_json(handler):
+    answer(handler, 200, b"<html>")
+
+
+def late(handler):
+    threading.Event().wait(0.3)
+    with suppress(OSError):  # nobody waits any more
+        answer(handler, 200, b'{"items": []}')
+
+
+def elsewhere(address):
+    return lambda handler: answer(handler, 302, b"", Location=f"{address}/api/v1/pods")
+
+
+def connected(address, token="", **more):
+    return Connection(Target(configuration(address), credentials=fixed(token)), **more)
+
+
+@pytest.fixture
 def reader(api):
-    connection = Connection(Target(configuration(api.address), credentials=fixed("t0ken")))
+    connection = connected(api.address, "t0ken")
     yield KubernetesReader(lambda: connection)
     connection.close()
 
@@ -390,14 +444,52 @@ class TestRefusals:
         with pytest.raises(TemporaryError, match=words):
             reader.list(Kind.POD, "models")
 
+    def test_tries_a_call_again_that_got_no_good_answer(self, double, calm):
+        double.answers = [refuse(503), cut_short, listed(7, {"metadata": {"name": "a"}})]
+        found = KubernetesReader(double.connection).list(Kind.POD, "models")
+        assert [item["metadata"]["name"] for item in found] == ["a"]
+        assert len(double.asked) == 3
+        first, second = calm
+        assert 0.1 <= first < 0.2 <= second < 0.4
+
+    def test_gives_up_after_three_tries(self, double, calm):
+        double.answers = [refuse(503)] * 5
+        with pytest.raises(TemporaryError, match="busy"):
+            KubernetesReader(double.connection).list(Kind.POD, "models")
+        assert len(double.asked) == 3
+
+    def test_waits_no_longer_here_than_a_server_asks_for(self, double, calm):
+        double.answers = [refuse(429, retry_after=3600)]
+        with pytest.raises(TemporaryError) as error:
+            KubernetesReader(double.connection).list(Kind.POD, "models")
+        assert (error.value.retry_after, len(double.asked), calm) == (3600, 1, [])
+
+    def test_waits_for_an_answer_no_longer_than_it_may(self, double, calm):
+        double.answers = [late] * 3
+        hasty = connected(double.address, timeout=0.05)
+        with pytest.raises(TemporaryError, match="did not answer in time"):
+            KubernetesReader(lambda: hasty).list(Kind.POD, "models")
+        hasty.close()
+
+    def test_follows_nobody_to_another_address(self, double, calm, api):
+        double.answers = [elsewhere(api.address)]
+        with pytest.raises(PermanentError, match=r"refused \(302\)"):
+            KubernetesReader(double.connection).list(Kind.POD, "models")
+        assert api.seen == []
+
+    def test_an_answer_that_is_not_json_is_an_error_in_words(self, double):
+        double.answers = [no_json]
+        with pytest.raises(PermanentError, match="not JSON"):
+            KubernetesReader(double.connection).get(Kind.POD, "p", "models")
+
     def test_a_cluster_that_is_away_is_temporary(self):
         with pytest.raises(TemporaryError, match="cannot be reached"):
-            away = Connection(Target(configuration("http://127.0.0.1:1")))
+            away = connected("http://127.0.0.1:1")
             KubernetesReader(lambda: away).list(Kind.POD)
 
     def test_has_no_way_to_write(self):
-        names = {name for name in dir(KubernetesReader) if not name.startswith("_")}
-        assert names == {
+        assert public(Connection) == {"json", "text", "changes", "close"}
+        assert public(KubernetesReader) == {
             "get",
             "list",
             "logs",

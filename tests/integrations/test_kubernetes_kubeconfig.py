@@ -4,6 +4,7 @@ is refused.
 
 import base64
 import json
+import logging
 import os
 import ssl
 import sys
@@ -302,6 +303,30 @@ class TestExecPlugin:
             credentials.ask(command(sys.executable, program))
         assert secret not in str(error.value)
         assert error.value.__context__ is None or secret not in str(error.value.__context__)
+
+
+class TestSecrets:
+    def test_stay_out_of_the_log_and_off_the_disk(self, door, tmp_path, caplog, monkeypatch):
+        caplog.set_level(logging.DEBUG)
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+        users = [
+            {"token": "canary-fixed"},
+            plugin_user(tmp_path, env=[{"name": "PREFIX", "value": "canary-given"}]),
+        ]
+        for user in users:
+            with pytest.raises(TemporaryError) as error:
+                reader_of(written(tmp_path, {"server": door.address}, user)).list(Kind.NODE)
+            assert "canary" not in "".join(format_exception(error.value))
+        assert [token for token, _ in door.seen] == [
+            "canary-fixed",
+            "canary-given-1",
+            "canary-given-2",
+        ]
+        assert "/api/v1/nodes" in caplog.text
+        assert "canary" not in caplog.text
+        assert list(scratch.iterdir()) == []
 
 
 class TestRead:

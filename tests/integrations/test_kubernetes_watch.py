@@ -6,6 +6,7 @@ from itertools import islice
 
 import pytest
 
+from apps.integrations.kubernetes import watch as watching
 from apps.integrations.kubernetes.types import Kind
 from apps.integrations.kubernetes.watch import Alive, Changed, Listed, Lost, Opened, watch
 from tests.integrations.api_double import ApiDouble, listed, refuse, stream
@@ -103,6 +104,45 @@ class TestWatch:
         ]
         assert found == [Listed([]), Listed(["a"]), Changed("b")]
         assert api.asked[3][1]["resourceVersion"] == "90"
+
+    def test_says_why_the_server_ended_a_stream_and_resumes_it(self, api, follow):
+        overloaded = ("ERROR", {"code": 500, "reason": "InternalError", "message": "etcd leads"})
+        api.answers = [
+            listed(7),
+            stream(("ADDED", obj("a", 8)), overloaded),
+            stream(("ADDED", obj("b", 9))),
+        ]
+        found = follow(6)
+        assert found[3] == Lost("The cluster ended the stream: InternalError: etcd leads")
+        assert found[4:] == [Opened(), Changed("b")]
+        assert api.asked[2][1]["resourceVersion"] == "8"
+
+    @pytest.mark.parametrize("line", [b"not json", b'{"type": "ADDED"}', b'{"type": "ERROR"}'])
+    def test_loses_no_change_behind_a_line_that_it_cannot_read(self, api, follow, line):
+        api.answers = [
+            listed(7),
+            stream(("ADDED", obj("a", 8)), line),
+            stream(("ADDED", obj("b", 9))),
+        ]
+        found = follow(6)
+        assert found[3].message.startswith("The stream broke off (")
+        assert not found[3].silent
+        assert found[4:] == [Opened(), Changed("b")]
+        assert api.asked[2][1]["resourceVersion"] == "8"
+
+    def test_tells_a_silent_stream_from_a_broken_one(self, api, follow, monkeypatch):
+        monkeypatch.setattr(watching, "SILENCE_SECONDS", 0.2)
+        api.answers = [
+            listed(7),
+            stream(("ADDED", obj("a", 8)), silent=1.0),
+            stream(("ADDED", obj("b", 9))),
+        ]
+        found = follow(6)
+        assert found[2:4] == [
+            Changed("a"),
+            Lost("The stream broke off (nothing came).", silent=True),
+        ]
+        assert found[4:] == [Opened(), Changed("b")]
 
     def test_begins_a_list_anew_when_its_next_page_came_too_late(self, api, follow):
         api.answers = [listed(7, obj("a", 1), more="next"), refuse(410), listed(9, obj("b", 8))]

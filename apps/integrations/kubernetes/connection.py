@@ -10,6 +10,7 @@ import os
 import ssl
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -90,7 +91,7 @@ class Connection:
 
         # Not the package's own retries: they end where the body begins, and sleep for as long as
         # the server says.
-        return bytes(on_error(TRIES, _is_worth_another_try, once))
+        return bytes(on_error(TRIES, _is_worth_another_try, once, sleep_func=time.sleep))
 
     def _open(self, path: str, query: Mapping[str, str], silence: float) -> RESTResponse:
         """Return an answer whose body is still to be read; a refused credential is renewed once."""
