@@ -56,7 +56,7 @@ SECTIONS = (
     Section(
         "Audit",
         "scroll-text",
-        "audit:event_list",
+        "oversight:event_list",
         ("/audit/",),
         (Role.AUDITOR, Role.PLATFORM_ENGINEER),
         "Oversight",

@@ -13,9 +13,9 @@ from django.urls import reverse
 
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Role, User
+from apps.capacity.models import CapacityRequest
 from apps.catalog.models import ModelVersion
 from apps.evals.models import EvalRun
-from apps.fleet.capacity.models import CapacityRequest
 from apps.promotions.models import Promotion, Rollout
 
 SHOWN = 20
@@ -80,7 +80,7 @@ def _capacity(user: User, now: datetime) -> Iterator[Need]:
     this week.
     """
     for item in CapacityRequest.objects.to_decide(user).select_related("requested_by")[:SHOWN]:
-        url = reverse("fleet:capacity_detail", args=(item.pk,))
+        url = reverse("capacity:request_detail", args=(item.pk,))
         why = f"Asked by {item.requested_by.name}: {item.justification[:80]}"
         yield Need(
             f"Decide about a change of {item.pool}", why, url, "gauge", "busy", item.requested_at
@@ -91,7 +91,7 @@ def _capacity(user: User, now: datetime) -> Iterator[Need]:
     for item in CapacityRequest.objects.filter(
         status=CapacityRequest.Status.FAILED, finished_at__gte=since
     )[:SHOWN]:
-        url = reverse("fleet:capacity_detail", args=(item.pk,))
+        url = reverse("capacity:request_detail", args=(item.pk,))
         why = item.message or "The page says why"
         yield Need(f"Change of {item.pool} failed", why, url, "gauge", "bad", item.requested_at)
 

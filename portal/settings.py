@@ -54,10 +54,12 @@ INSTALLED_APPS = [
     "apps.evals",
     "apps.access",
     "apps.fleet",
+    "apps.capacity",
     "apps.promotions",
     "apps.metering",
     "apps.chargeback",
     "apps.gateway",
+    "portal",
 ]
 MIDDLEWARE = [
     "portal.middleware.request_id",

@@ -5,12 +5,13 @@ from django.urls import URLPattern, URLResolver, include, path
 from apps.access.urls import api_urlpatterns as access_api
 from apps.accounts.urls import api_urlpatterns as accounts_api
 from apps.accounts.urls import sign_in_urlpatterns
+from apps.capacity.urls import api_urlpatterns as capacity_api
 from apps.catalog.urls import api_urlpatterns as catalog_api
 from apps.chargeback.urls import api_urlpatterns as chargeback_api
 from apps.evals.urls import api_urlpatterns as evals_api
 from apps.fleet.urls import api_urlpatterns as fleet_api
+from apps.metering.demand import demand
 from apps.metering.ingest import logs
-from apps.metering.scaling import demand
 from apps.promotions.urls import api_urlpatterns as promotions_api
 from portal import views
 
@@ -21,7 +22,7 @@ pages: list[URLPattern | URLResolver] = [
     path("freshness/", views.freshness, name="freshness"),
     path("healthz", views.healthz, name="healthz"),
     path("", include("apps.accounts.urls")),
-    path("audit/", include("apps.audit.urls")),
+    path("audit/", include("apps.oversight.urls")),
     path("access/", include("apps.access.urls")),
     path("chargeback/", include("apps.chargeback.urls")),
     path("", include("apps.metering.urls")),
@@ -30,6 +31,7 @@ pages: list[URLPattern | URLResolver] = [
     path("evaluations/", include("apps.evals.urls")),
     path("", include("apps.promotions.urls")),
     path("fleet/", include("apps.fleet.urls")),
+    path("fleet/", include("apps.capacity.urls")),
     *sign_in_urlpatterns,
     path("v1/logs", logs, name="usage_ingest"),
     path("v1/scaling/<slug:namespace>/<slug:name>", demand, name="scaling_demand"),
@@ -42,6 +44,7 @@ api: list[URLPattern | URLResolver] = [
     *evals_api,
     *promotions_api,
     *fleet_api,
+    *capacity_api,
 ]
 urlpatterns = [*pages, path("api/v1/", include((api, "api")))]
 

@@ -22,13 +22,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     # Finds approved capacity changes whose hint was lost, or that are under way. If it stops, pools
     # stay as they are.
     "reconcile-due-capacity": {
-        "task": "fleet.reconcile_due_capacity_requests",
+        "task": "capacity.reconcile_due_capacity_requests",
         "schedule": 3.0,
         "options": {"expires": 3},
     },
     # Reads the pools' files in Git. If it stops, a change that somebody made there by hand is
     # noticed late: a request made meanwhile is refused at its commit instead of at its approval.
-    "find-pools": {"task": "fleet.find_pools", "schedule": 30.0, "options": {"expires": 30}},
+    "find-pools": {"task": "capacity.find_pools", "schedule": 30.0, "options": {"expires": 30}},
     # Finds versions whose hint was lost or whose retry is due. If it stops, uploads wait unsigned
     # after any hiccup.
     "reconcile-due-versions": {

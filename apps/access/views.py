@@ -17,7 +17,7 @@ from apps.access.forms import AccessRequestForm, ReasonForm
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Role, User
 from apps.accounts.requests import SignedIn
-from apps.audit.queries import timeline
+from apps.audit.timeline import timeline
 from apps.catalog.models import RegisteredModel
 from apps.common.errors import DomainError
 from apps.common.money import usd

@@ -109,4 +109,4 @@ class AuditEvent(models.Model):
 
     def get_absolute_url(self) -> str:
         """Return the event's permanent address."""
-        return reverse("audit:event_detail", args=[self.pk])
+        return reverse("oversight:event_detail", args=[self.pk])

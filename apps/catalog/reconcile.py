@@ -21,7 +21,7 @@ from apps.catalog.content import Inspector
 from apps.catalog.manifest import MANIFEST_NAME, MIB, SIGNATURE_NAME, FileEntry
 from apps.catalog.models import ModelFile, ModelVersion
 from apps.catalog.signing import BadSignature, SigningKey
-from apps.common.leases import claim, retry_at
+from apps.common.leases import retry_at, take_lease
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.s3.client import AlreadyExists, NotThere, RegistryStore
 from apps.integrations.s3.types import UploadedPart
@@ -85,7 +85,7 @@ def reconcile_version(
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Do the next step of a version that is due; nothing when it is not."""
-    if not claim(version, now=now):
+    if not take_lease(version, now=now):
         return
     work = Pass(version, store, key, now, clock)
     try:

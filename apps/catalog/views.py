@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.models import Role
 from apps.accounts.requests import SignedIn
-from apps.audit.queries import timeline
+from apps.audit.timeline import timeline
 from apps.catalog import actions, manifest, pages
 from apps.catalog.forms import RegisterModelForm
 from apps.catalog.models import DataClass, ModelVersion, RegisteredModel, RegisteredModelQuerySet

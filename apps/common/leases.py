@@ -1,7 +1,8 @@
 """The lease by which exactly one worker reconciles a row at a time, and the columns it needs.
 
-A row is due when `next_check_at` has passed. Claiming pushes it forward by the lease in one UPDATE,
-so a crashed worker's row becomes due again by itself. This is the only write outside `actions.py`.
+A row is due when `next_check_at` has passed. Taking the lease pushes it forward
+in one UPDATE, so a crashed worker's row becomes due again by itself. This is the only write
+outside `actions.py`.
 """
 
 from datetime import datetime, timedelta
@@ -42,7 +43,7 @@ class Reconciled(models.Model):
 Row = TypeVar("Row", bound=Reconciled)
 
 
-def claim(row: Row, *, now: datetime) -> bool:
+def take_lease(row: Row, *, now: datetime) -> bool:
     """Take the lease on `row`. False when it is not due or another worker has it. Updates `row` in
     place.
     """

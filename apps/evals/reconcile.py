@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from apps.common.leases import claim, retry_at
+from apps.common.leases import retry_at, take_lease
 from apps.evals import actions, scoring, suites
 from apps.evals.models import EvalRun
 from apps.integrations.engine.client import EngineClient
@@ -68,7 +68,7 @@ def reconcile_eval_run(
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Do the next step of a run that is due; nothing when it is not."""
-    if not claim(run, now=now):
+    if not take_lease(run, now=now):
         return
     try:
         if run.status == Status.PENDING:

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
-from apps.audit.queries import timeline
+from apps.audit.timeline import timeline
 from apps.catalog.models import ModelVersion
 from apps.common.errors import DomainError
 from apps.evals import actions, pages, queries, report, suites

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
-from apps.fleet import observe
+from apps.fleet import sightings
 from apps.fleet.models import (
     ClusterEvent,
     Node,
@@ -24,7 +24,7 @@ from apps.fleet.models import (
     Replica,
     ReplicaPhase,
 )
-from apps.fleet.observe import Seen, SeenEvent, Terms
+from apps.fleet.sightings import Seen, SeenEvent, Terms
 
 AT_ONCE = 500  # rows a statement
 TOLD_FOR = timedelta(hours=2)  # the API server keeps events for one
@@ -104,7 +104,7 @@ def record_events(*, events: Sequence[SeenEvent], now: datetime) -> None:
         if note.uid in known:
             ClusterEvent.objects.filter(uid=note.uid).update(**asdict(note))
     if fresh:
-        claims = {observe.promised_claim(note) for note in fresh} | {
+        claims = {sightings.promised_claim(note) for note in fresh} | {
             note.object_name for note in fresh if note.object_kind == "NodeClaim"
         }
         _relate_claims(claims - {""}, now)
@@ -142,22 +142,22 @@ def record_never_listed(*, listed_at: datetime, now: datetime) -> int:
     )
     strange = told.exclude(object_uid="").exclude(object_uid__in=NodeClaim.objects.values("uid"))
     events: dict[str, list[SeenEvent]] = {}
-    for note in map(observe.told, strange.order_by("last_at")):
+    for note in map(sightings.told, strange.order_by("last_at")):
         events.setdefault(note.object_uid, []).append(note)
     claims: list[NodeClaim] = []
     spans: list[NodeInterval] = []
     for uid, notes in events.items():
-        launched = observe.launched_at(notes)
+        launched = sightings.launched_at(notes)
         if launched is None:
             continue
-        end = observe.ending(
+        end = sightings.ending(
             notes, began_at=launched, seen_until=launched, now=max(launched, listed_at)
         )
         begun = min(launched, *(note.first_at for note in notes))
         claim = NodeClaim(
             uid=uid, name=notes[0].object_name, created_at=begun, learned_at=now,
             launched_at=launched,
-            ended_at=end.at, end_observed=False, end_reason=observe.end_reason(notes),
+            ended_at=end.at, end_observed=False, end_reason=sightings.end_reason(notes),
         )  # fmt: skip
         claims.append(claim)
         spans.append(
@@ -196,7 +196,7 @@ def _create(model: Tracked, items: Sequence[Seen], now: datetime) -> None:
 
 def _update(row: Row, item: Seen) -> bool:
     """Write what a reading changes; tell whether that was anything."""
-    changed = observe.changes(vars(row), item)
+    changed = sightings.changes(vars(row), item)
     if changed:
         for name, value in {**changed, "resource_version": item.version}.items():
             setattr(row, name, value)
@@ -209,8 +209,8 @@ def _record_intervals(uids: Sequence[str], now: datetime) -> None:
     for claim in NodeClaim.objects.present().filter(uid__in=uids).prefetch_related("intervals"):
         spans = list(claim.intervals.all())
         current = next((span for span in spans if span.ended_at is None), None)
-        terms = observe.terms_of(vars(current)) if current is not None else None
-        for change in observe.plan_interval(
+        terms = sightings.terms_of(vars(current)) if current is not None else None
+        for change in sightings.plan_interval(
             terms, has_history=bool(spans), claim=vars(claim), now=now
         ):
             if change.begin_at is not None:
@@ -225,13 +225,13 @@ def _record_intervals(uids: Sequence[str], now: datetime) -> None:
     NodeInterval.objects.bulk_create(begun, batch_size=AT_ONCE)
 
 
-def _change_interval(span: NodeInterval, change: observe.IntervalChange) -> None:
+def _change_interval(span: NodeInterval, change: sightings.IntervalChange) -> None:
     """Close an open interval, or complete its terms."""
     if change.end_at is not None:
         span.ended_at, span.end_reason = max(change.end_at, span.started_at), "Other terms"
         span.save(update_fields=["ended_at", "end_reason"])
     else:
-        terms: Terms = observe.completed(observe.terms_of(vars(span)), change.terms)
+        terms: Terms = sightings.completed(sightings.terms_of(vars(span)), change.terms)
         NodeInterval.objects.filter(pk=span.pk).update(**asdict(terms))
 
 
@@ -263,28 +263,28 @@ def _end(model: Tracked, rows: Sequence[Row], seen_until: datetime, now: datetim
         return
     told, ends, alike = (
         _events_of(rows),
-        dict[int, observe.Ending](),
+        dict[int, sightings.Ending](),
         dict[tuple[tuple[str, Any], ...], list[int]](),
     )
     for row in rows:
-        end = ends[row.pk] = observe.ending(
+        end = ends[row.pk] = sightings.ending(
             told[row.pk], began_at=row.created_at, seen_until=seen_until, now=now
         )
         values: dict[str, Any] = {"ended_at": end.at, "end_observed": end.unobserved_from is None}
         if isinstance(row, NodeClaim):
             before = [note for note in told[row.pk] if note.first_at <= end.at]
-            row.end_reason = values["end_reason"] = observe.end_reason(before) or row.end_reason
-            if row.launched_at is None and (launched := observe.launched_at(before)) is not None:
+            row.end_reason = values["end_reason"] = sightings.end_reason(before) or row.end_reason
+            if row.launched_at is None and (launched := sightings.launched_at(before)) is not None:
                 row.launched_at = values["launched_at"] = launched
         if isinstance(row, Replica):
-            values |= {"end_reason": observe.replica_end_reason(told[row.pk]), "is_ready": False}
+            values |= {"end_reason": sightings.replica_end_reason(told[row.pk]), "is_ready": False}
         alike.setdefault(tuple(values.items()), []).append(row.pk)
     for same, keys in alike.items():  # what goes at once mostly ends alike
         model.objects.filter(pk__in=keys).update(**dict(same))
     _close_intervals({row.pk: row for row in rows if isinstance(row, NodeClaim)}, ends)
 
 
-def _close_intervals(claims: Mapping[int, NodeClaim], ends: Mapping[int, observe.Ending]) -> None:
+def _close_intervals(claims: Mapping[int, NodeClaim], ends: Mapping[int, sightings.Ending]) -> None:
     """Close what claims left open, and give those that nobody saw launched their interval. A few
     queries.
     """
@@ -311,7 +311,7 @@ def _close_intervals(claims: Mapping[int, NodeClaim], ends: Mapping[int, observe
 
 
 def _cut(
-    spans: list[NodeInterval], claim: NodeClaim, end: observe.Ending
+    spans: list[NodeInterval], claim: NodeClaim, end: sightings.Ending
 ) -> tuple[list[NodeInterval], NodeInterval | None]:
     """End a claim's intervals where it was last seen; return those that stay, and the time after it
     that nobody saw.
@@ -327,7 +327,7 @@ def _cut(
     if last.ended_at == last.started_at:  # it was launched in that time
         last.ended_at, last.observed = end.at, False
         return kept, None
-    fields = asdict(observe.terms_of(vars(spans[-1]))) | {
+    fields = asdict(sightings.terms_of(vars(spans[-1]))) | {
         "started_at": last.ended_at,
         "ended_at": end.at,
     }
@@ -336,7 +336,7 @@ def _cut(
     )
 
 
-def _unseen_interval(claim: NodeClaim, end: observe.Ending) -> list[NodeInterval]:
+def _unseen_interval(claim: NodeClaim, end: sightings.Ending) -> list[NodeInterval]:
     """Return the interval of a claim that nobody saw launched: from its launch where an event tells
     it, else dark.
 
@@ -344,10 +344,10 @@ def _unseen_interval(claim: NodeClaim, end: observe.Ending) -> list[NodeInterval
     pay.
     """
     dark = end.unobserved_from or end.told_since
-    if claim.launched_at is None and (dark is None or claim.end_reason == observe.NOT_BOUGHT):
+    if claim.launched_at is None and (dark is None or claim.end_reason == sightings.NOT_BOUGHT):
         return []
     began = min(end.at, claim.launched_at or dark or end.at)
-    fields = asdict(observe.terms_of(vars(claim))) | {"started_at": began, "ended_at": end.at}
+    fields = asdict(sightings.terms_of(vars(claim))) | {"started_at": began, "ended_at": end.at}
     reasons = {"launch_reason": claim.launch_reason, "end_reason": claim.end_reason}
     is_seen = claim.launched_at is not None and end.unobserved_from is None
     return [NodeInterval(node_claim=claim, observed=is_seen, **reasons, **fields)]
@@ -371,14 +371,17 @@ def _relate_claims(names: Iterable[str], now: datetime) -> None:
     }
     waited = Replica.objects.present().filter(node_name__in=by_node)
     _add_phases(
-        {row: observe.node_phases(row.created_at, vars(by_node[row.node_name])) for row in waited},
+        {
+            row: sightings.node_phases(row.created_at, vars(by_node[row.node_name]))
+            for row in waited
+        },
         now,
     )
 
 
 def _explain_claim(claim: NodeClaim, events: list[SeenEvent], promises: list[SeenEvent]) -> None:
-    launched = claim.launch_reason or observe.launch_reason(claim.name, [*events, *promises])
-    ended = observe.end_reason(events) or claim.end_reason
+    launched = claim.launch_reason or sightings.launch_reason(claim.name, [*events, *promises])
+    ended = sightings.end_reason(events) or claim.end_reason
     if (launched, ended) != (claim.launch_reason, claim.end_reason):
         claim.launch_reason, claim.end_reason = launched, ended
         claim.save(update_fields=["launch_reason", "end_reason"])
@@ -395,7 +398,7 @@ def _rebuild_end(claim: NodeClaim, events: list[SeenEvent]) -> None:
     gap = claim.intervals.filter(observed=False).last()
     if gap is None or claim.ended_at is None:
         return
-    end = observe.ending(
+    end = sightings.ending(
         events, began_at=claim.created_at, seen_until=gap.started_at, now=claim.ended_at
     )
     is_told = end.unobserved_from is None
@@ -405,9 +408,9 @@ def _rebuild_end(claim: NodeClaim, events: list[SeenEvent]) -> None:
         before.ended_at = max(end.at, before.started_at)
         before.save(update_fields=["ended_at"])
     elif before is None:
-        claim.launched_at = claim.launched_at or observe.launched_at(events)
+        claim.launched_at = claim.launched_at or sightings.launched_at(events)
         gap.delete()
-        ends = end if is_told else observe.Ending(claim.ended_at, unobserved_from=gap.started_at)
+        ends = end if is_told else sightings.Ending(claim.ended_at, unobserved_from=gap.started_at)
         NodeInterval.objects.bulk_create(_unseen_interval(claim, ends))
     if is_told:
         claim.ended_at, claim.end_observed = end.at, True
@@ -431,10 +434,10 @@ def _relate_replicas(uids: Iterable[str], now: datetime) -> None:
     about = ClusterEvent.objects.filter(
         object_kind="Pod", object_uid__in=[row.uid for row in replicas]
     )
-    for note in map(observe.told, about.order_by("last_at")):
+    for note in map(sightings.told, about.order_by("last_at")):
         notes.setdefault(note.object_uid, []).append(note)
     promised = {
-        uid: next((name for name in map(observe.promised_claim, reversed(events)) if name), "")
+        uid: next((name for name in map(sightings.promised_claim, reversed(events)) if name), "")
         for uid, events in notes.items()
     }
     names = [*promised.values(), *(row.node_claim_name for row in replicas)]
@@ -460,8 +463,8 @@ def _told_phases(
     replica: Replica, claim: NodeClaim | None, events: list[SeenEvent]
 ) -> list[tuple[str, datetime]]:
     """Return the phases of a replica that its claim and its events tell."""
-    phases = observe.node_phases(replica.created_at, vars(claim)) if claim is not None else []
-    pulled = observe.image_pulled_at(events)
+    phases = sightings.node_phases(replica.created_at, vars(claim)) if claim is not None else []
+    pulled = sightings.image_pulled_at(events)
     return [*phases, *([("IMAGE", pulled)] if pulled else [])]
 
 
@@ -491,7 +494,7 @@ def _events_of(rows: Sequence[Row]) -> dict[int, list[SeenEvent]]:
     found = ClusterEvent.objects.filter(
         object_kind__in=kinds, object_name__in=set().union(*names.values())
     )
-    for note in map(observe.told, found.order_by("last_at")):
+    for note in map(sightings.told, found.order_by("last_at")):
         about.setdefault(note.object_name, []).append(note)
     return {
         row.pk: sorted(
@@ -520,13 +523,13 @@ def _promises(claims: Sequence[NodeClaim]) -> dict[str, list[SeenEvent]]:
     times = [claim.created_at for claim in claims if not claim.launch_reason]
     if not times:
         return {}
-    around = (min(times) - observe.PROMISED_WITHIN, max(times) + observe.PROMISED_WITHIN)
+    around = (min(times) - sightings.PROMISED_WITHIN, max(times) + sightings.PROMISED_WITHIN)
     found = ClusterEvent.objects.filter(
         last_at__range=around, object_kind="Pod", reason="Nominated"
     )
     promises: dict[str, list[SeenEvent]] = {}
-    for note in map(observe.told, found.order_by("last_at")):
-        promises.setdefault(observe.promised_claim(note), []).append(note)
+    for note in map(sightings.told, found.order_by("last_at")):
+        promises.setdefault(sightings.promised_claim(note), []).append(note)
     return promises
 
 

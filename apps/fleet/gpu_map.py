@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from apps.common import money
-from apps.fleet import signs
-from apps.fleet.loads import GpuUse, Now, ReplicaLoad
-from apps.fleet.metrics_models import ReplicaSample, UtilizationSample
+from apps.fleet.metrics import signals
+from apps.fleet.metrics.loads import GpuUse, Now, ReplicaLoad
+from apps.fleet.metrics.models import ReplicaSample, UtilizationSample
 from apps.fleet.models import Node, Replica
 
 Badge = dict[str, str]
@@ -47,7 +47,7 @@ class Cell:
         """Return its state as a badge."""
         if self.state == "EMPTY":
             return {"tone": "idle", "icon": "circle", "label": "Empty"}
-        return state_badge(self.load.state if self.load else signs.State("UNOBSERVED"))
+        return state_badge(self.load.state if self.load else signals.State("UNOBSERVED"))
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class MapRow:
     cells: list[Cell]
 
 
-def state_badge(state: signs.State) -> Badge:
+def state_badge(state: signals.State) -> Badge:
     """Return a replica's state as a badge; its title names the signs."""
     tone, icon, label = _BADGES[state.name]
     return {"tone": tone, "icon": icon, "label": label, "title": "; ".join(state.signs)}
@@ -202,7 +202,7 @@ def gpu_details(use: GpuUse | None) -> list[tuple[str, object]]:
 def _power(use: GpuUse, sample: UtilizationSample) -> str:
     if sample.power_watts is None:
         return "—"
-    cap = signs.power_cap(use.device.model_name)
+    cap = signals.power_cap(use.device.model_name)
     whole = " of the whole card" if use.device.instance_id else ""
     limit = f" of {cap:.0f} W" if cap is not None else ", its limit is not known here"
     return f"{sample.power_watts:.0f} W{limit}{whole}"

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from apps.fleet.loads import Now
+from apps.fleet.metrics.loads import Now
 from apps.fleet.models import Node, NodePool, Replica
 from apps.fleet.queries import idle_usd_per_day
 from apps.manifests.names import EVALS

@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from apps.common.money import exact
 from apps.common.spreadsheets import cell
-from apps.fleet import observe
+from apps.fleet import sightings
 from apps.fleet.models import ClusterEvent, NodeClaim, NodeInterval
 
 MICRO_USD = Decimal("0.000001")
@@ -119,20 +119,20 @@ def events_of(claim: NodeClaim) -> list[Told]:
         own |= Q(object_kind="Node", object_name=claim.node_name)
     promised = Q(object_kind="Pod", reason="Nominated", message__contains=f"nodeclaim/{claim.name}")
     found = ClusterEvent.objects.filter(
-        own | promised, last_at__gte=claim.created_at - observe.PROMISED_WITHIN
+        own | promised, last_at__gte=claim.created_at - sightings.PROMISED_WITHIN
     )
     if claim.ended_at is not None:
-        found = found.filter(first_at__lte=claim.ended_at + observe.PROMISED_WITHIN)
+        found = found.filter(first_at__lte=claim.ended_at + sightings.PROMISED_WITHIN)
     return [Told(event, _explains(claim, event)) for event in found[:EVENTS_SHOWN]]
 
 
 def _explains(claim: NodeClaim, event: ClusterEvent) -> str:
-    note = observe.told(event)
-    if claim.launch_reason and observe.launch_reason(claim.name, [note]) == claim.launch_reason:
+    note = sightings.told(event)
+    if claim.launch_reason and sightings.launch_reason(claim.name, [note]) == claim.launch_reason:
         return "why it was launched"
-    if claim.end_reason and observe.end_reason([note]) == claim.end_reason:
+    if claim.end_reason and sightings.end_reason([note]) == claim.end_reason:
         return "why it ended"
-    return "when it ended" if note.reason in observe.ENDINGS else ""
+    return "when it ended" if note.reason in sightings.ENDINGS else ""
 
 
 def days(first: str, last: str, *, now: datetime) -> tuple[datetime, datetime]:

@@ -15,11 +15,9 @@ from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q
 
-# Django finds an app's models through this module only
-from apps.fleet import metrics_models  # noqa: F401
-
 # Django finds an app's models from here
-from apps.fleet.capacity import models as capacity_models  # noqa: F401
+# Django finds an app's models through this module only
+from apps.fleet.metrics import models as metrics_models  # noqa: F401
 
 HOURS_PER_DAY = Decimal(24)
 

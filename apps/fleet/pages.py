@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from apps.fleet import gpu_map, intervals, observe, queries
-from apps.fleet.loads import Now, ReplicaLoad
-from apps.fleet.metrics_models import ReplicaSample
+from apps.fleet import gpu_map, intervals, queries, sightings
+from apps.fleet.metrics.loads import Now, ReplicaLoad
+from apps.fleet.metrics.models import ReplicaSample
 from apps.fleet.models import Node, NodeClaim, NodeInterval, NodePool, Replica, ReplicaPhase
 
 Badge = dict[str, str]
@@ -333,8 +333,8 @@ def meters(pool: NodePool) -> list[tuple[str, float, float, str, str]]:
         if name not in pool.limits:
             continue
         limit, used = (
-            observe.quantity(pool.limits[name]),
-            observe.quantity(pool.usage.get(name, "0")),
+            sightings.quantity(pool.limits[name]),
+            sightings.quantity(pool.usage.get(name, "0")),
         )
         tone = "bad" if used >= limit else "warn" if used >= limit * 0.8 else ""
         found.append(

@@ -9,9 +9,9 @@ from statistics import median
 from django.db.models import Max, Q, Sum
 
 from apps.accounts.models import Role
-from apps.fleet.capacity import prices
-from apps.fleet.loads import Now, measured
-from apps.fleet.metrics_models import (
+from apps.fleet import prices
+from apps.fleet.metrics.loads import Now, measured
+from apps.fleet.metrics.models import (
     FRESH,
     GpuDevice,
     ReplicaSample,

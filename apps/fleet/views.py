@@ -15,11 +15,12 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.requests import SignedIn
 from apps.common.spreadsheets import csv_lines
-from apps.fleet import gpu_map, intervals, pages, queries, sign_charts
+from apps.fleet import gpu_map, intervals, pages, queries
 from apps.fleet.idle import idle_lines
-from apps.fleet.loads import measured
+from apps.fleet.metrics import charts
+from apps.fleet.metrics.loads import measured
+from apps.fleet.metrics.rollup import minute_of
 from apps.fleet.models import ClusterObject, Node, NodeClaim, NodePool, Replica
-from apps.fleet.rollup import minute_of
 
 PAGE = 50
 IDLE_SHOWN = 20
@@ -161,14 +162,14 @@ def replica_detail(request: SignedIn, pk: int) -> HttpResponse:
     moment = now()
     from_at, to_at = _lifetime(replica, timedelta(hours=hours), moment)
     rows, power = queries.minutes_of(replica, from_at, to_at)
-    view = sign_charts.window(rows, from_at, to_at)
+    view = charts.window(rows, from_at, to_at)
     context = {
         "replica": replica,
         "badge": pages.replica_badge(replica),
         "load": (load := measured([replica], moment).load(replica)),
         "load_badge": gpu_map.state_badge(load.state),
         "view": view,
-        "charts": sign_charts.charts(rows, power, view) if rows else [],
+        "charts": charts.charts(rows, power, view) if rows else [],
         "lines": pages.minute_lines(rows[::-1][:TABLE_MINUTES]),
         "hours": hours,
         "choices": HOURS,

@@ -14,10 +14,11 @@ from django.db.models import Exists, OuterRef, Q
 from apps.access.models import Grant
 from apps.accounts.provider import gateway_jwks_uri
 from apps.catalog.models import RegisteredModel
-from apps.common.leases import claim, reschedule, retry_at
+from apps.common.leases import reschedule, retry_at, take_lease
 from apps.gateway import actions
 from apps.gateway.compile import DIGEST_ANNOTATION, Policy, compile_policy
 from apps.gateway.models import PolicyRevision
+from apps.gitops import trouble
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient
 from apps.integrations.kubernetes.client import KubernetesReader
@@ -25,7 +26,6 @@ from apps.integrations.kubernetes.types import Kind
 from apps.manifests.gateway import Answers, Issuer, TeamLimit
 from apps.manifests.names import MODELS
 from apps.manifests.text import CannotRender
-from apps.promotions import trouble
 from apps.promotions.models import Rollout
 
 OBSERVE_AGAIN = timedelta(seconds=2)
@@ -95,7 +95,7 @@ def reconcile_policy(
     *, revision: PolicyRevision, git: GitClient, cluster: KubernetesReader, now: datetime
 ) -> None:
     """Commit the model's policy where it changed, then look whether the cluster carries it."""
-    if not claim(revision, now=now):
+    if not take_lease(revision, now=now):
         return
     model = revision.registered_model
     try:

@@ -13,8 +13,8 @@ from django.db import transaction
 
 from apps.common.tasks import enqueue_on_commit
 from apps.metering import store
+from apps.metering.access_log import UsageRecord
 from apps.metering.models import DirtyHour, HourlyUsage, LogPosition, UsageEvent
-from apps.metering.records import UsageRecord
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
 
+from apps.metering.access_log import BadRecord, UsageRecord, read_record
 from apps.metering.actions import Position, ingest_usage
 from apps.metering.models import LogPosition
-from apps.metering.records import BadRecord, UsageRecord, read_record
 
 CHUNK = 1024 * 1024  # bytes read, and at most stored, at a time
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST
 
 from apps.common.bearer import is_bearer
 from apps.metering import actions, otlp
-from apps.metering.records import BadRecord, UsageRecord, read_record
+from apps.metering.access_log import BadRecord, UsageRecord, read_record
 
 MAX_BYTES = 32 * 1024 * 1024  # of one batch, unpacked; the Collector's batches are below 8 MB
 PROTOBUF = "application/x-protobuf"

@@ -24,7 +24,7 @@ from django.db.models.functions import Cast, Coalesce
 
 from apps.accounts.models import Role, User
 from apps.metering.models import Outcome, UsageEvent
-from apps.promotions.health import Calls
+from apps.promotions.rollouts.health import Calls
 
 DIMENSIONS = ("cost_center", "team", "model", "version")
 TOKENS = ("input_tokens", "cached_input_tokens", "output_tokens")

@@ -8,7 +8,7 @@ from typing import Any
 
 from apps.common.money import about_usd, usd
 from apps.promotions.models import Promotion, Rollout, RolloutPhase
-from apps.promotions.phases import TYPICAL
+from apps.promotions.rollouts.phases import TYPICAL
 from apps.promotions.sleep import Sleep, State
 
 PROMOTION_BADGES = {

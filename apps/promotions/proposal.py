@@ -11,8 +11,9 @@ from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient, client_from_settings
 from apps.manifests import names
 from apps.manifests.text import CannotRender
-from apps.promotions import pages, render
+from apps.promotions import pages
 from apps.promotions.models import Promotion
+from apps.promotions.rollouts import render
 
 PAGE_TIMEOUT = 6.0
 

@@ -5,9 +5,9 @@ whom.
 from django.db.models import F
 
 from apps.accounts.models import Role, User
+from apps.capacity.queries import buys_only_spot
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.evals.models import EvalRun, EvalSuite
-from apps.fleet.capacity.queries import buys_only_spot
 from apps.promotions.gates import Evidence, RunFacts
 from apps.promotions.models import (
     Approval,

@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from apps.promotions import api, rollout_views, views
+from apps.promotions import api, views
+from apps.promotions.rollouts import views as rollout_views
 
 app_name = "promotions"
 urlpatterns = [

@@ -1,5 +1,5 @@
 """Pages of promotions: what waits, proposing, the dossier a reviewer decides on. Rollouts:
-rollout_views.py.
+rollouts/views.py.
 """
 
 import csv
@@ -18,12 +18,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.models import Role, User
 from apps.accounts.requests import SignedIn
-from apps.audit.queries import timeline_of
+from apps.audit.timeline import timeline_of
+from apps.capacity.queries import buys_only_spot
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.errors import DomainError
 from apps.common.spreadsheets import cell
 from apps.evals.pages import metric_lines
-from apps.fleet.capacity.queries import buys_only_spot
 from apps.fleet.queries import cold_starts, machine_prices
 from apps.promotions import actions, pages, proposal, queries, sleep
 from apps.promotions.forms import DecisionForm, ProposalForm

@@ -19,8 +19,8 @@ import psutil
 from django.utils.timezone import now
 
 from apps.accounts.models import Role
-from apps.fleet.follow import FEEDS
 from apps.fleet.models import NodeClaim, Observation, Replica
+from apps.fleet.observer import FEEDS
 from apps.integrations.kubernetes.types import Kind
 from apps.promotions import actions
 from deploy.local.cluster import kubeconfigs, layout

@@ -12,7 +12,7 @@ from apps.audit.models import Action, AuditEvent
 from apps.catalog import actions, reconcile, signing
 from apps.catalog.manifest import FileEntry, digest
 from apps.catalog.models import ModelVersion
-from apps.common.leases import claim
+from apps.common.leases import take_lease
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.s3.client import RegistryStore
 from tests.catalog.samples import declared, folder, safetensors, upload
@@ -123,7 +123,7 @@ class TestReconcileVersion:
 
     def test_leaves_a_version_alone_that_another_worker_has(self, store, alice, now, key):
         version = upload(store, alice, folder(), now=now)
-        assert claim(ModelVersion.objects.get(pk=version.pk), now=now)
+        assert take_lease(ModelVersion.objects.get(pk=version.pk), now=now)
         reconcile.reconcile_version(version=version, store=store, key=key, now=now)
         version.refresh_from_db()
         assert version.status == Status.SIGNING

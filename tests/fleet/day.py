@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from apps.fleet.follow import Feed
+from apps.fleet.observer import Feed
 from apps.integrations.errors import Expired, TemporaryError
 from apps.integrations.kubernetes.connection import Silent
 from apps.integrations.kubernetes.watch import SILENCE_SECONDS, Message, watch

@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from apps.fleet.metrics_models import GpuDevice, ReplicaSample, ScrapeTarget, UtilizationSample
-from apps.fleet.rollup import minute_of
+from apps.fleet.metrics.models import GpuDevice, ReplicaSample, ScrapeTarget, UtilizationSample
+from apps.fleet.metrics.rollup import minute_of
 
 
 def replica_minute(replica, now, *, ago=1, **values):

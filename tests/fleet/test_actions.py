@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from django.db import IntegrityError, transaction
 
-from apps.fleet import actions, observe
+from apps.fleet import actions, sightings
 from apps.fleet.models import ClusterEvent, Node, NodeClaim, NodeInterval, Replica, ReplicaPhase
 from tests.fleet.objects import LABELS, at, claim, event, node, pod
 
@@ -14,22 +14,22 @@ WHOLE = {"launched": 4, "registered": 9, "initialized": 12}
 
 
 def see_claim(second=20, **more):
-    actions.record_seen(model=NodeClaim, seen=[observe.node_claim(claim(**more))], now=at(second))
+    actions.record_seen(model=NodeClaim, seen=[sightings.node_claim(claim(**more))], now=at(second))
 
 
 def list_claims(seen_until, second, *objects):
-    seen = [observe.node_claim(each) for each in objects]
+    seen = [sightings.node_claim(each) for each in objects]
     actions.record_listed(
         model=NodeClaim, seen=seen, scope={}, seen_until=at(seen_until), now=at(second)
     )
 
 
 def see_pod(second=20, **more):
-    actions.record_seen(model=Replica, seen=[observe.replica(pod(**more))], now=at(second))
+    actions.record_seen(model=Replica, seen=[sightings.replica(pod(**more))], now=at(second))
 
 
 def hear(second, *objects):
-    actions.record_events(events=[observe.event(each) for each in objects], now=at(second))
+    actions.record_events(events=[sightings.event(each) for each in objects], now=at(second))
 
 
 def spans():
@@ -81,15 +81,15 @@ class TestRecordSeen:
 
     def test_ends_a_node_whose_name_another_one_has(self):
         for uid in ("old", "new"):
-            actions.record_seen(model=Node, seen=[observe.node(node(uid=uid))], now=at(20))
+            actions.record_seen(model=Node, seen=[sightings.node(node(uid=uid))], now=at(20))
         assert Node.objects.present().get().uid == "new"
 
     def test_reads_an_unchanged_list_with_few_queries(self, django_assert_max_num_queries):
         seen = [
-            observe.replica(pod(uid=f"p{number}", node="n", scheduled=5)) for number in range(30)
+            sightings.replica(pod(uid=f"p{number}", node="n", scheduled=5)) for number in range(30)
         ]
         actions.record_seen(model=Replica, seen=seen, now=at(20))
-        nodes = [observe.node(node(name=f"n{number}", uid=f"n{number}")) for number in range(30)]
+        nodes = [sightings.node(node(name=f"n{number}", uid=f"n{number}")) for number in range(30)]
         actions.record_seen(model=Node, seen=nodes, now=at(20))
         with django_assert_max_num_queries(6):  # two each, three with the savepoints
             actions.record_seen(model=Node, seen=nodes, now=at(20))
@@ -103,9 +103,9 @@ class TestRecordSeen:
         for each in range(count):
             made = claim(name=f"c{each}", uid=f"c{each}", **WHOLE)
             made["status"]["nodeName"] = f"n{each}"
-            claims.append(observe.node_claim(made))
+            claims.append(sightings.node_claim(made))
         pods = [
-            observe.replica(pod(uid=f"p{each}", node=f"n{each}", scheduled=13))
+            sightings.replica(pod(uid=f"p{each}", node=f"n{each}", scheduled=13))
             for each in range(count)
         ]
         notes = [
@@ -136,7 +136,7 @@ class TestRecordListed:
         list_claims(
             20, 20, *[claim(name=f"c{each}", uid=f"c{each}", **WHOLE) for each in range(30)]
         )
-        pods = [observe.replica(pod(uid=f"p{each}", scheduled=5)) for each in range(30)]
+        pods = [sightings.replica(pod(uid=f"p{each}", scheduled=5)) for each in range(30)]
         actions.record_seen(model=Replica, seen=pods, now=at(20))
         with django_assert_max_num_queries(25):
             list_claims(seen_until, 100)
@@ -220,7 +220,7 @@ class TestRecordListed:
 class TestRecordGone:
     def test_writes_the_last_state_too(self):
         see_pod(version=1, node="node-1", scheduled=10)
-        last = observe.replica(
+        last = sightings.replica(
             pod(version=9, node="node-1", scheduled=10, loaded=20, started=21, ready=30)
         )
         for _ in range(2):
@@ -229,7 +229,7 @@ class TestRecordGone:
         assert (replica.ended_at, replica.ready_at, replica.is_ready) == (at(40), at(30), False)
 
     def test_knows_an_object_that_lived_between_two_looks(self):
-        last = observe.node_claim(claim(**WHOLE))
+        last = sightings.node_claim(claim(**WHOLE))
         actions.record_gone(model=NodeClaim, seen=last, seen_until=at(100), now=at(100))
         assert spans() == [(at(4), at(100), True)]
 

@@ -12,8 +12,8 @@ from decimal import Decimal
 
 import pytest
 
-from apps.fleet.follow import FEEDS, Feed, Observer
 from apps.fleet.models import NodeClaim, NodeInterval
+from apps.fleet.observer import FEEDS, Feed, Observer
 from apps.integrations.kubernetes.watch import Changed
 from tests.fleet.day import DAY, EVENTS_KEPT, Life, World, dark, heard, invent
 from tests.fleet.objects import START, at

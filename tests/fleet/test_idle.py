@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from apps.fleet.idle import blocks_removal, idle_lines
-from apps.fleet.loads import Now, ReplicaLoad
+from apps.fleet.metrics.loads import Now, ReplicaLoad
 from apps.fleet.models import Node, NodePool, Replica
 from tests.fleet.objects import at
 

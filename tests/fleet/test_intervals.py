@@ -11,7 +11,7 @@ import pytest
 from django.urls import reverse
 
 from apps.accounts.models import Role
-from apps.fleet import actions, intervals, observe
+from apps.fleet import actions, intervals, sightings
 from apps.fleet.models import NodeClaim, NodeInterval
 from tests.factories import UserFactory
 from tests.fleet.objects import LABELS, at, claim, event
@@ -28,7 +28,7 @@ def fiona(client, db):
 
 
 def see(second=20, **more):
-    actions.record_seen(model=NodeClaim, seen=[observe.node_claim(claim(**more))], now=at(second))
+    actions.record_seen(model=NodeClaim, seen=[sightings.node_claim(claim(**more))], now=at(second))
     return NodeClaim.objects.get(uid=more.get("uid", "claim-1"))
 
 
@@ -39,7 +39,7 @@ def end(second, seen_until):
 
 
 def hear(*objects):
-    actions.record_events(events=[observe.event(each) for each in objects], now=at(0))
+    actions.record_events(events=[sightings.event(each) for each in objects], now=at(0))
 
 
 def rows(from_at=DAY, to_at=DAY + timedelta(days=1)):

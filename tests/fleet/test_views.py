@@ -8,9 +8,9 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from apps.accounts.models import Role
-from apps.fleet import actions, observe, pages, queries
+from apps.fleet import actions, pages, queries, sightings
 from apps.fleet.actions import Sight
-from apps.fleet.metrics_models import ScrapeTarget
+from apps.fleet.metrics.models import ScrapeTarget
 from apps.fleet.models import Node, NodeClaim, NodePool, Replica, ReplicaPhase
 from tests.factories import UserFactory
 from tests.fleet.measures import gpu, replica_minute, target
@@ -34,7 +34,7 @@ def fleet():
     """Two nodes, one of them idle; a replica that is ready and its node's claim; a pool."""
     actions.record_events(
         events=[
-            observe.event(
+            sightings.event(
                 event(
                     "Nominated",
                     "Pod",
@@ -47,13 +47,13 @@ def fleet():
         now=at(3),
     )
     rows = (
-        (NodePool, observe.node_pool(pool())),
-        (NodeClaim, observe.node_claim(claim(launched=4, registered=9, initialized=12))),
-        (Node, observe.node(node())),
-        (Node, observe.node(node(name="node-2", uid="node-uid-2"))),
+        (NodePool, sightings.node_pool(pool())),
+        (NodeClaim, sightings.node_claim(claim(launched=4, registered=9, initialized=12))),
+        (Node, sightings.node(node())),
+        (Node, sightings.node(node(name="node-2", uid="node-uid-2"))),
         (
             Replica,
-            observe.replica(pod(node="node-1", scheduled=13, loaded=20, started=21, ready=30)),
+            sightings.replica(pod(node="node-1", scheduled=13, loaded=20, started=21, ready=30)),
         ),
     )
     for model, seen in rows:
@@ -111,7 +111,7 @@ class TestNodeList:
             name="new", uid="new", second=(datetime.now(UTC) - at(0)).total_seconds() - 5
         )
         actions.record_seen(
-            model=NodeClaim, seen=[observe.node_claim(starting)], now=datetime.now(UTC)
+            model=NodeClaim, seen=[sightings.node_claim(starting)], now=datetime.now(UTC)
         )
         assert "every 3s" in page(pete, "node_list")
 
@@ -146,7 +146,7 @@ class TestClaimList:
         terminated = event(
             "DisruptionTerminating", "NodeClaim", "gpu-abc", 90, "Disrupting NodeClaim: Empty"
         )
-        actions.record_events(events=[observe.event(terminated)], now=at(3701))
+        actions.record_events(events=[sightings.event(terminated)], now=at(3701))
         found = page(pete, "claim_list")
         assert "Karpenter removed it: Empty" in found
         assert "unobserved" in found
@@ -164,7 +164,7 @@ class TestClaimList:
         actions.record_listed(model=NodeClaim, seen=[], scope={}, seen_until=at(100), now=at(100))
         later = claim(name="new", uid="new", second=3 * 86_400, launched=3 * 86_400 + 4)
         actions.record_seen(
-            model=NodeClaim, seen=[observe.node_claim(later)], now=at(3 * 86_400 + 5)
+            model=NodeClaim, seen=[sightings.node_claim(later)], now=at(3 * 86_400 + 5)
         )
         assert page(pete, "claim_list").count("before the time shown</span>") == 1
 
@@ -414,14 +414,14 @@ class TestQueries:
         for number in range(60):
             name = f"many-{number}"
             actions.record_seen(
-                model=Node, seen=[observe.node(node(name=name, uid=name))], now=at(40)
+                model=Node, seen=[sightings.node(node(name=name, uid=name))], now=at(40)
             )
             actions.record_seen(
                 model=NodeClaim,
-                seen=[observe.node_claim(claim(name, name, launched=4))],
+                seen=[sightings.node_claim(claim(name, name, launched=4))],
                 now=at(40),
             )
-            seen = observe.replica(pod(uid=name, node=name, scheduled=13, ready=30))
+            seen = sightings.replica(pod(uid=name, node=name, scheduled=13, ready=30))
             actions.record_seen(model=Replica, seen=[seen], now=at(40))
         for replica in Replica.objects.all():
             target(replica, datetime.now(UTC), error="away")
@@ -448,7 +448,7 @@ class TestQueries:
         bare["metadata"]["labels"] = {
             key: value for key, value in LABELS.items() if "price" not in key
         }
-        actions.record_seen(model=Node, seen=[observe.node(bare)], now=at(40))
+        actions.record_seen(model=Node, seen=[sightings.node(bare)], now=at(40))
         found = queries.figures(queries.snapshot(at(40)))
         assert (found.gpus, found.idle, found.unpriced_idle) == (3, 2, 1)
         assert found.idle_usd_per_day == Decimal("9.66")

@@ -11,7 +11,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from apps.metering.records import read_record
+from apps.metering.access_log import read_record
 from tests.local.gateway_objects import ISSUER, pod, route, version
 from tests.local.gateway_stand import binaries, eventually, stand
 

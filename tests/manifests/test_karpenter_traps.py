@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from apps.fleet.capacity import prices
+from apps.fleet import prices
 from apps.manifests import capacity, serving
 from apps.manifests.capacity import BadCapacity
 from deploy.local.cluster import instance_types

@@ -10,7 +10,6 @@ from apps.metering import actions
 from apps.metering.models import DirtyHour, HourlyUsage, UsageEvent
 from apps.metering.otlp_messages import ExportLogsServiceRequest, ExportLogsServiceResponse
 from tests.factories import NOW
-from tests.metering.test_records import CALL
 
 TOKEN = "Bearer ingest-token-of-the-tests"
 

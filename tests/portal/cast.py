@@ -11,13 +11,13 @@ from apps.accounts.claims import ROLE_OF_GROUP
 from apps.accounts.models import CostCenter, Role, Team, User
 from apps.audit.actions import System, record
 from apps.audit.models import Action
+from apps.capacity import actions as capacity
+from apps.capacity.models import CapacityRequest
 from apps.catalog.models import ModelFile
-from apps.fleet.capacity import actions as capacity
-from apps.fleet.capacity.models import CapacityRequest
 from apps.fleet.models import NodeClaim, Replica
 from apps.promotions.models import Promotion, Rollout
+from tests.capacity import samples
 from tests.factories import RegisteredModelFactory, TeamFactory, UserFactory
-from tests.fleet.capacity import samples
 from tests.promotions import factories as promoted
 
 # persona: (team, role). The order is that of the columns of the matrix.

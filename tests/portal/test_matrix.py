@@ -120,30 +120,30 @@ DOORS = [
     post("usage_ingest", "401 401 401 401 401 401 401 401 401 401 401 401"),
     get("scaling_demand", "401 401 401 401 401 401 401 401 401 401 401 "
     "401", "models", "prior-auth-extract-v1"),
-    get("audit:event_list", "404 404 404 404 404 404 404 404 200 200"),
-    get("audit:event_list", "404 404 404 404 404 404 404 404 200 200", data={"format": "csv"}),
-    get("audit:event_detail", "404 404 404 404 404 404 404 404 200 200", "{event}"),
+    get("oversight:event_list", "404 404 404 404 404 404 404 404 200 200"),
+    get("oversight:event_list", "404 404 404 404 404 404 404 404 200 200", data={"format": "csv"}),
+    get("oversight:event_detail", "404 404 404 404 404 404 404 404 200 200", "{event}"),
     get("fleet:node_list", "404 404 404 404 404 404 404 200 200 200"),
     get("fleet:claim_list", "404 404 404 404 404 404 404 200 200 200"),
     get("fleet:claim_detail", "404 404 404 404 404 404 404 200 200 200", "{claim}"),
     get("fleet:interval_export", "404 404 404 404 404 404 404 200 200 200"),
     get("fleet:replica_list", "404 404 404 404 404 404 404 200 200 200"),
-    get("fleet:capacity_list", "404 404 404 404 404 200 200 200 200 200"),
-    get("fleet:capacity_list", "404 404 404 404 404 200 200 200 200 200", data={"format": "csv"}),
-    get("fleet:capacity_create", "404 404 404 404 404 403 403 403 200 403", "gpu-free"),
-    post("fleet:capacity_create", "404 404 404 404 404 403 403 403 302 "
+    get("capacity:pool_list", "404 404 404 404 404 200 200 200 200 200"),
+    get("capacity:pool_list", "404 404 404 404 404 200 200 200 200 200", data={"format": "csv"}),
+    get("capacity:request_create", "404 404 404 404 404 403 403 403 200 403", "gpu-free"),
+    post("capacity:request_create", "404 404 404 404 404 403 403 403 302 "
     "403", "gpu-free", data=CAPACITY_FORM),
-    get("fleet:capacity_detail", "404 404 404 404 404 200 200 200 200 200", "{capacity}"),
-    post("fleet:capacity_approve", "404 404 404 404 404 302 302 403 302 "
+    get("capacity:request_detail", "404 404 404 404 404 200 200 200 200 200", "{capacity}"),
+    post("capacity:request_approve", "404 404 404 404 404 302 302 403 302 "
     "403", "{capacity}", data=REASON),
-    post("fleet:capacity_approve", "404 404 404 404 404 302 302 403 403 "
+    post("capacity:request_approve", "404 404 404 404 404 302 302 403 403 "
     "403", "{own_capacity}", data=REASON),
-    post("fleet:capacity_reject", "404 404 404 404 404 302 302 403 302 "
+    post("capacity:request_reject", "404 404 404 404 404 302 302 403 302 "
     "403", "{capacity}", data=REASON),
-    post("fleet:capacity_reject", "404 404 404 404 404 302 302 403 403 "
+    post("capacity:request_reject", "404 404 404 404 404 302 302 403 403 "
     "403", "{own_capacity}", data=REASON),
-    post("fleet:capacity_withdraw", "404 404 404 404 404 403 403 403 302 403", "{own_capacity}"),
-    post("fleet:capacity_retry", "404 404 404 404 404 403 403 403 302 403", "{failed_capacity}"),
+    post("capacity:request_withdraw", "404 404 404 404 404 403 403 403 302 403", "{own_capacity}"),
+    post("capacity:request_retry", "404 404 404 404 404 403 403 403 302 403", "{failed_capacity}"),
     get("fleet:replica_detail", "404 404 404 404 404 404 404 200 200 200", "{replica}"),
     get("access:request_list", "200"),
     get("access:request_create", "200", "extract"),

@@ -23,7 +23,7 @@ from apps.integrations.kubernetes.types import (
 )
 from apps.promotions import actions
 from apps.promotions.models import Rollout
-from apps.promotions.reconcile import reconcile_rollout
+from apps.promotions.rollouts.reconcile import reconcile_rollout
 from tests.commit_times import commits_at
 from tests.factories import NOW
 from tests.promotions import factories

@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 
 from apps.accounts.models import Role
-from apps.fleet.capacity.records import record_found
+from apps.capacity.records import record_found
 from apps.fleet.models import NodeClaim, Replica
 from apps.fleet.models import NodePool as PoolSeen
 from apps.manifests.capacity import NodeClassRef, NodePool, node_pool
@@ -42,7 +42,7 @@ def as_(client):
 @pytest.fixture(autouse=True)
 def moment(monkeypatch, settings, tmp_path):
     """Let the doors' clock stand, and give them a Git repository of their own."""
-    for module in ("views", "rollout_views", "api"):
+    for module in ("views", "rollouts.views", "api"):
         monkeypatch.setattr(f"apps.promotions.{module}.now", lambda: NOW)
     remote = tmp_path / "gitops.git"
     subprocess.run(["git", "init", "--bare", "--quiet", "-b", "main", str(remote)], check=True)

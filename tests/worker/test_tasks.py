@@ -22,7 +22,7 @@ def known() -> set[str]:
 def test_a_worker_knows_every_task_that_is_sent():
     sources = [*ROOT.glob("apps/**/*.py"), *ROOT.glob("worker/**/*.py")]
     sent = {name for path in sources for name in SENT.findall(path.read_text())}
-    assert "fleet.reconcile_capacity_request" in sent
+    assert "capacity.reconcile_capacity_request" in sent
     assert sent <= known()
 
 

@@ -9,7 +9,7 @@ import time
 
 from django.db import InterfaceError, OperationalError, connection
 
-from apps.fleet.follow import Observer
+from apps.fleet.observer import Observer
 from apps.integrations.kubernetes.connection import connection_from_settings
 from worker.processes.leader import is_leader
 

@@ -11,7 +11,7 @@ import time
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
-from apps.fleet.scrape import Scraper, Source, source_from_settings
+from apps.fleet.metrics.scrape import Scraper, Source, source_from_settings
 from worker.processes.leader import is_leader
 
 LEADER_LOCK = 7_202_611_003  # any number that no other process of ours uses

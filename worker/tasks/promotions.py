@@ -6,8 +6,8 @@ from apps.integrations.errors import TemporaryError
 from apps.integrations.git.client import client_from_settings as git_client
 from apps.integrations.kubernetes.client import client_from_settings as kubernetes_client
 from apps.metering.store import calls_by_version
-from apps.promotions import live, reconcile
 from apps.promotions.models import Rollout
+from apps.promotions.rollouts import live, reconcile
 from worker.celery import app
 
 

@@ -1,0 +1,185 @@
+"""The API of pools and capacity requests: the same actions as the pages."""
+
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+from django.utils.timezone import now
+from rest_framework import serializers
+from rest_framework.decorators import api_view
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.accounts.models import User
+from apps.accounts.requests import caller
+from apps.capacity import actions, effect, queries
+from apps.capacity.models import READERS, CapacityRequest
+from apps.common.pagination import Cursor
+from apps.manifests.capacity import CAPACITY_TYPES, POLICIES, REASONS, Budget
+
+RELATED = ("base", "requested_by", "decided_by")
+
+
+class Newest(Cursor):
+    """Pages of requests, newest first."""
+
+    ordering = ("-requested_at", "-id")
+
+
+class BudgetInput(serializers.Serializer[Any]):
+    """One disruption budget."""
+
+    nodes = serializers.CharField(max_length=5)
+    reasons = serializers.ListField(child=serializers.ChoiceField(choices=REASONS), default=list)
+    schedule = serializers.CharField(max_length=100, default="", allow_blank=True)
+    duration = serializers.CharField(max_length=20, default="", allow_blank=True)
+
+
+class CapacityInput(serializers.Serializer[Any]):
+    """Body of a new request: what the pool should say, whole. base: the revision that GET
+    answered.
+    """
+
+    pool = serializers.SlugField(max_length=63)
+    base = serializers.IntegerField(min_value=1)
+    gpus = serializers.IntegerField(min_value=0, max_value=actions.HIGHEST_GPUS)
+    cpu = serializers.IntegerField(
+        min_value=0, max_value=actions.HIGHEST_CPU, allow_null=True, default=None
+    )
+    memory_gib = serializers.IntegerField(
+        min_value=0, max_value=actions.HIGHEST_MEMORY_GIB, allow_null=True, default=None
+    )
+    families = serializers.ListField(
+        child=serializers.CharField(max_length=63), min_length=1, max_length=100
+    )
+    capacity_types = serializers.ListField(
+        child=serializers.ChoiceField(choices=CAPACITY_TYPES), min_length=1, max_length=2
+    )
+    consolidation_policy = serializers.ChoiceField(choices=POLICIES)
+    consolidate_after = serializers.CharField(max_length=20)
+    budgets = BudgetInput(many=True)
+    justification = serializers.CharField(min_length=10, max_length=2000)
+
+
+class ReasonInput(serializers.Serializer[Any]):
+    """Body of a decision."""
+
+    reason = serializers.CharField(min_length=3, max_length=1000)
+
+
+class CapacityRequestOutput(serializers.ModelSerializer[CapacityRequest]):
+    """One request. text: the whole file that is committed."""
+
+    base = serializers.IntegerField(source="base.number")
+    requested_by = serializers.CharField(source="requested_by.username")
+    decided_by = serializers.CharField(source="decided_by.username", default=None)
+
+    class Meta:
+        model = CapacityRequest
+        fields = (
+            "id", "pool", "base", "digest", "text", "justification", "requested_by", "requested_at",
+            "status",
+            "decided_by", "decided_at", "decision_reason", "commit", "reason", "message",
+            "observed_at", "finished_at",
+        )  # fmt: skip
+
+
+def _visible_to(user: User) -> User:
+    if not user.has_role(*READERS):
+        raise Http404
+    return user
+
+
+class CapacityRequests(APIView):
+    """List and make requests."""
+
+    def get(self, request: Request) -> Response:
+        """Answer the requests, newest first."""
+        rows = CapacityRequest.objects.visible_to(_visible_to(caller(request))).select_related(
+            *RELATED
+        )
+        listing = Newest()
+        page = listing.paginate_queryset(rows, request)
+        return listing.get_paginated_response(CapacityRequestOutput(page, many=True).data)
+
+    def post(self, request: Request) -> Response:
+        """Ask for a change of a pool."""
+        requester = _visible_to(caller(request))
+        body = CapacityInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        values = dict(body.validated_data)
+        named = {name: values.pop(name) for name in ("pool", "base", "justification")}
+        budgets = tuple(
+            Budget(**(row | {"reasons": tuple(row["reasons"])})) for row in values.pop("budgets")
+        )
+        values |= {name: tuple(values[name]) for name in ("families", "capacity_types")}
+        wish = actions.Wish(budgets=budgets, **values)
+        made = actions.request_capacity(wish=wish, requester=requester, now=now(), **named)
+        return Response(CapacityRequestOutput(made).data, status=201)
+
+
+def _request(request: Request, pk: UUID) -> CapacityRequest:
+    rows = CapacityRequest.objects.visible_to(caller(request)).select_related(*RELATED)
+    return get_object_or_404(rows, pk=pk)
+
+
+@api_view(["GET"])
+def capacity_request(request: Request, pk: UUID) -> Response:
+    """Answer one request."""
+    return Response(CapacityRequestOutput(_request(request, pk)).data)
+
+
+@api_view(["POST"])
+def decide(request: Request, pk: UUID, decision: str) -> Response:
+    """Approve or reject a request, with a reason; withdraw or retry it, without."""
+    item, who = _request(request, pk), caller(request)
+    if decision in ("approve", "reject"):
+        body = ReasonInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        action = actions.approve_capacity if decision == "approve" else actions.reject_capacity
+        action(request=item, approver=who, reason=body.validated_data["reason"], now=now())
+    elif decision in ("withdraw", "retry"):
+        change = actions.withdraw_capacity if decision == "withdraw" else actions.retry_capacity
+        change(request=item, actor=who, now=now())
+    else:
+        raise Http404
+    return Response(CapacityRequestOutput(_request(request, pk)).data)
+
+
+@api_view(["GET"])
+def node_pools(request: Request) -> Response:
+    """Answer every pool: its revision, its settings, the most it may cost per hour at list
+    prices.
+    """
+    _visible_to(caller(request))
+    return Response({"results": [_pool(pool) for pool in queries.pools()]})
+
+
+def _pool(pool: queries.Pool) -> dict[str, object]:
+    spec = pool.spec
+    return {
+        "pool": pool.revision.pool,
+        "revision": pool.revision.number,
+        "digest": pool.revision.digest,
+        "commit": pool.revision.commit or None,
+        "open_request": str(pool.request.pk) if pool.request else None,
+        "is_ready": pool.seen.is_ready if pool.seen else None,
+        "usage": pool.seen.usage if pool.seen else {},
+        "problem": pool.problem or None,
+        "most_usd_per_hour": str(effect.most(spec).usd_per_hour) if spec else None,
+        "settings": None
+        if spec is None
+        else {
+            "gpus": spec.gpus,
+            "cpu": spec.cpu,
+            "memory_gib": spec.memory_gib,
+            "families": spec.families,
+            "capacity_types": spec.capacity_types,
+            "consolidation_policy": spec.consolidation_policy,
+            "consolidate_after": spec.consolidate_after,
+            "budgets": [asdict(budget) for budget in spec.budgets],
+        },
+    }

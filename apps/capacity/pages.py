@@ -1,0 +1,129 @@
+"""What the capacity pages show, from loaded rows: badges, the diff, the effect in words. Formats,
+never decides.
+"""
+
+import difflib
+from decimal import Decimal
+
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
+
+from apps.capacity import effect
+from apps.capacity.models import CapacityRequest
+from apps.capacity.queries import MEASURED, Effect, Pool
+from apps.common.money import usd
+from apps.fleet import prices
+from apps.fleet.pages import meters as meters_of
+from apps.manifests.capacity import NodePool, pool_path
+
+Badge = dict[str, str]
+Fact = tuple[str, object]
+BADGES: dict[str, Badge] = {
+    "PENDING": {"tone": "warn", "icon": "clock", "label": "Waiting for a decision"},
+    "APPROVED": {"tone": "busy", "icon": "circle-dot", "label": "Approved, to be committed"},
+    "COMMITTED": {
+        "tone": "busy",
+        "icon": "git-commit-horizontal",
+        "label": "Committed, to be applied",
+    },
+    "APPLIED": {"tone": "ok", "icon": "circle-check", "label": "Applied"},
+    "FAILED": {"tone": "bad", "icon": "circle-x", "label": "Failed"},
+    "REJECTED": {"tone": "bad", "icon": "ban", "label": "Rejected"},
+    "WITHDRAWN": {"tone": "idle", "icon": "undo-2", "label": "Withdrawn"},
+}
+
+
+def badge(request: CapacityRequest) -> Badge:
+    """Return how far a request is."""
+    return BADGES[request.status]
+
+
+def diff(request: CapacityRequest) -> list[dict[str, object]]:
+    """Return the exact change of the file, for components/_diff.html."""
+    before, after = request.base.text.splitlines(), request.text.splitlines()
+    kinds = {"+": "add", "-": "del", "@": "hunk"}
+    lines = list(difflib.unified_diff(before, after, lineterm="", n=3))[2:]
+    shown = [{"kind": kinds.get(line[:1], "same"), "text": line} for line in lines]
+    return [{"path": pool_path(request.pool), "lines": shown}] if shown else []
+
+
+def spend_words(spend: effect.Spend) -> str:
+    """Return the most that a pool may cost, in words."""
+    words = (
+        f"{usd(spend.usd_per_hour)} per hour, {usd(spend.usd_per_month.quantize(Decimal(1)))} per "
+        f"month"
+    )
+    return words + (
+        f", without {', '.join(spend.unpriced)}: no list price" if spend.unpriced else ""
+    )
+
+
+def spend_facts(found: Effect) -> list[Fact]:
+    """Return the money of a change: the most before and after, and what Spot was worth."""
+    facts: list[Fact] = [
+        ("At most before", spend_words(found.before)),
+        ("At most after", spend_words(found.after)),
+        ("Difference", f"{_signed(found.after.usd_per_hour - found.before.usd_per_hour)} per hour"),
+    ]
+    spot = found.spot
+    if spot is None:
+        return [
+            *facts,
+            ("Spot, measured", f"nothing yet: this pool had no machine in {MEASURED.days} days"),
+        ]
+    share = (
+        f"{spot.share_percent:.0f} % of {spot.hours:,.1f} machine hours of the last "
+        f"{MEASURED.days} days"
+    )
+    facts.append(("Spot share, measured", share))
+    if spot.discount_percent is not None:
+        words = (
+            f"{spot.discount_percent:.0f} % below the list price, over {spot.spot_hours:,.1f} Spot "
+            f"hours"
+        )
+        facts.append(
+            ("Spot price, measured", words + (" (simulated prices)" if spot.is_simulated else ""))
+        )
+    return facts
+
+
+def _signed(amount: Decimal) -> str:
+    return f"+{usd(amount)}" if amount > 0 else usd(amount)
+
+
+def spend_basis() -> str:
+    """Return what the estimate is made of."""
+    return (
+        f"An upper bound, not a forecast: what the limits allow at the dearest allowed machine's "
+        f"{prices.BASIS}. Spot "
+        f"is cheaper, and a pool without work costs nothing. A month is {effect.HOURS_PER_MONTH} "
+        f"hours."
+    )
+
+
+def pool_line(pool: Pool) -> dict[str, object]:
+    """Return a pool's card: its settings, what its limits leave, what is under way."""
+    spec = pool.spec
+    return {
+        "pool": pool,
+        "badge": _pool_badge(pool),
+        "facts": _facts(spec) if spec else [],
+        "meters": meters_of(pool.seen) if pool.seen else [],
+        "request_badge": badge(pool.request) if pool.request else None,
+    }
+
+
+def _facts(spec: NodePool) -> list[Fact]:
+    budgets = format_html_join(
+        mark_safe("<br>"), "{}", ((effect.budget_words(each),) for each in spec.budgets)
+    )
+    shown: dict[str, object] = {**effect.settings(spec), "Disruption budgets": budgets}
+    return [*shown.items(), ("Cost at most", spend_words(effect.most(spec)))]
+
+
+def _pool_badge(pool: Pool) -> Badge:
+    if pool.seen is None:
+        return {"tone": "idle", "icon": "circle-dashed", "label": "Not seen in the cluster"}
+    if not pool.seen.is_ready:
+        return {"tone": "bad", "icon": "circle-x", "label": "Not ready"}
+    return {"tone": "ok", "icon": "circle-check", "label": "Ready"}

@@ -1,0 +1,327 @@
+"""Pages of capacity: the pools and what changes them, asking for a change, and the request that
+others decide on.
+"""
+
+import csv
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.timezone import now
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.accounts.models import Role, User
+from apps.accounts.requests import SignedIn
+from apps.audit.timeline import timeline
+from apps.capacity import actions, forms, pages, queries
+from apps.capacity.models import DECIDERS, READERS, CapacityRequest, CapacityRequestQuerySet
+from apps.common.errors import DomainError, require
+from apps.common.spreadsheets import cell
+from apps.fleet import queries as fleet
+from apps.manifests.capacity import NodePool
+
+PAGE = 50
+CSV_ROWS = 20_000
+RELATED = ("base", "requested_by", "decided_by")
+Status = CapacityRequest.Status
+# what a request that is under way waits for
+TROUBLE = ("AWAY", "SYNC_ERROR", "NOT_READY", "REFUSED_BY_CLUSTER")
+
+
+@require_GET
+def pool_list(request: SignedIn) -> HttpResponse:
+    """Show the pools with what they may buy, and the requests to change them; as a page, a fragment
+    or CSV.
+    """
+    _require_reader(request)
+    rows = CapacityRequest.objects.visible_to(request.user).select_related(*RELATED)
+    query = request.GET.get("q", "").strip()[:100]
+    rows = rows.matching(query)
+    status = request.GET.get("status", "")
+    if status in Status.values:
+        rows = rows.filter(status=status)
+    if request.GET.get("format") == "csv":
+        return _csv(rows)
+    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
+    kept = request.GET.copy()
+    kept.pop("page", None)
+    kept["format"] = "csv"
+    fragment = bool(request.headers.get("HX-Request"))
+    context = {
+        "page_obj": page,
+        "lines": [{"item": row, "badge": pages.badge(row)} for row in page],
+        "query": query,
+        "status": status,
+        "statuses": Status.choices,
+        "filtered": bool(query or status),
+        "csv_url": f"?{kept.urlencode()}",
+    }
+    if not fragment:
+        context |= _pools(request.user)
+    response = render(request, "fleet/pool_list.html" + ("#rows" if fragment else ""), context)
+    response["Vary"] = "HX-Request"
+    return response
+
+
+def _pools(user: User) -> dict[str, object]:
+    return {
+        "pools": [pages.pool_line(pool) for pool in queries.pools()],
+        "needs_me": list(CapacityRequest.objects.to_decide(user).select_related(*RELATED)[:20]),
+        "may_ask": user.has_role(Role.PLATFORM_ENGINEER),
+        "sees_fleet": user.has_role(*fleet.READERS),
+        "basis": pages.spend_basis(),
+    }
+
+
+def _csv(rows: CapacityRequestQuerySet) -> HttpResponse:
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="capacity-requests.csv"'
+    writer = csv.writer(response)
+    writer.writerow(
+        [
+            "id",
+            "pool",
+            "revision",
+            "status",
+            "requested_by",
+            "requested_at",
+            "decided_by",
+            "commit",
+            "justification",
+        ]
+    )
+    for row in rows[:CSV_ROWS].iterator(chunk_size=500):
+        decider = row.decided_by.username if row.decided_by else ""
+        cells = (str(row.pk), row.pool, str(row.base.number), row.status, row.requested_by.username)
+        ends = (row.requested_at.isoformat(), decider, row.commit, row.justification)
+        writer.writerow([cell(text) for text in (*cells, *ends)])
+    return response
+
+
+def _require_reader(request: SignedIn) -> None:
+    if not request.user.has_role(*READERS):
+        raise Http404
+
+
+@require_http_methods(["GET", "POST"])
+def request_create(request: SignedIn, name: str) -> HttpResponse:
+    """Ask for a change of a pool."""
+    _require_reader(request)
+    pool = queries.pool(name)
+    if pool is None:
+        raise Http404
+    require(
+        request.user.has_role(Role.PLATFORM_ENGINEER),
+        "Only a platform engineer asks for a change of capacity.",
+    )
+    if pool.spec is None:
+        return _show_form(request, pool, None, None)
+    if request.method != "POST":
+        form = forms.CapacityForm(initial=forms.initial_of(pool.spec, pool.revision.number))
+        return _show_form(request, pool, form, _budgets(pool.spec))
+    form, budgets = forms.CapacityForm(request.POST), _budgets(pool.spec, request.POST)
+    made = _ask(request, name, form, budgets)
+    return (
+        _show_form(request, pool, form, budgets, 422)
+        if made is None
+        else _asked(request, made, pool)
+    )
+
+
+def _budgets(spec: NodePool, data: Any = None) -> Any:
+    return forms.BudgetFormSet(data, initial=forms.initial_budgets_of(spec), prefix="budgets")
+
+
+def _ask(
+    request: SignedIn, name: str, form: forms.CapacityForm, budgets: Any
+) -> CapacityRequest | None:
+    """Ask for what the form says; None, with the errors on the form, where that cannot be."""
+    if not all([form.is_valid(), budgets.is_valid()]):
+        return None
+    found = [forms.budget_of(row.cleaned_data) for row in budgets if row.cleaned_data]
+    wish = form.wish(tuple(budget for budget in found if budget is not None))
+    values = form.cleaned_data
+    try:
+        return actions.request_capacity(
+            pool=name,
+            base=values["base"],
+            wish=wish,
+            justification=values["justification"],
+            requester=request.user,
+            now=now(),
+        )
+    except DomainError as error:
+        form.add_error(None, str(error))
+        return None
+
+
+def _asked(request: SignedIn, made: CapacityRequest, pool: queries.Pool) -> HttpResponse:
+    messages.success(
+        request,
+        f"Asked for a change of {made.pool}. Another platform engineer, or a reviewer, decides.",
+    )
+    if pool.spec is not None:
+        found = queries.effect_of(pool.spec, queries.read_text(made.text), now())
+        for words in found.exceeded:
+            messages.warning(
+                request, f"{words}. Karpenter buys nothing more until use is below it."
+            )
+        if found.only_spot:
+            messages.warning(
+                request,
+                "No pool would buy on-demand machines any more, so no warm version could start.",
+            )
+    return redirect("capacity:request_detail", pk=made.pk)
+
+
+def _show_form(
+    request: SignedIn,
+    pool: queries.Pool,
+    form: forms.CapacityForm | None,
+    budgets: Any,
+    status: int = 200,
+) -> HttpResponse:
+    context = {
+        "pool": pool,
+        "line": pages.pool_line(pool),
+        "form": form,
+        "budgets": budgets,
+        "title": f"Change {pool.revision.pool}",
+        "crumbs": _crumbs((pool.revision.pool, "")),
+        "lead": "Somebody else decides. Then it is committed to Git, Argo CD applies it, and "
+        "Karpenter follows.",
+        "basis": pages.spend_basis(),
+    }
+    return render(request, "capacity/request_form.html", context, status=status)
+
+
+def _crumbs(*rest: tuple[str, str]) -> list[tuple[str, str]]:
+    return [("Capacity", reverse("capacity:pool_list")), *rest]
+
+
+@require_GET
+def request_detail(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Show one request: the exact change, what it would cost and move, who decides, what
+    happened.
+    """
+    return _show(request, _request_for(request.user, pk), forms.ReasonForm())
+
+
+def _request_for(user: User, pk: UUID) -> CapacityRequest:
+    return get_object_or_404(
+        CapacityRequest.objects.visible_to(user).select_related(*RELATED), pk=pk
+    )
+
+
+def _show(
+    request: SignedIn, item: CapacityRequest, form: forms.ReasonForm, status: int = 200
+) -> HttpResponse:
+    user, pending = request.user, item.status == Status.PENDING
+    mine = item.requested_by_id == user.pk
+    found = queries.effect_of(
+        queries.read_text(item.base.text), queries.read_text(item.text), now()
+    )
+    current = queries.pool(item.pool)
+    may_decide = pending and not mine and user.has_role(*DECIDERS)
+    context = {
+        "item": item,
+        "title": f"Change {item.pool}",
+        "crumbs": _crumbs((item.pool, "")),
+        "badge": pages.badge(item),
+        "facts": _facts(item),
+        "diff": pages.diff(item),
+        "effect": found,
+        "spend": pages.spend_facts(found),
+        "basis": pages.spend_basis(),
+        "form": form,
+        "outdated": pending and current is not None and current.revision.pk != item.base_id,
+        "may_decide": may_decide,
+        "actions": [{"label": "Decide…", "url": "#decide", "style": "primary"}]
+        if may_decide
+        else [],
+        "own": pending and mine,
+        "may_retry": item.status == Status.FAILED and user.has_role(Role.PLATFORM_ENGINEER),
+        "moving": item.status in CapacityRequest.MOVING,
+        "tone": "warn" if item.reason in TROUBLE else "busy",
+        "events": timeline("CapacityRequest", item.pk),
+    }
+    context["fragment"] = bool(request.headers.get("HX-Request"))
+    template = "fleet/request_detail.html" + ("#live" if context["fragment"] else "")
+    response = render(request, template, context, status=status)
+    response["Vary"] = "HX-Request"
+    return response
+
+
+def _facts(item: CapacityRequest) -> list[tuple[str, object]]:
+    facts: list[tuple[str, object]] = [
+        ("Pool", item.pool),
+        ("Made on", f"revision {item.base.number} of the pool"),
+        ("Asked by", f"{item.requested_by} ({item.requested_by.username})"),
+        ("Why", item.justification),
+    ]
+    if item.decided_by and item.status != Status.WITHDRAWN:
+        facts += [("Decided by", str(item.decided_by)), ("Reason", item.decision_reason)]
+    if item.commit:
+        facts.append(("Commit", {"text": item.commit, "mono": True, "copy": True}))
+    return [*facts, ("File", {"text": item.digest, "mono": True})]
+
+
+@require_POST
+def request_approve(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Approve a request; the worker commits it."""
+    return _decide(
+        request, pk, actions.approve_capacity, "Approved. It is committed within seconds."
+    )
+
+
+@require_POST
+def request_reject(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Reject a request."""
+    return _decide(
+        request, pk, actions.reject_capacity, "Rejected. Whoever asked sees your reason."
+    )
+
+
+def _decide(request: SignedIn, pk: UUID, action: Callable[..., object], done: str) -> HttpResponse:
+    item = _request_for(request.user, pk)
+    form = forms.ReasonForm(request.POST)
+    if not form.is_valid():
+        return _show(request, item, form, status=422)
+    reason = form.cleaned_data["reason"]
+    return _try(
+        request,
+        pk,
+        lambda: action(request=item, approver=request.user, reason=reason, now=now()),
+        done,
+    )
+
+
+@require_POST
+def request_withdraw(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Take one's own request back."""
+    item = _request_for(request.user, pk)
+    act = lambda: actions.withdraw_capacity(request=item, actor=request.user, now=now())  # noqa: E731
+    return _try(request, pk, act, "Withdrawn.")
+
+
+@require_POST
+def request_retry(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Try a failed request again."""
+    item = _request_for(request.user, pk)
+    act = lambda: actions.retry_capacity(request=item, actor=request.user, now=now())  # noqa: E731
+    return _try(request, pk, act, "Tried again, from where it stopped.")
+
+
+def _try(request: SignedIn, pk: UUID, act: Callable[[], object], done: str) -> HttpResponse:
+    try:
+        act()
+    except DomainError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, done)
+    return redirect("capacity:request_detail", pk=pk)

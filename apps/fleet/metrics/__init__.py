@@ -1,0 +1,1 @@
+"""What engines and GPUs say of themselves: scraped, kept by the minute, drawn."""

@@ -1,0 +1,99 @@
+"""Making the one commit of a rollout's step, and finding out that the branch has lost it."""
+
+from collections.abc import Iterable, Mapping
+
+from apps.integrations.errors import PermanentError
+from apps.integrations.git.client import GitClient
+from apps.integrations.git.types import CommitRef
+from apps.promotions.models import Rollout, weight_of
+from apps.promotions.rollouts import render
+
+Step = Rollout.Step
+
+
+class Diverged(PermanentError):
+    """The branch no longer has these commits of ours."""
+
+    def __init__(self, message: str, lost: Iterable[str]) -> None:
+        super().__init__(message)
+        self.lost = frozenset(lost)
+
+
+class GitRefused(PermanentError):
+    """The Git server does not take a commit."""
+
+
+REFUSALS: dict[type[Exception], str] = {Diverged: "GIT_DIVERGED", GitRefused: "GIT_REFUSED"}
+
+
+def write(
+    rollout: Rollout,
+    step: str,
+    changes: render.Changes,
+    git: GitClient,
+    unless_present: Mapping[str, bytes] | None = None,
+) -> CommitRef:
+    """Make the one commit of a step, or find it again. Raises GitRefused where the server does not
+    take it.
+    """
+    try:
+        return git.commit(
+            changes=changes,
+            message=_message(rollout, step),
+            trailers=trailers(rollout, step),
+            unless_present=unless_present,
+        )
+    except PermanentError as error:
+        raise GitRefused(str(error)) from error
+
+
+def changes_of(rollout: Rollout, step: str, around: render.Surroundings) -> render.Changes:
+    """Return what a step of an open rollout writes."""
+    version, baseline = rollout.model_version, rollout.baseline
+    if step == Step.SERVE:
+        return render.serve(
+            version, around, rollout.promotion.serving_class, rollout.promotion.pre_warm
+        )
+    if step == Step.RETURN and baseline is not None:
+        return render.shift(baseline, around)
+    return render.shift(version, around, weight_of(step) or 100, baseline)
+
+
+def trailers(rollout: Rollout, step: str) -> dict[str, str]:
+    """Return the trailers of a step's commit: the same for the same step of the same attempt, for
+    good.
+    """
+    again = f".{rollout.attempt}" if rollout.attempt > 1 else ""
+    return {"Quartermaster-Rollout": str(rollout.pk), "Quartermaster-Step": f"{step}{again}"}
+
+
+def _message(rollout: Rollout, step: str) -> str:
+    name, baseline, model = rollout.model_version.name, rollout.baseline, rollout.registered_model
+    percent = weight_of(step)
+    subject = {
+        str(Step.SERVE): f"Start {name}",
+        str(Step.SHIFT): f"Send all callers of {model} to {name}",
+        str(Step.RETURN): f"Give all callers of {model} back to {baseline}",
+        str(Step.RETIRE): f"Stop {baseline}, replaced by {name}",
+        str(Step.REMOVE): f"Take {name} back",
+    }.get(str(step), f"Send {percent} % of the callers of {model} to {name}")
+    return (
+        f"{subject}\n\nPromotion {rollout.promotion_id}, manifest "
+        f"{rollout.promotion.manifest_digest}."
+    )
+
+
+def check_history(commits: Iterable[str], git: GitClient) -> None:
+    """Raise Diverged where one of these commits is no longer on the branch: then Argo CD never
+    applies it.
+    """
+    lost = [sha for sha in commits if not git.is_on_branch(sha)]
+    if lost:
+        names = ", ".join(sha[:8] for sha in lost)
+        which = f"Commit {names} is" if len(lost) == 1 else f"Commits {names} are"
+        raise Diverged(
+            f"{which} no longer on branch {git.branch}: somebody rewrote its history. A retry "
+            f"commits anew what is "
+            "missing; find out first who took it away, and why.",
+            lost,
+        )

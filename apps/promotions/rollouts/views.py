@@ -1,0 +1,246 @@
+"""The page of a rollout: weights, health and decisions, phases as they happen, and the ways to
+steer it.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.timezone import now
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.accounts.models import User
+from apps.accounts.requests import SignedIn
+from apps.audit.timeline import timeline
+from apps.common.errors import DomainError
+from apps.manifests import names
+from apps.promotions import actions, pages, queries
+from apps.promotions.forms import ReasonForm
+from apps.promotions.models import Promotion, Rollout, RolloutPhase
+from apps.promotions.rollouts import pages as rollout_pages
+from apps.promotions.sleep import class_facts, sleep_of
+
+RELATED = (
+    "registered_model__owner_team",
+    "model_version__registered_model",
+    "baseline__registered_model",
+    "rolls_back__model_version__registered_model",
+    "promotion__model_version__registered_model",
+    "promotion__requested_by",
+)
+
+
+def _rollout_for(user: User, pk: UUID) -> Rollout:
+    visible = Promotion.objects.visible_to(user)
+    return get_object_or_404(
+        Rollout.objects.filter(promotion__in=visible).select_related(*RELATED), pk=pk
+    )
+
+
+@require_GET
+def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Show where a rollout stands; the fragment asks again every 2 s while it moves."""
+    rollout = _rollout_for(request.user, pk)
+    phases, commits = list(rollout.phases.all()), list(rollout.commits.select_related("gate"))
+    ready_at = next(
+        (row.reached_at for row in phases if row.phase == RolloutPhase.Phase.READY), None
+    )
+    may = _may(rollout, request.user)
+    asleep = sleep_of(rollout, now=now()) if rollout.status == Rollout.Status.LIVE else None
+    context = {
+        "rollout": rollout,
+        "version": rollout.model_version,
+        "title": f"Rollout of {rollout.model_version.name}",
+        "crumbs": [
+            ("Promotions", reverse("promotions:promotion_list")),
+            (
+                rollout.model_version.name,
+                reverse("promotions:promotion_detail", args=[rollout.promotion_id]),
+            ),
+            ("Rollout", ""),
+        ],
+        "badge": pages.rollout_badge(rollout),
+        "problem": rollout_pages.problem(rollout, may.get("back_to")),
+        "lead": rollout_pages.lead(rollout),
+        "advice": rollout_pages.advice(rollout),
+        "needs_new_version": rollout_pages.needs_new_version(rollout),
+        "failure": rollout_pages.failure_title(rollout),
+        "moving": pages.is_moving(rollout),
+        "weights": rollout_pages.weight_steps(rollout, commits, ready_at),
+        "decisions": rollout_pages.decisions(commits),
+        "health": rollout_pages.health(rollout, commits),
+        "steps": pages.steps(rollout, phases),
+        "commits": commits,
+        "facts": _facts(rollout),
+        "objects": _objects(rollout),
+        "baseline": rollout.baseline,
+        "sleep_badge": pages.sleep_badge(asleep) if asleep else None,
+        "sleep_facts": pages.sleep_facts(asleep) if asleep else [],
+        "retry_after": settings.SCALING_RETRY_AFTER_SECONDS,
+        "retires_at": _retires_at(rollout, {row.step for row in commits}),
+        "stand_in": rollout.engine.startswith("stand-in"),
+        "events": timeline("Rollout", rollout.pk),
+        **may,
+    }
+    template = "promotions/rollout_detail.html" + (
+        "#live" if request.headers.get("HX-Request") else ""
+    )
+    response = render(request, template, context)
+    response["Vary"] = "HX-Request"
+    return response
+
+
+def _may(rollout: Rollout, user: User) -> dict[str, Any]:
+    """Return the orders that this person can give now."""
+    if not actions.may_steer(rollout, user):
+        return {}
+    is_open = rollout.status in Rollout.OPEN
+    failed, live = rollout.status == Rollout.Status.FAILED, rollout.status == Rollout.Status.LIVE
+    earlier = queries.approval_before(rollout) if live and rollout.baseline_id else None
+    return {
+        "may_retry": failed,
+        "may_abort": is_open or failed,
+        "may_pause": is_open and rollout.paused_at is None and not rollout.return_reason,
+        "may_resume": is_open and rollout.paused_at is not None,
+        "back_to": earlier.model_version if earlier else None,
+        "back_is_stopped": earlier is not None and queries.is_stopped(rollout),
+    }
+
+
+def _retires_at(rollout: Rollout, done: set[str]) -> datetime | None:
+    """Return when the baseline is stopped, while that is still to come."""
+    live = rollout.status == Rollout.Status.LIVE and rollout.finished_at is not None
+    if (
+        not live
+        or rollout.baseline is None
+        or Rollout.Step.RETIRE in done
+        or rollout.finished_at is None
+    ):
+        return None
+    return rollout.finished_at + timedelta(seconds=settings.ROLLOUT_RETIRE_AFTER_SECONDS)
+
+
+def _facts(rollout: Rollout) -> list[tuple[str, object]]:
+    promotion = rollout.promotion
+    served = (
+        _served(rollout) if rollout.status == Rollout.Status.LIVE else "checked when it is live"
+    )
+    return [
+        (
+            "Promotion",
+            {
+                "text": str(promotion),
+                "url": reverse("promotions:promotion_detail", args=[promotion.pk]),
+            },
+        ),
+        ("Approved digest", {"text": promotion.manifest_digest, "mono": True, "copy": True}),
+        ("Served digest", served),
+        *(
+            [("Goes back from", str(rollout.rolls_back.model_version))]
+            if rollout.rolls_back
+            else []
+        ),
+        ("Engine", rollout.engine or "not started yet"),
+        ("Node", rollout.instance_type or "none yet"),
+        *class_facts(promotion),
+        ("Proposed by", str(promotion.requested_by)),
+    ]
+
+
+def _served(rollout: Rollout) -> str:
+    """Return whether what serves is what was approved, as the last look found it."""
+    if rollout.reason == "DRIFT":
+        return "differs: see above"
+    if rollout.observed_at is None:
+        return "not checked"
+    looked = f"{rollout.observed_at:%H:%M:%S} UTC"
+    return (
+        f"could not be checked at {looked}"
+        if rollout.reason == "AWAY"
+        else f"the approved one, checked {looked}"
+    )
+
+
+def _objects(rollout: Rollout) -> list[tuple[str, str]]:
+    name, model = rollout.model_version.name, rollout.registered_model.name
+    where = f"{names.MODELS}/"
+    scaled = [("ScaledObject", where + name)] if rollout.sleeps else []
+    return [
+        ("InferenceService", where + name),
+        *scaled,
+        ("AIServiceBackend", where + name),
+        ("Backend", where + name),
+        ("AIGatewayRoute", where + model),
+    ]
+
+
+@require_POST
+def rollout_retry(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Take a failed rollout up again."""
+    rollout = _rollout_for(request.user, pk)
+    return _steer(request, rollout, actions.retry_rollout, "Taken up again where it stopped.")
+
+
+@require_POST
+def rollout_pause(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Leave the weights where they are."""
+    rollout = _rollout_for(request.user, pk)
+    done = f"Paused. The weights stay at {rollout.weight} % until somebody resumes it."
+    return _with_reason(request, rollout, actions.pause_rollout, done)
+
+
+@require_POST
+def rollout_resume(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Let a paused rollout go on."""
+    return _steer(
+        request,
+        _rollout_for(request.user, pk),
+        actions.resume_rollout,
+        "Resumed from the weights it has.",
+    )
+
+
+@require_POST
+def rollout_roll_back(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Go back from a live rollout to the version that served before it."""
+    rollout = _rollout_for(request.user, pk)
+    return _with_reason(
+        request, rollout, actions.roll_back_rollout, "Going back. This page shows how far it is."
+    )
+
+
+@require_POST
+def rollout_abort(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Stop a rollout and take its version back."""
+    rollout = _rollout_for(request.user, pk)
+    done = "Aborted. The version is being taken back; callers stay with the baseline."
+    return _with_reason(request, rollout, actions.abort_rollout, done)
+
+
+def _with_reason(
+    request: SignedIn, rollout: Rollout, action: Callable[..., Rollout], done: str
+) -> HttpResponse:
+    form = ReasonForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Say why: at least three letters. Nothing was changed.")
+        return redirect("promotions:rollout_detail", pk=rollout.pk)
+    return _steer(request, rollout, action, done, reason=form.cleaned_data["reason"])
+
+
+def _steer(
+    request: SignedIn, rollout: Rollout, action: Callable[..., Rollout], done: str, **more: object
+) -> HttpResponse:
+    """Give one order; lead to the rollout that carries it out."""
+    try:
+        made = action(rollout=rollout, actor=request.user, now=now(), **more)
+    except DomainError as error:
+        messages.error(request, str(error))
+        return redirect("promotions:rollout_detail", pk=rollout.pk)
+    messages.success(request, done)
+    return redirect("promotions:rollout_detail", pk=made.pk)

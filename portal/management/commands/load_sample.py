@@ -1,0 +1,30 @@
+"""`manage.py load_sample`: load the sample data of portal/sample."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.timezone import now
+
+from portal.sample.load import NoWeights, load_sample
+
+
+class Command(BaseCommand):
+    """Load the sample."""
+
+    help = __doc__
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take the folder with the sample's weights."""
+        parser.add_argument(
+            "--versions", type=Path, metavar="DIR", help="publish DIR/smollm2 and DIR/smollm2-short"
+        )
+
+    def handle(self, *args: Any, versions: Path | None = None, **options: Any) -> None:
+        """Make what is missing and say what was made."""
+        try:
+            for line in load_sample(versions=versions, now=now()):
+                self.stdout.write(line)
+        except NoWeights as error:
+            raise CommandError(str(error)) from error

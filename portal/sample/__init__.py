@@ -1,0 +1,1 @@
+"""Sample data, loaded through the same actions that people use."""

@@ -1,0 +1,141 @@
+"""A small world to try the portal with, made through the same actions as everything else.
+
+A team that owns models, two registered models, the evaluation suite and prices; with a folder of
+weights, its smollm2 and smollm2-short become versions 1 and 2 of `prior-auth-extract`, which the
+worker signs and verifies. What is there already stays: it can run at every start.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from apps.accounts.actions import sync_user_from_claims
+from apps.accounts.claims import identify
+from apps.accounts.models import User
+from apps.audit.actions import System
+from apps.catalog import actions as catalog
+from apps.catalog import uploads
+from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.catalog.registry import registry_from_settings
+from apps.chargeback.actions import set_rate
+from apps.chargeback.models import Rate
+from apps.chargeback.rating import Prices
+from apps.evals import suites
+from apps.evals.actions import ensure_suite
+
+LOADER = {
+    "sub": "sample-loader",
+    "preferred_username": "sample-loader",
+    "name": "Sample loader",
+    "groups": ["qm-model-owners"],
+    "team": "ml-platform",
+    "cost_center": "CC-9000",
+}
+SMOLLM2: dict[str, Any] = {
+    "family": "SmolLM2",
+    "parameter_count": 134_515_008,
+    "context_length": 2048,
+    "license": "Apache-2.0",
+    "data_class": "PHI",
+}
+MODELS: list[dict[str, Any]] = [
+    {
+        "name": "prior-auth-extract",
+        "title": "Prior authorization extraction",
+        "description": "Reads a prior-authorization packet and returns its diagnosis and procedure "
+        "codes as JSON.",
+        "task": "Information extraction",
+        "intended_use": "Pre-filling the codes of a prior-authorization request for a nurse who "
+        "checks them.",
+        "forbidden_use": "Approving or denying care without a person's decision.",
+        **SMOLLM2,
+    },
+    {
+        "name": "clinical-summary",
+        "title": "Clinical summary",
+        "description": "Summarizes clinical notes for reviewers, with the passages it relied on.",
+        "task": "Summarization",
+        "intended_use": "A first overview of long notes for a clinical reviewer.",
+        "forbidden_use": "Diagnosis, or any text that reaches a member unread.",
+        **SMOLLM2,
+    },
+]
+PRICES = {
+    "prior-auth-extract": Prices(Decimal("0.12"), Decimal("0.012"), Decimal("0.36")),
+    "clinical-summary": Prices(Decimal("0.38"), Decimal("0.04"), Decimal("1.10")),
+}
+VERSIONS = {
+    1: ("smollm2", "SmolLM2-135M-Instruct, first version."),
+    2: ("smollm2-short", "Answers of at most 8 tokens, to save time. It drops codes."),
+}
+
+
+class NoWeights(Exception):
+    """The folder of the sample's weights is not there."""
+
+
+def load_sample(*, versions: Path | None, now: datetime) -> Iterator[str]:
+    """Make what is missing, and yield a line about each thing.
+
+    versions: the folder with the weights of the sample's versions; None publishes none. Raises
+    NoWeights.
+    """
+    loader = sync_user_from_claims(
+        identity=identify({"iss": settings.OIDC_ISSUER, **LOADER}), now=now
+    )
+    ensure_suite(suite=suites.load(), now=now)
+    for facts in MODELS:
+        model = _model(facts, loader, now)
+        _rate(model, now)
+        yield f"{model.name}: registered, priced"
+    if versions is not None:
+        yield from _publish(versions, loader, now)
+
+
+def _publish(folder: Path, loader: User, now: datetime) -> Iterator[str]:
+    model = RegisteredModel.objects.select_related("owner_team").get(name="prior-auth-extract")
+    for number, (name, note) in VERSIONS.items():
+        found = model.versions.filter(number=number).exclude(status="UPLOADING").first()
+        if found is None:
+            found = _upload(model, folder / name, note, loader, now)
+        yield f"{found}: {found.get_status_display().lower()}"
+
+
+def _upload(
+    model: RegisteredModel, folder: Path, note: str, loader: User, now: datetime
+) -> ModelVersion:
+    if not folder.is_dir():
+        raise NoWeights(f"{folder} does not exist. Make the sample's weights first.")
+    return uploads.publish_folder(
+        registered_model=model,
+        folder=folder,
+        note=note,
+        actor=loader,
+        registry=registry_from_settings(),
+        now=now,
+    )
+
+
+def _model(facts: dict[str, Any], loader: User, now: datetime) -> RegisteredModel:
+    found = RegisteredModel.objects.filter(name=facts["name"]).first()
+    return found or catalog.register_model(**facts, actor=loader, now=now)
+
+
+def _rate(model: RegisteredModel, now: datetime) -> None:
+    """Price a model from the start of this month, so that everything that is metered has a
+    price.
+    """
+    if Rate.objects.filter(registered_model=model).exists():
+        return
+    start = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    set_rate(
+        model=model,
+        prices=PRICES[model.name],
+        active_from=start,
+        actor=System("load_sample"),
+        now=now,
+    )

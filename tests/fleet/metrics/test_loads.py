@@ -1,0 +1,110 @@
+"""What replicas and GPUs do now."""
+
+from datetime import timedelta
+
+import pytest
+
+from apps.fleet import actions, sightings
+from apps.fleet.metrics.loads import UNUSED_AFTER, measured
+from apps.fleet.metrics.models import FRESH, ScrapeTarget
+from apps.fleet.models import Node, Replica
+from tests.fleet.measures import gpu, replica_minute, target
+from tests.fleet.objects import at, node, pod
+
+pytestmark = pytest.mark.django_db
+NOW = at(7200)
+
+
+@pytest.fixture
+def replica():
+    actions.record_seen(model=Node, seen=[sightings.node(node())], now=at(40))
+    seen = sightings.replica(pod(node="node-1", scheduled=13, started=20, ready=30))
+    actions.record_seen(model=Replica, seen=[seen], now=at(40))
+    return Replica.objects.get()
+
+
+def load(replica):
+    return measured([replica], NOW).load(replica)
+
+
+class TestMeasured:
+    def test_takes_the_newest_minute_that_two_scrapes_made(self, replica):
+        replica_minute(replica, NOW, ago=2, running_max=2)
+        replica_minute(replica, NOW, ago=1, running_max=3, kv_use=0.4)
+        replica_minute(replica, NOW, ago=0, samples=1, running_max=9)
+        found = load(replica)
+        assert (found.sample.running_max, found.state.name, found.busy) == (3, "WORKING", 0.4)
+
+    def test_takes_a_first_scrape_where_there_is_nothing_else(self, replica):
+        replica_minute(replica, NOW, ago=0, samples=1, running_max=9)
+        assert load(replica).sample.running_max == 9
+
+    def test_knows_nothing_of_a_minute_long_ago(self, replica):
+        replica_minute(replica, NOW, ago=4)
+        found = load(replica)
+        assert (found.sample, found.state.name, found.busy) == (None, "UNOBSERVED", None)
+
+    def test_says_why_nothing_is_known(self, replica):
+        assert "not scraped yet" in load(replica).problem
+        target(replica, NOW, error="The endpoint cannot be reached.")
+        assert load(replica).problem == "The endpoint cannot be reached."
+
+    def test_takes_power_as_a_sign_only_where_it_is_not_made_up_for_a_real_engine(self, replica):
+        replica_minute(replica, NOW, running_max=4)
+        device = gpu("node-1", NOW, pod=replica.name, sample={"power_watts": 70}, is_simulated=True)
+        assert (replica.engine, load(replica).state.signs) == (
+            "stand-in",
+            ("power 97 % of the card's limit",),
+        )
+        replica.engine = "vllm 0.32.0"
+        assert load(replica).state.name == "WORKING"
+        device.is_simulated = False
+        device.save()
+        assert load(replica).state.name == "SATURATED"
+
+    def test_takes_no_power_from_a_mig_instance(self, replica):
+        replica_minute(replica, NOW, running_max=4)
+        gpu(
+            "node-1",
+            NOW,
+            pod=replica.name,
+            sample={"power_watts": 72},
+            instance_id="1",
+            profile="1g.6gb",
+        )
+        assert load(replica).state.name == "WORKING"
+
+    def test_orders_a_nodes_gpus_by_their_numbers(self, replica):
+        for number in ("10", "2", "0"):
+            gpu("node-1", NOW, number=number)
+        assert [use.device.number for use in measured([], NOW).gpus["node-1"]] == ["0", "2", "10"]
+
+
+class TestUnusedSince:
+    def test_is_the_last_request(self, replica):
+        target(replica, NOW, active_at=NOW - timedelta(minutes=40))
+        assert load(replica).unused_since == NOW - timedelta(minutes=40)
+
+    def test_is_the_first_sight_where_no_request_was_ever_seen(self, replica):
+        target(replica, NOW, observed_from=NOW - timedelta(minutes=20))
+        assert load(replica).unused_since == NOW - timedelta(minutes=20)
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"active_at": NOW - UNUSED_AFTER + timedelta(seconds=1)},
+            {"observed_from": NOW - timedelta(minutes=3)},
+            {"seen_at": NOW - FRESH - timedelta(seconds=1)},
+            {"seen_at": None, "observed_from": None},
+            {"error": "The endpoint cannot be reached."},
+        ],
+    )
+    def test_is_not_said_of_one_that_is_called_or_new_or_not_watched(self, replica, values):
+        target(replica, NOW, **values)
+        assert load(replica).unused_since is None
+
+    def test_is_not_said_of_one_that_is_not_ready(self, replica):
+        target(replica, NOW)
+        replica.is_ready = False
+        assert load(replica).unused_since is None
+        assert ScrapeTarget.objects.count() == 1

@@ -1,0 +1,183 @@
+"""Access-log records, read."""
+
+import pytest
+
+from apps.metering.access_log import BadRecord, read_record
+from apps.metering.models import Outcome
+
+CALL = {
+    "x-request-id": "0d4c2c7e-4d5d-4f0a-9f35-1f4b5ed6d1a1",
+    "start_time": "2026-11-02T09:15:30.123Z",
+    "response_code": 200,
+    "response_flags": "-",
+    "duration": 812,
+    "team": "claims-review",
+    "cost_center": "CC-4100",
+    "user_id": "maya",
+    "gen_ai.request.model": "prior-auth-extract",
+    "gen_ai.request.model_override": "prior-auth-extract-v1",
+    "gen_ai.usage.input_tokens": 120,
+    "gen_ai.usage.cached_input_tokens": 20,
+    "gen_ai.usage.output_tokens": 30,
+    "a.key.of.a.newer.gateway": "ignored",
+}
+
+
+class TestReadRecord:
+    def test_reads_a_metered_call(self):
+        record = read_record(CALL)
+        assert record.outcome == Outcome.METERED
+        assert (record.input_tokens, record.cached_input_tokens, record.output_tokens) == (
+            120,
+            20,
+            30,
+        )
+        assert record.version == "prior-auth-extract-v1"
+
+    @pytest.mark.parametrize(
+        ("change", "version"),
+        [
+            ({"upstream_host": "extract-v2-predictor.models.svc.cluster.local"}, "extract-v2"),
+            ({"upstream_host": f"{'a' * 61}-v2-predictor.models"}, f"{'a' * 61}-v"),
+            ({"upstream_host": "10.231.0.7", "upstream_cluster": "models/extract/extract-v2"}, ""),
+            (
+                {"upstream_cluster": "models/extract/extract-v2", "response_flags": "UH"},
+                "extract-v2",
+            ),
+            (
+                {"upstream_cluster": "models/extract/extract-v2", "response_flags": "UF,URX"},
+                "extract-v2",
+            ),
+            (
+                {"upstream_cluster": f"models/{'a' * 61}-v2", "response_flags": "UH"},
+                f"{'a' * 61}-v",
+            ),
+            # Refused before any version was called: the cluster is filled in all the same.
+            ({"upstream_cluster": "models/extract/extract-v2", "response_flags": "RL"}, ""),
+            (
+                {
+                    "upstream_cluster": "httproute/models/extract/rule/0/backend/1",
+                    "response_flags": "UH",
+                },
+                "",
+            ),
+        ],
+    )
+    def test_finds_the_version_that_a_failed_call_had_reached(self, change, version):
+        failed = {**CALL, "gen_ai.request.model_override": "-", "response_code": 503, **change}
+        assert read_record(failed).version == version
+
+    def test_reads_the_same_from_text_values(self):
+        assert read_record({key: str(value) for key, value in CALL.items()}) == read_record(CALL)
+
+    @pytest.mark.parametrize(
+        ("code", "outcome"),
+        [
+            (200, Outcome.UNMETERED),
+            (0, Outcome.UNMETERED),
+            (399, Outcome.UNMETERED),
+            (400, Outcome.REFUSED),
+            (429, Outcome.REFUSED),
+            (499, Outcome.REFUSED),
+            (500, "FAILED"),
+            (403, Outcome.REFUSED),
+            (503, "FAILED"),
+        ],
+    )
+    def test_decides_by_status_where_usage_is_missing(self, code, outcome):
+        tokens = {key: "-" for key in CALL if key.startswith("gen_ai.usage")}
+        record = read_record(CALL | tokens | {"response_code": code})
+        assert record.outcome == outcome
+        assert record.input_tokens is None
+
+    @pytest.mark.parametrize("missing", ["input", "output"])
+    def test_knows_no_usage_where_a_count_is_missing(self, missing):
+        record = read_record(CALL | {f"gen_ai.usage.{missing}_tokens": "-"})
+        assert record.outcome == Outcome.UNMETERED
+        assert (record.input_tokens, record.cached_input_tokens, record.output_tokens) == (
+            None,
+            None,
+            None,
+        )
+
+    def test_counts_nothing_cached_where_the_gateway_names_none(self):
+        assert (
+            read_record(CALL | {"gen_ai.usage.cached_input_tokens": None}).cached_input_tokens == 0
+        )
+
+    def test_reads_every_name_and_measure(self):
+        more = {"route_name": "httproute/models/extract", "gen_ai.latency.ttft_ms": "12.5"}
+        record = read_record(CALL | more | {"response_flags": "DC"})
+        assert (record.team, record.cost_center, record.user_id, record.model) == (
+            "claims-review",
+            "CC-4100",
+            "maya",
+            "prior-auth-extract",
+        )
+        assert (record.route, record.response_flags) == ("httproute/models/extract", "DC")
+        assert (record.response_code, record.duration_ms, record.ttft_ms) == (200, 812, 12.5)
+        assert str(record.event_id) == CALL["x-request-id"]
+
+    def test_cuts_names_to_what_the_database_holds(self):
+        long = "a" * 300
+        keys = ("team", "cost_center", "user_id", "route_name", "response_flags")
+        names = dict.fromkeys((*keys, "gen_ai.request.model"), long)
+        record = read_record(CALL | names | {"gen_ai.request.model_override": long})
+        fields = ("team", "cost_center", "user_id", "route", "response_flags", "model", "version")
+        assert [len(getattr(record, name)) for name in fields] == [63, 32, 255, 255, 64, 40, 63]
+
+    @pytest.mark.parametrize("limit", [{"response_code": 599}, {"duration": 2**31 - 1}])
+    def test_takes_the_highest_that_can_be(self, limit):
+        assert read_record(CALL | limit)
+
+    @pytest.mark.parametrize("year", ["2000-01-01", "9998-12-31"])
+    def test_takes_the_first_and_the_last_year(self, year):
+        assert read_record(CALL | {"start_time": f"{year}T00:00:00Z"})
+
+    def test_leaves_out_calls_that_name_no_model(self):
+        assert read_record(CALL | {"gen_ai.request.model": None}) is None
+        assert read_record(CALL | {"gen_ai.request.model": "", "response_code": 399}) is None
+        assert read_record(CALL | {"gen_ai.request.model": "", "response_code": 400}) is not None
+
+    def test_keeps_a_refused_call_without_a_model(self):
+        record = read_record(
+            CALL
+            | {"gen_ai.request.model": "-", "response_code": 401, "gen_ai.usage.input_tokens": "-"}
+        )
+        assert record.outcome == Outcome.REFUSED
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"x-request-id": "-"},
+            {"x-request-id": "1; DROP TABLE"},
+            {"start_time": "yesterday"},
+            {"start_time": "2026-11-02T09:15:30"},
+            {"response_code": None},
+            {"response_code": 600},
+            {"response_code": True},
+            {"start_time": "1999-12-31T23:59:59Z"},
+            {"gen_ai.usage.output_tokens": 2**53},
+            {"gen_ai.usage.input_tokens": "-5"},
+            {"gen_ai.usage.input_tokens": "1.5"},
+            {"gen_ai.usage.output_tokens": "nan"},
+            {"duration": ["x"]},
+            {"duration": 2**31},
+            {"duration": 10**400},
+            {"start_time": "9999-12-31T23:59:59-12:00"},
+            {"start_time": "0001-01-01T00:00:00+12:00"},
+        ],
+    )
+    def test_refuses_odd_values_by_key(self, change):
+        with pytest.raises(BadRecord, match=next(iter(change))):
+            read_record(CALL | change)
+
+    def test_keeps_what_the_database_can_store(self):
+        assert read_record(CALL | {"team": "a\ud800b\x00c"}).team == "abc"
+
+    def test_keeps_times_in_utc_because_hours_are_summed_by_it(self):
+        record = read_record(CALL | {"start_time": "2026-11-02T09:45:00+05:30"})
+        assert (record.occurred_at.isoformat(), record.occurred_at.hour) == (
+            "2026-11-02T04:15:00+00:00",
+            4,
+        )

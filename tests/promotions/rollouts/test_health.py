@@ -1,0 +1,79 @@
+"""Whether a candidate gets more callers, as a table of numbers."""
+
+from dataclasses import replace
+
+import pytest
+
+from apps.promotions.rollouts.health import Calls, Health, Limits, Measured, Verdict, decide
+
+LIMITS = Limits(minimum_calls=20)
+USUAL = Calls(calls=200, failed=2, timed=150, ttft_p95_ms=400.0, tokens_per_second=50.0)
+
+
+def judge(candidate=USUAL, baseline=USUAL, ready=1):
+    return decide(candidate=Health(candidate, ready), baseline=Health(baseline, 1), limits=LIMITS)
+
+
+class TestDecide:
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {},
+            {"ttft_p95_ms": 600.0},  # 1.25 * 400 + 100
+            {"failed": 6},  # 3 %: baseline 1 % and two points
+            {"tokens_per_second": 40.0},
+            {"tokens_per_second": None},
+            {"timed": 3, "ttft_p95_ms": 9000.0},  # too few streamed calls to say
+        ],
+    )
+    def test_lets_go_on_what_is_as_good(self, change):
+        assert judge(replace(USUAL, **change)).verdict == Verdict.PASSED
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"ttft_p95_ms": 601.0}, "TTFT p95 601 ms (400 ms baseline, at most 600 ms)."),
+            ({"failed": 7}, "Errors 3.5 % (1.0 % baseline, at most 3.0 %)."),
+            ({"tokens_per_second": 39.0}, "Tokens/s 39.0 (50.0 baseline, at least 40.0)."),
+        ],
+    )
+    def test_sends_back_what_is_worse_at_once_with_the_number_that_says_so(self, change, words):
+        found = judge(replace(USUAL, **change))
+        assert (found.verdict, found.words, found.final) == (Verdict.FAILED, words, True)
+
+    @pytest.mark.parametrize(
+        ("candidate", "baseline", "ready", "verdict", "words"),
+        [
+            (
+                Calls(),
+                Calls(),
+                1,
+                Verdict.NO_TRAFFIC,
+                "0 calls of the candidate and 0 of the baseline, 20 of each",
+            ),
+            (replace(USUAL, calls=19, failed=0), USUAL, 1, Verdict.NO_TRAFFIC, "nothing failed"),
+            (USUAL, Calls(), 1, Verdict.NO_TRAFFIC, "200 calls of the candidate and 0"),
+            (Calls(calls=3, failed=1), USUAL, 1, Verdict.FAILED, "1 of its 3 calls failed"),
+            (Calls(), USUAL, 0, Verdict.FAILED, "none of its replicas is ready"),
+        ],
+    )
+    def test_says_when_too_few_called_and_stays_careful(
+        self, candidate, baseline, ready, verdict, words
+    ):
+        found = judge(candidate, baseline, ready)
+        assert (found.verdict, found.final) == (verdict, False)
+        assert words in found.words
+
+    def test_never_passes_without_a_ready_replica(self):
+        assert judge(ready=0).verdict == Verdict.FAILED
+
+
+class TestMeasured:
+    def test_keeps_the_numbers_with_the_words(self):
+        found = Measured.of(Health(USUAL, 1), Health(Calls(), 1), LIMITS).as_json()
+        assert found["candidate"] == {
+            "calls": 200, "failed": 2, "error_percent": 1.0, "ttft_p95_ms": 400.0,
+            "tokens_per_second": 50.0,
+            "ready_replicas": 1,
+        }  # fmt: skip
+        assert found["baseline"]["ttft_p95_ms"] is None
