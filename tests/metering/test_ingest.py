@@ -10,6 +10,7 @@ from apps.metering import actions
 from apps.metering.models import DirtyHour, HourlyUsage, UsageEvent
 from apps.metering.otlp_messages import ExportLogsServiceRequest, ExportLogsServiceResponse
 from tests.factories import NOW
+from tests.metering.test_access_log import CALL
 
 TOKEN = "Bearer ingest-token-of-the-tests"
 
