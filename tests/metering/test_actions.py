@@ -8,11 +8,11 @@ import pytest
 from django.db import DataError
 
 from apps.metering import actions, store
+from apps.metering.access_log import read_record
 from apps.metering.actions import Position
 from apps.metering.models import DirtyHour, HourlyUsage, LogPosition, UsageEvent
-from apps.metering.records import read_record
 from tests.factories import NOW
-from tests.metering.test_records import CALL
+from tests.metering.test_access_log import CALL
 
 pytestmark = pytest.mark.django_db
 HOUR = NOW  # 09:00
