@@ -9,7 +9,8 @@ from apps.accounts import actions
 from apps.accounts.claims import Identity, Problem
 from apps.accounts.models import CostCenter, Membership, Role, RoleBinding, Team, User
 from apps.audit.models import Action, AuditEvent
-from tests.factories import NOW, UserFactory
+from tests.factories import NOW, TeamFactory, UserFactory
+from tests.trail import AuditAway, trail
 
 pytestmark = pytest.mark.django_db
 MAYA = Identity(
@@ -36,6 +37,14 @@ class TestSyncUserFromClaims:
             "CC-4100",
         )
         assert user.roles == {"TEAM_LEAD"}
+        assert (user.name, user.email, user.created_at) == ("Maya Okafor", "maya@example.com", NOW)
+        assert (user.issuer, user.subject) == (MAYA.issuer, MAYA.subject)
+        assert (user.team.name, user.has_usable_password()) == ("Claims review", False)
+        facts = {"name": "Maya Okafor", "email": "maya@example.com"}
+        before, after = {"team": "", "roles": []}, {"team": "claims-review", "roles": ["TEAM_LEAD"]}
+        assert trail(user) == [
+            (Action.USER_SYNCED, "maya", {"before": facts | before, "after": facts | after})
+        ]
         assert Membership.objects.get(user=user, active_to=None).active_from == NOW
 
     def test_the_second_time_changes_and_records_nothing(self):
@@ -99,13 +108,106 @@ class TestSyncUserFromClaims:
         assert renamed == first != other
         assert (renamed.name, other.username) == ("Maya O.", "maya-2e9a77b1")
 
+    def test_changes_nothing_of_anybody_else(self):
+        other = replace(
+            MAYA, subject="77", username="liam", roles=frozenset({Role.DEVELOPER, Role.FINANCE})
+        )
+        liam = actions.sync_user_from_claims(identity=other, now=NOW)
+        actions.sync_user_from_claims(identity=MAYA, now=NOW)
+        actions.sync_user_from_claims(
+            identity=replace(MAYA, roles=frozenset(), team="", name="M"), now=LATER
+        )
+        liam = User.objects.get(pk=liam.pk)
+        assert (liam.roles, liam.team.slug, liam.name) == (
+            {"DEVELOPER", "FINANCE"},
+            "claims-review",
+            "Maya Okafor",
+        )
+        assert Membership.objects.get(user=liam).active_to is None
+
+    def test_knows_a_subject_of_another_issuer_as_somebody_else(self):
+        first = actions.sync_user_from_claims(identity=MAYA, now=NOW)
+        other = replace(MAYA, issuer="http://other.example", username="m" * 150)
+        second = actions.sync_user_from_claims(identity=other, now=NOW)
+        third = actions.sync_user_from_claims(identity=replace(other, subject="s" * 20), now=NOW)
+        assert len({first.pk, second.pk, third.pk}) == 3
+        assert third.username == f"{'m' * 140}-{'s' * 8}"
+
+    def test_keeps_a_role_that_stays_and_shows_it_at_once(self):
+        both = frozenset({Role.TEAM_LEAD, Role.DEVELOPER})
+        actions.sync_user_from_claims(identity=MAYA, now=NOW)
+        kept = RoleBinding.objects.get()
+        user = actions.sync_user_from_claims(identity=replace(MAYA, roles=both), now=LATER)
+        assert user.roles == {"TEAM_LEAD", "DEVELOPER"}
+        assert RoleBinding.objects.filter(pk=kept.pk).exists()
+
+    def test_changes_nothing_that_it_cannot_record(self, audit_away):
+        with audit_away(), pytest.raises(AuditAway):
+            actions.sync_user_from_claims(identity=MAYA, now=NOW)
+        assert not User.objects.exists()
+        actions.sync_user_from_claims(identity=MAYA, now=NOW)
+        with audit_away(), pytest.raises(AuditAway):
+            actions.sync_user_from_claims(identity=replace(MAYA, name="M"), now=LATER)
+        assert User.objects.get().name == "Maya Okafor"
+
+
+class TestAssignCostCenter:
+    def test_records_who_let_which_pay_and_nothing_where_it_paid_already(self):
+        team, other, user = TeamFactory(), TeamFactory(), UserFactory(username="fiona")
+        before, others = team.cost_center.code, other.cost_center
+        for _ in range(2):
+            actions.assign_cost_center(team=team, code="CC-9", actor=user, now=NOW)
+        team.refresh_from_db()
+        other.refresh_from_db()
+        assert (team.cost_center.code, other.cost_center) == ("CC-9", others)
+        facts = {"before": before, "after": "CC-9"}
+        assert trail(team) == [(Action.COST_CENTER_ASSIGNED, "fiona", facts)]
+
+
+class TestTeamOf:
+    def test_is_the_team_of_that_name_and_its_new_payer(self):
+        UserFactory(team=TeamFactory(slug="prior-auth"))
+        team = TeamFactory(slug="claims-review")
+        found = actions.team_of(identity=MAYA, user=UserFactory(), now=NOW)
+        assert (found, found.cost_center.code) == (team, "CC-4100")
+
+    def test_makes_no_team_whose_payer_it_cannot_record(self, audit_away):
+        team = TeamFactory(slug="claims-review")
+        with audit_away(), pytest.raises(AuditAway):
+            actions.team_of(identity=MAYA, user=UserFactory(), now=NOW)
+        team.refresh_from_db()
+        assert team.cost_center.code != "CC-4100"
+
 
 class TestSignIn:
     def test_records_every_sign_in_with_its_team_and_roles(self):
         actions.sign_in(identity=MAYA, now=NOW)
         actions.sign_in(identity=MAYA, now=LATER)
         assert actions_written() == [Action.SIGNED_IN, Action.USER_SYNCED, Action.SIGNED_IN]
-        assert AuditEvent.objects.get(occurred_at=LATER).data["team"] == "claims-review"
+        assert AuditEvent.objects.get(occurred_at=LATER).data == {
+            "team": "claims-review",
+            "roles": ["TEAM_LEAD"],
+            "problems": [],
+        }
+
+    def test_records_what_was_wrong_with_the_claims(self):
+        problem = Problem("team_missing", "None.", "Ask.")
+        roles = frozenset({Role.TEAM_LEAD, Role.AUDITOR})
+        user = actions.sign_in(identity=replace(MAYA, roles=roles, problems=(problem,)), now=NOW)
+        assert trail(user)[-1] == (
+            Action.SIGNED_IN,
+            "maya",
+            {
+                "team": "claims-review",
+                "roles": ["AUDITOR", "TEAM_LEAD"],
+                "problems": ["team_missing"],
+            },
+        )
+
+    def test_makes_nobody_where_it_cannot_record(self, audit_away):
+        with audit_away(), pytest.raises(AuditAway):
+            actions.sign_in(identity=MAYA, now=NOW)
+        assert not User.objects.exists()
 
 
 class TestRecordSignOut:

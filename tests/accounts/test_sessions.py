@@ -1,12 +1,16 @@
-"""Sessions that have ended leave the table."""
+"""What a session keeps, when it ends, and that sessions that have ended leave the table."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.models import Session
 
 from apps.accounts import sessions
-from tests.factories import NOW
+from apps.accounts.claims import Problem
+from tests.accounts.test_actions import MAYA
+from tests.factories import NOW, TeamFactory, UserFactory
 from worker.celery import app
 from worker.schedule import SCHEDULE
 
@@ -21,6 +25,97 @@ class TestClearEnded:
         )
         assert sessions.clear_ended(now=NOW) == 1
         assert list(Session.objects.values_list("session_key", flat=True)) == ["running"]
+
+
+AT = 1_800_000_000
+
+
+@pytest.fixture
+def user():
+    return UserFactory()
+
+
+@pytest.fixture
+def session(user):
+    """A session that began at AT."""
+    made = SessionBase()
+    sessions.begin(made, user=user, identity=MAYA, auth_time=AT - 7, now=AT + 0.9)
+    return made
+
+
+class TestBegin:
+    def test_starts_the_clocks_and_keeps_what_the_sign_in_said(self, session, user):
+        assert dict(session.items()) == {
+            "started_at": AT,
+            "seen_at": AT,
+            "auth_time": AT - 7,
+            "team_id": user.team_id,
+            "facts": {"groups": ["qm-team-leads"], "problems": []},
+        }
+
+    def test_keeps_100_groups_the_problems_and_its_own_time_where_none_was_said(self, user):
+        made = SessionBase()
+        problems = (Problem("team_missing", "No team.", "Ask."), Problem("b", "What.", "Do."))
+        many = replace(MAYA, groups=tuple(f"g{n}" for n in range(120)), problems=problems)
+        sessions.begin(made, user=user, identity=many, auth_time="yesterday", now=AT)
+        assert made["auth_time"] == AT
+        assert made["facts"]["groups"] == [f"g{n}" for n in range(100)]
+        assert made["facts"]["problems"] == [
+            {"code": "team_missing", "what": "No team.", "todo": "Ask."},
+            {"code": "b", "what": "What.", "todo": "Do."},
+        ]
+
+
+class TestExpiry:
+    @pytest.fixture(autouse=True)
+    def _limits(self, settings):
+        settings.SESSION_COOKIE_AGE, settings.SESSION_IDLE_SECONDS = 1000, 100
+
+    def test_is_after_too_long_or_after_too_long_away(self, session, user):
+        assert sessions.expiry(session, user, now=AT + 100) == ""
+        assert sessions.expiry(session, user, now=AT + 101) == "idle"
+        session["seen_at"] = AT + 1000
+        assert sessions.expiry(session, user, now=AT + 1000) == ""
+        assert sessions.expiry(session, user, now=AT + 1001) == "too_long"
+
+    def test_is_at_once_in_another_team(self, session, user):
+        user.team = TeamFactory()
+        assert sessions.expiry(session, user, now=AT) == "other_team"
+
+    def test_leaves_a_session_without_a_sign_in_alone(self, user):
+        assert sessions.expiry(SessionBase(), user, now=AT) == ""
+        sessions.note_activity(empty := SessionBase(), now=AT)
+        assert not list(empty.keys())
+
+    @pytest.mark.parametrize(("idle", "every"), [(100, 25), (3600, 60)])
+    def test_notes_presence_once_in_a_while(self, session, settings, idle, every):
+        settings.SESSION_IDLE_SECONDS = idle
+        sessions.note_activity(session, now=AT + every - 1)
+        assert session["seen_at"] == AT
+        sessions.note_activity(session, now=AT + every + 0.5)
+        assert session["seen_at"] == AT + every
+
+
+class TestKeepTokens:
+    ANSWER = {"access_token": "a1", "refresh_token": "r1", "id_token": "i1", "expires_in": 60}
+
+    def test_keeps_the_old_ones_that_a_renewal_does_not_replace(self):
+        session = SessionBase()
+        sessions.keep_tokens(session, self.ANSWER, now=AT)
+        assert sessions.stored_tokens(session) == {
+            "access_token": "a1", "refresh_token": "r1", "id_token": "i1", "expires_at": AT + 60
+        }  # fmt: skip
+        sessions.keep_tokens(session, {"access_token": "a2", "refresh_token": "r2"}, now=AT)
+        assert sessions.stored_tokens(session) == {
+            "access_token": "a2", "refresh_token": "r2", "id_token": "i1", "expires_at": AT + 300
+        }  # fmt: skip
+
+    def test_are_not_to_be_read_without_the_key_they_were_kept_with(self, settings):
+        session = SessionBase()
+        assert sessions.stored_tokens(session) == {}
+        sessions.keep_tokens(session, self.ANSWER, now=AT)
+        settings.SECRET_KEY = "another"
+        assert sessions.stored_tokens(session) == {}
 
 
 def test_every_periodic_task_is_one_that_the_worker_knows():

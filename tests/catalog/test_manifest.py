@@ -11,6 +11,7 @@ from apps.catalog.manifest import (
     GIB,
     PART_SIZE,
     FileEntry,
+    canonical,
     digest,
     file_list_problems,
     manifest,
@@ -77,6 +78,28 @@ class TestNameProblem:
     def test_refuses_with_a_reason(self, name, why):
         assert why in name_problem(name)
 
+    @pytest.mark.parametrize(
+        ("kind", "suffixes"),
+        [
+            ("pickle", "bin pt pth pkl pickle ckpt joblib npy npz"),
+            ("(code)", "h5 keras"),
+            ("Python code", "py"),
+            ("native code", "so"),
+            ("an archive", "zip tar gz 7z"),
+        ],
+    )
+    def test_says_what_a_format_can_carry(self, kind, suffixes):
+        for suffix in suffixes.split():
+            said = name_problem(f"model.{suffix}")
+            assert kind in said and f".{suffix} files can carry code" in said
+
+    def test_takes_200_characters_and_quotes_80(self):
+        assert name_problem("a" * 196 + ".txt") == ""
+        assert "at most 200" in name_problem("a" * 197 + ".txt")
+        assert name_problem("b" * 79 + " ").startswith("b" * 79 + " :")
+        assert name_problem("b" * 80 + " ").startswith(repr("b" * 80) + ":")
+        assert name_problem("b\0").startswith("'b\\x00'")
+
     @given(st.text())
     def test_lets_no_path_through(self, name):
         if name_problem(name) == "":
@@ -112,6 +135,47 @@ class TestFileListProblems:
         assert "config.json is missing" in found
         assert "no weights" in found
 
+    @pytest.mark.parametrize(
+        "more",
+        [
+            [FileEntry("vocab.json", 64 * 1024**2, SHA)],
+            [FileEntry("big.safetensors", 10 * GIB, SHA)],
+            [FileEntry("vocab.json", 1, SHA)],
+            [FileEntry(f"part{n}.txt", 1, SHA) for n in range(498)],
+            [FileEntry(f"p{n}.safetensors", 10 * GIB, SHA) for n in range(102)]
+            + [FileEntry("rest.safetensors", 4 * GIB - 110, SHA)],
+        ],
+    )
+    def test_takes_what_is_just_within_bounds(self, more):
+        assert file_list_problems([*GOOD, *more]) == []
+
+    @pytest.mark.parametrize(
+        ("more", "found"),
+        [
+            (
+                [FileEntry("vocab.json", 64 * 1024**2 + 1, SHA)],
+                ["vocab.json: 67,108,865 bytes; a file of this kind has 1 to 67,108,864."],
+            ),
+            (
+                [FileEntry("a.txt", 1, SHA), FileEntry("A.txt", 1, SHA)],
+                ["a.txt: named twice."],
+            ),
+            (
+                [FileEntry(f"part{n}.txt", 1, SHA) for n in range(499)],
+                ["501 files: a version has at most 500."],
+            ),
+            (
+                [FileEntry(f"p{n}.safetensors", 10 * GIB, SHA) for n in range(102)]
+                + [FileEntry("rest.safetensors", 4 * GIB - 109, SHA)],
+                ["The files are larger than 1024 GiB together."],
+            ),
+            ([FileEntry("x.txt", 1, SHA + "0")], None),
+        ],
+    )
+    def test_says_only_what_is_wrong(self, more, found):
+        problems = file_list_problems([*GOOD, *more])
+        assert problems == found if found else len(problems) == 1
+
 
 class TestDigest:
     def test_is_the_hash_of_the_canonical_list(self):
@@ -135,7 +199,8 @@ class TestManifest:
     @given(entries)
     def test_can_be_read_back(self, files):
         content = manifest(model="m", number=3, entries=files)
-        assert json.loads(content)["version"] == 3
+        assert content == canonical(json.loads(content))
+        assert (json.loads(content)["version"], json.loads(content)["model"]) == (3, "m")
         assert digest(read_manifest(content)) == digest(files)
 
     @pytest.mark.parametrize(
@@ -146,7 +211,19 @@ class TestManifest:
             read_manifest(content)
 
 
+class TestCanonical:
+    def test_is_short_sorted_and_utf_8(self):
+        assert canonical({"b": [1, 2], "a": "ü"}) == '{"a":"ü","b":[1,2]}'.encode()
+
+
 class TestPartSize:
+    def test_is_8_mib_but_of_the_last(self):
+        mib = 1024**2
+        size = 16 * mib + 1
+        assert part_count(size) == 3
+        assert [part_size(size, n) for n in range(5)] == [0, 8 * mib, 8 * mib, 1, 0]
+        assert (part_count(8 * mib), part_count(8 * mib + 1)) == (1, 2)
+
     @given(st.integers(1, 20 * PART_SIZE))
     def test_parts_make_the_file(self, size):
         assert sum(part_size(size, number) for number in range(1, part_count(size) + 1)) == size

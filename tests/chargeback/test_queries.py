@@ -8,6 +8,7 @@ import pytest
 from apps.accounts.models import Role
 from apps.audit.actions import System
 from apps.chargeback import actions, queries
+from apps.chargeback.models import Rate
 from apps.chargeback.rating import Prices, list_cost_usd
 from apps.common.errors import NotPermitted
 from apps.metering.models import HourlyUsage
@@ -170,6 +171,8 @@ class TestRateAt:
             END: second,
         }
         assert {at: queries.rate_at(registered_model, at) for at in expected} == expected
+        Rate.objects.filter(pk=second.pk).update(active_to=END + timedelta(days=1))
+        assert queries.rate_at(registered_model, END + timedelta(days=1)) is None
 
 
 @pytest.mark.django_db
