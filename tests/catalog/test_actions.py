@@ -1,5 +1,7 @@
 """Registering models and taking uploads: who may, in which state, and twice."""
 
+from datetime import timedelta
+
 import pytest
 from django.urls import resolve
 
@@ -7,10 +9,11 @@ from apps.accounts.models import Role
 from apps.audit.models import Action, AuditEvent
 from apps.catalog import actions
 from apps.catalog.manifest import FileEntry
-from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.catalog.models import ModelFile, ModelVersion, RegisteredModel
 from apps.common.errors import NotPermitted
 from tests.catalog.samples import declared, folder
-from tests.factories import NOW, ModelVersionFactory, UserFactory
+from tests.factories import NOW, ModelVersionFactory, RegisteredModelFactory, UserFactory
+from tests.trail import AuditAway, trail
 
 pytestmark = pytest.mark.django_db
 FACTS = {
@@ -31,6 +34,26 @@ def add(model, actor, **more):
     )
 
 
+def two(registered_model, **state):
+    """Two versions in the same state; a change of the first leaves the second as it is."""
+    return [ModelVersionFactory(registered_model=registered_model, **state) for _ in range(2)]
+
+
+def as_stored(row) -> dict:
+    """Every column of a row, as the database has it now."""
+    return type(row).objects.filter(pk=row.pk).values().get()
+
+
+@pytest.fixture
+def files(alice, registered_model):
+    """The same file of two versions."""
+    versions = (
+        add(registered_model, alice),
+        add(RegisteredModelFactory(owner_team=alice.team), alice),
+    )
+    return [version.files.get(name="config.json") for version in versions]
+
+
 def complete(version) -> None:
     for file in version.files.all():
         actions.record_part(file=file, number=1, etag="e", size=file.size, now=NOW)
@@ -41,7 +64,21 @@ class TestRegisterModel:
         row = actions.register_model(name="clinical-summary", actor=alice, now=NOW, **FACTS)
         assert row.owner_team == alice.team
         assert row.is_owned_by(alice)
-        assert audited(row) == [Action.MODEL_REGISTERED]
+        stored = as_stored(row)
+        assert {name: stored[name] for name in FACTS} == FACTS
+        assert (row.name, row.created_by, row.created_at) == ("clinical-summary", alice, NOW)
+        assert (row.intended_use, row.forbidden_use) == ("", "")
+        assert trail(row) == [(Action.MODEL_REGISTERED, "alice", {"owner_team": str(alice.team)})]
+
+    def test_keeps_what_it_may_be_used_for(self, alice):
+        uses = {"intended_use": "Summaries.", "forbidden_use": "Diagnoses."}
+        row = actions.register_model(name="a" * 36, actor=alice, now=NOW, **FACTS, **uses)
+        assert (row.intended_use, row.forbidden_use) == ("Summaries.", "Diagnoses.")
+
+    def test_registers_nothing_that_it_cannot_record(self, alice, audit_away):
+        with audit_away(), pytest.raises(AuditAway):
+            actions.register_model(name="x", actor=alice, now=NOW, **FACTS)
+        assert not RegisteredModel.objects.exists()
 
     def test_is_for_model_owners(self, charlie):
         with pytest.raises(NotPermitted, match="model owners"):
@@ -78,8 +115,38 @@ class TestAddVersion:
             ModelVersion.Status.UPLOADING,
             "better",
         )
-        assert version.files.count() == 3
-        assert audited(version) == [Action.VERSION_ADDED]
+        entries = [FileEntry(f.name, f.size, f.sha256) for f in version.files.all()]
+        assert sorted(entries, key=lambda e: e.name) == sorted(
+            declared(folder()), key=lambda e: e.name
+        )
+        assert (version.created_by, version.created_at) == (alice, NOW)
+        assert version.next_check_at == NOW + timedelta(hours=24)
+        facts = {"files": 3, "bytes": sum(e.size for e in entries), "note": "better"}
+        assert trail(version) == [(Action.VERSION_ADDED, "alice", facts)]
+
+    def test_begins_with_one_and_takes_the_number_that_is_asked_for(self, alice, registered_model):
+        ModelVersionFactory(number=7)
+        assert add(registered_model, alice).number == 1
+        other = actions.add_version(
+            registered_model=registered_model, number=5, actor=alice, now=NOW,
+            files=declared(folder(LICENSE=b"MIT")),
+        )  # fmt: skip
+        assert other.number == 5
+
+    def test_resumes_only_the_number_that_is_asked_for(self, alice, registered_model):
+        first = add(registered_model, alice, number=3)
+        assert add(registered_model, alice, number=3) == first
+        assert add(registered_model, alice, number=4) != first
+
+    def test_does_not_resume_what_is_no_upload_any_more(self, alice, registered_model):
+        version = add(registered_model, alice)
+        ModelVersion.objects.filter(pk=version.pk).update(status="FAILED")
+        assert add(registered_model, alice) != version
+
+    def test_opens_nothing_that_it_cannot_record(self, alice, registered_model, audit_away):
+        with audit_away(), pytest.raises(AuditAway):
+            add(registered_model, alice)
+        assert not ModelVersion.objects.exists()
 
     def test_resumes_the_same_upload(self, alice, registered_model):
         version = add(registered_model, alice)
@@ -124,7 +191,35 @@ class TestAddVersion:
         assert not ModelVersion.objects.exists()
 
 
+class TestRecordUploadStarted:
+    def test_is_for_the_first_who_begins_it(self, files):
+        file, other = files
+        assert actions.record_upload_started(file=file, upload_id="first") is True
+        assert actions.record_upload_started(file=file, upload_id="second") is False
+        assert as_stored(file)["upload_id"] == "first"
+        assert as_stored(other)["upload_id"] == ""
+
+
 class TestRecordPart:
+    def test_keeps_parts_in_order_and_the_upload_alive(self, files):
+        file, other = files
+        later = NOW + timedelta(hours=5)
+        for number in (10, 9):
+            actions.record_part(file=file, number=number, etag="e", size=number, now=later)
+        assert as_stored(file)["parts"] == [
+            {"PartNumber": 9, "ETag": "e", "size": 9},
+            {"PartNumber": 10, "ETag": "e", "size": 10},
+        ]
+        assert as_stored(other)["parts"] == []
+        checks = [as_stored(one.version)["next_check_at"] - NOW for one in files]
+        assert checks == [timedelta(hours=29), timedelta(hours=24)]
+
+    def test_loses_no_part_that_came_meanwhile(self, files):
+        stale = ModelFile.objects.get(pk=files[0].pk)
+        actions.record_part(file=files[0], number=1, etag="e", size=1, now=NOW)
+        actions.record_part(file=stale, number=2, etag="e", size=1, now=NOW)
+        assert [part["PartNumber"] for part in as_stored(stale)["parts"]] == [1, 2]
+
     def test_replaces_a_part_that_came_again(self, alice, registered_model):
         file = add(registered_model, alice).files.get(name="config.json")
         actions.record_part(file=file, number=1, etag="first", size=1, now=NOW)
@@ -147,6 +242,36 @@ class TestFinishUpload:
         assert row.status == ModelVersion.Status.SIGNING
         assert row.next_check_at == NOW
         assert audited(version) == [Action.VERSION_ADDED, Action.VERSION_UPLOADED]
+
+    def test_tells_the_worker_what_to_do_until_when(self, alice, registered_model, enqueued):
+        version, other = add(registered_model, alice), add(registered_model, alice, number=9)
+        ModelVersion.objects.filter(pk=version.pk).update(attempts=3)
+        complete(version)
+        later = NOW + timedelta(hours=1)
+        until = NOW + timedelta(days=30, microseconds=5)
+        untouched = as_stored(other)
+        with enqueued() as asked:
+            row = actions.finish_upload(version=version, actor=alice, locked_until=until, now=later)
+        assert (row.locked_until, row.observed_at) == (NOW + timedelta(days=30), later)
+        assert (row.next_check_at, row.attempts, row.generation) == (later, 0, 2)
+        assert row.message == "The worker reads every file back."
+        assert trail(row)[1:] == [(Action.VERSION_UPLOADED, "alice", {})]
+        assert asked == [("catalog.reconcile_version", {"version_id": version.pk})]
+        assert as_stored(other) == untouched
+
+    @pytest.mark.parametrize("status", ["SIGNING", "VERIFYING", "VERIFIED"])
+    def test_has_nothing_to_do_for_a_version_that_went_on(self, alice, registered_model, status):
+        version = ModelVersionFactory(registered_model=registered_model, status=status)
+        before = as_stored(version)
+        row = actions.finish_upload(version=version, actor=alice, locked_until=NOW, now=NOW)
+        assert (row, as_stored(version), audited(version)) == (version, before, [])
+
+    def test_closes_nothing_that_it_cannot_record(self, alice, registered_model, audit_away):
+        version = add(registered_model, alice)
+        complete(version)
+        with audit_away(), pytest.raises(AuditAway):
+            actions.finish_upload(version=version, actor=alice, locked_until=NOW, now=NOW)
+        assert as_stored(version)["status"] == "UPLOADING"
 
     def test_does_nothing_the_second_time(self, alice, registered_model):
         version = add(registered_model, alice)
@@ -176,7 +301,176 @@ class TestFinishUpload:
             actions.finish_upload(version=version, actor=alice, locked_until=NOW, now=NOW)
 
 
+class TestWhatTheWorkerFoundOut:
+    LATER = NOW + timedelta(hours=1)
+
+    def test_of_one_file_is_kept_of_that_file(self, files):
+        file, other = files
+        untouched = as_stored(other)
+        actions.record_stored(file=file, object_version="v1", now=NOW)
+        for now in (NOW, self.LATER):
+            actions.record_read_back(file=file, now=now)
+            actions.record_file_verified(file=file, now=now)
+        stored = as_stored(file)
+        assert (stored["object_version"], stored["uploaded_at"]) == ("v1", NOW)
+        assert (stored["read_back_at"], stored["verified_at"]) == (NOW, NOW)
+        assert as_stored(other) == untouched
+
+    def test_of_its_progress_is_shown_while_it_moves(self, registered_model):
+        version, other = two(registered_model, status="VERIFYING", reason="WAITING")
+        untouched = as_stored(other)
+        actions.record_progress(version=version, bytes_verified=7, message="Half.", now=NOW)
+        version.refresh_from_db()
+        assert (version.bytes_verified, version.message, version.reason, version.observed_at) == (
+            7,
+            "Half.",
+            "",
+            NOW,
+        )
+        ModelVersion.objects.filter(pk=version.pk).update(status="QUARANTINED")
+        actions.record_progress(version=version, bytes_verified=9, message="More.", now=NOW)
+        assert (as_stored(version)["bytes_verified"], as_stored(other)) == (7, untouched)
+
+    def test_waits_for_what_is_away_unless_the_row_has_changed(self, registered_model):
+        version, other = two(registered_model, status="SIGNING")
+        untouched = as_stored(other)
+        actions.record_waiting(version=version, message="S3 is away.", at=self.LATER, now=NOW)
+        stored = as_stored(version)
+        assert (stored["reason"], stored["message"], stored["observed_at"]) == (
+            "WAITING",
+            "S3 is away.",
+            NOW,
+        )
+        assert (stored["next_check_at"], as_stored(other)) == (self.LATER, untouched)
+        ModelVersion.objects.filter(pk=version.pk).update(generation=5)
+        actions.record_waiting(version=version, message="Again.", at=NOW, now=NOW)
+        assert as_stored(version)["message"] == "S3 is away."
+
+    def test_goes_on_soon_unless_the_row_has_changed(self, registered_model, enqueued):
+        version, other = two(registered_model, status="SIGNING", attempts=4)
+        with enqueued() as asked:
+            actions.continue_soon(version=version, now=NOW)
+        assert asked == [("catalog.reconcile_version", {"version_id": version.pk})]
+        stored = as_stored(version)
+        assert (stored["next_check_at"], stored["attempts"]) == (NOW, 0)
+        assert as_stored(other)["attempts"] == 4
+        ModelVersion.objects.filter(pk=version.pk).update(generation=5, attempts=2)
+        actions.continue_soon(version=version, now=NOW)
+        assert as_stored(version)["attempts"] == 2
+
+    def test_signs_once_and_goes_on(self, registered_model, enqueued):
+        state = {"status": "SIGNING", "attempts": 4, "reason": "WAITING", "bytes_verified": 9}
+        version, other = two(registered_model, **state, manifest_digest="")
+        untouched = as_stored(other)
+        facts = {"manifest_digest": f"sha256:{'a' * 64}", "signer": "Registry key 1"}
+        with enqueued() as asked:
+            for _ in range(2):
+                actions.record_signed(version=version, now=NOW, **facts)
+        assert asked == [("catalog.reconcile_version", {"version_id": version.pk})]
+        assert (version.status, version.manifest_digest, version.signer) == (
+            "VERIFYING",
+            facts["manifest_digest"],
+            "Registry key 1",
+        )
+        assert (version.bytes_verified, version.attempts, version.reason) == (0, 0, "")
+        assert (version.next_check_at, version.observed_at) == (NOW, NOW)
+        assert version.message.startswith("Everything is read once more")
+        assert trail(version) == [
+            (Action.VERSION_PUBLISHED, "system:catalog.reconcile_version", facts)
+        ]
+        assert as_stored(other) == untouched
+
+    def test_verifies_once(self, registered_model):
+        state = {"status": "VERIFYING", "next_check_at": NOW, "reason": "R", "generation": 3}
+        version, other = two(registered_model, **state, message="Half.")
+        untouched = as_stored(other)
+        for _ in range(2):
+            actions.record_verified(version=version, bytes_verified=12, now=NOW)
+        assert (version.status, version.verified_at, version.bytes_verified) == (
+            "VERIFIED",
+            NOW,
+            12,
+        )
+        assert (version.next_check_at, version.reason, version.message) == (None, "", "")
+        assert version.observed_generation == 3
+        facts = {"manifest_digest": version.manifest_digest, "bytes": 12}
+        assert trail(version) == [
+            (Action.VERSION_VERIFIED, "system:catalog.reconcile_version", facts)
+        ]
+        assert as_stored(other) == untouched
+
+    @pytest.mark.parametrize(
+        ("change", "action", "status"),
+        [
+            (actions.quarantine_version, Action.VERSION_QUARANTINED, "QUARANTINED"),
+            (actions.fail_version, Action.VERSION_FAILED, "FAILED"),
+        ],
+    )
+    @pytest.mark.parametrize("start", ["SIGNING", "VERIFYING"])
+    def test_ends_one_version_and_says_why(self, registered_model, change, action, status, start):
+        version, other = two(registered_model, status=start, next_check_at=NOW)
+        untouched = as_stored(other)
+        why = {"reason": "DIGEST", "message": "config.json differs."}
+        for _ in range(2):
+            change(version=version, now=NOW, **why)
+        stored = as_stored(version)
+        assert {name: stored[name] for name in why} == why
+        assert (stored["status"], stored["next_check_at"]) == (status, None)
+        assert trail(version) == [(action, "system:catalog.reconcile_version", why)]
+        assert as_stored(other) == untouched
+
+    def test_gives_an_upload_up_but_does_not_quarantine_it(self, registered_model):
+        version, _ = two(registered_model, status="UPLOADING")
+        why = {"reason": "ABANDONED", "message": "Nothing came.", "now": NOW}
+        actions.quarantine_version(version=version, **why)
+        assert as_stored(version)["status"] == "UPLOADING"
+        actions.fail_version(version=version, **why)
+        assert as_stored(version)["status"] == "FAILED"
+
+    def test_changes_nothing_that_it_cannot_record(self, registered_model, audit_away):
+        version, _ = two(registered_model, status="SIGNING", manifest_digest="")
+        why = {"reason": "DIGEST", "message": "config.json differs."}
+        digest = f"sha256:{'a' * 64}"
+        with audit_away():
+            for change, more in (
+                (actions.record_signed, {"manifest_digest": digest, "signer": "x"}),
+                (actions.quarantine_version, why),
+                (actions.fail_version, why),
+            ):
+                with pytest.raises(AuditAway):
+                    change(version=version, now=NOW, **more)
+                assert as_stored(version)["status"] == "SIGNING"
+                version.refresh_from_db()
+            ModelVersion.objects.filter(pk=version.pk).update(
+                status="VERIFYING", manifest_digest=digest
+            )
+            with pytest.raises(AuditAway):
+                actions.record_verified(version=version, bytes_verified=1, now=NOW)
+        assert as_stored(version)["status"] == "VERIFYING"
+
+
 class TestRetryVersion:
+    @pytest.mark.parametrize(("digest", "status"), [("", "SIGNING"), ("sha256:a", "VERIFYING")])
+    def test_wakes_the_worker_for_this_version(
+        self, alice, registered_model, enqueued, digest, status
+    ):
+        state = {"status": "FAILED", "locked_until": NOW, "attempts": 9, "reason": "R"}
+        version, other = two(registered_model, **state, message="m", manifest_digest=digest)
+        untouched = as_stored(other)
+        with enqueued() as asked:
+            actions.retry_version(version=version, actor=alice, now=NOW)
+        assert asked == [("catalog.reconcile_version", {"version_id": version.pk})]
+        assert (version.status, version.reason, version.message) == (status, "", "")
+        assert (version.next_check_at, version.attempts, version.generation) == (NOW, 0, 2)
+        assert trail(version) == [(Action.VERSION_RETRIED, "alice", {})]
+        assert as_stored(other) == untouched
+
+    def test_tries_nothing_that_it_cannot_record(self, alice, registered_model, audit_away):
+        version, _ = two(registered_model, status="FAILED", locked_until=NOW)
+        with audit_away(), pytest.raises(AuditAway):
+            actions.retry_version(version=version, actor=alice, now=NOW)
+        assert as_stored(version)["status"] == "FAILED"
+
     def test_goes_on_where_it_stopped(self, alice, registered_model):
         version = ModelVersionFactory(
             registered_model=registered_model, status="FAILED", locked_until=NOW

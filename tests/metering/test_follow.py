@@ -95,6 +95,13 @@ class TestFollower:
         }
         assert set(UsageEvent.objects.values_list("received_via", flat=True)) == {"FILE"}
 
+    def test_takes_no_other_files_position_for_its_own(self, follow, log):
+        log.write_bytes(line() + line())
+        LogPosition.objects.create(
+            path="/elsewhere", inode=log.stat().st_ino, offset=log.stat().st_size, updated_at=NOW
+        )
+        assert follow(log).step(now=NOW) == 2
+
     def test_reads_from_its_start_what_was_truncated_or_replaced_meanwhile(self, follow, log):
         log.write_bytes(line() + line())
         follow(log).step(now=NOW)
