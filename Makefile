@@ -13,6 +13,8 @@ WORKERS := -n 3 --no-loadscope-reorder
 STATE := $(if $(QUARTERMASTER_STATE),--state $(QUARTERMASTER_STATE))
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Every part and every test worker is a process of its own: without kept bytecode each compiles all its modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs reset token check test test-vllm test-chaos mutants bench-reconcile bench-web bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
