@@ -1,36 +1,12 @@
-"""The long-lived process that follows the cluster. One leader at a time, by a Postgres advisory
-lock.
-
-The lock lives as long as the database connection that writes: who loses the one has lost the other.
-"""
-
-import logging
-import time
-
-from django.db import InterfaceError, OperationalError, connection
+"""The long-lived process that follows the cluster. Each term begins anew, with lists."""
 
 from apps.fleet.observer import Observer
 from apps.integrations.kubernetes.connection import connection_from_settings
-from worker.processes.leader import is_leader
-
-LEADER_LOCK = 7_202_611_002  # any number that no other process of ours uses
-log = logging.getLogger(__name__)
+from worker.processes.leader import Lock, lead
 
 
-def run() -> None:
-    """Follow the cluster for ever. While the database is away, wait, then begin anew with lists."""
-    while True:
-        try:
-            _lead()
-        except (OperationalError, InterfaceError) as error:
-            log.warning("the database is away (%s); trying again", type(error).__name__)
-            connection.close()
-        time.sleep(5)
-
-
-def _lead() -> None:
-    if not is_leader(LEADER_LOCK):
-        return
+def follow() -> None:
+    """Follow the cluster for one term: until the database is away."""
     observer = Observer(connection_from_settings)
     try:
         observer.start()
@@ -42,4 +18,4 @@ def _lead() -> None:
 
 def run_from_settings() -> None:
     """Follow the cluster that KUBECONFIG names, or the one this pod runs in."""
-    run()
+    lead(Lock.OBSERVER, follow)

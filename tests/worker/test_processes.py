@@ -1,0 +1,62 @@
+"""A term of each long-lived process: what it lets go of when it ends."""
+
+import pytest
+from django.db import OperationalError
+
+from worker.processes import observer, scraper, usage_follower
+
+
+class Term:
+    """Stands for what a process does in one term; its second step meets a database that is gone."""
+
+    made: list["Term"] = []
+
+    def __init__(self, source: object) -> None:
+        self.source, self.steps, self.let_go = source, 0, False
+        Term.made.append(self)
+
+    def start(self) -> None:
+        return
+
+    def step(self, **_: object) -> None:
+        self.steps += 1
+        if self.steps == 2:
+            raise OperationalError
+
+    def stop(self) -> None:
+        self.let_go = True
+
+    close = stop
+
+
+@pytest.fixture(autouse=True)
+def terms(monkeypatch):
+    monkeypatch.setattr(observer, "Observer", Term)
+    monkeypatch.setattr(scraper, "Scraper", Term)
+    monkeypatch.setattr(usage_follower, "Follower", Term)
+    for process in (scraper, usage_follower):
+        monkeypatch.setattr(process.time, "sleep", lambda seconds: None)
+    Term.made = []
+    return Term.made
+
+
+class TestFollowTheCluster:
+    def test_stops_its_threads_when_the_database_goes_away(self, terms):
+        with pytest.raises(OperationalError):
+            observer.follow()
+        assert [(term.steps, term.let_go) for term in terms] == [(2, True)]
+
+
+class TestMeasure:
+    def test_begins_each_term_with_nothing(self, terms):
+        for _ in range(2):
+            with pytest.raises(OperationalError):
+                scraper.measure("a source")
+        assert [(term.source, term.steps) for term in terms] == [("a source", 2)] * 2
+
+
+class TestFollowTheLog:
+    def test_closes_the_file_when_the_database_goes_away(self, terms):
+        with pytest.raises(OperationalError):
+            usage_follower.follow("/var/log/usage.json")
+        assert [(term.source, term.let_go) for term in terms] == [("/var/log/usage.json", True)]
