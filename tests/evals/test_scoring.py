@@ -1,11 +1,14 @@
 """Codes out of answers, and the figures of a run."""
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.evals.scoring import (
     PacketScore,
+    Verdict,
     count_grounded,
     judge,
     metrics,
@@ -63,6 +66,17 @@ class TestParseCodes:
 
 
 class TestNormalized:
+    @pytest.mark.parametrize(
+        ("code", "same"),
+        [
+            (" e119 ", "E11.9"), ("I10", "I10"), ("e2103", "E2103"), ("J1745", "J1745"),
+            ("99213", "99213"), ("M17.11", "M17.11"), ("A12345", "A12.345"), ("9921", ""),
+            ("E1", ""), ("W1234", "W12.34"), ("E11.", ""), ("", ""),
+        ],
+    )  # fmt: skip
+    def test_is_the_code_as_it_is_compared(self, code, same):
+        assert normalized(code) == same
+
     @given(st.text(max_size=8))
     def test_is_stable(self, code):
         assert normalized(normalized(code)) == normalized(code)
@@ -94,6 +108,30 @@ class TestMicro:
 
 
 class TestMetrics:
+    def test_are_of_all_packets(self):
+        found = [
+            score(
+                ["E11.9", "I10"], ["E11.9", "99213", "J1745"], 2, ttft=10, latency=1000, tokens=7
+            ),
+            score(["I10"], ["I10"], 1, ttft=20, latency=2000, tokens=20),
+            score(["27447"], [], 0, ttft=30.04, latency=4000.06, tokens=3),
+        ]
+        figures = metrics(found)
+        assert {name: figures[name] for name in figures if not name.startswith("f1_")} == {
+            "f1": 0.5, "precision": 0.5, "recall": 0.5, "groundedness": 0.75,
+            "ttft_p50_ms": 20, "ttft_p95_ms": 30.0, "latency_p50_ms": 2000,
+            "latency_p95_ms": 4000.1, "tokens_per_second": 4.3, "packets": 3.0,
+        }  # fmt: skip
+
+    def test_have_four_decimals(self):
+        found = [score(["E11.9", "I10", "27447"], ["E11.9"], 1), score(["I10"], ["I10", "J1745"])]
+        figures = metrics([*found, score(["I10"], ["99213", "E11.9", "27447", "M17.11"], 1)])
+        assert (figures["precision"], figures["recall"], figures["f1"]) == (0.2857, 0.4, 0.3333)
+        assert figures["groundedness"] == 0.2857
+
+    def test_have_no_speed_where_no_time_passed(self):
+        assert metrics([score(["I10"], ["I10"], latency=0)])["tokens_per_second"] == 0
+
     def test_is_the_same_each_time(self):
         found = [
             score(["E11.9"], ["E11.9"], 1),
@@ -101,6 +139,16 @@ class TestMetrics:
             score(["I10"], [], 0),
         ]
         assert metrics(found) == metrics(found)
+
+    def test_interval_is_the_middle_of_what_drawing_again_gives(self):
+        packets = [score(["I10", "E11.9"], ["I10", "99213"][: n % 3]) for n in range(12)]
+        figures = metrics(packets)
+        drawn = random.Random(0)  # noqa: S311 (the same draws)
+        again = sorted(micro(drawn.choices(packets, k=12))[2] for _ in range(400))
+        assert (figures["f1_low"], figures["f1_high"]) == (
+            pytest.approx(again[10], abs=1e-4),
+            pytest.approx(again[390], abs=1e-4),
+        )
 
     @given(scores)
     def test_interval_holds_shares(self, found):
@@ -133,6 +181,19 @@ class TestCountGrounded:
 
 
 class TestJudge:
+    def test_names_each_metric_with_its_value_and_limits(self):
+        limits = {"f1": {"minimum": 0.2}, "ttft_p50_ms": {"maximum": 5}, "own": {"minimum": 1}}
+        assert judge({"f1": 0.3, "ttft_p50_ms": 5}, limits) == [
+            Verdict("f1", "F1 of codes", 0.3, 0.2, None),
+            Verdict("ttft_p50_ms", "Time to first token, median", 5, None, 5),
+            Verdict("own", "own", 0.0, 1, None),
+        ]
+        assert [verdict.met for verdict in judge({"f1": 0.3, "ttft_p50_ms": 5}, limits)] == [
+            True,
+            True,
+            False,
+        ]
+
     @pytest.mark.parametrize(("value", "met"), [(0.24, False), (0.25, True), (0.26, True)])
     def test_includes_the_boundary(self, value, met):
         assert judge({"f1": value}, {"f1": {"minimum": 0.25}})[0].met is met

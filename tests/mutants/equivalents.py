@@ -1,3 +1,27 @@
 """Faults that change nothing anybody can see, by hand: module → fault (its key) → why."""
 
-EQUIVALENT: dict[str, dict[str, str]] = {}
+EQUIVALENT: dict[str, dict[str, str]] = {
+    "apps/chargeback/actions.py": {
+        "set_rate: ilter(registered_model=model).order_by('-active_from').first() → "
+        "ilter(registered_model=model).first()": "rates come newest first by themselves",
+    },
+    "apps/chargeback/queries.py": {
+        "_line: tokens_known = any(names[9:12]) → tokens_known = any(names[9:24])": (
+            "unpriced tokens are input and output tokens, which are looked at already"
+        ),
+    },
+    "apps/metering/actions.py": {
+        "roll_up_dirty_hours: ours = list(DirtyHour.objects.order_by('hour').values_list('hour', "
+        "flat=True) → ours = list(DirtyHour.objects.values_list('hour', flat=True)": (
+            "each hour is summed by itself, in whatever order"
+        ),
+    },
+    "apps/metering/follow.py": {
+        "module: CHUNK = 1024 * 1024 → CHUNK = 2048 * 1024": "only how much is read at a time",
+        "module: CHUNK = 1024 * 1024 → CHUNK = 1024 * 2048": "only how much is read at a time",
+        "Follower._open: if known and known.offset <= os.fstat(file.fileno()).st_si → "
+        "if known and known.offset < os.fstat(file.fileno()).st_si": (
+            "a file that was read to its end is read again, and nothing counts twice"
+        ),
+    },
+}
