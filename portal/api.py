@@ -4,14 +4,18 @@ import math
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import Http404
+from django.http import Http404, JsonResponse
 from rest_framework import exceptions
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import exception_handler
+from rest_framework.views import APIView, exception_handler
 
 from apps.common.errors import DomainError, NotPermitted
 from apps.common.request_ids import current_request_id
 from apps.integrations.errors import PermanentError, TemporaryError
+
+PROBLEM = "application/problem+json"
 
 
 def problem(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -46,9 +50,34 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
     return response
 
 
+def problem_document(status: int, code: str, detail: str) -> JsonResponse:
+    """Return a problem outside of a view: what refuses a request before one is found."""
+    return JsonResponse(_body(status, code, detail), status=status, content_type=PROBLEM)
+
+
+class UnknownAddress(APIView):
+    """Every address under /api/ that leads nowhere, with every method. Whoever has no good token
+    hears 401, as at any other address of the API.
+    """
+
+    schema = None  # no part of the API's document
+
+    def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Say that nothing is there."""
+        raise NotFound("The API has no such address.")
+
+    options = http_method_not_allowed
+
+
 def _problem(
     status: int, code: str, detail: str, headers: dict[str, str] | None = None, **extra: Any
 ) -> Response:
+    return Response(
+        _body(status, code, detail, **extra), status=status, headers=headers, content_type=PROBLEM
+    )
+
+
+def _body(status: int, code: str, detail: str, **extra: Any) -> dict[str, Any]:
     body = {"type": "about:blank", "status": status, "code": code, "detail": detail, **extra}
     body["request_id"] = current_request_id.get()
-    return Response(body, status=status, headers=headers, content_type="application/problem+json")
+    return body

@@ -12,7 +12,10 @@ from django.template.loader import render_to_string
 from apps.accounts.models import User
 from apps.common.errors import DomainError, NotPermitted
 from apps.common.request_ids import current_request_id
+from portal.api import problem_document
 
+API = "/api/"
+CODES = {400: "bad_request", 403: "not_permitted", 404: "not_found", 409: "conflict"}
 TOKEN_OLD = "This page was open for long, or cookies are blocked."  # noqa: S105 - words for people
 
 
@@ -75,14 +78,28 @@ def server_error(request: HttpRequest) -> HttpResponse:
             "why": "The portal is up, its database is not. Nothing is lost.",
         }
         status = 503
+    if request.path.startswith(API):
+        code = "internal" if status == 500 else "unavailable"
+        return problem_document(status, code, f"{text['title']}: {text['why']}")
     page = render_to_string(
         "errors/bare.html", text | {"status": status, "request_id": current_request_id.get()}
     )
     return HttpResponse(page, status=status)
 
 
+def machine_refusal(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
+    """Answer what no browser sends: a problem document at the API, the bare sentence elsewhere."""
+    if request.path.startswith(API):
+        return problem_document(status, code, detail)
+    return HttpResponse(detail, status=status, content_type="text/plain; charset=utf-8")
+
+
 def error_page(request: HttpRequest, status: int, **text: Any) -> HttpResponse:
-    """Return the page, or for htmx a toast beside the unchanged page."""
+    """Return the page, or for htmx a toast beside the unchanged page; at the API the same words as
+    a problem document.
+    """
+    if request.path.startswith(API):
+        return problem_document(status, CODES[status], f"{text['title']}: {text['why']}")
     if request.headers.get("HX-Request"):
         return toast_only(status, f"{text['title']}: {text['why']}")
     template = (

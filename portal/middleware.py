@@ -18,7 +18,7 @@ from apps.accounts import actions, sessions
 from apps.accounts.models import User
 from apps.common.errors import DomainError, NotPermitted
 from apps.common.request_ids import current_request_id
-from portal.errors import refused
+from portal.errors import machine_refusal, refused
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 OPEN_PATHS = (
@@ -29,6 +29,8 @@ OPEN_PATHS = (
     "/v1/logs",
     "/v1/scaling/",
 )  # and /api/, which has its own door
+USAGE_INGEST = "/v1/logs"
+WITH_BODY = ("POST", "PUT", "PATCH")
 ROLELESS_PATHS = ("/account/", "/sign-out/")
 NO_ACCESS = "/account/no-access/"
 
@@ -62,6 +64,36 @@ def no_null_bytes(get_response: GetResponse) -> GetResponse:
         return get_response(request)
 
     return middleware
+
+
+def whole_bodies(get_response: GetResponse) -> GetResponse:
+    """Refuse a body whose length nobody said (411), or that is packed (415).
+
+    WSGI has no word for a chunked body: it would be read as an empty one and answered as if it had
+    been taken. Only the door for Collectors unpacks, and says itself what it takes.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if _has_unsaid_length(request):
+            return machine_refusal(
+                request, 411, "length_required", "Send the body with a Content-Length, not chunked."
+            )
+        packed = request.headers.get("Content-Encoding", "").strip().lower()
+        if packed not in ("", "identity") and request.path != USAGE_INGEST:
+            return machine_refusal(
+                request, 415, "unsupported_encoding", "Send the body as it is, without packing it."
+            )
+        return get_response(request)
+
+    return middleware
+
+
+def _has_unsaid_length(request: HttpRequest) -> bool:
+    """Tell whether a body may follow that has no length: chunked, or in frames of HTTP/2."""
+    if request.headers.get("Transfer-Encoding"):
+        return True
+    framed = str(request.META.get("SERVER_PROTOCOL", "")).startswith(("HTTP/2", "HTTP/3"))
+    return framed and request.method in WITH_BODY and not request.META.get("CONTENT_LENGTH")
 
 
 def sign_in_required(get_response: GetResponse) -> GetResponse:

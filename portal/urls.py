@@ -1,6 +1,6 @@
 """Which URL goes to which app."""
 
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from apps.access.urls import api_urlpatterns as access_api
 from apps.accounts.urls import api_urlpatterns as accounts_api
@@ -14,6 +14,7 @@ from apps.metering.demand import demand
 from apps.metering.ingest import logs
 from apps.promotions.urls import api_urlpatterns as promotions_api
 from portal import views
+from portal.api import UnknownAddress
 
 pages: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
@@ -46,7 +47,11 @@ api: list[URLPattern | URLResolver] = [
     *fleet_api,
     *capacity_api,
 ]
-urlpatterns = [*pages, path("api/v1/", include((api, "api")))]
+urlpatterns = [
+    *pages,
+    path("api/v1/", include((api, "api"))),
+    re_path(r"^api(/.*)?$", UnknownAddress.as_view()),
+]
 
 handler400 = "portal.errors.bad_request"
 handler403 = "portal.errors.forbidden"

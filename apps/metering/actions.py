@@ -5,16 +5,19 @@ transaction; roll_up_hour recomputes it from the events, so that nothing that is
 or killed can count twice.
 """
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from django.db import transaction
+from django.db import DataError, IntegrityError, transaction
 
 from apps.common.tasks import enqueue_on_commit
 from apps.metering import store
 from apps.metering.access_log import UsageRecord
 from apps.metering.models import DirtyHour, HourlyUsage, LogPosition, UsageEvent
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,26 @@ def ingest_usage(
     if fresh:
         enqueue_on_commit("metering.roll_up_dirty_hours")
     return len(fresh)
+
+
+def ingest_storable(
+    *, records: Sequence[UsageRecord], via: str, now: datetime
+) -> list[UsageRecord]:
+    """Store the calls that can be stored; return those that the database refuses whatever happens.
+
+    A batch with one such record would come again for ever: it is halved until only that one is
+    left out. Raises what the database raises while it is away.
+    """
+    try:
+        ingest_usage(records=records, via=via, now=now)
+    except (DataError, IntegrityError):
+        if len(records) == 1:
+            log.exception("the database refuses a usage record")
+            return [*records]
+        middle = len(records) // 2
+        halves = (records[:middle], records[middle:])
+        return [one for half in halves for one in ingest_storable(records=half, via=via, now=now)]
+    return []
 
 
 def _hour(moment: datetime) -> datetime:

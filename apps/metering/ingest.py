@@ -1,8 +1,8 @@
 """The door for OpenTelemetry Collectors: POST /v1/logs (OTLP over HTTP, protobuf, gzip).
 
-200: stored, or refused for good (partial success). 400, 413, 415: the batch is bad and must not
-come again. 401: wrong credential. 503: the database is away; the Collector keeps the batch on disk
-and retries.
+200: stored, or refused for good (partial success). 400, 411, 413, 415: the batch is bad and must
+not come again; a Collector drops it. 401: wrong credential. 503: the database is away; the
+Collector keeps the batch on disk and retries. So what can never be stored is not answered with 503.
 """
 
 import gzip
@@ -21,13 +21,17 @@ from apps.common.bearer import is_bearer
 from apps.metering import actions, otlp
 from apps.metering.access_log import BadRecord, UsageRecord, read_record
 
-MAX_BYTES = 32 * 1024 * 1024  # of one batch, unpacked; the Collector's batches are below 8 MB
+MAX_BYTES = 32 * 1024 * 1024  # of a batch as sent, and unpacked; the Collector's are below 8 MB
 PROTOBUF = "application/x-protobuf"
 log = logging.getLogger(__name__)
 
 
 class TooLarge(ValueError):
-    """The body unpacks to more than MAX_BYTES."""
+    """The body has, or unpacks to, more than MAX_BYTES."""
+
+
+class UnknownEncoding(ValueError):
+    """The body is packed in another way than gzip."""
 
 
 @csrf_exempt
@@ -40,9 +44,13 @@ def logs(request: HttpRequest) -> HttpResponse:
         return _refuse(415, f"Send {PROTOBUF}.")
     try:
         records, problems = _read(otlp.read_batch(_body(request)))
-        actions.ingest_usage(records=records, via="OTLP", now=now())
+        refused = actions.ingest_storable(records=records, via="OTLP", now=now())
     except TooLarge:
-        return _refuse(413, f"A batch may unpack to {MAX_BYTES} bytes at most.")
+        return _refuse(413, f"A batch may have, and unpack to, {MAX_BYTES} bytes at most.")
+    except otlp.TooMany as error:
+        return _refuse(413, str(error))
+    except UnknownEncoding:
+        return _refuse(415, "Send the batch as it is, or packed with gzip.")
     except otlp.BadBatch as error:
         return _refuse(400, str(error))
     except (OperationalError, InterfaceError):
@@ -50,6 +58,7 @@ def logs(request: HttpRequest) -> HttpResponse:
     except DatabaseError:
         log.exception("a usage batch could not be stored")
         return _refuse(503, "The batch could not be stored. Send it again.", retry_after=30)
+    problems += ["the database refuses the record"] * len(refused)
     if problems:
         log.warning(
             "refused %d usage records: %s", len(problems), "; ".join(sorted(set(problems))[:5])
@@ -60,10 +69,15 @@ def logs(request: HttpRequest) -> HttpResponse:
 
 
 def _body(request: HttpRequest) -> bytes:
-    if request.headers.get("Content-Encoding") != "gzip":
-        return _limited(request.body)
+    """Return the batch, unpacked. It is read from the stream: Django's own limit is another."""
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ("", "identity", "gzip"):
+        raise UnknownEncoding
+    sent = _limited(request.read(MAX_BYTES + 1))
+    if encoding != "gzip":
+        return sent
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(request.body)) as stream:
+        with gzip.GzipFile(fileobj=io.BytesIO(sent)) as stream:
             return _limited(stream.read(MAX_BYTES + 1))
     except (OSError, EOFError, zlib.error):
         raise otlp.BadBatch("The body is not gzip, or it was cut off.") from None
@@ -75,9 +89,9 @@ def _limited(body: bytes) -> bytes:
     return body
 
 
-def _read(batch: list[dict[str, object]]) -> tuple[list[UsageRecord], list[str]]:
-    records, problems = [], []
-    for values in batch:
+def _read(batch: otlp.Batch) -> tuple[list[UsageRecord], list[str]]:
+    records, problems = [], list(batch.problems)
+    for values in batch.records:
         try:
             record = read_record(values)
         except BadRecord as error:

@@ -1,26 +1,63 @@
-"""OTLP log batches, read into plain mappings. Pure."""
+"""OTLP log batches, read into plain mappings. Pure.
+
+A batch is walked in its wire format before anything is built of it: a few kilobytes of gzip can
+unpack to millions of empty groups. What is walked, how large a record is and how many values it has
+is limited; all that a batch holds beside its records' attributes is stepped over unread.
+"""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from apps.metering.otlp_messages import ExportLogsServiceRequest, ExportLogsServiceResponse
+from apps.metering.otlp_messages import ExportLogsServiceResponse, LogRecord
+
+MOST_RECORDS = 20_000  # the Collector is told to send 8,000 at most
+MOST_STEPS = 10 * MOST_RECORDS  # fields of the groups around the records; an honest batch has six
+MOST_VALUES = 25 * MOST_RECORDS  # attributes in all; an access-log record has two dozen
+MOST_BYTES_OF_RECORD = 64 * 1024
+# field numbers of ExportLogsServiceRequest, ResourceLogs and ScopeLogs that lead to a record
+_RESOURCE_LOGS, _SCOPE_LOGS, _LOG_RECORDS = 1, 2, 2
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
+_TORN = "The body is not an OTLP logs request, or it was cut off."
 
 
 class BadBatch(ValueError):
     """The body is not a whole OTLP logs request."""
 
 
-def read_batch(body: bytes) -> list[dict[str, object]]:
-    """Return each log record's attributes. Unknown fields are ignored. Raises BadBatch on anything
-    torn or foreign.
+class TooMany(ValueError):
+    """The batch holds more than this door takes at once. The text says of what."""
+
+
+@dataclass
+class Batch:
+    """Each readable record's attributes, and why each of the others could not be read."""
+
+    records: list[dict[str, object]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def read_batch(body: bytes) -> Batch:
+    """Return what the batch holds. Unknown fields are ignored. Raises BadBatch on anything torn or
+    foreign, TooMany before it would build more than is allowed.
     """
-    try:
-        batch = ExportLogsServiceRequest.FromString(body)
-    except DecodeError:
-        raise BadBatch("The body is not an OTLP logs request, or it was cut off.") from None
-    return list(_records(batch))
+    batch, values = Batch(), 0
+    for raw in _records(body):
+        if len(raw) > MOST_BYTES_OF_RECORD:
+            batch.problems.append(f"a record has more than {MOST_BYTES_OF_RECORD} bytes")
+            continue
+        try:
+            record = LogRecord.FromString(raw)
+        except DecodeError:
+            batch.problems.append("a record cannot be read")
+            continue
+        values += len(record.attributes)
+        if values > MOST_VALUES:
+            raise TooMany(f"A batch may hold {MOST_VALUES} attributes at most.")
+        batch.records.append({pair.key: _value(pair.value) for pair in record.attributes})
+    return batch
 
 
 def answer(rejected: int, message: str) -> bytes:
@@ -34,11 +71,63 @@ def answer(rejected: int, message: str) -> bytes:
     return bytes(response.SerializeToString())
 
 
-def _records(batch: Any) -> Iterator[dict[str, object]]:
-    for resource in batch.resource_logs:
-        for scope in resource.scope_logs:
-            for record in scope.log_records:
-                yield {pair.key: _value(pair.value) for pair in record.attributes}
+def _records(body: bytes) -> list[memoryview]:
+    """Return each record's own bytes. Raises BadBatch or TooMany."""
+    steps = _Steps()
+    found: list[memoryview] = []
+    for resource in steps.fields(memoryview(body), _RESOURCE_LOGS):
+        for scope in steps.fields(resource, _SCOPE_LOGS):
+            found.extend(steps.fields(scope, _LOG_RECORDS))
+            if len(found) > MOST_RECORDS:
+                raise TooMany(f"A batch may hold {MOST_RECORDS} records at most.")
+    return found
+
+
+@dataclass
+class _Steps:
+    """Walks messages field by field, and stops where there are too many in all."""
+
+    taken: int = 0
+
+    def fields(self, message: memoryview, wanted: int) -> Iterator[memoryview]:
+        """Yield the content of each field of that number; step over the others."""
+        at, end = 0, len(message)
+        while at < end:
+            self.taken += 1
+            if self.taken > MOST_STEPS:
+                raise TooMany("The batch has too many groups or fields.")
+            tag, at = _varint(message, at)
+            start, at = _span(message, at, tag & 7)
+            if at > end:
+                raise BadBatch(_TORN)
+            if tag >> 3 == wanted:
+                if tag & 7 != _BYTES:
+                    raise BadBatch(_TORN)
+                yield message[start:at]
+
+
+def _span(message: memoryview, at: int, kind: int) -> tuple[int, int]:
+    """Return where a field's content begins and ends. kind: its wire type."""
+    if kind == _BYTES:
+        length, at = _varint(message, at)
+        return at, at + length
+    if kind == _VARINT:
+        return at, _varint(message, at)[1]
+    if kind in (_FIXED64, _FIXED32):
+        return at, at + (8 if kind == _FIXED64 else 4)
+    raise BadBatch(_TORN)
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    """Return the number that stands there, and where what follows it begins."""
+    value = shift = 0
+    for byte in message[at : at + 10]:
+        value |= (byte & 0x7F) << shift
+        at += 1
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    raise BadBatch(_TORN)
 
 
 def _value(value: Any) -> object:

@@ -73,3 +73,4 @@ _CLASSES = _classes()
 # Made while running: their fields have no types to check.
 ExportLogsServiceRequest: Any = _CLASSES["ExportLogsServiceRequest"]
 ExportLogsServiceResponse: Any = _CLASSES["ExportLogsServiceResponse"]
+LogRecord: Any = _CLASSES["LogRecord"]

@@ -1,12 +1,15 @@
 """The door for Collectors, and counting once whatever comes again."""
 
 import gzip
+import time
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, OperationalError, transaction
 
-from apps.metering import actions
+from apps.metering import actions, ingest, otlp
+from apps.metering.access_log import read_record
 from apps.metering.models import DirtyHour, HourlyUsage, UsageEvent
 from apps.metering.otlp_messages import ExportLogsServiceRequest, ExportLogsServiceResponse
 from tests.factories import NOW
@@ -24,6 +27,22 @@ def batch(*records):
             pair = record.attributes.add(key=key)
             pair.value.string_value = "-" if value is None else str(value)
     return request.SerializeToString()
+
+
+def framed(*records):
+    """Return a batch of records that are bytes already."""
+    scope = b"".join(b"\x12" + _length(len(one)) + one for one in records)
+    resource = b"\x12" + _length(len(scope)) + scope
+    return b"\x0a" + _length(len(resource)) + resource
+
+
+def _length(value):
+    """Return a number as protobuf writes it."""
+    found = bytearray()
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*found, value])
 
 
 def call(**changes):
@@ -77,11 +96,96 @@ class TestLogs:
     def test_refuses_another_content_type(self, post):
         assert post(b"{}", content_type="application/json").status_code == 415
 
-    def test_refuses_a_bomb(self, post, monkeypatch):
-        monkeypatch.setattr("apps.metering.ingest.MAX_BYTES", 100)
-        assert (
-            post(gzip.compress(b"\0" * 10_000), **{"Content-Encoding": "gzip"}).status_code == 413
-        )
+    @pytest.mark.parametrize("encoding", ["deflate", "br", "zstd", "gzip, gzip"])
+    def test_refuses_another_encoding(self, post, encoding):
+        assert post(batch(call()), **{"Content-Encoding": encoding}).status_code == 415
+        assert not UsageEvent.objects.exists()
+
+    @pytest.mark.parametrize("encoding", ["GZIP", "gzip"])
+    def test_reads_the_encodings_name_in_any_case(self, post, encoding):
+        body = gzip.compress(batch(call()))
+        assert post(body, **{"Content-Encoding": encoding}).status_code == 200
+        assert UsageEvent.objects.count() == 1
+
+    @pytest.mark.parametrize("packed", [False, True])
+    def test_takes_exactly_as_much_as_it_says(self, post, monkeypatch, packed):
+        body = batch(call())
+        monkeypatch.setattr("apps.metering.ingest.MAX_BYTES", len(body))
+        headers = {"Content-Encoding": "gzip"} if packed else {}
+        pack = (lambda one: gzip.compress(one, 9)) if packed else bytes
+        assert post(pack(body), **headers).status_code == 200
+        # an unknown field: one more byte than is allowed makes the difference, not its content
+        assert post(pack(body + b"\x10\x01"), **headers).status_code == 413
+        assert UsageEvent.objects.count() == 1
+
+    def test_takes_32_mb_and_not_a_byte_more(self, post):
+        assert ingest.MAX_BYTES == 32 * 1024 * 1024
+        rest = ingest.MAX_BYTES - len(batch(call()))
+        filler = b"\x12" + _length(rest - 5) + b"\0" * (rest - 5)
+        body = batch(call()) + filler
+        assert len(body) == ingest.MAX_BYTES
+        assert post(body).status_code == 200
+        assert post(gzip.compress(body, 1), **{"Content-Encoding": "gzip"}).status_code == 200
+        assert post(body + b"\0").status_code == 413
+        longer = gzip.compress(body + b"\0", 1)
+        assert post(longer, **{"Content-Encoding": "gzip"}).status_code == 413
+
+    def test_refuses_a_bomb(self, post):
+        bomb = gzip.compress(b"\0" * (ingest.MAX_BYTES + 1))
+        assert post(bomb, **{"Content-Encoding": "gzip"}).status_code == 413
+
+    @pytest.mark.parametrize(
+        "piece",
+        [
+            b"\x0a\x00",  # an empty group of a resource
+            b"\x10\x01",  # an unknown field
+            b"\x0a\x02\x12\x00",  # an empty group of a scope in one of a resource
+            b"\x0a\x04\x12\x02\x12\x00",  # an empty record
+        ],
+    )
+    def test_stops_early_in_a_batch_of_many_empty_pieces(self, post, piece):
+        packed = gzip.compress(piece * (ingest.MAX_BYTES // len(piece)))
+        began = time.process_time()
+        response = post(packed, **{"Content-Encoding": "gzip"})
+        assert time.process_time() - began < 2
+        assert (response.status_code, UsageEvent.objects.count()) == (413, 0)
+
+    def test_stops_early_in_records_of_many_empty_attributes(self, post):
+        record = b"\x32\x00" * (otlp.MOST_BYTES_OF_RECORD // 2)
+        body = framed(*([record] * 400))
+        began = time.process_time()
+        assert post(gzip.compress(body), **{"Content-Encoding": "gzip"}).status_code == 413
+        assert time.process_time() - began < 2
+
+    def test_takes_as_many_records_as_it_says(self, post, monkeypatch):
+        monkeypatch.setattr(otlp, "MOST_RECORDS", 3)
+        assert post(batch(*(call() for _ in range(3)))).status_code == 200
+        response = post(batch(*(call() for _ in range(4))))
+        assert (response.status_code, UsageEvent.objects.count()) == (413, 3)
+        assert b"3 records" in response.content
+
+    def test_keeps_the_good_beside_a_record_that_is_huge_or_torn(self, post):
+        good = call()
+        body = batch(good) + batch({"x": "y" * otlp.MOST_BYTES_OF_RECORD}) + framed(b"\x32\x7f")
+        partial = ExportLogsServiceResponse.FromString(post(body).content).partial_success
+        assert partial.rejected_log_records == 2
+        assert "more than 65536 bytes" in partial.error_message
+        assert "cannot be read" in partial.error_message
+        assert [str(event.event_id) for event in UsageEvent.objects.all()] == [good["x-request-id"]]
+
+    def test_refuses_for_good_what_the_database_never_takes(self, post, monkeypatch):
+        """A 503 would bring the batch back for ever, and everything behind it would wait."""
+        monkeypatch.setattr(
+            ingest, "read_record", lambda values: replace(read_record(values), output_tokens=None)
+            if values["team"] == "odd" else read_record(values),
+        )  # fmt: skip
+        calls = [call(), call(team="odd"), call(), call(), call(team="odd")]
+        response = post(batch(*calls))
+        partial = ExportLogsServiceResponse.FromString(response.content).partial_success
+        assert (response.status_code, partial.rejected_log_records) == (200, 2)
+        assert "database refuses" in partial.error_message
+        assert UsageEvent.objects.count() == 3
+        assert not UsageEvent.objects.filter(team="odd").exists()
 
     def test_asks_to_try_again_while_the_database_is_away(self, post, monkeypatch):
         def away(**_):

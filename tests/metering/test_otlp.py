@@ -4,8 +4,11 @@ Both texts were written by opentelemetry-proto 1.45.2, the first with every fiel
 """
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from apps.metering import otlp
+from apps.metering.otlp_messages import ExportLogsServiceRequest
 
 REQUEST = bytes.fromhex(
     "0a96030a1b0a170a0c736572766963652e6e616d6512070a05656e766f79100112cd020a1d0a0c656e766f79"
@@ -20,10 +23,15 @@ REQUEST = bytes.fromhex(
     "6368656d61732f312e33362e300a1512131211320f0a047465616d12070a057468697264"
 )
 RESPONSE = bytes.fromhex("0a190802121573746172745f74696d65206973206e6f2074696d65")
+TEXT = st.text(max_size=8)
+RECORD = st.dictionaries(TEXT, st.one_of(TEXT, st.integers(-5, 5), st.booleans()), max_size=4)
+GROUPS = st.lists(st.lists(st.lists(RECORD, max_size=3), max_size=3), max_size=3)
 
 
 def test_reads_every_record_of_every_scope_and_resource():
-    first, *others = otlp.read_batch(REQUEST)
+    batch = otlp.read_batch(REQUEST)
+    assert batch.problems == []
+    first, *others = batch.records
     assert first == {
         "team": "claims-review",
         "tokens": -7,
@@ -49,9 +57,10 @@ def test_refuses_what_was_cut_off(cut):
         otlp.read_batch(REQUEST[:cut])
 
 
-def test_refuses_text_that_is_not_utf_8():
-    with pytest.raises(otlp.BadBatch):
-        otlp.read_batch(REQUEST.replace(b"claims-review", b"claims-revie\xff"))
+def test_leaves_out_only_the_record_whose_text_is_not_utf_8():
+    batch = otlp.read_batch(REQUEST.replace(b"claims-review", b"claims-revie\xff"))
+    assert batch.problems == ["a record cannot be read"]
+    assert batch.records == [{"team": "second"}, {"team": "third"}]
 
 
 def test_stands_beside_the_older_messages_that_come_with_envoys():
@@ -63,4 +72,49 @@ def test_stands_beside_the_older_messages_that_come_with_envoys():
         for file in logs_service_pb2.DESCRIPTOR.dependencies
         if "proto/common" in file.name
     ]
-    assert otlp.read_batch(REQUEST)
+    assert otlp.read_batch(REQUEST).records
+
+
+def batch_of(groups):
+    """Return a batch of resources of scopes of records."""
+    request = ExportLogsServiceRequest()
+    for scopes in groups:
+        resource = request.resource_logs.add()
+        for records in scopes:
+            scope = resource.scope_logs.add()
+            for values in records:
+                record = scope.log_records.add()
+                for key, value in values.items():
+                    target = record.attributes.add(key=key).value
+                    if isinstance(value, bool):
+                        target.bool_value = value
+                    elif isinstance(value, int):
+                        target.int_value = value
+                    else:
+                        target.string_value = value
+    return request.SerializeToString()
+
+
+class TestReadBatch:
+    @given(GROUPS)
+    @settings(max_examples=60, deadline=None)
+    def test_finds_every_record_in_its_order(self, groups):
+        found = otlp.read_batch(batch_of(groups))
+        expected = [values for scopes in groups for records in scopes for values in records]
+        assert (found.records, found.problems) == (expected, [])
+
+    @given(st.binary(max_size=60))
+    @settings(max_examples=200, deadline=None)
+    def test_reads_or_refuses_whatever_comes(self, body):
+        try:
+            otlp.read_batch(body)
+        except (otlp.BadBatch, otlp.TooMany):
+            return
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"\x0a", b"\x0a\x05\x00", b"\x0b\x00", b"\xff" * 11, b"\x08\x01", b"\x0d\x00", b"\x80"],
+    )
+    def test_refuses_what_is_torn_or_foreign(self, body):
+        with pytest.raises(otlp.BadBatch):
+            otlp.read_batch(body)

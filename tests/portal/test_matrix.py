@@ -286,7 +286,9 @@ def world(monkeypatch):
 def names(patterns, prefix=""):
     """Return every URL name of the URLconf."""
     for pattern in patterns:
-        if isinstance(pattern, URLPattern):
+        if isinstance(pattern, URLPattern) and pattern.callback.__name__ == "UnknownAddress":
+            continue  # tests/portal/test_api.py
+        elif isinstance(pattern, URLPattern):
             yield prefix + str(pattern.name)
         else:
             yield from names(
