@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.accounts.models import Role
+from apps.common.token_claims import COST_CENTER, LONGEST_COST_CENTER, TEAM
 
 ROLE_OF_GROUP = {
     "qm-team-leads": Role.TEAM_LEAD,
@@ -23,8 +24,6 @@ ROLE_OF_GROUP = {
     "qm-auditors": Role.AUDITOR,
 }
 GROUPS_CUT_AT = 100  # Okta lists at most this many: a list this long may lack some
-TEAM = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")  # it becomes a header value and a label
-COST_CENTER = re.compile(r"^[A-Za-z0-9][-A-Za-z0-9_.]{0,31}$")
 
 
 class ClaimsRefused(Exception):
@@ -126,7 +125,7 @@ def _no_known_group(groups: tuple[str, ...]) -> Problem:
 def _team_problems(claims: Mapping[str, Any]) -> list[Problem]:
     """Return what is wrong with team and cost center: usage must be charged to somebody."""
     problems = []
-    if not TEAM.match(_text(claims, "team")):
+    if not re.match(TEAM, _text(claims, "team")):
         problems.append(
             Problem(
                 "team_missing",
@@ -135,7 +134,8 @@ def _team_problems(claims: Mapping[str, Any]) -> list[Problem]:
                 "and dashes.",
             )
         )
-    if not COST_CENTER.match(_text(claims, "cost_center")):
+    cost_center = _text(claims, "cost_center")
+    if len(cost_center) > LONGEST_COST_CENTER or not re.match(COST_CENTER, cost_center):
         problems.append(
             Problem(
                 "cost_center_missing",

@@ -15,6 +15,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from apps.common.token_claims import COST_CENTER, LONGEST_COST_CENTER
 from apps.manifests import cel
 from apps.manifests.names import MODELS, checked, labels, serving_name
 from apps.manifests.text import CannotRender, Manifest
@@ -31,6 +32,17 @@ COSTS = (
     (TOTAL_KEY, "TotalToken"),
 )
 _CLAIM_HEADERS = (("team", "x-team"), ("cost_center", "x-cost-center"), ("sub", "x-user-id"))
+# What the portal asks of a token beside its team (apps/accounts): Envoy Gateway's JWT settings can
+# ask for neither an end nor a claim, so each rule does, of what the token check has left.
+_TOKEN = "metadata.filter_metadata['envoy.filters.http.jwt_authn'].idp"  # noqa: S105 - a path
+_WHOLE_TOKEN = " && ".join(
+    (
+        f"has({_TOKEN}.exp)",
+        f"{_TOKEN}.cost_center.matches('{COST_CENTER}')",
+        f"size({_TOKEN}.cost_center) <= {LONGEST_COST_CENTER}",
+        f"{_TOKEN}.sub != ''",
+    )
+)
 MAX_RULES = 15
 MAX_TEAMS = 256  # rules of a BackendTrafficPolicy
 # Filled in by Envoy at each call. Any other percent sign in a sentence would make it refuse the
@@ -195,8 +207,8 @@ def _policy(kind: str, model: str, namespace: str, spec: Manifest) -> Manifest:
 def security_policy(
     *, model: str, issuer: Issuer, teams: Sequence[str], namespace: str = MODELS
 ) -> Manifest:
-    """Return who may call the model: holders of a token of the issuer whose team was granted. No
-    teams: nobody.
+    """Return who may call the model: holders of a token of the issuer that ends, names whom to
+    charge, and whose team was granted. No teams: nobody.
     """
     provider = {
         "name": "idp",
@@ -212,6 +224,7 @@ def security_policy(
             "principal": {
                 "jwt": {"provider": "idp", "claims": [{"name": "team", "values": [team]}]}
             },
+            "cel": _WHOLE_TOKEN,
         }
         for team in sorted(set(teams))
     ]
@@ -272,7 +285,8 @@ def _overrides(answers: Answers) -> list[Manifest]:
         f"The budget resets in {_RESET} seconds."
     )
     no_grant = (  # of an unknown model too: its caller meets the policy of the oldest route
-        f"Team {_TEAM} has no grant for model {_MODEL}, or no model of this name is served. "
+        f"Team {_TEAM} has no grant for model {_MODEL}, or no model of this name is served, or the "
+        f"access token names no cost center or no end. "
         f"Request access in the portal: {answers.portal_url}"
     )
     return [

@@ -153,7 +153,7 @@ class Identity:
     def token(
         self, team: str | None = "claims-review", *, stranger: bool = False, **changes: Any
     ) -> str:
-        """Return a signed token; changes replace claims."""
+        """Return a signed token; changes replace claims, and None takes one away."""
         now = int(time.time())
         claims = {
             "iss": ISSUER,
@@ -161,10 +161,10 @@ class Identity:
             "sub": "dana",
             "iat": now,
             "exp": now + 600,
+            **({"team": team, "cost_center": "CC-4100"} if team else {}),
             **changes,
         }
-        if team:
-            claims |= {"team": team, "cost_center": "CC-4100"}
+        claims = {name: value for name, value in claims.items() if value is not None}
         return jwt.encode(
             {"alg": "RS256", "kid": "k1"}, claims, self.stranger if stranger else self.key
         )

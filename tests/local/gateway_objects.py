@@ -6,9 +6,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from apps.manifests.gateway import Issuer, security_policy
+
 Json = dict[str, Any]
 AUDIENCE = "quartermaster-gateway"
 ISSUER = "http://idp.test"
+# the condition that the product writes into every rule
+WHOLE_TOKEN = security_policy(model="m", issuer=Issuer(ISSUER, f"{ISSUER}/jwks"), teams=["team"])[
+    "spec"
+]["authorization"]["rules"][0]["cel"]
 
 
 def pod(name: str, port: int, *, namespace: str = "models", ready: bool = True) -> list[Json]:
@@ -112,6 +118,7 @@ def policy(
             "principal": {
                 "jwt": {"provider": "idp", "claims": [{"name": "team", "values": [team]}]}
             },
+            "cel": WHOLE_TOKEN,
         }
         for team in budgets
     ]

@@ -291,6 +291,17 @@ class TestAccess:
         tables = compiled([*model_objects(), *second])
         assert [provider.key for provider in tables.providers] == ["idp", "idp-2"]
         assert tables.routes[1].access.rules[0].provider == "idp-2"
+        first, second = (found.access.rules[0].condition for found in tables.routes)
+        assert "has(" in first and "]['idp'].exp" in first
+        assert "]['idp-2'].exp" in second and ".idp." not in second
+
+    def test_is_closed_where_a_condition_does_not_compile(self):
+        objects = model_objects()
+        rule = of(objects, "SecurityPolicy", MODEL)["spec"]["authorization"]["rules"][0]
+        rule["cel"] = "metadata.x ==="
+        tables = compiled(objects)
+        assert tables.routes[0].access.rules == ()
+        assert "does not compile" in verdict(tables, "SecurityPolicy", MODEL).message
 
     def test_says_when_nothing_is_there_to_protect(self):
         tables = compiled([*static(), *policy("ghost", {"a": 1})])

@@ -65,6 +65,12 @@ class TestTokens:
             (lambda idp: idp.token(aud=["quartermaster-api"]), "wrong_audience"),
             (lambda idp: idp.token(iss="http://elsewhere.test"), "wrong_issuer"),
             (lambda idp: idp.token(stranger=True), "bad_signature"),
+            (lambda idp: idp.token(exp=None), "token_endless"),
+            (lambda idp: idp.token(cost_center=None), "token_incomplete"),
+            (lambda idp: idp.token(cost_center=""), "token_incomplete"),
+            (lambda idp: idp.token(cost_center=7), "token_incomplete"),
+            (lambda idp: idp.token(sub=None), "token_incomplete"),
+            (lambda idp: idp.token(team=None), "token_incomplete"),
             (lambda idp: "not-a-token", "token_malformed"),
             (lambda idp: unsigned(), "algorithm_not_allowed"),
             (lambda idp: unsigned() + "AAAA", "algorithm_not_allowed"),
@@ -98,9 +104,19 @@ class TestAccess:
         )
         assert gateway.logged(answer)["team"] == "prior-auth"
 
-    def test_needs_a_team(self, gateway):
+    @pytest.mark.parametrize("cost_center", ["CC 4100", "-4100", "x" * 33, "CC-4100\n"])
+    def test_needs_a_cost_center_that_the_portal_takes(self, gateway, cost_center):
+        """The policy's own condition says so, in CEL, as on a real gateway."""
+        token = gateway.identity.token(cost_center=cost_center)
+        assert gateway.chat("extract", token=token).status_code in (401, 403)
+        good = gateway.identity.token(cost_center="CC_4100.a")
+        assert gateway.chat("extract", token=good).status_code == 200
+
+    def test_of_an_unfinished_token_is_told_before_a_grant(self, gateway):
         answer = gateway.chat("extract", token=gateway.identity.token(None))
-        assert (answer.status_code, error(answer)["code"]) == (403, "no_team")
+        assert (answer.status_code, error(answer)["code"]) == (401, "token_incomplete")
+        assert "cost_center" in error(answer)["message"]
+        assert gateway.get("/v1/models", gateway.identity.token(None)).status_code == 401
 
     def test_cannot_be_borrowed_by_a_header(self, gateway):
         spoofed = {
@@ -110,7 +126,7 @@ class TestAccess:
             "x-ai-eg-model": "extract",
         }
         answer = gateway.chat("extract", token=gateway.identity.token(None), headers=spoofed)
-        assert answer.status_code == 403
+        assert answer.status_code == 401
         assert gateway.logged(answer)["team"] is None
 
     def test_is_closed_for_a_route_without_a_policy(self, gateway):
@@ -168,7 +184,7 @@ class TestRecords:
         body = {
             "model": "extract",
             "stream": True,
-            "messages": [{"content": "pieces=50 pause_ms=50"}],
+            "messages": [{"role": "user", "content": "pieces=50 pause_ms=50"}],
         }
         headers = {"authorization": f"Bearer {gateway.identity.token()}"}
         url = gateway.url("/v1/chat/completions")
@@ -342,12 +358,38 @@ class TestCalls:
         assert (answer.status_code, error(answer)["code"]) == (400, code)
 
     @pytest.mark.parametrize(
+        ("more", "words"),
+        [
+            ({"stream": "true"}, "stream must be true or false"),
+            ({"stream": 1}, "stream must be true or false"),
+            ({"stream_options": []}, "stream_options must be an object"),
+            ({"stream": True, "stream_options": 7}, "stream_options must be an object"),
+            (
+                {"stream": True, "stream_options": {"include_usage": "yes"}},
+                "stream_options.include_usage must be true or false",
+            ),
+            ({"max_tokens": "9"}, "max_tokens must be a whole number"),
+            ({"messages": [{"content": "no role"}]}, "messages[0].role must be"),
+        ],
+    )
+    def test_with_a_field_of_another_type_never_reach_an_engine(self, gateway, more, words):
+        before = sum(len(engine.calls) for engine, _ in gateway.engines.values())
+        body = {"model": "extract", "messages": [{"role": "user", "content": "hello"}], **more}
+        headers = {"authorization": f"Bearer {gateway.identity.token()}"}
+        answer = httpx.post(
+            gateway.url("/v1/chat/completions"), json=body, headers=headers, trust_env=False
+        )
+        assert (answer.status_code, error(answer)["code"]) == (400, "field_invalid")
+        assert words in error(answer)["message"]
+        assert sum(len(engine.calls) for engine, _ in gateway.engines.values()) == before
+
+    @pytest.mark.parametrize(
         "more",
         [
-            {"stream_options": []},
-            {"stream": True, "stream_options": 7},
+            {"stream": None, "stream_options": None},
             {"user": "\ud800"},
             {"note": "€ 5 ✓"},
+            {"unknown": [{}]},
         ],
     )
     def test_that_are_merely_odd_are_left_to_the_engine(self, gateway, more):

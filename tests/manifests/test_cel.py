@@ -43,9 +43,13 @@ class TestChecked:
 
 
 def expressions_in(found):
-    """Yield every expression in manifests, by the field that holds one."""
+    """Yield every cost expression in manifests, by the field that holds one. A policy's conditions
+    are something else.
+    """
     if isinstance(found, dict):
         for key, value in found.items():
+            if key == "authorization":
+                continue
             yield from [value] if key == "cel" else expressions_in(value)
     elif isinstance(found, list):
         for value in found:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import pytest
 import yaml
+from cel_expr_python import cel
 
 from apps.manifests import gateway, names, scaling, serving
 from tests.manifests.objects import (
@@ -334,6 +335,43 @@ class TestPolicies:
         assert spec["authorization"]["defaultAction"] == "Deny"
         rules = [rule["name"] for rule in spec["authorization"]["rules"]]
         assert rules == sorted(set(rules))
+
+    @pytest.mark.parametrize(
+        ("change", "passes"),
+        [
+            ({}, True),
+            ({"cost_center": "a.B_c-9" + "x" * 25}, True),
+            ({"exp": None}, False),
+            ({"cost_center": None}, False),
+            ({"cost_center": ""}, False),
+            ({"cost_center": "x" * 33}, False),
+            ({"cost_center": "CC 4100"}, False),
+            ({"cost_center": 4100}, False),
+            ({"sub": None}, False),
+            ({"sub": ""}, False),
+        ],
+    )
+    def test_ask_of_a_token_what_the_portal_asks(self, change, passes):
+        """jwt.providers can ask neither for an end nor for a claim: a token without them would be
+        let in, and used without anybody to charge, or for ever.
+        """
+        claims = {"exp": 1_800_000_000.0, "cost_center": "CC-4100", "sub": "dana"} | change
+        claims = {name: value for name, value in claims.items() if value is not None}
+        found = {"envoy.filters.http.jwt_authn": {"idp": claims}}
+        attributes = cel.NewEnv(variables={"metadata": cel.Type.DYN})
+        policy = gateway.security_policy(model=MODEL, issuer=ISSUER, teams=["a", "b"])["spec"]
+        for rule in policy["authorization"]["rules"]:
+            condition = attributes.compile(rule["cel"])
+            result = condition.eval(data={"metadata": {"filter_metadata": found}})
+            assert (result.value() is True) is passes
+
+    def test_ask_without_a_pattern_that_counts(self):
+        """Envoy refuses the whole route table for one: "regular expression exceeds max allowed
+        size".
+        """
+        policy = gateway.security_policy(model=MODEL, issuer=ISSUER, teams=["a"])["spec"]
+        (rule,) = policy["authorization"]["rules"]
+        assert ".matches(" in rule["cel"] and "{" not in rule["cel"]
 
     def test_take_every_header_that_a_claim_sets_from_the_client(self):
         """A client's own header would stay where its token lacks the claim."""

@@ -1,8 +1,8 @@
 """Tables → Envoy's listener: the filters every call passes, in the order that Envoy Gateway gives
 them.
 
-Header removal → token check → processor (model from the body) → (on the way back: what a policy
-says instead) → authorization → rate limit → router.
+Header removal → token check → its claims → processor (model from the body) → (on the way back: what
+a policy says instead) → authorization → rate limit → router.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from typing import Any
 
 from deploy.local.gateway import overrides
 from deploy.local.gateway.clusters import cluster_of_uri, processor_service
-from deploy.local.gateway.replies import local_replies
+from deploy.local.gateway.replies import TOKEN_ENDLESS, TOKEN_INCOMPLETE, local_replies
 from deploy.local.gateway.tables import METADATA_NAMESPACE, AccessLog, Provider, Tables
 from deploy.local.gateway.wiring import LOOPBACK, RATE_LIMIT_DOMAIN, ROUTE_TABLE, Wiring
 
 Json = dict[str, Any]
 _EXTENSIONS = "type.googleapis.com/envoy.extensions"
 _FILTERS = f"{_EXTENSIONS}.filters.http"
+_WORDS: Json = {"string_match": {"safe_regex": {"regex": ".+"}}}
 
 
 def listener_resource(tables: Tables, wiring: Wiring) -> Json:
@@ -94,7 +95,10 @@ def _http_filters(tables: Tables, wiring: Wiring) -> list[Json]:
         ("router", {"@type": f"{_FILTERS}.router.v3.Router"}),
     ]
     if tables.providers:
-        filters.insert(0, ("jwt_authn", _token_check(tables.providers)))
+        filters[:0] = [
+            ("jwt_authn", _token_check(tables.providers)),
+            ("rbac.token", _whole_token(tables.providers)),
+        ]
     return [
         {"name": f"envoy.filters.http.{name}", "typed_config": config} for name, config in filters
     ]
@@ -113,6 +117,42 @@ def _token_check(providers: tuple[Provider, ...]) -> Json:
         "providers": {provider.key: _provider(provider) for provider in providers},
         "rules": [{"match": {"prefix": "/"}, "requires": requires}],
     }
+
+
+def _whole_token(providers: tuple[Provider, ...]) -> Json:
+    """Refuse a good token that never ends, or lacks a claim which the policies hand on as a header:
+    usage is charged by those.
+
+    The real gateway has no such check of its own: the product's policies ask for the same in each
+    rule, and there the answer is 403.
+    """
+    ends = [_says(provider.key, "exp", {"present_match": True}) for provider in providers]
+    named = [
+        {"and_ids": {"ids": [_says(provider.key, claim, _WORDS) for claim, _ in claims]}}
+        for provider in providers
+        if (claims := provider.claim_headers)
+    ]
+    policies = {TOKEN_ENDLESS: _unless(ends)}
+    if len(named) == len(providers):
+        policies[TOKEN_INCOMPLETE] = _unless(named)
+    return {
+        "@type": f"{_FILTERS}.rbac.v3.RBAC",
+        "rules": {"action": "DENY", "policies": policies},
+    }
+
+
+def _unless(any_of: list[Json]) -> Json:
+    principal = {"not_id": {"or_ids": {"ids": any_of}}}
+    return {"permissions": [{"any": True}], "principals": [principal]}
+
+
+def _says(provider: str, claim: str, value: Json) -> Json:
+    matcher = {
+        "filter": "envoy.filters.http.jwt_authn",
+        "path": [{"key": key} for key in (provider, *claim.split("."))],
+        "value": value,
+    }
+    return {"sourced_metadata": {"metadata_matcher": matcher}}
 
 
 def _provider(provider: Provider) -> Json:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
+from deploy.local.gateway import expressions
 from deploy.local.gateway.durations import seconds
 from deploy.local.gateway.objects import Object, Objects, key_of
 from deploy.local.gateway.refusal import Refused
@@ -189,14 +190,10 @@ def _provider_key(entry: Object, providers: dict[Provider, Provider]) -> str:
 
 def _access_rule(rule: Object, index: int, keys: dict[str, str]) -> AccessRule:
     principal = rule.get("principal", {})
-    if (
-        set(principal) != {"jwt"}
-        or rule.get("operation")
-        or rule.get("cel")
-        or principal["jwt"].get("scopes")
-    ):
+    if set(principal) != {"jwt"} or rule.get("operation") or principal["jwt"].get("scopes"):
         raise Refused(
-            f"authorization rule {index}: only principal.jwt.claims is played by the local gateway"
+            f"authorization rule {index}: only principal.jwt.claims and cel are played by the "
+            f"local gateway"
         )
     jwt = principal["jwt"]
     if jwt["provider"] not in keys:
@@ -210,7 +207,12 @@ def _access_rule(rule: Object, index: int, keys: dict[str, str]) -> AccessRule:
         )
         for claim in jwt.get("claims", [])
     )
-    return AccessRule(rule.get("name", f"rule-{index}"), keys[jwt["provider"]], claims)
+    # Here the token's claims lie under the issuer's key, there under the policy's own name for it.
+    name, key = jwt["provider"], keys[jwt["provider"]]
+    condition = rule.get("cel", "").replace(f"].{name}.", f"]['{key}'].")
+    if condition:
+        expressions.condition(condition)  # refused here, where it does not compile
+    return AccessRule(rule.get("name", f"rule-{index}"), key, claims, condition)
 
 
 def _traffic(policy: Object) -> Traffic:

@@ -22,7 +22,8 @@ from envoy.service.ext_proc.v3 import external_processor_pb2_grpc as pb_grpc
 from envoy.type.v3 import http_status_pb2
 from google.protobuf import struct_pb2
 
-from deploy.local.gateway import expressions
+from deploy.local.gateway import bodies, expressions
+from deploy.local.gateway.bodies import SERVED, BadCall
 from deploy.local.gateway.tables import (
     METADATA_NAMESPACE,
     MODEL_HEADER,
@@ -32,18 +33,8 @@ from deploy.local.gateway.tables import (
 )
 from deploy.local.gateway.usage import PlainReader, Reader, StreamReader, Usage
 
-SERVED = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 _OVERWRITE = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 _Mode = processing_mode_pb2.ProcessingMode
-
-
-class BadCall(Exception):
-    """The call cannot be routed. code: for programs; the message is for people."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
 
 
 # generated code has no types
@@ -106,17 +97,12 @@ class ListenerCall:
         """Name the model in a header and let Envoy choose the route again; make a streamed answer
         tell its usage.
         """
-        body = _call_body(request.request_body.body)
+        body = bodies.read(self.path, request.request_body.body)
         self.sent_at = time.monotonic()
         common = pb.CommonResponse(clear_route_cache=True)
         _set_headers(common, [(MODEL_HEADER, body["model"])])
         options = body.get("stream_options") or {}
-        # Anything but an object is the engine's to refuse.
-        if (
-            body.get("stream") is True
-            and isinstance(options, dict)
-            and not options.get("include_usage")
-        ):
+        if body.get("stream") and not options.get("include_usage"):
             _set_body(common, {**body, "stream_options": {**options, "include_usage": True}})
         return pb.ProcessingResponse(request_body=pb.BodyResponse(response=common))
 
@@ -263,35 +249,6 @@ class UpstreamCall:
             body["model"] = self.upstream.model
             _set_body(common, body)
         return pb.ProcessingResponse(request_body=pb.BodyResponse(response=common))
-
-
-def _call_body(raw: bytes) -> dict[str, Any]:
-    """Return the call's body. Raises BadCall where it names no model."""
-    try:
-        body = json.loads(raw)
-    except RecursionError:
-        raise BadCall(400, "invalid_json", "The body is nested too deeply.") from None
-    except ValueError as problem:
-        where = (
-            f"line {problem.lineno}, column {problem.colno}"
-            if isinstance(problem, json.JSONDecodeError)
-            else "start"
-        )
-        raise BadCall(400, "invalid_json", f"The body is not valid JSON ({where}).") from None
-    if not isinstance(body, dict):
-        raise BadCall(400, "invalid_json", "The body must be a JSON object.")
-    model = body.get("model")
-    if not isinstance(model, str) or not model.strip():
-        raise BadCall(
-            400,
-            "model_missing",
-            'The body must name a model: {"model": "…"}. GET /v1/models lists them.',
-        )
-    if not model.isprintable() or not model.isascii() or model != model.strip():
-        raise BadCall(
-            400, "model_invalid", "The model's name has characters that no model's name has."
-        )
-    return body
 
 
 def _headers(message: Any) -> dict[str, str]:

@@ -15,6 +15,8 @@ from deploy.local.gateway.tables import MODEL_HEADER
 Json = dict[str, Any]
 
 CAUSE_HEADER = "x-gateway-cause"
+# the names of the rules that refuse a token (listeners.py), and our codes
+TOKEN_ENDLESS, TOKEN_INCOMPLETE = "token_endless", "token_incomplete"
 RATE_LIMIT_AWAY = "rate-limit-away"
 OWN_STATUSES = (401, 403, 404, 413, 429, 500, 503, 504)  # what Envoy answers by itself
 _MODEL = "%REQ(X-AI-EG-MODEL)%"
@@ -62,6 +64,7 @@ def local_replies(portal_url: str) -> Json:
     """Return Envoy's local_reply_config. portal_url: where a person can ask for access."""
     return {
         "mappers": [
+            *_lacking(),
             _overridden(),
             *_unauthenticated(),
             *_forbidden(portal_url),
@@ -79,6 +82,21 @@ def local_replies(portal_url: str) -> Json:
             _mapper(_status_range(400, 599), "%RESPONSE_CODE_DETAILS%", "%LOCAL_REPLY_BODY%"),
         ]
     }
+
+
+def _lacking() -> list[Json]:
+    """Name what a good token lacks. It comes first: what policies say about 403 is about grants."""
+    sentences = {
+        TOKEN_ENDLESS: "The access token never ends (it has no exp); such tokens are refused. "
+        "Get a new one.",
+        TOKEN_INCOMPLETE: "The access token lacks a claim that calls are charged by: team, "
+        "cost_center and sub must all be there. Sign in again and choose a team, or ask your "
+        "identity team to send them.",
+    }
+    return [
+        _mapper(_details(f"[{code}]"), code, text, kind="authentication_error", status=401)
+        for code, text in sentences.items()
+    ]
 
 
 def _overridden() -> Json:
@@ -127,17 +145,10 @@ def _unauthenticated() -> list[Json]:
 
 
 def _forbidden(portal_url: str) -> list[Json]:
-    nobody = {
-        "header_filter": {"header": {"name": "x-team", "present_match": True, "invert_match": True}}
-    }
-    no_team = (
-        "The access token names no team, so no grant can apply. Sign in again and choose a team."
-    )
     no_grant = (
         f"Team {_TEAM} has no grant for model {_MODEL}. Request access in the portal: {portal_url}"
     )
     return [
-        _mapper(_both(_status(403), nobody), "no_team", no_team, kind="permission_error"),
         _mapper(_status(403), "no_grant", no_grant, kind="permission_error"),
     ]
 

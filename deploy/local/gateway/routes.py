@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploy.local.gateway import overrides
+from deploy.local.gateway import expressions, overrides
 from deploy.local.gateway.tables import (
     METADATA_NAMESPACE,
     Access,
@@ -123,7 +123,13 @@ def _principal(rule: AccessRule) -> Json:
     claims = [_claim(rule.provider, claim) for claim in rule.claims]
     # A token of this issuer must be there at all, even where no claim is asked for.
     issued = _metadata(rule.provider, ["iss"], {"present_match": True})
-    return {"permissions": [{"any": True}], "principals": [{"and_ids": {"ids": [issued, *claims]}}]}
+    policy: Json = {
+        "permissions": [{"any": True}],
+        "principals": [{"and_ids": {"ids": [issued, *claims]}}],
+    }
+    if rule.condition:
+        policy["condition"] = expressions.condition(rule.condition)
+    return policy
 
 
 def _claim(provider: str, claim: Claim) -> Json:

@@ -72,11 +72,12 @@ class Claim:
 
 @dataclass(frozen=True)
 class AccessRule:
-    """One authorization rule: every claim must agree."""
+    """One authorization rule: every claim must agree, and the condition (CEL) be true."""
 
     name: str
     provider: str  # key of `Provider`
     claims: tuple[Claim, ...]
+    condition: str = ""
 
 
 @dataclass(frozen=True)
