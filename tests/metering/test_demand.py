@@ -45,7 +45,7 @@ def ready_replica(**more):
     )  # fmt: skip
 
 
-def demand(live, now=NOW):
+def wanted(live, now=NOW):
     return demand.demand_of(live.model_version, now=now)
 
 
@@ -88,46 +88,46 @@ class TestDoor:
 
 class TestDemand:
     def test_is_nothing_where_nobody_calls(self, live):
-        assert demand(live) == IDLE
+        assert wanted(live) == IDLE
 
     def test_counts_calls_that_met_no_replica(self, live):
         call(Outcome.FAILED, ago=5)
-        assert demand(live) == demand.Demand(1, 0, 0, False)
-        assert demand(live).total == 1
+        assert wanted(live) == demand.Demand(1, 0, 0, False)
+        assert wanted(live).total == 1
 
     def test_counts_answered_calls_by_their_end(self, live):
         call(Outcome.METERED, ago=400, took_ms=380_000, version="prior-auth-extract-v1")
         call(Outcome.METERED, ago=400, took_ms=10_000, version="prior-auth-extract-v1")
-        assert demand(live) == demand.Demand(0, 1, 0, False)
+        assert wanted(live) == demand.Demand(0, 1, 0, False)
 
     def test_counts_aborted_calls(self, live):
         call(Outcome.UNMETERED, ago=5, version="prior-auth-extract-v1")
-        assert demand(live).answered_calls == 1
+        assert wanted(live).answered_calls == 1
 
     def test_forgets_calls_after_the_window(self, live, settings):
         call(Outcome.FAILED, ago=settings.SCALING_WINDOW_SECONDS + 1)
-        assert demand(live) == IDLE
+        assert wanted(live) == IDLE
 
     def test_leaves_out_who_was_refused_and_other_models(self, live):
         call(Outcome.REFUSED, ago=5)
         call(Outcome.FAILED, ago=5, model="other")
         call(Outcome.METERED, ago=5, version="prior-auth-extract-v2")
-        assert demand(live) == IDLE
+        assert wanted(live) == IDLE
 
     def test_a_version_that_was_replaced_is_not_woken_by_its_successors_calls(self, live):
         live.status, live.weight = "REPLACED", 0
         live.save()
         call(Outcome.FAILED, ago=5)
-        assert demand(live) == IDLE
+        assert wanted(live) == IDLE
 
     def test_an_open_rollout_wants_its_version_until_it_is_over(self, live):
         live.status = "PROGRESSING"
         live.save()
-        assert (demand(live).rollout_open, demand(live).total) == (True, 1)
+        assert (wanted(live).rollout_open, wanted(live).total) == (True, 1)
 
     def test_pins_its_queries(self, live, django_assert_num_queries):
         with django_assert_num_queries(4):
-            demand(live)
+            wanted(live)
 
 
 class TestRunningCalls:
@@ -145,14 +145,14 @@ class TestRunningCalls:
             'vllm:num_requests_running{engine="0"} 2.0\nvllm:num_requests_waiting{engine="0"} 1.0\n'
         )
         self.answer(monkeypatch, lambda request: httpx.Response(200, text=text))
-        assert demand(live) == demand.Demand(0, 0, 3, False)
+        assert wanted(live) == demand.Demand(0, 0, 3, False)
 
     def test_lets_it_sleep_when_none_does(self, live, monkeypatch):
         ready_replica()
         self.answer(
             monkeypatch, lambda request: httpx.Response(200, text="vllm:num_requests_running 0\n")
         )
-        assert demand(live) == IDLE
+        assert wanted(live) == IDLE
 
     def test_takes_an_engine_that_does_not_tell_for_busy(self, live, monkeypatch):
         def hangs(request):
@@ -160,12 +160,12 @@ class TestRunningCalls:
 
         ready_replica()
         self.answer(monkeypatch, hangs)
-        assert demand(live).running_calls == 1
+        assert wanted(live).running_calls == 1
 
     def test_asks_nobody_where_no_replica_is_ready(self, live, monkeypatch):
         ready_replica(ended_at=NOW)
         self.answer(monkeypatch, lambda request: pytest.fail("asked"))
-        assert demand(live) == IDLE
+        assert wanted(live) == IDLE
 
 
 class TestEngineFigures:
