@@ -16,6 +16,7 @@ from apps.accounts.models import Role, User
 from apps.capacity.models import CapacityRequest
 from apps.catalog.models import ModelVersion
 from apps.evals.models import EvalRun
+from apps.promotions.actions import may_go_on
 from apps.promotions.models import Promotion, Rollout
 
 SHOWN = 20
@@ -41,6 +42,7 @@ def needs_of(user: User, now: datetime) -> list[Need]:
         _requests_to_decide(user),
         _promotions_to_decide(user),
         _capacity(user, now),
+        _held_rollouts(user),
         _grants_that_end(user, now),
         _failures(user, now),
         _quarantined(user, now),
@@ -94,6 +96,18 @@ def _capacity(user: User, now: datetime) -> Iterator[Need]:
         url = reverse("capacity:request_detail", args=(item.pk,))
         why = item.message or "The page says why"
         yield Need(f"Change of {item.pool} failed", why, url, "gauge", "bad", item.requested_at)
+
+
+def _held_rollouts(user: User) -> Iterator[Need]:
+    """Rollouts that hold because too few calls came, for those who may let them go on."""
+    held = Rollout.objects.open().filter(reason="NO_TRAFFIC", paused_at=None)
+    related = ("model_version__registered_model", "registered_model__owner_team", "promotion")
+    for item in held.select_related(*related)[:SHOWN]:
+        if may_go_on(item, user):
+            url = reverse("promotions:rollout_detail", args=(item.pk,))
+            why = f"Too few calls came to compare it at {item.weight} %"
+            title = f"Let {item.model_version.name} go on, or take it back"
+            yield Need(title, why, url, "rocket", "warn", item.moved_at)
 
 
 def _grants_that_end(user: User, now: datetime) -> Iterator[Need]:

@@ -22,7 +22,14 @@ from apps.common.tasks import enqueue_on_commit
 from apps.manifests.scaling import BadScaling, pre_warm_of
 from apps.promotions import queries
 from apps.promotions.gates import blocked, evaluate_gates
-from apps.promotions.models import Approval, Promotion, Rollout, ServingClass
+from apps.promotions.models import (
+    Approval,
+    GateResult,
+    Promotion,
+    Rollout,
+    RolloutCommit,
+    ServingClass,
+)
 
 
 class NotEligible(DomainError):
@@ -83,11 +90,13 @@ def request_promotion(
     now: datetime,
     serving_class: str = ServingClass.WARM,
     pre_warm: str = "",
+    without_traffic: bool = False,
 ) -> Promotion:
     """Propose that `version` serves its model's callers, always warm or asleep while nobody calls.
 
     pre_warm: hours in which one that sleeps is kept ready, "mon-fri 07:30-19:00 America/New_York";
-    "" for none. Raises NotPermitted unless the requester owns the model; BadHours; NotEligible when
+    "" for none. without_traffic: its rollout may go on where too few calls came to compare. Raises
+    NotPermitted unless the requester owns the model; BadHours; NotEligible when
     a gate does not hold or another proposal for the model waits.
     """
     model = _locked(version.registered_model)
@@ -115,6 +124,7 @@ def request_promotion(
                 justification=justification,
                 serving_class=serving_class,
                 pre_warm=hours,
+                without_traffic=without_traffic,
             )
     except IntegrityError:
         raise NotEligible(
@@ -159,13 +169,14 @@ def _check(
         raise NotEligible(" ".join(problem.words for problem in problems))
 
 
-def _bound_to(promotion: Promotion) -> dict[str, str]:
+def _bound_to(promotion: Promotion) -> dict[str, str | bool]:
     return {
         "manifest_digest": promotion.manifest_digest,
         "eval_run": str(promotion.eval_run_id),
         "baseline": str(promotion.baseline) if promotion.baseline else "",
         "serving_class": promotion.serving_class,
         "pre_warm": promotion.pre_warm,
+        "without_traffic": promotion.without_traffic,
     }
 
 
@@ -360,6 +371,51 @@ def resume_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
     if not rows.update(paused_at=None, moved_at=now, **_renewed(now)):
         raise WrongRolloutState("Only a paused rollout can be resumed.")
     return _steered(rollout, Action.ROLLOUT_RESUMED, actor, now, {})
+
+
+@transaction.atomic
+def go_on_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) -> Rollout:
+    """Let a rollout go on from a weight at which too few calls came to compare it.
+
+    The numbers as they stand are kept with the decision. Raises NotPermitted for whoever proposed
+    it; WrongRolloutState unless it waits for this.
+    """
+    _may_steer(rollout, actor)
+    own = rollout.promotion.requested_by_id == actor.pk
+    require(not own, "Nobody lets their own proposal go on. Another person must.")
+    waiting = Rollout.objects.open().filter(pk=rollout.pk, reason="NO_TRAFFIC", paused_at=None)
+    found = waiting.select_for_update().first()
+    commit = _unjudged(found) if found is not None else None
+    if found is None or commit is None:
+        raise WrongRolloutState("This rollout does not wait for anybody to let it go on.")
+    GateResult.objects.create(
+        commit=commit,
+        verdict=GateResult.Verdict.NO_TRAFFIC,
+        judged_at=now,
+        candidate=found.health["candidate"],
+        baseline=found.health["baseline"],
+        words=found.health["words"],
+        decided_by=actor,
+        reason=reason,
+    )
+    Rollout.objects.filter(pk=rollout.pk).update(moved_at=now, **_renewed(now))
+    data = {"weight": commit.weight, "verdict": "NO_TRAFFIC", "reason": reason, **found.health}
+    return _steered(rollout, Action.ROLLOUT_JUDGED, actor, now, data)
+
+
+def may_go_on(rollout: Rollout, user: User) -> bool:
+    """Tell whether the rollout waits for somebody to let it go on, and this person may."""
+    waits = rollout.status in Rollout.OPEN and rollout.reason == "NO_TRAFFIC"
+    own = rollout.promotion.requested_by_id == user.pk
+    return waits and not rollout.paused_at and not own and may_steer(rollout, user)
+
+
+def _unjudged(rollout: Rollout) -> RolloutCommit | None:
+    """Return the commit of the weight that is held now and has no decision yet."""
+    rows = rollout.commits.filter(
+        attempt=rollout.attempt, lost_at=None, observed_at__isnull=False, gate=None
+    )
+    return next((row for row in reversed(rows) if row.weight), None)
 
 
 @transaction.atomic

@@ -45,6 +45,7 @@ class ProposalInput(serializers.Serializer[Any]):
     justification = serializers.CharField(min_length=10, max_length=2000)
     serving_class = serializers.ChoiceField(choices=ServingClass.choices, default=ServingClass.WARM)
     pre_warm = serializers.CharField(max_length=80, allow_blank=True, default="")
+    without_traffic = serializers.BooleanField(default=False)
 
 
 class DecisionInput(serializers.Serializer[Any]):
@@ -83,6 +84,7 @@ class PromotionOutput(serializers.ModelSerializer[Promotion]):
             "justification",
             "serving_class",
             "pre_warm",
+            "without_traffic",
             "status",
             "decided_at",
             "rollout",
@@ -90,11 +92,23 @@ class PromotionOutput(serializers.ModelSerializer[Promotion]):
 
 
 class GateOutput(serializers.ModelSerializer[GateResult]):
-    """What was decided at a weight, with its numbers."""
+    """What was decided at a weight, with its numbers. decided_by: who let it go on without enough
+    traffic, or null.
+    """
+
+    decided_by = serializers.CharField(source="decided_by.username", default=None)
 
     class Meta:
         model = GateResult
-        fields = ("verdict", "judged_at", "candidate", "baseline", "words")
+        fields = (
+            "verdict",
+            "judged_at",
+            "candidate",
+            "baseline",
+            "words",
+            "decided_by",
+            "reason",
+        )
 
 
 class CommitOutput(serializers.ModelSerializer[RolloutCommit]):
@@ -200,6 +214,7 @@ class Promotions(APIView):
             justification=values["justification"],
             serving_class=values["serving_class"],
             pre_warm=values["pre_warm"],
+            without_traffic=values["without_traffic"],
             now=now(),
         )
         return Response(PromotionOutput(_promotion(request, made.pk)).data, status=201)
@@ -252,7 +267,7 @@ def _rollout(request: Request, pk: UUID) -> Rollout:
         "model_version__registered_model",
         "baseline__registered_model",
     )
-    found = rows.select_related(*related).prefetch_related("commits__gate", "phases")
+    found = rows.select_related(*related).prefetch_related("commits__gate__decided_by", "phases")
     return get_object_or_404(found, pk=pk)
 
 
@@ -272,6 +287,7 @@ STEER: dict[str, tuple[Callable[..., Rollout], bool]] = {
     "pause": (actions.pause_rollout, True),
     "resume": (actions.resume_rollout, False),
     "retry": (actions.retry_rollout, False),
+    "go-on": (actions.go_on_rollout, True),
     "abort": (actions.abort_rollout, True),
     "roll-back": (actions.roll_back_rollout, True),
 }
@@ -279,8 +295,8 @@ STEER: dict[str, tuple[Callable[..., Rollout], bool]] = {
 
 @api_view(["POST"])
 def steer(request: Request, pk: UUID, order: str) -> Response:
-    """Pause, resume, retry, abort or roll back; answers the rollout, and for a roll back the one
-    that does it (201).
+    """Pause, resume, retry, let go on, abort or roll back; answers the rollout, and for a roll back
+    the one that does it (201).
     """
     found = STEER.get(order)
     if found is None:

@@ -46,6 +46,13 @@ class ProposalForm(forms.Form):
         label="Time zone", max_length=60, required=False, help_text="Such as America/New_York."
     )
 
+    without_traffic = forms.BooleanField(
+        label="May go on where too few calls come to compare it",
+        help_text="Otherwise its rollout holds there, and somebody else decides. The reviewer sees "
+        "this choice.",
+        required=False,
+    )
+
     def clean_serving_class(self) -> str:
         """Return the choice; warm where none was made."""
         return self.cleaned_data["serving_class"] or ServingClass.WARM
@@ -65,7 +72,7 @@ class ProposalForm(forms.Form):
             values.get("ready_days")
         )
 
-    def wish(self) -> dict[str, str]:
+    def wish(self) -> dict[str, Any]:
         """Return what was typed, as actions.request_promotion takes it. Call it after
         is_valid().
         """
@@ -75,6 +82,7 @@ class ProposalForm(forms.Form):
             "justification": values["justification"],
             "serving_class": values["serving_class"],
             "pre_warm": hours.format(**values) if self._has_hours() else "",
+            "without_traffic": values["without_traffic"],
         }
 
     @staticmethod

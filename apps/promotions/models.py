@@ -72,6 +72,8 @@ class Promotion(models.Model):
     # Hours in which a version that sleeps is kept ready: "mon-fri 07:30-19:00 America/New_York", or
     # none.
     pre_warm = models.CharField(max_length=80, blank=True, default="")
+    # its rollout may go on where too few calls came to compare it with the baseline
+    without_traffic = models.BooleanField(default=False)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
     decided_at = models.DateTimeField(null=True, blank=True)
 
@@ -322,7 +324,9 @@ class GateResult(models.Model):
     """
 
     class Verdict(models.TextChoices):
-        """FAILED gives all callers back to the baseline; the other two let the rollout go on."""
+        """FAILED gives all callers back to the baseline; the other two let the rollout go on.
+        Without enough traffic that is a person's word: the proposal's, or decided_by's.
+        """
 
         PASSED = "PASSED", "Passed"
         NO_TRAFFIC = "NO_TRAFFIC", "Not enough traffic"
@@ -334,9 +338,21 @@ class GateResult(models.Model):
     candidate = models.JSONField()  # calls, failed, ttft_p95_ms, tokens_per_second, ready_replicas
     baseline = models.JSONField()
     words = models.TextField()
+    # who let it go on where too few calls came, and why; NULL where the numbers or the proposal did
+    decided_by = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    reason = models.TextField(blank=True, default="")
 
     class Meta:
         ordering = ("judged_at",)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(decided_by__isnull=True, reason="")
+                | (Q(decided_by__isnull=False, verdict="NO_TRAFFIC") & ~Q(reason="")),
+                name="gate_result_decided_only_without_traffic",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.verdict} at {self.commit.step}"

@@ -212,3 +212,10 @@ def _side_by_side(lines: Sequence[dict[str, str]]) -> list[dict[str, str]]:
         rows.append({"left": text, "right": text, "left_kind": kind, "right_kind": kind})
     flush()
     return rows
+
+
+def without_traffic(promotion: Promotion) -> str:
+    """Return what its rollout does where too few calls come to compare it with the baseline."""
+    if promotion.without_traffic:
+        return "It goes on without a comparison"
+    return "It holds until somebody who did not propose it decides"

@@ -23,6 +23,7 @@ urlpatterns = [
     path("rollouts/<uuid:pk>/abort/", rollout_views.rollout_abort, name="rollout_abort"),
     path("rollouts/<uuid:pk>/pause/", rollout_views.rollout_pause, name="rollout_pause"),
     path("rollouts/<uuid:pk>/resume/", rollout_views.rollout_resume, name="rollout_resume"),
+    path("rollouts/<uuid:pk>/go-on/", rollout_views.rollout_go_on, name="rollout_go_on"),
     path(
         "rollouts/<uuid:pk>/roll-back/", rollout_views.rollout_roll_back, name="rollout_roll_back"
     ),

@@ -282,6 +282,7 @@ def _facts(promotion: Promotion) -> list[tuple[str, object]]:
         ("Report", {"text": short(run.report_digest), "mono": True}),
         ("Baseline", baseline.name if baseline else "nothing serves yet"),
         *sleep.class_facts(promotion),
+        ("Where too few calls come", pages.without_traffic(promotion)),
         ("Proposed by", f"{promotion.requested_by} ({promotion.requested_by.username})"),
         ("Why", promotion.justification),
     ]

@@ -186,7 +186,10 @@ def approved(model, number, owner, reviewer, now=NOW, **chosen):
 
 
 def approved_version(version, owner, reviewer, now, **chosen):
-    """Return the rollout of a version that passed, proposed and approved once more."""
+    """Return the rollout of a version that passed, proposed and approved once more. It needs no
+    calls to go on, unless that is chosen.
+    """
+    chosen = {"without_traffic": True} | chosen
     promotion = actions.request_promotion(
         version=version, requester=owner, justification="Better", now=now, **chosen
     )

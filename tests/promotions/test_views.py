@@ -88,9 +88,7 @@ def decided(rollout, step, attempt=1):
     commit = RolloutCommit.objects.create(
         rollout=rollout, step=step, attempt=attempt, sha="a" * 40, committed_at=NOW, observed_at=NOW
     )
-    words = (
-        "Not enough traffic to compare. It goes on because a replica is ready and nothing failed."
-    )
+    words = "Not enough traffic to compare. A replica is ready and no call failed."
     GateResult.objects.create(
         commit=commit,
         verdict="NO_TRAFFIC",
@@ -272,7 +270,7 @@ class TestRolloutDetail:
             "50 %",
             "100 %",
             "Not enough traffic",
-            "It goes on because",
+            "A replica is ready",
             "Health at 50 %",
             "420 ms",
             "v7 candidate",

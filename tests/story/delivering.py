@@ -126,9 +126,13 @@ def start_rollout(
     """Propose a version, have it approved by somebody else; return the promotion's and the
     rollout's id.
     """
-    words = {"model": model, "version": number, "justification": "Taking turns, to see what an "
-    "outage does.",
-             "serving_class": serving_class}  # fmt: skip
+    words = {
+        "model": model,
+        "version": number,
+        "justification": "Taking turns, to see what an outage does.",
+        "serving_class": serving_class,
+        "without_traffic": True,
+    }
     proposal = owner.post("/promotions", words)
     seen = {name: proposal[name] for name in ("manifest_digest", "eval_run", "baseline")}
     decided = reviewer.post(

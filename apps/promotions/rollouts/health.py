@@ -2,8 +2,9 @@
 numbers to words.
 
 Measured is what callers experienced: the gateway's own records since it accepted the present
-weights. Where too few calls came to compare, that is said, and the rollout goes on only with a
-ready replica and without errors.
+weights. Calls that their caller spoiled (4xx) count for nobody. Where too few calls came to compare
+speed, the errors of those that came are compared all the same, so that calls which fail with any
+engine bring no good candidate down; whether it then goes on is not decided here.
 """
 
 from collections.abc import Iterator
@@ -92,23 +93,28 @@ def decide(*, candidate: Health, baseline: Health, limits: Limits) -> Decision:
 
 
 def _too_few(candidate: Health, baseline: Health, limits: Limits) -> Decision:
+    mine, theirs = candidate.calls, baseline.calls
     counted = (
-        f"Not enough traffic to compare: {candidate.calls.calls} calls of the candidate and "
-        f"{baseline.calls.calls} of "
-        f"the baseline, {limits.minimum_calls} of each are needed."
+        f"Not enough traffic to compare: {_counted(mine.calls)} of the candidate and "
+        f"{theirs.calls} of the baseline, {limits.minimum_calls} of each are needed."
     )
-    if candidate.error_percent > limits.error_points:
-        words = f"{counted} But {_failed(candidate.calls)}, so it gets no more callers."
-        return Decision(Verdict.FAILED, words, final=candidate.calls.calls >= limits.minimum_calls)
+    if candidate.error_percent > baseline.error_percent + limits.error_points:
+        words = f"{counted} But {_failed(mine)}; of the baseline's, {_failed(theirs)}."
+        return Decision(Verdict.FAILED, words, final=mine.calls >= limits.minimum_calls)
     if candidate.ready_replicas < 1:
         return Decision(Verdict.FAILED, f"{counted} But none of its replicas is ready.")
-    return Decision(
-        Verdict.NO_TRAFFIC, f"{counted} It goes on because a replica is ready and nothing failed."
-    )
+    if mine.failed:
+        words = f"{counted} {_failed(mine)}, no worse than the baseline's: {_failed(theirs)}."
+        return Decision(Verdict.NO_TRAFFIC, words)
+    return Decision(Verdict.NO_TRAFFIC, f"{counted} A replica is ready and no call failed.")
+
+
+def _counted(calls: int) -> str:
+    return f"{calls} call{'' if calls == 1 else 's'}"
 
 
 def _failed(calls: Calls) -> str:
-    return f"{calls.failed} of its {calls.calls} calls failed"
+    return f"{calls.failed} of {_counted(calls.calls)} failed"
 
 
 def _compare(candidate: Health, baseline: Health, limits: Limits) -> Iterator[tuple[bool, str]]:

@@ -41,6 +41,7 @@ TITLES = {
     "DRIFT": "What serves is not what was approved.",
     "GATE": "It was worse than the baseline, so callers went back.",
     "RETURNING": "Callers go back to the baseline.",
+    "NO_TRAFFIC": "Too few calls came to compare; it holds here until somebody decides.",
 }
 VERDICTS = {
     GateResult.Verdict.PASSED: {"tone": "ok", "icon": "circle-check", "label": "Passed"},
@@ -94,6 +95,7 @@ def problem(rollout: Rollout, back_to: ModelVersion | None = None) -> dict[str, 
         *trouble.PROBLEMS,
         "GIT_REFUSED",
         "GIT_DIVERGED",
+        "NO_TRAFFIC",
     ):
         other = (
             "The last look failed." if rollout.reason == "REFUSED" else "A replica is not ready."

@@ -8,7 +8,7 @@ gives them back to the baseline first.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -19,6 +19,16 @@ from apps.promotions.models import Rollout, shift_to, weight_of
 from apps.promotions.rollouts.health import Decision, Verdict
 
 Step = Rollout.Step
+STALLED = timedelta(minutes=45)
+# an engine may take as long as its probe allows, and a little more
+AFTER_START = timedelta(minutes=15)
+STALLED_SOONER = {"NO_RUNTIME": timedelta(minutes=5)}  # it is committed together with the version
+# people, or the settings, want it to stand still
+NEVER_STALLED = ("HOLDING", "PAUSED", "NO_TRAFFIC")
+# a slow Argo CD, or a branch that lost our commit: then it never arrives
+LATE_SYNC = timedelta(seconds=15)
+# what was committed is not there, whatever Argo CD says of it
+NOT_THERE = ("SYNC_FAILED", "SYNC_BLOCKED", "APPLIED")
 UNREADY_GRACE = timedelta(seconds=20)  # a probe that fails once is no reason to move callers twice
 
 
@@ -49,7 +59,9 @@ class Situation:
     """commits: step → commit of this attempt. contained: the steps whose commit is in the revision
     that Argo CD compared last. judged: the steps whose decision is stored: the rollout has gone on
     from them, and the route may have too. leaving: a version that must be out of the cluster before
-    anything else is done, "" for none.
+    anything else is done, "" for none. still_for: how long nothing has got further. may_start_for:
+    how long an engine may take to be ready. without_traffic: the proposal allows it to go on where
+    too few calls came to compare.
     """
 
     name: str
@@ -70,6 +82,9 @@ class Situation:
     return_message: str = ""
     unready_for: timedelta | None = None
     held: Held | None = None
+    still_for: timedelta = timedelta(0)
+    may_start_for: timedelta = timedelta(minutes=30)
+    without_traffic: bool = False
 
     @property
     def weight(self) -> int:
@@ -84,12 +99,18 @@ class Situation:
 
 @dataclass(frozen=True)
 class Next:
-    """do, with the step to commit, or with a short code and the words for people."""
+    """do, with the step to commit, or with a short code and the words for people.
+
+    look_for: commits that should have arrived by now: the branch may have lost them. ask_again:
+    Argo CD is at rest without what was committed, and must be asked to try again.
+    """
 
     do: Do
     step: str = ""
     reason: str = ""
     message: str = ""
+    look_for: tuple[str, ...] = ()
+    ask_again: bool = False
 
     @property
     def is_problem(self) -> bool:
@@ -109,14 +130,35 @@ def fail(reason: str, message: str) -> Next:
 
 def plan_rollout(now: Situation) -> Next:
     """Return what an open rollout does next."""
+    step = or_return(now, _unless_stalled(now, _next(now)))
+    return _with_late_sync(now, step) if step.do == Do.WAIT else step
+
+
+def _next(now: Situation) -> Next:
     if now.leaving:
         return wait(
             "TAKING_BACK",
             f"{now.leaving} is taken out of the cluster first; it was superseded or aborted.",
         )
-    if now.return_message:
-        return _returning(now)
-    return or_return(now, _forward(now))
+    return _returning(now) if now.return_message else _forward(now)
+
+
+def _unless_stalled(now: Situation, step: Next) -> Next:
+    """Return the step, but the rollout's end where it waits for what does not come."""
+    longest = STALLED_SOONER.get(step.reason, max(STALLED, now.may_start_for + AFTER_START))
+    if step.do != Do.WAIT or step.reason in NEVER_STALLED or now.still_for < longest:
+        return step
+    minutes = int(now.still_for.total_seconds() // 60)
+    return fail(step.reason, f"Nothing has moved for {minutes} minutes. {step.message}")
+
+
+def _with_late_sync(now: Situation, step: Next) -> Next:
+    """Return the wait with what to do about commits that Argo CD should have applied by now."""
+    late = step.reason == "SYNCING" and now.still_for >= LATE_SYNC
+    missing = [sha for made, sha in now.commits.items() if made not in now.contained]
+    at_rest = now.application.is_at_rest and step.reason in NOT_THERE
+    gave_up = now.application.gave_up and bool(now.leaving)
+    return replace(step, look_for=tuple(missing) if late else (), ask_again=at_rest or gave_up)
 
 
 def or_return(now: Situation, step: Next) -> Next:
@@ -252,6 +294,9 @@ def _held(now: Situation, percent: int, held: Held) -> Next:
             f"{left} s."
         )
         return wait("HOLDING", words)
+    if decision is not None and decision.verdict == Verdict.NO_TRAFFIC and not now.without_traffic:
+        words = "Somebody who did not propose it decides whether it goes on or is taken back."
+        return wait("NO_TRAFFIC", f"{decision.words} {words}")
     return Next(Do.JUDGE)
 
 

@@ -30,9 +30,7 @@ from apps.promotions.rollouts.plan import (
     Held,
     Next,
     Situation,
-    fail,
     is_accepted,
-    or_return,
     plan_rollout,
 )
 
@@ -40,16 +38,7 @@ FAST = timedelta(seconds=2)
 SLOW = timedelta(seconds=5)
 AGAIN_AT_MOST = timedelta(seconds=15)
 REFUSED_AGAIN = timedelta(seconds=30)
-STALLED = timedelta(minutes=45)
-# an engine may take as long as its probe allows, and a little more
-AFTER_START = timedelta(minutes=15)
-STALLED_SOONER = {"NO_RUNTIME": timedelta(minutes=5)}  # it is committed together with the version
-# a slow Argo CD, or a branch that lost our commit: then it never arrives
-LATE_SYNC = timedelta(seconds=15)
 NO_ROUTE = RouteStatus(exists=False, weights={})
-# what was committed, whatever Argo CD says of it
-NOT_THERE = ("SYNC_FAILED", "SYNC_BLOCKED", "APPLIED")
-NEVER_STALLED = ("HOLDING", "PAUSED")  # people or the settings want it to stand still
 Step = Rollout.Step
 # The calls of a model's versions since a moment, by version. The metering app, which is above this
 # one, has them.
@@ -95,8 +84,10 @@ def _advance(
     _record_phases(rollout, situation, now)
     held = _held_commit(situation, made, now)
     measured = _measure(rollout, situation, held, cluster, calls)
-    situation = replace(situation, held=_held(held, measured, now))
-    step = or_return(situation, _unless_stalled(rollout, plan_rollout(situation), now))
+    # noted just now: a phase that was reached, or a weight that was accepted
+    still_for = now - rollout.moved_at
+    situation = replace(situation, held=_held(held, measured, now), still_for=still_for)
+    step = plan_rollout(situation)
     if step.do == Do.COMMIT:
         _commit(rollout, step.step, git, now)
     elif step.do == Do.JUDGE and held is not None and measured is not None:
@@ -108,16 +99,9 @@ def _advance(
     elif step.do == Do.FAIL:
         records.fail_rollout(rollout=rollout, reason=step.reason, message=step.message, now=now)
     else:
-        if step.reason == "SYNCING" and now - rollout.moved_at >= LATE_SYNC:
-            commits.check_history(
-                [sha for made, sha in situation.commits.items() if made not in situation.contained],
-                git,
-            )
-        application = situation.application
-        if (application.is_at_rest and step.reason in NOT_THERE) or (
-            application.gave_up and situation.leaving
-        ):
-            git.ask_again(application.revision, since=rollout.moved_at, now=now)
+        commits.check_history(step.look_for, git)
+        if step.ask_again:
+            git.ask_again(situation.application.revision, since=rollout.moved_at, now=now)
         _record_wait(rollout, situation, step, measured, now)
 
 
@@ -164,6 +148,8 @@ def _observe(
         paused=rollout.paused_at is not None,
         return_message=rollout.return_message,
         unready_for=now - rollout.unready_since if rollout.unready_since else None,
+        may_start_for=timedelta(seconds=settings.SERVING_START_SECONDS),
+        without_traffic=rollout.promotion.without_traffic,
     )
 
 
@@ -239,15 +225,6 @@ def _held(held: RolloutCommit | None, measured: Measured | None, now: datetime) 
         length=timedelta(seconds=settings.ROLLOUT_HOLD_SECONDS),
         decision=measured.decision if measured else None,
     )
-
-
-def _unless_stalled(rollout: Rollout, step: Next, now: datetime) -> Next:
-    longest = max(STALLED, timedelta(seconds=settings.SERVING_START_SECONDS) + AFTER_START)
-    stalled = now - rollout.moved_at >= STALLED_SOONER.get(step.reason, longest)
-    if step.do != Do.WAIT or step.reason in NEVER_STALLED or not stalled:
-        return step
-    minutes = int((now - rollout.moved_at).total_seconds() // 60)
-    return fail(step.reason, f"Nothing has moved for {minutes} minutes. {step.message}")
 
 
 def _commit(rollout: Rollout, step: str, git: GitClient, now: datetime) -> None:

@@ -47,7 +47,10 @@ def _rollout_for(user: User, pk: UUID) -> Rollout:
 def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     """Show where a rollout stands; the fragment asks again every 2 s while it moves."""
     rollout = _rollout_for(request.user, pk)
-    phases, commits = list(rollout.phases.all()), list(rollout.commits.select_related("gate"))
+    phases, commits = (
+        list(rollout.phases.all()),
+        list(rollout.commits.select_related("gate__decided_by")),
+    )
     ready_at = next(
         (row.reached_at for row in phases if row.phase == RolloutPhase.Phase.READY), None
     )
@@ -108,6 +111,8 @@ def _may(rollout: Rollout, user: User) -> dict[str, Any]:
         "may_abort": is_open or failed,
         "may_pause": is_open and rollout.paused_at is None and not rollout.return_reason,
         "may_resume": is_open and rollout.paused_at is not None,
+        "may_go_on": actions.may_go_on(rollout, user),
+        "could_go_on": is_open and rollout.promotion.requested_by_id != user.pk,
         "back_to": earlier.model_version if earlier else None,
         "back_is_stopped": earlier is not None and queries.is_stopped(rollout),
     }
@@ -204,6 +209,14 @@ def rollout_resume(request: SignedIn, pk: UUID) -> HttpResponse:
         actions.resume_rollout,
         "Resumed from the weights it has.",
     )
+
+
+@require_POST
+def rollout_go_on(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Let a rollout go on from a weight at which too few calls came to compare."""
+    rollout = _rollout_for(request.user, pk)
+    done = "It goes on. Your reason and the numbers are kept with the decision."
+    return _with_reason(request, rollout, actions.go_on_rollout, done)
 
 
 @require_POST

@@ -51,9 +51,26 @@ class TestDecide:
                 Verdict.NO_TRAFFIC,
                 "0 calls of the candidate and 0 of the baseline, 20 of each",
             ),
-            (replace(USUAL, calls=19, failed=0), USUAL, 1, Verdict.NO_TRAFFIC, "nothing failed"),
+            (replace(USUAL, calls=19, failed=0), USUAL, 1, Verdict.NO_TRAFFIC, "no call failed"),
+            (Calls(calls=1), USUAL, 1, Verdict.NO_TRAFFIC, "1 call of the candidate and 200"),
             (USUAL, Calls(), 1, Verdict.NO_TRAFFIC, "200 calls of the candidate and 0"),
-            (Calls(calls=3, failed=1), USUAL, 1, Verdict.FAILED, "1 of its 3 calls failed"),
+            (
+                Calls(calls=3, failed=1),
+                USUAL,
+                1,
+                Verdict.FAILED,
+                "But 1 of 3 calls failed; of the baseline's, 2 of 200 calls failed.",
+            ),
+            (
+                Calls(calls=14, failed=14),
+                Calls(calls=14, failed=14),
+                1,
+                Verdict.NO_TRAFFIC,
+                "14 of 14 calls failed, no worse than the baseline's: 14 of 14 calls failed.",
+            ),
+            # 10 % is two points above 8 %, and 15 % is not
+            (Calls(calls=10, failed=1), Calls(calls=100, failed=8), 1, Verdict.NO_TRAFFIC, "worse"),
+            (Calls(calls=19, failed=3), Calls(calls=100, failed=8), 1, Verdict.FAILED, "3 of 19"),
             (Calls(), USUAL, 0, Verdict.FAILED, "none of its replicas is ready"),
         ],
     )
@@ -63,6 +80,10 @@ class TestDecide:
         found = judge(candidate, baseline, ready)
         assert (found.verdict, found.final) == (verdict, False)
         assert words in found.words
+
+    def test_need_not_wait_for_the_hold_where_enough_of_its_own_calls_failed(self):
+        found = judge(Calls(calls=20, failed=10), Calls(calls=3))
+        assert (found.verdict, found.final) == (Verdict.FAILED, True)
 
     def test_never_passes_without_a_ready_replica(self):
         assert judge(ready=0).verdict == Verdict.FAILED

@@ -172,7 +172,11 @@ class TestAdvance:
         now = drive(second, git, cluster, now=now)
         version = rollout.model_version
         promotion = actions.request_promotion(
-            version=version, requester=alice, justification="Back", now=now
+            version=version,
+            requester=alice,
+            justification="Back",
+            without_traffic=True,
+            now=now,
         )
         seen = actions.Seen(
             promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id

@@ -127,11 +127,11 @@ class TestWeights:
         turn(second, git, cluster, accepted_at + timedelta(seconds=11), of)
         assert GateResult.objects.get().verdict == "PASSED"
 
-    def test_go_on_without_traffic_and_say_so(self, second, live, git, cluster):
+    def test_go_on_without_traffic_where_the_proposal_says_so(self, second, live, git, cluster):
         drive(second, git, cluster, now=live)
         assert second.status == "LIVE"
         gate = GateResult.objects.first()
-        assert gate.verdict == "NO_TRAFFIC"
+        assert (gate.verdict, gate.decided_by, gate.reason) == ("NO_TRAFFIC", None, "")
         assert "Not enough traffic to compare: 0 calls" in gate.words
 
     @pytest.mark.parametrize(
@@ -162,6 +162,64 @@ class TestWeights:
         assert len(subjects(remote)) == 2 + 4 + second.commits.filter(step="RETIRE").count()
         assert audited(second).count("rollout.judged") == 2
         assert audited(second).count("rollout.finished") == 1
+
+
+@pytest.mark.django_db
+class TestWithoutTraffic:
+    @pytest.fixture
+    def held(self, live, registered_model, alice, carol, git, cluster):
+        """The rollout of the second version, which holds at its first weight; and when."""
+        rollout = approved(registered_model, 2, alice, carol, now=live, without_traffic=False)
+        now = drive(rollout, git, cluster, now=live, turns=200)
+        assert (rollout.status, rollout.weight, rollout.reason) == ("PROGRESSING", 10, "NO_TRAFFIC")
+        assert not GateResult.objects.filter(commit__rollout=rollout).exists()
+        return rollout, now
+
+    def test_it_holds_however_long_and_goes_on_weight_by_weight_by_a_persons_word(
+        self, held, git, cluster, carol
+    ):
+        rollout, now = held
+        actions.go_on_rollout(rollout=rollout, actor=carol, reason="A night job.", now=now)
+        now = drive(rollout, git, cluster, now=now)
+        assert (rollout.weight, rollout.reason) == (50, "NO_TRAFFIC")
+        gate = GateResult.objects.get(commit__rollout=rollout)
+        assert (gate.commit.step, gate.decided_by, gate.reason) == (
+            "SHIFT_10",
+            carol,
+            "A night job.",
+        )
+        assert gate.candidate["calls"] == 0
+        event = AuditEvent.objects.get(action="rollout.judged", target_id=str(rollout.pk))
+        assert (event.actor, event.data["reason"]) == ("carol", "A night job.")
+        assert event.data["candidate"] == gate.candidate
+        actions.go_on_rollout(rollout=rollout, actor=carol, reason="Again.", now=now)
+        drive(rollout, git, cluster, now=now)
+        assert (rollout.status, rollout.weight) == ("LIVE", 100)
+
+    def test_whoever_proposed_it_or_may_not_steer_cannot_let_it_go_on(
+        self, held, alice, bob, charlie
+    ):
+        rollout, now = held
+        for actor in (alice, charlie):
+            with pytest.raises(NotPermitted):
+                actions.go_on_rollout(rollout=rollout, actor=actor, reason="Mine.", now=now)
+        assert not actions.may_go_on(rollout, alice)
+        assert actions.may_go_on(rollout, bob)
+        assert not GateResult.objects.filter(commit__rollout=rollout).exists()
+
+    def test_it_is_judged_by_itself_once_enough_calls_came(self, held, git, cluster):
+        rollout, now = held
+        drive(rollout, git, cluster, now=now, calls=calls())
+        assert rollout.status == "LIVE"
+        verdicts = GateResult.objects.filter(commit__rollout=rollout)
+        assert set(verdicts.values_list("verdict", "decided_by")) == {("PASSED", None)}
+
+    def test_nobody_decides_where_nothing_waits(self, held, git, cluster, carol):
+        rollout, now = held
+        actions.go_on_rollout(rollout=rollout, actor=carol, reason="A night job.", now=now)
+        with pytest.raises(actions.WrongRolloutState):
+            actions.go_on_rollout(rollout=rollout, actor=carol, reason="Twice.", now=now)
+        assert GateResult.objects.filter(commit__rollout=rollout).count() == 1
 
 
 @pytest.mark.django_db
