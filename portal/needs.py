@@ -52,24 +52,18 @@ def needs_of(user: User, now: datetime) -> list[Need]:
 
 
 def _requests_to_decide(user: User) -> Iterator[Need]:
-    """Access requests for models of the owner's team, but never their own."""
-    if not user.has_role(Role.MODEL_OWNER):
-        return
-    waiting = AccessRequest.objects.pending().filter(registered_model__owner_team=user.team_id)
-    for item in waiting.exclude(requested_by=user).select_related(
-        "team", "registered_model", "requested_by"
-    )[:SHOWN]:
+    """Access requests that the person decides about."""
+    waiting = AccessRequest.objects.to_decide(user)
+    for item in waiting.select_related("team", "registered_model", "requested_by")[:SHOWN]:
         title = f"{item.team.name} asks for {item.registered_model.name}"
-        why = f"Waiting for an owner: {item.requested_by.name} cannot decide on their own request"
+        why = f"Asked by {item.requested_by.name}: {item.purpose[:80]}"
         url = reverse("access:request_detail", args=(item.pk,))
         yield Need(title, why, url, "key-round", "busy", item.requested_at)
 
 
 def _promotions_to_decide(user: User) -> Iterator[Need]:
-    """Promotions that wait for a reviewer, but never their own."""
-    if not user.has_role(Role.REVIEWER):
-        return
-    waiting = Promotion.objects.pending().exclude(requested_by=user)
+    """Promotions that the person decides about."""
+    waiting = Promotion.objects.to_decide(user)
     for item in waiting.select_related("model_version__registered_model", "requested_by")[:SHOWN]:
         title = f"Review {item.model_version.name} for production"
         url = reverse("promotions:promotion_detail", args=(item.pk,))
@@ -78,8 +72,8 @@ def _promotions_to_decide(user: User) -> Iterator[Need]:
 
 
 def _capacity(user: User, now: datetime) -> Iterator[Need]:
-    """Capacity requests to decide, never their own; for platform engineers also those that failed
-    this week.
+    """Capacity requests that the person decides about; for platform engineers also those that
+    failed this week.
     """
     for item in CapacityRequest.objects.to_decide(user).select_related("requested_by")[:SHOWN]:
         url = reverse("capacity:request_detail", args=(item.pk,))

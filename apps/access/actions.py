@@ -14,18 +14,13 @@ from apps.accounts.models import Role, User
 from apps.audit.actions import record
 from apps.audit.models import Action
 from apps.catalog.models import DataClass, RegisteredModel
+from apps.common import decisions
 from apps.common.errors import DomainError, require
 from apps.common.tasks import enqueue_on_commit
 
 SENSITIVITY = [DataClass.PUBLIC, DataClass.INTERNAL, DataClass.PHI]
 LONGEST_GRANT = timedelta(days=366)
 HIGHEST_TOKENS_PER_MINUTE = 10_000_000
-
-
-class AlreadyDecided(DomainError):
-    """The request is no longer pending."""
-
-    code = "already_decided"
 
 
 class CannotRequest(DomainError):
@@ -114,6 +109,17 @@ def _check(wish: Wish, model: RegisteredModel, now: datetime) -> None:
         raise CannotRequest("Access must end after today and within a year.")
 
 
+def question(request: AccessRequest, person: User) -> decisions.Question:
+    """Return who decides about a request, as this person meets it: an owner of the model."""
+    model = request.registered_model
+    return decisions.Question(
+        request,
+        person,
+        decider=f"model owner of {model.owner_team}",
+        is_decider=model.is_owned_by(person),
+    )
+
+
 @transaction.atomic
 def approve_request(*, request: AccessRequest, approver: User, reason: str, now: datetime) -> Grant:
     """Approve a pending request and create its grant.
@@ -180,22 +186,15 @@ def reject_request(
 def _decide(
     request: AccessRequest, approver: User, status: str, reason: str, now: datetime
 ) -> None:
-    owner_team = request.registered_model.owner_team
-    require(
-        request.registered_model.is_owned_by(approver),
-        f"Only a model owner of {owner_team} decides this.",
+    decisions.permit(question(request, approver))
+    decisions.settle(
+        AccessRequest.objects.pending(),
+        request,
+        status=status,
+        decided_by=approver,
+        decided_at=now,
+        decision_reason=reason,
     )
-    require(
-        request.requested_by_id != approver.pk,
-        "Nobody decides on their own request. Ask another owner.",
-    )
-    changed = AccessRequest.objects.pending().filter(pk=request.pk)
-    if not changed.update(
-        status=status, decided_by=approver, decided_at=now, decision_reason=reason
-    ):
-        request.refresh_from_db()
-        raise AlreadyDecided(f"This request is {request.get_status_display().lower()} already.")
-    request.refresh_from_db()
 
 
 @transaction.atomic
@@ -204,11 +203,14 @@ def withdraw_request(*, request: AccessRequest, actor: User, now: datetime) -> A
     not pending.
     """
     require(request.requested_by_id == actor.pk, "Only the person who asked can withdraw.")
-    changed = AccessRequest.objects.pending().filter(pk=request.pk)
-    if not changed.update(status=AccessRequest.Status.WITHDRAWN, decided_by=actor, decided_at=now):
-        raise AlreadyDecided("This request was decided already.")
+    decisions.settle(
+        AccessRequest.objects.pending(),
+        request,
+        status=AccessRequest.Status.WITHDRAWN,
+        decided_by=actor,
+        decided_at=now,
+    )
     record(action=Action.ACCESS_WITHDRAWN, actor=actor, target=request, now=now)
-    request.refresh_from_db()
     return request
 
 

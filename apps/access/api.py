@@ -17,6 +17,7 @@ from apps.access.models import AccessRequest, Grant
 from apps.accounts.requests import caller
 from apps.catalog.models import DataClass, RegisteredModel
 from apps.common.pagination import Cursor
+from apps.common.reasons import reason_of
 
 
 class Newest(Cursor):
@@ -34,12 +35,6 @@ class WishInput(serializers.Serializer[Any]):
     tokens_per_minute = serializers.IntegerField(min_value=1)
     monthly_budget_usd = serializers.DecimalField(max_digits=12, decimal_places=2, min_value=1)
     expires_date = serializers.DateField()
-
-
-class ReasonInput(serializers.Serializer[Any]):
-    """Body of a decision."""
-
-    reason = serializers.CharField(min_length=3, max_length=1000)
 
 
 class AccessRequestOutput(serializers.ModelSerializer[AccessRequest]):
@@ -133,9 +128,8 @@ def decide(request: Request, pk: UUID, decision: str) -> Response:
     if action is None:
         raise Http404
     item = get_object_or_404(AccessRequest.objects.visible_to(caller(request)), pk=pk)
-    body = ReasonInput(data=request.data)
-    body.is_valid(raise_exception=True)
-    action(request=item, approver=caller(request), reason=body.validated_data["reason"], now=now())
+    reason = reason_of(request.data)
+    action(request=item, approver=caller(request), reason=reason, now=now())
     item.refresh_from_db()
     return Response(AccessRequestOutput(item).data)
 

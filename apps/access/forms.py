@@ -1,6 +1,4 @@
-"""What a person types when asking for access or deciding about it. Parsing only; the rules are in
-actions.py.
-"""
+"""What a person types when asking for access. Parsing only; the rules are in actions.py."""
 
 from datetime import timedelta
 from typing import Any
@@ -60,15 +58,3 @@ class AccessRequestForm(forms.Form):
     def wish(self) -> Wish:
         """Return the wish. Call it after is_valid()."""
         return Wish(**self.cleaned_data)
-
-
-class ReasonForm(forms.Form):
-    """Why somebody decided as they did: kept in the record."""
-
-    reason = forms.CharField(
-        label="Reason",
-        widget=forms.Textarea(attrs={"rows": 2}),
-        min_length=3,
-        max_length=1000,
-        help_text="It is kept in the audit record.",
-    )

@@ -15,6 +15,7 @@ from django.db.models.functions import Least
 
 from apps.accounts.models import Role, Team, User
 from apps.catalog.models import DataClass, RegisteredModel
+from apps.common import decisions
 
 SEES_ALL = (Role.PLATFORM_ENGINEER, Role.AUDITOR, Role.FINANCE)
 
@@ -25,6 +26,11 @@ class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
     def pending(self) -> "AccessRequestQuerySet":
         """Return the requests that wait for the owner."""
         return self.filter(status=AccessRequest.Status.PENDING)
+
+    def to_decide(self, user: User) -> models.QuerySet["AccessRequest"]:
+        """Return the requests that wait for this person: those for models that they own."""
+        theirs = self.pending().filter(registered_model__owner_team=user.team_id)
+        return decisions.waiting_for(theirs, user, is_decider=user.has_role(Role.MODEL_OWNER))
 
     def visible_to(self, user: User) -> "AccessRequestQuerySet":
         """Return the requests of the person's team, of models the team owns, or all for those who

@@ -1,6 +1,7 @@
 """Pages of access: what waits, what was granted, asking and deciding."""
 
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 from django.contrib import messages
@@ -13,14 +14,17 @@ from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.access import actions
-from apps.access.forms import AccessRequestForm, ReasonForm
+from apps.access.forms import AccessRequestForm
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Role, User
 from apps.accounts.requests import SignedIn
 from apps.audit.timeline import timeline
 from apps.catalog.models import RegisteredModel
+from apps.common import decisions
 from apps.common.errors import DomainError
 from apps.common.money import usd
+from apps.common.orders import carry_out
+from apps.common.reasons import ReasonForm
 
 PAGE = 50
 REQUEST_BADGES = {
@@ -50,22 +54,13 @@ def request_list(request: SignedIn) -> HttpResponse:
         "query": query,
         "status": status,
         "statuses": AccessRequest.Status.choices,
-        "needs_me": _waiting_for(request.user),
+        "needs_me": AccessRequest.objects.to_decide(request.user).select_related(
+            "registered_model", "team", "requested_by"
+        )[:20],
         "filtered": bool(query or status),
     }
     template = "access/request_list.html" + ("#rows" if request.headers.get("HX-Request") else "")
     return render(request, template, context)
-
-
-def _waiting_for(user: User) -> list[AccessRequest]:
-    if not user.has_role(Role.MODEL_OWNER):
-        return []
-    mine = (
-        AccessRequest.objects.pending()
-        .filter(registered_model__owner_team=user.team_id)
-        .exclude(requested_by=user)
-    )
-    return list(mine.select_related("registered_model", "team", "requested_by")[:20])
 
 
 @require_http_methods(["GET", "POST"])
@@ -120,9 +115,7 @@ def _request_for(user: User, pk: UUID) -> AccessRequest:
 def _show_request(
     request: SignedIn, item: AccessRequest, form: ReasonForm, status: int = 200
 ) -> HttpResponse:
-    user = request.user
-    pending = item.status == AccessRequest.Status.PENDING
-    mine = item.requested_by_id == user.pk
+    decide = _decision(item, request.user)
     context = {
         "item": item,
         "title": f"{item.team} asks for {item.registered_model}",
@@ -130,12 +123,21 @@ def _show_request(
         "badge": REQUEST_BADGES[item.status],
         "facts": _request_facts(item),
         "form": form,
-        "may_decide": pending and not mine and item.registered_model.is_owned_by(user),
-        "own_request": pending and mine and item.registered_model.is_owned_by(user),
-        "may_withdraw": pending and mine,
+        "decide": decide,
+        "actions": decide.head_actions if decide else [],
         "events": timeline("AccessRequest", str(item.pk)),
     }
     return render(request, "access/request_detail.html", context, status=status)
+
+
+def _decision(item: AccessRequest, user: User) -> decisions.Card | None:
+    question = actions.question(item, user)
+    return decisions.card(
+        question,
+        urls="access:request",
+        approve=f"Give {item.team} access to {item.registered_model}",
+        may_withdraw=question.is_own,
+    )
 
 
 def _request_facts(item: AccessRequest) -> list[tuple[str, object]]:
@@ -178,12 +180,9 @@ def _decide(request: SignedIn, pk: UUID, action: Callable[..., object], done: st
     form = ReasonForm(request.POST)
     if not form.is_valid():
         return _show_request(request, item, form, status=422)
-    try:
-        action(request=item, approver=request.user, reason=form.cleaned_data["reason"], now=now())
-    except DomainError as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, done)
+    reason = form.cleaned_data["reason"]
+    order = partial(action, request=item, approver=request.user, reason=reason, now=now())
+    carry_out(request, order, done)
     return redirect("access:request_detail", pk=pk)
 
 
@@ -191,12 +190,8 @@ def _decide(request: SignedIn, pk: UUID, action: Callable[..., object], done: st
 def request_withdraw(request: SignedIn, pk: UUID) -> HttpResponse:
     """Take one's own request back."""
     item = _request_for(request.user, pk)
-    try:
-        actions.withdraw_request(request=item, actor=request.user, now=now())
-    except DomainError as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, "Withdrawn.")
+    order = partial(actions.withdraw_request, request=item, actor=request.user, now=now())
+    carry_out(request, order, "Withdrawn.")
     return redirect("access:request_detail", pk=pk)
 
 
@@ -271,14 +266,9 @@ def grant_revoke(request: SignedIn, pk: UUID) -> HttpResponse:
     form = ReasonForm(request.POST)
     if not form.is_valid():
         return _show_grant(request, grant, form, status=422)
-    try:
-        actions.revoke_grant(
-            grant=grant, actor=request.user, reason=form.cleaned_data["reason"], now=now()
-        )
-    except DomainError as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, "Revoked. The gateway refuses the team within seconds.")
+    reason = form.cleaned_data["reason"]
+    order = partial(actions.revoke_grant, grant=grant, actor=request.user, reason=reason, now=now())
+    carry_out(request, order, "Revoked. The gateway refuses the team within seconds.")
     return redirect("access:grant_detail", pk=pk)
 
 

@@ -17,6 +17,7 @@ from apps.audit.actions import record
 from apps.audit.models import Action
 from apps.capacity import effect, queries
 from apps.capacity.models import DECIDERS, CapacityRequest, NodePoolRevision
+from apps.common import decisions
 from apps.common.errors import DomainError, require
 from apps.common.tasks import enqueue_on_commit
 from apps.fleet import prices
@@ -40,12 +41,6 @@ class PoolChanged(DomainError):
     """The pool is no longer what the request was made on."""
 
     code = "pool_changed"
-
-
-class AlreadyDecided(DomainError):
-    """The request is no longer pending."""
-
-    code = "already_decided"
 
 
 class CannotRetry(DomainError):
@@ -169,6 +164,18 @@ def known_families() -> str:
     return ", ".join(prices.families())
 
 
+def question(request: CapacityRequest, person: User) -> decisions.Question:
+    """Return who decides about a request, as this person meets it: a platform engineer or a
+    reviewer.
+    """
+    return decisions.Question(
+        request,
+        person,
+        decider="platform engineer or reviewer",
+        is_decider=person.has_role(*DECIDERS),
+    )
+
+
 @transaction.atomic
 def approve_capacity(
     *, request: CapacityRequest, approver: User, reason: str, now: datetime
@@ -178,7 +185,7 @@ def approve_capacity(
     Raises NotPermitted unless the approver is a platform engineer or reviewer who did not ask;
     AlreadyDecided; PoolChanged where the pool is no longer what the request was made on.
     """
-    _permit_decision(request, approver)
+    decisions.permit(question(request, approver))
     current = NodePoolRevision.objects.current_of(request.pool)
     if current is None or current.pk != request.base_id:
         raise PoolChanged(
@@ -198,7 +205,7 @@ def reject_capacity(
     *, request: CapacityRequest, approver: User, reason: str, now: datetime
 ) -> CapacityRequest:
     """Reject a pending request. Raises NotPermitted as approve_capacity does, AlreadyDecided."""
-    _permit_decision(request, approver)
+    decisions.permit(question(request, approver))
     _decide(request, approver, Status.REJECTED, reason, now, finished_at=now)
     record(
         action=Action.CAPACITY_REJECTED,
@@ -210,26 +217,18 @@ def reject_capacity(
     return request
 
 
-def _permit_decision(request: CapacityRequest, approver: User) -> None:
-    require(
-        approver.has_role(*DECIDERS), "A platform engineer or a reviewer decides about capacity."
-    )
-    require(
-        request.requested_by_id != approver.pk,
-        "Nobody decides on their own request. Ask somebody else.",
-    )
-
-
 def _decide(
     request: CapacityRequest, who: User, status: str, reason: str, now: datetime, **more: datetime
 ) -> None:
-    changed = CapacityRequest.objects.pending().filter(pk=request.pk)
-    if not changed.update(
-        status=status, decided_by=who, decided_at=now, decision_reason=reason, **more
-    ):
-        request.refresh_from_db()
-        raise AlreadyDecided(f"This request is {request.get_status_display().lower()} already.")
-    request.refresh_from_db()
+    decisions.settle(
+        CapacityRequest.objects.pending(),
+        request,
+        status=status,
+        decided_by=who,
+        decided_at=now,
+        decision_reason=reason,
+        **more,
+    )
 
 
 @transaction.atomic

@@ -18,6 +18,7 @@ from apps.accounts.requests import caller
 from apps.capacity import actions, effect, queries
 from apps.capacity.models import READERS, CapacityRequest
 from apps.common.pagination import Cursor
+from apps.common.reasons import reason_of
 from apps.manifests.capacity import CAPACITY_TYPES, POLICIES, REASONS, Budget
 
 RELATED = ("base", "requested_by", "decided_by")
@@ -62,12 +63,6 @@ class CapacityInput(serializers.Serializer[Any]):
     consolidate_after = serializers.CharField(max_length=20)
     budgets = BudgetInput(many=True)
     justification = serializers.CharField(min_length=10, max_length=2000)
-
-
-class ReasonInput(serializers.Serializer[Any]):
-    """Body of a decision."""
-
-    reason = serializers.CharField(min_length=3, max_length=1000)
 
 
 class CapacityRequestOutput(serializers.ModelSerializer[CapacityRequest]):
@@ -137,10 +132,9 @@ def decide(request: Request, pk: UUID, decision: str) -> Response:
     """Approve or reject a request, with a reason; withdraw or retry it, without."""
     item, who = _request(request, pk), caller(request)
     if decision in ("approve", "reject"):
-        body = ReasonInput(data=request.data)
-        body.is_valid(raise_exception=True)
+        reason = reason_of(request.data)
         action = actions.approve_capacity if decision == "approve" else actions.reject_capacity
-        action(request=item, approver=who, reason=body.validated_data["reason"], now=now())
+        action(request=item, approver=who, reason=reason, now=now())
     elif decision in ("withdraw", "retry"):
         change = actions.withdraw_capacity if decision == "withdraw" else actions.retry_capacity
         change(request=item, actor=who, now=now())

@@ -1,5 +1,5 @@
-"""What a person types when asking for a change of a pool, or deciding. Parsing only; the rules are
-in actions.py.
+"""What a person types when asking for a change of a pool. Parsing only; the rules are in
+actions.py.
 """
 
 from typing import Any
@@ -186,15 +186,3 @@ def initial_budgets_of(pool: NodePool) -> list[dict[str, object]]:
         }
         for item in pool.budgets
     ]
-
-
-class ReasonForm(forms.Form):
-    """Why somebody decided as they did: kept in the record."""
-
-    reason = forms.CharField(
-        label="Reason",
-        widget=forms.Textarea(attrs={"rows": 2}),
-        min_length=3,
-        max_length=1000,
-        help_text="It is kept in the audit record.",
-    )

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from apps.accounts.models import Role, User
+from apps.common import decisions
 from apps.common.leases import Reconciled
 
 READERS = (Role.PLATFORM_ENGINEER, Role.REVIEWER, Role.AUDITOR, Role.FINANCE)
@@ -73,11 +74,9 @@ class CapacityRequestQuerySet(models.QuerySet["CapacityRequest"]):
         """
         return self if user.has_role(*READERS) else self.none()
 
-    def to_decide(self, user: User) -> "CapacityRequestQuerySet":
-        """Return the requests that this person can decide: never their own."""
-        return (
-            self.pending().exclude(requested_by=user) if user.has_role(*DECIDERS) else self.none()
-        )
+    def to_decide(self, user: User) -> models.QuerySet["CapacityRequest"]:
+        """Return the requests that wait for this person: for each who decides, those of others."""
+        return decisions.waiting_for(self.pending(), user, is_decider=user.has_role(*DECIDERS))
 
     def matching(self, text: str) -> "CapacityRequestQuerySet":
         """Return the requests whose pool, reason or requester holds `text`."""

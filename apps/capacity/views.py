@@ -4,6 +4,7 @@ others decide on.
 
 import csv
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,8 +20,11 @@ from apps.accounts.models import Role, User
 from apps.accounts.requests import SignedIn
 from apps.audit.timeline import timeline
 from apps.capacity import actions, forms, pages, queries
-from apps.capacity.models import DECIDERS, READERS, CapacityRequest, CapacityRequestQuerySet
+from apps.capacity.models import READERS, CapacityRequest, CapacityRequestQuerySet
+from apps.common import decisions
 from apps.common.errors import DomainError, require
+from apps.common.orders import carry_out
+from apps.common.reasons import ReasonForm
 from apps.common.spreadsheets import cell
 from apps.fleet import queries as fleet
 from apps.manifests.capacity import NodePool
@@ -63,7 +67,7 @@ def pool_list(request: SignedIn) -> HttpResponse:
     }
     if not fragment:
         context |= _pools(request.user)
-    response = render(request, "fleet/pool_list.html" + ("#rows" if fragment else ""), context)
+    response = render(request, "capacity/pool_list.html" + ("#rows" if fragment else ""), context)
     response["Vary"] = "HX-Request"
     return response
 
@@ -209,7 +213,7 @@ def request_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     """Show one request: the exact change, what it would cost and move, who decides, what
     happened.
     """
-    return _show(request, _request_for(request.user, pk), forms.ReasonForm())
+    return _show(request, _request_for(request.user, pk), ReasonForm())
 
 
 def _request_for(user: User, pk: UUID) -> CapacityRequest:
@@ -219,15 +223,13 @@ def _request_for(user: User, pk: UUID) -> CapacityRequest:
 
 
 def _show(
-    request: SignedIn, item: CapacityRequest, form: forms.ReasonForm, status: int = 200
+    request: SignedIn, item: CapacityRequest, form: ReasonForm, status: int = 200
 ) -> HttpResponse:
-    user, pending = request.user, item.status == Status.PENDING
-    mine = item.requested_by_id == user.pk
+    user = request.user
     found = queries.effect_of(
         queries.read_text(item.base.text), queries.read_text(item.text), now()
     )
-    current = queries.pool(item.pool)
-    may_decide = pending and not mine and user.has_role(*DECIDERS)
+    decide = _decision(item, user)
     context = {
         "item": item,
         "title": f"Change {item.pool}",
@@ -239,22 +241,34 @@ def _show(
         "spend": pages.spend_facts(found),
         "basis": pages.spend_basis(),
         "form": form,
-        "outdated": pending and current is not None and current.revision.pk != item.base_id,
-        "may_decide": may_decide,
-        "actions": [{"label": "Decide…", "url": "#decide", "style": "primary"}]
-        if may_decide
-        else [],
-        "own": pending and mine,
+        "decide": decide,
+        "actions": decide.head_actions if decide else [],
         "may_retry": item.status == Status.FAILED and user.has_role(Role.PLATFORM_ENGINEER),
         "moving": item.status in CapacityRequest.MOVING,
         "tone": "warn" if item.reason in TROUBLE else "busy",
         "events": timeline("CapacityRequest", item.pk),
     }
     context["fragment"] = bool(request.headers.get("HX-Request"))
-    template = "fleet/request_detail.html" + ("#live" if context["fragment"] else "")
+    template = "capacity/request_detail.html" + ("#live" if context["fragment"] else "")
     response = render(request, template, context, status=status)
     response["Vary"] = "HX-Request"
     return response
+
+
+def _decision(item: CapacityRequest, user: User) -> decisions.Card | None:
+    question, pool = actions.question(item, user), queries.pool(item.pool)
+    outdated = (
+        "The pool has changed since this was asked.",
+        "It cannot be approved any more. Reject or withdraw it, and ask again on the newest "
+        "revision.",
+    )
+    return decisions.card(
+        question,
+        urls="capacity:request",
+        approve="Approve and commit this change",
+        may_withdraw=question.is_own,
+        blocked=outdated if pool is not None and pool.revision.pk != item.base_id else None,
+    )
 
 
 def _facts(item: CapacityRequest) -> list[tuple[str, object]]:
@@ -289,39 +303,28 @@ def request_reject(request: SignedIn, pk: UUID) -> HttpResponse:
 
 def _decide(request: SignedIn, pk: UUID, action: Callable[..., object], done: str) -> HttpResponse:
     item = _request_for(request.user, pk)
-    form = forms.ReasonForm(request.POST)
+    form = ReasonForm(request.POST)
     if not form.is_valid():
         return _show(request, item, form, status=422)
     reason = form.cleaned_data["reason"]
-    return _try(
-        request,
-        pk,
-        lambda: action(request=item, approver=request.user, reason=reason, now=now()),
-        done,
-    )
+    order = partial(action, request=item, approver=request.user, reason=reason, now=now())
+    carry_out(request, order, done)
+    return redirect("capacity:request_detail", pk=pk)
 
 
 @require_POST
 def request_withdraw(request: SignedIn, pk: UUID) -> HttpResponse:
     """Take one's own request back."""
     item = _request_for(request.user, pk)
-    act = lambda: actions.withdraw_capacity(request=item, actor=request.user, now=now())  # noqa: E731
-    return _try(request, pk, act, "Withdrawn.")
+    order = partial(actions.withdraw_capacity, request=item, actor=request.user, now=now())
+    carry_out(request, order, "Withdrawn.")
+    return redirect("capacity:request_detail", pk=pk)
 
 
 @require_POST
 def request_retry(request: SignedIn, pk: UUID) -> HttpResponse:
     """Try a failed request again."""
     item = _request_for(request.user, pk)
-    act = lambda: actions.retry_capacity(request=item, actor=request.user, now=now())  # noqa: E731
-    return _try(request, pk, act, "Tried again, from where it stopped.")
-
-
-def _try(request: SignedIn, pk: UUID, act: Callable[[], object], done: str) -> HttpResponse:
-    try:
-        act()
-    except DomainError as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, done)
+    order = partial(actions.retry_capacity, request=item, actor=request.user, now=now())
+    carry_out(request, order, "Tried again, from where it stopped.")
     return redirect("capacity:request_detail", pk=pk)

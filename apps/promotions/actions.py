@@ -17,6 +17,7 @@ from apps.accounts.models import Role, User
 from apps.audit.actions import record
 from apps.audit.models import Action
 from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.common import decisions
 from apps.common.errors import DomainError, require
 from apps.common.tasks import enqueue_on_commit
 from apps.manifests.scaling import BadScaling, pre_warm_of
@@ -31,6 +32,8 @@ from apps.promotions.models import (
     ServingClass,
 )
 
+PROPOSAL = "proposal"  # what people call a promotion that waits
+
 
 class NotEligible(DomainError):
     """The version may not be proposed, or no longer be approved."""
@@ -42,12 +45,6 @@ class BadHours(DomainError):
     """The hours in which a replica is kept ready are none."""
 
     code = "bad_hours"
-
-
-class AlreadyDecided(DomainError):
-    """The promotion is no longer pending."""
-
-    code = "already_decided"
 
 
 class StaleEvidence(DomainError):
@@ -180,6 +177,18 @@ def _bound_to(promotion: Promotion) -> dict[str, str | bool]:
     }
 
 
+def question(promotion: Promotion, person: User) -> decisions.Question:
+    """Return who decides about a promotion, as this person meets it: a reviewer."""
+    return decisions.Question(
+        promotion,
+        person,
+        decider="reviewer",
+        is_decider=person.has_role(Role.REVIEWER),
+        noun=PROPOSAL,
+        asked="proposed",
+    )
+
+
 @transaction.atomic
 def approve_promotion(
     *, promotion: Promotion, approver: User, seen: Seen, reason: str, now: datetime
@@ -192,7 +201,7 @@ def approve_promotion(
     when a gate no longer holds.
     """
     _locked(promotion.registered_model)
-    _may_decide(promotion, approver)
+    decisions.permit(question(promotion, approver))
     _must_match(promotion, seen)
     promotion.model_version.refresh_from_db()
     if Promotion.objects.pending().filter(pk=promotion.pk).exists():
@@ -213,18 +222,12 @@ def reject_promotion(
     *, promotion: Promotion, approver: User, seen: Seen, reason: str, now: datetime
 ) -> Promotion:
     """Reject a pending promotion. Raises as approve_promotion does, but needs no gate to hold."""
-    _may_decide(promotion, approver)
+    decisions.permit(question(promotion, approver))
     _must_match(promotion, seen)
     _decide(promotion, approver, Approval.Decision.REJECT, Promotion.Status.REJECTED, reason, now)
     data = _bound_to(promotion) | {"reason": reason}
     record(action=Action.PROMOTION_REJECTED, actor=approver, target=promotion, now=now, data=data)
     return promotion
-
-
-def _may_decide(promotion: Promotion, approver: User) -> None:
-    require(approver.has_role(Role.REVIEWER), "Only a reviewer decides about a promotion.")
-    own = promotion.requested_by_id == approver.pk
-    require(not own, "Nobody decides on their own proposal. Another reviewer must.")
 
 
 def _must_match(promotion: Promotion, seen: Seen) -> None:
@@ -239,13 +242,9 @@ def _decide(
     promotion: Promotion, approver: User, decision: str, status: str, reason: str, now: datetime
 ) -> None:
     """Take the promotion out of pending, exactly once, and keep the decision with its evidence."""
-    if (
-        not Promotion.objects.pending()
-        .filter(pk=promotion.pk)
-        .update(status=status, decided_at=now)
-    ):
-        promotion.refresh_from_db()
-        raise AlreadyDecided(f"This promotion is {promotion.get_status_display().lower()} already.")
+    decisions.settle(
+        Promotion.objects.pending(), promotion, noun=PROPOSAL, status=status, decided_at=now
+    )
     Approval.objects.create(
         promotion=promotion,
         approver=approver,
@@ -257,7 +256,6 @@ def _decide(
         eval_run_id=promotion.eval_run_id,
         baseline_id=promotion.baseline_id,
     )
-    promotion.refresh_from_db(fields=["status", "decided_at"])
 
 
 @transaction.atomic
@@ -265,15 +263,23 @@ def withdraw_promotion(*, promotion: Promotion, actor: User, now: datetime) -> P
     """Take back a pending proposal. Raises NotPermitted unless actor owns the model; AlreadyDecided
     if not pending.
     """
-    may = promotion.requested_by_id == actor.pk or promotion.registered_model.is_owned_by(actor)
-    require(may, "Only an owner of the model withdraws its proposal.")
-    changed = Promotion.objects.pending().filter(pk=promotion.pk)
-    if not changed.update(status=Promotion.Status.WITHDRAWN, decided_at=now):
-        promotion.refresh_from_db()
-        raise AlreadyDecided(f"This promotion is {promotion.get_status_display().lower()} already.")
+    require(may_withdraw(promotion, actor), "Only an owner of the model withdraws its proposal.")
+    decisions.settle(
+        Promotion.objects.pending(),
+        promotion,
+        noun=PROPOSAL,
+        status=Promotion.Status.WITHDRAWN,
+        decided_at=now,
+    )
     record(action=Action.PROMOTION_WITHDRAWN, actor=actor, target=promotion, now=now)
-    promotion.refresh_from_db()
     return promotion
+
+
+def may_withdraw(promotion: Promotion, user: User) -> bool:
+    """Tell whether this person may take the proposal back: who made it, or an owner of the
+    model.
+    """
+    return promotion.requested_by_id == user.pk or promotion.registered_model.is_owned_by(user)
 
 
 @transaction.atomic

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from apps.accounts.requests import caller
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.pagination import Cursor
+from apps.common.reasons import ReasonInput, reason_of
 from apps.promotions import actions
 from apps.promotions.models import (
     GateResult,
@@ -48,12 +49,11 @@ class ProposalInput(serializers.Serializer[Any]):
     without_traffic = serializers.BooleanField(default=False)
 
 
-class DecisionInput(serializers.Serializer[Any]):
+class DecisionInput(ReasonInput):
     """Body of a decision. manifest_digest, eval_run and baseline: what the reviewer looked at, as
     GET answered it.
     """
 
-    reason = serializers.CharField(min_length=3, max_length=1000)
     manifest_digest = serializers.CharField(max_length=71)
     eval_run = serializers.UUIDField()
     baseline = serializers.CharField(allow_null=True, max_length=63)
@@ -277,12 +277,6 @@ def rollout(request: Request, pk: UUID) -> Response:
     return Response(RolloutOutput(_rollout(request, pk)).data)
 
 
-class ReasonInput(serializers.Serializer[Any]):
-    """Body of an order that needs a reason."""
-
-    reason = serializers.CharField(min_length=3, max_length=1000)
-
-
 STEER: dict[str, tuple[Callable[..., Rollout], bool]] = {
     "pause": (actions.pause_rollout, True),
     "resume": (actions.resume_rollout, False),
@@ -302,11 +296,8 @@ def steer(request: Request, pk: UUID, order: str) -> Response:
     if found is None:
         raise Http404
     action, needs_reason = found
-    item, more = _rollout(request, pk), {}
-    if needs_reason:
-        body = ReasonInput(data=request.data)
-        body.is_valid(raise_exception=True)
-        more = body.validated_data
+    item = _rollout(request, pk)
+    more = {"reason": reason_of(request.data)} if needs_reason else {}
     made = action(rollout=item, actor=caller(request), now=now(), **more)
     return Response(
         RolloutOutput(_rollout(request, made.pk)).data, status=200 if made.pk == item.pk else 201

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from apps.common.reasons import ReasonForm
 from apps.manifests.scaling import DAYS, pre_warm_of
 from apps.promotions.actions import Seen
 from apps.promotions.models import Promotion, ServingClass
@@ -96,16 +97,9 @@ class ProposalForm(forms.Form):
         return {"ready_from": found.start, "ready_to": found.end, "ready_zone": found.timezone}
 
 
-class DecisionForm(forms.Form):
+class DecisionForm(ReasonForm):
     """A reason, and the evidence that was on the page."""
 
-    reason = forms.CharField(
-        label="Reason",
-        help_text="It is kept in the audit record, with the evidence shown here.",
-        widget=forms.Textarea(attrs={"rows": 2}),
-        min_length=3,
-        max_length=1000,
-    )
     manifest_digest = forms.CharField(widget=forms.HiddenInput, max_length=71)
     eval_run = forms.CharField(widget=forms.HiddenInput, max_length=36)
     baseline = forms.IntegerField(widget=forms.HiddenInput, required=False)
@@ -124,9 +118,3 @@ class DecisionForm(forms.Form):
         """Return the evidence. Call it after is_valid()."""
         values = self.cleaned_data
         return Seen(values["manifest_digest"], values["eval_run"], values["baseline"])
-
-
-class ReasonForm(forms.Form):
-    """Why somebody steered a rollout: kept in the record."""
-
-    reason = forms.CharField(label="Reason", min_length=3, max_length=1000)

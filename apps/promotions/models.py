@@ -13,8 +13,9 @@ from typing import Optional
 from django.db import models
 from django.db.models import F, Q
 
-from apps.accounts.models import User
+from apps.accounts.models import Role, User
 from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.common import decisions
 from apps.common.leases import Reconciled
 from apps.evals.models import EvalRun
 
@@ -32,6 +33,10 @@ class PromotionQuerySet(models.QuerySet["Promotion"]):
     def pending(self) -> "PromotionQuerySet":
         """Return the promotions that wait for a reviewer."""
         return self.filter(status=Promotion.Status.PENDING)
+
+    def to_decide(self, user: User) -> models.QuerySet["Promotion"]:
+        """Return the promotions that wait for this person: for each reviewer, those of others."""
+        return decisions.waiting_for(self.pending(), user, is_decider=user.has_role(Role.REVIEWER))
 
     def visible_to(self, user: User) -> "PromotionQuerySet":
         """Return the promotions a person may see: everybody with a role sees what serves and

@@ -1,10 +1,7 @@
-"""Reads over promotions, versions and runs: what serves, what the gates look at, what waits for
-whom.
-"""
+"""Reads over promotions, versions and runs: what serves, and what the gates look at."""
 
 from django.db.models import F
 
-from apps.accounts.models import Role, User
 from apps.capacity.queries import buys_only_spot
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.evals.models import EvalRun, EvalSuite
@@ -12,7 +9,6 @@ from apps.promotions.gates import Evidence, RunFacts
 from apps.promotions.models import (
     Approval,
     Promotion,
-    PromotionQuerySet,
     Rollout,
     RolloutCommit,
     ServingClass,
@@ -150,11 +146,3 @@ def evidence_for(
         bound_baseline=promotion.baseline.name if promotion and promotion.baseline else None,
         is_bound=promotion is not None,
     )
-
-
-def waiting_for(user: User) -> PromotionQuerySet:
-    """Return the promotions that this person can decide now, oldest first."""
-    rows = Promotion.objects.pending().visible_to(user)
-    if not user.has_role(Role.REVIEWER):
-        return rows.none()
-    return rows.exclude(requested_by=user).order_by("requested_at")

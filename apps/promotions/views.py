@@ -4,6 +4,7 @@ rollouts/views.py.
 
 import csv
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
@@ -16,12 +17,14 @@ from django.urls import reverse
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.accounts.models import Role, User
+from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
 from apps.audit.timeline import timeline_of
 from apps.capacity.queries import buys_only_spot
 from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.common import decisions
 from apps.common.errors import DomainError
+from apps.common.orders import carry_out
 from apps.common.spreadsheets import cell
 from apps.evals.pages import metric_lines
 from apps.fleet.queries import cold_starts, machine_prices
@@ -68,7 +71,7 @@ def promotion_list(request: SignedIn) -> HttpResponse:
         "statuses": Promotion.Status.choices,
         "filtered": bool(query or status),
         "needs_me": list(
-            queries.waiting_for(request.user)
+            Promotion.objects.to_decide(request.user)
             .select_related(*RELATED)
             .prefetch_related("rollouts")[:20]
         ),
@@ -221,13 +224,12 @@ def _promotion_for(user: User, pk: UUID) -> Promotion:
 def _show(
     request: SignedIn, promotion: Promotion, form: DecisionForm, status: int = 200
 ) -> HttpResponse:
-    user, pending = request.user, promotion.status == Promotion.Status.PENDING
-    mine = promotion.requested_by_id == user.pk
-    may_decide = pending and not mine and user.has_role(Role.REVIEWER)
+    pending = promotion.status == Promotion.Status.PENDING
     rollout = promotion.newest_rollout()
     gates = (
         evaluate_gates(queries.evidence_for(promotion.model_version, promotion)) if pending else []
     )
+    decide = _decision(promotion, request.user, holds=not blocked(gates))
     baseline_run = (
         queries.deciding_run(promotion.baseline, promotion.eval_run.suite)
         if promotion.baseline
@@ -249,17 +251,30 @@ def _show(
         "facts": _facts(promotion),
         "approvals": promotion.approvals.select_related("approver"),
         "form": form,
-        "may_decide": may_decide,
-        "actions": [{"label": "Decide…", "url": "#decide", "style": "primary"}]
-        if may_decide
-        else [],
-        "own": pending and mine,
-        "may_withdraw": pending and (mine or promotion.registered_model.is_owned_by(user)),
+        "decide": decide,
+        "actions": decide.head_actions if decide else [],
         "events": timeline_of(
             [("Promotion", promotion.pk), *([("Rollout", rollout.pk)] if rollout else [])]
         ),
     }
     return render(request, "promotions/promotion_detail.html", context, status=status)
+
+
+def _decision(promotion: Promotion, user: User, *, holds: bool) -> decisions.Card | None:
+    """Return the decision's card. holds: whether the evidence still allows an approval."""
+    baseline = promotion.baseline
+    instead = f" instead of v{baseline.number}" if baseline else ""
+    stale = (
+        "The evidence no longer holds, so this cannot be approved.",
+        "See the marked lines under Evidence.",
+    )
+    return decisions.card(
+        actions.question(promotion, user),
+        urls="promotions:promotion",
+        approve=f"Approve and roll out v{promotion.model_version.number}{instead}",
+        may_withdraw=actions.may_withdraw(promotion, user),
+        blocked=None if holds else stale,
+    )
 
 
 def _facts(promotion: Promotion) -> list[tuple[str, object]]:
@@ -319,18 +334,15 @@ def _decide(request: SignedIn, pk: UUID, action: Callable[..., object], done: st
     form = DecisionForm(request.POST)
     if not form.is_valid():
         return _show(request, promotion, form, status=422)
-    try:
-        made = action(
-            promotion=promotion,
-            approver=request.user,
-            seen=form.seen(),
-            reason=form.cleaned_data["reason"],
-            now=now(),
-        )
-    except DomainError as error:
-        messages.error(request, str(error))
-        return redirect("promotions:promotion_detail", pk=pk)
-    messages.success(request, done)
+    order = partial(
+        action,
+        promotion=promotion,
+        approver=request.user,
+        seen=form.seen(),
+        reason=form.cleaned_data["reason"],
+        now=now(),
+    )
+    made = carry_out(request, order, done)
     if isinstance(made, Rollout):
         return redirect("promotions:rollout_detail", pk=made.pk)
     return redirect("promotions:promotion_detail", pk=pk)
@@ -340,12 +352,8 @@ def _decide(request: SignedIn, pk: UUID, action: Callable[..., object], done: st
 def promotion_withdraw(request: SignedIn, pk: UUID) -> HttpResponse:
     """Take a proposal back."""
     promotion = _promotion_for(request.user, pk)
-    try:
-        actions.withdraw_promotion(promotion=promotion, actor=request.user, now=now())
-    except DomainError as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, "Withdrawn.")
+    order = partial(actions.withdraw_promotion, promotion=promotion, actor=request.user, now=now())
+    carry_out(request, order, "Withdrawn.")
     return redirect("promotions:promotion_detail", pk=pk)
 
 

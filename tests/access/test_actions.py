@@ -11,6 +11,7 @@ from apps.access import actions
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Role
 from apps.audit.models import Action, AuditEvent
+from apps.common.decisions import AlreadyDecided, NotOnesOwn
 from apps.common.errors import NotPermitted
 from tests.factories import NOW, RegisteredModelFactory, TeamFactory, UserFactory
 from tests.trail import AuditAway, trail
@@ -187,13 +188,13 @@ class TestApproveRequest:
 
     def test_refuses_the_requester_even_when_they_own_the_model(self, registered_model, alice):
         own = actions.submit_request(model=registered_model, wish=WISH, requester=alice, now=NOW)
-        with pytest.raises(NotPermitted, match="own request"):
+        with pytest.raises(NotOnesOwn, match="own request"):
             actions.approve_request(request=own, approver=alice, reason="Fits.", now=NOW)
         assert not Grant.objects.exists()
 
     def test_a_second_decision_is_refused(self, request_, alice, bob):
         actions.approve_request(request=request_, approver=alice, reason="Fits.", now=NOW)
-        with pytest.raises(actions.AlreadyDecided, match="approved"):
+        with pytest.raises(AlreadyDecided, match="approved"):
             actions.reject_request(request=request_, approver=bob, reason="No.", now=NOW)
         assert Grant.objects.count() == 1
 
@@ -241,7 +242,7 @@ class TestRejectRequest:
     def test_shows_how_it_was_decided_meanwhile(self, request_, alice, bob):
         seen = AccessRequest.objects.get(pk=request_.pk)
         granted(request_, alice)
-        with pytest.raises(actions.AlreadyDecided, match="is approved already"):
+        with pytest.raises(AlreadyDecided, match="is approved already"):
             actions.reject_request(request=seen, approver=bob, reason="No.", now=NOW)
         assert seen.status == "APPROVED"
 
@@ -249,6 +250,25 @@ class TestRejectRequest:
         with audit_away(), pytest.raises(AuditAway):
             actions.reject_request(request=request_, approver=alice, reason="No.", now=NOW)
         assert statuses([request_]) == {"PENDING"}
+
+
+class TestToDecide:
+    def test_is_for_owners_of_the_model_but_never_their_own(
+        self, request_, waiting, alice, bob, carol, charlie
+    ):
+        own = actions.submit_request(
+            model=request_.registered_model, wish=WISH, requester=alice, now=NOW
+        )
+        elsewhere = actions.submit_request(
+            model=RegisteredModelFactory(), wish=WISH, requester=charlie, now=NOW
+        )
+        assert set(AccessRequest.objects.to_decide(bob)) == {request_, *waiting, own}
+        assert set(AccessRequest.objects.to_decide(alice)) == {request_, *waiting}
+        for person in (carol, charlie, UserFactory(with_roles=[Role.PLATFORM_ENGINEER])):
+            assert not AccessRequest.objects.to_decide(person).exists()
+        granted(request_, bob)
+        assert set(AccessRequest.objects.to_decide(bob)) == {*waiting, own}
+        assert elsewhere.status == "PENDING"
 
 
 class TestRevokeGrant:
@@ -311,7 +331,7 @@ class TestWithdrawRequest:
         )
         assert statuses(waiting) == {"PENDING"}
         assert trail(request_)[1:] == [(Action.ACCESS_WITHDRAWN, "charlie", {})]
-        with pytest.raises(actions.AlreadyDecided):
+        with pytest.raises(AlreadyDecided):
             actions.withdraw_request(request=request_, actor=charlie, now=NOW)
 
     def test_withdraws_nothing_that_it_cannot_record(self, request_, charlie, audit_away):

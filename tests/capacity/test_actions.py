@@ -5,13 +5,15 @@ from dataclasses import replace
 import pytest
 from django.db import IntegrityError, transaction
 
-from apps.audit.models import AuditEvent
+from apps.audit.models import Action, AuditEvent
 from apps.capacity import actions, queries, records
 from apps.capacity.models import CapacityRequest, NodePoolRevision
+from apps.common.decisions import AlreadyDecided, NotOnesOwn
 from apps.common.errors import NotPermitted
 from apps.manifests.capacity import Budget
 from tests.capacity.samples import POOL, WHY, WISH, text_of
 from tests.factories import NOW
+from tests.trail import trail
 
 pytestmark = pytest.mark.django_db
 
@@ -157,7 +159,7 @@ class TestApproveCapacity:
 
     def test_is_never_for_whoever_asked(self, asked, pete):
         for decide in (approve, reject):
-            with pytest.raises(NotPermitted, match="own request"):
+            with pytest.raises(NotOnesOwn, match="own request"):
                 decide(asked, pete)
         asked.refresh_from_db()
         assert asked.status == "PENDING"
@@ -170,15 +172,17 @@ class TestApproveCapacity:
     def test_happens_once(self, asked, petra, rita):
         approve(asked, rita)
         for decide in (approve, reject):
-            with pytest.raises(actions.AlreadyDecided, match="approved"):
+            with pytest.raises(AlreadyDecided, match="approved"):
                 decide(CapacityRequest.objects.get(pk=asked.pk), petra)
-        assert audited(asked) == ["capacity.approved", "capacity.requested"]
+        approved = {"reason": "Fits.", "digest": asked.digest}
+        assert trail(asked)[1:] == [(Action.CAPACITY_APPROVED, rita.username, approved)]
 
     def test_refuses_a_request_on_a_pool_that_has_changed(self, asked, rita):
         found_in_git(gpus=70)
         with pytest.raises(actions.PoolChanged, match="revision 1 then, 2 now"):
             approve(asked, rita)
         assert reject(asked, rita).status == "REJECTED"
+        assert trail(asked)[1:] == [(Action.CAPACITY_REJECTED, rita.username, {"reason": "No."})]
 
 
 class TestWithdrawCapacity:
@@ -187,7 +191,8 @@ class TestWithdrawCapacity:
             actions.withdraw_capacity(request=asked, actor=petra, now=NOW)
         actions.withdraw_capacity(request=asked, actor=pete, now=NOW)
         assert asked.status == "WITHDRAWN"
-        with pytest.raises(actions.AlreadyDecided):
+        assert trail(asked)[1:] == [(Action.CAPACITY_WITHDRAWN, pete.username, {})]
+        with pytest.raises(AlreadyDecided):
             approve(asked, rita)
 
 

@@ -6,12 +6,14 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from apps.accounts.models import Role
-from apps.audit.models import AuditEvent
+from apps.audit.models import Action, AuditEvent
+from apps.common.decisions import AlreadyDecided, NotOnesOwn
 from apps.common.errors import DomainError, NotPermitted
 from apps.promotions import actions
 from apps.promotions.models import Approval, Promotion, Rollout
-from tests.factories import NOW, UserFactory
+from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
+from tests.trail import trail
 
 
 def seen(promotion, **changes):
@@ -107,8 +109,9 @@ class TestApprovePromotion:
     def test_nobody_approves_their_own(self, version, alice):
         both = UserFactory(team=alice.team, with_roles=[Role.MODEL_OWNER, Role.REVIEWER])
         promotion = propose(version, both)
-        with pytest.raises(NotPermitted, match="Nobody decides on their own"):
+        with pytest.raises(NotOnesOwn, match="Nobody decides on their own proposal"):
             approve(promotion, both)
+        assert list(Promotion.objects.to_decide(both)) == []
         assert not Rollout.objects.exists()
 
     def test_the_database_refuses_it_too(self, promotion, alice, carol):
@@ -129,6 +132,16 @@ class TestApprovePromotion:
         ):
             Approval.objects.create(requested_by=carol, **values)
             connection.check_constraints()
+
+    def test_waits_for_reviewers_alone(self, promotion, registered_model, alice, bob, carol):
+        other = RegisteredModelFactory(name="denial-letters", owner_team=alice.team)
+        candidate = factories.version(other, 3)
+        factories.run(candidate)
+        second = propose(candidate, alice)
+        assert set(Promotion.objects.to_decide(carol)) == {promotion, second}
+        assert not Promotion.objects.to_decide(bob).exists()
+        approve(promotion, carol)
+        assert list(Promotion.objects.to_decide(carol)) == [second]
 
     def test_only_a_reviewer_approves(self, promotion, bob, charlie):
         for person in (bob, charlie):
@@ -154,7 +167,7 @@ class TestApprovePromotion:
     def test_a_second_approval_is_refused(self, promotion, carol):
         ravi = UserFactory(with_roles=[Role.REVIEWER])
         approve(promotion, carol)
-        with pytest.raises(actions.AlreadyDecided, match="approved already"):
+        with pytest.raises(AlreadyDecided, match="approved already"):
             approve(promotion, ravi)
         assert Rollout.objects.count() == 1
         assert audited("promotion.approved") == 1
@@ -163,11 +176,18 @@ class TestApprovePromotion:
         actions.reject_promotion(
             promotion=promotion, approver=carol, seen=seen(promotion), reason="No", now=NOW
         )
-        with pytest.raises(actions.AlreadyDecided):
+        rejected = trail(promotion)[-1]
+        assert rejected[:2] == (Action.PROMOTION_REJECTED, "carol")
+        assert rejected[2]["reason"] == "No"
+        assert rejected[2]["manifest_digest"] == promotion.manifest_digest
+        with pytest.raises(AlreadyDecided):
             actions.withdraw_promotion(promotion=promotion, actor=alice, now=NOW)
         again = propose(version, alice)
+        with pytest.raises(NotPermitted, match="owner of the model"):
+            actions.withdraw_promotion(promotion=again, actor=carol, now=NOW)
         actions.withdraw_promotion(promotion=again, actor=alice, now=NOW)
-        with pytest.raises(actions.AlreadyDecided, match="withdrawn already"):
+        assert trail(again)[1:] == [(Action.PROMOTION_WITHDRAWN, "alice", {})]
+        with pytest.raises(AlreadyDecided, match="withdrawn already"):
             approve(again, carol)
         assert not Rollout.objects.exists()
 

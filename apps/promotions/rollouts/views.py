@@ -4,6 +4,7 @@ steer it.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,10 +19,10 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
 from apps.audit.timeline import timeline
-from apps.common.errors import DomainError
+from apps.common.orders import carry_out
+from apps.common.reasons import ReasonForm
 from apps.manifests import names
 from apps.promotions import actions, pages, queries
-from apps.promotions.forms import ReasonForm
 from apps.promotions.models import Promotion, Rollout, RolloutPhase
 from apps.promotions.rollouts import pages as rollout_pages
 from apps.promotions.sleep import class_facts, sleep_of
@@ -250,10 +251,6 @@ def _steer(
     request: SignedIn, rollout: Rollout, action: Callable[..., Rollout], done: str, **more: object
 ) -> HttpResponse:
     """Give one order; lead to the rollout that carries it out."""
-    try:
-        made = action(rollout=rollout, actor=request.user, now=now(), **more)
-    except DomainError as error:
-        messages.error(request, str(error))
-        return redirect("promotions:rollout_detail", pk=rollout.pk)
-    messages.success(request, done)
+    order = partial(action, rollout=rollout, actor=request.user, now=now(), **more)
+    made = carry_out(request, order, done) or rollout
     return redirect("promotions:rollout_detail", pk=made.pk)

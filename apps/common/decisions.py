@@ -1,0 +1,178 @@
+"""Decisions that one person asks for and another one takes: access, promotions, capacity.
+
+Who may decide is each app's own rule, which it hands over in a `Question`. The rest stands here
+once: nobody decides on their own, a row is decided exactly once, and a page says to each person
+whether they decide, or who does. Check constraints in the apps hold the same against every door.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from django.db.models import Model, QuerySet
+from django.urls import reverse
+
+from apps.common.errors import DomainError, NotPermitted, require
+
+PENDING = "PENDING"
+Row = TypeVar("Row", bound=Model)
+
+
+class NotOnesOwn(NotPermitted):
+    """The person asked for it, so somebody else decides."""
+
+
+class AlreadyDecided(DomainError):
+    """The row is no longer pending: somebody decided meanwhile, or it was withdrawn."""
+
+    code = "already_decided"
+
+
+class Asked(Protocol):
+    """A row that somebody asked for and somebody else decides about."""
+
+    pk: Any
+    status: Any
+    requested_by_id: Any
+
+    def get_status_display(self) -> str:
+        """Return the status in words."""
+
+    def refresh_from_db(self) -> None:
+        """Read the row again."""
+
+
+class Person(Protocol):
+    """Somebody who has signed in."""
+
+    pk: Any
+
+
+@dataclass(frozen=True)
+class Question:
+    """A row that asks for a decision, as one person meets it.
+
+    decider: who decides, without an article: "model owner of claims". is_decider: whether the
+    person is one, by the app's own rule. noun: what the row is; asked: what its author did.
+    """
+
+    row: Asked
+    person: Person
+    decider: str
+    is_decider: bool
+    noun: str = "request"
+    asked: str = "asked for"
+
+    @property
+    def is_pending(self) -> bool:
+        """Tell whether it still waits."""
+        return bool(self.row.status == PENDING)
+
+    @property
+    def is_own(self) -> bool:
+        """Tell whether the person asked for it."""
+        return bool(self.row.requested_by_id == self.person.pk)
+
+
+def permit(question: Question) -> None:
+    """Raise NotPermitted unless the person may decide; NotOnesOwn where they asked for it."""
+    require(question.is_decider, f"Only a {question.decider} decides about this {question.noun}.")
+    if question.is_own:
+        raise NotOnesOwn(
+            f"Nobody decides on their own {question.noun}. It takes another {question.decider}."
+        )
+
+
+def settle(pending: QuerySet[Any], row: Asked, *, noun: str = "request", **values: object) -> None:
+    """Take a row out of pending, exactly once, and read it again. One update, one query.
+
+    pending: the rows that still wait. values: the columns to set, its status among them. Raises
+    AlreadyDecided where it waits no longer.
+    """
+    changed = pending.filter(pk=row.pk).update(**values)
+    row.refresh_from_db()
+    if not changed:
+        raise AlreadyDecided(f"This {noun} is {row.get_status_display().lower()} already.")
+
+
+def waiting_for(
+    pending: QuerySet[Row], person: Person, *, is_decider: bool = True
+) -> QuerySet[Row]:
+    """Return what waits for this person, oldest first: never what they asked for themselves.
+
+    pending: the waiting rows that they decide about by the app's own rule; is_decider False: none.
+    """
+    if not is_decider:
+        return pending.none()
+    return pending.exclude(requested_by=person.pk).order_by("requested_at", "pk")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a page says to one person while a row waits (components/_decide.html).
+
+    title, text: why there is no form for this person; "" where there is one. approve, reject,
+    withdraw: what the buttons say: the consequence. withdraw_url: "" where they cannot. blocked:
+    title and text of why nobody can approve it now, or None.
+    """
+
+    may_decide: bool
+    title: str
+    text: str
+    approve: str
+    reject: str
+    withdraw: str
+    approve_url: str
+    reject_url: str
+    withdraw_url: str
+    blocked: tuple[str, str] | None = None
+
+    @property
+    def head_actions(self) -> list[Mapping[str, str]]:
+        """Return the button of the page's head that leads to the form."""
+        link = {"label": "Decide…", "url": "#decide", "style": "primary"}
+        return [link] if self.may_decide else []
+
+
+def card(
+    question: Question,
+    *,
+    urls: str,
+    approve: str,
+    may_withdraw: bool,
+    blocked: tuple[str, str] | None = None,
+) -> Card | None:
+    """Return what the page says while the row waits; None when it was decided or withdrawn.
+
+    urls: what the names of its addresses begin with: "access:request" for access:request_approve,
+    _reject and _withdraw. approve: the consequence of a yes. blocked: as Card has it.
+    """
+    if not question.is_pending:
+        return None
+    pk, noun = question.row.pk, question.noun
+    title, text = _why_not(question)
+    return Card(
+        may_decide=not title,
+        title=title,
+        text=text,
+        approve=approve,
+        reject=f"Reject the {noun}",
+        withdraw=f"Withdraw the {noun}",
+        approve_url=reverse(f"{urls}_approve", args=[pk]),
+        reject_url=reverse(f"{urls}_reject", args=[pk]),
+        withdraw_url=reverse(f"{urls}_withdraw", args=[pk]) if may_withdraw else "",
+        blocked=blocked,
+    )
+
+
+def _why_not(question: Question) -> tuple[str, str]:
+    """Return why this person does not decide; two empty texts for one who does."""
+    if question.is_own:
+        other = "another" if question.is_decider else "a"
+        return (
+            f"You {question.asked} this, so {other} {question.decider} decides.",
+            f"Nobody decides on their own {question.noun}.",
+        )
+    if not question.is_decider:
+        return f"A {question.decider} decides about this.", "You can follow it here."
+    return "", ""

@@ -1,0 +1,184 @@
+"""Who decides, who does not and why, and that a row is decided once."""
+
+from dataclasses import dataclass
+
+import pytest
+from django.template.loader import render_to_string
+
+from apps.access.models import AccessRequest
+from apps.accounts.models import Role
+from apps.common import decisions
+from apps.common.errors import NotPermitted
+from apps.common.reasons import ReasonForm, reason_of
+from tests.factories import NOW, RegisteredModelFactory, TeamFactory, UserFactory
+
+
+@dataclass
+class Person:
+    """Somebody who has signed in."""
+
+    pk: int
+
+
+@dataclass
+class Row:
+    """A request that person 1 made."""
+
+    pk: str = "8b0f6c6e-7d0e-4b53-9a4e-0d6a8f1f0001"
+    status: str = "PENDING"
+    requested_by_id: int = 1
+
+
+def question(person, *, is_decider, **more):
+    row = Row(status=more.pop("status", "PENDING"))
+    return decisions.Question(
+        row, Person(person), decider="model owner of claims", is_decider=is_decider, **more
+    )
+
+
+def card(asked, **more):
+    values = {"urls": "access:request", "approve": "Give access", "may_withdraw": asked.is_own}
+    return decisions.card(asked, **values | more)
+
+
+class TestPermit:
+    def test_lets_another_one_decide_who_may(self):
+        decisions.permit(question(2, is_decider=True))
+
+    def test_refuses_who_may_not_and_says_who_may(self):
+        with pytest.raises(NotPermitted, match="Only a model owner of claims decides") as refused:
+            decisions.permit(question(2, is_decider=False))
+        assert not isinstance(refused.value, decisions.NotOnesOwn)
+
+    def test_refuses_whoever_asked(self):
+        words = "Nobody decides on their own proposal. It takes another model owner of claims."
+        with pytest.raises(decisions.NotOnesOwn, match=words):
+            decisions.permit(question(1, is_decider=True, noun="proposal"))
+
+
+class TestCard:
+    def test_has_the_form_for_another_one_who_may(self):
+        found = card(question(2, is_decider=True))
+        assert (found.may_decide, found.title, found.withdraw_url) == (True, "", "")
+        assert (found.approve, found.reject) == ("Give access", "Reject the request")
+        assert found.approve_url == f"/access/requests/{Row.pk}/approve/"
+        assert found.reject_url == f"/access/requests/{Row.pk}/reject/"
+        assert [action["url"] for action in found.head_actions] == ["#decide"]
+
+    @pytest.mark.parametrize(
+        ("person", "is_decider", "title"),
+        [
+            (1, True, "You asked for this, so another model owner of claims decides."),
+            (1, False, "You asked for this, so a model owner of claims decides."),
+            (2, False, "A model owner of claims decides about this."),
+        ],
+    )
+    def test_says_who_decides_to_everybody_else(self, person, is_decider, title):
+        found = card(question(person, is_decider=is_decider))
+        assert (found.may_decide, found.title, found.head_actions) == (False, title, [])
+        assert bool(found.withdraw_url) == (person == 1)
+
+    def test_is_none_once_it_is_decided(self):
+        assert card(question(2, is_decider=True, status="APPROVED")) is None
+
+
+class TestThePiece:
+    def drawn(self, decide):
+        return render_to_string("components/_decide.html", {"decide": decide, "form": ReasonForm()})
+
+    def test_offers_both_answers_with_their_consequence(self):
+        found = self.drawn(card(question(2, is_decider=True)))
+        assert "Your decision" in found
+        assert ">Give access</button>" in found
+        assert f'formaction="/access/requests/{Row.pk}/reject/"' in found
+        assert "disabled" not in found
+
+    def test_lets_nobody_approve_what_is_blocked_and_says_why(self):
+        why = ("The pool has changed.", "Reject it.")
+        found = self.drawn(card(question(2, is_decider=True), blocked=why))
+        assert "The pool has changed." in found
+        assert "disabled>Give access</button>" in found
+
+    def test_offers_whoever_asked_to_withdraw_and_no_answer(self):
+        found = self.drawn(card(question(1, is_decider=True)))
+        assert "Nobody decides on their own request." in found
+        assert "Withdraw the request" in found
+        assert "Give access" not in found
+
+    def test_is_empty_once_it_is_decided(self):
+        assert not self.drawn(None).strip()
+
+
+@pytest.fixture
+def asked(db):
+    """Make the access requests of these teams for one model; the newest first."""
+    model = RegisteredModelFactory()
+
+    def make(*teams):
+        return [
+            AccessRequest.objects.create(
+                registered_model=model,
+                team=person.team,
+                requested_by=person,
+                requested_at=NOW.replace(minute=minute),
+                purpose="Reading packets.",
+                data_class="PHI",
+                tokens_per_minute=1000,
+                monthly_budget_usd=10,
+                expires_date=NOW.date(),
+            )
+            for minute, person in enumerate(teams)
+        ]
+
+    return make
+
+
+@pytest.fixture
+def leads(db):
+    return [
+        UserFactory(team=TeamFactory(slug=slug), with_roles=[Role.TEAM_LEAD])
+        for slug in ("claims", "appeals")
+    ]
+
+
+class TestSettle:
+    def test_decides_one_row_once(self, asked, leads):
+        first, second = asked(*leads)
+        seen = AccessRequest.objects.get(pk=first.pk)
+        values = {"status": "APPROVED", "decided_by": leads[1], "decided_at": NOW}
+        decisions.settle(AccessRequest.objects.pending(), first, **values)
+        second.refresh_from_db()
+        assert (first.status, second.status) == ("APPROVED", "PENDING")
+        with pytest.raises(decisions.AlreadyDecided, match="This wish is approved already"):
+            decisions.settle(
+                AccessRequest.objects.pending(),
+                seen,
+                noun="wish",
+                **values | {"status": "REJECTED"},
+            )
+        assert (seen.status, AccessRequest.objects.get(pk=seen.pk).status) == ("APPROVED",) * 2
+
+
+class TestWaitingFor:
+    def test_is_the_oldest_first_and_never_ones_own(self, asked, leads):
+        first, second = asked(*leads)
+        third = UserFactory(team=TeamFactory(slug="pharmacy"))
+        rows = AccessRequest.objects.pending()
+        assert list(decisions.waiting_for(rows, third)) == [first, second]
+        assert list(decisions.waiting_for(rows, leads[0])) == [second]
+
+    def test_is_nothing_for_who_does_not_decide(self, asked, leads):
+        asked(*leads)
+        rows = AccessRequest.objects.pending()
+        assert not decisions.waiting_for(rows, UserFactory(), is_decider=False).exists()
+
+
+class TestReason:
+    @pytest.mark.parametrize(("text", "fits"), [("Fit", True), ("No", False), ("x" * 1001, False)])
+    def test_has_the_same_bounds_on_the_page_and_in_the_api(self, text, fits):
+        assert ReasonForm({"reason": text}).is_valid() is fits
+        if fits:
+            assert reason_of({"reason": text}) == text
+        else:
+            with pytest.raises(Exception, match="reason"):
+                reason_of({"reason": text})
