@@ -1,4 +1,6 @@
 /* A live part is replaced as a whole: what was scrolled in it stays where it was, and the focus where it is. */
+import htmx from "htmx.org";
+
 const SCROLLS = ".table-wrap, pre[tabindex], [role='region'][tabindex]";
 const part = () => document.getElementById("live");
 const place = (element) =>
@@ -24,4 +26,23 @@ document.addEventListener("htmx:afterSettle", () => {
   if (!focused || document.activeElement !== document.body) return;
   const same = [...(part()?.querySelectorAll("a[href], button, summary, [tabindex]") ?? [])].find((element) => place(element) === focused);
   same?.focus({ preventScroll: true });
+});
+
+/* Nobody looks at a hidden tab: its polls are dropped there, and made up for by one as soon as it is seen again. */
+const missed = new Set();
+const polls = (element) => /\bevery\b/.test(element.getAttribute("hx-trigger") ?? "");
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (!document.hidden || !polls(event.detail.elt)) return;
+  event.preventDefault();
+  missed.add(event.detail.elt);
+});
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  for (const element of missed) {
+    if (!element.isConnected) continue;
+    htmx.ajax("GET", element.getAttribute("hx-get"), { source: element, target: element, swap: element.getAttribute("hx-swap") });
+  }
+  missed.clear();
 });
