@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from apps.metering.models import Outcome
+from apps.metering.models import Outcome, Unmetered
 
 _PREDICTOR = re.compile(r"^([a-z0-9-]+-v[0-9]+)-predictor\.")
 _CLUSTER = re.compile(r"(?:^|/)([a-z0-9-]+-v[0-9]+)$")
 # no healthy upstream host, or no connection to it: the cluster was chosen, and failed
 NO_HOST = ("UH", "UF")
+# Envoy's flags of an answer that had begun and did not end: by the caller, the engine, a time limit
+_BY_CLIENT = {"DC", "DPE"}
+_BY_ENGINE = {"UC", "UF", "UR", "UPE", "UO", "URX"}
+_BY_CLOCK = {"UT", "SI", "DT", "UMSDR"}
+_WHOLE_ANSWER = "via_upstream"  # what Envoy says of an answer that came to its end
 
 
 class BadRecord(ValueError):
@@ -45,6 +50,7 @@ class UsageRecord:
     output_tokens: int | None
     duration_ms: int | None
     ttft_ms: float | None
+    unmetered_because: str = ""
 
 
 def read_record(values: Mapping[str, object]) -> UsageRecord | None:
@@ -63,10 +69,11 @@ def read_record(values: Mapping[str, object]) -> UsageRecord | None:
         _count(values, f"gen_ai.usage.{kind}_tokens") for kind in ("input", "output")
     )
     metered = input_tokens is not None and output_tokens is not None
+    outcome = _outcome(code, metered)
     return UsageRecord(
         event_id=_uuid(values),
         occurred_at=_time(values),
-        outcome=_outcome(code, metered),
+        outcome=outcome,
         team=_text(values, "team", 63),
         cost_center=_text(values, "cost_center", 32),
         user_id=_text(values, "user_id", 255),
@@ -82,6 +89,7 @@ def read_record(values: Mapping[str, object]) -> UsageRecord | None:
         output_tokens=output_tokens if metered else None,
         duration_ms=_count(values, "duration", 2**31 - 1),
         ttft_ms=_number(values, "gen_ai.latency.ttft_ms"),
+        unmetered_because=_why(values) if outcome == Outcome.UNMETERED else "",
     )
 
 
@@ -110,6 +118,22 @@ def _outcome(code: int, metered: bool) -> str:
     if code >= 500:
         return Outcome.FAILED
     return Outcome.REFUSED if code >= 400 else Outcome.UNMETERED
+
+
+def _why(values: Mapping[str, object]) -> str:
+    """Return why the usage of a call that was answered is unknown; UNKNOWN where nothing tells."""
+    details = _text(values, "response_code_details", 255)
+    flags = set(_text(values, "response_flags", 64).split(",")) - {""}
+    if "ext_proc_error" in details:  # first: what it breaks off looks like the engine's end
+        return Unmetered.GATEWAY_FAILED
+    if flags & _BY_CLIENT:
+        return Unmetered.CLIENT_LEFT
+    if flags & _BY_CLOCK:
+        return Unmetered.TOOK_TOO_LONG
+    if flags & _BY_ENGINE or details.startswith("upstream_reset"):
+        return Unmetered.ENGINE_BROKE_OFF
+    whole = details == _WHOLE_ANSWER and not flags
+    return Unmetered.NO_USAGE_TOLD if whole else Unmetered.UNKNOWN
 
 
 def _raw(values: Mapping[str, object], key: str) -> object | None:

@@ -13,10 +13,21 @@ class Outcome(models.TextChoices):
     """What a call is to the ledger."""
 
     METERED = "METERED", "Metered"
-    # reached a model, but the answer's usage is unknown (client went away)
+    # reached a model, but the answer's usage is unknown: see Unmetered
     UNMETERED = "UNMETERED", "Unmetered"
     REFUSED = "REFUSED", "Refused"  # 401, 403, 404, 429 at the gateway: nothing was generated
     FAILED = "FAILED", "Failed"  # 5xx, or an upstream error without usage
+
+
+class Unmetered(models.TextChoices):
+    """Why nobody knows what a call used, as far as the access log tells it."""
+
+    CLIENT_LEFT = "CLIENT_LEFT", "Its client left before the answer ended"
+    ENGINE_BROKE_OFF = "ENGINE_BROKE_OFF", "The engine broke off its answer"
+    GATEWAY_FAILED = "GATEWAY_FAILED", "A part of the gateway failed during the answer"
+    TOOK_TOO_LONG = "TOOK_TOO_LONG", "The gateway ended it: it took too long"
+    NO_USAGE_TOLD = "NO_USAGE_TOLD", "The whole answer came, but it told no usage"
+    UNKNOWN = "UNKNOWN", "It is not known why"
 
 
 class UsageEvent(models.Model):
@@ -41,6 +52,10 @@ class UsageEvent(models.Model):
     output_tokens = models.BigIntegerField(null=True, blank=True)
     duration_ms = models.PositiveIntegerField(null=True, blank=True)
     ttft_ms = models.FloatField(null=True, blank=True)
+    # empty for every other outcome, and for calls that were stored before there were reasons
+    unmetered_because = models.CharField(
+        max_length=16, choices=Unmetered.choices, blank=True, default=""
+    )
 
     class Meta:
         indexes = (
@@ -54,10 +69,21 @@ class UsageEvent(models.Model):
                 | Q(input_tokens__isnull=False, output_tokens__isnull=False),
                 name="usage_event_metered_has_tokens",
             ),
+            models.CheckConstraint(
+                condition=Q(outcome="UNMETERED") | Q(unmetered_because=""),
+                name="usage_event_reason_only_if_unmetered",
+            ),
         )
 
     def __str__(self) -> str:
         return str(self.event_id)
+
+    @property
+    def why_unmetered(self) -> str:
+        """Return in words why its usage is unknown; nothing where it is known, or none was due."""
+        if self.outcome != Outcome.UNMETERED:
+            return ""
+        return str(Unmetered(self.unmetered_because or Unmetered.UNKNOWN).label)
 
 
 class HourlyUsage(models.Model):

@@ -38,6 +38,7 @@ FIGURES = (
     "duration_ms",
     "ttft_ms",
     "received_via",
+    "unmetered_because",
 )
 BADGES = {
     Outcome.METERED: ("ok", "Metered"),

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -47,7 +49,9 @@ def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[_Server]:
 
 @dataclass
 class Engine:
-    """An engine's memory: the calls it got. Prompts steer it: "tokens=N", "slow", "pieces=N"."""
+    """An engine's memory: the calls it got. Prompts steer it: "tokens=N", "pieces=N", "silent=1"
+    (tells no usage), "breaks=N" (dies after N pieces).
+    """
 
     name: str
     calls: list[Json] = field(default_factory=list)
@@ -93,11 +97,9 @@ def _usage(body: Json) -> Json:
 
 def _plain(handler: BaseHTTPRequestHandler, body: Json) -> None:
     time.sleep(_wish(body, "sleep_ms", 0) / 1000)
-    answer = {
-        "model": body["model"],
-        "choices": [{"message": {"content": "ok"}}],
-        "usage": _usage(body),
-    }
+    answer = {"model": body["model"], "choices": [{"message": {"content": "ok"}}]}
+    if not _wish(body, "silent", 0):
+        answer["usage"] = _usage(body)
     raw = json.dumps(answer).encode()
     handler.send_response(_wish(body, "status", 200))
     handler.send_header("content-type", "application/json")
@@ -109,21 +111,38 @@ def _plain(handler: BaseHTTPRequestHandler, body: Json) -> None:
 def _stream(handler: BaseHTTPRequestHandler, body: Json) -> None:
     handler.send_response(200)
     handler.send_header("content-type", "text/event-stream")
-    handler.send_header("connection", "close")
+    breaks = _wish(body, "breaks", -1)
+    # only a chunked answer shows that it was broken off: the other kind ends with its connection
+    handler.send_header(
+        *(("connection", "close") if breaks < 0 else ("transfer-encoding", "chunked"))
+    )
     handler.end_headers()
     pieces: list[Json] = [
         {"choices": [{"delta": {"content": "ok "}}]} for _ in range(_wish(body, "pieces", 3))
     ]
-    if (body.get("stream_options") or {}).get("include_usage"):
+    wanted = (body.get("stream_options") or {}).get("include_usage")
+    if wanted and not _wish(body, "silent", 0):
         pieces.append({"choices": [], "usage": _usage(body)})
-    for piece in pieces:
-        handler.wfile.write(
-            b"data: " + json.dumps({"model": body["model"], **piece}).encode() + b"\n\n"
-        )
+    for sent, piece in enumerate(pieces):
+        if sent == breaks:
+            _break_off(handler)
+            return
+        event = b"data: " + json.dumps({"model": body["model"], **piece}).encode() + b"\n\n"
+        handler.wfile.write(event if breaks < 0 else b"%x\r\n%b\r\n" % (len(event), event))
         handler.wfile.flush()
         time.sleep(_wish(body, "pause_ms", 0) / 1000)
     handler.wfile.write(b"data: [DONE]\n\n")
     handler.close_connection = True
+
+
+def _break_off(handler: BaseHTTPRequestHandler) -> None:
+    """Reset the connection, as that of a process that was killed."""
+    linger = struct.pack("ii", 1, 0)
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    handler.close_connection = True
+    handler.wfile.close()
+    handler.rfile.close()
+    handler.connection.close()
 
 
 class Identity:

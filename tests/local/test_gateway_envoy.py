@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from apps.metering.access_log import read_record
+from apps.metering.models import Outcome, Unmetered
 from tests.local.gateway_objects import ISSUER, pod, route, version
 from tests.local.gateway_stand import binaries, eventually, stand
 
@@ -196,6 +197,48 @@ class TestRecords:
         record = gateway.logged(answer)
         assert record["response_flags"] == "DC"
         assert record["gen_ai.usage.total_tokens"] is None
+
+    def test_tell_a_client_that_left_from_an_engine_and_a_gateway_that_broke_off(self, gateway):
+        def leave(answer):
+            answer.close()
+
+        def wait(answer):
+            with pytest.raises(httpx.HTTPError):
+                answer.read()
+
+        def break_the_processor(answer):
+            gateway.processes["gateway-control"].kill()
+            wait(answer)
+
+        try:
+            for text, act, because in (
+                ("pieces=50 pause_ms=50", leave, Unmetered.CLIENT_LEFT),
+                ("breaks=3 pieces=50 pause_ms=20", wait, Unmetered.ENGINE_BROKE_OFF),
+                ("silent=1", httpx.Response.read, Unmetered.NO_USAGE_TOLD),
+                ("pieces=50 pause_ms=50", break_the_processor, Unmetered.GATEWAY_FAILED),
+            ):
+                record = read_record(self.streamed(gateway, text, act))
+                assert (record.outcome, record.unmetered_because) == (Outcome.UNMETERED, because)
+        finally:
+            gateway.processes["gateway-control"].wait(10)
+            gateway.start("gateway-control")
+        eventually(lambda: gateway.chat("extract").status_code == 200, 30)
+        record = read_record(gateway.logged(gateway.chat("extract", "silent=1")))
+        assert record.unmetered_because == Unmetered.NO_USAGE_TOLD
+
+    def streamed(self, gateway, text, act):
+        """Begin a streamed call, do something once it answers, and return its record."""
+        body = {
+            "model": "extract", "stream": True, "messages": [{"role": "user", "content": text}],
+        }  # fmt: skip
+        headers = {"authorization": f"Bearer {gateway.identity.token()}"}
+        url = gateway.url("/v1/chat/completions")
+        with (
+            httpx.Client(trust_env=False) as client,
+            client.stream("POST", url, json=body, headers=headers) as answer,
+        ):
+            act(answer)
+        return gateway.logged(answer)
 
     def test_of_an_engines_error_hold_no_tokens(self, gateway):
         answer = gateway.chat("extract", "status=422 tokens=50")

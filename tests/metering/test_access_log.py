@@ -3,7 +3,7 @@
 import pytest
 
 from apps.metering.access_log import BadRecord, read_record
-from apps.metering.models import Outcome
+from apps.metering.models import Outcome, Unmetered
 
 CALL = {
     "x-request-id": "0d4c2c7e-4d5d-4f0a-9f35-1f4b5ed6d1a1",
@@ -89,6 +89,41 @@ class TestReadRecord:
         record = read_record(CALL | tokens | {"response_code": code})
         assert record.outcome == outcome
         assert record.input_tokens is None
+
+    @pytest.mark.parametrize(
+        ("flags", "details", "because"),
+        [
+            # as a real Envoy wrote them, beside code 200 and no tokens
+            ("DC", "downstream_remote_disconnect", Unmetered.CLIENT_LEFT),
+            (
+                "UPE",
+                "upstream_reset_after_response_started{protocol_error}",
+                Unmetered.ENGINE_BROKE_OFF,
+            ),
+            ("-", "upstream_reset_after_response_started{x}", Unmetered.ENGINE_BROKE_OFF),
+            (
+                "-",
+                "ext_proc_error_gRPC_error_13{upstream_reset_after_response_started{x}}",
+                Unmetered.GATEWAY_FAILED,
+            ),
+            ("UC", "-", Unmetered.ENGINE_BROKE_OFF),
+            ("SI", "stream_idle_timeout", Unmetered.TOOK_TOO_LONG),
+            ("DT", "-", Unmetered.TOOK_TOO_LONG),
+            ("URX,DC", "-", Unmetered.CLIENT_LEFT),
+            ("-", "via_upstream", Unmetered.NO_USAGE_TOLD),
+            ("-", "-", Unmetered.UNKNOWN),
+            ("NEW", "via_upstream", Unmetered.UNKNOWN),
+            ("-", "of a newer gateway", Unmetered.UNKNOWN),
+        ],
+    )
+    def test_tells_why_usage_is_unknown_as_far_as_the_log_does(self, flags, details, because):
+        unknown = {
+            "gen_ai.usage.input_tokens": "-", "gen_ai.usage.output_tokens": None,
+            "response_flags": flags, "response_code_details": details,
+        }  # fmt: skip
+        assert read_record(CALL | unknown).unmetered_because == because
+        for known in ({}, unknown | {"response_code": 503}, unknown | {"response_code": 429}):
+            assert read_record(CALL | known).unmetered_because == ""
 
     @pytest.mark.parametrize("missing", ["input", "output"])
     def test_knows_no_usage_where_a_count_is_missing(self, missing):
