@@ -1,6 +1,8 @@
 """Asking for a change of a pool, deciding, and what the database refuses whoever writes."""
 
+import hashlib
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -11,9 +13,9 @@ from apps.capacity.models import CapacityRequest, NodePoolRevision
 from apps.common.decisions import AlreadyDecided, NotOnesOwn
 from apps.common.errors import NotPermitted
 from apps.manifests.capacity import Budget
-from tests.capacity.samples import POOL, WHY, WISH, text_of
+from tests.capacity.samples import POOL, WHY, WISH, found, text_of
 from tests.factories import NOW
-from tests.trail import trail
+from tests.trail import AuditAway, trail
 
 pytestmark = pytest.mark.django_db
 
@@ -45,6 +47,30 @@ def audited(request):
     )
 
 
+LATER = NOW + timedelta(hours=1)
+
+
+@pytest.fixture
+def other(pete):
+    """A request of pete's for another pool: nothing that happens to the first changes it."""
+    revision = found("other-pool")
+    return actions.request_capacity(
+        pool=revision.pool, base=1, wish=WISH, justification=WHY, requester=pete, now=NOW
+    )
+
+
+def as_stored(request):
+    return CapacityRequest.objects.filter(pk=request.pk).values().get()
+
+
+def failed(request):
+    """The request as it stands after the cluster refused it."""
+    records.fail_request(request=request, reason="REFUSED", message="The hook said no.", now=NOW)
+    CapacityRequest.objects.filter(pk=request.pk).update(attempts=3)
+    request.refresh_from_db()
+    return request
+
+
 def found_in_git(**change):
     """The pool as somebody changed it in Git by hand."""
     return records.record_found(pool=POOL.name, text=text_of(replace(POOL, **change)), now=NOW)
@@ -64,8 +90,30 @@ class TestRequestCapacity:
         assert queries.read_text(asked.text) == wanted
         assert (asked.status, asked.next_check_at) == ("PENDING", None)
         assert audited(asked) == ["capacity.requested"]
-        event = AuditEvent.objects.about("CapacityRequest", str(asked.pk)).get()
-        assert ["GPUs at most", "64", "96"] in event.data["changes"]
+        ((action, actor, data),) = trail(asked)
+        assert (action, actor) == ("capacity.requested", "pete")
+        assert ["GPUs at most", "64", "96"] in data.pop("changes")
+        assert data == {"justification": WHY, "base": 1, "digest": asked.digest}
+        assert asked.digest == f"sha256:{hashlib.sha256(asked.text.encode()).hexdigest()}"
+        assert (asked.pool, asked.justification, asked.requested_at) == (POOL.name, WHY, NOW)
+        assert (asked.base.pool, asked.requested_by.username) == (POOL.name, "pete")
+
+    def test_keeps_limits_of_processors_and_memory_and_the_order_of_capacity_types(
+        self, revision, pete
+    ):
+        request = ask(pete, cpu=100, memory_gib=500, capacity_types=("on-demand", "spot"))
+        pool = queries.read_text(request.text)
+        assert (pool.cpu, pool.memory_gib) == (100, 500)
+        assert pool.capacity_types == ("spot", "on-demand")
+
+    @pytest.mark.usefixtures("revision")
+    def test_takes_the_highest_limits_that_a_fleet_may_have(self, pete):
+        assert ask(pete, gpus=10_000, cpu=1_000_000, memory_gib=10_000_000)
+
+    def test_asks_for_nothing_that_it_cannot_record(self, revision, pete, audit_away):
+        with audit_away(), pytest.raises(AuditAway):
+            ask(pete)
+        assert not CapacityRequest.objects.exists()
 
     @pytest.mark.usefixtures("revision")
     def test_is_for_platform_engineers_alone(self, rita, fiona, charlie):
@@ -100,6 +148,9 @@ class TestRequestCapacity:
             ),
             ({"families": ()}, "at least one instance family"),
             ({"gpus": 10_001}, "higher than any fleet"),
+            ({"cpu": 1_000_001}, "higher than any fleet"),
+            ({"memory_gib": 10_000_001}, "higher than any fleet"),
+            ({"families": ("x99", "g6", "a1b")}, "families: a1b, x99. Known: .*g6, "),
             ({"gpus": -1}, "0 or more"),
             ({"budgets": ()}, "1 to 50 disruption budgets"),
             ({"budgets": (Budget("1", (), "every day", "8h"),)}, "five cron fields"),
@@ -145,17 +196,23 @@ class TestApproveCapacity:
         )
         assert audited(asked) == ["capacity.approved", "capacity.requested"]
 
-    def test_asks_a_worker_at_once(
-        self, asked, rita, django_capture_on_commit_callbacks, monkeypatch
-    ):
-        sent = []
-        monkeypatch.setattr(
-            "celery.Celery.send_task",
-            lambda self, name, **more: sent.append((name, more["kwargs"])),
-        )
-        with django_capture_on_commit_callbacks(execute=True):
-            approve(asked, rita)
+    def test_decides_this_request_and_asks_a_worker_at_once(self, asked, other, rita, enqueued):
+        untouched = as_stored(other)
+        with enqueued() as sent:
+            actions.approve_capacity(request=asked, approver=rita, reason="Fits.", now=LATER)
         assert sent == [("capacity.reconcile_capacity_request", {"request_id": str(asked.pk)})]
+        stored = as_stored(asked)
+        assert (stored["decided_at"], stored["decision_reason"]) == (LATER, "Fits.")
+        assert (stored["next_check_at"], stored["moved_at"]) == (LATER, LATER)
+        facts = {"reason": "Fits.", "digest": asked.digest}
+        assert trail(asked)[1:] == [("capacity.approved", "rita", facts)]
+        assert as_stored(other) == untouched
+
+    def test_decides_nothing_that_it_cannot_record(self, asked, rita, audit_away):
+        for decide in (approve, reject):
+            with audit_away(), pytest.raises(AuditAway):
+                decide(asked, rita)
+            assert as_stored(asked)["status"] == "PENDING"
 
     def test_is_never_for_whoever_asked(self, asked, pete):
         for decide in (approve, reject):
@@ -185,7 +242,34 @@ class TestApproveCapacity:
         assert trail(asked)[1:] == [(Action.CAPACITY_REJECTED, rita.username, {"reason": "No."})]
 
 
+class TestRejectCapacity:
+    def test_ends_this_request_and_says_why(self, asked, other, rita, enqueued):
+        untouched = as_stored(other)
+        with enqueued() as sent:
+            actions.reject_capacity(request=asked, approver=rita, reason="No.", now=LATER)
+        stored = as_stored(asked)
+        assert (asked.status, asked.decided_by, stored["decided_at"]) == ("REJECTED", rita, LATER)
+        assert (stored["decision_reason"], stored["finished_at"]) == ("No.", LATER)
+        assert trail(asked)[1:] == [("capacity.rejected", "rita", {"reason": "No."})]
+        assert (as_stored(other), sent) == (untouched, [])
+
+
 class TestWithdrawCapacity:
+    def test_ends_this_request(self, asked, other, pete, audit_away):
+        untouched = as_stored(other)
+        with audit_away(), pytest.raises(AuditAway):
+            actions.withdraw_capacity(request=asked, actor=pete, now=LATER)
+        assert as_stored(asked)["status"] == "PENDING"
+        actions.withdraw_capacity(request=asked, actor=pete, now=LATER)
+        stored = as_stored(asked)
+        assert (stored["finished_at"], stored["decided_at"], asked.decided_by) == (
+            LATER,
+            LATER,
+            pete,
+        )
+        assert trail(asked)[1:] == [("capacity.withdrawn", "pete", {})]
+        assert as_stored(other) == untouched
+
     def test_is_for_whoever_asked_while_it_waits(self, asked, pete, petra, rita):
         with pytest.raises(NotPermitted):
             actions.withdraw_capacity(request=asked, actor=petra, now=NOW)
@@ -197,6 +281,31 @@ class TestWithdrawCapacity:
 
 
 class TestRetryCapacity:
+    def test_wakes_the_worker_for_this_request(self, approved, other, pete, rita, enqueued):
+        failed(approved)
+        failed(actions.approve_capacity(request=other, approver=rita, reason="Fits.", now=NOW))
+        untouched = as_stored(other)
+        with enqueued() as sent:
+            actions.retry_capacity(request=approved, actor=pete, now=LATER)
+        assert sent == [("capacity.reconcile_capacity_request", {"request_id": str(approved.pk)})]
+        stored = as_stored(approved)
+        assert (stored["reason"], stored["attempts"], stored["finished_at"]) == ("", 0, None)
+        assert (stored["next_check_at"], stored["moved_at"]) == (LATER, LATER)
+        assert trail(approved)[-1] == ("capacity.retried", "pete", {})
+        assert as_stored(other) == untouched
+
+    def test_tries_nothing_that_it_cannot_record(self, approved, pete, audit_away):
+        failed(approved)
+        with audit_away(), pytest.raises(AuditAway):
+            actions.retry_capacity(request=approved, actor=pete, now=LATER)
+        assert as_stored(approved)["status"] == "FAILED"
+
+    def test_goes_on_after_its_commit_though_that_is_the_pools_newest_state(self, approved, pete):
+        records.record_commit(request=approved, commit="a" * 40, now=NOW, next_check_at=NOW)
+        approved.refresh_from_db()
+        failed(approved)
+        assert actions.retry_capacity(request=approved, actor=pete, now=NOW).status == "COMMITTED"
+
     def test_goes_on_where_it_stopped(self, approved, pete):
         records.fail_request(
             request=approved, reason="REFUSED", message="The hook said no.", now=NOW

@@ -9,6 +9,7 @@ import pytest
 from apps.capacity import effect
 from apps.capacity.effect import Machine, Span
 from apps.fleet import prices
+from apps.manifests.capacity import Budget
 from deploy.local.cluster import instance_types
 from tests.capacity.samples import POOL
 from tests.factories import NOW
@@ -69,6 +70,46 @@ class TestMost:
         found = effect.most(replace(POOL, families=("p5e",)))
         assert (found.usd_per_hour, found.unpriced) == (0, ("p5e.48xlarge",))
 
+    def test_takes_a_machine_that_fills_a_limit_exactly(self):
+        # g6.xlarge: 1 GPU, 4 vCPUs, 16 GiB, 0.8048.
+        just = replace(POOL, families=("g6",), gpus=1, cpu=4, memory_gib=16)
+        assert effect.most(just).usd_per_hour == Decimal("0.8048")
+        for less in ({"cpu": 3}, {"memory_gib": 15}):
+            assert effect.most(replace(just, **less)).usd_per_hour == 0
+
+
+class TestSettings:
+    def test_are_in_the_words_and_order_of_the_page(self):
+        pool = replace(POOL, gpus=1064, cpu=2000, memory_gib=3000)
+        assert effect.settings(pool) == {
+            "GPUs at most": "1,064",
+            "vCPUs at most": "2,000",
+            "Memory at most": "3,000 GiB",
+            "Instance families": "g5, g6",
+            "Spot share": "Spot first, on-demand where there is no Spot",
+            "Consolidation": f"{effect.POLICY_WORDS[POOL.consolidation_policy]}, after "
+            f"{POOL.consolidate_after}",
+            "Disruption budgets": "100% of the nodes at once for Empty; "
+            "1 node at once for Underutilized, Drifted",
+        }
+        assert effect.settings(POOL)["Memory at most"] == "no limit"
+
+    @pytest.mark.parametrize(
+        ("types", "words"),
+        [(("on-demand",), "On-demand only"), (("on-demand", "spot"), "Spot first"),
+         (("spot",), "Spot only")],
+    )  # fmt: skip
+    def test_say_what_the_pool_may_buy(self, types, words):
+        assert effect.spot_share(replace(POOL, capacity_types=types)).startswith(words)
+
+
+class TestBudgetWords:
+    def test_say_how_many_why_and_when(self):
+        words = effect.budget_words(Budget("3", (), "0 8 * * 1", "10h"))
+        assert words.startswith("3 nodes at once for any reason, ")
+        assert words.endswith(" UTC for 10h")
+        assert effect.budget_words(Budget("10%")) == "10% of the nodes at once for any reason"
+
 
 class TestDrifting:
     def test_names_machines_that_are_no_longer_allowed_and_why(self):
@@ -82,7 +123,10 @@ class TestDrifting:
             ("a", "family g5 is no longer allowed")
         ]
         found = effect.drifting(machines, replace(POOL, capacity_types=("on-demand",)))
-        assert [machine.name for machine, _ in found] == ["a", "b"]
+        assert [(machine.name, why) for machine, why in found] == [
+            ("a", "spot is no longer allowed"),
+            ("b", "spot is no longer allowed"),
+        ]
 
 
 class TestExceeded:
@@ -94,6 +138,10 @@ class TestExceeded:
             "64 GiB of memory in use, and the limit would be 63",
         ]
         assert effect.exceeded({}, wanted) == []
+        assert effect.exceeded({"nvidia.com/gpu": "8", "cpu": "37"}, wanted) == [
+            "37 vCPUs in use, and the limit would be 36"
+        ]
+        assert effect.exceeded(usage, replace(POOL, gpus=9)) == []
 
 
 class TestMeasureSpot:
@@ -106,7 +154,14 @@ class TestMeasureSpot:
         assert found.discount_percent == Decimal("37.5")
 
     def test_says_when_prices_were_simulated(self):
-        assert effect.measure_spot([span(1, is_simulated=True)]).is_simulated
+        assert effect.measure_spot([span(1), span(1, is_simulated=True)]).is_simulated is True
+        listed = [span(1), span(1, kind="on-demand", is_simulated=True)]
+        assert effect.measure_spot(listed).is_simulated is False
+
+    def test_compares_only_what_has_a_price_and_counts_no_time_twice_backwards(self):
+        found = effect.measure_spot([span(2), span(1, usd=None), span(-1), span(1, kind="")])
+        assert (found.hours, found.spot_hours, found.discount) == (4, 3, Decimal("0.5"))
+        assert found.share_percent == 75
 
     @pytest.mark.parametrize("spans", [[], [span(0)]])
     def test_is_nothing_without_any_time(self, spans):
@@ -121,6 +176,13 @@ class TestTooSmall:
     def test_says_nothing_where_a_machine_fits_or_the_pool_is_closed(self):
         assert effect.too_small(replace(POOL, families=("p4d", "g6"), gpus=1)) == ""
         assert effect.too_small(replace(POOL, families=("p4d",), gpus=0)) == ""
+        assert effect.too_small(replace(POOL, families=("no-such",), gpus=1)) == ""
+
+    def test_names_the_smallest_machine(self):
+        assert effect.too_small(replace(POOL, families=("g6", "p4d"), memory_gib=15)) == (
+            "No machine of g6, p4d fits within these limits: the smallest, g6.xlarge, has 1 GPU, "
+            "4 vCPUs and 16 GiB."
+        )
 
 
 class TestChanges:
