@@ -94,6 +94,8 @@ def _capacity(user: User, now: datetime) -> Iterator[Need]:
 
 def _held_rollouts(user: User) -> Iterator[Need]:
     """Rollouts that hold because too few calls came, for those who may let them go on."""
+    if not user.has_role(Role.MODEL_OWNER, Role.REVIEWER, Role.PLATFORM_ENGINEER):
+        return
     held = Rollout.objects.open().filter(reason="NO_TRAFFIC", paused_at=None)
     related = ("model_version__registered_model", "registered_model__owner_team", "promotion")
     for item in held.select_related(*related)[:SHOWN]:

@@ -11,15 +11,17 @@ from django.utils import timezone
 from apps.access.models import AccessRequest
 from apps.accounts.models import Role
 from apps.common.errors import DomainError, NotPermitted
+from apps.promotions.models import Rollout
 from portal import errors
 from portal.context import SECTIONS
 from portal.home import forecast
 from portal.needs import needs_of
 from tests.factories import ModelVersionFactory, RegisteredModelFactory, TeamFactory, UserFactory
 from tests.pages import joined
+from tests.promotions.factories import live
 
 pytestmark = pytest.mark.django_db
-HOME_QUERIES = {"lead": 9, "owner": 13}  # however many models, versions and requests there are
+HOME_QUERIES = {"lead": 9, "owner": 14}  # however many models, versions and requests there are
 
 
 @pytest.fixture
@@ -90,6 +92,24 @@ class TestNeeds:
             "Claims Review asks for prior-auth-extract"
         ]
         assert needs_of(charlie, timezone.now()) == []
+
+    def test_a_rollout_that_holds_asks_those_who_may_let_it_go_on(
+        self, registered_model, alice, bob, carol, charlie
+    ):
+        held, other = (
+            Rollout.objects.get(pk=live(model, number).pk)
+            for model, number in ((registered_model, 1), (RegisteredModelFactory(), 1))
+        )
+        for rollout, reason in ((held, "NO_TRAFFIC"), (other, "HOLDING")):
+            Rollout.objects.filter(pk=rollout.pk).update(
+                status="PROGRESSING", reason=reason, weight=10
+            )
+        for person in (bob, carol):
+            assert [need.title for need in needs_of(person, timezone.now())] == [
+                "Let prior-auth-extract-v1 go on, or take it back"
+            ]
+        assert needs_of(charlie, timezone.now()) == []
+        assert needs_of(held.promotion.requested_by, timezone.now()) == []
 
     def test_the_bell_counts(self, client, alice, access_request):
         client.force_login(alice)
