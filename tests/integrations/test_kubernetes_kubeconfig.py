@@ -493,6 +493,12 @@ class TestRead:
                 {"exec": {"apiVersion": "client.authentication.k8s.io/v1alpha1", "command": "aws"}},
                 "must name",
             ),
+            ({}, {"exec": "aws eks get-token"}, "not described as it should be"),
+            (
+                {},
+                {"exec": {"apiVersion": V1, "command": "aws", "env": [{"value": "a"}]}},
+                "not described as it should be",
+            ),
             (
                 {},
                 {"exec": {"apiVersion": V1, "command": "aws", "interactiveMode": "Always"}},

@@ -158,6 +158,8 @@ def _credentials(cluster: Manifest, user: Manifest, path: Path) -> Credentials:
         return of_file(path.parent / str(token_file))
     if token or not plugin:
         return fixed(str(token))
+    if not isinstance(plugin, dict):
+        raise unusable("its exec plugin is not described as it should be.")
     hint = str(plugin.get("installHint") or "")
     return Plugin(command_of(plugin, cluster, path), hint)
 

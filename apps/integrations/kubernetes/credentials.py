@@ -113,7 +113,7 @@ def command_of(section: Manifest, cluster: Manifest, path: Path) -> ExecProvider
             str(path.parent),
             ConfigNode("cluster", _told(cluster, path)),
         )
-    except (ConfigException, KeyError, TypeError) as error:
+    except (ConfigException, KeyError, TypeError, AttributeError) as error:
         raise unusable(f"its exec plugin is not described as it should be ({error}).") from None
     command.args = [str(argument) for argument in command.args]
     command.env = {name: str(value) for name, value in command.env.items()}
