@@ -379,6 +379,20 @@ def resume_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
     return _steered(rollout, Action.ROLLOUT_RESUMED, actor, now, {})
 
 
+def going_on(rollout: Rollout, person: User) -> decisions.Question:
+    """Return who decides whether a rollout goes on without a comparison, as this person meets it:
+    who may steer it, but not who proposed it.
+    """
+    return decisions.Question(
+        rollout.promotion,
+        person,
+        decider="model owner, reviewer or platform engineer",
+        is_decider=may_steer(rollout, person),
+        noun=PROPOSAL,
+        asked="proposed",
+    )
+
+
 @transaction.atomic
 def go_on_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) -> Rollout:
     """Let a rollout go on from a weight at which too few calls came to compare it.
@@ -386,9 +400,7 @@ def go_on_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) 
     The numbers as they stand are kept with the decision. Raises NotPermitted for whoever proposed
     it; WrongRolloutState unless it waits for this.
     """
-    _may_steer(rollout, actor)
-    own = rollout.promotion.requested_by_id == actor.pk
-    require(not own, "Nobody lets their own proposal go on. Another person must.")
+    decisions.permit(going_on(rollout, actor))
     waiting = Rollout.objects.open().filter(pk=rollout.pk, reason="NO_TRAFFIC", paused_at=None)
     found = waiting.select_for_update().first()
     commit = _unjudged(found) if found is not None else None
@@ -412,8 +424,8 @@ def go_on_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) 
 def may_go_on(rollout: Rollout, user: User) -> bool:
     """Tell whether the rollout waits for somebody to let it go on, and this person may."""
     waits = rollout.status in Rollout.OPEN and rollout.reason == "NO_TRAFFIC"
-    own = rollout.promotion.requested_by_id == user.pk
-    return waits and not rollout.paused_at and not own and may_steer(rollout, user)
+    asked = going_on(rollout, user)
+    return waits and not rollout.paused_at and asked.is_decider and not asked.is_own
 
 
 def _unjudged(rollout: Rollout) -> RolloutCommit | None:

@@ -89,15 +89,15 @@ class TestThePiece:
     def test_offers_both_answers_with_their_consequence(self):
         found = self.drawn(card(question(2, is_decider=True)))
         assert "Your decision" in found
-        assert ">Give access</button>" in found
+        assert "Give access" in found
         assert f'formaction="/access/requests/{Row.pk}/reject/"' in found
-        assert "disabled" not in found
+        assert 'btn-primary" disabled' not in found
 
     def test_lets_nobody_approve_what_is_blocked_and_says_why(self):
         why = ("The pool has changed.", "Reject it.")
         found = self.drawn(card(question(2, is_decider=True), blocked=why))
         assert "The pool has changed." in found
-        assert "disabled>Give access</button>" in found
+        assert 'btn-primary" disabled' in found
 
     def test_offers_whoever_asked_to_withdraw_and_no_answer(self):
         found = self.drawn(card(question(1, is_decider=True)))

@@ -113,7 +113,7 @@ def _may(rollout: Rollout, user: User) -> dict[str, Any]:
         "may_pause": is_open and rollout.paused_at is None and not rollout.return_reason,
         "may_resume": is_open and rollout.paused_at is not None,
         "may_go_on": actions.may_go_on(rollout, user),
-        "could_go_on": is_open and rollout.promotion.requested_by_id != user.pk,
+        "could_go_on": is_open and not actions.going_on(rollout, user).is_own,
         "back_to": earlier.model_version if earlier else None,
         "back_is_stopped": earlier is not None and queries.is_stopped(rollout),
     }
