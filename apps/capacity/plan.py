@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from apps.gitops import sync
 from apps.integrations.kubernetes import readings
 from apps.integrations.kubernetes.types import ApplicationStatus, Manifest
 from apps.manifests import capacity
@@ -69,7 +70,7 @@ def _plan(now: Situation) -> Next:
             "its newest revision."
         )
         return Next(Do.FAIL, "SUPERSEDED", words)
-    return _sync_problem(now) or _not_applied(now)
+    return _refused(now) or _not_applied(now)
 
 
 def _carried(found: Manifest) -> Next:
@@ -87,34 +88,17 @@ def _carried(found: Manifest) -> Next:
     )
 
 
-def _sync_problem(now: Situation) -> Next | None:
-    application = now.application
-    if not application.exists:
-        words = (
-            "Argo CD has no Application for capacity. A platform engineer applies deploy/argocd/."
-        )
-        return Next(Do.WAIT, "SYNC_ERROR", words)
-    if refusal := _refusal(now):
-        said = f"{refusal[:400].rstrip('.')}."
-        # the latter: nobody has asked yet
-        if now.waited < REFUSED_FOR or application.revision == now.commit:
-            return Next(
-                Do.WAIT, "REFUSED_BY_CLUSTER", f"{said} For a minute Argo CD is asked to try again."
-            )
-        return Next(
-            Do.FAIL,
-            "REFUSED_BY_CLUSTER",
-            f"{said} The branch says what the cluster does not do. {ASK_BACK}",
-        )
-    for error in application.errors:
-        advice = (
-            "It tries again by itself; a platform engineer finds more with: kubectl describe "
-            "application."
-        )
-        return Next(
-            Do.WAIT, "SYNC_ERROR", f"Argo CD cannot apply Git: {error.message[:300]} {advice}"
-        )
-    return None
+def _refused(now: Situation) -> Next | None:
+    refusal = _refusal(now)
+    if not refusal:
+        return None
+    said = f"{refusal[:400].rstrip('.')}."
+    # the latter: nobody has asked yet
+    if now.waited < REFUSED_FOR or now.application.revision == now.commit:
+        words = f"{said} For a minute Argo CD is asked to try again."
+        return Next(Do.WAIT, "REFUSED_BY_CLUSTER", words)
+    words = f"{said} The branch says what the cluster does not do. {ASK_BACK}"
+    return Next(Do.FAIL, "REFUSED_BY_CLUSTER", words)
 
 
 def _refusal(now: Situation) -> str:
@@ -137,11 +121,8 @@ def _refusal(now: Situation) -> str:
 
 
 def _not_applied(now: Situation) -> Next:
-    if now.compared and now.application.sync == "Synced":
-        words = (
-            "Argo CD says that it applied the commit, but the cluster has not these settings yet."
-        )
-        return Next(
-            Do.WAIT, "APPLIED", f"{words} If that stays, the portal has Argo CD look again."
-        )
-    return Next(Do.WAIT, "SYNCING", f"Waiting for Argo CD to apply commit {now.commit[:8]}.")
+    name = now.wanted["metadata"]["name"]
+    found = sync.not_applied(
+        now.application, "NodePool", name, "", now.commit, contained=now.compared
+    )
+    return Next(Do.WAIT, found.code, found.words)

@@ -15,6 +15,7 @@ from apps.capacity import plan, records
 from apps.capacity.models import CapacityRequest, NodePoolRevision
 from apps.capacity.plan import Do, Situation
 from apps.common.leases import retry_at, take_lease
+from apps.gitops import sync
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient
 from apps.integrations.kubernetes.client import KubernetesReader
@@ -24,7 +25,7 @@ from apps.manifests.capacity import FOLDER, pool_path
 FAST = timedelta(seconds=2)
 SLOW = timedelta(seconds=10)
 LATE_SYNC = timedelta(seconds=45)
-NOT_THERE = ("REFUSED_BY_CLUSTER", "APPLIED")  # what was committed, whatever Argo CD says of it
+NOT_THERE = ("REFUSED_BY_CLUSTER", *sync.NOT_THERE)
 _POOL_FILE = re.compile(rf"^{FOLDER}/([a-z][-a-z0-9]{{0,62}})\.yaml$")
 Status = CapacityRequest.Status
 
@@ -99,8 +100,9 @@ def _observe(
         records.fail_request(request=request, reason=step.reason, message=step.message, now=now)
     else:
         _check_history(request, situation, git)
-        if step.reason in NOT_THERE and situation.application.is_at_rest:
-            git.ask_again(situation.application.revision, since=request.moved_at or now, now=now)
+        if step.reason in NOT_THERE:
+            since = request.moved_at or now
+            sync.ask_again(git, situation.application, since=since, now=now)
         pause = FAST if step.reason in ("SYNCING", *NOT_THERE) else SLOW
         records.record_waiting(
             request=request,

@@ -27,6 +27,7 @@ from apps.common.orders import carry_out
 from apps.common.reasons import ReasonForm
 from apps.common.spreadsheets import cell
 from apps.fleet import queries as fleet
+from apps.gitops import trouble
 from apps.manifests.capacity import NodePool
 
 PAGE = 50
@@ -34,7 +35,7 @@ CSV_ROWS = 20_000
 RELATED = ("base", "requested_by", "decided_by")
 Status = CapacityRequest.Status
 # what a request that is under way waits for
-TROUBLE = ("AWAY", "SYNC_ERROR", "NOT_READY", "REFUSED_BY_CLUSTER")
+TROUBLE = (*trouble.PROBLEMS, "AWAY", "NOT_READY", "REFUSED_BY_CLUSTER")
 
 
 @require_GET

@@ -17,6 +17,8 @@ from datetime import datetime, timedelta
 from apps.common.leases import retry_at, take_lease
 from apps.evals import actions, scoring, suites
 from apps.evals.models import EvalRun
+from apps.gitops import sync, trouble
+from apps.gitops.trouble import Trouble
 from apps.integrations.engine.client import EngineClient
 from apps.integrations.engine.types import Delta, GatewayRefusal
 from apps.integrations.errors import PermanentError, TemporaryError
@@ -32,7 +34,6 @@ POLL = timedelta(seconds=3)
 START_LIMIT = timedelta(minutes=30)
 RUN_LIMIT = timedelta(hours=1)
 PASS_SECONDS = 30.0
-RESTART_LIMIT = 3
 Status = EvalRun.Status
 
 
@@ -130,13 +131,14 @@ def _runtime(around: Surroundings) -> dict[str, bytes]:
 def _watch(run: EvalRun, around: Surroundings, now: datetime) -> None:
     status = around.cluster().serving_status(run.inference_service, names.EVALS)
     if not status.ready:
-        reason, message = _what_it_waits_for(run, status, around, now)
+        found = _what_it_waits_for(run, status, around, now)
         if now - run.requested_at > START_LIMIT:
             minutes = int(START_LIMIT.total_seconds() // 60)
-            raise CannotRun(
-                "NOT_READY", f"The candidate was not ready after {minutes} minutes. {message}"
-            )
-        actions.record_waiting(run=run, reason=reason, message=message, at=now + POLL, now=now)
+            words = f"The candidate was not ready after {minutes} minutes. {found.words}"
+            raise CannotRun("NOT_READY", words)
+        actions.record_waiting(
+            run=run, reason=found.code, message=found.words, at=now + POLL, now=now
+        )
         return
     with around.engine(base_url(run)) as engine:
         version = engine.version()
@@ -151,51 +153,31 @@ def _watch(run: EvalRun, around: Surroundings, now: datetime) -> None:
 
 def _what_it_waits_for(
     run: EvalRun, status: ServingStatus, around: Surroundings, now: datetime
-) -> tuple[str, str]:
-    """Return a short code and words. Raises CannotRun when waiting cannot help."""
+) -> Trouble:
+    """Return what it waits for. Raises CannotRun when waiting cannot help."""
     if not status.exists:
-        return "APPLYING", _said_by(_look_at_argo_cd(run, around, now))
-    pod = status.pod
-    if status.is_waiting_for_runtime:
-        return "NO_RUNTIME", "KServe waits for the runtime that the candidate is served with."
-    if status.transition == "InvalidSpec":
-        raise CannotRun("INVALID", f"KServe refuses the candidate: {status.message}")
-    if pod is None:
-        return "STARTING", status.message or "KServe makes the pod."
-    for container in (pod.initializer, pod.engine_container):
-        words = container.last_message or container.message or container.reason
-        if container.restarts >= RESTART_LIMIT:
-            raise CannotRun("ENGINE_FAILED", f"The candidate ends again and again: {words}")
-        if container.last_exit_code or container.exit_code:
-            return "RESTARTING", f"The candidate ended and is started again: {words}"
-    if not pod.node:
-        waiting = next(
-            (note.message for note in reversed(status.events) if note.reason == "FailedScheduling"),
-            "",
+        application = _look_at_argo_cd(run, around, now)
+        return sync.not_applied(
+            application,
+            "InferenceService",
+            run.inference_service,
+            names.EVALS,
+            run.deploy_commit,
+            contained=around.git.contains(application.revision, run.deploy_commit),
         )
-        return "NODE", f"Karpenter starts a GPU node. {waiting}".strip()
-    if pod.engine_container.state != "running":
-        return "WEIGHTS", "The node pulls the published files and checks them against the manifest."
-    return "LOADING", "The engine loads the weights."
+    found = trouble.of_serving(status)
+    if found is None:
+        return Trouble("STARTING", "KServe does not call the candidate ready yet.")
+    if found.final:
+        raise CannotRun(found.code, found.words)
+    return found
 
 
 def _look_at_argo_cd(run: EvalRun, around: Surroundings, now: datetime) -> ApplicationStatus:
     """Return how far Argo CD is; where it does nothing more, have it look again."""
     applied = around.cluster().application_status(around.application, around.argocd_namespace)
-    if applied.is_at_rest:
-        around.git.ask_again(applied.revision, since=run.finished_at or run.requested_at, now=now)
+    sync.ask_again(around.git, applied, since=run.finished_at or run.requested_at, now=now)
     return applied
-
-
-def _said_by(applied: ApplicationStatus) -> str:
-    """Return in words what Argo CD says of the commit."""
-    told = [item.message for item in applied.errors] + [item.message for item in applied.resources]
-    said = next(filter(None, told), applied.message if applied.gave_up else "")
-    return (
-        f"Argo CD cannot apply the commit yet, and tries again: {said}"
-        if said
-        else "Argo CD applies the commit."
-    )
 
 
 # -- Asking ----------------------------------------------------------------------------------------

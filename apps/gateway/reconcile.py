@@ -18,7 +18,7 @@ from apps.common.leases import reschedule, retry_at, take_lease
 from apps.gateway import actions
 from apps.gateway.compile import DIGEST_ANNOTATION, Policy, compile_policy
 from apps.gateway.models import PolicyRevision
-from apps.gitops import trouble
+from apps.gitops import sync
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient
 from apps.integrations.kubernetes.client import KubernetesReader
@@ -157,19 +157,23 @@ def _wait(
         reschedule(revision, at=now + OBSERVE_AGAIN)
         return
     application = cluster.application_status(settings.ARGOCD_APPLICATION, settings.ARGOCD_NAMESPACE)
-    if application.is_at_rest:
-        if git.read(_path(revision)) != policy.text:
-            actions.record_lost(revision=revision, now=now)
-            return
-        git.ask_again(application.revision, since=revision.published_at or now, now=now)
-    model = revision.registered_model.name
-    found = trouble.of_sync(application, "SecurityPolicy", model, MODELS, revision.commit)
+    if application.is_at_rest and git.read(_path(revision)) != policy.text:
+        actions.record_lost(revision=revision, now=now)
+        return
+    sync.ask_again(git, application, since=revision.published_at or now, now=now)
+    found = sync.not_applied(
+        application,
+        "SecurityPolicy",
+        revision.registered_model.name,
+        MODELS,
+        revision.commit,
+        contained=git.contains(application.revision, revision.commit),
+    )
     pause = OBSERVE_AGAIN if revision.attempts < 30 else SLOW
-    words = found.words if found else f"Argo CD has not applied commit {revision.commit[:8]} yet."
     actions.record_problem(
         revision=revision,
-        reason=found.code if found else "",
-        message=words,
+        reason=found.code,
+        message=found.words,
         now=now,
         next_check_at=now + pause,
     )

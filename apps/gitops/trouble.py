@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from apps.integrations.kubernetes.types import (
-    ApplicationStatus,
     ContainerStatus,
     EventNote,
     PodStatus,
@@ -148,19 +147,19 @@ def _lost(serving: ServingStatus) -> Trouble | None:
                 "AWS took the Spot node back. Karpenter brings another one by itself; on-demand "
                 "avoids it."
             )
-            return Trouble("SPOT", f"{words} ({_cut(note.message)})")
+            return Trouble("SPOT", f"{words} ({cut(note.message)})")
     for note in same:
         if note.reason == "DisruptionTerminating":
             words = (
                 "Karpenter is moving it to save money (consolidation). It starts again on another "
                 "node by itself."
             )
-            return Trouble("CONSOLIDATED", f"{words} ({_cut(note.message)})")
+            return Trouble("CONSOLIDATED", f"{words} ({cut(note.message)})")
     words = (
         "The node under it was taken away. Karpenter brings another one by itself; Fleet shows who "
         "ended it."
     )
-    return Trouble("NODE_LOST", f"{words} ({_cut(end.message)})")
+    return Trouble("NODE_LOST", f"{words} ({cut(end.message)})")
 
 
 def _fresh(serving: ServingStatus) -> list[EventNote]:
@@ -227,13 +226,13 @@ def _refused_node(note: EventNote) -> Trouble | None:
             "The AWS account's quota for these GPU instances is used up. A platform engineer "
             "raises it with AWS."
         )
-        return Trouble("QUOTA", f"{words} ({_cut(note.message)})")
+        return Trouble("QUOTA", f"{words} ({cut(note.message)})")
     if any(word in text for word in LIMIT):
         words = (
             "The NodePool's limit is reached. A platform engineer raises it, or another model "
             "gives its GPU back."
         )
-        return Trouble("NODEPOOL_LIMIT", f"{words} ({_cut(note.message)})")
+        return Trouble("NODEPOOL_LIMIT", f"{words} ({cut(note.message)})")
     if note.reason == "FailedScheduling" and any(words in text for words in SCHEDULER):
         return None
     if NO_ON_DEMAND in text:
@@ -243,13 +242,13 @@ def _refused_node(note: EventNote) -> Trouble | None:
         )
         return Trouble(
             "NO_CAPACITY",
-            f"{words} on-demand machines, or propose it as scale to zero. ({_cut(note.message)})",
+            f"{words} on-demand machines, or propose it as scale to zero. ({cut(note.message)})",
         )
     advice = (
         "It is tried again by itself; a platform engineer can widen the NodePool gpu-inference."
     )
     return Trouble(
-        "NO_CAPACITY", f"No GPU node fits or is to be had: {_cut(note.message)}. {advice}"
+        "NO_CAPACITY", f"No GPU node fits or is to be had: {cut(note.message)}. {advice}"
     )
 
 
@@ -285,7 +284,7 @@ def _again(serving: ServingStatus, code: str, words: str) -> Trouble:
 
 def _engine(events: Iterable[EventNote], engine: ContainerStatus) -> Trouble | None:
     """Return why the engine keeps ending; None while it has not ended yet."""
-    said = _cut(engine.message if engine.state == "terminated" else engine.last_message)
+    said = cut(engine.message if engine.state == "terminated" else engine.last_message)
     exit_code = engine.exit_code if engine.state == "terminated" else engine.last_exit_code
     if engine.ready or not (engine.restarts or exit_code):
         return None
@@ -330,7 +329,7 @@ def _failed_load(serving: ServingStatus, pod: PodStatus) -> Trouble | None:
     )
     if not failed:
         return None
-    text, said = said.lower(), _cut(said)
+    text, said = said.lower(), cut(said)
     if any(word in text for word in MISSING):
         words = (
             f"A file of the version is not in the registry: {said}. Put it back from the replica, "
@@ -357,69 +356,7 @@ def _failed_load(serving: ServingStatus, pod: PodStatus) -> Trouble | None:
     )
 
 
-# -- Argo CD ---------------------------------------------------------------------------------------
-
-
-def of_sync(
-    application: ApplicationStatus, kind: str, name: str, namespace: str, commit: str
-) -> Trouble | None:
-    """Return what keeps Argo CD from applying an object of a commit; None while nothing is
-    wrong.
-    """
-    if not application.exists:
-        words = "Argo CD has no application for the models yet. A platform engineer creates it."
-        return Trouble("NO_APPLICATION", words)
-    advice = (
-        "It tries again by itself; a platform engineer finds more with: kubectl describe "
-        "application."
-    )
-    for error in application.errors:
-        if error.type == "ComparisonError":
-            words = (
-                f"Argo CD cannot read what Git holds, so nothing new is applied: "
-                f"{_cut(error.message)}."
-            )
-            return Trouble("COMPARISON", f"{words} Correct the commit that it names. {advice}")
-    own = application.resource(kind, name, namespace)
-    if own is not None and own.message:
-        return Trouble(
-            "SYNC_FAILED", f"The cluster refused {kind} {name}: {_cut(own.message)}. {advice}"
-        )
-    blocker = next((item for item in application.resources if item.message), None)
-    if blocker is not None:
-        words = f"Argo CD cannot apply {blocker.kind} {blocker.name}: {_cut(blocker.message)}."
-        rest = (
-            f"Commit {commit[:8]} waits behind it. Correct {blocker.kind} {blocker.name} in Git: "
-            f"then this goes on."
-        )
-        return Trouble("SYNC_BLOCKED", f"{words} {rest} {advice}")
-    said = next(
-        (error.message for error in application.errors),
-        application.message if application.gave_up else "",
-    )
-    if said:
-        return Trouble("SYNC_FAILED", f"Argo CD cannot apply Git: {_cut(said)}. {advice}")
-    return of_hand(application, kind, name, namespace)
-
-
-def of_hand(application: ApplicationStatus, kind: str, name: str, namespace: str) -> Trouble | None:
-    """Return that somebody changed an object in the cluster after Argo CD had applied it; None
-    where nobody did.
-    """
-    own = application.resource(kind, name, namespace)
-    if own is None or own.sync != "OutOfSync" or not application.is_settled:
-        return None
-    words = (
-        f"Somebody changed {kind} {name} in the cluster: it is not what Git says. Argo CD puts it "
-        f"right by itself."
-    )
-    return Trouble(
-        "OUT_OF_SYNC",
-        f"{words} If it stays so, somebody keeps changing it: change it in the portal instead.",
-    )
-
-
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
     """Return at most 300 characters of somebody else's words, without their last full stop."""
     words = " ".join(text.split())
     return words.rstrip(".") if len(words) <= 300 else f"{words[:299].rstrip()}…"

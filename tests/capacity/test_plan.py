@@ -69,10 +69,10 @@ class TestPlanCapacity:
         )
 
     def test_waits_for_argo_cd(self):
-        assert plan(application=application(exists=False))[:2] == (Do.WAIT, "SYNC_ERROR")
+        assert plan(application=application(exists=False))[:2] == (Do.WAIT, "NO_APPLICATION")
         error = Condition("ComparisonError", "True", "", "x" * 400)
         do, reason, message = plan(application=application(errors=(error,)))
-        assert (do, reason, message.count("x") >= 300) == (Do.WAIT, "SYNC_ERROR", True)
+        assert (do, reason, message.count("x") >= 299) == (Do.WAIT, "COMPARISON", True)
         assert "x" * 301 not in message
         synced = application(sync="Synced")
         assert plan(application=synced, compared=True)[:2] == (Do.WAIT, "APPLIED")
@@ -106,7 +106,8 @@ class TestARefusal:
     def test_on_trial_counts_where_our_commit_was_compared(self):
         unknown = application(sync="Unknown", resources=(REFUSED,), operation_phase="Succeeded")
         assert plan(application=unknown, compared=True)[1] == "REFUSED_BY_CLUSTER"
-        assert plan(application=unknown)[1] == "SYNCING"
+        # what was refused may be an earlier commit: said, and waited for
+        assert plan(application=unknown)[:2] == (Do.WAIT, "SYNC_FAILED")
         silent = application(sync="Unknown", message="x")
         assert plan(application=silent, compared=True)[1] == "SYNCING"
 

@@ -328,7 +328,7 @@ class TestReconcileCapacityRequest:
     def test_says_that_there_is_no_application(self, approved, git, cluster):
         cluster.applies = cluster.exists = False
         drive(approved, git, cluster, turns=2)
-        assert (approved.status, approved.reason) == ("COMMITTED", "SYNC_ERROR")
+        assert (approved.status, approved.reason) == ("COMMITTED", "NO_APPLICATION")
         assert "deploy/argocd" in approved.message
 
     def test_fails_when_nothing_moves(self, approved, git, cluster):
@@ -418,5 +418,5 @@ class TestPlanCapacity:
         step = plan_capacity(
             Situation("a" * 40, False, False, application, None, wanted, False, timedelta())
         )
-        assert (step.do, step.reason) == (Do.WAIT, "SYNC_ERROR")
+        assert (step.do, step.reason) == (Do.WAIT, "COMPARISON")
         assert "authentication required" in step.message

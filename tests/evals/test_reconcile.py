@@ -223,7 +223,7 @@ class TestWaiting:
     @pytest.mark.parametrize(
         ("status", "reason", "words"),
         [
-            (GONE, "APPLYING", "Argo CD"),
+            (GONE, "SYNCING", "Argo CD"),
             (ServingStatus(exists=True), "STARTING", "pod"),
             (
                 ServingStatus(
@@ -235,26 +235,31 @@ class TestWaiting:
                 "NO_RUNTIME",
                 "runtime",
             ),
-            (ServingStatus(exists=True, pods=(PodStatus("p"),)), "NODE", "GPU node"),
+            (ServingStatus(exists=True, pods=(PodStatus("p"),)), "SCHEDULING", "free GPU"),
             (
                 ServingStatus(
                     exists=True,
                     pods=(PodStatus("p"),),
                     events=(EventNote("Warning", "FailedScheduling", "no capacity in us-east-1a"),),
                 ),
-                "NODE",
+                "NO_CAPACITY",
                 "no capacity",
             ),
-            (ServingStatus(exists=True, pods=(PodStatus("p", node="n"),)), "WEIGHTS", "manifest"),
+            (ServingStatus(exists=True, pods=(PodStatus("p", node="n"),)), "WEIGHTS", "checking"),
             (
                 ServingStatus(
                     exists=True,
                     pods=(
-                        PodStatus("p", node="n", engine_container=ContainerStatus(state="running")),
+                        PodStatus(
+                            "p",
+                            node="n",
+                            initializer=ContainerStatus(state="terminated", exit_code=0),
+                            engine_container=ContainerStatus(state="running"),
+                        ),
                     ),
                 ),
-                "LOADING",
-                "loads the weights",
+                "ENGINE",
+                "loading the weights",
             ),
             (
                 ServingStatus(
@@ -263,12 +268,12 @@ class TestWaiting:
                         PodStatus(
                             "p",
                             node="n",
-                            initializer=ContainerStatus(exit_code=1, message="config.json differs"),
+                            initializer=ContainerStatus(exit_code=1, message="no route to host"),
                         ),
                     ),
                 ),
-                "RESTARTING",
-                "config.json differs",
+                "LOAD_FAILED",
+                "no route to host",
             ),
         ],
     )
@@ -287,11 +292,8 @@ class TestWaiting:
             message="the webhook of KServe does not answer",
         )  # fmt: skip
         run = world.step(2)
-        assert (run.status, run.reason) == (Status.STARTING, "APPLYING")
-        assert (
-            "Argo CD cannot apply the commit yet, and tries again: the webhook of KServe"
-            in run.message
-        )
+        assert (run.status, run.reason) == (Status.STARTING, "SYNC_FAILED")
+        assert "Argo CD cannot apply Git: the webhook of KServe" in run.message
         assert world.commits()[:-1] == ["Have Argo CD try again"]
         world.cluster.status = READY
         assert world.step().status == Status.RUNNING
@@ -323,17 +325,32 @@ class TestErrors:
         assert run.removed_at is not None
         assert len(world.commits()) == 2
 
-    def test_gives_up_when_the_engine_ends_again_and_again(self, world):
+    def test_ends_at_once_where_the_bytes_are_not_the_published_ones(self, world):
         world.step()
         failing = ContainerStatus(
-            restarts=3, last_message="model.safetensors: digest differs", last_exit_code=1
+            restarts=1, last_message="model.safetensors: digest differs", last_exit_code=1
         )
         world.cluster.status = ServingStatus(
             exists=True, pods=(PodStatus("p", node="n", initializer=failing),)
         )
         run = world.step()
-        assert (run.status, run.reason) == (Status.ERROR, "ENGINE_FAILED")
+        assert (run.status, run.reason) == (Status.ERROR, "CHECKSUM")
         assert "digest differs" in run.message
+
+    def test_gives_up_when_the_engine_ends_again_and_again(self, world):
+        world.step()
+        loaded = ContainerStatus(state="terminated", exit_code=0)
+        for restarts, status in ((4, Status.STARTING), (5, Status.ERROR)):
+            failing = ContainerStatus(
+                restarts=restarts, last_message="CUDA error", last_exit_code=1
+            )
+            pod = PodStatus("p", node="n", initializer=loaded, engine_container=failing)
+            world.cluster.status = ServingStatus(exists=True, pods=(pod,))
+            assert world.step().status == status
+        run = world.run
+        run.refresh_from_db()
+        assert run.reason == "CRASH_LOOP"
+        assert "CUDA error" in run.message
 
     def test_ends_when_the_engine_refuses_a_packet(self, world):
         world.engine.refuses = True

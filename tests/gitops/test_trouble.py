@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from apps.gitops import trouble
+from apps.gitops import sync, trouble
 from apps.integrations.kubernetes.types import (
     ApplicationStatus,
     Condition,
@@ -408,7 +408,7 @@ class TestOfSync:
     @pytest.mark.parametrize(
         ("application", "code", "words"),
         [
-            (ApplicationStatus(exists=False), "NO_APPLICATION", "creates it"),
+            (ApplicationStatus(exists=False), "NO_APPLICATION", "deploy/argocd"),
             (replace(SYNCED, errors=(COMPARISON,)), "COMPARISON", "yaml: line 3"),
             (
                 replace(SYNCED, resources=(replace(OWN, message="spec.foo: unknown"),)),
@@ -436,7 +436,7 @@ class TestOfSync:
         ],
     )
     def test_tells_argo_cds_ways_to_fail_apart(self, application, code, words):
-        found = trouble.of_sync(application, "InferenceService", "m-v1", "models", "2" * 40)
+        found = sync.of_sync(application, "InferenceService", "m-v1", "models", "2" * 40)
         assert found.code == code
         assert words in found.words
 
@@ -452,8 +452,21 @@ class TestOfSync:
     )
     def test_is_quiet_while_a_sync_is_not_over(self, change):
         unfinished = replace(SYNCED, resources=(OWN,), **change)
-        assert trouble.of_sync(unfinished, "InferenceService", "m-v1", "models", "2" * 40) is None
+        assert sync.of_sync(unfinished, "InferenceService", "m-v1", "models", "2" * 40) is None
 
 
 def test_every_problem_has_a_title_on_the_page():
     assert rollout_pages.TITLES.keys() >= trouble.PROBLEMS
+
+
+class TestNotApplied:
+    def said(self, application, *, contained):
+        return sync.not_applied(
+            application, "NodePool", "gpu", "", "2" * 40, contained=contained
+        ).code
+
+    def test_tells_a_slow_argo_cd_from_one_that_is_done(self):
+        assert self.said(SYNCED, contained=True) == "APPLIED"
+        assert self.said(SYNCED, contained=False) == "SYNCING"
+        assert self.said(replace(SYNCED, sync="OutOfSync"), contained=True) == "SYNCING"
+        assert self.said(ApplicationStatus(exists=False), contained=True) == "NO_APPLICATION"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from apps.gitops import trouble
+from apps.gitops import sync, trouble
 from apps.gitops.trouble import Trouble
 from apps.integrations.kubernetes.types import ApplicationStatus, RouteStatus, ServingStatus
 from apps.promotions.models import Rollout, shift_to, weight_of
@@ -27,8 +27,6 @@ STALLED_SOONER = {"NO_RUNTIME": timedelta(minutes=5)}  # it is committed togethe
 NEVER_STALLED = ("HOLDING", "PAUSED", "NO_TRAFFIC")
 # a slow Argo CD, or a branch that lost our commit: then it never arrives
 LATE_SYNC = timedelta(seconds=15)
-# what was committed is not there, whatever Argo CD says of it
-NOT_THERE = ("SYNC_FAILED", "SYNC_BLOCKED", "APPLIED")
 UNREADY_GRACE = timedelta(seconds=20)  # a probe that fails once is no reason to move callers twice
 
 
@@ -156,7 +154,7 @@ def _with_late_sync(now: Situation, step: Next) -> Next:
     """Return the wait with what to do about commits that Argo CD should have applied by now."""
     late = step.reason == "SYNCING" and now.still_for >= LATE_SYNC
     missing = [sha for made, sha in now.commits.items() if made not in now.contained]
-    at_rest = now.application.is_at_rest and step.reason in NOT_THERE
+    at_rest = now.application.is_at_rest and step.reason in sync.NOT_THERE
     gave_up = now.application.gave_up and bool(now.leaving)
     return replace(step, look_for=tuple(missing) if late else (), ask_again=at_rest or gave_up)
 
@@ -184,9 +182,7 @@ def _forward(now: Situation) -> Next:
         )
     found = _in_the_way(now)
     if found is None or not found.is_problem:
-        found = (
-            trouble.of_hand(now.application, "InferenceService", now.name, now.namespace) or found
-        )
+        found = sync.of_hand(now.application, "InferenceService", now.name, now.namespace) or found
     return _shifting(now) if found is None else _not_ready(now, found)
 
 
@@ -225,16 +221,11 @@ def _not_ready(now: Situation, found: Trouble) -> Next:
 
 
 def _not_applied(now: Situation, step: str, kind: str, name: str) -> Next:
-    problem = trouble.of_sync(now.application, kind, name, now.namespace, now.commits[step])
-    if problem is not None:
-        return wait(problem.code, problem.words)
-    if step in now.contained and now.application.sync == "Synced":
-        words = (
-            f"Argo CD says that it applied the commit, but the cluster has {kind} {name} not as "
-            f"committed yet."
-        )
-        return wait("APPLIED", f"{words} If that stays, the portal has Argo CD look again.")
-    return wait("SYNCING", f"Waiting for Argo CD to apply commit {now.commits[step][:8]}.")
+    commit, contained = now.commits[step], step in now.contained
+    found = sync.not_applied(
+        now.application, kind, name, now.namespace, commit, contained=contained
+    )
+    return wait(found.code, found.words)
 
 
 def _shifting(now: Situation) -> Next:
@@ -260,7 +251,7 @@ def _first_shift(now: Situation, step: str) -> Next:
     for kind in ("AIServiceBackend", "Backend"):
         resource = now.application.resource(kind, now.name, now.namespace)
         if resource is None or resource.sync != "Synced":
-            problem = trouble.of_sync(
+            problem = sync.of_sync(
                 now.application, kind, now.name, now.namespace, now.commits[Step.SERVE]
             )
             if problem is not None:

@@ -181,7 +181,7 @@ class TestPlanRollout:
                     application=ApplicationStatus(exists=False),
                 ),
                 "NO_APPLICATION",
-                "no application",
+                "no Application",
             ),
             (replace(SERVED, serving=serving(pods=())), "STARTING", "making the pod"),
             (replace(SERVED, serving=starting(node="")), "SCHEDULING", "free GPU"),
