@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
 
+from django.db import DataError, IntegrityError
+
 from apps.metering.access_log import BadRecord, UsageRecord, read_record
-from apps.metering.actions import Position, ingest_usage
+from apps.metering.actions import Position, ingest_storable, ingest_usage
 from apps.metering.models import LogPosition
 
 CHUNK = 1024 * 1024  # bytes read, and at most stored, at a time
@@ -70,10 +72,20 @@ class Follower:
     def _drain(self, now: datetime) -> int:
         stored = 0
         while lines := self._whole_lines():
-            stored += ingest_usage(
-                records=_read(lines), via="FILE", now=now, position=self._position()
-            )
+            stored += self._store(_read(lines), now)
         return stored
+
+    def _store(self, records: list[UsageRecord], now: datetime) -> int:
+        """Store records with the place they end at; one that the database refuses whatever happens
+        is left out, so that it does not hold up all that follow.
+        """
+        position = self._position()
+        try:
+            return ingest_usage(records=records, via="FILE", now=now, position=position)
+        except (DataError, IntegrityError):
+            refused = ingest_storable(records=records, via="FILE", now=now)
+            ingest_usage(records=[], via="FILE", now=now, position=position)
+            return len(records) - len(refused)
 
     def _whole_lines(self) -> list[bytes]:
         """Read up to CHUNK and step back to the end of its last whole line. A line longer than

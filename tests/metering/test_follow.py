@@ -2,9 +2,11 @@
 
 import json
 from contextlib import ExitStack, closing
+from dataclasses import replace
 
 import pytest
 
+from apps.metering.access_log import read_record
 from apps.metering.follow import Follower
 from apps.metering.models import LogPosition, UsageEvent
 from tests.factories import NOW
@@ -134,3 +136,20 @@ class TestFollower:
         follow(log).step(now=NOW)
         assert "JSONDecodeError" in caplog.text and "BadRecord" in caplog.text
         assert "secret" not in caplog.text
+
+    def test_is_not_held_up_by_a_record_that_the_database_never_takes(
+        self, follow, log, monkeypatch
+    ):
+        def odd(values):
+            record = read_record(values)
+            return replace(record, output_tokens=None) if values["team"] == "odd" else record
+
+        monkeypatch.setattr("apps.metering.follow.read_record", odd)
+        follower = follow(log)
+        log.write_bytes(line() + line(team="odd") + line())
+        assert follower.step(now=NOW) == 2
+        assert not UsageEvent.objects.filter(team="odd").exists()
+        assert LogPosition.objects.get().offset == log.stat().st_size
+        with log.open("ab") as file:
+            file.write(line())
+        assert follower.step(now=NOW) == 1
