@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from apps.common.periods import HOURS_PER_MONTH
 from apps.fleet import prices, sightings
 from apps.fleet.prices import InstanceType
 from apps.manifests import schedules
 from apps.manifests.capacity import CAPACITY_TYPES, GPU, ON_DEMAND, SPOT, Budget, NodePool
 
-HOURS_PER_MONTH = Decimal(730)
 SPOT_SHARES = {
     (ON_DEMAND,): "On-demand only",
     (SPOT, ON_DEMAND): "Spot first, on-demand where there is no Spot",

@@ -12,6 +12,7 @@ from apps.capacity import effect
 from apps.capacity.models import CapacityRequest
 from apps.capacity.queries import MEASURED, Effect, Pool
 from apps.common.money import usd
+from apps.common.periods import HOURS_PER_MONTH
 from apps.fleet import prices
 from apps.fleet.pages import meters as meters_of
 from apps.manifests.capacity import NodePool, pool_path
@@ -96,7 +97,7 @@ def spend_basis() -> str:
     return (
         f"An upper bound, not a forecast: what the limits allow at the dearest allowed machine's "
         f"{prices.BASIS}. Spot "
-        f"is cheaper, and a pool without work costs nothing. A month is {effect.HOURS_PER_MONTH} "
+        f"is cheaper, and a pool without work costs nothing. A month is {HOURS_PER_MONTH} "
         f"hours."
     )
 

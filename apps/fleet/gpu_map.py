@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from apps.common import money
+from apps.fleet.costs import gpu_usd_per_hour
 from apps.fleet.metrics import signals
 from apps.fleet.metrics.loads import GpuUse, Now, ReplicaLoad
 from apps.fleet.metrics.models import ReplicaSample, UtilizationSample
@@ -140,8 +141,7 @@ def details(cell: Cell) -> list[tuple[str, object]]:
         load_details(cell.load.sample if cell.load else None) if cell.replica is not None else []
     )
     rows += gpu_details(cell.use)
-    price = cell.node.price_usd_per_hour
-    share = price / cell.node.gpu_count if price is not None and cell.node.gpu_count else None
+    share = gpu_usd_per_hour(cell.node)
     basis = ", simulated" if cell.node.is_price_simulated else ""
     rows.append(
         (

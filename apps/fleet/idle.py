@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from apps.fleet.costs import idle_usd_per_day
 from apps.fleet.metrics.loads import Now
 from apps.fleet.models import Node, NodePool, Replica
-from apps.fleet.queries import idle_usd_per_day
 from apps.manifests.names import EVALS
 
 EMPTY_REASON = "Empty"

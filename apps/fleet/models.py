@@ -7,7 +7,6 @@ interval with `observed=False`.
 """
 
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Self, TypeVar
 
 from django.contrib.postgres.constraints import ExclusionConstraint
@@ -18,9 +17,6 @@ from django.db.models import F, Func, Q
 # Django finds an app's models from here
 # Django finds an app's models through this module only
 from apps.fleet.metrics import models as metrics_models  # noqa: F401
-
-HOURS_PER_DAY = Decimal(24)
-
 
 Row = TypeVar("Row", bound="ClusterObject")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from apps.fleet import gpu_map, intervals, queries, sightings
+from apps.fleet import costs, gpu_map, intervals, sightings
 from apps.fleet.metrics.loads import Now, ReplicaLoad
 from apps.fleet.metrics.models import ReplicaSample
 from apps.fleet.models import Node, NodeClaim, NodeInterval, NodePool, Replica, ReplicaPhase
@@ -112,7 +112,7 @@ def node_lines(nodes: Iterable[Node]) -> list[NodeLine]:
     for node in rows:
         here = replicas.get(node.name, [])
         busy = min(node.gpu_count, sum(replica.gpu_count for replica in here))
-        cost = queries.idle_usd_per_day(node, node.gpu_count - busy)
+        cost = costs.idle_usd_per_day(node, node.gpu_count - busy)
         lines.append(NodeLine(node, _node_badge(node), busy, cost, claims.get(node.name), here))
     return lines
 

@@ -4,12 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from statistics import median
 
 from django.db.models import Max, Q, Sum
 
 from apps.accounts.models import Role
-from apps.fleet import prices
+from apps.fleet.costs import idle_usd_per_day
 from apps.fleet.metrics.loads import Now, measured
 from apps.fleet.metrics.models import (
     FRESH,
@@ -18,12 +17,9 @@ from apps.fleet.metrics.models import (
     ScrapeTarget,
     UtilizationSample,
 )
-from apps.fleet.models import HOURS_PER_DAY, Node, NodeClaim, Observation, Replica
-from apps.manifests.capacity import ON_DEMAND, SPOT
+from apps.fleet.models import Node, NodeClaim, Observation, Replica
 
 READERS = (Role.PLATFORM_ENGINEER, Role.AUDITOR, Role.FINANCE)
-HOURS_PER_MONTH = Decimal(730)
-LAST_STARTS = 10
 LAST_CLAIMS = 3
 SHOWN = 3  # failing exporters that are named
 STALE_AFTER = timedelta(minutes=3)
@@ -40,52 +36,6 @@ class Freshness:
     seen_until: datetime | None
     is_stale: bool
     errors: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class ColdStarts:
-    """How a model's replicas started lately, evaluations included: the same machines, image and
-    weights.
-
-    median: None where none was measured; usd_per_hour: of the newest one's machine, None without a
-    price.
-    """
-
-    count: int
-    median: timedelta | None
-    usd_per_hour: Decimal | None
-    is_simulated: bool = False
-
-    @property
-    def usd_per_start(self) -> Decimal | None:
-        """Return what the machine costs until it answers."""
-        if self.median is None or self.usd_per_hour is None:
-            return None
-        return self.usd_per_hour * Decimal(str(self.median.total_seconds())) / 3600
-
-
-@dataclass(frozen=True)
-class Price:
-    """What a machine costs. note: what kind of price it is, in words; "" for the cluster's own."""
-
-    usd_per_hour: Decimal
-    note: str = ""
-
-    @property
-    def usd_per_month(self) -> Decimal:
-        """Return what it costs when it always runs."""
-        return self.usd_per_hour * HOURS_PER_MONTH
-
-
-@dataclass(frozen=True)
-class MachinePrices:
-    """What the kind of machine that a model ran on last costs. A price is None where nobody has
-    seen one.
-    """
-
-    instance_type: str = ""
-    spot: Price | None = None
-    on_demand: Price | None = None
 
 
 def latest_claims(service: str, namespace: str) -> set[str]:
@@ -241,64 +191,6 @@ def empty_since(nodes: Iterable[Node]) -> dict[str, datetime]:
     for name, at in left.values_list("node_name").annotate(Max("ended_at")):
         found[name] = max(at, found.get(name) or at)
     return found
-
-
-def idle_usd_per_day(node: Node, idle: int) -> Decimal | None:
-    """Return what a node's idle GPUs cost per day: their share of its price; None without a
-    price.
-    """
-    if node.price_usd_per_hour is None or not node.gpu_count:
-        return None
-    return node.price_usd_per_hour * HOURS_PER_DAY * idle / node.gpu_count
-
-
-def cold_starts(model: str) -> ColdStarts:
-    """Return how the last ten replicas of a model started; two queries."""
-    rows = list(Replica.objects.filter(model=model, ready_at__isnull=False)[:LAST_STARTS])
-    took = [row.cold_start.total_seconds() for row in rows if row.cold_start is not None]
-    claims = NodeClaim.objects.filter(
-        node_name__in=[row.node_name for row in rows], price_usd_per_hour__isnull=False
-    )
-    claim = claims.first()
-    return ColdStarts(
-        count=len(took),
-        median=timedelta(seconds=median(took)) if took else None,
-        usd_per_hour=claim.price_usd_per_hour if claim else None,
-        is_simulated=claim is not None and claim.is_price_simulated,
-    )
-
-
-def machine_prices(model: str) -> MachinePrices:
-    """Return the Spot and the on-demand price of the machine that the model's newest replica ran
-    on; four queries.
-
-    Each is that of the newest such machine in the fleet; where none was bought on demand, the list
-    price.
-    """
-    names = (
-        Replica.objects.filter(model=model)
-        .exclude(node_name="")
-        .values_list("node_name", flat=True)[:LAST_STARTS]
-    )
-    machine = NodeClaim.objects.filter(node_name__in=list(names)).exclude(instance_type="").first()
-    if machine is None:
-        return MachinePrices()
-    listed = prices.list_price(machine.instance_type)
-    return MachinePrices(
-        instance_type=machine.instance_type,
-        spot=_paid(machine.instance_type, SPOT),
-        on_demand=_paid(machine.instance_type, ON_DEMAND)
-        or (Price(listed, prices.BASIS) if listed else None),
-    )
-
-
-def _paid(instance_type: str, capacity_type: str) -> Price | None:
-    """Return the price of the newest such machine."""
-    kind = {"instance_type": instance_type, "capacity_type": capacity_type}
-    claim = NodeClaim.objects.filter(price_usd_per_hour__isnull=False, **kind).first()
-    if claim is None or claim.price_usd_per_hour is None:
-        return None
-    return Price(claim.price_usd_per_hour, "simulated price" if claim.is_price_simulated else "")
 
 
 def has_ready_replica(namespace: str, service: str) -> bool:

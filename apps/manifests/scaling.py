@@ -13,6 +13,7 @@ from datetime import time
 from functools import cache
 from zoneinfo import available_timezones
 
+from apps.common.periods import HOURS_PER_MONTH
 from apps.manifests.names import checked, labels
 from apps.manifests.serving import ServedVersion
 from apps.manifests.text import Manifest
@@ -21,7 +22,7 @@ CREDENTIAL = "quartermaster-demand"  # the ClusterTriggerAuthentication in deplo
 # days → their words, their number in a week, their cron field, and that of the days after them
 DAYS = {"mon-fri": ("Monday to Friday", 5, "1-5", "2-6"), "daily": ("Every day", 7, "*", "*")}
 _WINDOW = re.compile(r"^(\S+) (\d\d):(\d\d)-(\d\d):(\d\d) (\S+)$")
-_WEEKS_PER_MONTH = 730 / (24 * 7)
+_WEEKS_PER_MONTH = float(HOURS_PER_MONTH) / (24 * 7)
 _EXAMPLE = "mon-fri 07:30-19:00 America/New_York"
 
 

@@ -10,15 +10,22 @@ from enum import StrEnum
 from django.db.models import Q
 
 from apps.common.money import about_usd, usd
-from apps.fleet.models import NodeClaim, Replica
-from apps.fleet.queries import ColdStarts, MachinePrices, Price, cold_starts, machine_prices
+from apps.common.periods import HOURS_PER_MONTH
+from apps.fleet.costs import (
+    ColdStarts,
+    MachinePrices,
+    Price,
+    cold_starts,
+    machine_prices,
+    replicas_usd,
+)
+from apps.fleet.models import Replica
 from apps.manifests.names import MODELS
 from apps.manifests.scaling import pre_warm_of
 from apps.promotions.gates import ONLY_SPOT
 from apps.promotions.models import Promotion, Rollout, ServingClass
 
 DAY = timedelta(hours=24)
-SECONDS_PER_HOUR = Decimal(3600)
 
 
 class State(StrEnum):
@@ -74,31 +81,9 @@ def sleep_of(rollout: Rollout, *, now: datetime) -> Sleep | None:
         state,
         cold_starts(rollout.registered_model.name),
         woken,
-        _cost(lately, since, now),
+        replicas_usd(lately, since, now),
         kept_ready,
     )
-
-
-def _cost(replicas: list[Replica], since: datetime, now: datetime) -> Decimal | None:
-    """Return what the replicas' machines cost since then; one that has no machine yet costs
-    nothing.
-    """
-    names = {replica.node_name for replica in replicas if replica.node_name}
-    prices = dict(
-        NodeClaim.objects.filter(node_name__in=names).values_list("node_name", "price_usd_per_hour")
-    )
-    total = Decimal(0)
-    for replica in replicas:
-        if not replica.node_name:
-            continue
-        price = prices.get(replica.node_name)
-        if price is None:
-            return None
-        seconds = Decimal(
-            str(((replica.ended_at or now) - max(replica.created_at, since)).total_seconds())
-        )
-        total += price * seconds / SECONDS_PER_HOUR
-    return total
 
 
 def warm_words(prices: MachinePrices, *, only_spot: bool = False) -> str:
@@ -113,10 +98,10 @@ def warm_words(prices: MachinePrices, *, only_spot: bool = False) -> str:
     if prices.on_demand is None:
         return f"{words} Its machine has no known price yet."
     price = (
-        f"{price_words(prices.on_demand)} × 730 h = about {usd(prices.on_demand.usd_per_month)} a "
-        f"month"
+        f"{price_words(prices.on_demand)} × {HOURS_PER_MONTH} h = about "
+        f"{usd(prices.on_demand.usd_per_month)} a month"
     )
-    return f"{words} One {prices.instance_type} on demand: {price}, called or not."
+    return f"{words} {prices.machine} on demand: {price}, called or not."
 
 
 def warm_price(prices: MachinePrices) -> str:

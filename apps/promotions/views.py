@@ -27,7 +27,7 @@ from apps.common.errors import DomainError
 from apps.common.orders import carry_out
 from apps.common.spreadsheets import cell
 from apps.evals.pages import metric_lines
-from apps.fleet.queries import cold_starts, machine_prices
+from apps.fleet.costs import cold_starts, machine_prices
 from apps.promotions import actions, pages, proposal, queries, sleep
 from apps.promotions.forms import DecisionForm, ProposalForm
 from apps.promotions.gates import blocked, evaluate_gates, short
