@@ -86,3 +86,44 @@ class TestEvaluateGates:
         found = blocked(evaluate_gates(replace(BOUND, **change)))
         assert [result.name for result in found] == [name]
         assert words in found[0].words
+
+
+class TestWords:
+    """What a reviewer reads where everything holds."""
+
+    def test_say_what_was_found(self):
+        found = evaluate_gates(replace(GOOD, run=RunFacts("run-1-of-many", True, "sha256:b")))
+        assert [(item.name, item.passed, item.words) for item in found] == [
+            ("Manifest", True, "aaaaaaaaaaaa, every file verified"),
+            ("Evaluation", True, "run run-1-of on prior-auth r1: every threshold met"),
+            ("Report", True, "stored, b"),
+            ("Baseline", True, "compared with m-v6, live now"),
+            ("Rollout", True, "no other rollout of this model"),
+        ]
+
+    def test_say_that_what_was_proposed_still_stands(self):
+        assert [(item.name, item.words) for item in evaluate_gates(BOUND)[-3:]] == [
+            ("Same files", "the digest is the proposed one"),
+            ("Same run", "the proposal's run is still the newest"),
+            ("Same baseline", "the live version has not changed"),
+        ]
+
+    def test_ask_for_the_report_and_for_a_run_that_is_still_there(self):
+        bare = replace(GOOD, run=RunFacts("run-1", True, ""))
+        assert [item.name for item in blocked(evaluate_gates(bare))] == ["Report"]
+        gone = blocked(evaluate_gates(replace(BOUND, run=None)))
+        assert [item.name for item in gone] == ["Evaluation", "Same run"]
+
+    def test_say_what_a_class_runs_on(self):
+        def machines(**facts):
+            return evaluate_gates(replace(GOOD, **facts))[-1].words
+
+        assert machines(serving_class="WARM").startswith("on demand")
+        assert machines(serving_class="SCALE_TO_ZERO").startswith("Spot first")
+
+    def test_name_a_failed_rollout_before_one_under_way(self):
+        both = replace(GOOD, failed_rollout="m-v4", open_rollout="m-v5")
+        (found,) = blocked(evaluate_gates(both))
+        assert "failed rollout of m-v4" in found.words
+        first = evaluate_gates(replace(GOOD, baseline=None))[3]
+        assert (first.name, first.words) == ("Baseline", "nothing serves this model yet")

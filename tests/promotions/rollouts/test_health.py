@@ -89,7 +89,63 @@ class TestDecide:
         assert judge(ready=0).verdict == Verdict.FAILED
 
 
+class TestWhatIsCompared:
+    def test_is_said_in_full_where_all_is_well(self):
+        found = judge()
+        assert (found.verdict, found.final) == (Verdict.PASSED, False)
+        assert found.words == (
+            "Errors 1.0 % (1.0 % baseline, at most 3.0 %). "
+            "TTFT p95 400 ms (400 ms baseline, at most 600 ms). "
+            "Tokens/s 50.0 (50.0 baseline, at least 40.0)."
+        )
+
+    def test_is_only_what_both_have(self):
+        for change in ({"tokens_per_second": None}, {"ttft_p95_ms": None}, {"timed": 19}):
+            other = replace(USUAL, **change)
+            assert judge(other).words == judge(USUAL, other).words
+            assert "not compared" in judge(other).words
+        assert "not compared" not in judge(replace(USUAL, timed=20)).words
+
+    def test_is_compared_from_the_minimum_of_calls_on(self):
+        just = replace(USUAL, calls=20, failed=0)
+        assert judge(just, just).verdict == Verdict.PASSED
+        assert judge(replace(just, calls=19), just).verdict == Verdict.NO_TRAFFIC
+        assert judge(just, replace(just, calls=19)).verdict == Verdict.NO_TRAFFIC
+
+    def test_is_all_that_is_bad_at_once(self):
+        bad = replace(USUAL, failed=20, tokens_per_second=1.0)
+        assert judge(bad).words == (
+            "Errors 10.0 % (1.0 % baseline, at most 3.0 %). "
+            "Tokens/s 1.0 (50.0 baseline, at least 40.0)."
+        )
+
+    def test_says_that_no_replica_is_ready(self):
+        assert judge(ready=0).words == "No replica of the candidate is ready."
+        assert judge(ready=0).final is False
+
+    def test_lets_a_few_failures_be_no_worse_than_the_baselines(self):
+        found = judge(Calls(calls=10, failed=1), Calls(calls=1, failed=1))
+        assert found.words == (
+            "Not enough traffic to compare: 10 calls of the candidate and 1 of the baseline, 20 of "
+            "each are needed. 1 of 10 calls failed, no worse than the baseline's: 1 of 1 call "
+            "failed."
+        )
+
+
 class TestMeasured:
+    def test_rounds_what_is_kept(self):
+        odd = Calls(calls=3, failed=1, timed=1, ttft_p95_ms=1.26, tokens_per_second=2.345678)
+        kept = Health(odd, 2).as_json()
+        assert (kept["error_percent"], kept["ttft_p95_ms"], kept["tokens_per_second"]) == (
+            33.33,
+            1.3,
+            2.35,
+        )
+        assert Health(Calls(), 0).as_json()["error_percent"] == 0
+        found = Measured.of(Health(USUAL, 1), Health(odd, 1), LIMITS)
+        assert (found.candidate.calls, found.baseline.calls) == (USUAL, odd)
+        assert found.as_json()["words"] == found.decision.words
+
     def test_keeps_the_numbers_with_the_words(self):
         found = Measured.of(Health(USUAL, 1), Health(Calls(), 1), LIMITS).as_json()
         assert found["candidate"] == {

@@ -412,3 +412,60 @@ class TestPlanRollout:
 
     def test_never_shifts_before_it_is_ready(self):
         assert plan_rollout(replace(SERVED, serving=serving())).do == Do.WAIT
+
+
+class TestPatience:
+    """How long a rollout waits for what does not come."""
+
+    COMING = replace(SERVED, serving=serving(pods=()))
+
+    def still(self, minutes, situation=COMING, **more):
+        return plan_rollout(replace(situation, still_for=timedelta(minutes=minutes), **more))
+
+    def test_ends_after_45_minutes_or_a_quarter_of_an_hour_after_a_long_start(self):
+        assert self.still(44.9).do == Do.WAIT
+        found = self.still(45.5)
+        assert (found.do, found.reason) == (Do.FAIL, "STARTING")
+        assert found.message.startswith("Nothing has moved for 45 minutes. ")
+        slow = {"may_start_for": timedelta(hours=1)}
+        assert self.still(74.9, **slow).do == Do.WAIT
+        assert self.still(75, **slow).do == Do.FAIL
+
+    def test_ends_sooner_where_the_runtime_is_not_there(self):
+        no_runtime = serving(
+            transition="InvalidSpec", reason="RuntimeNotRecognized", message="waiting"
+        )
+        assert self.still(4.9, serving=no_runtime).do == Do.WAIT
+        assert self.still(5, serving=no_runtime).do == Do.FAIL
+
+    @pytest.mark.parametrize(
+        "situation",
+        [
+            AT_TEN,
+            replace(SERVED, paused=True),
+            replace(AT_TEN, held=held(10, decision=Decision(Verdict.NO_TRAFFIC, "Few."))),
+        ],
+    )
+    def test_has_no_end_where_people_or_settings_want_it(self, situation):
+        assert self.still(10_000, situation).do == Do.WAIT
+
+    def test_looks_for_commits_that_should_have_come(self):
+        late = replace(SHIFTED, contained=frozenset({"SERVE"}), still_for=timedelta(seconds=15))
+        assert plan_rollout(late).look_for == ("2" * 40,)
+        soon = replace(late, still_for=timedelta(seconds=14))
+        assert plan_rollout(soon).look_for == ()
+        assert plan_rollout(replace(self.COMING, still_for=timedelta(minutes=1))).look_for == ()
+
+
+class TestTooFewCalls:
+    FEW = held(10, decision=Decision(Verdict.NO_TRAFFIC, "Three calls came."))
+
+    def test_are_decided_by_a_person_unless_the_proposal_did(self):
+        found = plan_rollout(replace(AT_TEN, held=self.FEW))
+        assert (found.do, found.reason) == (Do.WAIT, "NO_TRAFFIC")
+        assert found.message.startswith("Three calls came. Somebody who did not propose it")
+        assert plan_rollout(replace(AT_TEN, held=self.FEW, without_traffic=True)).do == Do.JUDGE
+
+    def test_go_back_over_one_commit_where_it_fails_with_callers(self):
+        failed = Decision(Verdict.FAILED, "None ready.")
+        assert plan_rollout(replace(AT_TEN, held=held(10, decision=failed))).do == Do.JUDGE
