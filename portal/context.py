@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.http import HttpRequest
 from django.urls import reverse
 
 from apps.accounts.models import Role, User
+from apps.common.requests import PageRequest
 
 EVERYBODY = tuple(Role.values)
 
@@ -85,14 +85,14 @@ def sections_for(user: User, path: str) -> list[dict[str, object]]:
     return lines
 
 
-def shell(request: HttpRequest) -> dict[str, object]:
+def shell(request: PageRequest) -> dict[str, object]:
     """Return the context of templates/base.html."""
     user = getattr(request, "user", None)
     signed_in = isinstance(user, User)
     return {
         "environment_name": settings.ENVIRONMENT_NAME,
         "sections": sections_for(user, request.path)
-        if isinstance(user, User) and not request.headers.get("HX-Request")
+        if isinstance(user, User) and not request.htmx
         else [],
         "signed_in": signed_in,
     }

@@ -5,13 +5,14 @@ import sys
 from typing import Any
 
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from apps.accounts.models import User
 from apps.common.errors import DomainError, NotPermitted
 from apps.common.request_ids import current_request_id
+from apps.common.requests import PageRequest
 from portal.api import problem_document
 
 API = "/api/"
@@ -19,7 +20,7 @@ CODES = {400: "bad_request", 403: "not_permitted", 404: "not_found", 409: "confl
 TOKEN_OLD = "This page was open for long, or cookies are blocked."  # noqa: S105 - words for people
 
 
-def refused(request: HttpRequest, error: NotPermitted | DomainError) -> HttpResponse:
+def refused(request: PageRequest, error: NotPermitted | DomainError) -> HttpResponse:
     """Answer an action's refusal: 403 where the person may not, 409 where the rows do not allow it
     now.
     """
@@ -30,7 +31,7 @@ def refused(request: HttpRequest, error: NotPermitted | DomainError) -> HttpResp
     return error_page(request, 409, title="That is not possible now", why=str(error), todo=todo)
 
 
-def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+def bad_request(request: PageRequest, exception: Exception | None = None) -> HttpResponse:
     """Answer a request that no browser would send."""
     return error_page(
         request, 400, title="This request cannot be understood",
@@ -39,7 +40,7 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
     )  # fmt: skip
 
 
-def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+def forbidden(request: PageRequest, exception: Exception | None = None) -> HttpResponse:
     """Answer Django's PermissionDenied."""
     why = str(exception or "") or "Your roles do not cover this."
     return error_page(
@@ -47,7 +48,7 @@ def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpR
     )
 
 
-def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+def not_found(request: PageRequest, exception: Exception | None = None) -> HttpResponse:
     """Answer an address that leads to nothing this person may see. It never tells the two apart."""
     return error_page(
         request, 404, title="Nothing is here that you may see",
@@ -56,7 +57,7 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
     )  # fmt: skip
 
 
-def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+def csrf_failure(request: PageRequest, reason: str = "") -> HttpResponse:
     """Answer a form whose protection token does not fit."""
     return error_page(
         request, 403, title="This form can no longer be sent", why=TOKEN_OLD,
@@ -64,7 +65,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     )  # fmt: skip
 
 
-def server_error(request: HttpRequest) -> HttpResponse:
+def server_error(request: PageRequest) -> HttpResponse:
     """Answer an error of ours, without asking the database for anything."""
     text = {
         "title": "Something broke on our side",
@@ -87,20 +88,20 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return HttpResponse(page, status=status)
 
 
-def machine_refusal(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
+def machine_refusal(request: PageRequest, status: int, code: str, detail: str) -> HttpResponse:
     """Answer what no browser sends: a problem document at the API, the bare sentence elsewhere."""
     if request.path.startswith(API):
         return problem_document(status, code, detail)
     return HttpResponse(detail, status=status, content_type="text/plain; charset=utf-8")
 
 
-def error_page(request: HttpRequest, status: int, **text: Any) -> HttpResponse:
+def error_page(request: PageRequest, status: int, **text: Any) -> HttpResponse:
     """Return the page, or for htmx a toast beside the unchanged page; at the API the same words as
     a problem document.
     """
     if request.path.startswith(API):
         return problem_document(status, CODES[status], f"{text['title']}: {text['why']}")
-    if request.headers.get("HX-Request"):
+    if request.htmx:
         return toast_only(status, f"{text['title']}: {text['why']}")
     template = (
         "errors/in_shell.html"

@@ -9,18 +9,20 @@ from collections.abc import Callable
 from django.conf import settings
 from django.contrib import auth
 from django.core.exceptions import BadRequest
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.cache import patch_vary_headers
 from django.utils.http import urlencode
 
 from apps.accounts import actions, sessions
 from apps.accounts.models import User
 from apps.common.errors import DomainError, NotPermitted
 from apps.common.request_ids import current_request_id
+from apps.common.requests import PageRequest
 from portal.errors import machine_refusal, refused
 
-GetResponse = Callable[[HttpRequest], HttpResponse]
+GetResponse = Callable[[PageRequest], HttpResponse]
 OPEN_PATHS = (
     "/oidc/",
     "/static/",
@@ -29,6 +31,7 @@ OPEN_PATHS = (
     "/v1/logs",
     "/v1/scaling/",
 )  # and /api/, which has its own door
+NOT_PAGES = ("/api/", "/v1/", "/static/", "/healthz")
 USAGE_INGEST = "/v1/logs"
 WITH_BODY = ("POST", "PUT", "PATCH")
 ROLELESS_PATHS = ("/account/", "/sign-out/")
@@ -38,14 +41,29 @@ NO_ACCESS = "/account/no-access/"
 def request_id(get_response: GetResponse) -> GetResponse:
     """Give every request an id of our own making and return it as X-Request-Id."""
 
-    def middleware(request: HttpRequest) -> HttpResponse:
-        request.request_id = str(uuid.uuid4())  # type: ignore[attr-defined]
-        token = current_request_id.set(request.request_id)  # type: ignore[attr-defined]
+    def middleware(request: PageRequest) -> HttpResponse:
+        request.request_id = str(uuid.uuid4())
+        token = current_request_id.set(request.request_id)
         try:
             response = get_response(request)
         finally:
             current_request_id.reset(token)
-        response["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
+        response["X-Request-Id"] = request.request_id
+        return response
+
+    return middleware
+
+
+def varies_by_htmx(get_response: GetResponse) -> GetResponse:
+    """Say of every page that htmx gets another answer at the same address: the one place that does.
+
+    It stands before the other doors, since their refusals differ in the same way.
+    """
+
+    def middleware(request: PageRequest) -> HttpResponse:
+        response = get_response(request)
+        if not request.path.startswith(NOT_PAGES):
+            patch_vary_headers(response, ("HX-Request", "HX-Target"))
         return response
 
     return middleware
@@ -56,7 +74,7 @@ def no_null_bytes(get_response: GetResponse) -> GetResponse:
     none.
     """
 
-    def middleware(request: HttpRequest) -> HttpResponse:
+    def middleware(request: PageRequest) -> HttpResponse:
         if "\x00" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
             raise BadRequest("The address holds a character that cannot be.")
         if any("\x00" in value for value in request.COOKIES.values()):
@@ -73,7 +91,7 @@ def whole_bodies(get_response: GetResponse) -> GetResponse:
     been taken. Only the door for Collectors unpacks, and says itself what it takes.
     """
 
-    def middleware(request: HttpRequest) -> HttpResponse:
+    def middleware(request: PageRequest) -> HttpResponse:
         if _has_unsaid_length(request):
             return machine_refusal(
                 request, 411, "length_required", "Send the body with a Content-Length, not chunked."
@@ -88,7 +106,7 @@ def whole_bodies(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-def _has_unsaid_length(request: HttpRequest) -> bool:
+def _has_unsaid_length(request: PageRequest) -> bool:
     """Tell whether a body may follow that has no length: chunked, or in frames of HTTP/2."""
     if request.headers.get("Transfer-Encoding"):
         return True
@@ -101,7 +119,7 @@ def sign_in_required(get_response: GetResponse) -> GetResponse:
     people without a role.
     """
 
-    def middleware(request: HttpRequest) -> HttpResponse:
+    def middleware(request: PageRequest) -> HttpResponse:
         if request.path.startswith("/api/"):
             return _not_kept(get_response(request))
         if request.path.startswith(OPEN_PATHS):
@@ -122,7 +140,7 @@ def _not_kept(response: HttpResponse) -> HttpResponse:
     return response
 
 
-def _ended(request: HttpRequest, user: User) -> bool:
+def _ended(request: PageRequest, user: User) -> bool:
     """End the session that is over and record it; else note that the person is there. Polling is
     not presence.
     """
@@ -131,21 +149,21 @@ def _ended(request: HttpRequest, user: User) -> bool:
         actions.record_sign_out(user=user, reason=why, now=timezone.now())
         auth.logout(request)
         return True
-    if request.method != "GET" or not request.headers.get("HX-Request"):
+    if request.method != "GET" or not request.htmx:
         sessions.note_activity(request.session, now=time.time())
     return False
 
 
-def _next(request: HttpRequest) -> str:
+def _next(request: PageRequest) -> str:
     """Return where to come back to: the page, not a fragment or a form's address."""
-    if request.headers.get("HX-Request"):
-        return request.headers.get("HX-Current-URL", "/")
+    if request.htmx:
+        return request.htmx.current_url or "/"
     return request.get_full_path() if request.method == "GET" else "/"
 
 
-def _go(request: HttpRequest, target: str) -> HttpResponse:
+def _go(request: PageRequest, target: str) -> HttpResponse:
     """Redirect; htmx gets a header that makes the browser go there."""
-    if not request.headers.get("HX-Request"):
+    if not request.htmx:
         return redirect(target)
     answer = JsonResponse({"detail": "Your session has ended. Sign in again."}, status=401)
     answer["HX-Redirect"] = target
@@ -155,10 +173,10 @@ def _go(request: HttpRequest, target: str) -> HttpResponse:
 def refusals(get_response: GetResponse) -> GetResponse:
     """Turn what actions refuse into pages. The API has its own door for that (portal/api.py)."""
 
-    def middleware(request: HttpRequest) -> HttpResponse:
+    def middleware(request: PageRequest) -> HttpResponse:
         return get_response(request)
 
-    def process_exception(request: HttpRequest, error: Exception) -> HttpResponse | None:
+    def process_exception(request: PageRequest, error: Exception) -> HttpResponse | None:
         return refused(request, error) if isinstance(error, NotPermitted | DomainError) else None
 
     middleware.process_exception = process_exception  # type: ignore[attr-defined]

@@ -63,6 +63,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "portal.middleware.request_id",
+    "django_htmx.middleware.HtmxMiddleware",
+    "portal.middleware.varies_by_htmx",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -73,7 +75,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django_htmx.middleware.HtmxMiddleware",
     "portal.middleware.sign_in_required",
     "portal.middleware.refusals",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

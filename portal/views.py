@@ -30,10 +30,8 @@ def search(request: SignedIn) -> HttpResponse:
     panel.
     """
     text = request.GET.get("q", "")
-    template = "search.html" + ("#panel" if request.headers.get("HX-Request") else "")
-    response = render(request, template, {"groups": find(request.user, text), "text": text.strip()})
-    response["Vary"] = "HX-Request"
-    return response
+    template = "search.html" + ("#panel" if request.htmx else "")
+    return render(request, template, {"groups": find(request.user, text), "text": text.strip()})
 
 
 def needs(request: SignedIn) -> HttpResponse:

@@ -59,7 +59,7 @@ def request_list(request: SignedIn) -> HttpResponse:
         )[:20],
         "filtered": bool(query or status),
     }
-    template = "access/request_list.html" + ("#rows" if request.headers.get("HX-Request") else "")
+    template = "access/request_list.html" + ("#rows" if request.htmx else "")
     return render(request, template, context)
 
 

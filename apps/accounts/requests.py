@@ -1,13 +1,13 @@
 """The requests that views get: the doors before them let nobody in who has not signed in."""
 
-from django.http import HttpRequest
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 
 from apps.accounts.models import User
+from apps.common.requests import PageRequest
 
 
-class SignedIn(HttpRequest):
+class SignedIn(PageRequest):
     """A page's request, behind portal.middleware.sign_in_required."""
 
     user: User

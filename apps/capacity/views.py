@@ -56,7 +56,7 @@ def pool_list(request: SignedIn) -> HttpResponse:
     kept = request.GET.copy()
     kept.pop("page", None)
     kept["format"] = "csv"
-    fragment = bool(request.headers.get("HX-Request"))
+    fragment = bool(request.htmx)
     context = {
         "page_obj": page,
         "lines": [{"item": row, "badge": pages.badge(row)} for row in page],
@@ -68,9 +68,7 @@ def pool_list(request: SignedIn) -> HttpResponse:
     }
     if not fragment:
         context |= _pools(request.user)
-    response = render(request, "capacity/pool_list.html" + ("#rows" if fragment else ""), context)
-    response["Vary"] = "HX-Request"
-    return response
+    return render(request, "capacity/pool_list.html" + ("#rows" if fragment else ""), context)
 
 
 def _pools(user: User) -> dict[str, object]:
@@ -249,11 +247,9 @@ def _show(
         "tone": "warn" if item.reason in TROUBLE else "busy",
         "events": timeline("CapacityRequest", item.pk),
     }
-    context["fragment"] = bool(request.headers.get("HX-Request"))
+    context["fragment"] = bool(request.htmx)
     template = "capacity/request_detail.html" + ("#live" if context["fragment"] else "")
-    response = render(request, template, context, status=status)
-    response["Vary"] = "HX-Request"
-    return response
+    return render(request, template, context, status=status)
 
 
 def _decision(item: CapacityRequest, user: User) -> decisions.Card | None:

@@ -39,7 +39,7 @@ def model_list(request: SignedIn) -> HttpResponse:
         "as_table": request.GET.get("view") == "table",
         "may_register": request.user.has_role(Role.MODEL_OWNER),
     }
-    template = "catalog/model_list.html" + ("#rows" if request.headers.get("HX-Request") else "")
+    template = "catalog/model_list.html" + ("#rows" if request.htmx else "")
     return render(request, template, context)
 
 
@@ -168,9 +168,7 @@ def version_detail(request: SignedIn, name: str, number: int) -> HttpResponse:
         "may_publish": version.registered_model.is_owned_by(request.user),
         "events": timeline("ModelVersion", str(version.pk)),
     }
-    template = "catalog/version_detail.html" + (
-        "#live" if request.headers.get("HX-Request") else ""
-    )
+    template = "catalog/version_detail.html" + ("#live" if request.htmx else "")
     return render(request, template, context)
 
 

@@ -42,7 +42,7 @@ def run_list(request: SignedIn) -> HttpResponse:
         "statuses": EvalRun.Status.choices,
         "filtered": bool(query or status),
     }
-    template = "evals/run_list.html" + ("#rows" if request.headers.get("HX-Request") else "")
+    template = "evals/run_list.html" + ("#rows" if request.htmx else "")
     return render(request, template, context)
 
 
@@ -86,7 +86,7 @@ def run_detail(request: SignedIn, pk: UUID) -> HttpResponse:
         and run.status == EvalRun.Status.PASSED,
         "events": timeline("EvalRun", str(run.pk)),
     }
-    template = "evals/run_detail.html" + ("#live" if request.headers.get("HX-Request") else "")
+    template = "evals/run_detail.html" + ("#live" if request.htmx else "")
     return render(request, template, context)
 
 

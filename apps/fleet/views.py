@@ -105,13 +105,11 @@ def claim_detail(request: SignedIn, pk: int) -> HttpResponse:
         "freshness": queries.freshness(moment),
         "moving": not claim.ended_at and (claim.deleting_at or not claim.initialized_at),
         "last_day": (claim.ended_at or moment).date(),
-        "fragment": bool(request.headers.get("HX-Request")),
+        "fragment": bool(request.htmx),
     }
-    response = render(
+    return render(
         request, "fleet/claim_detail.html" + ("#live" if context["fragment"] else ""), context
     )
-    response["Vary"] = "HX-Request"
-    return response
 
 
 @require_GET
@@ -173,13 +171,11 @@ def replica_detail(request: SignedIn, pk: int) -> HttpResponse:
         "lines": pages.minute_lines(rows[::-1][:TABLE_MINUTES]),
         "hours": hours,
         "choices": HOURS,
-        "fragment": bool(request.headers.get("HX-Request")),
+        "fragment": bool(request.htmx),
     }
-    response = render(
+    return render(
         request, "fleet/replica_detail.html" + ("#live" if context["fragment"] else ""), context
     )
-    response["Vary"] = "HX-Request"
-    return response
 
 
 def _lifetime(replica: Replica, length: timedelta, moment: datetime) -> tuple[datetime, datetime]:
@@ -210,12 +206,10 @@ def _show(
         "figures": queries.figures(found or queries.snapshot(moment)),
         "freshness": queries.freshness(moment),
         "moving": queries.is_moving(moment),
-        "fragment": bool(request.headers.get("HX-Request")),
+        "fragment": bool(request.htmx),
     }
     name = template + ("#live" if shared["fragment"] else "")
-    response = render(request, name, shared | context)
-    response["Vary"] = "HX-Request"
-    return response
+    return render(request, name, shared | context)
 
 
 def _require_reader(request: SignedIn) -> None:

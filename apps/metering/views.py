@@ -65,7 +65,7 @@ def usage_list(request: SignedIn) -> HttpResponse:
         "latest": store.latest_call_at(),
         "csv_url": f"{reverse('metering:usage_list')}?{_with_csv(request)}",
     }
-    template = "metering/usage_list.html" + ("#rows" if request.headers.get("HX-Request") else "")
+    template = "metering/usage_list.html" + ("#rows" if request.htmx else "")
     return render(request, template, context)
 
 

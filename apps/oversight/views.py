@@ -10,10 +10,11 @@ from uuid import UUID
 
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
+from django.http import Http404, HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 
+from apps.accounts.requests import SignedIn
 from apps.audit import timeline
 from apps.audit.models import Action, AuditEvent
 from apps.common.spreadsheets import cell, csv_lines
@@ -30,12 +31,12 @@ COLUMNS = (
 READERS = ("AUDITOR", "PLATFORM_ENGINEER")
 
 
-def _require_reader(request: HttpRequest) -> None:
-    if not request.user.has_role(*READERS):  # type: ignore[union-attr]
+def _require_reader(request: SignedIn) -> None:
+    if not request.user.has_role(*READERS):
         raise Http404
 
 
-def event_list(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+def event_list(request: SignedIn) -> HttpResponse | StreamingHttpResponse:
     """Search the record: by words, actor, action, target and days; as a page, a fragment or CSV."""
     _require_reader(request)
     asked = _asked(request.GET)
@@ -55,15 +56,11 @@ def event_list(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
         "actions": search.actions_by_noun(),
         "csv_url": f"?{_without(request.GET, 'page', format='csv')}",
     }
-    template = "oversight/event_list.html" + (
-        "#results" if request.headers.get("HX-Request") else ""
-    )
-    response = render(request, template, context)
-    response["Vary"] = "HX-Request"
-    return response
+    template = "oversight/event_list.html" + ("#results" if request.htmx else "")
+    return render(request, template, context)
 
 
-def event_detail(request: HttpRequest, event_id: UUID) -> HttpResponse:
+def event_detail(request: SignedIn, event_id: UUID) -> HttpResponse:
     """Show one event: what was before and after, and the other events of its object and of its
     request.
     """

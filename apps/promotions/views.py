@@ -77,12 +77,8 @@ def promotion_list(request: SignedIn) -> HttpResponse:
         ),
         "csv_url": f"?{kept.urlencode()}",
     }
-    template = "promotions/promotion_list.html" + (
-        "#rows" if request.headers.get("HX-Request") else ""
-    )
-    response = render(request, template, context)
-    response["Vary"] = "HX-Request"
-    return response
+    template = "promotions/promotion_list.html" + ("#rows" if request.htmx else "")
+    return render(request, template, context)
 
 
 def _search(rows: PromotionQuerySet, query: str) -> PromotionQuerySet:

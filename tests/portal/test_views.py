@@ -7,6 +7,7 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
+from django_htmx.middleware import HtmxDetails
 
 from apps.access.models import AccessRequest
 from apps.accounts.models import Role
@@ -194,14 +195,32 @@ class TestErrors:
     )
     def test_what_an_action_refuses_becomes_a_page_or_a_toast(self, rf, charlie, error, status):
         request = rf.get("/")
-        request.user = charlie
+        request.user, request.htmx = charlie, HtmxDetails(request)
         page = errors.refused(request, error)
         assert page.status_code == status
         assert str(error) in page.content.decode()
         request = rf.get("/", headers={"HX-Request": "true"})
+        request.htmx = HtmxDetails(request)
         toast = errors.refused(request, error)
         assert (toast.status_code, toast["HX-Reswap"]) == (status, "none")
         assert str(error) in toast["HX-Trigger"]
+
+    @pytest.mark.parametrize("path", ["/", "/search/?q=x", "/nowhere/", "/catalog/?q=%00"])
+    def test_says_that_htmx_gets_another_answer(self, client, charlie, path):
+        client.force_login(charlie)
+        for headers in ({}, {"HX-Request": "true"}):
+            varies = client.get(path, headers=headers)["Vary"].split(", ")
+            assert {"HX-Request", "HX-Target"} <= set(varies)
+
+    def test_says_it_of_the_way_to_the_sign_in_too_and_of_nothing_that_is_no_page(self, client):
+        assert "HX-Request" in client.get("/")["Vary"]
+        for path in ("/healthz", "/api/v1/me"):
+            assert "HX-Request" not in client.get(path).get("Vary", "")
+
+    def test_a_refusal_before_the_doors_is_a_toast_for_htmx(self, client, charlie):
+        client.force_login(charlie)
+        toast = client.get("/catalog/?q=%00", headers={"HX-Request": "true"})
+        assert (toast.status_code, toast["HX-Reswap"]) == (400, "none")
 
     def test_a_form_without_its_token_is_explained(self, charlie):
         client = Client(enforce_csrf_checks=True)

@@ -92,12 +92,8 @@ def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
         "events": timeline("Rollout", rollout.pk),
         **may,
     }
-    template = "promotions/rollout_detail.html" + (
-        "#live" if request.headers.get("HX-Request") else ""
-    )
-    response = render(request, template, context)
-    response["Vary"] = "HX-Request"
-    return response
+    template = "promotions/rollout_detail.html" + ("#live" if request.htmx else "")
+    return render(request, template, context)
 
 
 def _may(rollout: Rollout, user: User) -> dict[str, Any]:
