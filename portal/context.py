@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.urls import reverse
 
-from apps.accounts.models import Role, User
+from apps.accounts.models import User
+from apps.accounts.roles import EVERYBODY, OVERSEES_RECORD, SEES_FLEET
 from apps.common.requests import PageRequest
-
-EVERYBODY = tuple(Role.values)
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ SECTIONS = (
         "server",
         "fleet:node_list",
         ("/fleet/",),
-        (Role.PLATFORM_ENGINEER, Role.AUDITOR, Role.FINANCE),
+        SEES_FLEET,
         "Platform",
     ),
     Section("Usage", "activity", "metering:usage_list", ("/usage/",), EVERYBODY, "Cost"),
@@ -58,7 +57,7 @@ SECTIONS = (
         "scroll-text",
         "oversight:event_list",
         ("/audit/",),
-        (Role.AUDITOR, Role.PLATFORM_ENGINEER),
+        OVERSEES_RECORD,
         "Oversight",
     ),
 )

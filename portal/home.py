@@ -7,14 +7,13 @@ from datetime import datetime
 from decimal import Decimal
 
 from apps.access.models import Grant
-from apps.accounts.models import Role, User
+from apps.accounts.models import User
+from apps.accounts.roles import SEES_ALL_MONEY, SEES_EVERY_MODEL, USES_MODELS
 from apps.catalog.models import RegisteredModel
 from apps.chargeback import queries
 from apps.promotions.models import Rollout
 
 SHOWN = 12
-USES_MODELS = (Role.TEAM_LEAD, Role.DEVELOPER, Role.MODEL_OWNER)
-SEES_EVERY_MODEL = (Role.PLATFORM_ENGINEER, Role.AUDITOR, Role.REVIEWER)
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def team_month(user: User, now: datetime) -> TeamMonth | None:
     """Return everybody's month for those who oversee the money, else the team's where it uses
     models; three queries.
     """
-    oversees = user.has_role(*queries.SEES_ALL)
+    oversees = user.has_role(*SEES_ALL_MONEY)
     if user.team is None or not (oversees or user.has_role(*USES_MODELS)):
         return None
     scope = queries.Scope(team=None if oversees else user.team.slug)

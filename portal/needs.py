@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Role, User
+from apps.accounts.roles import MENDS_MODELS, STEERS_ROLLOUTS
 from apps.capacity.models import CapacityRequest
 from apps.catalog.models import ModelVersion
 from apps.evals.models import EvalRun
@@ -94,7 +95,7 @@ def _capacity(user: User, now: datetime) -> Iterator[Need]:
 
 def _held_rollouts(user: User) -> Iterator[Need]:
     """Rollouts that hold because too few calls came, for those who may let them go on."""
-    if not user.has_role(Role.MODEL_OWNER, Role.REVIEWER, Role.PLATFORM_ENGINEER):
+    if not user.has_role(Role.MODEL_OWNER, *STEERS_ROLLOUTS):
         return
     held = Rollout.objects.open().filter(reason="NO_TRAFFIC", paused_at=None)
     related = ("model_version__registered_model", "registered_model__owner_team", "promotion")
@@ -130,7 +131,7 @@ def _failures(user: User, now: datetime) -> Iterator[Need]:
     """Rollouts and evaluation runs that failed this week, for owners of the model and platform
     engineers.
     """
-    if not user.has_role(Role.MODEL_OWNER, Role.PLATFORM_ENGINEER):
+    if not user.has_role(*MENDS_MODELS):
         return
     mine = (
         Q()

@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
 from django.urls import reverse
 
-from apps.accounts.models import Role, Team, User
+from apps.accounts.models import Team, User
+from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.promotions.models import Promotion
 from portal.context import sections_for
@@ -113,7 +114,7 @@ def _teams(user: User, text: str) -> list[Hit]:
     found = Team.objects.filter(Q(slug__icontains=text) | Q(name__icontains=text)).select_related(
         "cost_center"
     )
-    if not user.has_role(Role.AUDITOR, Role.PLATFORM_ENGINEER, Role.FINANCE):
+    if not user.has_role(*SEES_EVERY_TEAM):
         found = found.filter(pk=user.team_id)
     page = reverse("access:request_list")
     return [

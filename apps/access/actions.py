@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Role, User
+from apps.accounts.roles import ASKS_FOR_MODELS
 from apps.audit.actions import record
 from apps.audit.models import Action
 from apps.catalog.models import DataClass, RegisteredModel
@@ -58,7 +59,7 @@ def submit_request(
     wish is out of bounds, the team has a grant already, or a request waits.
     """
     require(
-        requester.has_role(Role.TEAM_LEAD, Role.MODEL_OWNER),
+        requester.has_role(*ASKS_FOR_MODELS),
         "Only a team lead requests a model for a team.",
     )
     team = requester.team
@@ -214,13 +215,20 @@ def withdraw_request(*, request: AccessRequest, actor: User, now: datetime) -> A
     return request
 
 
+def may_revoke(grant: Grant, user: User) -> bool:
+    """Tell whether this person may end the grant: an owner of the model, or a platform engineer."""
+    return grant.registered_model.is_owned_by(user) or user.has_role(Role.PLATFORM_ENGINEER)
+
+
 @transaction.atomic
 def revoke_grant(*, grant: Grant, actor: User, reason: str, now: datetime) -> Grant:
     """End a grant now. Raises NotPermitted unless actor owns the model or runs the platform,
     AlreadyEnded if over.
     """
-    may = grant.registered_model.is_owned_by(actor) or actor.has_role(Role.PLATFORM_ENGINEER)
-    require(may, "Only an owner of the model, or a platform engineer, revokes access.")
+    require(
+        may_revoke(grant, actor),
+        "Only an owner of the model, or a platform engineer, revokes access.",
+    )
     changed = Grant.objects.active(now).filter(pk=grant.pk)
     if not changed.update(revoked_at=now, revoked_by=actor, revoke_reason=reason):
         raise AlreadyEnded("This grant has ended already.")

@@ -14,10 +14,9 @@ from django.db.models import F, Func, Q
 from django.db.models.functions import Least
 
 from apps.accounts.models import Role, Team, User
+from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import DataClass, RegisteredModel
 from apps.common import decisions
-
-SEES_ALL = (Role.PLATFORM_ENGINEER, Role.AUDITOR, Role.FINANCE)
 
 
 class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
@@ -36,7 +35,7 @@ class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
         """Return the requests of the person's team, of models the team owns, or all for those who
         oversee.
         """
-        if user.has_role(*SEES_ALL):
+        if user.has_role(*SEES_EVERY_TEAM):
             return self
         if user.team_id is None or not user.roles:
             return self.none()
@@ -116,7 +115,7 @@ class GrantQuerySet(models.QuerySet["Grant"]):
         """Return the grants of the person's team, of models the team owns, or all for those who
         oversee.
         """
-        if user.has_role(*SEES_ALL):
+        if user.has_role(*SEES_EVERY_TEAM):
             return self
         if user.team_id is None or not user.roles:
             return self.none()

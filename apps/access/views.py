@@ -16,8 +16,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.access import actions
 from apps.access.forms import AccessRequestForm
 from apps.access.models import AccessRequest, Grant
-from apps.accounts.models import Role, User
+from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
+from apps.accounts.roles import ASKS_FOR_MODELS
 from apps.audit.timeline import timeline
 from apps.catalog.models import RegisteredModel
 from apps.common import decisions
@@ -86,7 +87,7 @@ def request_create(request: SignedIn, name: str) -> HttpResponse:
         .filter(registered_model=model, team=request.user.team_id)
         .first()
     )
-    may_ask = request.user.has_role(Role.TEAM_LEAD, Role.MODEL_OWNER)
+    may_ask = request.user.has_role(*ASKS_FOR_MODELS)
     context = {"model": model, "form": form, "grant": grant, "may_ask": may_ask}
     context["crumbs"] = [
         ("Catalog", reverse("catalog:model_list")),
@@ -213,7 +214,6 @@ def _show_grant(
 ) -> HttpResponse:
     moment = now()
     active = grant.revoked_at is None and grant.active_from <= moment < grant.active_to
-    owns = grant.registered_model.is_owned_by(request.user)
     context = {
         "grant": grant,
         "title": f"{grant.team} may call {grant.registered_model}"
@@ -226,7 +226,7 @@ def _show_grant(
         "facts": _grant_facts(grant),
         "form": form,
         "active": active,
-        "may_revoke": active and (owns or request.user.has_role(Role.PLATFORM_ENGINEER)),
+        "may_revoke": active and actions.may_revoke(grant, request.user),
         "events": timeline("Grant", str(grant.pk)),
     }
     return render(request, "access/grant_detail.html", context, status=status)
@@ -286,6 +286,6 @@ def badge(request: SignedIn, name: str) -> HttpResponse:
         .filter(registered_model=model, team=request.user.team_id)
         .first()
     )
-    may_ask = request.user.has_role(Role.TEAM_LEAD, Role.MODEL_OWNER)
+    may_ask = request.user.has_role(*ASKS_FOR_MODELS)
     context = {"model": model, "grant": grant, "pending": pending, "may_ask": may_ask}
     return render(request, "access/badge.html", context)

@@ -13,10 +13,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from apps.accounts.models import Role, User
+from apps.accounts.roles import DECIDES_CAPACITY
 from apps.audit.actions import record
 from apps.audit.models import Action
 from apps.capacity import effect, queries
-from apps.capacity.models import DECIDERS, CapacityRequest, NodePoolRevision
+from apps.capacity.models import CapacityRequest, NodePoolRevision
 from apps.common import decisions
 from apps.common.errors import DomainError, require
 from apps.common.tasks import enqueue_on_commit
@@ -65,6 +66,16 @@ class Wish:
     memory_gib: int | None = None
 
 
+def may_ask(person: User) -> bool:
+    """Tell whether this person may ask for a change of a pool: a platform engineer."""
+    return person.has_role(Role.PLATFORM_ENGINEER)
+
+
+def permit_asking(person: User) -> None:
+    """Raise NotPermitted unless this person may ask for a change of a pool."""
+    require(may_ask(person), "Only a platform engineer asks for a change of capacity.")
+
+
 @transaction.atomic
 def request_capacity(
     *, pool: str, base: int, wish: Wish, justification: str, requester: User, now: datetime
@@ -75,10 +86,7 @@ def request_capacity(
     a newer revision; CannotChangeCapacity where the wish is out of bounds, changes nothing, or
     another request is open.
     """
-    require(
-        requester.has_role(Role.PLATFORM_ENGINEER),
-        "Only a platform engineer asks for a change of capacity.",
-    )
+    permit_asking(requester)
     revision = NodePoolRevision.objects.current_of(pool)
     if revision is None:
         raise CannotChangeCapacity(f"The portal knows no pool {pool} in Git.")
@@ -172,7 +180,7 @@ def question(request: CapacityRequest, person: User) -> decisions.Question:
         request,
         person,
         decider="platform engineer or reviewer",
-        is_decider=person.has_role(*DECIDERS),
+        is_decider=person.has_role(*DECIDES_CAPACITY),
     )
 
 

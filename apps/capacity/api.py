@@ -15,8 +15,9 @@ from rest_framework.views import APIView
 
 from apps.accounts.models import User
 from apps.accounts.requests import caller
+from apps.accounts.roles import SEES_CAPACITY
 from apps.capacity import actions, effect, queries
-from apps.capacity.models import READERS, CapacityRequest
+from apps.capacity.models import CapacityRequest
 from apps.common.pagination import Cursor
 from apps.common.reasons import reason_of
 from apps.manifests.capacity import CAPACITY_TYPES, POLICIES, REASONS, Budget
@@ -83,7 +84,7 @@ class CapacityRequestOutput(serializers.ModelSerializer[CapacityRequest]):
 
 
 def _visible_to(user: User) -> User:
-    if not user.has_role(*READERS):
+    if not user.has_role(*SEES_CAPACITY):
         raise Http404
     return user
 

@@ -10,12 +10,10 @@ import uuid
 from django.db import models
 from django.db.models import F, Q
 
-from apps.accounts.models import Role, User
+from apps.accounts.models import User
+from apps.accounts.roles import DECIDES_CAPACITY, SEES_CAPACITY
 from apps.common import decisions
 from apps.common.leases import Reconciled
-
-READERS = (Role.PLATFORM_ENGINEER, Role.REVIEWER, Role.AUDITOR, Role.FINANCE)
-DECIDERS = (Role.PLATFORM_ENGINEER, Role.REVIEWER)
 
 
 class NodePoolRevisionQuerySet(models.QuerySet["NodePoolRevision"]):
@@ -72,11 +70,13 @@ class CapacityRequestQuerySet(models.QuerySet["CapacityRequest"]):
         """Return all requests for those who run, review, pay for or audit the platform; nothing for
         others.
         """
-        return self if user.has_role(*READERS) else self.none()
+        return self if user.has_role(*SEES_CAPACITY) else self.none()
 
     def to_decide(self, user: User) -> models.QuerySet["CapacityRequest"]:
         """Return the requests that wait for this person: for each who decides, those of others."""
-        return decisions.waiting_for(self.pending(), user, is_decider=user.has_role(*DECIDERS))
+        return decisions.waiting_for(
+            self.pending(), user, is_decider=user.has_role(*DECIDES_CAPACITY)
+        )
 
     def matching(self, text: str) -> "CapacityRequestQuerySet":
         """Return the requests whose pool, reason or requester holds `text`."""

@@ -18,15 +18,15 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.models import Role, User
 from apps.accounts.requests import SignedIn
+from apps.accounts.roles import SEES_CAPACITY, SEES_FLEET
 from apps.audit.timeline import timeline
 from apps.capacity import actions, forms, pages, queries
-from apps.capacity.models import READERS, CapacityRequest, CapacityRequestQuerySet
+from apps.capacity.models import CapacityRequest, CapacityRequestQuerySet
 from apps.common import decisions
-from apps.common.errors import DomainError, require
+from apps.common.errors import DomainError
 from apps.common.orders import carry_out
 from apps.common.reasons import ReasonForm
 from apps.common.spreadsheets import cell
-from apps.fleet import queries as fleet
 from apps.gitops import trouble
 from apps.manifests.capacity import NodePool
 
@@ -75,8 +75,8 @@ def _pools(user: User) -> dict[str, object]:
     return {
         "pools": [pages.pool_line(pool) for pool in queries.pools()],
         "needs_me": list(CapacityRequest.objects.to_decide(user).select_related(*RELATED)[:20]),
-        "may_ask": user.has_role(Role.PLATFORM_ENGINEER),
-        "sees_fleet": user.has_role(*fleet.READERS),
+        "may_ask": actions.may_ask(user),
+        "sees_fleet": user.has_role(*SEES_FLEET),
         "basis": pages.spend_basis(),
     }
 
@@ -107,7 +107,7 @@ def _csv(rows: CapacityRequestQuerySet) -> HttpResponse:
 
 
 def _require_reader(request: SignedIn) -> None:
-    if not request.user.has_role(*READERS):
+    if not request.user.has_role(*SEES_CAPACITY):
         raise Http404
 
 
@@ -118,10 +118,7 @@ def request_create(request: SignedIn, name: str) -> HttpResponse:
     pool = queries.pool(name)
     if pool is None:
         raise Http404
-    require(
-        request.user.has_role(Role.PLATFORM_ENGINEER),
-        "Only a platform engineer asks for a change of capacity.",
-    )
+    actions.permit_asking(request.user)
     if pool.spec is None:
         return _show_form(request, pool, None, None)
     if request.method != "POST":

@@ -13,12 +13,11 @@ from decimal import Decimal
 from django.db import connection
 from django.db.models import Q
 
-from apps.accounts.models import Role, User
+from apps.accounts.models import User
+from apps.accounts.roles import SEES_ALL_MONEY
 from apps.catalog.models import RegisteredModel
 from apps.chargeback.models import Rate
 from apps.common.errors import require
-
-SEES_ALL = (Role.FINANCE, Role.PLATFORM_ENGINEER, Role.AUDITOR)
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ _FROM = """
 
 def scope_of(user: User) -> Scope:
     """Return what this person may see. Raises NotPermitted for a person without role or team."""
-    if user.has_role(*SEES_ALL):
+    if user.has_role(*SEES_ALL_MONEY):
         return Scope(team=None)
     require(
         bool(user.roles and user.team),

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.requests import caller
+from apps.accounts.roles import SEES_FLEET
 from apps.common.pagination import Cursor
 from apps.fleet import queries
 from apps.fleet.models import Node
@@ -46,7 +47,7 @@ class Nodes(APIView):
 
     def get(self, request: Request) -> Response:
         """Answer the nodes, newest first, and until when the cluster was seen."""
-        if not caller(request).has_role(*queries.READERS):
+        if not caller(request).has_role(*SEES_FLEET):
             raise Http404
         rows = Node.objects.present().with_gpus()
         pages = Newest()

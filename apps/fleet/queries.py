@@ -7,7 +7,6 @@ from decimal import Decimal
 
 from django.db.models import Max, Q, Sum
 
-from apps.accounts.models import Role
 from apps.fleet.costs import idle_usd_per_day
 from apps.fleet.metrics.loads import Now, measured
 from apps.fleet.metrics.models import (
@@ -19,7 +18,6 @@ from apps.fleet.metrics.models import (
 )
 from apps.fleet.models import Node, NodeClaim, Observation, Replica
 
-READERS = (Role.PLATFORM_ENGINEER, Role.AUDITOR, Role.FINANCE)
 LAST_CLAIMS = 3
 SHOWN = 3  # failing exporters that are named
 STALE_AFTER = timedelta(minutes=3)

@@ -14,6 +14,7 @@ from django.utils.timezone import now
 from django.views.decorators.http import require_GET
 
 from apps.accounts.requests import SignedIn
+from apps.accounts.roles import SEES_FLEET
 from apps.common.spreadsheets import csv_lines
 from apps.fleet import gpu_map, intervals, pages, queries
 from apps.fleet.idle import idle_lines
@@ -213,7 +214,7 @@ def _show(
 
 
 def _require_reader(request: SignedIn) -> None:
-    if not request.user.has_role(*queries.READERS):
+    if not request.user.has_role(*SEES_FLEET):
         raise Http404
 
 

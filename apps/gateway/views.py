@@ -9,10 +9,11 @@ from django.urls import reverse
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.access.models import SEES_ALL, Grant
+from apps.access.models import Grant
 from apps.accounts.models import User
 from apps.accounts.oidc import gateway_token
 from apps.accounts.requests import SignedIn
+from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import RegisteredModel
 from apps.gateway import samples
 from apps.gateway.compile import Policy
@@ -124,7 +125,7 @@ def policy_detail(request: SignedIn, name: str) -> HttpResponse:
     model = context["model"]
     assert isinstance(model, RegisteredModel)  # noqa: S101 - for the type checker
     grants = list(Grant.objects.active(now()).filter(registered_model=model).select_related("team"))
-    sees_all = request.user.has_role(*SEES_ALL) or model.is_owned_by(request.user)
+    sees_all = request.user.has_role(*SEES_EVERY_TEAM) or model.is_owned_by(request.user)
     policy, problem = _compiled(model, grants)
     revision = PolicyRevision.objects.filter(registered_model=model).first()
     context |= {

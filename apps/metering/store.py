@@ -22,14 +22,14 @@ from django.db.models import (
 )
 from django.db.models.functions import Cast, Coalesce
 
-from apps.accounts.models import Role, User
+from apps.accounts.models import User
+from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.metering.models import Outcome, UsageEvent
 from apps.promotions.rollouts.health import Calls
 
 DIMENSIONS = ("cost_center", "team", "model", "version")
 TOKENS = ("input_tokens", "cached_input_tokens", "output_tokens")
 LONGEST_CALL = timedelta(minutes=15)  # the gateway ends a call before
-SEES_ALL = (Role.FINANCE, Role.PLATFORM_ENGINEER, Role.AUDITOR)
 
 
 class Percentile(Aggregate):
@@ -70,7 +70,7 @@ def calls_visible_to(user: User) -> QuerySet[UsageEvent]:
     team's.
     """
     calls = UsageEvent.objects.order_by("-occurred_at", "-event_id")
-    if user.has_role(*SEES_ALL):
+    if user.has_role(*SEES_EVERY_TEAM):
         return calls
     return calls.filter(team=user.team.slug) if user.team and user.roles else calls.none()
 

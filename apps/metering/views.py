@@ -14,6 +14,7 @@ from django.utils.timezone import now
 from django.views.decorators.http import require_GET
 
 from apps.accounts.requests import SignedIn
+from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import RegisteredModel
 from apps.common.spreadsheets import cell
 from apps.metering import store
@@ -61,7 +62,7 @@ def usage_list(request: SignedIn) -> HttpResponse:
         "page_obj": page,
         "outcomes": Outcome.choices,
         "filters": {key: request.GET.get(key, "") for key in ("q", "outcome", "model")},
-        "sees_all": request.user.has_role(*store.SEES_ALL),
+        "sees_all": request.user.has_role(*SEES_EVERY_TEAM),
         "latest": store.latest_call_at(),
         "csv_url": f"{reverse('metering:usage_list')}?{_with_csv(request)}",
     }
@@ -114,7 +115,7 @@ def model_usage(request: SignedIn, name: str) -> HttpResponse:
     model = get_object_or_404(models, name=name)
     start = now() - timedelta(days=30)
     rows = HourlyUsage.objects.filter(model=name, hour__gte=start)
-    sees_all = request.user.has_role(*store.SEES_ALL) or model.is_owned_by(request.user)
+    sees_all = request.user.has_role(*SEES_EVERY_TEAM) or model.is_owned_by(request.user)
     if not sees_all:
         rows = rows.filter(team=request.user.team.slug if request.user.team else "")
     sums = (

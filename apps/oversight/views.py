@@ -15,6 +15,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 
 from apps.accounts.requests import SignedIn
+from apps.accounts.roles import OVERSEES_RECORD
 from apps.audit import timeline
 from apps.audit.models import Action, AuditEvent
 from apps.common.spreadsheets import cell, csv_lines
@@ -27,12 +28,10 @@ COLUMNS = (
     "target_label", "request_id",
     "data",
 )  # fmt: skip
-# accounts.Role; audit is below accounts and cannot import it
-READERS = ("AUDITOR", "PLATFORM_ENGINEER")
 
 
 def _require_reader(request: SignedIn) -> None:
-    if not request.user.has_role(*READERS):
+    if not request.user.has_role(*OVERSEES_RECORD):
         raise Http404
 
 

@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from apps.accounts.models import Role, User
+from apps.accounts.roles import STEERS_ROLLOUTS
 from apps.audit.actions import record
 from apps.audit.models import Action
 from apps.catalog.models import ModelVersion, RegisteredModel
@@ -348,9 +349,7 @@ def may_steer(rollout: Rollout, user: User) -> bool:
     """Tell whether this person may steer it: an owner of the model, a reviewer, or a platform
     engineer.
     """
-    return rollout.registered_model.is_owned_by(user) or user.has_role(
-        Role.REVIEWER, Role.PLATFORM_ENGINEER
-    )
+    return rollout.registered_model.is_owned_by(user) or user.has_role(*STEERS_ROLLOUTS)
 
 
 @transaction.atomic
