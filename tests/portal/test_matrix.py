@@ -194,6 +194,8 @@ DOORS = [
     "403", "{failed_rollout}", data=REASON),
     post("promotions:rollout_resume", "403 403 403 302 403 302 302 403 302 "
     "403", "{failed_rollout}"),
+    post("promotions:rollout_go_on", "403 403 403 302 403 302 302 403 302 "
+    "403", "{failed_rollout}", data=REASON),
     post("promotions:rollout_roll_back", "403 403 403 302 403 302 302 403 302 "
     "403", "{rollout}", data=REASON),
     post("promotions:rollout_abort", "403 403 403 302 403 302 302 403 302 "
