@@ -12,7 +12,7 @@ from apps.audit.models import Action
 from apps.catalog.models import ModelVersion
 from apps.common.errors import DomainError, require
 from apps.common.tasks import enqueue_on_commit
-from apps.evals import report, scoring, suites
+from apps.evals import queries, report, scoring, suites
 from apps.evals.models import EvalPacketResult, EvalRun, EvalSuite
 
 Status = EvalRun.Status
@@ -166,9 +166,10 @@ def record_eval_run(*, run: EvalRun, now: datetime) -> None:
     """
     run.metrics = scoring.metrics([report.score(result) for result in run.packet_results.all()])
     passed = all(verdict.met for verdict in scoring.judge(run.metrics, run.suite.thresholds))
+    run.baseline_run = queries.last_run_of_live(run)
     digest = report.digest(run)
     changed = _change(
-        run, (Status.RUNNING,), now=now,
+        run, (Status.RUNNING,), now=now, baseline_run=run.baseline_run,
         status=Status.PASSED if passed else Status.FAILED, metrics=run.metrics,
         report_digest=digest,
         finished_at=now, attempts=0, next_check_at=now, reason="", message="",

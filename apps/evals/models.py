@@ -88,6 +88,11 @@ class EvalRun(Reconciled):
     # {"precision":, "recall":, "f1":, "groundedness":, "ttft_p95_ms":, …}
     metrics = models.JSONField(default=dict)
     report_digest = models.CharField(max_length=71, blank=True, default="")
+    # what it was compared with when it finished: the newest passed run of the version live then;
+    # NULL: there was none
+    baseline_run = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
 
     objects = EvalRunQuerySet.as_manager()
 

@@ -30,6 +30,7 @@ def report(run: EvalRun) -> dict[str, Any]:
         "instance_type": run.instance_type,
         "metrics": run.metrics,
         "thresholds": run.suite.thresholds,
+        "baseline": _baseline(run.baseline_run),
         "met": {verdict.metric: verdict.met for verdict in verdicts},
         "packets": [_packet(result) for result in run.packet_results.all()],
     }
@@ -55,6 +56,13 @@ def score(result: EvalPacketResult) -> scoring.PacketScore:
         latency_ms=result.latency_ms,
         output_tokens=result.output_tokens,
     )
+
+
+def _baseline(run: EvalRun | None) -> dict[str, Any] | None:
+    """Return what the run was compared with when it finished; None for nothing."""
+    if run is None:
+        return None
+    return {"run": str(run.pk), "version": str(run.model_version), "digest": run.report_digest}
 
 
 def _packet(result: EvalPacketResult) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from apps.accounts.requests import SignedIn
 from apps.audit.timeline import timeline
 from apps.catalog.models import ModelVersion
 from apps.common.errors import DomainError
-from apps.evals import actions, pages, queries, report, suites
+from apps.evals import actions, pages, report, suites
 from apps.evals.models import EvalRun, EvalRunQuerySet
 
 PAGE = 50
@@ -53,7 +53,7 @@ def run_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     """
     run = get_object_or_404(_runs_for(request.user), pk=pk)
     version = run.model_version
-    live = queries.last_run_of_live(run) if run.metrics else None
+    live = run.baseline_run
     texts = {packet.id: packet.text for packet in suites.load().packets}
     context = {
         "run": run,

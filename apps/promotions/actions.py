@@ -8,6 +8,7 @@ decided.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -23,6 +24,7 @@ from apps.common.errors import DomainError, require
 from apps.common.tasks import enqueue_on_commit
 from apps.manifests.scaling import BadScaling, pre_warm_of
 from apps.promotions import queries
+from apps.promotions.dossier import Change, digest_of, evidence
 from apps.promotions.gates import blocked, evaluate_gates
 from apps.promotions.models import (
     Approval,
@@ -34,6 +36,9 @@ from apps.promotions.models import (
 )
 
 PROPOSAL = "proposal"  # what people call a promotion that waits
+
+
+NOT_SHOWN = Change()
 
 
 class NotEligible(DomainError):
@@ -192,11 +197,18 @@ def question(promotion: Promotion, person: User) -> decisions.Question:
 
 @transaction.atomic
 def approve_promotion(
-    *, promotion: Promotion, approver: User, seen: Seen, reason: str, now: datetime
+    *,
+    promotion: Promotion,
+    approver: User,
+    seen: Seen,
+    reason: str,
+    now: datetime,
+    change: Change = NOT_SHOWN,
 ) -> Rollout:
     """Approve a pending promotion and start its rollout; one under way of another version is
     superseded.
 
+    change: the change to Git as it was on the page; it is kept with the rest of the evidence.
     Raises NotPermitted unless the approver is a reviewer who did not propose it; StaleEvidence when
     `seen` is not what the promotion is bound to; AlreadyDecided if it is not pending; NotEligible
     when a gate no longer holds.
@@ -207,26 +219,36 @@ def approve_promotion(
     promotion.model_version.refresh_from_db()
     if Promotion.objects.pending().filter(pk=promotion.pk).exists():
         _check(promotion.model_version, promotion)
-    _decide(promotion, approver, Approval.Decision.APPROVE, Promotion.Status.APPROVED, reason, now)
+    shown = evidence(promotion, change)
+    approved = (Approval.Decision.APPROVE, Promotion.Status.APPROVED)
+    _decide(promotion, approver, *approved, reason, shown, now)
     record(
         action=Action.PROMOTION_APPROVED,
         actor=approver,
         target=promotion,
         now=now,
-        data=_bound_to(promotion) | {"reason": reason},
+        data=_bound_to(promotion) | {"reason": reason, "evidence": digest_of(shown)},
     )
     return start_rollout(promotion=promotion, actor=approver, now=now)
 
 
 @transaction.atomic
 def reject_promotion(
-    *, promotion: Promotion, approver: User, seen: Seen, reason: str, now: datetime
+    *,
+    promotion: Promotion,
+    approver: User,
+    seen: Seen,
+    reason: str,
+    now: datetime,
+    change: Change = NOT_SHOWN,
 ) -> Promotion:
     """Reject a pending promotion. Raises as approve_promotion does, but needs no gate to hold."""
     decisions.permit(question(promotion, approver))
     _must_match(promotion, seen)
-    _decide(promotion, approver, Approval.Decision.REJECT, Promotion.Status.REJECTED, reason, now)
-    data = _bound_to(promotion) | {"reason": reason}
+    shown = evidence(promotion, change)
+    rejected = (Approval.Decision.REJECT, Promotion.Status.REJECTED)
+    _decide(promotion, approver, *rejected, reason, shown, now)
+    data = _bound_to(promotion) | {"reason": reason, "evidence": digest_of(shown)}
     record(action=Action.PROMOTION_REJECTED, actor=approver, target=promotion, now=now, data=data)
     return promotion
 
@@ -240,7 +262,13 @@ def _must_match(promotion: Promotion, seen: Seen) -> None:
 
 
 def _decide(
-    promotion: Promotion, approver: User, decision: str, status: str, reason: str, now: datetime
+    promotion: Promotion,
+    approver: User,
+    decision: str,
+    status: str,
+    reason: str,
+    shown: dict[str, Any],
+    now: datetime,
 ) -> None:
     """Take the promotion out of pending, exactly once, and keep the decision with its evidence."""
     decisions.settle(
@@ -256,6 +284,7 @@ def _decide(
         manifest_digest=promotion.manifest_digest,
         eval_run_id=promotion.eval_run_id,
         baseline_id=promotion.baseline_id,
+        evidence=shown,
     )
 
 

@@ -103,6 +103,8 @@ class DecisionForm(ReasonForm):
     manifest_digest = forms.CharField(widget=forms.HiddenInput, max_length=71)
     eval_run = forms.CharField(widget=forms.HiddenInput, max_length=36)
     baseline = forms.IntegerField(widget=forms.HiddenInput, required=False)
+    # of the exact change; the page adds it once the change was shown
+    change = forms.CharField(max_length=71, required=False)
 
     @classmethod
     def of(cls, promotion: Promotion) -> "DecisionForm":

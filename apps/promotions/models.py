@@ -142,6 +142,8 @@ class Approval(models.Model):
     baseline = models.ForeignKey(
         ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
+    # what was on the reviewer's page (dossier.py): conditions, figures, settings, every step's diff
+    evidence = models.JSONField(default=dict)
 
     class Meta:
         ordering = ("decided_at",)

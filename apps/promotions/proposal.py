@@ -12,21 +12,20 @@ from apps.integrations.git.client import GitClient, client_from_settings
 from apps.manifests import names
 from apps.manifests.text import CannotRender
 from apps.promotions import pages
+from apps.promotions.dossier import Change
 from apps.promotions.models import Promotion
 from apps.promotions.rollouts import render
 
 PAGE_TIMEOUT = 6.0
 
 
-def diffs(promotion: Promotion) -> tuple[list[dict[str, Any]], str]:
-    """Return each step with its files' diffs against the branch's head, and, when Git cannot tell,
-    why.
-    """
+def change_of(promotion: Promotion) -> Change:
+    """Return each step with its files' diffs against the branch's head, or why Git cannot tell."""
     git = client_from_settings(timeout=PAGE_TIMEOUT)
     try:
-        return [_step(git, *step) for step in _steps(promotion, git)], ""
+        return Change([_step(git, *step) for step in _steps(promotion, git)], "")
     except (TemporaryError, PermanentError, CannotRender) as error:
-        return [], str(error)
+        return Change([], str(error))
 
 
 def _steps(promotion: Promotion, git: GitClient) -> list[tuple[str, str, render.Changes]]:

@@ -5,6 +5,7 @@ rollouts/views.py.
 import csv
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -28,13 +29,18 @@ from apps.common.orders import carry_out
 from apps.common.spreadsheets import cell
 from apps.evals.pages import metric_lines
 from apps.fleet.costs import cold_starts, machine_prices
-from apps.promotions import actions, pages, proposal, queries, sleep
+from apps.promotions import actions, dossier, pages, proposal, queries, sleep
+from apps.promotions.dossier import Change
 from apps.promotions.forms import DecisionForm, ProposalForm
-from apps.promotions.gates import blocked, evaluate_gates, short
+from apps.promotions.gates import blocked, evaluate_gates
 from apps.promotions.models import Promotion, PromotionQuerySet, Rollout, ServingClass
 
 PAGE = 50
 CSV_ROWS = 20_000
+CHANGED = (
+    "What would be committed has changed since you opened the page. Nothing was decided: look at "
+    "it again, then decide."
+)
 RELATED = (
     "registered_model__owner_team",
     "model_version__registered_model",
@@ -222,15 +228,10 @@ def _show(
 ) -> HttpResponse:
     pending = promotion.status == Promotion.Status.PENDING
     rollout = promotion.newest_rollout()
-    gates = (
-        evaluate_gates(queries.evidence_for(promotion.model_version, promotion)) if pending else []
-    )
-    decide = _decision(promotion, request.user, holds=not blocked(gates))
-    baseline_run = (
-        queries.deciding_run(promotion.baseline, promotion.eval_run.suite)
-        if promotion.baseline
-        else None
-    )
+    kept = _kept(promotion)
+    shown = kept or dossier.evidence(promotion, actions.NOT_SHOWN)
+    gates = shown["conditions"] if pending or kept else []
+    decide = _decision(promotion, request.user, holds=all(gate["passed"] for gate in gates))
     version = promotion.model_version
     context = {
         "item": promotion,
@@ -240,11 +241,13 @@ def _show(
         "title": f"{promotion.registered_model} v{version.number} → production",
         "crumbs": _crumbs((version.name, "")),
         "badge": pages.promotion_badge(promotion),
-        "metrics": metric_lines(promotion.eval_run, baseline_run),
-        "baseline_run": baseline_run,
+        "metrics": shown["metrics"],
+        "baseline_run": shown["baseline_run"],
         "gates": gates,
-        "blocked": blocked(gates),
-        "facts": _facts(promotion),
+        "blocked": [gate for gate in gates if not gate["passed"]],
+        "facts": _facts(promotion, shown["facts"]),
+        "settings": shown["settings"],
+        "kept": kept,
         "approvals": promotion.approvals.select_related("approver"),
         "form": form,
         "decide": decide,
@@ -273,29 +276,30 @@ def _decision(promotion: Promotion, user: User, *, holds: bool) -> decisions.Car
     )
 
 
-def _facts(promotion: Promotion) -> list[tuple[str, object]]:
+def _kept(promotion: Promotion) -> dict[str, Any]:
+    """Return the evidence that was decided over, as it was then; {} before a decision."""
+    decided = promotion.approvals.exclude(evidence={}).last()
+    return decided.evidence if decided is not None else {}
+
+
+def _facts(promotion: Promotion, found: list[Any]) -> list[tuple[str, object]]:
+    """Return the facts with links to what they name."""
     version, run = promotion.model_version, promotion.eval_run
-    where = reverse(
-        "catalog:version_detail", args=[promotion.registered_model.name, version.number]
-    )
-    baseline = promotion.baseline
+    name = promotion.registered_model.name
+    urls = {
+        "Version": reverse("catalog:version_detail", args=[name, version.number]),
+        "Evaluation": reverse("evals:run_detail", args=[run.pk]),
+    }
     return [
-        ("Manifest", {"text": promotion.manifest_digest, "mono": True, "copy": True}),
-        ("Signed by", version.signer or "not signed"),
-        ("Version", {"text": version.name, "url": where}),
         (
-            "Evaluation",
-            {
-                "text": f"run {str(run.pk)[:8]} on {run.suite}",
-                "url": reverse("evals:run_detail", args=[run.pk]),
-            },
-        ),
-        ("Report", {"text": short(run.report_digest), "mono": True}),
-        ("Baseline", baseline.name if baseline else "nothing serves yet"),
-        *sleep.class_facts(promotion),
-        ("Where too few calls come", pages.without_traffic(promotion)),
-        ("Proposed by", f"{promotion.requested_by} ({promotion.requested_by.username})"),
-        ("Why", promotion.justification),
+            label,
+            {"text": words, "mono": True, "copy": True}
+            if label in ("Manifest", "Report")
+            else {"text": words, "url": urls[label]}
+            if label in urls
+            else words,
+        )
+        for label, words in found
     ]
 
 
@@ -305,12 +309,11 @@ def promotion_diff(request: SignedIn, pk: UUID) -> HttpResponse:
     present head.
     """
     promotion = _promotion_for(request.user, pk)
-    steps, problem = proposal.diffs(promotion)
-    return render(
-        request,
-        "promotions/promotion_diff.html",
-        {"item": promotion, "steps": steps, "problem": problem},
-    )
+    kept = _kept(promotion)
+    change = Change(kept["steps"], kept["problem"]) if kept else proposal.change_of(promotion)
+    context = {"item": promotion, "steps": change.steps, "problem": change.problem, "kept": kept}
+    context["digest"] = change.digest
+    return render(request, "promotions/promotion_diff.html", context)
 
 
 @require_POST
@@ -330,18 +333,28 @@ def _decide(request: SignedIn, pk: UUID, action: Callable[..., object], done: st
     form = DecisionForm(request.POST)
     if not form.is_valid():
         return _show(request, promotion, form, status=422)
-    order = partial(
-        action,
-        promotion=promotion,
-        approver=request.user,
-        seen=form.seen(),
-        reason=form.cleaned_data["reason"],
-        now=now(),
-    )
+    order = partial(_order, action, promotion, request.user, form)
     made = carry_out(request, order, done)
     if isinstance(made, Rollout):
         return redirect("promotions:rollout_detail", pk=made.pk)
     return redirect("promotions:promotion_detail", pk=pk)
+
+
+def _order(
+    action: Callable[..., object], promotion: Promotion, user: User, form: DecisionForm
+) -> object:
+    """Decide over what was on the page. Raises StaleEvidence where the change is another by now."""
+    change, shown = proposal.change_of(promotion), form.cleaned_data["change"]
+    if shown and shown != change.digest:
+        raise actions.StaleEvidence(CHANGED)
+    return action(
+        promotion=promotion,
+        approver=user,
+        seen=form.seen(),
+        reason=form.cleaned_data["reason"],
+        change=change if shown else actions.NOT_SHOWN,
+        now=now(),
+    )
 
 
 @require_POST

@@ -11,7 +11,9 @@ from apps.common.errors import NotPermitted
 from apps.evals import actions, report, suites
 from apps.evals.models import EvalRun, EvalSuite
 from apps.evals.scoring import PacketScore
+from apps.promotions.models import Rollout
 from tests.factories import NOW, ModelVersionFactory
+from tests.promotions import factories
 from tests.trail import AuditAway, trail
 
 pytestmark = pytest.mark.django_db
@@ -273,6 +275,25 @@ class TestRecordEvalRun:
             facts,
         )
         assert as_stored(other) == untouched
+
+    def test_keeps_what_it_was_compared_with_whatever_serves_later(self, run):
+        model = run.model_version.registered_model
+        first = factories.live(model, 21)
+        compared = factories.run(first.model_version)
+        EvalRun.objects.filter(pk=compared.pk).update(suite=run.suite)
+        answered(run)
+        actions.record_eval_run(run=run, now=NOW)
+        Rollout.objects.filter(pk=first.pk).update(status="REPLACED")
+        second = factories.live(model, 22)
+        EvalRun.objects.filter(model_version=second.model_version).update(suite=run.suite)
+        kept = EvalRun.objects.get(pk=run.pk)
+        assert kept.baseline_run == compared
+        assert report.report(kept)["baseline"] == {
+            "run": str(compared.pk),
+            "version": str(first.model_version),
+            "digest": compared.report_digest,
+        }
+        assert report.digest(kept) == kept.report_digest
 
     def test_passes_when_every_threshold_is_met(self, run):
         answered(run)

@@ -1,5 +1,6 @@
 """The pages of promotions and rollouts, as people meet them."""
 
+import re
 import subprocess
 from datetime import timedelta
 from decimal import Decimal
@@ -9,13 +10,23 @@ import pytest
 from django.urls import reverse
 
 from apps.accounts.models import Role
+from apps.audit.models import AuditEvent
 from apps.capacity.records import record_found
+from apps.evals.models import EvalRun
 from apps.fleet.models import NodeClaim, Replica
 from apps.fleet.models import NodePool as PoolSeen
 from apps.manifests.capacity import NodeClassRef, NodePool, node_pool
 from apps.manifests.text import to_yaml
 from apps.promotions import actions
-from apps.promotions.models import GateResult, Promotion, Rollout, RolloutCommit, RolloutPhase
+from apps.promotions.dossier import digest_of
+from apps.promotions.models import (
+    Approval,
+    GateResult,
+    Promotion,
+    Rollout,
+    RolloutCommit,
+    RolloutPhase,
+)
 from apps.promotions.sleep import sleep_of
 from tests.factories import NOW, UserFactory
 from tests.pages import joined
@@ -171,6 +182,29 @@ class TestPromotionDetail:
         assert "InferenceService" in text
         assert "serving/models/prior-auth-extract/route.yaml" in text
 
+    def test_shows_after_the_decision_what_was_on_the_page_then(
+        self, as_, carol, promotion, version, registered_model, settings
+    ):
+        before = as_(carol).get(url("promotion_detail", promotion)).content.decode()
+        diff = as_(carol).get(url("promotion_diff", promotion)).content.decode()
+        digest = re.search(r'name="change" value="(sha256:[0-9a-f]{64})"', diff).group(1)
+        as_(carol).post(url("promotion_approve", promotion), form(promotion, change=digest))
+        # everything that the page was made of moves on
+        factories.run(version, f1=0.11, at=NOW + timedelta(days=1))
+        settings.SERVING_IMAGE, settings.ROLLOUT_STEPS = "example.com/other:9", (33, 100)
+        EvalRun.objects.filter(pk=promotion.eval_run_id).update(metrics={"f1": 0.5})
+        subprocess.run(["rm", "-rf", settings.GITOPS_REMOTE.removeprefix("file://")], check=True)
+        after = as_(carol).get(url("promotion_detail", promotion)).content.decode()
+        assert "0.900" in before
+        assert "0.900" in after
+        assert "0.500" not in after
+        assert "other:9" not in after
+        assert "33 %" not in after
+        assert "kept as it was when it was decided" in after
+        kept = as_(carol).get(url("promotion_diff", promotion)).content.decode()
+        assert "prior-auth-extract-v7" in kept
+        assert kept.count("diff-add") == diff.count("diff-add") > 5
+
     def test_says_when_git_is_away(self, as_, carol, promotion, settings):
         settings.GITOPS_REMOTE = "file:///nowhere.git"
         text = as_(carol).get(url("promotion_diff", promotion)).content.decode()
@@ -204,6 +238,26 @@ class TestDecision:
         )
         assert "Nothing was decided" in answer.content.decode()
         assert not Rollout.objects.exists()
+
+    def test_over_another_change_than_the_page_showed_decides_nothing(self, as_, carol, promotion):
+        shown = "sha256:" + "1" * 64
+        answer = as_(carol).post(
+            url("promotion_approve", promotion), form(promotion, change=shown), follow=True
+        )
+        assert "What would be committed has changed" in joined(answer.content.decode())
+        promotion.refresh_from_db()
+        assert promotion.status == "PENDING"
+        assert not Approval.objects.exists()
+
+    def test_keeps_that_the_change_was_not_shown(self, as_, carol, promotion):
+        as_(carol).post(url("promotion_reject", promotion), form(promotion))
+        kept = Approval.objects.get().evidence
+        assert (kept["steps"], kept["problem"]) == (
+            [],
+            "Whoever decided was not shown the exact change.",
+        )
+        event = AuditEvent.objects.get(action="promotion.rejected")
+        assert event.data["evidence"] == digest_of(kept)
 
     def test_may_be_a_rejection_and_the_owner_may_withdraw(
         self, as_, alice, carol, promotion, version

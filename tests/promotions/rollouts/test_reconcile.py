@@ -132,7 +132,8 @@ class TestAdvance:
             in rollout.message
         )
         assert subjects(remote) == []
-        assert proposal.diffs(rollout.promotion) == ([], rollout.message)
+        change = proposal.change_of(rollout.promotion)
+        assert (list(change.steps), change.problem) == ([], rollout.message)
 
     def test_does_nothing_when_it_is_not_due(self, rollout, git, cluster, remote):
         turn(rollout, git, cluster, NOW - timedelta(seconds=1))

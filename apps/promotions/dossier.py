@@ -1,0 +1,97 @@
+"""What a reviewer sees of a promotion, as plain data. The page of a proposal that waits draws it
+from the rows; the decision stores it, so that the page shows the very same for ever after.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+
+from apps.catalog.manifest import canonical
+from apps.evals.pages import metric_lines
+from apps.promotions import pages, queries, sleep
+from apps.promotions.gates import evaluate_gates, short
+from apps.promotions.models import Promotion
+
+
+@dataclass(frozen=True)
+class Change:
+    """The exact change to the GitOps repository, step by step (proposal.diffs), or why it could not
+    be shown.
+    """
+
+    steps: Sequence[dict[str, Any]] = field(default=())
+    problem: str = "Whoever decided was not shown the exact change."
+
+    @property
+    def digest(self) -> str:
+        """Return "sha256:<hex>" of the steps; "" where nothing could be shown."""
+        if self.problem:
+            return ""
+        return digest_of(list(self.steps))
+
+
+def digest_of(shown: object) -> str:
+    """Return "sha256:<hex>" over the canonical JSON of what was shown."""
+    return "sha256:" + hashlib.sha256(canonical(shown)).hexdigest()
+
+
+def evidence(promotion: Promotion, change: Change) -> dict[str, Any]:
+    """Return what is in front of the reviewer now. Reads rows alone; about fifteen queries.
+
+    conditions: [{name, passed, words}]; metrics: the lines of evals.pages; facts: [[label, words]];
+    settings: engine, image and what the version is served with; steps, problem: the change.
+    """
+    found = evaluate_gates(queries.evidence_for(promotion.model_version, promotion))
+    run, baseline = promotion.eval_run, baseline_run(promotion)
+    return {
+        "conditions": [
+            {"name": item.name, "passed": item.passed, "words": item.words} for item in found
+        ],
+        "metrics": metric_lines(run, baseline),
+        "baseline_run": str(baseline.pk) if baseline else "",
+        "facts": [[label, words] for label, words in facts(promotion)],
+        "settings": serving_settings(promotion),
+        "steps": list(change.steps),
+        "problem": change.problem,
+    }
+
+
+def baseline_run(promotion: Promotion) -> Any:
+    """Return the deciding run of the version that the promotion is compared with, or None."""
+    if promotion.baseline is None:
+        return None
+    return queries.deciding_run(promotion.baseline, promotion.eval_run.suite)
+
+
+def facts(promotion: Promotion) -> list[tuple[str, str]]:
+    """Return what is proposed and what it costs while nobody calls, in words. Four queries."""
+    version, run, baseline = promotion.model_version, promotion.eval_run, promotion.baseline
+    return [
+        ("Manifest", promotion.manifest_digest),
+        ("Signed by", version.signer or "not signed"),
+        ("Version", version.name),
+        ("Evaluation", f"run {str(run.pk)[:8]} on {run.suite}"),
+        ("Report", short(run.report_digest)),
+        ("Baseline", baseline.name if baseline else "nothing serves yet"),
+        *((label, str(words)) for label, words in sleep.class_facts(promotion)),
+        ("Where too few calls come", pages.without_traffic(promotion)),
+        ("Proposed by", f"{promotion.requested_by} ({promotion.requested_by.username})"),
+        ("Why", promotion.justification),
+    ]
+
+
+def serving_settings(promotion: Promotion) -> list[list[str]]:
+    """Return with what the version is served and rolled out, in words: [[label, words]]."""
+    steps = ", ".join(f"{percent} %" for percent in settings.ROLLOUT_STEPS)
+    return [
+        ["Engine of the evaluation", promotion.eval_run.engine or "not recorded"],
+        ["Machine of the evaluation", promotion.eval_run.instance_type or "not recorded"],
+        ["Image", settings.SERVING_IMAGE],
+        ["Context", f"{promotion.registered_model.context_length:,} tokens"],
+        ["Weights", steps if promotion.baseline else "100 %"],
+        ["Each is held for", f"{settings.ROLLOUT_HOLD_SECONDS} s"],
+        ["Calls needed of each", str(settings.ROLLOUT_MINIMUM_CALLS)],
+    ]
