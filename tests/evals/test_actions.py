@@ -279,7 +279,7 @@ class TestRecordEvalRun:
     def test_keeps_what_it_was_compared_with_whatever_serves_later(self, run):
         model = run.model_version.registered_model
         first = factories.live(model, 21)
-        compared = factories.run(first.model_version)
+        compared = EvalRun.objects.get(model_version=first.model_version)
         EvalRun.objects.filter(pk=compared.pk).update(suite=run.suite)
         answered(run)
         actions.record_eval_run(run=run, now=NOW)
