@@ -12,21 +12,21 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
 
 from apps.access.models import Grant
-from apps.accounts.provider import gateway_jwks_uri
 from apps.catalog.models import RegisteredModel
 from apps.common.leases import reschedule, retry_at, take_lease
 from apps.gateway import actions
-from apps.gateway.compile import DIGEST_ANNOTATION, Policy, compile_policy
 from apps.gateway.models import PolicyRevision
 from apps.gitops import sync
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient
 from apps.integrations.kubernetes.client import KubernetesReader
 from apps.integrations.kubernetes.types import Kind
-from apps.manifests.gateway import Answers, Issuer, TeamLimit
-from apps.manifests.names import MODELS
+from apps.manifests.gateway import TeamLimit
+from apps.manifests.names import MODELS, policy_path
+from apps.manifests.policy import DIGEST_ANNOTATION, Policy
 from apps.manifests.text import CannotRender
 from apps.promotions.models import Rollout
+from apps.promotions.rollouts import render
 
 OBSERVE_AGAIN = timedelta(seconds=2)
 SLOW = timedelta(seconds=20)
@@ -38,16 +38,8 @@ def compiled(model: RegisteredModel, grants: list[Grant]) -> Policy:
     """Return what the model's policy should be with these grants (their teams loaded). May raise
     TemporaryError.
     """
-    issuer = Issuer(settings.OIDC_ISSUER, gateway_jwks_uri(), settings.OIDC_GATEWAY_AUDIENCE)
     limits = [TeamLimit(grant.team.slug, grant.tokens_per_minute) for grant in grants]
-    answers = Answers(settings.SCALING_RETRY_AFTER_SECONDS, settings.PORTAL_URL)
-    return compile_policy(
-        model=model.name,
-        limits=limits,
-        issuer=issuer,
-        answers=answers,
-        limit_cost=settings.LIMIT_COST,
-    )
+    return render.policy(model.name, limits, render.surroundings())
 
 
 def find_outdated(*, now: datetime) -> list[PolicyRevision]:
@@ -132,7 +124,7 @@ def _commit(revision: PolicyRevision, policy: Policy, git: GitClient, now: datet
 
 
 def _path(revision: PolicyRevision) -> str:
-    return f"serving/{MODELS}/{revision.registered_model.name}/policy.yaml"
+    return policy_path(revision.registered_model.name)
 
 
 def _carries(cluster: KubernetesReader, model: str, digest: str) -> bool:

@@ -16,7 +16,6 @@ from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import RegisteredModel
 from apps.gateway import samples
-from apps.gateway.compile import Policy
 from apps.gateway.forms import PlaygroundForm
 from apps.gateway.models import PolicyRevision
 from apps.gateway.playground import answer_lines, prices_now
@@ -24,6 +23,7 @@ from apps.gateway.reconcile import compiled
 from apps.integrations.engine.client import EngineClient
 from apps.integrations.errors import TemporaryError
 from apps.manifests.gateway import WHOLE_COST
+from apps.manifests.policy import Policy
 from apps.manifests.text import CannotRender
 from apps.promotions.models import Rollout
 from apps.promotions.sleep import Sleep, sleep_of

@@ -10,11 +10,11 @@ from django.urls import reverse
 from apps.access import actions as access
 from apps.audit.models import AuditEvent
 from apps.gateway import actions, reconcile
-from apps.gateway.compile import DIGEST_ANNOTATION
 from apps.gateway.models import PolicyRevision
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient
 from apps.integrations.kubernetes.types import ApplicationStatus, ResourceStatus
+from apps.manifests.policy import DIGEST_ANNOTATION
 from tests.access.test_actions import WISH
 from tests.commit_times import commits_at
 from tests.factories import NOW

@@ -36,6 +36,6 @@ CORE = (
     "apps/chargeback/queries.py",
     "apps/chargeback/rating.py",
     "apps/chargeback/actions.py",
-    "apps/gateway/compile.py",
+    "apps/manifests/policy.py",
     "apps/gateway/actions.py",
 )

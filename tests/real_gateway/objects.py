@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from apps.gateway.compile import compile_policy
 from apps.manifests import gateway
 from apps.manifests.gateway import Answers, Issuer, TeamLimit, Weight
+from apps.manifests.policy import render_policy
 
 Json = dict[str, Any]
 ROOT = Path(__file__).parents[2]
@@ -57,7 +57,7 @@ def _model(model: str) -> list[Json]:
         gateway_namespace="ai-gateway",
         limit_cost=limit_cost,
     )
-    policy = compile_policy(
+    policy = render_policy(
         model=model, limits=grants, issuer=ISSUER, answers=ANSWERS, limit_cost=limit_cost
     )
     backends = [

@@ -6,7 +6,7 @@ route; RETURN gives the route back to the baseline. RETIRE removes the baseline.
 abort, gives the route back to what is live and removes the version.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from django.conf import settings
@@ -14,6 +14,7 @@ from django.conf import settings
 from apps.accounts.provider import gateway_jwks_uri
 from apps.catalog.models import ModelVersion
 from apps.manifests import gateway, names, scaling, serving
+from apps.manifests.policy import Policy, render_policy
 from apps.manifests.text import to_yaml
 
 Changes = dict[str, bytes | None]
@@ -98,15 +99,22 @@ def serve(
     }
 
 
+def policy(model: str, limits: Sequence[gateway.TeamLimit], around: Surroundings) -> Policy:
+    """Return the policy of a model for the teams granted now; with no limits it lets nobody in."""
+    return render_policy(
+        model=model,
+        limits=limits,
+        issuer=around.issuer,
+        answers=around.answers,
+        limit_cost=around.limit_cost,
+    )
+
+
 def closed_policy(model: str, around: Surroundings) -> Mapping[str, bytes]:
     """Return the policy that lets nobody in: committed with SERVE where the model has none, before
     any route exists.
     """
-    objects = [
-        gateway.security_policy(model=model, issuer=around.issuer, teams=[]),
-        gateway.traffic_policy(model=model, limits=[], answers=around.answers),
-    ]
-    return {names.policy_path(model): to_yaml(objects)}
+    return {names.policy_path(model): policy(model, (), around).text}
 
 
 def shift(

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from apps.audit.models import AuditEvent
+from apps.gateway.reconcile import compiled
 from apps.integrations.errors import PermanentError
 from apps.manifests import engine_args
 from apps.promotions import actions, proposal
@@ -112,12 +113,13 @@ class TestAdvance:
             "serving/models/prior-auth-extract/v1.yaml",
             "serving/models/runtime.yaml",
         ]
-        security, traffic = yaml.safe_load_all(
-            git.read("serving/models/prior-auth-extract/policy.yaml")
-        )
+        text = git.read("serving/models/prior-auth-extract/policy.yaml")
+        security, traffic = yaml.safe_load_all(text)
         assert security["spec"]["authorization"] == {"defaultAction": "Deny"}
         # before the route: it may speak for every model's callers
         assert traffic["spec"]["responseOverride"]
+        # the very file that the gateway's reconciler makes of no grants
+        assert text == compiled(rollout.registered_model, []).text
 
     def test_commits_no_argument_that_the_engine_would_refuse(
         self, rollout, git, cluster, remote, monkeypatch

@@ -1,8 +1,9 @@
-"""Grants, compiled into the gateway's policy of one model. Pure.
+"""policy.yaml: who may call one model, and how much. Pure, and the one place that makes it.
 
-The same grants always give the same bytes and digest. The digest is written on the objects as an
-annotation: the cluster's copy says by itself which policy it carries. A model without grants gets a
-policy that lets nobody in.
+A rollout commits it before the model's first route, with nobody let in; the gateway's reconciler
+commits it whenever grants change. The same grants always give the same bytes and digest. The digest
+is written on the objects as an annotation: the cluster's copy says by itself which policy it
+carries. A model without grants gets a policy that lets nobody in.
 """
 
 import hashlib
@@ -24,13 +25,15 @@ DIGEST_ANNOTATION = "quartermaster.dev/policy-digest"
 
 @dataclass(frozen=True)
 class Policy:
-    """A model's policy: the file to commit and its digest, "sha256:<hex>"."""
+    """A model's policy: the file to commit and its digest, "sha256:<hex>", which the file's objects
+    carry.
+    """
 
     text: bytes
     digest: str
 
 
-def compile_policy(
+def render_policy(
     *,
     model: str,
     limits: Sequence[TeamLimit],

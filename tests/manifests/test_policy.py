@@ -1,11 +1,12 @@
 """A policy and its digest."""
 
 import hashlib
+from pathlib import Path
 
 import yaml
 
-from apps.gateway.compile import DIGEST_ANNOTATION, compile_policy
 from apps.manifests.gateway import Answers, Issuer, TeamLimit
+from apps.manifests.policy import DIGEST_ANNOTATION, render_policy
 
 ISSUER = Issuer("https://idp.example", "https://idp.example/keys")
 ANSWERS = Answers(retry_after=30, portal_url="https://portal.example")
@@ -14,10 +15,10 @@ LIMITS = [TeamLimit("claims-review", 5000), TeamLimit("prior-auth", 700)]
 
 def policy(limits=LIMITS, **more):
     facts = {"model": "extract", "issuer": ISSUER, "answers": ANSWERS}
-    return compile_policy(limits=limits, **facts | more)
+    return render_policy(limits=limits, **facts | more)
 
 
-class TestCompilePolicy:
+class TestRenderPolicy:
     def test_lets_in_each_team_and_limits_it_by_itself(self):
         security, traffic = yaml.safe_load_all(policy().text)
         allowed = [
@@ -48,3 +49,11 @@ class TestCompilePolicy:
         ]
         digests = {one.digest for one in (policy(), *others)}
         assert len(digests) == 7
+
+    def test_is_made_in_one_place(self):
+        makers = [
+            path.name
+            for path in (Path(__file__).parents[2] / "apps").rglob("*.py")
+            if "security_policy(" in path.read_text() and path.name != "gateway.py"
+        ]
+        assert makers == ["policy.py"]
