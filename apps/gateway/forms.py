@@ -1,6 +1,9 @@
 """What the playground sends. Parsing only."""
 
+from typing import Any
+
 from django import forms
+from django.core.validators import MaxValueValidator
 
 
 class PlaygroundForm(forms.Form):
@@ -13,13 +16,7 @@ class PlaygroundForm(forms.Form):
         help_text="Sent through the gateway as you. The portal keeps neither this text nor the "
         "answer.",
     )
-    max_tokens = forms.IntegerField(
-        label="Longest answer (tokens)",
-        min_value=1,
-        max_value=4096,
-        initial=200,
-        help_text="1 to 4,096.",
-    )
+    max_tokens = forms.IntegerField(label="Longest answer (tokens)", min_value=1, initial=200)
     temperature = forms.FloatField(
         label="Temperature",
         min_value=0,
@@ -27,3 +24,13 @@ class PlaygroundForm(forms.Form):
         initial=0,
         help_text="0 answers the same each time.",
     )
+
+    def __init__(self, *args: Any, context_length: int, **more: Any) -> None:
+        """Take the model's context length, in tokens: message and answer share it."""
+        super().__init__(*args, **more)
+        most = max(context_length - 1, 1)
+        field = self.fields["max_tokens"]
+        field.max_value, field.initial = most, min(200, most)
+        field.validators.append(MaxValueValidator(most, f"This model takes at most {most:,}."))
+        field.widget.attrs["max"] = most
+        field.help_text = f"1 to {most:,}; message and answer share {context_length:,} tokens."

@@ -12,6 +12,7 @@ from typing import Any
 from apps.catalog.models import RegisteredModel
 from apps.chargeback.queries import rate_at
 from apps.chargeback.rating import Prices, list_cost_usd
+from apps.gateway.refusals import in_our_words
 from apps.integrations.engine.client import EngineClient
 from apps.integrations.engine.types import Delta, GatewayRefusal, Usage
 from apps.integrations.errors import TemporaryError
@@ -46,7 +47,8 @@ def answer_lines(
             "retry_after": refusal.retry_after,
             "request_id": refusal.request_id,
         }
-        yield _line({"error": {"message": refusal.message, **facts}})
+        words = in_our_words(refusal.status, refusal.message, context_length=model.context_length)
+        yield _line({"error": {"message": words, **facts}})
     except TemporaryError as error:
         yield _line(
             {"error": {"message": str(error), "status": 503, "retry_after": error.retry_after}}

@@ -1,30 +1,4 @@
-"""Calls a person can copy, with the real addresses, and what the gateway refuses. Pure."""
-
-REFUSALS = (
-    (400, "The body is not JSON, or names no model.", "Send what the sample shows."),
-    (
-        401,
-        "The token is missing, expired, not signed by our issuer, or for another audience.",
-        "Get a new token.",
-    ),
-    (
-        403,
-        "Your team has no grant for this model, or no model of this name is served.",
-        "A team lead requests it; its owner decides.",
-    ),
-    (404, "No model of this name is served.", "Use a name of the catalog."),
-    (
-        429,
-        "Your team used its tokens of this minute.",
-        "Wait for the seconds in Retry-After, or ask for more.",
-    ),
-    (
-        503,
-        "No replica of the model is ready. A model that sleeps while nobody calls is woken by the "
-        "call.",
-        "Wait for the seconds in Retry-After and send it again; the samples do.",
-    ),
-)
+"""Calls a person can copy, with the real addresses. Pure."""
 
 
 def token_text(issuer: str, audience: str) -> str:

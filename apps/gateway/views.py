@@ -20,6 +20,7 @@ from apps.gateway.forms import PlaygroundForm
 from apps.gateway.models import PolicyRevision
 from apps.gateway.playground import answer_lines, prices_now
 from apps.gateway.reconcile import compiled
+from apps.gateway.refusals import REFUSALS
 from apps.integrations.engine.client import EngineClient
 from apps.integrations.errors import TemporaryError
 from apps.manifests.gateway import WHOLE_COST
@@ -69,7 +70,8 @@ def playground(request: SignedIn, name: str) -> HttpResponse:
     model = context["model"]
     assert isinstance(model, RegisteredModel)  # noqa: S101 - for the type checker
     context |= {
-        "form": PlaygroundForm(),
+        "form": PlaygroundForm(context_length=model.context_length),
+        "cannot_send": _cannot_send(context),
         "prices": prices_now(model, now()),
         "sleep": _sleep(context["live"]),
         "retry_after": settings.SCALING_RETRY_AFTER_SECONDS,
@@ -77,11 +79,20 @@ def playground(request: SignedIn, name: str) -> HttpResponse:
     return render(request, "gateway/playground.html", context)
 
 
+def _cannot_send(context: dict[str, object]) -> str:
+    """Return why the gateway would refuse every call of this person now; "" where it would not."""
+    if context["live"] is None:
+        return "No version serves this model, so there is nobody to answer."
+    if context["grant"] is None:
+        return "Your team has no grant for this model, so the gateway would refuse the call."
+    return ""
+
+
 @require_POST
 def playground_stream(request: SignedIn, name: str) -> HttpResponse | StreamingHttpResponse:
     """Stream one answer from the gateway as this person; refusals come from the gateway itself."""
     model = _model_for(request.user, name)
-    form = PlaygroundForm(request.POST)
+    form = PlaygroundForm(request.POST, context_length=model.context_length)
     if not form.is_valid():
         return JsonResponse({"errors": form.errors}, status=422)
     token = gateway_token(request)
@@ -108,7 +119,7 @@ def how_to_call(request: SignedIn, name: str) -> HttpResponse:
         "token_text": samples.token_text(settings.OIDC_ISSUER, settings.OIDC_GATEWAY_AUDIENCE),
         "curl_text": samples.curl_text(settings.GATEWAY_URL, name),
         "python_text": samples.python_text(settings.GATEWAY_URL, name),
-        "refusals": samples.REFUSALS,
+        "refusals": REFUSALS,
         "sleep": _sleep(context["live"]),
         "retry_after": settings.SCALING_RETRY_AFTER_SECONDS,
     }

@@ -76,7 +76,7 @@ def test_one_version_from_its_weights_to_a_charged_token(cast, stack, engine, pa
 
     # A team without a grant is refused; its lead asks, an owner decides, and the gateway lets it
     # in.
-    playing.is_refused(maya, ledger, TEAM, MODEL)
+    playing.cannot_send(maya, "so the gateway would refuse the call")
     request = granting.request_access(
         maya, TOKENS_PER_MINUTE, "Reading the codes of packets before a nurse does."
     )
