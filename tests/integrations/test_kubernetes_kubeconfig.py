@@ -79,7 +79,10 @@ class Door:
             authority.issue_cert("127.0.0.1").configure_cert(context)
             authority.configure_trust(context)
             context.verify_mode = ssl.CERT_OPTIONAL
-            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+            # each thread shakes hands itself: who leaves meanwhile must not hold up the server
+            self.server.socket = context.wrap_socket(
+                self.server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self.address = f"{scheme}://127.0.0.1:{self.server.server_port}"
         Thread(target=self.server.serve_forever, daemon=True).start()
 

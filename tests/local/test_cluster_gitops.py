@@ -281,7 +281,10 @@ def api_server(context):
     trust.verify_mode = ssl.CERT_REQUIRED
     trust.load_cert_chain(str(pair.certificate), str(pair.key))
     server = HTTPServer(("127.0.0.1", 0), Recorder)
-    server.socket = trust.wrap_socket(server.socket, server_side=True)
+    # each thread shakes hands itself: a client that leaves meanwhile must not hold up the server
+    server.socket = trust.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server.server_port
