@@ -10,20 +10,29 @@ from rest_framework import serializers
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.access import actions
+from apps.access.filters import GrantQuery, RequestQuery
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.requests import caller
 from apps.catalog.models import DataClass, RegisteredModel
+from apps.common.listing import Listing
 from apps.common.pagination import Cursor
 from apps.common.reasons import reason_of
+
+RELATED = ("registered_model", "team", "requested_by", "decided_by")
 
 
 class Newest(Cursor):
     """Pages of requests, newest first."""
 
     ordering = ("-requested_at", "-id")
+
+
+class NewestGrants(Cursor):
+    """Pages of grants, newest first."""
+
+    ordering = ("-active_from", "-id")
 
 
 class WishInput(serializers.Serializer[Any]):
@@ -85,17 +94,18 @@ class GrantOutput(serializers.ModelSerializer[Grant]):
         )
 
 
-class AccessRequests(APIView):
+class AccessRequests(Listing):
     """List and make requests."""
+
+    queryset = AccessRequest.objects.select_related(*RELATED)
+    serializer_class = AccessRequestOutput
+    pagination_class = Newest
+    filterset_class = RequestQuery
 
     def get(self, request: Request) -> Response:
         """Answer the requests the caller may see."""
-        rows = AccessRequest.objects.visible_to(caller(request)).select_related(
-            "registered_model", "team", "requested_by", "decided_by"
-        )
-        pages = Newest()
-        page = pages.paginate_queryset(rows, request)
-        return pages.get_paginated_response(AccessRequestOutput(page, many=True).data)
+        rows = AccessRequest.objects.visible_to(caller(request))
+        return self.listed(rows.select_related(*RELATED))
 
     def post(self, request: Request) -> Response:
         """Ask for a model in the name of the caller's team."""
@@ -134,12 +144,17 @@ def decide(request: Request, pk: UUID, decision: str) -> Response:
     return Response(AccessRequestOutput(item).data)
 
 
-@api_view(["GET"])
-def grants(request: Request) -> Response:
-    """Answer the grants the caller may see that are in force now."""
-    rows = (
-        Grant.objects.visible_to(caller(request))
-        .active(now())
-        .select_related("registered_model", "team")
-    )
-    return Response({"results": GrantOutput(rows[:1000], many=True).data})
+class Grants(Listing):
+    """List grants."""
+
+    queryset = Grant.objects.select_related("registered_model", "team")
+    serializer_class = GrantOutput
+    pagination_class = NewestGrants
+    filterset_class = GrantQuery
+
+    def get(self, request: Request) -> Response:
+        """Answer the grants the caller may see: those in force now, unless `active` asks for the
+        others.
+        """
+        rows = Grant.objects.visible_to(caller(request)).select_related("registered_model", "team")
+        return self.listed(rows if "active" in request.query_params else rows.active(now()))

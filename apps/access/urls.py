@@ -20,5 +20,5 @@ api_urlpatterns = [
     path("access-requests", api.AccessRequests.as_view(), name="access_requests"),
     path("access-requests/<uuid:pk>", api.access_request, name="access_request"),
     path("access-requests/<uuid:pk>/<str:decision>", api.decide, name="access_request_decide"),
-    path("grants", api.grants, name="grants"),
+    path("grants", api.Grants.as_view(), name="grants"),
 ]

@@ -11,13 +11,14 @@ from rest_framework import serializers
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.accounts.models import User
 from apps.accounts.requests import caller
 from apps.accounts.roles import SEES_CAPACITY
 from apps.capacity import actions, effect, queries
+from apps.capacity.filters import RequestQuery
 from apps.capacity.models import CapacityRequest
+from apps.common.listing import Listing
 from apps.common.pagination import Cursor
 from apps.common.reasons import reason_of
 from apps.manifests.capacity import CAPACITY_TYPES, POLICIES, REASONS, Budget
@@ -89,17 +90,18 @@ def _visible_to(user: User) -> User:
     return user
 
 
-class CapacityRequests(APIView):
+class CapacityRequests(Listing):
     """List and make requests."""
+
+    queryset = CapacityRequest.objects.select_related(*RELATED)
+    serializer_class = CapacityRequestOutput
+    pagination_class = Newest
+    filterset_class = RequestQuery
 
     def get(self, request: Request) -> Response:
         """Answer the requests, newest first."""
-        rows = CapacityRequest.objects.visible_to(_visible_to(caller(request))).select_related(
-            *RELATED
-        )
-        listing = Newest()
-        page = listing.paginate_queryset(rows, request)
-        return listing.get_paginated_response(CapacityRequestOutput(page, many=True).data)
+        rows = CapacityRequest.objects.visible_to(_visible_to(caller(request)))
+        return self.listed(rows.select_related(*RELATED))
 
     def post(self, request: Request) -> Response:
         """Ask for a change of a pool."""

@@ -12,14 +12,15 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.decorators import api_view, authentication_classes
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.accounts.oidc import BearerAuthentication
 from apps.accounts.requests import caller
 from apps.catalog import actions, manifest, uploads
+from apps.catalog.filters import ModelQuery, VersionQuery
 from apps.catalog.manifest import FileEntry
 from apps.catalog.models import DataClass, ModelFile, ModelVersion, RegisteredModel
 from apps.catalog.registry import registry_from_settings
+from apps.common.listing import Listing
 from apps.common.pagination import Cursor
 
 # The upload page calls these with its session and CSRF header; pipelines with their bearer token.
@@ -126,16 +127,18 @@ class VersionOutput(serializers.ModelSerializer[ModelVersion]):
         return manifest.PART_SIZE
 
 
-class Models(APIView):
+class Models(Listing):
     """List and register models."""
+
+    queryset = RegisteredModel.objects.select_related("owner_team")
+    serializer_class = ModelOutput
+    pagination_class = ByName
+    filterset_class = ModelQuery
 
     def get(self, request: Request) -> Response:
         """Answer the models the caller may see."""
         rows = RegisteredModel.objects.visible_to(caller(request)).select_related("owner_team")
-        pages = ByName()
-        return pages.get_paginated_response(
-            ModelOutput(pages.paginate_queryset(rows, request), many=True).data
-        )
+        return self.listed(rows)
 
     def post(self, request: Request) -> Response:
         """Register a model for the caller's team."""
@@ -151,18 +154,18 @@ def model(request: Request, name: str) -> Response:
     return Response(ModelOutput(_model_for(request, name)).data)
 
 
-class Versions(APIView):
+class Versions(Listing):
     """List versions, and open one for upload."""
 
+    queryset = ModelVersion.objects.all()
+    serializer_class = VersionOutput
+    pagination_class = Newest
+    filterset_class = VersionQuery
     authentication_classes = DOORS
 
     def get(self, request: Request, name: str) -> Response:
         """Answer the model's versions, newest first."""
-        rows = _versions().filter(registered_model=_model_for(request, name))
-        pages = Newest()
-        return pages.get_paginated_response(
-            VersionOutput(pages.paginate_queryset(rows, request), many=True).data
-        )
+        return self.listed(_versions().filter(registered_model=_model_for(request, name)))
 
     def post(self, request: Request, name: str) -> Response:
         """Open a version, or answer the caller's own unfinished upload of the same files."""

@@ -4,13 +4,19 @@ from dataclasses import asdict
 from datetime import MAXYEAR, MINYEAR, date, datetime
 
 from django.http import Http404
+from rest_framework import serializers
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.requests import caller
+from apps.catalog.models import RegisteredModel
 from apps.chargeback import queries
+from apps.chargeback.filters import RateQuery
+from apps.chargeback.models import Rate
+from apps.common.listing import Listing
 from apps.common.money import exact
+from apps.common.pagination import Cursor
 
 
 @api_view(["GET"])
@@ -26,6 +32,41 @@ def month(request: Request, month: str) -> Response:
 
 def _text(line: queries.Line) -> str | None:
     return None if line.list_cost_usd is None else exact(line.list_cost_usd)
+
+
+class Newest(Cursor):
+    """Pages of prices, newest first."""
+
+    ordering = ("-active_from", "-id")
+
+
+class RateOutput(serializers.ModelSerializer[Rate]):
+    """The price of a model's tokens over [active_from, active_to), in `currency` for a million."""
+
+    model = serializers.CharField(source="registered_model.name")
+    set_by = serializers.CharField(source="set_by.username", default=None)
+
+    class Meta:
+        model = Rate
+        fields = (
+            "model", "input_usd_per_million", "cached_input_usd_per_million",
+            "output_usd_per_million", "currency", "active_from", "active_to", "set_by", "set_at",
+        )  # fmt: skip
+
+
+class Rates(Listing):
+    """List prices."""
+
+    queryset = Rate.objects.all()
+    serializer_class = RateOutput
+    pagination_class = Newest
+    filterset_class = RateQuery
+
+    def get(self, request: Request) -> Response:
+        """Answer the prices of the models that the caller may see: past, present and to come."""
+        models = RegisteredModel.objects.visible_to(caller(request))
+        rows = Rate.objects.filter(registered_model__in=models)
+        return self.listed(rows.select_related("registered_model", "set_by"))
 
 
 def parse_month(text: str) -> date:

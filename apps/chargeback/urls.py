@@ -11,4 +11,7 @@ urlpatterns = [
     path("price/<slug:name>/", views.price_badge, name="price_badge"),
     path("budget/<uuid:pk>/", views.budget_use, name="budget_use"),
 ]
-api_urlpatterns = [path("chargeback/<str:month>", api.month, name="chargeback_month")]
+api_urlpatterns = [
+    path("rates", api.Rates.as_view(), name="rates"),
+    path("chargeback/<str:month>", api.month, name="chargeback_month"),
+]

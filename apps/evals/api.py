@@ -9,12 +9,13 @@ from rest_framework import serializers
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.accounts.requests import caller
 from apps.catalog.models import ModelVersion
+from apps.common.listing import Listing
 from apps.common.pagination import Cursor
 from apps.evals import actions, report, suites
+from apps.evals.filters import RunQuery
 from apps.evals.models import EvalRun
 
 
@@ -52,20 +53,17 @@ class RunOutput(serializers.ModelSerializer[EvalRun]):
         )  # fmt: skip
 
 
-class EvalRuns(APIView):
+class EvalRuns(Listing):
     """List and start runs."""
 
+    queryset = EvalRun.objects.all()
+    serializer_class = RunOutput
+    pagination_class = Newest
+    filterset_class = RunQuery
+
     def get(self, request: Request) -> Response:
-        """Answer the runs the caller may see; ?model= and ?version= narrow."""
-        rows = _runs().visible_to(caller(request))
-        if name := request.query_params.get("model", ""):
-            rows = rows.filter(model_version__registered_model__name=name)
-        if (number := request.query_params.get("version", "")[:9]).isdecimal():
-            rows = rows.filter(model_version__number=int(number))
-        pages = Newest()
-        return pages.get_paginated_response(
-            RunOutput(pages.paginate_queryset(rows, request), many=True).data
-        )
+        """Answer the runs the caller may see."""
+        return self.listed(_runs().visible_to(caller(request)))
 
     def post(self, request: Request) -> Response:
         """Start a run of a verified version on the product's suite."""

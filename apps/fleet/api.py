@@ -1,18 +1,19 @@
 """The API of the fleet: what the observer saw. Reading only."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from django.http import Http404
 from django.utils.timezone import now
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.accounts.requests import caller
 from apps.accounts.roles import SEES_FLEET
+from apps.common.listing import Listing
 from apps.common.pagination import Cursor
 from apps.fleet import queries
+from apps.fleet.filters import NodeQuery
 from apps.fleet.models import Node
 
 
@@ -42,18 +43,23 @@ class NodeOutput(serializers.ModelSerializer[Node]):
         return min(node.gpu_count, held.get(node.name, 0))
 
 
-class Nodes(APIView):
+class Nodes(Listing):
     """List the nodes with GPUs that the cluster has."""
+
+    queryset = Node.objects.all()
+    serializer_class = NodeOutput
+    pagination_class = Newest
+    filterset_class = NodeQuery
 
     def get(self, request: Request) -> Response:
         """Answer the nodes, newest first, and until when the cluster was seen."""
         if not caller(request).has_role(*SEES_FLEET):
             raise Http404
-        rows = Node.objects.present().with_gpus()
-        pages = Newest()
-        page = pages.paginate_queryset(rows, request) or []
-        held: dict[str, Any] = {"held": queries.held_gpus([node.name for node in page])}
-        answer = pages.get_paginated_response(NodeOutput(page, many=True, context=held).data)
+        answer = self.listed(Node.objects.present().with_gpus())
         freshness = queries.freshness(now())
         answer.data["seen_until"], answer.data["stale"] = freshness.seen_until, freshness.is_stale
         return answer
+
+    def context_of(self, page: Sequence[Node]) -> dict[str, object]:
+        """Return how many GPUs replicas hold on each of these nodes."""
+        return {"held": queries.held_gpus([node.name for node in page])}

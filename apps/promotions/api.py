@@ -11,13 +11,14 @@ from rest_framework import serializers
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.accounts.requests import caller
 from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.common.listing import Listing
 from apps.common.pagination import Cursor
 from apps.common.reasons import ReasonInput, reason_of
 from apps.promotions import actions
+from apps.promotions.filters import PromotionQuery
 from apps.promotions.models import (
     GateResult,
     Promotion,
@@ -184,19 +185,18 @@ class RolloutOutput(serializers.ModelSerializer[Rollout]):
         )
 
 
-class Promotions(APIView):
+class Promotions(Listing):
     """List and make promotions."""
+
+    queryset = Promotion.objects.select_related(*RELATED)
+    serializer_class = PromotionOutput
+    pagination_class = Newest
+    filterset_class = PromotionQuery
 
     def get(self, request: Request) -> Response:
         """Answer the promotions the caller may see."""
-        rows = (
-            Promotion.objects.visible_to(caller(request))
-            .select_related(*RELATED)
-            .prefetch_related("rollouts")
-        )
-        listing = Newest()
-        page = listing.paginate_queryset(rows, request)
-        return listing.get_paginated_response(PromotionOutput(page, many=True).data)
+        rows = Promotion.objects.visible_to(caller(request)).select_related(*RELATED)
+        return self.listed(rows.prefetch_related("rollouts"))
 
     def post(self, request: Request) -> Response:
         """Propose a version."""

@@ -225,6 +225,7 @@ DOORS = [
     "403", "{pending}", "reject", data=REASON),
     send("api:access_request_decide", "404", "{pending}", "withdraw", data=REASON),
     get("api:grants", "200"),
+    get("api:rates", "200"),
     get("api:models", "200"),
     send("api:models", "403 403 403 201 201 403 403 403 403 403", data=MODEL),
     get("api:model", "200", "extract"),

@@ -1,0 +1,38 @@
+"""Filters that several lists have, for the API and for pages alike.
+
+An app's filters.py has two sets for a list: what people narrow its page by, and, made of it, what
+programs may ask for. Both read the same parameters and mean the same by them.
+"""
+
+from typing import Any
+
+import django_filters
+from django import forms
+
+
+class WholeNumber(django_filters.NumberFilter):
+    """An integer; "7.5" is refused."""
+
+    field_class = forms.IntegerField
+
+
+class YesOrNo(django_filters.TypedChoiceFilter):
+    """true or false, and nothing else."""
+
+    def __init__(self, **options: Any) -> None:
+        choices = (("true", "Yes"), ("false", "No"))
+        super().__init__(choices=choices, coerce="true".__eq__, **options)
+
+
+class Since(django_filters.IsoDateTimeFilter):
+    """At this moment or later; without an offset it is UTC."""
+
+    def __init__(self, field_name: str, **options: Any) -> None:
+        super().__init__(field_name=field_name, lookup_expr="gte", **options)
+
+
+class Before(django_filters.IsoDateTimeFilter):
+    """Before this moment; without an offset it is UTC."""
+
+    def __init__(self, field_name: str, **options: Any) -> None:
+        super().__init__(field_name=field_name, lookup_expr="lt", **options)

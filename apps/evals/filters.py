@@ -1,0 +1,24 @@
+"""What lists of evaluation runs are narrowed by."""
+
+import django_filters
+
+from apps.common.filters import Before, Since, WholeNumber
+from apps.evals.models import EvalRun
+
+
+class RunFilters(django_filters.FilterSet):
+    """For the page of runs."""
+
+    status = django_filters.ChoiceFilter(
+        label="State", choices=EvalRun.Status.choices, empty_label="Any state"
+    )
+
+
+class RunQuery(RunFilters):
+    """For programs: also of what, whose, from when."""
+
+    model = django_filters.CharFilter(field_name="model_version__registered_model__name")
+    version = WholeNumber(field_name="model_version__number")
+    requested_by = django_filters.CharFilter(field_name="requested_by__username")
+    requested_since = Since("requested_at")
+    requested_before = Before("requested_at")

@@ -1,0 +1,28 @@
+"""What lists of promotions are narrowed by."""
+
+import django_filters
+
+from apps.common.filters import Before, Since, WholeNumber
+from apps.promotions.models import Promotion, ServingClass
+
+Status = Promotion.Status
+
+
+class PromotionFilters(django_filters.FilterSet):
+    """For the page of promotions."""
+
+    status = django_filters.ChoiceFilter(
+        label="State", choices=Status.choices, empty_label="Any state"
+    )
+
+
+class PromotionQuery(PromotionFilters):
+    """For programs: also of what, whose, from when."""
+
+    model = django_filters.CharFilter(field_name="registered_model__name")
+    version = WholeNumber(field_name="model_version__number")
+    team = django_filters.CharFilter(field_name="registered_model__owner_team__slug")
+    serving_class = django_filters.ChoiceFilter(choices=ServingClass.choices)
+    requested_by = django_filters.CharFilter(field_name="requested_by__username")
+    requested_since = Since("requested_at")
+    requested_before = Before("requested_at")
