@@ -1,19 +1,28 @@
-"""The search of the top bar: models, versions, teams, promotions and pages, by name or id."""
+"""The search of the top bar: whatever has a page, by name, by id, or by the eight characters of an
+id or a commit that pages print.
+"""
 
+import re
 import uuid
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
+from django.db.models import Case, F, IntegerField, Q, Value, When
 from django.urls import reverse
 
+from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Team, User
-from apps.accounts.roles import SEES_EVERY_TEAM
+from apps.accounts.roles import SEES_EVERY_TEAM, SEES_FLEET
+from apps.capacity.models import CapacityRequest
 from apps.catalog.models import ModelVersion, RegisteredModel
-from apps.promotions.models import Promotion
+from apps.evals.models import EvalRun
+from apps.fleet.models import Node, NodeClaim, Replica
+from apps.promotions.models import Promotion, Rollout, RolloutCommit
 from portal.context import sections_for
 
 SHOWN = 6
+_ID_START = re.compile(r"^[0-9a-f]{8,32}$")  # pages print the first eight
+_SHA_START = re.compile(r"^[0-9a-f]{7,40}$")
 
 
 @dataclass(frozen=True)
@@ -27,8 +36,8 @@ class Hit:
 
 
 def find(user: User, text: str) -> list[tuple[str, list[Hit]]]:
-    """Return the hits in groups, best first; four queries at most. Nothing the person may not
-    see.
+    """Return the hits in groups, best first; one query a group, thirteen at most. Nothing the
+    person may not see.
     """
     text = text.strip()[:100]
     if not text:
@@ -37,6 +46,11 @@ def find(user: User, text: str) -> list[tuple[str, list[Hit]]]:
         ("Models", _models(user, text)),
         ("Versions", _versions(user, text)),
         ("Promotions", _promotions(user, text)),
+        ("Rollouts", _rollouts(user, text)),
+        ("Evaluations", _runs(user, text)),
+        ("Access", [*_requests(user, text), *_grants(user, text)]),
+        ("Capacity", _capacity(user, text)),
+        *(_fleet(text) if user.has_role(*SEES_FLEET) else []),
         ("Teams", _teams(user, text)),
         ("Go to", _pages(user, text)),
     ]
@@ -90,21 +104,125 @@ def _versions(user: User, text: str) -> list[Hit]:
     ]
 
 
+def _has_id(text: str) -> Q:
+    """Return the condition that a row's UUID is this one or begins like it; none where the text can
+    be neither.
+    """
+    digits = text.lower().replace("-", "")
+    if not _ID_START.match(digits):
+        return Q(pk__in=[])
+    first, last = uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
+    return Q(pk__gte=first, pk__lte=last)
+
+
 def _promotions(user: User, text: str) -> list[Hit]:
-    found: QuerySet[Promotion] = Promotion.objects.visible_to(user)
-    try:
-        found = found.filter(pk=uuid.UUID(text))
-    except ValueError:
-        found = found.filter(
-            Q(registered_model__name__icontains=text) | Q(requested_by__name__icontains=text)
-        )
-    rows = found.select_related("model_version__registered_model", "requested_by")[:SHOWN]
+    wanted = Q(registered_model__name__icontains=text) | Q(requested_by__name__icontains=text)
+    found = Promotion.objects.visible_to(user).filter(_has_id(text) | wanted)
     return [
-        Hit(f"{item.model_version.name} → "
-        f"production", f"{item.get_status_display()} · {item.requested_by.name}",
-            reverse("promotions:promotion_detail", args=(item.pk,)), "git-pull-request-arrow")
-        for item in rows
-    ]  # fmt: skip
+        Hit(
+            f"{item.model_version.name} → production",
+            f"{item.get_status_display()} · {item.requested_by.name}",
+            reverse("promotions:promotion_detail", args=(item.pk,)),
+            "git-pull-request-arrow",
+        )
+        for item in found.select_related("model_version__registered_model", "requested_by")[:SHOWN]
+    ]
+
+
+def _rollouts(user: User, text: str) -> list[Hit]:
+    """Find rollouts by id, or by a commit of theirs."""
+    wanted = _has_id(text)
+    if _SHA_START.match(text.lower()):
+        commits = RolloutCommit.objects.filter(sha__startswith=text.lower())
+        wanted |= Q(pk__in=commits.values("rollout"))
+    seen = Rollout.objects.filter(promotion__in=Promotion.objects.visible_to(user))
+    return [
+        Hit(
+            f"Rollout of {item.model_version.name}",
+            item.get_status_display(),
+            reverse("promotions:rollout_detail", args=(item.pk,)),
+            "rocket",
+        )
+        for item in seen.filter(wanted).select_related("model_version__registered_model")[:SHOWN]
+    ]
+
+
+def _runs(user: User, text: str) -> list[Hit]:
+    found = EvalRun.objects.visible_to(user).filter(_has_id(text))
+    return [
+        Hit(
+            f"Evaluation {str(item.pk)[:8]} of {item.model_version.name}",
+            item.get_status_display(),
+            reverse("evals:run_detail", args=(item.pk,)),
+            "flask-conical",
+        )
+        for item in found.select_related("model_version__registered_model")[:SHOWN]
+    ]
+
+
+def _requests(user: User, text: str) -> list[Hit]:
+    found = AccessRequest.objects.visible_to(user).filter(_has_id(text))
+    return [
+        Hit(
+            f"{item.team.name} asks for {item.registered_model.name}",
+            item.get_status_display(),
+            reverse("access:request_detail", args=(item.pk,)),
+            "key-round",
+        )
+        for item in found.select_related("team", "registered_model")[:SHOWN]
+    ]
+
+
+def _grants(user: User, text: str) -> list[Hit]:
+    found = Grant.objects.visible_to(user).filter(_has_id(text))
+    return [
+        Hit(
+            f"Grant of {item.registered_model.name} to {item.team.name}",
+            "Grant",
+            reverse("access:grant_detail", args=(item.pk,)),
+            "badge-check",
+        )
+        for item in found.select_related("team", "registered_model")[:SHOWN]
+    ]
+
+
+def _capacity(user: User, text: str) -> list[Hit]:
+    """Find requests to change a pool, by id or by the pool's name."""
+    found = CapacityRequest.objects.visible_to(user).filter(_has_id(text) | Q(pool__icontains=text))
+    return [
+        Hit(
+            f"Change of {item.pool}",
+            item.get_status_display(),
+            reverse("capacity:request_detail", args=(item.pk,)),
+            "gauge",
+        )
+        for item in found[:SHOWN]
+    ]
+
+
+def _fleet(text: str) -> list[tuple[str, list[Hit]]]:
+    """Find nodes, claims and replicas, those that are there first."""
+    named = Q(name__icontains=text)
+    gone = F("ended_at").asc(nulls_first=True)
+    nodes = Node.objects.present().filter(named | Q(instance_type__icontains=text))[:SHOWN]
+    claims = NodeClaim.objects.matching(text).order_by(gone, "-created_at")[:SHOWN]
+    replicas = Replica.objects.filter(named).order_by(gone, "-created_at")[:SHOWN]
+    return [
+        ("Nodes", [_of_node(item) for item in nodes]),
+        ("Node claims", [_of_fleet(item, "fleet:claim_detail", "server") for item in claims]),
+        ("Replicas", [_of_fleet(item, "fleet:replica_detail", "box") for item in replicas]),
+    ]
+
+
+def _of_node(item: Node) -> Hit:
+    url = f"{reverse('fleet:node_list')}?{urlencode({'q': item.name})}"
+    return Hit(item.name, item.instance_type, url, "server")
+
+
+def _of_fleet(item: NodeClaim | Replica, view: str, icon: str) -> Hit:
+    kind = item.instance_type if isinstance(item, NodeClaim) else item.service
+    ended = f" · ended {item.ended_at:%d %b %H:%M} UTC" if item.ended_at else ""
+    return Hit(item.name, f"{kind}{ended}", reverse(view, args=(item.pk,)), icon)
 
 
 def _teams(user: User, text: str) -> list[Hit]:

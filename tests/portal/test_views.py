@@ -12,7 +12,8 @@ from django_htmx.middleware import HtmxDetails
 from apps.access.models import AccessRequest
 from apps.accounts.models import Role
 from apps.common.errors import DomainError, NotPermitted
-from apps.promotions.models import Rollout
+from apps.fleet.models import Node, NodeClaim, Replica
+from apps.promotions.models import Rollout, RolloutCommit
 from portal import errors
 from portal.context import SECTIONS
 from portal.home import forecast
@@ -22,6 +23,7 @@ from tests.pages import joined
 from tests.promotions.factories import live
 
 pytestmark = pytest.mark.django_db
+SHELL_QUERIES = 3  # session, person, roles
 HOME_QUERIES = {"lead": 9, "owner": 14}  # however many models, versions and requests there are
 
 
@@ -154,6 +156,55 @@ class TestSearch:
         ]
         assert access_request.team.slug in client.get(hit.url).content.decode()
         assert list(client.get(hit.url).context["page_obj"]) == [access_request]
+
+    def test_finds_what_pages_print_the_first_eight_characters_of(
+        self, client, carol, registered_model, access_request
+    ):
+        rollout = live(registered_model, 4)
+        live(RegisteredModelFactory(name="summary"), 1)
+        RolloutCommit.objects.create(
+            rollout=rollout, step="SERVE", sha="c0ffee12" * 5, committed_at=timezone.now()
+        )
+        client.force_login(carol)
+        for text in (str(rollout.pk)[:8], str(rollout.pk), "c0ffee12"):
+            assert self.titles(client, text) == {"Rollouts": ["Rollout of prior-auth-extract-v4"]}
+        promotion = self.titles(client, str(rollout.promotion_id)[:8])
+        assert promotion == {"Promotions": ["prior-auth-extract-v4 → production"]}
+        run = str(rollout.promotion.eval_run_id)[:8]
+        assert self.titles(client, run) == {
+            "Evaluations": [f"Evaluation {run} of prior-auth-extract-v4"]
+        }
+        mine = str(access_request.pk)[:8]
+        assert self.titles(client, mine) == {}
+        client.force_login(access_request.requested_by)
+        found = self.titles(client, mine)
+        assert found == {"Access": ["Claims Review asks for prior-auth-extract"]}
+        assert self.titles(client, mine[:7]) == {}
+
+    def test_finds_machines_for_those_who_see_the_fleet(self, client, charlie):
+        at = timezone.now()
+        for name in ("ip-10-0-1-7", "ip-10-0-2-8"):
+            common = {"created_at": at, "learned_at": at}
+            Node.objects.create(uid=name, name=name, gpu_count=1, **common)
+            NodeClaim.objects.create(uid=f"c-{name}", name=f"gpu-{name}", **common)
+            Replica.objects.create(uid=f"r-{name}", name=f"pod-{name}", namespace="m", **common)
+        client.force_login(charlie)
+        assert self.titles(client, "ip-10-0-1-7") == {}
+        client.force_login(UserFactory(with_roles=[Role.PLATFORM_ENGINEER]))
+        assert self.titles(client, "ip-10-0-1-7") == {
+            "Nodes": ["ip-10-0-1-7"],
+            "Node claims": ["gpu-ip-10-0-1-7"],
+            "Replicas": ["pod-ip-10-0-1-7"],
+        }
+
+    def test_asks_at_most_thirteen_queries(
+        self, client, registered_model, django_assert_max_num_queries
+    ):
+        for number in range(1, 4):
+            live(RegisteredModelFactory(), number)
+        client.force_login(UserFactory(with_roles=[Role.PLATFORM_ENGINEER]))
+        with django_assert_max_num_queries(13 + SHELL_QUERIES):
+            client.get("/search/", {"q": "abcdef12"}, headers={"HX-Request": "true"})
 
     def test_answers_the_top_bar_with_options(self, client, charlie, registered_model):
         client.force_login(charlie)
