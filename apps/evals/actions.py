@@ -166,7 +166,7 @@ def record_eval_run(*, run: EvalRun, now: datetime) -> None:
     """
     run.metrics = scoring.metrics([report.score(result) for result in run.packet_results.all()])
     passed = all(verdict.met for verdict in scoring.judge(run.metrics, run.suite.thresholds))
-    run.baseline_run = queries.last_run_of_live(run)
+    run.baseline_run = queries.deciding_run_of_live(run)
     digest = report.digest(run)
     changed = _change(
         run, (Status.RUNNING,), now=now, baseline_run=run.baseline_run,

@@ -45,9 +45,12 @@ class EvalRunQuerySet(models.QuerySet["EvalRun"]):
         """Return the runs a person may see: all, for anybody with a role."""
         return self if user.roles else self.none()
 
-    def eligible(self) -> "EvalRunQuerySet":
-        """Return the runs whose thresholds were all met."""
-        return self.filter(status=EvalRun.Status.PASSED)
+    def deciding(self) -> "EvalRunQuerySet":
+        """Return the runs that came to a result, the newest result first. One that could not be
+        carried out decides nothing.
+        """
+        decided = self.filter(status__in=(EvalRun.Status.PASSED, EvalRun.Status.FAILED))
+        return decided.order_by("-finished_at", "-requested_at")
 
 
 class EvalRun(Reconciled):

@@ -1,21 +1,29 @@
-"""Runs beside each other: the last result of the version that is live."""
+"""Which run counts: the newest one that came to a result, on the suite that decides."""
 
-from apps.evals.models import EvalRun
+from apps.catalog.models import ModelVersion
+from apps.evals.models import EvalRun, EvalSuite
 
 
-def last_run_of_live(run: EvalRun) -> EvalRun | None:
-    """Return the last passed run, on the same suite, of the version that serves the model's
-    callers; None without one.
+def current_suite() -> EvalSuite | None:
+    """Return the suite that decides now: the newest revision."""
+    return EvalSuite.objects.order_by("-created_at", "-revision").first()
+
+
+def deciding_run(version: ModelVersion, suite: EvalSuite | None) -> EvalRun | None:
+    """Return the version's newest run on the suite that came to a result; None without one."""
+    return EvalRun.objects.deciding().filter(model_version=version, suite=suite).first()
+
+
+def deciding_run_of_live(run: EvalRun) -> EvalRun | None:
+    """Return what a run is compared with: the deciding run, on the same suite, of the version that
+    serves the model's callers; None without one, or where that is the run's own version.
 
     What is live is told by the rows of a higher app, read through the relation alone.
     """
-    rows = EvalRun.objects.eligible().filter(
+    rows = EvalRun.objects.deciding().filter(
         suite=run.suite_id,
         model_version__registered_model=run.model_version.registered_model_id,
         model_version__rollouts__status="LIVE",
     )
-    return (
-        rows.exclude(model_version=run.model_version_id)
-        .select_related("model_version__registered_model")
-        .first()
-    )
+    others = rows.exclude(model_version=run.model_version_id)
+    return others.select_related("model_version__registered_model").first()

@@ -26,12 +26,15 @@ from apps.integrations.git.client import GitClient
 from apps.integrations.kubernetes.client import KubernetesReader
 from apps.integrations.kubernetes.types import ApplicationStatus, ServingStatus
 from apps.manifests import names
-from apps.manifests.serving import ServedVersion, inference_service, runtime_objects
+from apps.manifests.serving import (
+    ServedVersion,
+    inference_service,
+    longest_start,
+    runtime_objects,
+)
 from apps.manifests.text import CannotRender, to_yaml
 
 POLL = timedelta(seconds=3)
-# a GPU node, an image and weights may take a quarter of an hour
-START_LIMIT = timedelta(minutes=30)
 RUN_LIMIT = timedelta(hours=1)
 PASS_SECONDS = 30.0
 Status = EvalRun.Status
@@ -51,6 +54,7 @@ class Surroundings:
     s3_endpoint: str
     application: str
     argocd_namespace: str
+    start_seconds: int  # how long the kubelet lets an engine load
 
 
 class CannotRun(Exception):
@@ -81,7 +85,7 @@ def reconcile_eval_run(
         else:
             _remove(run, around, now)
     except TemporaryError as error:
-        _wait_or_give_up(run, error, now)
+        _wait_or_give_up(run, around, error, now)
     except (PermanentError, CannotRender) as error:
         _end(run, "REFUSED", str(error), now)
     except CannotRun as error:
@@ -124,7 +128,9 @@ def _served(run: EvalRun, bucket: str) -> ServedVersion:
 
 
 def _runtime(around: Surroundings) -> dict[str, bytes]:
-    objects = runtime_objects(names.EVALS, around.image, around.role_arn, around.s3_endpoint)
+    objects = runtime_objects(
+        names.EVALS, around.image, around.role_arn, around.s3_endpoint, around.start_seconds
+    )
     return {names.runtime_path(names.EVALS): to_yaml(objects)}
 
 
@@ -132,8 +138,9 @@ def _watch(run: EvalRun, around: Surroundings, now: datetime) -> None:
     status = around.cluster().serving_status(run.inference_service, names.EVALS)
     if not status.ready:
         found = _what_it_waits_for(run, status, around, now)
-        if now - run.requested_at > START_LIMIT:
-            minutes = int(START_LIMIT.total_seconds() // 60)
+        limit = longest_start(around.start_seconds)
+        if now - run.requested_at > limit:
+            minutes = int(limit.total_seconds() // 60)
             words = f"The candidate was not ready after {minutes} minutes. {found.words}"
             raise CannotRun("NOT_READY", words)
         actions.record_waiting(
@@ -256,8 +263,11 @@ def _remove(run: EvalRun, around: Surroundings, now: datetime) -> None:
         actions.record_removed(run=run, now=now)
 
 
-def _wait_or_give_up(run: EvalRun, error: TemporaryError, now: datetime) -> None:
-    limit = START_LIMIT if run.status == Status.STARTING else RUN_LIMIT
+def _wait_or_give_up(
+    run: EvalRun, around: Surroundings, error: TemporaryError, now: datetime
+) -> None:
+    starts = run.status == Status.STARTING
+    limit = longest_start(around.start_seconds) if starts else RUN_LIMIT
     since = run.serving_at or run.requested_at
     if run.status in EvalRun.OPEN and now - since > limit:
         _end(run, "AWAY_TOO_LONG", str(error), now)

@@ -9,6 +9,7 @@ and a candidate under evaluation, prefer Spot and take on-demand where there is 
 """
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from math import ceil
 
@@ -20,6 +21,9 @@ from apps.manifests.text import Manifest
 RUNTIME = "vllm"
 SERVICE_ACCOUNT = "model-reader"
 START_SECONDS = 1800
+# a node, an image and the weights come before an engine starts
+START_AT_LEAST = timedelta(minutes=45)
+BEFORE_START = timedelta(minutes=15)
 # Argo CD applies these before what needs them: KServe calls a service whose runtime is not there
 # yet invalid.
 _FIRST = {"argocd.argoproj.io/sync-wave": "-1"}
@@ -147,6 +151,13 @@ def _never_spot() -> Manifest:
 
 def _capacity_type(operator: str) -> Manifest:
     return {"key": CAPACITY_TYPE, "operator": operator, "values": [SPOT]}
+
+
+def longest_start(start_seconds: int = START_SECONDS) -> timedelta:
+    """Return how long a version may take until it is ready: as long as the kubelet lets its engine
+    load, and what comes before that; 45 minutes at least. Who waits longer waits in vain.
+    """
+    return max(START_AT_LEAST, timedelta(seconds=start_seconds) + BEFORE_START)
 
 
 def runtime_objects(

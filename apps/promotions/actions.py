@@ -22,6 +22,7 @@ from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common import decisions
 from apps.common.errors import DomainError, require
 from apps.common.tasks import enqueue_on_commit
+from apps.evals.queries import current_suite, deciding_run
 from apps.manifests.scaling import BadScaling, pre_warm_of
 from apps.promotions import queries
 from apps.promotions.dossier import Change, digest_of, evidence
@@ -110,8 +111,8 @@ def request_promotion(
     hours = _hours(serving_class, pre_warm)
     version.refresh_from_db()
     _check(version, serving_class=serving_class)
-    suite = queries.current_suite()
-    run = queries.deciding_run(version, suite)
+    suite = current_suite()
+    run = deciding_run(version, suite)
     if run is None:
         raise NotEligible("The evaluation run is gone. Start one on the version's page.")
     try:

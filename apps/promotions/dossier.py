@@ -11,6 +11,7 @@ from django.conf import settings
 
 from apps.catalog.manifest import canonical
 from apps.evals.pages import metric_lines
+from apps.evals.queries import deciding_run
 from apps.promotions import pages, queries, sleep
 from apps.promotions.gates import evaluate_gates, short
 from apps.promotions.models import Promotion
@@ -63,7 +64,7 @@ def baseline_run(promotion: Promotion) -> Any:
     """Return the deciding run of the version that the promotion is compared with, or None."""
     if promotion.baseline is None:
         return None
-    return queries.deciding_run(promotion.baseline, promotion.eval_run.suite)
+    return deciding_run(promotion.baseline, promotion.eval_run.suite)
 
 
 def facts(promotion: Promotion) -> list[tuple[str, str]]:

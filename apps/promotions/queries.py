@@ -1,10 +1,11 @@
-"""Reads over promotions, versions and runs: what serves, and what the gates look at."""
+"""Reads over promotions and rollouts: what serves, and what the gates look at."""
 
 from django.db.models import F
 
 from apps.capacity.queries import buys_only_spot
 from apps.catalog.models import ModelVersion, RegisteredModel
-from apps.evals.models import EvalRun, EvalSuite
+from apps.evals.models import EvalRun
+from apps.evals.queries import current_suite, deciding_run
 from apps.promotions.gates import Evidence, RunFacts
 from apps.promotions.models import (
     Approval,
@@ -93,20 +94,6 @@ def counting_commits(rollout: Rollout) -> dict[str, RolloutCommit]:
 def is_stopped(rollout: Rollout) -> bool:
     """Tell whether a rollout's baseline was stopped after it."""
     return rollout.commits.filter(step=Rollout.Step.RETIRE).exists()
-
-
-def current_suite() -> EvalSuite | None:
-    """Return the suite that decides now: the newest revision."""
-    return EvalSuite.objects.order_by("-created_at", "-revision").first()
-
-
-def deciding_run(version: ModelVersion, suite: EvalSuite | None) -> EvalRun | None:
-    """Return the version's newest run on the suite that came to a result. A run that could not be
-    done is none.
-    """
-    decided = (EvalRun.Status.PASSED, EvalRun.Status.FAILED)
-    rows = EvalRun.objects.filter(model_version=version, suite=suite, status__in=decided)
-    return rows.order_by("-finished_at", "-requested_at").first()
 
 
 def evidence_for(

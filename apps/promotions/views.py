@@ -28,6 +28,7 @@ from apps.common.errors import DomainError
 from apps.common.orders import carry_out
 from apps.common.spreadsheets import cell
 from apps.evals.pages import metric_lines
+from apps.evals.queries import current_suite, deciding_run
 from apps.fleet.costs import cold_starts, machine_prices
 from apps.promotions import actions, dossier, pages, proposal, queries, sleep
 from apps.promotions.dossier import Change
@@ -155,7 +156,7 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
             messages.success(request, f"Proposed {version.name}. A reviewer decides.")
             return redirect("promotions:promotion_detail", pk=made.pk)
     gates = evaluate_gates(queries.evidence_for(version))
-    run = queries.deciding_run(version, queries.current_suite())
+    run = deciding_run(version, current_suite())
     live = queries.live_version(model)
     context = {
         "model": model,
@@ -170,7 +171,7 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
         "blocked": blocked(gates),
         "may_propose": model.is_owned_by(request.user),
         "waiting": Promotion.objects.pending().filter(registered_model=model).first(),
-        "metrics": metric_lines(run, queries.deciding_run(live, run.suite) if live else None)
+        "metrics": metric_lines(run, deciding_run(live, run.suite) if live else None)
         if run
         else [],
         "live": live,

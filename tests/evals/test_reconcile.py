@@ -73,7 +73,7 @@ class World:
             "git": self.git, "cluster": lambda: self.cluster, "engine": self.engine.client,
             "bucket": "registry",
             "image": "vllm", "role_arn": "", "s3_endpoint": "", "application": "serving",
-            "argocd_namespace": "argocd",
+            "argocd_namespace": "argocd", "start_seconds": 1800,
         }  # fmt: skip
         return reconcile.Surroundings(**(facts | changes))
 
@@ -317,13 +317,28 @@ class TestErrors:
     def test_gives_up_when_the_candidate_never_gets_ready(self, world):
         world.step()
         world.cluster.status = ServingStatus(exists=True)
-        run = world.step(8)
-        assert run.status == Status.ERROR
-        assert "30 minutes" in run.message
+        assert world.step(10).status == Status.STARTING
+        run = world.step()
+        assert (run.status, run.reason) == (Status.ERROR, "NOT_READY")
+        assert "45 minutes" in run.message
         world.cluster.status = GONE
         run = world.step(2)
         assert run.removed_at is not None
         assert len(world.commits()) == 2
+
+    def test_waits_for_as_long_as_the_kubelet_lets_an_engine_load(self, world):
+        slow = {"start_seconds": 3600}
+        world.step(**slow)
+        (runtime,) = (
+            item
+            for item in yaml.safe_load_all(world.git.read("serving/evals/runtime.yaml"))
+            if item["kind"] == "ServingRuntime"
+        )
+        probe = runtime["spec"]["containers"][0]["startupProbe"]
+        assert probe["periodSeconds"] * probe["failureThreshold"] == 3600
+        world.cluster.status = ServingStatus(exists=True)
+        assert world.step(17, **slow).status == Status.STARTING
+        assert "75 minutes" in world.step(**slow).message
 
     def test_ends_at_once_where_the_bytes_are_not_the_published_ones(self, world):
         world.step()

@@ -335,6 +335,24 @@ class TestRolloutDetail:
             assert words in text, words
         assert f'<p class="page-lead">{rollout.message}</p>' in text
 
+    @pytest.mark.parametrize("status", ["LIVE", "REPLACED"])
+    def test_says_until_when_the_baseline_is_kept_unless_it_is_wanted_again(
+        self, as_, alice, rollout, registered_model, status
+    ):
+        baseline = factories.version(registered_model, 6)
+        factories.run(baseline)
+        Rollout.objects.filter(pk=rollout.pk).update(
+            status=status, weight=100, finished_at=NOW, baseline=baseline
+        )
+        where = url("rollout_detail", rollout)
+        assert "kept warm until" in as_(alice).get(where).content.decode()
+        Promotion.objects.create(
+            registered_model=registered_model, model_version=baseline,
+            eval_run=baseline.eval_runs.get(), manifest_digest=baseline.manifest_digest,
+            requested_by=alice, requested_at=NOW, justification="It was better.",
+        )  # fmt: skip
+        assert "kept warm until" not in as_(alice).get(where).content.decode()
+
     def test_shows_no_share_of_errors_where_nobody_called(
         self, as_, alice, rollout, registered_model
     ):

@@ -25,6 +25,7 @@ def surroundings() -> reconcile.Surroundings:
         s3_endpoint=settings.SERVING_S3_ENDPOINT,
         application=settings.ARGOCD_APPLICATION,
         argocd_namespace=settings.ARGOCD_NAMESPACE,
+        start_seconds=settings.SERVING_START_SECONDS,
     )
 
 

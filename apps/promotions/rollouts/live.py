@@ -20,6 +20,7 @@ from apps.integrations.kubernetes.client import KubernetesReader
 from apps.integrations.kubernetes.types import ServingStatus
 from apps.manifests.names import MODELS
 from apps.promotions.models import Promotion, Rollout
+from apps.promotions.queries import is_stopped
 from apps.promotions.rollouts import commits, phases, records, render
 
 SOON = timedelta(seconds=5)
@@ -131,16 +132,12 @@ def wake_unready(now: datetime) -> int:
 
 def retire_at(rollout: Rollout) -> datetime | None:
     """Return when the baseline is to be stopped; None when there is none, it was stopped, or it
-    serves again.
+    serves again. Three queries.
     """
-    baseline = rollout.baseline
-    if (
-        baseline is None
-        or rollout.finished_at is None
-        or rollout.commits.filter(step=Step.RETIRE).exists()
-    ):
+    baseline, took_over = rollout.baseline, (Rollout.Status.LIVE, Rollout.Status.REPLACED)
+    if baseline is None or rollout.finished_at is None or rollout.status not in took_over:
         return None
-    if rollout.status not in (Rollout.Status.LIVE, Rollout.Status.REPLACED) or _is_in_use(baseline):
+    if is_stopped(rollout) or _is_in_use(baseline):
         return None
     return rollout.finished_at + timedelta(seconds=settings.ROLLOUT_RETIRE_AFTER_SECONDS)
 

@@ -15,13 +15,11 @@ from enum import StrEnum
 from apps.gitops import sync, trouble
 from apps.gitops.trouble import Trouble
 from apps.integrations.kubernetes.types import ApplicationStatus, RouteStatus, ServingStatus
+from apps.manifests.serving import longest_start
 from apps.promotions.models import Rollout, shift_to, weight_of
 from apps.promotions.rollouts.health import Decision, Verdict
 
 Step = Rollout.Step
-STALLED = timedelta(minutes=45)
-# an engine may take as long as its probe allows, and a little more
-AFTER_START = timedelta(minutes=15)
 STALLED_SOONER = {"NO_RUNTIME": timedelta(minutes=5)}  # it is committed together with the version
 # people, or the settings, want it to stand still
 NEVER_STALLED = ("HOLDING", "PAUSED", "NO_TRAFFIC")
@@ -58,8 +56,8 @@ class Situation:
     that Argo CD compared last. judged: the steps whose decision is stored: the rollout has gone on
     from them, and the route may have too. leaving: a version that must be out of the cluster before
     anything else is done, "" for none. still_for: how long nothing has got further. may_start_for:
-    how long an engine may take to be ready. without_traffic: the proposal allows it to go on where
-    too few calls came to compare.
+    how long the version may take to be ready. without_traffic: the proposal allows it to go on
+    where too few calls came to compare.
     """
 
     name: str
@@ -81,7 +79,7 @@ class Situation:
     unready_for: timedelta | None = None
     held: Held | None = None
     still_for: timedelta = timedelta(0)
-    may_start_for: timedelta = timedelta(minutes=30)
+    may_start_for: timedelta = longest_start()
     without_traffic: bool = False
 
     @property
@@ -143,7 +141,7 @@ def _next(now: Situation) -> Next:
 
 def _unless_stalled(now: Situation, step: Next) -> Next:
     """Return the step, but the rollout's end where it waits for what does not come."""
-    longest = STALLED_SOONER.get(step.reason, max(STALLED, now.may_start_for + AFTER_START))
+    longest = STALLED_SOONER.get(step.reason, now.may_start_for)
     if step.do != Do.WAIT or step.reason in NEVER_STALLED or now.still_for < longest:
         return step
     minutes = int(now.still_for.total_seconds() // 60)

@@ -19,6 +19,7 @@ from apps.integrations.git.client import GitClient
 from apps.integrations.kubernetes.client import KubernetesReader
 from apps.integrations.kubernetes.types import ApplicationStatus, RouteStatus, ServingStatus
 from apps.manifests.names import MODELS
+from apps.manifests.serving import longest_start
 from apps.manifests.text import CannotRender
 from apps.promotions import queries
 from apps.promotions.models import Rollout, RolloutCommit, shift_to
@@ -148,7 +149,7 @@ def _observe(
         paused=rollout.paused_at is not None,
         return_message=rollout.return_message,
         unready_for=now - rollout.unready_since if rollout.unready_since else None,
-        may_start_for=timedelta(seconds=settings.SERVING_START_SECONDS),
+        may_start_for=longest_start(settings.SERVING_START_SECONDS),
         without_traffic=rollout.promotion.without_traffic,
     )
 

@@ -3,7 +3,6 @@ steer it.
 """
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -25,6 +24,7 @@ from apps.manifests import names
 from apps.promotions import actions, pages, queries
 from apps.promotions.models import Promotion, Rollout, RolloutPhase
 from apps.promotions.rollouts import pages as rollout_pages
+from apps.promotions.rollouts.live import retire_at
 from apps.promotions.sleep import class_facts, sleep_of
 
 RELATED = (
@@ -87,7 +87,7 @@ def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
         "sleep_badge": pages.sleep_badge(asleep) if asleep else None,
         "sleep_facts": pages.sleep_facts(asleep) if asleep else [],
         "retry_after": settings.SCALING_RETRY_AFTER_SECONDS,
-        "retires_at": _retires_at(rollout, {row.step for row in commits}),
+        "retires_at": retire_at(rollout),
         "stand_in": rollout.engine.startswith("stand-in"),
         "events": timeline("Rollout", rollout.pk),
         **may,
@@ -113,19 +113,6 @@ def _may(rollout: Rollout, user: User) -> dict[str, Any]:
         "back_to": earlier.model_version if earlier else None,
         "back_is_stopped": earlier is not None and queries.is_stopped(rollout),
     }
-
-
-def _retires_at(rollout: Rollout, done: set[str]) -> datetime | None:
-    """Return when the baseline is stopped, while that is still to come."""
-    live = rollout.status == Rollout.Status.LIVE and rollout.finished_at is not None
-    if (
-        not live
-        or rollout.baseline is None
-        or Rollout.Step.RETIRE in done
-        or rollout.finished_at is None
-    ):
-        return None
-    return rollout.finished_at + timedelta(seconds=settings.ROLLOUT_RETIRE_AFTER_SECONDS)
 
 
 def _facts(rollout: Rollout) -> list[tuple[str, object]]:

@@ -16,6 +16,7 @@ from apps.integrations.kubernetes.types import (
     RouteStatus,
     ServingStatus,
 )
+from apps.manifests.serving import longest_start
 from apps.promotions.rollouts.health import Decision, Verdict
 from apps.promotions.rollouts.plan import UNREADY_GRACE, Do, Held, Situation, Step, plan_rollout
 
@@ -427,7 +428,7 @@ class TestPatience:
         found = self.still(45.5)
         assert (found.do, found.reason) == (Do.FAIL, "STARTING")
         assert found.message.startswith("Nothing has moved for 45 minutes. ")
-        slow = {"may_start_for": timedelta(hours=1)}
+        slow = {"may_start_for": longest_start(3600)}
         assert self.still(74.9, **slow).do == Do.WAIT
         assert self.still(75, **slow).do == Do.FAIL
 

@@ -1,0 +1,97 @@
+"""Which run counts, among the runs of two versions on two suites."""
+
+from datetime import timedelta
+
+import pytest
+
+from apps.evals import queries
+from apps.evals.models import EvalRun
+from apps.promotions.models import Rollout
+from tests.factories import NOW, RegisteredModelFactory
+from tests.promotions import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def run(version, suite, status="PASSED", finished=0, asked=0):
+    """Return a run of a version that was asked for and finished so many hours after noon."""
+    made = factories.run(version)
+    EvalRun.objects.filter(pk=made.pk).update(
+        suite=suite,
+        status=status,
+        requested_at=NOW + timedelta(hours=asked),
+        finished_at=None if finished is None else NOW + timedelta(hours=finished),
+    )
+    return EvalRun.objects.get(pk=made.pk)
+
+
+@pytest.fixture
+def old(db):
+    return factories.suite(1)
+
+
+@pytest.fixture
+def suite(old):
+    return factories.suite(2)
+
+
+@pytest.fixture
+def version(registered_model):
+    return factories.version(registered_model, 7)
+
+
+class TestCurrentSuite:
+    def test_is_the_newest_revision(self, suite):
+        assert queries.current_suite() == suite
+
+    def test_is_none_before_there_is_one(self, db):
+        assert queries.current_suite() is None
+
+
+class TestDecidingRun:
+    def test_is_the_newest_result_whatever_it_says(self, version, suite):
+        run(version, suite, finished=1, asked=1)
+        below = run(version, suite, status="FAILED", finished=3, asked=0)
+        assert queries.deciding_run(version, suite) == below
+        # asked for later, but done sooner
+        run(version, suite, finished=2, asked=2)
+        assert queries.deciding_run(version, suite) == below
+
+    def test_is_none_that_could_not_be_carried_out_or_still_runs(self, version, suite):
+        passed = run(version, suite, finished=1)
+        run(version, suite, status="ERROR", finished=2)
+        run(version, suite, status="RUNNING", finished=None)
+        assert queries.deciding_run(version, suite) == passed
+
+    def test_is_of_this_version_on_this_suite(self, version, registered_model, old, suite):
+        other = factories.version(registered_model, 8)
+        run(other, suite, finished=2)
+        run(version, old, finished=2)
+        assert queries.deciding_run(version, suite) is None
+        assert queries.deciding_run(version, None) is None
+
+
+class TestDecidingRunOfLive:
+    def test_is_what_the_dossier_compares_with(self, version, registered_model, old, suite):
+        live = factories.live(registered_model, 6).model_version
+        run(live, suite, finished=1)
+        below = run(live, suite, status="FAILED", finished=2)
+        run(live, old, finished=3)
+        elsewhere = factories.live(RegisteredModelFactory(name="summary"), 1).model_version
+        run(elsewhere, suite, finished=4)
+        candidate = run(version, suite, finished=5)
+        assert queries.deciding_run_of_live(candidate) == below
+        assert queries.deciding_run(live, suite) == below
+
+    def test_is_none_where_nothing_serves_or_the_version_itself_does(
+        self, version, registered_model, suite
+    ):
+        candidate = run(version, suite)
+        replaced = factories.live(registered_model, 5)
+        run(replaced.model_version, suite)
+        Rollout.objects.filter(pk=replaced.pk).update(status="REPLACED")
+        assert queries.deciding_run_of_live(candidate) is None
+        own = factories.live(registered_model, 6).model_version
+        first = run(own, suite)
+        run(own, suite, finished=1)
+        assert queries.deciding_run_of_live(first) is None
