@@ -106,6 +106,11 @@ class TestIdentify:
         with pytest.raises(ClaimsRefused):
             identify(claims)
 
+    def test_cuts_what_the_database_does_not_hold(self):
+        long = {"preferred_username": "u" * 300, "name": "n" * 300, "email": "e" * 300}
+        identity = identify(GOOD | long)
+        assert [len(identity.username), len(identity.name), len(identity.email)] == [150, 200, 254]
+
     def test_names_the_person_by_subject_where_nothing_better_was_sent(self):
         identity = identify(without("name", "preferred_username", "email"))
         assert (identity.username, identity.name, identity.email) == ("1f0c", "1f0c", "")

@@ -1,11 +1,15 @@
 """What a session keeps, when it ends, and that sessions that have ended leave the table."""
 
+import time
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
+from django.db import connection
 
 from apps.accounts import sessions
 from apps.accounts.claims import Problem
@@ -92,7 +96,7 @@ class TestExpiry:
         settings.SESSION_IDLE_SECONDS = idle
         sessions.note_activity(session, now=AT + every - 1)
         assert session["seen_at"] == AT
-        sessions.note_activity(session, now=AT + every + 0.5)
+        sessions.note_activity(session, now=AT + every)
         assert session["seen_at"] == AT + every
 
 
@@ -116,6 +120,65 @@ class TestKeepTokens:
         sessions.keep_tokens(session, self.ANSWER, now=AT)
         settings.SECRET_KEY = "another"
         assert sessions.stored_tokens(session) == {}
+
+
+class TestRenewal:
+    """Of a token that is about to end, by two requests of one browser session."""
+
+    @pytest.fixture
+    def asked(self, monkeypatch):
+        """The provider, which gives a new pair of tokens for each refresh token once."""
+        found = []
+
+        def request_tokens(**more):
+            found.append(more)
+            number = len(found) + 1
+            return {"access_token": f"a{number}", "refresh_token": f"r{number}", "expires_in": 600}
+
+        monkeypatch.setattr(sessions, "request_tokens", request_tokens)
+        return found
+
+    @pytest.fixture
+    def requests(self):
+        """Two requests that read the session before either renewed it."""
+        store = SessionStore()
+        sessions.keep_tokens(store, TestKeepTokens.ANSWER | {"expires_in": 30}, now=time.time())
+        store.create()
+        return [SimpleNamespace(session=SessionStore(store.session_key)) for _ in range(2)]
+
+    def test_uses_a_refresh_token_once(self, requests, asked, settings):
+        for request in requests:
+            assert sessions.stored_tokens(request.session)["access_token"] == "a1"
+        assert [sessions.gateway_token(request) for request in requests] == ["a2", "a2"]
+        assert asked == [
+            {
+                "grant_type": "refresh_token",
+                "refresh_token": "r1",
+                "resource": settings.OIDC_GATEWAY_AUDIENCE,
+            }
+        ]
+        kept = sessions.stored_tokens(SessionStore(requests[0].session.session_key))
+        assert (kept["access_token"], kept["refresh_token"]) == ("a2", "r2")
+        assert sessions.stored_tokens(requests[1].session) == kept
+
+    def test_is_not_asked_for_a_minute_before_the_end(self, asked):
+        session = SessionBase()
+        sessions.keep_tokens(session, TestKeepTokens.ANSWER | {"expires_in": 70}, now=time.time())
+        assert sessions.gateway_token(SimpleNamespace(session=session)) == "a1"
+        assert asked == []
+
+    def test_needs_a_refresh_token(self, asked):
+        session = SessionBase()
+        sessions.keep_tokens(session, {"access_token": "a1", "expires_in": 1}, now=time.time())
+        assert sessions.gateway_token(SimpleNamespace(session=session)) is None
+        assert asked == []
+
+    def test_is_one_at_a_time_under_every_name(self):
+        for name in "abcdefgh":
+            with sessions._one_at_a_time(name), connection.cursor() as cursor:
+                held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+                cursor.execute(f"{held} AND pid = pg_backend_pid()")
+                assert cursor.fetchone() == (1,)
 
 
 def test_every_periodic_task_is_one_that_the_worker_knows():

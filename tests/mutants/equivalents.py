@@ -1,6 +1,12 @@
 """Faults that change nothing anybody can see, by hand: module → fault (its key) → why."""
 
 EQUIVALENT: dict[str, dict[str, str]] = {
+    "apps/accounts/sessions.py": {
+        "expiry: if now - session.get(SEEN_AT, 0) > settings.SESSION_IDLE_SECO → "
+        "if now - session.get(SEEN_AT, 1) > settings.SESSION_IDLE_SECO": (
+            "a session that has begun has been seen"
+        ),
+    },
     "apps/chargeback/actions.py": {
         "set_rate: ilter(registered_model=model).order_by('-active_from').first() → "
         "ilter(registered_model=model).first()": "rates come newest first by themselves",

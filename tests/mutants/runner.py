@@ -3,9 +3,9 @@
 A warm process collects the tests of one module, runs them all once and notes which test enters
 which function; what fails then (a busy machine, a broken test) is named, and judges nothing. For
 every fault it forks; the child swaps the code of the one function, runs the tests that enter it and
-stops at the first that fails. A fault outside of every function takes effect where the module is
-read, so a cold process imports the module with the fault in it. Each child has a copy of the
-database. Nothing is written to the working tree.
+stops at the first that fails. A fault in a constant is put in by its name; what that does not show,
+and every other fault outside of a function, goes to a cold process that imports the module with the
+fault in it. Each child has a copy of the database. Nothing is written to the working tree.
 """
 
 import ast
@@ -215,9 +215,8 @@ class Warm:
             if not tests:
                 self._say({"key": mutant.key, "answer": SURVIVED})
                 continue
-            code = _code_of(mutant, compile(self.trees(mutant), self.path, "exec"))
-            live = functions.get(mutant.owner or ("", 0), [])
-            if not live or any(f.__code__.co_freevars != code.co_freevars for f in live):
+            put_in = self._putting(mutant, functions)
+            if put_in is None:
                 self._say({"key": mutant.key, "answer": None})  # for a cold process
                 continue
             while not slots:
@@ -225,7 +224,7 @@ class Warm:
             slot = slots.pop()
             _copy_database(f"mutants_{slot}")
             chosen = [items[test] for test in tests]
-            pid = _fork(lambda: self._child(live, code, chosen, slot), quiet=True)  # noqa: B023
+            pid = _fork(lambda: self._child(put_in, chosen, slot), quiet=True)  # noqa: B023
             limit = self.baseline.limit(tests)
             running[pid] = (mutant, slot, time.monotonic() + limit)
         while running:
@@ -240,15 +239,33 @@ class Warm:
                 del running[pid]
                 slots.append(slot)
                 code = os.waitstatus_to_exitcode(status)
-                self._say({"key": mutant.key, "answer": SURVIVED if code == SURVIVED else KILLED})
+                answer = SURVIVED if code == SURVIVED else KILLED
+                if answer == SURVIVED and mutant.owner is None:
+                    answer = None  # a name may have been read before: for a cold process
+                self._say({"key": mutant.key, "answer": answer})
         time.sleep(0.005)
 
-    def _child(
-        self, live: list[FunctionType], code: CodeType, items: list[pytest.Item], slot: int
-    ) -> int:
+    def _putting(
+        self, mutant: Mutant, functions: dict[tuple[str, int], list[FunctionType]]
+    ) -> Callable[[], None] | None:
+        """Return what puts a fault into this very process; None where nothing can."""
+        tree = self.trees(mutant)
+        if mutant.owner is None:
+            return _rebinding(tree, self.path)
+        code = _code_of(mutant, compile(tree, self.path, "exec"))
+        live = functions.get(mutant.owner, [])
+        if not live or any(f.__code__.co_freevars != code.co_freevars for f in live):
+            return None
+
+        def put_in() -> None:
+            for function in live:
+                function.__code__ = code
+
+        return put_in
+
+    def _child(self, put_in: Callable[[], None], items: list[pytest.Item], slot: int) -> int:
         _use_database(f"mutants_{slot}")
-        for function in live:
-            function.__code__ = code
+        put_in()
         self.failed = {}
         try:
             for item, following in _pairs(items):
@@ -294,6 +311,35 @@ def _functions(path: str) -> dict[tuple[str, int], list[FunctionType]]:
     return found
 
 
+def _rebinding(tree: ast.Module, path: str) -> Callable[[], None] | None:
+    """Return what gives a changed constant its new value wherever its name stands; None where no
+    constant changed.
+    """
+    module = next(
+        (m for m in list(sys.modules.values()) if getattr(m, "__file__", "") == path), None
+    )
+    before = ast.parse(Path(path).read_text()).body
+    changed = [new for old, new in zip(before, tree.body, strict=False) if _differ(old, new)]
+    if module is None or len(changed) != 1 or not isinstance(changed[0], ast.Assign):
+        return None
+    target, value = changed[0].targets[0], ast.Expression(changed[0].value)
+    if not isinstance(target, ast.Name) or not hasattr(module, target.id):
+        return None
+    name, old = target.id, getattr(module, target.id)
+
+    def put_in() -> None:
+        new = eval(compile(value, path, "eval"), vars(module))  # noqa: S307 (our own source)
+        for other in list(sys.modules.values()):
+            if vars(other).get(name) is old:
+                setattr(other, name, new)
+
+    return put_in
+
+
+def _differ(old: ast.stmt, new: ast.stmt) -> bool:
+    return ast.dump(old) != ast.dump(new)
+
+
 def _code_of(mutant: Mutant, code: CodeType) -> CodeType:
     """Return the code of the mutant's function within its module's."""
     for inner in code.co_consts:
@@ -327,8 +373,7 @@ def judge(
 def _judge(
     module: str, files: list[str], mutants: list[Mutant], trees: Trees
 ) -> dict[str, bool | None]:
-    fast = [mutant for mutant in mutants if mutant.owner]
-    lines = _warm(module, files, fast, trees)
+    lines = _warm(module, files, mutants, trees)
     first = next(lines, None)
     if first is not None and not first["baseline"]["seconds"] and not first["failed"]:
         return {}  # all were skipped: they need what this machine lacks
