@@ -203,7 +203,7 @@ def withdraw_request(*, request: AccessRequest, actor: User, now: datetime) -> A
     """Take back a pending request. Raises NotPermitted unless actor asked; AlreadyDecided if it is
     not pending.
     """
-    require(request.requested_by_id == actor.pk, "Only the person who asked can withdraw.")
+    decisions.permit_withdrawal(question(request, actor))
     decisions.settle(
         AccessRequest.objects.pending(),
         request,

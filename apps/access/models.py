@@ -19,6 +19,17 @@ from apps.catalog.models import DataClass, RegisteredModel
 from apps.common import decisions
 
 
+def _is_visible_to(user: User) -> Q:
+    """Return the condition under which a person sees a request or grant: their team's, one of a
+    model that their team owns, or any for those who oversee.
+    """
+    if user.has_role(*SEES_EVERY_TEAM):
+        return Q()
+    if user.team_id is None or not user.roles:
+        return Q(pk__in=())
+    return Q(team=user.team_id) | Q(registered_model__owner_team=user.team_id)
+
+
 class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
     """Requests, newest first."""
 
@@ -35,11 +46,7 @@ class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
         """Return the requests of the person's team, of models the team owns, or all for those who
         oversee.
         """
-        if user.has_role(*SEES_EVERY_TEAM):
-            return self
-        if user.team_id is None or not user.roles:
-            return self.none()
-        return self.filter(Q(team=user.team_id) | Q(registered_model__owner_team=user.team_id))
+        return self.filter(_is_visible_to(user))
 
 
 class AccessRequest(models.Model):
@@ -115,11 +122,7 @@ class GrantQuerySet(models.QuerySet["Grant"]):
         """Return the grants of the person's team, of models the team owns, or all for those who
         oversee.
         """
-        if user.has_role(*SEES_EVERY_TEAM):
-            return self
-        if user.team_id is None or not user.roles:
-            return self.none()
-        return self.filter(Q(team=user.team_id) | Q(registered_model__owner_team=user.team_id))
+        return self.filter(_is_visible_to(user))
 
 
 class Grant(models.Model):

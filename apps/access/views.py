@@ -132,12 +132,10 @@ def _show_request(
 
 
 def _decision(item: AccessRequest, user: User) -> decisions.Card | None:
-    question = actions.question(item, user)
     return decisions.card(
-        question,
+        actions.question(item, user),
         urls="access:request",
         approve=f"Give {item.team} access to {item.registered_model}",
-        may_withdraw=question.is_own,
     )
 
 

@@ -244,7 +244,7 @@ def withdraw_capacity(*, request: CapacityRequest, actor: User, now: datetime) -
     """Take back a pending request. Raises NotPermitted unless actor asked; AlreadyDecided if it is
     not pending.
     """
-    require(request.requested_by_id == actor.pk, "Only the person who asked can withdraw.")
+    decisions.permit_withdrawal(question(request, actor))
     _decide(request, actor, Status.WITHDRAWN, "", now, finished_at=now)
     record(action=Action.CAPACITY_WITHDRAWN, actor=actor, target=request, now=now)
     return request

@@ -250,17 +250,16 @@ def _show(
 
 
 def _decision(item: CapacityRequest, user: User) -> decisions.Card | None:
-    question, pool = actions.question(item, user), queries.pool(item.pool)
+    pool = queries.pool(item.pool)
     outdated = (
         "The pool has changed since this was asked.",
         "It cannot be approved any more. Reject or withdraw it, and ask again on the newest "
         "revision.",
     )
     return decisions.card(
-        question,
+        actions.question(item, user),
         urls="capacity:request",
         approve="Approve and commit this change",
-        may_withdraw=question.is_own,
         blocked=outdated if pool is not None and pool.revision.pk != item.base_id else None,
     )
 

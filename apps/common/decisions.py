@@ -54,6 +54,7 @@ class Question:
 
     decider: who decides, without an article: "model owner of claims". is_decider: whether the
     person is one, by the app's own rule. noun: what the row is; asked: what its author did.
+    withdrawer, is_withdrawer: the same of who may take it back beside its author, "" for nobody.
     """
 
     row: Asked
@@ -62,6 +63,8 @@ class Question:
     is_decider: bool
     noun: str = "request"
     asked: str = "asked for"
+    withdrawer: str = ""
+    is_withdrawer: bool = False
 
     @property
     def is_pending(self) -> bool:
@@ -73,6 +76,11 @@ class Question:
         """Tell whether the person asked for it."""
         return bool(self.row.requested_by_id == self.person.pk)
 
+    @property
+    def may_withdraw(self) -> bool:
+        """Tell whether the person may take it back."""
+        return self.is_own or self.is_withdrawer
+
 
 def permit(question: Question) -> None:
     """Raise NotPermitted unless the person may decide; NotOnesOwn where they asked for it."""
@@ -81,6 +89,15 @@ def permit(question: Question) -> None:
         raise NotOnesOwn(
             f"Nobody decides on their own {question.noun}. It takes another {question.decider}."
         )
+
+
+def permit_withdrawal(question: Question) -> None:
+    """Raise NotPermitted unless the person may take the row back."""
+    others = f", or a {question.withdrawer}," if question.withdrawer else ""
+    require(
+        question.may_withdraw,
+        f"Only whoever {question.asked} this{others} can withdraw the {question.noun}.",
+    )
 
 
 def settle(pending: QuerySet[Any], row: Asked, *, noun: str = "request", **values: object) -> None:
@@ -139,7 +156,6 @@ def card(
     *,
     urls: str,
     approve: str,
-    may_withdraw: bool,
     blocked: tuple[str, str] | None = None,
 ) -> Card | None:
     """Return what the page says while the row waits; None when it was decided or withdrawn.
@@ -160,7 +176,7 @@ def card(
         withdraw=f"Withdraw the {noun}",
         approve_url=reverse(f"{urls}_approve", args=[pk]),
         reject_url=reverse(f"{urls}_reject", args=[pk]),
-        withdraw_url=reverse(f"{urls}_withdraw", args=[pk]) if may_withdraw else "",
+        withdraw_url=reverse(f"{urls}_withdraw", args=[pk]) if question.may_withdraw else "",
         blocked=blocked,
     )
 

@@ -185,7 +185,10 @@ def _bound_to(promotion: Promotion) -> dict[str, str | bool]:
 
 
 def question(promotion: Promotion, person: User) -> decisions.Question:
-    """Return who decides about a promotion, as this person meets it: a reviewer."""
+    """Return who decides about a promotion, as this person meets it: a reviewer. Owners of the
+    model may withdraw it.
+    """
+    model = promotion.registered_model
     return decisions.Question(
         promotion,
         person,
@@ -193,6 +196,8 @@ def question(promotion: Promotion, person: User) -> decisions.Question:
         is_decider=person.has_role(Role.REVIEWER),
         noun=PROPOSAL,
         asked="proposed",
+        withdrawer=f"model owner of {model.owner_team}",
+        is_withdrawer=model.is_owned_by(person),
     )
 
 
@@ -294,7 +299,7 @@ def withdraw_promotion(*, promotion: Promotion, actor: User, now: datetime) -> P
     """Take back a pending proposal. Raises NotPermitted unless actor owns the model; AlreadyDecided
     if not pending.
     """
-    require(may_withdraw(promotion, actor), "Only an owner of the model withdraws its proposal.")
+    decisions.permit_withdrawal(question(promotion, actor))
     decisions.settle(
         Promotion.objects.pending(),
         promotion,
@@ -304,13 +309,6 @@ def withdraw_promotion(*, promotion: Promotion, actor: User, now: datetime) -> P
     )
     record(action=Action.PROMOTION_WITHDRAWN, actor=actor, target=promotion, now=now)
     return promotion
-
-
-def may_withdraw(promotion: Promotion, user: User) -> bool:
-    """Tell whether this person may take the proposal back: who made it, or an owner of the
-    model.
-    """
-    return promotion.requested_by_id == user.pk or promotion.registered_model.is_owned_by(user)
 
 
 @transaction.atomic

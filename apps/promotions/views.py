@@ -272,7 +272,6 @@ def _decision(promotion: Promotion, user: User, *, holds: bool) -> decisions.Car
         actions.question(promotion, user),
         urls="promotions:promotion",
         approve=f"Approve and roll out v{promotion.model_version.number}{instead}",
-        may_withdraw=actions.may_withdraw(promotion, user),
         blocked=None if holds else stale,
     )
 

@@ -37,7 +37,7 @@ def question(person, *, is_decider, **more):
 
 
 def card(asked, **more):
-    values = {"urls": "access:request", "approve": "Give access", "may_withdraw": asked.is_own}
+    values = {"urls": "access:request", "approve": "Give access"}
     return decisions.card(asked, **values | more)
 
 
@@ -54,6 +54,21 @@ class TestPermit:
         words = "Nobody decides on their own proposal. It takes another model owner of claims."
         with pytest.raises(decisions.NotOnesOwn, match=words):
             decisions.permit(question(1, is_decider=True, noun="proposal"))
+
+
+class TestPermitWithdrawal:
+    def test_is_for_whoever_asked(self):
+        decisions.permit_withdrawal(question(1, is_decider=False))
+        words = "Only whoever asked for this can withdraw the request."
+        with pytest.raises(NotPermitted, match=words):
+            decisions.permit_withdrawal(question(2, is_decider=True))
+
+    def test_is_for_others_where_the_app_says_so(self):
+        owner = {"withdrawer": "model owner of claims", "noun": "proposal", "asked": "proposed"}
+        decisions.permit_withdrawal(question(2, is_decider=False, is_withdrawer=True, **owner))
+        words = "Only whoever proposed this, or a model owner of claims, can withdraw the proposal."
+        with pytest.raises(NotPermitted, match=words):
+            decisions.permit_withdrawal(question(2, is_decider=True, **owner))
 
 
 class TestCard:
@@ -77,6 +92,10 @@ class TestCard:
         found = card(question(person, is_decider=is_decider))
         assert (found.may_decide, found.title, found.head_actions) == (False, title, [])
         assert bool(found.withdraw_url) == (person == 1)
+
+    def test_offers_others_to_withdraw_where_they_may(self):
+        assert card(question(2, is_decider=False, is_withdrawer=True)).withdraw_url
+        assert not card(question(2, is_decider=False)).withdraw_url
 
     def test_is_none_once_it_is_decided(self):
         assert card(question(2, is_decider=True, status="APPROVED")) is None

@@ -183,7 +183,7 @@ class TestApprovePromotion:
         with pytest.raises(AlreadyDecided):
             actions.withdraw_promotion(promotion=promotion, actor=alice, now=NOW)
         again = propose(version, alice)
-        with pytest.raises(NotPermitted, match="owner of the model"):
+        with pytest.raises(NotPermitted, match="or a model owner of ml-platform"):
             actions.withdraw_promotion(promotion=again, actor=carol, now=NOW)
         actions.withdraw_promotion(promotion=again, actor=alice, now=NOW)
         assert trail(again)[1:] == [(Action.PROMOTION_WITHDRAWN, "alice", {})]
