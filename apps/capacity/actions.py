@@ -8,6 +8,7 @@ approved is the file's whole text, which never changes afterwards; the worker co
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -226,7 +227,7 @@ def reject_capacity(
 
 
 def _decide(
-    request: CapacityRequest, who: User, status: str, reason: str, now: datetime, **more: datetime
+    request: CapacityRequest, who: User, status: str, reason: str, now: datetime, **more: Any
 ) -> None:
     decisions.settle(
         CapacityRequest.objects.pending(),

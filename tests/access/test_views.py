@@ -101,7 +101,44 @@ class TestRequestDecision:
         )
 
 
+class TestRequestDetail:
+    def page(self, client, request):
+        return client.get(reverse("access:request_detail", args=[request.pk])).content.decode()
+
+    def test_has_the_decision_for_owners_with_its_consequence(self, as_, bob, request_):  # noqa: F811
+        text = self.page(as_(bob), request_)
+        assert "Your decision" in text
+        assert "Give claims-review access to prior-auth-extract" in text
+        assert 'href="#decide"' in text
+        assert "Withdraw the request" not in text
+
+    def test_lets_whoever_asked_follow_and_withdraw_it(self, as_, charlie, request_):  # noqa: F811
+        text = self.page(as_(charlie), request_)
+        assert "You asked for this, so a model owner of ml-platform decides." in text
+        assert "Withdraw the request" in text
+        assert "Your decision" not in text
+
+    def test_says_to_an_owner_who_asked_that_another_one_decides(
+        self, as_, alice, registered_model
+    ):
+        own = actions.submit_request(model=registered_model, wish=WISH, requester=alice, now=NOW)
+        text = self.page(as_(alice), own)
+        assert "You asked for this, so another model owner of ml-platform decides." in text
+        assert "Your decision" not in text
+
+    def test_asks_nothing_once_it_is_decided(self, as_, alice, bob, request_):  # noqa: F811
+        actions.reject_request(request=request_, approver=bob, reason="Too much.", now=NOW)
+        text = self.page(as_(alice), request_)
+        assert "Too much." in text
+        assert "Your decision" not in text
+
+
 class TestRequestList:
+    def test_shows_what_waits_for_the_person_first(self, as_, bob, charlie, request_):  # noqa: F811
+        url = reverse("access:request_list")
+        assert list(as_(bob).get(url).context["needs_me"]) == [request_]
+        assert list(as_(charlie).get(url).context["needs_me"]) == []
+
     def test_costs_the_same_queries_for_one_row_and_many(
         self,
         as_,
