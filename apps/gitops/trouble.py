@@ -121,7 +121,7 @@ def of_serving(serving: ServingStatus) -> Trouble | None:
         said = serving.message or serving.reason
         return Trouble(
             "INVALID_SPEC",
-            f"KServe cannot serve this: {said}. Publish or configure it anew.",
+            f"KServe cannot serve this: {said}. Correct it and publish a new version.",
             final=True,
         )
     pod = serving.pod
@@ -333,7 +333,7 @@ def _failed_load(serving: ServingStatus, pod: PodStatus) -> Trouble | None:
     if any(word in text for word in MISSING):
         words = (
             f"A file of the version is not in the registry: {said}. Put it back from the replica, "
-            f"or publish anew."
+            f"or publish a new version."
         )
         return Trouble("OBJECT_MISSING", f"{words} The node tries again by itself.")
     if any(word in text for word in WRONG_BYTES):

@@ -49,7 +49,7 @@ class NotEligible(DomainError):
 
 
 class BadHours(DomainError):
-    """The hours in which a replica is kept ready are none."""
+    """What was written for the hours in which a replica is kept ready names no hours."""
 
     code = "bad_hours"
 

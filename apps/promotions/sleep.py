@@ -156,7 +156,7 @@ def pre_warm_words(hours: str, prices: MachinePrices) -> str:
     hours: or "".
     """
     if not hours:
-        return "at no hours: only a call wakes it"
+        return "never: only a call wakes it"
     found = pre_warm_of(hours)
     length = Decimal(str(found.hours_per_month))
     costs = [

@@ -401,7 +401,7 @@ class TestRolloutDetail:
         assert "This rollout was aborted" in text
         assert (
             "prior-auth-extract-v6 answers all callers. To try again, propose "
-            "prior-auth-extract-v7 anew." in text
+            "prior-auth-extract-v7 again." in text
         )
 
     def test_pauses_with_a_reason_and_resumes(self, as_, alice, rollout, registered_model):
@@ -468,7 +468,7 @@ class TestRolloutDetail:
         for words in (
             "history was rewritten.",
             "(no longer on the branch)",
-            "Retry and commit anew",
+            "Retry and commit again",
         ):
             assert words in text, words
 
@@ -658,7 +658,7 @@ class TestSleep:
 
     def test_no_hours_are_shown_as_that(self, as_, carol, registered_model):
         page = as_(carol).get(url("rollout_detail", sleeper(registered_model))).content.decode()
-        assert "at no hours: only a call wakes it" in page
+        assert "never: only a call wakes it" in page
 
     @pytest.mark.parametrize(
         ("change", "words"),

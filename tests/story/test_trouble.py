@@ -258,7 +258,7 @@ def test_a_history_that_was_rewritten_is_named_and_a_retry_commits_anew(world: W
         page = world.page(rollout)
         assert "Git's history was rewritten." in page.replace("&#x27;", "'")
         assert "(no longer on the branch)" in page
-        assert "Retry and commit anew" in page
+        assert "Retry and commit again" in page
         world.owner.post(f"/rollouts/{rollout}/retry")
         found = world.goes_on(rollout, "TAKING_BACK", "SYNCING", "APPLIED")
         assert [(row["step"], row["attempt"]) for row in found["commits"]] == [

@@ -93,7 +93,7 @@ def check_history(commits: Iterable[str], git: GitClient) -> None:
         which = f"Commit {names} is" if len(lost) == 1 else f"Commits {names} are"
         raise Diverged(
             f"{which} no longer on branch {git.branch}: somebody rewrote its history. A retry "
-            f"commits anew what is "
+            f"commits again what is "
             "missing; find out first who took it away, and why.",
             lost,
         )

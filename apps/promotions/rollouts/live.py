@@ -117,8 +117,8 @@ def known_claims(rollout: Rollout) -> set[str]:
 
 
 def wake_unready(now: datetime) -> int:
-    """Have those live versions looked at now that the observer sees a replica of not ready; return
-    how many.
+    """Have those live versions looked at now that have a replica which is not ready, as the
+    observer sees it; return how many.
     """
     rows = Replica.objects.present().filter(
         namespace=MODELS, is_ready=False, deleting_at__isnull=True

@@ -126,7 +126,7 @@ def advice(rollout: Rollout) -> str:
     name = rollout.model_version.name
     if rollout.status == Rollout.Status.ABORTED:
         after = f"{rollout.baseline} answers all callers. " if rollout.baseline else ""
-        return f"{after}To try again, propose {name} anew."
+        return f"{after}To try again, propose {name} again."
     if rollout.status != Rollout.Status.FAILED:
         return ""
     if rollout.return_reason:
