@@ -11,27 +11,12 @@ from apps.accounts.models import User
 from apps.accounts.roles import SEES_ALL_MONEY, SEES_EVERY_MODEL, USES_MODELS
 from apps.catalog.models import RegisteredModel
 from apps.chargeback import queries
-from apps.promotions.models import Rollout
+from apps.common.simulated import Simulated
+from apps.fleet.simulated import stand_in_versions
+from apps.promotions import serving
+from apps.promotions.serving import ServingState
 
 SHOWN = 12
-
-
-@dataclass(frozen=True)
-class ModelLine:
-    """A model with what serves its callers. state: what the badge says; tone: its color."""
-
-    model: RegisteredModel
-    live: Rollout | None
-    moving: Rollout | None
-
-    @property
-    def badge(self) -> tuple[str, str, str]:
-        """Return (tone, icon, words)."""
-        if self.moving:
-            return "busy", "circle-dot", f"Rolling out v{self.moving.model_version.number}"
-        if self.live:
-            return "ok", "circle-check", f"Live v{self.live.model_version.number}"
-        return "idle", "circle", "Not serving"
 
 
 @dataclass(frozen=True)
@@ -67,6 +52,7 @@ class TeamMonth:
     budget_usd: Decimal
     forecast_usd: Decimal | None
     grants: list[GrantLine]
+    simulated: Simulated
 
     @property
     def tokens_today(self) -> int:
@@ -86,7 +72,7 @@ class TeamMonth:
 
 def team_month(user: User, now: datetime) -> TeamMonth | None:
     """Return everybody's month for those who oversee the money, else the team's where it uses
-    models; three queries.
+    models; four queries.
     """
     oversees = user.has_role(*SEES_ALL_MONEY)
     if user.team is None or not (oversees or user.has_role(*USES_MODELS)):
@@ -114,6 +100,7 @@ def team_month(user: User, now: datetime) -> TeamMonth | None:
         budget_usd=sum((line.grant.monthly_budget_usd for line in grant_lines), Decimal(0)),
         forecast_usd=forecast(month.list_cost_usd, start=start, end=end, now=now),
         grants=grant_lines,
+        simulated=Simulated(engine=bool(stand_in_versions({line.version for line in lines}))),
     )
 
 
@@ -125,21 +112,13 @@ def forecast(spent: Decimal, *, start: datetime, end: datetime, now: datetime) -
     return spent * Decimal((end - start).total_seconds()) / Decimal(elapsed)
 
 
-def models_of(user: User) -> list[ModelLine]:
-    """Return the models the person looks after: their team's, or all for those who oversee. Two
-    queries.
+def models_of(user: User, now: datetime) -> list[tuple[RegisteredModel, ServingState]]:
+    """Return the models the person looks after, with what their callers meet: their team's, or all
+    for those who oversee. Three queries, four more where a version sleeps.
     """
     models = RegisteredModel.objects.visible_to(user).select_related("owner_team")
     if not user.has_role(*SEES_EVERY_MODEL):
         models = models.filter(owner_team=user.team_id)
     found = list(models[:SHOWN])
-    rollouts = Rollout.objects.filter(
-        registered_model__in=found, status__in=(*Rollout.OPEN, Rollout.Status.LIVE)
-    )
-    live: dict[int, Rollout] = {}
-    moving: dict[int, Rollout] = {}
-    for rollout in rollouts.select_related("model_version"):
-        (live if rollout.status == Rollout.Status.LIVE else moving)[rollout.registered_model_id] = (
-            rollout
-        )
-    return [ModelLine(model, live.get(model.pk), moving.get(model.pk)) for model in found]
+    states = serving.states(found, now)
+    return [(model, states[model.pk]) for model in found]

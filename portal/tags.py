@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from apps.common import money
+from apps.common.badges import Badge
 from portal.assets import asset_url
 
 register = template.Library()
@@ -45,9 +46,13 @@ def words(content: str) -> SafeString:
 
 
 @register.inclusion_tag("components/_badge.html")
-def badge(value: Mapping[str, str]) -> dict[str, str]:
-    """Show a badge: {% badge line.badge %}."""
-    return {name: value.get(name, "") for name in ("tone", "icon", "label", "title")}
+def badge(value: Badge | Mapping[str, str] | None) -> dict[str, str]:
+    """Show a badge: {% badge line.badge %}; None shows nothing."""
+    if isinstance(value, Badge):
+        words = {"label": value.words, "title": value.title}
+        return {"tone": value.tone, "icon": value.sign, **words}
+    found = value or {}
+    return {name: found.get(name, "") for name in ("tone", "icon", "label", "title")}
 
 
 @register.simple_tag

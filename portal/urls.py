@@ -7,6 +7,7 @@ from apps.accounts.urls import api_urlpatterns as accounts_api
 from apps.accounts.urls import sign_in_urlpatterns
 from apps.capacity.urls import api_urlpatterns as capacity_api
 from apps.catalog.urls import api_urlpatterns as catalog_api
+from apps.catalog.urls import urlpatterns as catalog_forms
 from apps.chargeback.urls import api_urlpatterns as chargeback_api
 from apps.evals.urls import api_urlpatterns as evals_api
 from apps.fleet.urls import api_urlpatterns as fleet_api
@@ -15,7 +16,15 @@ from apps.metering.ingest import logs
 from apps.promotions.urls import api_urlpatterns as promotions_api
 from portal import views
 from portal.api import UnknownAddress
+from portal.pages import catalog, versions
 
+catalog_pages: list[URLPattern] = [
+    path("", catalog.model_list, name="model_list"),
+    path("<slug:name>/versions/", versions.version_list, name="version_list"),
+    path("<slug:name>/v<int:number>/", versions.version_detail, name="version_detail"),
+]
+# last: "register" is no model's name
+model_page = path("<slug:name>/", catalog.model_detail, name="model_detail")
 pages: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
     path("search/", views.search, name="search"),
@@ -27,7 +36,7 @@ pages: list[URLPattern | URLResolver] = [
     path("access/", include("apps.access.urls")),
     path("chargeback/", include("apps.chargeback.urls")),
     path("", include("apps.metering.urls")),
-    path("catalog/", include("apps.catalog.urls")),
+    path("catalog/", include(([*catalog_pages, *catalog_forms, model_page], "catalog"))),
     path("catalog/", include("apps.gateway.urls")),
     path("evaluations/", include("apps.evals.urls")),
     path("", include("apps.promotions.urls")),

@@ -19,7 +19,7 @@ def home(request: SignedIn) -> HttpResponse:
     context = {
         "needs": needs_of(request.user, now),
         "month": team_month(request.user, now),
-        "models": models_of(request.user),
+        "models": models_of(request.user, now),
         "now": now,
     }
     return render(request, "home.html", context)

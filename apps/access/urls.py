@@ -14,7 +14,6 @@ urlpatterns = [
     path("requests/<uuid:pk>/withdraw/", views.request_withdraw, name="request_withdraw"),
     path("grants/<uuid:pk>/", views.grant_detail, name="grant_detail"),
     path("grants/<uuid:pk>/revoke/", views.grant_revoke, name="grant_revoke"),
-    path("badge/<slug:name>/", views.badge, name="badge"),
 ]
 api_urlpatterns = [
     path("access-requests", api.AccessRequests.as_view(), name="access_requests"),

@@ -268,22 +268,3 @@ def grant_revoke(request: SignedIn, pk: UUID) -> HttpResponse:
     order = partial(actions.revoke_grant, grant=grant, actor=request.user, reason=reason, now=now())
     carry_out(request, order, "Revoked. The gateway refuses the team within seconds.")
     return redirect("access:grant_detail", pk=pk)
-
-
-@require_GET
-def badge(request: SignedIn, name: str) -> HttpResponse:
-    """Say in a line whether the person's team has the model: a fragment for catalog cards."""
-    model = get_object_or_404(RegisteredModel.objects.visible_to(request.user), name=name)
-    grant = (
-        Grant.objects.active(now())
-        .filter(registered_model=model, team=request.user.team_id)
-        .first()
-    )
-    pending = (
-        AccessRequest.objects.pending()
-        .filter(registered_model=model, team=request.user.team_id)
-        .first()
-    )
-    may_ask = request.user.has_role(*ASKS_FOR_MODELS)
-    context = {"model": model, "grant": grant, "pending": pending, "may_ask": may_ask}
-    return render(request, "access/badge.html", context)

@@ -9,6 +9,7 @@ import yaml
 
 from apps.capacity import effect
 from apps.capacity.models import CapacityRequest, NodePoolRevision
+from apps.fleet import prices
 from apps.fleet.models import Node, NodeInterval, NodePool
 from apps.manifests import capacity
 from apps.manifests.capacity import ON_DEMAND, BadCapacity
@@ -146,7 +147,7 @@ def _spans(pool_name: str, now: datetime) -> list[effect.Span]:
             instance_type=row.instance_type,
             capacity_type=row.capacity_type,
             usd_per_hour=row.price_usd_per_hour,
-            is_simulated=row.price_basis.startswith("simulated"),
+            is_simulated=prices.is_simulated(row.price_basis),
             from_at=max(row.started_at, since),
             to_at=row.ended_at or now,
         )

@@ -27,6 +27,7 @@ from apps.common.errors import DomainError
 from apps.common.orders import carry_out
 from apps.common.reasons import ReasonForm
 from apps.common.spreadsheets import cell
+from apps.fleet.simulated import of_machines
 from apps.gitops import trouble
 from apps.manifests.capacity import NodePool
 
@@ -78,6 +79,7 @@ def _pools(user: User) -> dict[str, object]:
         "may_ask": actions.may_ask(user),
         "sees_fleet": user.has_role(*SEES_FLEET),
         "basis": pages.spend_basis(),
+        "simulated": of_machines(),
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from django.conf import settings
+from django.urls import reverse
 
 from apps.catalog.models import ModelFile, ModelVersion, RegisteredModel
 
@@ -21,6 +22,14 @@ Facts = list[tuple[str, object]]
 def version_badge(version: ModelVersion) -> dict[str, str]:
     """Return a version's badge."""
     return BADGES[Status(version.status)]
+
+
+def crumbs(model: RegisteredModel, page: str = "") -> list[tuple[str, str]]:
+    """Return the breadcrumbs of a page under a model's tabs. page: its name; "" on the overview."""
+    catalog = ("Catalog", reverse("catalog:model_list"))
+    if not page:
+        return [catalog, (model.name, "")]
+    return [catalog, (model.name, reverse("catalog:model_detail", args=[model.name])), (page, "")]
 
 
 def count_words(count: int) -> str:

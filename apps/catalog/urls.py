@@ -1,4 +1,4 @@
-"""URLs of models and versions."""
+"""URLs of models and versions. Those that are read, portal/urls.py adds: they join several apps."""
 
 from django.urls import path
 
@@ -6,13 +6,9 @@ from apps.catalog import api, views
 
 app_name = "catalog"
 urlpatterns = [
-    path("", views.model_list, name="model_list"),
     path("register/", views.model_create, name="model_create"),
-    path("<slug:name>/", views.model_detail, name="model_detail"),
-    path("<slug:name>/versions/", views.version_list, name="version_list"),
     path("<slug:name>/versions/new/", views.version_create, name="version_create"),
     path("<slug:name>/versions/check/", views.version_check, name="version_check"),
-    path("<slug:name>/v<int:number>/", views.version_detail, name="version_detail"),
     path("<slug:name>/v<int:number>/retry/", views.version_retry, name="version_retry"),
 ]
 api_urlpatterns = [

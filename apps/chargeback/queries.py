@@ -6,6 +6,7 @@ without a rate are listed as unpriced, never priced at zero; calls whose usage i
 counted as unmetered.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -134,8 +135,14 @@ def totals(found: list[Line]) -> Totals:
 
 def rate_at(model: RegisteredModel, at: datetime) -> Rate | None:
     """Return the rate in force at a moment, or None."""
-    begun = Rate.objects.filter(registered_model=model, active_from__lte=at)
-    return begun.filter(Q(active_to__isnull=True) | Q(active_to__gt=at)).first()
+    return prices([model], at).get(model.pk)
+
+
+def prices(models: Iterable[RegisteredModel], at: datetime) -> dict[int, Rate]:
+    """Return model → the rate in force at a moment, of those that have one; one query."""
+    begun = Rate.objects.filter(registered_model__in=models, active_from__lte=at)
+    found = begun.filter(Q(active_to__isnull=True) | Q(active_to__gt=at))
+    return {rate.registered_model_id: rate for rate in found}
 
 
 def month_to_date_usd(*, team: str, model: str, now: datetime) -> Decimal:

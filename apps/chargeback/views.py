@@ -27,7 +27,9 @@ from apps.chargeback.forms import RateForm
 from apps.chargeback.models import Rate
 from apps.common.errors import DomainError
 from apps.common.money import exact, usd
+from apps.common.simulated import Simulated
 from apps.common.spreadsheets import cell
+from apps.fleet.simulated import stand_in_versions
 from apps.metering.store import latest_call_at
 
 PAGE = 50
@@ -48,6 +50,7 @@ def month(request: SignedIn) -> HttpResponse:
     if request.GET.get("format") == "csv":
         return _csv(lines, f"chargeback-{chosen:%Y-%m}.csv")
     totals = queries.totals(lines)
+    played = stand_in_versions({line.version for line in lines})
     before = queries.totals(queries.lines(start=_before(start), end=start, scope=scope))
     context = {
         "title": f"Chargeback {chosen:%B %Y}",
@@ -58,6 +61,8 @@ def month(request: SignedIn) -> HttpResponse:
         "by_day": by_day,
         "page_obj": Paginator(lines, PAGE).get_page(request.GET.get("page")),
         "totals": totals,
+        "simulated": Simulated(engine=bool(played)),
+        "played": played,
         "figures": _figures(totals, before),
         "csv_url": f"{reverse('chargeback:month')}?month={chosen:%Y-%m}"
         f"{'&by=day' if by_day else ''}&format=csv",
@@ -160,7 +165,7 @@ def rate_list(request: SignedIn) -> HttpResponse:
 def price_badge(request: SignedIn, name: str) -> HttpResponse:
     """Say a model's price in a line: a fragment for catalog cards and forms."""
     model = get_object_or_404(RegisteredModel.objects.visible_to(request.user), name=name)
-    return render(request, "chargeback/price_badge.html", {"rate": queries.rate_at(model, now())})
+    return render(request, "chargeback/_price.html", {"rate": queries.rate_at(model, now())})
 
 
 @require_GET

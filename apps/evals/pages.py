@@ -1,10 +1,11 @@
 """What the pages say about runs: badges, steps, the table of metrics. Pure: rows in, words out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from apps.evals import scoring
 from apps.evals.models import EvalRun
+from apps.integrations.engine import identity
 
 Status = EvalRun.Status
 BADGES = {
@@ -31,9 +32,28 @@ def run_badge(run: EvalRun) -> dict[str, str]:
     return BADGES[Status(run.status)]
 
 
+def run_lines(runs: Iterable[EvalRun]) -> list[tuple[EvalRun, dict[str, str], str]]:
+    """Return runs with their badge and their F1, for evals/_rows.html."""
+    return [(run, run_badge(run), figure("f1", run.metrics.get("f1"))) for run in runs]
+
+
+def measured(run: EvalRun | None) -> str:
+    """Return what an evaluation measured, and on what: "TTFT p95 0.42 s · 31.0 tokens/s on
+    g5.xlarge"; "" without a result.
+    """
+    if run is None or run.metrics.get("ttft_p95_ms") is None:
+        return ""
+    parts = [f"TTFT p95 {figure('ttft_p95_ms', run.metrics['ttft_p95_ms'])}"]
+    if run.metrics.get("tokens_per_second") is not None:
+        speed = figure("tokens_per_second", run.metrics["tokens_per_second"])
+        parts.append(f"{speed} tokens/s")
+    words = " · ".join(parts)
+    return f"{words} on {run.instance_type}" if run.instance_type else words
+
+
 def is_stand_in(run: EvalRun) -> bool:
     """Tell whether the labelled stand-in answered instead of a model."""
-    return run.engine.startswith("stand-in")
+    return identity.is_stand_in(run.engine)
 
 
 def figure(name: str, value: float | None) -> str:

@@ -1,7 +1,24 @@
-"""Which run counts: the newest one that came to a result, on the suite that decides."""
+"""Which run counts: the newest one that came to a result, on the suite that decides. And the newest
+of many versions at once.
+"""
+
+from collections.abc import Iterable
 
 from apps.catalog.models import ModelVersion
 from apps.evals.models import EvalRun, EvalSuite
+
+
+def newest_runs(versions: Iterable[ModelVersion]) -> dict[int, EvalRun]:
+    """Return version → its newest run, whatever came of it, of those that have one; one query."""
+    rows = EvalRun.objects.filter(model_version__in=[version.pk for version in versions])
+    newest = rows.order_by("model_version_id", "-requested_at").distinct("model_version_id")
+    return {run.model_version_id: run for run in newest}
+
+
+def newest_results(versions: Iterable[ModelVersion]) -> dict[int, EvalRun]:
+    """Return version → its newest result, on whatever suite, of those that have one; one query."""
+    rows = EvalRun.objects.deciding().filter(model_version__in=[each.pk for each in versions])
+    return {run.model_version_id: run for run in reversed(list(rows))}
 
 
 def current_suite() -> EvalSuite | None:

@@ -8,8 +8,6 @@ app_name = "evals"
 urlpatterns = [
     path("", views.run_list, name="run_list"),
     path("start/<slug:name>/<int:number>/", views.run_create, name="run_create"),
-    path("versions/<slug:name>/<int:number>/", views.version_runs, name="version_runs"),
-    path("versions/<slug:name>/<int:number>/badge/", views.version_badge, name="version_badge"),
     path("<uuid:pk>/", views.run_detail, name="run_detail"),
     path("<uuid:pk>/report.json", views.run_report, name="run_report"),
 ]

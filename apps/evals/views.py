@@ -2,7 +2,6 @@
 miss.
 """
 
-from collections.abc import Iterable
 from uuid import UUID
 
 from django.contrib import messages
@@ -18,6 +17,7 @@ from apps.accounts.requests import SignedIn
 from apps.audit.timeline import timeline
 from apps.catalog.models import ModelVersion
 from apps.common.errors import DomainError
+from apps.common.simulated import Simulated
 from apps.evals import actions, pages, report, suites
 from apps.evals.models import EvalRun, EvalRunQuerySet
 
@@ -36,7 +36,7 @@ def run_list(request: SignedIn) -> HttpResponse:
     page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
     context = {
         "page_obj": page,
-        "lines": _lines(page.object_list),
+        "lines": pages.run_lines(page.object_list),
         "query": query,
         "status": status,
         "statuses": EvalRun.Status.choices,
@@ -71,7 +71,7 @@ def run_detail(request: SignedIn, pk: UUID) -> HttpResponse:
             (str(run.pk)[:8], ""),
         ],
         "badge": pages.run_badge(run),
-        "stand_in": pages.is_stand_in(run),
+        "simulated": Simulated(engine=pages.is_stand_in(run)),
         "f1": pages.figure("f1", run.metrics.get("f1")),
         "f1_threshold": pages.threshold(run.suite.thresholds.get("f1"), "f1"),
         "metrics": pages.metric_lines(run, live) if run.metrics else [],
@@ -82,7 +82,7 @@ def run_detail(request: SignedIn, pk: UUID) -> HttpResponse:
         "moving": run.removed_at is None,
         "may_start": actions.can_start(version=version, actor=request.user)
         and run.status not in EvalRun.OPEN,
-        "may_propose": version.registered_model.is_owned_by(request.user)
+        "may_go_on": version.registered_model.is_owned_by(request.user)
         and run.status == EvalRun.Status.PASSED,
         "events": timeline("EvalRun", str(run.pk)),
     }
@@ -116,37 +116,6 @@ def run_report(request: SignedIn, pk: UUID) -> HttpResponse:
     return answer
 
 
-@require_GET
-def version_runs(request: SignedIn, name: str, number: int) -> HttpResponse:
-    """Show a version's runs: a fragment of its page."""
-    version = _version_for(request.user, name, number)
-    rows = _runs_for(request.user).filter(model_version=version)[:20]
-    open_run = next((run for run in rows if run.status in EvalRun.OPEN), None)
-    context = {
-        "version": version,
-        "model": version.registered_model,
-        "lines": _lines(rows),
-        "may_start": actions.can_start(version=version, actor=request.user) and open_run is None,
-        "verified": version.status == ModelVersion.Status.VERIFIED,
-    }
-    return render(request, "evals/version_runs.html", context)
-
-
-@require_GET
-def version_badge(request: SignedIn, name: str, number: int) -> HttpResponse:
-    """Say in a word how the last run of a version went: a fragment for lists."""
-    version = _version_for(request.user, name, number)
-    run = _runs_for(request.user).filter(model_version=version).first()
-    if run is None:
-        return HttpResponse('<span class="muted">Not evaluated</span>')
-    context = {
-        "run": run,
-        "badge": pages.run_badge(run),
-        "f1": pages.figure("f1", run.metrics.get("f1")),
-    }
-    return render(request, "evals/version_badge.html", context)
-
-
 def _runs_for(user: User) -> EvalRunQuerySet:
     rows = EvalRun.objects.visible_to(user)
     return rows.select_related(
@@ -157,10 +126,6 @@ def _runs_for(user: User) -> EvalRunQuerySet:
 def _version_for(user: User, name: str, number: int) -> ModelVersion:
     rows = ModelVersion.objects.visible_to(user).select_related("registered_model__owner_team")
     return get_object_or_404(rows, registered_model__name=name, number=number)
-
-
-def _lines(runs: Iterable[EvalRun]) -> list[tuple[EvalRun, dict[str, str], str]]:
-    return [(run, pages.run_badge(run), pages.figure("f1", run.metrics.get("f1"))) for run in runs]
 
 
 def _facts(run: EvalRun) -> list[tuple[str, object]]:

@@ -2,15 +2,19 @@
 month. Prices are the machines' own; list prices (prices.py) stand in only where that is said.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from statistics import median
 
+from django.db.models import F, Window
+from django.db.models.functions import RowNumber
+
 from apps.common.periods import HOURS_PER_DAY, HOURS_PER_MONTH, SECONDS_PER_HOUR
 from apps.fleet import prices
 from apps.fleet.models import Machine, Node, NodeClaim, Replica
+from apps.integrations.engine.identity import is_stand_in
 from apps.manifests.capacity import ON_DEMAND, SPOT
 
 LAST_STARTS = 10
@@ -23,12 +27,13 @@ class ColdStarts:
 
     median: None where none was measured; usd_per_hour: what the newest one's share of its machine
     costs, None without a
-    price.
+    price. is_simulated: tells that some machine, or the engine, behind the times was made up.
     """
 
     count: int
     median: timedelta | None
     usd_per_hour: Decimal | None
+    is_price_simulated: bool = False
     is_simulated: bool = False
 
     @property
@@ -89,24 +94,54 @@ def gpu_usd_per_hour(machine: Machine) -> Decimal | None:
 
 def cold_starts(model: str) -> ColdStarts:
     """Return how the last ten replicas of a model started; two queries."""
-    rows = list(Replica.objects.filter(model=model, ready_at__isnull=False)[:LAST_STARTS])
+    return cold_starts_of([model])[model]
+
+
+def cold_starts_of(models: Collection[str]) -> dict[str, ColdStarts]:
+    """Return model → how its last ten replicas started; two queries, however many models."""
+    newest = (F("created_at").desc(), F("id").desc())
+    place = Window(RowNumber(), partition_by=F("model"), order_by=newest)
+    rows = Replica.objects.filter(model__in=models, ready_at__isnull=False).annotate(place=place)
+    started: dict[str, list[Replica]] = {model: [] for model in models}
+    for row in rows.filter(place__lte=LAST_STARTS):
+        started[row.model].append(row)
+    claims = _claims(row for found in started.values() for row in found)
+    return {model: _cold_starts(found, claims) for model, found in started.items()}
+
+
+def _cold_starts(rows: Iterable[Replica], claims: Iterable[NodeClaim]) -> ColdStarts:
+    """Return how these replicas, newest first, started. claims: under them, and under others."""
+    rows = list(rows)
     took = [row.cold_start.total_seconds() for row in rows if row.cold_start is not None]
-    found = _priced_claims(rows)
+    nodes = {row.node_name for row in rows}
+    under = [claim for claim in claims if claim.node_name in nodes]
+    found = _by_node(under)
     newest = next((row for row in rows if row.node_name in found), None)
     claim = found[newest.node_name] if newest is not None else None
     return ColdStarts(
         count=len(took),
         median=timedelta(seconds=median(took)) if took else None,
         usd_per_hour=replica_usd_per_hour(newest, claim) if newest and claim else None,
-        is_simulated=claim is not None and claim.is_price_simulated,
+        is_price_simulated=claim is not None and claim.is_price_simulated,
+        is_simulated=any(claim.is_simulated for claim in under)
+        or any(is_stand_in(row.engine) for row in rows),
     )
 
 
-def _priced_claims(replicas: Iterable[Replica]) -> dict[str, NodeClaim]:
+def priced_claims(replicas: Iterable[Replica]) -> dict[str, NodeClaim]:
     """Return node → the newest claim with a price under it; one query."""
+    return _by_node(_claims(replicas))
+
+
+def _claims(replicas: Iterable[Replica]) -> list[NodeClaim]:
     names = {row.node_name for row in replicas if row.node_name}
-    claims = NodeClaim.objects.filter(node_name__in=names, price_usd_per_hour__isnull=False)
-    return {claim.node_name: claim for claim in reversed(list(claims))}
+    return list(NodeClaim.objects.filter(node_name__in=names))
+
+
+def _by_node(claims: Sequence[NodeClaim]) -> dict[str, NodeClaim]:
+    """Return node → its newest claim with a price. claims: newest first."""
+    priced = [claim for claim in claims if claim.price_usd_per_hour is not None]
+    return {claim.node_name: claim for claim in reversed(priced)}
 
 
 def replica_usd_per_hour(replica: Replica, machine: Machine) -> Decimal | None:
@@ -123,14 +158,16 @@ def _share(usd_per_hour: Decimal | None, gpus: int, of_gpus: int) -> Decimal | N
     return usd_per_hour * gpus / of_gpus
 
 
-def replicas_usd(replicas: Iterable[Replica], since: datetime, now: datetime) -> Decimal | None:
+def replicas_usd(
+    replicas: Iterable[Replica], since: datetime, now: datetime, claims: Mapping[str, NodeClaim]
+) -> Decimal | None:
     """Return what replicas have cost since a moment; None where one ran on a machine without a
-    price. One that has no machine yet costs nothing. One query.
+    price. One that has no machine yet costs nothing. claims: priced_claims of these, or of more.
     """
-    rows = [row for row in replicas if row.node_name]
-    claims = _priced_claims(rows)
     total = Decimal(0)
-    for row in rows:
+    for row in replicas:
+        if not row.node_name:
+            continue
         claim = claims.get(row.node_name)
         price = replica_usd_per_hour(row, claim) if claim is not None else None
         if price is None:

@@ -14,9 +14,13 @@ from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q
 
-# Django finds an app's models from here
+from apps.fleet import prices
+
 # Django finds an app's models through this module only
 from apps.fleet.metrics import models as metrics_models  # noqa: F401
+
+SIMULATED_MACHINE = "kwok://"  # how a provider id begins behind which no machine is
+
 
 Row = TypeVar("Row", bound="ClusterObject")
 
@@ -101,7 +105,7 @@ class Machine(ClusterObject):
     @property
     def is_price_simulated(self) -> bool:
         """Tell whether the price was made up for the local cluster."""
-        return self.price_basis.startswith("simulated")
+        return prices.is_simulated(self.price_basis)
 
 
 class NodeClaimQuerySet(ClusterObjectQuerySet["NodeClaim"]):
@@ -149,6 +153,11 @@ class NodeClaim(Machine):
                 name="node_claim_ends_after_it_begins",
             ),
         )
+
+    @property
+    def is_simulated(self) -> bool:
+        """Tell whether no machine is behind it: its node is one of KWOK's."""
+        return self.provider_id.startswith(SIMULATED_MACHINE)
 
 
 class NodeQuerySet(ClusterObjectQuerySet["Node"]):

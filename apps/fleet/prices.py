@@ -14,6 +14,7 @@ FILE = Path(__file__).parent / "instance_prices.csv"
 REGION = "us-east-1"
 LISTED = "6 Jul 2026"
 BASIS = f"list price, {REGION}, {LISTED}"
+SIMULATED = "simulated"  # how the basis of a price begins that was made up for the local cluster
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ def families() -> dict[str, tuple[InstanceType, ...]]:
     for item in instance_types():
         found.setdefault(item.family, []).append(item)
     return {name: tuple(items) for name, items in found.items()}
+
+
+def is_simulated(basis: str) -> bool:
+    """Tell whether a price was made up, by its basis."""
+    return basis.startswith(SIMULATED)
 
 
 def family_of(instance_type: str) -> str:

@@ -15,8 +15,9 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_FLEET
+from apps.common.simulated import Simulated
 from apps.common.spreadsheets import csv_lines
-from apps.fleet import gpu_map, intervals, pages, queries
+from apps.fleet import gpu_map, intervals, pages, queries, simulated
 from apps.fleet.idle import idle_lines
 from apps.fleet.metrics import charts
 from apps.fleet.metrics.loads import measured
@@ -104,6 +105,7 @@ def claim_detail(request: SignedIn, pk: int) -> HttpResponse:
         "times": pages.claim_times(claim),
         "events": intervals.events_of(claim),
         "freshness": queries.freshness(moment),
+        "simulated": Simulated(machines=claim.is_simulated, prices=claim.is_price_simulated),
         "moving": not claim.ended_at and (claim.deleting_at or not claim.initialized_at),
         "last_day": (claim.ended_at or moment).date(),
         "fragment": bool(request.htmx),
@@ -206,6 +208,7 @@ def _show(
         "text": text,
         "figures": queries.figures(found or queries.snapshot(moment)),
         "freshness": queries.freshness(moment),
+        "simulated": simulated.of_machines(),
         "moving": queries.is_moving(moment),
         "fragment": bool(request.htmx),
     }

@@ -14,6 +14,7 @@ from apps.chargeback.queries import rate_at
 from apps.chargeback.rating import Prices, list_cost_usd
 from apps.gateway.refusals import in_our_words
 from apps.integrations.engine.client import EngineClient
+from apps.integrations.engine.identity import STAND_IN, is_stand_in
 from apps.integrations.engine.types import Delta, GatewayRefusal, Usage
 from apps.integrations.errors import TemporaryError
 
@@ -76,7 +77,7 @@ def _summary(piece: Delta, prices: Prices | None) -> dict[str, Any]:
         "cost_usd": _cost(usage, prices),
         "finish_reason": piece.finish_reason,
         "version": piece.model,
-        "stand_in": piece.engine == "stand-in" or "stand-in" in piece.system_fingerprint,
+        "stand_in": is_stand_in(piece.engine) or STAND_IN in piece.system_fingerprint,
         "request_id": piece.request_id,
     }
 

@@ -5,7 +5,6 @@
 from django.conf import settings
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_POST
 
@@ -15,6 +14,7 @@ from apps.accounts.oidc import gateway_token
 from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import RegisteredModel
+from apps.catalog.pages import crumbs
 from apps.gateway import samples
 from apps.gateway.forms import PlaygroundForm
 from apps.gateway.models import PolicyRevision
@@ -26,8 +26,7 @@ from apps.integrations.errors import TemporaryError
 from apps.manifests.gateway import WHOLE_COST
 from apps.manifests.policy import Policy
 from apps.manifests.text import CannotRender
-from apps.promotions.models import Rollout
-from apps.promotions.sleep import Sleep, sleep_of
+from apps.promotions import serving
 
 
 def _model_for(user: User, name: str) -> RegisteredModel:
@@ -42,25 +41,16 @@ def _tab(request: SignedIn, name: str, tab: str) -> dict[str, object]:
         .filter(registered_model=model, team=request.user.team_id)
         .first()
     )
-    related = ("model_version__registered_model", "registered_model", "promotion")
-    live = Rollout.objects.live().filter(registered_model=model).select_related(*related)
-    crumbs = [
-        ("Catalog", reverse("catalog:model_list")),
-        (model.name, reverse("catalog:model_detail", args=[name])),
-    ]
-    crumbs.append((tab, ""))
+    state = serving.of_model(model, now())
     return {
         "model": model,
-        "crumbs": crumbs,
+        "crumbs": crumbs(model, tab),
         "grant": grant,
-        "live": live.first(),
+        "serving": state,
+        "live": state.live,
+        "sleep": state.sleep,
         "team": request.user.team,
     }
-
-
-def _sleep(live: object) -> Sleep | None:
-    """Return what the live version does where it is of the class that sleeps."""
-    return sleep_of(live, now=now()) if isinstance(live, Rollout) else None
 
 
 @require_GET
@@ -73,7 +63,6 @@ def playground(request: SignedIn, name: str) -> HttpResponse:
         "form": PlaygroundForm(context_length=model.context_length),
         "cannot_send": _cannot_send(context),
         "prices": prices_now(model, now()),
-        "sleep": _sleep(context["live"]),
         "retry_after": settings.SCALING_RETRY_AFTER_SECONDS,
     }
     return render(request, "gateway/playground.html", context)
@@ -120,7 +109,6 @@ def how_to_call(request: SignedIn, name: str) -> HttpResponse:
         "curl_text": samples.curl_text(settings.GATEWAY_URL, name),
         "python_text": samples.python_text(settings.GATEWAY_URL, name),
         "refusals": REFUSALS,
-        "sleep": _sleep(context["live"]),
         "retry_after": settings.SCALING_RETRY_AFTER_SECONDS,
     }
     return render(request, "gateway/how_to_call.html", context)

@@ -16,9 +16,13 @@ from django.views.decorators.http import require_GET
 from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import RegisteredModel
+from apps.catalog.pages import crumbs
+from apps.common.simulated import Simulated
 from apps.common.spreadsheets import cell
+from apps.fleet.simulated import stand_in_versions
 from apps.metering import store
 from apps.metering.models import HourlyUsage, Outcome, UsageEvent
+from apps.promotions import serving
 
 PAGE = 50
 CSV_LIMIT = 100_000
@@ -56,13 +60,16 @@ def usage_list(request: SignedIn) -> HttpResponse:
     if request.GET.get("format") == "csv":
         return _csv(rows)
     page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
+    played = stand_in_versions({event.version for event in page})
     for event in page:
+        event.simulated = Simulated(engine=event.version in played)  # type: ignore[attr-defined]
         event.badge = BADGES[Outcome(event.outcome)]  # type: ignore[attr-defined]
     context = {
         "page_obj": page,
         "outcomes": Outcome.choices,
         "filters": {key: request.GET.get(key, "") for key in ("q", "outcome", "model")},
         "sees_all": request.user.has_role(*SEES_EVERY_TEAM),
+        "simulated": Simulated(engine=bool(played)),
         "latest": store.latest_call_at(),
         "csv_url": f"{reverse('metering:usage_list')}?{_with_csv(request)}",
     }
@@ -129,12 +136,14 @@ def model_usage(request: SignedIn, name: str) -> HttpResponse:
     lines: list[dict[str, Any]] = list(
         rows.values("team", "version").annotate(**{f"sum_{key}": Sum(key) for key in sums})  # type: ignore[arg-type]
     )
+    played = stand_in_versions({line["version"] for line in lines})
+    for line in lines:
+        line["simulated"] = Simulated(engine=line["version"] in played)
     context = {
         "model": model,
-        "crumbs": [
-            ("Catalog", reverse("catalog:model_list")),
-            (name, reverse("catalog:model_detail", args=[name])),
-        ],
+        "crumbs": crumbs(model, "Usage"),
+        "serving": serving.of_model(model, now()),
+        "simulated": Simulated(engine=bool(played)),
         "lines": sorted(lines, key=lambda line: (-line["sum_output_tokens"], line["team"])),
         "sees_all": sees_all,
         "start": start,

@@ -9,22 +9,13 @@ from typing import Any
 from apps.common.money import about_usd, usd
 from apps.promotions.models import Promotion, Rollout, RolloutPhase
 from apps.promotions.rollouts.phases import TYPICAL
-from apps.promotions.sleep import Sleep, State
+from apps.promotions.sleep import Sleep
 
 PROMOTION_BADGES = {
     Promotion.Status.PENDING: {"tone": "warn", "icon": "clock", "label": "Needs 1 approval"},
     Promotion.Status.APPROVED: {"tone": "ok", "icon": "circle-check", "label": "Approved"},
     Promotion.Status.REJECTED: {"tone": "bad", "icon": "circle-x", "label": "Rejected"},
     Promotion.Status.WITHDRAWN: {"tone": "idle", "icon": "undo-2", "label": "Withdrawn"},
-}
-ROLLOUT_BADGES = {
-    Rollout.Status.PENDING: {"tone": "busy", "icon": "circle-dot", "label": "Starting"},
-    Rollout.Status.PROGRESSING: {"tone": "busy", "icon": "circle-dot", "label": "Rolling out"},
-    Rollout.Status.LIVE: {"tone": "ok", "icon": "circle-check", "label": "Live"},
-    Rollout.Status.REPLACED: {"tone": "idle", "icon": "history", "label": "Replaced"},
-    Rollout.Status.FAILED: {"tone": "bad", "icon": "circle-x", "label": "Failed"},
-    Rollout.Status.ABORTED: {"tone": "idle", "icon": "ban", "label": "Aborted"},
-    Rollout.Status.SUPERSEDED: {"tone": "idle", "icon": "history", "label": "Superseded"},
 }
 PHASES = RolloutPhase.Phase
 
@@ -34,59 +25,10 @@ def promotion_badge(promotion: Promotion) -> dict[str, str]:
     return PROMOTION_BADGES[Promotion.Status(promotion.status)]
 
 
-def rollout_badge(rollout: Rollout | None) -> dict[str, str] | None:
-    """Return a rollout's badge, with its weight while it moves; None without one."""
-    if rollout is None:
-        return None
-    badge = dict(ROLLOUT_BADGES[Rollout.Status(rollout.status)])
-    if rollout.status in Rollout.OPEN and rollout.return_reason:
-        return {"tone": "bad", "icon": "undo-2", "label": "Going back"}
-    if rollout.status in Rollout.OPEN and rollout.paused_at:
-        return {"tone": "warn", "icon": "pause", "label": f"Paused · {rollout.weight} %"}
-    if rollout.status == Rollout.Status.LIVE and rollout.unready_since:
-        return {"tone": "bad", "icon": "circle-x", "label": "Live · not ready"}
-    if rollout.status == Rollout.Status.PROGRESSING:
-        badge["label"] += f" · {rollout.weight} %"
-    return badge
-
-
-def serving_badge(rollouts: Sequence[Rollout], sleep: Sleep | None = None) -> dict[str, str]:
-    """Return how a model serves, from its rollouts, newest first: "Live v7", "Rolling out v8 · v7
-    live".
-
-    sleep: what the live one does, where it is of the class that sleeps.
-    """
-    live = next((item for item in rollouts if item.status == Rollout.Status.LIVE), None)
-    moving = next((item for item in rollouts if item.status in Rollout.OPEN), None)
-    failed = rollouts[0] if rollouts and rollouts[0].status == Rollout.Status.FAILED else None
-    beside = f" · v{live.model_version.number} live" if live else ""
-    if moving:
-        return {"tone": "busy", "label": f"Rolling out v{moving.model_version.number}{beside}"}
-    if failed:
-        return {"tone": "bad", "label": f"Rollout of v{failed.model_version.number} failed{beside}"}
-    if live and (live.reason == "DRIFT" or live.unready_since):
-        words = "drifted" if live.reason == "DRIFT" else "not ready"
-        return {"tone": "bad", "label": f"v{live.model_version.number} {words}"}
-    if live and sleep and sleep.state != State.AWAKE:
-        return sleep_badge(sleep)
-    if live:
-        return {"tone": "ok", "label": f"Live v{live.model_version.number}"}
-    return {"tone": "draft", "label": "Not serving yet"}
-
-
-def sleep_badge(sleep: Sleep) -> dict[str, str]:
-    """Return what a version that sleeps does now."""
-    if sleep.state == State.IDLE:
-        return {"tone": "idle", "icon": "circle-pause", "label": f"Idle, wakes in {sleep.wakes_in}"}
-    if sleep.state == State.WAKING:
-        return {"tone": "busy", "icon": "circle-dot", "label": f"Waking, takes {sleep.wakes_in}"}
-    return {"tone": "ok", "icon": "circle-check", "label": "Awake"}
-
-
 def sleep_facts(sleep: Sleep) -> list[tuple[str, object]]:
     """Return what waking takes and costs, for a rollout's page."""
     starts = sleep.starts
-    simulated = " (simulated price)" if starts.is_simulated else ""
+    simulated = " (simulated price)" if starts.is_price_simulated else ""
     return [
         (
             "A start takes",

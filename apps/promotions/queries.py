@@ -6,7 +6,7 @@ from apps.capacity.queries import buys_only_spot
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.evals.models import EvalRun
 from apps.evals.queries import current_suite, deciding_run
-from apps.promotions.gates import Evidence, RunFacts
+from apps.promotions.gates import Condition, Evidence, RunFacts, blocked, evaluate_gates
 from apps.promotions.models import (
     Approval,
     Promotion,
@@ -133,3 +133,15 @@ def evidence_for(
         bound_baseline=promotion.baseline.name if promotion and promotion.baseline else None,
         is_bound=promotion is not None,
     )
+
+
+def obstacles(version: ModelVersion) -> list[Condition]:
+    """Return what keeps a version from being proposed now: the gates that do not hold, and a
+    promotion of its model that waits. About eight queries.
+    """
+    found = blocked(evaluate_gates(evidence_for(version)))
+    waiting = Promotion.objects.pending().filter(registered_model=version.registered_model)
+    if other := waiting.select_related("model_version__registered_model").first():
+        words = f"{other.model_version.name} waits for a reviewer: decide or withdraw it first."
+        found.append(Condition("Promotion", False, words))
+    return found

@@ -2,21 +2,25 @@
 observer saw.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from uuid import UUID
 
 from django.db.models import Q
 
 from apps.common.money import about_usd, usd
 from apps.common.periods import HOURS_PER_MONTH
+from apps.common.simulated import marked
 from apps.fleet.costs import (
     ColdStarts,
     MachinePrices,
     Price,
-    cold_starts,
+    cold_starts_of,
     machine_prices,
+    priced_claims,
     replicas_usd,
 )
 from apps.fleet.models import Replica
@@ -53,8 +57,10 @@ class Sleep:
 
     @property
     def wakes_in(self) -> str:
-        """Return "≈ 40 s", or that it was never measured."""
-        return about(self.starts.median)
+        """Return "≈ 40 s", marked where it rests on simulated machines; or that it was never
+        measured.
+        """
+        return waking(self.starts)
 
 
 def about(length: timedelta | None) -> str:
@@ -65,25 +71,58 @@ def about(length: timedelta | None) -> str:
     return f"≈ {seconds} s" if seconds < 120 else f"≈ {round(seconds / 60)} min"
 
 
+def waking(starts: ColdStarts) -> str:
+    """Return how long a start takes, marked where it rests on simulated machines."""
+    return marked(about(starts.median), starts.is_simulated and starts.median is not None)
+
+
 def sleep_of(rollout: Rollout, *, now: datetime) -> Sleep | None:
     """Return what a rollout's version does; None where a replica always runs. Four queries."""
-    if not rollout.sleeps:
-        return None
-    rows = Replica.objects.filter(namespace=MODELS, service=rollout.model_version.name)
-    present = [row.is_ready for row in rows.present().filter(deleting_at__isnull=True)]
-    state = State.AWAKE if any(present) else State.WAKING if present else State.IDLE
+    return sleeps_of([rollout], now=now).get(rollout.pk)
+
+
+def sleeps_of(rollouts: Iterable[Rollout], *, now: datetime) -> dict[UUID, Sleep]:
+    """Return rollout → what its version does, of those whose version sleeps: four queries, or none
+    where no version does.
+
+    The rollouts need their promotion, model and version loaded.
+    """
+    sleepers = [rollout for rollout in rollouts if rollout.sleeps]
+    if not sleepers:
+        return {}
     since = now - DAY
-    lately = list(rows.filter(Q(ended_at__isnull=True) | Q(ended_at__gt=since)))
-    woken = sum(row.created_at > since for row in lately)
-    hours = rollout.promotion.pre_warm
-    kept_ready = pre_warm_of(hours).words if hours else ""
-    return Sleep(
-        state,
-        cold_starts(rollout.registered_model.name),
-        woken,
-        replicas_usd(lately, since, now),
-        kept_ready,
+    rows = Replica.objects.filter(
+        Q(ended_at__isnull=True) | Q(ended_at__gt=since),
+        namespace=MODELS,
+        service__in={rollout.model_version.name for rollout in sleepers},
     )
+    lately: dict[str, list[Replica]] = {}
+    for row in rows:
+        lately.setdefault(row.service, []).append(row)
+    claims = priced_claims(row for found in lately.values() for row in found)
+    starts = cold_starts_of({rollout.registered_model.name for rollout in sleepers})
+    found = {}
+    for rollout in sleepers:
+        replicas = lately.get(rollout.model_version.name, [])
+        found[rollout.pk] = Sleep(
+            state=_state(replicas),
+            starts=starts[rollout.registered_model.name],
+            woken=sum(row.created_at > since for row in replicas),
+            awake_usd=replicas_usd(replicas, since, now, claims),
+            kept_ready=_kept_ready(rollout),
+        )
+    return found
+
+
+def _state(replicas: Iterable[Replica]) -> State:
+    """Return what a version does whose replicas these are, those that ended lately too."""
+    present = [row.is_ready for row in replicas if row.ended_at is None and row.deleting_at is None]
+    return State.AWAKE if any(present) else State.WAKING if present else State.IDLE
+
+
+def _kept_ready(rollout: Rollout) -> str:
+    hours = rollout.promotion.pre_warm
+    return pre_warm_of(hours).words if hours else ""
 
 
 def warm_words(prices: MachinePrices, *, only_spot: bool = False) -> str:
@@ -128,7 +167,7 @@ def sleeping_words(starts: ColdStarts, prices: MachinePrices, cooldown_seconds: 
     return (
         "No replica runs while nobody calls: $0 while idle. The first caller is told by 503 with "
         "Retry-After to come "
-        f"again, and waits {about(starts.median)}; then it costs {start}{_per_hour(prices)} until "
+        f"again, and waits {waking(starts)}; then it costs {start}{_per_hour(prices)} until "
         f"{minutes} min after "
         "the last call. Spot first: when AWS takes the machine back, callers wait for the next one."
     )

@@ -11,8 +11,6 @@ urlpatterns = [
     path(
         "promotions/new/<slug:name>/<int:number>/", views.promotion_create, name="promotion_create"
     ),
-    path("promotions/serving/<slug:name>/", views.serving_badge, name="serving_badge"),
-    path("promotions/serving/<slug:name>/sleep/", views.sleep_note, name="sleep_note"),
     path("promotions/<uuid:pk>/", views.promotion_detail, name="promotion_detail"),
     path("promotions/<uuid:pk>/diff/", views.promotion_diff, name="promotion_diff"),
     path("promotions/<uuid:pk>/approve/", views.promotion_approve, name="promotion_approve"),

@@ -3,7 +3,7 @@ rollouts/views.py.
 """
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.timezone import now
@@ -26,11 +26,12 @@ from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common import decisions
 from apps.common.errors import DomainError
 from apps.common.orders import carry_out
+from apps.common.simulated import Simulated
 from apps.common.spreadsheets import cell
-from apps.evals.pages import metric_lines
+from apps.evals.pages import is_stand_in, metric_lines
 from apps.evals.queries import current_suite, deciding_run
 from apps.fleet.costs import cold_starts, machine_prices
-from apps.promotions import actions, dossier, pages, proposal, queries, sleep
+from apps.promotions import actions, dossier, pages, proposal, queries, serving, sleep
 from apps.promotions.dossier import Change
 from apps.promotions.forms import DecisionForm, ProposalForm
 from apps.promotions.gates import blocked, evaluate_gates
@@ -72,7 +73,7 @@ def promotion_list(request: SignedIn) -> HttpResponse:
     kept["format"] = "csv"
     context = {
         "page_obj": page,
-        "lines": [_line(row) for row in page],
+        "lines": _lines(page),
         "query": query,
         "status": status,
         "statuses": Promotion.Status.choices,
@@ -96,15 +97,20 @@ def _search(rows: PromotionQuerySet, query: str) -> PromotionQuerySet:
     return rows.filter(wanted)
 
 
-def _line(row: Promotion) -> dict[str, object]:
-    rollout = row.newest_rollout()
-    return {
-        "item": row,
-        "badge": pages.promotion_badge(row),
-        "rollout": rollout,
-        "rollout_badge": pages.rollout_badge(rollout),
-        "f1": row.eval_run.metrics.get("f1"),
-    }
+def _lines(rows: Iterable[Promotion]) -> list[dict[str, object]]:
+    """Return the promotions with their newest rollouts' states; two queries."""
+    newest = [(row, row.newest_rollout()) for row in rows]
+    states = serving.rollout_states([rollout for _, rollout in newest if rollout], now())
+    return [
+        {
+            "item": row,
+            "badge": pages.promotion_badge(row),
+            "rollout": rollout,
+            "rollout_badge": states[rollout.pk].badge if rollout else None,
+            "f1": row.eval_run.metrics.get("f1"),
+        }
+        for row, rollout in newest
+    ]
 
 
 def _csv(rows: PromotionQuerySet) -> HttpResponse:
@@ -176,6 +182,7 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
         else [],
         "live": live,
         "run": run,
+        "simulated": Simulated(engine=run is not None and is_stand_in(run)),
         "form": form,
         "classes": _classes(model),
         "suggestion": _suggestion(model),
@@ -238,12 +245,13 @@ def _show(
         "item": promotion,
         "version": version,
         "rollout": rollout,
-        "rollout_badge": pages.rollout_badge(rollout),
+        "rollout_badge": serving.of_rollout(rollout, now()).badge if rollout else None,
         "title": f"{promotion.registered_model} v{version.number} → production",
         "crumbs": _crumbs((version.name, "")),
         "badge": pages.promotion_badge(promotion),
         "metrics": shown["metrics"],
         "baseline_run": shown["baseline_run"],
+        "simulated": Simulated(engine=is_stand_in(promotion.eval_run)),
         "gates": gates,
         "blocked": [gate for gate in gates if not gate["passed"]],
         "facts": _facts(promotion, shown["facts"]),
@@ -364,28 +372,3 @@ def promotion_withdraw(request: SignedIn, pk: UUID) -> HttpResponse:
     order = partial(actions.withdraw_promotion, promotion=promotion, actor=request.user, now=now())
     carry_out(request, order, "Withdrawn.")
     return redirect("promotions:promotion_detail", pk=pk)
-
-
-SERVING = ("model_version__registered_model", "registered_model", "promotion")
-
-
-@require_GET
-def serving_badge(request: HttpRequest, name: str) -> HttpResponse:
-    """Show, as a fragment, how a model serves now."""
-    rows = list(Rollout.objects.filter(registered_model__name=name).select_related(*SERVING)[:20])
-    live = next((row for row in rows if row.status == Rollout.Status.LIVE), None)
-    found = sleep.sleep_of(live, now=now()) if live else None
-    return render(request, "components/_badge.html", pages.serving_badge(rows, found))
-
-
-@require_GET
-def sleep_note(request: HttpRequest, name: str) -> HttpResponse:
-    """Say, as a fragment, what a caller of a model that sleeps gets; nothing for one that does
-    not.
-    """
-    live = (
-        Rollout.objects.live().filter(registered_model__name=name).select_related(*SERVING).first()
-    )
-    found = sleep.sleep_of(live, now=now()) if live else None
-    context = {"sleep": found, "retry_after": settings.SCALING_RETRY_AFTER_SECONDS, "name": name}
-    return render(request, "promotions/sleep_note.html", context)

@@ -29,28 +29,32 @@ def replica(name, node, *, gpus=1, model="extract", at=NOW, ready=None, ended=No
     )  # fmt: skip
 
 
+def cost(*replicas):
+    """Return what replicas cost within the hour."""
+    return costs.replicas_usd(replicas, NOW, NOW + HOUR, costs.priced_claims(replicas))
+
+
 class TestReplicasUsd:
     def test_those_who_share_a_machine_pay_it_once_together(self):
         claim("shared"), claim("own", gpus=1, price="2.00")
         three, one = replica("a", "shared", gpus=3), replica("b", "shared")
         alone = replica("c", "own")
-        both = costs.replicas_usd([three, one], NOW, NOW + HOUR)
-        assert (both, costs.replicas_usd([three], NOW, NOW + HOUR)) == (Decimal(8), Decimal(6))
-        assert costs.replicas_usd([alone], NOW, NOW + HOUR) == Decimal(2)
+        assert (cost(three, one), cost(three)) == (Decimal(8), Decimal(6))
+        assert cost(alone) == Decimal(2)
 
     def test_counts_each_from_its_beginning_or_the_moment_to_its_end(self):
         claim("n", gpus=1, price="3.60")
         old = replica("a", "n", at=NOW - HOUR, ended=NOW + HOUR / 2)
-        assert costs.replicas_usd([old], NOW, NOW + HOUR) == Decimal("1.8")
+        assert cost(old) == Decimal("1.8")
         young = replica("b", "n", at=NOW + HOUR / 2)
-        assert costs.replicas_usd([young], NOW, NOW + HOUR) == Decimal("1.8")
+        assert cost(young) == Decimal("1.8")
 
     def test_is_unknown_where_a_machine_has_no_price_and_nothing_where_there_is_none(self):
         claim("priced"), claim("bare", price=None)
         priced, bare, waiting = (replica(n, n) for n in ("priced", "bare", ""))
-        assert costs.replicas_usd([priced, bare], NOW, NOW + HOUR) is None
-        assert costs.replicas_usd([waiting], NOW, NOW + HOUR) == 0
-        assert costs.replicas_usd([priced, waiting], NOW, NOW + HOUR) == Decimal(2)
+        assert cost(priced, bare) is None
+        assert cost(waiting) == 0
+        assert cost(priced, waiting) == Decimal(2)
 
 
 class TestMachinePrices:

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from django.db import OperationalError
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 from django_htmx.middleware import HtmxDetails
 
@@ -18,13 +19,20 @@ from portal import errors
 from portal.context import SECTIONS
 from portal.home import forecast
 from portal.needs import needs_of
-from tests.factories import ModelVersionFactory, RegisteredModelFactory, TeamFactory, UserFactory
+from tests.factories import (
+    NOW,
+    ModelVersionFactory,
+    RegisteredModelFactory,
+    TeamFactory,
+    UserFactory,
+)
 from tests.pages import joined
+from tests.promotions import factories
 from tests.promotions.factories import live
 
 pytestmark = pytest.mark.django_db
 SHELL_QUERIES = 3  # session, person, roles
-HOME_QUERIES = {"lead": 9, "owner": 14}  # however many models, versions and requests there are
+HOME_QUERIES = {"lead": 10, "owner": 15}  # however many models, versions and requests there are
 
 
 @pytest.fixture
@@ -79,6 +87,28 @@ class TestShell:
             ModelVersionFactory(registered_model=RegisteredModelFactory(owner_team=alice.team))
         with django_assert_num_queries(HOME_QUERIES["owner"]):
             client.get("/")
+
+    @pytest.mark.parametrize(
+        ("facts", "words"),
+        [
+            ({}, "Live v7"),
+            ({"reason": "DRIFT"}, "v7 drifted"),
+            ({"unready_since": NOW}, "v7 not ready"),
+            ({"reason": "AWAY"}, "v7, not seen since"),
+        ],
+    )
+    def test_home_the_catalog_and_a_models_page_say_the_same_of_what_serves(
+        self, client, alice, registered_model, facts, words
+    ):
+        live = factories.live(registered_model, 7)
+        seen = {"observed_at": timezone.now()} | facts
+        Rollout.objects.filter(pk=live.pk).update(**seen)
+        factories.live(RegisteredModelFactory(owner_team=alice.team), 7)
+        client.force_login(alice)
+        tabs = ("catalog:model_detail", "gateway:playground", "metering:model_usage")
+        pages = [reverse(tab, args=[registered_model.name]) for tab in tabs]
+        for page in ("/", reverse("catalog:model_list"), *pages):
+            assert words in client.get(page).content.decode(), page
 
     def test_anonymous_people_are_sent_to_sign_in(self, client):
         assert (

@@ -47,6 +47,11 @@ def live(model, number, **chosen):
     """Return the LIVE rollout of a new version, as if it had been promoted before. chosen: its
     class and hours.
     """
+    return rolled(model, number, chosen)
+
+
+def rolled(model, number, chosen=None, **facts):
+    """Return the rollout of a new version, approved and LIVE where the facts say nothing else."""
     made = version(model, number)
     promotion = Promotion.objects.create(
         registered_model=model,
@@ -58,7 +63,7 @@ def live(model, number, **chosen):
         justification="first",
         status="APPROVED",
         decided_at=NOW,
-        **chosen,
+        **(chosen or {}),
     )
     Approval.objects.create(
         promotion=promotion, approver=UserFactory(), requested_by=promotion.requested_by,
@@ -66,13 +71,9 @@ def live(model, number, **chosen):
         reason="Good.", decided_at=NOW, manifest_digest=made.manifest_digest,
         eval_run=promotion.eval_run,
     )  # fmt: skip
+    is_live = {"status": "LIVE", "weight": 100, "finished_at": NOW, "observed_at": NOW}
+    began = {"started_at": NOW, "moved_at": NOW}
     return Rollout.objects.create(
-        promotion=promotion,
-        registered_model=model,
-        model_version=made,
-        status="LIVE",
-        weight=100,
-        started_at=NOW,
-        moved_at=NOW,
-        finished_at=NOW,
-    )
+        promotion=promotion, registered_model=model, model_version=made,
+        **(is_live | began | facts),
+    )  # fmt: skip

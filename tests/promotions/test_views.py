@@ -13,7 +13,7 @@ from apps.accounts.models import Role
 from apps.audit.models import AuditEvent
 from apps.capacity.records import record_found
 from apps.evals.models import EvalRun
-from apps.fleet.models import NodeClaim, Replica
+from apps.fleet.models import NodeClaim, Observation, Replica
 from apps.fleet.models import NodePool as PoolSeen
 from apps.manifests.capacity import NodeClassRef, NodePool, node_pool
 from apps.manifests.text import to_yaml
@@ -28,7 +28,7 @@ from apps.promotions.models import (
     RolloutPhase,
 )
 from apps.promotions.sleep import sleep_of
-from tests.factories import NOW, UserFactory
+from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.pages import joined
 from tests.promotions import factories
 
@@ -53,8 +53,9 @@ def as_(client):
 @pytest.fixture(autouse=True)
 def moment(monkeypatch, settings, tmp_path):
     """Let the doors' clock stand, and give them a Git repository of their own."""
-    for module in ("views", "rollouts.views", "api"):
-        monkeypatch.setattr(f"apps.promotions.{module}.now", lambda: NOW)
+    doors = ("promotions.views", "promotions.rollouts.views", "promotions.api", "gateway.views")
+    for module in (*(f"apps.{door}" for door in doors), "portal.pages.catalog"):
+        monkeypatch.setattr(f"{module}.now", lambda: NOW)
     remote = tmp_path / "gitops.git"
     subprocess.run(["git", "init", "--bare", "--quiet", "-b", "main", str(remote)], check=True)
     settings.GITOPS_REMOTE, settings.GITOPS_WORKDIR = f"file://{remote}", str(tmp_path / "work")
@@ -439,12 +440,7 @@ class TestRolloutDetail:
                       "Callers sent to v7", "every 2s"):  # fmt: skip
             assert words in text, words
         assert "roll back" not in text, "nothing served before it"
-        badge = (
-            as_(alice)
-            .get(reverse("promotions:serving_badge", args=["prior-auth-extract"]))
-            .content.decode()
-        )
-        assert "v7 not ready" in badge
+        assert "v7 not ready" in as_(alice).get(model_page()).content.decode()
 
     def test_does_not_say_that_what_serves_was_checked_while_the_cluster_is_away(
         self, as_, alice, registered_model
@@ -506,11 +502,11 @@ class TestRolloutDetail:
         self, as_, alice, rollout, django_assert_num_queries
     ):
         client = as_(alice)
-        with django_assert_num_queries(9):
+        with django_assert_num_queries(11):
             client.get(url("rollout_detail", rollout))
         for attempt in range(1, 6):
             decided(rollout, "SHIFT_10", attempt=attempt)
-        with django_assert_num_queries(9):
+        with django_assert_num_queries(11):
             client.get(url("rollout_detail", rollout))
 
     def test_tells_a_stranger_who_may(self, as_, charlie, rollout):
@@ -525,13 +521,15 @@ class TestPromotionList:
         self, as_, carol, promotion, registered_model, django_assert_num_queries
     ):
         where = reverse("promotions:promotion_list")
+        first = factories.live(registered_model, 9)
+        Rollout.objects.filter(pk=first.pk).update(status="REPLACED")
         client = as_(carol)
-        with django_assert_num_queries(8):
+        with django_assert_num_queries(10):
             client.get(where)
         for number in range(10, 16):
             made = factories.live(registered_model, number)
             Rollout.objects.filter(pk=made.pk).update(status="REPLACED")
-        with django_assert_num_queries(8):
+        with django_assert_num_queries(10):
             client.get(where)
 
     def test_searches_filters_and_exports(self, as_, carol, promotion):
@@ -548,39 +546,17 @@ class TestPromotionList:
         assert "Waits for you" not in as_(alice).get(where).content.decode()
 
 
-@pytest.mark.django_db
-class TestServingBadge:
-    def test_says_what_serves(self, as_, carol, registered_model):
-        where = reverse("promotions:serving_badge", args=["prior-auth-extract"])
-        assert "Not serving yet" in as_(carol).get(where).content.decode()
-        factories.live(registered_model, 7)
-        assert "Live v7" in as_(carol).get(where).content.decode()
-
-    def test_says_that_it_sleeps_and_how_long_waking_takes(self, as_, carol, registered_model):
-        where = reverse("promotions:serving_badge", args=["prior-auth-extract"])
-        sleeper(registered_model)
-        assert "Idle, wakes in a time not measured yet" in as_(carol).get(where).content.decode()
-        for seconds in (30, 40, 80):
-            replica(ready_after=seconds, ended=True)
-        assert "Idle, wakes in ≈ 40 s" in as_(carol).get(where).content.decode()
-        waking = replica()
-        assert "Waking, takes ≈ 40 s" in as_(carol).get(where).content.decode()
-        waking.is_ready = True
-        waking.save()
-        assert "Live v7" in as_(carol).get(where).content.decode()
-
-    def test_pins_its_queries(self, as_, carol, registered_model, django_assert_max_num_queries):
-        sleeper(registered_model)
-        signed_in = as_(carol)
-        with django_assert_max_num_queries(10):
-            signed_in.get(reverse("promotions:serving_badge", args=["prior-auth-extract"]))
-
-
 def sleeper(model, pre_warm=""):
     """Return the live rollout of a version that sleeps, but for the hours in which it is kept
-    ready.
+    ready; the observer sees the cluster.
     """
+    Observation.objects.get_or_create(feed="pods", defaults={"seen_at": NOW, "heard_at": NOW})
     return factories.live(model, 7, serving_class="SCALE_TO_ZERO", pre_warm=pre_warm)
+
+
+def model_page(name="prior-auth-extract"):
+    """Return the address of a model's page."""
+    return reverse("catalog:model_detail", args=[name])
 
 
 def pool_seen(*capacity_types):
@@ -757,20 +733,14 @@ class TestSleep:
         assert "Sleep and wake" not in page
         assert "ScaledObject" not in page
 
-    def test_the_models_page_says_it_in_a_fragment(self, as_, carol, registered_model):
-        where = reverse("promotions:sleep_note", args=["prior-auth-extract"])
-        assert as_(carol).get(where).content.strip() == b""
+    def test_the_models_page_says_it(self, as_, carol, registered_model):
+        factories.live(RegisteredModelFactory(name="summary"), 2)
         sleeper(registered_model, "daily 07:30-19:00 UTC")
         replica(ready_after=40, ended=True)
-        said = joined(as_(carol).get(where).content)
+        said = joined(as_(carol).get(model_page()).content)
         assert "takes ≈ 40 s and costs the platform $0.01 (simulated price)" in said
         assert "Kept ready: Every day, 07:30 to 19:00, UTC." in said
-        assert (
-            where
-            in as_(carol)
-            .get(reverse("catalog:model_detail", args=["prior-auth-extract"]))
-            .content.decode()
-        )
+        assert "sleeps while" not in joined(as_(carol).get(model_page("summary")).content)
 
     @pytest.mark.parametrize("hours", ["", "daily 07:30-19:00 UTC"])
     @pytest.mark.parametrize("tab", ["gateway:how_to_call", "gateway:playground"])

@@ -17,9 +17,9 @@ from apps.fleet.metrics.models import (
     UtilizationSample,
 )
 from apps.fleet.models import Replica
+from apps.integrations.engine.identity import is_stand_in
 
 UNUSED_AFTER = timedelta(minutes=15)  # a replica that nobody called for so long holds its GPU idle
-STAND_IN = "stand-in"
 _SETTLED = ExpressionWrapper(Q(samples__gte=2), output_field=BooleanField())
 
 
@@ -113,7 +113,7 @@ def _power_shares(
     """Return (namespace, pod) → its hardest working card's draw. A made-up draw decides nothing
     about a real engine.
     """
-    played = {(row.namespace, row.name) for row in replicas if row.engine == STAND_IN}
+    played = {(row.namespace, row.name) for row in replicas if is_stand_in(row.engine)}
     shares: dict[tuple[str, str], float] = {}
     for use in (use for uses in gpus.values() for use in uses):
         holder = (use.device.namespace, use.device.pod)
@@ -157,7 +157,7 @@ def _load(
         state=signals.state(load_of(sample, power) if sample else None),
         unused_since=unused_since(replica, target, now),
         problem=problem,
-        is_simulated=replica.engine == STAND_IN,
+        is_simulated=is_stand_in(replica.engine),
     )
 
 

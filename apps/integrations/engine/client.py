@@ -15,11 +15,11 @@ from typing import Any, Self
 
 import httpx
 
+from apps.integrations.engine.identity import STAND_IN
 from apps.integrations.engine.types import Delta, GatewayRefusal, Usage
 from apps.integrations.errors import TemporaryError
 
 Message = dict[str, str]  # {"role": "user", "content": "…"}
-STAND_IN = "stand-in"
 # vLLM's gauges in Prometheus' text form; a labelled line ends in the value.
 _UNDER_WAY = re.compile(
     r"^vllm:num_requests_(?:running|waiting)(?:\{[^}]*\})? "

@@ -14,6 +14,8 @@ from apps.integrations.kubernetes.types import (
 from apps.promotions.models import RolloutPhase
 
 Phase = RolloutPhase.Phase
+# What one start on the local cluster took: its nodes are simulated, and the pages say so.
+TYPICAL_BASIS = "typical times were measured on simulated nodes"
 TYPICAL = {
     Phase.COMMITTED: "≈ 1 s",
     Phase.SYNCED: "≈ 3 s",

@@ -20,12 +20,15 @@ from apps.accounts.requests import SignedIn
 from apps.audit.timeline import timeline
 from apps.common.orders import carry_out
 from apps.common.reasons import ReasonForm
+from apps.common.simulated import Simulated
+from apps.integrations.engine.identity import is_stand_in
 from apps.manifests import names
-from apps.promotions import actions, pages, queries
+from apps.promotions import actions, pages, queries, serving
 from apps.promotions.models import Promotion, Rollout, RolloutPhase
 from apps.promotions.rollouts import pages as rollout_pages
 from apps.promotions.rollouts.live import retire_at
-from apps.promotions.sleep import class_facts, sleep_of
+from apps.promotions.rollouts.phases import TYPICAL_BASIS
+from apps.promotions.sleep import class_facts
 
 RELATED = (
     "registered_model__owner_team",
@@ -56,7 +59,7 @@ def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
         (row.reached_at for row in phases if row.phase == RolloutPhase.Phase.READY), None
     )
     may = _may(rollout, request.user)
-    asleep = sleep_of(rollout, now=now()) if rollout.status == Rollout.Status.LIVE else None
+    state = serving.of_rollout(rollout, now())
     context = {
         "rollout": rollout,
         "version": rollout.model_version,
@@ -69,7 +72,7 @@ def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
             ),
             ("Rollout", ""),
         ],
-        "badge": pages.rollout_badge(rollout),
+        "badge": state.badge,
         "problem": rollout_pages.problem(rollout, may.get("back_to")),
         "lead": rollout_pages.lead(rollout),
         "advice": rollout_pages.advice(rollout),
@@ -84,11 +87,12 @@ def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
         "facts": _facts(rollout),
         "objects": _objects(rollout),
         "baseline": rollout.baseline,
-        "sleep_badge": pages.sleep_badge(asleep) if asleep else None,
-        "sleep_facts": pages.sleep_facts(asleep) if asleep else [],
+        "sleep_badge": serving.sleep_badge(state.sleep) if state.sleep else None,
+        "sleep_facts": pages.sleep_facts(state.sleep) if state.sleep else [],
         "retry_after": settings.SCALING_RETRY_AFTER_SECONDS,
         "retires_at": retire_at(rollout),
-        "stand_in": rollout.engine.startswith("stand-in"),
+        "simulated": Simulated(engine=is_stand_in(rollout.engine)),
+        "typical_basis": TYPICAL_BASIS,
         "events": timeline("Rollout", rollout.pk),
         **may,
     }

@@ -1,0 +1,1 @@
+"""Pages that join facts of several apps: each app is asked once for the whole page."""

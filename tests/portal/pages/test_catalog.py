@@ -1,0 +1,263 @@
+"""The catalog's list and a model's overview, as people meet them."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.access.models import AccessRequest, Grant
+from apps.chargeback.models import Rate
+from apps.fleet.models import NodeClaim, Observation, Replica
+from apps.promotions.models import Rollout
+from tests.factories import ModelVersionFactory, RegisteredModelFactory, UserFactory
+from tests.pages import joined
+from tests.promotions import factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def as_(client):
+    """Sign a person in."""
+
+    def sign_in(user):
+        client.force_login(user)
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def nobody(db):
+    """Signed in, without any role."""
+    return UserFactory(username="nobody", team=None)
+
+
+def url(view: str, *arguments) -> str:
+    return reverse(f"catalog:{view}", args=arguments)
+
+
+def seen_now(rollout, **facts):
+    """Have the worker look at a live version just now."""
+    Rollout.objects.filter(pk=rollout.pk).update(observed_at=timezone.now(), **facts)
+
+
+def replica_of(model, number):
+    """Have a replica of a version start on a node, and be ready at once."""
+    now = timezone.now()
+    times = {"created_at": now, "learned_at": now}
+    node = f"node-{model.name}"
+    NodeClaim.objects.create(uid=node, name=node, node_name=node, **times)
+    return Replica.objects.create(
+        uid=f"pod-{model.name}", name=f"pod-{model.name}", namespace="models", node_name=node,
+        service=f"{model.name}-v{number}", model=model.name, ready_at=now, is_ready=True, **times,
+    )  # fmt: skip
+
+
+def priced(model, usd, **dates):
+    """Give a model a price from yesterday on."""
+    now = timezone.now()
+    begun = {"active_from": now - timedelta(days=1), "set_at": now} | dates
+    return Rate.objects.create(
+        registered_model=model, input_usd_per_million=Decimal(usd),
+        cached_input_usd_per_million=Decimal("0.04"), output_usd_per_million=Decimal("1.10"),
+        **begun,
+    )  # fmt: skip
+
+
+def asked(model, person, status="PENDING"):
+    """Have a person's team ask for a model."""
+    now = timezone.now()
+    decided = {} if status == "PENDING" else {"decided_at": now, "decided_by": UserFactory()}
+    return AccessRequest.objects.create(
+        registered_model=model, team=person.team, requested_by=person, requested_at=now,
+        purpose="Packets", data_class="PHI", tokens_per_minute=1000, monthly_budget_usd=100,
+        expires_date=now.date() + timedelta(days=30), status=status, **decided,
+    )  # fmt: skip
+
+
+def granted(model, person):
+    """Give a person's team a model until in thirty days."""
+    now = timezone.now()
+    return Grant.objects.create(
+        request=asked(model, person, "APPROVED"), registered_model=model, team=person.team,
+        tokens_per_minute=1000, monthly_budget_usd=100, active_from=now - timedelta(days=1),
+        active_to=now + timedelta(days=30),
+    )  # fmt: skip
+
+
+def card_of(page, model):
+    """Return the card of a model on the list."""
+    return next(part for part in page.split("<article")[1:] if f"/catalog/{model.name}/" in part)
+
+
+class TestModelList:
+    def test_says_all_of_each_model_in_the_first_answer(self, as_, charlie, registered_model):
+        drifted = RegisteredModelFactory(name="drifted")
+        sleeping = RegisteredModelFactory(name="sleeping")
+        Observation.objects.create(feed="pods", seen_at=timezone.now(), heard_at=timezone.now())
+        live = factories.live(registered_model, 7)
+        live.promotion.eval_run.metrics |= {"tokens_per_second": 31.04}
+        live.promotion.eval_run.instance_type = "g6.xlarge"
+        live.promotion.eval_run.save()
+        seen_now(live)
+        seen_now(factories.live(drifted, 2), reason="DRIFT")
+        seen_now(factories.live(sleeping, 3, serving_class="SCALE_TO_ZERO"))
+        priced(registered_model, "0.38")
+        priced(drifted, "0.55", active_to=timezone.now() - timedelta(hours=1))
+        priced(sleeping, "0.77")
+        granted(registered_model, charlie)
+        asked(drifted, charlie)
+        page = joined(as_(charlie).get(url("model_list")).content)
+        for model, told, untold in (
+            (
+                registered_model,
+                ("Live v7", "$0.38 in", "$0.04 cached", "Your team has it"),
+                "asked",
+            ),
+            (
+                registered_model,
+                ("TTFT p95 0.42 s · 31.0 tokens/s on g6.xlarge",),
+                "simulated",
+            ),
+            (drifted, ("v2 drifted", "No price set yet", "Your request waits"), "Live"),
+            (sleeping, ("Idle, wakes in", "$0.77 in", "Request access"), "Live"),
+        ):
+            card = card_of(page, model)
+            assert [words for words in told if words not in card] == []
+            assert untold not in card
+        models = page[page.index('id="models"') : page.index("</main>")]
+        assert "hx-get" not in models, "no request per card"
+        table = joined(as_(charlie).get(url("model_list") + "?view=table").content)
+        for words in ("Live v7", "v2 drifted", "$0.77 in", "Your request waits", "31.0 tokens/s"):
+            assert words in table, words
+
+    def test_says_that_a_state_is_not_known(self, as_, charlie, registered_model):
+        factories.live(registered_model, 7)
+        assert (
+            "v7, not seen since 09:00 UTC" in as_(charlie).get(url("model_list")).content.decode()
+        )
+
+    def test_another_teams_grant_is_not_ours(self, as_, alice, charlie, registered_model):
+        granted(registered_model, alice)
+        page = as_(charlie).get(url("model_list")).content.decode()
+        assert "Your team has it" not in page
+        assert "Request access" in page
+
+    def test_a_page_of_models_asks_a_fixed_number_of_queries(
+        self, as_, charlie, registered_model, django_assert_num_queries
+    ):
+        for count in range(24):
+            model = RegisteredModelFactory(name=f"much-{count}")
+            kind = "SCALE_TO_ZERO" if count % 2 else "WARM"
+            seen_now(factories.live(model, 1, serving_class=kind))
+            replica_of(model, 1)
+            priced(model, "0.38")
+            granted(model, charlie)
+        visitor = as_(charlie)
+        # The eleven of every list, four for what sleeps, one for evaluations.
+        with django_assert_num_queries(16):
+            visitor.get(url("model_list"))
+
+    def test_shows_cards_and_a_table(self, as_, charlie, registered_model):
+        for query in ("", "?view=table"):
+            page = as_(charlie).get(url("model_list") + query)
+            assert registered_model.name in page.content.decode()
+
+    def test_answers_htmx_with_the_rows_alone(self, as_, charlie, registered_model):
+        page = as_(charlie).get(url("model_list"), headers={"HX-Request": "true"}).content.decode()
+        assert registered_model.name in page
+        assert "<html" not in page
+
+    @pytest.mark.parametrize(
+        ("query", "found"),
+        [
+            ("q=prior-auth", True),
+            ("q=codes", True),
+            ("q=nothing-like-it", False),
+            ("data_class=PHI", True),
+            ("data_class=PUBLIC", False),
+            ("family=SmolLM2", True),
+            ("version=none", True),
+            ("version=verified", False),
+            ("page=99", True),
+            ("page=x", True),
+        ],
+    )
+    def test_filters(self, as_, charlie, registered_model, query, found):
+        page = as_(charlie).get(f"{url('model_list')}?{query}").content.decode()
+        assert (url("model_detail", registered_model.name) in page) is found
+
+    def test_says_what_to_do_when_it_is_empty(self, as_, alice, charlie):
+        assert "Register a model" in as_(alice).get(url("model_list")).content.decode()
+        assert "Register a model" not in as_(charlie).get(url("model_list")).content.decode()
+
+    def test_takes_as_many_queries_for_many_models_as_for_one(
+        self, as_, charlie, registered_model, django_assert_num_queries
+    ):
+        visitor = as_(charlie)
+        visitor.get(url("model_list"))
+        RegisteredModelFactory.create_batch(10, owner_team=registered_model.owner_team)
+        # session, person, roles, count, facets, models; rollouts, freshness, prices, grants, asked
+        with django_assert_num_queries(11):
+            visitor.get(url("model_list"))
+
+    def test_shows_nothing_to_people_without_a_role(self, as_, nobody, registered_model):
+        answer = as_(nobody).get(url("model_list"))
+        assert registered_model.name not in answer.content.decode()
+
+
+class TestModelDetail:
+    def test_says_what_serves_what_it_costs_and_whether_my_team_has_it(
+        self, as_, charlie, registered_model
+    ):
+        other = RegisteredModelFactory(name="other-model")
+        live = factories.live(registered_model, 7)
+        seen_now(live, reason="DRIFT", message="Other pods answer.")
+        seen_now(factories.live(other, 2), engine="stand-in")
+        priced(registered_model, "0.38")
+        granted(registered_model, charlie)
+        page = joined(as_(charlie).get(url("model_detail", registered_model.name)).content)
+        rollout = reverse("promotions:rollout_detail", args=[live.pk])
+        for words in ("v7 drifted", "Other pods answer.", "$0.38 in", "Your team has it", rollout):
+            assert words in page, words
+        assert "stand-in" not in page
+        page = joined(as_(charlie).get(url("model_detail", "other-model")).content)
+        for words in ("Live v2", "No price set yet", "Request access", "labelled stand-in answers"):
+            assert words in page, words
+
+    def test_asks_a_fixed_number_of_queries(
+        self, as_, charlie, registered_model, django_assert_num_queries
+    ):
+        visitor = as_(charlie)
+        address = url("model_detail", registered_model.name)
+        # session, person, roles, model, newest; rollouts, freshness, price, grant, request
+        with django_assert_num_queries(10):
+            visitor.get(address)
+        seen_now(factories.live(registered_model, 7, serving_class="SCALE_TO_ZERO"))
+        replica_of(registered_model, 7)
+        with django_assert_num_queries(15):
+            visitor.get(address)
+
+    def test_shows_purpose_owner_and_newest_version(self, as_, charlie, registered_model):
+        ModelVersionFactory(registered_model=registered_model, number=3)
+        page = as_(charlie).get(url("model_detail", registered_model.name)).content.decode()
+        for words in (registered_model.description, "v3", "Verified", "Member data (PHI)"):
+            assert words in page
+        assert "Publish a version" not in page
+
+    def test_lets_its_owner_publish(self, as_, alice, registered_model):
+        page = as_(alice).get(url("model_detail", registered_model.name)).content.decode()
+        assert "Publish a version" in page
+
+    def test_is_404_for_people_without_a_role_and_for_wrong_names(
+        self, as_, nobody, charlie, registered_model
+    ):
+        assert as_(nobody).get(url("model_detail", registered_model.name)).status_code in (
+            302,
+            403,
+            404,
+        )
+        assert as_(charlie).get(url("model_detail", "no-such-model")).status_code == 404
