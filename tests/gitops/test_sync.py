@@ -83,6 +83,12 @@ class TestNotApplied:
         running = {"operation_phase": "Running", "operation_revision": COMMIT, "message": "x"}
         assert said(replace(GOING, **running))[0] == "SYNCING"
 
+    def test_is_asked_about_again_where_only_that_helps(self):
+        applied = said(replace(GOING, sync="Synced"), contained=True)[0]
+        refused = said(replace(GOING, resources=(replace(OURS, message="denied"),)))[0]
+        blocked = said(replace(GOING, resources=(FOREIGN,)))[0]
+        assert set(sync.NOT_THERE) == {applied, refused, blocked}
+
 
 class TestOfHand:
     SETTLED = replace(

@@ -8,6 +8,7 @@ from apps.accounts.models import Role
 from apps.audit.models import Action
 from apps.common.errors import NotPermitted
 from apps.promotions import actions
+from apps.promotions.dossier import digest_of
 from apps.promotions.models import Approval, GateResult, Promotion, Rollout
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
@@ -165,7 +166,8 @@ class TestDeciding:
             LATER,
         )
         assert (approval.baseline, approval.eval_run) == (promotion.baseline, promotion.eval_run)
-        facts = trail(promotion)[0][2] | {"reason": "Good"}
+        kept = {"reason": "Good", "evidence": digest_of(approval.evidence)}
+        facts = trail(promotion)[0][2] | kept
         assert trail(promotion)[1:] == [(Action.PROMOTION_APPROVED, "carol", facts)]
         started = {"promotion": str(promotion.pk), "manifest_digest": version.manifest_digest}
         assert trail(rollout) == [(Action.ROLLOUT_STARTED, "carol", started)]
@@ -329,13 +331,14 @@ class TestSteering:
         for change, more in (
             (actions.pause_rollout, {"reason": "x"}),
             (actions.resume_rollout, {}),
-            (actions.go_on_rollout, {"reason": "x"}),
             (actions.retry_rollout, {}),
             (actions.abort_rollout, {"reason": "x"}),
             (actions.roll_back_rollout, {"reason": "x"}),
         ):
             with pytest.raises(NotPermitted, match="steers a rollout"):
                 change(rollout=rollout, actor=charlie, now=NOW, **more)
+        with pytest.raises(NotPermitted):
+            actions.go_on_rollout(rollout=rollout, actor=charlie, reason="x", now=NOW)
         assert as_stored(rollout) == before
 
     def test_changes_nothing_that_it_cannot_record(self, rollout, alice, audit_away):
