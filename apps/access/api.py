@@ -17,22 +17,10 @@ from apps.access.models import AccessRequest, Grant
 from apps.accounts.requests import caller
 from apps.catalog.models import DataClass, RegisteredModel
 from apps.common.listing import Listing
-from apps.common.pagination import Cursor
+from apps.common.pagination import NewestFirst, NewestRequests
 from apps.common.reasons import reason_of
 
 RELATED = ("registered_model", "team", "requested_by", "decided_by")
-
-
-class Newest(Cursor):
-    """Pages of requests, newest first."""
-
-    ordering = ("-requested_at", "-id")
-
-
-class NewestGrants(Cursor):
-    """Pages of grants, newest first."""
-
-    ordering = ("-active_from", "-id")
 
 
 class WishInput(serializers.Serializer[Any]):
@@ -99,7 +87,7 @@ class AccessRequests(Listing):
 
     queryset = AccessRequest.objects.select_related(*RELATED)
     serializer_class = AccessRequestOutput
-    pagination_class = Newest
+    pagination_class = NewestRequests
     filterset_class = RequestQuery
 
     def get(self, request: Request) -> Response:
@@ -149,7 +137,7 @@ class Grants(Listing):
 
     queryset = Grant.objects.select_related("registered_model", "team")
     serializer_class = GrantOutput
-    pagination_class = NewestGrants
+    pagination_class = NewestFirst
     filterset_class = GrantQuery
 
     def get(self, request: Request) -> Response:

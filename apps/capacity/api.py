@@ -19,17 +19,11 @@ from apps.capacity import actions, effect, queries
 from apps.capacity.filters import RequestQuery
 from apps.capacity.models import CapacityRequest
 from apps.common.listing import Listing
-from apps.common.pagination import Cursor
+from apps.common.pagination import NewestRequests
 from apps.common.reasons import reason_of
 from apps.manifests.capacity import CAPACITY_TYPES, POLICIES, REASONS, Budget
 
 RELATED = ("base", "requested_by", "decided_by")
-
-
-class Newest(Cursor):
-    """Pages of requests, newest first."""
-
-    ordering = ("-requested_at", "-id")
 
 
 class BudgetInput(serializers.Serializer[Any]):
@@ -95,7 +89,7 @@ class CapacityRequests(Listing):
 
     queryset = CapacityRequest.objects.select_related(*RELATED)
     serializer_class = CapacityRequestOutput
-    pagination_class = Newest
+    pagination_class = NewestRequests
     filterset_class = RequestQuery
 
     def get(self, request: Request) -> Response:

@@ -20,6 +20,7 @@ from apps.catalog import manifest
 from apps.catalog.manifest import FileEntry
 from apps.catalog.models import MODEL_NAME, DataClass, ModelFile, ModelVersion, RegisteredModel
 from apps.common.errors import DomainError, NotPermitted, require
+from apps.common.leases import change_from
 from apps.common.tasks import enqueue_on_commit
 
 Status = ModelVersion.Status
@@ -230,7 +231,7 @@ def finish_upload(
         raise UploadIncomplete(
             f"Parts are missing of: {', '.join(missing)}. Upload them, then finish again."
         )
-    _change(
+    change_from(
         row, (Status.UPLOADING,), now=now,
         status=Status.SIGNING, locked_until=locked_until.replace(microsecond=0), next_check_at=now,
         attempts=0,
@@ -292,7 +293,7 @@ def record_signed(
     """Manifest and signature are written and every object is locked: from here on nothing of it can
     change.
     """
-    changed = _change(
+    changed = change_from(
         version, (Status.SIGNING,), now=now,
         status=Status.VERIFYING, manifest_digest=manifest_digest, signer=signer, bytes_verified=0,
         attempts=0,
@@ -311,7 +312,7 @@ def record_verified(*, version: ModelVersion, bytes_verified: int, now: datetime
     """Manifest, signature, every digest and every lock are right: the version may be evaluated and
     proposed.
     """
-    changed = _change(
+    changed = change_from(
         version, (Status.VERIFYING,), now=now,
         status=Status.VERIFIED, verified_at=now, bytes_verified=bytes_verified, next_check_at=None,
         reason="", message="",
@@ -329,7 +330,7 @@ def quarantine_version(*, version: ModelVersion, reason: str, message: str, now:
     names the file.
     """
     starts = (Status.SIGNING, Status.VERIFYING)
-    changed = _change(
+    changed = change_from(
         version,
         starts,
         now=now,
@@ -348,7 +349,7 @@ def quarantine_version(*, version: ModelVersion, reason: str, message: str, now:
 @transaction.atomic
 def fail_version(*, version: ModelVersion, reason: str, message: str, now: datetime) -> None:
     """The version cannot be finished, for a reason outside of its files."""
-    changed = _change(
+    changed = change_from(
         version,
         ModelVersion.MOVING,
         now=now,
@@ -373,7 +374,7 @@ def retry_version(*, version: ModelVersion, actor: User, now: datetime) -> None:
     if version.locked_until is None:
         raise WrongState("The upload was never finished. Upload the files as a new version.")
     target = Status.VERIFYING if version.manifest_digest else Status.SIGNING
-    changed = _change(
+    changed = change_from(
         version, (Status.FAILED,), now=now,
         status=target, reason="", message="", next_check_at=now, attempts=0,
         generation=version.generation + 1,
@@ -382,17 +383,6 @@ def retry_version(*, version: ModelVersion, actor: User, now: datetime) -> None:
         raise WrongState(f"{version} has not failed, so there is nothing to try again.")
     audit.record(action=Action.VERSION_RETRIED, actor=actor, target=version, now=now)
     enqueue_on_commit("catalog.reconcile_version", version_id=version.pk)
-
-
-def _change(version: ModelVersion, starts: Sequence[str], *, now: datetime, **fields: Any) -> bool:
-    """Change the row if it is still in one of `starts`; the object in hand follows. False when it
-    was not.
-    """
-    rows = ModelVersion.objects.filter(pk=version.pk, status__in=starts)
-    if not rows.update(observed_at=now, observed_generation=version.generation, **fields):
-        return False
-    version.refresh_from_db()
-    return True
 
 
 def _part_number(part: dict[str, Any]) -> int:

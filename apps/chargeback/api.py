@@ -16,7 +16,7 @@ from apps.chargeback.filters import RateQuery
 from apps.chargeback.models import Rate
 from apps.common.listing import Listing
 from apps.common.money import exact
-from apps.common.pagination import Cursor
+from apps.common.pagination import NewestFirst
 
 
 @api_view(["GET"])
@@ -32,12 +32,6 @@ def month(request: Request, month: str) -> Response:
 
 def _text(line: queries.Line) -> str | None:
     return None if line.list_cost_usd is None else exact(line.list_cost_usd)
-
-
-class Newest(Cursor):
-    """Pages of prices, newest first."""
-
-    ordering = ("-active_from", "-id")
 
 
 class RateOutput(serializers.ModelSerializer[Rate]):
@@ -59,7 +53,7 @@ class Rates(Listing):
 
     queryset = Rate.objects.all()
     serializer_class = RateOutput
-    pagination_class = Newest
+    pagination_class = NewestFirst
     filterset_class = RateQuery
 
     def get(self, request: Request) -> Response:

@@ -5,8 +5,9 @@ in one UPDATE, so a crashed worker's row becomes due again by itself. This is th
 outside `actions.py`.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from django.conf import settings
 from django.db import models
@@ -50,6 +51,19 @@ def take_lease(row: Row, *, now: datetime) -> bool:
     lease = timedelta(seconds=settings.RECONCILE_LEASE_SECONDS)
     rows = type(row)._default_manager.filter(pk=row.pk, next_check_at__lte=now)
     if not rows.update(next_check_at=now + lease, attempts=F("attempts") + 1):
+        return False
+    row.refresh_from_db()
+    return True
+
+
+def change_from(row: Row, statuses: Collection[str], *, now: datetime, **fields: Any) -> bool:
+    """Change `row` if it is still in one of `statuses`; the object in hand follows. False when it
+    was not.
+
+    For an action that records what a reconciler observed of this generation.
+    """
+    rows = type(row)._default_manager.filter(pk=row.pk, status__in=statuses)
+    if not rows.update(observed_at=now, observed_generation=row.generation, **fields):
         return False
     row.refresh_from_db()
     return True

@@ -28,3 +28,15 @@ class Cursor(CursorPagination):
             return super().paginate_queryset(queryset, request, view)
         except (ValueError, ValidationError) as error:
             raise NotFound(MADE_UP) from error
+
+
+class NewestRequests(Cursor):
+    """Pages of what people asked for, newest first."""
+
+    ordering = ("-requested_at", "-id")
+
+
+class NewestFirst(Cursor):
+    """Pages of what is in force from a moment on, newest first."""
+
+    ordering = ("-active_from", "-id")

@@ -1,8 +1,6 @@
 """Every change of an evaluation run. People start runs; the worker records how they go."""
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from django.db import IntegrityError, transaction
 
@@ -11,6 +9,7 @@ from apps.audit import actions as audit
 from apps.audit.models import Action
 from apps.catalog.models import ModelVersion
 from apps.common.errors import DomainError, require
+from apps.common.leases import change_from
 from apps.common.tasks import enqueue_on_commit
 from apps.evals import queries, report, scoring, suites
 from apps.evals.models import EvalPacketResult, EvalRun, EvalSuite
@@ -101,7 +100,7 @@ def start_eval_run(
 @transaction.atomic
 def record_deployed(*, run: EvalRun, commit: str, now: datetime) -> None:
     """The candidate's InferenceService is committed."""
-    changed = _change(
+    changed = change_from(
         run, (Status.PENDING,), now=now,
         status=Status.STARTING, deploy_commit=commit, attempts=0, next_check_at=now,
         reason="COMMITTED",
@@ -122,7 +121,7 @@ def record_waiting(*, run: EvalRun, reason: str, message: str, at: datetime, now
 @transaction.atomic
 def record_serving(*, run: EvalRun, engine: str, instance_type: str, now: datetime) -> None:
     """The candidate answered for the first time."""
-    changed = _change(
+    changed = change_from(
         run, (Status.STARTING,), now=now,
         status=Status.RUNNING, serving_at=now, engine=engine, instance_type=instance_type,
         attempts=0,
@@ -168,7 +167,7 @@ def record_eval_run(*, run: EvalRun, now: datetime) -> None:
     passed = all(verdict.met for verdict in scoring.judge(run.metrics, run.suite.thresholds))
     run.baseline_run = queries.deciding_run_of_live(run)
     digest = report.digest(run)
-    changed = _change(
+    changed = change_from(
         run, (Status.RUNNING,), now=now, baseline_run=run.baseline_run,
         status=Status.PASSED if passed else Status.FAILED, metrics=run.metrics,
         report_digest=digest,
@@ -189,7 +188,7 @@ def fail_eval_run(*, run: EvalRun, reason: str, message: str, now: datetime) -> 
     """The run cannot be carried out; its candidate is removed. Starting another run is the way to
     try again.
     """
-    changed = _change(
+    changed = change_from(
         run, EvalRun.OPEN, now=now,
         status=Status.ERROR, finished_at=now, attempts=0, next_check_at=now, reason=reason,
         message=message,
@@ -211,14 +210,3 @@ def record_removed(*, run: EvalRun, now: datetime) -> None:
     rows = EvalRun.objects.filter(pk=run.pk, removed_at=None).exclude(status__in=EvalRun.OPEN)
     if rows.update(removed_at=now, observed_at=now, next_check_at=None):
         audit.record(action=Action.EVAL_REMOVED, actor=WORKER, target=run, now=now)
-
-
-def _change(run: EvalRun, starts: Sequence[str], *, now: datetime, **fields: Any) -> bool:
-    """Change the row if it is still in one of `starts`; the object in hand follows. False when it
-    was not.
-    """
-    rows = EvalRun.objects.filter(pk=run.pk, status__in=starts)
-    if not rows.update(observed_at=now, observed_generation=run.generation, **fields):
-        return False
-    run.refresh_from_db(fields=[*fields, "observed_at", "observed_generation"])
-    return True

@@ -13,16 +13,10 @@ from rest_framework.response import Response
 from apps.accounts.requests import caller
 from apps.catalog.models import ModelVersion
 from apps.common.listing import Listing
-from apps.common.pagination import Cursor
+from apps.common.pagination import NewestRequests
 from apps.evals import actions, report, suites
 from apps.evals.filters import RunQuery
 from apps.evals.models import EvalRun
-
-
-class Newest(Cursor):
-    """Pages of runs, newest first."""
-
-    ordering = ("-requested_at", "-id")
 
 
 class RunInput(serializers.Serializer[Any]):
@@ -58,7 +52,7 @@ class EvalRuns(Listing):
 
     queryset = EvalRun.objects.all()
     serializer_class = RunOutput
-    pagination_class = Newest
+    pagination_class = NewestRequests
     filterset_class = RunQuery
 
     def get(self, request: Request) -> Response:

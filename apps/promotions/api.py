@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from apps.accounts.requests import caller
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.listing import Listing
-from apps.common.pagination import Cursor
+from apps.common.pagination import NewestRequests
 from apps.common.reasons import ReasonInput, reason_of
 from apps.promotions import actions
 from apps.promotions.filters import PromotionQuery
@@ -29,12 +29,6 @@ from apps.promotions.models import (
 )
 
 RELATED = ("registered_model", "model_version", "baseline__registered_model", "requested_by")
-
-
-class Newest(Cursor):
-    """Pages of promotions, newest first."""
-
-    ordering = ("-requested_at", "-id")
 
 
 class ProposalInput(serializers.Serializer[Any]):
@@ -190,7 +184,7 @@ class Promotions(Listing):
 
     queryset = Promotion.objects.select_related(*RELATED)
     serializer_class = PromotionOutput
-    pagination_class = Newest
+    pagination_class = NewestRequests
     filterset_class = PromotionQuery
 
     def get(self, request: Request) -> Response:
