@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from apps.common import money
 from apps.common.badges import Badge
+from apps.fleet import words as words_of
 from portal.assets import asset_url
 
 register = template.Library()
@@ -59,8 +60,8 @@ def badge(value: Badge | Mapping[str, str] | None) -> dict[str, str]:
 def when(value: datetime | date | None, style: str = "full", missing: str = "—") -> str:
     """Show a moment; the browser turns it into the person's zone, UTC stays in the title.
 
-    style: full ("24 Nov 02:17") · relative ("3 min ago") · clock ("02:17:03") · date ("24 Nov
-    2026").
+    style: full ("24 Nov 02:17") · relative ("3 min ago") · age ("3 min") · clock ("02:17:03") ·
+    date ("24 Nov 2026").
     """
     if value is None:
         return missing
@@ -127,3 +128,21 @@ def about_usd(amount: Decimal | None) -> str:
 def usd(amount: Decimal | None) -> str:
     """Show an amount in USD: {{ line.list_cost_usd|usd }}."""
     return money.usd(amount)
+
+
+@register.simple_tag
+def node_name(name: str) -> SafeString:
+    """Show a node by its short name, the whole one on hover: {% node_name line.node.name %}."""
+    return format_html('<span class="mono" title="{}">{}</span>', name, words_of.short_name(name))
+
+
+@register.filter
+def machine_kind(machine: Any) -> str:
+    """Show what kind of machine it is, and whose price it has: {{ line.node|machine_kind }}."""
+    return words_of.machine(machine.capacity_type, machine.price_basis)
+
+
+@register.filter
+def capacity_type(kind: str) -> str:
+    """Show a kind of machine, "On demand": {{ part.span.capacity_type|capacity_type }}."""
+    return words_of.capacity_type(kind)

@@ -11,9 +11,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from apps.common.periods import HOURS_PER_MONTH
-from apps.fleet import prices, sightings
+from apps.fleet import prices, sightings, words
 from apps.fleet.prices import InstanceType
-from apps.manifests import schedules
+from apps.manifests import durations, schedules
 from apps.manifests.capacity import CAPACITY_TYPES, GPU, ON_DEMAND, SPOT, Budget, NodePool
 
 SPOT_SHARES = {
@@ -107,21 +107,27 @@ def settings(pool: NodePool) -> dict[str, str]:
         "Memory at most": "no limit" if pool.memory_gib is None else f"{pool.memory_gib:,} GiB",
         "Instance families": ", ".join(pool.families),
         "Spot share": spot_share(pool),
-        "Consolidation": f"{POLICY_WORDS[pool.consolidation_policy]}, after "
-        f"{pool.consolidate_after}",
+        "Consolidation": f"{POLICY_WORDS[pool.consolidation_policy]}, "
+        f"{_after(pool.consolidate_after)}",
         "Disruption budgets": "; ".join(budget_words(budget) for budget in pool.budgets),
     }
+
+
+def _after(length: str) -> str:
+    return "never" if length == durations.NEVER else f"after {durations.words(length)}"
 
 
 def budget_words(budget: Budget) -> str:
     """Return a budget in words."""
     reasons = f" for {', '.join(budget.reasons)}" if budget.reasons else " for any reason"
-    window = (
-        f", {schedules.words(budget.schedule)} UTC for {budget.duration}" if budget.schedule else ""
-    )
+    window = ""
+    if budget.schedule:
+        window = (
+            f", {schedules.words(budget.schedule)} UTC, {durations.words(budget.duration)} long"
+        )
     share = budget.nodes.endswith("%")
     nodes = (
-        f"{budget.nodes} of the nodes"
+        f"{budget.nodes.removesuffix('%')} % of the nodes"
         if share
         else f"{budget.nodes} node{'' if budget.nodes == '1' else 's'}"
     )
@@ -137,9 +143,9 @@ def changes(before: NodePool, after: NodePool) -> list[Change]:
 def most(pool: NodePool) -> Spend:
     """Return the most that a pool may cost at once.
 
-    A limit allows at most limit × the dearest allowed price per unit of it; the tightest limit
-    decides. An upper bound: the dearest machine may not divide a limit evenly, and Spot is cheaper
-    than its list price.
+    A limit allows at most limit × the highest allowed price per unit of it; the tightest limit
+    decides. An upper bound: the most expensive machine may not divide a limit evenly, and Spot is
+    cheaper than its list price.
     """
     allowed = [item for item in _machines(pool) if _fits(item, pool)]
     priced = [(item, item.usd_per_hour) for item in allowed if item.usd_per_hour is not None]
@@ -192,7 +198,8 @@ def drifting(machines: Iterable[Machine], after: NodePool) -> list[tuple[Machine
         if family and family not in after.families:
             found.append((machine, f"family {family} is no longer allowed"))
         elif machine.capacity_type and machine.capacity_type not in after.capacity_types:
-            found.append((machine, f"{machine.capacity_type} is no longer allowed"))
+            kind = words.capacity_type(machine.capacity_type)
+            found.append((machine, f"{kind} is no longer allowed"))
     return found
 
 

@@ -2,15 +2,21 @@
 actions.py.
 """
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.utils.timezone import now
 
 from apps.capacity import effect
 from apps.capacity.actions import HIGHEST_CPU, HIGHEST_GPUS, HIGHEST_MEMORY_GIB, Wish
+from apps.capacity.fields import NEVER, ZONES, LengthField, ahead_of_utc
 from apps.common.money import usd
+from apps.common.periods import HOURS_PER_MONTH
 from apps.fleet import prices
+from apps.manifests import durations, schedules
 from apps.manifests.capacity import (
+    CAPACITY_TYPES,
     MOST_BUDGETS,
     POLICIES,
     REASONS,
@@ -21,6 +27,15 @@ from apps.manifests.capacity import (
 )
 
 SPOT_SHARES = {",".join(types): words for types, words in effect.SPOT_SHARES.items()}
+DAYS = [
+    ("1", "Mon"),
+    ("2", "Tue"),
+    ("3", "Wed"),
+    ("4", "Thu"),
+    ("5", "Fri"),
+    ("6", "Sat"),
+    ("0", "Sun"),
+]
 EMPTY_BUDGETS = 2  # rows to write another budget in
 
 
@@ -43,15 +58,13 @@ class CapacityForm(forms.Form):
     )
     families = forms.MultipleChoiceField(
         label="Instance families",
-        help_text="Karpenter takes the cheapest machine of these that fits a replica and is to be "
-        "had.",
+        help_text="Karpenter takes the cheapest available machine of these that fits a replica.",
         widget=forms.CheckboxSelectMultiple,
     )
     spot_share = forms.ChoiceField(
         label="Spot share",
         help_text="Karpenter keeps no percentage: it takes the cheapest type that it may buy and "
-        "can have. AWS "
-        "takes a Spot machine back with two minutes' notice.",
+        "that is available. AWS takes a Spot machine back with two minutes' notice.",
         choices=SPOT_SHARES.items(),
     )
     consolidation_policy = forms.ChoiceField(
@@ -60,10 +73,10 @@ class CapacityForm(forms.Form):
         "once, and when.",
         choices=[(name, effect.POLICY_WORDS[name]) for name in POLICIES],
     )
-    consolidate_after = forms.CharField(
+    consolidate_after = LengthField(
         label="After",
-        help_text="How long a node may be idle first: 2m, 1h30m, or Never.",
-        max_length=20,
+        help_text="How long a node is idle or poorly used first. Never: Karpenter keeps it.",
+        units=("m", "s", "h", NEVER),
     )
     justification = forms.CharField(
         label="Why?",
@@ -81,6 +94,11 @@ class CapacityForm(forms.Form):
         field = self.fields["families"]
         if isinstance(field, forms.MultipleChoiceField):
             field.choices = choices
+
+    def clean_consolidate_after(self) -> str:
+        """Return the length; as the pool's file spells it where it is the same."""
+        before = str(self.initial.get("consolidate_after") or "")
+        return durations.kept(before, self.cleaned_data["consolidate_after"])
 
     def wish(self, budgets: tuple[Budget, ...]) -> Wish:
         """Return the wish. Call it after is_valid()."""
@@ -101,15 +119,25 @@ def _family_words(items: tuple[prices.InstanceType, ...]) -> str:
     listed = [item.usd_per_hour for item in items if item.usd_per_hour is not None]
     gpus = sorted({item.gpus for item in items})
     counts = f"{gpus[0]}" if len(gpus) == 1 else f"{gpus[0]} to {gpus[-1]}"
-    price = f"from {usd(min(listed))} per hour" if listed else "no list price known"
+    price = "no list price known"
+    if listed:
+        month = usd((min(listed) * HOURS_PER_MONTH).quantize(Decimal(1)))
+        price = f"from {usd(min(listed))} per hour, {month} per month"
     return f"{counts} × {items[0].gpu_name.upper()}, {price}"
 
 
 class BudgetForm(forms.Form):
-    """One disruption budget. A row without a number of nodes is left out."""
+    """One disruption budget, always in force or in a window: days of the week, a time, a length.
+
+    A row without a number of nodes is left out. Karpenter keeps the window as a schedule in UTC;
+    one that is no time on days of the week is written as such in `schedule`.
+    """
 
     nodes = forms.CharField(
-        label="Nodes at once", help_text="2, or 10%. 0 forbids.", max_length=5, required=False
+        label="Nodes at once",
+        help_text="A number such as 2, or a share such as 10%. 0 forbids.",
+        max_length=5,
+        required=False,
     )
     reasons = forms.MultipleChoiceField(
         label="For",
@@ -117,29 +145,73 @@ class BudgetForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         required=False,
     )
+    days = forms.MultipleChoiceField(
+        label="On these days",
+        choices=DAYS,
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+    )
+    start = forms.TimeField(
+        label="From",
+        help_text="Empty: always in force.",
+        widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
+        required=False,
+    )
+    zone = forms.ChoiceField(
+        label="Time zone",
+        help_text="Karpenter keeps UTC: where clocks change, the hours move with them.",
+        choices=list(ZONES.items()),
+        initial="UTC",
+        required=False,
+    )
+    duration = LengthField(label="For how long", units=("h", "m"), required=False)
     schedule = forms.CharField(
-        label="From (cron, UTC)",
-        help_text="0 12 * * mon-fri. Empty: always.",
+        label="Or a cron schedule, in UTC",
+        help_text="Five fields, such as 0 12 1 * *. Leave days and time empty then.",
         max_length=100,
         required=False,
     )
-    duration = forms.CharField(
-        label="For how long", help_text="8h, 90m, 1h30m.", max_length=20, required=False
-    )
 
     def clean(self) -> dict[str, Any]:
-        """Check the row as Karpenter would."""
+        """Check the row as Karpenter would; `schedule` is then what Karpenter keeps."""
         values = super().clean() or {}
-        budget = budget_of(values)
-        if budget is None:
-            if any(values.get(name) for name in ("reasons", "schedule", "duration")):
-                self.add_error("nodes", "Say how many nodes, or empty the whole row.")
+        if self.errors:
             return values
+        if self._is_half_filled(values):
+            return values
+        values["schedule"] = self._schedule(values)
+        values["duration"] = durations.kept(
+            str(self.initial.get("duration") or ""), values.get("duration") or ""
+        )
+        budget = budget_of(values)
         try:
-            check_budget(budget)
+            if budget is not None:
+                check_budget(budget)
         except BadCapacity as error:
             raise forms.ValidationError(str(error)) from error
         return values
+
+    def _is_half_filled(self, values: dict[str, Any]) -> bool:
+        """Say on the row what is missing in it, and tell whether something is."""
+        rest = ("reasons", "days", "start", "schedule", "duration")
+        if not values.get("nodes") and any(values.get(name) for name in rest):
+            self.add_error("nodes", "Say how many nodes, or empty the whole row.")
+        elif values.get("days") and values.get("start") is None:
+            self.add_error("start", "Say at what time it begins on these days.")
+        elif values.get("start") is not None and values.get("schedule"):
+            self.add_error("schedule", "Give days and a time, or a cron schedule; not both.")
+        elif values.get("start") is not None and not values.get("duration"):
+            self.add_error("duration", "Say how long it lasts from then on.")
+        return bool(self.errors)
+
+    def _schedule(self, values: dict[str, Any]) -> str:
+        """Return the schedule in UTC; as the pool's file spells it where it is the same."""
+        if values.get("start") is None:
+            return " ".join(values.get("schedule", "").split())
+        days = frozenset(int(day) for day in values.get("days") or range(7))
+        ahead = ahead_of_utc(values.get("zone") or "UTC", now())
+        made = schedules.Weekly(days, values["start"]).moved(-ahead).text
+        return schedules.kept(str(self.initial.get("kept_schedule") or ""), made)
 
 
 def budget_of(values: dict[str, Any]) -> Budget | None:
@@ -150,8 +222,8 @@ def budget_of(values: dict[str, Any]) -> Budget | None:
     return Budget(
         nodes=values["nodes"],
         reasons=tuple(name for name in chosen),
-        schedule=" ".join(values.get("schedule", "").split()),
-        duration=values.get("duration", ""),
+        schedule=values.get("schedule") or "",
+        duration=values.get("duration") or "",
     )
 
 
@@ -162,7 +234,7 @@ BudgetFormSet = forms.formset_factory(
 
 def initial_of(pool: NodePool, base: int) -> dict[str, object]:
     """Return what the form shows for a pool as it is."""
-    types = [name for name in ("spot", "on-demand") if name in pool.capacity_types]
+    types = [name for name in CAPACITY_TYPES if name in pool.capacity_types]
     return {
         "base": base,
         "gpus": pool.gpus,
@@ -176,13 +248,23 @@ def initial_of(pool: NodePool, base: int) -> dict[str, object]:
 
 
 def initial_budgets_of(pool: NodePool) -> list[dict[str, object]]:
-    """Return what the budgets' rows show for a pool as it is."""
+    """Return what the budgets' rows show for a pool as it is: windows as days and a time in UTC."""
     return [
         {
             "nodes": item.nodes,
             "reasons": list(item.reasons),
-            "schedule": item.schedule,
             "duration": item.duration,
+            "zone": "UTC",
+            "kept_schedule": item.schedule,
+            **_window_of(item.schedule),
         }
         for item in pool.budgets
     ]
+
+
+def _window_of(schedule: str) -> dict[str, object]:
+    found = schedules.weekly(schedule)
+    if found is None:
+        return {"schedule": schedule}
+    days = [] if len(found.days) == len(DAYS) else [str(day) for day in sorted(found.days)]
+    return {"days": days, "start": found.at}

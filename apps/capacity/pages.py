@@ -64,13 +64,16 @@ def spend_facts(found: Effect) -> list[Fact]:
     facts: list[Fact] = [
         ("At most before", spend_words(found.before)),
         ("At most after", spend_words(found.after)),
-        ("Difference", f"{_signed(found.after.usd_per_hour - found.before.usd_per_hour)} per hour"),
+        ("Difference", _difference(found.before, found.after)),
     ]
     spot = found.spot
     if spot is None:
         return [
             *facts,
-            ("Spot, measured", f"nothing yet: this pool had no machine in {MEASURED.days} days"),
+            (
+                "Spot, measured",
+                f"nothing yet: this pool had no machine in the last {MEASURED.days} days",
+            ),
         ]
     share = (
         f"{spot.share_percent:.0f} % of {spot.hours:,.1f} machine hours of the last "
@@ -88,6 +91,12 @@ def spend_facts(found: Effect) -> list[Fact]:
     return facts
 
 
+def _difference(before: effect.Spend, after: effect.Spend) -> str:
+    hour = after.usd_per_hour - before.usd_per_hour
+    month = (after.usd_per_month - before.usd_per_month).quantize(Decimal(1))
+    return f"{_signed(hour)} per hour, {_signed(month)} per month" if hour else "none"
+
+
 def _signed(amount: Decimal) -> str:
     return f"+{usd(amount)}" if amount > 0 else usd(amount)
 
@@ -95,10 +104,9 @@ def _signed(amount: Decimal) -> str:
 def spend_basis() -> str:
     """Return what the estimate is made of."""
     return (
-        f"An upper bound, not a forecast: what the limits allow at the dearest allowed machine's "
-        f"{prices.BASIS}. Spot "
-        f"is cheaper, and a pool without work costs nothing. A month is {HOURS_PER_MONTH} "
-        f"hours."
+        f"An upper bound, not a forecast: what the limits allow at the {prices.BASIS}, of the most "
+        f"expensive machine allowed. Spot is cheaper, and a pool without work costs nothing. A "
+        f"month is {HOURS_PER_MONTH} hours."
     )
 
 

@@ -126,7 +126,9 @@ def request_create(request: SignedIn, name: str) -> HttpResponse:
     if request.method != "POST":
         form = forms.CapacityForm(initial=forms.initial_of(pool.spec, pool.revision.number))
         return _show_form(request, pool, form, _budgets(pool.spec))
-    form, budgets = forms.CapacityForm(request.POST), _budgets(pool.spec, request.POST)
+    initial = forms.initial_of(pool.spec, pool.revision.number)
+    form = forms.CapacityForm(request.POST, initial=initial)
+    budgets = _budgets(pool.spec, request.POST)
     made = _ask(request, name, form, budgets)
     return (
         _show_form(request, pool, form, budgets, 422)
@@ -171,7 +173,7 @@ def _asked(request: SignedIn, made: CapacityRequest, pool: queries.Pool) -> Http
         found = queries.effect_of(pool.spec, queries.read_text(made.text), now())
         for words in found.exceeded:
             messages.warning(
-                request, f"{words}. Karpenter buys nothing more until use is below it."
+                request, f"{words}. Karpenter launches nothing more until use is below it."
             )
         if found.only_spot:
             messages.warning(
@@ -195,8 +197,8 @@ def _show_form(
         "budgets": budgets,
         "title": f"Change {pool.revision.pool}",
         "crumbs": _crumbs((pool.revision.pool, "")),
-        "lead": "Somebody else decides. Then it is committed to Git, Argo CD applies it, and "
-        "Karpenter follows.",
+        "lead": "Somebody else decides. Then the change is committed to Git, Argo CD applies it, "
+        "and Karpenter follows.",
         "basis": pages.spend_basis(),
     }
     return render(request, "capacity/request_form.html", context, status=status)
@@ -255,7 +257,7 @@ def _decision(item: CapacityRequest, user: User) -> decisions.Card | None:
     pool = queries.pool(item.pool)
     outdated = (
         "The pool has changed since this was asked.",
-        "It cannot be approved any more. Reject or withdraw it, and ask again on the newest "
+        "It can no longer be approved. Reject or withdraw it, and ask again from the newest "
         "revision.",
     )
     return decisions.card(
@@ -321,5 +323,5 @@ def request_retry(request: SignedIn, pk: UUID) -> HttpResponse:
     """Try a failed request again."""
     item = _request_for(request.user, pk)
     order = partial(actions.retry_capacity, request=item, actor=request.user, now=now())
-    carry_out(request, order, "Tried again, from where it stopped.")
+    carry_out(request, order, "It goes on from where it stopped.")
     return redirect("capacity:request_detail", pk=pk)

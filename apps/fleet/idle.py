@@ -6,7 +6,6 @@ last request. What Karpenter will do is said as its rule, never as a promise: bu
 we do not read may hold it back.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +15,7 @@ from typing import Any
 from apps.fleet.costs import idle_usd_per_day
 from apps.fleet.metrics.loads import Now
 from apps.fleet.models import Node, NodePool, Replica
+from apps.manifests import durations
 from apps.manifests.names import EVALS
 
 EMPTY_REASON = "Empty"
@@ -58,8 +58,8 @@ def idle_lines(
     empty_since: Mapping[str, datetime],
     moment: datetime,
 ) -> list[IdleLine]:
-    """Return the idle GPUs, the dearest first. empty_since: node → when its last replica left or it
-    was there.
+    """Return the idle GPUs, the most expensive first. empty_since: node → when its last replica
+    left, or since when it is there.
 
     moment: now; a node that is empty for much longer than its pool's rule says is held by
     something.
@@ -91,22 +91,22 @@ def _why_empty(node: Node, pool: NodePool | None, empty_for: timedelta) -> tuple
     if node.deleting_at is not None:
         return "It is being removed: Karpenter drains it first.", watch
     if not node.node_pool or pool is None:
-        return "No node pool that we know made it, so Karpenter does not remove it.", Step(
-            "Remove it where it was made"
+        return "No known node pool launched it, so Karpenter does not remove it.", Step(
+            "Remove it where it was created"
         )
     rules = pool.disruption
     after = str(rules.get("consolidateAfter") or "")
-    if after == "Never":
-        return f"Pool {pool.name} never removes nodes (consolidateAfter: Never).", Step(
-            "Ask for another rule of the pool"
+    if after == durations.NEVER:
+        return f"Pool {pool.name} never removes a node for being idle.", Step(
+            "Change the rule of the pool", "capacity:pool_list"
         )
     if blocks_removal(rules):
-        return f"A budget of pool {pool.name} lets no empty node go.", Step(
-            "Ask for another budget of the pool"
+        return f"A disruption budget of pool {pool.name} lets no empty node go.", Step(
+            "Change the pool's budgets", "capacity:pool_list"
         )
-    wait = f"{after} after its last pod left" if after else "at once"
+    wait = f"{durations.words(after)} after its last pod left" if after else "at once"
     rule = f"By the rule of pool {pool.name} Karpenter removes an empty node {wait}"
-    if empty_for > span(after) + GRACE:
+    if empty_for > durations.length(after) + GRACE:
         held = "A pod that does not serve, a budget, or a do-not-disrupt annotation may hold it."
         return f"{rule}, but this one is still there. {held}", Step(
             "See what its claim says", watch.view, query=node.name
@@ -147,14 +147,6 @@ def _unused(node: Node, replica: Replica, here: Sequence[Replica], now: Now) -> 
             f"See who uses {replica.model} and its rollout", "catalog:model_detail", replica.model
         )
     return IdleLine(node, gpus, idle_usd_per_day(node, gpus), since, why, step, replica)
-
-
-def span(text: str) -> timedelta:
-    """Return a Go duration such as 1h30m as a time; nothing for what is none."""
-    units = {"h": 3600, "m": 60, "s": 1}
-    return timedelta(
-        seconds=sum(int(count) * units[unit] for count, unit in re.findall(r"(\d+)([hms])", text))
-    )
 
 
 def blocks_removal(rules: Mapping[str, Any]) -> bool:

@@ -18,6 +18,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from apps.manifests.durations import NEVER, is_duration
 from apps.manifests.names import OWNER_LABELS
 from apps.manifests.schedules import is_schedule
 from apps.manifests.text import Manifest
@@ -37,7 +38,6 @@ SPARE_GIB = 20  # logs, the container runtime, what pods write
 MOST_BUDGETS = 50
 _NAME = re.compile(r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")  # a label's value holds 63
 _VALUE = re.compile(r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$")
-_DURATION = re.compile(r"^([0-9]+(s|m|h))+$")
 _WINDOW = re.compile(r"^([0-9]+h[0-9]+m|[0-9]+(h|m))$")
 _ALIAS = re.compile(r"^(al2|al2023|bottlerocket)@v?[0-9][0-9.a-z-]*$")
 _NODES = re.compile(r"^((100|[0-9]{1,2})%|[0-9]+)$")
@@ -282,11 +282,11 @@ def _check(pool: NodePool) -> None:
 def _check_times(pool: NodePool) -> None:
     if pool.consolidation_policy not in POLICIES:
         raise BadCapacity(f"The consolidation policy is one of: {', '.join(POLICIES)}.")
-    if pool.consolidate_after != "Never" and not _DURATION.match(pool.consolidate_after):
+    if pool.consolidate_after != NEVER and not is_duration(pool.consolidate_after):
         raise BadCapacity("Consolidation starts after a duration such as 2m or 1h30m, or Never.")
-    if pool.expire_after != "Never" and not _DURATION.match(pool.expire_after):
+    if pool.expire_after != NEVER and not is_duration(pool.expire_after):
         raise BadCapacity("A node expires after a duration such as 720h, or Never.")
-    if not _DURATION.match(pool.termination_grace_period):
+    if not is_duration(pool.termination_grace_period):
         raise BadCapacity("A node may take a duration such as 30m to end.")
 
 
@@ -396,7 +396,7 @@ class KwokNodeClass:
 
 def kwok_node_class(wanted: KwokNodeClass) -> Manifest:
     """Return the KWOKNodeClass. Raises BadCapacity."""
-    if not _NAME.match(wanted.name) or not _DURATION.match(wanted.registration_delay):
+    if not _NAME.match(wanted.name) or not is_duration(wanted.registration_delay):
         raise BadCapacity("A KWOKNodeClass needs a name and a delay such as 5s.")
     return {
         "apiVersion": "karpenter.kwok.sh/v1alpha1",

@@ -87,9 +87,8 @@ class TestSettings:
             "Memory at most": "3,000 GiB",
             "Instance families": "g5, g6",
             "Spot share": "Spot first, on-demand where there is no Spot",
-            "Consolidation": f"{effect.POLICY_WORDS[POOL.consolidation_policy]}, after "
-            f"{POOL.consolidate_after}",
-            "Disruption budgets": "100% of the nodes at once for Empty; "
+            "Consolidation": f"{effect.POLICY_WORDS[POOL.consolidation_policy]}, after 2 min",
+            "Disruption budgets": "100 % of the nodes at once for Empty; "
             "1 node at once for Underutilized, Drifted",
         }
         assert effect.settings(POOL)["Memory at most"] == "no limit"
@@ -107,8 +106,8 @@ class TestBudgetWords:
     def test_say_how_many_why_and_when(self):
         words = effect.budget_words(Budget("3", (), "0 8 * * 1", "10h"))
         assert words.startswith("3 nodes at once for any reason, ")
-        assert words.endswith(" UTC for 10h")
-        assert effect.budget_words(Budget("10%")) == "10% of the nodes at once for any reason"
+        assert words.endswith("Mon from 08:00 UTC, 10 h long")
+        assert effect.budget_words(Budget("10%")) == "10 % of the nodes at once for any reason"
 
 
 class TestDrifting:
@@ -124,8 +123,8 @@ class TestDrifting:
         ]
         found = effect.drifting(machines, replace(POOL, capacity_types=("on-demand",)))
         assert [(machine.name, why) for machine, why in found] == [
-            ("a", "spot is no longer allowed"),
-            ("b", "spot is no longer allowed"),
+            ("a", "Spot is no longer allowed"),
+            ("b", "Spot is no longer allowed"),
         ]
 
 

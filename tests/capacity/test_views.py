@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,11 +11,12 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from apps.capacity import actions, records
+from apps.capacity import actions, pages, records
 from apps.capacity.models import CapacityRequest
 from apps.fleet import actions as fleet
 from apps.fleet import sightings
 from apps.fleet.models import Node, NodeClaim, NodePool
+from apps.manifests.capacity import Budget
 from portal.needs import needs_of
 from tests.capacity.samples import POOL, WHY, WISH, text_of
 from tests.capacity.samples import found as found_in_git
@@ -54,15 +56,17 @@ def form_data(**change):
     found = {
         "base": "1", "gpus": "96", "cpu": "", "memory_gib": "", "families": ["g6", "p5"],
         "spot_share": "on-demand",
-        "consolidation_policy": "WhenEmpty", "consolidate_after": "5m", "justification": WHY,
+        "consolidation_policy": "WhenEmpty", "consolidate_after_0": "5", "consolidate_after_1": "m",
+        "justification": WHY,
         "budgets-TOTAL_FORMS": "4", "budgets-INITIAL_FORMS": "2", "budgets-MIN_NUM_FORMS": "0",
         "budgets-MAX_NUM_FORMS": "50",
-        "budgets-0-nodes": "100%", "budgets-0-reasons": ["Empty"], "budgets-0-schedule": "",
-        "budgets-0-duration": "",
-        "budgets-1-nodes": "", "budgets-1-schedule": "", "budgets-1-duration": "",
+        "budgets-0-nodes": "100%", "budgets-0-reasons": ["Empty"], "budgets-0-start": "",
+        "budgets-0-duration_0": "", "budgets-0-duration_1": "h", "budgets-0-zone": "UTC",
+        "budgets-1-nodes": "", "budgets-1-duration_1": "h",
         "budgets-2-nodes": "0", "budgets-2-reasons": ["Drifted"],
-        "budgets-2-schedule": "0 12 * * mon-fri",
-        "budgets-2-duration": "12h", "budgets-3-nodes": "",
+        "budgets-2-days": ["1", "2", "3", "4", "5"], "budgets-2-start": "12:00",
+        "budgets-2-zone": "UTC", "budgets-2-duration_0": "12", "budgets-2-duration_1": "h",
+        "budgets-3-nodes": "", "budgets-3-zone": "UTC", "budgets-3-duration_1": "h",
     }  # fmt: skip
     return found | change
 
@@ -183,11 +187,51 @@ class TestCapacityCreate:
         assert "schedule: 0 12 * * mon-fri" in made.text
         assert made.text.count("- nodes:") == 2
 
+    def test_a_window_in_a_zone_is_kept_in_utc(self, client, pete):
+        client.force_login(pete)
+        late = {"budgets-2-days": ["5"], "budgets-2-start": "22:00"}
+        client.post(FORM, form_data(**late, **{"budgets-2-zone": "America/Denver"}))
+        # 22:00 on a Friday in Denver is Saturday morning in UTC, one hour later in winter.
+        assert re.search(r"schedule: 0 [45] \* \* sat\n", CapacityRequest.objects.get().text)
+
+    def test_what_stays_the_same_keeps_its_spelling(self, client, pete):
+        odd = replace(
+            POOL,
+            consolidate_after="1h30m",
+            budgets=(Budget("1", (), "0 12 * * 1-5", "8h0m"), Budget("0", (), "0 9 1 * *", "1h")),
+        )
+        records.record_found(pool=POOL.name, text=text_of(odd), now=NOW)
+        shown = page(client, pete, FORM)
+        assert 'value="90"' in shown
+        assert 'value="12:00"' in shown
+        assert 'value="0 9 1 * *"' in shown
+        client.force_login(pete)
+        same = {
+            "base": "2", "families": ["g5", "g6"], "spot_share": "spot,on-demand",
+            "consolidation_policy": odd.consolidation_policy,
+            "consolidate_after_0": "90", "consolidate_after_1": "m",
+            "budgets-0-nodes": "1", "budgets-0-reasons": [], "budgets-0-start": "12:00",
+            "budgets-0-days": ["1", "2", "3", "4", "5"],
+            "budgets-0-duration_0": "8", "budgets-0-duration_1": "h",
+            "budgets-1-nodes": "0", "budgets-1-schedule": "0 9 1 * *", "budgets-1-zone": "UTC",
+            "budgets-1-duration_0": "60", "budgets-1-duration_1": "m",
+            "budgets-2-nodes": "", "budgets-2-reasons": [], "budgets-2-start": "",
+            "budgets-2-days": [], "budgets-2-duration_0": "",
+        }  # fmt: skip
+        client.post(FORM, form_data(**same))
+        made = CapacityRequest.objects.get()
+        assert [
+            line for line in pages.diff(made)[0]["lines"] if line["kind"] in ("add", "del")
+        ] == [
+            {"kind": "del", "text": "-    nvidia.com/gpu: '64'"},
+            {"kind": "add", "text": "+    nvidia.com/gpu: '96'"},
+        ]
+
     @pytest.mark.usefixtures("observed")
     def test_warns_of_a_limit_below_what_is_in_use(self, client, pete):
         client.force_login(pete)
         found = client.post(FORM, form_data(gpus="5"), follow=True).content.decode()
-        assert "7 GPUs in use, and the limit would be 5. Karpenter buys nothing more" in found
+        assert "7 GPUs in use, and the limit would be 5. Karpenter launches nothing more" in found
 
     def test_warns_where_no_warm_version_could_start_any_more(self, client, pete, observed):
         client.force_login(pete)
@@ -209,9 +253,17 @@ class TestCapacityCreate:
             ({"families": ["x99"]}, "x99 is not one of the available choices"),
             ({"gpus": ""}, "This field is required"),
             ({"gpus": "-1"}, "greater than or equal to 0"),
-            ({"consolidate_after": "soon"}, "duration such as 2m"),
-            ({"budgets-2-schedule": "every day"}, "five cron fields"),
-            ({"budgets-2-duration": ""}, "come together"),
+            ({"consolidate_after_0": "soon"}, "Enter a whole number"),
+            ({"consolidate_after_0": ""}, "Say how long"),
+            ({"consolidate_after_1": "d"}, "d is not one of the available choices"),
+            ({"budgets-2-start": ""}, "at what time it begins"),
+            ({"budgets-2-schedule": "0 9 1 * *"}, "not both"),
+            (
+                {"budgets-2-start": "", "budgets-2-days": [], "budgets-2-schedule": "every day"},
+                "five cron fields",
+            ),
+            ({"budgets-2-days": [], "budgets-2-start": ""}, "come together"),
+            ({"budgets-2-duration_0": ""}, "how long it lasts"),
             ({"budgets-2-nodes": ""}, "Say how many nodes"),
             ({"budgets-0-nodes": "many"}, "no number of nodes"),
             ({"justification": "why"}, "at least 10 characters"),
@@ -222,8 +274,9 @@ class TestCapacityCreate:
                     "budgets-0-reasons": [],
                     "budgets-2-nodes": "",
                     "budgets-2-reasons": [],
-                    "budgets-2-schedule": "",
-                    "budgets-2-duration": "",
+                    "budgets-2-days": [],
+                    "budgets-2-start": "",
+                    "budgets-2-duration_0": "",
                 },
                 "1 to 50 disruption budgets",
             ),
@@ -256,18 +309,18 @@ class TestCapacityDetail:
         assert "+    nvidia.com/gpu: &#x27;96&#x27;" in found
         assert "$262.14 per hour" in found
         assert "$660.48 per hour" in found  # 96 × 6.88, the H100
-        assert "+$398.34 per hour" in found
+        assert "+$398.34 per hour, +$290,785.00 per month" in found
         assert "not a forecast" in found
         assert "2 nodes would drift" in found
-        assert "spot is no longer allowed" in found
+        assert "Spot is no longer allowed" in found
         assert "100 % of 2.0 machine hours" in found
         assert "50 % below the list price" in found
         assert "simulated prices" in found
 
     def test_says_what_is_not_known(self, client, asked, rita):
         found = page(client, rita, url_of("request_detail", asked))
-        assert "nothing yet: this pool had no machine in 30 days" in found
-        assert "No present node would drift" in found
+        assert "nothing yet: this pool had no machine in the last 30 days" in found
+        assert "No node would drift" in found
 
     def test_is_404_for_others(self, client, asked, charlie, alice):
         for person in (charlie, alice):

@@ -64,7 +64,7 @@ class TestIdleLines:
         (line,) = lines([node()], empty_since={"node-1": at(500)})
         assert line.since == at(500)
         assert (
-            line.why == "By the rule of pool gpu-inference Karpenter removes an empty node 2m "
+            line.why == "By the rule of pool gpu-inference Karpenter removes an empty node 2 min "
             "after its last pod left."
         )
         assert (line.step.view, line.step.query) == ("fleet:claim_list", "node-1")
@@ -82,7 +82,7 @@ class TestIdleLines:
     @pytest.mark.parametrize(
         ("machine", "rules", "words"),
         [
-            (node(), {"consolidateAfter": "Never"}, "never removes nodes"),
+            (node(), {"consolidateAfter": "Never"}, "never removes a node for being idle"),
             (node(), RULES | {"budgets": [{"nodes": "0"}]}, "lets no empty node go"),
             (node(deleting_at=at(9)), RULES, "It is being removed"),
             (node(pool=""), RULES, "Karpenter does not remove it"),

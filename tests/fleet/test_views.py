@@ -322,7 +322,7 @@ class TestIdle:
             disruption={"consolidateAfter": "2m", "consolidationPolicy": "WhenEmpty"}
         )
         found = page(pete, "node_list")
-        assert "Karpenter removes an empty node 2m after its last pod left" in found
+        assert "Karpenter removes an empty node 2 min after its last pod left" in found
         assert found.count("no replica since") == 1
 
     def test_counts_a_replica_that_nobody_calls(self, pete):

@@ -4,15 +4,16 @@ each.
 
 from copy import deepcopy
 from dataclasses import replace
+from datetime import time, timedelta
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
-from apps.manifests import capacity
+from apps.manifests import capacity, durations
 from apps.manifests.capacity import BadCapacity, Budget, NodeClassRef, NodePool
-from apps.manifests.schedules import is_schedule, words
+from apps.manifests.schedules import Weekly, is_schedule, kept, weekly, words
 from apps.manifests.text import to_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -295,7 +296,9 @@ class TestWords:
     @pytest.mark.parametrize(
         ("schedule", "said"),
         [
-            ("0 12 * * mon-fri", "mon-fri from 12:00"),
+            ("0 12 * * mon-fri", "Mon–Fri from 12:00"),
+            ("5 7 * * 1,3-5", "Mon, Wed–Fri from 07:05"),
+            ("0 0 * * */6", "Sat, Sun from 00:00"),
             ("30 7 * * *", "every day from 07:30"),
             ("0 12 1 * *", "from 0 12 1 * *"),
             ("*/5 12 * * *", "from */5 12 * * *"),
@@ -303,3 +306,62 @@ class TestWords:
     )
     def test_says_a_plain_time_as_people_do(self, schedule, said):
         assert words(schedule) == said
+
+
+class TestWeekly:
+    @pytest.mark.parametrize(
+        ("schedule", "days", "at"),
+        [
+            ("0 12 * * mon-fri", {1, 2, 3, 4, 5}, time(12)),
+            ("30 7 * * *", set(range(7)), time(7, 30)),
+            ("0 1 * * sun,2,4-6/2", {0, 2, 4, 6}, time(1)),
+            ("0 1 * * 3/2", {3, 5}, time(1)),
+        ],
+    )
+    def test_reads_a_time_on_days_of_the_week(self, schedule, days, at):
+        assert weekly(schedule) == Weekly(frozenset(days), at)
+
+    @pytest.mark.parametrize("other", ["0 12 1 * *", "*/5 12 * * *", "0 12 * 6 *", "@daily", ""])
+    def test_is_none_for_any_other_schedule(self, other):
+        assert weekly(other) is None
+
+    @pytest.mark.parametrize("text", ["0 12 * * mon-fri", "5 0 * * *", "59 23 * * sun,tue,thu-sat"])
+    def test_writes_what_it_read(self, text):
+        assert weekly(text).text == text
+
+    def test_moves_to_another_clock_and_its_days_with_it(self):
+        late = Weekly(frozenset({6}), time(22))
+        assert late.moved(timedelta(hours=5)) == Weekly(frozenset({0}), time(3))
+        early = Weekly(frozenset({0, 3}), time(1, 30))
+        assert early.moved(-timedelta(hours=2)) == Weekly(frozenset({6, 2}), time(23, 30))
+        assert late.moved(timedelta(0)) == late
+
+    def test_keeps_the_spelling_of_the_same_schedule(self):
+        assert kept("0 12 * * 1-5", "0 12 * * mon-fri") == "0 12 * * 1-5"
+        assert kept("0 12 * * 1-4", "0 12 * * mon-fri") == "0 12 * * mon-fri"
+        assert kept("", "0 12 * * *") == "0 12 * * *"
+
+
+class TestDurations:
+    @pytest.mark.parametrize(
+        ("text", "said", "unit"),
+        [
+            ("2m", "2 min", (2, "m")), ("1h30m", "1 h 30 min", (90, "m")),
+            ("90s", "1 min 30 s", (90, "s")), ("720h", "720 h", (720, "h")),
+            ("0s", "0 s", (0, "m")),
+        ],
+    )  # fmt: skip
+    def test_are_said_and_taken_apart(self, text, said, unit):
+        assert durations.words(text) == said
+        assert durations.in_one_unit(text) == unit
+
+    def test_what_is_none_is_said_as_it_is(self):
+        assert durations.words("Never") == "never"
+        assert durations.words("soon") == "soon"
+        with pytest.raises(ValueError, match="soon"):
+            durations.in_one_unit("soon")
+
+    def test_keep_the_spelling_of_the_same_length(self):
+        assert durations.kept("1h30m", "90m") == "1h30m"
+        assert durations.kept("1h", "90m") == "90m"
+        assert durations.kept("Never", "2m") == "2m"
