@@ -18,6 +18,7 @@ def newest_runs(versions: Iterable[ModelVersion]) -> dict[int, EvalRun]:
 def newest_results(versions: Iterable[ModelVersion]) -> dict[int, EvalRun]:
     """Return version → its newest result, on whatever suite, of those that have one; one query."""
     rows = EvalRun.objects.deciding().filter(model_version__in=[each.pk for each in versions])
+    rows = rows.select_related("suite")
     return {run.model_version_id: run for run in reversed(list(rows))}
 
 

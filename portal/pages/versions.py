@@ -159,7 +159,7 @@ def _evaluations(version: ModelVersion, user: User) -> dict[str, Any]:
     related = ("suite", "model_version__registered_model", "requested_by")
     found = list(rows.select_related(*related)[:RUNS])
     is_open = any(run.status in EvalRun.OPEN for run in found)
-    newest = next((run for run in found if run.metrics), None)
+    newest = runs.newest_results([version]).get(version.pk)
     return {
         "runs": run_pages.run_lines(found),
         "result": newest,

@@ -1,5 +1,7 @@
 """A model's versions and the page of one, as people meet them."""
 
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
 
@@ -191,6 +193,17 @@ class TestVersionDetail:
         assert "The labelled stand-in answers calls here, not a model" in page
         assert "labelled stand-in" not in self.page(as_(charlie), real)
 
+    def test_shows_the_figure_of_the_result_that_decides(self, as_, charlie, registered_model):
+        version, other = (factories.version(registered_model, number) for number in (7, 8))
+        slow = factories.run(version, f1=0.61)
+        # asked for later, but done before the other one
+        quick = factories.run(version, f1=0.72, at=NOW + timedelta(hours=1))
+        EvalRun.objects.filter(pk=slow.pk).update(finished_at=NOW + timedelta(hours=2))
+        factories.run(other, f1=0.83, at=NOW + timedelta(hours=3))
+        found = as_(charlie).get(url("version_detail", registered_model.name, 7)).context
+        assert (found["result"], found["f1"]) == (slow, "0.610")
+        assert quick in [line[0] for line in found["runs"]]
+
     def test_asks_a_fixed_number_of_queries(
         self, as_, alice, charlie, registered_model, django_assert_num_queries
     ):
@@ -199,7 +212,7 @@ class TestVersionDetail:
         for _ in range(3):
             factories.run(version)
         address = url("version_detail", registered_model.name, 7)
-        for person, queries in ((charlie, 10), (alice, 16)):
+        for person, queries in ((charlie, 11), (alice, 17)):
             visitor = as_(person)
             with django_assert_num_queries(queries):
                 visitor.get(address)
