@@ -257,7 +257,7 @@ def _of_open(rollout: Rollout, seen: _Seen, number: str = "") -> ServingState:
         badge = replace(badge, title=rollout.return_message)
         return ServingState(State.RETURNING, badge, rollout, weight)
     if weight and seen.is_stale(rollout):
-        badge = _unseen(words, rollout.observed_at, rollout.message)
+        badge = _unseen(words, rollout.observed_at, seen.now, rollout.message)
         return ServingState(State.UNKNOWN, badge, rollout, weight)
     if weight and rollout.unready_since:
         badge = Badge("bad", "", f"{words} not answered", title=rollout.message)
@@ -283,7 +283,7 @@ def _of_live(
     part = "" if share == 100 else f" · {share} %"
     found = seen.sleeps.get(rollout.pk)
     if seen.is_stale(rollout):
-        state, badge = State.UNKNOWN, _unseen(number or "Live", rollout.observed_at)
+        state, badge = State.UNKNOWN, _unseen(number or "Live", rollout.observed_at, seen.now)
     elif rollout.reason == "DRIFT":
         words = f"{number} drifted" if number else "Drifted"
         state, badge = State.DRIFTED, Badge("bad", "", words + part)
@@ -292,7 +292,7 @@ def _of_live(
         state, badge = State.NOT_READY, Badge("bad", "", words + part)
     elif found is not None and seen.observer.is_stale:
         words = f"{number} asleep or awake" if number else "Asleep or awake"
-        state, badge = State.UNKNOWN, _unseen(words, seen.observer.seen_until)
+        state, badge = State.UNKNOWN, _unseen(words, seen.observer.seen_until, seen.now)
     elif found is not None and found.state != sleep.State.AWAKE:
         state, badge = State(found.state), sleep_badge(found)
     else:
@@ -302,16 +302,20 @@ def _of_live(
     )
 
 
-def _unseen(what: str, seen_at: datetime | None, title: str = "") -> Badge:
+def _unseen(what: str, seen_at: datetime | None, now: datetime, title: str = "") -> Badge:
     """Return the badge of what was not seen lately. what: the only thing that is known."""
-    since = f"not seen since {seen_at:%H:%M} UTC" if seen_at else "not seen yet"
-    return Badge("warn", "eye-off", f"{what}, {since}", title)
+    if seen_at is None:
+        return Badge("warn", "eye-off", f"{what}, not seen yet", title)
+    day = "" if seen_at.date() == now.date() else f"{seen_at.day} {seen_at:%b} "
+    return Badge("warn", "eye-off", f"{what}, not seen since {day}{seen_at:%H:%M} UTC", title)
 
 
 def sleep_badge(found: Sleep) -> Badge:
     """Return what a version that sleeps does now."""
+    is_measured = found.starts.median is not None
     if found.state == sleep.State.IDLE:
-        return Badge("idle", "circle-pause", f"Idle, wakes in {found.wakes_in}")
+        takes = f"wakes in {found.wakes_in}" if is_measured else "wake-up not measured"
+        return Badge("idle", "circle-pause", f"Idle, {takes}")
     if found.state == sleep.State.WAKING:
-        return Badge("busy", "", f"Waking, takes {found.wakes_in}")
+        return Badge("busy", "", f"Waking, takes {found.wakes_in}" if is_measured else "Waking")
     return Badge("ok", "", "Awake")

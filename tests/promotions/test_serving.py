@@ -138,7 +138,7 @@ class TestStates:
         other = factories.live(
             RegisteredModelFactory(name="other-model"), 2, serving_class="SCALE_TO_ZERO"
         ).registered_model
-        assert words(registered_model) == "Idle, wakes in a time not measured yet"
+        assert words(registered_model) == "Idle, wake-up not measured"
         for seconds in (30, 40, 80):
             replica("prior-auth-extract-v7", model="prior-auth-extract", took=seconds)
         replica("other-model-v2", model="other-model", took=7)
@@ -175,6 +175,12 @@ class TestStates:
         assert found.badge.words == "v7 asleep or awake, not seen since 09:00 UTC"
         Observation.objects.update(seen_at=LATER)
         assert serving.of_model(registered_model, LATER).state == State.IDLE
+
+    def test_names_the_day_since_which_it_was_not_seen(self, registered_model):
+        factories.live(registered_model, 7)
+        assert words(registered_model, LATER) == "v7, not seen since 09:00 UTC"
+        tomorrow = NOW + timedelta(days=1)
+        assert words(registered_model, tomorrow) == "v7, not seen since 2 Nov 09:00 UTC"
 
     def test_tells_which_engine_answers(self, registered_model, other):
         changed(factories.live(registered_model, 7), engine="stand-in")

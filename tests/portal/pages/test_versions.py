@@ -67,9 +67,9 @@ class TestVersionList:
         page = joined(as_(charlie).get(url("version_list", registered_model.name)).content)
         rows = page[page.index("<tbody>") :].split("<tr>")[1:]
         told = {
-            ">v9<": ("Not serving yet", "Not evaluated", "release-ci", "2 Nov 2026"),
+            ">v9<": ("Not serving yet", "Not evaluated", "Signed by release-ci, locked until"),
             ">v8<": ("Rolling out · 25 %", "F1 0.900", ">simulated<", "Not signed"),
-            ">v7<": ("Live · 75 %", "F1 0.900", "Not signed", "not locked yet"),
+            ">v7<": ("Live · 75 %", "F1 0.900", "Not signed, not locked"),
         }
         assert len(rows) == len(told)
         for row, (version, words) in zip(rows, told.items(), strict=True):
