@@ -1,6 +1,7 @@
 """Who decides, who does not and why, and that a row is decided once."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from django.template.loader import render_to_string
@@ -11,6 +12,8 @@ from apps.common import decisions
 from apps.common.errors import NotPermitted
 from apps.common.reasons import ReasonForm, reason_of
 from tests.factories import NOW, RegisteredModelFactory, TeamFactory, UserFactory
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -126,6 +129,25 @@ class TestThePiece:
 
     def test_is_empty_once_it_is_decided(self):
         assert not self.drawn(None).strip()
+
+
+class TestTheRules:
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            "class AlreadyDecided",
+            "class NotOnesOwn",
+            "class ReasonForm",
+            "class ReasonInput",
+            'f"Nobody decides on their own',
+            "exclude(requested_by",
+            "requested_by_id ==",
+        ],
+    )
+    def test_stand_in_one_place(self, rule):
+        sources = [*ROOT.glob("apps/**/*.py"), *ROOT.glob("portal/**/*.py")]
+        found = [path.relative_to(ROOT) for path in sources if rule in path.read_text()]
+        assert [path.parts[:2] for path in found] == [("apps", "common")], found
 
 
 @pytest.fixture
