@@ -2,7 +2,6 @@
 never decide.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,7 +11,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from apps.common import money
-from apps.common.badges import Badge
+from apps.common.badges import Badge, Tone
+from apps.common.charts import Chart
+from apps.common.tables.page import Page
 from apps.fleet import words as words_of
 from portal.assets import asset_url
 
@@ -47,13 +48,10 @@ def words(content: str) -> SafeString:
 
 
 @register.inclusion_tag("components/_badge.html")
-def badge(value: Badge | Mapping[str, str] | None) -> dict[str, str]:
-    """Show a badge: {% badge line.badge %}; None shows nothing."""
-    if isinstance(value, Badge):
-        words = {"label": value.words, "title": value.title}
-        return {"tone": value.tone, "icon": value.sign, **words}
-    found = value or {}
-    return {name: found.get(name, "") for name in ("tone", "icon", "label", "title")}
+def badge(value: Badge | Tone | None, words: str = "", icon: str = "") -> dict[str, Badge | None]:
+    """Show a badge: {% badge line.badge %}; one that never changes: {% badge "ok" "Met" %}."""
+    made = Badge(value, icon, words) if isinstance(value, str) and value else value
+    return {"badge": made if isinstance(made, Badge) else None}
 
 
 @register.simple_tag
@@ -146,3 +144,33 @@ def machine_kind(machine: Any) -> str:
 def capacity_type(kind: str) -> str:
     """Show a kind of machine, "On demand": {{ part.span.capacity_type|capacity_type }}."""
     return words_of.capacity_type(kind)
+
+
+@register.filter
+def exact_usd(amount: Decimal | None) -> str:
+    """Show every digit of an amount, for what stands on hover: {{ row.cost_usd|exact_usd }}."""
+    return f"${money.exact(amount)}" if amount is not None else ""
+
+
+@register.simple_tag
+def table_parameter(page: Page, name: str) -> str:
+    """Return how a parameter of a table is called: {% table_parameter table "q" %}."""
+    return page.table.parameter(name)
+
+
+@register.inclusion_tag("components/_chart.html")
+def chart(value: Chart) -> dict[str, object]:
+    """Show a chart with its table: {% chart tokens %}. Its script is {% chart_script %}."""
+    return {"chart": value, "figures": value.table()}
+
+
+@register.simple_tag
+def chart_script() -> SafeString:
+    """Load the script of charts, in {% block scripts %} of the pages that have one."""
+    return format_html('<script src="{}" defer></script>', asset_url("charts.js"))
+
+
+@register.simple_tag
+def moment(value: datetime | date | str) -> str:
+    """Show what a row of a chart's table begins with: a moment, a day or a name."""
+    return value if isinstance(value, str) else when(value)

@@ -17,6 +17,7 @@ from apps.promotions.urls import api_urlpatterns as promotions_api
 from portal import views
 from portal.api import UnknownAddress
 from portal.pages import catalog, versions
+from portal.pages.style import style
 
 catalog_pages: list[URLPattern] = [
     path("", catalog.model_list, name="model_list"),
@@ -30,6 +31,7 @@ pages: list[URLPattern | URLResolver] = [
     path("search/", views.search, name="search"),
     path("needs/", views.needs, name="needs"),
     path("freshness/", views.freshness, name="freshness"),
+    path("style/", style, name="style"),
     path("healthz", views.healthz, name="healthz"),
     path("", include("apps.accounts.urls")),
     path("audit/", include("apps.oversight.urls")),

@@ -1,4 +1,4 @@
-/* Builds static/dist/app from static/src: one style sheet, two scripts, the fonts, one SVG sprite of icons.
+/* Builds static/dist/app from static/src: one style sheet, the scripts, the fonts, one SVG sprite of icons.
  *
  * Every name carries a hash of its content, so that browsers may keep a file for ever; manifest.json tells the portal
  * the names (portal/assets.py). Files of earlier builds stay for a day: a page that is open still finds its own.
@@ -91,6 +91,7 @@ function build() {
   for (const [name, path] of Object.entries(FONTS)) emit(manifest, name, readFileSync(require.resolve(path)));
   emit(manifest, "app.css", styles(manifest));
   emit(manifest, "app.js", script("app.js"));
+  emit(manifest, "charts.js", script("charts.js"));
   emit(manifest, "theme.js", script("theme.js"));
   emit(manifest, "icons.svg", icons());
   emit(manifest, "mark.svg", readFileSync(join(source, "mark.svg")));

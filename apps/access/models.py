@@ -12,6 +12,7 @@ from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q
 from django.db.models.functions import Least
+from django.urls import reverse
 
 from apps.accounts.models import Role, Team, User
 from apps.accounts.roles import SEES_EVERY_TEAM
@@ -109,6 +110,10 @@ class AccessRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.team} → {self.registered_model}"
+
+    def get_absolute_url(self) -> str:
+        """Return the request's page."""
+        return reverse("access:request_detail", args=[self.pk])
 
 
 class GrantQuerySet(models.QuerySet["Grant"]):

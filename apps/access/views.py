@@ -5,15 +5,14 @@ from functools import partial
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.paginator import Paginator
-from django.db.models import Q
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.access import actions
+from apps.access import actions, tables
 from apps.access.forms import AccessRequestForm
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import User
@@ -22,46 +21,26 @@ from apps.accounts.roles import ASKS_FOR_MODELS
 from apps.audit.timeline import timeline
 from apps.catalog.models import RegisteredModel
 from apps.common import decisions
+from apps.common.badges import Badge
 from apps.common.errors import DomainError
 from apps.common.money import usd
 from apps.common.orders import carry_out
 from apps.common.reasons import ReasonForm
-
-PAGE = 50
-REQUEST_BADGES = {
-    "PENDING": {"tone": "warn", "icon": "clock", "label": "Waiting for the owner"},
-    "APPROVED": {"tone": "ok", "label": "Approved"},
-    "REJECTED": {"tone": "bad", "label": "Rejected"},
-    "WITHDRAWN": {"tone": "idle", "label": "Withdrawn"},
-}
+from apps.common.tables.reading import respond
 
 
 @require_GET
-def request_list(request: SignedIn) -> HttpResponse:
-    """List the requests the person may see, those that wait for them first."""
+def request_list(request: SignedIn) -> HttpResponseBase:
+    """List the requests the person may see, those that wait for them first; the same as CSV."""
     rows = AccessRequest.objects.visible_to(request.user).select_related(
         "registered_model", "team", "requested_by"
     )
-    if query := request.GET.get("q", "").strip():
-        rows = rows.filter(
-            Q(registered_model__name__icontains=query) | Q(team__slug__icontains=query)
-        )
-    status = request.GET.get("status", "")
-    if status in AccessRequest.Status.values:
-        rows = rows.filter(status=status)
-    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
-    context = {
-        "page_obj": page,
-        "query": query,
-        "status": status,
-        "statuses": AccessRequest.Status.choices,
-        "needs_me": AccessRequest.objects.to_decide(request.user).select_related(
-            "registered_model", "team", "requested_by"
-        )[:20],
-        "filtered": bool(query or status),
-    }
-    template = "access/request_list.html" + ("#rows" if request.htmx else "")
-    return render(request, template, context)
+    waiting = AccessRequest.objects.to_decide(request.user).select_related(
+        "registered_model", "team", "requested_by"
+    )[:20]
+    return respond(
+        tables.REQUESTS, request, rows, "access/request_list.html", {"needs_me": waiting}
+    )
 
 
 @require_http_methods(["GET", "POST"])
@@ -121,7 +100,7 @@ def _show_request(
         "item": item,
         "title": f"{item.team} asks for {item.registered_model}",
         "crumbs": [("Access", reverse("access:request_list")), (str(item), "")],
-        "badge": REQUEST_BADGES[item.status],
+        "badge": tables.request_badge(item),
         "facts": _request_facts(item),
         "form": form,
         "decide": decide,
@@ -218,9 +197,7 @@ def _show_grant(
         if active
         else f"{grant.team} · {grant.registered_model}",
         "crumbs": [("Access", reverse("access:request_list")), (str(grant), "")],
-        "badge": {"tone": "ok", "label": "Active"}
-        if active
-        else {"tone": "idle", "label": "Ended"},
+        "badge": Badge("ok", "", "Active") if active else Badge("idle", "", "Ended"),
         "facts": _grant_facts(grant),
         "form": form,
         "active": active,

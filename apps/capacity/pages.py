@@ -2,7 +2,6 @@
 never decides.
 """
 
-import difflib
 from decimal import Decimal
 
 from django.utils.html import format_html_join
@@ -11,26 +10,23 @@ from django.utils.safestring import mark_safe
 from apps.capacity import effect
 from apps.capacity.models import CapacityRequest
 from apps.capacity.queries import MEASURED, Effect, Pool
+from apps.common import diffs
+from apps.common.badges import Badge
 from apps.common.money import usd
 from apps.common.periods import HOURS_PER_MONTH
 from apps.fleet import prices
 from apps.fleet.pages import meters as meters_of
 from apps.manifests.capacity import NodePool, pool_path
 
-Badge = dict[str, str]
 Fact = tuple[str, object]
-BADGES: dict[str, Badge] = {
-    "PENDING": {"tone": "warn", "icon": "clock", "label": "Waiting for a decision"},
-    "APPROVED": {"tone": "busy", "icon": "circle-dot", "label": "Approved, to be committed"},
-    "COMMITTED": {
-        "tone": "busy",
-        "icon": "git-commit-horizontal",
-        "label": "Committed, to be applied",
-    },
-    "APPLIED": {"tone": "ok", "icon": "circle-check", "label": "Applied"},
-    "FAILED": {"tone": "bad", "icon": "circle-x", "label": "Failed"},
-    "REJECTED": {"tone": "bad", "icon": "ban", "label": "Rejected"},
-    "WITHDRAWN": {"tone": "idle", "icon": "undo-2", "label": "Withdrawn"},
+BADGES = {
+    "PENDING": Badge("warn", "clock", "Waiting for a decision"),
+    "APPROVED": Badge("busy", "circle-dot", "Approved, to be committed"),
+    "COMMITTED": Badge("busy", "git-commit-horizontal", "Committed, to be applied"),
+    "APPLIED": Badge("ok", "circle-check", "Applied"),
+    "FAILED": Badge("bad", "circle-x", "Failed"),
+    "REJECTED": Badge("bad", "ban", "Rejected"),
+    "WITHDRAWN": Badge("idle", "undo-2", "Withdrawn"),
 }
 
 
@@ -39,13 +35,9 @@ def badge(request: CapacityRequest) -> Badge:
     return BADGES[request.status]
 
 
-def diff(request: CapacityRequest) -> list[dict[str, object]]:
+def diff(request: CapacityRequest) -> list[diffs.File]:
     """Return the exact change of the file, for components/_diff.html."""
-    before, after = request.base.text.splitlines(), request.text.splitlines()
-    kinds = {"+": "add", "-": "del", "@": "hunk"}
-    lines = list(difflib.unified_diff(before, after, lineterm="", n=3))[2:]
-    shown = [{"kind": kinds.get(line[:1], "same"), "text": line} for line in lines]
-    return [{"path": pool_path(request.pool), "lines": shown}] if shown else []
+    return diffs.between(pool_path(request.pool), request.base.text, request.text)
 
 
 def spend_words(spend: effect.Spend) -> str:
@@ -132,7 +124,7 @@ def _facts(spec: NodePool) -> list[Fact]:
 
 def _pool_badge(pool: Pool) -> Badge:
     if pool.seen is None:
-        return {"tone": "idle", "icon": "circle-dashed", "label": "Not seen in the cluster"}
+        return Badge("idle", "circle-dashed", "Not seen in the cluster")
     if not pool.seen.is_ready:
-        return {"tone": "bad", "icon": "circle-x", "label": "Not ready"}
-    return {"tone": "ok", "icon": "circle-check", "label": "Ready"}
+        return Badge("bad", "circle-x", "Not ready")
+    return Badge("ok", "circle-check", "Ready")

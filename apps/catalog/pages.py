@@ -6,20 +6,21 @@ from django.conf import settings
 from django.urls import reverse
 
 from apps.catalog.models import ModelFile, ModelVersion, RegisteredModel
+from apps.common.badges import Badge
 
 Status = ModelVersion.Status
 BADGES = {
-    Status.UPLOADING: {"tone": "draft", "icon": "upload", "label": "Uploading"},
-    Status.SIGNING: {"tone": "busy", "icon": "circle-dot", "label": "Signing"},
-    Status.VERIFYING: {"tone": "busy", "icon": "circle-dot", "label": "Verifying"},
-    Status.VERIFIED: {"tone": "ok", "icon": "circle-check", "label": "Verified"},
-    Status.QUARANTINED: {"tone": "bad", "icon": "circle-x", "label": "Quarantined"},
-    Status.FAILED: {"tone": "bad", "icon": "circle-x", "label": "Failed"},
+    Status.UPLOADING: Badge("draft", "upload", "Uploading"),
+    Status.SIGNING: Badge("busy", "circle-dot", "Signing"),
+    Status.VERIFYING: Badge("busy", "circle-dot", "Verifying"),
+    Status.VERIFIED: Badge("ok", "circle-check", "Verified"),
+    Status.QUARANTINED: Badge("bad", "circle-x", "Quarantined"),
+    Status.FAILED: Badge("bad", "circle-x", "Failed"),
 }
 Facts = list[tuple[str, object]]
 
 
-def version_badge(version: ModelVersion) -> dict[str, str]:
+def version_badge(version: ModelVersion) -> Badge:
     """Return a version's badge."""
     return BADGES[Status(version.status)]
 

@@ -3,18 +3,19 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from apps.common.badges import Badge
 from apps.evals import scoring
 from apps.evals.models import EvalRun
 from apps.integrations.engine import identity
 
 Status = EvalRun.Status
 BADGES = {
-    Status.PENDING: {"tone": "draft", "icon": "circle-dashed", "label": "Waiting"},
-    Status.STARTING: {"tone": "busy", "icon": "circle-dot", "label": "Starting the candidate"},
-    Status.RUNNING: {"tone": "busy", "icon": "circle-dot", "label": "Running"},
-    Status.PASSED: {"tone": "ok", "icon": "circle-check", "label": "Passed"},
-    Status.FAILED: {"tone": "warn", "icon": "triangle-alert", "label": "Below threshold"},
-    Status.ERROR: {"tone": "bad", "icon": "circle-x", "label": "Error"},
+    Status.PENDING: Badge("draft", "circle-dashed", "Waiting"),
+    Status.STARTING: Badge("busy", "circle-dot", "Starting the candidate"),
+    Status.RUNNING: Badge("busy", "circle-dot", "Running"),
+    Status.PASSED: Badge("ok", "circle-check", "Passed"),
+    Status.FAILED: Badge("warn", "triangle-alert", "Below threshold"),
+    Status.ERROR: Badge("bad", "circle-x", "Error"),
 }
 REPORTED = (
     "f1",
@@ -27,7 +28,7 @@ REPORTED = (
 )
 
 
-def run_badge(run: EvalRun) -> dict[str, str]:
+def run_badge(run: EvalRun) -> Badge:
     """Return a run's badge."""
     return BADGES[Status(run.status)]
 

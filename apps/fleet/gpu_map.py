@@ -6,21 +6,21 @@ wait. GPU utilization is among the details only: it reads the same at one reques
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from apps.common import money
+from apps.common.badges import Badge
 from apps.fleet.costs import gpu_usd_per_hour
 from apps.fleet.metrics import signals
 from apps.fleet.metrics.loads import GpuUse, Now, ReplicaLoad
 from apps.fleet.metrics.models import ReplicaSample, UtilizationSample
 from apps.fleet.models import Node, Replica
 
-Badge = dict[str, str]
 _BADGES = {
-    "IDLE": ("idle", "circle", "Idle"),
-    "WORKING": ("ok", "circle-check", "Working"),
-    "SATURATED": ("warn", "gauge", "Saturated"),
-    "UNOBSERVED": ("draft", "circle-dashed", "Unobserved"),
+    "IDLE": Badge("idle", "circle", "Idle"),
+    "WORKING": Badge("ok", "circle-check", "Working"),
+    "SATURATED": Badge("warn", "gauge", "Saturated"),
+    "UNOBSERVED": Badge("draft", "circle-dashed", "Unobserved"),
 }
 
 
@@ -47,7 +47,7 @@ class Cell:
     def badge(self) -> Badge:
         """Return its state as a badge."""
         if self.state == "EMPTY":
-            return {"tone": "idle", "icon": "circle", "label": "Empty"}
+            return Badge("idle", "circle", "Empty")
         return state_badge(self.load.state if self.load else signals.State("UNOBSERVED"))
 
 
@@ -61,8 +61,7 @@ class MapRow:
 
 def state_badge(state: signals.State) -> Badge:
     """Return a replica's state as a badge; its title names the signs."""
-    tone, icon, label = _BADGES[state.name]
-    return {"tone": tone, "icon": icon, "label": label, "title": "; ".join(state.signs)}
+    return replace(_BADGES[state.name], title="; ".join(state.signs))
 
 
 def map_rows(nodes: Iterable[Node], replicas: Iterable[Replica], now: Now) -> list[MapRow]:
@@ -115,7 +114,7 @@ def _cell(
     kv = sample.kv_use if sample else None
     words = [f"{label} of {node.name}"]
     words.append(
-        f"{_BADGES[state][2].lower()}, held by {replica.service}"
+        f"{_BADGES[state].words.lower()}, held by {replica.service}"
         if replica is not None
         else "empty"
     )

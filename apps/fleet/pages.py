@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from apps.common.badges import Badge
 from apps.fleet import costs, gpu_map, intervals, sightings
 from apps.fleet.metrics.loads import Now, ReplicaLoad
 from apps.fleet.metrics.models import ReplicaSample
 from apps.fleet.models import Node, NodeClaim, NodeInterval, NodePool, Replica, ReplicaPhase
 
-Badge = dict[str, str]
 NODE_PHASES = frozenset({"CLAIM", "LAUNCHED", "REGISTERED", "INITIALIZED"})
 PHASE_ORDER = list(ReplicaPhase.Phase.values)
 LONGEST_CHART = timedelta(hours=24)
@@ -119,12 +119,12 @@ def node_lines(nodes: Iterable[Node]) -> list[NodeLine]:
 
 def _node_badge(node: Node) -> Badge:
     if node.deleting_at:
-        return {"tone": "warn", "icon": "circle-dot", "label": "Being removed"}
+        return Badge("warn", "circle-dot", "Being removed")
     if not node.is_ready:
-        return {"tone": "busy", "icon": "circle-dot", "label": "Not ready"}
+        return Badge("busy", "circle-dot", "Not ready")
     if node.is_unschedulable:
-        return {"tone": "warn", "icon": "circle-pause", "label": "Cordoned"}
-    return {"tone": "ok", "icon": "circle-check", "label": "Ready"}
+        return Badge("warn", "circle-pause", "Cordoned")
+    return Badge("ok", "circle-check", "Ready")
 
 
 def claim_chart(claims: Iterable[NodeClaim], now: datetime) -> ClaimChart:
@@ -163,28 +163,24 @@ def _span_bar(span: NodeInterval, begin: datetime, length: timedelta, now: datet
 def claim_badge(claim: NodeClaim) -> Badge:
     """Return how far a claim is."""
     if claim.ended_at:
-        return {
-            "tone": "idle",
-            "icon": "circle",
-            "label": "Ended" if claim.end_observed else "Ended, unobserved",
-        }
+        return Badge("idle", "circle", "Ended" if claim.end_observed else "Ended, unobserved")
     if claim.deleting_at:
-        return {"tone": "warn", "icon": "circle-dot", "label": "Being removed"}
+        return Badge("warn", "circle-dot", "Being removed")
     if claim.initialized_at:
-        return {"tone": "ok", "icon": "circle-check", "label": "Initialized"}
+        return Badge("ok", "circle-check", "Initialized")
     reached = (
         "Registered" if claim.registered_at else "Launched" if claim.launched_at else "Claimed"
     )
-    return {"tone": "busy", "icon": "circle-dot", "label": reached}
+    return Badge("busy", "circle-dot", reached)
 
 
 def part_badge(part: intervals.Part) -> Badge:
     """Return whether an interval was seen from end to end."""
     if not part.span.observed:
-        return {"tone": "warn", "icon": "eye-off", "label": "Unobserved"}
+        return Badge("warn", "eye-off", "Unobserved")
     if part.span.ended_at is None:
-        return {"tone": "busy", "icon": "circle-dot", "label": "Seen so far"}
-    return {"tone": "ok", "icon": "eye", "label": "Observed"}
+        return Badge("busy", "circle-dot", "Seen so far")
+    return Badge("ok", "eye", "Observed")
 
 
 def claim_times(claim: NodeClaim) -> list[tuple[str, datetime | None]]:
@@ -301,28 +297,20 @@ def _replica_line(replica: Replica, now: datetime, load: ReplicaLoad) -> Replica
 def replica_badge(replica: Replica) -> Badge:
     """Return what a replica does."""
     if replica.ended_at:
-        return {
-            "tone": "idle",
-            "icon": "circle",
-            "label": "Ended" if replica.end_observed else "Ended, unobserved",
-        }
+        return Badge("idle", "circle", "Ended" if replica.end_observed else "Ended, unobserved")
     if replica.deleting_at:
-        return {"tone": "warn", "icon": "circle-dot", "label": "Stopping"}
+        return Badge("warn", "circle-dot", "Stopping")
     if replica.is_ready:
-        return {"tone": "ok", "icon": "circle-check", "label": "Ready"}
+        return Badge("ok", "circle-check", "Ready")
     if replica.message and replica.node_name:
-        return {"tone": "bad", "icon": "circle-x", "label": "In trouble"}
-    return {
-        "tone": "busy",
-        "icon": "circle-dot",
-        "label": "Starting" if replica.node_name else "Waits for a node",
-    }
+        return Badge("bad", "circle-x", "In trouble")
+    return Badge("busy", "circle-dot", "Starting" if replica.node_name else "Waits for a node")
 
 
 def pool_lines(pools: Iterable[NodePool]) -> list[PoolLine]:
     """Return the pools with what their limits leave."""
-    ready = {"tone": "ok", "icon": "circle-check", "label": "Ready"}
-    broken = {"tone": "bad", "icon": "circle-x", "label": "Not ready"}
+    ready = Badge("ok", "circle-check", "Ready")
+    broken = Badge("bad", "circle-x", "Not ready")
     return [PoolLine(pool, ready if pool.is_ready else broken, meters(pool)) for pool in pools]
 
 

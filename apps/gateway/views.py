@@ -15,6 +15,7 @@ from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import RegisteredModel
 from apps.catalog.pages import crumbs
+from apps.common.badges import Badge
 from apps.gateway import samples
 from apps.gateway.forms import PlaygroundForm
 from apps.gateway.models import PolicyRevision
@@ -150,10 +151,10 @@ def _compiled(model: RegisteredModel, grants: list[Grant]) -> tuple[Policy | Non
         return None, str(error)
 
 
-def _policy_badge(revision: PolicyRevision | None, digest: str) -> dict[str, str]:
+def _policy_badge(revision: PolicyRevision | None, digest: str) -> Badge:
     """Say whether the gateway carries what the grants say."""
     if revision and revision.status == PolicyRevision.Status.FAILED:
-        return {"tone": "bad", "label": "Policy not published"}
+        return Badge("bad", "", "Policy not published")
     if revision and revision.status == PolicyRevision.Status.ACTIVE and revision.digest == digest:
-        return {"tone": "ok", "label": "Policy in effect"}
-    return {"tone": "busy", "label": "Policy being published"}
+        return Badge("ok", "", "Policy in effect")
+    return Badge("busy", "", "Policy being published")

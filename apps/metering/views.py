@@ -17,6 +17,7 @@ from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import RegisteredModel
 from apps.catalog.pages import crumbs
+from apps.common.badges import Badge
 from apps.common.simulated import Simulated
 from apps.common.spreadsheets import cell
 from apps.fleet.simulated import stand_in_versions
@@ -46,10 +47,10 @@ FIGURES = (
     "unmetered_because",
 )
 BADGES = {
-    Outcome.METERED: ("ok", "Metered"),
-    Outcome.UNMETERED: ("warn", "Unmetered"),
-    Outcome.REFUSED: ("idle", "Refused"),
-    Outcome.FAILED: ("bad", "Failed"),
+    Outcome.METERED: Badge("ok", "", "Metered"),
+    Outcome.UNMETERED: Badge("warn", "", "Unmetered"),
+    Outcome.REFUSED: Badge("idle", "", "Refused"),
+    Outcome.FAILED: Badge("bad", "", "Failed"),
 }
 
 

@@ -2,25 +2,26 @@
 Pure.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from apps.common.badges import Badge
 from apps.common.money import about_usd, usd
 from apps.promotions.models import Promotion, Rollout, RolloutPhase
 from apps.promotions.rollouts.phases import TYPICAL
 from apps.promotions.sleep import Sleep
 
 PROMOTION_BADGES = {
-    Promotion.Status.PENDING: {"tone": "warn", "icon": "clock", "label": "Needs 1 approval"},
-    Promotion.Status.APPROVED: {"tone": "ok", "icon": "circle-check", "label": "Approved"},
-    Promotion.Status.REJECTED: {"tone": "bad", "icon": "circle-x", "label": "Rejected"},
-    Promotion.Status.WITHDRAWN: {"tone": "idle", "icon": "undo-2", "label": "Withdrawn"},
+    Promotion.Status.PENDING: Badge("warn", "clock", "Needs 1 approval"),
+    Promotion.Status.APPROVED: Badge("ok", "circle-check", "Approved"),
+    Promotion.Status.REJECTED: Badge("bad", "circle-x", "Rejected"),
+    Promotion.Status.WITHDRAWN: Badge("idle", "undo-2", "Withdrawn"),
 }
 PHASES = RolloutPhase.Phase
 
 
-def promotion_badge(promotion: Promotion) -> dict[str, str]:
+def promotion_badge(promotion: Promotion) -> Badge:
     """Return a promotion's badge."""
     return PROMOTION_BADGES[Promotion.Status(promotion.status)]
 
@@ -105,55 +106,6 @@ def _current(rollout: Rollout, since: datetime) -> dict[str, Any]:
     if rollout.status == Rollout.Status.FAILED:
         return {"state": "failed", "typical": "", "detail": rollout.message}
     return {"state": "next", "typical": "not reached"}
-
-
-def diff_files(text: str) -> list[dict[str, Any]]:
-    """Return a unified diff as files with lines for the unified view and rows for the side-by-side
-    one.
-    """
-    files: list[dict[str, Any]] = []
-    for line in text.splitlines():
-        if line.startswith("diff --git "):
-            files.append({"path": line.rpartition(" b/")[2], "lines": []})
-        elif files and not line.startswith(
-            ("index ", "--- ", "+++ ", "new file", "deleted file", "old mode", "new m")
-        ):
-            kinds = {"+": "add", "-": "del", "@": "hunk"}
-            files[-1]["lines"].append({"kind": kinds.get(line[:1], "same"), "text": line})
-    for file in files:
-        file["rows"] = _side_by_side(file["lines"])
-        file["added"] = sum(line["kind"] == "add" for line in file["lines"])
-        file["removed"] = sum(line["kind"] == "del" for line in file["lines"])
-    return files
-
-
-def _side_by_side(lines: Sequence[dict[str, str]]) -> list[dict[str, str]]:
-    """Pair removed with added lines: [{left, right, left_kind, right_kind}]; hunk heads stand on
-    both sides.
-    """
-    rows: list[dict[str, str]] = []
-    removed: list[str] = []
-    added: list[str] = []
-
-    def flush() -> None:
-        for index in range(max(len(removed), len(added))):
-            left = removed[index] if index < len(removed) else ""
-            right = added[index] if index < len(added) else ""
-            kinds = {"left_kind": "del" if left else "", "right_kind": "add" if right else ""}
-            rows.append({"left": left[1:], "right": right[1:], **kinds})
-        removed.clear()
-        added.clear()
-
-    for line in lines:
-        if line["kind"] in ("del", "add"):
-            (removed if line["kind"] == "del" else added).append(line["text"])
-            continue
-        flush()
-        kind = "hunk" if line["kind"] == "hunk" else ""
-        text = line["text"] if kind else line["text"][1:]
-        rows.append({"left": text, "right": text, "left_kind": kind, "right_kind": kind})
-    flush()
-    return rows
 
 
 def without_traffic(promotion: Promotion) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 from django.conf import settings
 
 from apps.catalog.models import ModelVersion
+from apps.common.diffs import files as diff_files
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient, client_from_settings
 from apps.manifests import names
 from apps.manifests.text import CannotRender
-from apps.promotions import pages
 from apps.promotions.dossier import Change
 from apps.promotions.models import Promotion
 from apps.promotions.rollouts import render
@@ -65,6 +65,7 @@ def _shifts(
 
 
 def _step(git: GitClient, title: str, when: str, changes: render.Changes) -> dict[str, Any]:
-    files = pages.diff_files(git.diff(changes))
-    count = sum(file["added"] + file["removed"] for file in files)
-    return {"title": title, "when": when, "files": files, "count": count}
+    files = diff_files(git.diff(changes))
+    count = sum(file.added + file.removed for file in files)
+    plain = [file.plain() for file in files]
+    return {"title": title, "when": when, "files": plain, "count": count}

@@ -23,7 +23,7 @@ from apps.accounts.requests import SignedIn
 from apps.audit.timeline import timeline_of
 from apps.capacity.queries import buys_only_spot
 from apps.catalog.models import ModelVersion, RegisteredModel
-from apps.common import decisions
+from apps.common import decisions, diffs
 from apps.common.errors import DomainError
 from apps.common.orders import carry_out
 from apps.common.simulated import Simulated
@@ -319,7 +319,8 @@ def promotion_diff(request: SignedIn, pk: UUID) -> HttpResponse:
     promotion = _promotion_for(request.user, pk)
     kept = _kept(promotion)
     change = Change(kept["steps"], kept["problem"]) if kept else proposal.change_of(promotion)
-    context = {"item": promotion, "steps": change.steps, "problem": change.problem, "kept": kept}
+    steps = [{**step, "files": diffs.from_plain(step["files"])} for step in change.steps]
+    context = {"item": promotion, "steps": steps, "problem": change.problem, "kept": kept}
     context["digest"] = change.digest
     return render(request, "promotions/promotion_diff.html", context)
 

@@ -7,6 +7,7 @@ import "./js/menus.js";
 import "./js/playground.js";
 import "./js/scrolling.js";
 import "./js/search.js";
+import "./js/tables.js";
 import "./js/theme.js";
 import "./js/times.js";
 import "./js/toasts.js";

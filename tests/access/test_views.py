@@ -154,6 +154,7 @@ class TestRequestList:
         assert request_.registered_model.name in page.content.decode()
 
     def test_answers_the_rows_alone_to_htmx(self, as_, charlie, request_):  # noqa: F811
-        page = as_(charlie).get(reverse("access:request_list"), headers={"HX-Request": "true"})
+        part = {"HX-Request": "true", "HX-Target": "table-requests"}
+        page = as_(charlie).get(reverse("access:request_list"), headers=part)
         assert "<html" not in page.content.decode()
         assert str(request_.pk) in page.content.decode()

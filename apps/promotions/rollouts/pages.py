@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from apps.catalog.models import ModelVersion
+from apps.common.badges import Badge
 from apps.gitops import trouble
 from apps.promotions.models import GateResult, Rollout, RolloutCommit, shift_to
 
@@ -44,13 +45,9 @@ TITLES = {
     "NO_TRAFFIC": "Too few calls came to compare; it holds here until somebody decides.",
 }
 VERDICTS = {
-    GateResult.Verdict.PASSED: {"tone": "ok", "icon": "circle-check", "label": "Passed"},
-    GateResult.Verdict.NO_TRAFFIC: {
-        "tone": "warn",
-        "icon": "triangle-alert",
-        "label": "Not enough traffic",
-    },
-    GateResult.Verdict.FAILED: {"tone": "bad", "icon": "circle-x", "label": "Failed"},
+    GateResult.Verdict.PASSED: Badge("ok", "circle-check", "Passed"),
+    GateResult.Verdict.NO_TRAFFIC: Badge("warn", "triangle-alert", "Not enough traffic"),
+    GateResult.Verdict.FAILED: Badge("bad", "circle-x", "Failed"),
 }
 FIGURES = (
     ("Calls", "calls", ""),
@@ -195,7 +192,7 @@ def _weight(
         return {
             "state": state,
             "at": gate.judged_at,
-            "detail": VERDICTS[_verdict(gate)]["label"].lower(),
+            "detail": VERDICTS[_verdict(gate)].words.lower(),
         }
     if (
         row is not None
