@@ -109,6 +109,7 @@ def send(name, statuses, *args, data=None, method="POST"):
 DOORS = [
     get("home", "200"),
     get("search", "200", data={"q": "extract"}),
+    get("style", "200"),
     get("needs", "200"),
     get("freshness", "200"),
     get("healthz", "200 200 200 200 200 200 200 200 200 200 200 200"),

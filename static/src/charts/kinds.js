@@ -74,6 +74,14 @@ function bands(data, paint) {
   });
 }
 
+/* The axis ends at a round figure above the limit, where no value reaches it. */
+function highest(data) {
+  const most = Math.max(0, ...data.series.flatMap((each) => [...each.values, ...(each.band?.[1] ?? [])]));
+  if (!data.limit || data.limit.value < most) return undefined;
+  const step = 10 ** Math.floor(Math.log10(data.limit.value));
+  return Math.ceil((data.limit.value * 1.05) / step) * step;
+}
+
 function lines(data, table, paint) {
   const found = data.series.map((each, place) => ({
     type: "line",
@@ -92,7 +100,7 @@ function lines(data, table, paint) {
   return {
     ...base(paint, seriesTip(data, table), { trigger: "axis", axisPointer: { lineStyle: { color: paint.axis, type: "solid" } } }),
     xAxis: momentAxis(data, paint, false),
-    yAxis: { ...valueAxis(data, paint), max: data.limit ? (range) => Math.max(range.max, data.limit.value * 1.1) : undefined },
+    yAxis: { ...valueAxis(data, paint), max: highest(data) },
     series: [...bands(data, paint), ...found],
   };
 }
@@ -164,7 +172,7 @@ function names(data, paint, width) {
     type: "category",
     data: data.rows,
     inverse: true,
-    axisLabel: { color: paint.muted, width: width < 640 ? 100 : 180, overflow: "truncate", interval: 0 },
+    axisLabel: { color: paint.muted, width: Math.min(200, Math.round(width * 0.3)), overflow: "truncate", interval: 0 },
     axisLine: { lineStyle: { color: paint.axis } },
     axisTick: { show: false },
   };
@@ -191,7 +199,7 @@ function sankey(data, table, paint, width) {
       {
         type: "sankey",
         left: 4,
-        right: width < 640 ? 84 : 160,
+        right: Math.min(180, Math.round(width * 0.26)),
         top: 8,
         bottom: 8,
         nodeWidth: 10,
@@ -200,7 +208,7 @@ function sankey(data, table, paint, width) {
         data: nodes,
         links: data.links.map(([source, target, value]) => ({ source, target, value })),
         lineStyle: { color: "source", opacity: 0.22, curveness: 0.5 },
-        label: { color: paint.text, fontSize: 12, width: width < 640 ? 78 : 150, overflow: "truncate" },
+        label: { color: paint.text, fontSize: 12, width: Math.min(174, Math.round(width * 0.25)), overflow: "truncate" },
         emphasis: { focus: "adjacency", lineStyle: { opacity: 0.45 } },
         blur: { itemStyle: { opacity: 0.4 }, lineStyle: { opacity: 0.08 } },
       },
