@@ -60,9 +60,9 @@ build_assets() {
   touch static/dist/.built
 }
 
-# The story runs in the Chromium that CHROMIUM names, one on PATH, or Playwright's own (tests/story/chromium.py).
+# The story runs in the Chromium that CHROMIUM names, one on PATH, or Playwright's own (tests/chromium.py).
 install_browser() {
-  if .venv/bin/python -m tests.story.chromium; then
+  if .venv/bin/python -m tests.chromium; then
     return
   fi
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -32,8 +32,8 @@ COPY_OF_ROLLOUT = """INSERT INTO promotions_rollout (id, promotion_id, registere
     SELECT gen_random_uuid(), p.id, p.registered_model_id, p.model_version_id, 'ABORTED', 0, '', '', now(), now(), 0, 1,
     0, '', '', '[100]', 1, '{{}}', '', '' FROM promotions_promotion p WHERE p.id = '{promotion}'"""
 APPROVAL = """INSERT INTO promotions_approval (promotion_id, approver_id, requested_by_id, decision, reason, decided_at,
-    manifest_digest, eval_run_id) SELECT p.id, {approver}, {requester}, 'APPROVE', '', now(), p.manifest_digest,
-    p.eval_run_id FROM promotions_promotion p WHERE p.id = '{promotion}'"""
+    manifest_digest, eval_run_id, evidence) SELECT p.id, {approver}, {requester}, 'APPROVE', '', now(),
+    p.manifest_digest, p.eval_run_id, '{{{{}}}}' FROM promotions_promotion p WHERE p.id = '{promotion}'"""
 DECIDE = "UPDATE access_accessrequest SET status = '{status}', decided_at = now(), decided_by_id = {by} WHERE id = '{id}'"
 BY_SELF = "not_decided_by_requester"
 OWNER, LEAD, REVIEWER = (OWN.format(name) for name in ("owner", "lead", "reviewer"))
@@ -108,9 +108,9 @@ REFUSED = {
     ),
     "hours kept ready for a version that always runs": (
         "INSERT INTO promotions_promotion (id, registered_model_id, model_version_id, eval_run_id, manifest_digest,"
-        " requested_by_id, requested_at, justification, serving_class, pre_warm, status, decided_at) SELECT"
+        " requested_by_id, requested_at, justification, serving_class, pre_warm, without_traffic, status, decided_at) SELECT"
         " gen_random_uuid(), registered_model_id, model_version_id, eval_run_id, manifest_digest, requested_by_id,"
-        " now(), '', 'WARM', 'daily 01:00-02:00 UTC', 'WITHDRAWN', now() FROM promotions_promotion"
+        " now(), '', 'WARM', 'daily 01:00-02:00 UTC', false, 'WITHDRAWN', now() FROM promotions_promotion"
         " WHERE id = '{promotion}'",
         "promotion_pre_warm_only_where_it_sleeps",
     ),

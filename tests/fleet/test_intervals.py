@@ -15,6 +15,7 @@ from apps.fleet import actions, intervals, sightings
 from apps.fleet.models import NodeClaim, NodeInterval
 from tests.factories import UserFactory
 from tests.fleet.objects import LABELS, at, claim, event
+from tests.pages import joined
 
 WHOLE = {"launched": 4, "registered": 9, "initialized": 12}
 DAY = datetime(2026, 11, 2, tzinfo=UTC)  # of `at`
@@ -274,7 +275,7 @@ class TestClaimDetail:
             for n in range(300)
         )
         found = self.page(fiona)
-        assert "The last 200 of 300 intervals; the sums are of all" in found
+        assert "The last 200 of 300 intervals; the sums are of all" in joined(found)
         assert found.count("60 s</td>") == 200
         assert "$30.00" in found  # 300 minutes at $6 an hour
 

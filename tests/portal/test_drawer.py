@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 
 from portal.settings import ASSETS_DIR
-from tests.story.chromium import running_browser
+from tests.chromium import running_browser
 
 pytestmark = pytest.mark.django_db
 FOCUSED = "() => document.activeElement.outerHTML.slice(0, 200)"

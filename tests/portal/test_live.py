@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 
 from portal.settings import ASSETS_DIR
-from tests.story.chromium import running_browser
+from tests.chromium import running_browser
 
 LIVE = '<div id="live" hx-get="/part" hx-trigger="every 200ms" hx-swap="outerHTML">{}</div>'
 PAGE = f'<!doctype html><html><body>{LIVE.format(0)}<script src="/app.js"></script></body></html>'

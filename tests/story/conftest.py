@@ -25,7 +25,7 @@ pytest.register_assert_rewrite(
     *(f"tests.story.{path.stem}" for path in HERE.glob("[!t]*.py") if path != Path(__file__))
 )
 
-from tests.story.chromium import running_browser  # noqa: E402
+from tests.chromium import running_browser  # noqa: E402
 from tests.story.watch import Watch  # noqa: E402
 
 ORDER = (

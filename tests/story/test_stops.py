@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from deploy.local.stack.testing import Stack
+from tests.chromium import running_browser
 from tests.story import delivering, outages, publishing
 from tests.story.calls import MODEL, PACKET, question
-from tests.story.chromium import running_browser
 from tests.story.counting import events, listed, steps_committed
 from tests.story.delivering import Desk, Exports, until
 from tests.story.kubectl import kubectl

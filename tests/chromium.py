@@ -1,6 +1,6 @@
 """Which browser the story runs in, and how it is started: one that asks nobody but this machine.
 
-`python -m tests.story.chromium` tells by its exit status whether there is one.
+`python -m tests.chromium` tells by its exit status whether there is one.
 """
 
 from __future__ import annotations
