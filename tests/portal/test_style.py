@@ -10,8 +10,8 @@ from django.conf import settings
 from django.urls import reverse
 
 from apps.common.badges import TONES
+from tests.chromium import running_browser
 from tests.pages import joined
-from tests.story.chromium import running_browser
 
 SHOTS = os.environ.get("STYLE_SHOTS", "")  # a folder: look at what the test saw
 VOID = {"area", "br", "hr", "img", "input", "link", "meta", "path", "rect", "use", "wbr"}
