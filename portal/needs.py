@@ -1,4 +1,5 @@
-"""What needs a person now: decisions that wait for them, and what failed where they look after it.
+"""What needs a person now: decisions that wait for them, and what failed where they look after it;
+and what they wait for themselves.
 
 Read straight from the apps' rows, a fixed number of queries however much there is (tests pin it).
 """
@@ -16,6 +17,7 @@ from apps.accounts.models import Role, User
 from apps.accounts.roles import MENDS_MODELS, STEERS_ROLLOUTS
 from apps.capacity.models import CapacityRequest
 from apps.catalog.models import ModelVersion
+from apps.common.periods import day_words
 from apps.evals.models import EvalRun
 from apps.promotions.actions import may_go_on
 from apps.promotions.models import Promotion, Rollout
@@ -50,6 +52,45 @@ def needs_of(user: User, now: datetime) -> list[Need]:
     )
     order = {"bad": 0, "warn": 1, "busy": 2}
     return sorted(found, key=lambda need: (order.get(need.tone, 3), need.since))[: 3 * SHOWN]
+
+
+def waits_of(user: User) -> list[Need]:
+    """Return what this person asked for and others have not decided yet, the longest waiting
+    first. Three queries.
+    """
+    found = chain(_own_requests(user), _own_promotions(user), _own_capacity(user))
+    return sorted(found, key=lambda need: need.since)[: 3 * SHOWN]
+
+
+def _own_requests(user: User) -> Iterator[Need]:
+    """Access requests of this person."""
+    waiting = AccessRequest.objects.pending().filter(requested_by=user)
+    for item in waiting.select_related("registered_model__owner_team")[:SHOWN]:
+        model = item.registered_model
+        title = f"Your request for {model.name}"
+        why = f"A model owner of {model.owner_team} decides"
+        url = reverse("access:request_detail", args=(item.pk,))
+        yield Need(title, why, url, "key-round", "", item.requested_at)
+
+
+def _own_promotions(user: User) -> Iterator[Need]:
+    """Promotions that this person proposed."""
+    waiting = Promotion.objects.pending().filter(requested_by=user)
+    for item in waiting.select_related("model_version__registered_model")[:SHOWN]:
+        title = f"Your proposal of {item.model_version.name} for production"
+        url = reverse("promotions:promotion_detail", args=(item.pk,))
+        yield Need(
+            title, "A reviewer decides", url, "git-pull-request-arrow", "", item.requested_at
+        )
+
+
+def _own_capacity(user: User) -> Iterator[Need]:
+    """Changes of capacity that this person asked for."""
+    for item in CapacityRequest.objects.pending().filter(requested_by=user)[:SHOWN]:
+        title = f"Your change of {item.pool}"
+        why = "Another platform engineer or a reviewer decides"
+        url = reverse("capacity:request_detail", args=(item.pk,))
+        yield Need(title, why, url, "gauge", "", item.requested_at)
 
 
 def _requests_to_decide(user: User) -> Iterator[Need]:
@@ -113,10 +154,8 @@ def _grants_that_end(user: User, now: datetime) -> Iterator[Need]:
         return
     ending = Grant.objects.active(now).filter(team=user.team_id, active_to__lte=now + EXPIRES_SOON)
     for item in ending.select_related("registered_model")[:SHOWN]:
-        title = (
-            f"Access to {item.registered_model.name} ends {item.active_to.day} {item.active_to:%b}"
-        )
-        why = "Ask again before then, or calls will be refused"
+        title = f"Access to {item.registered_model.name} ends on {day_words(item.last_day)}"
+        why = "Renew it before then, or calls will be refused"
         yield Need(
             title,
             why,

@@ -10,7 +10,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from apps.common import money
+from apps.common import money, periods
 from apps.common.badges import Badge, Tone
 from apps.common.charts import Chart
 from apps.common.tables.page import Page
@@ -118,13 +118,19 @@ def filesize_short(size: int) -> str:
 
 @register.filter
 def about_usd(amount: Decimal | None) -> str:
-    """Show an estimate in USD: {{ starts.usd_per_start|about_usd }}."""
+    """Show an estimate in USD: {{ starts.usd_per_start|about_usd }}, "about $1.23"."""
     return money.about_usd(amount)
 
 
 @register.filter
 def usd(amount: Decimal | None) -> str:
-    """Show an amount in USD: {{ line.list_cost_usd|usd }}."""
+    """Show an amount in USD, exact on hover: {{ line.list_cost_usd|usd }}."""
+    return money.shown(amount)
+
+
+@register.filter
+def usd_words(amount: Decimal | None) -> str:
+    """Show an amount in USD where no HTML can stand, in an attribute: {{ spent_usd|usd_words }}."""
     return money.usd(amount)
 
 
@@ -144,12 +150,6 @@ def machine_kind(machine: Any) -> str:
 def capacity_type(kind: str) -> str:
     """Show a kind of machine, "On demand": {{ part.span.capacity_type|capacity_type }}."""
     return words_of.capacity_type(kind)
-
-
-@register.filter
-def exact_usd(amount: Decimal | None) -> str:
-    """Show every digit of an amount, for what stands on hover: {{ row.cost_usd|exact_usd }}."""
-    return f"${money.exact(amount)}" if amount is not None else ""
 
 
 @register.simple_tag
@@ -174,3 +174,25 @@ def chart_script() -> SafeString:
 def moment(value: datetime | date | str) -> str:
     """Show what a row of a chart's table begins with: a moment, a day or a name."""
     return value if isinstance(value, str) else when(value)
+
+
+@register.filter
+def unit_price(amount: Decimal | None) -> str:
+    """Show a price per million tokens or per hour: {{ rate.input_usd_per_million|unit_price }}."""
+    return money.unit_price(amount)
+
+
+@register.simple_tag
+def day(value: date | None, missing: str = "—") -> str:
+    """Show a date without a time: {% day grant.last_day %}. It is one day for everybody, and never
+    shifted by the reader's zone.
+    """
+    if value is None:
+        return missing
+    if isinstance(value, datetime):
+        raise TypeError("A moment is no day: say which one it is (apps/common/periods.py).")
+    zone = f"The day of {periods.ZONE_NAME}, for everybody"
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        value.isoformat(), zone, periods.day_words(value),
+    )  # fmt: skip

@@ -8,7 +8,7 @@ from django.utils import timezone
 from apps.accounts.requests import SignedIn
 from apps.metering import store
 from portal.home import models_of, team_month
-from portal.needs import needs_of
+from portal.needs import needs_of, waits_of
 from portal.notice import notice
 from portal.search import find
 
@@ -18,6 +18,7 @@ def home(request: SignedIn) -> HttpResponse:
     now = timezone.now()
     context = {
         "needs": needs_of(request.user, now),
+        "waits": waits_of(request.user),
         "month": team_month(request.user, now),
         "models": models_of(request.user, now),
         "now": now,
@@ -35,9 +36,10 @@ def search(request: SignedIn) -> HttpResponse:
 
 
 def needs(request: SignedIn) -> HttpResponse:
-    """Show what needs this person: the bell's list and its count."""
-    found = needs_of(request.user, timezone.now())
-    return render(request, "needs.html", {"needs": found[:8], "count": len(found)})
+    """Show what needs this person, counted, and what they wait for: the bell's list."""
+    found, waits = needs_of(request.user, timezone.now()), waits_of(request.user)
+    context = {"needs": found[:8], "count": len(found), "waits": waits[:4]}
+    return render(request, "needs.html", context)
 
 
 def freshness(request: HttpRequest) -> HttpResponse:

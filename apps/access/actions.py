@@ -3,31 +3,37 @@
 Nobody decides on their own request: the action refuses it, and so does a check constraint.
 """
 
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
 from apps.access.models import AccessRequest, Grant
-from apps.accounts.models import Role, User
+from apps.access.wishes import Wish, problems
+from apps.accounts.models import Role, Team, User
 from apps.accounts.roles import ASKS_FOR_MODELS
 from apps.audit.actions import record
 from apps.audit.models import Action
-from apps.catalog.models import DataClass, RegisteredModel
+from apps.catalog.models import RegisteredModel
 from apps.common import decisions
 from apps.common.errors import DomainError, require
+from apps.common.periods import end_of_day, until_words
 from apps.common.tasks import enqueue_on_commit
 
-SENSITIVITY = [DataClass.PUBLIC, DataClass.INTERNAL, DataClass.PHI]
-LONGEST_GRANT = timedelta(days=366)
-HIGHEST_TOKENS_PER_MINUTE = 10_000_000
+REPLACED = "Replaced by its renewal."
 
 
 class CannotRequest(DomainError):
-    """The request cannot be made as it stands."""
+    """The request cannot be made as it stands. problems: what is wrong with which field of the
+    wish, where it is the wish.
+    """
 
     code = "cannot_request"
+
+    def __init__(self, words: str, problems: Mapping[str, str] | None = None) -> None:
+        super().__init__(words)
+        self.problems = dict(problems or {})
 
 
 class AlreadyEnded(DomainError):
@@ -36,27 +42,21 @@ class AlreadyEnded(DomainError):
     code = "already_ended"
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What a team asks for. tokens_per_minute: 1 to 10 million. expires_date: the grant ends at its
-    start, UTC.
-    """
-
-    purpose: str
-    data_class: str
-    tokens_per_minute: int
-    monthly_budget_usd: Decimal
-    expires_date: date
-
-
 @transaction.atomic
 def submit_request(
-    *, model: RegisteredModel, wish: Wish, requester: User, now: datetime
+    *,
+    model: RegisteredModel,
+    wish: Wish,
+    requester: User,
+    now: datetime,
+    renews: Grant | None = None,
 ) -> AccessRequest:
     """Ask for `model` in the name of the requester's team.
 
+    renews: the team's own grant of the model, which the new one replaces when it is approved.
     Raises NotPermitted unless the requester leads a team (or owns models); CannotRequest when the
-    wish is out of bounds, the team has a grant already, or a request waits.
+    wish is out of bounds, the team has a grant already that this does not renew, or a request
+    waits.
     """
     require(
         requester.has_role(*ASKS_FOR_MODELS),
@@ -65,10 +65,9 @@ def submit_request(
     team = requester.team
     if team is None:
         raise CannotRequest("Your sign-in names no team, so there is nobody to grant the model to.")
-    _check(wish, model, now)
-    grant = Grant.objects.active(now).filter(registered_model=model, team=team).first()
-    if grant:
-        raise CannotRequest(f"{team} has {model} already, until {grant.active_to:%d %b %Y}.")
+    if wrong := problems(asdict(wish), model, now):
+        raise CannotRequest(" ".join(wrong.values()), wrong)
+    _may_be_granted(model, team, renews, now)
     try:
         with transaction.atomic():
             request = AccessRequest.objects.create(
@@ -76,11 +75,8 @@ def submit_request(
                 team=team,
                 requested_by=requester,
                 requested_at=now,
-                purpose=wish.purpose,
-                data_class=wish.data_class,
-                tokens_per_minute=wish.tokens_per_minute,
-                monthly_budget_usd=wish.monthly_budget_usd,
-                expires_date=wish.expires_date,
+                renews=renews,
+                **asdict(wish),
             )
     except IntegrityError:
         raise CannotRequest(
@@ -89,25 +85,24 @@ def submit_request(
     data = {
         "tokens_per_minute": wish.tokens_per_minute,
         "monthly_budget_usd": str(wish.monthly_budget_usd),
+        "data_class": wish.data_class,
+        "expires_date": wish.expires_date.isoformat(),
     }
-    data |= {"data_class": wish.data_class, "expires_date": wish.expires_date.isoformat()}
+    if renews:
+        data["renews"] = str(renews.pk)
     record(action=Action.ACCESS_REQUESTED, actor=requester, target=request, now=now, data=data)
     return request
 
 
-def _check(wish: Wish, model: RegisteredModel, now: datetime) -> None:
-    if SENSITIVITY.index(DataClass(wish.data_class)) > SENSITIVITY.index(
-        DataClass(model.data_class)
-    ):
-        raise CannotRequest(
-            f"{model} is approved for {model.get_data_class_display().lower()} data at most."
-        )
-    if not 1 <= wish.tokens_per_minute <= HIGHEST_TOKENS_PER_MINUTE:
-        raise CannotRequest(f"Ask for 1 to {HIGHEST_TOKENS_PER_MINUTE:,} tokens per minute.")
-    if wish.monthly_budget_usd <= 0:
-        raise CannotRequest("The monthly budget must be more than 0 USD.")
-    if not now.date() < wish.expires_date <= (now + LONGEST_GRANT).date():
-        raise CannotRequest("Access must end after today and within a year.")
+def _may_be_granted(
+    model: RegisteredModel, team: Team, renews: Grant | None, now: datetime
+) -> None:
+    """Raise CannotRequest where a grant stands in the way, or where it is not the one to renew."""
+    if renews and (renews.registered_model_id, renews.team_id) != (model.pk, team.pk):
+        raise CannotRequest(f"That is no grant of {model} to {team}, so it cannot be renewed.")
+    grant = Grant.objects.active(now).filter(registered_model=model, team=team).first()
+    if grant and grant != renews:
+        raise CannotRequest(f"{team} has {model} already, {until_words(grant.last_day)}.")
 
 
 def question(request: AccessRequest, person: User) -> decisions.Question:
@@ -125,16 +120,17 @@ def question(request: AccessRequest, person: User) -> decisions.Question:
 def approve_request(*, request: AccessRequest, approver: User, reason: str, now: datetime) -> Grant:
     """Approve a pending request and create its grant.
 
-    now: aware UTC; becomes the grant's active_from (inclusive). Raises NotPermitted unless the
-    approver owns the model and did not ask; AlreadyDecided if it is not pending; CannotRequest when
-    it would end before it begins, or the team has a grant already.
+    now: aware UTC; becomes the grant's active_from (inclusive). A grant that it renews ends then.
+    Raises NotPermitted unless the approver owns the model and did not ask; AlreadyDecided if it is
+    not pending; CannotRequest when it would end before it begins, or the team has a grant already.
     """
     _decide(request, approver, AccessRequest.Status.APPROVED, reason, now)
-    active_to = datetime.combine(request.expires_date, time(), UTC)
+    active_to = end_of_day(request.expires_date)
     if active_to <= now:
         raise CannotRequest(
             "The requested end has passed. Reject the request and ask the team for a new one."
         )
+    replaced = _replace(request, approver, now)
     try:
         with transaction.atomic():
             grant = Grant.objects.create(
@@ -162,10 +158,23 @@ def approve_request(*, request: AccessRequest, approver: User, reason: str, now:
         actor=approver,
         target=grant,
         now=now,
-        data={"request": str(request.pk)},
+        data={"request": str(request.pk)} | ({"replaces": replaced} if replaced else {}),
     )
     enqueue_on_commit("gateway.publish_policy", model_id=request.registered_model_id)
     return grant
+
+
+def _replace(request: AccessRequest, approver: User, now: datetime) -> str:
+    """End the grant that a request renews, and return its id; nothing where there is none in
+    force.
+    """
+    old = Grant.objects.active(now).filter(pk=request.renews_id)
+    if not old.update(revoked_at=now, revoked_by=approver, revoke_reason=REPLACED):
+        return ""
+    grant = Grant.objects.get(pk=request.renews_id)
+    data = {"reason": REPLACED, "request": str(request.pk)}
+    record(action=Action.GRANT_REVOKED, actor=approver, target=grant, now=now, data=data)
+    return str(grant.pk)
 
 
 @transaction.atomic

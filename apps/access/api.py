@@ -1,5 +1,6 @@
 """The API of access: the same actions as the pages."""
 
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.access import actions
+from apps.access import actions, wishes
 from apps.access.filters import GrantQuery, RequestQuery
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.requests import caller
@@ -27,11 +28,18 @@ class WishInput(serializers.Serializer[Any]):
     """Body of a new request."""
 
     model = serializers.SlugField()
-    purpose = serializers.CharField(min_length=10, max_length=2000)
+    purpose = serializers.CharField(
+        min_length=wishes.SHORTEST_PURPOSE, max_length=wishes.LONGEST_PURPOSE
+    )
     data_class = serializers.ChoiceField(choices=DataClass.choices)
-    tokens_per_minute = serializers.IntegerField(min_value=1)
-    monthly_budget_usd = serializers.DecimalField(max_digits=12, decimal_places=2, min_value=1)
-    expires_date = serializers.DateField()
+    tokens_per_minute = serializers.IntegerField(
+        min_value=1, max_value=wishes.HIGHEST_TOKENS_PER_MINUTE
+    )
+    monthly_budget_usd = serializers.DecimalField(
+        max_digits=12, decimal_places=2, min_value=Decimal("0.01")
+    )
+    expires_date = serializers.DateField()  # the last day of access, UTC
+    renews = serializers.UUIDField(required=False)  # a grant of the team that this replaces
 
 
 class AccessRequestOutput(serializers.ModelSerializer[AccessRequest]):
@@ -59,6 +67,7 @@ class AccessRequestOutput(serializers.ModelSerializer[AccessRequest]):
             "decided_by",
             "decided_at",
             "decision_reason",
+            "renews",
         )
 
 
@@ -78,6 +87,7 @@ class GrantOutput(serializers.ModelSerializer[Grant]):
             "monthly_budget_usd",
             "active_from",
             "active_to",
+            "last_day",
             "revoked_at",
         )
 
@@ -103,8 +113,14 @@ class AccessRequests(Listing):
         model = get_object_or_404(
             RegisteredModel.objects.visible_to(caller(request)), name=values.pop("model")
         )
+        renews = values.pop("renews", None)
+        grant = renews and get_object_or_404(Grant.objects.renewable_by(caller(request)), pk=renews)
         made = actions.submit_request(
-            model=model, wish=actions.Wish(**values), requester=caller(request), now=now()
+            model=model,
+            wish=wishes.Wish(**values),
+            requester=caller(request),
+            now=now(),
+            renews=grant,
         )
         return Response(AccessRequestOutput(made).data, status=201)
 

@@ -5,7 +5,7 @@ over [active_from, active_to), cut short by revoked_at.
 """
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
@@ -15,9 +15,10 @@ from django.db.models.functions import Least
 from django.urls import reverse
 
 from apps.accounts.models import Role, Team, User
-from apps.accounts.roles import SEES_EVERY_TEAM
+from apps.accounts.roles import ASKS_FOR_MODELS, SEES_EVERY_TEAM
 from apps.catalog.models import DataClass, RegisteredModel
 from apps.common import decisions
+from apps.common.periods import last_day
 
 
 def _is_visible_to(user: User) -> Q:
@@ -72,13 +73,17 @@ class AccessRequest(models.Model):
     data_class = models.CharField(max_length=16, choices=DataClass.choices)
     tokens_per_minute = models.PositiveIntegerField()
     monthly_budget_usd = models.DecimalField(max_digits=12, decimal_places=2)
-    expires_date = models.DateField()  # the grant ends at this day's start, UTC
+    expires_date = models.DateField()  # the grant's last day: it ends at the end of it
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
     decided_by = models.ForeignKey(
         User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     decided_at = models.DateTimeField(null=True, blank=True)
     decision_reason = models.TextField(blank=True, default="")
+    # the grant that an approval replaces
+    renews = models.ForeignKey(
+        "Grant", null=True, blank=True, on_delete=models.PROTECT, related_name="renewals"
+    )
 
     objects = AccessRequestQuerySet.as_manager()
 
@@ -122,6 +127,14 @@ class GrantQuerySet(models.QuerySet["Grant"]):
     def active(self, at: datetime) -> "GrantQuerySet":
         """Return the grants in force at this moment."""
         return self.filter(active_from__lte=at, active_to__gt=at, revoked_at__isnull=True)
+
+    def renewable_by(self, user: User) -> "GrantQuerySet":
+        """Return the grants that this person may ask to renew: their own team's, unless somebody
+        ended them.
+        """
+        if user.team_id is None or not user.has_role(*ASKS_FOR_MODELS):
+            return self.none()
+        return self.filter(team=user.team_id, revoked_at__isnull=True)
 
     def visible_to(self, user: User) -> "GrantQuerySet":
         """Return the grants of the person's team, of models the team owns, or all for those who
@@ -180,3 +193,17 @@ class Grant(models.Model):
 
     def __str__(self) -> str:
         return f"{self.team} → {self.registered_model}"
+
+    @property
+    def last_day(self) -> date:
+        """Return the day that the grant ends on, at the end of it; a revoked one ended before."""
+        return last_day(self.active_to)
+
+    @property
+    def ended_at(self) -> datetime:
+        """Return when it ends, or ended: early where somebody ended it."""
+        return min(self.active_to, self.revoked_at or self.active_to)
+
+    def is_active(self, at: datetime) -> bool:
+        """Tell whether the grant is in force at a moment."""
+        return self.active_from <= at < self.active_to and self.revoked_at is None

@@ -5,7 +5,7 @@ from functools import partial
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -13,7 +13,7 @@ from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.access import actions, tables
-from apps.access.forms import AccessRequestForm
+from apps.access.forms import AccessRequestForm, usual_wish
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
@@ -25,6 +25,7 @@ from apps.common.badges import Badge
 from apps.common.errors import DomainError
 from apps.common.money import usd
 from apps.common.orders import carry_out
+from apps.common.periods import ZONE_NAME, day_words
 from apps.common.reasons import ReasonForm
 from apps.common.tables.reading import respond
 
@@ -47,11 +48,15 @@ def request_list(request: SignedIn) -> HttpResponseBase:
 def request_create(request: SignedIn, name: str) -> HttpResponse:
     """Ask for a model in the name of the person's team."""
     model = get_object_or_404(RegisteredModel.objects.visible_to(request.user), name=name)
-    form = AccessRequestForm(request.POST or None)
+    moment = now()
+    renews = _grant_to_renew(request, model)
+    form = AccessRequestForm(
+        request.POST or None, model=model, now=moment, initial=usual_wish(moment, renews)
+    )
     if request.method == "POST" and form.is_valid():
         try:
             made = actions.submit_request(
-                model=model, wish=form.wish(), requester=request.user, now=now()
+                model=model, wish=form.wish(), requester=request.user, now=moment, renews=renews
             )
         except DomainError as error:
             form.add_error(None, str(error))
@@ -60,23 +65,38 @@ def request_create(request: SignedIn, name: str) -> HttpResponse:
                 request, f"Asked for {model}. A model owner of {model.owner_team} decides."
             )
             return redirect("access:request_detail", pk=made.pk)
+    has = Grant.objects.active(moment).filter(registered_model=model, team=request.user.team_id)
+    context = {
+        "model": model,
+        "form": form,
+        "title": "Renew access" if renews else "Request access",
+        "renews": renews,
+        "grant": None if renews else has.first(),
+        "may_ask": request.user.has_role(*ASKS_FOR_MODELS),
+        "crumbs": [
+            ("Catalog", reverse("catalog:model_list")),
+            (model.name, reverse("catalog:model_detail", args=[model.name])),
+            ("Renew access" if renews else "Request access", ""),
+        ],
+        "lead": f"For your team {request.user.team}. A model owner of {model.owner_team} decides.",
+    }
     status = 422 if form.is_bound else 200
-    grant = (
-        Grant.objects.active(now())
-        .filter(registered_model=model, team=request.user.team_id)
-        .first()
-    )
-    may_ask = request.user.has_role(*ASKS_FOR_MODELS)
-    context = {"model": model, "form": form, "grant": grant, "may_ask": may_ask}
-    context["crumbs"] = [
-        ("Catalog", reverse("catalog:model_list")),
-        (model.name, reverse("catalog:model_detail", args=[model.name])),
-        ("Request access", ""),
-    ]
-    context["lead"] = (
-        f"For your team {request.user.team}. A model owner of {model.owner_team} decides."
-    )
     return render(request, "access/request_form.html", context, status=status)
+
+
+def _grant_to_renew(request: SignedIn, model: RegisteredModel) -> Grant | None:
+    """Return the grant that the address names; None where it names none. Raises Http404 for what
+    this person cannot renew.
+    """
+    asked = request.GET.get("renew")
+    if not asked:
+        return None
+    try:
+        pk = UUID(asked)
+    except ValueError:
+        raise Http404("There is no such grant.") from None
+    mine = Grant.objects.renewable_by(request.user).select_related("request")
+    return get_object_or_404(mine, pk=pk, registered_model=model)
 
 
 @require_GET
@@ -87,7 +107,7 @@ def request_detail(request: SignedIn, pk: UUID) -> HttpResponse:
 
 def _request_for(user: User, pk: UUID) -> AccessRequest:
     rows = AccessRequest.objects.visible_to(user).select_related(
-        "registered_model__owner_team", "team", "requested_by", "decided_by", "grant"
+        "registered_model__owner_team", "team", "requested_by", "decided_by", "grant", "renews"
     )
     return get_object_or_404(rows, pk=pk)
 
@@ -126,7 +146,7 @@ def _request_facts(item: AccessRequest) -> list[tuple[str, object]]:
         ("Most sensitive data", item.get_data_class_display()),
         ("Tokens per minute", f"{item.tokens_per_minute:,}"),
         ("Monthly budget", f"{usd(item.monthly_budget_usd)} (shown against use, not enforced yet)"),
-        ("Access ends", f"{item.expires_date:%d %b %Y}, at the start of the day, UTC"),
+        ("Access ends", f"at the end of {day_words(item.expires_date)}, {ZONE_NAME}"),
         ("Asked by", f"{item.requested_by} of {item.team}"),
     ]
     if item.decided_by:
@@ -190,7 +210,7 @@ def _show_grant(
     request: SignedIn, grant: Grant, form: ReasonForm, status: int = 200
 ) -> HttpResponse:
     moment = now()
-    active = grant.revoked_at is None and grant.active_from <= moment < grant.active_to
+    active = grant.is_active(moment)
     context = {
         "grant": grant,
         "title": f"{grant.team} may call {grant.registered_model}"
@@ -200,11 +220,19 @@ def _show_grant(
         "badge": Badge("ok", "", "Active") if active else Badge("idle", "", "Ended"),
         "facts": _grant_facts(grant),
         "form": form,
-        "active": active,
+        "actions": _grant_actions(grant, request.user),
         "may_revoke": active and actions.may_revoke(grant, request.user),
         "events": timeline("Grant", str(grant.pk)),
     }
     return render(request, "access/grant_detail.html", context, status=status)
+
+
+def _grant_actions(grant: Grant, user: User) -> list[dict[str, str]]:
+    """Return the button that renews the grant, for those who may ask."""
+    if not Grant.objects.renewable_by(user).filter(pk=grant.pk).exists():
+        return []
+    url = reverse("access:request_create", args=[grant.registered_model.name])
+    return [{"label": "Renew…", "url": f"{url}?renew={grant.pk}", "style": "primary"}]
 
 
 def _grant_facts(grant: Grant) -> list[tuple[str, object]]:
@@ -214,11 +242,11 @@ def _grant_facts(grant: Grant) -> list[tuple[str, object]]:
         ("Tokens per minute", f"{grant.tokens_per_minute:,}, enforced by the gateway"),
         ("Monthly budget", f"{usd(grant.monthly_budget_usd)}, not enforced yet"),
         ("Active from", f"{grant.active_from:%d %b %Y %H:%M} UTC"),
-        ("Expires", f"{grant.active_to:%d %b %Y %H:%M} UTC"),
+        ("Ends", f"at the end of {day_words(grant.last_day)}, {ZONE_NAME}"),
         (
             "Request",
             {
-                "text": "the request it came of",
+                "text": "the request that it came from",
                 "url": reverse("access:request_detail", args=[grant.request_id]),
             },
         ),

@@ -2,7 +2,6 @@
 actions.py.
 """
 
-from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -11,7 +10,7 @@ from django.utils.timezone import now
 from apps.capacity import effect
 from apps.capacity.actions import HIGHEST_CPU, HIGHEST_GPUS, HIGHEST_MEMORY_GIB, Wish
 from apps.capacity.fields import NEVER, ZONES, LengthField, ahead_of_utc
-from apps.common.money import usd
+from apps.common.money import about_usd, unit_price
 from apps.common.periods import HOURS_PER_MONTH
 from apps.fleet import prices
 from apps.manifests import durations, schedules
@@ -121,8 +120,8 @@ def _family_words(items: tuple[prices.InstanceType, ...]) -> str:
     counts = f"{gpus[0]}" if len(gpus) == 1 else f"{gpus[0]} to {gpus[-1]}"
     price = "no list price known"
     if listed:
-        month = usd((min(listed) * HOURS_PER_MONTH).quantize(Decimal(1)))
-        price = f"from {usd(min(listed))} per hour, {month} per month"
+        month = about_usd(min(listed) * HOURS_PER_MONTH)
+        price = f"from {unit_price(min(listed))} per hour, {month} per month"
     return f"{counts} × {items[0].gpu_name.upper()}, {price}"
 
 

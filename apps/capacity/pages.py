@@ -42,10 +42,7 @@ def diff(request: CapacityRequest) -> list[diffs.File]:
 
 def spend_words(spend: effect.Spend) -> str:
     """Return the most that a pool may cost, in words."""
-    words = (
-        f"{usd(spend.usd_per_hour)} per hour, {usd(spend.usd_per_month.quantize(Decimal(1)))} per "
-        f"month"
-    )
+    words = f"{usd(spend.usd_per_hour)} per hour, {usd(spend.usd_per_month)} per month"
     return words + (
         f", without {', '.join(spend.unpriced)}: no list price" if spend.unpriced else ""
     )

@@ -17,6 +17,7 @@ from apps.chargeback.models import Rate
 from apps.common.listing import Listing
 from apps.common.money import exact
 from apps.common.pagination import NewestFirst
+from apps.common.periods import month_bounds
 
 
 @api_view(["GET"])
@@ -24,7 +25,7 @@ def month(request: Request, month: str) -> Response:
     """Answer a month's lines, "2026-11"; costs as decimal text in USD, null where no rate was in
     force.
     """
-    start, end = queries.month_bounds(parse_month(month))
+    start, end = month_bounds(parse_month(month))
     lines = queries.lines(start=start, end=end, scope=queries.scope_of(caller(request)))
     rows = [asdict(line) | {"list_cost_usd": _text(line)} for line in lines]
     return Response({"month": month, "currency": "USD", "lines": rows})

@@ -6,19 +6,22 @@ without a rate are listed as unpriced, never priced at zero; calls whose usage i
 counted as unmetered.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 
 from django.db import connection
 from django.db.models import Q
 
+from apps.access.models import Grant
 from apps.accounts.models import User
 from apps.accounts.roles import SEES_ALL_MONEY
 from apps.catalog.models import RegisteredModel
 from apps.chargeback.models import Rate
 from apps.common.errors import require
+from apps.common.periods import month_bounds, month_of
 
 
 @dataclass(frozen=True)
@@ -99,12 +102,6 @@ def _line(row: tuple[object, ...]) -> Line:
     return Line(*names, list_cost_usd=cost if cost is not None or tokens_known else Decimal(0))  # type: ignore[arg-type, misc]
 
 
-def month_bounds(month: date) -> tuple[datetime, datetime]:
-    """Return [first of the month, first of the next) in UTC."""
-    start = datetime(month.year, month.month, 1, tzinfo=UTC)
-    return start, (start + timedelta(days=32)).replace(day=1)
-
-
 @dataclass(frozen=True)
 class Totals:
     """The sum of lines. list_cost_usd: of what has a rate; unpriced_tokens: of what has none."""
@@ -145,8 +142,33 @@ def prices(models: Iterable[RegisteredModel], at: datetime) -> dict[int, Rate]:
     return {rate.registered_model_id: rate for rate in found}
 
 
-def month_to_date_usd(*, team: str, model: str, now: datetime) -> Decimal:
-    """Return what a team spent on a model since the month began, by the price list, exact."""
-    start, end = month_bounds(now.astimezone(UTC).date())
-    found = [line for line in lines(start=start, end=end, scope=Scope(team)) if line.model == model]
-    return totals(found).list_cost_usd
+def spent_this_month(*, scope: Scope, now: datetime) -> dict[tuple[str, str], Decimal]:
+    """Return what each team spent on each model since the month began, by the price list, exact;
+    one query. What has no price is not in it.
+    """
+    start, end = month_bounds(month_of(now))
+    spent: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for line in lines(start=start, end=end, scope=scope):
+        spent[line.team, line.model] += line.list_cost_usd or Decimal(0)
+    return dict(spent)
+
+
+@dataclass(frozen=True)
+class GrantUse:
+    """What a grant's team used of its model: this month, and since it was granted (whole hours)."""
+
+    month: Totals
+    all: Totals
+
+
+def use_of(grant: Grant, now: datetime) -> GrantUse:
+    """Return what a grant was used for, until it ended or now; two queries."""
+    start, end = month_bounds(month_of(now))
+    since = grant.active_from.replace(minute=0, second=0, microsecond=0)
+    until = min(grant.ended_at, now)
+    return GrantUse(month=_used(grant, start, end), all=_used(grant, since, until))
+
+
+def _used(grant: Grant, start: datetime, end: datetime) -> Totals:
+    found = lines(start=start, end=end, scope=Scope(grant.team.slug))
+    return totals([line for line in found if line.model == grant.registered_model.name])

@@ -9,7 +9,7 @@ urlpatterns = [
     path("", views.month, name="month"),
     path("rates/", views.rate_list, name="rate_list"),
     path("price/<slug:name>/", views.price_badge, name="price_badge"),
-    path("budget/<uuid:pk>/", views.budget_use, name="budget_use"),
+    path("grants/<uuid:pk>/use/", views.grant_use, name="grant_use"),
 ]
 api_urlpatterns = [
     path("rates", api.Rates.as_view(), name="rates"),

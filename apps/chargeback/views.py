@@ -6,6 +6,7 @@ import csv
 from dataclasses import fields
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
@@ -18,7 +19,7 @@ from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.access.models import Grant
-from apps.accounts.models import Role
+from apps.accounts.models import Role, User
 from apps.accounts.requests import SignedIn
 from apps.catalog.models import RegisteredModel
 from apps.chargeback import actions, queries
@@ -27,9 +28,11 @@ from apps.chargeback.forms import RateForm
 from apps.chargeback.models import Rate
 from apps.common.errors import DomainError
 from apps.common.money import exact, usd
+from apps.common.periods import month_bounds, month_of
 from apps.common.simulated import Simulated
 from apps.common.spreadsheets import cell
 from apps.fleet.simulated import stand_in_versions
+from apps.metering import store
 from apps.metering.store import latest_call_at
 
 PAGE = 50
@@ -38,12 +41,8 @@ PAGE = 50
 @require_GET
 def month(request: SignedIn) -> HttpResponse:
     """Show one month: the total first, then every line it is made of; the same lines as CSV."""
-    chosen = (
-        parse_month(request.GET["month"])
-        if request.GET.get("month")
-        else now().date().replace(day=1)
-    )
-    start, end = queries.month_bounds(chosen)
+    chosen = parse_month(request.GET["month"]) if request.GET.get("month") else month_of(now())
+    start, end = month_bounds(chosen)
     scope = queries.scope_of(request.user)
     by_day = request.GET.get("by") == "day"
     lines = queries.lines(start=start, end=end, scope=scope, by_day=by_day)
@@ -169,16 +168,34 @@ def price_badge(request: SignedIn, name: str) -> HttpResponse:
 
 
 @require_GET
-def budget_use(request: SignedIn, pk: UUID) -> HttpResponse:
-    """Show what a grant's team spent on its model this month, against the budget: a fragment of the
-    grant's page.
+def grant_use(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Show what a grant's team spent on its model, this month and since it was granted: a fragment
+    of the pages where somebody decides about it.
     """
     grants = Grant.objects.visible_to(request.user).select_related("team", "registered_model")
     grant = get_object_or_404(grants, pk=pk)
-    spent = queries.month_to_date_usd(
-        team=grant.team.slug, model=grant.registered_model.name, now=now()
-    )
-    over = spent > grant.monthly_budget_usd
-    text = f"{usd(spent)} of {usd(grant.monthly_budget_usd)}"
-    context = {"grant": grant, "spent": spent, "text": text, "tone": "bad" if over else "busy"}
-    return render(request, "chargeback/budget_use.html", context)
+    moment = now()
+    use = queries.use_of(grant, moment)
+    spent, budget = use.month.list_cost_usd, grant.monthly_budget_usd
+    context = {
+        "grant": grant,
+        "use": use,
+        "is_active": grant.is_active(moment),
+        "spent": spent,
+        "text": f"{usd(spent)} of {usd(budget)}",
+        "tone": "bad" if spent > budget else "busy",
+        "until": min(grant.ended_at, moment),
+        "usage": _usage_of(grant, request.user),
+    }
+    return render(request, "chargeback/grant_use.html", context)
+
+
+def _usage_of(grant: Grant, user: User) -> str:
+    """Return where the calls are that a grant's use is made of; for the model's owner, who sees no
+    other team's calls, the model's usage by team.
+    """
+    model = grant.registered_model.name
+    if store.sees_calls_of(user, grant.team.slug):
+        found = urlencode({"team": grant.team.slug, "model": model})
+        return f"{reverse('metering:usage_list')}?{found}"
+    return reverse("metering:model_usage", args=[model])

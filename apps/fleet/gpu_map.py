@@ -145,7 +145,9 @@ def details(cell: Cell) -> list[tuple[str, object]]:
     rows.append(
         (
             "Price",
-            f"{money.usd(share)} per GPU and hour{basis}" if share is not None else "no price",
+            f"{money.unit_price(round(share, 4))} per GPU and hour{basis}"
+            if share is not None
+            else "no price",
         )
     )
     return rows

@@ -7,11 +7,13 @@ Yields one JSON object a line: {"text"} pieces, then {"done"} with tokens, times
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from apps.catalog.models import RegisteredModel
 from apps.chargeback.queries import rate_at
 from apps.chargeback.rating import Prices, list_cost_usd
+from apps.common.money import exact_usd, usd
 from apps.gateway.refusals import in_our_words
 from apps.integrations.engine.client import EngineClient
 from apps.integrations.engine.identity import STAND_IN, is_stand_in
@@ -68,13 +70,15 @@ def prices_now(model: RegisteredModel, now: datetime) -> Prices | None:
 
 def _summary(piece: Delta, prices: Prices | None) -> dict[str, Any]:
     usage = piece.usage
+    cost = _cost(usage, prices)
     return {
         "input_tokens": usage.input_tokens if usage else None,
         "cached_input_tokens": usage.cached_input_tokens if usage else None,
         "output_tokens": usage.output_tokens if usage else None,
         "ttft_ms": round(piece.ttft_ms) if piece.ttft_ms is not None else None,
         "latency_ms": round(piece.latency_ms) if piece.latency_ms is not None else None,
-        "cost_usd": _cost(usage, prices),
+        "cost_usd": None if cost is None else usd(cost),
+        "cost_usd_exact": exact_usd(cost),
         "finish_reason": piece.finish_reason,
         "version": piece.model,
         "stand_in": is_stand_in(piece.engine) or STAND_IN in piece.system_fingerprint,
@@ -82,16 +86,15 @@ def _summary(piece: Delta, prices: Prices | None) -> dict[str, Any]:
     }
 
 
-def _cost(usage: Usage | None, prices: Prices | None) -> str | None:
+def _cost(usage: Usage | None, prices: Prices | None) -> Decimal | None:
     if usage is None or prices is None:
         return None
-    cost = list_cost_usd(
+    return list_cost_usd(
         input_tokens=usage.input_tokens,
         cached_input_tokens=usage.cached_input_tokens,
         output_tokens=usage.output_tokens,
         prices=prices,
     )
-    return f"{cost:.8f}"
 
 
 def _line(values: dict[str, Any]) -> bytes:

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from django.utils.html import format_html
+
 from apps.common.badges import Badge
-from apps.common.money import about_usd, usd
+from apps.common.money import about_usd, shown, unit_price
 from apps.promotions.models import Promotion, Rollout, RolloutPhase
 from apps.promotions.rollouts.phases import TYPICAL
 from apps.promotions.sleep import Sleep
@@ -43,7 +45,7 @@ def sleep_facts(sleep: Sleep) -> list[tuple[str, object]]:
         ),
         (
             "While awake",
-            f"{usd(starts.usd_per_hour)} an hour{simulated}"
+            f"{unit_price(starts.usd_per_hour)} an hour{simulated}"
             if starts.usd_per_hour is not None
             else "—",
         ),
@@ -51,7 +53,9 @@ def sleep_facts(sleep: Sleep) -> list[tuple[str, object]]:
         ("Started in 24 h", f"{sleep.woken} times" if sleep.woken != 1 else "once"),
         (
             "Awake in 24 h cost",
-            f"{usd(sleep.awake_usd)}{simulated}" if sleep.awake_usd is not None else "no price",
+            format_html("{}{}", shown(sleep.awake_usd), simulated)
+            if sleep.awake_usd is not None
+            else "no price",
         ),
     ]
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from apps.common.money import about_usd, usd
+from apps.common.money import about_usd, unit_price
 from apps.common.periods import HOURS_PER_MONTH
 from apps.common.simulated import marked
 from apps.fleet.costs import (
@@ -137,8 +137,8 @@ def warm_words(prices: MachinePrices, *, only_spot: bool = False) -> str:
     if prices.on_demand is None:
         return f"{words} Its machine has no known price yet."
     price = (
-        f"{price_words(prices.on_demand)} × {HOURS_PER_MONTH} h = about "
-        f"{usd(prices.on_demand.usd_per_month)} a month"
+        f"{price_words(prices.on_demand)} × {HOURS_PER_MONTH} h = "
+        f"{about_usd(prices.on_demand.usd_per_month)} a month"
     )
     return f"{words} {prices.machine} on demand: {price}, called or not."
 
@@ -147,7 +147,7 @@ def warm_price(prices: MachinePrices) -> str:
     """Return what the warm class costs, as the figure to decide by."""
     if prices.on_demand is None:
         return "price not known yet"
-    return f"about {usd(prices.on_demand.usd_per_month)} a month"
+    return f"{about_usd(prices.on_demand.usd_per_month)} a month"
 
 
 def sleeping_price(prices: MachinePrices) -> str:
@@ -159,7 +159,7 @@ def sleeping_price(prices: MachinePrices) -> str:
 def sleeping_words(starts: ColdStarts, prices: MachinePrices, cooldown_seconds: int) -> str:
     """Return what scale-to-zero costs, in words."""
     start = (
-        f"about {about_usd(starts.usd_per_start)} a start, and "
+        f"{about_usd(starts.usd_per_start)} a start, and "
         if starts.usd_per_start is not None
         else ""
     )
@@ -187,7 +187,7 @@ def _per_hour(prices: MachinePrices) -> str:
 
 def price_words(price: Price) -> str:
     """Return a price with what kind of price it is."""
-    return usd(price.usd_per_hour) + (f" ({price.note})" if price.note else "")
+    return unit_price(price.usd_per_hour) + (f" ({price.note})" if price.note else "")
 
 
 def pre_warm_words(hours: str, prices: MachinePrices) -> str:
@@ -199,11 +199,12 @@ def pre_warm_words(hours: str, prices: MachinePrices) -> str:
     found = pre_warm_of(hours)
     length = Decimal(str(found.hours_per_month))
     costs = [
-        f"{usd(price.usd_per_hour * length)} {where}{f' ({price.note})' if price.note else ''}"
+        f"{about_usd(price.usd_per_hour * length)} {where}"
+        f"{f' ({price.note})' if price.note else ''}"
         for price, where in ((prices.spot, "on Spot"), (prices.on_demand, "on demand"))
         if price is not None
     ]
-    cost = f"about {' or '.join(costs)} a month" if costs else "at a price not known yet"
+    cost = f"{' or '.join(costs)} a month" if costs else "at a price not known yet"
     return f"{found.words}: {length:,.0f} hours a month, {cost}, called or not"
 
 
@@ -222,4 +223,6 @@ def class_facts(promotion: Promotion) -> list[tuple[str, object]]:
     if price is None:
         return [("While nobody calls", f"{label}, at a price not known yet")]
     note = f" ({price.note})" if price.note else ""
-    return [("While nobody calls", f"{label}, {usd(price.usd_per_month)} a month a machine{note}")]
+    return [
+        ("While nobody calls", f"{label}, {about_usd(price.usd_per_month)} a month a machine{note}")
+    ]

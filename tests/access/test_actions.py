@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.db import IntegrityError, transaction
 
-from apps.access import actions
+from apps.access import actions, wishes
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Role
 from apps.audit.models import Action, AuditEvent
@@ -16,7 +16,7 @@ from apps.common.errors import NotPermitted
 from tests.factories import NOW, RegisteredModelFactory, TeamFactory, UserFactory
 from tests.trail import AuditAway, trail
 
-WISH = actions.Wish(
+WISH = wishes.Wish(
     purpose="Read codes from prior-authorization packets.",
     data_class="PHI",
     tokens_per_minute=5000,
@@ -82,7 +82,9 @@ class TestSubmitRequest:
         self, request_, registered_model, charlie, alice
     ):
         granted(request_, alice)
-        with pytest.raises(actions.CannotRequest, match="already, until 31 Dec 2026"):
+        with pytest.raises(
+            actions.CannotRequest, match="already, until the end of 31 Dec 2026, UTC"
+        ):
             actions.submit_request(model=registered_model, wish=WISH, requester=charlie, now=NOW)
 
     def test_is_for_a_person_with_a_team_who_leads_it_or_owns_models(self, registered_model, bob):
@@ -127,6 +129,9 @@ class TestSubmitRequest:
             {"tokens_per_minute": 0},
             {"monthly_budget_usd": Decimal(0)},
             {"expires_date": NOW.date()},
+            {"expires_date": (NOW - timedelta(days=1)).date()},
+            {"purpose": " too short "},
+            {"monthly_budget_usd": Decimal("10.001")},
             {"tokens_per_minute": 10_000_001},
             {"monthly_budget_usd": Decimal("-1")},
             {"expires_date": (NOW + timedelta(days=367)).date()},
@@ -137,6 +142,16 @@ class TestSubmitRequest:
             actions.submit_request(
                 model=registered_model, wish=replace(WISH, **change), requester=charlie, now=NOW
             )
+
+    def test_says_everything_that_is_wrong_at_once(self, registered_model, charlie):
+        wish = replace(WISH, tokens_per_minute=0, expires_date=date(2026, 10, 31))
+        with pytest.raises(actions.CannotRequest) as refused:
+            actions.submit_request(model=registered_model, wish=wish, requester=charlie, now=NOW)
+        assert refused.value.problems == {
+            "tokens_per_minute": "Ask for 1 to 10,000,000 tokens per minute.",
+            "expires_date": "31 Oct 2026 has passed. Access must end after today.",
+        }
+        assert all(words in str(refused.value) for words in refused.value.problems.values())
 
     def test_refuses_more_sensitive_data_than_the_model_may_see(self, registered_model, charlie):
         for highest, asked in (("INTERNAL", "PHI"), ("PUBLIC", "INTERNAL")):
@@ -157,7 +172,7 @@ class TestApproveRequest:
         assert list(Grant.objects.active(NOW)) == [grant]
         assert (grant.registered_model, grant.team) == (request_.registered_model, request_.team)
         assert (grant.tokens_per_minute, grant.monthly_budget_usd) == (5000, Decimal("100.00"))
-        assert (grant.active_from, grant.active_to) == (NOW, datetime(2026, 12, 31, tzinfo=UTC))
+        assert (grant.active_from, grant.active_to) == (NOW, datetime(2027, 1, 1, tzinfo=UTC))
         assert (request_.status, request_.decided_by, request_.decided_at) == (
             AccessRequest.Status.APPROVED,
             alice,
@@ -170,7 +185,7 @@ class TestApproveRequest:
         assert asked == [("gateway.publish_policy", {"model_id": request_.registered_model_id})]
 
     def test_refuses_what_would_end_before_it_begins(self, request_, alice):
-        end = datetime(2026, 12, 31, tzinfo=UTC)
+        end = datetime(2027, 1, 1, tzinfo=UTC)
         with pytest.raises(actions.CannotRequest, match="has passed"):
             granted(request_, alice, now=end)
         request_.refresh_from_db()
@@ -218,6 +233,90 @@ class TestApproveRequest:
         with pytest.raises(actions.CannotRequest, match="already"):
             actions.approve_request(request=other, approver=alice, reason="Again.", now=NOW)
         assert statuses([other]) == {"PENDING"}
+
+
+class TestRenewal:
+    """A request that renews a grant: the new one takes the old one's place in one step."""
+
+    LATER = NOW + timedelta(days=20)
+
+    def renewal(self, grant, by, **changes):
+        wish = replace(WISH, expires_date=date(2027, 6, 30), tokens_per_minute=7000, **changes)
+        return actions.submit_request(
+            model=grant.registered_model, wish=wish, requester=by, now=self.LATER, renews=grant
+        )
+
+    def test_replaces_its_grant_and_no_other(self, request_, waiting, charlie, alice, enqueued):
+        old = granted(request_, alice)
+        others = [granted(request, alice) for request in waiting]
+        request = self.renewal(old, charlie)
+        assert request.renews == old
+        assert trail(request)[0][2]["renews"] == str(old.pk)
+        assert Grant.objects.get(pk=old.pk).is_active(self.LATER), "asking ends nothing"
+        with enqueued() as asked:
+            new = granted(request, alice, now=self.LATER)
+        old.refresh_from_db()
+        assert (old.revoked_at, old.revoked_by, old.revoke_reason) == (
+            self.LATER,
+            alice,
+            "Replaced by its renewal.",
+        )
+        assert (new.active_from, new.last_day, new.tokens_per_minute) == (
+            self.LATER,
+            date(2027, 6, 30),
+            7000,
+        )
+        assert set(Grant.objects.active(self.LATER)) == {new, *others}
+        replaced = {"reason": "Replaced by its renewal.", "request": str(request.pk)}
+        assert trail(old)[1:] == [(Action.GRANT_REVOKED, "alice", replaced)]
+        made = {"request": str(request.pk), "replaces": str(old.pk)}
+        assert trail(new) == [(Action.GRANT_CREATED, "alice", made)]
+        assert asked == [("gateway.publish_policy", {"model_id": new.registered_model_id})]
+
+    def test_of_a_grant_that_ended_meanwhile_makes_a_new_one(self, request_, charlie, alice):
+        old = granted(request_, alice)
+        request = self.renewal(old, charlie)
+        after = old.active_to + timedelta(days=1)
+        new = granted(request, alice, now=after)
+        old.refresh_from_db()
+        assert (old.revoked_at, list(Grant.objects.active(after))) == (None, [new])
+        assert trail(new)[0][2] == {"request": str(request.pk)}
+
+    def test_that_is_rejected_leaves_the_grant(self, request_, charlie, alice):
+        old = granted(request_, alice)
+        actions.reject_request(
+            request=self.renewal(old, charlie), approver=alice, reason="No.", now=self.LATER
+        )
+        assert list(Grant.objects.active(self.LATER)) == [old]
+
+    def test_is_of_the_teams_own_grant_of_this_model(self, request_, waiting, charlie, alice):
+        for request in waiting:
+            grant = granted(request, alice)
+            with pytest.raises(actions.CannotRequest, match="cannot be renewed"):
+                actions.submit_request(
+                    model=request_.registered_model,
+                    wish=WISH,
+                    requester=charlie,
+                    now=NOW,
+                    renews=grant,
+                )
+
+    def test_is_refused_while_another_grant_is_in_force(self, request_, charlie, alice):
+        old = granted(request_, alice)
+        actions.revoke_grant(grant=old, actor=alice, reason="No more.", now=NOW + timedelta(days=1))
+        again = actions.submit_request(
+            model=old.registered_model, wish=WISH, requester=charlie, now=NOW + timedelta(days=1)
+        )
+        granted(again, alice, now=NOW + timedelta(days=2))
+        with pytest.raises(actions.CannotRequest, match="already"):
+            self.renewal(old, charlie)
+
+    def test_is_for_those_who_ask_for_the_team(self, request_, charlie, alice, carol):
+        old = granted(request_, alice)
+        assert list(Grant.objects.renewable_by(charlie)) == [old]
+        assert [*Grant.objects.renewable_by(alice), *Grant.objects.renewable_by(carol)] == []
+        actions.revoke_grant(grant=old, actor=alice, reason="No more.", now=NOW)
+        assert not Grant.objects.renewable_by(charlie)
 
 
 class TestRejectRequest:

@@ -2,6 +2,7 @@
 
 import pytest
 from django.urls import reverse
+from rest_framework.test import APIClient
 
 from apps.access import actions
 from apps.access.models import AccessRequest, Grant
@@ -27,10 +28,17 @@ def as_(client):
     return sign_in
 
 
+def api(person):
+    """Return a client of the API that calls as a person."""
+    client = APIClient()
+    client.force_authenticate(person)
+    return client
+
+
 @pytest.fixture
 def soon(monkeypatch):
     """Let the clock of the doors stand at the tests' moment."""
-    for module in ("views", "forms", "api"):
+    for module in ("views", "api"):
         monkeypatch.setattr(f"apps.access.{module}.now", lambda: NOW)
 
 
@@ -54,6 +62,66 @@ class TestRequestCreate:
         assert FORM["purpose"] in response.content.decode()
         assert not AccessRequest.objects.exists()
 
+    def test_says_everything_that_is_wrong_at_once_in_our_words(
+        self, as_, charlie, registered_model
+    ):
+        url = reverse("access:request_create", args=[registered_model.name])
+        typed = {"purpose": "", "data_class": "", "tokens_per_minute": "many"}
+        response = as_(charlie).post(
+            url, typed | {"monthly_budget_usd": "0", "expires_date": "2026-11-01"}
+        )
+        assert response.status_code == 422
+        assert {name: list(words) for name, words in response.context["form"].errors.items()} == {
+            "purpose": ["Say in a sentence or two what your team will do with it."],
+            "data_class": ["Choose the most sensitive data you will send."],
+            "tokens_per_minute": ["Write a number, such as 20000."],
+            "monthly_budget_usd": ["The monthly budget must be more than 0 USD."],
+            "expires_date": ["1 Nov 2026 has passed. Access must end after today."],
+        }
+
+    def test_says_the_same_last_day_everywhere(self, as_, charlie, alice, registered_model):
+        url = reverse("access:request_create", args=[registered_model.name])
+        as_(charlie).post(url, FORM | {"expires_date": "2026-12-31"})
+        request = AccessRequest.objects.get()
+        grant = actions.approve_request(request=request, approver=alice, reason="Fits.", now=NOW)
+        client = as_(charlie)
+        words = "at the end of 31 Dec 2026, UTC"
+        for name, item in (("request_detail", request), ("grant_detail", grant)):
+            assert words in client.get(reverse(f"access:{name}", args=[item.pk])).content.decode()
+        page = client.get(url).content.decode()
+        assert "It ends at the end of" in page and 'datetime="2026-12-31"' in page
+        (told,) = api(charlie).get("/api/v1/grants").json()["results"]
+        assert told["last_day"] == "2026-12-31"
+        assert told["active_to"].startswith("2027-01-01T00:00")
+
+    def test_renews_with_what_the_grant_was_asked_with(
+        self,
+        as_,
+        charlie,
+        alice,
+        request_,  # noqa: F811
+    ):
+        old = actions.approve_request(request=request_, approver=alice, reason="Fits.", now=NOW)
+        url = reverse("access:request_create", args=[old.registered_model.name])
+        url = f"{url}?renew={old.pk}"
+        page = as_(charlie).get(url)
+        initial = page.context["form"].initial
+        assert (initial["purpose"], initial["tokens_per_minute"]) == (WISH.purpose, 5000)
+        assert (initial["data_class"], initial["monthly_budget_usd"]) == ("PHI", 100)
+        assert initial["expires_date"] == WISH.expires_date
+        use = reverse("chargeback:grant_use", args=[old.pk])
+        assert use in page.content.decode()
+        response = as_(charlie).post(url, FORM | {"expires_date": "2027-06-30"})
+        renewal = AccessRequest.objects.get(renews=old)
+        assert response.url == reverse("access:request_detail", args=[renewal.pk])
+        assert use in as_(alice).get(response.url).content.decode()
+
+    def test_renews_no_grant_of_others(self, as_, charlie, alice, request_):  # noqa: F811
+        old = actions.approve_request(request=request_, approver=alice, reason="Fits.", now=NOW)
+        url = reverse("access:request_create", args=[old.registered_model.name])
+        assert as_(alice).get(f"{url}?renew={old.pk}").status_code == 404
+        assert as_(charlie).get(f"{url}?renew=nothing").status_code == 404
+
     def test_refuses_a_person_who_leads_no_team(self, as_, carol, registered_model):
         url = reverse("access:request_create", args=[registered_model.name])
         response = as_(carol).post(url, FORM | {"expires_date": "2026-12-31"})
@@ -63,6 +131,32 @@ class TestRequestCreate:
         assert (
             as_(charlie).get(reverse("access:request_create", args=["nothing"])).status_code == 404
         )
+
+
+@pytest.mark.usefixtures("soon")
+class TestApi:
+    def test_refuses_a_last_day_that_has_passed(self, charlie, registered_model):
+        body = FORM | {"model": registered_model.name, "expires_date": "2026-11-01"}
+        answer = api(charlie).post("/api/v1/access-requests", body, format="json")
+        assert (answer.status_code, answer.json()["code"]) == (409, "cannot_request")
+        assert "1 Nov 2026 has passed" in answer.json()["detail"]
+        assert not AccessRequest.objects.exists()
+
+    def test_renews_a_grant_of_ones_own_team(
+        self,
+        charlie,
+        alice,
+        request_,  # noqa: F811
+    ):
+        old = actions.approve_request(request=request_, approver=alice, reason="Fits.", now=NOW)
+        body = FORM | {"model": old.registered_model.name, "expires_date": "2027-06-30"}
+        url = "/api/v1/access-requests"
+        refused = api(charlie).post(url, body, format="json")
+        assert refused.status_code == 409
+        made = api(charlie).post(url, body | {"renews": str(old.pk)}, format="json")
+        assert (made.status_code, made.json()["renews"]) == (201, str(old.pk))
+        others = api(alice).post(url, body | {"renews": str(old.pk)}, format="json")
+        assert others.status_code == 404
 
 
 @pytest.mark.usefixtures("soon")

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from apps.access import actions as access
 from apps.accounts.models import Role
 from apps.audit.actions import System
 from apps.chargeback import actions, queries
@@ -12,6 +13,7 @@ from apps.chargeback.models import Rate
 from apps.chargeback.rating import Prices, list_cost_usd
 from apps.common.errors import NotPermitted
 from apps.metering.models import HourlyUsage
+from tests.access.test_actions import WISH
 from tests.factories import RegisteredModelFactory, UserFactory
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -126,22 +128,6 @@ class TestLines:
         assert (line.refused_calls, line.failed_calls) == (2, 3)
 
 
-class TestMonthBounds:
-    @pytest.mark.parametrize(
-        ("month", "start", "end"),
-        [
-            (date(2027, 1, 31), (2027, 1), (2027, 2)),
-            (date(2027, 2, 1), (2027, 2), (2027, 3)),
-            (date(2026, 12, 15), (2026, 12), (2027, 1)),
-        ],
-    )
-    def test_are_the_first_moments_of_this_month_and_the_next(self, month, start, end):
-        assert queries.month_bounds(month) == (
-            datetime(*start, 1, tzinfo=UTC),
-            datetime(*end, 1, tzinfo=UTC),
-        )
-
-
 @pytest.mark.django_db
 class TestTotals:
     def test_sum_every_figure_and_the_cost_of_what_has_a_price(self, registered_model):
@@ -176,11 +162,11 @@ class TestRateAt:
 
 
 @pytest.mark.django_db
-class TestMonthToDateUsd:
-    def test_is_of_this_team_this_model_and_this_month_in_utc(self, registered_model):
+class TestSpentThisMonth:
+    def test_is_of_each_team_and_model_in_this_month_in_utc(self, registered_model):
         other = RegisteredModelFactory(name="clinical-summary")
-        for model in (registered_model, other):
-            rate(model, CHEAP, START - timedelta(days=3))
+        rate(registered_model, CHEAP, START - timedelta(days=3))
+        rate(other, DEAR, START - timedelta(days=3))
         use(START)
         use(START + timedelta(hours=5), version="prior-auth-extract-v2")
         use(START, model=other.name)
@@ -188,12 +174,44 @@ class TestMonthToDateUsd:
         use(START - timedelta(hours=1))
         use(END)
         usage = {"input_tokens": 1000, "cached_input_tokens": 200, "output_tokens": 100}
+        cheap, dear = (list_cost_usd(**usage, prices=prices) for prices in (CHEAP, DEAR))
         east = timezone(timedelta(hours=14))
         for now in (START, (END - timedelta(hours=1)).astimezone(east)):
-            spent = queries.month_to_date_usd(
-                team="claims-review", model="prior-auth-extract", now=now
-            )
-            assert spent == 2 * list_cost_usd(**usage, prices=CHEAP)
+            assert queries.spent_this_month(scope=ALL, now=now) == {
+                ("claims-review", "prior-auth-extract"): 2 * cheap,
+                ("claims-review", "clinical-summary"): dear,
+                ("prior-auth", "prior-auth-extract"): cheap,
+            }
+        assert queries.spent_this_month(scope=queries.Scope("prior-auth"), now=START) == {
+            ("prior-auth", "prior-auth-extract"): cheap
+        }
+
+
+@pytest.mark.django_db
+class TestUseOf:
+    def test_is_of_this_month_and_since_it_was_granted_until_it_ended(
+        self, registered_model, charlie, alice
+    ):
+        rate(registered_model, CHEAP, START - timedelta(days=90))
+        granted = START - timedelta(days=10) + timedelta(minutes=20)
+        request = access.submit_request(
+            model=registered_model, wish=WISH, requester=charlie, now=granted
+        )
+        grant = access.approve_request(request=request, approver=alice, reason="Fits.", now=granted)
+        for hour in (granted, START - timedelta(hours=1), START, START + timedelta(days=2)):
+            use(hour.replace(minute=0))
+        use(START, team="prior-auth")
+        use(START, model="clinical-summary")
+        use(granted.replace(minute=0) - timedelta(hours=1))  # before it was granted
+        use(START + timedelta(days=5))  # of this month, later than now
+        now = START + timedelta(days=3)
+        found = queries.use_of(grant, now)
+        assert (found.month.metered_calls, found.all.metered_calls) == (3, 4)
+        assert found.all.list_cost_usd == 4 * list_cost_usd(
+            input_tokens=1000, cached_input_tokens=200, output_tokens=100, prices=CHEAP
+        )
+        access.revoke_grant(grant=grant, actor=alice, reason="No more.", now=START)
+        assert queries.use_of(grant, now).all.metered_calls == 2
 
 
 class TestScopeOf:

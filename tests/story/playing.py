@@ -50,7 +50,7 @@ def answers(someone: Person, ledger: Ledger, *, version: str, stand_in: bool) ->
     assert re.fullmatch(r"\d+\.\d\d s", facts["ttft_ms"])
     assert facts["cost_usd"] == "< $0.01"
     exact = someone.page.locator('[data-fact="cost_usd"]').get_attribute("title") or ""
-    assert re.fullmatch(r"\$0\.\d{8}", exact) and float(exact[1:]) > 0
+    assert re.fullmatch(r"\$0\.\d+", exact) and float(exact[1:]) > 0
     assert facts["version"] == version
     label = someone.page.get_by_text("The stand-in answered.")
     expect(label).to_be_visible() if stand_in else expect(label).to_be_hidden()

@@ -1,15 +1,8 @@
 /* The playground: sends the form, shows the answer as it streams (one JSON object a line), then what the call cost. */
-/* As portal/tags.py writes money for people; the exact amount is in the title. */
-const money = (text) => {
-  const amount = Number(text);
-  if (amount > 0 && amount < 0.01) return "< $0.01";
-  return `$${amount.toFixed(2)}`;
-};
 const milliseconds = (value) => `${(value / 1000).toFixed(2)} s`;
 const show = {
   ttft_ms: milliseconds,
   latency_ms: milliseconds,
-  cost_usd: money,
 };
 
 function start(root) {
@@ -34,9 +27,8 @@ function start(root) {
   const facts = (done) => {
     root.querySelectorAll("[data-fact]").forEach((place) => {
       const value = done[place.dataset.fact];
-      const known = value !== null && value !== undefined && value !== "";
-      place.textContent = known ? (show[place.dataset.fact] || String)(value) : "—";
-      if (known && place.dataset.fact === "cost_usd") place.title = `$${value}`;
+      place.textContent = value === null || value === undefined || value === "" ? "—" : (show[place.dataset.fact] || String)(value);
+      if (place.dataset.exact) place.title = done[place.dataset.exact] || "";
     });
     standIn.hidden = !done.stand_in;
     state.textContent = done.finish_reason === "length" ? "Ended at the longest answer you allowed." : "Done.";
