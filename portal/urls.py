@@ -10,13 +10,14 @@ from apps.catalog.urls import api_urlpatterns as catalog_api
 from apps.catalog.urls import urlpatterns as catalog_forms
 from apps.chargeback.urls import api_urlpatterns as chargeback_api
 from apps.evals.urls import api_urlpatterns as evals_api
+from apps.evals.urls import urlpatterns as evals_pages
 from apps.fleet.urls import api_urlpatterns as fleet_api
 from apps.metering.demand import demand
 from apps.metering.ingest import logs
 from apps.promotions.urls import api_urlpatterns as promotions_api
 from portal import views
 from portal.api import UnknownAddress
-from portal.pages import catalog, versions
+from portal.pages import catalog, evaluations, versions
 from portal.pages.style import style
 
 catalog_pages: list[URLPattern] = [
@@ -26,6 +27,7 @@ catalog_pages: list[URLPattern] = [
 ]
 # last: "register" is no model's name
 model_page = path("<slug:name>/", catalog.model_detail, name="model_detail")
+run_page = path("<uuid:pk>/", evaluations.run_detail, name="run_detail")
 pages: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
     path("search/", views.search, name="search"),
@@ -40,7 +42,7 @@ pages: list[URLPattern | URLResolver] = [
     path("", include("apps.metering.urls")),
     path("catalog/", include(([*catalog_pages, *catalog_forms, model_page], "catalog"))),
     path("catalog/", include("apps.gateway.urls")),
-    path("evaluations/", include("apps.evals.urls")),
+    path("evaluations/", include(([run_page, *evals_pages], "evals"))),
     path("", include("apps.promotions.urls")),
     path("fleet/", include("apps.fleet.urls")),
     path("fleet/", include("apps.capacity.urls")),

@@ -1,11 +1,20 @@
 """Which run counts: the newest one that came to a result, on the suite that decides. And the newest
-of many versions at once.
+of many versions at once, those that a person may see, and those that tell how long one takes.
 """
 
 from collections.abc import Iterable
 
+from apps.accounts.models import User
 from apps.catalog.models import ModelVersion
-from apps.evals.models import EvalRun, EvalSuite
+from apps.evals.models import EvalRun, EvalRunQuerySet, EvalSuite
+
+
+def runs_for(user: User) -> EvalRunQuerySet:
+    """Return the runs that a person may see, with what pages show of each."""
+    rows = EvalRun.objects.visible_to(user)
+    return rows.select_related(
+        "suite", "model_version__registered_model__owner_team", "requested_by"
+    )
 
 
 def newest_runs(versions: Iterable[ModelVersion]) -> dict[int, EvalRun]:
@@ -45,3 +54,14 @@ def deciding_run_of_live(run: EvalRun) -> EvalRun | None:
     )
     others = rows.exclude(model_version=run.model_version_id)
     return others.select_related("model_version__registered_model").first()
+
+
+def earlier_results(run: EvalRun, most: int) -> list[EvalRun]:
+    """Return the newest runs of the model, on the same suite, that had a result before this one was
+    asked for; where the model has none, those of all models. Two queries at most.
+    """
+    rows = EvalRun.objects.deciding().filter(suite=run.suite_id, finished_at__lte=run.requested_at)
+    rows = rows.select_related("model_version__registered_model")
+    model = run.model_version.registered_model_id
+    own = list(rows.filter(model_version__registered_model=model)[:most])
+    return own or list(rows[:most])

@@ -1,4 +1,4 @@
-"""URLs of evaluation runs."""
+"""URLs of evaluation runs. The page of one, portal/urls.py adds: it joins several apps."""
 
 from django.urls import path
 
@@ -8,7 +8,6 @@ app_name = "evals"
 urlpatterns = [
     path("", views.run_list, name="run_list"),
     path("start/<slug:name>/<int:number>/", views.run_create, name="run_create"),
-    path("<uuid:pk>/", views.run_detail, name="run_detail"),
     path("<uuid:pk>/report.json", views.run_report, name="run_report"),
 ]
 api_urlpatterns = [

@@ -2,8 +2,10 @@
 
 from collections.abc import Collection
 
+from django.db.models import Q
+
 from apps.common.simulated import Simulated
-from apps.fleet.models import NodeClaim, Replica
+from apps.fleet.models import SIMULATED_MACHINE, NodeClaim, Replica
 from apps.integrations.engine.identity import STAND_IN
 from apps.manifests.names import MODELS
 
@@ -32,4 +34,19 @@ def of_machines(pools: Collection[str] | None = None) -> Simulated:
     return Simulated(
         machines=any(claim.is_simulated for claim in found),
         prices=any(claim.is_price_simulated for claim in found),
+    )
+
+
+def has_simulated_machine(namespace: str, services: Collection[str]) -> bool:
+    """Tell whether a replica of one of these InferenceServices ran on a simulated machine; one
+    query.
+    """
+    made_up = NodeClaim.objects.filter(provider_id__startswith=SIMULATED_MACHINE).order_by()
+    return (
+        Replica.objects.filter(namespace=namespace, service__in=services)
+        .filter(
+            Q(node_claim_name__in=made_up.values("name"))
+            | Q(node_name__in=made_up.exclude(node_name="").values("node_name"))
+        )
+        .exists()
     )

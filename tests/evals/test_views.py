@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 from apps.evals import actions
 from apps.evals.models import EvalRun
 from tests.evals.test_actions import answered
-from tests.factories import NOW, ModelVersionFactory, UserFactory
+from tests.factories import NOW, ModelVersionFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -54,49 +54,6 @@ class TestRunList:
 
     def test_says_what_to_do_when_it_is_empty(self, as_, charlie):
         assert "No evaluation runs yet" in page(as_(charlie), "run_list")
-
-
-class TestRunDetail:
-    def test_follows_a_run(self, as_, charlie, run):
-        found = page(as_(charlie), "run_detail", run.pk)
-        assert "every 2s" in found
-        assert "Waiting" in found
-
-    def test_shows_figures_verdicts_packets_and_the_stand_in(self, as_, charlie, run):
-        answered(run)
-        actions.record_eval_run(run=run, now=NOW)
-        found = page(as_(charlie), "run_detail", run.pk)
-        for words in (
-            "1.000",
-            "at least 0.250",
-            "Met",
-            "packet-01",
-            "E11.9",
-            "labelled stand-in answers",
-            run.report_digest,
-        ):
-            assert words in found
-
-    def test_shows_why_a_run_ended_with_an_error(self, as_, alice, run):
-        actions.fail_eval_run(
-            run=run, reason="NOT_READY", message="Karpenter found no GPU.", now=NOW
-        )
-        found = page(as_(alice), "run_detail", run.pk)
-        assert "Karpenter found no GPU." in found
-        assert "Run again" in found
-
-    def test_answers_htmx_with_the_live_part_alone(self, as_, charlie, run):
-        found = page(as_(charlie), "run_detail", run.pk, **{"HX-Request": "true"})
-        assert found.count('id="live"') == 1
-        assert "<html" not in found
-
-    def test_is_404_without_a_role(self, as_, run):
-        nobody = UserFactory(team=None)
-        assert as_(nobody).get(reverse("evals:run_detail", args=[run.pk])).status_code in (
-            302,
-            403,
-            404,
-        )
 
 
 class TestRunReport:
