@@ -86,7 +86,7 @@ vllm-options: serving ## Write the table of vLLM's options anew, from the parser
 	@.venv-serving/bin/python -m deploy.local.engine.flags > .venv-serving/vllm_options.json
 	@mv .venv-serving/vllm_options.json apps/manifests/vllm_options.json
 
-lint: $(BOOTSTRAP) ## Check style, types, import order, migrations, and that no two wheels share a path
+lint: $(BOOTSTRAP) ## Check style, types, import order, migrations, the API's document, and that no two wheels share a path
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/lint-imports
 	@$(PYTHON) -m tests.wheels
 	@$(PYTHON) -m tests.checks

@@ -1,21 +1,26 @@
 """Errors of the API as RFC 9457 problem details with a `code`."""
 
 import math
+from functools import cache
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, JsonResponse
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiJsonRenderer
 from rest_framework import exceptions
 from rest_framework.exceptions import NotFound
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler
 
-from apps.common.errors import DomainError, NotPermitted
+from apps.accounts.oidc import EITHER_DOOR
+from apps.accounts.requests import caller
+from apps.common.errors import DomainError, NotPermitted, require
+from apps.common.openapi import PROBLEM
 from apps.common.request_ids import current_request_id
 from apps.integrations.errors import PermanentError, TemporaryError
-
-PROBLEM = "application/problem+json"
 
 
 def problem(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -53,6 +58,26 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
 def problem_document(status: int, code: str, detail: str) -> JsonResponse:
     """Return a problem outside of a view: what refuses a request before one is found."""
     return JsonResponse(_body(status, code, detail), status=status, content_type=PROBLEM)
+
+
+@cache
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document of the API; it is the same as long as the process runs."""
+    found: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    return found
+
+
+class Document(APIView):
+    """What the API can do, for programs, and for the page that shows it to people."""
+
+    authentication_classes = EITHER_DOOR
+    renderer_classes = (JSONRenderer, OpenApiJsonRenderer)
+    schema = None
+
+    def get(self, request: Request) -> Response:
+        """Answer the document to everybody with a role, whatever the role."""
+        require(bool(caller(request).roles), "The API is for people with a role here.")
+        return Response(document())
 
 
 class UnknownAddress(APIView):

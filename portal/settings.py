@@ -45,6 +45,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "csp",
     "django_htmx",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "rest_framework",
     "template_partials",
     "mozilla_django_oidc",
@@ -211,8 +213,28 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["portal.parsers.BoundedJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "portal.api.problem",
     "UNAUTHENTICATED_USER": None,
+}
+
+# The document at /api/v1/schema. What each operation takes and answers stands beside it, in
+# apps/*/api.py (apps/common/openapi.py).
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Quartermaster",
+    "DESCRIPTION": "Models, who may call them, what they do to earn production, and what they "
+    "cost. Lists come in pages: follow `next` until it is null.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "AccessRequestStatus": "apps.access.models.AccessRequest.Status",
+        "CapacityRequestStatus": "apps.capacity.models.CapacityRequest.Status",
+        "EvalRunStatus": "apps.evals.models.EvalRun.Status",
+        "ModelVersionStatus": "apps.catalog.models.ModelVersion.Status",
+        "PromotionStatus": "apps.promotions.models.Promotion.Status",
+        "RolloutStatus": "apps.promotions.models.Rollout.Status",
+    },
 }
 
 # -- Model registry (S3; boto3 reads AWS_* itself) -------------------------------------------------

@@ -16,8 +16,9 @@ from apps.metering.demand import demand
 from apps.metering.ingest import logs
 from apps.promotions.urls import api_urlpatterns as promotions_api
 from portal import views
-from portal.api import UnknownAddress
+from portal.api import Document, UnknownAddress
 from portal.pages import catalog, evaluations, versions
+from portal.pages.api_reference import api_reference
 from portal.pages.style import style
 
 catalog_pages: list[URLPattern] = [
@@ -32,6 +33,7 @@ pages: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
     path("search/", views.search, name="search"),
     path("needs/", views.needs, name="needs"),
+    path("api-reference/", api_reference, name="api_reference"),
     path("freshness/", views.freshness, name="freshness"),
     path("style/", style, name="style"),
     path("healthz", views.healthz, name="healthz"),
@@ -51,6 +53,7 @@ pages: list[URLPattern | URLResolver] = [
     path("v1/scaling/<slug:namespace>/<slug:name>", demand, name="scaling_demand"),
 ]
 api: list[URLPattern | URLResolver] = [
+    path("schema", Document.as_view(), name="schema"),
     *accounts_api,
     *access_api,
     *catalog_api,

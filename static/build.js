@@ -92,6 +92,7 @@ function build() {
   emit(manifest, "app.css", styles(manifest));
   emit(manifest, "app.js", script("app.js"));
   emit(manifest, "charts.js", script("charts.js"));
+  emit(manifest, "api-reference.js", script("api-reference.js"));
   emit(manifest, "theme.js", script("theme.js"));
   emit(manifest, "icons.svg", icons());
   emit(manifest, "mark.svg", readFileSync(join(source, "mark.svg")));

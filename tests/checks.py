@@ -1,7 +1,10 @@
-"""`python -m tests.checks` (of `make lint`): types, and models that changed without a migration."""
+"""`python -m tests.checks` (of `make lint`): types, models that changed without a migration, and
+whether the API's document is made without a warning.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 
 from django.core.management import execute_from_command_line
@@ -17,6 +20,9 @@ def main() -> None:
     if code:
         sys.exit(code)
     execute_from_command_line(["manage.py", "makemigrations", "--check", "--dry-run"])
+    execute_from_command_line(
+        ["manage.py", "spectacular", "--validate", "--fail-on-warn", "--file", os.devnull]
+    )
 
 
 if __name__ == "__main__":

@@ -18,9 +18,12 @@ from apps.access.models import AccessRequest, Grant
 from apps.accounts.requests import caller
 from apps.catalog.models import DataClass, RegisteredModel
 from apps.common.listing import Listing
+from apps.common.openapi import choice, operation
 from apps.common.pagination import NewestFirst, NewestRequests
-from apps.common.reasons import reason_of
+from apps.common.reasons import ReasonInput, reason_of
 
+TAG = "Access"
+DECISIONS = {"approve": actions.approve_request, "reject": actions.reject_request}
 RELATED = ("registered_model", "team", "requested_by", "decided_by")
 
 
@@ -48,7 +51,7 @@ class AccessRequestOutput(serializers.ModelSerializer[AccessRequest]):
     model = serializers.CharField(source="registered_model.name")
     team = serializers.CharField(source="team.slug")
     requested_by = serializers.CharField(source="requested_by.username")
-    decided_by = serializers.CharField(source="decided_by.username", default=None)
+    decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True)
 
     class Meta:
         model = AccessRequest
@@ -100,11 +103,27 @@ class AccessRequests(Listing):
     pagination_class = NewestRequests
     filterset_class = RequestQuery
 
+    @operation(
+        "access_requests_list",
+        TAG,
+        "List access requests",
+        answers=AccessRequestOutput(many=True),
+        refuses=(400,),
+    )
     def get(self, request: Request) -> Response:
         """Answer the requests the caller may see."""
         rows = AccessRequest.objects.visible_to(caller(request))
         return self.listed(rows.select_related(*RELATED))
 
+    @operation(
+        "access_requests_create",
+        TAG,
+        "Ask for access",
+        takes=WishInput,
+        answers=AccessRequestOutput,
+        status=201,
+        refuses=(404, 409),
+    )
     def post(self, request: Request) -> Response:
         """Ask for a model in the name of the caller's team."""
         body = WishInput(data=request.data)
@@ -125,6 +144,9 @@ class AccessRequests(Listing):
         return Response(AccessRequestOutput(made).data, status=201)
 
 
+@operation(
+    "access_request", TAG, "Read an access request", answers=AccessRequestOutput, refuses=(404,)
+)
 @api_view(["GET"])
 def access_request(request: Request, pk: UUID) -> Response:
     """Answer one request."""
@@ -135,10 +157,19 @@ def access_request(request: Request, pk: UUID) -> Response:
     )
 
 
+@operation(
+    "access_request_decide",
+    TAG,
+    "Decide about an access request",
+    takes=ReasonInput,
+    answers=AccessRequestOutput,
+    refuses=(404, 409),
+    parameters=[choice("decision", list(DECISIONS), "What to do with it.")],
+)
 @api_view(["POST"])
 def decide(request: Request, pk: UUID, decision: str) -> Response:
     """Approve or reject a request."""
-    action = {"approve": actions.approve_request, "reject": actions.reject_request}.get(decision)
+    action = DECISIONS.get(decision)
     if action is None:
         raise Http404
     item = get_object_or_404(AccessRequest.objects.visible_to(caller(request)), pk=pk)
@@ -156,6 +187,7 @@ class Grants(Listing):
     pagination_class = NewestFirst
     filterset_class = GrantQuery
 
+    @operation("grants_list", TAG, "List grants", answers=GrantOutput(many=True), refuses=(400,))
     def get(self, request: Request) -> Response:
         """Answer the grants the caller may see: those in force now, unless `active` asks for the
         others.

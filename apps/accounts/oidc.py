@@ -13,7 +13,11 @@ from django.contrib.auth import get_user_model
 from django.http import HttpRequest
 from django.utils import timezone
 from mozilla_django_oidc.auth import OIDCAuthenticationBackend
-from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.authentication import (
+    BaseAuthentication,
+    SessionAuthentication,
+    get_authorization_header,
+)
 from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.request import Request
 
@@ -118,6 +122,10 @@ class BearerAuthentication(BaseAuthentication):
         refused = getattr(request, "token_refused", "")
         why = f', error="invalid_token", error_description="{refused}"' if refused else ""
         return f'Bearer realm="quartermaster"{why}'
+
+
+# What a page's own script calls with its session and CSRF header, and a program with its token.
+EITHER_DOOR = (BearerAuthentication, SessionAuthentication)
 
 
 def _person(identity: Identity) -> User:

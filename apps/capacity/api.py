@@ -1,6 +1,5 @@
 """The API of pools and capacity requests: the same actions as the pages."""
 
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -19,10 +18,14 @@ from apps.capacity import actions, effect, queries
 from apps.capacity.filters import RequestQuery
 from apps.capacity.models import CapacityRequest
 from apps.common.listing import Listing
+from apps.common.openapi import choice, operation
 from apps.common.pagination import NewestRequests
-from apps.common.reasons import reason_of
-from apps.manifests.capacity import CAPACITY_TYPES, POLICIES, REASONS, Budget
+from apps.common.reasons import ReasonInput, reason_of
+from apps.manifests.capacity import CAPACITY_TYPES, POLICIES, REASONS, Budget, NodePool
 
+TAG = "Capacity"
+DECISIONS = {"approve": actions.approve_capacity, "reject": actions.reject_capacity}
+ORDERS = {"withdraw": actions.withdraw_capacity, "retry": actions.retry_capacity}
 RELATED = ("base", "requested_by", "decided_by")
 
 
@@ -66,7 +69,7 @@ class CapacityRequestOutput(serializers.ModelSerializer[CapacityRequest]):
 
     base = serializers.IntegerField(source="base.number")
     requested_by = serializers.CharField(source="requested_by.username")
-    decided_by = serializers.CharField(source="decided_by.username", default=None)
+    decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True)
 
     class Meta:
         model = CapacityRequest
@@ -76,6 +79,64 @@ class CapacityRequestOutput(serializers.ModelSerializer[CapacityRequest]):
             "decided_by", "decided_at", "decision_reason", "commit", "reason", "message",
             "observed_at", "finished_at",
         )  # fmt: skip
+
+
+class BudgetOutput(serializers.Serializer[Budget]):
+    """One disruption budget."""
+
+    nodes = serializers.CharField()
+    reasons = serializers.ListField(child=serializers.CharField())
+    schedule = serializers.CharField()
+    duration = serializers.CharField()
+
+
+class SettingsOutput(serializers.Serializer[NodePool]):
+    """What a pool may buy. null: no limit is set."""
+
+    gpus = serializers.IntegerField()
+    cpu = serializers.IntegerField(allow_null=True)
+    memory_gib = serializers.IntegerField(allow_null=True)
+    families = serializers.ListField(child=serializers.CharField())
+    capacity_types = serializers.ListField(child=serializers.ChoiceField(choices=CAPACITY_TYPES))
+    consolidation_policy = serializers.CharField()
+    consolidate_after = serializers.CharField()
+    budgets = BudgetOutput(many=True)
+
+
+class PoolOutput(serializers.Serializer[queries.Pool]):
+    """One pool. is_ready, usage: as the cluster says; settings: null where `problem` says why.
+
+    most_usd_per_hour: what all that it may buy costs at list prices.
+    """
+
+    pool = serializers.CharField(source="revision.pool")
+    revision = serializers.IntegerField(source="revision.number")
+    digest = serializers.CharField(source="revision.digest")
+    commit = serializers.SerializerMethodField()
+    open_request = serializers.UUIDField(source="request.pk", default=None, allow_null=True)
+    is_ready = serializers.BooleanField(source="seen.is_ready", default=None, allow_null=True)
+    usage = serializers.DictField(source="seen.usage", default=dict)
+    problem = serializers.SerializerMethodField()
+    most_usd_per_hour = serializers.SerializerMethodField()
+    settings = SettingsOutput(source="spec", allow_null=True)
+
+    def get_commit(self, pool: queries.Pool) -> str | None:
+        """Return the commit that brought the revision."""
+        return pool.revision.commit or None
+
+    def get_problem(self, pool: queries.Pool) -> str | None:
+        """Return why the file of the pool cannot be read."""
+        return pool.problem or None
+
+    def get_most_usd_per_hour(self, pool: queries.Pool) -> str | None:
+        """Return a decimal, as text."""
+        return str(effect.most(pool.spec).usd_per_hour) if pool.spec else None
+
+
+class PoolsOutput(serializers.Serializer[Any]):
+    """Every pool."""
+
+    results = PoolOutput(many=True)
 
 
 def _visible_to(user: User) -> User:
@@ -92,11 +153,27 @@ class CapacityRequests(Listing):
     pagination_class = NewestRequests
     filterset_class = RequestQuery
 
+    @operation(
+        "capacity_requests_list",
+        TAG,
+        "List capacity requests",
+        answers=CapacityRequestOutput(many=True),
+        refuses=(400, 404),
+    )
     def get(self, request: Request) -> Response:
         """Answer the requests, newest first."""
         rows = CapacityRequest.objects.visible_to(_visible_to(caller(request)))
         return self.listed(rows.select_related(*RELATED))
 
+    @operation(
+        "capacity_requests_create",
+        TAG,
+        "Ask for a change of a pool",
+        takes=CapacityInput,
+        answers=CapacityRequestOutput,
+        status=201,
+        refuses=(404, 409),
+    )
     def post(self, request: Request) -> Response:
         """Ask for a change of a pool."""
         requester = _visible_to(caller(request))
@@ -118,59 +195,46 @@ def _request(request: Request, pk: UUID) -> CapacityRequest:
     return get_object_or_404(rows, pk=pk)
 
 
+@operation(
+    "capacity_request",
+    TAG,
+    "Read a capacity request",
+    answers=CapacityRequestOutput,
+    refuses=(404,),
+)
 @api_view(["GET"])
 def capacity_request(request: Request, pk: UUID) -> Response:
     """Answer one request."""
     return Response(CapacityRequestOutput(_request(request, pk)).data)
 
 
+@operation(
+    "capacity_request_decide",
+    TAG,
+    "Decide about a capacity request, or move it",
+    takes=ReasonInput(required=False),
+    answers=CapacityRequestOutput,
+    refuses=(404, 409),
+    parameters=[choice("decision", [*DECISIONS, *ORDERS], "What to do with it.")],
+)
 @api_view(["POST"])
 def decide(request: Request, pk: UUID, decision: str) -> Response:
     """Approve or reject a request, with a reason; withdraw or retry it, without."""
     item, who = _request(request, pk), caller(request)
-    if decision in ("approve", "reject"):
-        reason = reason_of(request.data)
-        action = actions.approve_capacity if decision == "approve" else actions.reject_capacity
-        action(request=item, approver=who, reason=reason, now=now())
-    elif decision in ("withdraw", "retry"):
-        change = actions.withdraw_capacity if decision == "withdraw" else actions.retry_capacity
+    if action := DECISIONS.get(decision):
+        action(request=item, approver=who, reason=reason_of(request.data), now=now())
+    elif change := ORDERS.get(decision):
         change(request=item, actor=who, now=now())
     else:
         raise Http404
     return Response(CapacityRequestOutput(_request(request, pk)).data)
 
 
+@operation("node_pools", TAG, "List the pools", answers=PoolsOutput, refuses=(404,))
 @api_view(["GET"])
 def node_pools(request: Request) -> Response:
     """Answer every pool: its revision, its settings, the most it may cost per hour at list
     prices.
     """
     _visible_to(caller(request))
-    return Response({"results": [_pool(pool) for pool in queries.pools()]})
-
-
-def _pool(pool: queries.Pool) -> dict[str, object]:
-    spec = pool.spec
-    return {
-        "pool": pool.revision.pool,
-        "revision": pool.revision.number,
-        "digest": pool.revision.digest,
-        "commit": pool.revision.commit or None,
-        "open_request": str(pool.request.pk) if pool.request else None,
-        "is_ready": pool.seen.is_ready if pool.seen else None,
-        "usage": pool.seen.usage if pool.seen else {},
-        "problem": pool.problem or None,
-        "most_usd_per_hour": str(effect.most(spec).usd_per_hour) if spec else None,
-        "settings": None
-        if spec is None
-        else {
-            "gpus": spec.gpus,
-            "cpu": spec.cpu,
-            "memory_gib": spec.memory_gib,
-            "families": spec.families,
-            "capacity_types": spec.capacity_types,
-            "consolidation_policy": spec.consolidation_policy,
-            "consolidate_after": spec.consolidate_after,
-            "budgets": [asdict(budget) for budget in spec.budgets],
-        },
-    }
+    return Response(PoolsOutput({"results": queries.pools()}).data)

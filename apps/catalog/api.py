@@ -7,13 +7,14 @@ from typing import Any
 from django.db.models import Prefetch
 from django.shortcuts import get_object_or_404
 from django.utils.timezone import now
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
-from rest_framework.authentication import SessionAuthentication
 from rest_framework.decorators import api_view, authentication_classes
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.oidc import BearerAuthentication
+from apps.accounts.oidc import EITHER_DOOR
 from apps.accounts.requests import caller
 from apps.catalog import actions, manifest, uploads
 from apps.catalog.filters import ModelQuery, VersionQuery
@@ -21,10 +22,10 @@ from apps.catalog.manifest import FileEntry
 from apps.catalog.models import DataClass, ModelFile, ModelVersion, RegisteredModel
 from apps.catalog.registry import registry_from_settings
 from apps.common.listing import Listing
+from apps.common.openapi import operation
 from apps.common.pagination import Cursor
 
-# The upload page calls these with its session and CSRF header; pipelines with their bearer token.
-DOORS = (BearerAuthentication, SessionAuthentication)
+TAG = "Catalog"
 
 
 class ByName(Cursor):
@@ -127,6 +128,13 @@ class VersionOutput(serializers.ModelSerializer[ModelVersion]):
         return manifest.PART_SIZE
 
 
+class PartOutput(serializers.Serializer[Any]):
+    """A part that has arrived: its number and its bytes."""
+
+    part = serializers.IntegerField()
+    size = serializers.IntegerField()
+
+
 class Models(Listing):
     """List and register models."""
 
@@ -135,11 +143,21 @@ class Models(Listing):
     pagination_class = ByName
     filterset_class = ModelQuery
 
+    @operation("models_list", TAG, "List models", answers=ModelOutput(many=True), refuses=(400,))
     def get(self, request: Request) -> Response:
         """Answer the models the caller may see."""
         rows = RegisteredModel.objects.visible_to(caller(request)).select_related("owner_team")
         return self.listed(rows)
 
+    @operation(
+        "models_create",
+        TAG,
+        "Register a model",
+        takes=ModelInput,
+        answers=ModelOutput,
+        status=201,
+        refuses=(409,),
+    )
     def post(self, request: Request) -> Response:
         """Register a model for the caller's team."""
         body = ModelInput(data=request.data)
@@ -148,6 +166,7 @@ class Models(Listing):
         return Response(ModelOutput(row).data, status=201)
 
 
+@operation("model", TAG, "Read a model", answers=ModelOutput, refuses=(404,))
 @api_view(["GET"])
 def model(request: Request, name: str) -> Response:
     """Answer one model."""
@@ -161,12 +180,28 @@ class Versions(Listing):
     serializer_class = VersionOutput
     pagination_class = Newest
     filterset_class = VersionQuery
-    authentication_classes = DOORS
+    authentication_classes = EITHER_DOOR
 
+    @operation(
+        "versions_list",
+        TAG,
+        "List the versions of a model",
+        answers=VersionOutput(many=True),
+        refuses=(400, 404),
+    )
     def get(self, request: Request, name: str) -> Response:
         """Answer the model's versions, newest first."""
         return self.listed(_versions().filter(registered_model=_model_for(request, name)))
 
+    @operation(
+        "versions_create",
+        TAG,
+        "Open a version for upload",
+        takes=VersionInput,
+        answers=VersionOutput,
+        status=201,
+        refuses=(404, 409),
+    )
     def post(self, request: Request, name: str) -> Response:
         """Open a version, or answer the caller's own unfinished upload of the same files."""
         registered_model = _model_for(request, name)
@@ -182,15 +217,27 @@ class Versions(Listing):
         return Response(VersionOutput(_versions().get(pk=made.pk)).data, status=201)
 
 
+@operation("version", TAG, "Read a version", answers=VersionOutput, refuses=(404,))
 @api_view(["GET"])
-@authentication_classes(DOORS)
+@authentication_classes(EITHER_DOOR)
 def version(request: Request, name: str, number: int) -> Response:
     """Answer one version with its files and the parts that have arrived."""
     return Response(VersionOutput(_version_for(request, name, number)).data)
 
 
+@operation(
+    "version_part",
+    TAG,
+    "Upload a part of a file",
+    takes={"application/octet-stream": OpenApiTypes.BINARY},
+    answers=PartOutput,
+    refuses=(404, 409, 502),
+    parameters=[
+        OpenApiParameter("part", int, required=True, description="Counts from 1."),
+    ],
+)
 @api_view(["PUT"])
-@authentication_classes(DOORS)
+@authentication_classes(EITHER_DOOR)
 def part(request: Request, name: str, number: int, file_name: str) -> Response:
     """Take one part of one file; ?part= counts from 1. The body is the part's bytes, nothing
     else.
@@ -220,11 +267,19 @@ def part(request: Request, name: str, number: int, file_name: str) -> Response:
         registry=registry_from_settings(),
         now=now(),
     )
-    return Response({"part": part_number, "size": len(body)})
+    return Response(PartOutput({"part": part_number, "size": len(body)}).data)
 
 
+@operation(
+    "version_finish",
+    TAG,
+    "Close an upload",
+    answers=VersionOutput,
+    status=202,
+    refuses=(404, 409, 502),
+)
 @api_view(["POST"])
-@authentication_classes(DOORS)
+@authentication_classes(EITHER_DOOR)
 def finish(request: Request, name: str, number: int) -> Response:
     """Close the upload; the worker signs, locks and verifies."""
     found = _version_for(request, name, number)

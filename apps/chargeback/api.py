@@ -1,7 +1,7 @@
 """The API of chargeback: the page's own lines."""
 
-from dataclasses import asdict
 from datetime import MAXYEAR, MINYEAR, date, datetime
+from typing import Any
 
 from django.http import Http404
 from rest_framework import serializers
@@ -16,10 +16,45 @@ from apps.chargeback.filters import RateQuery
 from apps.chargeback.models import Rate
 from apps.common.listing import Listing
 from apps.common.money import exact
+from apps.common.openapi import operation
 from apps.common.pagination import NewestFirst
 from apps.common.periods import month_bounds
 
+TAG = "Chargeback"
 
+
+class LineOutput(serializers.Serializer[queries.Line]):
+    """One line of a month. list_cost_usd: exact decimal text; null where no rate was in force."""
+
+    cost_center = serializers.CharField()
+    team = serializers.CharField()
+    model = serializers.CharField()
+    version = serializers.CharField()
+    day = serializers.DateField(allow_null=True)
+    metered_calls = serializers.IntegerField()
+    unmetered_calls = serializers.IntegerField()
+    refused_calls = serializers.IntegerField()
+    failed_calls = serializers.IntegerField()
+    input_tokens = serializers.IntegerField()
+    cached_input_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    unpriced_tokens = serializers.IntegerField()
+    list_cost_usd = serializers.SerializerMethodField()
+
+    def get_list_cost_usd(self, line: queries.Line) -> str | None:
+        """Return the cost with every digit that counts."""
+        return None if line.list_cost_usd is None else exact(line.list_cost_usd)
+
+
+class MonthOutput(serializers.Serializer[Any]):
+    """A month and its lines."""
+
+    month = serializers.CharField()
+    currency = serializers.CharField()
+    lines = LineOutput(many=True)
+
+
+@operation("chargeback_month", TAG, "Read a month", answers=MonthOutput, refuses=(404,))
 @api_view(["GET"])
 def month(request: Request, month: str) -> Response:
     """Answer a month's lines, "2026-11"; costs as decimal text in USD, null where no rate was in
@@ -27,19 +62,14 @@ def month(request: Request, month: str) -> Response:
     """
     start, end = month_bounds(parse_month(month))
     lines = queries.lines(start=start, end=end, scope=queries.scope_of(caller(request)))
-    rows = [asdict(line) | {"list_cost_usd": _text(line)} for line in lines]
-    return Response({"month": month, "currency": "USD", "lines": rows})
-
-
-def _text(line: queries.Line) -> str | None:
-    return None if line.list_cost_usd is None else exact(line.list_cost_usd)
+    return Response(MonthOutput({"month": month, "currency": "USD", "lines": lines}).data)
 
 
 class RateOutput(serializers.ModelSerializer[Rate]):
     """The price of a model's tokens over [active_from, active_to), in `currency` for a million."""
 
     model = serializers.CharField(source="registered_model.name")
-    set_by = serializers.CharField(source="set_by.username", default=None)
+    set_by = serializers.CharField(source="set_by.username", default=None, allow_null=True)
 
     class Meta:
         model = Rate
@@ -57,6 +87,7 @@ class Rates(Listing):
     pagination_class = NewestFirst
     filterset_class = RateQuery
 
+    @operation("rates_list", TAG, "List prices", answers=RateOutput(many=True), refuses=(400,))
     def get(self, request: Request) -> Response:
         """Answer the prices of the models that the caller may see: past, present and to come."""
         models = RegisteredModel.objects.visible_to(caller(request))

@@ -8,6 +8,8 @@ from typing import Any
 
 import django_filters
 from django import forms
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 
 
 class WholeNumber(django_filters.NumberFilter):
@@ -16,23 +18,28 @@ class WholeNumber(django_filters.NumberFilter):
     field_class = forms.IntegerField
 
 
+@extend_schema_field(OpenApiTypes.BOOL)
 class YesOrNo(django_filters.TypedChoiceFilter):
     """true or false, and nothing else."""
 
     def __init__(self, **options: Any) -> None:
         choices = (("true", "Yes"), ("false", "No"))
-        super().__init__(choices=choices, coerce="true".__eq__, **options)
+        super().__init__(
+            choices=choices, coerce="true".__eq__, help_text="true or false.", **options
+        )
 
 
 class Since(django_filters.IsoDateTimeFilter):
-    """At this moment or later; without an offset it is UTC."""
+    """At this moment or later."""
 
     def __init__(self, field_name: str, **options: Any) -> None:
-        super().__init__(field_name=field_name, lookup_expr="gte", **options)
+        words = "At this moment or later; UTC where no offset is given."
+        super().__init__(field_name=field_name, lookup_expr="gte", help_text=words, **options)
 
 
 class Before(django_filters.IsoDateTimeFilter):
-    """Before this moment; without an offset it is UTC."""
+    """Before this moment."""
 
     def __init__(self, field_name: str, **options: Any) -> None:
-        super().__init__(field_name=field_name, lookup_expr="lt", **options)
+        words = "Before this moment; UTC where no offset is given."
+        super().__init__(field_name=field_name, lookup_expr="lt", help_text=words, **options)

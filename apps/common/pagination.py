@@ -29,6 +29,15 @@ class Cursor(CursorPagination):
         except (ValueError, ValidationError) as error:
             raise NotFound(MADE_UP) from error
 
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return how a page looks, for the API's document."""
+        link = {"type": ["string", "null"], "format": "uri"}
+        return {
+            "type": "object",
+            "required": ["next", "previous", "results"],
+            "properties": {"next": link, "previous": link, "results": schema},
+        }
+
 
 class NewestRequests(Cursor):
     """Pages of what people asked for, newest first."""

@@ -13,10 +13,13 @@ from rest_framework.response import Response
 from apps.accounts.requests import caller
 from apps.catalog.models import ModelVersion
 from apps.common.listing import Listing
+from apps.common.openapi import operation
 from apps.common.pagination import NewestRequests
-from apps.evals import actions, report, suites
+from apps.evals import actions, suites
 from apps.evals.filters import RunQuery
-from apps.evals.models import EvalRun
+from apps.evals.models import EvalPacketResult, EvalRun
+
+TAG = "Evaluations"
 
 
 class RunInput(serializers.Serializer[Any]):
@@ -47,6 +50,36 @@ class RunOutput(serializers.ModelSerializer[EvalRun]):
         )  # fmt: skip
 
 
+class PacketOutput(serializers.ModelSerializer[EvalPacketResult]):
+    """How the candidate did on one packet: codes and figures, no text."""
+
+    expected = serializers.ListField(child=serializers.CharField())
+    predicted = serializers.ListField(child=serializers.CharField())
+
+    class Meta:
+        model = EvalPacketResult
+        fields = (
+            "packet_id", "expected", "predicted", "grounded", "ttft_ms", "latency_ms",
+            "output_tokens",
+        )  # fmt: skip
+
+
+class RunWithPackets(RunOutput):
+    """One run with its packets, once it has a result; without `packets` before."""
+
+    packets = PacketOutput(many=True, source="packet_results", required=False)
+
+    class Meta(RunOutput.Meta):
+        fields = (*RunOutput.Meta.fields, "packets")
+
+    def to_representation(self, instance: EvalRun) -> dict[str, Any]:
+        """Return the run; its packets count for nothing before the report is whole."""
+        found = super().to_representation(instance)
+        if not instance.report_digest:
+            del found["packets"]
+        return found
+
+
 class EvalRuns(Listing):
     """List and start runs."""
 
@@ -55,10 +88,26 @@ class EvalRuns(Listing):
     pagination_class = NewestRequests
     filterset_class = RunQuery
 
+    @operation(
+        "evaluation_runs_list",
+        TAG,
+        "List evaluation runs",
+        answers=RunOutput(many=True),
+        refuses=(400,),
+    )
     def get(self, request: Request) -> Response:
         """Answer the runs the caller may see."""
         return self.listed(_runs().visible_to(caller(request)))
 
+    @operation(
+        "evaluation_runs_create",
+        TAG,
+        "Start an evaluation run",
+        takes=RunInput,
+        answers=RunOutput,
+        status=201,
+        refuses=(404, 409),
+    )
     def post(self, request: Request) -> Response:
         """Start a run of a verified version on the product's suite."""
         body = RunInput(data=request.data)
@@ -75,14 +124,12 @@ class EvalRuns(Listing):
         return Response(RunOutput(run).data, status=201)
 
 
+@operation("evaluation_run", TAG, "Read an evaluation run", answers=RunWithPackets, refuses=(404,))
 @api_view(["GET"])
 def evaluation_run(request: Request, pk: UUID) -> Response:
     """Answer one run; with its packets once it has a result."""
     run = get_object_or_404(_runs().visible_to(caller(request)), pk=pk)
-    body = dict(RunOutput(run).data)
-    if run.report_digest:
-        body["packets"] = report.report(run)["packets"]
-    return Response(body)
+    return Response(RunWithPackets(run).data)
 
 
 def _runs() -> Any:

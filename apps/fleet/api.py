@@ -1,6 +1,7 @@
 """The API of the fleet: what the observer saw. Reading only."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.http import Http404
 from django.utils.timezone import now
@@ -11,6 +12,7 @@ from rest_framework.response import Response
 from apps.accounts.requests import caller
 from apps.accounts.roles import SEES_FLEET
 from apps.common.listing import Listing
+from apps.common.openapi import operation
 from apps.common.pagination import Cursor
 from apps.fleet import queries
 from apps.fleet.filters import NodeQuery
@@ -22,6 +24,13 @@ class Newest(Cursor):
 
     ordering = ("-created_at", "-id")
     page_size = 100
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return how a page looks: also until when the cluster was seen."""
+        page = super().get_paginated_response_schema(schema)
+        seen = {"type": ["string", "null"], "format": "date-time"}
+        page["properties"] |= {"seen_until": seen, "stale": {"type": "boolean"}}
+        return page
 
 
 class NodeOutput(serializers.ModelSerializer[Node]):
@@ -51,6 +60,13 @@ class Nodes(Listing):
     pagination_class = Newest
     filterset_class = NodeQuery
 
+    @operation(
+        "nodes_list",
+        "Fleet",
+        "List nodes with GPUs",
+        answers=NodeOutput(many=True),
+        refuses=(400, 404),
+    )
     def get(self, request: Request) -> Response:
         """Answer the nodes, newest first, and until when the cluster was seen."""
         if not caller(request).has_role(*SEES_FLEET):

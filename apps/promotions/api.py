@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from apps.accounts.requests import caller
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.listing import Listing
+from apps.common.openapi import choice, operation
 from apps.common.pagination import NewestRequests
 from apps.common.reasons import ReasonInput, reason_of
 from apps.promotions import actions
@@ -28,6 +29,8 @@ from apps.promotions.models import (
     ServingClass,
 )
 
+TAG = "Promotions"
+DECISIONS = {"approve": actions.approve_promotion, "reject": actions.reject_promotion}
 RELATED = ("registered_model", "model_version", "baseline__registered_model", "requested_by")
 
 
@@ -61,9 +64,9 @@ class PromotionOutput(serializers.ModelSerializer[Promotion]):
 
     model = serializers.CharField(source="registered_model.name")
     version = serializers.IntegerField(source="model_version.number")
-    baseline = serializers.CharField(source="baseline.name", default=None)
+    baseline = serializers.CharField(source="baseline.name", default=None, allow_null=True)
     requested_by = serializers.CharField(source="requested_by.username")
-    rollout = serializers.UUIDField(source="newest_rollout.id", default=None)
+    rollout = serializers.UUIDField(source="newest_rollout.id", default=None, allow_null=True)
 
     class Meta:
         model = Promotion
@@ -91,7 +94,7 @@ class GateOutput(serializers.ModelSerializer[GateResult]):
     traffic, or null.
     """
 
-    decided_by = serializers.CharField(source="decided_by.username", default=None)
+    decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True)
 
     class Meta:
         model = GateResult
@@ -113,7 +116,7 @@ class CommitOutput(serializers.ModelSerializer[RolloutCommit]):
     lost_at: when the branch was found without it, its history rewritten.
     """
 
-    gate = GateOutput(default=None)
+    gate = GateOutput(default=None, allow_null=True)
 
     class Meta:
         model = RolloutCommit
@@ -147,7 +150,7 @@ class RolloutOutput(serializers.ModelSerializer[Rollout]):
 
     model = serializers.CharField(source="registered_model.name")
     version = serializers.IntegerField(source="model_version.number")
-    baseline = serializers.CharField(source="baseline.name", default=None)
+    baseline = serializers.CharField(source="baseline.name", default=None, allow_null=True)
     commits = CommitOutput(many=True)
     phases = PhaseOutput(many=True)
 
@@ -187,11 +190,27 @@ class Promotions(Listing):
     pagination_class = NewestRequests
     filterset_class = PromotionQuery
 
+    @operation(
+        "promotions_list",
+        TAG,
+        "List promotions",
+        answers=PromotionOutput(many=True),
+        refuses=(400,),
+    )
     def get(self, request: Request) -> Response:
         """Answer the promotions the caller may see."""
         rows = Promotion.objects.visible_to(caller(request)).select_related(*RELATED)
         return self.listed(rows.prefetch_related("rollouts"))
 
+    @operation(
+        "promotions_create",
+        TAG,
+        "Propose a version",
+        takes=ProposalInput,
+        answers=PromotionOutput,
+        status=201,
+        refuses=(404, 409),
+    )
     def post(self, request: Request) -> Response:
         """Propose a version."""
         body = ProposalInput(data=request.data)
@@ -220,18 +239,26 @@ def _promotion(request: Request, pk: UUID) -> Promotion:
     )
 
 
+@operation("promotion", TAG, "Read a promotion", answers=PromotionOutput, refuses=(404,))
 @api_view(["GET"])
 def promotion(request: Request, pk: UUID) -> Response:
     """Answer one promotion."""
     return Response(PromotionOutput(_promotion(request, pk)).data)
 
 
+@operation(
+    "promotion_decide",
+    TAG,
+    "Decide about a promotion",
+    takes=DecisionInput,
+    answers=PromotionOutput,
+    refuses=(404, 409),
+    parameters=[choice("decision", list(DECISIONS), "What to do with it.")],
+)
 @api_view(["POST"])
 def decide(request: Request, pk: UUID, decision: str) -> Response:
     """Approve or reject a promotion."""
-    action = {"approve": actions.approve_promotion, "reject": actions.reject_promotion}.get(
-        decision
-    )
+    action = DECISIONS.get(decision)
     if action is None:
         raise Http404
     item = _promotion(request, pk)
@@ -265,6 +292,7 @@ def _rollout(request: Request, pk: UUID) -> Rollout:
     return get_object_or_404(found, pk=pk)
 
 
+@operation("rollout", TAG, "Read a rollout", answers=RolloutOutput, refuses=(404,))
 @api_view(["GET"])
 def rollout(request: Request, pk: UUID) -> Response:
     """Answer one rollout."""
@@ -281,6 +309,16 @@ STEER: dict[str, tuple[Callable[..., Rollout], bool]] = {
 }
 
 
+@operation(
+    "rollout_steer",
+    TAG,
+    "Steer a rollout",
+    takes=ReasonInput(required=False),
+    answers=RolloutOutput,
+    status=(200, 201),
+    refuses=(404, 409),
+    parameters=[choice("order", list(STEER), "What to do with it.")],
+)
 @api_view(["POST"])
 def steer(request: Request, pk: UUID, order: str) -> Response:
     """Pause, resume, retry, let go on, abort or roll back; answers the rollout, and for a roll back

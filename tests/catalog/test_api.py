@@ -219,6 +219,6 @@ class TestSession:
 
 
 def test_bearer_tokens_come_first():
-    from apps.catalog.api import DOORS
+    from apps.accounts.oidc import EITHER_DOOR
 
-    assert DOORS[0] is BearerAuthentication
+    assert EITHER_DOOR[0] is BearerAuthentication

@@ -210,6 +210,8 @@ DOORS = [
     post("chargeback:rate_list", "403 403 403 403 403 403 403 302 403 403", data=PRICE),
     get("chargeback:price_badge", "200", "extract"),
     get("chargeback:grant_use", "200 404 200 200 404 404 404 200 200 200", "{grant}"),
+    get("api_reference", "200"),
+    get("api:schema", "200"),
     get("api:me", "200"),
     get("api:access_requests", "200"),
     send("api:access_requests", "409 201 403 201 201 403 403 403 403 "
