@@ -53,9 +53,10 @@ DECIDE_CAPACITY = "api:capacity_request_decide"
 CAPACITY_FORM = {
     "base": 1, "gpus": 8, "families": ["g6"], "spot_share": "spot",
     "consolidation_policy": "WhenEmpty",
-    "consolidate_after": "5m", "justification": "Spot is enough for this.",
+    "consolidate_after_0": "5", "consolidate_after_1": "m",
+    "justification": "Spot is enough for this.",
     "budgets-TOTAL_FORMS": 1,
-    "budgets-INITIAL_FORMS": 0, "budgets-0-nodes": "10%",
+    "budgets-INITIAL_FORMS": 0, "budgets-0-nodes": "10%", "budgets-0-zone": "UTC",
 }  # fmt: skip
 SEEN = {"manifest_digest": "{digest}", "eval_run": "{run}", "baseline": "{baseline}"} | REASON
 SEEN_NAMES = SEEN | {"baseline": "extract-v1"}
