@@ -10,6 +10,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from apps.audit import timeline
 from apps.common import money, periods
 from apps.common.badges import Badge, Tone
 from apps.common.charts import Chart
@@ -50,8 +51,10 @@ def words(content: str) -> SafeString:
 @register.inclusion_tag("components/_badge.html")
 def badge(value: Badge | Tone | None, words: str = "", icon: str = "") -> dict[str, Badge | None]:
     """Show a badge: {% badge line.badge %}; one that never changes: {% badge "ok" "Met" %}."""
-    made = Badge(value, icon, words) if isinstance(value, str) and value else value
-    return {"badge": made if isinstance(made, Badge) else None}
+    made = Badge(value, icon, words) if isinstance(value, str) and value else value or None
+    if made is not None and not isinstance(made, Badge):
+        raise TypeError(f"A badge is an apps.common.badges.Badge, not {made!r}")
+    return {"badge": made}
 
 
 @register.simple_tag
@@ -196,3 +199,15 @@ def day(value: date | None, missing: str = "—") -> str:
         '<time datetime="{}" title="{}">{}</time>',
         value.isoformat(), zone, periods.day_words(value),
     )  # fmt: skip
+
+
+@register.filter
+def action_tone(action: str) -> str:
+    """Show an audit action in its verb's color: {{ event.action|action_tone }}."""
+    return timeline.tone(action) or "idle"
+
+
+@register.filter
+def action_icon(action: str) -> str:
+    """Show the icon of an audit action's noun: {% icon event.action|action_icon %}."""
+    return timeline.icon(action)

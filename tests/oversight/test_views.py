@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from datetime import timedelta
 
 import pytest
@@ -54,7 +55,7 @@ def events(auditor, registered_model):
 
 def found(client, **query):
     page = client.get("/audit/", query)
-    return [line[0].action for line in page.context["lines"]]
+    return [line.row.action for line in page.context["table"].lines]
 
 
 class TestEventList:
@@ -93,7 +94,8 @@ class TestEventList:
         assert found(client, **query) == expected
 
     def test_answers_htmx_with_the_results_alone(self, client, events):
-        page = client.get("/audit/", headers={"HX-Request": "true"}).content.decode()
+        part = {"HX-Request": "true", "HX-Target": "table-audit"}
+        page = client.get("/audit/", headers=part).content.decode()
         assert "<html" not in page
         assert "Model registered" in page
 
@@ -108,13 +110,16 @@ class TestEventList:
         client.get("/audit/")
         with django_assert_num_queries(5):  # session, user, roles, count, page
             page = client.get("/audit/", {"page": 2})
-        assert len(page.context["lines"]) == 10
+        assert len(page.context["table"].lines) == 10
         assert "51–60 of 60 events" in joined(page.content)
 
     def test_the_csv_holds_exactly_what_the_filters_show(self, client, events):
-        answer = client.get("/audit/", {"q": "claims", "format": "csv"})
+        query = {"q": "claims", "columns": "event,code,data", "format": "csv"}
+        answer = client.get("/audit/", query)
         rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
-        assert [row["id"] for row in rows] == [str(events[1].pk)]
+        assert [row["Event"] for row in rows] == [str(events[1].pk)]
+        assert [row["Action code"] for row in rows] == ["access.rejected"]
+        assert json.loads(rows[0]["What was recorded with it"]) == events[1].data
         assert answer["Content-Disposition"].startswith('attachment; filename="audit-')
 
     def test_the_csv_holds_no_formula(self, client, auditor):

@@ -24,7 +24,8 @@ def listed(finance: Exports, ids: set[str]) -> dict[str, str]:
 
 def events(auditor: Exports, target: str) -> Counter[str]:
     """Return how often each action is in the record of one object."""
-    return Counter(row["action"] for row in auditor.rows(f"/audit/?target_id={target}&format=csv"))
+    rows = auditor.rows(f"/audit/?target_id={target}&columns=code&format=csv")
+    return Counter(row["Action code"] for row in rows)
 
 
 def steps_committed(stack: Stack, rollout: str) -> Counter[str]:

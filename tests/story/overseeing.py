@@ -80,11 +80,9 @@ def events_about(auditor: Person, *targets: str) -> Counter[str]:
     found: Counter[str] = Counter()
     for target in targets:
         auditor.open(f"/audit/?target_id={target}")
-        expect(auditor.page.get_by_role("region", name="Audit events")).to_be_visible()
-        found.update(
-            row["action"]
-            for row in money.csv_lines(auditor, f"/audit/?target_id={target}&format=csv")
-        )
+        expect(auditor.page.locator("#table-audit tbody tr").first).to_be_visible()
+        where = f"/audit/?target_id={target}&columns=code&format=csv"
+        found.update(row["Action code"] for row in money.csv_lines(auditor, where))
     return found
 
 

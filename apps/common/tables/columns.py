@@ -93,7 +93,8 @@ class Empty:
 class Table:
     """A list. name: of its CSV file and its element. noun: one row and several, "node", "nodes".
 
-    search: the fields (or paths, in a list) that the search box looks in; none: no search box.
+    search: the fields (or paths, in a list) that the search box looks in; none: no search box. A
+    field may end with "__iexact" or "__istartswith"; the others hold the words anywhere.
     order: the key of the column that sorts at first, "-" before it for the other way around.
     prefix: of its parameters, where a page has several tables.
     """

@@ -20,6 +20,7 @@ from apps.common.tables.columns import Column, Table, look_up
 Rows = QuerySet[Any] | Sequence[Any]
 LONGEST_SEARCH = 100
 CHUNK = 500
+LOOKUPS = ("__iexact", "__istartswith")
 
 
 def respond(
@@ -187,7 +188,8 @@ def _found(asked: Asked) -> Rows:
 def _searched(asked: Asked, rows: QuerySet[Any]) -> QuerySet[Any]:
     wanted = Q()
     for name in asked.table.search if asked.text else ():
-        wanted |= Q(**{f"{name}__icontains": asked.text})
+        lookup = name if name.endswith(LOOKUPS) else f"{name}__icontains"
+        wanted |= Q(**{lookup: asked.text})
     return rows.filter(wanted)
 
 
