@@ -139,12 +139,16 @@ class TableOf:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """What all charts have. name: of its element. note: a line below, "simulated"."""
+    """What all charts have. name: of its element. note: a line below, "simulated".
+
+    newest: the figure that people came for, in words, beside the title.
+    """
 
     name: str
     title: str
     unit: Unit
     ranges: Sequence[Range] = ()
+    newest: str = ""
     note: str = ""
     size: Literal["small", "normal", "tall"] = "normal"
 

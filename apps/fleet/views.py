@@ -163,14 +163,15 @@ def replica_detail(request: SignedIn, pk: int) -> HttpResponse:
     moment = now()
     from_at, to_at = _lifetime(replica, timedelta(hours=hours), moment)
     rows, power = queries.minutes_of(replica, from_at, to_at)
-    view = charts.window(rows, from_at, to_at)
     context = {
         "replica": replica,
         "badge": pages.replica_badge(replica),
         "load": (load := measured([replica], moment).load(replica)),
         "load_badge": gpu_map.state_badge(load.state),
-        "view": view,
-        "charts": charts.charts(rows, power, view) if rows else [],
+        "from_at": from_at,
+        "to_at": to_at,
+        "step": charts.step_of(from_at, to_at) // charts.MINUTE,
+        "charts": charts.charts(rows, power, from_at, to_at) if rows else [],
         "lines": pages.minute_lines(rows[::-1][:TABLE_MINUTES]),
         "hours": hours,
         "choices": HOURS,

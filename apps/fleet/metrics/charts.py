@@ -1,154 +1,112 @@
-"""A replica's last hours, one chart per sign, drawn as SVG. Pure: rows in, coordinates out.
+"""A replica's last hours, one chart per sign of load. Pure: rows in, charts out.
 
-One unit of x is a minute; y is 0 at the top and 100 at the bottom. A minute without a row was not
-observed: the line breaks there and the ground is shaded. It is never drawn as zero.
+A minute without a row was not observed, and a row may lack a figure that the engine did not give:
+both are gaps. Neither is ever drawn as zero.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from apps.common.charts import Limit, LineChart, Series, Unit
 from apps.fleet.gpu_map import number, percent, seconds
 from apps.fleet.metrics import signals
 from apps.fleet.metrics.models import ReplicaSample, UtilizationSample
 
 MINUTE = timedelta(minutes=1)
+LONGEST_BY_MINUTE = timedelta(hours=6)
 Value = Callable[[ReplicaSample], float | None]
 
-
-@dataclass(frozen=True)
-class Chart:
-    """One sign. lines: points of SVG polylines; dots: minutes alone between others that nobody saw.
-
-    top: what the chart's upper edge means; limit: from there on it shows saturation, as y, "" where
-    it is not in view.
-    """
-
-    title: str
-    newest: str
-    top: str
-    lines: list[str]
-    dots: list[tuple[str, str]]
-    limit: str
-    words: str
-
-
-@dataclass(frozen=True)
-class Window:
-    """The minutes that are shown: [from_at, to_at). dark: (x, width) of stretches that nobody
-    observed.
-    """
-
-    from_at: datetime
-    to_at: datetime
-    dark: list[tuple[int, int]]
-
-    @property
-    def minutes(self) -> int:
-        """Return its length."""
-        return int((self.to_at - self.from_at) / MINUTE)
-
-
-def window(rows: Sequence[ReplicaSample], from_at: datetime, to_at: datetime) -> Window:
-    """Return the window with its unobserved stretches."""
-    seen = {int((row.minute - from_at) / MINUTE) for row in rows}
-    dark: list[tuple[int, int]] = []
-    for place in range(int((to_at - from_at) / MINUTE)):
-        if place in seen:
-            continue
-        if dark and dark[-1][0] + dark[-1][1] == place:
-            dark[-1] = (dark[-1][0], dark[-1][1] + 1)
-        else:
-            dark.append((place, 1))
-    return Window(from_at, to_at, dark)
+KV = Unit("%", lambda value: percent(float(value) / 100), sign="%")
+REQUESTS = Unit("requests", lambda value: number(float(value)))
+TTFT = Unit("s", lambda value: seconds(float(value)), places=2)
+RATE = Unit("tokens a second", lambda value: number(float(value)))
+WATTS = Unit("W", lambda value: f"{number(float(value))} W")
+SATURATED = "saturated from here"
+SIGNS: tuple[tuple[str, str, Unit, Value, Limit | None], ...] = (
+    (
+        "kv",
+        "KV-cache use",
+        KV,
+        lambda row: None if row.kv_use is None else 100 * row.kv_use,
+        Limit(100 * signals.KV_FULL, SATURATED),
+    ),
+    ("waiting", "Requests waiting, mean", REQUESTS, lambda row: row.waiting, Limit(1, SATURATED)),
+    ("running", "Requests running, mean", REQUESTS, lambda row: row.running, None),
+    (
+        "ttft",
+        "Time to first token, p95",
+        TTFT,
+        lambda row: row.ttft_p95,
+        Limit(signals.TTFT_SECONDS, SATURATED),
+    ),
+    ("rate", "Tokens out", RATE, lambda row: row.generation_rate, None),
+)
 
 
 def charts(
-    rows: Sequence[ReplicaSample], power: Sequence[UtilizationSample], view: Window
-) -> list[Chart]:
-    """Return the charts of a replica's signs, and of its GPU's power where it was measured."""
+    rows: Sequence[ReplicaSample],
+    power: Sequence[UtilizationSample],
+    from_at: datetime,
+    to_at: datetime,
+) -> list[LineChart]:
+    """Return the charts of a replica's signs over [from_at, to_at), and of its GPU's power where it
+    was measured: one value for each step, the mean where a step is longer than a minute.
+    """
+    step = step_of(from_at, to_at)
+    moments = [from_at + place * step for place in range(-(-(to_at - from_at) // step))]
     found = [
-        _chart(
-            "KV-cache use",
-            rows,
-            view,
-            lambda row: row.kv_use,
-            percent,
-            limit=signals.KV_FULL,
-            top=1.0,
-        ),
-        _chart("Requests waiting, mean", rows, view, lambda row: row.waiting, number, limit=1.0),
-        _chart("Requests running, mean", rows, view, lambda row: row.running, number),
-        _chart(
-            "Time to first token, p95",
-            rows,
-            view,
-            lambda row: row.ttft_p95,
-            seconds,
-            limit=signals.TTFT_SECONDS,
-        ),
-        _chart("Tokens out per second", rows, view, lambda row: row.generation_rate, number),
+        _chart(name, title, unit, moments, {row.minute: value(row) for row in rows}, limit)
+        for name, title, unit, value, limit in SIGNS
     ]
-    watts = [(row.minute, row.power_watts) for row in power]
-    if watts:
+    if power:
         device = power[-1].device
         cap = signals.power_cap(device.model_name)
+        limit = Limit(cap * signals.POWER_SHARE, SATURATED) if cap is not None else None
         title = "GPU power, simulated" if device.is_simulated else "GPU power"
-        limit = cap * signals.POWER_SHARE if cap is not None else None
-        found.append(
-            _draw(title, watts, view, lambda value: f"{number(value)} W", limit=limit, top=cap)
-        )
+        watts = {row.minute: row.power_watts for row in power}
+        found.append(_chart("power", title, WATTS, moments, watts, limit))
     return found
 
 
+def step_of(from_at: datetime, to_at: datetime) -> timedelta:
+    """Return how long one value of a chart stands for: a minute, over many hours five."""
+    return MINUTE if to_at - from_at <= LONGEST_BY_MINUTE else 5 * MINUTE
+
+
 def _chart(
+    name: str,
     title: str,
-    rows: Sequence[ReplicaSample],
-    view: Window,
-    value: Value,
-    say: Callable[[float | None], str],
-    *,
-    limit: float | None = None,
-    top: float | None = None,
-) -> Chart:
-    return _draw(title, [(row.minute, value(row)) for row in rows], view, say, limit=limit, top=top)
-
-
-def _draw(
-    title: str,
-    points: Sequence[tuple[datetime, float | None]],
-    view: Window,
-    say: Callable[[float | None], str],
-    *,
-    limit: float | None,
-    top: float | None,
-) -> Chart:
-    known = [
-        (int((at - view.from_at) / MINUTE), value) for at, value in points if value is not None
-    ]
-    most = max((value for _, value in known), default=0.0)
-    edge = max(top or 0.0, most) or 1.0
-    lines, dots = [], []
-    for run in _runs(known):
-        places = [(f"{place + 0.5:g}", f"{100 - 100 * value / edge:.1f}") for place, value in run]
-        if len(places) == 1:
-            dots.append(places[0])
-        else:
-            lines.append(" ".join(f"{x},{y}" for x, y in places))
-    newest = say(known[-1][1]) if known else "—"
-    words = (
-        f"{title}: {newest} now, at most {say(most)}" if known else f"{title}: nothing was measured"
+    unit: Unit,
+    moments: Sequence[datetime],
+    known: dict[datetime, float | None],
+    limit: Limit | None,
+) -> LineChart:
+    newest = next(
+        (value for _, value in sorted(known.items(), reverse=True) if value is not None), None
     )
-    mark = f"{100 - 100 * limit / edge:.1f}" if limit is not None and limit <= edge else ""
-    return Chart(title, newest, say(edge), lines, dots, mark, words)
+    return LineChart(
+        name=name,
+        title=title,
+        unit=unit,
+        at=moments,
+        series=[_series(title, moments, known)],
+        limit=limit,
+        newest="" if newest is None else unit.say(newest),
+        size="small",
+    )
 
 
-def _runs(points: Sequence[tuple[int, float]]) -> list[list[tuple[int, float]]]:
-    """Return the points in stretches without a missing minute."""
-    runs: list[list[tuple[int, float]]] = []
-    for place, value in points:
-        if runs and runs[-1][-1][0] + 1 == place:
-            runs[-1].append((place, value))
-        else:
-            runs.append([(place, value)])
-    return runs
+def _series(title: str, moments: Sequence[datetime], known: dict[datetime, float | None]) -> Series:
+    """Return one value a moment; where it stands for several minutes, their mean within a band."""
+    step = moments[1] - moments[0] if len(moments) > 1 else MINUTE
+    if step == MINUTE:
+        return Series(title, [known.get(moment) for moment in moments], hue=0)
+    groups: list[list[float]] = [[] for _ in moments]
+    for minute, value in known.items():
+        place = (minute - moments[0]) // step
+        if value is not None and 0 <= place < len(groups):
+            groups[place].append(value)
+    means = [sum(group) / len(group) if group else None for group in groups]
+    lowest = [min(group, default=None) for group in groups]
+    highest = [max(group, default=None) for group in groups]
+    return Series(title, means, hue=0, band=(lowest, highest))

@@ -43,8 +43,21 @@ function all() {
   document.querySelectorAll("[data-chart]").forEach(draw);
 }
 
+/* A live part is replaced as a whole: the table that somebody opened stays open. */
+let opened = [];
+document.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
+  opened = [...target.querySelectorAll("[data-chart-table][open]")].map((table) => table.closest("[data-chart]").id);
+});
+
+function reopen() {
+  for (const id of opened) document.getElementById(id)?.querySelector("[data-chart-table]")?.setAttribute("open", "");
+}
+
 all();
-document.addEventListener("htmx:load", all);
+document.addEventListener("htmx:load", () => {
+  all();
+  reopen();
+});
 new MutationObserver(() => drawn.forEach(({ show }) => show())).observe(document.documentElement, {
   attributeFilter: ["data-theme"],
 });
