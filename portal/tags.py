@@ -176,7 +176,9 @@ def chart_script() -> SafeString:
 @register.simple_tag
 def moment(value: datetime | date | str) -> str:
     """Show what a row of a chart's table begins with: a moment, a day or a name."""
-    return value if isinstance(value, str) else when(value)
+    if isinstance(value, str):
+        return value
+    return when(value) if isinstance(value, datetime) else day(value)
 
 
 @register.filter

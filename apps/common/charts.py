@@ -214,7 +214,7 @@ class _OverTime(Chart):
     @property
     def keys(self) -> list[Key]:
         """Return the legend; one line alone needs none."""
-        if len(self.series) == 1 and not self.series[0].band:
+        if len(self.series) == 1:
             return []
         return [
             Key(each.name, hue % HUES + 1, each.look, each.dashed or hue >= HUES)
