@@ -2,10 +2,12 @@
 rollout are reached, and where it says whether it can be proposed.
 """
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from django.core.paginator import Paginator
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.timezone import now
@@ -17,6 +19,8 @@ from apps.audit.timeline import timeline
 from apps.catalog import pages
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.simulated import Simulated
+from apps.common.tables.columns import Empty
+from apps.common.tables.reading import respond
 from apps.evals import actions as evals
 from apps.evals import pages as run_pages
 from apps.evals import queries as runs
@@ -25,55 +29,43 @@ from apps.promotions import queries as promotions
 from apps.promotions import serving
 from apps.promotions.models import Promotion
 from apps.promotions.serving import ServingState
+from portal.pages.version_table import VERSIONS, VersionLine
 
-PAGE = 24
 RUNS = 20
 
 
 @require_GET
-def version_list(request: SignedIn, name: str) -> HttpResponse:
+def version_list(request: SignedIn, name: str) -> HttpResponseBase:
     """List a model's versions, newest first: stage, evaluation, signature and lock."""
     models = RegisteredModel.objects.visible_to(request.user).select_related("owner_team")
     model = get_object_or_404(models, name=name)
-    rows = (
-        model.versions.with_sizes()
-        .select_related("created_by", "registered_model")
-        .order_by("-number")
-    )
-    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
-    at = now()
+    versions = model.versions.with_sizes().select_related("created_by", "registered_model")
+    at, may_publish = now(), model.is_owned_by(request.user)
     context = {
         "model": model,
         "crumbs": pages.crumbs(model, "Versions"),
         "serving": serving.of_model(model, at),
-        "page_obj": page,
-        "lines": _version_lines(list(page)),
-        "may_publish": model.is_owned_by(request.user),
+        "may_publish": may_publish,
     }
-    return render(request, "catalog/version_list.html", context)
+    table = replace(VERSIONS, empty=_no_versions(model, may_publish))
+    return respond(table, request, _lines(list(versions), at), "catalog/version_list.html", context)
 
 
-def _version_lines(versions: list[ModelVersion]) -> list[dict[str, Any]]:
+def _lines(versions: list[ModelVersion], at: datetime) -> list[VersionLine]:
     """Return the versions with their stage and newest run; three queries, four more where one
     sleeps.
     """
-    states = serving.version_states(versions, now())
-    newest = runs.newest_runs(versions)
-    lines = []
-    for version in versions:
-        run = newest.get(version.pk)
-        lines.append(
-            {
-                "version": version,
-                "badge": pages.version_badge(version),
-                "stage": states[version.pk],
-                "run": run,
-                "run_badge": run_pages.run_badge(run) if run else None,
-                "f1": run_pages.figure("f1", run.metrics.get("f1")) if run else "",
-                "simulated": Simulated(engine=run is not None and run_pages.is_stand_in(run)),
-            }
-        )
-    return lines
+    states, newest = serving.version_states(versions, at), runs.newest_runs(versions)
+    return [VersionLine(each, states[each.pk], newest.get(each.pk)) for each in versions]
+
+
+def _no_versions(model: RegisteredModel, may_publish: bool) -> Empty:
+    title = "No versions yet"
+    if not may_publish:
+        return Empty(title, f"Model owners of {model.owner_team.name} publish versions.")
+    text = "A version is one immutable set of files: uploaded, signed, locked and verified."
+    where = reverse("catalog:version_create", args=[model.name])
+    return Empty(title, text, "Publish the first version", where)
 
 
 @require_GET

@@ -51,8 +51,8 @@ class TestVersionList:
         visitor = as_(charlie)
         ModelVersionFactory.create_batch(6, registered_model=registered_model)
         visitor.get(url("version_list", registered_model.name))
-        # session, person, roles, model, count, versions; runs; twice rollouts and freshness
-        with django_assert_num_queries(11):
+        # session, person, roles, model, versions; runs; twice rollouts and freshness
+        with django_assert_num_queries(10):
             visitor.get(url("version_list", registered_model.name))
 
     def test_tells_of_each_its_stage_evaluation_signature_and_lock(
@@ -64,17 +64,26 @@ class TestVersionList:
         EvalRun.objects.filter(model_version=moving.model_version).update(engine="stand-in")
         factories.version(registered_model, 9, signer="release-ci", locked_until=NOW)
         factories.live(RegisteredModelFactory(name="other-model"), 10)
-        page = joined(as_(charlie).get(url("version_list", registered_model.name)).content)
-        rows = page[page.index("<tbody>") :].split("<tr>")[1:]
+        address = url("version_list", registered_model.name)
+        page = joined(as_(charlie).get(address).content)
+        rows = page[page.index("<tbody") :].split("<tr")[1:]
         told = {
-            ">v9<": ("Not serving yet", "Not evaluated", "Signed by release-ci, locked until"),
-            ">v8<": ("Rolling out · 25 %", "F1 0.900", ">simulated<", "Not signed"),
-            ">v7<": ("Live · 75 %", "F1 0.900", "Not signed, not locked"),
+            "v9": ("Not serving yet", "Not evaluated", "release-ci", "2 Nov 2026"),
+            "v8": ("Rolling out · 25 %", "F1 0.900 (simulated)", "Not signed", "not locked"),
+            "v7": ("Live · 75 %", "F1 0.900", "Not signed", "not locked"),
         }
         assert len(rows) == len(told)
         for row, (version, words) in zip(rows, told.items(), strict=True):
             assert [each for each in (version, *words) if each not in row] == []
-        assert ">simulated<" not in rows[2]
+        assert "simulated" not in rows[2]
+        answer = as_(charlie).get(address, {"format": "csv", "sort": "stage"})
+        lines = answer.getvalue().decode()
+        stages = [line.split(",")[:2] for line in lines.splitlines()[1:]]
+        assert stages == [
+            ["v9", "Not serving yet"],
+            ["v8", "Rolling out · 25 %"],
+            ["v7", "Live · 75 %"],
+        ]
 
 
 class TestVersionDetail:
