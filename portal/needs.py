@@ -12,14 +12,17 @@ from itertools import chain
 from django.db.models import Q
 from django.urls import reverse
 
+from apps.access import actions as access
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Role, User
 from apps.accounts.roles import MENDS_MODELS, STEERS_ROLLOUTS
+from apps.capacity import actions as capacity
 from apps.capacity.models import CapacityRequest
 from apps.catalog.models import ModelVersion
+from apps.common.decisions import Question
 from apps.common.periods import day_words
 from apps.evals.models import EvalRun
-from apps.promotions.actions import may_go_on
+from apps.promotions import actions as promotions
 from apps.promotions.models import Promotion, Rollout
 
 SHOWN = 20
@@ -62,13 +65,17 @@ def waits_of(user: User) -> list[Need]:
     return sorted(found, key=lambda need: need.since)[: 3 * SHOWN]
 
 
+def _who_decides(question: Question) -> str:
+    return f"{question.who[0].upper()}{question.who[1:]} decides"
+
+
 def _own_requests(user: User) -> Iterator[Need]:
     """Access requests of this person."""
     waiting = AccessRequest.objects.pending().filter(requested_by=user)
     for item in waiting.select_related("registered_model__owner_team")[:SHOWN]:
         model = item.registered_model
         title = f"Your request for {model.name}"
-        why = f"A model owner of {model.owner_team} decides"
+        why = _who_decides(access.question(item, user))
         url = reverse("access:request_detail", args=(item.pk,))
         yield Need(title, why, url, "key-round", "", item.requested_at)
 
@@ -76,19 +83,19 @@ def _own_requests(user: User) -> Iterator[Need]:
 def _own_promotions(user: User) -> Iterator[Need]:
     """Promotions that this person proposed."""
     waiting = Promotion.objects.pending().filter(requested_by=user)
-    for item in waiting.select_related("model_version__registered_model")[:SHOWN]:
+    related = ("model_version__registered_model", "registered_model__owner_team")
+    for item in waiting.select_related(*related)[:SHOWN]:
         title = f"Your proposal of {item.model_version.name} for production"
         url = reverse("promotions:promotion_detail", args=(item.pk,))
-        yield Need(
-            title, "A reviewer decides", url, "git-pull-request-arrow", "", item.requested_at
-        )
+        why = _who_decides(promotions.question(item, user))
+        yield Need(title, why, url, "git-pull-request-arrow", "", item.requested_at)
 
 
 def _own_capacity(user: User) -> Iterator[Need]:
     """Changes of capacity that this person asked for."""
     for item in CapacityRequest.objects.pending().filter(requested_by=user)[:SHOWN]:
         title = f"Your change of {item.pool}"
-        why = "Another platform engineer or a reviewer decides"
+        why = _who_decides(capacity.question(item, user))
         url = reverse("capacity:request_detail", args=(item.pk,))
         yield Need(title, why, url, "gauge", "", item.requested_at)
 
@@ -141,7 +148,7 @@ def _held_rollouts(user: User) -> Iterator[Need]:
     held = Rollout.objects.open().filter(reason="NO_TRAFFIC", paused_at=None)
     related = ("model_version__registered_model", "registered_model__owner_team", "promotion")
     for item in held.select_related(*related)[:SHOWN]:
-        if may_go_on(item, user):
+        if promotions.may_go_on(item, user):
             url = reverse("promotions:rollout_detail", args=(item.pk,))
             why = f"Too few calls came to compare it at {item.weight} %"
             title = f"Let {item.model_version.name} go on, or take it back"

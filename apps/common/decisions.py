@@ -77,6 +77,14 @@ class Question:
         return bool(self.row.requested_by_id == self.person.pk)
 
     @property
+    def who(self) -> str:
+        """Return who decides, as this person reads it: "another reviewer" where they are one but
+        asked for it.
+        """
+        article = "another" if self.is_own and self.is_decider else "a"
+        return f"{article} {self.decider}"
+
+    @property
     def may_withdraw(self) -> bool:
         """Tell whether the person may take it back."""
         return self.is_own or self.is_withdrawer
@@ -184,9 +192,8 @@ def card(
 def _why_not(question: Question) -> tuple[str, str]:
     """Return why this person does not decide; two empty texts for one who does."""
     if question.is_own:
-        other = "another" if question.is_decider else "a"
         return (
-            f"You {question.asked} this, so {other} {question.decider} decides.",
+            f"You {question.asked} this, so {question.who} decides.",
             f"Nobody decides on their own {question.noun}.",
         )
     if not question.is_decider:
