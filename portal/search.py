@@ -233,7 +233,7 @@ def _teams(user: User, text: str) -> list[Hit]:
         "cost_center"
     )
     if not user.has_role(*SEES_EVERY_TEAM):
-        found = found.filter(pk=user.team_id)
+        found = found.filter(pk__in=[user.team_id] if user.team_id else [])
     page = reverse("access:request_list")
     return [
         Hit(

@@ -168,6 +168,8 @@ def _replace(request: AccessRequest, approver: User, now: datetime) -> str:
     """End the grant that a request renews, and return its id; nothing where there is none in
     force.
     """
+    if request.renews_id is None:
+        return ""
     old = Grant.objects.active(now).filter(pk=request.renews_id)
     if not old.update(revoked_at=now, revoked_by=approver, revoke_reason=REPLACED):
         return ""

@@ -6,12 +6,12 @@ from django.utils.timezone import now
 
 from apps.access.models import AccessRequest, Grant
 from apps.catalog.models import DataClass
-from apps.common.filters import Before, Since, YesOrNo
+from apps.common.filters import Before, Filters, Since, YesOrNo
 
 Status = AccessRequest.Status
 
 
-class RequestFilters(django_filters.FilterSet):
+class RequestFilters(Filters):
     """For the page of requests."""
 
     status = django_filters.ChoiceFilter(
@@ -30,7 +30,7 @@ class RequestQuery(RequestFilters):
     requested_before = Before("requested_at")
 
 
-class GrantQuery(django_filters.FilterSet):
+class GrantQuery(Filters):
     """For programs: whose, for what, in force or not, ending when."""
 
     model = django_filters.CharFilter(field_name="registered_model__name")

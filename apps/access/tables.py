@@ -1,8 +1,8 @@
 """The lists of access as tables, and the badge of a request. Declarations only."""
 
-import django_filters
 from django.urls import reverse_lazy
 
+from apps.access.filters import RequestFilters
 from apps.access.models import AccessRequest
 from apps.common.badges import Badge
 from apps.common.tables.columns import Column, Empty, Table
@@ -19,14 +19,6 @@ BADGES = {
 def request_badge(request: AccessRequest) -> Badge:
     """Return a request's badge."""
     return BADGES[Status(request.status)]
-
-
-class RequestFilters(django_filters.FilterSet):
-    """What people narrow the list of requests by."""
-
-    status = django_filters.ChoiceFilter(
-        label="State", choices=Status.choices, empty_label="Any state"
-    )
 
 
 REQUESTS = Table(

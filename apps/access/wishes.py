@@ -4,7 +4,7 @@ The form, the API and the action ask the same function, so a bound stands here o
 sees everything that is wrong at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -50,7 +50,7 @@ def problems(wish: Mapping[str, Any], model: RegisteredModel, now: datetime) -> 
 
     wish: values by the names of Wish, of the right types; a name that is missing is not judged.
     """
-    rules = {
+    rules: dict[str, Callable[[Any], str]] = {
         "purpose": _purpose,
         "tokens_per_minute": _tokens,
         "monthly_budget_usd": _budget,

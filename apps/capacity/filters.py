@@ -3,12 +3,12 @@
 import django_filters
 
 from apps.capacity.models import CapacityRequest
-from apps.common.filters import Before, Since
+from apps.common.filters import Before, Filters, Since
 
 Status = CapacityRequest.Status
 
 
-class RequestFilters(django_filters.FilterSet):
+class RequestFilters(Filters):
     """For the page of requests."""
 
     status = django_filters.ChoiceFilter(

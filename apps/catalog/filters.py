@@ -3,10 +3,10 @@
 import django_filters
 
 from apps.catalog.models import DataClass, ModelVersion
-from apps.common.filters import Before, Since
+from apps.common.filters import Before, Filters, Since
 
 
-class ModelQuery(django_filters.FilterSet):
+class ModelQuery(Filters):
     """For programs: what a model is for and whose it is."""
 
     task = django_filters.CharFilter()
@@ -18,7 +18,7 @@ class ModelQuery(django_filters.FilterSet):
     created_before = Before("created_at")
 
 
-class VersionQuery(django_filters.FilterSet):
+class VersionQuery(Filters):
     """For programs: how far a version is, and from when it is."""
 
     status = django_filters.ChoiceFilter(choices=ModelVersion.Status.choices)

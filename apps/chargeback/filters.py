@@ -5,10 +5,10 @@ from django.db.models import Q, QuerySet
 from django.utils.timezone import now
 
 from apps.chargeback.models import Rate
-from apps.common.filters import Before, Since, YesOrNo
+from apps.common.filters import Before, Filters, Since, YesOrNo
 
 
-class RateQuery(django_filters.FilterSet):
+class RateQuery(Filters):
     """For programs: the prices of a model, in force or not, from when."""
 
     model = django_filters.CharFilter(field_name="registered_model__name")

@@ -115,7 +115,7 @@ def fold(lines: Sequence[Line]) -> list[Part]:
     """Return the lines in stretches: all that changed with three lines around it, the rest
     folded.
     """
-    near = set()
+    near: set[int] = set()
     for place, line in enumerate(lines):
         if line.kind != "same":
             near.update(range(place - AROUND, place + AROUND + 1))

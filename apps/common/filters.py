@@ -12,6 +12,10 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 
 
+class Filters(django_filters.FilterSet):
+    """What a list is narrowed by; every app's sets are made of this."""
+
+
 class WholeNumber(django_filters.NumberFilter):
     """An integer; "7.5" is refused."""
 

@@ -36,14 +36,19 @@ OF_BODIES = (400, 411, 413, 415)
 
 
 class ProblemOutput(serializers.Serializer[Any]):
-    """Why something was refused (RFC 9457). code: for programs; detail: for people."""
+    """Why something was refused (RFC 9457). code: for programs; detail: for people; errors: by
+    field, at 400 alone.
+    """
 
     type = serializers.CharField()
     status = serializers.IntegerField()
     code = serializers.CharField()
     detail = serializers.CharField()
     request_id = serializers.CharField(help_text="To quote; every log and audit line has it.")
-    errors = serializers.JSONField(required=False, help_text="By field, at 400 alone.")
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Return the fields; `errors` is here since a serializer has a property of that name."""
+        return super().get_fields() | {"errors": serializers.JSONField(required=False)}
 
 
 def operation(
@@ -85,7 +90,7 @@ def choice(name: str, values: Sequence[str], description: str) -> OpenApiParamet
     )
 
 
-class BearerScheme(OpenApiAuthenticationExtension):
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """The token that every operation takes."""
 
     target_class = "apps.accounts.oidc.BearerAuthentication"

@@ -41,7 +41,7 @@ class RunOutput(serializers.ModelSerializer[EvalRun]):
 
     class Meta:
         model = EvalRun
-        fields = (
+        fields: tuple[str, ...] = (
             "id", "model", "version", "suite", "status", "reason", "message", "requested_by",
             "requested_at",
             "serving_at", "finished_at", "removed_at", "packets_done", "packet_count", "engine",

@@ -2,11 +2,11 @@
 
 import django_filters
 
-from apps.common.filters import Before, Since, WholeNumber
+from apps.common.filters import Before, Filters, Since, WholeNumber
 from apps.evals.models import EvalRun
 
 
-class RunFilters(django_filters.FilterSet):
+class RunFilters(Filters):
     """For the page of runs."""
 
     status = django_filters.ChoiceFilter(

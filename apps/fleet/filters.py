@@ -2,10 +2,10 @@
 
 import django_filters
 
-from apps.common.filters import Before, Since, YesOrNo
+from apps.common.filters import Before, Filters, Since, YesOrNo
 
 
-class NodeQuery(django_filters.FilterSet):
+class NodeQuery(Filters):
     """For programs: which machines, of which pool, in which state."""
 
     node_pool = django_filters.CharFilter()

@@ -30,7 +30,7 @@ class PlaygroundForm(forms.Form):
         super().__init__(*args, **more)
         most = max(context_length - 1, 1)
         field = self.fields["max_tokens"]
-        field.max_value, field.initial = most, min(200, most)
+        field.initial = min(200, most)
         field.validators.append(MaxValueValidator(most, f"This model takes at most {most:,}."))
         field.widget.attrs["max"] = most
         field.help_text = f"1 to {most:,}; message and answer share {context_length:,} tokens."

@@ -2,13 +2,13 @@
 
 import django_filters
 
-from apps.common.filters import Before, Since, WholeNumber
+from apps.common.filters import Before, Filters, Since, WholeNumber
 from apps.promotions.models import Promotion, ServingClass
 
 Status = Promotion.Status
 
 
-class PromotionFilters(django_filters.FilterSet):
+class PromotionFilters(Filters):
     """For the page of promotions."""
 
     status = django_filters.ChoiceFilter(

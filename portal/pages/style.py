@@ -9,13 +9,14 @@ from decimal import Decimal
 
 import django_filters
 from django import forms
-from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
+from apps.accounts.requests import SignedIn
 from apps.common import charts, diffs
 from apps.common.badges import TONES, Badge
 from apps.common.decisions import Card
+from apps.common.filters import Filters
 from apps.common.progress import Phase, Progress
 from apps.common.tables.columns import Column, Empty, Table
 from apps.common.tables.reading import csv_of, read, wants_csv
@@ -56,7 +57,7 @@ MODELS = [
 ]  # fmt: skip
 
 
-class ModelFilters(django_filters.FilterSet):
+class ModelFilters(Filters):
     """Filters of the sample table."""
 
     team = django_filters.ChoiceFilter(
@@ -104,7 +105,7 @@ class Reason(forms.Form):
     )
 
 
-def style(request: HttpRequest) -> HttpResponseBase:
+def style(request: SignedIn) -> HttpResponseBase:
     """Show every piece in every state; the sample table answers as every table does."""
     if wants_csv(TABLE, request):
         return csv_of(TABLE, request, MODELS)

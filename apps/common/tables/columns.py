@@ -3,9 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from django_filters import FilterSet
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
 
 Kind = Literal["text", "figure", "money", "badge", "time", "age", "date", "mono"]
 Place = Literal["", "name", "figure"]
@@ -85,7 +88,7 @@ class Empty:
     title: str
     text: str = ""
     action_label: str = ""
-    action_url: str = ""
+    action_url: "str | StrPromise" = ""
     icon: str = "inbox"
 
 

@@ -1,18 +1,19 @@
 """Reads a table: what the address asks for, the rows that answer it, and the same as CSV."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.forms import BoundField, Form
-from django.http import HttpRequest, QueryDict
+from django.http import QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.utils.cache import patch_vary_headers
 from django_filters import FilterSet
 
+from apps.common.requests import PageRequest
 from apps.common.spreadsheets import csv_answer
 from apps.common.tables import page as shown
 from apps.common.tables.columns import Column, Table, look_up
@@ -25,7 +26,7 @@ LOOKUPS = ("__iexact", "__istartswith")
 
 def respond(
     table: Table,
-    request: HttpRequest,
+    request: PageRequest,
     rows: Rows,
     template: str,
     context: Mapping[str, object] | None = None,
@@ -38,34 +39,28 @@ def respond(
         return csv_of(table, request, rows)
     context = {**(context or {}), "table": read(table, request, rows)}
     alone = is_for_table(table, request)
-    answer = render(request, "components/_table.html" if alone else template, context)
-    patch_vary_headers(answer, ("HX-Request", "HX-Target"))
-    return answer
+    return render(request, "components/_table.html" if alone else template, context)
 
 
-def read(table: Table, request: HttpRequest, rows: Rows) -> shown.Page:
+def read(table: Table, request: PageRequest, rows: Rows) -> shown.Page:
     """Return a table as the address asks for it, for a page with several tables."""
     return _page(Asked(table, request, rows))
 
 
-def csv_of(table: Table, request: HttpRequest, rows: Rows) -> HttpResponseBase:
+def csv_of(table: Table, request: PageRequest, rows: Rows) -> HttpResponseBase:
     """Return the rows that the table shows, of all pages, as a CSV file."""
     return csv_answer(table.name, csv_rows(Asked(table, request, rows)))
 
 
-def wants_csv(table: Table, request: HttpRequest) -> bool:
+def wants_csv(table: Table, request: PageRequest) -> bool:
     """Return whether the address asks for this table as CSV."""
     return request.GET.get(table.parameter("format")) == "csv"
 
 
-def is_for_table(table: Table, request: HttpRequest) -> bool:
+def is_for_table(table: Table, request: PageRequest) -> bool:
     """Return whether htmx swaps this table only. Going back in the history needs the whole page."""
-    headers = request.headers
-    return (
-        headers.get("HX-Request") == "true"
-        and headers.get("HX-Target") == table.element
-        and headers.get("HX-History-Restore-Request") != "true"
-    )
+    htmx = request.htmx
+    return bool(htmx) and htmx.target == table.element and not htmx.history_restore_request
 
 
 @dataclass
@@ -73,7 +68,7 @@ class Asked:
     """What the address asks of a table. What it cannot have is left out and noted."""
 
     table: Table
-    request: HttpRequest
+    request: PageRequest
     rows: Rows
     notes: list[str] = field(default_factory=list)
 
@@ -223,9 +218,12 @@ def _of_list(asked: Asked, rows: Sequence[Any]) -> list[Any]:
         name = path.removeprefix("-")
         known = [row for row in found if look_up(row, name) is not None]
         unknown = [row for row in found if look_up(row, name) is None]
-        by: Callable[[Any], Any] = lambda row, name=name: look_up(row, name)  # noqa: E731
-        found = sorted(known, key=by, reverse=down) + unknown
+        found = sorted(known, key=partial(_value, name), reverse=down) + unknown
     return found
+
+
+def _value(path: str, row: Any) -> Any:
+    return look_up(row, path)
 
 
 def _has(row: Any, paths: Sequence[str], text: str) -> bool:
@@ -350,7 +348,7 @@ def _sums(asked: Asked, found: Rows, count: int) -> list[shown.Sum | Column]:
         wanted: dict[str, Any] = {}
         for at, column in enumerate(summed):
             wanted[f"sum_{at}"] = Sum(column.total)
-            wanted[f"known_{at}"] = Count(column.total)
+            wanted[f"known_{at}"] = Count(column.total or "pk")
         answer = found.order_by().aggregate(**wanted)
         sums = {
             column.key: shown.Sum(column, answer[f"sum_{at}"], count - answer[f"known_{at}"])

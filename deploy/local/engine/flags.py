@@ -109,7 +109,7 @@ def described(version: str, parser: argparse.ArgumentParser) -> str:
 
 
 def _option(action: argparse.Action) -> dict[str, Any]:
-    found: dict[str, Any] = {"values": ARITY[action.nargs]}  # type: ignore[index]
+    found: dict[str, Any] = {"values": ARITY[action.nargs]}
     kind = getattr(action.type, "__name__", "")
     if kind in KINDS:
         found["kind"] = kind

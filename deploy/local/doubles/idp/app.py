@@ -104,11 +104,13 @@ def _add_machine_routes(app: Flask, provider: Provider) -> None:
 
     @app.post("/token")
     def token() -> Response:
-        return provider.create_token_response()
+        answer: Response = provider.create_token_response()
+        return answer
 
     @app.post("/device_authorization")
     def device_authorization() -> Response:
-        return provider.create_endpoint_response("device_authorization")
+        answer: Response = provider.create_endpoint_response("device_authorization")
+        return answer
 
     @app.route("/userinfo", methods=["GET", "POST"])
     def userinfo() -> Response:
@@ -189,7 +191,8 @@ def _explained(provider: Provider, error: OAuth2Error) -> Response:
     person.
     """
     if getattr(error, "redirect_uri", None):
-        return provider.handle_error_response(None, error)
+        answer: Response = provider.handle_error_response(None, error)
+        return answer
     text = error.description or error.error
     return make_response(render_template("error.html", code=error.error, text=text), 400)
 

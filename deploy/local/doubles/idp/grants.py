@@ -211,7 +211,8 @@ class EndSession(EndSessionEndpoint):
     """Checks a sign-out request; the page ends the browser's session (app.py)."""
 
     def get_server_jwks(self) -> KeySet:
-        return self.server.keys
+        keys: KeySet = self.server.keys
+        return keys
 
     def get_algorithms(self) -> list[str]:
         return ["RS256"]
