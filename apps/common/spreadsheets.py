@@ -59,13 +59,16 @@ def csv_lines(rows: Iterable[Sequence[object]]) -> Iterator[str]:
     return (writer.writerow(row) for row in rows)
 
 
-def csv_answer(name: str, rows: Iterable[Sequence[object]]) -> StreamingHttpResponse:
+def csv_answer(
+    name: str, rows: Iterable[Sequence[object]], *, of: str = ""
+) -> StreamingHttpResponse:
     """Return rows, the head first, as a file to download; every cell goes through `plain`.
 
-    name: of the file, without its ending; the moment is added to it.
+    name: of the file, without its ending. of: the days that it holds, for its name; the moment
+    stands there where none are named.
     """
     lines = csv_lines([plain(value) for value in row] for row in rows)
-    file = f"{name}-{timezone.now():%Y%m%dT%H%M%SZ}.csv"
+    file = f"{name}-{of or f'{timezone.now():%Y%m%dT%H%M%SZ}'}.csv"
     return StreamingHttpResponse(
         lines,
         content_type="text/csv; charset=utf-8",

@@ -13,8 +13,6 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from django.db.models import Q
 
-from apps.common.money import exact
-from apps.common.spreadsheets import cell
 from apps.fleet import sightings
 from apps.fleet.models import ClusterEvent, NodeClaim, NodeInterval
 
@@ -151,7 +149,7 @@ def days(first: str, last: str, *, now: datetime) -> tuple[datetime, datetime]:
     return from_at, min(to_at, now)
 
 
-def csv_rows(from_at: datetime, to_at: datetime) -> Iterator[list[str]]:
+def csv_rows(from_at: datetime, to_at: datetime) -> Iterator[list[object]]:
     """Return the rows of the export: every interval with its part in [from_at, to_at), oldest
     first.
 
@@ -163,30 +161,25 @@ def csv_rows(from_at: datetime, to_at: datetime) -> Iterator[list[str]]:
         yield _cells(part_of(span, from_at=from_at, to_at=to_at))
 
 
-def _cells(part: Part) -> list[str]:
+def _cells(part: Part) -> list[object]:
     span, claim, usd = part.span, part.span.node_claim, part.usd
     return [
-        *map(
-            cell,
-            (
-                claim.name,
-                claim.node_name,
-                claim.node_pool,
-                span.instance_type,
-                span.zone,
-                span.capacity_type,
-            ),
-        ),
-        str(claim.gpu_count),
-        span.started_at.isoformat(),
-        span.ended_at.isoformat() if span.ended_at else "",
-        part.from_at.isoformat(),
-        part.to_at.isoformat(),
+        claim.name,
+        claim.node_name,
+        claim.node_pool,
+        span.instance_type,
+        span.zone,
+        span.capacity_type,
+        claim.gpu_count,
+        span.started_at,
+        span.ended_at,
+        part.from_at,
+        part.to_at,
         f"{part.seconds:f}",
-        "" if span.price_usd_per_hour is None else exact(span.price_usd_per_hour),
-        "" if usd is None else f"{usd.quantize(MICRO_USD, ROUND_HALF_EVEN):f}",
-        cell(span.price_basis),
-        "yes" if span.observed else "no",
-        cell(span.launch_reason),
-        cell(span.end_reason),
+        span.price_usd_per_hour,
+        None if usd is None else f"{usd.quantize(MICRO_USD, ROUND_HALF_EVEN):f}",
+        span.price_basis,
+        span.observed,
+        span.launch_reason,
+        span.end_reason,
     ]

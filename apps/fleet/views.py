@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET
 from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_FLEET
 from apps.common.simulated import Simulated
-from apps.common.spreadsheets import csv_lines
+from apps.common.spreadsheets import csv_answer
 from apps.fleet import gpu_map, intervals, pages, queries, simulated
 from apps.fleet.idle import idle_lines
 from apps.fleet.metrics import charts
@@ -128,12 +128,8 @@ def interval_export(request: SignedIn) -> HttpResponse | StreamingHttpResponse:
     except ValueError:
         return HttpResponse(ODD_DAYS, status=400, content_type="text/plain; charset=utf-8")
     last = max(from_at, to_at - timedelta(microseconds=1))
-    headers = {
-        "Content-Disposition": f"attachment; "
-        f'filename="node-intervals-{from_at:%Y-%m-%d}-{last:%Y-%m-%d}.csv"'
-    }
-    lines = csv_lines(intervals.csv_rows(from_at, to_at))
-    return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)
+    days = f"{from_at:%Y-%m-%d}-{last:%Y-%m-%d}"
+    return csv_answer("node-intervals", intervals.csv_rows(from_at, to_at), of=days)
 
 
 @require_GET

@@ -2,8 +2,7 @@
 rollouts/views.py.
 """
 
-import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -12,7 +11,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Q
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.timezone import now
@@ -27,7 +26,7 @@ from apps.common import decisions, diffs
 from apps.common.errors import DomainError
 from apps.common.orders import carry_out
 from apps.common.simulated import Simulated
-from apps.common.spreadsheets import cell
+from apps.common.spreadsheets import csv_answer
 from apps.evals.pages import is_stand_in, metric_lines
 from apps.evals.queries import current_suite, deciding_run
 from apps.fleet.costs import cold_starts, machine_prices
@@ -39,6 +38,9 @@ from apps.promotions.models import Promotion, PromotionQuerySet, Rollout, Servin
 
 PAGE = 50
 CSV_ROWS = 20_000
+CSV_COLUMNS = (
+    "id", "model", "version", "baseline", "status", "rollout", "requested_by", "requested_at",
+)  # fmt: skip
 CHANGED = (
     "What would be committed has changed since you opened the page. Nothing was decided: look at "
     "it again, then decide."
@@ -53,7 +55,7 @@ RELATED = (
 
 
 @require_GET
-def promotion_list(request: SignedIn) -> HttpResponse:
+def promotion_list(request: SignedIn) -> HttpResponse | StreamingHttpResponse:
     """List promotions, those that wait for the person first; as a page, a fragment or CSV."""
     rows = (
         Promotion.objects.visible_to(request.user)
@@ -66,7 +68,7 @@ def promotion_list(request: SignedIn) -> HttpResponse:
     if status in Promotion.Status.values:
         rows = rows.filter(status=status)
     if request.GET.get("format") == "csv":
-        return _csv(rows)
+        return csv_answer("promotions", _csv_rows(rows))
     page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
     kept = request.GET.copy()
     kept.pop("page", None)
@@ -113,30 +115,21 @@ def _lines(rows: Iterable[Promotion]) -> list[dict[str, object]]:
     ]
 
 
-def _csv(rows: PromotionQuerySet) -> HttpResponse:
-    response = HttpResponse(content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = 'attachment; filename="promotions.csv"'
-    writer = csv.writer(response)
-    writer.writerow(
-        ["id", "model", "version", "baseline", "status", "rollout", "requested_by", "requested_at"]
-    )
+def _csv_rows(rows: PromotionQuerySet) -> Iterator[Sequence[object]]:
+    """Return the head and the rows of the export."""
+    yield CSV_COLUMNS
     for row in rows[:CSV_ROWS].iterator(chunk_size=500):
         rollout = row.newest_rollout()
-        baseline = f"v{row.baseline.number}" if row.baseline else ""
-        cells = (
-            str(row.pk),
+        yield (
+            row.pk,
             row.registered_model.name,
             f"v{row.model_version.number}",
-            baseline,
+            f"v{row.baseline.number}" if row.baseline else None,
             row.status,
-        )
-        ends = (
-            rollout.status if rollout else "",
+            rollout.status if rollout else None,
             row.requested_by.username,
-            row.requested_at.isoformat(),
+            row.requested_at,
         )
-        writer.writerow([cell(text) for text in (*cells, *ends)])
-    return response
 
 
 @require_http_methods(["GET", "POST"])

@@ -11,6 +11,7 @@ import pytest
 from django.urls import reverse
 
 from apps.accounts.models import Role
+from apps.common.spreadsheets import csv_answer
 from apps.fleet import actions, intervals, sightings
 from apps.fleet.models import NodeClaim, NodeInterval
 from tests.factories import UserFactory
@@ -44,8 +45,9 @@ def hear(*objects):
 
 
 def rows(from_at=DAY, to_at=DAY + timedelta(days=1)):
-    first, *rest = intervals.csv_rows(from_at, to_at)
-    return [dict(zip(first, row, strict=True)) for row in rest]
+    """Return the export's rows as a spreadsheet reads them."""
+    answer = csv_answer("intervals", intervals.csv_rows(from_at, to_at))
+    return list(csv.DictReader(io.StringIO(b"".join(answer).decode())))
 
 
 class TestDays:

@@ -537,7 +537,8 @@ class TestPromotionList:
         found = as_(carol).get(where, {"q": "prior-auth-extract-v7", "status": "PENDING"})
         assert "prior-auth-extract-v7" in found.content.decode()
         assert "No promotion fits" in as_(carol).get(where, {"q": "nothing"}).content.decode()
-        rows = as_(carol).get(where, {"format": "csv"}).content.decode().splitlines()
+        answer = as_(carol).get(where, {"format": "csv"})
+        rows = b"".join(answer.streaming_content).decode().splitlines()
         assert rows[1].split(",")[1:3] == ["prior-auth-extract", "v7"]
 
     def test_puts_what_waits_for_the_person_first(self, as_, alice, carol, promotion):
