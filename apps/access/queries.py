@@ -18,6 +18,13 @@ class TeamAccess:
     pending: AccessRequest | None = None
     may_ask: bool = False
 
+    @property
+    def words(self) -> str:
+        """Return it in words, for files."""
+        if self.grant:
+            return f"granted until {self.grant.last_day}"
+        return "asked" if self.pending else "no access"
+
 
 def team_access(
     models: Iterable[RegisteredModel], user: User, now: datetime

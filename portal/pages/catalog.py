@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.paginator import Paginator
 from django.db.models import Max, Q
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET
@@ -23,12 +24,15 @@ from apps.catalog import pages
 from apps.catalog.models import DataClass, ModelVersion, RegisteredModel, RegisteredModelQuerySet
 from apps.chargeback import queries as chargeback
 from apps.chargeback.models import Rate
-from apps.common.simulated import Simulated
+from apps.common.money import unit_price
+from apps.common.simulated import MARK, Simulated
+from apps.common.tables.reading import csv_of, is_for_table, read, wants_csv
 from apps.evals import pages as evals
 from apps.evals import queries as runs
 from apps.evals.models import EvalRun
 from apps.promotions import serving
 from apps.promotions.serving import ServingState
+from portal.pages.catalog_table import MODELS
 
 PAGE = 24
 FACETS = ("task", "family", "data_class", "license")
@@ -50,6 +54,24 @@ class Card:
     def measured(self) -> str:
         """Return what the live version's evaluation measured, in words; "" without one."""
         return evals.measured(self.result)
+
+    @property
+    def price(self) -> str:
+        """Return its price per million tokens, in words; "" where none is set."""
+        if self.rate is None:
+            return ""
+        rate = self.rate
+        parts = (
+            f"{unit_price(rate.input_usd_per_million)} in",
+            f"{unit_price(rate.cached_input_usd_per_million)} cached",
+            f"{unit_price(rate.output_usd_per_million)} out",
+        )
+        return " · ".join(parts)
+
+    @property
+    def mark(self) -> str:
+        """Return "simulated" where something behind its figures was made up, else ""."""
+        return MARK if self.simulated else ""
 
     @property
     def simulated(self) -> Simulated:
@@ -83,20 +105,28 @@ def cards(models: Sequence[RegisteredModel], user: User, at: datetime) -> list[C
 
 
 @require_GET
-def model_list(request: SignedIn) -> HttpResponse:
-    """Show the catalog, as cards or as a table."""
+def model_list(request: SignedIn) -> HttpResponseBase:
+    """Show the catalog, as cards or as a table; the table's rows as CSV."""
     everything = RegisteredModel.objects.visible_to(request.user)
     chosen = {name: request.GET.get(name, "") for name in (*FACETS, "version")}
     query = request.GET.get("q", "").strip()
-    page = Paginator(_filtered(everything, query, chosen), PAGE).get_page(request.GET.get("page"))
+    found, as_table = _filtered(everything, query, chosen), request.GET.get("view") == "table"
+    page = None if as_table else Paginator(found, PAGE).get_page(request.GET.get("page"))
+    shown = cards(list(found if page is None else page), request.user, now())
+    if as_table and wants_csv(MODELS, request):
+        return csv_of(MODELS, request, shown)
+    table = read(MODELS, request, shown) if as_table else None
+    if as_table and is_for_table(MODELS, request):
+        return render(request, "components/_table.html", {"table": table})
     context = {
         "page_obj": page,
-        "cards": cards(list(page), request.user, now()),
+        "cards": shown,
+        "table": table,
         "query": query,
         "chosen": chosen,
         "filtered": bool(query or any(chosen.values())),
         "facets": _facets(everything),
-        "as_table": request.GET.get("view") == "table",
+        "as_table": as_table,
         "may_register": request.user.has_role(Role.MODEL_OWNER),
     }
     template = "catalog/model_list.html" + ("#rows" if request.htmx else "")

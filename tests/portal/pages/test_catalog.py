@@ -130,6 +130,10 @@ class TestModelList:
             assert untold not in card
         models = page[page.index('id="models"') : page.index("</main>")]
         assert "hx-get" not in models, "no request per card"
+        answer = as_(charlie).get(url("model_list"), {"view": "table", "format": "csv", "q": "dri"})
+        lines = answer.getvalue().decode().splitlines()
+        assert [line.split(",")[0] for line in lines] == ["Model", "drifted"]
+        assert "asked" in lines[1]
         table = joined(as_(charlie).get(url("model_list") + "?view=table").content)
         for words in ("Live v7", "v2 drifted", "$0.77 in", "Your request waits", "31.0 tokens/s"):
             assert words in table, words
