@@ -29,10 +29,7 @@ _portal = urlsplit(PORTAL_URL)
 ALLOWED_HOSTS = [_portal.hostname or "", "127.0.0.1", "localhost"]
 CSRF_TRUSTED_ORIGINS = [PORTAL_URL]
 ROOT_URLCONF = "portal.urls"
-WSGI_APPLICATION = "portal.wsgi.application"
-LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
-USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
@@ -98,7 +95,7 @@ TEMPLATES = [
     },
 ]
 
-# -- Database, cache, queue ------------------------------------------------------------------------
+# -- Database, queue -----------------------------------------------------------------------------
 _database = urlsplit(env_url("DATABASE_URL", schemes=("postgres", "postgresql")))
 DATABASES = {
     "default": {
@@ -117,9 +114,6 @@ DATABASES = {
     }
 }
 REDIS_URL = env_url("REDIS_URL", schemes=("redis", "rediss"))
-CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
-}
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
@@ -135,7 +129,6 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "max_retries": 1,
     "interval_start": 0,
 }
-CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_TASK_TIME_LIMIT = 120
 # A lease must outlast any task: it covers a crash only (apps/common/leases.py).
 RECONCILE_LEASE_SECONDS = env_int("RECONCILE_LEASE_SECONDS", 180, minimum=1)
@@ -148,7 +141,6 @@ OIDC_RP_CLIENT_ID = env_str("OIDC_CLIENT_ID", "quartermaster-portal")
 OIDC_RP_CLIENT_SECRET = env_secret("OIDC_CLIENT_SECRET")
 OIDC_API_AUDIENCE = env_str("OIDC_API_AUDIENCE", "quartermaster-api")
 OIDC_GATEWAY_AUDIENCE = env_str("OIDC_GATEWAY_AUDIENCE", "quartermaster-gateway")
-OIDC_RP_SIGN_ALGO = "RS256"
 OIDC_RP_SCOPES = "openid profile email groups offline_access"
 OIDC_USE_PKCE = True
 OIDC_PKCE_CODE_CHALLENGE_METHOD = "S256"
@@ -162,8 +154,6 @@ LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/signed-out/"
 SESSION_COOKIE_AGE = int(timedelta(hours=8).total_seconds())
 SESSION_IDLE_SECONDS = env_int("SESSION_IDLE_SECONDS", 3600, minimum=30)
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
-SESSION_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
 _https = _portal.scheme == "https"
 SESSION_COOKIE_NAME = "__Host-session" if _https else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if _https else "csrftoken"
