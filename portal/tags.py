@@ -213,3 +213,9 @@ def action_tone(action: str) -> str:
 def action_icon(action: str) -> str:
     """Show the icon of an audit action's noun: {% icon event.action|action_icon %}."""
     return timeline.icon(action)
+
+
+@register.filter
+def price_basis(basis: str) -> str:
+    """Show whose price it is, "list price": {{ claim.price_basis|price_basis }}."""
+    return words_of.price_basis(basis)

@@ -2,15 +2,14 @@
 others decide on.
 """
 
-import csv
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.timezone import now
@@ -20,19 +19,17 @@ from apps.accounts.models import Role, User
 from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_CAPACITY, SEES_FLEET
 from apps.audit.timeline import timeline
-from apps.capacity import actions, forms, pages, queries
-from apps.capacity.models import CapacityRequest, CapacityRequestQuerySet
+from apps.capacity import actions, forms, pages, queries, tables
+from apps.capacity.models import CapacityRequest
 from apps.common import decisions
 from apps.common.errors import DomainError
 from apps.common.orders import carry_out
 from apps.common.reasons import ReasonForm
-from apps.common.spreadsheets import cell
+from apps.common.tables.reading import is_for_table, respond, wants_csv
 from apps.fleet.simulated import of_machines
 from apps.gitops import trouble
 from apps.manifests.capacity import NodePool
 
-PAGE = 50
-CSV_ROWS = 20_000
 RELATED = ("base", "requested_by", "decided_by")
 Status = CapacityRequest.Status
 # what a request that is under way waits for
@@ -40,36 +37,15 @@ TROUBLE = (*trouble.PROBLEMS, "AWAY", "NOT_READY", "REFUSED_BY_CLUSTER")
 
 
 @require_GET
-def pool_list(request: SignedIn) -> HttpResponse:
+def pool_list(request: SignedIn) -> HttpResponseBase:
     """Show the pools with what they may buy, and the requests to change them; as a page, a fragment
     or CSV.
     """
     _require_reader(request)
     rows = CapacityRequest.objects.visible_to(request.user).select_related(*RELATED)
-    query = request.GET.get("q", "").strip()[:100]
-    rows = rows.matching(query)
-    status = request.GET.get("status", "")
-    if status in Status.values:
-        rows = rows.filter(status=status)
-    if request.GET.get("format") == "csv":
-        return _csv(rows)
-    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
-    kept = request.GET.copy()
-    kept.pop("page", None)
-    kept["format"] = "csv"
-    fragment = bool(request.htmx)
-    context = {
-        "page_obj": page,
-        "lines": [{"item": row, "badge": pages.badge(row)} for row in page],
-        "query": query,
-        "status": status,
-        "statuses": Status.choices,
-        "filtered": bool(query or status),
-        "csv_url": f"?{kept.urlencode()}",
-    }
-    if not fragment:
-        context |= _pools(request.user)
-    return render(request, "capacity/pool_list.html" + ("#rows" if fragment else ""), context)
+    alone = wants_csv(tables.REQUESTS, request) or is_for_table(tables.REQUESTS, request)
+    context = {} if alone else _pools(request.user)
+    return respond(tables.REQUESTS, request, rows, "capacity/pool_list.html", context)
 
 
 def _pools(user: User) -> dict[str, object]:
@@ -81,31 +57,6 @@ def _pools(user: User) -> dict[str, object]:
         "basis": pages.spend_basis(),
         "simulated": of_machines(),
     }
-
-
-def _csv(rows: CapacityRequestQuerySet) -> HttpResponse:
-    response = HttpResponse(content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = 'attachment; filename="capacity-requests.csv"'
-    writer = csv.writer(response)
-    writer.writerow(
-        [
-            "id",
-            "pool",
-            "revision",
-            "status",
-            "requested_by",
-            "requested_at",
-            "decided_by",
-            "commit",
-            "justification",
-        ]
-    )
-    for row in rows[:CSV_ROWS].iterator(chunk_size=500):
-        decider = row.decided_by.username if row.decided_by else ""
-        cells = (str(row.pk), row.pool, str(row.base.number), row.status, row.requested_by.username)
-        ends = (row.requested_at.isoformat(), decider, row.commit, row.justification)
-        writer.writerow([cell(text) for text in (*cells, *ends)])
-    return response
 
 
 def _require_reader(request: SignedIn) -> None:

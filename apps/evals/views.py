@@ -3,9 +3,9 @@
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_POST
 
@@ -13,32 +13,14 @@ from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
 from apps.catalog.models import ModelVersion
 from apps.common.errors import DomainError
-from apps.evals import actions, pages, queries, report, suites
-from apps.evals.models import EvalRun
-
-PAGE = 50
+from apps.common.tables.reading import respond
+from apps.evals import actions, queries, report, suites, tables
 
 
 @require_GET
-def run_list(request: SignedIn) -> HttpResponse:
-    """List the evaluation runs, newest first."""
-    rows = queries.runs_for(request.user)
-    query, status = request.GET.get("q", "").strip(), request.GET.get("status", "")
-    if query:
-        rows = rows.filter(model_version__registered_model__name__icontains=query)
-    if status in EvalRun.Status.values:
-        rows = rows.filter(status=status)
-    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
-    context = {
-        "page_obj": page,
-        "lines": pages.run_lines(page.object_list),
-        "query": query,
-        "status": status,
-        "statuses": EvalRun.Status.choices,
-        "filtered": bool(query or status),
-    }
-    template = "evals/run_list.html" + ("#rows" if request.htmx else "")
-    return render(request, template, context)
+def run_list(request: SignedIn) -> HttpResponseBase:
+    """List the evaluation runs, newest first; as a page, its table alone, or CSV."""
+    return respond(tables.RUNS, request, queries.runs_for(request.user), "evals/run_list.html")
 
 
 @require_POST

@@ -5,36 +5,21 @@ never decides.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from apps.common.badges import Badge
-from apps.fleet import costs, gpu_map, intervals, sightings
-from apps.fleet.metrics.loads import Now, ReplicaLoad
+from apps.common.charts import LENGTH, Look, Span, TimeLine
+from apps.fleet import gpu_map, intervals, sightings, words
+from apps.fleet.metrics.loads import ReplicaLoad
 from apps.fleet.metrics.models import ReplicaSample
 from apps.fleet.models import Node, NodeClaim, NodeInterval, NodePool, Replica, ReplicaPhase
 
 NODE_PHASES = frozenset({"CLAIM", "LAUNCHED", "REGISTERED", "INITIALIZED"})
 PHASE_ORDER = list(ReplicaPhase.Phase.values)
 LONGEST_CHART = timedelta(hours=24)
+# of the kinds of machine on the time line
+HUES = {"on-demand": 0, "spot": 1, "reserved": 2}
 # Quantities of a NodePool's limits that people compare; the rest stays in the API.
 _RESOURCES = (("nvidia.com/gpu", "GPUs"), ("nodes", "Nodes"), ("cpu", "vCPU"), ("memory", "Memory"))
-
-
-@dataclass(frozen=True)
-class NodeLine:
-    """A node in the table. idle_usd_per_day: None without a price."""
-
-    node: Node
-    badge: Badge
-    busy: int
-    idle_usd_per_day: Decimal | None
-    claim: NodeClaim | None
-    replicas: list[Replica]
-
-    @property
-    def idle(self) -> int:
-        """Return the GPUs that no replica holds."""
-        return self.node.gpu_count - self.busy
 
 
 @dataclass(frozen=True)
@@ -45,28 +30,6 @@ class Bar:
     width: str
     css: str
     label: str
-
-
-@dataclass(frozen=True)
-class ClaimLine:
-    """A claim on the time line. usd: what its intervals cost so far; None where a price is
-    missing.
-    """
-
-    claim: NodeClaim
-    badge: Badge
-    bars: list[Bar]
-    usd: Decimal | None
-    unobserved: timedelta
-
-
-@dataclass(frozen=True)
-class ClaimChart:
-    """The claims of a page between two times."""
-
-    lines: list[ClaimLine]
-    from_at: datetime
-    to_at: datetime
 
 
 @dataclass(frozen=True)
@@ -88,6 +51,23 @@ class ReplicaLine:
     load_badge: Badge
     figures: tuple[str, ...]
 
+    @property
+    def counts(self) -> str:
+        """Return how many requests run and wait; "" where nobody measured it lately."""
+        return f"{self.figures[0]}, {self.figures[1]}" if self.figures else ""
+
+    @property
+    def load_note(self) -> str:
+        """Return what its load rests on, or why nothing is measured."""
+        if self.replica.ended_at:
+            return ""
+        if self.load.sample is None:
+            return (self.load.problem or "no figures lately") if self.replica.is_ready else ""
+        minute = f"minute from {self.load.sample.minute:%H:%M} UTC"
+        signs = [self.load_badge.title] if self.load_badge.title else []
+        simulated = ["simulated"] if self.load.is_simulated else []
+        return " · ".join([*signs, minute, *simulated])
+
 
 @dataclass(frozen=True)
 class PoolLine:
@@ -98,26 +78,8 @@ class PoolLine:
     meters: list[tuple[str, float, float, str, str]]
 
 
-def node_lines(nodes: Iterable[Node]) -> list[NodeLine]:
-    """Return the table's lines; two queries."""
-    rows = list(nodes)
-    names = [node.name for node in rows]
-    claims = {
-        claim.node_name: claim for claim in NodeClaim.objects.present().filter(node_name__in=names)
-    }
-    replicas: dict[str, list[Replica]] = {}
-    for replica in Replica.objects.present().filter(node_name__in=names):
-        replicas.setdefault(replica.node_name, []).append(replica)
-    lines = []
-    for node in rows:
-        here = replicas.get(node.name, [])
-        busy = min(node.gpu_count, sum(replica.gpu_count for replica in here))
-        cost = costs.idle_usd_per_day(node, node.gpu_count - busy)
-        lines.append(NodeLine(node, _node_badge(node), busy, cost, claims.get(node.name), here))
-    return lines
-
-
-def _node_badge(node: Node) -> Badge:
+def node_badge(node: Node) -> Badge:
+    """Return whether a node takes replicas."""
     if node.deleting_at:
         return Badge("warn", "circle-dot", "Being removed")
     if not node.is_ready:
@@ -127,37 +89,37 @@ def _node_badge(node: Node) -> Badge:
     return Badge("ok", "circle-check", "Ready")
 
 
-def claim_chart(claims: Iterable[NodeClaim], now: datetime) -> ClaimChart:
-    """Return the claims' intervals on one axis: until the last of the page ended, from its oldest,
-    a day at most.
+def claim_chart(claims: Iterable[NodeClaim], now: datetime) -> TimeLine:
+    """Return the claims' intervals on one axis: until the last of them ended, from the oldest on, a
+    day at most. What ended before that is left out.
     """
     rows = list(claims)
     finish = max((claim.ended_at or now for claim in rows), default=now)
     oldest = min((claim.created_at for claim in rows), default=finish - timedelta(hours=1))
     begin = max(oldest, finish - LONGEST_CHART)
-    length = max(finish - begin, timedelta(minutes=1))
-    return ClaimChart([_claim_line(claim, begin, length, now) for claim in rows], begin, finish)
-
-
-def _claim_line(claim: NodeClaim, begin: datetime, length: timedelta, now: datetime) -> ClaimLine:
-    spans = list(claim.intervals.all())
-    bars = [
-        _span_bar(span, begin, length, now) for span in spans if (span.ended_at or now) >= begin
+    spans = [
+        _claim_span(claim, span)
+        for claim in rows
+        for span in claim.intervals.all()
+        if (span.ended_at or now) > begin
     ]
-    dark = sum(
-        ((span.ended_at or now) - span.started_at for span in spans if not span.observed),
-        start=timedelta(),
+    return TimeLine(
+        name="claims",
+        title="Node claims on a time line",
+        unit=LENGTH,
+        from_at=begin,
+        to_at=max(finish, begin + timedelta(minutes=1)),
+        spans=spans,
+        note="Of the claims in the table below, at most the last 24 hours.",
     )
-    return ClaimLine(claim, claim_badge(claim), bars, intervals.usd_of(spans, now), dark)
 
 
-def _span_bar(span: NodeInterval, begin: datetime, length: timedelta, now: datetime) -> Bar:
-    start, end = max(span.started_at, begin), span.ended_at or now
-    words = f"{span.instance_type} {span.capacity_type}, {start:%H:%M:%S} to {end:%H:%M:%S} UTC"
-    css = "meter-flight" if not span.observed else "meter-used"
-    return Bar(
-        _percent(start - begin, length), _percent(end - start, length, least=0.4), css, words
-    )
+def _claim_span(claim: NodeClaim, span: NodeInterval) -> Span:
+    kind = words.capacity_type(span.capacity_type) or "Kind not told"
+    hue = HUES.get(span.capacity_type, len(HUES))
+    look: Look = "" if span.observed else "idle"
+    said = kind if span.observed else "Unobserved, and counted"
+    return Span(claim.name, said, span.started_at, span.ended_at, hue, look)
 
 
 def claim_badge(claim: NodeClaim) -> Badge:
@@ -200,13 +162,6 @@ def duration(length: timedelta) -> str:
     """Return how long something took as people read it: 42 s, 61 min 36 s, 27 h 05 min."""
     minutes = length // timedelta(minutes=1)
     return _seconds(length) if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def replica_lines(replicas: Iterable[Replica], now: datetime, measured: Now) -> list[ReplicaLine]:
-    """Return the replicas with what they do now and their phases, in the order in which those
-    happened.
-    """
-    return [_replica_line(replica, now, measured.load(replica)) for replica in replicas]
 
 
 def load_figures(load: ReplicaLoad) -> tuple[str, ...]:
@@ -255,7 +210,8 @@ def _requests(row: ReplicaSample) -> str:
     return ", ".join(told) or ("none" if row.requests else "—")
 
 
-def _replica_line(replica: Replica, now: datetime, load: ReplicaLoad) -> ReplicaLine:
+def replica_line(replica: Replica, now: datetime, load: ReplicaLoad) -> ReplicaLine:
+    """Return a replica with its phases, in the order in which they happened, and its load."""
     # The cluster tells whole seconds: phases of the same one stand in the order in which they
     # happen.
     phases = sorted(

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Max, Q, Sum
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Max, OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Coalesce, JSONObject
 
 from apps.fleet.costs import idle_usd_per_day
 from apps.fleet.metrics.loads import Now, measured
@@ -16,7 +18,7 @@ from apps.fleet.metrics.models import (
     ScrapeTarget,
     UtilizationSample,
 )
-from apps.fleet.models import Node, NodeClaim, Observation, Replica
+from apps.fleet.models import Node, NodeClaim, NodeQuerySet, Observation, Replica
 
 LAST_CLAIMS = 3
 SHOWN = 3  # failing exporters that are named
@@ -248,3 +250,22 @@ def is_moving(now: datetime) -> bool:
         Q(is_ready=False) & recent | Q(deleting_at__isnull=False)
     )
     return claims.exists() or replicas.exists()
+
+
+def with_use(nodes: NodeQuerySet) -> NodeQuerySet:
+    """Return the nodes with what is on each, in one query.
+
+    held: the GPUs that its replicas hold. replicas: their pk, name, service and is_ready.
+    claim_pk, claim_name, claim_ready: of the present claim under it; None without one.
+    """
+    here = Replica.objects.present().filter(node_name=OuterRef("name")).order_by()
+    claim = NodeClaim.objects.present().filter(node_name=OuterRef("name"))
+    held = here.values("node_name").annotate(held=Sum("gpu_count")).values("held")
+    said = JSONObject(pk="pk", name="name", service="service", is_ready="is_ready")
+    return nodes.annotate(
+        held=Coalesce(Subquery(held), 0),
+        replicas=ArraySubquery(here.order_by("service", "name").values(said=said)),
+        claim_pk=Subquery(claim.values("pk")[:1]),
+        claim_name=Subquery(claim.values("name")[:1]),
+        claim_ready=Subquery(claim.values("initialized_at")[:1]),
+    )

@@ -4,11 +4,11 @@ ended why.
 For platform engineers, auditors and finance; to everybody else these pages are not there.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from django.core.paginator import Paginator
-from django.db.models import QuerySet
 from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET
@@ -17,14 +17,15 @@ from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_FLEET
 from apps.common.simulated import Simulated
 from apps.common.spreadsheets import csv_answer
-from apps.fleet import gpu_map, intervals, pages, queries, simulated
+from apps.common.tables.columns import Table
+from apps.common.tables.reading import is_for_table, read, respond, wants_csv
+from apps.fleet import gpu_map, intervals, pages, queries, simulated, tables
 from apps.fleet.idle import idle_lines
 from apps.fleet.metrics import charts
 from apps.fleet.metrics.loads import measured
 from apps.fleet.metrics.rollup import minute_of
-from apps.fleet.models import ClusterObject, Node, NodeClaim, NodePool, Replica
+from apps.fleet.models import Node, NodeClaim, NodePool, Replica
 
-PAGE = 50
 IDLE_SHOWN = 20
 INTERVALS_SHOWN = 200
 HOURS = ("1", "3", "12", "24")
@@ -36,19 +37,26 @@ ODD_DAYS = (
 
 
 @require_GET
-def node_list(request: SignedIn) -> HttpResponse:
+def node_list(request: SignedIn) -> HttpResponseBase:
     """Show the GPU map, what idle GPUs cost and why they are still there, the nodes, and the pools
     they come from.
     """
     _require_reader(request)
-    text, moment = _text(request), now()
-    page = _page(request, Node.objects.present().with_gpus().matching(text))
-    pools, found = _pools(), queries.snapshot(moment)
-    rows = gpu_map.map_rows(page.object_list, found.replicas, found.now)
+    nodes = queries.with_use(Node.objects.present().with_gpus())
+    if _is_table_alone(tables.NODES, request):
+        return respond(tables.NODES, request, nodes, "fleet/node_list.html")
+    moment = now()
+    fresh = queries.freshness(moment)
+    table = tables.NODES
+    if fresh.seen_until is None:
+        table = replace(table, empty=tables.NODES_UNSEEN)
+    page, found, pools = read(table, request, nodes), queries.snapshot(moment), _pools()
+    here = [line.row for line in page.lines]
+    rows = gpu_map.map_rows(here, found.replicas, found.now)
     chosen = request.GET.get("gpu", "")
     cell = next((cell for row in rows for cell in row.cells if cell.key == chosen), None)
     idle = idle_lines(
-        nodes=page.object_list if text else found.nodes,
+        nodes=here if page.is_filtered else found.nodes,
         replicas=found.replicas,
         now=found.now,
         pools={pool.name: pool for pool in pools},
@@ -56,31 +64,34 @@ def node_list(request: SignedIn) -> HttpResponse:
         moment=moment,
     )
     context = {
-        "page_obj": page,
+        "table": page,
         "map": rows,
         "trouble": queries.measuring_trouble(found, moment),
         "cell": cell,
         "details": gpu_map.details(cell) if cell else [],
         "idle": idle[:IDLE_SHOWN],
         "idle_left": max(0, len(idle) - IDLE_SHOWN),
-        "lines": pages.node_lines(page.object_list),
         "pools": pages.pool_lines(pools),
+        "freshness": fresh,
     }
-    return _show(request, "fleet/node_list.html", "nodes", text, context, found)
+    return _show(request, "fleet/node_list.html", "nodes", context, found)
 
 
 @require_GET
-def claim_list(request: SignedIn) -> HttpResponse:
+def claim_list(request: SignedIn) -> HttpResponseBase:
     """Show the node claims on a time line: why each was launched, what it cost, why it ended."""
     _require_reader(request)
-    text, moment = _text(request), now()
-    page = _page(request, NodeClaim.objects.matching(text).prefetch_related("intervals"))
+    moment = now()
+    rows, table = NodeClaim.objects.prefetch_related("intervals"), tables.claims(moment)
+    if _is_table_alone(table, request):
+        return respond(table, request, rows, "fleet/claim_list.html")
+    page = read(table, request, rows)
     context = {
-        "page_obj": page,
-        "chart": pages.claim_chart(page.object_list, moment),
+        "table": page,
+        "timeline": pages.claim_chart([line.row for line in page.lines], moment),
         "today": moment.date(),
     }
-    return _show(request, "fleet/claim_list.html", "claims", text, context)
+    return _show(request, "fleet/claim_list.html", "claims", context)
 
 
 @require_GET
@@ -133,20 +144,24 @@ def interval_export(request: SignedIn) -> HttpResponse | StreamingHttpResponse:
 
 
 @require_GET
-def replica_list(request: SignedIn) -> HttpResponse:
+def replica_list(request: SignedIn) -> HttpResponseBase:
     """Show the replicas, each with the phases of its cold start."""
     _require_reader(request)
-    text = _text(request)
-    rows = Replica.objects.matching(text).prefetch_related("phases")
-    state, moment = request.GET.get("state", "present"), now()
-    page = _page(request, rows if state == "all" else rows.present())
+    moment = now()
+    rows = Replica.objects.prefetch_related("phases")
+    if not request.GET.get("state"):
+        rows = rows.present()
     found = queries.snapshot(moment)
-    context = {
-        "page_obj": page,
-        "lines": pages.replica_lines(page.object_list, moment, found.now),
-        "state": state,
-    }
-    return _show(request, "fleet/replica_list.html", "replicas", text, context, found)
+    table = tables.replicas(moment, found.now)
+    if _is_table_alone(table, request):
+        return respond(table, request, rows, "fleet/replica_list.html")
+    context = {"table": read(table, request, rows)}
+    return _show(request, "fleet/replica_list.html", "replicas", context, found)
+
+
+def _is_table_alone(table: Table, request: SignedIn) -> bool:
+    """Tell whether the table, or its rows as CSV, are asked for without the page around."""
+    return wants_csv(table, request) or is_for_table(table, request)
 
 
 @require_GET
@@ -192,7 +207,6 @@ def _show(
     request: SignedIn,
     template: str,
     tab: str,
-    text: str,
     context: dict[str, object],
     found: queries.Snapshot | None = None,
 ) -> HttpResponse:
@@ -202,9 +216,8 @@ def _show(
     moment = now()
     shared = {
         "tab": tab,
-        "text": text,
         "figures": queries.figures(found or queries.snapshot(moment)),
-        "freshness": queries.freshness(moment),
+        "freshness": context.get("freshness") or queries.freshness(moment),
         "simulated": simulated.of_machines(),
         "moving": queries.is_moving(moment),
         "fragment": bool(request.htmx),
@@ -218,13 +231,5 @@ def _require_reader(request: SignedIn) -> None:
         raise Http404
 
 
-def _text(request: SignedIn) -> str:
-    return request.GET.get("q", "").strip()[:100]
-
-
 def _pools() -> list[NodePool]:
     return list(NodePool.objects.present())
-
-
-def _page(request: SignedIn, rows: "QuerySet[ClusterObject]") -> "Paginator.Page":  # type: ignore[name-defined]
-    return Paginator(rows, PAGE).get_page(request.GET.get("page"))

@@ -134,7 +134,8 @@ class TestCapacityList:
         assert "No request fits these filters" in page(client, pete, LIST + "?q=nothing")
         assert "No request fits these filters" in page(client, pete, LIST + "?status=APPLIED")
         assert "Page 1 of 2" in page(client, pete, LIST + "?q=claims&status=REJECTED")
-        fragment = page(client, pete, LIST, **{"HX-Request": "true"})
+        alone = {"HX-Request": "true", "HX-Target": "table-capacity-requests"}
+        fragment = page(client, pete, LIST, **alone)
         assert "<html" not in fragment
         assert "Page 1 of 2" in fragment
 
@@ -157,8 +158,10 @@ class TestCapacityList:
             requester=pete,
             now=NOW,
         )
-        rows = list(csv.DictReader(io.StringIO(page(client, pete, LIST + "?format=csv"))))
-        assert [(row["pool"], row["status"], row["justification"][:2]) for row in rows] == [
+        client.force_login(pete)
+        file = b"".join(client.get(LIST + "?format=csv").streaming_content).decode()
+        rows = list(csv.DictReader(io.StringIO(file)))
+        assert [(row["Pool"], row["State"], row["Why"][:2]) for row in rows] == [
             ("gpu-inference", "PENDING", "'=")
         ]
 

@@ -32,10 +32,16 @@ document.addEventListener("htmx:afterSettle", () => {
 const missed = new Set();
 const polls = (element) => /\bevery\b/.test(element.getAttribute("hx-trigger") ?? "");
 
+/* Nothing is taken from under a person's hands: what they type or choose in a live part, and an open menu, wait out a poll. */
+const inUse = (live) =>
+  (live.contains(document.activeElement) && document.activeElement.matches("input, select, textarea"))
+  || live.querySelector("details.menu[open], details[data-chart-table][open]") !== null;
+
 document.addEventListener("htmx:beforeRequest", (event) => {
-  if (!document.hidden || !polls(event.detail.elt)) return;
-  event.preventDefault();
-  missed.add(event.detail.elt);
+  const live = event.detail.elt;
+  if (!polls(live)) return;
+  if (document.hidden) missed.add(live);
+  if (document.hidden || inUse(live)) event.preventDefault();
 });
 
 document.addEventListener("visibilitychange", () => {
