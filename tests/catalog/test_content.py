@@ -128,6 +128,11 @@ class TestHeader:
         monkeypatch.setattr(content_module, "MAX_HEADER", length - 1)
         assert "impossible" in problem("m.safetensors", content)
 
+    def test_is_of_16_mib_at_most(self):
+        length = 16 * 1024**2 + 1
+        content = length.to_bytes(8, "little") + b" " * length
+        assert "impossible" in problem("m.safetensors", content, step=len(content))
+
     @pytest.mark.parametrize("content", [b"", b"\2" + b"\0" * 6, b"\1" + b"\0" * 7 + b"{"])
     def test_has_a_length_of_eight_bytes_and_two_at_least(self, content):
         assert "impossible" in problem("m.safetensors", content)

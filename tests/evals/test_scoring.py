@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.evals.scoring import (
+    LABELS,
     PacketScore,
     Verdict,
     count_grounded,
@@ -113,7 +114,7 @@ class TestMetrics:
             score(
                 ["E11.9", "I10"], ["E11.9", "99213", "J1745"], 2, ttft=10, latency=1000, tokens=7
             ),
-            score(["I10"], ["I10"], 1, ttft=20, latency=2000, tokens=20),
+            score(["I10"], ["I10"], 1, ttft=20, latency=2000.04, tokens=20),
             score(["27447"], [], 0, ttft=30.04, latency=4000.06, tokens=3),
         ]
         figures = metrics(found)
@@ -125,9 +126,14 @@ class TestMetrics:
 
     def test_have_four_decimals(self):
         found = [score(["E11.9", "I10", "27447"], ["E11.9"], 1), score(["I10"], ["I10", "J1745"])]
-        figures = metrics([*found, score(["I10"], ["99213", "E11.9", "27447", "M17.11"], 1)])
-        assert (figures["precision"], figures["recall"], figures["f1"]) == (0.2857, 0.4, 0.3333)
+        found += [score(["I10"], ["99213", "E11.9", "27447", "M17.11"], 1), score(["M17.11"])]
+        figures = metrics(found)
+        assert (figures["precision"], figures["recall"], figures["f1"]) == (0.2857, 0.3333, 0.3077)
         assert figures["groundedness"] == 0.2857
+
+    def test_have_names_for_people(self):
+        unnamed = {"f1_low", "f1_high", "packets"}
+        assert set(LABELS) == set(metrics([score(["I10"], ["I10"])])) - unnamed
 
     def test_have_no_speed_where_no_time_passed(self):
         assert metrics([score(["I10"], ["I10"], latency=0)])["tokens_per_second"] == 0

@@ -106,7 +106,12 @@ class TestReadRecord:
                 "ext_proc_error_gRPC_error_13{upstream_reset_after_response_started{x}}",
                 Unmetered.GATEWAY_FAILED,
             ),
-            ("UC", "-", Unmetered.ENGINE_BROKE_OFF),
+            *((flag, "-", Unmetered.CLIENT_LEFT) for flag in ("DC", "DPE")),
+            *((f, "-", Unmetered.TOOK_TOO_LONG) for f in ("UT", "SI", "DT", "UMSDR")),
+            *(
+                (flag, "-", Unmetered.ENGINE_BROKE_OFF)
+                for flag in ("UC", "UF", "UR", "UPE", "UO", "URX")
+            ),
             ("SI", "stream_idle_timeout", Unmetered.TOOK_TOO_LONG),
             ("DT", "-", Unmetered.TOOK_TOO_LONG),
             ("URX,DC", "-", Unmetered.CLIENT_LEFT),
@@ -161,7 +166,14 @@ class TestReadRecord:
         fields = ("team", "cost_center", "user_id", "route", "response_flags", "model", "version")
         assert [len(getattr(record, name)) for name in fields] == [63, 32, 255, 255, 64, 40, 63]
 
-    @pytest.mark.parametrize("limit", [{"response_code": 599}, {"duration": 2**31 - 1}])
+    @pytest.mark.parametrize(
+        "limit",
+        [
+            {"response_code": 599},
+            {"duration": 2**31 - 1},
+            {"gen_ai.usage.output_tokens": 2**53 - 1},
+        ],
+    )
     def test_takes_the_highest_that_can_be(self, limit):
         assert read_record(CALL | limit)
 

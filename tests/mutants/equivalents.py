@@ -7,6 +7,11 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             "a session that has begun has been seen"
         ),
     },
+    "apps/catalog/content.py": {
+        "Inspector.update: self._wanted = 8 + length → self._wanted = 16 + length": (
+            "eight bytes more are kept, and never read"
+        ),
+    },
     "apps/chargeback/actions.py": {
         "set_rate: ilter(registered_model=model).order_by('-active_from').first() → "
         "ilter(registered_model=model).first()": "rates come newest first by themselves",
