@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from apps.audit import timeline
 from apps.audit.models import Action, AuditEvent
+from apps.common.filters import Filters
 from apps.common.tables.columns import Column, Empty, Table
 
 LAST_DAY = date.max - timedelta(days=1)  # no day follows the calendar's last one
@@ -49,7 +50,7 @@ def _until(rows: Events, _name: str, day: date) -> Events:
     return rows.filter(occurred_at__lt=datetime.combine(day + timedelta(days=1), time.min, UTC))
 
 
-class EventFilters(django_filters.FilterSet):
+class EventFilters(Filters):
     """What auditors narrow the record by. Both days belong to what is shown."""
 
     action = django_filters.ChoiceFilter(
