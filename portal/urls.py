@@ -19,6 +19,7 @@ from portal import views
 from portal.api import Document, UnknownAddress
 from portal.pages import catalog, evaluations, versions
 from portal.pages.api_reference import api_reference
+from portal.pages.grants import grant_list
 from portal.pages.style import style
 
 catalog_pages: list[URLPattern] = [
@@ -39,6 +40,7 @@ pages: list[URLPattern | URLResolver] = [
     path("healthz", views.healthz, name="healthz"),
     path("", include("apps.accounts.urls")),
     path("audit/", include("apps.oversight.urls")),
+    path("access/grants/", grant_list, name="grant_list"),
     path("access/", include("apps.access.urls")),
     path("chargeback/", include("apps.chargeback.urls")),
     path("", include("apps.metering.urls")),

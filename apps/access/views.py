@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
+from django.urls import reverse, reverse_lazy
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -29,6 +29,10 @@ from apps.common.periods import ZONE_NAME, day_words
 from apps.common.reasons import ReasonForm
 from apps.common.tables.reading import respond
 
+# portal/pages/grants.py, which stands above this app, has the page
+GRANTS_URL = reverse_lazy("grant_list")
+TO_GRANTS = [{"label": "Grants", "url": GRANTS_URL, "icon": "key-round"}]
+
 
 @require_GET
 def request_list(request: SignedIn) -> HttpResponseBase:
@@ -40,7 +44,11 @@ def request_list(request: SignedIn) -> HttpResponseBase:
         "registered_model", "team", "requested_by"
     )[:20]
     return respond(
-        tables.REQUESTS, request, rows, "access/request_list.html", {"needs_me": waiting}
+        tables.REQUESTS,
+        request,
+        rows,
+        "access/request_list.html",
+        {"needs_me": waiting, "actions": TO_GRANTS},
     )
 
 
@@ -216,7 +224,11 @@ def _show_grant(
         "title": f"{grant.team} may call {grant.registered_model}"
         if active
         else f"{grant.team} · {grant.registered_model}",
-        "crumbs": [("Access", reverse("access:request_list")), (str(grant), "")],
+        "crumbs": [
+            ("Access", reverse("access:request_list")),
+            ("Grants", GRANTS_URL),
+            (str(grant), ""),
+        ],
         "badge": Badge("ok", "", "Active") if active else Badge("idle", "", "Ended"),
         "facts": _grant_facts(grant),
         "form": form,

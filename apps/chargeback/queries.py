@@ -6,7 +6,6 @@ without a rate are listed as unpriced, never priced at zero; calls whose usage i
 counted as unmetered.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import date, datetime
@@ -45,6 +44,10 @@ class Line:
     metered_calls: int
     unmetered_calls: int
     refused_calls: int
+    refused_401_calls: int
+    refused_403_calls: int
+    refused_404_calls: int
+    refused_429_calls: int
     failed_calls: int
     input_tokens: int
     cached_input_tokens: int
@@ -54,7 +57,9 @@ class Line:
 
 
 _SUMS = """
-    SUM(u.metered_calls), SUM(u.unmetered_calls), SUM(u.refused_calls), SUM(u.failed_calls),
+    SUM(u.metered_calls), SUM(u.unmetered_calls), SUM(u.refused_calls),
+    SUM(u.refused_401_calls), SUM(u.refused_403_calls), SUM(u.refused_404_calls),
+    SUM(u.refused_429_calls), SUM(u.failed_calls),
     SUM(u.input_tokens)::bigint, SUM(u.cached_input_tokens)::bigint, SUM(u.output_tokens)::bigint,
     COALESCE(SUM(u.input_tokens + u.output_tokens) FILTER (WHERE r.id IS NULL), 0)::bigint,
     SUM(((u.input_tokens - u.cached_input_tokens) * r.input_usd_per_million
@@ -87,7 +92,7 @@ def lines(*, start: datetime, end: datetime, scope: Scope, by_day: bool = False)
     """
     day = "(u.hour AT TIME ZONE 'UTC')::date" if by_day else "NULL::date"
     columns = f"u.cost_center, u.team, u.model, u.version, {day}"
-    order = "1, 2, 3, 4, 5" if by_day else "14 DESC NULLS LAST, 1, 2, 3, 4"
+    order = "1, 2, 3, 4, 5" if by_day else "18 DESC NULLS LAST, 1, 2, 3, 4"
     # Only the two fixed texts above are put into the statement; every value is a parameter.
     sql = f"SELECT {columns}, {_SUMS} {_FROM} GROUP BY 1, 2, 3, 4, 5 ORDER BY {order}"  # noqa: S608
     with connection.cursor() as cursor:
@@ -97,7 +102,7 @@ def lines(*, start: datetime, end: datetime, scope: Scope, by_day: bool = False)
 
 def _line(row: tuple[object, ...]) -> Line:
     *names, cost = row
-    tokens_known = any(names[9:12])
+    tokens_known = any(names[13:16])
     # A line without any tokens costs nothing even where no rate exists: nothing was generated.
     return Line(*names, list_cost_usd=cost if cost is not None or tokens_known else Decimal(0))  # type: ignore[arg-type, misc]
 
@@ -109,6 +114,10 @@ class Totals:
     metered_calls: int
     unmetered_calls: int
     refused_calls: int
+    refused_401_calls: int
+    refused_403_calls: int
+    refused_404_calls: int
+    refused_429_calls: int
     failed_calls: int
     input_tokens: int
     cached_input_tokens: int
@@ -142,15 +151,18 @@ def prices(models: Iterable[RegisteredModel], at: datetime) -> dict[int, Rate]:
     return {rate.registered_model_id: rate for rate in found}
 
 
-def spent_this_month(*, scope: Scope, now: datetime) -> dict[tuple[str, str], Decimal]:
+def spent_this_month(*, scope: Scope, now: datetime) -> dict[tuple[str, str], Decimal | None]:
     """Return what each team spent on each model since the month began, by the price list, exact;
-    one query. What has no price is not in it.
+    one query. None: they used it, and nothing of it has a price.
     """
     start, end = month_bounds(month_of(now))
-    spent: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    spent: dict[tuple[str, str], Decimal | None] = {}
     for line in lines(start=start, end=end, scope=scope):
-        spent[line.team, line.model] += line.list_cost_usd or Decimal(0)
-    return dict(spent)
+        key = (line.team, line.model)
+        known = spent.setdefault(key, None)
+        if line.list_cost_usd is not None:
+            spent[key] = (known or Decimal(0)) + line.list_cost_usd
+    return spent
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,14 @@
 hold.
 """
 
-import csv
-from dataclasses import fields
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.defaultfilters import pluralize
 from django.urls import reverse
@@ -22,63 +20,93 @@ from apps.access.models import Grant
 from apps.accounts.models import Role, User
 from apps.accounts.requests import SignedIn
 from apps.catalog.models import RegisteredModel
-from apps.chargeback import actions, queries
+from apps.chargeback import actions, queries, tables
 from apps.chargeback.api import parse_month
 from apps.chargeback.forms import RateForm
 from apps.chargeback.models import Rate
 from apps.common.errors import DomainError
-from apps.common.money import exact, usd
-from apps.common.periods import month_bounds, month_of
+from apps.common.money import usd
+from apps.common.periods import day_words, month_before, month_bounds, month_of
 from apps.common.simulated import Simulated
-from apps.common.spreadsheets import cell
+from apps.common.tables.reading import csv_of, respond, wants_csv
 from apps.fleet.simulated import stand_in_versions
 from apps.metering import store
-from apps.metering.store import latest_call_at
-
-PAGE = 50
+from apps.metering.models import REFUSALS
+from apps.metering.tables import calls_url
 
 
 @require_GET
-def month(request: SignedIn) -> HttpResponse:
+def month(request: SignedIn) -> HttpResponseBase:
     """Show one month: the total first, then every line it is made of; the same lines as CSV."""
-    chosen = parse_month(request.GET["month"]) if request.GET.get("month") else month_of(now())
+    moment = now()
+    chosen = parse_month(request.GET["month"]) if request.GET.get("month") else month_of(moment)
     start, end = month_bounds(chosen)
     scope = queries.scope_of(request.user)
     by_day = request.GET.get("by") == "day"
     lines = queries.lines(start=start, end=end, scope=scope, by_day=by_day)
-    if request.GET.get("format") == "csv":
-        return _csv(lines, f"chargeback-{chosen:%Y-%m}.csv")
-    totals = queries.totals(lines)
     played = stand_in_versions({line.version for line in lines})
+    table = tables.month_table(start, end, by_day=by_day, played=played)
+    if wants_csv(table, request):
+        return csv_of(table, request, lines)
+    totals = queries.totals(lines)
     before = queries.totals(queries.lines(start=_before(start), end=start, scope=scope))
     context = {
         "title": f"Chargeback {chosen:%B %Y}",
         "lead": f"Only team {scope.team} is shown to you." if scope.team else "",
         "actions": [{"label": "Prices", "url": reverse("chargeback:rate_list"), "icon": "tags"}],
         "month": chosen,
-        "months": _months(chosen),
+        "months": _months(chosen, moment),
         "by_day": by_day,
-        "page_obj": Paginator(lines, PAGE).get_page(request.GET.get("page")),
         "totals": totals,
         "simulated": Simulated(engine=bool(played)),
-        "played": played,
         "figures": _figures(totals, before),
-        "csv_url": f"{reverse('chargeback:month')}?month={chosen:%Y-%m}"
-        f"{'&by=day' if by_day else ''}&format=csv",
+        "freshness": freshness(start, end, moment),
+        "links": _links(start, end),
+        "refusals": _refusals(totals, start, end),
     }
-    return render(request, "chargeback/month.html", context)
+    return respond(table, request, lines, "chargeback/month.html", context)
+
+
+def freshness(start: datetime, end: datetime, moment: datetime) -> str:
+    """Return how complete the month [start, end) is at a moment, in words."""
+    if moment < start:
+        return "has not begun"
+    waiting = store.hours_waiting(start, end)
+    open_hours = f"{waiting} hour{pluralize(waiting)} still being added up" if waiting else ""
+    if moment >= end:
+        return open_hours or "complete: every hour is added up"
+    latest = store.latest_call_at(start=start, end=end)
+    until = f"metered until {latest:%H:%M:%S} UTC on {day_words(latest)}" if latest else ""
+    return " · ".join(filter(None, (until or "no call metered yet this month", open_hours)))
+
+
+def _links(start: datetime, end: datetime) -> dict[str, str]:
+    """Return where the calls are that the month's figures are made of."""
+    outcomes = ("METERED", "UNMETERED")
+    return {outcome: calls_url(start=start, end=end, outcome=outcome) for outcome in outcomes}
+
+
+def _refusals(totals: queries.Totals, start: datetime, end: datetime) -> list[tuple[str, str]]:
+    """Return the month's refused calls by response code: words and address; what none of the named
+    codes answered last.
+    """
+    counts = {code: getattr(totals, f"refused_{code}_calls") for code in REFUSALS}
+    found = [
+        (f"{count:,} × {code} {REFUSALS[code]}", calls_url(start=start, end=end, code=code))
+        for code, count in counts.items()
+        if count
+    ]
+    if rest := totals.refused_calls - sum(counts.values()):
+        url = calls_url(start=start, end=end, outcome="REFUSED")
+        found.append((f"{rest:,} with another code", url))
+    return found
 
 
 def _figures(totals: queries.Totals, before: queries.Totals) -> dict[str, str]:
     """Return the words and figures at the top of the page."""
-    latest = latest_call_at()
     others = (totals.unmetered_calls, totals.refused_calls, totals.failed_calls)
     return {
-        "cost": usd(totals.list_cost_usd),
         "change": _change(totals.list_cost_usd, before.list_cost_usd),
-        "note": f"metered until {latest:%d %b %H:%M:%S} UTC · real GPU cost follows"
-        if latest
-        else "no call metered yet",
         "input": f"{totals.input_tokens:,}",
         "cached": f"{totals.cached_input_tokens:,} of them cached",
         "output": f"{totals.output_tokens:,}",
@@ -92,39 +120,27 @@ def _figures(totals: queries.Totals, before: queries.Totals) -> dict[str, str]:
 
 
 def _change(amount: Decimal, before: Decimal) -> str:
-    return f"{(amount - before) / before:+.1%} vs last month" if before else ""
+    """Return the change against the month before, in words; nothing where there was none."""
+    if not before:
+        return ""
+    change = f"{(amount - before) / before:+.1%}".replace("-", "−")
+    return "as last month" if change in ("+0.0%", "−0.0%") else f"{change} vs last month"
 
 
 def _before(start: datetime) -> datetime:
-    return (start - timedelta(days=1)).replace(day=1)
+    return month_bounds(month_before(start.date()))[0]
 
 
-def _months(chosen: date) -> list[date]:
+def _months(chosen: date, moment: datetime) -> list[date]:
     """Return the last twelve months and the chosen one, newest first."""
-    found = [now().date().replace(day=1)]
+    found = [month_of(moment)]
     while len(found) < 12:
-        found.append((found[-1] - timedelta(days=1)).replace(day=1))
+        found.append(month_before(found[-1]))
     return found if chosen in found else [*found, chosen]
 
 
-def _csv(lines: list[queries.Line], name: str) -> HttpResponse:
-    response = HttpResponse(content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    writer = csv.writer(response)
-    columns = [field.name for field in fields(queries.Line)]
-    writer.writerow(columns)
-    writer.writerows([_cell(getattr(line, column)) for column in columns] for line in lines)
-    return response
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, Decimal):
-        return exact(value)
-    return cell(value) if isinstance(value, str) else value
-
-
 @require_http_methods(["GET", "POST"])
-def rate_list(request: SignedIn) -> HttpResponse:
+def rate_list(request: SignedIn) -> HttpResponseBase:
     """List every price with its dates; finance sets a new one."""
     models = RegisteredModel.objects.visible_to(request.user)
     form = RateForm(request.POST or None, models=models)
@@ -150,14 +166,14 @@ def rate_list(request: SignedIn) -> HttpResponse:
     )
     context = {
         "form": form,
-        "page_obj": Paginator(rates, PAGE).get_page(request.GET.get("page")),
         "may_set": request.user.has_role(Role.FINANCE),
-        "now": now(),
         "crumbs": [("Chargeback", reverse("chargeback:month")), ("Prices", "")],
     }
-    return render(
-        request, "chargeback/rate_list.html", context, status=422 if form.is_bound else 200
-    )
+    table = tables.rate_table(now())
+    answer = respond(table, request, rates, "chargeback/rate_list.html", context)
+    if form.is_bound:
+        answer.status_code = 422
+    return answer
 
 
 @require_GET

@@ -19,6 +19,15 @@ class Outcome(models.TextChoices):
     FAILED = "FAILED", "Failed"  # 5xx, or an upstream error without usage
 
 
+# why the gateway refused a call, by its response code
+REFUSALS = {
+    401: "no valid token",
+    403: "no access to the model",
+    404: "no such model",
+    429: "over the limit",
+}
+
+
 class Unmetered(models.TextChoices):
     """Why nobody knows what a call used, as far as the access log tells it."""
 
@@ -79,6 +88,13 @@ class UsageEvent(models.Model):
         return str(self.event_id)
 
     @property
+    def why(self) -> str:
+        """Return in words why a call has no usage: why it was refused, or is unmetered."""
+        if self.outcome == Outcome.REFUSED:
+            return REFUSALS.get(self.response_code, "")
+        return self.why_unmetered
+
+    @property
     def why_unmetered(self) -> str:
         """Return in words why its usage is unknown; nothing where it is known, or none was due."""
         if self.outcome != Outcome.UNMETERED:
@@ -99,6 +115,11 @@ class HourlyUsage(models.Model):
     metered_calls = models.PositiveIntegerField()
     unmetered_calls = models.PositiveIntegerField()
     refused_calls = models.PositiveIntegerField()
+    # of the refused calls, those answered with this code; the rest had another one
+    refused_401_calls = models.PositiveIntegerField(default=0)
+    refused_403_calls = models.PositiveIntegerField(default=0)
+    refused_404_calls = models.PositiveIntegerField(default=0)
+    refused_429_calls = models.PositiveIntegerField(default=0)
     failed_calls = models.PositiveIntegerField()
     input_tokens = models.BigIntegerField()
     cached_input_tokens = models.BigIntegerField()

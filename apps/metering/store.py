@@ -24,7 +24,7 @@ from django.db.models.functions import Cast, Coalesce
 
 from apps.accounts.models import User
 from apps.accounts.roles import SEES_EVERY_TEAM
-from apps.metering.models import Outcome, UsageEvent
+from apps.metering.models import REFUSALS, DirtyHour, Outcome, UsageEvent
 from apps.promotions.rollouts.health import Calls
 
 DIMENSIONS = ("cost_center", "team", "model", "version")
@@ -58,6 +58,12 @@ def hour_sums(hour: datetime) -> list[dict[str, Any]]:
         occurred_at__gte=hour, occurred_at__lt=hour + timedelta(hours=1)
     )
     calls = {f"{o.value.lower()}_calls": Count("event_id", filter=Q(outcome=o)) for o in Outcome}
+    calls |= {
+        f"refused_{code}_calls": Count(
+            "event_id", filter=Q(outcome=Outcome.REFUSED, response_code=code)
+        )
+        for code in REFUSALS
+    }
     tokens = {name: Coalesce(Sum(name), 0) for name in TOKENS}
     # Tokens replace the columns of the same name: the values() below must not group by them.
     sums = {f"sum_{name}": expression for name, expression in tokens.items()}
@@ -110,10 +116,22 @@ def wanting_calls(
     )
 
 
-def latest_call_at() -> datetime | None:
-    """Return when the newest stored call began: how fresh every figure made from usage is."""
-    moment: datetime | None = UsageEvent.objects.aggregate(latest=Max("occurred_at"))["latest"]
+def latest_call_at(
+    *, start: datetime | None = None, end: datetime | None = None
+) -> datetime | None:
+    """Return when the newest stored call of [start, end) began: how fresh every figure made from
+    usage is. Without bounds: of all.
+    """
+    calls = UsageEvent.objects.all()
+    if start is not None and end is not None:
+        calls = calls.filter(occurred_at__gte=start, occurred_at__lt=end)
+    moment: datetime | None = calls.aggregate(latest=Max("occurred_at"))["latest"]
     return moment
+
+
+def hours_waiting(start: datetime, end: datetime) -> int:
+    """Return how many hours of [start, end) have calls that are not in the hourly sums yet."""
+    return DirtyHour.objects.filter(hour__gte=start, hour__lt=end).count()
 
 
 def calls_by_version(model: str, since: datetime) -> dict[str, Calls]:

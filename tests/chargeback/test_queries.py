@@ -132,13 +132,14 @@ class TestLines:
 class TestTotals:
     def test_sum_every_figure_and_the_cost_of_what_has_a_price(self, registered_model):
         rate(registered_model, CHEAP, START)
-        use(START, unmetered_calls=1, refused_calls=2, failed_calls=3)
+        use(START, unmetered_calls=1, refused_calls=2, refused_401_calls=1, failed_calls=3)
         use(START, team="prior-auth")
         use(START, model="unpriced", version="unpriced-v1")
         found = queries.lines(start=START, end=END, scope=ALL)
         usage = {"input_tokens": 1000, "cached_input_tokens": 200, "output_tokens": 100}
         assert queries.totals(found) == queries.Totals(
             metered_calls=3, unmetered_calls=1, refused_calls=2, failed_calls=3,
+            refused_401_calls=1, refused_403_calls=0, refused_404_calls=0, refused_429_calls=0,
             input_tokens=3000, cached_input_tokens=600, output_tokens=300, unpriced_tokens=1100,
             list_cost_usd=2 * list_cost_usd(**usage, prices=CHEAP),
         )  # fmt: skip
@@ -171,6 +172,7 @@ class TestSpentThisMonth:
         use(START + timedelta(hours=5), version="prior-auth-extract-v2")
         use(START, model=other.name)
         use(START, team="prior-auth")
+        use(START, model="unpriced")
         use(START - timedelta(hours=1))
         use(END)
         usage = {"input_tokens": 1000, "cached_input_tokens": 200, "output_tokens": 100}
@@ -181,6 +183,7 @@ class TestSpentThisMonth:
                 ("claims-review", "prior-auth-extract"): 2 * cheap,
                 ("claims-review", "clinical-summary"): dear,
                 ("prior-auth", "prior-auth-extract"): cheap,
+                ("claims-review", "unpriced"): None,
             }
         assert queries.spent_this_month(scope=queries.Scope("prior-auth"), now=START) == {
             ("prior-auth", "prior-auth-extract"): cheap

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,8 +10,11 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from apps.accounts.models import Role
-from tests.chargeback.test_queries import CHEAP, START, rate, use
+from apps.chargeback.views import freshness
+from apps.metering.models import DirtyHour, Outcome
+from tests.chargeback.test_queries import CHEAP, END, START, rate, use
 from tests.factories import TeamFactory, UserFactory
+from tests.metering.test_views import call
 
 
 @pytest.fixture
@@ -35,7 +39,7 @@ class TestMonth:
         client.force_login(fiona)
         with django_assert_max_num_queries(14):
             page = client.get(reverse("chargeback:month"), {"month": "2026-11"}).content.decode()
-        assert '<td class="num" data-total="input_tokens">2,000</td>' in page
+        assert "Total of 2 lines" in page and "2,000" in page
         assert "CC-4100" in page and "CC-4200" in page
 
     def test_shows_a_team_lead_their_own_team(self, client, charlie):
@@ -46,13 +50,77 @@ class TestMonth:
     def test_exports_exactly_the_lines(self, client, fiona):
         client.force_login(fiona)
         answer = client.get(reverse("chargeback:month"), {"month": "2026-11", "format": "csv"})
-        rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
+        rows = list(csv.DictReader(io.StringIO(b"".join(answer).decode())))
         assert sum(int(row["input_tokens"]) for row in rows) == 2000
         assert {row["team"] for row in rows} == {"claims-review", "prior-auth"}
+
+    def test_leads_from_every_figure_to_the_calls_it_is_made_of(self, client, fiona):
+        client.force_login(fiona)
+        lines = client.get(reverse("chargeback:month"), {"month": "2026-11"}).context["table"].lines
+        own = next(line for line in lines if line.row.team == "claims-review")
+        links = {cell.column.key: cell.url for cell in own.cells if cell.url}
+        wanted = "since=2026-11-01&until=2026-11-30&cost_center=CC-4100&team=claims-review"
+        wanted += "&model=prior-auth-extract&version=prior-auth-extract-v1"
+        assert links["model"] == f"/usage/?{wanted}"
+        assert links["refused_calls"] == f"/usage/?{wanted}&outcome=REFUSED"
+        assert links["list_cost_usd"] == f"/usage/?{wanted}&outcome=METERED"
+        asked = {"month": "2026-11", "by": "day"}
+        days = client.get(reverse("chargeback:month"), asked).context["table"].lines
+        assert "since=2026-11-01&until=2026-11-01" in days[0].cells[2].url
+
+    def test_names_refused_calls_by_their_code(self, client, fiona):
+        use(START, team="", refused_calls=5, refused_401_calls=3, refused_429_calls=1)
+        use(START, team="other", refused_calls=2, refused_401_calls=2)
+        client.force_login(fiona)
+        page = client.get(reverse("chargeback:month"), {"month": "2026-11"})
+        days = "since=2026-11-01&until=2026-11-30"
+        assert page.context["refusals"] == [
+            ("5 × 401 no valid token", f"/usage/?{days}&code=401"),
+            ("1 × 429 over the limit", f"/usage/?{days}&code=429"),
+            ("1 with another code", f"/usage/?{days}&outcome=REFUSED"),
+        ]
+        nobody = next(line for line in page.context["table"].lines if line.row.team == "")
+        assert "team=%28none%29" in nobody.cells[2].url
+
+    def test_shows_amounts_in_cents_and_exactly_on_hover(self, client, fiona):
+        client.force_login(fiona)
+        page = client.get(reverse("chargeback:month"), {"month": "2026-11"}).content.decode()
+        assert '<span title="$0.000122">&lt; $0.01</span>' in page
 
     def test_is_not_found_for_a_month_that_cannot_be(self, client, fiona):
         client.force_login(fiona)
         assert client.get(reverse("chargeback:month"), {"month": "2026-13"}).status_code == 404
+
+
+class TestFreshness:
+    """How complete a month is belongs to that month, not to the clock."""
+
+    DAY = timedelta(days=1)
+
+    @pytest.fixture(autouse=True)
+    def calls(self, db):
+        for at in (START + self.DAY, START + 2 * self.DAY, END + self.DAY):
+            call(Outcome.REFUSED, occurred_at=at)
+
+    def test_of_a_past_month_is_complete_whatever_came_since(self):
+        assert freshness(START, END, END) == "complete: every hour is added up"
+
+    def test_of_this_month_ends_with_its_newest_call(self):
+        found = freshness(START, END, END - self.DAY)
+        assert found == "metered until 00:00:00 UTC on 3 Nov 2026"
+        october = START - self.DAY
+        assert freshness(october, START, october) == "no call metered yet this month"
+
+    def test_counts_the_hours_that_wait_to_be_added_up(self):
+        for hour in (START, START + timedelta(hours=5), END, START - timedelta(hours=1)):
+            DirtyHour.objects.create(hour=hour, marked_at=END)
+        assert freshness(START, END, END) == "2 hours still being added up"
+        assert freshness(START, END, START + 3 * self.DAY) == (
+            "metered until 00:00:00 UTC on 3 Nov 2026 · 2 hours still being added up"
+        )
+
+    def test_of_a_month_to_come_has_not_begun(self):
+        assert freshness(END, END + 31 * self.DAY, START) == "has not begun"
 
 
 class TestRateList:

@@ -13,6 +13,7 @@ from apps.metering.store import (
     hour_sums,
     known_ids,
     latest_call_at,
+    sees_calls_of,
     wanting_calls,
 )
 from tests.factories import NOW, TeamFactory, UserFactory
@@ -78,6 +79,38 @@ class TestHourSums:
             0,
         )
         assert second["cached_input_tokens"] == 0
+
+    def test_count_refused_calls_by_their_code_too(self):
+        for code in (401, 401, 403, 404, 429, 429, 429, 413):
+            call("", outcome="REFUSED", response_code=code)
+        call("", outcome="FAILED", response_code=429)
+        call("", outcome="REFUSED", response_code=401, occurred_at=NOW + timedelta(hours=1))
+        (found,) = hour_sums(NOW)
+        codes = {code: found[f"refused_{code}_calls"] for code in (401, 403, 404, 429)}
+        assert (codes, found["refused_calls"]) == ({401: 2, 403: 1, 404: 1, 429: 3}, 8)
+
+
+@pytest.mark.django_db
+class TestLatestCallOfMonth:
+    def test_is_of_all_calls_or_of_those_within_bounds(self):
+        for hours in (0, 1, 5):
+            call(occurred_at=NOW + timedelta(hours=hours))
+        assert latest_call_at() == NOW + timedelta(hours=5)
+        end = NOW + timedelta(hours=5)
+        assert latest_call_at(start=NOW, end=end) == NOW + timedelta(hours=1)
+        assert latest_call_at(start=NOW - timedelta(hours=1), end=NOW) is None
+
+
+@pytest.mark.django_db
+class TestSeesCallsOf:
+    def test_agrees_with_the_list_of_calls(self):
+        team = TeamFactory(slug="claims-review")
+        mine = call(team=team.slug)
+        people = [UserFactory(team=team, with_roles=roles) for roles in ([], [Role.DEVELOPER])]
+        people += [UserFactory(with_roles=[role]) for role in (Role.FINANCE, Role.TEAM_LEAD)]
+        seen = [sees_calls_of(person, team.slug) for person in people]
+        assert seen == [calls_visible_to(person).contains(mine) for person in people]
+        assert seen == [False, True, True, False]
 
 
 @pytest.mark.django_db

@@ -202,6 +202,7 @@ DOORS = [
          data={"prompt": "hello", "max_tokens": 5, "temperature": 0}),
     get("gateway:how_to_call", "200", "extract"),
     get("gateway:policy_detail", "200", "extract"),
+    get("grant_list", "200"),
     get("metering:usage_list", "200"),
     get("metering:usage_list", "200", data={"format": "csv"}),
     get("metering:model_usage", "200", "extract"),

@@ -16,7 +16,7 @@ from apps.fleet.models import Node, NodeClaim, Replica
 from apps.promotions.models import Rollout, RolloutCommit
 from portal import errors
 from portal.context import SECTIONS
-from portal.needs import needs_of
+from portal.needs import needs_of, waits_of
 from tests.factories import (
     NOW,
     ModelVersionFactory,
@@ -147,6 +147,30 @@ class TestNeeds:
         page = client.get("/needs/", headers={"HX-Request": "true"}).content.decode()
         assert 'hx-swap-oob="true"' in page
         assert "1 waiting" in page
+
+    def test_what_one_asked_for_is_waited_for_and_not_counted(
+        self, client, alice, charlie, access_request, registered_model
+    ):
+        other = UserFactory(team=TeamFactory(), with_roles=[Role.TEAM_LEAD])
+        AccessRequest.objects.create(
+            registered_model=registered_model, team=other.team, requested_by=other,
+            requested_at=timezone.now(), purpose="Packets", data_class="PHI",
+            tokens_per_minute=1, monthly_budget_usd=1, expires_date=timezone.now().date(),
+        )  # fmt: skip
+        assert [(need.title, need.why) for need in waits_of(charlie)] == [
+            ("Your request for prior-auth-extract", f"A model owner of {alice.team} decides")
+        ]
+        assert waits_of(alice) == []
+        client.force_login(charlie)
+        for address in ("/", "/needs/"):
+            page = joined(client.get(address).content)
+            assert "What you wait for" in page
+            assert reverse("access:request_detail", args=[access_request.pk]) in page
+        assert "bell-count" not in page and "Nothing needs you now." in page
+        AccessRequest.objects.filter(pk=access_request.pk).update(
+            status="WITHDRAWN", decided_by=charlie, decided_at=timezone.now()
+        )
+        assert waits_of(charlie) == []
 
     def test_nothing_is_said_in_words(self, client, charlie):
         client.force_login(charlie)

@@ -36,7 +36,8 @@ class Column:
     sort: the fields the database sorts by ("-created_at" turns one around), or the path of a list's
     rows; None: not sortable. total: the field or path that the total row sums; None: no sum.
     sub: a second, smaller line. url: what the cell leads to. title: the whole of it, on hover.
-    csv: the cell in CSV files, the value if left out. template: a cell of one's own; it gets `row`,
+    csv: the cell in CSV files, the value if left out; csv_head: its head there, for programs that
+    read the file, its label if left out. template: a cell of one's own; it gets `row`,
     `value` and `column`.
     optional: people may take the column away; at_first: it is there before they choose.
     place: on a phone, "name" heads the row's card and "figure" stands beside it.
@@ -54,6 +55,7 @@ class Column:
     url: Callable[[Any], str] | None = None
     title: Path | None = None
     csv: Path | None = None
+    csv_head: str = ""
     template: str = ""
     optional: bool = False
     at_first: bool = True
@@ -68,8 +70,13 @@ class Column:
 
     @property
     def head(self) -> str:
-        """Return its label with the unit, for CSV files."""
+        """Return its label with the unit."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    @property
+    def head_in_csv(self) -> str:
+        """Return its head in CSV files."""
+        return self.csv_head or self.head
 
     def value_of(self, row: object) -> Any:
         """Return what the cell of a row holds."""

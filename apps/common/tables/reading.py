@@ -167,7 +167,7 @@ def _quoted(words: Sequence[str]) -> str:
 # -- Rows ------------------------------------------------------------------------------------------
 def csv_rows(asked: Asked) -> Iterator[Sequence[object]]:
     """Return the head and every row that the table shows, of all pages, in its order."""
-    yield [column.head for column in asked.columns]
+    yield [column.head_in_csv for column in asked.columns]
     found = _found(asked)
     each = found.iterator(chunk_size=CHUNK) if isinstance(found, QuerySet) else iter(found)
     for row in each:
