@@ -80,7 +80,7 @@ def length(seconds: Number) -> str:
     return f"{days} d {hours % 24} h"
 
 
-LENGTH = Unit("length", length)
+LENGTH = Unit("", length)  # a time line has no scale of lengths
 
 
 @dataclass(frozen=True)

@@ -216,6 +216,17 @@ function sankey(data, table, paint, width) {
   };
 }
 
+/* A custom shape takes no decal: its hatch is drawn, one stroke every five pixels. */
+function strokes({ x, y, width, height }, paint) {
+  const count = Math.floor((width - height) / 5);
+  return Array.from({ length: Math.max(count, 0) }, (_, place) => ({
+    type: "line",
+    silent: true,
+    shape: { x1: x + place * 5 + 2, y1: y + height - 1, x2: x + place * 5 + height, y2: y + 1 },
+    style: { stroke: paint.idle, lineWidth: 1 },
+  }));
+}
+
 function spans(data, table, paint, width) {
   const bar = (params, api) => {
     const [from, to] = [api.coord([api.value(1), api.value(0)]), api.coord([api.value(2), api.value(0)])];
@@ -225,7 +236,9 @@ function spans(data, table, paint, width) {
       { x: from[0], y: from[1] - height / 2, width: Math.max(to[0] - from[0], 2), height },
       { x, y, width: wide, height: high },
     );
-    return shape && { type: "rect", shape: { ...shape, r: 2 }, style: api.style() };
+    if (!shape) return undefined;
+    const rect = { type: "rect", shape: { ...shape, r: 2 }, style: api.style() };
+    return data.spans[params.dataIndex].look === "idle" ? { type: "group", children: [rect, ...strokes(shape, paint)] } : rect;
   };
   const found = data.spans.map((span) => ({
     value: [span.row, span.from, span.to],

@@ -1,0 +1,172 @@
+"""Charts as data: gaps stay gaps, colors stay with their model, the table says what is drawn."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.template import Context, Template
+
+from apps.common.charts import (
+    HUES,
+    LENGTH,
+    PERCENT,
+    TOKENS,
+    USD,
+    Flow,
+    HeatMap,
+    Limit,
+    LineChart,
+    Sankey,
+    Series,
+    Span,
+    StackChart,
+    TimeLine,
+    length,
+)
+from tests.pages import joined
+
+AT = datetime(2026, 11, 24, 14, 0, tzinfo=UTC)
+MINUTES = [AT + timedelta(minutes=place) for place in range(3)]
+
+
+def line(*series, **more):
+    return LineChart(name="x", title="X", unit=TOKENS, at=MINUTES, series=series, **more)
+
+
+def cells(chart):
+    return [list(row) for _, row in chart.table().rows]
+
+
+class TestLineChart:
+    def test_keeps_a_gap_in_the_figures_and_says_it_in_the_table(self):
+        chart = line(Series("a", [1, None, 3]), Series("b", [None, 0, 2]))
+        drawn = chart.data()
+        assert [each["values"] for each in drawn["series"]] == [[1, None, 3], [None, 0, 2]]
+        assert cells(chart) == [
+            ["1 tokens", "not measured"],
+            ["not measured", "0 tokens"],
+            ["3 tokens", "2 tokens"],
+        ]
+
+    def test_says_the_bounds_of_a_band(self):
+        chart = line(Series("a", [5, 6, None], band=([1, None, None], [9, None, None])))
+        assert cells(chart) == [["5 tokens (1 tokens to 9 tokens)"], ["6 tokens"], ["not measured"]]
+
+    def test_refuses_figures_of_another_length(self):
+        with pytest.raises(ValueError, match="b: 3 moments"):
+            line(Series("a", [1, 2, 3]), Series("b", [1, 2]))
+        with pytest.raises(ValueError, match="a: 3 moments"):
+            line(Series("a", [1, 2, 3], band=([1], [2])))
+
+    def test_gives_a_series_without_a_hue_the_next_that_is_free(self):
+        chart = line(
+            *(
+                Series(name, [1, 2, 3], hue=hue)
+                for name, hue in zip("abcd", (1, None, 0, None), strict=True)
+            )
+        )
+        assert [each["hue"] for each in chart.data()["series"]] == [1, 2, 0, 3]
+
+    def test_dashes_the_ninth_model_which_shares_a_hue(self):
+        chart = line(Series("first", [1, 2, 3], hue=0), Series("ninth", [1, 2, 3], hue=HUES))
+        assert [(each["hue"], each["dashed"]) for each in chart.data()["series"]] == [
+            (0, False),
+            (0, True),
+        ]
+        assert [key.css for key in chart.keys] == ["hue-1", "hue-1 look-dashed"]
+
+    def test_is_empty_only_without_any_figure(self):
+        assert line(Series("a", [None] * 3), Series("b", [None] * 3)).is_empty
+        assert not line(Series("a", [None] * 3), Series("b", [None, 0, None])).is_empty
+
+    def test_carries_its_limit(self):
+        found = line(Series("a", [1, 2, 3]), limit=Limit(Decimal("2.5"), "objective")).data()
+        assert found["limit"] == {"value": 2.5, "words": "objective"}
+        assert line(Series("a", [1, 2, 3])).data()["limit"] is None
+
+
+class TestStackChart:
+    def test_sums_a_moment_only_where_every_part_is_known(self):
+        days = [date(2026, 11, 1), date(2026, 11, 2)]
+        parts = [Series("a", [Decimal("1.10"), 2]), Series("Idle", [3, None], look="idle")]
+        chart = StackChart(name="x", title="X", unit=USD, at=days, series=parts, shape="bars")
+        assert chart.table().head == ["Day", "a", "Idle", "Together"]
+        assert [row[-1] for row in cells(chart)] == ["$4.10", "not measured"]
+        assert (chart.data()["kind"], chart.data()["days"]) == ("bars", True)
+
+
+class TestHeatMap:
+    def test_draws_no_cell_for_what_nobody_measured(self):
+        chart = HeatMap(
+            name="x", title="X", unit=PERCENT, at=MINUTES, rows=["a", "b"],
+            values=[[0, None, 50], [None, 7, None]],
+        )  # fmt: skip
+        assert chart.data()["cells"] == [[0, 0, 0], [2, 0, 50], [1, 1, 7]]
+        assert cells(chart)[1] == ["not measured", "7 %"]
+
+
+class TestSankey:
+    def test_leaves_out_what_carries_nothing(self):
+        flows = [Flow("GPU", "a", Decimal(3)), Flow("GPU", "b", 0), Flow("a", "Idle", 1)]
+        chart = Sankey(
+            name="x", title="X", unit=USD, flows=flows, hues={"a": 4}, looks={"Idle": "idle"}
+        )
+        assert [(node["name"], node["hue"], node["look"]) for node in chart.data()["nodes"]] == [
+            ("GPU", None, ""),
+            ("a", 4, ""),
+            ("Idle", None, "idle"),
+        ]
+        assert cells(chart) == [["a", "$3.00"], ["Idle", "$1.00"]]
+
+
+class TestTimeLine:
+    def test_cuts_to_its_window_and_tells_whole_lengths(self):
+        spans = [
+            Span("b", "Served", AT - timedelta(hours=2), AT + timedelta(minutes=1)),
+            Span("a", "Served", AT, None, hue=9, look="idle"),
+        ]
+        chart = TimeLine(
+            name="x", title="X", unit=LENGTH, from_at=AT, to_at=MINUTES[2], spans=spans
+        )
+        first, second = chart.data()["spans"]
+        assert (first["row"], first["from"], second["row"], second["hue"]) == (
+            0,
+            AT.isoformat(),
+            1,
+            1,
+        )
+        assert second["to"] == MINUTES[2].isoformat()
+        assert cells(chart)[0][-1] == "2 h 01 min"
+        assert cells(chart)[1][-2:] == ["goes on", "2 min 00 s"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (59.6, "1 min 00 s"),
+        (185, "3 min 05 s"),
+        (7800, "2 h 10 min"),
+        (273_600, "3 d 4 h"),
+    ],
+)
+def test_lengths_are_said_as_people_do(seconds, words):
+    assert length(seconds) == words
+
+
+class TestTag:
+    def test_shows_the_chart_with_the_same_figures_as_a_table_and_as_data(self):
+        chart = line(Series("</script><b>", [1, None, 3]), ranges=(), note="simulated")
+        html = joined(Template("{% chart c %}").render(Context({"c": chart})))
+        assert "&lt;/script&gt;&lt;b&gt;" in html
+        data = html.partition('<script type="application/json">')[2].partition("</script>")[0]
+        assert json.loads(data)["series"][0]["values"] == [1, None, 3]
+        assert html.count('<td class="num">') == 3
+        assert html.count("<time") == 3
+        assert "simulated" in html
+
+    def test_says_that_nothing_was_measured(self):
+        html = Template("{% chart c %}").render(Context({"c": line(Series("a", [None] * 3))}))
+        assert "Nothing was measured in this time." in html
+        assert "data-chart-canvas" not in html

@@ -1,0 +1,20 @@
+"""Progress: no percent of an unknown whole, no typical time that nobody knows."""
+
+import pytest
+
+from apps.common.progress import Phase, Progress, about
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "percent"),
+    [(0, 10, 0), (1, 3, 33), (10, 10, 100), (11, 10, 100), (5, None, None), (0, 0, None)],
+)
+def test_tells_the_share_rounded_down_and_none_of_an_unknown_whole(done, total, percent):
+    assert Progress("x", done, total).percent == percent
+
+
+def test_says_typical_times_and_what_they_rest_on():
+    assert [about(None), about(40), about(119), about(180)] == ["", "≈ 40 s", "≈ 119 s", "≈ 3 min"]
+    assert (
+        Phase("x", "next", typical_seconds=5, typical_note="2 starts").typical == "≈ 5 s (2 starts)"
+    )
