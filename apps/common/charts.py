@@ -55,15 +55,20 @@ class Unit:
         return UNKNOWN if value is None else self.say(value)
 
 
-def counted(name: str, places: int = 0) -> Unit:
-    """Return a unit that is written after the figure: counted("tokens")."""
-    return Unit(name, lambda value: f"{value:,.{places}f} {name}", places)
+def counted(name: str, places: int = 0, one: str = "") -> Unit:
+    """Return a unit that is written after the figure: counted("tokens", one="token")."""
+
+    def say(value: Number) -> str:
+        figure = f"{value:,.{places}f}"
+        return f"{figure} {one if one and figure == '1' else name}"
+
+    return Unit(name, say, places)
 
 
 USD = Unit("USD", lambda value: usd(Decimal(str(value))), places=2, sign="$")
 PERCENT = Unit("%", lambda value: f"{value:.0f} %", sign="%")
 SECONDS = counted("s", 2)
-TOKENS = counted("tokens")
+TOKENS = counted("tokens", one="token")
 MILLISECONDS = counted("ms")
 
 
@@ -354,9 +359,10 @@ class Sankey(Chart):
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch [from_at, to_at) of a row; None at the end: it goes on. hue: of its kind.
+    """A stretch [from_at, to_at) of a row; None at the end: it goes on. words: of this one.
 
-    look: "idle" for what nobody observed. url: of the row, not of the span.
+    kind, hue, look: what it shares with others, as the legend names it; "idle" is hatched: nobody
+    observed it.
     """
 
     row: str
@@ -365,6 +371,7 @@ class Span:
     to_at: datetime | None
     hue: int = 0
     look: Look = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -380,8 +387,11 @@ class TimeLine(Chart):
     @property
     def keys(self) -> list[Key]:
         """Return the legend: what the bars say, once each."""
-        kinds = {span.words: Key(span.words, span.hue % HUES + 1, span.look) for span in self.spans}
-        return list(kinds.values())
+        found: dict[str, Key] = {}
+        for span in self.spans:
+            kind = span.kind or span.words
+            found.setdefault(kind, Key(kind, span.hue % HUES + 1, span.look))
+        return list(found.values()) if len(found) > 1 else []
 
     @property
     def is_empty(self) -> bool:

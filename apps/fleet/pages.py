@@ -1,4 +1,4 @@
-"""What the fleet's pages show, from loaded rows: badges, bars, time lines. Formats and compares,
+"""What the fleet's pages show, from loaded rows: badges, time lines. Formats and compares,
 never decides.
 """
 
@@ -23,19 +23,9 @@ _RESOURCES = (("nvidia.com/gpu", "GPUs"), ("nodes", "Nodes"), ("cpu", "vCPU"), (
 
 
 @dataclass(frozen=True)
-class Bar:
-    """A stretch of a bar, in percent of its width."""
-
-    left: str
-    width: str
-    css: str
-    label: str
-
-
-@dataclass(frozen=True)
 class ReplicaLine:
-    """A replica with its cold start and its load. steps: (label, seconds since the step before,
-    bar).
+    """A replica with its cold start and its load. steps: (label, how long after the step before,
+    when).
 
     figures: running, waiting, KV cache, first token's p95, tokens out per second; none where nobody
     measured it lately.
@@ -43,7 +33,6 @@ class ReplicaLine:
 
     replica: Replica
     badge: Badge
-    bars: list[Bar]
     steps: list[tuple[str, str, datetime]]
     total: str
     node_was_warm: bool
@@ -212,41 +201,57 @@ def _requests(row: ReplicaSample) -> str:
 
 def replica_line(replica: Replica, now: datetime, load: ReplicaLoad) -> ReplicaLine:
     """Return a replica with its phases, in the order in which they happened, and its load."""
-    # The cluster tells whole seconds: phases of the same one stand in the order in which they
-    # happen.
-    phases = sorted(
-        replica.phases.all(), key=lambda row: (row.occurred_at, PHASE_ORDER.index(row.phase))
-    )
     end = replica.ready_at or replica.ended_at or now
     length = max(end - replica.created_at, timedelta(seconds=1))
-    bars: list[Bar] = []
+    phases = _in_order(replica)
     steps: list[tuple[str, str, datetime]] = []
     before = replica.created_at
-    for place, phase in enumerate(phases):
+    for phase in phases:
         at = max(before, min(phase.occurred_at, end))
-        label, took = ReplicaPhase.Phase(phase.phase).label, _seconds(at - before)
-        css = f"phase-{place % 8 + 1}"
-        bars.append(
-            Bar(
-                _percent(before - replica.created_at, length),
-                _percent(at - before, length),
-                css,
-                label,
-            )
-        )
-        steps.append((str(label), took, phase.occurred_at))
+        label = str(ReplicaPhase.Phase(phase.phase).label)
+        steps.append((label, _seconds(at - before), phase.occurred_at))
         before = at
     warm = bool(replica.node_name) and not any(phase.phase in NODE_PHASES for phase in phases)
     return ReplicaLine(
         replica=replica,
         badge=replica_badge(replica),
-        bars=bars,
         steps=steps,
         total=_seconds(length),
         node_was_warm=warm,
         load=load,
         load_badge=gpu_map.state_badge(load.state),
         figures=load_figures(load),
+    )
+
+
+def _in_order(replica: Replica) -> list[ReplicaPhase]:
+    """Return a replica's phases. The cluster tells whole seconds: those of the same one stand in
+    the order in which they happen.
+    """
+    return sorted(
+        replica.phases.all(), key=lambda row: (row.occurred_at, PHASE_ORDER.index(row.phase))
+    )
+
+
+def start_line(replica: Replica, now: datetime) -> TimeLine:
+    """Return a replica's cold start, a row a phase; what still goes on stands in the last row."""
+    end = replica.ready_at or replica.ended_at or now
+    spans, before = [], replica.created_at
+    for phase in _in_order(replica):
+        at = max(before, min(phase.occurred_at, end))
+        label = str(ReplicaPhase.Phase(phase.phase).label)
+        spans.append(Span(label, label, before, at, kind="Done"))
+        before = at
+    if not (replica.ready_at or replica.ended_at):
+        spans.append(Span("Goes on", "Goes on", before, None, hue=4, kind="Goes on"))
+    return TimeLine(
+        name="start",
+        title="Cold start, phase by phase",
+        unit=LENGTH,
+        from_at=replica.created_at,
+        to_at=max(end, replica.created_at + timedelta(seconds=1)),
+        spans=spans,
+        newest=duration(end - replica.created_at),
     )
 
 
@@ -285,10 +290,6 @@ def meters(pool: NodePool) -> list[tuple[str, float, float, str, str]]:
             (label, used, limit, f"{pool.usage.get(name, '0')} of {pool.limits[name]}", tone)
         )
     return found
-
-
-def _percent(part: timedelta, whole: timedelta, least: float = 0.0) -> str:
-    return f"{min(100.0, max(least, 100 * part / whole)):.2f}"
 
 
 def _seconds(length: timedelta) -> str:

@@ -182,6 +182,7 @@ def replica_detail(request: SignedIn, pk: int) -> HttpResponse:
         "from_at": from_at,
         "to_at": to_at,
         "step": charts.step_of(from_at, to_at) // charts.MINUTE,
+        "start": pages.start_line(replica, moment),
         "charts": charts.charts(rows, power, from_at, to_at) if rows else [],
         "lines": pages.minute_lines(rows[::-1][:TABLE_MINUTES]),
         "hours": hours,

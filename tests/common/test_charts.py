@@ -44,14 +44,14 @@ class TestLineChart:
         drawn = chart.data()
         assert [each["values"] for each in drawn["series"]] == [[1, None, 3], [None, 0, 2]]
         assert cells(chart) == [
-            ["1 tokens", "not measured"],
+            ["1 token", "not measured"],
             ["not measured", "0 tokens"],
             ["3 tokens", "2 tokens"],
         ]
 
     def test_says_the_bounds_of_a_band(self):
         chart = line(Series("a", [5, 6, None], band=([1, None, None], [9, None, None])))
-        assert cells(chart) == [["5 tokens (1 tokens to 9 tokens)"], ["6 tokens"], ["not measured"]]
+        assert cells(chart) == [["5 tokens (1 token to 9 tokens)"], ["6 tokens"], ["not measured"]]
 
     def test_refuses_figures_of_another_length(self):
         with pytest.raises(ValueError, match="b: 3 moments"):

@@ -376,7 +376,7 @@ class TestReplicaDetail:
                 replica, moment, ago=ago, waiting=waiting, requests={"stop": 2, "abort": 1}
             )
         found = self.show(pete)
-        assert found.count("<figure") == 5
+        assert found.count("<figure") == 6  # its start, and five signs
         assert "simulated" in found
         assert found.count("1 abort, 2 stop") == 3
         assert "nobody measured" in found.lower()
@@ -423,9 +423,9 @@ class TestReplicaDetail:
         for ago in range(100):
             replica_minute(replica, moment, ago=ago)
         self.show(pete)
-        # this test's own look · session, person, roles · replica, minutes, GPU, its minutes · what
+        # this test's own look · session, person, roles · replica, phases, minutes, GPU, its minutes · what
         # it does 4
-        with django_assert_num_queries(12):
+        with django_assert_num_queries(13):
             self.show(pete, "?hours=24")
 
 
