@@ -423,8 +423,8 @@ class TestReplicaDetail:
         for ago in range(100):
             replica_minute(replica, moment, ago=ago)
         self.show(pete)
-        # this test's own look · session, person, roles · replica, phases, minutes, GPU, its minutes · what
-        # it does 4
+        # this test's own look · session, person, roles · replica, phases, minutes, GPU, its
+        # minutes · what it does 4
         with django_assert_num_queries(13):
             self.show(pete, "?hours=24")
 
