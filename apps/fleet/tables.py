@@ -27,7 +27,8 @@ def _kind(machine: Machine) -> str:
 # -- Nodes -----------------------------------------------------------------------------------------
 def _idle(node: Any) -> int:
     """Return the GPUs of a node that no replica holds."""
-    return int(node.gpu_count) - min(node.gpu_count, node.held)
+    idle: int = node.gpu_count - min(node.gpu_count, node.held)
+    return idle
 
 
 def _idle_usd(node: Any) -> Any:

@@ -4,6 +4,7 @@ ended why.
 For platform engineers, auditors and finance; to everybody else these pages are not there.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -208,7 +209,7 @@ def _show(
     request: SignedIn,
     template: str,
     tab: str,
-    context: dict[str, object],
+    context: Mapping[str, object],
     found: queries.Snapshot | None = None,
 ) -> HttpResponse:
     """Show a page of the fleet: its figure, how fresh it is, and the page's own part; or the live
@@ -224,7 +225,7 @@ def _show(
         "fragment": bool(request.htmx),
     }
     name = template + ("#live" if shared["fragment"] else "")
-    return render(request, name, shared | context)
+    return render(request, name, {**shared, **context})
 
 
 def _require_reader(request: SignedIn) -> None:

@@ -29,9 +29,9 @@ def usage_list(request: SignedIn) -> HttpResponseBase:
     if wants_csv(tables.CALLS, request):
         return csv_of(tables.CALLS, request, rows)
     table = read(tables.CALLS, request, rows)
-    played = stand_in_versions({line.row.version for line in table.lines})  # type: ignore[attr-defined]
+    played = stand_in_versions({line.row.version for line in table.lines})
     for line in table.lines:
-        line.row.simulated = Simulated(engine=line.row.version in played)  # type: ignore[attr-defined]
+        line.row.simulated = Simulated(engine=line.row.version in played)
     context = {
         "table": table,
         "sees_all": request.user.has_role(*SEES_EVERY_TEAM),

@@ -33,9 +33,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """One row with its cells."""
+    """One row with its cells. row: of the kind that the view gave."""
 
-    row: object
+    row: Any
     cells: list[Cell]
 
 
