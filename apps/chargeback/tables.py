@@ -39,20 +39,6 @@ def month_table(start: datetime, end: datetime, *, by_day: bool, played: Collect
         name("model", "Model", url=calls(), place="name"),
         name("version", "Version", sub=lambda line: MARK if line.version in played else ""),
         *(day if by_day else []),
-        count("metered_calls", "Calls", url=calls(outcome="METERED")),
-        count("unmetered_calls", "Unmetered", url=calls(outcome="UNMETERED")),
-        count("refused_calls", "Refused", url=calls(outcome="REFUSED")),
-        *(
-            count(
-                f"refused_{code}_calls", label, url=calls(code=code), optional=True, at_first=False
-            )
-            for code, label in REFUSED.items()
-        ),
-        count("failed_calls", "Failed", url=calls(outcome="FAILED")),
-        count("input_tokens", "Tokens in", url=calls(outcome="METERED")),
-        count("cached_input_tokens", "Of them cached", url=calls(outcome="METERED")),
-        count("output_tokens", "Tokens out", url=calls(outcome="METERED")),
-        count("unpriced_tokens", "Unpriced tokens", optional=True, at_first=False),
         Column(
             "list_cost_usd",
             "Price list (USD)",
@@ -64,6 +50,20 @@ def month_table(start: datetime, end: datetime, *, by_day: bool, played: Collect
             place="figure",
             csv_head="list_cost_usd",
         ),
+        count("metered_calls", "Calls", url=calls(outcome="METERED")),
+        count("unmetered_calls", "Unmetered", url=calls(outcome="UNMETERED")),
+        count("refused_calls", "Refused", url=calls(outcome="REFUSED")),
+        *(
+            count(
+                f"refused_{code}_calls", label, url=calls(code=code), optional=True, at_first=False
+            )
+            for code, label in REFUSED.items()
+        ),
+        count("failed_calls", "Failed", url=calls(outcome="FAILED")),
+        count("input_tokens", "Tokens in", url=calls(outcome="METERED")),
+        count("cached_input_tokens", "Cached", url=calls(outcome="METERED")),
+        count("output_tokens", "Tokens out", url=calls(outcome="METERED")),
+        count("unpriced_tokens", "Unpriced tokens", optional=True, at_first=False),
     ]
     return Table(
         name=f"chargeback-{start:%Y-%m}",
@@ -119,7 +119,7 @@ def rate_table(now: datetime) -> Table:
                    sort="active_to", csv="active_to", css="nowrap", unknown="open"),
             Column("state", "State", lambda rate: rate_badge(rate, now), kind="badge"),
             Column("set_by", "Set by", "set_by.name", unknown="Sample data", sort="set_by__name",
-                   css="nowrap"),
+                   css="nowrap", optional=True, at_first=False),
         ),
         search=("registered_model__name",),
         search_words="Model",
