@@ -9,6 +9,25 @@ from apps.catalog.models import RegisteredModel
 from apps.chargeback.rating import Prices
 
 
+def _price_field(label: str) -> forms.DecimalField:
+    """Return the field of a price in USD per million tokens; 0 is a price too."""
+    number = "Write a price in USD, such as 0.12."
+    return forms.DecimalField(
+        label=label,
+        min_value=0,
+        max_digits=20,
+        decimal_places=10,
+        error_messages={
+            "required": "Say what a million tokens cost; 0 where they cost nothing.",
+            "invalid": number,
+            "min_value": "A price cannot be negative.",
+            "max_digits": number,
+            "max_whole_digits": number,
+            "max_decimal_places": "A price has ten decimals at most.",
+        },
+    )
+
+
 class RateForm(forms.Form):
     """A model's prices from an hour on."""
 
@@ -17,15 +36,21 @@ class RateForm(forms.Form):
         to_field_name="name",
         label="Model",
         empty_label="Choose a model",
+        error_messages={
+            "required": "Choose the model that the price is for.",
+            "invalid_choice": "There is no such model.",
+        },
     )
-    input_usd = forms.DecimalField(label="Input", min_value=0, max_digits=20, decimal_places=10)
-    cached_input_usd = forms.DecimalField(
-        label="Cached input", min_value=0, max_digits=20, decimal_places=10
-    )
-    output_usd = forms.DecimalField(label="Output", min_value=0, max_digits=20, decimal_places=10)
+    input_usd = _price_field("Input")
+    cached_input_usd = _price_field("Cached input")
+    output_usd = _price_field("Output")
     active_from = forms.DateTimeField(
         label="Begins (UTC)",
         help_text="A whole hour, after the current price began. The current price ends then.",
+        error_messages={
+            "required": "Say from which hour the price counts.",
+            "invalid": "Write a day and an hour, such as 2026-12-01 00:00.",
+        },
         widget=forms.DateTimeInput(
             attrs={"type": "datetime-local", "step": 3600}, format="%Y-%m-%dT%H:%M"
         ),

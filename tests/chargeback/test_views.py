@@ -7,12 +7,14 @@ from decimal import Decimal
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.accounts.models import Role
+from apps.chargeback.rating import Prices
 from apps.chargeback.views import freshness
 from apps.metering.models import DirtyHour, Outcome
-from tests.chargeback.test_queries import CHEAP, END, START, rate, use
+from tests.chargeback.test_queries import CHEAP, DEAR, END, START, rate, use
 from tests.factories import TeamFactory, UserFactory
 from tests.metering.test_views import call
 
@@ -137,6 +139,38 @@ class TestRateList:
         )
         assert answer.status_code == 302
         assert registered_model.rates.count() == 1
+
+    def test_says_everything_that_is_wrong_at_once_in_our_words(
+        self, client, fiona, registered_model
+    ):
+        client.force_login(fiona)
+        typed = {"model": "", "input_usd": "-1", "cached_input_usd": "much", "output_usd": ""}
+        answer = client.post(reverse("chargeback:rate_list"), typed | {"active_from": "soon"})
+        assert answer.status_code == 422
+        assert {name: list(words) for name, words in answer.context["form"].errors.items()} == {
+            "model": ["Choose the model that the price is for."],
+            "input_usd": ["A price cannot be negative."],
+            "cached_input_usd": ["Write a price in USD, such as 0.12."],
+            "output_usd": ["Say what a million tokens cost; 0 where they cost nothing."],
+            "active_from": ["Write a day and an hour, such as 2026-12-01 00:00."],
+        }
+        assert not registered_model.rates.exists()
+
+    def test_lists_every_price_with_its_digits_and_state(self, client, fiona, registered_model):
+        for prices, begins in ((CHEAP, START), (DEAR, START + timedelta(hours=1))):
+            rate(registered_model, prices, begins)
+        far = timezone.now().replace(minute=0, second=0, microsecond=0) + timedelta(days=40)
+        rate(registered_model, Prices(Decimal("0.0125"), Decimal(0), Decimal(1)), far)
+        client.force_login(fiona)
+        lines = client.get(reverse("chargeback:rate_list")).context["table"].lines
+        shown = [[cell.value for cell in line.cells[1:4]] for line in lines]
+        assert shown == [
+            ["$0.0125", "$0.00", "$1.00"],
+            ["$0.20", "$0.02", "$0.80"],
+            ["$0.10", "$0.01", "$0.40"],
+        ]
+        states = [line.cells[6].value.words for line in lines]
+        assert (states[0], states[2]) == ("Planned", "Ended")
 
     def test_refuses_others(self, client, charlie, registered_model):
         client.force_login(charlie)
