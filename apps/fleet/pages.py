@@ -2,12 +2,12 @@
 never decides.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from apps.common.badges import Badge
-from apps.common.charts import LENGTH, Look, Span, TimeLine
+from apps.common.charts import Look, Span, TimeLine, Unit, length
 from apps.fleet import gpu_map, intervals, sightings, words
 from apps.fleet.metrics.loads import ReplicaLoad
 from apps.fleet.metrics.models import ReplicaSample
@@ -16,6 +16,8 @@ from apps.fleet.models import Node, NodeClaim, NodeInterval, NodePool, Replica, 
 NODE_PHASES = frozenset({"CLAIM", "LAUNCHED", "REGISTERED", "INITIALIZED"})
 PHASE_ORDER = list(ReplicaPhase.Phase.values)
 LONGEST_CHART = timedelta(hours=24)
+# of a bar on a time line, whose axis has times
+LASTING = Unit("", length)
 # of the kinds of machine on the time line
 HUES = {"on-demand": 0, "spot": 1, "reserved": 2}
 # Quantities of a NodePool's limits that people compare; the rest stays in the API.
@@ -44,18 +46,6 @@ class ReplicaLine:
     def counts(self) -> str:
         """Return how many requests run and wait; "" where nobody measured it lately."""
         return f"{self.figures[0]}, {self.figures[1]}" if self.figures else ""
-
-    @property
-    def load_note(self) -> str:
-        """Return what its load rests on, or why nothing is measured."""
-        if self.replica.ended_at:
-            return ""
-        if self.load.sample is None:
-            return (self.load.problem or "no figures lately") if self.replica.is_ready else ""
-        minute = f"minute from {self.load.sample.minute:%H:%M} UTC"
-        signs = [self.load_badge.title] if self.load_badge.title else []
-        simulated = ["simulated"] if self.load.is_simulated else []
-        return " · ".join([*signs, minute, *simulated])
 
 
 @dataclass(frozen=True)
@@ -86,8 +76,9 @@ def claim_chart(claims: Iterable[NodeClaim], now: datetime) -> TimeLine:
     finish = max((claim.ended_at or now for claim in rows), default=now)
     oldest = min((claim.created_at for claim in rows), default=finish - timedelta(hours=1))
     begin = max(oldest, finish - LONGEST_CHART)
+    labels = _labels(rows)
     spans = [
-        _claim_span(claim, span)
+        _claim_span(labels[claim.pk], span)
         for claim in rows
         for span in claim.intervals.all()
         if (span.ended_at or now) > begin
@@ -95,7 +86,7 @@ def claim_chart(claims: Iterable[NodeClaim], now: datetime) -> TimeLine:
     return TimeLine(
         name="claims",
         title="Node claims on a time line",
-        unit=LENGTH,
+        unit=LASTING,
         from_at=begin,
         to_at=max(finish, begin + timedelta(minutes=1)),
         spans=spans,
@@ -103,12 +94,21 @@ def claim_chart(claims: Iterable[NodeClaim], now: datetime) -> TimeLine:
     )
 
 
-def _claim_span(claim: NodeClaim, span: NodeInterval) -> Span:
+def _labels(claims: Sequence[NodeClaim]) -> dict[int, str]:
+    """Return claim → its name without its pool's, which Karpenter begins it with; the whole names
+    where two would be the same.
+    """
+    names = {claim.pk: claim.name for claim in claims}
+    short = {claim.pk: claim.name.removeprefix(f"{claim.node_pool}-") for claim in claims}
+    return short if len(set(short.values())) == len(set(names.values())) else names
+
+
+def _claim_span(label: str, span: NodeInterval) -> Span:
     kind = words.capacity_type(span.capacity_type) or "Kind not told"
     hue = HUES.get(span.capacity_type, len(HUES))
     look: Look = "" if span.observed else "idle"
     said = kind if span.observed else "Unobserved, and counted"
-    return Span(claim.name, said, span.started_at, span.ended_at, hue, look)
+    return Span(label, said, span.started_at, span.ended_at, hue, look)
 
 
 def claim_badge(claim: NodeClaim) -> Badge:
@@ -247,7 +247,7 @@ def start_line(replica: Replica, now: datetime) -> TimeLine:
     return TimeLine(
         name="start",
         title="Cold start, phase by phase",
-        unit=LENGTH,
+        unit=LASTING,
         from_at=replica.created_at,
         to_at=max(end, replica.created_at + timedelta(seconds=1)),
         spans=spans,

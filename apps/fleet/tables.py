@@ -11,7 +11,6 @@ from typing import Any
 from django.urls import reverse
 
 from apps.common import money
-from apps.common.badges import Badge
 from apps.common.tables.columns import Column, Empty, Table
 from apps.fleet import costs, intervals, pages, words
 from apps.fleet.filters import ClaimFilters, NodeFilters, ReplicaFilters
@@ -58,6 +57,7 @@ NODES = Table(
             csv="name",
             sub=lambda node: node.node_pool or "no pool",
             place="name",
+            css="nowrap",
         ),
         Column("state", "State", pages.node_badge, kind="badge"),
         Column(
@@ -228,8 +228,8 @@ def replicas(now: datetime, measured: Now) -> Table:
     def figure(place: int) -> Any:
         return lambda replica: (line(replica).figures or ("",) * 6)[place]
 
-    def load_badge(replica: Replica) -> Badge | None:
-        return None if replica.ended_at else line(replica).load_badge
+    def load_words(replica: Replica) -> str:
+        return "" if replica.ended_at else line(replica).load_badge.words
 
     return Table(
         name="replicas",
@@ -244,26 +244,27 @@ def replicas(now: datetime, measured: Now) -> Table:
                 sub=lambda replica: f"{replica.namespace}/{replica.name}",
                 csv=lambda replica: f"{replica.namespace}/{replica.name}",
                 place="name",
+                css="min-w-40",
             ),
             Column(
                 "state", "State", line, csv=lambda replica: line(replica).badge.words,
                 template="fleet/cells/replica_state.html", place="figure",
             ),
             Column(
-                "load", "Load", load_badge, kind="badge",
-                sub=lambda replica: line(replica).load_note, css="min-w-32",
+                "load", "Load", line, csv=load_words,
+                template="fleet/cells/replica_load.html", css="min-w-32",
             ),
             Column("requests", "Running, waiting", lambda replica: line(replica).counts, css="num"),
             Column("kv", "KV cache", figure(2), css="num"),
             Column("ttft", "First token p95", figure(3), css="num"),
-            Column("tokens", "Tokens out", figure(4), unit="per second", css="num"),
+            Column("tokens", "Tokens out", figure(4), unit="/ s", css="num"),
             Column(
                 "start", "Cold start by phase", line, csv=lambda replica: line(replica).total,
                 template="fleet/cells/cold_start.html", css="wide min-w-48",
             ),
             Column(
                 "node", "Node", line, sort="node_name", csv="node_name",
-                template="fleet/cells/replica_node.html",
+                template="fleet/cells/replica_node.html", css="nowrap",
             ),
             Column("age", "Age", "created_at", kind="age", sort="created_at", css="nowrap"),
             Column("engine", "Engine", "engine", sort="engine", optional=True, at_first=False),

@@ -320,7 +320,8 @@ def state(load: Load | None) -> State:
 
 def _signs(load: Load) -> Iterable[str]:
     if (load.waiting or 0) >= 1:
-        yield f"{load.waiting:.1f} requests wait"
+        waiting = f"{load.waiting:.1f}".removesuffix(".0")
+        yield f"{waiting} request waits" if waiting == "1" else f"{waiting} requests wait"
     if (load.kv_use_max or 0) >= KV_FULL:
         yield f"KV cache {100 * (load.kv_use_max or 0):.0f} % full"
     if (load.preemptions or 0) > 0:

@@ -227,6 +227,8 @@ class TestState:
         ("load", "sign"),
         [
             (Load(running_max=1, waiting=1.5), "1.5 requests wait"),
+            (Load(running_max=1, waiting=1.0), "1 request waits"),
+            (Load(running_max=1, waiting=12.0), "12 requests wait"),
             (Load(running_max=1, kv_use_max=0.93), "KV cache 93 % full"),
             (Load(running_max=1, preemptions=2), "2 preemptions"),
             (Load(running_max=32, ttft_p95=0.61), "first token p95 0.61 s"),
