@@ -78,13 +78,6 @@ class CapacityRequestQuerySet(models.QuerySet["CapacityRequest"]):
             self.pending(), user, is_decider=user.has_role(*DECIDES_CAPACITY)
         )
 
-    def matching(self, text: str) -> "CapacityRequestQuerySet":
-        """Return the requests whose pool, reason or requester holds `text`."""
-        if not text:
-            return self
-        words = Q(pool__icontains=text) | Q(justification__icontains=text)
-        return self.filter(words | Q(requested_by__name__icontains=text))
-
 
 class CapacityRequest(Reconciled):
     """Somebody asks to change what a pool may buy. text: the whole file that will be committed."""

@@ -167,13 +167,6 @@ class NodeQuerySet(ClusterObjectQuerySet["Node"]):
         """Return the nodes that have a GPU."""
         return self.filter(gpu_count__gt=0)
 
-    def matching(self, text: str) -> Self:
-        """Return the nodes whose name, machine, zone or pool holds `text`."""
-        if not text:
-            return self
-        words = Q(name__icontains=text) | Q(instance_type__icontains=text) | Q(zone__icontains=text)
-        return self.filter(words | Q(node_pool__icontains=text))
-
 
 class Node(Machine):
     """A Kubernetes Node."""
@@ -273,14 +266,6 @@ class NodeInterval(models.Model):
 
 class ReplicaQuerySet(ClusterObjectQuerySet["Replica"]):
     """Queries on replicas."""
-
-    def matching(self, text: str) -> Self:
-        """Return the replicas whose name, model or node holds `text`."""
-        if not text:
-            return self
-        return self.filter(
-            Q(name__icontains=text) | Q(model__icontains=text) | Q(node_name__icontains=text)
-        )
 
 
 class Replica(ClusterObject):

@@ -17,6 +17,13 @@ HIDE = """hidden => {
   document.dispatchEvent(new Event("visibilitychange"));
 }"""
 
+TYPE = """() => {
+  const field = document.createElement("input");
+  document.getElementById("live").append(field);
+  field.focus();
+  field.dispatchEvent(new Event("input", {bubbles: true}));
+}"""
+
 
 @pytest.fixture
 def site():
@@ -68,3 +75,22 @@ def test_a_hidden_tab_asks_nothing_and_catches_up_once_when_it_is_seen(site):
         assert asked[before] - seen_at < 0.19
         page.wait_for_timeout(1000)
         assert before + 3 <= len(asked) <= before + 8
+
+
+def test_a_poll_waits_while_somebody_types_and_goes_on_when_they_leave(site):
+    url, asked = site
+    with running_browser() as browser:
+        page = browser.new_page()
+        page.goto(url)
+        page.wait_for_function("Number(document.getElementById('live').textContent) >= 2")
+        page.evaluate(TYPE)
+        page.wait_for_timeout(300)  # what was under way ends
+        if not page.locator("#live input").count():  # it took the field with it
+            page.evaluate(TYPE)
+        before = len(asked)
+        page.wait_for_timeout(1200)
+        assert len(asked) == before
+        assert page.locator("#live input").count() == 1
+        page.evaluate("document.activeElement.blur()")
+        page.wait_for_function("document.querySelector('#live input') === null")
+        assert len(asked) > before

@@ -32,10 +32,21 @@ document.addEventListener("htmx:afterSettle", () => {
 const missed = new Set();
 const polls = (element) => /\bevery\b/.test(element.getAttribute("hx-trigger") ?? "");
 
-/* Nothing is taken from under a person's hands: what they type or choose in a live part, and an open menu, wait out a poll. */
-const inUse = (live) =>
-  (live.contains(document.activeElement) && document.activeElement.matches("input, select, textarea"))
-  || live.querySelector("details.menu[open], details[data-chart-table][open]") !== null;
+/* Nothing is taken from under a person's hands: a poll waits while they type or choose in the live part, ten seconds
+ * at most after the last key, and while a menu or a chart's table in it is open. */
+const HANDS_OFF = 10_000;
+let touched = 0;
+for (const name of ["input", "focusin", "pointerdown"]) {
+  document.addEventListener(name, () => {
+    touched = Date.now();
+  });
+}
+
+const inUse = (live) => {
+  const field = document.activeElement;
+  const writing = live.contains(field) && field.matches("input, select, textarea") && Date.now() - touched < HANDS_OFF;
+  return writing || live.querySelector("details.menu[open], details[data-chart-table][open]") !== null;
+};
 
 document.addEventListener("htmx:beforeRequest", (event) => {
   const live = event.detail.elt;
