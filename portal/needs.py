@@ -207,15 +207,19 @@ def _failures(user: User, now: datetime) -> Iterator[Need]:
 
 
 def _quarantined(user: User, now: datetime) -> Iterator[Need]:
-    """Versions of the owner's models whose files did not match their manifest this week."""
+    """Versions of the owner's models whose files were found this week not to match their manifest,
+    however long ago they were published.
+    """
     if not user.has_role(Role.MODEL_OWNER):
         return
     bad = ModelVersion.objects.filter(
         status=ModelVersion.Status.QUARANTINED,
         registered_model__owner_team=user.team_id,
-        created_at__gte=now - FAILED_SINCE,
+        observed_at__gte=now - FAILED_SINCE,
     )
     for item in bad.select_related("registered_model")[:SHOWN]:
         url = reverse("catalog:version_detail", args=(item.registered_model.name, item.number))
         why = item.message or "A file does not match its manifest"
-        yield Need(f"{item.name} is quarantined", why, url, "shield-alert", "bad", item.created_at)
+        yield Need(
+            f"{item.name} is quarantined", why, url, "shield-alert", "bad", item.observed_at or now
+        )

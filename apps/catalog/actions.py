@@ -26,6 +26,7 @@ from apps.common.tasks import enqueue_on_commit
 Status = ModelVersion.Status
 WORKER = audit.System("catalog.reconcile_version")
 ABANDONED_AFTER = timedelta(hours=24)
+CHECKED_AGAIN_AFTER = timedelta(hours=24)
 RESERVED_NAMES = frozenset({"register"})  # pages of the catalog have these addresses
 
 
@@ -314,7 +315,8 @@ def record_verified(*, version: ModelVersion, bytes_verified: int, now: datetime
     """
     changed = change_from(
         version, (Status.VERIFYING,), now=now,
-        status=Status.VERIFIED, verified_at=now, bytes_verified=bytes_verified, next_check_at=None,
+        status=Status.VERIFIED, verified_at=now, bytes_verified=bytes_verified, attempts=0,
+        next_check_at=now + CHECKED_AGAIN_AFTER,
         reason="", message="",
     )  # fmt: skip
     if changed:
@@ -324,12 +326,24 @@ def record_verified(*, version: ModelVersion, bytes_verified: int, now: datetime
         )
 
 
+def record_checked_again(*, version: ModelVersion, now: datetime) -> None:
+    """A verified version is still what was signed. No audit event: nothing changed."""
+    rows = ModelVersion.objects.filter(pk=version.pk, status=Status.VERIFIED)
+    rows.update(
+        observed_at=now,
+        attempts=0,
+        next_check_at=now + CHECKED_AGAIN_AFTER,
+        reason="",
+        message="",
+    )
+
+
 @transaction.atomic
 def quarantine_version(*, version: ModelVersion, reason: str, message: str, now: datetime) -> None:
-    """What is stored is not what was declared or signed: the version can never be used. message
-    names the file.
+    """What is stored is not what was declared or signed: the version can never be used any more,
+    whether it was verified before or not. message names the file.
     """
-    starts = (Status.SIGNING, Status.VERIFYING)
+    starts = (Status.SIGNING, Status.VERIFYING, Status.VERIFIED)
     changed = change_from(
         version,
         starts,

@@ -98,7 +98,7 @@ def version_steps(version: ModelVersion, files: Sequence[ModelFile]) -> list[dic
         version.status != Status.UPLOADING and version.locked_until is not None,
         stored and read,
         bool(version.manifest_digest),
-        version.status == Status.VERIFIED,
+        version.status == Status.VERIFIED or version.verified_at is not None,
     ]
     times = [
         max((file.uploaded_at for file in files if file.uploaded_at), default=None),
@@ -106,12 +106,16 @@ def version_steps(version: ModelVersion, files: Sequence[ModelFile]) -> list[dic
         None,
         version.verified_at,
     ]
-    labels = (
+    labels = [
         "Files uploaded",
         "Every file read back from S3",
         "Manifest signed, objects locked",
         "Everything verified",
-    )
+    ]
+    if all(done) and version.status == Status.QUARANTINED:  # what was verified has changed since
+        labels.append("Found changed in the registry")
+        done.append(False)
+        times.append(version.observed_at)
     now = done.index(False) if False in done else len(done)
     halted = version.status in (Status.QUARANTINED, Status.FAILED)
     steps: list[dict[str, object]] = []

@@ -8,7 +8,7 @@ and then hands over to the next one; progress is written at most once a second.
 
 SIGNING    parts → objects → locks → each file's digest against the declared one → manifest.json →
 model.sig VERIFYING  manifest.json and model.sig as stored, no other object, each file's digest and
-lock
+lock VERIFIED   once a day the same but the digests: no object was replaced, added or unlocked since
 """
 
 import time
@@ -95,6 +95,8 @@ def reconcile_version(
             _sign(work)
         elif version.status == Status.VERIFYING:
             _verify(work)
+        elif version.status == Status.VERIFIED:
+            _check_again(work)
     except OutOfTime:
         actions.continue_soon(version=version, now=now)
     except Untrue as error:
@@ -107,9 +109,16 @@ def reconcile_version(
             version=version, message=f"{error} Trying again by itself.", at=at, now=now
         )
     except PermanentError as error:
-        actions.fail_version(
-            version=version, reason="REGISTRY_REFUSED", message=str(error), now=now
-        )
+        _refused(version, str(error), now)
+
+
+def _refused(version: ModelVersion, message: str, now: datetime) -> None:
+    """The registry refuses to be read: a verified version stays so, and is looked at tomorrow."""
+    if version.status == Status.VERIFIED:
+        at = now + actions.CHECKED_AGAIN_AFTER
+        actions.record_waiting(version=version, message=message, at=at, now=now)
+    else:
+        actions.fail_version(version=version, reason="REGISTRY_REFUSED", message=message, now=now)
 
 
 def _abandon(work: Pass) -> None:
@@ -217,7 +226,29 @@ def _verify(work: Pass) -> None:
     actions.record_verified(version=work.version, bytes_verified=work.done, now=work.now)
 
 
+def _check_again(work: Pass) -> None:
+    """Look whether a verified version is still what was signed: an object that was replaced has
+    another version, so no file is read.
+    """
+    files = list(work.version.files.all())
+    entries = _entries(files)
+    _check_manifest(work, entries)
+    if work.version.signer == work.key.signer:  # not after a change of the key
+        _check_signature(work, _small(work, SIGNATURE_NAME), entries)
+    _check_lock(work, SIGNATURE_NAME)
+    _check_nothing_else(work, entries)
+    for file in files:
+        _check_lock(work, file.name, file.object_version)
+    actions.record_checked_again(version=work.version, now=work.now)
+
+
 def _check_documents(work: Pass, entries: list[FileEntry]) -> None:
+    _check_manifest(work, entries)
+    _check_signature(work, _small(work, SIGNATURE_NAME), entries)
+    _check_lock(work, SIGNATURE_NAME)
+
+
+def _check_manifest(work: Pass, entries: list[FileEntry]) -> None:
     try:
         listed = manifest.read_manifest(_small(work, MANIFEST_NAME))
     except ValueError as error:
@@ -228,9 +259,7 @@ def _check_documents(work: Pass, entries: list[FileEntry]) -> None:
             "MANIFEST_MISMATCH",
             f"{MANIFEST_NAME}: expected {work.version.manifest_digest}, found {found}.",
         )
-    _check_signature(work, _small(work, SIGNATURE_NAME), entries)
     _check_lock(work, MANIFEST_NAME)
-    _check_lock(work, SIGNATURE_NAME)
 
 
 def _check_nothing_else(work: Pass, entries: list[FileEntry]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from apps.catalog.models import ModelVersion
 from apps.common.leases import retry_at, take_lease
 from apps.evals import actions, scoring, suites
 from apps.evals.models import EvalRun
@@ -76,6 +77,7 @@ def reconcile_eval_run(
     if not take_lease(run, now=now):
         return
     try:
+        _require_usable(run)
         if run.status == Status.PENDING:
             _commit(run, around, now)
         elif run.status == Status.STARTING:
@@ -90,6 +92,13 @@ def reconcile_eval_run(
         _end(run, "REFUSED", str(error), now)
     except CannotRun as error:
         _end(run, error.reason, str(error), now)
+
+
+def _require_usable(run: EvalRun) -> None:
+    """End a run whose version was quarantined since it was asked for."""
+    version = run.model_version
+    if run.status in EvalRun.OPEN and version.status == ModelVersion.Status.QUARANTINED:
+        raise CannotRun("QUARANTINED", f"{version.name} was quarantined meanwhile.")
 
 
 def base_url(run: EvalRun) -> str:

@@ -468,11 +468,17 @@ def retry_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
     """Take a failed rollout up again where it stopped; after a return to the baseline, or where the
     branch lost its commits, from its first weight.
 
-    Raises WrongRolloutState unless it failed and its baseline still serves.
+    Raises WrongRolloutState unless it failed, its version is verified and its baseline still
+    serves.
     """
     _may_steer(rollout, actor)
     model = _locked(rollout.registered_model)
     rollout.refresh_from_db()
+    if rollout.model_version.status != ModelVersion.Status.VERIFIED:
+        state = rollout.model_version.get_status_display().lower()
+        raise WrongRolloutState(
+            f"{rollout.model_version.name} is {state} by now; only a verified version can serve."
+        )
     live = queries.live_version(model)
     if (
         rollout.status == Rollout.Status.FAILED

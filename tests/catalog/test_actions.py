@@ -391,7 +391,8 @@ class TestWhatTheWorkerFoundOut:
             NOW,
             12,
         )
-        assert (version.next_check_at, version.reason, version.message) == (None, "", "")
+        again = NOW + actions.CHECKED_AGAIN_AFTER
+        assert (version.next_check_at, version.reason, version.message) == (again, "", "")
         assert version.observed_generation == 3
         facts = {"manifest_digest": version.manifest_digest, "bytes": 12}
         assert trail(version) == [
@@ -496,7 +497,7 @@ class TestRetryVersion:
 
 
 class TestFinalStates:
-    @pytest.mark.parametrize("status", ["VERIFIED", "QUARANTINED", "FAILED"])
+    @pytest.mark.parametrize("status", ["QUARANTINED", "FAILED"])
     def test_are_final_for_the_worker(self, registered_model, status):
         version = ModelVersionFactory(registered_model=registered_model, status=status)
         actions.quarantine_version(version=version, reason="R", message="m", now=NOW)
@@ -505,3 +506,31 @@ class TestFinalStates:
         version.refresh_from_db()
         assert version.status == status
         assert audited(version) == []
+
+    def test_a_verified_version_never_fails_and_is_verified_once(self, registered_model):
+        version = ModelVersionFactory(registered_model=registered_model, status="VERIFIED")
+        actions.fail_version(version=version, reason="R", message="m", now=NOW)
+        actions.record_verified(version=version, bytes_verified=1, now=NOW)
+        version.refresh_from_db()
+        assert (version.status, version.bytes_verified) == ("VERIFIED", 0)
+        assert audited(version) == []
+
+
+class TestQuarantineVersion:
+    def test_takes_a_verified_version_out_once(self, registered_model):
+        changed, other = (
+            ModelVersionFactory(
+                registered_model=registered_model, verified_at=NOW, next_check_at=NOW
+            )
+            for _ in range(2)
+        )
+        for _ in range(2):
+            actions.quarantine_version(
+                version=changed, reason="REPLACED", message="LICENSE: another", now=NOW
+            )
+        changed.refresh_from_db()
+        assert (changed.status, changed.reason) == ("QUARANTINED", "REPLACED")
+        assert (changed.verified_at, changed.next_check_at) == (NOW, None)
+        assert audited(changed) == ["version.quarantined"]
+        other.refresh_from_db()
+        assert (other.status, audited(other)) == ("VERIFIED", [])

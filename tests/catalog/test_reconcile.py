@@ -6,6 +6,8 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from django.conf import settings
 
 from apps.audit.models import Action, AuditEvent
@@ -241,3 +243,80 @@ class TestQuarantine:
     def test_refuses_a_pickle_that_is_called_safetensors(self, store, alice, work, now):
         version = work(upload(store, alice, folder(model__safetensors=b"\x80\x04K\x01."), now=now))
         assert (version.status, version.reason) == (Status.QUARANTINED, "BAD_CONTENT")
+
+
+class TestCheckAgain:
+    """A version that was verified is looked at once a day."""
+
+    @pytest.fixture
+    def verified(self, store, alice, work, now):
+        version = work(upload(store, alice, folder(), now=now), passes=2)
+        assert version.status == Status.VERIFIED
+        return version
+
+    def test_leaves_it_verified_while_nothing_changes(self, verified, work, now):
+        again = work(verified, passes=1)
+        assert again.status == Status.VERIFIED
+        assert again.observed_at == now + timedelta(days=1)
+        assert again.next_check_at == now + timedelta(days=2)
+        assert audited(again).count(Action.VERSION_VERIFIED) == 1
+
+    @pytest.mark.parametrize(
+        ("name", "content", "reason"),
+        [
+            ("model.safetensors", safetensors(5), "REPLACED"),
+            ("evil.py", b"import os", "EXTRA_OBJECT"),
+            ("manifest.json", b"{}", "MANIFEST_MISMATCH"),
+            ("model.sig", b"{}", "SIGNATURE_INVALID"),
+        ],
+    )
+    def test_quarantines_it_when_an_object_changed(
+        self, verified, store, work, name, content, reason
+    ):
+        versitygw.put_raw(store, verified.prefix + name, content)
+        changed = work(verified, passes=1)
+        assert (changed.status, changed.reason) == (Status.QUARANTINED, reason)
+        assert changed.message.startswith(name)
+        assert changed.next_check_at is None
+        assert audited(changed).count(Action.VERSION_QUARANTINED) == 1
+
+    def test_keeps_it_while_the_registry_is_away_or_refuses(self, verified, store, work, now):
+        class Broken:
+            error = TemporaryError("The model registry (S3) cannot be reached.")
+
+            def __getattr__(self, name):
+                raise self.error
+
+        waiting = work(verified, passes=1, using=Broken())
+        assert (waiting.status, waiting.reason) == (Status.VERIFIED, "WAITING")
+        asked_at = waiting.next_check_at
+        assert asked_at < now + timedelta(days=1, minutes=1)
+        Broken.error = PermanentError("The model registry (S3) refused it: AccessDenied.")
+        refused = work(waiting, passes=1, using=Broken())
+        assert (refused.status, refused.reason) == (Status.VERIFIED, "WAITING")
+        assert "AccessDenied" in refused.message
+        assert refused.next_check_at == asked_at + timedelta(days=1)
+        well = work(refused, passes=1)
+        assert (well.status, well.reason, well.message) == (Status.VERIFIED, "", "")
+
+    def test_another_key_has_not_signed_it(self, verified, store, work, key, tmp_path):
+        other = signing.load_key(str(new_key(tmp_path)))
+        reconcile.reconcile_version(
+            version=verified, store=store, key=other, now=verified.next_check_at
+        )
+        verified.refresh_from_db()
+        assert verified.status == Status.VERIFIED
+
+
+def new_key(folder):
+    """Return the file of a signing key that nobody used before."""
+    made = ec.generate_private_key(ec.SECP256R1())
+    path = folder / "other.pem"
+    path.write_bytes(
+        made.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return path

@@ -76,6 +76,7 @@ class Situation:
     leaving: str = ""
     paused: bool = False
     return_message: str = ""
+    quarantined: bool = False  # its files are no longer what was approved
     unready_for: timedelta | None = None
     held: Held | None = None
     still_for: timedelta = timedelta(0)
@@ -165,6 +166,10 @@ def or_return(now: Situation, step: Next) -> Next:
 
 
 def _forward(now: Situation) -> Next:
+    if now.quarantined:
+        return fail(
+            "QUARANTINED", f"{now.name} was quarantined: the registry holds something else by now."
+        )
     if Step.SERVE not in now.commits:
         return _commit(now, Step.SERVE)
     if not now.serving.exists:

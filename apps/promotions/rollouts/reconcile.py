@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
+from apps.catalog.models import ModelVersion
 from apps.common.leases import retry_at, take_lease
 from apps.gitops import trouble
 from apps.integrations.errors import PermanentError, TemporaryError
@@ -148,6 +149,7 @@ def _observe(
         leaving=leaving,
         paused=rollout.paused_at is not None,
         return_message=rollout.return_message,
+        quarantined=rollout.model_version.status == ModelVersion.Status.QUARANTINED,
         unready_for=now - rollout.unready_since if rollout.unready_since else None,
         may_start_for=longest_start(settings.SERVING_START_SECONDS),
         without_traffic=rollout.promotion.without_traffic,
