@@ -1,10 +1,16 @@
-"""The database's own guards, tried directly: what no action would do, an owner of a psql prompt might."""
+"""The database's own guards, tried directly: what no action would do, an owner of a psql prompt might.
+
+The owner of the tables tries them: the portal's role is refused most of it before any guard is asked
+(tests/portal/test_privileges.py).
+"""
 
 import pytest
+from django.apps import apps
 from django.db import IntegrityError, connection, transaction
 
 from apps.audit.actions import System, record
 from apps.audit.models import Action, AuditEvent
+from tests.database import as_owner, owner_runs
 from tests.factories import NOW
 from tests.portal import cast
 
@@ -17,7 +23,11 @@ class TestAuditEvent:
             action=Action.MODEL_REGISTERED, actor=System("tests"), target=registered_model, now=NOW
         )
         for change in (lambda: AuditEvent.objects.update(actor="mallory"), lambda: event.delete()):
-            with pytest.raises(IntegrityError, match="immutable"), transaction.atomic():
+            with (
+                as_owner(),
+                pytest.raises(IntegrityError, match="immutable"),
+                transaction.atomic(),
+            ):
                 change()
 
 
@@ -34,6 +44,8 @@ COPY_OF_ROLLOUT = """INSERT INTO promotions_rollout (id, promotion_id, registere
 APPROVAL = """INSERT INTO promotions_approval (promotion_id, approver_id, requested_by_id, decision, reason, decided_at,
     manifest_digest, eval_run_id, evidence) SELECT p.id, {approver}, {requester}, 'APPROVE', '', now(),
     p.manifest_digest, p.eval_run_id, '{{{{}}}}' FROM promotions_promotion p WHERE p.id = '{promotion}'"""
+COPY_OF_RUN = """INSERT INTO evals_evalrun SELECT (jsonb_populate_record(r,
+    '{{{{"id": "00000000-0000-4000-8000-000000000001", {more}}}}}')).* FROM evals_evalrun r LIMIT 1"""
 DECIDE = "UPDATE access_accessrequest SET status = '{status}', decided_at = now(), decided_by_id = {by} WHERE id = '{id}'"
 BY_SELF = "not_decided_by_requester"
 OWNER, LEAD, REVIEWER = (OWN.format(name) for name in ("owner", "lead", "reviewer"))
@@ -58,7 +70,7 @@ REFUSED = {
     ),
     "making oneself another's requester": (
         f"UPDATE access_accessrequest SET requested_by_id = {OWNER} WHERE status = 'APPROVED'",
-        "not_decided_by_requester",
+        "a decided request never changes",
     ),
     "a grant of a request that waits": (
         COPY_OF_GRANT.format(team="r.team_id", status="PENDING"),
@@ -108,9 +120,10 @@ REFUSED = {
     ),
     "hours kept ready for a version that always runs": (
         "INSERT INTO promotions_promotion (id, registered_model_id, model_version_id, eval_run_id, manifest_digest,"
-        " requested_by_id, requested_at, justification, serving_class, pre_warm, without_traffic, status, decided_at) SELECT"
+        " requested_by_id, requested_at, justification, serving_class, pre_warm, status, decided_at,"
+        " without_traffic) SELECT"
         " gen_random_uuid(), registered_model_id, model_version_id, eval_run_id, manifest_digest, requested_by_id,"
-        " now(), '', 'WARM', 'daily 01:00-02:00 UTC', false, 'WITHDRAWN', now() FROM promotions_promotion"
+        " now(), '', 'WARM', 'daily 01:00-02:00 UTC', 'WITHDRAWN', now(), false FROM promotions_promotion"
         " WHERE id = '{promotion}'",
         "promotion_pre_warm_only_where_it_sleeps",
     ),
@@ -142,12 +155,71 @@ REFUSED = {
     ),
     "another size of a file": ("UPDATE catalog_modelfile SET size = 1", "never changes"),
     "a verified version without a digest": (
+        "UPDATE catalog_modelversion SET status = 'VERIFYING' WHERE number = 3;"
         "UPDATE catalog_modelversion SET status = 'VERIFIED' WHERE number = 3",
         "version_verified_has_digest",
     ),
     "a result without its report": (
-        "UPDATE evals_evalrun SET status = 'PASSED', report_digest = ''",
+        COPY_OF_RUN.format(more='"status": "PASSED", "report_digest": ""'),
         "eval_run_result_has_report",
+    ),
+    "another result of an evaluation": (
+        "UPDATE evals_evalrun SET metrics = '{{}}'",
+        "what an evaluation found never changes",
+    ),
+    "another reason of a decision": (
+        "UPDATE access_accessrequest SET decision_reason = 'Other' WHERE status = 'APPROVED'",
+        "a decided request never changes",
+    ),
+    "another reason of a capacity decision": (
+        "UPDATE capacity_capacityrequest SET decision_reason = 'Other' WHERE id = '{failed_capacity}'",
+        "decision on a capacity request never changes",
+    ),
+    "another time of a promotion's decision": (
+        "UPDATE promotions_promotion SET decided_at = now() WHERE status = 'APPROVED'",
+        "a decided promotion never changes",
+    ),
+    "a revoked grant that is given back": (
+        "UPDATE access_grant SET revoked_at = now(); UPDATE access_grant SET revoked_at = NULL",
+        "a revoked grant never changes",
+    ),
+    "another end of a membership": (
+        f"INSERT INTO accounts_membership (user_id, team_id, active_from, active_to) SELECT id, team_id, now(), now()"
+        f" FROM accounts_user WHERE id = {OWNER}; UPDATE accounts_membership SET active_to = NULL",
+        "a membership that ended never changes",
+    ),
+    "a price that goes on after its end": (
+        "INSERT INTO chargeback_rate (registered_model_id, input_usd_per_million, cached_input_usd_per_million,"
+        " output_usd_per_million, currency, active_from, active_to, set_at) SELECT id, 1, 1, 1, 'USD', now(),"
+        " now() + interval '1 hour', now() FROM catalog_registeredmodel LIMIT 1;"
+        " UPDATE chargeback_rate SET active_to = NULL",
+        "a price that ended never changes",
+    ),
+    "another name of a model": (
+        "UPDATE catalog_registeredmodel SET name = 'other' WHERE name = 'extract'",
+        "the name of a model never changes",
+    ),
+    "another lock of a version": (
+        "UPDATE catalog_modelversion SET locked_until = now() WHERE number = 3",
+        "the lock of a version never changes",
+    ),
+    "another signer of a version": (
+        "UPDATE catalog_modelversion SET signer = 'maya' WHERE number = 1;"
+        "UPDATE catalog_modelversion SET signer = 'mallory' WHERE number = 1",
+        "the signer of a version never changes",
+    ),
+    "a commit seen at another time": (
+        "INSERT INTO promotions_rolloutcommit (rollout_id, attempt, step, sha, committed_at, observed_at) VALUES"
+        " ('{rollout}', 1, 'SERVE', 'abc', now(), now());"
+        "UPDATE promotions_rolloutcommit SET observed_at = NULL",
+        "the times of a commit are written once",
+    ),
+    "another decision at a weight": (
+        "INSERT INTO promotions_rolloutcommit (id, rollout_id, attempt, step, sha, committed_at) VALUES"
+        " (1, '{rollout}', 1, 'SHIFT_10', 'abc', now());"
+        "INSERT INTO promotions_gateresult (commit_id, verdict, judged_at, candidate, baseline, words, reason) VALUES"
+        " (1, 'FAILED', now(), '{{}}', '{{}}', '', ''); UPDATE promotions_gateresult SET verdict = 'PASSED'",
+        "what was decided at a weight never changes",
     ),
     "an audit event that changes": ("UPDATE audit_auditevent SET actor = 'mallory'", "immutable"),
     "an audit record that is emptied": ("TRUNCATE audit_auditevent", "immutable"),
@@ -158,10 +230,115 @@ REFUSED = {
 def test_the_database_refuses(what):
     world = cast.build()
     sql, words = REFUSED[what]
-    with (
-        pytest.raises(IntegrityError, match=words),
-        transaction.atomic(),
-        connection.cursor() as cursor,
-    ):
-        cursor.execute(sql.format(**world.ids))
-        assert cursor.rowcount, "the statement found no row, so it tried nothing"
+    with pytest.raises(IntegrityError, match=words), transaction.atomic():
+        assert owner_runs(sql.format(**world.ids)), "it found no row, so it tried nothing"
+
+
+# What may follow what, for every model whose rows have a status. The migrations say the same in SQL.
+STEPS = {
+    "catalog.ModelVersion": {
+        "UPLOADING": "SIGNING FAILED",
+        "SIGNING": "VERIFYING QUARANTINED FAILED",
+        "VERIFYING": "VERIFIED QUARANTINED FAILED",
+        "VERIFIED": "QUARANTINED",
+        "QUARANTINED": "",
+        "FAILED": "SIGNING VERIFYING",
+    },
+    "evals.EvalRun": {
+        "PENDING": "STARTING ERROR",
+        "STARTING": "RUNNING ERROR",
+        "RUNNING": "PASSED FAILED ERROR",
+        "PASSED": "",
+        "FAILED": "",
+        "ERROR": "",
+    },
+    "access.AccessRequest": {
+        "PENDING": "APPROVED REJECTED WITHDRAWN",
+        "APPROVED": "",
+        "REJECTED": "",
+        "WITHDRAWN": "",
+    },
+    "capacity.CapacityRequest": {
+        "PENDING": "APPROVED REJECTED WITHDRAWN",
+        "APPROVED": "COMMITTED FAILED",
+        "COMMITTED": "APPLIED FAILED",
+        "APPLIED": "",
+        "FAILED": "APPROVED COMMITTED",
+        "REJECTED": "",
+        "WITHDRAWN": "",
+    },
+    "promotions.Promotion": {
+        "PENDING": "APPROVED REJECTED WITHDRAWN",
+        "APPROVED": "",
+        "REJECTED": "",
+        "WITHDRAWN": "",
+    },
+    "promotions.Rollout": {
+        "PENDING": "PROGRESSING LIVE FAILED ABORTED SUPERSEDED",
+        "PROGRESSING": "LIVE FAILED ABORTED SUPERSEDED",
+        "LIVE": "REPLACED",
+        "REPLACED": "",
+        "FAILED": "PROGRESSING ABORTED",
+        "ABORTED": "",
+        "SUPERSEDED": "",
+    },
+    "gateway.PolicyRevision": {
+        "PENDING": "COMMITTED ACTIVE FAILED",
+        "COMMITTED": "PENDING ACTIVE FAILED",
+        "ACTIVE": "PENDING COMMITTED",
+        "FAILED": "PENDING COMMITTED ACTIVE",
+    },
+}
+
+
+class TestSteps:
+    def test_are_written_for_every_status(self):
+        having = {
+            model._meta.label: set(dict(model._meta.get_field("status").choices))
+            for model in apps.get_models()
+            if any(field.name == "status" for field in model._meta.fields)
+        }
+        assert having == {label: set(steps) for label, steps in STEPS.items()}
+
+    @pytest.mark.parametrize("label", STEPS)
+    def test_are_what_the_trigger_of_the_table_admits(self, label):
+        meant = {
+            f"{before}>{after}" for before, steps in STEPS[label].items() for after in steps.split()
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT tgargs, tgenabled FROM pg_trigger WHERE tgrelid = %s::regclass"
+                " AND tgfoid = 'only_these_steps'::regproc",
+                [apps.get_model(label)._meta.db_table],
+            )
+            ((arguments, enabled),) = cursor.fetchall()
+        assert set(bytes(arguments).decode().rstrip("\0").split("\0")) == meant
+        assert enabled == "O"
+
+
+REFUSED_STEPS = {
+    "a decided request that waits again": "UPDATE access_accessrequest SET status = 'PENDING', decided_at = NULL WHERE status = 'APPROVED'",
+    "a verified version that is signed again": "UPDATE catalog_modelversion SET status = 'SIGNING' WHERE status = 'VERIFIED'",
+    "a quarantined version that is verified": "UPDATE catalog_modelversion SET status = 'QUARANTINED' WHERE number = 2; UPDATE catalog_modelversion SET status = 'VERIFIED' WHERE number = 2",
+    "a failed version that is verified": "UPDATE catalog_modelversion SET status = 'VERIFIED' WHERE status = 'FAILED'",
+    "a run that passed and fails": "UPDATE evals_evalrun SET status = 'FAILED' WHERE status = 'PASSED'",
+    "an approved promotion that waits again": "UPDATE promotions_promotion SET status = 'PENDING', decided_at = NULL WHERE status = 'APPROVED'",
+    "a live rollout that fails": "UPDATE promotions_rollout SET status = 'FAILED' WHERE status = 'LIVE'",
+    "a failed rollout that is live": "UPDATE promotions_rollout SET status = 'LIVE' WHERE status = 'FAILED'",
+    "a failed capacity request that is applied": "UPDATE capacity_capacityrequest SET status = 'APPLIED', commit = 'abc' WHERE status = 'FAILED'",
+    "a policy that was asked for by nobody": "INSERT INTO gateway_policyrevision (registered_model_id, status, digest, commit, attempts, generation, observed_generation, reason, message) SELECT id, 'ACTIVE', '', '', 0, 1, 1, '', '' FROM catalog_registeredmodel LIMIT 1; UPDATE gateway_policyrevision SET status = 'FAILED'",
+}
+
+
+@pytest.mark.parametrize("what", REFUSED_STEPS)
+def test_the_portals_role_takes_no_step_that_the_code_does_not(what):
+    cast.build()
+    *before, tried = REFUSED_STEPS[what].split("; ")
+    with connection.cursor() as cursor:
+        for statement in before:
+            cursor.execute(statement)
+        with (
+            pytest.raises(IntegrityError, match="never becomes|never changes"),
+            transaction.atomic(),
+        ):
+            cursor.execute(tried)
