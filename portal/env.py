@@ -4,6 +4,7 @@ variable.
 
 import os
 from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -67,6 +68,24 @@ def env_url(
     if value and value.split("://", 1)[0] not in schemes:
         raise ImproperlyConfigured(f"{name} must start with one of {', '.join(schemes)} and ://.")
     return value.rstrip("/")
+
+
+def env_database(name: str, default: object = _MISSING) -> dict[str, str]:
+    """Return what a PostgreSQL address says, in Django's words: NAME, USER, PASSWORD, HOST, PORT.
+
+    Each is "" where it is not said; {} where the variable is not set and `default` is "".
+    """
+    url = urlsplit(env_url(name, default, schemes=("postgres", "postgresql")))
+    if not url.scheme:
+        return {}
+    socket = parse_qs(url.query).get("host", [""])[0]
+    return {
+        "NAME": unquote(url.path.lstrip("/")),
+        "USER": unquote(url.username or ""),
+        "PASSWORD": unquote(url.password or ""),
+        "HOST": unquote(url.hostname or "") or socket,
+        "PORT": str(url.port or ""),
+    }
 
 
 def env_hours(name: str) -> str:

@@ -4,11 +4,12 @@
 
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from portal.env import (
     env_bool,
     env_cost,
+    env_database,
     env_hours,
     env_int,
     env_percents,
@@ -96,15 +97,11 @@ TEMPLATES = [
 ]
 
 # -- Database, queue -----------------------------------------------------------------------------
-_database = urlsplit(env_url("DATABASE_URL", schemes=("postgres", "postgresql")))
+# The portal's role: it owns no table and may do only what portal/privileges.py says.
 DATABASES = {
-    "default": {
+    "default": env_database("DATABASE_URL")
+    | {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(_database.path.lstrip("/")),
-        "USER": unquote(_database.username or ""),
-        "PASSWORD": unquote(_database.password or ""),
-        "HOST": unquote(_database.hostname or "") or parse_qs(_database.query).get("host", [""])[0],
-        "PORT": str(_database.port or ""),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
@@ -113,6 +110,10 @@ DATABASES = {
         },
     }
 }
+DATABASE_NAME, DATABASE_ROLE = (str(DATABASES["default"][name]) for name in ("NAME", "USER"))
+# The same database as its owner. Set it for `manage.py migrate` and `manage.py grant_privileges`
+# alone, which are all that connect with it (portal/database.py).
+MIGRATIONS_DATABASE = env_database("MIGRATIONS_DATABASE_URL", "")
 REDIS_URL = env_url("REDIS_URL", schemes=("redis", "rediss"))
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True

@@ -35,6 +35,55 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.stack)
 
 
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings):
+    """The owner makes and migrates the database."""
+    from tests import database
+
+    database.connect_as_owner()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """The tests run as the portal's role; the owner takes the database down again."""
+    from tests import database
+
+    with django_db_blocker.unblock():
+        database.hand_over()
+    yield
+    with django_db_blocker.unblock():
+        database.connect_as_owner()
+
+
+@pytest.fixture
+def committed(emptied_by_its_owner, transactional_db):
+    """Really commit, for threads; afterwards the owner empties the tables, which the audit table
+    would refuse.
+    """
+    from django.db import connection
+
+    from tests import database
+
+    yield
+    database.connect_as_owner()
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE audit_auditevent DISABLE TRIGGER USER")
+
+
+@pytest.fixture
+def emptied_by_its_owner(django_db_setup, django_db_blocker):
+    """Give the audit table its guard back, after everything else was cleaned up."""
+    from django.db import connection
+
+    from tests import database
+
+    yield
+    with django_db_blocker.unblock():
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE audit_auditevent ENABLE TRIGGER USER")
+        database.connect_as_portal()
+
+
 @pytest.fixture
 def alice(db):
     """Owns the model: model owner of the owning team."""

@@ -1,8 +1,9 @@
 """The environment of every test run, loaded as a pytest plugin before Django reads its settings.
 
-Run tests as `python -m pytest`: the project's root is then importable this early. DATABASE_URL may
-name a server that runs already; without it the run starts a PostgreSQL of its own and stops it at
-its end.
+Run tests as `python -m pytest`: the project's root is then importable this early. DATABASE_URL and
+MIGRATIONS_DATABASE_URL may name a server that runs already, as its portal's role and as the owner
+(who makes databases); DATABASE_URL alone is taken for both, and what needs two roles is skipped.
+Without either the run starts a PostgreSQL of its own and stops it at its end.
 """
 
 import atexit
@@ -61,7 +62,9 @@ def configure() -> None:
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
     if "DATABASE_URL" not in os.environ:
-        os.environ["DATABASE_URL"] = start()
+        server = start()
+        os.environ["DATABASE_URL"] = server.portal
+        os.environ["MIGRATIONS_DATABASE_URL"] = server.owner
 
 
 configure()

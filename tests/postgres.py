@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.stack import postgres, unprivileged
@@ -28,10 +29,26 @@ SETTINGS = {
     "timezone": "UTC",
 }
 READY_WITHIN_SECONDS = 60
+DATABASE, OWNER, PORTAL = "quartermaster", "quartermaster_owner", "quartermaster_portal"
+# As in production: neither is a superuser, and the portal's role owns nothing. The owner makes the
+# databases of the tests.
+ROLES = (
+    f"CREATE ROLE {OWNER} LOGIN CREATEDB",
+    f"CREATE ROLE {PORTAL} LOGIN",
+    f"CREATE DATABASE {DATABASE} OWNER {OWNER}",
+)
 
 
-def start() -> str:
-    """Start a server that ends with this process; return its address."""
+@dataclass(frozen=True)
+class Server:
+    """Where a server of the tests is: the database's address for each of its two roles."""
+
+    portal: str
+    owner: str
+
+
+def start() -> Server:
+    """Start a server that ends with this process; return where it is."""
     folder = Path(tempfile.mkdtemp(prefix="qm-postgres-"))
     keeper = subprocess.Popen(
         [sys.executable, "-m", "tests.postgres", str(folder)],
@@ -41,7 +58,7 @@ def start() -> str:
     start.keeper = keeper  # type: ignore[attr-defined]
     if keeper.stdout.readline().strip() != "ready":
         raise RuntimeError(f"PostgreSQL did not start: {(folder / 'log').read_text()[-2000:]}")
-    return f"postgresql://tests@/postgres?host={folder}"
+    return Server(*(f"postgresql://{role}@/{DATABASE}?host={folder}" for role in (PORTAL, OWNER)))
 
 
 def _program(name: str, *arguments: str) -> list[str]:
@@ -72,7 +89,7 @@ def keep(folder: Path) -> None:
         deadline = time.monotonic() + READY_WITHIN_SECONDS
         while not _answers(folder) and server.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
-        print("ready" if server.poll() is None else "ended", flush=True)
+        print("ready" if _make_roles(folder) else "ended", flush=True)
         sys.stdin.read()
     finally:
         server.send_signal(signal.SIGINT)  # "fast"
@@ -83,6 +100,14 @@ def keep(folder: Path) -> None:
 def _answers(folder: Path) -> bool:
     asked = [str(postgres.programs() / "pg_isready"), "-q", "-h", str(folder)]
     return subprocess.run(asked, check=False).returncode == 0
+
+
+def _make_roles(folder: Path) -> bool:
+    psql = [str(postgres.programs() / "psql"), "-X", "-q", "-h", str(folder), "-U", "tests"]
+    wanted = [word for statement in ROLES for word in ("-c", statement)]
+    with (folder / "log").open("ab") as log:
+        done = subprocess.run([*psql, "-d", "postgres", *wanted], stderr=log, check=False)
+    return done.returncode == 0
 
 
 if __name__ == "__main__":

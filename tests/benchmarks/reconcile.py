@@ -26,6 +26,7 @@ REPLACED = (
     "KUBECONFIG",
     "REDIS_URL",
     "DATABASE_URL",
+    "MIGRATIONS_DATABASE_URL",
     "GITOPS_REMOTE",
     "GITOPS_WORKDIR",
     "OIDC_ISSUER",
@@ -72,6 +73,7 @@ def use(context: Context) -> None:
     from django.core.management import call_command
 
     call_command("migrate", interactive=False, verbosity=0)
+    call_command("grant_privileges", verbosity=0)
 
 
 def without_webhooks(context: Context) -> None:

@@ -14,6 +14,7 @@ from apps.common.decisions import AlreadyDecided, NotOnesOwn
 from apps.common.errors import NotPermitted
 from apps.manifests.capacity import Budget
 from tests.capacity.samples import POOL, WHY, WISH, found, text_of
+from tests.database import as_owner
 from tests.factories import NOW
 from tests.trail import AuditAway, trail
 
@@ -365,9 +366,9 @@ class TestTheDatabase:
                 "not_decided_by_requester",
             ),
             ({"status": "APPROVED", "decided_at": NOW}, "decided_by_somebody"),
-            ({"status": "COMMITTED", "decided_at": NOW, "commit": "a" * 40}, "decided_by_somebody"),
+            ({"status": "COMMITTED", "decided_at": NOW, "commit": "a" * 40}, "never becomes"),
             ({"status": "APPROVED", "decided_by": "rita"}, "decided_at_when_decided"),
-            ({"status": "APPLIED", "decided_at": NOW, "decided_by": "rita"}, "has_its_commit"),
+            ({"status": "APPLIED", "decided_at": NOW, "decided_by": "rita"}, "never becomes"),
             ({"requested_by": "rita"}, "never changes"),
             ({"text": "another file"}, "never changes"),
             ({"digest": "sha256:0"}, "never changes"),
@@ -379,8 +380,12 @@ class TestTheDatabase:
         values = {
             name: people[value] if name.endswith("_by") else value for name, value in change.items()
         }
-        with pytest.raises(IntegrityError, match=words), transaction.atomic():
+        with as_owner(), pytest.raises(IntegrityError, match=words), transaction.atomic():
             CapacityRequest.objects.filter(pk=asked.pk).update(**values)
+
+    def test_refuses_a_commit_that_is_not_named(self, approved):
+        with pytest.raises(IntegrityError, match="has_its_commit"), transaction.atomic():
+            CapacityRequest.objects.filter(pk=approved.pk).update(status="COMMITTED")
 
     def test_refuses_another_decider_afterwards(self, approved, petra):
         with pytest.raises(IntegrityError, match="who decided"), transaction.atomic():
@@ -388,5 +393,9 @@ class TestTheDatabase:
 
     def test_refuses_another_revision_afterwards(self, revision):
         for change in (lambda: NodePoolRevision.objects.update(text=""), lambda: revision.delete()):
-            with pytest.raises(IntegrityError, match="immutable"), transaction.atomic():
+            with (
+                as_owner(),
+                pytest.raises(IntegrityError, match="immutable"),
+                transaction.atomic(),
+            ):
                 change()

@@ -12,6 +12,7 @@ from apps.evals import actions, report, suites
 from apps.evals.models import EvalRun, EvalSuite
 from apps.evals.scoring import PacketScore
 from apps.promotions.models import Rollout
+from tests.database import as_owner
 from tests.factories import NOW, ModelVersionFactory
 from tests.promotions import factories
 from tests.trail import AuditAway, trail
@@ -62,7 +63,8 @@ class TestEnsureSuite:
         assert actions.ensure_suite(suite=changed, now=NOW) != suite
 
     def test_refuses_a_changed_suite_with_the_old_revision(self, suite):
-        EvalSuite.objects.update(digest="sha256:other")
+        with as_owner():
+            EvalSuite.objects.update(digest="sha256:other")
         with pytest.raises(actions.SuiteChanged, match="next revision"):
             actions.ensure_suite(suite=suites.load(), now=NOW)
 
@@ -280,12 +282,14 @@ class TestRecordEvalRun:
         model = run.model_version.registered_model
         first = factories.live(model, 21)
         compared = EvalRun.objects.get(model_version=first.model_version)
-        EvalRun.objects.filter(pk=compared.pk).update(suite=run.suite)
+        with as_owner():
+            EvalRun.objects.filter(pk=compared.pk).update(suite=run.suite)
         answered(run)
         actions.record_eval_run(run=run, now=NOW)
         Rollout.objects.filter(pk=first.pk).update(status="REPLACED")
         second = factories.live(model, 22)
-        EvalRun.objects.filter(model_version=second.model_version).update(suite=run.suite)
+        with as_owner():
+            EvalRun.objects.filter(model_version=second.model_version).update(suite=run.suite)
         kept = EvalRun.objects.get(pk=run.pk)
         assert kept.baseline_run == compared
         assert report.report(kept)["baseline"] == {

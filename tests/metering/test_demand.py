@@ -12,6 +12,7 @@ from apps.integrations.engine import client as engine_client
 from apps.integrations.errors import TemporaryError
 from apps.metering import demand, store
 from apps.metering.models import Outcome, UsageEvent
+from apps.promotions.models import Rollout
 from tests.factories import NOW
 from tests.promotions import factories
 
@@ -115,15 +116,13 @@ class TestDemand:
         assert wanted(live) == IDLE
 
     def test_a_version_that_was_replaced_is_not_woken_by_its_successors_calls(self, live):
-        live.status, live.weight = "REPLACED", 0
-        live.save()
+        Rollout.objects.filter(pk=live.pk).update(status="REPLACED", weight=0)
         call(Outcome.FAILED, ago=5)
         assert wanted(live) == IDLE
 
-    def test_an_open_rollout_wants_its_version_until_it_is_over(self, live):
-        live.status = "PROGRESSING"
-        live.save()
-        assert (wanted(live).rollout_open, wanted(live).total) == (True, 1)
+    def test_an_open_rollout_wants_its_version_until_it_is_over(self, registered_model):
+        rollout = factories.rolled(registered_model, 1, status="PROGRESSING")
+        assert (wanted(rollout).rollout_open, wanted(rollout).total) == (True, 1)
 
     def test_pins_its_queries(self, live, django_assert_num_queries):
         with django_assert_num_queries(4):

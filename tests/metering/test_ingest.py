@@ -12,6 +12,7 @@ from apps.metering import actions, ingest, otlp
 from apps.metering.access_log import read_record
 from apps.metering.models import DirtyHour, HourlyUsage, UsageEvent
 from apps.metering.otlp_messages import ExportLogsServiceRequest, ExportLogsServiceResponse
+from tests.database import as_owner
 from tests.factories import NOW
 from tests.metering.test_access_log import CALL
 
@@ -230,5 +231,5 @@ class TestRollUp:
 class TestUsageEvent:
     def test_cannot_be_changed(self, post):
         post(batch(call()))
-        with pytest.raises(IntegrityError, match="immutable"), transaction.atomic():
+        with as_owner(), pytest.raises(IntegrityError, match="immutable"), transaction.atomic():
             UsageEvent.objects.update(output_tokens=0)

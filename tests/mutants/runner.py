@@ -95,6 +95,9 @@ def make_template() -> None:
         from django.test.utils import setup_databases
 
         django.setup()
+        from tests import database
+
+        database.connect_as_owner()
         settings.DATABASES["default"]["TEST"]["NAME"] = TEMPLATE
         connection.settings_dict["TEST"]["NAME"] = TEMPLATE
         setup_databases(verbosity=0, interactive=False)
@@ -105,7 +108,8 @@ def make_template() -> None:
 
 
 def _copy_database(name: str) -> None:
-    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+    owner = os.environ.get("MIGRATIONS_DATABASE_URL") or os.environ["DATABASE_URL"]
+    with psycopg.connect(owner, autocommit=True) as connection:
         connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
 

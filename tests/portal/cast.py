@@ -171,9 +171,8 @@ def _promotion(model, version, run, requester, **more):
 def _failed_rollout() -> Rollout:
     """Return a failed rollout of another model of the same owners."""
     owner_team = Team.objects.get(slug="ml-platform")
-    rollout = promoted.live(RegisteredModelFactory(name="summary", owner_team=owner_team), 1)
-    Rollout.objects.filter(pk=rollout.pk).update(status="FAILED", weight=0)
-    return rollout
+    model = RegisteredModelFactory(name="summary", owner_team=owner_team)
+    return promoted.rolled(model, 1, status="FAILED", weight=0)
 
 
 def _request(model, lead, status, **more) -> AccessRequest:

@@ -14,6 +14,7 @@ from apps.accounts.models import Team
 from apps.catalog.uploads import Registry
 from apps.metering.models import HourlyUsage, UsageEvent
 from portal.parsers import MAX_JSON_BYTES
+from tests.database import as_owner
 from tests.factories import NOW
 from tests.portal import cast
 from tests.portal.test_matrix import DOORS, JSON, filled
@@ -165,10 +166,11 @@ class TestExports:
             cached_input_tokens=0, output_tokens=0,
             rolled_up_at=NOW,
         )  # fmt: skip
-        Team.objects.filter(slug="ml-platform").update(name=evil)
-        world.people["owner"].__class__.objects.filter(username="owner").update(
-            username=evil, name=evil
-        )
+        with as_owner():
+            Team.objects.filter(slug="ml-platform").update(name=evil)
+            world.people["owner"].__class__.objects.filter(username="owner").update(
+                username=evil, name=evil
+            )
         for path in (
             "/usage/?format=csv",
             "/chargeback/?month=2026-11&format=csv",

@@ -192,24 +192,6 @@ class TestApprovePromotion:
         assert not Rollout.objects.exists()
 
 
-@pytest.fixture
-def guarded_again(django_db_setup, django_db_blocker):
-    """Give the audit table its guard back, after everything else was cleaned up."""
-    yield
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE audit_auditevent ENABLE TRIGGER ALL")
-
-
-@pytest.fixture
-def committed(guarded_again, transactional_db):
-    """Really commit, for threads; afterwards the tables are emptied, which the audit table would
-    refuse.
-    """
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE audit_auditevent DISABLE TRIGGER USER")
-
-
 class TestTwoReviewersAtOnce:
     def test_one_wins(self, committed, promotion, carol):
         ravi = UserFactory(with_roles=[Role.REVIEWER])

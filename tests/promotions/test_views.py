@@ -28,6 +28,7 @@ from apps.promotions.models import (
     RolloutPhase,
 )
 from apps.promotions.sleep import sleep_of
+from tests.database import as_owner
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.pages import joined
 from tests.promotions import factories
@@ -120,14 +121,15 @@ def at_weight(rollout, model):
     RolloutCommit.objects.create(
         rollout=rollout, step="SHIFT_50", sha="b" * 40, committed_at=NOW, observed_at=NOW
     )
-    Rollout.objects.filter(pk=rollout.pk).update(
-        status="PROGRESSING", baseline=live.model_version, steps=[10, 50, 100], weight=50,
-        reason="HOLDING",
-        message="50 % of the callers get prior-auth-extract-v7; it is judged against "
-        "prior-auth-extract-v6 in 8 s.",
-        health={"candidate": NUMBERS, "baseline": NUMBERS, "words": "Errors 0.0 %."},
-        observed_at=NOW,
-    )  # fmt: skip
+    with as_owner():  # baseline and steps are chosen when a rollout starts
+        Rollout.objects.filter(pk=rollout.pk).update(
+            status="PROGRESSING", baseline=live.model_version, steps=[10, 50, 100], weight=50,
+            reason="HOLDING",
+            message="50 % of the callers get prior-auth-extract-v7; it is judged against "
+            "prior-auth-extract-v6 in 8 s.",
+            health={"candidate": NUMBERS, "baseline": NUMBERS, "words": "Errors 0.0 %."},
+            observed_at=NOW,
+        )  # fmt: skip
     rollout.refresh_from_db()
 
 
@@ -359,7 +361,8 @@ class TestRolloutDetail:
     ):
         at_weight(rollout, registered_model)
         assert "0 %</td>" in as_(alice).get(url("rollout_detail", rollout)).content.decode()
-        GateResult.objects.all().delete()
+        with as_owner():
+            GateResult.objects.all().delete()
         nobody = NUMBERS | {"calls": 0}
         Rollout.objects.filter(pk=rollout.pk).update(
             health={"candidate": nobody, "baseline": nobody, "words": "None."}

@@ -3,6 +3,9 @@ process.
 
 The wheel's own helper adds a user to the machine and opens the folders above the data to everybody;
 neither is needed (unprivileged.py). Sized for one team on a laptop.
+
+Three roles, as in production: the server's superuser, who only makes the other two; the owner of
+the tables, who migrates; and the portal's, which owns nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ from pathlib import Path
 from . import credentials, probes, unprivileged
 from .part import Context, NotReady, Part
 
-USER = DATABASE = "quartermaster"
+SUPERUSER = DATABASE = "quartermaster"
+OWNER, PORTAL = "quartermaster_owner", "quartermaster_portal"
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -38,6 +42,25 @@ SETTINGS = {
     "log_checkpoints": "off",
     "timezone": "UTC",
 }
+# In psql's words, run each time the server has started. What an older stack's superuser made
+# becomes the owner's.
+ROLES = """
+SELECT format('CREATE ROLE %I LOGIN', name) FROM unnest(ARRAY[:'owner', :'portal']) AS name
+    WHERE name NOT IN (SELECT rolname FROM pg_roles) \\gexec
+ALTER ROLE :owner NOSUPERUSER PASSWORD :'owner_password';
+ALTER ROLE :portal NOSUPERUSER PASSWORD :'portal_password';
+SELECT format('CREATE DATABASE %I', :'database')
+    WHERE :'database' NOT IN (SELECT datname FROM pg_database) \\gexec
+ALTER DATABASE :database OWNER TO :owner;
+REVOKE TEMPORARY ON DATABASE :database FROM PUBLIC;
+\\connect :database
+SELECT format('ALTER TABLE %s OWNER TO %I', oid::regclass, :'owner') FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+    AND relowner <> :'owner'::regrole \\gexec
+SELECT format('ALTER ROUTINE %s OWNER TO %I', oid::regprocedure, :'owner') FROM pg_proc
+    WHERE pronamespace = 'public'::regnamespace AND proowner <> :'owner'::regrole
+    AND oid NOT IN (SELECT objid FROM pg_depend WHERE deptype = 'e') \\gexec
+"""
 
 
 def programs() -> Path:
@@ -48,10 +71,19 @@ def programs() -> Path:
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 
-def url(context: Context, database: str = DATABASE) -> str:
-    """Return the database's address with its password."""
-    password = credentials.secret(context, "postgres")
-    return f"postgresql://{USER}:{password}@127.0.0.1:{context.ports('postgres', 15432)}/{database}"
+def url(context: Context) -> str:
+    """Return the database's address for the portal, with its password."""
+    return _url(context, PORTAL, "postgres-portal")
+
+
+def owner_url(context: Context) -> str:
+    """Return the database's address for the owner of the tables, with its password."""
+    return _url(context, OWNER, "postgres-owner")
+
+
+def _url(context: Context, role: str, secret: str) -> str:
+    password = credentials.secret(context, secret)
+    return f"postgresql://{role}:{password}@127.0.0.1:{context.ports('postgres', 15432)}/{DATABASE}"
 
 
 def part(context: Context) -> Part:
@@ -70,7 +102,7 @@ def part(context: Context) -> Part:
         ready=lambda: probes.postgres(port),
         replaced_by="DATABASE_URL",
         prepare=lambda: _make_data(context, data),
-        after=lambda: _make_database(context, port),
+        after=lambda: _make_roles(context, port),
         cwd=context.folder("postgres"),
         stop_signal=signal.SIGINT,  # "fast": ends connections and checkpoints
     )
@@ -95,33 +127,38 @@ def _make_data(context: Context, data: Path) -> None:
             "--locale=C.UTF-8",
             "--no-sync",
         ]
-        _run(_unprivileged("initdb", "-D", str(draft), "-U", USER, *flags), data.parent)
+        _run(_unprivileged("initdb", "-D", str(draft), "-U", SUPERUSER, *flags), data.parent)
         password.unlink()
         draft.rename(data)
     elif as_nobody:
         unprivileged.give_to_nobody(data.parent, context.state)
 
 
-def _make_database(context: Context, port: int) -> None:
-    env = {"PGPASSWORD": credentials.secret(context, "postgres"), "LANG": "C.UTF-8"}
-    address = ["-h", "127.0.0.1", "-p", str(port), "-U", USER]
-    ask = [
-        str(programs() / "psql"),
-        *address,
-        "-d",
-        "postgres",
-        "-XAtc",
-        "select datname from pg_database",
-    ]
-    if DATABASE not in _run(ask, context.state, env=env).split():
-        _run([str(programs() / "createdb"), *address, DATABASE], context.state, env=env)
+def _make_roles(context: Context, port: int) -> None:
+    env = {
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(port),
+        "PGUSER": SUPERUSER,
+        "PGPASSWORD": credentials.secret(context, "postgres"),
+        "LANG": "C.UTF-8",
+    }
+    names = {"database": DATABASE, "owner": OWNER, "portal": PORTAL}
+    passwords = {
+        f"{name}_password": credentials.secret(context, f"postgres-{name}")
+        for name in ("owner", "portal")
+    }
+    # by standard input: a command line can be read by everybody on the machine
+    said = "".join(f"\\set {name} '{value}'\n" for name, value in (names | passwords).items())
+    psql = [str(programs() / "psql"), "-d", "postgres", "-XAtq", "-v", "ON_ERROR_STOP=1"]
+    _run(psql, context.state, env=env, said=said + ROLES)
 
 
-def _run(command: list[str], cwd: Path, *, env: dict[str, str] | None = None) -> str:
+def _run(
+    command: list[str], cwd: Path, *, env: dict[str, str] | None = None, said: str = ""
+) -> None:
     done = subprocess.run(
-        command, cwd=cwd, env=env or {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"},
+        command, cwd=cwd, env=env or {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"}, input=said,
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     if done.returncode != 0:
-        raise NotReady(f"{Path(command[-1]).name}: {done.stderr.strip()[-500:]}")
-    return done.stdout
+        raise NotReady(done.stderr.strip()[-500:])

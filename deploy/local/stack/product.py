@@ -16,6 +16,7 @@ from .part import Context, Part
 
 BACKENDS = ("postgres", "valkey", "idp")
 PUBLISHING = ("sample-data", "sample-weights", "registry-bucket", "worker")
+OWNERS_ADDRESS = "MIGRATIONS_DATABASE_URL"
 SERVING_IMAGE = "vllm/vllm-openai:v0.32.0"
 PASSED = (
     "DATABASE_URL", "REDIS_URL", "OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET",
@@ -90,13 +91,23 @@ def environment(context: Context) -> dict[str, str]:
     return ours | s3.client_env(context, "portal") | theirs
 
 
+def _owners_address(context: Context) -> dict[str, str]:
+    """Return what the two jobs that own the tables get besides; nobody else gets it."""
+    if not context.env.get("DATABASE_URL"):
+        return {OWNERS_ADDRESS: postgres.owner_url(context)}
+    theirs = context.env.get(OWNERS_ADDRESS)
+    return {OWNERS_ADDRESS: theirs} if theirs else {}
+
+
 def parts(context: Context) -> list[Part]:
     """Return the product's processes and jobs."""
     env = environment(context)
+    owner = env | _owners_address(context)
     (context.folder("gateway") / "access.log").touch(mode=0o600)
     weights = cache_folder(context.env) / "sample-weights"
     return [
-        job(context, env, "migrations", "migrate", "--no-input", needs=("postgres",)),
+        job(context, owner, "migrations", "migrate", "--no-input", needs=("postgres",)),
+        job(context, owner, "privileges", "grant_privileges", needs=("migrations",)),
         _portal(context, env),
         job(context, env, "sample-data", "load_sample", needs=("portal",)),
         _sample_weights(context, weights),
@@ -171,7 +182,7 @@ def _portal(context: Context, env: dict[str, str]) -> Part:
         address=portal_url(context),
         ready=lambda: probes.http_ok(port, "/healthz"),
         env=env,
-        needs=(*BACKENDS, "migrations"),
+        needs=(*BACKENDS, "privileges"),
     )
 
 
@@ -216,5 +227,5 @@ def _process(context: Context, env: dict[str, str], name: str, command: list[str
         address="",
         ready=lambda: None,
         env=env,
-        needs=("postgres", "valkey", "migrations"),
+        needs=("postgres", "valkey", "privileges"),
     )

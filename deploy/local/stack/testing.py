@@ -25,6 +25,7 @@ from .keeper import tail
 
 REPLACING = {
     *product.PASSED,
+    product.OWNERS_ADDRESS,
     "AWS_ENDPOINT_URL_S3",
     "DJANGO_SETTINGS_MODULE",
     "SECRET_KEY",

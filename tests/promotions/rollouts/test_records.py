@@ -204,7 +204,7 @@ class TestWhereItStands:
         assert some(rollout, facts) == facts
 
     def test_is_looked_at_when_it_has_ended(self, rollout):
-        Rollout.objects.filter(pk=rollout.pk).update(status="LIVE", unready_since=NOW)
+        Rollout.objects.filter(pk=rollout.pk).update(status="FAILED", unready_since=NOW)
         records.record_checked(rollout=rollout, now=LATER, next_check_at=SOON)
         found = {
             "reason": "", "message": "", "observed_at": LATER, "attempts": 0,
@@ -215,7 +215,7 @@ class TestWhereItStands:
         facts = {"reason": "DRIFT", "message": "Other bytes.", "unready_since": LATER}
         records.record_checked(rollout=rollout, now=SOON, next_check_at=None, **facts)
         assert some(rollout, facts) == facts
-        for state in ({"generation": 9}, {"generation": 1, "status": "PENDING"}):
+        for state in ({"generation": 9}, {"generation": 1, "status": "PROGRESSING"}):
             Rollout.objects.filter(pk=rollout.pk).update(**state)
             before = as_stored(rollout)
             records.record_checked(rollout=rollout, now=NOW, next_check_at=NOW)

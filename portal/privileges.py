@@ -1,0 +1,224 @@
+"""What the portal's database role may do, table by table: exactly what the code does, and no more.
+
+A model that is not named here cannot be used at all (a test names it). Whoever writes a new UPDATE,
+INSERT or DELETE adds it here; `manage.py grant_privileges` makes the database say the same. Which
+change of a row is a step that the code makes, and which is not, is the business of the triggers in
+the apps' migrations.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from django.apps import apps
+from django.db.models import Model
+
+
+@dataclass(frozen=True)
+class AllBut:
+    """Every column but the primary key and these fields."""
+
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class May:
+    """What the role may do with one table. update: the fields whose columns it may change."""
+
+    read: bool = True
+    insert: bool = False
+    update: tuple[str, ...] | AllBut = ()
+    delete: bool = False
+
+
+NOTHING = May(read=False)
+READ = May()
+# A fact: written once, never changed or taken away.
+FACT = May(insert=True)
+RECONCILED = (
+    "next_check_at",
+    "attempts",
+    "generation",
+    "observed_generation",
+    "reason",
+    "message",
+    "observed_at",
+)
+OBSERVED = May(insert=True, update=AllBut(("uid", "name", "created_at", "learned_at")))
+
+PRIVILEGES: dict[str, May] = {
+    # Django's own
+    "auth.Group": NOTHING,
+    "auth.Group_permissions": NOTHING,
+    "auth.Permission": NOTHING,
+    "contenttypes.ContentType": NOTHING,
+    "sessions.Session": May(insert=True, update=("session_data", "expire_date"), delete=True),
+    # the record
+    "audit.AuditEvent": FACT,
+    # people
+    "accounts.CostCenter": FACT,
+    "accounts.Team": May(insert=True, update=("cost_center",)),
+    "accounts.User": May(insert=True, update=("name", "email", "team", "last_login")),
+    "accounts.Membership": May(insert=True, update=("active_to",)),
+    "accounts.RoleBinding": May(insert=True, delete=True),
+    # models and their versions
+    # Nothing of it changes. To lock a row takes the right to update some column of it, so this is
+    # the one that a trigger holds.
+    "catalog.RegisteredModel": May(insert=True, update=("name",)),
+    "catalog.ModelVersion": May(
+        insert=True,
+        update=(
+            *RECONCILED,
+            "status",
+            "manifest_digest",
+            "signer",
+            "locked_until",
+            "bytes_verified",
+            "verified_at",
+        ),
+    ),
+    "catalog.ModelFile": May(
+        insert=True,
+        update=(
+            "upload_id",
+            "parts",
+            "uploaded_at",
+            "object_version",
+            "read_back_at",
+            "verified_at",
+        ),
+    ),
+    # evaluations
+    "evals.EvalSuite": FACT,
+    "evals.EvalRun": May(
+        insert=True,
+        update=(
+            *RECONCILED,
+            "status",
+            "serving_at",
+            "finished_at",
+            "removed_at",
+            "deploy_commit",
+            "remove_commit",
+            "packets_done",
+            "engine",
+            "instance_type",
+            "metrics",
+            "report_digest",
+            "baseline_run",
+        ),
+    ),
+    "evals.EvalPacketResult": FACT,
+    # access
+    "access.AccessRequest": May(
+        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
+    ),
+    "access.Grant": May(insert=True, update=("revoked_at", "revoked_by", "revoke_reason")),
+    # what the observer saw
+    "fleet.NodePool": OBSERVED,
+    "fleet.NodeClaim": OBSERVED,
+    "fleet.Node": OBSERVED,
+    "fleet.Replica": OBSERVED,
+    "fleet.NodeInterval": May(
+        insert=True, update=AllBut(("node_claim", "started_at")), delete=True
+    ),
+    "fleet.ReplicaPhase": FACT,
+    "fleet.ClusterEvent": May(insert=True, update=AllBut(("learned_at",)), delete=True),
+    "fleet.Observation": May(insert=True, update=AllBut()),
+    # what was measured, for as long as settings keep it
+    "fleet.ScrapeTarget": May(insert=True, update=AllBut(("kind", "name")), delete=True),
+    "fleet.GpuDevice": May(
+        insert=True,
+        update=AllBut(("uuid", "instance_id", "profile", "first_seen_at")),
+        delete=True,
+    ),
+    "fleet.UtilizationSample": May(insert=True, update=AllBut(("device", "minute")), delete=True),
+    "fleet.ReplicaSample": May(insert=True, update=AllBut(("replica", "minute")), delete=True),
+    # capacity
+    "capacity.NodePoolRevision": FACT,
+    "capacity.CapacityRequest": May(
+        insert=True,
+        update=(
+            *RECONCILED,
+            "status",
+            "decided_by",
+            "decided_at",
+            "decision_reason",
+            "commit",
+            "moved_at",
+            "finished_at",
+        ),
+    ),
+    # promotions and rollouts
+    "promotions.Promotion": May(insert=True, update=("status", "decided_at")),
+    "promotions.Approval": FACT,
+    "promotions.Rollout": May(
+        insert=True,
+        update=(
+            *RECONCILED,
+            "attempt",
+            "status",
+            "paused_at",
+            "weight",
+            "health",
+            "unready_since",
+            "return_reason",
+            "return_message",
+            "engine",
+            "instance_type",
+            "moved_at",
+            "finished_at",
+        ),
+    ),
+    "promotions.RolloutCommit": May(insert=True, update=("observed_at", "lost_at")),
+    "promotions.GateResult": FACT,
+    "promotions.RolloutPhase": FACT,
+    # usage
+    "metering.UsageEvent": FACT,
+    "metering.HourlyUsage": May(insert=True, delete=True),
+    "metering.DirtyHour": May(insert=True, update=("marked_at",), delete=True),
+    "metering.LogPosition": May(insert=True, update=("inode", "offset", "updated_at")),
+    # money
+    "chargeback.Rate": May(insert=True, update=("active_to",)),
+    # policy
+    "gateway.PolicyRevision": May(
+        insert=True, update=(*RECONCILED, "status", "digest", "commit", "published_at")
+    ),
+}
+
+
+def columns(model: type[Model], fields: Sequence[str] | AllBut) -> list[str]:
+    """Return the columns of a model's fields. Raises FieldDoesNotExist for a field it lacks."""
+    if isinstance(fields, AllBut):
+        kept = {model._meta.get_field(name).name for name in fields.fields}
+        return [
+            field.column
+            for field in model._meta.concrete_fields
+            if not field.primary_key and field.name not in kept
+        ]
+    return [model._meta.get_field(name).column for name in fields]
+
+
+def statements(role: str, quote: Callable[[str], str]) -> Iterator[str]:
+    """Yield the SQL that leaves `role` with exactly these privileges. quote: for names in SQL."""
+    to = quote(role)
+    yield f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {to}"
+    yield f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {to}"
+    yield f"REVOKE CREATE ON SCHEMA public FROM PUBLIC, {to}"
+    yield f"GRANT USAGE ON SCHEMA public TO {to}"
+    yield f"GRANT SELECT ON TABLE {quote('django_migrations')} TO {to}"
+    for label, may in PRIVILEGES.items():
+        model = apps.get_model(label)
+        table = quote(model._meta.db_table)
+        for right in _rights(model, may, quote):
+            yield f"GRANT {right} ON TABLE {table} TO {to}"
+
+
+def _rights(model: type[Model], may: May, quote: Callable[[str], str]) -> Iterator[str]:
+    if may.read:
+        yield "SELECT"
+    if may.insert:
+        yield "INSERT"
+    if changed := columns(model, may.update):
+        yield f"UPDATE ({', '.join(quote(name) for name in changed)})"
+    if may.delete:
+        yield "DELETE"

@@ -1,0 +1,85 @@
+"""The tests' database: made and migrated by its owner, used as the portal's role.
+
+A test that must bring about what the portal's role may not do says so with `as_owner`.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+
+from portal.database import LOGIN
+
+PORTAL = {name: settings.DATABASES["default"].get(name, "") for name in LOGIN}
+# It runs in the transaction of the test, which no other connection could see into.
+ACT_AS_OWNER = """
+CREATE OR REPLACE FUNCTION tests_act_as_owner(statement text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE changed bigint;
+BEGIN
+    EXECUTE statement;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    RETURN changed;
+END $$
+"""
+
+
+def has_two_roles() -> bool:
+    """Tell whether the owner is somebody else than the portal's role."""
+    return bool(settings.MIGRATIONS_DATABASE)
+
+
+def connect_as_owner() -> None:
+    """From here on every connection is the owner's."""
+    _connect_as(settings.MIGRATIONS_DATABASE or PORTAL)
+
+
+def connect_as_portal() -> None:
+    """From here on every connection is that of the portal's role."""
+    _connect_as(PORTAL)
+
+
+def _connect_as(login: dict[str, str]) -> None:
+    connection.close()
+    connection.settings_dict.update({name: login[name] for name in LOGIN})
+
+
+def hand_over() -> None:
+    """Give the portal's role what it may do in the database that its owner has migrated."""
+    if has_two_roles():
+        with connection.cursor() as cursor:
+            cursor.execute(ACT_AS_OWNER)
+        call_command("grant_privileges", verbosity=0)
+    connect_as_portal()
+
+
+@contextmanager
+def as_owner() -> Iterator[None]:
+    """Let the owner make the UPDATEs and DELETEs of this block, in the test's own transaction."""
+    if not has_two_roles():
+        yield
+        return
+    with connection.execute_wrapper(_by_owner):
+        yield
+
+
+def owner_runs(sql: str) -> int:
+    """Let the owner run statements, in the test's own transaction; return the last one's rows."""
+    with connection.cursor() as cursor:
+        if not has_two_roles():
+            cursor.execute(sql)
+            return int(cursor.rowcount)
+        cursor.execute("SELECT tests_act_as_owner(%s)", [sql])
+        return int(cursor.fetchone()[0])
+
+
+def _by_owner(
+    execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]
+) -> Any:
+    if not sql.startswith(("UPDATE", "DELETE")):
+        return execute(sql, params, many, context)
+    statement = context["cursor"].cursor.mogrify(sql, params)
+    return execute("SELECT tests_act_as_owner(%s)", [statement], many, context)
