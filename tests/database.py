@@ -1,6 +1,7 @@
 """The tests' database: made and migrated by its owner, used as the portal's role.
 
-A test that must bring about what the portal's role may not do says so with `as_owner`.
+A test that must bring about what the portal's role may not do says so with `as_owner`; what no
+trigger lets anybody do, with `unguarded`.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,12 +17,21 @@ from portal.database import LOGIN
 PORTAL = {name: settings.DATABASES["default"].get(name, "") for name in LOGIN}
 # It runs in the transaction of the test, which no other connection could see into.
 ACT_AS_OWNER = """
-CREATE OR REPLACE FUNCTION tests_act_as_owner(statement text) RETURNS bigint
+CREATE OR REPLACE FUNCTION tests_act_as_owner(statement text, unguarded text) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE changed bigint;
 BEGIN
+    IF unguarded <> '' THEN
+        SET CONSTRAINTS ALL IMMEDIATE;  -- no table is altered while a check of it waits
+        EXECUTE format('ALTER TABLE %I DISABLE TRIGGER USER', unguarded);
+    END IF;
     EXECUTE statement;
     GET DIAGNOSTICS changed = ROW_COUNT;
+    IF unguarded <> '' THEN
+        SET CONSTRAINTS ALL IMMEDIATE;
+        EXECUTE format('ALTER TABLE %I ENABLE TRIGGER USER', unguarded);
+        SET CONSTRAINTS ALL DEFERRED;
+    END IF;
     RETURN changed;
 END $$
 """
@@ -49,9 +59,9 @@ def _connect_as(login: dict[str, str]) -> None:
 
 def hand_over() -> None:
     """Give the portal's role what it may do in the database that its owner has migrated."""
+    with connection.cursor() as cursor:
+        cursor.execute(ACT_AS_OWNER)
     if has_two_roles():
-        with connection.cursor() as cursor:
-            cursor.execute(ACT_AS_OWNER)
         call_command("grant_privileges", verbosity=0)
     connect_as_portal()
 
@@ -59,20 +69,23 @@ def hand_over() -> None:
 @contextmanager
 def as_owner() -> Iterator[None]:
     """Let the owner make the UPDATEs and DELETEs of this block, in the test's own transaction."""
-    if not has_two_roles():
-        yield
-        return
     with connection.execute_wrapper(_by_owner):
+        yield
+
+
+@contextmanager
+def unguarded() -> Iterator[None]:
+    """Let the owner make the UPDATEs of this block with their tables' triggers off, in the test's
+    own transaction: for a state that a row would need its whole history to be in.
+    """
+    with connection.execute_wrapper(_unguarded):
         yield
 
 
 def owner_runs(sql: str) -> int:
     """Let the owner run statements, in the test's own transaction; return the last one's rows."""
     with connection.cursor() as cursor:
-        if not has_two_roles():
-            cursor.execute(sql)
-            return int(cursor.rowcount)
-        cursor.execute("SELECT tests_act_as_owner(%s)", [sql])
+        cursor.execute("SELECT tests_act_as_owner(%s, '')", [sql])
         return int(cursor.fetchone()[0])
 
 
@@ -82,4 +95,13 @@ def _by_owner(
     if not sql.startswith(("UPDATE", "DELETE")):
         return execute(sql, params, many, context)
     statement = context["cursor"].cursor.mogrify(sql, params)
-    return execute("SELECT tests_act_as_owner(%s)", [statement], many, context)
+    return execute("SELECT tests_act_as_owner(%s, '')", [statement], many, context)
+
+
+def _unguarded(
+    execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]
+) -> Any:
+    if not sql.startswith("UPDATE"):
+        return execute(sql, params, many, context)
+    statement, table = context["cursor"].cursor.mogrify(sql, params), sql.split('"')[1]
+    return execute("SELECT tests_act_as_owner(%s, %s)", [statement, table], many, context)

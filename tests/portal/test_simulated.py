@@ -11,6 +11,7 @@ from apps.evals.models import EvalRun
 from apps.fleet.models import Node, NodeClaim, Replica
 from apps.metering.models import HourlyUsage, UsageEvent
 from apps.promotions.models import Promotion, Rollout
+from tests.database import unguarded
 from tests.factories import RegisteredModelFactory, TeamFactory, UserFactory
 from tests.pages import joined
 from tests.promotions import factories
@@ -35,7 +36,8 @@ def world(name, *, engine, provider="", basis=""):
     model = RegisteredModelFactory(name=name)
     rollout = factories.live(model, 1)
     Rollout.objects.filter(pk=rollout.pk).update(engine=engine, observed_at=now)
-    EvalRun.objects.filter(model_version=rollout.model_version).update(engine=engine)
+    with unguarded():
+        EvalRun.objects.filter(model_version=rollout.model_version).update(engine=engine)
     machine = {"created_at": now, "learned_at": now, "price_basis": basis, "gpu_count": 1}
     claim = NodeClaim.objects.create(
         uid=f"claim-{name}", name=f"claim-{name}", node_name=f"node-{name}", provider_id=provider,

@@ -10,6 +10,7 @@ from apps.common.errors import NotPermitted
 from apps.promotions import actions
 from apps.promotions.dossier import digest_of
 from apps.promotions.models import Approval, GateResult, Promotion, Rollout
+from tests.database import as_owner, unguarded
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
 from tests.promotions.test_actions import approve, propose, seen
@@ -420,7 +421,8 @@ class TestGoOnRollout:
 
     def test_decides_about_no_weight_that_was_lost_or_not_seen(self, waiting, carol):
         for change in ({"lost_at": NOW}, {"lost_at": None, "observed_at": None}):
-            waiting.commits.filter(step="SHIFT_50").update(**change)
+            with unguarded():
+                waiting.commits.filter(step="SHIFT_50").update(**change)
             with pytest.raises(actions.WrongRolloutState):
                 self.go_on(waiting, carol)
 
@@ -437,9 +439,10 @@ class TestRollBackRollout:
         before = factories.live(registered_model, 6)
         Rollout.objects.filter(pk=before.pk).update(status="REPLACED")
         made = factories.live(registered_model, 7)
-        Rollout.objects.filter(pk=made.pk).update(
-            baseline=before.model_version, attempts=3, reason="R", message="m"
-        )
+        with as_owner():
+            Rollout.objects.filter(pk=made.pk).update(
+                baseline=before.model_version, attempts=3, reason="R", message="m"
+            )
         made.refresh_from_db()
         return made
 

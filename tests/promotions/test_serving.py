@@ -149,7 +149,7 @@ class TestStates:
         assert words(registered_model) == "Waking, takes ≈ 40 s"
         assert words(other) == "Idle, wakes in ≈ 7 s"
         waking.is_ready = True
-        waking.save()
+        waking.save(update_fields=["is_ready"])
         assert words(registered_model) == "Live v7"
 
     def test_marks_a_wake_up_time_of_simulated_machines_or_of_the_stand_in(

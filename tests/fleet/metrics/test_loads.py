@@ -59,7 +59,7 @@ class TestMeasured:
         replica.engine = "vllm 0.32.0"
         assert load(replica).state.name == "WORKING"
         device.is_simulated = False
-        device.save()
+        device.save(update_fields=["is_simulated"])
         assert load(replica).state.name == "SATURATED"
 
     def test_takes_no_power_from_a_mig_instance(self, replica):

@@ -11,6 +11,7 @@ from apps.access.models import AccessRequest, Grant
 from apps.chargeback.models import Rate
 from apps.fleet.models import NodeClaim, Observation, Replica
 from apps.promotions.models import Rollout
+from tests.database import unguarded
 from tests.factories import ModelVersionFactory, RegisteredModelFactory, UserFactory
 from tests.pages import joined
 from tests.promotions import factories
@@ -101,7 +102,8 @@ class TestModelList:
         live = factories.live(registered_model, 7)
         live.promotion.eval_run.metrics |= {"tokens_per_second": 31.04}
         live.promotion.eval_run.instance_type = "g6.xlarge"
-        live.promotion.eval_run.save()
+        with unguarded():
+            live.promotion.eval_run.save()
         seen_now(live)
         seen_now(factories.live(drifted, 2), reason="DRIFT")
         seen_now(factories.live(sleeping, 3, serving_class="SCALE_TO_ZERO"))

@@ -23,5 +23,5 @@ ALTER FUNCTION grant_needs_an_approved_request() RESET search_path;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("access", "0002_four_eyes"), ("audit", "0005_guards")]
+    dependencies = [("access", "0003_renewals"), ("audit", "0005_guards")]
     operations = [migrations.RunSQL(FORWARD, BACKWARD)]
