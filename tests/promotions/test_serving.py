@@ -130,7 +130,7 @@ class TestStates:
         assert found.badge.title == "Other pods. v8 is rolling out."
 
     def test_tells_that_what_served_was_taken_back(self, registered_model):
-        changed(factories.live(registered_model, 7), status="ABORTED")
+        factories.rolled(registered_model, 7, status="ABORTED")
         assert words(registered_model) == "Not serving"
 
     def test_tells_of_a_sleeper_what_the_observer_saw(self, registered_model, observed):

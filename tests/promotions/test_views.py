@@ -345,9 +345,10 @@ class TestRolloutDetail:
     ):
         baseline = factories.version(registered_model, 6)
         factories.run(baseline)
-        Rollout.objects.filter(pk=rollout.pk).update(
-            status=status, weight=100, finished_at=NOW, baseline=baseline
-        )
+        with unguarded():
+            Rollout.objects.filter(pk=rollout.pk).update(
+                status=status, weight=100, finished_at=NOW, baseline=baseline
+            )
         where = url("rollout_detail", rollout)
         assert "kept warm until" in as_(alice).get(where).content.decode()
         Promotion.objects.create(
