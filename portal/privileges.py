@@ -187,15 +187,12 @@ PRIVILEGES: dict[str, May] = {
 
 
 def columns(model: type[Model], fields: Sequence[str] | AllBut) -> list[str]:
-    """Return the columns of a model's fields. Raises FieldDoesNotExist for a field it lacks."""
-    if isinstance(fields, AllBut):
-        kept = {model._meta.get_field(name).name for name in fields.fields}
-        return [
-            field.column
-            for field in model._meta.concrete_fields
-            if not field.primary_key and field.name not in kept
-        ]
-    return [model._meta.get_field(name).column for name in fields]
+    """Return the columns of a model's fields. Raises KeyError for a field it lacks."""
+    known = {field.name: str(field.column) for field in model._meta.concrete_fields}
+    if not isinstance(fields, AllBut):
+        return [known[name] for name in fields]
+    kept = {known[name] for name in fields.fields} | {str(model._meta.pk.column)}
+    return [column for column in known.values() if column not in kept]
 
 
 def statements(role: str, quote: Callable[[str], str]) -> Iterator[str]:
