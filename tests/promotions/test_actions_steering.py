@@ -205,10 +205,10 @@ class TestDeciding:
         assert as_stored(second)["status"] == "PENDING"
 
     def test_takes_a_proposal_back_for_whoever_made_it(self, promotion, bob, charlie):
-        assert not actions.may_withdraw(promotion, charlie)
-        assert actions.may_withdraw(promotion, bob)
+        assert not actions.question(promotion, charlie).may_withdraw
+        assert actions.question(promotion, bob).may_withdraw
         bob.role_bindings.all().delete()
-        assert actions.may_withdraw(promotion, promotion.requested_by)
+        assert actions.question(promotion, promotion.requested_by).may_withdraw
 
     def test_approves_nothing_that_it_cannot_record(self, promotion, carol, audit_away):
         with audit_away(), pytest.raises(AuditAway):

@@ -120,8 +120,8 @@ def ask(pete: Person, before: int, limit: int) -> str:
     pete.page.wait_for_url(re.compile(r"/fleet/capacity-requests/[0-9a-f-]{36}/$"))
     expect(pete.badge()).to_have_text("Waiting for a decision")
     diff = pete.page.locator(".diff")
-    expect(diff.locator(".diff-del")).to_have_text(f"-    nvidia.com/gpu: '{before}'")
-    expect(diff.locator(".diff-add")).to_have_text(f"+    nvidia.com/gpu: '{limit}'")
+    expect(diff.locator(".diff-line.diff-del")).to_have_text(f"-    nvidia.com/gpu: '{before}'")
+    expect(diff.locator(".diff-line.diff-add")).to_have_text(f"+    nvidia.com/gpu: '{limit}'")
     expect(pete.page.get_by_role("button", name=re.compile("^Approve"))).to_have_count(0)
     return pete.page.url.removeprefix(pete.stack.portal)
 
