@@ -17,6 +17,7 @@ from apps.promotions.models import Rollout, RolloutCommit
 from portal import errors
 from portal.context import SECTIONS
 from portal.needs import needs_of, waits_of
+from tests.database import unguarded
 from tests.factories import (
     NOW,
     ModelVersionFactory,
@@ -132,9 +133,10 @@ class TestNeeds:
             for model, number in ((registered_model, 1), (RegisteredModelFactory(), 1))
         )
         for rollout, reason in ((held, "NO_TRAFFIC"), (other, "HOLDING")):
-            Rollout.objects.filter(pk=rollout.pk).update(
-                status="PROGRESSING", reason=reason, weight=10
-            )
+            with unguarded():
+                Rollout.objects.filter(pk=rollout.pk).update(
+                    status="PROGRESSING", reason=reason, weight=10
+                )
         for person in (bob, carol):
             assert [need.title for need in needs_of(person, timezone.now())] == [
                 "Let prior-auth-extract-v1 go on, or take it back"
