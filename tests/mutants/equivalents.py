@@ -17,7 +17,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "ilter(registered_model=model).first()": "rates come newest first by themselves",
     },
     "apps/chargeback/queries.py": {
-        "_line: tokens_known = any(names[9:12]) → tokens_known = any(names[9:24])": (
+        "_line: tokens_known = any(names[13:16]) → tokens_known = any(names[13:32])": (
             "unpriced tokens are input and output tokens, which are looked at already"
         ),
     },
