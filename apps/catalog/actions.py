@@ -344,39 +344,31 @@ def quarantine_version(*, version: ModelVersion, reason: str, message: str, now:
     whether it was verified before or not. message names the file.
     """
     starts = (Status.SIGNING, Status.VERIFYING, Status.VERIFIED)
-    changed = change_from(
-        version,
-        starts,
-        now=now,
-        status=Status.QUARANTINED,
-        reason=reason,
-        message=message,
-        next_check_at=None,
-    )
-    if changed:
-        facts = {"reason": reason, "message": message}
-        audit.record(
-            action=Action.VERSION_QUARANTINED, actor=WORKER, target=version, now=now, data=facts
-        )
+    ended = (Status.QUARANTINED, Action.VERSION_QUARANTINED)
+    _end(version, starts, *ended, reason=reason, message=message, now=now)
 
 
 @transaction.atomic
 def fail_version(*, version: ModelVersion, reason: str, message: str, now: datetime) -> None:
     """The version cannot be finished, for a reason outside of its files."""
-    changed = change_from(
-        version,
-        ModelVersion.MOVING,
-        now=now,
-        status=Status.FAILED,
-        reason=reason,
-        message=message,
-        next_check_at=None,
-    )
-    if changed:
-        facts = {"reason": reason, "message": message}
-        audit.record(
-            action=Action.VERSION_FAILED, actor=WORKER, target=version, now=now, data=facts
-        )
+    ended = (Status.FAILED, Action.VERSION_FAILED)
+    _end(version, ModelVersion.MOVING, *ended, reason=reason, message=message, now=now)
+
+
+def _end(
+    version: ModelVersion,
+    starts: Sequence[str],
+    status: str,
+    action: Action,
+    *,
+    reason: str,
+    message: str,
+    now: datetime,
+) -> None:
+    """End what the worker does about a version, with why in the row and in the record."""
+    facts = {"reason": reason, "message": message}
+    if change_from(version, starts, now=now, status=status, next_check_at=None, **facts):
+        audit.record(action=action, actor=WORKER, target=version, now=now, data=facts)
 
 
 @transaction.atomic
