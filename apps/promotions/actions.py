@@ -6,6 +6,7 @@ decision is bound to the evidence that was on the page; where that has changed s
 decided.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -110,7 +111,8 @@ def request_promotion(
     )
     hours = _hours(serving_class, pre_warm)
     version.refresh_from_db()
-    _check(version, serving_class=serving_class)
+    facts = queries.evidence_for(version, serving_class=serving_class)
+    _refuse(problem.words for problem in blocked(evaluate_gates(facts)))
     suite = current_suite()
     run = deciding_run(version, suite)
     if run is None:
@@ -165,12 +167,10 @@ def _locked(model: RegisteredModel) -> RegisteredModel:
     )
 
 
-def _check(
-    version: ModelVersion, promotion: Promotion | None = None, serving_class: str = ""
-) -> None:
-    problems = blocked(evaluate_gates(queries.evidence_for(version, promotion, serving_class)))
-    if problems:
-        raise NotEligible(" ".join(problem.words for problem in problems))
+def _refuse(problems: Iterable[str]) -> None:
+    """Raise NotEligible with what does not hold, where anything does not."""
+    if words := " ".join(problems):
+        raise NotEligible(words)
 
 
 def _bound_to(promotion: Promotion) -> dict[str, str | bool]:
@@ -223,9 +223,9 @@ def approve_promotion(
     decisions.permit(question(promotion, approver))
     _must_match(promotion, seen)
     promotion.model_version.refresh_from_db()
-    if Promotion.objects.pending().filter(pk=promotion.pk).exists():
-        _check(promotion.model_version, promotion)
     shown = evidence(promotion, change)
+    if Promotion.objects.pending().filter(pk=promotion.pk).exists():
+        _refuse(item["words"] for item in shown["conditions"] if not item["passed"])
     approved = (Approval.Decision.APPROVE, Promotion.Status.APPROVED)
     _decide(promotion, approver, *approved, reason, shown, now)
     record(

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from apps.catalog.manifest import canonical
+from apps.evals.models import EvalRun
 from apps.evals.pages import metric_lines
 from apps.evals.queries import deciding_run
 from apps.promotions import pages, queries, sleep
@@ -19,8 +20,8 @@ from apps.promotions.models import Promotion
 
 @dataclass(frozen=True)
 class Change:
-    """The exact change to the GitOps repository, step by step (proposal.diffs), or why it could not
-    be shown.
+    """The exact change to the GitOps repository, step by step (proposal.change_of), or why it could
+    not be shown.
     """
 
     steps: Sequence[dict[str, Any]] = field(default=())
@@ -60,7 +61,7 @@ def evidence(promotion: Promotion, change: Change) -> dict[str, Any]:
     }
 
 
-def baseline_run(promotion: Promotion) -> Any:
+def baseline_run(promotion: Promotion) -> EvalRun | None:
     """Return the deciding run of the version that the promotion is compared with, or None."""
     if promotion.baseline is None:
         return None

@@ -291,17 +291,15 @@ def _facts(promotion: Promotion, found: list[Any]) -> list[tuple[str, object]]:
         "Version": reverse("catalog:version_detail", args=[name, version.number]),
         "Evaluation": reverse("evals:run_detail", args=[run.pk]),
     }
-    return [
-        (
-            label,
-            {"text": words, "mono": True, "copy": True}
-            if label in ("Manifest", "Report")
-            else {"text": words, "url": urls[label]}
-            if label in urls
-            else words,
-        )
-        for label, words in found
-    ]
+    shown: list[tuple[str, object]] = []
+    for label, words in found:
+        if label in ("Manifest", "Report"):
+            shown.append((label, {"text": words, "mono": True, "copy": True}))
+        elif label in urls:
+            shown.append((label, {"text": words, "url": urls[label]}))
+        else:
+            shown.append((label, words))
+    return shown
 
 
 @require_GET
@@ -346,17 +344,32 @@ def _order(
     action: Callable[..., object], promotion: Promotion, user: User, form: DecisionForm
 ) -> object:
     """Decide over what was on the page. Raises StaleEvidence where the change is another by now."""
-    change, shown = proposal.change_of(promotion), form.cleaned_data["change"]
-    if shown and shown != change.digest:
-        raise actions.StaleEvidence(CHANGED)
     return action(
         promotion=promotion,
         approver=user,
         seen=form.seen(),
         reason=form.cleaned_data["reason"],
-        change=change if shown else actions.NOT_SHOWN,
+        change=_as_shown(promotion, form.cleaned_data["change"]),
         now=now(),
     )
+
+
+def _as_shown(promotion: Promotion, shown: str) -> Change:
+    """Return the change that was on the page. shown: its digest, "" where it was not there.
+
+    Raises StaleEvidence where it is another by now, or Git cannot tell whether it is.
+    """
+    if not shown:
+        return actions.NOT_SHOWN
+    change = proposal.change_of(promotion)
+    if change.problem:
+        raise actions.StaleEvidence(
+            f"Git cannot tell now whether what you saw would still be committed: {change.problem} "
+            "Nothing was decided: try again."
+        )
+    if shown != change.digest:
+        raise actions.StaleEvidence(CHANGED)
+    return change
 
 
 @require_POST

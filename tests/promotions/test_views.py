@@ -253,6 +253,18 @@ class TestDecision:
         assert promotion.status == "PENDING"
         assert not Approval.objects.exists()
 
+    def test_says_that_git_cannot_tell_where_it_is_away(self, as_, carol, promotion, settings):
+        diff = as_(carol).get(url("promotion_diff", promotion)).content.decode()
+        digest = re.search(r'name="change" value="(sha256:[0-9a-f]{64})"', diff).group(1)
+        settings.GITOPS_REMOTE = "file:///nowhere.git"
+        answer = as_(carol).post(
+            url("promotion_approve", promotion), form(promotion, change=digest), follow=True
+        )
+        said = joined(answer.content.decode())
+        assert "Git cannot tell now whether what you saw would still be committed" in said
+        assert "has changed since you opened the page" not in said
+        assert not Approval.objects.exists()
+
     def test_keeps_that_the_change_was_not_shown(self, as_, carol, promotion):
         as_(carol).post(url("promotion_reject", promotion), form(promotion))
         kept = Approval.objects.get().evidence
