@@ -2,7 +2,7 @@
 
 Nobody decides on their own request: the action refuses it, and so does a check constraint. What was
 approved is the file's whole text, which never changes afterwards; the worker commits exactly that
-(apps/fleet/reconcile.py).
+(reconcile.py).
 """
 
 import hashlib

@@ -6,9 +6,10 @@ writing a manifest that is there. So a worker may die at any line; the next pass
 bucket and goes on. Nothing is overwritten (`If-None-Match: *`). A pass takes at most about a minute
 and then hands over to the next one; progress is written at most once a second.
 
-SIGNING    parts → objects → locks → each file's digest against the declared one → manifest.json →
-model.sig VERIFYING  manifest.json and model.sig as stored, no other object, each file's digest and
-lock VERIFIED   once a day the same but the digests: no object was replaced, added or unlocked since
+SIGNING    parts → objects → locks → each file's digest against the declared one → manifest.json
+           → model.sig
+VERIFYING  manifest.json and model.sig as stored, no other object, each file's digest and lock
+VERIFIED   once a day the same but the digests: no object was replaced, added or unlocked since
 """
 
 import time

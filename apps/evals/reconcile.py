@@ -1,10 +1,10 @@
 """Carries an evaluation run out: serve the candidate, ask it every packet, score, take it away
 again.
 
-PENDING   commit the InferenceService to serving/evals/ (the namespace `evals`, which no route may
-name) STARTING  wait until the cluster says Ready and the engine answers, and say in words what it
-waits for RUNNING   ask the packets that have no result yet, for at most half a minute a pass; then
-score ended     commit the removal, and look until the candidate is gone
+PENDING   commit the InferenceService to serving/evals/: its namespace is named by no route
+STARTING  wait until the cluster says Ready and the engine answers; say in words for what
+RUNNING   ask the packets that have no result yet, for at most half a minute a pass; then score
+ended     commit the removal, and look until the candidate is gone
 
 A commit is found again by its trailers and a packet by its id, so a pass may die anywhere.
 """
@@ -158,11 +158,11 @@ def _watch(run: EvalRun, around: Surroundings, now: datetime) -> None:
         return
     with around.engine(base_url(run)) as engine:
         version = engine.version()
-    claim_ = status.node_claim
+    node_claim = status.node_claim
     actions.record_serving(
         run=run,
         engine=version,
-        instance_type=claim_.instance_type if claim_ is not None else "",
+        instance_type=node_claim.instance_type if node_claim is not None else "",
         now=now,
     )
 

@@ -1,5 +1,5 @@
-"""What the pages say about promotions and rollouts: badges, phases as steps, diffs as lines.
-Pure.
+"""What the pages say about promotions and rollouts: badges, phases as steps, what sleeping
+costs. Pure.
 """
 
 from collections.abc import Iterable

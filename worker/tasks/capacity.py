@@ -1,4 +1,4 @@
-"""Celery tasks of apps.fleet: load, one call, nothing else."""
+"""Celery tasks of apps.capacity: load, one call, nothing else."""
 
 from django.utils.timezone import now
 
