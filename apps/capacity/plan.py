@@ -54,10 +54,7 @@ def plan_capacity(now: Situation) -> Next:
     """Return what a committed request does next."""
     step = _plan(now)
     if step.do == Do.WAIT and now.waited >= STALLED:
-        minutes = int(now.waited.total_seconds() // 60)
-        return Next(
-            Do.FAIL, step.reason, f"Nothing has moved for {minutes} minutes. {step.message}"
-        )
+        return Next(Do.FAIL, step.reason, sync.standstill(now.waited, step.message))
     return step
 
 

@@ -15,7 +15,7 @@ from apps.capacity import plan, records
 from apps.capacity.models import CapacityRequest, NodePoolRevision
 from apps.capacity.plan import Do, Situation
 from apps.common.leases import retry_at, take_lease
-from apps.gitops import sync
+from apps.gitops import history, sync
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient
 from apps.integrations.kubernetes.client import KubernetesReader
@@ -25,6 +25,7 @@ from apps.manifests.capacity import FOLDER, pool_path
 FAST = timedelta(seconds=2)
 SLOW = timedelta(seconds=10)
 LATE_SYNC = timedelta(seconds=45)
+ASK_AGAIN = "Look at the pool's newest revision and ask again."
 NOT_THERE = ("REFUSED_BY_CLUSTER", *sync.NOT_THERE)
 _POOL_FILE = re.compile(rf"^{FOLDER}/([a-z][-a-z0-9]{{0,62}})\.yaml$")
 Status = CapacityRequest.Status
@@ -99,7 +100,9 @@ def _observe(
     elif step.do == Do.FAIL:
         records.fail_request(request=request, reason=step.reason, message=step.message, now=now)
     else:
-        _check_history(request, situation, git)
+        # a slow Argo CD, or a branch that lost our commit: then it never arrives
+        if not situation.compared and situation.waited >= LATE_SYNC:
+            history.check([request.commit], git, advice=ASK_AGAIN)
         if step.reason in NOT_THERE:
             since = request.moved_at or now
             sync.ask_again(git, situation.application, since=since, now=now)
@@ -134,17 +137,4 @@ def _situation(
         wanted=yaml.safe_load(request.text),
         newer=current is not None and current.digest != request.digest,
         waited=now - (request.moved_at or now),
-    )
-
-
-def _check_history(request: CapacityRequest, situation: Situation, git: GitClient) -> None:
-    """Tell a slow Argo CD from a branch whose history was rewritten: then our commit never
-    arrives.
-    """
-    if situation.compared or situation.waited < LATE_SYNC or git.is_on_branch(request.commit):
-        return
-    raise PermanentError(
-        f"Commit {request.commit[:8]} is no longer on branch {git.branch}: its history was "
-        f"rewritten. "
-        "Look at the pool's newest revision and ask again."
     )

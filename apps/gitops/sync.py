@@ -5,7 +5,7 @@ Argo CD tries no failed revision twice, and says "Synced" of one whose compariso
 nothing was applied: whoever waits must see for himself that something is missing, then ask.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from apps.gitops.trouble import Trouble, cut
 from apps.integrations.git.client import GitClient
@@ -47,6 +47,11 @@ def ask_again(
     """
     if application.is_at_rest:
         git.ask_again(application.revision, since=since, now=now)
+
+
+def standstill(length: timedelta, words: str) -> str:
+    """Return what to say of a wait that is given up after so long. words: what was waited for."""
+    return f"Nothing has moved for {length // timedelta(minutes=1)} minutes. {words}"
 
 
 def of_sync(

@@ -346,7 +346,8 @@ class TestReconcileCapacityRequest:
         subprocess.run(["git", "update-ref", "refs/heads/main", "main~1"], cwd=remote, check=True)
         drive(approved, git, cluster, at=at + timedelta(minutes=1))
         assert (approved.status, approved.reason) == ("FAILED", "REFUSED")
-        assert "history was rewritten" in approved.message
+        assert "somebody rewrote its history" in approved.message
+        assert "Look at the pool's newest revision" in approved.message
 
     def test_fails_when_the_pool_was_changed_again(self, approved, git, cluster, remote):
         cluster.applies = False

@@ -139,3 +139,9 @@ class TestAskAgain:
         git, later = Git(), NOW + timedelta(minutes=1)
         sync.ask_again(git, replace(GOING, **change), since=NOW, now=later)
         assert git.calls == (((COMMIT, NOW, later),) if asked else ())
+
+
+class TestStandstill:
+    def test_counts_whole_minutes(self):
+        words = sync.standstill(timedelta(minutes=21, seconds=59), "Waiting for Argo CD.")
+        assert words == "Nothing has moved for 21 minutes. Waiting for Argo CD."

@@ -1,7 +1,8 @@
-"""Making the one commit of a rollout's step, and finding out that the branch has lost it."""
+"""Making the one commit of a rollout's step, and what a refusal of it is called."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
+from apps.gitops.history import Diverged
 from apps.integrations.errors import PermanentError
 from apps.integrations.git.client import GitClient
 from apps.integrations.git.types import CommitRef
@@ -9,14 +10,6 @@ from apps.promotions.models import Rollout, weight_of
 from apps.promotions.rollouts import render
 
 Step = Rollout.Step
-
-
-class Diverged(PermanentError):
-    """The branch no longer has these commits of ours."""
-
-    def __init__(self, message: str, lost: Iterable[str]) -> None:
-        super().__init__(message)
-        self.lost = frozenset(lost)
 
 
 class GitRefused(PermanentError):
@@ -81,19 +74,3 @@ def _message(rollout: Rollout, step: str) -> str:
         f"{subject}\n\nPromotion {rollout.promotion_id}, manifest "
         f"{rollout.promotion.manifest_digest}."
     )
-
-
-def check_history(commits: Iterable[str], git: GitClient) -> None:
-    """Raise Diverged where one of these commits is no longer on the branch: then Argo CD never
-    applies it.
-    """
-    lost = [sha for sha in commits if not git.is_on_branch(sha)]
-    if lost:
-        names = ", ".join(sha[:8] for sha in lost)
-        which = f"Commit {names} is" if len(lost) == 1 else f"Commits {names} are"
-        raise Diverged(
-            f"{which} no longer on branch {git.branch}: somebody rewrote its history. A retry "
-            f"commits again what is "
-            "missing; find out first who took it away, and why.",
-            lost,
-        )

@@ -145,8 +145,7 @@ def _unless_stalled(now: Situation, step: Next) -> Next:
     longest = STALLED_SOONER.get(step.reason, now.may_start_for)
     if step.do != Do.WAIT or step.reason in NEVER_STALLED or now.still_for < longest:
         return step
-    minutes = int(now.still_for.total_seconds() // 60)
-    return fail(step.reason, f"Nothing has moved for {minutes} minutes. {step.message}")
+    return fail(step.reason, sync.standstill(now.still_for, step.message))
 
 
 def _with_late_sync(now: Situation, step: Next) -> Next:

@@ -14,7 +14,8 @@ from django.conf import settings
 
 from apps.catalog.models import ModelVersion
 from apps.common.leases import retry_at, take_lease
-from apps.gitops import trouble
+from apps.gitops import history, trouble
+from apps.gitops.history import Diverged
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient
 from apps.integrations.kubernetes.client import KubernetesReader
@@ -25,7 +26,7 @@ from apps.manifests.text import CannotRender
 from apps.promotions import queries
 from apps.promotions.models import Rollout, RolloutCommit, shift_to
 from apps.promotions.rollouts import commits, live, phases, records, render
-from apps.promotions.rollouts.commits import REFUSALS, Diverged
+from apps.promotions.rollouts.commits import REFUSALS
 from apps.promotions.rollouts.health import Calls, Health, Limits, Measured
 from apps.promotions.rollouts.plan import (
     Do,
@@ -40,6 +41,7 @@ FAST = timedelta(seconds=2)
 SLOW = timedelta(seconds=5)
 AGAIN_AT_MOST = timedelta(seconds=15)
 REFUSED_AGAIN = timedelta(seconds=30)
+COMMITS_AGAIN = "A retry commits again what is missing; find out first who took it away, and why."
 NO_ROUTE = RouteStatus(exists=False, weights={})
 Step = Rollout.Step
 # The calls of a model's versions since a moment, by version. The metering app, which is above this
@@ -101,7 +103,7 @@ def _advance(
     elif step.do == Do.FAIL:
         records.fail_rollout(rollout=rollout, reason=step.reason, message=step.message, now=now)
     else:
-        commits.check_history(step.look_for, git)
+        history.check(step.look_for, git, advice=COMMITS_AGAIN)
         if step.ask_again:
             git.ask_again(situation.application.revision, since=rollout.moved_at, now=now)
         _record_wait(rollout, situation, step, measured, now)
