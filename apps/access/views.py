@@ -24,7 +24,7 @@ from apps.common import decisions
 from apps.common.badges import Badge
 from apps.common.errors import DomainError
 from apps.common.money import usd
-from apps.common.orders import carry_out
+from apps.common.orders import carry_out, carry_out_with_reason
 from apps.common.periods import ZONE_NAME, day_words
 from apps.common.reasons import ReasonForm
 from apps.common.tables.reading import respond
@@ -183,12 +183,10 @@ def request_reject(request: SignedIn, pk: UUID) -> HttpResponse:
 
 def _decide(request: SignedIn, pk: UUID, action: Callable[..., object], done: str) -> HttpResponse:
     item = _request_for(request.user, pk)
-    form = ReasonForm(request.POST)
-    if not form.is_valid():
-        return _show_request(request, item, form, status=422)
-    reason = form.cleaned_data["reason"]
-    order = partial(action, request=item, approver=request.user, reason=reason, now=now())
-    carry_out(request, order, done)
+    order = partial(action, request=item, approver=request.user, now=now())
+    refused = carry_out_with_reason(request, order, done)
+    if refused is not None:
+        return _show_request(request, item, refused, status=422)
     return redirect("access:request_detail", pk=pk)
 
 
@@ -278,10 +276,9 @@ def _grant_facts(grant: Grant) -> list[tuple[str, object]]:
 def grant_revoke(request: SignedIn, pk: UUID) -> HttpResponse:
     """End a grant now."""
     grant = _grant_for(request.user, pk)
-    form = ReasonForm(request.POST)
-    if not form.is_valid():
-        return _show_grant(request, grant, form, status=422)
-    reason = form.cleaned_data["reason"]
-    order = partial(actions.revoke_grant, grant=grant, actor=request.user, reason=reason, now=now())
-    carry_out(request, order, "Revoked. The gateway refuses the team within seconds.")
+    order = partial(actions.revoke_grant, grant=grant, actor=request.user, now=now())
+    done = "Revoked. The gateway refuses the team within seconds."
+    refused = carry_out_with_reason(request, order, done)
+    if refused is not None:
+        return _show_grant(request, grant, refused, status=422)
     return redirect("access:grant_detail", pk=pk)

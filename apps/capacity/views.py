@@ -23,7 +23,7 @@ from apps.capacity import actions, forms, pages, queries, tables
 from apps.capacity.models import CapacityRequest
 from apps.common import decisions
 from apps.common.errors import DomainError
-from apps.common.orders import carry_out
+from apps.common.orders import carry_out, carry_out_with_reason
 from apps.common.reasons import ReasonForm
 from apps.common.tables.reading import is_for_table, respond, wants_csv
 from apps.fleet.simulated import of_machines
@@ -251,12 +251,10 @@ def request_reject(request: SignedIn, pk: UUID) -> HttpResponse:
 
 def _decide(request: SignedIn, pk: UUID, action: Callable[..., object], done: str) -> HttpResponse:
     item = _request_for(request.user, pk)
-    form = ReasonForm(request.POST)
-    if not form.is_valid():
-        return _show(request, item, form, status=422)
-    reason = form.cleaned_data["reason"]
-    order = partial(action, request=item, approver=request.user, reason=reason, now=now())
-    carry_out(request, order, done)
+    order = partial(action, request=item, approver=request.user, now=now())
+    refused = carry_out_with_reason(request, order, done)
+    if refused is not None:
+        return _show(request, item, refused, status=422)
     return redirect("capacity:request_detail", pk=pk)
 
 

@@ -3,6 +3,7 @@ of several apps: portal/pages.
 """
 
 import json
+from functools import partial
 
 from django.contrib import messages
 from django.http import HttpResponse, JsonResponse
@@ -16,7 +17,7 @@ from apps.accounts.requests import SignedIn
 from apps.catalog import actions, manifest, pages
 from apps.catalog.forms import RegisterModelForm
 from apps.catalog.models import ModelVersion, RegisteredModel
-from apps.common.errors import DomainError
+from apps.common.orders import carry_out
 
 
 @require_http_methods(["GET", "POST"])
@@ -76,12 +77,8 @@ def version_check(request: SignedIn, name: str) -> JsonResponse:
 def version_retry(request: SignedIn, name: str, number: int) -> HttpResponse:
     """Let the worker try a failed version again."""
     version = _version_for(request, name, number)
-    try:
-        actions.retry_version(version=version, actor=request.user, now=now())
-    except DomainError as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, "The worker tries again now.")
+    order = partial(actions.retry_version, version=version, actor=request.user, now=now())
+    carry_out(request, order, "The worker tries again now.")
     return redirect("catalog:version_detail", name=name, number=number)
 
 

@@ -3,12 +3,14 @@ went.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from django.contrib import messages
 from django.http import HttpRequest
 
 from apps.common.errors import DomainError
+from apps.common.reasons import ReasonForm
 
 Made = TypeVar("Made")
 
@@ -25,3 +27,18 @@ def carry_out(request: HttpRequest, order: Callable[[], Made], done: str) -> Mad
         return None
     messages.success(request, done)
     return made
+
+
+def carry_out_with_reason(
+    request: HttpRequest, order: Callable[..., object], done: str
+) -> ReasonForm | None:
+    """Carry out an order that takes the `reason` that the person wrote, and tell how it went.
+
+    Returns None, or the form for the page to show again where the reason cannot be taken: then
+    nothing was ordered.
+    """
+    form = ReasonForm(request.POST)
+    if not form.is_valid():
+        return form
+    carry_out(request, partial(order, reason=form.cleaned_data["reason"]), done)
+    return None
