@@ -1,9 +1,11 @@
-"""The lists of access as tables, and the badge of a request. Declarations only."""
+"""The lists of access as tables, and the badges of requests and grants. Declarations only."""
+
+from datetime import datetime
 
 from django.urls import reverse_lazy
 
 from apps.access.filters import RequestFilters
-from apps.access.models import AccessRequest
+from apps.access.models import AccessRequest, Grant
 from apps.common.badges import Badge
 from apps.common.tables.columns import Column, Empty, Table
 
@@ -19,6 +21,13 @@ BADGES = {
 def request_badge(request: AccessRequest) -> Badge:
     """Return a request's badge."""
     return BADGES[Status(request.status)]
+
+
+def grant_badge(grant: Grant, at: datetime) -> Badge:
+    """Return whether a grant is in force at a moment; one that somebody ended says why."""
+    if grant.is_active(at):
+        return Badge("ok", "", "Active")
+    return Badge("idle", "", "Ended", title=grant.revoke_reason)
 
 
 REQUESTS = Table(

@@ -21,7 +21,6 @@ from apps.accounts.roles import ASKS_FOR_MODELS
 from apps.audit.timeline import timeline
 from apps.catalog.models import RegisteredModel
 from apps.common import decisions
-from apps.common.badges import Badge
 from apps.common.errors import DomainError
 from apps.common.money import usd
 from apps.common.orders import carry_out, carry_out_with_reason
@@ -227,7 +226,7 @@ def _show_grant(
             ("Grants", GRANTS_URL),
             (str(grant), ""),
         ],
-        "badge": Badge("ok", "", "Active") if active else Badge("idle", "", "Ended"),
+        "badge": tables.grant_badge(grant, moment),
         "facts": _grant_facts(grant),
         "form": form,
         "actions": _grant_actions(grant, request.user),

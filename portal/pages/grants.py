@@ -16,6 +16,7 @@ from django.utils.timezone import now
 from django.views.decorators.http import require_GET
 
 from apps.access.models import Grant
+from apps.access.tables import grant_badge
 from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
 from apps.chargeback import queries
@@ -129,13 +130,7 @@ def _line(
     return GrantLine(
         grant=grant,
         state=ACTIVE if is_active else ENDED,
-        badge=_badge(grant, is_active=is_active),
+        badge=grant_badge(grant, moment),
         used_usd=spent.get((grant.team.slug, model), Decimal(0)) if is_active else None,
         renew_url=f"{asking}?renew={grant.pk}" if is_active and grant.pk in mine else "",
     )
-
-
-def _badge(grant: Grant, *, is_active: bool) -> Badge:
-    if is_active:
-        return Badge("ok", "", "Active")
-    return Badge("idle", "", "Ended", title=grant.revoke_reason)
