@@ -129,11 +129,14 @@ def canonical(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def digest_of(value: object) -> str:
+    """Return "sha256:<hex>" over the canonical JSON of a value."""
+    return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
+
+
 def digest(entries: Iterable[FileEntry]) -> str:
-    """Return the manifest digest: "sha256:" and the SHA-256 over the canonical list of name, sha256
-    and size.
-    """
-    return "sha256:" + hashlib.sha256(canonical(_listed(entries))).hexdigest()
+    """Return the manifest digest: over the list of name, sha256 and size."""
+    return digest_of(_listed(entries))
 
 
 def manifest(*, model: str, number: int, entries: Iterable[FileEntry]) -> bytes:

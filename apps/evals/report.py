@@ -2,10 +2,9 @@
 is the same.
 """
 
-import hashlib
 from typing import Any
 
-from apps.catalog.manifest import canonical
+from apps.catalog.manifest import canonical, digest_of
 from apps.evals import scoring
 from apps.evals.models import EvalPacketResult, EvalRun
 
@@ -43,7 +42,7 @@ def content(run: EvalRun) -> bytes:
 
 def digest(run: EvalRun) -> str:
     """Return "sha256:<hex>" of the report."""
-    return "sha256:" + hashlib.sha256(content(run)).hexdigest()
+    return digest_of(report(run))
 
 
 def score(result: EvalPacketResult) -> scoring.PacketScore:

@@ -5,14 +5,13 @@ Everything in a packet is made up. The question is the same for every packet: a 
 worked examples as earlier turns, then the packet.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from apps.catalog.manifest import canonical
+from apps.catalog.manifest import digest_of
 
 GOLDEN = Path(__file__).parent / "golden"
 PRIOR_AUTHORIZATION = "prior_auth_packets.json"
@@ -71,7 +70,7 @@ def load(name: str = PRIOR_AUTHORIZATION) -> Suite:
         slug=found["slug"],
         revision=found["revision"],
         title=found["title"],
-        digest="sha256:" + hashlib.sha256(canonical(found)).hexdigest(),
+        digest=digest_of(found),
         packets=packets,
         thresholds=found["thresholds"],
         max_tokens=found["max_tokens"],

@@ -19,6 +19,7 @@ from apps.accounts.models import Role, User
 from apps.accounts.roles import STEERS_ROLLOUTS
 from apps.audit.actions import record
 from apps.audit.models import Action
+from apps.catalog.manifest import digest_of
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common import decisions
 from apps.common.errors import DomainError, require
@@ -26,7 +27,7 @@ from apps.common.tasks import enqueue_on_commit
 from apps.evals.queries import current_suite, deciding_run
 from apps.manifests.scaling import BadScaling, pre_warm_of
 from apps.promotions import queries
-from apps.promotions.dossier import Change, digest_of, evidence
+from apps.promotions.dossier import Change, evidence
 from apps.promotions.gates import blocked, evaluate_gates
 from apps.promotions.models import (
     Approval,

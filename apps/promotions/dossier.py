@@ -2,14 +2,13 @@
 from the rows; the decision stores it, so that the page shows the very same for ever after.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
 
-from apps.catalog.manifest import canonical
+from apps.catalog.manifest import digest_of
 from apps.evals.models import EvalRun
 from apps.evals.pages import metric_lines
 from apps.evals.queries import deciding_run
@@ -33,11 +32,6 @@ class Change:
         if self.problem:
             return ""
         return digest_of(list(self.steps))
-
-
-def digest_of(shown: object) -> str:
-    """Return "sha256:<hex>" over the canonical JSON of what was shown."""
-    return "sha256:" + hashlib.sha256(canonical(shown)).hexdigest()
 
 
 def evidence(promotion: Promotion, change: Change) -> dict[str, Any]:

@@ -6,9 +6,9 @@ import pytest
 
 from apps.accounts.models import Role
 from apps.audit.models import Action
+from apps.catalog.manifest import digest_of
 from apps.common.errors import NotPermitted
 from apps.promotions import actions
-from apps.promotions.dossier import digest_of
 from apps.promotions.models import Approval, GateResult, Promotion, Rollout
 from tests.database import as_owner, unguarded
 from tests.factories import NOW, RegisteredModelFactory, UserFactory

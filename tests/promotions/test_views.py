@@ -12,13 +12,13 @@ from django.urls import reverse
 from apps.accounts.models import Role
 from apps.audit.models import AuditEvent
 from apps.capacity.records import record_found
+from apps.catalog.manifest import digest_of
 from apps.evals.models import EvalRun
 from apps.fleet.models import NodeClaim, Observation, Replica
 from apps.fleet.models import NodePool as PoolSeen
 from apps.manifests.capacity import NodeClassRef, NodePool, node_pool
 from apps.manifests.text import to_yaml
 from apps.promotions import actions
-from apps.promotions.dossier import digest_of
 from apps.promotions.models import (
     Approval,
     GateResult,
