@@ -18,7 +18,7 @@ much there is: then there is no bar, and no percent is made up.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 State = Literal["done", "now", "next", "failed"]
@@ -31,6 +31,12 @@ def about(seconds: float | None, note: str = "") -> str:
         return ""
     words = f"≈ {seconds:.0f} s" if seconds < 120 else f"≈ {seconds / 60:.0f} min"
     return f"{words} ({note})" if note else words
+
+
+def took(length: timedelta) -> str:
+    """Return how long something took, to the second: "42 s", "119 s", "3 min 05 s"."""
+    seconds = max(0, round(length.total_seconds()))
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min {seconds % 60:02} s"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
+from apps.common import progress
 from apps.evals.models import EvalRun
 
 MOST = 10  # earlier runs that are looked at
@@ -59,7 +60,4 @@ def _median(spans: Iterable[tuple[datetime | None, datetime | None]]) -> timedel
 
 def took(begin: datetime | None, end: datetime | None) -> str:
     """Return how long something took: "42 s", "3 min 05 s"; "" where one end is not known."""
-    if begin is None or end is None:
-        return ""
-    seconds = max(0, round((end - begin).total_seconds()))
-    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min {seconds % 60:02} s"
+    return "" if begin is None or end is None else progress.took(end - begin)

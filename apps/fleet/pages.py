@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from apps.common.badges import Badge
 from apps.common.charts import Look, Span, TimeLine, Unit, length
+from apps.common.progress import took
 from apps.fleet import gpu_map, intervals, sightings, words
 from apps.fleet.metrics.loads import ReplicaLoad
 from apps.fleet.metrics.models import ReplicaSample
@@ -150,7 +151,7 @@ def claim_times(claim: NodeClaim) -> list[tuple[str, datetime | None]]:
 def duration(length: timedelta) -> str:
     """Return how long something took as people read it: 42 s, 61 min 36 s, 27 h 05 min."""
     minutes = length // timedelta(minutes=1)
-    return _seconds(length) if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"
+    return took(length) if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def load_figures(load: ReplicaLoad) -> tuple[str, ...]:
@@ -209,14 +210,14 @@ def replica_line(replica: Replica, now: datetime, load: ReplicaLoad) -> ReplicaL
     for phase in phases:
         at = max(before, min(phase.occurred_at, end))
         label = str(ReplicaPhase.Phase(phase.phase).label)
-        steps.append((label, _seconds(at - before), phase.occurred_at))
+        steps.append((label, took(at - before), phase.occurred_at))
         before = at
     warm = bool(replica.node_name) and not any(phase.phase in NODE_PHASES for phase in phases)
     return ReplicaLine(
         replica=replica,
         badge=replica_badge(replica),
         steps=steps,
-        total=_seconds(length),
+        total=took(length),
         node_was_warm=warm,
         load=load,
         load_badge=gpu_map.state_badge(load.state),
@@ -290,10 +291,3 @@ def meters(pool: NodePool) -> list[tuple[str, float, float, str, str]]:
             (label, used, limit, f"{pool.usage.get(name, '0')} of {pool.limits[name]}", tone)
         )
     return found
-
-
-def _seconds(length: timedelta) -> str:
-    seconds = length.total_seconds()
-    return (
-        f"{seconds:.0f} s" if seconds < 120 else f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
-    )

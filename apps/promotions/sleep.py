@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from apps.common.money import about_usd, unit_price
 from apps.common.periods import HOURS_PER_MONTH
+from apps.common.progress import about
 from apps.common.simulated import marked
 from apps.fleet.costs import (
     ColdStarts,
@@ -63,17 +64,11 @@ class Sleep:
         return waking(self.starts)
 
 
-def about(length: timedelta | None) -> str:
-    """Return a measured length as people say it."""
-    if length is None:
-        return "a time not measured yet"
-    seconds = round(length.total_seconds())
-    return f"≈ {seconds} s" if seconds < 120 else f"≈ {round(seconds / 60)} min"
-
-
 def waking(starts: ColdStarts) -> str:
     """Return how long a start takes, marked where it rests on simulated machines."""
-    return marked(about(starts.median), starts.is_simulated and starts.median is not None)
+    if starts.median is None:
+        return "a time not measured yet"
+    return marked(about(starts.median.total_seconds()), starts.is_simulated)
 
 
 def sleep_of(rollout: Rollout, *, now: datetime) -> Sleep | None:

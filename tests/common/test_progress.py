@@ -1,8 +1,10 @@
 """Progress: no percent of an unknown whole, no typical time that nobody knows."""
 
+from datetime import timedelta
+
 import pytest
 
-from apps.common.progress import Phase, Progress, about
+from apps.common.progress import Phase, Progress, about, took
 
 
 @pytest.mark.parametrize(
@@ -18,3 +20,19 @@ def test_says_typical_times_and_what_they_rest_on():
     assert (
         Phase("x", "next", typical_seconds=5, typical_note="2 starts").typical == "≈ 5 s (2 starts)"
     )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-3, "0 s"),
+        (42.4, "42 s"),
+        (119.4, "119 s"),
+        (119.6, "2 min 00 s"),
+        (179.6, "3 min 00 s"),
+        (185, "3 min 05 s"),
+        (3700, "61 min 40 s"),
+    ],
+)
+def test_says_how_long_something_took_in_whole_seconds(seconds, words):
+    assert took(timedelta(seconds=seconds)) == words
