@@ -20,7 +20,7 @@ from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_CAPACITY, SEES_FLEET
 from apps.audit.timeline import timeline
 from apps.capacity import actions, forms, pages, queries, tables
-from apps.capacity.models import CapacityRequest
+from apps.capacity.models import CapacityRequest, NodePoolRevision
 from apps.common import decisions
 from apps.common.errors import DomainError
 from apps.common.orders import carry_out, carry_out_with_reason
@@ -205,7 +205,7 @@ def _show(
 
 
 def _decision(item: CapacityRequest, user: User) -> decisions.Card | None:
-    pool = queries.pool(item.pool)
+    current = NodePoolRevision.objects.current_of(item.pool)
     outdated = (
         "The pool has changed since this was asked.",
         "It can no longer be approved. Reject or withdraw it, and ask again from the newest "
@@ -215,7 +215,7 @@ def _decision(item: CapacityRequest, user: User) -> decisions.Card | None:
         actions.question(item, user),
         urls="capacity:request",
         approve="Approve and commit this change",
-        blocked=outdated if pool is not None and pool.revision.pk != item.base_id else None,
+        blocked=outdated if current is not None and current.pk != item.base_id else None,
     )
 
 

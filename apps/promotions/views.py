@@ -29,7 +29,7 @@ from apps.common.simulated import Simulated
 from apps.common.spreadsheets import csv_answer
 from apps.evals.pages import is_stand_in, metric_lines
 from apps.evals.queries import current_suite, deciding_run
-from apps.fleet.costs import cold_starts, machine_prices
+from apps.fleet.costs import MachinePrices, cold_starts, machine_prices
 from apps.promotions import actions, dossier, pages, proposal, queries, serving, sleep
 from apps.promotions.dossier import Change
 from apps.promotions.forms import DecisionForm, ProposalForm
@@ -156,7 +156,7 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
             return redirect("promotions:promotion_detail", pk=made.pk)
     gates = evaluate_gates(queries.evidence_for(version))
     run = deciding_run(version, current_suite())
-    live = queries.live_version(model)
+    live, prices = queries.live_version(model), machine_prices(model.name)
     context = {
         "model": model,
         "version": version,
@@ -177,17 +177,17 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
         "run": run,
         "simulated": Simulated(engine=run is not None and is_stand_in(run)),
         "form": form,
-        "classes": _classes(model),
-        "suggestion": _suggestion(model),
+        "classes": _classes(model, prices),
+        "suggestion": _suggestion(prices),
     }
     return render(
         request, "promotions/promotion_form.html", context, status=422 if form.is_bound else 200
     )
 
 
-def _classes(model: RegisteredModel) -> list[tuple[str, str, str, str]]:
+def _classes(model: RegisteredModel, prices: MachinePrices) -> list[tuple[str, str, str, str]]:
     """Return each serving class with its price and what it means."""
-    starts, prices = cold_starts(model.name), machine_prices(model.name)
+    starts = cold_starts(model.name)
     words = {
         ServingClass.WARM: sleep.warm_words(prices, only_spot=buys_only_spot()),
         ServingClass.SCALE_TO_ZERO: sleep.sleeping_words(
@@ -201,10 +201,10 @@ def _classes(model: RegisteredModel) -> list[tuple[str, str, str, str]]:
     return [(value, str(value.label), figures[value], words[value]) for value in ServingClass]
 
 
-def _suggestion(model: RegisteredModel) -> str:
+def _suggestion(prices: MachinePrices) -> str:
     """Return what the suggested hours would cost; "" where none are suggested."""
     hours = settings.SCALING_PRE_WARM
-    return f"Suggested: {sleep.pre_warm_words(hours, machine_prices(model.name))}." if hours else ""
+    return f"Suggested: {sleep.pre_warm_words(hours, prices)}." if hours else ""
 
 
 def _crumbs(*rest: tuple[str, str]) -> list[tuple[str, str]]:
