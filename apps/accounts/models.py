@@ -85,10 +85,6 @@ class User(AbstractBaseUser):
         """Tell whether the person has at least one of `roles`."""
         return not self.roles.isdisjoint(roles)
 
-    def is_member(self, team: Team) -> bool:
-        """Tell whether `team` is the team the person signed in with."""
-        return self.team_id is not None and self.team_id == team.pk
-
 
 class Membership(models.Model):
     """A person signs in with a team: from the first sign-in with it to the first one without it."""

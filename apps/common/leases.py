@@ -7,21 +7,13 @@ outside `actions.py`.
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F
 
 RETRY_CAP = timedelta(minutes=5)
-
-
-class ReconciledQuerySet(models.QuerySet["Reconciled"]):
-    """Rows that a reconciler works on."""
-
-    def due(self, now: datetime) -> Self:
-        """Return the rows whose next check has come."""
-        return self.filter(next_check_at__lte=now)
 
 
 class Reconciled(models.Model):

@@ -71,11 +71,6 @@ def waking(starts: ColdStarts) -> str:
     return marked(about(starts.median.total_seconds()), starts.is_simulated)
 
 
-def sleep_of(rollout: Rollout, *, now: datetime) -> Sleep | None:
-    """Return what a rollout's version does; None where a replica always runs. Four queries."""
-    return sleeps_of([rollout], now=now).get(rollout.pk)
-
-
 def sleeps_of(rollouts: Iterable[Rollout], *, now: datetime) -> dict[UUID, Sleep]:
     """Return rollout → what its version does, of those whose version sleeps: four queries, or none
     where no version does.

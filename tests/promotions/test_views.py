@@ -27,7 +27,7 @@ from apps.promotions.models import (
     RolloutCommit,
     RolloutPhase,
 )
-from apps.promotions.sleep import sleep_of
+from apps.promotions.sleep import sleeps_of
 from tests.database import as_owner, unguarded
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.pages import joined
@@ -741,7 +741,8 @@ class TestSleep:
         replica(began=NOW - timedelta(hours=30), ended=True)
         waiting = replica()
         Replica.objects.filter(pk=waiting.pk).update(node_name="")
-        found = sleep_of(Rollout.objects.get(pk=rollout.pk), now=NOW + timedelta(seconds=100))
+        rollouts = Rollout.objects.filter(pk=rollout.pk)
+        found = sleeps_of(rollouts, now=NOW + timedelta(seconds=100))[rollout.pk]
         assert (found.woken, found.awake_usd) == (1, Decimal("0.9") * 24)
 
     def test_a_warm_rollouts_page_says_nothing_of_sleep(self, as_, carol, registered_model):
