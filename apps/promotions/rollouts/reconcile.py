@@ -101,7 +101,14 @@ def _advance(
     elif step.do == Do.FINISH:
         _finish(rollout, situation, now)
     elif step.do == Do.FAIL:
-        records.fail_rollout(rollout=rollout, reason=step.reason, message=step.message, now=now)
+        records.fail_rollout(
+            rollout=rollout,
+            reason=step.reason,
+            message=step.message,
+            now=now,
+            lost=(),
+            **_observed(rollout, situation),
+        )
     else:
         history.check(step.look_for, git, advice=COMMITS_AGAIN)
         if step.ask_again:

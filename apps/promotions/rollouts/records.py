@@ -211,11 +211,18 @@ def wake_live(*, services: Collection[str], now: datetime) -> int:
 
 @transaction.atomic
 def fail_rollout(
-    *, rollout: Rollout, reason: str, message: str, now: datetime, lost: Collection[str] = ()
+    *,
+    rollout: Rollout,
+    reason: str,
+    message: str,
+    now: datetime,
+    lost: Collection[str] = (),
+    **observed: object,
 ) -> bool:
     """End an open rollout that cannot go on by itself. False when it was changed meanwhile.
 
-    lost: its commits that the branch no longer has.
+    lost: its commits that the branch no longer has. observed: weight, engine and instance_type,
+    where the cluster was seen.
     """
     rows = Rollout.objects.open().filter(pk=rollout.pk, generation=rollout.generation)
     changed = rows.update(
@@ -227,6 +234,7 @@ def fail_rollout(
         finished_at=now,
         paused_at=None,
         next_check_at=None,
+        **observed,
     )
     if changed:
         rollout.commits.filter(sha__in=lost, lost_at=None).update(lost_at=now)

@@ -259,10 +259,12 @@ class TestFailRollout:
         kept = rollout.commits.create(step="SERVE", sha="b" * 40, committed_at=NOW)
         Rollout.objects.filter(pk=rollout.pk).update(paused_at=NOW)
         why = {"reason": "GIT_DIVERGED", "message": "The branch lost it."}
-        lost = ["c" * 40, "d" * 40]
+        known = {"lost": ["c" * 40, "d" * 40], "weight": 0, "engine": "vllm 0.11.0"}
+        Rollout.objects.filter(pk=rollout.pk).update(weight=10)
         for expected in (True, False):
-            assert records.fail_rollout(rollout=rollout, now=LATER, lost=lost, **why) is expected
+            assert records.fail_rollout(rollout=rollout, now=LATER, **known, **why) is expected
         ended = why | {
+            "weight": 0, "engine": "vllm 0.11.0",
             "status": "FAILED", "observed_at": LATER, "finished_at": LATER, "paused_at": None,
             "next_check_at": None, "observed_generation": rollout.generation,
         }  # fmt: skip
