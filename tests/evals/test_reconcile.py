@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from apps.audit.models import Action, AuditEvent
+from apps.catalog import actions as catalog
 from apps.evals import actions, reconcile, suites
 from apps.evals.models import EvalRun
 from apps.integrations.errors import TemporaryError
@@ -24,6 +25,7 @@ from apps.manifests import engine_args
 from tests.commit_times import commits_at
 from tests.evals.engine_double import EngineDouble
 from tests.factories import NOW, ModelVersionFactory
+from tests.trail import trail
 
 pytestmark = pytest.mark.django_db
 Status = EvalRun.Status
@@ -311,6 +313,41 @@ class TestWaiting:
         assert world.commits()[0] == "Have Argo CD try again"
         world.cluster.status = GONE
         assert world.step().removed_at == world.now
+
+
+class TestAQuarantinedVersion:
+    @pytest.fixture
+    def other(self, world, alice, registered_model, repository, tmp_path):
+        """The run of another version, with surroundings of its own."""
+        version = ModelVersionFactory(registered_model=registered_model, number=2)
+        suite = world.run.suite
+        run = actions.start_eval_run(version=version, suite=suite, actor=alice, now=NOW)
+        return World(run, repository, tmp_path)
+
+    @pytest.mark.parametrize(
+        ("passes", "status"),
+        [(0, Status.PENDING), (1, Status.STARTING), (2, Status.RUNNING)],
+    )
+    def test_ends_its_open_run_and_takes_the_candidate_away(self, world, other, passes, status):
+        assert world.step(passes).status == status
+        found = {"reason": "REPLACED", "message": "model.safetensors: expected sha256 aa."}
+        catalog.quarantine_version(version=world.run.model_version, **found, now=world.now)
+        words = f"{world.run.model_version.name} was quarantined meanwhile."
+        run = world.step()
+        assert (run.status, run.reason, run.message) == (Status.ERROR, "QUARANTINED", words)
+        assert trail(run)[-1] == (
+            Action.EVAL_FAILED,
+            "system:evals.reconcile_eval_run",
+            {"reason": "QUARANTINED", "message": words},
+        )
+        world.cluster.status = GONE
+        run = world.step(2)
+        assert (run.removed_at is not None, run.next_check_at) == (True, None)
+        assert (run.status, run.message, run.packets_done) == (Status.ERROR, words, 0)
+        removed = f"Remove {run.inference_service} after its evaluation"
+        assert world.commits().count(removed) == (1 if passes else 0)
+        assert other.step(3).status == Status.PASSED
+        assert Action.EVAL_FAILED not in audited(other.run)
 
 
 class TestErrors:
