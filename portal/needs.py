@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 
 from apps.access import actions as access
@@ -207,19 +207,23 @@ def _failures(user: User, now: datetime) -> Iterator[Need]:
 
 
 def _quarantined(user: User, now: datetime) -> Iterator[Need]:
-    """Versions of the owner's models whose files were found this week not to match their manifest,
-    however long ago they were published.
+    """Versions whose files were found not to match their manifest, however long ago they were
+    published: this week's of the team's own models; and of any model what still serves, for those
+    who steer rollouts.
     """
-    if not user.has_role(Role.MODEL_OWNER):
+    if not user.has_role(Role.MODEL_OWNER, *STEERS_ROLLOUTS):
         return
-    bad = ModelVersion.objects.filter(
-        status=ModelVersion.Status.QUARANTINED,
-        registered_model__owner_team=user.team_id,
-        observed_at__gte=now - FAILED_SINCE,
-    )
-    for item in bad.select_related("registered_model")[:SHOWN]:
+    of_this_week, serves = Q(observed_at__gte=now - FAILED_SINCE), Q(serves=True)
+    told = Q(registered_model__owner_team=user.team_id) & (of_this_week | serves)
+    if user.has_role(*STEERS_ROLLOUTS):
+        told |= serves
+    live = Rollout.objects.live().filter(model_version=OuterRef("pk"))
+    bad = ModelVersion.objects.filter(status=ModelVersion.Status.QUARANTINED)
+    bad = bad.annotate(serves=Exists(live)).filter(told).select_related("registered_model")
+    for item in bad[:SHOWN]:
         url = reverse("catalog:version_detail", args=(item.registered_model.name, item.number))
         why = item.message or "A file does not match its manifest"
-        yield Need(
-            f"{item.name} is quarantined", why, url, "shield-alert", "bad", item.observed_at or now
-        )
+        title = f"{item.name} is quarantined"
+        if item.serves:
+            title += ", but still serves callers"
+        yield Need(title, why, url, "shield-alert", "bad", item.observed_at or now)

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
+from apps.catalog import actions as catalog
 from apps.evals.models import EvalRun
 from apps.promotions import actions
 from apps.promotions.models import Promotion
@@ -124,6 +125,22 @@ class TestVersionDetail:
         assert message in page
         assert "can never be used" in page
         assert "Propose for production" not in page
+
+    def test_says_that_callers_are_still_sent_to_a_quarantined_version(
+        self, as_, alice, registered_model
+    ):
+        replaced = factories.rolled(registered_model, 6, status="REPLACED", weight=0).model_version
+        live = factories.live(registered_model, 7).model_version
+        for version in (replaced, live):
+            catalog.quarantine_version(version=version, reason="REPLACED", message="m", now=NOW)
+        pages = [joined(self.page(as_(alice), version)) for version in (replaced, live)]
+        told = ["can never be used" in page for page in pages]
+        warned = ["Quarantined, but callers are still sent to it" in page for page in pages]
+        assert (told, warned) == ([True, False], [False, True])
+        for page in pages:
+            assert "Run evaluation" not in page
+            assert "Propose for production" not in page
+            assert "The version is quarantined. Only a verified version can serve" in page
 
     @pytest.mark.parametrize("number", [0, 7, 10**12])
     def test_is_404_where_there_is_none(self, as_, charlie, registered_model, number):
