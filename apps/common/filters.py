@@ -4,12 +4,18 @@ An app's filters.py has two sets for a list: what people narrow its page by, and
 programs may ask for. Both read the same parameters and mean the same by them.
 """
 
+from datetime import date
 from typing import Any
 
 import django_filters
 from django import forms
+from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
+
+from apps.common import periods
+
+LAST_DAY = date.max - periods.DAY  # no day follows the calendar's last one
 
 
 class Filters(django_filters.FilterSet):
@@ -47,3 +53,40 @@ class Before(django_filters.IsoDateTimeFilter):
     def __init__(self, field_name: str, **options: Any) -> None:
         words = "Before this moment; UTC where no offset is given."
         super().__init__(field_name=field_name, lookup_expr="lt", help_text=words, **options)
+
+
+def _is_followed(day: date) -> None:
+    if day > LAST_DAY:
+        raise forms.ValidationError("No day follows it.")
+
+
+class _Day(django_filters.DateFilter):
+    """A day that people choose, in the one zone of periods.py. label: "From" or "To"."""
+
+    def __init__(self, field_name: str, label: str) -> None:
+        super().__init__(
+            field_name=field_name,
+            label=f"{label} ({periods.ZONE_NAME})",
+            widget=forms.DateInput({"type": "date"}),
+            validators=[_is_followed],
+        )
+
+
+class SinceDay(_Day):
+    """On this day or later."""
+
+    def filter(self, qs: QuerySet[Any], value: date | None) -> QuerySet[Any]:
+        """Return the rows of the day and after it; all where none is chosen."""
+        if value is None:
+            return qs
+        return qs.filter(**{f"{self.field_name}__gte": periods.start_of_day(value)})
+
+
+class UntilDay(_Day):
+    """On this day or before."""
+
+    def filter(self, qs: QuerySet[Any], value: date | None) -> QuerySet[Any]:
+        """Return the rows of the day and before it; all where none is chosen."""
+        if value is None:
+            return qs
+        return qs.filter(**{f"{self.field_name}__lt": periods.end_of_day(value)})

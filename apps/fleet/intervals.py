@@ -8,11 +8,12 @@ them.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import MAXYEAR, UTC, date, datetime, time, timedelta
+from datetime import MAXYEAR, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from django.db.models import Q
 
+from apps.common import periods
 from apps.fleet import sightings
 from apps.fleet.models import ClusterEvent, NodeClaim, NodeInterval
 
@@ -134,19 +135,16 @@ def _explains(claim: NodeClaim, event: ClusterEvent) -> str:
 
 
 def days(first: str, last: str, *, now: datetime) -> tuple[datetime, datetime]:
-    """Return [from, to) of the UTC days `first` to `last`, both included, ended at now; today where
+    """Return [from, to) of the days `first` to `last`, both included, ended at now; today where
     none is named.
 
     Raises ValueError for what is no day, for a last one before the first, and for more than 366.
     """
-    from_date = date.fromisoformat(first or last) if first or last else now.date()
+    from_date = date.fromisoformat(first or last) if first or last else periods.day_of(now)
     to_date = date.fromisoformat(last) if last else from_date
     if to_date < from_date or to_date.year == MAXYEAR or to_date - from_date >= LONGEST_EXPORT:
         raise ValueError(f"{first} to {last}")
-    from_at, to_at = (
-        datetime.combine(day, time(), UTC) for day in (from_date, to_date + timedelta(days=1))
-    )
-    return from_at, min(to_at, now)
+    return periods.start_of_day(from_date), min(periods.end_of_day(to_date), now)
 
 
 def csv_rows(from_at: datetime, to_at: datetime) -> Iterator[list[object]]:

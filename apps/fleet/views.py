@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_FLEET
+from apps.common import periods
 from apps.common.simulated import Simulated
 from apps.common.spreadsheets import csv_answer
 from apps.common.tables.columns import Table
@@ -90,7 +91,7 @@ def claim_list(request: SignedIn) -> HttpResponseBase:
     context = {
         "table": page,
         "timeline": pages.claim_chart([line.row for line in page.lines], moment),
-        "today": moment.date(),
+        "today": periods.day_of(moment),
     }
     return _show(request, "fleet/claim_list.html", "claims", context)
 
@@ -119,7 +120,7 @@ def claim_detail(request: SignedIn, pk: int) -> HttpResponse:
         "freshness": queries.freshness(moment),
         "simulated": Simulated(machines=claim.is_simulated, prices=claim.is_price_simulated),
         "moving": not claim.ended_at and (claim.deleting_at or not claim.initialized_at),
-        "last_day": (claim.ended_at or moment).date(),
+        "last_day": periods.day_of(claim.ended_at or moment),
         "fragment": bool(request.htmx),
     }
     return render(

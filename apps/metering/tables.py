@@ -1,6 +1,9 @@
-"""The list of calls as a table, and the address of the calls that a figure is made of."""
+"""The list of calls and the usage of a model as tables, and the address of the calls that a figure
+is made of.
+"""
 
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,7 +14,10 @@ from django.urls import reverse, reverse_lazy
 
 from apps.common import periods
 from apps.common.badges import Badge
+from apps.common.filters import Filters, SinceDay, UntilDay
+from apps.common.simulated import Simulated
 from apps.common.tables.columns import Column, Empty, Table
+from apps.fleet.simulated import stand_in_versions
 from apps.metering.models import REFUSALS, Outcome, UsageEvent
 
 NONE = "(none)"  # in the address: calls that name no team, no model, no version
@@ -21,13 +27,19 @@ BADGES = {
     Outcome.REFUSED: Badge("idle", "", "Refused"),
     Outcome.FAILED: Badge("bad", "", "Failed"),
 }
-# the days that a date can be and still have one after it
-FIRST_DAY, LAST_DAY = date(1, 1, 2), date(9999, 12, 30)
 
 
 def outcome_badge(call: UsageEvent) -> Badge:
     """Return a call's badge."""
     return BADGES[Outcome(call.outcome)]
+
+
+def _marked(calls: Sequence[Any]) -> Sequence[Any]:
+    """Return the calls, each with whether the stand-in answered it; one query."""
+    played = stand_in_versions({call.version for call in calls})
+    for call in calls:
+        call.simulated = Simulated(engine=call.version in played)
+    return calls
 
 
 class Exactly(django_filters.CharFilter):
@@ -42,8 +54,8 @@ class Exactly(django_filters.CharFilter):
         return qs.filter(**{str(self.field_name): ""}) if value == NONE else found
 
 
-class CallFilters(django_filters.FilterSet):
-    """What people narrow the list of calls by. Days are of the one zone: apps/common/periods.py."""
+class CallFilters(Filters):
+    """What people narrow the list of calls by."""
 
     outcome = django_filters.ChoiceFilter(
         label="Outcome", choices=Outcome.choices, empty_label="Any outcome"
@@ -54,28 +66,12 @@ class CallFilters(django_filters.FilterSet):
         choices=[(code, f"{code}: {words}") for code, words in REFUSALS.items()],
         empty_label="Any code",
     )
-    since = django_filters.DateFilter(
-        label=f"From ({periods.ZONE_NAME})",
-        method="since_day",
-        widget=forms.DateInput({"type": "date"}),
-    )
-    until = django_filters.DateFilter(
-        label=f"To ({periods.ZONE_NAME})",
-        method="until_day",
-        widget=forms.DateInput({"type": "date"}),
-    )
+    since = SinceDay("occurred_at", "From")
+    until = UntilDay("occurred_at", "To")
     team = Exactly("team", "Team")
     cost_center = Exactly("cost_center", "Cost center")
     model = Exactly("model", "Model")
     version = Exactly("version", "Version")
-
-    def since_day(self, rows: QuerySet[UsageEvent], name: str, day: date) -> QuerySet[UsageEvent]:
-        """Keep the calls of this day and later."""
-        return rows.filter(occurred_at__gte=periods.start_of_day(max(day, FIRST_DAY)))
-
-    def until_day(self, rows: QuerySet[UsageEvent], name: str, day: date) -> QuerySet[UsageEvent]:
-        """Keep the calls of this day and before."""
-        return rows.filter(occurred_at__lt=periods.end_of_day(min(day, LAST_DAY)))
 
 
 def calls_url(*, start: datetime, end: datetime, **exactly: str | int) -> str:
@@ -130,4 +126,39 @@ CALLS = Table(
         "Open the catalog",
         reverse_lazy("catalog:model_list"),
     ),
+    with_facts=_marked,
 )  # fmt: skip
+
+
+def model_table(model: str) -> Table:
+    """Return the table of who used a model: its rows are queries.model_lines."""
+
+    def count(key: str, label: str, **more: Any) -> Column:
+        return Column(key, label, kind="figure", sort=key, total=key, csv_head=key, **more)
+
+    return Table(
+        name="model-usage",
+        noun=("line", "lines"),
+        columns=(
+            Column("team", "Team", sort=("team", "version"), csv_head="team", css="nowrap",
+                   place="name"),
+            Column("version", "Version", sort=("version", "team"), csv_head="version",
+                   css="nowrap", template="metering/_version.html"),
+            count("metered_calls", "Metered calls"),
+            count("unmetered_calls", "Unmetered"),
+            count("refused_calls", "Refused"),
+            count("failed_calls", "Failed"),
+            count("input_tokens", "Tokens in"),
+            Column("output_tokens", "Tokens out", kind="figure", sort=("output_tokens", "-team"),
+                   total="output_tokens", csv_head="output_tokens", place="figure"),
+        ),
+        search=("team", "version"),
+        search_words="Team or version",
+        order="-output_tokens",
+        empty=Empty(
+            "No calls in the last 30 days",
+            "The first call appears here within seconds.",
+            "Try it in the playground",
+            reverse("gateway:playground", args=[model]),
+        ),
+    )  # fmt: skip

@@ -1,19 +1,12 @@
 """The record as a table, for those who oversee. Declarations only."""
 
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
-
 import django_filters
 from django import forms
-from django.db.models import QuerySet
 
 from apps.audit import timeline
 from apps.audit.models import Action, AuditEvent
-from apps.common.filters import Filters
+from apps.common.filters import Filters, SinceDay, UntilDay
 from apps.common.tables.columns import Column, Empty, Table
-
-LAST_DAY = date.max - timedelta(days=1)  # no day follows the calendar's last one
-Events = QuerySet[AuditEvent]
 
 
 def actions_by_noun() -> list[tuple[str, list[tuple[str, str]]]]:
@@ -29,27 +22,6 @@ def _exactly(label: str) -> django_filters.CharFilter:
     return django_filters.CharFilter(label=label, max_length=200, widget=forms.HiddenInput)
 
 
-class _Day(django_filters.DateFilter):
-    """A day in UTC."""
-
-    def __init__(self, label: str, **more: Any) -> None:
-        widget = forms.DateInput(attrs={"type": "date"})
-        super().__init__(label=label, widget=widget, validators=[_is_followed], **more)
-
-
-def _is_followed(day: date) -> None:
-    if day > LAST_DAY:
-        raise forms.ValidationError("No day follows it.")
-
-
-def _since(rows: Events, _name: str, day: date) -> Events:
-    return rows.filter(occurred_at__gte=datetime.combine(day, time.min, UTC))
-
-
-def _until(rows: Events, _name: str, day: date) -> Events:
-    return rows.filter(occurred_at__lt=datetime.combine(day + timedelta(days=1), time.min, UTC))
-
-
 class EventFilters(Filters):
     """What auditors narrow the record by. Both days belong to what is shown."""
 
@@ -62,8 +34,8 @@ class EventFilters(Filters):
 
 
 # "from" cannot be an attribute's name.
-EventFilters.base_filters["from"] = _Day("From (UTC)", method=_since)
-EventFilters.base_filters["to"] = _Day("To (UTC)", method=_until)
+EventFilters.base_filters["from"] = SinceDay("occurred_at", "From")
+EventFilters.base_filters["to"] = UntilDay("occurred_at", "To")
 
 EVENTS = Table(
     name="audit",

@@ -11,13 +11,19 @@ import uuid
 from typing import Optional
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import CharField, F, Q, Value
+from django.db.models.functions import Cast, Concat
 
 from apps.accounts.models import Role, User
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common import decisions
 from apps.common.leases import Reconciled
 from apps.evals.models import EvalRun
+
+# ModelVersion.name of a promotion's or a rollout's version, as the database puts it together
+VERSION_NAME = Concat(
+    "registered_model__name", Value("-v"), Cast("model_version__number", CharField())
+)
 
 
 class ServingClass(models.TextChoices):
@@ -37,6 +43,10 @@ class PromotionQuerySet(models.QuerySet["Promotion"]):
     def to_decide(self, user: User) -> models.QuerySet["Promotion"]:
         """Return the promotions that wait for this person: for each reviewer, those of others."""
         return decisions.waiting_for(self.pending(), user, is_decider=user.has_role(Role.REVIEWER))
+
+    def with_version_name(self) -> "PromotionQuerySet":
+        """Return the promotions to be searched by version_name: `<model>-v<number>`."""
+        return self.alias(version_name=VERSION_NAME)
 
     def visible_to(self, user: User) -> "PromotionQuerySet":
         """Return the promotions a person may see: everybody with a role sees what serves and

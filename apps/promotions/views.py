@@ -2,16 +2,15 @@
 rollouts/views.py.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
-from django.core.paginator import Paginator
-from django.db.models import Q
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.timezone import now
@@ -26,21 +25,16 @@ from apps.common import decisions, diffs
 from apps.common.errors import DomainError
 from apps.common.orders import carry_out
 from apps.common.simulated import Simulated
-from apps.common.spreadsheets import csv_answer
+from apps.common.tables.reading import respond
 from apps.evals.pages import is_stand_in, metric_lines
 from apps.evals.queries import current_suite, deciding_run
 from apps.fleet.costs import MachinePrices, cold_starts, machine_prices
-from apps.promotions import actions, dossier, pages, proposal, queries, serving, sleep
+from apps.promotions import actions, dossier, pages, proposal, queries, serving, sleep, tables
 from apps.promotions.dossier import Change
 from apps.promotions.forms import DecisionForm, ProposalForm
 from apps.promotions.gates import blocked, evaluate_gates
-from apps.promotions.models import Promotion, PromotionQuerySet, Rollout, ServingClass
+from apps.promotions.models import Promotion, Rollout, ServingClass
 
-PAGE = 50
-CSV_ROWS = 20_000
-CSV_COLUMNS = (
-    "id", "model", "version", "baseline", "status", "rollout", "requested_by", "requested_at",
-)  # fmt: skip
 CHANGED = (
     "What would be committed has changed since you opened the page. Nothing was decided: look at "
     "it again, then decide."
@@ -55,81 +49,17 @@ RELATED = (
 
 
 @require_GET
-def promotion_list(request: SignedIn) -> HttpResponse | StreamingHttpResponse:
-    """List promotions, those that wait for the person first; as a page, a fragment or CSV."""
-    rows = (
-        Promotion.objects.visible_to(request.user)
-        .select_related(*RELATED)
-        .prefetch_related("rollouts")
+def promotion_list(request: SignedIn) -> HttpResponseBase:
+    """List promotions, those that wait for the person first; as a page, its table alone, or CSV."""
+    rows = Promotion.objects.visible_to(request.user).with_version_name()
+    waiting = Promotion.objects.to_decide(request.user).select_related(*RELATED)[:20]
+    return respond(
+        tables.promotions(now()),
+        request,
+        rows.select_related(*RELATED).prefetch_related("rollouts"),
+        "promotions/promotion_list.html",
+        {"needs_me": waiting},
     )
-    if query := request.GET.get("q", "").strip():
-        rows = _search(rows, query)
-    status = request.GET.get("status", "")
-    if status in Promotion.Status.values:
-        rows = rows.filter(status=status)
-    if request.GET.get("format") == "csv":
-        return csv_answer("promotions", _csv_rows(rows))
-    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
-    kept = request.GET.copy()
-    kept.pop("page", None)
-    kept["format"] = "csv"
-    context = {
-        "page_obj": page,
-        "lines": _lines(page),
-        "query": query,
-        "status": status,
-        "statuses": Promotion.Status.choices,
-        "filtered": bool(query or status),
-        "needs_me": list(
-            Promotion.objects.to_decide(request.user)
-            .select_related(*RELATED)
-            .prefetch_related("rollouts")[:20]
-        ),
-        "csv_url": f"?{kept.urlencode()}",
-    }
-    template = "promotions/promotion_list.html" + ("#rows" if request.htmx else "")
-    return render(request, template, context)
-
-
-def _search(rows: PromotionQuerySet, query: str) -> PromotionQuerySet:
-    wanted = Q(registered_model__name__icontains=query) | Q(requested_by__name__icontains=query)
-    model, _, number = query.rpartition("-v")
-    if model and number.isdecimal() and len(number) < 7:
-        wanted |= Q(registered_model__name__iexact=model, model_version__number=int(number))
-    return rows.filter(wanted)
-
-
-def _lines(rows: Iterable[Promotion]) -> list[dict[str, object]]:
-    """Return the promotions with their newest rollouts' states; two queries."""
-    newest = [(row, row.newest_rollout()) for row in rows]
-    states = serving.rollout_states([rollout for _, rollout in newest if rollout], now())
-    return [
-        {
-            "item": row,
-            "badge": pages.promotion_badge(row),
-            "rollout": rollout,
-            "rollout_badge": states[rollout.pk].badge if rollout else None,
-            "f1": row.eval_run.metrics.get("f1"),
-        }
-        for row, rollout in newest
-    ]
-
-
-def _csv_rows(rows: PromotionQuerySet) -> Iterator[Sequence[object]]:
-    """Return the head and the rows of the export."""
-    yield CSV_COLUMNS
-    for row in rows[:CSV_ROWS].iterator(chunk_size=500):
-        rollout = row.newest_rollout()
-        yield (
-            row.pk,
-            row.registered_model.name,
-            f"v{row.model_version.number}",
-            f"v{row.baseline.number}" if row.baseline else None,
-            row.status,
-            rollout.status if rollout else None,
-            row.requested_by.username,
-            row.requested_at,
-        )
 
 
 @require_http_methods(["GET", "POST"])

@@ -2,15 +2,19 @@
 
 import csv
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.urls import reverse
+from django.utils import timezone
 
 from apps.accounts.models import Role
-from apps.metering.models import Outcome, Unmetered, UsageEvent
+from apps.metering.models import HourlyUsage, Outcome, Unmetered, UsageEvent
+from apps.metering.queries import SUMS
 from tests.factories import NOW, UserFactory
+from tests.pages import joined
 
 pytestmark = pytest.mark.django_db
 
@@ -94,6 +98,84 @@ class TestUsageList:
         assert [line.row.version for line in nameless] == [""]
         page = client.get("/usage/", exactly).content.decode()
         assert "Team: claims-review" in page and "Version: extract-v1" in page
+
+    def test_says_that_the_calendars_last_day_cannot_be(self, client, fiona):
+        call(Outcome.FAILED)
+        client.force_login(fiona)
+        for name, label in (("since", "From (UTC)"), ("until", "To (UTC)")):
+            page = client.get("/usage/", {name: "9999-12-31"}).context["table"]
+            assert page.notes == [f"“9999-12-31” is no value of the filter {label}."]
+            assert page.count == 1
+
+
+def used(team, version, hours_ago=1, model="prior-auth-extract", **figures):
+    """Return an hour's sums of one team and version."""
+    values = dict.fromkeys((*SUMS, "cached_input_tokens"), 0) | figures
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours_ago)
+    return HourlyUsage.objects.create(
+        hour=hour, cost_center="cc-1", team=team, model=model, version=version,
+        rolled_up_at=timezone.now(), **values,
+    )  # fmt: skip
+
+
+class TestModelUsage:
+    @pytest.fixture
+    def calls(self, registered_model):
+        v1, v2 = "prior-auth-extract-v1", "prior-auth-extract-v2"
+        used("claims-review", v1, 1, metered_calls=1, input_tokens=10, output_tokens=2000)
+        used("claims-review", v1, 2, metered_calls=2, input_tokens=20, output_tokens=3000)
+        used("claims-review", v2, unmetered_calls=3, failed_calls=4)
+        used("other-team", v1, metered_calls=5, input_tokens=50, output_tokens=9000)
+        used("", "", refused_calls=6)
+        used("claims-review", v1, 31 * 24, metered_calls=100)
+        used("claims-review", "summary-v1", model="summary", metered_calls=100)
+        return "/catalog/prior-auth-extract/usage/"
+
+    def figures(self, client, where, **asked):
+        rows = client.get(where, asked).context["table"].lines
+        return [
+            (line.row.team, line.row.version, *(getattr(line.row, name) for name in SUMS))
+            for line in rows
+        ]
+
+    def test_adds_up_thirty_days_by_team_and_version_most_tokens_first(self, client, alice, calls):
+        client.force_login(alice)
+        assert self.figures(client, calls) == [
+            ("other-team", "prior-auth-extract-v1", 5, 0, 0, 0, 50, 9000),
+            ("claims-review", "prior-auth-extract-v1", 3, 0, 0, 0, 30, 5000),
+            ("", "", 0, 0, 6, 0, 0, 0),
+            ("claims-review", "prior-auth-extract-v2", 0, 3, 0, 4, 0, 0),
+        ]
+        page = client.get(calls)
+        assert "Total of 4 lines" in joined(page.content)
+        assert [sum_.value for sum_ in page.context["table"].sums[2:]] == [8, 3, 6, 4, 80, 14000]
+        assert "9,000" in page.content.decode()
+
+    def test_searches_a_team_or_a_version(self, client, alice, calls):
+        client.force_login(alice)
+        assert [row[:2] for row in self.figures(client, calls, q="-v2")] == [
+            ("claims-review", "prior-auth-extract-v2")
+        ]
+
+    def test_shows_ones_own_team_only_to_others(self, client, charlie, calls):
+        client.force_login(charlie)
+        assert [row[0] for row in self.figures(client, calls)] == ["claims-review"] * 2
+        assert "only your own team is shown to you" in joined(client.get(calls).content)
+        assert "other-team" not in b"".join(client.get(calls, {"format": "csv"})).decode()
+
+    def test_exports_what_it_shows_with_names_for_programs(self, client, alice, calls):
+        client.force_login(alice)
+        answer = client.get(calls, {"format": "csv", "q": "other"})
+        assert list(csv.reader(io.StringIO(b"".join(answer).decode()))) == [
+            ["team", "version", *SUMS],
+            ["other-team", "prior-auth-extract-v1", "5", "0", "0", "0", "50", "9000"],
+        ]
+
+    def test_leads_to_the_playground_before_the_first_call(self, client, alice, registered_model):
+        client.force_login(alice)
+        page = client.get("/catalog/prior-auth-extract/usage/").content.decode()
+        assert "No calls in the last 30 days" in page
+        assert f'href="{reverse("gateway:playground", args=["prior-auth-extract"])}"' in page
 
 
 class TestUsageEvent:

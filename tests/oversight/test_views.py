@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -92,6 +92,24 @@ class TestEventList:
     )
     def test_filters(self, client, events, query, expected):
         assert found(client, **query) == expected
+
+    def test_a_day_is_whole_and_both_days_are_shown(self, client, auditor):
+        days = [datetime(2026, 11, day, tzinfo=UTC) for day in (4, 5)]
+        last = timedelta(microseconds=1)
+        moments = [at for day in days for at in (day - last, day)]
+        for at in moments:
+            record(action=Action.SIGNED_IN, actor=auditor, target=auditor, now=at)
+        page = client.get("/audit/", {"from": "2026-11-04", "to": "2026-11-04"})
+        lines = page.context["table"].lines
+        assert [line.row.occurred_at for line in lines] == [moments[2], moments[1]]
+        chips = [chip.words for chip in page.context["table"].chips]
+        assert chips == ["From (UTC): 2026-11-04", "To (UTC): 2026-11-04"]
+
+    @pytest.mark.parametrize(("name", "label"), [("from", "From (UTC)"), ("to", "To (UTC)")])
+    def test_says_that_the_calendars_last_day_cannot_be(self, client, events, name, label):
+        page = client.get("/audit/", {name: "9999-12-31"}).context["table"]
+        assert page.notes == [f"“9999-12-31” is no value of the filter {label}."]
+        assert page.count == 3
 
     def test_answers_htmx_with_the_results_alone(self, client, events):
         part = {"HX-Request": "true", "HX-Target": "table-audit"}

@@ -1,5 +1,6 @@
 """The pages of promotions and rollouts, as people meet them."""
 
+import csv
 import re
 import subprocess
 from datetime import timedelta
@@ -541,22 +542,103 @@ class TestPromotionList:
         first = factories.live(registered_model, 9)
         Rollout.objects.filter(pk=first.pk).update(status="REPLACED")
         client = as_(carol)
-        with django_assert_num_queries(10):
+        with django_assert_num_queries(9):
             client.get(where)
         for number in range(10, 16):
             made = factories.live(registered_model, number)
             Rollout.objects.filter(pk=made.pk).update(status="REPLACED")
-        with django_assert_num_queries(10):
+        with django_assert_num_queries(9):
             client.get(where)
+        with django_assert_num_queries(7):
+            b"".join(client.get(where, {"format": "csv"}))
 
     def test_searches_filters_and_exports(self, as_, carol, promotion):
         where = reverse("promotions:promotion_list")
         found = as_(carol).get(where, {"q": "prior-auth-extract-v7", "status": "PENDING"})
         assert "prior-auth-extract-v7" in found.content.decode()
+        assert [line.row.promotion for line in found.context["table"].lines] == [promotion]
         assert "No promotion fits" in as_(carol).get(where, {"q": "nothing"}).content.decode()
         answer = as_(carol).get(where, {"format": "csv"})
         rows = b"".join(answer.streaming_content).decode().splitlines()
         assert rows[1].split(",")[1:3] == ["prior-auth-extract", "v7"]
+
+    @pytest.mark.parametrize(
+        ("asked", "names"),
+        [
+            ({"q": "Prior-Auth-Extract-V7"}, {"prior-auth-extract-v7"}),
+            ({"q": "prior-auth-extract-v70"}, {"prior-auth-extract-v70"}),
+            ({"q": "prior-auth-extract-v"}, set()),
+            ({"q": "prior-auth"}, {"prior-auth-extract-v7", "prior-auth-extract-v70"}),
+            ({"q": "summary-v7"}, {"summary-v7"}),
+            ({"status": "APPROVED"}, {"prior-auth-extract-v70", "summary-v7"}),
+            ({"q": "v7", "status": "PENDING"}, set()),
+        ],
+    )
+    def test_finds_versions_by_their_names(self, as_, carol, promotion, asked, names):
+        factories.live(promotion.registered_model, 70)
+        factories.live(RegisteredModelFactory(name="summary"), 7)
+        lines = self.lines(as_(carol), asked)
+        assert {line.promotion.model_version.name for line in lines} == names
+
+    def test_sorts_by_version_and_by_figure(self, as_, carol, promotion, registered_model):
+        better = factories.live(registered_model, 70).promotion.eval_run
+        with unguarded():
+            EvalRun.objects.filter(pk=better.pk).update(metrics={"f1": 0.95})
+        client = as_(carol)
+        for sort, versions in {
+            "version": ["v7", "v70"], "-version": ["v70", "v7"], "f1": ["v7", "v70"],
+            "-f1": ["v70", "v7"], "state": ["v70", "v7"], "model": ["v7", "v70"],
+        }.items():  # fmt: skip
+            assert [line.version for line in self.lines(client, {"sort": sort})] == versions
+
+    def lines(self, client, asked=None):
+        """Return what the lines of the list know."""
+        page = client.get(reverse("promotions:promotion_list"), asked or {})
+        return [line.row for line in page.context["table"].lines]
+
+    def test_says_of_each_what_its_own_rollout_does(self, as_, carol, promotion, registered_model):
+        live = factories.live(registered_model, 9)
+        failed = factories.rolled(RegisteredModelFactory(name="summary"), 3, status="FAILED")
+        client = as_(carol)
+        found = {line.promotion: line for line in self.lines(client)}
+        assert {each: line.rollout for each, line in found.items()} == {
+            promotion: None,
+            live.promotion: live,
+            failed.promotion: failed,
+        }
+        assert found[promotion].rollout_badge is None
+        assert found[live.promotion].rollout_badge.words == "Live"
+        assert found[failed.promotion].rollout_badge.words == "Failed"
+        page = client.get(reverse("promotions:promotion_list")).content.decode()
+        for rollout in (live, failed):
+            assert url("rollout_detail", rollout) in page
+
+    def test_exports_names_and_words_for_programs(self, as_, carol, promotion, registered_model):
+        live = factories.live(registered_model, 9)
+        answer = as_(carol).get(reverse("promotions:promotion_list"), {"format": "csv"})
+        rows = {row["id"]: row for row in csv.DictReader(b"".join(answer).decode().splitlines())}
+        common = {"model": "prior-auth-extract", "f1": "0.9"}
+        assert rows == {
+            str(promotion.pk): common | {
+                "id": str(promotion.pk), "version": "v7",
+                "baseline": f"v{promotion.baseline.number}" if promotion.baseline else "",
+                "status": "PENDING", "rollout": "",
+                "requested_by": promotion.requested_by.username,
+                "requested_at": promotion.requested_at.isoformat(),
+            },
+            str(live.promotion.pk): common | {
+                "id": str(live.promotion.pk), "version": "v9", "baseline": "",
+                "status": "APPROVED", "rollout": "LIVE",
+                "requested_by": live.promotion.requested_by.username,
+                "requested_at": live.promotion.requested_at.isoformat(),
+            },
+        }  # fmt: skip
+
+    def test_gives_htmx_the_table_alone(self, as_, carol, promotion):
+        part = {"HX-Request": "true", "HX-Target": "table-promotions"}
+        page = as_(carol).get(reverse("promotions:promotion_list"), headers=part).content.decode()
+        assert "Waits for you" not in page and "<html" not in page
+        assert url("promotion_detail", promotion) in page
 
     def test_puts_what_waits_for_the_person_first(self, as_, alice, carol, promotion):
         where = reverse("promotions:promotion_list")

@@ -38,6 +38,9 @@ one more for a total row), or a list of frozen dataclasses, which is searched an
 name their attributes. A value of the address that means nothing is left out and said in a line
 above the table; it is never an error.
 
+What the rows of a page need and do not know by themselves is asked once for all of them: the
+table's `with_facts`.
+
 The parts: columns.py declares, reading.py reads the address and the rows, page.py is what the
 template shows.
 """

@@ -27,6 +27,11 @@ def look_up(row: object, path: Path) -> Any:
     return found() if callable(found) else found
 
 
+def same(rows: Sequence[Any]) -> Sequence[Any]:
+    """Return rows as they are: they know all that their columns read."""
+    return rows
+
+
 @dataclass(frozen=True)
 class Column:
     """One column.
@@ -107,6 +112,8 @@ class Table:
     field may end with "__iexact" or "__istartswith"; the others hold the words anywhere.
     order: the key of the column that sorts at first, "-" before it for the other way around.
     prefix: of its parameters, where a page has several tables.
+    with_facts: for what is asked once for many rows. It gets the rows of the shown page, or of a
+    chunk of the CSV file, and returns as many in the same order; columns read what it returns.
     """
 
     name: str
@@ -119,6 +126,7 @@ class Table:
     page_size: int = 50
     empty: Empty = Empty("Nothing here yet")
     prefix: str = ""
+    with_facts: Callable[[Sequence[Any]], Sequence[Any]] = same
 
     def column(self, key: str) -> Column | None:
         """Return the column of this key."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet, Sum
@@ -170,8 +171,9 @@ def csv_rows(asked: Asked) -> Iterator[Sequence[object]]:
     yield [column.head_in_csv for column in asked.columns]
     found = _found(asked)
     each = found.iterator(chunk_size=CHUNK) if isinstance(found, QuerySet) else iter(found)
-    for row in each:
-        yield [column.csv_of(row) for column in asked.columns]
+    while chunk := list(islice(each, CHUNK)):
+        for row in asked.table.with_facts(chunk):
+            yield [column.csv_of(row) for column in asked.columns]
 
 
 def _found(asked: Asked) -> Rows:
@@ -243,12 +245,12 @@ def _page(asked: Asked) -> shown.Page:
     pages = max(1, -(-count // size))
     number = _number(asked, pages)
     start = (number - 1) * size
-    lines = [_line(asked, row) for row in found[start : start + size]] if count else []
+    rows = table.with_facts(list(found[start : start + size])) if count else []
     filters = [field.html_name for field in asked.fields]
     own = [table.parameter("q"), *filters]
     return shown.Page(
         table=table,
-        lines=lines,
+        lines=[_line(asked, row) for row in rows],
         heads=[_head(asked, column) for column in asked.columns],
         choices=[
             shown.Choice(column, column in asked.columns)

@@ -8,14 +8,19 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import CharField, F, Value
-from django.db.models.functions import Cast, Concat
+from django.db.models import F
 
 from apps.audit.actions import System, record
 from apps.audit.models import Action
 from apps.catalog.models import RegisteredModel
 from apps.integrations.git.types import CommitRef
-from apps.promotions.models import GateResult, Rollout, RolloutCommit, RolloutPhase
+from apps.promotions.models import (
+    VERSION_NAME,
+    GateResult,
+    Rollout,
+    RolloutCommit,
+    RolloutPhase,
+)
 from apps.promotions.rollouts.health import Measured
 from apps.promotions.rollouts.phases import Seen
 
@@ -198,10 +203,9 @@ def wake_live(*, services: Collection[str], now: datetime) -> int:
     Not those that a worker looks at now, or did lately: what the observer stored may be older than
     that.
     """
-    name = Concat("registered_model__name", Value("-v"), Cast("model_version__number", CharField()))
     rows = (
         Rollout.objects.live()
-        .alias(service=name)
+        .alias(service=VERSION_NAME)
         .filter(service__in=services, reason="", attempts=0)
     )
     return rows.filter(next_check_at__gt=now, observed_at__lt=now - WOKEN_AT_MOST).update(

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from urllib.parse import parse_qs
 
@@ -192,6 +192,44 @@ class TestCsv:
         request = RequestFactory().get(f"/nodes/{ask('q=b').csv_url}")
         answer = respond(TABLE, request, NODES, "home.html")
         assert answer["Content-Disposition"].startswith('attachment; filename="nodes-')
+
+
+class TestFacts:
+    """What is asked once for many rows."""
+
+    @pytest.fixture
+    def asked(self):
+        return []
+
+    @pytest.fixture
+    def table(self, asked):
+        def priced(nodes):
+            asked.append([node.name for node in nodes])
+            return [replace(node, usd_per_hour=Decimal(len(nodes))) for node in nodes]
+
+        return replace(TABLE, with_facts=priced)
+
+    def test_are_asked_once_for_the_rows_of_the_page(self, table, asked):
+        page = ask("columns=", table)
+        assert [[cell.value for cell in line.cells] for line in page.lines] == [
+            ["=delta", 4, Decimal(2)],
+            ["alpha", 8, Decimal(2)],
+        ]
+        assert [line.row.usd_per_hour for line in ask("page=2", table).lines] == [Decimal(1)]
+        assert asked == [["=delta", "alpha"], ["bravo"]]
+
+    def test_are_not_asked_where_there_is_no_row(self, table, asked):
+        assert ask("q=zulu", table).lines == []
+        assert asked == []
+
+    def test_are_asked_once_for_each_chunk_of_the_file(self, table, asked, monkeypatch):
+        monkeypatch.setattr("apps.common.tables.reading.CHUNK", 2)
+        assert [row[:1] + row[3:] for row in file(table=table)[1:]] == [
+            ["'=delta", "2"],
+            ["alpha", "2"],
+            ["bravo", "1"],
+        ]
+        assert asked == [["=delta", "alpha"], ["bravo"]]
 
 
 class TestSeveral:
