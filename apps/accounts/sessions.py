@@ -22,7 +22,7 @@ from django.http import HttpRequest
 
 from apps.accounts.claims import Identity
 from apps.accounts.models import User
-from apps.accounts.provider import ProviderUnavailable, request_tokens
+from apps.accounts.provider import request_tokens
 from apps.integrations.oidc.client import GrantRefused
 
 TOKENS, STARTED_AT, SEEN_AT, AUTH_TIME, TEAM, FACTS = (
@@ -156,14 +156,3 @@ def _one_at_a_time(name: str) -> Iterator[None]:
 def _cipher() -> Fernet:
     digest = hashlib.sha256(f"session tokens {settings.SECRET_KEY}".encode()).digest()
     return Fernet(base64.urlsafe_b64encode(digest))
-
-
-__all__ = [
-    "ProviderUnavailable",
-    "begin",
-    "expiry",
-    "gateway_token",
-    "keep_tokens",
-    "note_activity",
-    "stored_tokens",
-]

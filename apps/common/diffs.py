@@ -19,7 +19,8 @@ Kind = Literal["add", "del", "hunk", "same"]
 AROUND = 3
 WHOLE = 1_000_000  # lines of context: all of them, what did not change is folded
 KINDS: dict[str, Kind] = {"+": "add", "-": "del", "@": "hunk"}
-HEADS = ("index ", "--- ", "+++ ", "new file", "deleted file", "old mode", "new m", "\\ No newline")
+HEADS = ("index ", "--- ", "+++ ", "new file", "deleted file", "old mode", "new m")
+NO_NEWLINE = "\\ No newline"
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,16 @@ def files(text: str) -> list[File]:
     for line in text.splitlines():
         if line.startswith("diff --git "):
             found.append(File(line.rpartition(" b/")[2], []))
-        elif found and not line.startswith(HEADS):
+        elif found and not _is_head(line, found[-1]):
             found[-1].lines.append(Line(KINDS.get(line[:1], "same"), line))
     return found
+
+
+def _is_head(line: str, file: File) -> bool:
+    """Tell whether a line is about the file; below a hunk's head "--- x" is a line "-- x" that
+    went.
+    """
+    return line.startswith(NO_NEWLINE) or (not file.lines and line.startswith(HEADS))
 
 
 def from_plain(kept: Iterable[Mapping[str, Any]]) -> list[File]:

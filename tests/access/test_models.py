@@ -68,6 +68,15 @@ class TestActive:
             (grant.active_to, set()),
         ):
             assert set(Grant.objects.active(at)) == active
+            assert {one for one in Grant.objects.all() if one.is_active(at)} == active
+
+    def test_ends_when_it_was_to_or_when_somebody_ended_it(self, grants, alice):
+        kept, _, ended = grants
+        owner, at = ended.request.decided_by, NOW + timedelta(hours=3)
+        actions.revoke_grant(grant=ended, actor=owner, reason="Left.", now=at)
+        kept.refresh_from_db()
+        assert (kept.ended_at, ended.ended_at) == (kept.active_to, at)
+        assert ended.active_to == kept.active_to > at
 
 
 class TestPending:
@@ -75,3 +84,27 @@ class TestPending:
         lead = UserFactory(with_roles=[Role.TEAM_LEAD])
         waiting = actions.submit_request(model=registered_model, wish=WISH, requester=lead, now=NOW)
         assert list(AccessRequest.objects.pending()) == [waiting]
+
+
+class TestToDecide:
+    def test_is_what_waits_for_an_owner_of_the_model(self, grants, registered_model, alice, bob):
+        other = RegisteredModelFactory(owner_team=TeamFactory(slug="elsewhere"))
+        lead = UserFactory(with_roles=[Role.TEAM_LEAD])
+        waiting = [
+            actions.submit_request(model=model, wish=WISH, requester=lead, now=NOW)
+            for model in (registered_model, other)
+        ]
+        own = actions.submit_request(
+            model=RegisteredModelFactory(owner_team=alice.team), wish=WISH, requester=bob, now=NOW
+        )
+        assert set(AccessRequest.objects.to_decide(alice)) == {waiting[0], own}
+        assert list(AccessRequest.objects.to_decide(bob)) == [waiting[0]]
+        colleague = UserFactory(team=alice.team, with_roles=[Role.TEAM_LEAD, Role.DEVELOPER])
+        assert list(AccessRequest.objects.to_decide(colleague)) == []
+
+
+class TestAddresses:
+    def test_lead_to_the_request(self, grants):
+        first, second, _ = (grant.request for grant in grants)
+        assert first.get_absolute_url() == f"/access/requests/{first.pk}/"
+        assert second.get_absolute_url() == f"/access/requests/{second.pk}/"

@@ -106,7 +106,13 @@ class TestSyncUserFromClaims:
             identity=replace(MAYA, name="Maya O.", email="m@example.com"), now=LATER
         )
         assert renamed == first != other
-        assert (renamed.name, other.username) == ("Maya O.", "maya-2e9a77b1")
+        stored = User.objects.get(pk=first.pk)
+        assert (stored.name, stored.email, stored.username) == ("Maya O.", "m@example.com", "maya")
+        other.refresh_from_db()
+        assert (other.username, other.email) == ("maya-2e9a77b1", "maya@example.com")
+        facts = trail(renamed)[-1][2]
+        emails = (facts["before"]["email"], facts["after"]["email"])
+        assert emails == ("maya@example.com", "m@example.com")
 
     def test_changes_nothing_of_anybody_else(self):
         other = replace(

@@ -78,6 +78,7 @@ class TestIdentify:
             (without("cost_center"), "cost_center_missing"),
             (GOOD | {"cost_center": 4100}, "cost_center_missing"),
             (GOOD | {"cost_center": "CC 4100"}, "cost_center_missing"),
+            (GOOD | {"cost_center": "C" * 33}, "cost_center_missing"),
         ],
     )
     def test_a_problem_takes_every_right_and_says_what_to_do(self, claims, code):
@@ -86,6 +87,33 @@ class TestIdentify:
         assert identity.problems[0].what.endswith(".")
         assert identity.problems[0].todo.startswith("Ask")
         assert (identity.roles, identity.team, identity.cost_center) == (frozenset(), "", "")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"cost_center": "K"},
+            {"cost_center": "C" * 32, "team": " prior-auth "},
+            {"_claim_names": {"address": "src1"}, "hasgroups": False},
+            {"_claim_names": ["groups"]},
+        ],
+    )
+    def test_finds_no_problem_where_there_is_none(self, change):
+        identity, claims = identify(GOOD | change), GOOD | change
+        assert (identity.problems, identity.roles) == ((), {Role.TEAM_LEAD})
+        assert (identity.team, identity.cost_center) == (
+            claims["team"].strip(),
+            claims["cost_center"],
+        )
+
+    def test_says_whether_the_groups_are_others_or_none(self):
+        for groups, words in (
+            (["everybody"], "None of your groups gives a role here."),
+            ([], "You are in no group yet."),
+        ):
+            assert identify(GOOD | {"groups": groups}).problems[0].what == words
+        many = identify(GOOD | {"groups": ["g"] * 120})
+        assert "lists 120 groups" in many.problems[0].what
+        assert many.groups == ("g",) * 120
 
     def test_names_all_problems_at_once(self):
         identity = identify(without("groups", "team", "cost_center"))

@@ -1,6 +1,7 @@
 """What a session keeps, when it ends, and that sessions that have ended leave the table."""
 
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from django.db import connection
 
 from apps.accounts import sessions
 from apps.accounts.claims import Problem
+from apps.integrations.oidc.client import GrantRefused
 from tests.accounts.test_actions import MAYA
 from tests.factories import NOW, TeamFactory, UserFactory
 from worker.celery import app
@@ -166,6 +168,45 @@ class TestRenewal:
         sessions.keep_tokens(session, TestKeepTokens.ANSWER | {"expires_in": 70}, now=time.time())
         assert sessions.gateway_token(SimpleNamespace(session=session)) == "a1"
         assert asked == []
+
+    @pytest.mark.parametrize(("left", "token"), [(60, "a2"), (60.5, "a1")])
+    def test_is_asked_for_in_the_last_minute(self, asked, monkeypatch, left, token):
+        store = SessionStore()
+        sessions.keep_tokens(store, TestKeepTokens.ANSWER | {"expires_in": left}, now=AT)
+        store.create()
+        monkeypatch.setattr(sessions, "time", SimpleNamespace(time=lambda: AT))
+        assert sessions.gateway_token(SimpleNamespace(session=store)) == token
+        assert len(asked) == (token == "a2")
+
+    def test_that_is_refused_means_to_sign_in_again(self, requests, monkeypatch):
+        def refuse(**_):
+            raise GrantRefused("invalid_grant")
+
+        monkeypatch.setattr(sessions, "request_tokens", refuse)
+        assert sessions.gateway_token(requests[0]) is None
+
+    def test_is_of_no_session_that_ended_meanwhile(self, requests, asked):
+        first, second = requests
+        assert sessions.stored_tokens(second.session)["access_token"] == "a1"
+        first.session.flush()
+        assert sessions.gateway_token(second) is None
+        assert asked == []
+
+    def test_holds_up_nobody_else(self, requests, asked, monkeypatch):
+        names = []
+
+        @contextmanager
+        def noted(name):
+            names.append(name)
+            yield
+
+        other = SessionStore()
+        sessions.keep_tokens(other, TestKeepTokens.ANSWER | {"expires_in": 1}, now=time.time())
+        other.create()
+        monkeypatch.setattr(sessions, "_one_at_a_time", noted)
+        for session in (requests[0].session, other):
+            sessions.gateway_token(SimpleNamespace(session=session))
+        assert names == [requests[0].session.session_key, other.session_key]
 
     def test_needs_a_refresh_token(self, asked):
         session = SessionBase()

@@ -105,6 +105,13 @@ class TestVerify:
         assert refusal(other)[0] == "wrong_algorithm"
         assert published == []
 
+    def test_reads_exactly_16_kib_and_not_a_character_more(self, token, monkeypatch):
+        good = token()
+        monkeypatch.setattr(tokens, "LONGEST", len(good))
+        assert verify(good, audience=AUDIENCE)["sub"] == "maya"
+        monkeypatch.setattr(tokens, "LONGEST", len(good) - 1)
+        assert refusal(good)[0] == "malformed"
+
     def test_reads_16_kib_and_no_more(self, token):
         room = 16_384 - len(token(pad="")) - 100
         assert verify(token(pad="x" * (room * 3 // 4)), audience=AUDIENCE)

@@ -1,6 +1,7 @@
 """Charts as data: gaps stay gaps, colors stay with their model, the table says what is drawn."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -10,7 +11,9 @@ from django.template import Context, Template
 from apps.common.charts import (
     HUES,
     LENGTH,
+    MILLISECONDS,
     PERCENT,
+    SECONDS,
     TOKENS,
     USD,
     Flow,
@@ -85,8 +88,102 @@ class TestLineChart:
         assert found["limit"] == {"value": 2.5, "words": "objective"}
         assert line(Series("a", [1, 2, 3])).data()["limit"] is None
 
+    def test_tells_the_script_what_it_draws(self):
+        band = ([Decimal("0.5"), None, 2], [1.5, None, 4])
+        found = line(
+            Series("p50", [1, None, Decimal("2.5")], hue=2, band=band, band_words="p5 to p95"),
+            Series("Idle", [0, 0, 1], look="idle"),
+            Series("limit", [3, 3, 3], hue=5, dashed=True),
+        ).data()
+        assert found == {
+            "kind": "lines",
+            "unit": {"name": "tokens", "places": 0, "sign": ""},
+            "at": [at.isoformat() for at in MINUTES],
+            "days": False,
+            "limit": None,
+            "series": [
+                {
+                    "name": "p50", "values": [1, None, 2.5], "hue": 2, "dashed": False, "look": "",
+                    "band": [[0.5, None, 2], [1.5, None, 4]], "band_words": "p5 to p95",
+                },
+                {
+                    "name": "Idle", "values": [0, 0, 1], "hue": 0, "dashed": False, "look": "idle",
+                    "band": None, "band_words": "lowest to highest",
+                },
+                {
+                    "name": "limit", "values": [3, 3, 3], "hue": 5, "dashed": True, "look": "",
+                    "band": None, "band_words": "lowest to highest",
+                },
+            ],
+        }  # fmt: skip
+
+    def test_has_a_legend_of_more_than_one(self):
+        assert line(Series("a", [1, 2, 3])).keys == []
+        found = line(
+            Series("a", [1, 2, 3]),
+            Series("Idle", [1, 2, 3], look="idle"),
+            Series("p95", [1, 2, 3], hue=7, dashed=True),
+            Series("ninth", [1, 2, 3], hue=HUES),
+        ).keys
+        # what has a look leaves its hue to the next
+        assert [(key.name, key.css) for key in found] == [
+            ("a", "hue-2"),
+            ("Idle", "hue-3 look-idle"),
+            ("p95", "hue-8 look-dashed"),
+            ("ninth", "hue-1 look-dashed"),
+        ]
+
+    def test_begins_again_where_all_hues_are_taken(self):
+        taken = [Series(str(hue), [1, 2, 3], hue=hue) for hue in range(HUES)]
+        found = line(*taken, Series("a", [1, 2, 3]), Series("b", [1, 2, 3])).data()
+        assert [each["hue"] for each in found["series"]][HUES:] == [0, 1]
+
+    def test_has_its_figures_under_the_names_of_its_series(self):
+        chart = line(Series("a", [1, None, 3]), Series("b", [None, 0, 2]))
+        assert chart.table().head == ["Time", "a", "b"]
+        assert [at for at, _ in chart.table().rows] == MINUTES
+        empty = LineChart(name="x", title="X", unit=TOKENS, at=[], series=[])
+        assert (empty.table().head, empty.is_empty) == (["Time"], True)
+
+
+class TestUnits:
+    @pytest.mark.parametrize(
+        ("unit", "value", "words"),
+        [
+            (TOKENS, 1, "1 token"),
+            (TOKENS, 1.4, "1 token"),
+            (TOKENS, 1234, "1,234 tokens"),
+            (TOKENS, None, "not measured"),
+            (USD, Decimal("1234.5"), "$1,234.50"),
+            (USD, 0.1, "$0.10"),
+            (PERCENT, 49.6, "50 %"),
+            (SECONDS, 1, "1.00 s"),
+            (MILLISECONDS, 1, "1 ms"),
+            (MILLISECONDS, 1234.4, "1,234 ms"),
+            (LENGTH, 42, "42 s"),
+        ],
+    )
+    def test_say_a_figure_in_words(self, unit, value, words):
+        assert unit.words(value) == words
+
+    def test_tell_the_script_how_to_write_an_axis(self):
+        said = [(unit.name, unit.places, unit.sign) for unit in (USD, PERCENT, SECONDS, LENGTH)]
+        assert said == [("USD", 2, "$"), ("%", 0, "%"), ("s", 2, ""), ("", 0, "")]
+
 
 class TestStackChart:
+    @pytest.mark.parametrize("shape", ["area", "bars"])
+    def test_is_areas_or_bars(self, shape):
+        parts = [Series("a", [1, 2, 3]), Series("b", [Decimal(1), None, 3])]
+        chart = StackChart(name="x", title="X", unit=TOKENS, at=MINUTES, series=parts, shape=shape)
+        assert (chart.kind, chart.data()["kind"], chart.data()["days"]) == (shape, shape, False)
+        usual = StackChart(name="x", title="X", unit=TOKENS, at=MINUTES, series=parts)
+        assert usual.kind == "area"
+        assert cells(chart)[1:] == [
+            ["2 tokens", "not measured", "not measured"],
+            ["3 tokens", "3 tokens", "6 tokens"],
+        ]
+
     def test_sums_a_moment_only_where_every_part_is_known(self):
         days = [date(2026, 11, 1), date(2026, 11, 2)]
         parts = [Series("a", [Decimal("1.10"), 2]), Series("Idle", [3, None], look="idle")]
@@ -104,6 +201,26 @@ class TestHeatMap:
         )  # fmt: skip
         assert chart.data()["cells"] == [[0, 0, 0], [2, 0, 50], [1, 1, 7]]
         assert cells(chart)[1] == ["not measured", "7 %"]
+        assert (chart.table().head, chart.is_empty) == (["Time", "a", "b"], False)
+        assert [at for at, _ in chart.table().rows] == MINUTES
+
+    def test_tells_the_script_its_rows_and_days(self):
+        days = [date(2026, 11, 1), date(2026, 11, 2)]
+        chart = HeatMap(
+            name="x", title="X", unit=PERCENT, at=days, rows=("a", "b"),
+            values=[[None, None], [None, Decimal("0.5")]],
+        )  # fmt: skip
+        assert chart.data() == {
+            "kind": "heat",
+            "unit": {"name": "%", "places": 0, "sign": "%"},
+            "at": ["2026-11-01", "2026-11-02"],
+            "days": True,
+            "rows": ["a", "b"],
+            "cells": [[1, 1, 0.5]],
+        }
+        assert (chart.table().head[0], chart.is_empty, chart.keys) == ("Day", False, [])
+        nothing = replace(chart, values=[[None, None], [None, None]])
+        assert nothing.is_empty
 
 
 class TestSankey:
@@ -118,6 +235,21 @@ class TestSankey:
             ("Idle", None, "idle"),
         ]
         assert cells(chart) == [["a", "$3.00"], ["Idle", "$1.00"]]
+        assert [source for source, _ in chart.table().rows] == ["GPU", "a"]
+        assert (chart.table().head, chart.is_empty) == (["From", "To", "USD"], False)
+        assert chart.data() == {
+            "kind": "sankey",
+            "unit": {"name": "USD", "places": 2, "sign": "$"},
+            "heads": [],
+            "nodes": [
+                {"name": "GPU", "hue": None, "look": ""},
+                {"name": "a", "hue": 4, "look": ""},
+                {"name": "Idle", "hue": None, "look": "idle"},
+            ],
+            "links": [["GPU", "a", 3.0], ["a", "Idle", 1]],
+        }
+        named = replace(chart, heads=("GPU type", "Model"), flows=[Flow("GPU", "a", 0)])
+        assert (named.data()["heads"], named.is_empty) == (["GPU type", "Model"], True)
 
 
 class TestTimeLine:
@@ -140,12 +272,55 @@ class TestTimeLine:
         assert cells(chart)[0][-1] == "2 h 01 min"
         assert cells(chart)[1][-2:] == ["goes on", "2 min 00 s"]
 
+    def test_tells_the_script_its_window_rows_and_stretches(self):
+        served = Span("b", "Served v7", AT, AT + timedelta(minutes=9), hue=3, kind="Serving")
+        spans = [
+            served,
+            replace(served, row="a", words="Served v8", hue=11),
+            Span("b", "Nobody looked", AT, None, look="idle"),
+        ]
+        chart = TimeLine(
+            name="x", title="X", unit=LENGTH, from_at=AT, to_at=MINUTES[2], spans=spans
+        )
+        start, end = AT.isoformat(), MINUTES[2].isoformat()
+        assert chart.data() == {
+            "kind": "spans",
+            "unit": {"name": "", "places": 0, "sign": ""},
+            "from": start,
+            "to": end,
+            "rows": ["b", "a"],
+            "spans": [
+                {"row": 0, "words": "Served v7", "from": start, "to": end, "hue": 3, "look": ""},
+                {"row": 1, "words": "Served v8", "from": start, "to": end, "hue": 3, "look": ""},
+                {
+                    "row": 0, "words": "Nobody looked", "from": start, "to": end, "hue": 0,
+                    "look": "idle",
+                },
+            ],
+        }  # fmt: skip
+        assert [(key.name, key.css) for key in chart.keys] == [
+            ("Serving", "hue-4"),
+            ("Nobody looked", "hue-1 look-idle"),
+        ]
+        assert replace(chart, spans=spans[:2]).keys == []
+        assert (chart.is_empty, replace(chart, spans=()).is_empty) == (False, True)
+        assert chart.table().head == ["Of", "What", "From (UTC)", "To (UTC)", "Length"]
+        assert chart.table().rows[0] == (
+            "b",
+            ["Served v7", "2026-11-24 14:00:00", "2026-11-24 14:09:00", "9 min 00 s"],
+        )
+
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
         (0, "0 s"),
+        (59.4, "59 s"),
         (59.6, "1 min 00 s"),
+        (3599, "59 min 59 s"),
+        (3600, "1 h 00 min"),
+        (86_399, "23 h 59 min"),
+        (86_400, "1 d 0 h"),
         (185, "3 min 05 s"),
         (7800, "2 h 10 min"),
         (273_600, "3 d 4 h"),

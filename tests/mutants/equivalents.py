@@ -2,9 +2,23 @@
 
 EQUIVALENT: dict[str, dict[str, str]] = {
     "apps/accounts/sessions.py": {
+        "expiry: now - session.get(STARTED_AT, 0) > settings.SESSION_COOKIE_AG → "
+        "now - session.get(STARTED_AT, 1) > settings.SESSION_COOKIE_AG": (
+            "a session that has not begun was let go a line before"
+        ),
+        "note_activity: nd now - session.get(SEEN_AT, 0) >= min(NOTE_EVERY_SECONDS, s → "
+        "nd now - session.get(SEEN_AT, 1) >= min(NOTE_EVERY_SECONDS, s": (
+            "a session that has begun has been seen"
+        ),
         "expiry: if now - session.get(SEEN_AT, 0) > settings.SESSION_IDLE_SECO → "
         "if now - session.get(SEEN_AT, 1) > settings.SESSION_IDLE_SECO": (
             "a session that has begun has been seen"
+        ),
+    },
+    "apps/accounts/tokens.py": {
+        "verify:  = dict(jwt.decode(token, keys, algorithms=ALGORITHMS).claims) → "
+        " = dict(jwt.decode(token, keys).claims)": (
+            "a token of another algorithm got no keys a line before"
         ),
     },
     "apps/catalog/content.py": {

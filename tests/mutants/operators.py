@@ -1,8 +1,8 @@
 """The small faults that are put into a module, one at a time, found in its syntax tree. Pure.
 
-Left alone: docstrings, annotations, words for people (text with a space in it, what is raised or
-logged), fields and options of classes (migrations made the database, so nothing would follow), and
-`select_for_update` and its like, which only a race of two could tell.
+Left alone: docstrings, annotations and what they are made of, words for people (text with a space
+in it, what is raised or logged), fields and options of classes (migrations made the database, so
+nothing would follow), and `select_for_update` and its like, which only a race of two could tell.
 """
 
 import ast
@@ -185,6 +185,8 @@ def _is_left_alone(holder: ast.AST, child: ast.AST) -> bool:
         return True
     if isinstance(child, ast.FunctionDef) and child.name in ("__str__", "__repr__"):
         return True
+    if isinstance(holder, ast.Module) and isinstance(child, ast.Assign) and _is_type(child.value):
+        return True
     if isinstance(holder, ast.ClassDef) and not isinstance(child, ast.FunctionDef | ast.ClassDef):
         return True
     if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant):
@@ -192,6 +194,18 @@ def _is_left_alone(holder: ast.AST, child: ast.AST) -> bool:
     if isinstance(child, ast.Expr) and "select_for_update" in ast.unparse(child):
         return True  # a lock alone
     return isinstance(child, ast.Expr) and _name(child.value) in QUIET - {"require"}
+
+
+def _is_type(value: ast.expr) -> bool:
+    """Tell whether a value is a type: `Literal["a"]`, `A | None`, `TypeVar("A")`."""
+    if isinstance(value, ast.BinOp):
+        return isinstance(value.op, ast.BitOr) and all(
+            isinstance(side, ast.Name) or ast.unparse(side) == "None" or _is_type(side)
+            for side in (value.left, value.right)
+        )
+    if isinstance(value, ast.Subscript):
+        return ast.unparse(value.value) in ("Literal", "Callable", "Mapping", "Sequence")
+    return _name(value) == "TypeVar"
 
 
 # -- what may stand there instead ------------------------------------------------------------------

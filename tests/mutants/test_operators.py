@@ -62,6 +62,11 @@ class TestMutants:
             assert "It has ended already.'" in text or "raise" not in text
             assert "record(row, note" not in text
 
+    def test_leaves_what_annotations_are_made_of_alone(self):
+        types = 'Kind = Literal["a", "b"]\nAny = int | str | None\nRow = TypeVar("Row")\n'
+        assert mutants("m.py", types, set()) == []
+        assert mutants("m.py", "FLAGS = A | 4\n", set())
+
     def test_finds_what_a_call_cannot_leave_out(self):
         source = "def f(a, b=1, *, c, d=2): ...\nclass C:\n    x: int\n    y: int = 3\n"
         assert required_keywords([source]) == {("f", "a"), ("f", "c"), ("C", "x")}
