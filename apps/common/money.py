@@ -87,4 +87,6 @@ def exact(amount: Decimal) -> str:
 
 def exact_usd(amount: Decimal | None) -> str:
     """Return every digit of an amount, for what stands on hover: "$0.000843". Nothing for None."""
-    return "" if amount is None else f"${exact(amount)}"
+    if amount is None:
+        return ""
+    return f"{'−' if amount < 0 else ''}${exact(abs(amount))}"

@@ -196,16 +196,17 @@ class TestUseOf:
         self, registered_model, charlie, alice
     ):
         rate(registered_model, CHEAP, START - timedelta(days=90))
-        granted = START - timedelta(days=10) + timedelta(minutes=20)
+        first = START - timedelta(days=10)  # the hour in which it was granted
+        granted = first + timedelta(minutes=20, seconds=7, microseconds=9)
         request = access.submit_request(
             model=registered_model, wish=WISH, requester=charlie, now=granted
         )
         grant = access.approve_request(request=request, approver=alice, reason="Fits.", now=granted)
-        for hour in (granted, START - timedelta(hours=1), START, START + timedelta(days=2)):
-            use(hour.replace(minute=0))
+        for hour in (first, START - timedelta(hours=1), START, START + timedelta(days=2)):
+            use(hour)
         use(START, team="prior-auth")
         use(START, model="clinical-summary")
-        use(granted.replace(minute=0) - timedelta(hours=1))  # before it was granted
+        use(first - timedelta(hours=1))  # before it was granted
         use(START + timedelta(days=5))  # of this month, later than now
         now = START + timedelta(days=3)
         found = queries.use_of(grant, now)

@@ -81,7 +81,18 @@ class TestCard:
         assert (found.approve, found.reject) == ("Give access", "Reject the request")
         assert found.approve_url == f"/access/requests/{Row.pk}/approve/"
         assert found.reject_url == f"/access/requests/{Row.pk}/reject/"
-        assert [action["url"] for action in found.head_actions] == ["#decide"]
+        link = {"label": "Decide…", "url": "#decide", "style": "primary"}
+        assert found.head_actions == [link]
+        assert (found.text, found.withdraw, found.blocked) == ("", "Withdraw the request", None)
+
+    def test_speaks_of_what_it_is_about(self):
+        more = {"noun": "proposal", "asked": "proposed"}
+        found = card(question(1, is_decider=True, **more), urls="promotions:promotion")
+        assert (found.reject, found.withdraw) == ("Reject the proposal", "Withdraw the proposal")
+        assert found.title == "You proposed this, so another model owner of claims decides."
+        assert found.text == "Nobody decides on their own proposal."
+        assert found.withdraw_url == f"/promotions/{Row.pk}/withdraw/"
+        assert card(question(2, is_decider=False)).text == "You can follow it here."
 
     @pytest.mark.parametrize(
         ("person", "is_decider", "title"),

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from apps.catalog.models import ModelVersion
-from apps.common.leases import reschedule, retry_at, take_lease
+from apps.common.leases import change_from, reschedule, retry_at, take_lease
 from tests.factories import NOW, ModelVersionFactory
 
 pytestmark = pytest.mark.django_db
@@ -37,6 +37,23 @@ class TestTakeLease:
     def test_takes_nothing_that_is_not_due(self, row):
         ModelVersion.objects.filter(pk=row.pk).update(next_check_at=None)
         assert take_lease(row, now=NOW) is False
+
+
+class TestChangeFrom:
+    def test_changes_one_row_that_is_where_it_should_be(self, row):
+        ModelVersion.objects.filter(pk=row.pk).update(generation=4)
+        seen = ModelVersion.objects.get(pk=row.pk)
+        statuses = ("SIGNING", seen.status)
+        assert change_from(seen, statuses, now=NOW, status="QUARANTINED", message="Why.") is True
+        assert (seen.status, seen.message) == ("QUARANTINED", "Why.")
+        assert (seen.observed_at, seen.observed_generation) == (NOW, 4)
+
+    def test_leaves_a_row_that_went_on_meanwhile(self, row):
+        seen = ModelVersion.objects.get(pk=row.pk)
+        ModelVersion.objects.filter(pk=row.pk).update(status="QUARANTINED")
+        assert change_from(seen, [seen.status], now=NOW, message="Why.") is False
+        stored = ModelVersion.objects.get(pk=row.pk)
+        assert (stored.status, stored.message, stored.observed_at) == ("QUARANTINED", "", None)
 
 
 class TestRetryAt:

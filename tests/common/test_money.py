@@ -70,7 +70,9 @@ class TestAboutUsd:
             (Decimal(0), "about $0.00"),
             (Decimal("0.00084292"), "less than $0.01"),
             (Decimal("0.0123"), "about $0.01"),
+            (Decimal("0.01"), "about $0.01"),
             (Decimal("9.994"), "about $9.99"),
+            (Decimal(10), "about $10"),
             (Decimal("12.34"), "about $12"),
             (Decimal("587.504"), "about $588"),
             (Decimal("9120.4"), "about $9,120"),
@@ -89,6 +91,9 @@ class TestAboutRangeUsd:
             (Decimal("1239.9"), Decimal("1240.4"), "about $1,240"),
             (Decimal("0.0001"), Decimal("0.0002"), "less than $0.01"),
             (Decimal("0.001"), Decimal("0.2"), "at most about $0.20"),
+            (Decimal("0.001"), Decimal("0.01"), "at most about $0.01"),
+            (Decimal("0.01"), Decimal("0.2"), "about $0.01 to $0.20"),
+            (Decimal(0), Decimal(0), "about $0.00"),
         ],
     )
     def test_says_both_bounds_unless_they_are_alike(self, low, high, text):
@@ -100,3 +105,4 @@ class TestExact:
         assert exact(Decimal("1200.000084000")) == "1200.000084"
         assert exact(Decimal("1200")) == "1200"
         assert (exact_usd(Decimal("0.10")), exact_usd(None)) == ("$0.1", "")
+        assert exact_usd(Decimal("-0.0012")) == "−$0.0012"

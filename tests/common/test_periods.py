@@ -26,10 +26,19 @@ class TestDays:
     def test_that_something_ends_in_the_middle_of_are_its_last(self):
         assert periods.last_day(datetime(2027, 2, 23, 0, 1, tzinfo=UTC)) == FEBRUARY
         assert periods.last_day(datetime(2027, 2, 23, tzinfo=UTC)) == date(2027, 2, 22)
+        first = timedelta(microseconds=1)
+        assert periods.last_day(datetime(2027, 2, 23, tzinfo=UTC) + first) == FEBRUARY
 
     def test_are_said_with_their_zone_where_something_ends(self):
         assert periods.until_words(FEBRUARY) == "until the end of 23 Feb 2027, UTC"
         assert periods.day_words(date(2027, 2, 3)) == "3 Feb 2027"
+
+
+class TestLengths:
+    def test_fit_each_other(self):
+        assert timedelta(hours=1).total_seconds() == periods.SECONDS_PER_HOUR
+        assert periods.DAY.total_seconds() == periods.HOURS_PER_DAY * periods.SECONDS_PER_HOUR
+        assert 12 * periods.HOURS_PER_MONTH == 365 * periods.HOURS_PER_DAY
 
 
 class TestMonths:

@@ -6,11 +6,12 @@ from uuid import uuid4
 import pytest
 
 from apps.accounts.models import Role
-from apps.metering.models import UsageEvent
+from apps.metering.models import DirtyHour, UsageEvent
 from apps.metering.store import (
     calls_by_version,
     calls_visible_to,
     hour_sums,
+    hours_waiting,
     known_ids,
     latest_call_at,
     sees_calls_of,
@@ -180,3 +181,14 @@ class TestLatestCallAt:
         for seconds in (5, 9, 2):
             call(occurred_at=NOW + timedelta(seconds=seconds))
         assert latest_call_at() == NOW + timedelta(seconds=9)
+
+
+@pytest.mark.django_db
+class TestHoursWaiting:
+    def test_counts_the_hours_from_the_first_to_before_the_last(self):
+        hours = [NOW + timedelta(hours=step) for step in range(4)]
+        for hour in hours:
+            DirtyHour.objects.create(hour=hour, marked_at=NOW)
+        assert hours_waiting(hours[0], hours[3]) == 3
+        assert hours_waiting(hours[1], hours[2]) == 1
+        assert hours_waiting(hours[3] + timedelta(hours=1), hours[3] + timedelta(hours=9)) == 0

@@ -35,6 +35,16 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             "unpriced tokens are input and output tokens, which are looked at already"
         ),
     },
+    "apps/common/filters.py": {
+        f"YesOrNo.__init__: {before} → {after}": "a program's filter: no page shows these words"
+        for before, after in (
+            (
+                "choices = (('true', 'Yes'), ('false', 'No'))",
+                "choices = (('true', 'Yes_'), ('false', 'No'))",
+            ),
+            ("('true', 'Yes'), ('false', 'No'))", "('true', 'Yes'), ('false', 'No_'))"),
+        )
+    },
     "apps/metering/actions.py": {
         "roll_up_dirty_hours: ours = list(DirtyHour.objects.order_by('hour').values_list('hour', "
         "flat=True) → ours = list(DirtyHour.objects.values_list('hour', flat=True)": (

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
@@ -153,6 +154,7 @@ class _Walker:
                 yield None
             if field in ("test", "ifs") and not _is_swapped(node):
                 yield ast.UnaryOp(ast.Not(), node)
+            yield from _decimals(node)
             yield from _expressions(node)
 
     def _can_be_left_out(self, call: ast.Call, keyword: ast.keyword) -> bool:
@@ -183,6 +185,8 @@ def _is_left_alone(holder: ast.AST, child: ast.AST) -> bool:
         isinstance(part, ast.Constant) and " " in part.value for part in child.values
     ):
         return True
+    if _name(holder) == "Decimal" and isinstance(child, ast.Constant):
+        return True  # _decimals gives it another value as a whole
     if isinstance(child, ast.FunctionDef) and child.name in ("__str__", "__repr__"):
         return True
     if isinstance(holder, ast.Module) and isinstance(child, ast.Assign) and _is_type(child.value):
@@ -261,6 +265,17 @@ def _constants(node: ast.Constant) -> Iterator[object]:
                 yield value[: match.start()] + other + value[match.end() :]
     elif isinstance(value, str) and value and " " not in value:
         yield f"{value}_"
+
+
+def _decimals(node: ast.expr) -> Iterator[ast.Call]:
+    """Yield another amount for `Decimal("0.01")`; text after it would be no number at all."""
+    if not isinstance(node, ast.Call) or _name(node) != "Decimal":
+        return
+    for amount in node.args:
+        if isinstance(amount, ast.Constant):
+            value = Decimal(amount.value)
+            other = ast.Constant(str(value * 2 if value else 1))
+            yield ast.copy_location(ast.Call(node.func, [other], []), node)
 
 
 def _is_query(node: ast.AST) -> bool:

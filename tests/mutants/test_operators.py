@@ -62,6 +62,14 @@ class TestMutants:
             assert "It has ended already.'" in text or "raise" not in text
             assert "record(row, note" not in text
 
+    def test_gives_amounts_another_value(self):
+        found = mutants("m.py", 'A = Decimal("0.01") + Decimal(0)\n', set())
+        assert {key.partition(" → ")[2] for key in (mutant.key for mutant in found)} == {
+            "A = Decimal('0.02') + Decimal(0)",
+            "A = Decimal('0.01') + Decimal('1')",
+            "A = Decimal('0.01') - Decimal(0)",
+        }
+
     def test_leaves_what_annotations_are_made_of_alone(self):
         types = 'Kind = Literal["a", "b"]\nAny = int | str | None\nRow = TypeVar("Row")\n'
         assert mutants("m.py", types, set()) == []
