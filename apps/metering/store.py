@@ -120,11 +120,13 @@ def latest_call_at(
     *, start: datetime | None = None, end: datetime | None = None
 ) -> datetime | None:
     """Return when the newest stored call of [start, end) began: how fresh every figure made from
-    usage is. Without bounds: of all.
+    usage is. A bound that is not given holds nothing out.
     """
     calls = UsageEvent.objects.all()
-    if start is not None and end is not None:
-        calls = calls.filter(occurred_at__gte=start, occurred_at__lt=end)
+    if start is not None:
+        calls = calls.filter(occurred_at__gte=start)
+    if end is not None:
+        calls = calls.filter(occurred_at__lt=end)
     moment: datetime | None = calls.aggregate(latest=Max("occurred_at"))["latest"]
     return moment
 
@@ -156,7 +158,6 @@ def calls_by_version(model: str, since: datetime) -> dict[str, Calls]:
                 speed, share=0.5, filter=Q(output_tokens__gt=0, duration_ms__gt=0)
             ),
         )
-        .order_by("version")
     )
     return {
         row["version"]: Calls(

@@ -1,8 +1,10 @@
 """Following the gateway's file log."""
 
 import json
+import os
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -97,6 +99,27 @@ class TestFollower:
         }
         assert set(UsageEvent.objects.values_list("received_via", flat=True)) == {"FILE"}
 
+    def test_asks_the_database_nothing_while_nothing_is_appended(
+        self, follow, log, django_assert_num_queries
+    ):
+        log.write_bytes(line())
+        follower = follow(log)
+        follower.step(now=NOW)
+        with django_assert_num_queries(0):
+            assert follower.step(now=NOW) == 0
+
+    def test_lets_go_of_a_file_that_was_rotated(self, follow, log):
+        log.write_bytes(line())
+        follower = follow(log)
+        follower.step(now=NOW)
+        old = log.rename(log.with_suffix(".1"))
+        log.write_bytes(line())
+        for _ in range(2):
+            follower.step(now=NOW)
+        links = Path("/proc/self/fd").iterdir()
+        held = {os.readlink(link) for link in links if os.path.lexists(link)}
+        assert (str(old) in held, str(log) in held) == (False, True)
+
     def test_takes_no_other_files_position_for_its_own(self, follow, log):
         log.write_bytes(line() + line())
         LogPosition.objects.create(
@@ -149,6 +172,7 @@ class TestFollower:
         log.write_bytes(line() + line(team="odd") + line())
         assert follower.step(now=NOW) == 2
         assert not UsageEvent.objects.filter(team="odd").exists()
+        assert set(UsageEvent.objects.values_list("received_via", flat=True)) == {"FILE"}
         assert LogPosition.objects.get().offset == log.stat().st_size
         with log.open("ab") as file:
             file.write(line())

@@ -46,9 +46,11 @@ class TestCallsByVersion:
         call(model="other", version="other-v1")
         call("m-v1", outcome="UNMETERED", output_tokens=0, duration_ms=500, ttft_ms=None)
         call("m-v1", outcome="METERED", output_tokens=5, duration_ms=0, ttft_ms=None)
+        call("m-v3", output_tokens=1, duration_ms=1)
         with django_assert_num_queries(1):
             found = calls_by_version("m", NOW)
-        assert set(found) == {"m-v1", "m-v2"}
+        assert set(found) == {"m-v1", "m-v2", "m-v3"}
+        assert found["m-v3"].tokens_per_second == pytest.approx(1000.0)
         assert (found["m-v2"].calls, found["m-v2"].failed, found["m-v2"].timed) == (21, 1, 20)
         assert found["m-v2"].ttft_p95_ms == pytest.approx(118.05)
         assert found["m-v2"].tokens_per_second == pytest.approx(20.0)
@@ -99,6 +101,9 @@ class TestLatestCallOfMonth:
         assert latest_call_at() == NOW + timedelta(hours=5)
         end = NOW + timedelta(hours=5)
         assert latest_call_at(start=NOW, end=end) == NOW + timedelta(hours=1)
+        assert latest_call_at(end=NOW + timedelta(hours=1)) == NOW
+        assert latest_call_at(start=end) == end
+        assert latest_call_at(start=end + timedelta(microseconds=1)) is None
         assert latest_call_at(start=NOW - timedelta(hours=1), end=NOW) is None
 
 
@@ -156,6 +161,7 @@ class TestWantingCalls:
         call("m-v2", occurred_at=NOW - timedelta(seconds=60), **took)
         call("m-v2", occurred_at=NOW - timedelta(seconds=61), **took)
         call("m-v2", occurred_at=NOW, duration_ms=None, outcome="UNMETERED")
+        call("m-v2", occurred_at=NOW - timedelta(milliseconds=1), duration_ms=None)
         call("m-v2", outcome="FAILED", response_code=503)
         call("m-v2", outcome="REFUSED", response_code=429)
         call("m-v1")
@@ -170,6 +176,9 @@ class TestWantingCalls:
     def test_know_a_call_as_long_as_the_gateway_lets_it_be(self):
         longest = timedelta(minutes=15)
         call("m-v2", occurred_at=NOW - longest, duration_ms=longest.total_seconds() * 1000)
+        # one that cannot be: it is not looked for among all that ever were
+        longer = longest + timedelta(milliseconds=1)
+        call("m-v2", occurred_at=NOW - longer, duration_ms=longer.total_seconds() * 1000)
         found = wanting_calls(model="m", version="m-v2", since=NOW, unanswered_too=False)
         assert found == {"answered": 1, "unanswered": 0}
 

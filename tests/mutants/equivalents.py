@@ -52,6 +52,10 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         ),
     },
     "apps/metering/follow.py": {
+        "Follower._store: st_usage(records=[], via='FILE', now=now, position=position) → "
+        "st_usage(records=[], via='FILE_', now=now, position=position)": (
+            "no call is stored there, only the place"
+        ),
         "module: CHUNK = 1024 * 1024 → CHUNK = 2048 * 1024": "only how much is read at a time",
         "module: CHUNK = 1024 * 1024 → CHUNK = 1024 * 2048": "only how much is read at a time",
         "Follower._open: if known and known.offset <= os.fstat(file.fileno()).st_si → "

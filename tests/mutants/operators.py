@@ -185,6 +185,8 @@ def _is_left_alone(holder: ast.AST, child: ast.AST) -> bool:
         isinstance(part, ast.Constant) and " " in part.value for part in child.values
     ):
         return True
+    if isinstance(holder, ast.keyword) and holder.arg in ("batch_size", "skip_locked"):
+        return True
     if _name(holder) == "Decimal" and isinstance(child, ast.Constant):
         return True  # _decimals gives it another value as a whole
     if isinstance(child, ast.FunctionDef) and child.name in ("__str__", "__repr__"):
