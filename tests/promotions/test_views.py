@@ -544,7 +544,7 @@ class TestPromotionList:
         client = as_(carol)
         with django_assert_num_queries(9):
             client.get(where)
-        for number in range(10, 16):
+        for number in range(10, 70):
             made = factories.live(registered_model, number)
             Rollout.objects.filter(pk=made.pk).update(status="REPLACED")
         with django_assert_num_queries(9):
