@@ -49,6 +49,20 @@ class State(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+# States as people choose among them; a badge says more of each, and of which version.
+STATE_WORDS = {
+    State.LIVE: "Live",
+    State.ROLLING_OUT: "Rolling out",
+    State.RETURNING: "Going back",
+    State.STARTING: "Starting",
+    State.IDLE: "Idle",
+    State.WAKING: "Waking",
+    State.DRIFTED: "Drifted",
+    State.NOT_READY: "Not ready",
+    State.FAILED: "Rollout failed",
+    State.NOT_SERVING: "Not serving",
+    State.UNKNOWN: "Not seen lately",
+}
 # What callers of a live version suffer from: told before anything that is under way beside it.
 SUFFERING = (State.DRIFTED, State.NOT_READY)
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
-from django.core.paginator import Paginator
-from django.db.models import Max, Q
+from django.db.models import Case, Exists, OuterRef, Value, When
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
@@ -21,21 +20,18 @@ from apps.access.queries import TeamAccess, team_access
 from apps.accounts.models import Role, User
 from apps.accounts.requests import SignedIn
 from apps.catalog import pages
-from apps.catalog.models import DataClass, ModelVersion, RegisteredModel, RegisteredModelQuerySet
+from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.chargeback import queries as chargeback
 from apps.chargeback.models import Rate
 from apps.common.money import unit_price
 from apps.common.simulated import MARK, Simulated
-from apps.common.tables.reading import csv_of, is_for_table, read, wants_csv
+from apps.common.tables.reading import respond
 from apps.evals import pages as evals
 from apps.evals import queries as runs
 from apps.evals.models import EvalRun
 from apps.promotions import serving
 from apps.promotions.serving import ServingState
-from portal.pages.catalog_table import MODELS
-
-PAGE = 24
-FACETS = ("task", "family", "data_class", "license")
+from portal.pages import catalog_table
 
 
 @dataclass(frozen=True)
@@ -67,6 +63,16 @@ class Card:
             f"{unit_price(rate.output_usd_per_million)} out",
         )
         return " · ".join(parts)
+
+    @property
+    def state(self) -> str:
+        """Return what its callers meet, as the facet of states names it."""
+        return str(self.serving.state)
+
+    @property
+    def price_facets(self) -> tuple[str, ...]:
+        """Return the choices of the facet of prices that it fits."""
+        return catalog_table.price_facets(self.rate)
 
     @property
     def mark(self) -> str:
@@ -106,67 +112,23 @@ def cards(models: Sequence[RegisteredModel], user: User, at: datetime) -> list[C
 
 @require_GET
 def model_list(request: SignedIn) -> HttpResponseBase:
-    """Show the catalog, as cards or as a table; the table's rows as CSV."""
-    everything = RegisteredModel.objects.visible_to(request.user)
-    chosen = {name: request.GET.get(name, "") for name in (*FACETS, "version")}
-    query = request.GET.get("q", "").strip()
-    found, as_table = _filtered(everything, query, chosen), request.GET.get("view") == "table"
-    page = None if as_table else Paginator(found, PAGE).get_page(request.GET.get("page"))
-    shown = cards(list(found if page is None else page), request.user, now())
-    if as_table and wants_csv(MODELS, request):
-        return csv_of(MODELS, request, shown)
-    table = read(MODELS, request, shown) if as_table else None
-    if as_table and is_for_table(MODELS, request):
-        return render(request, "components/_table.html", {"table": table})
+    """Show the catalog, as cards or as a table: the page, its list alone, or CSV."""
+    verified = ModelVersion.objects.verified().filter(registered_model=OuterRef("pk"))
+    having = Case(When(Exists(verified), then=Value("verified")), default=Value("none"))
+    rows = RegisteredModel.objects.visible_to(request.user).annotate(having=having)
+    found = cards(list(rows.select_related("owner_team")), request.user, now())
     context = {
-        "page_obj": page,
-        "cards": shown,
-        "table": table,
-        "query": query,
-        "chosen": chosen,
-        "filtered": bool(query or any(chosen.values())),
-        "facets": _facets(everything),
-        "as_table": as_table,
+        "as_cards": request.GET.get("view") != "table",
         "may_register": request.user.has_role(Role.MODEL_OWNER),
     }
-    template = "catalog/model_list.html" + ("#rows" if request.htmx else "")
-    return render(request, template, context)
-
-
-def _filtered(
-    rows: RegisteredModelQuerySet, query: str, chosen: dict[str, str]
-) -> RegisteredModelQuerySet:
-    if query:
-        rows = rows.filter(
-            Q(name__icontains=query) | Q(title__icontains=query) | Q(description__icontains=query)
-        )
-    rows = rows.filter(**{name: chosen[name] for name in FACETS if chosen[name]})
-    verified = Max("versions__number", filter=Q(versions__status=ModelVersion.Status.VERIFIED))
-    rows = rows.annotate(verified_number=verified).select_related("owner_team").order_by("name")
-    having = Q(pk__in=ModelVersion.objects.verified().values("registered_model"))
-    if chosen["version"] in ("verified", "none"):
-        rows = rows.filter(having if chosen["version"] == "verified" else ~having)
-    return rows
-
-
-def _facets(rows: RegisteredModelQuerySet) -> list[dict[str, object]]:
-    """Return each facet with the values that occur, from one query."""
-    found = list(rows.values_list("task", "family", "license").distinct())
-    occurring = (("task", "Task"), ("family", "Family"), ("license", "License"))
-    facets: list[dict[str, object]] = [
-        {
-            "name": name,
-            "label": label,
-            "values": [(value, value) for value in sorted({row[place] for row in found})],
-        }
-        for place, (name, label) in enumerate(occurring)
-    ]
-    versions = [("verified", "Has a verified version"), ("none", "None")]
-    return [
-        *facets,
-        {"name": "data_class", "label": "Data class", "values": DataClass.choices},
-        {"name": "version", "label": "Versions", "values": versions},
-    ]
+    return respond(
+        catalog_table.models(found, request.user),
+        request,
+        found,
+        "catalog/model_list.html",
+        context,
+        alone="catalog/_models.html",
+    )
 
 
 @require_GET

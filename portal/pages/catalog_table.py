@@ -1,11 +1,81 @@
-"""The catalog as a table: the same models as its cards, sorted, with a choice of columns, as CSV.
-Declarations only; its search and facets are those that the cards have too.
+"""The catalog as a table: what it is searched and narrowed by, its columns, its order. Declarations
+only. Its rows are the cards of catalog.py, which the page shows as cards or in lines.
 """
 
-from django.urls import reverse
+from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
 
-from apps.common.tables.columns import Column, Table
+import django_filters
+from django.urls import reverse, reverse_lazy
 
+from apps.accounts.models import Role, User
+from apps.catalog.models import DataClass
+from apps.chargeback.models import Rate
+from apps.common.filters import Filters
+from apps.common.money import NO_PRICE, unit_price
+from apps.common.tables.columns import Column, Empty, Table
+from apps.promotions.serving import STATE_WORDS
+
+PRICED, UNPRICED = "set", "none"
+# of a million output tokens: what most of a call costs
+UP_TO = tuple(Decimal(usd) for usd in ("0.50", "1", "2", "5", "10"))
+PRICES = (
+    *((str(usd), f"Up to {unit_price(usd)} out") for usd in UP_TO),
+    (PRICED, "Any price set"),
+    (UNPRICED, NO_PRICE.capitalize()),
+)
+VERSIONS = (("verified", "Has a verified version"), ("none", "None verified yet"))
+
+
+def price_facets(rate: Rate | None) -> tuple[str, ...]:
+    """Return every choice of PRICES that a model with this price fits."""
+    if rate is None:
+        return (UNPRICED,)
+    return (PRICED, *(str(usd) for usd in UP_TO if rate.output_usd_per_million <= usd))
+
+
+def _facet(field_name: str, label: str, choices: Iterable[tuple[str, str]]) -> Any:
+    return django_filters.ChoiceFilter(
+        field_name=field_name, label=label, choices=list(choices), empty_label="Any"
+    )
+
+
+def facets(cards: Iterable[Any]) -> type[Filters]:
+    """Return what the catalog is narrowed by: states, prices, data classes, and the tasks, families
+    and licenses that these cards have.
+    """
+    models = [card.model for card in cards]
+
+    def occurring(name: str, label: str) -> Any:
+        found = sorted({getattr(model, name) for model in models})
+        return _facet(f"model.{name}", label, [(value, value) for value in found])
+
+    class Facets(Filters):
+        state = _facet("state", "State", ((str(key), said) for key, said in STATE_WORDS.items()))
+        price = _facet("price_facets", "Price", PRICES)
+        task = occurring("task", "Task")
+        family = occurring("family", "Family")
+        data_class = _facet("model.data_class", "Data class", DataClass.choices)
+        license = occurring("license", "License")
+        version = _facet("model.having", "Versions", VERSIONS)
+
+    return Facets
+
+
+def models(cards: Iterable[Any], user: User) -> Table:
+    """Return the table of all the cards that a person may see."""
+    empty = FIRST if user.has_role(Role.MODEL_OWNER) else MODELS.empty
+    return replace(MODELS, filters=facets(cards), empty=empty)
+
+
+FIRST = Empty(
+    "No models yet",
+    "A model owner registers a model; then its versions are published, evaluated and promoted.",
+    "Register a model",
+    reverse_lazy("catalog:model_create"),
+)
 MODELS = Table(
     name="models",
     noun=("model", "models"),
@@ -70,6 +140,9 @@ MODELS = Table(
             template="catalog/_access_cell.html",
         ),
     ),
+    search=("model.name", "model.title", "model.description"),
+    search_words="Name or purpose",
     order="model",
     page_size=24,
+    empty=Empty("No models yet", "A model owner registers the first one. You will find it here."),
 )

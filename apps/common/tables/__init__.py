@@ -34,9 +34,9 @@ includes each with `{% include "components/_table.html" with table=idle only %}`
 answers `csv_of(…)` where `wants_csv(…)`.
 
 rows: a queryset, which is searched, sorted, counted and cut in the database (two queries a page,
-one more for a total row), or a list of frozen dataclasses, which is searched and sorted here: paths
-name their attributes. A value of the address that means nothing is left out and said in a line
-above the table; it is never an error.
+one more for a total row), or a list of frozen dataclasses, which is searched, filtered and sorted
+here: paths, and the `field_name` of each filter, name their attributes. A value of the address that
+means nothing is left out and said in a line above the table; it is never an error.
 
 What the rows of a page need and do not know by themselves is asked once for all of them: the
 table's `with_facts`.

@@ -31,16 +31,17 @@ def respond(
     rows: Rows,
     template: str,
     context: Mapping[str, object] | None = None,
+    alone: str = "components/_table.html",
 ) -> HttpResponseBase:
     """Answer with the page around the table, with the table alone for htmx, or with CSV.
 
-    The template gets `table`, a page.Page, beside `context`.
+    The template gets `table`, a page.Page, beside `context`; so does `alone`, what draws the table
+    where a page shows its rows in another way than in lines.
     """
     if wants_csv(table, request):
         return csv_of(table, request, rows)
     context = {**(context or {}), "table": read(table, request, rows)}
-    alone = is_for_table(table, request)
-    return render(request, "components/_table.html" if alone else template, context)
+    return render(request, alone if is_for_table(table, request) else template, context)
 
 
 def read(table: Table, request: PageRequest, rows: Rows) -> shown.Page:
@@ -210,9 +211,8 @@ def _ordered(asked: Asked, rows: QuerySet[Any]) -> QuerySet[Any]:
 
 def _of_list(asked: Asked, rows: Sequence[Any]) -> list[Any]:
     found = [row for row in rows if _has(row, asked.table.search, asked.text)]
-    if asked.form is not None and asked.form.is_valid():
-        wanted = {name: value for name, value in asked.form.cleaned_data.items() if value}
-        found = [row for row in found if all(_is(row, *each) for each in wanted.items())]
+    wanted = _wanted(asked)
+    found = [row for row in found if all(_is(row, *each) for each in wanted)]
     names = asked.sort.sort
     paths = [names] if isinstance(names, str) else list(names or ())
     for path in reversed(paths):
@@ -232,9 +232,20 @@ def _has(row: Any, paths: Sequence[str], text: str) -> bool:
     return not text or any(text.lower() in str(look_up(row, path)).lower() for path in paths)
 
 
-def _is(row: Any, name: str, wanted: Any) -> bool:
-    value = look_up(row, name)
-    return value in wanted if isinstance(wanted, list | tuple | set) else str(value) == str(wanted)
+def _wanted(asked: Asked) -> list[tuple[str, Any]]:
+    """Return the paths of a list's rows that the filters ask for, each with the wanted value."""
+    if asked.table.filters is None or asked.form is None or not asked.form.is_valid():
+        return []
+    paths = {name: found.field_name for name, found in asked.table.filters.base_filters.items()}
+    return [(paths[name], value) for name, value in asked.form.cleaned_data.items() if value]
+
+
+def _is(row: Any, path: str, wanted: Any) -> bool:
+    """Tell whether a row has a wanted value; several values of it, or several wanted, are any."""
+    value = look_up(row, path)
+    have = value if isinstance(value, tuple) else (value,)
+    wants = wanted if isinstance(wanted, list | tuple | set) else (wanted,)
+    return not {str(each) for each in have}.isdisjoint(str(each) for each in wants)
 
 
 # -- The page --------------------------------------------------------------------------------------

@@ -4,13 +4,16 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db.models import F
 from django.urls import reverse
 from django.utils import timezone
 
 from apps.access.models import AccessRequest, Grant
 from apps.chargeback.models import Rate
+from apps.common.periods import DAY
 from apps.fleet.models import NodeClaim, Observation, Replica
 from apps.promotions.models import Rollout
+from apps.promotions.serving import State
 from tests.database import unguarded
 from tests.factories import ModelVersionFactory, RegisteredModelFactory, UserFactory
 from tests.pages import joined
@@ -57,14 +60,17 @@ def replica_of(model, number):
     )  # fmt: skip
 
 
-def priced(model, usd, **dates):
+def priced(model, usd, **facts):
     """Give a model a price from yesterday on."""
     now = timezone.now()
-    begun = {"active_from": now - timedelta(days=1), "set_at": now} | dates
+    given = {
+        "active_from": now - timedelta(days=1),
+        "set_at": now,
+        "cached_input_usd_per_million": Decimal("0.04"),
+        "output_usd_per_million": Decimal("1.10"),
+    } | facts
     return Rate.objects.create(
-        registered_model=model, input_usd_per_million=Decimal(usd),
-        cached_input_usd_per_million=Decimal("0.04"), output_usd_per_million=Decimal("1.10"),
-        **begun,
+        registered_model=model, input_usd_per_million=Decimal(usd), **given
     )  # fmt: skip
 
 
@@ -130,8 +136,8 @@ class TestModelList:
             card = card_of(page, model)
             assert [words for words in told if words not in card] == []
             assert untold not in card
-        models = page[page.index('id="models"') : page.index("</main>")]
-        assert "hx-get" not in models, "no request per card"
+        cards = page[page.index("<article") : page.rindex("</article>")]
+        assert "hx-get" not in cards, "no request per card"
         answer = as_(charlie).get(url("model_list"), {"view": "table", "format": "csv", "q": "dri"})
         lines = answer.getvalue().decode().splitlines()
         assert [line.split(",")[0] for line in lines] == ["Model", "drifted"]
@@ -162,8 +168,8 @@ class TestModelList:
             priced(model, "0.38")
             granted(model, charlie)
         visitor = as_(charlie)
-        # The eleven of every list, four for what sleeps, one for evaluations.
-        with django_assert_num_queries(16):
+        # The nine of every list, four for what sleeps, one for evaluations.
+        with django_assert_num_queries(14):
             visitor.get(url("model_list"))
 
     def test_shows_cards_and_a_table(self, as_, charlie, registered_model):
@@ -172,9 +178,12 @@ class TestModelList:
             assert registered_model.name in page.content.decode()
 
     def test_answers_htmx_with_the_rows_alone(self, as_, charlie, registered_model):
-        page = as_(charlie).get(url("model_list"), headers={"HX-Request": "true"}).content.decode()
-        assert registered_model.name in page
-        assert "<html" not in page
+        part = {"HX-Request": "true", "HX-Target": "table-models"}
+        for query in ("", "?view=table"):
+            page = as_(charlie).get(url("model_list") + query, headers=part).content.decode()
+            assert registered_model.name in page
+            assert ("<article" in page) is (query == "")
+            assert "<html" not in page
 
     @pytest.mark.parametrize(
         ("query", "found"),
@@ -195,6 +204,68 @@ class TestModelList:
         page = as_(charlie).get(f"{url('model_list')}?{query}").content.decode()
         assert (url("model_detail", registered_model.name) in page) is found
 
+    @pytest.fixture
+    def market(self, registered_model):
+        """Models in several states and at several prices."""
+        names = ("drifted", "failed", "failed-live", "free", "never")
+        made = {name: RegisteredModelFactory(name=name) for name in names}
+        for model in (registered_model, made["free"], made["failed-live"]):
+            seen_now(factories.live(model, 7))
+        seen_now(factories.live(made["drifted"], 2), reason="DRIFT")
+        for name in ("failed", "failed-live"):
+            failed = factories.rolled(made[name], 8, status="FAILED")
+            with unguarded():
+                Rollout.objects.filter(pk=failed.pk).update(started_at=F("started_at") + DAY)
+        priced(registered_model, "0.38")
+        priced(made["drifted"], "3.10", output_usd_per_million=Decimal("5.00"))
+        priced(made["failed"], "0", output_usd_per_million=Decimal("0.50"))
+        priced(made["never"], "9", active_to=timezone.now() - timedelta(hours=1))
+
+    @pytest.mark.parametrize(
+        ("query", "names"),
+        [
+            ("state=LIVE", {"prior-auth-extract", "free"}),
+            ("state=DRIFTED", {"drifted"}),
+            ("state=FAILED", {"failed", "failed-live"}),
+            ("state=NOT_SERVING", {"never"}),
+            ("state=WAKING", set()),
+            ("price=set", {"prior-auth-extract", "drifted", "failed"}),
+            ("price=none", {"failed-live", "free", "never"}),
+            ("price=0.50", {"failed"}),
+            ("price=1", {"failed"}),
+            ("price=2", {"prior-auth-extract", "failed"}),
+            ("price=5", {"prior-auth-extract", "drifted", "failed"}),
+            ("price=none&state=LIVE", {"free"}),
+            ("price=2&q=fail", {"failed"}),
+        ],
+    )
+    def test_is_narrowed_by_state_and_price(self, as_, charlie, market, query, names):
+        page = as_(charlie).get(f"{url('model_list')}?{query}").context["table"]
+        assert {line.row.model.name for line in page.lines} == names
+        assert page.notes == []
+        csv = as_(charlie).get(f"{url('model_list')}?{query}&format=csv").getvalue().decode()
+        assert {line.split(",")[0] for line in csv.splitlines()[1:]} == names
+
+    def test_offers_the_states_by_their_words_and_what_occurs_of_the_rest(
+        self, as_, charlie, registered_model
+    ):
+        RegisteredModelFactory(name="other", family="Llama", task="Translation")
+        page = as_(charlie).get(url("model_list"), {"state": "IDLE"}).context["table"]
+        [chip] = page.chips
+        assert chip.words == "State: Idle"
+        choices = {field.name: [key for key, _ in field.field.choices] for field in page.fields}
+        assert choices["family"] == ["", "Llama", "SmolLM2"]
+        assert choices["task"] == ["", "Information extraction", "Translation"]
+        assert choices["state"] == ["", *State]
+
+    def test_is_sorted_by_price_and_by_what_serves(self, as_, charlie, market):
+        for sort, names in {
+            "-price": ["drifted", "prior-auth-extract", "failed"],
+            "serving": ["free", "prior-auth-extract", "never"],
+        }.items():
+            page = as_(charlie).get(url("model_list"), {"sort": sort}).context["table"]
+            assert [line.row.model.name for line in page.lines][:3] == names
+
     def test_says_what_to_do_when_it_is_empty(self, as_, alice, charlie):
         assert "Register a model" in as_(alice).get(url("model_list")).content.decode()
         assert "Register a model" not in as_(charlie).get(url("model_list")).content.decode()
@@ -204,10 +275,11 @@ class TestModelList:
     ):
         visitor = as_(charlie)
         visitor.get(url("model_list"))
-        RegisteredModelFactory.create_batch(10, owner_team=registered_model.owner_team)
-        # session, person, roles, count, facets, models; rollouts, freshness, prices, grants, asked
-        with django_assert_num_queries(11):
-            visitor.get(url("model_list"))
+        RegisteredModelFactory.create_batch(60, owner_team=registered_model.owner_team)
+        # session, person, roles, models; rollouts, freshness, prices, grants, asked
+        for query in ("", "?page=2&view=table", "?state=LIVE&price=1", "?format=csv"):
+            with django_assert_num_queries(9):
+                visitor.get(url("model_list") + query)
 
     def test_shows_nothing_to_people_without_a_role(self, as_, nobody, registered_model):
         answer = as_(nobody).get(url("model_list"))
