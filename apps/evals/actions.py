@@ -41,7 +41,6 @@ def can_start(*, version: ModelVersion, actor: User) -> bool:
     return version.registered_model.is_owned_by(actor) or actor.has_role(Role.REVIEWER)
 
 
-@transaction.atomic
 def ensure_suite(*, suite: suites.Suite, now: datetime) -> EvalSuite:
     """Return the row of a suite that ships with the product, made where it is missing. Raises
     SuiteChanged.

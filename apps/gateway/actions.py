@@ -46,7 +46,6 @@ def record_commit(*, revision: PolicyRevision, digest: str, commit: str, now: da
     revision.refresh_from_db()
 
 
-@transaction.atomic
 def record_lost(*, revision: PolicyRevision, now: datetime) -> None:
     """Have a policy published anew: its file was taken out or changed, or the branch's history was
     rewritten.
@@ -64,7 +63,6 @@ def record_lost(*, revision: PolicyRevision, now: datetime) -> None:
     )
 
 
-@transaction.atomic
 def record_active(*, revision: PolicyRevision, now: datetime) -> None:
     """Store that the cluster carries the committed policy; nothing more to do until the grants
     change.
@@ -81,7 +79,6 @@ def record_active(*, revision: PolicyRevision, now: datetime) -> None:
     )
 
 
-@transaction.atomic
 def record_problem(
     *,
     revision: PolicyRevision,

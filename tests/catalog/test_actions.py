@@ -227,6 +227,12 @@ class TestRecordPart:
         file.refresh_from_db()
         assert file.parts == [{"PartNumber": 1, "ETag": "second", "size": 2}]
 
+    def test_keeps_no_part_of_an_upload_that_it_cannot_keep_alive(self, files, monkeypatch):
+        monkeypatch.setattr(actions, "ABANDONED_AFTER", timedelta.max)
+        with pytest.raises(OverflowError):
+            actions.record_part(file=files[0], number=1, etag="e", size=1, now=NOW)
+        assert as_stored(files[0])["parts"] == []
+
     def test_refuses_a_version_that_is_closed(self, alice, registered_model):
         version = ModelVersionFactory(registered_model=registered_model)
         file = version.files.create(name="config.json", size=1, sha256="00" * 32)

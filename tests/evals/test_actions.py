@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from apps.audit.models import Action, AuditEvent
@@ -329,6 +330,11 @@ class TestRecordEvalRun:
 
 
 class TestRecordPacket:
+    def test_keeps_no_answer_that_it_does_not_count(self, run):
+        with pytest.raises(ValidationError):
+            actions.record_packet(run=run, packet_id="packet-01", score=RIGHT, now="soon")
+        assert not run.packet_results.exists()
+
     def test_counts_a_packet_once(self, run):
         answered(run)
         answered(run)

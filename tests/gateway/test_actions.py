@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from apps.audit.models import Action
 from apps.gateway import actions
@@ -50,6 +51,12 @@ class TestRequestPublication:
             "attempts": 0,
             "next_check_at": LATER,
         }
+
+    def test_leaves_no_policy_that_nobody_looks_at(self):
+        model = RegisteredModelFactory()
+        with pytest.raises(ValidationError):
+            actions.request_publication(model=model, now="soon")
+        assert not PolicyRevision.objects.filter(registered_model=model).exists()
 
 
 class TestRecordCommit:
