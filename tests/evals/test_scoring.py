@@ -115,7 +115,7 @@ class TestMetrics:
             score(
                 ["E11.9", "I10"], ["E11.9", "99213", "J1745"], 2, ttft=10, latency=1000, tokens=7
             ),
-            score(["I10"], ["I10"], 1, ttft=20, latency=2000.04, tokens=20),
+            score(["I10"], ["I10"], 1, ttft=20.04, latency=2000.04, tokens=20),
             score(["27447"], [], 0, ttft=30.04, latency=4000.06, tokens=3),
         ]
         figures = metrics(found)
