@@ -4,11 +4,12 @@ from datetime import timedelta
 
 import pytest
 
+from apps.accounts.models import Role
 from apps.evals import queries
 from apps.evals.models import EvalRun
 from apps.promotions.models import Rollout
 from tests.database import unguarded
-from tests.factories import NOW, RegisteredModelFactory
+from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
 
 pytestmark = pytest.mark.django_db
@@ -97,3 +98,47 @@ class TestDecidingRunOfLive:
         first = run(own, suite)
         run(own, suite, finished=1)
         assert queries.deciding_run_of_live(first) is None
+
+
+class TestNewestOfMany:
+    def test_runs_are_the_latest_that_were_asked_for_whatever_came_of_them(
+        self, version, registered_model, old, suite, django_assert_num_queries
+    ):
+        other, without = (factories.version(registered_model, number) for number in (8, 9))
+        run(version, suite, finished=9, asked=1)
+        failed = run(version, old, status="ERROR", finished=2, asked=2)
+        running = run(other, suite, status="RUNNING", finished=None, asked=1)
+        run(other, suite, finished=9, asked=0)
+        run(factories.version(registered_model, 10), suite, asked=5)
+        with django_assert_num_queries(1):
+            found = queries.newest_runs([version, other, without])
+        assert found == {version.pk: failed, other.pk: running}
+
+    def test_results_are_the_latest_that_finished_on_whatever_suite(
+        self, version, registered_model, old, suite, django_assert_num_queries
+    ):
+        other, without = (factories.version(registered_model, number) for number in (8, 9))
+        newest = run(version, old, status="FAILED", finished=3, asked=0)
+        run(version, suite, finished=2, asked=2)
+        run(version, suite, status="ERROR", finished=9, asked=2)
+        passed = run(other, suite, finished=1)
+        run(without, suite, status="RUNNING", finished=None)
+        run(factories.version(registered_model, 10), suite, finished=9)
+        with django_assert_num_queries(1):
+            found = queries.newest_results([version, other, without])
+            assert {each.suite for each in found.values()} == {old, suite}
+        assert found == {version.pk: newest, other.pk: passed}
+
+
+class TestRunsFor:
+    def test_are_all_for_a_person_with_a_role(
+        self, version, registered_model, suite, django_assert_num_queries
+    ):
+        made = {run(version, suite), run(factories.version(registered_model, 8), suite)}
+        reviewer = UserFactory(with_roles=[Role.REVIEWER])
+        assert set(queries.runs_for(reviewer)) == made
+        assert list(queries.runs_for(UserFactory())) == []
+        with django_assert_num_queries(1):
+            for each in queries.runs_for(reviewer):
+                assert each.suite and each.requested_by
+                assert each.model_version.registered_model.owner_team
