@@ -144,12 +144,6 @@ def node_name(name: str) -> SafeString:
 
 
 @register.filter
-def machine_kind(machine: Any) -> str:
-    """Show what kind of machine it is, and whose price it has: {{ line.node|machine_kind }}."""
-    return words_of.machine(machine.capacity_type, machine.price_basis)
-
-
-@register.filter
 def capacity_type(kind: str) -> str:
     """Show a kind of machine, "On demand": {{ part.span.capacity_type|capacity_type }}."""
     return words_of.capacity_type(kind)

@@ -25,17 +25,17 @@ class NodeQuery(Filters):
 class KindFilter(django_filters.ChoiceFilter):
     """Which kind of machine, in people's words."""
 
-    def __init__(self) -> None:
+    def __init__(self, field_name: str = "capacity_type") -> None:
         choices = [(kind, words.capacity_type(kind)) for kind in CAPACITY_TYPES]
         super().__init__(
-            field_name="capacity_type", label="Kind", choices=choices, empty_label="Any kind"
+            field_name=field_name, label="Kind", choices=choices, empty_label="Any kind"
         )
 
 
 class NodeFilters(Filters):
-    """For the page of nodes."""
+    """For the page of nodes, whose rows are tables.NodeLine."""
 
-    kind = KindFilter()
+    kind = KindFilter("node.capacity_type")
 
 
 class ClaimFilters(Filters):

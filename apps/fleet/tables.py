@@ -1,19 +1,27 @@
-"""The lists of the fleet as tables: nodes, node claims, replicas. Declarations, and what cells say.
+"""The lists of the fleet as tables: nodes, idle GPUs, node claims, replicas. Declarations, and what
+cells say.
 
-Rows of nodes come from queries.with_use, those of claims with their intervals, those of replicas
-with their phases: no cell asks the database.
+Nodes and idle GPUs are few, those that there are now, and are sorted here by what is worked out of
+them. Claims and replicas have a past, which the database sorts; claims come with their intervals,
+replicas with their phases. No cell asks the database.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
+from django.utils.http import urlencode
 
 from apps.common import money
+from apps.common.badges import Badge
 from apps.common.tables.columns import Column, Empty, Table
 from apps.fleet import costs, intervals, pages, words
 from apps.fleet.filters import ClaimFilters, NodeFilters, ReplicaFilters
+from apps.fleet.idle import IdleLine
 from apps.fleet.metrics.loads import Now
 from apps.fleet.models import Machine, NodeClaim, Replica
 
@@ -24,23 +32,47 @@ def _kind(machine: Machine) -> str:
 
 
 # -- Nodes -----------------------------------------------------------------------------------------
-def _idle(node: Any) -> int:
-    """Return the GPUs of a node that no replica holds."""
-    idle: int = node.gpu_count - min(node.gpu_count, node.held)
-    return idle
+@dataclass(frozen=True)
+class NodeLine:
+    """A node of queries.with_use, and what is worked out of it."""
+
+    node: Any
+
+    @property
+    def badge(self) -> Badge:
+        """Return whether it takes replicas."""
+        return pages.node_badge(self.node)
+
+    @property
+    def idle(self) -> int:
+        """Return its GPUs that no replica holds."""
+        idle: int = self.node.gpu_count - min(self.node.gpu_count, self.node.held)
+        return idle
+
+    @property
+    def idle_usd_per_day(self) -> Decimal | None:
+        """Return what its idle GPUs cost a day: 0 where none is idle, None without a price."""
+        return costs.idle_usd_per_day(self.node, self.idle) if self.idle else Decimal(0)
+
+    @property
+    def idle_words(self) -> str:
+        """Return how many are idle; "" where none is."""
+        return f"{self.idle} idle" if self.idle else ""
+
+    @property
+    def gpus(self) -> str:
+        """Return how many of its GPUs are held."""
+        return f"{self.node.gpu_count - self.idle} of {self.node.gpu_count}"
+
+    @property
+    def services(self) -> str:
+        """Return the versions that run on it."""
+        return ", ".join(replica["service"] for replica in self.node.replicas)
 
 
-def _idle_usd(node: Any) -> Any:
-    return costs.idle_usd_per_day(node, _idle(node)) if _idle(node) else None
-
-
-def _idle_words(node: Any) -> str:
-    said = f"{_idle(node)} idle" if _idle(node) else ""
-    return f"{said}, {money.NO_PRICE}" if said and _idle_usd(node) is None else said
-
-
-def _services(node: Any) -> str:
-    return ", ".join(replica["service"] for replica in node.replicas)
+def node_lines(nodes: Iterable[Any]) -> list[NodeLine]:
+    """Return the rows of the table of nodes. nodes: of queries.with_use."""
+    return [NodeLine(node) for node in nodes]
 
 
 NODES = Table(
@@ -50,67 +82,73 @@ NODES = Table(
         Column(
             "node",
             "Node",
-            lambda node: words.short_name(node.name),
+            lambda line: words.short_name(line.node.name),
             kind="mono",
-            sort="name",
-            title="name",
-            csv="name",
-            sub=lambda node: node.node_pool or "no pool",
+            sort="node.name",
+            title="node.name",
+            csv="node.name",
+            sub=lambda line: line.node.node_pool or "no pool",
             place="name",
             css="nowrap",
         ),
-        Column("state", "State", pages.node_badge, kind="badge"),
+        Column("state", "State", "badge", kind="badge", sort="badge.words"),
         Column(
-            "machine", "Machine", "instance_type", sort="instance_type", sub=_kind, css="nowrap"
+            "machine",
+            "Machine",
+            "node.instance_type",
+            sort="node.instance_type",
+            sub=lambda line: _kind(line.node),
+            css="nowrap",
         ),
-        Column(
-            "gpus",
-            "GPUs held",
-            lambda node: f"{min(node.gpu_count, node.held)} of {node.gpu_count}",
-            sort="gpu_count",
-            css="num",
-        ),
+        Column("gpus", "GPUs held", sort="node.gpu_count", css="num"),
         Column(
             "price",
             "Price",
-            "price_usd_per_hour",
+            "node.price_usd_per_hour",
             kind="money",
             unit="an hour",
-            sort="price_usd_per_hour",
-            sub=lambda node: words.price_basis(node.price_basis),
+            sort="node.price_usd_per_hour",
+            sub=lambda line: words.price_basis(line.node.price_basis),
             unknown=money.NO_PRICE,
         ),
         Column(
             "idle",
             "Idle",
-            _idle_usd,
+            "idle_usd_per_day",
             kind="money",
             unit="a day",
-            sub=_idle_words,
+            sort=("idle_usd_per_day", "idle"),
+            sub="idle_words",
+            unknown=money.NO_PRICE,
             place="figure",
         ),
-        Column("age", "Age", "created_at", kind="age", sort="created_at", css="nowrap"),
+        Column("age", "Age", "node.created_at", kind="age", sort="node.created_at", css="nowrap"),
         Column(
             "claim",
             "Claim",
-            "claim_name",
+            "node.claim_name",
             kind="mono",
-            url=lambda node: (
-                reverse("fleet:claim_detail", args=[node.claim_pk]) if node.claim_pk else ""
+            sort="node.claim_name",
+            url=lambda line: (
+                reverse("fleet:claim_detail", args=[line.node.claim_pk])
+                if line.node.claim_pk
+                else ""
             ),
         ),
         Column(
             "replicas",
             "Replicas",
-            "replicas",
-            csv=_services,
+            "node.replicas",
+            csv="services",
             template="fleet/cells/node_replicas.html",
             css="wide",
         ),
-        Column("zone", "Zone", "zone", sort="zone", optional=True, at_first=False),
-        Column("pool", "Pool", "node_pool", sort="node_pool", optional=True, at_first=False),
+        Column("zone", "Zone", "node.zone", sort="node.zone", optional=True, at_first=False),
+        Column(
+            "pool", "Pool", "node.node_pool", sort="node.node_pool", optional=True, at_first=False
+        ),
     ),
-    search=("name", "instance_type", "zone", "node_pool"),
+    search=("node.name", "node.instance_type", "node.zone", "node.node_pool"),
     search_words="Node, instance type, zone or pool",
     filters=NodeFilters,
     order="-age",
@@ -122,6 +160,75 @@ NODES = Table(
 )
 NODES_UNSEEN = Empty(
     "No GPU node seen yet", "Nodes appear once the observer has listed them.", icon="server"
+)
+
+
+# -- Idle GPUs -------------------------------------------------------------------------------------
+def _idle_machine(line: IdleLine) -> str:
+    kind = words.machine(line.node.capacity_type, line.node.price_basis)
+    parts = (line.node.instance_type or "machine not told", kind)
+    return " · ".join(part for part in parts if part)
+
+
+def step_url(line: IdleLine) -> str:
+    """Return where the safe action is done or watched; "" where no page does."""
+    step = line.step
+    try:
+        found = reverse(step.view, args=[step.argument] if step.argument else [])
+    except NoReverseMatch:
+        return ""
+    return f"{found}?{urlencode({'q': step.query})}" if step.query else found
+
+
+IDLE = Table(
+    name="idle-gpus",
+    prefix="idle",
+    noun=("group of idle GPUs", "groups of idle GPUs"),
+    columns=(
+        Column(
+            "node",
+            "Node",
+            lambda line: words.short_name(line.node.name),
+            kind="mono",
+            sort="node.name",
+            title="node.name",
+            csv="node.name",
+            sub=_idle_machine,
+            place="name",
+            css="min-w-48",
+        ),
+        Column(
+            "gpus",
+            "GPUs",
+            lambda line: f"{line.gpus} of {line.node.gpu_count}",
+            sort="gpus",
+            css="num",
+        ),
+        Column(
+            "cost",
+            "Cost",
+            "usd_per_day",
+            kind="money",
+            unit="a day",
+            sort=("usd_per_day", "-since"),
+            total="usd_per_day",
+            unknown=money.NO_PRICE,
+            place="figure",
+        ),
+        Column(
+            "since",
+            "Idle for",
+            kind="age",
+            sort="since",
+            sub=lambda line: "no call seen" if line.replica else "no replica",
+            css="nowrap",
+        ),
+        Column("why", "Why it is still there", css="wide min-w-48"),
+        Column("step", "Safe action", "step.words", url=step_url, css="min-w-40"),
+    ),
+    order="-cost",
+    page_size=20,
+    empty=Empty("No GPU is idle now"),
 )
 
 

@@ -28,7 +28,6 @@ from apps.fleet.metrics.loads import measured
 from apps.fleet.metrics.rollup import minute_of
 from apps.fleet.models import Node, NodeClaim, NodePool, Replica
 
-IDLE_SHOWN = 20
 INTERVALS_SHOWN = 200
 HOURS = ("1", "3", "12", "24")
 TABLE_MINUTES = 60
@@ -44,7 +43,7 @@ def node_list(request: SignedIn) -> HttpResponseBase:
     they come from.
     """
     _require_reader(request)
-    nodes = queries.with_use(Node.objects.present().with_gpus())
+    nodes = tables.node_lines(queries.with_use(Node.objects.present().with_gpus()))
     if _is_table_alone(tables.NODES, request):
         return respond(tables.NODES, request, nodes, "fleet/node_list.html")
     moment = now()
@@ -53,10 +52,7 @@ def node_list(request: SignedIn) -> HttpResponseBase:
     if fresh.seen_until is None:
         table = replace(table, empty=tables.NODES_UNSEEN)
     page, found, pools = read(table, request, nodes), queries.snapshot(moment), _pools()
-    here = [line.row for line in page.lines]
-    rows = gpu_map.map_rows(here, found.replicas, found.now)
-    chosen = request.GET.get("gpu", "")
-    cell = next((cell for row in rows for cell in row.cells if cell.key == chosen), None)
+    here = [line.row.node for line in page.lines]
     idle = idle_lines(
         nodes=here if page.is_filtered else found.nodes,
         replicas=found.replicas,
@@ -65,14 +61,18 @@ def node_list(request: SignedIn) -> HttpResponseBase:
         empty_since=queries.empty_since(found.nodes),
         moment=moment,
     )
+    if _is_table_alone(tables.IDLE, request):
+        return respond(tables.IDLE, request, idle, "fleet/node_list.html")
+    rows = gpu_map.map_rows(here, found.replicas, found.now)
+    chosen = request.GET.get("gpu", "")
+    cell = next((cell for row in rows for cell in row.cells if cell.key == chosen), None)
     context = {
         "table": page,
         "map": rows,
         "trouble": queries.measuring_trouble(found, moment),
         "cell": cell,
         "details": gpu_map.details(cell) if cell else [],
-        "idle": idle[:IDLE_SHOWN],
-        "idle_left": max(0, len(idle) - IDLE_SHOWN),
+        "idle": read(tables.IDLE, request, idle),
         "pools": pages.pool_lines(pools),
         "freshness": fresh,
     }

@@ -346,7 +346,8 @@ class TestIdle:
         )
         found = page(pete, "node_list")
         assert "Karpenter removes an empty node 2 min after its last pod left" in found
-        assert joined(found).count("no replica for <time") == 1
+        idle = joined(found).split('id="table-idle-gpus"')[1].split("</table>")[0]
+        assert idle.count("no replica") == 1
 
     def test_counts_a_replica_that_nobody_calls(self, pete):
         replica, moment = Replica.objects.get(), datetime.now(UTC)
@@ -356,6 +357,64 @@ class TestIdle:
         assert "$19.32" in found
         assert "nobody calls it" in found
         assert "See who uses m and its rollout" in found
+
+    def idle(self, visitor, **asked):
+        """Return the list of idle GPUs as one address asks for it."""
+        return visitor.get(reverse("fleet:node_list"), asked).context["idle"]
+
+    @pytest.fixture
+    def more(self):
+        """A large machine that nobody uses, and one without a price."""
+        Node.objects.filter(name="node-2").update(price_usd_per_hour=Decimal("0.50"))
+        for name, gpus, price in (("large", 4, "8.00"), ("unpriced", 2, None)):
+            seen = sightings.node(node(name=name, uid=name))
+            actions.record_seen(model=Node, seen=[seen], now=at(4))
+            Node.objects.filter(name=name).update(gpu_count=gpus, price_usd_per_hour=price)
+
+    def test_is_sorted_summed_and_exported(self, pete, more):
+        page = self.idle(pete)
+        assert [(line.row.node.name, line.row.usd_per_day) for line in page.lines] == [
+            ("large", 192), ("node-2", 12), ("unpriced", None),
+        ]  # fmt: skip
+        sums = {cell.column.key: cell for cell in page.sums if hasattr(cell, "column")}
+        assert (sums["cost"].value, sums["cost"].unknown) == (204, 1)
+        by_gpus = self.idle(pete, **{"idle-sort": "gpus", "sort": "node"})
+        assert [line.row.gpus for line in by_gpus.lines] == [1, 2, 4]
+        file = pete.get(reverse("fleet:node_list"), {"idle-format": "csv"})
+        rows = list(csv.DictReader(io.StringIO(b"".join(file).decode())))
+        assert [row["Cost (a day)"] for row in rows] == ["192", "12", ""]
+        assert {row["Safe action"] for row in rows} == {"See what its claim says"}
+
+    def test_gives_htmx_the_list_alone(self, pete):
+        alone = {"HX-Request": "true", "HX-Target": "table-idle-gpus"}
+        found = pete.get(reverse("fleet:node_list"), headers=alone).content.decode()
+        assert "node-2" in found
+        assert 'id="live"' not in found and 'id="table-nodes"' not in found
+
+    def test_leads_to_what_can_be_done(self, pete):
+        NodePool.objects.update(disruption={"consolidateAfter": "Never"})
+        [line] = self.idle(pete).lines
+        assert (line.cells[-1].value, line.cells[-1].url) == (
+            "Change the rule of the pool", reverse("capacity:pool_list"),
+        )  # fmt: skip
+        Node.objects.filter(name="node-2").update(node_pool="")
+        [line] = self.idle(pete).lines
+        assert (line.cells[-1].value, line.cells[-1].url) == ("Remove it where it was created", "")
+
+    def test_sorts_the_nodes_by_idle_money_and_by_state(self, pete, more):
+        Node.objects.filter(name="large").update(is_unschedulable=True)
+        for sort, names in {
+            "-idle": ["large", "node-2", "node-1", "unpriced"],
+            "idle": ["node-1", "node-2", "large", "unpriced"],
+            "state": ["large"],
+        }.items():
+            page = pete.get(reverse("fleet:node_list"), {"sort": sort}).context["table"]
+            assert [line.row.node.name for line in page.lines][: len(names)] == names
+        spot = pete.get(reverse("fleet:node_list"), {"kind": "spot", "q": "node-1"})
+        [line] = spot.context["table"].lines
+        assert (line.row.node.name, line.row.idle_usd_per_day) == ("node-1", 0)
+        kind = pete.get(reverse("fleet:node_list"), {"kind": "on-demand"}).context["table"]
+        assert kind.lines == []
 
 
 @pytest.mark.usefixtures("fleet")
@@ -462,10 +521,10 @@ class TestQueries:
             )
         page(pete, view)
         # session, person, roles · nodes, replicas, what they do 4, freshness, what is made up,
-        # moving 2 · count, rows, and per page what hangs on the rows, which nodes carry with them;
-        # on the first one since when nodes are empty, and what fails
+        # moving 2 · rows, which nodes carry all with them; else their count and what hangs on them;
+        # on the first page since when nodes are empty, and what fails
         with django_assert_num_queries(
-            {"node_list": 19, "claim_list": 16, "replica_list": 16}[view]
+            {"node_list": 18, "claim_list": 16, "replica_list": 16}[view]
         ):
             found = page(pete, view)
         assert "Page 1 of 2" in found
