@@ -41,8 +41,8 @@ class Do(StrEnum):
 
 @dataclass(frozen=True)
 class Held:
-    """The present weight, since the gateway was seen to have accepted it. decision: what the
-    numbers say now.
+    """The present weight below 100, since the gateway was seen to have accepted it. decision: what
+    the numbers say now.
     """
 
     time: timedelta
@@ -267,9 +267,7 @@ def _standing(now: Situation, step: str, percent: int) -> Next | None:
     problem = _not_accepted(now, step, now.weights(percent))
     if problem is not None:
         return problem
-    if percent == 100 or now.held is None:
-        return None
-    return _held(now, percent, now.held)
+    return None if now.held is None else _held(now, percent, now.held)
 
 
 def _held(now: Situation, percent: int, held: Held) -> Next:

@@ -18,7 +18,17 @@ from apps.integrations.kubernetes.types import (
 )
 from apps.manifests.serving import longest_start
 from apps.promotions.rollouts.health import Decision, Verdict
-from apps.promotions.rollouts.plan import UNREADY_GRACE, Do, Held, Situation, Step, plan_rollout
+from apps.promotions.rollouts.plan import (
+    UNREADY_GRACE,
+    Do,
+    Held,
+    Situation,
+    Step,
+    fail,
+    is_accepted,
+    plan_rollout,
+    wait,
+)
 
 DIGEST = "sha256:" + "a" * 64
 AT = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
@@ -79,6 +89,13 @@ def failed_init(message):
     return ContainerStatus(state="terminated", exit_code=1, message=message)
 
 
+def refusing(kind, name):
+    """What Argo CD says when the cluster refuses one object."""
+    refused = ResourceStatus(kind, "models", name, "OutOfSync", "denied")
+    others = [item for item in SYNCED.resources if item.kind != kind]
+    return replace(SYNCED, sync="OutOfSync", resources=(*others, refused))
+
+
 def held(seconds, decision=None):
     return Held(timedelta(seconds=seconds), timedelta(seconds=10), decision)
 
@@ -91,6 +108,27 @@ AT_TEN = replace(
     route=RouteStatus(exists=True, weights={"m-v1": 10, "m-v0": 90}, accepted=ACCEPTED),
     held=held(5),
 )
+
+
+class TestASituation:
+    def test_knows_the_weights_of_the_route(self):
+        assert (START.weight, SERVED.weight, AT_TEN.weight, SHIFTED.weight) == (0, 0, 10, 100)
+        assert AT_TEN.weights(10) == {"m-v1": 10, "m-v0": 90}
+        assert AT_TEN.weights(100) == {"m-v1": 100}, "no route to a version without callers"
+        assert SHIFTED.weights(10) == {"m-v1": 10}, "there is no baseline"
+
+    def test_knows_what_the_gateway_accepted(self):
+        assert is_accepted(AT_TEN, {"m-v1": 10, "m-v0": 90})
+        assert not is_accepted(AT_TEN, {"m-v1": 50, "m-v0": 50})
+        taking = replace(AT_TEN, route=replace(AT_TEN.route, accepted=None))
+        assert not is_accepted(taking, {"m-v1": 10, "m-v0": 90})
+
+
+class TestAProblem:
+    def test_is_what_is_wrong_and_not_what_is_unfinished(self):
+        assert fail("DRIFT", "Changed.").is_problem
+        assert wait("NO_CAPACITY", "No GPU node.").is_problem
+        assert not wait("STARTING", "KServe makes the pod.").is_problem
 
 
 class TestARuntimeThatComesLater:
@@ -127,6 +165,17 @@ class TestAVersionThatSleeps:
 class TestPlanRollout:
     def test_begins_with_the_commit_that_starts_the_version(self):
         assert plan_rollout(START).step == Step.SERVE
+
+    def test_begins_nothing_while_paused(self):
+        found = plan_rollout(replace(START, paused=True))
+        assert (found.do, found.reason) == (Do.WAIT, "PAUSED")
+        assert found.message.startswith("Paused at 0 %.")
+
+    def test_starts_nothing_that_was_quarantined(self):
+        found = plan_rollout(replace(START, quarantined=True))
+        assert (found.do, found.reason) == (Do.FAIL, "QUARANTINED")
+        back = plan_rollout(replace(AT_TEN, quarantined=True))
+        assert (back.do, back.reason) == (Do.RETURN, "QUARANTINED")
 
     def test_shifts_when_it_is_ready_and_its_backends_are_applied(self):
         assert plan_rollout(SERVED).step == Step.SHIFT
@@ -260,6 +309,40 @@ class TestPlanRollout:
                 "SYNCING",
                 "AIServiceBackend",
             ),
+            (
+                replace(SERVED, application=replace(SYNCED, resources=SYNCED.resources[:1])),
+                "SYNCING",
+                "Waiting for Argo CD to apply Backend m-v1.",
+            ),
+            (
+                replace(SERVED, application=refusing("Backend", "m-v1")),
+                "SYNC_FAILED",
+                "refused Backend m-v1: denied.",
+            ),
+            (
+                replace(
+                    SERVED,
+                    serving=ServingStatus(exists=False),
+                    application=refusing("InferenceService", "m-v1"),
+                ),
+                "SYNC_FAILED",
+                "refused InferenceService m-v1: denied.",
+            ),
+            (
+                replace(SERVED, serving=ServingStatus(exists=False), baseline="m-v0"),
+                "APPLIED",
+                "InferenceService m-v1 not as committed yet",
+            ),
+            (
+                replace(SHIFTED, serving=ServingStatus(exists=False)),
+                "APPLIED",
+                "InferenceService m-v1 not as committed yet",
+            ),
+            (
+                replace(SHIFTED, application=refusing("AIGatewayRoute", "m")),
+                "SYNC_FAILED",
+                "refused AIGatewayRoute m: denied.",
+            ),
             (SHIFTED, "SYNCING", "22222222"),
             (
                 replace(
@@ -364,6 +447,10 @@ class TestPlanRollout:
         )
         assert plan_rollout(ahead).step == "SHIFT_50"
 
+    def test_counts_the_last_moment_before_the_judgment_as_a_second(self):
+        found = plan_rollout(replace(AT_TEN, held=held(9.9)))
+        assert found.message.endswith("judged against m-v0 in 1 s.")
+
     def test_does_not_wait_for_the_end_of_the_hold_with_what_is_clearly_worse(self):
         bad = Decision(Verdict.FAILED, "Errors 40 %.", final=True)
         assert plan_rollout(replace(AT_TEN, held=held(1, decision=bad))).do == Do.JUDGE
@@ -375,6 +462,7 @@ class TestPlanRollout:
             AT_TEN, paused=True, held=held(60, decision=Decision(Verdict.PASSED, "Good."))
         )
         assert (plan_rollout(paused).do, plan_rollout(paused).reason) == (Do.WAIT, "PAUSED")
+        assert plan_rollout(paused).message.startswith("Paused at 10 %. It still goes back")
         assert plan_rollout(replace(SERVED, paused=True)).reason == "PAUSED"
         bad = Decision(Verdict.FAILED, "Errors 40 %.", final=True)
         assert plan_rollout(replace(paused, held=held(60, decision=bad))).do == Do.JUDGE
@@ -456,6 +544,28 @@ class TestPatience:
         soon = replace(late, still_for=timedelta(seconds=14))
         assert plan_rollout(soon).look_for == ()
         assert plan_rollout(replace(self.COMING, still_for=timedelta(minutes=1))).look_for == ()
+
+
+class TestAskingArgoCDAgain:
+    """It tries no commit twice by itself."""
+
+    MISSING = replace(SERVED, serving=ServingStatus(exists=False))
+    GAVE_UP = replace(SYNCED, operation_phase="Failed", operation_revision="1" * 40)
+
+    def test_is_for_what_it_left_undone(self):
+        assert plan_rollout(self.MISSING).ask_again
+        working = replace(SYNCED, operation_phase="Running")
+        assert not plan_rollout(replace(self.MISSING, application=working)).ask_again
+
+    def test_is_not_for_what_comes_by_itself(self):
+        assert not plan_rollout(replace(SERVED, serving=serving(pods=()))).ask_again
+        refused = replace(SERVED, serving=serving(pods=()), application=self.GAVE_UP)
+        assert not plan_rollout(refused).ask_again
+
+    def test_is_for_the_way_out_of_an_older_candidate_where_it_gave_up(self):
+        leaving = replace(START, leaving="m-v0")
+        assert plan_rollout(replace(leaving, application=self.GAVE_UP)).ask_again
+        assert not plan_rollout(leaving).ask_again
 
 
 class TestTooFewCalls:
