@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from apps.fleet import costs
+from apps.fleet import costs, prices
 from apps.fleet.models import NodeClaim, Replica
 from tests.factories import NOW
 
@@ -13,19 +13,22 @@ pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
 
 
-def claim(name, *, gpus=4, price="8.00", capacity_type="on-demand", at=NOW):
-    return NodeClaim.objects.create(
-        uid=f"claim-{name}", name=f"claim-{name}", node_name=name, created_at=at, learned_at=at,
-        instance_type="g6.12xlarge", capacity_type=capacity_type, gpu_count=gpus,
-        price_usd_per_hour=None if price is None else Decimal(price),
-    )  # fmt: skip
+def claim(name, *, gpus=4, price="8.00", capacity_type="on-demand", at=NOW, **more):
+    number = NodeClaim.objects.count()
+    facts = {
+        "uid": f"claim-{number}", "name": f"claim-{number}", "node_name": name,
+        "created_at": at, "learned_at": at,
+        "instance_type": "g6.12xlarge", "capacity_type": capacity_type, "gpu_count": gpus,
+        "price_usd_per_hour": None if price is None else Decimal(price),
+    }  # fmt: skip
+    return NodeClaim.objects.create(**facts | more)
 
 
-def replica(name, node, *, gpus=1, model="extract", at=NOW, ready=None, ended=None):
+def replica(name, node, *, gpus=1, model="extract", at=NOW, ready=None, ended=None, engine=""):
     return Replica.objects.create(
         uid=name, name=name, namespace="models", model=model, service=f"{model}-v1",
         node_name=node, gpu_count=gpus, created_at=at, learned_at=at, ready_at=ready,
-        ended_at=ended,
+        ended_at=ended, engine=engine,
     )  # fmt: skip
 
 
@@ -69,6 +72,48 @@ class TestMachinePrices:
         whole = costs.machine_prices("summary")
         assert (whole.on_demand.usd_per_hour, whole.machine) == (Decimal(8), "One g6.12xlarge")
 
+    def test_are_each_those_of_the_newest_machine_of_that_kind_with_a_price(self):
+        claim("a", price="4.00", capacity_type="spot", at=NOW - HOUR)
+        claim("b", price="6.00", capacity_type="spot", price_basis="simulated-spot")
+        claim("c", price=None, capacity_type="spot", at=NOW + HOUR)
+        claim("d", price="1.00", capacity_type="spot", instance_type="g6.xlarge", gpus=1)
+        replica("r", "a", gpus=2)
+        found = costs.machine_prices("extract")
+        assert found.spot == costs.Price(Decimal(3), "simulated price")
+
+    def test_take_the_list_price_where_none_was_bought_on_demand(self):
+        claim("a", capacity_type="spot")
+        replica("r", "a", gpus=2)
+        half = prices.list_price("g6.12xlarge") / 2
+        assert costs.machine_prices("extract").on_demand == costs.Price(half, prices.BASIS)
+        claim("b", price="8.00")
+        assert costs.machine_prices("extract").on_demand == costs.Price(Decimal(4))
+
+    def test_know_no_list_price_of_a_machine_that_is_not_listed(self):
+        claim("a", capacity_type="spot", instance_type="no.such")
+        replica("r", "a")
+        assert costs.machine_prices("extract").on_demand is None
+
+    def test_are_of_the_newest_machine_whose_kind_is_known(self):
+        claim("old", instance_type="g6.xlarge", gpus=1, at=NOW - HOUR)
+        claim("new", instance_type="g6.12xlarge", gpus=4)
+        claim("unknown", instance_type="", at=NOW + HOUR)
+        for number, (node, gpus) in enumerate(
+            (("old", 1), ("new", 2), ("unknown", 4), ("", 4), ("elsewhere", 3))
+        ):
+            replica(node or "waiting", node, gpus=gpus, at=NOW + number * HOUR)
+        found = costs.machine_prices("extract")
+        assert (found.instance_type, found.gpus, found.of_gpus) == ("g6.12xlarge", 2, 4)
+
+    def test_follow_the_last_ten_replicas(self):
+        claim("old")
+        replica("first", "old", at=NOW - HOUR)
+        for number in range(9):
+            replica(f"r{number}", "gone")
+        assert costs.machine_prices("extract").instance_type == "g6.12xlarge"
+        replica("r9", "gone")
+        assert costs.machine_prices("extract").instance_type == ""
+
     def test_nobody_has_seen_say_so(self):
         assert costs.machine_prices("extract") == costs.MachinePrices()
 
@@ -80,6 +125,77 @@ class TestColdStarts:
         found = costs.cold_starts("extract")
         assert (found.count, found.median, found.usd_per_hour) == (1, HOUR / 2, Decimal(2))
         assert found.usd_per_start == Decimal(1)
+
+    def test_are_the_last_ten_of_each_model_that_became_ready(self):
+        for number in range(12):
+            for model, minutes in (("extract", 10), ("summary", 20)):
+                at = NOW + number * HOUR
+                # the first two took an hour longer
+                took = timedelta(minutes=minutes + (60 if number < 2 else number))
+                replica(f"{model}-{number}", "n", model=model, at=at, ready=at + took)
+        replica("late", "n", at=NOW + 99 * HOUR)  # it is not ready yet
+        replica("other", "n", model="other", ready=NOW)
+        found = costs.cold_starts_of(["extract", "summary", "never"])
+        assert {model: (each.count, each.median) for model, each in found.items()} == {
+            "extract": (10, timedelta(minutes=16, seconds=30)),
+            "summary": (10, timedelta(minutes=26, seconds=30)),
+            "never": (0, None),
+        }
+
+    def test_cost_what_the_newest_one_whose_machine_has_a_price_costs(self):
+        claim("old", price="4"), claim("new", price="8"), claim("bare", price=None)
+        for hours, node in enumerate(("old", "new", "bare")):
+            at = NOW + hours * HOUR
+            replica(node, node, at=at, ready=at + HOUR)
+        assert costs.cold_starts("extract").usd_per_hour == Decimal(2)
+
+    def test_cost_nothing_that_is_known_without_a_price_or_a_start(self):
+        claim("bare", price=None)
+        replica("a", "bare", ready=NOW + HOUR)
+        found = costs.cold_starts("extract")
+        assert (found.median, found.usd_per_hour, found.usd_per_start) == (HOUR, None, None)
+        assert costs.ColdStarts(0, None, Decimal(2)).usd_per_start is None
+
+    @pytest.mark.parametrize(
+        ("facts", "engine", "simulated", "price_simulated"),
+        [
+            ({}, "vllm 0.11.0", False, False),
+            ({}, "stand-in 1", True, False),
+            ({"provider_id": "kwok://n"}, "vllm 0.11.0", True, False),
+            ({"price_basis": "simulated-spot"}, "vllm 0.11.0", False, True),
+        ],
+    )
+    def test_say_what_of_them_was_made_up(self, facts, engine, simulated, price_simulated):
+        claim("n", **facts)
+        claim("other", provider_id="kwok://other", price_basis="simulated-spot", at=NOW + HOUR)
+        replica("a", "n", ready=NOW, engine=engine)
+        replica("b", "other", model="summary", ready=NOW, engine="stand-in")
+        found = costs.cold_starts_of(["extract", "summary"])["extract"]
+        assert (found.is_simulated, found.is_price_simulated) == (simulated, price_simulated)
+
+
+class TestPricedClaims:
+    def test_are_the_newest_with_a_price_of_each_node(self):
+        claim("n", at=NOW - HOUR), claim("other")
+        newest = claim("n")
+        claim("n", price=None, at=NOW + HOUR)
+        found = costs.priced_claims([replica("a", "n"), replica("b", "")])
+        assert found == {"n": newest}
+
+
+class TestReplicaUsdPerHour:
+    @pytest.mark.parametrize(
+        ("gpus", "of_gpus", "usd"), [(1, 4, 2), (4, 4, 8), (5, 4, 8), (0, 4, 8), (1, 0, 8)]
+    )
+    def test_is_the_whole_price_where_no_share_is_known(self, gpus, of_gpus, usd):
+        row, machine = replica("a", "n", gpus=gpus), claim("n", gpus=of_gpus)
+        assert costs.replica_usd_per_hour(row, machine) == usd
+
+
+def test_a_gpu_costs_its_share_of_the_machine():
+    assert costs.gpu_usd_per_hour(claim("n")) == Decimal(2)
+    assert costs.gpu_usd_per_hour(claim("none", gpus=0)) is None
+    assert costs.gpu_usd_per_hour(claim("bare", price=None)) is None
 
 
 def test_idle_gpus_cost_their_share_of_a_day():
