@@ -63,4 +63,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             "a file that was read to its end is read again, and nothing counts twice"
         ),
     },
+    "apps/promotions/rollouts/records.py": {
+        "record_accepted: commit.refresh_from_db(fields=['observed_at']) → "
+        "commit.refresh_from_db()": "the rest of a commit's row is what it was",
+    },
 }

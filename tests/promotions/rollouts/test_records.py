@@ -152,7 +152,10 @@ class TestBeginReturn:
             records.begin_return(rollout=rollout, now=LATER, **why)
         assert as_stored(rollout)["return_reason"] == ""
         assert records.begin_return(rollout=rollout, now=LATER, **why) is True
-        assert as_stored(rollout)["return_reason"] == "A_REASON_OF_MORE_THAN_24"
+        begun = {
+            "return_reason": "A_REASON_OF_MORE_THAN_24", "moved_at": LATER, "next_check_at": LATER,
+        }  # fmt: skip
+        assert some(rollout, begun) == begun
         assert records.begin_return(rollout=rollout, now=LATER, **why) is False
         facts = {"code": why["reason"], "message": "Slow."}
         assert events(rollout) == [(Action.ROLLOUT_RETURNING, WORKER, facts)]
@@ -174,6 +177,11 @@ class TestRecordPhases:
         assert (as_stored(rollout)["moved_at"], rollout.moved_at) == (SOON, SOON)
         records.record_phases(rollout=rollout, phases=[first], now=SOON + timedelta(hours=1))
         assert as_stored(rollout)["moved_at"] == SOON
+
+    def test_stores_a_phase_that_is_told_twice_once(self, rollout):
+        told = [Seen("SYNCED", NOW, "first"), Seen("SYNCED", LATER, "again")]
+        records.record_phases(rollout=rollout, phases=told, now=SOON)
+        assert [(row.phase, row.detail) for row in rollout.phases.all()] == [("SYNCED", "first")]
 
 
 class TestWhereItStands:
@@ -204,6 +212,8 @@ class TestWhereItStands:
         assert some(rollout, facts) == facts
 
     def test_is_looked_at_when_it_has_ended(self, rollout):
+        elsewhere = factories.live(RegisteredModelFactory(), 3)
+        untouched = as_stored(elsewhere)
         Rollout.objects.filter(pk=rollout.pk).update(status="FAILED", unready_since=NOW)
         records.record_checked(rollout=rollout, now=LATER, next_check_at=SOON)
         found = {
@@ -220,6 +230,7 @@ class TestWhereItStands:
             before = as_stored(rollout)
             records.record_checked(rollout=rollout, now=NOW, next_check_at=NOW)
             assert as_stored(rollout) == before
+        assert as_stored(elsewhere) == untouched
 
 
 class TestWakeLive:
@@ -296,7 +307,7 @@ class TestFinishRollout:
         Rollout.objects.filter(pk=made.pk).update(
             reason="R", message="m", unready_since=NOW, generation=4
         )
-        elsewhere = factories.live(RegisteredModelFactory(), 3)
+        elsewhere = factories.rolled(RegisteredModelFactory(), 3, started_at=SOON)
         yield made
         assert as_stored(elsewhere)["status"] == "LIVE"
 
