@@ -24,7 +24,7 @@ def suite(revision=1):
     )[0]
 
 
-def run(version, *, passed=True, at=NOW, f1=0.9):
+def run(version, *, passed=True, at=NOW, f1=0.9, **more):
     """Return a finished run of a version on the newest suite."""
     return EvalRun.objects.create(
         suite=EvalSuite.objects.order_by("-revision").first() or suite(),
@@ -35,6 +35,7 @@ def run(version, *, passed=True, at=NOW, f1=0.9):
         finished_at=at,
         metrics={"f1": f1, "ttft_p95_ms": 420.0},
         report_digest="sha256:" + "e" * 64,
+        **more,
     )
 
 
