@@ -10,7 +10,7 @@ from apps.access.models import AccessRequest
 from apps.accounts.models import Role
 from apps.common import decisions
 from apps.common.errors import NotPermitted
-from apps.common.reasons import ReasonForm, reason_of
+from apps.common.reasons import ReasonForm
 from tests.factories import NOW, RegisteredModelFactory, TeamFactory, UserFactory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -223,14 +223,3 @@ class TestWaitingFor:
         asked(*leads)
         rows = AccessRequest.objects.pending()
         assert not decisions.waiting_for(rows, UserFactory(), is_decider=False).exists()
-
-
-class TestReason:
-    @pytest.mark.parametrize(("text", "fits"), [("Fit", True), ("No", False), ("x" * 1001, False)])
-    def test_has_the_same_bounds_on_the_page_and_in_the_api(self, text, fits):
-        assert ReasonForm({"reason": text}).is_valid() is fits
-        if fits:
-            assert reason_of({"reason": text}) == text
-        else:
-            with pytest.raises(Exception, match="reason"):
-                reason_of({"reason": text})

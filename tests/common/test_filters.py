@@ -1,4 +1,4 @@
-"""Filters of lists, and a list of the API that uses them: what it answers and what it refuses."""
+"""Filters of lists, in a list of the API that uses them."""
 
 from datetime import timedelta
 
@@ -104,41 +104,3 @@ class TestWholeNumber:
         assert len(actors(number="7")) == 3
         assert actors(number="8") == []
         assert ask(number="7.5").status_code == 400
-
-
-class TestListing:
-    def test_answers_what_the_caller_may_see_and_the_filters_leave(self):
-        assert actors() == ["liam", "maya", "maya"]
-        assert actors(actor="maya", since=LATER.isoformat()) == ["maya"]
-        assert actors(actor="hidden") == []
-
-    def test_refuses_a_filter_that_there_is_not_and_names_it(self):
-        answer = ask(actr="maya", actor="liam", cursor="")
-        assert (answer.status_code, answer.data["errors"]) == (
-            400,
-            {"actr": ["This list has no such filter."]},
-        )
-
-    def test_goes_on_to_the_next_page_under_the_same_filter(self, monkeypatch):
-        monkeypatch.setattr(Pages, "page_size", 1)
-        first = ask(actor="maya")
-        cursor = first.data["next"].partition("cursor=")[2].partition("&")[0].replace("%3D", "=")
-        second = ask(actor="maya", cursor=cursor)
-        assert [row["actor"] for row in second.data["results"]] == ["maya"]
-        assert (first.data["previous"], second.data["next"]) == (None, None)
-
-    def test_tells_the_serializer_about_the_page(self):
-        assert {row["of"] for row in ask(Counted).data["results"]} == {2}
-        assert {row["of"] for row in ask(Counted, actor="maya").data["results"]} == {1}
-        assert {row["of"] for row in ask().data["results"]} == {0}
-
-
-class TestDescribedPage:
-    def test_is_the_page_that_is_answered(self):
-        described = Pages().get_paginated_response_schema({"type": "array"})
-        properties = described["properties"]
-        assert described["type"] == "object"
-        assert set(properties) == set(described["required"]) == set(ask().data)
-        assert properties["results"] == {"type": "array"}
-        for link in (properties["next"], properties["previous"]):
-            assert link == {"type": ["string", "null"], "format": "uri"}
