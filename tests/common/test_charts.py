@@ -25,6 +25,7 @@ from apps.common.charts import (
     Span,
     StackChart,
     TimeLine,
+    counted,
     length,
 )
 from tests.pages import joined
@@ -165,6 +166,19 @@ class TestUnits:
     )
     def test_say_a_figure_in_words(self, unit, value, words):
         assert unit.words(value) == words
+
+    def test_are_made_of_any_name(self):
+        hours = counted("GPU-hours", 1, one="GPU-hour")
+        assert (hours.name, hours.places, hours.sign) == ("GPU-hours", 1, "")
+        assert [hours.words(value) for value in (2.55, 1234, 1, None)] == [
+            "2.5 GPU-hours",
+            "1,234.0 GPU-hours",
+            "1.0 GPU-hours",
+            "not measured",
+        ]
+        nodes = counted("nodes", one="node")
+        assert [nodes.words(value) for value in (0, 1, 2)] == ["0 nodes", "1 node", "2 nodes"]
+        assert counted("s").words(1) == "1 s"
 
     def test_tell_the_script_how_to_write_an_axis(self):
         said = [(unit.name, unit.places, unit.sign) for unit in (USD, PERCENT, SECONDS, LENGTH)]
