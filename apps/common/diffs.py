@@ -114,7 +114,7 @@ def from_plain(kept: Iterable[Mapping[str, Any]]) -> list[File]:
 
 def between(path: str, before: str, after: str) -> list[File]:
     """Return what changes from one text to another; nothing where they are the same."""
-    changed = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=WHOLE)
+    changed = difflib.unified_diff(before.splitlines(), after.splitlines(), n=WHOLE)
     lines = [Line(KINDS.get(line[:1], "same"), line) for line in list(changed)[3:]]
     return [File(path, lines)] if lines else []
 

@@ -136,3 +136,9 @@ class TestSideBySide:
         ]
         rows = [(row.left, row.right, row.left_kind, row.right_kind) for row in side_by_side(lines)]
         assert rows == [("a", "c", "del", "add"), ("b", "", "del", ""), ("d", "d", "", "")]
+
+    @pytest.mark.parametrize("last", [Line("del", "-z"), Line("add", "+z")])
+    def test_shows_a_change_of_the_last_line(self, last):
+        (row,) = side_by_side([last])
+        assert {row.left, row.right} == {"", "z"}
+        assert {row.left_kind, row.right_kind} == {"", last.kind}

@@ -1,31 +1,31 @@
-"""Filters of lists, in a list of the API that uses them."""
+"""Filters of lists, in a list of the API that uses them. Each test makes the list anew: filters
+are made once, where their list is read.
+"""
 
 from datetime import timedelta
 
 import django_filters
 import pytest
+from django import forms
 from rest_framework import serializers
 from rest_framework.test import APIRequestFactory
 
 from apps.audit.models import AuditEvent
-from apps.common.filters import Before, Filters, Since, WholeNumber, YesOrNo
+from apps.common.filters import (
+    Before,
+    Filters,
+    Since,
+    SinceDay,
+    UntilDay,
+    WholeNumber,
+    YesOrNo,
+)
 from apps.common.listing import Listing
 from apps.common.pagination import Cursor
 from tests.factories import NOW
 
 pytestmark = pytest.mark.django_db
 LATER = NOW + timedelta(hours=1)
-
-
-class Query(Filters):
-    since = Since("occurred_at")
-    before = Before("occurred_at")
-    actor = django_filters.CharFilter()
-    number = WholeNumber(field_name="target_id")
-    by_maya = YesOrNo(method="of_maya")
-
-    def of_maya(self, rows, name, is_wanted):
-        return rows.filter(actor="maya") if is_wanted is True else rows.exclude(actor="maya")
 
 
 class Output(serializers.Serializer):
@@ -40,21 +40,39 @@ class Pages(Cursor):
     ordering = ("-occurred_at", "-id")
 
 
-class Events(Listing):
-    authentication_classes = ()
-    permission_classes = ()
-    queryset = AuditEvent.objects.all()
-    serializer_class = Output
-    pagination_class = Pages
-    filterset_class = Query
+def filters():
+    """Return a set of one filter of each kind."""
 
-    def get(self, request):
-        return self.listed(AuditEvent.objects.exclude(actor="hidden"))
+    class Query(Filters):
+        since = Since("occurred_at")
+        before = Before("occurred_at")
+        from_day = SinceDay("occurred_at", "From")
+        to_day = UntilDay("occurred_at", "To")
+        actor = django_filters.CharFilter()
+        number = WholeNumber(field_name="target_id")
+        by_maya = YesOrNo(method="of_maya")
+
+        def of_maya(self, rows, name, is_wanted):
+            return rows.filter(actor="maya") if is_wanted is True else rows.exclude(actor="maya")
+
+    return Query
 
 
-class Counted(Events):
-    def context_of(self, page):
-        return {"actors": len({event.actor for event in page})}
+def listing():
+    """Return a list of events that may be narrowed so."""
+
+    class Events(Listing):
+        authentication_classes = ()
+        permission_classes = ()
+        queryset = AuditEvent.objects.all()
+        serializer_class = Output
+        pagination_class = Pages
+        filterset_class = filters()
+
+        def get(self, request):
+            return self.listed(AuditEvent.objects.exclude(actor="hidden"))
+
+    return Events
 
 
 @pytest.fixture(autouse=True)
@@ -64,8 +82,8 @@ def events(db):
         AuditEvent.objects.create(occurred_at=at, actor=actor, action="a", target_id="7")
 
 
-def ask(view=Events, **query):
-    return view.as_view()(APIRequestFactory().get("/events", query))
+def ask(view=None, **query):
+    return (view or listing()).as_view()(APIRequestFactory().get("/events", query))
 
 
 def actors(**query):
@@ -83,16 +101,49 @@ class TestSinceAndBefore:
 
     def test_read_a_time_without_an_offset_as_utc_and_say_so(self):
         assert actors(since="2026-11-02T10:00:00") == ["liam", "maya"]
-        for name, words in (("since", "At this moment or later"), ("before", "Before this moment")):
-            shown = Query.base_filters[name].field.help_text
-            assert shown == f"{words}; UTC where no offset is given."
+        said = [each("occurred_at").field.help_text for each in (Since, Before)]
+        assert said == [
+            "At this moment or later; UTC where no offset is given.",
+            "Before this moment; UTC where no offset is given.",
+        ]
+
+
+class TestDays:
+    """NOW is at nine on 2 November; an event of the third's first moment is beside it."""
+
+    @pytest.fixture(autouse=True)
+    def _midnight(self, events):
+        third = NOW.replace(day=3, hour=0)
+        for actor, at in (("noor", third), ("omar", third - timedelta(microseconds=1))):
+            AuditEvent.objects.create(occurred_at=at, actor=actor, action="a", target_id="7")
+
+    def test_hold_the_whole_of_both_days(self):
+        second = ["liam", "maya", "maya", "omar"]
+        assert actors(from_day="2026-11-02", to_day="2026-11-02") == second
+        assert actors(from_day="2026-11-03") == ["noor"]
+        assert actors(to_day="2026-11-02") == second
+        assert actors(to_day="2026-11-01") == []
+        assert actors(from_day="", to_day="") == [*second[:3], "noor", "omar"]
+
+    def test_are_chosen_in_a_field_for_days_that_names_the_zone(self):
+        fields = filters()(queryset=AuditEvent.objects.all()).form.fields
+        assert [fields[name].label for name in ("from_day", "to_day")] == ["From (UTC)", "To (UTC)"]
+        for name in ("from_day", "to_day"):
+            assert isinstance(fields[name].widget, forms.DateInput)
+            assert fields[name].widget.input_type == "date"
+
+    @pytest.mark.parametrize("name", ["from_day", "to_day"])
+    def test_are_days_that_another_one_follows(self, name):
+        assert ask(**{name: "9999-12-30"}).status_code == 200
+        for odd in ("9999-12-31", "2026-02-30", "today"):
+            assert ask(**{name: odd}).status_code == 400
 
 
 class TestYesOrNo:
     def test_is_true_or_false(self):
         assert actors(by_maya="true") == ["maya", "maya"]
         assert actors(by_maya="false") == ["liam"]
-        assert Query.base_filters["by_maya"].field.help_text == "true or false."
+        assert YesOrNo().field.help_text == "true or false."
 
     @pytest.mark.parametrize("odd", ["True", "1", "yes", "no"])
     def test_is_nothing_else(self, odd):

@@ -4,11 +4,11 @@ import pytest
 
 from tests.common.test_filters import (  # noqa: F401 (the events are there for every test)
     LATER,
-    Counted,
     Pages,
     actors,
     ask,
     events,
+    listing,
 )
 
 pytestmark = pytest.mark.django_db
@@ -36,6 +36,10 @@ class TestListing:
         assert (first.data["previous"], second.data["next"]) == (None, None)
 
     def test_tells_the_serializer_about_the_page(self):
+        class Counted(listing()):
+            def context_of(self, page):
+                return {"actors": len({event.actor for event in page})}
+
         assert {row["of"] for row in ask(Counted).data["results"]} == {2}
         assert {row["of"] for row in ask(Counted, actor="maya").data["results"]} == {1}
         assert {row["of"] for row in ask().data["results"]} == {0}

@@ -45,6 +45,18 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             ("('true', 'Yes'), ('false', 'No'))", "('true', 'Yes'), ('false', 'No_'))"),
         )
     },
+    "apps/common/ids.py": {
+        "ordered_id: m = int.from_bytes(os.urandom(8), 'big') & (1 << 62) - 1 → "
+        "m = int.from_bytes(os.urandom(16), 'big') & (1 << 62) - 1": (
+            "62 bits are taken, however many there are"
+        ),
+    },
+    "apps/common/leases.py": {
+        "retry_at: ds=2 * 2 ** min(row.attempts, 10)), RETRY_CAP) → "
+        "ds=2 * 2 ** min(row.attempts, 20)), RETRY_CAP)": (
+            "it is five minutes from the eighth attempt on"
+        ),
+    },
     "apps/metering/actions.py": {
         "roll_up_dirty_hours: ours = list(DirtyHour.objects.order_by('hour').values_list('hour', "
         "flat=True) → ours = list(DirtyHour.objects.values_list('hour', flat=True)": (
