@@ -174,6 +174,10 @@ PRIVILEGES: dict[str, May] = {
     "promotions.RolloutPhase": FACT,
     # usage
     "metering.UsageEvent": FACT,
+    "metering.QuarantinedRecord": May(
+        insert=True,
+        update=("status", "doubt", "detail", "resolved_at", "resolved_by", "resolution"),
+    ),
     "metering.HourlyUsage": May(insert=True, delete=True),
     "metering.DirtyHour": May(insert=True, update=("marked_at",), delete=True),
     "metering.LogPosition": May(insert=True, update=("inode", "offset", "updated_at")),

@@ -281,6 +281,8 @@ GATEWAY_JWKS_URI = env_url("GATEWAY_JWKS_URI", "")
 # next rollout.
 LIMIT_COST = env_cost("LIMIT_COST", "total_tokens")
 USAGE_INGEST_TOKEN_FILE = env_str("USAGE_INGEST_TOKEN_FILE")
+# months before the present one whose usage is kept, and still counted when it comes late
+USAGE_KEPT_MONTHS = env_int("USAGE_KEPT_MONTHS", 24, minimum=1)
 USAGE_LOG_FILE = env_str("USAGE_LOG_FILE", "")
 
 # -- Metrics ---------------------------------------------------------------------------------------

@@ -43,6 +43,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    # Counts what named a team, model or version that was not known yet. If it stops, such calls
+    # wait in quarantine until somebody tries them again.
+    "replay-waiting-usage": {
+        "task": "metering.replay_waiting",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     # Finds expired grants and lost hints. If it stops, a team keeps access for as long as it is
     # stopped.
     "reconcile-due-policies": {

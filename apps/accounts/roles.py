@@ -20,6 +20,8 @@ STEERS_ROLLOUTS = (Role.REVIEWER, Role.PLATFORM_ENGINEER)
 MENDS_MODELS = (Role.MODEL_OWNER, Role.PLATFORM_ENGINEER)
 # decide about a change of capacity that somebody else asked for
 DECIDES_CAPACITY = (Role.PLATFORM_ENGINEER, Role.REVIEWER)
+# try again, or leave out, usage that was received and is not counted
+MENDS_USAGE = (Role.PLATFORM_ENGINEER, Role.FINANCE)
 
 # -- Oversight -------------------------------------------------------------------------------------
 # see what every team asked for, was granted and called

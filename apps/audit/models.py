@@ -52,6 +52,8 @@ class Action(models.TextChoices):
     ROLLOUT_FAILED = "rollout.failed", "Rollout failed"
     ROLLOUT_ABORTED = "rollout.aborted", "Rollout aborted"
     POLICY_PUBLISHED = "policy.published", "Gateway policy published"
+    USAGE_REPLAYED = "usage.replayed", "Usage counted from quarantine"
+    USAGE_LEFT_OUT = "usage.left_out", "Usage left out for good"
     RATE_SET = "rate.set", "Price set"
     POOL_FOUND = "pool.found", "Node pool found in Git"
     CAPACITY_REQUESTED = "capacity.requested", "Capacity change requested"

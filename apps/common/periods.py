@@ -58,7 +58,13 @@ def next_month(month: date) -> date:
 
 def month_before(month: date) -> date:
     """Return the first day of the month before."""
-    return (month.replace(day=1) - DAY).replace(day=1)
+    return months_before(month, 1)
+
+
+def months_before(month: date, count: int) -> date:
+    """Return the first day of the month that many months earlier. count: 0 or more."""
+    years, index = divmod(month.year * 12 + month.month - 1 - count, 12)
+    return date(years, index + 1, 1)
 
 
 def day_words(day: date) -> str:

@@ -1,17 +1,19 @@
-"""One access-log record of the gateway, read into a UsageRecord. Pure.
+"""Access-log records of the gateway, read into UsageRecords. Pure.
 
 The same keys come by OTLP (values are text, a missing one is "-") and by file (JSON, a missing one
 is null). The keys are those of the EnvoyProxy object in deploy/gateway. Unknown keys are ignored: a
 newer gateway may send more.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from apps.metering.models import Outcome, Unmetered
+from apps.metering.models import Doubt, Outcome, Unmetered
 
 _PREDICTOR = re.compile(r"^([a-z0-9-]+-v[0-9]+)-predictor\.")
 _CLUSTER = re.compile(r"(?:^|/)([a-z0-9-]+-v[0-9]+)$")
@@ -24,10 +26,32 @@ _BY_CLOCK = {"UT", "SI", "DT", "UMSDR"}
 _WHOLE_ANSWER = "via_upstream"  # what Envoy says of an answer that came to its end
 
 
+# The only keys that are kept of a record in doubt: what else a gateway sends could hold anything.
+KEYS = (
+    "x-request-id", "start_time", "response_code", "response_flags", "response_code_details",
+    "duration", "team", "cost_center", "user_id", "route_name", "upstream_cluster",
+    "upstream_host", "gen_ai.request.model", "gen_ai.request.model_override",
+    "gen_ai.usage.input_tokens", "gen_ai.usage.cached_input_tokens", "gen_ai.usage.output_tokens",
+    "gen_ai.latency.ttft_ms",
+)  # fmt: skip
+_LONGEST_KEPT = 255  # characters of a value
+
+
+COUNTED = (
+    "outcome", "team", "cost_center", "model", "version", "input_tokens", "cached_input_tokens",
+    "output_tokens",
+)  # fmt: skip
+Counts = tuple[object, ...]
+
+
 class BadRecord(ValueError):
     """The record cannot become a usage event. The text names the key, never a value a caller could
-    have chosen.
+    have chosen. doubt: which kind of doubt that is.
     """
+
+    def __init__(self, message: str, doubt: Doubt = Doubt.UNREADABLE) -> None:
+        super().__init__(message)
+        self.doubt = doubt
 
 
 @dataclass(frozen=True)
@@ -51,6 +75,60 @@ class UsageRecord:
     duration_ms: int | None
     ttft_ms: float | None
     unmetered_because: str = ""
+
+
+    @property
+    def counts(self) -> Counts:
+        """Return what is counted of the call. Two records with one id must have the same."""
+        return tuple(getattr(self, name) for name in COUNTED)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One record as it came, and what was read of it.
+
+    values: the keys it came with. record: None where it cannot be read. problem: why not, or why
+    it is doubted; "" where it is not. doubt: of which kind. source: SHA-256 of what came, where no
+    key of it could be read.
+    """
+
+    values: Mapping[str, object]
+    record: UsageRecord | None
+    problem: str = ""
+    doubt: str = ""
+    source: str = ""
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """Return the known keys with their values as text, the same for both ways."""
+        found = {key: _raw(self.values, key) for key in KEYS}
+        return {
+            key: _clean(_plain(value), _LONGEST_KEPT)
+            for key, value in found.items()
+            if value is not None
+        }
+
+
+    @property
+    def fingerprint(self) -> str:
+        """Return SHA-256 over what is kept of it: the same for both ways."""
+        text = json.dumps([self.kept, self.source], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def unreadable(source: bytes | memoryview, problem: str) -> Entry:
+    """Return the entry of something that has no keys at all. Nothing of it is kept."""
+    digest = hashlib.sha256(source).hexdigest()
+    return Entry({}, None, problem, Doubt.UNREADABLE, source=digest)
+
+
+def read_entry(values: Mapping[str, object]) -> Entry | None:
+    """Return the record of a call, readable or not; None for a call that is no usage."""
+    try:
+        record = read_record(values)
+    except BadRecord as error:
+        return Entry(values, None, str(error), error.doubt)
+    return Entry(values, record) if record else None
 
 
 def read_record(values: Mapping[str, object]) -> UsageRecord | None:
@@ -83,9 +161,7 @@ def read_record(values: Mapping[str, object]) -> UsageRecord | None:
         response_code=code,
         response_flags=_text(values, "response_flags", 64),
         input_tokens=input_tokens if metered else None,
-        cached_input_tokens=(_count(values, "gen_ai.usage.cached_input_tokens") or 0)
-        if metered
-        else None,
+        cached_input_tokens=_count(values, "gen_ai.usage.cached_input_tokens") if metered else None,
         output_tokens=output_tokens if metered else None,
         duration_ms=_count(values, "duration", 2**31 - 1),
         ttft_ms=_number(values, "gen_ai.latency.ttft_ms"),
@@ -143,10 +219,18 @@ def _raw(values: Mapping[str, object], key: str) -> object | None:
 
 def _text(values: Mapping[str, object], key: str, limit: int) -> str:
     value = _raw(values, key)
-    # The database takes neither half characters nor NUL, and one record must not stop all that
-    # follow.
-    text = "" if value is None else str(value)[:limit].replace("\x00", "")
-    return text.encode(errors="ignore").decode()
+    return "" if value is None else _clean(str(value), limit)
+
+
+def _clean(text: str, limit: int) -> str:
+    """Return what the database takes of a text: neither half characters nor NUL."""
+    return text[:limit].replace("\x00", "").encode(errors="ignore").decode()
+
+
+def _plain(value: object) -> str:
+    """Return a value as text: a number that came as 12, 12.0 or "12" is the same."""
+    text = str(value)
+    return text.removesuffix(".0") if isinstance(value, float) else text
 
 
 def _number(values: Mapping[str, object], key: str, highest: int = 2**53 - 1) -> float | None:
@@ -160,7 +244,7 @@ def _number(values: Mapping[str, object], key: str, highest: int = 2**53 - 1) ->
     except (ValueError, OverflowError):
         raise BadRecord(f"{key} is not a number") from None
     if not 0 <= number <= highest:
-        raise BadRecord(f"{key} is out of range")
+        raise BadRecord(f"{key} is out of range", Doubt.ABSURD)
     return number
 
 

@@ -6,16 +6,21 @@ or killed can count twice.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
+from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
 
+from apps.common.periods import months_before, month_bounds, month_of
 from apps.common.tasks import enqueue_on_commit
 from apps.metering import store
-from apps.metering.access_log import UsageRecord
-from apps.metering.models import DirtyHour, HourlyUsage, LogPosition, UsageEvent
+from apps.metering.access_log import Entry, UsageRecord
+from apps.metering.models import DirtyHour, Doubt, HourlyUsage, LogPosition, QuarantinedRecord
+from apps.metering.screening import Known, doubt_of
 
 log = logging.getLogger(__name__)
 
@@ -29,51 +34,140 @@ class Position:
     offset: int
 
 
+@dataclass(frozen=True)
+class Ingested:
+    """What came of a batch: calls stored for the first time, and the entries put in quarantine, by
+    the kind of doubt. What was stored before, either way, is in neither.
+    """
+
+    stored: int
+    quarantined: Counter[str]
+
+
 @transaction.atomic
 def ingest_usage(
-    *, records: Iterable[UsageRecord], via: str, now: datetime, position: Position | None = None
-) -> int:
-    """Store the calls not stored yet; return how many. via: "OTLP" or "FILE".
+    *, entries: Sequence[Entry], via: str, now: datetime, position: Position | None = None
+) -> Ingested:
+    """Store the calls not stored yet, and keep apart what is in doubt. via: "OTLP" or "FILE".
 
     position: saved in the same transaction, so that a killed follower neither skips nor loses a
     line.
     """
-    batch = {record.event_id: record for record in records}
-    known = store.known_ids(batch)
-    fresh = [record for record in batch.values() if record.event_id not in known]
-    UsageEvent.objects.bulk_create(
-        [UsageEvent(received_at=now, received_via=via, **asdict(record)) for record in fresh],
-        ignore_conflicts=True,
-    )
-    _mark_hours({_hour(record.occurred_at) for record in fresh}, now)
+    fresh, doubted = store_entries(entries, via=via, received_at=now, now=now)
+    _quarantine(doubted, via=via, now=now)
     if position:
         LogPosition.objects.update_or_create(
             path=position.path,
             defaults={"inode": position.inode, "offset": position.offset, "updated_at": now},
         )
-    if fresh:
-        enqueue_on_commit("metering.roll_up_dirty_hours")
-    return len(fresh)
+    return Ingested(fresh, Counter(entry.doubt for entry in doubted))
 
 
-def ingest_storable(
-    *, records: Sequence[UsageRecord], via: str, now: datetime
-) -> list[UsageRecord]:
-    """Store the calls that can be stored; return those that the database refuses whatever happens.
+def ingest_storable(*, entries: Sequence[Entry], via: str, now: datetime) -> Ingested:
+    """Store what can be stored; what the database refuses whatever happens goes into quarantine.
 
     A batch with one such record would come again for ever: it is halved until only that one is
-    left out. Raises what the database raises while it is away.
+    left. Raises what the database raises while it is away.
     """
     try:
-        ingest_usage(records=records, via=via, now=now)
+        return ingest_usage(entries=entries, via=via, now=now)
     except (DataError, IntegrityError):
-        if len(records) == 1:
+        if len(entries) == 1:
             log.exception("the database refuses a usage record")
-            return [*records]
-        middle = len(records) // 2
-        halves = (records[:middle], records[middle:])
-        return [one for half in halves for one in ingest_storable(records=half, via=via, now=now)]
-    return []
+            refused = replace(
+                entries[0], doubt=Doubt.REFUSED, problem="the database refuses the record"
+            )
+            return ingest_usage(entries=[refused], via=via, now=now)
+        middle = len(entries) // 2
+        halves = [
+            ingest_storable(entries=half, via=via, now=now)
+            for half in (entries[:middle], entries[middle:])
+        ]
+        return Ingested(
+            sum(half.stored for half in halves), halves[0].quarantined + halves[1].quarantined
+        )
+
+
+def store_entries(
+    entries: Sequence[Entry], *, via: str, received_at: datetime, now: datetime
+) -> tuple[int, list[Entry]]:
+    """Store the calls that are new and not in doubt, and mark their hours, in the caller's
+    transaction. Returns how many were new, and the entries in doubt.
+
+    received_at: when they came; now: when they are stored.
+    """
+    known = _known(entries, now)
+    judged = [_judged(entry, known, received_at) for entry in entries]
+    records: dict[UUID, UsageRecord] = {}
+    for entry in judged:
+        if entry.record and not entry.doubt:
+            records.setdefault(entry.record.event_id, entry.record)
+    fresh = store.insert([*records.values()], via=via, now=received_at) if records else set()
+    if fresh:
+        _mark_hours({_hour(records[event_id].occurred_at) for event_id in fresh}, now)
+        enqueue_on_commit("metering.roll_up_dirty_hours")
+    judged = _with_other_counts(judged, records, fresh)
+    return len(fresh), [entry for entry in judged if entry.doubt]
+
+
+def _known(entries: Sequence[Entry], now: datetime) -> Known:
+    """Return what there is of the names in a batch."""
+    records = [entry.record for entry in entries if entry.record]
+    return store.known(
+        teams={record.team for record in records},
+        models={record.model for record in records},
+        versions={record.version for record in records},
+        since=first_kept(now),
+    )
+
+
+def _judged(entry: Entry, known: Known, received_at: datetime) -> Entry:
+    if entry.record is None or entry.doubt:
+        return entry
+    found = doubt_of(entry.record, known, received_at=received_at)
+    return replace(entry, doubt=found[0], problem=found[1]) if found else entry
+
+
+def _with_other_counts(
+    entries: Sequence[Entry], records: Mapping[UUID, UsageRecord], fresh: Set[UUID]
+) -> list[Entry]:
+    """Doubt the entries whose id belongs to a call with other counts; that call stays as it is."""
+    counts = {event_id: records[event_id].counts for event_id in fresh}
+    counts |= store.counts_of(records.keys() - fresh)
+    words = "x-request-id is the id of another call, with other counts"
+    return [
+        replace(entry, doubt=Doubt.OTHER_COUNTS, problem=words)
+        if entry.record and not entry.doubt and entry.record.counts != counts[entry.record.event_id]
+        else entry
+        for entry in entries
+    ]
+
+
+def _quarantine(entries: Sequence[Entry], *, via: str, now: datetime) -> None:
+    """Keep entries apart, each once: what was kept before stays as it is, whatever became of it."""
+    rows = []
+    for entry in entries:
+        values, record = entry.kept, entry.record
+        rows.append(
+            QuarantinedRecord(
+                fingerprint=entry.fingerprint,
+                doubt=entry.doubt,
+                detail=entry.problem[:300],
+                received_at=now,
+                received_via=via,
+                occurred_at=record.occurred_at if record else None,
+                event_id=record.event_id if record else None,
+                team=values.get("team", "")[:63],
+                model=values.get("gen_ai.request.model", "")[:40],
+                values=values,
+            )
+        )
+    QuarantinedRecord.objects.bulk_create(rows, ignore_conflicts=True, batch_size=1000)
+
+
+def first_kept(now: datetime) -> datetime:
+    """Return the start of the first month whose usage is kept and can still be counted."""
+    return month_bounds(months_before(month_of(now), settings.USAGE_KEPT_MONTHS))[0]
 
 
 def _hour(moment: datetime) -> datetime:
@@ -108,6 +202,14 @@ def roll_up_hour(*, hour: datetime, now: datetime) -> bool:
 
 
 def roll_up_dirty_hours(*, now: datetime) -> int:
-    """Recompute every dirty hour, each in its own transaction; return how many."""
-    hours = list(DirtyHour.objects.order_by("hour").values_list("hour", flat=True))
-    return sum(roll_up_hour(hour=hour, now=now) for hour in hours)
+    """Recompute every dirty hour, each in its own transaction; return how many.
+
+    An hour that cannot be summed stays marked and is told in the log; the others go on.
+    """
+    done = 0
+    for hour in DirtyHour.objects.order_by("hour").values_list("hour", flat=True):
+        try:
+            done += roll_up_hour(hour=hour, now=now)
+        except (DataError, IntegrityError):
+            log.exception("the hour %s cannot be summed", f"{hour:%Y-%m-%d %H:00}")
+    return done

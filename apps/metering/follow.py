@@ -8,13 +8,14 @@ both ways exact.
 import json
 import logging
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
 
 from django.db import DataError, IntegrityError
 
-from apps.metering.access_log import BadRecord, UsageRecord, read_record
+from apps.metering.access_log import Entry, read_entry, unreadable
 from apps.metering.actions import Position, ingest_storable, ingest_usage
 from apps.metering.models import LogPosition
 
@@ -72,24 +73,26 @@ class Follower:
     def _drain(self, now: datetime) -> int:
         stored = 0
         while lines := self._whole_lines():
-            stored += self._store(_read(lines), now)
+            stored += self._store(read_lines(lines), now)
         return stored
 
-    def _store(self, records: list[UsageRecord], now: datetime) -> int:
-        """Store records with the place they end at; one that the database refuses whatever happens
-        is left out, so that it does not hold up all that follow.
+    def _store(self, entries: list[Entry], now: datetime) -> int:
+        """Store calls with the place they end at. What the database refuses whatever happens goes
+        into quarantine, so that it does not hold up all that follow.
         """
         position = self._position()
         try:
-            return ingest_usage(records=records, via="FILE", now=now, position=position)
+            came = ingest_usage(entries=entries, via="FILE", now=now, position=position)
         except (DataError, IntegrityError):
-            refused = ingest_storable(records=records, via="FILE", now=now)
-            ingest_usage(records=[], via="FILE", now=now, position=position)
-            return len(records) - len(refused)
+            came = ingest_storable(entries=entries, via="FILE", now=now)
+            ingest_usage(entries=[], via="FILE", now=now, position=position)
+        if came.quarantined:
+            log.warning("put %d lines into quarantine", came.quarantined.total())
+        return came.stored
 
     def _whole_lines(self) -> list[bytes]:
         """Read up to CHUNK and step back to the end of its last whole line. A line longer than
-        CHUNK is skipped.
+        CHUNK comes in pieces, none of which can be read.
         """
         assert self._file is not None  # noqa: S101 - step() opened it
         start = self._file.tell()
@@ -99,7 +102,7 @@ class Follower:
             self._file.seek(start)
             return []
         self._file.seek(start + (end or len(chunk)))
-        return chunk[:end].splitlines() or [b""]
+        return chunk[: end or len(chunk)].splitlines()
 
     def _position(self) -> Position:
         assert self._file is not None  # noqa: S101 - step() opened it
@@ -108,16 +111,19 @@ class Follower:
         )
 
 
-def _read(lines: list[bytes]) -> list[UsageRecord]:
-    records = []
-    for line in lines:
-        try:
-            values = json.loads(line)
-            record = read_record(values) if isinstance(values, dict) else None
-        except (ValueError, BadRecord) as error:
-            # The line itself is not logged: it may hold what a caller sent.
-            log.warning("skipped a line of the gateway's log: %s", type(error).__name__)
-            continue
-        if record:
-            records.append(record)
-    return records
+def read_lines(lines: Iterable[bytes]) -> list[Entry]:
+    """Return the calls that lines of the log tell of. A line that is no record is kept as one that
+    cannot be read; nothing of it is, for it may hold what a caller sent. Empty lines are skipped.
+    """
+    found = [_read(line) for line in lines if line.strip()]
+    return [entry for entry in found if entry]
+
+
+def _read(line: bytes) -> Entry | None:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return unreadable(line, "a line is not JSON")
+    if not isinstance(values, dict):
+        return unreadable(line, "a line is not an object in JSON")
+    return read_entry(values)

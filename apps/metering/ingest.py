@@ -1,6 +1,6 @@
-"""The door for OpenTelemetry Collectors: POST /v1/logs (OTLP over HTTP, protobuf, gzip).
+"""The door for OpenTelemetry Collectors: POST /v1/logs (OTLP over HTTP, protobuf or JSON, gzip).
 
-200: stored, or refused for good (partial success). 400, 411, 413, 415: the batch is bad and must
+200: stored; what is in doubt is kept in quarantine and told as a partial success. 400, 411, 413, 415: the batch is bad and must
 not come again; a Collector drops it. 401: wrong credential. 503: the database is away; the
 Collector keeps the batch on disk and retries. So what can never be stored is not answered with 503.
 """
@@ -19,10 +19,11 @@ from django.views.decorators.http import require_POST
 
 from apps.common.bearer import is_bearer
 from apps.metering import actions, otlp
-from apps.metering.access_log import BadRecord, UsageRecord, read_record
+from apps.metering.models import Doubt
 
 MAX_BYTES = 32 * 1024 * 1024  # of a batch as sent, and unpacked; the Collector's are below 8 MB
 PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
 log = logging.getLogger(__name__)
 
 
@@ -40,11 +41,12 @@ def logs(request: HttpRequest) -> HttpResponse:
     """Store a batch of access-log records."""
     if not is_bearer(request.headers.get("Authorization", ""), settings.USAGE_INGEST_TOKEN_FILE):
         return _refuse(401, "A valid ingest credential is needed.")
-    if request.content_type != PROTOBUF:
-        return _refuse(415, f"Send {PROTOBUF}.")
+    if request.content_type not in (PROTOBUF, JSON):
+        return _refuse(415, f"Send {PROTOBUF} or {JSON}.")
+    is_json = request.content_type == JSON
+    read = otlp.read_json if is_json else otlp.read_batch
     try:
-        records, problems = _read(otlp.read_batch(_body(request)))
-        refused = actions.ingest_storable(records=records, via="OTLP", now=now())
+        came = actions.ingest_storable(entries=read(_body(request)), via="OTLP", now=now())
     except TooLarge:
         return _refuse(413, f"A batch may have, and unpack to, {MAX_BYTES} bytes at most.")
     except otlp.TooMany as error:
@@ -58,14 +60,13 @@ def logs(request: HttpRequest) -> HttpResponse:
     except DatabaseError:
         log.exception("a usage batch could not be stored")
         return _refuse(503, "The batch could not be stored. Send it again.", retry_after=30)
-    problems += ["the database refuses the record"] * len(refused)
-    if problems:
-        log.warning(
-            "refused %d usage records: %s", len(problems), "; ".join(sorted(set(problems))[:5])
-        )
-    return HttpResponse(
-        otlp.answer(len(problems), "; ".join(sorted(set(problems))[:5])), content_type=PROTOBUF
-    )
+    doubted = came.quarantined.total()
+    words = "; ".join(f"{Doubt(kind).label}: {n}" for kind, n in came.quarantined.most_common())
+    if doubted:
+        log.warning("put %d usage records into quarantine: %s", doubted, words)
+    answer = otlp.json_answer if is_json else otlp.answer
+    told = f"kept in quarantine, not counted: {words}"
+    return HttpResponse(answer(doubted, told), content_type=request.content_type)
 
 
 def _body(request: HttpRequest) -> bytes:
@@ -87,18 +88,6 @@ def _limited(body: bytes) -> bytes:
     if len(body) > MAX_BYTES:
         raise TooLarge
     return body
-
-
-def _read(batch: otlp.Batch) -> tuple[list[UsageRecord], list[str]]:
-    records, problems = [], list(batch.problems)
-    for values in batch.records:
-        try:
-            record = read_record(values)
-        except BadRecord as error:
-            problems.append(str(error))
-        else:
-            records.extend([record] if record else [])
-    return records, problems
 
 
 def _refuse(status: int, message: str, retry_after: int | None = None) -> HttpResponse:

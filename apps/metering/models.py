@@ -6,7 +6,13 @@ times, and is one row. Only store.py reads UsageEvent.
 """
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Q, Value, When
+from django.urls import reverse
+
+from apps.accounts.models import User
+from apps.common.ids import ordered_id
+
+VIA = (("OTLP", "OTLP"), ("FILE", "File"))
 
 
 class Outcome(models.TextChoices):
@@ -39,13 +45,57 @@ class Unmetered(models.TextChoices):
     UNKNOWN = "UNKNOWN", "It is not known why"
 
 
+class Completeness(models.TextChoices):
+    """How much of a call is known. What is not complete used more than anybody counted."""
+
+    COMPLETE = "COMPLETE", "Complete"
+    ABORTED = "ABORTED", "Aborted"  # its client left before the answer ended
+    # answered, but its usage never came: Envoy AI Gateway 1.1 loses the usage of a stream whose
+    # client hangs up after the last event (ai-gateway#2563), and some shapes of call tell none
+    ENDED_EARLY = "ENDED_EARLY", "Ended early"
+    FAILED = "FAILED", "Failed"  # the engine, the gateway or a time limit broke it off
+
+
+def _completeness() -> Case:
+    """Return how much of a call is known, from its outcome and the reason why it has no usage. A
+    refusal is complete: nothing was generated.
+    """
+    broke_off = (Unmetered.ENGINE_BROKE_OFF, Unmetered.GATEWAY_FAILED, Unmetered.TOOK_TOO_LONG)
+    return Case(
+        When(
+            Q(outcome=Outcome.FAILED) | Q(unmetered_because__in=broke_off),
+            then=Value(Completeness.FAILED.value),
+        ),
+        When(
+            unmetered_because=Unmetered.CLIENT_LEFT.value,
+            then=Value(Completeness.ABORTED.value),
+        ),
+        When(outcome=Outcome.UNMETERED.value, then=Value(Completeness.ENDED_EARLY.value)),
+        default=Value(Completeness.COMPLETE.value),
+    )
+
+
+class Doubt(models.TextChoices):
+    """Why a record is kept apart and not counted."""
+
+    UNREADABLE = "UNREADABLE", "Cannot be read"
+    TEAM = "TEAM", "Unknown team"
+    MODEL = "MODEL", "Unknown model"
+    VERSION = "VERSION", "Unknown version"
+    ABSURD = "ABSURD", "Impossible count"
+    FUTURE = "FUTURE", "Begins in the future"
+    TOO_OLD = "TOO_OLD", "Before the first kept month"
+    OTHER_COUNTS = "OTHER_COUNTS", "Id of another call"
+    REFUSED = "REFUSED", "Refused by the database"
+
+
 class UsageEvent(models.Model):
     """One call through the gateway, as its access log tells it. Immutable."""
 
     event_id = models.UUIDField(primary_key=True)
     occurred_at = models.DateTimeField()  # the call's start
     received_at = models.DateTimeField()
-    received_via = models.CharField(max_length=4, choices=(("OTLP", "OTLP"), ("FILE", "File")))
+    received_via = models.CharField(max_length=4, choices=VIA)
     outcome = models.CharField(max_length=10, choices=Outcome.choices)
     team = models.CharField(max_length=63, blank=True, default="")
     cost_center = models.CharField(max_length=32, blank=True, default="")
@@ -64,6 +114,11 @@ class UsageEvent(models.Model):
     # empty for every other outcome, and for calls that were stored before there were reasons
     unmetered_because = models.CharField(
         max_length=16, choices=Unmetered.choices, blank=True, default=""
+    )
+    completeness = models.GeneratedField(
+        expression=_completeness(),
+        output_field=models.CharField(max_length=12, choices=Completeness.choices),
+        db_persist=True,
     )
 
     class Meta:
@@ -102,6 +157,66 @@ class UsageEvent(models.Model):
         return str(Unmetered(self.unmetered_because or Unmetered.UNKNOWN).label)
 
 
+class QuarantinedRecord(models.Model):
+    """A record that was received and is counted in no total, with the reason. It holds the known
+    keys of the access log only: no prompt, no answer, nothing else that a caller could have sent.
+
+    fingerprint: SHA-256 over what is kept, so that the same record is one row, however often and by
+    which way it comes.
+    """
+
+    class Status(models.TextChoices):
+        """What became of it."""
+
+        WAITING = "WAITING", "Waiting"
+        REPLAYED = "REPLAYED", "Counted later"  # its cause was mended, and now it is a usage event
+        LEFT_OUT = "LEFT_OUT", "Left out"  # somebody decided, with a reason, that it never counts
+
+    id = models.UUIDField(primary_key=True, default=ordered_id, editable=False)
+    fingerprint = models.CharField(max_length=64, unique=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.WAITING)
+    doubt = models.CharField(max_length=16, choices=Doubt.choices)
+    detail = models.CharField(max_length=300)
+    received_at = models.DateTimeField()
+    received_via = models.CharField(max_length=4, choices=VIA)
+    occurred_at = models.DateTimeField(null=True, blank=True)  # None: not told, or not readable
+    event_id = models.UUIDField(null=True, blank=True)
+    team = models.CharField(max_length=63, blank=True, default="")
+    model = models.CharField(max_length=40, blank=True, default="")
+    values = models.JSONField(default=dict)  # key of the access log → its value as text
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    resolved_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    resolution = models.TextField(blank=True, default="")  # the reason of who left it out
+
+    class Meta:
+        ordering = ("-received_at", "-id")
+        indexes = (
+            models.Index(
+                fields=("occurred_at",), name="quarantine_waiting", condition=Q(status="WAITING")
+            ),
+            models.Index(fields=("-received_at", "-id"), name="quarantine_newest_first"),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(status="WAITING", resolved_at__isnull=True)
+                | (~Q(status="WAITING") & Q(resolved_at__isnull=False)),
+                name="quarantine_resolved_has_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="LEFT_OUT")
+                | (~Q(resolution="") & Q(resolved_by__isnull=False)),
+                name="quarantine_left_out_has_reason",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"Record {str(self.pk)[-8:]}"
+
+    def get_absolute_url(self) -> str:
+        """Return the address of its page."""
+        return reverse("metering:quarantine_detail", args=[self.pk])
+
+
 class HourlyUsage(models.Model):
     """The sum of one hour's events for one cost center, team, model and version. hour: its start,
     UTC.
@@ -121,6 +236,11 @@ class HourlyUsage(models.Model):
     refused_404_calls = models.PositiveIntegerField(default=0)
     refused_429_calls = models.PositiveIntegerField(default=0)
     failed_calls = models.PositiveIntegerField()
+    # of the unmetered calls: the others were broken off by the engine, the gateway or a time limit
+    aborted_calls = models.PositiveIntegerField(default=0)
+    ended_early_calls = models.PositiveIntegerField(default=0)
+    # of the metered calls: no engine told how much of their input was cached
+    cached_unknown_calls = models.PositiveIntegerField(default=0)
     input_tokens = models.BigIntegerField()
     cached_input_tokens = models.BigIntegerField()
     output_tokens = models.BigIntegerField()

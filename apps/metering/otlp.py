@@ -1,16 +1,18 @@
-"""OTLP log batches, read into plain mappings. Pure.
+"""OTLP log batches, in protobuf or JSON, read into entries. Pure.
 
-A batch is walked in its wire format before anything is built of it: a few kilobytes of gzip can
+A batch in protobuf is walked in its wire format before anything is built of it: a few kilobytes of gzip can
 unpack to millions of empty groups. What is walked, how large a record is and how many values it has
 is limited; all that a batch holds beside its records' attributes is stepped over unread.
 """
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from apps.metering.access_log import Entry, read_entry, unreadable
 from apps.metering.otlp_messages import ExportLogsServiceResponse, LogRecord
 
 MOST_RECORDS = 20_000  # the Collector is told to send 8,000 at most
@@ -20,6 +22,11 @@ MOST_BYTES_OF_RECORD = 64 * 1024
 # field numbers of ExportLogsServiceRequest, ResourceLogs and ScopeLogs that lead to a record
 _RESOURCE_LOGS, _SCOPE_LOGS, _LOG_RECORDS = 1, 2, 2
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
+_JSON_VALUES = ("stringValue", "boolValue", "intValue", "doubleValue")
+_TOO_MANY_RECORDS = f"A batch may hold {MOST_RECORDS} records at most."
+_TOO_MANY_VALUES = f"A batch may hold {MOST_VALUES} attributes at most."
+_TOO_LARGE = f"a record has more than {MOST_BYTES_OF_RECORD} bytes"
+_NO_JSON = "The body is not an OTLP logs request in JSON, or it was cut off."
 _TORN = "The body is not an OTLP logs request, or it was cut off."
 
 
@@ -31,37 +38,80 @@ class TooMany(ValueError):
     """The batch holds more than this door takes at once. The text says of what."""
 
 
-@dataclass
-class Batch:
-    """Each readable record's attributes, and why each of the others could not be read."""
+def read_batch(body: bytes) -> list[Entry]:
+    """Return the calls that a batch in protobuf tells of. Unknown fields are ignored.
 
-    records: list[dict[str, object]] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-
-def read_batch(body: bytes) -> Batch:
-    """Return what the batch holds. Unknown fields are ignored. Raises BadBatch on anything torn or
-    foreign, TooMany before it would build more than is allowed.
+    Raises BadBatch on anything torn or foreign, TooMany before it would build more than is allowed.
     """
-    batch, values = Batch(), 0
+    found: list[Entry | None] = []
+    values = 0
     for raw in _records(body):
         if len(raw) > MOST_BYTES_OF_RECORD:
-            batch.problems.append(f"a record has more than {MOST_BYTES_OF_RECORD} bytes")
+            found.append(unreadable(raw, _TOO_LARGE))
             continue
         try:
             record = LogRecord.FromString(raw)
         except DecodeError:
-            batch.problems.append("a record cannot be read")
+            found.append(unreadable(raw, "a record cannot be read"))
             continue
         values += len(record.attributes)
         if values > MOST_VALUES:
-            raise TooMany(f"A batch may hold {MOST_VALUES} attributes at most.")
-        batch.records.append({pair.key: _value(pair.value) for pair in record.attributes})
-    return batch
+            raise TooMany(_TOO_MANY_VALUES)
+        found.append(read_entry({pair.key: _value(pair.value) for pair in record.attributes}))
+    return [entry for entry in found if entry]
+
+
+def read_json(body: bytes) -> list[Entry]:
+    """Return the calls that a batch in OTLP's JSON tells of, within the same limits.
+
+    Raises BadBatch on anything that is no such batch, TooMany where it holds more than is allowed.
+    """
+    try:
+        sent = json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadBatch(_NO_JSON) from None
+    found: list[Entry | None] = []
+    values = 0
+    for record in _json_records(sent):
+        attributes = _list(record, "attributes")
+        values += len(attributes)
+        if values > MOST_VALUES:
+            raise TooMany(_TOO_MANY_VALUES)
+        found.append(read_entry(dict(_json_pair(pair) for pair in attributes)))
+    return [entry for entry in found if entry]
+
+
+def _json_records(sent: object) -> list[dict[str, object]]:
+    found = [
+        record
+        for resource in _list(sent, "resourceLogs")
+        for scope in _list(resource, "scopeLogs")
+        for record in _list(scope, "logRecords")
+    ]
+    if len(found) > MOST_RECORDS:
+        raise TooMany(_TOO_MANY_RECORDS)
+    return found
+
+
+def _list(group: object, key: str) -> list[Any]:
+    """Return a list of objects; a group without it has none."""
+    found = group.get(key, []) if isinstance(group, dict) else None
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise BadBatch(_NO_JSON)
+    return found
+
+
+def _json_pair(pair: dict[str, object]) -> tuple[str, object]:
+    """Return one attribute. A 64-bit number comes as text; arrays, maps and bytes read as none."""
+    value = pair.get("value")
+    if not isinstance(value, dict):
+        return str(pair.get("key")), None
+    known = (value[kind] for kind in _JSON_VALUES if kind in value)
+    return str(pair.get("key")), next(known, None)
 
 
 def answer(rejected: int, message: str) -> bytes:
-    """Return the response's body; `rejected` records were refused for good and must not be sent
+    """Return the response's body; `rejected` records were not counted and must not be sent
     again.
     """
     response = ExportLogsServiceResponse()
@@ -69,6 +119,12 @@ def answer(rejected: int, message: str) -> bytes:
         response.partial_success.rejected_log_records = rejected
         response.partial_success.error_message = message
     return bytes(response.SerializeToString())
+
+
+def json_answer(rejected: int, message: str) -> bytes:
+    """Return the same in OTLP's JSON."""
+    told = {"rejectedLogRecords": str(rejected), "errorMessage": message}
+    return json.dumps({"partialSuccess": told} if rejected else {}).encode()
 
 
 def _records(body: bytes) -> list[memoryview]:
@@ -79,7 +135,7 @@ def _records(body: bytes) -> list[memoryview]:
         for scope in steps.fields(resource, _SCOPE_LOGS):
             found.extend(steps.fields(scope, _LOG_RECORDS))
             if len(found) > MOST_RECORDS:
-                raise TooMany(f"A batch may hold {MOST_RECORDS} records at most.")
+                raise TooMany(_TOO_MANY_RECORDS)
     return found
 
 

@@ -2,11 +2,14 @@
 outgrown.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence, Set
+from dataclasses import fields
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import (
     Aggregate,
     Count,
@@ -22,14 +25,23 @@ from django.db.models import (
 )
 from django.db.models.functions import Cast, Coalesce
 
-from apps.accounts.models import User
+from apps.accounts.models import Team, User
 from apps.accounts.roles import SEES_EVERY_TEAM
-from apps.metering.models import REFUSALS, DirtyHour, Outcome, UsageEvent
+from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.metering.access_log import COUNTED, Counts, UsageRecord
+from apps.metering.models import REFUSALS, Completeness, DirtyHour, Outcome, UsageEvent
+from apps.metering.screening import Known
 from apps.promotions.rollouts.health import Calls
 
 DIMENSIONS = ("cost_center", "team", "model", "version")
 TOKENS = ("input_tokens", "cached_input_tokens", "output_tokens")
 LONGEST_CALL = timedelta(minutes=15)  # the gateway ends a call before
+_RECORD = tuple(field.name for field in fields(UsageRecord))
+_TYPES = {"CharField": "text"}  # varchar(n)[] would cut what is too long, and say nothing
+_ARRAYS = {
+    field.column: _TYPES.get(field.get_internal_type()) or field.db_type(connection)
+    for field in UsageEvent._meta.concrete_fields
+}
 
 
 class Percentile(Aggregate):
@@ -45,9 +57,48 @@ class Percentile(Aggregate):
         super().__init__(expression, share=share, **extra)
 
 
-def known_ids(ids: Collection[UUID]) -> set[UUID]:
-    """Return those of `ids` that are stored."""
-    return set(UsageEvent.objects.filter(event_id__in=ids).values_list("event_id", flat=True))
+def insert(records: Sequence[UsageRecord], *, via: str, now: datetime) -> set[UUID]:
+    """Store those of the records whose id is not stored yet; return their ids. One statement.
+
+    The ids must differ. They are stored in their order, so that two batches with the same calls do
+    not wait for each other in a ring.
+    """
+    ordered = sorted(records, key=attrgetter("event_id"))
+    columns: dict[str, list[object]] = {
+        name: [getattr(record, name) for record in ordered] for name in _RECORD
+    }
+    columns["received_at"] = [now] * len(ordered)
+    columns["received_via"] = [via] * len(ordered)
+    names = ", ".join(columns)
+    arrays = ", ".join(f"%s::{_ARRAYS[name]}[]" for name in columns)
+    # Only names of our own fields are put into the statement; every value is a parameter.
+    sql = (
+        f"INSERT INTO {UsageEvent._meta.db_table} ({names}) SELECT * FROM unnest({arrays})"  # noqa: S608
+        " ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, list(columns.values()))
+        return {row[0] for row in cursor.fetchall()}
+
+
+def counts_of(ids: Collection[UUID]) -> dict[UUID, Counts]:
+    """Return event id → what is counted of it, of those that are stored."""
+    rows = UsageEvent.objects.filter(event_id__in=ids).values_list("event_id", *COUNTED)
+    return {event_id: tuple(counts) for event_id, *counts in rows}
+
+
+def known(*, teams: Set[str], models: Set[str], versions: Set[str], since: datetime) -> Known:
+    """Return which of these names there are; three queries."""
+    contexts = RegisteredModel.objects.filter(name__in=models)
+    numbers = ModelVersion.objects.filter(
+        registered_model__name__in={name.rpartition("-v")[0] for name in versions}
+    ).values_list("registered_model__name", "number")
+    return Known(
+        teams=frozenset(Team.objects.filter(slug__in=teams).values_list("slug", flat=True)),
+        contexts=dict(contexts.values_list("name", "context_length")),
+        versions=frozenset(f"{model}-v{number}" for model, number in numbers) & versions,
+        since=since,
+    )
 
 
 def hour_sums(hour: datetime) -> list[dict[str, Any]]:
@@ -64,6 +115,15 @@ def hour_sums(hour: datetime) -> list[dict[str, Any]]:
         )
         for code in REFUSALS
     }
+    calls |= {
+        f"{kind.value.lower()}_calls": Count(
+            "event_id", filter=Q(outcome=Outcome.UNMETERED, completeness=kind)
+        )
+        for kind in (Completeness.ABORTED, Completeness.ENDED_EARLY)
+    }
+    calls["cached_unknown_calls"] = Count(
+        "event_id", filter=Q(outcome=Outcome.METERED, cached_input_tokens__isnull=True)
+    )
     tokens = {name: Coalesce(Sum(name), 0) for name in TOKENS}
     # Tokens replace the columns of the same name: the values() below must not group by them.
     sums = {f"sum_{name}": expression for name, expression in tokens.items()}

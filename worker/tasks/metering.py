@@ -3,6 +3,7 @@
 from django.utils.timezone import now
 
 from apps.metering import actions
+from apps.metering.quarantine.actions import replay_waiting as replay
 from worker.celery import app
 
 
@@ -10,3 +11,9 @@ from worker.celery import app
 def roll_up_dirty_hours(**_: object) -> None:
     """Recompute the hours whose events changed."""
     actions.roll_up_dirty_hours(now=now())
+
+
+@app.task(name="metering.replay_waiting", acks_late=True, time_limit=120)
+def replay_waiting(**_: object) -> None:
+    """Count what waited for a team, a model or a version that is known by now."""
+    replay(now=now())
