@@ -224,6 +224,6 @@ def _quarantined(user: User, now: datetime) -> Iterator[Need]:
         url = reverse("catalog:version_detail", args=(item.registered_model.name, item.number))
         why = item.message or "A file does not match its manifest"
         title = f"{item.name} is quarantined"
-        if item.serves:
+        if item.serves:  # type: ignore[attr-defined]  # annotated above
             title += ", but still serves callers"
         yield Need(title, why, url, "shield-alert", "bad", item.observed_at or now)

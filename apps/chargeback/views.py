@@ -19,6 +19,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from apps.access.models import Grant
 from apps.accounts.models import Role, User
 from apps.accounts.requests import SignedIn
+from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import RegisteredModel
 from apps.chargeback import actions, queries, tables
 from apps.chargeback.api import parse_month
@@ -31,7 +32,7 @@ from apps.common.simulated import Simulated
 from apps.common.tables.reading import csv_of, respond, wants_csv
 from apps.fleet.simulated import stand_in_versions
 from apps.metering import store
-from apps.metering.models import REFUSALS
+from apps.metering.models import REFUSALS, QuarantinedRecord
 from apps.metering.tables import calls_url
 
 
@@ -61,6 +62,7 @@ def month(request: SignedIn) -> HttpResponseBase:
         "simulated": Simulated(engine=bool(played)),
         "figures": _figures(totals, before),
         "freshness": freshness(start, end, moment),
+        "quarantine": _quarantine(request.user, start, end, scope),
         "links": _links(start, end),
         "refusals": _refusals(totals, start, end),
     }
@@ -78,6 +80,24 @@ def freshness(start: datetime, end: datetime, moment: datetime) -> str:
     latest = store.latest_call_at(start=start, end=end)
     until = f"metered until {latest:%H:%M:%S} UTC on {day_words(latest)}" if latest else ""
     return " · ".join(filter(None, (until or "no call metered yet this month", open_hours)))
+
+
+def _quarantine(
+    user: User, start: datetime, end: datetime, scope: queries.Scope
+) -> dict[str, str] | None:
+    """Return what is received and not counted, in words, with its list; None where nothing is.
+
+    Only those who see every team's usage can open the list.
+    """
+    count = store.in_quarantine(start, end, team=scope.team)
+    if not count:
+        return None
+    days = {"since": start.date(), "status": QuarantinedRecord.Status.WAITING}
+    url = f"{reverse('metering:quarantine_list')}?{urlencode(days)}"
+    return {
+        "words": f"{count:,} record{pluralize(count, ' is,s are')} in quarantine.",
+        "url": url if user.has_role(*SEES_EVERY_TEAM) else "",
+    }
 
 
 def _links(start: datetime, end: datetime) -> dict[str, str]:

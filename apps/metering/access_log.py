@@ -26,17 +26,31 @@ _BY_CLOCK = {"UT", "SI", "DT", "UMSDR"}
 _WHOLE_ANSWER = "via_upstream"  # what Envoy says of an answer that came to its end
 
 
-# The only keys that are kept of a record in doubt: what else a gateway sends could hold anything.
-KEYS = (
-    "x-request-id", "start_time", "response_code", "response_flags", "response_code_details",
-    "duration", "team", "cost_center", "user_id", "route_name", "upstream_cluster",
-    "upstream_host", "gen_ai.request.model", "gen_ai.request.model_override",
-    "gen_ai.usage.input_tokens", "gen_ai.usage.cached_input_tokens", "gen_ai.usage.output_tokens",
-    "gen_ai.latency.ttft_ms",
-)  # fmt: skip
+# The only keys that are kept of a record in doubt, each with what its values are made of: what else
+# a gateway sends, or a caller made it send, could be anything. A sentence fits none of them.
+_TIME, _NUMBER = re.compile(r"[0-9TZ:.+-]+"), re.compile(r"[0-9.eE+-]+")
+_ID, _NAME = re.compile(r"[0-9a-fA-F-]+"), re.compile(r"[A-Za-z0-9._:/,@|-]+")
+KEYS = {
+    "x-request-id": _ID,
+    "start_time": _TIME,
+    "response_code": _NUMBER,
+    "response_flags": _NAME,
+    "response_code_details": _NAME,
+    "duration": _NUMBER,
+    "team": _NAME,
+    "cost_center": _NAME,
+    "user_id": _NAME,
+    "route_name": _NAME,
+    "upstream_cluster": _NAME,
+    "upstream_host": _NAME,
+    "gen_ai.request.model": _NAME,
+    "gen_ai.request.model_override": _NAME,
+    "gen_ai.usage.input_tokens": _NUMBER,
+    "gen_ai.usage.cached_input_tokens": _NUMBER,
+    "gen_ai.usage.output_tokens": _NUMBER,
+    "gen_ai.latency.ttft_ms": _NUMBER,
+}
 _LONGEST_KEPT = 255  # characters of a value
-
-
 COUNTED = (
     "outcome", "team", "cost_center", "model", "version", "input_tokens", "cached_input_tokens",
     "output_tokens",
@@ -76,7 +90,6 @@ class UsageRecord:
     ttft_ms: float | None
     unmetered_because: str = ""
 
-
     @property
     def counts(self) -> Counts:
         """Return what is counted of the call. Two records with one id must have the same."""
@@ -102,12 +115,7 @@ class Entry:
     def kept(self) -> dict[str, str]:
         """Return the known keys with their values as text, the same for both ways."""
         found = {key: _raw(self.values, key) for key in KEYS}
-        return {
-            key: _clean(_plain(value), _LONGEST_KEPT)
-            for key, value in found.items()
-            if value is not None
-        }
-
+        return {key: _kept(key, value) for key, value in found.items() if value is not None}
 
     @property
     def fingerprint(self) -> str:
@@ -227,10 +235,16 @@ def _clean(text: str, limit: int) -> str:
     return text[:limit].replace("\x00", "").encode(errors="ignore").decode()
 
 
-def _plain(value: object) -> str:
-    """Return a value as text: a number that came as 12, 12.0 or "12" is the same."""
+def _kept(key: str, value: object) -> str:
+    """Return what is kept of a value that nobody could believe yet. A number that came as 12, 12.0
+    or "12" is the same.
+    """
     text = str(value)
-    return text.removesuffix(".0") if isinstance(value, float) else text
+    if isinstance(value, float):
+        text = text.removesuffix(".0")
+    if len(text) > _LONGEST_KEPT or not KEYS[key].fullmatch(text):
+        return f"({len(text):,} characters, not kept)"
+    return text
 
 
 def _number(values: Mapping[str, object], key: str, highest: int = 2**53 - 1) -> float | None:

@@ -15,7 +15,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
 
-from apps.common.periods import months_before, month_bounds, month_of
+from apps.common.periods import month_bounds, month_of, months_before
 from apps.common.tasks import enqueue_on_commit
 from apps.metering import store
 from apps.metering.access_log import Entry, UsageRecord

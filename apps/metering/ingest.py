@@ -1,8 +1,9 @@
 """The door for OpenTelemetry Collectors: POST /v1/logs (OTLP over HTTP, protobuf or JSON, gzip).
 
-200: stored; what is in doubt is kept in quarantine and told as a partial success. 400, 411, 413, 415: the batch is bad and must
-not come again; a Collector drops it. 401: wrong credential. 503: the database is away; the
-Collector keeps the batch on disk and retries. So what can never be stored is not answered with 503.
+200: stored; what is in doubt is kept in quarantine, and told as a partial success. 400, 411, 413,
+415: the batch is bad and must not come again; a Collector drops it. 401: wrong credential. 503: the
+database is away; the Collector keeps the batch on disk and retries. So what can never be stored is
+not answered with 503.
 """
 
 import gzip

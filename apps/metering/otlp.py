@@ -1,8 +1,9 @@
 """OTLP log batches, in protobuf or JSON, read into entries. Pure.
 
-A batch in protobuf is walked in its wire format before anything is built of it: a few kilobytes of gzip can
-unpack to millions of empty groups. What is walked, how large a record is and how many values it has
-is limited; all that a batch holds beside its records' attributes is stepped over unread.
+A batch in protobuf is walked in its wire format before anything is built of it: a few kilobytes of
+gzip can unpack to millions of empty groups. What is walked, how large a record is and how many
+values it has is limited; all that a batch holds beside its records' attributes is stepped over
+unread.
 """
 
 import json

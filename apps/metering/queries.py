@@ -46,6 +46,11 @@ def model_lines(*, model: str, team: str | None, since: datetime) -> list[ModelL
     found = list(rows.order_by().values_list("team", "version").annotate(**sums))
     played = stand_in_versions({version for _, version, *_ in found})
     return [
-        ModelLine(team, version, *figures, simulated=Simulated(engine=version in played))
+        ModelLine(
+            team,
+            version,
+            **dict(zip(SUMS, figures, strict=True)),
+            simulated=Simulated(engine=version in played),
+        )
         for team, version, *figures in found
     ]

@@ -29,7 +29,14 @@ from apps.accounts.models import Team, User
 from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.metering.access_log import COUNTED, Counts, UsageRecord
-from apps.metering.models import REFUSALS, Completeness, DirtyHour, Outcome, UsageEvent
+from apps.metering.models import (
+    REFUSALS,
+    Completeness,
+    DirtyHour,
+    Outcome,
+    QuarantinedRecord,
+    UsageEvent,
+)
 from apps.metering.screening import Known
 from apps.promotions.rollouts.health import Calls
 
@@ -194,6 +201,17 @@ def latest_call_at(
 def hours_waiting(start: datetime, end: datetime) -> int:
     """Return how many hours of [start, end) have calls that are not in the hourly sums yet."""
     return DirtyHour.objects.filter(hour__gte=start, hour__lt=end).count()
+
+
+def in_quarantine(start: datetime, end: datetime, *, team: str | None = None) -> int:
+    """Return how many records wait in quarantine that belong to [start, end): by the start of
+    their call, or, where it is not told, by when they were received. team: its records alone.
+    """
+    bounds = Q(occurred_at__gte=start, occurred_at__lt=end) | Q(
+        occurred_at=None, received_at__gte=start, received_at__lt=end
+    )
+    waiting = QuarantinedRecord.objects.filter(bounds, status=QuarantinedRecord.Status.WAITING)
+    return (waiting if team is None else waiting.filter(team=team)).count()
 
 
 def calls_by_version(model: str, since: datetime) -> dict[str, Calls]:

@@ -18,7 +18,7 @@ from apps.common.filters import Filters, SinceDay, UntilDay
 from apps.common.simulated import Simulated
 from apps.common.tables.columns import Column, Empty, Table
 from apps.fleet.simulated import stand_in_versions
-from apps.metering.models import REFUSALS, Outcome, UsageEvent
+from apps.metering.models import REFUSALS, Completeness, Outcome, UsageEvent
 
 NONE = "(none)"  # in the address: calls that name no team, no model, no version
 BADGES = {
@@ -60,6 +60,9 @@ class CallFilters(Filters):
     outcome = django_filters.ChoiceFilter(
         label="Outcome", choices=Outcome.choices, empty_label="Any outcome"
     )
+    completeness = django_filters.ChoiceFilter(
+        label="Completeness", choices=Completeness.choices, empty_label="Complete or not"
+    )
     code = django_filters.ChoiceFilter(
         field_name="response_code",
         label="Refused with",
@@ -92,6 +95,9 @@ CALLS = Table(
                csv_head="occurred_at", css="nowrap", place="name"),
         Column("outcome", "Outcome", outcome_badge, kind="badge", sort="outcome", csv="outcome",
                csv_head="outcome"),
+        Column("completeness", "Completeness", "get_completeness_display", sort="completeness",
+               csv="completeness", csv_head="completeness", optional=True, at_first=False,
+               css="nowrap"),
         Column("code", "Code", "response_code", kind="figure", sort="response_code",
                csv_head="response_code"),
         Column("why", "Why", "why", csv_head="why", unknown="", css="min-w-40"),

@@ -10,12 +10,8 @@ urlpatterns = [
     path("usage/", views.usage_list, name="usage_list"),
     path("usage/quarantine/", quarantine.quarantine_list, name="quarantine_list"),
     path("usage/quarantine/replay/", quarantine.quarantine_replay, name="quarantine_replay"),
-    path(
-        "usage/quarantine/<uuid:pk>/", quarantine.quarantine_detail, name="quarantine_detail"
-    ),
-    path(
-        "usage/quarantine/<uuid:pk>/retry/", quarantine.quarantine_retry, name="quarantine_retry"
-    ),
+    path("usage/quarantine/<uuid:pk>/", quarantine.quarantine_detail, name="quarantine_detail"),
+    path("usage/quarantine/<uuid:pk>/retry/", quarantine.quarantine_retry, name="quarantine_retry"),
     path(
         "usage/quarantine/<uuid:pk>/leave-out/",
         quarantine.quarantine_leave_out,

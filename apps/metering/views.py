@@ -4,9 +4,11 @@ from datetime import timedelta
 
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET
 
+from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import RegisteredModel
@@ -14,6 +16,7 @@ from apps.catalog.pages import crumbs
 from apps.common.simulated import Simulated
 from apps.common.tables.reading import csv_of, is_for_table, read, respond, wants_csv
 from apps.metering import queries, store, tables
+from apps.metering.models import QuarantinedRecord
 from apps.promotions import serving
 
 
@@ -29,11 +32,22 @@ def usage_list(request: SignedIn) -> HttpResponseBase:
         "sees_all": request.user.has_role(*SEES_EVERY_TEAM),
         "simulated": Simulated(engine=any(line.row.simulated for line in table.lines)),
         "latest": store.latest_call_at(),
+        "actions": _actions(request.user),
     }
     alone = is_for_table(tables.CALLS, request)
     return render(
         request, "components/_table.html" if alone else "metering/usage_list.html", context
     )
+
+
+def _actions(user: User) -> list[dict[str, str]]:
+    """Return the way to what is not counted, for those who may see it."""
+    if not user.has_role(*SEES_EVERY_TEAM):
+        return []
+    waiting = QuarantinedRecord.objects.filter(status=QuarantinedRecord.Status.WAITING).count()
+    label = f"Quarantine ({waiting:,})" if waiting else "Quarantine"
+    url = reverse("metering:quarantine_list")
+    return [{"label": label, "url": url, "icon": "circle-alert"}]
 
 
 @require_GET

@@ -8,13 +8,13 @@ import pytest
 from django.db import DataError
 
 from apps.metering import actions, store
-from apps.metering.access_log import read_record
+from apps.metering.access_log import Entry, read_record
 from apps.metering.actions import Position
 from apps.metering.models import DirtyHour, HourlyUsage, LogPosition, UsageEvent
 from tests.factories import NOW
 from tests.metering.test_access_log import CALL
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("names")]
 HOUR = NOW  # 09:00
 NEXT, BEFORE = HOUR + timedelta(hours=1), HOUR - timedelta(hours=1)
 LATER = NOW + timedelta(days=1)
@@ -25,8 +25,13 @@ def record(occurred_at=HOUR, **changes):
     return replace(read, occurred_at=occurred_at, **changes)
 
 
+def entry(record):
+    return Entry({"x-request-id": str(record.event_id)}, record)
+
+
 def ingest(*records, now=NOW, via="OTLP", **more):
-    return actions.ingest_usage(records=records, via=via, now=now, **more)
+    entries = [entry(one) for one in records]
+    return actions.ingest_usage(entries=entries, via=via, now=now, **more).stored
 
 
 def marks():
@@ -75,12 +80,14 @@ class TestIngestUsage:
         assert not UsageEvent.objects.exists()
         assert marks() == {}
 
-    def test_takes_a_call_that_another_worker_stores_meanwhile(self, monkeypatch):
-        one = record()
-        ingest(one)
-        monkeypatch.setattr(store, "known_ids", lambda ids: set())
-        ingest(one, record())
+    def test_tells_what_is_new_of_a_batch_that_came_in_part_before(self):
+        one, other = record(), record()
+        assert (ingest(one), ingest(one, other), ingest(other, one)) == (1, 1, 0)
         assert UsageEvent.objects.count() == 2
+
+    def test_cuts_nothing_off(self):
+        with pytest.raises(DataError):
+            ingest(record(cost_center="C" * 33))
 
 
 class TestRollUpHour:
@@ -101,7 +108,8 @@ class TestRollUpHour:
         aside = {"input_tokens": None, "cached_input_tokens": None, "output_tokens": None}
         ingest(
             record(), record(), record(cost_center="CC-1"), record(team="prior-auth"),
-            record(model="clinical-summary"), record(version="prior-auth-extract-v2"),
+            record(model="clinical-summary", version="clinical-summary-v1"),
+            record(version="prior-auth-extract-v2"),
             record(outcome="FAILED", response_code=503, **aside),
             record(outcome="REFUSED", response_code=429, version="", **aside),
             record(outcome="UNMETERED", version="", **aside),
@@ -119,7 +127,7 @@ class TestRollUpHour:
             usual: (2, 0, 0, 1, 240),
             ("CC-1", *usual[1:]): (1, 0, 0, 0, 120),
             (usual[0], "prior-auth", *usual[2:]): (1, 0, 0, 0, 120),
-            (*usual[:2], "clinical-summary", usual[3]): (1, 0, 0, 0, 120),
+            (*usual[:2], "clinical-summary", "clinical-summary-v1"): (1, 0, 0, 0, 120),
             (*usual[:3], "prior-auth-extract-v2"): (1, 0, 0, 0, 120),
             (*usual[:3], ""): (0, 1, 1, 0, 0),
         }
@@ -151,6 +159,20 @@ class TestRollUpHour:
 
 
 class TestRollUpDirtyHours:
+    def test_goes_on_where_one_hour_cannot_be_summed(self, monkeypatch, caplog):
+        ingest(record(BEFORE), record(), record(NEXT))
+        sums = store.hour_sums
+
+        def broken(hour):
+            if hour == BEFORE:
+                raise DataError("out of range")
+            return sums(hour)
+
+        monkeypatch.setattr(store, "hour_sums", broken)
+        assert actions.roll_up_dirty_hours(now=NOW) == 2
+        assert list(marks()) == [BEFORE]
+        assert "the hour 2026-11-02 08:00 cannot be summed" in caplog.text
+
     def test_sums_every_dirty_hour_and_tells_how_many(self):
         ingest(record(NEXT), record(), record(BEFORE))
         assert actions.roll_up_dirty_hours(now=NOW) == 3

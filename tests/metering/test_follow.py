@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from apps.metering.access_log import read_record
+from apps.metering.access_log import read_entry
 from apps.metering.follow import Follower
-from apps.metering.models import LogPosition, UsageEvent
+from apps.metering.models import LogPosition, QuarantinedRecord, UsageEvent
 from tests.factories import NOW
 from tests.metering.test_ingest import batch, call, post  # noqa: F401
 
@@ -33,7 +33,7 @@ def follow():
         yield lambda path: stack.enter_context(closing(Follower(str(path))))
 
 
-@pytest.mark.django_db
+@pytest.mark.usefixtures("names")
 class TestFollower:
     def test_stores_what_is_appended(self, follow, log):
         follower = follow(log)
@@ -72,9 +72,15 @@ class TestFollower:
         log.write_bytes(line())
         assert follower.step(now=NOW) + follower.step(now=NOW) == 1
 
-    def test_skips_a_line_that_is_not_a_record(self, follow, log):
-        log.write_bytes(b"not json\n[1]\n" + line(start_time="yesterday") + line())
+    def test_keeps_apart_a_line_that_is_not_a_record(self, follow, log):
+        log.write_bytes(b"not json\n[1]\n\n" + line(start_time="yesterday") + line())
         assert follow(log).step(now=NOW) == 1
+        kept = QuarantinedRecord.objects.values_list("detail", "values__team", "received_via")
+        assert set(kept) == {
+            ("a line is not JSON", None, "FILE"),
+            ("a line is not an object in JSON", None, "FILE"),
+            ("start_time is missing or not ISO 8601", "claims-review", "FILE"),
+        }
 
     def test_counts_a_call_that_came_by_otlp_once(self, follow, log, post):  # noqa: F811
         record = call()
@@ -157,17 +163,17 @@ class TestFollower:
     def test_names_no_content_of_a_line_that_it_skips(self, follow, log, caplog):
         log.write_bytes(b"secret\n" + line(start_time="secret"))
         follow(log).step(now=NOW)
-        assert "JSONDecodeError" in caplog.text and "BadRecord" in caplog.text
-        assert "secret" not in caplog.text
+        assert "put 2 lines into quarantine" in caplog.text and "secret" not in caplog.text
 
     def test_is_not_held_up_by_a_record_that_the_database_never_takes(
         self, follow, log, monkeypatch
     ):
         def odd(values):
-            record = read_record(values)
-            return replace(record, output_tokens=None) if values["team"] == "odd" else record
+            read = read_entry(values)
+            refused = replace(read.record, output_tokens=None)
+            return replace(read, record=refused) if values["team"] == "odd" else read
 
-        monkeypatch.setattr("apps.metering.follow.read_record", odd)
+        monkeypatch.setattr("apps.metering.follow.read_entry", odd)
         follower = follow(log)
         log.write_bytes(line() + line(team="odd") + line())
         assert follower.step(now=NOW) == 2

@@ -1,6 +1,7 @@
 """The door for Collectors, and counting once whatever comes again."""
 
 import gzip
+import json
 import time
 from dataclasses import replace
 from uuid import uuid4
@@ -9,8 +10,8 @@ import pytest
 from django.db import IntegrityError, OperationalError, transaction
 
 from apps.metering import actions, ingest, otlp
-from apps.metering.access_log import read_record
-from apps.metering.models import DirtyHour, HourlyUsage, UsageEvent
+from apps.metering.access_log import read_entry, read_record
+from apps.metering.models import DirtyHour, HourlyUsage, QuarantinedRecord, UsageEvent
 from apps.metering.otlp_messages import ExportLogsServiceRequest, ExportLogsServiceResponse
 from tests.database import as_owner
 from tests.factories import NOW
@@ -51,7 +52,7 @@ def call(**changes):
 
 
 @pytest.fixture
-def post(client, db):
+def post(client, names):
     def send(body, token=TOKEN, content_type="application/x-protobuf", **headers):
         return client.post(
             "/v1/logs", body, content_type=content_type, headers={"Authorization": token, **headers}
@@ -79,7 +80,9 @@ class TestLogs:
         response = post(batch(call(), call(start_time="yesterday")))
         partial = ExportLogsServiceResponse.FromString(response.content).partial_success
         assert (partial.rejected_log_records, UsageEvent.objects.count()) == (1, 1)
-        assert "start_time" in partial.error_message and "yesterday" not in partial.error_message
+        assert partial.error_message == "kept in quarantine, not counted: Cannot be read: 1"
+        kept = QuarantinedRecord.objects.get()
+        assert (kept.doubt, kept.detail) == ("UNREADABLE", "start_time is missing or not ISO 8601")
 
     def test_refuses_a_truncated_batch(self, post):
         assert post(batch(call())[:-7]).status_code == 400
@@ -95,7 +98,7 @@ class TestLogs:
         assert (response.status_code, response["WWW-Authenticate"]) == (401, "Bearer")
 
     def test_refuses_another_content_type(self, post):
-        assert post(b"{}", content_type="application/json").status_code == 415
+        assert post(b"{}", content_type="text/plain").status_code == 415
 
     @pytest.mark.parametrize("encoding", ["deflate", "br", "zstd", "gzip, gzip"])
     def test_refuses_another_encoding(self, post, encoding):
@@ -163,28 +166,31 @@ class TestLogs:
         assert post(batch(*(call() for _ in range(3)))).status_code == 200
         response = post(batch(*(call() for _ in range(4))))
         assert (response.status_code, UsageEvent.objects.count()) == (413, 3)
-        assert b"3 records" in response.content
+        assert b"records at most" in response.content
 
     def test_keeps_the_good_beside_a_record_that_is_huge_or_torn(self, post):
         good = call()
         body = batch(good) + batch({"x": "y" * otlp.MOST_BYTES_OF_RECORD}) + framed(b"\x32\x7f")
         partial = ExportLogsServiceResponse.FromString(post(body).content).partial_success
         assert partial.rejected_log_records == 2
-        assert "more than 65536 bytes" in partial.error_message
-        assert "cannot be read" in partial.error_message
+        details = set(QuarantinedRecord.objects.values_list("detail", flat=True))
+        assert details == {"a record has more than 65536 bytes", "a record cannot be read"}
         assert [str(event.event_id) for event in UsageEvent.objects.all()] == [good["x-request-id"]]
 
     def test_refuses_for_good_what_the_database_never_takes(self, post, monkeypatch):
         """A 503 would bring the batch back for ever, and everything behind it would wait."""
         monkeypatch.setattr(
-            ingest, "read_record", lambda values: replace(read_record(values), output_tokens=None)
-            if values["team"] == "odd" else read_record(values),
+            otlp, "read_entry", lambda values: replace(
+                read_entry(values), record=replace(read_record(values), output_tokens=None)
+            ) if values["team"] == "odd" else read_entry(values),
         )  # fmt: skip
         calls = [call(), call(team="odd"), call(), call(), call(team="odd")]
         response = post(batch(*calls))
         partial = ExportLogsServiceResponse.FromString(response.content).partial_success
         assert (response.status_code, partial.rejected_log_records) == (200, 2)
-        assert "database refuses" in partial.error_message
+        assert "Refused by the database: 2" in partial.error_message
+        kept = QuarantinedRecord.objects.values_list("doubt", "team")
+        assert list(kept) == [("REFUSED", "odd")] * 2
         assert UsageEvent.objects.count() == 3
         assert not UsageEvent.objects.filter(team="odd").exists()
 
@@ -195,6 +201,67 @@ class TestLogs:
         monkeypatch.setattr(actions, "ingest_usage", away)
         response = post(batch(call()))
         assert (response.status_code, response["Retry-After"]) == (503, "5")
+
+
+class TestJson:
+    def sent(self, *records):
+        kinds = {int: "intValue", float: "doubleValue", str: "stringValue"}
+        found = [
+            {"attributes": [
+                {"key": key, "value": {kinds[type(v)]: str(v) if isinstance(v, int) else v}}
+                for key, v in values.items()
+            ]}
+            for values in records
+        ]  # fmt: skip
+        return json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": found}]}]})
+
+    def test_counts_what_comes_in_json_like_what_comes_in_protobuf(self, post):
+        one, other = call(), call(**{"gen_ai.latency.ttft_ms": 81.5})
+        post(batch(one))
+        response = post(self.sent(one, other), content_type="application/json")
+        assert (response.status_code, response.json()) == (200, {})
+        stored = UsageEvent.objects.get(event_id=other["x-request-id"])
+        assert (UsageEvent.objects.count(), stored.ttft_ms, stored.input_tokens) == (2, 81.5, 120)
+
+    def test_tells_in_json_what_is_kept_apart(self, post):
+        response = post(self.sent(call(team="nobody")), content_type="application/json")
+        assert response.json() == {
+            "partialSuccess": {
+                "rejectedLogRecords": "1",
+                "errorMessage": "kept in quarantine, not counted: Unknown team: 1",
+            }
+        }
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "{", "[]", "null", "[" * 100_000, '{"resourceLogs": {}}', '{"resourceLogs": [1]}',
+            '{"resourceLogs": [{"scopeLogs": [{"logRecords": [{"attributes": 1}]}]}]}',
+        ],
+    )  # fmt: skip
+    def test_refuses_what_is_no_batch(self, post, body):
+        assert post(body, content_type="application/json").status_code == 400
+
+    def test_holds_the_same_limits(self, post, monkeypatch):
+        monkeypatch.setattr(otlp, "MOST_RECORDS", 1)
+        body = self.sent(call(), call())
+        assert post(body, content_type="application/json").status_code == 413
+        monkeypatch.setattr(otlp, "MOST_RECORDS", 2)
+        monkeypatch.setattr(otlp, "MOST_VALUES", 20)
+        assert post(body, content_type="application/json").status_code == 413
+        assert not UsageEvent.objects.exists()
+
+    def test_reads_a_value_of_another_kind_as_none(self, post):
+        sent = json.loads(self.sent(call()))
+        record = sent["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]
+        record["attributes"] += [
+            {"key": "gen_ai.latency.ttft_ms", "value": {"arrayValue": {"values": []}}},
+            {"key": "route_name", "value": "text"},
+            {"key": "user_id"},
+        ]
+        assert post(json.dumps(sent), content_type="application/json").status_code == 200
+        stored = UsageEvent.objects.get()
+        assert (stored.ttft_ms, stored.route, stored.user_id) == (None, "", "")
 
 
 @pytest.mark.django_db

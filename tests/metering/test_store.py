@@ -7,12 +7,14 @@ import pytest
 
 from apps.accounts.models import Role
 from apps.metering.models import DirtyHour, UsageEvent
+from apps.metering.screening import Known
 from apps.metering.store import (
     calls_by_version,
     calls_visible_to,
+    counts_of,
     hour_sums,
     hours_waiting,
-    known_ids,
+    known,
     latest_call_at,
     sees_calls_of,
     wanting_calls,
@@ -59,12 +61,33 @@ class TestCallsByVersion:
 
 
 @pytest.mark.django_db
-class TestKnownIds:
-    def test_are_those_that_are_stored(self):
-        stored, other = call(), call()
-        assert known_ids([stored.pk, uuid4()]) == {stored.pk}
-        assert known_ids([]) == set()
-        assert known_ids([other.pk, stored.pk]) == {stored.pk, other.pk}
+class TestCountsOf:
+    def test_are_those_of_the_stored_ones(self, django_assert_num_queries):
+        one, other = call(team="a"), call("m-v1", cached_input_tokens=3)
+        call()
+        with django_assert_num_queries(1):
+            found = counts_of([one.event_id, other.event_id, uuid4()])
+        assert found == {
+            one.event_id: ("METERED", "a", "", "m", "m-v2", 10, None, 20),
+            other.event_id: ("METERED", "", "", "m", "m-v1", 10, 3, 20),
+        }
+
+
+class TestKnown:
+    def test_tells_which_names_there_are(self, names, django_assert_num_queries):
+        with django_assert_num_queries(3):
+            found = known(
+                teams={"odd", "nobody", ""},
+                models={"other", "nothing"},
+                versions={"other-v1", "other-v2", "prior-auth-extract-v2", "", "-v1"},
+                since=NOW,
+            )
+        assert found == Known(
+            teams=frozenset({"odd"}),
+            contexts={"other": 2048},
+            versions=frozenset({"other-v1", "prior-auth-extract-v2"}),
+            since=NOW,
+        )
 
 
 @pytest.mark.django_db

@@ -15,6 +15,9 @@ from apps.capacity import actions as capacity
 from apps.capacity.models import CapacityRequest
 from apps.catalog.models import ModelFile
 from apps.fleet.models import NodeClaim, Replica
+from apps.metering.actions import ingest_usage
+from apps.metering.follow import read_lines
+from apps.metering.models import QuarantinedRecord
 from apps.promotions.models import Promotion, Rollout
 from tests.capacity import samples
 from tests.factories import RegisteredModelFactory, TeamFactory, UserFactory
@@ -96,12 +99,20 @@ def build() -> World:
         "failed_rollout": failed_rollout.pk,
         "run": run.pk,
         "event": event.pk,
+        "doubted": _doubted().pk,
         "replica": _replica().pk,
         "claim": _claim().pk,
         "digest": proposed.manifest_digest,
         "baseline": live.model_version_id,
     } | _capacity(world.people["platform"], world.people["reviewer"])
     return world
+
+
+def _doubted() -> QuarantinedRecord:
+    """Return a record of a call that nobody can believe."""
+    line = b'{"x-request-id": "not one", "response_code": 200, "gen_ai.request.model": "extract"}'
+    ingest_usage(entries=read_lines([line]), via="FILE", now=timezone.now())
+    return QuarantinedRecord.objects.get()
 
 
 def _capacity(engineer: User, reviewer: User) -> dict[str, object]:

@@ -17,8 +17,10 @@ from apps.integrations.engine.client import EngineClient
 from apps.integrations.git.client import GitClient
 from apps.integrations.git.process import redact
 from apps.integrations.http import HttpClient
-from apps.metering.follow import _read
+from apps.metering.actions import ingest_usage
+from apps.metering.follow import read_lines
 from portal.privileges import PRIVILEGES
+from tests.factories import NOW
 from tests.metering.test_ingest import batch, call
 from tests.portal import cast
 
@@ -141,7 +143,8 @@ class TestIngest:
         answer = Client().post(
             "/v1/logs", batch(odd), content_type="application/x-protobuf", headers=headers
         )
-        _read([b'{"x-request-id": "%s"' % PROMPT.encode(), json.dumps(odd).encode()])
+        lines = [b'{"x-request-id": "%s"' % PROMPT.encode(), json.dumps(odd).encode()]
+        ingest_usage(entries=read_lines(lines), via="FILE", now=NOW)
         assert PROMPT not in answer.content.decode(errors="replace") + logged() + rows()
         assert "ingest-token" not in logged()
 

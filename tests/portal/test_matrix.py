@@ -206,6 +206,12 @@ DOORS = [
     get("metering:usage_list", "200"),
     get("metering:usage_list", "200", data={"format": "csv"}),
     get("metering:model_usage", "200", "extract"),
+    get("metering:quarantine_list", "404 404 404 404 404 404 404 200 200 200"),
+    get("metering:quarantine_detail", "404 404 404 404 404 404 404 200 200 200", "{doubted}"),
+    post("metering:quarantine_replay", "404 404 404 404 404 404 404 302 302 403"),
+    post("metering:quarantine_retry", "404 404 404 404 404 404 404 302 302 403", "{doubted}"),
+    post("metering:quarantine_leave_out", "404 404 404 404 404 404 404 302 302 "
+    "403", "{doubted}", data=REASON),
     get("chargeback:month", "200"),
     get("chargeback:month", "200", data={"format": "csv"}),
     get("chargeback:rate_list", "200"),

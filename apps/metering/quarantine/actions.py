@@ -34,7 +34,9 @@ class AlreadyResolved(DomainError):
 
 def replay_waiting(*, now: datetime) -> int:
     """Count the records whose team, model or version is known by now; return how many."""
-    waiting = QuarantinedRecord.objects.filter(status=QuarantinedRecord.Status.WAITING, doubt__in=MENDED_BY_THEMSELVES)
+    waiting = QuarantinedRecord.objects.filter(
+        status=QuarantinedRecord.Status.WAITING, doubt__in=MENDED_BY_THEMSELVES
+    )
     return _replay(waiting, actor=System("metering.replay_waiting"), now=now)
 
 

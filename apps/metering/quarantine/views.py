@@ -126,9 +126,7 @@ def _facts(item: QuarantinedRecord) -> list[tuple[str, object]]:
     ]
     if item.resolved_at:
         who = item.resolved_by or "Quartermaster"
-        facts.append(
-            (item.get_status_display(), f"{item.resolved_at:%d %b %Y %H:%M} UTC by {who}")
-        )
+        facts.append((item.get_status_display(), f"{item.resolved_at:%d %b %Y %H:%M} UTC by {who}"))
     if item.resolution:
         facts.append(("Because", item.resolution))
     return facts
