@@ -20,34 +20,37 @@ class Wish(serializers.Serializer):
     words = serializers.CharField()
 
 
-class Wishes(APIView):
-    authentication_classes = (BearerAuthentication,)
+def addresses():
+    """Return the addresses of three operations, described anew."""
 
-    @operation("wishes_list", "Wishes", "List wishes", answers=Wish(many=True), refuses=(404,))
-    def get(self, request):
-        """What people wished for."""
+    class Wishes(APIView):
+        authentication_classes = (BearerAuthentication,)
 
-    @operation("wishes_create", "Wishes", "Wish", takes=Wish, answers=Wish, status=(200, 201))
-    def post(self, request):
-        """Wish for something."""
+        @operation("wishes_list", "Wishes", "List wishes", answers=Wish(many=True), refuses=(404,))
+        def get(self, request):
+            """What people wished for."""
+
+        @operation("wishes_create", "Wishes", "Wish", takes=Wish, answers=Wish, status=(200, 201))
+        def post(self, request):
+            """Wish for something."""
+
+    @operation(
+        "wishes_decide", "Decisions", "Decide", answers=Wish, refuses=(409, 502), status=202,
+        parameters=[choice("decision", ["approve", "reject"], "What to do with it.")],
+    )  # fmt: skip
+    @api_view(["POST"])
+    def decide(request, decision):
+        """Decide."""
+
+    return [path("wishes", Wishes.as_view()), path("wishes/<str:decision>", decide)]
 
 
-@operation(
-    "wishes_decide", "Decisions", "Decide", answers=Wish, refuses=(409, 502), status=202,
-    parameters=[choice("decision", ["approve", "reject"], "What to do with it.")],
-)  # fmt: skip
-@api_view(["POST"])
-def decide(request, decision):
-    """Decide."""
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def document():
-    addresses = [path("wishes", Wishes.as_view()), path("wishes/<str:decision>", decide)]
-    return SchemaGenerator(patterns=addresses).get_schema(request=None, public=True)
+    return SchemaGenerator(patterns=addresses()).get_schema(request=None, public=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def operations(document):
     found = [each for at in document["paths"].values() for each in at.values()]
     return {each["operationId"]: each for each in found}

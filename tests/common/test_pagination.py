@@ -1,5 +1,8 @@
 """Pages of the API, by cursor."""
 
+from base64 import b64encode
+from urllib.parse import quote
+
 import pytest
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -12,12 +15,12 @@ from tests.factories import NOW
 
 @pytest.mark.django_db
 class TestCursor:
-    def page(self, cursor=""):
-        class Newest(Cursor):
-            ordering = ("-occurred_at", "-id")
+    def page(self, cursor="", order=("-occurred_at", "-id")):
+        class Pages(Cursor):
+            ordering = order
 
         wsgi = APIRequestFactory().get("/", {"cursor": cursor} if cursor else {})
-        pages = Newest()
+        pages = Pages()
         return pages, pages.paginate_queryset(AuditEvent.objects.all(), Request(wsgi))
 
     def test_has_50_on_a_page_and_leads_to_the_next(self):
@@ -29,10 +32,19 @@ class TestCursor:
         cursor = pages.get_next_link().partition("cursor=")[2].replace("%3D", "=")
         assert len(self.page(cursor)[1]) == 1
 
-    @pytest.mark.parametrize("cursor", ["cD15ZXN0ZXJkYXk=", "cD0lMDA="])
-    def test_that_was_made_up_leads_nowhere(self, cursor):
+    @pytest.mark.parametrize(
+        ("position", "order"),
+        [
+            ("yesterday", ("-occurred_at", "-id")),
+            ("\x00", ("-occurred_at", "-id")),
+            ("\x00", ("actor", "id")),  # which the database would take for text
+            ("a\x00b", ("actor", "id")),
+        ],
+    )
+    def test_that_was_made_up_leads_nowhere(self, position, order):
+        made_up = b64encode(f"p={quote(position)}".encode()).decode()
         with pytest.raises(NotFound, match=MADE_UP):
-            self.page(cursor)
+            self.page(made_up, order)
 
     def test_is_described_as_it_is_answered(self):
         pages, _ = self.page()
