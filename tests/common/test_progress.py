@@ -21,6 +21,8 @@ def test_says_typical_times_and_what_they_rest_on():
     assert (
         Phase("x", "next", typical_seconds=5, typical_note="2 starts").typical == "≈ 5 s (2 starts)"
     )
+    copied = Progress("x", 1, 10, typical_seconds=300, typical_note="simulated")
+    assert (copied.typical, Progress("x", 1, 10).typical) == ("≈ 5 min (simulated)", "")
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,16 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             "it is five minutes from the eighth attempt on"
         ),
     },
+    "apps/common/periods.py": {
+        "next_month: return (month.replace(day=1) + 32 * DAY).replace(day=1) → "
+        "return (month.replace(day=2) + 32 * DAY).replace(day=1)": (
+            "32 days after the second are in the next month, too"
+        ),
+    },
+    "apps/common/request_ids.py": {
+        "module: [str] = ContextVar('request_id', default='') → "
+        "[str] = ContextVar('request_id_', default='')": "a name for debuggers alone",
+    },
     "apps/metering/actions.py": {
         "roll_up_dirty_hours: ours = list(DirtyHour.objects.order_by('hour').values_list('hour', "
         "flat=True) → ours = list(DirtyHour.objects.values_list('hour', flat=True)": (
