@@ -178,6 +178,7 @@ PRIVILEGES: dict[str, May] = {
         insert=True,
         update=("status", "doubt", "detail", "resolved_at", "resolved_by", "resolution"),
     ),
+    "metering.EngineHour": FACT,
     "metering.HourlyUsage": May(insert=True, delete=True),
     "metering.DirtyHour": May(insert=True, update=("marked_at",), delete=True),
     "metering.LogPosition": May(insert=True, update=("inode", "offset", "updated_at")),

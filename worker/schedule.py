@@ -43,6 +43,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    # Engines' minutes are kept for days, the hours made of them for good. If it stops for a day,
+    # what aborted calls of that day used is never estimated.
+    "record-engine-hours": {
+        "task": "metering.record_engine_hours",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     # Counts what named a team, model or version that was not known yet. If it stops, such calls
     # wait in quarantine until somebody tries them again.
     "replay-waiting-usage": {

@@ -32,6 +32,7 @@ from apps.common.simulated import Simulated
 from apps.common.tables.reading import csv_of, respond, wants_csv
 from apps.fleet.simulated import stand_in_versions
 from apps.metering import store
+from apps.metering.estimates import METHOD
 from apps.metering.models import REFUSALS, QuarantinedRecord
 from apps.metering.tables import calls_url
 
@@ -62,6 +63,7 @@ def month(request: SignedIn) -> HttpResponseBase:
         "simulated": Simulated(engine=bool(played)),
         "figures": _figures(totals, before),
         "freshness": freshness(start, end, moment),
+        "estimated": _estimated(store.estimated(start, end, team=scope.team)),
         "quarantine": _quarantine(request.user, start, end, scope),
         "links": _links(start, end),
         "refusals": _refusals(totals, start, end),
@@ -80,6 +82,17 @@ def freshness(start: datetime, end: datetime, moment: datetime) -> str:
     latest = store.latest_call_at(start=start, end=end)
     until = f"metered until {latest:%H:%M:%S} UTC on {day_words(latest)}" if latest else ""
     return " · ".join(filter(None, (until or "no call metered yet this month", open_hours)))
+
+
+def _estimated(found: store.Estimated) -> str:
+    """Return in words what the engines tell of calls without usage; "" where there is none."""
+    if not found.calls:
+        return ""
+    words = (
+        f"The engines' own counters tell of {found.calls:,} of them: about {found.input_tokens:,} "
+        f"tokens in and {found.output_tokens:,} out, estimated ({METHOD})."
+    )
+    return words if not found.unknown else f"{words} Of {found.unknown:,} nothing is known."
 
 
 def _quarantine(

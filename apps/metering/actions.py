@@ -9,19 +9,32 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
 
+from apps.catalog.models import RegisteredModel
 from apps.common.periods import month_bounds, month_of, months_before
 from apps.common.tasks import enqueue_on_commit
+from apps.fleet.metrics.counts import EngineCount, engine_counts
+from apps.manifests.names import MODELS
 from apps.metering import store
 from apps.metering.access_log import Entry, UsageRecord
-from apps.metering.models import DirtyHour, Doubt, HourlyUsage, LogPosition, QuarantinedRecord
+from apps.metering.estimates import with_estimates
+from apps.metering.models import (
+    DirtyHour,
+    Doubt,
+    EngineHour,
+    HourlyUsage,
+    LogPosition,
+    QuarantinedRecord,
+)
 from apps.metering.screening import Known, doubt_of
 
+MINUTES_ARE_IN = timedelta(minutes=5)  # after its end every minute of an hour is stored
+LOOKED_BACK = 24  # hours: as long as the workers may be away without losing one
 log = logging.getLogger(__name__)
 
 
@@ -192,13 +205,55 @@ def roll_up_hour(*, hour: datetime, now: datetime) -> bool:
     mark = DirtyHour.objects.select_for_update(skip_locked=True).filter(hour=hour).first()
     if mark is None:
         return False
+    sums = with_estimates(store.hour_sums(hour), *_engine_hour(hour))
     HourlyUsage.objects.filter(hour=hour).delete()
     HourlyUsage.objects.bulk_create(
-        [HourlyUsage(hour=hour, rolled_up_at=now, **sums) for sums in store.hour_sums(hour)],
-        batch_size=1000,
+        [HourlyUsage(hour=hour, rolled_up_at=now, **each) for each in sums], batch_size=1000
     )
     mark.delete()
     return True
+
+
+def _engine_hour(hour: datetime) -> tuple[dict[str, EngineCount], dict[str, int]]:
+    """Return version → what its engines counted in an hour, and model → its context."""
+    counted = {
+        row.version: EngineCount(row.prompt_tokens, row.generation_tokens, row.is_whole)
+        for row in EngineHour.objects.filter(hour=hour)
+    }
+    models = {version.rpartition("-v")[0] for version in counted}
+    contexts = RegisteredModel.objects.filter(name__in=models)
+    return counted, dict(contexts.values_list("name", "context_length"))
+
+
+@transaction.atomic
+def record_engine_hours(*, now: datetime) -> int:
+    """Keep what engines counted in the hours that ended lately; return how many are new.
+
+    An hour is read once, when its last minutes are in; its sums are made anew with it.
+    """
+    last = _hour(now - MINUTES_ARE_IN)
+    hours = [last - timedelta(hours=back) for back in range(1, LOOKED_BACK + 1)]
+    known = set(EngineHour.objects.filter(hour__in=hours).values_list("hour", flat=True))
+    rows = [
+        EngineHour(
+            hour=hour,
+            version=version,
+            prompt_tokens=count.prompt_tokens,
+            generation_tokens=count.generation_tokens,
+            is_whole=count.is_whole,
+            recorded_at=now,
+        )
+        for hour in hours
+        if hour not in known
+        for version, count in engine_counts(
+            namespace=MODELS, start=hour, end=hour + timedelta(hours=1)
+        ).items()
+    ]
+    EngineHour.objects.bulk_create(rows, ignore_conflicts=True)
+    _mark_hours({row.hour for row in rows}, now)
+    if rows:
+        enqueue_on_commit("metering.roll_up_dirty_hours")
+    return len(rows)
 
 
 def roll_up_dirty_hours(*, now: datetime) -> int:

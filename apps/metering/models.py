@@ -241,6 +241,10 @@ class HourlyUsage(models.Model):
     ended_early_calls = models.PositiveIntegerField(default=0)
     # of the metered calls: no engine told how much of their input was cached
     cached_unknown_calls = models.PositiveIntegerField(default=0)
+    # of the unmetered calls, those whose usage the engine's own counters tell: see estimates.py
+    estimated_calls = models.PositiveIntegerField(default=0)
+    estimated_input_tokens = models.BigIntegerField(default=0)
+    estimated_output_tokens = models.BigIntegerField(default=0)
     input_tokens = models.BigIntegerField()
     cached_input_tokens = models.BigIntegerField()
     output_tokens = models.BigIntegerField()
@@ -256,6 +260,27 @@ class HourlyUsage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.hour:%Y-%m-%d %H:00} {self.team} {self.version}"
+
+
+class EngineHour(models.Model):
+    """What the engines of a version counted in one hour, kept for longer than the minutes that it
+    was read from. is_whole: they were watched for all the time in which they could answer.
+    """
+
+    hour = models.DateTimeField()
+    version = models.CharField(max_length=63)  # `<model>-v<n>`
+    prompt_tokens = models.BigIntegerField()
+    generation_tokens = models.BigIntegerField()
+    is_whole = models.BooleanField()
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("hour", "version"), name="engine_hour_per_version"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H:00} {self.version}"
 
 
 class DirtyHour(models.Model):

@@ -3,7 +3,7 @@ outgrown.
 """
 
 from collections.abc import Collection, Sequence, Set
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -29,10 +29,12 @@ from apps.accounts.models import Team, User
 from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.metering.access_log import COUNTED, Counts, UsageRecord
+from apps.metering.estimates import ESTIMATED
 from apps.metering.models import (
     REFUSALS,
     Completeness,
     DirtyHour,
+    HourlyUsage,
     Outcome,
     QuarantinedRecord,
     UsageEvent,
@@ -212,6 +214,29 @@ def in_quarantine(start: datetime, end: datetime, *, team: str | None = None) ->
     )
     waiting = QuarantinedRecord.objects.filter(bounds, status=QuarantinedRecord.Status.WAITING)
     return (waiting if team is None else waiting.filter(team=team)).count()
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """What the engine's counters tell of calls without usage, in a time. unknown: the calls of
+    which not even they do.
+    """
+
+    calls: int
+    unknown: int
+    input_tokens: int
+    output_tokens: int
+
+
+def estimated(start: datetime, end: datetime, *, team: str | None = None) -> Estimated:
+    """Return the estimates of the hours in [start, end). team: its calls alone."""
+    rows = HourlyUsage.objects.filter(hour__gte=start, hour__lt=end)
+    if team is not None:
+        rows = rows.filter(team=team)
+    names = ("unmetered_calls", *ESTIMATED)
+    sums = rows.aggregate(**{f"sum_{name}": Coalesce(Sum(name), 0) for name in names})
+    unmetered, calls, tokens_in, tokens_out = (sums[f"sum_{name}"] for name in names)
+    return Estimated(calls, unmetered - calls, tokens_in, tokens_out)
 
 
 def calls_by_version(model: str, since: datetime) -> dict[str, Calls]:

@@ -44,6 +44,18 @@ class TestMonth:
         assert "Total of 2 lines" in page and "2,000" in page
         assert "CC-4100" in page and "CC-4200" in page
 
+    def test_tells_what_is_estimated_of_calls_without_usage(self, client, fiona, charlie):
+        figures = {"estimated_input_tokens": 1_000, "estimated_output_tokens": 70}
+        use(END - timedelta(hours=1), unmetered_calls=5, estimated_calls=3, **figures)
+        use(END - timedelta(hours=1), team="prior-auth", unmetered_calls=2, estimated_calls=2)
+        url = reverse("chargeback:month") + "?month=2026-11"
+        client.force_login(fiona)
+        page = " ".join(client.get(url).content.decode().split())
+        assert "counters tell of 5 of them: about 1,000 tokens in and 70 out" in page
+        assert "Of 2 nothing is known." in page
+        client.force_login(charlie)
+        assert "counters tell of 3 of them" in client.get(url).content.decode()
+
     def test_shows_a_team_lead_their_own_team(self, client, charlie):
         client.force_login(charlie)
         page = client.get(reverse("chargeback:month"), {"month": "2026-11"}).content.decode()

@@ -13,6 +13,12 @@ def roll_up_dirty_hours(**_: object) -> None:
     actions.roll_up_dirty_hours(now=now())
 
 
+@app.task(name="metering.record_engine_hours", acks_late=True, time_limit=120)
+def record_engine_hours(**_: object) -> None:
+    """Keep what engines counted in the hours that ended lately."""
+    actions.record_engine_hours(now=now())
+
+
 @app.task(name="metering.replay_waiting", acks_late=True, time_limit=120)
 def replay_waiting(**_: object) -> None:
     """Count what waited for a team, a model or a version that is known by now."""

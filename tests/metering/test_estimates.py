@@ -1,0 +1,166 @@
+"""What is estimated of calls whose usage never came."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from apps.fleet.metrics.counts import EngineCount, engine_counts
+from apps.fleet.metrics.models import ReplicaSample
+from apps.fleet.models import Replica
+from apps.metering import actions, store
+from apps.metering.estimates import with_estimates
+from apps.metering.models import DirtyHour, EngineHour, HourlyUsage
+from tests.factories import NOW
+from tests.metering.test_actions import ingest, record
+
+HOUR, END = NOW, NOW + timedelta(hours=1)
+NONE = {"input_tokens": None, "cached_input_tokens": None, "output_tokens": None}
+
+
+def row(version="m-v1", model="m", unmetered=0, tokens_in=0, tokens_out=0):
+    return {
+        "model": model, "version": version, "unmetered_calls": unmetered,
+        "input_tokens": tokens_in, "output_tokens": tokens_out,
+    }  # fmt: skip
+
+
+def figures(rows):
+    return [
+        (r["estimated_calls"], r["estimated_input_tokens"], r["estimated_output_tokens"])
+        for r in rows
+    ]
+
+
+class TestWithEstimates:
+    def test_shares_what_the_engine_counted_beyond_the_metered_calls(self):
+        rows = [row(unmetered=1, tokens_in=100, tokens_out=10), row(unmetered=2, tokens_in=50)]
+        counts = {"m-v1": EngineCount(450, 100, is_whole=True)}
+        assert figures(with_estimates(rows, counts, {"m": 2048})) == [(1, 100, 30), (2, 200, 60)]
+
+    def test_keeps_versions_apart(self):
+        rows = [row(unmetered=1), row("m-v2", unmetered=1), row("x-v1", "x", unmetered=1)]
+        counts = {
+            "m-v1": EngineCount(10, 1, is_whole=True),
+            "m-v2": EngineCount(20, 2, is_whole=True),
+        }
+        found = figures(with_estimates(rows, counts, {"m": 2048, "x": 99}))
+        assert found == [(1, 10, 1), (1, 20, 2), (0, 0, 0)]
+
+    def test_leaves_unknown_what_was_not_watched_for_the_whole_hour(self):
+        counts = {"m-v1": EngineCount(450, 100, is_whole=False)}
+        assert figures(with_estimates([row(unmetered=1)], counts, {"m": 2048})) == [(0, 0, 0)]
+
+    def test_knows_that_nothing_was_used(self):
+        counts = {"m-v1": EngineCount(90, 10, is_whole=True)}
+        rows = [row(unmetered=3, tokens_in=100, tokens_out=10)]
+        assert figures(with_estimates(rows, counts, {"m": 2048})) == [(3, 0, 0)]
+
+    def test_gives_no_call_more_than_the_models_context(self):
+        counts = {"m-v1": EngineCount(90_000, 4097, is_whole=True)}
+        rows = [row(unmetered=2)]
+        assert figures(with_estimates(rows, counts, {"m": 2048})) == [(2, 4096, 4096)]
+
+    def test_estimates_nothing_where_every_call_told_its_usage(self):
+        counts = {"m-v1": EngineCount(450, 100, is_whole=True)}
+        assert figures(with_estimates([row(tokens_in=1)], counts, {"m": 2048})) == [(0, 0, 0)]
+
+
+def replica(service="m-v1", ready=HOUR, ended=None, namespace="models"):
+    return Replica.objects.create(
+        uid=str(uuid4()), name=f"pod-{uuid4()}", namespace=namespace, service=service,
+        created_at=HOUR - timedelta(days=1), learned_at=HOUR, ready_at=ready, ended_at=ended,
+    )  # fmt: skip
+
+
+def minutes(of, count, first=HOUR, prompt=10.0, generation=1.0, seconds=60.0):
+    ReplicaSample.objects.bulk_create(
+        ReplicaSample(
+            replica=of, minute=first + timedelta(minutes=n), samples=4, counted_seconds=seconds,
+            prompt_tokens=prompt, generation_tokens=generation,
+        )
+        for n in range(count)
+    )  # fmt: skip
+
+
+def counted():
+    return engine_counts(namespace="models", start=HOUR, end=END)
+
+
+@pytest.mark.django_db
+class TestEngineCounts:
+    def test_add_up_a_versions_replicas_in_the_hour(self, django_assert_num_queries):
+        one, two, other = replica(), replica(ready=HOUR - timedelta(days=1)), replica("m-v2")
+        for each in (one, two, other):
+            minutes(each, 60)
+        minutes(one, 5, first=END)
+        minutes(two, 5, first=HOUR - timedelta(minutes=5))
+        minutes(replica(namespace="evals"), 60)
+        with django_assert_num_queries(2):
+            found = counted()
+        assert found == {
+            "m-v1": EngineCount(1200, 120, is_whole=True),
+            "m-v2": EngineCount(600, 60, is_whole=True),
+        }
+
+    @pytest.mark.parametrize(("watched", "is_whole"), [(60, True), (59, True), (58, False)])
+    def test_are_whole_where_at_most_ninety_seconds_are_missing(self, watched, is_whole):
+        minutes(replica(), watched)
+        assert counted()["m-v1"].is_whole is is_whole
+
+    def test_expect_no_more_than_the_time_in_which_a_replica_was_ready(self):
+        minutes(replica(ended=HOUR + timedelta(minutes=10)), 10)
+        minutes(replica("m-v2", ready=END - timedelta(minutes=3)), 2)
+        assert [count.is_whole for count in counted().values()] == [True, True]
+
+    def test_of_one_unwatched_replica_make_the_version_unknown(self):
+        minutes(replica(), 60)
+        replica()
+        assert counted() == {"m-v1": EngineCount(600, 60, is_whole=False)}
+
+    def test_leave_out_what_could_not_answer_in_that_time(self):
+        replica(ready=None)
+        replica("m-v2", ready=END)
+        replica("m-v3", ready=HOUR - timedelta(hours=2), ended=HOUR)
+        assert counted() == {}
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("names")
+class TestRecordEngineHours:
+    def test_keeps_an_hour_once_and_sums_its_calls_with_it(self):
+        version = "prior-auth-extract-v1"
+        minutes(replica(version), 60, prompt=10.0, generation=2.0)
+        left = {"outcome": "UNMETERED", "unmetered_because": "CLIENT_LEFT", **NONE}
+        ingest(record(), record(**left), record(team="prior-auth", **left))
+        actions.roll_up_dirty_hours(now=END)
+        assert store.estimated(HOUR, END) == store.Estimated(0, 2, 0, 0)
+
+        late = END + actions.MINUTES_ARE_IN
+        assert actions.record_engine_hours(now=late - timedelta(seconds=1)) == 0
+        assert actions.record_engine_hours(now=late) == 1
+        assert actions.record_engine_hours(now=late + timedelta(minutes=5)) == 0
+        kept = EngineHour.objects.get()
+        assert (kept.hour, kept.version, kept.prompt_tokens, kept.generation_tokens) == (
+            HOUR, version, 600, 120,
+        )  # fmt: skip
+        assert list(DirtyHour.objects.values_list("hour", flat=True)) == [HOUR]
+        actions.roll_up_dirty_hours(now=late)
+        # 600 prompt tokens less 120 metered ones, 120 generated less 30, for two calls
+        assert store.estimated(HOUR, END) == store.Estimated(2, 0, 480, 90)
+        assert store.estimated(HOUR, END, team="prior-auth") == store.Estimated(1, 0, 240, 45)
+        assert store.estimated(END, END + timedelta(hours=1)) == store.Estimated(0, 0, 0, 0)
+
+    def test_still_estimates_an_hour_whose_minutes_are_gone(self):
+        minutes(replica("prior-auth-extract-v1"), 60)
+        actions.record_engine_hours(now=END + actions.MINUTES_ARE_IN)
+        ReplicaSample.objects.all().delete()
+        ingest(record(outcome="UNMETERED", unmetered_because="CLIENT_LEFT", **NONE))
+        actions.roll_up_dirty_hours(now=END + timedelta(days=40))
+        assert HourlyUsage.objects.get().estimated_input_tokens == 600
+
+    def test_reads_what_it_missed_for_a_day_and_no_longer(self):
+        minutes(replica("prior-auth-extract-v1", ended=END), 60)
+        late = END + timedelta(hours=actions.LOOKED_BACK - 1) + actions.MINUTES_ARE_IN
+        assert actions.record_engine_hours(now=late + timedelta(hours=1)) == 0
+        assert actions.record_engine_hours(now=late) == 1
