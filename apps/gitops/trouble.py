@@ -321,14 +321,9 @@ def _engine(events: Iterable[EventNote], engine: ContainerStatus) -> Trouble | N
 def _failed_load(serving: ServingStatus, pod: PodStatus) -> Trouble | None:
     """Return why the weights cannot be pulled; None while they are."""
     init = pod.initializer
-    failed = init.exit_code not in (None, 0) or init.last_exit_code not in (None, 0)
-    said = (
-        (init.message if init.exit_code else "")
-        or init.last_message
-        or (serving.message if failed else "")
-    )
-    if not failed:
+    if init.exit_code in (None, 0) and init.last_exit_code in (None, 0):
         return None
+    said = (init.message if init.exit_code else "") or init.last_message or serving.message
     text, said = said.lower(), cut(said)
     if any(word in text for word in MISSING):
         words = (

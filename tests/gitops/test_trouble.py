@@ -386,6 +386,285 @@ class TestOfServing:
         assert trouble.of_serving(replace(serving(), ready=True)) is None
 
 
+class TestOfServingOnceMore:
+    """Boundaries, and what is told where several things are wrong."""
+
+    def of(self, status):
+        found = trouble.of_serving(status)
+        return found.code, found.final
+
+    @pytest.mark.parametrize(
+        ("message", "code"),
+        [
+            ("manifest.json: missing in the registry", "OBJECT_MISSING"),
+            ("S3 answered NoSuchKey", "OBJECT_MISSING"),
+            ("S3 answered NoSuchBucket", "OBJECT_MISSING"),
+            ("S3 answered 404", "OBJECT_MISSING"),
+            ("s3://r/m/v1/: nothing under this prefix", "OBJECT_MISSING"),
+            ("a.json: its SHA-256 is ff", "CHECKSUM"),
+            ("a.json: another digest", "CHECKSUM"),
+            ("a.json: checksum differs", "CHECKSUM"),
+            ("a.json is x, approved was y", "CHECKSUM"),
+            ("a.json: 9 bytes in the registry", "CHECKSUM"),
+            ("b.bin: not listed in it", "CHECKSUM"),
+            ("this is not a manifest", "CHECKSUM"),
+            ("S3 answered AccessDenied", "S3_DENIED"),
+            ("Access Denied", "S3_DENIED"),
+            ("InvalidAccessKeyId", "S3_DENIED"),
+            ("SignatureDoesNotMatch", "S3_DENIED"),
+            ("S3 answered 403", "S3_DENIED"),
+            ("Forbidden", "S3_DENIED"),
+            ("Connection reset by peer", "LOAD_FAILED"),
+        ],
+    )
+    def test_knows_what_the_node_says_of_a_load(self, message, code):
+        assert self.of(failed_load(message)) == (code, code == "CHECKSUM")
+
+    def test_tells_a_load_that_failed_before_and_runs_again(self):
+        again = ContainerStatus(state="running", last_exit_code=1, last_message="403 Forbidden.")
+        found = trouble.of_serving(serving(replace(POD, initializer=again)))
+        assert found.code == "S3_DENIED"
+        assert "read the weights: 403 Forbidden. A platform engineer" in found.words
+        well = replace(again, last_exit_code=0)
+        assert self.of(serving(replace(POD, initializer=well))) == ("WEIGHTS", False)
+
+    def test_takes_kserves_word_for_a_load_where_the_node_says_nothing(self):
+        silent = ContainerStatus(state="terminated", exit_code=1)
+        found = trouble.of_serving(serving(replace(POD, initializer=silent), message="404"))
+        assert found.code == "OBJECT_MISSING"
+        found = trouble.of_serving(serving(replace(POD, initializer=silent)))
+        assert "could not be pulled: no message." in found.words
+        loading = ContainerStatus(state="running")
+        assert self.of(serving(replace(POD, initializer=loading), message="404"))[0] == "WEIGHTS"
+
+    @pytest.mark.parametrize(
+        ("message", "code"),
+        [
+            ("error: unrecognized arguments: --x", "BAD_ARGUMENT"),
+            ("--dtype: invalid choice: 'x'", "BAD_ARGUMENT"),
+            ("--seed: expected one argument", "BAD_ARGUMENT"),
+            ("invalid value: 'x'", "BAD_ARGUMENT"),
+            ("api_server.py: error: argument --seed", "BAD_ARGUMENT"),
+            ("CUDA out of memory", "OUT_OF_MEMORY"),
+            ("torch.OutOfMemoryError", "OUT_OF_MEMORY"),
+            ("No available memory for the cache blocks", "OUT_OF_MEMORY"),
+            ("The model's KV cache is larger than what is left", "OUT_OF_MEMORY"),
+            ("Segmentation fault", "ENGINE_CRASHED"),
+        ],
+    )
+    def test_knows_what_the_engine_says_at_its_end(self, message, code):
+        assert self.of(ended(message)) == (code, code == "BAD_ARGUMENT")
+
+    def test_reads_the_end_that_is_shown_now_or_the_last_one(self):
+        now = ContainerStatus(
+            state="terminated", exit_code=1, message="CUDA out of memory", reason="Error",
+            last_message="Segmentation fault", last_exit_code=139,
+        )  # fmt: skip
+        assert self.of(serving(replace(POD, engine_container=now)))[0] == "OUT_OF_MEMORY"
+        killed = ContainerStatus(state="terminated", exit_code=137, reason="OOMKilled")
+        found = trouble.of_serving(serving(replace(POD, engine_container=killed)))
+        assert (found.code, "memory (OOMKilled)" in found.words) == ("OUT_OF_MEMORY", True)
+        usage = ContainerStatus(state="terminated", exit_code=2, last_exit_code=1, restarts=1)
+        assert self.of(serving(replace(POD, engine_container=usage)))[0] == "BAD_ARGUMENT"
+        silent = ContainerStatus(state="waiting", restarts=1, last_exit_code=139)
+        found = trouble.of_serving(serving(replace(POD, engine_container=silent)))
+        assert found.words == "The engine crashed (exit code 139) and is started again."
+
+    def test_says_nothing_of_an_end_once_the_engine_is_ready_again(self):
+        ready = ContainerStatus(state="running", ready=True, restarts=4, last_exit_code=139)
+        assert self.of(serving(replace(POD, engine_container=ready))) == ("ENGINE", False)
+
+    @pytest.mark.parametrize(
+        ("facts", "restarts", "code", "final"),
+        [
+            ({"reason": "OOMKilled"}, 2, "OUT_OF_MEMORY", False),
+            ({"reason": "OOMKilled"}, 3, "OUT_OF_MEMORY", True),
+            ({"probe": True}, 2, "LOAD_TIMEOUT", False),
+            ({"probe": True}, 3, "LOAD_TIMEOUT", True),
+            ({}, 4, "ENGINE_CRASHED", False),
+            ({}, 5, "CRASH_LOOP", True),
+        ],
+    )
+    def test_gives_up_after_so_many_times(self, facts, restarts, code, final):
+        killing = note("Killing", "Container kserve-container failed startup probe")
+        events = (killing,) if facts.get("probe") else ()
+        status = ended(
+            "Segmentation fault", reason=facts.get("reason", "Error"), restarts=restarts,
+            events=events,
+        )  # fmt: skip
+        assert self.of(status) == (code, final)
+
+    @pytest.mark.parametrize(
+        "event",
+        [
+            note("Killing", "Container kserve-container failed liveness probe"),
+            note("Unhealthy", "startup probe failed"),
+        ],
+    )
+    def test_tells_a_slow_start_by_the_kubelets_own_event(self, event):
+        assert self.of(ended("x", events=(event,)))[0] == "ENGINE_CRASHED"
+
+    @pytest.mark.parametrize(
+        ("reason", "final"),
+        [
+            ("ErrImagePull", False), ("ImagePullBackOff", False), ("ErrImageNeverPull", False),
+            ("InvalidImageName", True),
+        ],
+    )  # fmt: skip
+    def test_knows_an_image_that_cannot_be_pulled(self, reason, final):
+        for name in ("initializer", "engine_container"):
+            container = ContainerStatus(state="waiting", reason=reason)
+            found = trouble.of_serving(serving(replace(POD, **{name: container})))
+            assert (found.code, found.final) == ("IMAGE", final)
+            assert f"cannot be pulled: {reason}. Check" in found.words
+
+    def test_says_of_an_image_what_the_kubelet_said_but_not_all_of_it(self):
+        denied = ContainerStatus(state="waiting", reason="ErrImagePull", message="d" * 201)
+        found = trouble.of_serving(serving(replace(POD, initializer=denied)))
+        assert f"cannot be pulled: {'d' * 200}. Check" in found.words
+
+    @pytest.mark.parametrize(
+        ("message", "code"),
+        [
+            ("VcpuLimitExceeded", "QUOTA"),
+            ("InstanceLimitExceeded", "QUOTA"),
+            ("MaxSpotInstanceCountExceeded", "QUOTA"),
+            ("over its quota", "QUOTA"),
+            ("exceed limits for nodepool", "NODEPOOL_LIMIT"),
+            ("limits of nodepool gpu", "NODEPOOL_LIMIT"),
+            ("insufficient capacity", "NO_CAPACITY"),
+        ],
+    )
+    def test_knows_why_no_machine_is_to_be_had(self, message, code):
+        for reason in ("FailedScheduling", "InsufficientCapacityError"):
+            assert self.of(serving(WAITING, events=(note(reason, message),)))[0] == code
+
+    def test_reads_no_refusal_where_there_is_none(self):
+        for event in (
+            note("Scheduled", "VcpuLimitExceeded"),
+            note("FailedScheduling", "VcpuLimitExceeded, but nominated to nodeclaim/c"),
+        ):
+            assert self.of(serving(WAITING, events=(event,)))[0] == "SCHEDULING"
+        launch = note("InsufficientCapacityError", "0/3 nodes are available")
+        assert self.of(serving(WAITING, events=(launch,)))[0] == "NO_CAPACITY"
+
+    def test_forgets_every_refusal_before_a_newer_promise(self):
+        refused = note("InsufficientCapacityError", ICE)
+        promised = note("Nominated", "Pod should schedule on: nodeclaim/c", AT.replace(second=5))
+        later = note("FailedScheduling", LIMITS, AT.replace(second=9))
+        assert self.of(serving(WAITING, events=(promised, refused)))[0] == "SCHEDULING"
+        both = (later, promised, refused)
+        assert self.of(serving(WAITING, events=both))[0] == "NODEPOOL_LIMIT"
+
+    def test_prefers_what_a_launch_was_answered(self):
+        asked = note("InsufficientCapacityError", "VcpuLimitExceeded")
+        planned = note("FailedScheduling", SHORT, AT.replace(second=9))
+        undated = replace(planned, at=None)
+        for plan in (planned, undated):
+            assert self.of(serving(WAITING, events=(plan,), node_events=(asked,)))[0] == "QUOTA"
+
+    def test_has_no_pod_before_kserve_makes_one(self):
+        assert self.of(serving(None)) == ("STARTING", False)
+
+    def test_names_the_machine_that_comes(self):
+        for kind, words in (("g6.xlarge", "a g6.xlarge (c)"), ("", "a GPU node (c)")):
+            claim = NodeClaimStatus("c", instance_type=kind)
+            found = trouble.of_serving(serving(WAITING, node_claim=claim))
+            assert found.words == f"Karpenter is bringing {words}."
+
+
+class TestALostNode:
+    """What Karpenter or the cloud said of the node under a pod that waits now."""
+
+    def code(self, *notes, pod=WAITING, **more):
+        return trouble.of_serving(serving(pod, node_events=notes, **more)).code
+
+    @pytest.mark.parametrize(
+        ("reason", "code"),
+        [
+            ("SpotInterrupted", "SPOT"),
+            ("TerminatingOnInterruption", "SPOT"),
+            ("DisruptionTerminating", "CONSOLIDATED"),
+            ("Disrupted", "NODE_LOST"),
+            ("Evicted", "NODE_LOST"),
+            ("Finalized", "NODE_LOST"),
+            ("TerminationGracePeriodExpiring", "NODE_LOST"),
+            ("Launched", "SCHEDULING"),
+        ],
+    )
+    def test_ends_in_these_ways(self, reason, code):
+        assert self.code(note(reason, "m")) == code
+
+    def test_is_told_with_what_is_done_now(self):
+        found = trouble.of_serving(serving(WAITING, node_events=(note("Finalized", "Gone."),)))
+        assert found.words.endswith("(Gone) Now: The pod waits for a node with a free GPU.")
+        loading = serving(POD, node_events=(note("SpotInterrupted", "m"),))
+        assert trouble.of_serving(loading).words.endswith("Now: The engine is loading the weights.")
+
+    def test_is_the_newest_that_ended(self):
+        first = note("SpotInterrupted", "m", about="c")
+        second = note("DisruptionTerminating", "m", about="d")
+        assert self.code(first, second) == "CONSOLIDATED"
+        assert self.code(second, first) == "SPOT"
+
+    @pytest.mark.parametrize(("seconds", "code"), [(300, "NODE_LOST"), (301, "SCHEDULING")])
+    def test_is_not_one_from_long_before_the_pod(self, seconds, code):
+        assert self.code(note("Finalized", "m", AT - timedelta(seconds=seconds))) == code
+
+    @pytest.mark.parametrize(("seconds", "code"), [(0, "NODE_LOST"), (-1, "SCHEDULING")])
+    def test_is_not_one_from_before_the_service(self, seconds, code):
+        event = note("Finalized", "m", AT + timedelta(seconds=seconds))
+        assert self.code(event, created_at=AT) == code
+
+    def test_may_be_one_of_unknown_time(self):
+        assert self.code(note("Finalized", "m", None), created_at=AT) == "NODE_LOST"
+        bare = replace(WAITING, created_at=None)
+        assert self.code(note("Finalized", "m"), pod=bare) == "NODE_LOST"
+
+
+class TestDigests:
+    def test_are_those_of_the_service_and_of_the_pods_that_stay(self):
+        pods = (
+            replace(POD, manifest_digest="sha256:a"),
+            replace(POD, manifest_digest="sha256:old", deleting=True),
+            replace(POD, manifest_digest=""),
+        )
+        status = ServingStatus(exists=True, manifest_digest="sha256:s", pods=pods)
+        assert trouble.digests(status) == {"sha256:s", "sha256:a"}
+
+
+class TestIsAsleep:
+    def test_is_ready_without_a_pod(self):
+        assert trouble.is_asleep(serving(None, ready=True))
+        assert not trouble.is_asleep(serving(None))
+        assert not trouble.is_asleep(serving(POD, ready=True))
+
+
+class TestKServesRefusal:
+    def test_is_final_and_said_in_its_words_or_by_its_reason(self):
+        for said, words in (("no runtime fits", "no runtime fits"), ("", "NoSupportingRuntime")):
+            found = trouble.of_serving(
+                serving(transition="InvalidSpec", reason="NoSupportingRuntime", message=said)
+            )
+            assert (found.code, found.final, found.is_problem) == ("INVALID_SPEC", True, True)
+            assert found.words.startswith(f"KServe cannot serve this: {words}. Correct it")
+
+    def test_is_none_while_the_runtime_may_come(self):
+        found = trouble.of_serving(
+            serving(transition="InvalidSpec", reason="RuntimeNotRecognized", ready=True)
+        )
+        assert (found.code, found.final, found.is_problem) == ("NO_RUNTIME", False, False)
+
+
+class TestCut:
+    def test_keeps_300_characters_without_the_last_full_stop(self):
+        assert trouble.cut("  Two\n lines. ") == "Two lines"
+        assert trouble.cut("--no_such_") == "--no_such_"
+        assert trouble.cut("x" * 300) == "x" * 300
+        assert trouble.cut("x" * 301) == "x" * 299 + "…"
+        assert trouble.cut("x" * 298 + " yz") == "x" * 298 + "…"
+
+
 OTHER = ResourceStatus(
     "InferenceService", "models", "other-v2", "OutOfSync", "admission webhook denied the request"
 )

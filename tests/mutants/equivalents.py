@@ -85,6 +85,11 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             "a file that was read to its end is read again, and nothing counts twice"
         ),
     },
+    "apps/gitops/trouble.py": {
+        "_refused: t.timestamp() if note.at else 0.0) → t.timestamp() if note.at else 1.0)": (
+            "either is before every event that has a time"
+        ),
+    },
     "apps/promotions/rollouts/records.py": {
         "record_accepted: commit.refresh_from_db(fields=['observed_at']) → "
         "commit.refresh_from_db()": "the rest of a commit's row is what it was",
