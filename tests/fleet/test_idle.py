@@ -55,9 +55,10 @@ def lines(nodes, replicas=(), unused=(), rules=RULES, empty_since=None, moment=6
 
 class TestIdleLines:
     def test_ranks_by_money_and_puts_what_has_no_price_last(self):
-        found = lines([node("cheap"), node("none", price=None), node("dear", gpus=4, price="12")])
+        machines = [node("none", price=None), node("dear", gpus=4, price="12"), node("cheap")]
+        found = lines([*machines, node("tiny", price="0.01")])
         assert [(line.node.name, line.usd_per_day) for line in found] == [
-            ("dear", 288), ("cheap", 24), ("none", None),
+            ("dear", 288), ("cheap", 24), ("tiny", Decimal("0.24")), ("none", None),
         ]  # fmt: skip
 
     def test_puts_what_costs_the_same_by_age(self):

@@ -61,8 +61,9 @@ class TestDays:
             ("", "2026-10-30", (DAY - timedelta(days=3), DAY - timedelta(days=2))),
             ("2026-10-30", "2026-11-01", (DAY - timedelta(days=3), DAY)),
             ("2026-11-02", "2026-11-09", (DAY, NOW)),
+            ("2025-11-02", "2026-11-02", (DAY - timedelta(days=365), NOW)),
         ],
-        ids=["today", "one day", "only the last", "several", "not over yet"],
+        ids=["today", "one day", "only the last", "several", "not over yet", "366 days"],
     )
     def test_are_utc_with_both_ends_and_never_after_now(self, first, last, expected):
         assert intervals.days(first, last, now=self.NOW) == expected
@@ -79,6 +80,43 @@ class TestDays:
     def test_refuses_what_is_no_range_of_days(self, first, last):
         with pytest.raises(ValueError):
             intervals.days(first, last, now=self.NOW)
+
+
+class TestPartOf:
+    """An interval from second 100 to 200, at 7.20 an hour, and one that has not ended."""
+
+    SPAN = NodeInterval(started_at=at(100), ended_at=at(200), price_usd_per_hour=Decimal("7.2"))
+    OPEN = NodeInterval(started_at=at(100))
+
+    @pytest.mark.parametrize(
+        ("from_second", "to_second", "begin", "end"),
+        [
+            (None, 150, 100, 150),
+            (None, 999, 100, 200),
+            (0, 999, 100, 200),
+            (150, 180, 150, 180),
+            (300, 400, 300, 300),
+            (None, 50, 100, 100),
+        ],
+    )
+    def test_is_what_lies_in_the_range_and_never_negative(self, from_second, to_second, begin, end):
+        from_at = None if from_second is None else at(from_second)
+        part = intervals.part_of(self.SPAN, from_at=from_at, to_at=at(to_second))
+        assert (part.from_at, part.to_at) == (at(begin), at(end))
+        assert part.seconds == end - begin
+        assert part.usd == Decimal("0.002") * (end - begin)
+
+    def test_lasts_until_now_where_it_has_not_ended_and_to_the_microsecond(self):
+        part = intervals.part_of(self.OPEN, to_at=at(200) + timedelta(microseconds=1))
+        assert (part.seconds, part.usd) == (Decimal("100.000001"), None)
+
+
+class TestUsdOf:
+    def test_sums_what_each_costs_unless_one_has_no_price(self):
+        spans = [TestPartOf.SPAN, TestPartOf.SPAN]
+        assert intervals.usd_of(spans, at(150)) == Decimal("0.2")
+        assert intervals.usd_of([*spans, TestPartOf.OPEN], at(150)) is None
+        assert intervals.usd_of([], at(150)) == 0
 
 
 @pytest.mark.django_db
@@ -132,6 +170,32 @@ class TestEventsOf:
             ("Ready", ""),
             ("Nominated", "why it was launched"),
         ]
+
+    @pytest.mark.parametrize(
+        ("second", "told"), [(-899, False), (-898, True), (1000, True), (1001, False)]
+    )
+    def test_reach_a_quarter_of_an_hour_before_the_claim_and_after_its_end(self, second, told):
+        see(**WHOLE)
+        end(100, seen_until=100)
+        hear(event("Disrupted", "NodeClaim", "gpu-abc", second))
+        assert bool(intervals.events_of(NodeClaim.objects.get())) is told
+
+    def test_are_about_no_other_object_and_no_node_before_there_is_one(self):
+        see()
+        hear(
+            event("Ready", "Node", "", 12),
+            event("Ready", "Node", "gpu-abc", 12),
+            event("Ready", "NodeClaim", "node-1", 12),
+            event("Scheduled", "Pod", "m", 12, "Pod should schedule on: nodeclaim/gpu-abc"),
+            event("Nominated", "Node", "m", 12, "Pod should schedule on: nodeclaim/gpu-abc"),
+        )
+        assert intervals.events_of(NodeClaim.objects.get()) == []
+
+    def test_are_the_newest_hundred(self):
+        see(**WHOLE)
+        hear(*(event("Ready", "NodeClaim", "gpu-abc", 10 + n) for n in range(101)))
+        told = intervals.events_of(NodeClaim.objects.get())
+        assert (len(told), told[0].event.last_at, told[-1].event.last_at) == (100, at(110), at(11))
 
     def test_leave_out_another_node_that_had_the_name_before_or_has_it_now(self):
         see(**WHOLE)

@@ -65,8 +65,41 @@ class TestReplicaValues:
             is None
         )
 
+    def test_counts_what_was_told_and_not_what_was_not(self):
+        minute = Minute(at(0))
+        minute.add(reading(None, None, None), counts(preemptions=2, cache_asked=10))
+        minute.add(reading(4, 2, 0.5), counts(seconds=5.0, preemptions=1))
+        found = rollup.replica_values(minute)
+        assert (found["samples"], found["counted_seconds"], found["preemptions"]) == (2, 20, 3)
+        assert (found["running"], found["waiting"], found["kv_use"]) == (4, 2, 0.5)
+        assert found["cache_hit"] is None, "how much was hit was not told"
+
+    @pytest.mark.parametrize(
+        ("asked", "hit", "share"), [(100, 0, 0), (100, 120, 1), (0, 0, None), (None, 5, None)]
+    )
+    def test_shares_of_the_cache_are_within_the_whole(self, asked, hit, share):
+        minute = Minute(at(0))
+        minute.add(reading(0), counts(cache_asked=asked, cache_hit=hit))
+        assert rollup.replica_values(minute)["cache_hit"] == share
+
 
 class TestGpuValues:
+    def gpu(self, active=None, source="GPU_UTIL", **more):
+        return GpuReading("GPU-1", "", "", "n", "0", "", "", "", "", False, active, source, **more)
+
+    def test_keeps_the_highest_and_the_newest_error(self):
+        found = rollup.gpu_values(
+            [
+                self.gpu(0.5, xid=31, memory_used_mib=30.0, memory_total_mib=80.0),
+                self.gpu(xid=79, memory_used_mib=10.0, temperature_c=60),
+                self.gpu(0.0, memory_total_mib=40.0, temperature_c=70),
+            ]
+        )
+        assert (found["samples"], found["active"], found["xid"]) == (3, 0.25, 79)
+        assert (found["memory_used_mib"], found["memory_total_mib"]) == (30, 80)
+        assert (found["temperature_c"], found["power_watts"]) == (70, None)
+        assert found["power_watts_max"] is None
+
     def test_never_mixes_two_ways_of_measuring(self):
         def gpu(active, source, **more):
             return GpuReading(
@@ -95,6 +128,9 @@ class TestIsActive:
             (reading(1), None, True),
             (reading(0, 1), None, True),
             (reading(0), counts(requests={"stop": 1}), True),
+            (reading(0), counts(requests={}, prompt_tokens=5), True),
+            (reading(None, None), counts(requests={}, prompt_tokens=None), False),
+            (reading(None, 1), None, True),
             (reading(0), counts(requests={"stop": 0}, prompt_tokens=0), False),
             (reading(0), None, False),
         ],
