@@ -201,6 +201,7 @@ class TestEventsOf:
         see(**WHOLE)
         end(100, seen_until=100)
         hear(event("Ready", "Node", "node-1", -86_400), event("Ready", "Node", "node-1", 86_400))
+        hear(event("Ready", "Pod", "node-1", 50))
         assert intervals.events_of(NodeClaim.objects.get()) == []
 
 

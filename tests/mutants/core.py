@@ -29,6 +29,7 @@ CORE = (
     "apps/promotions/actions.py",
     "apps/promotions/gates.py",
     "apps/promotions/dossier.py",
+    "apps/promotions/queries.py",
     "apps/promotions/serving.py",
     "apps/promotions/rollouts/health.py",
     "apps/promotions/rollouts/plan.py",
