@@ -1,19 +1,24 @@
 """What serves, of two models and two versions each: state, words, share, and what it costs."""
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from apps.catalog.models import RegisteredModel
+from apps.fleet.costs import ColdStarts
 from apps.fleet.models import NodeClaim, Observation, Replica
 from apps.promotions import serving
 from apps.promotions.models import Rollout
 from apps.promotions.serving import State
+from apps.promotions.sleep import Sleep
 from tests.factories import NOW, RegisteredModelFactory
 from tests.promotions import factories
 
 pytestmark = pytest.mark.django_db
 LATER = NOW + timedelta(hours=1)
+DRAWN = set((Path(__file__).parents[2] / "static/src/icons.txt").read_text().split())
 
 
 @pytest.fixture
@@ -96,6 +101,8 @@ class TestStates:
         assert (
             words(registered_model, NOW + timedelta(seconds=181)) == "v7, not seen since 09:00 UTC"
         )
+        settings.ROLLOUT_LOOK_SECONDS = 10
+        assert words(registered_model, NOW + timedelta(seconds=180)) == "Live v7", "at least"
         settings.ROLLOUT_LOOK_SECONDS = 600
         assert words(registered_model, NOW + timedelta(seconds=181)) == "Live v7"
 
@@ -128,6 +135,30 @@ class TestStates:
         found = serving.of_model(registered_model, NOW)
         assert (found.badge.words, found.share) == ("v7 drifted · 75 %", 75)
         assert found.badge.title == "Other pods. v8 is rolling out."
+
+    def test_tells_what_answers_where_a_rollout_failed(self, registered_model, observed):
+        live = factories.live(registered_model, 7, serving_class="SCALE_TO_ZERO")
+        candidate(live, 8, status="FAILED", weight=10, message="No GPU.")
+        found = serving.of_model(registered_model, NOW)
+        assert found.badge.words == "Rollout of v8 failed · idle, wake-up not measured"
+        assert (found.state, found.share, found.badge.title) == (State.FAILED, 10, "No GPU.")
+        assert (found.live, found.sleep.state) == (live, "IDLE")
+        changed(live, reason="DRIFT")
+        assert words(registered_model) == "v7 drifted", "callers suffer from it"
+
+    def test_tells_of_a_first_rollout_that_failed(self, registered_model):
+        factories.rolled(registered_model, 7, status="FAILED", weight=0)
+        found = serving.of_model(registered_model, NOW)
+        assert (found.badge.words, found.live, found.sleep) == ("Rollout of v7 failed", None, None)
+
+    def test_names_the_other_version_on_hover(self, registered_model):
+        live = factories.live(registered_model, 7)
+        moving = candidate(live, 8)
+        title = serving.of_model(registered_model, NOW).badge.title
+        assert title == "v7 answers the other callers."
+        changed(moving, paused_at=NOW, message="Wait for Monday.")
+        title = serving.of_model(registered_model, NOW).badge.title
+        assert title == "Wait for Monday. v7 answers the other callers."
 
     def test_tells_that_what_served_was_taken_back(self, registered_model):
         factories.rolled(registered_model, 7, status="ABORTED")
@@ -200,6 +231,67 @@ class TestStates:
             models = list(RegisteredModel.objects.all())
             with django_assert_num_queries(queries):
                 serving.states(models, NOW)
+
+
+class TestWords:
+    def test_are_there_for_each_state_that_people_choose(self):
+        assert serving.STATE_WORDS.keys() == set(State)
+        assert len(set(serving.STATE_WORDS.values())) == len(State)
+        for said in serving.STATE_WORDS.values():
+            assert re.fullmatch(r"[A-Z][a-z]+( [a-z]+)*", said)
+
+    @pytest.mark.parametrize(
+        ("facts", "said", "sign"),
+        [
+            ({}, "Live", "circle-check"),
+            ({"reason": "DRIFT"}, "Drifted", "circle-x"),
+            ({"unready_since": NOW}, "Live · not ready", "circle-x"),
+            ({"observed_at": None}, "Live, not seen yet", "eye-off"),
+            ({"reason": "AWAY"}, "Live, not seen since 09:00 UTC", "eye-off"),
+            ({"status": "PENDING", "weight": 0}, "Starting", "circle-dot"),
+            ({"status": "PROGRESSING", "weight": 0}, "Rolling out · 0 %", "circle-dot"),
+            ({"status": "PROGRESSING", "weight": 25}, "Rolling out · 25 %", "circle-dot"),
+            ({"status": "PROGRESSING", "weight": 25, "paused_at": NOW}, "Paused · 25 %", "pause"),
+            (
+                {"status": "PROGRESSING", "weight": 25, "reason": "NO_TRAFFIC"},
+                "Held · 25 %",
+                "pause",
+            ),
+            (
+                {"status": "PROGRESSING", "weight": 25, "return_reason": "GATE"},
+                "Going back",
+                "undo-2",
+            ),
+            ({"status": "FAILED", "weight": 0}, "Failed", "circle-x"),
+            ({"status": "REPLACED", "weight": 0}, "Replaced", "history"),
+            ({"status": "ABORTED", "weight": 0}, "Aborted", "ban"),
+            ({"status": "SUPERSEDED", "weight": 0}, "Superseded", "history"),
+        ],
+    )
+    def test_tell_a_rollouts_state_with_an_icon_that_is_drawn(
+        self, registered_model, other, facts, said, sign
+    ):
+        rollout = factories.rolled(registered_model, 7, **facts)
+        found = serving.of_rollout(rollout, NOW)
+        assert (found.badge.words, found.badge.sign) == (said, sign)
+        assert sign in DRAWN
+        assert found.rollout == rollout
+
+    @pytest.mark.parametrize(
+        ("state", "seconds", "said", "sign"),
+        [
+            ("IDLE", 40, "Idle, wakes in ≈ 40 s", "circle-pause"),
+            ("IDLE", None, "Idle, wake-up not measured", "circle-pause"),
+            ("WAKING", 40, "Waking, takes ≈ 40 s", "circle-dot"),
+            ("WAKING", None, "Waking", "circle-dot"),
+            ("AWAKE", 40, "Awake", "circle-check"),
+        ],
+    )
+    def test_tell_what_a_version_that_sleeps_does(self, state, seconds, said, sign):
+        took = None if seconds is None else timedelta(seconds=seconds)
+        badge = serving.sleep_badge(Sleep(state, ColdStarts(1, took, None), 0, None))
+        assert (badge.words, badge.sign) == (said, sign)
+        assert sign in DRAWN
 
 
 class TestVersionStates:
