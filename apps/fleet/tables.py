@@ -183,7 +183,7 @@ def step_url(line: IdleLine) -> str:
 IDLE = Table(
     name="idle-gpus",
     prefix="idle",
-    noun=("group of idle GPUs", "groups of idle GPUs"),
+    noun=("group", "groups"),
     columns=(
         Column(
             "node",
@@ -224,7 +224,7 @@ IDLE = Table(
             css="nowrap",
         ),
         Column("why", "Why it is still there", css="wide min-w-48"),
-        Column("step", "Safe action", "step.words", url=step_url, css="min-w-40"),
+        Column("step", "Safe action", "step.words", url=step_url, css="min-w-40 cell-action"),
     ),
     order="-cost",
     page_size=20,

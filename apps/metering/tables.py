@@ -147,7 +147,7 @@ def model_table(model: str) -> Table:
         noun=("line", "lines"),
         columns=(
             Column("team", "Team", sort=("team", "version"), csv_head="team", css="nowrap",
-                   place="name"),
+                   place="name", unknown="no team"),
             Column("version", "Version", sort=("version", "team"), csv_head="version",
                    css="nowrap", template="metering/_version.html"),
             count("metered_calls", "Metered calls"),

@@ -56,13 +56,18 @@ class Card:
         """Return its price per million tokens, in words; "" where none is set."""
         if self.rate is None:
             return ""
-        rate = self.rate
-        parts = (
-            f"{unit_price(rate.input_usd_per_million)} in",
-            f"{unit_price(rate.cached_input_usd_per_million)} cached",
-            f"{unit_price(rate.output_usd_per_million)} out",
-        )
-        return " · ".join(parts)
+        usd_in, usd_out = self.rate.input_usd_per_million, self.rate.output_usd_per_million
+        return f"{unit_price(usd_in)} in · {unit_price(usd_out)} out"
+
+    @property
+    def cached_price(self) -> str:
+        """Return its price per million cached tokens, in words; "" where none is set."""
+        return f"{unit_price(self.rate.cached_input_usd_per_million)} cached" if self.rate else ""
+
+    @property
+    def whole_price(self) -> str:
+        """Return all that its price says; "" where none is set."""
+        return " · ".join(part for part in (self.price, self.cached_price) if part)
 
     @property
     def state(self) -> str:

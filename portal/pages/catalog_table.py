@@ -88,6 +88,7 @@ MODELS = Table(
             sub="model.title",
             url=lambda card: reverse("catalog:model_detail", args=[card.model.name]),
             place="name",
+            css="min-w-40",
         ),
         Column(
             "serving",
@@ -130,7 +131,10 @@ MODELS = Table(
             "Price",
             "price",
             unit="per M tokens",
+            sub="cached_price",
+            csv="whole_price",
             sort="rate.input_usd_per_million",
+            css="nowrap",
             unknown="No price set yet",
         ),
         Column(
@@ -142,6 +146,7 @@ MODELS = Table(
     ),
     search=("model.name", "model.title", "model.description"),
     search_words="Name or purpose",
+    filters_in_line=3,
     order="model",
     page_size=24,
     empty=Empty("No models yet", "A model owner registers the first one. You will find it here."),

@@ -2,6 +2,7 @@
 and the way back undoes it step by step.
 """
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
@@ -134,3 +135,36 @@ def test_what_people_do_changes_the_rows_and_the_address_and_back_undoes_it(answ
             expect(page.locator(".sidebar")).to_have_count(1)
             expect(page.get_by_role("columnheader", name="Task")).to_be_visible()
             expect(box).to_have_value(address.get("q", ""))
+
+
+def test_on_a_phone_filters_and_columns_open_where_they_can_be_seen(answer, models):
+    with running_browser() as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        page.route("**/*", answer)
+        page.goto(f"{HOST}{reverse('catalog:model_list')}?view=table&page=2")
+        page.get_by_text("More filters").click()
+        family = page.get_by_role("combobox", name="Family")
+        expect(family).to_be_in_viewport(ratio=1)
+        family.select_option("SmolLM2")
+        shows(page, range(24))
+        asks(page, view="table", family="SmolLM2")
+
+        page.get_by_text("Columns", exact=True).click()
+        for name in ("Task", "Measured"):
+            expect(page.get_by_role("checkbox", name=name)).to_be_in_viewport(ratio=1)
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+def test_classes_that_columns_name_in_python_are_in_the_style_sheet():
+    built = max(settings.ASSETS_DIR.glob("app-*.css"), key=lambda path: path.stat().st_mtime)
+    files = [*settings.BASE_DIR.glob("apps/*/tables.py"), *settings.BASE_DIR.glob("portal/pages/*")]
+    named = {
+        name
+        for path in files
+        if path.suffix == ".py"
+        for given in re.findall(r'css="([^"]+)"', path.read_text())
+        for name in given.split()
+    }
+    assert {"min-w-48", "nowrap"} <= named
+    style = built.read_text()
+    assert [name for name in sorted(named) if f".{name}" not in style] == []

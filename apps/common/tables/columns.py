@@ -110,6 +110,7 @@ class Table:
 
     search: the fields (or paths, in a list) that the search box looks in; none: no search box. A
     field may end with "__iexact" or "__istartswith"; the others hold the words anywhere.
+    filters_in_line: how many of the filters stand beside the search; a menu holds the others.
     order: the key of the column that sorts at first, "-" before it for the other way around.
     prefix: of its parameters, where a page has several tables.
     with_facts: for what is asked once for many rows. It gets the rows of the shown page, or of a
@@ -123,6 +124,7 @@ class Table:
     search: Sequence[str] = ()
     search_words: str = "Search"
     filters: type[FilterSet] | None = None
+    filters_in_line: int = 5
     page_size: int = 50
     empty: Empty = Empty("Nothing here yet")
     prefix: str = ""

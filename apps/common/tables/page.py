@@ -110,6 +110,17 @@ class Page:
         return self.start + len(self.lines) - 1
 
     @property
+    def fields_in_line(self) -> list[BoundField]:
+        """Return the filters beside the search, those that no one sees among them."""
+        return [bound for bound in self.fields if bound not in self.fields_in_menu]
+
+    @property
+    def fields_in_menu(self) -> list[BoundField]:
+        """Return the other filters."""
+        seen = [bound for bound in self.fields if not bound.is_hidden]
+        return seen[self.table.filters_in_line :]
+
+    @property
     def noun(self) -> str:
         """Return what is counted: "1 request", "2 requests"."""
         return self.table.noun[self.count != 1]

@@ -8,6 +8,8 @@ from urllib.parse import parse_qs
 
 import django_filters
 import pytest
+from django import forms
+from django.template.loader import render_to_string
 from django.test import RequestFactory
 
 from apps.catalog.models import RegisteredModel
@@ -28,6 +30,13 @@ class Node:
     @property
     def state(self) -> Badge:
         return Badge("ok", "", "Ready")
+
+
+@dataclass(frozen=True)
+class Sized(Node):
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(size for size in (1, 4) if size <= self.gpus)
 
 
 NODES = [
@@ -192,6 +201,48 @@ class TestCsv:
         request = RequestFactory().get(f"/nodes/{ask('q=b').csv_url}")
         answer = respond(TABLE, request, NODES, "home.html")
         assert answer["Content-Disposition"].startswith('attachment; filename="nodes-')
+
+
+class TestFilters:
+    """A list is narrowed by the attributes that its filters name."""
+
+    @pytest.fixture
+    def table(self):
+        class Several(django_filters.FilterSet):
+            place = django_filters.ChoiceFilter(
+                field_name="zone", label="Place", choices=[("a", "A"), ("b", "B")]
+            )
+            size = django_filters.ChoiceFilter(
+                field_name="sizes", label="Size", choices=[("1", "1 up"), ("4", "4 up")]
+            )
+            kind = django_filters.CharFilter(
+                field_name="name", label="Kind", widget=forms.HiddenInput
+            )
+
+        return replace(TABLE, filters=Several, page_size=9, filters_in_line=1)
+
+    @pytest.mark.parametrize(
+        ("query", "found"),
+        [
+            ("place=a", ["bravo"]),
+            ("size=4", ["=delta", "alpha"]),
+            ("size=1", ["=delta", "alpha", "bravo"]),
+            ("size=4&place=b&kind=alpha", ["alpha"]),
+            ("size=4&place=a", []),
+        ],
+    )
+    def test_of_one_value_or_of_several(self, table, query, found):
+        rows = [Sized(node.name, node.zone, node.gpus, node.usd_per_hour) for node in NODES]
+        assert names(ask(query, table, rows)) == found
+
+    def test_stand_beside_the_search_or_in_the_menu(self, table):
+        page = ask("", table)
+        assert [bound.name for bound in page.fields_in_line] == ["place", "kind"]
+        assert [bound.name for bound in page.fields_in_menu] == ["size"]
+        html = joined(render_to_string("components/_table.html", {"table": page}))
+        menu = html.split("More filters")[1].split("</details>")[0]
+        assert 'name="size"' in menu and 'name="place"' not in menu
+        assert "More filters" not in render_to_string("components/_table.html", {"table": ask()})
 
 
 class TestFacts:
