@@ -176,8 +176,67 @@ class TestNodePool:
         with pytest.raises(BadCapacity, match=words):
             capacity.node_pool(replace(POOL, **change))
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"name": "a" * 63},
+            {"gpus": 0, "cpu": 0, "memory_gib": 0},
+            {"weight": 1},
+            {"weight": 100},
+            {"budgets": (Budget("10%"),) * 50},
+            {"budgets": (Budget("0"), Budget("100%"), Budget("12"))},
+            {"budgets": (Budget("1", ("Empty", "Underutilized", "Drifted")),)},
+            {"budgets": (Budget("1", (), "0 12 * * *", "1h30m"),)},
+            {"budgets": (Budget("1", (), "0 12 * * *", "90m"),)},
+            {"consolidate_after": "Never", "expire_after": "Never"},
+            {"capacity_types": ("on-demand",)},
+        ],
+    )
+    def test_takes_all_that_karpenter_takes(self, change):
+        pool = replace(POOL, **change)
+        assert capacity.read_node_pool(capacity.node_pool(pool)) == pool
+
+    @pytest.mark.parametrize("limit", ["gpus", "cpu", "memory_gib"])
+    def test_refuses_each_limit_below_nothing(self, limit):
+        with pytest.raises(BadCapacity, match="0 or more"):
+            capacity.node_pool(replace(POOL, **{limit: -1}))
+
+    def test_refuses_no_weight_and_machines_with_a_part_of_a_gpu(self):
+        with pytest.raises(BadCapacity, match="1 to 100"):
+            capacity.node_pool(replace(POOL, weight=0))
+        for family in ("g6f", "gr6f"):
+            with pytest.raises(BadCapacity, match=f"{family} has a part of a GPU"):
+                capacity.node_pool(replace(POOL, families=("g6", family)))
+
 
 class TestReadNodePool:
+    def test_reads_karpenters_own_defaults(self):
+        found = deepcopy(capacity.node_pool(replace(POOL, weight=None)))
+        del found["spec"]["template"]["spec"]["expireAfter"]
+        del found["spec"]["template"]["spec"]["terminationGracePeriod"]
+        del found["spec"]["disruption"]["budgets"]
+        del found["spec"]["disruption"]["consolidationPolicy"]
+        pool = capacity.read_node_pool(found)
+        assert (pool.expire_after, pool.termination_grace_period) == ("720h", "30m")
+        assert (pool.budgets, pool.weight) == ((Budget("10%"),), None)
+        assert pool.consolidation_policy == "WhenEmptyOrUnderutilized"
+
+    @pytest.mark.parametrize(
+        ("place", "value", "path"),
+        [
+            (("taints", 0, "effect"), "NoExecute", r"spec.template.spec.taints\[0\].effect"),
+            (("taints", 0, "more"), "x", r"spec.template.spec.taints\[0\].more"),
+            (("requirements", 2, "values"), ["arm64"], r"requirements\[2\].values\[0\]"),
+            (("requirements", 1, "operator"), "NotIn", "Spot machines, on-demand machines"),
+        ],
+    )
+    def test_names_the_place_of_what_it_would_change(self, place, value, path):
+        found = deepcopy(capacity.node_pool(POOL))
+        field, index, key = place
+        found["spec"]["template"]["spec"][field][index][key] = value
+        with pytest.raises(BadCapacity, match=path):
+            capacity.read_node_pool(found)
+
     @pytest.mark.parametrize("pool", [POOL, BARE])
     def test_reads_what_was_rendered(self, pool):
         text = to_yaml([capacity.node_pool(pool)])
@@ -244,6 +303,19 @@ class TestCarries:
         assert not capacity.carries(fewer, wanted)
         assert not capacity.carries({}, wanted)
 
+    @pytest.mark.parametrize("budgets", [None, "all", [], [{"nodes": "10%"}, {"nodes": "1"}]])
+    def test_compares_each_of_a_list(self, budgets):
+        wanted = capacity.node_pool(BARE)
+        found = deepcopy(wanted)
+        found["spec"]["disruption"]["budgets"] = budgets
+        assert not capacity.carries(found, wanted)
+
+    def test_takes_a_number_for_a_quantity(self):
+        wanted = capacity.node_pool(POOL)
+        found = deepcopy(wanted)
+        found["spec"]["limits"]["nvidia.com/gpu"] = 64
+        assert capacity.carries(found, wanted)
+
 
 class TestSchedules:
     @pytest.mark.parametrize(
@@ -277,6 +349,9 @@ class TestNodeClasses:
         assert disks[1]["ebs"]["volumeSize"] == "300Gi"
         with pytest.raises(BadCapacity, match="at least 660 GiB"):
             capacity.ec2_node_class(replace(EC2, weights_gib=600))
+        with pytest.raises(BadCapacity, match="A disk of 259 GiB .* at least 260 GiB"):
+            capacity.ec2_node_class(replace(EC2, volume_gib=259))
+        assert capacity.ec2_node_class(replace(EC2, volume_gib=260))
 
     @pytest.mark.parametrize(
         "alias", ["bottlerocket@latest", "bottlerocket", "bottlerocket-nvidia@v1.40.0"]

@@ -282,7 +282,7 @@ class TestRoute:
 class TestBackends:
     @pytest.mark.parametrize("address", ["10.0.0.1", "::1", "127.0.0.1"])
     def test_refuses_an_ip_address(self, address):
-        with pytest.raises(gateway.BadRoute):
+        with pytest.raises(gateway.BadRoute, match="needs a DNS name: with an IP address calls"):
             gateway.backend_objects(model="m", number=1, hostname=address)
 
     @pytest.mark.parametrize(

@@ -67,15 +67,21 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "module: [str] = ContextVar('request_id', default='') → "
         "[str] = ContextVar('request_id_', default='')": "a name for debuggers alone",
     },
+    "apps/manifests/capacity.py": {
+        "_check: if min(pool.gpus, pool.cpu or 0, pool.memory_gib or 0) < 0: r → "
+        "if min(pool.gpus, pool.cpu or 1, pool.memory_gib or 0) < 0: r": "neither is below 0",
+        "_check: .cpu or 0, pool.memory_gib or 0) < 0: raise BadCapacity('A li → "
+        ".cpu or 0, pool.memory_gib or 1) < 0: raise BadCapacity('A li": "neither is below 0",
+    },
     "apps/metering/actions.py": {
-        "roll_up_dirty_hours: ours = list(DirtyHour.objects.order_by('hour').values_list('hour', "
-        "flat=True) → ours = list(DirtyHour.objects.values_list('hour', flat=True)": (
+        "roll_up_dirty_hours: for hour in DirtyHour.objects.order_by('hour').values_list('hour', "
+        "flat=True) → for hour in DirtyHour.objects.values_list('hour', flat=True)": (
             "each hour is summed by itself, in whatever order"
         ),
     },
     "apps/metering/follow.py": {
-        "Follower._store: st_usage(records=[], via='FILE', now=now, position=position) → "
-        "st_usage(records=[], via='FILE_', now=now, position=position)": (
+        "Follower._store: st_usage(entries=[], via='FILE', now=now, position=position) → "
+        "st_usage(entries=[], via='FILE_', now=now, position=position)": (
             "no call is stored there, only the place"
         ),
         "module: CHUNK = 1024 * 1024 → CHUNK = 2048 * 1024": "only how much is read at a time",

@@ -179,7 +179,7 @@ def _entered(
 
 
 def _is_left_alone(holder: ast.AST, child: ast.AST) -> bool:
-    if isinstance(child, ast.Import | ast.ImportFrom | ast.Raise | ast.Assert):
+    if isinstance(child, ast.Import | ast.ImportFrom) or _asserts(child):
         return True
     if isinstance(child, ast.JoinedStr) and any(
         isinstance(part, ast.Constant) and " " in part.value for part in child.values
@@ -212,6 +212,13 @@ def _is_type(value: ast.expr) -> bool:
     if isinstance(value, ast.Subscript):
         return ast.unparse(value.value) in ("Literal", "Callable", "Mapping", "Sequence")
     return _name(value) == "TypeVar"
+
+
+def _asserts(node: ast.AST) -> bool:
+    """Tell whether this refuses what should never be: also what zip does with two lengths."""
+    if isinstance(node, ast.keyword):
+        return node.arg == "strict"
+    return isinstance(node, ast.Raise | ast.Assert)
 
 
 # -- what may stand there instead ------------------------------------------------------------------

@@ -75,6 +75,10 @@ class TestMutants:
         assert mutants("m.py", types, set()) == []
         assert mutants("m.py", "FLAGS = A | 4\n", set())
 
+    def test_leaves_what_zip_asserts_alone(self):
+        found = mutants("m.py", "pairs = zip(a, b, strict=True)\n", set())
+        assert found == []
+
     def test_finds_what_a_call_cannot_leave_out(self):
         source = "def f(a, b=1, *, c, d=2): ...\nclass C:\n    x: int\n    y: int = 3\n"
         assert required_keywords([source]) == {("f", "a"), ("f", "c"), ("C", "x")}
