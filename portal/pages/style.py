@@ -63,6 +63,12 @@ class ModelFilters(Filters):
     team = django_filters.ChoiceFilter(
         label="Team", choices=[(row.team, row.team) for row in MODELS[1:3]], empty_label="Any team"
     )
+    state = django_filters.ChoiceFilter(
+        field_name="state.tone",
+        label="State",
+        choices=[(tone, tone.capitalize()) for tone in TONES],
+        empty_label="Any state",
+    )
 
 
 TABLE = Table(
@@ -84,6 +90,7 @@ TABLE = Table(
     search=("name", "title", "team"),
     search_words="Model, title or team",
     filters=ModelFilters,
+    filters_in_line=1,
     order="model",
     page_size=4,
 )  # fmt: skip

@@ -67,6 +67,7 @@ class TestStyle:
             "no price",  # an unknown amount
             "not measured",
             "1 of 5 unknown",  # in the total row
+            "More filters",
             'aria-sort="ascending"',
             "Nothing was measured in this time.",
             "goes on",
@@ -97,6 +98,8 @@ class TestStyle:
         found = joined(client.get(where, {"q": "letters"}).content)
         assert "1 model" in found
         assert "appeals-triage" not in found
+        drifted = client.get(where, {"state": "warn"}).context["table"]
+        assert [line.row.name for line in drifted.lines] == ["prior-auth-extract"]
         page = joined(client.get(where, {"team": "moon", "page": "9"}).content)
         assert "“moon” is no value of the filter Team." in page
         answer = client.get(where, {"format": "csv", "columns": "digest"})
