@@ -36,11 +36,11 @@ FOLDER = "capacity"
 FRACTIONAL = ("g6f", "gr6f")
 SPARE_GIB = 20  # logs, the container runtime, what pods write
 MOST_BUDGETS = 50
-_NAME = re.compile(r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")  # a label's value holds 63
-_VALUE = re.compile(r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$")
-_WINDOW = re.compile(r"^([0-9]+h[0-9]+m|[0-9]+(h|m))$")
-_ALIAS = re.compile(r"^(al2|al2023|bottlerocket)@v?[0-9][0-9.a-z-]*$")
-_NODES = re.compile(r"^((100|[0-9]{1,2})%|[0-9]+)$")
+_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")  # a label's value holds 63
+_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_WINDOW = re.compile(r"([0-9]+h[0-9]+m|[0-9]+(h|m))")
+_ALIAS = re.compile(r"(al2|al2023|bottlerocket)@v?[0-9][0-9.a-z-]*")
+_NODES = re.compile(r"((100|[0-9]{1,2})%|[0-9]+)")
 _MACHINES = ({"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64"]},
              {"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]})  # fmt: skip
 
@@ -256,11 +256,11 @@ def _contains(found: object, wanted: object) -> bool:
 
 
 def _check(pool: NodePool) -> None:
-    if not _NAME.match(pool.name):
+    if not _NAME.fullmatch(pool.name):
         raise BadCapacity(
             f"{pool.name!r} cannot name a NodePool: lower-case letters, digits, dashes, at most 63."
         )
-    if not pool.families or not all(_VALUE.match(family) for family in pool.families):
+    if not pool.families or not all(_VALUE.fullmatch(family) for family in pool.families):
         raise BadCapacity("A pool needs at least one instance family.")
     if fractional := sorted(set(pool.families) & set(FRACTIONAL)):
         raise BadCapacity(f"A machine of {fractional[0]} has a part of a GPU: no replica fits it.")
@@ -292,7 +292,7 @@ def _check_times(pool: NodePool) -> None:
 
 def check_budget(budget: Budget) -> None:
     """Raise BadCapacity where a budget is not one that Karpenter takes."""
-    if not _NODES.match(budget.nodes):
+    if not _NODES.fullmatch(budget.nodes):
         raise BadCapacity(
             f"{budget.nodes!r} is no number of nodes: write a number such as 2, or a "
             f"share such as 10%."
@@ -310,7 +310,7 @@ def check_budget(budget: Budget) -> None:
             f"month, weekday), such as "
             "0 12 * * mon-fri."
         )
-    if budget.duration and not _WINDOW.match(budget.duration):
+    if budget.duration and not _WINDOW.fullmatch(budget.duration):
         raise BadCapacity(
             f"{budget.duration!r} is no duration of a window: write 8h, 90m or 1h30m."
         )
@@ -340,12 +340,12 @@ class EC2NodeClass:
 
 def ec2_node_class(wanted: EC2NodeClass) -> Manifest:
     """Return the EC2NodeClass. Raises BadCapacity."""
-    if not _NAME.match(wanted.name):
+    if not _NAME.fullmatch(wanted.name):
         raise BadCapacity(
             f"{wanted.name!r} cannot name a node class: lower-case letters, digits, "
             f"dashes, at most 63."
         )
-    if not _ALIAS.match(wanted.ami_alias):
+    if not _ALIAS.fullmatch(wanted.ami_alias):
         words = "The machine image is pinned: an alias such as bottlerocket@v1.40.0, never @latest"
         raise BadCapacity(f"{words}; Karpenter takes the NVIDIA variant of it by itself.")
     needed = wanted.image_gib + wanted.weights_gib + SPARE_GIB
@@ -396,7 +396,7 @@ class KwokNodeClass:
 
 def kwok_node_class(wanted: KwokNodeClass) -> Manifest:
     """Return the KWOKNodeClass. Raises BadCapacity."""
-    if not _NAME.match(wanted.name) or not is_duration(wanted.registration_delay):
+    if not _NAME.fullmatch(wanted.name) or not is_duration(wanted.registration_delay):
         raise BadCapacity("A KWOKNodeClass needs a name and a delay such as 5s.")
     return {
         "apiVersion": "karpenter.kwok.sh/v1alpha1",

@@ -49,7 +49,7 @@ MAX_TEAMS = 256  # rules of a BackendTrafficPolicy
 # whole policy.
 _MODEL, _TEAM, _REQUEST_ID = "%REQ(X-AI-EG-MODEL)%", "%REQ(X-TEAM)%", "%REQ(X-REQUEST-ID)%"
 _LIMIT, _RESET = "%RESP(X-RATELIMIT-LIMIT)%", "%RESP(X-RATELIMIT-RESET)%"
-_IPV4 = re.compile(r"^[0-9.]+$")
+_IPV4 = re.compile(r"[0-9.]+")
 
 
 class BadRoute(CannotRender):
@@ -166,7 +166,7 @@ def backend_objects(
         )
     name = serving_name(model, number)
     host = hostname or f"{name}-predictor.{namespace}.svc.cluster.local"
-    if _IPV4.match(host) or ":" in host:
+    if _IPV4.fullmatch(host) or ":" in host:
         raise BadRoute(
             "A Backend needs a DNS name: with an IP address calls are charged to the wrong version."
         )

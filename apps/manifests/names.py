@@ -10,7 +10,7 @@ OWNER_LABELS = {"app.kubernetes.io/managed-by": "quartermaster"}
 DIGEST_ANNOTATION = "quartermaster.dev/manifest-digest"
 MODELS = "models"
 EVALS = "evals"
-_NAME = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 LONGEST = 53  # `<name>-predictor` must fit a DNS label of 63
 
 
@@ -25,7 +25,7 @@ def serving_name(model: str, number: int) -> str:
 
 def checked(name: str) -> str:
     """Return `name` when it fits an InferenceService and its Service; raise BadName otherwise."""
-    if not _NAME.match(name) or len(name) > LONGEST:
+    if not _NAME.fullmatch(name) or len(name) > LONGEST:
         raise BadName(
             f"{name!r} cannot name an InferenceService: lower-case letters, digits, dashes, at "
             f"most {LONGEST}."

@@ -21,7 +21,7 @@ from apps.manifests.text import Manifest
 CREDENTIAL = "quartermaster-demand"  # the ClusterTriggerAuthentication in deploy/keda
 # days → their words, their number in a week, their cron field, and that of the days after them
 DAYS = {"mon-fri": ("Monday to Friday", 5, "1-5", "2-6"), "daily": ("Every day", 7, "*", "*")}
-_WINDOW = re.compile(r"^(\S+) (\d\d):(\d\d)-(\d\d):(\d\d) (\S+)$")
+_WINDOW = re.compile(r"(\S+) (\d\d):(\d\d)-(\d\d):(\d\d) (\S+)")
 _WEEKS_PER_MONTH = float(HOURS_PER_MONTH) / (24 * 7)
 _EXAMPLE = "mon-fri 07:30-19:00 America/New_York"
 
@@ -65,7 +65,7 @@ class PreWarm:
 
 def pre_warm_of(text: str) -> PreWarm:
     """Return the hours that a text names. Raises BadScaling with words for people."""
-    found = _WINDOW.match(text)
+    found = _WINDOW.fullmatch(text)
     if found is None or found[1] not in DAYS:
         raise BadScaling(
             f"{text!r} names no hours: write them as {_EXAMPLE}; the days are {' or '.join(DAYS)}."

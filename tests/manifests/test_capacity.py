@@ -148,6 +148,10 @@ class TestNodePool:
         [
             ({"name": "Upper"}, "cannot name"),
             ({"name": "a" * 64}, "at most 63"),
+            ({"name": "gpu\n"}, "cannot name"),
+            ({"families": ("g6\n",)}, "at least one instance family"),
+            ({"budgets": (Budget("10%\n"),)}, "no number of nodes"),
+            ({"budgets": (Budget("1", (), "0 12 * * *", "8h\n"),)}, "duration of a window"),
             ({"families": ()}, "at least one instance family"),
             ({"families": ("g6 or so",)}, "at least one instance family"),
             ({"capacity_types": ()}, "Spot machines, on-demand machines, or both"),
@@ -319,7 +323,15 @@ class TestCarries:
 
 class TestSchedules:
     @pytest.mark.parametrize(
-        "text", ["0 12 * * mon-fri", "*/15 0-6,20 1 JAN-mar 0", "59 23 31 12 6"]
+        "text",
+        [
+            "0 12 * * mon-fri",
+            "*/15 0-6,20 1 JAN-mar 0",
+            "59 23 31 12 6",
+            "0 0 1 1 0",
+            "5-5 */1 1-31/2 dec sun-sat",
+            "5/15 * * feb sat",
+        ],
     )
     def test_takes(self, text):
         assert is_schedule(text)
@@ -336,6 +348,19 @@ class TestSchedules:
             "*/0 * * * *",
             "5-1 * * * *",
             "x * * * *",
+            "* 24 * * *",
+            "* * 32 * *",
+            "* * * 0 *",
+            "* * * 13 *",
+            "*/x * * * *",
+            "5/ * * * *",
+            "1-2-3 * * * *",
+            "1, * * * *",
+            "٣ * * * *",
+            "mon * * * *",
+            "* * * mon *",
+            "* * * * jan",
+            "* * * * * *",
         ],
     )
     def test_refuses(self, text):
@@ -375,6 +400,12 @@ class TestWords:
             ("5 7 * * 1,3-5", "Mon, Wed–Fri from 07:05"),
             ("0 0 * * */6", "Sat, Sun from 00:00"),
             ("30 7 * * *", "every day from 07:30"),
+            ("30 7 * * mon,tue", "Mon, Tue from 07:30"),
+            ("30 7 * * mon,tue,wed", "Mon–Wed from 07:30"),
+            ("30 7 * * 0,5,6", "Fri–Sun from 07:30"),
+            ("30 7 * * 1-5/2", "Mon, Wed, Fri from 07:30"),
+            ("30 7 * 6 *", "from 30 7 * 6 *"),
+            ("30 7-8 * * *", "from 30 7-8 * * *"),
             ("0 12 1 * *", "from 0 12 1 * *"),
             ("*/5 12 * * *", "from */5 12 * * *"),
         ],
@@ -391,6 +422,9 @@ class TestWeekly:
             ("30 7 * * *", set(range(7)), time(7, 30)),
             ("0 1 * * sun,2,4-6/2", {0, 2, 4, 6}, time(1)),
             ("0 1 * * 3/2", {3, 5}, time(1)),
+            ("0 1 * * */3", {0, 3, 6}, time(1)),
+            ("0 1 * * Sat", {6}, time(1)),
+            ("0 1 * * 2,4-5", {2, 4, 5}, time(1)),
         ],
     )
     def test_reads_a_time_on_days_of_the_week(self, schedule, days, at):
@@ -400,7 +434,10 @@ class TestWeekly:
     def test_is_none_for_any_other_schedule(self, other):
         assert weekly(other) is None
 
-    @pytest.mark.parametrize("text", ["0 12 * * mon-fri", "5 0 * * *", "59 23 * * sun,tue,thu-sat"])
+    @pytest.mark.parametrize(
+        "text",
+        ["0 12 * * mon-fri", "5 0 * * *", "59 23 * * sun,tue,thu-sat", "1 2 * * sun,fri,sat"],
+    )
     def test_writes_what_it_read(self, text):
         assert weekly(text).text == text
 
@@ -410,6 +447,9 @@ class TestWeekly:
         early = Weekly(frozenset({0, 3}), time(1, 30))
         assert early.moved(-timedelta(hours=2)) == Weekly(frozenset({6, 2}), time(23, 30))
         assert late.moved(timedelta(0)) == late
+        assert late.moved(timedelta(hours=1, minutes=59)) == Weekly(late.days, time(23, 59))
+        assert late.moved(timedelta(hours=2)) == Weekly(frozenset({0}), time(0))
+        assert early.moved(-timedelta(minutes=90)) == Weekly(early.days, time(0))
 
     def test_keeps_the_spelling_of_the_same_schedule(self):
         assert kept("0 12 * * 1-5", "0 12 * * mon-fri") == "0 12 * * 1-5"
@@ -423,6 +463,8 @@ class TestDurations:
         [
             ("2m", "2 min", (2, "m")), ("1h30m", "1 h 30 min", (90, "m")),
             ("90s", "1 min 30 s", (90, "s")), ("720h", "720 h", (720, "h")),
+            ("3600s", "1 h", (1, "h")), ("60s", "1 min", (1, "m")), ("1s", "1 s", (1, "s")),
+            ("1h1m1s", "1 h 1 min 1 s", (3661, "s")), ("59m60s", "1 h", (1, "h")),
             ("0s", "0 s", (0, "m")),
         ],
     )  # fmt: skip
@@ -435,6 +477,13 @@ class TestDurations:
         assert durations.words("soon") == "soon"
         with pytest.raises(ValueError, match="soon"):
             durations.in_one_unit("soon")
+        for text in ("", "1d", "1h 2m", "h", "1.5h", "Never"):
+            assert not durations.is_duration(text)
+            assert text == "Never" or durations.words(text) == text
+
+    def test_are_times(self):
+        assert durations.length("1h30m5s") == timedelta(hours=1, minutes=30, seconds=5)
+        assert durations.length("Never") == timedelta(0)
 
     def test_keep_the_spelling_of_the_same_length(self):
         assert durations.kept("1h30m", "90m") == "1h30m"

@@ -58,6 +58,13 @@ class TestEverything:
         assert list(yaml.safe_load_all(text)) == rendered()
         assert b"&id" not in text
 
+    def test_is_text_that_people_read_in_a_diff(self):
+        long = {"b": "Größe " + "x " * 70, "a": [1]}
+        lines = to_yaml([long, {"c": {}}]).decode().splitlines()
+        assert lines[0] == "---" and lines[1].startswith("b: 'Größe x x")
+        assert 110 < len(lines[1]) < 130
+        assert lines[3:] == ["a:", "- 1", "---", "c: {}"]
+
 
 class TestInferenceService:
     def test_sets_what_the_cluster_would_otherwise_decide(self):
@@ -255,7 +262,25 @@ class TestNames:
         for name in ("7b", "Upper", "a" * 54, "a.b", "-a"):
             with pytest.raises(names.BadName):
                 names.checked(name)
+        for name in ("a-", "a_b", "a\n"):
+            with pytest.raises(names.BadName):
+                names.checked(name)
         assert names.serving_name("a" * 40, 999999999) == "a" * 40 + "-v999999999"
+        assert names.checked("a" * 53) == "a" * 53
+        assert names.checked("a") == "a"
+
+    def test_tell_whose_and_which_everything_is(self):
+        ours = {"app.kubernetes.io/managed-by": "quartermaster", "quartermaster.dev/model": "m"}
+        assert names.labels("m") == ours
+        assert names.labels("m", 0) == ours | {"quartermaster.dev/version": "0"}
+
+    def test_say_where_each_file_is(self):
+        """Argo CD's Applications read these folders; a file elsewhere is never applied."""
+        assert names.runtime_path("evals") == "serving/evals/runtime.yaml"
+        assert names.version_path("m", 7) == "serving/models/m/v7.yaml"
+        assert names.route_path("m") == "serving/models/m/route.yaml"
+        assert names.policy_path("m") == "serving/models/m/policy.yaml"
+        assert names.candidate_path("m-v7-0c1d") == "serving/evals/m-v7-0c1d.yaml"
 
 
 class TestRoute:
