@@ -195,6 +195,14 @@ class TestScaledObject:
         longest = replace(SLEEPER, name="a" * names.LONGEST)
         assert len("keda-hpa-" + scaling.scaled_object(longest, SCALING)["metadata"]["name"]) <= 63
 
+    def test_takes_the_least_of_each_and_an_address_with_a_slash(self):
+        least = scaling.Scaling("http://portal/scaling/", 1, 0, 1, 1)
+        spec = scaling.scaled_object(SLEEPER, least)["spec"]
+        assert (spec["pollingInterval"], spec["cooldownPeriod"]) == (1, 0)
+        asked = spec["triggers"][0]["metadata"]
+        assert asked["targetValue"] == "1"
+        assert asked["url"] == "http://portal/scaling/models/prior-auth-extract-v7"
+
     @pytest.mark.parametrize(
         "change",
         [

@@ -73,6 +73,20 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "_check: .cpu or 0, pool.memory_gib or 0) < 0: raise BadCapacity('A li → "
         ".cpu or 0, pool.memory_gib or 1) < 0: raise BadCapacity('A li": "neither is below 0",
     },
+    "apps/manifests/scaling.py": {
+        "PreWarm.words: of the next day' if self.end < self.start else '' → "
+        "of the next day' if self.end <= self.start else ''": (
+            "hours that end as they begin are refused"
+        ),
+        "_hours: on = days_after if hours.end < hours.start else days → "
+        "on = days_after if hours.end <= hours.start else days": (
+            "hours that end as they begin are refused"
+        ),
+        "_demand: \"{scaling.demand_url.rstrip('/')}/{version.namespace}/{versi → "
+        "\"{scaling.demand_url.rstrip('/_')}/{version.namespace}/{versi": (
+            "the portal's address ends in no underscore"
+        ),
+    },
     "apps/metering/actions.py": {
         "roll_up_dirty_hours: for hour in DirtyHour.objects.order_by('hour').values_list('hour', "
         "flat=True) → for hour in DirtyHour.objects.values_list('hour', flat=True)": (
