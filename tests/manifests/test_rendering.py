@@ -107,6 +107,20 @@ class TestInferenceService:
         bare, _ = serving.runtime_objects("models", "image:1")
         assert bare["metadata"]["annotations"] == FIRST
 
+    def test_the_service_account_reads_an_endpoint_over_https(self):
+        account, _ = serving.runtime_objects("models", "image:1", s3_endpoint="https://s3.test/")
+        assert account["metadata"]["annotations"] == FIRST | {
+            "serving.kserve.io/s3-endpoint": "s3.test",
+            "serving.kserve.io/s3-usehttps": "1",
+        }
+
+    @pytest.mark.parametrize(
+        ("start", "longest"), [(0, 2700), (1800, 2700), (1801, 2701), (3600, 4500)]
+    )
+    def test_has_a_quarter_of_an_hour_before_its_engine_starts(self, start, longest):
+        assert serving.longest_start(start).total_seconds() == longest
+        assert serving.longest_start().total_seconds() == 2700
+
     def test_the_runtime_is_applied_before_what_needs_it(self):
         for manifest in serving.runtime_objects("models", "image:1"):
             assert manifest["metadata"]["annotations"] == FIRST

@@ -87,6 +87,12 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             "the portal's address ends in no underscore"
         ),
     },
+    "apps/manifests/serving.py": {
+        "_service_account: st = s3_endpoint.split('://', 1)[-1].rstrip('/') → "
+        "st = s3_endpoint.split('://', 2)[-1].rstrip('/')": "an address has one scheme",
+        "_service_account: .split('://', 1)[-1].rstrip('/') → "
+        ".split('://', 1)[-1].rstrip('/_')": "no host ends in an underscore",
+    },
     "apps/metering/actions.py": {
         "roll_up_dirty_hours: for hour in DirtyHour.objects.order_by('hour').values_list('hour', "
         "flat=True) → for hour in DirtyHour.objects.values_list('hour', flat=True)": (
