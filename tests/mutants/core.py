@@ -31,6 +31,7 @@ CORE = (
     "apps/promotions/dossier.py",
     "apps/promotions/queries.py",
     "apps/promotions/serving.py",
+    "apps/promotions/sleep.py",
     "apps/promotions/rollouts/health.py",
     "apps/promotions/rollouts/plan.py",
     "apps/gitops/*.py",
