@@ -279,6 +279,8 @@ class Replica(ClusterObject):
     # promised, before it has a node
     node_claim_name = models.CharField(max_length=253, blank=True, default="")
     gpu_count = models.PositiveSmallIntegerField(default=0)
+    # of cards that MIG cuts, beside the whole ones: sevenths (see holdings.py)
+    mig_slices = models.PositiveSmallIntegerField(default=0)
     engine = models.CharField(max_length=63, blank=True, default="")
     # the engine's, inside the cluster
     address = models.CharField(max_length=63, blank=True, default="")

@@ -16,6 +16,8 @@ from apps.integrations.kubernetes import readings
 from apps.integrations.kubernetes.types import Condition, ContainerStatus, Manifest
 
 GPU = "nvidia.com/gpu"
+# a MIG instance by the number of its slices of a card: nvidia.com/mig-3g.40gb
+_MIG = re.compile(r"nvidia\.com/mig-([1-7])g\.")
 PRICE = "eks-node-viewer/instance-price"
 PRICE_BASIS = "quartermaster.dev/price-basis"
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
@@ -197,6 +199,7 @@ def replica(obj: Manifest) -> Seen | None:
             "version": labels.get("quartermaster.dev/version", ""),
             "node_name": pod.node,
             "gpu_count": _pod_gpus(obj),
+            "mig_slices": _pod_slices(obj),
             "engine": pod.engine[:63],
             "address": f"{pod.ip}:{_engine_port(obj)}" if pod.ip else "",
             "manifest_digest": pod.manifest_digest[:80],
@@ -483,6 +486,18 @@ def _pod_gpus(obj: Manifest) -> int:
     containers = (obj.get("spec") or {}).get("containers") or []
     return sum(
         gpus(((each.get("resources") or {}).get("limits") or {}).get(GPU)) for each in containers
+    )
+
+
+def _pod_slices(obj: Manifest) -> int:
+    """Return how many slices of cards a pod's MIG instances have together."""
+    containers = (obj.get("spec") or {}).get("containers") or []
+    limits = [(each.get("resources") or {}).get("limits") or {} for each in containers]
+    return sum(
+        int(found.group(1)) * gpus(count)
+        for each in limits
+        for name, count in each.items()
+        if (found := _MIG.match(name)) is not None
     )
 
 

@@ -1,9 +1,11 @@
-"""Who calls a model: its hourly sums added up by team and version, never by person."""
+"""Who calls a model, and how much every hour holds: hourly sums by team and version, never by
+person.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Sum
+from django.db.models import Min, Q, Sum
 
 from apps.common.simulated import Simulated
 from apps.fleet.simulated import stand_in_versions
@@ -54,3 +56,43 @@ def model_lines(*, model: str, team: str | None, since: datetime) -> list[ModelL
         )
         for team, version, *figures in found
     ]
+
+
+@dataclass(frozen=True)
+class HourOfWork:
+    """What a team asked of a version in an hour, estimates of what no answer told included.
+    input_tokens includes the cached ones. untold_calls: of whose use nothing is known.
+    """
+
+    hour: datetime
+    version: str
+    team: str
+    cost_center: str
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+    untold_calls: int
+
+
+def hours_of_work(start: datetime, end: datetime) -> list[HourOfWork]:
+    """Return the hours of [start, end) in which versions worked, oldest first; one query."""
+    rows = HourlyUsage.objects.filter(hour__gte=start, hour__lt=end).exclude(version="")
+    worked = Q(metered_calls__gt=0) | Q(unmetered_calls__gt=0)
+    return [
+        HourOfWork(
+            hour=row.hour,
+            version=row.version,
+            team=row.team,
+            cost_center=row.cost_center,
+            input_tokens=row.input_tokens + row.estimated_input_tokens,
+            cached_input_tokens=row.cached_input_tokens,
+            output_tokens=row.output_tokens + row.estimated_output_tokens,
+            untold_calls=row.unmetered_calls - row.estimated_calls,
+        )
+        for row in rows.filter(worked).order_by("hour", "version", "team", "cost_center")
+    ]
+
+
+def first_hour() -> datetime | None:
+    """Return the first hour with usage; None where there is none. One query."""
+    return HourlyUsage.objects.aggregate(first=Min("hour"))["first"]
