@@ -184,6 +184,10 @@ PRIVILEGES: dict[str, May] = {
     "metering.LogPosition": May(insert=True, update=("inode", "offset", "updated_at")),
     # money
     "chargeback.Rate": May(insert=True, update=("active_to",)),
+    "chargeback.AllocatedDay": May(insert=True, update=AllBut()),
+    "chargeback.Allocation": May(insert=True, delete=True),
+    # triggers of what a day rests on write it, as the portal
+    "chargeback.ChangedDay": May(insert=True, update=("changed_at",), delete=True),
     # policy
     "gateway.PolicyRevision": May(
         insert=True, update=(*RECONCILED, "status", "digest", "commit", "published_at")

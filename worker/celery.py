@@ -8,7 +8,16 @@ from celery import Celery
 
 from worker.schedule import SCHEDULE
 
-TASKS = ("accounts", "catalog", "evals", "capacity", "promotions", "metering", "gateway")
+TASKS = (
+    "accounts",
+    "catalog",
+    "evals",
+    "capacity",
+    "promotions",
+    "metering",
+    "chargeback",
+    "gateway",
+)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 

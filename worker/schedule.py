@@ -71,4 +71,11 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 2.0,
         "options": {"expires": 2},
     },
+    # Shares out what the machines cost: today again and again, and every day that changed. If it
+    # stops, costs stay as they were, and the page says until when they are known.
+    "allocate-due-days": {
+        "task": "chargeback.allocate_due_days",
+        "schedule": 120.0,
+        "options": {"expires": 120},
+    },
 }

@@ -1,17 +1,30 @@
-"""Setting prices. A price begins at a whole hour, so that no hour of usage has two."""
+"""Setting prices, and sharing out what the machines cost.
 
-from datetime import datetime
+A price begins at a whole hour, so that no hour of usage has two. A day is shared out whole, from
+what happened; doing it again changes nothing but what changed.
+"""
+
+from datetime import date, datetime
 from decimal import Decimal
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.accounts.models import Role, User
 from apps.audit.actions import Actor, record
 from apps.audit.models import Action
 from apps.catalog.models import RegisteredModel
-from apps.chargeback.models import Rate
+from apps.chargeback.allocation import Day, Row, allocate
+from apps.chargeback.inputs import Inputs, due_days, inputs
+from apps.chargeback.method import METHOD
+from apps.chargeback.models import AllocatedDay, Allocation, ChangedDay, Rate
 from apps.chargeback.rating import Prices
+from apps.common import periods
 from apps.common.errors import DomainError, require
+from apps.manifests.names import EVALS
+
+AT_ONCE = 1000  # rows a statement
+DAYS_AT_ONCE = 40  # of those that are due
+ALLOCATING = 0x716D_616C  # the advisory lock's first key
 
 
 class BadRate(DomainError):
@@ -70,3 +83,83 @@ def set_rate(
         action=Action.RATE_SET, actor=actor, target=rate, now=now, data={"usd_per_million": facts}
     )
     return rate
+
+
+@transaction.atomic
+def allocate_day(*, day: date, now: datetime) -> bool:
+    """Share out what the machines of a UTC day cost, until its end or now. False while another
+    worker does it.
+
+    A change that comes meanwhile marks the day again, so its mark goes only if it is still the one
+    that was there before anything was read. A day that has not begun is left alone.
+    """
+    start, end = periods.start_of_day(day), min(periods.end_of_day(day), now)
+    if end <= start or not _may_allocate(day):
+        return False
+    mark = ChangedDay.objects.filter(day=day).first()
+    found = inputs(start, end)
+    shared = allocate(
+        stretches=found.stretches,
+        holdings=found.holdings,
+        work=found.work,
+        weigh=found.weigh,
+        evaluations=EVALS,
+    )
+    _keep(day, end, found, shared, now)
+    if mark is not None:
+        ChangedDay.objects.filter(day=day, changed_at=mark.changed_at).delete()
+    return True
+
+
+def allocate_due_days(*, now: datetime) -> int:
+    """Share out the newest days that are due, each in its own transaction; return how many."""
+    return sum(allocate_day(day=day, now=now) for day in due_days(now)[:DAYS_AT_ONCE])
+
+
+def _may_allocate(day: date) -> bool:
+    """Take a day for this transaction; tell whether it was free."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [ALLOCATING, day.toordinal()])
+        return bool(cursor.fetchone()[0])
+
+
+def _keep(day: date, until: datetime, found: Inputs, shared: Day, now: datetime) -> None:
+    """Put a day's shares in the place of those that it had."""
+    values = {
+        "until": until,
+        "method_id": METHOD.id,
+        "method_version": METHOD.version,
+        "total_usd": shared.total_usd,
+        "priced_seconds": shared.priced_seconds,
+        "unpriced_seconds": shared.unpriced_seconds,
+        "unobserved_seconds": shared.unobserved_seconds,
+        "unplaced_tokens": shared.unplaced_tokens,
+        "has_simulated_machines": found.has_simulated_machines,
+        "has_simulated_prices": found.has_simulated_prices,
+        "computed_at": now,
+    }
+    AllocatedDay.objects.update_or_create(day=day, defaults=values)
+    Allocation.objects.filter(day=day).delete()
+    rows = [_allocation(day, row) for row in shared.rows]
+    Allocation.objects.bulk_create(rows, batch_size=AT_ONCE)
+
+
+def _allocation(day: date, row: Row) -> Allocation:
+    share, origin = row.share, row.share.origin
+    return Allocation(
+        day_id=day,
+        instance_type=origin.instance_type,
+        capacity_type=origin.capacity_type,
+        gpu_name=origin.gpu_name,
+        is_priced=origin.is_priced,
+        kind=share.kind,
+        basis=share.basis,
+        model=share.model,
+        version=share.version,
+        team=share.team,
+        cost_center=share.cost_center,
+        gpu_hours=row.gpu_hours,
+        cost_usd=row.cost_usd,
+        on_demand_usd=row.on_demand_usd,
+        ratio=row.ratio,
+    )

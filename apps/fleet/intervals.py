@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import MAXYEAR, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from django.db.models import Q
+from django.db.models import Min, Q
 
 from apps.common import periods
 from apps.fleet import sightings
@@ -82,6 +82,20 @@ def part_of(span: NodeInterval, *, to_at: datetime, from_at: datetime | None = N
     """
     begin = max(span.started_at, from_at or span.started_at)
     return Part(span, begin, max(begin, min(span.ended_at or to_at, to_at)))
+
+
+def parts_within(from_at: datetime, to_at: datetime) -> list[Part]:
+    """Return the parts of all intervals in [from_at, to_at) that last, with their claims; one
+    query.
+    """
+    spans = NodeInterval.objects.within(from_at, to_at).select_related("node_claim")
+    parts = (part_of(span, from_at=from_at, to_at=to_at) for span in spans)
+    return [part for part in parts if part.length]
+
+
+def first_start() -> datetime | None:
+    """Return when the first interval began; None where there is none. One query."""
+    return NodeInterval.objects.aggregate(first=Min("started_at"))["first"]
 
 
 def usd_of(spans: Iterable[NodeInterval], now: datetime) -> Decimal | None:

@@ -73,8 +73,17 @@ def family_of(instance_type: str) -> str:
     return instance_type.partition(".")[0]
 
 
+@cache
+def _by_name() -> dict[str, InstanceType]:
+    return {item.name: item for item in instance_types()}
+
+
+def instance_type(name: str) -> InstanceType | None:
+    """Return a type by its name; None for one that is not listed here."""
+    return _by_name().get(name)
+
+
 def list_price(instance_type: str) -> Decimal | None:
     """Return a type's list price per hour, or None."""
-    return next(
-        (item.usd_per_hour for item in instance_types() if item.name == instance_type), None
-    )
+    found = _by_name().get(instance_type)
+    return None if found is None else found.usd_per_hour

@@ -58,15 +58,7 @@ def read_batch(body: bytes) -> list[Entry]:
         values += len(record.attributes)
         if values > MOST_VALUES:
             raise TooMany(_TOO_MANY_VALUES)
-        # most values are text, and to ask for it first is cheaper than to ask of what kind it is
-        found.append(
-            read_entry(
-                {
-                    pair.key: pair.value.string_value or _value(pair.value)
-                    for pair in record.attributes
-                }
-            )
-        )
+        found.append(read_entry({pair.key: _value(pair.value) for pair in record.attributes}))
     return [entry for entry in found if entry]
 
 

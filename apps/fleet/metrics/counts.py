@@ -1,9 +1,8 @@
 """What engines counted by themselves: the second opinion on what calls used."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db.models import Q, Sum
 
@@ -58,7 +57,7 @@ def engine_counts(*, namespace: str, start: datetime, end: datetime) -> dict[str
 
 def _added(
     replicas: Iterable[Replica],
-    sums: Mapping[int, Mapping[str, Any]],
+    sums: dict[int, dict[str, float | None]],
     start: datetime,
     end: datetime,
 ) -> EngineCount:

@@ -1,0 +1,12 @@
+"""Celery tasks of apps.chargeback: one call each."""
+
+from django.utils.timezone import now
+
+from apps.chargeback import actions
+from worker.celery import app
+
+
+@app.task(name="chargeback.allocate_due_days", acks_late=True, time_limit=300)
+def allocate_due_days(**_: object) -> None:
+    """Share out what the machines cost on the days that are due."""
+    actions.allocate_due_days(now=now())
