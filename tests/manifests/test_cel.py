@@ -42,6 +42,57 @@ class TestChecked:
             cel.checked(expression)
 
 
+class TestTheCallsThatAreTried:
+    """A cost must come of each call that the gateway may tell: the text names one that fails."""
+
+    @pytest.mark.parametrize(
+        ("fails_where", "call"),
+        [
+            ("input_tokens == 0u", "no tokens"),
+            (
+                "input_tokens > 0u && input_tokens == cached_input_tokens",
+                "input_tokens 1000, cached_input_tokens 1000, output_tokens 1, total_tokens 1001",
+            ),
+            (
+                "cache_creation_input_tokens > 0u",
+                "input_tokens 700, cache_creation_input_tokens 700, output_tokens 40, "
+                "total_tokens 740",
+            ),
+            (
+                "reasoning_tokens > 0u",
+                "input_tokens 5, output_tokens 2000, total_tokens 2005, reasoning_tokens 1990",
+            ),
+            (
+                "input_tokens > 100000u",
+                "input_tokens 120000, cached_input_tokens 60000, output_tokens 8000, "
+                "total_tokens 128000",
+            ),
+        ],
+    )
+    def test_are_of_every_kind(self, fails_where, call):
+        with pytest.raises(cel.BadExpression, match=f"for a call with {call}: "):
+            cel.checked(f"{fails_where} ? 1u / 0u : 0u")
+
+    @pytest.mark.parametrize(
+        "always",
+        [
+            "total_tokens == input_tokens + output_tokens",
+            "cached_input_tokens + cache_creation_input_tokens <= input_tokens",
+            "reasoning_tokens <= output_tokens",
+            "backend == 'models/' + model + '/route/' + route_name + '/rule/0/ref/0'",
+            "model == 'm-v1' && route_name == 'm'",
+        ],
+    )
+    def test_are_as_the_gateway_tells_them(self, always):
+        assert cel.checked(f"{always} ? 0u : 1u / 0u")
+
+    def test_may_be_counted_in_a_thousand_characters(self):
+        longest = "1u" + " " * 998
+        assert cel.checked(longest) == longest
+        with pytest.raises(cel.BadExpression, match="at most 1000 characters"):
+            cel.checked(longest + " ")
+
+
 def expressions_in(found):
     """Yield every cost expression in manifests, by the field that holds one. A policy's conditions
     are something else.
