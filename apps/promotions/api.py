@@ -18,7 +18,7 @@ from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
 from apps.common.pagination import NewestRequests
 from apps.common.reasons import ReasonInput, reason_of
-from apps.promotions import actions
+from apps.promotions import actions, proposal
 from apps.promotions.filters import PromotionQuery
 from apps.promotions.models import (
     GateResult,
@@ -49,12 +49,47 @@ class ProposalInput(serializers.Serializer[Any]):
 
 class DecisionInput(ReasonInput):
     """Body of a decision. manifest_digest, eval_run and baseline: what the reviewer looked at, as
-    GET answered it.
+    GET answered it. change: the digest of the change to Git that they were shown; left out, the
+    decision says for ever after that they were not.
     """
 
     manifest_digest = serializers.CharField(max_length=71)
     eval_run = serializers.UUIDField()
     baseline = serializers.CharField(allow_null=True, max_length=63)
+    change = serializers.CharField(max_length=71, allow_blank=True, default="")
+
+
+class DiffLineOutput(serializers.Serializer[Any]):
+    """One line of a diff, with its sign."""
+
+    kind = serializers.ChoiceField(choices=("add", "del", "hunk", "same"))
+    text = serializers.CharField()
+
+
+class DiffFileOutput(serializers.Serializer[Any]):
+    """One file that a step changes."""
+
+    path = serializers.CharField()
+    lines = DiffLineOutput(many=True)
+
+
+class StepOutput(serializers.Serializer[Any]):
+    """One commit to the GitOps repository. when: in words; count: changed lines."""
+
+    title = serializers.CharField()
+    when = serializers.CharField()
+    count = serializers.IntegerField()
+    files = DiffFileOutput(many=True)
+
+
+class ChangeOutput(serializers.Serializer[Any]):
+    """The exact change to Git, step by step: as it was decided over, else against the branch as it
+    is now. digest: a decision names it; "" where problem says why there is nothing to see.
+    """
+
+    digest = serializers.CharField()
+    problem = serializers.CharField()
+    steps = StepOutput(many=True)
 
 
 class PromotionOutput(serializers.ModelSerializer[Promotion]):
@@ -247,6 +282,19 @@ def promotion(request: Request, pk: UUID) -> Response:
 
 
 @operation(
+    "promotion_change",
+    TAG,
+    "Read the change that a promotion makes",
+    answers=ChangeOutput,
+    refuses=(404,),
+)
+@api_view(["GET"])
+def change(request: Request, pk: UUID) -> Response:
+    """Answer the exact change to the GitOps repository."""
+    return Response(ChangeOutput(proposal.change_shown(_promotion(request, pk))).data)
+
+
+@operation(
     "promotion_decide",
     TAG,
     "Decide about a promotion",
@@ -268,7 +316,14 @@ def decide(request: Request, pk: UUID, decision: str) -> Response:
     seen = actions.Seen(
         values["manifest_digest"], str(values["eval_run"]), _baseline(item, values["baseline"])
     )
-    action(promotion=item, approver=caller(request), seen=seen, reason=values["reason"], now=now())
+    action(
+        promotion=item,
+        approver=caller(request),
+        seen=seen,
+        reason=values["reason"],
+        change=proposal.as_shown(item, values["change"]),
+        now=now(),
+    )
     return Response(PromotionOutput(_promotion(request, pk)).data)
 
 

@@ -55,6 +55,12 @@ def evidence(promotion: Promotion, change: Change) -> dict[str, Any]:
     }
 
 
+def kept(promotion: Promotion) -> dict[str, Any]:
+    """Return the evidence that was decided over, as it was then; {} before a decision."""
+    decided = promotion.approvals.exclude(evidence={}).last()
+    return decided.evidence if decided is not None else {}
+
+
 def baseline_run(promotion: Promotion) -> EvalRun | None:
     """Return the deciding run of the version that the promotion is compared with, or None."""
     if promotion.baseline is None:

@@ -12,11 +12,16 @@ from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient, client_from_settings
 from apps.manifests import names
 from apps.manifests.text import CannotRender
+from apps.promotions import actions, dossier
 from apps.promotions.dossier import Change
 from apps.promotions.models import Promotion
 from apps.promotions.rollouts import render
 
 PAGE_TIMEOUT = 6.0
+CHANGED = (
+    "What would be committed has changed since you opened the page. Nothing was decided: look at "
+    "it again, then decide."
+)
 
 
 def change_of(promotion: Promotion) -> Change:
@@ -26,6 +31,31 @@ def change_of(promotion: Promotion) -> Change:
         return Change([_step(git, *step) for step in _steps(promotion, git)], "")
     except (TemporaryError, PermanentError, CannotRender) as error:
         return Change([], str(error))
+
+
+def change_shown(promotion: Promotion) -> Change:
+    """Return the change that a reader is shown: as it was decided over, else as it is now."""
+    kept = dossier.kept(promotion)
+    return Change(kept["steps"], kept["problem"]) if kept else change_of(promotion)
+
+
+def as_shown(promotion: Promotion, digest: str) -> Change:
+    """Return the change that somebody decides over. digest: of what they were shown, "" where it
+    was nothing.
+
+    Raises StaleEvidence where it is another by now, or Git cannot tell whether it is.
+    """
+    if not digest:
+        return actions.NOT_SHOWN
+    change = change_of(promotion)
+    if change.problem:
+        raise actions.StaleEvidence(
+            f"Git cannot tell now whether what you saw would still be committed: {change.problem} "
+            "Nothing was decided: try again."
+        )
+    if digest != change.digest:
+        raise actions.StaleEvidence(CHANGED)
+    return change
 
 
 def _steps(promotion: Promotion, git: GitClient) -> list[tuple[str, str, render.Changes]]:

@@ -29,6 +29,7 @@ urlpatterns = [
 api_urlpatterns = [
     path("promotions", api.Promotions.as_view(), name="promotions"),
     path("promotions/<uuid:pk>", api.promotion, name="promotion"),
+    path("promotions/<uuid:pk>/change", api.change, name="promotion_change"),
     path("promotions/<uuid:pk>/<str:decision>", api.decide, name="promotion_decide"),
     path("rollouts/<uuid:pk>", api.rollout, name="rollout"),
     path("rollouts/<uuid:pk>/<str:order>", api.steer, name="rollout_steer"),

@@ -30,15 +30,10 @@ from apps.evals.pages import is_stand_in, metric_lines
 from apps.evals.queries import current_suite, deciding_run
 from apps.fleet.costs import MachinePrices, cold_starts, machine_prices
 from apps.promotions import actions, dossier, pages, proposal, queries, serving, sleep, tables
-from apps.promotions.dossier import Change
 from apps.promotions.forms import DecisionForm, ProposalForm
 from apps.promotions.gates import blocked, evaluate_gates
 from apps.promotions.models import Promotion, Rollout, ServingClass
 
-CHANGED = (
-    "What would be committed has changed since you opened the page. Nothing was decided: look at "
-    "it again, then decide."
-)
 RELATED = (
     "registered_model__owner_team",
     "model_version__registered_model",
@@ -159,7 +154,7 @@ def _show(
 ) -> HttpResponse:
     pending = promotion.status == Promotion.Status.PENDING
     rollout = promotion.newest_rollout()
-    kept = _kept(promotion)
+    kept = dossier.kept(promotion)
     shown = kept or dossier.evidence(promotion, actions.NOT_SHOWN)
     gates = shown["conditions"] if pending or kept else []
     decide = _decision(promotion, request.user, holds=all(gate["passed"] for gate in gates))
@@ -207,12 +202,6 @@ def _decision(promotion: Promotion, user: User, *, holds: bool) -> decisions.Car
     )
 
 
-def _kept(promotion: Promotion) -> dict[str, Any]:
-    """Return the evidence that was decided over, as it was then; {} before a decision."""
-    decided = promotion.approvals.exclude(evidence={}).last()
-    return decided.evidence if decided is not None else {}
-
-
 def _facts(promotion: Promotion, found: list[Any]) -> list[tuple[str, object]]:
     """Return the facts with links to what they name."""
     version, run = promotion.model_version, promotion.eval_run
@@ -238,10 +227,10 @@ def promotion_diff(request: SignedIn, pk: UUID) -> HttpResponse:
     present head.
     """
     promotion = _promotion_for(request.user, pk)
-    kept = _kept(promotion)
-    change = Change(kept["steps"], kept["problem"]) if kept else proposal.change_of(promotion)
+    change = proposal.change_shown(promotion)
     steps = [{**step, "files": diffs.from_plain(step["files"])} for step in change.steps]
-    context = {"item": promotion, "steps": steps, "problem": change.problem, "kept": kept}
+    context = {"item": promotion, "steps": steps, "problem": change.problem}
+    context["kept"] = bool(dossier.kept(promotion))
     context["digest"] = change.digest
     return render(request, "promotions/promotion_diff.html", context)
 
@@ -279,27 +268,9 @@ def _order(
         approver=user,
         seen=form.seen(),
         reason=form.cleaned_data["reason"],
-        change=_as_shown(promotion, form.cleaned_data["change"]),
+        change=proposal.as_shown(promotion, form.cleaned_data["change"]),
         now=now(),
     )
-
-
-def _as_shown(promotion: Promotion, shown: str) -> Change:
-    """Return the change that was on the page. shown: its digest, "" where it was not there.
-
-    Raises StaleEvidence where it is another by now, or Git cannot tell whether it is.
-    """
-    if not shown:
-        return actions.NOT_SHOWN
-    change = proposal.change_of(promotion)
-    if change.problem:
-        raise actions.StaleEvidence(
-            f"Git cannot tell now whether what you saw would still be committed: {change.problem} "
-            "Nothing was decided: try again."
-        )
-    if shown != change.digest:
-        raise actions.StaleEvidence(CHANGED)
-    return change
 
 
 @require_POST

@@ -264,6 +264,7 @@ DOORS = [
     send("api:promotions", "403 403 403 409 403 403 403 403 403 403",
          data={"model": "extract", "version": 2, "justification": "Better codes."}),
     get("api:promotion", "200", "{promotion}"),
+    get("api:promotion_change", "200", "{promotion}"),
     send("api:promotion_decide", "403 403 403 403 403 200 200 403 403 "
     "403", "{promotion}", "approve", data=SEEN_NAMES),
     send("api:promotion_decide", "403 403 403 403 403 200 200 403 403 "

@@ -1,11 +1,13 @@
 """The API of promotions: the same rules as the pages, as problem details."""
 
+import subprocess
+
 import pytest
 from rest_framework.test import APIClient
 
 from apps.accounts.models import Role
 from apps.promotions import actions
-from apps.promotions.models import Rollout
+from apps.promotions.models import Approval, Rollout
 from tests.factories import NOW, UserFactory
 from tests.promotions import factories
 
@@ -14,6 +16,10 @@ def as_(user):
     client = APIClient()
     client.force_authenticate(user)
     return client
+
+
+def seen_of(row):
+    return {key: row[key] for key in ("manifest_digest", "eval_run", "baseline")}
 
 
 @pytest.fixture
@@ -31,7 +37,7 @@ class TestPromotions:
         assert made.status_code == 201
         listed = as_(carol).get("/api/v1/promotions").json()["results"]
         assert [row["id"] for row in listed] == [made.json()["id"]]
-        seen = {key: listed[0][key] for key in ("manifest_digest", "eval_run", "baseline")}
+        seen = seen_of(listed[0])
         where = f"/api/v1/promotions/{made.json()['id']}"
         done = as_(carol).post(f"{where}/approve", seen | {"reason": "Good figures"}, format="json")
         assert done.json()["status"] == "APPROVED"
@@ -94,6 +100,29 @@ class TestPromotions:
         assert (answer.status_code, answer.json()["code"]) == (409, "stale_evidence")
         bad = as_(carol).post(f"/api/v1/promotions/{made.pk}/approve", {}, format="json")
         assert (bad.status_code, bad.json()["code"]) == (400, "invalid")
+
+    def test_are_decided_over_the_change_that_was_read(
+        self, version, alice, carol, remote, settings, tmp_path
+    ):
+        settings.GITOPS_REMOTE, settings.GITOPS_WORKDIR = str(remote), str(tmp_path / "work")
+        made = actions.request_promotion(
+            version=version, requester=alice, justification="Finds more codes.", now=NOW
+        )
+        where = f"/api/v1/promotions/{made.pk}"
+        read = as_(carol).get(f"{where}/change").json()
+        assert (read["problem"], len(read["steps"])) == ("", 2)
+        files = {file["path"]: file["lines"] for file in read["steps"][0]["files"]}
+        lines = files["serving/models/prior-auth-extract/v7.yaml"]
+        assert {"kind": "add", "text": "+kind: InferenceService"} in lines
+        body = seen_of(as_(carol).get(where).json()) | {"reason": "Good figures"}
+        other = body | {"change": "sha256:" + "1" * 64}
+        refused = as_(carol).post(f"{where}/approve", other, format="json")
+        assert (refused.status_code, refused.json()["code"]) == (409, "stale_evidence")
+        body |= {"change": read["digest"]}
+        assert as_(carol).post(f"{where}/approve", body, format="json").status_code == 200
+        assert Approval.objects.get().evidence["steps"] == read["steps"]
+        subprocess.run(["rm", "-rf", str(remote)], check=True)
+        assert as_(carol).get(f"{where}/change").json() == read
 
     def test_are_hidden_from_people_without_a_role(self, version, alice):
         made = actions.request_promotion(
