@@ -44,13 +44,11 @@ class HttpClient:
             trust_env=trust_env,
         )
 
-    def request(
-        self, method: str, path: str, *, repeatable: bool | None = None, **options: Any
-    ) -> httpx.Response:
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Send and return the answer when it is below 400; raise the error that it means
         otherwise.
         """
-        tries = TRIES if (method in REPEATABLE if repeatable is None else repeatable) else 1
+        tries = TRIES if method in REPEATABLE else 1
         for attempt in range(tries):
             try:
                 return self._once(method, path, **options)

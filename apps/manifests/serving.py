@@ -234,6 +234,8 @@ def _engine(image: str, start_seconds: int) -> Manifest:
                 "--generation-config=/mnt/models",
                 # else cached input is never told, and priced in full
                 "--enable-prompt-tokens-details",
+                # else a streamed completion tells no usage: AI Gateway asks for it in chats alone
+                "--enable-force-include-usage",
             ]
         ),
         "ports": [{"containerPort": 8080, "protocol": "TCP"}],

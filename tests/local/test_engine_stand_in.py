@@ -124,6 +124,14 @@ class TestChat:
         assert chat(client, text).json()["usage"]["prompt_tokens_details"]["cached_tokens"] <= 16
         assert chat(client, text).json()["usage"]["prompt_tokens_details"]["cached_tokens"] > 64
 
+    def test_tells_the_usage_of_every_stream_where_it_is_started_so(
+        self, client: httpx.Client, folder: Path, tmp_path: Path
+    ) -> None:
+        asked = {"model": "m-v1", "prompt": "abc", "stream": True}
+        assert '"usage":{' not in client.post("/v1/completions", json=asked).text
+        with stand_in(folder, tmp_path / "log", "--enable-force-include-usage") as (told, _):
+            assert '"usage":{' in told.post("/v1/completions", json=asked).text
+
     def test_streams_the_same_text_and_usage(self, client: httpx.Client) -> None:
         whole = chat(client, "naïve 😀").json()
         answer = chat(client, "naïve 😀", stream=True, stream_options={"include_usage": True})

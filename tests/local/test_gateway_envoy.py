@@ -174,6 +174,20 @@ class TestRecords:
         )
         assert (record["gen_ai.latency.ttft_ms"] is not None) == streamed
 
+    def test_of_a_streamed_completion_hold_what_its_engine_tells_unasked(self, gateway):
+        """Envoy AI Gateway asks for the usage of streamed chats alone."""
+        headers = {"authorization": f"Bearer {gateway.identity.token()}"}
+        body = {"model": "extract", "prompt": "pieces=2", "stream": True}
+        url = gateway.url("/v1/completions")
+        with httpx.Client(trust_env=False) as client:
+            silent = client.post(url, json=body, headers=headers)
+            asked = body | {"stream_options": {"include_usage": True}}
+            told = client.post(url, json=asked, headers=headers)
+        assert (silent.status_code, told.status_code) == (200, 200)
+        record = gateway.logged(silent)
+        assert read_record(record).unmetered_because == Unmetered.NO_USAGE_TOLD
+        assert gateway.logged(told)["gen_ai.usage.output_tokens"] == 5
+
     def test_of_a_call_that_failed_tell_the_version_it_had_reached(self, gateway):
         gateway.publish("lost", {"lost-v3": 100}, {TEAM: 1000})  # no pod serves it
         answer = eventually(lambda: (found := gateway.chat("lost")).status_code == 503 and found)

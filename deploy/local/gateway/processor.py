@@ -94,15 +94,17 @@ class ListenerCall:
         return pb.ProcessingResponse(request_headers=pb.HeadersResponse())
 
     def request_body(self, request: Any) -> Any:
-        """Name the model in a header and let Envoy choose the route again; make a streamed answer
-        tell its usage.
+        """Name the model in a header and let Envoy choose the route again; make a streamed chat
+        tell its usage. Like Envoy AI Gateway, ask for that in chats alone: the engine must tell the
+        usage of other streams by itself.
         """
         body = bodies.read(self.path, request.request_body.body)
         self.sent_at = time.monotonic()
         common = pb.CommonResponse(clear_route_cache=True)
         _set_headers(common, [(MODEL_HEADER, body["model"])])
         options = body.get("stream_options") or {}
-        if body.get("stream") and not options.get("include_usage"):
+        asks = self.path == bodies.CHAT and body.get("stream")
+        if asks and not options.get("include_usage"):
             _set_body(common, {**body, "stream_options": {**options, "include_usage": True}})
         return pb.ProcessingResponse(request_body=pb.BodyResponse(response=common))
 

@@ -32,6 +32,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--served-model-name", nargs="+", default=[])
     parser.add_argument("--max-model-len", type=int)
     parser.add_argument("--max-num-seqs", type=int, default=8)
+    parser.add_argument("--enable-force-include-usage", action="store_true")
     pace = float(os.environ.get("STAND_IN_TOKENS_PER_SECOND", TOKENS_PER_SECOND))
     parser.add_argument("--tokens-per-second", type=float, default=pace, help="0 answers at once")
     settings, rest = parser.parse_known_args(arguments)
@@ -50,7 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
         log(f"ERROR the model cannot be served: {error}")
         return 1
     engine = Engine(model, Metrics(names[0]), settings.tokens_per_second, settings.max_num_seqs)
-    with Server((settings.host, settings.port), engine, names) as server:
+    where, tells = (settings.host, settings.port), settings.enable_force_include_usage
+    with Server(where, engine, names, always_tells_usage=tells) as server:
         log(
             f"stand-in (no model is loaded) serves {', '.join(names)} on "
             f"http://{settings.host}:{settings.port}"

@@ -43,9 +43,15 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(
-        self, address: tuple[str, int], engine: Engine, served_names: tuple[str, ...]
+        self,
+        address: tuple[str, int],
+        engine: Engine,
+        served_names: tuple[str, ...],
+        *,
+        always_tells_usage: bool = False,
     ) -> None:
         self.engine, self.served_names = engine, served_names
+        self.always_tells_usage = always_tells_usage
         self.under_way = 0
         self._count_lock = threading.Lock()
         super().__init__(address, Handler)
@@ -155,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
                 self._event(chunk_body(question, identity, held, None))
             held = piece
         self._event(chunk_body(question, identity, held, plan.reason))
-        if question.include_usage:
+        if question.include_usage or self.server.always_tells_usage:
             self._event(usage_chunk(question, identity, plan.usage))
         self._chunk(b"data: [DONE]\n\n")
         self._chunk(b"")
