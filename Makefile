@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset token check test test-vllm test-chaos mutants bench-reconcile bench-web bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
+.PHONY: help up down status logs reset token check test test-vllm test-chaos mutants bench-reconcile bench-web bench-ingest bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ bench-reconcile: .venv/.bootstrapped ## Measure how fast a cluster of 1,000 mode
 
 bench-web: $(BOOTSTRAP) ## Measure the portal's web server beside gunicorn
 	@$(PYTHON) -m tests.benchmarks.web
+
+bench-ingest: .venv/.bootstrapped ## Measure how many calls a second are taken in, beside COPY (EVENTS=100000)
+	@$(PYTHON) -m tests.benchmarks.ingest
 
 bench-compare: $(BOOTSTRAP) ## Measure a benchmark at another commit and here, turn about (BENCH=reconcile, AGAINST=HEAD~1, TURNS=2)
 	@$(PYTHON) -m deploy.local.platform build

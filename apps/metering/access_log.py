@@ -232,6 +232,8 @@ def _text(values: Mapping[str, object], key: str, limit: int) -> str:
 
 def _clean(text: str, limit: int) -> str:
     """Return what the database takes of a text: neither half characters nor NUL."""
+    if text.isascii() and "\x00" not in text:
+        return text[:limit]
     return text[:limit].replace("\x00", "").encode(errors="ignore").decode()
 
 
@@ -263,6 +265,10 @@ def _number(values: Mapping[str, object], key: str, highest: int = 2**53 - 1) ->
 
 
 def _count(values: Mapping[str, object], key: str, highest: int = 2**53 - 1) -> int | None:
+    value = values.get(key)
+    # nearly every count comes as a short text of digits, which needs no further look
+    if isinstance(value, str) and len(value) < 9 and value.isdecimal():
+        return int(value)
     number = _number(values, key, highest)
     if number is not None and number != int(number):
         raise BadRecord(f"{key} is not a whole number")

@@ -115,7 +115,7 @@ def store_entries(
     for entry in judged:
         if entry.record and not entry.doubt:
             records.setdefault(entry.record.event_id, entry.record)
-    fresh = store.insert([*records.values()], via=via, now=received_at) if records else set()
+    fresh = store.insert(records.values(), via=via, now=received_at) if records else set()
     if fresh:
         _mark_hours({_hour(records[event_id].occurred_at) for event_id in fresh}, now)
         enqueue_on_commit("metering.roll_up_dirty_hours")
@@ -145,12 +145,18 @@ def _with_other_counts(
     entries: Sequence[Entry], records: Mapping[UUID, UsageRecord], fresh: Set[UUID]
 ) -> list[Entry]:
     """Doubt the entries whose id belongs to a call with other counts; that call stays as it is."""
-    counts = {event_id: records[event_id].counts for event_id in fresh}
-    counts |= store.counts_of(records.keys() - fresh)
+    old = store.counts_of(records.keys() - fresh)
+
+    def is_other(record: UsageRecord) -> bool:
+        first = records[record.event_id]
+        if record.event_id in old:
+            return record.counts != old[record.event_id]
+        return record is not first and record.counts != first.counts
+
     words = "x-request-id is the id of another call, with other counts"
     return [
         replace(entry, doubt=Doubt.OTHER_COUNTS, problem=words)
-        if entry.record and not entry.doubt and entry.record.counts != counts[entry.record.event_id]
+        if entry.record and not entry.doubt and is_other(entry.record)
         else entry
         for entry in entries
     ]

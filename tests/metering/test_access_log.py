@@ -1,9 +1,19 @@
 """Access-log records, read."""
 
+from dataclasses import replace
+from hashlib import sha256
+
 import pytest
 
-from apps.metering.access_log import BadRecord, read_record
-from apps.metering.models import Outcome, Unmetered
+from apps.metering.access_log import (
+    KEYS,
+    BadRecord,
+    Entry,
+    read_entry,
+    read_record,
+    unreadable,
+)
+from apps.metering.models import Doubt, Outcome, Unmetered
 
 CALL = {
     "x-request-id": "0d4c2c7e-4d5d-4f0a-9f35-1f4b5ed6d1a1",
@@ -227,3 +237,99 @@ class TestReadRecord:
             "2026-11-02T04:15:00+00:00",
             4,
         )
+
+
+EVERY = {
+    **{key: value for key, value in CALL.items() if key in KEYS},
+    "response_flags": "UC,DC",
+    "response_code_details": "via_upstream",
+    "route_name": "httproute/models/extract",
+    "upstream_cluster": "models/extract/extract-v2",
+    "upstream_host": "10.231.0.7:8000",
+    "gen_ai.latency.ttft_ms": 12.5,
+}
+
+
+def kept(**changes):
+    return Entry(EVERY | changes, None).kept
+
+
+class TestEntry:
+    def test_keeps_every_known_key_as_text_and_no_other(self):
+        assert set(EVERY) == set(KEYS)
+        assert kept() == {key: str(value) for key, value in EVERY.items()}
+        assert kept(prompt="My knee hurts.") == kept()
+
+    @pytest.mark.parametrize("nothing", [None, "", "-"])
+    def test_keeps_nothing_of_what_was_not_said(self, nothing):
+        assert "team" not in kept(team=nothing)
+        assert kept(team=nothing).keys() | {"team"} == set(KEYS)
+
+    @pytest.mark.parametrize("key", KEYS)
+    def test_keeps_no_sentence_whatever_key_it_came_in(self, key):
+        assert kept(**{key: "my knee"})[key] == "(7 characters, not kept)"
+        assert kept(**{key: "x" * 1255})[key] == "(1,255 characters, not kept)"
+
+    def test_keeps_values_of_255_characters(self):
+        assert kept(team="x" * 255)["team"] == "x" * 255
+        assert kept(team="x" * 256)["team"] == "(256 characters, not kept)"
+
+    def test_keeps_what_it_refuses_to_read(self):
+        odd = {"response_code": "-5", "duration": "1e3", "start_time": "2026-11-02T09:15:30+01:00"}
+        assert kept(**odd).items() >= odd.items()
+
+    def test_is_the_same_whichever_way_it_came(self):
+        ways = [Entry(EVERY | {"duration": one}, None) for one in (812, 812.0, "812")]
+        assert len({entry.fingerprint for entry in ways}) == 1
+        assert Entry(EVERY | {"unknown": 1}, None).fingerprint == ways[0].fingerprint
+        for other in ({"duration": 813}, {"team": "prior-auth"}, {"gen_ai.latency.ttft_ms": 12.0}):
+            assert Entry(EVERY | other, None).fingerprint != ways[0].fingerprint
+
+    def test_of_something_without_keys_is_known_by_all_of_its_bytes(self):
+        found = [unreadable(source, "a line is not JSON") for source in (b"{", b"[", b"{")]
+        assert (found[0].kept, found[0].record, found[0].problem) == (
+            {},
+            None,
+            "a line is not JSON",
+        )
+        assert (found[0].doubt, found[0].source) == (Doubt.UNREADABLE, sha256(b"{").hexdigest())
+        first, second, third = (entry.fingerprint for entry in found)
+        assert first == third != second
+        assert Entry({}, None).fingerprint != first
+
+
+class TestReadEntry:
+    def test_has_the_record_or_why_there_is_none(self):
+        good = read_entry(CALL)
+        assert (good.record, good.problem, good.doubt) == (read_record(CALL), "", "")
+        odd = read_entry(CALL | {"start_time": "yesterday"})
+        words = "start_time is missing or not ISO 8601"
+        assert (odd.record, odd.problem, odd.doubt) == (None, words, Doubt.UNREADABLE)
+        assert odd.kept["team"] == "claims-review"
+        absurd = read_entry(CALL | {"duration": -1})
+        assert (absurd.record, absurd.doubt) == (None, Doubt.ABSURD)
+        assert read_entry(CALL | {"gen_ai.request.model": "-"}) is None
+
+
+class TestCounts:
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"outcome": "UNMETERED"},
+            {"team": "x"},
+            {"cost_center": "x"},
+            {"model": "x"},
+            {"version": "x"},
+            {"input_tokens": 1},
+            {"cached_input_tokens": 1},
+            {"output_tokens": 1},
+        ],
+    )
+    def test_are_what_is_charged_and_to_whom(self, change):
+        record = read_record(CALL)
+        assert replace(record, **change).counts != record.counts
+
+    def test_leave_out_how_it_was_told(self):
+        record = read_record(CALL)
+        same = {"duration_ms": 1, "ttft_ms": 9.0, "response_flags": "DC", "route": "x"}
+        assert replace(record, **same).counts == record.counts

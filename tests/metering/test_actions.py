@@ -1,16 +1,22 @@
 """Storing calls once, and summing each hour from its own calls."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 from django.db import DataError
 
 from apps.metering import actions, store
-from apps.metering.access_log import Entry, read_record
+from apps.metering.access_log import Entry, read_entry, read_record
 from apps.metering.actions import Position
-from apps.metering.models import DirtyHour, HourlyUsage, LogPosition, UsageEvent
+from apps.metering.models import (
+    DirtyHour,
+    HourlyUsage,
+    LogPosition,
+    QuarantinedRecord,
+    UsageEvent,
+)
 from tests.factories import NOW
 from tests.metering.test_access_log import CALL
 
@@ -88,6 +94,83 @@ class TestIngestUsage:
     def test_cuts_nothing_off(self):
         with pytest.raises(DataError):
             ingest(record(cost_center="C" * 33))
+
+
+class TestWhatIsInDoubt:
+    """Each batch has two in doubt, and one that is stored all the same."""
+
+    def came(self, *values, via="OTLP", now=NOW):
+        entries = [read_entry(CALL | {"x-request-id": str(uuid4())} | each) for each in values]
+        return actions.ingest_usage(entries=entries, via=via, now=now), entries
+
+    def test_is_kept_apart_with_its_reason_and_counts_nowhere(self):
+        odd = {"start_time": "yesterday", "gen_ai.request.model": "other"}
+        found, entries = self.came({"team": "nobody"}, {}, odd, via="FILE", now=LATER)
+        assert (found.stored, dict(found.quarantined)) == (1, {"TEAM": 1, "UNREADABLE": 1})
+        assert UsageEvent.objects.get().event_id == entries[1].record.event_id
+        team, unreadable = QuarantinedRecord.objects.order_by("doubt")
+        assert (team.doubt, team.detail) == ("TEAM", "team names no team")
+        assert (team.team, team.model) == ("nobody", "prior-auth-extract")
+        assert (team.event_id, team.occurred_at) == (
+            entries[0].record.event_id,
+            entries[0].record.occurred_at,
+        )
+        assert (unreadable.doubt, unreadable.event_id, unreadable.occurred_at) == (
+            "UNREADABLE",
+            None,
+            None,
+        )
+        assert unreadable.detail == "start_time is missing or not ISO 8601"
+        assert (unreadable.team, unreadable.model) == ("claims-review", "other")
+        for row, came in ((team, entries[0]), (unreadable, entries[2])):
+            assert (row.received_at, row.received_via) == (LATER, "FILE")
+            assert (row.fingerprint, row.values) == (came.fingerprint, came.kept)
+
+    def test_is_kept_once_however_often_it_comes(self):
+        found, (entry, other) = self.came({"team": "nobody"}, {"team": "nobody"})
+        assert dict(found.quarantined) == {"TEAM": 2}
+        actions.ingest_usage(entries=[entry, other], via="FILE", now=LATER)
+        rows = QuarantinedRecord.objects.values_list("received_at", "received_via")
+        assert list(rows) == [(NOW, "OTLP")] * 2
+
+    def test_of_one_id_with_other_counts_is_the_later_call(self):
+        first = record()
+        ingest(first)
+        later = replace(first, output_tokens=31)
+        entries = [entry(later), entry(first), entry(record())]
+        found = actions.ingest_usage(entries=entries, via="OTLP", now=NOW)
+        assert (found.stored, dict(found.quarantined)) == (1, {"OTHER_COUNTS": 1})
+        assert UsageEvent.objects.get(pk=first.event_id).output_tokens == 30
+        row = QuarantinedRecord.objects.get()
+        assert (row.doubt, row.detail) == (
+            "OTHER_COUNTS",
+            "x-request-id is the id of another call, with other counts",
+        )
+
+    def test_has_names_as_long_as_the_calls_own(self):
+        long = {"team": "t" * 200, "gen_ai.request.model": "m" * 200}
+        self.came(long, long | {"team": "-"})
+        rows = QuarantinedRecord.objects.order_by("team").values_list("team", "model")
+        assert list(rows) == [("", "m" * 40), ("t" * 63, "m" * 40)]
+
+    def test_is_also_what_the_database_refuses_whatever_happens(self):
+        odd = [entry(record(cost_center="C" * 33)) for _ in range(2)]
+        entries = [entry(record()), odd[0], entry(record()), odd[1], entry(record())]
+        found = actions.ingest_storable(entries=entries, via="FILE", now=LATER)
+        assert (found.stored, dict(found.quarantined)) == (3, {"REFUSED": 2})
+        assert UsageEvent.objects.count() == 3
+        rows = QuarantinedRecord.objects.values_list("doubt", "detail", "event_id")
+        assert set(rows) == {
+            ("REFUSED", "the database refuses the record", each.record.event_id) for each in odd
+        }
+
+    def test_is_what_began_before_the_kept_months(self, settings):
+        settings.USAGE_KEPT_MONTHS = 3
+        first = datetime(2026, 8, 1, tzinfo=UTC)
+        assert actions.first_kept(NOW) == first
+        ingest(record(first), record(first - timedelta(microseconds=1)))
+        assert UsageEvent.objects.get().occurred_at == first
+        assert QuarantinedRecord.objects.get().doubt == "TOO_OLD"
 
 
 class TestRollUpHour:

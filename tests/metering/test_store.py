@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from apps.accounts.models import Role
-from apps.metering.models import DirtyHour, UsageEvent
+from apps.metering.models import DirtyHour, QuarantinedRecord, UsageEvent
 from apps.metering.screening import Known
 from apps.metering.store import (
     calls_by_version,
@@ -14,6 +14,7 @@ from apps.metering.store import (
     counts_of,
     hour_sums,
     hours_waiting,
+    in_quarantine,
     known,
     latest_call_at,
     sees_calls_of,
@@ -105,6 +106,20 @@ class TestHourSums:
             0,
         )
         assert second["cached_input_tokens"] == 0
+
+    def test_count_what_is_not_complete_by_what_is_missing(self):
+        nothing = {"outcome": "UNMETERED", "input_tokens": None, "output_tokens": None}
+        for because in ("CLIENT_LEFT", "CLIENT_LEFT", "NO_USAGE_TOLD", "ENGINE_BROKE_OFF"):
+            call("", unmetered_because=because, **nothing)
+        call("", cached_input_tokens=None)
+        call("", cached_input_tokens=0)
+        call("", outcome="FAILED", response_code=503)
+        (found,) = hour_sums(NOW)
+        counted = ("unmetered", "aborted", "ended_early", "cached_unknown", "metered", "failed")
+        assert {name: found[f"{name}_calls"] for name in counted} == {
+            "unmetered": 4, "aborted": 2, "ended_early": 1, "cached_unknown": 1, "metered": 2,
+            "failed": 1,
+        }  # fmt: skip
 
     def test_count_refused_calls_by_their_code_too(self):
         for code in (401, 401, 403, 404, 429, 429, 429, 413):
@@ -224,3 +239,38 @@ class TestHoursWaiting:
         assert hours_waiting(hours[0], hours[3]) == 3
         assert hours_waiting(hours[1], hours[2]) == 1
         assert hours_waiting(hours[3] + timedelta(hours=1), hours[3] + timedelta(hours=9)) == 0
+
+
+@pytest.mark.django_db
+class TestInQuarantine:
+    START, END = NOW, NOW + timedelta(hours=2)
+
+    def doubt(self, occurred_at, received_at=NOW - timedelta(days=9), **more):
+        values = {"team": "claims-review", "doubt": "TEAM", "detail": "x", "received_via": "OTLP"}
+        return QuarantinedRecord.objects.create(
+            fingerprint=uuid4().hex, occurred_at=occurred_at, received_at=received_at,
+            **values | more,
+        )  # fmt: skip
+
+    @pytest.mark.parametrize("told", [True, False])
+    def test_counts_by_the_calls_start_or_else_by_when_it_came(self, told):
+        second = timedelta(microseconds=1)
+        for at in (self.START - second, self.START, self.END - second, self.END):
+            if told:
+                self.doubt(at)
+            else:
+                self.doubt(None, at)
+        assert in_quarantine(self.START, self.END) == 2
+        assert in_quarantine(self.START, self.END - second) == 1
+
+    def test_leaves_out_what_came_then_but_began_another_time(self):
+        self.doubt(self.START - timedelta(days=1), self.START)
+        assert in_quarantine(self.START, self.END) == 0
+
+    def test_is_of_one_team_or_of_all_and_of_what_still_waits(self):
+        for team in ("claims-review", "claims-review", "prior-auth", ""):
+            self.doubt(self.START, team=team)
+        self.doubt(self.START, status="REPLAYED", resolved_at=NOW)
+        assert in_quarantine(self.START, self.END) == 4
+        assert in_quarantine(self.START, self.END, team="claims-review") == 2
+        assert in_quarantine(self.START, self.END, team="nobody") == 0

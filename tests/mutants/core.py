@@ -40,6 +40,8 @@ CORE = (
     "apps/promotions/rollouts/live.py",
     "apps/metering/actions.py",
     "apps/metering/access_log.py",
+    "apps/metering/screening.py",
+    "apps/metering/quarantine/actions.py",
     "apps/metering/store.py",
     "apps/metering/follow.py",
     "apps/chargeback/queries.py",

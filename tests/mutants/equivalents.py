@@ -93,7 +93,16 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "_service_account: .split('://', 1)[-1].rstrip('/') → "
         ".split('://', 1)[-1].rstrip('/_')": "no host ends in an underscore",
     },
+    "apps/metering/access_log.py": {
+        "_version: t(values, 'upstream_cluster', 255)) → t(values, 'upstream_cluster', 510))": (
+            "a cluster of ours is three names of 63 characters at most"
+        ),
+    },
     "apps/metering/actions.py": {
+        "_quarantine: .doubt, detail=entry.problem[:300], received_at=now, received → "
+        ".doubt, detail=entry.problem[:600], received_at=now, received": (
+            "no problem is told in as many characters"
+        ),
         "roll_up_dirty_hours: for hour in DirtyHour.objects.order_by('hour').values_list('hour', "
         "flat=True) → for hour in DirtyHour.objects.values_list('hour', flat=True)": (
             "each hour is summed by itself, in whatever order"

@@ -1,8 +1,9 @@
 """What engines counted by themselves: the second opinion on what calls used."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Q, Sum
 
@@ -57,7 +58,7 @@ def engine_counts(*, namespace: str, start: datetime, end: datetime) -> dict[str
 
 def _added(
     replicas: Iterable[Replica],
-    sums: dict[int, dict[str, float | None]],
+    sums: Mapping[int, Mapping[str, Any]],
     start: datetime,
     end: datetime,
 ) -> EngineCount:
