@@ -5,6 +5,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from apps.gitops import sync
+from apps.gitops.trouble import cut
 from apps.integrations.kubernetes import readings
 from apps.integrations.kubernetes.types import ApplicationStatus, Manifest
 from apps.manifests import capacity
@@ -89,7 +90,7 @@ def _refused(now: Situation) -> Next | None:
     refusal = _refusal(now)
     if not refusal:
         return None
-    said = f"{refusal[:400].rstrip('.')}."
+    said = f"{cut(refusal)}."
     # the latter: nobody has asked yet
     if now.waited < REFUSED_FOR or now.application.revision == now.commit:
         words = f"{said} For a minute Argo CD is asked to try again."
