@@ -125,6 +125,11 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             "either is before every event that has a time"
         ),
     },
+    "apps/promotions/queries.py": {
+        "approval_before: rved = Rollout.objects.filter(registered_model=rollout."
+        "registered_model_id, model_version=rollout.baseline → rved = Rollout.objects.filter("
+        "model_version=rollout.baseline": "a version is of one model",
+    },
     "apps/promotions/rollouts/records.py": {
         "record_accepted: commit.refresh_from_db(fields=['observed_at']) → "
         "commit.refresh_from_db()": "the rest of a commit's row is what it was",

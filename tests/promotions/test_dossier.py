@@ -9,7 +9,7 @@ import pytest
 from apps.evals import scoring
 from apps.promotions import actions, dossier
 from apps.promotions.dossier import Change
-from tests.factories import NOW, RegisteredModelFactory
+from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
 
 pytestmark = pytest.mark.django_db
@@ -136,3 +136,24 @@ class TestServingSettings:
         found = dict(dossier.serving_settings(promotion))
         assert found["Engine of the evaluation"] == "not recorded"
         assert found["Machine of the evaluation"] == "not recorded"
+
+
+class TestKept:
+    """What was in front of whoever decided."""
+
+    def decide(self, promotion, approver, evidence):
+        promotion.approvals.create(
+            approver=approver, requested_by=promotion.requested_by, decision="REJECT", reason="No.",
+            decided_at=NOW + timedelta(minutes=promotion.approvals.count()), evidence=evidence,
+            manifest_digest=promotion.manifest_digest, eval_run=promotion.eval_run,
+        )  # fmt: skip
+
+    def test_is_nothing_before_a_decision(self, promotion, live):
+        assert live.promotion.approvals.exists()
+        assert dossier.kept(promotion) == {}
+
+    def test_is_the_last_that_was_kept(self, promotion):
+        self.decide(promotion, UserFactory(), {"problem": "first"})
+        self.decide(promotion, UserFactory(), {"problem": "second"})
+        self.decide(promotion, UserFactory(), {})
+        assert dossier.kept(promotion) == {"problem": "second"}

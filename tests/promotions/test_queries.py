@@ -164,6 +164,16 @@ class TestCountingCommits:
         assert queries.counting_commits(rollout) == {"SERVE": served, "SHIFT_10": again}
 
 
+class TestIsStopped:
+    def test_is_told_by_the_commit_that_stops_its_baseline(self, registered_model, other):
+        rollout = factories.live(registered_model, 7)
+        commit(other.rollouts.first(), "RETIRE")
+        commit(rollout, "SERVE")
+        assert not queries.is_stopped(rollout)
+        commit(rollout, "RETIRE")
+        assert queries.is_stopped(rollout)
+
+
 class TestEvidenceFor:
     @pytest.fixture
     def version(self, registered_model):
@@ -182,6 +192,12 @@ class TestEvidenceFor:
         assert (found.run.id, found.run.passed, found.suite) == (str(run.pk), True, str(run.suite))
         assert (found.baseline, found.open_rollout, found.failed_rollout) == (None, None, None)
         assert (found.serving_class, found.is_bound, found.bound_run) == ("WARM", False, None)
+
+    @pytest.mark.parametrize("only_spot", [True, False])
+    def test_asks_what_may_be_bought_for_a_warm_version(self, version, monkeypatch, only_spot):
+        monkeypatch.setattr(queries, "buys_only_spot", lambda: only_spot)
+        assert queries.evidence_for(version, serving_class="WARM").only_spot is only_spot
+        assert queries.evidence_for(version, serving_class="SCALE_TO_ZERO").only_spot is False
 
     def test_names_what_serves_what_moves_and_what_failed(self, version, registered_model, other):
         factories.live(registered_model, 4)
@@ -220,6 +236,7 @@ class TestObstacles:
         version = factories.version(registered_model, 7)
         factories.run(version)
         propose(factories.version(other, 9))
+        approved(factories.version(registered_model, 5))
         assert queries.obstacles(version) == []
         propose(factories.version(registered_model, 8))
         (found,) = queries.obstacles(version)
