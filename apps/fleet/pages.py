@@ -86,7 +86,7 @@ def claim_chart(claims: Iterable[NodeClaim], now: datetime) -> TimeLine:
     ]
     return TimeLine(
         name="claims",
-        title="Node claims on a time line",
+        title="Node claims over time",
         unit=LASTING,
         from_at=begin,
         to_at=max(finish, begin + timedelta(minutes=1)),
@@ -105,7 +105,7 @@ def _labels(claims: Sequence[NodeClaim]) -> dict[int, str]:
 
 
 def _claim_span(label: str, span: NodeInterval) -> Span:
-    kind = words.capacity_type(span.capacity_type) or "Kind not told"
+    kind = words.capacity_type(span.capacity_type) or "Unknown kind"
     hue = HUES.get(span.capacity_type, len(HUES))
     look: Look = "" if span.observed else "idle"
     said = kind if span.observed else "Unobserved, and counted"

@@ -210,7 +210,7 @@ def measuring_trouble(found: Snapshot, moment: datetime) -> list[str]:
     if not rows:
         waits = any(replica.is_ready for replica in found.replicas)
         return (
-            ["Nothing was measured in the last minutes: the scraper does not run, or cannot write."]
+            ["Nothing was measured lately: the scraper is not running, or cannot write."]
             if waits
             else []
         )
@@ -256,7 +256,7 @@ def with_use(nodes: NodeQuerySet) -> NodeQuerySet:
     """Return the nodes with what is on each, in one query.
 
     held: the GPUs that its replicas hold. replicas: their pk, name, service and is_ready.
-    claim_pk, claim_name, claim_ready: of the present claim under it; None without one.
+    claim_pk, claim_name: of the present claim under it; None without one.
     """
     here = Replica.objects.present().filter(node_name=OuterRef("name")).order_by()
     claim = NodeClaim.objects.present().filter(node_name=OuterRef("name"))
@@ -267,5 +267,4 @@ def with_use(nodes: NodeQuerySet) -> NodeQuerySet:
         replicas=ArraySubquery(here.order_by("service", "name").values(said=said)),
         claim_pk=Subquery(claim.values("pk")[:1]),
         claim_name=Subquery(claim.values("name")[:1]),
-        claim_ready=Subquery(claim.values("initialized_at")[:1]),
     )

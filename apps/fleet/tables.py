@@ -141,7 +141,7 @@ NODES = Table(
             "node.replicas",
             csv="services",
             template="fleet/cells/node_replicas.html",
-            css="wide",
+            css="wide min-w-36",
         ),
         Column("zone", "Zone", "node.zone", sort="node.zone", optional=True, at_first=False),
         Column(
@@ -240,7 +240,7 @@ def _claim_machine(claim: NodeClaim) -> str:
 def _why_ended(claim: NodeClaim) -> str:
     """Return why a claim ended or is ending, or what stands in its way."""
     if claim.ended_at or claim.deleting_at:
-        return claim.end_reason or "reason not told"
+        return claim.end_reason or "reason unknown"
     return claim.message[:160] if claim.message and not claim.initialized_at else ""
 
 
@@ -278,7 +278,7 @@ def claims(now: datetime) -> Table:
                 "launched_at",
                 kind="time",
                 sort="launched_at",
-                sub=lambda claim: claim.launch_reason or "reason not told",
+                sub=lambda claim: claim.launch_reason or "reason unknown",
                 unknown="not launched",
                 css="min-w-48",
             ),

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET
 
@@ -32,7 +33,7 @@ INTERVALS_SHOWN = 200
 HOURS = ("1", "3", "12", "24")
 TABLE_MINUTES = 60
 ODD_DAYS = (
-    "Days are written as 2026-11-02; the last one is not before the first, and there are 366 at "
+    "Write days as 2026-11-02. The last one cannot be before the first, and there can be 366 at "
     "most.\n"
 )
 
@@ -106,6 +107,7 @@ def claim_detail(request: SignedIn, pk: int) -> HttpResponse:
     cost = intervals.cost_of(claim, moment)
     context = {
         "claim": claim,
+        "crumbs": _crumbs("fleet:claim_list", "Node claims", claim.name),
         "badge": pages.claim_badge(claim),
         "cost": cost,
         "length": pages.duration(cost.length),
@@ -178,6 +180,7 @@ def replica_detail(request: SignedIn, pk: int) -> HttpResponse:
     rows, power = queries.minutes_of(replica, from_at, to_at)
     context = {
         "replica": replica,
+        "crumbs": _crumbs("fleet:replica_list", "Replicas", replica.service or replica.name),
         "badge": pages.replica_badge(replica),
         "load": (load := measured([replica], moment).load(replica)),
         "load_badge": gpu_map.state_badge(load.state),
@@ -227,6 +230,11 @@ def _show(
     }
     name = template + ("#live" if shared["fragment"] else "")
     return render(request, name, {**shared, **context})
+
+
+def _crumbs(list_url: str, label: str, name: str) -> list[tuple[str, str]]:
+    """Return the way to one thing of a list of the fleet."""
+    return [("Fleet", reverse("fleet:node_list")), (label, reverse(list_url)), (name, "")]
 
 
 def _require_reader(request: SignedIn) -> None:

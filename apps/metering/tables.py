@@ -100,7 +100,7 @@ CALLS = Table(
                css="nowrap"),
         Column("code", "Code", "response_code", kind="figure", sort="response_code",
                csv_head="response_code"),
-        Column("why", "Why", "why", csv_head="why", unknown="", css="min-w-40"),
+        Column("why", "Why", "why", csv_head="why", unknown="", css="min-w-28"),
         Column("team", "Team", "team", sort="team", csv_head="team", css="nowrap"),
         Column("cost_center", "Cost center", "cost_center", sort="cost_center",
                csv_head="cost_center", css="nowrap", optional=True, at_first=False),

@@ -10,6 +10,7 @@ from django.utils.html import format_html
 
 from apps.common.badges import Badge
 from apps.common.money import about_usd, shown, unit_price
+from apps.fleet.words import short_name
 from apps.promotions.models import Promotion, Rollout, RolloutPhase
 from apps.promotions.rollouts.phases import TYPICAL
 from apps.promotions.sleep import Sleep
@@ -21,6 +22,7 @@ PROMOTION_BADGES = {
     Promotion.Status.WITHDRAWN: Badge("idle", "undo-2", "Withdrawn"),
 }
 PHASES = RolloutPhase.Phase
+NAMES_NODE = (PHASES.REGISTERED, PHASES.SCHEDULED)  # whose detail is a node's whole name
 
 
 def promotion_badge(promotion: Promotion) -> Badge:
@@ -83,6 +85,7 @@ def steps(rollout: Rollout, reached: Iterable[RolloutPhase]) -> list[dict[str, A
                 "state": "done",
                 "at": row.reached_at,
                 "detail": _detail(row, rollout.started_at),
+                "title": row.detail if row.phase in NAMES_NODE else "",
             }
         elif index < last:
             step |= {"state": "done", "at": None, "detail": "not observed"}
@@ -98,10 +101,11 @@ def steps(rollout: Rollout, reached: Iterable[RolloutPhase]) -> list[dict[str, A
 
 def _detail(row: RolloutPhase, started_at: datetime) -> str:
     seconds = int((row.reached_at - started_at).total_seconds())
+    what = short_name(row.detail) if row.phase in NAMES_NODE else row.detail
     if seconds < 0 and row.phase != PHASES.COMMITTED:
-        return " · ".join(part for part in (row.detail, "was there already") if part)
+        return " · ".join(part for part in (what, "was there already") if part)
     after = f"{max(seconds, 0)} s after the start"
-    return " · ".join(part for part in (row.detail, after) if part)
+    return " · ".join(part for part in (what, after) if part)
 
 
 def _current(rollout: Rollout, since: datetime) -> dict[str, Any]:
@@ -115,5 +119,5 @@ def _current(rollout: Rollout, since: datetime) -> dict[str, Any]:
 def without_traffic(promotion: Promotion) -> str:
     """Return what its rollout does where too few calls come to compare it with the baseline."""
     if promotion.without_traffic:
-        return "It goes on without a comparison"
-    return "It holds until somebody who did not propose it decides"
+        return "It continues without a comparison"
+    return "It waits until somebody who did not propose it decides"

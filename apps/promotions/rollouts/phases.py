@@ -5,6 +5,7 @@ Pure.
 from dataclasses import dataclass
 from datetime import datetime
 
+from apps.fleet.words import capacity_type
 from apps.integrations.kubernetes.types import (
     ApplicationStatus,
     NodeClaimStatus,
@@ -58,7 +59,9 @@ def seen_phases(serving: ServingStatus) -> list[Seen]:
 
 def _node(claim: NodeClaimStatus) -> list[Seen]:
     what = " · ".join(
-        part for part in (claim.instance_type, claim.capacity_type, claim.zone) if part
+        part
+        for part in (claim.instance_type, capacity_type(claim.capacity_type), claim.zone)
+        if part
     )
     times = (
         (Phase.CLAIMED, claim.created_at, claim.name),

@@ -82,6 +82,13 @@ function highest(data) {
   return Math.ceil((data.limit.value * 1.05) / step) * step;
 }
 
+/* Equal steps up to that end, round ones where it divides so. */
+function steps(most) {
+  if (most === undefined) return {};
+  const parts = [4, 5, 3].find((count) => Number.isInteger((2 * most) / count)) ?? 4;
+  return { max: most, interval: most / parts };
+}
+
 function lines(data, table, paint) {
   const found = data.series.map((each, place) => ({
     type: "line",
@@ -100,7 +107,7 @@ function lines(data, table, paint) {
   return {
     ...base(paint, seriesTip(data, table), { trigger: "axis", axisPointer: { lineStyle: { color: paint.axis, type: "solid" } } }),
     xAxis: momentAxis(data, paint, false),
-    yAxis: { ...valueAxis(data, paint), max: highest(data) },
+    yAxis: { ...valueAxis(data, paint), ...steps(highest(data)) },
     series: [...bands(data, paint), ...found],
   };
 }
