@@ -11,6 +11,8 @@ from apps.accounts.models import CostCenter, Membership, RoleBinding, Team, User
 from apps.audit import actions as audit
 from apps.audit.models import Action
 
+INITIALS = frozenset({"ai", "hr", "it", "ml", "qa"})  # which a team's name has in capitals
+
 
 @transaction.atomic
 def sync_user_from_claims(*, identity: Identity, now: datetime) -> User:
@@ -92,6 +94,12 @@ def _facts(user: User) -> dict[str, object]:
     }
 
 
+def team_name(slug: str) -> str:
+    """Return how people read a team's slug: "Claims review", "ML platform"."""
+    words = [word.upper() if word in INITIALS else word for word in slug.split("-")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
+
+
 @transaction.atomic
 def team_of(*, identity: Identity, user: User, now: datetime) -> Team:
     """Return the team the claims name, made where it is new, paid for by the cost center they
@@ -100,9 +108,9 @@ def team_of(*, identity: Identity, user: User, now: datetime) -> Team:
     team = Team.objects.select_related("cost_center").filter(slug=identity.team).first()
     if team is None:
         cost_center, _ = CostCenter.objects.get_or_create(code=identity.cost_center)
-        name = identity.team.replace("-", " ").capitalize()
         team, _ = Team.objects.get_or_create(
-            slug=identity.team, defaults={"name": name, "cost_center": cost_center}
+            slug=identity.team,
+            defaults={"name": team_name(identity.team), "cost_center": cost_center},
         )
     assign_cost_center(team=team, code=identity.cost_center, actor=user, now=now)
     return team

@@ -52,7 +52,7 @@ class ClaimsBackend(OIDCAuthenticationBackend):  # type: ignore[misc]
         claims = verify(token or "", audience=settings.OIDC_RP_CLIENT_ID)
         if not kwargs.get("nonce") or claims.get("nonce") != kwargs["nonce"]:
             raise TokenRefused(
-                "wrong_nonce", "The sign-in's answer does not belong to this browser's question."
+                "wrong_nonce", "This answer does not belong to a sign-in that this browser started."
             )
         return claims
 

@@ -33,7 +33,7 @@ class TokenRefused(Exception):
 WRONG_CLAIM = {
     "iss": (
         "wrong_issuer",
-        "The token was issued by somebody else than this portal's identity provider.",
+        "The token was not issued by this portal's identity provider.",
     ),
     "aud": (
         "wrong_audience",
@@ -53,7 +53,7 @@ def verify(token: str, *, audience: str) -> dict[str, Any]:
         claims = dict(jwt.decode(token, keys, algorithms=ALGORITHMS).claims)
     except BadSignatureError:
         raise TokenRefused(
-            "bad_signature", "The token's signature does not fit the identity provider's keys."
+            "bad_signature", "The token's signature does not match the identity provider's keys."
         ) from None
     except (JoseError, ValueError) as error:
         raise TokenRefused("malformed", "This is not a token of the identity provider.") from error

@@ -26,7 +26,7 @@ from apps.integrations.oidc.client import GrantRefused
 UNAVAILABLE = {
     "title": "You cannot sign in right now",
     "why": "The identity provider does not answer. Quartermaster itself is up.",
-    "todo": "Try again in a minute. If it stays so, tell your identity team.",
+    "todo": "Try again in a minute. If it keeps happening, tell your identity team.",
     "action_label": "Try again",
 }
 INTERRUPTED = {

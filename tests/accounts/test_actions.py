@@ -170,6 +170,20 @@ class TestAssignCostCenter:
         assert trail(team) == [(Action.COST_CENTER_ASSIGNED, "fiona", facts)]
 
 
+class TestTeamName:
+    @pytest.mark.parametrize(
+        ("slug", "name"),
+        [
+            ("claims-review", "Claims review"),
+            ("ml-platform", "ML platform"),
+            ("clinical-ai", "Clinical AI"),
+            ("mlops", "Mlops"),
+        ],
+    )
+    def test_is_what_people_read(self, slug, name):
+        assert actions.team_name(slug) == name
+
+
 class TestTeamOf:
     def test_is_the_team_of_that_name_and_its_new_payer(self):
         UserFactory(team=TeamFactory(slug="prior-auth"))
