@@ -17,7 +17,7 @@ from portal.api import problem_document
 
 API = "/api/"
 CODES = {400: "bad_request", 403: "not_permitted", 404: "not_found", 409: "conflict"}
-TOKEN_OLD = "This page was open for long, or cookies are blocked."  # noqa: S105 - words for people
+TOKEN_OLD = "This page was open for too long, or cookies are blocked."  # noqa: S105 - words for people
 
 
 def refused(request: PageRequest, error: NotPermitted | DomainError) -> HttpResponse:
@@ -27,7 +27,7 @@ def refused(request: PageRequest, error: NotPermitted | DomainError) -> HttpResp
     if isinstance(error, NotPermitted):
         todo = "Ask somebody who may, or go back."
         return error_page(request, 403, title="You may not do this", why=str(error), todo=todo)
-    todo = "Go back and look at it as it is now; somebody may have changed it meanwhile."
+    todo = "Go back and look at it as it is now; somebody may have changed it in the meantime."
     return error_page(request, 409, title="That is not possible now", why=str(error), todo=todo)
 
 
@@ -69,14 +69,14 @@ def server_error(request: PageRequest) -> HttpResponse:
     """Answer an error of ours, without asking the database for anything."""
     text = {
         "title": "Something broke on our side",
-        "why": "The portal met an error it does not know. It is in the log under the id below.",
-        "todo": "Try again. If it stays so, send the id to your platform team.",
+        "why": "The portal ran into an unexpected error. It is in the log under the id below.",
+        "todo": "Try again. If it keeps happening, send the id to your platform team.",
     }
     status = 500
     if isinstance(sys.exc_info()[1], OperationalError):
         text |= {
             "title": "The database does not answer",
-            "why": "The portal is up, its database is not. Nothing is lost.",
+            "why": "The portal is up, but its database is not. Nothing is lost.",
         }
         status = 503
     if request.path.startswith(API):

@@ -76,9 +76,9 @@ def no_null_bytes(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: PageRequest) -> HttpResponse:
         if "\x00" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
-            raise BadRequest("The address holds a character that cannot be.")
+            raise BadRequest("The address contains a character that is not allowed.")
         if any("\x00" in value for value in request.COOKIES.values()):
-            raise BadRequest("A cookie holds a character that cannot be.")
+            raise BadRequest("A cookie contains a character that is not allowed.")
         return get_response(request)
 
     return middleware
@@ -99,7 +99,7 @@ def whole_bodies(get_response: GetResponse) -> GetResponse:
         packed = request.headers.get("Content-Encoding", "").strip().lower()
         if packed not in ("", "identity") and request.path != USAGE_INGEST:
             return machine_refusal(
-                request, 415, "unsupported_encoding", "Send the body as it is, without packing it."
+                request, 415, "unsupported_encoding", "Send the body as it is, not compressed."
             )
         return get_response(request)
 

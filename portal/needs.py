@@ -128,7 +128,7 @@ def _capacity(user: User, now: datetime) -> Iterator[Need]:
         url = reverse("capacity:request_detail", args=(item.pk,))
         why = f"Asked by {item.requested_by.name}: {item.justification[:80]}"
         yield Need(
-            f"Decide about a change of {item.pool}", why, url, "gauge", "busy", item.requested_at
+            f"Decide on a change of {item.pool}", why, url, "gauge", "busy", item.requested_at
         )
     if not user.has_role(Role.PLATFORM_ENGINEER):
         return
@@ -150,8 +150,8 @@ def _held_rollouts(user: User) -> Iterator[Need]:
     for item in held.select_related(*related)[:SHOWN]:
         if promotions.may_go_on(item, user):
             url = reverse("promotions:rollout_detail", args=(item.pk,))
-            why = f"Too few calls came to compare it at {item.weight} %"
-            title = f"Let {item.model_version.name} go on, or take it back"
+            why = f"Too few calls arrived to compare it at {item.weight} %"
+            title = f"Let {item.model_version.name} continue, or take it back"
             yield Need(title, why, url, "rocket", "warn", item.moved_at)
 
 

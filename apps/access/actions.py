@@ -60,7 +60,7 @@ def submit_request(
     """
     require(
         requester.has_role(*ASKS_FOR_MODELS),
-        "Only a team lead requests a model for a team.",
+        "Only a team lead can request a model for a team.",
     )
     team = requester.team
     if team is None:
@@ -80,7 +80,7 @@ def submit_request(
             )
     except IntegrityError:
         raise CannotRequest(
-            f"A request of {team} for {model} waits for its owner already."
+            f"A request from {team} for {model} is already waiting for its owner."
         ) from None
     data = {
         "tokens_per_minute": wish.tokens_per_minute,
@@ -99,10 +99,10 @@ def _may_be_granted(
 ) -> None:
     """Raise CannotRequest where a grant stands in the way, or where it is not the one to renew."""
     if renews and (renews.registered_model_id, renews.team_id) != (model.pk, team.pk):
-        raise CannotRequest(f"That is no grant of {model} to {team}, so it cannot be renewed.")
+        raise CannotRequest(f"That is not a grant of {model} to {team}, so it cannot be renewed.")
     grant = Grant.objects.active(now).filter(registered_model=model, team=team).first()
     if grant and grant != renews:
-        raise CannotRequest(f"{team} has {model} already, {until_words(grant.last_day)}.")
+        raise CannotRequest(f"{team} already has {model}, {until_words(grant.last_day)}.")
 
 
 def question(request: AccessRequest, person: User) -> decisions.Question:
@@ -144,7 +144,7 @@ def approve_request(*, request: AccessRequest, approver: User, reason: str, now:
             )
     except IntegrityError:
         raise CannotRequest(
-            f"{request.team} has {request.registered_model} already. Reject the request."
+            f"{request.team} already has {request.registered_model}. Reject the request."
         ) from None
     record(
         action=Action.ACCESS_APPROVED,
@@ -238,11 +238,11 @@ def revoke_grant(*, grant: Grant, actor: User, reason: str, now: datetime) -> Gr
     """
     require(
         may_revoke(grant, actor),
-        "Only an owner of the model, or a platform engineer, revokes access.",
+        "Only an owner of the model, or a platform engineer, can revoke access.",
     )
     changed = Grant.objects.active(now).filter(pk=grant.pk)
     if not changed.update(revoked_at=now, revoked_by=actor, revoke_reason=reason):
-        raise AlreadyEnded("This grant has ended already.")
+        raise AlreadyEnded("This grant has already ended.")
     record(action=Action.GRANT_REVOKED, actor=actor, target=grant, now=now, data={"reason": reason})
     enqueue_on_commit("gateway.publish_policy", model_id=grant.registered_model_id)
     grant.refresh_from_db()

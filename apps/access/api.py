@@ -160,7 +160,7 @@ def access_request(request: Request, pk: UUID) -> Response:
 @operation(
     "access_request_decide",
     TAG,
-    "Decide about an access request",
+    "Decide on an access request",
     takes=ReasonInput,
     answers=AccessRequestOutput,
     refuses=(404, 409),

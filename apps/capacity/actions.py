@@ -74,7 +74,7 @@ def may_ask(person: User) -> bool:
 
 def permit_asking(person: User) -> None:
     """Raise NotPermitted unless this person may ask for a change of a pool."""
-    require(may_ask(person), "Only a platform engineer asks for a change of capacity.")
+    require(may_ask(person), "Only a platform engineer can ask for a change of capacity.")
 
 
 @transaction.atomic
@@ -90,11 +90,11 @@ def request_capacity(
     permit_asking(requester)
     revision = NodePoolRevision.objects.current_of(pool)
     if revision is None:
-        raise CannotChangeCapacity(f"The portal knows no pool {pool} in Git.")
+        raise CannotChangeCapacity(f"The portal knows of no pool {pool} in Git.")
     if revision.number != base:
         raise PoolChanged(
-            f"{pool} has changed meanwhile: it is at revision {revision.number}. "
-            f"Look at it, then ask."
+            f"{pool} has changed in the meantime: it is now at revision {revision.number}. "
+            f"Look at it, then ask again."
         )
     text = _rendered(revision, wish)
     try:
@@ -141,7 +141,7 @@ def _rendered(revision: NodePoolRevision, wish: Wish) -> str:
     )
     if any(value > limit for value, limit in highest):
         raise CannotChangeCapacity(
-            "A limit is higher than any fleet. Write the limit that is meant."
+            "One of the limits is higher than any fleet. Write the limit that you mean."
         )
     try:
         before = queries.read_revision(revision)
@@ -164,7 +164,7 @@ def _rendered(revision: NodePoolRevision, wish: Wish) -> str:
     if words := effect.too_small(after):
         raise CannotChangeCapacity(words)
     if after == before:
-        raise CannotChangeCapacity("Nothing changes: the pool says this already.")
+        raise CannotChangeCapacity("Nothing would change: the pool already has these settings.")
     return text
 
 
@@ -198,7 +198,7 @@ def approve_capacity(
     current = NodePoolRevision.objects.current_of(request.pool)
     if current is None or current.pk != request.base_id:
         raise PoolChanged(
-            f"{request.pool} has changed since this was asked: revision {request.base.number} "
+            f"{request.pool} has changed since this was asked for: revision {request.base.number} "
             f"then, "
             f"{current.number if current else 'none'} now. Reject it and ask for a new one."
         )
@@ -260,12 +260,12 @@ def retry_capacity(*, request: CapacityRequest, actor: User, now: datetime) -> C
     """
     require(
         actor.has_role(Role.PLATFORM_ENGINEER),
-        "Only a platform engineer tries a change of capacity again.",
+        "Only a platform engineer can retry a change of capacity.",
     )
     current = NodePoolRevision.objects.current_of(request.pool)
     if current is None or (current.pk != request.base_id and current.digest != request.digest):
         raise CannotRetry(
-            f"{request.pool} says something else by now. Ask for a new change instead."
+            f"{request.pool} has other settings by now. Ask for a new change instead."
         )
     again = Status.COMMITTED if request.commit else Status.APPROVED
     failed = CapacityRequest.objects.filter(pk=request.pk, status=Status.FAILED)
@@ -287,7 +287,7 @@ def retry_capacity(*, request: CapacityRequest, actor: User, now: datetime) -> C
     request.refresh_from_db()
     if not changed:
         raise CannotRetry(
-            f"Only a failed request is tried again; this one is "
+            f"Only a failed request can be retried; this one is "
             f"{request.get_status_display().lower()}."
         )
     record(action=Action.CAPACITY_RETRIED, actor=actor, target=request, now=now)

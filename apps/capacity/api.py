@@ -211,7 +211,7 @@ def capacity_request(request: Request, pk: UUID) -> Response:
 @operation(
     "capacity_request_decide",
     TAG,
-    "Decide about a capacity request, or move it",
+    "Decide on a capacity request, or move it",
     takes=ReasonInput(required=False),
     answers=CapacityRequestOutput,
     refuses=(404, 409),

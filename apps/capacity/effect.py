@@ -119,12 +119,11 @@ def _after(length: str) -> str:
 
 def budget_words(budget: Budget) -> str:
     """Return a budget in words."""
-    reasons = f" for {', '.join(budget.reasons)}" if budget.reasons else " for any reason"
+    found = [name.lower() for name in budget.reasons]
+    reasons = f", when {' or '.join(found)}" if found else ", for any reason"
     window = ""
     if budget.schedule:
-        window = (
-            f", {schedules.words(budget.schedule)} UTC, {durations.words(budget.duration)} long"
-        )
+        window = f", {schedules.words(budget.schedule)} UTC, for {durations.words(budget.duration)}"
     share = budget.nodes.endswith("%")
     nodes = (
         f"{budget.nodes.removesuffix('%')} % of the nodes"

@@ -44,8 +44,8 @@ class CapacityForm(forms.Form):
     base = forms.IntegerField(widget=forms.HiddenInput)
     gpus = forms.IntegerField(
         label="GPUs at most",
-        help_text="Over all nodes of the pool at once. 0 buys nothing more. Nodes that run are not "
-        "removed by a limit.",
+        help_text="Across all nodes of the pool. With 0 it buys nothing more. A limit never "
+        "removes nodes that run.",
         min_value=0,
         max_value=HIGHEST_GPUS,
     )
@@ -62,8 +62,8 @@ class CapacityForm(forms.Form):
     )
     spot_share = forms.ChoiceField(
         label="Spot share",
-        help_text="Karpenter keeps no percentage: it takes the cheapest type that it may buy and "
-        "that is available. AWS takes a Spot machine back with two minutes' notice.",
+        help_text="Karpenter aims at no percentage: it takes the cheapest available type that it "
+        "may buy. AWS takes a Spot machine back with two minutes' notice.",
         choices=SPOT_SHARES.items(),
     )
     consolidation_policy = forms.ChoiceField(
@@ -74,7 +74,7 @@ class CapacityForm(forms.Form):
     )
     consolidate_after = LengthField(
         label="After",
-        help_text="How long a node is idle or poorly used first. Never: Karpenter keeps it.",
+        help_text="How long a node must be idle or poorly used first. Never: Karpenter keeps it.",
         units=("m", "s", "h", NEVER),
     )
     justification = forms.CharField(
@@ -134,7 +134,7 @@ class BudgetForm(forms.Form):
 
     nodes = forms.CharField(
         label="Nodes at once",
-        help_text="A number such as 2, or a share such as 10%. 0 forbids.",
+        help_text="A number such as 2, or a share such as 10%. With 0, none is taken away.",
         max_length=5,
         required=False,
     )
@@ -158,7 +158,7 @@ class BudgetForm(forms.Form):
     )
     zone = forms.ChoiceField(
         label="Time zone",
-        help_text="Karpenter keeps UTC: where clocks change, the hours move with them.",
+        help_text="Karpenter counts in UTC: when the clocks change, these hours move.",
         choices=list(ZONES.items()),
         initial="UTC",
         required=False,
@@ -194,7 +194,7 @@ class BudgetForm(forms.Form):
         """Say on the row what is missing in it, and tell whether something is."""
         rest = ("reasons", "days", "start", "schedule", "duration")
         if not values.get("nodes") and any(values.get(name) for name in rest):
-            self.add_error("nodes", "Say how many nodes, or empty the whole row.")
+            self.add_error("nodes", "Say how many nodes, or clear the whole row.")
         elif values.get("days") and values.get("start") is None:
             self.add_error("start", "Say at what time it begins on these days.")
         elif values.get("start") is not None and values.get("schedule"):

@@ -93,8 +93,8 @@ def _signed(amount: Decimal) -> str:
 def spend_basis() -> str:
     """Return what the estimate is made of."""
     return (
-        f"An upper bound, not a forecast: what the limits allow at the {prices.BASIS}, of the most "
-        f"expensive machine allowed. Spot is cheaper, and a pool without work costs nothing. A "
+        f"An upper bound, not a forecast: as much of the most expensive machine as the limits "
+        f"allow, at the {prices.BASIS}. Spot is cheaper, and a pool without work costs nothing. A "
         f"month is {HOURS_PER_MONTH} hours."
     )
 

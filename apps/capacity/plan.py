@@ -12,7 +12,7 @@ from apps.manifests import capacity
 
 STALLED = timedelta(minutes=20)
 REFUSED_FOR = timedelta(minutes=1)  # a webhook that is started again
-ASK_BACK = "Ask for a change that the cluster takes, or for the old settings back."
+ASK_BACK = "Ask for a change that the cluster accepts, or for the old settings back."
 
 
 class Do(StrEnum):
@@ -93,9 +93,9 @@ def _refused(now: Situation) -> Next | None:
     said = f"{cut(refusal)}."
     # the latter: nobody has asked yet
     if now.waited < REFUSED_FOR or now.application.revision == now.commit:
-        words = f"{said} For a minute Argo CD is asked to try again."
+        words = f"{said} Argo CD is asked to try again for a minute."
         return Next(Do.WAIT, "REFUSED_BY_CLUSTER", words)
-    words = f"{said} The branch says what the cluster does not do. {ASK_BACK}"
+    words = f"{said} Git now says something that the cluster does not do. {ASK_BACK}"
     return Next(Do.FAIL, "REFUSED_BY_CLUSTER", words)
 
 

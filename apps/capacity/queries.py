@@ -66,7 +66,7 @@ def read_revision(revision: NodePoolRevision) -> capacity.NodePool:
     found = read_text(revision.text)
     if found.name != revision.pool:
         raise BadCapacity(
-            f"The file is named {revision.pool}, but the pool in it {found.name}. "
+            f"The file is named {revision.pool}, but the pool in it is {found.name}. "
             f"Rename one in Git."
         )
     return found

@@ -207,7 +207,7 @@ def _show(
 def _decision(item: CapacityRequest, user: User) -> decisions.Card | None:
     current = NodePoolRevision.objects.current_of(item.pool)
     outdated = (
-        "The pool has changed since this was asked.",
+        "The pool has changed since this was asked for.",
         "It can no longer be approved. Reject or withdraw it, and ask again from the newest "
         "revision.",
     )
@@ -272,5 +272,5 @@ def request_retry(request: SignedIn, pk: UUID) -> HttpResponse:
     """Try a failed request again."""
     item = _request_for(request.user, pk)
     order = partial(actions.retry_capacity, request=item, actor=request.user, now=now())
-    carry_out(request, order, "It goes on from where it stopped.")
+    carry_out(request, order, "It continues from where it stopped.")
     return redirect("capacity:request_detail", pk=pk)

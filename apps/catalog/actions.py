@@ -92,7 +92,7 @@ def register_model(
     forbidden_use: str = "",
 ) -> RegisteredModel:
     """Register a model; the actor's team owns it. Raises NotPermitted, BadName or NameTaken."""
-    require(actor.has_role(Role.MODEL_OWNER), "Only model owners register models.")
+    require(actor.has_role(Role.MODEL_OWNER), "Only model owners can register models.")
     if actor.team is None:
         raise NotPermitted("Sign in with a team: it will own the model.")
     if not MODEL_NAME.match(name):
@@ -113,7 +113,7 @@ def register_model(
         },
     )  # fmt: skip
     if not created:
-        raise NameTaken(f"A model named {name} is registered already. Choose another name.")
+        raise NameTaken(f"A model named {name} is already registered. Choose another name.")
     audit.record(
         action=Action.MODEL_REGISTERED,
         actor=actor,
@@ -179,8 +179,8 @@ def require_uploading(version: ModelVersion) -> None:
     if version.status != Status.UPLOADING:
         state = version.get_status_display().lower()
         raise NotUploading(
-            f"{version} is {state}, and a version never changes once its files are up. Publish a "
-            f"new one."
+            f"{version} is {state}, and a version never changes once its files are uploaded. "
+            f"Publish a new one."
         )
 
 
@@ -230,7 +230,7 @@ def finish_upload(
     missing = [file.name for file in row.files.all() if not is_complete(file)]
     if missing:
         raise UploadIncomplete(
-            f"Parts are missing of: {', '.join(missing)}. Upload them, then finish again."
+            f"Parts of {', '.join(missing)} are missing. Upload them, then finish again."
         )
     change_from(
         row, (Status.UPLOADING,), now=now,

@@ -64,7 +64,7 @@ def file_list_problems(entries: Sequence[FileEntry]) -> list[str]:
         found.append(f"The files are larger than {MAX_TOTAL_BYTES // GIB} GiB together.")
     names = [entry.name.lower() for entry in entries]
     found += [
-        f"{name}: named twice."
+        f"{name}: listed twice."
         for name in sorted({name for name in names if names.count(name) > 1})
     ]
     found += [f"{name} is missing." for name in REQUIRED if name not in names]
@@ -89,7 +89,7 @@ def name_problem(name: str) -> str:
     """Return why a file of this name cannot be published; "" when it can."""
     shown = name if name.isprintable() and len(name) <= 80 else repr(name[:80])
     if "/" in name or "\\" in name:
-        return f"{shown}: files stand side by side in one folder; paths are refused."
+        return f"{shown}: all files must be in one folder; paths are refused."
     if name.startswith("."):
         return f"{shown}: hidden files are refused."
     if not _PLAIN.match(name):

@@ -127,7 +127,7 @@ def _abandon(work: Pass) -> None:
     for file in work.version.files.exclude(upload_id=""):
         work.store.abort_upload(work.version.prefix + file.name, file.upload_id)
     message = (
-        "No part arrived for 24 hours, so the upload was given up. Publish the files as a new "
+        "No part arrived for 24 hours, so the upload was abandoned. Publish the files as a new "
         "version."
     )
     actions.fail_version(version=work.version, reason="ABANDONED", message=message, now=work.now)
@@ -285,7 +285,7 @@ def _check_lock(work: Pass, name: str, object_version: str = "") -> None:
     if stored.locked_until is None or stored.locked_until < _locked_until(work):
         raise Untrue(
             "NOT_LOCKED",
-            f"{name}: expected a lock until {_locked_until(work):%Y-%m-%d}, found none so long.",
+            f"{name}: expected a lock until {_locked_until(work):%Y-%m-%d}, found none that long.",
         )
 
 

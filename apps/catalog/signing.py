@@ -99,7 +99,7 @@ def verify(*, bundle: bytes, entries: Iterable[FileEntry], key: SigningKey) -> N
             f"{SIGNATURE_NAME} is not a model-signing bundle ({type(error).__name__})."
         ) from error
     if statement.get("predicateType") != PREDICATE or method != "files":
-        raise BadSignature(f"{SIGNATURE_NAME} speaks of something else than a list of files.")
+        raise BadSignature(f"{SIGNATURE_NAME} describes something other than a list of files.")
     expected = {entry.name: entry.sha256 for entry in entries}
     for name in sorted(signed.keys() | expected.keys()):
         if signed.get(name) != expected.get(name):

@@ -49,7 +49,7 @@ def set_rate(
     start.
     """
     require(
-        not isinstance(actor, User) or actor.has_role(Role.FINANCE), "Only finance sets prices."
+        not isinstance(actor, User) or actor.has_role(Role.FINANCE), "Only finance can set prices."
     )
     if min(prices.input, prices.cached_input, prices.output) < Decimal(0):
         raise BadRate("A price cannot be negative.")

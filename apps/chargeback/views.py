@@ -157,7 +157,7 @@ def _change(amount: Decimal, before: Decimal) -> str:
     if not before:
         return ""
     change = f"{(amount - before) / before:+.1%}".replace("-", "−")
-    return "as last month" if change in ("+0.0%", "−0.0%") else f"{change} vs last month"
+    return "same as last month" if change in ("+0.0%", "−0.0%") else f"{change} vs last month"
 
 
 def _before(start: datetime) -> datetime:

@@ -92,7 +92,7 @@ class Question:
 
 def permit(question: Question) -> None:
     """Raise NotPermitted unless the person may decide; NotOnesOwn where they asked for it."""
-    require(question.is_decider, f"Only a {question.decider} decides about this {question.noun}.")
+    require(question.is_decider, f"Only a {question.decider} can decide on this {question.noun}.")
     if question.is_own:
         raise NotOnesOwn(
             f"Nobody decides on their own {question.noun}. It takes another {question.decider}."
@@ -104,7 +104,7 @@ def permit_withdrawal(question: Question) -> None:
     others = f", or a {question.withdrawer}," if question.withdrawer else ""
     require(
         question.may_withdraw,
-        f"Only whoever {question.asked} this{others} can withdraw the {question.noun}.",
+        f"Only the person who {question.asked} this{others} can withdraw the {question.noun}.",
     )
 
 
@@ -197,5 +197,5 @@ def _why_not(question: Question) -> tuple[str, str]:
             f"Nobody decides on their own {question.noun}.",
         )
     if not question.is_decider:
-        return f"A {question.decider} decides about this.", "You can follow it here."
+        return f"A {question.decider} decides on this.", "You can follow it here."
     return "", ""

@@ -19,14 +19,14 @@ from rest_framework import serializers
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 REFUSALS = {
-    400: "Something in the address or in the body cannot be; `errors` names each field.",
-    401: "No token came, or none that is good: `code` says why.",
+    400: "Something in the address or in the body is not valid; `errors` names each field.",
+    401: "There was no token, or not a valid one: `code` says why.",
     403: "The caller has no role here, or may not do this.",
     404: "Nothing is there that the caller may see.",
-    409: "It is not possible as things are now; `code` and `detail` say why.",
+    409: "It is not possible right now; `code` and `detail` say why.",
     411: "The body came without a Content-Length.",
     413: "The body is longer than this API takes.",
-    415: "The body is of a kind that this API does not read, or packed.",
+    415: "The body has a type that this API does not read, or is compressed.",
     502: "Something outside of the portal refused it.",
     503: "Something outside of the portal does not answer now. Ask again after `Retry-After`.",
 }

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 MARK = "simulated"
 ENGINE_WORDS = (
-    "The labelled stand-in answers calls here, not a model: its tokens, times and costs show the "
-    "way, not the model."
+    "A labeled stand-in answers calls here instead of a model: its tokens, times and costs say "
+    "nothing about the model."
 )
 MACHINE_WORDS = (
     "The machines are simulated: how long they take to start is not what real ones take."

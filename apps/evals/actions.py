@@ -72,7 +72,7 @@ def start_eval_run(
     if version.status != ModelVersion.Status.VERIFIED:
         raise NotVerified(
             f"{version} is {version.get_status_display().lower()}; only a verified "
-            f"version is evaluated."
+            f"version can be evaluated."
         )
     try:
         with transaction.atomic():
@@ -85,7 +85,8 @@ def start_eval_run(
             )
     except IntegrityError as error:
         raise AlreadyRunning(
-            f"An evaluation run of {version} on this suite is under way. Wait for its end."
+            f"An evaluation run of {version} on this suite is already under way. Wait for it to "
+            f"end."
         ) from error
     facts = {"suite": str(suite), "manifest_digest": version.manifest_digest}
     audit.record(action=Action.EVAL_STARTED, actor=actor, target=run, now=now, data=facts)

@@ -57,7 +57,7 @@ def measured(run: EvalRun | None) -> str:
 
 
 def is_stand_in(run: EvalRun) -> bool:
-    """Tell whether the labelled stand-in answered instead of a model."""
+    """Tell whether the labeled stand-in answered instead of a model."""
     return identity.is_stand_in(run.engine)
 
 
@@ -145,7 +145,7 @@ class PacketLine:
         wrong = sum(bool(code.fault) for code in self.predicted)
         counted = ((missed, "missed"), (wrong, "wrong"))
         words = ", ".join(f"{count} {name}" for count, name in counted if count)
-        return Badge("warn", "", words) if words else Badge("ok", "", "All right")
+        return Badge("warn", "", words) if words else Badge("ok", "", "All correct")
 
 
 def packet_lines(run: EvalRun, texts: Mapping[str, str]) -> list[PacketLine]:

@@ -98,7 +98,7 @@ def _require_usable(run: EvalRun) -> None:
     """End a run whose version was quarantined since it was asked for."""
     version = run.model_version
     if run.status in EvalRun.OPEN and version.status == ModelVersion.Status.QUARANTINED:
-        raise CannotRun("QUARANTINED", f"{version.name} was quarantined meanwhile.")
+        raise CannotRun("QUARANTINED", f"{version.name} has been quarantined.")
 
 
 def base_url(run: EvalRun) -> str:

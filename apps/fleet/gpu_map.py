@@ -156,7 +156,7 @@ def details(cell: Cell) -> list[tuple[str, object]]:
 def load_details(sample: ReplicaSample | None) -> list[tuple[str, object]]:
     """Return a replica's minute in words."""
     if sample is None:
-        return [("Load", "not measured in the last minutes")]
+        return [("Load", "not measured in the last few minutes")]
     running, waiting = number(sample.running_max), number(sample.waiting_max)
     return [
         ("KV cache", f"{percent(sample.kv_use)}, at most {percent(sample.kv_use_max)}"),
@@ -173,7 +173,7 @@ def gpu_details(use: GpuUse | None) -> list[tuple[str, object]]:
     """Return a GPU's minute in words."""
     sample = use.sample if use else None
     if use is None or sample is None:
-        return [("GPU", "no exporter told of it in the last minutes")]
+        return [("GPU", "no exporter reported it in the last few minutes")]
     rows: list[tuple[str, object]] = [("GPU", use.device.model_name or use.device.uuid)]
     if sample.memory_used_mib is not None and sample.memory_total_mib:
         used, total = sample.memory_used_mib / 1024, sample.memory_total_mib / 1024

@@ -105,7 +105,7 @@ def _why_empty(node: Node, pool: NodePool | None, empty_for: timedelta) -> tuple
             "Change the pool's budgets", "capacity:pool_list"
         )
     wait = f"{durations.words(after)} after its last pod left" if after else "at once"
-    rule = f"By the rule of pool {pool.name} Karpenter removes an empty node {wait}"
+    rule = f"By the rule of pool {pool.name}, Karpenter removes an empty node {wait}"
     if empty_for > durations.length(after) + GRACE:
         held = "A pod that does not serve, a budget, or a do-not-disrupt annotation may hold it."
         return f"{rule}, but this one is still there. {held}", Step(
@@ -121,8 +121,8 @@ def _why_partly_empty(here: Sequence[Replica], pool: NodePool | None) -> tuple[s
         and pool.disruption.get("consolidationPolicy") == "WhenEmptyOrUnderutilized"
     ):
         why = (
-            f"The node stays while it runs {names}. Its pool lets Karpenter replace it by a "
-            f"cheaper one where one fits."
+            f"The node stays while it runs {names}. Its pool lets Karpenter replace it with "
+            f"a cheaper one where one fits."
         )
         return why, Step(
             "Nothing to do: watch its claim", "fleet:claim_list", query=here[0].node_name

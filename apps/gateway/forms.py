@@ -22,7 +22,7 @@ class PlaygroundForm(forms.Form):
         min_value=0,
         max_value=2,
         initial=0,
-        help_text="0 answers the same each time.",
+        help_text="0 gives the same answer every time.",
     )
 
     def __init__(self, *args: Any, context_length: int, **more: Any) -> None:

@@ -23,7 +23,7 @@ REFUSALS = (
     (413, "The body is larger than the gateway takes.", "Send less text."),
     (
         429,
-        "Your team used its tokens of this minute.",
+        "Your team has used its tokens for this minute.",
         "Wait for the seconds in Retry-After, or ask for more.",
     ),
     (
@@ -44,10 +44,10 @@ def in_our_words(status: int, said: str, *, context_length: int) -> str:
     """
     if status == 400 and any(sign in said.lower() for sign in TOO_LONG):
         return (
-            f"Your message and the longest answer together are over the {context_length:,} tokens "
+            f"Your message and the longest answer together exceed the {context_length:,} tokens "
             "that this model takes. Shorten one of them."
         )
     found = next(((why, todo) for code, why, todo in REFUSALS if code == status), None)
     if found is None:
-        return f"The gateway refused the call with {status}. How to call says what it takes."
+        return f"The gateway refused the call with {status}. “How to call” says what it accepts."
     return " ".join(found)

@@ -72,7 +72,7 @@ def playground(request: SignedIn, name: str) -> HttpResponse:
 def _cannot_send(context: dict[str, object]) -> str:
     """Return why the gateway would refuse every call of this person now; "" where it would not."""
     if context["live"] is None:
-        return "No version serves this model, so there is nobody to answer."
+        return "No version serves this model, so nothing can answer."
     if context["grant"] is None:
         return "Your team has no grant for this model, so the gateway would refuse the call."
     return ""
@@ -88,7 +88,8 @@ def playground_stream(request: SignedIn, name: str) -> HttpResponse | StreamingH
     token = gateway_token(request)
     if token is None:
         message = (
-            "Your sign-in has no token for the gateway any more. Sign out, sign in and send again."
+            "Your sign-in has no token for the gateway anymore. "
+            "Sign out and in, then send it again."
         )
         return JsonResponse({"error": {"message": message, "status": 401}}, status=401)
     client = EngineClient(settings.GATEWAY_URL, token=token, timeout=120)

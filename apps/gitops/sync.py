@@ -33,8 +33,8 @@ def not_applied(
     if problem is not None:
         return problem
     if contained and application.sync == "Synced":
-        words = f"Argo CD says that it applied the commit, but the cluster has {kind} {name}"
-        rest = "not as committed yet. If that stays, the portal has Argo CD look again."
+        words = f"Argo CD says that it applied the commit, but in the cluster {kind} {name}"
+        rest = "is not as committed yet. If it stays that way, the portal has Argo CD look again."
         return Trouble("APPLIED", f"{words} {rest}")
     return Trouble("SYNCING", f"Waiting for Argo CD to apply commit {commit[:8]}.")
 
@@ -61,7 +61,9 @@ def of_sync(
     wrong.
     """
     if not application.exists:
-        words = "Argo CD has no Application for this. A platform engineer applies deploy/argocd/."
+        words = (
+            "Argo CD has no Application for this. A platform engineer must apply deploy/argocd/."
+        )
         return Trouble("NO_APPLICATION", words)
     advice = (
         "It tries again by itself; a platform engineer finds more with: kubectl describe "
@@ -109,5 +111,6 @@ def of_hand(application: ApplicationStatus, kind: str, name: str, namespace: str
     )
     return Trouble(
         "OUT_OF_SYNC",
-        f"{words} If it stays so, somebody keeps changing it: change it in the portal instead.",
+        f"{words} If it stays that way, somebody keeps changing it: change it in the portal "
+        "instead.",
     )

@@ -115,7 +115,7 @@ def of_serving(serving: ServingStatus) -> Trouble | None:
     """Return what keeps an InferenceService from being ready; None when it is."""
     if serving.is_waiting_for_runtime:
         return Trouble(
-            "NO_RUNTIME", "KServe waits for the runtime that this version is served with."
+            "NO_RUNTIME", "KServe is waiting for the runtime that this version is served with."
         )
     if serving.transition == "InvalidSpec":
         said = serving.message or serving.reason
@@ -128,7 +128,7 @@ def of_serving(serving: ServingStatus) -> Trouble | None:
     if serving.ready and pod is not None:
         return None
     if pod is None:
-        return _lost(serving) or Trouble("STARTING", "KServe is making the pod.")
+        return _lost(serving) or Trouble("STARTING", "KServe is creating the pod.")
     return _unscheduled(serving) if not pod.node else _starting(serving, pod)
 
 
@@ -224,13 +224,13 @@ def _refused_node(note: EventNote) -> Trouble | None:
     if any(word in text for word in QUOTA):
         words = (
             "The AWS account's quota for these GPU instances is used up. A platform engineer "
-            "raises it with AWS."
+            "can raise it with AWS."
         )
         return Trouble("QUOTA", f"{words} ({cut(note.message)})")
     if any(word in text for word in LIMIT):
         words = (
-            "The NodePool's limit is reached. A platform engineer raises it, or another model "
-            "gives its GPU back."
+            "The NodePool's limit is reached. A platform engineer can raise it, or another "
+            "model can give its GPU back."
         )
         return Trouble("NODEPOOL_LIMIT", f"{words} ({cut(note.message)})")
     if note.reason == "FailedScheduling" and any(words in text for words in SCHEDULER):
@@ -238,17 +238,18 @@ def _refused_node(note: EventNote) -> Trouble | None:
     if NO_ON_DEMAND in text:
         words = (
             "A warm version runs on no Spot machine, and the NodePool buys Spot only. A platform "
-            "engineer lets it buy"
+            "engineer can let it buy"
         )
         return Trouble(
             "NO_CAPACITY",
-            f"{words} on-demand machines, or propose it as scale to zero. ({cut(note.message)})",
+            f"{words} on-demand machines; or propose the version as scale to zero. "
+            f"({cut(note.message)})",
         )
     advice = (
         "It is tried again by itself; a platform engineer can widen the NodePool gpu-inference."
     )
     return Trouble(
-        "NO_CAPACITY", f"No GPU node fits or is to be had: {cut(note.message)}. {advice}"
+        "NO_CAPACITY", f"No GPU node fits or is available: {cut(note.message)}. {advice}"
     )
 
 
@@ -292,7 +293,7 @@ def _engine(events: Iterable[EventNote], engine: ContainerStatus) -> Trouble | N
     if exit_code == USAGE_ERROR or any(word in text for word in BAD_ARGUMENT):
         which = said or "exit code 2, the pod's log names it"
         words = (
-            f"The engine does not know an argument: {which}. Put the arguments right and propose "
+            f"The engine does not know an argument: {which}. Correct the arguments and propose "
             f"the version again."
         )
         return Trouble("BAD_ARGUMENT", words, final=True)
@@ -338,8 +339,8 @@ def _failed_load(serving: ServingStatus, pod: PodStatus) -> Trouble | None:
     if any(word in text for word in DENIED):
         words = f"The registry does not let the node read the weights: {said}."
         advice = (
-            "A platform engineer gives the role of model-reader access; the node tries again by "
-            "itself."
+            "A platform engineer must give the role of model-reader access; the node tries "
+            "again by itself."
         )
         return Trouble("S3_DENIED", f"{words} {advice}")
     advice = (

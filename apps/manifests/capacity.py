@@ -161,7 +161,7 @@ def read_node_pool(manifest: Mapping[str, object]) -> NodePool:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadCapacity(
-            f"This is no NodePool that the portal can read: {error!r:.120}"
+            f"This is not a NodePool that the portal can read: {error!r:.120}"
         ) from error
     lost = _lost(manifest, rendered)
     if lost:
@@ -187,7 +187,7 @@ def _read(manifest: Manifest) -> NodePool:
     )
     if GPU not in limits:
         raise BadCapacity(
-            "The pool has no GPU limit, so it may buy without end. Give it one in Git."
+            "The pool has no GPU limit, so it may buy without limit. Give it one in Git."
         )
     return NodePool(
         name=manifest["metadata"]["name"],
@@ -294,7 +294,7 @@ def check_budget(budget: Budget) -> None:
     """Raise BadCapacity where a budget is not one that Karpenter takes."""
     if not _NODES.fullmatch(budget.nodes):
         raise BadCapacity(
-            f"{budget.nodes!r} is no number of nodes: write a number such as 2, or a "
+            f"{budget.nodes!r} is not a number of nodes: write a number such as 2, or a "
             f"share such as 10%."
         )
     if not set(budget.reasons) <= set(REASONS):
@@ -306,13 +306,13 @@ def check_budget(budget: Budget) -> None:
         )
     if budget.schedule and not is_schedule(budget.schedule):
         raise BadCapacity(
-            f"{budget.schedule!r} is no schedule: five cron fields in UTC (minute, hour, day, "
+            f"{budget.schedule!r} is not a schedule: five cron fields in UTC (minute, hour, day, "
             f"month, weekday), such as "
             "0 12 * * mon-fri."
         )
     if budget.duration and not _WINDOW.fullmatch(budget.duration):
         raise BadCapacity(
-            f"{budget.duration!r} is no duration of a window: write 8h, 90m or 1h30m."
+            f"{budget.duration!r} is not the length of a window: write 8h, 90m or 1h30m."
         )
 
 

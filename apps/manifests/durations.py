@@ -37,7 +37,7 @@ def in_one_unit(text: str) -> tuple[int, str]:
     for what is none.
     """
     if not is_duration(text):
-        raise ValueError(f"{text!r} is no length of time.")
+        raise ValueError(f"{text!r} is not a length of time.")
     seconds = int(length(text).total_seconds())
     unit = next(unit for unit, size in UNITS.items() if seconds % size == 0)
     return (seconds // UNITS[unit], unit) if seconds else (0, "m")

@@ -72,7 +72,7 @@ def pre_warm_of(text: str) -> PreWarm:
         )
     if found[6] not in _zones():
         raise BadScaling(
-            f"{found[6]!r} is no time zone: write one such as America/New_York, or UTC."
+            f"{found[6]!r} is not a time zone: write one such as America/New_York, or UTC."
         )
     try:
         start, end = time(int(found[2]), int(found[3])), time(int(found[4]), int(found[5]))

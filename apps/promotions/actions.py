@@ -108,7 +108,7 @@ def request_promotion(
     model = _locked(version.registered_model)
     require(
         model.is_owned_by(requester),
-        f"Only a model owner of {model.owner_team} proposes its versions.",
+        f"Only a model owner of {model.owner_team} can propose its versions.",
     )
     hours = _hours(serving_class, pre_warm)
     version.refresh_from_db()
@@ -135,7 +135,7 @@ def request_promotion(
             )
     except IntegrityError:
         raise NotEligible(
-            f"A promotion of {model} waits for a reviewer already. Withdraw it first."
+            f"A promotion of {model} is already waiting for a reviewer. Withdraw it first."
         ) from None
     record(
         action=Action.PROMOTION_REQUESTED,
@@ -343,7 +343,7 @@ def _create(promotion: Promotion, now: datetime, **more: object) -> Rollout:
                 **more,
             )
     except IntegrityError:
-        raise WrongRolloutState("This rollout was started already.") from None
+        raise WrongRolloutState("This rollout has already started.") from None
 
 
 def _supersede(newer: ModelVersion, actor: User, now: datetime) -> None:
@@ -360,7 +360,7 @@ def _supersede(newer: ModelVersion, actor: User, now: datetime) -> None:
         return
     if old.model_version_id == newer.pk:
         raise WrongRolloutState(
-            f"A rollout of {newer.name} is under way already. Follow it, or abort it."
+            f"A rollout of {newer.name} is already under way. Follow it, or abort it."
         )
     ended = Rollout.objects.filter(pk=old.pk)
     ended.update(status=Rollout.Status.SUPERSEDED, finished_at=now, paused_at=None, **_renewed(now))
@@ -433,7 +433,7 @@ def go_on_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) 
     found = waiting.select_for_update().first()
     commit = _unjudged(found) if found is not None else None
     if found is None or commit is None:
-        raise WrongRolloutState("This rollout does not wait for anybody to let it go on.")
+        raise WrongRolloutState("This rollout is not waiting for a decision.")
     GateResult.objects.create(
         commit=commit,
         verdict=GateResult.Verdict.NO_TRAFFIC,
@@ -478,7 +478,7 @@ def retry_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
     if rollout.model_version.status != ModelVersion.Status.VERIFIED:
         state = rollout.model_version.get_status_display().lower()
         raise WrongRolloutState(
-            f"{rollout.model_version.name} is {state} by now; only a verified version can serve."
+            f"{rollout.model_version.name} is now {state}; only a verified version can serve."
         )
     live = queries.live_version(model)
     if (
@@ -486,7 +486,8 @@ def retry_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
         and (live.pk if live else None) != rollout.baseline_id
     ):
         raise WrongRolloutState(
-            "Another version serves since it failed. Take this one back and propose it again."
+            "Another version has been serving since it failed. Take this one back and propose it "
+            "again."
         )
     anew = (
         rollout.return_reason
@@ -554,8 +555,7 @@ def roll_back_rollout(*, rollout: Rollout, actor: User, reason: str, now: dateti
     approved = queries.approval_before(rollout)
     if approved is None:
         raise NotEligible(
-            "No earlier version is approved and verified any more. Propose the one "
-            "that should serve."
+            "No earlier version is still approved and verified. Propose the one that should serve."
         )
     _supersede(approved.model_version, actor, now)
     back = _create(approved, now, baseline=rollout.model_version, rolls_back=rollout, steps=[100])
@@ -570,7 +570,7 @@ def roll_back_rollout(*, rollout: Rollout, actor: User, reason: str, now: dateti
 def _may_steer(rollout: Rollout, actor: User) -> None:
     require(
         may_steer(rollout, actor),
-        "Only an owner of the model, a reviewer or a platform engineer steers a rollout.",
+        "Only an owner of the model, a reviewer or a platform engineer can steer a rollout.",
     )
 
 

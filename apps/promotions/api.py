@@ -297,7 +297,7 @@ def change(request: Request, pk: UUID) -> Response:
 @operation(
     "promotion_decide",
     TAG,
-    "Decide about a promotion",
+    "Decide on a promotion",
     takes=DecisionInput,
     answers=PromotionOutput,
     refuses=(404, 409),

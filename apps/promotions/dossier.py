@@ -79,7 +79,7 @@ def facts(promotion: Promotion) -> list[tuple[str, str]]:
         ("Report", short(run.report_digest)),
         ("Baseline", baseline.name if baseline else "nothing serves yet"),
         *((label, str(words)) for label, words in sleep.class_facts(promotion)),
-        ("Where too few calls come", pages.without_traffic(promotion)),
+        ("If too few calls arrive", pages.without_traffic(promotion)),
         ("Proposed by", f"{promotion.requested_by} ({promotion.requested_by.username})"),
         ("Why", promotion.justification),
     ]

@@ -48,7 +48,7 @@ class ProposalForm(forms.Form):
     )
 
     without_traffic = forms.BooleanField(
-        label="May go on where too few calls come to compare it",
+        label="May continue if too few calls arrive to compare it",
         help_text="Otherwise its rollout holds there, and somebody else decides. The reviewer sees "
         "this choice.",
         required=False,

@@ -115,9 +115,9 @@ def _evaluation(facts: Evidence) -> list[Condition]:
 def _not_live(facts: Evidence) -> Condition:
     if facts.baseline == facts.version:
         words = (
-            "This version serves all callers already. What it does while nobody calls was approved "
-            "with it and is not "
-            "changed beneath its callers: propose another version, which may have the same weights."
+            "This version already serves all callers. What it does while nobody calls was approved "
+            "with it and cannot be changed while it serves: propose another version, which may "
+            "have the same weights."
         )
         return Condition("Baseline", False, words)
     words = (
@@ -133,7 +133,7 @@ def _free(facts: Evidence) -> Condition:
         return Condition(
             "Rollout",
             False,
-            "A rollout of this version is under way already. Follow it, or abort it.",
+            "A rollout of this version is already under way. Follow it, or abort it.",
         )
     if facts.failed_rollout:
         words = (

@@ -155,10 +155,9 @@ def sleeping_words(starts: ColdStarts, prices: MachinePrices, cooldown_seconds: 
     )
     minutes = max(round(cooldown_seconds / 60), 1)
     return (
-        "No replica runs while nobody calls: $0 while idle. The first caller is told by 503 with "
-        "Retry-After to come "
-        f"again, and waits {waking(starts)}; then it costs {start}{_per_hour(prices)} until "
-        f"{minutes} min after "
+        "No replica runs while nobody calls: $0 while idle. The first caller gets 503 with "
+        f"Retry-After, comes back, and waits {waking(starts)}; then it costs "
+        f"{start}{_per_hour(prices)} until {minutes} min after "
         "the last call. Spot first: when AWS takes the machine back, callers wait for the next one."
     )
 

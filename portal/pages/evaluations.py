@@ -90,9 +90,7 @@ def _crumbs(run: EvalRun) -> list[tuple[str, str]]:
 
 def _facts(run: EvalRun) -> list[tuple[str, object]]:
     version = run.model_version
-    engine = (
-        f"{run.engine} (labelled: no model is loaded)" if pages.is_stand_in(run) else run.engine
-    )
+    engine = f"{run.engine} (labeled: no model is loaded)" if pages.is_stand_in(run) else run.engine
     url = reverse("catalog:version_detail", args=[version.registered_model.name, version.number])
     return [
         ("Version", {"text": version.name, "url": url}),

@@ -162,7 +162,7 @@ def _decisions() -> list[tuple[Card, Reason]]:
         (open_, Reason(auto_id="open_%s")),
         (blocked, Reason({"reason": ""}, auto_id="blocked_%s")),
         (own, Reason()),
-        (replace(own, title="A reviewer decides about this.", withdraw_url=""), Reason()),
+        (replace(own, title="A reviewer decides on this.", withdraw_url=""), Reason()),
     ]
 
 

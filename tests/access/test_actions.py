@@ -83,7 +83,8 @@ class TestSubmitRequest:
     ):
         granted(request_, alice)
         with pytest.raises(
-            actions.CannotRequest, match="already, until the end of 31 Dec 2026, UTC"
+            actions.CannotRequest,
+            match="already has prior-auth-extract, until the end of 31 Dec 2026, UTC",
         ):
             actions.submit_request(model=registered_model, wish=WISH, requester=charlie, now=NOW)
 
@@ -120,7 +121,7 @@ class TestSubmitRequest:
             actions.submit_request(model=registered_model, wish=WISH, requester=carol, now=NOW)
 
     def test_refuses_a_second_one_while_the_first_waits(self, request_, registered_model, charlie):
-        with pytest.raises(actions.CannotRequest, match="waits"):
+        with pytest.raises(actions.CannotRequest, match="is already waiting"):
             actions.submit_request(model=registered_model, wish=WISH, requester=charlie, now=NOW)
 
     @pytest.mark.parametrize(

@@ -166,11 +166,11 @@ class TestRequestCapacity:
     @pytest.mark.usefixtures("revision")
     def test_refuses_what_changes_nothing(self, pete):
         same = {name: getattr(POOL, name) for name in WISH.__dataclass_fields__}
-        with pytest.raises(actions.CannotChangeCapacity, match="Nothing changes"):
+        with pytest.raises(actions.CannotChangeCapacity, match="Nothing would change"):
             ask(pete, **same)
 
     def test_refuses_a_pool_that_nobody_knows_or_the_portal_cannot_read(self, pete):
-        with pytest.raises(actions.CannotChangeCapacity, match="knows no pool"):
+        with pytest.raises(actions.CannotChangeCapacity, match="knows of no pool"):
             ask(pete)
         records.record_found(
             pool=POOL.name,
@@ -182,7 +182,7 @@ class TestRequestCapacity:
 
     def test_refuses_a_file_that_is_named_after_another_pool(self, pete):
         records.record_found(pool=POOL.name, text=text_of(replace(POOL, name="other")), now=NOW)
-        with pytest.raises(actions.CannotChangeCapacity, match="the pool in it other"):
+        with pytest.raises(actions.CannotChangeCapacity, match="the pool in it is other"):
             ask(pete)
 
 
@@ -328,7 +328,7 @@ class TestRetryCapacity:
     def test_refuses_where_the_pool_says_something_else_by_now(self, approved, pete, rita):
         records.fail_request(request=approved, reason="REFUSED", message="No.", now=NOW)
         found_in_git(gpus=70)
-        with pytest.raises(actions.CannotRetry, match="something else by now"):
+        with pytest.raises(actions.CannotRetry, match="other settings by now"):
             actions.retry_capacity(request=approved, actor=pete, now=NOW)
         with pytest.raises(NotPermitted):
             actions.retry_capacity(request=approved, actor=rita, now=NOW)

@@ -88,8 +88,8 @@ class TestSettings:
             "Instance families": "g5, g6",
             "Spot share": "Spot first, on-demand where there is no Spot",
             "Consolidation": f"{effect.POLICY_WORDS[POOL.consolidation_policy]}, after 2 min",
-            "Disruption budgets": "100 % of the nodes at once for Empty; "
-            "1 node at once for Underutilized, Drifted",
+            "Disruption budgets": "100 % of the nodes at once, when empty; "
+            "1 node at once, when underutilized or drifted",
         }
         assert effect.settings(POOL)["Memory at most"] == "no limit"
 
@@ -105,9 +105,9 @@ class TestSettings:
 class TestBudgetWords:
     def test_say_how_many_why_and_when(self):
         words = effect.budget_words(Budget("3", (), "0 8 * * 1", "10h"))
-        assert words.startswith("3 nodes at once for any reason, ")
-        assert words.endswith("Mon from 08:00 UTC, 10 h long")
-        assert effect.budget_words(Budget("10%")) == "10 % of the nodes at once for any reason"
+        assert words.startswith("3 nodes at once, for any reason, ")
+        assert words.endswith("Mon from 08:00 UTC, for 10 h")
+        assert effect.budget_words(Budget("10%")) == "10 % of the nodes at once, for any reason"
 
 
 class TestDrifting:

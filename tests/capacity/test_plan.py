@@ -87,7 +87,9 @@ class TestARefusal:
         facts = {"application": self.FAILED, "tried": True}
         do, reason, message = plan(**facts)
         assert (do, reason) == (Do.WAIT, "REFUSED_BY_CLUSTER")
-        assert message.startswith("The cluster refuses it: limits are odd. For a minute")
+        assert message.startswith(
+            "The cluster refuses it: limits are odd. Argo CD is asked to try again"
+        )
         do, reason, message = plan(**facts, waited=timedelta(minutes=1))
         assert (do, reason) == (Do.FAIL, "REFUSED_BY_CLUSTER")
         assert message.startswith("The cluster refuses it: limits are odd. The branch says")

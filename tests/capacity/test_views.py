@@ -265,9 +265,9 @@ class TestCapacityCreate:
             ({"budgets-2-days": [], "budgets-2-start": ""}, "come together"),
             ({"budgets-2-duration_0": ""}, "how long it lasts"),
             ({"budgets-2-nodes": ""}, "Say how many nodes"),
-            ({"budgets-0-nodes": "many"}, "no number of nodes"),
+            ({"budgets-0-nodes": "many"}, "not a number of nodes"),
             ({"justification": "why"}, "at least 10 characters"),
-            ({"base": "7"}, "has changed meanwhile"),
+            ({"base": "7"}, "has changed in the meantime"),
             (
                 {
                     "budgets-0-nodes": "",
@@ -398,7 +398,7 @@ class TestNeeds:
         self, asked, pete, petra, rita, fiona
     ):
         titles = lambda person: [need.title for need in needs_of(person, timezone.now())]  # noqa: E731
-        assert titles(rita) == titles(petra) == ["Decide about a change of gpu-inference"]
+        assert titles(rita) == titles(petra) == ["Decide on a change of gpu-inference"]
         assert titles(pete) == titles(fiona) == []
         actions.approve_capacity(request=asked, approver=rita, reason="Fits.", now=NOW)
         records.fail_request(request=asked, reason="REFUSED", message="No.", now=timezone.now())

@@ -90,7 +90,7 @@ class TestRegisterModel:
             actions.register_model(name="x", actor=lonely, now=NOW, **FACTS)
 
     def test_refuses_a_name_that_is_taken(self, alice, registered_model):
-        with pytest.raises(actions.NameTaken, match="registered already"):
+        with pytest.raises(actions.NameTaken, match="already registered"):
             actions.register_model(name=registered_model.name, actor=alice, now=NOW, **FACTS)
         assert RegisteredModel.objects.count() == 1
 

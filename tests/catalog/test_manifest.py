@@ -117,8 +117,8 @@ class TestFileListProblems:
         ("more", "why"),
         [
             ([FileEntry("CONFIG.json", 1, SHA)], "only"),
-            ([FileEntry("config.json", 1, SHA)], "named twice"),
-            ([FileEntry("Model.safetensors", 1, SHA)], "named twice"),
+            ([FileEntry("config.json", 1, SHA)], "listed twice"),
+            ([FileEntry("Model.safetensors", 1, SHA)], "listed twice"),
             ([FileEntry("vocab.json", 0, SHA)], "bytes"),
             ([FileEntry("big.safetensors", 11 * GIB, SHA)], "bytes"),
             ([FileEntry("vocab.json", 65 * 1024**2, SHA)], "bytes"),
@@ -158,7 +158,7 @@ class TestFileListProblems:
             ),
             (
                 [FileEntry("a.txt", 1, SHA), FileEntry("A.txt", 1, SHA)],
-                ["a.txt: named twice."],
+                ["a.txt: listed twice."],
             ),
             (
                 [FileEntry(f"part{n}.txt", 1, SHA) for n in range(499)],

@@ -143,8 +143,8 @@ class TestVerify:
     @pytest.mark.parametrize(
         ("change", "why"),
         [
-            ({"predicateType": "https://example.com/other"}, "speaks of something else"),
-            ({"predicate": {"serialization": {"method": "shards"}}}, "speaks of something else"),
+            ({"predicateType": "https://example.com/other"}, "describes something other"),
+            ({"predicate": {"serialization": {"method": "shards"}}}, "describes something other"),
         ],
     )
     def test_refuses_a_statement_about_something_else(self, key, change, why, monkeypatch):

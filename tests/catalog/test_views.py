@@ -41,7 +41,7 @@ class TestModelCreate:
         assert RegisteredModel.objects.get().owner_team == alice.team
 
     @pytest.mark.parametrize(
-        ("name", "words"), [("prior-auth-extract", "registered already"), ("Bad_Name", "letters")]
+        ("name", "words"), [("prior-auth-extract", "already registered"), ("Bad_Name", "letters")]
     )
     def test_says_what_is_wrong_beside_the_field(self, as_, alice, registered_model, name, words):
         answer = as_(alice).post(url("model_create"), {"name": name, **FACTS})

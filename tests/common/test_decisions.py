@@ -49,7 +49,9 @@ class TestPermit:
         decisions.permit(question(2, is_decider=True))
 
     def test_refuses_who_may_not_and_says_who_may(self):
-        with pytest.raises(NotPermitted, match="Only a model owner of claims decides") as refused:
+        with pytest.raises(
+            NotPermitted, match="Only a model owner of claims can decide"
+        ) as refused:
             decisions.permit(question(2, is_decider=False))
         assert not isinstance(refused.value, decisions.NotOnesOwn)
 
@@ -62,14 +64,17 @@ class TestPermit:
 class TestPermitWithdrawal:
     def test_is_for_whoever_asked(self):
         decisions.permit_withdrawal(question(1, is_decider=False))
-        words = "Only whoever asked for this can withdraw the request."
+        words = "Only the person who asked for this can withdraw the request."
         with pytest.raises(NotPermitted, match=words):
             decisions.permit_withdrawal(question(2, is_decider=True))
 
     def test_is_for_others_where_the_app_says_so(self):
         owner = {"withdrawer": "model owner of claims", "noun": "proposal", "asked": "proposed"}
         decisions.permit_withdrawal(question(2, is_decider=False, is_withdrawer=True, **owner))
-        words = "Only whoever proposed this, or a model owner of claims, can withdraw the proposal."
+        words = (
+            "Only the person who proposed this, or a model owner of claims, can withdraw the "
+            "proposal."
+        )
         with pytest.raises(NotPermitted, match=words):
             decisions.permit_withdrawal(question(2, is_decider=True, **owner))
 
@@ -99,7 +104,7 @@ class TestCard:
         [
             (1, True, "You asked for this, so another model owner of claims decides."),
             (1, False, "You asked for this, so a model owner of claims decides."),
-            (2, False, "A model owner of claims decides about this."),
+            (2, False, "A model owner of claims decides on this."),
         ],
     )
     def test_says_who_decides_to_everybody_else(self, person, is_decider, title):

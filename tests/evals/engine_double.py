@@ -1,4 +1,4 @@
-"""An engine for tests: OpenAI's streaming shape over a mock transport; answers as the labelled
+"""An engine for tests: OpenAI's streaming shape over a mock transport; answers as the labeled
 stand-in does.
 """
 

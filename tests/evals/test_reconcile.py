@@ -332,7 +332,7 @@ class TestAQuarantinedVersion:
         assert world.step(passes).status == status
         found = {"reason": "REPLACED", "message": "model.safetensors: expected sha256 aa."}
         catalog.quarantine_version(version=world.run.model_version, **found, now=world.now)
-        words = f"{world.run.model_version.name} was quarantined meanwhile."
+        words = f"{world.run.model_version.name} has been quarantined."
         run = world.step()
         assert (run.status, run.reason, run.message) == (Status.ERROR, "QUARANTINED", words)
         assert trail(run)[-1] == (

@@ -74,7 +74,7 @@ class TestIdleLines:
         (line,) = lines([node()], empty_since={"node-1": at(500)})
         assert line.since == at(500)
         assert (
-            line.why == "By the rule of pool gpu-inference Karpenter removes an empty node 2 min "
+            line.why == "By the rule of pool gpu-inference, Karpenter removes an empty node 2 min "
             "after its last pod left."
         )
         assert (line.step.view, line.step.query) == ("fleet:claim_list", "node-1")

@@ -317,7 +317,7 @@ class TestGpuMap:
         assert '<span class="tag">' not in page(pete, "node_list", "?gpu=d0")
 
     def test_says_what_is_not_measured_and_why(self, pete):
-        assert "the scraper does not run" in page(pete, "node_list")
+        assert "the scraper is not running" in page(pete, "node_list")
         replica, moment = Replica.objects.get(), datetime.now(UTC)
         target(replica, moment)
         assert "Not everything is measured" not in page(pete, "node_list")

@@ -46,11 +46,11 @@ class TestSend:
         access.approve_request(request=asked, approver=alice, reason="Fits.", now=timezone.now())
         text = page(registered_model)
         assert "data-playground-send disabled" in " ".join(text.split())
-        assert "there is nobody to answer" in text
+        assert "nothing can answer" in text
         factories.live(registered_model, 2)
         text = page(registered_model)
         assert "disabled" not in text.partition("data-playground-send")[2][:40]
-        assert "there is nobody to answer" not in text
+        assert "nothing can answer" not in text
         text = page(other)
         assert "so the gateway would refuse the call" in text
 
@@ -80,7 +80,7 @@ class TestRefusals:
         ],
     )
     def test_too_long_a_call_is_told_the_models_length(self, said):
-        assert "over the 2,048 tokens" in in_our_words(400, said, context_length=2048)
+        assert "exceed the 2,048 tokens" in in_our_words(400, said, context_length=2048)
         assert "2,048" not in in_our_words(400, "'messages' is wrong", context_length=2048)
 
     def test_reach_the_page_in_our_words_alone(

@@ -39,7 +39,7 @@ class TestNotApplied:
     def test_says_that_it_should_be_there(self):
         code, words = said(replace(GOING, sync="Synced"), contained=True)
         assert code == "APPLIED"
-        assert "the cluster has NodePool gpu not as committed yet." in words
+        assert "in the cluster NodePool gpu is not as committed yet." in words
 
     @pytest.mark.parametrize(
         ("change", "code", "words"),

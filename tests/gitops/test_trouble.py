@@ -103,7 +103,7 @@ TABLE = {
         serving(WAITING, events=(note("FailedScheduling", LIMITS),)),
         "NODEPOOL_LIMIT",
         False,
-        "raises it, or another",
+        "can raise it, or another",
     ),
     "the quota": (
         serving(
@@ -118,7 +118,7 @@ TABLE = {
         ),
         "QUOTA",
         False,
-        "raises it with AWS",
+        "can raise it with AWS",
     ),
     "the quota, though Karpenter says later that nothing is left": (
         serving(
@@ -135,7 +135,7 @@ TABLE = {
         ),
         "QUOTA",
         False,
-        "raises it with AWS",
+        "can raise it with AWS",
     ),
     "the NodePool's limit, after a launch that was refused": (
         serving(
@@ -145,7 +145,7 @@ TABLE = {
         ),
         "NODEPOOL_LIMIT",
         False,
-        "raises it, or another",
+        "can raise it, or another",
     ),
     "the scheduler alone": (
         serving(WAITING, events=(note("FailedScheduling", SCHEDULER),)),
@@ -282,7 +282,7 @@ TABLE = {
         failed_load("config.json: S3 answered 403 AccessDenied"),
         "S3_DENIED",
         False,
-        "gives the role",
+        "must give the role",
     ),
     "an object is missing": (
         failed_load("model.safetensors: S3 answered 404 NoSuchKey"),

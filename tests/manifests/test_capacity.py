@@ -150,8 +150,8 @@ class TestNodePool:
             ({"name": "a" * 64}, "at most 63"),
             ({"name": "gpu\n"}, "cannot name"),
             ({"families": ("g6\n",)}, "at least one instance family"),
-            ({"budgets": (Budget("10%\n"),)}, "no number of nodes"),
-            ({"budgets": (Budget("1", (), "0 12 * * *", "8h\n"),)}, "duration of a window"),
+            ({"budgets": (Budget("10%\n"),)}, "not a number of nodes"),
+            ({"budgets": (Budget("1", (), "0 12 * * *", "8h\n"),)}, "length of a window"),
             ({"families": ()}, "at least one instance family"),
             ({"families": ("g6 or so",)}, "at least one instance family"),
             ({"capacity_types": ()}, "Spot machines, on-demand machines, or both"),
@@ -165,15 +165,15 @@ class TestNodePool:
             ({"weight": 101}, "1 to 100"),
             ({"budgets": ()}, "1 to 50"),
             ({"budgets": (Budget("10%"),) * 51}, "1 to 50"),
-            ({"budgets": (Budget("101%"),)}, "no number of nodes"),
-            ({"budgets": (Budget("a few"),)}, "no number of nodes"),
+            ({"budgets": (Budget("101%"),)}, "not a number of nodes"),
+            ({"budgets": (Budget("a few"),)}, "not a number of nodes"),
             ({"budgets": (Budget("1", ("Boredom",)),)}, "reasons are among"),
             ({"budgets": (Budget("1", (), "0 12 * * *"),)}, "come together"),
             ({"budgets": (Budget("1", (), "", "8h"),)}, "come together"),
             ({"budgets": (Budget("1", (), "every day", "8h"),)}, "five cron fields"),
             ({"budgets": (Budget("1", (), "0 25 * * *", "8h"),)}, "five cron fields"),
-            ({"budgets": (Budget("1", (), "0 12 * * *", "8 hours"),)}, "duration of a window"),
-            ({"budgets": (Budget("1", (), "0 12 * * *", "30s"),)}, "duration of a window"),
+            ({"budgets": (Budget("1", (), "0 12 * * *", "8 hours"),)}, "length of a window"),
+            ({"budgets": (Budget("1", (), "0 12 * * *", "30s"),)}, "length of a window"),
         ],
     )
     def test_refuses_in_words(self, change, words):
@@ -289,7 +289,7 @@ class TestReadNodePool:
     def test_refuses_a_pool_without_a_gpu_limit(self):
         found = deepcopy(capacity.node_pool(POOL))
         del found["spec"]["limits"]
-        with pytest.raises(BadCapacity, match="without end"):
+        with pytest.raises(BadCapacity, match="without limit"):
             capacity.read_node_pool(found)
 
 

@@ -104,7 +104,7 @@ class TestUsageList:
         client.force_login(fiona)
         for name, label in (("since", "From (UTC)"), ("until", "To (UTC)")):
             page = client.get("/usage/", {name: "9999-12-31"}).context["table"]
-            assert page.notes == [f"“9999-12-31” is no value of the filter {label}."]
+            assert page.notes == [f"“9999-12-31” is not a value of the filter {label}."]
             assert page.count == 1
 
 

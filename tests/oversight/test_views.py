@@ -108,7 +108,7 @@ class TestEventList:
     @pytest.mark.parametrize(("name", "label"), [("from", "From (UTC)"), ("to", "To (UTC)")])
     def test_says_that_the_calendars_last_day_cannot_be(self, client, events, name, label):
         page = client.get("/audit/", {name: "9999-12-31"}).context["table"]
-        assert page.notes == [f"“9999-12-31” is no value of the filter {label}."]
+        assert page.notes == [f"“9999-12-31” is not a value of the filter {label}."]
         assert page.count == 3
 
     def test_answers_htmx_with_the_results_alone(self, client, events):

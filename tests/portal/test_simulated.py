@@ -17,7 +17,7 @@ from tests.pages import joined
 from tests.promotions import factories
 
 pytestmark = pytest.mark.django_db
-STAND_IN = "The labelled stand-in answers calls here, not a model"
+STAND_IN = "A labeled stand-in answers calls here instead of a model"
 MACHINES = "The machines are simulated"
 PRICES = "Spot prices are simulated."
 

@@ -76,7 +76,7 @@ class TestStyle:
             "Nobody decides on their own proposal.",
             "This field is required.",
             "120 MB of 269 MB · 44 %",
-            "nobody knows how much there is",
+            "the total is not known",
             "The key is locked.",
             "≈ 5 s (2 starts, simulated nodes)",
             "unchanged lines",
@@ -101,7 +101,7 @@ class TestStyle:
         drifted = client.get(where, {"state": "warn"}).context["table"]
         assert [line.row.name for line in drifted.lines] == ["prior-auth-extract"]
         page = joined(client.get(where, {"team": "moon", "page": "9"}).content)
-        assert "“moon” is no value of the filter Team." in page
+        assert "“moon” is not a value of the filter Team." in page
         answer = client.get(where, {"format": "csv", "columns": "digest"})
         first, *rows = b"".join(answer.streaming_content).decode().splitlines()
         assert first == "Model,State,Calls,Cost (this month),Digest"

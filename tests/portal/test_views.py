@@ -139,7 +139,7 @@ class TestNeeds:
                 )
         for person in (bob, carol):
             assert [need.title for need in needs_of(person, timezone.now())] == [
-                "Let prior-auth-extract-v1 go on, or take it back"
+                "Let prior-auth-extract-v1 continue, or take it back"
             ]
         assert needs_of(charlie, timezone.now()) == []
         assert needs_of(held.promotion.requested_by, timezone.now()) == []
@@ -166,7 +166,7 @@ class TestNeeds:
         client.force_login(charlie)
         for address in ("/", "/needs/"):
             page = joined(client.get(address).content)
-            assert "What you wait for" in page
+            assert "What you are waiting for" in page
             assert reverse("access:request_detail", args=[access_request.pk]) in page
         assert "bell-count" not in page and "Nothing needs you now." in page
         AccessRequest.objects.filter(pk=access_request.pk).update(

@@ -85,7 +85,7 @@ class TestRequestPromotion:
             propose(version, alice)
 
     def test_refuses_a_second_one_while_one_waits(self, promotion, version, alice):
-        with pytest.raises(actions.NotEligible, match="waits for a reviewer already"):
+        with pytest.raises(actions.NotEligible, match="is already waiting for a reviewer"):
             propose(version, alice)
 
 

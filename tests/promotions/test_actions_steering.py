@@ -237,10 +237,10 @@ class TestDeciding:
         assert as_stored(other) == untouched
 
     def test_starts_a_rollout_once(self, rollout, carol):
-        with pytest.raises(actions.WrongRolloutState, match="under way already"):
+        with pytest.raises(actions.WrongRolloutState, match="already under way"):
             actions.start_rollout(promotion=rollout.promotion, actor=carol, now=NOW)
         Rollout.objects.filter(pk=rollout.pk).update(status="ABORTED")
-        with pytest.raises(actions.WrongRolloutState, match="started already"):
+        with pytest.raises(actions.WrongRolloutState, match="already started"):
             actions.start_rollout(promotion=rollout.promotion, actor=carol, now=NOW)
 
 
@@ -318,7 +318,7 @@ class TestSteering:
     ):
         factories.live(registered_model, 9)
         Rollout.objects.filter(pk=rollout.pk).update(status="FAILED")
-        with pytest.raises(actions.WrongRolloutState, match="Another version serves"):
+        with pytest.raises(actions.WrongRolloutState, match="Another version has been serving"):
             actions.retry_rollout(rollout=rollout, actor=alice, now=LATER)
 
     def test_is_for_owners_reviewers_and_platform_engineers(
@@ -336,7 +336,7 @@ class TestSteering:
             (actions.abort_rollout, {"reason": "x"}),
             (actions.roll_back_rollout, {"reason": "x"}),
         ):
-            with pytest.raises(NotPermitted, match="steers a rollout"):
+            with pytest.raises(NotPermitted, match="can steer a rollout"):
                 change(rollout=rollout, actor=charlie, now=NOW, **more)
         with pytest.raises(NotPermitted):
             actions.go_on_rollout(rollout=rollout, actor=charlie, reason="x", now=NOW)
@@ -474,7 +474,7 @@ class TestRollBackRollout:
         assert some(live, RENEWED) == RENEWED
         assert as_stored(live)["status"] == "LIVE"
         assert as_stored(other) == untouched
-        with pytest.raises(actions.WrongRolloutState, match="under way already"):
+        with pytest.raises(actions.WrongRolloutState, match="already under way"):
             self.back(live, engineer)
 
     def test_needs_a_live_one_and_a_version_to_go_back_to(self, live, rollout_of_another, engineer):

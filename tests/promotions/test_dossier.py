@@ -102,7 +102,7 @@ class TestFacts:
             ("Report", "e" * 12),
             ("Baseline", live.model_version.name),
             ("While nobody calls", "Warm, at a price not known yet"),
-            ("Where too few calls come", "It holds until somebody who did not propose it decides"),
+            ("If too few calls arrive", "It waits until somebody who did not propose it decides"),
             ("Proposed by", f"{alice} (alice)"),
             ("Why", "Better codes"),
         ]
@@ -115,7 +115,7 @@ class TestFacts:
         assert found["Signed by"] == "release@ml-platform"
         assert found["While nobody calls"] == "Scale to zero, $0"
         assert found["Kept ready"] == "never: only a call wakes it"
-        assert found["Where too few calls come"] == "It goes on without a comparison"
+        assert found["If too few calls arrive"] == "It continues without a comparison"
 
 
 class TestServingSettings:

@@ -36,9 +36,9 @@ class TestEvaluateGates:
             (
                 {"baseline": "m-v7", "serving_class": "SCALE_TO_ZERO"},
                 "Baseline",
-                "not changed beneath its callers",
+                "cannot be changed while it serves",
             ),
-            ({"open_rollout": "m-v7"}, "Rollout", "of this version is under way"),
+            ({"open_rollout": "m-v7"}, "Rollout", "of this version is already under way"),
             ({"failed_rollout": "m-v5"}, "Rollout", "take it back"),
         ],
     )

@@ -169,7 +169,7 @@ class TestPromotionDetail:
         text = as_(carol).get(url("promotion_detail", promotion)).content.decode()
         assert "Approve and roll out v7" in text
         assert promotion.manifest_digest in text
-        assert "all 9 bound" in text
+        assert "all 9 hold" in text
 
     def test_offers_the_requester_no_decision(self, as_, alice, promotion):
         text = as_(alice).get(url("promotion_detail", promotion)).content.decode()
@@ -530,7 +530,7 @@ class TestRolloutDetail:
     def test_tells_a_stranger_who_may(self, as_, charlie, rollout):
         answer = as_(charlie).post(url("rollout_abort", rollout), {"reason": "No idea"})
         assert answer.status_code == 403
-        assert "platform engineer steers" in answer.content.decode()
+        assert "platform engineer can steer" in answer.content.decode()
 
 
 @pytest.mark.django_db
@@ -743,7 +743,7 @@ class TestSleep:
             ({"ready_zone": ""}, "Say from when to when"),
             ({"ready_to": "25:00"}, "Enter a valid time"),
             ({"ready_to": "07:30"}, "choose warm"),
-            ({"ready_zone": "Mars/Olympus"}, "is no time zone"),
+            ({"ready_zone": "Mars/Olympus"}, "is not a time zone"),
             ({"ready_days": "weekends"}, "not one of the available choices"),
         ],
     )

@@ -85,7 +85,7 @@ def _place(item: pytest.Item) -> tuple[object, ...]:
     ],
 )
 def engine(request: pytest.FixtureRequest) -> str:
-    """The engine that serves: the labelled stand-in, or real vLLM where it is installed."""
+    """The engine that serves: the labeled stand-in, or real vLLM where it is installed."""
     return str(request.param)
 
 

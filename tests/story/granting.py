@@ -40,7 +40,7 @@ def grant_access(owner: Person, request: str, team: str, why: str) -> str:
     owner.fill("Reason", why)
     owner.press(re.compile(f"^Give .*{MODEL}"))
     expect(owner.badge()).to_have_text("Approved")
-    owner.follow("Open the grant that it became")
+    owner.follow("Open the resulting grant")
     expect(owner.badge()).to_have_text("Active")
     return owner.page.url.removeprefix(owner.stack.portal)
 

@@ -14,7 +14,7 @@ def cannot_send(someone: Person, why: str) -> None:
     """See that Send is off without a grant, and why, before anything is typed in vain."""
     someone.open(f"/catalog/{MODEL}/playground/")
     someone.sees("Your team has no grant for this model.")
-    expect(someone.page.get_by_role("button", name="Send as you")).to_be_disabled()
+    expect(someone.page.get_by_role("button", name="Send")).to_be_disabled()
     someone.sees(why)
     someone.shot("playground-refused")
 
@@ -30,7 +30,7 @@ def answers(someone: Person, ledger: Ledger, *, version: str, stand_in: bool) ->
         " new MutationObserver(() => window.lengths.add(place.textContent.length)).observe(place, "
         "{childList: true}) }"
     )
-    someone.press("Send as you")
+    someone.press("Send")
     expect(someone.page.locator('[data-fact="request_id"]')).not_to_have_text(
         "—", timeout=someone.patience * 1000
     )
@@ -68,7 +68,7 @@ def stops(someone: Person, ledger: Ledger) -> None:
     someone.open(f"/catalog/{MODEL}/playground/")
     someone.fill("Your message", LONG_ANSWER)
     someone.page.get_by_label("Longest answer (tokens)").fill("600")
-    someone.press("Send as you")
+    someone.press("Send")
     expect(someone.page.locator("[data-playground-answer]")).not_to_be_empty(
         timeout=someone.patience * 1000
     )

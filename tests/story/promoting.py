@@ -34,7 +34,7 @@ def propose(owner: Person, number: int, why: str) -> str:
     owner.open(f"/catalog/{MODEL}/v{number}/")
     owner.follow("Propose for production")
     owner.fill("Why should this version serve?", why)
-    owner.page.get_by_label("May go on where too few calls come to compare it").check()
+    owner.page.get_by_label("May continue if too few calls arrive to compare it").check()
     owner.shot("proposal")
     owner.press(f"Propose v{number} for production")
     owner.page.wait_for_url(re.compile(r"/promotions/[0-9a-f-]{36}/$"))
@@ -69,7 +69,7 @@ def own_approval_is_refused(owner: Person, promotion: str) -> None:
 
 
 def decide_over_api(portal: str, token: str, promotion: str, decision: str) -> httpx.Response:
-    """Decide about a promotion with exactly the evidence that the API shows."""
+    """Decide on a promotion with exactly the evidence that the API shows."""
     address = f"{portal}/api/v1/promotions/{promotion.strip('/').rpartition('/')[2]}"
     with httpx.Client(
         headers={"Authorization": f"Bearer {token}"}, timeout=60, trust_env=False

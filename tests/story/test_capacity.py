@@ -129,7 +129,7 @@ def ask(pete: Person, before: int, limit: int) -> str:
 def approve(rita: Person, request: str) -> None:
     """Find the request among what waits, see what it may cost, and approve it."""
     rita.open("/")
-    rita.page.get_by_role("link", name=re.compile(f"Decide about a change of {POOL}")).first.click()
+    rita.page.get_by_role("link", name=re.compile(f"Decide on a change of {POOL}")).first.click()
     expect(rita.page).to_have_url(rita.stack.portal + request)
     assert re.match(r"\+\$[\d.,]+ per hour", rita.fact("Difference"))
     rita.sees("No node would drift")

@@ -137,7 +137,7 @@ class Page:
             return self.table.empty
         return Empty(
             f"No {self.table.noun[0]} fits these filters",
-            "Change the words, or take a filter away.",
+            "Change the words, or remove a filter.",
             f"Show all {self.table.noun[1]}",
             self.clear_url,
             "search",

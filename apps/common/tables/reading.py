@@ -117,7 +117,7 @@ class Asked:
             parameter = form.add_prefix(name)
             given = [value for value in data.getlist(parameter) if value]
             label = form.fields[name].label or name
-            self.notes.append(f"{_quoted(given)} is no value of the filter {label}.")
+            self.notes.append(f"{_quoted(given)} is not a value of the filter {label}.")
             data.setlist(parameter, [])
         if form.errors:
             form = self.filter_set(self.table.filters, data).form

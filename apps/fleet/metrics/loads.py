@@ -76,7 +76,7 @@ class Now:
 
     def load(self, replica: Replica) -> ReplicaLoad:
         """Return a replica's load; one that says unobserved where there is none."""
-        return self.loads.get(replica.pk, ReplicaLoad(problem="It was not scraped yet."))
+        return self.loads.get(replica.pk, ReplicaLoad(problem="It has not been scraped yet."))
 
 
 def measured(replicas: Iterable[Replica], now: datetime) -> Now:
@@ -151,7 +151,7 @@ def _load(
 ) -> ReplicaLoad:
     problem = ""
     if target is None or target.error:
-        problem = target.error if target else "It was not scraped yet."
+        problem = target.error if target else "It has not been scraped yet."
     return ReplicaLoad(
         sample=sample,
         state=signals.state(load_of(sample, power) if sample else None),

@@ -20,7 +20,7 @@ from apps.integrations.engine.types import Delta, GatewayRefusal, Usage
 from apps.integrations.errors import TemporaryError
 
 Message = dict[str, str]  # {"role": "user", "content": "…"}
-# vLLM's gauges in Prometheus' text form; a labelled line ends in the value.
+# vLLM's gauges in Prometheus' text form; a labeled line ends in the value.
 _UNDER_WAY = re.compile(
     r"^vllm:num_requests_(?:running|waiting)(?:\{[^}]*\})? "
     r"(\d+(?:\.\d+)?(?:e\+?\d+)?)$",

@@ -1,4 +1,4 @@
-"""Which engine answers, as it calls itself: "vllm 0.11.0", or the labelled stand-in of the local
+"""Which engine answers, as it calls itself: "vllm 0.11.0", or the labeled stand-in of the local
 stack, which loads no model.
 """
 

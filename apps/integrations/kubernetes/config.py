@@ -36,7 +36,7 @@ _CONNECTIONS = 32  # kept open for each API server: one a feed, and what reads b
 
 # Refused, with what to do instead.
 _OF_CLUSTER = {
-    "insecure-skip-tls-verify": "Anybody could play the API server. Put its CA into "
+    "insecure-skip-tls-verify": "Anybody could pose as the API server. Put its CA into "
     "certificate-authority-data.",
     "tls-server-name": "Name the server in the kubeconfig as its certificate does.",
 }

@@ -95,8 +95,8 @@ def decide(*, candidate: Health, baseline: Health, limits: Limits) -> Decision:
 def _too_few(candidate: Health, baseline: Health, limits: Limits) -> Decision:
     mine, theirs = candidate.calls, baseline.calls
     counted = (
-        f"Not enough traffic to compare: {_counted(mine.calls)} of the candidate and "
-        f"{theirs.calls} of the baseline, {limits.minimum_calls} of each are needed."
+        f"Not enough traffic to compare: {_counted(mine.calls)} to the candidate and "
+        f"{theirs.calls} to the baseline; {limits.minimum_calls} to each are needed."
     )
     if candidate.error_percent > baseline.error_percent + limits.error_points:
         words = f"{counted} But {_failed(mine)}; of the baseline's, {_failed(theirs)}."

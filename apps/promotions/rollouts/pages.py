@@ -38,11 +38,11 @@ TITLES = {
     "OUT_OF_SYNC": "The cluster is not what Git says.",
     "GIT_REFUSED": "Git refused the commit.",
     "GIT_DIVERGED": "Git's history was rewritten.",
-    "AWAY": "Something it needs is away; nothing is lost.",
+    "AWAY": "Something it needs cannot be reached; nothing is lost.",
     "DRIFT": "What serves is not what was approved.",
     "GATE": "It was worse than the baseline, so callers went back.",
     "RETURNING": "Callers go back to the baseline.",
-    "NO_TRAFFIC": "Too few calls came to compare; it holds here until somebody decides.",
+    "NO_TRAFFIC": "Too few calls arrived to compare it; it waits here until somebody decides.",
 }
 VERDICTS = {
     GateResult.Verdict.PASSED: Badge("ok", "circle-check", "Passed"),
@@ -138,8 +138,7 @@ def advice(rollout: Rollout) -> str:
             "again."
         )
     return (
-        "Put right what it names and retry, or abort: the version is taken back and its GPU is "
-        "free."
+        "Correct what it names and retry, or abort: the version is taken back and its GPU is free."
     )
 
 

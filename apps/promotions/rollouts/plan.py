@@ -173,14 +173,16 @@ def _forward(now: Situation) -> Next:
         return _commit(now, Step.SERVE)
     if not now.serving.exists:
         if now.weight and now.baseline:
-            return fail("DRIFT", f"The InferenceService {now.name} is gone, outside this rollout.")
+            return fail(
+                "DRIFT", f"The InferenceService {now.name} was deleted outside of this rollout."
+            )
         return _not_applied(now, Step.SERVE, "InferenceService", now.name)
     if trouble.digests(now.serving) != {now.digest}:
         return fail(
             "DRIFT",
-            f"The cluster's {now.name} carries another manifest digest than the approved one. "
-            f"Somebody changed it "
-            "outside this promotion: abort, then find out who in the Git history.",
+            f"The cluster's {now.name} carries a manifest digest other than the approved one. "
+            "Somebody changed it outside of this promotion: abort, then find out from the Git "
+            "history who it was.",
         )
     found = _in_the_way(now)
     if found is None or not found.is_problem:
@@ -303,7 +305,7 @@ def _not_accepted(now: Situation, step: str, weights: Mapping[str, int]) -> Next
     if route.refused is not None:
         return wait("ROUTE", f"The gateway refuses the route: {route.refused.message[:300]}")
     return (
-        wait("SHIFTING", "The gateway is taking the route over.")
+        wait("SHIFTING", "The gateway is taking over the route.")
         if route.accepted is None
         else None
     )

@@ -177,7 +177,7 @@ def _objects(rollout: Rollout) -> list[tuple[str, str]]:
 def rollout_retry(request: SignedIn, pk: UUID) -> HttpResponse:
     """Take a failed rollout up again."""
     rollout = _rollout_for(request.user, pk)
-    return _steer(request, rollout, actions.retry_rollout, "Taken up again where it stopped.")
+    return _steer(request, rollout, actions.retry_rollout, "It continues where it stopped.")
 
 
 @require_POST
@@ -203,7 +203,7 @@ def rollout_resume(request: SignedIn, pk: UUID) -> HttpResponse:
 def rollout_go_on(request: SignedIn, pk: UUID) -> HttpResponse:
     """Let a rollout go on from a weight at which too few calls came to compare."""
     rollout = _rollout_for(request.user, pk)
-    done = "It goes on. Your reason and the numbers are kept with the decision."
+    done = "It continues. Your reason and the numbers are kept with the decision."
     return _with_reason(request, rollout, actions.go_on_rollout, done)
 
 

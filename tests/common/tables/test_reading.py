@@ -143,7 +143,7 @@ class TestSearchAndFilters:
     def test_leaves_a_value_out_that_the_filter_does_not_know(self):
         page = ask("zone=moon")
         assert (page.count, page.chips) == (3, [])
-        assert page.notes == ["“moon” is no value of the filter Zone."]
+        assert page.notes == ["“moon” is not a value of the filter Zone."]
 
     def test_says_that_nothing_fits_or_that_nothing_is_there(self):
         assert ask("q=zulu").empty.title == "No node fits these filters"

@@ -45,7 +45,7 @@ class TestMeasured:
         assert (found.sample, found.state.name, found.busy) == (None, "UNOBSERVED", None)
 
     def test_says_why_nothing_is_known(self, replica):
-        assert "not scraped yet" in load(replica).problem
+        assert "not been scraped yet" in load(replica).problem
         target(replica, NOW, error="The endpoint cannot be reached.")
         assert load(replica).problem == "The endpoint cannot be reached."
 

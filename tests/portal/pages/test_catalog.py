@@ -302,7 +302,7 @@ class TestModelDetail:
             assert words in page, words
         assert "stand-in" not in page
         page = joined(as_(charlie).get(url("model_detail", "other-model")).content)
-        for words in ("Live v2", "No price set yet", "Request access", "labelled stand-in answers"):
+        for words in ("Live v2", "No price set yet", "Request access", "labeled stand-in answers"):
             assert words in page, words
 
     def test_asks_a_fixed_number_of_queries(

@@ -108,7 +108,7 @@ class TestWhenItHasEnded:
         answers(run, "packet-01", ("E11.9",), ("E11.9",))
         actions.record_eval_run(run=run, now=NOW + timedelta(seconds=95))
         found = page(charlie, run)
-        for words in ("1.000", "at least 0.250", "Met", "labelled stand-in", run.report_digest):
+        for words in ("1.000", "at least 0.250", "Met", "labeled stand-in", run.report_digest):
             assert words in found
         assert "95 s in all" in found
         assert "usually" not in found
@@ -125,7 +125,7 @@ class TestWhenItHasEnded:
         assert (
             first.count('class="tone-bad">missed<') == first.count('class="tone-bad">wrong<') == 1
         )
-        assert "All right" in second
+        assert "All correct" in second
         assert "type 2 diabetes" in first  # the packet, behind its disclosure
 
     def test_shows_why_it_ended_with_an_error(self, page, alice, run):

@@ -180,7 +180,7 @@ class TestVersionDetail:
         ready = factories.version(registered_model, 8)
         factories.run(ready)
         said = {
-            live: "serves all callers already",
+            live: "already serves all callers",
             poor: "below its thresholds",
             factories.version(registered_model, 9): "No finished evaluation run",
         }
@@ -219,8 +219,8 @@ class TestVersionDetail:
                 EvalRun.objects.filter(pk=run.pk).update(engine=engine)
         page = joined(self.page(as_(charlie), played))
         assert "notice-warn" in page
-        assert "The labelled stand-in answers calls here, not a model" in page
-        assert "labelled stand-in" not in self.page(as_(charlie), real)
+        assert "A labeled stand-in answers calls here instead of a model" in page
+        assert "labeled stand-in" not in self.page(as_(charlie), real)
 
     def test_shows_the_figure_of_the_result_that_decides(self, as_, charlie, registered_model):
         version, other = (factories.version(registered_model, number) for number in (7, 8))

@@ -49,11 +49,11 @@ class TestDecide:
                 Calls(),
                 1,
                 Verdict.NO_TRAFFIC,
-                "0 calls of the candidate and 0 of the baseline, 20 of each",
+                "0 calls to the candidate and 0 to the baseline; 20 to each",
             ),
             (replace(USUAL, calls=19, failed=0), USUAL, 1, Verdict.NO_TRAFFIC, "no call failed"),
-            (Calls(calls=1), USUAL, 1, Verdict.NO_TRAFFIC, "1 call of the candidate and 200"),
-            (USUAL, Calls(), 1, Verdict.NO_TRAFFIC, "200 calls of the candidate and 0"),
+            (Calls(calls=1), USUAL, 1, Verdict.NO_TRAFFIC, "1 call to the candidate and 200"),
+            (USUAL, Calls(), 1, Verdict.NO_TRAFFIC, "200 calls to the candidate and 0"),
             (
                 Calls(calls=3, failed=1),
                 USUAL,
@@ -126,7 +126,7 @@ class TestWhatIsCompared:
     def test_lets_a_few_failures_be_no_worse_than_the_baselines(self):
         found = judge(Calls(calls=10, failed=1), Calls(calls=1, failed=1))
         assert found.words == (
-            "Not enough traffic to compare: 10 calls of the candidate and 1 of the baseline, 20 of "
+            "Not enough traffic to compare: 10 calls to the candidate and 1 to the baseline; 20 to "
             "each are needed. 1 of 10 calls failed, no worse than the baseline's: 1 of 1 call "
             "failed."
         )

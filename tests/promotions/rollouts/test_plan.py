@@ -233,7 +233,7 @@ class TestPlanRollout:
                 "NO_APPLICATION",
                 "no Application",
             ),
-            (replace(SERVED, serving=serving(pods=())), "STARTING", "making the pod"),
+            (replace(SERVED, serving=serving(pods=())), "STARTING", "creating the pod"),
             (replace(SERVED, serving=starting(node="")), "SCHEDULING", "free GPU"),
             (
                 replace(
@@ -331,12 +331,12 @@ class TestPlanRollout:
             (
                 replace(SERVED, serving=ServingStatus(exists=False), baseline="m-v0"),
                 "APPLIED",
-                "InferenceService m-v1 not as committed yet",
+                "InferenceService m-v1 is not as committed yet",
             ),
             (
                 replace(SHIFTED, serving=ServingStatus(exists=False)),
                 "APPLIED",
-                "InferenceService m-v1 not as committed yet",
+                "InferenceService m-v1 is not as committed yet",
             ),
             (
                 replace(SHIFTED, application=refusing("AIGatewayRoute", "m")),
@@ -382,7 +382,7 @@ class TestPlanRollout:
             (
                 replace(SERVED, serving=replace(READY, manifest_digest="sha256:other")),
                 "DRIFT",
-                "another manifest",
+                "a manifest digest other",
             ),
             (
                 replace(
@@ -390,7 +390,7 @@ class TestPlanRollout:
                     serving=replace(READY, pods=(replace(POD, manifest_digest="sha256:other"),)),
                 ),
                 "DRIFT",
-                "another manifest",
+                "a manifest digest other",
             ),
             (
                 replace(

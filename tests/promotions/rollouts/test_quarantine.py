@@ -125,7 +125,7 @@ class TestPeople:
             assert rollout.status == "FAILED"
         quarantine(second.model_version, now)
         before = audited(second)
-        with pytest.raises(actions.WrongRolloutState, match=f"{MODEL}-v2 is quarantined"):
+        with pytest.raises(actions.WrongRolloutState, match=f"{MODEL}-v2 is now quarantined"):
             actions.retry_rollout(rollout=second, actor=alice, now=now)
         second.refresh_from_db()
         assert (second.status, audited(second)) == ("FAILED", before)

@@ -299,7 +299,7 @@ class TestFailures:
             now = drive(rollout, git, cluster, turns=5)
         assert (rollout.status, rollout.reason) == ("PROGRESSING", "APPLIED")
         assert (
-            "the cluster has AIGatewayRoute prior-auth-extract not as committed yet"
+            "in the cluster AIGatewayRoute prior-auth-extract is not as committed yet"
             in rollout.message
         )
         assert "Have Argo CD try again" in subjects(remote)[2:]

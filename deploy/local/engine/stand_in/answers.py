@@ -1,7 +1,7 @@
 """What the stand-in answers: a pure function of the prompt's text.
 
 A prompt that asks for codes gets the codes that are written in its packet, found by pattern; every
-other prompt gets a labelled extract of itself. The packet is the part of the last user message
+other prompt gets a labeled extract of itself. The packet is the part of the last user message
 between <packet> tags, or after its last line that begins with "Packet:" (then "Document:", then
 "Input:"); without one of these it is the whole message. Codes in instructions and worked examples
 before it are therefore not taken for the packet's.
