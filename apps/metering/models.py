@@ -41,7 +41,7 @@ class Unmetered(models.TextChoices):
     ENGINE_BROKE_OFF = "ENGINE_BROKE_OFF", "The engine broke off its answer"
     GATEWAY_FAILED = "GATEWAY_FAILED", "A part of the gateway failed during the answer"
     TOOK_TOO_LONG = "TOOK_TOO_LONG", "The gateway ended it: it took too long"
-    NO_USAGE_TOLD = "NO_USAGE_TOLD", "The whole answer came, but without its usage"
+    NO_USAGE_TOLD = "NO_USAGE_TOLD", "The whole answer came, but it told no usage"
     UNKNOWN = "UNKNOWN", "It is not known why"
 
 
