@@ -5,7 +5,6 @@ from datetime import timedelta
 from enum import StrEnum
 
 from apps.gitops import sync
-from apps.gitops.trouble import cut
 from apps.integrations.kubernetes import readings
 from apps.integrations.kubernetes.types import ApplicationStatus, Manifest
 from apps.manifests import capacity
@@ -90,7 +89,7 @@ def _refused(now: Situation) -> Next | None:
     refusal = _refusal(now)
     if not refusal:
         return None
-    said = f"{cut(refusal)}."
+    said = f"{refusal[:400].rstrip('.')}."
     # the latter: nobody has asked yet
     if now.waited < REFUSED_FOR or now.application.revision == now.commit:
         words = f"{said} Argo CD is asked to try again for a minute."

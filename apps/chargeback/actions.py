@@ -162,4 +162,6 @@ def _allocation(day: date, row: Row) -> Allocation:
         cost_usd=row.cost_usd,
         on_demand_usd=row.on_demand_usd,
         ratio=row.ratio,
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
     )

@@ -85,7 +85,8 @@ class Share:
 class Row:
     """One share of a day. cost_usd: None without a price; ratio: its part of its origin.
 
-    on_demand_usd: what the same GPU time costs on demand; None where it is not listed.
+    on_demand_usd: what the same GPU time costs on demand; None where it is not listed. Tokens are
+    those that the share worked for; input_tokens includes the cached ones.
     """
 
     share: Share
@@ -93,6 +94,8 @@ class Row:
     cost_usd: Decimal | None
     on_demand_usd: Decimal | None
     ratio: Decimal
+    input_tokens: int
+    output_tokens: int
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,13 @@ class _Figures:
     gpu_ticks: int = 0
     usd: Fraction = Fraction(0)
     on_demand: Fraction | None = Fraction(0)
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    @property
+    def is_something(self) -> bool:
+        """Tell whether a row has to be made of it."""
+        return bool(self.amount or self.input_tokens or self.output_tokens)
 
     def add(self, amount: int, unit: _Unit) -> None:
         """Count so many ticks."""
@@ -279,16 +289,36 @@ def _divide_hour(
 ) -> None:
     """Divide one hour of one version, on whatever machines it was."""
     room = room_of(_time_by_weights(pieces), work)
-    for piece, amount in pieces.items():
+    tokens = _tokens(pieces, work)
+    for place, (piece, amount) in enumerate(pieces.items()):
         basis, weights = _weights_in(piece, work, room)
         *parts, rest = shares.split(amount, weights)
-        for item, part in zip(work, parts, strict=False):
+        for item, part, (inputs, outputs) in zip(work, parts, tokens, strict=True):
             whose = replace(piece.share, basis=basis, team=item.team, cost_center=item.cost_center)
-            if part:
-                figures.setdefault(whose, _Figures()).add(part, piece.unit)
-        if rest:
-            whose = replace(piece.share, kind=Kind.IDLE, basis=basis)
-            figures.setdefault(whose, _Figures()).add(rest, piece.unit)
+            found = figures.setdefault(whose, _Figures())
+            found.add(part, piece.unit)
+            found.input_tokens += inputs[place]
+            found.output_tokens += outputs[place]
+        whose = replace(piece.share, kind=Kind.IDLE, basis=basis)
+        figures.setdefault(whose, _Figures()).add(rest, piece.unit)
+
+
+def _tokens(
+    pieces: Mapping[_Up, int], work: Sequence[HourOfWork]
+) -> list[tuple[list[int], list[int]]]:
+    """Return the input and output tokens of each item of work by piece: as much as each piece could
+    do in its time.
+    """
+    flows: list[shares.Weight] = []
+    for piece, amount in pieces.items():
+        takes = sum(_takes(item, piece.weights) for item in work)
+        flows.append(Fraction(amount, takes or 1))
+    if not any(flows):
+        flows = [1] * len(flows)
+    return [
+        (shares.split(item.input_tokens, flows), shares.split(item.output_tokens, flows))
+        for item in work
+    ]
 
 
 def _time_by_weights(pieces: Mapping[_Up, int]) -> dict[Weights, int]:
@@ -343,7 +373,7 @@ def _takes(item: HourOfWork, weights: Weights) -> int:
 
 def _rows(figures: Mapping[Share, _Figures]) -> list[Row]:
     """Return the rows, rounded so that all of their sums hold."""
-    known = sorted(share for share in figures if figures[share].amount)
+    known = sorted(share for share in figures if figures[share].is_something)
     priced = [share for share in known if share.origin.is_priced]
     listed = [share for share in known if figures[share].on_demand is not None]
     hours = _rounded(known, lambda item: Fraction(item.gpu_ticks, TICKS_PER_HOUR), figures)
@@ -351,7 +381,15 @@ def _rows(figures: Mapping[Share, _Figures]) -> list[Row]:
     on_demand = _rounded(listed, lambda item: item.on_demand or Fraction(0), figures)
     ratios = _ratios(known, figures)
     return [
-        Row(share, hours[share], costs.get(share), on_demand.get(share), ratios[share])
+        Row(
+            share=share,
+            gpu_hours=hours[share],
+            cost_usd=costs.get(share),
+            on_demand_usd=on_demand.get(share),
+            ratio=ratios[share],
+            input_tokens=figures[share].input_tokens,
+            output_tokens=figures[share].output_tokens,
+        )
         for share in known
     ]
 

@@ -91,7 +91,8 @@ class Allocation(models.Model):
     version: as calls name it. team, cost_center: "" where it is nobody's. cost_usd: None exactly
     where the machines have no price. on_demand_usd: what the same time costs on demand; None where
     that is not listed. ratio: its part of the day's time on machines of this type, capacity type
-    and state of price; these sum to exactly 1.
+    and state of price; these sum to exactly 1. Tokens: those that it worked for, estimated ones
+    and, in the input, cached ones too.
     """
 
     day = models.ForeignKey(
@@ -111,6 +112,8 @@ class Allocation(models.Model):
     cost_usd = models.DecimalField(max_digits=30, decimal_places=12, null=True, blank=True)
     on_demand_usd = models.DecimalField(max_digits=30, decimal_places=12, null=True, blank=True)
     ratio = models.DecimalField(max_digits=13, decimal_places=12)
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
 
     class Meta:
         indexes = (

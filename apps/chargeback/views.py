@@ -21,7 +21,7 @@ from apps.accounts.models import Role, User
 from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import RegisteredModel
-from apps.chargeback import actions, queries, tables
+from apps.chargeback import actions, costs, pages, queries, tables
 from apps.chargeback.api import parse_month
 from apps.chargeback.forms import RateForm
 from apps.chargeback.models import Rate
@@ -29,7 +29,7 @@ from apps.common.errors import DomainError
 from apps.common.money import usd
 from apps.common.periods import day_words, month_before, month_bounds, month_of
 from apps.common.simulated import Simulated
-from apps.common.tables.reading import csv_of, respond, wants_csv
+from apps.common.tables.reading import csv_of, is_for_table, respond, wants_csv
 from apps.fleet.simulated import stand_in_versions
 from apps.metering import store
 from apps.metering.estimates import METHOD
@@ -39,7 +39,9 @@ from apps.metering.tables import calls_url
 
 @require_GET
 def month(request: SignedIn) -> HttpResponseBase:
-    """Show one month: the total first, then every line it is made of; the same lines as CSV."""
+    """Show one month: the total first, what the machines cost, then every line it is made of; each
+    table as CSV too.
+    """
     moment = now()
     chosen = parse_month(request.GET["month"]) if request.GET.get("month") else month_of(moment)
     start, end = month_bounds(chosen)
@@ -50,6 +52,11 @@ def month(request: SignedIn) -> HttpResponseBase:
     table = tables.month_table(start, end, by_day=by_day, played=played)
     if wants_csv(table, request):
         return csv_of(table, request, lines)
+    machines = costs.machines(start=start, end=end, scope=scope, listed=lines)
+    for other, rows in pages.machine_tables(machines, start, end):
+        if wants_csv(other, request) or is_for_table(other, request):
+            return respond(other, request, rows, "chargeback/month.html")
+    section = pages.machine_section(request, machines, start=start, end=end, scope=scope)
     totals = queries.totals(lines)
     before = queries.totals(queries.lines(start=_before(start), end=start, scope=scope))
     context = {
@@ -60,7 +67,12 @@ def month(request: SignedIn) -> HttpResponseBase:
         "months": _months(chosen, moment),
         "by_day": by_day,
         "totals": totals,
-        "simulated": Simulated(engine=bool(played)),
+        "simulated": Simulated(
+            engine=bool(played),
+            machines=section.has_simulated_machines,
+            prices=section.has_simulated_prices,
+        ),
+        "machines": section,
         "figures": _figures(totals, before),
         "freshness": freshness(start, end, moment),
         "estimated": _estimated(store.estimated(start, end, team=scope.team)),

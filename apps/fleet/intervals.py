@@ -95,7 +95,8 @@ def parts_within(from_at: datetime, to_at: datetime) -> list[Part]:
 
 def first_start() -> datetime | None:
     """Return when the first interval began; None where there is none. One query."""
-    return NodeInterval.objects.aggregate(first=Min("started_at"))["first"]
+    first: datetime | None = NodeInterval.objects.aggregate(first=Min("started_at"))["first"]
+    return first
 
 
 def usd_of(spans: Iterable[NodeInterval], now: datetime) -> Decimal | None:

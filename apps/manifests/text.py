@@ -32,6 +32,7 @@ def to_yaml(objects: Iterable[Manifest]) -> bytes:
         objects,
         Dumper=_Dumper,
         sort_keys=False,
+        default_flow_style=False,
         width=120,
         allow_unicode=True,
         explicit_start=True,

@@ -95,4 +95,5 @@ def hours_of_work(start: datetime, end: datetime) -> list[HourOfWork]:
 
 def first_hour() -> datetime | None:
     """Return the first hour with usage; None where there is none. One query."""
-    return HourlyUsage.objects.aggregate(first=Min("hour"))["first"]
+    first: datetime | None = HourlyUsage.objects.aggregate(first=Min("hour"))["first"]
+    return first

@@ -121,4 +121,4 @@ class TestARefusal:
     def test_is_cut_where_it_is_long(self):
         long = application(operation_phase="Failed", message="y" * 500)
         said = plan(application=long, tried=True)[2]
-        assert "y" * 250 in said and "y" * 300 not in said
+        assert "y" * 300 in said and "y" * 400 not in said

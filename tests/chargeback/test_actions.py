@@ -158,6 +158,7 @@ class TestAllocateDay:
         )
         assert (row.model, row.cost_center, row.basis) == ("chat", "CC-b", "NOT_SPLIT")
         assert (row.ratio, row.on_demand_usd) == (Decimal("0.1875"), Decimal("20.64"))
+        assert (row.input_tokens, row.output_tokens) == (300, 0)
 
     @pytest.mark.usefixtures("fleet")
     def test_divides_a_machine_at_midnight(self):

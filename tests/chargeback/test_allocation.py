@@ -1,5 +1,6 @@
 """Machine time shared out: by hand for small days, and the sums for any day."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -219,6 +220,31 @@ class TestAllocate:
             ("l40s", Kind.IDLE): Decimal("1.5"),
         }
 
+    def test_counts_tokens_by_machine_as_much_as_each_could_do(self):
+        found = day(
+            [
+                stretch(1, gpus=1),
+                stretch(2, gpus=2, gpu_name="l40s", instance_type="g6e.12xlarge"),
+            ],
+            [holding(1), holding(2, gpus=2)],
+            [work(output_tokens=900, input_tokens=9), work(team="b", output_tokens=90)],
+            weigh=lambda model, card, gpus: (
+                FAST if card == "h100" else replace(FAST, output=4 * 10**9, fresh=4 * 10**8)
+            ),
+        )
+        tokens = {
+            (row.share.origin.gpu_name, row.share.team): (row.input_tokens, row.output_tokens)
+            for row in found.rows
+        }
+        assert tokens == {
+            ("h100", ""): (0, 0),
+            ("l40s", ""): (0, 0),
+            ("h100", "a"): (6, 600),
+            ("h100", "b"): (0, 60),
+            ("l40s", "a"): (3, 300),
+            ("l40s", "b"): (0, 30),
+        }
+
     def test_gives_evaluations_their_whole_time(self):
         found = day([stretch(gpus=1, price="1")], [holding(namespace="evals")], [])
         assert told(found) == {(Kind.WORK, Basis.EVALUATION, "m-v1", ""): (Decimal(1), Decimal(1))}
@@ -433,6 +459,9 @@ class TestSums:
             assert row.gpu_hours >= 0 and row.ratio >= 0 and (row.cost_usd or 0) >= 0
         assert set(ratios.values()) <= {Decimal(1)}
         assert len({row.share for row in rows}) == len(rows)
+        assert found.unplaced_tokens + sum(
+            row.input_tokens + row.output_tokens for row in rows
+        ) == sum(item.input_tokens + item.output_tokens for item in worked)
         assert found.priced_seconds + found.unpriced_seconds == sum(
             Decimal((span.to_at - span.from_at) // timedelta(microseconds=1)).scaleb(-6)
             for span in spans

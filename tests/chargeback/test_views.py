@@ -11,11 +11,13 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.accounts.models import Role
+from apps.chargeback import actions as allocations
 from apps.chargeback.rating import Prices
 from apps.chargeback.views import freshness
 from apps.metering.models import DirtyHour, Outcome
 from tests.chargeback.test_queries import CHEAP, DEAR, END, START, rate, use
 from tests.factories import TeamFactory, UserFactory
+from tests.fleet.machines import at, machine, replica
 from tests.metering.test_views import call
 
 
@@ -113,8 +115,8 @@ class TestFreshness:
 
     @pytest.fixture(autouse=True)
     def calls(self, db):
-        for at in (START + self.DAY, START + 2 * self.DAY, END + self.DAY):
-            call(Outcome.REFUSED, occurred_at=at)
+        for moment in (START + self.DAY, START + 2 * self.DAY, END + self.DAY):
+            call(Outcome.REFUSED, occurred_at=moment)
 
     def test_of_a_past_month_is_complete_whatever_came_since(self):
         assert freshness(START, END, END) == "complete: every hour is added up"
@@ -209,3 +211,123 @@ class TestApi:
         assert type(line["input_tokens"]) is int
         assert Decimal(line["list_cost_usd"]) > 0
         assert not line["list_cost_usd"].endswith("0")
+
+
+def machines_of_november():
+    """Two models, one starting, GPUs for nobody, a machine without a price and one nobody saw."""
+    big = machine("big", 0, 2, price="8")
+    replica(big, "prior-auth-extract-v1", 0, 2, gpus=2)
+    replica(big, "embed-v1", 0, 2, ready=1)
+    use(at(1), team="claims-review", model="prior-auth-extract", version="prior-auth-extract-v1")
+    use(at(9), team="prior-auth", model="prior-auth-extract", version="prior-auth-extract-v9")
+    machine("dark", 3, 4, price="3", observed=False)
+    replica(machine("free", 5, 6, price=None, gpus=1), "embed-v1", 5, 6)
+    allocations.allocate_day(day=at(0).date(), now=at(24))
+
+
+class TestMachines:
+    def get(self, client, **query):
+        return client.get(reverse("chargeback:month"), {"month": "2026-11"} | query)
+
+    @pytest.fixture(autouse=True)
+    def machines(self, november):
+        machines_of_november()
+
+    def test_are_shown_with_an_equation_that_sums_to_the_total(self, client, fiona):
+        client.force_login(fiona)
+        section = self.get(client).context["machines"]
+        assert section.total_usd == 19
+        terms = [(each.sign, each.label, each.amount_usd, each.share) for each in section.terms]
+        assert terms == [
+            ("=", "Used by calls", 2, "10.5%"),
+            ("+", "Idle replicas", 3, "15.8%"),
+            ("+", "Starting replicas", 1, "5.3%"),
+            ("+", "GPUs without a replica", 10, "52.6%"),
+            ("+", "Platform", 0, "0.0%"),
+            ("+", "Residual", 3, "15.8%"),
+        ]
+        assert (
+            section.note
+            == "shared out until 00:00 UTC on 3 Nov 2026 · 1 day still being shared out"
+        )
+        assert section.figures == [
+            ("GPU-hours", "25.0"),
+            ("Saved by Spot", "$146.12 against the same machines on demand; 1.0 GPU-hours of Spot "
+             "have no price to compare"),
+        ]  # fmt: skip
+        assert section.troubles == [
+            "1.0 GPU-hours ran on machines without a price: they are in no amount.",
+            "Nobody saw the machines for 1.0 of their hours: the residual.",
+            "1,100 tokens came from versions of which no ready replica was seen: no machine time "
+            "is theirs.",
+        ]
+
+    def test_lead_by_model_to_both_bases_and_the_margin(self, client, fiona):
+        client.force_login(fiona)
+        page = self.get(client).content.decode()
+        table = self.get(client).context["machines"].models
+        lines = {line.row.name: line.row for line in table.lines}
+        assert list(lines)[:2] == ["GPUs without a replica", "prior-auth-extract"]
+        mine = lines["prior-auth-extract"]
+        assert (mine.real_usd, mine.cards, mine.use) == (4, "H100", "0% to 50%")
+        assert mine.margin_usd == mine.list_usd - 4 and mine.list_usd > 0
+        embed = lines["embed"]
+        assert (embed.real_usd, embed.list_usd, embed.margin_usd) == (2, None, None)
+        assert lines["Residual"].margin_usd == -3
+        sums = {cell.column.key: cell.value for cell in table.sums if hasattr(cell, "column")}
+        assert sums["real_usd"] == 19
+        assert "How it is shared" in page and "gpu-work-1, version 1." in page
+
+    def test_tell_a_million_tokens_by_card(self, client, fiona):
+        client.force_login(fiona)
+        cards = self.get(client).context["machines"].cards
+        found = {(line.row.model, line.row.card): line.row.usd_per_million for line in cards.lines}
+        assert found == {
+            ("prior-auth-extract", "H100"): round(Decimal(4) * 1_000_000 / 1100, 6),
+            ("embed", "H100"): None,
+        }
+
+    def test_are_exported_as_csv(self, client, fiona):
+        client.force_login(fiona)
+        answer = self.get(client, **{"machines-format": "csv"})
+        assert "machines-2026-11" in answer["Content-Disposition"]
+        rows = list(csv.DictReader(io.StringIO(b"".join(answer).decode())))
+        assert sum(Decimal(row["real_usd"] or 0) for row in rows) == 19
+        embed = next(row for row in rows if row["model"] == "embed")
+        assert (embed["list_usd"], embed["idle_usd"], embed["gpu_hours"]) == ("", "1", "3")
+        answer = self.get(client, **{"cards-format": "csv"})
+        assert b"usd_per_million_tokens" in b"".join(answer)
+
+    def test_are_swapped_alone(self, client, fiona):
+        client.force_login(fiona)
+        asked = {"headers": {"HX-Request": "true", "HX-Target": "table-machines-2026-11"}}
+        where = reverse("chargeback:month")
+        answer = client.get(where, {"month": "2026-11", "machines-sort": "model"}, **asked)
+        page = answer.content.decode()
+        assert 'id="table-machines-2026-11"' in page and "<html" not in page
+        assert "GPUs without a replica" in page
+
+    def test_show_a_team_what_its_own_work_took(self, client, charlie):
+        client.force_login(charlie)
+        page = self.get(client)
+        section = page.context["machines"]
+        assert (section.total_usd, section.terms) == (2, [])
+        assert [line.row.name for line in section.models.lines] == ["prior-auth-extract"]
+        assert section.troubles == []
+        assert "Used by calls of the team" in page.content.decode()
+        assert "GPUs without a replica" not in page.content.decode()
+
+    def test_say_what_is_simulated(self, client, fiona):
+        client.force_login(fiona)
+        assert not self.get(client).context["simulated"].prices
+        machine("kwok", 7, 8, provider_id="kwok://x", price_basis="simulated-spot")
+        allocations.allocate_day(day=at(0).date(), now=at(24))
+        page = self.get(client)
+        assert page.context["simulated"].prices and page.context["simulated"].machines
+        assert "Spot prices are simulated." in page.content.decode()
+
+    def test_of_a_month_without_one_say_so(self, client, fiona):
+        client.force_login(fiona)
+        page = client.get(reverse("chargeback:month"), {"month": "2026-08"}).content.decode()
+        assert "No machine was seen in this month" in page
+        assert "All machines" not in page

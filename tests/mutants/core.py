@@ -49,6 +49,7 @@ CORE = (
     "apps/chargeback/forecast.py",
     "apps/chargeback/actions.py",
     "apps/chargeback/allocation.py",
+    "apps/chargeback/costs.py",
     "apps/chargeback/inputs.py",
     "apps/chargeback/speeds.py",
     "apps/manifests/policy.py",

@@ -1,0 +1,158 @@
+"""What pages of money show: a month's machines in words, figures and tables."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.template.defaultfilters import pluralize
+
+from apps.chargeback import costs, tables
+from apps.chargeback.costs import Costs, Known, Machines
+from apps.chargeback.method import METHOD, Kind
+from apps.chargeback.queries import Scope
+from apps.common.money import usd
+from apps.common.periods import SECONDS_PER_HOUR, ZONE, day_words
+from apps.common.requests import PageRequest
+from apps.common.tables import page as shown
+from apps.common.tables.columns import Table
+from apps.common.tables.reading import read
+
+CAUSES = {
+    Kind.WORK: "what the calls of teams took, and evaluations",
+    Kind.IDLE: "replicas that were ready and had nothing to do",
+    Kind.START: "from the machine's launch, or the pod's scheduling, until it was ready",
+    Kind.UNALLOCATED: "no pod held them",
+    Kind.PLATFORM: "machines without a GPU",
+    Kind.RESIDUAL: "time in which nobody saw the machine",
+}
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term of a month's equation. sign: what stands before it. share: its part of the total, in
+    words; "" where that is nothing.
+    """
+
+    sign: str
+    label: str
+    amount_usd: Decimal
+    share: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class MachineSection:
+    """The section "What the machines cost" of a month. terms: sum to the total; none for a team.
+    models, cards: its tables as asked for.
+    """
+
+    total_usd: Decimal | None
+    note: str
+    terms: list[Term]
+    figures: list[tuple[str, str]]
+    troubles: list[str]
+    method: str
+    models: shown.Page
+    cards: shown.Page
+    has_simulated_machines: bool
+    has_simulated_prices: bool
+
+    @property
+    def total_words(self) -> str:
+        """Return the total as the equation ends with it."""
+        return usd(self.total_usd)
+
+
+def machine_tables(
+    found: Machines, start: datetime, end: datetime
+) -> tuple[tuple[Table, Sequence[object]], tuple[Table, Sequence[object]]]:
+    """Return the two tables of a month's machines, each with its rows: by model, and by card."""
+    return (
+        (tables.machine_table(start), tables.machine_rows(found, start, end)),
+        (tables.card_table(start), [tables.card_row(line) for line in found.cards]),
+    )
+
+
+def machine_section(
+    request: PageRequest, found: Machines, *, start: datetime, end: datetime, scope: Scope
+) -> MachineSection:
+    """Return the section for a person; two queries. A team is shown what its own work took."""
+    known = costs.known(start=start, end=end)
+    whole = scope.team is None
+    models, cards = (
+        read(table, request, rows) for table, rows in machine_tables(found, start, end)
+    )
+    return MachineSection(
+        total_usd=found.total.total_usd,
+        note=_until(known),
+        terms=_terms(found.total) if whole else [],
+        figures=_figures(found.total),
+        troubles=_troubles(found.total, known, whole=whole),
+        method=f"{METHOD.id}, version {METHOD.version}. {METHOD.text}",
+        models=models,
+        cards=cards,
+        has_simulated_machines=known.has_simulated_machines,
+        has_simulated_prices=known.has_simulated_prices,
+    )
+
+
+def _until(known: Known) -> str:
+    if known.until is None:
+        return "no day is shared out yet"
+    until = known.until.astimezone(ZONE)
+    words = f"shared out until {until:%H:%M} UTC on {day_words(until)}"
+    if not known.changing:
+        return words
+    return f"{words} · {known.changing} day{pluralize(known.changing)} still being shared out"
+
+
+def _terms(total: Costs) -> list[Term]:
+    whole = total.total_usd
+    return [
+        Term(
+            sign="=" if kind == Kind.WORK else "+",
+            label=str(Kind(kind).label),
+            amount_usd=(amount := getattr(total, f"{kind.lower()}_usd")),
+            share=f"{amount / whole:.1%}" if whole else "",
+            cause=CAUSES[Kind(kind)],
+        )
+        for kind in Kind.values
+    ]
+
+
+def _figures(total: Costs) -> list[tuple[str, str]]:
+    """Return what else people ask about the machines: label and words."""
+    found = [("GPU-hours", f"{total.gpu_hours:,.1f}")]
+    if total.usd_per_million is not None:
+        found.append(("A million tokens", f"{usd(total.usd_per_million)}, all of it paid by them"))
+    if total.spot_usd:
+        words = f"{usd(total.spot_saved_usd)} against the same machines on demand"
+        if total.unlisted_spot_gpu_hours:
+            words += (
+                f"; {total.unlisted_spot_gpu_hours:,.1f} GPU-hours of Spot have no price to compare"
+            )
+        found.append(("Saved by Spot", words))
+    return found
+
+
+def _troubles(total: Costs, known: Known, *, whole: bool) -> list[str]:
+    """Return, in sentences, what is in no amount, or explained by none."""
+    found = []
+    if total.unpriced_gpu_hours:
+        found.append(
+            f"{total.unpriced_gpu_hours:,.1f} GPU-hours ran on machines without a price: they are "
+            "in no amount."
+        )
+    if whole and known.unpriced_seconds and not total.unpriced_gpu_hours:
+        hours = known.unpriced_seconds / SECONDS_PER_HOUR
+        found.append(f"{hours:,.1f} hours of machines have no price: they are in no amount.")
+    if whole and known.unobserved_seconds:
+        hours = known.unobserved_seconds / SECONDS_PER_HOUR
+        found.append(f"Nobody saw the machines for {hours:,.1f} of their hours: the residual.")
+    if whole and known.unplaced_tokens:
+        found.append(
+            f"{known.unplaced_tokens:,} tokens came from versions of which no ready replica was "
+            "seen: no machine time is theirs."
+        )
+    return found
