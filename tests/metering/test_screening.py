@@ -73,6 +73,12 @@ class TestCounts:
             ({"cached_input_tokens": 120}, None),
             ({"cached_input_tokens": 121}, Doubt.ABSURD),
             ({"cached_input_tokens": None}, None),
+            ({"cached_input_tokens": None, "input_tokens": 0}, None),
+            ({"outcome": "FAILED", "output_tokens": None}, None),
+            ({"outcome": "FAILED", "input_tokens": None}, None),
+            # of a model that nobody knows there is no context to hold against it
+            ({"outcome": "FAILED", "model": "new", "input_tokens": 10**6}, None),
+            ({"outcome": "FAILED", "model": "new", "output_tokens": 10**6}, Doubt.ABSURD),
             ({"input_tokens": 2048}, None),
             ({"input_tokens": 2049}, Doubt.ABSURD),
             ({"output_tokens": 2048 * 128, "duration_ms": None}, None),
@@ -89,3 +95,5 @@ class TestCounts:
     def test_say_what_is_wrong(self):
         words = doubt_of(replace(RECORD, input_tokens=3000), KNOWN, received_at=NOW)[1]
         assert words == "more input tokens than the model's context of 2,048"
+        for team, said in (("", "team is missing"), ("nobody", "team names no team")):
+            assert doubt_of(replace(RECORD, team=team), KNOWN, received_at=NOW)[1] == said

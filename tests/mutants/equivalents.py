@@ -130,6 +130,11 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "registered_model_id, model_version=rollout.baseline → rved = Rollout.objects.filter("
         "model_version=rollout.baseline": "a version is of one model",
     },
+    "apps/metering/quarantine/actions.py": {
+        "module: MOST_AT_ONCE = 2000 → MOST_AT_ONCE = 4000": "only how many at a time",
+        "_replay_batch:  (again.doubt, again.problem[:300]) → "
+        " (again.doubt, again.problem[:600])": ("no problem is told in as many characters"),
+    },
     "apps/promotions/rollouts/records.py": {
         "record_accepted: commit.refresh_from_db(fields=['observed_at']) → "
         "commit.refresh_from_db()": "the rest of a commit's row is what it was",

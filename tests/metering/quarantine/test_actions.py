@@ -16,7 +16,7 @@ from apps.metering.quarantine import actions
 from tests.database import as_owner
 from tests.factories import NOW, TeamFactory, UserFactory
 from tests.metering.test_access_log import CALL
-from tests.trail import AuditAway
+from tests.trail import AuditAway, trail
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("names")]
 HOUR = NOW
@@ -134,7 +134,8 @@ class TestReplaying:
         found = QuarantinedRecord.objects.all()
         assert actions.replay_records(records=found, actor=finance, now=LATER) == 0
         row = kept().get()
-        assert (row.status, row.doubt) == ("WAITING", "MODEL")
+        assert (row.status, row.doubt, row.resolved_at) == ("WAITING", "MODEL", None)
+        assert row.detail == "gen_ai.request.model names no model of the catalog"
         assert not AuditEvent.objects.filter(action="usage.replayed").exists()
 
     def test_judges_the_time_by_when_it_was_received(self, finance):
@@ -149,6 +150,46 @@ class TestReplaying:
         ingest(late, via="FILE")
         actions.replay_records(records=QuarantinedRecord.objects.all(), actor=finance, now=LATER)
         assert (UsageEvent.objects.count(), kept().get().status) == (1, "REPLAYED")
+
+    def test_takes_the_oldest_first_and_so_many_at_once(self, finance, monkeypatch):
+        for step, team in enumerate(("third", "first", "second")):
+            ingest(call(team=team), now=NOW + timedelta(minutes=(step + 2) % 3))
+            TeamFactory(slug=team)
+        monkeypatch.setattr(actions, "MOST_AT_ONCE", 2)
+        found = QuarantinedRecord.objects.all()
+        assert actions.replay_records(records=found, actor=finance, now=LATER) == 2
+        assert kept().get(status="WAITING").team == "third"
+        assert actions.replay_records(records=found, actor=finance, now=LATER) == 1
+
+    def test_says_in_the_record_which_call_it_was(self, finance):
+        first, second = call(team="late"), call(team="late")
+        ingest(first, second)
+        TeamFactory(slug="late")
+        actions.replay_records(records=kept(), actor=finance, now=LATER)
+        for row in kept():
+            about = {
+                "doubt": "TEAM",
+                "event_id": str(row.event_id),
+                "team": "late",
+                "model": "prior-auth-extract",
+            }
+            assert trail(row) == [("usage.replayed", "fin", about)]
+            assert (row.status, row.resolved_by, row.resolution) == ("REPLAYED", finance, "")
+
+    def test_does_not_happen_without_its_record(self, finance, audit_away):
+        ingest(call(team="late"))
+        TeamFactory(slug="late")
+        with audit_away(), pytest.raises(AuditAway):
+            actions.replay_records(records=kept(), actor=finance, now=LATER)
+        assert (kept().get().status, UsageEvent.objects.count()) == ("WAITING", 0)
+
+    def test_by_itself_leaves_alone_what_was_left_out(self, finance):
+        ingest(call(team="late"), call(team="late"))
+        left, waiting = kept()
+        actions.leave_out(item=left, actor=finance, reason="A test.", now=NOW)
+        TeamFactory(slug="late")
+        assert actions.replay_waiting(now=LATER) == 1
+        assert UsageEvent.objects.get().event_id == waiting.event_id
 
     def test_leaves_alone_what_was_resolved(self, finance):
         ingest(call(team="late"))
@@ -194,6 +235,22 @@ class TestLeavingOut:
         )  # fmt: skip
         with pytest.raises(actions.AlreadyResolved):
             actions.leave_out(item=item, actor=finance, reason="Again.", now=LATER)
+
+    def test_is_of_one_record_alone(self, finance):
+        odd = call(team="nobody", start_time="yesterday")
+        ingest(odd, call(team="nobody"))
+        item, other = kept().order_by("-doubt")
+        actions.leave_out(item=item, actor=finance, reason="A load test.", now=LATER)
+        about = {
+            "doubt": "UNREADABLE",
+            "event_id": "",
+            "team": "nobody",
+            "model": "prior-auth-extract",
+        }
+        assert trail(item) == [("usage.left_out", "fin", about | {"reason": "A load test."})]
+        assert item.resolved_by == finance
+        other.refresh_from_db()
+        assert (other.status, other.resolved_at, trail(other)) == ("WAITING", None, [])
 
     def test_does_not_happen_without_its_record(self, finance, audit_away):
         ingest(call(team="nobody"))
