@@ -24,6 +24,14 @@ class TestForecast:
         # 89 in 15 days, 15 more as they were; or 14 in 7 days, which is 2 a day
         assert found == Forecast(Decimal(89 + 30), Decimal(178))
 
+    def test_knows_a_pace_of_late_from_the_eighth_day_on(self):
+        noon = datetime(2026, 11, 8, 12, tzinfo=UTC)
+        # 30 in 7.5 days, which is 4 a day; or 21 in 7 days, which is 3
+        found = forecast(spent(d1=7, d7=14, d8=9), noon)
+        assert found == Forecast(30 + 3 * Decimal("22.5"), 30 + 4 * Decimal("22.5"))
+        seventh = forecast(spent(d1=7, d6=14, d7=5), noon - timedelta(days=1))
+        assert seventh == Forecast(Decimal(120), Decimal(120))
+
     def test_takes_today_for_no_whole_day(self):
         found = forecast(spent(d4=70, d11=21), NOON)
         assert found.low_usd == found.low_usd.min(found.high_usd)

@@ -1,6 +1,10 @@
 """Faults that change nothing anybody can see, by hand: module → fault (its key) → why."""
 
 EQUIVALENT: dict[str, dict[str, str]] = {
+    "apps/access/wishes.py": {
+        f"{rule}: return '' → return None": "what is wrong with nothing is left out either way"
+        for rule in ("_purpose", "_data_class", "_tokens", "_budget", "_last_day")
+    },
     "apps/accounts/sessions.py": {
         "expiry: now - session.get(STARTED_AT, 0) > settings.SESSION_COOKIE_AG → "
         "now - session.get(STARTED_AT, 1) > settings.SESSION_COOKIE_AG": (
