@@ -97,6 +97,8 @@ class TestSinceAndBefore:
         at = LATER.isoformat()
         assert actors(since=at) == ["liam", "maya"]
         assert actors(before=at) == ["maya"]
+        assert actors(since=NOW.isoformat()) == ["liam", "maya", "maya"]
+        assert actors(before=(LATER + timedelta(seconds=1)).isoformat()) == ["liam", "maya", "maya"]
         assert actors(since=NOW.isoformat(), before=at) == ["maya"]
 
     def test_read_a_time_without_an_offset_as_utc_and_say_so(self):
