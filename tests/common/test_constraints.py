@@ -282,6 +282,11 @@ STEPS = {
         "ABORTED": "",
         "SUPERSEDED": "",
     },
+    "metering.QuarantinedRecord": {
+        "WAITING": "REPLAYED LEFT_OUT",
+        "REPLAYED": "",
+        "LEFT_OUT": "",
+    },
     "gateway.PolicyRevision": {
         "PENDING": "COMMITTED ACTIVE FAILED",
         "COMMITTED": "PENDING ACTIVE FAILED",
