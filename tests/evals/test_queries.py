@@ -142,3 +142,30 @@ class TestRunsFor:
             for each in queries.runs_for(reviewer):
                 assert each.suite and each.requested_by
                 assert each.model_version.registered_model.owner_team
+
+
+class TestEarlierResults:
+    def test_are_on_the_same_suite_and_done_before_it_was_asked_for(
+        self, version, registered_model, old, suite
+    ):
+        other = factories.version(registered_model, 8)
+        first, second = run(version, suite, finished=1), run(other, suite, finished=3)
+        run(version, old, finished=2)
+        run(version, suite, status="ERROR", finished=2)
+        asked = run(other, suite, status="RUNNING", finished=None, asked=3)
+        late = timedelta(microseconds=1)
+        with unguarded():
+            later = run(version, suite)
+            EvalRun.objects.filter(pk=later.pk).update(finished_at=NOW + timedelta(hours=3) + late)
+        assert queries.earlier_results(asked, 10) == [second, first]
+        assert queries.earlier_results(asked, 1) == [second]
+
+    def test_are_those_of_all_models_where_the_model_has_none_on_the_suite(
+        self, version, old, suite
+    ):
+        elsewhere = factories.version(RegisteredModelFactory(name="summary"), 1)
+        theirs = run(elsewhere, suite, finished=1)
+        run(elsewhere, old, finished=2)
+        run(version, old, finished=2)
+        asked = run(version, suite, status="RUNNING", finished=None, asked=5)
+        assert queries.earlier_results(asked, 10) == [theirs]
