@@ -128,7 +128,7 @@ class TestEngineCounts:
 @pytest.mark.django_db
 @pytest.mark.usefixtures("names")
 class TestRecordEngineHours:
-    def test_keeps_an_hour_once_and_sums_its_calls_with_it(self):
+    def test_keeps_an_hour_once_and_sums_its_calls_with_it(self, enqueued):
         version = "prior-auth-extract-v1"
         minutes(replica(version), 60, prompt=10.0, generation=2.0)
         left = {"outcome": "UNMETERED", "unmetered_because": "CLIENT_LEFT", **NONE}
@@ -136,9 +136,13 @@ class TestRecordEngineHours:
         actions.roll_up_dirty_hours(now=END)
         assert store.estimated(HOUR, END) == store.Estimated(0, 2, 0, 0)
 
-        late = END + actions.MINUTES_ARE_IN
-        assert actions.record_engine_hours(now=late - timedelta(seconds=1)) == 0
-        assert actions.record_engine_hours(now=late) == 1
+        late = END + timedelta(minutes=5)
+        with enqueued() as asked:
+            assert actions.record_engine_hours(now=late - timedelta(seconds=1)) == 0
+        assert asked == []
+        with enqueued() as asked:
+            assert actions.record_engine_hours(now=late) == 1
+        assert asked == [("metering.roll_up_dirty_hours", {})]
         assert actions.record_engine_hours(now=late + timedelta(minutes=5)) == 0
         kept = EngineHour.objects.get()
         assert (kept.hour, kept.version, kept.prompt_tokens, kept.generation_tokens) == (
@@ -161,6 +165,6 @@ class TestRecordEngineHours:
 
     def test_reads_what_it_missed_for_a_day_and_no_longer(self):
         minutes(replica("prior-auth-extract-v1", ended=END), 60)
-        late = END + timedelta(hours=actions.LOOKED_BACK - 1) + actions.MINUTES_ARE_IN
+        late = END + timedelta(hours=23, minutes=5)
         assert actions.record_engine_hours(now=late + timedelta(hours=1)) == 0
         assert actions.record_engine_hours(now=late) == 1

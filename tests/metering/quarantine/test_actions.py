@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 
 from apps.accounts.models import Role
 from apps.audit.models import AuditEvent
+from apps.catalog.models import RegisteredModel
 from apps.common.errors import NotPermitted
 from apps.metering import actions as usage
 from apps.metering.access_log import read_entry
@@ -182,6 +183,13 @@ class TestReplaying:
         with audit_away(), pytest.raises(AuditAway):
             actions.replay_records(records=kept(), actor=finance, now=LATER)
         assert (kept().get().status, UsageEvent.objects.count()) == ("WAITING", 0)
+
+    def test_by_itself_leaves_to_people_what_was_doubted_for_its_counts(self, finance):
+        ingest(call(**{"gen_ai.usage.input_tokens": 3000}))
+        with as_owner():
+            RegisteredModel.objects.update(context_length=4096)
+        assert actions.replay_waiting(now=LATER) == 0
+        assert actions.replay_records(records=kept(), actor=finance, now=LATER) == 1
 
     def test_by_itself_leaves_alone_what_was_left_out(self, finance):
         ingest(call(team="late"), call(team="late"))
