@@ -87,6 +87,8 @@ class TestCounts:
             ({"output_tokens": 250_001, "duration_ms": 0}, Doubt.ABSURD),
             ({"output_tokens": 250_000, "duration_ms": 0}, None),
             ({"output_tokens": 250_001, "duration_ms": 1000}, None),
+            ({"output_tokens": 260_000, "duration_ms": 40}, None),
+            ({"output_tokens": 260_001, "duration_ms": 40}, Doubt.ABSURD),
         ],
     )
     def test_must_fit_the_models_context_and_any_card(self, change, expected):
