@@ -67,7 +67,7 @@ class TestSleepsOf:
         service, day = "prior-auth-extract-v7", timedelta(hours=24)
         replica(service, "a", began=NOW - day - HOUR, ended=NOW - day + HOUR)
         replica(service, "b", began=NOW - 3 * HOUR, ended=NOW - 2 * HOUR, price="2")
-        replica(service, "gone", began=NOW - 2 * day, ended=NOW - day, price="9")
+        replica(service, "gone", began=NOW - 2 * day, ended=NOW - day - HOUR, price="9")
         replica(service, "eval", began=NOW - HOUR, namespace="evals", price="9")
         replica("prior-auth-extract-v6", "old", began=NOW - HOUR, price="9")
         found = self.of(sleeper, other)[sleeper.pk]

@@ -100,6 +100,18 @@ class TestGpuValues:
         assert (found["temperature_c"], found["power_watts"]) == (70, None)
         assert found["power_watts_max"] is None
 
+    def test_keeps_what_the_last_one_measured_by(self):
+        newer = "GR_ENGINE_ACTIVE"
+        found = rollup.gpu_values([self.gpu(0.1, newer), self.gpu(0.3, newer), self.gpu(1.0)])
+        assert (found["active"], found["active_source"]) == (1.0, "GPU_UTIL")
+
+    def test_leaves_unknown_what_nothing_told(self):
+        found = rollup.gpu_values([self.gpu()])
+        assert {name for name, value in found.items() if value is not None} == {
+            "samples",
+            "active_source",
+        }
+
     def test_never_mixes_two_ways_of_measuring(self):
         def gpu(active, source, **more):
             return GpuReading(
