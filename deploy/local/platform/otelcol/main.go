@@ -1,4 +1,5 @@
-// An OpenTelemetry Collector with just what the usage path needs: OTLP in, a queue on disk, OTLP over HTTP out.
+// An OpenTelemetry Collector with just what the usage path needs: OTLP in, a queue on disk, OTLP over HTTP out. The
+// local stack needs no more; the reader of files is for the tests of what a cluster's nodes run (deploy/collector).
 package main
 
 import (
@@ -6,6 +7,7 @@ import (
 	"os"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/filelogreceiver"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/provider/envprovider"
@@ -39,7 +41,9 @@ func main() {
 }
 
 func factories() (otelcol.Factories, error) {
-	receivers, err := otelcol.MakeFactoryMap[receiver.Factory](otlpreceiver.NewFactory())
+	receivers, err := otelcol.MakeFactoryMap[receiver.Factory](
+		otlpreceiver.NewFactory(), filelogreceiver.NewFactory(),
+	)
 	if err != nil {
 		return otelcol.Factories{}, err
 	}
