@@ -92,7 +92,7 @@ class TestARefusal:
         )
         do, reason, message = plan(**facts, waited=timedelta(minutes=1))
         assert (do, reason) == (Do.FAIL, "REFUSED_BY_CLUSTER")
-        assert message.startswith("The cluster refuses it: limits are odd. The branch says")
+        assert message.startswith("The cluster refuses it: limits are odd. Git now says")
 
     def test_waits_while_nobody_has_asked_about_it_again(self):
         asked_for = replace(self.FAILED, revision=COMMIT)

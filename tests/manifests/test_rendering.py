@@ -268,7 +268,7 @@ class TestPreWarm:
             ("weekends 07:30-19:00 UTC", "mon-fri or daily"),
             ("mon-fri 7:30-19:00 UTC", "names no hours"),
             ("mon-fri 07:30-19:00", "names no hours"),
-            ("mon-fri 07:30-19:00 Mars/Olympus", "no time zone"),
+            ("mon-fri 07:30-19:00 Mars/Olympus", "is not a time zone"),
             ("mon-fri 07:30-24:00 UTC", "00:00 to 23:59"),
             ("mon-fri 07:60-19:00 UTC", "00:00 to 23:59"),
             ("daily 07:30-07:30 UTC", "choose warm"),
