@@ -29,14 +29,24 @@ def about(seconds: float | None, note: str = "") -> str:
     """Return a typical time in words: "≈ 40 s", "≈ 3 min (2 starts)"; nothing for None."""
     if seconds is None:
         return ""
-    words = f"≈ {seconds:.0f} s" if seconds < 120 else f"≈ {seconds / 60:.0f} min"
+    if seconds < 120:
+        words = f"≈ {seconds:.0f} s"
+    else:
+        words = f"≈ {seconds / 60:.0f} min" if seconds < 7200 else f"≈ {seconds / 3600:.0f} h"
     return f"{words} ({note})" if note else words
 
 
 def took(length: timedelta) -> str:
-    """Return how long something took, to the second: "42 s", "119 s", "3 min 05 s"."""
+    """Return how long something took: "42 s", "119 s", "61 min 36 s", "27 h 05 min"."""
     seconds = max(0, round(length.total_seconds()))
-    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min {seconds % 60:02} s"
+    if seconds < 120:
+        return f"{seconds} s"
+    minutes, rest = divmod(seconds, 60)
+    return (
+        f"{minutes} min {rest:02} s"
+        if minutes < 120
+        else f"{minutes // 60} h {minutes % 60:02} min"
+    )
 
 
 @dataclass(frozen=True)

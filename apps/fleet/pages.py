@@ -148,12 +148,6 @@ def claim_times(claim: NodeClaim) -> list[tuple[str, datetime | None]]:
     ]
 
 
-def duration(length: timedelta) -> str:
-    """Return how long something took as people read it: 42 s, 61 min 36 s, 27 h 05 min."""
-    minutes = length // timedelta(minutes=1)
-    return took(length) if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
 def load_figures(load: ReplicaLoad) -> tuple[str, ...]:
     """Return a replica's newest figures as people read them."""
     return sample_figures(load.sample) if load.sample is not None else ()
@@ -252,7 +246,7 @@ def start_line(replica: Replica, now: datetime) -> TimeLine:
         from_at=replica.created_at,
         to_at=max(end, replica.created_at + timedelta(seconds=1)),
         spans=spans,
-        newest=duration(end - replica.created_at),
+        newest=took(end - replica.created_at),
     )
 
 

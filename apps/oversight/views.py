@@ -8,6 +8,7 @@ from uuid import UUID
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 
 from apps.accounts.requests import SignedIn
 from apps.accounts.roles import OVERSEES_RECORD
@@ -39,6 +40,7 @@ def event_detail(request: SignedIn, event_id: UUID) -> HttpResponse:
         same_request = AuditEvent.objects.filter(request_id=event.request_id).exclude(pk=event.pk)
     context = {
         "event": event,
+        "crumbs": [("Audit", reverse("oversight:event_list")), (str(event.pk)[:8], "")],
         "tone": timeline.tone(event.action),
         "icon": timeline.icon(event.action),
         "changes": _changes(event.data),

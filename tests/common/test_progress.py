@@ -16,7 +16,15 @@ def test_tells_the_share_rounded_down_and_none_of_an_unknown_whole(done, total, 
 
 
 def test_says_typical_times_and_what_they_rest_on():
-    said = {None: "", 40: "≈ 40 s", 119: "≈ 119 s", 120: "≈ 2 min", 180: "≈ 3 min"}
+    said = {
+        None: "",
+        40: "≈ 40 s",
+        119: "≈ 119 s",
+        120: "≈ 2 min",
+        180: "≈ 3 min",
+        7199: "≈ 120 min",
+        7200: "≈ 2 h",
+    }
     assert {seconds: about(seconds) for seconds in said} == said
     assert (
         Phase("x", "next", typical_seconds=5, typical_note="2 starts").typical == "≈ 5 s (2 starts)"
@@ -36,6 +44,9 @@ def test_says_typical_times_and_what_they_rest_on():
         (179.6, "3 min 00 s"),
         (185, "3 min 05 s"),
         (3700, "61 min 40 s"),
+        (7199, "119 min 59 s"),
+        (7200, "2 h 00 min"),
+        (97_560, "27 h 06 min"),
     ],
 )
 def test_says_how_long_something_took_in_whole_seconds(seconds, words):

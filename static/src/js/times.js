@@ -1,5 +1,5 @@
 /* Shows <time data-when> in the person's own zone; UTC stays in the title. data-when="relative" counts ("3 min ago"),
- * "age" does so without a word ("3 min"), "clock" shows seconds. data-elapsed counts up from the datetime. */
+ * "age" does so without a word ("3 min"), "clock" shows seconds. data-elapsed counts up from the datetime, in the words of apps/common/progress.py. */
 const now = new Date();
 const plain = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const withYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
@@ -24,7 +24,9 @@ function age(date) {
 
 function elapsed(date) {
   const seconds = Math.max(0, Math.round((Date.now() - date) / 1000));
-  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, "0")} s`;
+  const minutes = Math.floor(seconds / 60), two = (value) => String(value).padStart(2, "0");
+  if (seconds < 120) return `${seconds} s`;
+  return minutes < 120 ? `${minutes} min ${two(seconds % 60)} s` : `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
 }
 
 function show(root) {
