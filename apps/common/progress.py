@@ -42,11 +42,9 @@ def took(length: timedelta) -> str:
     if seconds < 120:
         return f"{seconds} s"
     minutes, rest = divmod(seconds, 60)
-    return (
-        f"{minutes} min {rest:02} s"
-        if minutes < 120
-        else f"{minutes // 60} h {minutes % 60:02} min"
-    )
+    if minutes < 120:
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"
 
 
 @dataclass(frozen=True)
