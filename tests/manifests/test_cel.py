@@ -41,6 +41,12 @@ class TestChecked:
         with pytest.raises(cel.BadExpression, match=words):
             cel.checked(expression)
 
+    @pytest.mark.parametrize("expression", ["", "tokens"])
+    def test_leaves_the_librarys_own_codes_out(self, expression):
+        with pytest.raises(cel.BadExpression) as found:
+            cel.checked(expression)
+        assert "INVALID_ARGUMENT" not in str(found.value)
+
 
 class TestTheCallsThatAreTried:
     """A cost must come of each call that the gateway may tell: the text names one that fails."""
