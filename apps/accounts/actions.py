@@ -122,7 +122,6 @@ def _replace_roles(user: User, identity: Identity) -> None:
     RoleBinding.objects.bulk_create(
         RoleBinding(user=user, role=role) for role in sorted(identity.roles - has)
     )
-    user.__dict__.pop("_roles", None)
 
 
 def _move_membership(user: User, team: Team | None, now: datetime) -> None:

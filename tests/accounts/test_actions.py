@@ -119,7 +119,9 @@ class TestSyncUserFromClaims:
             MAYA, subject="77", username="liam", roles=frozenset({Role.DEVELOPER, Role.FINANCE})
         )
         liam = actions.sync_user_from_claims(identity=other, now=NOW)
-        actions.sync_user_from_claims(identity=MAYA, now=NOW)
+        maya = actions.sync_user_from_claims(identity=MAYA, now=NOW)
+        assert trail(maya)[0][2]["before"]["roles"] == []
+        assert trail(maya)[0][2]["after"]["roles"] == ["TEAM_LEAD"]
         actions.sync_user_from_claims(
             identity=replace(MAYA, roles=frozenset(), team="", name="M"), now=LATER
         )

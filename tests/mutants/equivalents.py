@@ -1,6 +1,15 @@
 """Faults that change nothing anybody can see, by hand: module → fault (its key) → why."""
 
 EQUIVALENT: dict[str, dict[str, str]] = {
+    "apps/access/actions.py": {
+        f"{name}: with transaction.atomic(): {made} → if True: {made}": (
+            "the refusal takes back all that the action did"
+        )
+        for name, made in (
+            ("submit_request", "request = AccessRequest.obje"),
+            ("approve_request", "grant = Grant.objects.create"),
+        )
+    },
     "apps/access/wishes.py": {
         f"{rule}: return '' → return None": "what is wrong with nothing is left out either way"
         for rule in ("_purpose", "_data_class", "_tokens", "_budget", "_last_day")
