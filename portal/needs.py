@@ -19,6 +19,8 @@ from apps.accounts.roles import MENDS_MODELS, STEERS_ROLLOUTS
 from apps.capacity import actions as capacity
 from apps.capacity.models import CapacityRequest
 from apps.catalog.models import ModelVersion
+from apps.chargeback.models import PriceChange
+from apps.chargeback.prices import actions as prices
 from apps.common.decisions import Question
 from apps.common.periods import day_words
 from apps.evals.models import EvalRun
@@ -48,6 +50,7 @@ def needs_of(user: User, now: datetime) -> list[Need]:
         _requests_to_decide(user),
         _promotions_to_decide(user),
         _capacity(user, now),
+        _prices_to_decide(user),
         _held_rollouts(user),
         _grants_that_end(user, now),
         _failures(user, now),
@@ -59,9 +62,11 @@ def needs_of(user: User, now: datetime) -> list[Need]:
 
 def waits_of(user: User) -> list[Need]:
     """Return what this person asked for and others have not decided yet, the longest waiting
-    first. Three queries.
+    first. Three queries, four for finance.
     """
-    found = chain(_own_requests(user), _own_promotions(user), _own_capacity(user))
+    found = chain(
+        _own_requests(user), _own_promotions(user), _own_capacity(user), _own_prices(user)
+    )
     return sorted(found, key=lambda need: need.since)[: 3 * SHOWN]
 
 
@@ -98,6 +103,26 @@ def _own_capacity(user: User) -> Iterator[Need]:
         why = _who_decides(capacity.question(item, user))
         url = reverse("capacity:request_detail", args=(item.pk,))
         yield Need(title, why, url, "gauge", "", item.requested_at)
+
+
+def _own_prices(user: User) -> Iterator[Need]:
+    """Prices that this person proposed, which only finance does."""
+    if not prices.may_propose(user):
+        return
+    waiting = PriceChange.objects.pending().filter(requested_by=user)
+    for item in waiting.select_related("registered_model")[:SHOWN]:
+        title = f"Your prices of {item.registered_model.name}"
+        why = _who_decides(prices.question(item, user))
+        yield Need(title, why, item.get_absolute_url(), "coins", "", item.requested_at)
+
+
+def _prices_to_decide(user: User) -> Iterator[Need]:
+    """Proposed prices that the person publishes or rejects."""
+    for item in PriceChange.objects.to_decide(user)[:SHOWN]:
+        title = f"New prices of {item.registered_model.name}"
+        who = item.requested_by.name if item.requested_by else ""
+        why = f"Proposed by {who}: {item.justification[:80]}"
+        yield Need(title, why, item.get_absolute_url(), "coins", "busy", item.requested_at)
 
 
 def _requests_to_decide(user: User) -> Iterator[Need]:

@@ -183,7 +183,10 @@ PRIVILEGES: dict[str, May] = {
     "metering.DirtyHour": May(insert=True, update=("marked_at",), delete=True),
     "metering.LogPosition": May(insert=True, update=("inode", "offset", "updated_at")),
     # money
-    "chargeback.Rate": May(insert=True, update=("active_to",)),
+    "chargeback.PriceChange": May(
+        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
+    ),
+    "chargeback.Rate": May(insert=True, update=("active_to", "replaced_by")),
     "chargeback.AllocatedDay": May(insert=True, update=AllBut()),
     "chargeback.Allocation": May(insert=True, delete=True),
     # triggers of what a day rests on write it, as the portal

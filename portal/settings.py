@@ -221,6 +221,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "AccessRequestStatus": "apps.access.models.AccessRequest.Status",
         "CapacityRequestStatus": "apps.capacity.models.CapacityRequest.Status",
+        "PriceChangeStatus": "apps.chargeback.models.PriceChange.Status",
         "EvalRunStatus": "apps.evals.models.EvalRun.Status",
         "ModelVersionStatus": "apps.catalog.models.ModelVersion.Status",
         "PromotionStatus": "apps.promotions.models.Promotion.Status",

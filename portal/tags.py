@@ -177,7 +177,7 @@ def moment(value: datetime | date | str) -> str:
 
 @register.filter
 def unit_price(amount: Decimal | None) -> str:
-    """Show a price per million tokens or per hour: {{ rate.input_usd_per_million|unit_price }}."""
+    """Show a price per million tokens or per hour: {{ claim.price_usd_per_hour|unit_price }}."""
     return money.unit_price(amount)
 
 

@@ -54,7 +54,11 @@ class Action(models.TextChoices):
     POLICY_PUBLISHED = "policy.published", "Gateway policy published"
     USAGE_REPLAYED = "usage.replayed", "Usage counted from quarantine"
     USAGE_LEFT_OUT = "usage.left_out", "Usage left out for good"
-    RATE_SET = "rate.set", "Price set"
+    RATE_SET = "rate.set", "Price set"  # by one person: no action writes it any more
+    PRICE_PROPOSED = "price.proposed", "Prices proposed"
+    PRICE_PUBLISHED = "price.published", "Prices published"
+    PRICE_REJECTED = "price.rejected", "Prices rejected"
+    PRICE_WITHDRAWN = "price.withdrawn", "Proposal of prices withdrawn"
     POOL_FOUND = "pool.found", "Node pool found in Git"
     CAPACITY_REQUESTED = "capacity.requested", "Capacity change requested"
     CAPACITY_APPROVED = "capacity.approved", "Capacity change approved"

@@ -14,7 +14,16 @@ TONES = {
     "ok": ("verified", "approved", "passed", "finished", "published", "created", "applied"),
     "bad": ("failed", "quarantined", "rejected", "revoked", "aborted", "returning"),
     "warn": ("withdrawn", "expired", "paused", "superseded"),
-    "busy": ("started", "committed", "requested", "added", "uploaded", "judged", "resumed"),
+    "busy": (
+        "started",
+        "committed",
+        "requested",
+        "proposed",
+        "added",
+        "uploaded",
+        "judged",
+        "resumed",
+    ),
 }
 ICONS = {
     "user": "user",
@@ -28,6 +37,7 @@ ICONS = {
     "rollout": "rocket",
     "policy": "shield-check",
     "rate": "coins",
+    "price": "coins",
     "pool": "server",
     "capacity": "gauge",
 }

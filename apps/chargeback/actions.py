@@ -1,88 +1,21 @@
-"""Setting prices, and sharing out what the machines cost.
-
-A price begins at a whole hour, so that no hour of usage has two. A day is shared out whole, from
-what happened; doing it again changes nothing but what changed.
+"""Sharing out what the machines cost. A day is shared out whole, from what happened; doing it again
+changes nothing but what changed.
 """
 
 from datetime import date, datetime
-from decimal import Decimal
 
 from django.db import connection, transaction
 
-from apps.accounts.models import Role, User
-from apps.audit.actions import Actor, record
-from apps.audit.models import Action
-from apps.catalog.models import RegisteredModel
 from apps.chargeback.allocation import Day, Row, allocate
 from apps.chargeback.inputs import Inputs, due_days, inputs
 from apps.chargeback.method import METHOD
-from apps.chargeback.models import AllocatedDay, Allocation, ChangedDay, Rate
-from apps.chargeback.rating import Prices
+from apps.chargeback.models import AllocatedDay, Allocation, ChangedDay
 from apps.common import periods
-from apps.common.errors import DomainError, require
 from apps.manifests.names import EVALS
 
 AT_ONCE = 1000  # rows a statement
 DAYS_AT_ONCE = 40  # of those that are due
 ALLOCATING = 0x716D_616C  # the advisory lock's first key
-
-
-class BadRate(DomainError):
-    """The rate cannot begin then, or its prices cannot be."""
-
-    code = "bad_rate"
-
-
-@transaction.atomic
-def set_rate(
-    *,
-    model: RegisteredModel,
-    prices: Prices,
-    active_from: datetime,
-    actor: User | Actor,
-    now: datetime,
-) -> Rate:
-    """Set a model's prices from a whole hour on; the rate before it ends there.
-
-    prices: USD per million tokens, each ≥ 0. Raises NotPermitted unless actor is finance (or the
-    sample loader); BadRate when active_from is no whole hour, or not after the current rate's
-    start.
-    """
-    require(
-        not isinstance(actor, User) or actor.has_role(Role.FINANCE), "Only finance can set prices."
-    )
-    if min(prices.input, prices.cached_input, prices.output) < Decimal(0):
-        raise BadRate("A price cannot be negative.")
-    if active_from != active_from.replace(minute=0, second=0, microsecond=0):
-        raise BadRate("A price begins at a whole hour (UTC).")
-    # one price change of a model at a time
-    RegisteredModel.objects.select_for_update().get(pk=model.pk)
-    latest = Rate.objects.filter(registered_model=model).order_by("-active_from").first()
-    if latest and latest.active_from >= active_from:
-        raise BadRate(
-            f"A price already begins on {latest.active_from:%Y-%m-%d %H:%M} UTC; choose "
-            f"a later hour."
-        )
-    if latest:
-        Rate.objects.filter(pk=latest.pk).update(active_to=active_from)
-    rate = Rate.objects.create(
-        registered_model=model,
-        input_usd_per_million=prices.input,
-        cached_input_usd_per_million=prices.cached_input,
-        output_usd_per_million=prices.output,
-        active_from=active_from,
-        set_by=actor if isinstance(actor, User) else None,
-        set_at=now,
-    )
-    facts = {
-        "input": str(prices.input),
-        "cached_input": str(prices.cached_input),
-        "output": str(prices.output),
-    }
-    record(
-        action=Action.RATE_SET, actor=actor, target=rate, now=now, data={"usd_per_million": facts}
-    )
-    return rate
 
 
 @transaction.atomic

@@ -10,14 +10,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.requests import caller
-from apps.catalog.models import RegisteredModel
 from apps.chargeback import queries
-from apps.chargeback.filters import RateQuery
-from apps.chargeback.models import Rate
-from apps.common.listing import Listing
 from apps.common.money import exact
 from apps.common.openapi import operation
-from apps.common.pagination import NewestFirst
 from apps.common.periods import month_bounds
 
 TAG = "Chargeback"
@@ -63,36 +58,6 @@ def month(request: Request, month: str) -> Response:
     start, end = month_bounds(parse_month(month))
     lines = queries.lines(start=start, end=end, scope=queries.scope_of(caller(request)))
     return Response(MonthOutput({"month": month, "currency": "USD", "lines": lines}).data)
-
-
-class RateOutput(serializers.ModelSerializer[Rate]):
-    """The price of a model's tokens over [active_from, active_to), in `currency` for a million."""
-
-    model = serializers.CharField(source="registered_model.name")
-    set_by = serializers.CharField(source="set_by.username", default=None, allow_null=True)
-
-    class Meta:
-        model = Rate
-        fields = (
-            "model", "input_usd_per_million", "cached_input_usd_per_million",
-            "output_usd_per_million", "currency", "active_from", "active_to", "set_by", "set_at",
-        )  # fmt: skip
-
-
-class Rates(Listing):
-    """List prices."""
-
-    queryset = Rate.objects.all()
-    serializer_class = RateOutput
-    pagination_class = NewestFirst
-    filterset_class = RateQuery
-
-    @operation("rates_list", TAG, "List prices", answers=RateOutput(many=True), refuses=(400,))
-    def get(self, request: Request) -> Response:
-        """Answer the prices of the models that the caller may see: past, present and to come."""
-        models = RegisteredModel.objects.visible_to(caller(request))
-        rows = Rate.objects.filter(registered_model__in=models)
-        return self.listed(rows.select_related("registered_model", "set_by"))
 
 
 def parse_month(text: str) -> date:

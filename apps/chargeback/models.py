@@ -1,44 +1,199 @@
-"""What usage costs: rates with effective dates, and what the machines cost, shared out by the day.
+"""What usage costs: prices with effective dates, each asked for by one person and published by
+another; and what the machines cost, shared out by the day.
 
-Prices are per million tokens, in USD, with ten decimals. A day's allocation is computed whole from
-machines, replicas and usage, never changed in place; a trigger on those tables marks the days that
-have to be computed again.
+A published change is the whole price list of its model from its hour on: one rate for each SKU that
+has a price. What began at that hour or later is replaced by it, and stays as a row. A day's
+allocation is computed whole from machines, replicas and usage, never changed in place; a trigger on
+those tables marks the days that have to be computed again.
 """
+
+import uuid
+from datetime import datetime
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
 from django.db import models
-from django.db.models import F, Func, Q
+from django.db.models import Exists, F, Func, OuterRef, Q, Subquery
+from django.urls import reverse
 
-from apps.accounts.models import User
+from apps.accounts.models import Role, User
+from apps.accounts.roles import SEES_ALL_MONEY
 from apps.catalog.models import RegisteredModel
 from apps.chargeback.method import Basis, Kind
+from apps.chargeback.rating import Prices
+from apps.common import decisions
+from apps.metering.skus import Sku
+
+
+class PriceChangeQuerySet(models.QuerySet["PriceChange"]):
+    """Changes of prices, newest first."""
+
+    def pending(self) -> "PriceChangeQuerySet":
+        """Return the changes that wait for a decision."""
+        return self.filter(status=PriceChange.Status.PENDING)
+
+    def visible_to(self, user: User) -> "PriceChangeQuerySet":
+        """Return all changes for those who see all money; nothing for others, who see what is
+        published.
+        """
+        return self if user.has_role(*SEES_ALL_MONEY) else self.none()
+
+    def to_decide(self, user: User) -> models.QuerySet["PriceChange"]:
+        """Return the changes that wait for this person: for finance, those of others."""
+        return decisions.waiting_for(
+            self.pending(), user, is_decider=user.has_role(Role.FINANCE)
+        ).select_related("registered_model", "requested_by")
+
+    def with_ends(self) -> "PriceChangeQuerySet":
+        """Return the price lists that were published, each with `active_to`, when it ends, and
+        `is_replaced`, whether another took its whole place.
+        """
+        rates = Rate.objects.filter(change=OuterRef("pk"))
+        return self.filter(status__in=PriceChange.LISTED).annotate(
+            active_to=Subquery(rates.values("active_to")[:1]),
+            is_replaced=Exists(rates.filter(replaced_by__isnull=False)),
+        )
+
+
+class PriceChange(models.Model):
+    """A model's prices from a whole hour on, as one person proposes them. Another one publishes
+    them, and then there are rates.
+
+    prices: SKU → USD for one billing unit, decimal text. before: the prices in force at
+    active_from, as they were when this was proposed; empty where there were none.
+    """
+
+    class Status(models.TextChoices):
+        """Decided once, by somebody who did not propose it."""
+
+        PENDING = "PENDING", "Waiting for a decision"
+        PUBLISHED = "PUBLISHED", "Published"
+        REJECTED = "REJECTED", "Rejected"
+        WITHDRAWN = "WITHDRAWN", "Withdrawn"
+        # set by one person, or by the sample, before prices took two
+        SET = "SET", "Set by one person"
+
+    LISTED = (Status.PUBLISHED, Status.SET)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    registered_model = models.ForeignKey(
+        RegisteredModel, on_delete=models.PROTECT, related_name="price_changes"
+    )
+    prices = models.JSONField()
+    before = models.JSONField(default=dict)
+    active_from = models.DateTimeField()
+    justification = models.TextField()
+    requested_by = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    requested_at = models.DateTimeField()
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
+    decided_by = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decision_reason = models.TextField(blank=True, default="")
+
+    # what PriceChangeQuerySet.with_ends adds
+    active_to: datetime | None
+    is_replaced: bool
+
+    objects = PriceChangeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-requested_at", "-id")
+        indexes = (
+            models.Index(fields=("-requested_at", "-id"), name="price_change_newest"),
+            models.Index(fields=("-active_from", "-id"), name="price_change_latest"),
+        )
+        constraints = (
+            models.UniqueConstraint(
+                fields=("registered_model",),
+                condition=Q(status="PENDING"),
+                name="price_change_one_pending_per_model",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="SET") | Q(requested_by__isnull=False),
+                name="price_change_proposed_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=Q(decided_by__isnull=True)
+                | Q(status="WITHDRAWN")
+                | ~Q(decided_by=F("requested_by")),
+                name="price_change_not_decided_by_requester",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=("PUBLISHED", "REJECTED")) | Q(decided_by__isnull=False),
+                name="price_change_decided_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="PENDING", decided_at__isnull=True)
+                | (~Q(status="PENDING") & Q(decided_at__isnull=False)),
+                name="price_change_decided_at_when_decided",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"prices of {self.registered_model} from {self.active_from:%Y-%m-%d %H:%M} UTC"
+
+    def get_absolute_url(self) -> str:
+        """Return the change's page."""
+        return reverse("chargeback:price_change_detail", args=[self.pk])
+
+    @property
+    def proposed(self) -> Prices:
+        """Return the prices that it proposes."""
+        return Prices.of(self.prices)
+
+    @property
+    def seen_before(self) -> Prices:
+        """Return the prices that were in force when it was proposed."""
+        return Prices.of(self.before)
+
+
+class RateQuerySet(models.QuerySet["Rate"]):
+    """Rates over time."""
+
+    def current(self) -> "RateQuerySet":
+        """Return the rates that count: no other took their place."""
+        return self.filter(replaced_by__isnull=True)
+
+    def at(self, moment: datetime) -> "RateQuerySet":
+        """Return the rates in force at a moment."""
+        ends = Q(active_to__isnull=True) | Q(active_to__gt=moment)
+        return self.current().filter(ends, active_from__lte=moment)
 
 
 class Rate(models.Model):
-    """The price of a model's tokens over [active_from, active_to). No two at once (exclusion
-    constraint).
+    """The price of one SKU of a model over [active_from, active_to): USD for one billing unit of
+    the SKU (metering/skus.py), with ten decimals. No two at once (exclusion constraint).
+
+    replaced_by: the change that took its whole place; such a rate never counts any more.
     """
 
     registered_model = models.ForeignKey(
         RegisteredModel, on_delete=models.PROTECT, related_name="rates"
     )
-    input_usd_per_million = models.DecimalField(max_digits=20, decimal_places=10)
-    cached_input_usd_per_million = models.DecimalField(max_digits=20, decimal_places=10)
-    output_usd_per_million = models.DecimalField(max_digits=20, decimal_places=10)
+    sku = models.CharField(max_length=16, choices=Sku.choices)
+    unit_price_usd = models.DecimalField(max_digits=20, decimal_places=10)
     currency = models.CharField(max_length=3, default="USD")
     active_from = models.DateTimeField()
     active_to = models.DateTimeField(null=True, blank=True)
-    set_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
-    set_at = models.DateTimeField()
+    change = models.ForeignKey(PriceChange, on_delete=models.PROTECT, related_name="rates")
+    replaced_by = models.ForeignKey(
+        PriceChange, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+
+    objects = RateQuerySet.as_manager()
 
     class Meta:
-        ordering = ("-active_from",)
+        ordering = ("-active_from", "id")
         constraints = (
             ExclusionConstraint(
-                name="rate_one_per_model_at_a_time",
+                name="rate_one_per_model_and_sku_at_a_time",
                 expressions=(
                     ("registered_model", RangeOperators.EQUAL),
+                    ("sku", RangeOperators.EQUAL),
                     (
                         Func(
                             "active_from",
@@ -49,15 +204,22 @@ class Rate(models.Model):
                         RangeOperators.OVERLAPS,
                     ),
                 ),
+                condition=Q(replaced_by__isnull=True),
             ),
+            models.UniqueConstraint(fields=("change", "sku"), name="rate_once_per_change_and_sku"),
             models.CheckConstraint(
                 condition=Q(active_to__isnull=True) | Q(active_to__gt=F("active_from")),
                 name="rate_ends_after_it_begins",
             ),
+            models.CheckConstraint(
+                condition=Q(unit_price_usd__gte=0), name="rate_is_not_below_zero"
+            ),
         )
 
     def __str__(self) -> str:
-        return f"{self.registered_model} from {self.active_from:%Y-%m-%d}"
+        return (
+            f"{self.get_sku_display()} of {self.registered_model} from {self.active_from:%Y-%m-%d}"
+        )
 
 
 class AllocatedDay(models.Model):

@@ -6,21 +6,23 @@ without a rate are listed as unpriced, never priced at zero; calls whose usage i
 counted as unmetered.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
 
 from django.db import connection
-from django.db.models import Q
 
 from apps.access.models import Grant
 from apps.accounts.models import User
 from apps.accounts.roles import SEES_ALL_MONEY
 from apps.catalog.models import RegisteredModel
 from apps.chargeback.models import Rate
+from apps.chargeback.rating import Prices
 from apps.common.errors import require
 from apps.common.periods import month_bounds, month_of
+from apps.metering import skus
 
 
 @dataclass(frozen=True)
@@ -61,18 +63,27 @@ _SUMS = """
     SUM(u.refused_401_calls), SUM(u.refused_403_calls), SUM(u.refused_404_calls),
     SUM(u.refused_429_calls), SUM(u.failed_calls),
     SUM(u.input_tokens)::bigint, SUM(u.cached_input_tokens)::bigint, SUM(u.output_tokens)::bigint,
-    COALESCE(SUM(u.input_tokens + u.output_tokens) FILTER (WHERE r.id IS NULL), 0)::bigint,
-    SUM(((u.input_tokens - u.cached_input_tokens) * r.input_usd_per_million
-         + u.cached_input_tokens * r.cached_input_usd_per_million
-         + u.output_tokens * r.output_usd_per_million) / 1000000)
+    COALESCE(SUM(p.unpriced_tokens), 0)::bigint, SUM(p.list_cost_usd)
 """
-_FROM = """
-    FROM metering_hourlyusage u
-    LEFT JOIN catalog_registeredmodel m ON m.name = u.model
-    LEFT JOIN chargeback_rate r ON r.registered_model_id = m.id
+# What an hour holds of each SKU, with the rate in force when it began. The product has 20 decimals
+# before it is divided, so that nothing of a price per million is lost.
+_SKUS = f"""
+    (VALUES {skus.rows_sql("u")}) q (sku, quantity, per)
+    LEFT JOIN chargeback_rate r ON r.registered_model_id = m.id AND r.sku = q.sku
+         AND r.replaced_by_id IS NULL
          AND r.active_from <= u.hour AND (r.active_to IS NULL OR r.active_to > u.hour)
-    WHERE u.hour >= %s AND u.hour < %s AND (%s::text IS NULL OR u.team = %s)
+    WHERE q.quantity <> 0
 """
+_COST = "q.quantity::numeric(40, 10) * r.unit_price_usd / q.per"
+_HOURS = "FROM metering_hourlyusage u LEFT JOIN catalog_registeredmodel m ON m.name = u.model"
+_FROM = f"""
+    {_HOURS} CROSS JOIN LATERAL (
+        SELECT SUM({_COST}) AS list_cost_usd,
+               SUM(q.quantity) FILTER (WHERE r.id IS NULL) AS unpriced_tokens
+        FROM {_SKUS}
+    ) p
+    WHERE u.hour >= %s AND u.hour < %s AND (%s::text IS NULL OR u.team = %s)
+"""  # noqa: S608 - only our own names are in it
 
 
 def scope_of(user: User) -> Scope:
@@ -139,16 +150,39 @@ def totals(found: list[Line]) -> Totals:
     )
 
 
-def rate_at(model: RegisteredModel, at: datetime) -> Rate | None:
-    """Return the rate in force at a moment, or None."""
+@dataclass(frozen=True)
+class SkuUse:
+    """How much of a SKU was used, in its unit, and what it costs by the rates of its hours.
+    list_cost_usd: of what has a price; None where nothing of it has.
+    """
+
+    sku: skus.Sku
+    quantity: Decimal
+    list_cost_usd: Decimal | None
+
+
+def use_by_sku(*, model: str, start: datetime, end: datetime) -> list[SkuUse]:
+    """Return what all teams used of a model in the hours of [start, end), by SKU."""
+    sql = f"""SELECT p.sku, SUM(p.quantity), SUM(p.usd)
+        {_HOURS} CROSS JOIN LATERAL (SELECT q.sku, q.quantity, {_COST} AS usd FROM {_SKUS}) p
+        WHERE u.model = %s AND u.hour >= %s AND u.hour < %s GROUP BY 1"""  # noqa: S608 - our names
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [model, start, end])
+        found = {skus.Sku(sku): SkuUse(skus.Sku(sku), *sums) for sku, *sums in cursor.fetchall()}
+    return [found[sku] for sku in skus.Sku if sku in found]
+
+
+def prices_at(model: RegisteredModel, at: datetime) -> Prices | None:
+    """Return a model's prices in force at a moment, or None."""
     return prices([model], at).get(model.pk)
 
 
-def prices(models: Iterable[RegisteredModel], at: datetime) -> dict[int, Rate]:
-    """Return model → the rate in force at a moment, of those that have one; one query."""
-    begun = Rate.objects.filter(registered_model__in=models, active_from__lte=at)
-    found = begun.filter(Q(active_to__isnull=True) | Q(active_to__gt=at))
-    return {rate.registered_model_id: rate for rate in found}
+def prices(models: Iterable[RegisteredModel], at: datetime) -> dict[int, Prices]:
+    """Return model → its prices in force at a moment, of those that have any; one query."""
+    found: defaultdict[int, dict[str, Decimal]] = defaultdict(dict)
+    for rate in Rate.objects.at(at).filter(registered_model__in=models):
+        found[rate.registered_model_id][rate.sku] = rate.unit_price_usd
+    return {model: Prices.of(by_sku) for model, by_sku in found.items()}
 
 
 def spent_this_month(*, scope: Scope, now: datetime) -> dict[tuple[str, str], Decimal | None]:

@@ -1,37 +1,73 @@
-"""What tokens cost. Pure; exact decimals, never rounded here: money is rounded once, where a
-statement line is made.
+"""What usage costs by the price list. Pure; exact decimals, never rounded here: money is rounded
+once, where a statement line is made.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 
-MILLION = Decimal(1_000_000)
+from apps.common.money import exact
+from apps.metering.skus import UNITS, Sku, quantities
 
 
 @dataclass(frozen=True)
 class Prices:
-    """USD per million tokens."""
+    """A model's price list: USD for one billing unit of each SKU (metering/skus.py), tokens by the
+    million. None: it has no price, which is not the same as 0.
+    """
 
-    input: Decimal
-    cached_input: Decimal
-    output: Decimal
+    input: Decimal | None = None
+    cached_input: Decimal | None = None
+    output: Decimal | None = None
+    embedding_input: Decimal | None = None
+    rerank_request: Decimal | None = None
+    audio_second: Decimal | None = None
+    image: Decimal | None = None
+
+    @classmethod
+    def of(cls, by_sku: Mapping[str, Decimal | str]) -> "Prices":
+        """Return the prices of a mapping SKU → USD."""
+        return cls(**{str(sku).lower(): Decimal(usd) for sku, usd in by_sku.items()})
+
+    @property
+    def by_sku(self) -> dict[Sku, Decimal]:
+        """Return SKU → USD, of those that have a price, in the SKUs' own order."""
+        known = asdict(self)
+        return {sku: known[sku.lower()] for sku in Sku if known[sku.lower()] is not None}
+
+    @property
+    def as_text(self) -> dict[str, str]:
+        """Return SKU → USD as decimal text, for JSON."""
+        return {str(sku): exact(usd) for sku, usd in self.by_sku.items()}
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of a call, or of a sum of calls. input_tokens includes cached_input_tokens."""
+
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+
+
+def cost_usd(sku: Sku, quantity: int | Decimal, price_usd: Decimal) -> Decimal:
+    """Return what a quantity costs at a price for one billing unit, exact where the unit divides
+    evenly (all but minutes do).
+    """
+    return quantity * price_usd / UNITS[sku].per
 
 
 def list_cost_usd(
     *, input_tokens: int, cached_input_tokens: int, output_tokens: int, prices: Prices
-) -> Decimal:
-    """Return the price-list cost in USD, exact.
+) -> Decimal | None:
+    """Return the price-list cost of tokens in USD, exact; None where some of them have no price.
 
     input_tokens includes cached_input_tokens (OpenAI's usage object): cached ones are priced once,
     at their own rate. Raises ValueError when the parts cannot be: negative, or more cached than all
     input.
     """
-    if min(cached_input_tokens, output_tokens) < 0 or input_tokens < cached_input_tokens:
-        raise ValueError("token counts cannot be negative, nor cached input more than input")
-    fresh = input_tokens - cached_input_tokens
-    total = (
-        fresh * prices.input
-        + cached_input_tokens * prices.cached_input
-        + output_tokens * prices.output
-    )
-    return total / MILLION
+    used = quantities(Tokens(input_tokens, cached_input_tokens, output_tokens))
+    by_sku = prices.by_sku
+    if any(sku not in by_sku for sku, _ in used):
+        return None
+    return sum((cost_usd(sku, quantity, by_sku[sku]) for sku, quantity in used), Decimal(0))

@@ -1,5 +1,5 @@
-"""The lists of money as tables: a month's lines, its machines, and prices. Every figure of a line
-leads to the calls that it is made of.
+"""A month's lines and its machines as tables. Every figure of a line leads to the calls that it is
+made of.
 """
 
 from collections.abc import Callable, Collection
@@ -9,11 +9,8 @@ from decimal import Decimal
 
 from apps.chargeback.costs import CostLine, Costs, Machines, ModelCost
 from apps.chargeback.method import Kind
-from apps.chargeback.models import Rate
 from apps.chargeback.queries import Line
 from apps.common import periods
-from apps.common.badges import Badge
-from apps.common.money import unit_price
 from apps.common.simulated import MARK
 from apps.common.tables.columns import Column, Empty, Table, look_up
 from apps.metering.tables import calls_url
@@ -265,54 +262,3 @@ def _hours(key: str, label: str, path: str, **more: object) -> Column:
         return None if found is None else f"{found:,.1f}"
 
     return Column(key, label, words, kind="figure", sort=path, csv=path, csv_head=key, **more)  # type: ignore[arg-type]
-
-
-def rate_table(now: datetime) -> Table:
-    """Return the table of prices, as they stand at a moment."""
-    price: Callable[[str, str], Column] = lambda key, label: Column(  # noqa: E731
-        key,
-        label,
-        lambda rate: unit_price(getattr(rate, f"{key}_usd_per_million")),
-        sort=f"{key}_usd_per_million",
-        csv=f"{key}_usd_per_million",
-        css="num",
-        place="figure" if key == "input" else "",
-    )
-    return Table(
-        name="prices",
-        noun=("price", "prices"),
-        columns=(
-            Column("model", "Model", "registered_model.name", sort="registered_model__name",
-                   css="nowrap", place="name"),
-            price("input", "Input"),
-            price("cached_input", "Cached input"),
-            price("output", "Output"),
-            Column("from", f"From ({periods.ZONE_NAME})", lambda rate: _hour(rate.active_from),
-                   sort="active_from", csv="active_from", css="nowrap"),
-            Column("to", f"To ({periods.ZONE_NAME})", lambda rate: _hour(rate.active_to),
-                   sort="active_to", csv="active_to", css="nowrap", unknown="open"),
-            Column("state", "State", lambda rate: rate_badge(rate, now), kind="badge"),
-            Column("set_by", "Set by", "set_by.name", unknown="Sample data", sort="set_by__name",
-                   css="nowrap", optional=True, at_first=False),
-        ),
-        search=("registered_model__name",),
-        search_words="Model",
-        order="-from",
-        empty=Empty("No prices yet", "Until finance sets one, tokens are listed as unpriced."),
-    )  # fmt: skip
-
-
-def rate_badge(rate: Rate, now: datetime) -> Badge:
-    """Return whether a price is in force at a moment."""
-    if rate.active_from > now:
-        return Badge("draft", "", "Planned")
-    if rate.active_to and rate.active_to <= now:
-        return Badge("idle", "", "Ended")
-    return Badge("ok", "", "In force")
-
-
-def _hour(moment: datetime | None) -> str | None:
-    """Return a whole hour in the one zone, for a column whose head names it."""
-    if moment is None:
-        return None
-    return f"{periods.day_words(periods.day_of(moment))} {moment.astimezone(periods.ZONE):%H:%M}"

@@ -3,15 +3,31 @@
 from django.urls import path
 
 from apps.chargeback import api, views
+from apps.chargeback.prices import api as prices_api
+from apps.chargeback.prices import views as prices
 
 app_name = "chargeback"
 urlpatterns = [
     path("", views.month, name="month"),
-    path("rates/", views.rate_list, name="rate_list"),
-    path("price/<slug:name>/", views.price_badge, name="price_badge"),
+    path("rates/", prices.rate_list, name="rate_list"),
+    path("rates/propose/", prices.price_change_create, name="price_change_create"),
+    path("price-changes/<uuid:pk>/", prices.price_change_detail, name="price_change_detail"),
+    path(
+        "price-changes/<uuid:pk>/approve/", prices.price_change_approve, name="price_change_approve"
+    ),
+    path("price-changes/<uuid:pk>/reject/", prices.price_change_reject, name="price_change_reject"),
+    path(
+        "price-changes/<uuid:pk>/withdraw/",
+        prices.price_change_withdraw,
+        name="price_change_withdraw",
+    ),
+    path("price/<slug:name>/", prices.price_badge, name="price_badge"),
     path("grants/<uuid:pk>/use/", views.grant_use, name="grant_use"),
 ]
 api_urlpatterns = [
-    path("rates", api.Rates.as_view(), name="rates"),
+    path("rates", prices_api.Rates.as_view(), name="rates"),
+    path("price-changes", prices_api.PriceChanges.as_view(), name="price_changes"),
+    path("price-changes/<uuid:pk>", prices_api.price_change, name="price_change"),
+    path("price-changes/<uuid:pk>/<str:decision>", prices_api.decide, name="price_change_decide"),
     path("chargeback/<str:month>", api.month, name="chargeback_month"),
 ]

@@ -1,31 +1,24 @@
-"""Pages of money: the month by cost center, team, model and version; prices; fragments other pages
-hold.
-"""
+"""Pages of money: the month by cost center, team, model and version; fragments other pages hold."""
 
 from datetime import date, datetime
 from decimal import Decimal
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.contrib import messages
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.template.defaultfilters import pluralize
 from django.urls import reverse
 from django.utils.timezone import now
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET
 
 from apps.access.models import Grant
-from apps.accounts.models import Role, User
+from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_EVERY_TEAM
-from apps.catalog.models import RegisteredModel
-from apps.chargeback import actions, costs, pages, queries, tables
+from apps.chargeback import costs, pages, queries, tables
 from apps.chargeback.api import parse_month
-from apps.chargeback.forms import RateForm
-from apps.chargeback.models import Rate
-from apps.common.errors import DomainError
 from apps.common.money import usd
 from apps.common.periods import day_words, month_before, month_bounds, month_of
 from apps.common.simulated import Simulated
@@ -182,50 +175,6 @@ def _months(chosen: date, moment: datetime) -> list[date]:
     while len(found) < 12:
         found.append(month_before(found[-1]))
     return found if chosen in found else [*found, chosen]
-
-
-@require_http_methods(["GET", "POST"])
-def rate_list(request: SignedIn) -> HttpResponseBase:
-    """List every price with its dates; finance sets a new one."""
-    models = RegisteredModel.objects.visible_to(request.user)
-    form = RateForm(request.POST or None, models=models)
-    if request.method == "POST" and form.is_valid():
-        try:
-            rate = actions.set_rate(
-                model=form.cleaned_data["model"],
-                prices=form.prices(),
-                active_from=form.cleaned_data["active_from"],
-                actor=request.user,
-                now=now(),
-            )
-        except DomainError as error:
-            form.add_error("active_from", str(error))
-        else:
-            messages.success(
-                request,
-                f"{rate.registered_model} has a new price from {rate.active_from:%d %b %H:%M} UTC.",
-            )
-            return redirect("chargeback:rate_list")
-    rates = Rate.objects.filter(registered_model__in=models).select_related(
-        "registered_model", "set_by"
-    )
-    context = {
-        "form": form,
-        "may_set": request.user.has_role(Role.FINANCE),
-        "crumbs": [("Chargeback", reverse("chargeback:month")), ("Prices", "")],
-    }
-    table = tables.rate_table(now())
-    answer = respond(table, request, rates, "chargeback/rate_list.html", context)
-    if form.is_bound:
-        answer.status_code = 422
-    return answer
-
-
-@require_GET
-def price_badge(request: SignedIn, name: str) -> HttpResponse:
-    """Say a model's price in a line: a fragment for catalog cards and forms."""
-    model = get_object_or_404(RegisteredModel.objects.visible_to(request.user), name=name)
-    return render(request, "chargeback/_price.html", {"rate": queries.rate_at(model, now())})
 
 
 @require_GET

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from apps.catalog.models import RegisteredModel
-from apps.chargeback.queries import rate_at
+from apps.chargeback.queries import prices_at
 from apps.chargeback.rating import Prices, list_cost_usd
 from apps.common.money import exact_usd, usd
 from apps.gateway.refusals import in_our_words
@@ -33,7 +33,7 @@ def answer_lines(
     """Yield the lines of one answer; errors become a line too, for the response has begun by
     then.
     """
-    prices = prices_now(model, now)
+    prices = prices_at(model, now)
     messages = [{"role": "user", "content": prompt}]
     try:
         with client:
@@ -56,16 +56,6 @@ def answer_lines(
         yield _line(
             {"error": {"message": str(error), "status": 503, "retry_after": error.retry_after}}
         )
-
-
-def prices_now(model: RegisteredModel, now: datetime) -> Prices | None:
-    """Return the model's prices in force, or None."""
-    rate = rate_at(model, now)
-    if rate is None:
-        return None
-    return Prices(
-        rate.input_usd_per_million, rate.cached_input_usd_per_million, rate.output_usd_per_million
-    )
 
 
 def _summary(piece: Delta, prices: Prices | None) -> dict[str, Any]:

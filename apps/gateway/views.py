@@ -15,11 +15,13 @@ from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import RegisteredModel
 from apps.catalog.pages import crumbs
+from apps.chargeback.prices.words import price_words
+from apps.chargeback.queries import prices_at
 from apps.common.badges import Badge
 from apps.gateway import samples
 from apps.gateway.forms import PlaygroundForm
 from apps.gateway.models import PolicyRevision
-from apps.gateway.playground import answer_lines, prices_now
+from apps.gateway.playground import answer_lines
 from apps.gateway.reconcile import compiled
 from apps.gateway.refusals import REFUSALS
 from apps.integrations.engine.client import EngineClient
@@ -63,7 +65,7 @@ def playground(request: SignedIn, name: str) -> HttpResponse:
     context |= {
         "form": PlaygroundForm(context_length=model.context_length),
         "cannot_send": _cannot_send(context),
-        "prices": prices_now(model, now()),
+        "price": price_words(prices_at(model, now())),
         "retry_after": settings.SCALING_RETRY_AFTER_SECONDS,
     }
     return render(request, "gateway/playground.html", context)

@@ -22,8 +22,8 @@ from apps.accounts.requests import SignedIn
 from apps.catalog import pages
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.chargeback import queries as chargeback
-from apps.chargeback.models import Rate
-from apps.common.money import unit_price
+from apps.chargeback.prices.words import PriceWords, price_words
+from apps.chargeback.rating import Prices
 from apps.common.simulated import MARK, Simulated
 from apps.common.tables.reading import respond
 from apps.evals import pages as evals
@@ -36,13 +36,13 @@ from portal.pages import catalog_table
 
 @dataclass(frozen=True)
 class Card:
-    """A model as the catalog shows it. rate: None where no price is set; result: the evaluation of
+    """A model as the catalog shows it. prices: None where none is set; result: the evaluation of
     the version that serves, None without one.
     """
 
     model: RegisteredModel
     serving: ServingState
-    rate: Rate | None
+    prices: Prices | None
     access: TeamAccess
     result: EvalRun | None
 
@@ -53,21 +53,23 @@ class Card:
 
     @property
     def price(self) -> str:
-        """Return its price per million tokens, in words; "" where none is set."""
-        if self.rate is None:
-            return ""
-        usd_in, usd_out = self.rate.input_usd_per_million, self.rate.output_usd_per_million
-        return f"{unit_price(usd_in)} in · {unit_price(usd_out)} out"
+        """Return what a million tokens cost, read anew and written; "" where no price is set."""
+        return self.price_words.main if self.price_words else ""
 
     @property
-    def cached_price(self) -> str:
-        """Return its price per million cached tokens, in words; "" where none is set."""
-        return f"{unit_price(self.rate.cached_input_usd_per_million)} cached" if self.rate else ""
+    def other_price(self) -> str:
+        """Return what else its prices say; "" where no other is set."""
+        return self.price_words.rest if self.price_words else ""
 
     @property
     def whole_price(self) -> str:
-        """Return all that its price says; "" where none is set."""
-        return " · ".join(part for part in (self.price, self.cached_price) if part)
+        """Return all that its prices say; "" where none is set."""
+        return " · ".join(part for part in (self.price, self.other_price) if part)
+
+    @property
+    def price_words(self) -> PriceWords | None:
+        """Return its prices in words; None where none is set."""
+        return price_words(self.prices)
 
     @property
     def state(self) -> str:
@@ -77,7 +79,7 @@ class Card:
     @property
     def price_facets(self) -> tuple[str, ...]:
         """Return the choices of the facet of prices that it fits."""
-        return catalog_table.price_facets(self.rate)
+        return catalog_table.price_facets(self.prices)
 
     @property
     def mark(self) -> str:
@@ -99,7 +101,7 @@ class Card:
 def cards(models: Sequence[RegisteredModel], user: User, at: datetime) -> list[Card]:
     """Return the models' cards; six queries, four more where a version sleeps."""
     states = serving.states(models, at)
-    rates = chargeback.prices(models, at)
+    prices = chargeback.prices(models, at)
     access = team_access(models, user, at)
     live = [state.live.model_version for state in states.values() if state.live]
     results = runs.newest_results(live)
@@ -107,7 +109,7 @@ def cards(models: Sequence[RegisteredModel], user: User, at: datetime) -> list[C
         Card(
             model,
             state := states[model.pk],
-            rates.get(model.pk),
+            prices.get(model.pk),
             access[model.pk],
             results.get(state.live.model_version_id) if state.live else None,
         )

@@ -12,7 +12,7 @@ from django.urls import reverse, reverse_lazy
 
 from apps.accounts.models import Role, User
 from apps.catalog.models import DataClass
-from apps.chargeback.models import Rate
+from apps.chargeback.rating import Prices
 from apps.common.filters import Filters
 from apps.common.money import NO_PRICE, unit_price
 from apps.common.tables.columns import Column, Empty, Table
@@ -29,11 +29,12 @@ PRICES = (
 VERSIONS = (("verified", "Has a verified version"), ("none", "None verified yet"))
 
 
-def price_facets(rate: Rate | None) -> tuple[str, ...]:
-    """Return every choice of PRICES that a model with this price fits."""
-    if rate is None:
+def price_facets(prices: Prices | None) -> tuple[str, ...]:
+    """Return every choice of PRICES that a model with these prices fits."""
+    if prices is None:
         return (UNPRICED,)
-    return (PRICED, *(str(usd) for usd in UP_TO if rate.output_usd_per_million <= usd))
+    output = prices.output
+    return (PRICED, *(str(usd) for usd in UP_TO if output is not None and output <= usd))
 
 
 def _facet(field_name: str, label: str, choices: Iterable[tuple[str, str]]) -> Any:
@@ -131,9 +132,9 @@ MODELS = Table(
             "Price",
             "price",
             unit="per M tokens",
-            sub="cached_price",
+            sub="other_price",
             csv="whole_price",
-            sort="rate.input_usd_per_million",
+            sort="prices.input",
             css="nowrap",
             unknown="No price set yet",
         ),

@@ -5,7 +5,7 @@ weights, its smollm2 and smollm2-short become versions 1 and 2 of `prior-auth-ex
 worker signs and verifies. What is there already stays: it can run at every start.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -16,13 +16,13 @@ from django.conf import settings
 from apps.accounts.actions import sync_user_from_claims
 from apps.accounts.claims import identify
 from apps.accounts.models import User
-from apps.audit.actions import System
 from apps.catalog import actions as catalog
 from apps.catalog import uploads
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.catalog.registry import registry_from_settings
-from apps.chargeback.actions import set_rate
-from apps.chargeback.models import Rate
+from apps.chargeback.models import PriceChange
+from apps.chargeback.periods import first_open
+from apps.chargeback.prices.actions import propose_prices, publish_prices
 from apps.chargeback.rating import Prices
 from apps.evals import suites
 from apps.evals.actions import ensure_suite
@@ -35,6 +35,18 @@ LOADER = {
     "team": "ml-platform",
     "cost_center": "CC-9000",
 }
+# prices take two people
+FINANCE = tuple(
+    {
+        "sub": f"sample-{part}",
+        "preferred_username": f"sample-{part}",
+        "name": f"Sample {part}",
+        "groups": ["qm-finance"],
+        "team": "finance",
+        "cost_center": "CC-9200",
+    }
+    for part in ("proposer", "publisher")
+)
 SMOLLM2: dict[str, Any] = {
     "family": "SmolLM2",
     "parameter_count": 134_515_008,
@@ -88,9 +100,13 @@ def load_sample(*, versions: Path | None, now: datetime) -> Iterator[str]:
         identity=identify({"iss": settings.OIDC_ISSUER, **LOADER}), now=now
     )
     ensure_suite(suite=suites.load(), now=now)
+    finance = [
+        sync_user_from_claims(identity=identify({"iss": settings.OIDC_ISSUER, **who}), now=now)
+        for who in FINANCE
+    ]
     for facts in MODELS:
         model = _model(facts, loader, now)
-        _rate(model, now)
+        _price(model, finance, now)
         yield f"{model.name}: registered, priced"
     if versions is not None:
         yield from _publish(versions, loader, now)
@@ -125,17 +141,19 @@ def _model(facts: dict[str, Any], loader: User, now: datetime) -> RegisteredMode
     return found or catalog.register_model(**facts, actor=loader, now=now)
 
 
-def _rate(model: RegisteredModel, now: datetime) -> None:
-    """Price a model from the start of this month, so that everything that is metered has a
-    price.
+def _price(model: RegisteredModel, finance: Sequence[User], now: datetime) -> None:
+    """Price a model from the start of the open period, so that everything that is metered has a
+    price: one of the two of finance proposes, the other one publishes.
     """
-    if Rate.objects.filter(registered_model=model).exists():
+    if PriceChange.objects.filter(registered_model=model).exists():
         return
-    start = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    set_rate(
+    proposer, publisher = finance
+    change = propose_prices(
         model=model,
         prices=PRICES[model.name],
-        active_from=start,
-        actor=System("load_sample"),
+        active_from=first_open(now),
+        justification="The first price list of the sample.",
+        requester=proposer,
         now=now,
     )
+    publish_prices(change=change, approver=publisher, reason="As agreed.", now=now)

@@ -9,7 +9,8 @@ from apps.chargeback import actions, costs, queries
 from apps.chargeback.models import ChangedDay
 from apps.chargeback.queries import Scope
 from apps.chargeback.rating import Prices
-from tests.chargeback.test_queries import rate, use
+from tests.chargeback.pricing import price
+from tests.chargeback.test_queries import use
 from tests.factories import RegisteredModelFactory
 from tests.fleet.machines import at, machine, replica
 
@@ -30,7 +31,7 @@ def month():
     """Two models on two cards, two teams, two days; a machine without a price; one for nobody."""
     for name, size in (("chat", EIGHT_B), ("embed", 135_000_000)):
         model = RegisteredModelFactory(name=name, parameter_count=size)
-        rate(model, Prices(Decimal(1), Decimal(1), Decimal(10)), START)
+        price(model, Prices(Decimal(1), Decimal(1), Decimal(10)), START)
     big = machine("big", 0, 2, price="8", capacity_type="spot")
     small = machine("small", 23, 26, price="2", gpus=1, instance_type="g6.xlarge",
                     capacity_type="on-demand")  # fmt: skip

@@ -7,20 +7,17 @@ import pytest
 
 from apps.access import actions as access
 from apps.accounts.models import Role
-from apps.audit.actions import System
-from apps.chargeback import actions, queries
-from apps.chargeback.models import Rate
+from apps.chargeback import queries
 from apps.chargeback.rating import Prices, list_cost_usd
 from apps.common.errors import NotPermitted
 from apps.metering.models import HourlyUsage
 from tests.access.test_actions import WISH
+from tests.chargeback.pricing import CHEAP, DEAR, price
 from tests.factories import RegisteredModelFactory, UserFactory
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 END = datetime(2026, 12, 1, tzinfo=UTC)
 ALL = queries.Scope(team=None)
-CHEAP = Prices(Decimal("0.10"), Decimal("0.01"), Decimal("0.40"))
-DEAR = Prices(Decimal("0.20"), Decimal("0.02"), Decimal("0.80"))
 
 
 def use(hour, **changes):
@@ -40,17 +37,11 @@ def use(hour, **changes):
     return HourlyUsage.objects.create(hour=hour, rolled_up_at=hour, **values | changes)
 
 
-def rate(model, prices, active_from):
-    return actions.set_rate(
-        model=model, prices=prices, active_from=active_from, actor=System("tests"), now=START
-    )
-
-
 @pytest.mark.django_db
 class TestLines:
     def test_price_each_hour_with_the_rate_in_force_at_its_start(self, registered_model):
-        rate(registered_model, CHEAP, START)
-        rate(registered_model, DEAR, START + timedelta(hours=10))
+        price(registered_model, CHEAP, START)
+        price(registered_model, DEAR, START + timedelta(hours=10))
         use(START + timedelta(hours=9))
         use(START + timedelta(hours=10))
         (line,) = queries.lines(start=START, end=END, scope=ALL)
@@ -89,7 +80,7 @@ class TestLines:
         assert line.team == "prior-auth"
 
     def test_of_days_sum_to_the_month(self, registered_model):
-        rate(registered_model, CHEAP, START)
+        price(registered_model, CHEAP, START)
         for day in range(5):
             use(START + timedelta(days=day))
         days = queries.lines(start=START, end=END, scope=ALL, by_day=True)
@@ -100,8 +91,8 @@ class TestLines:
 
     def test_come_dearest_first_each_model_at_its_own_price(self, registered_model):
         other = RegisteredModelFactory(name="clinical-summary")
-        rate(registered_model, CHEAP, START)
-        rate(other, DEAR, START)
+        price(registered_model, CHEAP, START)
+        price(other, DEAR, START)
         use(START)
         use(START, model=other.name, version="clinical-summary-v3")
         use(START, model="unpriced", version="unpriced-v1")
@@ -114,7 +105,7 @@ class TestLines:
         ]
 
     def test_price_what_they_can_and_count_the_rest_as_unpriced(self, registered_model):
-        rate(registered_model, CHEAP, START + timedelta(hours=1))
+        price(registered_model, CHEAP, START + timedelta(hours=1))
         use(START, output_tokens=7, refused_calls=2)
         use(START + timedelta(hours=1), failed_calls=3)
         (line,) = queries.lines(start=START, end=END, scope=ALL)
@@ -131,7 +122,7 @@ class TestLines:
 @pytest.mark.django_db
 class TestTotals:
     def test_sum_every_figure_and_the_cost_of_what_has_a_price(self, registered_model):
-        rate(registered_model, CHEAP, START)
+        price(registered_model, CHEAP, START)
         use(START, unmetered_calls=1, refused_calls=2, refused_401_calls=1, failed_calls=3)
         use(START, team="prior-auth")
         use(START, model="unpriced", version="unpriced-v1")
@@ -146,28 +137,35 @@ class TestTotals:
 
 
 @pytest.mark.django_db
-class TestRateAt:
-    def test_is_the_models_own_and_neither_a_past_nor_a_future_one(self, registered_model):
-        rate(RegisteredModelFactory(), DEAR, START)
-        first = rate(registered_model, CHEAP, START)
-        second = rate(registered_model, DEAR, END)
+class TestPricesAt:
+    def test_are_the_models_own_and_neither_past_nor_future_ones(self, registered_model):
+        price(RegisteredModelFactory(), DEAR, START)
+        price(registered_model, CHEAP, START)
+        price(registered_model, DEAR, END, active_to=END + timedelta(days=1))
         expected = {
             START - timedelta(microseconds=1): None,
-            START: first,
-            END - timedelta(microseconds=1): first,
-            END: second,
+            START: CHEAP,
+            END - timedelta(microseconds=1): CHEAP,
+            END: DEAR,
+            END + timedelta(days=1): None,
         }
-        assert {at: queries.rate_at(registered_model, at) for at in expected} == expected
-        Rate.objects.filter(pk=second.pk).update(active_to=END + timedelta(days=1))
-        assert queries.rate_at(registered_model, END + timedelta(days=1)) is None
+        assert {at: queries.prices_at(registered_model, at) for at in expected} == expected
+
+    def test_are_of_each_model_that_has_any(self, registered_model):
+        other, none = RegisteredModelFactory(), RegisteredModelFactory()
+        more = Prices(image=Decimal(3), rerank_request=Decimal(2))
+        price(registered_model, CHEAP, START)
+        price(other, more, START)
+        found = queries.prices([registered_model, other, none], START)
+        assert found == {registered_model.pk: CHEAP, other.pk: more}
 
 
 @pytest.mark.django_db
 class TestSpentThisMonth:
     def test_is_of_each_team_and_model_in_this_month_in_utc(self, registered_model):
         other = RegisteredModelFactory(name="clinical-summary")
-        rate(registered_model, CHEAP, START - timedelta(days=3))
-        rate(other, DEAR, START - timedelta(days=3))
+        price(registered_model, CHEAP, START - timedelta(days=3))
+        price(other, DEAR, START - timedelta(days=3))
         use(START)
         use(START + timedelta(hours=5), version="prior-auth-extract-v2")
         use(START, model=other.name)
@@ -195,7 +193,7 @@ class TestUseOf:
     def test_is_of_this_month_and_since_it_was_granted_until_it_ended(
         self, registered_model, charlie, alice
     ):
-        rate(registered_model, CHEAP, START - timedelta(days=90))
+        price(registered_model, CHEAP, START - timedelta(days=90))
         first = START - timedelta(days=10)  # the hour in which it was granted
         granted = first + timedelta(minutes=20, seconds=7, microseconds=9)
         request = access.submit_request(

@@ -7,15 +7,14 @@ from decimal import Decimal
 
 import pytest
 from django.urls import reverse
-from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.accounts.models import Role
 from apps.chargeback import actions as allocations
-from apps.chargeback.rating import Prices
 from apps.chargeback.views import freshness
 from apps.metering.models import DirtyHour, Outcome
-from tests.chargeback.test_queries import CHEAP, DEAR, END, START, rate, use
+from tests.chargeback.pricing import CHEAP, price
+from tests.chargeback.test_queries import END, START, use
 from tests.factories import TeamFactory, UserFactory
 from tests.fleet.machines import at, machine, replica
 from tests.metering.test_views import call
@@ -30,7 +29,7 @@ def fiona(db):
 
 @pytest.fixture
 def november(registered_model):
-    rate(registered_model, CHEAP, START)
+    price(registered_model, CHEAP, START)
     use(START)
     use(START, team="prior-auth", cost_center="CC-4200", version="prior-auth-extract-v2")
 
@@ -137,68 +136,6 @@ class TestFreshness:
 
     def test_of_a_month_to_come_has_not_begun(self):
         assert freshness(END, END + 31 * self.DAY, START) == "has not begun"
-
-
-class TestRateList:
-    def test_lets_finance_set_a_price(self, client, fiona, registered_model):
-        client.force_login(fiona)
-        form = {
-            "model": registered_model.name,
-            "input_usd": "0.1",
-            "cached_input_usd": "0.01",
-            "output_usd": "0.4",
-        }
-        answer = client.post(
-            reverse("chargeback:rate_list"), form | {"active_from": "2026-12-01T00:00"}
-        )
-        assert answer.status_code == 302
-        assert registered_model.rates.count() == 1
-
-    def test_says_everything_that_is_wrong_at_once_in_our_words(
-        self, client, fiona, registered_model
-    ):
-        client.force_login(fiona)
-        typed = {"model": "", "input_usd": "-1", "cached_input_usd": "much", "output_usd": ""}
-        answer = client.post(reverse("chargeback:rate_list"), typed | {"active_from": "soon"})
-        assert answer.status_code == 422
-        assert {name: list(words) for name, words in answer.context["form"].errors.items()} == {
-            "model": ["Choose the model that the price is for."],
-            "input_usd": ["A price cannot be negative."],
-            "cached_input_usd": ["Write a price in USD, such as 0.12."],
-            "output_usd": ["Say what a million tokens cost; 0 where they cost nothing."],
-            "active_from": ["Write a day and an hour, such as 2026-12-01 00:00."],
-        }
-        assert not registered_model.rates.exists()
-
-    def test_lists_every_price_with_its_digits_and_state(self, client, fiona, registered_model):
-        for prices, begins in ((CHEAP, START), (DEAR, START + timedelta(hours=1))):
-            rate(registered_model, prices, begins)
-        far = timezone.now().replace(minute=0, second=0, microsecond=0) + timedelta(days=40)
-        rate(registered_model, Prices(Decimal("0.0125"), Decimal(0), Decimal(1)), far)
-        client.force_login(fiona)
-        lines = client.get(reverse("chargeback:rate_list")).context["table"].lines
-        shown = [[cell.value for cell in line.cells[1:4]] for line in lines]
-        assert shown == [
-            ["$0.0125", "$0.00", "$1.00"],
-            ["$0.20", "$0.02", "$0.80"],
-            ["$0.10", "$0.01", "$0.40"],
-        ]
-        states = [line.cells[6].value.words for line in lines]
-        assert (states[0], states[2]) == ("Planned", "Ended")
-
-    def test_refuses_others(self, client, charlie, registered_model):
-        client.force_login(charlie)
-        form = {
-            "model": registered_model.name,
-            "input_usd": "0",
-            "cached_input_usd": "0",
-            "output_usd": "0",
-        }
-        answer = client.post(
-            reverse("chargeback:rate_list"), form | {"active_from": "2026-12-01T00:00"}
-        )
-        assert answer.status_code == 403
-        assert registered_model.rates.count() == 0
 
 
 @pytest.mark.usefixtures("november")

@@ -189,11 +189,23 @@ REFUSED = {
         "a membership that ended never changes",
     ),
     "a price that goes on after its end": (
-        "INSERT INTO chargeback_rate (registered_model_id, input_usd_per_million, cached_input_usd_per_million,"
-        " output_usd_per_million, currency, active_from, active_to, set_at) SELECT id, 1, 1, 1, 'USD', now(),"
-        " now() + interval '1 hour', now() FROM catalog_registeredmodel LIMIT 1;"
+        "UPDATE chargeback_rate SET active_to = active_from + interval '1 hour';"
         " UPDATE chargeback_rate SET active_to = NULL",
-        "a price that ended never changes",
+        "a price that ended never goes on",
+    ),
+    "a price that nobody published": (
+        "INSERT INTO chargeback_rate (registered_model_id, sku, unit_price_usd, currency, active_from, change_id)"
+        " SELECT registered_model_id, 'OUTPUT', 0, 'USD', active_from, id FROM chargeback_pricechange LIMIT 1",
+        "a price needs a published change",
+    ),
+    "publishing one's own prices": (
+        "UPDATE chargeback_pricechange SET status = 'PUBLISHED', decided_at = now(), decided_by_id = requested_by_id"
+        " WHERE id = '{price_change}'",
+        BY_SELF,
+    ),
+    "other prices than were proposed": (
+        "UPDATE chargeback_pricechange SET prices = '{{}}' WHERE id = '{price_change}'",
+        "what was proposed never changes",
     ),
     "another name of a model": (
         "UPDATE catalog_registeredmodel SET name = 'other' WHERE name = 'extract'",
@@ -286,6 +298,13 @@ STEPS = {
         "WAITING": "REPLAYED LEFT_OUT",
         "REPLAYED": "",
         "LEFT_OUT": "",
+    },
+    "chargeback.PriceChange": {
+        "PENDING": "PUBLISHED REJECTED WITHDRAWN",
+        "PUBLISHED": "",
+        "REJECTED": "",
+        "WITHDRAWN": "",
+        "SET": "",
     },
     "gateway.PolicyRevision": {
         "PENDING": "COMMITTED ACTIVE FAILED",

@@ -52,6 +52,10 @@ CORE = (
     "apps/chargeback/costs.py",
     "apps/chargeback/inputs.py",
     "apps/chargeback/speeds.py",
+    "apps/chargeback/periods.py",
+    "apps/chargeback/prices/actions.py",
+    "apps/chargeback/prices/queries.py",
+    "apps/metering/skus.py",
     "apps/manifests/policy.py",
     "apps/gateway/actions.py",
 )

@@ -39,10 +39,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             "eight bytes more are kept, and never read"
         ),
     },
-    "apps/chargeback/actions.py": {
-        "set_rate: ilter(registered_model=model).order_by('-active_from').first() → "
-        "ilter(registered_model=model).first()": "rates come newest first by themselves",
-    },
     "apps/chargeback/queries.py": {
         "_line: tokens_known = any(names[13:16]) → tokens_known = any(names[13:32])": (
             "unpriced tokens are input and output tokens, which are looked at already"

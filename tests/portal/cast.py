@@ -13,13 +13,15 @@ from apps.audit.actions import System, record
 from apps.audit.models import Action
 from apps.capacity import actions as capacity
 from apps.capacity.models import CapacityRequest
-from apps.catalog.models import ModelFile
+from apps.catalog.models import ModelFile, RegisteredModel
+from apps.chargeback.periods import first_open
 from apps.fleet.models import NodeClaim, Replica
 from apps.metering.actions import ingest_usage
 from apps.metering.follow import read_lines
 from apps.metering.models import QuarantinedRecord
 from apps.promotions.models import Promotion, Rollout
 from tests.capacity import samples
+from tests.chargeback.pricing import CHEAP, DEAR, propose, publish
 from tests.factories import RegisteredModelFactory, TeamFactory, UserFactory
 from tests.promotions import factories as promoted
 
@@ -105,7 +107,23 @@ def build() -> World:
         "digest": proposed.manifest_digest,
         "baseline": live.model_version_id,
     } | _capacity(world.people["platform"], world.people["reviewer"])
+    world.ids |= _prices(model, failed_rollout.registered_model, world.people["finance"])
     return world
+
+
+def _prices(model: RegisteredModel, other: RegisteredModel, person: User) -> dict[str, object]:
+    """Return proposals of prices by id: another's, and this person's own; the first model has
+    prices already.
+    """
+    RegisteredModelFactory(name="unpriced", owner_team=model.owner_team)
+    UserFactory(username="finance2", team=person.team, with_roles=[Role.FINANCE])
+    start = first_open(timezone.now())
+    publish(propose(model, CHEAP, start, by="finance2"), by=person.username)
+    proposed = {
+        "price_change": propose(model, DEAR, start, by="finance2"),
+        "own_price_change": propose(other, CHEAP, start, by=person.username),
+    }
+    return {name: change.pk for name, change in proposed.items()}
 
 
 def _doubted() -> QuarantinedRecord:

@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from apps.access.models import AccessRequest, Grant
 from apps.capacity.models import CapacityRequest
-from apps.chargeback.models import Rate
 from apps.evals.models import EvalRun
 from apps.fleet.models import Node
 from apps.promotions.models import Promotion
+from tests.chargeback.pricing import CHEAP, price
 from tests.database import unguarded
 from tests.factories import ModelVersionFactory, RegisteredModelFactory
 from tests.portal import cast
@@ -168,22 +168,17 @@ class TestFilters:
         assert ids(get("promotions", serving_class="SCALE_TO_ZERO")) == set()
 
     def test_of_prices(self, world):
-        prices = {
-            "input_usd_per_million": 1,
-            "cached_input_usd_per_million": 1,
-            "output_usd_per_million": 2,
-            "set_at": NOW,
-        }
+        hour = NOW.replace(minute=0, second=0, microsecond=0)
         for name, days in (("old", (-2, -1)), ("present", (-1, None)), ("coming", (1, None))):
             start, end = days
-            Rate.objects.create(
-                registered_model=RegisteredModelFactory(name=name),
-                active_from=NOW + timedelta(days=start),
-                active_to=None if end is None else NOW + timedelta(days=end),
-                **prices,
+            price(
+                RegisteredModelFactory(name=name),
+                CHEAP,
+                hour + timedelta(days=start),
+                active_to=None if end is None else hour + timedelta(days=end),
             )
-        assert ids(get("rates"), "model") == {"old", "present", "coming"}
-        assert ids(get("rates", active="true"), "model") == {"present"}
+        assert ids(get("rates"), "model") == {"old", "present", "coming", "extract"}
+        assert ids(get("rates", active="true"), "model") == {"present", "extract"}
         assert ids(get("rates", active="false"), "model") == {"old", "coming"}
         assert ids(get("rates", model="old"), "model") == {"old"}
         assert ids(get("rates", active_since=NOW.isoformat()), "model") == {"coming"}

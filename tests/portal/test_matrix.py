@@ -38,12 +38,14 @@ FILES = [
     {"name": "m.safetensors", "size": 9, "sha256": "b" * 64},
 ]
 PRICE = {
-    "model": "extract",
-    "input_usd": 1,
-    "cached_input_usd": 1,
-    "output_usd": 1,
-    "active_from": "2030-01-01T00:00",
-}
+    "model": "unpriced", "input": 1, "cached_input": 1, "output": 1,
+    "active_from": "2030-01-01T00:00", "justification": "As agreed with the owner.",
+}  # fmt: skip
+PRICES = {
+    "model": "unpriced", "prices": {"INPUT": "1"}, "active_from": "2030-01-01T00:00:00Z",
+    "justification": "As agreed with the owner.",
+}  # fmt: skip
+DECIDE_PRICES = "api:price_change_decide"
 CAPACITY = {
     "pool": "gpu-free", "base": 1, "gpus": 8, "families": ["g6"], "capacity_types": ["spot"],
     "consolidation_policy": "WhenEmpty", "consolidate_after": "5m", "budgets": [{"nodes": "10%"}],
@@ -215,7 +217,22 @@ DOORS = [
     get("chargeback:month", "200"),
     get("chargeback:month", "200", data={"format": "csv"}),
     get("chargeback:rate_list", "200"),
-    post("chargeback:rate_list", "403 403 403 403 403 403 403 302 403 403", data=PRICE),
+    get("chargeback:price_change_create", "200"),
+    post("chargeback:price_change_create", "403 403 403 403 403 403 403 302 403 403", data=PRICE),
+    get("chargeback:price_change_detail", "404 404 404 404 404 404 404 200 200 "
+    "200", "{price_change}"),
+    post("chargeback:price_change_approve", "404 404 404 404 404 404 404 302 403 "
+    "403", "{price_change}", data=REASON),
+    post("chargeback:price_change_approve", "404 404 404 404 404 404 404 403 403 "
+    "403", "{own_price_change}", data=REASON),
+    post("chargeback:price_change_reject", "404 404 404 404 404 404 404 302 403 "
+    "403", "{price_change}", data=REASON),
+    post("chargeback:price_change_reject", "404 404 404 404 404 404 404 403 403 "
+    "403", "{own_price_change}", data=REASON),
+    post("chargeback:price_change_withdraw", "404 404 404 404 404 404 404 302 403 "
+    "403", "{own_price_change}"),
+    post("chargeback:price_change_withdraw", "404 404 404 404 404 404 404 403 403 "
+    "403", "{price_change}"),
     get("chargeback:price_badge", "200", "extract"),
     get("chargeback:grant_use", "200 404 200 200 404 404 404 200 200 200", "{grant}"),
     get("api_reference", "200"),
@@ -232,6 +249,19 @@ DOORS = [
     send("api:access_request_decide", "404", "{pending}", "withdraw", data=REASON),
     get("api:grants", "200"),
     get("api:rates", "200"),
+    get("api:price_changes", "404 404 404 404 404 404 404 200 200 200"),
+    send("api:price_changes", "404 404 404 404 404 404 404 201 403 403", data=PRICES),
+    get("api:price_change", "404 404 404 404 404 404 404 200 200 200", "{price_change}"),
+    send(DECIDE_PRICES, "404 404 404 404 404 404 404 200 403 "
+    "403", "{price_change}", "approve", data=REASON),
+    send(DECIDE_PRICES, "404 404 404 404 404 404 404 403 403 "
+    "403", "{own_price_change}", "approve", data=REASON),
+    send(DECIDE_PRICES, "404 404 404 404 404 404 404 403 403 "
+    "403", "{own_price_change}", "reject", data=REASON),
+    send(DECIDE_PRICES, "404 404 404 404 404 404 404 200 403 "
+    "403", "{own_price_change}", "withdraw"),
+    send(DECIDE_PRICES, "404 404 404 404 404 404 404 403 403 "
+    "403", "{price_change}", "withdraw"),
     get("api:models", "200"),
     send("api:models", "403 403 403 201 201 403 403 403 403 403", data=MODEL),
     get("api:model", "200", "extract"),

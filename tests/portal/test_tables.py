@@ -15,7 +15,8 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from apps.chargeback.models import Rate
+from apps.chargeback.rating import Prices
+from tests.chargeback.pricing import price
 from tests.chromium import running_browser
 from tests.factories import RegisteredModelFactory
 
@@ -56,14 +57,10 @@ def answer(client, charlie):
 @pytest.fixture
 def models(alice):
     """Thirty models, more than a page holds, each at a price of its own."""
-    now = timezone.now()
+    yesterday = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(days=1)
     for number in range(30):
         model = RegisteredModelFactory(name=f"model-{number:02}", owner_team=alice.team)
-        Rate.objects.create(
-            registered_model=model, active_from=now - timedelta(days=1), set_at=now,
-            input_usd_per_million=Decimal(100 - number), cached_input_usd_per_million=1,
-            output_usd_per_million=2,
-        )  # fmt: skip
+        price(model, Prices(Decimal(100 - number), Decimal(1), Decimal(2)), yesterday)
 
 
 def asks(browser_page, **parameters: str) -> None:

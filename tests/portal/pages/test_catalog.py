@@ -9,11 +9,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.access.models import AccessRequest, Grant
-from apps.chargeback.models import Rate
+from apps.chargeback.rating import Prices
 from apps.common.periods import DAY
 from apps.fleet.models import NodeClaim, Observation, Replica
 from apps.promotions.models import Rollout
 from apps.promotions.serving import State
+from tests.chargeback.pricing import price
 from tests.database import unguarded
 from tests.factories import ModelVersionFactory, RegisteredModelFactory, UserFactory
 from tests.pages import joined
@@ -60,18 +61,11 @@ def replica_of(model, number):
     )  # fmt: skip
 
 
-def priced(model, usd, **facts):
-    """Give a model a price from yesterday on."""
-    now = timezone.now()
-    given = {
-        "active_from": now - timedelta(days=1),
-        "set_at": now,
-        "cached_input_usd_per_million": Decimal("0.04"),
-        "output_usd_per_million": Decimal("1.10"),
-    } | facts
-    return Rate.objects.create(
-        registered_model=model, input_usd_per_million=Decimal(usd), **given
-    )  # fmt: skip
+def priced(model, usd, *, output="1.10", active_to=None):
+    """Give a model prices from yesterday on."""
+    yesterday = (timezone.now() - timedelta(days=1)).replace(minute=0, second=0, microsecond=0)
+    prices = Prices(Decimal(usd), Decimal("0.04"), Decimal(output))
+    return price(model, prices, yesterday, active_to=active_to)
 
 
 def asked(model, person, status="PENDING"):
@@ -217,8 +211,8 @@ class TestModelList:
             with unguarded():
                 Rollout.objects.filter(pk=failed.pk).update(started_at=F("started_at") + DAY)
         priced(registered_model, "0.38")
-        priced(made["drifted"], "3.10", output_usd_per_million=Decimal("5.00"))
-        priced(made["failed"], "0", output_usd_per_million=Decimal("0.50"))
+        priced(made["drifted"], "3.10", output="5.00")
+        priced(made["failed"], "0", output="0.50")
         priced(made["never"], "9", active_to=timezone.now() - timedelta(hours=1))
 
     @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from apps.access import actions
 from apps.accounts.models import Role
 from portal.pages import grants as page
 from tests.access.test_actions import WISH
-from tests.chargeback.test_queries import CHEAP, DEAR, START, rate, use
+from tests.chargeback.pricing import CHEAP, DEAR, price
+from tests.chargeback.test_queries import START, use
 from tests.factories import NOW, RegisteredModelFactory, TeamFactory, UserFactory
 
 
@@ -77,7 +78,7 @@ class TestGrantList:
     def test_shows_this_months_use_of_each_teams_own_calls_of_the_model(
         self, client, all_grants, registered_model, other, alice
     ):
-        rate(registered_model, CHEAP, START)
+        price(registered_model, CHEAP, START)
         use(START)
         use(START, team="prior-auth", input_tokens=2000)
         use(START - timedelta(hours=1))
@@ -88,7 +89,7 @@ class TestGrantList:
             all_grants["mine too"]: None,
             all_grants["theirs"]: Decimal("0.000222"),
         }
-        rate(other, DEAR, START)
+        price(other, DEAR, START)
         used = {line.row.grant: line.row.used_usd for line in shown(client, alice)}
         assert used[all_grants["mine too"]] == Decimal("0.000244")
 

@@ -5,7 +5,7 @@ from django.core.management import CommandError, call_command
 
 from apps.audit.models import AuditEvent
 from apps.catalog.models import ModelVersion, RegisteredModel
-from apps.chargeback.models import Rate
+from apps.chargeback.models import PriceChange, Rate
 from apps.evals.models import EvalSuite
 from tests.catalog.samples import folder
 
@@ -32,7 +32,12 @@ class TestLoadSample:
             "clinical-summary",
         }
         assert EvalSuite.objects.count() == 1
-        assert Rate.objects.count() == 2
+        assert Rate.objects.count() == 2 * 3
+        changes = PriceChange.objects.values_list("status", "requested_by", "decided_by")
+        assert len(changes) == 2 and all(
+            status == "PUBLISHED" and proposer != publisher
+            for status, proposer, publisher in changes
+        )
         assert AuditEvent.objects.filter(action="model.registered").count() == 2
 
     def test_publishes_two_versions_once(self, s3_server, weights):

@@ -1,0 +1,61 @@
+"""How a model's prices are said in a line: on cards, in forms, in the catalog's table."""
+
+from dataclasses import dataclass
+
+from apps.chargeback.rating import Prices
+from apps.common.money import unit_price
+from apps.metering.skus import TOKEN_SKUS, UNITS, Sku
+
+SHORT = {
+    Sku.INPUT: "in",
+    Sku.CACHED_INPUT: "cached",
+    Sku.OUTPUT: "out",
+    Sku.EMBEDDING_INPUT: "embedded",
+}
+
+
+@dataclass(frozen=True)
+class PriceWords:
+    """What is said of a model's prices; "" where there is nothing to say.
+
+    tokens: "$0.12 in · $0.012 cached · $0.36 out", for a million tokens each. main: the same
+    without cached ones, and cached: of these alone. others: "$2.00 / 1,000 requests".
+    """
+
+    tokens: str
+    main: str
+    cached: str
+    others: str
+
+    @property
+    def rest(self) -> str:
+        """Return what `main` leaves out."""
+        return " · ".join(part for part in (self.cached, self.others) if part)
+
+
+def price_words(prices: Prices | None) -> PriceWords | None:
+    """Return a model's prices in words; None where it has none."""
+    if prices is None:
+        return None
+    known = prices.by_sku
+    tokens = {
+        sku: f"{unit_price(usd)} {SHORT[sku]}" for sku, usd in known.items() if sku in TOKEN_SKUS
+    }
+    main = [words for sku, words in tokens.items() if sku is not Sku.CACHED_INPUT]
+    others = [
+        f"{unit_price(usd)} / {UNITS[sku].per_words}"
+        for sku, usd in known.items()
+        if sku not in TOKEN_SKUS
+    ]
+    return PriceWords(
+        tokens=" · ".join(tokens.values()),
+        main=" · ".join(main),
+        cached=tokens.get(Sku.CACHED_INPUT, ""),
+        others=" · ".join(others),
+    )
+
+
+def quantity_words(sku: Sku, quantity: object) -> str:
+    """Return "1,234 tokens", "1 image"."""
+    one = UNITS[sku].one
+    return f"{quantity:,f} {one}{'' if quantity == 1 else 's'}"
