@@ -9,6 +9,7 @@ those tables marks the days that have to be computed again.
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
@@ -49,10 +50,15 @@ class PriceChangeQuerySet(models.QuerySet["PriceChange"]):
         `is_replaced`, whether another took its whole place.
         """
         rates = Rate.objects.filter(change=OuterRef("pk"))
-        return self.filter(status__in=PriceChange.LISTED).annotate(
-            active_to=Subquery(rates.values("active_to")[:1]),
-            is_replaced=Exists(rates.filter(replaced_by__isnull=False)),
-        )
+        facts: dict[str, Any] = {
+            "active_to": Subquery(rates.values("active_to")[:1]),
+            "is_replaced": Exists(rates.filter(replaced_by__isnull=False)),
+        }
+        return self.filter(status__in=PriceChange.LISTED).annotate(**facts)
+
+    def that_count(self) -> "PriceChangeQuerySet":
+        """Return the price lists of `with_ends` that no other one replaced."""
+        return self.filter(Q(is_replaced=False))
 
 
 class PriceChange(models.Model):

@@ -97,8 +97,8 @@ class Rates(Listing):
         none that another one replaced.
         """
         models = RegisteredModel.objects.visible_to(caller(request))
-        rows = PriceChange.objects.with_ends().filter(registered_model__in=models)
-        return self.listed(rows.filter(is_replaced=False).select_related(*RELATED))
+        rows = PriceChange.objects.filter(registered_model__in=models).with_ends().that_count()
+        return self.listed(rows.select_related(*RELATED))
 
 
 class PriceChangeInput(serializers.Serializer[Any]):

@@ -30,7 +30,7 @@ class Effect:
 
 def effect_of(model: RegisteredModel, prices: Prices, active_from: datetime) -> Effect:
     """Return what prices of a model from an hour on would do; one query."""
-    lists = PriceChange.objects.with_ends().filter(registered_model=model, is_replaced=False)
+    lists = PriceChange.objects.filter(registered_model=model).with_ends().that_count()
     reaching = Q(active_to__isnull=True) | Q(active_to__gt=active_from)
     found = list(lists.filter(reaching).order_by("active_from"))
     ends = next((item for item in found if item.active_from < active_from), None)
