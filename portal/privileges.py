@@ -1,9 +1,9 @@
 """What the portal's database role may do, table by table: exactly what the code does, and no more.
 
 A model that is not named here cannot be used at all (a test names it). Whoever writes a new UPDATE,
-INSERT or DELETE adds it here; `manage.py grant_privileges` makes the database say the same. Which
-change of a row is a step that the code makes, and which is not, is the business of the triggers in
-the apps' migrations.
+INSERT or DELETE, or calls a function of the owner, adds it here; `manage.py grant_privileges` makes
+the database say the same. Which change of a row is a step that the code makes, and which is not, is
+the business of the triggers in the apps' migrations.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -197,6 +197,10 @@ PRIVILEGES: dict[str, May] = {
     ),
 }
 
+# Functions of the owner that the role may call: each does one thing that the role may not do itself
+# and refuses everything else.
+FUNCTIONS = ("make_usage_day(date)",)
+
 
 def columns(model: type[Model], fields: Sequence[str] | AllBut) -> list[str]:
     """Return the columns of a model's fields. Raises KeyError for a field it lacks."""
@@ -220,6 +224,8 @@ def statements(role: str, quote: Callable[[str], str]) -> Iterator[str]:
         table = quote(model._meta.db_table)
         for right in _rights(model, may, quote):
             yield f"GRANT {right} ON TABLE {table} TO {to}"
+    for function in FUNCTIONS:
+        yield f"GRANT EXECUTE ON FUNCTION {function} TO {to}"
 
 
 def _rights(model: type[Model], may: May, quote: Callable[[str], str]) -> Iterator[str]:

@@ -57,6 +57,12 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 300.0,
         "options": {"expires": 300},
     },
+    # Makes tomorrow's table of calls. If it stops, the first batch of each day makes it itself.
+    "make-usage-days": {
+        "task": "metering.make_days",
+        "schedule": crontab(minute=40),
+        "options": {"expires": 3600},
+    },
     # Finds expired grants and lost hints. If it stops, a team keeps access for as long as it is
     # stopped.
     "reconcile-due-policies": {

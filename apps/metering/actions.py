@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
 
 from apps.catalog.models import RegisteredModel
-from apps.common.periods import month_bounds, month_of, months_before
+from apps.common.periods import DAY, day_of, month_bounds, month_of, months_before
 from apps.common.tasks import enqueue_on_commit
 from apps.fleet.metrics.counts import EngineCount, engine_counts
 from apps.manifests.names import MODELS
@@ -115,6 +115,7 @@ def store_entries(
     for entry in judged:
         if entry.record and not entry.doubt:
             records.setdefault(entry.record.event_id, entry.record)
+    store.make_days({day_of(record.occurred_at) for record in records.values()})
     fresh = store.insert(records.values(), via=via, now=received_at) if records else set()
     if fresh:
         _mark_hours({_hour(records[event_id].occurred_at) for event_id in fresh}, now)
@@ -144,16 +145,19 @@ def _judged(entry: Entry, known: Known, received_at: datetime) -> Entry:
 def _with_other_counts(
     entries: Sequence[Entry], records: Mapping[UUID, UsageRecord], fresh: Set[UUID]
 ) -> list[Entry]:
-    """Doubt the entries whose id belongs to a call with other counts; that call stays as it is."""
-    old = store.counts_of(records.keys() - fresh)
+    """Doubt the entries whose id belongs to a call of their day with other counts, or, in this
+    batch, of another day; that call stays as it is.
+    """
+    old = store.counts_of(one for one in records.values() if one.event_id not in fresh)
 
     def is_other(record: UsageRecord) -> bool:
         first = records[record.event_id]
         if record.event_id in old:
             return record.counts != old[record.event_id]
-        return record is not first and record.counts != first.counts
+        same_day = day_of(record.occurred_at) == day_of(first.occurred_at)
+        return record is not first and (record.counts != first.counts or not same_day)
 
-    words = "x-request-id is the id of another call, with other counts"
+    words = "x-request-id is the id of another call"
     return [
         replace(entry, doubt=Doubt.OTHER_COUNTS, problem=words)
         if entry.record and not entry.doubt and is_other(entry.record)
@@ -182,6 +186,11 @@ def _quarantine(entries: Sequence[Entry], *, via: str, now: datetime) -> None:
             )
         )
     QuarantinedRecord.objects.bulk_create(rows, ignore_conflicts=True, batch_size=1000)
+
+
+def make_days_ahead(*, now: datetime) -> None:
+    """Make room for the calls of today and of tomorrow."""
+    store.make_days({day_of(now), day_of(now + DAY)})
 
 
 def first_kept(now: datetime) -> datetime:

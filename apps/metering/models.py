@@ -90,7 +90,11 @@ class Doubt(models.TextChoices):
 
 
 class UsageEvent(models.Model):
-    """One call through the gateway, as its access log tells it. Immutable."""
+    """One call through the gateway, as its access log tells it. Immutable.
+
+    Its table is cut into UTC days, made by the database's function make_usage_day; an id is unique
+    within its day.
+    """
 
     event_id = models.UUIDField(primary_key=True)
     occurred_at = models.DateTimeField()  # the call's start

@@ -1,10 +1,11 @@
 """The only reader of raw usage events, so that another store can hold them when one machine is
-outgrown.
+outgrown. They are kept by UTC day, and within its day an id is stored once.
 """
 
 from collections.abc import Collection, Iterable, Set
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from itertools import groupby
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -28,6 +29,7 @@ from django.db.models.functions import Cast, Coalesce
 from apps.accounts.models import Team, User
 from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.common.periods import day_of, end_of_day, start_of_day
 from apps.metering.access_log import COUNTED, Counts, UsageRecord
 from apps.metering.estimates import ESTIMATED
 from apps.metering.models import (
@@ -63,13 +65,22 @@ class Percentile(Aggregate):
         super().__init__(expression, share=share, **extra)
 
 
-def insert(records: Iterable[UsageRecord], *, via: str, now: datetime) -> set[UUID]:
-    """Store those of the records whose id is not stored yet; return their ids. Takes part in the
-    caller's transaction.
+def make_days(days: Collection[date]) -> None:
+    """Make room for the calls of these UTC days where there is none. One query.
 
-    The ids must differ. They are stored in their order, so that two batches with the same calls do
-    not wait for each other in a ring. COPY into a table of one's own, and from there what is new:
-    `make bench-ingest` says what that is worth.
+    No day that is asked for goes away until the caller's transaction ends.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT make_usage_day(day) FROM unnest(%s::date[]) AS day", [sorted(days)])
+
+
+def insert(records: Iterable[UsageRecord], *, via: str, now: datetime) -> set[UUID]:
+    """Store those of the records whose id is not stored yet under their day; return their ids.
+    Takes part in the caller's transaction.
+
+    The ids must differ, and make_days must have been asked for their days. They are stored in their
+    order, so that two batches with the same calls do not wait for each other in a ring. COPY into a
+    table of one's own, and from there what is new: `make bench-ingest` says what that is worth.
     """
     columns = ", ".join(STORED)
     table = UsageEvent._meta.db_table
@@ -86,15 +97,33 @@ def insert(records: Iterable[UsageRecord], *, via: str, now: datetime) -> set[UU
         # only names of our own table are put into the statement
         cursor.execute(
             f"INSERT INTO {table} ({columns}) SELECT {columns} FROM incoming"  # noqa: S608
-            " ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
+            " ON CONFLICT DO NOTHING RETURNING event_id"
         )
         return {row[0] for row in cursor.fetchall()}
 
 
-def counts_of(ids: Collection[UUID]) -> dict[UUID, Counts]:
-    """Return event id → what is counted of it, of those that are stored."""
-    rows = UsageEvent.objects.filter(event_id__in=ids).values_list("event_id", *COUNTED)
-    return {event_id: tuple(counts) for event_id, *counts in rows}
+def counts_of(records: Iterable[UsageRecord]) -> dict[UUID, Counts]:
+    """Return event id → what is counted of it, of those that are stored under the record's day.
+    One query a day.
+    """
+    found: dict[UUID, Counts] = {}
+    for day, group in groupby(sorted(records, key=_when), key=_day):
+        rows = _of_day(day).filter(event_id__in=[record.event_id for record in group])
+        found |= {row[0]: tuple(row[1:]) for row in rows.values_list("event_id", *COUNTED)}
+    return found
+
+
+_when = attrgetter("occurred_at")
+
+
+def _day(record: UsageRecord) -> date:
+    return day_of(record.occurred_at)
+
+
+def _of_day(day: date) -> QuerySet[UsageEvent]:
+    return UsageEvent.objects.filter(
+        occurred_at__gte=start_of_day(day), occurred_at__lt=end_of_day(day)
+    )
 
 
 def known(*, teams: Set[str], models: Set[str], versions: Set[str], since: datetime) -> Known:

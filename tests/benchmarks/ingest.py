@@ -89,8 +89,12 @@ def prepare() -> tuple[list[str], list[str]]:
 
     call_command("migrate", interactive=False, verbosity=0)
     call_command("grant_privileges", verbosity=0)
+    from apps.common.periods import DAY, day_of
+    from apps.metering.store import make_days
     from tests.factories import ModelVersionFactory, RegisteredModelFactory, TeamFactory
 
+    today = day_of(datetime.now(UTC))
+    make_days({today - DAY, today, today + DAY})
     teams = [TeamFactory(slug=f"team-{n}").slug for n in range(50)]
     models = [RegisteredModelFactory(name=f"model-{n}") for n in range(10)]
     for model in models:

@@ -144,7 +144,7 @@ class TestWhatIsInDoubt:
         row = QuarantinedRecord.objects.get()
         assert (row.doubt, row.detail) == (
             "OTHER_COUNTS",
-            "x-request-id is the id of another call, with other counts",
+            "x-request-id is the id of another call",
         )
 
     def test_has_names_as_long_as_the_calls_own(self):

@@ -11,9 +11,9 @@ from apps.fleet.models import Replica
 from apps.integrations.engine import client as engine_client
 from apps.integrations.errors import TemporaryError
 from apps.metering import demand, store
-from apps.metering.models import Outcome, UsageEvent
+from apps.metering.models import Outcome
 from apps.promotions.models import Rollout
-from tests.factories import NOW
+from tests.factories import NOW, create_event
 from tests.promotions import factories
 
 TOKEN = "Bearer scaling-token-of-the-tests"
@@ -30,7 +30,7 @@ def live(registered_model):
 def call(outcome, *, ago, took_ms=0, version="", model="prior-auth-extract"):
     """Store a call that began so many seconds before NOW."""
     tokens = {"input_tokens": 5, "output_tokens": 5} if outcome == Outcome.METERED else {}
-    return UsageEvent.objects.create(
+    return create_event(
         event_id=uuid4(), occurred_at=NOW - timedelta(seconds=ago), received_at=NOW,
         received_via="OTLP",
         outcome=outcome, model=model, version=version, response_code=503, duration_ms=took_ms,

@@ -1,12 +1,14 @@
 """Reads over raw events."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
 from apps.accounts.models import Role
-from apps.metering.models import DirtyHour, QuarantinedRecord, UsageEvent
+from apps.metering.access_log import read_record
+from apps.metering.models import DirtyHour, QuarantinedRecord
 from apps.metering.screening import Known
 from apps.metering.store import (
     calls_by_version,
@@ -20,7 +22,10 @@ from apps.metering.store import (
     sees_calls_of,
     wanting_calls,
 )
-from tests.factories import NOW, TeamFactory, UserFactory
+from tests.factories import NOW, TeamFactory, UserFactory, create_event
+from tests.metering.test_access_log import CALL
+
+READ = read_record(CALL)
 
 
 def call(version="m-v2", **more):
@@ -31,7 +36,7 @@ def call(version="m-v2", **more):
         "output_tokens": 20,
         "duration_ms": 1000, "ttft_ms": 100.0,
     }  # fmt: skip
-    return UsageEvent.objects.create(**values | more)
+    return create_event(**values | more)
 
 
 @pytest.mark.django_db
@@ -63,14 +68,26 @@ class TestCallsByVersion:
 
 @pytest.mark.django_db
 class TestCountsOf:
-    def test_are_those_of_the_stored_ones(self, django_assert_num_queries):
+    def test_are_those_of_the_ones_stored_under_the_same_day(self, django_assert_num_queries):
         one, other = call(team="a"), call("m-v1", cached_input_tokens=3)
+        last = call("m-v1", occurred_at=NOW - timedelta(days=1), output_tokens=1)
         call()
-        with django_assert_num_queries(1):
-            found = counts_of([one.event_id, other.event_id, uuid4()])
+        call(event_id=last.event_id, output_tokens=7)
+        asked = [
+            replace(READ, event_id=event_id, occurred_at=at + timedelta(hours=2))
+            for event_id, at in (
+                (one.event_id, NOW),
+                (last.event_id, NOW - timedelta(days=1)),
+                (uuid4(), NOW),
+                (other.event_id, NOW),
+            )
+        ]
+        with django_assert_num_queries(2):
+            found = counts_of(asked)
         assert found == {
             one.event_id: ("METERED", "a", "", "m", "m-v2", 10, None, 20),
             other.event_id: ("METERED", "", "", "m", "m-v1", 10, 3, 20),
+            last.event_id: ("METERED", "", "", "m", "m-v1", 10, None, 1),
         }
 
 

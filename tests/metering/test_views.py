@@ -11,9 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import Role
-from apps.metering.models import HourlyUsage, Outcome, Unmetered, UsageEvent
+from apps.metering.models import HourlyUsage, Outcome, Unmetered
 from apps.metering.queries import SUMS
-from tests.factories import NOW, UserFactory
+from tests.factories import NOW, UserFactory, create_event
 from tests.pages import joined
 
 pytestmark = pytest.mark.django_db
@@ -27,7 +27,7 @@ def call(outcome, because="", **more):
         "response_code": 200,
         **more,
     }
-    return UsageEvent.objects.create(
+    return create_event(
         event_id=uuid4(), received_at=NOW, received_via="OTLP", outcome=outcome,
         unmetered_because=because, **values,
     )  # fmt: skip

@@ -12,10 +12,10 @@ from django.urls import reverse
 
 from apps.accounts.models import Team
 from apps.catalog.uploads import Registry
-from apps.metering.models import HourlyUsage, UsageEvent
+from apps.metering.models import HourlyUsage
 from portal.parsers import MAX_JSON_BYTES
 from tests.database import as_owner
-from tests.factories import NOW
+from tests.factories import NOW, create_event
 from tests.portal import cast
 from tests.portal.test_matrix import DOORS, JSON, filled
 
@@ -154,7 +154,7 @@ class TestExports:
     @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
     def test_hold_no_formula(self, world, start):
         evil = f"{start}cmd|' /C calc'!A0"[:32]
-        UsageEvent.objects.create(
+        create_event(
             event_id=uuid4(), occurred_at=NOW, received_at=NOW, received_via="FILE",
             outcome="REFUSED",
             team=evil, cost_center=evil, model=evil, version=evil, response_code=404,

@@ -9,10 +9,10 @@ from django.utils import timezone
 from apps.accounts.models import Role
 from apps.evals.models import EvalRun
 from apps.fleet.models import Node, NodeClaim, Replica
-from apps.metering.models import HourlyUsage, UsageEvent
+from apps.metering.models import HourlyUsage
 from apps.promotions.models import Promotion, Rollout
 from tests.database import unguarded
-from tests.factories import RegisteredModelFactory, TeamFactory, UserFactory
+from tests.factories import RegisteredModelFactory, TeamFactory, UserFactory, create_event
 from tests.pages import joined
 from tests.promotions import factories
 
@@ -51,7 +51,7 @@ def world(name, *, engine, provider="", basis=""):
     )  # fmt: skip
     called = {"team": "claims-review", "model": name, "version": version}
     tokens = {"input_tokens": 10, "cached_input_tokens": 0, "output_tokens": 5}
-    UsageEvent.objects.create(
+    create_event(
         event_id=f"00000000-0000-4000-8000-{model.pk:012}", occurred_at=now, received_at=now,
         received_via="OTLP", outcome="METERED", response_code=200, **called, **tokens,
     )  # fmt: skip

@@ -23,3 +23,9 @@ def record_engine_hours(**_: object) -> None:
 def replay_waiting(**_: object) -> None:
     """Count what waited for a team, a model or a version that is known by now."""
     replay(now=now())
+
+
+@app.task(name="metering.make_days", acks_late=True, time_limit=60)
+def make_days(**_: object) -> None:
+    """Make room for the calls of today and of tomorrow."""
+    actions.make_days_ahead(now=now())
