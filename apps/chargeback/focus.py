@@ -1,0 +1,363 @@
+"""A month as FOCUS rows, in the versions 1.2 and 1.4 of the specification, from one model. Pure.
+
+Two bases, each a file of its own that sums to its own total, so that nobody counts a dollar twice:
+LIST has a row for each day, team, version and SKU by the price list; COST has a row for each share
+of the machines' cost, idle and unallocated ones too. What has no price has no amount, so it cannot
+be a row: the metadata says how much of it there is. FOCUS's own names stand here and nowhere else.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Literal
+
+from apps.common.periods import end_of_day, month_bounds, start_of_day
+from apps.metering.skus import UNITS, Sku
+
+Version = Literal["1.2", "1.4"]
+VERSIONS: tuple[Version, ...] = ("1.2", "1.4")
+Basis = Literal["LIST", "COST"]
+Kind = Literal["text", "decimal", "time", "json"]
+Value = str | Decimal | datetime | None
+Row = dict[str, Value]
+
+CURRENCY = "USD"
+HOST = "Amazon Web Services"
+SERVICE = "LLM inference"
+# the unit of FOCUS for what a SKU is counted in
+CONSUMED = {"token": "Tokens", "request": "Requests", "second": "Seconds", "image": "Images"}
+PLATFORM = "platform"  # the sub-account of what is nobody's
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. versions: of FOCUS, that have it. required: never null, in whatever row."""
+
+    name: str
+    kind: Kind = "text"
+    required: bool = False
+    allowed: tuple[str, ...] = ()
+    versions: tuple[Version, ...] = VERSIONS
+
+    @property
+    def is_custom(self) -> bool:
+        """Tell whether the column is ours."""
+        return self.name.startswith("x_")
+
+
+_12, _14 = ("1.2",), ("1.4",)
+COLUMNS: tuple[Column, ...] = (
+    Column("AllocatedMethodDetails", "json", versions=_14),
+    Column("AllocatedMethodId", versions=_14),
+    Column("AllocatedResourceId", versions=_14),
+    Column("BilledCost", "decimal", required=True),
+    Column("BillingAccountId", required=True),
+    Column("BillingAccountName"),
+    Column("BillingAccountType"),
+    Column("BillingCurrency", required=True, allowed=(CURRENCY,)),
+    Column("BillingPeriodEnd", "time", required=True),
+    Column("BillingPeriodStart", "time", required=True),
+    Column(
+        "ChargeCategory",
+        required=True,
+        allowed=("Usage", "Purchase", "Tax", "Credit", "Adjustment"),
+    ),
+    Column("ChargeClass", allowed=("Correction",)),
+    Column("ChargeDescription"),
+    Column("ChargeFrequency", allowed=("One-Time", "Recurring", "Usage-Based")),
+    Column("ChargePeriodEnd", "time", required=True),
+    Column("ChargePeriodStart", "time", required=True),
+    Column("ConsumedQuantity", "decimal"),
+    Column("ConsumedUnit"),
+    Column("ContractedCost", "decimal", required=True),
+    Column("ContractedUnitPrice", "decimal"),
+    Column("EffectiveCost", "decimal", required=True),
+    Column("HostProviderName", required=True, versions=_14),
+    Column("InvoiceDetailId", versions=_14),
+    Column("InvoiceId"),
+    Column("InvoiceIssuerName", required=True),
+    Column("ListCost", "decimal", required=True),
+    Column("ListUnitPrice", "decimal"),
+    Column("PricingCategory", allowed=("Standard", "Dynamic", "Committed", "Other")),
+    Column("PricingQuantity", "decimal"),
+    Column("PricingUnit"),
+    Column("ProviderName", required=True, versions=_12),
+    Column("PublisherName", required=True, versions=_12),
+    Column("RegionId"),
+    Column("RegionName"),
+    Column("ResourceId"),
+    Column("ResourceName"),
+    Column("ResourceType"),
+    Column("ServiceCategory", required=True, allowed=("AI and Machine Learning",)),
+    Column("ServiceName", required=True),
+    Column("ServiceProviderName", required=True, versions=_14),
+    Column("ServiceSubcategory", allowed=("Generative AI",)),
+    Column("SkuId"),
+    Column("SkuMeter"),
+    Column("SkuPriceDetails", "json"),
+    Column("SkuPriceId"),
+    Column("SubAccountId"),
+    Column("SubAccountName"),
+    Column("SubAccountType"),
+    Column("Tags", "json"),
+    Column("x_AllocationKind"),
+    Column("x_CorrectsBillingPeriodStart", "time"),
+    Column("x_CostBasis", required=True, allowed=("PriceList", "MachineCost")),
+    Column("x_ModelVersion"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who is billed, and who bills. id and name: the company's account; issuer: the platform's
+    name; environment: as tags say it.
+    """
+
+    id: str
+    name: str
+    issuer: str
+    environment: str
+    region: str = ""
+
+
+@dataclass(frozen=True)
+class ListCharge:
+    """One day's usage of one SKU by the price list. unit_price_usd: for one billing unit of the
+    SKU. corrects: the month, closed by now, that the charge is a correction of. cost_usd may be
+    negative then.
+    """
+
+    day: date
+    cost_center: str
+    team: str
+    model: str
+    version: str
+    sku: Sku
+    quantity: Decimal
+    rate_id: str
+    unit_price_usd: Decimal
+    cost_usd: Decimal
+    invoice: str = ""
+    line: str = ""
+    corrects: date | None = None
+
+
+@dataclass(frozen=True)
+class MachineShare:
+    """One share of a day's machine cost: work of a team, or idle, starting, unallocated time.
+
+    ratio: of the day's cost of its kind of machine. on_demand_usd: what the same time costs by the
+    provider's list; None where that is not known.
+    """
+
+    day: date
+    kind: str
+    cost_center: str
+    team: str
+    model: str
+    version: str
+    instance_type: str
+    capacity_type: str
+    gpu_name: str
+    gpu_hours: Decimal
+    ratio: Decimal
+    method_id: str
+    cost_usd: Decimal
+    on_demand_usd: Decimal | None = None
+    invoice: str = ""
+    line: str = ""
+    corrects: date | None = None
+
+
+@dataclass(frozen=True)
+class Unpriced:
+    """What the month has and no row can say, because nobody knows its price."""
+
+    tokens: int = 0
+    machine_seconds: Decimal = Decimal(0)
+    calls_without_usage: int = 0
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What accompanies the data, as FOCUS asks: which schema it has, and what it leaves out."""
+
+    version: Version
+    created_at: datetime
+    basis: Basis
+    month: date
+    unpriced: Unpriced = field(default_factory=Unpriced)
+
+    def plain(self) -> dict[str, object]:
+        """Return it as JSON takes it."""
+        return {
+            "SchemaId": f"quartermaster-focus-{self.version}",
+            "FocusVersion": self.version,
+            "CreationDate": _time(self.created_at),
+            "DataGenerator": "Quartermaster",
+            "x_CostBasis": self.basis,
+            "x_BillingPeriodStart": _time(month_bounds(self.month)[0]),
+            "x_UnpricedTokens": self.unpriced.tokens,
+            "x_UnpricedMachineSeconds": str(self.unpriced.machine_seconds),
+            "x_CallsWithoutUsage": self.unpriced.calls_without_usage,
+            "ColumnDefinition": [
+                {"ColumnName": column.name, "DataType": _DATA_TYPES[column.kind]}
+                | ({"NumericPrecision": 38, "NumberScale": 18} if column.kind == "decimal" else {})
+                for column in columns(self.version)
+            ],
+        }
+
+
+_DATA_TYPES: Mapping[Kind, str] = {
+    "text": "STRING",
+    "decimal": "DECIMAL",
+    "time": "DATETIME",
+    "json": "JSON",
+}
+
+
+def columns(version: Version) -> tuple[Column, ...]:
+    """Return the columns of a version in their order: FOCUS's own by name, then ours."""
+    return tuple(column for column in COLUMNS if version in column.versions)
+
+
+def list_row(charge: ListCharge, month: date, account: Account) -> Row:
+    """Return the row of one day's usage by the price list. month: the period that bills it."""
+    unit = UNITS[charge.sku]
+    consumed = CONSUMED[unit.one]
+    quantity = charge.quantity / unit.per
+    return _common(charge, month, account) | {
+        "BilledCost": charge.cost_usd,
+        "ContractedCost": charge.cost_usd,
+        "ContractedUnitPrice": charge.unit_price_usd,
+        "EffectiveCost": charge.cost_usd,
+        "ListCost": charge.cost_usd,
+        "ListUnitPrice": charge.unit_price_usd,
+        "ChargeDescription": f"{charge.sku.label} of {charge.version or charge.model}",
+        "ConsumedQuantity": charge.quantity,
+        "ConsumedUnit": consumed,
+        "PricingCategory": "Standard",
+        "PricingQuantity": quantity,
+        "PricingUnit": consumed if unit.per == 1 else f"{unit.per} {consumed}",
+        "SkuId": f"{charge.model}/{charge.sku}",
+        "SkuMeter": charge.sku.label,
+        "SkuPriceId": charge.rate_id,
+        "x_CostBasis": "PriceList",
+    }
+
+
+def cost_row(share: MachineShare, month: date, account: Account) -> Row:
+    """Return the row of one share of the machines' cost.
+
+    A share is priced as one charge of its amount: GPU-hours times an average price would not be
+    exactly the cost.
+    """
+    details = {"InstanceType": share.instance_type, "x_GpuName": share.gpu_name}
+    ratio = {"AllocatedRatio": share.ratio, "UsageUnit": "GPU-Hours"}
+    elements = {"Elements": [ratio | {"UsageQuantity": share.gpu_hours}]}
+    listed = share.cost_usd if share.on_demand_usd is None else share.on_demand_usd
+    words = f"{share.kind.capitalize()} on {share.instance_type or 'machines'}"
+    return _common(share, month, account) | {
+        "AllocatedMethodDetails": _json(elements),
+        "AllocatedMethodId": share.method_id,
+        "AllocatedResourceId": share.version or share.model or None,
+        "BilledCost": share.cost_usd,
+        "ContractedCost": share.cost_usd,
+        "ContractedUnitPrice": share.cost_usd,
+        "EffectiveCost": share.cost_usd,
+        "ListCost": listed,
+        "ListUnitPrice": listed,
+        "ChargeDescription": f"{words} for {share.version}" if share.version else words,
+        "ConsumedQuantity": share.gpu_hours,
+        "ConsumedUnit": "GPU-Hours",
+        "PricingCategory": "Dynamic" if share.capacity_type == "spot" else "Standard",
+        "PricingQuantity": Decimal(1),
+        "PricingUnit": "Charges",
+        "SkuId": f"machine/{share.instance_type or 'unknown'}/{share.capacity_type or 'unknown'}",
+        "SkuMeter": "Machine time",
+        "SkuPriceDetails": _json(details),
+        "SkuPriceId": f"{share.day:%Y-%m-%d}/{share.instance_type}/{share.capacity_type}",
+        "x_AllocationKind": share.kind,
+        "x_CostBasis": "MachineCost",
+    }
+
+
+def _common(charge: ListCharge | MachineShare, month: date, account: Account) -> Row:
+    """Return what both kinds of row say alike."""
+    begins, ends = month_bounds(month)
+    corrects = None if charge.corrects is None else month_bounds(charge.corrects)[0]
+    resource = charge.version or charge.model
+    return {
+        "BillingAccountId": account.id,
+        "BillingAccountName": account.name,
+        "BillingAccountType": "Company",
+        "BillingCurrency": CURRENCY,
+        "BillingPeriodEnd": ends,
+        "BillingPeriodStart": begins,
+        "ChargeCategory": "Usage",
+        "ChargeClass": "Correction" if corrects else None,
+        "ChargeFrequency": "Usage-Based",
+        "ChargePeriodEnd": end_of_day(charge.day),
+        "ChargePeriodStart": start_of_day(charge.day),
+        "HostProviderName": HOST,
+        "InvoiceDetailId": charge.line or None,
+        "InvoiceId": charge.invoice or None,
+        "InvoiceIssuerName": account.issuer,
+        "ProviderName": account.issuer,
+        "PublisherName": account.issuer,
+        "RegionId": account.region or None,
+        "RegionName": account.region or None,
+        "ResourceId": resource or None,
+        "ResourceName": resource or None,
+        "ResourceType": "Model deployment" if resource else None,
+        "ServiceCategory": "AI and Machine Learning",
+        "ServiceName": SERVICE,
+        "ServiceProviderName": account.issuer,
+        "ServiceSubcategory": "Generative AI",
+        "SubAccountId": charge.team or PLATFORM,
+        "SubAccountName": charge.team or PLATFORM,
+        "SubAccountType": "Team",
+        "Tags": _json({"cost_center": charge.cost_center, "environment": account.environment}),
+        "x_CorrectsBillingPeriodStart": corrects,
+        "x_ModelVersion": charge.version or None,
+    }
+
+
+def text_of(row: Row, version: Version) -> list[str]:
+    """Return a row as CSV holds it: no thousands separators, no exponent, UTC with a Z, "" where
+    there is nothing.
+    """
+    return [_text(row.get(column.name)) for column in columns(version)]
+
+
+def csv_rows(rows: Iterable[Row], version: Version) -> Iterable[Sequence[str]]:
+    """Return the head and the rows of a CSV file."""
+    yield [column.name for column in columns(version)]
+    for row in rows:
+        yield text_of(row, version)
+
+
+def _text(value: Value) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Decimal):
+        return _number(value)
+    return _time(value) if isinstance(value, datetime) else value
+
+
+def _number(value: Decimal) -> str:
+    """Return a decimal without an exponent and without zeros at its end; never "-0"."""
+    text = f"{value:f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _json(value: Mapping[str, object]) -> str:
+    return json.dumps(value, sort_keys=True, default=lambda one: float(one))

@@ -1,0 +1,109 @@
+"""Whether FOCUS rows hold what FOCUS asks of each of them. Pure; run on every export.
+
+The public validator judges lists of allowed values over a whole file: one bad row among good ones
+passes. These rules look at each row, and at what must agree within it.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
+
+from apps.chargeback.focus import Column, Kind, Row, Value, Version, columns
+
+MOST_PROBLEMS = 20
+_TYPES: dict[Kind, type] = {"decimal": Decimal, "time": datetime, "text": str, "json": str}
+# each cost with the unit price that it is the product of
+_PRODUCTS = (("ListCost", "ListUnitPrice"), ("ContractedCost", "ContractedUnitPrice"))
+_PERIODS = (("BillingPeriodStart", "BillingPeriodEnd"), ("ChargePeriodStart", "ChargePeriodEnd"))
+# what comes together or not at all
+_PAIRS = (
+    ("ConsumedQuantity", "ConsumedUnit"),
+    ("PricingQuantity", "PricingUnit"),
+    ("RegionId", "RegionName"),
+    ("ResourceId", "ResourceType"),
+    ("SubAccountId", "SubAccountType"),
+)
+
+
+class NotFocus(Exception):
+    """Rows that are not FOCUS. The text says which, where and why."""
+
+
+def checked(rows: Iterable[Row], version: Version) -> Iterator[Row]:
+    """Yield the rows one by one. Raises NotFocus at the first that breaks a rule."""
+    known = {column.name: column for column in columns(version)}
+    for number, row in enumerate(rows, start=1):
+        problems = list(_problems(row, known))
+        if problems:
+            raise NotFocus(f"row {number}: {'; '.join(problems[:MOST_PROBLEMS])}")
+        yield row
+
+
+def _problems(row: Row, known: dict[str, Column]) -> Iterator[str]:
+    for column in known.values():
+        yield from _problems_of(column, row.get(column.name))
+    yield from _problems_between(row)
+
+
+def _problems_of(column: Column, value: Value) -> Iterator[str]:
+    if value is None:
+        if column.required:
+            yield f"{column.name} is empty"
+        return
+    if not isinstance(value, _TYPES[column.kind]):
+        yield f"{column.name} is no {column.kind}"
+        return
+    if column.allowed and value not in column.allowed:
+        yield f"{column.name} may not be {value}"
+    if value == "" or (isinstance(value, Decimal) and not value.is_finite()):
+        yield f"{column.name} holds nothing"
+    if isinstance(value, datetime) and value.tzinfo is None:
+        yield f"{column.name} has no zone"
+    if column.kind == "json" and not isinstance(_parsed(str(value)), dict):
+        yield f"{column.name} is no object in JSON"
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _problems_between(row: Row) -> Iterator[str]:
+    """Yield what does not agree within a row."""
+    is_correction = row.get("ChargeClass") == "Correction"
+    for one, other in _PAIRS:
+        if (row.get(one) is None) != (row.get(other) is None):
+            yield f"{one} and {other} do not come together"
+    for first, last in _PERIODS:
+        begins, ends = _moment(row, first), _moment(row, last)
+        if begins and ends and begins >= ends:
+            yield f"{last} is not after {first}"
+    quantity = row.get("PricingQuantity")
+    if row.get("ChargeCategory") == "Usage" and quantity is None and not is_correction:
+        yield "PricingQuantity is empty in a row of usage"
+    for cost, price in _PRODUCTS:
+        unit_price = row.get(price)
+        both = isinstance(quantity, Decimal) and isinstance(unit_price, Decimal)
+        if both and quantity * unit_price != row.get(cost):  # type: ignore[operator]
+            yield f"PricingQuantity times {price} is not {cost}"
+    if not is_correction and _is_outside(row):
+        yield "the charge lies outside its billing period and is no correction"
+
+
+def _is_outside(row: Row) -> bool:
+    """Tell whether a charge lies outside the period that bills it."""
+    (billed_from, billed_to), (begins, ends) = (
+        (_moment(row, first), _moment(row, last)) for first, last in _PERIODS
+    )
+    if billed_from is None or billed_to is None or begins is None or ends is None:
+        return False
+    return begins < billed_from or ends > billed_to
+
+
+def _moment(row: Row, name: str) -> datetime | None:
+    """Return a moment that can be compared; None for anything else."""
+    value = row.get(name)
+    return value if isinstance(value, datetime) and value.tzinfo is not None else None
