@@ -124,6 +124,10 @@ PRIVILEGES: dict[str, May] = {
     "fleet.ReplicaPhase": FACT,
     "fleet.ClusterEvent": May(insert=True, update=AllBut(("learned_at",)), delete=True),
     "fleet.Observation": May(insert=True, update=AllBut()),
+    # what machines cost by AWS's word and by contracts
+    "fleet.NodePrice": FACT,
+    "fleet.PriceOverride": May(insert=True, update=("active_to",)),
+    "fleet.PriceFeed": May(insert=True, update=AllBut()),
     # what was measured, for as long as settings keep it
     "fleet.ScrapeTarget": May(insert=True, update=AllBut(("kind", "name")), delete=True),
     "fleet.GpuDevice": May(

@@ -289,6 +289,8 @@ USAGE_LOG_FILE = env_str("USAGE_LOG_FILE", "")
 # -- Metrics ---------------------------------------------------------------------------------------
 METRICS_INTERVAL_SECONDS = env_int("METRICS_INTERVAL_SECONDS", 15, minimum=5)
 METRICS_RETENTION_DAYS = env_int("METRICS_RETENTION_DAYS", 14, minimum=1)
+# ask AWS for the price list and the Spot history of the machines that there are
+AWS_PRICES = env_bool("AWS_PRICES", False)
 PROMETHEUS_URL = env_url("PROMETHEUS_URL", "")  # empty: engines and GPU exporters are scraped
 PROMETHEUS_TOKEN = env_secret("PROMETHEUS_TOKEN", "")
 # one exporter for all GPUs; empty: the exporter's pods, found by label

@@ -12,6 +12,7 @@ TASKS = (
     "accounts",
     "catalog",
     "evals",
+    "fleet",
     "capacity",
     "promotions",
     "metering",

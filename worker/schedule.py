@@ -77,6 +77,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 2.0,
         "options": {"expires": 2},
     },
+    # Asks AWS for the prices that are due, where it is to be asked. If it stops, machines whose
+    # price only AWS tells have none, and their time is in no amount until it is known.
+    "fetch-prices": {
+        "task": "fleet.fetch_prices",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     # Shares out what the machines cost: today again and again, and every day that changed. If it
     # stops, costs stay as they were, and the page says until when they are known.
     "allocate-due-days": {

@@ -18,6 +18,8 @@ ASKS_FOR_MODELS = (Role.TEAM_LEAD, Role.MODEL_OWNER)
 STEERS_ROLLOUTS = (Role.REVIEWER, Role.PLATFORM_ENGINEER)
 # are told of what failed: owners of their own models, platform engineers of all
 MENDS_MODELS = (Role.MODEL_OWNER, Role.PLATFORM_ENGINEER)
+# say what a contract for machines costs
+SETS_MACHINE_PRICES = (Role.FINANCE,)
 # decide about a change of capacity that somebody else asked for
 DECIDES_CAPACITY = (Role.PLATFORM_ENGINEER, Role.REVIEWER)
 # try again, or leave out, usage that was received and is not counted

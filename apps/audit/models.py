@@ -59,6 +59,8 @@ class Action(models.TextChoices):
     PRICE_PUBLISHED = "price.published", "Prices published"
     PRICE_REJECTED = "price.rejected", "Prices rejected"
     PRICE_WITHDRAWN = "price.withdrawn", "Proposal of prices withdrawn"
+    MACHINE_PRICE_SET = "machine_price.set", "Contract price of machines set"
+    MACHINE_PRICE_ENDED = "machine_price.ended", "Contract price of machines ended"
     POOL_FOUND = "pool.found", "Node pool found in Git"
     CAPACITY_REQUESTED = "capacity.requested", "Capacity change requested"
     CAPACITY_APPROVED = "capacity.approved", "Capacity change approved"

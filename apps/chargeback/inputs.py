@@ -35,7 +35,7 @@ class Inputs:
 
 
 def inputs(from_at: datetime, to_at: datetime) -> Inputs:
-    """Return what happened in [from_at, to_at), within a day; six queries."""
+    """Return what happened in [from_at, to_at), within a day; nine queries."""
     parts = intervals.parts_within(from_at, to_at)
     claims = {part.span.node_claim_id: part.span.node_claim for part in parts}
     return Inputs(
@@ -44,7 +44,7 @@ def inputs(from_at: datetime, to_at: datetime) -> Inputs:
         work=metering.hours_of_work(from_at, to_at),
         sizes=dict(RegisteredModel.objects.values_list("name", "parameter_count")),
         has_simulated_machines=any(claim.is_simulated for claim in claims.values()),
-        has_simulated_prices=any(prices.is_simulated(part.span.price_basis) for part in parts),
+        has_simulated_prices=any(prices.is_simulated(part.price.basis) for part in parts),
     )
 
 
@@ -59,8 +59,8 @@ def _stretch(part: intervals.Part) -> Stretch:
         gpus=span.node_claim.gpu_count or (listed.gpus if listed is not None else 0),
         from_at=part.from_at,
         to_at=part.to_at,
-        usd_per_hour=span.price_usd_per_hour,
-        on_demand_usd_per_hour=listed.usd_per_hour if listed is not None else None,
+        usd_per_hour=part.price.usd_per_hour,
+        on_demand_usd_per_hour=part.listed_usd_per_hour,
         is_observed=span.observed,
     )
 

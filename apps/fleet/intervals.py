@@ -1,9 +1,9 @@
 """Node intervals as money reads them: a claim's own for its page, everybody's in a range of days
 for the export.
 
-An interval costs its own price for as long as it lasts, unobserved time included. A range takes the
-part of an interval that lies in it, so that the exports of single days sum to the export of all of
-them.
+An interval costs its price for as long as it lasts, unobserved time included; where the price
+changes in it (pricing/book.py says by whose word), it has several parts. A range takes the parts
+that lie in it, so that the exports of single days sum to the export of all of them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,14 +14,16 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from django.db.models import Min, Q
 
 from apps.common import periods
-from apps.fleet import sightings
+from apps.fleet import prices, sightings
 from apps.fleet.models import ClusterEvent, NodeClaim, NodeInterval
+from apps.fleet.pricing.book import Price, PriceBook, book
 
 MICRO_USD = Decimal("0.000001")
 SECONDS_PER_HOUR = Decimal(3600)
 EVENTS_SHOWN = 100
 LONGEST_EXPORT = timedelta(days=366)
 AT_ONCE = 1000  # rows that the database gives at a time
+NOT_LAUNCHED = Price(None, "", "not launched yet")
 COLUMNS = (
     "node_claim", "node", "node_pool", "instance_type", "zone", "capacity_type", "gpus",
     "started_at_utc",
@@ -33,16 +35,27 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Part:
-    """The part of an interval in [from_at, to_at)."""
+    """The part of an interval in [from_at, to_at), at one price. is_last: no other part of it
+    follows. listed_usd_per_hour: what the same machine costs on demand by the price list, None
+    where that is not known.
+    """
 
     span: NodeInterval
     from_at: datetime
     to_at: datetime
+    price: Price
+    is_last: bool = True
+    listed_usd_per_hour: Decimal | None = None
 
     @property
     def length(self) -> timedelta:
         """Return how long it is."""
         return self.to_at - self.from_at
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """Return when it ended; None while it lasts."""
+        return self.span.ended_at if self.is_last else self.to_at
 
     @property
     def seconds(self) -> Decimal:
@@ -52,7 +65,7 @@ class Part:
     @property
     def usd(self) -> Decimal | None:
         """Return what it costs, not rounded; None without a price."""
-        price = self.span.price_usd_per_hour
+        price = self.price.usd_per_hour
         return None if price is None else price * self.seconds / SECONDS_PER_HOUR
 
 
@@ -75,21 +88,42 @@ class ClaimCost:
     unobserved: timedelta
     usd: Decimal | None
 
+    @property
+    def price(self) -> Price:
+        """Return the price of its last part, which is its present one while it lasts."""
+        return self.parts[-1].price if self.parts else NOT_LAUNCHED
 
-def part_of(span: NodeInterval, *, to_at: datetime, from_at: datetime | None = None) -> Part:
-    """Return the part of an interval between two times, from its start where from_at is left out.
-    Never negative.
+
+def parts_of(
+    span: NodeInterval, known: PriceBook, *, to_at: datetime, from_at: datetime | None = None
+) -> list[Part]:
+    """Return the parts of an interval between two times, from its start where from_at is left out;
+    one part that is no time where nothing of it lies there.
     """
     begin = max(span.started_at, from_at or span.started_at)
-    return Part(span, begin, max(begin, min(span.ended_at or to_at, to_at)))
+    end = max(begin, min(span.ended_at or to_at, to_at))
+    steps = known.steps(span, begin, end)
+    return [
+        Part(
+            span=span,
+            from_at=step.from_at,
+            to_at=step.to_at,
+            price=step.price,
+            is_last=place == len(steps) - 1,
+            listed_usd_per_hour=known.list_price(span.instance_type, span.zone, step.from_at)
+            or prices.list_price(span.instance_type),
+        )
+        for place, step in enumerate(steps)
+    ]
 
 
 def parts_within(from_at: datetime, to_at: datetime) -> list[Part]:
-    """Return the parts of all intervals in [from_at, to_at) that last, with their claims; one
-    query.
+    """Return the parts of all intervals in [from_at, to_at) that last, with their claims; four
+    queries.
     """
-    spans = NodeInterval.objects.within(from_at, to_at).select_related("node_claim")
-    parts = (part_of(span, from_at=from_at, to_at=to_at) for span in spans)
+    spans = list(NodeInterval.objects.within(from_at, to_at).select_related("node_claim"))
+    known = book({span.instance_type for span in spans}, from_at, to_at)
+    parts = (part for span in spans for part in parts_of(span, known, from_at=from_at, to_at=to_at))
     return [part for part in parts if part.length]
 
 
@@ -99,27 +133,42 @@ def first_start() -> datetime | None:
     return first
 
 
-def usd_of(spans: Iterable[NodeInterval], now: datetime) -> Decimal | None:
-    """Return what intervals cost until now, not rounded; None where one has no price."""
+def usd_of(parts: Iterable[Part]) -> Decimal | None:
+    """Return what parts cost together, not rounded; None where one has no price."""
     total = Decimal(0)
-    for span in spans:
-        usd = part_of(span, to_at=now).usd
-        if usd is None:
+    for part in parts:
+        if part.usd is None:
             return None
-        total += usd
+        total += part.usd
     return total
 
 
+def costs_of(claims: Iterable[NodeClaim], now: datetime) -> dict[int, ClaimCost]:
+    """Return claim → its intervals until now and their sums; four queries, one less where the
+    intervals are there already.
+    """
+    spans = {claim.pk: list(claim.intervals.all()) for claim in claims}
+    every = [span for found in spans.values() for span in found]
+    first = min((span.started_at for span in every), default=now)
+    known = book({span.instance_type for span in every}, first, now)
+    return {
+        key: _cost([part for span in found for part in parts_of(span, known, to_at=now)])
+        for key, found in spans.items()
+    }
+
+
 def cost_of(claim: NodeClaim, now: datetime) -> ClaimCost:
-    """Return a claim's intervals until now and their sums; one query."""
-    spans = list(claim.intervals.all())
-    parts = [part_of(span, to_at=now) for span in spans]
+    """Return a claim's intervals until now and their sums; four queries."""
+    return costs_of([claim], now)[claim.pk]
+
+
+def _cost(parts: list[Part]) -> ClaimCost:
     dark = [part.length for part in parts if not part.span.observed]
     return ClaimCost(
         parts=parts,
         length=sum((part.length for part in parts), start=timedelta()),
         unobserved=sum(dark, start=timedelta()),
-        usd=usd_of(spans, now),
+        usd=usd_of(parts),
     )
 
 
@@ -169,9 +218,12 @@ def csv_rows(from_at: datetime, to_at: datetime) -> Iterator[list[object]]:
     The database gives them little by little, all as they were at one moment.
     """
     yield list(COLUMNS)
-    spans = NodeInterval.objects.within(from_at, to_at).select_related("node_claim")
-    for span in spans.iterator(chunk_size=AT_ONCE):
-        yield _cells(part_of(span, from_at=from_at, to_at=to_at))
+    spans = NodeInterval.objects.within(from_at, to_at)
+    kinds = set(spans.order_by().values_list("instance_type", flat=True).distinct())
+    known = book(kinds, from_at, to_at)
+    for span in spans.select_related("node_claim").iterator(chunk_size=AT_ONCE):
+        for part in parts_of(span, known, from_at=from_at, to_at=to_at):
+            yield _cells(part)
 
 
 def _cells(part: Part) -> list[object]:
@@ -185,13 +237,13 @@ def _cells(part: Part) -> list[object]:
         span.capacity_type,
         claim.gpu_count,
         span.started_at,
-        span.ended_at,
+        part.ended_at,
         part.from_at,
         part.to_at,
         f"{part.seconds:f}",
-        span.price_usd_per_hour,
+        part.price.usd_per_hour,
         None if usd is None else f"{usd.quantize(MICRO_USD, ROUND_HALF_EVEN):f}",
-        span.price_basis,
+        part.price.basis or part.price.why,
         span.observed,
         span.launch_reason,
         span.end_reason,

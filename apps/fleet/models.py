@@ -18,6 +18,7 @@ from apps.fleet import prices
 
 # Django finds an app's models through this module only
 from apps.fleet.metrics import models as metrics_models  # noqa: F401
+from apps.fleet.pricing import models as pricing_models  # noqa: F401
 
 SIMULATED_MACHINE = "kwok://"  # how a provider id begins behind which no machine is
 

@@ -6,7 +6,7 @@ them. Claims and replicas have a past, which the database sorts; claims come wit
 replicas with their phases. No cell asks the database.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -24,6 +24,7 @@ from apps.fleet.filters import ClaimFilters, NodeFilters, ReplicaFilters
 from apps.fleet.idle import IdleLine
 from apps.fleet.metrics.loads import Now
 from apps.fleet.models import Machine, NodeClaim, Replica
+from apps.fleet.pricing.book import Price
 
 
 def _kind(machine: Machine) -> str:
@@ -244,18 +245,25 @@ def _why_ended(claim: NodeClaim) -> str:
     return claim.message[:160] if claim.message and not claim.initialized_at else ""
 
 
-def _per_hour(claim: NodeClaim) -> str:
-    if claim.price_usd_per_hour is None:
+def _per_hour(price: Price) -> str:
+    if price.usd_per_hour is None:
         return money.NO_PRICE
-    basis = words.price_basis(claim.price_basis)
-    price = f"{money.usd(claim.price_usd_per_hour)} an hour"
-    return f"{price}, {basis}" if basis else price
+    basis = words.price_basis(price.basis)
+    said = f"{money.usd(price.usd_per_hour)} an hour"
+    return f"{said}, {basis}" if basis else said
 
 
 def claims(now: datetime) -> Table:
-    """Return the table of claims; costs are until now."""
+    """Return the table of claims; costs are until now, asked for once for the rows of a page."""
+    costs: dict[int, intervals.ClaimCost] = {}
+
+    def with_costs(rows: Sequence[NodeClaim]) -> Sequence[NodeClaim]:
+        costs.update(intervals.costs_of(rows, now))
+        return rows
+
     return Table(
         name="claims",
+        with_facts=with_costs,
         noun=("claim", "claims"),
         columns=(
             Column(
@@ -294,9 +302,9 @@ def claims(now: datetime) -> Table:
             Column(
                 "cost",
                 "Cost so far",
-                lambda claim: intervals.usd_of(list(claim.intervals.all()), now),
+                lambda claim: costs[claim.pk].usd,
                 kind="money",
-                sub=_per_hour,
+                sub=lambda claim: _per_hour(costs[claim.pk].price),
                 unknown=money.NO_PRICE,
                 place="figure",
             ),

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET
 from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_FLEET
 from apps.common import periods
+from apps.common.progress import took
 from apps.common.simulated import Simulated
 from apps.common.spreadsheets import csv_answer
 from apps.common.tables.columns import Table
@@ -110,10 +111,10 @@ def claim_detail(request: SignedIn, pk: int) -> HttpResponse:
         "crumbs": _crumbs("fleet:claim_list", "Node claims", claim.name),
         "badge": pages.claim_badge(claim),
         "cost": cost,
-        "length": pages.duration(cost.length),
-        "unobserved": pages.duration(cost.unobserved) if cost.unobserved else "",
+        "length": took(cost.length),
+        "unobserved": took(cost.unobserved) if cost.unobserved else "",
         "lines": [
-            (part, pages.duration(part.length), pages.part_badge(part))
+            (part, took(part.length), pages.part_badge(part))
             for part in cost.parts[-INTERVALS_SHOWN:]
         ],
         "earlier": max(0, len(cost.parts) - INTERVALS_SHOWN),

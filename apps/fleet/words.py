@@ -4,7 +4,13 @@ price it is. Pure.
 
 LONGEST_NAME = 28  # of a node, where a table shows it
 _CAPACITY_TYPES = {"on-demand": "On demand", "spot": "Spot", "reserved": "Reserved"}
-_PRICES = {"on-demand-list": "list price", "simulated-spot": "simulated price"}
+_PRICES = {
+    "on-demand-list": "list price",
+    "simulated-spot": "simulated price",
+    "contract": "contract price",
+    "aws-list": "AWS list price",
+    "aws-spot-history": "AWS Spot price",
+}
 
 
 def short_name(name: str) -> str:

@@ -1,5 +1,6 @@
 """What a day's allocation rests on, and which days have to be shared out."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -7,14 +8,23 @@ from fractions import Fraction
 import pytest
 from django.utils import timezone
 
+from apps.accounts.models import Role
 from apps.chargeback import actions
 from apps.chargeback.inputs import due_days, inputs
 from apps.chargeback.models import ChangedDay
 from apps.chargeback.speeds import DEFAULT, H100
 from apps.fleet.models import NodeInterval, Replica
+from apps.fleet.pricing.actions import (
+    Terms,
+    Told,
+    end_price_override,
+    record_prices,
+    set_price_override,
+)
+from apps.fleet.pricing.models import NodePrice
 from apps.metering.models import HourlyUsage
 from tests.chargeback.test_queries import use
-from tests.factories import RegisteredModelFactory
+from tests.factories import RegisteredModelFactory, UserFactory
 from tests.fleet.machines import DAY, at, interval, machine, replica
 
 pytestmark = pytest.mark.django_db
@@ -171,6 +181,28 @@ class TestMarks:
         self.forget()
         Replica.objects.filter(pk=row.pk).update(ended_at=at(40))
         assert marked() == days(1, 2)
+
+    def test_a_price_that_is_learned_marks_every_day_since(self):
+        told = Told(
+            NodePrice.Source.SPOT, "g6.xlarge", "us-east-1", "us-east-1a", Decimal(1), at(30)
+        )
+        later = replace(told, active_from=at(50))
+        record_prices(feed="SPOT us-east-1", told=[later, told], told_until=at(60), now=at(60))
+        assert set(days(1, 2, 3)) <= set(marked()) and not set(days(-1, 0)) & set(marked())
+        self.forget()
+        record_prices(feed="SPOT us-east-1", told=[told], told_until=at(61), now=at(61))
+        assert marked() == []
+
+    def test_a_contract_marks_every_day_since_when_it_is_set_and_when_it_is_ended(self):
+        fiona = UserFactory(with_roles=[Role.FINANCE])
+        row = set_price_override(
+            terms=Terms("g6.xlarge", "spot", "us-east-1", usd_per_hour=Decimal(1)),
+            active_from=at(30), active_to=None, reason="EDP", actor=fiona, now=at(60),
+        )  # fmt: skip
+        assert set(days(1, 2, 3)) <= set(marked()) and MONDAY not in marked()
+        self.forget()
+        end_price_override(override=row, active_to=at(52), actor=fiona, now=at(61))
+        assert set(days(1, 2, 3)) <= set(marked())
 
     def test_leave_today_alone(self):
         now = timezone.now()

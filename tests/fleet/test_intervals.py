@@ -14,6 +14,7 @@ from apps.accounts.models import Role
 from apps.common.spreadsheets import csv_answer
 from apps.fleet import actions, intervals, sightings
 from apps.fleet.models import NodeClaim, NodeInterval
+from apps.fleet.pricing.book import PriceBook
 from tests.factories import UserFactory
 from tests.fleet.objects import LABELS, at, claim, event
 from tests.pages import joined
@@ -82,7 +83,7 @@ class TestDays:
             intervals.days(first, last, now=self.NOW)
 
 
-class TestPartOf:
+class TestPartsOf:
     """An interval from second 100 to 200, at 7.20 an hour, and one that has not ended."""
 
     SPAN = NodeInterval(started_at=at(100), ended_at=at(200), price_usd_per_hour=Decimal("7.2"))
@@ -101,22 +102,27 @@ class TestPartOf:
     )
     def test_is_what_lies_in_the_range_and_never_negative(self, from_second, to_second, begin, end):
         from_at = None if from_second is None else at(from_second)
-        part = intervals.part_of(self.SPAN, from_at=from_at, to_at=at(to_second))
+        (part,) = intervals.parts_of(self.SPAN, PriceBook(), from_at=from_at, to_at=at(to_second))
         assert (part.from_at, part.to_at) == (at(begin), at(end))
         assert part.seconds == end - begin
         assert part.usd == Decimal("0.002") * (end - begin)
 
     def test_lasts_until_now_where_it_has_not_ended_and_to_the_microsecond(self):
-        part = intervals.part_of(self.OPEN, to_at=at(200) + timedelta(microseconds=1))
+        until = at(200) + timedelta(microseconds=1)
+        (part,) = intervals.parts_of(self.OPEN, PriceBook(), to_at=until)
         assert (part.seconds, part.usd) == (Decimal("100.000001"), None)
+        assert (part.ended_at, part.to_at) == (None, until)
 
 
 class TestUsdOf:
     def test_sums_what_each_costs_unless_one_has_no_price(self):
-        spans = [TestPartOf.SPAN, TestPartOf.SPAN]
-        assert intervals.usd_of(spans, at(150)) == Decimal("0.2")
-        assert intervals.usd_of([*spans, TestPartOf.OPEN], at(150)) is None
-        assert intervals.usd_of([], at(150)) == 0
+        whole, open_ = (
+            intervals.parts_of(span, PriceBook(), to_at=at(150))
+            for span in (TestPartsOf.SPAN, TestPartsOf.OPEN)
+        )
+        assert intervals.usd_of(whole * 2) == Decimal("0.2")
+        assert intervals.usd_of([*whole, *open_]) is None
+        assert intervals.usd_of([]) == 0
 
 
 @pytest.mark.django_db
@@ -269,10 +275,11 @@ class TestCsvRows:
         assert [row["seconds"] for row in rows(at(50), at(60))] == ["0.000000"]
         assert rows(at(40), at(50)) == []
 
-    def test_take_one_query_however_many_there_are(self, django_assert_num_queries):
+    def test_take_five_queries_however_many_there_are(self, django_assert_num_queries):
         for number in range(30):
             see(name=f"c{number}", uid=f"c{number}", **WHOLE)
-        with django_assert_num_queries(1):
+        # the intervals and their types · contracts, prices before and in the range
+        with django_assert_num_queries(5):
             assert len(rows()) == 30
 
     def test_let_no_name_be_a_formula(self):
@@ -375,8 +382,8 @@ class TestClaimDetail:
                 **WHOLE,
             )
         self.page(fiona)
-        # session, person, roles · the claim, intervals, events, freshness · needs
-        with django_assert_num_queries(8):
+        # session, person, roles · the claim, intervals, three of prices, events, freshness · needs
+        with django_assert_num_queries(11):
             found = self.page(fiona)
         assert "19 intervals" in found
 

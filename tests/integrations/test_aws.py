@@ -231,3 +231,10 @@ class TestErrors:
         monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
         with pytest.raises(PermanentError, match="no AWS identity"):
             self.spot(aws.AwsPrices())
+
+
+class TestClientFromSettings:
+    def test_is_there_where_aws_is_to_be_asked(self, settings):
+        assert aws.client_from_settings() is None
+        settings.AWS_PRICES = True
+        assert isinstance(aws.client_from_settings(), aws.AwsPrices)

@@ -16,6 +16,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
+from django.conf import settings
 
 from apps.integrations.aws.types import ListPrice, SpotPrice
 from apps.integrations.errors import NotFound, PermanentError, Refused, TemporaryError
@@ -136,9 +137,9 @@ class AwsPrices:
         return self._clients[key]
 
 
-def client_from_settings() -> AwsPrices:
-    """Return the client; everything it needs is in the environment."""
-    return AwsPrices()
+def client_from_settings() -> AwsPrices | None:
+    """Return the client; None where AWS is not to be asked for prices (AWS_PRICES)."""
+    return AwsPrices() if settings.AWS_PRICES else None
 
 
 def _pages(call: Callable[..., Any], asked: Mapping[str, object], what: str) -> Iterator[Page]:
