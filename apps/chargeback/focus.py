@@ -47,7 +47,8 @@ class Column:
         return self.name.startswith("x_")
 
 
-_12, _14 = ("1.2",), ("1.4",)
+_12: tuple[Version, ...] = ("1.2",)
+_14: tuple[Version, ...] = ("1.4",)
 COLUMNS: tuple[Column, ...] = (
     Column("AllocatedMethodDetails", "json", versions=_14),
     Column("AllocatedMethodId", versions=_14),

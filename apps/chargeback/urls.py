@@ -5,10 +5,12 @@ from django.urls import path
 from apps.chargeback import api, views
 from apps.chargeback.prices import api as prices_api
 from apps.chargeback.prices import views as prices
+from apps.chargeback.reconciliation import views as reconciliation
 
 app_name = "chargeback"
 urlpatterns = [
     path("", views.month, name="month"),
+    path("reconciliation/", reconciliation.reconciliation, name="reconciliation"),
     path("rates/", prices.rate_list, name="rate_list"),
     path("rates/propose/", prices.price_change_create, name="price_change_create"),
     path("price-changes/<uuid:pk>/", prices.price_change_detail, name="price_change_detail"),

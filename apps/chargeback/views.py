@@ -16,9 +16,10 @@ from django.views.decorators.http import require_GET
 from apps.access.models import Grant
 from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
-from apps.accounts.roles import SEES_EVERY_TEAM
+from apps.accounts.roles import SEES_ALL_MONEY, SEES_EVERY_TEAM
 from apps.chargeback import costs, pages, queries, tables
 from apps.chargeback.api import parse_month
+from apps.chargeback.periods import months_to_choose
 from apps.common.money import usd
 from apps.common.periods import day_words, month_before, month_bounds, month_of
 from apps.common.simulated import Simulated
@@ -55,9 +56,9 @@ def month(request: SignedIn) -> HttpResponseBase:
     context = {
         "title": f"Chargeback {chosen:%B %Y}",
         "lead": f"Only team {scope.team} is shown to you." if scope.team else "",
-        "actions": [{"label": "Prices", "url": reverse("chargeback:rate_list"), "icon": "tags"}],
+        "actions": _actions(request.user, chosen),
         "month": chosen,
-        "months": _months(chosen, moment),
+        "months": months_to_choose(chosen, moment),
         "by_day": by_day,
         "totals": totals,
         "simulated": Simulated(
@@ -74,6 +75,15 @@ def month(request: SignedIn) -> HttpResponseBase:
         "refusals": _refusals(totals, start, end),
     }
     return respond(table, request, lines, "chargeback/month.html", context)
+
+
+def _actions(user: User, chosen: date) -> list[dict[str, str]]:
+    """Return where the month's other pages are, of those that the person may open."""
+    prices = {"label": "Prices", "url": reverse("chargeback:rate_list"), "icon": "tags"}
+    if not user.has_role(*SEES_ALL_MONEY):
+        return [prices]
+    url = f"{reverse('chargeback:reconciliation')}?month={chosen:%Y-%m}"
+    return [{"label": "Reconciliation", "url": url, "icon": "scale"}, prices]
 
 
 def freshness(start: datetime, end: datetime, moment: datetime) -> str:
@@ -167,14 +177,6 @@ def _change(amount: Decimal, before: Decimal) -> str:
 
 def _before(start: datetime) -> datetime:
     return month_bounds(month_before(start.date()))[0]
-
-
-def _months(chosen: date, moment: datetime) -> list[date]:
-    """Return the last twelve months and the chosen one, newest first."""
-    found = [month_of(moment)]
-    while len(found) < 12:
-        found.append(month_before(found[-1]))
-    return found if chosen in found else [*found, chosen]
 
 
 @require_GET

@@ -216,6 +216,7 @@ DOORS = [
     "403", "{doubted}", data=REASON),
     get("chargeback:month", "200"),
     get("chargeback:month", "200", data={"format": "csv"}),
+    get("chargeback:reconciliation", "404 404 404 404 404 404 404 200 200 200"),
     get("chargeback:rate_list", "200"),
     get("chargeback:price_change_create", "200"),
     post("chargeback:price_change_create", "403 403 403 403 403 403 403 302 403 403", data=PRICE),
