@@ -113,6 +113,17 @@ PRIVILEGES: dict[str, May] = {
         insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
     ),
     "access.Grant": May(insert=True, update=("revoked_at", "revoked_by", "revoke_reason")),
+    "access.Budget": May(insert=True, update=("active_to", "ended_by", "end_reason")),
+    "access.BudgetChange": May(
+        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
+    ),
+    "access.Boost": May(
+        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
+    ),
+    "access.BudgetAlert": FACT,
+    # the gateway's gate will write them
+    "access.BudgetReservation": READ,
+    "access.SettledCall": READ,
     # what the observer saw
     "fleet.NodePool": OBSERVED,
     "fleet.NodeClaim": OBSERVED,

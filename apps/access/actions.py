@@ -9,6 +9,7 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
+from apps.access.budgets.actions import end_with_grant, give_budget
 from apps.access.models import AccessRequest, Grant
 from apps.access.wishes import Wish, problems
 from apps.accounts.models import Role, Team, User
@@ -118,7 +119,7 @@ def question(request: AccessRequest, person: User) -> decisions.Question:
 
 @transaction.atomic
 def approve_request(*, request: AccessRequest, approver: User, reason: str, now: datetime) -> Grant:
-    """Approve a pending request and create its grant.
+    """Approve a pending request, create its grant, and give the team its monthly budget.
 
     now: aware UTC; becomes the grant's active_from (inclusive). A grant that it renews ends then.
     Raises NotPermitted unless the approver owns the model and did not ask; AlreadyDecided if it is
@@ -138,7 +139,6 @@ def approve_request(*, request: AccessRequest, approver: User, reason: str, now:
                 registered_model=request.registered_model,
                 team=request.team,
                 tokens_per_minute=request.tokens_per_minute,
-                monthly_budget_usd=request.monthly_budget_usd,
                 active_from=now,
                 active_to=active_to,
             )
@@ -160,6 +160,7 @@ def approve_request(*, request: AccessRequest, approver: User, reason: str, now:
         now=now,
         data={"request": str(request.pk)} | ({"replaces": replaced} if replaced else {}),
     )
+    give_budget(grant=grant, approver=approver, now=now)
     enqueue_on_commit("gateway.publish_policy", model_id=request.registered_model_id)
     return grant
 
@@ -244,6 +245,7 @@ def revoke_grant(*, grant: Grant, actor: User, reason: str, now: datetime) -> Gr
     if not changed.update(revoked_at=now, revoked_by=actor, revoke_reason=reason):
         raise AlreadyEnded("This grant has already ended.")
     record(action=Action.GRANT_REVOKED, actor=actor, target=grant, now=now, data={"reason": reason})
+    end_with_grant(grant=grant, actor=actor, reason=reason, now=now)
     enqueue_on_commit("gateway.publish_policy", model_id=grant.registered_model_id)
     grant.refresh_from_db()
     return grant

@@ -1,5 +1,6 @@
 """The API of access: the same actions as the pages."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.access import actions, wishes
+from apps.access.budgets.queries import of_grants
 from apps.access.filters import GrantQuery, RequestQuery
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.requests import caller
@@ -75,10 +77,18 @@ class AccessRequestOutput(serializers.ModelSerializer[AccessRequest]):
 
 
 class GrantOutput(serializers.ModelSerializer[Grant]):
-    """One grant."""
+    """One grant. monthly_budget_usd: what the team may spend on the model in a month; null where
+    that is not limited.
+    """
 
     model = serializers.CharField(source="registered_model.name")
     team = serializers.CharField(source="team.slug")
+    monthly_budget_usd = serializers.SerializerMethodField()
+
+    def get_monthly_budget_usd(self, grant: Grant) -> str | None:
+        """Return the amount of the budget of the grant's team for its model."""
+        budget = self.context["budgets"].get(grant.pk)
+        return f"{budget.amount:f}" if budget else None
 
     class Meta:
         model = Grant
@@ -194,3 +204,7 @@ class Grants(Listing):
         """
         rows = Grant.objects.visible_to(caller(request)).select_related("registered_model", "team")
         return self.listed(rows if "active" in request.query_params else rows.active(now()))
+
+    def context_of(self, page: Sequence[Grant]) -> dict[str, object]:
+        """Return the budgets of a page's grants."""
+        return {"budgets": of_grants(page, now())}

@@ -6,6 +6,8 @@ from typing import Any
 from django import forms
 
 from apps.access import wishes
+from apps.access.budgets.models import Budget
+from apps.access.budgets.terms import NOT_ENFORCED
 from apps.access.models import Grant
 from apps.catalog.models import DataClass, RegisteredModel
 from apps.common.periods import ZONE_NAME, day_of
@@ -43,7 +45,7 @@ class AccessRequestForm(forms.Form):
     )
     monthly_budget_usd = forms.DecimalField(
         label="Monthly budget (USD)",
-        help_text="Shown against use. Not enforced yet: calls go on when it is spent.",
+        help_text=f"By the price list, in each calendar month. {NOT_ENFORCED}",
         error_messages={
             "required": "Say how much your team may spend in a month.",
             "invalid": NUMBER.format("100.00"),
@@ -85,8 +87,13 @@ class AccessRequestForm(forms.Form):
         return wishes.Wish(**self.cleaned_data)
 
 
-def usual_wish(now: datetime, renews: Grant | None = None) -> dict[str, object]:
-    """Return what the form holds at first: the usual, or what the grant to renew was asked with."""
+def usual_wish(
+    now: datetime, renews: Grant | None = None, budget: Budget | None = None
+) -> dict[str, object]:
+    """Return what the form holds at first: the usual, or what the grant to renew was asked with.
+
+    budget: of the grant's team for its model.
+    """
     today, first = day_of(now), wishes.first_last_day(now)
     if renews is None:
         return USUAL | {"expires_date": today + USUAL_LENGTH}
@@ -96,6 +103,6 @@ def usual_wish(now: datetime, renews: Grant | None = None) -> dict[str, object]:
         "purpose": renews.request.purpose,
         "data_class": renews.request.data_class,
         "tokens_per_minute": renews.tokens_per_minute,
-        "monthly_budget_usd": renews.monthly_budget_usd,
+        "monthly_budget_usd": budget.amount if budget else renews.request.monthly_budget_usd,
         "expires_date": last_day,
     }

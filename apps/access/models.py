@@ -14,6 +14,8 @@ from django.db.models import F, Func, Q
 from django.db.models.functions import Least
 from django.urls import reverse
 
+# Django finds an app's models through this module only
+from apps.access.budgets import models as budget_models  # noqa: F401
 from apps.accounts.models import Role, Team, User
 from apps.accounts.roles import ASKS_FOR_MODELS, SEES_EVERY_TEAM
 from apps.catalog.models import DataClass, RegisteredModel
@@ -144,8 +146,8 @@ class GrantQuerySet(models.QuerySet["Grant"]):
 
 
 class Grant(models.Model):
-    """A team may call a model: with so many tokens a minute and such a budget a month, until it
-    expires.
+    """A team may call a model: with so many tokens a minute, until it expires. What it may spend
+    says its budget (budgets/models.py).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -155,8 +157,6 @@ class Grant(models.Model):
     )
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="grants")
     tokens_per_minute = models.PositiveIntegerField()
-    # shown against use, not enforced yet
-    monthly_budget_usd = models.DecimalField(max_digits=12, decimal_places=2)
     active_from = models.DateTimeField()
     active_to = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)

@@ -13,6 +13,9 @@ from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.access import actions, tables
+from apps.access.budgets.models import Budget
+from apps.access.budgets.queries import of_grants
+from apps.access.budgets.terms import NOT_ENFORCED, in_unit
 from apps.access.forms import AccessRequestForm, usual_wish
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import User
@@ -57,8 +60,9 @@ def request_create(request: SignedIn, name: str) -> HttpResponse:
     model = get_object_or_404(RegisteredModel.objects.visible_to(request.user), name=name)
     moment = now()
     renews = _grant_to_renew(request, model)
+    budget = of_grants([renews], moment).get(renews.pk) if renews else None
     form = AccessRequestForm(
-        request.POST or None, model=model, now=moment, initial=usual_wish(moment, renews)
+        request.POST or None, model=model, now=moment, initial=usual_wish(moment, renews, budget)
     )
     if request.method == "POST" and form.is_valid():
         try:
@@ -152,7 +156,7 @@ def _request_facts(item: AccessRequest) -> list[tuple[str, object]]:
         ("Purpose", item.purpose),
         ("Most sensitive data", item.get_data_class_display()),
         ("Tokens per minute", f"{item.tokens_per_minute:,}"),
-        ("Monthly budget", f"{usd(item.monthly_budget_usd)} (shown against use, not enforced yet)"),
+        ("Monthly budget", f"{usd(item.monthly_budget_usd)}. {NOT_ENFORCED}"),
         ("Access ends", f"at the end of {day_words(item.expires_date)}, {ZONE_NAME}"),
         ("Asked by", f"{item.requested_by} of {item.team}"),
     ]
@@ -227,7 +231,7 @@ def _show_grant(
             (str(grant), ""),
         ],
         "badge": tables.grant_badge(grant, moment),
-        "facts": _grant_facts(grant),
+        "facts": _grant_facts(grant, of_grants([grant], moment).get(grant.pk)),
         "form": form,
         "actions": _grant_actions(grant, request.user),
         "may_revoke": active and actions.may_revoke(grant, request.user),
@@ -244,12 +248,12 @@ def _grant_actions(grant: Grant, user: User) -> list[dict[str, str]]:
     return [{"label": "Renew…", "url": f"{url}?renew={grant.pk}", "style": "primary"}]
 
 
-def _grant_facts(grant: Grant) -> list[tuple[str, object]]:
+def _grant_facts(grant: Grant, budget: Budget | None) -> list[tuple[str, object]]:
     model = grant.registered_model
     facts: list[tuple[str, object]] = [
         ("Model", {"text": model.name, "url": reverse("catalog:model_detail", args=[model.name])}),
         ("Tokens per minute", f"{grant.tokens_per_minute:,}, enforced by the gateway"),
-        ("Monthly budget", f"{usd(grant.monthly_budget_usd)}, not enforced yet"),
+        ("Monthly budget", _budget_fact(budget)),
         ("Active from", f"{grant.active_from:%d %b %Y %H:%M} UTC"),
         ("Ends", f"at the end of {day_words(grant.last_day)}, {ZONE_NAME}"),
         (
@@ -269,6 +273,14 @@ def _grant_facts(grant: Grant) -> list[tuple[str, object]]:
             )
         )
     return facts
+
+
+def _budget_fact(budget: Budget | None) -> object:
+    """Return what a grant's team may spend on its model in a month, with the budget's page."""
+    if budget is None:
+        return "none"
+    text = f"{in_unit(budget.amount, budget.unit)}. {NOT_ENFORCED}"
+    return {"text": text, "url": budget.get_absolute_url()}
 
 
 @require_POST

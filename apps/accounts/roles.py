@@ -24,6 +24,10 @@ SETS_MACHINE_PRICES = (Role.FINANCE,)
 DECIDES_CAPACITY = (Role.PLATFORM_ENGINEER, Role.REVIEWER)
 # try again, or leave out, usage that was received and is not counted
 MENDS_USAGE = (Role.PLATFORM_ENGINEER, Role.FINANCE)
+# set and end budgets, and decide about changes of them that somebody else asked for; owners of a
+# model those of a team for it
+SETS_COST_CENTER_BUDGETS = (Role.FINANCE, Role.PLATFORM_ENGINEER)
+SETS_TEAM_BUDGETS = (Role.FINANCE,)
 
 # -- Oversight -------------------------------------------------------------------------------------
 # see what every team asked for, was granted and called

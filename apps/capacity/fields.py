@@ -14,13 +14,6 @@ from apps.manifests import durations
 NEVER = durations.NEVER
 UNIT_WORDS = {"s": "seconds", "m": "minutes", "h": "hours", NEVER: "never"}
 MOST = 100_000
-ZONES = {
-    "UTC": "UTC",
-    "America/New_York": "Eastern (New York)",
-    "America/Chicago": "Central (Chicago)",
-    "America/Denver": "Mountain (Denver)",
-    "America/Los_Angeles": "Pacific (Los Angeles)",
-}
 
 
 class LengthWidget(forms.MultiWidget):

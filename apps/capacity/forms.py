@@ -9,9 +9,10 @@ from django.utils.timezone import now
 
 from apps.capacity import effect
 from apps.capacity.actions import HIGHEST_CPU, HIGHEST_GPUS, HIGHEST_MEMORY_GIB, Wish
-from apps.capacity.fields import NEVER, ZONES, LengthField, ahead_of_utc
+from apps.capacity.fields import NEVER, LengthField, ahead_of_utc
 from apps.common.money import about_usd, unit_price
 from apps.common.periods import HOURS_PER_MONTH
+from apps.common.zones import ZONES
 from apps.fleet import prices
 from apps.manifests import durations, schedules
 from apps.manifests.capacity import (

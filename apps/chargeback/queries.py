@@ -58,12 +58,14 @@ class Line:
     list_cost_usd: Decimal | None
 
 
-_SUMS = """
+# tokens without a price, and what the others cost
+_MONEY = "COALESCE(SUM(p.unpriced_tokens), 0)::bigint, SUM(p.list_cost_usd)"
+_SUMS = f"""
     SUM(u.metered_calls), SUM(u.unmetered_calls), SUM(u.refused_calls),
     SUM(u.refused_401_calls), SUM(u.refused_403_calls), SUM(u.refused_404_calls),
     SUM(u.refused_429_calls), SUM(u.failed_calls),
     SUM(u.input_tokens)::bigint, SUM(u.cached_input_tokens)::bigint, SUM(u.output_tokens)::bigint,
-    COALESCE(SUM(p.unpriced_tokens), 0)::bigint, SUM(p.list_cost_usd)
+    {_MONEY}
 """
 # What an hour holds of each SKU, with the rate in force when it began. The product has 20 decimals
 # before it is divided, so that nothing of a price per million is lost.
@@ -109,6 +111,19 @@ def lines(*, start: datetime, end: datetime, scope: Scope, by_day: bool = False)
     with connection.cursor() as cursor:
         cursor.execute(sql, [start, end, scope.team, scope.team])
         return [_line(row) for row in cursor.fetchall()]
+
+
+def uses_by_day_sql(
+    *, start: datetime, end: datetime, zone: str, cost_centers: Iterable[str], teams: Iterable[str]
+) -> tuple[str, list[object]]:
+    """Return a statement and its parameters: what was used in the hours of [start, end), by cost
+    center, team, model and day of a zone: tokens, those without a price, and USD by the price list
+    (NULL: nothing has a price). Of these cost centers, and of these teams.
+    """
+    sql = f"""SELECT u.cost_center, u.team, u.model, (u.hour AT TIME ZONE %s)::date,
+        SUM(u.input_tokens + u.output_tokens)::bigint, {_MONEY} {_FROM}
+        AND (u.cost_center = ANY(%s) OR u.team = ANY(%s)) GROUP BY 1, 2, 3, 4"""  # noqa: S608
+    return sql, [zone, start, end, None, None, list(cost_centers), list(teams)]
 
 
 def _line(row: tuple[object, ...]) -> Line:

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from apps.chargeback import api, views
+from apps.chargeback.budgets import urls as budgets
 from apps.chargeback.prices import api as prices_api
 from apps.chargeback.prices import views as prices
 from apps.chargeback.reconciliation import views as reconciliation
@@ -25,11 +26,13 @@ urlpatterns = [
     ),
     path("price/<slug:name>/", prices.price_badge, name="price_badge"),
     path("grants/<uuid:pk>/use/", views.grant_use, name="grant_use"),
+    *budgets.urlpatterns,
 ]
 api_urlpatterns = [
     path("rates", prices_api.Rates.as_view(), name="rates"),
     path("price-changes", prices_api.PriceChanges.as_view(), name="price_changes"),
     path("price-changes/<uuid:pk>", prices_api.price_change, name="price_change"),
     path("price-changes/<uuid:pk>/<str:decision>", prices_api.decide, name="price_change_decide"),
+    *budgets.api_urlpatterns,
     path("chargeback/<str:month>", api.month, name="chargeback_month"),
 ]

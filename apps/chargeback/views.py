@@ -13,14 +13,16 @@ from django.urls import reverse
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET
 
+from apps.access.budgets.queries import of_grants
 from apps.access.models import Grant
 from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_ALL_MONEY, SEES_EVERY_TEAM
 from apps.chargeback import costs, pages, queries, tables
 from apps.chargeback.api import parse_month
+from apps.chargeback.budgets.queries import balances
+from apps.chargeback.budgets.words import meter
 from apps.chargeback.periods import months_to_choose
-from apps.common.money import usd
 from apps.common.periods import day_words, month_before, month_bounds, month_of
 from apps.common.simulated import Simulated
 from apps.common.tables.reading import csv_of, is_for_table, respond, wants_csv
@@ -80,10 +82,11 @@ def month(request: SignedIn) -> HttpResponseBase:
 def _actions(user: User, chosen: date) -> list[dict[str, str]]:
     """Return where the month's other pages are, of those that the person may open."""
     prices = {"label": "Prices", "url": reverse("chargeback:rate_list"), "icon": "tags"}
+    budgets = {"label": "Budgets", "url": reverse("chargeback:budget_list"), "icon": "wallet"}
     if not user.has_role(*SEES_ALL_MONEY):
-        return [prices]
+        return [budgets, prices]
     url = f"{reverse('chargeback:reconciliation')}?month={chosen:%Y-%m}"
-    return [{"label": "Reconciliation", "url": url, "icon": "scale"}, prices]
+    return [{"label": "Reconciliation", "url": url, "icon": "scale"}, budgets, prices]
 
 
 def freshness(start: datetime, end: datetime, moment: datetime) -> str:
@@ -187,15 +190,14 @@ def grant_use(request: SignedIn, pk: UUID) -> HttpResponse:
     grants = Grant.objects.visible_to(request.user).select_related("team", "registered_model")
     grant = get_object_or_404(grants, pk=pk)
     moment = now()
-    use = queries.use_of(grant, moment)
-    spent, budget = use.month.list_cost_usd, grant.monthly_budget_usd
+    is_active = grant.is_active(moment)
+    budgets = of_grants([grant], moment) if is_active else {}
+    left = next(iter(balances(budgets.values(), moment).values()), None)
     context = {
         "grant": grant,
-        "use": use,
-        "is_active": grant.is_active(moment),
-        "spent": spent,
-        "text": f"{usd(spent)} of {usd(budget)}",
-        "tone": "bad" if spent > budget else "busy",
+        "use": queries.use_of(grant, moment),
+        "is_active": is_active,
+        "meter": meter(left) if left else None,
         "until": min(grant.ended_at, moment),
         "usage": _usage_of(grant, request.user),
     }

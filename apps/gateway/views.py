@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_POST
 
+from apps.access.budgets.queries import of_grants
 from apps.access.models import Grant
 from apps.accounts.models import User
 from apps.accounts.oidc import gateway_token
@@ -130,11 +131,11 @@ def policy_detail(request: SignedIn, name: str) -> HttpResponse:
     grants = list(Grant.objects.active(now()).filter(registered_model=model).select_related("team"))
     sees_all = request.user.has_role(*SEES_EVERY_TEAM) or model.is_owned_by(request.user)
     policy, problem = _compiled(model, grants)
+    shown = [grant for grant in grants if sees_all or grant.team_id == request.user.team_id]
+    budgets = of_grants(shown, now())
     revision = PolicyRevision.objects.filter(registered_model=model).first()
     context |= {
-        "grants": grants
-        if sees_all
-        else [grant for grant in grants if grant.team_id == request.user.team_id],
+        "grants": [(grant, budgets.get(grant.pk)) for grant in shown],
         "sees_all": sees_all,
         "limit_cost": settings.LIMIT_COST if settings.LIMIT_COST != WHOLE_COST else "",
         "policy_text": policy.text.decode() if sees_all and policy else "",

@@ -4,6 +4,7 @@ It joins access with money, so it stands above both: the grants are asked for on
 use once for all of them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,11 +16,14 @@ from django.urls import reverse, reverse_lazy
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET
 
+from apps.access.budgets.queries import of_grants
 from apps.access.models import Grant
 from apps.access.tables import grant_badge
 from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
 from apps.chargeback import queries
+from apps.chargeback.budgets.limits import Balance
+from apps.chargeback.budgets.queries import balances
 from apps.common.badges import Badge
 from apps.common.money import NO_PRICE
 from apps.common.tables.columns import Column, Empty, Table
@@ -31,13 +35,15 @@ ACTIVE, ENDED = "ACTIVE", "ENDED"
 @dataclass(frozen=True)
 class GrantLine:
     """One grant. used_usd: this month, by the price list, exact; None for one that has ended, and
-    where nothing that was used has a price. renew_url: "" for those who may not ask.
+    where nothing that was used has a price. budget: of its team for its model, None where there is
+    none, or it has ended. renew_url: "" for those who may not ask.
     """
 
     grant: Grant
     state: str
     badge: Badge
     used_usd: Decimal | None
+    budget: Balance | None
     renew_url: str
 
     @property
@@ -53,9 +59,14 @@ class GrantLine:
     @property
     def share_percent(self) -> int | None:
         """Return how much of the month's budget is used; None where that is not known."""
-        if self.used_usd is None:
+        if self.used_usd is None or self.budget is None:
             return None
-        return int(100 * self.used_usd / self.grant.monthly_budget_usd)
+        return self.budget.percent
+
+    @property
+    def budget_url(self) -> str:
+        """Return the budget's page; "" where there is none."""
+        return self.budget.budget.get_absolute_url() if self.budget else ""
 
     @property
     def note(self) -> str:
@@ -84,8 +95,8 @@ GRANTS = Table(
                sort="grant.tokens_per_minute"),
         Column("used", "Used this month", "used_usd", kind="money", sort="used_usd", sub="note",
                place="figure"),
-        Column("budget", "Budget", "grant.monthly_budget_usd", kind="money", unit="a month",
-               sort="grant.monthly_budget_usd"),
+        Column("budget", "Budget", "budget.limit", kind="money", unit="a month",
+               sort="budget.limit", url=lambda line: line.budget_url, unknown="none"),
         Column("share", "Of the budget", "share_percent", kind="figure", unit="%",
                sort="share_percent", optional=True),
         Column("since", "Active from", "grant.active_from", kind="time", sort="grant.active_from",
@@ -114,15 +125,30 @@ def grant_list(request: SignedIn) -> HttpResponseBase:
 
 
 def grant_lines(user: User, moment: datetime) -> list[GrantLine]:
-    """Return the grants that a person may see, with this month's use; three queries."""
+    """Return the grants that a person may see, with this month's use and budgets; six queries, and
+    one for each zone of the budgets beside the first.
+    """
     grants = Grant.objects.visible_to(user).select_related("registered_model", "team")
     spent = queries.spent_this_month(scope=queries.Scope(team=None), now=moment)
     mine = set(Grant.objects.renewable_by(user).values_list("pk", flat=True))
-    return [_line(grant, moment, spent, mine) for grant in grants]
+    budgets = _budgets(grants, moment)
+    return [_line(grant, moment, spent, budgets.get(grant.pk), mine) for grant in grants]
+
+
+def _budgets(grants: Iterable[Grant], moment: datetime) -> dict[Any, Balance]:
+    """Return grant → what is left of the budget in force of its team for its model."""
+    active = [grant for grant in grants if grant.is_active(moment)]
+    of = of_grants(active, moment)
+    left = balances(of.values(), moment)
+    return {grant: left[budget.pk] for grant, budget in of.items()}
 
 
 def _line(
-    grant: Grant, moment: datetime, spent: dict[tuple[str, str], Decimal | None], mine: set[Any]
+    grant: Grant,
+    moment: datetime,
+    spent: dict[tuple[str, str], Decimal | None],
+    budget: Balance | None,
+    mine: set[Any],
 ) -> GrantLine:
     is_active = grant.is_active(moment)
     model = grant.registered_model.name
@@ -132,5 +158,6 @@ def _line(
         state=ACTIVE if is_active else ENDED,
         badge=grant_badge(grant, moment),
         used_usd=spent.get((grant.team.slug, model), Decimal(0)) if is_active else None,
+        budget=budget,
         renew_url=f"{asking}?renew={grant.pk}" if is_active and grant.pk in mine else "",
     )

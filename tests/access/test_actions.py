@@ -172,7 +172,7 @@ class TestApproveRequest:
             grant = granted(request_, alice)
         assert list(Grant.objects.active(NOW)) == [grant]
         assert (grant.registered_model, grant.team) == (request_.registered_model, request_.team)
-        assert (grant.tokens_per_minute, grant.monthly_budget_usd) == (5000, Decimal("100.00"))
+        assert grant.tokens_per_minute == 5000
         assert (grant.active_from, grant.active_to) == (NOW, datetime(2027, 1, 1, tzinfo=UTC))
         assert (request_.status, request_.decided_by, request_.decided_at) == (
             AccessRequest.Status.APPROVED,

@@ -33,8 +33,8 @@ class TestAuditEvent:
 
 OWN = "(SELECT id FROM accounts_user WHERE username = '{}')"
 COPY_OF_GRANT = """INSERT INTO access_grant (id, request_id, registered_model_id, team_id, tokens_per_minute,
-    monthly_budget_usd, active_from, active_to, revoke_reason)
-    SELECT gen_random_uuid(), r.id, r.registered_model_id, {team}, 1, 1, '2030-01-01', '2030-02-01', ''
+    active_from, active_to, revoke_reason)
+    SELECT gen_random_uuid(), r.id, r.registered_model_id, {team}, 1, '2030-01-01', '2030-02-01', ''
     FROM access_accessrequest r WHERE r.status = '{status}'"""
 COPY_OF_ROLLOUT = """INSERT INTO promotions_rollout (id, promotion_id, registered_model_id, model_version_id, status,
     weight, engine, instance_type, started_at, moved_at, attempts, generation, observed_generation, reason, message,
@@ -83,9 +83,9 @@ REFUSED = {
     "a second grant at the same time": (
         f"UPDATE access_accessrequest SET registered_model_id = g.registered_model_id, status = 'APPROVED', decided_at"
         f" = now(), decided_by_id = {OWNER} FROM access_grant g WHERE access_accessrequest.id = '{{pending}}';"
-        "INSERT INTO access_grant (id, request_id, registered_model_id, team_id, tokens_per_minute, monthly_budget_usd,"
+        "INSERT INTO access_grant (id, request_id, registered_model_id, team_id, tokens_per_minute,"
         " active_from, active_to, revoke_reason) SELECT gen_random_uuid(), '{pending}', registered_model_id, team_id,"
-        " 1, 1, active_from, active_to, '' FROM access_grant",
+        " 1, active_from, active_to, '' FROM access_grant",
         "grant_one_active_per_team_and_model",
     ),
     "a grant that ends at once": (
@@ -265,6 +265,18 @@ STEPS = {
         "ERROR": "",
     },
     "access.AccessRequest": {
+        "PENDING": "APPROVED REJECTED WITHDRAWN",
+        "APPROVED": "",
+        "REJECTED": "",
+        "WITHDRAWN": "",
+    },
+    "access.BudgetChange": {
+        "PENDING": "APPROVED REJECTED WITHDRAWN",
+        "APPROVED": "",
+        "REJECTED": "",
+        "WITHDRAWN": "",
+    },
+    "access.Boost": {
         "PENDING": "APPROVED REJECTED WITHDRAWN",
         "APPROVED": "",
         "REJECTED": "",

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 
 from django.test import Client
 from django.utils import timezone
 
+from apps.access.budgets import actions as budgets
+from apps.access.budgets.models import Budget
+from apps.access.budgets.terms import Terms
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.claims import ROLE_OF_GROUP
 from apps.accounts.models import CostCenter, Role, Team, User
@@ -93,9 +97,10 @@ def build() -> World:
     event = record(
         action=Action.MODEL_REGISTERED, actor=System("tests"), target=model, now=timezone.now()
     )
+    grant = _grant(approved)
     world.ids = {
         "pending": _request(failed_rollout.registered_model, lead, "PENDING").pk,
-        "grant": _grant(approved).pk,
+        "grant": grant.pk,
         "promotion": proposed.pk,
         "rollout": live.pk,
         "failed_rollout": failed_rollout.pk,
@@ -106,7 +111,9 @@ def build() -> World:
         "claim": _claim().pk,
         "digest": proposed.manifest_digest,
         "baseline": live.model_version_id,
-    } | _capacity(world.people["platform"], world.people["reviewer"])
+    }
+    world.ids |= _capacity(world.people["platform"], world.people["reviewer"])
+    world.ids |= _budgets(grant, world.people)
     world.ids |= _prices(model, failed_rollout.registered_model, world.people["finance"])
     return world
 
@@ -124,6 +131,41 @@ def _prices(model: RegisteredModel, other: RegisteredModel, person: User) -> dic
         "own_price_change": propose(other, CHEAP, start, by=person.username),
     }
     return {name: change.pk for name, change in proposed.items()}
+
+
+def _budgets(grant: Grant, people: dict[str, User]) -> dict[str, object]:
+    """Return by id the budget of a grant's team for its model, and that of its cost center; a
+    change and a boost of the first that the lead asked for, and a change of the second.
+    """
+    now = timezone.now()
+    usual = {
+        "unit": "USD", "zone": "UTC", "mode": "HARD", "thresholds": [80, 100], "reason": "Usual.",
+        "active_from": now - timedelta(days=1),
+    }  # fmt: skip
+    mine = Budget.objects.create(
+        team=grant.team, registered_model=grant.registered_model, amount=Decimal(100), grant=grant,
+        set_by=people["owner"], **usual,
+    )  # fmt: skip
+    payer = Budget.objects.create(
+        cost_center=grant.team.cost_center, amount=Decimal(1000), set_by=people["finance"], **usual
+    )
+    asked = {"reason": "More packets.", "now": now}
+    more = Terms(Decimal(200))
+    change = budgets.change_budget(budget=mine, terms=more, actor=people["lead"], **asked)
+    other = budgets.change_budget(
+        budget=payer, terms=Terms(Decimal(2000)), actor=people["platform"], **asked
+    )
+    boost = budgets.request_boost(
+        budget=mine, amount=Decimal(10), last_day=now.date() + timedelta(days=3),
+        requester=people["lead"], **asked,
+    )  # fmt: skip
+    return {
+        "budget": mine.series,
+        "payer_budget": payer.series,
+        "budget_change": change.pk,
+        "payer_change": other.pk,
+        "boost": boost.pk,
+    }
 
 
 def _doubted() -> QuarantinedRecord:
@@ -218,6 +260,6 @@ def _grant(request: AccessRequest) -> Grant:
     return Grant.objects.create(
         request=request, registered_model=request.registered_model, team=request.team,
         tokens_per_minute=1000,
-        monthly_budget_usd=100, active_from=now - timedelta(days=1),
+        active_from=now - timedelta(days=1),
         active_to=now + timedelta(days=30),
     )  # fmt: skip

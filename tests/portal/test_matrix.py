@@ -46,6 +46,9 @@ PRICES = {
     "justification": "As agreed with the owner.",
 }  # fmt: skip
 DECIDE_PRICES = "api:price_change_decide"
+BUDGET = {
+    "amount": 500, "mode": "HARD", "thresholds": "80, 100", "zone": "UTC", "reason": "Usual.",
+}  # fmt: skip
 CAPACITY = {
     "pool": "gpu-free", "base": 1, "gpus": 8, "families": ["g6"], "capacity_types": ["spot"],
     "consolidation_policy": "WhenEmpty", "consolidate_after": "5m", "budgets": [{"nodes": "10%"}],
@@ -236,6 +239,42 @@ DOORS = [
     "403", "{price_change}"),
     get("chargeback:price_badge", "200", "extract"),
     get("chargeback:grant_use", "200 404 200 200 404 404 404 200 200 200", "{grant}"),
+    get("chargeback:budget_list", "200"),
+    get("chargeback:budget_list", "200", data={"format": "csv"}),
+    get("chargeback:budget_create", "403 403 403 200 200 403 403 200 200 403"),
+    post("chargeback:budget_create", "403 403 403 302 422 403 403 302 422 403",
+         data=BUDGET | {"team": "prior-auth", "model": "extract", "unit": "USD"}),
+    get("chargeback:budget_detail", "200 404 200 200 404 404 404 200 200 200", "{budget}"),
+    get("chargeback:budget_detail", "404 404 404 404 404 404 404 200 200 200", "{payer_budget}"),
+    get("chargeback:budget_change", "200 404 403 200 404 404 404 200 403 403", "{budget}"),
+    post("chargeback:budget_change", "404 404 404 404 404 404 404 302 302 "
+    "403", "{payer_budget}", data=BUDGET),
+    post("chargeback:budget_end", "403 404 403 302 404 404 404 302 403 "
+    "403", "{budget}", data=REASON),
+    get("chargeback:boost_create", "200 404 403 200 404 404 404 200 403 403", "{budget}"),
+    post("chargeback:boost_create", "404 404 404 404 404 404 404 302 302 "
+    "403", "{payer_budget}", data=REASON | {"amount": 5, "last_day": SOON}),
+    get("chargeback:budget_change_detail", "200 404 200 200 404 404 404 200 200 "
+    "200", "{budget_change}"),
+    get("chargeback:budget_change_detail", "404 404 404 404 404 404 404 200 200 "
+    "200", "{payer_change}"),
+    post("chargeback:budget_change_approve", "403 404 403 302 404 404 404 302 403 "
+    "403", "{budget_change}", data=REASON),
+    post("chargeback:budget_change_approve", "404 404 404 404 404 404 404 302 403 "
+    "403", "{payer_change}", data=REASON),
+    post("chargeback:budget_change_reject", "403 404 403 302 404 404 404 302 403 "
+    "403", "{budget_change}", data=REASON),
+    post("chargeback:budget_change_withdraw", "302 404 403 403 404 404 404 403 403 "
+    "403", "{budget_change}"),
+    get("chargeback:boost_detail", "200 404 200 200 404 404 404 200 200 200", "{boost}"),
+    post("chargeback:boost_approve", "403 404 403 302 404 404 404 302 403 "
+    "403", "{boost}", data=REASON),
+    post("chargeback:boost_reject", "403 404 403 302 404 404 404 302 403 "
+    "403", "{boost}", data=REASON),
+    post("chargeback:boost_withdraw", "302 404 403 403 404 404 404 403 403 403", "{boost}"),
+    get("api:budgets", "200"),
+    get("api:budget", "200 404 200 200 404 404 404 200 200 200", "{budget}"),
+    get("api:budget", "404 404 404 404 404 404 404 200 200 200", "{payer_budget}"),
     get("api_reference", "200"),
     get("api:schema", "200"),
     get("api:me", "200"),

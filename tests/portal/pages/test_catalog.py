@@ -84,7 +84,7 @@ def granted(model, person):
     now = timezone.now()
     return Grant.objects.create(
         request=asked(model, person, "APPROVED"), registered_model=model, team=person.team,
-        tokens_per_minute=1000, monthly_budget_usd=100, active_from=now - timedelta(days=1),
+        tokens_per_minute=1000, active_from=now - timedelta(days=1),
         active_to=now + timedelta(days=30),
     )  # fmt: skip
 

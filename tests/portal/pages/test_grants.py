@@ -116,5 +116,5 @@ class TestGrantList:
     ):
         for person in (lead, alice):
             client.force_login(person)
-            with django_assert_num_queries(6):
+            with django_assert_num_queries(9):
                 client.get(reverse("grant_list"))

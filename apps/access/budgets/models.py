@@ -1,0 +1,465 @@
+"""How much may be spent: budgets, the changes that somebody asks for and another person decides,
+boosts for a while, and what the gateway holds against a budget while a call is under way.
+
+A budget is of a cost center, of a team, or of a team and a model; calendar months in its own zone
+begin with nothing spent. A budget that changes is a new row of the same series, so what was in
+force when, and who set it, stays readable. What was spent stands in no row here: chargeback adds it
+up from the ledger (apps/chargeback/budgets).
+"""
+
+import uuid
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, RangeOperators
+from django.db import models
+from django.db.models import F, Func, Q, Value
+from django.db.models.functions import Coalesce, Floor
+from django.urls import reverse
+
+from apps.accounts.models import CostCenter, Role, Team, User
+from apps.accounts.roles import (
+    SEES_ALL_MONEY,
+    SETS_COST_CENTER_BUDGETS,
+    SETS_TEAM_BUDGETS,
+    USES_MODELS,
+)
+from apps.catalog.models import RegisteredModel
+from apps.common import decisions
+from apps.common.zones import ZONES, day_in
+
+MOST_DIGITS, MOST_PLACES = 20, 2
+
+
+class Unit(models.TextChoices):
+    """What a budget counts. Money is counted by the price list."""
+
+    USD = "USD", "US dollars, by the price list"
+    TOKENS = "TOKENS", "Tokens, in and out"
+
+
+class Mode(models.TextChoices):
+    """What happens when a budget is spent, the loosest first."""
+
+    WARN = "WARN", "Warn only"
+    SOFT = "SOFT", "Warn, and ask for a boost"
+    HARD = "HARD", "Refuse calls"
+
+
+STRICTNESS = (Mode.WARN, Mode.SOFT, Mode.HARD)
+
+
+def _whole_tokens(amount: str) -> Q:
+    """Return the condition that an amount of tokens is a whole number."""
+    return ~Q(unit="TOKENS") | Q(**{amount: Floor(amount)})
+
+
+class BudgetQuerySet(models.QuerySet["Budget"]):
+    """Budgets over time."""
+
+    def active(self, at: datetime) -> "BudgetQuerySet":
+        """Return the budgets in force at a moment."""
+        return self.filter(active_from__lte=at).filter(
+            Q(active_to__isnull=True) | Q(active_to__gt=at)
+        )
+
+    def visible_to(self, user: User) -> "BudgetQuerySet":
+        """Return every budget for those who see all money; else those of the person's team, and of
+        the models that their team owns, where they use models.
+        """
+        if user.has_role(*SEES_ALL_MONEY):
+            return self
+        if user.team_id is None or not user.has_role(*USES_MODELS):
+            return self.none()
+        return self.filter(Q(team=user.team_id) | Q(registered_model__owner_team=user.team_id))
+
+    def of_call(self, *, cost_center: str, team: str, model: str) -> "BudgetQuerySet":
+        """Return the budgets that a call counts against, by the names that its token and its
+        request tell: every one of them must pass.
+        """
+        of_team = Q(team__slug=team) & (
+            Q(registered_model__isnull=True) | Q(registered_model__name=model)
+        )
+        return self.filter(Q(cost_center__code=cost_center) | of_team)
+
+    def named(self) -> "BudgetQuerySet":
+        """Return them with the names of what they are for, in the same query."""
+        return self.select_related(
+            "cost_center", "team", "registered_model__owner_team", "set_by", "ended_by"
+        )
+
+
+class Budget(models.Model):
+    """So much a month for a scope, over [active_from, active_to). One at a time for each scope and
+    unit (exclusion constraint). A row never changes; it ends.
+
+    thresholds: per cent of the month's limit, ascending, at which people are told.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    series = models.UUIDField(default=uuid.uuid4, editable=False)  # the same for all its changes
+    cost_center = models.ForeignKey(
+        CostCenter, null=True, blank=True, on_delete=models.PROTECT, related_name="budgets"
+    )
+    team = models.ForeignKey(
+        Team, null=True, blank=True, on_delete=models.PROTECT, related_name="budgets"
+    )
+    registered_model = models.ForeignKey(
+        RegisteredModel, null=True, blank=True, on_delete=models.PROTECT, related_name="budgets"
+    )
+    unit = models.CharField(max_length=6, choices=Unit.choices)
+    amount = models.DecimalField(max_digits=MOST_DIGITS, decimal_places=MOST_PLACES)
+    zone = models.CharField(max_length=32, choices=list(ZONES.items()))
+    mode = models.CharField(max_length=4, choices=Mode.choices)
+    thresholds = ArrayField(models.PositiveSmallIntegerField())
+    active_from = models.DateTimeField()
+    active_to = models.DateTimeField(null=True, blank=True)
+    set_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    reason = models.TextField()
+    # what allowed more than there was before: a decided change, or a decided request for access
+    change = models.OneToOneField(
+        "BudgetChange", null=True, blank=True, on_delete=models.PROTECT, related_name="made"
+    )
+    grant = models.ForeignKey(
+        "access.Grant", null=True, blank=True, on_delete=models.PROTECT, related_name="budgets"
+    )
+    ended_by = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    end_reason = models.TextField(blank=True, default="")
+
+    objects = BudgetQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-active_from", "-id")
+        indexes = (
+            models.Index(fields=("series", "-active_from"), name="budget_by_series"),
+            models.Index(fields=("-active_from", "-id"), name="budget_newest"),
+        )
+        constraints = (
+            ExclusionConstraint(
+                name="budget_one_per_scope_and_unit_at_a_time",
+                expressions=(
+                    (Coalesce("cost_center", Value(0)), RangeOperators.EQUAL),
+                    (Coalesce("team", Value(0)), RangeOperators.EQUAL),
+                    (Coalesce("registered_model", Value(0)), RangeOperators.EQUAL),
+                    ("unit", RangeOperators.EQUAL),
+                    (
+                        Func(
+                            "active_from",
+                            "active_to",
+                            function="tstzrange",
+                            output_field=DateTimeRangeField(),
+                        ),
+                        RangeOperators.OVERLAPS,
+                    ),
+                ),
+            ),
+            models.CheckConstraint(
+                condition=Q(cost_center__isnull=False, team=None, registered_model=None)
+                | Q(cost_center=None, team__isnull=False),
+                name="budget_of_a_cost_center_or_a_team",
+            ),
+            models.CheckConstraint(condition=Q(amount__gt=0), name="budget_is_more_than_nothing"),
+            models.CheckConstraint(
+                condition=_whole_tokens("amount"), name="budget_of_whole_tokens"
+            ),
+            models.CheckConstraint(
+                condition=Q(active_to__isnull=True) | Q(active_to__gte=F("active_from")),
+                name="budget_ends_not_before_it_begins",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"budget of {self.scope}"
+
+    def get_absolute_url(self) -> str:
+        """Return the page of the budget, which is the same for all its changes."""
+        return reverse("chargeback:budget_detail", args=[self.series])
+
+    @property
+    def scope(self) -> str:
+        """Return what it is for: "cost center CC-1", "claims-review", "claims-review for
+        summary".
+        """
+        if self.cost_center:
+            return f"cost center {self.cost_center}"
+        return (
+            f"{self.team} for {self.registered_model}" if self.registered_model else f"{self.team}"
+        )
+
+    def is_active(self, at: datetime) -> bool:
+        """Tell whether it is in force at a moment."""
+        return self.active_from <= at and (self.active_to is None or at < self.active_to)
+
+    def decider(self) -> str:
+        """Return who sets it and decides about it, without an article."""
+        if self.cost_center_id:
+            return "finance person or platform engineer"
+        if self.registered_model:
+            return f"model owner of {self.registered_model.owner_team} or finance person"
+        return "finance person"
+
+    def is_set_by(self, user: User) -> bool:
+        """Tell whether this person sets it and decides about it."""
+        if self.cost_center_id:
+            return user.has_role(*SETS_COST_CENTER_BUDGETS)
+        owns = self.registered_model is not None and self.registered_model.is_owned_by(user)
+        return owns or user.has_role(*SETS_TEAM_BUDGETS)
+
+
+class Asked(models.Model):
+    """What somebody asks for and another person decides, once."""
+
+    class Status(models.TextChoices):
+        """Decided by somebody who did not ask."""
+
+        PENDING = "PENDING", "Waiting for a decision"
+        APPROVED = "APPROVED", "Approved"
+        REJECTED = "REJECTED", "Rejected"
+        WITHDRAWN = "WITHDRAWN", "Withdrawn"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # as it was when somebody asked
+    budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="%(class)ss")
+    justification = models.TextField()
+    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    requested_at = models.DateTimeField()
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
+    decided_by = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decision_reason = models.TextField(blank=True, default="")
+
+    class Meta:
+        abstract = True
+        ordering = ("-requested_at", "-id")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("budget",),
+                condition=Q(status="PENDING"),
+                name="%(class)s_one_pending_per_budget",
+            ),
+            models.CheckConstraint(
+                condition=Q(decided_by__isnull=True)
+                | Q(status="WITHDRAWN")
+                | ~Q(decided_by=F("requested_by")),
+                name="%(class)s_not_decided_by_requester",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=("APPROVED", "REJECTED")) | Q(decided_by__isnull=False),
+                name="%(class)s_decided_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="PENDING", decided_at__isnull=True)
+                | (~Q(status="PENDING") & Q(decided_at__isnull=False)),
+                name="%(class)s_decided_at_when_decided",
+            ),
+        )
+
+
+class AskedQuerySet(models.QuerySet[Any]):
+    """Changes or boosts, newest first."""
+
+    def pending(self) -> "AskedQuerySet":
+        """Return those that wait for a decision."""
+        return self.filter(status=Asked.Status.PENDING)
+
+    def visible_to(self, user: User) -> "AskedQuerySet":
+        """Return those of the budgets that the person sees."""
+        return self.filter(budget__in=Budget.objects.visible_to(user))
+
+    def to_decide(self, user: User) -> models.QuerySet[Any]:
+        """Return those that wait for this person, never their own."""
+        theirs = Q(pk__in=())
+        if user.has_role(*SETS_COST_CENTER_BUDGETS):
+            theirs |= Q(budget__cost_center__isnull=False)
+        if user.has_role(*SETS_TEAM_BUDGETS):
+            theirs |= Q(budget__team__isnull=False)
+        if user.has_role(Role.MODEL_OWNER):
+            theirs |= Q(budget__registered_model__owner_team=user.team_id)
+        return decisions.waiting_for(self.pending().filter(theirs), user)
+
+    def named(self) -> "AskedQuerySet":
+        """Return them with the names of their budgets and people, in the same query."""
+        return self.select_related(
+            "budget__cost_center",
+            "budget__team",
+            "budget__registered_model__owner_team",
+            "requested_by",
+            "decided_by",
+        )
+
+
+class BudgetChange(Asked):
+    """Somebody asks for a budget with other terms, or, where `ends`, for none any more."""
+
+    amount = models.DecimalField(max_digits=MOST_DIGITS, decimal_places=MOST_PLACES)
+    zone = models.CharField(max_length=32, choices=list(ZONES.items()))
+    mode = models.CharField(max_length=4, choices=Mode.choices)
+    thresholds = ArrayField(models.PositiveSmallIntegerField())
+    ends = models.BooleanField(default=False)
+
+    objects = AskedQuerySet.as_manager()
+
+    class Meta(Asked.Meta):
+        pass
+
+    def __str__(self) -> str:
+        return f"{'end' if self.ends else 'change'} of the {self.budget}"
+
+    def get_absolute_url(self) -> str:
+        """Return the request's page."""
+        return reverse("chargeback:budget_change_detail", args=[self.pk])
+
+
+class BoostQuerySet(AskedQuerySet):
+    """Boosts over time."""
+
+    def active(self, at: datetime) -> "BoostQuerySet":
+        """Return the boosts in force at a moment."""
+        approved = self.filter(status=Asked.Status.APPROVED)
+        return approved.filter(decided_at__lte=at, ends_at__gt=at)
+
+
+class Boost(Asked):
+    """Adds an amount to a budget's months until `ends_at`, from when it is approved on."""
+
+    amount = models.DecimalField(max_digits=MOST_DIGITS, decimal_places=MOST_PLACES)
+    ends_at = models.DateTimeField()
+
+    objects = BoostQuerySet.as_manager()
+
+    class Meta(Asked.Meta):
+        constraints = (
+            *Asked.Meta.constraints,
+            models.CheckConstraint(condition=Q(amount__gt=0), name="boost_is_more_than_nothing"),
+            models.CheckConstraint(
+                condition=~Q(status="APPROVED") | Q(decided_at__lt=F("ends_at")),
+                name="boost_ends_after_it_begins",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"boost of the {self.budget}"
+
+    def get_absolute_url(self) -> str:
+        """Return the boost's page."""
+        return reverse("chargeback:boost_detail", args=[self.pk])
+
+    @property
+    def last_day(self) -> date:
+        """Return its last day, in the budget's zone: it ends at the end of it."""
+        return day_in(self.budget.zone, self.ends_at - timedelta(microseconds=1))
+
+
+class Held(models.Model):
+    """A call by the names that budgets match: what it may use, or has used, at most or exactly.
+
+    usd: by the price list; None where its tokens have no price, which is not 0.
+    """
+
+    cost_center = models.CharField(max_length=32, blank=True, default="")
+    team = models.CharField(max_length=63, blank=True, default="")
+    model = models.CharField(max_length=40, blank=True, default="")
+    usd = models.DecimalField(max_digits=30, decimal_places=12, null=True, blank=True)
+    tokens = models.BigIntegerField()
+
+    class Meta:
+        abstract = True
+
+
+class BudgetReservation(Held):
+    """The most that a call under way may use. The gateway's gate will write it before the call goes
+    on, and close it when the call is settled; nothing writes it yet. One that expires was left by a
+    gate that died.
+    """
+
+    call_id = models.UUIDField(primary_key=True)
+    reserved_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = (
+            models.Index(
+                fields=("reserved_at",),
+                name="budget_reservation_open",
+                condition=Q(closed_at__isnull=True),
+            ),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(expires_at__gt=F("reserved_at")),
+                name="budget_reservation_expires_later",
+            ),
+            models.CheckConstraint(
+                condition=Q(tokens__gte=0) & (Q(usd__isnull=True) | Q(usd__gte=0)),
+                name="budget_reservation_not_negative",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return str(self.call_id)
+
+
+class SettledCall(Held):
+    """What a call used, as the gate that let it through counted it; nothing writes it yet.
+
+    summed_at: when the ledger's sum of its hour took it in, set in the transaction that made that
+    sum. Until then it is counted beside the sum, afterwards in it, and never twice.
+    """
+
+    call_id = models.UUIDField(primary_key=True)  # the usage event's own id
+    occurred_at = models.DateTimeField()
+    settled_at = models.DateTimeField()
+    summed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = (
+            models.Index(
+                fields=("occurred_at",),
+                name="settled_call_not_summed",
+                condition=Q(summed_at__isnull=True),
+            ),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(tokens__gte=0) & (Q(usd__isnull=True) | Q(usd__gte=0)),
+                name="settled_call_not_negative",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return str(self.call_id)
+
+
+class BudgetAlert(models.Model):
+    """A budget's month has reached a threshold: told once for each month, budget and threshold.
+
+    spent, limit: in the budget's unit, when it was told. boost: what a boost would have to add for
+    the month to last, as far as it could be told then.
+    """
+
+    budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="alerts")
+    series = models.UUIDField()  # the budget's, so that a change of it tells nothing again
+    month = models.DateField()  # its first day, in the budget's zone
+    threshold = models.PositiveSmallIntegerField()  # per cent
+    spent = models.DecimalField(max_digits=30, decimal_places=12)
+    limit = models.DecimalField(max_digits=MOST_DIGITS, decimal_places=MOST_PLACES)
+    boost = models.DecimalField(max_digits=MOST_DIGITS, decimal_places=MOST_PLACES)
+    told_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-told_at", "-threshold")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("series", "month", "threshold"),
+                name="budget_alert_once_per_month_and_threshold",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.threshold} % of the {self.budget} in {self.month:%B %Y}"

@@ -1,0 +1,198 @@
+"""What was spent of budgets: the ledger's hourly sums by the price list, beside what the gateway
+holds. Every page, alert and answer about budgets reads it here, as the gateway's gate will.
+
+The ledger's sums are made anew from the calls, never counted up. A month of any zone is a range of
+whole UTC hours. All parts of a zone's figures come from one statement, so from one moment.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+from django.db.models import Q
+
+from apps.access.budgets.models import Boost, Budget
+from apps.chargeback.budgets.limits import (
+    NOTHING,
+    Amount,
+    Balance,
+    Decision,
+    Scope,
+    Use,
+    add_up,
+    balance,
+    decide,
+    scope_of,
+)
+from apps.chargeback.forecast import LOOKED_BACK, Outlook, outlook
+from apps.chargeback.queries import uses_by_day_sql
+from apps.common import zones
+from apps.metering.models import HourlyUsage
+
+LEDGER, RESERVED, SETTLED = "LEDGER", "RESERVED", "SETTLED"
+_SUMS = """cost_center, team, model, NULL::date, SUM(tokens)::bigint,
+    COALESCE(SUM(tokens) FILTER (WHERE usd IS NULL), 0)::bigint, SUM(usd)"""
+_HELD = f"""
+    SELECT '{RESERVED}', {_SUMS} FROM access_budgetreservation
+    WHERE closed_at IS NULL AND expires_at > %s AND reserved_at >= %s AND reserved_at < %s
+    GROUP BY cost_center, team, model
+    UNION ALL SELECT '{SETTLED}', {_SUMS} FROM access_settledcall
+    WHERE summed_at IS NULL AND occurred_at >= %s AND occurred_at < %s
+    GROUP BY cost_center, team, model
+"""  # noqa: S608 - only our own names are in it
+
+
+@dataclass(frozen=True)
+class Month:
+    """What counts against the budgets of one zone in its month of a moment, by scope. days: what
+    the ledger says of each day, and of LOOKED_BACK days before today where they were asked for.
+    """
+
+    days: Mapping[Scope, Mapping[date, Amount]]
+    spent: Mapping[Scope, Amount]
+    reserved: Mapping[Scope, Amount]
+    settled: Mapping[Scope, Amount]
+
+
+def _month(budgets: Sequence[Budget], zone: str, at: datetime, back: timedelta) -> Month:
+    """Return what counts against budgets of a zone; one query. back: how far before today."""
+    start, end = zones.month_bounds_in(zone, zones.month_in(zone, at))
+    before = zones.start_of_day_in(zone, zones.day_in(zone, at) - back)
+    first = min(start, before) if back else start
+    names = [scope_of(budget) for budget in budgets]
+    days, given = uses_by_day_sql(
+        start=first,
+        end=end,
+        zone=zone,
+        cost_centers={name[0] for name in names if name[0]},
+        teams={name[1] for name in names if name[1]},
+    )
+    # Only our own fixed texts are put into the statement; every value is a parameter.
+    sql = f"SELECT '{LEDGER}', days.* FROM ({days}) days UNION ALL {_HELD}"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*given, at, start, end, start, end])
+        rows = cursor.fetchall()
+    return _read(rows, zones.month_in(zone, at))
+
+
+def _read(rows: Iterable[tuple[Any, ...]], month: date) -> Month:
+    held: dict[str, list[Use]] = {LEDGER: [], RESERVED: [], SETTLED: []}
+    days: defaultdict[Scope, dict[date, Amount]] = defaultdict(dict)
+    for kind, cost_center, team, model, day, tokens, unpriced, usd in rows:
+        use = Use(cost_center, team, model, usd or Decimal(0), tokens, unpriced)
+        if kind != LEDGER or day >= month:
+            held[kind].append(use)
+        for scope in use.scopes if kind == LEDGER else ():
+            days[scope][day] = days[scope].get(day, NOTHING) + use
+    return Month(days, add_up(held[LEDGER]), add_up(held[RESERVED]), add_up(held[SETTLED]))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A budget's month at a moment, day by day. spent_by_day: in its unit and zone, of this month
+    and of the weeks before today. outlook: None where too few days are known.
+    """
+
+    balance: Balance
+    today: date
+    spent_by_day: Mapping[date, Decimal]
+    outlook: Outlook | None
+
+    @property
+    def budget(self) -> Budget:
+        """Return the budget."""
+        return self.balance.budget
+
+
+def balances(budgets: Iterable[Budget], at: datetime) -> dict[Any, Balance]:
+    """Return budget → what is left of it in the month of a moment. One query, and one for each zone
+    that the budgets have. budgets: with their names loaded (Budget.objects.named()).
+    """
+    return {pk: found for pk, (found, _) in _read_all(budgets, at, timedelta()).items()}
+
+
+def standings(budgets: Iterable[Budget], at: datetime) -> list[Standing]:
+    """Return the month of each budget, day by day, with its outlook; as many queries as
+    `balances`.
+    """
+    return [
+        _standing(found, month.days.get(scope_of(found.budget), {}), at)
+        for found, month in _read_all(budgets, at, LOOKED_BACK).values()
+    ]
+
+
+def _read_all(
+    budgets: Iterable[Budget], at: datetime, back: timedelta
+) -> dict[Any, tuple[Balance, Month]]:
+    by_zone: defaultdict[str, list[Budget]] = defaultdict(list)
+    found: dict[Any, Any] = {}
+    for budget in budgets:
+        by_zone[budget.zone].append(budget)
+        found[budget.pk] = None
+    if not found:
+        return {}
+    boosts = list(Boost.objects.active(at).select_related("budget"))
+    for zone, theirs in by_zone.items():
+        month = _month(theirs, zone, at, back)
+        for budget in theirs:
+            left = balance(
+                budget,
+                boosts=boosts,
+                spent=month.spent,
+                reserved=month.reserved,
+                settled=month.settled,
+                at=at,
+            )
+            found[budget.pk] = left, month
+    return found
+
+
+def _standing(found: Balance, days: Mapping[date, Amount], at: datetime) -> Standing:
+    budget = found.budget
+    spent = {day: amount.of(budget.unit) for day, amount in days.items()}
+    today = zones.day_in(budget.zone, at)
+    return Standing(
+        balance=found,
+        today=today,
+        spent_by_day=spent,
+        outlook=outlook(
+            spent,
+            first=zones.month_in(budget.zone, at),
+            today=today,
+            left=zones.share_of_day_left(budget.zone, at),
+        ),
+    )
+
+
+def decision(
+    *,
+    cost_center: str,
+    team: str,
+    model: str,
+    usd: Decimal | None,
+    tokens: int,
+    at: datetime,
+) -> Decision:
+    """Return whether a call may go on that uses so much at most, by every budget that it counts
+    against. Two queries, and one for each zone of those budgets.
+
+    The names are those of the call's token and request. usd: None where its tokens have no price.
+    Nothing asks this for real calls yet: the gateway's gate will, in the transaction in which it
+    writes its reservation.
+    """
+    asked = Budget.objects.active(at).of_call(cost_center=cost_center, team=team, model=model)
+    return decide(list(balances(asked.named(), at).values()), usd=usd, tokens=tokens)
+
+
+def versions_of(found: Iterable[Balance]) -> set[str]:
+    """Return the versions whose calls are in the ledger's figures of these months; one query."""
+    wanted = Q(pk__in=())
+    for left in found:
+        names = scope_of(left.budget)
+        whose = {"cost_center": names[0]} if names[0] else {"team": names[1]}
+        wanted |= Q(hour__gte=left.start, hour__lt=left.end, **whose)
+    return set(HourlyUsage.objects.filter(wanted).values_list("version", flat=True).distinct())
