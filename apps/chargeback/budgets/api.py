@@ -9,6 +9,7 @@ import django_filters
 from django.db.models import Q, QuerySet
 from django.http import Http404
 from django.utils.timezone import now
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
@@ -43,7 +44,7 @@ class BudgetQuery(Filters):
         return rows.filter(in_force if is_wanted else ~in_force)
 
 
-class MonthOutput(serializers.Serializer[Balance]):
+class BudgetMonthOutput(serializers.Serializer[Balance]):
     """A budget's month [start, end). Amounts are exact decimal text, in the budget's unit.
 
     available = limit − spent − reserved − settled: by the ledger, held by calls under way, and
@@ -94,7 +95,7 @@ def _text(amount: Decimal) -> str:
     return exact(amount) if amount else "0"
 
 
-class BudgetOutput(serializers.ModelSerializer[Budget]):
+class MonthlyBudgetOutput(serializers.ModelSerializer[Budget]):
     """A budget over [active_from, active_to). series: the same for all changes of it. month: null
     where it is not in force. is_enforced: whether calls are refused when it is spent; not yet.
     """
@@ -118,10 +119,11 @@ class BudgetOutput(serializers.ModelSerializer[Budget]):
         """Return whether the gateway refuses calls by it: it does not know budgets yet."""
         return False
 
-    def get_month(self, budget: Budget) -> MonthOutput | None:
+    @extend_schema_field(BudgetMonthOutput(allow_null=True))
+    def get_month(self, budget: Budget) -> object:
         """Return the month so far."""
         left = self.context["balances"].get(budget.pk)
-        return MonthOutput(left).data if left else None  # type: ignore[return-value]
+        return BudgetMonthOutput(left).data if left else None
 
 
 def _context(budgets: Sequence[Budget], moment: datetime) -> dict[str, object]:
@@ -133,11 +135,13 @@ class Budgets(Listing):
     """List budgets."""
 
     queryset = Budget.objects.all()
-    serializer_class = BudgetOutput
+    serializer_class = MonthlyBudgetOutput
     pagination_class = NewestFirst
     filterset_class = BudgetQuery
 
-    @operation("budgets_list", TAG, "List budgets", answers=BudgetOutput(many=True), refuses=(400,))
+    @operation(
+        "budgets_list", TAG, "List budgets", answers=MonthlyBudgetOutput(many=True), refuses=(400,)
+    )
     def get(self, request: Request) -> Response:
         """Answer the budgets that the caller may see, with what is left of each: those in force
         now, unless `active` asks for the others.
@@ -150,7 +154,7 @@ class Budgets(Listing):
         return _context(page, now())
 
 
-@operation("budget_read", TAG, "Read a budget", answers=BudgetOutput, refuses=(404,))
+@operation("budget_read", TAG, "Read a budget", answers=MonthlyBudgetOutput, refuses=(404,))
 @api_view(["GET"])
 def budget(request: Request, series: UUID) -> Response:
     """Answer one budget by its series, as it is now or was at last."""
@@ -158,4 +162,4 @@ def budget(request: Request, series: UUID) -> Response:
     found = rows.order_by("-active_from").first()
     if found is None:
         raise Http404
-    return Response(BudgetOutput(found, context=_context([found], now())).data)
+    return Response(MonthlyBudgetOutput(found, context=_context([found], now())).data)
