@@ -15,7 +15,8 @@ from apps.chargeback.budgets import queries
 from apps.chargeback.budgets.limits import Verdict
 from apps.chargeback.queries import Scope, lines
 from tests.access.budgets.test_actions import WHY
-from tests.chargeback.test_queries import CHEAP, END, START, rate, use
+from tests.chargeback.pricing import CHEAP, price
+from tests.chargeback.test_queries import END, START, use
 from tests.database import owner_runs
 from tests.factories import NOW, RegisteredModelFactory, TeamFactory, UserFactory
 
@@ -77,7 +78,7 @@ class TestBalances:
         claims, prior = teams
         other = RegisteredModelFactory(name="clinical-summary")
         for model in (registered_model, other):
-            rate(model, CHEAP, START)
+            price(model, CHEAP, START)
         use(START)
         use(START + HOUR)
         use(START, model=other.name, version="clinical-summary-v1")
@@ -101,7 +102,7 @@ class TestBalances:
         self, finance, teams, registered_model
     ):
         claims, prior = teams
-        rate(registered_model, CHEAP, START - timedelta(days=40))
+        price(registered_model, CHEAP, START - timedelta(days=40))
         utc = put(finance, team=claims)
         new_york = put(finance, team=claims, model=registered_model, zone="America/New_York")
         midnight = datetime(2026, 11, 1, 4, tzinfo=UTC)  # in New York, in summer time
@@ -117,7 +118,7 @@ class TestBalances:
     ):
         mine = put(finance, team=teams[0])
         use(START)
-        rate(registered_model, CHEAP, START + HOUR)
+        price(registered_model, CHEAP, START + HOUR)
         use(START + HOUR)
         found = queries.balances([mine], AT)[mine.pk]
         assert (found.spent, found.unpriced_tokens) == (USED, TOKENS)
@@ -180,7 +181,7 @@ class TestStandings:
     def test_tell_each_day_of_the_month_and_the_weeks_before(
         self, finance, teams, registered_model
     ):
-        rate(registered_model, CHEAP, START - timedelta(days=60))
+        price(registered_model, CHEAP, START - timedelta(days=60))
         mine = put(finance, team=teams[0], zone="America/New_York")
         late = datetime(2026, 11, 10, 3, tzinfo=UTC)  # the 9th in New York
         for hour in (late, late + 2 * HOUR, START - timedelta(days=8), START - timedelta(days=30)):
@@ -195,7 +196,7 @@ class TestStandings:
         assert (found.today, found.balance.spent) == (date(2026, 11, 12), 2 * USED)
 
     def test_look_ahead_where_two_weeks_are_known(self, finance, teams, registered_model):
-        rate(registered_model, CHEAP, START - timedelta(days=60))
+        price(registered_model, CHEAP, START - timedelta(days=60))
         mine, other = put(finance, team=teams[0]), put(finance, team=teams[1])
         for back in range(1, 20):
             use(AT.replace(hour=0) - timedelta(days=back))
