@@ -202,6 +202,11 @@ PRIVILEGES: dict[str, May] = {
         insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
     ),
     "chargeback.Rate": May(insert=True, update=("active_to", "replaced_by")),
+    "chargeback.Spend": May(insert=True, delete=True),
+    "chargeback.DailyLine": May(insert=True, delete=True),
+    "chargeback.MonthlyLine": May(insert=True, delete=True),
+    # a trigger of the hourly sums writes it, as the portal
+    "chargeback.DirtyDay": May(insert=True, update=("marked_at",), delete=True),
     "chargeback.AllocatedDay": May(insert=True, update=AllBut()),
     "chargeback.Allocation": May(insert=True, delete=True),
     # triggers of what a day rests on write it, as the portal

@@ -84,6 +84,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 300.0,
         "options": {"expires": 300},
     },
+    # The roll-up and a published price ask for it at once; this one finds what those hints missed.
+    # If it stops, pages of money say how many days are not priced yet.
+    "price-due-days": {
+        "task": "chargeback.price_due_days",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     # Shares out what the machines cost: today again and again, and every day that changed. If it
     # stops, costs stay as they were, and the page says until when they are known.
     "allocate-due-days": {

@@ -1,21 +1,81 @@
-"""Sharing out what the machines cost. A day is shared out whole, from what happened; doing it again
-changes nothing but what changed.
+"""Pricing what was used by the price list, and sharing out what the machines cost, day by day.
+
+Either is computed whole from what happened; doing it again changes nothing but what changed.
 """
 
+import logging
 from datetime import date, datetime
 
-from django.db import connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 
+from apps.chargeback import spending
 from apps.chargeback.allocation import Day, Row, allocate
 from apps.chargeback.inputs import Inputs, due_days, inputs
 from apps.chargeback.method import METHOD
-from apps.chargeback.models import AllocatedDay, Allocation, ChangedDay
+from apps.chargeback.models import AllocatedDay, Allocation, ChangedDay, DirtyDay
 from apps.common import periods
+from apps.common.tasks import enqueue_on_commit
 from apps.manifests.names import EVALS
 
 AT_ONCE = 1000  # rows a statement
 DAYS_AT_ONCE = 40  # of those that are due
-ALLOCATING = 0x716D_616C  # the advisory lock's first key
+# the first keys of the advisory locks
+ALLOCATING = 0x716D_616C
+PRICING = 0x716D_7072
+log = logging.getLogger(__name__)
+
+
+def mark_days(*, first: date, last: date, now: datetime) -> None:
+    """Have the days from `first` to `last` priced anew, both included, once the caller's
+    transaction is over.
+    """
+    count = (last - first).days + 1
+    marks = [DirtyDay(day=first + place * periods.DAY, marked_at=now) for place in range(count)]
+    DirtyDay.objects.bulk_create(
+        marks, update_conflicts=True, update_fields=["marked_at"], unique_fields=["day"]
+    )
+    enqueue_on_commit("chargeback.price_due_days")
+
+
+@transaction.atomic
+def price_day(*, day: date) -> bool:
+    """Price a marked day anew from its hours and the rates of each, with its month's lines. False
+    when it is clean or another worker has it.
+
+    Days of one month wait for each other, so that its lines are summed from all of them. The mark
+    is locked: whoever changes an hour of the day meanwhile waits, then marks it again.
+    """
+    month = day.replace(day=1)
+    _lock(PRICING, month)
+    mark = DirtyDay.objects.select_for_update(skip_locked=True).filter(day=day).first()
+    if mark is None:
+        return False
+    spending.compute_day(day)
+    spending.sum_month(month)
+    mark.delete()
+    return True
+
+
+def price_due_days() -> int:
+    """Price every marked day, the newest first, each in its own transaction; return how many.
+
+    A day that cannot be priced stays marked and is told in the log; the others go on.
+    """
+    done = 0
+    for day in DirtyDay.objects.order_by("-day").values_list("day", flat=True):
+        try:
+            done += price_day(day=day)
+        except (DataError, IntegrityError):
+            log.exception("the day %s cannot be priced", f"{day:%Y-%m-%d}")
+    return done
+
+
+def _lock(what: int, day: date) -> None:
+    """Wait until nobody else does this for this day, and keep the others waiting until the end of
+    the transaction.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [what, day.toordinal()])
 
 
 @transaction.atomic

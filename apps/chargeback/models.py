@@ -4,7 +4,9 @@ another; and what the machines cost, shared out by the day.
 A published change is the whole price list of its model from its hour on: one rate for each SKU that
 has a price. What began at that hour or later is replaced by it, and stays as a row. A day's
 allocation is computed whole from machines, replicas and usage, never changed in place; a trigger on
-those tables marks the days that have to be computed again.
+those tables marks the days that have to be computed again. So is a day's spend by the price list,
+with its lines and those of its month: a trigger on the hourly sums marks its day, and so does a
+published change of prices.
 """
 
 import uuid
@@ -226,6 +228,142 @@ class Rate(models.Model):
         return (
             f"{self.get_sku_display()} of {self.registered_model} from {self.active_from:%Y-%m-%d}"
         )
+
+
+# Whose usage it is, and what is counted of it: the columns of the hourly sums.
+WHOSE = ("cost_center", "team", "model", "version")
+COUNTS = (
+    "metered_calls",
+    "unmetered_calls",
+    "refused_calls",
+    "refused_401_calls",
+    "refused_403_calls",
+    "refused_404_calls",
+    "refused_429_calls",
+    "failed_calls",
+    "aborted_calls",
+    "ended_early_calls",
+    "cached_unknown_calls",
+    "estimated_calls",
+    "estimated_input_tokens",
+    "estimated_output_tokens",
+    "input_tokens",
+    "cached_input_tokens",
+    "output_tokens",
+)
+
+
+class Whose(models.Model):
+    """Whose usage a row is about. "" where the calls name none."""
+
+    cost_center = models.CharField(max_length=32, blank=True, default="")
+    team = models.CharField(max_length=63, blank=True, default="")
+    model = models.CharField(max_length=40, blank=True, default="")
+    version = models.CharField(max_length=63, blank=True, default="")
+
+    class Meta:
+        abstract = True
+
+
+class Spend(Whose):
+    """What a UTC day's use of one SKU costs at one rate. quantity: in the SKU's unit. No rate: no
+    price, and then no cost, which is not 0.
+    """
+
+    day = models.DateField()
+    sku = models.CharField(max_length=16, choices=Sku.choices)
+    rate = models.ForeignKey(
+        Rate, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    quantity = models.DecimalField(max_digits=30, decimal_places=6)
+    # A price has ten decimals, and is for a million: nothing of it is rounded here.
+    list_cost_usd = models.DecimalField(max_digits=30, decimal_places=16, null=True, blank=True)
+
+    class Meta:
+        indexes = (models.Index(fields=("model", "day"), name="spend_by_model"),)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("day", *WHOSE, "sku", "rate"),
+                name="spend_once_per_sku_and_rate",
+                nulls_distinct=False,
+            ),
+            models.CheckConstraint(
+                condition=Q(rate__isnull=True, list_cost_usd__isnull=True)
+                | Q(rate__isnull=False, list_cost_usd__gte=0),
+                name="spend_costs_where_it_has_a_rate",
+            ),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="spend_is_of_something"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.day:%Y-%m-%d} {self.team} {self.version} {self.sku}"
+
+
+class UsageLine(Whose):
+    """The calls and tokens of somebody in a time, and what they cost by the price list.
+
+    unpriced_tokens: those without a rate. list_cost_usd: of what has one; None where nothing has.
+    """
+
+    metered_calls = models.BigIntegerField()
+    unmetered_calls = models.BigIntegerField()
+    refused_calls = models.BigIntegerField()
+    refused_401_calls = models.BigIntegerField()
+    refused_403_calls = models.BigIntegerField()
+    refused_404_calls = models.BigIntegerField()
+    refused_429_calls = models.BigIntegerField()
+    failed_calls = models.BigIntegerField()
+    aborted_calls = models.BigIntegerField()
+    ended_early_calls = models.BigIntegerField()
+    cached_unknown_calls = models.BigIntegerField()
+    estimated_calls = models.BigIntegerField()
+    estimated_input_tokens = models.BigIntegerField()
+    estimated_output_tokens = models.BigIntegerField()
+    input_tokens = models.BigIntegerField()
+    cached_input_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    unpriced_tokens = models.BigIntegerField()
+    list_cost_usd = models.DecimalField(max_digits=30, decimal_places=16, null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class DailyLine(UsageLine):
+    """The line of a UTC day."""
+
+    day = models.DateField()
+
+    class Meta:
+        indexes = (models.Index(fields=("team", "day"), name="daily_line_by_team"),)
+        constraints = (models.UniqueConstraint(fields=("day", *WHOSE), name="daily_line_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.day:%Y-%m-%d} {self.team} {self.version}"
+
+
+class MonthlyLine(UsageLine):
+    """The line of a calendar month in UTC: the sum of its days. month: its first day."""
+
+    month = models.DateField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("month", *WHOSE), name="monthly_line_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m} {self.team} {self.version}"
+
+
+class DirtyDay(models.Model):
+    """A day whose hours or prices changed since it was priced. A trigger on the hourly sums marks
+    it in the transaction of the change.
+    """
+
+    day = models.DateField(primary_key=True)
+    marked_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.day:%Y-%m-%d}"
 
 
 class AllocatedDay(models.Model):

@@ -1,28 +1,33 @@
 """The figures of the chargeback page and of every export: one query layer, so that totals agree to
 the token.
 
-Usage is read from the hourly sums, each hour priced with the rate in force at its start. Tokens
-without a rate are listed as unpriced, never priced at zero; calls whose usage is unknown are
-counted as unmetered.
+Lines are read from the days and months that actions.price_day computes, each hour priced with the
+rate in force at its start. Tokens without a rate are listed as unpriced, never priced at zero;
+calls whose usage is unknown are counted as unmetered. Days whose hours or prices changed since are
+counted (`days_waiting`), so that every page can say so.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection
+from django.db.models import Sum
 
 from apps.access.models import Grant
 from apps.accounts.models import User
 from apps.accounts.roles import SEES_ALL_MONEY
 from apps.catalog.models import RegisteredModel
-from apps.chargeback.models import Rate
+from apps.chargeback.models import DailyLine, DirtyDay, MonthlyLine, Rate, Spend
 from apps.chargeback.rating import Prices
+from apps.chargeback.spending import COST, HOURS, PRICED_HOURS, SKUS_OF_AN_HOUR
+from apps.common import periods
 from apps.common.errors import require
 from apps.common.periods import month_bounds, month_of
-from apps.metering import skus
+from apps.metering.skus import Sku
 
 
 @dataclass(frozen=True)
@@ -58,36 +63,6 @@ class Line:
     list_cost_usd: Decimal | None
 
 
-# tokens without a price, and what the others cost
-_MONEY = "COALESCE(SUM(p.unpriced_tokens), 0)::bigint, SUM(p.list_cost_usd)"
-_SUMS = f"""
-    SUM(u.metered_calls), SUM(u.unmetered_calls), SUM(u.refused_calls),
-    SUM(u.refused_401_calls), SUM(u.refused_403_calls), SUM(u.refused_404_calls),
-    SUM(u.refused_429_calls), SUM(u.failed_calls),
-    SUM(u.input_tokens)::bigint, SUM(u.cached_input_tokens)::bigint, SUM(u.output_tokens)::bigint,
-    {_MONEY}
-"""
-# What an hour holds of each SKU, with the rate in force when it began. The product has 20 decimals
-# before it is divided, so that nothing of a price per million is lost.
-_SKUS = f"""
-    (VALUES {skus.rows_sql("u")}) q (sku, quantity, per)
-    LEFT JOIN chargeback_rate r ON r.registered_model_id = m.id AND r.sku = q.sku
-         AND r.replaced_by_id IS NULL
-         AND r.active_from <= u.hour AND (r.active_to IS NULL OR r.active_to > u.hour)
-    WHERE q.quantity <> 0
-"""
-_COST = "q.quantity::numeric(40, 10) * r.unit_price_usd / q.per"
-_HOURS = "FROM metering_hourlyusage u LEFT JOIN catalog_registeredmodel m ON m.name = u.model"
-_FROM = f"""
-    {_HOURS} CROSS JOIN LATERAL (
-        SELECT SUM({_COST}) AS list_cost_usd,
-               SUM(q.quantity) FILTER (WHERE r.id IS NULL) AS unpriced_tokens
-        FROM {_SKUS}
-    ) p
-    WHERE u.hour >= %s AND u.hour < %s AND (%s::text IS NULL OR u.team = %s)
-"""  # noqa: S608 - only our own names are in it
-
-
 def scope_of(user: User) -> Scope:
     """Return what this person may see. Raises NotPermitted for a person without role or team."""
     if user.has_role(*SEES_ALL_MONEY):
@@ -100,16 +75,25 @@ def scope_of(user: User) -> Scope:
 
 
 def lines(*, start: datetime, end: datetime, scope: Scope, by_day: bool = False) -> list[Line]:
-    """Return the usage of [start, end) by cost center, team, model, version (and UTC day); dearest
-    first.
+    """Return the usage of [start, end) by cost center, team, model, version (and day); dearest
+    first. A calendar month is read from its own lines.
+
+    Raises ValueError where the bounds are not whole days in UTC.
     """
-    day = "(u.hour AT TIME ZONE 'UTC')::date" if by_day else "NULL::date"
-    columns = f"u.cost_center, u.team, u.model, u.version, {day}"
-    order = "1, 2, 3, 4, 5" if by_day else "18 DESC NULLS LAST, 1, 2, 3, 4"
-    # Only the two fixed texts above are put into the statement; every value is a parameter.
-    sql = f"SELECT {columns}, {_SUMS} {_FROM} GROUP BY 1, 2, 3, 4, 5 ORDER BY {order}"  # noqa: S608
+    first, last = _days(start, end)
+    order = "1, 2, 3, 4, 5" if by_day else "list_cost_usd DESC NULLS LAST, 1, 2, 3, 4"
+    if _is_month(first, last) and not by_day:
+        where, bounds = f"{_MONTHLY} l WHERE l.month = %s", [first]
+        columns, group = f"NULL::date, {_NAMES}", ""
+    else:
+        where, bounds = f"{_DAILY} l WHERE l.day >= %s AND l.day < %s", [first, last]
+        columns = f"{'l.day' if by_day else 'NULL::date'}, {_SUMS}"
+        group = "GROUP BY 1, 2, 3, 4, 5"
+    # Only our own names and fixed texts are put into the statement; every value is a parameter.
+    sql = f"""SELECT l.cost_center, l.team, l.model, l.version, {columns} FROM {where}
+        AND (%s::text IS NULL OR l.team = %s) {group} ORDER BY {order}"""  # noqa: S608
     with connection.cursor() as cursor:
-        cursor.execute(sql, [start, end, scope.team, scope.team])
+        cursor.execute(sql, [*bounds, scope.team, scope.team])
         return [_line(row) for row in cursor.fetchall()]
 
 
@@ -118,12 +102,27 @@ def uses_by_day_sql(
 ) -> tuple[str, list[object]]:
     """Return a statement and its parameters: what was used in the hours of [start, end), by cost
     center, team, model and day of a zone: tokens, those without a price, and USD by the price list
-    (NULL: nothing has a price). Of these cost centers, and of these teams.
+    (NULL: nothing has a price). Of these cost centers, and of these teams. Read from the hours
+    themselves, priced now: the days of a zone are not those of the lines.
     """
     sql = f"""SELECT u.cost_center, u.team, u.model, (u.hour AT TIME ZONE %s)::date,
-        SUM(u.input_tokens + u.output_tokens)::bigint, {_MONEY} {_FROM}
+        SUM(u.input_tokens + u.output_tokens)::bigint,
+        COALESCE(SUM(p.unpriced_tokens), 0)::bigint, SUM(p.list_cost_usd)
+        {PRICED_HOURS} WHERE u.hour >= %s AND u.hour < %s
         AND (u.cost_center = ANY(%s) OR u.team = ANY(%s)) GROUP BY 1, 2, 3, 4"""  # noqa: S608
-    return sql, [zone, start, end, None, None, list(cost_centers), list(teams)]
+    return sql, [zone, start, end, list(cost_centers), list(teams)]
+
+
+def _days(start: datetime, end: datetime) -> tuple[date, date]:
+    """Return the days [first, last) of a time. Raises ValueError where these are not whole."""
+    first, last = periods.day_of(start), periods.day_of(end)
+    if (periods.start_of_day(first), periods.start_of_day(last)) != (start, end):
+        raise ValueError("lines are of whole days, in UTC")
+    return first, last
+
+
+def _is_month(first: date, last: date) -> bool:
+    return first.day == 1 and last == periods.next_month(first)
 
 
 def _line(row: tuple[object, ...]) -> Line:
@@ -154,15 +153,51 @@ class Totals:
 
 def totals(found: list[Line]) -> Totals:
     """Return the sum of `found`; the page, its CSV and its footer all use it."""
-    counts = {
-        f.name: sum(getattr(line, f.name) for line in found)
-        for f in fields(Totals)
-        if f.name != "list_cost_usd"
-    }
+    counts = {name: sum(getattr(line, name) for line in found) for name in _COUNTED}
     return Totals(
         **counts,
         list_cost_usd=sum((line.list_cost_usd or Decimal(0) for line in found), Decimal(0)),
     )
+
+
+_COUNTED = tuple(f.name for f in fields(Totals) if f.name != "list_cost_usd")
+_DAILY, _MONTHLY = DailyLine._meta.db_table, MonthlyLine._meta.db_table
+# the columns of a line after its names, in the order of Line and of Totals
+_NAMES = ", ".join(f"l.{name}" for name in (*_COUNTED, "list_cost_usd"))
+_SUMS = ", ".join(f"SUM(l.{name})::bigint AS {name}" for name in _COUNTED)
+_SUMS += ", SUM(l.list_cost_usd) AS list_cost_usd"
+
+
+def month_totals(*, month: date, scope: Scope) -> Totals:
+    """Return the sum of a month's lines, without the lines. month: its first day."""
+    sql = f"""SELECT {_SUMS} FROM {_MONTHLY} l
+        WHERE l.month = %s AND (%s::text IS NULL OR l.team = %s)"""  # noqa: S608 - our own names
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [month, scope.team, scope.team])
+        return _totals(cursor.fetchone())
+
+
+def day_totals(*, start: datetime, end: datetime, scope: Scope) -> dict[date, Totals]:
+    """Return day → the sum of its lines, of the days of [start, end) that have any, in their
+    order.
+    """
+    sql = f"""SELECT l.day, {_SUMS} FROM {_DAILY} l WHERE l.day >= %s AND l.day < %s
+        AND (%s::text IS NULL OR l.team = %s) GROUP BY 1 ORDER BY 1"""  # noqa: S608 - our own names
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*_days(start, end), scope.team, scope.team])
+        return {day: _totals(sums) for day, *sums in cursor.fetchall()}
+
+
+def _totals(sums: Sequence[Any]) -> Totals:
+    """Return the totals of a row of sums, in which NULL is nothing."""
+    *counts, cost = sums
+    return Totals(*(count or 0 for count in counts), list_cost_usd=cost or Decimal(0))
+
+
+def days_waiting(start: datetime, end: datetime) -> int:
+    """Return how many days of [start, end) have hours or prices that are not in the lines yet."""
+    days = {"day__gte": periods.day_of(start), "day__lt": periods.day_of(end)}
+    return DirtyDay.objects.filter(**days).count()
 
 
 @dataclass(frozen=True)
@@ -171,20 +206,33 @@ class SkuUse:
     list_cost_usd: of what has a price; None where nothing of it has.
     """
 
-    sku: skus.Sku
+    sku: Sku
     quantity: Decimal
     list_cost_usd: Decimal | None
 
 
+def spend_by_sku(*, model: str, month: date) -> list[SkuUse]:
+    """Return what all teams used of a model in a month, by SKU. month: its first day."""
+    spent = Spend.objects.filter(model=model, day__gte=month, day__lt=periods.next_month(month))
+    sums = spent.order_by().values("sku").annotate(used=Sum("quantity"), usd=Sum("list_cost_usd"))
+    return _in_order(sums.values_list("sku", "used", "usd"))
+
+
 def use_by_sku(*, model: str, start: datetime, end: datetime) -> list[SkuUse]:
-    """Return what all teams used of a model in the hours of [start, end), by SKU."""
+    """Return what all teams used of a model in the hours of [start, end), by SKU, priced now."""
     sql = f"""SELECT p.sku, SUM(p.quantity), SUM(p.usd)
-        {_HOURS} CROSS JOIN LATERAL (SELECT q.sku, q.quantity, {_COST} AS usd FROM {_SKUS}) p
+        {HOURS} CROSS JOIN LATERAL (
+            SELECT q.sku, q.quantity, {COST} AS usd FROM {SKUS_OF_AN_HOUR}
+        ) p
         WHERE u.model = %s AND u.hour >= %s AND u.hour < %s GROUP BY 1"""  # noqa: S608 - our names
     with connection.cursor() as cursor:
         cursor.execute(sql, [model, start, end])
-        found = {skus.Sku(sku): SkuUse(skus.Sku(sku), *sums) for sku, *sums in cursor.fetchall()}
-    return [found[sku] for sku in skus.Sku if sku in found]
+        return _in_order(cursor.fetchall())
+
+
+def _in_order(rows: Iterable[Sequence[Any]]) -> list[SkuUse]:
+    found = {Sku(sku): SkuUse(Sku(sku), *sums) for sku, *sums in rows}
+    return [found[sku] for sku in Sku if sku in found]
 
 
 def prices_at(model: RegisteredModel, at: datetime) -> Prices | None:
@@ -223,13 +271,43 @@ class GrantUse:
 
 
 def use_of(grant: Grant, now: datetime) -> GrantUse:
-    """Return what a grant was used for, until it ended or now; two queries."""
+    """Return what a grant was used for, until it ended or the day of now; two queries."""
     start, end = month_bounds(month_of(now))
     since = grant.active_from.replace(minute=0, second=0, microsecond=0)
-    until = min(grant.ended_at, now)
+    until = min(grant.ended_at, periods.end_of_day(periods.day_of(now)))
     return GrantUse(month=_used(grant, start, end), all=_used(grant, since, until))
 
 
+# What a team used of a model: whole days by their lines, what is left at both ends by its hours.
+_USED = f"""
+    SELECT {_SUMS} FROM (
+        SELECT {", ".join(_COUNTED)}, list_cost_usd FROM {_DAILY}
+        WHERE team = %(team)s AND model = %(model)s AND day >= %(first)s AND day < %(last)s
+        UNION ALL
+        SELECT {", ".join(f"u.{name}" for name in _COUNTED if name != "unpriced_tokens")},
+               COALESCE(p.unpriced_tokens, 0), p.list_cost_usd
+        {PRICED_HOURS}
+        WHERE u.team = %(team)s AND u.model = %(model)s
+          AND (u.hour >= %(start)s AND u.hour < %(days_from)s
+               OR u.hour >= %(days_to)s AND u.hour < %(end)s)
+    ) l
+"""  # noqa: S608 - only our own names are in it
+
+
 def _used(grant: Grant, start: datetime, end: datetime) -> Totals:
-    found = lines(start=start, end=end, scope=Scope(grant.team.slug))
-    return totals([line for line in found if line.model == grant.registered_model.name])
+    first = periods.day_of(start + periods.DAY - timedelta(microseconds=1))
+    last = max(first, periods.day_of(end))
+    days_from = min(periods.start_of_day(first), end)
+    values = {
+        "team": grant.team.slug,
+        "model": grant.registered_model.name,
+        "first": first,
+        "last": last,
+        "start": start,
+        "days_from": days_from,
+        "days_to": max(periods.start_of_day(last), days_from),
+        "end": end,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_USED, values)
+        return _totals(cursor.fetchone())

@@ -54,7 +54,7 @@ def month(request: SignedIn) -> HttpResponseBase:
             return respond(other, request, rows, "chargeback/month.html")
     section = pages.machine_section(request, machines, start=start, end=end, scope=scope)
     totals = queries.totals(lines)
-    before = queries.totals(queries.lines(start=_before(start), end=start, scope=scope))
+    before = queries.month_totals(month=month_before(chosen), scope=scope)
     context = {
         "title": f"Chargeback {chosen:%B %Y}",
         "lead": f"Only team {scope.team} is shown to you." if scope.team else "",
@@ -94,12 +94,15 @@ def freshness(start: datetime, end: datetime, moment: datetime) -> str:
     if moment < start:
         return "has not begun"
     waiting = store.hours_waiting(start, end)
+    unpriced = queries.days_waiting(start, end)
     open_hours = f"{waiting} hour{pluralize(waiting)} still being added up" if waiting else ""
+    open_days = f"{unpriced} day{pluralize(unpriced)} still being priced" if unpriced else ""
+    still = " · ".join(filter(None, (open_hours, open_days)))
     if moment >= end:
-        return open_hours or "complete: every hour is added up"
+        return still or "complete: every hour is added up and priced"
     latest = store.latest_call_at(start=start, end=end)
     until = f"metered until {latest:%H:%M:%S} UTC on {day_words(latest)}" if latest else ""
-    return " · ".join(filter(None, (until or "no call metered yet this month", open_hours)))
+    return " · ".join(filter(None, (until or "no call metered yet this month", still)))
 
 
 def _estimated(found: store.Estimated) -> str:
@@ -176,10 +179,6 @@ def _change(amount: Decimal, before: Decimal) -> str:
         return ""
     change = f"{(amount - before) / before:+.1%}".replace("-", "−")
     return "same as last month" if change in ("+0.0%", "−0.0%") else f"{change} vs last month"
-
-
-def _before(start: datetime) -> datetime:
-    return month_bounds(month_before(start.date()))[0]
 
 
 @require_GET

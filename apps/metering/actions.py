@@ -282,4 +282,6 @@ def roll_up_dirty_hours(*, now: datetime) -> int:
             done += roll_up_hour(hour=hour, now=now)
         except (DataError, IntegrityError):
             log.exception("the hour %s cannot be summed", f"{hour:%Y-%m-%d %H:00}")
+    if done:
+        enqueue_on_commit("chargeback.price_due_days")
     return done

@@ -155,6 +155,7 @@ class TestCosts:
 @pytest.mark.usefixtures("month")
 class TestMachines:
     def found(self, scope=ALL):
+        actions.price_due_days()
         listed = queries.lines(**NOVEMBER, scope=scope)
         return costs.machines(**NOVEMBER, scope=scope, listed=listed)
 
@@ -181,9 +182,9 @@ class TestMachines:
         assert found.total == costs.totals(**NOVEMBER, scope=ALL)
 
     def test_know_no_margin_where_a_basis_is_not_whole(self):
-        use(at(3), model="chat", version="chat-v9", team="a", input_tokens=5)
-        use(at(3), model="unseen", version="unseen-v1", input_tokens=5)
-        use(at(3), model="", version="", input_tokens=5)
+        use(at(3), model="chat", version="chat-v9", team="a", input_tokens=5, cached_input_tokens=0)
+        use(at(3), model="unseen", version="unseen-v1", input_tokens=5, cached_input_tokens=0)
+        use(at(3), model="", version="", input_tokens=5, cached_input_tokens=0)
         use(at(3), model="refused", version="", input_tokens=0, cached_input_tokens=0,
             output_tokens=0)  # fmt: skip
         found = {line.model: line for line in self.found().models}

@@ -8,6 +8,7 @@ import pytest
 from apps.access import actions as access
 from apps.accounts.models import Role
 from apps.chargeback import queries
+from apps.chargeback.actions import price_due_days
 from apps.chargeback.rating import Prices, list_cost_usd
 from apps.common.errors import NotPermitted
 from apps.metering.models import HourlyUsage
@@ -37,6 +38,12 @@ def use(hour, **changes):
     return HourlyUsage.objects.create(hour=hour, rolled_up_at=hour, **values | changes)
 
 
+def lines(**asked):
+    """Return the lines once every day is priced."""
+    price_due_days()
+    return queries.lines(**asked)
+
+
 @pytest.mark.django_db
 class TestLines:
     def test_price_each_hour_with_the_rate_in_force_at_its_start(self, registered_model):
@@ -44,7 +51,7 @@ class TestLines:
         price(registered_model, DEAR, START + timedelta(hours=10))
         use(START + timedelta(hours=9))
         use(START + timedelta(hours=10))
-        (line,) = queries.lines(start=START, end=END, scope=ALL)
+        (line,) = lines(start=START, end=END, scope=ALL)
         usage = {"input_tokens": 1000, "cached_input_tokens": 200, "output_tokens": 100}
         assert line.list_cost_usd == list_cost_usd(**usage, prices=CHEAP) + list_cost_usd(
             **usage, prices=DEAR
@@ -53,7 +60,7 @@ class TestLines:
 
     def test_never_price_at_zero_what_has_no_rate(self, registered_model):
         use(START)
-        (line,) = queries.lines(start=START, end=END, scope=ALL)
+        (line,) = lines(start=START, end=END, scope=ALL)
         assert (line.list_cost_usd, line.unpriced_tokens) == (None, 1100)
 
     def test_count_an_aborted_call_as_unmetered(self, registered_model):
@@ -65,29 +72,27 @@ class TestLines:
             cached_input_tokens=0,
             output_tokens=0,
         )
-        (line,) = queries.lines(start=START, end=END, scope=ALL)
+        (line,) = lines(start=START, end=END, scope=ALL)
         assert (line.unmetered_calls, line.list_cost_usd) == (1, 0)
 
     def test_belong_to_the_month_of_their_hour(self):
         use(START - timedelta(hours=1))
         use(END)
-        assert queries.lines(start=START, end=END, scope=ALL) == []
+        assert lines(start=START, end=END, scope=ALL) == []
 
     def test_show_a_team_only_its_own(self):
         use(START)
         use(START, team="prior-auth", cost_center="CC-4200")
-        (line,) = queries.lines(start=START, end=END, scope=queries.Scope("prior-auth"))
+        (line,) = lines(start=START, end=END, scope=queries.Scope("prior-auth"))
         assert line.team == "prior-auth"
 
     def test_of_days_sum_to_the_month(self, registered_model):
         price(registered_model, CHEAP, START)
         for day in range(5):
             use(START + timedelta(days=day))
-        days = queries.lines(start=START, end=END, scope=ALL, by_day=True)
+        days = lines(start=START, end=END, scope=ALL, by_day=True)
         assert [line.day for line in days] == [date(2026, 11, day) for day in range(1, 6)]
-        assert queries.totals(days) == queries.totals(
-            queries.lines(start=START, end=END, scope=ALL)
-        )
+        assert queries.totals(days) == queries.totals(lines(start=START, end=END, scope=ALL))
 
     def test_come_dearest_first_each_model_at_its_own_price(self, registered_model):
         other = RegisteredModelFactory(name="clinical-summary")
@@ -96,7 +101,7 @@ class TestLines:
         use(START)
         use(START, model=other.name, version="clinical-summary-v3")
         use(START, model="unpriced", version="unpriced-v1")
-        found = queries.lines(start=START, end=END, scope=ALL)
+        found = lines(start=START, end=END, scope=ALL)
         usage = {"input_tokens": 1000, "cached_input_tokens": 200, "output_tokens": 100}
         assert [(line.model, line.list_cost_usd, line.day) for line in found] == [
             ("clinical-summary", list_cost_usd(**usage, prices=DEAR), None),
@@ -108,7 +113,7 @@ class TestLines:
         price(registered_model, CHEAP, START + timedelta(hours=1))
         use(START, output_tokens=7, refused_calls=2)
         use(START + timedelta(hours=1), failed_calls=3)
-        (line,) = queries.lines(start=START, end=END, scope=ALL)
+        (line,) = lines(start=START, end=END, scope=ALL)
         usage = {"input_tokens": 1000, "cached_input_tokens": 200, "output_tokens": 100}
         assert line.list_cost_usd == list_cost_usd(**usage, prices=CHEAP)
         assert (line.unpriced_tokens, line.output_tokens, line.cached_input_tokens) == (
@@ -126,7 +131,7 @@ class TestTotals:
         use(START, unmetered_calls=1, refused_calls=2, refused_401_calls=1, failed_calls=3)
         use(START, team="prior-auth")
         use(START, model="unpriced", version="unpriced-v1")
-        found = queries.lines(start=START, end=END, scope=ALL)
+        found = lines(start=START, end=END, scope=ALL)
         usage = {"input_tokens": 1000, "cached_input_tokens": 200, "output_tokens": 100}
         assert queries.totals(found) == queries.Totals(
             metered_calls=3, unmetered_calls=1, refused_calls=2, failed_calls=3,
@@ -175,6 +180,7 @@ class TestSpentThisMonth:
         use(END)
         usage = {"input_tokens": 1000, "cached_input_tokens": 200, "output_tokens": 100}
         cheap, dear = (list_cost_usd(**usage, prices=prices) for prices in (CHEAP, DEAR))
+        price_due_days()
         east = timezone(timedelta(hours=14))
         for now in (START, (END - timedelta(hours=1)).astimezone(east)):
             assert queries.spent_this_month(scope=ALL, now=now) == {
@@ -206,14 +212,33 @@ class TestUseOf:
         use(START, model="clinical-summary")
         use(first - timedelta(hours=1))  # before it was granted
         use(START + timedelta(days=5))  # of this month, later than now
-        now = START + timedelta(days=3)
+        price_due_days()
+        now = START + timedelta(days=3) - timedelta(minutes=1)
         found = queries.use_of(grant, now)
         assert (found.month.metered_calls, found.all.metered_calls) == (3, 4)
         assert found.all.list_cost_usd == 4 * list_cost_usd(
             input_tokens=1000, cached_input_tokens=200, output_tokens=100, prices=CHEAP
         )
-        access.revoke_grant(grant=grant, actor=alice, reason="No more.", now=START)
-        assert queries.use_of(grant, now).all.metered_calls == 2
+        ended = START + timedelta(hours=7, minutes=9)
+        for hours in (-2, 5, 7, 8):
+            use(START + timedelta(hours=hours), version="prior-auth-extract-v2")
+        price_due_days()
+        access.revoke_grant(grant=grant, actor=alice, reason="No more.", now=ended)
+        assert queries.use_of(grant, now).all.metered_calls == 6
+
+    def test_of_hours_within_one_day_are_those_hours(self, registered_model, charlie, alice):
+        price(registered_model, CHEAP, START)
+        granted, ended = START + timedelta(hours=3), START + timedelta(hours=6)
+        request = access.submit_request(
+            model=registered_model, wish=WISH, requester=charlie, now=granted
+        )
+        grant = access.approve_request(request=request, approver=alice, reason="Fits.", now=granted)
+        access.revoke_grant(grant=grant, actor=alice, reason="No more.", now=ended)
+        for hours in range(2, 8):
+            use(START + timedelta(hours=hours))
+        price_due_days()
+        found = queries.use_of(grant, END).all
+        assert (found.metered_calls, found.list_cost_usd) == (3, 3 * Decimal("0.000122"))
 
 
 class TestScopeOf:

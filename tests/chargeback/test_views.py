@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 
 from apps.accounts.models import Role
 from apps.chargeback import actions as allocations
+from apps.chargeback.actions import price_day, price_due_days
 from apps.chargeback.views import freshness
 from apps.metering.models import DirtyHour, Outcome
 from tests.chargeback.pricing import CHEAP, price
@@ -32,6 +33,7 @@ def november(registered_model):
     price(registered_model, CHEAP, START)
     use(START)
     use(START, team="prior-auth", cost_center="CC-4200", version="prior-auth-extract-v2")
+    price_due_days()
 
 
 @pytest.mark.usefixtures("november")
@@ -49,6 +51,7 @@ class TestMonth:
         figures = {"estimated_input_tokens": 1_000, "estimated_output_tokens": 70}
         use(END - timedelta(hours=1), unmetered_calls=5, estimated_calls=3, **figures)
         use(END - timedelta(hours=1), team="prior-auth", unmetered_calls=2, estimated_calls=2)
+        price_due_days()
         url = reverse("chargeback:month") + "?month=2026-11"
         client.force_login(fiona)
         page = " ".join(client.get(url).content.decode().split())
@@ -86,6 +89,7 @@ class TestMonth:
     def test_names_refused_calls_by_their_code(self, client, fiona):
         use(START, team="", refused_calls=5, refused_401_calls=3, refused_429_calls=1)
         use(START, team="other", refused_calls=2, refused_401_calls=2)
+        price_due_days()
         client.force_login(fiona)
         page = client.get(reverse("chargeback:month"), {"month": "2026-11"})
         days = "since=2026-11-01&until=2026-11-30"
@@ -118,7 +122,7 @@ class TestFreshness:
             call(Outcome.REFUSED, occurred_at=moment)
 
     def test_of_a_past_month_is_complete_whatever_came_since(self):
-        assert freshness(START, END, END) == "complete: every hour is added up"
+        assert freshness(START, END, END) == "complete: every hour is added up and priced"
 
     def test_of_this_month_ends_with_its_newest_call(self):
         found = freshness(START, END, END - self.DAY)
@@ -133,6 +137,19 @@ class TestFreshness:
         assert freshness(START, END, START + 3 * self.DAY) == (
             "metered until 00:00:00 UTC on 3 Nov 2026 · 2 hours still being added up"
         )
+
+    def test_counts_the_days_that_wait_to_be_priced(self):
+        for hour in (START, START + timedelta(hours=5), START + 3 * self.DAY, END):
+            use(hour)
+        DirtyHour.objects.create(hour=START, marked_at=END)
+        assert freshness(START, END, END) == (
+            "1 hour still being added up · 2 days still being priced"
+        )
+        price_day(day=START.date())
+        DirtyHour.objects.all().delete()
+        assert freshness(START, END, END) == "1 day still being priced"
+        found = freshness(START, END, START + 3 * self.DAY)
+        assert found == "metered until 00:00:00 UTC on 3 Nov 2026 · 1 day still being priced"
 
     def test_of_a_month_to_come_has_not_begun(self):
         assert freshness(END, END + 31 * self.DAY, START) == "has not begun"
@@ -157,6 +174,7 @@ def machines_of_november():
     replica(big, "embed-v1", 0, 2, ready=1)
     use(at(1), team="claims-review", model="prior-auth-extract", version="prior-auth-extract-v1")
     use(at(9), team="prior-auth", model="prior-auth-extract", version="prior-auth-extract-v9")
+    price_due_days()
     machine("dark", 3, 4, price="3", observed=False)
     replica(machine("free", 5, 6, price=None, gpus=1), "embed-v1", 5, 6)
     allocations.allocate_day(day=at(0).date(), now=at(24))

@@ -6,6 +6,12 @@ from apps.chargeback import actions
 from worker.celery import app
 
 
+@app.task(name="chargeback.price_due_days", acks_late=True, time_limit=300)
+def price_due_days(**_: object) -> None:
+    """Price by the price list the days whose hours or prices changed."""
+    actions.price_due_days()
+
+
 @app.task(name="chargeback.allocate_due_days", acks_late=True, time_limit=300)
 def allocate_due_days(**_: object) -> None:
     """Share out what the machines cost on the days that are due."""

@@ -14,12 +14,13 @@ from apps.accounts.models import Role, User
 from apps.audit.actions import record
 from apps.audit.models import Action
 from apps.catalog.models import RegisteredModel
+from apps.chargeback.actions import mark_days
 from apps.chargeback.models import PriceChange, Rate
 from apps.chargeback.periods import first_open
 from apps.chargeback.prices import queries
 from apps.chargeback.queries import prices_at
 from apps.chargeback.rating import Prices
-from apps.common import decisions
+from apps.common import decisions, periods
 from apps.common.errors import DomainError, require
 from apps.common.periods import day_of, day_words
 
@@ -137,6 +138,9 @@ def publish_prices(
     effect = queries.effect_of(change.registered_model, change.proposed, change.active_from)
     _decide(change, approver, Status.PUBLISHED, reason, now)
     _put_in_force(change)
+    if change.active_from <= now:
+        # calls may begin a little after now, by the gateway's clock
+        mark_days(first=day_of(change.active_from), last=day_of(now + periods.DAY), now=now)
     data = _facts(change) | {
         "reason": reason,
         "proposed_by": change.requested_by.username if change.requested_by else "",

@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from apps.catalog.models import RegisteredModel
 from apps.chargeback.models import PriceChange
-from apps.chargeback.queries import SkuUse, use_by_sku
+from apps.chargeback.queries import SkuUse, spend_by_sku, use_by_sku
 from apps.chargeback.rating import Prices, cost_usd
 from apps.common.periods import month_before, month_bounds, month_of
 from apps.metering.skus import Sku
@@ -83,7 +83,7 @@ def last_month(
     start, end = month_bounds(month_before(month_of(now)))
     rows = [
         SkuCost(used.sku, used.quantity, _cost(used, before), _cost(used, proposed))
-        for used in use_by_sku(model=model.name, start=start, end=end)
+        for used in spend_by_sku(model=model.name, month=start.date())
     ]
     return Comparison(start, end, rows)
 

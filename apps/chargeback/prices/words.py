@@ -1,6 +1,7 @@
 """How a model's prices are said in a line: on cards, in forms, in the catalog's table."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from apps.chargeback.rating import Prices
 from apps.common.money import unit_price
@@ -55,7 +56,7 @@ def price_words(prices: Prices | None) -> PriceWords | None:
     )
 
 
-def quantity_words(sku: Sku, quantity: object) -> str:
+def quantity_words(sku: Sku, quantity: Decimal) -> str:
     """Return "1,234 tokens", "1 image"."""
     one = UNITS[sku].one
-    return f"{quantity:,f} {one}{'' if quantity == 1 else 's'}"
+    return f"{quantity.normalize():,f} {one}{'' if quantity == 1 else 's'}"

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from apps.chargeback.actions import price_due_days
 from apps.chargeback.prices import queries
 from apps.chargeback.rating import Prices
 from apps.metering.skus import Sku
@@ -52,6 +53,7 @@ class TestLastMonth:
         use(START - HOUR)
         use(END)
         use(START, model="clinical-summary")
+        price_due_days()
         now = END + 3 * DAY
         found = queries.last_month(registered_model, CHEAP, Prices(output=Decimal(1)), now)
         assert (found.start, found.end) == (START, END)
@@ -64,6 +66,7 @@ class TestLastMonth:
 
     def test_knows_no_sum_where_nothing_has_a_price(self, registered_model):
         use(START)
+        price_due_days()
         found = queries.last_month(registered_model, Prices(), CHEAP, END)
         assert (found.before_usd, found.proposed_usd) == (None, Decimal("0.000122"))
         assert not queries.last_month(registered_model, CHEAP, DEAR, START).rows

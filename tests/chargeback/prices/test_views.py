@@ -8,6 +8,7 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from apps.accounts.models import Role
+from apps.chargeback.actions import price_due_days
 from apps.chargeback.models import PriceChange, Rate
 from apps.chargeback.rating import Prices
 from tests.chargeback.pricing import CHEAP, DEAR, WHY, finance, price, propose
@@ -156,6 +157,7 @@ class TestPriceChangeDetail:
         price(registered_model, CHEAP, OPEN)
         use(OPEN - timedelta(days=3))
         use(OPEN + timedelta(days=3), input_tokens=7000)
+        price_due_days()
         return propose(registered_model, DEAR, OPEN + timedelta(days=2), by="fiona", now=NOW)
 
     def test_shows_old_and_new_what_it_does_and_what_last_month_would_have_cost(self, as_, change):
