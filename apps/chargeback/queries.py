@@ -190,8 +190,8 @@ def day_totals(*, start: datetime, end: datetime, scope: Scope) -> dict[date, To
 
 def _totals(sums: Sequence[Any]) -> Totals:
     """Return the totals of a row of sums, in which NULL is nothing."""
-    *counts, cost = sums
-    return Totals(*(count or 0 for count in counts), list_cost_usd=cost or Decimal(0))
+    counts = {name: count or 0 for name, count in zip(_COUNTED, sums, strict=False)}
+    return Totals(**counts, list_cost_usd=sums[-1] or Decimal(0))
 
 
 def days_waiting(start: datetime, end: datetime) -> int:
@@ -298,7 +298,7 @@ def _used(grant: Grant, start: datetime, end: datetime) -> Totals:
     first = periods.day_of(start + periods.DAY - timedelta(microseconds=1))
     last = max(first, periods.day_of(end))
     days_from = min(periods.start_of_day(first), end)
-    values = {
+    values: dict[str, str | date] = {
         "team": grant.team.slug,
         "model": grant.registered_model.name,
         "first": first,

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from apps.accounts.models import Team
 from apps.catalog.uploads import Registry
+from apps.chargeback.actions import price_due_days
 from apps.metering.models import HourlyUsage
 from portal.parsers import MAX_JSON_BYTES
 from tests.database import as_owner
@@ -166,6 +167,7 @@ class TestExports:
             cached_input_tokens=0, output_tokens=0,
             rolled_up_at=NOW,
         )  # fmt: skip
+        price_due_days()
         with as_owner():
             Team.objects.filter(slug="ml-platform").update(name=evil)
             world.people["owner"].__class__.objects.filter(username="owner").update(

@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import Role
+from apps.chargeback.actions import price_due_days
 from apps.evals.models import EvalRun
 from apps.fleet.models import Node, NodeClaim, Replica
 from apps.metering.models import HourlyUsage
@@ -59,6 +60,7 @@ def world(name, *, engine, provider="", basis=""):
         hour=now.replace(minute=0, second=0, microsecond=0), metered_calls=1, unmetered_calls=0,
         refused_calls=0, failed_calls=0, rolled_up_at=now, **called, **tokens,
     )  # fmt: skip
+    price_due_days()
     return rollout, claim
 
 

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from apps.access import actions
 from apps.accounts.models import Role
+from apps.chargeback.actions import price_due_days
 from portal.pages import grants as page
 from tests.access.test_actions import WISH
 from tests.chargeback.pricing import CHEAP, DEAR, price
@@ -83,6 +84,7 @@ class TestGrantList:
         use(START, team="prior-auth", input_tokens=2000)
         use(START - timedelta(hours=1))
         use(START, model=other.name)  # without a price
+        price_due_days()
         found = {line.row.grant: line.row.used_usd for line in shown(client, alice)}
         assert found == {
             all_grants["mine"]: Decimal("0.000122"),
@@ -90,6 +92,7 @@ class TestGrantList:
             all_grants["theirs"]: Decimal("0.000222"),
         }
         price(other, DEAR, START)
+        price_due_days()
         used = {line.row.grant: line.row.used_usd for line in shown(client, alice)}
         assert used[all_grants["mine too"]] == Decimal("0.000244")
 
