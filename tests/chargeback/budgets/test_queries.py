@@ -11,6 +11,7 @@ from apps.access.budgets import actions
 from apps.access.budgets.models import Budget
 from apps.access.budgets.terms import Terms
 from apps.accounts.models import Role
+from apps.chargeback.actions import price_due_days
 from apps.chargeback.budgets import queries
 from apps.chargeback.budgets.limits import Verdict
 from apps.chargeback.queries import Scope, lines
@@ -122,6 +123,7 @@ class TestBalances:
         use(START + HOUR)
         found = queries.balances([mine], AT)[mine.pk]
         assert (found.spent, found.unpriced_tokens) == (USED, TOKENS)
+        price_due_days()
         (line,) = lines(start=START, end=END, scope=Scope("claims-review"))
         assert (line.list_cost_usd, line.unpriced_tokens) == (found.spent, found.unpriced_tokens)
 
