@@ -193,6 +193,10 @@ PRIVILEGES: dict[str, May] = {
         insert=True,
         update=("status", "doubt", "detail", "resolved_at", "resolved_by", "resolution"),
     ),
+    # a day is dropped and brought back by the owner's functions alone, which say so
+    "metering.ArchivedDay": May(
+        insert=True, update=AllBut(("day", "asked_at", "dropped_at", "restored_at"))
+    ),
     "metering.EngineHour": FACT,
     "metering.HourlyUsage": May(insert=True, delete=True),
     "metering.DirtyHour": May(insert=True, update=("marked_at",), delete=True),
@@ -219,7 +223,11 @@ PRIVILEGES: dict[str, May] = {
 
 # Functions of the owner that the role may call: each does one thing that the role may not do itself
 # and refuses everything else.
-FUNCTIONS = ("make_usage_day(date)",)
+FUNCTIONS = (
+    "make_usage_day(date)",
+    "drop_usage_day(date, timestamptz)",
+    "restore_usage_day(date, timestamptz)",
+)
 
 
 def columns(model: type[Model], fields: Sequence[str] | AllBut) -> list[str]:

@@ -285,6 +285,10 @@ USAGE_INGEST_TOKEN_FILE = env_str("USAGE_INGEST_TOKEN_FILE")
 # months before the present one whose usage is kept, and still counted when it comes late
 USAGE_KEPT_MONTHS = env_int("USAGE_KEPT_MONTHS", 24, minimum=1)
 USAGE_LOG_FILE = env_str("USAGE_LOG_FILE", "")
+# days after which the calls of a day leave the database: they are in the archive by then. A month
+# that is not closed yet must be among them.
+USAGE_RAW_DAYS = env_int("USAGE_RAW_DAYS", 62, minimum=35)
+USAGE_ARCHIVE_BUCKET = env_str("USAGE_ARCHIVE_BUCKET", "usage-archive")
 
 # -- Metrics ---------------------------------------------------------------------------------------
 METRICS_INTERVAL_SECONDS = env_int("METRICS_INTERVAL_SECONDS", 15, minimum=5)

@@ -8,7 +8,7 @@ from factory.django import DjangoModelFactory
 from apps.accounts.models import CostCenter, RoleBinding, Team, User
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.periods import day_of
-from apps.metering import store
+from apps.metering import days
 from apps.metering.models import UsageEvent
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
@@ -79,5 +79,5 @@ class ModelVersionFactory(DjangoModelFactory):
 
 def create_event(**values):
     """Store a call as it is, past every rule but the database's."""
-    store.make_days({day_of(values["occurred_at"])})
+    days.make_days({day_of(values["occurred_at"])})
     return UsageEvent.objects.create(**values)

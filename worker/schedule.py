@@ -63,6 +63,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(minute=40),
         "options": {"expires": 3600},
     },
+    # Moves old days of calls into the archive, and brings days back that late calls wait for. If it
+    # stops, the database grows, and late calls wait in quarantine.
+    "archive-days": {
+        "task": "metering.archive_days",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     # Finds expired grants and lost hints. If it stops, a team keeps access for as long as it is
     # stopped.
     "reconcile-due-policies": {

@@ -66,6 +66,10 @@ class Action(models.TextChoices):
     POLICY_PUBLISHED = "policy.published", "Gateway policy published"
     USAGE_REPLAYED = "usage.replayed", "Usage counted from quarantine"
     USAGE_LEFT_OUT = "usage.left_out", "Usage left out for good"
+    USAGE_TAKEN_OUT = "usage.taken_out", "Usage taken out: its id is that of an earlier call"
+    USAGE_ARCHIVED = "usage.archived", "Day of usage archived"
+    USAGE_DROPPED = "usage.dropped", "Day of usage dropped after its archiving"
+    USAGE_RESTORED = "usage.restored", "Day of usage brought back"
     RATE_SET = "rate.set", "Price set"  # by one person: no action writes it any more
     PRICE_PROPOSED = "price.proposed", "Prices proposed"
     PRICE_PUBLISHED = "price.published", "Prices published"

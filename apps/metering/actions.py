@@ -20,7 +20,7 @@ from apps.common.periods import DAY, day_of, month_bounds, month_of, months_befo
 from apps.common.tasks import enqueue_on_commit
 from apps.fleet.metrics.counts import EngineCount, engine_counts
 from apps.manifests.names import MODELS
-from apps.metering import store
+from apps.metering import days, store
 from apps.metering.access_log import Entry, UsageRecord
 from apps.metering.estimates import with_estimates
 from apps.metering.models import (
@@ -111,11 +111,11 @@ def store_entries(
     """
     known = _known(entries, now)
     judged = [_judged(entry, known, received_at) for entry in entries]
+    judged = _with_archived(judged)
     records: dict[UUID, UsageRecord] = {}
     for entry in judged:
         if entry.record and not entry.doubt:
             records.setdefault(entry.record.event_id, entry.record)
-    store.make_days({day_of(record.occurred_at) for record in records.values()})
     fresh = store.insert(records.values(), via=via, now=received_at) if records else set()
     if fresh:
         _mark_hours({_hour(records[event_id].occurred_at) for event_id in fresh}, now)
@@ -140,6 +140,24 @@ def _judged(entry: Entry, known: Known, received_at: datetime) -> Entry:
         return entry
     found = doubt_of(entry.record, known, received_at=received_at)
     return replace(entry, doubt=found[0], problem=found[1]) if found else entry
+
+
+def _with_archived(entries: list[Entry]) -> list[Entry]:
+    """Make room for what is in no doubt, and doubt what belongs to a day that must be brought back
+    from the archive first.
+    """
+    archived = days.make_days(
+        {day_of(each.record.occurred_at) for each in entries if each.record and not each.doubt}
+    )
+    if not archived:
+        return entries
+    words = "its day is in the archive, and is brought back"
+    return [
+        replace(entry, doubt=Doubt.ARCHIVED, problem=words)
+        if entry.record and not entry.doubt and day_of(entry.record.occurred_at) in archived
+        else entry
+        for entry in entries
+    ]
 
 
 def _with_other_counts(
@@ -190,7 +208,7 @@ def _quarantine(entries: Sequence[Entry], *, via: str, now: datetime) -> None:
 
 def make_days_ahead(*, now: datetime) -> None:
     """Make room for the calls of today and of tomorrow."""
-    store.make_days({day_of(now), day_of(now + DAY)})
+    days.make_days({day_of(now), day_of(now + DAY)})
 
 
 def first_kept(now: datetime) -> datetime:
@@ -212,13 +230,14 @@ def _mark_hours(hours: set[datetime], now: datetime) -> None:
 
 @transaction.atomic
 def roll_up_hour(*, hour: datetime, now: datetime) -> bool:
-    """Recompute one dirty hour from its events. False when it is clean or another worker has it.
+    """Recompute one dirty hour from its events. False when it is clean, another worker has it, or
+    its day must be brought back from the archive first.
 
     The mark is locked first: a batch that arrives meanwhile waits for us, then marks the hour
-    again.
+    again. While there is a mark, its day is not dropped.
     """
     mark = DirtyHour.objects.select_for_update(skip_locked=True).filter(hour=hour).first()
-    if mark is None:
+    if mark is None or days.in_archive({day_of(hour)}):
         return False
     sums = with_estimates(store.hour_sums(hour), *_engine_hour(hour))
     HourlyUsage.objects.filter(hour=hour).delete()

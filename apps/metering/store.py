@@ -2,7 +2,7 @@
 outgrown. They are kept by UTC day, and within its day an id is stored once.
 """
 
-from collections.abc import Collection, Iterable, Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -29,7 +29,8 @@ from django.db.models.functions import Cast, Coalesce
 from apps.accounts.models import Team, User
 from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import ModelVersion, RegisteredModel
-from apps.common.periods import day_of, end_of_day, start_of_day
+from apps.common.periods import day_of
+from apps.metering import days
 from apps.metering.access_log import COUNTED, Counts, UsageRecord
 from apps.metering.estimates import ESTIMATED
 from apps.metering.models import (
@@ -65,22 +66,14 @@ class Percentile(Aggregate):
         super().__init__(expression, share=share, **extra)
 
 
-def make_days(days: Collection[date]) -> None:
-    """Make room for the calls of these UTC days where there is none. One query.
-
-    No day that is asked for goes away until the caller's transaction ends.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT make_usage_day(day) FROM unnest(%s::date[]) AS day", [sorted(days)])
-
-
 def insert(records: Iterable[UsageRecord], *, via: str, now: datetime) -> set[UUID]:
     """Store those of the records whose id is not stored yet under their day; return their ids.
     Takes part in the caller's transaction.
 
-    The ids must differ, and make_days must have been asked for their days. They are stored in their
-    order, so that two batches with the same calls do not wait for each other in a ring. COPY into a
-    table of one's own, and from there what is new: `make bench-ingest` says what that is worth.
+    The ids must differ, and days.make_days must have been asked for their days. They are stored in
+    their order, so that two batches with the same calls do not wait for each other in a ring. COPY
+    into a table of one's own, and from there what is new: `make bench-ingest` says what that is
+    worth.
     """
     columns = ", ".join(STORED)
     table = UsageEvent._meta.db_table
@@ -108,7 +101,7 @@ def counts_of(records: Iterable[UsageRecord]) -> dict[UUID, Counts]:
     """
     found: dict[UUID, Counts] = {}
     for day, group in groupby(sorted(records, key=_when), key=_day):
-        rows = _of_day(day).filter(event_id__in=[record.event_id for record in group])
+        rows = days.calls_of(day).filter(event_id__in=[record.event_id for record in group])
         found |= {row[0]: tuple(row[1:]) for row in rows.values_list("event_id", *COUNTED)}
     return found
 
@@ -118,12 +111,6 @@ _when = attrgetter("occurred_at")
 
 def _day(record: UsageRecord) -> date:
     return day_of(record.occurred_at)
-
-
-def _of_day(day: date) -> QuerySet[UsageEvent]:
-    return UsageEvent.objects.filter(
-        occurred_at__gte=start_of_day(day), occurred_at__lt=end_of_day(day)
-    )
 
 
 def known(*, teams: Set[str], models: Set[str], versions: Set[str], since: datetime) -> Known:
@@ -227,7 +214,7 @@ def latest_call_at(
     if end is not None:
         calls = calls.filter(occurred_at__lt=end)
     moment: datetime | None = calls.aggregate(latest=Max("occurred_at"))["latest"]
-    return moment
+    return moment or days.latest_archived_call_at(start=start, end=end)
 
 
 def hours_waiting(start: datetime, end: datetime) -> int:

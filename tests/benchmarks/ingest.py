@@ -90,7 +90,7 @@ def prepare() -> tuple[list[str], list[str]]:
     call_command("migrate", interactive=False, verbosity=0)
     call_command("grant_privileges", verbosity=0)
     from apps.common.periods import DAY, day_of
-    from apps.metering.store import make_days
+    from apps.metering.days import make_days
     from tests.factories import ModelVersionFactory, RegisteredModelFactory, TeamFactory
 
     today = day_of(datetime.now(UTC))

@@ -306,6 +306,13 @@ STEPS = {
         "ABORTED": "",
         "SUPERSEDED": "",
     },
+    "metering.ArchivedDay": {
+        "WAITING": "VERIFIED",
+        "VERIFIED": "REPLACED DROPPED",
+        "REPLACED": "",
+        "DROPPED": "RESTORED",
+        "RESTORED": "",
+    },
     "metering.QuarantinedRecord": {
         "WAITING": "REPLAYED LEFT_OUT",
         "REPLAYED": "",

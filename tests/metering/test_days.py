@@ -11,7 +11,7 @@ from django.db import IntegrityError, ProgrammingError, connection, transaction
 from django.db.models import Max
 
 from apps.common.periods import day_of, month_bounds
-from apps.metering import actions, store
+from apps.metering import actions, days, store
 from apps.metering.models import QuarantinedRecord, UsageEvent
 from tests import database
 from tests.database import as_owner, owner_runs
@@ -32,7 +32,7 @@ def days_made():
 
 
 def insert(*records, via="OTLP"):
-    store.make_days({day_of(one.occurred_at) for one in records})
+    days.make_days({day_of(one.occurred_at) for one in records})
     return store.insert(records, via=via, now=NOW)
 
 
@@ -59,12 +59,12 @@ class TestMakeDays:
     def test_makes_each_day_that_is_asked_for_once(self):
         before = days_made()
         for _ in range(2):
-            store.make_days({date(2026, 1, 31), date(2024, 2, 29)})
+            days.make_days({date(2026, 1, 31), date(2024, 2, 29)})
         assert days_made() - before == {"20260131", "20240229"}
 
     def test_makes_none_where_none_is_asked_for(self):
         before = days_made()
-        store.make_days(set())
+        days.make_days(set())
         assert days_made() == before
 
     def test_makes_today_and_tomorrow_ahead(self):
@@ -73,7 +73,7 @@ class TestMakeDays:
         assert days_made() - before == {"20271231", "20280101"}
 
     def test_gives_a_day_its_key_indexes_checks_and_guard(self):
-        store.make_days({date(2026, 1, 31)})
+        days.make_days({date(2026, 1, 31)})
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT pg_get_indexdef(indexrelid) FROM pg_index"
@@ -97,7 +97,7 @@ class TestMakeDays:
 
     @pytest.mark.skipif(not database.has_two_roles(), reason="one role is owner and portal")
     def test_leaves_the_portal_no_other_way_to_a_day(self):
-        store.make_days({date(2026, 1, 31)})
+        days.make_days({date(2026, 1, 31)})
         for sql in (
             "SELECT FROM metering_usageevent_20260131",
             "DELETE FROM metering_usageevent_20260131",
@@ -133,8 +133,8 @@ class TestTwoAtOnce:
     def test_make_one_day(self, committed):
         day = date(2026, 3, 8)
         try:
-            made = together(*[lambda: store.make_days({day})] * 2)
-            assert (made, "20260308" in days_made()) == ([None, None], True)
+            made = together(*[lambda: days.make_days({day})] * 2)
+            assert (made, "20260308" in days_made()) == ([frozenset()] * 2, True)
         finally:
             database.connect_as_owner()
             with connection.cursor() as cursor:
@@ -179,11 +179,11 @@ class TestReads:
     """A read of some hours opens the tables of its days alone."""
 
     @pytest.fixture
-    def days(self):
-        store.make_days({date(2026, 10, 1) + DAY * step for step in range(62)})
+    def two_months(self):
+        days.make_days({date(2026, 10, 1) + DAY * step for step in range(62)})
 
     @pytest.fixture
-    def asked(self, days, django_assert_num_queries):
+    def asked(self, two_months, django_assert_num_queries):
         def ask(read, *names):
             with django_assert_num_queries(len(names)) as caught:
                 read()
@@ -202,8 +202,8 @@ class TestReads:
 
     def test_of_a_month_is_of_its_days(self, asked):
         start, end = month_bounds(date(2026, 10, 1))
-        days = [f"202610{day:02}" for day in range(1, 32)]
-        asked(lambda: store.latest_call_at(start=start, end=end), days)
+        october = [f"202610{day:02}" for day in range(1, 32)]
+        asked(lambda: store.latest_call_at(start=start, end=end), october, [])
 
     def test_of_stored_ids_is_of_their_days(self, asked):
         calls = [record(NOW), record(NOW - DAY)]
@@ -216,7 +216,7 @@ class TestReads:
         ask = {"model": "m", "version": "m-v1", "unanswered_too": True}
         asked(lambda: store.wanting_calls(since=since, **ask), recent)
 
-    def test_of_the_newest_calls_sorts_no_day_whole(self, days):
+    def test_of_the_newest_calls_sorts_no_day_whole(self, two_months):
         newest = UsageEvent.objects.order_by("-occurred_at", "-event_id")[:20]
         plan = plan_of(newest.query)
         assert "Incremental Sort" in plan and "Seq Scan" not in plan

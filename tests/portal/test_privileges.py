@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, ProgrammingError, connection, transaction
 
 from portal import database as portal_database
-from portal.privileges import PRIVILEGES, columns
+from portal.privileges import FUNCTIONS, PRIVILEGES, columns
 from tests import database
 
 two_roles = pytest.mark.skipif(
@@ -116,6 +116,18 @@ class TestThePortalsRole:
             model = apps.get_model(label)
             meant |= {(model._meta.db_table, name) for name in columns(model, may.update)}
         assert set(rows) == meant
+
+    def test_calls_only_the_owners_functions_that_are_written_down(self):
+        rows = ask(
+            "SELECT oid::regprocedure::text, has_function_privilege(oid, 'EXECUTE') FROM pg_proc"
+            " WHERE pronamespace = 'public'::regnamespace AND prosecdef"
+            " AND proname <> 'tests_act_as_owner'"
+        )
+        called = {name.partition("(")[0] for name, _ in rows}
+        assert called == {name.partition("(")[0] for name in FUNCTIONS}
+        assert all(may for _, may in rows)
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            run("SELECT attach_usage_day('2026-01-01')")
 
     def test_cannot_give_itself_a_right(self):
         run(f"GRANT DELETE ON audit_auditevent TO {settings.DATABASE_ROLE}")  # a warning says why

@@ -2,7 +2,9 @@
 
 from django.utils.timezone import now
 
+from apps.integrations.s3.client import archive_from_settings
 from apps.metering import actions
+from apps.metering.archive import reconcile
 from apps.metering.quarantine.actions import replay_waiting as replay
 from worker.celery import app
 
@@ -29,3 +31,9 @@ def replay_waiting(**_: object) -> None:
 def make_days(**_: object) -> None:
     """Make room for the calls of today and of tomorrow."""
     actions.make_days_ahead(now=now())
+
+
+@app.task(name="metering.archive_days", acks_late=True, time_limit=170)
+def archive_days(**_: object) -> None:
+    """Move old days of calls into the archive, and bring those back that are needed again."""
+    reconcile.archive_days(archive=archive_from_settings(), now=now())

@@ -1,5 +1,5 @@
-"""The model registry's S3: every object is written once (`If-None-Match: *`) and locked (Object
-Lock, COMPLIANCE).
+"""S3 for the model registry and for the archive of usage: every object is written once
+(`If-None-Match: *`) and locked (Object Lock, COMPLIANCE).
 
 boto3 reads AWS_ENDPOINT_URL_S3, AWS_REGION and the credentials (keys here, IRSA in production) from
 the environment. Each call has a timeout and few retries of its own; whatever still fails becomes
@@ -43,12 +43,15 @@ class NotThere(PermanentError):
 
 
 class RegistryStore:
-    """The registry bucket. One instance may be used by several threads."""
+    """A bucket: the registry's, or one that is called `name` in what people read. One instance may
+    be used by several threads.
+    """
 
     def __init__(
         self,
         *,
         bucket: str,
+        name: str = "model registry",
         connect_timeout: float = CONNECT_TIMEOUT,
         read_timeout: float = READ_TIMEOUT,
     ):
@@ -59,17 +62,17 @@ class RegistryStore:
             s3={"addressing_style": "path"},
             request_checksum_calculation="when_supported",
         )
-        self.bucket = bucket
+        self.bucket, self.name = bucket, name
         self._s3: Any = boto3.session.Session().client("s3", config=config)
 
     def check_bucket(self) -> BucketState:
         """Return whether the bucket keeps versions and can lock objects. Raises PermanentError when
         it is missing.
         """
-        with _translated(self.bucket):
+        with self._translated(self.bucket):
             versioning = self._s3.get_bucket_versioning(Bucket=self.bucket)
         try:
-            with _translated(self.bucket):
+            with self._translated(self.bucket):
                 lock = self._s3.get_object_lock_configuration(Bucket=self.bucket)[
                     "ObjectLockConfiguration"
                 ]
@@ -81,7 +84,7 @@ class RegistryStore:
 
     def start_upload(self, key: str, *, locked_until: datetime) -> str:
         """Begin a multipart upload and return its id."""
-        with _translated(key):
+        with self._translated(key):
             answer = self._s3.create_multipart_upload(
                 Bucket=self.bucket, Key=key, **_lock(locked_until)
             )
@@ -89,7 +92,7 @@ class RegistryStore:
 
     def upload_part(self, key: str, upload_id: str, *, number: int, body: bytes) -> UploadedPart:
         """Send one part (5 MiB at least, except the last). Sending a part again replaces it."""
-        with _translated(key):
+        with self._translated(key):
             answer = self._s3.upload_part(
                 Bucket=self.bucket,
                 Key=key,
@@ -108,7 +111,7 @@ class RegistryStore:
             {"PartNumber": part.number, "ETag": part.etag}
             for part in sorted(parts, key=lambda p: p.number)
         ]
-        with _translated(key):
+        with self._translated(key):
             self._s3.complete_multipart_upload(
                 Bucket=self.bucket,
                 Key=key,
@@ -120,14 +123,14 @@ class RegistryStore:
     def abort_upload(self, key: str, upload_id: str) -> None:
         """Throw the parts of an unfinished upload away. Doing it again does nothing."""
         try:
-            with _translated(key):
+            with self._translated(key):
                 self._s3.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload_id)
         except NotThere:
             return
 
     def put_new(self, key: str, body: bytes, *, locked_until: datetime) -> None:
         """Write a small object once, locked. Raises AlreadyExists when the key is taken."""
-        with _translated(key):
+        with self._translated(key):
             self._s3.put_object(
                 Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*", **_lock(locked_until)
             )
@@ -138,7 +141,7 @@ class RegistryStore:
         """
         if stored.locked_until is not None and stored.locked_until >= until:
             return
-        with _translated(stored.key):
+        with self._translated(stored.key):
             self._s3.put_object_retention(
                 Bucket=self.bucket,
                 Key=stored.key,
@@ -149,7 +152,7 @@ class RegistryStore:
     def head(self, key: str) -> StoredObject | None:
         """Return an object's facts, its lock included; None when nothing is there."""
         try:
-            with _translated(key):
+            with self._translated(key):
                 answer = self._s3.head_object(Bucket=self.bucket, Key=key)
         except NotThere:
             return None
@@ -161,10 +164,10 @@ class RegistryStore:
 
     def read(self, key: str, *, version_id: str = "") -> Iterator[bytes]:
         """Yield an object's bytes in chunks of at most 1 MiB."""
-        with _translated(key):
+        with self._translated(key):
             body = self._s3.get_object(Bucket=self.bucket, Key=key, **_version(version_id))["Body"]
         try:
-            with _translated(key):
+            with self._translated(key):
                 yield from body.iter_chunks(CHUNK)
         finally:
             body.close()
@@ -187,14 +190,34 @@ class RegistryStore:
         pages = self._s3.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=prefix
         )
-        with _translated(prefix):
+        with self._translated(prefix):
             return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+    @contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        """Turn the SDK's errors into ours. HEAD errors have no body: there the code is the status
+        itself.
+        """
+        try:
+            yield
+        except ClientError as error:
+            raise _refusal(error, key, self.name) from error
+        except (BotoCoreError, HTTPClientError, OSError) as error:
+            raise TemporaryError(
+                f"The {self.name} (S3) cannot be reached: {type(error).__name__}."
+            ) from error
 
 
 @lru_cache(maxsize=1)
 def client_from_settings() -> RegistryStore:
     """Return this process's store of the configured bucket."""
     return RegistryStore(bucket=settings.REGISTRY_BUCKET)
+
+
+@lru_cache(maxsize=1)
+def archive_from_settings() -> RegistryStore:
+    """Return this process's archive of usage."""
+    return RegistryStore(bucket=settings.USAGE_ARCHIVE_BUCKET, name="archive of usage")
 
 
 def _lock(until: datetime) -> dict[str, object]:
@@ -205,33 +228,16 @@ def _version(version_id: str) -> dict[str, str]:
     return {"VersionId": version_id} if version_id else {}
 
 
-@contextmanager
-def _translated(key: str) -> Iterator[None]:
-    """Turn the SDK's errors into ours. HEAD errors have no body: there the code is the status
-    itself.
-    """
-    try:
-        yield
-    except ClientError as error:
-        raise _refusal(error, key) from error
-    except (BotoCoreError, HTTPClientError, OSError) as error:
-        raise TemporaryError(
-            f"The model registry (S3) cannot be reached: {type(error).__name__}."
-        ) from error
-
-
-def _refusal(error: ClientError, key: str) -> Exception:
+def _refusal(error: ClientError, key: str, name: str) -> Exception:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if status == 412 or code in ("412", "PreconditionFailed"):
         return AlreadyExists(
-            f"{key} exists already in the registry, and nothing there is ever overwritten."
+            f"{key} exists already in the {name}, and nothing there is ever overwritten."
         )
     if code in BUSY or status in (409, 429) or status >= 500:
-        return TemporaryError(f"The model registry (S3) is busy: {code or status}.")
+        return TemporaryError(f"The {name} (S3) is busy: {code or status}.")
     if status == 404 or code in ("404", "NoSuchKey", "NoSuchUpload"):
-        return NotThere(f"{key} is not in the registry ({code or status}).")
+        return NotThere(f"{key} is not in the {name} ({code or status}).")
     message = error.response.get("Error", {}).get("Message", "")
-    return PermanentError(
-        f"The model registry (S3) refused {key}: {code or status}. {message}".strip()
-    )
+    return PermanentError(f"The {name} (S3) refused {key}: {code or status}. {message}".strip())

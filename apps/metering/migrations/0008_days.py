@@ -67,6 +67,7 @@ CREATE TABLE metering_usageevent (
 INSERT INTO metering_usageevent ({COLUMNS}) SELECT {COLUMNS} FROM usage_event_before;
 DROP TABLE usage_event_before;
 DROP FUNCTION make_usage_day(date);
+DROP FUNCTION IF EXISTS attach_usage_day(date);  -- of 0010, which make_usage_day may still call when this goes back
 DROP FUNCTION usage_day_table(date);
 """
 

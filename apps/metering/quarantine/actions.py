@@ -19,7 +19,7 @@ from apps.audit.models import Action
 from apps.common.errors import DomainError, require
 from apps.metering import actions
 from apps.metering.access_log import read_entry
-from apps.metering.models import Doubt, QuarantinedRecord
+from apps.metering.models import ArchivedDay, Doubt, QuarantinedRecord
 
 MOST_AT_ONCE = 2000  # records that one order tries again
 # what becomes known without anybody touching the record: a team signs in, a model is registered
@@ -33,11 +33,17 @@ class AlreadyResolved(DomainError):
 
 
 def replay_waiting(*, now: datetime) -> int:
-    """Count the records whose team, model or version is known by now; return how many."""
-    waiting = QuarantinedRecord.objects.filter(
-        status=QuarantinedRecord.Status.WAITING, doubt__in=MENDED_BY_THEMSELVES
+    """Count the records whose team, model or version is known, or whose day is brought back, by
+    now; return how many.
+    """
+    waiting = QuarantinedRecord.objects.filter(status=QuarantinedRecord.Status.WAITING)
+    archived = ArchivedDay.objects.filter(status=ArchivedDay.Status.DROPPED)
+    late = waiting.filter(doubt=Doubt.ARCHIVED).exclude(
+        occurred_at__date__in=archived.values("day")
     )
-    return _replay(waiting, actor=System("metering.replay_waiting"), now=now)
+    actor = System("metering.replay_waiting")
+    mended = waiting.filter(doubt__in=MENDED_BY_THEMSELVES)
+    return _replay(late, actor=actor, now=now) + _replay(mended, actor=actor, now=now)
 
 
 def replay_records(*, records: QuerySet[QuarantinedRecord], actor: User, now: datetime) -> int:

@@ -1,5 +1,5 @@
-"""A job: makes the S3 users and the bucket of published models, with what each user may do. Safe to
-run again.
+"""A job: makes the S3 users and the buckets of published models and of archived usage, with what
+each user may do. Safe to run again.
 
 Environment: AWS_* of the server's owner; S3_PORTAL and S3_KUBELET, the secrets of the two users.
 """
@@ -10,13 +10,14 @@ import json
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 
 import boto3
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
 
-from .s3 import BUCKET, REGION, USERS
+from .s3 import BUCKET, REGION, USAGE_BUCKET, USERS
 
 READ = [
     "s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectAttributes", "s3:GetObjectRetention",
@@ -34,26 +35,32 @@ ON_BUCKET = frozenset(action for action in READ + WRITE if "Bucket" in action)
 
 
 def main() -> None:
-    """Make users, bucket and policy where they are missing."""
+    """Make users, buckets and policies where they are missing."""
     for user in USERS:
         make_user(f"qm{user}", os.environ[f"S3_{user.upper()}"])
+    make_bucket(BUCKET, {"portal": READ + WRITE, "kubelet": READ})
+    make_bucket(USAGE_BUCKET, {"portal": READ + WRITE})
+
+
+def make_bucket(name: str, users: Mapping[str, list[str]]) -> None:
+    """Make a bucket with Object Lock and versions. users: what each of them may do with it."""
     client = boto3.client("s3")
     try:
-        client.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
-        print(f"made bucket {BUCKET} with Object Lock")
+        client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+        print(f"made bucket {name} with Object Lock")
     except ClientError as error:
         if error.response["Error"]["Code"] not in (
             "BucketAlreadyOwnedByYou",
             "BucketAlreadyExists",
         ):
             raise
-    client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    client.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(policy()))
+    client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    client.put_bucket_policy(Bucket=name, Policy=json.dumps(policy(name, users)))
 
 
-def policy() -> dict[str, object]:
-    """Return who may do what: the portal reads and writes, the kubelet only reads."""
-    bucket = f"arn:aws:s3:::{BUCKET}"
+def policy(name: str, users: Mapping[str, list[str]]) -> dict[str, object]:
+    """Return who may do what with a bucket."""
+    bucket = f"arn:aws:s3:::{name}"
 
     def allow(user: str, actions: list[str]) -> list[dict[str, object]]:
         on_bucket = [action for action in actions if action in ON_BUCKET]
@@ -71,7 +78,7 @@ def policy() -> dict[str, object]:
 
     return {
         "Version": "2012-10-17",
-        "Statement": [*allow("portal", READ + WRITE), *allow("kubelet", READ)],
+        "Statement": [rule for user, may in users.items() for rule in allow(user, may)],
     }
 
 

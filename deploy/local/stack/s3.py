@@ -1,7 +1,8 @@
-"""versitygw: a real S3 server on this machine's disk, and the bucket that holds published models.
+"""versitygw: a real S3 server on this machine's disk, and the buckets of published models and of
+archived usage.
 
-Three keys: `admin` owns the server, `portal` publishes, `kubelet` can only read. The bucket is made
-with Object Lock and versioning, as the production one.
+Three keys: `admin` owns the server, `portal` publishes, `kubelet` can only read models. The buckets
+are made with Object Lock and versioning, as the production ones.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from .part import Context, Part
 
 REGION = "us-east-1"
 BUCKET = "model-registry"
+USAGE_BUCKET = "usage-archive"  # which the portal alone may read
 USERS = ("portal", "kubelet")
 
 

@@ -1,0 +1,173 @@
+"""The database's own guards of archived days, tried by the portal's role and by the owner."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError, OperationalError, connection, transaction
+
+from apps.common.periods import day_of
+from apps.metering import days
+from apps.metering.models import ArchivedDay, DirtyHour, UsageEvent
+from tests.database import as_owner
+from tests.factories import NOW, create_event
+from tests.metering.test_actions import record
+from tests.metering.test_days import insert, together
+
+DAY = day_of(NOW)
+
+
+def verified(**changes):
+    """Say that the day is in the archive as it is now."""
+    held = days.held_by(DAY)
+    row = ArchivedDay.objects.create(day=DAY, asked_at=NOW)
+    values = {
+        "status": "VERIFIED", "object_key": "usage/a", "version_id": "1", "sha256": "0" * 64,
+        "size_bytes": 1, "rows": held.calls, "fingerprint": held.fingerprint, "archived_at": NOW,
+    }  # fmt: skip
+    ArchivedDay.objects.filter(pk=row.pk).update(**values | changes)
+    row.refresh_from_db()
+    return row
+
+
+@pytest.fixture
+def calls(db):
+    made = [record(NOW), record(NOW + timedelta(hours=2))]
+    insert(*made)
+    return made
+
+
+class TestHeldBy:
+    def test_changes_with_every_call_and_every_value(self, calls):
+        first = days.held_by(DAY)
+        assert (first.calls, days.held_by(DAY)) == (2, first)
+        assert days.held_by(DAY - timedelta(days=1)).calls == 0
+        insert(record(NOW))
+        second = days.held_by(DAY)
+        assert (second.calls, second.fingerprint == first.fingerprint) == (3, False)
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL timezone = 'Asia/Tokyo'; SET LOCAL datestyle = 'German'")
+        assert days.held_by(DAY) == second
+
+
+class TestDropDay:
+    @pytest.mark.parametrize("what", ["nothing", "one that waits"])
+    def test_refuses_a_day_that_is_not_archived(self, calls, what):
+        if what != "nothing":
+            ArchivedDay.objects.create(day=DAY, asked_at=NOW)
+        with pytest.raises(IntegrityError, match="not in the archive"), transaction.atomic():
+            days.drop_day(DAY, now=NOW)
+        assert UsageEvent.objects.count() == 2
+
+    def test_leaves_a_day_that_holds_another_call(self, calls):
+        row = verified()
+        insert(record(NOW))
+        assert days.drop_day(DAY, now=NOW) is False
+        row.refresh_from_db()
+        assert (row.status, UsageEvent.objects.count()) == ("VERIFIED", 3)
+
+    def test_leaves_a_day_that_holds_other_calls_though_as_many(self, calls):
+        verified()
+        with as_owner():
+            UsageEvent.objects.filter(event_id=calls[0].event_id).delete()
+        insert(record(NOW))
+        assert days.drop_day(DAY, now=NOW) is False
+
+    def test_leaves_a_day_with_an_hour_to_be_added_up(self, calls):
+        verified()
+        DirtyHour.objects.create(hour=NOW.replace(hour=23), marked_at=NOW)
+        assert days.drop_day(DAY, now=NOW) is False
+        DirtyHour.objects.all().delete()
+        DirtyHour.objects.create(hour=NOW.replace(hour=0) - timedelta(hours=1), marked_at=NOW)
+        DirtyHour.objects.create(hour=NOW.replace(hour=0) + timedelta(days=1), marked_at=NOW)
+        assert days.drop_day(DAY, now=NOW) is True
+
+    def test_leaves_the_other_days(self, calls):
+        other = create_event(
+            event_id=calls[0].event_id, occurred_at=NOW + timedelta(days=1), received_at=NOW,
+            received_via="OTLP", outcome="REFUSED", response_code=429,
+        )  # fmt: skip
+        verified()
+        assert days.drop_day(DAY, now=NOW) is True
+        assert list(UsageEvent.objects.all()) == [other]
+
+
+class TestADroppedDay:
+    @pytest.fixture
+    def dropped(self, calls):
+        row = verified()
+        days.drop_day(DAY, now=NOW)
+        return row
+
+    def test_is_not_made_anew(self, dropped):
+        assert days.make_days({DAY, DAY + timedelta(days=1)}) == {DAY}
+        assert DAY not in days.stored_days()
+        assert days.in_archive({DAY, DAY + timedelta(days=1)}) == {DAY}
+
+    def test_is_made_anew_by_bringing_it_back_once(self, dropped):
+        assert days.restore_day(DAY, ("event_id",), [], now=NOW) == 0
+        dropped.refresh_from_db()
+        assert (dropped.status, dropped.restored_at) == ("RESTORED", NOW)
+        assert days.make_days({DAY}) == days.in_archive({DAY}) == frozenset()
+        assert DAY in days.stored_days()
+        with pytest.raises(IntegrityError, match="never dropped"), transaction.atomic():
+            days.restore_day(DAY, ("event_id",), [], now=NOW)
+
+    def test_cannot_be_said_to_be_back(self, dropped):
+        with pytest.raises(IntegrityError, match="not where it says"), transaction.atomic():
+            ArchivedDay.objects.update(status="RESTORED")
+
+
+class TestArchivedDay:
+    def test_cannot_be_said_to_be_dropped(self, calls):
+        row = verified()
+        with pytest.raises(IntegrityError, match="not where it says"), transaction.atomic():
+            ArchivedDay.objects.filter(pk=row.pk).update(status="DROPPED")
+
+    @pytest.mark.parametrize("status", ["VERIFIED", "DROPPED", "RESTORED", "REPLACED"])
+    def test_begins_by_waiting(self, db, status):
+        values = {"object_key": "k", "sha256": "0", "rows": 0, "fingerprint": 0, "archived_at": NOW}
+        with pytest.raises(IntegrityError, match="begins its archiving"), transaction.atomic():
+            ArchivedDay.objects.create(day=DAY, asked_at=NOW, status=status, **values)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"object_key": "other"}, {"version_id": "2"}, {"sha256": "1" * 64}, {"rows": 7},
+            {"fingerprint": 7}, {"size_bytes": 7}, {"archived_at": NOW + timedelta(hours=1)},
+        ],
+    )  # fmt: skip
+    def test_never_tells_something_else_of_its_object(self, calls, change):
+        verified()
+        with pytest.raises(IntegrityError, match="never changes"), transaction.atomic():
+            ArchivedDay.objects.update(**change)
+
+    def test_tells_its_object_once_it_is_written(self, calls):
+        with pytest.raises(IntegrityError, match="tells_its_object"), transaction.atomic():
+            verified(object_key="")
+
+    def test_is_one_for_a_day_at_a_time(self, calls):
+        row = verified()
+        with pytest.raises(IntegrityError, match="one_open"), transaction.atomic():
+            ArchivedDay.objects.create(day=DAY, asked_at=NOW)
+        ArchivedDay.objects.filter(pk=row.pk).update(status="REPLACED")
+        ArchivedDay.objects.create(day=DAY, asked_at=NOW)
+
+
+class TestTwoAtOnce:
+    def test_a_day_that_somebody_stores_into_is_not_dropped(self, committed):
+        with transaction.atomic():
+            insert(record(NOW))
+        verified()
+        with transaction.atomic():
+            assert days.make_days({DAY}) == frozenset()  # as a batch does, which may take its time
+            (refused,) = together(_try_to_drop)
+            assert insert(record(NOW))
+        assert "lock timeout" in refused
+        assert UsageEvent.objects.count() == 2
+
+
+def _try_to_drop():
+    try:
+        return str(days.drop_day(DAY, now=NOW))
+    except OperationalError as error:
+        return str(error)
