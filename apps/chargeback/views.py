@@ -85,8 +85,10 @@ def _actions(user: User, chosen: date) -> list[dict[str, str]]:
     budgets = {"label": "Budgets", "url": reverse("chargeback:budget_list"), "icon": "wallet"}
     if not user.has_role(*SEES_ALL_MONEY):
         return [budgets, prices]
+    machines = {"label": "Machine prices", "url": reverse("fleet:price_list"), "icon": "server"}
     url = f"{reverse('chargeback:reconciliation')}?month={chosen:%Y-%m}"
-    return [{"label": "Reconciliation", "url": url, "icon": "scale"}, budgets, prices]
+    reconciliation = {"label": "Reconciliation", "url": url, "icon": "scale"}
+    return [reconciliation, budgets, prices, machines]
 
 
 def freshness(start: datetime, end: datetime, moment: datetime) -> str:

@@ -45,6 +45,10 @@ PRICES = {
     "model": "unpriced", "prices": {"INPUT": "1"}, "active_from": "2030-01-01T00:00:00Z",
     "justification": "As agreed with the owner.",
 }  # fmt: skip
+CONTRACT = {
+    "instance_type": "p5.48xlarge", "capacity_type": "on-demand", "region": "us-east-1",
+    "usd_per_hour": "31.5", "first_day": "2026-11-01", "reason": "Agreement of 2026.",
+}  # fmt: skip
 DECIDE_PRICES = "api:price_change_decide"
 BUDGET = {
     "amount": 500, "mode": "HARD", "thresholds": "80, 100", "zone": "UTC", "reason": "Usual.",
@@ -135,6 +139,9 @@ DOORS = [
     get("fleet:claim_list", "404 404 404 404 404 404 404 200 200 200"),
     get("fleet:claim_detail", "404 404 404 404 404 404 404 200 200 200", "{claim}"),
     get("fleet:interval_export", "404 404 404 404 404 404 404 200 200 200"),
+    get("fleet:price_list", "404 404 404 404 404 404 404 200 200 200"),
+    post("fleet:price_list", "404 404 404 404 404 404 404 302 403 403", data=CONTRACT),
+    post("fleet:price_end", "404 404 404 404 404 404 404 422 403 403", data=CONTRACT),
     get("fleet:replica_list", "404 404 404 404 404 404 404 200 200 200"),
     get("capacity:pool_list", "404 404 404 404 404 200 200 200 200 200"),
     get("capacity:pool_list", "404 404 404 404 404 200 200 200 200 200", data={"format": "csv"}),

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import F, Func, Q
 
 from apps.accounts.models import User
+from apps.fleet.words import capacity_type
 
 
 class NodePrice(models.Model):
@@ -95,7 +96,8 @@ class PriceOverride(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.instance_type} {self.capacity_type} in {self.region}"
+        bought = capacity_type(self.capacity_type).lower()
+        return f"{self.instance_type} ({bought}) in {self.region}"
 
 
 class PriceFeed(models.Model):
