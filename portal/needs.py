@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
+from urllib.parse import urlencode
 
 from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 
 from apps.access import actions as access
+from apps.access.budgets import actions as budgets
+from apps.access.budgets.models import Boost, BudgetChange, in_unit
+from apps.access.budgets.queries import open_alerts
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Role, User
 from apps.accounts.roles import MENDS_MODELS, STEERS_ROLLOUTS
@@ -22,7 +26,8 @@ from apps.catalog.models import ModelVersion
 from apps.chargeback.models import PriceChange
 from apps.chargeback.prices import actions as prices
 from apps.common.decisions import Question
-from apps.common.periods import day_words
+from apps.common.money import exact
+from apps.common.periods import DAY, day_words, next_month
 from apps.evals.models import EvalRun
 from apps.promotions import actions as promotions
 from apps.promotions.models import Promotion, Rollout
@@ -51,6 +56,8 @@ def needs_of(user: User, now: datetime) -> list[Need]:
         _promotions_to_decide(user),
         _capacity(user, now),
         _prices_to_decide(user),
+        _budgets_to_decide(user),
+        _budgets_that_run_out(user, now),
         _held_rollouts(user),
         _grants_that_end(user, now),
         _failures(user, now),
@@ -62,10 +69,14 @@ def needs_of(user: User, now: datetime) -> list[Need]:
 
 def waits_of(user: User) -> list[Need]:
     """Return what this person asked for and others have not decided yet, the longest waiting
-    first. Three queries, four for finance.
+    first. Five queries, six for finance.
     """
     found = chain(
-        _own_requests(user), _own_promotions(user), _own_capacity(user), _own_prices(user)
+        _own_requests(user),
+        _own_promotions(user),
+        _own_capacity(user),
+        _own_prices(user),
+        _own_budgets(user),
     )
     return sorted(found, key=lambda need: need.since)[: 3 * SHOWN]
 
@@ -123,6 +134,42 @@ def _prices_to_decide(user: User) -> Iterator[Need]:
         who = item.requested_by.name if item.requested_by else ""
         why = f"Proposed by {who}: {item.justification[:80]}"
         yield Need(title, why, item.get_absolute_url(), "coins", "busy", item.requested_at)
+
+
+def _own_budgets(user: User) -> Iterator[Need]:
+    """Changes and boosts of budgets that this person asked for."""
+    for kind in (BudgetChange, Boost):
+        for item in kind.objects.pending().filter(requested_by=user).named()[:SHOWN]:
+            why = _who_decides(budgets.question(item, user))
+            url = item.get_absolute_url()
+            yield Need(f"Your {item}", why, url, "wallet", "", item.requested_at)
+
+
+def _budgets_to_decide(user: User) -> Iterator[Need]:
+    """Changes and boosts of budgets that the person decides about."""
+    for kind in (BudgetChange, Boost):
+        for item in kind.objects.named().to_decide(user)[:SHOWN]:
+            title = f"{item.requested_by.name} asks for the {item}"
+            why = f"{item.asks}: {item.justification[:80]}"
+            url = item.get_absolute_url()
+            yield Need(title, why, url, "wallet", "busy", item.requested_at)
+
+
+def _budgets_that_run_out(user: User, now: datetime) -> Iterator[Need]:
+    """Budgets that have reached a threshold this month, for those who can ask for a boost."""
+    for each in open_alerts(user, now)[:SHOWN]:
+        alert, budget = each.alert, each.budget
+        amounts = [in_unit(amount, budget.unit) for amount in (alert.spent, each.limit)]
+        is_spent = alert.spent >= each.limit
+        title = (
+            f"The {budget} is spent" if is_spent else f"The {budget} is {alert.threshold} % used"
+        )
+        end = next_month(alert.month) - DAY
+        asked = urlencode({"amount": exact(alert.boost), "end": end.isoformat()})
+        url = f"{reverse('chargeback:boost_create', args=[budget.series])}?{asked}"
+        boost = f"a boost of {in_unit(alert.boost, budget.unit)} until {day_words(end)}"
+        why = f"{amounts[0]} of {amounts[1]}. Ask for {boost}"
+        yield Need(title, why, url, "wallet", "bad" if is_spent else "warn", alert.told_at)
 
 
 def _requests_to_decide(user: User) -> Iterator[Need]:

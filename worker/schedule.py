@@ -105,4 +105,11 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 120.0,
         "options": {"expires": 120},
     },
+    # Tells people that a budget reached a threshold, once. If it stops, they see it on the budget's
+    # page only, and nobody is asked for a boost in time.
+    "tell-budgets": {
+        "task": "chargeback.tell_budgets",
+        "schedule": 120.0,
+        "options": {"expires": 120},
+    },
 }

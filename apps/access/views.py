@@ -13,9 +13,9 @@ from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.access import actions, tables
-from apps.access.budgets.models import Budget
+from apps.access.budgets.models import Budget, in_unit
 from apps.access.budgets.queries import of_grants
-from apps.access.budgets.terms import NOT_ENFORCED, in_unit
+from apps.access.budgets.terms import NOT_ENFORCED
 from apps.access.forms import AccessRequestForm, usual_wish
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import User

@@ -99,7 +99,7 @@ def lines(*, start: datetime, end: datetime, scope: Scope, by_day: bool = False)
 
 def uses_by_day_sql(
     *, start: datetime, end: datetime, zone: str, cost_centers: Iterable[str], teams: Iterable[str]
-) -> tuple[str, list[object]]:
+) -> tuple[str, list[Any]]:
     """Return a statement and its parameters: what was used in the hours of [start, end), by cost
     center, team, model and day of a zone: tokens, those without a price, and USD by the price list
     (NULL: nothing has a price). Of these cost centers, and of these teams. Read from the hours

@@ -3,6 +3,7 @@
 from django.utils.timezone import now
 
 from apps.chargeback import actions
+from apps.chargeback.budgets import alerts
 from worker.celery import app
 
 
@@ -16,3 +17,9 @@ def price_due_days(**_: object) -> None:
 def allocate_due_days(**_: object) -> None:
     """Share out what the machines cost on the days that are due."""
     actions.allocate_due_days(now=now())
+
+
+@app.task(name="chargeback.tell_budgets", acks_late=True, time_limit=120)
+def tell_budgets(**_: object) -> None:
+    """Tell of budgets that have reached a threshold."""
+    alerts.tell_budgets(now=now())

@@ -9,6 +9,7 @@ up from the ledger (apps/chargeback/budgets).
 
 import uuid
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.contrib.postgres.constraints import ExclusionConstraint
@@ -20,6 +21,7 @@ from django.urls import reverse
 
 from apps.accounts.models import CostCenter, Role, Team, User
 from apps.accounts.roles import (
+    ASKS_FOR_MODELS,
     SEES_ALL_MONEY,
     SETS_COST_CENTER_BUDGETS,
     SETS_TEAM_BUDGETS,
@@ -27,6 +29,8 @@ from apps.accounts.roles import (
 )
 from apps.catalog.models import RegisteredModel
 from apps.common import decisions
+from apps.common.money import usd
+from apps.common.periods import day_words
 from apps.common.zones import ZONES, day_in
 
 MOST_DIGITS, MOST_PLACES = 20, 2
@@ -45,6 +49,13 @@ class Mode(models.TextChoices):
     WARN = "WARN", "Warn only"
     SOFT = "SOFT", "Warn, and ask for a boost"
     HARD = "HARD", "Refuse calls"
+
+
+def in_unit(amount: Decimal, unit: str) -> str:
+    """Return an amount in words: "$1,200.00", "5,000,000 tokens"."""
+    if unit == Unit.USD:
+        return usd(amount)
+    return f"{amount:,.0f} token{'' if amount == 1 else 's'}".replace("-", "−")
 
 
 STRICTNESS = (Mode.WARN, Mode.SOFT, Mode.HARD)
@@ -314,6 +325,16 @@ class BudgetChange(Asked):
         """Return the request's page."""
         return reverse("chargeback:budget_change_detail", args=[self.pk])
 
+    @property
+    def asks(self) -> str:
+        """Return what it asks for, in a few words."""
+        if self.ends:
+            return "No limit any more"
+        if self.amount == self.budget.amount:
+            return "Other terms"
+        before, after = (in_unit(each.amount, self.budget.unit) for each in (self.budget, self))
+        return f"{after} a month instead of {before}"
+
 
 class BoostQuerySet(AskedQuerySet):
     """Boosts over time."""
@@ -333,7 +354,7 @@ class Boost(Asked):
     objects = BoostQuerySet.as_manager()
 
     class Meta(Asked.Meta):
-        constraints = (
+        constraints = (  # type: ignore[assignment]  # a longer tuple
             *Asked.Meta.constraints,
             models.CheckConstraint(condition=Q(amount__gt=0), name="boost_is_more_than_nothing"),
             models.CheckConstraint(
@@ -348,6 +369,11 @@ class Boost(Asked):
     def get_absolute_url(self) -> str:
         """Return the boost's page."""
         return reverse("chargeback:boost_detail", args=[self.pk])
+
+    @property
+    def asks(self) -> str:
+        """Return what it asks for, in a few words."""
+        return f"{in_unit(self.amount, self.budget.unit)} until {day_words(self.last_day)}"
 
     @property
     def last_day(self) -> date:
@@ -436,6 +462,25 @@ class SettledCall(Held):
         return str(self.call_id)
 
 
+class BudgetAlertQuerySet(models.QuerySet["BudgetAlert"]):
+    """Alerts, newest first."""
+
+    def told_to(self, user: User) -> "BudgetAlertQuerySet":
+        """Return those that are this person's to act on: of budgets that they set, or may ask about
+        in the name of their team.
+        """
+        theirs = Q(pk__in=())
+        if user.has_role(*SETS_COST_CENTER_BUDGETS):
+            theirs |= Q(budget__cost_center__isnull=False)
+        if user.has_role(*SETS_TEAM_BUDGETS):
+            theirs |= Q(budget__team__isnull=False)
+        if user.team_id and user.has_role(Role.MODEL_OWNER):
+            theirs |= Q(budget__registered_model__owner_team=user.team_id)
+        if user.team_id and user.has_role(*ASKS_FOR_MODELS):
+            theirs |= Q(budget__team=user.team_id)
+        return self.filter(theirs)
+
+
 class BudgetAlert(models.Model):
     """A budget's month has reached a threshold: told once for each month, budget and threshold.
 
@@ -452,8 +497,11 @@ class BudgetAlert(models.Model):
     boost = models.DecimalField(max_digits=MOST_DIGITS, decimal_places=MOST_PLACES)
     told_at = models.DateTimeField()
 
+    objects = BudgetAlertQuerySet.as_manager()
+
     class Meta:
         ordering = ("-told_at", "-threshold")
+        indexes = (models.Index(fields=("-told_at",), name="budget_alert_newest"),)
         constraints = (
             models.UniqueConstraint(
                 fields=("series", "month", "threshold"),

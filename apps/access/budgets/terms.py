@@ -8,8 +8,16 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from apps.access.budgets.models import STRICTNESS, Boost, Budget, BudgetChange, Mode, Unit
-from apps.common.money import CENT, exact, usd
+from apps.access.budgets.models import (
+    STRICTNESS,
+    Boost,
+    Budget,
+    BudgetChange,
+    Mode,
+    Unit,
+    in_unit,
+)
+from apps.common.money import CENT, exact
 from apps.common.periods import DAY, day_words
 from apps.common.zones import ZONES, day_in, start_of_day_in
 
@@ -105,13 +113,6 @@ def last_day_problem(day: date, zone: str, now: datetime) -> str:
 def end_of(day: date, zone: str) -> datetime:
     """Return when a boost ends whose last day this is."""
     return start_of_day_in(zone, day + DAY)
-
-
-def in_unit(amount: Decimal, unit: str) -> str:
-    """Return an amount in words: "$1,200.00", "5,000,000 tokens"."""
-    if unit == Unit.USD:
-        return usd(amount)
-    return f"{amount:,.0f} token{'' if amount == 1 else 's'}".replace("-", "−")
 
 
 def mode_words(mode: str) -> str:

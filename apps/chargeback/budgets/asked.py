@@ -12,8 +12,7 @@ from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.access.budgets import actions
-from apps.access.budgets.models import Boost, Budget, BudgetChange
-from apps.access.budgets.terms import in_unit
+from apps.access.budgets.models import Boost, Budget, BudgetChange, in_unit
 from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
 from apps.audit.timeline import timeline

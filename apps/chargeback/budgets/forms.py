@@ -42,7 +42,7 @@ class ThresholdsField(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         """Return them as numbers, as they were written."""
-        text = super().to_python(value)
+        text = super().to_python(value) or ""
         try:
             return tuple(int(part) for part in text.replace("%", " ").replace(",", " ").split())
         except ValueError:

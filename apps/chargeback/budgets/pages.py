@@ -6,8 +6,8 @@ from decimal import Decimal
 from django.urls import reverse
 
 from apps.access.budgets import terms as rules
-from apps.access.budgets.models import Boost, Budget, BudgetChange, Unit
-from apps.access.budgets.terms import in_unit, terms_of
+from apps.access.budgets.models import Boost, Budget, BudgetChange, Unit, in_unit
+from apps.access.budgets.terms import terms_of
 from apps.chargeback.budgets import words
 from apps.chargeback.budgets.queries import Standing
 from apps.common.charts import TOKENS, USD, Limit, LineChart, Number, Series

@@ -6,13 +6,11 @@ from decimal import Decimal
 
 import django_filters
 
-from apps.access.budgets.models import Asked, Boost, Mode, Unit
-from apps.access.budgets.terms import in_unit
+from apps.access.budgets.models import Asked, Boost, Mode, Unit, in_unit
 from apps.chargeback.budgets import words
 from apps.chargeback.budgets.queries import Standing
 from apps.common.badges import Badge
 from apps.common.filters import Filters
-from apps.common.money import exact
 from apps.common.tables.columns import Column, Empty, Table
 from apps.common.zones import ZONES
 
@@ -119,7 +117,7 @@ def _amount(key: str, label: str, path: str, **more: object) -> Column:
         label,
         lambda line: line.words_of(value(line)),
         sort=f"standing.balance.{path}",
-        csv=lambda line: exact(value(line)),
+        csv=f"standing.balance.{path}",
         css="num nowrap",
         **more,  # type: ignore[arg-type]
     )

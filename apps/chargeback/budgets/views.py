@@ -193,9 +193,10 @@ def budget_change(request: SignedIn, series: UUID) -> HttpResponse:
         except actions.CannotBudget as error:
             _tell(form, error)
         else:
-            done = f"The {made} has changed."
-            is_done = isinstance(made, Budget)
-            messages.success(request, done if is_done else _who_decides(made, request.user))
+            if isinstance(made, Budget):
+                messages.success(request, f"The {made} has changed.")
+            else:
+                messages.success(request, _who_decides(made, request.user))
             return redirect(made)
     context = {
         "form": form,

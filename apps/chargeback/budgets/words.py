@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from apps.access.budgets.models import Mode, Unit
-from apps.access.budgets.terms import NOT_ENFORCED, in_unit
+from apps.access.budgets.models import Mode, Unit, in_unit
+from apps.access.budgets.terms import NOT_ENFORCED
 from apps.chargeback.budgets.limits import Balance
 from apps.chargeback.budgets.queries import Standing
 from apps.chargeback.forecast import NEEDS_WEEKS, ran_out_on
