@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset token check test test-vllm test-chaos mutants bench-reconcile bench-web bench-ingest bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
+.PHONY: help up down status logs reset token check test test-vllm test-chaos mutants bench-reconcile bench-web bench-ingest bench-chargeback bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench-web: $(BOOTSTRAP) ## Measure the portal's web server beside gunicorn
 
 bench-ingest: .venv/.bootstrapped ## Measure how many calls a second are taken in, beside COPY (EVENTS=100000)
 	@$(PYTHON) -m tests.benchmarks.ingest
+
+bench-chargeback: .venv/.bootstrapped ## Measure how long a month of money takes at the size of a large company (TEAMS=1500, MODELS=3)
+	@$(PYTHON) -m tests.benchmarks.chargeback
 
 bench-compare: $(BOOTSTRAP) ## Measure a benchmark at another commit and here, turn about (BENCH=reconcile, AGAINST=HEAD~1, TURNS=2)
 	@$(PYTHON) -m deploy.local.platform build

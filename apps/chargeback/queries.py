@@ -16,6 +16,7 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import Sum
+from django.db.models.functions import Coalesce
 
 from apps.access.models import Grant
 from apps.accounts.models import User
@@ -27,6 +28,7 @@ from apps.chargeback.spending import COST, HOURS, PRICED_HOURS, SKUS_OF_AN_HOUR
 from apps.common import periods
 from apps.common.errors import require
 from apps.common.periods import month_bounds, month_of
+from apps.metering.estimates import ESTIMATED
 from apps.metering.skus import Sku
 
 
@@ -192,6 +194,29 @@ def _totals(sums: Sequence[Any]) -> Totals:
     """Return the totals of a row of sums, in which NULL is nothing."""
     counts = {name: count or 0 for name, count in zip(_COUNTED, sums, strict=False)}
     return Totals(**counts, list_cost_usd=sums[-1] or Decimal(0))
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """What the engine's counters tell of calls without usage, in a month. unknown: the calls of
+    which not even they do.
+    """
+
+    calls: int
+    unknown: int
+    input_tokens: int
+    output_tokens: int
+
+
+def estimated(*, month: date, scope: Scope) -> Estimated:
+    """Return the estimates of a month. month: its first day."""
+    rows = MonthlyLine.objects.filter(month=month)
+    if scope.team is not None:
+        rows = rows.filter(team=scope.team)
+    names = ("unmetered_calls", *ESTIMATED)
+    sums = rows.aggregate(**{f"sum_{name}": Coalesce(Sum(name), 0) for name in names})
+    unmetered, calls, tokens_in, tokens_out = (int(sums[f"sum_{name}"]) for name in names)
+    return Estimated(calls, unmetered - calls, tokens_in, tokens_out)
 
 
 def days_waiting(start: datetime, end: datetime) -> int:

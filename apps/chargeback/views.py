@@ -71,7 +71,7 @@ def month(request: SignedIn) -> HttpResponseBase:
         "machines": section,
         "figures": _figures(totals, before),
         "freshness": freshness(start, end, moment),
-        "estimated": _estimated(store.estimated(start, end, team=scope.team)),
+        "estimated": _estimated(queries.estimated(month=chosen, scope=scope)),
         "quarantine": _quarantine(request.user, start, end, scope),
         "links": _links(start, end),
         "refusals": _refusals(totals, start, end),
@@ -107,7 +107,7 @@ def freshness(start: datetime, end: datetime, moment: datetime) -> str:
     return " · ".join(filter(None, (until or "no call metered yet this month", still)))
 
 
-def _estimated(found: store.Estimated) -> str:
+def _estimated(found: queries.Estimated) -> str:
     """Return in words what the engines tell of calls without usage; "" where there is none."""
     if not found.calls:
         return ""

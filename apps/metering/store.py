@@ -3,7 +3,7 @@ outgrown. They are kept by UTC day, and within its day an id is stored once.
 """
 
 from collections.abc import Iterable, Set
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
@@ -32,12 +32,10 @@ from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.periods import day_of
 from apps.metering import days
 from apps.metering.access_log import COUNTED, Counts, UsageRecord
-from apps.metering.estimates import ESTIMATED
 from apps.metering.models import (
     REFUSALS,
     Completeness,
     DirtyHour,
-    HourlyUsage,
     Outcome,
     QuarantinedRecord,
     UsageEvent,
@@ -231,29 +229,6 @@ def in_quarantine(start: datetime, end: datetime, *, team: str | None = None) ->
     )
     waiting = QuarantinedRecord.objects.filter(bounds, status=QuarantinedRecord.Status.WAITING)
     return (waiting if team is None else waiting.filter(team=team)).count()
-
-
-@dataclass(frozen=True)
-class Estimated:
-    """What the engine's counters tell of calls without usage, in a time. unknown: the calls of
-    which not even they do.
-    """
-
-    calls: int
-    unknown: int
-    input_tokens: int
-    output_tokens: int
-
-
-def estimated(start: datetime, end: datetime, *, team: str | None = None) -> Estimated:
-    """Return the estimates of the hours in [start, end). team: its calls alone."""
-    rows = HourlyUsage.objects.filter(hour__gte=start, hour__lt=end)
-    if team is not None:
-        rows = rows.filter(team=team)
-    names = ("unmetered_calls", *ESTIMATED)
-    sums = rows.aggregate(**{f"sum_{name}": Coalesce(Sum(name), 0) for name in names})
-    unmetered, calls, tokens_in, tokens_out = (sums[f"sum_{name}"] for name in names)
-    return Estimated(calls, unmetered - calls, tokens_in, tokens_out)
 
 
 def calls_by_version(model: str, since: datetime) -> dict[str, Calls]:

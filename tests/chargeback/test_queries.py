@@ -1,9 +1,12 @@
 """The month, from hourly sums and dated rates."""
 
+import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.access import actions as access
 from apps.accounts.models import Role
@@ -16,6 +19,7 @@ from tests.access.test_actions import WISH
 from tests.chargeback.pricing import CHEAP, DEAR, price
 from tests.factories import RegisteredModelFactory, UserFactory
 
+TABLES = re.compile(r"(?:metering|chargeback|catalog)_[a-z]+")
 START = datetime(2026, 11, 1, tzinfo=UTC)
 END = datetime(2026, 12, 1, tzinfo=UTC)
 ALL = queries.Scope(team=None)
@@ -122,6 +126,48 @@ class TestLines:
             400,
         )
         assert (line.refused_calls, line.failed_calls) == (2, 3)
+
+    def test_of_a_month_are_read_from_its_own_lines_and_from_no_hour_or_day(self):
+        use(START)
+        price_due_days()
+        with CaptureQueriesContext(connection) as asked:
+            queries.lines(start=START, end=END, scope=ALL)
+            queries.month_totals(month=START.date(), scope=ALL)
+            queries.estimated(month=START.date(), scope=ALL)
+        tables = [set(TABLES.findall(query["sql"])) for query in asked.captured_queries]
+        assert tables == [{"chargeback_monthlyline"}] * 3
+
+    def test_are_of_whole_days(self):
+        for start, end in ((START, END - timedelta(hours=1)), (START + timedelta(hours=1), END)):
+            with pytest.raises(ValueError, match="whole days"):
+                queries.lines(start=start, end=end, scope=ALL)
+
+    def test_of_several_days_are_their_sum(self, registered_model):
+        price(registered_model, CHEAP, START)
+        for days in range(4):
+            use(START + timedelta(days=days))
+        (line,) = lines(start=START + timedelta(days=1), end=START + timedelta(days=3), scope=ALL)
+        assert (line.metered_calls, line.day, line.list_cost_usd) == (
+            2,
+            None,
+            Decimal("0.000244"),
+        )
+
+
+@pytest.mark.django_db
+class TestEstimated:
+    def test_is_of_a_month_and_of_those_whom_the_person_may_see(self):
+        figures = {"estimated_input_tokens": 1_000, "estimated_output_tokens": 70}
+        use(START, unmetered_calls=5, estimated_calls=3, **figures)
+        use(START, team="prior-auth", unmetered_calls=2, estimated_calls=2)
+        use(END, unmetered_calls=9, estimated_calls=9, **figures)
+        price_due_days()
+        month = START.date()
+        assert queries.estimated(month=month, scope=ALL) == queries.Estimated(5, 2, 1000, 70)
+        mine = queries.Scope("claims-review")
+        assert queries.estimated(month=month, scope=mine) == queries.Estimated(3, 2, 1000, 70)
+        none = queries.Estimated(0, 0, 0, 0)
+        assert queries.estimated(month=START.date() - timedelta(days=1), scope=ALL) == none
 
 
 @pytest.mark.django_db

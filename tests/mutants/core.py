@@ -55,6 +55,7 @@ CORE = (
     "apps/chargeback/costs.py",
     "apps/chargeback/inputs.py",
     "apps/chargeback/speeds.py",
+    "apps/chargeback/spending.py",
     "apps/chargeback/periods.py",
     "apps/chargeback/prices/actions.py",
     "apps/chargeback/prices/queries.py",
