@@ -42,7 +42,7 @@ class TestMonth:
         self, client, fiona, django_assert_max_num_queries
     ):
         client.force_login(fiona)
-        with django_assert_max_num_queries(14):
+        with django_assert_max_num_queries(15):
             page = client.get(reverse("chargeback:month"), {"month": "2026-11"}).content.decode()
         assert "Total of 2 lines" in page and "2,000" in page
         assert "CC-4100" in page and "CC-4200" in page
