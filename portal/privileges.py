@@ -197,6 +197,7 @@ PRIVILEGES: dict[str, May] = {
     "metering.ArchivedDay": May(
         insert=True, update=AllBut(("day", "asked_at", "dropped_at", "restored_at"))
     ),
+    "metering.CheckedDay": May(insert=True, update=("checked_at",)),
     "metering.EngineHour": FACT,
     "metering.HourlyUsage": May(insert=True, delete=True),
     "metering.DirtyHour": May(insert=True, update=("marked_at",), delete=True),
@@ -227,6 +228,7 @@ FUNCTIONS = (
     "make_usage_day(date)",
     "drop_usage_day(date, timestamptz)",
     "restore_usage_day(date, timestamptz)",
+    "take_out_usage_event(uuid, timestamptz)",
 )
 
 

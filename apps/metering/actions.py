@@ -35,6 +35,7 @@ from apps.metering.screening import Known, doubt_of
 
 MINUTES_ARE_IN = timedelta(minutes=5)  # after its end every minute of an hour is stored
 LOOKED_BACK = 24  # hours: as long as the workers may be away without losing one
+OTHER_DAY = "x-request-id is the id of an earlier call, of another day"
 log = logging.getLogger(__name__)
 
 
@@ -67,7 +68,7 @@ def ingest_usage(
     line.
     """
     fresh, doubted = store_entries(entries, via=via, received_at=now, now=now)
-    _quarantine(doubted, via=via, now=now)
+    keep_apart(doubted, via=via, now=now)
     if position:
         LogPosition.objects.update_or_create(
             path=position.path,
@@ -111,14 +112,14 @@ def store_entries(
     """
     known = _known(entries, now)
     judged = [_judged(entry, known, received_at) for entry in entries]
-    judged = _with_archived(judged)
+    judged = _with_archived(_with_doubles(judged))
     records: dict[UUID, UsageRecord] = {}
     for entry in judged:
         if entry.record and not entry.doubt:
             records.setdefault(entry.record.event_id, entry.record)
     fresh = store.insert(records.values(), via=via, now=received_at) if records else set()
     if fresh:
-        _mark_hours({_hour(records[event_id].occurred_at) for event_id in fresh}, now)
+        mark_hours({hour_of(records[event_id].occurred_at) for event_id in fresh}, now)
         enqueue_on_commit("metering.roll_up_dirty_hours")
     judged = _with_other_counts(judged, records, fresh)
     return len(fresh), [entry for entry in judged if entry.doubt]
@@ -140,6 +141,22 @@ def _judged(entry: Entry, known: Known, received_at: datetime) -> Entry:
         return entry
     found = doubt_of(entry.record, known, received_at=received_at)
     return replace(entry, doubt=found[0], problem=found[1]) if found else entry
+
+
+def _with_doubles(entries: list[Entry]) -> list[Entry]:
+    """Doubt what was taken out before, because its id is that of an earlier call of another day."""
+    ids = [each.record.event_id for each in entries if each.record and not each.doubt]
+    taken_out = store.taken_out(ids)
+    if not taken_out:
+        return entries
+    return [
+        replace(entry, doubt=Doubt.OTHER_DAY, problem=OTHER_DAY)
+        if entry.record
+        and not entry.doubt
+        and (entry.record.event_id, day_of(entry.record.occurred_at)) in taken_out
+        else entry
+        for entry in entries
+    ]
 
 
 def _with_archived(entries: list[Entry]) -> list[Entry]:
@@ -184,7 +201,7 @@ def _with_other_counts(
     ]
 
 
-def _quarantine(entries: Sequence[Entry], *, via: str, now: datetime) -> None:
+def keep_apart(entries: Sequence[Entry], *, via: str, now: datetime) -> None:
     """Keep entries apart, each once: what was kept before stays as it is, whatever became of it."""
     rows = []
     for entry in entries:
@@ -216,11 +233,13 @@ def first_kept(now: datetime) -> datetime:
     return month_bounds(months_before(month_of(now), settings.USAGE_KEPT_MONTHS))[0]
 
 
-def _hour(moment: datetime) -> datetime:
+def hour_of(moment: datetime) -> datetime:
+    """Return the start of the hour that a moment lies in."""
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
-def _mark_hours(hours: set[datetime], now: datetime) -> None:
+def mark_hours(hours: set[datetime], now: datetime) -> None:
+    """Have hours added up anew."""
     # Sorted, so that two batches lock the same rows in the same order.
     marks = [DirtyHour(hour=hour, marked_at=now) for hour in sorted(hours)]
     DirtyHour.objects.bulk_create(
@@ -265,7 +284,7 @@ def record_engine_hours(*, now: datetime) -> int:
 
     An hour is read once, when its last minutes are in; its sums are made anew with it.
     """
-    last = _hour(now - MINUTES_ARE_IN)
+    last = hour_of(now - MINUTES_ARE_IN)
     hours = [last - timedelta(hours=back) for back in range(1, LOOKED_BACK + 1)]
     known = set(EngineHour.objects.filter(hour__in=hours).values_list("hour", flat=True))
     rows = [
@@ -284,7 +303,7 @@ def record_engine_hours(*, now: datetime) -> int:
         ).items()
     ]
     EngineHour.objects.bulk_create(rows, ignore_conflicts=True)
-    _mark_hours({row.hour for row in rows}, now)
+    mark_hours({row.hour for row in rows}, now)
     if rows:
         enqueue_on_commit("metering.roll_up_dirty_hours")
     return len(rows)

@@ -9,12 +9,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Max, QuerySet
+from django.db.models.functions import TruncDate
 
-from apps.common.periods import day_of, end_of_day, start_of_day
-from apps.metering.models import ArchivedDay, UsageEvent
+from apps.common.periods import ZONE, day_of, end_of_day, start_of_day
+from apps.metering.models import ArchivedDay, CheckedDay, HourlyUsage, UsageEvent
 
 TABLE = UsageEvent._meta.db_table
 # what a column is in a call that was archived before there was such a column
@@ -23,6 +25,12 @@ STORED_DAYS = """
 SELECT to_date(right(relname, 8), 'YYYYMMDD') FROM pg_inherits JOIN pg_class ON oid = inhrelid
 WHERE inhparent = %s::regclass ORDER BY 1
 """
+
+SHARED_IDS = f"""
+SELECT event_id FROM {TABLE} a JOIN {TABLE} b USING (event_id)
+WHERE a.occurred_at >= %s AND a.occurred_at < %s AND b.occurred_at >= %s AND b.occurred_at < %s
+ORDER BY event_id
+"""  # noqa: S608 - only the name of our own table
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,38 @@ def rows_of(day: date, columns: Sequence[str], at_once: int) -> Iterator[tuple[o
     """
     rows = calls_of(day).order_by("occurred_at", "event_id").values_list(*columns)
     yield from rows.iterator(chunk_size=at_once)
+
+
+def unchecked_days() -> list[date]:
+    """Return the stored days whose ids were not looked for among other days' since they changed,
+    oldest first; four queries.
+    """
+    stored = stored_days()
+    if not stored:
+        return []
+    changed: dict[date, datetime] = {}
+    sums = HourlyUsage.objects.filter(hour__gte=start_of_day(stored[0])).order_by()
+    by_day = sums.annotate(day=TruncDate("hour", tzinfo=ZONE)).values_list("day")
+    back = ArchivedDay.objects.filter(restored_at__isnull=False).order_by()
+    for day, at in (
+        *by_day.annotate(at=Max("rolled_up_at")),
+        *back.values_list("day").annotate(at=Max("restored_at")),
+    ):
+        changed[day] = max(at, changed.get(day, at))
+    checked = dict(CheckedDay.objects.values_list("day", "checked_at"))
+    return [
+        day
+        for day in stored
+        if day in changed and (day not in checked or checked[day] <= changed[day])
+    ]
+
+
+def shared_ids(day: date, other: date) -> list[UUID]:
+    """Return the ids that calls of both days have; one query, which reads these two days alone."""
+    bounds = [start_of_day(day), end_of_day(day), start_of_day(other), end_of_day(other)]
+    with connection.cursor() as cursor:
+        cursor.execute(SHARED_IDS, bounds)
+        return [row[0] for row in cursor.fetchall()]
 
 
 def drop_day(day: date, *, now: datetime) -> bool:

@@ -202,6 +202,9 @@ class QuarantinedRecord(models.Model):
                 fields=("occurred_at",), name="quarantine_waiting", condition=Q(status="WAITING")
             ),
             models.Index(fields=("-received_at", "-id"), name="quarantine_newest_first"),
+            models.Index(
+                fields=("event_id",), name="quarantine_taken_out", condition=Q(doubt="OTHER_DAY")
+            ),
         )
         constraints = (
             models.CheckConstraint(
@@ -222,6 +225,16 @@ class QuarantinedRecord(models.Model):
     def get_absolute_url(self) -> str:
         """Return the address of its page."""
         return reverse("metering:quarantine_detail", args=[self.pk])
+
+
+class CheckedDay(models.Model):
+    """A day whose ids were looked for among the calls of every other stored day."""
+
+    day = models.DateField(primary_key=True)  # UTC
+    checked_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.day:%Y-%m-%d}"
 
 
 class ArchivedDay(Reconciled):

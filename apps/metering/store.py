@@ -2,7 +2,7 @@
 outgrown. They are kept by UTC day, and within its day an id is stored once.
 """
 
-from collections.abc import Iterable, Set
+from collections.abc import Collection, Iterable, Set
 from dataclasses import fields
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -36,6 +36,7 @@ from apps.metering.models import (
     REFUSALS,
     Completeness,
     DirtyHour,
+    Doubt,
     Outcome,
     QuarantinedRecord,
     UsageEvent,
@@ -45,6 +46,10 @@ from apps.promotions.rollouts.health import Calls
 
 DIMENSIONS = ("cost_center", "team", "model", "version")
 TOKENS = ("input_tokens", "cached_input_tokens", "output_tokens")
+TAKEN_OUT = f"""
+SELECT event_id, occurred_at FROM {QuarantinedRecord._meta.db_table}
+WHERE doubt = '{Doubt.OTHER_DAY}' AND event_id = ANY(%s::uuid[])
+"""  # noqa: S608
 LONGEST_CALL = timedelta(minutes=15)  # the gateway ends a call before
 RECORD = tuple(field.name for field in fields(UsageRecord))
 RECORD_VALUES = attrgetter(*RECORD)
@@ -102,6 +107,25 @@ def counts_of(records: Iterable[UsageRecord]) -> dict[UUID, Counts]:
         rows = days.calls_of(day).filter(event_id__in=[record.event_id for record in group])
         found |= {row[0]: tuple(row[1:]) for row in rows.values_list("event_id", *COUNTED)}
     return found
+
+
+def taken_out(ids: Collection[UUID]) -> set[tuple[UUID, date]]:
+    """Return which of these ids are those of calls that were taken out, with the day they were
+    taken from; one query.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(TAKEN_OUT, [list(ids)])
+        return {(event_id, day_of(occurred_at)) for event_id, occurred_at in cursor.fetchall()}
+
+
+def take_out(event: UsageEvent) -> None:
+    """Take a call out whose id is that of an earlier one, of another day.
+
+    Raises IntegrityError where there is no such call, or where the call is not kept in quarantine
+    and in the record first.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT take_out_usage_event(%s, %s)", [event.event_id, event.occurred_at])
 
 
 _when = attrgetter("occurred_at")

@@ -108,7 +108,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         ),
     },
     "apps/metering/actions.py": {
-        "_quarantine: .doubt, detail=entry.problem[:300], received_at=now, received → "
+        "keep_apart: .doubt, detail=entry.problem[:300], received_at=now, received → "
         ".doubt, detail=entry.problem[:600], received_at=now, received": (
             "no problem is told in as many characters"
         ),

@@ -5,6 +5,7 @@ from django.utils.timezone import now
 from apps.integrations.s3.client import archive_from_settings
 from apps.metering import actions
 from apps.metering.archive import reconcile
+from apps.metering.quarantine import doubles
 from apps.metering.quarantine.actions import replay_waiting as replay
 from worker.celery import app
 
@@ -37,3 +38,9 @@ def make_days(**_: object) -> None:
 def archive_days(**_: object) -> None:
     """Move old days of calls into the archive, and bring those back that are needed again."""
     reconcile.archive_days(archive=archive_from_settings(), now=now())
+
+
+@app.task(name="metering.find_doubles", acks_late=True, time_limit=590)
+def find_doubles(**_: object) -> None:
+    """Find ids that calls of two days have, and take the later call out."""
+    doubles.find_doubles(now=now())

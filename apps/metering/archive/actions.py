@@ -29,14 +29,14 @@ class NotWhole(Exception):
 
 
 def ask_due_days(*, now: datetime) -> int:
-    """Ask for every day to be archived that is old enough, added up and not in the archive; return
-    how many.
+    """Ask for every day to be archived that is old enough, added up, checked for ids of other days,
+    and not in the archive; return how many.
     """
     last = day_of(now) - settings.USAGE_RAW_DAYS * DAY
     busy = set(
         ArchivedDay.objects.filter(status__in=ArchivedDay.OPEN).values_list("day", flat=True)
     )
-    busy |= _dirty_days()
+    busy |= _dirty_days() | set(days.unchecked_days())
     rested = ArchivedDay.objects.filter(status=Status.RESTORED, restored_at__gt=now - AT_REST)
     busy |= set(rested.values_list("day", flat=True))
     due = [day for day in days.stored_days() if day < last and day not in busy]

@@ -25,6 +25,7 @@ from apps.metering.models import (
     UsageEvent,
 )
 from apps.metering.quarantine.actions import replay_waiting
+from apps.metering.quarantine.doubles import find_doubles
 from tests.factories import NOW
 from tests.integrations import versitygw
 from tests.metering.test_access_log import CALL
@@ -47,7 +48,9 @@ def late(event_id, at=OLD, **changes):
 
 
 def summed():
+    """Add up every hour, and check every day; return the sums."""
     actions.roll_up_dirty_hours(now=NOW)
+    find_doubles(now=NOW + timedelta(seconds=1))
     return list(HourlyUsage.objects.order_by("hour", "team").values_list(*SUMS))
 
 
@@ -120,6 +123,15 @@ class TestAnOldDay:
         ingest(record(OLD))
         assert (run(), rows()) == (0, [])
         summed()
+        assert run() == 1
+
+    def test_stays_until_its_ids_were_looked_for_in_other_days(self, run):
+        ingest(record(OLD))
+        actions.roll_up_dirty_hours(now=NOW)
+        assert (run(), rows()) == (0, [])
+        find_doubles(now=NOW)
+        assert run() == 0
+        find_doubles(now=NOW + timedelta(seconds=1))
         assert run() == 1
 
     def test_can_be_one_without_calls(self, run, archive):
