@@ -236,9 +236,10 @@ class SkuUse:
     list_cost_usd: Decimal | None
 
 
-def spend_by_sku(*, model: str, month: date) -> list[SkuUse]:
-    """Return what all teams used of a model in a month, by SKU. month: its first day."""
-    spent = Spend.objects.filter(model=model, day__gte=month, day__lt=periods.next_month(month))
+def spend_by_sku(*, model: str, start: datetime, end: datetime) -> list[SkuUse]:
+    """Return what all teams used of a model in the days of [start, end), by SKU."""
+    first, last = _days(start, end)
+    spent = Spend.objects.filter(model=model, day__gte=first, day__lt=last)
     sums = spent.order_by().values("sku").annotate(used=Sum("quantity"), usd=Sum("list_cost_usd"))
     return _in_order(sums.values_list("sku", "used", "usd"))
 

@@ -63,7 +63,9 @@ def main() -> int:
         "lines of a team by day": lambda: queries.lines(
             start=START, end=END, scope=team, by_day=True
         ),
-        "use of a model by SKU": lambda: queries.spend_by_sku(model="model-2", month=MONTH),
+        "use of a model by SKU": lambda: queries.spend_by_sku(
+            model="model-2", start=START, end=END
+        ),
     }
     size = f"{TEAMS:,} teams × {MODELS} models"
     results = [

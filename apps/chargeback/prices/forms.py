@@ -37,6 +37,25 @@ def _price_field(sku: Sku) -> forms.DecimalField:
     )
 
 
+class MarginForm(forms.Form):
+    """What a suggestion of prices from the real cost starts from."""
+
+    model = forms.ModelChoiceField(
+        queryset=RegisteredModel.objects.all(), to_field_name="name", label="Model"
+    )
+    margin = forms.DecimalField(
+        label="Margin",
+        min_value=-100,
+        max_value=10_000,
+        decimal_places=2,
+        widget=forms.NumberInput(attrs={"step": "1"}),
+    )
+
+    def __init__(self, data: Any, *, models: QuerySet[RegisteredModel]) -> None:
+        super().__init__(data, auto_id="from-%s")
+        self.fields["model"].queryset = models  # type: ignore[attr-defined]
+
+
 class PriceChangeForm(forms.Form):
     """A model's whole price list from an hour on. Its price fields are named as the SKUs, in lower
     case.

@@ -83,7 +83,7 @@ def last_month(
     start, end = month_bounds(month_before(month_of(now)))
     rows = [
         SkuCost(used.sku, used.quantity, _cost(used, before), _cost(used, proposed))
-        for used in spend_by_sku(model=model.name, month=start.date())
+        for used in spend_by_sku(model=model.name, start=start, end=end)
     ]
     return Comparison(start, end, rows)
 

@@ -6,6 +6,7 @@ from functools import partial
 from uuid import UUID
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -20,8 +21,9 @@ from apps.audit.timeline import timeline
 from apps.catalog.models import RegisteredModel
 from apps.chargeback.models import PriceChange
 from apps.chargeback.prices import actions, queries, tables
-from apps.chargeback.prices.forms import PriceChangeForm, initial_of
-from apps.chargeback.prices.words import price_words, quantity_words
+from apps.chargeback.prices.forms import MarginForm, PriceChangeForm, initial_of
+from apps.chargeback.prices.suggestions import Suggestion, from_real_cost
+from apps.chargeback.prices.words import price_words, quantity_words, suggestion_words
 from apps.chargeback.queries import prices_at
 from apps.common import decisions
 from apps.common.errors import DomainError
@@ -72,9 +74,13 @@ def _crumbs(*rest: tuple[str, str]) -> list[tuple[str, str]]:
 def price_change_create(request: SignedIn) -> HttpResponse:
     """Propose a model's prices from an hour on."""
     models = RegisteredModel.objects.visible_to(request.user)
-    chosen = models.filter(name=request.GET.get("model", "")).first()
-    prices = prices_at(chosen, now()) if chosen else None
-    form = PriceChangeForm(request.POST or None, models=models, initial=initial_of(chosen, prices))
+    asked = MarginForm(request.GET if "margin" in request.GET else None, models=models)
+    suggestion = None
+    if asked.is_valid():
+        given = asked.cleaned_data
+        suggestion = from_real_cost(given["model"], margin_percent=given["margin"], now=now())
+    initial = _initial(request, models, suggestion)
+    form = PriceChangeForm(request.POST or None, models=models, initial=initial)
     if request.method == "POST":
         actions.permit_proposing(request.user)
     if request.method == "POST" and form.is_valid():
@@ -94,11 +100,26 @@ def price_change_create(request: SignedIn) -> HttpResponse:
             return redirect("chargeback:price_change_detail", pk=made.pk)
     context = {
         "form": form,
+        "asked": asked,
+        "suggestion": suggestion,
+        "basis": suggestion_words(suggestion) if suggestion else "",
         "may_propose": actions.may_propose(request.user),
         "crumbs": _crumbs(("Propose", "")),
     }
     status = 422 if form.is_bound else 200
     return render(request, "chargeback/prices/form.html", context, status=status)
+
+
+def _initial(
+    request: SignedIn, models: QuerySet[RegisteredModel], suggestion: Suggestion | None
+) -> dict[str, object]:
+    """Return what the form shows at first: the prices that the model has now, or suggested ones."""
+    chosen = models.filter(name=request.GET.get("model", "")).first()
+    if suggestion and suggestion.prices:
+        return initial_of(chosen, suggestion.prices) | {
+            "justification": suggestion_words(suggestion)
+        }
+    return initial_of(chosen, prices_at(chosen, now()) if chosen else None)
 
 
 @require_GET

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from apps.chargeback.prices.suggestions import Suggestion
 from apps.chargeback.rating import Prices
-from apps.common.money import unit_price
+from apps.common.money import unit_price, usd
+from apps.common.periods import day_of, day_words, last_day
 from apps.metering.skus import TOKEN_SKUS, UNITS, Sku
 
 SHORT = {
@@ -53,6 +55,18 @@ def price_words(prices: Prices | None) -> PriceWords | None:
         main=" · ".join(main),
         cached=tokens.get(Sku.CACHED_INPUT, ""),
         others=" · ".join(others),
+    )
+
+
+def suggestion_words(found: Suggestion) -> str:
+    """Return in a sentence what suggested prices rest on, or why there are none."""
+    days = f"{day_words(day_of(found.start))} to {day_words(last_day(found.end))}"
+    if found.why_not:
+        return f"{found.why_not} ({days})"
+    margin = f"{found.margin_percent.normalize():f}".replace("-", "−")
+    return (
+        f"From the real cost of {days}: {usd(found.cost_usd)} of machines for {found.tokens:,.0f} "
+        f"tokens, idling and starting included, and a margin of {margin}%."
     )
 
 
