@@ -5,7 +5,6 @@ from typing import Any
 
 from django import forms
 
-from apps.access.budgets import terms as rules
 from apps.access.budgets.models import Budget, Mode, Unit
 from apps.access.budgets.terms import Terms
 from apps.accounts.models import CostCenter, Role, Team, User
@@ -60,7 +59,7 @@ class TermsForm(forms.Form):
     mode = forms.ChoiceField(
         label="When it is spent",
         choices=Mode.choices,
-        help_text=f"People are told in each case. Refusing calls: {rules.NOT_ENFORCED.lower()}",
+        help_text="People are told in each case. The gateway refuses no call by a budget yet.",
     )
     thresholds = ThresholdsField(
         label="Tell people at",

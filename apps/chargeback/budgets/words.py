@@ -75,9 +75,8 @@ def unpriced_words(left: Balance) -> str:
     count = left.unpriced_tokens
     if not count or left.budget.unit != Unit.USD:
         return ""
-    return (
-        f"{count:,} token{' has' if count == 1 else 's have'} no price and count for nothing here."
-    )
+    has = "token has" if count == 1 else "tokens have"
+    return f"{count:,} {has} no price: what that costs is not in it."
 
 
 def enforcement_words(left: Balance) -> str:
@@ -128,7 +127,7 @@ def run_out_days(standing: Standing) -> tuple[date | None, date | None]:
 
 
 def run_out_words(standing: Standing) -> str:
-    """Return when a budget runs out: "between 18 Nov 2026 and 22 Nov 2026"."""
+    """Return when a budget runs out: "between 18 and 22 Nov 2026"."""
     earliest, latest = run_out_days(standing)
     if standing.balance.available <= 0 and earliest:
         return f"spent since {day_words(earliest)}"
@@ -140,7 +139,7 @@ def run_out_words(standing: Standing) -> str:
         return f"perhaps from {day_words(earliest)} on"
     if earliest == latest:
         return f"on about {day_words(earliest)}"
-    return f"between {day_words(earliest)} and {day_words(latest)}"
+    return f"between {earliest.day} and {day_words(latest)}"
 
 
 def figures(standing: Standing) -> dict[str, str]:
