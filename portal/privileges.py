@@ -214,6 +214,7 @@ PRIVILEGES: dict[str, May] = {
     "chargeback.DirtyDay": May(insert=True, update=("marked_at",), delete=True),
     "chargeback.AllocatedDay": May(insert=True, update=AllBut()),
     "chargeback.Allocation": May(insert=True, delete=True),
+    "chargeback.MonthlyAllocation": May(insert=True, delete=True),
     # triggers of what a day rests on write it, as the portal
     "chargeback.ChangedDay": May(insert=True, update=("changed_at",), delete=True),
     # policy

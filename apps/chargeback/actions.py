@@ -7,12 +7,13 @@ import logging
 from datetime import date, datetime
 
 from django.db import DataError, IntegrityError, connection, transaction
+from django.db.models import Q, Sum
 
 from apps.chargeback import spending
 from apps.chargeback.allocation import Day, Row, allocate
 from apps.chargeback.inputs import Inputs, due_days, inputs
 from apps.chargeback.method import METHOD
-from apps.chargeback.models import AllocatedDay, Allocation, ChangedDay, DirtyDay
+from apps.chargeback.models import AllocatedDay, Allocation, ChangedDay, DirtyDay, MonthlyAllocation
 from apps.common import periods
 from apps.common.tasks import enqueue_on_commit
 from apps.manifests.names import EVALS
@@ -20,7 +21,8 @@ from apps.manifests.names import EVALS
 AT_ONCE = 1000  # rows a statement
 DAYS_AT_ONCE = 40  # of those that are due
 # the first keys of the advisory locks
-ALLOCATING = 0x716D_616C
+ALLOCATING, SUMMING = 0x716D_616C, 0x716D_6D6F  # first keys of advisory locks: a day, a month
+SUMMED = ("gpu_hours", "cost_usd", "on_demand_usd", "input_tokens", "output_tokens")
 PRICING = 0x716D_7072
 log = logging.getLogger(__name__)
 
@@ -99,6 +101,7 @@ def allocate_day(*, day: date, now: datetime) -> bool:
         evaluations=EVALS,
     )
     _keep(day, end, found, shared, now)
+    _sum_month(periods.month_of(start))
     if mark is not None:
         ChangedDay.objects.filter(day=day, changed_at=mark.changed_at).delete()
     return True
@@ -135,6 +138,33 @@ def _keep(day: date, until: datetime, found: Inputs, shared: Day, now: datetime)
     Allocation.objects.filter(day=day).delete()
     rows = [_allocation(day, row) for row in shared.rows]
     Allocation.objects.bulk_create(rows, batch_size=AT_ONCE)
+
+
+def _sum_month(month: date) -> None:
+    """Sum a month's days anew. Its other days may be shared out by other workers at this moment:
+    one after the other sums, and sees what was committed before it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [SUMMING, month.toordinal()])
+    names = ("kind", "basis", "model", "version", "team", "cost_center", "instance_type",
+             "capacity_type", "gpu_name", "is_priced", "is_listed")  # fmt: skip
+    days = Allocation.objects.filter(day__gte=month, day__lt=periods.next_month(month))
+    sums = (
+        days.order_by()
+        .annotate(is_listed=Q(on_demand_usd__isnull=False))
+        .values(*names)
+        .annotate(**{f"sum_{name}": Sum(name) for name in SUMMED})
+    )
+    rows = [
+        MonthlyAllocation(
+            month=month,
+            **{name: row[name] for name in names},
+            **{name: row[f"sum_{name}"] for name in SUMMED},
+        )
+        for row in sums
+    ]
+    MonthlyAllocation.objects.filter(month=month).delete()
+    MonthlyAllocation.objects.bulk_create(rows, batch_size=AT_ONCE)
 
 
 def _allocation(day: date, row: Row) -> Allocation:

@@ -15,7 +15,7 @@ from django.db.models import BooleanField, Count, Max, Q, QuerySet, Sum
 from django.db.models.aggregates import Aggregate
 
 from apps.chargeback.method import Basis, Kind
-from apps.chargeback.models import AllocatedDay, Allocation, ChangedDay
+from apps.chargeback.models import AllocatedDay, Allocation, ChangedDay, MonthlyAllocation
 from apps.chargeback.queries import Line, Scope
 from apps.common.periods import day_of
 from apps.manifests.capacity import SPOT
@@ -223,7 +223,7 @@ def lines(*, start: datetime, end: datetime, scope: Scope, by: Sequence[str]) ->
     """
     if strange := [name for name in by if name not in DIMENSIONS]:
         raise KeyError(strange)
-    rows = _rows(start, end, scope).values(*by).annotate(**_COLUMNS)
+    rows = _rows(start, end, scope, by).values(*by).annotate(**_COLUMNS)
     return [
         CostLine(_costs(_of_row(row)), **{name: row[name] for name in by})
         for row in rows.order_by(*by)
@@ -272,19 +272,19 @@ def _models(owned: Iterable[CostLine], listed: Iterable[Line]) -> list[ModelCost
     owned = list(owned)
     real = _grouped(owned, lambda line: (line.model,))
     prices, unpriced = _list_usd(listed)
+    cards: dict[str, dict[str, None]] = {}
+    for line in owned:
+        if line.gpu_name:
+            cards.setdefault(line.model, {})[line.gpu_name] = None
     found = [
         ModelCost(
             model=name,
             list_usd=prices.get(name),
             unpriced_tokens=unpriced.get(name, 0),
             real=real.get((name,)),
-            cards=tuple(
-                dict.fromkeys(
-                    line.gpu_name for line in owned if line.model == name and line.gpu_name
-                )
-            ),
+            cards=tuple(cards.get(name, ())),
         )
-        for name in sorted({line.model for line in owned} | set(prices))
+        for name in sorted({model for (model,) in real} | set(prices))
     ]
     return sorted(found, key=lambda line: line.real_usd or NOTHING, reverse=True)
 
@@ -322,9 +322,19 @@ def _grouped(
     return {name: added(costs) for name, costs in groups.items()}
 
 
-def _rows(start: datetime, end: datetime, scope: Scope) -> QuerySet[Allocation]:
-    rows = Allocation.objects.filter(day__gte=day_of(start), day__lt=day_of(end)).order_by()
-    return rows if scope.team is None else rows.filter(team=scope.team)
+def _rows(
+    start: datetime, end: datetime, scope: Scope, by: Sequence[str] = ()
+) -> QuerySet[Allocation] | QuerySet[MonthlyAllocation]:
+    """Return the shares of a period: of its months where it is whole ones and nobody asks for days,
+    else of its days.
+    """
+    first, last = day_of(start), day_of(end)
+    rows: QuerySet[Allocation] | QuerySet[MonthlyAllocation]
+    if first.day == last.day == 1 and "day" not in by:
+        rows = MonthlyAllocation.objects.filter(month__gte=first, month__lt=last)
+    else:
+        rows = Allocation.objects.filter(day__gte=first, day__lt=last)
+    return rows.order_by() if scope.team is None else rows.order_by().filter(team=scope.team)
 
 
 def _of_row(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -391,19 +391,15 @@ class AllocatedDay(models.Model):
         return f"{self.day:%Y-%m-%d} by {self.method_id}"
 
 
-class Allocation(models.Model):
-    """Whose a part of a day's machine time was, and what it cost.
+class Shares(models.Model):
+    """Whose a part of machine time was, and what it cost, over a day or a month.
 
     version: as calls name it. team, cost_center: "" where it is nobody's. cost_usd: None exactly
     where the machines have no price. on_demand_usd: what the same time costs on demand; None where
-    that is not listed. ratio: its part of the day's time on machines of this type, capacity type
-    and state of price; these sum to exactly 1. Tokens: those that it worked for, estimated ones
-    and, in the input, cached ones too.
+    that is not listed. Tokens: those that it worked for, estimated ones and, in the input, cached
+    ones too.
     """
 
-    day = models.ForeignKey(
-        AllocatedDay, on_delete=models.PROTECT, related_name="rows", db_index=False
-    )
     instance_type = models.CharField(max_length=63, blank=True, default="")
     capacity_type = models.CharField(max_length=16, blank=True, default="")
     gpu_name = models.CharField(max_length=32, blank=True, default="")
@@ -417,9 +413,22 @@ class Allocation(models.Model):
     gpu_hours = models.DecimalField(max_digits=30, decimal_places=12)
     cost_usd = models.DecimalField(max_digits=30, decimal_places=12, null=True, blank=True)
     on_demand_usd = models.DecimalField(max_digits=30, decimal_places=12, null=True, blank=True)
-    ratio = models.DecimalField(max_digits=13, decimal_places=12)
     input_tokens = models.BigIntegerField(default=0)
     output_tokens = models.BigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+
+class Allocation(Shares):
+    """A share of a day. ratio: its part of the day's time on machines of this type, capacity type
+    and state of price; these sum to exactly 1.
+    """
+
+    day = models.ForeignKey(
+        AllocatedDay, on_delete=models.PROTECT, related_name="rows", db_index=False
+    )
+    ratio = models.DecimalField(max_digits=13, decimal_places=12)
 
     class Meta:
         indexes = (
@@ -466,6 +475,40 @@ class Allocation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day_id} {self.kind} {self.version} {self.team}"
+
+
+class MonthlyAllocation(Shares):
+    """The sum of a month's shares, computed again with each of its days: what pages of whole months
+    read. month: its first day. is_listed: whether on_demand_usd is known for its shares.
+    """
+
+    month = models.DateField()
+    is_listed = models.BooleanField()
+
+    class Meta:
+        indexes = (models.Index(fields=("team", "month"), name="monthly_allocation_by_team"),)
+        constraints = (
+            models.UniqueConstraint(
+                fields=(
+                    "month",
+                    "kind",
+                    "model",
+                    "version",
+                    "team",
+                    "cost_center",
+                    "instance_type",
+                    "capacity_type",
+                    "gpu_name",
+                    "is_priced",
+                    "is_listed",
+                    "basis",
+                ),
+                name="monthly_allocation_once_per_share",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m} {self.kind} {self.version} {self.team}"
 
 
 class ChangedDay(models.Model):

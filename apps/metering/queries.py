@@ -5,7 +5,7 @@ person.
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Min, Q, Sum
+from django.db.models import F, Min, Q, Sum
 
 from apps.common.simulated import Simulated
 from apps.fleet.simulated import stand_in_versions
@@ -77,20 +77,18 @@ class HourOfWork:
 def hours_of_work(start: datetime, end: datetime) -> list[HourOfWork]:
     """Return the hours of [start, end) in which versions worked, oldest first; one query."""
     rows = HourlyUsage.objects.filter(hour__gte=start, hour__lt=end).exclude(version="")
-    worked = Q(metered_calls__gt=0) | Q(unmetered_calls__gt=0)
-    return [
-        HourOfWork(
-            hour=row.hour,
-            version=row.version,
-            team=row.team,
-            cost_center=row.cost_center,
-            input_tokens=row.input_tokens + row.estimated_input_tokens,
-            cached_input_tokens=row.cached_input_tokens,
-            output_tokens=row.output_tokens + row.estimated_output_tokens,
-            untold_calls=row.unmetered_calls - row.estimated_calls,
-        )
-        for row in rows.filter(worked).order_by("hour", "version", "team", "cost_center")
-    ]
+    worked = rows.filter(Q(metered_calls__gt=0) | Q(unmetered_calls__gt=0))
+    told = worked.order_by("hour", "version", "team", "cost_center").values_list(
+        "hour",
+        "version",
+        "team",
+        "cost_center",
+        F("input_tokens") + F("estimated_input_tokens"),
+        "cached_input_tokens",
+        F("output_tokens") + F("estimated_output_tokens"),
+        F("unmetered_calls") - F("estimated_calls"),
+    )
+    return [HourOfWork(*row) for row in told]
 
 
 def first_hour() -> datetime | None:

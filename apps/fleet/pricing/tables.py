@@ -1,6 +1,7 @@
 """The lists of machine prices as tables: contracts, and what AWS tells."""
 
 from datetime import datetime
+from decimal import Decimal
 
 from apps.common import periods
 from apps.common.badges import Badge
@@ -66,7 +67,7 @@ def price_words(row: PriceOverride) -> str:
     """Return "$31.50 an hour", or "12.5% off the list price"."""
     if row.usd_per_hour is not None:
         return f"{unit_price(row.usd_per_hour)} an hour"
-    return f"{exact(row.discount_percent or 0)}% off the list price"
+    return f"{exact(row.discount_percent or Decimal(0))}% off the list price"
 
 
 def state(row: PriceOverride, now: datetime) -> Badge:
