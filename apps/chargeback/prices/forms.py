@@ -100,9 +100,10 @@ class PriceChangeForm(forms.Form):
         """Return the fields of the prices that every model has, each with its unit."""
         return [(self[sku.lower()], f"USD / {UNITS[sku].per_words}") for sku in NEEDED]
 
-    def other_price_fields(self) -> list[tuple[forms.BoundField, str]]:
-        """Return the fields of the other prices, each with its unit."""
-        return [(self[sku.lower()], f"USD / {UNITS[sku].per_words}") for sku in REST]
+    def other_price_fields(self) -> list[list[tuple[forms.BoundField, str]]]:
+        """Return the fields of the other prices, each with its unit, two a row."""
+        found = [(self[sku.lower()], f"USD / {UNITS[sku].per_words}") for sku in REST]
+        return [found[place : place + 2] for place in range(0, len(found), 2)]
 
     def prices(self) -> Prices:
         """Return the prices. Call it after is_valid()."""

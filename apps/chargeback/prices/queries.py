@@ -61,6 +61,11 @@ class Comparison:
     rows: Sequence[SkuCost]
 
     @property
+    def is_whole(self) -> bool:
+        """Tell whether everything that was used has a price in both lists."""
+        return all(None not in (row.before_usd, row.proposed_usd) for row in self.rows)
+
+    @property
     def before_usd(self) -> Decimal | None:
         """Return the sum of what has a price in the first list; None where nothing has."""
         return _sum(row.before_usd for row in self.rows)

@@ -226,7 +226,8 @@ def _comparison(found: queries.Comparison) -> dict[str, object]:
         ],
         "before": shown(found.before_usd),
         "proposed": shown(found.proposed_usd),
-        "change": _change(found.before_usd, found.proposed_usd),
+        "change": _change(found.before_usd, found.proposed_usd) if found.is_whole else "",
+        "is_whole": found.is_whole,
     }
 
 

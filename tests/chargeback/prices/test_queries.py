@@ -63,6 +63,8 @@ class TestLastMonth:
             queries.SkuCost(Sku.OUTPUT, Decimal(200), Decimal("0.00008"), Decimal("0.0002")),
         ]
         assert (found.before_usd, found.proposed_usd) == (Decimal("0.000244"), Decimal("0.0002"))
+        assert not found.is_whole
+        assert queries.last_month(registered_model, CHEAP, DEAR, now).is_whole
 
     def test_knows_no_sum_where_nothing_has_a_price(self, registered_model):
         use(START)

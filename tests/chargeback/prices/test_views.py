@@ -167,6 +167,7 @@ class TestPriceChangeDetail:
         month = answer.context["last_month"]
         assert [row[1] for row in month["rows"]] == ["800 tokens", "200 tokens", "100 tokens"]
         assert ("$0.000122" in month["before"], "$0.000244" in month["proposed"]) == (True, True)
+        assert (month["change"], "What has no price is in no total" in page) == ("+100.0%", False)
         again = answer.context["again"]
         assert [row[1] for row in again["rows"]][0] == "6,800 tokens"
         assert "end when these begin" in page and "October 2026" in page
@@ -210,7 +211,17 @@ class TestPriceChangeDetail:
         page = joined(as_("felix").get(reverse(DETAIL, args=[change.pk])).content)
         assert "Cached input has no price any more." in page
         assert "Output has no price any more." in page
+        assert "What has no price is in no total" not in page  # nothing was used
         assert "are replaced by these" in page
+
+    def test_says_no_change_of_totals_that_are_not_of_the_same_use(self, as_, registered_model):
+        price(registered_model, CHEAP, OPEN)
+        use(OPEN - timedelta(days=3))
+        price_due_days()
+        change = propose(registered_model, Prices(input=Decimal(1)), OPEN, by="fiona")
+        answer = as_("felix").get(reverse(DETAIL, args=[change.pk]))
+        assert answer.context["last_month"]["change"] == ""
+        assert "What has no price is in no total" in joined(answer.content)
 
     def test_is_of_those_who_see_all_money(self, as_, change, charlie):
         assert as_(charlie).get(reverse(DETAIL, args=[change.pk])).status_code == 404
