@@ -201,6 +201,8 @@ PRIVILEGES: dict[str, May] = {
     "metering.EngineHour": FACT,
     "metering.HourlyUsage": May(insert=True, delete=True),
     "metering.DirtyHour": May(insert=True, update=("marked_at",), delete=True),
+    "metering.SealedHour": FACT,
+    "metering.LateUsage": FACT,
     "metering.LogPosition": May(insert=True, update=("inode", "offset", "updated_at")),
     # money
     "chargeback.PriceChange": May(

@@ -285,6 +285,9 @@ USAGE_INGEST_TOKEN_FILE = env_str("USAGE_INGEST_TOKEN_FILE")
 # months before the present one whose usage is kept, and still counted when it comes late
 USAGE_KEPT_MONTHS = env_int("USAGE_KEPT_MONTHS", 24, minimum=1)
 USAGE_LOG_FILE = env_str("USAGE_LOG_FILE", "")
+# hours after an hour's end for which its calls are still expected: a Collector keeps them on its
+# disk while the portal is away
+USAGE_GRACE_HOURS = env_int("USAGE_GRACE_HOURS", 6, minimum=1)
 # days after which the calls of a day leave the database: they are in the archive by then. A month
 # that is not closed yet must be among them.
 USAGE_RAW_DAYS = env_int("USAGE_RAW_DAYS", 62, minimum=35)

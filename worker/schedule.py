@@ -63,6 +63,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(minute=40),
         "options": {"expires": 3600},
     },
+    # An hour is sealed some hours after its end. If it stops, pages say that less is sealed than
+    # could be, and no month can be closed.
+    "seal-hours": {
+        "task": "metering.seal_hours",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     # At night, for it reads whole days; more than once, for a pass ends after some minutes and the
     # next one goes on. If it stops, an id that came under two days counts twice, and old days stay
     # out of the archive.

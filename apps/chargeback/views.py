@@ -27,7 +27,7 @@ from apps.common.periods import day_words, month_before, month_bounds, month_of
 from apps.common.simulated import Simulated
 from apps.common.tables.reading import csv_of, is_for_table, respond, wants_csv
 from apps.fleet.simulated import stand_in_versions
-from apps.metering import store
+from apps.metering import sealing, store
 from apps.metering.estimates import METHOD
 from apps.metering.models import REFUSALS, QuarantinedRecord
 from apps.metering.tables import calls_url
@@ -100,11 +100,13 @@ def freshness(start: datetime, end: datetime, moment: datetime) -> str:
     open_hours = f"{waiting} hour{pluralize(waiting)} still being added up" if waiting else ""
     open_days = f"{unpriced} day{pluralize(unpriced)} still being priced" if unpriced else ""
     still = " · ".join(filter(None, (open_hours, open_days)))
+    sealed = sealing.words(start, end)
     if moment >= end:
-        return still or "complete: every hour is added up and priced"
+        whole = still or "complete: every hour is added up and priced"
+        return " · ".join(filter(None, (whole, sealed)))
     latest = store.latest_call_at(start=start, end=end)
     until = f"metered until {latest:%H:%M:%S} UTC on {day_words(latest)}" if latest else ""
-    return " · ".join(filter(None, (until or "no call metered yet this month", still)))
+    return " · ".join(filter(None, (until or "no call metered yet this month", sealed, still)))
 
 
 def _estimated(found: queries.Estimated) -> str:

@@ -16,6 +16,12 @@ SECONDS_PER_HOUR = Decimal(3600)
 ZONE = UTC
 ZONE_NAME = "UTC"
 DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+
+
+def hour_of(moment: datetime) -> datetime:
+    """Return the start of the hour that a moment lies in."""
+    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def day_of(moment: datetime) -> date:

@@ -16,11 +16,11 @@ from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
 
 from apps.catalog.models import RegisteredModel
-from apps.common.periods import DAY, day_of, month_bounds, month_of, months_before
+from apps.common.periods import DAY, day_of, hour_of, month_bounds, month_of, months_before
 from apps.common.tasks import enqueue_on_commit
 from apps.fleet.metrics.counts import EngineCount, engine_counts
 from apps.manifests.names import MODELS
-from apps.metering import days, store
+from apps.metering import days, sealing, store
 from apps.metering.access_log import Entry, UsageRecord
 from apps.metering.estimates import with_estimates
 from apps.metering.models import (
@@ -119,7 +119,9 @@ def store_entries(
             records.setdefault(entry.record.event_id, entry.record)
     fresh = store.insert(records.values(), via=via, now=received_at) if records else set()
     if fresh:
-        mark_hours({hour_of(records[event_id].occurred_at) for event_id in fresh}, now)
+        hours = Counter(hour_of(records[event_id].occurred_at) for event_id in fresh)
+        mark_hours(set(hours), now)
+        sealing.note_late(hours, now=now)
         enqueue_on_commit("metering.roll_up_dirty_hours")
     judged = _with_other_counts(judged, records, fresh)
     return len(fresh), [entry for entry in judged if entry.doubt]
@@ -231,11 +233,6 @@ def make_days_ahead(*, now: datetime) -> None:
 def first_kept(now: datetime) -> datetime:
     """Return the start of the first month whose usage is kept and can still be counted."""
     return month_bounds(months_before(month_of(now), settings.USAGE_KEPT_MONTHS))[0]
-
-
-def hour_of(moment: datetime) -> datetime:
-    """Return the start of the hour that a moment lies in."""
-    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def mark_hours(hours: set[datetime], now: datetime) -> None:

@@ -368,6 +368,36 @@ class DirtyHour(models.Model):
         return f"{self.hour:%Y-%m-%d %H:00}"
 
 
+class SealedHour(models.Model):
+    """An hour that no call is expected for any more, nor for any hour before it: each of them is
+    added up.
+    """
+
+    hour = models.DateTimeField(primary_key=True)
+    sealed_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H:00}"
+
+
+class LateUsage(models.Model):
+    """What changed in an hour after it was sealed. It is in the hour's sums all the same.
+
+    calls: how many came; below 0, how many were taken out.
+    """
+
+    hour = models.DateTimeField()
+    calls = models.IntegerField()
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        indexes = (models.Index(fields=("hour",), name="late_usage_by_hour"),)
+        constraints = (models.CheckConstraint(condition=~Q(calls=0), name="late_usage_is_some"),)
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H:00} {self.calls:+}"
+
+
 class LogPosition(models.Model):
     """How far the follower has read the gateway's file log. inode tells a rotated file from the
     same one.

@@ -13,7 +13,7 @@ from apps.accounts.models import Role
 from apps.chargeback import actions as allocations
 from apps.chargeback.actions import price_day, price_due_days
 from apps.chargeback.views import freshness
-from apps.metering.models import DirtyHour, Outcome
+from apps.metering.models import DirtyHour, Outcome, SealedHour
 from tests.chargeback.pricing import CHEAP, price
 from tests.chargeback.test_queries import END, START, use
 from tests.factories import TeamFactory, UserFactory
@@ -42,7 +42,7 @@ class TestMonth:
         self, client, fiona, django_assert_max_num_queries
     ):
         client.force_login(fiona)
-        with django_assert_max_num_queries(15):
+        with django_assert_max_num_queries(16):
             page = client.get(reverse("chargeback:month"), {"month": "2026-11"}).content.decode()
         assert "Total of 2 lines" in page and "2,000" in page
         assert "CC-4100" in page and "CC-4200" in page
@@ -150,6 +150,18 @@ class TestFreshness:
         assert freshness(START, END, END) == "1 day still being priced"
         found = freshness(START, END, START + 3 * self.DAY)
         assert found == "metered until 00:00:00 UTC on 3 Nov 2026 · 1 day still being priced"
+
+    def test_says_until_when_it_is_sealed(self):
+        SealedHour.objects.create(hour=START + 2 * self.DAY, sealed_at=END)
+        words = "sealed until 01:00 UTC on 3 Nov 2026"
+        assert freshness(START, END, END) == (
+            f"complete: every hour is added up and priced · {words}"
+        )
+        found = freshness(START, END, START + 3 * self.DAY)
+        assert found == f"metered until 00:00:00 UTC on 3 Nov 2026 · {words}"
+        SealedHour.objects.create(hour=END - timedelta(hours=1), sealed_at=END)
+        whole = "complete: every hour is added up and priced · sealed"
+        assert freshness(START, END, END) == whole
 
     def test_of_a_month_to_come_has_not_begun(self):
         assert freshness(END, END + 31 * self.DAY, START) == "has not begun"

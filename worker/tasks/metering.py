@@ -3,7 +3,7 @@
 from django.utils.timezone import now
 
 from apps.integrations.s3.client import archive_from_settings
-from apps.metering import actions
+from apps.metering import actions, sealing
 from apps.metering.archive import reconcile
 from apps.metering.quarantine import doubles
 from apps.metering.quarantine.actions import replay_waiting as replay
@@ -44,3 +44,9 @@ def archive_days(**_: object) -> None:
 def find_doubles(**_: object) -> None:
     """Find ids that calls of two days have, and take the later call out."""
     doubles.find_doubles(now=now())
+
+
+@app.task(name="metering.seal_hours", acks_late=True, time_limit=60)
+def seal_hours(**_: object) -> None:
+    """Seal the hours that no call is expected for any more."""
+    sealing.seal_hours(now=now())

@@ -15,8 +15,9 @@ from django.db import transaction
 
 from apps.audit.actions import System, record
 from apps.audit.models import Action
+from apps.common.periods import hour_of
 from apps.common.tasks import enqueue_on_commit
-from apps.metering import actions, days, store
+from apps.metering import actions, days, sealing, store
 from apps.metering.access_log import Entry, UsageRecord
 from apps.metering.models import CheckedDay, Doubt, QuarantinedRecord, UsageEvent
 
@@ -75,18 +76,19 @@ def _take_later_out(event_id: UUID, both: tuple[date, date], now: datetime) -> b
     if len(events) < 2:
         return False
     later = max(events, key=lambda event: (event.received_at, event.occurred_at))
-    entry = _entry(later)
+    hour, entry = hour_of(later.occurred_at), _entry(later)
     actions.keep_apart([entry], via=later.received_via, now=later.received_at)
     kept = QuarantinedRecord.objects.get(fingerprint=entry.fingerprint)
     data = {
         "event_id": str(event_id),
-        "hour": actions.hour_of(later.occurred_at).isoformat(),
+        "hour": hour.isoformat(),
         "team": later.team,
         "model": later.model,
     }
     record(action=Action.USAGE_TAKEN_OUT, actor=ACTOR, target=kept, now=now, data=data)
     store.take_out(later)
-    actions.mark_hours({actions.hour_of(later.occurred_at)}, now)
+    actions.mark_hours({hour}, now)
+    sealing.note_late({hour: -1}, now=now)
     enqueue_on_commit("metering.roll_up_dirty_hours")
     return True
 
