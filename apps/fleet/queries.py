@@ -19,6 +19,7 @@ from apps.fleet.metrics.models import (
     UtilizationSample,
 )
 from apps.fleet.models import Node, NodeClaim, NodeQuerySet, Observation, Replica
+from apps.fleet.pricing.book import with_prices
 
 LAST_CLAIMS = 3
 SHOWN = 3  # failing exporters that are named
@@ -129,8 +130,8 @@ def held_gpus(nodes: Iterable[str] | None = None) -> dict[str, int]:
 
 
 def snapshot(moment: datetime) -> Snapshot:
-    """Return what there is and does now; six queries."""
-    nodes = list(Node.objects.present().with_gpus())
+    """Return what there is and does now; nine queries."""
+    nodes = list(with_prices(list(Node.objects.present().with_gpus()), moment))
     replicas = list(Replica.objects.present())
     return Snapshot(nodes, replicas, measured(replicas, moment))
 

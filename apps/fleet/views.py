@@ -29,6 +29,7 @@ from apps.fleet.metrics import charts
 from apps.fleet.metrics.loads import measured
 from apps.fleet.metrics.rollup import minute_of
 from apps.fleet.models import Node, NodeClaim, NodePool, Replica
+from apps.fleet.pricing.book import with_prices
 
 INTERVALS_SHOWN = 200
 HOURS = ("1", "3", "12", "24")
@@ -45,10 +46,11 @@ def node_list(request: SignedIn) -> HttpResponseBase:
     they come from.
     """
     _require_reader(request)
-    nodes = tables.node_lines(queries.with_use(Node.objects.present().with_gpus()))
+    moment = now()
+    present = list(queries.with_use(Node.objects.present().with_gpus()))
+    nodes = tables.node_lines(with_prices(present, moment))
     if _is_table_alone(tables.NODES, request):
         return respond(tables.NODES, request, nodes, "fleet/node_list.html")
-    moment = now()
     fresh = queries.freshness(moment)
     table = tables.NODES
     if fresh.seen_until is None:

@@ -522,9 +522,10 @@ class TestQueries:
         page(pete, view)
         # session, person, roles · nodes, replicas, what they do 4, freshness, what is made up,
         # moving 2 · rows, which nodes carry all with them; else their count and what hangs on them;
-        # on the first page since when nodes are empty, and what fails; on that of claims, prices 3
+        # on the first page since when nodes are empty, and what fails; prices 3 each of the nodes
+        # behind the figures, of those in the table, and of claims
         with django_assert_num_queries(
-            {"node_list": 18, "claim_list": 19, "replica_list": 16}[view]
+            {"node_list": 24, "claim_list": 22, "replica_list": 19}[view]
         ):
             found = page(pete, view)
         assert "Page 1 of 2" in found

@@ -11,10 +11,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import TypeVar
 
 from django.db.models import Q
 
-from apps.fleet.models import NodeInterval
+from apps.fleet.models import Machine, NodeInterval
 from apps.fleet.pricing.models import NodePrice, PriceOverride
 from apps.manifests.capacity import ON_DEMAND, SPOT
 
@@ -41,6 +42,8 @@ class Step:
     price: Price
 
 
+Priced = NodeInterval | Machine
+Row = TypeVar("Row", bound=Machine)
 Dated = Sequence[tuple[datetime, Decimal]]  # in order, each until the next
 
 
@@ -54,7 +57,7 @@ class PriceBook:
     listed: Mapping[tuple[str, str], Dated] = field(default_factory=dict)
     spot: Mapping[tuple[str, str], Dated] = field(default_factory=dict)
 
-    def steps(self, span: NodeInterval, from_at: datetime, to_at: datetime) -> list[Step]:
+    def steps(self, span: Priced, from_at: datetime, to_at: datetime) -> list[Step]:
         """Return an interval's prices over [from_at, to_at), in order; neighbors differ. A moment
         that is no time has one.
         """
@@ -68,7 +71,7 @@ class PriceBook:
                 found.append(Step(begin, end, price))
         return found
 
-    def price(self, span: NodeInterval, at: datetime) -> Price:
+    def price(self, span: Priced, at: datetime) -> Price:
         """Return what an interval's machine costs at a moment."""
         contract = self._contract(span, at)
         if contract is not None:
@@ -81,7 +84,7 @@ class PriceBook:
         """Return AWS's list price of a type in the region of a zone; None where it is not known."""
         return _at(self.listed.get((instance_type, region_of(zone)), ()), at)
 
-    def _contract(self, span: NodeInterval, at: datetime) -> Price | None:
+    def _contract(self, span: Priced, at: datetime) -> Price | None:
         key = (span.instance_type, span.capacity_type, region_of(span.zone))
         for contract in self.overrides.get(key, ()):
             if contract.active_from <= at and (
@@ -90,7 +93,7 @@ class PriceBook:
                 return self._price_of(contract, span, at)
         return None
 
-    def _price_of(self, contract: PriceOverride, span: NodeInterval, at: datetime) -> Price | None:
+    def _price_of(self, contract: PriceOverride, span: Priced, at: datetime) -> Price | None:
         """Return a contract's price; None for a discount on a list price that nobody knows."""
         if contract.usd_per_hour is not None:
             return Price(contract.usd_per_hour, CONTRACT)
@@ -99,7 +102,7 @@ class PriceBook:
             return None
         return Price(listed * (HUNDRED - contract.discount_percent) / HUNDRED, CONTRACT)
 
-    def _of_aws(self, span: NodeInterval, at: datetime) -> Price:
+    def _of_aws(self, span: Priced, at: datetime) -> Price:
         kind, zone = span.instance_type, span.zone
         if not kind or not zone:
             return Price(None, "", "nobody saw what kind of machine it was, or where")
@@ -113,7 +116,7 @@ class PriceBook:
             return Price(usd, AWS_LIST) if usd is not None else Price(None, "", why)
         return Price(None, "", f"{span.capacity_type or 'unknown'} capacity needs a contract")
 
-    def _changes(self, span: NodeInterval, from_at: datetime, to_at: datetime) -> list[datetime]:
+    def _changes(self, span: Priced, from_at: datetime, to_at: datetime) -> list[datetime]:
         """Return the moments inside a range at which some word on a machine begins or ends."""
         kind, region = span.instance_type, region_of(span.zone)
         found = {at for at, _ in self.listed.get((kind, region), ())}
@@ -151,6 +154,15 @@ def book(kinds: Collection[str], from_at: datetime, to_at: datetime) -> PriceBoo
         else:
             spot.setdefault((price.instance_type, price.zone), []).append(told)
     return PriceBook(overrides, listed, spot)
+
+
+def with_prices(machines: Sequence[Row], now: datetime) -> Sequence[Row]:
+    """Return machines with the price that each has now, and by whose word; three queries."""
+    known = book({machine.instance_type for machine in machines}, now, now)
+    for machine in machines:
+        price = known.price(machine, now)
+        machine.price_usd_per_hour, machine.price_basis = price.usd_per_hour, price.basis
+    return machines
 
 
 def _prices(kinds: Iterable[str], from_at: datetime, to_at: datetime) -> list[NodePrice]:

@@ -4,11 +4,12 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.urls import reverse
 
 from apps.accounts.models import Role
 from apps.fleet import intervals
-from apps.fleet.models import NodeInterval
-from apps.fleet.pricing.book import PriceBook, book, region_of
+from apps.fleet.models import Node, NodeInterval
+from apps.fleet.pricing.book import PriceBook, book, region_of, with_prices
 from apps.fleet.pricing.models import NodePrice, PriceOverride
 from tests.factories import UserFactory
 from tests.fleet.machines import at, machine
@@ -233,3 +234,36 @@ class TestParts:
         told(60, -9, zone="")
         (part,) = intervals.parts_within(at(0), at(24))
         assert (part.listed_usd_per_hour, part.price.usd_per_hour) == (60, 8)
+
+
+class TestWithPrices:
+    def test_give_each_machine_what_it_costs_now_by_the_same_words_as_its_intervals(self, fiona):
+        claims = [
+            machine("label", 0, None, price="7", price_basis="label"),
+            machine("aws", 0, None, price=None, zone="us-east-1a", instance_type="g6.xlarge"),
+            machine("contract", 0, None, price="7", zone="us-east-1a"),
+            machine("none", 0, None, price=None, zone="us-east-1a", instance_type="g5.xlarge"),
+        ]
+        told("0.4", -3, kind="g6.xlarge")
+        told("0.5", 4, kind="g6.xlarge")
+        contract(fiona, 0, None, price=3)
+        found = with_prices(claims, at(5))
+        assert [(row.name, row.price_usd_per_hour, row.price_basis) for row in found] == [
+            ("label", 7, "label"),
+            ("aws", Decimal("0.5"), "aws-spot-history"),
+            ("contract", 3, "contract"),
+            ("none", None, ""),
+        ]
+
+    def test_are_shown_with_the_nodes_and_in_what_is_idle(self, fiona, client):
+        Node.objects.create(
+            uid="n", name="node-1", created_at=at(0), learned_at=at(0), gpu_count=8,
+            zone="us-east-1a", instance_type=TYPE, capacity_type="spot", is_ready=True,
+        )  # fmt: skip
+        told(10, -3)
+        client.force_login(fiona)
+        page = client.get(reverse("fleet:node_list"))
+        (line,) = page.context["table"].lines
+        assert line.row.node.price_usd_per_hour == 10
+        assert page.context["figures"].usd_per_hour == 10
+        assert page.context["figures"].idle_usd_per_day == 240
