@@ -205,6 +205,11 @@ PRIVILEGES: dict[str, May] = {
     "metering.LateUsage": FACT,
     "metering.LogPosition": May(insert=True, update=("inode", "offset", "updated_at")),
     # money
+    "chargeback.MonthClose": May(
+        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
+    ),
+    "chargeback.Statement": FACT,
+    "chargeback.StatementLine": FACT,
     "chargeback.PriceChange": May(
         insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
     ),

@@ -2,14 +2,16 @@
 
 from datetime import date, datetime
 
-from apps.common.periods import month_bounds, month_of, months_before
+from apps.chargeback.closing.queries import last_closed
+from apps.common.periods import month_bounds, month_of, months_before, next_month
 
 
 def first_open(now: datetime) -> datetime:
-    """Return the first moment that a price or a count may still change: the start of the month of
-    `now`. What came before it is what finance has reported.
+    """Return the first moment that a price may still change: the start of the month after the last
+    closed one, and of the month of `now` where none was ever closed. One query.
     """
-    return month_bounds(month_of(now))[0]
+    last = last_closed()
+    return month_bounds(next_month(last) if last else month_of(now))[0]
 
 
 def months_to_choose(chosen: date, now: datetime) -> list[date]:

@@ -4,6 +4,7 @@ from django.urls import path
 
 from apps.chargeback import api, views
 from apps.chargeback.budgets import urls as budgets
+from apps.chargeback.closing import views as closing
 from apps.chargeback.prices import api as prices_api
 from apps.chargeback.prices import views as prices
 from apps.chargeback.reconciliation import views as reconciliation
@@ -11,6 +12,13 @@ from apps.chargeback.reconciliation import views as reconciliation
 app_name = "chargeback"
 urlpatterns = [
     path("", views.month, name="month"),
+    path("closes/", closing.month_close_list, name="month_close_list"),
+    path("closes/new/<str:month>/", closing.month_close_create, name="month_close_create"),
+    path("closes/<uuid:pk>/", closing.month_close_detail, name="month_close_detail"),
+    path("closes/<uuid:pk>/approve/", closing.month_close_approve, name="month_close_approve"),
+    path("closes/<uuid:pk>/reject/", closing.month_close_reject, name="month_close_reject"),
+    path("closes/<uuid:pk>/withdraw/", closing.month_close_withdraw, name="month_close_withdraw"),
+    path("statements/<str:number>/", closing.statement_detail, name="statement_detail"),
     path("reconciliation/", reconciliation.reconciliation, name="reconciliation"),
     path("rates/", prices.rate_list, name="rate_list"),
     path("rates/propose/", prices.price_change_create, name="price_change_create"),

@@ -1,0 +1,159 @@
+"""Closing months: who asked for it with which checks, who closed, and the statements that were
+issued. A statement never changes; what is known later becomes a correction in a later month.
+"""
+
+from django.db import models
+from django.db.models import F, Q
+from django.urls import reverse
+
+from apps.accounts.models import User
+from apps.common.ids import ordered_id
+
+
+class MonthCloseQuerySet(models.QuerySet["MonthClose"]):
+    """Closes, newest month first."""
+
+    def pending(self) -> "MonthCloseQuerySet":
+        """Return those that wait for a decision."""
+        return self.filter(status=MonthClose.Status.PENDING)
+
+    def closed(self) -> "MonthCloseQuerySet":
+        """Return those that closed their month."""
+        return self.filter(status=MonthClose.Status.CLOSED)
+
+
+class MonthClose(models.Model):
+    """A month that somebody of finance asks to close, and somebody else closes.
+
+    checklist: [{key, title, state, words, accepted}] as the person who asked saw it. digest: of the
+    statements as they were previewed; a decision over other ones is refused.
+    """
+
+    class Status(models.TextChoices):
+        """What became of it."""
+
+        PENDING = "PENDING", "Waits for a decision"
+        CLOSED = "CLOSED", "Closed"
+        REJECTED = "REJECTED", "Rejected"
+        WITHDRAWN = "WITHDRAWN", "Withdrawn"
+
+    id = models.UUIDField(primary_key=True, default=ordered_id, editable=False)
+    month = models.DateField()  # its first day
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
+    checklist = models.JSONField()
+    digest = models.CharField(max_length=71)  # "sha256:<hex>"
+    list_usd = models.DecimalField(max_digits=16, decimal_places=2)
+    cost_usd = models.DecimalField(max_digits=16, decimal_places=2)
+    justification = models.TextField()
+    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    requested_at = models.DateTimeField()
+    decided_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decision_reason = models.TextField(blank=True, default="")
+
+    objects = MonthCloseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-month", "-requested_at", "-id")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("month",), condition=Q(status="CLOSED"), name="month_closed_once"
+            ),
+            models.UniqueConstraint(
+                fields=("month",), condition=Q(status="PENDING"), name="month_close_one_pending"
+            ),
+            models.CheckConstraint(
+                condition=Q(decided_by__isnull=True)
+                | Q(status="WITHDRAWN")
+                | ~Q(decided_by=F("requested_by")),
+                name="month_close_not_decided_by_requester",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="PENDING", decided_at__isnull=True, decided_by__isnull=True)
+                | (~Q(status="PENDING") & Q(decided_at__isnull=False, decided_by__isnull=False)),
+                name="month_close_decided_by_somebody",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"close of {self.month:%B %Y}"
+
+    def get_absolute_url(self) -> str:
+        """Return the address of its page."""
+        return reverse("chargeback:month_close_detail", args=[self.pk])
+
+
+class Statement(models.Model):
+    """What one cost center owes for a month, by the price list, with what it really cost beside it.
+    Immutable.
+
+    cost_center: "" for what is nobody's: idle and unallocated machines, the platform. content: the
+    canonical facts, of which digest is made; lines are the same for queries.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ordered_id, editable=False)
+    close = models.ForeignKey(MonthClose, on_delete=models.PROTECT, related_name="statements")
+    number = models.CharField(max_length=16, unique=True)  # 2026-11-001, without a gap
+    cost_center = models.CharField(max_length=32, blank=True, default="")
+    list_usd = models.DecimalField(max_digits=16, decimal_places=2)
+    cost_usd = models.DecimalField(max_digits=16, decimal_places=2)
+    content = models.JSONField()
+    digest = models.CharField(max_length=71)
+    issued_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("number",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("close", "cost_center"), name="statement_one_per_cost_center"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"statement {self.number}"
+
+    def get_absolute_url(self) -> str:
+        """Return the address of its page."""
+        return reverse("chargeback:statement_detail", args=[self.number])
+
+
+class StatementLine(models.Model):
+    """One line of a statement. Immutable.
+
+    usage_month: of what is charged; another than the statement's in a correction. item: a SKU, or
+    the kind of a share of the machines' cost. exact_usd: not rounded. amount_usd: in whole cents;
+    the lines of a month sum to its total.
+    """
+
+    class Basis(models.TextChoices):
+        """What an amount is by."""
+
+        LIST = "LIST", "Price list"
+        COST = "COST", "Machine cost"
+
+    statement = models.ForeignKey(Statement, on_delete=models.PROTECT, related_name="lines")
+    position = models.PositiveIntegerField()
+    basis = models.CharField(max_length=4, choices=Basis.choices)
+    usage_month = models.DateField()
+    team = models.CharField(max_length=63, blank=True, default="")
+    model = models.CharField(max_length=63, blank=True, default="")
+    version = models.CharField(max_length=63, blank=True, default="")
+    item = models.CharField(max_length=16)
+    rate = models.ForeignKey(
+        "chargeback.Rate", null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    quantity = models.DecimalField(max_digits=30, decimal_places=12)
+    exact_usd = models.DecimalField(max_digits=30, decimal_places=16)
+    amount_usd = models.DecimalField(max_digits=16, decimal_places=2)
+
+    class Meta:
+        ordering = ("statement", "position")
+        indexes = (models.Index(fields=("usage_month",), name="statement_line_by_usage_month"),)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("statement", "position"), name="statement_line_once_per_position"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.statement_id} {self.position}"
