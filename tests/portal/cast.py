@@ -1,7 +1,7 @@
 """Everybody who may knock at a door, and a world with one of each thing behind the doors."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 from django.test import Client
@@ -18,6 +18,7 @@ from apps.audit.models import Action
 from apps.capacity import actions as capacity
 from apps.capacity.models import CapacityRequest
 from apps.catalog.models import ModelFile, RegisteredModel
+from apps.chargeback.closing.models import MonthClose, Statement
 from apps.chargeback.periods import first_open
 from apps.fleet.models import NodeClaim, Replica
 from apps.metering.actions import ingest_usage
@@ -107,6 +108,7 @@ def build() -> World:
         "run": run.pk,
         "event": event.pk,
         "doubted": _doubted().pk,
+        "close": _closes(world.people["finance"]).pk,
         "replica": _replica().pk,
         "claim": _claim().pk,
         "digest": proposed.manifest_digest,
@@ -166,6 +168,36 @@ def _budgets(grant: Grant, people: dict[str, User]) -> dict[str, object]:
         "payer_change": other.pk,
         "boost": boost.pk,
     }
+
+
+def _closes(person: User) -> MonthClose:
+    """Return a close that somebody else asked for; and make a closed month with a statement."""
+    other = UserFactory(username="closer", team=person.team, with_roles=[Role.FINANCE])
+    made = [
+        MonthClose.objects.create(
+            month=month,
+            checklist=[],
+            digest="sha256:0",
+            list_usd=0,
+            cost_usd=0,
+            justification="All of it was checked.",
+            requested_by=other,
+            requested_at=timezone.now(),
+        )
+        for month in (date(2025, 12, 1), date(2026, 1, 1))
+    ]
+    closed = MonthClose.objects.filter(pk=made[0].pk)
+    closed.update(status="CLOSED", decided_by=person, decided_at=timezone.now())
+    Statement.objects.create(
+        close=made[0],
+        number="2025-12-001",
+        list_usd=0,
+        cost_usd=0,
+        content={},
+        digest="sha256:0",
+        issued_at=timezone.now(),
+    )
+    return made[1]
 
 
 def _doubted() -> QuarantinedRecord:
