@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chargeback', '0010_spend_guards'),
+        ('chargeback', '0012_allocation_month_guards'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

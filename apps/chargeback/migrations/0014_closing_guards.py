@@ -42,5 +42,5 @@ DROP TRIGGER month_close_steps ON chargeback_monthclose;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("chargeback", "0011_closing"), ("audit", "0005_guards")]
+    dependencies = [("chargeback", "0013_closing"), ("audit", "0005_guards")]
     operations = [migrations.RunSQL(FORWARD, BACKWARD)]
