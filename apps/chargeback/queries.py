@@ -107,12 +107,48 @@ def uses_by_day_sql(
     (NULL: nothing has a price). Of these cost centers, and of these teams. Read from the hours
     themselves, priced now: the days of a zone are not those of the lines.
     """
+    # Only our own names and fixed texts are put into the statement; every value is a parameter.
     sql = f"""SELECT u.cost_center, u.team, u.model, (u.hour AT TIME ZONE %s)::date,
         SUM(u.input_tokens + u.output_tokens)::bigint,
         COALESCE(SUM(p.unpriced_tokens), 0)::bigint, SUM(p.list_cost_usd)
         {PRICED_HOURS} WHERE u.hour >= %s AND u.hour < %s
         AND (u.cost_center = ANY(%s) OR u.team = ANY(%s)) GROUP BY 1, 2, 3, 4"""  # noqa: S608
     return sql, [zone, start, end, list(cost_centers), list(teams)]
+
+
+def uses_sql(
+    *, start: datetime, end: datetime, cost_centers: Iterable[str], teams: Iterable[str]
+) -> tuple[str, list[Any]]:
+    """Return the same as uses_by_day_sql, by UTC day and much faster: days that are whole and
+    priced are read from their lines, the hours at the ends and those of marked days one by one. So
+    nothing of it is older than the hourly sums.
+    """
+    first, last = periods.start_of_day(periods.day_of(start)), periods.day_of(end)
+    if first < start:
+        first += periods.DAY
+    first, ends = min(first, end), max(first, periods.start_of_day(last))
+    whose = "(l.cost_center = ANY(%s) OR l.team = ANY(%s))"
+    sql = f"""SELECT l.cost_center, l.team, l.model, l.day,
+            SUM(l.input_tokens + l.output_tokens)::bigint, SUM(l.unpriced_tokens)::bigint,
+            SUM(l.list_cost_usd)
+        FROM {_DAILY} l WHERE l.day >= %s AND l.day < %s AND {whose}
+        AND NOT EXISTS (SELECT 1 FROM {_MARKS} d WHERE d.day = l.day) GROUP BY 1, 2, 3, 4
+        UNION ALL
+        SELECT u.cost_center, u.team, u.model, (u.hour AT TIME ZONE 'UTC')::date,
+            SUM(u.input_tokens + u.output_tokens)::bigint,
+            COALESCE(SUM(u.unpriced_tokens), 0)::bigint, SUM(u.list_cost_usd)
+        FROM (
+            VALUES (%s::timestamptz, %s::timestamptz), (%s, %s) UNION ALL
+            SELECT d.day::timestamp AT TIME ZONE 'UTC', (d.day + 1)::timestamp AT TIME ZONE 'UTC'
+            FROM {_MARKS} d WHERE d.day >= %s AND d.day < %s
+        ) span (from_at, to_at) CROSS JOIN LATERAL (
+            SELECT u.*, p.* {PRICED_HOURS}
+            WHERE u.hour >= span.from_at AND u.hour < span.to_at AND {whose.replace("l.", "u.")}
+            OFFSET 0  -- by the index on hours: no hour outside of the spans is priced
+        ) u GROUP BY 1, 2, 3, 4"""  # noqa: S608
+    names: list[Any] = [list(cost_centers), list(teams)]
+    days = [periods.day_of(first), last]
+    return sql, [*days, *names, start, first, ends, end, *days, *names]
 
 
 def _days(start: datetime, end: datetime) -> tuple[date, date]:
@@ -164,6 +200,7 @@ def totals(found: list[Line]) -> Totals:
 
 _COUNTED = tuple(f.name for f in fields(Totals) if f.name != "list_cost_usd")
 _DAILY, _MONTHLY = DailyLine._meta.db_table, MonthlyLine._meta.db_table
+_MARKS = DirtyDay._meta.db_table
 # the columns of a line after its names, in the order of Line and of Totals
 _NAMES = ", ".join(f"l.{name}" for name in (*_COUNTED, "list_cost_usd"))
 _SUMS = ", ".join(f"SUM(l.{name})::bigint AS {name}" for name in _COUNTED)

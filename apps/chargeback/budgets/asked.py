@@ -74,7 +74,7 @@ def _show(
             (item.budget.scope, item.budget.get_absolute_url()), (kind.capitalize(), "")
         ),
         "badge": tables.asked_badge(item, moment),
-        "facts": [*asks, *pages.decision_facts(item)],
+        "facts": [*asks, *pages.decision_facts(item), *pages.month_facts(standing)],
         "meter": tables.BudgetLine(standing).meter if standing else None,
         "form": form,
         "decide": card,

@@ -104,6 +104,7 @@ class BudgetForm(TermsForm):
         empty_label="All models of the team",
     )
     unit = forms.ChoiceField(label="Counts", choices=Unit.choices)
+    field_order = ("cost_center", "team", "model", "unit", "amount")
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -130,8 +131,6 @@ class BudgetForm(TermsForm):
 
 class ChangeForm(TermsForm):
     """Other terms for a budget."""
-
-    field_order = ("amount", "mode", "thresholds", "zone", "reason")
 
 
 class BoostForm(forms.Form):

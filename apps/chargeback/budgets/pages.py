@@ -83,6 +83,16 @@ def decision_facts(asked: BudgetChange | Boost) -> Facts:
     return found
 
 
+def month_facts(standing: Standing | None) -> Facts:
+    """Return how the budget's month goes on, for whoever decides; nothing where it has ended."""
+    if standing is None:
+        return []
+    return [
+        ("The month comes to", words.outlook_words(standing)),
+        ("It runs out", words.run_out_words(standing)),
+    ]
+
+
 def burn_chart(standing: Standing) -> LineChart:
     """Return the line of a budget's month: spent so far, the even pace, what is to come, and the
     limit. A day's figure is what was spent when it ended; today's is what is spent by now.

@@ -29,10 +29,11 @@ from apps.chargeback.budgets.limits import (
     scope_of,
 )
 from apps.chargeback.forecast import LOOKED_BACK, Outlook, outlook
-from apps.chargeback.queries import uses_by_day_sql
+from apps.chargeback.queries import uses_by_day_sql, uses_sql
 from apps.common import zones
 from apps.metering.models import HourlyUsage
 
+UTC_ZONE = "UTC"  # whose days are those of the lines
 LEDGER, RESERVED, SETTLED = "LEDGER", "RESERVED", "SETTLED"
 _SUMS = """cost_center, team, model, NULL::date, SUM(tokens)::bigint,
     COALESCE(SUM(tokens) FILTER (WHERE usd IS NULL), 0)::bigint, SUM(usd)"""
@@ -49,7 +50,8 @@ _HELD = f"""
 @dataclass(frozen=True)
 class Month:
     """What counts against the budgets of one zone in its month of a moment, by scope. days: what
-    the ledger says of each day, and of LOOKED_BACK days before today where they were asked for.
+    the ledger says of each day of the zone, and of LOOKED_BACK days before today, where they were
+    asked for.
     """
 
     days: Mapping[Scope, Mapping[date, Amount]]
@@ -64,27 +66,31 @@ def _month(budgets: Sequence[Budget], zone: str, at: datetime, back: timedelta) 
     before = zones.start_of_day_in(zone, zones.day_in(zone, at) - back)
     first = min(start, before) if back else start
     names = [scope_of(budget) for budget in budgets]
-    days, given = uses_by_day_sql(
-        start=first,
-        end=end,
-        zone=zone,
-        cost_centers={name[0] for name in names if name[0]},
-        teams={name[1] for name in names if name[1]},
-    )
+    whose = {
+        "cost_centers": {name[0] for name in names if name[0]},
+        "teams": {name[1] for name in names if name[1]},
+    }
+    if back and zone != UTC_ZONE:
+        days, given = uses_by_day_sql(start=first, end=end, zone=zone, **whose)
+    else:
+        days, given = uses_sql(start=first, end=end, **whose)
     # Only our own fixed texts are put into the statement; every value is a parameter.
     sql = f"SELECT '{LEDGER}', days.* FROM ({days}) days UNION ALL {_HELD}"  # noqa: S608
     with connection.cursor() as cursor:
         cursor.execute(sql, [*given, at, start, end, start, end])
         rows = cursor.fetchall()
-    return _read(rows, zones.month_in(zone, at))
+    return _read(rows, zones.month_in(zone, at) if back else None)
 
 
-def _read(rows: Iterable[tuple[Any, ...]], month: date) -> Month:
+def _read(rows: Iterable[tuple[Any, ...]], month: date | None) -> Month:
+    """Return the rows of the statement as a month's figures. month: its first day, where there are
+    days before it.
+    """
     held: dict[str, list[Use]] = {LEDGER: [], RESERVED: [], SETTLED: []}
     days: defaultdict[Scope, dict[date, Amount]] = defaultdict(dict)
     for kind, cost_center, team, model, day, tokens, unpriced, usd in rows:
         use = Use(cost_center, team, model, usd or Decimal(0), tokens, unpriced)
-        if kind != LEDGER or day >= month:
+        if kind != LEDGER or month is None or day >= month:
             held[kind].append(use)
         for scope in use.scopes if kind == LEDGER else ():
             days[scope][day] = days[scope].get(day, NOTHING) + use
