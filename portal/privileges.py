@@ -237,6 +237,7 @@ FUNCTIONS = (
     "drop_usage_day(date, timestamptz)",
     "restore_usage_day(date, timestamptz)",
     "take_out_usage_event(uuid, timestamptz)",
+    "shared_usage_ids(date, date)",
 )
 
 

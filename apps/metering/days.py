@@ -6,12 +6,14 @@ refuse what would lose a call.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import islice
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Max, QuerySet
 from django.db.models.functions import TruncDate
 
@@ -25,12 +27,8 @@ STORED_DAYS = """
 SELECT to_date(right(relname, 8), 'YYYYMMDD') FROM pg_inherits JOIN pg_class ON oid = inhrelid
 WHERE inhparent = %s::regclass ORDER BY 1
 """
-
-SHARED_IDS = f"""
-SELECT event_id FROM {TABLE} a JOIN {TABLE} b USING (event_id)
-WHERE a.occurred_at >= %s AND a.occurred_at < %s AND b.occurred_at >= %s AND b.occurred_at < %s
-ORDER BY event_id
-"""  # noqa: S608 - only the name of our own table
+LONGEST = "10min"  # a statement that reads a whole day
+AT_ONCE = 50_000  # calls that one statement stores
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,17 @@ class Held:
 
     calls: int
     fingerprint: Decimal
+
+
+@contextmanager
+def patience() -> Iterator[None]:
+    """Let statements that read a whole day take the time of a large one, in a transaction."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('statement_timeout')")
+        (usual,) = cursor.fetchone()
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [LONGEST])
+        yield
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [usual])
 
 
 def make_days(days: Collection[date]) -> frozenset[date]:
@@ -92,14 +101,14 @@ def calls_of(day: date) -> QuerySet[UsageEvent]:
 
 def held_by(day: date) -> Held:
     """Return what a day holds. Reads the whole day."""
-    with connection.cursor() as cursor:
+    with patience(), connection.cursor() as cursor:
         cursor.execute("SELECT calls, fingerprint FROM usage_day_fingerprint(%s)", [day])
         return Held(*cursor.fetchone())
 
 
 def rows_of(day: date, columns: Sequence[str], at_once: int) -> Iterator[tuple[object, ...]]:
     """Yield these columns of a day's calls, by time and id; `at_once` are read from the database
-    together.
+    together. Within `patience` none of it is gathered first.
     """
     rows = calls_of(day).order_by("occurred_at", "event_id").values_list(*columns)
     yield from rows.iterator(chunk_size=at_once)
@@ -130,10 +139,11 @@ def unchecked_days() -> list[date]:
 
 
 def shared_ids(day: date, other: date) -> list[UUID]:
-    """Return the ids that calls of both days have; one query, which reads these two days alone."""
-    bounds = [start_of_day(day), end_of_day(day), start_of_day(other), end_of_day(other)]
-    with connection.cursor() as cursor:
-        cursor.execute(SHARED_IDS, bounds)
+    """Return the ids that calls of both days have, in order; one query, which reads the keys of
+    these two days alone. None for a day that was dropped meanwhile.
+    """
+    with patience(), connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM shared_usage_ids(%s, %s) AS id ORDER BY id", [day, other])
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -143,7 +153,7 @@ def drop_day(day: date, *, now: datetime) -> bool:
 
     Raises IntegrityError for a day that is not archived, OperationalError where somebody uses it.
     """
-    with connection.cursor() as cursor:
+    with patience(), connection.cursor() as cursor:
         cursor.execute("SELECT drop_usage_day(%s, %s)", [day, now])
         return bool(cursor.fetchone()[0])
 
@@ -155,11 +165,13 @@ def restore_day(
 
     Raises IntegrityError for a day that was not dropped.
     """
-    names = ", ".join(columns)
-    with connection.cursor() as cursor:
+    names, pending, stored = ", ".join(columns), iter(rows), 0
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT restore_usage_day(%s, %s)", [day, now])
-        copying = cursor.copy(f"COPY {TABLE} ({names}) FROM STDIN")
-        with connection.wrap_database_errors, copying as copy:
-            for row in rows:
-                copy.write_row(row)
-        return int(cursor.rowcount)
+        while part := list(islice(pending, AT_ONCE)):
+            copying = cursor.copy(f"COPY {TABLE} ({names}) FROM STDIN")
+            with connection.wrap_database_errors, copying as copy:
+                for row in part:
+                    copy.write_row(row)
+            stored += len(part)
+    return stored

@@ -223,6 +223,42 @@ class TestReads:
         assert "Backward" in plan
 
 
+@pytest.mark.django_db
+class TestSharedIds:
+    def test_are_those_of_both_days(self):
+        calls = [record(NOW) for _ in range(3)]
+        insert(*calls)
+        insert(*[replace(one, occurred_at=NOW - DAY) for one in calls[:2]])
+        insert(replace(calls[2], occurred_at=NOW + DAY))
+        today, yesterday = day_of(NOW), day_of(NOW - DAY)
+        shared = sorted(one.event_id for one in calls[:2])
+        assert days.shared_ids(today, yesterday) == days.shared_ids(yesterday, today) == shared
+        assert days.shared_ids(yesterday, day_of(NOW + DAY)) == []
+        assert days.shared_ids(today, date(2020, 1, 1)) == []
+
+
+@pytest.mark.django_db
+class TestPatience:
+    def test_lasts_for_its_block(self):
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = '7s'")
+        with days.patience():
+            assert timeout() == "10min"
+        assert timeout() == "7s"
+
+    def test_ends_with_an_error_too(self):
+        before = timeout()
+        with pytest.raises(ZeroDivisionError), days.patience():
+            raise ZeroDivisionError
+        assert timeout() == before
+
+
+def timeout():
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        return cursor.fetchone()[0]
+
+
 MIGRATION = importlib.import_module("apps.metering.migrations.0008_days")
 
 

@@ -34,7 +34,7 @@ def make_days(**_: object) -> None:
     actions.make_days_ahead(now=now())
 
 
-@app.task(name="metering.archive_days", acks_late=True, time_limit=170)
+@app.task(name="metering.archive_days", acks_late=True, time_limit=590)
 def archive_days(**_: object) -> None:
     """Move old days of calls into the archive, and bring those back that are needed again."""
     reconcile.archive_days(archive=archive_from_settings(), now=now())

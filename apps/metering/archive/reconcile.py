@@ -88,7 +88,8 @@ def _write(row: ArchivedDay, archive: RegistryStore, now: datetime) -> None:
     now or when it would be dropped.
     """
     held = days.held_by(row.day)
-    file = parquet.write(days.rows_of(row.day, parquet.COLUMNS, parquet.GROUP))
+    with days.patience():
+        file = parquet.write(days.rows_of(row.day, parquet.COLUMNS, parquet.GROUP))
     if file.rows != held.calls:
         raise TemporaryError("Calls of that day arrived while it was written.")
     key, version_id = _put(archive, row, file, now)

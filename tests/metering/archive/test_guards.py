@@ -1,6 +1,7 @@
 """The database's own guards of archived days, tried by the portal's role and by the owner."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
@@ -111,6 +112,19 @@ class TestADroppedDay:
         assert DAY in days.stored_days()
         with pytest.raises(IntegrityError, match="never dropped"), transaction.atomic():
             days.restore_day(DAY, ("event_id",), [], now=NOW)
+
+    def test_is_stored_in_several_statements(self, dropped, monkeypatch):
+        monkeypatch.setattr(days, "AT_ONCE", 2)
+        columns = ("event_id", "occurred_at", "received_at", "received_via", "outcome", "team",
+                   "cost_center", "user_id", "model", "version", "route", "response_code",
+                   "response_flags", "unmetered_because")  # fmt: skip
+        calls = [
+            (uuid4(), NOW, NOW, "OTLP", "REFUSED", "", "", "", "", "", "", 429, "", "")
+            for _ in range(5)
+        ]
+        assert days.restore_day(DAY, columns, iter(calls), now=NOW) == 5
+        stored = UsageEvent.objects.values_list("event_id", flat=True)
+        assert set(stored) == {call[0] for call in calls}
 
     def test_cannot_be_said_to_be_back(self, dropped):
         with pytest.raises(IntegrityError, match="not where it says"), transaction.atomic():
