@@ -12,7 +12,7 @@ from django.db.models import Q, Sum
 from apps.chargeback import spending
 from apps.chargeback.allocation import Day, Row, allocate
 from apps.chargeback.inputs import Inputs, due_days, inputs
-from apps.chargeback.method import METHOD
+from apps.chargeback.method import METHOD, Kind
 from apps.chargeback.models import AllocatedDay, Allocation, ChangedDay, DirtyDay, MonthlyAllocation
 from apps.common import periods
 from apps.common.tasks import enqueue_on_commit
@@ -126,6 +126,7 @@ def _keep(day: date, until: datetime, found: Inputs, shared: Day, now: datetime)
         "method_id": METHOD.id,
         "method_version": METHOD.version,
         "total_usd": shared.total_usd,
+        **{f"{kind.lower()}_usd": shared.usd_of(kind) for kind in Kind.values},
         "priced_seconds": shared.priced_seconds,
         "unpriced_seconds": shared.unpriced_seconds,
         "unobserved_seconds": shared.unobserved_seconds,

@@ -112,6 +112,11 @@ class Day:
     unobserved_seconds: Decimal
     unplaced_tokens: int
 
+    def usd_of(self, kind: str) -> Decimal:
+        """Return what became of its money in one way."""
+        costs = (row.cost_usd for row in self.rows if row.share.kind == kind)
+        return sum((usd for usd in costs if usd is not None), Decimal(0))
+
 
 Weigh = Callable[[str, str, Fraction], Weights]  # model, card, GPUs held → weights
 

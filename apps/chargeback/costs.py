@@ -244,6 +244,15 @@ def known(*, start: datetime, end: datetime) -> Known:
     return Known(changing=ChangedDay.objects.filter(**days).count(), **found)
 
 
+def days(*, start: datetime, end: datetime) -> dict[date, dict[str, Decimal]]:
+    """Return the days of [start, end) that are shared out, each with kind → USD; one query."""
+    rows = AllocatedDay.objects.filter(day__gte=day_of(start), day__lt=day_of(end))
+    return {
+        row.day: {kind: getattr(row, f"{kind.lower()}_usd") for kind in Kind.values}
+        for row in rows.order_by("day")
+    }
+
+
 def machines(*, start: datetime, end: datetime, scope: Scope, listed: Iterable[Line]) -> Machines:
     """Return the machines of the days in [start, end), dearest models first; one query.
 

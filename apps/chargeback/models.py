@@ -371,7 +371,8 @@ class AllocatedDay(models.Model):
 
     Seconds are machine time: with a price, without one, and of both what nobody saw.
     unplaced_tokens: of calls to versions of which no ready replica was seen. total_usd: what all
-    machine time with a price cost; a trigger holds it against the rows.
+    machine time with a price cost; a trigger holds it against the rows. The other amounts are its
+    parts, by what became of the time.
     """
 
     day = models.DateField(primary_key=True)
@@ -379,6 +380,12 @@ class AllocatedDay(models.Model):
     method_id = models.CharField(max_length=32)
     method_version = models.PositiveSmallIntegerField()
     total_usd = models.DecimalField(max_digits=30, decimal_places=12)
+    work_usd = models.DecimalField(max_digits=30, decimal_places=12, default=0)
+    idle_usd = models.DecimalField(max_digits=30, decimal_places=12, default=0)
+    start_usd = models.DecimalField(max_digits=30, decimal_places=12, default=0)
+    unallocated_usd = models.DecimalField(max_digits=30, decimal_places=12, default=0)
+    platform_usd = models.DecimalField(max_digits=30, decimal_places=12, default=0)
+    residual_usd = models.DecimalField(max_digits=30, decimal_places=12, default=0)
     priced_seconds = models.DecimalField(max_digits=20, decimal_places=6)
     unpriced_seconds = models.DecimalField(max_digits=20, decimal_places=6)
     unobserved_seconds = models.DecimalField(max_digits=20, decimal_places=6)
@@ -386,6 +393,21 @@ class AllocatedDay(models.Model):
     has_simulated_machines = models.BooleanField()
     has_simulated_prices = models.BooleanField()
     computed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(
+                    total_usd=F("work_usd")
+                    + F("idle_usd")
+                    + F("start_usd")
+                    + F("unallocated_usd")
+                    + F("platform_usd")
+                    + F("residual_usd")
+                ),
+                name="allocated_day_is_the_sum_of_its_kinds",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.day:%Y-%m-%d} by {self.method_id}"

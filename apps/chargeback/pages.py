@@ -11,9 +11,11 @@ from apps.chargeback import costs, tables
 from apps.chargeback.costs import Costs, Known, Machines
 from apps.chargeback.method import METHOD, Kind
 from apps.chargeback.queries import Scope
+from apps.common.charts import USD, Series, StackChart
 from apps.common.money import usd
-from apps.common.periods import SECONDS_PER_HOUR, ZONE, day_words
+from apps.common.periods import DAY, SECONDS_PER_HOUR, ZONE, day_of, day_words
 from apps.common.requests import PageRequest
+from apps.common.simulated import MARK
 from apps.common.tables import page as shown
 from apps.common.tables.columns import Table
 from apps.common.tables.reading import read
@@ -44,7 +46,7 @@ class Term:
 @dataclass(frozen=True)
 class MachineSection:
     """The section "What the machines cost" of a month. terms: sum to the total; none for a team.
-    models, cards: its tables as asked for.
+    models, cards: its tables as asked for. chart: the terms by day; None for a team.
     """
 
     total_usd: Decimal | None
@@ -55,6 +57,7 @@ class MachineSection:
     method: str
     models: shown.Page
     cards: shown.Page
+    chart: StackChart | None
     has_simulated_machines: bool
     has_simulated_prices: bool
 
@@ -77,7 +80,7 @@ def machine_tables(
 def machine_section(
     request: PageRequest, found: Machines, *, start: datetime, end: datetime, scope: Scope
 ) -> MachineSection:
-    """Return the section for a person; two queries. A team is shown what its own work took."""
+    """Return the section for a person; three queries. A team is shown what its own work took."""
     known = costs.known(start=start, end=end)
     whole = scope.team is None
     models, cards = (
@@ -92,6 +95,7 @@ def machine_section(
         method=f"{METHOD.id}, version {METHOD.version}. {METHOD.text}",
         models=models,
         cards=cards,
+        chart=_chart(start, end, is_simulated=known.has_simulated_prices) if whole else None,
         has_simulated_machines=known.has_simulated_machines,
         has_simulated_prices=known.has_simulated_prices,
     )
@@ -119,6 +123,30 @@ def _terms(total: Costs) -> list[Term]:
         )
         for kind in Kind.values
     ]
+
+
+def _chart(start: datetime, end: datetime, *, is_simulated: bool) -> StackChart:
+    """Return what the machines of each day cost, by what became of their time; days between that
+    are not shared out have no figure.
+    """
+    found = costs.days(start=start, end=end)
+    first, last = (min(found), max(found)) if found else (day_of(start), day_of(start))
+    at = [first + place * DAY for place in range((last - first).days + 1)]
+    return StackChart(
+        name="machine-days",
+        title="What the machines cost by day",
+        unit=USD,
+        shape="bars",
+        note=MARK if is_simulated else "",
+        at=at,
+        series=[
+            Series(
+                str(Kind(kind).label), [found[day][kind] if day in found else None for day in at]
+            )
+            for kind in Kind.values
+            if any(amounts[kind] for amounts in found.values())
+        ],
+    )
 
 
 def _figures(total: Costs) -> list[tuple[str, str]]:

@@ -147,9 +147,11 @@ class TestAllocateDay:
     def test_has_rows_that_the_database_keeps_to_its_total(self):
         allocate()
         with pytest.raises(IntegrityError, match="do not sum to its total"), transaction.atomic():
-            AllocatedDay.objects.update(total_usd=F("total_usd") + 1)
+            AllocatedDay.objects.update(total_usd=F("total_usd") + 1, idle_usd=F("idle_usd") + 1)
             with connection.cursor() as cursor:
                 cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        with pytest.raises(IntegrityError, match="sum_of_its_kinds"), transaction.atomic():
+            AllocatedDay.objects.update(idle_usd=F("idle_usd") + 1)
         with pytest.raises(IntegrityError, match="never changed"), transaction.atomic(), as_owner():
             Allocation.objects.filter(team="a").update(cost_usd=0)
 

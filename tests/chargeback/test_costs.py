@@ -232,6 +232,26 @@ class TestMachines:
 
 
 @pytest.mark.usefixtures("month")
+class TestDays:
+    def test_tell_what_became_of_each_day_and_sum_to_the_month(self):
+        found = costs.days(**NOVEMBER)
+        assert list(found) == [date(2026, 11, 2), date(2026, 11, 3)]
+        monday, tuesday = found.values()
+        assert (sum(monday.values()), sum(tuesday.values())) == (Decimal("21.5"), 4)
+        assert tuesday == {"WORK": 2, "IDLE": 2, "START": 0, "UNALLOCATED": 0, "PLATFORM": 0,
+                           "RESIDUAL": 0}  # fmt: skip
+        total = costs.totals(**NOVEMBER, scope=ALL)
+        for kind in monday:
+            assert monday[kind] + tuesday[kind] == getattr(total, f"{kind.lower()}_usd")
+
+    def test_are_those_of_the_period(self, django_assert_num_queries):
+        day = timedelta(days=1)
+        with django_assert_num_queries(1):
+            assert list(costs.days(start=START + day, end=START + 2 * day)) == [date(2026, 11, 2)]
+        assert costs.days(start=END, end=END + day) == {}
+
+
+@pytest.mark.usefixtures("month")
 class TestKnown:
     def test_tells_what_is_not_known(self):
         use(at(40), version="chat-v7")

@@ -42,7 +42,7 @@ class TestMonth:
         self, client, fiona, django_assert_max_num_queries
     ):
         client.force_login(fiona)
-        with django_assert_max_num_queries(16):
+        with django_assert_max_num_queries(17):
             page = client.get(reverse("chargeback:month"), {"month": "2026-11"}).content.decode()
         assert "Total of 2 lines" in page and "2,000" in page
         assert "CC-4100" in page and "CC-4200" in page
@@ -254,6 +254,21 @@ class TestMachines:
             ("embed", "H100"): None,
         }
 
+    def test_are_drawn_by_day_with_days_that_nobody_shared_out_left_empty(self, client, fiona):
+        machine("later", 53, 54, price="4")
+        allocations.allocate_day(day=at(53).date(), now=at(90))
+        client.force_login(fiona)
+        chart = self.get(client).context["machines"].chart
+        assert [day.day for day in chart.at] == [2, 3, 4]
+        values = {series.name: list(series.values) for series in chart.series}
+        assert values == {
+            "Used by calls": [2, None, 0],
+            "Idle replicas": [3, None, 0],
+            "Starting replicas": [1, None, 0],
+            "GPUs without a replica": [10, None, 4],
+            "Residual": [3, None, 0],
+        }
+
     def test_are_exported_as_csv(self, client, fiona):
         client.force_login(fiona)
         answer = self.get(client, **{"machines-format": "csv"})
@@ -278,7 +293,7 @@ class TestMachines:
         client.force_login(charlie)
         page = self.get(client)
         section = page.context["machines"]
-        assert (section.total_usd, section.terms) == (2, [])
+        assert (section.total_usd, section.terms, section.chart) == (2, [], None)
         assert [line.row.name for line in section.models.lines] == ["prior-auth-extract"]
         assert section.troubles == []
         assert "Used by calls of the team" in page.content.decode()
