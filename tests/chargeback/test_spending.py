@@ -204,21 +204,6 @@ class TestMarks:
         HourlyUsage.objects.filter(hour=START + 24 * HOUR).delete()
         assert marked() == [SECOND]
 
-    def test_are_made_by_a_published_price_for_what_was_used_already(
-        self, registered_model, enqueued
-    ):
-        now = START + 5 * DAY + HOUR
-        change = propose(registered_model, CHEAP, START + 3 * DAY, now=now)
-        assert marked() == []
-        with enqueued() as sent:
-            publish(change, now=now)
-        assert marked() == [date(2026, 11, day) for day in (4, 5, 6, 7)]
-        assert sent == [("chargeback.price_due_days", {})]
-
-    def test_are_not_made_by_a_price_to_come(self, registered_model):
-        publish(propose(registered_model, CHEAP, END, now=START), now=START)
-        assert marked() == []
-
     def test_let_a_new_price_reach_what_was_priced(self, registered_model):
         price(registered_model, CHEAP, START)
         use(START + HOUR)

@@ -66,16 +66,15 @@ def propose_prices(
     if before == prices and not queries.effect_of(model, prices, active_from).replaces:
         raise BadRate(f"Nothing changes: {model} has these prices then already.")
     try:
-        with transaction.atomic():
-            change = PriceChange.objects.create(
-                registered_model=model,
-                prices=prices.as_text,
-                before=before.as_text,
-                active_from=active_from,
-                justification=justification,
-                requested_by=requester,
-                requested_at=now,
-            )
+        change = PriceChange.objects.create(
+            registered_model=model,
+            prices=prices.as_text,
+            before=before.as_text,
+            active_from=active_from,
+            justification=justification,
+            requested_by=requester,
+            requested_at=now,
+        )
     except IntegrityError:
         raise BadRate(
             f"A change of the prices of {model} waits for a decision already. One at a time."

@@ -8,7 +8,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from apps.audit.models import Action
-from apps.chargeback.models import PriceChange, Rate
+from apps.chargeback.models import DirtyDay, PriceChange, Rate
 from apps.chargeback.periods import first_open
 from apps.chargeback.prices import actions
 from apps.chargeback.queries import prices_at
@@ -49,6 +49,7 @@ class TestProposePrices:
         dear = {"INPUT": "0.2", "CACHED_INPUT": "0.02", "OUTPUT": "0.8"}
         assert (change.prices, change.before) == (dear, change.seen_before.as_text)
         assert (change.proposed, change.seen_before) == (DEAR, CHEAP)
+        assert (change.justification, change.registered_model) == (WHY, registered_model)
         assert (change.status, change.requested_by, change.requested_at) == (
             "PENDING",
             finance("proposer"),
@@ -201,6 +202,25 @@ class TestPublishPrices:
         }
         assert trail(change)[1:] == [(Action.PRICE_PUBLISHED, "publisher", facts)]
 
+    @pytest.mark.parametrize(
+        ("since", "days"),
+        [
+            (3 * DAY, {4, 5, 6, 7}),  # until tomorrow: calls may begin by a clock that is ahead
+            (5 * DAY + HOUR, {6, 7}),
+            (5 * DAY + 2 * HOUR, set()),
+            (9 * DAY, set()),
+        ],
+    )
+    def test_has_what_was_used_already_priced_again(self, registered_model, enqueued, since, days):
+        now = START + 5 * DAY + HOUR
+        change = propose(registered_model, CHEAP, START + since, now=now)
+        assert not DirtyDay.objects.exists()
+        with enqueued() as sent:
+            publish(change, now=now)
+        assert {mark.day.day for mark in DirtyDay.objects.all()} == days
+        assert {mark.marked_at for mark in DirtyDay.objects.all()} <= {now}
+        assert sent == ([("chargeback.price_due_days", {})] if days else [])
+
     def test_is_for_somebody_else_of_finance(self, registered_model, charlie):
         change = propose(registered_model, CHEAP, START)
         with pytest.raises(NotOnesOwn, match="another finance person"):
@@ -236,11 +256,14 @@ class TestRejectAndWithdraw:
     def test_leave_the_prices_as_they_are_and_the_next_may_come(self, registered_model):
         first, other = propose(registered_model, CHEAP, START), RegisteredModelFactory()
         untouched = propose(other, CHEAP, START)
-        actions.reject_prices(
+        rejected = actions.reject_prices(
             change=first, approver=finance("publisher"), reason="Too cheap.", now=MIDDLE
         )
+        assert rejected is first
         second = propose(registered_model, DEAR, START)
-        actions.withdraw_prices(change=second, actor=finance("proposer"), now=MIDDLE)
+        assert second is actions.withdraw_prices(
+            change=second, actor=finance("proposer"), now=MIDDLE
+        )
         untouched.refresh_from_db()
         assert [item.status for item in (first, second, untouched)] == [
             "REJECTED",

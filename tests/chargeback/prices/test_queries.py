@@ -82,7 +82,9 @@ class TestPricedAgain:
             use(hour)
         use(MIDDLE, model="clinical-summary")
         change = propose(registered_model, CHEAP, START + HOUR, now=MIDDLE + DAY)
-        found = queries.priced_again(change, MIDDLE + DAY + timedelta(minutes=5))
+        found = queries.priced_again(
+            change, MIDDLE + DAY + timedelta(minutes=5, seconds=7, microseconds=9)
+        )
         assert found.end == MIDDLE + DAY + HOUR
         assert found.before_usd == Decimal("0.000122") * 5  # one hour cheap, two at twice as much
         assert found.proposed_usd == Decimal("0.000122") * 3
