@@ -282,6 +282,11 @@ GATEWAY_JWKS_URI = env_url("GATEWAY_JWKS_URI", "")
 # next rollout.
 LIMIT_COST = env_cost("LIMIT_COST", "total_tokens")
 USAGE_INGEST_TOKEN_FILE = env_str("USAGE_INGEST_TOKEN_FILE")
+# who is billed and who bills, in FOCUS exports
+BILLING_ACCOUNT_ID = env_str("BILLING_ACCOUNT_ID", "quartermaster")
+BILLING_ACCOUNT_NAME = env_str("BILLING_ACCOUNT_NAME", "Quartermaster")
+BILLING_ISSUER_NAME = env_str("BILLING_ISSUER_NAME", "Quartermaster Platform")
+BILLING_REGION = env_str("BILLING_REGION", "")
 # months before the present one whose usage is kept, and still counted when it comes late
 USAGE_KEPT_MONTHS = env_int("USAGE_KEPT_MONTHS", 24, minimum=1)
 USAGE_LOG_FILE = env_str("USAGE_LOG_FILE", "")

@@ -5,6 +5,7 @@ from django.urls import path
 from apps.chargeback import api, views
 from apps.chargeback.budgets import urls as budgets
 from apps.chargeback.closing import views as closing
+from apps.chargeback.focus import views as focus
 from apps.chargeback.prices import api as prices_api
 from apps.chargeback.prices import views as prices
 from apps.chargeback.reconciliation import views as reconciliation
@@ -19,6 +20,7 @@ urlpatterns = [
     path("closes/<uuid:pk>/reject/", closing.month_close_reject, name="month_close_reject"),
     path("closes/<uuid:pk>/withdraw/", closing.month_close_withdraw, name="month_close_withdraw"),
     path("statements/<str:number>/", closing.statement_detail, name="statement_detail"),
+    path("focus/<str:month>/", focus.focus_export, name="focus_export"),
     path("reconciliation/", reconciliation.reconciliation, name="reconciliation"),
     path("rates/", prices.rate_list, name="rate_list"),
     path("rates/propose/", prices.price_change_create, name="price_change_create"),

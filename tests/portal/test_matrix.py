@@ -237,6 +237,7 @@ DOORS = [
          data=REASON),
     post("chargeback:month_close_withdraw", "404 404 404 404 404 404 404 403 403 403", "{close}"),
     get("chargeback:statement_detail", "404 404 404 404 404 404 404 200 200 200", "2025-12-001"),
+    get("chargeback:focus_export", "404 404 404 404 404 404 404 200 200 200", "2026-01"),
     get("chargeback:reconciliation", "404 404 404 404 404 404 404 200 200 200"),
     get("chargeback:rate_list", "200"),
     get("chargeback:price_change_create", "200"),

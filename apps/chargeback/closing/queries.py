@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from apps.chargeback.closing.models import MonthClose, StatementLine
 from apps.chargeback.closing.statements import COST, LIST, Amount, Draft, Key, corrections, drafts
@@ -40,7 +40,11 @@ def known(month: date) -> dict[Key, Amount]:
 
 def billed(usage_month: date) -> dict[Key, Amount]:
     """Return what all statements so far say of a month."""
-    lines = StatementLine.objects.filter(usage_month=usage_month).order_by()
+    return added(StatementLine.objects.filter(usage_month=usage_month))
+
+
+def added(lines: QuerySet[StatementLine]) -> dict[Key, Amount]:
+    """Return what lines of statements come to, by what they are of."""
     columns = (
         "statement__cost_center",
         "basis",
@@ -51,7 +55,7 @@ def billed(usage_month: date) -> dict[Key, Amount]:
         "item",
         "rate",
     )
-    sums = lines.values_list(*columns).annotate(Sum("quantity"), Sum("exact_usd"))
+    sums = lines.order_by().values_list(*columns).annotate(Sum("quantity"), Sum("exact_usd"))
     return {Key(*names): Amount(quantity, usd) for *names, quantity, usd in sums}
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.chargeback import focus
-from apps.chargeback.focus import Account, ListCharge, MachineShare, Metadata, Unpriced
-from apps.chargeback.focus_rules import NotFocus, checked
+from apps.chargeback.focus import rows as focus
+from apps.chargeback.focus.rows import Account, ListCharge, MachineShare, Metadata, Unpriced
+from apps.chargeback.focus.rules import NotFocus, checked
 from apps.metering.skus import UNITS, Sku
 
 MONTH = date(2026, 11, 1)

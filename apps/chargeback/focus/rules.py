@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 
-from apps.chargeback.focus import Column, Kind, Row, Value, Version, columns
+from apps.chargeback.focus.rows import Column, Kind, Row, Value, Version, columns
 
 MOST_PROBLEMS = 20
 _TYPES: dict[Kind, type] = {"decimal": Decimal, "time": datetime, "text": str, "json": str}

@@ -126,8 +126,8 @@ class Account:
 @dataclass(frozen=True)
 class ListCharge:
     """One day's usage of one SKU by the price list. unit_price_usd: for one billing unit of the
-    SKU. corrects: the month, closed by now, that the charge is a correction of. cost_usd may be
-    negative then.
+    SKU. corrects: the month, closed by now, that the charge is a correction of: then it is of that
+    whole month, and cost_usd may be negative.
     """
 
     day: date
@@ -289,6 +289,9 @@ def _common(charge: ListCharge | MachineShare, month: date, account: Account) ->
     """Return what both kinds of row say alike."""
     begins, ends = month_bounds(month)
     corrects = None if charge.corrects is None else month_bounds(charge.corrects)[0]
+    charged = start_of_day(charge.day), end_of_day(charge.day)
+    if charge.corrects:
+        charged = month_bounds(charge.corrects)
     resource = charge.version or charge.model
     return {
         "BillingAccountId": account.id,
@@ -300,8 +303,8 @@ def _common(charge: ListCharge | MachineShare, month: date, account: Account) ->
         "ChargeCategory": "Usage",
         "ChargeClass": "Correction" if corrects else None,
         "ChargeFrequency": "Usage-Based",
-        "ChargePeriodEnd": end_of_day(charge.day),
-        "ChargePeriodStart": start_of_day(charge.day),
+        "ChargePeriodEnd": charged[1],
+        "ChargePeriodStart": charged[0],
         "HostProviderName": HOST,
         "InvoiceDetailId": charge.line or None,
         "InvoiceId": charge.invoice or None,

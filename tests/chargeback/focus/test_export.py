@@ -1,0 +1,124 @@
+"""FOCUS exports of a month, as files."""
+
+import csv
+import io
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pyarrow.parquet as pq
+import pytest
+
+from apps.accounts.models import Role
+from apps.chargeback import costs, queries
+from apps.chargeback.focus import export
+from apps.chargeback.focus.rules import NotFocus
+from apps.common.periods import month_bounds
+from tests.chargeback.closing.test_actions import (  # noqa: F401 (a fixture)
+    DECEMBER_2,
+    NOVEMBER,
+    OCTOBER,
+    START,
+    ask,
+    close,
+    october,
+    settled,
+)
+from tests.chargeback.test_queries import use
+from tests.factories import UserFactory
+from tests.fleet.machines import machine
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("october")]
+URL = "/chargeback/focus/2026-10/"
+ALL = queries.Scope(None)
+
+
+@pytest.fixture
+def finance(client):
+    client.force_login(UserFactory(with_roles=[Role.FINANCE]))
+    return client
+
+
+def read(answer):
+    return list(csv.DictReader(io.StringIO(b"".join(answer).decode())))
+
+
+def total(rows, column="BilledCost"):
+    return sum((Decimal(row[column]) for row in rows), Decimal(0))
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.4"])
+class TestFiles:
+    def test_by_the_price_list_sum_to_the_page(self, finance, version):
+        rows = read(finance.get(URL, {"version": version}))
+        page = queries.month_totals(month=OCTOBER, scope=ALL)
+        assert total(rows) == page.list_cost_usd > 0
+        tokens = sum(Decimal(row["ConsumedQuantity"]) for row in rows)
+        assert tokens == page.input_tokens + page.output_tokens
+        assert {row["SubAccountId"] for row in rows} == {"claims-review", "prior-auth"}
+        assert {row["x_CostBasis"] for row in rows} == {"PriceList"}
+
+    def test_by_cost_sum_to_the_machines(self, finance, version):
+        machine("one", -768, -760, price="8")
+        settled()
+        rows = read(finance.get(URL, {"version": version, "basis": "COST"}))
+        start, end = month_bounds(OCTOBER)
+        assert total(rows) == costs.totals(start=start, end=end, scope=ALL).total_usd == 64
+        assert total(rows, "EffectiveCost") == 64
+        assert {row["SubAccountId"] for row in rows} == {"platform"}
+
+    def test_as_parquet_hold_the_same(self, finance, version):
+        answer = finance.get(URL, {"version": version, "format": "parquet"})
+        table = pq.read_table(io.BytesIO(answer.content))
+        rows = read(finance.get(URL, {"version": version}))
+        assert table.column_names == list(rows[0])
+        assert sum(table["BilledCost"].to_pylist()) == total(rows)
+        assert table.num_rows == len(rows)
+
+
+class TestDoors:
+    def test_say_what_the_rows_leave_out(self, finance):
+        use(START, model="other", version="other-v1", unmetered_calls=2)
+        machine("dark", -768, -767, price=None)
+        settled()
+        told = finance.get(URL, {"format": "metadata"}).json()
+        assert (told["x_UnpricedTokens"], told["x_CallsWithoutUsage"]) == (1100, 2)
+        assert Decimal(told["x_UnpricedMachineSeconds"]) == 3600
+        assert len(read(finance.get(URL))) == 6
+
+    def test_send_nothing_that_breaks_a_rule(self, finance, settings):
+        settings.BILLING_ISSUER_NAME = ""
+        finance.raise_request_exception = True
+        with pytest.raises(NotFocus, match="row 1: InvoiceIssuerName holds nothing"):
+            finance.get(URL)
+
+    @pytest.mark.parametrize("asked", [{"version": "1.3"}, {"basis": "BOTH"}, {"format": "xlsx"}])
+    def test_know_no_other_format(self, finance, asked):
+        assert finance.get(URL, asked).status_code == 404
+
+    def test_are_not_there_for_those_who_see_one_team(self, client):
+        client.force_login(UserFactory(with_roles=[Role.TEAM_LEAD]))
+        assert client.get(URL).status_code == 404
+
+
+class TestCorrections:
+    def test_come_with_the_open_month_and_stay_with_the_one_that_billed_them(self, finance):
+        close(ask())
+        billed = read(finance.get(URL))
+        assert {row["InvoiceId"] for row in billed} == {"2026-10-001", "2026-10-002"}
+        use(START + timedelta(hours=3), team="late")
+        settled(DECEMBER_2)
+        november = "/chargeback/focus/2026-11/"
+        before = read(finance.get(november))
+        close(ask(NOVEMBER, now=DECEMBER_2), now=DECEMBER_2)
+        after = read(finance.get(november))
+        for rows in (before, after):
+            assert {row["ChargeClass"] for row in rows} == {"Correction"}
+            assert {row["ChargePeriodStart"] for row in rows} == {"2026-10-01T00:00:00Z"}
+            assert {row["x_CorrectsBillingPeriodStart"] for row in rows} == {"2026-10-01T00:00:00Z"}
+            assert {row["BillingPeriodStart"] for row in rows} == {"2026-11-01T00:00:00Z"}
+        assert {row["InvoiceId"] for row in before} == {""}
+        assert {row["InvoiceId"] for row in after} == {"2026-11-001"}
+        assert total(before) == total(after) > 0
+
+    def test_of_no_closed_month_there_are_none(self):
+        assert export.rules_hold(date(2026, 9, 1), "LIST", "1.2") == 0
