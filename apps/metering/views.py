@@ -16,6 +16,7 @@ from apps.catalog.pages import crumbs
 from apps.common.simulated import Simulated
 from apps.common.tables.reading import csv_of, is_for_table, read, respond, wants_csv
 from apps.metering import queries, store, tables
+from apps.metering.archive.queries import standing
 from apps.metering.models import QuarantinedRecord
 from apps.promotions import serving
 
@@ -32,6 +33,7 @@ def usage_list(request: SignedIn) -> HttpResponseBase:
         "sees_all": request.user.has_role(*SEES_EVERY_TEAM),
         "simulated": Simulated(engine=any(line.row.simulated for line in table.lines)),
         "latest": store.latest_call_at(),
+        "archive": standing(),
         "actions": _actions(request.user),
     }
     alone = is_for_table(tables.CALLS, request)

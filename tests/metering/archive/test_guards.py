@@ -6,11 +6,13 @@ from uuid import uuid4
 import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
 
+from apps.accounts.models import Role
 from apps.common.periods import day_of
 from apps.metering import days
+from apps.metering.archive.queries import Standing, standing
 from apps.metering.models import ArchivedDay, DirtyHour, UsageEvent
 from tests.database import as_owner
-from tests.factories import NOW, create_event
+from tests.factories import NOW, TeamFactory, UserFactory, create_event
 from tests.metering.test_actions import record
 from tests.metering.test_days import insert, together
 
@@ -165,6 +167,44 @@ class TestArchivedDay:
             ArchivedDay.objects.create(day=DAY, asked_at=NOW)
         ArchivedDay.objects.filter(pk=row.pk).update(status="REPLACED")
         ArchivedDay.objects.create(day=DAY, asked_at=NOW)
+
+
+class TestStanding:
+    def test_is_nothing_at_first(self, db):
+        assert standing() == Standing(None, "")
+
+    def test_names_the_newest_day_that_is_there_alone(self, calls):
+        verified()
+        assert standing().last_day is None
+        days.drop_day(DAY, now=NOW)
+        other = DAY - timedelta(days=1)
+        insert(record(NOW - timedelta(days=1)))
+        held = days.held_by(other)
+        ArchivedDay.objects.create(day=other, asked_at=NOW)
+        rest = {"object_key": "b", "sha256": "1" * 64, "rows": 1, "archived_at": NOW}
+        waiting = ArchivedDay.objects.filter(day=other)
+        waiting.update(status="VERIFIED", fingerprint=held.fingerprint, **rest)
+        days.drop_day(other, now=NOW)
+        assert standing() == Standing(DAY, "")
+
+    def test_tells_what_stands_in_the_way_of_the_oldest_day(self, client, calls):
+        for back, message in ((1, "The second."), (2, "The first."), (3, "")):
+            day = DAY - timedelta(days=back)
+            ArchivedDay.objects.create(day=day, asked_at=NOW, message=message)
+        assert standing().trouble == "2026-10-31: The first."
+        finance = UserFactory(with_roles=[Role.FINANCE])
+        lead = UserFactory(team=TeamFactory(), with_roles=[Role.TEAM_LEAD])
+        for person, is_told in ((finance, True), (lead, False)):
+            client.force_login(person)
+            assert ("2026-10-31: The first." in client.get("/usage/").content.decode()) is is_told
+
+    def test_says_up_to_when_single_calls_are_not_listed(self, client, calls):
+        verified()
+        client.force_login(UserFactory(with_roles=[Role.FINANCE]))
+        words = "up to 2 Nov 2026 are in the archive"
+        assert words not in " ".join(client.get("/usage/").content.decode().split())
+        days.drop_day(DAY, now=NOW)
+        assert words in " ".join(client.get("/usage/").content.decode().split())
 
 
 class TestTwoAtOnce:

@@ -17,6 +17,7 @@ from apps.integrations.s3.client import RegistryStore
 from apps.metering import actions, days, store
 from apps.metering.access_log import read_entry
 from apps.metering.archive import parquet, reconcile
+from apps.metering.archive.actions import ask_due_days, want_restored
 from apps.metering.models import (
     ArchivedDay,
     DirtyHour,
@@ -108,8 +109,10 @@ class TestAnOldDay:
         }  # fmt: skip
 
     def test_is_done_once(self, calls, run):
+        assert ask_due_days(now=NOW) == 1
+        assert ask_due_days(now=NOW) == 0
         run()
-        assert (run(), run(NOW + DAY)) == (0, 0)
+        assert (ask_due_days(now=NOW + DAY), run(), run(NOW + DAY)) == (0, 0, 0)
         assert len(rows()) == 1
 
     def test_is_one_that_has_more_days_than_are_kept(self, run, settings):
@@ -225,6 +228,27 @@ class TestALateCall:
         assert replay_waiting(now=NOW) == 0
         assert QuarantinedRecord.objects.get().doubt == "OTHER_COUNTS"
         assert UsageEvent.objects.get(event_id=calls[0].event_id).output_tokens == 30
+
+    def test_is_waited_for_from_the_first_try_on(self, calls, run):
+        run()
+        assert want_restored(now=NOW) == 0
+        actions.ingest_usage(entries=[late(record().event_id)], via="FILE", now=NOW)
+        assert (want_restored(now=NOW), want_restored(now=NOW)) == (1, 0)
+        assert (rows()[0].attempts, rows()[0].next_check_at) == (0, NOW)
+
+    def test_has_its_day_brought_back_in_the_record(self, calls, run, enqueued):
+        run()
+        actions.ingest_usage(entries=[late(record().event_id)], via="FILE", now=NOW)
+        with enqueued() as asked:
+            run()
+        names = [name for name, _ in asked]
+        assert names == ["metering.replay_waiting", "metering.roll_up_dirty_hours"]
+        event = AuditEvent.objects.get(action="usage.restored")
+        row = rows()[0]
+        assert (event.target_id, event.data["sha256"], event.data["calls"]) == (
+            str(row.pk), row.sha256, 2,
+        )  # fmt: skip
+        assert (row.next_check_at, row.reason, row.message) == (None, "", "")
 
     def test_leaves_the_other_days_where_they_are(self, run):
         ingest(record(OLD), record(OLD + DAY))
