@@ -198,10 +198,11 @@ class ModelCost:
 @dataclass(frozen=True)
 class Machines:
     """A period's machines: all of them, by model with both bases, by model and card, and what is no
-    model's, by kind.
+    model's, by kind. idle: basis → USD of replicas that idled, which tells why.
     """
 
     total: Costs
+    idle: dict[str, Decimal]
     models: list[ModelCost]
     cards: list[CostLine]
     others: list[CostLine]
@@ -258,11 +259,17 @@ def machines(*, start: datetime, end: datetime, scope: Scope, listed: Iterable[L
 
     listed: the price-list lines of the same period and scope.
     """
-    found = lines(start=start, end=end, scope=scope, by=["model", "gpu_name", "kind"])
+    found = lines(start=start, end=end, scope=scope, by=["model", "gpu_name", "kind", "basis"])
     owned = [line for line in found if line.model]
     cards = _grouped(owned, lambda line: (line.model, line.gpu_name))
     return Machines(
         total=added(line.costs for line in found),
+        idle={
+            basis: costs.idle_usd
+            for (basis,), costs in _grouped(
+                (line for line in found if line.kind == Kind.IDLE), lambda line: (line.basis,)
+            ).items()
+        },
         models=_models(owned, listed),
         cards=[
             CostLine(costs, model=model, gpu_name=gpu_name)

@@ -1,6 +1,6 @@
 """What pages of money show: a month's machines in words, figures and tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -9,7 +9,7 @@ from django.template.defaultfilters import pluralize
 
 from apps.chargeback import costs, tables
 from apps.chargeback.costs import Costs, Known, Machines
-from apps.chargeback.method import METHOD, Kind
+from apps.chargeback.method import METHOD, Basis, Kind
 from apps.chargeback.queries import Scope
 from apps.common.charts import USD, Series, StackChart
 from apps.common.money import usd
@@ -22,7 +22,7 @@ from apps.common.tables.reading import read
 
 CAUSES = {
     Kind.WORK: "what the calls of teams took, and evaluations",
-    Kind.IDLE: "replicas that were ready and had nothing to do",
+    Kind.IDLE: "replicas that were ready and had nothing, or less, to do",
     Kind.START: "from the machine's launch, or the pod's scheduling, until it was ready",
     Kind.UNALLOCATED: "no pod held them",
     Kind.PLATFORM: "machines without a GPU",
@@ -89,7 +89,7 @@ def machine_section(
     return MachineSection(
         total_usd=found.total.total_usd,
         note=_until(known),
-        terms=_terms(found.total) if whole else [],
+        terms=_terms(found) if whole else [],
         figures=_figures(found.total),
         troubles=_troubles(found.total, known, whole=whole),
         method=f"{METHOD.id}, version {METHOD.version}. {METHOD.text}",
@@ -111,18 +111,27 @@ def _until(known: Known) -> str:
     return f"{words} · {known.changing} day{pluralize(known.changing)} still being shared out"
 
 
-def _terms(total: Costs) -> list[Term]:
-    whole = total.total_usd
+def _terms(found: Machines) -> list[Term]:
+    whole = found.total.total_usd
     return [
         Term(
             sign="=" if kind == Kind.WORK else "+",
             label=str(Kind(kind).label),
-            amount_usd=(amount := getattr(total, f"{kind.lower()}_usd")),
+            amount_usd=(amount := getattr(found.total, f"{kind.lower()}_usd")),
             share=f"{amount / whole:.1%}" if whole else "",
-            cause=CAUSES[Kind(kind)],
+            cause=_idle_words(found.idle) if kind == Kind.IDLE and amount else CAUSES[Kind(kind)],
         )
         for kind in Kind.values
     ]
+
+
+def _idle_words(idle: Mapping[str, Decimal]) -> str:
+    """Return why replicas idled, each cause with its money."""
+    causes = (
+        (Basis.NO_CALLS, "in hours without a call"),
+        (Basis.MEASURED, "in hours with less work than they could do"),
+    )
+    return " · ".join(f"{usd(idle[basis])} {words}" for basis, words in causes if idle.get(basis))
 
 
 def _chart(start: datetime, end: datetime, *, is_simulated: bool) -> StackChart:

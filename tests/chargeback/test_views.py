@@ -192,6 +192,43 @@ def machines_of_november():
     allocations.allocate_day(day=at(0).date(), now=at(24))
 
 
+class TestMachinesOfTheApi:
+    def test_are_the_page_s_and_sum_to_their_total(self, november, fiona, charlie):
+        machines_of_november()
+        client = APIClient()
+        client.force_authenticate(fiona)
+        found = client.get("/api/v1/chargeback/2026-11").json()["machines"]
+        kinds = ("work", "idle", "start", "unallocated", "platform", "residual")
+        amounts = [found[f"{kind}_usd"] for kind in kinds]
+        assert amounts == ["2", "3", "1", "10", "0", "3"]
+        assert (found["total_usd"], found["gpu_hours"], found["unpriced_gpu_hours"]) == (
+            "19",
+            "25",
+            "1",
+        )
+        assert (found["method"], found["until"]) == ("gpu-work-1", "2026-11-03T00:00:00Z")
+        embed = next(line for line in found["models"] if line["model"] == "embed")
+        assert (embed["real_usd"], embed["list_usd"], embed["margin_usd"], embed["cards"]) == (
+            "2",
+            None,
+            None,
+            ["h100"],
+        )
+        client.force_authenticate(charlie)
+        own = client.get("/api/v1/chargeback/2026-11").json()["machines"]
+        assert (own["total_usd"], own["unallocated_usd"]) == ("2", "0")
+        assert [line["model"] for line in own["models"]] == ["prior-auth-extract"]
+
+    def test_are_null_where_nothing_is_known(self, november, fiona):
+        client = APIClient()
+        client.force_authenticate(fiona)
+        found = client.get("/api/v1/chargeback/2026-11").json()["machines"]
+        (line,) = found["models"]
+        assert found["until"] is None
+        assert (line["real_usd"], line["gpu_hours"], line["margin_usd"]) == (None, None, None)
+        assert Decimal(line["list_usd"]) > 0
+
+
 class TestMachines:
     def get(self, client, **query):
         return client.get(reverse("chargeback:month"), {"month": "2026-11"} | query)
@@ -213,6 +250,7 @@ class TestMachines:
             ("+", "Platform", 0, "0.0%"),
             ("+", "Residual", 3, "15.8%"),
         ]
+        assert section.terms[1].cause == "$3.00 in hours without a call"
         assert (
             section.note
             == "shared out until 00:00 UTC on 3 Nov 2026 · 1 day still being shared out"
