@@ -114,16 +114,17 @@ def rows_of(day: date, columns: Sequence[str], at_once: int) -> Iterator[tuple[o
     yield from rows.iterator(chunk_size=at_once)
 
 
-def unchecked_days() -> list[date]:
-    """Return the stored days whose ids were not looked for among other days' since they changed,
-    oldest first; four queries.
+def unchecked_days(stored: Sequence[date]) -> list[date]:
+    """Return those of some stored days, oldest first, whose ids were not looked for among other
+    days' since they changed; three queries, which read the hours of these days.
     """
-    stored = stored_days()
     if not stored:
         return []
     changed: dict[date, datetime] = {}
-    sums = HourlyUsage.objects.filter(hour__gte=start_of_day(stored[0])).order_by()
-    by_day = sums.annotate(day=TruncDate("hour", tzinfo=ZONE)).values_list("day")
+    sums = HourlyUsage.objects.filter(
+        hour__gte=start_of_day(stored[0]), hour__lt=end_of_day(stored[-1])
+    )
+    by_day = sums.order_by().annotate(day=TruncDate("hour", tzinfo=ZONE)).values_list("day")
     back = ArchivedDay.objects.filter(restored_at__isnull=False).order_by()
     for day, at in (
         *by_day.annotate(at=Max("rolled_up_at")),

@@ -36,10 +36,12 @@ def ask_due_days(*, now: datetime) -> int:
     busy = set(
         ArchivedDay.objects.filter(status__in=ArchivedDay.OPEN).values_list("day", flat=True)
     )
-    busy |= _dirty_days() | set(days.unchecked_days())
+    busy |= _dirty_days()
     rested = ArchivedDay.objects.filter(status=Status.RESTORED, restored_at__gt=now - AT_REST)
     busy |= set(rested.values_list("day", flat=True))
-    due = [day for day in days.stored_days() if day < last and day not in busy]
+    old = [day for day in days.stored_days() if day < last and day not in busy]
+    unchecked = set(days.unchecked_days(old))
+    due = [day for day in old if day not in unchecked]
     ArchivedDay.objects.bulk_create(
         [ArchivedDay(day=day, asked_at=now, next_check_at=now) for day in due],
         ignore_conflicts=True,

@@ -47,7 +47,7 @@ def find_doubles(*, now: datetime, clock: Callable[[], float] = time.monotonic) 
     calls were taken out. A day that is not done is done in the next pass.
     """
     started, found = clock(), 0
-    for day in days.unchecked_days():
+    for day in days.unchecked_days(days.stored_days()):
         if clock() - started > PASS_SECONDS:
             break
         found += _check(day, now)

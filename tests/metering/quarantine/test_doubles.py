@@ -41,6 +41,10 @@ def check(now=NIGHT, **more):
     return doubles.find_doubles(now=now, **more)
 
 
+def unchecked():
+    return days.unchecked_days(days.stored_days())
+
+
 def counted():
     actions.roll_up_dirty_hours(now=NOW)
     sums = HourlyUsage.objects.order_by().values_list("hour").annotate(Sum("metered_calls"))
@@ -122,15 +126,15 @@ class TestFindDoubles:
 
 class TestWhatIsChecked:
     def test_is_each_day_that_changed_since(self, both):
-        assert days.unchecked_days() == []  # nothing is added up yet, so nothing is settled
+        assert unchecked() == []  # nothing is added up yet, so nothing is settled
         check()
         actions.roll_up_dirty_hours(now=NIGHT)
-        assert days.unchecked_days() == [day_of(NOW)]
+        assert unchecked() == [day_of(NOW)]
         check(NIGHT + timedelta(minutes=1))
-        assert days.unchecked_days() == []
+        assert unchecked() == []
         ingest(record(NOW - DAY), now=NIGHT + DAY)
         actions.roll_up_dirty_hours(now=NIGHT + DAY)
-        assert days.unchecked_days() == [day_of(NOW - DAY)]
+        assert unchecked() == [day_of(NOW - DAY)]
         assert CheckedDay.objects.get(day=day_of(NOW)).checked_at == NIGHT + timedelta(minutes=1)
 
     def test_goes_on_in_the_next_pass_where_the_time_is_over(self, both):
@@ -142,6 +146,13 @@ class TestWhatIsChecked:
 
     def test_is_nothing_where_no_call_is_stored(self):
         assert doubles.find_doubles(now=NOW) == 0
+
+    def test_is_asked_of_some_days_alone(self, both, django_assert_num_queries):
+        actions.roll_up_dirty_hours(now=NOW)
+        with django_assert_num_queries(3):
+            assert days.unchecked_days([day_of(NOW - DAY)]) == [day_of(NOW - DAY)]
+        with django_assert_num_queries(0):
+            assert days.unchecked_days([]) == []
 
 
 class TestWhatWasTakenOut:
