@@ -20,8 +20,8 @@ from apps.manifests.names import EVALS
 
 AT_ONCE = 1000  # rows a statement
 DAYS_AT_ONCE = 40  # of those that are due
-# the first keys of the advisory locks
-ALLOCATING, SUMMING = 0x716D_616C, 0x716D_6D6F  # first keys of advisory locks: a day, a month
+# the first keys of the advisory locks: of a day, of a month
+ALLOCATING, SUMMING = 0x716D_616C, 0x716D_6D6F
 SUMMED = ("gpu_hours", "cost_usd", "on_demand_usd", "input_tokens", "output_tokens")
 PRICING = 0x716D_7072
 log = logging.getLogger(__name__)
@@ -108,8 +108,16 @@ def allocate_day(*, day: date, now: datetime) -> bool:
 
 
 def allocate_due_days(*, now: datetime) -> int:
-    """Share out the newest days that are due, each in its own transaction; return how many."""
-    return sum(allocate_day(day=day, now=now) for day in due_days(now)[:DAYS_AT_ONCE])
+    """Share out the newest days that are due, each in its own transaction; return how many. A day
+    that cannot be is told in the log, and stops no other one.
+    """
+    done = 0
+    for day in due_days(now)[:DAYS_AT_ONCE]:
+        try:
+            done += allocate_day(day=day, now=now)
+        except (DataError, IntegrityError, ValueError):
+            log.exception("the day %s cannot be shared out", f"{day:%Y-%m-%d}")
+    return done
 
 
 def _may_allocate(day: date) -> bool:
@@ -145,8 +153,7 @@ def _sum_month(month: date) -> None:
     """Sum a month's days anew. Its other days may be shared out by other workers at this moment:
     one after the other sums, and sees what was committed before it.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [SUMMING, month.toordinal()])
+    _lock(SUMMING, month)
     names = ("kind", "basis", "model", "version", "team", "cost_center", "instance_type",
              "capacity_type", "gpu_name", "is_priced", "is_listed")  # fmt: skip
     days = Allocation.objects.filter(day__gte=month, day__lt=periods.next_month(month))

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import F
 
 from apps.chargeback import actions
@@ -162,3 +162,16 @@ class TestAllocateDueDays:
         assert actions.allocate_due_days(now=at(50)) == 3
         assert [header.day.day for header in AllocatedDay.objects.order_by("day")] == [2, 3, 4]
         assert actions.allocate_due_days(now=at(51)) == 1
+
+    def test_goes_on_when_one_day_cannot_be(self, monkeypatch):
+        machine("gpu-1", 0, 30)
+        read = actions.inputs
+
+        def broken(begin, end):
+            if begin == at(24):
+                raise DataError("numeric field overflow")
+            return read(begin, end)
+
+        monkeypatch.setattr(actions, "inputs", broken)
+        assert actions.allocate_due_days(now=at(50)) == 2
+        assert [header.day.day for header in AllocatedDay.objects.order_by("day")] == [2, 4]
