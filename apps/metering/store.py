@@ -2,6 +2,7 @@
 outgrown. They are kept by UTC day, and within its day an id is stored once.
 """
 
+import json
 from collections.abc import Collection, Iterable, Set
 from dataclasses import fields
 from datetime import date, datetime, timedelta
@@ -13,6 +14,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import (
     Aggregate,
+    CharField,
     Count,
     DateTimeField,
     DurationField,
@@ -54,6 +56,19 @@ LONGEST_CALL = timedelta(minutes=15)  # the gateway ends a call before
 RECORD = tuple(field.name for field in fields(UsageRecord))
 RECORD_VALUES = attrgetter(*RECORD)
 STORED = (*RECORD, "received_at", "received_via")  # columns that are not generated
+_ID, _TIME = RECORD.index("event_id"), RECORD.index("occurred_at")
+_COLUMNS = {field.column: field for field in UsageEvent._meta.concrete_fields}
+
+
+def _value(place: int) -> str:
+    """Return how a column's value is read from its place in a JSON array. Text stays text of any
+    length, so that what is too long for its column is refused, and never cut.
+    """
+    field, text = _COLUMNS[RECORD[place]], f"one->>{place}"
+    return text if isinstance(field, CharField) else f"({text})::{field.db_type(connection)}"
+
+
+_VALUES = ", ".join(_value(place) for place in range(len(RECORD)))
 
 
 class Percentile(Aggregate):
@@ -70,31 +85,27 @@ class Percentile(Aggregate):
 
 
 def insert(records: Iterable[UsageRecord], *, via: str, now: datetime) -> set[UUID]:
-    """Store those of the records whose id is not stored yet under their day; return their ids.
-    Takes part in the caller's transaction.
+    """Store those of the records whose id is not stored yet under their day; return their ids. One
+    statement, in the caller's transaction.
 
     The ids must differ, and days.make_days must have been asked for their days. They are stored in
-    their order, so that two batches with the same calls do not wait for each other in a ring. COPY
-    into a table of one's own, and from there what is new: `make bench-ingest` says what that is
-    worth.
+    their order, so that two batches with the same calls do not wait for each other in a ring. They
+    travel as one JSON text: the portal's role may make no table to COPY into, and arrays of values
+    take several times as long to write (`make bench-ingest`).
     """
-    columns = ", ".join(STORED)
-    table = UsageEvent._meta.db_table
+    columns, table = ", ".join(STORED), UsageEvent._meta.db_table
+    rows = []
+    for record in sorted(records, key=lambda one: one.event_id.int):
+        row = list(RECORD_VALUES(record))
+        row[_ID], row[_TIME] = record.event_id.hex, record.occurred_at.isoformat()
+        rows.append(row)
+    # only names of our own table are put into the statement
+    sql = (
+        f"INSERT INTO {table} ({columns}) SELECT {_VALUES}, %s, %s"  # noqa: S608
+        " FROM jsonb_array_elements(%s) AS one ON CONFLICT DO NOTHING RETURNING event_id"
+    )
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"CREATE TEMP TABLE IF NOT EXISTS incoming (LIKE {table} INCLUDING DEFAULTS)"
-            " ON COMMIT DROP; TRUNCATE incoming"
-        )
-        # Django wraps the errors of execute(), and knows no copy()
-        copying = cursor.copy(f"COPY incoming ({columns}) FROM STDIN")
-        with connection.wrap_database_errors, copying as copy:
-            for record in sorted(records, key=lambda one: one.event_id.int):
-                copy.write_row((*RECORD_VALUES(record), now, via))
-        # only names of our own table are put into the statement
-        cursor.execute(
-            f"INSERT INTO {table} ({columns}) SELECT {columns} FROM incoming"  # noqa: S608
-            " ON CONFLICT DO NOTHING RETURNING event_id"
-        )
+        cursor.execute(sql, [now, via, json.dumps(rows)])
         return {row[0] for row in cursor.fetchall()}
 
 
