@@ -56,6 +56,7 @@ class TestEveryList:
     LISTS = (
         ("access_requests", "status", "requested_since"),
         ("grants", "active", "ends_before"),
+        ("budgets", "mode", "active_since"),
         ("models", "data_class", "created_since"),
         ("versions", "status", "created_before"),
         ("rates", "active", "active_since"),

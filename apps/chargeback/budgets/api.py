@@ -19,7 +19,7 @@ from apps.access.budgets.models import Budget, Mode, Unit
 from apps.accounts.requests import caller
 from apps.chargeback.budgets.limits import Balance
 from apps.chargeback.budgets.queries import balances
-from apps.common.filters import Filters, YesOrNo
+from apps.common.filters import Before, Filters, Since, YesOrNo
 from apps.common.listing import Listing
 from apps.common.money import exact
 from apps.common.openapi import operation
@@ -29,7 +29,7 @@ TAG = "Chargeback"
 
 
 class BudgetQuery(Filters):
-    """For programs: whose, for what, in which unit, in force or not."""
+    """For programs: whose, for what, in which unit, in force or not, from when."""
 
     cost_center = django_filters.CharFilter(field_name="cost_center__code")
     team = django_filters.CharFilter(field_name="team__slug")
@@ -37,6 +37,8 @@ class BudgetQuery(Filters):
     unit = django_filters.ChoiceFilter(choices=Unit.choices)
     mode = django_filters.ChoiceFilter(choices=Mode.choices)
     active = YesOrNo(method="in_force")
+    active_since = Since("active_from")
+    active_before = Before("active_from")
 
     def in_force(self, rows: QuerySet[Budget], name: str, is_wanted: bool) -> QuerySet[Budget]:
         """Keep the budgets that are in force now, or those that are not."""

@@ -444,6 +444,9 @@ class TestApi:
             ({"mode": "WARN"}, 0),
             ({"active": "false"}, 1),
             ({"active": "true"}, 3),
+            ({"active_since": NOW.isoformat()}, 3),
+            ({"active_since": (NOW + timedelta(hours=1)).isoformat()}, 1),
+            ({"active_before": (NOW + timedelta(hours=1)).isoformat()}, 2),
         ):
             assert len(self.read(finance, **query).json()["results"]) == count, query
         (ended,) = self.read(finance, active="false").json()["results"]
