@@ -162,6 +162,20 @@ class TestWhatWasTakenOut:
         assert (came.stored, dict(came.quarantined)) == (1, {"OTHER_DAY": 1})
         assert not UsageEvent.objects.filter(event_id=both[1].event_id, occurred_at=NOW).exists()
 
+    @pytest.mark.parametrize(("few", "queries"), [(2, 1), (1, 2)])
+    def test_is_known_however_many_there_are(
+        self, both, monkeypatch, django_assert_num_queries, few, queries
+    ):
+        other = record(NOW - DAY)
+        ingest(other)
+        ingest(replace(other, occurred_at=NOW), now=NOW + timedelta(minutes=1))
+        assert check() == 2
+        monkeypatch.setattr(store, "FEW", few)
+        with django_assert_num_queries(queries):
+            found = store.taken_out([both[0].event_id, record().event_id])
+        assert (both[0].event_id, day_of(NOW)) in found
+        assert ((other.event_id, day_of(NOW)) in found) is (few == 2)
+
     def test_is_no_hindrance_for_the_first_one(self, both):
         check()
         came = ingest(both[0])
