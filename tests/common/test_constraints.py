@@ -318,6 +318,12 @@ STEPS = {
         "REPLAYED": "",
         "LEFT_OUT": "",
     },
+    "chargeback.MonthClose": {
+        "PENDING": "CLOSED REJECTED WITHDRAWN",
+        "CLOSED": "",
+        "REJECTED": "",
+        "WITHDRAWN": "",
+    },
     "chargeback.PriceChange": {
         "PENDING": "PUBLISHED REJECTED WITHDRAWN",
         "PUBLISHED": "",

@@ -9,6 +9,8 @@ from apps.chargeback.closing.statements import COST, LIST, Amount, Draft, Key, c
 from apps.chargeback.models import Allocation, Spend
 from apps.common.periods import next_month
 
+WHOSE = ("cost_center", "team", "model", "version")
+
 
 def last_closed() -> date | None:
     """Return the newest closed month; None before the first close."""
@@ -23,18 +25,15 @@ def known(month: date) -> dict[Key, Amount]:
     bounds = {"day__gte": month, "day__lt": next_month(month)}
     found: dict[Key, Amount] = {}
     spend = Spend.objects.filter(**bounds, rate__isnull=False).order_by()
-    names = ("cost_center", "team", "model", "version")
-    for *whose, sku, rate, quantity, usd in spend.values_list(*names, "sku", "rate").annotate(
-        Sum("quantity"), Sum("list_cost_usd")
-    ):
-        cost_center, *rest = whose
-        found[Key(cost_center, LIST, month, *rest, sku, rate)] = Amount(quantity, usd)
+    sums = spend.values_list(*WHOSE, "sku", "rate").annotate(Sum("quantity"), Sum("list_cost_usd"))
+    for cost_center, team, model, version, sku, rate, quantity, usd in sums:
+        key = Key(cost_center, LIST, month, team, model, version, sku, rate)
+        found[key] = Amount(quantity, usd)
     shares = Allocation.objects.filter(**bounds, is_priced=True).order_by()
-    for *whose, kind, hours, usd in shares.values_list(*names, "kind").annotate(
-        Sum("gpu_hours"), Sum("cost_usd")
-    ):
-        cost_center, *rest = whose
-        found[Key(cost_center, COST, month, *rest, kind)] = Amount(hours, usd)
+    costs = shares.values_list(*WHOSE, "kind").annotate(Sum("gpu_hours"), Sum("cost_usd"))
+    for cost_center, team, model, version, kind, hours, usd in costs:
+        key = Key(cost_center, COST, month, team, model, version, kind)
+        found[key] = Amount(hours, usd)
     return {key: amount for key, amount in found.items() if amount.quantity or amount.usd}
 
 

@@ -56,14 +56,20 @@ def _crumbs(*rest: tuple[str, str]) -> list[tuple[str, str]]:
 def month_close_list(request: SignedIn) -> HttpResponseBase:
     """List the closes, newest first; the same as CSV."""
     _require_reader(request.user)
-    context = {"crumbs": _crumbs()[:1] + [("Closed months", "")], "actions": []}
-    if actions.may_ask(request.user):
-        month = _next_to_close()
-        url = reverse("chargeback:month_close_create", args=[f"{month:%Y-%m}"])
-        label = f"Close {month:%B %Y}…"
-        context["actions"] = [{"label": label, "url": url, "style": "primary"}]
+    context = {
+        "crumbs": _crumbs()[:1] + [("Closed months", "")],
+        "actions": _close_button(request.user),
+    }
     rows = MonthClose.objects.select_related(*RELATED)
     return respond(tables.CLOSES, request, rows, "chargeback/closing/list.html", context)
+
+
+def _close_button(user: User) -> list[dict[str, str]]:
+    if not actions.may_ask(user):
+        return []
+    month = _next_to_close()
+    url = reverse("chargeback:month_close_create", args=[f"{month:%Y-%m}"])
+    return [{"label": f"Close {month:%B %Y}…", "url": url, "style": "primary"}]
 
 
 def _next_to_close() -> date:

@@ -170,6 +170,7 @@ def _correction(key: Key, amount: Amount, numbers: dict[str, str]) -> ListCharge
             gpu_name="", gpu_hours=amount.quantity, ratio=Decimal(1), method_id="correction",
             cost_usd=amount.usd, invoice=invoice, corrects=key.usage_month,
         )  # fmt: skip
+    assert key.rate is not None  # noqa: S101 - by the price list every line has its rate
     rate = Rate.objects.get(pk=key.rate)
     return ListCharge(
         day=key.usage_month, cost_center=key.cost_center, team=key.team, model=key.model,
