@@ -82,6 +82,13 @@ class TestTellBudgets:
         change(mine, finance, now=AT + timedelta(hours=1), amount=Decimal(99))
         assert alerts.tell_budgets(now=LATER) == 0
 
+    def test_tells_once_what_two_workers_find_at_once(self, mine, monkeypatch):
+        alerts.tell_budgets(now=AT)
+        monkeypatch.setattr(alerts, "_told", lambda reached, now: set())
+        assert alerts.tell_budgets(now=AT) == 0
+        assert told() == [(SCOPE, 80, NOVEMBER)]
+        assert AuditEvent.objects.filter(action=Action.BUDGET_REACHED).count() == 1
+
     def test_tells_two_thresholds_that_are_reached_at_once(self, mine):
         spend(20, START + timedelta(hours=1))
         assert alerts.tell_budgets(now=AT) == 2
@@ -114,6 +121,15 @@ class TestBoostFor:
 
     def test_is_a_fifth_where_nobody_knows_what_is_to_come(self, mine):
         assert self.suggested() == 20
+
+    def test_is_a_fifth_where_nothing_lacks_yet(self, mine):
+        spend(15, START + timedelta(hours=1))
+        assert self.suggested() == 20
+
+    def test_of_tokens_is_in_thousands(self, finance, teams, registered_model):  # noqa: F811
+        put(finance, team=teams[0], unit="TOKENS", amount=12_001)
+        spend(10_000)
+        assert self.suggested() == 3000
 
     def test_is_what_lacks_already_where_that_is_all_that_is_known(self, mine):
         spend(30, START + timedelta(hours=1))

@@ -199,6 +199,10 @@ class TestDecide:
         found = judged(some, usd=None)
         assert (found.verdict, found.unknown) == (Verdict.PASS, (some,))
         assert judged(nothing, usd=None).refused_by == (nothing,)
+        cent = left(budget(), spent=[use("99.99")])
+        assert judged(cent, usd=None).refused_by == ()
+        near = left(budget(thresholds=(80,)), spent=[use("79.5")])
+        assert judged(near, usd=None).warned == ()
         assert judged(some, tokens, usd=None).refused_by == (tokens,)
 
     def test_names_first_what_begins_anew_last(self):
