@@ -107,6 +107,12 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             "a cluster of ours is three names of 63 characters at most"
         ),
     },
+    "apps/metering/archive/parquet.py": {
+        "module: yarrow.timestamp('us', tz='UTC'), pyarrow.string()) → "
+        "yarrow.timestamp('us', tz='UTC_'), pyarrow.string())": (
+            "Parquet keeps that a time is one of UTC, and no zone's name"
+        ),
+    },
     "apps/metering/actions.py": {
         "keep_apart: .doubt, detail=entry.problem[:300], received_at=now, received → "
         ".doubt, detail=entry.problem[:600], received_at=now, received": (

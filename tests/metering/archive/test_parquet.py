@@ -11,6 +11,7 @@ from pyarrow import parquet as public
 from apps.metering import store
 from apps.metering.archive import parquet
 from apps.metering.days import DEFAULTS
+from apps.metering.models import UsageEvent
 from tests.factories import NOW
 from tests.metering.test_actions import record
 
@@ -31,6 +32,11 @@ def two():
 class TestWrite:
     def test_has_every_stored_column(self):
         assert set(parquet.COLUMNS) == set(store.STORED)
+
+    def test_may_lack_what_the_table_may_lack(self):
+        file = public.ParquetFile(BytesIO(parquet.write(two()).body))
+        for field in file.schema_arrow:
+            assert field.nullable == UsageEvent._meta.get_field(field.name).null, field.name
 
     def test_makes_the_same_bytes_of_the_same_calls(self):
         rows = two()
