@@ -32,7 +32,8 @@ def see_charged(finance: Person, before: list[money.Line], ledger: Ledger, *, ve
     ]
     assert others[0] == others[1], "a call was charged to another team than the token's"
     finance.open("/chargeback/")
-    foot = finance.page.get_by_role("row", name=re.compile("^Total of"))
+    table = finance.page.get_by_role("region", name="Every line of the month")
+    foot = table.get_by_role("row", name=re.compile("^Total of"))
     cells = [cell.replace(",", "") for cell in foot.get_by_role("cell").all_inner_texts()]
     shown = [cell for cell in cells if cell.strip()]
     order = ("metered_calls", "unmetered_calls", "refused_calls", "failed_calls", "input_tokens",
