@@ -2,8 +2,12 @@
 
 from datetime import date, datetime
 
+from django.db import connection
+
 from apps.chargeback.closing.queries import last_closed
 from apps.common.periods import month_bounds, month_of, months_before, next_month
+
+_LOCK = 0x514D4D4F  # in Postgres's advisory locks
 
 
 def first_open(now: datetime) -> datetime:
@@ -12,6 +16,14 @@ def first_open(now: datetime) -> datetime:
     """
     last = last_closed()
     return month_bounds(next_month(last) if last else month_of(now))[0]
+
+
+def hold_months() -> None:
+    """Let no other transaction close a month or publish a price until this one ends: what is
+    closed is priced as it was seen.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 
 def months_to_choose(chosen: date, now: datetime) -> list[date]:

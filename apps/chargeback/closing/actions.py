@@ -8,7 +8,7 @@ correction in the month that is open then.
 from collections.abc import Mapping
 from datetime import date, datetime
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from apps.accounts.models import Role, User
 from apps.audit.actions import record
@@ -16,11 +16,11 @@ from apps.audit.models import Action
 from apps.chargeback.closing import checklist, queries
 from apps.chargeback.closing.models import MonthClose, Statement, StatementLine
 from apps.chargeback.closing.statements import COST, LIST, Draft, digest_of_all, total_of
+from apps.chargeback.periods import hold_months
 from apps.common import decisions
 from apps.common.errors import DomainError, require
 
 Status = MonthClose.Status
-LOCK = 0x515F4D43  # of closing, in Postgres's advisory locks
 
 
 class NotReady(DomainError):
@@ -66,7 +66,7 @@ def ask_to_close(
     requester is finance; NotReady where something stops it, or a close of it waits.
     """
     require(may_ask(requester), "Only finance closes months.")
-    _one_at_a_time()
+    hold_months()
     found = checklist.with_reasons(checklist.checks(month, now), reasons)
     _require_ready(found)
     made = queries.preview(month)
@@ -95,12 +95,6 @@ def _require_ready(found: list[checklist.Check]) -> None:
         raise NotReady(f"The month cannot be closed yet. Not so: {'; '.join(stopping)}.")
 
 
-def _one_at_a_time() -> None:
-    """Let one close happen at a time, until the transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-
-
 @transaction.atomic
 def close_month(*, item: MonthClose, approver: User, reason: str, now: datetime) -> MonthClose:
     """Close a month: issue its statements, exactly those that were previewed.
@@ -109,7 +103,7 @@ def close_month(*, item: MonthClose, approver: User, reason: str, now: datetime)
     StaleClose where the statements are others by now; NotReady where something stops it by now.
     """
     decisions.permit(question(item, approver))
-    _one_at_a_time()
+    hold_months()
     item.refresh_from_db()
     made = _as_seen(item, now) if item.status == Status.PENDING else []
     _decide(item, approver, Status.CLOSED, reason, now)

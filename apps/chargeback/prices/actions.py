@@ -16,7 +16,7 @@ from apps.audit.models import Action
 from apps.catalog.models import RegisteredModel
 from apps.chargeback.actions import mark_days
 from apps.chargeback.models import PriceChange, Rate
-from apps.chargeback.periods import first_open
+from apps.chargeback.periods import first_open, hold_months
 from apps.chargeback.prices import queries
 from apps.chargeback.queries import prices_at
 from apps.chargeback.rating import Prices
@@ -131,6 +131,7 @@ def publish_prices(
     BadRate where the hour is before the first open month by now.
     """
     decisions.permit(question(change, approver))
+    hold_months()
     if too_early := begins_too_early(change.active_from, now):
         raise BadRate(f"{too_early} Reject it, and propose the prices anew.")
     _lock(change.registered_model)
