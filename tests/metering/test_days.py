@@ -12,7 +12,13 @@ from django.db.models import Max
 
 from apps.common.periods import day_of, month_bounds
 from apps.metering import actions, days, store
-from apps.metering.models import QuarantinedRecord, UsageEvent
+from apps.metering.models import (
+    ArchivedDay,
+    CheckedDay,
+    HourlyUsage,
+    QuarantinedRecord,
+    UsageEvent,
+)
 from tests import database
 from tests.database import as_owner, owner_runs
 from tests.factories import NOW, create_event
@@ -235,6 +241,54 @@ class TestSharedIds:
         assert days.shared_ids(today, yesterday) == days.shared_ids(yesterday, today) == shared
         assert days.shared_ids(yesterday, day_of(NOW + DAY)) == []
         assert days.shared_ids(today, date(2020, 1, 1)) == []
+
+
+@pytest.mark.django_db
+class TestRowsOf:
+    def test_are_those_of_the_day_by_time_and_id(self):
+        calls = [record(NOW), record(NOW), record(NOW), record(NOW - timedelta(hours=9))]
+        insert(*calls, record(MIDNIGHT), record(NOW - timedelta(hours=9, microseconds=1)))
+        found = list(days.rows_of(day_of(NOW), ("occurred_at", "event_id"), 2))
+        assert found == sorted((one.occurred_at, one.event_id) for one in calls)
+
+
+@pytest.mark.django_db
+class TestUncheckedDays:
+    TODAY, BEFORE = date(2026, 11, 2), date(2026, 11, 1)
+
+    def use(self, hour, rolled_up_at):
+        calls = ("metered", "unmetered", "refused", "failed")
+        HourlyUsage.objects.create(
+            hour=hour, rolled_up_at=rolled_up_at, input_tokens=0, cached_input_tokens=0,
+            output_tokens=0, **{f"{kind}_calls": 0 for kind in calls},
+        )  # fmt: skip
+
+    @pytest.mark.parametrize(("seconds", "due"), [(-1, True), (0, True), (1, False)])
+    def test_are_those_that_changed_since(self, seconds, due):
+        self.use(NOW, NOW - timedelta(minutes=1))
+        self.use(NOW + timedelta(hours=1), NOW)
+        checked_at = NOW + timedelta(seconds=seconds)
+        CheckedDay.objects.create(day=self.TODAY, checked_at=checked_at)
+        CheckedDay.objects.create(day=self.BEFORE, checked_at=NOW - DAY)
+        found = days.unchecked_days([self.BEFORE, self.TODAY])
+        assert found == ([self.TODAY] if due else [])
+
+    def test_are_those_that_were_never_checked_and_have_calls(self):
+        first, last = NOW.replace(hour=0) - DAY, MIDNIGHT - timedelta(hours=1)
+        self.use(first, NOW)
+        self.use(last, NOW)
+        both = [self.BEFORE, self.TODAY]
+        assert days.unchecked_days([*both, date(2026, 11, 3)]) == both
+        assert days.unchecked_days([self.TODAY]) == [self.TODAY]
+
+    def test_are_those_that_were_brought_back_since(self):
+        self.use(NOW, NOW)
+        CheckedDay.objects.create(day=self.TODAY, checked_at=NOW + timedelta(minutes=1))
+        assert days.unchecked_days([self.TODAY]) == []
+        ArchivedDay.objects.create(
+            day=self.TODAY, asked_at=NOW, restored_at=NOW + timedelta(minutes=1)
+        )
+        assert days.unchecked_days([self.TODAY]) == [self.TODAY]
 
 
 @pytest.mark.django_db

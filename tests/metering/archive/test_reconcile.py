@@ -94,7 +94,7 @@ class TestAnOldDay:
         body = body_of(archive, row)
         assert (hashlib.sha256(body).hexdigest(), len(body)) == (row.sha256, row.size_bytes)
         assert list(parquet.read(body, days.DEFAULTS)) == stored
-        assert archive.head(row.object_key).locked_until >= NOW + 700 * DAY
+        assert archive.head(row.object_key).locked_until == NOW + 24 * 31 * DAY
         assert versitygw.refused(archive, row.object_key, row.version_id)
         assert day_of(OLD) not in days.stored_days()
         assert day_of(NOW) in days.stored_days()
@@ -344,7 +344,7 @@ class TestWhatStandsInTheWay:
         run()
         (row,) = rows()
         assert (row.status, row.object_key, row.version_id) == ("DROPPED", key, version)
-        assert archive.head(key).locked_until >= NOW + 700 * DAY
+        assert archive.head(key).locked_until == NOW + 24 * 31 * DAY
 
     def test_of_an_object_with_other_bytes_under_the_name(self, calls, run, archive):
         file = parquet.write(days.rows_of(day_of(OLD), parquet.COLUMNS, 10))
