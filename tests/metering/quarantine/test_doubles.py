@@ -12,12 +12,14 @@ from apps.audit.actions import record as write
 from apps.audit.models import Action, AuditEvent
 from apps.common.periods import day_of
 from apps.metering import actions, days, store
-from apps.metering.access_log import read_entry
+from apps.metering.access_log import KEYS, read_entry
 from apps.metering.models import (
     CheckedDay,
     DirtyHour,
     HourlyUsage,
+    LateUsage,
     QuarantinedRecord,
+    SealedHour,
     UsageEvent,
 )
 from apps.metering.quarantine import doubles
@@ -55,7 +57,8 @@ def counted():
 def both():
     """One id under two days, the second one received later; and a call of each of these days."""
     first = record(NOW - DAY, output_tokens=3)
-    second = replace(first, occurred_at=NOW, team="prior-auth")
+    more = {"team": "prior-auth", "route": "models/m", "ttft_ms": 81.5, "response_flags": "DC"}
+    second = replace(first, occurred_at=NOW, **more)
     ingest(first, record(NOW - DAY))
     ingest(second, record(NOW), now=NOW + timedelta(minutes=5), via="FILE")
     return first, second
@@ -77,9 +80,18 @@ class TestFindDoubles:
         assert kept.detail == "x-request-id is the id of an earlier call, of another day"
         assert (kept.occurred_at, kept.team) == (NOW, "prior-auth")
         assert (kept.received_at, kept.received_via) == (NOW + timedelta(minutes=5), "FILE")
-        assert kept.values["gen_ai.usage.output_tokens"] == "3"
-        assert kept.values["start_time"] == NOW.isoformat()
+        came = {key: str(value) for key, value in CALL.items() if key in KEYS}
+        assert kept.values == came | {
+            "x-request-id": str(left.event_id), "start_time": NOW.isoformat(),
+            "team": "prior-auth", "route_name": "models/m", "response_flags": "DC",
+            "gen_ai.usage.output_tokens": "3", "gen_ai.latency.ttft_ms": "81.5",
+        }  # fmt: skip
         assert store.in_quarantine(NOW, NOW + timedelta(hours=1)) == 1
+
+    def test_notes_that_a_sealed_hour_has_a_call_less(self, both):
+        SealedHour.objects.create(hour=NOW, sealed_at=NOW)
+        check()
+        assert list(LateUsage.objects.values_list("hour", "calls")) == [(NOW, -1)]
 
     def test_says_so_in_the_record(self, both):
         check()
