@@ -118,6 +118,7 @@ class TestLateUsage:
     def test_is_none_of_what_came_before_the_seal_by_its_own_clock(self):
         sealing.seal_hours(now=NOW)
         ingest(record(BEFORE), now=NOW - HOUR - timedelta(seconds=1))
+        ingest(record(BEFORE - DAY), now=NOW - HOUR - timedelta(seconds=1))
         assert noted() == []
         ingest(record(BEFORE), now=NOW - timedelta(seconds=9))
         assert noted() == [(BEFORE, 1)]
