@@ -10,6 +10,36 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             ("approve_request", "grant = Grant.objects.create"),
         )
     },
+    "apps/access/budgets/queries.py": {
+        **{
+            f"of_grants: {fault}": "narrows what is read; what is not a grant's is not looked up"
+            for fault in (
+                "named().filter(unit=Unit.USD, team__in={grant.team_id for grant in asked},"
+                " registered_model__in={grant.re → named().filter(unit=Unit.USD,"
+                " registered_model__in={grant.re",
+                "nt.team_id for grant in asked}, registered_model__in={grant.registered_model_id"
+                " for grant in asked}) → nt.team_id for grant in asked})",
+                "0, row.registered_model_id or 0), []).append(row) →"
+                " 0, row.registered_model_id or 1), []).append(row)",
+            )
+        },
+        "open_alerts: .objects.told_to(user).filter(told_at__gte=now - LONGEST_MONTH) →"
+        " .objects.told_to(user).filter()": "narrows what is read; the month is looked at as well",
+        "open_alerts: n is None or alert.threshold > known.threshold): highest[ale →"
+        " n is None or alert.threshold >= known.threshold): highest[ale": (
+            "a threshold is told once in a month"
+        ),
+    },
+    "apps/chargeback/budgets/alerts.py": {
+        f"_told: {fault}": "narrows what is read; each is looked up by all three"
+        for fault in (
+            " = BudgetAlert.objects.filter(series__in={left.budget.series for left in reached},"
+            " month__in={_month(left, now) f →  = BudgetAlert.objects.filter("
+            "month__in={_month(left, now) f",
+            "et.series for left in reached}, month__in={_month(left, now) for left in reached}) →"
+            " et.series for left in reached})",
+        )
+    },
     "apps/access/wishes.py": {
         f"{rule}: return '' → return None": "what is wrong with nothing is left out either way"
         for rule in ("_purpose", "_data_class", "_tokens", "_budget", "_last_day")

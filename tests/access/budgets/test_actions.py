@@ -198,7 +198,9 @@ class TestChangeBudget:
         assert in_force(LATEST, series=budget.series) == [made]
         assert (made.change, made.set_by, made.reason) == (asked, felix, "Usual.")
         assert trail(asked)[1:] == [(Action.BUDGET_CHANGE_APPROVED, "felix", {"reason": "Fits."})]
-        assert trail(made)[0][:2] == (Action.BUDGET_CHANGED, "felix")
+        ((action, who, data),) = trail(made)
+        assert (action, who, data["reason"]) == (Action.BUDGET_CHANGED, "felix", "Usual.")
+        assert (data["before"]["amount"], data["request"]) == ("100", str(asked.pk))
         with pytest.raises(AlreadyDecided):
             actions.reject(request=asked, approver=felix, now=LATEST, **WHY)
 
@@ -232,8 +234,11 @@ class TestChangeBudget:
         change(budget, felix, amount=Decimal(10))
         with pytest.raises(actions.BudgetChanged):
             actions.approve_change(request=asked, approver=felix, now=LATEST, **WHY)
+        for amount in (5, 300):
+            with pytest.raises(actions.BudgetChanged):
+                change(budget, felix, now=LATEST, amount=Decimal(amount))
         with pytest.raises(actions.BudgetChanged):
-            change(budget, felix, now=LATEST, amount=Decimal(5))
+            boost(budget, felix, now=LATEST)
         asked.refresh_from_db()
         assert asked.status == "PENDING"
         assert [one.amount for one in in_force(LATEST, series=budget.series)] == [10]
@@ -314,10 +319,13 @@ class TestBoost:
             boost(budget, charlie)
         with pytest.raises(NotPermitted):
             actions.withdraw(request=first, actor=alice, now=LATER)
-        actions.withdraw(request=first, actor=charlie, now=LATER)
+        assert actions.withdraw(request=first, actor=charlie, now=LATER) == first
+        assert (first.decided_by, first.decided_at) == (charlie, LATER)
         assert trail(first)[-1][:2] == (Action.BOOST_WITHDRAWN, "charlie")
         second = boost(budget, charlie)
-        actions.reject(request=second, approver=alice, reason="Too much.", now=LATER)
+        asked = {"approver": alice, "reason": "Too much.", "now": LATER}
+        assert actions.reject(request=second, **asked) == second
+        assert (second.decided_by, second.decision_reason) == (alice, "Too much.")
         assert trail(second)[-1] == (Action.BOOST_REJECTED, "alice", {"reason": "Too much."})
         assert {one.status for one in Boost.objects.all()} == {"WITHDRAWN", "REJECTED"}
         with pytest.raises(AlreadyDecided):
@@ -350,6 +358,34 @@ class TestBoost:
     def test_is_not_for_others(self, budget, carol):
         with pytest.raises(NotPermitted):
             boost(budget, carol)
+
+
+class TestEveryAction:
+    """Nothing happens that cannot be recorded."""
+
+    def test_does_nothing_that_it_cannot_record(
+        self, budget, finance, felix, charlie, alice, audit_away
+    ):
+        asked, more = boost(budget, charlie), change(budget, charlie, amount=Decimal(200))
+        other = Budget.objects.get(team__slug="prior-auth")
+        by = {"approver": alice, "now": LATEST, **WHY}
+        for order in (
+            lambda: change(budget, finance, amount=Decimal(1)),
+            lambda: change(other, finance, amount=Decimal(200)),
+            lambda: actions.request_end(budget=other, requester=finance, now=LATER, **WHY),
+            lambda: boost(other, finance),
+            lambda: actions.approve_change(request=more, **by),
+            lambda: actions.approve_boost(request=asked, **by),
+            lambda: actions.reject(request=more, **by),
+            lambda: actions.withdraw(request=asked, actor=charlie, now=LATEST),
+        ):
+            with audit_away(), pytest.raises(AuditAway):
+                order()
+        assert {one.status for one in (*Boost.objects.all(), *BudgetChange.objects.all())} == {
+            "PENDING"
+        }
+        assert (Boost.objects.count(), BudgetChange.objects.count()) == (1, 1)
+        assert len(in_force(LATEST, amount=100)) == Budget.objects.count() == 5
 
 
 class TestBudgetsOfGrants:

@@ -96,6 +96,34 @@ class TestToDecide:
         assert not BudgetChange.objects.to_decide(bob)
 
 
+class TestWords:
+    def test_say_who_decides(self, budget, finance, charlie):  # noqa: F811
+        payer = put(finance, cost_center=charlie.team.cost_center)
+        team = Budget.objects.get(team=charlie.team, registered_model=None, unit="USD")
+        assert [one.decider() for one in (budget, payer, team)] == [
+            "model owner of ml-platform or finance person",
+            "finance person or platform engineer",
+            "finance person",
+        ]
+
+    def test_say_what_is_asked_for(self, budget, finance, charlie):  # noqa: F811
+        more = change(budget, charlie, amount=Decimal(200))
+        asked = boost(budget, charlie)
+        other = Budget.objects.get(team__slug="prior-auth")
+        milder = change(other, finance, mode="WARN")
+        actions.withdraw(request=milder, actor=finance, now=LATER)
+        end = actions.request_end(budget=other, requester=finance, now=LATER, **WHY)
+        assert [one.asks for one in (more, milder, end, asked)] == [
+            "$200.00 a month instead of $100.00",
+            "Other terms",
+            "No limit any more",
+            "$50.00 until 30 Nov 2026",
+        ]
+        assert asked.get_absolute_url() == f"/chargeback/boosts/{asked.pk}/"
+        assert more.get_absolute_url() == f"/chargeback/budget-changes/{more.pk}/"
+        assert budget.get_absolute_url() == f"/chargeback/budgets/{budget.series}/"
+
+
 class TestOfCall:
     def test_is_every_budget_that_the_call_counts_against(self, budgets, charlie):
         call = {
