@@ -254,6 +254,7 @@ class TestVersionsOf:
         use(START, version="b-v1", team="other", cost_center="CC-4200")
         use(START, version="c-v1", team="other", cost_center="CC-1")
         use(START - HOUR, version="d-v1")
+        use(END, version="e-v1")
         left = queries.balances([mine, payer], AT).values()
         assert queries.versions_of(left) == {"a-v1", "b-v1"}
         assert queries.versions_of([]) == set()
