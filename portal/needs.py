@@ -23,6 +23,8 @@ from apps.accounts.roles import MENDS_MODELS, STEERS_ROLLOUTS
 from apps.capacity import actions as capacity
 from apps.capacity.models import CapacityRequest
 from apps.catalog.models import ModelVersion
+from apps.chargeback.closing import actions as closing
+from apps.chargeback.closing.models import MonthClose
 from apps.chargeback.models import PriceChange
 from apps.chargeback.prices import actions as prices
 from apps.common.decisions import Question
@@ -56,6 +58,7 @@ def needs_of(user: User, now: datetime) -> list[Need]:
         _promotions_to_decide(user),
         _capacity(user, now),
         _prices_to_decide(user),
+        _closes_to_decide(user),
         _budgets_to_decide(user),
         _budgets_that_run_out(user, now),
         _held_rollouts(user),
@@ -76,6 +79,7 @@ def waits_of(user: User) -> list[Need]:
         _own_promotions(user),
         _own_capacity(user),
         _own_prices(user),
+        _own_closes(user),
         _own_budgets(user),
     )
     return sorted(found, key=lambda need: need.since)[: 3 * SHOWN]
@@ -134,6 +138,23 @@ def _prices_to_decide(user: User) -> Iterator[Need]:
         who = item.requested_by.name if item.requested_by else ""
         why = f"Proposed by {who}: {item.justification[:80]}"
         yield Need(title, why, item.get_absolute_url(), "coins", "busy", item.requested_at)
+
+
+def _own_closes(user: User) -> Iterator[Need]:
+    """Months that this person asked to close, which only finance does."""
+    if not closing.may_ask(user):
+        return
+    for item in MonthClose.objects.pending().filter(requested_by=user):
+        why = _who_decides(closing.question(item, user))
+        title = f"Your {item}"
+        yield Need(title, why, item.get_absolute_url(), "lock", "", item.requested_at)
+
+
+def _closes_to_decide(user: User) -> Iterator[Need]:
+    """Months that somebody else asked to close, and this person closes or not."""
+    for item in MonthClose.objects.to_decide(user)[:SHOWN]:
+        title, why = f"Close {item.month:%B %Y}", f"Asked for by {item.requested_by.name}"
+        yield Need(title, why, item.get_absolute_url(), "lock", "busy", item.requested_at)
 
 
 def _own_budgets(user: User) -> Iterator[Need]:

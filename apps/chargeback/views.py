@@ -22,6 +22,7 @@ from apps.chargeback import costs, pages, queries, tables
 from apps.chargeback.api import parse_month
 from apps.chargeback.budgets.queries import balances
 from apps.chargeback.budgets.words import meter
+from apps.chargeback.focus.rows import VERSIONS
 from apps.chargeback.periods import months_to_choose
 from apps.common.periods import day_words, month_before, month_bounds, month_of
 from apps.common.simulated import Simulated
@@ -59,6 +60,7 @@ def month(request: SignedIn) -> HttpResponseBase:
         "title": f"Chargeback {chosen:%B %Y}",
         "lead": f"Only team {scope.team} is shown to you." if scope.team else "",
         "actions": _actions(request.user, chosen),
+        "focus": _focus_files(request.user, chosen),
         "month": chosen,
         "months": months_to_choose(chosen, moment),
         "by_day": by_day,
@@ -88,7 +90,25 @@ def _actions(user: User, chosen: date) -> list[dict[str, str]]:
     machines = {"label": "Machine prices", "url": reverse("fleet:price_list"), "icon": "server"}
     url = f"{reverse('chargeback:reconciliation')}?month={chosen:%Y-%m}"
     reconciliation = {"label": "Reconciliation", "url": url, "icon": "scale"}
-    return [reconciliation, budgets, prices, machines]
+    closes = {
+        "label": "Closed months",
+        "url": reverse("chargeback:month_close_list"),
+        "icon": "lock",
+    }
+    return [closes, reconciliation, budgets, prices, machines]
+
+
+def _focus_files(user: User, chosen: date) -> list[tuple[str, str]]:
+    """Return the month's FOCUS exports, words and address, for those who see all money."""
+    if not user.has_role(*SEES_ALL_MONEY):
+        return []
+    url = reverse("chargeback:focus_export", args=[f"{chosen:%Y-%m}"])
+    bases = {"LIST": "price list", "COST": "machine cost"}
+    return [
+        (f"{words}, {version}", f"{url}?{urlencode({'basis': basis, 'version': version})}")
+        for basis, words in bases.items()
+        for version in VERSIONS
+    ]
 
 
 def freshness(start: datetime, end: datetime, moment: datetime) -> str:

@@ -1,13 +1,14 @@
 """What people wait for, and who decides about it; who is told of a quarantined version."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
 from apps.access import actions as access
 from apps.accounts.models import Role
 from apps.catalog import actions as catalog
+from apps.chargeback.closing.models import MonthClose
 from apps.promotions import actions as promotions
 from portal.needs import needs_of, waits_of
 from tests.access.test_actions import WISH
@@ -52,6 +53,19 @@ class TestWaitsOf:
         assert lines(both) == [(title, "Another reviewer decides")]
         promotions.withdraw_promotion(promotion=proposed, actor=alice, now=NOW)
         assert lines(both) == []
+
+
+class TestCloses:
+    def test_wait_for_another_person_of_finance(self):
+        asks, other = (UserFactory(with_roles=[Role.FINANCE]) for _ in range(2))
+        auditor = UserFactory(with_roles=[Role.AUDITOR])
+        MonthClose.objects.create(
+            month=date(2026, 10, 1), checklist=[], digest="sha256:0", list_usd=0, cost_usd=0,
+            justification="All was checked.", requested_by=asks, requested_at=NOW,
+        )  # fmt: skip
+        assert lines(asks) == [("Your close of October 2026", "Another finance person decides")]
+        titles = [[need.title for need in needs_of(who, NOW)] for who in (asks, other, auditor)]
+        assert titles == [[], ["Close October 2026"], []]
 
 
 class TestQuarantined:

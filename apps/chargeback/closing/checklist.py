@@ -170,7 +170,9 @@ def _reconciliation(month: date) -> Check:
         "RECONCILIATION",
         "Engines and gateway agree",
         problem,
-        f"{_count(found.days, 'day of a version agrees', 'days of versions agree')}.",
+        f"{_count(found.days, 'day of a version agrees', 'days of versions agree')}."
+        if found.days
+        else "No version was called, and no engine counted anything.",
         url=f"{reverse('chargeback:reconciliation')}?month={month:%Y-%m}",
         may_accept=True,
     )

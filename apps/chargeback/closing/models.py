@@ -6,7 +6,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
 
-from apps.accounts.models import User
+from apps.accounts.models import Role, User
+from apps.common import decisions
 from apps.common.ids import ordered_id
 
 
@@ -16,6 +17,12 @@ class MonthCloseQuerySet(models.QuerySet["MonthClose"]):
     def pending(self) -> "MonthCloseQuerySet":
         """Return those that wait for a decision."""
         return self.filter(status=MonthClose.Status.PENDING)
+
+    def to_decide(self, user: User) -> models.QuerySet["MonthClose"]:
+        """Return those that wait for this person: finance, but never who asked."""
+        return decisions.waiting_for(
+            self.pending(), user, is_decider=user.has_role(Role.FINANCE)
+        ).select_related("requested_by")
 
     def closed(self) -> "MonthCloseQuerySet":
         """Return those that closed their month."""
