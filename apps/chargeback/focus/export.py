@@ -3,7 +3,8 @@ corrects closed months. Every export is held against the rules before its first 
 """
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from datetime import date
 from decimal import Decimal
 
@@ -13,7 +14,7 @@ from django.conf import settings
 from django.db.models import Sum
 
 from apps.chargeback import queries as money
-from apps.chargeback.closing import queries as closing
+from apps.chargeback.closing import queries as closes
 from apps.chargeback.closing.models import MonthClose, StatementLine
 from apps.chargeback.closing.statements import COST, LIST, Amount, Key
 from apps.chargeback.focus import rows as focus
@@ -53,20 +54,23 @@ def account() -> Account:
     )
 
 
-def rows(month: date, basis: Basis) -> Iterator[Row]:
+def rows(month: date, basis: Basis) -> Generator[Row, None, None]:
     """Yield a month's rows on one basis: its days, then what corrects closed months."""
     numbers = _numbers(month)
     billed_to = account()
     found = _list_days(month, numbers) if basis == LIST else _cost_days(month, numbers)
-    for charge in found:
-        yield _row(charge, month, billed_to)
+    with closing(found):
+        for charge in found:
+            yield _row(charge, month, billed_to)
     for key, amount in _corrections(month, basis).items():
         yield _row(_correction(key, amount, numbers), month, billed_to)
 
 
 def rules_hold(month: date, basis: Basis, version: Version) -> int:
     """Return how many rows a month has, each held against FOCUS's rules. Raises NotFocus."""
-    return sum(1 for _ in checked(rows(month, basis), version))
+    # closed at once where a row breaks a rule: its cursor must not outlive the transaction
+    with closing(rows(month, basis)) as found:
+        return sum(1 for _ in checked(found, version))
 
 
 def unpriced(month: date) -> Unpriced:
@@ -99,7 +103,7 @@ def _numbers(month: date) -> dict[str, str]:
     return dict(close.statements.values_list("cost_center", "number")) if close else {}
 
 
-def _list_days(month: date, numbers: dict[str, str]) -> Iterator[ListCharge]:
+def _list_days(month: date, numbers: dict[str, str]) -> Generator[ListCharge, None, None]:
     priced = Spend.objects.filter(
         day__gte=month, day__lt=next_month(month), rate__isnull=False
     ).select_related("rate")
@@ -121,7 +125,7 @@ def _list_days(month: date, numbers: dict[str, str]) -> Iterator[ListCharge]:
         )
 
 
-def _cost_days(month: date, numbers: dict[str, str]) -> Iterator[MachineShare]:
+def _cost_days(month: date, numbers: dict[str, str]) -> Generator[MachineShare, None, None]:
     shares = Allocation.objects.filter(
         day__day__gte=month, day__day__lt=next_month(month), is_priced=True
     ).select_related("day")
@@ -152,10 +156,10 @@ def _corrections(month: date, basis: Basis) -> dict[Key, Amount]:
         lines = StatementLine.objects.filter(statement__close__month=month).exclude(
             usage_month=month
         )
-        return closing.added(lines.filter(basis=basis))
+        return closes.added(lines.filter(basis=basis))
     return {
         line.key: line.amount
-        for draft in closing.preview(month)
+        for draft in closes.preview(month)
         for line in draft.lines
         if line.key.basis == basis and line.key.usage_month != month
     }
