@@ -200,14 +200,8 @@ def _decide(
     request: AccessRequest, approver: User, status: str, reason: str, now: datetime
 ) -> None:
     decisions.permit(question(request, approver))
-    decisions.settle(
-        AccessRequest.objects.pending(),
-        request,
-        status=status,
-        decided_by=approver,
-        decided_at=now,
-        decision_reason=reason,
-    )
+    pending = AccessRequest.objects.pending()
+    decisions.decide(pending, request, status=status, who=approver, now=now, reason=reason)
 
 
 @transaction.atomic
@@ -216,13 +210,8 @@ def withdraw_request(*, request: AccessRequest, actor: User, now: datetime) -> A
     not pending.
     """
     decisions.permit_withdrawal(question(request, actor))
-    decisions.settle(
-        AccessRequest.objects.pending(),
-        request,
-        status=AccessRequest.Status.WITHDRAWN,
-        decided_by=actor,
-        decided_at=now,
-    )
+    pending = AccessRequest.objects.pending()
+    decisions.decide(pending, request, status=AccessRequest.Status.WITHDRAWN, who=actor, now=now)
     record(action=Action.ACCESS_WITHDRAWN, actor=actor, target=request, now=now)
     return request
 

@@ -229,15 +229,8 @@ def reject_capacity(
 def _decide(
     request: CapacityRequest, who: User, status: str, reason: str, now: datetime, **more: Any
 ) -> None:
-    decisions.settle(
-        CapacityRequest.objects.pending(),
-        request,
-        status=status,
-        decided_by=who,
-        decided_at=now,
-        decision_reason=reason,
-        **more,
-    )
+    pending = CapacityRequest.objects.pending()
+    decisions.decide(pending, request, status=status, who=who, now=now, reason=reason, **more)
 
 
 @transaction.atomic

@@ -39,6 +39,9 @@ class Scope:
     team: str | None
 
 
+EVERYTHING = Scope(team=None)
+
+
 @dataclass(frozen=True)
 class Line:
     """One line of a month: its dimensions, calls, tokens and price-list cost in USD (exact; None:
@@ -68,7 +71,7 @@ class Line:
 def scope_of(user: User) -> Scope:
     """Return what this person may see. Raises NotPermitted for a person without role or team."""
     if user.has_role(*SEES_ALL_MONEY):
-        return Scope(team=None)
+        return EVERYTHING
     require(
         bool(user.roles and user.team),
         "Chargeback is shown to finance, and to teams for their own usage.",

@@ -7,6 +7,7 @@ whether they decide, or who does. Check constraints in the apps hold the same ag
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -118,6 +119,32 @@ def settle(pending: QuerySet[Any], row: Asked, *, noun: str = "request", **value
     row.refresh_from_db()
     if not changed:
         raise AlreadyDecided(f"This {noun} is {row.get_status_display().lower()} already.")
+
+
+def decide(
+    pending: QuerySet[Any],
+    row: Asked,
+    *,
+    status: str,
+    who: Person,
+    now: datetime,
+    reason: str = "",
+    noun: str = "request",
+    **more: object,
+) -> None:
+    """Settle a row that keeps by whom, when and why it was decided, or taken back. more: other
+    columns to set. Raises AlreadyDecided where it waits no longer.
+    """
+    settle(
+        pending,
+        row,
+        noun=noun,
+        status=status,
+        decided_by=who,
+        decided_at=now,
+        decision_reason=reason,
+        **more,
+    )
 
 
 def waiting_for(

@@ -80,9 +80,11 @@ def _estimate(amount: Decimal) -> str:
 
 def exact(amount: Decimal) -> str:
     """Return an amount as exports give it: every digit that counts, none of the empty ones that
-    dividing left.
+    dividing left, no exponent. Equal amounts give the same text, however many digits they have.
     """
-    return f"{amount.normalize():f}"
+    text = f"{amount:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text in ("", "-0") else text
 
 
 def exact_usd(amount: Decimal | None) -> str:

@@ -129,7 +129,7 @@ def grant_lines(user: User, moment: datetime) -> list[GrantLine]:
     one for each zone of the budgets beside the first.
     """
     grants = Grant.objects.visible_to(user).select_related("registered_model", "team")
-    spent = queries.spent_this_month(scope=queries.Scope(team=None), now=moment)
+    spent = queries.spent_this_month(scope=queries.EVERYTHING, now=moment)
     mine = set(Grant.objects.renewable_by(user).values_list("pk", flat=True))
     budgets = _budgets(grants, moment)
     return [_line(grant, moment, spent, budgets.get(grant.pk), mine) for grant in grants]

@@ -309,14 +309,8 @@ def _decide(
     action: Action,
 ) -> None:
     decisions.permit(question(request, approver))
-    decisions.settle(
-        type(request).objects.pending(),
-        request,
-        status=status,
-        decided_by=approver,
-        decided_at=now,
-        decision_reason=reason,
-    )
+    pending = type(request).objects.pending()
+    decisions.decide(pending, request, status=status, who=approver, now=now, reason=reason)
     record(action=action, actor=approver, target=request, now=now, data={"reason": reason})
 
 
@@ -326,13 +320,8 @@ def withdraw(*, request: BudgetChange | Boost, actor: User, now: datetime) -> Bu
     if it is not pending.
     """
     decisions.permit_withdrawal(question(request, actor))
-    decisions.settle(
-        type(request).objects.pending(),
-        request,
-        status=Status.WITHDRAWN,
-        decided_by=actor,
-        decided_at=now,
-    )
+    pending = type(request).objects.pending()
+    decisions.decide(pending, request, status=Status.WITHDRAWN, who=actor, now=now)
     record(action=WITHDRAWN[type(request)], actor=actor, target=request, now=now)
     return request
 

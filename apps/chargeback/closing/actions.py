@@ -189,15 +189,8 @@ def withdraw_close(*, item: MonthClose, actor: User, now: datetime) -> MonthClos
 
 
 def _decide(item: MonthClose, who: User, status: str, reason: str, now: datetime) -> None:
-    decisions.settle(
-        MonthClose.objects.pending(),
-        item,
-        noun="close",
-        status=status,
-        decided_by=who,
-        decided_at=now,
-        decision_reason=reason,
-    )
+    pending = MonthClose.objects.pending()
+    decisions.decide(pending, item, status=status, who=who, now=now, reason=reason, noun="close")
 
 
 def _facts(item: MonthClose) -> dict[str, object]:

@@ -5,21 +5,19 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Sum
 from django.urls import reverse
 
+from apps.chargeback import costs
 from apps.chargeback import queries as money
 from apps.chargeback.closing import queries
 from apps.chargeback.inputs import due_days
-from apps.chargeback.models import AllocatedDay, PriceChange
-from apps.chargeback.queries import Scope
+from apps.chargeback.models import PriceChange
 from apps.chargeback.reconciliation import compare
 from apps.chargeback.reconciliation.queries import days as reconciled_days
 from apps.common.periods import month_bounds, next_month
 from apps.metering import store
 
 GRACE = timedelta(hours=1)  # after its end a month still gets calls that were under way
-EVERYTHING = Scope(team=None)
 OK, OPEN, ACCEPTED = "ok", "open", "accepted"
 
 
@@ -128,7 +126,7 @@ def _quarantine(start: datetime, end: datetime) -> Check:
 
 
 def _prices(month: date) -> Check:
-    unpriced = money.month_totals(month=month, scope=EVERYTHING).unpriced_tokens
+    unpriced = money.month_totals(month=month, scope=money.EVERYTHING).unpriced_tokens
     pending = PriceChange.objects.pending().filter(active_from__lt=month_bounds(month)[1])
     parts = []
     if unpriced:
@@ -142,8 +140,8 @@ def _prices(month: date) -> Check:
 
 
 def _machines(month: date, now: datetime) -> Check:
-    shared = AllocatedDay.objects.filter(day__gte=month, day__lt=next_month(month))
-    seconds = shared.aggregate(sum=Sum("unpriced_seconds"))["sum"] or 0
+    start, end = month_bounds(month)
+    seconds = costs.known(start=start, end=end).unpriced_seconds
     due = [day for day in due_days(now) if day.replace(day=1) == month]
     parts = []
     if due:

@@ -6,10 +6,8 @@ from django.db.models import QuerySet, Sum
 
 from apps.chargeback.closing.models import MonthClose, StatementLine
 from apps.chargeback.closing.statements import COST, LIST, Amount, Draft, Key, corrections, drafts
-from apps.chargeback.models import Allocation, Spend
+from apps.chargeback.models import WHOSE, Allocation, Spend
 from apps.common.periods import next_month
-
-WHOSE = ("cost_center", "team", "model", "version")
 
 
 def last_closed() -> date | None:

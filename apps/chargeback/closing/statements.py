@@ -12,6 +12,7 @@ from itertools import groupby
 
 from apps.catalog.manifest import digest_of
 from apps.chargeback.closing.rounding import in_cents
+from apps.common.money import exact
 
 LIST, COST = "LIST", "COST"
 
@@ -107,19 +108,10 @@ def _plain(line: DraftLine) -> dict[str, object]:
         "version": key.version,
         "item": key.item,
         "rate": key.rate,
-        "quantity": text_of(line.amount.quantity),
-        "exact_usd": text_of(line.amount.usd),
+        "quantity": exact(line.amount.quantity),
+        "exact_usd": exact(line.amount.usd),
         "amount_usd": str(line.cents),
     }
-
-
-def text_of(value: Decimal) -> str:
-    """Return a decimal as text that is the same for equal values: no exponent, no zeros at its
-    end.
-    """
-    text = f"{value:f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return "0" if text in ("", "-0") else text
 
 
 def corrections(now: dict[Key, Amount], billed: dict[Key, Amount]) -> dict[Key, Amount]:

@@ -11,8 +11,8 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.parquet as pq
 from django.conf import settings
-from django.db.models import Sum
 
+from apps.chargeback import costs
 from apps.chargeback import queries as money
 from apps.chargeback.closing import queries as closes
 from apps.chargeback.closing.models import MonthClose, StatementLine
@@ -28,12 +28,10 @@ from apps.chargeback.focus.rows import (
     Version,
 )
 from apps.chargeback.focus.rules import checked
-from apps.chargeback.models import AllocatedDay, Allocation, Rate, Spend
-from apps.chargeback.queries import Scope
-from apps.common.periods import next_month
+from apps.chargeback.models import Allocation, Rate, Spend
+from apps.common.periods import month_bounds, next_month
 from apps.metering.skus import Sku
 
-EVERYTHING = Scope(team=None)
 CHUNK = 2000
 _PARQUET = {
     "text": pa.string(),
@@ -75,10 +73,10 @@ def rules_hold(month: date, basis: Basis, version: Version) -> int:
 
 def unpriced(month: date) -> Unpriced:
     """Return what no row of the month can say."""
-    bounds = {"day__gte": month, "day__lt": next_month(month)}
-    seconds = AllocatedDay.objects.filter(**bounds).aggregate(sum=Sum("unpriced_seconds"))["sum"]
-    totals = money.month_totals(month=month, scope=EVERYTHING)
-    return Unpriced(totals.unpriced_tokens, seconds or Decimal(0), totals.unmetered_calls)
+    start, end = month_bounds(month)
+    seconds = costs.known(start=start, end=end).unpriced_seconds
+    totals = money.month_totals(month=month, scope=money.EVERYTHING)
+    return Unpriced(totals.unpriced_tokens, seconds, totals.unmetered_calls)
 
 
 def parquet(found: Iterable[Row], version: Version) -> bytes:

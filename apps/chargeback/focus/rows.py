@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Literal
 
+from apps.common.money import exact
 from apps.common.periods import end_of_day, month_bounds, start_of_day
 from apps.metering.skus import UNITS, Sku
 
@@ -347,16 +348,8 @@ def _text(value: Value) -> str:
     if value is None:
         return ""
     if isinstance(value, Decimal):
-        return _number(value)
+        return exact(value)
     return _time(value) if isinstance(value, datetime) else value
-
-
-def _number(value: Decimal) -> str:
-    """Return a decimal without an exponent and without zeros at its end; never "-0"."""
-    text = f"{value:f}"
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text
 
 
 def _time(moment: datetime) -> str:

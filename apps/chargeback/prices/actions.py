@@ -191,14 +191,9 @@ def withdraw_prices(*, change: PriceChange, actor: User, now: datetime) -> Price
 
 
 def _decide(change: PriceChange, who: User, status: str, reason: str, now: datetime) -> None:
-    decisions.settle(
-        PriceChange.objects.pending(),
-        change,
-        noun="proposal",
-        status=status,
-        decided_by=who,
-        decided_at=now,
-        decision_reason=reason,
+    pending = PriceChange.objects.pending()
+    decisions.decide(
+        pending, change, status=status, who=who, now=now, reason=reason, noun="proposal"
     )
 
 

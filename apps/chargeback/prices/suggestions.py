@@ -14,7 +14,7 @@ from fractions import Fraction
 from apps.catalog.models import RegisteredModel
 from apps.chargeback import costs
 from apps.chargeback.costs import CostLine
-from apps.chargeback.queries import Scope, spend_by_sku
+from apps.chargeback.queries import EVERYTHING, spend_by_sku
 from apps.chargeback.rating import Prices
 from apps.chargeback.speeds import Weights, weights_of
 from apps.common import periods
@@ -48,8 +48,7 @@ def from_real_cost(model: RegisteredModel, *, margin_percent: Decimal, now: date
     """
     end = periods.start_of_day(periods.day_of(now))
     start = end - LOOKED_BACK * periods.DAY
-    everything = Scope(None)
-    found = costs.lines(start=start, end=end, scope=everything, by=["model", "gpu_name"])
+    found = costs.lines(start=start, end=end, scope=EVERYTHING, by=["model", "gpu_name"])
     mine = [line for line in found if line.model == model.name]
     used = {
         each.sku: each.quantity for each in spend_by_sku(model=model.name, start=start, end=end)

@@ -16,9 +16,9 @@ from apps.chargeback.closing.statements import (
     corrections,
     digest_of_all,
     drafts,
-    text_of,
     total_of,
 )
+from apps.common.money import exact
 
 OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
 
@@ -106,5 +106,5 @@ class TestCorrections:
 
 def test_numbers_are_written_alike_however_they_came():
     for text in ("1.50", "1.5", "0.15E1"):
-        assert text_of(Decimal(text)) == "1.5"
-    assert [text_of(Decimal(t)) for t in ("-0", "0.000", "1E+3")] == ["0", "0", "1000"]
+        assert exact(Decimal(text)) == "1.5"
+    assert [exact(Decimal(t)) for t in ("-0", "0.000", "1E+3")] == ["0", "0", "1000"]
