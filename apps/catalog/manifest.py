@@ -6,11 +6,12 @@ that can carry code (pickle, Python, archives) are refused by name here and by c
 `content.py`; scanners that look for known bad content are no gate.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+
+from apps.common.canonical import canonical, digest_of
 
 MIB, GIB = 1024**2, 1024**3
 PART_SIZE = 8 * MIB  # of every part but a file's last
@@ -122,16 +123,6 @@ def part_size(size: int, number: int) -> int:
     if not 1 <= number <= part_count(size):
         return 0
     return min(PART_SIZE, size - (number - 1) * PART_SIZE)
-
-
-def canonical(value: object) -> bytes:
-    """Return the one JSON text of a value: keys sorted, no spaces, UTF-8."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def digest_of(value: object) -> str:
-    """Return "sha256:<hex>" over the canonical JSON of a value."""
-    return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
 
 
 def digest(entries: Iterable[FileEntry]) -> str:

@@ -4,7 +4,7 @@ is the same.
 
 from typing import Any
 
-from apps.catalog.manifest import canonical, digest_of
+from apps.common.canonical import canonical, digest_of
 from apps.evals import scoring
 from apps.evals.models import EvalPacketResult, EvalRun
 

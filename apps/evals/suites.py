@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from apps.catalog.manifest import digest_of
+from apps.common.canonical import digest_of
 
 GOLDEN = Path(__file__).parent / "golden"
 PRIOR_AUTHORIZATION = "prior_auth_packets.json"

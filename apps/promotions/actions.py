@@ -19,9 +19,9 @@ from apps.accounts.models import Role, User
 from apps.accounts.roles import STEERS_ROLLOUTS
 from apps.audit.actions import record
 from apps.audit.models import Action
-from apps.catalog.manifest import digest_of
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common import decisions
+from apps.common.canonical import digest_of
 from apps.common.errors import DomainError, require
 from apps.common.tasks import enqueue_on_commit
 from apps.evals.queries import current_suite, deciding_run

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.catalog.manifest import digest_of
+from apps.common.canonical import digest_of
 from apps.evals.models import EvalRun
 from apps.evals.pages import metric_lines
 from apps.evals.queries import deciding_run

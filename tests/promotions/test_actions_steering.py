@@ -6,7 +6,7 @@ import pytest
 
 from apps.accounts.models import Role
 from apps.audit.models import Action
-from apps.catalog.manifest import digest_of
+from apps.common.canonical import digest_of
 from apps.common.errors import NotPermitted
 from apps.promotions import actions
 from apps.promotions.models import Approval, GateResult, Promotion, Rollout

@@ -13,7 +13,7 @@ from django.urls import reverse
 from apps.accounts.models import Role
 from apps.audit.models import AuditEvent
 from apps.capacity.records import record_found
-from apps.catalog.manifest import digest_of
+from apps.common.canonical import digest_of
 from apps.evals.models import EvalRun
 from apps.fleet.models import NodeClaim, Observation, Replica
 from apps.fleet.models import NodePool as PoolSeen

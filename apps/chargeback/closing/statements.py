@@ -10,8 +10,8 @@ from datetime import date
 from decimal import Decimal
 from itertools import groupby
 
-from apps.catalog.manifest import digest_of
 from apps.chargeback.closing.rounding import in_cents
+from apps.common.canonical import digest_of
 from apps.common.money import exact
 
 LIST, COST = "LIST", "COST"
