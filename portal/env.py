@@ -3,6 +3,8 @@ variable.
 """
 
 import os
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -45,6 +47,32 @@ def env_int(name: str, default: int, *, minimum: int = 0) -> int:
             f"{name} must be a whole number of at least {minimum}, not {value!r}."
         )
     return int(value)
+
+
+def env_decimal(name: str, default: str) -> Decimal:
+    """Return a decimal number that is not below 0."""
+    value = env_str(name, default)
+    try:
+        found = Decimal(value)
+    except InvalidOperation:
+        found = Decimal("NaN")
+    if not found.is_finite() or found < 0:
+        raise ImproperlyConfigured(f"{name} must be a number that is not below 0, not {value!r}.")
+    return found
+
+
+def env_choice(name: str, default: str, choices: Sequence[str]) -> str:
+    """Return one of some words."""
+    value = env_str(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+    return value
+
+
+def env_names(name: str) -> frozenset[str]:
+    """Return the words of a list with commas; none where it is empty."""
+    parts = (part.strip() for part in env_str(name, "").split(","))
+    return frozenset(part for part in parts if part)
 
 
 def env_percents(name: str, default: str) -> tuple[int, ...]:

@@ -210,6 +210,9 @@ PRIVILEGES: dict[str, May] = {
     ),
     "chargeback.Statement": FACT,
     "chargeback.StatementLine": FACT,
+    "chargeback.BillFeed": May(insert=True, update=(*RECONCILED, "seen_etag", "etag", "read_at")),
+    "chargeback.Bill": May(insert=True, update=("replaced_at",)),
+    "chargeback.BillLine": May(insert=True, delete=True),
     "chargeback.PriceChange": May(
         insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
     ),

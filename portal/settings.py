@@ -8,10 +8,13 @@ from urllib.parse import urlsplit
 
 from portal.env import (
     env_bool,
+    env_choice,
     env_cost,
     env_database,
+    env_decimal,
     env_hours,
     env_int,
+    env_names,
     env_percents,
     env_secret,
     env_str,
@@ -287,6 +290,17 @@ BILLING_ACCOUNT_ID = env_str("BILLING_ACCOUNT_ID", "quartermaster")
 BILLING_ACCOUNT_NAME = env_str("BILLING_ACCOUNT_NAME", "Quartermaster")
 BILLING_ISSUER_NAME = env_str("BILLING_ISSUER_NAME", "Quartermaster Platform")
 BILLING_REGION = env_str("BILLING_REGION", "")
+# The bill of AWS: a CUR 2.0 export in Parquet, s3://CUR_BUCKET/CUR_PREFIX/CUR_EXPORT. Without a
+# bucket no bill is read, and pages say so.
+CUR_BUCKET = env_str("CUR_BUCKET", "")
+CUR_PREFIX = env_str("CUR_PREFIX", "")
+CUR_EXPORT = env_str("CUR_EXPORT") if CUR_BUCKET else ""
+# whose lines count, by usage account; empty: everybody's
+CUR_ACCOUNTS = env_names("CUR_ACCOUNTS")
+# how far bill and ledger may be apart on a day, in percent of the bill's machine time
+BILL_TOLERANCE_PERCENT = env_decimal("BILL_TOLERANCE_PERCENT", "0.5")
+# whether a month can be closed without its bill: never, not where a bill is configured, or always
+CLOSE_NEEDS_BILL = env_choice("CLOSE_NEEDS_BILL", "configured", ("always", "configured", "never"))
 # months before the present one whose usage is kept, and still counted when it comes late
 USAGE_KEPT_MONTHS = env_int("USAGE_KEPT_MONTHS", 24, minimum=1)
 USAGE_LOG_FILE = env_str("USAGE_LOG_FILE", "")

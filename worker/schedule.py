@@ -120,6 +120,14 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 120.0,
         "options": {"expires": 120},
     },
+    # Looks whether AWS delivered a bill anew, which it does up to three times a day; only what
+    # changed is read. If it stops, the reconciliation says how old the bill is, and a month that
+    # needs its bill stays open.
+    "read-bills": {
+        "task": "chargeback.read_bills",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     # Tells people that a budget reached a threshold, once. If it stops, they see it on the budget's
     # page only, and nobody is asked for a boost in time.
     "tell-budgets": {

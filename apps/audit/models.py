@@ -81,6 +81,8 @@ class Action(models.TextChoices):
     MONTH_CLOSED = "close.closed", "Month closed"
     CLOSE_REJECTED = "close.rejected", "Close of a month rejected"
     CLOSE_WITHDRAWN = "close.withdrawn", "Close of a month withdrawn"
+    BILL_READ = "bill.read", "Cloud's bill read"
+    BILL_REFUSED = "bill.refused", "Cloud's bill cannot be read"
     POOL_FOUND = "pool.found", "Node pool found in Git"
     CAPACITY_REQUESTED = "capacity.requested", "Capacity change requested"
     CAPACITY_APPROVED = "capacity.approved", "Capacity change approved"

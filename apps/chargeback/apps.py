@@ -9,5 +9,7 @@ class ChargebackConfig(AppConfig):
     name = "apps.chargeback"
 
     def ready(self) -> None:
-        """Make the models of closed months known, whoever asks first."""
-        from apps.chargeback.closing import models  # noqa: F401 (Django looks in models.py alone)
+        """Make the models of bills and of closed months known, whoever asks first."""
+        # Django looks in models.py alone
+        from apps.chargeback.bills import models as bills  # noqa: F401
+        from apps.chargeback.closing import models  # noqa: F401

@@ -160,6 +160,13 @@ class NodeClaim(Machine):
         """Tell whether no machine is behind it: its node is one of KWOK's."""
         return self.provider_id.startswith(SIMULATED_MACHINE)
 
+    @property
+    def resource_id(self) -> str:
+        """Return what the cloud's bill calls the machine: i-0abc of aws:///us-east-1a/i-0abc; ""
+        while it is not launched.
+        """
+        return self.provider_id.rpartition("/")[2]
+
 
 class NodeQuerySet(ClusterObjectQuerySet["Node"]):
     """Queries on nodes."""

@@ -1,9 +1,11 @@
 """Settings from the environment: an odd value stops start-up with its name."""
 
+from decimal import Decimal
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from portal.env import env_cost, env_hours, env_percents
+from portal.env import env_choice, env_cost, env_decimal, env_hours, env_names, env_percents
 
 
 class TestEnvHours:
@@ -59,3 +61,34 @@ class TestEnvPercents:
             ImproperlyConfigured, match="ROLLOUT_STEPS must be percents that rise to 100"
         ):
             env_percents("ROLLOUT_STEPS", "10,50,100")
+
+
+class TestEnvDecimal:
+    def test_reads_a_number(self, monkeypatch):
+        assert env_decimal("SHARE", "0.5") == Decimal("0.5")
+        monkeypatch.setenv("SHARE", "2")
+        assert env_decimal("SHARE", "0.5") == 2
+
+    @pytest.mark.parametrize("text", ["-1", "half", "NaN", "Infinity"])
+    def test_stops_start_up_with_the_name(self, monkeypatch, text):
+        monkeypatch.setenv("SHARE", text)
+        with pytest.raises(ImproperlyConfigured, match="SHARE must be a number"):
+            env_decimal("SHARE", "0.5")
+
+
+class TestEnvChoice:
+    def test_reads_one_of_the_words(self, monkeypatch):
+        assert env_choice("WHEN", "never", ("always", "never")) == "never"
+        monkeypatch.setenv("WHEN", "always")
+        assert env_choice("WHEN", "never", ("always", "never")) == "always"
+
+    def test_stops_start_up_with_the_name(self, monkeypatch):
+        monkeypatch.setenv("WHEN", "sometimes")
+        with pytest.raises(ImproperlyConfigured, match="WHEN must be one of always, never"):
+            env_choice("WHEN", "never", ("always", "never"))
+
+
+def test_env_names_reads_words_between_commas(monkeypatch):
+    assert env_names("WHO") == frozenset()
+    monkeypatch.setenv("WHO", " 111, 222 ,,")
+    assert env_names("WHO") == {"111", "222"}

@@ -3,7 +3,10 @@
 from django.utils.timezone import now
 
 from apps.chargeback import actions
+from apps.chargeback.bills import reconcile
+from apps.chargeback.bills.manifest import export_from_settings
 from apps.chargeback.budgets import alerts
+from apps.integrations.s3.client import bills_from_settings
 from worker.celery import app
 
 
@@ -23,3 +26,9 @@ def allocate_due_days(**_: object) -> None:
 def tell_budgets(**_: object) -> None:
     """Tell of budgets that have reached a threshold."""
     alerts.tell_budgets(now=now())
+
+
+@app.task(name="chargeback.read_bills", acks_late=True, time_limit=590)
+def read_bills(**_: object) -> None:
+    """Read the cloud's bills that are new or changed."""
+    reconcile.read_bills(store=bills_from_settings(), export=export_from_settings(), now=now())

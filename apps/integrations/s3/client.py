@@ -1,5 +1,5 @@
 """S3 for the model registry and for the archive of usage: every object is written once
-(`If-None-Match: *`) and locked (Object Lock, COMPLIANCE).
+(`If-None-Match: *`) and locked (Object Lock, COMPLIANCE). The cloud's bill is read from it too.
 
 boto3 reads AWS_ENDPOINT_URL_S3, AWS_REGION and the credentials (keys here, IRSA in production) from
 the environment. Each call has a timeout and few retries of its own; whatever still fails becomes
@@ -15,13 +15,19 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    FlexibleChecksumError,
+    HTTPClientError,
+)
 from django.conf import settings
 
 from apps.integrations.errors import PermanentError, TemporaryError
-from apps.integrations.s3.types import BucketState, StoredObject, UploadedPart
+from apps.integrations.s3.types import BucketState, ListedObject, StoredObject, UploadedPart
 
 CHUNK = 1024 * 1024  # bytes read at once from an object
+MD5_LENGTH = 32  # in hexadecimal; the tag of an upload in parts is longer
 BUSY = frozenset(
     {
         "SlowDown",
@@ -40,6 +46,10 @@ class AlreadyExists(PermanentError):
 
 class NotThere(PermanentError):
     """The object or the upload does not exist."""
+
+
+class Damaged(PermanentError):
+    """What was read is not what its checksum tells."""
 
 
 class RegistryStore:
@@ -162,6 +172,16 @@ class RegistryStore:
             key, int(answer["ContentLength"]), str(answer.get("VersionId", "")), until
         )
 
+    def md5_of(self, key: str) -> str:
+        """Return the MD5 of an object's bytes in hexadecimal, where S3 tells it; "" where it does
+        not: for what was uploaded in parts, or is encrypted with a key of KMS.
+        """
+        with self._translated(key):
+            answer = self._s3.head_object(Bucket=self.bucket, Key=key)
+        tag = str(answer["ETag"]).strip('"')
+        is_plain = answer.get("ServerSideEncryption", "AES256") == "AES256"
+        return tag if is_plain and len(tag) == MD5_LENGTH else ""
+
     def read(self, key: str, *, version_id: str = "") -> Iterator[bytes]:
         """Yield an object's bytes in chunks of at most 1 MiB."""
         with self._translated(key):
@@ -187,11 +207,19 @@ class RegistryStore:
 
     def list_keys(self, prefix: str) -> list[str]:
         """Return every key under a prefix, in order."""
+        return [entry.key for entry in self.list_objects(prefix)]
+
+    def list_objects(self, prefix: str) -> list[ListedObject]:
+        """Return every object under a prefix, in the order of their keys."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=prefix
         )
         with self._translated(prefix):
-            return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+            return [
+                ListedObject(entry["Key"], int(entry["Size"]), str(entry["ETag"]).strip('"'))
+                for page in pages
+                for entry in page.get("Contents", [])
+            ]
 
     @contextmanager
     def _translated(self, key: str) -> Iterator[None]:
@@ -202,6 +230,10 @@ class RegistryStore:
             yield
         except ClientError as error:
             raise _refusal(error, key, self.name) from error
+        except FlexibleChecksumError as error:
+            raise Damaged(
+                f"{key} in the {self.name} (S3) is not what its checksum tells."
+            ) from error
         except (BotoCoreError, HTTPClientError, OSError) as error:
             raise TemporaryError(
                 f"The {self.name} (S3) cannot be reached: {type(error).__name__}."
@@ -218,6 +250,14 @@ def client_from_settings() -> RegistryStore:
 def archive_from_settings() -> RegistryStore:
     """Return this process's archive of usage."""
     return RegistryStore(bucket=settings.USAGE_ARCHIVE_BUCKET, name="archive of usage")
+
+
+@lru_cache(maxsize=1)
+def bills_from_settings() -> RegistryStore | None:
+    """Return this process's bucket of the cloud's bills; None where none is configured."""
+    if not settings.CUR_BUCKET:
+        return None
+    return RegistryStore(bucket=settings.CUR_BUCKET, name="bucket of the bills")
 
 
 def _lock(until: datetime) -> dict[str, object]:

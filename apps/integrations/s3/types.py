@@ -26,6 +26,17 @@ class StoredObject:
 
 
 @dataclass(frozen=True)
+class ListedObject:
+    """An object as a list tells of it. etag: changes whenever it is written; the MD5 of its bytes
+    where it has no "-" and is not encrypted with a key of KMS.
+    """
+
+    key: str
+    size: int  # bytes
+    etag: str
+
+
+@dataclass(frozen=True)
 class BucketState:
     """Whether the bucket can hold a registry."""
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import credentials, postgres, product, s3, valkey
+from . import bills, credentials, postgres, product, s3, valkey
 from .identity import idp_part
 from .part import Context, Part
 from .ports import PortBook
@@ -41,7 +41,7 @@ def all_parts(context: Context) -> list[Part]:
     """Return every part of the stack."""
     parts = [postgres.part(context), valkey.part(context), idp_part(context)]
     parts += product.parts(context)
-    parts += s3.parts(context)
+    parts += s3.parts(context) + bills.parts(context)
     return parts + _parts_of_other_folders(context)
 
 

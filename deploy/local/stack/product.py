@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deploy.local.platform.cache import cache_folder
 
-from . import credentials, postgres, probes, s3, valkey
+from . import bills, credentials, postgres, probes, s3, valkey
 from .part import Context, Part
 
 BACKENDS = ("postgres", "valkey", "idp")
@@ -38,7 +38,8 @@ PASSED = (
     "SCALING_RETRY_AFTER_SECONDS", "SCALING_PRE_WARM", "METRICS_INTERVAL_SECONDS",
     "METRICS_RETENTION_DAYS",
     "PROMETHEUS_URL", "PROMETHEUS_TOKEN_FILE", "DCGM_URL", "DCGM_POD_LABELS", "DCGM_PORT",
-    "AWS_PRICES",
+    "AWS_PRICES", "CUR_BUCKET", "CUR_PREFIX", "CUR_EXPORT", "CUR_ACCOUNTS",
+    "BILL_TOLERANCE_PERCENT", "CLOSE_NEEDS_BILL",
 )  # fmt: skip
 
 
@@ -85,6 +86,8 @@ def environment(context: Context) -> dict[str, str]:
         "USAGE_LOG_FILE": str(context.folder("gateway") / "access.log"),
         "DCGM_URL": f"http://127.0.0.1:{context.ports('kubelet', 19020)}",
     }
+    if bills.is_ours(context):
+        ours |= bills.environment()
     # a cluster of one's own has exporters of its own, and our kubelet does not run
     if context.env.get("KUBECONFIG"):
         del ours["DCGM_URL"]

@@ -1,5 +1,5 @@
-"""A job: makes the S3 users and the buckets of published models and of archived usage, with what
-each user may do. Safe to run again.
+"""A job: makes the S3 users and the buckets of published models, of archived usage and of the
+cloud's bills, with what each user may do. Safe to run again.
 
 Environment: AWS_* of the server's owner; S3_PORTAL and S3_KUBELET, the secrets of the two users.
 """
@@ -17,7 +17,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
 
-from .s3 import BUCKET, REGION, USAGE_BUCKET, USERS
+from .s3 import BILLS_BUCKET, BUCKET, REGION, USAGE_BUCKET, USERS
 
 READ = [
     "s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectAttributes", "s3:GetObjectRetention",
@@ -40,21 +40,25 @@ def main() -> None:
         make_user(f"qm{user}", os.environ[f"S3_{user.upper()}"])
     make_bucket(BUCKET, {"portal": READ + WRITE, "kubelet": READ})
     make_bucket(USAGE_BUCKET, {"portal": READ + WRITE})
+    make_bucket(BILLS_BUCKET, {"portal": READ}, locks=False)
 
 
-def make_bucket(name: str, users: Mapping[str, list[str]]) -> None:
-    """Make a bucket with Object Lock and versions. users: what each of them may do with it."""
+def make_bucket(name: str, users: Mapping[str, list[str]], *, locks: bool = True) -> None:
+    """Make a bucket, with Object Lock and versions where it `locks`. users: what each of them may
+    do with it.
+    """
     client = boto3.client("s3")
     try:
-        client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
-        print(f"made bucket {name} with Object Lock")
+        client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=locks)
+        print(f"made bucket {name}{' with Object Lock' if locks else ''}")
     except ClientError as error:
         if error.response["Error"]["Code"] not in (
             "BucketAlreadyOwnedByYou",
             "BucketAlreadyExists",
         ):
             raise
-    client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    if locks:
+        client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     client.put_bucket_policy(Bucket=name, Policy=json.dumps(policy(name, users)))
 
 
