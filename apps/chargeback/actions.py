@@ -7,7 +7,6 @@ import logging
 from datetime import date, datetime
 
 from django.db import DataError, IntegrityError, connection, transaction
-from django.db.models import Q, Sum
 
 from apps.chargeback import spending
 from apps.chargeback.allocation import Day, Row, allocate
@@ -24,6 +23,17 @@ DAYS_AT_ONCE = 40  # of those that are due
 ALLOCATING, SUMMING = 0x716D_616C, 0x716D_6D6F
 SUMMED = ("gpu_hours", "cost_usd", "on_demand_usd", "input_tokens", "output_tokens")
 PRICING = 0x716D_7072
+_SHARES = """kind, basis, model, version, team, cost_center, instance_type, capacity_type,
+    gpu_name, is_priced"""
+_IS_LISTED = "on_demand_usd IS NOT NULL"
+# Only our own names are put into the statement; every value is a parameter.
+_MONTHLY_SHARES = f"""
+    INSERT INTO {MonthlyAllocation._meta.db_table}
+        (month, {_SHARES}, is_listed, {", ".join(SUMMED)})
+    SELECT %s, {_SHARES}, {_IS_LISTED}, {", ".join(f"SUM({name})" for name in SUMMED)}
+    FROM {Allocation._meta.db_table} WHERE day_id >= %s AND day_id < %s
+    GROUP BY {_SHARES}, {_IS_LISTED}
+"""  # noqa: S608
 log = logging.getLogger(__name__)
 
 
@@ -154,25 +164,9 @@ def _sum_month(month: date) -> None:
     one after the other sums, and sees what was committed before it.
     """
     _lock(SUMMING, month)
-    names = ("kind", "basis", "model", "version", "team", "cost_center", "instance_type",
-             "capacity_type", "gpu_name", "is_priced", "is_listed")  # fmt: skip
-    days = Allocation.objects.filter(day__gte=month, day__lt=periods.next_month(month))
-    sums = (
-        days.order_by()
-        .annotate(is_listed=Q(on_demand_usd__isnull=False))
-        .values(*names)
-        .annotate(**{f"sum_{name}": Sum(name) for name in SUMMED})
-    )
-    rows = [
-        MonthlyAllocation(
-            month=month,
-            **{name: row[name] for name in names},
-            **{name: row[f"sum_{name}"] for name in SUMMED},
-        )
-        for row in sums
-    ]
     MonthlyAllocation.objects.filter(month=month).delete()
-    MonthlyAllocation.objects.bulk_create(rows, batch_size=AT_ONCE)
+    with connection.cursor() as cursor:
+        cursor.execute(_MONTHLY_SHARES, [month, month, periods.next_month(month)])
 
 
 def _allocation(day: date, row: Row) -> Allocation:
