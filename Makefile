@@ -68,7 +68,7 @@ bench-web: $(BOOTSTRAP) ## Measure the portal's web server beside gunicorn
 bench-ingest: .venv/.bootstrapped ## Measure how many calls a second are taken in, beside COPY (EVENTS=100000)
 	@$(PYTHON) -m tests.benchmarks.ingest
 
-bench-chargeback: .venv/.bootstrapped ## Measure how long a month of money takes at the size of a large company (TEAMS=1500, MODELS=3)
+bench-chargeback: .venv/.bootstrapped ## Measure every page of money, hours and closes at ten million calls (EVENTS=10000000, MONTHS=13, TEAMS=1500, MODELS=500)
 	@$(PYTHON) -m tests.benchmarks.chargeback
 
 bench-compare: $(BOOTSTRAP) ## Measure a benchmark at another commit and here, turn about (BENCH=reconcile, AGAINST=HEAD~1, TURNS=2)

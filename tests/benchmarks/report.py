@@ -23,8 +23,8 @@ class Result:
         return self.value <= self.goal if self.better == "lower" else self.value >= self.goal
 
 
-def show(bench: str, results: Sequence[Result]) -> None:
-    """Print the table and, last, the JSON object."""
+def show(bench: str, results: Sequence[Result], **more: object) -> None:
+    """Print the table and, last, the JSON object. more: what else that one tells, by its key."""
     for result in results:
         word = "ok " if result.meets_its_goal else "MISSED"
         ratio = f", {result.ratio:g} x the reference" if result.ratio is not None else ""
@@ -33,4 +33,4 @@ def show(bench: str, results: Sequence[Result]) -> None:
         )
     keys = ("name", "value", "unit", "ratio", "goal", "better")
     rows = [{key: asdict(result)[key] for key in keys} for result in results]
-    print(json.dumps({"bench": bench, "results": rows}))
+    print(json.dumps({"bench": bench, "results": rows, **more}))
