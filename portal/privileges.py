@@ -203,6 +203,7 @@ PRIVILEGES: dict[str, May] = {
     "metering.DirtyHour": May(insert=True, update=("marked_at",), delete=True),
     "metering.SealedHour": FACT,
     "metering.LateUsage": FACT,
+    "metering.Backfill": May(insert=True, update=("stored_until", "finished_at")),
     "metering.LogPosition": May(insert=True, update=("inode", "offset", "updated_at")),
     # money
     "chargeback.MonthClose": May(

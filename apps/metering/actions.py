@@ -1,15 +1,18 @@
 """Storing usage once, and summing it by the hour.
 
 Both doors (OTLP and file) call ingest_usage. An hour whose events changed is marked in the same
-transaction; roll_up_hour recomputes it from the events, so that nothing that is retried, reordered
+transaction; roll_up_hours recomputes it from the events, so that nothing that is retried, reordered
 or killed can count twice.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Generator, Mapping, Sequence, Set
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import groupby, islice
+from operator import itemgetter
 from uuid import UUID
 
 from django.conf import settings
@@ -18,7 +21,7 @@ from django.db import DataError, IntegrityError, transaction
 from apps.catalog.models import RegisteredModel
 from apps.common.periods import DAY, day_of, hour_of, month_bounds, month_of, months_before
 from apps.common.tasks import enqueue_on_commit
-from apps.fleet.metrics.counts import EngineCount, engine_counts
+from apps.fleet.metrics.counts import EngineCount, engine_hours
 from apps.manifests.names import MODELS
 from apps.metering import days, sealing, store
 from apps.metering.access_log import Entry, UsageRecord
@@ -35,6 +38,7 @@ from apps.metering.screening import Known, doubt_of
 
 MINUTES_ARE_IN = timedelta(minutes=5)  # after its end every minute of an hour is stored
 LOOKED_BACK = 24  # hours: as long as the workers may be away without losing one
+ROWS_AT_ONCE = 1000  # a statement
 OTHER_DAY = "x-request-id is the id of an earlier call, of another day"
 log = logging.getLogger(__name__)
 
@@ -245,32 +249,44 @@ def mark_hours(hours: set[datetime], now: datetime) -> None:
 
 
 @transaction.atomic
-def roll_up_hour(*, hour: datetime, now: datetime) -> bool:
-    """Recompute one dirty hour from its events. False when it is clean, another worker has it, or
-    its day must be brought back from the archive first.
+def roll_up_hours(*, hours: Collection[datetime], now: datetime) -> int:
+    """Recompute the dirty ones of some hours of one day from their events; return how many. None
+    while that day must be brought back from the archive first; what another worker has is left to
+    it.
 
-    The mark is locked first: a batch that arrives meanwhile waits for us, then marks the hour
+    The marks are locked first: a batch that arrives meanwhile waits for us, then marks its hours
     again. While there is a mark, its day is not dropped.
     """
-    mark = DirtyHour.objects.select_for_update(skip_locked=True).filter(hour=hour).first()
-    if mark is None or days.in_archive({day_of(hour)}):
-        return False
-    sums = with_estimates(store.hour_sums(hour), *_engine_hour(hour))
-    HourlyUsage.objects.filter(hour=hour).delete()
-    HourlyUsage.objects.bulk_create(
-        [HourlyUsage(hour=hour, rolled_up_at=now, **each) for each in sums], batch_size=1000
-    )
-    mark.delete()
-    return True
+    mine = DirtyHour.objects.select_for_update(skip_locked=True).filter(hour__in=hours)
+    marked = list(mine.order_by("hour").values_list("hour", flat=True))
+    if not marked or days.in_archive({day_of(marked[0])}):
+        return 0
+    HourlyUsage.objects.filter(hour__in=marked).delete()
+    with closing(_summed(marked, now)) as rows:
+        while together := list(islice(rows, ROWS_AT_ONCE)):
+            HourlyUsage.objects.bulk_create(together)
+    DirtyHour.objects.filter(hour__in=marked).delete()
+    return len(marked)
 
 
-def _engine_hour(hour: datetime) -> tuple[dict[str, EngineCount], dict[str, int]]:
-    """Return version → what its engines counted in an hour, and model → its context."""
-    counted = {
-        row.version: EngineCount(row.prompt_tokens, row.generation_tokens, row.is_whole)
-        for row in EngineHour.objects.filter(hour=hour)
-    }
-    models = {version.rpartition("-v")[0] for version in counted}
+def _summed(hours: Sequence[datetime], now: datetime) -> Generator[HourlyUsage]:
+    """Yield the sums of some hours of one day, with what is estimated of each hour."""
+    counted, contexts = _engine_hours(hours)
+    with closing(store.hour_sums(hours)) as sums:
+        for hour, rows in groupby(sums, key=itemgetter("hour")):
+            for row in with_estimates(rows, counted.get(hour, {}), contexts):
+                yield HourlyUsage(rolled_up_at=now, **row)
+
+
+def _engine_hours(
+    hours: Collection[datetime],
+) -> tuple[dict[datetime, dict[str, EngineCount]], dict[str, int]]:
+    """Return hour → version → what its engines counted in it, and model → its context."""
+    counted: dict[datetime, dict[str, EngineCount]] = {}
+    for row in EngineHour.objects.filter(hour__in=hours):
+        count = EngineCount(row.prompt_tokens, row.generation_tokens, row.is_whole)
+        counted.setdefault(row.hour, {})[row.version] = count
+    models = {name.rpartition("-v")[0] for versions in counted.values() for name in versions}
     contexts = RegisteredModel.objects.filter(name__in=models)
     return counted, dict(contexts.values_list("name", "context_length"))
 
@@ -284,6 +300,7 @@ def record_engine_hours(*, now: datetime) -> int:
     last = hour_of(now - MINUTES_ARE_IN)
     hours = [last - timedelta(hours=back) for back in range(1, LOOKED_BACK + 1)]
     known = set(EngineHour.objects.filter(hour__in=hours).values_list("hour", flat=True))
+    counted = engine_hours(namespace=MODELS, hours=[hour for hour in hours if hour not in known])
     rows = [
         EngineHour(
             hour=hour,
@@ -293,11 +310,8 @@ def record_engine_hours(*, now: datetime) -> int:
             is_whole=count.is_whole,
             recorded_at=now,
         )
-        for hour in hours
-        if hour not in known
-        for version, count in engine_counts(
-            namespace=MODELS, start=hour, end=hour + timedelta(hours=1)
-        ).items()
+        for hour, versions in counted.items()
+        for version, count in versions.items()
     ]
     EngineHour.objects.bulk_create(rows, ignore_conflicts=True)
     mark_hours({row.hour for row in rows}, now)
@@ -307,16 +321,25 @@ def record_engine_hours(*, now: datetime) -> int:
 
 
 def roll_up_dirty_hours(*, now: datetime) -> int:
-    """Recompute every dirty hour, each in its own transaction; return how many.
+    """Recompute every dirty hour, those of one day in one transaction; return how many.
 
     An hour that cannot be summed stays marked and is told in the log; the others go on.
     """
     done = 0
-    for hour in DirtyHour.objects.order_by("hour").values_list("hour", flat=True):
-        try:
-            done += roll_up_hour(hour=hour, now=now)
-        except (DataError, IntegrityError):
-            log.exception("the hour %s cannot be summed", f"{hour:%Y-%m-%d %H:00}")
+    dirty = DirtyHour.objects.order_by("hour").values_list("hour", flat=True)
+    for _, hours in groupby(dirty, key=day_of):
+        done += _roll_up(list(hours), now)
     if done:
         enqueue_on_commit("chargeback.price_due_days")
     return done
+
+
+def _roll_up(hours: list[datetime], now: datetime) -> int:
+    """Recompute hours of one day: together, or one by one where one of them cannot be summed."""
+    try:
+        return roll_up_hours(hours=hours, now=now)
+    except (DataError, IntegrityError):
+        if len(hours) == 1:
+            log.exception("the hour %s cannot be summed", f"{hours[0]:%Y-%m-%d %H:00}")
+            return 0
+        return sum(_roll_up([hour], now) for hour in hours)

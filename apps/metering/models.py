@@ -13,6 +13,9 @@ from apps.accounts.models import User
 from apps.common.ids import ordered_id
 from apps.common.leases import Reconciled
 
+# Django finds an app's models through this module only
+from apps.metering.backfill import models as backfill_models  # noqa: F401
+
 VIA = (("OTLP", "OTLP"), ("FILE", "File"))
 
 

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Max, Sum
+from django.db.models import Max, Min, Sum
 
 from apps.common.periods import HOUR, day_words, hour_of
+from apps.metering.backfill.queries import still_to_come
 from apps.metering.models import DirtyHour, LateUsage, SealedHour
 
 LOCK = 5_301  # of the advisory locks
@@ -37,32 +38,26 @@ def words(start: datetime, end: datetime) -> str:
     return "sealed" if until >= end else f"sealed until {until:%H:%M} UTC on {day_words(until)}"
 
 
+@transaction.atomic
 def seal_hours(*, now: datetime) -> int:
     """Seal every hour that is due, the oldest first, until one is not added up; return how many.
 
-    The first hour that is ever sealed stands for all before it.
-    """
-    last = _first_open(now) - HOUR
-    until, sealed = sealed_until(), 0
-    hour = until or last
-    while hour <= last and seal_hour(hour=hour, now=now):
-        hour, sealed = hour + HOUR, sealed + 1
-    return sealed
-
-
-@transaction.atomic
-def seal_hour(*, hour: datetime, now: datetime) -> bool:
-    """Seal an hour. False where it, or one before it, is not added up, or it is sealed already.
-
-    Batches with calls of such hours that are being stored are waited for, and the next ones wait
-    for us: each call is either added up before its hour is sealed, or noted as late.
+    The first hour that is ever sealed stands for all before it. Batches with calls of such hours
+    that are being stored are waited for, and the next ones wait for us: each call is either added
+    up before its hour is sealed, or noted as late.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-    if DirtyHour.objects.filter(hour__lte=hour).exists():
-        return False
-    _, is_new = SealedHour.objects.get_or_create(hour=hour, defaults={"sealed_at": now})
-    return is_new
+    end = _first_open(now)
+    first = sealed_until() or end - HOUR
+    dirty = DirtyHour.objects.aggregate(first=Min("hour"))["first"]
+    if dirty is not None:
+        end = min(end, dirty)
+    due = [first + place * HOUR for place in range((end - first) // HOUR)]
+    SealedHour.objects.bulk_create(
+        [SealedHour(hour=hour, sealed_at=now) for hour in due], batch_size=1000
+    )
+    return len(due)
 
 
 def note_late(changes: Mapping[datetime, int], *, now: datetime) -> None:
@@ -72,8 +67,8 @@ def note_late(changes: Mapping[datetime, int], *, now: datetime) -> None:
     No query where every hour is too young to be sealed.
     """
     soon = now + HOUR  # for a seal may be somewhat younger than the batch that waited for it
-    first_open = _first_open(soon)
-    if all(hour >= first_open for hour in changes):
+    young = _young(soon)
+    if all(hour >= young for hour in changes):
         return
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LOCK])
@@ -92,5 +87,13 @@ def late_calls(start: datetime, end: datetime) -> int:
 
 
 def _first_open(now: datetime) -> datetime:
+    """Return the first hour that may not be sealed: it is too young, or a backfill is still to
+    fill it. One query.
+    """
+    awaited = still_to_come()
+    return _young(now) if awaited is None else min(_young(now), hour_of(awaited))
+
+
+def _young(now: datetime) -> datetime:
     """Return the first hour that is too young to be sealed."""
     return hour_of(now - timedelta(hours=settings.USAGE_GRACE_HOURS))

@@ -213,7 +213,7 @@ NIGHT = (4, 9)
 
 
 def _facts(
-    title: str, task: str, family: str, parameters: int, context: int, **more: str
+    title: str, task: str, family: str, parameters: int, context: int, **more: object
 ) -> dict[str, object]:
     return {
         "title": title,
@@ -230,7 +230,7 @@ def _prices(fresh: str, cached: str, output: str) -> Prices:
     return Prices(Decimal(fresh), Decimal(cached), Decimal(output))
 
 
-LLAMA = {"license": "Llama 3.1 Community License"}
+LLAMA = "Llama 3.1 Community License"
 SMOLLM2 = ("SmolLM2", 134_515_008, 2048)
 LLAMA_8B = ("Llama 3.1", 8_030_261_248, 131_072)
 MODELS = (
@@ -284,7 +284,7 @@ MODELS = (
             "Claims triage",
             "Classification",
             *LLAMA_8B,
-            **LLAMA,
+            license=LLAMA,
             description="Sorts incoming claims with their attachments by what a reviewer has to "
             "look at first.",
             intended_use="The order of the reviewers' queue.",
@@ -309,7 +309,7 @@ MODELS = (
             "Chart review",
             "Information extraction",
             *LLAMA_8B,
-            **LLAMA,
+            license=LLAMA,
             description="Reads whole medical charts at night and lists findings with their pages.",
             intended_use="Preparing charts for a nurse's review in the morning.",
             forbidden_use="A medical decision without a clinician.",
@@ -423,7 +423,7 @@ MODELS = (
             "Formulary questions",
             "Question answering",
             *LLAMA_8B,
-            **LLAMA,
+            license=LLAMA,
             data_class=DataClass.INTERNAL,
             description="Answers questions about covered drugs from the formulary.",
             intended_use="Help for pharmacists and care managers.",

@@ -36,7 +36,7 @@ OVER = "The sample year ends"
 
 @dataclass(frozen=True)
 class Pod:
-    """A replica on a machine. Times are aware UTC; what comes after the end never came."""
+    """A replica on a machine. version: its number. Times are aware UTC."""
 
     name: str
     model: str
@@ -49,6 +49,11 @@ class Pod:
     started_at: datetime
     ready_at: datetime
     ended_at: datetime
+
+    @property
+    def service(self) -> str:
+        """Return the version as calls carry it."""
+        return f"{self.model}-v{self.version}"
 
 
 @dataclass(frozen=True)
@@ -188,7 +193,7 @@ def _with_pod(
         name=f"{model.name}-v{version}-predictor-{machine.name.rpartition('-')[2]}-"
         f"{rng.getrandbits(20):05x}",
         model=model.name,
-        version=f"v{version}",
+        version=version,
         gpus=machine.gpus,
         created_at=stay.from_at - timedelta(seconds=2),
         scheduled_at=scheduled,

@@ -173,7 +173,7 @@ class TestWhatIsInDoubt:
         assert QuarantinedRecord.objects.get().doubt == "TOO_OLD"
 
 
-class TestRollUpHour:
+class TestRollUpHours:
     def test_sums_the_calls_of_this_hour_and_of_no_other(self):
         last = NEXT - timedelta(microseconds=1)
         ingest(
@@ -182,7 +182,7 @@ class TestRollUpHour:
             record(last, input_tokens=7, cached_input_tokens=3, output_tokens=2),
             record(NEXT, input_tokens=9000),
         )
-        assert actions.roll_up_hour(hour=HOUR, now=LATER)
+        assert actions.roll_up_hours(hours=[HOUR], now=LATER)
         row = HourlyUsage.objects.get()
         assert (row.hour, row.metered_calls, row.rolled_up_at) == (HOUR, 2, LATER)
         assert (row.input_tokens, row.cached_input_tokens, row.output_tokens) == (127, 23, 32)
@@ -197,7 +197,7 @@ class TestRollUpHour:
             record(outcome="REFUSED", response_code=429, version="", **aside),
             record(outcome="UNMETERED", version="", **aside),
         )  # fmt: skip
-        actions.roll_up_hour(hour=HOUR, now=NOW)
+        actions.roll_up_hours(hours=[HOUR], now=NOW)
         rows = HourlyUsage.objects.order_by("cost_center", "team", "model", "version")
         usual = ("CC-4100", "claims-review", "prior-auth-extract", "prior-auth-extract-v1")
         found = {
@@ -220,23 +220,36 @@ class TestRollUpHour:
         actions.roll_up_dirty_hours(now=NOW)
         before = HourlyUsage.objects.get(hour=NEXT)
         ingest(record(), record(NEXT))
-        assert actions.roll_up_hour(hour=HOUR, now=LATER) is True
+        assert actions.roll_up_hours(hours=[HOUR], now=LATER) == 1
         assert list(marks()) == [NEXT]
         assert HourlyUsage.objects.get(hour=HOUR).metered_calls == 2
         assert HourlyUsage.objects.get(hour=NEXT) == before
-        assert actions.roll_up_hour(hour=HOUR, now=LATER) is False
+        assert actions.roll_up_hours(hours=[HOUR], now=LATER) == 0
+
+    def test_sums_the_dirty_ones_of_several_hours_each_for_itself(self):
+        ingest(record(BEFORE), record(), record(NEXT))
+        actions.roll_up_dirty_hours(now=NOW)
+        between = HourlyUsage.objects.get(hour=HOUR)
+        ingest(record(BEFORE, input_tokens=70), record(NEXT), record(NEXT))
+        assert actions.roll_up_hours(hours=[BEFORE, HOUR, NEXT], now=LATER) == 2
+        sums = dict(HourlyUsage.objects.values_list("hour", "metered_calls"))
+        assert sums == {BEFORE: 2, HOUR: 1, NEXT: 3}
+        assert HourlyUsage.objects.get(hour=BEFORE).input_tokens == 190
+        assert HourlyUsage.objects.get(hour=HOUR) == between
+        assert marks() == {}
 
     def test_keeps_the_sums_and_the_mark_where_it_cannot_finish(self, monkeypatch):
         ingest(record())
         actions.roll_up_dirty_hours(now=NOW)
         ingest(record())
 
-        def broken(hour):
+        def broken(hours):
             raise DataError("no sums")
+            yield
 
         monkeypatch.setattr(store, "hour_sums", broken)
         with pytest.raises(DataError):
-            actions.roll_up_hour(hour=HOUR, now=LATER)
+            actions.roll_up_hours(hours=[HOUR], now=LATER)
         assert HourlyUsage.objects.get().metered_calls == 1
         assert list(marks()) == [HOUR]
 
@@ -246,10 +259,10 @@ class TestRollUpDirtyHours:
         ingest(record(BEFORE), record(), record(NEXT))
         sums = store.hour_sums
 
-        def broken(hour):
-            if hour == BEFORE:
+        def broken(hours):
+            if BEFORE in hours:
                 raise DataError("out of range")
-            return sums(hour)
+            yield from sums(hours)
 
         monkeypatch.setattr(store, "hour_sums", broken)
         assert actions.roll_up_dirty_hours(now=NOW) == 2

@@ -202,9 +202,9 @@ class TestReads:
         return ask
 
     def test_of_an_hour_is_of_one_day(self, asked):
-        asked(lambda: store.hour_sums(NOW), ["20261102"])
-        asked(lambda: store.hour_sums(MIDNIGHT - timedelta(hours=1)), ["20261102"])
-        asked(lambda: store.hour_sums(MIDNIGHT), ["20261103"])
+        asked(lambda: list(store.hour_sums([NOW])), ["20261102"])
+        asked(lambda: list(store.hour_sums([MIDNIGHT - timedelta(hours=1)])), ["20261102"])
+        asked(lambda: list(store.hour_sums([MIDNIGHT])), ["20261103"])
 
     def test_of_a_month_is_of_its_days(self, asked):
         start, end = month_bounds(date(2026, 10, 1))

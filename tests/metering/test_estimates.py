@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from apps.fleet.metrics.counts import EngineCount, engine_counts
+from apps.fleet.metrics.counts import EngineCount, engine_hours
 from apps.fleet.metrics.models import ReplicaSample
 from apps.fleet.models import Replica
 from apps.metering import actions
@@ -93,7 +93,7 @@ def minutes(of, count, first=HOUR, prompt=10.0, generation=1.0, seconds=60.0):
 
 
 def counted():
-    return engine_counts(namespace="models", start=HOUR, end=END)
+    return engine_hours(namespace="models", hours=[HOUR])[HOUR]
 
 
 @pytest.mark.django_db
@@ -170,6 +170,21 @@ class TestRecordEngineHours:
         ingest(record(outcome="UNMETERED", unmetered_because="CLIENT_LEFT", **NONE))
         actions.roll_up_dirty_hours(now=END + timedelta(days=40))
         assert HourlyUsage.objects.get().estimated_input_tokens == 600
+
+    def test_keeps_each_hour_apart_with_a_few_queries(self, django_assert_num_queries):
+        first = replica("prior-auth-extract-v1", ready=HOUR - timedelta(hours=1))
+        second = replica("m-v2", ended=END)
+        minutes(first, 60, first=HOUR - timedelta(hours=1), prompt=3.0)
+        minutes(first, 60, prompt=1.0)
+        minutes(second, 60, prompt=2.0)
+        with django_assert_num_queries(7):
+            assert actions.record_engine_hours(now=END + actions.MINUTES_ARE_IN) == 3
+        kept = EngineHour.objects.values_list("hour", "version", "prompt_tokens", "is_whole")
+        assert set(kept) == {
+            (HOUR - timedelta(hours=1), "prior-auth-extract-v1", 180, True),
+            (HOUR, "prior-auth-extract-v1", 60, True),
+            (HOUR, "m-v2", 120, True),
+        }
 
     def test_reads_what_it_missed_for_a_day_and_no_longer(self):
         minutes(replica("prior-auth-extract-v1", ended=END), 60)

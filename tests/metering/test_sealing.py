@@ -57,13 +57,14 @@ class TestSealHours:
     @pytest.mark.parametrize(("hours", "done"), [(-30, False), (0, False), (1, True)])
     def test_needs_every_hour_until_then_to_be_added_up(self, hours, done):
         DirtyHour.objects.create(hour=BEFORE + hours * HOUR, marked_at=NOW)
-        assert sealing.seal_hour(hour=BEFORE, now=NOW) is done
+        assert sealing.seal_hours(now=NOW) == done
         assert bool(sealed()) is done
 
     def test_seals_an_hour_once(self):
-        assert sealing.seal_hour(hour=BEFORE, now=NOW)
-        assert not sealing.seal_hour(hour=BEFORE, now=NOW + DAY)
-        assert SealedHour.objects.get().sealed_at == NOW
+        sealing.seal_hours(now=NOW)
+        sealing.seal_hours(now=NOW + HOUR)
+        assert SealedHour.objects.get(hour=BEFORE).sealed_at == NOW
+        assert SealedHour.objects.count() == 2
 
 
 @pytest.mark.django_db
@@ -149,7 +150,7 @@ class TestTwoAtOnce:
         done = []
 
         def seal():
-            done.append(sealing.seal_hour(hour=BEFORE, now=NOW))
+            done.append(sealing.seal_hours(now=NOW))
             connection.close()
 
         with transaction.atomic():
@@ -159,7 +160,7 @@ class TestTwoAtOnce:
             time.sleep(0.5)
             assert done == []
         thread.join(30)
-        assert (done, sealed(), noted()) == ([False], [], [])
+        assert (done, sealed(), noted()) == ([0], [], [])
 
     def test_a_batch_waits_for_the_seal_and_is_late(self, committed, names):
         done = []
@@ -169,7 +170,7 @@ class TestTwoAtOnce:
             connection.close()
 
         with transaction.atomic():
-            assert sealing.seal_hour(hour=BEFORE, now=NOW + timedelta(seconds=5))
+            assert sealing.seal_hours(now=NOW + timedelta(seconds=5)) == 1
             thread = threading.Thread(target=store)
             thread.start()
             time.sleep(0.5)

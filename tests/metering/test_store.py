@@ -115,7 +115,7 @@ class TestHourSums:
         call("m-v2", outcome="FAILED", **nothing)
         call("m-v1", occurred_at=NOW + timedelta(minutes=59))
         call("m-v1", occurred_at=NOW + timedelta(hours=1))
-        first, second = hour_sums(NOW)
+        first, second = hour_sums([NOW])
         assert (first["version"], first["metered_calls"], first["output_tokens"]) == ("m-v1", 1, 20)
         assert (second["version"], second["failed_calls"], second["output_tokens"]) == (
             "m-v2",
@@ -131,7 +131,7 @@ class TestHourSums:
         call("", cached_input_tokens=None)
         call("", cached_input_tokens=0)
         call("", outcome="FAILED", response_code=503)
-        (found,) = hour_sums(NOW)
+        (found,) = hour_sums([NOW])
         counted = ("unmetered", "aborted", "ended_early", "cached_unknown", "metered", "failed")
         assert {name: found[f"{name}_calls"] for name in counted} == {
             "unmetered": 4, "aborted": 2, "ended_early": 1, "cached_unknown": 1, "metered": 2,
@@ -143,7 +143,7 @@ class TestHourSums:
             call("", outcome="REFUSED", response_code=code)
         call("", outcome="FAILED", response_code=429)
         call("", outcome="REFUSED", response_code=401, occurred_at=NOW + timedelta(hours=1))
-        (found,) = hour_sums(NOW)
+        (found,) = hour_sums([NOW])
         codes = {code: found[f"refused_{code}_calls"] for code in (401, 403, 404, 429)}
         assert (codes, found["refused_calls"]) == ({401: 2, 403: 1, 404: 1, 429: 3}, 8)
 

@@ -1,12 +1,14 @@
 """What engines counted by themselves: the second opinion on what calls used."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Q, Sum
+from django.db.models.functions import TruncHour
 
+from apps.common.periods import HOUR, ZONE
 from apps.fleet.metrics.models import ReplicaSample
 from apps.fleet.models import Replica
 
@@ -25,56 +27,75 @@ class EngineCount:
     is_whole: bool
 
 
-def engine_counts(*, namespace: str, start: datetime, end: datetime) -> dict[str, EngineCount]:
-    """Return InferenceService → what its replicas counted in [start, end); two queries.
+def engine_hours(
+    *, namespace: str, hours: Collection[datetime]
+) -> dict[datetime, dict[str, EngineCount]]:
+    """Return hour → InferenceService → what its replicas counted in it; two queries, however many
+    hours.
 
-    One that had no ready replica in that time is left out.
+    A service that had no ready replica in an hour is left out of it.
     """
-    ready = Replica.objects.filter(
-        Q(ended_at=None) | Q(ended_at__gt=start),
-        namespace=namespace,
-        ready_at__lt=end,
-    )
-    replicas: dict[str, list[Replica]] = {}
-    for replica in ready:
-        replicas.setdefault(replica.service, []).append(replica)
-    sums = {
-        row["replica"]: row
-        for row in ReplicaSample.objects.filter(
-            replica__in=[one.pk for found in replicas.values() for one in found],
-            minute__gte=start,
-            minute__lt=end,
+    if not hours:
+        return {}
+    first, last = min(hours), max(hours) + HOUR
+    ready = list(
+        Replica.objects.filter(
+            Q(ended_at=None) | Q(ended_at__gt=first), namespace=namespace, ready_at__lt=last
         )
-        .values("replica")
+    )
+    sums = _sums([one.pk for one in ready], first, last)
+    return {hour: _counts(ready, sums, hour) for hour in hours}
+
+
+def _sums(
+    replicas: Collection[int], first: datetime, last: datetime
+) -> dict[tuple[int, datetime], dict[str, Any]]:
+    """Return (replica, hour) → what was counted."""
+    rows = (
+        ReplicaSample.objects.filter(replica__in=replicas, minute__gte=first, minute__lt=last)
+        .annotate(hour=TruncHour("minute", tzinfo=ZONE))
+        .values("replica", "hour")
         .annotate(
             prompt=Sum("prompt_tokens"),
             generation=Sum("generation_tokens"),
             seconds=Sum("counted_seconds"),
         )
         .order_by()
-    }
-    return {service: _added(found, sums, start, end) for service, found in replicas.items()}
+    )
+    return {(row["replica"], row["hour"]): dict(row) for row in rows}
+
+
+def _counts(
+    replicas: Iterable[Replica],
+    sums: Mapping[tuple[int, datetime], Mapping[str, Any]],
+    hour: datetime,
+) -> dict[str, EngineCount]:
+    services: dict[str, list[Replica]] = {}
+    for replica in replicas:
+        if _ready_for(replica, hour):
+            services.setdefault(replica.service, []).append(replica)
+    return {service: _added(found, sums, hour) for service, found in services.items()}
 
 
 def _added(
     replicas: Iterable[Replica],
-    sums: Mapping[int, Mapping[str, Any]],
-    start: datetime,
-    end: datetime,
+    sums: Mapping[tuple[int, datetime], Mapping[str, Any]],
+    hour: datetime,
 ) -> EngineCount:
     prompt = generation = 0.0
     is_whole = True
     for replica in replicas:
-        counted = sums.get(replica.pk, {})
+        counted = sums.get((replica.pk, hour), {})
         prompt += counted.get("prompt") or 0
         generation += counted.get("generation") or 0
         seconds = timedelta(seconds=counted.get("seconds") or 0)
-        is_whole = is_whole and seconds >= _ready_for(replica, start, end) - MAY_MISS
+        is_whole = is_whole and seconds >= _ready_for(replica, hour) - MAY_MISS
     return EngineCount(round(prompt), round(generation), is_whole)
 
 
-def _ready_for(replica: Replica, start: datetime, end: datetime) -> timedelta:
-    """Return for how long of [start, end) a replica was there after it had become ready."""
-    began = max(replica.ready_at or end, start)
+def _ready_for(replica: Replica, hour: datetime) -> timedelta:
+    """Return for how long of an hour a replica was there after it had become ready."""
+    end = hour + HOUR
+    began = max(replica.ready_at or end, hour)
     ended = min(replica.ended_at or end, end)
     return max(ended - began, timedelta(0))

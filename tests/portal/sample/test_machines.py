@@ -47,7 +47,7 @@ class TestMachines:
             if one.pod:
                 hour = hour_of(one.pod.ready_at)
                 while hour < one.pod.ended_at:
-                    ready.add((f"{one.pod.model}-{one.pod.version}", hour))
+                    ready.add((one.pod.service, hour))
                     hour += HOUR
         called = {
             (call.record.version, hour_of(call.record.occurred_at))
