@@ -54,6 +54,12 @@ PRIVILEGES: dict[str, May] = {
     "sessions.Session": May(insert=True, update=("session_data", "expire_date"), delete=True),
     # the record
     "audit.AuditEvent": FACT,
+    # a trigger writes it with the event; the sealer takes it away when it has sealed the event
+    "audit.Unsealed": May(insert=True, delete=True),
+    "audit.AuditSeal": FACT,
+    "audit.AuditTile": FACT,
+    "audit.Checkpoint": May(insert=True, update=("anchored_at", "problem")),
+    "audit.Verification": FACT,
     # people
     "accounts.CostCenter": FACT,
     "accounts.Team": May(insert=True, update=("cost_center",)),

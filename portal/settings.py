@@ -238,6 +238,18 @@ REGISTRY_RETENTION_DAYS = env_int("REGISTRY_RETENTION_DAYS", 365, minimum=1)
 REGISTRY_READER_ROLE_ARN = env_str("REGISTRY_READER_ROLE_ARN", "")
 SIGNING_KEY_FILE = env_str("SIGNING_KEY_FILE")
 
+# -- The record: sealed, signed, anchored where its database cannot reach it -----------------------
+# the log's name in its checkpoints, as C2SP wants it: an address without its scheme
+AUDIT_ORIGIN = env_str("AUDIT_ORIGIN", f"{urlsplit(PORTAL_URL).netloc}/audit")
+AUDIT_SIGNING_KEY_FILE = env_str("AUDIT_SIGNING_KEY_FILE")
+# public keys that signed earlier checkpoints, one PEM after the other
+AUDIT_FORMER_KEYS_FILE = env_str("AUDIT_FORMER_KEYS_FILE", "")
+AUDIT_BUCKET = env_str("AUDIT_BUCKET", "audit-record")
+# six years, as 45 CFR 164.316(b)(2) keeps documentation
+AUDIT_RETENTION_DAYS = env_int("AUDIT_RETENTION_DAYS", 2192, minimum=1)
+# between two checkpoints; what is younger than that can still be rewritten unnoticed
+AUDIT_CHECKPOINT_SECONDS = env_int("AUDIT_CHECKPOINT_SECONDS", 300, minimum=1)
+
 # -- Git and the cluster ---------------------------------------------------------------------------
 GITOPS_REMOTE = env_str("GITOPS_REMOTE")
 GITOPS_BRANCH = env_str("GITOPS_BRANCH", "main")

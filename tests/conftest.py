@@ -57,8 +57,8 @@ def django_db_setup(django_db_setup, django_db_blocker):
 
 @pytest.fixture
 def committed(emptied_by_its_owner, transactional_db):
-    """Really commit, for threads; afterwards the owner empties the tables, which the audit table
-    would refuse.
+    """Really commit, for threads; afterwards the owner empties the tables, which those of the
+    record would refuse.
     """
     from django.db import connection
 
@@ -67,12 +67,13 @@ def committed(emptied_by_its_owner, transactional_db):
     yield
     database.connect_as_owner()
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE audit_auditevent DISABLE TRIGGER USER")
+        for table in database.RECORD:
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
 
 
 @pytest.fixture
 def emptied_by_its_owner(django_db_setup, django_db_blocker):
-    """Give the audit table its guard back, after everything else was cleaned up."""
+    """Give the record its guards back, after everything else was cleaned up."""
     from django.db import connection
 
     from tests import database
@@ -80,7 +81,8 @@ def emptied_by_its_owner(django_db_setup, django_db_blocker):
     yield
     with django_db_blocker.unblock():
         with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE audit_auditevent ENABLE TRIGGER USER")
+            for table in database.RECORD:
+                cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
         database.connect_as_portal()
 
 
@@ -147,7 +149,7 @@ def audit_away(monkeypatch):
     @contextmanager
     def away():
         with monkeypatch.context() as patch:
-            patch.setattr(AuditEvent.objects, "create", refuse)
+            patch.setattr(AuditEvent, "save", refuse)
             yield
 
     return away

@@ -22,9 +22,9 @@ STATE = Path(tempfile.mkdtemp(prefix="qm-tests-"))
 atexit.register(shutil.rmtree, STATE, ignore_errors=True)
 
 
-def _signing_key() -> str:
+def _signing_key(name: str) -> str:
     key = ec.generate_private_key(ec.SECP256R1())
-    path = STATE / "signing.pem"
+    path = STATE / name
     path.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
@@ -47,7 +47,8 @@ def configure() -> None:
         "OIDC_ISSUER": "http://127.0.0.1:2",
         "OIDC_CLIENT_SECRET": "only-for-tests",
         "GATEWAY_JWKS_URI": "http://127.0.0.1:2/keys",
-        "SIGNING_KEY_FILE": _signing_key(),
+        "SIGNING_KEY_FILE": _signing_key("signing.pem"),
+        "AUDIT_SIGNING_KEY_FILE": _signing_key("audit.pem"),
         "GITOPS_REMOTE": str(STATE / "gitops.git"),
         "GITOPS_WORKDIR": str(STATE / "gitops-work"),
         "GATEWAY_URL": "http://127.0.0.1:3",

@@ -9,6 +9,7 @@ from celery import Celery
 from worker.schedule import SCHEDULE
 
 TASKS = (
+    "audit",
     "accounts",
     "catalog",
     "evals",

@@ -12,6 +12,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(hour=3, minute=10),
         "options": {"expires": 3600},
     },  # fmt: skip
+    # Reads the whole record at night. If it stops, a record that was rewritten is noticed only
+    # where it no longer continues its last checkpoint.
+    "verify-record": {
+        "task": "audit.verify_record",
+        "schedule": crontab(hour=2, minute=20),
+        "options": {"expires": 3600},
+    },
     # Looks at candidates that start, go on, or have to go. If it stops, runs stand still and
     # candidates keep a GPU.
     "reconcile-due-eval-runs": {

@@ -1,11 +1,13 @@
 """The one way to write an audit event."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from django.db import models
 
+from apps.audit.content import content_hash
 from apps.audit.models import Action, AuditEvent
+from apps.common.canonical import plain
 from apps.common.request_ids import current_request_id
 
 
@@ -39,16 +41,20 @@ def record(
     request_id: str = "",
 ) -> AuditEvent:
     """Insert the event of a change, in the caller's transaction. data: JSON without secrets or
-    prompt text.
+    prompt text; numbers that JSON does not keep exactly become text.
     """
-    return AuditEvent.objects.create(
+    event = AuditEvent(
         occurred_at=now,
+        recorded_at=datetime.now(UTC),
         actor=actor.username,
         actor_name=actor.get_full_name(),
         action=action,
         target_type=type(target).__name__,
         target_id=str(target.pk),
         target_label=str(target)[:200],
-        data=data or {},
+        data=plain(data or {}),
         request_id=request_id or current_request_id.get(),
     )
+    event.content_hash = content_hash(event)
+    event.save(force_insert=True)
+    return event

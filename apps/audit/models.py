@@ -1,7 +1,9 @@
-"""What happened: one immutable row per state change, written in the transaction of the change.
+"""What happened: one immutable row per state change, written in the transaction of the change; and
+what makes it evidence: each row's place in a chain and a tree of hashes, and signed checkpoints.
 
 Actor and target are text, not foreign keys: audit is the lowest app, and its rows must outlive what
-they speak of. Triggers (see migrations) refuse UPDATE and DELETE.
+they speak of. Triggers (see migrations) refuse UPDATE and DELETE. A write waits for no other: the
+sealer alone gives an event its place, seconds later.
 """
 
 from django.db import models
@@ -111,7 +113,8 @@ class AuditEvent(models.Model):
     """One state change: who, what, on what, when, why."""
 
     id = models.UUIDField(primary_key=True, default=ordered_id, editable=False)
-    occurred_at = models.DateTimeField()
+    occurred_at = models.DateTimeField()  # by the action's clock
+    recorded_at = models.DateTimeField()  # by the clock of who wrote it
     actor = models.CharField(max_length=200)  # username, or "system:<task>"
     actor_name = models.CharField(max_length=200)
     action = models.CharField(max_length=64, choices=action_choices)
@@ -120,6 +123,7 @@ class AuditEvent(models.Model):
     target_label = models.CharField(max_length=200)
     data = models.JSONField(default=dict)
     request_id = models.CharField(max_length=64, blank=True, default="")
+    content_hash = models.BinaryField()  # 32 bytes: its leaf in the tree (content.py)
 
     objects = AuditEventQuerySet.as_manager()
 
@@ -140,3 +144,85 @@ class AuditEvent(models.Model):
     def get_absolute_url(self) -> str:
         """Return the event's permanent address."""
         return reverse("oversight:event_detail", args=[self.pk])
+
+
+class Unsealed(models.Model):
+    """An event that has no place yet. A trigger writes it with the event, the sealer takes it
+    away.
+    """
+
+    event = models.OneToOneField(
+        AuditEvent, on_delete=models.PROTECT, primary_key=True, related_name="+"
+    )
+
+    def __str__(self) -> str:
+        return f"{self.event_id} waits for its seal"
+
+
+class AuditSeal(models.Model):
+    """An event's place: the sequence has no gaps, and each seal names the one before it."""
+
+    sequence = models.BigIntegerField(primary_key=True)  # from 0
+    event = models.OneToOneField(AuditEvent, on_delete=models.PROTECT, related_name="seal")
+    leaf = models.BinaryField()  # the event's content hash
+    previous = models.BinaryField()  # the hash of the seal before; 32 zero bytes for the first
+    hash = models.BinaryField()  # SHA-256 of previous and leaf
+    sealed_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("sequence",)
+
+    def __str__(self) -> str:
+        return f"Seal {self.sequence}"
+
+
+class AuditTile(models.Model):
+    """A node of the tree that is kept, so that roots and proofs need not read every leaf: level 1
+    stands over 256 leaves, level 2 over 65,536, and so on.
+    """
+
+    level = models.SmallIntegerField()
+    index = models.BigIntegerField()
+    hash = models.BinaryField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("level", "index"), name="audit_tile_once"),)
+
+    def __str__(self) -> str:
+        return f"Node {self.index} of kept level {self.level}"
+
+
+class Checkpoint(models.Model):
+    """The root of the record at a size, signed; anchored once it lies in S3, where nobody can
+    change it.
+    """
+
+    size = models.BigIntegerField(primary_key=True)
+    root = models.BinaryField()
+    note = models.TextField()  # as C2SP's tlog-checkpoint has it
+    signed_at = models.DateTimeField()
+    anchored_at = models.DateTimeField(null=True, blank=True)
+    problem = models.TextField(blank=True, default="")  # why it is not anchored yet
+
+    class Meta:
+        ordering = ("-size",)
+
+    def __str__(self) -> str:
+        return f"Checkpoint of {self.size:,} entries"
+
+
+class Verification(models.Model):
+    """One reading of the whole record against its seals and its anchored checkpoints."""
+
+    id = models.UUIDField(primary_key=True, default=ordered_id, editable=False)
+    verified_at = models.DateTimeField()  # when it began to read
+    size = models.BigIntegerField()  # entries that were read
+    anchored_size = models.BigIntegerField()  # of the largest checkpoint that S3 had
+    found = models.BigIntegerField()  # how much is wrong; `findings` keeps the first of it
+    findings = models.JSONField(default=list)  # of {"kind", "sequence", "says"}
+
+    class Meta:
+        ordering = ("-verified_at",)
+
+    def __str__(self) -> str:
+        return f"{self.size:,} entries verified: {self.found:,} findings"

@@ -22,7 +22,11 @@ class TestAuditEvent:
         event = record(
             action=Action.MODEL_REGISTERED, actor=System("tests"), target=registered_model, now=NOW
         )
-        for change in (lambda: AuditEvent.objects.update(actor="mallory"), lambda: event.delete()):
+        mine = AuditEvent.objects.filter(pk=event.pk)
+        for change in (
+            lambda: mine.update(actor="mallory"),
+            lambda: mine._raw_delete(mine.db),  # what refers to it would refuse too, but later
+        ):
             with (
                 as_owner(),
                 pytest.raises(IntegrityError, match="immutable"),
@@ -234,7 +238,10 @@ REFUSED = {
         "what was decided at a weight never changes",
     ),
     "an audit event that changes": ("UPDATE audit_auditevent SET actor = 'mallory'", "immutable"),
-    "an audit record that is emptied": ("TRUNCATE audit_auditevent", "immutable"),
+    "an audit record that is emptied": (
+        "SET CONSTRAINTS ALL IMMEDIATE; TRUNCATE audit_auditevent CASCADE",
+        "immutable",
+    ),
 }
 
 

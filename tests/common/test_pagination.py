@@ -24,9 +24,8 @@ class TestCursor:
         return pages, pages.paginate_queryset(AuditEvent.objects.all(), Request(wsgi))
 
     def test_has_50_on_a_page_and_leads_to_the_next(self):
-        AuditEvent.objects.bulk_create(
-            AuditEvent(occurred_at=NOW, actor=f"u{n}", action="a", target_id="1") for n in range(51)
-        )
+        facts = {"occurred_at": NOW, "recorded_at": NOW, "action": "a", "target_id": "1"}
+        AuditEvent.objects.bulk_create(AuditEvent(actor=f"u{n}", **facts) for n in range(51))
         pages, first = self.page()
         assert len(first) == 50
         cursor = pages.get_next_link().partition("cursor=")[2].replace("%3D", "=")

@@ -3,7 +3,7 @@
 import pytest
 from django.db import OperationalError
 
-from worker.processes import observer, scraper, usage_follower
+from worker.processes import observer, scraper, sealer, usage_follower
 
 
 class Term:
@@ -53,6 +53,22 @@ class TestMeasure:
             with pytest.raises(OperationalError):
                 scraper.measure("a source")
         assert [(term.source, term.steps) for term in terms] == [("a source", 2)] * 2
+
+
+class TestKeep:
+    def test_keeps_the_record_until_the_database_goes_away(self, monkeypatch):
+        turns = []
+
+        class Keeper:
+            def turn(self, *, now):
+                turns.append(now)
+                if len(turns) == 3:
+                    raise OperationalError
+
+        monkeypatch.setattr(sealer.time, "sleep", lambda seconds: None)
+        with pytest.raises(OperationalError):
+            sealer.keep(Keeper())
+        assert len(turns) == 3
 
 
 class TestFollowTheLog:

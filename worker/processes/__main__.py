@@ -6,7 +6,7 @@ from importlib import import_module
 
 import django
 
-PROCESSES = ("usage_follower", "observer", "scraper")
+PROCESSES = ("usage_follower", "observer", "scraper", "sealer")
 
 
 def main(name: str) -> None:

@@ -23,6 +23,7 @@ class Lock(IntEnum):
     USAGE_FOLLOWER = 7_202_611_001
     OBSERVER = 7_202_611_002
     SCRAPER = 7_202_611_003
+    SEALER = 7_202_611_004
 
 
 def lead(lock: Lock, term: Callable[[], None], sleep: Callable[[float], None] = time.sleep) -> None:

@@ -1,5 +1,6 @@
-"""S3 for the model registry and for the archive of usage: every object is written once
-(`If-None-Match: *`) and locked (Object Lock, COMPLIANCE). The cloud's bill is read from it too.
+"""S3 for the model registry, the archive of usage and the anchor of the record: every object
+is written once (`If-None-Match: *`) and locked (Object Lock, COMPLIANCE). The cloud's bill is read
+from it too.
 
 boto3 reads AWS_ENDPOINT_URL_S3, AWS_REGION and the credentials (keys here, IRSA in production) from
 the environment. Each call has a timeout and few retries of its own; whatever still fails becomes
@@ -258,6 +259,12 @@ def bills_from_settings() -> RegistryStore | None:
     if not settings.CUR_BUCKET:
         return None
     return RegistryStore(bucket=settings.CUR_BUCKET, name="bucket of the bills")
+
+
+@lru_cache(maxsize=1)
+def anchor_from_settings() -> RegistryStore:
+    """Return this process's store of the record's checkpoints."""
+    return RegistryStore(bucket=settings.AUDIT_BUCKET, name="anchor of the record")
 
 
 def _lock(until: datetime) -> dict[str, object]:

@@ -65,9 +65,9 @@ def scaling_token_file(context: Context) -> Path:
     return secret_file(context, "scaling-token")
 
 
-def signing_key_file(context: Context) -> Path:
-    """Return the EC P-256 key that signs model manifests, PEM, made where missing."""
-    path = folder(context) / "signing-key.pem"
+def signing_key_file(context: Context, name: str = "signing-key") -> Path:
+    """Return an EC P-256 key, PEM, made where missing: that of model manifests, or another."""
+    path = folder(context) / f"{name}.pem"
     if not path.exists():
         write_private(path, _new_ec_key())
     return path

@@ -70,6 +70,10 @@ def environment(context: Context) -> dict[str, str]:
         "REGISTRY_BUCKET": s3.BUCKET,
         "REGISTRY_RETENTION_DAYS": "1",
         "USAGE_ARCHIVE_BUCKET": s3.USAGE_BUCKET,
+        "AUDIT_BUCKET": s3.AUDIT_BUCKET,
+        "AUDIT_RETENTION_DAYS": "1",
+        "AUDIT_CHECKPOINT_SECONDS": "30",
+        "AUDIT_SIGNING_KEY_FILE": str(credentials.signing_key_file(context, "audit-key")),
         "SIGNING_KEY_FILE": str(credentials.signing_key_file(context)),
         "GITOPS_REMOTE": f"file://{context.state}/gitops.git",
         "GITOPS_BRANCH": "main",
@@ -136,6 +140,7 @@ def parts(context: Context) -> list[Part]:
         ),
         _process(context, env, "observer", [context.python, "-m", "worker.processes", "observer"]),
         _process(context, env, "scraper", [context.python, "-m", "worker.processes", "scraper"]),
+        _process(context, env, "sealer", [context.python, "-m", "worker.processes", "sealer"]),
     ]
 
 

@@ -1,4 +1,4 @@
-"""A job: makes the S3 users and the buckets of published models, of archived usage and of the
+"""A job: makes the S3 users and the buckets of models, of archived usage, of the record and of the
 cloud's bills, with what each user may do. Safe to run again.
 
 Environment: AWS_* of the server's owner; S3_PORTAL and S3_KUBELET, the secrets of the two users.
@@ -17,7 +17,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
 
-from .s3 import BILLS_BUCKET, BUCKET, REGION, USAGE_BUCKET, USERS
+from .s3 import AUDIT_BUCKET, BILLS_BUCKET, BUCKET, REGION, USAGE_BUCKET, USERS
 
 READ = [
     "s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectAttributes", "s3:GetObjectRetention",
@@ -31,6 +31,8 @@ WRITE = [
     "s3:DeleteObject",
     "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:ListBucketMultipartUploads",
 ]  # fmt: skip
+# checkpoints are written once, and nobody takes them away
+ONCE = ["s3:PutObject", "s3:PutObjectRetention"]
 ON_BUCKET = frozenset(action for action in READ + WRITE if "Bucket" in action)
 
 
@@ -41,6 +43,7 @@ def main() -> None:
     make_bucket(BUCKET, {"portal": READ + WRITE, "kubelet": READ})
     make_bucket(USAGE_BUCKET, {"portal": READ + WRITE})
     make_bucket(BILLS_BUCKET, {"portal": READ}, locks=False)
+    make_bucket(AUDIT_BUCKET, {"portal": READ + ONCE})
 
 
 def make_bucket(name: str, users: Mapping[str, list[str]], *, locks: bool = True) -> None:
