@@ -57,6 +57,7 @@ build_assets() {
   fi
   say "Building styles, scripts, fonts and icons"
   "${node[@]}" run --silent build
+  .venv/bin/python static/fonts.py
   touch static/dist/.built
 }
 
