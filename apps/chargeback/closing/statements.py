@@ -73,6 +73,7 @@ class Draft:
     month: date
     cost_center: str
     lines: tuple[DraftLine, ...]
+    methods: tuple[str, ...] = ()
 
     def total(self, basis: str) -> Decimal:
         """Return what its lines come to, in whole cents."""
@@ -81,8 +82,10 @@ class Draft:
 
     @property
     def content(self) -> dict[str, object]:
-        """Return its facts as canonical JSON takes them: amounts are text."""
-        return {
+        """Return its facts as canonical JSON takes them: amounts are text. How the machines were
+        shared out is among them where any were.
+        """
+        facts: dict[str, object] = {
             "number": self.number,
             "month": f"{self.month:%Y-%m}",
             "cost_center": self.cost_center,
@@ -91,6 +94,7 @@ class Draft:
             "cost_usd": str(self.total(COST)),
             "lines": [_plain(line) for line in self.lines],
         }
+        return facts | ({"methods": list(self.methods)} if self.methods else {})
 
     @property
     def digest(self) -> str:
@@ -124,8 +128,11 @@ def corrections(now: dict[Key, Amount], billed: dict[Key, Amount]) -> dict[Key, 
     return {key: amount for key, amount in found.items() if amount != NOTHING}
 
 
-def drafts(month: date, lines: dict[Key, Amount]) -> list[Draft]:
-    """Return the statements of a month, one for each cost center, numbered in their order."""
+def drafts(month: date, lines: dict[Key, Amount], methods: Sequence[str] = ()) -> list[Draft]:
+    """Return the statements of a month, one for each cost center, numbered in their order.
+
+    methods: that the month's machines were shared out by.
+    """
     keys = sorted(lines, key=lambda key: key.sorted_by)
     rounded: dict[Key, Decimal] = {}
     for basis in (LIST, COST):
@@ -135,7 +142,8 @@ def drafts(month: date, lines: dict[Key, Amount]) -> list[Draft]:
     groups = groupby(keys, key=lambda key: key.cost_center)
     for number, (cost_center, group) in enumerate(groups, start=1):
         found = tuple(DraftLine(key, lines[key], rounded[key]) for key in group)
-        made.append(Draft(f"{month:%Y-%m}-{number:03}", month, cost_center, found))
+        whose = (f"{month:%Y-%m}-{number:03}", month, cost_center)
+        made.append(Draft(*whose, found, tuple(methods)))
     return made
 
 

@@ -1,21 +1,23 @@
-"""A month's FOCUS rows, read from the ledger: the priced days, the machines' shares, and what
-corrects closed months. Every export is held against the rules before its first byte is sent.
+"""A month's FOCUS rows, from the ledger: the priced days, the machines' shares, and what corrects
+closed months.
+
+The rows of a closed month come to what its statements billed, to the cent: what a day says is
+exact, one row for each statement says what rounding did, and a line whose days changed since is one
+row as it was billed. What came later is a correction in the rows of a later month.
 """
 
-import io
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from django.conf import settings
 
-from apps.chargeback import costs
+from apps.chargeback import costs, ledger
 from apps.chargeback import queries as money
 from apps.chargeback.closing import queries as closes
-from apps.chargeback.closing.models import MonthClose, StatementLine
+from apps.chargeback.closing.models import MonthClose, Statement, StatementLine
 from apps.chargeback.closing.statements import COST, LIST, Amount, Key
 from apps.chargeback.focus import rows as focus
 from apps.chargeback.focus.rows import (
@@ -25,20 +27,12 @@ from apps.chargeback.focus.rows import (
     MachineShare,
     Row,
     Unpriced,
-    Version,
 )
-from apps.chargeback.focus.rules import checked
 from apps.chargeback.models import Allocation, Rate, Spend
-from apps.common.periods import month_bounds, next_month
+from apps.common.periods import month_bounds
 from apps.metering.skus import Sku
 
-CHUNK = 2000
-_PARQUET = {
-    "text": pa.string(),
-    "json": pa.string(),
-    "decimal": pa.decimal128(38, 18),
-    "time": pa.timestamp("us", tz="UTC"),
-}
+Charge = ListCharge | MachineShare
 
 
 def account() -> Account:
@@ -53,22 +47,22 @@ def account() -> Account:
 
 
 def rows(month: date, basis: Basis) -> Generator[Row, None, None]:
-    """Yield a month's rows on one basis: its days, then what corrects closed months."""
-    numbers = _numbers(month)
-    billed_to = account()
-    found = _list_days(month, numbers) if basis == LIST else _cost_days(month, numbers)
-    with closing(found):
-        for charge in found:
-            yield _row(charge, month, billed_to)
-    for key, amount in _corrections(month, basis).items():
-        yield _row(_correction(key, amount, numbers), month, billed_to)
+    """Yield a month's rows on one basis: its days, then what corrects closed months, then what
+    rounding did.
+    """
+    close = MonthClose.objects.closed().filter(month=month).first()
+    with closing(_closed(close, basis) if close else _open(month, basis)) as found:
+        yield from found
 
 
-def rules_hold(month: date, basis: Basis, version: Version) -> int:
-    """Return how many rows a month has, each held against FOCUS's rules. Raises NotFocus."""
-    # closed at once where a row breaks a rule: its cursor must not outlive the transaction
-    with closing(rows(month, basis)) as found:
-        return sum(1 for _ in checked(found, version))
+def statement_rows(statement: Statement, basis: Basis) -> Generator[Row, None, None]:
+    """Yield the rows of one statement on one basis, a row for each of its lines, as it billed them:
+    the same whenever it is asked. statement: with its close.
+    """
+    billed_to, month = account(), statement.close.month
+    lines = statement.lines.filter(basis=basis).select_related("rate").order_by("position")
+    for line in lines:
+        yield _row(_of_line(line, statement), month, billed_to)
 
 
 def unpriced(month: date) -> Unpriced:
@@ -79,104 +73,207 @@ def unpriced(month: date) -> Unpriced:
     return Unpriced(totals.unpriced_tokens, seconds, totals.unmetered_calls)
 
 
-def parquet(found: Iterable[Row], version: Version) -> bytes:
-    """Return rows as a Parquet file: exact decimals, moments in UTC."""
-    columns = focus.columns(version)
-    schema = pa.schema([(column.name, _PARQUET[column.kind]) for column in columns])
-    made = [{column.name: row.get(column.name) for column in columns} for row in found]
-    sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(made, schema=schema), sink)
-    return sink.getvalue()
-
-
-def _row(charge: ListCharge | MachineShare, month: date, billed_to: Account) -> Row:
+def _row(charge: Charge, month: date, billed_to: Account) -> Row:
     if isinstance(charge, ListCharge):
         return focus.list_row(charge, month, billed_to)
     return focus.cost_row(charge, month, billed_to)
 
 
-def _numbers(month: date) -> dict[str, str]:
-    """Return cost center → the number of its statement; empty while the month is open."""
-    close = MonthClose.objects.closed().filter(month=month).first()
-    return dict(close.statements.values_list("cost_center", "number")) if close else {}
+def _open(month: date, basis: Basis) -> Generator[Row, None, None]:
+    """Yield an open month's rows: its days, and what its close would correct."""
+    billed_to = account()
+    with closing(_days(month, basis)) as found:
+        for _, charge in found:
+            yield _row(charge, month, billed_to)
+    for charge in _corrections(month, basis):
+        yield _row(charge, month, billed_to)
 
 
-def _list_days(month: date, numbers: dict[str, str]) -> Generator[ListCharge, None, None]:
-    priced = Spend.objects.filter(
-        day__gte=month, day__lt=next_month(month), rate__isnull=False
-    ).select_related("rate")
-    order = ("day", "cost_center", "team", "model", "version", "sku", "rate")
-    for row in priced.order_by(*order).iterator(chunk_size=CHUNK):
-        assert row.rate is not None and row.list_cost_usd is not None  # noqa: S101 - filtered
-        yield ListCharge(
-            day=row.day,
-            cost_center=row.cost_center,
-            team=row.team,
-            model=row.model,
-            version=row.version,
-            sku=Sku(row.sku),
-            quantity=row.quantity,
-            rate_id=str(row.rate.pk),
-            unit_price_usd=row.rate.unit_price_usd,
-            cost_usd=row.list_cost_usd,
-            invoice=numbers.get(row.cost_center, ""),
+def _closed(close: MonthClose, basis: Basis) -> Generator[Row, None, None]:
+    """Yield a closed month's rows, which come to what its statements say."""
+    month, billed_to = close.month, account()
+    bill = _Bill.of(close, basis)
+    left = dict(bill.totals)
+    with closing(_days(month, basis, bill)) as found:
+        for key, charge in found:
+            if key not in bill.moved:
+                left[key.cost_center] -= charge.cost_usd
+                yield _row(charge, month, billed_to)
+    for key, line in bill.lines.items():
+        if key in bill.moved or key.usage_month != month:
+            left[key.cost_center] -= line.amount_usd
+            yield _row(_of_line(line, line.statement), month, billed_to)
+    for cost_center, usd in left.items():
+        if usd:
+            number = bill.numbers[cost_center]
+            yield focus.rounding_row(usd, basis, cost_center, number, month, billed_to)
+
+
+@dataclass(frozen=True)
+class _Bill:
+    """What a close billed on one basis. numbers, totals: cost center → its statement's. moved:
+    lines of the month itself that its days do not come to any more.
+    """
+
+    numbers: dict[str, str]
+    totals: dict[str, Decimal]
+    lines: dict[Key, StatementLine]
+    moved: frozenset[Key]
+
+    @classmethod
+    def of(cls, close: MonthClose, basis: Basis) -> "_Bill":
+        """Read what a close billed."""
+        statements = list(close.statements.all())
+        found = StatementLine.objects.filter(statement__close=close, basis=basis)
+        related = found.select_related("rate", "statement__close").order_by("statement", "position")
+        lines = {key_of(line): line for line in related}
+        days = {key: amount for key, amount in ledger.known(close.month).items()
+                if key.basis == basis}  # fmt: skip
+        own = {
+            key: Amount(line.quantity, line.exact_usd)
+            for key, line in lines.items()
+            if key.usage_month == close.month
+        }
+        return cls(
+            numbers={one.cost_center: one.number for one in statements},
+            totals={
+                one.cost_center: one.list_usd if basis == LIST else one.cost_usd
+                for one in statements
+            },
+            lines=lines,
+            moved=frozenset(
+                key for key in days.keys() | own.keys() if days.get(key) != own.get(key)
+            ),
         )
 
-
-def _cost_days(month: date, numbers: dict[str, str]) -> Generator[MachineShare, None, None]:
-    shares = Allocation.objects.filter(
-        day__day__gte=month, day__day__lt=next_month(month), is_priced=True
-    ).select_related("day")
-    for row in shares.order_by("day", "pk").iterator(chunk_size=CHUNK):
-        assert row.cost_usd is not None  # noqa: S101 - filtered
-        yield MachineShare(
-            day=row.day.day,
-            kind=row.kind,
-            cost_center=row.cost_center,
-            team=row.team,
-            model=row.model,
-            version=row.version,
-            instance_type=row.instance_type,
-            capacity_type=row.capacity_type,
-            gpu_name=row.gpu_name,
-            gpu_hours=row.gpu_hours,
-            ratio=row.ratio,
-            method_id=row.day.method_id,
-            cost_usd=row.cost_usd,
-            on_demand_usd=row.on_demand_usd,
-            invoice=numbers.get(row.cost_center, ""),
-        )
+    def place_of(self, key: Key) -> tuple[str, str]:
+        """Return the number of the statement and the position of the line that bill something."""
+        line = self.lines.get(key)
+        return self.numbers.get(key.cost_center, ""), str(line.position) if line else ""
 
 
-def _corrections(month: date, basis: Basis) -> dict[Key, Amount]:
-    """Return what corrects closed months: as it was billed with this month, else as it would be."""
-    if MonthClose.objects.closed().filter(month=month).exists():
-        lines = StatementLine.objects.filter(statement__close__month=month).exclude(
-            usage_month=month
-        )
-        return closes.added(lines.filter(basis=basis))
-    return {
+def key_of(line: StatementLine) -> Key:
+    """Return what a line is of. line: with its statement."""
+    return Key(
+        line.statement.cost_center, line.basis, line.usage_month, line.team, line.model,
+        line.version, line.item, line.rate_id,
+    )  # fmt: skip
+
+
+_NOT_BILLED = _Bill({}, {}, {}, frozenset())
+
+
+def _days(
+    month: date, basis: Basis, bill: _Bill = _NOT_BILLED
+) -> Generator[tuple[Key, Charge], None, None]:
+    """Yield a month's charges by day, each with the line that it belongs to."""
+    if basis == LIST:
+        with closing(ledger.priced_days(month)) as spent:
+            for spend in spent:
+                yield _list_charge(spend, month, bill)
+    else:
+        with closing(ledger.shared_days(month)) as shares:
+            for share in shares:
+                yield _machine_share(share, month, bill)
+
+
+def _list_charge(row: Spend, month: date, bill: _Bill) -> tuple[Key, ListCharge]:
+    assert row.rate is not None and row.list_cost_usd is not None  # noqa: S101 - filtered
+    key = Key(row.cost_center, LIST, month, row.team, row.model, row.version, row.sku, row.rate_id)
+    invoice, line = bill.place_of(key)
+    return key, ListCharge(
+        day=row.day,
+        cost_center=row.cost_center,
+        team=row.team,
+        model=row.model,
+        version=row.version,
+        sku=Sku(row.sku),
+        quantity=row.quantity,
+        rate_id=str(row.rate.pk),
+        unit_price_usd=row.rate.unit_price_usd,
+        cost_usd=row.list_cost_usd,
+        invoice=invoice,
+        line=line,
+    )
+
+
+def _machine_share(row: Allocation, month: date, bill: _Bill) -> tuple[Key, MachineShare]:
+    assert row.cost_usd is not None  # noqa: S101 - filtered
+    key = Key(row.cost_center, COST, month, row.team, row.model, row.version, row.kind)
+    invoice, line = bill.place_of(key)
+    return key, MachineShare(
+        day=row.day.day,
+        kind=row.kind,
+        cost_center=row.cost_center,
+        team=row.team,
+        model=row.model,
+        version=row.version,
+        instance_type=row.instance_type,
+        capacity_type=row.capacity_type,
+        gpu_name=row.gpu_name,
+        gpu_hours=row.gpu_hours,
+        ratio=row.ratio,
+        method_id=row.day.method_id,
+        cost_usd=row.cost_usd,
+        on_demand_usd=row.on_demand_usd,
+        invoice=invoice,
+        line=line,
+    )
+
+
+def _corrections(month: date, basis: Basis) -> list[Charge]:
+    """Return what a close of an open month would correct of closed ones."""
+    found = {
         line.key: line.amount
         for draft in closes.preview(month)
         for line in draft.lines
         if line.key.basis == basis and line.key.usage_month != month
     }
+    rates = Rate.objects.in_bulk({key.rate for key in found if key.rate is not None})
+    return [
+        _of_month(key, amount, rates.get(key.rate or 0), corrects=key.usage_month)
+        for key, amount in found.items()
+    ]
 
 
-def _correction(key: Key, amount: Amount, numbers: dict[str, str]) -> ListCharge | MachineShare:
-    invoice = numbers.get(key.cost_center, "")
-    if key.basis == COST:
+def _of_line(line: StatementLine, statement: Statement) -> Charge:
+    """Return a line of a statement as one charge, as it was billed."""
+    return _of_month(
+        key_of(line),
+        Amount(line.quantity, line.exact_usd),
+        line.rate,
+        invoice=statement.number,
+        line=str(line.position),
+        billed_usd=line.amount_usd,
+        corrects=None if line.usage_month == statement.close.month else line.usage_month,
+    )
+
+
+def _of_month(
+    key: Key,
+    amount: Amount,
+    rate: Rate | None,
+    *,
+    invoice: str = "",
+    line: str = "",
+    billed_usd: Decimal | None = None,
+    corrects: date | None = None,
+) -> Charge:
+    """Return what a month comes to of one thing, as one charge."""
+    if rate is None:  # by the price list every line has its rate
         return MachineShare(
             day=key.usage_month, kind=key.item, cost_center=key.cost_center, team=key.team,
             model=key.model, version=key.version, instance_type="", capacity_type="",
-            gpu_name="", gpu_hours=amount.quantity, ratio=Decimal(1), method_id="correction",
-            cost_usd=amount.usd, invoice=invoice, corrects=key.usage_month,
+            gpu_name="", gpu_hours=amount.quantity, ratio=None, method_id=METHOD_OF_LINES,
+            cost_usd=amount.usd, invoice=invoice, line=line, billed_usd=billed_usd,
+            is_of_month=True, corrects=corrects,
         )  # fmt: skip
-    assert key.rate is not None  # noqa: S101 - by the price list every line has its rate
-    rate = Rate.objects.get(pk=key.rate)
     return ListCharge(
         day=key.usage_month, cost_center=key.cost_center, team=key.team, model=key.model,
         version=key.version, sku=Sku(key.item), quantity=amount.quantity, rate_id=str(rate.pk),
-        unit_price_usd=rate.unit_price_usd, cost_usd=amount.usd, invoice=invoice,
-        corrects=key.usage_month,
+        unit_price_usd=rate.unit_price_usd, cost_usd=amount.usd, invoice=invoice, line=line,
+        billed_usd=billed_usd, is_of_month=True, corrects=corrects,
     )  # fmt: skip
+
+
+METHOD_OF_LINES = "sum-of-days"  # a line adds up what each day's method shared out

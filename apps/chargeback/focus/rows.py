@@ -29,6 +29,7 @@ HOST = "Amazon Web Services"
 SERVICE = "LLM inference"
 # the unit of FOCUS for what a SKU is counted in
 CONSUMED = {"token": "Tokens", "request": "Requests", "second": "Seconds", "image": "Images"}
+COST_BASES: Mapping[Basis, str] = {"LIST": "PriceList", "COST": "MachineCost"}
 PLATFORM = "platform"  # the sub-account of what is nobody's
 
 
@@ -106,7 +107,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("Tags", "json"),
     Column("x_AllocationKind"),
     Column("x_CorrectsBillingPeriodStart", "time"),
-    Column("x_CostBasis", required=True, allowed=("PriceList", "MachineCost")),
+    Column("x_CostBasis", required=True, allowed=tuple(COST_BASES.values())),
     Column("x_ModelVersion"),
 )  # fmt: skip
 
@@ -127,8 +128,9 @@ class Account:
 @dataclass(frozen=True)
 class ListCharge:
     """One day's usage of one SKU by the price list. unit_price_usd: for one billing unit of the
-    SKU. corrects: the month, closed by now, that the charge is a correction of: then it is of that
-    whole month, and cost_usd may be negative.
+    SKU. invoice, line: the statement that bills it, and its line; billed_usd: what that line says
+    in whole cents, where the charge is the whole line, of a month. corrects: the month, closed
+    before, that the charge is a correction of: then cost_usd may be negative.
     """
 
     day: date
@@ -143,6 +145,8 @@ class ListCharge:
     cost_usd: Decimal
     invoice: str = ""
     line: str = ""
+    billed_usd: Decimal | None = None
+    is_of_month: bool = False
     corrects: date | None = None
 
 
@@ -150,8 +154,9 @@ class ListCharge:
 class MachineShare:
     """One share of a day's machine cost: work of a team, or idle, starting, unallocated time.
 
-    ratio: of the day's cost of its kind of machine. on_demand_usd: what the same time costs by the
-    provider's list; None where that is not known.
+    ratio: of the day's cost of its kind of machine; None where it is not one day's. on_demand_usd:
+    what the same time costs by the provider's list; None where that is not known. The rest as in
+    ListCharge.
     """
 
     day: date
@@ -164,12 +169,14 @@ class MachineShare:
     capacity_type: str
     gpu_name: str
     gpu_hours: Decimal
-    ratio: Decimal
+    ratio: Decimal | None
     method_id: str
     cost_usd: Decimal
     on_demand_usd: Decimal | None = None
     invoice: str = ""
     line: str = ""
+    billed_usd: Decimal | None = None
+    is_of_month: bool = False
     corrects: date | None = None
 
 
@@ -231,7 +238,6 @@ def list_row(charge: ListCharge, month: date, account: Account) -> Row:
     consumed = CONSUMED[unit.one]
     quantity = charge.quantity / unit.per
     return _common(charge, month, account) | {
-        "BilledCost": charge.cost_usd,
         "ContractedCost": charge.cost_usd,
         "ContractedUnitPrice": charge.unit_price_usd,
         "EffectiveCost": charge.cost_usd,
@@ -246,7 +252,7 @@ def list_row(charge: ListCharge, month: date, account: Account) -> Row:
         "SkuId": f"{charge.model}/{charge.sku}",
         "SkuMeter": charge.sku.label,
         "SkuPriceId": charge.rate_id,
-        "x_CostBasis": "PriceList",
+        "x_CostBasis": COST_BASES["LIST"],
     }
 
 
@@ -257,15 +263,16 @@ def cost_row(share: MachineShare, month: date, account: Account) -> Row:
     exactly the cost.
     """
     details = {"InstanceType": share.instance_type, "x_GpuName": share.gpu_name}
-    ratio = {"AllocatedRatio": share.ratio, "UsageUnit": "GPU-Hours"}
-    elements = {"Elements": [ratio | {"UsageQuantity": share.gpu_hours}]}
+    element = {"UsageUnit": "GPU-Hours", "UsageQuantity": share.gpu_hours}
+    if share.ratio is not None:
+        element["AllocatedRatio"] = share.ratio
+    elements = {"Elements": [element]}
     listed = share.cost_usd if share.on_demand_usd is None else share.on_demand_usd
     words = f"{share.kind.capitalize()} on {share.instance_type or 'machines'}"
     return _common(share, month, account) | {
         "AllocatedMethodDetails": _json(elements),
         "AllocatedMethodId": share.method_id,
         "AllocatedResourceId": share.version or share.model or None,
-        "BilledCost": share.cost_usd,
         "ContractedCost": share.cost_usd,
         "ContractedUnitPrice": share.cost_usd,
         "EffectiveCost": share.cost_usd,
@@ -282,7 +289,36 @@ def cost_row(share: MachineShare, month: date, account: Account) -> Row:
         "SkuPriceDetails": _json(details),
         "SkuPriceId": f"{share.day:%Y-%m-%d}/{share.instance_type}/{share.capacity_type}",
         "x_AllocationKind": share.kind,
-        "x_CostBasis": "MachineCost",
+        "x_CostBasis": COST_BASES["COST"],
+    }
+
+
+def rounding_row(
+    usd: Decimal, basis: Basis, cost_center: str, number: str, month: date, account: Account
+) -> Row:
+    """Return the row of what rounding a statement's lines to cents did. It is billed, and costs
+    nothing beside what the other rows cost.
+    """
+    begins, ends = month_bounds(month)
+    return {
+        **_parties(account),
+        "BilledCost": usd,
+        "BillingPeriodEnd": ends,
+        "BillingPeriodStart": begins,
+        "ChargeCategory": "Adjustment",
+        "ChargeDescription": f"Rounding of statement {number} to cents",
+        "ChargeFrequency": "One-Time",
+        "ChargePeriodEnd": ends,
+        "ChargePeriodStart": begins,
+        "ContractedCost": Decimal(0),
+        "EffectiveCost": Decimal(0),
+        "InvoiceId": number,
+        "ListCost": Decimal(0),
+        "SubAccountId": PLATFORM,
+        "SubAccountName": PLATFORM,
+        "SubAccountType": "Team",
+        "Tags": _tags(cost_center, account),
+        "x_CostBasis": COST_BASES[basis],
     }
 
 
@@ -291,14 +327,12 @@ def _common(charge: ListCharge | MachineShare, month: date, account: Account) ->
     begins, ends = month_bounds(month)
     corrects = None if charge.corrects is None else month_bounds(charge.corrects)[0]
     charged = start_of_day(charge.day), end_of_day(charge.day)
-    if charge.corrects:
-        charged = month_bounds(charge.corrects)
+    if charge.is_of_month:
+        charged = month_bounds(charge.day)
     resource = charge.version or charge.model
     return {
-        "BillingAccountId": account.id,
-        "BillingAccountName": account.name,
-        "BillingAccountType": "Company",
-        "BillingCurrency": CURRENCY,
+        **_parties(account),
+        "BilledCost": charge.cost_usd if charge.billed_usd is None else charge.billed_usd,
         "BillingPeriodEnd": ends,
         "BillingPeriodStart": begins,
         "ChargeCategory": "Usage",
@@ -306,28 +340,42 @@ def _common(charge: ListCharge | MachineShare, month: date, account: Account) ->
         "ChargeFrequency": "Usage-Based",
         "ChargePeriodEnd": charged[1],
         "ChargePeriodStart": charged[0],
-        "HostProviderName": HOST,
         "InvoiceDetailId": charge.line or None,
         "InvoiceId": charge.invoice or None,
-        "InvoiceIssuerName": account.issuer,
-        "ProviderName": account.issuer,
-        "PublisherName": account.issuer,
         "RegionId": account.region or None,
         "RegionName": account.region or None,
         "ResourceId": resource or None,
         "ResourceName": resource or None,
         "ResourceType": "Model deployment" if resource else None,
+        "SubAccountId": charge.team or PLATFORM,
+        "SubAccountName": charge.team or PLATFORM,
+        "SubAccountType": "Team",
+        "Tags": _tags(charge.cost_center, account),
+        "x_CorrectsBillingPeriodStart": corrects,
+        "x_ModelVersion": charge.version or None,
+    }
+
+
+def _parties(account: Account) -> Row:
+    """Return who bills whom for what: the same in every row."""
+    return {
+        "BillingAccountId": account.id,
+        "BillingAccountName": account.name,
+        "BillingAccountType": "Company",
+        "BillingCurrency": CURRENCY,
+        "HostProviderName": HOST,
+        "InvoiceIssuerName": account.issuer,
+        "ProviderName": account.issuer,
+        "PublisherName": account.issuer,
         "ServiceCategory": "AI and Machine Learning",
         "ServiceName": SERVICE,
         "ServiceProviderName": account.issuer,
         "ServiceSubcategory": "Generative AI",
-        "SubAccountId": charge.team or PLATFORM,
-        "SubAccountName": charge.team or PLATFORM,
-        "SubAccountType": "Team",
-        "Tags": _json({"cost_center": charge.cost_center, "environment": account.environment}),
-        "x_CorrectsBillingPeriodStart": corrects,
-        "x_ModelVersion": charge.version or None,
     }
+
+
+def _tags(cost_center: str, account: Account) -> str:
+    return _json({"cost_center": cost_center, "environment": account.environment})
 
 
 def text_of(row: Row, version: Version) -> list[str]:

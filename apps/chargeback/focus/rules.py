@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from apps.chargeback.focus.rows import Column, Kind, Row, Value, Version, columns
+from apps.common.errors import DomainError
 
 MOST_PROBLEMS = 20
 _TYPES: dict[Kind, type] = {"decimal": Decimal, "time": datetime, "text": str, "json": str}
@@ -26,8 +27,10 @@ _PAIRS = (
 )
 
 
-class NotFocus(Exception):
+class NotFocus(DomainError):
     """Rows that are not FOCUS. The text says which, where and why."""
+
+    code = "not_focus"
 
 
 def checked(rows: Iterable[Row], version: Version) -> Iterator[Row]:
@@ -36,7 +39,10 @@ def checked(rows: Iterable[Row], version: Version) -> Iterator[Row]:
     for number, row in enumerate(rows, start=1):
         problems = list(_problems(row, known))
         if problems:
-            raise NotFocus(f"row {number}: {'; '.join(problems[:MOST_PROBLEMS])}")
+            raise NotFocus(
+                f"These rows are not FOCUS {version}, so none of them is sent. In row {number}: "
+                f"{'; '.join(problems[:MOST_PROBLEMS])}."
+            )
         yield row
 
 

@@ -10,6 +10,7 @@ from django.db.models import Sum
 from apps.accounts.models import Role
 from apps.audit.models import AuditEvent
 from apps.chargeback import actions as days
+from apps.chargeback import ledger
 from apps.chargeback.closing import actions, checklist, queries
 from apps.chargeback.closing.models import MonthClose, Statement, StatementLine
 from apps.chargeback.inputs import due_days
@@ -258,7 +259,7 @@ class TestCorrections:
         (statement,) = Statement.objects.filter(close__month=NOVEMBER)
         lines = statement.lines.order_by("position")
         assert {(line.usage_month, line.team) for line in lines} == {(OCTOBER, "late")}
-        assert queries.billed(OCTOBER) == queries.known(OCTOBER)
+        assert ledger.billed(OCTOBER) == ledger.known(OCTOBER)
         assert queries.preview(date(2026, 12, 1)) == []
 
     def test_leave_the_closed_statements_as_they_are(self):
@@ -267,4 +268,4 @@ class TestCorrections:
         use(START + timedelta(hours=3), team="late")
         settled()
         assert list(Statement.objects.values_list("number", "digest")) == before
-        assert queries.known(OCTOBER) != queries.billed(OCTOBER)
+        assert ledger.known(OCTOBER) != ledger.billed(OCTOBER)

@@ -10,8 +10,8 @@ import pytest
 
 from apps.accounts.models import Role
 from apps.chargeback import costs, queries
+from apps.chargeback.closing.models import MonthClose, Statement
 from apps.chargeback.focus import export
-from apps.chargeback.focus.rules import NotFocus
 from apps.common.periods import month_bounds
 from tests.chargeback.closing.test_actions import (  # noqa: F401 (a fixture)
     DECEMBER_2,
@@ -26,6 +26,7 @@ from tests.chargeback.closing.test_actions import (  # noqa: F401 (a fixture)
 from tests.chargeback.test_queries import use
 from tests.factories import UserFactory
 from tests.fleet.machines import machine
+from tests.pages import joined
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("october")]
 URL = "/chargeback/focus/2026-10/"
@@ -68,7 +69,7 @@ class TestFiles:
 
     def test_as_parquet_hold_the_same(self, finance, version):
         answer = finance.get(URL, {"version": version, "format": "parquet"})
-        table = pq.read_table(io.BytesIO(answer.content))
+        table = pq.read_table(io.BytesIO(b"".join(answer)))
         rows = read(finance.get(URL, {"version": version}))
         assert table.column_names == list(rows[0])
         assert sum(table["BilledCost"].to_pylist()) == total(rows)
@@ -85,11 +86,15 @@ class TestDoors:
         assert Decimal(told["x_UnpricedMachineSeconds"]) == 3600
         assert len(read(finance.get(URL))) == 6
 
-    def test_send_nothing_that_breaks_a_rule(self, finance, settings):
+    @pytest.mark.parametrize("format", ["csv", "parquet"])
+    def test_send_nothing_that_breaks_a_rule_and_say_which(self, finance, settings, format):
         settings.BILLING_ISSUER_NAME = ""
-        finance.raise_request_exception = True
-        with pytest.raises(NotFocus, match="row 1: InvoiceIssuerName holds nothing"):
-            finance.get(URL)
+        answer = finance.get(URL, {"format": format})
+        said = joined(answer.content)
+        assert answer.status_code == 409
+        assert "These rows are not FOCUS 1.2, so none of them is sent." in said
+        assert "In row 1: " in said and "InvoiceIssuerName holds nothing" in said
+        assert "attachment" not in answer.get("Content-Disposition", "")
 
     @pytest.mark.parametrize("asked", [{"version": "1.3"}, {"basis": "BOTH"}, {"format": "xlsx"}])
     def test_know_no_other_format(self, finance, asked):
@@ -111,6 +116,9 @@ class TestCorrections:
         before = read(finance.get(november))
         close(ask(NOVEMBER, now=DECEMBER_2), now=DECEMBER_2)
         after = read(finance.get(november))
+        assert total(before, "EffectiveCost") == total(after, "EffectiveCost") > 0
+        statement = Statement.objects.get(number="2026-11-001")
+        assert total(after) == statement.list_usd
         for rows in (before, after):
             assert {row["ChargeClass"] for row in rows} == {"Correction"}
             assert {row["ChargePeriodStart"] for row in rows} == {"2026-10-01T00:00:00Z"}
@@ -118,7 +126,21 @@ class TestCorrections:
             assert {row["BillingPeriodStart"] for row in rows} == {"2026-11-01T00:00:00Z"}
         assert {row["InvoiceId"] for row in before} == {""}
         assert {row["InvoiceId"] for row in after} == {"2026-11-001"}
-        assert total(before) == total(after) > 0
+
+    def test_leave_the_rows_of_the_closed_month_as_they_were_billed(self, finance):
+        close(ask())
+        before = read(finance.get(URL))
+        use(START + timedelta(hours=3))  # more of a line that was billed
+        use(START + timedelta(hours=3), team="late")  # and one that was not
+        settled(DECEMBER_2)
+        after = read(finance.get(URL))
+        assert total(before) == total(after) == MonthClose.objects.get().list_usd
+        assert total(before, "EffectiveCost") == total(after, "EffectiveCost")
+        assert {row["SubAccountId"] for row in after} == {row["SubAccountId"] for row in before}
+        ends = {row["ChargePeriodEnd"] for row in after if row["SubAccountId"] == "claims-review"}
+        assert ends == {"2026-11-01T00:00:00Z"}  # its days changed, so it is told as it was billed
+        (rounding,) = [row for row in before if row["ChargeCategory"] == "Adjustment"][:1]
+        assert rounding["ChargeDescription"] == "Rounding of statement 2026-10-001 to cents"
 
     def test_of_no_closed_month_there_are_none(self):
-        assert export.rules_hold(date(2026, 9, 1), "LIST", "1.2") == 0
+        assert list(export.rows(date(2026, 9, 1), "LIST")) == []

@@ -178,7 +178,7 @@ class TestRules:
     )
     def test_name_the_row_and_what_is_wrong(self, change, problem):
         good, bad = rows_of(CHARGE, CHARGE)
-        with pytest.raises(NotFocus, match=r"^row 2: ") as refused:
+        with pytest.raises(NotFocus, match=r" In row 2: ") as refused:
             list(checked([good, bad | change], "1.2"))
         assert problem in str(refused.value)
 
