@@ -220,6 +220,18 @@ PRIVILEGES: dict[str, May] = {
     "chargeback.BillFeed": May(insert=True, update=(*RECONCILED, "seen_etag", "etag", "read_at")),
     "chargeback.Bill": May(insert=True, update=("replaced_at",)),
     "chargeback.BillLine": May(insert=True, delete=True),
+    "chargeback.StatementDocument": May(
+        insert=True,
+        update=(
+            *RECONCILED,
+            "status",
+            "object_key",
+            "version_id",
+            "sha256",
+            "size_bytes",
+            "made_at",
+        ),
+    ),
     "chargeback.PriceChange": May(
         insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
     ),

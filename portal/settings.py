@@ -323,6 +323,8 @@ USAGE_GRACE_HOURS = env_int("USAGE_GRACE_HOURS", 6, minimum=1)
 # that is not closed yet must be among them.
 USAGE_RAW_DAYS = env_int("USAGE_RAW_DAYS", 62, minimum=35)
 USAGE_ARCHIVE_BUCKET = env_str("USAGE_ARCHIVE_BUCKET", "usage-archive")
+# years for which nobody can delete a statement's PDF from that bucket
+STATEMENTS_KEPT_YEARS = env_int("STATEMENTS_KEPT_YEARS", 7, minimum=1)
 
 # -- Metrics ---------------------------------------------------------------------------------------
 METRICS_INTERVAL_SECONDS = env_int("METRICS_INTERVAL_SECONDS", 15, minimum=5)

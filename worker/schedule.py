@@ -135,6 +135,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 300.0,
         "options": {"expires": 300},
     },
+    # A close asks for the PDFs of its statements at once; this one finds what that hint missed, and
+    # tries again what waited for the archive. If it stops, statements have no PDF.
+    "make-documents": {
+        "task": "chargeback.make_documents",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     # Tells people that a budget reached a threshold, once. If it stops, they see it on the budget's
     # page only, and nobody is asked for a boost in time.
     "tell-budgets": {

@@ -5,6 +5,7 @@ from django.urls import path
 from apps.chargeback import api, views
 from apps.chargeback.budgets import urls as budgets
 from apps.chargeback.closing import views as closing
+from apps.chargeback.documents import views as documents
 from apps.chargeback.focus import views as focus
 from apps.chargeback.prices import api as prices_api
 from apps.chargeback.prices import views as prices
@@ -20,6 +21,15 @@ urlpatterns = [
     path("closes/<uuid:pk>/reject/", closing.month_close_reject, name="month_close_reject"),
     path("closes/<uuid:pk>/withdraw/", closing.month_close_withdraw, name="month_close_withdraw"),
     path("statements/<str:number>/", closing.statement_detail, name="statement_detail"),
+    path(
+        "statements/<str:number>/document/", documents.statement_document, name="statement_document"
+    ),
+    path("statements/<str:number>/pdf/", documents.statement_pdf, name="statement_pdf"),
+    path(
+        "statements/<str:number>/document/retry/",
+        documents.statement_document_retry,
+        name="statement_document_retry",
+    ),
     path("focus/<str:month>/", focus.focus_export, name="focus_export"),
     path("reconciliation/", reconciliation.reconciliation, name="reconciliation"),
     path("rates/", prices.rate_list, name="rate_list"),

@@ -331,6 +331,11 @@ STEPS = {
         "REJECTED": "",
         "WITHDRAWN": "",
     },
+    "chargeback.StatementDocument": {
+        "WAITING": "MADE FAILED",
+        "MADE": "",
+        "FAILED": "WAITING",
+    },
     "chargeback.PriceChange": {
         "PENDING": "PUBLISHED REJECTED WITHDRAWN",
         "PUBLISHED": "",

@@ -19,6 +19,7 @@ from apps.capacity import actions as capacity
 from apps.capacity.models import CapacityRequest
 from apps.catalog.models import ModelFile, RegisteredModel
 from apps.chargeback.closing.models import MonthClose, Statement
+from apps.chargeback.documents.actions import ask_for, record_failed
 from apps.chargeback.periods import first_open
 from apps.fleet.models import NodeClaim, Replica
 from apps.metering.actions import ingest_usage
@@ -188,7 +189,7 @@ def _closes(person: User) -> MonthClose:
     ]
     closed = MonthClose.objects.filter(pk=made[0].pk)
     closed.update(status="CLOSED", decided_by=person, decided_at=timezone.now())
-    Statement.objects.create(
+    statement = Statement.objects.create(
         close=made[0],
         number="2025-12-001",
         list_usd=0,
@@ -196,6 +197,10 @@ def _closes(person: User) -> MonthClose:
         content={},
         digest="sha256:0",
         issued_at=timezone.now(),
+    )
+    ask_for([statement], now=timezone.now())
+    record_failed(
+        document=statement.document, reason="STORING", message="No space.", now=timezone.now()
     )
     return made[1]
 

@@ -237,6 +237,10 @@ DOORS = [
          data=REASON),
     post("chargeback:month_close_withdraw", "404 404 404 404 404 404 404 403 403 403", "{close}"),
     get("chargeback:statement_detail", "404 404 404 404 404 404 404 200 200 200", "2025-12-001"),
+    get("chargeback:statement_document", "404 404 404 404 404 404 404 200 200 200", "2025-12-001"),
+    get("chargeback:statement_pdf", "404 404 404 404 404 404 404 409 409 409", "2025-12-001"),
+    post("chargeback:statement_document_retry", "404 404 404 404 404 404 404 302 302 403",
+         "2025-12-001"),
     get("chargeback:focus_export", "404 404 404 404 404 404 404 200 200 200", "2026-01"),
     get("chargeback:reconciliation", "404 404 404 404 404 404 404 200 200 200"),
     get("chargeback:rate_list", "200"),
@@ -419,9 +423,10 @@ def knock(door: Door, persona: str, world: cast.World) -> int:
     url = reverse(door.name, args=[filled(arg, world.ids) for arg in door.args])
     data = {name: filled(value, world.ids) for name, value in door.data.items()}
     content = {"content_type": "application/json"} if door.sent == JSON else {}
-    return int(
-        getattr(client, door.method.lower())(url, data, headers=headers, **content).status_code
-    )
+    answer = getattr(client, door.method.lower())(url, data, headers=headers, **content)
+    if answer.streaming:
+        b"".join(answer)  # to its end: what it reads from is closed there
+    return int(answer.status_code)
 
 
 @pytest.mark.parametrize("door", DOORS, ids=str)

@@ -6,7 +6,8 @@ from apps.chargeback import actions
 from apps.chargeback.bills import reconcile
 from apps.chargeback.bills.manifest import export_from_settings
 from apps.chargeback.budgets import alerts
-from apps.integrations.s3.client import bills_from_settings
+from apps.chargeback.documents import reconcile as documents
+from apps.integrations.s3.client import archive_from_settings, bills_from_settings
 from worker.celery import app
 
 
@@ -32,3 +33,9 @@ def tell_budgets(**_: object) -> None:
 def read_bills(**_: object) -> None:
     """Read the cloud's bills that are new or changed."""
     reconcile.read_bills(store=bills_from_settings(), export=export_from_settings(), now=now())
+
+
+@app.task(name="chargeback.make_documents", acks_late=True, time_limit=300)
+def make_documents(**_: object) -> None:
+    """Make the PDFs of statements that were issued."""
+    documents.make_documents(archive=archive_from_settings(), now=now())

@@ -16,6 +16,7 @@ from apps.audit.models import Action
 from apps.chargeback.closing import checklist, queries
 from apps.chargeback.closing.models import MonthClose, Statement, StatementLine
 from apps.chargeback.closing.statements import COST, LIST, Draft, digest_of_all, total_of
+from apps.chargeback.documents import actions as documents
 from apps.chargeback.periods import hold_months
 from apps.common import decisions
 from apps.common.errors import DomainError, require
@@ -107,8 +108,7 @@ def close_month(*, item: MonthClose, approver: User, reason: str, now: datetime)
     item.refresh_from_db()
     made = _as_seen(item, now) if item.status == Status.PENDING else []
     _decide(item, approver, Status.CLOSED, reason, now)
-    for draft in made:
-        _issue(item, draft, now)
+    documents.ask_for([_issue(item, draft, now) for draft in made], now=now)
     data = _facts(item) | {"reason": reason, "statements": len(made), "accepted": _accepted(item)}
     record(action=Action.MONTH_CLOSED, actor=approver, target=item, now=now, data=data)
     return item
@@ -135,8 +135,8 @@ def _has_grown(item: MonthClose, found: list[checklist.Check]) -> bool:
     return any(check.stops and seen.get(check.key, check.words) != check.words for check in found)
 
 
-def _issue(item: MonthClose, draft: Draft, now: datetime) -> None:
-    """Keep one statement with its lines."""
+def _issue(item: MonthClose, draft: Draft, now: datetime) -> Statement:
+    """Keep one statement with its lines, and return it."""
     statement = Statement.objects.create(
         close=item,
         number=draft.number,
@@ -167,6 +167,7 @@ def _issue(item: MonthClose, draft: Draft, now: datetime) -> None:
         ],
         batch_size=1000,
     )
+    return statement
 
 
 @transaction.atomic

@@ -7,8 +7,10 @@ from django.db.models import F, Q
 from django.urls import reverse
 
 from apps.accounts.models import Role, User
+from apps.accounts.roles import SEES_ALL_MONEY
 from apps.common import decisions
 from apps.common.ids import ordered_id
+from apps.common.leases import Reconciled
 
 
 class MonthCloseQuerySet(models.QuerySet["MonthClose"]):
@@ -90,6 +92,14 @@ class MonthClose(models.Model):
         return reverse("chargeback:month_close_detail", args=[self.pk])
 
 
+class StatementQuerySet(models.QuerySet["Statement"]):
+    """Statements, in the order of their numbers."""
+
+    def visible_to(self, user: User) -> "StatementQuerySet":
+        """Return all statements for those who see all money; nothing for others."""
+        return self if user.has_role(*SEES_ALL_MONEY) else self.none()
+
+
 class Statement(models.Model):
     """What one cost center owes for a month, by the price list, with what it really cost beside it.
     Immutable.
@@ -107,6 +117,8 @@ class Statement(models.Model):
     content = models.JSONField()
     digest = models.CharField(max_length=71)
     issued_at = models.DateTimeField()
+
+    objects = StatementQuerySet.as_manager()
 
     class Meta:
         ordering = ("number",)
@@ -164,3 +176,47 @@ class StatementLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.statement_id} {self.position}"
+
+
+class StatementDocument(Reconciled):
+    """A statement as a PDF, made after its close and kept in the archive. Once it is made, nothing
+    of it changes.
+
+    sha256, size_bytes: of the file, "" and None until it is made; reason, message: what stands in
+    its way.
+    """
+
+    class Status(models.TextChoices):
+        """Where it stands."""
+
+        WAITING = "WAITING", "Being made"
+        MADE = "MADE", "Made"
+        FAILED = "FAILED", "Failed"
+
+    statement = models.OneToOneField(Statement, on_delete=models.PROTECT, related_name="document")
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.WAITING)
+    asked_at = models.DateTimeField()
+    object_key = models.CharField(max_length=200, blank=True, default="")
+    version_id = models.CharField(max_length=200, blank=True, default="")
+    sha256 = models.CharField(max_length=64, blank=True, default="")
+    size_bytes = models.BigIntegerField(null=True, blank=True)
+    made_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("asked_at", "pk")
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(
+                    status="MADE",
+                    size_bytes__gt=0,
+                    made_at__isnull=False,
+                    sha256__regex=r"^[0-9a-f]{64}$",
+                )
+                & ~Q(object_key="")
+                | (~Q(status="MADE") & Q(sha256="", size_bytes=None, made_at=None, object_key="")),
+                name="statement_document_made_tells_its_file",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"document of {self.statement}"

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from itertools import groupby
+from typing import Literal
 
 from apps.chargeback.closing.rounding import in_cents
 from apps.common.canonical import digest_of
 from apps.common.money import exact
 
-LIST, COST = "LIST", "COST"
+Basis = Literal["LIST", "COST"]  # by the price list, or by the machines' cost
+LIST: Basis = "LIST"
+COST: Basis = "COST"
 
 
 @dataclass(frozen=True)

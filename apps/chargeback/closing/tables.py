@@ -1,6 +1,8 @@
 """Closes, statements and their lines as tables. Declarations only."""
 
 from apps.chargeback.closing.models import MonthClose, StatementLine
+from apps.chargeback.documents.pages import badge
+from apps.chargeback.method import Kind
 from apps.common.badges import Badge
 from apps.common.tables.columns import Column, Empty, Table
 from apps.metering.skus import Sku
@@ -24,7 +26,17 @@ def item_words(line: StatementLine) -> str:
     """Return what a line is of, in words."""
     if line.basis == StatementLine.Basis.LIST:
         return str(Sku(line.item).label)
-    return line.item.capitalize()
+    return str(Kind(line.item).label)
+
+
+def quantity_words(line: StatementLine) -> str:
+    """Return how much it is, for people: whole units, GPU-hours with two decimals. Exports have
+    every digit.
+    """
+    minus = "−" if line.quantity < 0 else ""
+    if line.basis == StatementLine.Basis.LIST:
+        return f"{minus}{abs(line.quantity):,.0f}"
+    return f"{minus}{abs(line.quantity):,.2f} h"
 
 
 def correction_words(line: StatementLine) -> str:
@@ -75,6 +87,8 @@ STATEMENTS = Table(
                total="list_usd", csv_head="list_usd", place="figure"),
         Column("cost", "Machine cost", "cost_usd", kind="money", sort="cost_usd",
                total="cost_usd", csv_head="cost_usd"),
+        Column("pdf", "PDF", badge, kind="badge", sort="document__status",
+               csv=lambda item: item.document.status, csv_head="pdf", css="nowrap"),
         Column("digest", "Digest", "digest", kind="mono", csv_head="digest", optional=True,
                at_first=False),
     ),
@@ -99,8 +113,8 @@ LINES = Table(
                place="name", css="nowrap"),
         Column("item", "Of", item_words, sort="item", csv="item", csv_head="item",
                css="nowrap"),
-        Column("quantity", "Quantity", "quantity", kind="figure", sort="quantity",
-               csv_head="quantity"),
+        Column("quantity", "Quantity", quantity_words, sort="quantity", csv="quantity",
+               csv_head="quantity", css="num nowrap"),
         Column("rate", "Price", "rate_id", kind="figure", csv_head="rate", optional=True,
                at_first=False),
         Column("exact", "Exact", "exact_usd", kind="figure", unit="USD", csv_head="exact_usd",

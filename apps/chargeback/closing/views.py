@@ -22,6 +22,7 @@ from apps.chargeback.api import parse_month
 from apps.chargeback.closing import actions, checklist, queries, tables
 from apps.chargeback.closing.models import MonthClose, Statement
 from apps.chargeback.closing.statements import COST, LIST, total_of
+from apps.chargeback.documents import pages as documents
 from apps.common import decisions
 from apps.common.badges import Badge
 from apps.common.errors import DomainError
@@ -192,7 +193,7 @@ def _show(
     answer = respond(
         tables.STATEMENTS,
         request,
-        item.statements.all(),
+        item.statements.select_related("document"),
         "chargeback/closing/detail.html",
         context,
     )
@@ -250,12 +251,12 @@ def month_close_withdraw(request: SignedIn, pk: UUID) -> HttpResponse:
 @require_GET
 def statement_detail(request: SignedIn, number: str) -> HttpResponseBase:
     """Show one statement with its lines; the same as CSV."""
-    _require_reader(request.user)
-    rows = Statement.objects.select_related("close")
+    rows = Statement.objects.visible_to(request.user).select_related("close")
     statement = get_object_or_404(rows, number=number)
     close = statement.close
     context = {
         "statement": statement,
+        "pdf": documents.card(statement, request.user),
         "title": f"Statement {statement.number}",
         "crumbs": _crumbs(
             (f"{close.month:%B %Y}", close.get_absolute_url()), (statement.number, "")
@@ -265,6 +266,7 @@ def statement_detail(request: SignedIn, number: str) -> HttpResponseBase:
             ("Month", f"{close.month:%B %Y}"),
             ("By the price list", usd(statement.list_usd)),
             ("Machine cost", usd(statement.cost_usd)),
+            ("Margin", usd(statement.list_usd - statement.cost_usd)),
             ("Issued", f"{statement.issued_at:%d %b %Y %H:%M} UTC"),
             ("Digest", {"text": statement.digest, "mono": True, "copy": True}),
         ],

@@ -18,11 +18,10 @@ from apps.chargeback import costs, ledger
 from apps.chargeback import queries as money
 from apps.chargeback.closing import queries as closes
 from apps.chargeback.closing.models import MonthClose, Statement, StatementLine
-from apps.chargeback.closing.statements import COST, LIST, Amount, Key
+from apps.chargeback.closing.statements import COST, LIST, Amount, Basis, Key
 from apps.chargeback.focus import rows as focus
 from apps.chargeback.focus.rows import (
     Account,
-    Basis,
     ListCharge,
     MachineShare,
     Row,

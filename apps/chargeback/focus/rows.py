@@ -13,13 +13,13 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Literal
 
+from apps.chargeback.closing.statements import Basis
 from apps.common.money import exact
 from apps.common.periods import end_of_day, month_bounds, start_of_day
 from apps.metering.skus import UNITS, Sku
 
 Version = Literal["1.2", "1.4"]
 VERSIONS: tuple[Version, ...] = ("1.2", "1.4")
-Basis = Literal["LIST", "COST"]
 Kind = Literal["text", "decimal", "time", "json"]
 Value = str | Decimal | datetime | None
 Row = dict[str, Value]

@@ -11,10 +11,11 @@ from django.views.decorators.http import require_GET
 from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_ALL_MONEY
 from apps.chargeback.api import parse_month
+from apps.chargeback.closing.statements import COST, LIST, Basis
 from apps.chargeback.focus import export, files
-from apps.chargeback.focus.rows import VERSIONS, Basis, Metadata, Version
+from apps.chargeback.focus.rows import VERSIONS, Metadata, Version
 
-BASES = ("LIST", "COST")
+BASES = (LIST, COST)
 FILES = {
     "csv": (files.csv_file, "text/csv; charset=utf-8"),
     "parquet": (files.parquet_file, "application/vnd.apache.parquet"),

@@ -1,0 +1,69 @@
+"""A month with everything that a statement speaks of, by the product's own doors: two models on two
+kinds of machine, three teams of two cost centers, machines that idle and that nobody's model uses.
+"""
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+from apps.chargeback import actions as days
+from apps.chargeback.closing import actions, checklist
+from apps.chargeback.inputs import due_days
+from apps.chargeback.rating import Prices
+from apps.common.periods import month_bounds
+from tests.chargeback.pricing import finance, price
+from tests.chargeback.test_queries import use
+from tests.factories import RegisteredModelFactory
+from tests.fleet.machines import DAY, machine, replica
+
+OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
+START, END = month_bounds(OCTOBER)
+AFTER = END + timedelta(days=2)
+CHAT = Prices(Decimal("0.35"), Decimal("0.04"), Decimal("1.10"))
+EMBED = Prices(Decimal("0.02"), Decimal("0.01"), Decimal("0.05"))
+FIRST = int((START - DAY).total_seconds() // 3600)  # the month's first hour, as machines count them
+
+
+def october():
+    """Make October: priced, used, shared out, and not closed."""
+    for name, size, prices in (("chat", 8_030_000_000, CHAT), ("embed", 135_000_000, EMBED)):
+        price(RegisteredModelFactory(name=name, parameter_count=size), prices, START)
+    big = machine("big", FIRST, FIRST + 10, price="8", capacity_type="spot")
+    small = machine("small", FIRST + 26, FIRST + 30, price="2", gpus=1,
+                    instance_type="g6.xlarge", capacity_type="on-demand")  # fmt: skip
+    machine("cpu", FIRST, FIRST + 9, price="0.5", gpus=0, instance_type="m7i.large")
+    replica(big, "chat-v1", FIRST, FIRST + 10, ready=FIRST + 1)
+    replica(small, "embed-v1", FIRST + 26, FIRST + 30, ready=FIRST + 26)
+    for team, cost_center, hours, tokens in (
+        ("claims-review", "CC-4100", 3, 2_425_263),
+        ("prior-auth", "CC-4200", 4, 4_850_526),
+        ("appeals", "CC-4200", 4, 1_000_003),
+    ):
+        call("chat", START + timedelta(hours=hours), team, cost_center, output_tokens=tokens)
+    call("embed", START + timedelta(hours=27), "appeals", "CC-4200",
+         input_tokens=2_000_000, cached_input_tokens=7, output_tokens=0)  # fmt: skip
+    settled()
+
+
+def call(model, hour, team, cost_center, **counts):
+    """Count an hour's use of a model's first version."""
+    tokens = {"input_tokens": 0, "cached_input_tokens": 0, "output_tokens": 0} | counts
+    return use(hour, model=model, version=f"{model}-v1", team=team, cost_center=cost_center,
+               **tokens)  # fmt: skip
+
+
+def settled(now=AFTER):
+    """Let the workers price and share out what is due."""
+    days.price_due_days()
+    for day in due_days(now):
+        days.allocate_day(day=day, now=now)
+
+
+def closed(month=OCTOBER, *, now=AFTER):
+    """Close a month by two people, with every reason that it takes; return its close."""
+    found = checklist.checks(month, now)
+    reasons = {check.key: "As agreed." for check in found if check.stops and check.may_accept}
+    item = actions.ask_to_close(
+        month=month, requester=finance("asks"), justification="All of it was checked.",
+        reasons=reasons, now=now,
+    )  # fmt: skip
+    return actions.close_month(item=item, approver=finance("closes"), reason="Agreed.", now=now)
