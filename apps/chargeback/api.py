@@ -37,8 +37,11 @@ class LineOutput(serializers.Serializer[queries.Line]):
     failed_calls = serializers.IntegerField()
     input_tokens = serializers.IntegerField()
     cached_input_tokens = serializers.IntegerField()
+    embedding_input_tokens = serializers.IntegerField()
     output_tokens = serializers.IntegerField()
+    rerank_requests = serializers.IntegerField()
     unpriced_tokens = serializers.IntegerField()
+    unpriced_requests = serializers.IntegerField()
     list_cost_usd = serializers.SerializerMethodField()
 
     def get_list_cost_usd(self, line: queries.Line) -> str | None:

@@ -168,13 +168,14 @@ class Known:
 
 @dataclass(frozen=True)
 class ModelCost:
-    """A model's two bases. list_usd: by the price list; None without a rate. unpriced_tokens: are
-    in no part of it. real: None where nobody saw a machine of it. cards: that it ran on.
+    """A model's two bases. list_usd: by the price list; None without a rate. unpriced: tokens and
+    rerank requests that are in no part of it. real: None where nobody saw a machine of it. cards:
+    that it ran on.
     """
 
     model: str
     list_usd: Decimal | None
-    unpriced_tokens: int
+    unpriced: int
     real: Costs | None
     cards: tuple[str, ...] = ()
 
@@ -189,7 +190,7 @@ class ModelCost:
         whole.
         """
         real = self.real
-        if self.list_usd is None or self.unpriced_tokens or real is None:
+        if self.list_usd is None or self.unpriced or real is None:
             return None
         total = real.total_usd
         return None if total is None or real.unpriced_gpu_hours else self.list_usd - total
@@ -296,7 +297,7 @@ def _models(owned: Iterable[CostLine], listed: Iterable[Line]) -> list[ModelCost
         ModelCost(
             model=name,
             list_usd=prices.get(name),
-            unpriced_tokens=unpriced.get(name, 0),
+            unpriced=unpriced.get(name, 0),
             real=real.get((name,)),
             cards=tuple(cards.get(name, ())),
         )
@@ -307,15 +308,15 @@ def _models(owned: Iterable[CostLine], listed: Iterable[Line]) -> list[ModelCost
 
 def _list_usd(listed: Iterable[Line]) -> tuple[dict[str, Decimal | None], dict[str, int]]:
     """Return model → its price-list cost, None where nothing of its use has a rate; and model →
-    tokens without a rate. Calls that name no model, or used nothing, are left out.
+    what it used without a rate. Calls that name no model, or used nothing, are left out.
     """
     found: dict[str, Decimal | None] = {}
     unpriced: dict[str, int] = {}
     for line in listed:
-        if not line.model or not (line.input_tokens or line.output_tokens):
+        if not line.model or not line.is_use:
             continue
         before = found.setdefault(line.model, None)
-        unpriced[line.model] = unpriced.get(line.model, 0) + line.unpriced_tokens
+        unpriced[line.model] = unpriced.get(line.model, 0) + line.unpriced
         if line.list_cost_usd is not None:
             found[line.model] = (before or NOTHING) + line.list_cost_usd
     return found, unpriced

@@ -22,7 +22,7 @@ from apps.chargeback.models import (
     Spend,
 )
 from apps.common.periods import next_month
-from apps.metering.skus import TOKEN_SKUS
+from apps.metering.skus import OF_A_LINE
 
 CHUNK = 2000
 
@@ -79,7 +79,8 @@ def closed_months(*, before: date) -> list[date]:
 _MOVED = f"""
 SELECT DISTINCT month FROM (
     SELECT l.month, 'LIST' AS basis, l.cost_center, l.team, l.model, l.version, '' AS item,
-        l.input_tokens + l.output_tokens - l.unpriced_tokens AS quantity,
+        l.input_tokens + l.output_tokens - l.unpriced_tokens
+        + l.rerank_requests - l.unpriced_requests AS quantity,
         COALESCE(l.list_cost_usd, 0) AS usd
     FROM {MonthlyLine._meta.db_table} l WHERE l.month = ANY(%(months)s)
     UNION ALL
@@ -89,7 +90,7 @@ SELECT DISTINCT month FROM (
     UNION ALL
     SELECT b.usage_month, b.basis, s.cost_center, b.team, b.model, b.version,
         CASE b.basis WHEN 'COST' THEN b.item ELSE '' END,
-        CASE WHEN b.basis = 'COST' OR b.item = ANY(%(tokens)s) THEN -b.quantity ELSE 0 END,
+        CASE WHEN b.basis = 'COST' OR b.item = ANY(%(skus)s) THEN -b.quantity ELSE 0 END,
         -b.exact_usd
     FROM {StatementLine._meta.db_table} b JOIN {Statement._meta.db_table} s ON s.id = b.statement_id
     WHERE b.usage_month = ANY(%(months)s)
@@ -104,7 +105,7 @@ def moved_months(months: Sequence[date]) -> list[date]:
     """Return those of some closed months that come to something else than was billed of them;
     oldest first. One query, over the lines of months.
     """
-    values: dict[str, Any] = {"months": list(months), "tokens": [str(sku) for sku in TOKEN_SKUS]}
+    values: dict[str, Any] = {"months": list(months), "skus": [str(sku) for sku in OF_A_LINE]}
     with connection.cursor() as cursor:
         cursor.execute(_MOVED, values)
         return [row[0] for row in cursor.fetchall()]

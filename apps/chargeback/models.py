@@ -249,7 +249,9 @@ COUNTS = (
     "estimated_output_tokens",
     "input_tokens",
     "cached_input_tokens",
+    "embedding_input_tokens",
     "output_tokens",
+    "rerank_requests",
 )
 
 
@@ -302,7 +304,8 @@ class Spend(Whose):
 class UsageLine(Whose):
     """The calls and tokens of somebody in a time, and what they cost by the price list.
 
-    unpriced_tokens: those without a rate. list_cost_usd: of what has one; None where nothing has.
+    unpriced_tokens, unpriced_requests: those without a rate. list_cost_usd: of what has one; None
+    where nothing has.
     """
 
     metered_calls = models.BigIntegerField()
@@ -321,8 +324,11 @@ class UsageLine(Whose):
     estimated_output_tokens = models.BigIntegerField()
     input_tokens = models.BigIntegerField()
     cached_input_tokens = models.BigIntegerField()
+    embedding_input_tokens = models.BigIntegerField(default=0)
     output_tokens = models.BigIntegerField()
+    rerank_requests = models.BigIntegerField(default=0)
     unpriced_tokens = models.BigIntegerField()
+    unpriced_requests = models.BigIntegerField(default=0)
     list_cost_usd = models.DecimalField(max_digits=30, decimal_places=16, null=True, blank=True)
 
     class Meta:

@@ -9,7 +9,7 @@ counted (`days_waiting`), so that every page can say so.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -23,7 +23,7 @@ from apps.accounts.models import User
 from apps.accounts.roles import SEES_ALL_MONEY
 from apps.catalog.models import RegisteredModel
 from apps.chargeback.models import DailyLine, DirtyDay, MonthlyLine, Rate, Spend
-from apps.chargeback.rating import Prices
+from apps.chargeback.rating import Prices, unpriced_words
 from apps.chargeback.spending import COST, HOURS, PRICED_HOURS, SKUS_OF_AN_HOUR
 from apps.common import periods
 from apps.common.errors import require
@@ -63,9 +63,22 @@ class Line:
     failed_calls: int
     input_tokens: int
     cached_input_tokens: int
+    embedding_input_tokens: int
     output_tokens: int
+    rerank_requests: int
     unpriced_tokens: int
+    unpriced_requests: int
     list_cost_usd: Decimal | None
+
+    @property
+    def is_use(self) -> bool:
+        """Tell whether something was used that has, or should have, a price."""
+        return bool(self.input_tokens or self.output_tokens or self.rerank_requests)
+
+    @property
+    def unpriced(self) -> int:
+        """Return how many tokens and rerank requests have no price."""
+        return self.unpriced_tokens + self.unpriced_requests
 
 
 def scope_of(user: User) -> Scope:
@@ -106,14 +119,16 @@ def uses_by_day_sql(
     *, start: datetime, end: datetime, zone: str, cost_centers: Iterable[str], teams: Iterable[str]
 ) -> tuple[str, list[Any]]:
     """Return a statement and its parameters: what was used in the hours of [start, end), by cost
-    center, team, model and day of a zone: tokens, those without a price, and USD by the price list
-    (NULL: nothing has a price). Of these cost centers, and of these teams. Read from the hours
-    themselves, priced now: the days of a zone are not those of the lines.
+    center, team, model and day of a zone: tokens, those without a price, rerank requests without
+    one, and USD by the price list (NULL: nothing has a price). Of these cost centers, and of these
+    teams. Read from the hours themselves, priced now: the days of a zone are not those of the
+    lines.
     """
     # Only our own names and fixed texts are put into the statement; every value is a parameter.
     sql = f"""SELECT u.cost_center, u.team, u.model, (u.hour AT TIME ZONE %s)::date,
         SUM(u.input_tokens + u.output_tokens)::bigint,
-        COALESCE(SUM(p.unpriced_tokens), 0)::bigint, SUM(p.list_cost_usd)
+        COALESCE(SUM(p.unpriced_tokens), 0)::bigint,
+        COALESCE(SUM(p.unpriced_requests), 0)::bigint, SUM(p.list_cost_usd)
         {PRICED_HOURS} WHERE u.hour >= %s AND u.hour < %s
         AND (u.cost_center = ANY(%s) OR u.team = ANY(%s)) GROUP BY 1, 2, 3, 4"""  # noqa: S608
     return sql, [zone, start, end, list(cost_centers), list(teams)]
@@ -133,13 +148,14 @@ def uses_sql(
     whose = "(l.cost_center = ANY(%s) OR l.team = ANY(%s))"
     sql = f"""SELECT l.cost_center, l.team, l.model, l.day,
             SUM(l.input_tokens + l.output_tokens)::bigint, SUM(l.unpriced_tokens)::bigint,
-            SUM(l.list_cost_usd)
+            SUM(l.unpriced_requests)::bigint, SUM(l.list_cost_usd)
         FROM {_DAILY} l WHERE l.day >= %s AND l.day < %s AND {whose}
         AND NOT EXISTS (SELECT 1 FROM {_MARKS} d WHERE d.day = l.day) GROUP BY 1, 2, 3, 4
         UNION ALL
         SELECT u.cost_center, u.team, u.model, (u.hour AT TIME ZONE 'UTC')::date,
             SUM(u.input_tokens + u.output_tokens)::bigint,
-            COALESCE(SUM(u.unpriced_tokens), 0)::bigint, SUM(u.list_cost_usd)
+            COALESCE(SUM(u.unpriced_tokens), 0)::bigint,
+            COALESCE(SUM(u.unpriced_requests), 0)::bigint, SUM(u.list_cost_usd)
         FROM (
             VALUES (%s::timestamptz, %s::timestamptz), (%s, %s) UNION ALL
             SELECT d.day::timestamp AT TIME ZONE 'UTC', (d.day + 1)::timestamp AT TIME ZONE 'UTC'
@@ -167,15 +183,17 @@ def _is_month(first: date, last: date) -> bool:
 
 
 def _line(row: tuple[object, ...]) -> Line:
-    *names, cost = row
-    tokens_known = any(names[13:16])
-    # A line without any tokens costs nothing even where no rate exists: nothing was generated.
-    return Line(*names, list_cost_usd=cost if cost is not None or tokens_known else Decimal(0))  # type: ignore[arg-type, misc]
+    line = Line(*row)  # type: ignore[arg-type]
+    # A line that used nothing costs nothing even where no rate exists: nothing was generated.
+    is_known = line.list_cost_usd is not None or line.is_use
+    return line if is_known else replace(line, list_cost_usd=Decimal(0))
 
 
 @dataclass(frozen=True)
 class Totals:
-    """The sum of lines. list_cost_usd: of what has a rate; unpriced_tokens: of what has none."""
+    """The sum of lines. list_cost_usd: of what has a rate; unpriced_tokens, unpriced_requests: of
+    what has none.
+    """
 
     metered_calls: int
     unmetered_calls: int
@@ -187,9 +205,17 @@ class Totals:
     failed_calls: int
     input_tokens: int
     cached_input_tokens: int
+    embedding_input_tokens: int
     output_tokens: int
+    rerank_requests: int
     unpriced_tokens: int
+    unpriced_requests: int
     list_cost_usd: Decimal
+
+    @property
+    def unpriced_words(self) -> str:
+        """Return in words what has no price; "" where everything has one."""
+        return unpriced_words(self.unpriced_tokens, self.unpriced_requests)
 
 
 def totals(found: list[Line]) -> Totals:
@@ -201,6 +227,7 @@ def totals(found: list[Line]) -> Totals:
     )
 
 
+UNPRICED = ("unpriced_tokens", "unpriced_requests")
 _COUNTED = tuple(f.name for f in fields(Totals) if f.name != "list_cost_usd")
 _DAILY, _MONTHLY = DailyLine._meta.db_table, MonthlyLine._meta.db_table
 _MARKS = DirtyDay._meta.db_table
@@ -350,8 +377,8 @@ _USED = f"""
         SELECT {", ".join(_COUNTED)}, list_cost_usd FROM {_DAILY}
         WHERE team = %(team)s AND model = %(model)s AND day >= %(first)s AND day < %(last)s
         UNION ALL
-        SELECT {", ".join(f"u.{name}" for name in _COUNTED if name != "unpriced_tokens")},
-               COALESCE(p.unpriced_tokens, 0), p.list_cost_usd
+        SELECT {", ".join(f"u.{name}" for name in _COUNTED if name not in UNPRICED)},
+               {", ".join(f"COALESCE(p.{name}, 0)" for name in UNPRICED)}, p.list_cost_usd
         {PRICED_HOURS}
         WHERE u.team = %(team)s AND u.model = %(model)s
           AND (u.hour >= %(start)s AND u.hour < %(days_from)s

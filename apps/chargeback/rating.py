@@ -43,11 +43,15 @@ class Prices:
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens of a call, or of a sum of calls. input_tokens includes cached_input_tokens."""
+    """The tokens of a call, or of a sum of calls: chats. input_tokens includes
+    cached_input_tokens.
+    """
 
     input_tokens: int
     cached_input_tokens: int
     output_tokens: int
+    embedding_input_tokens: int = 0
+    rerank_requests: int = 0
 
 
 def cost_usd(sku: Sku, quantity: int | Decimal, price_usd: Decimal) -> Decimal:
@@ -71,3 +75,15 @@ def list_cost_usd(
     if any(sku not in by_sku for sku, _ in used):
         return None
     return sum((cost_usd(sku, quantity, by_sku[sku]) for sku, quantity in used), Decimal(0))
+
+
+def unpriced_words(tokens: int, requests: int) -> str:
+    """Return "1,100 tokens and 1 rerank request have no price"; "" where everything has one."""
+    parts = [
+        f"{count:,} {noun}{'' if count == 1 else 's'}"
+        for count, noun in ((tokens, "token"), (requests, "rerank request"))
+        if count
+    ]
+    if not parts:
+        return ""
+    return f"{' and '.join(parts)} {'has' if tokens + requests == 1 else 'have'} no price"

@@ -24,10 +24,14 @@ SKUS_OF_AN_HOUR = f"""
 # The product has 20 decimals before it is divided, so that nothing of a price per million is lost.
 COST = "q.quantity::numeric(40, 10) * r.unit_price_usd / q.per"
 HOURS = "FROM metering_hourlyusage u LEFT JOIN catalog_registeredmodel m ON m.name = u.model"
+_TOKENS = ", ".join(f"'{sku}'" for sku in skus.TOKEN_SKUS)
 PRICED_HOURS = f"""
     {HOURS} CROSS JOIN LATERAL (
         SELECT SUM({COST}) AS list_cost_usd,
-               SUM(q.quantity) FILTER (WHERE r.id IS NULL) AS unpriced_tokens
+               SUM(q.quantity) FILTER (WHERE r.id IS NULL AND q.sku IN ({_TOKENS}))
+                   AS unpriced_tokens,
+               SUM(q.quantity) FILTER (WHERE r.id IS NULL AND q.sku = '{skus.Sku.RERANK_REQUEST}')
+                   AS unpriced_requests
         FROM {SKUS_OF_AN_HOUR}
     ) p
 """  # noqa: S608 - only our own names are in it
@@ -35,7 +39,6 @@ PRICED_HOURS = f"""
 _WHOSE = ", ".join(WHOSE)
 _COUNTS = ", ".join(COUNTS)
 _SUMS = ", ".join(f"SUM({name}) AS {name}" for name in COUNTS)
-_TOKENS = ", ".join(f"'{sku}'" for sku in skus.TOKEN_SKUS)
 # Only our own names are put into the statements; every value is a parameter.
 _SPEND = f"""
     INSERT INTO {Spend._meta.db_table}
@@ -52,8 +55,9 @@ _SPEND = f"""
 """  # noqa: S608
 _DAILY = f"""
     INSERT INTO {DailyLine._meta.db_table}
-        (day, {_WHOSE}, {_COUNTS}, unpriced_tokens, list_cost_usd)
-    SELECT %s, {_WHOSE}, {_COUNTS}, COALESCE(unpriced_tokens, 0), list_cost_usd
+        (day, {_WHOSE}, {_COUNTS}, unpriced_tokens, unpriced_requests, list_cost_usd)
+    SELECT %s, {_WHOSE}, {_COUNTS}, COALESCE(unpriced_tokens, 0), COALESCE(unpriced_requests, 0),
+           list_cost_usd
     FROM (
         SELECT {_WHOSE}, {_SUMS} FROM metering_hourlyusage
         WHERE hour >= %s AND hour < %s GROUP BY {_WHOSE}
@@ -61,14 +65,16 @@ _DAILY = f"""
     LEFT JOIN (
         SELECT {_WHOSE}, SUM(list_cost_usd) AS list_cost_usd,
                SUM(quantity) FILTER (WHERE rate_id IS NULL AND sku IN ({_TOKENS}))
-                   AS unpriced_tokens
+                   AS unpriced_tokens,
+               SUM(quantity) FILTER (WHERE rate_id IS NULL AND sku = '{skus.Sku.RERANK_REQUEST}')
+                   AS unpriced_requests
         FROM {Spend._meta.db_table} WHERE day = %s GROUP BY {_WHOSE}
     ) spent USING ({_WHOSE})
 """  # noqa: S608
 _MONTHLY = f"""
     INSERT INTO {MonthlyLine._meta.db_table}
-        (month, {_WHOSE}, {_COUNTS}, unpriced_tokens, list_cost_usd)
-    SELECT %s, {_WHOSE}, {_SUMS}, SUM(unpriced_tokens), SUM(list_cost_usd)
+        (month, {_WHOSE}, {_COUNTS}, unpriced_tokens, unpriced_requests, list_cost_usd)
+    SELECT %s, {_WHOSE}, {_SUMS}, SUM(unpriced_tokens), SUM(unpriced_requests), SUM(list_cost_usd)
     FROM {DailyLine._meta.db_table} WHERE day >= %s AND day < %s GROUP BY {_WHOSE}
 """  # noqa: S608
 

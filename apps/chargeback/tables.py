@@ -64,8 +64,23 @@ def month_table(start: datetime, end: datetime, *, by_day: bool, played: Collect
         count("failed_calls", "Failed", url=calls(outcome="FAILED")),
         count("input_tokens", "Tokens in", url=calls(outcome="METERED")),
         count("cached_input_tokens", "Cached", url=calls(outcome="METERED")),
+        count(
+            "embedding_input_tokens",
+            "Embedded",
+            url=calls(operation="EMBEDDING"),
+            optional=True,
+            at_first=False,
+        ),
         count("output_tokens", "Tokens out", url=calls(outcome="METERED")),
+        count(
+            "rerank_requests",
+            "Reranks",
+            url=calls(operation="RERANK"),
+            optional=True,
+            at_first=False,
+        ),
         count("unpriced_tokens", "Unpriced tokens", optional=True, at_first=False),
+        count("unpriced_requests", "Unpriced reranks", optional=True, at_first=False),
     ]
     return Table(
         name=f"chargeback-{start:%Y-%m}",

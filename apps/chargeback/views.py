@@ -183,18 +183,26 @@ def _refusals(totals: queries.Totals, start: datetime, end: datetime) -> list[tu
 def _figures(totals: queries.Totals, before: queries.Totals) -> dict[str, str]:
     """Return the words and figures at the top of the page."""
     others = (totals.unmetered_calls, totals.refused_calls, totals.failed_calls)
+    told = "{:,} unmetered · {:,} refused · {:,} failed".format(*others)
+    reranked = f"{totals.rerank_requests:,} rerank · " if totals.rerank_requests else ""
     return {
         "change": _change(totals.list_cost_usd, before.list_cost_usd),
         "input": f"{totals.input_tokens:,}",
-        "cached": f"{totals.cached_input_tokens:,} of them cached",
+        "cached": _input_words(totals),
         "output": f"{totals.output_tokens:,}",
         "metered": f"{totals.metered_calls:,}",
-        "others": "{:,} unmetered · {:,} refused · {:,} failed".format(*others),
-        "unpriced": f"{totals.unpriced_tokens:,} "
-        f"token{pluralize(totals.unpriced_tokens, ' has,s have')} no price.",
+        "others": f"{reranked}{told}",
+        "unpriced": f"{words}." if (words := totals.unpriced_words) else "",
         "unmetered": f"{totals.unmetered_calls:,} "
         f"call{pluralize(totals.unmetered_calls, ' is,s are')} unmetered.",
     }
+
+
+def _input_words(totals: queries.Totals) -> str:
+    """Return what the input tokens are made of."""
+    cached = f"{totals.cached_input_tokens:,} of them cached"
+    embedded = totals.embedding_input_tokens
+    return f"{cached} · {embedded:,} embedded" if embedded else cached
 
 
 def _change(amount: Decimal, before: Decimal) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from apps.metering.models import Doubt, Outcome, Unmetered
+from apps.metering.models import Doubt, Operation, Outcome, Unmetered
 
 _PREDICTOR = re.compile(r"^([a-z0-9-]+-v[0-9]+)-predictor\.")
 _CLUSTER = re.compile(r"(?:^|/)([a-z0-9-]+-v[0-9]+)$")
@@ -26,10 +26,19 @@ _BY_CLOCK = {"UT", "SI", "DT", "UMSDR"}
 _WHOLE_ANSWER = "via_upstream"  # what Envoy says of an answer that came to its end
 
 
+# The paths of Envoy AI Gateway, by what is called there. It tells the kind of a call nowhere else.
+OPERATIONS = {
+    "/v1/chat/completions": Operation.CHAT,
+    "/v1/completions": Operation.COMPLETION,
+    "/v1/embeddings": Operation.EMBEDDING,
+    "/cohere/v2/rerank": Operation.RERANK,
+}
+PATHS = {str(operation): path for path, operation in OPERATIONS.items()}
 # The only keys that are kept of a record in doubt, each with what its values are made of: what else
 # a gateway sends, or a caller made it send, could be anything. A sentence fits none of them.
 _TIME, _NUMBER = re.compile(r"[0-9TZ:.+-]+"), re.compile(r"[0-9.eE+-]+")
 _ID, _NAME = re.compile(r"[0-9a-fA-F-]+"), re.compile(r"[A-Za-z0-9._:/,@|-]+")
+_PATH = re.compile("|".join(map(re.escape, OPERATIONS)))  # a caller can ask for any other
 KEYS = {
     "x-request-id": _ID,
     "start_time": _TIME,
@@ -37,6 +46,7 @@ KEYS = {
     "response_flags": _NAME,
     "response_code_details": _NAME,
     "duration": _NUMBER,
+    "path": _PATH,
     "team": _NAME,
     "cost_center": _NAME,
     "user_id": _NAME,
@@ -52,8 +62,8 @@ KEYS = {
 }
 _LONGEST_KEPT = 255  # characters of a value
 COUNTED = (
-    "outcome", "team", "cost_center", "model", "version", "input_tokens", "cached_input_tokens",
-    "output_tokens",
+    "outcome", "team", "cost_center", "model", "version", "operation", "input_tokens",
+    "cached_input_tokens", "output_tokens",
 )  # fmt: skip
 Counts = tuple[object, ...]
 
@@ -70,7 +80,9 @@ class BadRecord(ValueError):
 
 @dataclass(frozen=True)
 class UsageRecord:
-    """What one call used. Token counts are None where the gateway could not know them."""
+    """What one call used. Token counts are None where the gateway could not know them, and those
+    of a rerank always: it is counted as a request.
+    """
 
     event_id: UUID
     occurred_at: datetime
@@ -80,6 +92,7 @@ class UsageRecord:
     user_id: str
     model: str
     version: str
+    operation: str
     route: str
     response_code: int
     response_flags: str
@@ -151,11 +164,14 @@ def read_record(values: Mapping[str, object]) -> UsageRecord | None:
     model = _text(values, "gen_ai.request.model", 40)
     if not model and code < 400:
         return None
-    input_tokens, output_tokens = (
-        _count(values, f"gen_ai.usage.{kind}_tokens") for kind in ("input", "output")
-    )
-    metered = input_tokens is not None and output_tokens is not None
+    operation, tokens = _operation(values), _tokens(values)
+    why = _why(values)
+    # an answer to a rerank tells no tokens, and needs none
+    metered = tokens is not None or _is_answered_rerank(operation, code, why)
     outcome = _outcome(code, metered)
+    if operation == Operation.RERANK:
+        tokens = None
+    input_tokens, cached, output_tokens = tokens or (None, None, None)
     return UsageRecord(
         event_id=_uuid(values),
         occurred_at=_time(values),
@@ -165,16 +181,41 @@ def read_record(values: Mapping[str, object]) -> UsageRecord | None:
         user_id=_text(values, "user_id", 255),
         model=model,
         version=_version(values),
+        operation=operation,
         route=_text(values, "route_name", 255),
         response_code=code,
         response_flags=_text(values, "response_flags", 64),
-        input_tokens=input_tokens if metered else None,
-        cached_input_tokens=_count(values, "gen_ai.usage.cached_input_tokens") if metered else None,
-        output_tokens=output_tokens if metered else None,
+        input_tokens=input_tokens,
+        # the gateway says 0 where nobody told, and no embedding is told to be cached
+        cached_input_tokens=None if operation == Operation.EMBEDDING else cached,
+        output_tokens=output_tokens,
         duration_ms=_count(values, "duration", 2**31 - 1),
         ttft_ms=_number(values, "gen_ai.latency.ttft_ms"),
-        unmetered_because=_why(values) if outcome == Outcome.UNMETERED else "",
+        unmetered_because=why if outcome == Outcome.UNMETERED else "",
     )
+
+
+def _operation(values: Mapping[str, object]) -> str:
+    """Return what kind of call it was; "" where the record does not tell."""
+    path = _text(values, "path", 255).partition("?")[0]
+    return OPERATIONS.get(path, Operation.OTHER) if path else ""
+
+
+def _tokens(values: Mapping[str, object]) -> tuple[int, int | None, int] | None:
+    """Return the input, cached and output tokens; None where input or output is not told. Envoy AI
+    Gateway writes 0 for whatever an answer does not tell, and no call reads nothing.
+    """
+    read, cached, written = (
+        _count(values, f"gen_ai.usage.{kind}_tokens")
+        for kind in ("input", "cached_input", "output")
+    )
+    if read is None or written is None or not (read or written):
+        return None
+    return read, cached, written
+
+
+def _is_answered_rerank(operation: str, code: int, why: str) -> bool:
+    return operation == Operation.RERANK and 200 <= code < 300 and why == Unmetered.NO_USAGE_TOLD
 
 
 def _version(values: Mapping[str, object]) -> str:
@@ -205,7 +246,9 @@ def _outcome(code: int, metered: bool) -> str:
 
 
 def _why(values: Mapping[str, object]) -> str:
-    """Return why the usage of a call that was answered is unknown; UNKNOWN where nothing tells."""
+    """Return why the usage of a call that was answered is unknown, if it is; UNKNOWN where nothing
+    tells.
+    """
     details = _text(values, "response_code_details", 255)
     flags = set(_text(values, "response_flags", 64).split(",")) - {""}
     if "ext_proc_error" in details:  # first: what it breaks off looks like the engine's end

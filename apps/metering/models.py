@@ -29,6 +29,16 @@ class Outcome(models.TextChoices):
     FAILED = "FAILED", "Failed"  # 5xx, or an upstream error without usage
 
 
+class Operation(models.TextChoices):
+    """What kind of call it was. "" in a record that does not tell: not known, and not a chat."""
+
+    CHAT = "CHAT", "Chat"
+    COMPLETION = "COMPLETION", "Completion"
+    EMBEDDING = "EMBEDDING", "Embedding"
+    RERANK = "RERANK", "Rerank"
+    OTHER = "OTHER", "Another kind"
+
+
 # why the gateway refused a call, by its response code
 REFUSALS = {
     401: "no valid token",
@@ -113,6 +123,8 @@ class UsageEvent(models.Model):
     model = models.CharField(max_length=40, blank=True, default="")  # what the caller asked for
     # what answered: `<model>-v<n>`
     version = models.CharField(max_length=63, blank=True, default="")
+    # empty: the gateway did not tell, as before its log named the path
+    operation = models.CharField(max_length=10, choices=Operation.choices, blank=True, default="")
     route = models.CharField(max_length=255, blank=True, default="")
     response_code = models.PositiveSmallIntegerField()
     response_flags = models.CharField(max_length=64, blank=True, default="")
@@ -140,6 +152,7 @@ class UsageEvent(models.Model):
         constraints = (
             models.CheckConstraint(
                 condition=~Q(outcome="METERED")
+                | Q(operation="RERANK")  # counted as a request, whatever it read
                 | Q(input_tokens__isnull=False, output_tokens__isnull=False),
                 name="usage_event_metered_has_tokens",
             ),
@@ -325,7 +338,10 @@ class HourlyUsage(models.Model):
     estimated_output_tokens = models.BigIntegerField(default=0)
     input_tokens = models.BigIntegerField()
     cached_input_tokens = models.BigIntegerField()
+    # of the input tokens, those that embedding calls read
+    embedding_input_tokens = models.BigIntegerField(default=0)
     output_tokens = models.BigIntegerField()
+    rerank_requests = models.BigIntegerField(default=0)  # answered; their tokens are in no count
     rolled_up_at = models.DateTimeField()
 
     class Meta:

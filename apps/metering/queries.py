@@ -61,7 +61,8 @@ def model_lines(*, model: str, team: str | None, since: datetime) -> list[ModelL
 @dataclass(frozen=True)
 class HourOfWork:
     """What a team asked of a version in an hour, estimates of what no answer told included.
-    input_tokens includes the cached ones. untold_calls: of whose use nothing is known.
+    input_tokens includes the cached ones. untold_calls: of whose use nothing is known, and reranks,
+    which tell no tokens.
     """
 
     hour: datetime
@@ -86,7 +87,7 @@ def hours_of_work(start: datetime, end: datetime) -> list[HourOfWork]:
         F("input_tokens") + F("estimated_input_tokens"),
         "cached_input_tokens",
         F("output_tokens") + F("estimated_output_tokens"),
-        F("unmetered_calls") - F("estimated_calls"),
+        F("unmetered_calls") - F("estimated_calls") + F("rerank_requests"),
     )
     return [HourOfWork(*row) for row in told]
 

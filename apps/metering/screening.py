@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from apps.metering.access_log import UsageRecord
-from apps.metering.models import Doubt, Outcome
+from apps.metering.models import Doubt, Operation, Outcome
 
 # A start this much later than its arrival is no clock that is a little ahead.
 FURTHEST_AHEAD = timedelta(hours=1)
 # One call asks for at most as many answers (`n`), as OpenAI's API allows.
 MOST_CHOICES = 128
+# One call has at most as many texts, each as long as the context, as OpenAI's API allows.
+MOST_INPUTS = 2048
+WITH_MANY_INPUTS = (Operation.EMBEDDING, Operation.COMPLETION)
 # No single card writes faster: an H100 wrote 2,625 tokens a second for 128 clients with a model of
 # 8 billion parameters. A hundred times that is no measurement.
 MOST_OUTPUT_PER_SECOND = 250_000
@@ -85,8 +88,9 @@ def _doubt_of_counts(record: UsageRecord, known: Known) -> tuple[Doubt, str] | N
     cached, context = record.cached_input_tokens or 0, known.contexts.get(record.model)
     if cached > record.input_tokens:
         return Doubt.ABSURD, "more cached input tokens than input tokens"
-    if context is not None and record.input_tokens > context:
-        return Doubt.ABSURD, f"more input tokens than the model's context of {context:,}"
+    inputs = MOST_INPUTS if record.operation in WITH_MANY_INPUTS else 1
+    if context is not None and record.input_tokens > context * inputs:
+        return Doubt.ABSURD, _too_much_input(context, inputs)
     if context is not None and record.output_tokens > context * MOST_CHOICES:
         return Doubt.ABSURD, f"more output tokens than {MOST_CHOICES} answers of {context:,} have"
     if record.duration_ms is not None:
@@ -94,3 +98,9 @@ def _doubt_of_counts(record: UsageRecord, known: Known) -> tuple[Doubt, str] | N
         if record.output_tokens > seconds * MOST_OUTPUT_PER_SECOND:
             return Doubt.ABSURD, "more output tokens than any card writes in that time"
     return None
+
+
+def _too_much_input(context: int, inputs: int) -> str:
+    if inputs == 1:
+        return f"more input tokens than the model's context of {context:,}"
+    return f"more input tokens than {inputs:,} texts of {context:,} have"

@@ -1,9 +1,11 @@
 """What is charged for: the SKUs, in which unit each is counted and priced, and how much of each a
 line of usage holds. Pure.
 
-The gateway meters calls by their tokens, and its access log does not say yet what kind of call it
-was: an embedding call counts as input. Rerank requests, audio and images have their place here,
-and no line of usage holds any yet.
+The gateway meters calls by their tokens, and its access log names the path that was called, which
+tells the kind of call. What an embedding call reads is a SKU of its own. A rerank is counted by the
+request: Envoy AI Gateway tells neither how many documents it had nor, of vLLM's answers, any
+tokens. A call whose kind is not told counts by its tokens, as input and output. Audio and images
+have their place here, and no line of usage holds any yet.
 """
 
 from collections.abc import Mapping
@@ -51,16 +53,19 @@ TOKEN_SKUS = tuple(sku for sku, unit in UNITS.items() if unit is TOKENS)
 # SKU → which counts of a line make its quantity, and how often each. The counts of cached tokens
 # leave out calls whose cached share nobody told, so that these count wholly as input.
 OF_A_LINE: Mapping[Sku, Mapping[str, int]] = {
-    Sku.INPUT: {"input_tokens": 1, "cached_input_tokens": -1},
+    Sku.INPUT: {"input_tokens": 1, "cached_input_tokens": -1, "embedding_input_tokens": -1},
     Sku.CACHED_INPUT: {"cached_input_tokens": 1},
     Sku.OUTPUT: {"output_tokens": 1},
+    Sku.EMBEDDING_INPUT: {"embedding_input_tokens": 1},
+    Sku.RERANK_REQUEST: {"rerank_requests": 1},
 }
 
 
 class Usage(Protocol):
     """What was used: an hour of a team and a version, or anything that is counted alike.
 
-    input_tokens includes cached_input_tokens, as OpenAI's usage object does.
+    input_tokens includes cached_input_tokens, as OpenAI's usage object does, and
+    embedding_input_tokens.
     """
 
     @property
@@ -72,22 +77,30 @@ class Usage(Protocol):
         """Return those of them that came from the engine's cache, as far as it is known."""
 
     @property
+    def embedding_input_tokens(self) -> int:
+        """Return those of them that embedding calls read, none of which is cached."""
+
+    @property
     def output_tokens(self) -> int:
         """Return the tokens that were written."""
+
+    @property
+    def rerank_requests(self) -> int:
+        """Return the rerank calls that were answered."""
 
 
 def quantities(usage: Usage) -> list[tuple[Sku, int]]:
     """Return how much of each SKU was used, in its unit; what was not used is left out.
 
     A call whose cached share is unknown counts wholly as input. Raises ValueError for counts that
-    cannot be: negative, or more cached input than input.
+    cannot be: negative, or more cached and embedding input than input.
     """
     found = [
         (sku, sum(times * getattr(usage, name) for name, times in parts.items()))
         for sku, parts in OF_A_LINE.items()
     ]
     if any(quantity < 0 for _, quantity in found):
-        raise ValueError("token counts cannot be negative, nor cached input more than input")
+        raise ValueError("counts cannot be negative, nor parts of the input more than the input")
     return [(sku, quantity) for sku, quantity in found if quantity]
 
 

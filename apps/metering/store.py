@@ -40,6 +40,7 @@ from apps.metering.models import (
     Completeness,
     DirtyHour,
     Doubt,
+    Operation,
     Outcome,
     QuarantinedRecord,
     UsageEvent,
@@ -168,8 +169,9 @@ def known(*, teams: Set[str], models: Set[str], versions: Set[str], since: datet
 
 
 def hour_sums(hours: Collection[datetime]) -> Generator[dict[str, Any]]:
-    """Yield one mapping per hour, cost center, team, model and version: calls by outcome and tokens
-    of that hour; in this order. One query, in a transaction; close what is not read to its end.
+    """Yield one mapping per hour, cost center, team, model and version: calls by outcome, tokens
+    and rerank requests of that hour; in this order. One query, in a transaction; close what is not
+    read to its end.
 
     hours: their starts, of one day.
     """
@@ -189,10 +191,16 @@ def hour_sums(hours: Collection[datetime]) -> Generator[dict[str, Any]]:
         )
         for kind in (Completeness.ABORTED, Completeness.ENDED_EARLY)
     }
+    never_cached = Q(operation__in=(Operation.EMBEDDING, Operation.RERANK))
+    metered = Q(outcome=Outcome.METERED)
     calls["cached_unknown_calls"] = Count(
-        "event_id", filter=Q(outcome=Outcome.METERED, cached_input_tokens__isnull=True)
+        "event_id", filter=metered & Q(cached_input_tokens__isnull=True) & ~never_cached
     )
+    calls["rerank_requests"] = Count("event_id", filter=metered & Q(operation=Operation.RERANK))
     tokens = {name: Coalesce(Sum(name), 0) for name in TOKENS}
+    tokens["embedding_input_tokens"] = Coalesce(
+        Sum("input_tokens", filter=Q(operation=Operation.EMBEDDING)), 0
+    )
     # Tokens replace the columns of the same name: the values() below must not group by them.
     sums = {f"sum_{name}": expression for name, expression in tokens.items()}
     rows = events.values("hour", *DIMENSIONS).annotate(**calls, **sums)

@@ -18,7 +18,7 @@ from apps.common.filters import Filters, SinceDay, UntilDay
 from apps.common.simulated import Simulated
 from apps.common.tables.columns import Column, Empty, Table
 from apps.fleet.simulated import stand_in_versions
-from apps.metering.models import REFUSALS, Completeness, Outcome, UsageEvent
+from apps.metering.models import REFUSALS, Completeness, Operation, Outcome, UsageEvent
 
 NONE = "(none)"  # in the address: calls that name no team, no model, no version
 BADGES = {
@@ -63,6 +63,12 @@ class CallFilters(Filters):
     completeness = django_filters.ChoiceFilter(
         label="Completeness", choices=Completeness.choices, empty_label="Complete or not"
     )
+    operation = django_filters.ChoiceFilter(
+        label="Kind",
+        choices=[*Operation.choices, (NONE, "Not told")],
+        empty_label="Any kind",
+        method="of_kind",
+    )
     code = django_filters.ChoiceFilter(
         field_name="response_code",
         label="Refused with",
@@ -75,6 +81,10 @@ class CallFilters(Filters):
     cost_center = Exactly("cost_center", "Cost center")
     model = Exactly("model", "Model")
     version = Exactly("version", "Version")
+
+    def of_kind(self, calls: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """Return the calls of a kind, or those that do not tell theirs."""
+        return calls.filter(operation="" if value == NONE else value)
 
 
 def calls_url(*, start: datetime, end: datetime, **exactly: str | int) -> str:
@@ -98,6 +108,9 @@ CALLS = Table(
         Column("completeness", "Completeness", "get_completeness_display", sort="completeness",
                csv="completeness", csv_head="completeness", optional=True, at_first=False,
                css="nowrap"),
+        Column("operation", "Kind", lambda call: call.get_operation_display() or None,
+               sort="operation", csv="operation", csv_head="operation", optional=True,
+               at_first=False, css="nowrap", unknown="not told"),
         Column("code", "Code", "response_code", kind="figure", sort="response_code",
                csv_head="response_code"),
         Column("why", "Why", "why", csv_head="why", unknown="", css="min-w-28"),

@@ -214,7 +214,7 @@ class TestMachines:
         found = {line.model: line for line in self.found().models}
         assert set(found) == {"chat", "embed", "unseen"}
         assert (found["unseen"].real_usd, found["unseen"].list_usd) == (None, None)
-        assert found["unseen"].margin_usd is None and found["unseen"].unpriced_tokens == 105
+        assert found["unseen"].margin_usd is None and found["unseen"].unpriced == 105
         machine_of_embed = machine("lost", 25, 26, price=None)
         replica(machine_of_embed, "embed-v1", 25, 26)
         share_out(1)

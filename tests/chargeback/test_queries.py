@@ -1,6 +1,7 @@
 """The month, from hourly sums and dated rates."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -40,6 +41,9 @@ def use(hour, **changes):
         "output_tokens": 100,
     }
     return HourlyUsage.objects.create(hour=hour, rolled_up_at=hour, **values | changes)
+
+
+NO_TOKENS = {"input_tokens": 0, "cached_input_tokens": 0, "output_tokens": 0}
 
 
 def lines(**asked):
@@ -171,18 +175,41 @@ class TestEstimated:
 
 
 @pytest.mark.django_db
+class TestReranks:
+    def test_without_a_price_cost_an_unknown_amount_and_not_nothing(self, registered_model):
+        use(START, rerank_requests=7, **NO_TOKENS)
+        use(START, team="prior-auth", metered_calls=0, refused_calls=3, **NO_TOKENS)
+        found = {line.team: line for line in lines(start=START, end=END, scope=ALL)}
+        assert found["claims-review"].list_cost_usd is None
+        assert found["prior-auth"].list_cost_usd == 0
+        assert (
+            queries.totals(list(found.values())).unpriced_words == "7 rerank requests have no price"
+        )
+
+    def test_are_priced_by_the_thousand(self, registered_model):
+        price(registered_model, replace(CHEAP, rerank_request=Decimal("2.00")), START)
+        use(START, rerank_requests=7)
+        (line,) = lines(start=START, end=END, scope=ALL)
+        usage = {"input_tokens": 1000, "cached_input_tokens": 200, "output_tokens": 100}
+        assert line.list_cost_usd == list_cost_usd(**usage, prices=CHEAP) + Decimal("0.014")
+        assert line.unpriced == 0
+
+
+@pytest.mark.django_db
 class TestTotals:
     def test_sum_every_figure_and_the_cost_of_what_has_a_price(self, registered_model):
         price(registered_model, CHEAP, START)
         use(START, unmetered_calls=1, refused_calls=2, refused_401_calls=1, failed_calls=3)
         use(START, team="prior-auth")
-        use(START, model="unpriced", version="unpriced-v1")
+        use(START, model="unpriced", version="unpriced-v1", embedding_input_tokens=300)
+        use(START, model="unpriced", version="unpriced-v2", rerank_requests=7, **NO_TOKENS)
         found = lines(start=START, end=END, scope=ALL)
         usage = {"input_tokens": 1000, "cached_input_tokens": 200, "output_tokens": 100}
         assert queries.totals(found) == queries.Totals(
-            metered_calls=3, unmetered_calls=1, refused_calls=2, failed_calls=3,
+            metered_calls=4, unmetered_calls=1, refused_calls=2, failed_calls=3,
             refused_401_calls=1, refused_403_calls=0, refused_404_calls=0, refused_429_calls=0,
-            input_tokens=3000, cached_input_tokens=600, output_tokens=300, unpriced_tokens=1100,
+            input_tokens=3000, cached_input_tokens=600, embedding_input_tokens=300,
+            output_tokens=300, rerank_requests=7, unpriced_tokens=1100, unpriced_requests=7,
             list_cost_usd=2 * list_cost_usd(**usage, prices=CHEAP),
         )  # fmt: skip
 

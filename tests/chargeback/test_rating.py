@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.chargeback.rating import Prices, list_cost_usd
+from apps.chargeback.rating import Prices, list_cost_usd, unpriced_words
 
 PRICES = Prices(input=Decimal("0.38"), cached_input=Decimal("0.04"), output=Decimal("1.10"))
 COUNTS = st.integers(min_value=0, max_value=10**12)
@@ -33,10 +33,19 @@ class TestListCostUsd:
 
     @pytest.mark.parametrize("counts", [(1, 2, 0), (1, -1, 0), (1, 0, -1)])
     def test_refuses_counts_that_cannot_be(self, counts):
-        with pytest.raises(ValueError, match="token counts"):
+        with pytest.raises(ValueError, match="cannot be negative"):
             list_cost_usd(
                 input_tokens=counts[0],
                 cached_input_tokens=counts[1],
                 output_tokens=counts[2],
                 prices=PRICES,
             )
+
+
+class TestUnpricedWords:
+    def test_name_what_has_no_price(self):
+        assert unpriced_words(0, 0) == ""
+        assert unpriced_words(1, 0) == "1 token has no price"
+        assert unpriced_words(1100, 0) == "1,100 tokens have no price"
+        assert unpriced_words(0, 1) == "1 rerank request has no price"
+        assert unpriced_words(1, 1) == "1 token and 1 rerank request have no price"

@@ -97,6 +97,31 @@ class TestPriceDay:
             1100,
         )
 
+    def test_prices_embeddings_and_reranks_by_their_own_units(self, registered_model):
+        prices = {"embedding_input": Decimal("0.02"), "rerank_request": Decimal("2.00")}
+        price(registered_model, Prices(**prices), START)
+        none = {"input_tokens": 64, "cached_input_tokens": 0, "output_tokens": 0}
+        use(START, embedding_input_tokens=64, rerank_requests=3, **none)
+        use(START, team="prior-auth", model="unpriced", version="unpriced-v1", rerank_requests=2,
+            embedding_input_tokens=64, **none)  # fmt: skip
+        actions.price_due_days()
+        assert spent() == {
+            ("claims-review", "EMBEDDING_INPUT", Decimal("0.02")): (64, Decimal("0.00000128")),
+            ("claims-review", "RERANK_REQUEST", Decimal("2")): (3, Decimal("0.006")),
+            ("prior-auth", "EMBEDDING_INPUT", None): (64, None),
+            ("prior-auth", "RERANK_REQUEST", None): (2, None),
+        }
+        for line in (
+            *DailyLine.objects.filter(team="prior-auth"),
+            *MonthlyLine.objects.filter(team="prior-auth"),
+        ):
+            assert (line.unpriced_tokens, line.unpriced_requests, line.list_cost_usd) == (
+                64,
+                2,
+                None,
+            )
+            assert (line.embedding_input_tokens, line.rerank_requests) == (64, 2)
+
     def test_rounds_nothing_of_the_smallest_price(self, registered_model):
         least = Prices(Decimal("0.0000000001"), Decimal(0), Decimal("9999999999.9999999999"))
         price(registered_model, least, START)

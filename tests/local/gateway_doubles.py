@@ -95,10 +95,23 @@ def _usage(body: Json) -> Json:
     }
 
 
+_SAID: dict[str, Json] = {
+    "/v1/embeddings": {"data": [{"index": 0, "embedding": [0.0, 1.0]}]},
+    "/v2/rerank": {"results": [{"index": 0, "relevance_score": 0.5}]},
+}
+
+
+def _said(path: str) -> Json:
+    """Return what a path answers, as vLLM shapes it: a rerank has no `meta`."""
+    return _SAID.get(path, {"choices": [{"message": {"content": "ok"}}]})
+
+
 def _plain(handler: BaseHTTPRequestHandler, body: Json) -> None:
     time.sleep(_wish(body, "sleep_ms", 0) / 1000)
-    answer = {"model": body["model"], "choices": [{"message": {"content": "ok"}}]}
-    if not _wish(body, "silent", 0):
+    answer = {"model": body["model"], **_said(handler.path)}
+    if handler.path in _SAID:
+        answer["usage"] = {"prompt_tokens": 64, "total_tokens": 64}
+    elif not _wish(body, "silent", 0):
         answer["usage"] = _usage(body)
     raw = json.dumps(answer).encode()
     handler.send_response(_wish(body, "status", 200))

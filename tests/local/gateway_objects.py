@@ -45,8 +45,11 @@ def pod(name: str, port: int, *, namespace: str = "models", ready: bool = True) 
     ]
 
 
-def version(name: str, *, host: str = "") -> list[Json]:
-    """Return one model version's AIServiceBackend and Backend."""
+OPENAI, COHERE = {"name": "OpenAI", "prefix": "/v1"}, {"name": "Cohere", "version": "v2"}
+
+
+def version(name: str, *, host: str = "", schema: Json = OPENAI) -> list[Json]:
+    """Return one model version's AIServiceBackend and Backend. schema: COHERE for a reranker."""
     meta = {"namespace": "models", "name": name}
     fqdn = {"hostname": host or f"{name}-predictor.models.svc.cluster.local", "port": 80}
     ref = {"group": "gateway.envoyproxy.io", "kind": "Backend", "name": name}
@@ -54,7 +57,7 @@ def version(name: str, *, host: str = "") -> list[Json]:
         {
             "kind": "AIServiceBackend",
             "metadata": meta,
-            "spec": {"schema": {"name": "OpenAI", "prefix": "/v1"}, "backendRef": ref},
+            "spec": {"schema": dict(schema), "backendRef": ref},
         },
         {"kind": "Backend", "metadata": meta, "spec": {"endpoints": [{"fqdn": fqdn}]}},
     ]

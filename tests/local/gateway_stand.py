@@ -28,7 +28,7 @@ from deploy.local.gateway import parts
 from deploy.local.gateway.wiring import Wiring
 from deploy.local.stack.ports import free_port, is_free
 from tests.local.gateway_doubles import Engine, Identity, Ingest, served
-from tests.local.gateway_objects import pod, policy, route, version
+from tests.local.gateway_objects import OPENAI, pod, policy, route, version
 
 ROOT = Path(__file__).parents[2]
 Json = dict[str, Any]
@@ -76,18 +76,20 @@ class Stand:
         weights: dict[str, int],
         budgets: dict[str, int],
         limit_cost: str = "",
+        schema: Json = OPENAI,
         **options: Any,
     ) -> None:
         """Describe one model whose versions are served by the engines of those names, and wait
         until it is routed.
 
-        limit_cost: what counts against the budgets, in CEL, instead of the whole.
+        limit_cost: what counts against the budgets, in CEL, instead of the whole. schema: whose
+        API they speak.
         """
         cost = {"limit_cost": limit_cost} if limit_cost else {}
         options |= {"limit_key": "llm_limit_token"} if limit_cost else {}
         found = [route(model, weights, **cost), *policy(model, budgets, jwks=self.jwks, **options)]
         for name in weights:
-            found += version(name)
+            found += version(name, schema=schema)
         self.put(f"model-{model}", found)
         eventually(lambda: model in self.models())
 
@@ -115,6 +117,11 @@ class Stand:
             timeout=20,
             trust_env=False,
         )
+
+    def post(self, path: str, body: Json, **headers: str) -> httpx.Response:
+        """Call a path with a token of the first team."""
+        sent = _bearer(self.identity.token()) | headers
+        return httpx.post(self.url(path), json=body, headers=sent, timeout=20, trust_env=False)
 
     def url(self, path: str) -> str:
         """Return an address on the gateway."""

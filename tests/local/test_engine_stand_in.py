@@ -1,9 +1,11 @@
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from deploy.local.engine.stand_in.engine import Engine, PrefixCache
 from deploy.local.engine.stand_in.metrics import Metrics
 from deploy.local.engine.stand_in.model import BadModel, load_model
-from deploy.local.engine.stand_in.protocol import COMPLETIONS, parse_question
+from deploy.local.engine.stand_in.protocol import COMPLETIONS, Usage, parse_question
 from deploy.local.stack.ports import free_port
 from tests.local.tiny_model import make_tiny_model
 
@@ -226,6 +228,71 @@ class TestOtherPaths:
         assert client.get("/nope").status_code == 404
         assert client.get("/v1/completions").status_code == 405
         assert client.get("/version").json()["version"].startswith("stand-in")
+
+
+class TestPooling:
+    def test_gives_the_same_text_the_same_vector(self, client: httpx.Client) -> None:
+        body = {"model": "m-v1", "input": ["knee", "elbow", "knee"]}
+        answer = client.post("/v1/embeddings", json=body)
+        assert answer.headers["x-engine"] == "stand-in"
+        first, other, again = (one["embedding"] for one in answer.json()["data"])
+        assert first == again != other
+        assert sum(part * part for part in first) == pytest.approx(1.0)
+        tokens = len("knee") + len("elbow") + len("knee")
+        assert answer.json()["usage"] == {
+            "prompt_tokens": tokens, "total_tokens": tokens, "completion_tokens": 0,
+        }  # fmt: skip
+
+    def test_packs_a_vector_as_clients_of_openai_ask_for_it(self, client: httpx.Client) -> None:
+        body = {"model": "m-v1", "input": "knee"}
+        plain = client.post("/v1/embeddings", json=body).json()["data"][0]["embedding"]
+        packed = client.post("/v1/embeddings", json={**body, "encoding_format": "base64"}).json()
+        found = struct.unpack(f"<{len(plain)}f", b64decode(packed["data"][0]["embedding"]))
+        assert list(found) == pytest.approx(plain)
+
+    def test_ranks_the_nearest_document_first(self, client: httpx.Client) -> None:
+        body = {"model": "m-v1", "query": "knee", "documents": ["zzz", "knee", "kneel"], "top_n": 2}
+        answer = client.post("/v2/rerank", json=body).json()
+        found = [(one["index"], one["document"]["text"]) for one in answer["results"]]
+        assert found == [(1, "knee"), (2, "kneel")]
+        assert answer["results"][0]["relevance_score"] == pytest.approx(1.0)
+        assert answer["usage"]["prompt_tokens"] == len("kneezzz") + len("kneeknee") + len(
+            "kneekneel"
+        )
+        assert "meta" not in answer
+
+    @pytest.mark.parametrize(
+        ("path", "body", "status"),
+        [
+            ("/v1/embeddings", {"input": []}, 400),
+            ("/v1/embeddings", {"input": {"text": "knee"}}, 400),
+            ("/v1/embeddings", {"input": "x" * 3000}, 400),
+            ("/v1/embeddings", {"input": "knee", "model": "other"}, 404),
+            ("/v2/rerank", {"query": "knee"}, 400),
+            ("/v2/rerank", {"query": "knee", "documents": [1]}, 400),
+        ],
+    )
+    def test_refuses_what_it_cannot_read(
+        self, client: httpx.Client, path: str, body: dict[str, object], status: int
+    ) -> None:
+        answer = client.post(path, json={"model": "m-v1", **body})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, status)
+
+    def test_counts_what_was_read_by_where_it_came_from(self, folder: Path) -> None:
+        metrics = Metrics("m-v1")
+        engine = Engine(load_model(folder, 64), metrics, 0, 2)
+        engine.read(Usage(prompt=40, cached=16, completion=0))
+        name = 'vllm:prompt_tokens_by_source_total{engine="0",model_name="m-v1",source='
+        told = [
+            line.removeprefix(name)
+            for line in metrics.render().splitlines()
+            if line.startswith(name)
+        ]
+        assert told == [
+            '"local_compute"} 24.0',
+            '"local_cache_hit"} 16.0',
+            '"external_kv_transfer"} 0.0',
+        ]
 
 
 class TestCache:

@@ -456,6 +456,7 @@ class TestListener:
             "x-cost-center",
             "x-user-id",
             "x-ai-eg-model",
+            "x-ai-eg-original-path",
         }
         assert front.generates_request_id
         assert front.returns_request_id

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from apps.metering.access_log import read_record
-from apps.metering.models import Outcome, Unmetered
-from tests.local.gateway_objects import ISSUER, pod, route, version
+from apps.metering.models import Operation, Outcome, Unmetered
+from tests.local.gateway_objects import COHERE, ISSUER, pod, route, version
 from tests.local.gateway_stand import binaries, eventually, stand
 
 pytestmark = [
@@ -21,6 +21,7 @@ pytestmark = [
     pytest.mark.skipif(binaries() is None, reason="ratelimit and otelcol are not built yet"),
 ]
 TEAM = "claims-review"
+RERANK = "/cohere/v2/rerank"
 PLENTY = {TEAM: 1_000_000}
 
 
@@ -173,6 +174,61 @@ class TestRecords:
             == f"{record['gen_ai.response.model']}-predictor.models.svc.cluster.local"
         )
         assert (record["gen_ai.latency.ttft_ms"] is not None) == streamed
+
+    def test_tell_what_kind_of_call_it_was(self, gateway):
+        calls = {
+            Operation.CHAT: ("/v1/chat/completions?trace=my-knee", {"messages": []}),
+            Operation.COMPLETION: ("/v1/completions", {"prompt": "hello"}),
+            Operation.EMBEDDING: ("/v1/embeddings", {"input": ["hello", "there"]}),
+        }
+        read = {}
+        for kind, (path, body) in calls.items():
+            answer = gateway.post(path, {"model": "extract", **body})
+            assert answer.status_code == 200, answer.text
+            record = gateway.logged(answer)
+            assert record["path"] == path.partition("?")[0]
+            read[kind] = read_record(record)
+        assert {kind: found.operation for kind, found in read.items()} == {
+            kind: kind for kind in calls
+        }
+        embedded = read[Operation.EMBEDDING]
+        assert (embedded.outcome, embedded.input_tokens, embedded.output_tokens) == (
+            "METERED",
+            64,
+            0,
+        )
+        assert embedded.cached_input_tokens is None
+
+    def test_count_a_rerank_whatever_it_read(self, gateway):
+        engine, port = gateway.engines["other-v1"]
+        gateway.put("rank-pod", pod("rank-v1", port))
+        gateway.publish("rank", {"rank-v1": 100}, PLENTY, schema=COHERE)
+        body = {"model": "rank", "query": "knee", "documents": ["knee", "elbow"]}
+
+        def asked():
+            return (found := gateway.post(RERANK, body)).status_code == 200 and found
+
+        record = gateway.logged(eventually(asked))
+        seen = engine.calls[-1]
+        assert (seen["path"], seen["body"]["model"]) == ("/v2/rerank", "rank-v1")
+        assert (record["path"], record["gen_ai.usage.total_tokens"]) == (RERANK, 0)
+        read = read_record(record)
+        assert (read.operation, read.outcome, read.version) == ("RERANK", "METERED", "rank-v1")
+        assert (read.input_tokens, read.output_tokens) == (None, None)
+
+    def test_of_a_rerank_that_its_backend_cannot_do_say_so(self, gateway):
+        answer = gateway.post(RERANK, {"model": "extract", "query": "a", "documents": ["b"]})
+        assert (answer.status_code, error(answer)["code"]) == (500, "schema_unsupported")
+        read = read_record(gateway.logged(answer))
+        assert (read.operation, read.outcome) == ("RERANK", "FAILED")
+
+    def test_take_no_callers_word_for_the_kind_of_call(self, gateway):
+        answer = gateway.post(
+            "/v1/chat/completions",
+            {"model": "extract", "messages": []},
+            **{"x-ai-eg-original-path": RERANK},
+        )
+        assert gateway.logged(answer)["path"] == "/v1/chat/completions"
 
     def test_of_a_streamed_completion_hold_what_its_engine_tells_unasked(self, gateway):
         """Envoy AI Gateway asks for the usage of streamed chats alone."""

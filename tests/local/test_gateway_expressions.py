@@ -60,6 +60,6 @@ class TestCosts:
             Cost("new", "CEL", "input_tokens - cached_input_tokens"),
             Cost("name", "CEL", "model == 'm-v1' && route_name == 'm' ? 1u : 0u"),
         )
-        upstream = Upstream("m-v1", "/v1", "models/m-v1", NAMES["backend"])
+        upstream = Upstream("m-v1", "OpenAI", "/v1", "models/m-v1", NAMES["backend"])
         found = processor.costs_of(Destination("models/m", costs, {}), upstream, USAGE, "m-v1")
         assert found == {"total": 107, "new": 40, "name": 1}

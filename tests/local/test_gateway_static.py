@@ -20,6 +20,7 @@ CONTRACT_KEYS = {
         "response_flags",
         "response_code_details",
         "duration",
+        "path",
     ),
     *("team", "cost_center", "user_id", "route_name", "upstream_cluster", "upstream_host"),
     *("gen_ai.request.model", "gen_ai.response.model", "gen_ai.request.model_override"),

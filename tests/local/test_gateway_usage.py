@@ -54,7 +54,7 @@ class TestUsageOf:
 
 class TestPlainReader:
     def test_reads_an_answer_in_pieces(self):
-        reader = PlainReader()
+        reader = PlainReader(usage_of)
         raw = json.dumps({"model": "m-v1", "usage": USAGE}).encode()
         reader.feed(raw[:20], 0.0)
         reader.feed(raw[20:], 1.0)
@@ -62,7 +62,7 @@ class TestPlainReader:
         assert (reader.model, reader.usage.total_tokens) == ("m-v1", 14)
 
     def test_takes_anything_else_as_no_usage(self):
-        reader = PlainReader()
+        reader = PlainReader(usage_of)
         reader.feed(b"<html>", 0.0)
         reader.finish()
         assert (reader.model, reader.usage) == ("", None)

@@ -7,6 +7,7 @@ import pytest
 
 from apps.metering.access_log import (
     KEYS,
+    PATHS,
     BadRecord,
     Entry,
     read_entry,
@@ -21,6 +22,7 @@ CALL = {
     "response_code": 200,
     "response_flags": "-",
     "duration": 812,
+    "path": "/v1/chat/completions",
     "team": "claims-review",
     "cost_center": "CC-4100",
     "user_id": "maya",
@@ -31,6 +33,9 @@ CALL = {
     "gen_ai.usage.output_tokens": 30,
     "a.key.of.a.newer.gateway": "ignored",
 }
+
+
+RERANK = CALL | {"path": "/cohere/v2/rerank", "response_code_details": "via_upstream"}
 
 
 class TestReadRecord:
@@ -76,6 +81,60 @@ class TestReadRecord:
     def test_finds_the_version_that_a_failed_call_had_reached(self, change, version):
         failed = {**CALL, "gen_ai.request.model_override": "-", "response_code": 503, **change}
         assert read_record(failed).version == version
+
+    @pytest.mark.parametrize(
+        ("path", "kind"),
+        [
+            ("/v1/chat/completions", "CHAT"),
+            ("/v1/completions", "COMPLETION"),
+            ("/v1/embeddings?trace=my-knee", "EMBEDDING"),
+            ("/cohere/v2/rerank", "RERANK"),
+            ("/v1/responses", "OTHER"),
+            ("/v1/chat/completions/my-knee", "OTHER"),
+            ("-", ""),
+            (None, ""),
+        ],
+    )
+    def test_tells_the_kind_of_call_by_its_path_and_guesses_none(self, path, kind):
+        assert read_record(CALL | {"path": path}).operation == kind
+
+    def test_knows_no_cached_share_of_an_embedding(self):
+        embedded = read_record(CALL | {"path": PATHS["EMBEDDING"], "gen_ai.usage.output_tokens": 0})
+        assert (embedded.outcome, embedded.input_tokens, embedded.output_tokens) == (
+            Outcome.METERED,
+            120,
+            0,
+        )
+        assert embedded.cached_input_tokens is None
+
+    @pytest.mark.parametrize("tokens", [0, 120, None])
+    def test_counts_an_answered_rerank_and_no_token_of_it(self, tokens):
+        told = {key: tokens for key in CALL if key.startswith("gen_ai.usage")}
+        record = read_record(RERANK | told)
+        assert (record.outcome, record.operation) == (Outcome.METERED, "RERANK")
+        counts = record.input_tokens, record.cached_input_tokens, record.output_tokens
+        assert counts == (None, None, None)
+
+    @pytest.mark.parametrize(
+        ("change", "outcome"),
+        [
+            ({"response_flags": "DC", "response_code_details": "-"}, Outcome.UNMETERED),
+            ({"response_code": 0, "response_code_details": "-"}, Outcome.UNMETERED),
+            ({"response_code": 403}, Outcome.REFUSED),
+            ({"response_code": 500}, Outcome.FAILED),
+        ],
+    )
+    def test_counts_no_rerank_that_was_not_answered(self, change, outcome):
+        untold = {key: None for key in CALL if key.startswith("gen_ai.usage")}
+        assert read_record(RERANK | untold | change).outcome == outcome
+
+    def test_takes_no_tokens_at_all_as_not_told(self):
+        nothing = {key: 0 for key in CALL if key.startswith("gen_ai.usage")}
+        record = read_record(CALL | nothing | {"response_code_details": "via_upstream"})
+        assert (record.outcome, record.input_tokens) == (Outcome.UNMETERED, None)
+        assert record.unmetered_because == Unmetered.NO_USAGE_TOLD
+        read = read_record(CALL | nothing | {"gen_ai.usage.input_tokens": 1})
+        assert (read.outcome, read.input_tokens, read.output_tokens) == (Outcome.METERED, 1, 0)
 
     def test_reads_the_same_from_text_values(self):
         assert read_record({key: str(value) for key, value in CALL.items()}) == read_record(CALL)
@@ -269,6 +328,13 @@ class TestEntry:
     def test_keeps_no_sentence_whatever_key_it_came_in(self, key):
         assert kept(**{key: "my knee"})[key] == "(7 characters, not kept)"
         assert kept(**{key: "x" * 1255})[key] == "(1,255 characters, not kept)"
+
+    @pytest.mark.parametrize(
+        "path", ["/my-knee", "/v1/embeddings/my-knee", "/v1/embeddings?q=knee"]
+    )
+    def test_keeps_no_path_that_a_caller_made_up(self, path):
+        assert kept(path=path)["path"] == f"({len(path)} characters, not kept)"
+        assert kept(path="/v1/embeddings")["path"] == "/v1/embeddings"
 
     def test_keeps_values_of_255_characters(self):
         assert kept(team="x" * 255)["team"] == "x" * 255

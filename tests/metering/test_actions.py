@@ -17,6 +17,7 @@ from apps.metering.models import (
     QuarantinedRecord,
     UsageEvent,
 )
+from apps.metering.skus import Sku, quantities
 from tests.factories import NOW
 from tests.metering.test_access_log import CALL
 
@@ -186,6 +187,33 @@ class TestRollUpHours:
         row = HourlyUsage.objects.get()
         assert (row.hour, row.metered_calls, row.rolled_up_at) == (HOUR, 2, LATER)
         assert (row.input_tokens, row.cached_input_tokens, row.output_tokens) == (127, 23, 32)
+
+    def test_tells_embeddings_and_reranks_from_the_other_calls(self):
+        none = {"input_tokens": None, "cached_input_tokens": None, "output_tokens": None}
+        embedding = {"operation": "EMBEDDING", "cached_input_tokens": None, "output_tokens": 0}
+        ingest(
+            record(),
+            record(operation="", cached_input_tokens=None),
+            record(**embedding | {"input_tokens": 64}),
+            record(**embedding | {"input_tokens": 5}),
+            record(operation="EMBEDDING", outcome="UNMETERED", **none),
+            record(operation="RERANK", **none),
+            record(operation="RERANK", **none),
+            record(operation="RERANK", outcome="UNMETERED", **none),
+            record(NEXT, operation="RERANK", **none),
+        )
+        actions.roll_up_hours(hours=[HOUR], now=NOW)
+        row = HourlyUsage.objects.get()
+        assert (row.metered_calls, row.unmetered_calls, row.rerank_requests) == (6, 2, 2)
+        assert (row.input_tokens, row.embedding_input_tokens) == (120 + 120 + 64 + 5, 69)
+        assert (row.cached_input_tokens, row.cached_unknown_calls) == (20, 1)
+        assert quantities(row) == [
+            (Sku.INPUT, 220),
+            (Sku.CACHED_INPUT, 20),
+            (Sku.OUTPUT, 60),
+            (Sku.EMBEDDING_INPUT, 69),
+            (Sku.RERANK_REQUEST, 2),
+        ]
 
     def test_keeps_who_pays_who_called_and_what_answered_apart(self):
         aside = {"input_tokens": None, "cached_input_tokens": None, "output_tokens": None}

@@ -42,6 +42,19 @@ class TestTime:
         assert doubt(occurred_at=past, outcome="REFUSED", **NO_USAGE) == Doubt.TOO_OLD
 
 
+class TestInputs:
+    @pytest.mark.parametrize("operation", ["EMBEDDING", "COMPLETION"])
+    def test_may_be_many_texts_in_one_call(self, operation):
+        most = {"operation": operation, "cached_input_tokens": None, "input_tokens": 2048 * 2048}
+        assert doubt(**most) is None
+        assert doubt(**most | {"input_tokens": 2048 * 2048 + 1}) == Doubt.ABSURD
+
+    @pytest.mark.parametrize("operation", ["CHAT", "OTHER", ""])
+    def test_are_one_text_otherwise(self, operation):
+        assert doubt(operation=operation, input_tokens=2048) is None
+        assert doubt(operation=operation, input_tokens=2049) == Doubt.ABSURD
+
+
 class TestNames:
     @pytest.mark.parametrize(
         ("change", "expected"),

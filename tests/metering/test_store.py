@@ -69,7 +69,7 @@ class TestCallsByVersion:
 @pytest.mark.django_db
 class TestCountsOf:
     def test_are_those_of_the_ones_stored_under_the_same_day(self, django_assert_num_queries):
-        one, other = call(team="a"), call("m-v1", cached_input_tokens=3)
+        one, other = call(team="a"), call("m-v1", cached_input_tokens=3, operation="EMBEDDING")
         last = call("m-v1", occurred_at=NOW - timedelta(days=1), output_tokens=1)
         call()
         call(event_id=last.event_id, output_tokens=7)
@@ -85,9 +85,9 @@ class TestCountsOf:
         with django_assert_num_queries(2):
             found = counts_of(asked)
         assert found == {
-            one.event_id: ("METERED", "a", "", "m", "m-v2", 10, None, 20),
-            other.event_id: ("METERED", "", "", "m", "m-v1", 10, 3, 20),
-            last.event_id: ("METERED", "", "", "m", "m-v1", 10, None, 1),
+            one.event_id: ("METERED", "a", "", "m", "m-v2", "", 10, None, 20),
+            other.event_id: ("METERED", "", "", "m", "m-v1", "EMBEDDING", 10, 3, 20),
+            last.event_id: ("METERED", "", "", "m", "m-v1", "", 10, None, 1),
         }
 
 

@@ -1,8 +1,9 @@
-"""What the portal renders for four models, through its own functions, and what it ships for the
+"""What the portal renders for five models, through its own functions, and what it ships for the
 gateway itself.
 
 `steady` splits its callers between two versions, `tried` sends none to its candidate yet and counts
-calls by a cost in CEL, `sleeper` has no replica, and `closed` was granted to nobody.
+calls by a cost in CEL, `sleeper` has no replica, `closed` was granted to nobody, and
+the backend of `ranker` is made one of Cohere's schema.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ MODELS: dict[str, tuple[dict[int, int], list[TeamLimit], str]] = {
     ),
     "sleeper": ({1: 100}, GRANTED, gateway.WHOLE_COST),
     "closed": ({1: 100}, [], gateway.WHOLE_COST),
+    "ranker": ({1: 100}, GRANTED, gateway.WHOLE_COST),
 }
+# what the portal does not render: a backend that reranks
+COHERE = {"name": "Cohere", "version": "v2"}
 
 
 def shipped() -> list[Json]:
@@ -63,6 +67,8 @@ def _model(model: str) -> list[Json]:
     backends = [
         obj for number in weights for obj in gateway.backend_objects(model=model, number=number)
     ]
+    if model == "ranker":
+        backends[0]["spec"]["schema"] = COHERE
     return [*_read(policy.text), *backends, route]
 
 

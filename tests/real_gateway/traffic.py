@@ -23,10 +23,21 @@ Json = dict[str, Any]
 # Each version's predictor; nothing listens at the sleeper's.
 ENGINES = {
     name: f"127.0.1.{place}"
-    for place, name in enumerate(("steady-v1", "steady-v2", "tried-v1", "tried-v2", "closed-v1"), 1)
+    for place, name in enumerate(
+        (
+            "steady-v1",
+            "steady-v2",
+            "tried-v1",
+            "tried-v2",
+            "closed-v1",
+            "ranker-v1",
+        ),
+        1,
+    )
 }
 PREDICTORS = {**ENGINES, "sleeper-v1": "127.0.1.99"}
 TEAM = "claims-review"
+RERANK, ORIGINAL_PATH = "/cohere/v2/rerank", "x-ai-eg-original-path"
 PORTAL = "127.0.1.100"
 
 
@@ -51,6 +62,12 @@ class Calls:
         body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
         address = f"http://127.0.0.1:{LISTENS}/v1/chat/completions"
         return httpx.post(address, json=body, headers=headers, timeout=20, trust_env=False)
+
+    def post(self, path: str, body: Json, **headers: str) -> httpx.Response:
+        """Call a path with a token of the first team."""
+        sent = {"authorization": f"Bearer {self.identity.token(TEAM)}"} | headers
+        address = f"http://127.0.0.1:{LISTENS}{path}"
+        return httpx.post(address, json=body, headers=sent, timeout=20, trust_env=False)
 
     def record(self, answer: httpx.Response) -> Json:
         """Return the access log's record of an answer; empty where none came in time."""
@@ -90,6 +107,7 @@ def check(calls: Calls) -> None:
         _asleep,
         _refused,
         _stream,
+        _kinds,
         _unknown,
         _listed,
         _budget,
@@ -190,6 +208,34 @@ def _stream(calls: Calls) -> None:
     )
 
 
+def _kinds(calls: Calls) -> None:
+    chat, embedding = "/v1/chat/completions", "/v1/embeddings"
+    record = calls.record(calls.post(chat + "?trace=my-knee", {"model": "steady", "messages": []}))
+    calls.must("access log: path, without what a caller asked for", chat, record.get("path"))
+    calls.must("through the Collector: path", chat, calls.collected(record).get("path"))
+    record = calls.record(calls.post(embedding, {"model": "steady", "input": ["a", "b"]}))
+    calls.must("an embedding tells what it read", (embedding, 64, 0), _told(record))
+    body = {"model": "ranker", "query": "knee", "documents": ["knee", "elbow"]}
+    record = calls.record(calls.post(RERANK, body))
+    calls.must("a rerank tells its path, and no tokens", (RERANK, 0, 0), _told(record))
+    calls.must(
+        "a rerank is charged to its version",
+        "ranker-v1",
+        record.get("gen_ai.request.model_override"),
+    )
+    paths = [call["path"] for call in calls.engines["ranker-v1"].calls]
+    calls.must("its engine is asked by its own path", ["/v2/rerank"], paths)
+    refused = calls.post(RERANK, {**body, "model": "steady"})
+    calls.must("a rerank of a backend of OpenAI's schema fails", 500, refused.status_code)
+    forged = calls.post(chat, {"model": "steady", "messages": []}, **{ORIGINAL_PATH: RERANK})
+    calls.must("nobody says that a chat is a rerank", chat, calls.record(forged).get("path"))
+
+
+def _told(record: Json) -> tuple[object, object, object]:
+    counts = (record.get(f"gen_ai.usage.{kind}_tokens") for kind in ("input", "output"))
+    return (record.get("path"), *counts)
+
+
 def _unknown(calls: Calls) -> None:
     answer = calls.chat("nobody-knows")
     # By the policy of the oldest route, which need not let this team in.
@@ -207,7 +253,7 @@ def _listed(calls: Calls) -> None:
     )
     listed = httpx.get(address, headers=token, trust_env=False).json()
     models = {entry["id"] for entry in listed["data"]}
-    calls.must("the list of models", {"steady", "tried", "sleeper", "closed"}, models)
+    calls.must("the list of models", {"steady", "tried", "sleeper", "closed", "ranker"}, models)
 
 
 def _budget(calls: Calls) -> None:

@@ -50,7 +50,8 @@ class BudgetMonthOutput(serializers.Serializer[Balance]):
     """A budget's month [start, end). Amounts are exact decimal text, in the budget's unit.
 
     available = limit − spent − reserved − settled: by the ledger, held by calls under way, and
-    settled but not in the ledger yet. unpriced_tokens: used, and in no amount of money.
+    settled but not in the ledger yet. unpriced_tokens, unpriced_requests: used, and in no amount
+    of money.
     """
 
     start = serializers.DateTimeField()
@@ -62,6 +63,7 @@ class BudgetMonthOutput(serializers.Serializer[Balance]):
     settled = serializers.SerializerMethodField()
     available = serializers.SerializerMethodField()
     unpriced_tokens = serializers.IntegerField()
+    unpriced_requests = serializers.IntegerField()
     reached_thresholds = serializers.SerializerMethodField()
 
     def get_limit(self, left: Balance) -> str:

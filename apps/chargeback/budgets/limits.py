@@ -23,7 +23,7 @@ Scope = tuple[str, str, str]  # cost center, team, model; "" for any
 @dataclass(frozen=True)
 class Use:
     """What a team used, or holds, of a model. usd: of what has a price; unpriced_tokens: how many
-    of the tokens have none.
+    of the tokens have none; unpriced_requests: how many rerank requests.
     """
 
     cost_center: str
@@ -32,6 +32,7 @@ class Use:
     usd: Decimal
     tokens: int
     unpriced_tokens: int = 0
+    unpriced_requests: int = 0
 
     @property
     def scopes(self) -> list[Scope]:
@@ -51,12 +52,14 @@ class Amount:
     usd: Decimal = Decimal(0)
     tokens: int = 0
     unpriced_tokens: int = 0
+    unpriced_requests: int = 0
 
     def __add__(self, other: "Amount | Use") -> "Amount":
         return Amount(
             self.usd + other.usd,
             self.tokens + other.tokens,
             self.unpriced_tokens + other.unpriced_tokens,
+            self.unpriced_requests + other.unpriced_requests,
         )
 
     def of(self, unit: str) -> Decimal:
@@ -89,8 +92,8 @@ def add_up(uses: Iterable[Use]) -> dict[Scope, Amount]:
 class Balance:
     """A budget's month [start, end) at a moment. limit, spent, reserved, settled: in its unit.
 
-    boosted: how much of the limit boosts add. unpriced_tokens: what was used or is held and has no
-    price; a budget in USD does not know what it costs.
+    boosted: how much of the limit boosts add. unpriced_tokens, unpriced_requests: what was used or
+    is held and has no price; a budget in USD does not know what it costs.
     """
 
     budget: Budget
@@ -102,6 +105,7 @@ class Balance:
     reserved: Decimal
     settled: Decimal
     unpriced_tokens: int
+    unpriced_requests: int = 0
 
     @property
     def used(self) -> Decimal:
@@ -152,6 +156,7 @@ def balance(
         reserved=amounts[1],
         settled=amounts[2],
         unpriced_tokens=sum(part.unpriced_tokens for part in parts),
+        unpriced_requests=sum(part.unpriced_requests for part in parts),
     )
 
 

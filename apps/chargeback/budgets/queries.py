@@ -36,7 +36,7 @@ from apps.metering.models import HourlyUsage
 UTC_ZONE = "UTC"  # whose days are those of the lines
 LEDGER, RESERVED, SETTLED = "LEDGER", "RESERVED", "SETTLED"
 _SUMS = """cost_center, team, model, NULL::date, SUM(tokens)::bigint,
-    COALESCE(SUM(tokens) FILTER (WHERE usd IS NULL), 0)::bigint, SUM(usd)"""
+    COALESCE(SUM(tokens) FILTER (WHERE usd IS NULL), 0)::bigint, 0::bigint, SUM(usd)"""
 _HELD = f"""
     SELECT '{RESERVED}', {_SUMS} FROM access_budgetreservation
     WHERE closed_at IS NULL AND expires_at > %s AND reserved_at >= %s AND reserved_at < %s
@@ -88,8 +88,8 @@ def _read(rows: Iterable[tuple[Any, ...]], month: date | None) -> Month:
     """
     held: dict[str, list[Use]] = {LEDGER: [], RESERVED: [], SETTLED: []}
     days: defaultdict[Scope, dict[date, Amount]] = defaultdict(dict)
-    for kind, cost_center, team, model, day, tokens, unpriced, usd in rows:
-        use = Use(cost_center, team, model, usd or Decimal(0), tokens, unpriced)
+    for kind, cost_center, team, model, day, tokens, *unpriced, usd in rows:
+        use = Use(cost_center, team, model, usd or Decimal(0), tokens, *unpriced)
         if kind != LEDGER or month is None or day >= month:
             held[kind].append(use)
         for scope in use.scopes if kind == LEDGER else ():

@@ -9,6 +9,7 @@ from apps.access.budgets.terms import NOT_ENFORCED
 from apps.chargeback.budgets.limits import Balance
 from apps.chargeback.budgets.queries import Standing
 from apps.chargeback.forecast import NEEDS_WEEKS, ran_out_on
+from apps.chargeback.rating import unpriced_words as no_price_words
 from apps.common.badges import Badge
 from apps.common.money import about_range_usd
 from apps.common.periods import day_words
@@ -72,11 +73,10 @@ def month_words(left: Balance) -> str:
 
 def unpriced_words(left: Balance) -> str:
     """Return what a budget in USD does not know; "" where it knows all."""
-    count = left.unpriced_tokens
-    if not count or left.budget.unit != Unit.USD:
+    words = no_price_words(left.unpriced_tokens, left.unpriced_requests)
+    if not words or left.budget.unit != Unit.USD:
         return ""
-    has = "token has" if count == 1 else "tokens have"
-    return f"{count:,} {has} no price: what that costs is not in it."
+    return f"{words}: what that costs is not in it."
 
 
 def enforcement_words(left: Balance) -> str:

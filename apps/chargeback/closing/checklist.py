@@ -126,16 +126,16 @@ def _quarantine(start: datetime, end: datetime) -> Check:
 
 
 def _prices(month: date) -> Check:
-    unpriced = money.month_totals(month=month, scope=money.EVERYTHING).unpriced_tokens
+    unpriced = money.month_totals(month=month, scope=money.EVERYTHING).unpriced_words
     pending = PriceChange.objects.pending().filter(active_from__lt=month_bounds(month)[1])
     parts = []
     if unpriced:
-        parts.append(_count(unpriced, "token has no price", "tokens have no price"))
+        parts.append(unpriced)
     if waiting := pending.count():
         parts.append(_count(waiting, "change of prices waits", "changes of prices wait"))
     problem = f"{'; '.join(parts)}." if parts else ""
     url = reverse("chargeback:rate_list")
-    fine = "Every token of the month has a published price."
+    fine = "Everything that was used in the month has a published price."
     return _check("PRICES", "Prices are published", problem, fine, url=url)
 
 

@@ -69,7 +69,12 @@ def unpriced(month: date) -> Unpriced:
     start, end = month_bounds(month)
     seconds = costs.known(start=start, end=end).unpriced_seconds
     totals = money.month_totals(month=month, scope=money.EVERYTHING)
-    return Unpriced(totals.unpriced_tokens, seconds, totals.unmetered_calls)
+    return Unpriced(
+        tokens=totals.unpriced_tokens,
+        rerank_requests=totals.unpriced_requests,
+        machine_seconds=seconds,
+        calls_without_usage=totals.unmetered_calls,
+    )
 
 
 def _row(charge: Charge, month: date, billed_to: Account) -> Row:

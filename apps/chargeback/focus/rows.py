@@ -185,6 +185,7 @@ class Unpriced:
     """What the month has and no row can say, because nobody knows its price."""
 
     tokens: int = 0
+    rerank_requests: int = 0
     machine_seconds: Decimal = Decimal(0)
     calls_without_usage: int = 0
 
@@ -209,6 +210,7 @@ class Metadata:
             "x_CostBasis": self.basis,
             "x_BillingPeriodStart": _time(month_bounds(self.month)[0]),
             "x_UnpricedTokens": self.unpriced.tokens,
+            "x_UnpricedRerankRequests": self.unpriced.rerank_requests,
             "x_UnpricedMachineSeconds": str(self.unpriced.machine_seconds),
             "x_CallsWithoutUsage": self.unpriced.calls_without_usage,
             "ColumnDefinition": [

@@ -26,6 +26,7 @@ SCHEMA = pyarrow.schema(
         pyarrow.field("user_id", _TEXT, nullable=False),
         pyarrow.field("model", _TEXT, nullable=False),
         pyarrow.field("version", _TEXT, nullable=False),
+        pyarrow.field("operation", _TEXT, nullable=False),
         pyarrow.field("route", _TEXT, nullable=False),
         pyarrow.field("response_code", pyarrow.int32(), nullable=False),
         pyarrow.field("response_flags", _TEXT, nullable=False),

@@ -18,7 +18,7 @@ from apps.audit.models import Action
 from apps.common.periods import hour_of
 from apps.common.tasks import enqueue_on_commit
 from apps.metering import actions, days, sealing, store
-from apps.metering.access_log import Entry, UsageRecord
+from apps.metering.access_log import PATHS, Entry, UsageRecord
 from apps.metering.models import CheckedDay, Doubt, QuarantinedRecord, UsageEvent
 
 PASS_SECONDS = 500.0
@@ -98,6 +98,7 @@ def _entry(event: UsageEvent) -> Entry:
     are stored.
     """
     told = {key: getattr(event, name) for name, key in TOLD_BY.items()}
+    told["path"] = PATHS.get(event.operation)
     values = {key: value for key, value in told.items() if value not in (None, "")}
     values["start_time"] = event.occurred_at.isoformat()
     read = UsageRecord(**{name: getattr(event, name) for name in store.RECORD})

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 CHAT, COMPLETIONS, EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
-SERVED = (CHAT, COMPLETIONS, EMBEDDINGS)
+RERANK = "/cohere/v2/rerank"
+SERVED = (CHAT, COMPLETIONS, EMBEDDINGS, RERANK)
 ROLES = ("user", "assistant", "system", "developer", "tool")
 _HIGHEST = 2**63
 
@@ -123,6 +124,12 @@ FIELDS: dict[str, dict[str, Check]] = {
         "dimensions": WHOLE,
         "encoding_format": TEXT,
         "user": TEXT,
+    },
+    RERANK: {
+        "documents": TEXTS,
+        "max_tokens_per_doc": WHOLE,
+        "query": TEXT,
+        "top_n": WHOLE,
     },
 }
 STREAM_OPTIONS: dict[str, Check] = {"include_usage": FLAG}

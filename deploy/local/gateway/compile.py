@@ -226,7 +226,7 @@ def _reference(
     backend = objects.get("AIServiceBackend", namespace, ref["name"])
     if backend is None:
         raise Refused(f"AIServiceBackend {namespace}/{ref['name']} does not exist")
-    hostname, port, prefix = _upstream(backend, objects)
+    hostname, port, schema, prefix = _upstream(backend, objects)
     model = ref.get("modelNameOverride", "")
     return Reference(
         cluster=f"{namespace}/{route}/{ref['name']}"
@@ -234,6 +234,7 @@ def _reference(
         weight=ref.get("weight", 1),
         hostname=hostname,
         port=port,
+        schema=schema,
         prefix=prefix,
         model=model,
         ai_service_backend=f"{namespace}/{ref['name']}",
@@ -241,13 +242,14 @@ def _reference(
     )
 
 
-def _upstream(backend: Object, objects: Objects) -> tuple[str, int, str]:
-    """Return (hostname, port, API path prefix) of an AIServiceBackend."""
+def _upstream(backend: Object, objects: Objects) -> tuple[str, int, str, str]:
+    """Return (hostname, port, schema, API path prefix) of an AIServiceBackend."""
     namespace, name = key_of(backend)
     schema, ref = backend["spec"]["schema"], backend["spec"]["backendRef"]
-    if schema["name"] != "OpenAI":
+    if schema["name"] not in ("OpenAI", "Cohere"):
         raise Refused(
-            f"schema {schema['name']} is not played by the local gateway; it knows OpenAI"
+            f"schema {schema['name']} is not played by the local gateway; it knows OpenAI and "
+            "Cohere"
         )
     if ref.get("kind") != "Backend":
         raise Refused(f"AIServiceBackend {name}: backendRef must be of kind Backend")
@@ -258,8 +260,11 @@ def _upstream(backend: Object, objects: Objects) -> tuple[str, int, str]:
     target = objects.get("Backend", namespace, ref["name"])
     if target is None:
         raise Refused(f"Backend {namespace}/{ref['name']} does not exist")
-    prefix = "/" + (schema.get("prefix") or "/v1").strip("/")
-    return (*_endpoint(target), prefix)
+    # as Envoy AI Gateway: OpenAI's path has a prefix, Cohere's the version of its API
+    path = (
+        schema.get("prefix") or "/v1" if schema["name"] == "OpenAI" else schema.get("version", "")
+    )
+    return (*_endpoint(target), schema["name"], f"/{path.strip('/')}".rstrip("/"))
 
 
 def _endpoint(backend: Object) -> tuple[str, int]:

@@ -210,6 +210,15 @@ def _rate_limit(headers: bool) -> Json:
     }
 
 
+# Envoy's operator %REQ_WITHOUT_QUERY% is an extension, which Envoy Gateway adds where it is used.
+_WITHOUT_QUERY: Json = {
+    "name": "envoy.formatter.req_without_query",
+    "typed_config": {
+        "@type": f"{_EXTENSIONS}.formatter.req_without_query.v3.ReqWithoutQuery",
+    },
+}
+
+
 def _access_log(log: AccessLog, wiring: Wiring) -> Json:
     """Return one sink: the file in the stack's folder, or the stack's Collector."""
     if log.kind == "File":
@@ -218,7 +227,7 @@ def _access_log(log: AccessLog, wiring: Wiring) -> Json:
             "typed_config": {
                 "@type": f"{_EXTENSIONS}.access_loggers.file.v3.FileAccessLog",
                 "path": str(wiring.access_log),
-                "log_format": {"json_format": dict(log.fields)},
+                "log_format": {"json_format": dict(log.fields), "formatters": [_WITHOUT_QUERY]},
             },
         }
     attributes = [{"key": key, "value": {"string_value": form}} for key, form in log.fields]
@@ -231,5 +240,6 @@ def _access_log(log: AccessLog, wiring: Wiring) -> Json:
             "grpc_service": {"envoy_grpc": {"cluster_name": "collector"}},
             "resource_attributes": {"values": resource},
             "attributes": {"values": attributes},
+            "formatters": [_WITHOUT_QUERY],
         },
     }

@@ -31,10 +31,11 @@ from deploy.local.gateway.tables import (
     Lookup,
     Upstream,
 )
-from deploy.local.gateway.usage import PlainReader, Reader, StreamReader, Usage
+from deploy.local.gateway.usage import USAGE_OF, PlainReader, Reader, StreamReader, Usage
 
 _OVERWRITE = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 _Mode = processing_mode_pb2.ProcessingMode
+ORIGINAL_PATH_HEADER = "x-ai-eg-original-path"
 
 
 # generated code has no types
@@ -101,7 +102,8 @@ class ListenerCall:
         body = bodies.read(self.path, request.request_body.body)
         self.sent_at = time.monotonic()
         common = pb.CommonResponse(clear_route_cache=True)
-        _set_headers(common, [(MODEL_HEADER, body["model"])])
+        # the path as the caller asked: the backend's own takes its place
+        _set_headers(common, [(MODEL_HEADER, body["model"]), (ORIGINAL_PATH_HEADER, self.path)])
         options = body.get("stream_options") or {}
         asks = self.path == bodies.CHAT and body.get("stream")
         if asks and not options.get("include_usage"):
@@ -118,7 +120,9 @@ class ListenerCall:
         mode = _Mode.NONE
         if headers.get(":status") == "200" and self.upstream is not None:
             mode = _Mode.STREAMED if streamed else _Mode.BUFFERED
-            self.reader = StreamReader() if streamed else PlainReader()
+            self.reader = (
+                StreamReader() if streamed else PlainReader(USAGE_OF[self.upstream.schema])
+            )
         return pb.ProcessingResponse(
             response_headers=pb.HeadersResponse(), mode_override=_mode(mode)
         )
@@ -237,9 +241,9 @@ class UpstreamCall:
                 "route_changed",
                 "The route changed while the call was under way. Send it again.",
             )
-        path = _headers(request.request_headers).get(":path", "").removeprefix("/v1")
+        path = _headers(request.request_headers).get(":path", "").partition("?")[0]
         common = pb.CommonResponse()
-        _set_headers(common, [(":path", self.upstream.prefix + path)])
+        _set_headers(common, [(":path", self.upstream.prefix + _own_path(path, self.upstream))])
         common.header_mutation.remove_headers.append("accept-encoding")
         return pb.ProcessingResponse(request_headers=pb.HeadersResponse(response=common))
 
@@ -251,6 +255,19 @@ class UpstreamCall:
             body["model"] = self.upstream.model
             _set_body(common, body)
         return pb.ProcessingResponse(request_body=pb.BodyResponse(response=common))
+
+
+def _own_path(path: str, upstream: Upstream) -> str:
+    """Return a path as a backend has it, without its prefix. Raises BadCall where the backend does
+    not speak the API that was called: Envoy AI Gateway then finds no translator.
+    """
+    if (path == bodies.RERANK) != (upstream.schema == "Cohere"):
+        raise BadCall(
+            500,
+            "schema_unsupported",
+            f"The model speaks the API of {upstream.schema}, which has no {path}.",
+        )
+    return "/rerank" if path == bodies.RERANK else path.removeprefix("/v1")
 
 
 def _headers(message: Any) -> dict[str, str]:

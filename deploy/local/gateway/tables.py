@@ -34,6 +34,7 @@ class Reference:
     weight: int
     hostname: str
     port: int
+    schema: str  # whose API the engine speaks: "OpenAI", or "Cohere", which reranks
     prefix: str  # the engine's API path, "/v1"
     model: str  # the name written into the upstream body; "" keeps the caller's
     ai_service_backend: str  # "namespace/name"
@@ -217,9 +218,10 @@ class Tables:
 
 @dataclass(frozen=True)
 class Upstream:
-    """What the processor must know of one reference."""
+    """What the processor must know of one reference. schema: whose API its backend speaks."""
 
     model: str
+    schema: str
     prefix: str
     ai_service_backend: str
     backend_name: str
@@ -283,7 +285,11 @@ def lookup_of(tables: Tables) -> Lookup:
             costs=route.costs,
             upstreams={
                 ref.cluster: Upstream(
-                    ref.model, ref.prefix, ref.ai_service_backend, ref.backend_name
+                    ref.model,
+                    ref.schema,
+                    ref.prefix,
+                    ref.ai_service_backend,
+                    ref.backend_name,
                 )
                 for ref in rule.references
             },

@@ -7,6 +7,7 @@ The answer's text is looked at and forgotten; only numbers and the model's name 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -48,10 +49,11 @@ class Reader(Protocol):
 
 
 class PlainReader:
-    """Reads one JSON answer."""
+    """Reads one JSON answer. read: how it tells its usage."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[dict[str, Any]], Usage | None]) -> None:
         self.model, self.usage = "", None  # type: str, Usage | None
+        self._read = read
         self._parts: list[bytes] = []
 
     def feed(self, chunk: bytes, at: float) -> None:
@@ -61,7 +63,7 @@ class PlainReader:
     def finish(self) -> None:
         """Read the whole answer."""
         answer = _object(b"".join(self._parts))
-        self.model, self.usage = str(answer.get("model") or ""), usage_of(answer)
+        self.model, self.usage = str(answer.get("model") or ""), self._read(answer)
 
 
 class StreamReader:
@@ -112,6 +114,23 @@ def usage_of(answer: dict[str, Any]) -> Usage | None:
         )
     except (TypeError, ValueError):
         return None
+
+
+def rerank_usage_of(answer: dict[str, Any]) -> Usage | None:
+    """Return the usage of an answer to a rerank, which stands under meta.tokens. Where it tells
+    none, as vLLM's does, every count is 0, as Envoy AI Gateway writes them.
+    """
+    meta = answer.get("meta")
+    tokens = meta.get("tokens") if isinstance(meta, dict) else None
+    try:
+        found = tokens if isinstance(tokens, dict) else {}
+        read, written = _count(found.get("input_tokens")), _count(found.get("output_tokens"))
+    except (TypeError, ValueError):
+        return None
+    return Usage(read, 0, written, read + written, 0)
+
+
+USAGE_OF = {"OpenAI": usage_of, "Cohere": rerank_usage_of}  # by the backend's schema
 
 
 def _detail(usage: dict[str, Any], group: str, name: str) -> int:

@@ -37,13 +37,14 @@ WITH bursts AS MATERIALIZED (
     FROM bursts CROSS JOIN generate_series(1, calls) n
 )
 INSERT INTO metering_usageevent (event_id, occurred_at, received_at, received_via, outcome, team,
-    cost_center, user_id, model, version, route, response_code, response_flags, input_tokens,
-    cached_input_tokens, output_tokens, duration_ms, ttft_ms, unmetered_because)
+    cost_center, user_id, model, version, operation, route, response_code, response_flags,
+    input_tokens, cached_input_tokens, output_tokens, duration_ms, ttft_ms, unmetered_because)
 SELECT md5('{day} ' || burst || ' ' || n)::uuid, begun, begun + interval '20 seconds', 'OTLP',
        CASE WHEN chance < 0.95 THEN 'METERED' WHEN chance < 0.97 THEN 'REFUSED'
             WHEN chance < 0.98 THEN 'FAILED' ELSE 'UNMETERED' END,
        'squad-' || team, 'CC-' || team % {cost_centers}, '00u' || team, 'model-' || model,
        CASE WHEN chance < 0.95 OR chance >= 0.97 THEN 'model-' || model || '-v1' ELSE '' END,
+       'CHAT',
        'httproute/models/model-' || model || '/rule/0',
        CASE WHEN chance < 0.95 THEN 200 WHEN chance < 0.97 THEN 429 WHEN chance < 0.98 THEN 503
             ELSE 200 END,

@@ -429,6 +429,7 @@ class TestApi:
             "settled": "0",
             "available": "55",
             "unpriced_tokens": 0,
+            "unpriced_requests": 0,
             "reached_thresholds": [],
         }
         assert (told["amount"], told["unit"], told["is_enforced"]) == ("100.00", "USD", False)

@@ -51,7 +51,7 @@ class TestAsking:
         as_(client, finance("asks"))
         with django_assert_max_num_queries(32):
             said = text_of(client.get(NEW))
-        assert "Every token of the month has a published price." in said
+        assert "Everything that was used in the month has a published price." in said
         assert "2026-10-002" in said and "CC-4200" in said
         assert "Ask another person to close it" in said
 

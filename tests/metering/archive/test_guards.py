@@ -118,10 +118,10 @@ class TestADroppedDay:
     def test_is_stored_in_several_statements(self, dropped, monkeypatch):
         monkeypatch.setattr(days, "AT_ONCE", 2)
         columns = ("event_id", "occurred_at", "received_at", "received_via", "outcome", "team",
-                   "cost_center", "user_id", "model", "version", "route", "response_code",
-                   "response_flags", "unmetered_because")  # fmt: skip
+                   "cost_center", "user_id", "model", "version", "operation", "route",
+                   "response_code", "response_flags", "unmetered_because")  # fmt: skip
         calls = [
-            (uuid4(), NOW, NOW, "OTLP", "REFUSED", "", "", "", "", "", "", 429, "", "")
+            (uuid4(), NOW, NOW, "OTLP", "REFUSED", "", "", "", "", "", "", "", 429, "", "")
             for _ in range(5)
         ]
         assert days.restore_day(DAY, columns, iter(calls), now=NOW) == 5

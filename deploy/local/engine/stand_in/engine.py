@@ -149,8 +149,18 @@ class Engine:
         except ValueError as error:
             raise ApiError(400, "BadRequestError", str(error)) from error
 
+    def read(self, usage: Usage) -> None:
+        """Take the time that reading takes, and count it; the caller holds a seat."""
+        started = time.monotonic()
+        self._count_prompt(usage)
+        time.sleep(usage.prompt / PREFILL_TOKENS_PER_SECOND if self._pause else 0)
+        self.metrics.finish("stop")
+        self.metrics.observe("e2e_request_latency_seconds", time.monotonic() - started)
+
     def _count_prompt(self, usage: Usage) -> None:
         self.metrics.add("prompt_tokens", usage.prompt)
+        self.metrics.add_by_source("local_compute", usage.prompt - usage.cached)
+        self.metrics.add_by_source("local_cache_hit", usage.cached)
         self.metrics.add("prompt_tokens_cached", usage.cached)
         self.metrics.add("prefix_cache_queries", usage.prompt)
         self.metrics.add("prefix_cache_hits", usage.cached)

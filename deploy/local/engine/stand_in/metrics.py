@@ -83,6 +83,7 @@ REQUEST_LATENCY = (
     ),
     *(1920.0, 7680.0),
 )
+PROMPT_SOURCES = ("local_compute", "local_cache_hit", "external_kv_transfer")
 FINISHED_REASONS = ("stop", "length", "abort", "error")
 
 HISTOGRAMS = {
@@ -135,6 +136,7 @@ class Metrics:
         }
         self._cache_tokens, self._cache_size = 0, 1
         self._counters = dict.fromkeys(COUNTERS, 0)
+        self._by_source = dict.fromkeys(PROMPT_SOURCES, 0)
         self._finished = dict.fromkeys(FINISHED_REASONS, 0)
         self._histograms = {name: Histogram(bounds) for name, bounds in HISTOGRAMS.items()}
 
@@ -158,6 +160,11 @@ class Metrics:
         with self._lock:
             self._counters[counter] += amount
 
+    def add_by_source(self, source: str, tokens: int) -> None:
+        """Count prompt tokens by where they came from."""
+        with self._lock:
+            self._by_source[source] += tokens
+
     def observe(self, histogram: str, seconds: float) -> None:
         """Count one observation of a histogram."""
         with self._lock:
@@ -178,6 +185,12 @@ class Metrics:
             ]
             for name, value in self._counters.items():
                 lines += self._simple(f"{name}_total", "counter", value)
+            lines.append("# TYPE vllm:prompt_tokens_by_source_total counter")
+            for source, tokens in self._by_source.items():
+                lines.append(
+                    f'vllm:prompt_tokens_by_source_total{{{self._labels},source="{source}"}} '
+                    f"{float(tokens)}"
+                )
             lines.append("# TYPE vllm:request_success_total counter")
             for reason, value in self._finished.items():
                 lines.append(

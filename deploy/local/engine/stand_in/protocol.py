@@ -66,14 +66,20 @@ class Usage:
         }
 
 
-def parse_question(path: str, raw: bytes, served_names: tuple[str, ...]) -> Question:
-    """Check a request's body. Raises ApiError as vLLM would answer."""
+def read_call(raw: bytes, served_names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the body of a call to a model that is served. Raises ApiError."""
     body = _json_object(raw)
     model = body.get("model") or served_names[0]
     if model not in served_names:
         aliases = ", ".join(served_names)
         message = f"The model `{model}` does not exist. Valid aliases: {aliases}."
         raise ApiError(404, "NotFoundError", message, "model")
+    return body
+
+
+def parse_question(path: str, raw: bytes, served_names: tuple[str, ...]) -> Question:
+    """Check a request's body. Raises ApiError as vLLM would answer."""
+    body = read_call(raw, served_names)
     chat = path == CHAT
     _refuse_unplayed(body)
     options = body.get("stream_options") or {}

@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 from deploy.local.engine.stand_in.engine import Engine, Plan
+from deploy.local.engine.stand_in.pooling import EMBEDDINGS, RERANKS, Pooled, embed, rerank
 from deploy.local.engine.stand_in.protocol import (
     CHAT,
     COMPLETIONS,
@@ -83,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
     request_id = ""
     timeout = IDLE_CONNECTION_SECONDS
     GET_PATHS: ClassVar = ("/health", "/ping", "/v1/models", "/version", "/metrics")
-    POST_PATHS: ClassVar = (CHAT, COMPLETIONS)
+    POST_PATHS: ClassVar = (CHAT, COMPLETIONS, EMBEDDINGS, *RERANKS)
 
     def do_GET(self) -> None:
         """Answer health, models, version and metrics."""
@@ -110,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
             self._unknown(path, self.POST_PATHS)
 
     def do_POST(self) -> None:
-        """Answer a chat or a plain completion."""
+        """Answer a chat, a plain completion, an embedding or a rerank."""
         self.server.count(1)
         started, path, status, tokens = time.monotonic(), self.path.partition("?")[0], 500, ""
         self.request_id = (self.headers.get("x-request-id") or "")[:128] or uuid.uuid4().hex
@@ -119,10 +120,17 @@ class Handler(BaseHTTPRequestHandler):
             if path not in self.POST_PATHS:
                 status = self._unknown(path, self.GET_PATHS)
                 return
-            question = parse_question(path, raw, self.server.served_names)
-            plan = self.server.engine.plan(question)
-            tokens = f" prompt_tokens={plan.usage.prompt} completion_tokens={plan.usage.completion}"
-            self._answer(question, plan)
+            if path in (EMBEDDINGS, *RERANKS):
+                pool = embed if path == EMBEDDINGS else rerank
+                pooled = pool(self.server.engine.model, raw, self.server.served_names)
+                tokens = f" prompt_tokens={pooled.usage.prompt}"
+                self._answer_pooled(pooled)
+            else:
+                question = parse_question(path, raw, self.server.served_names)
+                plan = self.server.engine.plan(question)
+                usage = plan.usage
+                tokens = f" prompt_tokens={usage.prompt} completion_tokens={usage.completion}"
+                self._answer(question, plan)
             status = 200
         except ApiError as error:
             status = error.status
@@ -135,6 +143,14 @@ class Handler(BaseHTTPRequestHandler):
                 f"POST {path} {status} request_id={self.request_id}{tokens} "
                 f"seconds={time.monotonic() - started:.3f}"
             )
+
+    def _answer_pooled(self, pooled: Pooled) -> None:
+        engine = self.server.engine
+        with engine.seat() as waited:
+            engine.metrics.observe("request_queue_time_seconds", waited)
+            engine.read(pooled.usage)
+            identity = {"id": f"embd-{self.request_id}", "created": int(time.time())}
+            self._json(200, identity | pooled.body)
 
     def _answer(self, question: Question, plan: Plan) -> None:
         prefix = "chatcmpl" if question.chat else "cmpl"
