@@ -244,6 +244,9 @@ PRIVILEGES: dict[str, May] = {
     "chargeback.AllocatedDay": May(insert=True, update=AllBut()),
     "chargeback.Allocation": May(insert=True, delete=True),
     "chargeback.MonthlyAllocation": May(insert=True, delete=True),
+    # views of the four before
+    "chargeback.DayFigure": READ,
+    "chargeback.MonthFigure": READ,
     # triggers of what a day rests on write it, as the portal
     "chargeback.ChangedDay": May(insert=True, update=("changed_at",), delete=True),
     # policy

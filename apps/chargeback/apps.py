@@ -9,7 +9,7 @@ class ChargebackConfig(AppConfig):
     name = "apps.chargeback"
 
     def ready(self) -> None:
-        """Make the models of bills and of closed months known, whoever asks first."""
-        # Django looks in models.py alone
+        """Make the models known that are not in models.py, the one place Django looks in."""
         from apps.chargeback.bills import models as bills  # noqa: F401
-        from apps.chargeback.closing import models  # noqa: F401
+        from apps.chargeback.closing import models as closing  # noqa: F401
+        from apps.chargeback.month import models as month  # noqa: F401

@@ -22,8 +22,11 @@ from apps.manifests.capacity import SPOT
 
 MILLION = Decimal(1_000_000)
 NOTHING = Decimal(0)
-_READY = Q(kind__in=(Kind.WORK, Kind.IDLE)) & ~Q(basis=Basis.EVALUATION)
-_UNSPLIT = Q(kind=Kind.WORK, basis__in=(Basis.NOT_SPLIT, Basis.CALLS))
+# What of GPU time was ready for calls, what of it they took by a measured speed, and the time with
+# work whose speed nobody measured.
+READY = Q(kind__in=(Kind.WORK, Kind.IDLE)) & ~Q(basis=Basis.EVALUATION)
+USED = Q(kind=Kind.WORK, basis=Basis.MEASURED)
+UNSPLIT = Q(kind=Kind.WORK, basis__in=(Basis.NOT_SPLIT, Basis.CALLS))
 _LISTED_SPOT = Q(capacity_type=SPOT, is_priced=True, on_demand_usd__isnull=False)
 _SUMS = {
     "gpu_hours": Sum("gpu_hours"),
@@ -32,9 +35,9 @@ _SUMS = {
     "shares": Count("pk"),
     **{f"{kind.lower()}_usd": Sum("cost_usd", filter=Q(kind=kind)) for kind in Kind.values},
     "evaluation_usd": Sum("cost_usd", filter=Q(basis=Basis.EVALUATION)),
-    "ready_gpu_hours": Sum("gpu_hours", filter=_READY),
-    "used_gpu_hours": Sum("gpu_hours", filter=Q(kind=Kind.WORK, basis=Basis.MEASURED)),
-    "unsplit_gpu_hours": Sum("gpu_hours", filter=_UNSPLIT),
+    "ready_gpu_hours": Sum("gpu_hours", filter=READY),
+    "used_gpu_hours": Sum("gpu_hours", filter=USED),
+    "unsplit_gpu_hours": Sum("gpu_hours", filter=UNSPLIT),
     "spot_usd": Sum("cost_usd", filter=_LISTED_SPOT),
     "spot_on_demand_usd": Sum("on_demand_usd", filter=_LISTED_SPOT),
     "unlisted_spot_gpu_hours": Sum("gpu_hours", filter=Q(capacity_type=SPOT) & ~_LISTED_SPOT),
@@ -91,12 +94,15 @@ class Costs:
         """Tell whether an amount says anything: something of it has a price, or it is nothing."""
         return bool(self.priced_shares) or not self.shares
 
+    def usd_of(self, kind: str) -> Decimal:
+        """Return what became of its money in one way, by method.Kind."""
+        amount: Decimal = getattr(self, f"{kind.lower()}_usd")
+        return amount
+
     @property
     def total_usd(self) -> Decimal | None:
         """Return what all of it cost; None where nothing of it has a price."""
-        kinds = (self.work_usd, self.idle_usd, self.start_usd)
-        others = (self.unallocated_usd, self.platform_usd, self.residual_usd)
-        return sum((*kinds, *others), NOTHING) if self.is_priced else None
+        return sum(map(self.usd_of, Kind.values), NOTHING) if self.is_priced else None
 
     @property
     def tokens(self) -> int:
@@ -168,9 +174,9 @@ class Known:
 
 @dataclass(frozen=True)
 class ModelCost:
-    """A model's two bases. list_usd: by the price list; None without a rate. unpriced: tokens and
-    rerank requests that are in no part of it. real: None where nobody saw a machine of it. cards:
-    that it ran on.
+    """A model's two bases. list_usd: by the price list, 0 where nobody used it; None where nothing
+    of its use has a rate. unpriced: tokens and rerank requests that are in no part of it. real:
+    None where nobody saw a machine of it. cards: that it ran on.
     """
 
     model: str
@@ -296,7 +302,7 @@ def _models(owned: Iterable[CostLine], listed: Iterable[Line]) -> list[ModelCost
     found = [
         ModelCost(
             model=name,
-            list_usd=prices.get(name),
+            list_usd=prices.get(name, NOTHING),
             unpriced=unpriced.get(name, 0),
             real=real.get((name,)),
             cards=tuple(cards.get(name, ())),

@@ -7,13 +7,15 @@ from apps.chargeback.budgets import urls as budgets
 from apps.chargeback.closing import views as closing
 from apps.chargeback.documents import views as documents
 from apps.chargeback.focus import views as focus
+from apps.chargeback.month import views as month
 from apps.chargeback.prices import api as prices_api
 from apps.chargeback.prices import views as prices
 from apps.chargeback.reconciliation import views as reconciliation
 
 app_name = "chargeback"
 urlpatterns = [
-    path("", views.month, name="month"),
+    path("", month.month, name="month"),
+    path("machines/", month.month_machines, name="month_machines"),
     path("closes/", closing.month_close_list, name="month_close_list"),
     path("closes/new/<str:month>/", closing.month_close_create, name="month_close_create"),
     path("closes/<uuid:pk>/", closing.month_close_detail, name="month_close_detail"),

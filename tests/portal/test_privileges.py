@@ -96,7 +96,7 @@ class TestThePortalsRole:
         for right in ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"):
             rows = ask(
                 "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND"
-                " relkind IN ('r', 'p') AND has_table_privilege(oid, %s)", right
+                " relkind IN ('r', 'p', 'v') AND has_table_privilege(oid, %s)", right
             )  # fmt: skip
             found[right] = {name for (name,) in rows}
         tables = {label: apps.get_model(label)._meta.db_table for label in PRIVILEGES}
@@ -108,7 +108,7 @@ class TestThePortalsRole:
     def test_changes_only_the_columns_that_are_written_down(self):
         rows = ask(
             "SELECT c.relname, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid"
-            " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND attnum > 0"
+            " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v') AND attnum > 0"
             " AND NOT attisdropped AND has_column_privilege(c.oid, attnum, 'UPDATE')"
         )
         meant = set()

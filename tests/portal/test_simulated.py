@@ -70,7 +70,7 @@ def pages(rollout, claim):
     return {
         "home": reverse("home"),
         "usage": reverse("metering:usage_list"),
-        "chargeback": reverse("chargeback:month"),
+        "chargeback": reverse("chargeback:month") + "?by=line",
         "overview": reverse("catalog:model_detail", args=[model]),
         "model usage": reverse("metering:model_usage", args=[model]),
         "version": reverse("catalog:version_detail", args=[model, 1]),

@@ -33,8 +33,8 @@ on one page have a `prefix` each and are made with `read(table, request, rows)`;
 includes each with `{% include "components/_table.html" with table=idle only %}`, and the view
 answers `csv_of(…)` where `wants_csv(…)`.
 
-rows: a queryset, which is searched, sorted, counted and cut in the database (two queries a page,
-one more for a total row), or a list of frozen dataclasses, which is searched, filtered and sorted
+rows: a queryset, which is searched, sorted, counted, summed and cut in the database (two queries a
+page), or a list of frozen dataclasses, which is searched, filtered and sorted
 here: paths, and the `field_name` of each filter, name their attributes. A value of the address that
 means nothing is left out and said in a line above the table; it is never an error.
 

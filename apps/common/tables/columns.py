@@ -113,6 +113,7 @@ class Table:
     filters_in_line: how many of the filters stand beside the search; a menu holds the others.
     order: the key of the column that sorts at first, "-" before it for the other way around.
     prefix: of its parameters, where a page has several tables.
+    ties: the fields that equal rows are ordered by; of sums, those that they are grouped by.
     with_facts: for what is asked once for many rows. It gets the rows of the shown page, or of a
     chunk of the CSV file, and returns as many in the same order; columns read what it returns.
     """
@@ -128,6 +129,7 @@ class Table:
     page_size: int = 50
     empty: Empty = Empty("Nothing here yet")
     prefix: str = ""
+    ties: Sequence[str] = ("pk",)
     with_facts: Callable[[Sequence[Any]], Sequence[Any]] = same
 
     def column(self, key: str) -> Column | None:

@@ -206,7 +206,7 @@ def _ordered(asked: Asked, rows: QuerySet[Any]) -> QuerySet[Any]:
         down = name.startswith("-") != asked.is_descending
         by = F(name.removeprefix("-"))
         order.append(by.desc(nulls_last=True) if down else by.asc(nulls_last=True))
-    return rows.order_by(*order, "pk")
+    return rows.order_by(*order, *asked.table.ties)
 
 
 def _of_list(asked: Asked, rows: Sequence[Any]) -> list[Any]:
@@ -251,7 +251,7 @@ def _is(row: Any, path: str, wanted: Any) -> bool:
 # -- The page --------------------------------------------------------------------------------------
 def _page(asked: Asked) -> shown.Page:
     found = _found(asked)
-    count = found.count() if isinstance(found, QuerySet) else len(found)
+    count, sums = _totals(asked, found)
     table, size = asked.table, asked.table.page_size
     pages = max(1, -(-count // size))
     number = _number(asked, pages)
@@ -269,7 +269,7 @@ def _page(asked: Asked) -> shown.Page:
             if column.optional
         ],
         chips=_chips(asked),
-        sums=_sums(asked, found, count) if count else [],
+        sums=sums,
         notes=asked.notes,
         count=count,
         number=number,
@@ -352,24 +352,32 @@ def _words_of(bound: BoundField, value: str) -> str:
     return value
 
 
-def _sums(asked: Asked, found: Rows, count: int) -> list[shown.Sum | Column]:
-    """Return a cell for each column, summed over all pages; nothing where no column has a total."""
+def _totals(asked: Asked, found: Rows) -> tuple[int, list[shown.Sum | Column]]:
+    """Return how many rows there are, and a cell for each column, summed over all pages: none where
+    there is no row, or no column has a total. The database is asked once.
+    """
     summed = [column for column in asked.columns if column.total]
-    if not summed:
-        return []
     if isinstance(found, QuerySet):
-        wanted: dict[str, Any] = {}
-        for at, column in enumerate(summed):
-            wanted[f"sum_{at}"] = Sum(column.total)
-            wanted[f"known_{at}"] = Count(column.total or "pk")
-        answer = found.order_by().aggregate(**wanted)
-        sums = {
-            column.key: shown.Sum(column, answer[f"sum_{at}"], count - answer[f"known_{at}"])
-            for at, column in enumerate(summed)
-        }
+        count, sums = _totals_of(found, summed)
     else:
-        sums = {column.key: _sum_of(column, found) for column in summed}
-    return [sums.get(column.key, column) for column in asked.columns]
+        count, sums = len(found), {column.key: _sum_of(column, found) for column in summed}
+    shows = bool(count and summed)
+    return count, [sums.get(column.key, column) for column in asked.columns] if shows else []
+
+
+def _totals_of(found: QuerySet[Any], summed: Sequence[Column]) -> tuple[int, dict[str, shown.Sum]]:
+    if not summed:
+        return found.count(), {}
+    wanted: dict[str, Any] = {"count": Count("*")}
+    for at, column in enumerate(summed):
+        wanted[f"total_{at}"] = Sum(column.total)
+        wanted[f"known_{at}"] = Count(column.total or "pk")
+    answer = found.order_by().aggregate(**wanted)
+    count = answer["count"]
+    return count, {
+        column.key: shown.Sum(column, answer[f"total_{at}"], count - answer[f"known_{at}"])
+        for at, column in enumerate(summed)
+    }
 
 
 def _sum_of(column: Column, rows: Sequence[Any]) -> shown.Sum:
