@@ -7,15 +7,14 @@ are refused, fail, or end without telling what they used.
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import accumulate
 from uuid import UUID
 
 from apps.common.periods import HOUR, start_of_day
 from apps.manifests.capacity import SPOT
-from apps.metering.access_log import Entry, UsageRecord
-from apps.metering.models import Outcome, Unmetered
+from apps.metering.access_log import Entry, UsageRecord, read_record
 from portal.sample.company import Company, Model, Team
 
 # from Monday on
@@ -30,12 +29,13 @@ OF_HOUR = (
 REFUSED, FAILED, ABORTED, TOLD_NOTHING = 0.006, 0.003, 0.012, 0.003
 SECONDS_PER_PROMPT_TOKEN = 1 / 30_000
 LEAST_TTFT = 0.04
+MOST_WRITTEN = 8_192
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call as the gateway told it, and what the engine counted of it: the same, but where the
-    gateway knows nothing.
+    """A call as the gateway's access log tells it, and what the engine counted of it: the same, but
+    where the gateway knows nothing.
     """
 
     record: UsageRecord
@@ -45,16 +45,7 @@ class Call:
     @property
     def entry(self) -> Entry:
         """Return it as ingest takes it."""
-        record = self.record
-        values = {
-            "x-request-id": str(record.event_id),
-            "start_time": record.occurred_at.isoformat(),
-            "response_code": record.response_code,
-            "team": record.team,
-            "gen_ai.request.model": record.model,
-            "gen_ai.request.model_override": record.version,
-        }
-        return Entry(values, record)
+        return Entry({"x-request-id": str(self.record.event_id)}, self.record)
 
 
 @dataclass(frozen=True)
@@ -137,92 +128,85 @@ def _rounded(number: float, rng: random.Random) -> int:
 
 
 def _call(one: _Hour, caller: Team, rng: random.Random) -> Call:
-    model = one.model
-    room = model.context - 64
-    prompt = int(rng.lognormvariate(0, model.spread) * model.input_tokens)
-    written = int(rng.lognormvariate(0, 0.4) * model.output_tokens) or 1
-    prompt = min(max(prompt, 16), room - 16)
-    written = min(written, room - prompt, 8_192)
-    cached = int(prompt * model.cached * rng.uniform(0.2, 1.8)) if model.cached else 0
-    cached = min(cached, prompt)
-    ttft = LEAST_TTFT + (prompt - cached) * SECONDS_PER_PROMPT_TOKEN * rng.uniform(0.9, 1.6)
-    seconds = ttft + written / model.tokens_per_second
-    begins = one.start + timedelta(microseconds=int(rng.random() * 3_590_000_000))
+    """Return one call: mostly one that was answered."""
+    asked = _Asked.of(one.model, rng)
     values: dict[str, object] = {
-        "event_id": UUID(int=rng.getrandbits(128), version=4),
-        "occurred_at": begins,
+        "x-request-id": str(UUID(int=rng.getrandbits(128), version=4)),
+        "start_time": (one.start + _within_the_hour(rng)).isoformat(),
+        "path": one.model.path,
         "team": caller.slug,
         "cost_center": caller.cost_center,
         "user_id": caller.users[int(rng.random() * len(caller.users))],
-        "model": model.name,
-        "route": f"models/{model.name}",
+        "gen_ai.request.model": one.model.name,
+        "route_name": f"models/{one.model.name}",
     }
     place = rng.random()
     if place < REFUSED:
-        return _untold(values, Outcome.REFUSED, "", 429, duration_ms=2)
+        return _read(values | {"response_code": 429, "duration": 2})
+    values["gen_ai.request.model_override"] = one.version
     if not one.is_served:
-        return _untold(values, Outcome.FAILED, one.version, 503, flags="UH", duration_ms=30)
+        return _read(values | {"response_code": 503, "response_flags": "UH", "duration": 30})
     if place < REFUSED + FAILED:
-        return _untold(values, Outcome.FAILED, one.version, 502, flags="UC", duration_ms=900)
+        return _read(values | {"response_code": 502, "response_flags": "UC", "duration": 900})
+    values |= {"response_code": 200, "duration": asked.milliseconds}
     if place < REFUSED + FAILED + ABORTED:
-        done = max(1, int(written * rng.random()))
-        left = _untold(
-            values,
-            Outcome.UNMETERED,
-            one.version,
-            200,
-            flags="DC",
-            why=Unmetered.CLIENT_LEFT,
-            duration_ms=int(1000 * (ttft + done / model.tokens_per_second)),
-        )
-        return Call(left.record, prompt, done)
-    if place < REFUSED + FAILED + ABORTED + TOLD_NOTHING:
-        told = _untold(
-            values,
-            Outcome.UNMETERED,
-            one.version,
-            200,
-            why=Unmetered.NO_USAGE_TOLD,
-            duration_ms=int(1000 * seconds),
-        )
-        return Call(told.record, prompt, written)
-    record = UsageRecord(
-        **values,  # type: ignore[arg-type]
-        outcome=Outcome.METERED,
-        version=one.version,
-        response_code=200,
-        response_flags="",
-        input_tokens=prompt,
-        cached_input_tokens=cached,
-        output_tokens=written,
-        duration_ms=int(1000 * seconds),
-        ttft_ms=round(1000 * ttft, 1),
-    )
+        left = asked.left_early(rng)
+        told = {"response_flags": "DC", "duration": left.milliseconds}
+        return _read(values | told, left.prompt, left.written)
+    values["response_code_details"] = "via_upstream"
+    if place >= REFUSED + FAILED + ABORTED + TOLD_NOTHING:
+        values |= asked.usage
+    return _read(values, asked.prompt, asked.written)
+
+
+def _within_the_hour(rng: random.Random) -> timedelta:
+    return timedelta(microseconds=int(rng.random() * 3_590_000_000))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a call asks for, in tokens, and how long it takes. cached: of the prompt."""
+
+    prompt: int
+    cached: int
+    written: int
+    ttft: float
+    tokens_per_second: int
+
+    @classmethod
+    def of(cls, model: Model, rng: random.Random) -> "_Asked":
+        """Return a call of a model within its context."""
+        room = model.context - 64
+        prompt = int(rng.lognormvariate(0, model.spread) * model.input_tokens)
+        prompt = min(max(prompt, 16), room - 16)
+        written = int(rng.lognormvariate(0, 0.4) * model.output_tokens)
+        cached = min(int(prompt * model.cached * rng.uniform(0.2, 1.8)), prompt)
+        ttft = LEAST_TTFT + (prompt - cached) * SECONDS_PER_PROMPT_TOKEN * rng.uniform(0.9, 1.6)
+        written = min(max(written, 1), room - prompt, MOST_WRITTEN) if model.writes else 0
+        return cls(prompt, cached, written, ttft, model.tokens_per_second)
+
+    @property
+    def milliseconds(self) -> int:
+        """Return how long the gateway sees it."""
+        return int(1000 * (self.ttft + self.written / self.tokens_per_second))
+
+    @property
+    def usage(self) -> dict[str, object]:
+        """Return what the gateway tells of it."""
+        return {
+            "gen_ai.usage.input_tokens": self.prompt,
+            "gen_ai.usage.cached_input_tokens": self.cached,
+            "gen_ai.usage.output_tokens": self.written,
+            "gen_ai.latency.ttft_ms": round(1000 * self.ttft, 1),
+        }
+
+    def left_early(self, rng: random.Random) -> "_Asked":
+        """Return it as it was when its client left."""
+        return replace(self, written=int(self.written * rng.random()) or self.written)
+
+
+def _read(values: dict[str, object], prompt: int = 0, written: int = 0) -> Call:
+    record = read_record(values)
+    if record is None:
+        raise ValueError("the sample made a call that is no usage")
     return Call(record, prompt, written)
-
-
-def _untold(
-    values: dict[str, object],
-    outcome: Outcome,
-    version: str,
-    code: int,
-    *,
-    duration_ms: int,
-    flags: str = "",
-    why: str = "",
-) -> Call:
-    """Return a call of which the gateway knows no tokens."""
-    record = UsageRecord(
-        **values,  # type: ignore[arg-type]
-        outcome=outcome,
-        version=version,
-        response_code=code,
-        response_flags=flags,
-        input_tokens=None,
-        cached_input_tokens=None,
-        output_tokens=None,
-        duration_ms=duration_ms,
-        ttft_ms=None,
-        unmetered_because=why,
-    )
-    return Call(record, 0, 0)

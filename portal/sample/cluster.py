@@ -5,13 +5,13 @@ A week is written in one transaction and leaves nothing present: what really is 
 the business of the observer, whose lists would end everything that they do not hold.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date, datetime
 from uuid import NAMESPACE_URL, uuid5
 
 from django.db import transaction
 
-from apps.fleet.actions import Tracked, record_events, record_listed, record_seen
+from apps.fleet.actions import record_events, record_listed, record_seen
 from apps.fleet.models import SIMULATED_MACHINE, Node, NodeClaim, Replica
 from apps.fleet.sightings import Seen, SeenEvent
 from apps.manifests.names import MODELS
@@ -32,31 +32,27 @@ def tell_week(company: Company, monday: date) -> int:
     fresh = [one for one in machines(company, monday) if one.name not in known]
     if not fresh:
         return 0
-    last = max(one.ended_at for one in fresh)
+    first, last = min(one.created_at for one in fresh), max(one.ended_at for one in fresh)
     record_seen(model=NodeClaim, seen=[_claim(one) for one in fresh], now=last)
     record_seen(model=Node, seen=[_node(one) for one in fresh], now=last)
     record_seen(model=Replica, seen=[_pod(one, one.pod) for one in fresh if one.pod], now=last)
     record_events(events=list(_events(fresh)), now=last)
-    _end(Replica, fresh, "pod", lambda one: one.pod.ended_at if one.pod else None)
-    _end(Node, fresh, "node", lambda one: one.ended_at)
-    _end(NodeClaim, fresh, "claim", lambda one: one.ended_at)
+    _end_pods(fresh)
+    for model, kind in ((Node, "node"), (NodeClaim, "claim")):
+        gone = [_uid(kind, one) for one in fresh]
+        # when each of them went, its events tell
+        record_listed(model=model, seen=[], scope={"uid__in": gone}, seen_until=first, now=last)
     return len(fresh)
 
 
-def _end(
-    model: Tracked,
-    told: Sequence[Machine],
-    kind: str,
-    ended_at: Callable[[Machine], datetime | None],
-) -> None:
-    """Write that objects are gone, those that went together at once."""
+def _end_pods(told: Iterable[Machine]) -> None:
+    """Write that replicas are gone, those that went together at once: no event tells when."""
     together: dict[datetime, list[str]] = {}
     for one in told:
-        at = ended_at(one)
-        if at is not None:
-            together.setdefault(at, []).append(_uid(kind, one))
+        if one.pod:
+            together.setdefault(one.pod.ended_at, []).append(_uid("pod", one))
     for at, uids in sorted(together.items()):
-        record_listed(model=model, seen=[], scope={"uid__in": uids}, seen_until=at, now=at)
+        record_listed(model=Replica, seen=[], scope={"uid__in": uids}, seen_until=at, now=at)
 
 
 def _uid(kind: str, one: Machine) -> str:
@@ -119,20 +115,29 @@ def _pod(one: Machine, pod: Pod) -> Seen:
 
 
 def _events(told: Iterable[Machine]) -> Iterable[SeenEvent]:
-    """Yield what AWS said of the machines that it took back."""
+    """Yield what was said of the machines: that each is gone, and which ones AWS took back."""
     for one in told:
+        about = ("NodeClaim", one.name, _uid("claim", one))
+        yield _event(one, "Finalized", "Finalized karpenter.sh/termination", about)
+        node = ("Node", one.node_name, _uid("node", one))
+        yield _event(one, "Finalized", "Finalized karpenter.sh/termination", node)
         if one.end_reason == RECLAIMED:
-            yield SeenEvent(
-                uid=_uid("event", one),
-                type="Warning",
-                reason="SpotInterrupted",
-                object_kind="NodeClaim",
-                object_namespace="",
-                object_name=one.name,
-                object_uid=_uid("claim", one),
-                field_path="",
-                message="Spot interruption warning was triggered",
-                first_at=one.ended_at,
-                last_at=one.ended_at,
-                count=1,
-            )
+            yield _event(one, "SpotInterrupted", "Spot interruption warning was triggered", about)
+
+
+def _event(one: Machine, reason: str, message: str, about: tuple[str, str, str]) -> SeenEvent:
+    kind, name, uid = about
+    return SeenEvent(
+        uid=_uid(f"{reason} {kind}", one),
+        type="Warning" if reason == "SpotInterrupted" else "Normal",
+        reason=reason,
+        object_kind=kind,
+        object_namespace="",
+        object_name=name,
+        object_uid=uid,
+        field_path="",
+        message=message,
+        first_at=one.ended_at,
+        last_at=one.ended_at,
+        count=1,
+    )

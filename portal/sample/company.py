@@ -14,6 +14,8 @@ from apps.catalog.models import DataClass
 from apps.chargeback.rating import Prices
 from apps.common.periods import DAY, day_of, month_of, months_before, start_of_day
 from apps.manifests.capacity import ON_DEMAND, SPOT
+from apps.metering.access_log import PATHS
+from apps.metering.models import Operation
 
 SEED = "meridian-health-1"
 MONTHS = 13
@@ -29,6 +31,11 @@ class Person:
     group: str
     team: str
     cost_center: str
+
+    @property
+    def asks_for_models(self) -> bool:
+        """Tell whether they may ask for a model in the name of their team."""
+        return self.group in ("qm-team-leads", "qm-model-owners")
 
     @property
     def subject(self) -> str:
@@ -97,11 +104,22 @@ class Model:
     tokens_per_second: int
     spread: float = 0.5
     later_version_after: int | None = None
+    operation: Operation = Operation.CHAT
 
     @property
     def context(self) -> int:
         """Return how many tokens one call may have."""
         return int(str(self.facts["context_length"]))
+
+    @property
+    def path(self) -> str:
+        """Return the path that it is called by."""
+        return PATHS[str(self.operation)]
+
+    @property
+    def writes(self) -> bool:
+        """Tell whether it answers in tokens."""
+        return self.operation != Operation.EMBEDDING
 
 
 @dataclass(frozen=True)
@@ -181,7 +199,7 @@ TEAMS = tuple(
         ("audit", "CC-9300"),
     )
 )
-# One at least of each team, so that there is the team: most are the people of the local stack.
+# Of each team one who may ask for models; many are the people of the local stack.
 PEOPLE = tuple(
     Person(username, name, group, team, cost_center)
     for username, name, group, team, cost_center in (
@@ -202,6 +220,10 @@ PEOPLE = tuple(
         ("fiona", "Fiona Castle", "qm-finance", "finance", "CC-9200"),
         ("felix", "Felix Moreau", "qm-finance", "finance", "CC-9200"),
         ("aisha", "Aisha Rahman", "qm-auditors", "audit", "CC-9300"),
+        ("jonas", "Jonas Keller", "qm-team-leads", "platform", "CC-9000"),
+        ("mira", "Mira Jansen", "qm-team-leads", "model-risk", "CC-9100"),
+        ("otto", "Otto Lind", "qm-team-leads", "finance", "CC-9200"),
+        ("vera", "Vera Costa", "qm-team-leads", "audit", "CC-9300"),
     )
 )
 
@@ -384,11 +406,12 @@ MODELS = (
             intended_use="Search in the company's own policies.",
             forbidden_use="Storing member data in the index.",
         ),
-        _prices("4.00", "4.00", "4.00"),
+        Prices(embedding_input=Decimal("4.00")),
         calls=70,
         input_tokens=3_600,
-        output_tokens=1,
+        output_tokens=0,
         cached=0.0,
+        operation=Operation.EMBEDDING,
         teams={"member-services": 3, "provider-network": 3, "appeals": 2, "audit": 1},
         shifts=(Shift(L4, ON_DEMAND),),
         tokens_per_second=2_000,

@@ -20,6 +20,7 @@ from portal.sample.company import Company, Model, Shift
 
 WEEK = 7 * DAY
 AHEAD = timedelta(minutes=9)  # a shift's machine is asked for before its first call
+CLAIMED = timedelta(seconds=2)  # after the pod that waits for it
 LINGERS = timedelta(minutes=5)  # until an idle pod is taken away
 EMPTY = timedelta(minutes=2)  # until its empty machine is
 TAKEN_BACK = 0.05  # of the nights of a Spot machine
@@ -159,7 +160,8 @@ def _machine(
     if is_spot:
         swing = Decimal(round(rng.uniform(-0.06, 0.09), 4))
         usd = (usd * (OF_ON_DEMAND + swing)).quantize(Decimal("0.0001"))
-    launched = stay.from_at + _seconds(rng, 20, 45)
+    asked = stay.from_at + CLAIMED
+    launched = asked + _seconds(rng, 20, 45)
     registered = launched + _seconds(rng, 25, 50)
     return Machine(
         name=f"sample-{name}",
@@ -170,7 +172,7 @@ def _machine(
         capacity_type=stay.capacity_type,
         usd_per_hour=usd,
         price_basis=SPOT_BASIS if is_spot else prices.BASIS,
-        created_at=stay.from_at,
+        created_at=asked,
         launched_at=launched,
         registered_at=registered,
         initialized_at=registered + _seconds(rng, 8, 20),
@@ -195,7 +197,7 @@ def _with_pod(
         model=model.name,
         version=version,
         gpus=machine.gpus,
-        created_at=stay.from_at - timedelta(seconds=2),
+        created_at=stay.from_at,
         scheduled_at=scheduled,
         pulled_at=pulled,
         loaded_at=loaded,

@@ -7,7 +7,7 @@ import pytest
 from apps.common.periods import HOUR, hour_of
 from apps.metering.models import Outcome
 from portal.sample.company import meridian
-from portal.sample.machines import OVER, RECLAIMED, machines, mondays
+from portal.sample.machines import CLAIMED, OVER, RECLAIMED, machines, mondays
 from tests.portal.sample.conftest import COMPANY, UNTIL
 
 
@@ -70,7 +70,7 @@ class TestMachines:
         assert len(taken) > 10
         for one in taken:
             assert one.capacity_type == "spot"
-            assert [each for each in year if each.created_at == one.ended_at]
+            assert [each for each in year if each.created_at == one.ended_at + CLAIMED]
 
     def test_are_bought_late_and_on_demand_in_the_shortage(self, year):
         first, last = COMPANY.shortage

@@ -1,0 +1,207 @@
+"""Loads the sample year: thirteen months of an invented company, through the doors by which the
+product learns of a real one, with the clock of each day.
+
+It can be killed anywhere and begun again: a day's calls, what the engines counted of them and how
+far the year has got are one transaction, and everything that follows from a day is computed by
+actions that may run twice. `now` of an action is its day's; the record keeps beside it when it was
+written.
+"""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from apps.accounts.models import User
+from apps.catalog.uploads import Registry
+from apps.chargeback.actions import allocate_day, price_due_days
+from apps.chargeback.closing.actions import ask_to_close, close_month
+from apps.chargeback.closing.checklist import checks
+from apps.chargeback.closing.models import MonthClose
+from apps.chargeback.inputs import due_days
+from apps.chargeback.models import AllocatedDay
+from apps.common.periods import (
+    DAY,
+    HOUR,
+    end_of_day,
+    hour_of,
+    month_bounds,
+    month_of,
+    months_before,
+    start_of_day,
+)
+from apps.fleet.metrics.actions import record_replica_samples
+from apps.fleet.models import Replica
+from apps.manifests.names import MODELS
+from apps.metering.actions import ingest_usage, record_engine_hours, roll_up_dirty_hours
+from apps.metering.backfill.actions import advance_backfill, begin_backfill, finish_backfill
+from apps.metering.backfill.models import Backfill
+from apps.metering.quarantine.doubles import find_doubles
+from apps.metering.sealing import seal_hours
+from portal.sample import founding
+from portal.sample.calls import Call, calls
+from portal.sample.cluster import tell_week
+from portal.sample.company import Company, meridian
+
+NAME = "sample-year"
+COMES_IN = timedelta(minutes=10)  # after its end, all of a day has come
+CLOSED_MONTHS = 3
+CLOSES_AFTER = 3 * DAY  # finance needs some days
+SCRAPES = 240  # of an hour
+
+
+class NotBegun(Exception):
+    """Nobody has said that there is to be a sample."""
+
+
+def begin_year(*, now: datetime) -> Backfill:
+    """Say that the year until this hour will be brought in, so that nothing of it is sealed before;
+    one that was begun before stays as it is.
+    """
+    company = meridian(hour_of(now))
+    return begin_backfill(
+        name=NAME, since=company.start, until=company.until, is_sample=True, now=now
+    )
+
+
+def load_year(*, registry: Registry, now: datetime) -> Iterator[str]:
+    """Bring in what is missing of the year, and yield a line about each step.
+
+    now: the real time. Raises NotBegun.
+    """
+    backfill = Backfill.objects.filter(name=NAME).first()
+    if backfill is None:
+        raise NotBegun("Begin the sample year first.")
+    if backfill.finished_at is not None:
+        yield f"the year until {backfill.until:%Y-%m-%d %H:%M} UTC is there"
+        return
+    company = meridian(backfill.until)
+    yield from founding.found(company, registry, now)
+    yield from _load_days(company, backfill, now)
+    for day in due_days(company.until):
+        allocate_day(day=day, now=min(end_of_day(day), company.until))
+    for month in months_to_close(company):
+        _close(month)
+    finish_backfill(backfill=backfill, now=now)
+    yield f"{backfill.days} days are there, {CLOSED_MONTHS} months of them closed"
+
+
+def _load_days(company: Company, backfill: Backfill, now: datetime) -> Iterator[str]:
+    """Load the days that are missing, and do what was not done after those that are there."""
+    for day in company.days:
+        ends = min(end_of_day(day), company.until)
+        if ends > backfill.stored_until:
+            if day.weekday() == 0 or day == company.first_day:
+                tell_week(company, day - day.weekday() * DAY)
+            _store_day(company, day, backfill)
+        if not AllocatedDay.objects.filter(day=day, until__gte=ends).exists():
+            _follow_up(day, ends)
+        if (day + DAY).day == 1:
+            find_doubles(now=ends + COMES_IN)
+            yield f"{month_of(start_of_day(day)):%B %Y} is there"
+
+
+@transaction.atomic
+def _store_day(company: Company, day: date, backfill: Backfill) -> None:
+    """Store a day's calls, and what the engines counted of them."""
+    ends = min(end_of_day(day), company.until)
+    made = list(calls(company, day))
+    came = ends + COMES_IN
+    ingest_usage(entries=[call.entry for call in made], via="OTLP", now=came)
+    record_replica_samples(minutes=_counted(made, start_of_day(day), ends))
+    record_engine_hours(now=came)
+    advance_backfill(backfill=backfill, stored_until=ends)
+
+
+def _follow_up(day: date, ends: datetime) -> None:
+    """Do what follows from a day's usage."""
+    came = ends + COMES_IN
+    roll_up_dirty_hours(now=came)
+    seal_hours(now=came)
+    price_due_days()
+    allocate_day(day=day, now=ends)
+
+
+def _counted(
+    made: list[Call], start: datetime, end: datetime
+) -> dict[tuple[int, datetime], dict[str, Any]]:
+    """Return (replica, hour) → what it counted: the tokens of an hour's calls of its version, by
+    the time for which each of its replicas was ready.
+    """
+    tokens: dict[tuple[str, datetime], list[int]] = {}
+    for call in made:
+        hour = hour_of(call.record.occurred_at)
+        found = tokens.setdefault((call.record.version, hour), [0, 0])
+        found[0] += call.prompt_tokens
+        found[1] += call.generation_tokens
+    there = Replica.objects.filter(namespace=MODELS, ready_at__lt=end, ended_at__gt=start)
+    ready: dict[tuple[str, datetime], list[tuple[Replica, float]]] = {}
+    for replica in there:
+        for hour, seconds in _ready_hours(replica, start, end):
+            ready.setdefault((replica.service, hour), []).append((replica, seconds))
+    samples: dict[tuple[int, datetime], dict[str, Any]] = {}
+    for (service, hour), replicas in ready.items():
+        prompt, written = tokens.get((service, hour), (0, 0))
+        whole = sum(seconds for _, seconds in replicas)
+        for replica, seconds in replicas:
+            share = seconds / whole
+            samples[replica.pk, hour] = {
+                "samples": round(SCRAPES * seconds / HOUR.total_seconds()),
+                "counted_seconds": seconds,
+                "prompt_tokens": prompt * share,
+                "generation_tokens": written * share,
+            }
+    return samples
+
+
+def _ready_hours(
+    replica: Replica, start: datetime, end: datetime
+) -> Iterator[tuple[datetime, float]]:
+    """Yield the hours of [start, end) in which a replica was ready, and for how many seconds."""
+    begins = max(replica.ready_at or end, start)
+    ends = min(replica.ended_at or end, end)
+    hour = hour_of(begins)
+    while hour < ends:
+        seconds = (min(hour + HOUR, ends) - max(hour, begins)).total_seconds()
+        if seconds > 0:
+            yield hour, seconds
+        hour += HOUR
+
+
+def months_to_close(company: Company) -> list[date]:
+    """Return the last months that finance has had time to close, oldest first."""
+    last = month_of(company.until)
+    over = (
+        month
+        for month in (months_before(last, back) for back in range(1, len(company.days) // 28))
+        if month_bounds(month)[1] + CLOSES_AFTER <= company.until and month >= company.first_day
+    )
+    return sorted(list(over)[:CLOSED_MONTHS])
+
+
+def _close(month: date) -> None:
+    """Close a month: one of finance asks, accepting with a reason what the sample leaves open, and
+    another one closes.
+    """
+    if MonthClose.objects.closed().filter(month=month).exists():
+        return
+    fiona, felix = (User.objects.get(username=name) for name in ("fiona", "felix"))
+    asked = month_bounds(month)[1] + CLOSES_AFTER - 10 * HOUR
+    item = MonthClose.objects.pending().filter(month=month).first() or ask_to_close(
+        month=month,
+        requester=fiona,
+        justification="Sample: the month as agreed.",
+        reasons=_reasons(month, asked),
+        now=asked,
+    )
+    close_month(item=item, approver=felix, reason="Sample: seen and agreed.", now=asked + HOUR)
+
+
+def _reasons(month: date, now: datetime) -> dict[str, str]:
+    """Return why what is open of a month may be accepted."""
+    return {
+        check.key: f"Sample: {check.words}"
+        for check in checks(month, now)
+        if check.stops and check.may_accept
+    }
