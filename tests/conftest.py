@@ -143,7 +143,7 @@ def audit_away(monkeypatch):
     from apps.audit.models import AuditEvent
     from tests.trail import AuditAway
 
-    def refuse(**_):
+    def refuse(*_, **__):
         raise AuditAway
 
     @contextmanager

@@ -11,6 +11,8 @@ from apps.chargeback.month import views as month
 from apps.chargeback.prices import api as prices_api
 from apps.chargeback.prices import views as prices
 from apps.chargeback.reconciliation import views as reconciliation
+from apps.chargeback.reconciliation.bill import views as bill
+from apps.chargeback.reconciliation.spend import views as spend
 
 app_name = "chargeback"
 urlpatterns = [
@@ -34,6 +36,8 @@ urlpatterns = [
     ),
     path("focus/<str:month>/", focus.focus_export, name="focus_export"),
     path("reconciliation/", reconciliation.reconciliation, name="reconciliation"),
+    path("reconciliation/bill/", bill.bill_reconciliation, name="bill_reconciliation"),
+    path("reconciliation/spend/", spend.spend_reconciliation, name="spend_reconciliation"),
     path("rates/", prices.rate_list, name="rate_list"),
     path("rates/propose/", prices.price_change_create, name="price_change_create"),
     path("price-changes/<uuid:pk>/", prices.price_change_detail, name="price_change_detail"),

@@ -246,6 +246,8 @@ DOORS = [
          "2025-12-001"),
     get("chargeback:focus_export", "404 404 404 404 404 404 404 200 200 200", "2026-01"),
     get("chargeback:reconciliation", "404 404 404 404 404 404 404 200 200 200"),
+    get("chargeback:bill_reconciliation", "404 404 404 404 404 404 404 200 200 200"),
+    get("chargeback:spend_reconciliation", "404 404 404 404 404 404 404 200 200 200"),
     get("chargeback:rate_list", "200"),
     get("chargeback:price_change_create", "200"),
     post("chargeback:price_change_create", "403 403 403 403 403 403 403 302 403 403", data=PRICE),

@@ -5,26 +5,35 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.urls import reverse
 
 from apps.chargeback import costs
 from apps.chargeback import queries as money
+from apps.chargeback.bills.manifest import export_from_settings
+from apps.chargeback.bills.queries import Reading, reading
 from apps.chargeback.closing import queries
 from apps.chargeback.inputs import due_days
 from apps.chargeback.models import PriceChange
 from apps.chargeback.reconciliation import compare
+from apps.chargeback.reconciliation.bill import compare as bill
+from apps.chargeback.reconciliation.bill.queries import rows as bill_rows
 from apps.chargeback.reconciliation.queries import days as reconciled_days
+from apps.chargeback.reconciliation.spend import compare as spend
+from apps.chargeback.reconciliation.spend.queries import days as spent_days
+from apps.common.money import usd
 from apps.common.periods import month_bounds, next_month
 from apps.metering import store
 
 GRACE = timedelta(hours=1)  # after its end a month still gets calls that were under way
 OK, OPEN, ACCEPTED = "ok", "open", "accepted"
+UNCHECKED = "unchecked"  # nobody can tell; it stops nothing, and is never called done
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the checklist. state: ok, open, or accepted with a reason. may_accept: an open
-    one does not stop the close once somebody says why. url: where it is mended.
+    """One line of the checklist. state: ok, open, accepted with a reason, or unchecked. may_accept:
+    an open one does not stop the close once somebody says why. url: where it is mended.
     """
 
     key: str
@@ -62,6 +71,8 @@ def checks(month: date, now: datetime) -> list[Check]:
         _prices(month),
         _machines(month, now),
         _reconciliation(month),
+        _spend(start, end),
+        bill_check(reading(month, export_from_settings()), now),
     ]
 
 
@@ -77,6 +88,58 @@ def with_reasons(found: list[Check], reasons: Mapping[str, str]) -> list[Check]:
 
 def _check(key: str, title: str, problem: str, fine: str, **more: Any) -> Check:
     return Check(key, title, OPEN if problem else OK, problem or fine, **more)
+
+
+def _spend(start: datetime, end: datetime) -> Check:
+    found = spend.summary(spent_days(start, end))
+    days = _count(found.unexplained_days, "day of a model", "days of models")
+    problem = (
+        f"{usd(found.unexplained_usd)} on {days} is unexplained." if found.unexplained_days else ""
+    )
+    return _check(
+        "SPEND",
+        "The price list's ledger is that of its hours",
+        problem,
+        f"{_count(found.days, 'day of a model agrees', 'days of models agree')}."
+        if found.days
+        else "Nobody used a model.",
+        url=f"{reverse('chargeback:spend_reconciliation')}?month={start:%Y-%m}",
+        may_accept=True,
+    )
+
+
+def bill_check(known: Reading, now: datetime) -> Check:
+    """Return the line about the month's bill. A month without one is never called done: it stops
+    the close where the setting CLOSE_NEEDS_BILL says so, and is told in words where it does not.
+    """
+    title = "The cloud's bill is explained"
+    url = f"{reverse('chargeback:bill_reconciliation')}?month={known.month:%Y-%m}"
+    if known.bill is None:
+        policy = settings.CLOSE_NEEDS_BILL
+        stops = policy == "always" or (policy == "configured" and known.is_configured)
+        words = f"{known.words} {known.problem}".strip()
+        state = OPEN if stops else UNCHECKED
+        return Check("BILL", title, state, words, url=url, may_accept=True)
+    problem = _bill_problem(known, bill.summary(bill_rows(known, now)))
+    return _check(
+        "BILL",
+        title,
+        problem,
+        f"{known.words} Nothing of it is unexplained.",
+        url=url,
+        may_accept=True,
+    )
+
+
+def _bill_problem(known: Reading, found: bill.Summary) -> str:
+    parts = [known.problem] if known.problem else []
+    if found.unexplained_usd:
+        days = _count(found.unexplained_days, "day", "days")
+        parts.append(f"{usd(found.unexplained_usd)} on {days} is unexplained.")
+    parts += [f"{usd(abs(amount))}: {name.label.lower()}." for name, amount in found.asks.items()]
+    if known.bill is not None and not known.bill.is_final:
+        parts.append("AWS has not issued the invoice: the bill is an estimate.")
+    return " ".join(parts)
 
 
 def _count(number: int, one: str, several: str) -> str:

@@ -139,9 +139,9 @@ class Statement(models.Model):
 class StatementLine(models.Model):
     """One line of a statement. Immutable.
 
-    usage_month: of what is charged; another than the statement's in a correction. item: a SKU, or
-    the kind of a share of the machines' cost. exact_usd: not rounded. amount_usd: in whole cents;
-    the lines of a month sum to its total.
+    usage_month: of what is charged; another than the statement's in a correction. item: a SKU, the
+    kind of a share of the machines' cost, or BILL for what a restated bill changes. exact_usd: not
+    rounded. amount_usd: in whole cents; the lines of a month sum to its total.
     """
 
     class Basis(models.TextChoices):

@@ -4,7 +4,8 @@ from datetime import date
 
 from apps.chargeback import ledger
 from apps.chargeback.closing.models import MonthClose
-from apps.chargeback.closing.statements import Draft, corrections, drafts
+from apps.chargeback.closing.statements import BILL, COST, Amount, Draft, Key, corrections, drafts
+from apps.chargeback.reconciliation.bill.queries import Restated, restated
 
 
 def last_closed() -> date | None:
@@ -18,6 +19,18 @@ def preview(month: date) -> list[Draft]:
     closed months before come to beyond what was billed of them.
     """
     lines = ledger.known(month)
-    for moved in ledger.moved_months(ledger.closed_months(before=month)):
-        lines |= corrections(ledger.known(moved), ledger.billed(moved))
+    closed = ledger.closed_months(before=month)
+    changes = restated(closed)
+    for moved in sorted({*ledger.moved_months(closed), *changes}):
+        known = ledger.known(moved) | _of_bill(moved, changes.get(moved))
+        lines |= corrections(known, ledger.billed(moved))
     return drafts(month, lines, ledger.methods(month))
+
+
+def _of_bill(month: date, change: Restated | None) -> dict[Key, Amount]:
+    """Return the line of a closed month's bill: what it says of machines beyond what it said when
+    the month was closed. Nobody's, for no share of the machines tells whose it is.
+    """
+    if change is None or not (change.hours or change.usd):
+        return {}
+    return {Key("", COST, month, "", "", "", BILL): Amount(change.hours, change.usd)}

@@ -18,12 +18,13 @@ from apps.common.money import exact
 Basis = Literal["LIST", "COST"]  # by the price list, or by the machines' cost
 LIST: Basis = "LIST"
 COST: Basis = "COST"
+BILL = "BILL"  # the item of a line that a restated bill makes
 
 
 @dataclass(frozen=True)
 class Key:
-    """What a line is of. rate: the id of the price, None by cost; item: a SKU, or the kind of a
-    share of the machines' cost.
+    """What a line is of. rate: the id of the price, None by cost; item: a SKU, the kind of a share
+    of the machines' cost, or BILL.
     """
 
     cost_center: str

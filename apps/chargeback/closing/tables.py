@@ -1,6 +1,7 @@
 """Closes, statements and their lines as tables. Declarations only."""
 
 from apps.chargeback.closing.models import MonthClose, StatementLine
+from apps.chargeback.closing.statements import BILL
 from apps.chargeback.documents.pages import badge
 from apps.chargeback.method import Kind
 from apps.common.badges import Badge
@@ -26,7 +27,7 @@ def item_words(line: StatementLine) -> str:
     """Return what a line is of, in words."""
     if line.basis == StatementLine.Basis.LIST:
         return str(Sku(line.item).label)
-    return str(Kind(line.item).label)
+    return "Restated bill" if line.item == BILL else str(Kind(line.item).label)
 
 
 def quantity_words(line: StatementLine) -> str:

@@ -37,6 +37,7 @@ STATES = {
     checklist.OK: Badge("ok", "", "Done"),
     checklist.OPEN: Badge("bad", "", "Open"),
     checklist.ACCEPTED: Badge("warn", "", "Accepted"),
+    checklist.UNCHECKED: Badge("draft", "", "Not checked"),
 }
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Literal
 
-from apps.chargeback.closing.statements import Basis
+from apps.chargeback.closing.statements import BILL, Basis
 from apps.common.money import exact
 from apps.common.periods import end_of_day, month_bounds, start_of_day
 from apps.metering.skus import UNITS, Sku
@@ -270,7 +270,8 @@ def cost_row(share: MachineShare, month: date, account: Account) -> Row:
         element["AllocatedRatio"] = share.ratio
     elements = {"Elements": [element]}
     listed = share.cost_usd if share.on_demand_usd is None else share.on_demand_usd
-    words = f"{share.kind.capitalize()} on {share.instance_type or 'machines'}"
+    kind = "Restated bill" if share.kind == BILL else share.kind.capitalize()
+    words = f"{kind} on {share.instance_type or 'machines'}"
     return _common(share, month, account) | {
         "AllocatedMethodDetails": _json(elements),
         "AllocatedMethodId": share.method_id,

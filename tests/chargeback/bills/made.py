@@ -3,8 +3,11 @@
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+from apps.chargeback.bills.actions import File, keep_bill
+from apps.chargeback.bills.cur import lines
 from apps.chargeback.bills.manifest import Export
-from deploy.local.doubles.cur.delivery import Place, deliver
+from apps.chargeback.bills.models import BillFeed
+from deploy.local.doubles.cur.delivery import Place, deliver, parquet
 from deploy.local.doubles.cur.rows import Bill, Charge, Machine, Plan, rows
 
 NOVEMBER, OCTOBER = date(2026, 11, 1), date(2026, 10, 1)
@@ -58,3 +61,20 @@ class Delivered:
         """Deliver a bill as AWS does; return the keys of its files."""
         found = lines_of(made, execution_id)
         return deliver(self.put, self.place, made.month, found, execution_id, **more)
+
+
+def keeps(folder, moment):
+    """Return what keeps a bill as if it had been read from S3 at a moment."""
+
+    def kept(made, *, now=moment, execution_id="execution-1"):
+        path = folder / "bill.parquet"
+        path.write_bytes(parquet(lines_of(made, execution_id)))
+        feed, _ = BillFeed.objects.get_or_create(source="s3://bills/cur2", month=made.month)
+        return keep_bill(
+            feed=feed, etag=execution_id, execution_id=execution_id,
+            files=[File("a.parquet", path.stat().st_size, "0" * 64)],
+            lines=(("a.parquet", line) for line in lines(path, made.month)),
+            accounts=frozenset(), now=now,
+        )  # fmt: skip
+
+    return kept
