@@ -25,6 +25,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # -- The portal itself -----------------------------------------------------------------------------
 SECRET_KEY = env_secret("SECRET_KEY")
+# Of the ids that stand for persons where usage is shown; empty: of SECRET_KEY, changing with it.
+PERSON_ID_KEY = env_secret("PERSON_ID_KEY", "")
 DEBUG = env_bool("DEBUG", False)
 ENVIRONMENT_NAME = env_str("ENVIRONMENT_NAME", "local")
 PORTAL_URL = env_url("PORTAL_URL", "http://127.0.0.1:8000")

@@ -12,6 +12,7 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.common.ids import ordered_id
 from apps.common.leases import Reconciled
+from apps.common.persons import opaque_id
 
 # Django finds an app's models through this module only
 from apps.metering.backfill import models as backfill_models  # noqa: F401
@@ -164,6 +165,11 @@ class UsageEvent(models.Model):
 
     def __str__(self) -> str:
         return str(self.event_id)
+
+    @property
+    def person(self) -> str:
+        """Return the opaque id of who called; "" where the call names nobody."""
+        return opaque_id(self.user_id)
 
     @property
     def why(self) -> str:

@@ -34,6 +34,11 @@ def outcome_badge(call: UsageEvent) -> Badge:
     return BADGES[Outcome(call.outcome)]
 
 
+def _completeness(call: UsageEvent) -> str:
+    """Return how much of a call is known. Django makes no such words for a generated column."""
+    return str(Completeness(call.completeness).label)
+
+
 def _marked(calls: Sequence[Any]) -> Sequence[Any]:
     """Return the calls, each with whether the stand-in answered it; one query."""
     played = stand_in_versions({call.version for call in calls})
@@ -105,7 +110,7 @@ CALLS = Table(
                csv_head="occurred_at", css="nowrap", place="name"),
         Column("outcome", "Outcome", outcome_badge, kind="badge", sort="outcome", csv="outcome",
                csv_head="outcome"),
-        Column("completeness", "Completeness", "get_completeness_display", sort="completeness",
+        Column("completeness", "Completeness", _completeness, sort="completeness",
                csv="completeness", csv_head="completeness", optional=True, at_first=False,
                css="nowrap"),
         Column("operation", "Kind", lambda call: call.get_operation_display() or None,
@@ -131,6 +136,8 @@ CALLS = Table(
                template="metering/_ms.html", csv_head="ttft_ms", optional=True),
         Column("took", "Took", "duration_ms", kind="figure", unit="ms", sort="duration_ms",
                template="metering/_ms.html", csv_head="duration_ms", optional=True, at_first=False),
+        Column("person", "Person", kind="mono", csv_head="person", unknown="not named",
+               optional=True, at_first=False),
         Column("via", "Came by", "get_received_via_display", csv="received_via",
                csv_head="received_via", optional=True, at_first=False),
         Column("id", "Request id", "event_id", template="metering/_id.html", csv_head="event_id"),

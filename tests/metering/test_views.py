@@ -11,9 +11,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import Role
+from apps.common.persons import opaque_id
 from apps.metering.models import HourlyUsage, Outcome, Unmetered
 from apps.metering.queries import SUMS
-from tests.factories import NOW, UserFactory, create_event
+from apps.metering.tables import CALLS
+from tests.factories import NOW, TeamFactory, UserFactory, create_event
 from tests.pages import joined
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +43,33 @@ def shown(client, **asked):
 @pytest.fixture
 def fiona(db):
     return UserFactory(username="fiona", with_roles=[Role.FINANCE])
+
+
+class TestPersons:
+    """Who called is told apart, and never told: on the page, in its file, to whoever reads it."""
+
+    @pytest.fixture(autouse=True)
+    def calls(self, db):
+        for name in ("maria.lopez@payer.example", "maria.lopez@payer.example", "jo@payer.example"):
+            call(Outcome.METERED, user_id=name, input_tokens=1, output_tokens=1)
+        call(Outcome.REFUSED, user_id="")
+
+    @pytest.mark.parametrize("role", [Role.FINANCE, Role.AUDITOR, Role.PLATFORM_ENGINEER,
+                                      Role.TEAM_LEAD])  # fmt: skip
+    def test_are_opaque_ids(self, client, role):
+        team = TeamFactory(slug="claims-review")
+        client.force_login(UserFactory(team=team, with_roles=[role]))
+        asked = {"columns": [column.key for column in CALLS.columns]}
+        page = client.get("/usage/", asked).content.decode()
+        file = b"".join(client.get("/usage/", asked | {"format": "csv"})).decode()
+        maria, jo = opaque_id("maria.lopez@payer.example"), opaque_id("jo@payer.example")
+        for text in (page, file):
+            assert (text.count(maria), text.count(jo)) == (2, 1)
+            assert "lopez" not in text and "payer.example" not in text
+
+    def test_cannot_be_searched_by_who_they_are(self, client, fiona):
+        client.force_login(fiona)
+        assert shown(client, q="lopez") == []
 
 
 class TestUsageList:

@@ -17,12 +17,14 @@ from apps.accounts.requests import SignedIn
 from apps.accounts.roles import MENDS_USAGE, SEES_EVERY_TEAM
 from apps.audit.timeline import timeline
 from apps.common.orders import carry_out_with_reason
+from apps.common.persons import opaque_id
 from apps.common.reasons import ReasonForm
 from apps.common.tables.reading import respond
 from apps.metering.models import QuarantinedRecord
 from apps.metering.quarantine import actions
 from apps.metering.quarantine.tables import QUARANTINE, QuarantineFilters, record_badge
 
+PERSON = "user_id"  # the key of the access log
 LIST = "metering:quarantine_list"
 
 
@@ -107,12 +109,18 @@ def _show(
         ],
         "badge": record_badge(item),
         "facts": _facts(item),
-        "values": sorted(item.values.items()),
+        "values": _values(item),
         "form": form,
         "may_mend": waits and request.user.has_role(*MENDS_USAGE),
         "events": timeline("QuarantinedRecord", str(item.pk)),
     }
     return render(request, "metering/quarantine/detail.html", context, status=status)
+
+
+def _values(item: QuarantinedRecord) -> list[tuple[str, str]]:
+    """Return what the record says by its keys; of the person only the opaque id."""
+    values = item.values | {PERSON: opaque_id(item.values.get(PERSON, ""))}
+    return sorted((key, value) for key, value in values.items() if key in item.values)
 
 
 def _facts(item: QuarantinedRecord) -> list[tuple[str, object]]:

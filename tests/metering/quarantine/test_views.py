@@ -7,6 +7,7 @@ import pytest
 from django.urls import reverse
 
 from apps.accounts.models import Role
+from apps.common.persons import opaque_id
 from apps.metering.models import QuarantinedRecord, UsageEvent
 from tests.factories import TeamFactory, UserFactory
 from tests.metering.quarantine.test_actions import call, ingest
@@ -27,6 +28,16 @@ def sign_in(client, *roles):
 
 def text_of(answer):
     return " ".join(answer.content.decode().split())
+
+
+class TestPersons:
+    def test_are_opaque_ids_in_what_a_record_says(self, client, finance):
+        ingest(call(team="nobody", user_id="maria.lopez"))
+        client.force_login(finance)
+        said = text_of(client.get(QuarantinedRecord.objects.get().get_absolute_url()))
+        assert "lopez" not in said and opaque_id("maria.lopez") in said
+        assert "user_id" in said
+        assert "lopez" not in text_of(client.get(LIST))
 
 
 class TestList:
@@ -132,4 +143,5 @@ class TestChargeback:
         client.force_login(finance)
         month = {"month": "2026-11"}
         assert "2 records are in quarantine." in text_of(client.get("/chargeback/", month))
-        assert "quarantine" not in text_of(client.get("/chargeback/", {"month": "2026-10"}))
+        october = text_of(client.get("/chargeback/", {"month": "2026-10"}))
+        assert "0 in quarantine" in october and "in quarantine." not in october
