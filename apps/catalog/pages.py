@@ -1,10 +1,12 @@
 """What the catalog's pages say about rows: badges, facts, steps. Pure: rows in, words out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from django.conf import settings
 from django.urls import reverse
 
+from apps.audit.models import Action
+from apps.audit.timeline import TimelineEvent
 from apps.catalog.models import ModelFile, ModelVersion, RegisteredModel
 from apps.common.badges import Badge
 
@@ -90,8 +92,13 @@ def version_progress(version: ModelVersion, files: Sequence[ModelFile]) -> dict[
     return None
 
 
-def version_steps(version: ModelVersion, files: Sequence[ModelFile]) -> list[dict[str, object]]:
-    """Return the stepper: upload, reading back, signing and locking, verifying."""
+def version_steps(
+    version: ModelVersion, files: Sequence[ModelFile], events: Iterable[TimelineEvent]
+) -> list[dict[str, object]]:
+    """Return the stepper: upload, reading back, signing and locking, verifying. events: of the
+    version's record, which tells when it was signed.
+    """
+    signed = str(Action.VERSION_PUBLISHED.label)
     stored = bool(files) and all(file.uploaded_at for file in files)
     read = bool(files) and all(file.read_back_at for file in files)
     done = [
@@ -103,7 +110,7 @@ def version_steps(version: ModelVersion, files: Sequence[ModelFile]) -> list[dic
     times = [
         max((file.uploaded_at for file in files if file.uploaded_at), default=None),
         max((file.read_back_at for file in files if file.read_back_at), default=None),
-        None,
+        next((event.occurred_at for event in events if event.label == signed), None),
         version.verified_at,
     ]
     labels = [

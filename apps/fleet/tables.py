@@ -184,7 +184,7 @@ def step_url(line: IdleLine) -> str:
 IDLE = Table(
     name="idle-gpus",
     prefix="idle",
-    noun=("group", "groups"),
+    noun=("line", "lines"),
     columns=(
         Column(
             "node",

@@ -76,6 +76,7 @@ def version_detail(request: SignedIn, name: str, number: int) -> HttpResponse:
     version = _version_for(request.user, name, number)
     files = list(version.files.all())
     model = version.registered_model
+    events = timeline("ModelVersion", str(version.pk))
     context = {
         "version": version,
         "model": model,
@@ -89,11 +90,11 @@ def version_detail(request: SignedIn, name: str, number: int) -> HttpResponse:
         "files": files,
         "total": sum(file.size for file in files),
         "facts": pages.version_facts(version),
-        "steps": pages.version_steps(version, files),
+        "steps": pages.version_steps(version, files, events),
         "progress": pages.version_progress(version, files),
         "moving": version.status in ModelVersion.MOVING,
         "may_publish": model.is_owned_by(request.user),
-        "events": timeline("ModelVersion", str(version.pk)),
+        "events": events,
         **_stage(version, request.user),
         **_evaluations(version, request.user),
     }

@@ -116,6 +116,17 @@ class TestVersionDetail:
         for words in (version.manifest_digest, "Registry key abc", "02 Nov 2026"):
             assert words in page
 
+    def test_tells_when_the_manifest_was_signed(self, as_, charlie, registered_model):
+        version = ModelVersionFactory(
+            registered_model=registered_model, status="SIGNING", manifest_digest="", generation=1
+        )
+        address = url("version_detail", registered_model.name, version.number)
+        steps = as_(charlie).get(address).context["steps"]
+        assert (steps[2]["label"], steps[2]["at"]) == ("Manifest signed, objects locked", None)
+        at = NOW - timedelta(minutes=3)
+        catalog.record_signed(version=version, manifest_digest="sha256:a", signer="key", now=at)
+        assert as_(charlie).get(address).context["steps"][2]["at"] == at
+
     def test_names_the_file_of_a_quarantined_version(self, as_, charlie, registered_model):
         message = "model.safetensors: expected sha256 aa, found bb."
         version = ModelVersionFactory(
