@@ -12,7 +12,6 @@ from apps.audit.actions import System, record
 from apps.audit.models import Action, AuditEvent
 from tests.database import as_owner, owner_runs
 from tests.factories import NOW
-from tests.portal import cast
 
 pytestmark = pytest.mark.django_db
 
@@ -246,8 +245,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_the_database_refuses(what):
-    world = cast.build()
+def test_the_database_refuses(what, world):
     sql, words = REFUSED[what]
     with pytest.raises(IntegrityError, match=words), transaction.atomic():
         assert owner_runs(sql.format(**world.ids)), "it found no row, so it tried nothing"
@@ -392,8 +390,7 @@ REFUSED_STEPS = {
 
 
 @pytest.mark.parametrize("what", REFUSED_STEPS)
-def test_the_portals_role_takes_no_step_that_the_code_does_not(what):
-    cast.build()
+def test_the_portals_role_takes_no_step_that_the_code_does_not(what, world):
     *before, tried = REFUSED_STEPS[what].split("; ")
     with connection.cursor() as cursor:
         for statement in before:

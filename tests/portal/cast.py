@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 
+from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
@@ -52,16 +53,19 @@ GROUP_OF_ROLE = {role: group for group, role in ROLE_OF_GROUP.items()}
 
 @dataclass
 class World:
-    """The people and the rows. ids: what stands in addresses."""
+    """The people and the rows. sessions: a cookie for each of the people, who have signed in. ids:
+    what stands in addresses.
+    """
 
     people: dict[str, User]
+    sessions: dict[str, str]
     ids: dict[str, object] = field(default_factory=dict)
 
     def client(self, persona: str) -> Client:
         """Return a browser in which this persona has signed in."""
         client = Client(raise_request_exception=False)
         if persona != ANONYMOUS:
-            client.force_login(self.people[persona])
+            client.cookies[settings.SESSION_COOKIE_NAME] = self.sessions[persona]
         return client
 
 
@@ -82,7 +86,8 @@ def build() -> World:
     """Make the world: a live version, one proposed, one that failed; a grant and requests; one
     event.
     """
-    world = World(_people())
+    people = _people()
+    world = World(people, {name: _session(person) for name, person in people.items()})
     owner, lead = world.people["owner"], world.people["lead"]
     model = RegisteredModelFactory(name="extract", owner_team=owner.team, created_by=owner)
     promoted.suite()
@@ -250,6 +255,13 @@ def _people() -> dict[str, User]:
             username=name, subject=name, team=team, with_roles=[role] if role else []
         )
     return found
+
+
+def _session(person: User) -> str:
+    """Return the cookie of a session that this person has begun."""
+    client = Client()
+    client.force_login(person)
+    return client.cookies[settings.SESSION_COOKIE_NAME].value
 
 
 def _replica() -> Replica:

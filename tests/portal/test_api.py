@@ -3,18 +3,10 @@
 import pytest
 from django.test import Client
 
-from tests.portal import cast
-
 pytestmark = pytest.mark.django_db
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND")
 UNKNOWN = ("/api/v1/nothing", "/api/v1/models/", "/api/v1/", "/api/v1", "/api/v2/models", "/api/")
 BEARER = {"Authorization": "Bearer platform"}
-
-
-@pytest.fixture
-def world(monkeypatch):
-    monkeypatch.setattr("apps.accounts.oidc.verify", lambda token, audience: cast.claims_of(token))
-    return cast.build()
 
 
 def is_problem(answer, status, code):

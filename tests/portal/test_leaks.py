@@ -22,7 +22,6 @@ from apps.metering.follow import read_lines
 from portal.privileges import PRIVILEGES
 from tests.factories import NOW
 from tests.metering.test_ingest import batch, call
-from tests.portal import cast
 
 pytestmark = pytest.mark.django_db
 PROMPT, TOKEN, PASSWORD = "canary-prompt-7f3a", "canary-token-91bc", "canary-pass@word-55"
@@ -59,7 +58,7 @@ class TestPlayground:
         httpx.Response(200, text="data: {torn canary-prompt-7f3a\n"),
         httpx.ReadTimeout("canary-prompt-7f3a"),
     ])  # fmt: skip
-    def test_keeps_prompt_answer_and_token_nowhere(self, monkeypatch, logged, answer):
+    def test_keeps_prompt_answer_and_token_nowhere(self, world, monkeypatch, logged, answer):
         def reply(request):
             assert PROMPT in request.content.decode()
             assert request.headers["authorization"] == f"Bearer {TOKEN}"
@@ -73,7 +72,7 @@ class TestPlayground:
             "apps.gateway.views.EngineClient",
             lambda url, **more: EngineClient(url, transport=transport, **more),
         )
-        client = cast.build().client("lead")
+        client = world.client("lead")
         body = {"prompt": PROMPT, "max_tokens": 5, "temperature": 0}
         said = b"".join(client.post("/catalog/extract/playground/stream/", body)).decode()
         assert TOKEN not in said
@@ -81,8 +80,8 @@ class TestPlayground:
             assert PROMPT not in place
             assert TOKEN not in place
 
-    def test_a_refused_form_says_nothing_of_the_prompt(self, logged):
-        client = cast.build().client("lead")
+    def test_a_refused_form_says_nothing_of_the_prompt(self, world, logged):
+        client = world.client("lead")
         body = {"prompt": PROMPT, "max_tokens": "no", "temperature": 0}
         answer = client.post("/catalog/extract/playground/stream/", body)
         assert answer.status_code == 422
@@ -91,14 +90,14 @@ class TestPlayground:
 
 class TestErrors:
     @pytest.fixture
-    def broken(self, monkeypatch, settings):
+    def broken(self, world, monkeypatch, settings):
         """An address that fails with an error that nobody foresaw."""
 
         def fail(*_, **__):
             raise RuntimeError("something inside")
 
         monkeypatch.setattr("apps.gateway.views.gateway_token", fail)
-        return cast.build().client("lead")
+        return world.client("lead")
 
     def test_pages_say_the_id_and_nothing_of_the_inside(self, broken, logged, settings):
         answer = broken.post(

@@ -15,7 +15,6 @@ from apps.promotions.models import Promotion
 from tests.chargeback.pricing import CHEAP, price
 from tests.database import unguarded
 from tests.factories import ModelVersionFactory, RegisteredModelFactory
-from tests.portal import cast
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
@@ -24,9 +23,7 @@ YESTERDAY = (NOW - timedelta(days=1)).isoformat()
 
 
 @pytest.fixture
-def world(monkeypatch):
-    monkeypatch.setattr("apps.accounts.oidc.verify", lambda token, audience: cast.claims_of(token))
-    world = cast.build()
+def world(world):
     Node.objects.bulk_create(
         Node(
             name=f"node-{zone}", uid=f"u-{zone}", node_pool="gpu-a", instance_type="g6.2xlarge",

@@ -15,7 +15,6 @@ from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
 from django.utils import timezone
 
-from apps.catalog.uploads import Registry
 from portal.api import UnknownAddress
 from tests.portal import cast
 
@@ -378,18 +377,6 @@ DOORS = [
     send("api:rollout_steer", "403 403 403 200 403 200 200 403 200 "
     "403", "{failed_rollout}", "abort", data=REASON),
 ]  # fmt: skip
-
-
-@pytest.fixture
-def world(monkeypatch):
-    """The rows, and bearer tokens that say no more than whose they are (tokens are tested in
-    tests/accounts).
-    """
-    monkeypatch.setattr("apps.accounts.oidc.verify", lambda token, audience: cast.claims_of(token))
-    monkeypatch.setattr(
-        "apps.catalog.api.registry_from_settings", lambda: Registry(None, timedelta(days=1))
-    )
-    return cast.build()
 
 
 def _is_catch_all(pattern):

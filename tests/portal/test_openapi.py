@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from portal.api import document
 from tests.chromium import running_browser
 from tests.portal import cast
-from tests.portal.test_matrix import DOORS, JSON, filled, world  # noqa: F401
+from tests.portal.test_matrix import DOORS, JSON, filled
 
 SCHEMA = "/api/v1/schema"
 PROBLEM = "application/problem+json"
@@ -75,7 +75,7 @@ class TestDocument:
 
 @pytest.mark.django_db
 class TestWhoMayRead:
-    def test_a_token_or_a_session_opens_and_nothing_else(self, world):  # noqa: F811
+    def test_a_token_or_a_session_opens_and_nothing_else(self, world):
         assert Client().get(SCHEMA).status_code == 401
         by_token = Client().get(SCHEMA, headers={"Authorization": "Bearer auditor"})
         by_session = world.client("developer").get(SCHEMA)
@@ -117,7 +117,7 @@ def check(answer, told, whole):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("door", OPERATIONS, ids=str)
-def test_what_the_api_answers_is_what_the_document_tells(door, world):  # noqa: F811
+def test_what_the_api_answers_is_what_the_document_tells(door, world):
     """Once with each status that the matrix of doors knows."""
     whole = strict(document())
     url = reverse(door.name, args=[filled(arg, world.ids) for arg in door.args])
