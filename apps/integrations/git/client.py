@@ -168,9 +168,12 @@ class GitClient:
         if revision == sha:
             return True
         with self._locked():
-            if not self._known(revision):
-                self._fetch()
-            return self._known(revision) and self._known(sha) and self._is_ancestor(sha, revision)
+            if self._is_ancestor(sha, revision):
+                return True
+            if self._known(revision):
+                return False
+            self._fetch()
+            return self._is_ancestor(sha, revision)
 
     def is_on_branch(self, sha: str) -> bool:
         """Tell whether commit `sha` is still on the remote branch (False: its history was
@@ -179,7 +182,7 @@ class GitClient:
         with self._locked():
             self._fetch()
             head = self._head()
-            return head is not None and self._known(sha) and self._is_ancestor(sha, head)
+            return head is not None and self._is_ancestor(sha, head)
 
     def _is_head_since(self, revision: str, since: datetime) -> bool:
         """Tell whether a commit is the branch's newest, and older than that; fetches only where it
@@ -253,6 +256,7 @@ class GitClient:
         return True
 
     def _is_ancestor(self, sha: str, revision: str) -> bool:
+        """Tell whether one commit is another or leads to it; not where either is unknown here."""
         try:
             self._git("merge-base", "--is-ancestor", sha, revision)
         except GitFailed:
