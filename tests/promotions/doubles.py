@@ -212,12 +212,14 @@ def turn(rollout, git, cluster, now, calls=no_calls):
         reconcile_rollout(rollout=row, git=git, cluster=cluster, calls=calls, now=now)
 
 
-def drive(rollout, git, cluster, now=NOW, turns=12, calls=no_calls):
-    """Reconcile until it rests or `turns` are over, twenty seconds apart, every run twice; return
-    the time.
+def drive(
+    rollout, git, cluster, now=NOW, turns=12, calls=no_calls, apart=timedelta(seconds=20)
+):  # fmt: skip
+    """Reconcile until it rests or `turns` are over, so much time apart, every run twice; return the
+    time.
     """
     for _ in range(turns):
-        now += timedelta(seconds=20)
+        now += apart
         turn(rollout, git, cluster, now, calls)
         turn(rollout, git, cluster, now, calls)
     rollout.refresh_from_db()

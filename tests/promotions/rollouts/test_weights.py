@@ -170,7 +170,7 @@ class TestWithoutTraffic:
     def held(self, live, registered_model, alice, carol, git, cluster):
         """The rollout of the second version, which holds at its first weight; and when."""
         rollout = approved(registered_model, 2, alice, carol, now=live, without_traffic=False)
-        now = drive(rollout, git, cluster, now=live, turns=200)
+        now = drive(rollout, git, cluster, now=live)
         assert (rollout.status, rollout.weight, rollout.reason) == ("PROGRESSING", 10, "NO_TRAFFIC")
         assert not GateResult.objects.filter(commit__rollout=rollout).exists()
         return rollout, now
@@ -179,6 +179,9 @@ class TestWithoutTraffic:
         self, held, git, cluster, carol
     ):
         rollout, now = held
+        now = drive(rollout, git, cluster, now=now, turns=40, apart=timedelta(minutes=4))
+        assert (rollout.status, rollout.weight, rollout.reason) == ("PROGRESSING", 10, "NO_TRAFFIC")
+        assert not GateResult.objects.filter(commit__rollout=rollout).exists()
         actions.go_on_rollout(rollout=rollout, actor=carol, reason="A night job.", now=now)
         now = drive(rollout, git, cluster, now=now)
         assert (rollout.weight, rollout.reason) == (50, "NO_TRAFFIC")
