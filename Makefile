@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset token check test test-vllm test-chaos mutants bench-reconcile bench-web bench-ingest bench-chargeback bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
+.PHONY: help up down status logs reset token check test test-vllm test-chaos mutants bench-reconcile bench-web bench-ingest bench-chargeback bench-audit bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench-ingest: .venv/.bootstrapped ## Measure how many calls a second are taken i
 
 bench-chargeback: .venv/.bootstrapped ## Measure every page of money, hours and closes at ten million calls (EVENTS=10000000, MONTHS=13, TEAMS=1500, MODELS=500)
 	@$(PYTHON) -m tests.benchmarks.chargeback
+
+bench-audit: .venv/.bootstrapped ## Measure how fast the audit record is sealed and verified (EVENTS=1000000)
+	@$(PYTHON) -m tests.benchmarks.audit
 
 bench-compare: $(BOOTSTRAP) ## Measure a benchmark at another commit and here, turn about (BENCH=reconcile, AGAINST=HEAD~1, TURNS=2)
 	@$(PYTHON) -m deploy.local.platform build

@@ -111,6 +111,18 @@ class Frontier:
         return found
 
 
+def frontier(size: int, source: Source) -> list[bytes]:
+    """Return the hashes over the whole powers of two that the first `size` leaves consist of, the
+    largest first: what a tree of that size needs to grow on.
+    """
+    found, low = [], 0
+    for height in reversed(range(size.bit_length())):
+        if size >> height & 1:
+            found.append(_over(low, low + (1 << height), source))
+            low += 1 << height
+    return found
+
+
 def check_inclusion(
     *, leaf: bytes, index: int, size: int, path: Sequence[bytes], expected: bytes
 ) -> None:

@@ -3,9 +3,18 @@
 from django.urls import path
 
 from apps.oversight import views
+from apps.oversight.record import views as record
 
 app_name = "oversight"
 urlpatterns = [
     path("", views.event_list, name="event_list"),
     path("<uuid:event_id>/", views.event_detail, name="event_detail"),
+    path("<uuid:event_id>/proof/", record.event_proof, name="event_proof"),
+    path("record/", record.record_detail, name="record"),
+    path("record/verify/", record.record_verify, name="record_verify"),
+    path("record/part/", record.record_part, name="record_part"),
+    path("record/key/", record.record_key, name="record_key"),
+    path("record/verifier/", record.record_verifier, name="record_verifier"),
+    path("record/checkpoints/<int:size>/", record.checkpoint, name="checkpoint"),
+    path("record/checkpoints/<int:size>/proof/", record.checkpoint_proof, name="checkpoint_proof"),
 ]

@@ -5,35 +5,36 @@ there.
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.timezone import now
 
 from apps.accounts.requests import SignedIn
-from apps.accounts.roles import OVERSEES_RECORD
 from apps.audit import timeline
-from apps.audit.models import AuditEvent
+from apps.audit.models import AuditEvent, AuditSeal
+from apps.audit.sealing.status import status
+from apps.common.badges import Badge
 from apps.common.tables.reading import respond
+from apps.oversight.record.badges import anchored_badge, sealed_badge, verified_badge
+from apps.oversight.record.views import require_reader
 from apps.oversight.tables import EVENTS
-
-
-def _require_reader(request: SignedIn) -> None:
-    if not request.user.has_role(*OVERSEES_RECORD):
-        raise Http404
 
 
 def event_list(request: SignedIn) -> HttpResponseBase:
     """Search the record: by words, actor, action, target and days; as a page, a table or CSV."""
-    _require_reader(request)
-    return respond(EVENTS, request, AuditEvent.objects.all(), "oversight/event_list.html")
+    require_reader(request)
+    context = {"badges": _record_badges}  # asked for where the page is drawn, not its table alone
+    events = AuditEvent.objects.all()
+    return respond(EVENTS, request, events, "oversight/event_list.html", context)
 
 
 def event_detail(request: SignedIn, event_id: UUID) -> HttpResponse:
     """Show one event: what was before and after, and the other events of its object and of its
     request.
     """
-    _require_reader(request)
+    require_reader(request)
     event = get_object_or_404(AuditEvent, pk=event_id)
     same_request = AuditEvent.objects.none()
     if event.request_id:
@@ -43,6 +44,7 @@ def event_detail(request: SignedIn, event_id: UUID) -> HttpResponse:
         "crumbs": [("Audit", reverse("oversight:event_list")), (str(event.pk)[:8], "")],
         "tone": timeline.tone(event.action),
         "icon": timeline.icon(event.action),
+        "seal": AuditSeal.objects.filter(event=event).first(),
         "changes": _changes(event.data),
         "data": [
             (name, value) for name, value in event.data.items() if name not in ("before", "after")
@@ -51,6 +53,11 @@ def event_detail(request: SignedIn, event_id: UUID) -> HttpResponse:
         "same_request": list(same_request.order_by("occurred_at")[:50]),
     }
     return render(request, "oversight/event_detail.html", context)
+
+
+def _record_badges() -> list[Badge]:
+    found = status(now=now())
+    return [sealed_badge(found), anchored_badge(found), verified_badge(found)]
 
 
 def _changes(data: dict[str, Any]) -> list[tuple[str, Any, Any, bool]]:

@@ -153,6 +153,13 @@ class TestFrontier:
         assert len(kept) == WIDTH + 1
         assert kept[-2:] == [(1, WIDTH - 1, same), (2, 0, by_definition([same] * WIDTH))]
 
+    @given(st.integers(min_value=0, max_value=SIZE))
+    def test_can_be_gone_on_with_from_any_size(self, size):
+        tree = merkle.Frontier()
+        for leaf in LEAVES[:size]:
+            tree.append(leaf)
+        assert merkle.frontier(size, SOURCE) == tree._nodes
+
 
 def test_two_hundred_and_fifty_six_hashes_make_one_that_is_kept():
     assert WIDTH == 2**STEP

@@ -126,7 +126,7 @@ class TestEventList:
                 now=NOW + timedelta(minutes=minute),
             )
         client.get("/audit/")
-        with django_assert_num_queries(5):  # session, user, roles, count, page
+        with django_assert_num_queries(11):  # session, user, roles, count, page; 6 of the record
             page = client.get("/audit/", {"page": 2})
         assert len(page.context["table"].lines) == 10
         assert "51–60 of 60 events" in joined(page.content)
@@ -161,7 +161,7 @@ class TestEventDetail:
         assert client.get(f"/audit/{events[0].pk}/").status_code == 404
 
     def test_asks_a_fixed_number_of_queries(self, client, events, django_assert_num_queries):
-        with django_assert_num_queries(6):  # session, user, roles, event, timeline, same request
+        with django_assert_num_queries(7):  # session, user, roles, event, seal, timeline, same
             client.get(f"/audit/{events[0].pk}/")
 
     def test_has_an_address_that_stays(self, events):

@@ -23,7 +23,7 @@ def write(request):
     """Write events about two teams in turn; return them."""
     if "committed" not in request.fixturenames:
         request.getfixturevalue("db")
-    teams = [TeamFactory(slug="ml-platform"), TeamFactory(slug="claims-review")]
+    teams = [TeamFactory(slug="team-one"), TeamFactory(slug="team-two")]
 
     def write(count=1, **facts):
         return [

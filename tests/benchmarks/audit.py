@@ -1,0 +1,174 @@
+"""`make bench-audit`: how fast the record is sealed, verified here, taken away and verified there.
+
+EVENTS events are written straight into Postgres; everything after that is the product's own code,
+and the offline verifier. Postgres runs without fsync, as in the tests; the anchor is not asked. The
+reference of sealing is a bare COPY of the same seals into a table without guards; that of the
+offline verifier is one SHA-256 of each of the same lines.
+"""
+
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import tests.environment  # noqa: F401 (sets what the settings need, and starts Postgres)
+from tests.benchmarks.report import Result, show
+from tests.benchmarks.stopwatch import timed
+
+PROGRAM = Path(__file__).parents[2] / "deploy/verifier/verify.py"
+ORIGIN = "bench.example/audit"
+NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
+COLUMNS = (
+    "id, occurred_at, recorded_at, actor, actor_name, action, target_type, target_id, "
+    "target_label, data, request_id, content_hash"
+)
+ALONE = "CREATE UNLOGGED TABLE bench_seals AS SELECT * FROM audit_auditseal WHERE false"
+SEALS = ("sequence", "event_id", "leaf", "previous", "hash", "sealed_at")
+AGAIN = f"COPY bench_seals ({', '.join(SEALS)}) FROM STDIN"
+
+
+def main() -> int:
+    """Measure, and print the figures."""
+    events = int(os.environ.get("EVENTS") or 1_000_000)
+    begun = time.perf_counter()
+    prepare()
+    write(events)
+    print(f"{time.perf_counter() - begun:5.0f} s  {events:,} events", file=sys.stderr, flush=True)
+    results = [sealing(events), verifying_here(events)]
+    with tempfile.TemporaryDirectory(prefix="qm-audit-") as folder:
+        results += taking_away(events, Path(folder))
+    show("audit", results, size=f"{events:,} events")
+    return 0
+
+
+def prepare() -> None:
+    """Migrate."""
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", interactive=False, verbosity=0)
+    call_command("grant_privileges", verbosity=0)
+
+
+def write(count: int) -> None:
+    """Write events as the portal would, all at once."""
+    from django.db import connection
+    from psycopg.types.json import Jsonb
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
+        with cursor.copy(f"COPY audit_auditevent ({COLUMNS}) FROM STDIN") as rows:
+            for event in made(count):
+                values = [getattr(event, name.strip()) for name in COLUMNS.split(",")]
+                values[9] = Jsonb(values[9])
+                rows.write_row(values)
+
+
+def made(count: int) -> Iterator[object]:
+    """Yield events of the usual size: a decision about a grant."""
+    from apps.audit.content import content_hash
+    from apps.audit.models import Action, AuditEvent
+
+    for number in range(count):
+        at = NOW + timedelta(milliseconds=number)
+        event = AuditEvent(
+            occurred_at=at,
+            recorded_at=at,
+            actor=f"person{number % 97}",
+            actor_name="Maya Okafor",
+            action=Action.GRANT_CREATED,
+            target_type="Grant",
+            target_id=str(number),
+            target_label="claims-review may call prior-auth-extract",
+            data={"tokens_per_minute": 60_000, "reason": "Fits the purpose.", "number": number},
+            request_id=f"{number:032x}",
+        )
+        event.content_hash = content_hash(event)
+        yield event
+
+
+def sealing(events: int) -> Result:
+    """Measure how long sealing everything takes."""
+    import psycopg
+
+    from apps.audit.models import AuditSeal
+    from apps.audit.sealing.seal import seal_all
+
+    seconds = timed(lambda: seal_all(now=NOW))
+    rows = list(AuditSeal.objects.values_list(*SEALS))
+    with psycopg.connect(os.environ["MIGRATIONS_DATABASE_URL"]) as owner:
+        owner.execute(ALONE)
+
+        def copy() -> None:
+            with owner.cursor().copy(AGAIN) as copying:
+                for row in rows:
+                    copying.write_row(row)
+
+        alone = timed(copy)
+    goal = 60 * events / 1_000_000
+    return Result("seal everything", round(seconds, 1), "s", goal, round(seconds / alone, 2))
+
+
+def verifying_here(events: int) -> Result:
+    """Measure how fast the portal reads and hashes the whole record again."""
+    from apps.audit.sealing.verify import Found, _read_entries
+
+    found = Found()
+    seconds = timed(lambda: _read_entries(events, {}, found))
+    if found.count:
+        raise RuntimeError(f"the record is not what was written: {found.findings[0].says}")
+    return Result(
+        "verify in the portal", round(events / seconds), "entries/s", 10_000, None, "higher"
+    )
+
+
+def taking_away(events: int, folder: Path) -> list[Result]:
+    """Measure how fast the record is exported, and verified by the program outside."""
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from apps.audit.models import Checkpoint
+    from apps.audit.sealing import checkpoints, export
+    from apps.common.signing import FileSigner, public_pem
+
+    signer = FileSigner(ec.generate_private_key(ec.SECP256R1()))
+    checkpoints.sign(origin=ORIGIN, signer=signer, now=NOW)
+    Checkpoint.objects.update(anchored_at=NOW)
+    (folder / "key.pem").write_bytes(public_pem(signer.public_key))
+    part = folder / "part.qmr"
+
+    def write_part() -> None:
+        with part.open("w", encoding="utf-8") as file:
+            file.writelines(export.part(0, events, origin=ORIGIN))
+
+    exporting = timed(write_part)
+    verifier = offline()
+    verifying = timed(lambda: verifier.run(str(part), str(folder / "key.pem"), []))
+    lines = part.read_bytes().splitlines()
+    hashing = timed(lambda: [hashlib.sha256(line).digest() for line in lines])
+    ratio = round(verifying / hashing, 2)
+    return [
+        Result("export", round(events / exporting), "entries/s", 10_000, None, "higher"),
+        Result("verify offline", round(events / verifying), "entries/s", 100_000, ratio, "higher"),
+        Result("bytes per entry of an export", round(part.stat().st_size / events), "bytes", 1_000),
+    ]
+
+
+def offline():  # type: ignore[no-untyped-def]  # a program, not a part of the product
+    """Return the offline verifier."""
+    spec = importlib.util.spec_from_file_location("offline_verifier", PROGRAM)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
