@@ -19,9 +19,11 @@ from apps.chargeback import queries as money
 from apps.chargeback.closing import queries as closes
 from apps.chargeback.closing.models import MonthClose, Statement, StatementLine
 from apps.chargeback.closing.statements import COST, LIST, Amount, Basis, Key
+from apps.chargeback.focus import commitments
 from apps.chargeback.focus import rows as focus
 from apps.chargeback.focus.rows import (
     Account,
+    FileBasis,
     ListCharge,
     MachineShare,
     Row,
@@ -45,10 +47,14 @@ def account() -> Account:
     )
 
 
-def rows(month: date, basis: Basis) -> Generator[Row, None, None]:
+def rows(month: date, basis: FileBasis) -> Generator[Row, None, None]:
     """Yield a month's rows on one basis: its days, then what corrects closed months, then what
-    rounding did.
+    rounding did; or what the cloud's bill says of commitments.
     """
+    if basis == "COMMITMENT":
+        with closing(commitments.rows(month, account())) as bought:
+            yield from bought
+        return
     close = MonthClose.objects.closed().filter(month=month).first()
     with closing(_closed(close, basis) if close else _open(month, basis)) as found:
         yield from found

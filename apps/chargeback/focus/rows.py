@@ -1,8 +1,9 @@
 """A month as FOCUS rows, in the versions 1.2 and 1.4 of the specification, from one model. Pure.
 
-Two bases, each a file of its own that sums to its own total, so that nobody counts a dollar twice:
-LIST has a row for each day, team, version and SKU by the price list; COST has a row for each share
-of the machines' cost, idle and unallocated ones too. What has no price has no amount, so it cannot
+Three bases, each a file of its own that sums to its own total, so that nobody counts a dollar
+twice: LIST has a row for each day, team, version and SKU by the price list; COST has a row for each
+share of the machines' cost, idle and unallocated ones too; COMMITMENT has what the cloud's bill
+says of savings plans and reservations. What has no price has no amount, so it cannot
 be a row: the metadata says how much of it there is. FOCUS's own names stand here and nowhere else.
 """
 
@@ -29,7 +30,14 @@ HOST = "Amazon Web Services"
 SERVICE = "LLM inference"
 # the unit of FOCUS for what a SKU is counted in
 CONSUMED = {"token": "Tokens", "request": "Requests", "second": "Seconds", "image": "Images"}
-COST_BASES: Mapping[Basis, str] = {"LIST": "PriceList", "COST": "MachineCost"}
+FileBasis = Basis | Literal["COMMITMENT"]
+COMMITMENT: FileBasis = "COMMITMENT"
+COST_BASES: Mapping[FileBasis, str] = {
+    "LIST": "PriceList",
+    "COST": "MachineCost",
+    "COMMITMENT": "Commitment",
+}
+EC2, COMPUTE, MACHINES = "Amazon Elastic Compute Cloud", "Compute", "Virtual Machines"
 PLATFORM = "platform"  # the sub-account of what is nobody's
 
 
@@ -72,6 +80,13 @@ COLUMNS: tuple[Column, ...] = (
     Column("ChargeFrequency", allowed=("One-Time", "Recurring", "Usage-Based")),
     Column("ChargePeriodEnd", "time", required=True),
     Column("ChargePeriodStart", "time", required=True),
+    Column("CommitmentDiscountCategory", allowed=("Spend", "Usage")),
+    Column("CommitmentDiscountId"),
+    Column("CommitmentDiscountName"),
+    Column("CommitmentDiscountQuantity", "decimal"),
+    Column("CommitmentDiscountStatus", allowed=("Used", "Unused")),
+    Column("CommitmentDiscountType"),
+    Column("CommitmentDiscountUnit"),
     Column("ConsumedQuantity", "decimal"),
     Column("ConsumedUnit"),
     Column("ContractedCost", "decimal", required=True),
@@ -93,10 +108,10 @@ COLUMNS: tuple[Column, ...] = (
     Column("ResourceId"),
     Column("ResourceName"),
     Column("ResourceType"),
-    Column("ServiceCategory", required=True, allowed=("AI and Machine Learning",)),
+    Column("ServiceCategory", required=True, allowed=("AI and Machine Learning", COMPUTE)),
     Column("ServiceName", required=True),
     Column("ServiceProviderName", required=True, versions=_14),
-    Column("ServiceSubcategory", allowed=("Generative AI",)),
+    Column("ServiceSubcategory", allowed=("Generative AI", MACHINES)),
     Column("SkuId"),
     Column("SkuMeter"),
     Column("SkuPriceDetails", "json"),
@@ -181,6 +196,30 @@ class MachineShare:
 
 
 @dataclass(frozen=True)
+class Commitment:
+    """What a day's bill says of a savings plan or a reservation. id: its ARN.
+
+    status: "Used" for a machine that it covered, "Unused" for what covered nothing, "" for what was
+    paid. quantity: of the commitment, in USD of a plan, in `unit` or hours of a reservation.
+    list_usd: the same on demand by the public price.
+    """
+
+    day: date
+    id: str
+    is_plan: bool
+    status: Literal["", "Used", "Unused"]
+    quantity: Decimal
+    hours: Decimal | None = None
+    billed_usd: Decimal = Decimal(0)
+    effective_usd: Decimal = Decimal(0)
+    list_usd: Decimal = Decimal(0)
+    resource: str = ""
+    instance_type: str = ""
+    unit: str = ""
+    is_recurring: bool = True
+
+
+@dataclass(frozen=True)
 class Unpriced:
     """What the month has and no row can say, because nobody knows its price."""
 
@@ -196,7 +235,7 @@ class Metadata:
 
     version: Version
     created_at: datetime
-    basis: Basis
+    basis: FileBasis
     month: date
     unpriced: Unpriced = field(default_factory=Unpriced)
 
@@ -293,6 +332,63 @@ def cost_row(share: MachineShare, month: date, account: Account) -> Row:
         "SkuPriceId": f"{share.day:%Y-%m-%d}/{share.instance_type}/{share.capacity_type}",
         "x_AllocationKind": share.kind,
         "x_CostBasis": COST_BASES["COST"],
+    }
+
+
+def commitment_row(item: Commitment, month: date, account: Account) -> Row:
+    """Return the row of what was paid for a commitment, of what it covered, or of what nobody
+    used. What was paid has no effective cost: that is in the rows of what was used and what was
+    not.
+    """
+    begins, ends = month_bounds(month)
+    name = "Savings plan" if item.is_plan else "Reservation"
+    words = {"": "bought", "Used": "used", "Unused": "not used"}[item.status]
+    frequency = "Recurring" if item.is_recurring else "One-Time"
+    return {
+        **_parties(account),
+        "BilledCost": item.billed_usd,
+        "BillingPeriodEnd": ends,
+        "BillingPeriodStart": begins,
+        "ChargeCategory": "Usage" if item.status else "Purchase",
+        "ChargeDescription": f"{name} {words}",
+        "ChargeFrequency": "Usage-Based" if item.status else frequency,
+        "ChargePeriodEnd": end_of_day(item.day),
+        "ChargePeriodStart": start_of_day(item.day),
+        "CommitmentDiscountCategory": "Spend" if item.is_plan else "Usage",
+        "CommitmentDiscountId": item.id,
+        "CommitmentDiscountName": item.id.rpartition("/")[2],
+        "CommitmentDiscountQuantity": item.quantity,
+        "CommitmentDiscountStatus": item.status or None,
+        "CommitmentDiscountType": "Savings Plan" if item.is_plan else "Reserved Instance",
+        "CommitmentDiscountUnit": item.unit or (CURRENCY if item.is_plan else "Hours"),
+        "ConsumedQuantity": item.hours,
+        "ConsumedUnit": None if item.hours is None else "Hours",
+        "ContractedCost": item.list_usd,
+        "ContractedUnitPrice": item.list_usd,
+        "EffectiveCost": item.effective_usd,
+        "ListCost": item.list_usd,
+        "ListUnitPrice": item.list_usd,
+        "PricingCategory": "Committed" if item.status else "Standard",
+        "PricingQuantity": Decimal(1),
+        "PricingUnit": "Charges",
+        "ProviderName": HOST,
+        "PublisherName": HOST,
+        "RegionId": account.region or None,
+        "RegionName": account.region or None,
+        "ResourceId": item.resource or item.id,
+        "ResourceType": "Virtual machine" if item.resource else name,
+        "ServiceCategory": COMPUTE,
+        "ServiceName": EC2,
+        "ServiceProviderName": HOST,
+        "ServiceSubcategory": MACHINES,
+        "SkuId": f"commitment/{item.instance_type or 'fee'}",
+        "SkuMeter": "Machine time" if item.resource else "Commitment",
+        "SkuPriceId": f"{item.day:%Y-%m-%d}/{item.id}/{item.instance_type or 'fee'}",
+        "SubAccountId": PLATFORM,
+        "SubAccountName": PLATFORM,
+        "SubAccountType": "Team",
+        "Tags": _tags("", account),
+        "x_CostBasis": COST_BASES["COMMITMENT"],
     }
 
 

@@ -24,6 +24,10 @@ _PAIRS = (
     ("RegionId", "RegionName"),
     ("ResourceId", "ResourceType"),
     ("SubAccountId", "SubAccountType"),
+    ("CommitmentDiscountId", "CommitmentDiscountCategory"),
+    ("CommitmentDiscountId", "CommitmentDiscountType"),
+    ("CommitmentDiscountId", "CommitmentDiscountQuantity"),
+    ("CommitmentDiscountQuantity", "CommitmentDiscountUnit"),
 )
 
 
@@ -95,8 +99,33 @@ def _problems_between(row: Row) -> Iterator[str]:
         both = isinstance(quantity, Decimal) and isinstance(unit_price, Decimal)
         if both and quantity * unit_price != row.get(cost):  # type: ignore[operator]
             yield f"PricingQuantity times {price} is not {cost}"
+    yield from _problems_of_commitment(row)
     if not is_correction and _is_outside(row):
         yield "the charge lies outside its billing period and is no correction"
+
+
+def _problems_of_commitment(row: Row) -> Iterator[str]:
+    """Yield what does not agree with a row's being of a commitment or not: what was paid has no
+    effective cost and no state; what is used, or is not, has a state and is not billed.
+    """
+    is_usage = row.get("ChargeCategory") == "Usage"
+    status = row.get("CommitmentDiscountStatus")
+    if row.get("CommitmentDiscountId") is None:
+        if status is not None:
+            yield "CommitmentDiscountStatus is of no commitment"
+        if row.get("PricingCategory") == "Committed":
+            yield "PricingCategory is Committed without a commitment"
+        return
+    if is_usage and status is None:
+        yield "CommitmentDiscountStatus is empty in a row of usage"
+    if is_usage and row.get("PricingCategory") != "Committed":
+        yield "PricingCategory of usage under a commitment is not Committed"
+    if not is_usage and status is not None:
+        yield "CommitmentDiscountStatus is told of a purchase"
+    if not is_usage and row.get("EffectiveCost") != 0:
+        yield "EffectiveCost of a purchase is not 0"
+    if is_usage and row.get("BilledCost") != 0:
+        yield "BilledCost of usage under a commitment is not 0"
 
 
 def _is_outside(row: Row) -> bool:

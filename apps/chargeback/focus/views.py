@@ -11,11 +11,11 @@ from django.views.decorators.http import require_GET
 from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_ALL_MONEY
 from apps.chargeback.api import parse_month
-from apps.chargeback.closing.statements import COST, LIST, Basis
+from apps.chargeback.closing.statements import COST, LIST
 from apps.chargeback.focus import export, files
-from apps.chargeback.focus.rows import VERSIONS, Metadata, Version
+from apps.chargeback.focus.rows import COMMITMENT, VERSIONS, FileBasis, Metadata, Version
 
-BASES = (LIST, COST)
+BASES = (LIST, COST, COMMITMENT)
 FILES = {
     "csv": (files.csv_file, "text/csv; charset=utf-8"),
     "parquet": (files.parquet_file, "application/vnd.apache.parquet"),
@@ -24,19 +24,19 @@ FILES = {
 
 @require_GET
 def focus_export(request: SignedIn, month: str) -> HttpResponseBase:
-    """Answer a month as FOCUS rows: ?version=1.2 or 1.4, ?basis=LIST or COST, ?format=csv, parquet
-    or metadata. 404 for those who do not see all money, and for anything else in the address.
-    Raises NotFocus where a row breaks a rule; then nothing is sent.
+    """Answer a month as FOCUS rows: ?version=1.2 or 1.4, ?basis=LIST, COST or COMMITMENT,
+    ?format=csv, parquet or metadata. 404 for those who do not see all money, and for anything else
+    in the address. Raises NotFocus where a row breaks a rule; then nothing is sent.
     """
     version, basis = request.GET.get("version", "1.2"), request.GET.get("basis", "LIST")
     wanted = request.GET.get("format", "csv")
     known = version in VERSIONS and basis in BASES and wanted in (*FILES, "metadata")
     if not known or not request.user.has_role(*SEES_ALL_MONEY):
         raise Http404
-    return _answer(month, cast(Version, version), cast(Basis, basis), wanted)
+    return _answer(month, cast(Version, version), cast(FileBasis, basis), wanted)
 
 
-def _answer(month: str, version: Version, basis: Basis, wanted: str) -> HttpResponseBase:
+def _answer(month: str, version: Version, basis: FileBasis, wanted: str) -> HttpResponseBase:
     chosen = parse_month(month)
     if wanted == "metadata":
         told = Metadata(version, now(), basis, chosen, export.unpriced(chosen))

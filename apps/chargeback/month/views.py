@@ -244,7 +244,7 @@ def _focus_files(user: User, chosen: date) -> list[tuple[str, str]]:
     if not user.has_role(*SEES_ALL_MONEY):
         return []
     url = reverse("chargeback:focus_export", args=[f"{chosen:%Y-%m}"])
-    bases = {"LIST": "price list", "COST": "machine cost"}
+    bases = {"LIST": "price list", "COST": "machine cost", "COMMITMENT": "commitments"}
     return [
         (f"{words}, {version}", f"{url}?{urlencode({'basis': basis, 'version': version})}")
         for basis, words in bases.items()
