@@ -5,12 +5,18 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
     pass
 
+# On a busy machine an example may take its time: how long is no fault of what it tries.
+hypothesis.settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy")
 KEPT = pytest.StashKey["KeptWorld"]()
 SECOND_STACK = ("test_trouble.py", "test_nodes.py", "test_node_times.py", "test_sleep.py")
 

@@ -430,7 +430,7 @@ works = st.builds(
 class TestSums:
     """Whatever the day: nothing is lost, nothing is there twice, nothing is below zero."""
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(
         stretches(),
         st.lists(holdings(), max_size=8),

@@ -334,7 +334,7 @@ def of_months(scope=EVERYTHING):
 
 
 class TestParts:
-    @settings(max_examples=30, deadline=None,
+    @settings(max_examples=30,
               suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
     @given(
         early=st.lists(USE, max_size=8),

@@ -100,14 +100,14 @@ def batch_of(groups):
 
 class TestReadBatch:
     @given(GROUPS)
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     def test_finds_every_record_in_its_order(self, groups):
         found = otlp.read_batch(batch_of(groups))
         expected = [values for scopes in groups for records in scopes for values in records]
         assert [entry.values for entry in found] == expected
 
     @given(st.binary(max_size=60))
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     def test_reads_or_refuses_whatever_comes(self, body):
         try:
             otlp.read_batch(body)

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
+from itertools import product
 from urllib.parse import urlsplit
 
 import pytest
@@ -56,21 +57,29 @@ def answer(found, route, request):
         route.fulfill(status=204)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
-def test_a_browser_shows_them_without_complaint(pages, theme, width):
-    said: list[str] = []
+def test_a_browser_shows_them_without_complaint(pages):
     # From here on nothing may ask the database: Playwright runs a loop in this thread.
     with running_browser() as browser:
-        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        for name, (address, found) in pages.items():
-            page.unroute_all()
-            page.route("**/*", partial(answer, found))
-            page.goto(f"http://127.0.0.1:9{address}", wait_until="networkidle")
-            if SHOTS:
-                page.screenshot(path=f"{SHOTS}/budgets-{name}-{theme}-{width}.png", full_page=True)
-            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, name
-            assert page.locator(".chart-canvas svg").count() == (name == "detail"), name
-    assert said == []
+        for theme, width in product(("light", "dark"), (1440, 390)):
+            look_at_all(browser, pages, theme, width)
+
+
+def look_at_all(browser, pages, theme, width):
+    """Open each page in a tab of its own, all at once; nothing may be said in a console."""
+    said: list[str] = []
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+    context.on("console", lambda message: said.append(message.text))
+    context.on("weberror", lambda error: said.append(str(error.error)))
+    tabs = {name: context.new_page() for name in pages}
+    for name, (address, found) in pages.items():
+        tabs[name].route("**/*", partial(answer, found))
+        tabs[name].goto(f"http://127.0.0.1:9{address}")
+    for name, page in tabs.items():
+        page.wait_for_load_state("networkidle")
+        if SHOTS:
+            page.screenshot(path=f"{SHOTS}/budgets-{name}-{theme}-{width}.png", full_page=True)
+        where = (name, theme, width)
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, where
+        assert page.locator(".chart-canvas svg").count() == (name == "detail"), where
+    assert said == [], (theme, width)
+    context.close()

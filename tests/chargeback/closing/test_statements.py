@@ -75,7 +75,7 @@ class TestDrafts:
             max_size=25,
         )
     )  # fmt: skip
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     def test_sum_to_the_months_total_on_each_side_to_the_cent(self, lines):
         made = drafts(NOVEMBER, lines)
         for basis in (LIST, COST):

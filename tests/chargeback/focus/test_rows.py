@@ -115,7 +115,7 @@ class TestListRow:
         st.integers(0, 10**15),
         st.decimals(0, 10**6, places=10, allow_nan=False, allow_infinity=False),
     )
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     def test_holds_the_rules_for_any_usage_and_price(self, sku, quantity, price):
         cost = quantity * price / UNITS[sku].per
         charge = replace(

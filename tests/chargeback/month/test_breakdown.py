@@ -145,7 +145,7 @@ class TestWhole:
 class TestAnything:
     """Whatever was used and ran: every way down sums to the same total, on both bases."""
 
-    @settings(max_examples=12, deadline=None,
+    @settings(max_examples=12,
               suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
     @given(st.lists(
         st.tuples(st.integers(0, 71), st.sampled_from("abc"), st.sampled_from(["chat", "embed"]),

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from django.urls import reverse
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.chargeback import actions
@@ -30,7 +30,6 @@ class TestPriced:
         # 10 and 10 millions of work: half of the money each
         assert priced(Decimal(10), used, weights) == Prices(Decimal(5), Decimal("0.5"), Decimal(25))
 
-    @settings(deadline=None)
     @given(fresh=TOKENS, cached=TOKENS, output=TOKENS, usd=st.integers(0, 10**6).map(Decimal))
     def test_brings_in_the_cost_but_for_rounding(self, fresh, cached, output, usd):
         used = {Sku.INPUT: fresh + 1, Sku.CACHED_INPUT: cached, Sku.OUTPUT: output}

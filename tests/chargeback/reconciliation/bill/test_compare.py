@@ -121,7 +121,7 @@ class TestNames:
         st.booleans(),
         st.sampled_from(["spot", "on-demand"]),
     )
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     def test_and_the_rest_sum_to_the_difference(self, known, bill, is_covered, how):
         one = machine(known, bill, how=how)
         (row,) = compared(one, whole=[DAY] if is_covered else [])
