@@ -106,7 +106,8 @@ class MachineDay:
 class Row:
     """The machines of one kind on one day, or, with no instance_type, what else the bill charges.
 
-    tolerance: in percent of the greater side. is_covered: the bill tells of the whole day.
+    unpriced_hours: those in the ledger without a price. tolerance: in percent of the greater side.
+    is_covered: the bill tells of the whole day.
     """
 
     day: date
@@ -114,6 +115,7 @@ class Row:
     capacity_type: str
     machines: int
     ledger_hours: Decimal
+    unpriced_hours: Decimal
     billed_hours: Decimal
     ledger_usd: Decimal
     billed_usd: Decimal
@@ -125,6 +127,25 @@ class Row:
     def is_machines(self) -> bool:
         """Tell whether it is of machines."""
         return bool(self.instance_type)
+
+    @property
+    def ledger_known_usd(self) -> Decimal | None:
+        """Return what the ledger says; None where it knows no hour of it, or no price."""
+        return self.ledger_usd if self.ledger_hours > self.unpriced_hours else None
+
+    @property
+    def billed_known_usd(self) -> Decimal | None:
+        """Return what the bill says; None where it says nothing of it."""
+        return self.billed_usd if self.billed_hours or self.billed_usd else None
+
+    @property
+    def rest_words(self) -> str:
+        """Return what the part without a name may be; "" where it is within tolerance."""
+        if not self.unexplained_usd:
+            return ""
+        if self.is_machines:
+            return "another price, or other charges, than the ledger knows"
+        return "lines of a type that is not known"
 
     @property
     def difference_usd(self) -> Decimal:
@@ -285,6 +306,7 @@ def _machines_row(
         capacity_type=capacity_type,
         machines=len({machine.resource for machine in group}),
         ledger_hours=sum((each.hours for each in ledger), NOTHING),
+        unpriced_hours=sum((each.unpriced_hours for each in ledger), NOTHING),
         billed_hours=sum((each.hours for each in billed), NOTHING),
         ledger_usd=sum((each.usd for each in ledger), NOTHING),
         billed_usd=sum((each.total_usd for each in billed), NOTHING),
@@ -303,6 +325,7 @@ def _other_row(
         capacity_type="",
         machines=0,
         ledger_hours=NOTHING,
+        unpriced_hours=NOTHING,
         billed_hours=NOTHING,
         ledger_usd=NOTHING,
         billed_usd=sum(names.values(), NOTHING) + unknown,

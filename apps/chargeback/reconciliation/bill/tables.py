@@ -36,7 +36,10 @@ def row_words(row: Row) -> str:
 
 def name_words(row: Row) -> str:
     """Return the names of a row's difference: "Spot price −$3.20 · Tax $1.00"."""
-    return " · ".join(f"{Name(name).label} {usd(amount)}" for name, amount in row.names.items())
+    parts = [f"{Name(name).label} {usd(amount)}" for name, amount in row.names.items()]
+    if row.unexplained_usd:
+        parts.append(f"Unexplained {usd(row.rest_usd)}: {row.rest_words}")
+    return " · ".join(parts)
 
 
 def _named(name: Name) -> Column:
@@ -49,9 +52,9 @@ def _named(name: Name) -> Column:
     )  # fmt: skip
 
 
-def _usd(key: str, label: str) -> Column:
+def _usd(key: str, label: str, shown: str = "") -> Column:
     path = f"{key}_usd"
-    return Column(key, label, path, kind="money", sort=path, total=path, csv_head=path)
+    return Column(key, label, shown or path, kind="money", sort=path, total=path, csv_head=path)
 
 
 DAYS = Table(
@@ -75,8 +78,8 @@ DAYS = Table(
         Column("billed_hours", "Hours billed", lambda row: _hours(row.billed_hours),
                kind="figure", sort="billed_hours", csv="billed_hours", csv_head="billed_hours",
                optional=True, at_first=False),
-        _usd("ledger", "Ledger"),
-        _usd("billed", "Bill"),
+        _usd("ledger", "Ledger", "ledger_known_usd"),
+        _usd("billed", "Bill", "billed_known_usd"),
         _usd("difference", "Difference"),
         Column("names", "What it is", name_words, unknown="", css="min-w-56"),
         _usd("rest", "Without a name"),

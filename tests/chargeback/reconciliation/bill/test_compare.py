@@ -65,6 +65,7 @@ class TestNames:
         assert names_of(wrong, is_covered=True) == {}
         (row,) = compared(wrong)
         assert (row.state, row.unexplained_usd) == (State.UNEXPLAINED, 20)
+        assert "another price" in row.rest_words
 
     def test_name_what_a_commitment_really_took_off(self):
         plan = machine(ledger("10", "100"), covered("10", "60", "100"))
@@ -150,6 +151,18 @@ class TestRows:
     def test_leave_lines_of_no_known_type_unexplained(self):
         (row,) = compared(unknown={DAY: d("7")}, others={DAY: {Name.CREDIT: d("-3")}})
         assert (row.billed_usd, row.unexplained_usd, row.state) == (4, 7, State.UNEXPLAINED)
+        assert row.rest_words == "lines of a type that is not known"
+
+    def test_call_unknown_what_a_side_does_not_know(self):
+        found = compared(
+            machine(ledger("10", "0", unpriced="10"), billed("10", "100")),
+            machine(ledger("5", "50"), kind="g6.xlarge"),
+            machine(None, billed("5", "50"), kind="g5.xlarge"),
+            others={DAY: {Name.TAX: d("2")}},
+        )
+        assert [(row.ledger_known_usd, row.billed_known_usd) for row in found] == [
+            (None, 50), (50, None), (None, 100), (None, 2),
+        ]  # fmt: skip
 
     @pytest.mark.parametrize(
         ("usd", "state"), [("100.50", State.MATCHES), ("100.51", State.UNEXPLAINED),
