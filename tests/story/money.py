@@ -19,6 +19,8 @@ COUNTS = (
     "cached_input_tokens",
     "output_tokens",
 )  # fmt: skip
+# every line of the month, with every kind of call
+LINES = "/chargeback/?by=line&columns=" + ",".join(COUNTS[:4])
 Line = dict[str, str]
 T = TypeVar("T")
 
@@ -33,19 +35,17 @@ def csv_lines(someone: Person, path: str) -> list[Line]:
 
 def month(someone: Person) -> list[Line]:
     """Return this month's lines."""
-    return csv_lines(someone, "/chargeback/?format=csv")
+    return csv_lines(someone, f"{LINES}&format=csv")
 
 
 def sums(lines: list[Line]) -> dict[str, int]:
     """Return each count's sum."""
-    return {name: sum(int(line[name]) for line in lines) for name in COUNTS}
+    return {name: sum(int(line[name] or 0) for line in lines) for name in COUNTS}
 
 
 def cost(lines: list[Line]) -> Decimal:
     """Return the sum of what has a price, exact."""
-    return sum(
-        (Decimal(line["list_cost_usd"]) for line in lines if line["list_cost_usd"]), Decimal(0)
-    )
+    return sum((Decimal(line["list_usd"]) for line in lines if line["list_usd"]), Decimal(0))
 
 
 def expected(before: dict[str, int], ledger: Ledger) -> dict[str, int]:

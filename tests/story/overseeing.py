@@ -5,8 +5,12 @@ reads.
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import time
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 
 from playwright.sync_api import expect
 
@@ -15,6 +19,12 @@ from tests.story.calls import MODEL, Ledger
 from tests.story.people import Person
 
 TEAM = "claims-review"
+# a count → its head on the page
+HEADS = {
+    "metered_calls": "Calls", "unmetered_calls": "Unmetered", "refused_calls": "Refused",
+    "failed_calls": "Failed", "input_tokens": "Tokens in", "cached_input_tokens": "Cached",
+    "output_tokens": "Tokens out",
+}  # fmt: skip
 PRICES = {"Input": 0, "Cached input": 1, "Output": 2}  # cell of the row that its model heads
 
 
@@ -27,18 +37,20 @@ def see_charged(finance: Person, before: list[money.Line], ledger: Ledger, *, ve
     assert found == wanted
     lines = money.month(finance)
     others = [
-        sum(int(line["metered_calls"]) for line in rows if line["team"] != TEAM)
+        sum(int(line["metered_calls"] or 0) for line in rows if line["team"] != TEAM)
         for rows in (before, lines)
     ]
     assert others[0] == others[1], "a call was charged to another team than the token's"
-    finance.open("/chargeback/")
-    table = finance.page.get_by_role("region", name="Every line of the month")
-    foot = table.get_by_role("row", name=re.compile("^Total of"))
-    cells = [cell.replace(",", "") for cell in foot.get_by_role("cell").all_inner_texts()]
-    shown = [cell for cell in cells if cell.strip()]
-    order = ("metered_calls", "unmetered_calls", "refused_calls", "failed_calls", "input_tokens",
-             "cached_input_tokens", "output_tokens")  # fmt: skip
-    assert shown[1:8] == [str(wanted[name]) for name in order]  # after the money
+    finance.open(money.LINES)
+    table = finance.page.locator("[id^=table-chargeback]")
+    heads = [head.strip() for head in table.locator("thead th").all_inner_texts()]
+    sums = [
+        cell.strip().replace(",", "") for cell in table.locator("tfoot tr > *").all_inner_texts()
+    ]
+    shown = dict(zip(heads, sums, strict=True))
+    assert {name: shown[head] for name, head in HEADS.items()} == {
+        name: str(wanted[name]) for name in HEADS
+    }
     row = finance.page.get_by_role("row", name=re.compile(rf"^CC-4100 {TEAM} {MODEL} {version}\b"))
     expect(row).to_be_visible()
     assert money.cost(lines) - money.cost(before) == priced(finance, ledger)
@@ -86,6 +98,34 @@ def events_about(auditor: Person, *targets: str) -> Counter[str]:
         where = f"/audit/?target_id={target}&columns=code&format=csv"
         found.update(row["Action code"] for row in money.csv_lines(auditor, where))
     return found
+
+
+def takes_the_record_away(auditor: Person, folder: Path) -> None:
+    """Have the record read again, take it away, and verify it without the portal."""
+    auditor.open("/audit/record/")
+    _reload_until(auditor, "Anchored", seconds=90)
+    auditor.press("Read the record again now")
+    auditor.sees("The record is being read again.")
+    _reload_until(auditor, "Nothing wrong", seconds=60)
+    auditor.shot("record")
+    for path, name in (("part", "part.qmr.gz"), ("key", "key.pem"), ("verifier", "verify.py")):
+        answer = auditor.context.request.get(f"{auditor.stack.portal}/audit/record/{path}/")
+        assert answer.status == 200, f"{path}: {answer.status}"
+        (folder / name).write_bytes(answer.body())
+    command = [sys.executable, "-I", "verify.py", "part.qmr.gz", "--key", "key.pem"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "are what was signed" in done.stdout
+
+
+def _reload_until(auditor: Person, words: str, *, seconds: float) -> None:
+    """Load the record's page again until one of its figures says `words`."""
+    until = time.monotonic() + seconds
+    figures = auditor.page.locator(".stats .badge")
+    while words not in (said := [text.strip() for text in figures.all_inner_texts()]):
+        assert time.monotonic() < until, said
+        time.sleep(1)
+        auditor.open("/audit/record/")
 
 
 def id_of(address: str) -> str:

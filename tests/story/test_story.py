@@ -46,7 +46,7 @@ def call(stack, persona: str, ledger: Ledger, patience: float, team: str = "") -
     )
 
 
-def test_one_version_from_its_weights_to_a_charged_token(cast, stack, engine, patience):
+def test_one_version_from_its_weights_to_a_charged_token(cast, stack, engine, patience, tmp_path):
     ledger, stand_in = Ledger(), engine == "stand-in"
     weights = Path(stack.part("sample-weights")["address"]) / "smollm2"
     owen, rita, maya, fiona = cast["owen"], cast["rita"], cast["maya"], cast["fiona"]
@@ -99,9 +99,10 @@ def test_one_version_from_its_weights_to_a_charged_token(cast, stack, engine, pa
     overseeing.see_spent(maya, grant)
     keep_readme_picture(fiona)
 
-    # The record has each change once; who has no role sees what is missing; a grant ends when its
-    # owner says so.
+    # The record has each change once, and can be verified without us; who has no role sees what is
+    # missing; a grant ends when its owner says so.
     see_recorded(cast["aisha"], number, promotion, rollout, request, grant)
+    overseeing.takes_the_record_away(cast["aisha"], tmp_path)
     see_platform(cast["pete"], rollout, number)
     overseeing.sees_what_is_missing(cast["nora"])
     granting.revoke(cast["orla"], grant, "The story is over.")

@@ -32,10 +32,13 @@ class NotAnchored(DomainError):
 
 def numbers(since: datetime | None, until: datetime | None) -> tuple[int, int]:
     """Return the first number that was sealed at or after `since`, and the first at or after
-    `until`: the record's beginning and end where they are None.
+    `until`: the record's beginning and end where they are None. It ends where the last anchored
+    checkpoint does, for nothing proves what comes later.
     """
-    first = AuditSeal.objects.order_by("sequence").values_list("sequence", flat=True)
-    end = seal.size()
+    newest = _anchored().order_by("-size").values_list("size", flat=True).first()
+    end = newest or 0
+    seals = AuditSeal.objects.filter(sequence__lt=end).order_by("sequence")
+    first = seals.values_list("sequence", flat=True)
     low = first.filter(sealed_at__gte=since).first() if since else 0
     high = first.filter(sealed_at__gte=until).first() if until else end
     return (end if low is None else low), (end if high is None else high)

@@ -103,7 +103,7 @@ def record_part(request: SignedIn) -> HttpResponseBase:
     since, until = form.cleaned_data["since"], form.cleaned_data["until"]
     first, end = export.numbers(_start(since), _end(until))
     if first >= end:
-        form.add_error(None, "Nothing was sealed on these days.")
+        form.add_error(None, "Nothing that was sealed on these days is anchored yet.")
         return _page(request, form, 400)
     lines = export.part(first, end, origin=settings.AUDIT_ORIGIN)
     days = "-".join(str(day) for day in (since, until) if day) or f"{now():%Y%m%dT%H%M%SZ}"

@@ -152,11 +152,16 @@ class TestPart:
 class TestNumbers:
     def test_are_those_that_were_sealed_in_between(self, sealed):
         at = [NOW + turn * STEP for turn in range(3)]
-        assert export.numbers(None, None) == (0, 14)
-        assert export.numbers(at[1], None) == (3, 14)
+        assert export.numbers(None, None) == (0, 12)
+        assert export.numbers(at[1], None) == (3, 12)
         assert export.numbers(at[1], at[2]) == (3, 10)
         assert export.numbers(None, at[1]) == (0, 3)
-        assert export.numbers(at[2] + STEP, None) == (14, 14)
+        assert export.numbers(at[2] + STEP, None) == (12, 12)
+
+    def test_end_where_nothing_is_anchored_yet(self, write):
+        write(2)
+        seal.seal(now=NOW)
+        assert export.numbers(None, None) == (0, 0)
 
 
 class TestProofOf:

@@ -198,7 +198,7 @@ class TestTakingAway:
         for days, says in [
             ({"since": "tomorrow"}, "Enter a valid date."),
             ({"since": "2026-02-01", "until": "2026-01-01"}, "The last day is before the first."),
-            ({"until": "2020-01-01"}, "Nothing was sealed on these days."),
+            ({"until": "2020-01-01"}, "Nothing that was sealed on these days is anchored yet."),
         ]:
             answer = client.get("/audit/record/part/", days)
             assert answer.status_code == 400
