@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset token check test test-vllm test-chaos mutants bench-reconcile bench-web bench-ingest bench-chargeback bench-audit bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
+.PHONY: help up down status logs reset token verify-month check test test-vllm test-chaos mutants bench-reconcile bench-web bench-ingest bench-chargeback bench-audit bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ reset: ## End the local stack and remove everything it wrote
 
 token: ## Print an access token for curl (PERSONA=maya, TEAM=…, AUDIENCE=quartermaster-gateway)
 	@$(STACK) token --persona $(or $(PERSONA),maya) $(if $(TEAM),--team $(TEAM)) $(if $(AUDIENCE),--audience $(AUDIENCE))
+
+verify-month: ## Derive a closed month again, to the hash of its statements (MONTH=2026-10)
+	@$(STACK) manage verify_month $(MONTH)
 
 check: lint ## Check all that needs no stack: what lint checks, and each test that starts no ready-built program
 	@$(PYTHON) -m pytest -m "not stack and not vllm and not chaos" -n 2 --no-loadscope-reorder $(ARGS)

@@ -251,6 +251,24 @@ def s3_server(tmp_path_factory):
         yield port
 
 
+@pytest.fixture(scope="session")
+def archive_bucket(s3_server):
+    """The archive's bucket as production has it; keys stay for the whole run."""
+    from apps.integrations.s3.client import RegistryStore
+    from tests.integrations import versitygw
+
+    versitygw.make_bucket(RegistryStore(bucket="usage-archive"))
+    return "usage-archive"
+
+
+@pytest.fixture
+def archive(archive_bucket):
+    """The archive of usage on a real S3 server."""
+    from apps.integrations.s3.client import RegistryStore
+
+    return RegistryStore(bucket=archive_bucket, name="archive of usage")
+
+
 @pytest.fixture
 def store(s3_server):
     """The registry store on a real S3 server. Keys stay for the whole test run, so tests take names

@@ -271,14 +271,14 @@ def roll_up_hours(*, hours: Collection[datetime], now: datetime) -> int:
 
 def _summed(hours: Sequence[datetime], now: datetime) -> Generator[HourlyUsage]:
     """Yield the sums of some hours of one day, with what is estimated of each hour."""
-    counted, contexts = _engine_hours(hours)
+    counted, contexts = hours_of_engines(hours)
     with closing(store.hour_sums(hours)) as sums:
         for hour, rows in groupby(sums, key=itemgetter("hour")):
             for row in with_estimates(rows, counted.get(hour, {}), contexts):
                 yield HourlyUsage(rolled_up_at=now, **row)
 
 
-def _engine_hours(
+def hours_of_engines(
     hours: Collection[datetime],
 ) -> tuple[dict[datetime, dict[str, EngineCount]], dict[str, int]]:
     """Return hour → version → what its engines counted in it, and model → its context."""

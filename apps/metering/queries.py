@@ -2,8 +2,10 @@
 person.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 
 from django.db.models import F, Min, Q, Sum
 
@@ -90,6 +92,27 @@ def hours_of_work(start: datetime, end: datetime) -> list[HourOfWork]:
         F("unmetered_calls") - F("estimated_calls") + F("rerank_requests"),
     )
     return [HourOfWork(*row) for row in told]
+
+
+def of_hours(rows: Iterable[HourlyUsage]) -> list[HourOfWork]:
+    """Return the same of hours that are at hand, stored or not."""
+    return sorted(
+        (
+            HourOfWork(
+                hour=row.hour,
+                version=row.version,
+                team=row.team,
+                cost_center=row.cost_center,
+                input_tokens=row.input_tokens + row.estimated_input_tokens,
+                cached_input_tokens=row.cached_input_tokens,
+                output_tokens=row.output_tokens + row.estimated_output_tokens,
+                untold_calls=row.unmetered_calls - row.estimated_calls,
+            )
+            for row in rows
+            if row.version and (row.metered_calls or row.unmetered_calls)
+        ),
+        key=attrgetter("hour", "version", "team", "cost_center"),
+    )
 
 
 def first_hour() -> datetime | None:

@@ -4,15 +4,17 @@ kinds of machine, three teams of two cost centers, machines that idle and that n
 
 from datetime import date, timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 from apps.chargeback import actions as days
 from apps.chargeback.closing import actions, checklist
 from apps.chargeback.inputs import due_days
 from apps.chargeback.rating import Prices
 from apps.common.periods import month_bounds
+from apps.metering import actions as metering
 from tests.chargeback.pricing import finance, price
 from tests.chargeback.test_queries import use
-from tests.factories import RegisteredModelFactory
+from tests.factories import RegisteredModelFactory, create_event
 from tests.fleet.machines import DAY, machine, replica
 
 OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
@@ -23,8 +25,11 @@ EMBED = Prices(Decimal("0.02"), Decimal("0.01"), Decimal("0.05"))
 FIRST = int((START - DAY).total_seconds() // 3600)  # the month's first hour, as machines count them
 
 
-def october():
-    """Make October: priced, used, shared out, and not closed."""
+def october(used=None):
+    """Make October: priced, used, shared out, and not closed. used: how an hour's use is made;
+    `call` where it is left out.
+    """
+    used = used or call
     for name, size, prices in (("chat", 8_030_000_000, CHAT), ("embed", 135_000_000, EMBED)):
         price(RegisteredModelFactory(name=name, parameter_count=size), prices, START)
     big = machine("big", FIRST, FIRST + 10, price="8", capacity_type="spot")
@@ -38,8 +43,8 @@ def october():
         ("prior-auth", "CC-4200", 4, 4_850_526),
         ("appeals", "CC-4200", 4, 1_000_003),
     ):
-        call("chat", START + timedelta(hours=hours), team, cost_center, output_tokens=tokens)
-    call("embed", START + timedelta(hours=27), "appeals", "CC-4200",
+        used("chat", START + timedelta(hours=hours), team, cost_center, output_tokens=tokens)
+    used("embed", START + timedelta(hours=27), "appeals", "CC-4200",
          input_tokens=2_000_000, cached_input_tokens=7, output_tokens=0)  # fmt: skip
     settled()
 
@@ -51,8 +56,21 @@ def call(model, hour, team, cost_center, **counts):
                **tokens)  # fmt: skip
 
 
+def really_call(model, hour, team, cost_center, *, received_at=None, event_id=None, **counts):
+    """Store a call, to be added up."""
+    tokens = {"input_tokens": 0, "cached_input_tokens": 0, "output_tokens": 0} | counts
+    metering.mark_hours({hour}, hour)
+    return create_event(
+        event_id=event_id or uuid4(), occurred_at=hour + timedelta(minutes=7),
+        received_at=received_at or hour + timedelta(minutes=8), received_via="OTLP",
+        outcome="METERED", response_code=200, model=model, version=f"{model}-v1", team=team,
+        cost_center=cost_center, **tokens,
+    )  # fmt: skip
+
+
 def settled(now=AFTER):
-    """Let the workers price and share out what is due."""
+    """Let the workers add up, price and share out what is due."""
+    metering.roll_up_dirty_hours(now=now)
     days.price_due_days()
     for day in due_days(now):
         days.allocate_day(day=day, now=now)

@@ -251,3 +251,18 @@ class TestNoticeOf:
         assert "joins when it is ready: 3 of 9 programs" in notice_of("3 of 9 programs", ["etcd"])
         assert notice_of("", ["kubelet", "worker"]) == "Starting: kubelet, worker"
         assert notice_of("", []) == ""
+
+
+class TestManage:
+    def test_runs_a_command_as_the_portal_and_ends_as_it_ends(self, state, monkeypatch, capfd):
+        state.mkdir()
+        with monkeypatch.context() as patch:
+            patch.setattr(commands, "supervisor_pid", lambda _: 7)
+            patch.setenv("SECRET_KEY", "of somebody else")
+            assert commands.manage(state, argparse.Namespace(words=["check"])) == 0
+            assert "System check identified no issues" in capfd.readouterr().out
+            assert commands.manage(state, argparse.Namespace(words=["no_such_command"])) == 1
+
+    def test_says_that_no_stack_runs(self, state, capfd):
+        assert commands.manage(state, argparse.Namespace(words=["check"])) == 1
+        assert "Start it with: make up" in capfd.readouterr().err

@@ -95,6 +95,14 @@ def read(body: bytes, defaults: Mapping[str, object]) -> Iterator[tuple[object, 
         raise NotParquet(str(error)) from error
 
 
+def batches(body: bytes, columns: Sequence[str]) -> Iterator[pyarrow.RecordBatch]:
+    """Yield some columns of a file, GROUP rows at a time. Raises NotParquet."""
+    try:
+        yield from _open(body).iter_batches(GROUP, columns=list(columns))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise NotParquet(str(error)) from error
+
+
 def _open(body: bytes) -> parquet.ParquetFile:
     try:
         return parquet.ParquetFile(BytesIO(body))

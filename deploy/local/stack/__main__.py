@@ -35,6 +35,10 @@ def main() -> int:
     logs.add_argument("part", nargs="?")
     logs.add_argument("--follow", "-f", action="store_true")
     logs.add_argument("--lines", "-n", type=int, default=100)
+    manage = choices.add_parser(
+        "manage", parents=[options], help="run a management command as the portal of this stack"
+    )
+    manage.add_argument("words", nargs="+", help="the command and what it takes")
     sign_in.add_arguments(
         choices.add_parser("token", parents=[options], help="print an access token for a persona")
     )

@@ -18,7 +18,7 @@ from typing import Any
 from deploy.local import platform
 from deploy.local.doubles.idp import personas
 
-from . import assembly, builds, processes, report
+from . import assembly, builds, processes, product, report, supervisor
 from .keeper import tail
 from .supervisor import AlreadyRunning, Supervisor, supervisor_pid, take_lock
 
@@ -47,6 +47,18 @@ def serve(state: Path, options: argparse.Namespace) -> int:
         Supervisor(parts, context, facts=facts, building=building, owner=options.owner).run()
         building.stop()
     return 0
+
+
+def manage(state: Path, options: argparse.Namespace) -> int:
+    """Run a management command as the portal of this stack, and return how it ended."""
+    if supervisor_pid(state) is None:
+        print(f"No stack runs in {state}. Start it with: make up", file=sys.stderr)
+        return 1
+    env = assembly.caller_environment()
+    context, _ = assembly.make_context(state, env, platform.binaries(env))
+    ours = supervisor.environment(context) | product.environment(context)
+    command = [sys.executable, "manage.py", *options.words]
+    return subprocess.run(command, cwd=assembly.ROOT, env=ours, check=False).returncode
 
 
 def up(state: Path, options: argparse.Namespace) -> int:

@@ -1,0 +1,191 @@
+"""Counts the calls of a day anew from where they are kept: the database, or the archive where they
+are there alone. Nothing is written, and no sum that was kept is read.
+
+A day is counted twice: as it was known at a moment, and as it is known now. What was stored later,
+tried again later or taken out later makes the difference.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from itertools import groupby
+from typing import Any
+
+import pyarrow
+import pyarrow.compute as pc
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import Coalesce, TruncHour
+
+from apps.audit.models import Action, AuditEvent
+from apps.common.periods import ZONE, end_of_day, hour_of, start_of_day
+from apps.integrations.s3.client import RegistryStore
+from apps.metering import days
+from apps.metering.access_log import UsageRecord, read_entry
+from apps.metering.actions import hours_of_engines
+from apps.metering.archive import parquet
+from apps.metering.archive.actions import NotWhole
+from apps.metering.estimates import with_estimates
+from apps.metering.models import ArchivedDay, HourlyUsage, Outcome, QuarantinedRecord
+from apps.metering.queries import HourOfWork, of_hours
+from apps.metering.store import DIMENSIONS, TOKENS
+
+KEY = ("hour", *DIMENSIONS)
+COUNTED = ("metered_calls", "unmetered_calls", *TOKENS)
+Key = tuple[Any, ...]
+Sums = dict[Key, list[int]]
+
+
+@dataclass
+class Counted:
+    """A day counted anew. then, now: its hours as they were known at the moment, and as they are
+    known now; no row is stored. source: where its calls are.
+    """
+
+    day: date
+    source: str
+    then: list[HourlyUsage] = field(default_factory=list)
+    now: list[HourlyUsage] = field(default_factory=list)
+
+    def work(self, *, then: bool) -> list[HourOfWork]:
+        """Return the hours in which versions worked, as machines are shared out by them."""
+        return of_hours(self.then if then else self.now)
+
+
+def count_day(day: date, *, known_at: datetime, archive: RegistryStore) -> Counted:
+    """Count a day anew. known_at: the moment that `then` is of.
+
+    Raises NotWhole or NotParquet where the archive does not hold what it should; TemporaryError and
+    PermanentError as the archive's client.
+    """
+    kept = ArchivedDay.objects.filter(day=day, status=ArchivedDay.Status.DROPPED).first()
+    later = _replayed_since(day, known_at)
+    if kept is None:
+        before, after, source = *_of_database(day, known_at, later), "the database"
+    else:
+        before, after, source = *_of_archive(kept, known_at, later, archive), "the archive"
+    now = _added(before, after)
+    taken_out = _of_records(_taken_out_since(day, known_at))
+    then = _added(before, taken_out) if taken_out else before
+    return Counted(day, source, _hours(then), _hours(now))
+
+
+def _replayed_since(day: date, known_at: datetime) -> set[Any]:
+    """Return the ids of calls that came before the moment and were counted after it."""
+    replayed = QuarantinedRecord.objects.filter(
+        status=QuarantinedRecord.Status.REPLAYED,
+        occurred_at__gte=start_of_day(day),
+        occurred_at__lt=end_of_day(day),
+        resolved_at__gt=known_at,
+    )
+    return set(replayed.values_list("event_id", flat=True))
+
+
+def _taken_out_since(day: date, known_at: datetime) -> list[UsageRecord]:
+    """Return the calls that were counted at the moment, and were taken out after it."""
+    events = AuditEvent.objects.filter(action=Action.USAGE_TAKEN_OUT, occurred_at__gt=known_at)
+    records = QuarantinedRecord.objects.filter(
+        pk__in=list(events.values_list("target_id", flat=True)),
+        occurred_at__gte=start_of_day(day),
+        occurred_at__lt=end_of_day(day),
+        received_at__lte=known_at,
+    )
+    entries = (read_entry(record.values) for record in records)
+    return [entry.record for entry in entries if entry and entry.record]
+
+
+def _of_database(day: date, known_at: datetime, later: set[Any]) -> tuple[Sums, Sums]:
+    """Return what the stored calls of a day come to: those known at the moment, and the others."""
+    known = Q(received_at__lte=known_at) & ~Q(event_id__in=later)
+    calls = days.calls_of(day).annotate(hour=TruncHour("occurred_at", tzinfo=ZONE))
+    sums: list[Sums] = []
+    for part in (known, ~known):
+        counts: dict[str, Any] = {
+            f"sum_{name}": Count("event_id", filter=Q(outcome=outcome))
+            for name, outcome in _OUTCOMES.items()
+        }
+        counts |= {f"sum_{name}": Coalesce(Sum(name), 0) for name in TOKENS}
+        rows = calls.filter(part).order_by().values_list(*KEY).annotate(**counts)
+        sums.append({row[: len(KEY)]: list(row[len(KEY) :]) for row in rows})
+    return sums[0], sums[1]
+
+
+_OUTCOMES = {"metered_calls": Outcome.METERED, "unmetered_calls": Outcome.UNMETERED}
+
+
+def _of_archive(
+    row: ArchivedDay, known_at: datetime, later: set[Any], archive: RegistryStore
+) -> tuple[Sums, Sums]:
+    """Return the same of a day's object, a row group of it in memory at a time."""
+    body = b"".join(archive.read(row.object_key, version_id=row.version_id))
+    if hashlib.sha256(body).hexdigest() != row.sha256:
+        raise NotWhole(f"{row.object_key} is not what was written there.")
+    known: Sums = {}
+    others: Sums = {}
+    moment = pyarrow.scalar(known_at, parquet.SCHEMA.field("received_at").type)
+    ids = pyarrow.array([one.bytes for one in later], pyarrow.binary(16))
+    for batch in parquet.batches(body, [*_COLUMNS, "event_id"]):
+        stored = batch["event_id"].cast(pyarrow.binary(16))
+        is_known = pc.and_(
+            pc.less_equal(batch["received_at"], moment), pc.invert(pc.is_in(stored, ids))
+        )
+        _add(known, batch.filter(is_known))
+        _add(others, batch.filter(pc.invert(is_known)))
+    return known, others
+
+
+_COLUMNS = ("occurred_at", "received_at", "outcome", *DIMENSIONS, *TOKENS)
+
+
+def _add(found: Sums, batch: pyarrow.RecordBatch) -> None:
+    """Add the calls of a batch to what was found before."""
+    if not batch.num_rows:
+        return
+    columns = {name: batch[name] for name in (*DIMENSIONS, *TOKENS)}
+    columns["hour"] = pc.floor_temporal(batch["occurred_at"], unit="hour")
+    for name, outcome in _OUTCOMES.items():
+        columns[name] = pc.equal(batch["outcome"], outcome.value).cast(pyarrow.int64())
+    table = pyarrow.table(columns).group_by(list(KEY))
+    sums = table.aggregate([(name, "sum") for name in COUNTED])
+    names = [*KEY, *(f"{name}_sum" for name in COUNTED)]
+    for row in zip(*(sums[name].to_pylist() for name in names), strict=True):
+        _add_row(found, row[: len(KEY)], [count or 0 for count in row[len(KEY) :]])
+
+
+def _of_records(records: Iterable[UsageRecord]) -> Sums:
+    found: Sums = {}
+    for one in records:
+        key = (hour_of(one.occurred_at), *(getattr(one, name) for name in DIMENSIONS))
+        counts = [int(one.outcome == outcome) for outcome in _OUTCOMES.values()]
+        _add_row(found, key, [*counts, *(getattr(one, name) or 0 for name in TOKENS)])
+    return found
+
+
+def _added(one: Sums, other: Sums) -> Sums:
+    if not other:
+        return one
+    both = {key: list(counts) for key, counts in one.items()}
+    for key, counts in other.items():
+        _add_row(both, key, counts)
+    return both
+
+
+def _add_row(found: Sums, key: Key, counts: Iterable[int]) -> None:
+    before = found.get(key)
+    found[key] = (
+        list(counts) if before is None else [a + b for a, b in zip(before, counts, strict=True)]
+    )
+
+
+def _hours(sums: Sums) -> list[HourlyUsage]:
+    """Return sums as the hours that the roll-up would make of them, estimates included."""
+    rows = [
+        dict(zip(KEY, key, strict=True)) | dict(zip(COUNTED, sums[key], strict=True))
+        for key in sorted(sums)
+    ]
+    counted, contexts = hours_of_engines({row["hour"] for row in rows})
+    return [
+        HourlyUsage(**row)
+        for hour, found in groupby(rows, lambda row: row["hour"])
+        for row in with_estimates(found, counted.get(hour, {}), contexts)
+    ]
