@@ -16,6 +16,7 @@ from apps.audit.models import Action, AuditEvent
 from apps.chargeback import ledger, queries
 from apps.chargeback.closing.models import MonthClose, Statement, StatementLine
 from apps.chargeback.closing.statements import (
+    BILL,
     COST,
     NOTHING,
     Amount,
@@ -163,8 +164,10 @@ def _worked_out(
 
 
 def _billed_before(close: MonthClose, usage_month: date) -> Lines:
-    before = StatementLine.objects.filter(statement__close__month__lt=close.month)
-    return ledger.added(before.filter(usage_month=usage_month))
+    before = StatementLine.objects.filter(
+        statement__close__month__lt=close.month, usage_month=usage_month
+    )
+    return ledger.added(before.exclude(item=BILL))
 
 
 def _held_against(report: Report, month: date, worked_out: Lines, now: datetime) -> None:
@@ -188,8 +191,15 @@ def _held_against(report: Report, month: date, worked_out: Lines, now: datetime)
 
 def _as_billed(report: Report, month: date, then: Lines, billed: Lines, now: Lines) -> Lines:
     """Return the lines of a month as they were known at the close: its calls by what was received
-    by then; machines that were told of otherwise later, as they were billed.
+    by then; machines that were told of otherwise later, and lines of the cloud's restated bill, as
+    they were billed.
     """
+    bills = {key: amount for key, amount in billed.items() if key.item == BILL}
+    if bills:
+        report.compared.append(
+            f"what restated bills changed of {month:%B %Y}, as it was billed: {len(bills):,} lines"
+        )
+    then = then | bills
     restated = [
         key
         for key, found, kept in _different(then, billed)

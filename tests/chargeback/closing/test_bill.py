@@ -47,10 +47,15 @@ def configured(settings):
 @pytest.fixture
 def machines():
     """Two machines on one day of October, at 8 and 4 dollars an hour."""
+    billed_machines()
+    settled()
+
+
+def billed_machines():
+    """Make the machines that bills speak of."""
     for name, price, resource in (("gpu-1", "8", "i-1"), ("gpu-2", "4", "i-2")):
         machine(name, BEGIN, BEGIN + 10, price=price, capacity_type="on-demand",
                 provider_id=f"aws:///us-east-1a/{resource}")  # fmt: skip
-    settled()
 
 
 def octobers(*more, first="8", hours=10, is_final=True, **also):

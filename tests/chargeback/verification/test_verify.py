@@ -20,6 +20,7 @@ from apps.metering.archive.actions import NotWhole
 from apps.metering.models import ArchivedDay, HourlyUsage, UsageEvent
 from apps.metering.quarantine import doubles
 from tests.chargeback import months
+from tests.chargeback.closing.test_bill import billed_machines, keep, octobers  # noqa: F401
 from tests.database import unguarded
 
 pytestmark = pytest.mark.django_db
@@ -136,6 +137,22 @@ class TestAMonthAsItWasClosed:
         assert any(
             "told of otherwise after the close, in 2 lines" in one for one in report.compared
         )
+
+    def test_holds_where_the_clouds_bill_was_restated(self, keep):  # noqa: F811
+        months.october(months.really_call)
+        billed_machines()
+        months.settled()
+        keep(octobers())
+        months.closed()
+        keep(octobers(hours=8), execution_id="execution-2", now=LATER)
+        months.settled(LATER)
+        months.closed(months.NOVEMBER, now=LATER)
+        assert StatementLine.objects.get(item="BILL").amount_usd == -16
+        for month in (months.OCTOBER, months.NOVEMBER):
+            report = verified(month, now=LATER)
+            assert report.holds, report.differences
+        told = "what restated bills changed of October 2026, as it was billed: 1 lines"
+        assert told in report.compared
 
     def test_that_is_not_closed_is_told_so(self, october):
         with pytest.raises(NotClosed, match="November 2026 is not closed."):
