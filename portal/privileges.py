@@ -244,7 +244,8 @@ PRIVILEGES: dict[str, May] = {
     "chargeback.AllocatedDay": May(insert=True, update=AllBut()),
     "chargeback.Allocation": May(insert=True, delete=True),
     "chargeback.MonthlyAllocation": May(insert=True, delete=True),
-    # views of the four before
+    "chargeback.DayFact": May(insert=True, delete=True),
+    # views of lines and shares
     "chargeback.DayFigure": READ,
     "chargeback.MonthFigure": READ,
     # triggers of what a day rests on write it, as the portal

@@ -11,8 +11,11 @@ from django.db import DataError, IntegrityError, connection, transaction
 from apps.chargeback import spending
 from apps.chargeback.allocation import Day, Row, allocate
 from apps.chargeback.inputs import Inputs, due_days, inputs
-from apps.chargeback.method import METHOD, Kind
+from apps.chargeback.method import FACTS, METHOD, Kind
 from apps.chargeback.models import AllocatedDay, Allocation, ChangedDay, DirtyDay, MonthlyAllocation
+from apps.chargeback.trends.facts import Found
+from apps.chargeback.trends.inputs import facts_of
+from apps.chargeback.trends.models import DayFact
 from apps.common import periods
 from apps.common.tasks import enqueue_on_commit
 from apps.manifests.names import EVALS
@@ -157,6 +160,21 @@ def _keep(day: date, until: datetime, found: Inputs, shared: Day, now: datetime)
     Allocation.objects.filter(day=day).delete()
     rows = [_allocation(day, row) for row in shared.rows]
     Allocation.objects.bulk_create(rows, batch_size=AT_ONCE)
+    DayFact.objects.filter(day=day).delete()
+    DayFact.objects.bulk_create(_fact(day, each) for each in facts_of(day, until, found))
+
+
+def _fact(day: date, found: Found) -> DayFact:
+    method = FACTS.get(found.fact, METHOD)
+    return DayFact(
+        day_id=day,
+        fact=found.fact,
+        method_version=method.version,
+        events=found.events,
+        gpu_hours=found.gpu_hours,
+        unpriced_gpu_hours=found.unpriced_gpu_hours,
+        usd=found.usd,
+    )
 
 
 def _sum_month(month: date) -> None:

@@ -13,3 +13,4 @@ class ChargebackConfig(AppConfig):
         from apps.chargeback.bills import models as bills  # noqa: F401
         from apps.chargeback.closing import models as closing  # noqa: F401
         from apps.chargeback.month import models as month  # noqa: F401
+        from apps.chargeback.trends import models as trends  # noqa: F401

@@ -38,6 +38,7 @@ _SUMS = {
     "ready_gpu_hours": Sum("gpu_hours", filter=READY),
     "used_gpu_hours": Sum("gpu_hours", filter=USED),
     "unsplit_gpu_hours": Sum("gpu_hours", filter=UNSPLIT),
+    "spot_gpu_hours": Sum("gpu_hours", filter=Q(capacity_type=SPOT)),
     "spot_usd": Sum("cost_usd", filter=_LISTED_SPOT),
     "spot_on_demand_usd": Sum("on_demand_usd", filter=_LISTED_SPOT),
     "unlisted_spot_gpu_hours": Sum("gpu_hours", filter=Q(capacity_type=SPOT) & ~_LISTED_SPOT),
@@ -83,6 +84,7 @@ class Costs:
     ready_gpu_hours: Decimal
     used_gpu_hours: Decimal
     unsplit_gpu_hours: Decimal
+    spot_gpu_hours: Decimal
     spot_usd: Decimal
     spot_on_demand_usd: Decimal
     unlisted_spot_gpu_hours: Decimal

@@ -40,6 +40,80 @@ METHOD = Method(
 )
 
 
+class Fact(TextChoices):
+    """What a day's machines tell beside their shares. The last five are savings and losses, each by
+    a method of its own (FACTS).
+    """
+
+    READY = "READY", "Ready for calls"
+    USED = "USED", "Used by calls, at a measured speed"
+    UNSPLIT = "UNSPLIT", "With calls whose speed was not measured"
+    NO_CALLS = "NO_CALLS", "Idle: no call in the hour"
+    LESS_WORK = "LESS_WORK", "Idle: less work than it could do"
+    START = "START", "Cold starts"
+    SPOT = "SPOT", "Saved by Spot"
+    SLEEP = "SLEEP", "Saved by scaling to zero"
+    CONSOLIDATION = "CONSOLIDATION", "Saved by consolidation"
+    RECLAIM = "RECLAIM", "Spot machines taken back"
+
+
+FACTS = {
+    Fact.SPOT: Method(
+        id="spot-saved-1",
+        version=1,
+        text=(
+            "For Spot machines whose on-demand price is listed: what the same machine costs on "
+            "demand by the price list in the same zone at the same time, less what was paid. Time "
+            "whose on-demand price nobody lists is counted and is in no amount."
+        ),
+    ),
+    Fact.SLEEP: Method(
+        id="sleep-saved-1",
+        version=1,
+        text=(
+            "Against always keeping one replica: for each time longer than fifteen minutes in "
+            "which a version had no replica, between two that it had, or since its last one while "
+            "it is live and may sleep: the GPUs that its last replica held, at the last price of "
+            "that replica's machine, for at most 30 days. A time that began because AWS "
+            "took the machine back is an outage and no sleep. What waking up costs is not taken "
+            "off: that is among the cold starts."
+        ),
+    ),
+    Fact.CONSOLIDATION: Method(
+        id="consolidation-saved-1",
+        version=1,
+        text=(
+            "Against the machines that were replaced: a machine that Karpenter removed as "
+            "underutilized is taken to go on at its last price for as long as the replicas that "
+            "moved from it lasted, for at most 30 days; those are the replicas of the same "
+            "versions that began elsewhere within fifteen minutes of its end. What the machines "
+            "cost that were launched for them in that time is taken off, and where several "
+            "machines moved to one, each bears an equal part of it. Empty machines that were "
+            "removed are left out: nothing tells how long they would have stayed."
+        ),
+    ),
+    Fact.RECLAIM: Method(
+        id="spot-reclaims-1",
+        version=1,
+        text=(
+            "Spot machines that AWS took back, by the events of the cluster. Their cost is the GPU "
+            "time in which the replicas of the same versions started elsewhere, begun within "
+            "fifteen minutes of the end, until they were ready, at the price of their new machine. "
+            "It is also among the cold starts. What callers lost meanwhile has no price."
+        ),
+    ),
+    Fact.START: Method(
+        id="cold-starts-1",
+        version=1,
+        text=(
+            "Pods that were created and got a machine, and the GPU time from the machine's launch, "
+            "or the pod's scheduling, until it was ready: the same money as in the month's "
+            "equation."
+        ),
+    ),
+}
+
+
 class Kind(TextChoices):
     """What became of machine time."""
 

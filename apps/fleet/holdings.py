@@ -20,7 +20,8 @@ SLICES = 7  # of a card
 
 @dataclass(frozen=True)
 class Holding:
-    """GPUs of a machine that a pod held over [from_at, to_at). claim: the machine's key.
+    """GPUs of a machine that a pod held over [from_at, to_at). claim: the machine's key; replica:
+    the pod's.
 
     version: as calls name it, `<model>-v<n>`. ready_at: when the pod took calls for the first time;
     None: never.
@@ -34,6 +35,7 @@ class Holding:
     from_at: datetime
     ready_at: datetime | None
     to_at: datetime
+    replica: int = 0
 
 
 def held(claims: Iterable[NodeClaim], from_at: datetime, to_at: datetime) -> list[Holding]:
@@ -59,6 +61,7 @@ def held(claims: Iterable[NodeClaim], from_at: datetime, to_at: datetime) -> lis
             from_at=max(from_at, _begins(row, claim, scheduled)),
             ready_at=row.ready_at,
             to_at=min(to_at, row.ended_at or to_at),
+            replica=row.pk,
         )
         if holding.gpus and holding.from_at < holding.to_at:
             found.append(holding)

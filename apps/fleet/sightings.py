@@ -35,15 +35,20 @@ _ENGINE_IMAGE = "spec.containers{kserve-container}"
 # a condition's own event: its reason is the condition's type
 _TRANSITION = "Status condition transitioned"
 NOT_BOUGHT = "No machine could be bought"
+RECLAIMED = "AWS took the Spot machine back"
+TAKEN_BACK = "AWS took the machine back"
+REMOVED = "Karpenter removed it: "
+# what ran on it moved to other machines, or to a cheaper one
+UNDERUTILIZED = f"{REMOVED}Underutilized"
 _CAUSES = {
-    "SpotInterrupted": "AWS took the Spot machine back",
+    "SpotInterrupted": RECLAIMED,
     "InsufficientCapacityError": NOT_BOUGHT,
     "CapacityReservationInstanceInterrupted": "The capacity reservation ended",
 }
 _FOLLOWS = {
     "InstanceStopping": "The machine was stopped in AWS",
     "InstanceTerminating": "The machine was terminated in AWS",
-    "TerminatingOnInterruption": "AWS took the machine back",
+    "TerminatingOnInterruption": TAKEN_BACK,
 }
 _KINDS = ("Pod", "Node", "NodeClaim", "NodePool", "InferenceService")
 
@@ -152,9 +157,7 @@ def node_claim(obj: Manifest) -> Seen | None:
             "launched_at": reached.get("Launched"),
             "registered_at": reached.get("Registered"),
             "initialized_at": reached.get("Initialized"),
-            "end_reason": f"Karpenter removed it: {why.reason}"
-            if why is not None and why.is_true
-            else "",
+            "end_reason": f"{REMOVED}{why.reason}" if why is not None and why.is_true else "",
             "message": waits,
         },
     )
@@ -376,7 +379,7 @@ def end_reason(events: Iterable[SeenEvent]) -> str:
     cause = next((words for reason, words in _CAUSES.items() if reason in told), "")
     if cause or removed is None:
         return cause or next((words for reason, words in _FOLLOWS.items() if reason in told), "")
-    return f"Karpenter removed it: {removed.message.rpartition(': ')[2]}"[:300]
+    return f"{REMOVED}{removed.message.rpartition(': ')[2]}"[:300]
 
 
 def replica_end_reason(events: Iterable[SeenEvent]) -> str:
