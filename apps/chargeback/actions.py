@@ -161,7 +161,14 @@ def _keep(day: date, until: datetime, found: Inputs, shared: Day, now: datetime)
     rows = [_allocation(day, row) for row in shared.rows]
     Allocation.objects.bulk_create(rows, batch_size=AT_ONCE)
     DayFact.objects.filter(day=day).delete()
-    DayFact.objects.bulk_create(_fact(day, each) for each in facts_of(day, until, found))
+    facts = facts_of(day, until, found)
+    DayFact.objects.bulk_create(_fact(day, each) for each in facts.found)
+    ChangedDay.objects.bulk_create(
+        [ChangedDay(day=earlier, changed_at=now) for earlier in sorted(facts.overtaken)],
+        update_conflicts=True,
+        update_fields=["changed_at"],
+        unique_fields=["day"],
+    )
 
 
 def _fact(day: date, found: Found) -> DayFact:

@@ -13,10 +13,12 @@ from apps.chargeback.prices import views as prices
 from apps.chargeback.reconciliation import views as reconciliation
 from apps.chargeback.reconciliation.bill import views as bill
 from apps.chargeback.reconciliation.spend import views as spend
+from apps.chargeback.trends import views as trends
 
 app_name = "chargeback"
 urlpatterns = [
     path("", month.month, name="month"),
+    path("trends/", trends.trends, name="trends"),
     path("machines/", month.month_machines, name="month_machines"),
     path("closes/", closing.month_close_list, name="month_close_list"),
     path("closes/new/<str:month>/", closing.month_close_create, name="month_close_create"),

@@ -185,11 +185,14 @@ class Chart:
 
 @dataclass(frozen=True, kw_only=True)
 class _OverTime(Chart):
-    """Series over moments, or over days. Raises ValueError where a series has another length."""
+    """Series over moments, over days, or over months by their first days (is_monthly). Raises
+    ValueError where a series has another length.
+    """
 
     at: Sequence[Moment]
     series: Sequence[Series]
     limit: Limit | None = None
+    is_monthly: bool = False
 
     def __post_init__(self) -> None:
         for each in self.series:
@@ -206,8 +209,10 @@ class _OverTime(Chart):
         """Return a row a moment; a band's bounds stand beside its figure."""
         rows = []
         for place, at in enumerate(self.at):
-            rows.append((at, [self._words(each, place) for each in self.series]))
-        return TableOf([_axis(self.at), *(each.name for each in self.series)], rows)
+            head = f"{at:%b %Y}" if self.is_monthly else at
+            rows.append((head, [self._words(each, place) for each in self.series]))
+        axis = "Month" if self.is_monthly else _axis(self.at)
+        return TableOf([axis, *(each.name for each in self.series)], rows)
 
     def _words(self, series: Series, place: int) -> str:
         found = self.unit.words(series.values[place])
@@ -232,6 +237,7 @@ class _OverTime(Chart):
         return {
             "at": [at.isoformat() for at in self.at],
             "days": _axis(self.at) == "Day",
+            "months": self.is_monthly,
             "limit": limit or None,
             "series": [_series(each, hue) for each, hue in _colored(self.series)],
         }

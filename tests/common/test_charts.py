@@ -100,6 +100,7 @@ class TestLineChart:
             "kind": "lines",
             "unit": {"name": "tokens", "places": 0, "sign": ""},
             "at": [at.isoformat() for at in MINUTES],
+            "months": False,
             "days": False,
             "limit": None,
             "series": [
@@ -359,3 +360,15 @@ class TestTag:
         html = Template("{% chart c %}").render(Context({"c": line(Series("a", [None] * 3))}))
         assert "Nothing was measured in this time." in html
         assert "data-chart-canvas" not in html
+
+
+class TestMonths:
+    def test_are_named_as_months_and_drawn_so(self):
+        months = [date(2026, 9, 1), date(2026, 10, 1)]
+        series = [Series("a", [1, 2]), Series("b", [3, None])]
+        for kind in (LineChart, StackChart):
+            chart = kind(name="m", title="M", unit=TOKENS, at=months, series=series,
+                         is_monthly=True)  # fmt: skip
+            assert chart.table().head[0] == "Month"
+            assert [head for head, _ in chart.table().rows] == ["Sep 2026", "Oct 2026"]
+            assert chart.data()["months"] is True

@@ -234,6 +234,8 @@ DOORS = [
     get("chargeback:month", "200"),
     get("chargeback:month", "200", data={"format": "csv"}),
     get("chargeback:month", "200", data={"by": "line", "format": "csv"}),
+    get("chargeback:trends", "200"),
+    get("chargeback:trends", "200", data={"by": "month"}),
     get("chargeback:month_machines", "200"),
     get("chargeback:month_machines", "200", data={"cards-format": "csv"}),
     get("chargeback:month_close_list", "404 404 404 404 404 404 404 200 200 200"),

@@ -1,6 +1,6 @@
 /* From a chart's figures to ECharts' option, one function a kind. */
 import * as graphic from "echarts/core";
-import { axisFigure, cellWords, dayWords, tip, words } from "./words.js";
+import { axisFigure, cellWords, dayWords, monthWords, tip, words } from "./words.js";
 
 const hatched = (color) => ({ symbol: "rect", color, dashArrayX: [1, 0], dashArrayY: [2, 4], rotation: -Math.PI / 4 });
 
@@ -26,7 +26,7 @@ function momentAxis(data, paint, edges) {
   const look = { axisLine: { lineStyle: { color: paint.axis } }, axisTick: { show: false }, splitLine: { show: false } };
   const label = { color: paint.faint, hideOverlap: true };
   if (!data.days) return { type: "time", axisLabel: label, ...look };
-  return { type: "category", data: data.at, boundaryGap: edges, axisLabel: { ...label, formatter: dayWords }, ...look };
+  return { type: "category", data: data.at, boundaryGap: edges, axisLabel: { ...label, formatter: data.months ? monthWords : dayWords }, ...look };
 }
 
 function seriesTip(data, table) {

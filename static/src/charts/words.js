@@ -1,6 +1,7 @@
 /* How a chart writes figures and moments. The hover shows what the table says: its cells are the only words. */
 const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
 const hour = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const month = new Intl.DateTimeFormat("en-US", { month: "short", year: "numeric" });
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 
 export function axisFigure(unit) {
@@ -8,6 +9,7 @@ export function axisFigure(unit) {
 }
 
 export const dayWords = (iso) => day.format(new Date(`${iso}T12:00:00`));
+export const monthWords = (iso) => month.format(new Date(`${iso}T12:00:00`));
 export const cellWords = (moment, days) => (days ? dayWords(moment) : hour.format(new Date(moment)));
 
 function element(tag, className, text) {

@@ -7,8 +7,9 @@ import pytest
 
 from apps.chargeback.actions import allocate_day
 from apps.chargeback.method import FACTS, Fact
-from apps.chargeback.models import AllocatedDay
+from apps.chargeback.models import AllocatedDay, ChangedDay
 from apps.chargeback.trends.models import DayFact
+from apps.common.periods import DAY
 from apps.fleet.models import NodeClaim
 from apps.fleet.sightings import NOT_BOUGHT, RECLAIMED, TAKEN_BACK, UNDERUTILIZED
 from tests.chargeback.test_queries import use
@@ -90,6 +91,19 @@ class TestSleep:
         replica(big, "embed-v1", 0, 2)
         replica(big, "embed-v1", 2.3, 3)
         assert facts()["SLEEP"][0] == 1
+
+    def test_of_days_before_is_told_once_the_version_woke_up(self):
+        replica(machine("a", 0, 2, price="16", gpus=8), "chat-v1", 0, 2, gpus=2)
+        assert facts(2, now=24)["SLEEP"] == (0, 0, 0)
+        facts(3, now=48)
+        replica(machine("b", 50, 51, gpus=8), "chat-v1", 50, 51, gpus=2)
+        ChangedDay.objects.all().delete()
+        assert facts(4, now=60)["SLEEP"] == (0, 4, 8)
+        assert set(ChangedDay.objects.values_list("day", flat=True)) == {MONDAY, MONDAY + DAY}
+        assert (facts(2)["SLEEP"], facts(3)["SLEEP"]) == ((1, 44, 88), (0, 48, 96))
+        ChangedDay.objects.all().delete()
+        facts(4)
+        assert not ChangedDay.objects.exists()
 
     def test_needs_that_no_other_replica_served(self):
         self.rest()
