@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset token verify-month check test test-vllm test-chaos mutants bench-reconcile bench-web bench-ingest bench-chargeback bench-audit bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
+.PHONY: help up down status logs reset token surge verify-month check test test-vllm test-chaos mutants bench-reconcile bench-web bench-ingest bench-chargeback bench-audit bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ token: ## Print an access token for curl (PERSONA=maya, TEAM=…, AUDIENCE=quart
 
 verify-month: ## Derive a closed month again, to the hash of its statements (MONTH=2026-10)
 	@$(STACK) manage verify_month $(MONTH)
+
+surge: ## Replay a Monday morning against the local gateway: ten minutes of real calls (MINUTES=, RATE= a second); Ctrl-C stops it
+	@$(STACK) surge $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
 check: lint ## Check all that needs no stack: what lint checks, and each test that starts no ready-built program
 	@$(PYTHON) -m pytest -m "not stack and not vllm and not chaos" -n 2 --no-loadscope-reorder $(ARGS)

@@ -1,4 +1,6 @@
-"""What every page's shell needs: the sections the person may use, and the environment's name."""
+"""What every page's shell needs: the sections the person may use, the environment's name, and
+whether a sample is shown.
+"""
 
 from dataclasses import dataclass
 
@@ -8,6 +10,7 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.accounts.roles import EVERYBODY, OVERSEES_RECORD, SEES_FLEET
 from apps.common.requests import PageRequest
+from portal.sample.shown import shown_sample
 
 
 @dataclass(frozen=True)
@@ -94,4 +97,5 @@ def shell(request: PageRequest) -> dict[str, object]:
         if isinstance(user, User) and not request.htmx
         else [],
         "signed_in": signed_in,
+        "sample": shown_sample() if signed_in and not request.htmx else None,
     }

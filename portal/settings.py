@@ -30,6 +30,8 @@ PERSON_ID_KEY = env_secret("PERSON_ID_KEY", "")
 DEBUG = env_bool("DEBUG", False)
 ENVIRONMENT_NAME = env_str("ENVIRONMENT_NAME", "local")
 PORTAL_URL = env_url("PORTAL_URL", "http://127.0.0.1:8000")
+# "year": there is, or may be, a sample year of an invented company here, and pages say so
+SAMPLE = env_choice("SAMPLE", "none", ("none", "year"))
 NOTICE_FILE = env_str("NOTICE_FILE", "")  # its first line is shown on every page
 _portal = urlsplit(PORTAL_URL)
 ALLOWED_HOSTS = [_portal.hostname or "", "127.0.0.1", "localhost"]

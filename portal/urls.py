@@ -20,6 +20,7 @@ from portal.api import Document, UnknownAddress
 from portal.pages import catalog, evaluations, versions
 from portal.pages.api_reference import api_reference
 from portal.pages.grants import grant_list
+from portal.pages.sample import sample
 from portal.pages.style import style
 
 catalog_pages: list[URLPattern] = [
@@ -37,6 +38,7 @@ pages: list[URLPattern | URLResolver] = [
     path("api-reference/", api_reference, name="api_reference"),
     path("freshness/", views.freshness, name="freshness"),
     path("style/", style, name="style"),
+    path("sample/", sample, name="sample"),
     path("healthz", views.healthz, name="healthz"),
     path("", include("apps.accounts.urls")),
     path("audit/", include("apps.oversight.urls")),

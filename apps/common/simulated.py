@@ -1,4 +1,5 @@
-"""What is made up behind a page's figures, and the words that mark it: components/_simulated.html.
+"""What is made up behind a page's figures, and the words that mark it: components/_simulated.html,
+and the sample in the shell of every page.
 
 The local stack has no GPUs: its machines are KWOK's, its Spot prices and the bill of the machines
 are invented, and where no model can be loaded the stand-in answers. Every page that shows a figure
@@ -7,6 +8,7 @@ Pure.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 MARK = "simulated"
 ENGINE_WORDS = (
@@ -49,6 +51,46 @@ class Simulated:
             (self.bills, BILL_WORDS),
         )
         return " ".join(words for is_so, words in parts if is_so)
+
+
+SAMPLE_MARK = "Sample"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The year of a company that does not exist, [since, until), as pages tell of it. days, stored:
+    how many it has, and how many are there; is_finished: its months are closed, too.
+    """
+
+    company: str
+    since: datetime
+    until: datetime
+    days: int
+    stored: int
+    is_finished: bool
+
+    @property
+    def mark(self) -> str:
+        """Return the word that marks a page."""
+        return SAMPLE_MARK
+
+    @property
+    def words(self) -> str:
+        """Return what is made up, in sentences."""
+        return (
+            f"{self.company} does not exist. Its people, calls, machines, prices, bills and closed "
+            f"months until {self.until:%d %b %Y %H:%M} UTC are made up, and went through the same "
+            f"doors as real ones. What comes later is what happens here."
+        )
+
+    @property
+    def progress(self) -> str:
+        """Return how far it is brought in, in a few words; "" once it is."""
+        if self.is_finished:
+            return ""
+        if self.stored < self.days:
+            return f"{self.stored} of {self.days} days are there"
+        return "its months are being closed"
 
 
 def marked(words: str, is_simulated: bool) -> str:

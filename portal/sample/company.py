@@ -17,6 +17,7 @@ from apps.manifests.capacity import ON_DEMAND, SPOT
 from apps.metering.access_log import PATHS
 from apps.metering.models import Operation
 
+NAME = "Meridian Health"
 SEED = "meridian-health-1"
 MONTHS = 13
 PEOPLE_PER_TEAM = 6
@@ -469,7 +470,7 @@ def meridian(until: datetime) -> Company:
     first_day = months_before(month_of(until), MONTHS - 1)
     shortage = months_before(month_of(until), 2) + 15 * DAY
     return Company(
-        name="Meridian Health",
+        name=NAME,
         seed=SEED,
         first_day=first_day,
         until=until,

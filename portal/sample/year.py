@@ -8,6 +8,7 @@ written.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -27,19 +28,23 @@ from apps.common.periods import (
     end_of_day,
     hour_of,
     month_bounds,
-    month_of,
-    months_before,
     start_of_day,
 )
 from apps.fleet.metrics.actions import record_replica_samples
 from apps.fleet.models import Replica
 from apps.manifests.names import MODELS
-from apps.metering.actions import ingest_usage, record_engine_hours, roll_up_dirty_hours
+from apps.metering.actions import (
+    ingest_usage,
+    record_engine_hours,
+    roll_up_dirty_hours,
+    roll_up_hours,
+)
 from apps.metering.backfill.actions import advance_backfill, begin_backfill, finish_backfill
 from apps.metering.backfill.models import Backfill
 from apps.metering.quarantine.doubles import find_doubles
 from apps.metering.sealing import seal_hours
 from portal.sample import founding
+from portal.sample.bills import bill_of, deliver
 from portal.sample.calls import Call, calls
 from portal.sample.cluster import tell_week
 from portal.sample.company import Company, meridian
@@ -49,6 +54,14 @@ COMES_IN = timedelta(minutes=10)  # after its end, all of a day has come
 CLOSED_MONTHS = 3
 CLOSES_AFTER = 3 * DAY  # finance needs some days
 SCRAPES = 240  # of an hour
+
+
+@dataclass(frozen=True)
+class BillWriter:
+    """The program that plays AWS Data Exports, and the variables that it needs."""
+
+    command: list[str]
+    env: dict[str, str]
 
 
 class NotBegun(Exception):
@@ -65,10 +78,12 @@ def begin_year(*, now: datetime) -> Backfill:
     )
 
 
-def load_year(*, registry: Registry, now: datetime) -> Iterator[str]:
+def load_year(
+    *, registry: Registry, bills: BillWriter | None = None, now: datetime
+) -> Iterator[str]:
     """Bring in what is missing of the year, and yield a line about each step.
 
-    now: the real time. Raises NotBegun.
+    bills: None where nobody bills the machines. now: the real time. Raises NotBegun.
     """
     backfill = Backfill.objects.filter(name=NAME).first()
     if backfill is None:
@@ -78,28 +93,37 @@ def load_year(*, registry: Registry, now: datetime) -> Iterator[str]:
         return
     company = meridian(backfill.until)
     yield from founding.found(company, registry, now)
-    yield from _load_days(company, backfill, now)
+    yield from _load_days(company, backfill)
+    roll_up_dirty_hours(now=company.until)
+    price_due_days()
     for day in due_days(company.until):
         allocate_day(day=day, now=min(end_of_day(day), company.until))
+    if bills is not None:
+        yield _bill(company, bills)
     for month in months_to_close(company):
         _close(month)
     finish_backfill(backfill=backfill, now=now)
-    yield f"{backfill.days} days are there, {CLOSED_MONTHS} months of them closed"
+    yield f"{backfill.days} days are there, their last months closed"
+    find_doubles(now=now)
+    yield "every day was held against the others, and may go to the archive"
 
 
-def _load_days(company: Company, backfill: Backfill, now: datetime) -> Iterator[str]:
-    """Load the days that are missing, and do what was not done after those that are there."""
+def _load_days(company: Company, backfill: Backfill) -> Iterator[str]:
+    """Load the days that are missing, and do what was not done after those that are there: each a
+    day later, for a worker is asked to do the most of it meanwhile.
+    """
+    before = None
     for day in company.days:
-        ends = min(end_of_day(day), company.until)
-        if ends > backfill.stored_until:
+        if min(end_of_day(day), company.until) > backfill.stored_until:
             if day.weekday() == 0 or day == company.first_day:
                 tell_week(company, day - day.weekday() * DAY)
             _store_day(company, day, backfill)
-        if not AllocatedDay.objects.filter(day=day, until__gte=ends).exists():
-            _follow_up(day, ends)
-        if (day + DAY).day == 1:
-            find_doubles(now=ends + COMES_IN)
-            yield f"{month_of(start_of_day(day)):%B %Y} is there"
+        if before is not None:
+            _follow_up(company, before)
+            if day.day == 1:
+                yield f"{before:%B %Y} is there"
+        before = day
+    _follow_up(company, company.days[-1])
 
 
 @transaction.atomic
@@ -114,10 +138,13 @@ def _store_day(company: Company, day: date, backfill: Backfill) -> None:
     advance_backfill(backfill=backfill, stored_until=ends)
 
 
-def _follow_up(day: date, ends: datetime) -> None:
-    """Do what follows from a day's usage."""
+def _follow_up(company: Company, day: date) -> None:
+    """Do what follows from a day's usage, where it was not done."""
+    ends = min(end_of_day(day), company.until)
+    if AllocatedDay.objects.filter(day=day, until__gte=ends).exists():
+        return
     came = ends + COMES_IN
-    roll_up_dirty_hours(now=came)
+    roll_up_hours(hours=[start_of_day(day) + place * HOUR for place in range(24)], now=came)
     seal_hours(now=came)
     price_due_days()
     allocate_day(day=day, now=ends)
@@ -169,15 +196,26 @@ def _ready_hours(
         hour += HOUR
 
 
+def _bill(company: Company, bills: BillWriter) -> str:
+    """Have the months that are over billed; who follows the cluster bills the open one."""
+    over = [month for month in _months(company) if month_bounds(month)[1] <= company.until]
+    told = [bill_of(month, is_final=True) for month in over]
+    deliver(told, bills.command, env=bills.env)
+    return f"{len(told)} months are billed"
+
+
 def months_to_close(company: Company) -> list[date]:
     """Return the last months that finance has had time to close, oldest first."""
-    last = month_of(company.until)
-    over = (
+    return [
         month
-        for month in (months_before(last, back) for back in range(1, len(company.days) // 28))
-        if month_bounds(month)[1] + CLOSES_AFTER <= company.until and month >= company.first_day
-    )
-    return sorted(list(over)[:CLOSED_MONTHS])
+        for month in _months(company)
+        if month_bounds(month)[1] + CLOSES_AFTER <= company.until
+    ][-CLOSED_MONTHS:]
+
+
+def _months(company: Company) -> list[date]:
+    """Return the months of the year, oldest first."""
+    return sorted({day.replace(day=1) for day in company.days})
 
 
 def _close(month: date) -> None:

@@ -119,6 +119,7 @@ DOORS = [
     get("home", "200"),
     get("search", "200", data={"q": "extract"}),
     get("style", "200"),
+    get("sample", "200"),
     get("needs", "200"),
     get("freshness", "200"),
     get("healthz", "200 200 200 200 200 200 200 200 200 200 200 200"),

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from . import assembly, commands, sign_in
+from . import assembly, commands, sign_in, surge
 
 
 def main() -> int:
@@ -42,9 +42,13 @@ def main() -> int:
     sign_in.add_arguments(
         choices.add_parser("token", parents=[options], help="print an access token for a persona")
     )
+    surge.add_arguments(
+        choices.add_parser("surge", parents=[options], help="a Monday morning of real calls")
+    )
     arguments = parser.parse_args()
     state = assembly.state_folder(os.environ, arguments.state)
-    run = sign_in.token if arguments.command == "token" else getattr(commands, arguments.command)
+    elsewhere = {"token": sign_in.token, "surge": surge.surge}
+    run = elsewhere.get(arguments.command) or getattr(commands, arguments.command)
     return int(run(state, arguments))
 
 

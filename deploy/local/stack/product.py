@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deploy.local.platform.cache import cache_folder
 
-from . import bills, credentials, postgres, probes, s3, valkey
+from . import bills, credentials, postgres, probes, s3, sample, valkey
 from .part import Context, Part
 
 BACKENDS = ("postgres", "valkey", "idp")
@@ -61,6 +61,7 @@ def environment(context: Context) -> dict[str, str]:
         "SECRET_KEY_FILE": str(credentials.secret_file(context, "secret-key")),
         "PORTAL_URL": portal_url(context),
         "ENVIRONMENT_NAME": "local",
+        "SAMPLE": sample.kind(context),
         "NOTICE_FILE": str(context.state / "notice.txt"),
         "DATABASE_URL": postgres.url(context),
         "REDIS_URL": valkey.url(context),
@@ -130,6 +131,7 @@ def parts(context: Context) -> list[Part]:
             str(weights),
             needs=PUBLISHING,
         ),
+        *sample.parts(context, env),
         _worker(context, env),
         _beat(context, env),
         _process(

@@ -105,7 +105,7 @@ def running_stack(
     start.
     """
     caller = {name: value for name, value in os.environ.items() if name not in REPLACING}
-    caller |= {"QUARTERMASTER_PORTS": "own"} | dict(env or {})
+    caller |= {"QUARTERMASTER_PORTS": "own", "SAMPLE": "none"} | dict(env or {})
     stack = Stack(state)
     try:
         _run("up", state, caller)

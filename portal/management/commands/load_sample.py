@@ -1,13 +1,17 @@
-"""`manage.py load_sample`: load the sample data of portal/sample."""
+"""`manage.py load_sample`: load what there is to try the portal with; where SAMPLE says so, begin
+the sample year, which `load_sample_year` then brings in.
+"""
 
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.timezone import now
 
 from portal.sample.load import NoWeights, load_sample
+from portal.sample.year import begin_year
 
 
 class Command(BaseCommand):
@@ -28,3 +32,5 @@ class Command(BaseCommand):
                 self.stdout.write(line)
         except NoWeights as error:
             raise CommandError(str(error)) from error
+        if settings.SAMPLE == "year":
+            begin_year(now=now())
