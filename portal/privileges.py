@@ -235,6 +235,7 @@ PRIVILEGES: dict[str, May] = {
     "chargeback.PriceChange": May(
         insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
     ),
+    "chargeback.EstimateRule": FACT,
     "chargeback.Rate": May(insert=True, update=("active_to", "replaced_by")),
     "chargeback.Spend": May(insert=True, delete=True),
     "chargeback.DailyLine": May(insert=True, delete=True),

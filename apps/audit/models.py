@@ -76,6 +76,7 @@ class Action(models.TextChoices):
     PRICE_PROPOSED = "price.proposed", "Prices proposed"
     PRICE_PUBLISHED = "price.published", "Prices published"
     PRICE_REJECTED = "price.rejected", "Prices rejected"
+    ESTIMATES_RULED = "estimates.ruled", "Pricing of estimated usage set"
     PRICE_WITHDRAWN = "price.withdrawn", "Proposal of prices withdrawn"
     MACHINE_PRICE_SET = "machine_price.set", "Contract price of machines set"
     MACHINE_PRICE_ENDED = "machine_price.ended", "Contract price of machines ended"

@@ -43,10 +43,15 @@ class LineOutput(serializers.Serializer[queries.Line]):
     unpriced_tokens = serializers.IntegerField()
     unpriced_requests = serializers.IntegerField()
     list_cost_usd = serializers.SerializerMethodField()
+    estimated_cost_usd = serializers.SerializerMethodField()
 
     def get_list_cost_usd(self, line: queries.Line) -> str | None:
         """Return the cost with every digit that counts."""
         return None if line.list_cost_usd is None else exact(line.list_cost_usd)
+
+    def get_estimated_cost_usd(self, line: queries.Line) -> str:
+        """Return the part of it that is of estimated usage."""
+        return exact(line.estimated_cost_usd)
 
 
 @extend_schema_field(OpenApiTypes.STR)

@@ -34,9 +34,10 @@ def known(month: date) -> dict[Key, Amount]:
     bounds = {"day__gte": month, "day__lt": next_month(month)}
     found: dict[Key, Amount] = {}
     spend = Spend.objects.filter(**bounds, rate__isnull=False).order_by()
-    sums = spend.values_list(*WHOSE, "sku", "rate").annotate(Sum("quantity"), Sum("list_cost_usd"))
-    for cost_center, team, model, version, sku, rate, quantity, usd in sums:
-        key = Key(cost_center, LIST, month, team, model, version, sku, rate)
+    names = (*WHOSE, "sku", "rate", "is_estimated")
+    sums = spend.values_list(*names).annotate(Sum("quantity"), Sum("list_cost_usd"))
+    for cost_center, team, model, version, sku, rate, is_estimated, quantity, usd in sums:
+        key = Key(cost_center, LIST, month, team, model, version, sku, rate, is_estimated)
         found[key] = Amount(quantity, usd)
     shares = Allocation.objects.filter(**bounds, is_priced=True).order_by()
     costs = shares.values_list(*WHOSE, "kind").annotate(Sum("gpu_hours"), Sum("cost_usd"))
@@ -58,7 +59,7 @@ def added(lines: QuerySet[StatementLine]) -> dict[Key, Amount]:
     return {Key(*names): Amount(quantity, usd) for *names, quantity, usd in sums}
 
 
-_NAMES = ("basis", "usage_month", "team", "model", "version", "item", "rate")
+_NAMES = ("basis", "usage_month", "team", "model", "version", "item", "rate", "is_estimated")
 
 
 def methods(month: date) -> list[str]:
@@ -90,7 +91,8 @@ SELECT DISTINCT month FROM (
     UNION ALL
     SELECT b.usage_month, b.basis, s.cost_center, b.team, b.model, b.version,
         CASE b.basis WHEN 'COST' THEN b.item ELSE '' END,
-        CASE WHEN b.basis = 'COST' OR b.item = ANY(%(skus)s) THEN -b.quantity ELSE 0 END,
+        CASE WHEN b.basis = 'COST' OR (b.item = ANY(%(skus)s) AND NOT b.is_estimated)
+            THEN -b.quantity ELSE 0 END,
         -b.exact_usd
     FROM {StatementLine._meta.db_table} b JOIN {Statement._meta.db_table} s ON s.id = b.statement_id
     WHERE b.usage_month = ANY(%(months)s)
@@ -118,7 +120,7 @@ def priced_days(month: date) -> Generator[Spend, None, None]:
     rows = Spend.objects.filter(
         day__gte=month, day__lt=next_month(month), rate__isnull=False
     ).select_related("rate")
-    order = ("day", *WHOSE, "sku", "rate")
+    order = ("day", *WHOSE, "sku", "rate", "is_estimated")
     yield from rows.order_by(*order).iterator(chunk_size=CHUNK)
 
 

@@ -246,6 +246,7 @@ COUNTS = (
     "cached_unknown_calls",
     "estimated_calls",
     "estimated_input_tokens",
+    "estimated_cached_input_tokens",
     "estimated_output_tokens",
     "input_tokens",
     "cached_input_tokens",
@@ -267,9 +268,38 @@ class Whose(models.Model):
         abstract = True
 
 
+class EstimateRule(models.Model):
+    """Whether what is estimated of calls without usage is priced, from a month on until the next
+    rule. Of two for one month the later one counts. Without any, nothing estimated is priced.
+
+    It is set before its month begins, so that nothing that was used changes its price by it.
+    """
+
+    month = models.DateField()  # its first day
+    prices_estimates = models.BooleanField()
+    reason = models.TextField()
+    set_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    set_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-month", "-id")
+        constraints = (
+            models.CheckConstraint(condition=~Q(reason=""), name="estimate_rule_has_a_reason"),
+            models.CheckConstraint(
+                condition=Q(month__day=1), name="estimate_rule_begins_with_its_month"
+            ),
+            models.CheckConstraint(
+                condition=Q(set_at__lt=F("month")), name="estimate_rule_is_set_before_its_month"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"estimates from {self.month:%Y-%m}"
+
+
 class Spend(Whose):
     """What a UTC day's use of one SKU costs at one rate. quantity: in the SKU's unit. No rate: no
-    price, and then no cost, which is not 0.
+    price, and then no cost, which is not 0. is_estimated: of calls that did not tell their usage.
     """
 
     day = models.DateField()
@@ -277,6 +307,7 @@ class Spend(Whose):
     rate = models.ForeignKey(
         Rate, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
+    is_estimated = models.BooleanField(default=False)
     quantity = models.DecimalField(max_digits=30, decimal_places=6)
     # A price has ten decimals, and is for a million: nothing of it is rounded here.
     list_cost_usd = models.DecimalField(max_digits=30, decimal_places=16, null=True, blank=True)
@@ -285,7 +316,7 @@ class Spend(Whose):
         indexes = (models.Index(fields=("model", "day"), name="spend_by_model"),)
         constraints = (
             models.UniqueConstraint(
-                fields=("day", *WHOSE, "sku", "rate"),
+                fields=("day", *WHOSE, "sku", "rate", "is_estimated"),
                 name="spend_once_per_sku_and_rate",
                 nulls_distinct=False,
             ),
@@ -305,7 +336,7 @@ class UsageLine(Whose):
     """The calls and tokens of somebody in a time, and what they cost by the price list.
 
     unpriced_tokens, unpriced_requests: those without a rate. list_cost_usd: of what has one; None
-    where nothing has.
+    where nothing has. estimated_cost_usd: the part of it that is of estimates.
     """
 
     metered_calls = models.BigIntegerField()
@@ -321,6 +352,7 @@ class UsageLine(Whose):
     cached_unknown_calls = models.BigIntegerField()
     estimated_calls = models.BigIntegerField()
     estimated_input_tokens = models.BigIntegerField()
+    estimated_cached_input_tokens = models.BigIntegerField(default=0)
     estimated_output_tokens = models.BigIntegerField()
     input_tokens = models.BigIntegerField()
     cached_input_tokens = models.BigIntegerField()
@@ -330,6 +362,7 @@ class UsageLine(Whose):
     unpriced_tokens = models.BigIntegerField()
     unpriced_requests = models.BigIntegerField(default=0)
     list_cost_usd = models.DecimalField(max_digits=30, decimal_places=16, null=True, blank=True)
+    estimated_cost_usd = models.DecimalField(max_digits=30, decimal_places=16, default=0)
 
     class Meta:
         abstract = True

@@ -28,7 +28,6 @@ from apps.chargeback.spending import COST, HOURS, PRICED_HOURS, SKUS_OF_AN_HOUR
 from apps.common import periods
 from apps.common.errors import require
 from apps.common.periods import month_bounds, month_of
-from apps.metering.estimates import ESTIMATED
 from apps.metering.skus import Sku
 
 
@@ -69,6 +68,7 @@ class Line:
     unpriced_tokens: int
     unpriced_requests: int
     list_cost_usd: Decimal | None
+    estimated_cost_usd: Decimal
 
     @property
     def is_use(self) -> bool:
@@ -192,7 +192,7 @@ def _line(row: tuple[object, ...]) -> Line:
 @dataclass(frozen=True)
 class Totals:
     """The sum of lines. list_cost_usd: of what has a rate; unpriced_tokens, unpriced_requests: of
-    what has none.
+    what has none. estimated_cost_usd: the part of the cost that is of estimates.
     """
 
     metered_calls: int
@@ -211,6 +211,7 @@ class Totals:
     unpriced_tokens: int
     unpriced_requests: int
     list_cost_usd: Decimal
+    estimated_cost_usd: Decimal
 
     @property
     def unpriced_words(self) -> str:
@@ -224,17 +225,19 @@ def totals(found: list[Line]) -> Totals:
     return Totals(
         **counts,
         list_cost_usd=sum((line.list_cost_usd or Decimal(0) for line in found), Decimal(0)),
+        estimated_cost_usd=sum((line.estimated_cost_usd for line in found), Decimal(0)),
     )
 
 
 UNPRICED = ("unpriced_tokens", "unpriced_requests")
-_COUNTED = tuple(f.name for f in fields(Totals) if f.name != "list_cost_usd")
+COSTS = ("list_cost_usd", "estimated_cost_usd")
+_COUNTED = tuple(f.name for f in fields(Totals) if f.name not in COSTS)
 _DAILY, _MONTHLY = DailyLine._meta.db_table, MonthlyLine._meta.db_table
 _MARKS = DirtyDay._meta.db_table
 # the columns of a line after its names, in the order of Line and of Totals
-_NAMES = ", ".join(f"l.{name}" for name in (*_COUNTED, "list_cost_usd"))
+_NAMES = ", ".join(f"l.{name}" for name in (*_COUNTED, *COSTS))
 _SUMS = ", ".join(f"SUM(l.{name})::bigint AS {name}" for name in _COUNTED)
-_SUMS += ", SUM(l.list_cost_usd) AS list_cost_usd"
+_SUMS += "".join(f", SUM(l.{name}) AS {name}" for name in COSTS)
 
 
 def month_totals(*, month: date, scope: Scope) -> Totals:
@@ -260,19 +263,21 @@ def day_totals(*, start: datetime, end: datetime, scope: Scope) -> dict[date, To
 def _totals(sums: Sequence[Any]) -> Totals:
     """Return the totals of a row of sums, in which NULL is nothing."""
     counts = {name: count or 0 for name, count in zip(_COUNTED, sums, strict=False)}
-    return Totals(**counts, list_cost_usd=sums[-1] or Decimal(0))
+    listed, estimated = (usd or Decimal(0) for usd in sums[-len(COSTS) :])
+    return Totals(**counts, list_cost_usd=listed, estimated_cost_usd=estimated)
 
 
 @dataclass(frozen=True)
 class Estimated:
     """What the engine's counters tell of calls without usage, in a month. unknown: the calls of
-    which not even they do.
+    which not even they do. cost_usd: of what is priced of it.
     """
 
     calls: int
     unknown: int
     input_tokens: int
     output_tokens: int
+    cost_usd: Decimal = Decimal(0)
 
 
 def estimated(*, month: date, scope: Scope) -> Estimated:
@@ -280,10 +285,18 @@ def estimated(*, month: date, scope: Scope) -> Estimated:
     rows = MonthlyLine.objects.filter(month=month)
     if scope.team is not None:
         rows = rows.filter(team=scope.team)
-    names = ("unmetered_calls", *ESTIMATED)
-    sums = rows.aggregate(**{f"sum_{name}": Coalesce(Sum(name), 0) for name in names})
+    names = (
+        "unmetered_calls",
+        "estimated_calls",
+        "estimated_input_tokens",
+        "estimated_output_tokens",
+    )
+    sums = rows.aggregate(
+        **{f"sum_{name}": Coalesce(Sum(name), 0) for name in names},
+        cost_usd=Sum("estimated_cost_usd", default=Decimal(0)),
+    )
     unmetered, calls, tokens_in, tokens_out = (int(sums[f"sum_{name}"]) for name in names)
-    return Estimated(calls, unmetered - calls, tokens_in, tokens_out)
+    return Estimated(calls, unmetered - calls, tokens_in, tokens_out, sums["cost_usd"])
 
 
 def days_waiting(start: datetime, end: datetime) -> int:
@@ -374,11 +387,12 @@ def use_of(grant: Grant, now: datetime) -> GrantUse:
 # What a team used of a model: whole days by their lines, what is left at both ends by its hours.
 _USED = f"""
     SELECT {_SUMS} FROM (
-        SELECT {", ".join(_COUNTED)}, list_cost_usd FROM {_DAILY}
+        SELECT {", ".join((*_COUNTED, *COSTS))} FROM {_DAILY}
         WHERE team = %(team)s AND model = %(model)s AND day >= %(first)s AND day < %(last)s
         UNION ALL
         SELECT {", ".join(f"u.{name}" for name in _COUNTED if name not in UNPRICED)},
-               {", ".join(f"COALESCE(p.{name}, 0)" for name in UNPRICED)}, p.list_cost_usd
+               {", ".join(f"COALESCE(p.{name}, 0)" for name in UNPRICED)}, p.list_cost_usd,
+               p.estimated_cost_usd
         {PRICED_HOURS}
         WHERE u.team = %(team)s AND u.model = %(model)s
           AND (u.hour >= %(start)s AND u.hour < %(days_from)s

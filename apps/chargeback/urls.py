@@ -9,6 +9,7 @@ from apps.chargeback.documents import views as documents
 from apps.chargeback.focus import views as focus
 from apps.chargeback.month import views as month
 from apps.chargeback.prices import api as prices_api
+from apps.chargeback.prices import estimates
 from apps.chargeback.prices import views as prices
 from apps.chargeback.reconciliation import views as reconciliation
 from apps.chargeback.reconciliation.bill import views as bill
@@ -41,6 +42,7 @@ urlpatterns = [
     path("reconciliation/bill/", bill.bill_reconciliation, name="bill_reconciliation"),
     path("reconciliation/spend/", spend.spend_reconciliation, name="spend_reconciliation"),
     path("rates/", prices.rate_list, name="rate_list"),
+    path("rates/estimates/", estimates.estimate_rule_create, name="estimate_rule_create"),
     path("rates/propose/", prices.price_change_create, name="price_change_create"),
     path("price-changes/<uuid:pk>/", prices.price_change_detail, name="price_change_detail"),
     path(

@@ -284,7 +284,13 @@ def hours_of_engines(
     """Return hour → version → what its engines counted in it, and model → its context."""
     counted: dict[datetime, dict[str, EngineCount]] = {}
     for row in EngineHour.objects.filter(hour__in=hours):
-        count = EngineCount(row.prompt_tokens, row.generation_tokens, row.is_whole)
+        count = EngineCount(
+            row.prompt_tokens,
+            row.generation_tokens,
+            row.is_whole,
+            row.cached_prompt_tokens,
+            row.further_answers,
+        )
         counted.setdefault(row.hour, {})[row.version] = count
     models = {name.rpartition("-v")[0] for versions in counted.values() for name in versions}
     contexts = RegisteredModel.objects.filter(name__in=models)
@@ -307,6 +313,8 @@ def record_engine_hours(*, now: datetime) -> int:
             version=version,
             prompt_tokens=count.prompt_tokens,
             generation_tokens=count.generation_tokens,
+            cached_prompt_tokens=count.cached_prompt_tokens,
+            further_answers=count.further_answers,
             is_whole=count.is_whole,
             recorded_at=now,
         )

@@ -341,6 +341,7 @@ class HourlyUsage(models.Model):
     # of the unmetered calls, those whose usage the engine's own counters tell: see estimates.py
     estimated_calls = models.PositiveIntegerField(default=0)
     estimated_input_tokens = models.BigIntegerField(default=0)
+    estimated_cached_input_tokens = models.BigIntegerField(default=0)  # of the input tokens
     estimated_output_tokens = models.BigIntegerField(default=0)
     input_tokens = models.BigIntegerField()
     cached_input_tokens = models.BigIntegerField()
@@ -371,6 +372,9 @@ class EngineHour(models.Model):
     version = models.CharField(max_length=63)  # `<model>-v<n>`
     prompt_tokens = models.BigIntegerField()
     generation_tokens = models.BigIntegerField()
+    # NULL: the engine did not tell; see fleet/metrics/counts.py
+    cached_prompt_tokens = models.BigIntegerField(null=True, blank=True)
+    further_answers = models.BigIntegerField(null=True, blank=True)
     is_whole = models.BooleanField()
     recorded_at = models.DateTimeField()
 

@@ -60,6 +60,14 @@ OF_A_LINE: Mapping[Sku, Mapping[str, int]] = {
     Sku.RERANK_REQUEST: {"rerank_requests": 1},
 }
 
+# The same of what is estimated of calls that did not tell their usage. It is priced where finance
+# said so, and always kept apart.
+ESTIMATED_OF_A_LINE: Mapping[Sku, Mapping[str, int]] = {
+    Sku.INPUT: {"estimated_input_tokens": 1, "estimated_cached_input_tokens": -1},
+    Sku.CACHED_INPUT: {"estimated_cached_input_tokens": 1},
+    Sku.OUTPUT: {"estimated_output_tokens": 1},
+}
+
 
 class Usage(Protocol):
     """What was used: an hour of a team and a version, or anything that is counted alike.
@@ -105,12 +113,15 @@ def quantities(usage: Usage) -> list[tuple[Sku, int]]:
 
 
 def rows_sql(alias: str) -> str:
-    """Return `quantities` of a row as rows of SQL: (sku, quantity, per), for use after VALUES.
+    """Return `quantities` of a row, and what is estimated of it, as rows of SQL: (sku, quantity,
+    per, is_estimated), for use after VALUES.
 
     alias: of the row's table. What was not used is among them, with quantity 0.
     """
     return ", ".join(
-        f"('{sku}', {_sum_sql(alias, parts)}, {UNITS[sku].per})" for sku, parts in OF_A_LINE.items()
+        f"('{sku}', {_sum_sql(alias, parts)}, {UNITS[sku].per}, {is_estimated})"
+        for is_estimated, line in (("false", OF_A_LINE), ("true", ESTIMATED_OF_A_LINE))
+        for sku, parts in line.items()
     )
 
 

@@ -210,7 +210,7 @@ class TestTotals:
             refused_401_calls=1, refused_403_calls=0, refused_404_calls=0, refused_429_calls=0,
             input_tokens=3000, cached_input_tokens=600, embedding_input_tokens=300,
             output_tokens=300, rerank_requests=7, unpriced_tokens=1100, unpriced_requests=7,
-            list_cost_usd=2 * list_cost_usd(**usage, prices=CHEAP),
+            list_cost_usd=2 * list_cost_usd(**usage, prices=CHEAP), estimated_cost_usd=0,
         )  # fmt: skip
 
 

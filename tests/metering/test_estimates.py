@@ -27,11 +27,12 @@ def estimated(**whose):
     return calls, unmetered - calls, tokens_in, tokens_out
 
 
-def row(version="m-v1", model="m", unmetered=0, tokens_in=0, tokens_out=0):
+def row(version="m-v1", model="m", unmetered=0, tokens_in=0, tokens_out=0, **more):
     return {
         "model": model, "version": version, "unmetered_calls": unmetered,
-        "input_tokens": tokens_in, "output_tokens": tokens_out,
-    }  # fmt: skip
+        "input_tokens": tokens_in, "output_tokens": tokens_out, "cached_input_tokens": 0,
+        "cached_unknown_calls": 0, "embedding_input_tokens": 0, "rerank_requests": 0,
+    } | more  # fmt: skip
 
 
 def figures(rows):
@@ -46,6 +47,45 @@ class TestWithEstimates:
         rows = [row(unmetered=1, tokens_in=100, tokens_out=10), row(unmetered=2, tokens_in=50)]
         counts = {"m-v1": EngineCount(450, 100, is_whole=True)}
         assert figures(with_estimates(rows, counts, {"m": 2048})) == [(1, 100, 30), (2, 200, 60)]
+
+    def test_tells_what_was_computed_from_what_was_cached(self):
+        rows = [row(unmetered=2, tokens_in=100, cached_input_tokens=40), row(unmetered=1)]
+        count = EngineCount(460, 90, True, cached_prompt_tokens=160, further_answers=0)
+        found = with_estimates(rows, {"m-v1": count}, {"m": 2048})
+        # computed 300, of which 60 are metered; cached 160, of which 40 are
+        assert [
+            (r["estimated_input_tokens"], r["estimated_cached_input_tokens"]) for r in found
+        ] == [(2 * (80 + 40), 2 * 40), (80 + 40, 40)]
+
+    @pytest.mark.parametrize("further", [4, None])
+    def test_takes_no_prompt_that_was_read_again_for_one_of_a_call(self, further):
+        """A call with n = 5 tells its prompt once; the engine counts it five times."""
+        rows = [row(unmetered=1, tokens_in=100), row()]
+        count = EngineCount(550, 90, True, cached_prompt_tokens=400, further_answers=further)
+        found = with_estimates(rows, {"m-v1": count}, {"m": 2048})[0]
+        assert (found["estimated_input_tokens"], found["estimated_cached_input_tokens"]) == (50, 0)
+
+    @pytest.mark.parametrize(
+        "unknown", [{"cached_unknown_calls": 1}, {"embedding_input_tokens": 5}]
+    )
+    def test_tells_nothing_apart_where_a_call_did_not(self, unknown):
+        rows = [row(unmetered=1, tokens_in=100, **unknown)]
+        count = EngineCount(550, 90, True, cached_prompt_tokens=400, further_answers=0)
+        found = with_estimates(rows, {"m-v1": count}, {"m": 2048})[0]
+        assert (found["estimated_input_tokens"], found["estimated_cached_input_tokens"]) == (450, 0)
+
+    def test_gives_a_call_no_more_than_the_context_of_both(self):
+        count = EngineCount(9000, 0, True, cached_prompt_tokens=8000, further_answers=0)
+        found = with_estimates([row(unmetered=1)], {"m-v1": count}, {"m": 2048})[0]
+        assert (found["estimated_input_tokens"], found["estimated_cached_input_tokens"]) == (
+            2048,
+            1048,
+        )
+
+    def test_estimates_nothing_of_a_version_that_reranked(self):
+        rows = [row(unmetered=1), row(rerank_requests=1)]
+        counts = {"m-v1": EngineCount(450, 100, is_whole=True)}
+        assert figures(with_estimates(rows, counts, {"m": 2048})) == [(0, 0, 0), (0, 0, 0)]
 
     def test_keeps_versions_apart(self):
         rows = [row(unmetered=1), row("m-v2", unmetered=1), row("x-v1", "x", unmetered=1)]
@@ -82,11 +122,13 @@ def replica(service="m-v1", ready=HOUR, ended=None, namespace="models"):
     )  # fmt: skip
 
 
-def minutes(of, count, first=HOUR, prompt=10.0, generation=1.0, seconds=60.0):
+def minutes(of, count, first=HOUR, prompt=10.0, generation=1.0, seconds=60.0, cached=None,
+            further=None):  # fmt: skip
     ReplicaSample.objects.bulk_create(
         ReplicaSample(
             replica=of, minute=first + timedelta(minutes=n), samples=4, counted_seconds=seconds,
-            prompt_tokens=prompt, generation_tokens=generation,
+            prompt_tokens=prompt, generation_tokens=generation, cached_prompt_tokens=cached,
+            further_answers=further,
         )
         for n in range(count)
     )  # fmt: skip
@@ -110,6 +152,17 @@ class TestEngineCounts:
         assert found == {
             "m-v1": EngineCount(1200, 120, is_whole=True),
             "m-v2": EngineCount(600, 60, is_whole=True),
+        }
+
+    def test_tell_cached_tokens_where_every_engine_that_worked_does(self):
+        minutes(replica(), 60, cached=4.0, further=0.5)
+        minutes(replica(), 60, cached=1.0, further=0.0)
+        minutes(replica(), 60, prompt=0.0)
+        minutes(replica("m-v2"), 60, cached=4.0)
+        minutes(replica("m-v2"), 60)
+        assert counted() == {
+            "m-v1": EngineCount(1200, 180, True, cached_prompt_tokens=300, further_answers=30),
+            "m-v2": EngineCount(1200, 120, True),
         }
 
     @pytest.mark.parametrize(("watched", "is_whole"), [(60, True), (59, True), (58, False)])

@@ -23,6 +23,13 @@ class Used:
     rerank_requests: int = 0
 
 
+ESTIMATES = {
+    "estimated_input_tokens": 90,
+    "estimated_cached_input_tokens": 30,
+    "estimated_output_tokens": 7,
+}
+
+
 class TestQuantities:
     def test_take_cached_input_out_of_the_input(self):
         assert quantities(Used(1000, 200, 7)) == [
@@ -67,16 +74,23 @@ class TestRowsSql:
         "used", [Used(1000, 200, 7), Used(5, 5), Used(2**53, 0, 2**53), Used(9, 2, 1, 4, 3)]
     )
     def test_says_the_same_as_quantities(self, used):
-        columns = ", ".join(f"%s::bigint AS {name}" for name in asdict(used))
+        given = asdict(used) | ESTIMATES
+        columns = ", ".join(f"%s::bigint AS {name}" for name in given)
         sql = (
             f"SELECT q.* FROM (SELECT {columns}) u,"  # noqa: S608
-            f" LATERAL (VALUES {rows_sql('u')}) q (sku, quantity, per)"
+            f" LATERAL (VALUES {rows_sql('u')}) q (sku, quantity, per, estimated)"
         )
         with connection.cursor() as cursor:
-            cursor.execute(sql, list(asdict(used).values()))
+            cursor.execute(sql, list(given.values()))
             rows = cursor.fetchall()
-        assert [(sku, quantity) for sku, quantity, _ in rows if quantity] == quantities(used)
-        assert {sku: per for sku, _, per in rows} == {sku: UNITS[sku].per for sku in OF_A_LINE}
+        metered = [(sku, quantity) for sku, quantity, _, estimated in rows if not estimated]
+        assert [pair for pair in metered if pair[1]] == quantities(used)
+        assert {sku: per for sku, _, per, _ in rows} == {sku: UNITS[sku].per for sku in OF_A_LINE}
+        assert [(sku, quantity) for sku, quantity, _, estimated in rows if estimated] == [
+            (Sku.INPUT, 60),
+            (Sku.CACHED_INPUT, 30),
+            (Sku.OUTPUT, 7),
+        ]
 
 
 class TestUnits:

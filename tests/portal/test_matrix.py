@@ -259,6 +259,8 @@ DOORS = [
     get("chargeback:bill_reconciliation", "404 404 404 404 404 404 404 200 200 200"),
     get("chargeback:spend_reconciliation", "404 404 404 404 404 404 404 200 200 200"),
     get("chargeback:rate_list", "200"),
+    post("chargeback:estimate_rule_create", "403 403 403 403 403 403 403 302 403 403",
+         data={**REASON, "prices": "yes"}),
     get("chargeback:price_change_create", "200"),
     post("chargeback:price_change_create", "403 403 403 403 403 403 403 302 403 403", data=PRICE),
     get("chargeback:price_change_detail", "404 404 404 404 404 404 404 200 200 "

@@ -159,6 +159,7 @@ def _issue(item: MonthClose, draft: Draft, now: datetime) -> Statement:
                 version=line.key.version,
                 item=line.key.item,
                 rate_id=line.key.rate,
+                is_estimated=line.key.is_estimated,
                 quantity=line.amount.quantity,
                 exact_usd=line.amount.usd,
                 amount_usd=line.cents,

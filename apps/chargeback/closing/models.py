@@ -142,6 +142,7 @@ class StatementLine(models.Model):
     usage_month: of what is charged; another than the statement's in a correction. item: a SKU, the
     kind of a share of the machines' cost, or BILL for what a restated bill changes. exact_usd: not
     rounded. amount_usd: in whole cents; the lines of a month sum to its total.
+    is_estimated: of calls that did not tell their usage.
     """
 
     class Basis(models.TextChoices):
@@ -161,6 +162,7 @@ class StatementLine(models.Model):
     rate = models.ForeignKey(
         "chargeback.Rate", null=True, on_delete=models.PROTECT, related_name="+"
     )
+    is_estimated = models.BooleanField(default=False)
     quantity = models.DecimalField(max_digits=30, decimal_places=12)
     exact_usd = models.DecimalField(max_digits=30, decimal_places=16)
     amount_usd = models.DecimalField(max_digits=16, decimal_places=2)

@@ -24,7 +24,7 @@ BILL = "BILL"  # the item of a line that a restated bill makes
 @dataclass(frozen=True)
 class Key:
     """What a line is of. rate: the id of the price, None by cost; item: a SKU, the kind of a share
-    of the machines' cost, or BILL.
+    of the machines' cost, or BILL. is_estimated: of calls that did not tell their usage.
     """
 
     cost_center: str
@@ -35,12 +35,14 @@ class Key:
     version: str
     item: str
     rate: int | None = None
+    is_estimated: bool = False
 
     @property
     def sorted_by(self) -> tuple[object, ...]:
         """Return what puts lines in their order: list before cost, what is corrected first."""
         order = (self.cost_center, self.basis != LIST, self.usage_month)
-        return (*order, self.team, self.model, self.version, self.item, self.rate or 0)
+        whose = (self.team, self.model, self.version)
+        return (*order, *whose, self.item, self.rate or 0, self.is_estimated)
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Draft:
 
 def _plain(line: DraftLine) -> dict[str, object]:
     key = line.key
-    return {
+    facts: dict[str, object] = {
         "basis": key.basis,
         "usage_month": f"{key.usage_month:%Y-%m}",
         "team": key.team,
@@ -120,6 +122,8 @@ def _plain(line: DraftLine) -> dict[str, object]:
         "exact_usd": exact(line.amount.usd),
         "amount_usd": str(line.cents),
     }
+    # said where it is so alone: what was issued before there were such lines keeps its digest
+    return facts | ({"is_estimated": True} if key.is_estimated else {})
 
 
 def corrections(now: dict[Key, Amount], billed: dict[Key, Amount]) -> dict[Key, Amount]:

@@ -26,7 +26,7 @@ def close_badge(item: MonthClose) -> Badge:
 def item_words(line: StatementLine) -> str:
     """Return what a line is of, in words."""
     if line.basis == StatementLine.Basis.LIST:
-        return str(Sku(line.item).label)
+        return f"{Sku(line.item).label}{', estimated' if line.is_estimated else ''}"
     return "Restated bill" if line.item == BILL else str(Kind(line.item).label)
 
 

@@ -166,7 +166,7 @@ def key_of(line: StatementLine) -> Key:
     """Return what a line is of. line: with its statement."""
     return Key(
         line.statement.cost_center, line.basis, line.usage_month, line.team, line.model,
-        line.version, line.item, line.rate_id,
+        line.version, line.item, line.rate_id, line.is_estimated,
     )  # fmt: skip
 
 
@@ -189,7 +189,8 @@ def _days(
 
 def _list_charge(row: Spend, month: date, bill: _Bill) -> tuple[Key, ListCharge]:
     assert row.rate is not None and row.list_cost_usd is not None  # noqa: S101 - filtered
-    key = Key(row.cost_center, LIST, month, row.team, row.model, row.version, row.sku, row.rate_id)
+    whose = (row.team, row.model, row.version)
+    key = Key(row.cost_center, LIST, month, *whose, row.sku, row.rate_id, row.is_estimated)
     invoice, line = bill.place_of(key)
     return key, ListCharge(
         day=row.day,
@@ -198,6 +199,7 @@ def _list_charge(row: Spend, month: date, bill: _Bill) -> tuple[Key, ListCharge]
         model=row.model,
         version=row.version,
         sku=Sku(row.sku),
+        is_estimated=row.is_estimated,
         quantity=row.quantity,
         rate_id=str(row.rate.pk),
         unit_price_usd=row.rate.unit_price_usd,
@@ -280,7 +282,8 @@ def _of_month(
         )  # fmt: skip
     return ListCharge(
         day=key.usage_month, cost_center=key.cost_center, team=key.team, model=key.model,
-        version=key.version, sku=Sku(key.item), quantity=amount.quantity, rate_id=str(rate.pk),
+        version=key.version, sku=Sku(key.item), is_estimated=key.is_estimated,
+        quantity=amount.quantity, rate_id=str(rate.pk),
         unit_price_usd=rate.unit_price_usd, cost_usd=amount.usd, invoice=invoice, line=line,
         billed_usd=billed_usd, is_of_month=True, corrects=corrects,
     )  # fmt: skip

@@ -124,6 +124,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("x_CorrectsBillingPeriodStart", "time"),
     Column("x_CostBasis", required=True, allowed=tuple(COST_BASES.values())),
     Column("x_ModelVersion"),
+    Column("x_UsageBasis", allowed=("Metered", "Estimated")),
 )  # fmt: skip
 
 
@@ -163,6 +164,7 @@ class ListCharge:
     billed_usd: Decimal | None = None
     is_of_month: bool = False
     corrects: date | None = None
+    is_estimated: bool = False
 
 
 @dataclass(frozen=True)
@@ -284,7 +286,8 @@ def list_row(charge: ListCharge, month: date, account: Account) -> Row:
         "EffectiveCost": charge.cost_usd,
         "ListCost": charge.cost_usd,
         "ListUnitPrice": charge.unit_price_usd,
-        "ChargeDescription": f"{charge.sku.label} of {charge.version or charge.model}",
+        "ChargeDescription": f"{charge.sku.label} of {charge.version or charge.model}"
+        + (", estimated" if charge.is_estimated else ""),
         "ConsumedQuantity": charge.quantity,
         "ConsumedUnit": consumed,
         "PricingCategory": "Standard",
@@ -294,6 +297,7 @@ def list_row(charge: ListCharge, month: date, account: Account) -> Row:
         "SkuMeter": charge.sku.label,
         "SkuPriceId": charge.rate_id,
         "x_CostBasis": COST_BASES["LIST"],
+        "x_UsageBasis": "Estimated" if charge.is_estimated else "Metered",
     }
 
 

@@ -27,6 +27,7 @@ from apps.chargeback.month import breakdown, comparison, freshness, pictures, ta
 from apps.chargeback.month.breakdown import KINDS, WHOLE_LINE, Path, Row
 from apps.chargeback.month.machines import Machines, machines
 from apps.chargeback.periods import months_to_choose
+from apps.chargeback.prices.estimates import prices_estimates
 from apps.common.periods import month_bounds, month_of
 from apps.common.simulated import Simulated
 from apps.common.tables.columns import Table
@@ -138,6 +139,7 @@ class _Month:
         machine_change, list_change = self._changes()
         links = words.links(self.start, self.end)
         teams, rows = self.teams()
+        estimated = queries.estimated(month=self.month, scope=self.scope)
         return self._shared(found) | {
             "title": f"Chargeback {self.month:%B %Y}",
             "actions": _actions(self.user, self.month, self.moment),
@@ -149,7 +151,8 @@ class _Month:
             "trail": _trail(self.path),
             "ways": [(self._way(by), label, by == self.by) for by, label in self.ways.items()],
             "teams": read(teams, self.request, rows),
-            "estimated": words.estimated(queries.estimated(month=self.month, scope=self.scope)),
+            "estimated": words.estimated(estimated),
+            "estimates_words": words.estimates_priced(prices_estimates(self.month), estimated),
             "notices": words.notices(self.whole),
             "quarantine_url": freshness.quarantine_url(self.start, self.user),
             "links": links,

@@ -126,6 +126,13 @@ def estimated(found: Estimated) -> str:
     return words if not found.unknown else f"{words} Of {found.unknown:,} nothing is known."
 
 
+def estimates_priced(is_priced: bool, found: Estimated) -> str:
+    """Return whether what is estimated of a month is priced, in words."""
+    if not is_priced:
+        return "They are not priced."
+    return f"What is estimated is priced: {usd(found.cost_usd)} of the price list."
+
+
 def quarantined(count: int) -> str:
     """Return how many records are in quarantine, in words; "" where none is."""
     return f"{count:,} record{pluralize(count, ' is,s are')} in quarantine." if count else ""

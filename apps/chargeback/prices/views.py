@@ -20,7 +20,7 @@ from apps.accounts.roles import SEES_ALL_MONEY
 from apps.audit.timeline import timeline
 from apps.catalog.models import RegisteredModel
 from apps.chargeback.models import PriceChange
-from apps.chargeback.prices import actions, queries, tables
+from apps.chargeback.prices import actions, estimates, queries, tables
 from apps.chargeback.prices.forms import MarginForm, PriceChangeForm, initial_of
 from apps.chargeback.prices.suggestions import Suggestion, from_real_cost
 from apps.chargeback.prices.words import price_words, quantity_words, suggestion_words
@@ -49,6 +49,8 @@ def rate_list(request: SignedIn) -> HttpResponseBase:
         "crumbs": _crumbs()[:1] + [("Prices", "")],
         "actions": _propose_button(user),
         "waiting": [(item, price_words(item.proposed)) for item in waiting],
+        "estimates": estimates.standing(now()),
+        "estimate_form": ReasonForm() if actions.may_propose(user) else None,
     }
     table = tables.price_table(now(), with_links=user.has_role(*SEES_ALL_MONEY))
     rows = tables.sortable(lists).select_related(*RELATED)

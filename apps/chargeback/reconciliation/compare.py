@@ -11,10 +11,9 @@ from enum import StrEnum
 # Calls over the edge of an hour count in the hour of their start here, and as they are written
 # there; and the engine tells the tokens of a minute to within a scrape.
 TOLERANCE = 0.005
-MORE = (
-    "The engine counted more: calls straight to a pod, or several answers to one prompt, which the "
-    "engine reads once for each."
-)
+MORE = "The engine counted more: calls straight to a pod, or of another gateway."
+AGAIN = "Calls asked for several answers, for each of which the engine counts the prompt once more."
+RERANKED = "It reranked, which the engine counts the tokens of and no answer tells."
 LESS = "The engine counted less: it was started anew between two looks, and what it forgot is gone."
 
 
@@ -31,12 +30,14 @@ class Side:
     """One kind of token of a day, in the hours in which the engine was watched.
 
     engine: what it counted. metered: what the gateway metered. estimated: of calls without usage
-    (their client left, they ended early or were broken off), from the engine's own figures.
+    (their client left, they ended early or were broken off), from the engine's own figures. named:
+    what the engine counted beyond that for a reason that is known.
     """
 
     engine: int
     metered: int
     estimated: int
+    named: int = 0
 
     @property
     def difference(self) -> int:
@@ -46,7 +47,7 @@ class Side:
     @property
     def rest(self) -> int:
         """Return what is left of the difference once it is named."""
-        return self.difference - self.estimated
+        return self.difference - self.estimated - self.named
 
     def is_explained(self, room: int) -> bool:
         """Tell whether the rest is within tolerance. room: tokens that one call may have, for a
@@ -60,6 +61,7 @@ class Day:
     """One UTC day of a version. watched_hours: in which its engine was counted without a gap, and
     which are compared. unwatched_hours: with calls or counts that cannot be compared.
     unwatched_tokens: metered in them. context: tokens of one call of the model at most.
+    further_answers: that requests asked for beyond one each. reranks: answered.
     """
 
     day: date
@@ -71,6 +73,8 @@ class Day:
     context: int
     input: Side
     output: Side
+    further_answers: int = 0
+    reranks: int = 0
 
     @property
     def state(self) -> State:
@@ -99,10 +103,23 @@ class Day:
         if self.state == State.UNEXPLAINED:
             worst = max((self.input, self.output), key=lambda side: abs(side.rest))
             said.append(MORE if worst.rest > 0 else LESS)
+        if self.reranks and self.input.named:
+            said.append(RERANKED)
+        elif self.input.named:
+            said.append(AGAIN)
         if self.unwatched_hours:
             hours = f"{self.unwatched_hours} hour{'s' if self.unwatched_hours != 1 else ''}"
             said.append(f"In {hours} the engine was not watched all the time.")
         return " ".join(said)
+
+
+def named(rest: int, *, further_answers: int, reranks: int, context: int) -> int:
+    """Return how much of what the engine read beyond the gateway's figures has a name: all of it
+    where it reranked, else at most the context for each further answer of a request (vllm#56361).
+    """
+    if rest <= 0:
+        return 0
+    return rest if reranks else min(rest, further_answers * context)
 
 
 @dataclass(frozen=True)

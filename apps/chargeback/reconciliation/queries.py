@@ -1,12 +1,13 @@
 """Reads both sides of a month's reconciliation."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from django.db import connection
 
 from apps.catalog.models import RegisteredModel
-from apps.chargeback.reconciliation.compare import Day, Side
+from apps.chargeback.reconciliation.compare import Day, Side, named
 
 # A version's hour is compared where its engine was counted without a gap; both tables are read by
 # their hours, which are indexed.
@@ -14,17 +15,20 @@ _SQL = """
     WITH used AS (
         SELECT hour, version, MAX(model) AS model, SUM(input_tokens) AS input,
                SUM(output_tokens) AS output, SUM(estimated_input_tokens) AS estimated_input,
-               SUM(estimated_output_tokens) AS estimated_output
+               SUM(estimated_output_tokens) AS estimated_output,
+               SUM(rerank_requests) AS reranks
         FROM metering_hourlyusage
         WHERE hour >= %s AND hour < %s AND version <> ''
         GROUP BY hour, version
     ), counted AS (
-        SELECT hour, version, prompt_tokens, generation_tokens, is_whole
+        SELECT hour, version, prompt_tokens, generation_tokens, is_whole, further_answers
         FROM metering_enginehour WHERE hour >= %s AND hour < %s
     )
     SELECT (hour AT TIME ZONE 'UTC')::date, version,
            COUNT(*) FILTER (WHERE is_whole), COUNT(*) FILTER (WHERE is_whole IS NOT TRUE),
            COALESCE(SUM(input + output) FILTER (WHERE is_whole IS NOT TRUE), 0)::bigint,
+           COALESCE(SUM(further_answers) FILTER (WHERE is_whole), 0)::bigint,
+           COALESCE(SUM(reranks) FILTER (WHERE is_whole), 0)::bigint,
            COALESCE(SUM(prompt_tokens) FILTER (WHERE is_whole), 0)::bigint,
            COALESCE(SUM(input) FILTER (WHERE is_whole), 0)::bigint,
            COALESCE(SUM(estimated_input) FILTER (WHERE is_whole), 0)::bigint,
@@ -51,8 +55,10 @@ def days(start: datetime, end: datetime) -> list[Day]:
 
 
 def _day(row: tuple[Any, ...], contexts: dict[str, int]) -> Day:
-    day, version, watched, unwatched, tokens, *sides = row
+    day, version, watched, unwatched, tokens, further, reranks, *sides = row
     model = version.rpartition("-v")[0]
+    context, read = contexts.get(model, 0), Side(*sides[:3])
+    why = named(read.rest, further_answers=further, reranks=reranks, context=context)
     return Day(
         day=day,
         model=model,
@@ -60,7 +66,9 @@ def _day(row: tuple[Any, ...], contexts: dict[str, int]) -> Day:
         watched_hours=watched,
         unwatched_hours=unwatched,
         unwatched_tokens=tokens,
-        context=contexts.get(model, 0),
-        input=Side(*sides[:3]),
+        context=context,
+        input=replace(read, named=why),
         output=Side(*sides[3:]),
+        further_answers=further,
+        reranks=reranks,
     )

@@ -20,11 +20,17 @@ MAY_MISS = timedelta(seconds=90)
 class EngineCount:
     """Tokens that the replicas of a version counted. is_whole: every replica was counted for all
     the time in which it was ready; where it is not, the figures are too low by what nobody saw.
+
+    cached_prompt_tokens: of the prompt tokens, those that were not computed. further_answers: that
+    requests asked for beyond one each; for each of them the prompt is counted once more
+    (vllm#56361). None: an engine does not tell.
     """
 
     prompt_tokens: int
     generation_tokens: int
     is_whole: bool
+    cached_prompt_tokens: int | None = None
+    further_answers: int | None = None
 
 
 def engine_hours(
@@ -58,6 +64,8 @@ def _sums(
         .annotate(
             prompt=Sum("prompt_tokens"),
             generation=Sum("generation_tokens"),
+            cached=Sum("cached_prompt_tokens"),
+            further=Sum("further_answers"),
             seconds=Sum("counted_seconds"),
         )
         .order_by()
@@ -78,7 +86,7 @@ def _counts(
 
 
 def _added(
-    replicas: Iterable[Replica],
+    replicas: Collection[Replica],
     sums: Mapping[tuple[int, datetime], Mapping[str, Any]],
     hour: datetime,
 ) -> EngineCount:
@@ -90,7 +98,17 @@ def _added(
         generation += counted.get("generation") or 0
         seconds = timedelta(seconds=counted.get("seconds") or 0)
         is_whole = is_whole and seconds >= _ready_for(replica, hour) - MAY_MISS
-    return EngineCount(round(prompt), round(generation), is_whole)
+    found = [sums.get((replica.pk, hour), {}) for replica in replicas]
+    return EngineCount(
+        round(prompt), round(generation), is_whole, _told(found, "cached"), _told(found, "further")
+    )
+
+
+def _told(found: Iterable[Mapping[str, Any]], name: str) -> int | None:
+    """Return a sum over replicas that worked; None where one of them does not tell its part."""
+    told = [counted.get(name) for counted in found if counted.get("prompt")]
+    known = [float(part) for part in told if part is not None]
+    return round(sum(known)) if len(known) == len(told) else None
 
 
 def _ready_for(replica: Replica, hour: datetime) -> timedelta:

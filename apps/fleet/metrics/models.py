@@ -152,7 +152,8 @@ class ReplicaSample(models.Model):
     `counted_seconds` of it.
 
     requests: finished requests by outcome, as the engine names them. Times are seconds. cache_hit:
-    the share of prompt tokens that were read from the prefix cache.
+    the share of prompt tokens that were read from the prefix cache. further_answers: beyond one a
+    request, for each of which the engine counts the prompt again.
     """
 
     replica = models.ForeignKey("fleet.Replica", on_delete=models.CASCADE, related_name="samples")
@@ -169,6 +170,9 @@ class ReplicaSample(models.Model):
     counted_seconds = models.FloatField(default=0)
     prompt_tokens = models.FloatField(null=True, blank=True)
     generation_tokens = models.FloatField(null=True, blank=True)
+    # NULL: the engine does not tell. What is not cached of the prompt tokens was computed.
+    cached_prompt_tokens = models.FloatField(null=True, blank=True)
+    further_answers = models.FloatField(null=True, blank=True)
     requests = models.JSONField(default=dict)
     preemptions = models.FloatField(null=True, blank=True)
     cache_hit = models.FloatField(null=True, blank=True)

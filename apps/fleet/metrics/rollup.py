@@ -55,6 +55,8 @@ def replica_values(minute: Minute) -> dict[str, object]:
         "counted_seconds": sum(count.seconds for count in minute.counts),
         "prompt_tokens": _total(minute.counts, "prompt_tokens"),
         "generation_tokens": _total(minute.counts, "generation_tokens"),
+        "cached_prompt_tokens": _total(minute.counts, "cached_tokens"),
+        "further_answers": _total(minute.counts, "further_answers"),
         "requests": _added(count.requests for count in minute.counts),
         "preemptions": _total(minute.counts, "preemptions"),
         "cache_hit": min(1.0, hit / asked) if asked and hit is not None else None,

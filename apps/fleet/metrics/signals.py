@@ -28,12 +28,17 @@ GAUGES = (
 COUNTERS = (
     "prompt_tokens", "generation_tokens", "request_success", "num_preemptions",
     "prefix_cache_queries",
-    "prefix_cache_hits", "prompt_tokens_cached",
+    "prefix_cache_hits", "prompt_tokens_cached", "prompt_tokens_by_source",
 )  # fmt: skip
+# of a histogram: how many answers were asked for, and by how many requests
+ANSWERS_ASKED, REQUESTS_ASKED = "request_params_n_sum", "request_params_n_count"
+BY_SOURCE = "prompt_tokens_by_source"
+CACHES = ("local_cache_hit", "external_kv_transfer")  # sources of prompt tokens
 STARTED = "process_start_time_seconds"
 ENGINE_METRICS = (
     *(VLLM + name for name in GAUGES),
     *(f"{VLLM}{name}_total" for name in COUNTERS),
+    *(VLLM + name for name in (ANSWERS_ASKED, REQUESTS_ASKED)),
     TTFT,
     STARTED,
 )
@@ -85,7 +90,8 @@ class EngineReading:
 @dataclass(frozen=True)
 class Counted:
     """What an engine counted in `seconds`. None: it does not count that. ttft: bucket's upper bound
-    → count below.
+    → count below. cached_tokens: of the prompts. further_answers: that finished requests asked for
+    beyond one each; the engine counts a prompt once for each.
     """
 
     seconds: float
@@ -94,6 +100,8 @@ class Counted:
     preemptions: float | None = None
     cache_asked: float | None = None
     cache_hit: float | None = None
+    cached_tokens: float | None = None
+    further_answers: float | None = None
     requests: Mapping[str, float] = field(default_factory=dict)
     ttft: Mapping[float, float] = field(default_factory=dict)
 
@@ -153,8 +161,9 @@ def engine_reading(points: Iterable[Point], at: datetime) -> EngineReading:
     counters: dict[tuple[str, str], float] = {}
     for point in rows:
         name = point.name.removeprefix(VLLM).removesuffix("_total")
-        if name in COUNTERS:
-            key = (name, point.labels.get("finished_reason", ""))
+        if name in (*COUNTERS, ANSWERS_ASKED, REQUESTS_ASKED):
+            labels = point.labels
+            key = (name, labels.get("finished_reason") or labels.get("source", ""))
         elif point.name == f"{TTFT}_bucket" and "le" in point.labels:
             key = (TTFT, point.labels["le"])
         else:
@@ -186,7 +195,7 @@ def counted(before: EngineReading | None, after: EngineReading) -> Counted | Non
     def total(name: str) -> float | None:
         return _sum([count for (counter, _), count in counts.items() if counter == name])
 
-    cached, prompt = total("prompt_tokens_cached"), total("prompt_tokens")
+    cached, prompt = _cached(counts), total("prompt_tokens")
     # vLLM asks its prefix cache again for requests that wait: where it tells cached tokens, those
     # are the truth.
     told = cached is not None
@@ -197,11 +206,25 @@ def counted(before: EngineReading | None, after: EngineReading) -> Counted | Non
         preemptions=total("num_preemptions"),
         cache_asked=prompt if told else total("prefix_cache_queries"),
         cache_hit=cached if told else total("prefix_cache_hits"),
+        cached_tokens=cached,
+        further_answers=_difference(total(ANSWERS_ASKED), total(REQUESTS_ASKED)),
         requests={
             outcome: count for (name, outcome), count in counts.items() if name == "request_success"
         },
         ttft={float(bound): count for (name, bound), count in counts.items() if name == TTFT},
     )
+
+
+def _cached(counts: Mapping[tuple[str, str], float]) -> float | None:
+    """Return the prompt tokens that came from a cache; None where the engine does not tell."""
+    by_source = {source: n for (name, source), n in counts.items() if name == BY_SOURCE}
+    if by_source:
+        return sum(by_source.get(source, 0.0) for source in CACHES)
+    return counts.get(("prompt_tokens_cached", ""))
+
+
+def _difference(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
 
 
 def _increases(

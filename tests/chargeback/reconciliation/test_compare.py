@@ -5,7 +5,17 @@ from datetime import date
 
 import pytest
 
-from apps.chargeback.reconciliation.compare import LESS, MORE, Day, Side, State, summary
+from apps.chargeback.reconciliation.compare import (
+    AGAIN,
+    LESS,
+    MORE,
+    RERANKED,
+    Day,
+    Side,
+    State,
+    named,
+    summary,
+)
 
 NOTHING = Side(0, 0, 0)
 DAY = Day(
@@ -53,6 +63,28 @@ class TestDay:
         assert replace(DAY, unwatched_hours=3).words == (
             "In 3 hours the engine was not watched all the time."
         )
+
+
+class TestNamed:
+    def test_is_at_most_a_context_for_each_further_answer(self):
+        further = {"reranks": 0, "context": 2000}
+        assert named(5000, further_answers=3, **further) == 5000
+        assert named(7000, further_answers=3, **further) == 6000
+        assert named(7000, further_answers=0, **further) == 0
+        assert named(-7000, further_answers=3, **further) == 0
+
+    def test_is_all_that_was_read_where_it_reranked(self):
+        assert named(7000, further_answers=0, reranks=1, context=1) == 7000
+
+    def test_leaves_the_rest_unexplained_and_says_why_there_is_more(self):
+        read = Side(1_000_000, 900_000, 0, named=90_000)
+        day = replace(DAY, input=read, further_answers=45)
+        assert (day.state, day.unexplained, day.words) == (
+            State.UNEXPLAINED, 10_000, f"{MORE} {AGAIN}",
+        )  # fmt: skip
+        explained = replace(day, input=replace(read, named=100_000))
+        assert (explained.state, explained.words) == (State.MATCHES, AGAIN)
+        assert replace(explained, reranks=1).words == RERANKED
 
 
 def test_a_month_is_what_its_days_come_to():

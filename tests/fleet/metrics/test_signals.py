@@ -109,6 +109,40 @@ class TestCounted:
         )
         assert (found.cache_asked, found.cache_hit) == (100, 30)
 
+    def test_tells_cached_prompt_tokens_by_where_they_came_from(self):
+        def by_source(compute, hit, transfer):
+            told = {
+                "local_compute": compute,
+                "local_cache_hit": hit,
+                "external_kv_transfer": transfer,
+            }
+            name = "vllm:prompt_tokens_by_source_total"
+            return [
+                *engine(prompt_tokens=compute + hit + transfer, prompt_tokens_cached=9),
+                *(Point(name, {"source": source}, tokens) for source, tokens in told.items()),
+            ]
+
+        found = count(by_source(10, 5, 1), by_source(110, 45, 3))
+        assert (found.prompt_tokens, found.cached_tokens) == (142, 42)
+        assert (found.cache_asked, found.cache_hit) == (142, 42)
+
+    def test_knows_no_cached_tokens_of_an_engine_that_tells_none(self):
+        names = {"prompt_tokens": 0, "prefix_cache_queries": 0, "prefix_cache_hits": 0}
+        found = count(engine(**names), engine(**dict.fromkeys(names, 90)))
+        assert (found.cached_tokens, found.further_answers) == (None, None)
+        assert found.cache_hit == 90
+
+    def test_counts_the_answers_that_calls_asked_for_beyond_one(self):
+        def asked(answers, requests):
+            return [
+                *engine(prompt_tokens=1),
+                Point("vllm:request_params_n_sum", {}, answers),
+                Point("vllm:request_params_n_count", {}, requests),
+            ]
+
+        assert count(asked(7, 3), asked(15, 7)).further_answers == 4
+        assert count(asked(3, 3), asked(7, 7)).further_answers == 0
+
 
 class TestQuantile:
     def test_interpolates_as_prometheus_does(self):
