@@ -6,19 +6,18 @@ tried again later or taken out later makes the difference.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 import pyarrow
 import pyarrow.compute as pc
-from django.db.models import Count, Q, Sum
-from django.db.models.functions import Coalesce, TruncHour
 
 from apps.audit.models import Action, AuditEvent
-from apps.common.periods import ZONE, end_of_day, hour_of, start_of_day
+from apps.common.periods import end_of_day, start_of_day
 from apps.integrations.s3.client import RegistryStore
 from apps.metering import days
 from apps.metering.access_log import UsageRecord, read_entry
@@ -26,12 +25,18 @@ from apps.metering.actions import hours_of_engines
 from apps.metering.archive import parquet
 from apps.metering.archive.actions import NotWhole
 from apps.metering.estimates import with_estimates
-from apps.metering.models import ArchivedDay, HourlyUsage, Outcome, QuarantinedRecord
+from apps.metering.models import ArchivedDay, HourlyUsage, Operation, Outcome, QuarantinedRecord
 from apps.metering.queries import HourOfWork, of_hours
 from apps.metering.store import DIMENSIONS, TOKENS
 
 KEY = ("hour", *DIMENSIONS)
-COUNTED = ("metered_calls", "unmetered_calls", *TOKENS)
+COUNTED = (
+    "metered_calls",
+    "unmetered_calls",
+    "rerank_requests",
+    "embedding_input_tokens",
+    *TOKENS,
+)
 Key = tuple[Any, ...]
 Sums = dict[Key, list[int]]
 
@@ -59,11 +64,9 @@ def count_day(day: date, *, known_at: datetime, archive: RegistryStore) -> Count
     PermanentError as the archive's client.
     """
     kept = ArchivedDay.objects.filter(day=day, status=ArchivedDay.Status.DROPPED).first()
-    later = _replayed_since(day, known_at)
-    if kept is None:
-        before, after, source = *_of_database(day, known_at, later), "the database"
-    else:
-        before, after, source = *_of_archive(kept, known_at, later, archive), "the archive"
+    source = "the database" if kept is None else "the archive"
+    calls = _of_database(day) if kept is None else _of_archive(kept, archive)
+    before, after = _of_day(calls, known_at, _replayed_since(day, known_at))
     now = _added(before, after)
     taken_out = _of_records(_taken_out_since(day, known_at))
     then = _added(before, taken_out) if taken_out else before
@@ -94,37 +97,17 @@ def _taken_out_since(day: date, known_at: datetime) -> list[UsageRecord]:
     return [entry.record for entry in entries if entry and entry.record]
 
 
-def _of_database(day: date, known_at: datetime, later: set[Any]) -> tuple[Sums, Sums]:
-    """Return what the stored calls of a day come to: those known at the moment, and the others."""
-    known = Q(received_at__lte=known_at) & ~Q(event_id__in=later)
-    calls = days.calls_of(day).annotate(hour=TruncHour("occurred_at", tzinfo=ZONE))
-    sums: list[Sums] = []
-    for part in (known, ~known):
-        counts: dict[str, Any] = {
-            f"sum_{name}": Count("event_id", filter=Q(outcome=outcome))
-            for name, outcome in _OUTCOMES.items()
-        }
-        counts |= {f"sum_{name}": Coalesce(Sum(name), 0) for name in TOKENS}
-        rows = calls.filter(part).order_by().values_list(*KEY).annotate(**counts)
-        sums.append({row[: len(KEY)]: list(row[len(KEY) :]) for row in rows})
-    return sums[0], sums[1]
-
-
-_OUTCOMES = {"metered_calls": Outcome.METERED, "unmetered_calls": Outcome.UNMETERED}
-
-
-def _of_archive(
-    row: ArchivedDay, known_at: datetime, later: set[Any], archive: RegistryStore
+def _of_day(
+    found: Iterable[pyarrow.RecordBatch], known_at: datetime, later: set[Any]
 ) -> tuple[Sums, Sums]:
-    """Return the same of a day's object, a row group of it in memory at a time."""
-    body = b"".join(archive.read(row.object_key, version_id=row.version_id))
-    if hashlib.sha256(body).hexdigest() != row.sha256:
-        raise NotWhole(f"{row.object_key} is not what was written there.")
+    """Return what the calls of a day come to: those known at the moment, and the others. A batch of
+    them is in memory at a time.
+    """
     known: Sums = {}
     others: Sums = {}
     moment = pyarrow.scalar(known_at, parquet.SCHEMA.field("received_at").type)
     ids = pyarrow.array([one.bytes for one in later], pyarrow.binary(16))
-    for batch in parquet.batches(body, [*_COLUMNS, "event_id"]):
+    for batch in found:
         stored = batch["event_id"].cast(pyarrow.binary(16))
         is_known = pc.and_(
             pc.less_equal(batch["received_at"], moment), pc.invert(pc.is_in(stored, ids))
@@ -134,7 +117,22 @@ def _of_archive(
     return known, others
 
 
-_COLUMNS = ("occurred_at", "received_at", "outcome", *DIMENSIONS, *TOKENS)
+def _of_database(day: date) -> Iterator[pyarrow.RecordBatch]:
+    """Yield the stored calls of a day."""
+    with closing(days.rows_of(day, _COLUMNS, parquet.GROUP)) as rows:  # type: ignore[type-var]
+        while group := list(islice(rows, parquet.GROUP)):
+            yield parquet.batch(group, _COLUMNS)
+
+
+def _of_archive(row: ArchivedDay, archive: RegistryStore) -> Iterator[pyarrow.RecordBatch]:
+    """Yield the calls of a day's object, once it is the one that was written."""
+    body = b"".join(archive.read(row.object_key, version_id=row.version_id))
+    if hashlib.sha256(body).hexdigest() != row.sha256:
+        raise NotWhole(f"{row.object_key} is not what was written there.")
+    yield from parquet.batches(body, _COLUMNS, days.DEFAULTS)
+
+
+_COLUMNS = ("event_id", "occurred_at", "received_at", "outcome", "operation", *DIMENSIONS, *TOKENS)
 
 
 def _add(found: Sums, batch: pyarrow.RecordBatch) -> None:
@@ -143,8 +141,18 @@ def _add(found: Sums, batch: pyarrow.RecordBatch) -> None:
         return
     columns = {name: batch[name] for name in (*DIMENSIONS, *TOKENS)}
     columns["hour"] = pc.floor_temporal(batch["occurred_at"], unit="hour")
-    for name, outcome in _OUTCOMES.items():
-        columns[name] = pc.equal(batch["outcome"], outcome.value).cast(pyarrow.int64())
+    is_metered, is_unmetered = (
+        pc.equal(batch["outcome"], outcome.value)
+        for outcome in (Outcome.METERED, Outcome.UNMETERED)
+    )
+    is_rerank, is_embedding = (
+        pc.equal(batch["operation"], operation.value)
+        for operation in (Operation.RERANK, Operation.EMBEDDING)
+    )
+    columns["metered_calls"] = is_metered.cast(pyarrow.int64())
+    columns["unmetered_calls"] = is_unmetered.cast(pyarrow.int64())
+    columns["rerank_requests"] = pc.and_(is_metered, is_rerank).cast(pyarrow.int64())
+    columns["embedding_input_tokens"] = pc.if_else(is_embedding, batch["input_tokens"], 0)
     table = pyarrow.table(columns).group_by(list(KEY))
     sums = table.aggregate([(name, "sum") for name in COUNTED])
     names = [*KEY, *(f"{name}_sum" for name in COUNTED)]
@@ -152,12 +160,16 @@ def _add(found: Sums, batch: pyarrow.RecordBatch) -> None:
         _add_row(found, row[: len(KEY)], [count or 0 for count in row[len(KEY) :]])
 
 
-def _of_records(records: Iterable[UsageRecord]) -> Sums:
+def _of_records(records: Sequence[UsageRecord]) -> Sums:
+    """Return what some calls come to."""
     found: Sums = {}
-    for one in records:
-        key = (hour_of(one.occurred_at), *(getattr(one, name) for name in DIMENSIONS))
-        counts = [int(one.outcome == outcome) for outcome in _OUTCOMES.values()]
-        _add_row(found, key, [*counts, *(getattr(one, name) or 0 for name in TOKENS)])
+    rows = [
+        [record.event_id, record.occurred_at, record.occurred_at,
+         *(getattr(record, name) for name in _COLUMNS[3:])]
+        for record in records
+    ]  # fmt: skip
+    if rows:
+        _add(found, parquet.batch(rows, _COLUMNS))
     return found
 
 

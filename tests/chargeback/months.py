@@ -21,7 +21,7 @@ OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
 START, END = month_bounds(OCTOBER)
 AFTER = END + timedelta(days=2)
 CHAT = Prices(Decimal("0.35"), Decimal("0.04"), Decimal("1.10"))
-EMBED = Prices(Decimal("0.02"), Decimal("0.01"), Decimal("0.05"))
+EMBED = Prices(Decimal("0.02"), Decimal("0.01"), Decimal("0.05"), Decimal("0.015"), Decimal("2"))
 FIRST = int((START - DAY).total_seconds() // 3600)  # the month's first hour, as machines count them
 
 

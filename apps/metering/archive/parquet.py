@@ -63,14 +63,22 @@ def write(rows: Iterable[Sequence[object]]) -> File:
     pending = iter(rows)
     with parquet.ParquetWriter(sink, SCHEMA, compression="zstd", store_schema=False) as writer:
         while group := list(islice(pending, GROUP)):
-            arrays = [
-                pyarrow.array(map(_plain, values), type=field.type)
-                for field, values in zip(SCHEMA, zip(*group, strict=True), strict=True)
-            ]
-            writer.write_batch(pyarrow.record_batch(arrays, schema=SCHEMA))
+            writer.write_batch(batch(group, COLUMNS))
             count, last = count + len(group), group[-1][1]
     body = sink.getvalue()
     return File(body, hashlib.sha256(body).hexdigest(), count, last)
+
+
+def batch(rows: Sequence[Sequence[object]], columns: Sequence[str]) -> pyarrow.RecordBatch:
+    """Return rows in memory with the types of a file. A row has the values of `columns`; there is
+    one row at least.
+    """
+    schema = pyarrow.schema([SCHEMA.field(name) for name in columns])
+    arrays = [
+        pyarrow.array(map(_plain, values), type=field.type)
+        for field, values in zip(schema, zip(*rows, strict=True), strict=True)
+    ]
+    return pyarrow.record_batch(arrays, schema=schema)
 
 
 def _plain(value: object) -> object:
@@ -95,10 +103,25 @@ def read(body: bytes, defaults: Mapping[str, object]) -> Iterator[tuple[object, 
         raise NotParquet(str(error)) from error
 
 
-def batches(body: bytes, columns: Sequence[str]) -> Iterator[pyarrow.RecordBatch]:
-    """Yield some columns of a file, GROUP rows at a time. Raises NotParquet."""
+def batches(
+    body: bytes, columns: Sequence[str], defaults: Mapping[str, object]
+) -> Iterator[pyarrow.RecordBatch]:
+    """Yield some columns of a file, GROUP rows at a time. defaults: as in read. Raises
+    NotParquet.
+    """
     try:
-        yield from _open(body).iter_batches(GROUP, columns=list(columns))
+        file = _open(body)
+        there = [name for name in columns if name in file.schema_arrow.names]
+        for found in file.iter_batches(GROUP, columns=there):
+            arrays = [
+                found[name]
+                if name in there
+                else pyarrow.repeat(
+                    pyarrow.scalar(defaults[name], SCHEMA.field(name).type), len(found)
+                )
+                for name in columns
+            ]
+            yield pyarrow.record_batch(arrays, names=list(columns))
     except (pyarrow.ArrowException, OSError) as error:
         raise NotParquet(str(error)) from error
 

@@ -85,6 +85,23 @@ class TestDerive:
 
 
 class TestAMonthAsItWasClosed:
+    def test_holds_with_calls_of_every_kind(self, archive):
+        months.october(months.really_call)
+        for operation in ("EMBEDDING", "RERANK", "CHAT"):
+            months.really_call(
+                "embed", months.START + timedelta(hours=27), "appeals", "CC-4200",
+                operation=operation, input_tokens=500_000,
+            )  # fmt: skip
+        months.settled()
+        months.closed()
+        items = set(StatementLine.objects.filter(basis="LIST").values_list("item", flat=True))
+        assert items == {"INPUT", "CACHED_INPUT", "OUTPUT", "EMBEDDING_INPUT", "RERANK_REQUEST"}
+        report = verified()
+        assert report.holds, report.differences
+        archived(archive)
+        report = verified(archive=archive, now=MUCH_LATER)
+        assert report.holds, report.differences
+
     def test_holds_from_the_database(self, october):
         report = verified()
         assert report.holds, report.differences
