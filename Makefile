@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs reset token surge verify-month check test test-vllm test-chaos mutants bench-reconcile bench-web bench-ingest bench-chargeback bench-audit bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
+.PHONY: help up down status logs reset token surge verify-month check test test-vllm test-clickhouse test-chaos mutants bench-reconcile bench-web bench-ingest bench-chargeback bench-audit bench-compare check-gateway screenshot browser serving vllm-options lint fmt lock assets
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,15 +47,19 @@ surge: ## Replay a Monday morning against the local gateway: ten minutes of real
 	@$(STACK) surge $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
 check: lint ## Check all that needs no stack: what lint checks, and each test that starts no ready-built program
-	@$(PYTHON) -m pytest -m "not stack and not vllm and not chaos" -n 2 --no-loadscope-reorder $(ARGS)
+	@$(PYTHON) -m pytest -m "not stack and not vllm and not chaos and not clickhouse" -n 2 --no-loadscope-reorder $(ARGS)
 
 test: $(BOOTSTRAP) browser ## Run the tests, those on a stack and the story in a real browser included
 	@$(PYTHON) -m deploy.local.platform build
-	@$(PYTHON) -m pytest -m "not vllm and not chaos" $(WORKERS) $(ARGS)
+	@$(PYTHON) -m pytest -m "not vllm and not chaos and not clickhouse" $(WORKERS) $(ARGS)
 
 test-vllm: $(BOOTSTRAP) browser serving ## Run the story on real vLLM
 	@$(PYTHON) -m deploy.local.platform build
 	@$(PYTHON) -m pytest -m vllm $(ARGS)
+
+test-clickhouse: .venv/.bootstrapped .venv-clickhouse/.ready ## Run the tests of usage on the second store: real ClickHouse SQL (840 MB, own environment)
+	@$(PYTHON) -m deploy.local.platform build
+	@$(PYTHON) -m pytest -m clickhouse $(ARGS)
 
 test-chaos: $(BOOTSTRAP) ## Kill every process of a local stack, one after another, during rollouts of three models at once
 	@$(PYTHON) -m deploy.local.platform build
@@ -120,6 +124,9 @@ assets: .venv/.bootstrapped ## Build styles, scripts, fonts and icons
 
 .venv/.bootstrapped: requirements.lock deploy/local/bootstrap.sh
 	@deploy/local/bootstrap.sh python
+
+.venv-clickhouse/.ready: deploy/local/doubles/clickhouse/requirements.lock | .venv/.bootstrapped
+	@deploy/local/bootstrap.sh clickhouse
 
 static/dist/.built: package-lock.json $(shell find static templates -type f -not -path 'static/dist/*' 2>/dev/null) | .venv/.bootstrapped
 	@deploy/local/bootstrap.sh assets

@@ -135,6 +135,20 @@ def env_cost(name: str, default: str) -> str:
         raise ImproperlyConfigured(f"{name}: {error}") from error
 
 
+def env_store(name: str) -> str:
+    """Return the address of a ClickHouse database, a secret because a password is in it; "" where
+    none is named.
+    """
+    value = env_secret(name, "")
+    parts = urlsplit(value)
+    if value and (parts.scheme != "clickhouse" or not parts.hostname):
+        raise ImproperlyConfigured(
+            f"{name} must be the address of a ClickHouse database, "
+            "as clickhouse://user:password@host:8443/database?secure=true."
+        )
+    return value
+
+
 def env_secret(name: str, default: object = _MISSING) -> str:
     """Return a secret from NAME, or from the file that NAME_FILE names (a Vault mount)."""
     path = os.environ.get(f"{name}_FILE")

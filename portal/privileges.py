@@ -195,6 +195,7 @@ PRIVILEGES: dict[str, May] = {
     "promotions.RolloutPhase": FACT,
     # usage
     "metering.UsageEvent": FACT,
+    "metering.CallKey": FACT,
     "metering.QuarantinedRecord": May(
         insert=True,
         update=("status", "doubt", "detail", "resolved_at", "resolved_by", "resolution"),
@@ -261,10 +262,15 @@ PRIVILEGES: dict[str, May] = {
 # and refuses everything else.
 FUNCTIONS = (
     "make_usage_day(date)",
+    "make_key_day(date)",
     "drop_usage_day(date, timestamptz)",
+    "drop_key_day(date, timestamptz)",
     "restore_usage_day(date, timestamptz)",
+    "restore_key_day(date, timestamptz)",
     "take_out_usage_event(uuid, timestamptz)",
+    "take_out_call_key(uuid, timestamptz)",
     "shared_usage_ids(date, date)",
+    "shared_key_ids(date, date)",
 )
 
 

@@ -17,6 +17,7 @@ from portal.env import (
     env_names,
     env_percents,
     env_secret,
+    env_store,
     env_str,
     env_url,
 )
@@ -320,6 +321,8 @@ CLOSE_NEEDS_BILL = env_choice("CLOSE_NEEDS_BILL", "configured", ("always", "conf
 # months before the present one whose usage is kept, and still counted when it comes late
 USAGE_KEPT_MONTHS = env_int("USAGE_KEPT_MONTHS", 24, minimum=1)
 USAGE_LOG_FILE = env_str("USAGE_LOG_FILE", "")
+# where single calls are kept: "": in Postgres; clickhouse://user:password@host:port/database
+USAGE_STORE_URL = env_store("USAGE_STORE_URL")
 # hours after an hour's end for which its calls are still expected: a Collector keeps them on its
 # disk while the portal is away
 USAGE_GRACE_HOURS = env_int("USAGE_GRACE_HOURS", 6, minimum=1)

@@ -2,7 +2,8 @@
 incremented.
 
 event_id is the gateway's own request id; a record may arrive by OTLP and by file, any number of
-times, and is one row. Only store.py and days.py read UsageEvent.
+times, and is one row. Only store.py, days.py and stores/
+read UsageEvent.
 """
 
 from django.db import models
@@ -184,6 +185,23 @@ class UsageEvent(models.Model):
         if self.outcome != Outcome.UNMETERED:
             return ""
         return str(Unmetered(self.unmetered_because or Unmetered.UNKNOWN).label)
+
+
+class CallKey(models.Model):
+    """The key of a call that another store than Postgres holds: a call counts where its key is.
+    Immutable, and kept by UTC day as the calls themselves are here. hash: of all that is stored.
+    """
+
+    event_id = models.UUIDField(primary_key=True)
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    hash = models.BigIntegerField()
+
+    class Meta:
+        indexes = (models.Index(fields=("occurred_at",), name="call_key_by_time"),)
+
+    def __str__(self) -> str:
+        return str(self.event_id)
 
 
 class QuarantinedRecord(models.Model):

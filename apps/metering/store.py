@@ -1,11 +1,10 @@
 """The only reader of raw usage events, so that another store can hold them when one machine is
-outgrown. They are kept by UTC day, and within its day an id is stored once.
+outgrown (stores/base.py says what a store does). They are kept by UTC day, and within its day an id
+is stored once.
 """
 
-import json
 from collections.abc import Collection, Generator, Iterable, Set
 from contextlib import closing
-from dataclasses import fields
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
@@ -15,13 +14,11 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import (
     Aggregate,
-    CharField,
     Count,
     DateTimeField,
-    DurationField,
-    ExpressionWrapper,
     F,
     FloatField,
+    Func,
     Max,
     Q,
     QuerySet,
@@ -46,6 +43,7 @@ from apps.metering.models import (
     UsageEvent,
 )
 from apps.metering.screening import Known
+from apps.metering.stores.base import store
 from apps.promotions.rollouts.health import Calls
 
 DIMENSIONS = ("cost_center", "team", "model", "version")
@@ -57,22 +55,22 @@ WHERE doubt = '{Doubt.OTHER_DAY}'
 ROWS_AT_ONCE = 1000  # that the database gives together
 FEW = 1000  # taken out calls that are read whole: there are seldom any
 LONGEST_CALL = timedelta(minutes=15)  # the gateway ends a call before
-RECORD = tuple(field.name for field in fields(UsageRecord))
-RECORD_VALUES = attrgetter(*RECORD)
-STORED = (*RECORD, "received_at", "received_via")  # columns that are not generated
-_ID, _TIME = RECORD.index("event_id"), RECORD.index("occurred_at")
-_COLUMNS = {field.column: field for field in UsageEvent._meta.concrete_fields}
 
 
-def _value(place: int) -> str:
-    """Return how a column's value is read from its place in a JSON array. Text stays text of any
-    length, so that what is too long for its column is refused, and never cut.
-    """
-    field, text = _COLUMNS[RECORD[place]], f"one->>{place}"
-    return text if isinstance(field, CharField) else f"({text})::{field.db_type(connection)}"
+class EndedAt(Func):
+    """When a call ended: its start, and its milliseconds later."""
 
+    template = "%(expressions)s"
+    arg_joiner = " + interval '1 millisecond' * "
+    output_field = DateTimeField()
 
-_VALUES = ", ".join(_value(place) for place in range(len(RECORD)))
+    def __init__(self) -> None:
+        super().__init__(F("occurred_at"), Coalesce(F("duration_ms"), 0))
+
+    def as_clickhouse(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """Return it as ClickHouse writes it."""
+        more = {"template": "addMilliseconds(%(expressions)s)", "arg_joiner": ", "}
+        return self.as_sql(compiler, connection, **more, **context)
 
 
 class Percentile(Aggregate):
@@ -87,30 +85,20 @@ class Percentile(Aggregate):
     def __init__(self, expression: object, *, share: float, **extra: Any) -> None:
         super().__init__(expression, share=share, **extra)
 
+    def as_clickhouse(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """Return it as ClickHouse writes it."""
+        found = self.copy()
+        found.template = "quantileExactInclusive(%(share)s)(%(expressions)s)"
+        return found.as_sql(compiler, connection, **context)
+
 
 def insert(records: Iterable[UsageRecord], *, via: str, now: datetime) -> set[UUID]:
-    """Store those of the records whose id is not stored yet under their day; return their ids. One
-    statement, in the caller's transaction.
+    """Store those of the records whose id is not stored yet under their day; return their ids. In
+    the caller's transaction: without its commit none of them counts.
 
-    The ids must differ, and days.make_days must have been asked for their days. They are stored in
-    their order, so that two batches with the same calls do not wait for each other in a ring. They
-    travel as one JSON text: the portal's role may make no table to COPY into, and arrays of values
-    take several times as long to write (`make bench-ingest`).
+    The ids must differ, and days.make_days must have been asked for their days.
     """
-    columns, table = ", ".join(STORED), UsageEvent._meta.db_table
-    rows = []
-    for record in sorted(records, key=lambda one: one.event_id.int):
-        row = list(RECORD_VALUES(record))
-        row[_ID], row[_TIME] = record.event_id.hex, record.occurred_at.isoformat()
-        rows.append(row)
-    # only names of our own table are put into the statement
-    sql = (
-        f"INSERT INTO {table} ({columns}) SELECT {_VALUES}, %s, %s"  # noqa: S608
-        " FROM jsonb_array_elements(%s) AS one ON CONFLICT DO NOTHING RETURNING event_id"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [now, via, json.dumps(rows)])
-        return {row[0] for row in cursor.fetchall()}
+    return store().insert(records, via=via, now=now)
 
 
 def counts_of(records: Iterable[UsageRecord]) -> dict[UUID, Counts]:
@@ -143,8 +131,7 @@ def take_out(event: UsageEvent) -> None:
     Raises IntegrityError where there is no such call, or where the call is not kept in quarantine
     and in the record first.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT take_out_usage_event(%s, %s)", [event.event_id, event.occurred_at])
+    store().take_out(event)
 
 
 _when = attrgetter("occurred_at")
@@ -175,9 +162,32 @@ def hour_sums(hours: Collection[datetime]) -> Generator[dict[str, Any]]:
 
     hours: their starts, of one day.
     """
-    events = UsageEvent.objects.filter(
-        occurred_at__gte=min(hours), occurred_at__lt=max(hours) + HOUR
-    ).annotate(hour=TruncHour("occurred_at", tzinfo=ZONE))
+    wanted = frozenset(hours)
+    with closing(_exact_sums(min(hours), max(hours) + HOUR)) as sums:
+        for row in sums:
+            if row["hour"] in wanted:
+                yield row
+
+
+_CALLS = [f"{outcome.value.lower()}_calls" for outcome in Outcome]
+
+
+def _exact_sums(start: datetime, end: datetime) -> Generator[dict[str, Any]]:
+    """Yield the sums of each hour of [start, end), of the calls alone that count."""
+    raw = store()
+    known = raw.known(start, end)  # before the calls are read: of each of these there is a call
+    if known is None:
+        yield from _sums_of(raw.counted(start, end))
+        return
+    found = list(_sums_of(raw.calls().filter(occurred_at__gte=start, occurred_at__lt=end)))
+    if known != sum(row[name] for row in found for name in _CALLS):
+        found = list(_sums_of(raw.counted(start, end)))
+    yield from found
+
+
+def _sums_of(events: QuerySet[UsageEvent]) -> Generator[dict[str, Any]]:
+    """Yield what some calls come to by hour, cost center, team, model and version."""
+    events = events.annotate(hour=TruncHour("occurred_at", tzinfo=ZONE))
     calls = {f"{o.value.lower()}_calls": Count("event_id", filter=Q(outcome=o)) for o in Outcome}
     calls |= {
         f"refused_{code}_calls": Count(
@@ -204,18 +214,16 @@ def hour_sums(hours: Collection[datetime]) -> Generator[dict[str, Any]]:
     # Tokens replace the columns of the same name: the values() below must not group by them.
     sums = {f"sum_{name}": expression for name, expression in tokens.items()}
     rows = events.values("hour", *DIMENSIONS).annotate(**calls, **sums)
-    wanted = frozenset(hours)
     with closing(rows.order_by("hour", *DIMENSIONS).iterator(chunk_size=ROWS_AT_ONCE)) as found:
         for row in found:
-            if row["hour"] in wanted:
-                yield {key.removeprefix("sum_"): value for key, value in row.items()}
+            yield {key.removeprefix("sum_"): value for key, value in row.items()}
 
 
 def calls_visible_to(user: User) -> QuerySet[UsageEvent]:
     """Return the calls this person may see, newest first: all for those who oversee, else their
     team's.
     """
-    calls = UsageEvent.objects.order_by("-occurred_at", "-event_id")
+    calls = store().calls().order_by("-occurred_at", "-event_id")
     if user.has_role(*SEES_EVERY_TEAM):
         return calls
     return calls.filter(team=user.team.slug) if user.team and user.roles else calls.none()
@@ -239,15 +247,10 @@ def wanting_calls(
     Refused calls (no grant, over the limit) want nothing. A call that met no replica names no
     version: it counts where `unanswered_too`, for the version that the route leads to.
     """
-    took = ExpressionWrapper(
-        Coalesce(F("duration_ms"), 0) * timedelta(milliseconds=1), output_field=DurationField()
-    )
-    ended = ExpressionWrapper(F("occurred_at") + took, output_field=DateTimeField())
     # The first condition is what the index serves; the second is the rule.
-    recent = UsageEvent.objects.filter(model=model, occurred_at__gte=since - LONGEST_CALL)
-    recent = (
-        recent.alias(ended_at=ended).filter(ended_at__gte=since).exclude(outcome=Outcome.REFUSED)
-    )
+    recent = store().calls().filter(model=model, occurred_at__gte=since - LONGEST_CALL)
+    recent = recent.alias(ended_at=EndedAt()).filter(ended_at__gte=since)
+    recent = recent.exclude(outcome=Outcome.REFUSED)
     answered = Q(version=version, outcome__in=(Outcome.METERED, Outcome.UNMETERED))
     whose = Q(version=version) | Q(version="") if unanswered_too else Q(version=version)
     return recent.aggregate(
@@ -262,7 +265,7 @@ def latest_call_at(
     """Return when the newest stored call of [start, end) began: how fresh every figure made from
     usage is. A bound that is not given holds nothing out.
     """
-    calls = UsageEvent.objects.all()
+    calls = store().calls()
     if start is not None:
         calls = calls.filter(occurred_at__gte=start)
     if end is not None:
@@ -296,7 +299,9 @@ def calls_by_version(model: str, since: datetime) -> dict[str, Calls]:
     """
     speed = Cast("output_tokens", FloatField()) * 1000.0 / F("duration_ms")
     rows = (
-        UsageEvent.objects.filter(model=model, occurred_at__gte=since)
+        store()
+        .calls()
+        .filter(model=model, occurred_at__gte=since)
         .exclude(version="")
         .exclude(outcome=Outcome.REFUSED)
         .values("version")

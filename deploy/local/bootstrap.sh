@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the project needs into its own folder: `bootstrap.sh python`, `bootstrap.sh assets`; and, as root, the
-# machine's Chromium for the tests: `bootstrap.sh browser`. The Makefile calls it where needed. It must work on
-# a machine that has Python 3.11 or newer, make and git, and no more.
+# Installs what the project needs into its own folder: `bootstrap.sh python`, `bootstrap.sh assets`; for some tests
+# `bootstrap.sh clickhouse`, and, as root, the machine's Chromium: `bootstrap.sh browser`. The Makefile calls it where
+# needed. It must work on a machine that has Python 3.11 or newer, make and git, and no more.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -75,9 +75,20 @@ install_browser() {
   fi
 }
 
+# chdb is 533 MB and brings packages of its own: nobody needs it but the tests of the second store of usage.
+install_clickhouse() {
+  local lock=deploy/local/doubles/clickhouse/requirements.lock
+  say "Making .venv-clickhouse: the engine of ClickHouse, about 840 MB on disk"
+  .venv/bin/python -m venv --clear .venv-clickhouse
+  .venv/bin/uv pip sync --quiet --python .venv-clickhouse/bin/python --require-hashes "$lock"
+  .venv-clickhouse/bin/python -c 'import chdb'
+  touch .venv-clickhouse/.ready
+}
+
 case "${1:-}" in
   python) install_python ;;
+  clickhouse) install_clickhouse ;;
   assets) build_assets ;;
   browser) install_browser ;;
-  *) echo "usage: $0 python|assets|browser" >&2; exit 2 ;;
+  *) echo "usage: $0 python|assets|browser|clickhouse" >&2; exit 2 ;;
 esac

@@ -131,7 +131,7 @@ def batch(
 def against_database(calls: Sequence[dict[str, str]], *, staged: bool) -> float:
     """Return how many rows a second COPY writes, and take them away again."""
     from apps.metering.access_log import read_entry
-    from apps.metering.store import RECORD_VALUES, STORED
+    from apps.metering.stores.columns import RECORD_VALUES, STORED
 
     names, now = ", ".join(STORED), datetime.now(UTC)
     table = "staged" if staged else "metering_usageevent"

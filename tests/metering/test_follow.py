@@ -10,8 +10,8 @@ import pytest
 
 from apps.metering.access_log import read_entry
 from apps.metering.follow import Follower
-from apps.metering.models import LogPosition, QuarantinedRecord, UsageEvent
-from tests.factories import NOW
+from apps.metering.models import LogPosition, QuarantinedRecord
+from tests.factories import NOW, stored_calls
 from tests.metering.test_ingest import batch, call, post  # noqa: F401
 
 
@@ -87,7 +87,7 @@ class TestFollower:
         post(batch(record))
         log.write_bytes((json.dumps(record) + "\n").encode())
         assert follow(log).step(now=NOW) == 0
-        assert UsageEvent.objects.count() == 1
+        assert stored_calls().count() == 1
 
     def test_waits_for_a_file_that_is_not_there_yet(self, follow, tmp_path):
         assert follow(tmp_path / "later.log").step(now=NOW) == 0
@@ -103,7 +103,7 @@ class TestFollower:
             str(log): (log.stat().st_ino, log.stat().st_size, NOW),
             str(other): (other.stat().st_ino, other.stat().st_size - 1, NOW),
         }
-        assert set(UsageEvent.objects.values_list("received_via", flat=True)) == {"FILE"}
+        assert set(stored_calls().values_list("received_via", flat=True)) == {"FILE"}
 
     def test_asks_the_database_nothing_while_nothing_is_appended(
         self, follow, log, django_assert_num_queries
@@ -177,8 +177,8 @@ class TestFollower:
         follower = follow(log)
         log.write_bytes(line() + line(team="odd") + line())
         assert follower.step(now=NOW) == 2
-        assert not UsageEvent.objects.filter(team="odd").exists()
-        assert set(UsageEvent.objects.values_list("received_via", flat=True)) == {"FILE"}
+        assert not stored_calls().filter(team="odd").exists()
+        assert set(stored_calls().values_list("received_via", flat=True)) == {"FILE"}
         assert LogPosition.objects.get().offset == log.stat().st_size
         with log.open("ab") as file:
             file.write(line())

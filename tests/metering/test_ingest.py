@@ -14,7 +14,7 @@ from apps.metering.access_log import read_entry, read_record
 from apps.metering.models import DirtyHour, HourlyUsage, QuarantinedRecord, UsageEvent
 from apps.metering.otlp_messages import ExportLogsServiceRequest, ExportLogsServiceResponse
 from tests.database import as_owner
-from tests.factories import NOW
+from tests.factories import NOW, stored_calls
 from tests.metering.test_access_log import CALL
 
 TOKEN = "Bearer ingest-token-of-the-tests"
@@ -65,21 +65,21 @@ class TestLogs:
     def test_stores_each_call_once_however_often_it_comes(self, post):
         body = batch(call(), call())
         assert [post(body).status_code for _ in range(3)] == [200, 200, 200]
-        assert UsageEvent.objects.count() == 2
+        assert stored_calls().count() == 2
 
     def test_counts_a_repeat_inside_one_batch_once(self, post):
         record = call()
         assert post(batch(record, record)).status_code == 200
-        assert UsageEvent.objects.count() == 1
+        assert stored_calls().count() == 1
 
     def test_takes_gzip(self, post):
         assert post(gzip.compress(batch(call())), **{"Content-Encoding": "gzip"}).status_code == 200
-        assert UsageEvent.objects.count() == 1
+        assert stored_calls().count() == 1
 
     def test_keeps_the_good_of_a_batch_and_names_the_bad(self, post):
         response = post(batch(call(), call(start_time="yesterday")))
         partial = ExportLogsServiceResponse.FromString(response.content).partial_success
-        assert (partial.rejected_log_records, UsageEvent.objects.count()) == (1, 1)
+        assert (partial.rejected_log_records, stored_calls().count()) == (1, 1)
         assert partial.error_message == "kept in quarantine, not counted: Cannot be read: 1"
         kept = QuarantinedRecord.objects.get()
         assert (kept.doubt, kept.detail) == ("UNREADABLE", "start_time is missing or not ISO 8601")
@@ -90,7 +90,7 @@ class TestLogs:
             post(gzip.compress(batch(call()))[:-9], **{"Content-Encoding": "gzip"}).status_code
             == 400
         )
-        assert not UsageEvent.objects.exists()
+        assert not stored_calls().exists()
 
     @pytest.mark.parametrize("token", ["", "Bearer wrong", "ingest-token-of-the-tests"])
     def test_refuses_a_wrong_credential(self, post, token):
@@ -103,13 +103,13 @@ class TestLogs:
     @pytest.mark.parametrize("encoding", ["deflate", "br", "zstd", "gzip, gzip"])
     def test_refuses_another_encoding(self, post, encoding):
         assert post(batch(call()), **{"Content-Encoding": encoding}).status_code == 415
-        assert not UsageEvent.objects.exists()
+        assert not stored_calls().exists()
 
     @pytest.mark.parametrize("encoding", ["GZIP", "gzip"])
     def test_reads_the_encodings_name_in_any_case(self, post, encoding):
         body = gzip.compress(batch(call()))
         assert post(body, **{"Content-Encoding": encoding}).status_code == 200
-        assert UsageEvent.objects.count() == 1
+        assert stored_calls().count() == 1
 
     @pytest.mark.parametrize("packed", [False, True])
     def test_takes_exactly_as_much_as_it_says(self, post, monkeypatch, packed):
@@ -120,7 +120,7 @@ class TestLogs:
         assert post(pack(body), **headers).status_code == 200
         # an unknown field: one more byte than is allowed makes the difference, not its content
         assert post(pack(body + b"\x10\x01"), **headers).status_code == 413
-        assert UsageEvent.objects.count() == 1
+        assert stored_calls().count() == 1
 
     def test_takes_32_mb_and_not_a_byte_more(self, post):
         assert ingest.MAX_BYTES == 32 * 1024 * 1024
@@ -152,7 +152,7 @@ class TestLogs:
         began = time.process_time()
         response = post(packed, **{"Content-Encoding": "gzip"})
         assert time.process_time() - began < 2
-        assert (response.status_code, UsageEvent.objects.count()) == (413, 0)
+        assert (response.status_code, stored_calls().count()) == (413, 0)
 
     def test_stops_early_in_records_of_many_empty_attributes(self, post):
         record = b"\x32\x00" * (otlp.MOST_BYTES_OF_RECORD // 2)
@@ -165,7 +165,7 @@ class TestLogs:
         monkeypatch.setattr(otlp, "MOST_RECORDS", 3)
         assert post(batch(*(call() for _ in range(3)))).status_code == 200
         response = post(batch(*(call() for _ in range(4))))
-        assert (response.status_code, UsageEvent.objects.count()) == (413, 3)
+        assert (response.status_code, stored_calls().count()) == (413, 3)
         assert b"records at most" in response.content
 
     def test_keeps_the_good_beside_a_record_that_is_huge_or_torn(self, post):
@@ -175,7 +175,7 @@ class TestLogs:
         assert partial.rejected_log_records == 2
         details = set(QuarantinedRecord.objects.values_list("detail", flat=True))
         assert details == {"a record has more than 65536 bytes", "a record cannot be read"}
-        assert [str(event.event_id) for event in UsageEvent.objects.all()] == [good["x-request-id"]]
+        assert [str(event.event_id) for event in stored_calls()] == [good["x-request-id"]]
 
     def test_refuses_for_good_what_the_database_never_takes(self, post, monkeypatch):
         """A 503 would bring the batch back for ever, and everything behind it would wait."""
@@ -191,8 +191,8 @@ class TestLogs:
         assert "Refused by the database: 2" in partial.error_message
         kept = QuarantinedRecord.objects.values_list("doubt", "team")
         assert list(kept) == [("REFUSED", "odd")] * 2
-        assert UsageEvent.objects.count() == 3
-        assert not UsageEvent.objects.filter(team="odd").exists()
+        assert stored_calls().count() == 3
+        assert not stored_calls().filter(team="odd").exists()
 
     def test_asks_to_try_again_while_the_database_is_away(self, post, monkeypatch):
         def away(**_):
@@ -220,8 +220,8 @@ class TestJson:
         post(batch(one))
         response = post(self.sent(one, other), content_type="application/json")
         assert (response.status_code, response.json()) == (200, {})
-        stored = UsageEvent.objects.get(event_id=other["x-request-id"])
-        assert (UsageEvent.objects.count(), stored.ttft_ms, stored.input_tokens) == (2, 81.5, 120)
+        stored = stored_calls().get(event_id=other["x-request-id"])
+        assert (stored_calls().count(), stored.ttft_ms, stored.input_tokens) == (2, 81.5, 120)
 
     def test_tells_in_json_what_is_kept_apart(self, post):
         response = post(self.sent(call(team="nobody")), content_type="application/json")
@@ -249,7 +249,7 @@ class TestJson:
         monkeypatch.setattr(otlp, "MOST_RECORDS", 2)
         monkeypatch.setattr(otlp, "MOST_VALUES", 20)
         assert post(body, content_type="application/json").status_code == 413
-        assert not UsageEvent.objects.exists()
+        assert not stored_calls().exists()
 
     def test_reads_a_value_of_another_kind_as_none(self, post):
         sent = json.loads(self.sent(call()))
@@ -260,7 +260,7 @@ class TestJson:
             {"key": "user_id"},
         ]
         assert post(json.dumps(sent), content_type="application/json").status_code == 200
-        stored = UsageEvent.objects.get()
+        stored = stored_calls().get()
         assert (stored.ttft_ms, stored.route, stored.user_id) == (None, "", "")
 
 

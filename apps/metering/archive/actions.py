@@ -18,6 +18,7 @@ from apps.common.tasks import enqueue_on_commit
 from apps.metering import days
 from apps.metering.archive.parquet import File
 from apps.metering.models import ArchivedDay, DirtyHour, Doubt, QuarantinedRecord
+from apps.metering.stores.base import Held
 
 Status = ArchivedDay.Status
 ACTOR = System("metering.archive_days")
@@ -68,7 +69,7 @@ def _dirty_days() -> set[date]:
 
 @transaction.atomic
 def record_verified(
-    *, row: ArchivedDay, file: File, held: days.Held, key: str, version_id: str, now: datetime
+    *, row: ArchivedDay, file: File, held: Held, key: str, version_id: str, now: datetime
 ) -> bool:
     """Say that a day was written, and read back as it was written. False where it is not waiting
     for that any more.

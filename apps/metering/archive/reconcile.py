@@ -27,6 +27,7 @@ from apps.metering.archive import actions, parquet
 from apps.metering.archive.actions import NotWhole
 from apps.metering.archive.parquet import NotParquet
 from apps.metering.models import ArchivedDay
+from apps.metering.stores.sql import patience
 
 PASS_SECONDS = 60.0
 MOST_PLACES = 5  # names that are tried for an object before a person must look
@@ -88,7 +89,7 @@ def _write(row: ArchivedDay, archive: RegistryStore, now: datetime) -> None:
     now or when it would be dropped.
     """
     held = days.held_by(row.day)
-    with days.patience():
+    with patience():
         file = parquet.write(days.rows_of(row.day, parquet.COLUMNS, parquet.GROUP))
     if file.rows != held.calls:
         raise TemporaryError("Calls of that day arrived while it was written.")

@@ -20,6 +20,7 @@ from apps.common.tasks import enqueue_on_commit
 from apps.metering import actions, days, sealing, store
 from apps.metering.access_log import PATHS, Entry, UsageRecord
 from apps.metering.models import CheckedDay, Doubt, QuarantinedRecord, UsageEvent
+from apps.metering.stores.columns import RECORD
 
 PASS_SECONDS = 500.0
 ACTOR = System("metering.find_doubles")
@@ -101,5 +102,5 @@ def _entry(event: UsageEvent) -> Entry:
     told["path"] = PATHS.get(event.operation)
     values = {key: value for key, value in told.items() if value not in (None, "")}
     values["start_time"] = event.occurred_at.isoformat()
-    read = UsageRecord(**{name: getattr(event, name) for name in store.RECORD})
+    read = UsageRecord(**{name: getattr(event, name) for name in RECORD})
     return Entry(values, read, actions.OTHER_DAY, Doubt.OTHER_DAY)

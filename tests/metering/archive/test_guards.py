@@ -12,7 +12,7 @@ from apps.metering import days
 from apps.metering.archive.queries import Standing, standing
 from apps.metering.models import ArchivedDay, DirtyHour, UsageEvent
 from tests.database import as_owner
-from tests.factories import NOW, TeamFactory, UserFactory, create_event
+from tests.factories import NOW, TeamFactory, UserFactory, create_event, stored_calls
 from tests.metering.test_actions import record
 from tests.metering.test_days import insert, together
 
@@ -33,7 +33,7 @@ def verified(**changes):
 
 
 @pytest.fixture
-def calls(db):
+def calls(each_store):
     made = [record(NOW), record(NOW + timedelta(hours=2))]
     insert(*made)
     return made
@@ -59,14 +59,14 @@ class TestDropDay:
             ArchivedDay.objects.create(day=DAY, asked_at=NOW)
         with pytest.raises(IntegrityError, match="not in the archive"), transaction.atomic():
             days.drop_day(DAY, now=NOW)
-        assert UsageEvent.objects.count() == 2
+        assert stored_calls().count() == 2
 
     def test_leaves_a_day_that_holds_another_call(self, calls):
         row = verified()
         insert(record(NOW))
         assert days.drop_day(DAY, now=NOW) is False
         row.refresh_from_db()
-        assert (row.status, UsageEvent.objects.count()) == ("VERIFIED", 3)
+        assert (row.status, stored_calls().count()) == ("VERIFIED", 3)
 
     def test_leaves_a_day_that_holds_other_calls_though_as_many(self, calls):
         verified()
@@ -91,7 +91,7 @@ class TestDropDay:
         )  # fmt: skip
         verified()
         assert days.drop_day(DAY, now=NOW) is True
-        assert list(UsageEvent.objects.all()) == [other]
+        assert list(stored_calls()) == [other]
 
 
 class TestADroppedDay:
@@ -116,7 +116,8 @@ class TestADroppedDay:
             days.restore_day(DAY, ("event_id",), [], now=NOW)
 
     def test_is_stored_in_several_statements(self, dropped, monkeypatch):
-        monkeypatch.setattr(days, "AT_ONCE", 2)
+        for name in ("postgres", "clickhouse"):
+            monkeypatch.setattr(f"apps.metering.stores.{name}.AT_ONCE", 2)
         columns = ("event_id", "occurred_at", "received_at", "received_via", "outcome", "team",
                    "cost_center", "user_id", "model", "version", "operation", "route",
                    "response_code", "response_flags", "unmetered_because")  # fmt: skip
@@ -125,7 +126,7 @@ class TestADroppedDay:
             for _ in range(5)
         ]
         assert days.restore_day(DAY, columns, iter(calls), now=NOW) == 5
-        stored = UsageEvent.objects.values_list("event_id", flat=True)
+        stored = stored_calls().values_list("event_id", flat=True)
         assert set(stored) == {call[0] for call in calls}
 
     def test_cannot_be_said_to_be_back(self, dropped):
@@ -217,7 +218,7 @@ class TestTwoAtOnce:
             (refused,) = together(_try_to_drop)
             assert insert(record(NOW))
         assert "lock timeout" in refused
-        assert UsageEvent.objects.count() == 2
+        assert stored_calls().count() == 2
 
 
 def _try_to_drop():

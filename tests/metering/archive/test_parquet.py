@@ -8,10 +8,10 @@ import pyarrow
 import pytest
 from pyarrow import parquet as public
 
-from apps.metering import store
 from apps.metering.archive import parquet
 from apps.metering.days import DEFAULTS
 from apps.metering.models import UsageEvent
+from apps.metering.stores.columns import STORED
 from tests.factories import NOW
 from tests.metering.test_actions import record
 
@@ -31,7 +31,7 @@ def two():
 
 class TestWrite:
     def test_has_every_stored_column(self):
-        assert set(parquet.COLUMNS) == set(store.STORED)
+        assert set(parquet.COLUMNS) == set(STORED)
 
     def test_may_lack_what_the_table_may_lack(self):
         file = public.ParquetFile(BytesIO(parquet.write(two()).body))

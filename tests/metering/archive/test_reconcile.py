@@ -23,16 +23,15 @@ from apps.metering.models import (
     DirtyHour,
     HourlyUsage,
     QuarantinedRecord,
-    UsageEvent,
 )
 from apps.metering.quarantine.actions import replay_waiting
 from apps.metering.quarantine.doubles import find_doubles
-from tests.factories import NOW
+from tests.factories import NOW, stored_calls
 from tests.integrations import versitygw
 from tests.metering.test_access_log import CALL
 from tests.metering.test_actions import entry, record
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("names")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("names", "each_store")]
 DAY = timedelta(days=1)
 OLD = NOW - 70 * DAY
 SUMS = ("hour", "team", "model", "version", "metered_calls", "input_tokens", "output_tokens")
@@ -98,7 +97,7 @@ class TestAnOldDay:
         assert versitygw.refused(archive, row.object_key, row.version_id)
         assert day_of(OLD) not in days.stored_days()
         assert day_of(NOW) in days.stored_days()
-        assert UsageEvent.objects.get().occurred_at == NOW
+        assert stored_calls().get().occurred_at == NOW
         assert summed() == before
         assert told_actions() == ["usage.archived", "usage.dropped"]
         event = AuditEvent.objects.filter(action="usage.dropped").get()
@@ -177,7 +176,7 @@ class TestALateCall:
         assert run() == 1
         assert [row.status for row in rows()] == ["RESTORED"]
         assert rows()[0].restored_at == NOW
-        stored = UsageEvent.objects.filter(occurred_at__lt=NOW - DAY).order_by("occurred_at")
+        stored = stored_calls().filter(occurred_at__lt=NOW - DAY).order_by("occurred_at")
         assert {each.event_id for each in stored} == {each.event_id for each in calls}
         assert replay_waiting(now=NOW) == 1
         assert QuarantinedRecord.objects.get().status == "REPLAYED"
@@ -212,7 +211,7 @@ class TestALateCall:
         run()
         replay_waiting(now=NOW)
         assert QuarantinedRecord.objects.get().status == "REPLAYED"
-        assert UsageEvent.objects.filter(event_id=calls[0].event_id).count() == 1
+        assert stored_calls().filter(event_id=calls[0].event_id).count() == 1
         assert summed() == before
         run(NOW + DAY)
         first, second = rows()
@@ -227,7 +226,7 @@ class TestALateCall:
         run()
         assert replay_waiting(now=NOW) == 0
         assert QuarantinedRecord.objects.get().doubt == "OTHER_COUNTS"
-        assert UsageEvent.objects.get(event_id=calls[0].event_id).output_tokens == 30
+        assert stored_calls().get(event_id=calls[0].event_id).output_tokens == 30
 
     def test_is_waited_for_from_the_first_try_on(self, calls, run):
         run()
@@ -284,7 +283,7 @@ class TestWhatStandsInTheWay:
             "Trying again by itself."
         )
         assert row.next_check_at == NOW + timedelta(seconds=4)
-        assert UsageEvent.objects.count() == 3
+        assert stored_calls().count() == 3
         assert run(NOW + timedelta(seconds=3)) == 0
         assert run(NOW + timedelta(seconds=4)) == 1
         assert [(row.status, row.message) for row in rows()] == [("DROPPED", "")]
@@ -308,7 +307,7 @@ class TestWhatStandsInTheWay:
         monkeypatch.setattr(RegistryStore, "lock", call_comes)
         run()
         assert [(row.status, row.rows) for row in rows()] == [("REPLACED", 2)]
-        assert UsageEvent.objects.filter(occurred_at__lt=NOW - DAY).count() == 3
+        assert stored_calls().filter(occurred_at__lt=NOW - DAY).count() == 3
         run()
         assert [(row.status, row.rows) for row in rows()] == [("REPLACED", 2), ("DROPPED", 3)]
 
@@ -361,7 +360,7 @@ class TestWhatStandsInTheWay:
         (row,) = rows()
         assert (row.status, row.reason) == ("WAITING", "REFUSED")
         assert "can be read back as it was written" in row.message
-        assert UsageEvent.objects.count() == 3
+        assert stored_calls().count() == 3
 
     def test_of_a_day_that_is_being_used(self, calls, run, monkeypatch):
         def used(*_, **__):
@@ -389,7 +388,7 @@ class TestBringingBack:
         versitygw.put_raw(archive, wanted.object_key, b"somebody wrote over it")
         run()
         assert rows()[0].status == "RESTORED"
-        assert UsageEvent.objects.count() == 3
+        assert stored_calls().count() == 3
 
     @pytest.mark.parametrize("what", ["other bytes", "a file with fewer calls"])
     def test_takes_nothing_else(self, wanted, run, archive, monkeypatch, what):
@@ -442,8 +441,8 @@ def _nobody_answers(**_):
 def test_a_record_keeps_its_place_when_it_is_restored(calls, run):
     """The time it was received, and by which way, come back with it."""
     columns = ("event_id", "received_at", "received_via", "completeness", "ttft_ms", "user_id")
-    before = list(UsageEvent.objects.order_by("event_id").values_list(*columns))
+    before = list(stored_calls().order_by("event_id").values_list(*columns))
     run()
     DirtyHour.objects.create(hour=OLD, marked_at=NOW)
     run(NOW + DAY)
-    assert list(UsageEvent.objects.order_by("event_id").values_list(*columns)) == before
+    assert list(stored_calls().order_by("event_id").values_list(*columns)) == before

@@ -12,14 +12,14 @@ from apps.catalog.models import RegisteredModel
 from apps.common.errors import NotPermitted
 from apps.metering import actions as usage
 from apps.metering.access_log import read_entry
-from apps.metering.models import DirtyHour, HourlyUsage, QuarantinedRecord, UsageEvent
+from apps.metering.models import DirtyHour, HourlyUsage, QuarantinedRecord
 from apps.metering.quarantine import actions
 from tests.database import as_owner
-from tests.factories import NOW, TeamFactory, UserFactory
+from tests.factories import NOW, TeamFactory, UserFactory, stored_calls
 from tests.metering.test_access_log import CALL
 from tests.trail import AuditAway, trail
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("names")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("names", "each_store")]
 HOUR = NOW
 LATER = NOW + timedelta(days=1)
 
@@ -81,13 +81,13 @@ class TestKeeping:
         assert dict(ingest(first, first | {"team": "prior-auth"}).quarantined) == {
             "OTHER_COUNTS": 1
         }
-        assert UsageEvent.objects.get().output_tokens == 30
+        assert stored_calls().get().output_tokens == 30
 
     def test_of_two_with_one_id_in_a_batch_the_first_counts(self):
         first = call()
         came = ingest(first, first | {"gen_ai.usage.output_tokens": 31}, first)
         assert (came.stored, dict(came.quarantined)) == (1, {"OTHER_COUNTS": 1})
-        assert UsageEvent.objects.get().output_tokens == 30
+        assert stored_calls().get().output_tokens == 30
 
     def test_stops_no_hour_and_makes_no_month_negative(self):
         absurd = [
@@ -113,7 +113,7 @@ class TestReplaying:
             found = QuarantinedRecord.objects.all()
             assert actions.replay_records(records=found, actor=finance, now=LATER) == 2
         assert asked.count(("metering.roll_up_dirty_hours", {})) >= 1
-        events = UsageEvent.objects.order_by("received_at")
+        events = stored_calls().order_by("received_at")
         assert [(e.team, e.received_at, e.received_via) for e in events] == [
             (team.slug, NOW, "OTLP"), (team.slug, LATER, "FILE"),
         ]  # fmt: skip
@@ -150,7 +150,7 @@ class TestReplaying:
         TeamFactory(slug="late")
         ingest(late, via="FILE")
         actions.replay_records(records=QuarantinedRecord.objects.all(), actor=finance, now=LATER)
-        assert (UsageEvent.objects.count(), kept().get().status) == (1, "REPLAYED")
+        assert (stored_calls().count(), kept().get().status) == (1, "REPLAYED")
 
     def test_takes_the_oldest_first_and_so_many_at_once(self, finance, monkeypatch):
         for step, team in enumerate(("third", "first", "second")):
@@ -182,7 +182,7 @@ class TestReplaying:
         TeamFactory(slug="late")
         with audit_away(), pytest.raises(AuditAway):
             actions.replay_records(records=kept(), actor=finance, now=LATER)
-        assert (kept().get().status, UsageEvent.objects.count()) == ("WAITING", 0)
+        assert (kept().get().status, stored_calls().count()) == ("WAITING", 0)
 
     def test_by_itself_leaves_to_people_what_was_doubted_for_its_counts(self, finance):
         ingest(call(**{"gen_ai.usage.input_tokens": 3000}))
@@ -197,7 +197,7 @@ class TestReplaying:
         actions.leave_out(item=left, actor=finance, reason="A test.", now=NOW)
         TeamFactory(slug="late")
         assert actions.replay_waiting(now=LATER) == 1
-        assert UsageEvent.objects.get().event_id == waiting.event_id
+        assert stored_calls().get().event_id == waiting.event_id
 
     def test_leaves_alone_what_was_resolved(self, finance):
         ingest(call(team="late"))
@@ -205,7 +205,7 @@ class TestReplaying:
         TeamFactory(slug="late")
         found = QuarantinedRecord.objects.all()
         assert actions.replay_records(records=found, actor=finance, now=LATER) == 0
-        assert not UsageEvent.objects.exists()
+        assert not stored_calls().exists()
 
     @pytest.mark.parametrize("role", [Role.AUDITOR, Role.TEAM_LEAD, Role.MODEL_OWNER])
     def test_is_for_those_who_look_after_usage(self, role):

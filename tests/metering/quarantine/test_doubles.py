@@ -20,16 +20,15 @@ from apps.metering.models import (
     LateUsage,
     QuarantinedRecord,
     SealedHour,
-    UsageEvent,
 )
 from apps.metering.quarantine import doubles
 from apps.metering.quarantine.actions import replay_records
-from tests.factories import NOW
+from tests.factories import NOW, stored_calls
 from tests.metering.quarantine.test_actions import finance  # noqa: F401 (a fixture)
 from tests.metering.test_access_log import CALL
 from tests.metering.test_actions import entry, record
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("names")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("names", "each_store")]
 DAY = timedelta(days=1)
 NIGHT = NOW + DAY
 
@@ -71,9 +70,9 @@ class TestFindDoubles:
             assert check() == 1
         assert ("metering.roll_up_dirty_hours", {}) in asked
         assert list(DirtyHour.objects.values_list("hour", "marked_at")) == [(NOW, NIGHT)]
-        left = UsageEvent.objects.get(event_id=both[0].event_id)
+        left = stored_calls().get(event_id=both[0].event_id)
         assert (left.occurred_at, left.output_tokens) == (NOW - DAY, 3)
-        assert UsageEvent.objects.count() == 3
+        assert stored_calls().count() == 3
         assert counted() == {NOW - DAY: 2, NOW: 1}
         kept = QuarantinedRecord.objects.get()
         assert (kept.doubt, kept.status, kept.event_id) == ("OTHER_DAY", "WAITING", left.event_id)
@@ -109,26 +108,26 @@ class TestFindDoubles:
         actions.roll_up_dirty_hours(now=NOW)
         with audit_away(), pytest.raises(AuditAway):
             doubles.find_doubles(now=NIGHT)
-        assert (UsageEvent.objects.count(), QuarantinedRecord.objects.count()) == (4, 0)
+        assert (stored_calls().count(), QuarantinedRecord.objects.count()) == (4, 0)
 
     def test_goes_by_when_they_came_and_then_by_when_they_began(self):
         early = record(NOW - DAY)
         ingest(replace(early, occurred_at=NOW))
         ingest(early, now=NOW + timedelta(seconds=1))
         check()
-        assert UsageEvent.objects.get().occurred_at == NOW
+        assert stored_calls().get().occurred_at == NOW
         at_once = record(NOW)
         ingest(at_once)
         ingest(replace(at_once, occurred_at=NOW - DAY))
         check(NIGHT + DAY)
-        assert UsageEvent.objects.get(event_id=at_once.event_id).occurred_at == NOW - DAY
+        assert stored_calls().get(event_id=at_once.event_id).occurred_at == NOW - DAY
 
     def test_leaves_one_of_three(self):
         first = record(NOW - 2 * DAY)
         for step in range(3):
             ingest(replace(first, occurred_at=NOW - step * DAY), now=NOW + timedelta(minutes=step))
         assert check() == 2
-        assert UsageEvent.objects.get().occurred_at == NOW
+        assert stored_calls().get().occurred_at == NOW
         assert QuarantinedRecord.objects.count() == 2
 
     def test_finds_nothing_twice(self, both):
@@ -172,7 +171,7 @@ class TestWhatWasTakenOut:
         check()
         came = ingest(both[1], record(NOW))
         assert (came.stored, dict(came.quarantined)) == (1, {"OTHER_DAY": 1})
-        assert not UsageEvent.objects.filter(event_id=both[1].event_id, occurred_at=NOW).exists()
+        assert not stored_calls().filter(event_id=both[1].event_id, occurred_at=NOW).exists()
 
     @pytest.mark.parametrize(("few", "queries"), [(2, 1), (1, 2)])
     def test_is_known_however_many_there_are(
@@ -201,25 +200,25 @@ class TestWhatWasTakenOut:
         records = QuarantinedRecord.objects.all()
         assert replay_records(records=records, actor=finance, now=NIGHT) == 0
         assert records.get().doubt == "OTHER_DAY"
-        assert UsageEvent.objects.count() == 3
+        assert stored_calls().count() == 3
 
 
 class TestTakeOut:
     """The database's own guard."""
 
     def test_refuses_a_call_that_is_alone(self, both):
-        alone = UsageEvent.objects.exclude(event_id=both[0].event_id).first()
+        alone = stored_calls().exclude(event_id=both[0].event_id).first()
         with pytest.raises(IntegrityError, match="no earlier call"), transaction.atomic():
             store.take_out(alone)
 
     def test_refuses_the_earlier_one(self, both):
-        first = UsageEvent.objects.get(event_id=both[0].event_id, occurred_at=NOW - DAY)
+        first = stored_calls().get(event_id=both[0].event_id, occurred_at=NOW - DAY)
         with pytest.raises(IntegrityError, match="no earlier call"), transaction.atomic():
             store.take_out(first)
 
     @pytest.mark.parametrize("is_kept", [True, False])
     def test_refuses_one_that_is_not_kept_and_recorded_first(self, both, is_kept):
-        second = UsageEvent.objects.get(event_id=both[0].event_id, occurred_at=NOW)
+        second = stored_calls().get(event_id=both[0].event_id, occurred_at=NOW)
         if is_kept:
             actions.keep_apart([doubles._entry(second)], via="OTLP", now=NOW)
         with pytest.raises(IntegrityError, match="kept first"), transaction.atomic():
@@ -229,4 +228,4 @@ class TestTakeOut:
         target = QuarantinedRecord.objects.get()
         write(action=Action.USAGE_TAKEN_OUT, actor=System("tests"), target=target, now=NOW)
         store.take_out(second)
-        assert UsageEvent.objects.filter(event_id=both[0].event_id).count() == 1
+        assert stored_calls().filter(event_id=both[0].event_id).count() == 1
