@@ -61,17 +61,17 @@ def hour_results(size: Size, done: Done, now: datetime) -> list[Result]:
     from apps.metering import store
 
     hour = start_of_day(size.surge) + timedelta(hours=SURGE_HOUR)
-    calls = sum(each["metered_calls"] for each in store.hour_sums(hour))
+    calls = sum(each["metered_calls"] for each in store.hour_sums([hour]))
 
     def add_up() -> None:
         metering.mark_hours({hour}, now)
-        metering.roll_up_hour(hour=hour, now=now)
+        metering.roll_up_hours(hours=[hour], now=now)
 
     def price() -> None:
         money.mark_days(first=size.surge, last=size.surge, now=now)
         money.price_day(day=size.surge)
 
-    summing, adding = median(lambda: store.hour_sums(hour)), median(add_up)
+    summing, adding = median(lambda: list(store.hour_sums([hour]))), median(add_up)
     sharing = median(lambda: money.allocate_day(day=size.surge, now=now))
     usual = done.seconds["add up"] / done.hours
     return [

@@ -77,8 +77,8 @@ def _month(size: Size, month: date, folder: Path, now: datetime) -> Done:
             store_calls(size, day, now)
     metering.mark_hours(set(hours), now)
     with _timed(taken, "add up"):
-        for hour in hours:
-            metering.roll_up_hour(hour=hour, now=now)
+        for day in days:
+            metering.roll_up_hours(hours=_hours(day), now=now)
     with _timed(taken, "price"):
         for day in days:
             money.price_day(day=day)
