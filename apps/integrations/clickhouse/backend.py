@@ -110,7 +110,7 @@ class Operations(BaseDatabaseOperations):
             return "upperUTF8(toString(%s))"
         return "toString(%s)" if lookup_type in text else "%s"
 
-    def datetime_trunc_sql(
+    def datetime_trunc_sql(  # type: ignore[override]  # the stubs know no params
         self, lookup_type: str, sql: str, params: Any, tzname: str | None
     ) -> tuple[str, Any]:
         """Return how the start of a moment's hour is worked out, in UTC. Raises NotSupportedError

@@ -151,7 +151,7 @@ DROP FUNCTION key_day_table(date);
 
 
 class Migration(migrations.Migration):
-    dependencies = [("metering", "0016_operations")]
+    dependencies = [("metering", "0017_estimates_by_source")]
     operations = [
         migrations.RunSQL(
             FORWARD,
