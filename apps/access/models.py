@@ -16,8 +16,8 @@ from django.urls import reverse
 
 # Django finds an app's models through this module only
 from apps.access.budgets import models as budget_models  # noqa: F401
-from apps.accounts.models import Role, Team, User
-from apps.accounts.roles import ASKS_FOR_MODELS, SEES_EVERY_TEAM
+from apps.accounts.models import Team, User
+from apps.accounts.roles import ASKS_FOR_MODELS, OWNS_MODELS, SEES_EVERY_TEAM
 from apps.catalog.models import DataClass, RegisteredModel
 from apps.common import decisions
 from apps.common.periods import last_day
@@ -44,7 +44,7 @@ class AccessRequestQuerySet(models.QuerySet["AccessRequest"]):
     def to_decide(self, user: User) -> models.QuerySet["AccessRequest"]:
         """Return the requests that wait for this person: those for models that they own."""
         theirs = self.pending().filter(registered_model__owner_team=user.team_id)
-        return decisions.waiting_for(theirs, user, is_decider=user.has_role(Role.MODEL_OWNER))
+        return decisions.waiting_for(theirs, user, is_decider=user.has_role(*OWNS_MODELS))
 
     def visible_to(self, user: User) -> "AccessRequestQuerySet":
         """Return the requests of the person's team, of models the team owns, or all for those who

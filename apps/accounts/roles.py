@@ -5,6 +5,9 @@ model beside it (owning the model, having asked) stays with the rule that asks f
 of the same roles are two groups: one may change without the other.
 """
 
+from collections.abc import Collection
+from dataclasses import dataclass
+
 from apps.accounts.models import Role
 
 EVERYBODY = tuple(Role.values)
@@ -20,8 +23,20 @@ STEERS_ROLLOUTS = (Role.REVIEWER, Role.PLATFORM_ENGINEER)
 MENDS_MODELS = (Role.MODEL_OWNER, Role.PLATFORM_ENGINEER)
 # say what a contract for machines costs
 SETS_MACHINE_PRICES = (Role.FINANCE,)
+# register models, publish their versions, decide who may call those of their own team
+OWNS_MODELS = (Role.MODEL_OWNER,)
+# decide about a promotion that somebody else proposed
+DECIDES_PROMOTIONS = (Role.REVIEWER,)
+# ask for a change of capacity
+ASKS_FOR_CAPACITY = (Role.PLATFORM_ENGINEER,)
 # decide about a change of capacity that somebody else asked for
 DECIDES_CAPACITY = (Role.PLATFORM_ENGINEER, Role.REVIEWER)
+# propose prices, and publish those that somebody else proposed
+PROPOSES_PRICES = (Role.FINANCE,)
+PUBLISHES_PRICES = (Role.FINANCE,)
+# ask for a month's close, and close one that somebody else asked to close
+ASKS_TO_CLOSE = (Role.FINANCE,)
+CLOSES_MONTHS = (Role.FINANCE,)
 # try again, or leave out, usage that was received and is not counted
 MENDS_USAGE = (Role.PLATFORM_ENGINEER, Role.FINANCE)
 # set and end budgets, and decide about changes of them that somebody else asked for; owners of a
@@ -42,3 +57,64 @@ SEES_CAPACITY = (*DECIDES_CAPACITY, Role.FINANCE, Role.AUDITOR)
 SEES_EVERY_MODEL = (Role.PLATFORM_ENGINEER, Role.REVIEWER, Role.AUDITOR)
 # read the audit record
 OVERSEES_RECORD = (Role.PLATFORM_ENGINEER, Role.AUDITOR)
+
+
+@dataclass(frozen=True)
+class Ability:
+    """What some roles may see or do, in words that follow "may"; limit: what it is limited to."""
+
+    words: str
+    roles: Collection[str]
+    limit: str = ""
+
+
+@dataclass(frozen=True)
+class Duty:
+    """A decision that one person asks for and another takes: which roles may do either part."""
+
+    words: str
+    asks: Collection[str]
+    decides: Collection[str]
+    limit: str = ""
+
+    def is_both(self, roles: Collection[str]) -> bool:
+        """Tell whether somebody with these roles could ask, and could decide (about what others
+        asked for: nobody decides on their own).
+        """
+        return not set(self.asks).isdisjoint(roles) and not set(self.decides).isdisjoint(roles)
+
+
+ABILITIES = (
+    Ability("call models that their team has a grant for", USES_MODELS),
+    Ability("ask for a model in the name of their team", ASKS_FOR_MODELS),
+    Ability("register models and publish versions", OWNS_MODELS, "models of their own team"),
+    Ability("pause, resume, retry, abort and roll back rollouts", STEERS_ROLLOUTS),
+    Ability("say what a contract for machines costs", SETS_MACHINE_PRICES),
+    Ability("count quarantined usage again, or leave it out", MENDS_USAGE),
+    Ability("set and end budgets of cost centers", SETS_COST_CENTER_BUDGETS),
+    Ability("set and end budgets of teams", SETS_TEAM_BUDGETS),
+    Ability("see what every team asked for, was granted and called", SEES_EVERY_TEAM),
+    Ability("see what every team spends", SEES_ALL_MONEY),
+    Ability("see nodes, claims, replicas and what they cost", SEES_FLEET),
+    Ability("see what pools may buy, and who asked to change it", SEES_CAPACITY),
+    Ability("look after the models of all teams", SEES_EVERY_MODEL),
+    Ability("read the audit record", OVERSEES_RECORD),
+)
+DUTIES = (
+    Duty("who may call a model", ASKS_FOR_MODELS, OWNS_MODELS, "models of the decider's team"),
+    Duty("which version serves", OWNS_MODELS, DECIDES_PROMOTIONS),
+    Duty("what a pool may buy", ASKS_FOR_CAPACITY, DECIDES_CAPACITY),
+    Duty("what tokens cost", PROPOSES_PRICES, PUBLISHES_PRICES),
+    Duty("whether a month is closed", ASKS_TO_CLOSE, CLOSES_MONTHS),
+    Duty("how large a budget is", ASKS_FOR_MODELS, (*SETS_COST_CENTER_BUDGETS, *OWNS_MODELS)),
+)
+
+
+def abilities_of(roles: Collection[str]) -> list[Ability]:
+    """Return what somebody with these roles may see or do."""
+    return [one for one in ABILITIES if not set(one.roles).isdisjoint(roles)]
+
+
+def both_parts_of(roles: Collection[str]) -> list[Duty]:
+    """Return the decisions of which somebody with these roles could take either part."""
+    return [one for one in DUTIES if one.is_both(roles)]

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from apps.accounts.models import Role, User
-from apps.accounts.roles import DECIDES_CAPACITY
+from apps.accounts.roles import ASKS_FOR_CAPACITY, DECIDES_CAPACITY
 from apps.audit.actions import record
 from apps.audit.models import Action
 from apps.capacity import effect, queries
@@ -69,7 +69,7 @@ class Wish:
 
 def may_ask(person: User) -> bool:
     """Tell whether this person may ask for a change of a pool: a platform engineer."""
-    return person.has_role(Role.PLATFORM_ENGINEER)
+    return person.has_role(*ASKS_FOR_CAPACITY)
 
 
 def permit_asking(person: User) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Max
 
-from apps.accounts.models import Role, User
+from apps.accounts.models import User
+from apps.accounts.roles import OWNS_MODELS
 from apps.audit import actions as audit
 from apps.audit.models import Action
 from apps.catalog import manifest
@@ -92,7 +93,7 @@ def register_model(
     forbidden_use: str = "",
 ) -> RegisteredModel:
     """Register a model; the actor's team owns it. Raises NotPermitted, BadName or NameTaken."""
-    require(actor.has_role(Role.MODEL_OWNER), "Only model owners can register models.")
+    require(actor.has_role(*OWNS_MODELS), "Only model owners can register models.")
     if actor.team is None:
         raise NotPermitted("Sign in with a team: it will own the model.")
     if not MODEL_NAME.match(name):

@@ -10,7 +10,8 @@ import re
 from django.core.validators import RegexValidator
 from django.db import models
 
-from apps.accounts.models import Role, Team, User
+from apps.accounts.models import Team, User
+from apps.accounts.roles import OWNS_MODELS
 from apps.common.leases import Reconciled
 
 # `<name>-v<n>-<8 digits of an evaluation run>-predictor` must fit a DNS label of 63.
@@ -69,7 +70,7 @@ class RegisteredModel(models.Model):
 
     def is_owned_by(self, user: User) -> bool:
         """Tell whether this person decides about the model: a model owner of its owning team."""
-        return user.has_role(Role.MODEL_OWNER) and user.team_id == self.owner_team_id
+        return user.has_role(*OWNS_MODELS) and user.team_id == self.owner_team_id
 
 
 class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):

@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.accounts.models import Role
 from apps.accounts.requests import SignedIn
+from apps.accounts.roles import OWNS_MODELS
 from apps.catalog import actions, manifest, pages
 from apps.catalog.forms import RegisterModelForm
 from apps.catalog.models import ModelVersion, RegisteredModel
@@ -36,7 +36,7 @@ def model_create(request: SignedIn) -> HttpResponse:
     context = {
         "form": form,
         "crumbs": crumbs,
-        "may_register": request.user.has_role(Role.MODEL_OWNER),
+        "may_register": request.user.has_role(*OWNS_MODELS),
     }
     return render(request, "catalog/model_form.html", context, status=422 if form.is_bound else 200)
 

@@ -19,8 +19,8 @@ from django.db import models
 from django.db.models import Exists, F, Func, OuterRef, Q, Subquery
 from django.urls import reverse
 
-from apps.accounts.models import Role, User
-from apps.accounts.roles import SEES_ALL_MONEY
+from apps.accounts.models import User
+from apps.accounts.roles import PUBLISHES_PRICES, SEES_ALL_MONEY
 from apps.catalog.models import RegisteredModel
 from apps.chargeback.method import Basis, Kind
 from apps.chargeback.rating import Prices
@@ -44,7 +44,7 @@ class PriceChangeQuerySet(models.QuerySet["PriceChange"]):
     def to_decide(self, user: User) -> models.QuerySet["PriceChange"]:
         """Return the changes that wait for this person: for finance, those of others."""
         return decisions.waiting_for(
-            self.pending(), user, is_decider=user.has_role(Role.FINANCE)
+            self.pending(), user, is_decider=user.has_role(*PUBLISHES_PRICES)
         ).select_related("registered_model", "requested_by")
 
     def with_ends(self) -> "PriceChangeQuerySet":

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from apps.oversight import views
+from apps.oversight.access.views import access_report
 from apps.oversight.record import views as record
 
 app_name = "oversight"
@@ -10,6 +11,7 @@ urlpatterns = [
     path("", views.event_list, name="event_list"),
     path("<uuid:event_id>/", views.event_detail, name="event_detail"),
     path("<uuid:event_id>/proof/", record.event_proof, name="event_proof"),
+    path("access/", access_report, name="access_report"),
     path("record/", record.record_detail, name="record"),
     path("record/verify/", record.record_verify, name="record_verify"),
     path("record/part/", record.record_part, name="record_part"),

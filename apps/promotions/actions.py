@@ -15,8 +15,8 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
-from apps.accounts.models import Role, User
-from apps.accounts.roles import STEERS_ROLLOUTS
+from apps.accounts.models import User
+from apps.accounts.roles import DECIDES_PROMOTIONS, STEERS_ROLLOUTS
 from apps.audit.actions import record
 from apps.audit.models import Action
 from apps.catalog.models import ModelVersion, RegisteredModel
@@ -194,7 +194,7 @@ def question(promotion: Promotion, person: User) -> decisions.Question:
         promotion,
         person,
         decider="reviewer",
-        is_decider=person.has_role(Role.REVIEWER),
+        is_decider=person.has_role(*DECIDES_PROMOTIONS),
         noun=PROPOSAL,
         asked="proposed",
         withdrawer=f"model owner of {model.owner_team}",

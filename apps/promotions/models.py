@@ -14,7 +14,8 @@ from django.db import models
 from django.db.models import CharField, F, Q, Value
 from django.db.models.functions import Cast, Concat
 
-from apps.accounts.models import Role, User
+from apps.accounts.models import User
+from apps.accounts.roles import DECIDES_PROMOTIONS
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common import decisions
 from apps.common.leases import Reconciled
@@ -42,7 +43,8 @@ class PromotionQuerySet(models.QuerySet["Promotion"]):
 
     def to_decide(self, user: User) -> models.QuerySet["Promotion"]:
         """Return the promotions that wait for this person: for each reviewer, those of others."""
-        return decisions.waiting_for(self.pending(), user, is_decider=user.has_role(Role.REVIEWER))
+        is_decider = user.has_role(*DECIDES_PROMOTIONS)
+        return decisions.waiting_for(self.pending(), user, is_decider=is_decider)
 
     def with_version_name(self) -> "PromotionQuerySet":
         """Return the promotions to be searched by version_name: `<model>-v<number>`."""

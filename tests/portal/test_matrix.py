@@ -136,6 +136,7 @@ DOORS = [
     get("oversight:event_list", "404 404 404 404 404 404 404 404 200 200", data={"format": "csv"}),
     get("oversight:event_detail", "404 404 404 404 404 404 404 404 200 200", "{event}"),
     get("oversight:event_proof", "404 404 404 404 404 404 404 404 409 409", "{event}"),
+    get("oversight:access_report", "404 404 404 404 404 404 404 404 200 200"),
     get("oversight:record", "404 404 404 404 404 404 404 404 200 200"),
     post("oversight:record_verify", "404 404 404 404 404 404 404 404 302 302"),
     get("oversight:record_part", "404 404 404 404 404 404 404 404 400 400"),

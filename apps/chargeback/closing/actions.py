@@ -10,7 +10,8 @@ from datetime import date, datetime
 
 from django.db import IntegrityError, transaction
 
-from apps.accounts.models import Role, User
+from apps.accounts.models import User
+from apps.accounts.roles import ASKS_TO_CLOSE, CLOSES_MONTHS
 from apps.audit.actions import record
 from apps.audit.models import Action
 from apps.chargeback.closing import checklist, queries
@@ -38,7 +39,7 @@ class StaleClose(DomainError):
 
 def may_ask(person: User) -> bool:
     """Tell whether this person may ask for a month's close: finance."""
-    return person.has_role(Role.FINANCE)
+    return person.has_role(*ASKS_TO_CLOSE)
 
 
 def question(item: MonthClose, person: User) -> decisions.Question:
@@ -47,7 +48,7 @@ def question(item: MonthClose, person: User) -> decisions.Question:
         item,
         person,
         decider="finance person",
-        is_decider=person.has_role(Role.FINANCE),
+        is_decider=person.has_role(*CLOSES_MONTHS),
         noun="close",
     )
 

@@ -6,8 +6,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
 
-from apps.accounts.models import Role, User
-from apps.accounts.roles import SEES_ALL_MONEY
+from apps.accounts.models import User
+from apps.accounts.roles import CLOSES_MONTHS, SEES_ALL_MONEY
 from apps.common import decisions
 from apps.common.ids import ordered_id
 from apps.common.leases import Reconciled
@@ -23,7 +23,7 @@ class MonthCloseQuerySet(models.QuerySet["MonthClose"]):
     def to_decide(self, user: User) -> models.QuerySet["MonthClose"]:
         """Return those that wait for this person: finance, but never who asked."""
         return decisions.waiting_for(
-            self.pending(), user, is_decider=user.has_role(Role.FINANCE)
+            self.pending(), user, is_decider=user.has_role(*CLOSES_MONTHS)
         ).select_related("requested_by")
 
     def closed(self) -> "MonthCloseQuerySet":

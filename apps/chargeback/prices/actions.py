@@ -10,7 +10,8 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from apps.accounts.models import Role, User
+from apps.accounts.models import User
+from apps.accounts.roles import PROPOSES_PRICES, PUBLISHES_PRICES
 from apps.audit.actions import record
 from apps.audit.models import Action
 from apps.catalog.models import RegisteredModel
@@ -35,7 +36,7 @@ class BadRate(DomainError):
 
 def may_propose(person: User) -> bool:
     """Tell whether this person may propose prices: finance."""
-    return person.has_role(Role.FINANCE)
+    return person.has_role(*PROPOSES_PRICES)
 
 
 def permit_proposing(person: User) -> None:
@@ -114,7 +115,7 @@ def question(change: PriceChange, person: User) -> decisions.Question:
         change,
         person,
         decider="finance person",
-        is_decider=person.has_role(Role.FINANCE),
+        is_decider=person.has_role(*PUBLISHES_PRICES),
         noun="proposal",
         asked="proposed",
     )
