@@ -71,8 +71,9 @@ class _Sums:
         self.by_day[line.day] = self.by_day.get(line.day, NOTHING) + line.effective_usd
         self.by_kind[line.kind] = self.by_kind.get(line.kind, NOTHING) + line.effective_usd
         self.payers.add(line.payer)
+        if line.told_until is not None:
+            self.covers_until = max(self.covers_until or line.told_until, line.told_until)
         if line.line_type in kinds.OF_USAGE:
-            self.covers_until = max(self.covers_until or line.ends_at, line.ends_at)
             self.usage += 1
             self.invoiced += line.is_invoiced
 

@@ -76,11 +76,13 @@ Row = Mapping[str, Any]
 class Line:
     """One line of a bill. quantity: in the unit of the usage type; the rest as BillLine has it.
 
-    payer: who pays. is_invoiced: the invoice is issued. ends_at: the end of its time.
+    payer: who pays. is_invoiced: the invoice is issued. told_until: the end of usage that it tells
+    of; None for what is no usage, and for usage of more than a day, whose end says nothing of how
+    far the bill has got.
     """
 
     day: date
-    ends_at: datetime
+    told_until: datetime | None
     payer: str
     account: str
     resource: str
@@ -171,7 +173,8 @@ def _line(row: Row, month: date) -> Line:
     kind = kinds.kind_of(
         line_type=line_type, service=service, usage_type=usage_type, commitment=commitment
     )
-    if kind == Kind.MACHINE and line_type in kinds.OF_USAGE and ends - begins > LONGEST:
+    is_usage = line_type in kinds.OF_USAGE
+    if kind == Kind.MACHINE and is_usage and ends - begins > LONGEST:
         raise BadBill(
             "GRANULARITY",
             "The export tells usage by the month, so that no day can be compared. Choose hourly or "
@@ -180,7 +183,7 @@ def _line(row: Row, month: date) -> Line:
     billed = _usd(row, "line_item_unblended_cost")
     return Line(
         day=min(max(day_of(begins), month), _last_day(month)),
-        ends_at=ends,
+        told_until=ends if is_usage and ends - begins <= LONGEST else None,
         payer=_text(row, "bill_payer_account_id"),
         account=_text(row, "line_item_usage_account_id")[:32],
         resource=_text(row, "line_item_resource_id")[:255],

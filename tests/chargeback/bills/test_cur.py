@@ -41,7 +41,7 @@ class TestLines:
         ]  # fmt: skip
         first, _, other = found
         assert (first.usage_type, first.kind) == ("SpotUsage:p5.48xlarge", Kind.MACHINE)
-        assert (first.day, first.ends_at) == (date(2026, 11, 2), START + timedelta(hours=1))
+        assert (first.day, first.told_until) == (date(2026, 11, 2), START + timedelta(hours=1))
         assert (first.instance_type, first.on_demand_usd) == ("p5.48xlarge", 10)
         assert other.usage_type == "BoxUsage:p5.48xlarge"
         assert not first.is_invoiced
@@ -116,6 +116,7 @@ class TestLines:
         }
         found = read(lines_of(bill(charges=tuple(charges.values()))))
         assert [line.kind for line in found] == list(charges)
+        assert {line.told_until for line in found} == {None}  # they are of the whole month
         assert {line.day for line in found} == {NOVEMBER}
 
     def test_read_times_with_and_without_a_zone_and_as_text(self, read):

@@ -75,6 +75,11 @@ class TestReading:
         assert event.actor == "system:chargeback.read_bills"
         assert event.data["effective_usd"] == "55" and event.data["month"] == "2026-11"
 
+    def test_does_not_take_a_charge_of_the_month_for_how_far_it_tells(self, export):
+        export.deliver(bill(*TWO, charges=(charge("Usage", "3", usage_type="EBS:Volume"),)))
+        read(export)
+        assert Bill.objects.get().covers_until == START + timedelta(hours=9)
+
     def test_reads_two_months_and_files_of_any_number(self, export):
         export.deliver(bill(*TWO), lines_a_file=2)
         october = bought("i-9", -60, -58)

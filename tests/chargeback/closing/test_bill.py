@@ -27,7 +27,9 @@ from tests.chargeback.closing.test_actions import (  # noqa: F401 (a fixture)
     settled,
     state,
 )
+from tests.chargeback.pricing import finance
 from tests.fleet.machines import DAY, machine
+from tests.pages import joined
 
 pytestmark = pytest.mark.django_db
 # the second of October, in hours from the second of November
@@ -162,6 +164,15 @@ class TestARestatedBill:
         assert (line.quantity, line.exact_usd, line.amount_usd) == (-2, -16, Decimal("-16.00"))
         assert (line.team, line.version, line.statement.cost_center) == ("", "", "")
         assert item_words(line) == "Restated bill"
+
+    def test_is_told_on_the_page_of_its_month(self, closed, keep, client):
+        client.force_login(finance("reads"))
+        url = "/chargeback/reconciliation/bill/?month=2026-10"
+        assert "was restated after" not in joined(client.get(url).content)
+        self.restate(keep, octobers(hours=8))
+        text = joined(client.get(url).content)
+        assert "The bill was restated after October 2026 was closed." in text
+        assert "it comes to −$16.00 beyond what it came to then" in text
 
     def test_is_corrected_once_and_a_correction_is_corrected(self, closed, keep):
         self.restate(keep, octobers(hours=8))

@@ -56,7 +56,7 @@ class _Ledger:
 
     def told(self) -> LedgerTime:
         """Return it as it is compared."""
-        return LedgerTime(self.hours, self.unpriced_hours, _rounded(self.usd))
+        return LedgerTime(_rounded(self.hours), _rounded(self.unpriced_hours), _rounded(self.usd))
 
 
 @dataclass
@@ -153,8 +153,8 @@ def _machine(key: Key, ledger: _Ledger | None, billed: _Billed | None) -> Machin
     )
 
 
-def _rounded(usd: Decimal) -> Decimal:
-    return usd.quantize(PLACES, ROUND_HALF_EVEN)
+def _rounded(amount: Decimal) -> Decimal:
+    return amount.quantize(PLACES, ROUND_HALF_EVEN)
 
 
 def _ledger(start: datetime, end: datetime) -> dict[Key, _Ledger]:

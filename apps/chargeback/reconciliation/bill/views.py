@@ -44,6 +44,7 @@ def bill_reconciliation(request: SignedIn) -> HttpResponseBase:
         "crumbs": [("Chargeback", reverse("chargeback:month")), ("Reconciliation", "")],
         "reading": known,
         "summary": came_to,
+        "restated": queries.restated([chosen]).get(chosen),
         "names": [(Name(name).label, shown(usd)) for name, usd in came_to.names.items()],
         "tolerance": f"{exact(found[0].tolerance)} %" if found else "",
         "simulated": Simulated(bills=bool(known.bill and known.bill.is_simulated)),

@@ -94,7 +94,9 @@ def bill_of(book: Book, begins: datetime, now: datetime) -> Bill:
         if seen["instance_type"] in prices and _overlaps(seen, begins, ends)
     )
     hours = sum((_hours(machine, begins, ends) for machine in found), Decimal(0))
-    storage = Charge("Usage", "AmazonEC2", "EBS:VolumeUsage.gp3", hours * STORAGE_USD_PER_HOUR)
+    usd = hours * STORAGE_USD_PER_HOUR
+    last = ends.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+    storage = Charge("Usage", "AmazonEC2", "EBS:VolumeUsage.gp3", usd, at=max(last, begins))
     return Bill(
         month=begins.date(),
         machines=found,

@@ -8,10 +8,14 @@ from decimal import Decimal
 import pytest
 
 from apps.accounts.models import Role
+from apps.chargeback import costs
+from apps.chargeback.actions import allocate_day
 from apps.chargeback.bills.models import Bill, BillFeed
 from apps.chargeback.bills.queries import reading
-from apps.chargeback.reconciliation.bill.compare import Name, State
+from apps.chargeback.queries import EVERYTHING
+from apps.chargeback.reconciliation.bill.compare import Name, State, summary
 from apps.chargeback.reconciliation.bill.queries import rows
+from apps.common.periods import month_bounds
 from tests.chargeback.bills.made import NOVEMBER, PLAN, bill, bought, charge, keeps
 from tests.factories import UserFactory
 from tests.fleet.machines import at, interval, machine
@@ -134,6 +138,17 @@ class TestRows:
         assert (first.day, first.state) == (CLOSED_DAY, State.MATCHES)
         assert (second.state, second.ledger_hours, second.billed_hours) == (State.WAITING, 16, 6)
         assert second.names == {Name.LATE: -40}
+
+    def test_know_of_the_ledger_what_was_shared_out(self, keep):
+        machine("gpu-1", 0, 30.5, price="7.77", provider_id="aws:///us-east-1a/i-1")
+        machine("gpu-2", 20, 61, price="0.3333", capacity_type="on-demand")
+        keep(bill(is_final=True))
+        for row_day in {row.day for row in found()}:
+            allocate_day(day=row_day, now=NOW)
+        shared = costs.totals(
+            start=month_bounds(NOVEMBER)[0], end=month_bounds(NOVEMBER)[1], scope=EVERYTHING
+        )
+        assert summary(found()).ledger_usd == shared.total_usd > 0
 
     def test_are_none_without_a_bill(self):
         machine("gpu-1", 0, 2, price="4")
