@@ -7,7 +7,7 @@ actions that may run twice. `now` of an action is its day's; the record keeps be
 written.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -17,11 +17,12 @@ from django.db import transaction
 from apps.accounts.models import User
 from apps.catalog.uploads import Registry
 from apps.chargeback.actions import allocate_day, price_due_days
+from apps.chargeback.bills.manifest import export_from_settings
+from apps.chargeback.bills.reconcile import read_bills
 from apps.chargeback.closing.actions import ask_to_close, close_month
 from apps.chargeback.closing.checklist import checks
 from apps.chargeback.closing.models import MonthClose
 from apps.chargeback.inputs import due_days
-from apps.chargeback.models import AllocatedDay
 from apps.common.periods import (
     DAY,
     HOUR,
@@ -32,6 +33,7 @@ from apps.common.periods import (
 )
 from apps.fleet.metrics.actions import record_replica_samples
 from apps.fleet.models import Replica
+from apps.integrations.s3.client import bills_from_settings
 from apps.manifests.names import MODELS
 from apps.metering.actions import (
     ingest_usage,
@@ -48,6 +50,7 @@ from portal.sample.bills import bill_of, deliver
 from portal.sample.calls import Call, calls
 from portal.sample.cluster import tell_week
 from portal.sample.company import Company, meridian
+from portal.sample.machines import mondays
 
 NAME = "sample-year"
 COMES_IN = timedelta(minutes=10)  # after its end, all of a day has come
@@ -79,11 +82,11 @@ def begin_year(*, now: datetime) -> Backfill:
 
 
 def load_year(
-    *, registry: Registry, bills: BillWriter | None = None, now: datetime
+    *, registry: Registry, bills: BillWriter | None = None, clock: Callable[[], datetime]
 ) -> Iterator[str]:
     """Bring in what is missing of the year, and yield a line about each step.
 
-    bills: None where nobody bills the machines. now: the real time. Raises NotBegun.
+    bills: None where nobody bills the machines. clock: tells the real time. Raises NotBegun.
     """
     backfill = Backfill.objects.filter(name=NAME).first()
     if backfill is None:
@@ -92,38 +95,36 @@ def load_year(
         yield f"the year until {backfill.until:%Y-%m-%d %H:%M} UTC is there"
         return
     company = meridian(backfill.until)
-    yield from founding.found(company, registry, now)
+    yield from founding.found(company, registry, clock())
+    # all of them first: whether a version sleeps on a day is known once it wakes up
+    told = sum(tell_week(company, monday) for monday in mondays(company))
+    yield f"{told} machines have come and gone"
     yield from _load_days(company, backfill)
-    roll_up_dirty_hours(now=company.until)
-    price_due_days()
-    for day in due_days(company.until):
-        allocate_day(day=day, now=min(end_of_day(day), company.until))
     if bills is not None:
         yield _bill(company, bills)
     for month in months_to_close(company):
         _close(month)
-    finish_backfill(backfill=backfill, now=now)
+    finish_backfill(backfill=backfill, now=clock())
     yield f"{backfill.days} days are there, their last months closed"
-    find_doubles(now=now)
+    find_doubles(now=clock())
     yield "every day was held against the others, and may go to the archive"
 
 
 def _load_days(company: Company, backfill: Backfill) -> Iterator[str]:
-    """Load the days that are missing, and do what was not done after those that are there: each a
-    day later, for a worker is asked to do the most of it meanwhile.
+    """Load the days that are missing, and do what follows from each a day later, for a worker is
+    asked to do the most of it meanwhile.
     """
     before = None
     for day in company.days:
-        if min(end_of_day(day), company.until) > backfill.stored_until:
-            if day.weekday() == 0 or day == company.first_day:
-                tell_week(company, day - day.weekday() * DAY)
-            _store_day(company, day, backfill)
+        if min(end_of_day(day), company.until) <= backfill.stored_until:
+            continue
+        _store_day(company, day, backfill)
         if before is not None:
             _follow_up(company, before)
             if day.day == 1:
                 yield f"{before:%B %Y} is there"
         before = day
-    _follow_up(company, company.days[-1])
+    _catch_up(company)
 
 
 @transaction.atomic
@@ -139,15 +140,22 @@ def _store_day(company: Company, day: date, backfill: Backfill) -> None:
 
 
 def _follow_up(company: Company, day: date) -> None:
-    """Do what follows from a day's usage, where it was not done."""
+    """Do what follows from a day's usage."""
     ends = min(end_of_day(day), company.until)
-    if AllocatedDay.objects.filter(day=day, until__gte=ends).exists():
-        return
     came = ends + COMES_IN
     roll_up_hours(hours=[start_of_day(day) + place * HOUR for place in range(24)], now=came)
     seal_hours(now=came)
     price_due_days()
-    allocate_day(day=day, now=ends)
+    allocate_day(day=day, now=company.until)
+
+
+def _catch_up(company: Company) -> None:
+    """Do what is left of all days: of the last one, and of those before which it was killed."""
+    roll_up_dirty_hours(now=company.until)
+    seal_hours(now=company.until)
+    price_due_days()
+    for day in due_days(company.until):
+        allocate_day(day=day, now=company.until)
 
 
 def _counted(
@@ -197,10 +205,13 @@ def _ready_hours(
 
 
 def _bill(company: Company, bills: BillWriter) -> str:
-    """Have the months that are over billed; who follows the cluster bills the open one."""
+    """Have the months that are over billed, and read the bills; who follows the cluster bills the
+    open month.
+    """
     over = [month for month in _months(company) if month_bounds(month)[1] <= company.until]
     told = [bill_of(month, is_final=True) for month in over]
     deliver(told, bills.command, env=bills.env)
+    read_bills(store=bills_from_settings(), export=export_from_settings(), now=company.until)
     return f"{len(told)} months are billed"
 
 

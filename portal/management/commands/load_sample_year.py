@@ -33,7 +33,7 @@ class Command(BaseCommand):
             raise CommandError("Set SAMPLE=year: without it pages would not say what is a sample.")
         writer = BillWriter(**json.loads(bills.read_text())) if bills else None
         try:
-            for line in load_year(registry=registry_from_settings(), bills=writer, now=now()):
+            for line in load_year(registry=registry_from_settings(), bills=writer, clock=now):
                 self.stdout.write(line)
                 self.stdout.flush()
         except NotBegun as error:

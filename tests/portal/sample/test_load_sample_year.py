@@ -1,5 +1,7 @@
 """The sample year, two months of it: through the product's own doors, once, whatever happens."""
 
+import sys
+import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -13,6 +15,7 @@ from apps.accounts.models import CostCenter, Team
 from apps.audit.models import Action, AuditEvent
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.catalog.registry import registry_from_settings
+from apps.chargeback.bills.models import Bill
 from apps.chargeback.closing.models import MonthClose, Statement
 from apps.chargeback.inputs import due_days
 from apps.chargeback.models import AllocatedDay, PriceChange, Rate
@@ -36,7 +39,7 @@ from portal.sample.calls import calls
 from portal.sample.company import meridian
 from portal.sample.founding import CONTRACT_USD
 from portal.sample.machines import machines, mondays
-from portal.sample.year import NotBegun, begin_year, load_year, months_to_close
+from portal.sample.year import BillWriter, NotBegun, begin_year, load_year, months_to_close
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 3, 5, 9, 20, tzinfo=UTC)
@@ -52,10 +55,15 @@ def two_months(monkeypatch):
 
 
 @pytest.fixture
-def load(two_months, s3_server):
+def load(two_months, store, settings):
     """Return what brings the year in, and returns the lines that it says."""
+    settings.CUR_BUCKET, settings.CUR_PREFIX = store.bucket, "sample-year"
+    settings.CUR_EXPORT = f"cur-{uuid.uuid4().hex[:8]}"
+    writer = BillWriter(command=[sys.executable, "-m", "deploy.local.doubles.cur"], env={})
     begin_year(now=NOW)
-    return lambda: list(load_year(registry=registry_from_settings(), now=NOW))
+    return lambda: list(
+        load_year(registry=registry_from_settings(), bills=writer, clock=lambda: NOW)
+    )
 
 
 def stored():
@@ -118,7 +126,9 @@ def _has_closed_a_month(company):
     assert (closed.requested_by.username, closed.decided_by.username) == ("fiona", "felix")
     assert Statement.objects.count() >= 9
     states = {check["key"]: check["state"] for check in closed.checklist}
-    assert states["MACHINES"] == states["USAGE"] == states["RECONCILIATION"] == "ok"
+    assert set(states.values()) == {"ok"}
+    bill = Bill.objects.get()
+    assert (bill.month, bill.is_final) == (company.first_day, True)
     event = AuditEvent.objects.get(action=Action.MONTH_CLOSED)
     assert event.occurred_at < NOW - timedelta(days=1) < event.recorded_at
 
@@ -165,7 +175,7 @@ class TestLoadYear:
 
     def test_needs_to_be_begun(self, two_months):
         with pytest.raises(NotBegun):
-            next(load_year(registry=None, now=NOW))
+            next(load_year(registry=None, clock=lambda: NOW))
 
 
 class TestKilled:
@@ -197,6 +207,7 @@ class TestKilled:
             ("price_due_days", 6),
             ("allocate_day", 7),
             ("roll_up_dirty_hours", 1),
+            ("read_bills", 1),
             ("ask_to_close", 1),
             ("close_month", 1),
             ("finish_backfill", 1),
