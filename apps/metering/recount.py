@@ -33,6 +33,7 @@ KEY = ("hour", *DIMENSIONS)
 COUNTED = (
     "metered_calls",
     "unmetered_calls",
+    "cached_unknown_calls",
     "rerank_requests",
     "embedding_input_tokens",
     *TOKENS,
@@ -149,6 +150,8 @@ def _add(found: Sums, batch: pyarrow.RecordBatch) -> None:
         pc.equal(batch["operation"], operation.value)
         for operation in (Operation.RERANK, Operation.EMBEDDING)
     )
+    is_told = pc.or_(pc.is_valid(batch["cached_input_tokens"]), pc.or_(is_rerank, is_embedding))
+    columns["cached_unknown_calls"] = pc.and_(is_metered, pc.invert(is_told)).cast(pyarrow.int64())
     columns["metered_calls"] = is_metered.cast(pyarrow.int64())
     columns["unmetered_calls"] = is_unmetered.cast(pyarrow.int64())
     columns["rerank_requests"] = pc.and_(is_metered, is_rerank).cast(pyarrow.int64())

@@ -112,6 +112,17 @@ def quantities(usage: Usage) -> list[tuple[Sku, int]]:
     return [(sku, quantity) for sku, quantity in found if quantity]
 
 
+def estimated_quantities(usage: object) -> list[tuple[Sku, int]]:
+    """Return how much of each SKU is estimated of calls that did not tell; what is nothing is left
+    out. usage: has the columns of an hour.
+    """
+    found = [
+        (sku, sum(times * getattr(usage, name) for name, times in parts.items()))
+        for sku, parts in ESTIMATED_OF_A_LINE.items()
+    ]
+    return [(sku, quantity) for sku, quantity in found if quantity]
+
+
 def rows_sql(alias: str) -> str:
     """Return `quantities` of a row, and what is estimated of it, as rows of SQL: (sku, quantity,
     per, is_estimated), for use after VALUES.

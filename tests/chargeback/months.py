@@ -68,6 +68,17 @@ def really_call(model, hour, team, cost_center, *, received_at=None, event_id=No
     )  # fmt: skip
 
 
+def untold_call(model, hour, team, cost_center):
+    """Store a call that did not tell its usage, to be added up."""
+    metering.mark_hours({hour}, hour)
+    return create_event(
+        event_id=uuid4(), occurred_at=hour + timedelta(minutes=9),
+        received_at=hour + timedelta(minutes=9), received_via="OTLP", outcome="UNMETERED",
+        unmetered_because="CLIENT_LEFT", response_code=200, model=model, version=f"{model}-v1",
+        team=team, cost_center=cost_center,
+    )  # fmt: skip
+
+
 def settled(now=AFTER):
     """Let the workers add up, price and share out what is due."""
     metering.roll_up_dirty_hours(now=now)

@@ -12,13 +12,14 @@ from apps.chargeback.allocation import allocate
 from apps.chargeback.closing.statements import COST, LIST, NOTHING, Amount, Key
 from apps.chargeback.inputs import inputs
 from apps.chargeback.models import Rate, Spend
+from apps.chargeback.prices.estimates import prices_estimates
 from apps.common.periods import DAY, end_of_day, month_bounds, next_month, start_of_day
 from apps.integrations.s3.client import RegistryStore
 from apps.manifests.names import EVALS
 from apps.metering.models import HourlyUsage
 from apps.metering.queries import HourOfWork
 from apps.metering.recount import count_day
-from apps.metering.skus import UNITS, Sku, quantities
+from apps.metering.skus import UNITS, Sku, estimated_quantities, quantities
 
 EXACT = Context(prec=80)
 PLACES = Decimal(1).scaleb(-Spend._meta.get_field("list_cost_usd").decimal_places)
@@ -46,6 +47,7 @@ def derive(
     Raises NotWhole, NotParquet, TemporaryError and PermanentError as recount.count_day.
     """
     found, prices = Derived(month), _prices(month)
+    estimates = prices_estimates(month)
     then: defaultdict[Key, Amount] = defaultdict(lambda: NOTHING)
     now: defaultdict[Key, Amount] = defaultdict(lambda: NOTHING)
     day = month
@@ -54,7 +56,7 @@ def derive(
         counted = count_day(day, known_at=known_at, archive=archive)
         found.sources[counted.source] += 1
         for lines, hours, is_then in ((then, counted.then, True), (now, counted.now, False)):
-            _add(lines, _listed(month, hours, prices))
+            _add(lines, _listed(month, hours, prices, estimates=estimates))
             _add(lines, _shared(month, day, counted.work(then=is_then)))
         day += DAY
     found.then, found.now = _without_nothing(then), _without_nothing(now)
@@ -84,17 +86,22 @@ def _prices(month: date) -> Prices:
 
 
 def _listed(
-    month: date, hours: Iterable[HourlyUsage], prices: Prices
+    month: date, hours: Iterable[HourlyUsage], prices: Prices, *, estimates: bool
 ) -> Iterable[tuple[Key, Amount]]:
-    """Yield what the hours of a day cost by the price list, a line for each rate."""
+    """Yield what the hours of a day cost by the price list, a line for each rate. estimates:
+    whether what is estimated is priced.
+    """
     used: defaultdict[Key, Decimal] = defaultdict(Decimal)
     rates: dict[Key, Rate] = {}
     for hour in hours:
         whose = (hour.team, hour.model, hour.version)
-        for sku, quantity in quantities(hour):
+        used_here = [(sku, quantity, False) for sku, quantity in quantities(hour)]
+        if estimates:
+            used_here += [(sku, quantity, True) for sku, quantity in estimated_quantities(hour)]
+        for sku, quantity, is_estimated in used_here:
             rate = _in_force(prices.get((hour.model, sku), []), hour.hour)
             if rate is not None:
-                key = Key(hour.cost_center, LIST, month, *whose, str(sku), rate.pk)
+                key = Key(hour.cost_center, LIST, month, *whose, str(sku), rate.pk, is_estimated)
                 used[key] += Decimal(quantity)
                 rates[key] = rate
     for key, total in used.items():

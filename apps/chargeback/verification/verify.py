@@ -110,7 +110,7 @@ def _as_content(report: Report, statement: Statement, lines: list[StatementLine]
         return
     for line, plain in zip(lines, told, strict=True):
         for name, value in _values(line).items():
-            if plain.get(name) != value:
+            if plain.get(name, False) != value:
                 report.differences.append(
                     f"Statement {statement.number}, {_whose(statement.cost_center)}, line "
                     f"{line.position}: {name} is {value}, in its content {plain.get(name)}."
@@ -132,6 +132,7 @@ def _values(line: StatementLine) -> dict[str, object]:
         "version": line.version,
         "item": line.item,
         "rate": line.rate_id,
+        "is_estimated": line.is_estimated,
         "quantity": exact(line.quantity),
         "exact_usd": exact(line.exact_usd),
         "amount_usd": str(line.amount_usd),

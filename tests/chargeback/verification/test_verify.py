@@ -10,6 +10,7 @@ import pytest
 from apps.chargeback import ledger
 from apps.chargeback.closing.models import MonthClose, Statement, StatementLine
 from apps.chargeback.models import Allocation, Spend
+from apps.chargeback.prices.estimates import set_estimate_rule
 from apps.chargeback.verification.derive import derive
 from apps.chargeback.verification.verify import NotClosed, verify_month
 from apps.common.periods import DAY
@@ -17,10 +18,11 @@ from apps.fleet.models import NodeInterval
 from apps.integrations.errors import PermanentError
 from apps.metering.archive import reconcile
 from apps.metering.archive.actions import NotWhole
-from apps.metering.models import ArchivedDay, HourlyUsage, UsageEvent
+from apps.metering.models import ArchivedDay, EngineHour, HourlyUsage, UsageEvent
 from apps.metering.quarantine import doubles
 from tests.chargeback import months
 from tests.chargeback.closing.test_bill import billed_machines, keep, octobers  # noqa: F401
+from tests.chargeback.pricing import finance
 from tests.database import unguarded
 
 pytestmark = pytest.mark.django_db
@@ -115,6 +117,26 @@ class TestAMonthAsItWasClosed:
         (told,) = [words for words in report.compared if "archive" in words]
         days = ArchivedDay.objects.filter(status="DROPPED", day__lt=months.NOVEMBER).count()
         assert f"{days} in the archive" in told and f"{31 - days} in the database" in told
+
+    def test_holds_with_estimates_that_are_priced(self, archive):
+        set_estimate_rule(
+            prices=True, actor=finance("rules"), reason="Agreed.", now=months.START - 5 * DAY
+        )
+        hour = months.START + timedelta(hours=3)
+        EngineHour.objects.create(
+            hour=hour, version="chat-v1", prompt_tokens=9_000, generation_tokens=2_430_000,
+            cached_prompt_tokens=0, further_answers=0, is_whole=True, recorded_at=hour,
+        )  # fmt: skip
+        months.october(months.really_call)
+        months.untold_call("chat", hour, "prior-auth", "CC-4200")
+        months.settled()
+        months.closed()
+        assert StatementLine.objects.filter(is_estimated=True, team="prior-auth").count() == 2
+        report = verified()
+        assert report.holds, report.differences
+        archived(archive)
+        report = verified(archive=archive, now=MUCH_LATER)
+        assert report.holds, report.differences
 
     def test_holds_whatever_came_later_and_so_does_the_month_that_corrects_it(self, october):
         late()
