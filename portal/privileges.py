@@ -211,6 +211,7 @@ PRIVILEGES: dict[str, May] = {
     "metering.SealedHour": FACT,
     "metering.LateUsage": FACT,
     "metering.Backfill": May(insert=True, update=("stored_until", "finished_at")),
+    "metering.UsageImport": FACT,
     "metering.LogPosition": May(insert=True, update=("inode", "offset", "updated_at")),
     # money
     "chargeback.MonthClose": May(

@@ -205,6 +205,11 @@ WHITENOISE_IMMUTABLE_FILE_TEST = r"^.+-[0-9a-f]{10}\.\w+$"
 # the tones of components/_toast.html
 MESSAGE_TAGS = {10: "busy", 20: "busy", 25: "ok", 30: "warn", 40: "bad"}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
+FILE_UPLOAD_HANDLERS = [
+    "apps.common.uploads.LimitedUpload",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 
 # -- API -------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

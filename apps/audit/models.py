@@ -66,6 +66,7 @@ class Action(models.TextChoices):
     ROLLOUT_FAILED = "rollout.failed", "Rollout failed"
     ROLLOUT_ABORTED = "rollout.aborted", "Rollout aborted"
     POLICY_PUBLISHED = "policy.published", "Gateway policy published"
+    USAGE_IMPORTED = "usage.imported", "Usage counted from a file"
     USAGE_REPLAYED = "usage.replayed", "Usage counted from quarantine"
     USAGE_LEFT_OUT = "usage.left_out", "Usage left out for good"
     USAGE_TAKEN_OUT = "usage.taken_out", "Usage taken out: its id is that of an earlier call"

@@ -445,6 +445,49 @@ class LateUsage(models.Model):
         return f"{self.hour:%Y-%m-%d %H:00} {self.calls:+}"
 
 
+class UsageImport(models.Model):
+    """What came of a file whose lines were counted; see imports.py. Immutable.
+
+    quarantined: kind of doubt → records. imported_by: None for the command.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ordered_id, editable=False)
+    name = models.CharField(max_length=200)
+    sha256 = models.CharField(max_length=64)
+    size_bytes = models.BigIntegerField()
+    lines = models.PositiveIntegerField()
+    taken = models.PositiveIntegerField()
+    doubles = models.PositiveIntegerField()
+    others = models.PositiveIntegerField()
+    quarantined = models.JSONField(default=dict)
+    imported_by = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    imported_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-imported_at", "-id")
+        indexes = (models.Index(fields=("-imported_at", "-id"), name="usage_import_newest"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def words(self) -> str:
+        """Return what came of it: "3 lines: 1 call taken, 1 stored before, 1 in quarantine (Unknown
+        team: 1)."
+        """
+        parts = [f"{self.taken:,} call{'' if self.taken == 1 else 's'} taken"]
+        if self.doubles:
+            parts.append(f"{self.doubles:,} stored before")
+        if self.others:
+            parts.append(f"{self.others:,} no usage")
+        if self.quarantined:
+            kinds = ", ".join(f"{Doubt(kind).label}: {n:,}" for kind, n in self.quarantined.items())
+            parts.append(f"{sum(self.quarantined.values()):,} in quarantine ({kinds})")
+        return f"{self.lines:,} line{'' if self.lines == 1 else 's'}: {', '.join(parts)}."
+
+
 class LogPosition(models.Model):
     """How far the follower has read the gateway's file log. inode tells a rotated file from the
     same one.

@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from apps.metering import views
+from apps.metering import uploads, views
 from apps.metering.quarantine import views as quarantine
 
 app_name = "metering"
 urlpatterns = [
     path("usage/", views.usage_list, name="usage_list"),
+    path("usage/import/", uploads.usage_import, name="usage_import"),
     path("usage/quarantine/", quarantine.quarantine_list, name="quarantine_list"),
     path("usage/quarantine/replay/", quarantine.quarantine_replay, name="quarantine_replay"),
     path("usage/quarantine/<uuid:pk>/", quarantine.quarantine_detail, name="quarantine_detail"),

@@ -49,7 +49,8 @@ def _actions(user: User) -> list[dict[str, str]]:
     waiting = QuarantinedRecord.objects.filter(status=QuarantinedRecord.Status.WAITING).count()
     label = f"Quarantine ({waiting:,})" if waiting else "Quarantine"
     url = reverse("metering:quarantine_list")
-    return [{"label": label, "url": url, "icon": "circle-alert"}]
+    files = {"label": "Import", "url": reverse("metering:usage_import"), "icon": "upload"}
+    return [files, {"label": label, "url": url, "icon": "circle-alert"}]
 
 
 @require_GET

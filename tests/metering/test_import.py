@@ -19,19 +19,17 @@ def import_usage(*files):
 
 
 def test_stores_each_call_once_and_tells_what_came_of_each_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("portal.management.commands.import_usage.BATCH", 2)
+    monkeypatch.setattr("apps.metering.imports.BATCH", 2)
     calls = [call() for _ in range(5)]
     one, other = tmp_path / "one.jsonl", tmp_path / "other.jsonl"
     one.write_text("".join(json.dumps(each) + "\n" for each in calls))
     other.write_text(json.dumps(calls[0]) + "\nhalf\n" + json.dumps(call(team="nobody")))
     assert import_usage(one, other) == [
-        f"{one}: 5 lines, 5 calls stored for the first time, none in quarantine.",
-        f"{other}: 3 lines, 0 calls stored for the first time, 2 in quarantine "
+        f"{one}: 5 lines: 5 calls taken.",
+        f"{other}: 3 lines: 0 calls taken, 1 stored before, 2 in quarantine "
         "(Cannot be read: 1, Unknown team: 1).",
     ]
-    assert import_usage(one) == [
-        f"{one}: 5 lines, 0 calls stored for the first time, none in quarantine."
-    ]
+    assert import_usage(one) == [f"{one}: 5 lines: 0 calls taken, 5 stored before."]
     assert (UsageEvent.objects.count(), QuarantinedRecord.objects.count()) == (5, 2)
 
 

@@ -227,6 +227,8 @@ DOORS = [
     get("metering:usage_list", "200"),
     get("metering:usage_list", "200", data={"format": "csv"}),
     get("metering:model_usage", "200", "extract"),
+    get("metering:usage_import", "403 403 403 403 403 403 403 200 200 200"),
+    post("metering:usage_import", "403 403 403 403 403 403 403 422 422 403"),
     get("metering:quarantine_list", "404 404 404 404 404 404 404 200 200 200"),
     get("metering:quarantine_detail", "404 404 404 404 404 404 404 200 200 200", "{doubted}"),
     post("metering:quarantine_replay", "404 404 404 404 404 404 404 302 302 403"),

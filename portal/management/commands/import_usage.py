@@ -1,20 +1,12 @@
 """`manage.py import_usage FILE`: count calls from a file of the gateway's access log."""
 
 from argparse import ArgumentParser
-from collections import Counter
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.timezone import now
 
-from apps.metering.actions import ingest_storable
-from apps.metering.follow import read_lines
-from apps.metering.models import Doubt
-
-BATCH = 5000  # lines stored in one transaction
+from apps.metering.imports import import_usage
 
 
 class Command(BaseCommand):
@@ -33,25 +25,7 @@ class Command(BaseCommand):
         for path in files:
             try:
                 with path.open("rb") as file:
-                    self.stdout.write(f"{path}: {_import(file)}")
+                    came = import_usage(name=path.name, file=file, now=now())
             except OSError as error:
                 raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def _import(file: BinaryIO) -> str:
-    """Return in words what came of a file's lines."""
-    lines, stored, quarantined = 0, 0, Counter[str]()
-    for batch in _batches(file):
-        came = ingest_storable(entries=read_lines(batch), via="FILE", now=now())
-        lines, stored = lines + len(batch), stored + came.stored
-        quarantined += came.quarantined
-    words = f"{lines:,} lines, {stored:,} calls stored for the first time"
-    if not quarantined:
-        return f"{words}, none in quarantine."
-    kinds = ", ".join(f"{Doubt(kind).label}: {n:,}" for kind, n in quarantined.most_common())
-    return f"{words}, {quarantined.total():,} in quarantine ({kinds})."
-
-
-def _batches(file: BinaryIO) -> Iterator[list[bytes]]:
-    while batch := list(islice(file, BATCH)):
-        yield batch
+            self.stdout.write(f"{path}: {came.words}")
