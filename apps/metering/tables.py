@@ -145,6 +145,7 @@ CALLS = Table(
     search=("event_id", "team", "model", "version", "cost_center"),
     search_words="Request id, team, model, version or cost center",
     filters=CallFilters,
+    most=10_000,
     order="-when",
     empty=Empty(
         "No calls yet",

@@ -111,6 +111,8 @@ class Table:
     search: the fields (or paths, in a list) that the search box looks in; none: no search box. A
     field may end with "__iexact" or "__istartswith"; the others hold the words anywhere.
     filters_in_line: how many of the filters stand beside the search; a menu holds the others.
+    most: rows of a query that are counted and summed; where there are more, the page says so, and
+    has no sums: a table that grows without end is not read whole for its foot. 0: all of them.
     order: the key of the column that sorts at first, "-" before it for the other way around.
     prefix: of its parameters, where a page has several tables.
     ties: the fields that equal rows are ordered by; of sums, those that they are grouped by.
@@ -127,6 +129,7 @@ class Table:
     filters: type[FilterSet] | None = None
     filters_in_line: int = 5
     page_size: int = 50
+    most: int = 0
     empty: Empty = Empty("Nothing here yet")
     prefix: str = ""
     ties: Sequence[str] = ("pk",)

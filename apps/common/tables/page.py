@@ -75,7 +75,8 @@ class Sum:
 
 @dataclass(frozen=True)
 class Page:
-    """A table as asked for. count: of all pages. start and end count from 1.
+    """A table as asked for. count: of all pages. start and end count from 1. is_more: there are
+    more rows than are counted, and no page of them.
 
     hidden: the parameters that the toolbar's form and the column form must carry along.
     notes: what the address asked for and did not get.
@@ -89,6 +90,7 @@ class Page:
     sums: Sequence[Sum | Column]
     notes: Sequence[str]
     count: int
+    is_more: bool
     number: int
     pages: int
     start: int

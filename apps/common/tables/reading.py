@@ -7,6 +7,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.forms import BoundField, Form
 from django.http import QueryDict
@@ -204,9 +205,20 @@ def _ordered(asked: Asked, rows: QuerySet[Any]) -> QuerySet[Any]:
     order: list[Any] = []
     for name in [names] if isinstance(names, str) else list(names or ()):
         down = name.startswith("-") != asked.is_descending
-        by = F(name.removeprefix("-"))
-        order.append(by.desc(nulls_last=True) if down else by.asc(nulls_last=True))
+        name = name.removeprefix("-")
+        last = True if _may_be_unknown(rows, name) else None
+        order.append(F(name).desc(nulls_last=last) if down else F(name).asc(nulls_last=last))
     return rows.order_by(*order, *asked.table.ties)
+
+
+def _may_be_unknown(rows: QuerySet[Any], name: str) -> bool:
+    """Tell whether a value to sort by can be missing. Where it cannot, nothing is said of it, so
+    that an index may serve the order: Postgres keeps what is missing first in a descending one.
+    """
+    try:
+        return bool(getattr(rows.model._meta.get_field(name), "null", True))
+    except FieldDoesNotExist:
+        return True
 
 
 def _of_list(asked: Asked, rows: Sequence[Any]) -> list[Any]:
@@ -251,7 +263,8 @@ def _is(row: Any, path: str, wanted: Any) -> bool:
 # -- The page --------------------------------------------------------------------------------------
 def _page(asked: Asked) -> shown.Page:
     found = _found(asked)
-    count, sums = _totals(asked, found)
+    is_more = _is_more(asked.table, found)
+    count, sums = (asked.table.most, []) if is_more else _totals(asked, found)
     table, size = asked.table, asked.table.page_size
     pages = max(1, -(-count // size))
     number = _number(asked, pages)
@@ -272,6 +285,7 @@ def _page(asked: Asked) -> shown.Page:
         sums=sums,
         notes=asked.notes,
         count=count,
+        is_more=is_more,
         number=number,
         pages=pages,
         start=start + 1,
@@ -350,6 +364,13 @@ def _words_of(bound: BoundField, value: str) -> str:
             if str(option) == value:
                 return str(words)
     return value
+
+
+def _is_more(table: Table, found: Rows) -> bool:
+    """Tell whether there are more rows than the table counts. Reads no more than that."""
+    if not table.most or not isinstance(found, QuerySet):
+        return False
+    return found.order_by()[table.most : table.most + 1].exists()
 
 
 def _totals(asked: Asked, found: Rows) -> tuple[int, list[shown.Sum | Column]]:

@@ -5,6 +5,7 @@ Each month is one job of a pool of two processes; months do not touch each other
 """
 
 import multiprocessing
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from tests.benchmarks.chargeback.company import Size, store_calls
 
-PROCESSES = 2
+PROCESSES = int(os.environ.get("PROCESSES") or 2)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from django.test import RequestFactory
 from apps.catalog.models import RegisteredModel
 from apps.common.badges import Badge
 from apps.common.tables.columns import Column, Empty, Table, look_up
-from apps.common.tables.reading import csv_of, read, respond
+from apps.common.tables.reading import Asked, csv_of, read, respond
+from apps.common.tables.reading import _found as found_rows
 from tests.factories import RegisteredModelFactory, TeamFactory
 from tests.pages import joined
 
@@ -324,6 +325,55 @@ MODELS = Table(
     order="-name",
     page_size=2,
 )
+
+
+SUMMED = replace(
+    MODELS,
+    columns=(
+        *MODELS.columns,
+        Column("size", "Size", "parameter_count", kind="figure", total="parameter_count"),
+    ),
+)
+
+
+@pytest.mark.usefixtures("models")
+class TestMost:
+    def test_leaves_a_table_alone_that_has_no_more_rows(self):
+        page = ask(table=replace(SUMMED, most=3), rows=RegisteredModel.objects.all())
+        assert (page.count, page.is_more, page.pages, len(page.sums)) == (3, False, 2, 3)
+
+    def test_tells_that_there_are_more_and_reads_no_sums(self, django_assert_num_queries):
+        with django_assert_num_queries(2):
+            rows = RegisteredModel.objects.select_related("owner_team")
+            page = ask(table=replace(SUMMED, most=2), rows=rows)
+        assert (page.count, page.is_more, page.pages, page.sums) == (2, True, 1, [])
+        assert names(page) == ["gamma", "beta"]
+        html = joined(render_to_string("components/_table.html", {"table": page}))
+        assert "more than 2 models" in html
+        assert "CSV of all models" in html
+
+    def test_counts_every_row_of_a_list(self):
+        page = ask(table=replace(TABLE, most=2), rows=NODES)
+        assert (page.count, page.is_more) == (3, False)
+
+
+class TestOrder:
+    @pytest.mark.parametrize(
+        ("key", "written"),
+        [("name", '"name" DESC,'), ("card", '"created_by_id" DESC NULLS LAST'), ("team", "DESC NULLS LAST")],
+    )
+    def test_says_where_what_is_missing_stands_only_where_it_can_be(self, key, written):
+        table = replace(
+            MODELS,
+            columns=(
+                Column("name", "Model", sort="name"),
+                Column("card", "Card", sort="created_by"),
+                Column("team", "Team", sort="owner_team__slug"),
+            ),
+            order=f"-{key}",
+        )
+        page = Asked(table, RequestFactory().get("/"), RegisteredModel.objects.all())
+        assert written in str(found_rows(page).query)
 
 
 @pytest.mark.usefixtures("models")
