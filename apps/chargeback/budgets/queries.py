@@ -195,10 +195,16 @@ def decision(
 
 
 def versions_of(found: Iterable[Balance]) -> set[str]:
-    """Return the versions whose calls are in the ledger's figures of these months; one query."""
-    wanted = Q(pk__in=())
+    """Return the versions whose calls are in the ledger's figures of these months; one query, which
+    names each month once, however many budgets it has.
+    """
+    months: dict[tuple[datetime, datetime], tuple[set[str], set[str]]] = {}
     for left in found:
-        names = scope_of(left.budget)
-        whose = {"cost_center": names[0]} if names[0] else {"team": names[1]}
-        wanted |= Q(hour__gte=left.start, hour__lt=left.end, **whose)
+        cost_center, team, _ = scope_of(left.budget)
+        both = months.setdefault((left.start, left.end), (set(), set()))
+        both[0 if cost_center else 1].add(cost_center or team)
+    wanted = Q(pk__in=())
+    for (start, end), (cost_centers, teams) in months.items():
+        whose = Q(cost_center__in=cost_centers) | Q(team__in=teams)
+        wanted |= Q(hour__gte=start, hour__lt=end) & whose
     return set(HourlyUsage.objects.filter(wanted).values_list("version", flat=True).distinct())

@@ -360,14 +360,18 @@ class TestMost:
 class TestOrder:
     @pytest.mark.parametrize(
         ("key", "written"),
-        [("name", '"name" DESC,'), ("card", '"created_by_id" DESC NULLS LAST'), ("team", "DESC NULLS LAST")],
+        [
+            ("name", '"name" DESC,'),
+            ("by", '"created_by_id" DESC NULLS LAST'),
+            ("team", '"slug" DESC NULLS LAST'),
+        ],
     )
     def test_says_where_what_is_missing_stands_only_where_it_can_be(self, key, written):
         table = replace(
             MODELS,
             columns=(
                 Column("name", "Model", sort="name"),
-                Column("card", "Card", sort="created_by"),
+                Column("by", "By", sort="created_by"),
                 Column("team", "Team", sort="owner_team__slug"),
             ),
             order=f"-{key}",
