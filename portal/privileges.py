@@ -126,6 +126,7 @@ PRIVILEGES: dict[str, May] = {
     "access.Boost": May(
         insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
     ),
+    "access.BoostEnd": FACT,
     "access.BudgetAlert": FACT,
     # the gateway's gate will write them
     "access.BudgetReservation": READ,

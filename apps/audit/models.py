@@ -50,6 +50,7 @@ class Action(models.TextChoices):
     BOOST_REQUESTED = "boost.requested", "Boost of a budget requested"
     BOOST_APPROVED = "boost.approved", "Boost of a budget approved"
     BOOST_REJECTED = "boost.rejected", "Boost of a budget rejected"
+    BOOST_ENDED = "boost.ended", "Boost of a budget ended before its last day"
     BOOST_WITHDRAWN = "boost.withdrawn", "Boost of a budget withdrawn"
     PROMOTION_REQUESTED = "promotion.requested", "Promotion requested"
     PROMOTION_APPROVED = "promotion.approved", "Promotion approved"

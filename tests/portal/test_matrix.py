@@ -49,6 +49,8 @@ CONTRACT = {
     "usd_per_hour": "31.5", "first_day": "2026-11-01", "reason": "Agreement of 2026.",
 }  # fmt: skip
 DECIDE_PRICES = "api:price_change_decide"
+DECIDE_BUDGET, DECIDE_BOOST = "api:budget_change_decide", "api:boost_decide"
+TERMS = {"amount": "500", "thresholds": [80, 100], "reason": "Usual."}
 BUDGET = {
     "amount": 500, "mode": "HARD", "thresholds": "80, 100", "zone": "UTC", "reason": "Usual.",
 }  # fmt: skip
@@ -315,9 +317,35 @@ DOORS = [
     post("chargeback:boost_reject", "403 404 403 302 404 404 404 302 403 "
     "403", "{boost}", data=REASON),
     post("chargeback:boost_withdraw", "302 404 403 403 404 404 404 403 403 403", "{boost}"),
+    post("chargeback:boost_end", "403 404 403 302 404 404 404 302 403 "
+    "403", "{boost}", data=REASON),
     get("api:budgets", "200"),
     get("api:budget", "200 404 200 200 404 404 404 200 200 200", "{budget}"),
     get("api:budget", "404 404 404 404 404 404 404 200 200 200", "{payer_budget}"),
+    send("api:budgets", "403 403 403 201 403 403 403 201 403 403",
+         data=TERMS | {"team": "prior-auth", "model": "extract", "unit": "USD"}),
+    send("api:budget_changes", "409 404 403 200 404 404 404 200 403 403", "{budget}",
+         data=TERMS | {"amount": "50"}),
+    send("api:budget_changes", "404 404 404 404 404 404 404 200 200 403", "{payer_budget}",
+         data=TERMS),
+    send("api:budget_end", "403 404 403 409 404 404 404 409 403 403", "{budget}", data=REASON),
+    send("api:budget_boosts", "404 404 404 404 404 404 404 201 201 403", "{payer_budget}",
+         data=REASON | {"amount": "5", "last_day": SOON}),
+    get("api:budget_change", "200 404 200 200 404 404 404 200 200 200", "{budget_change}"),
+    send(DECIDE_BUDGET, "403 404 403 200 404 404 404 200 403 403", "{budget_change}", "approve",
+         data=REASON),
+    send(DECIDE_BUDGET, "404 404 404 404 404 404 404 200 403 403", "{payer_change}", "approve",
+         data=REASON),
+    send(DECIDE_BUDGET, "403 404 403 200 404 404 404 200 403 403", "{budget_change}", "reject",
+         data=REASON),
+    send(DECIDE_BUDGET, "200 404 403 403 404 404 404 403 403 403", "{budget_change}", "withdraw"),
+    get("api:boost", "200 404 200 200 404 404 404 200 200 200", "{boost}"),
+    send(DECIDE_BOOST, "403 404 403 200 404 404 404 200 403 403", "{boost}", "approve",
+         data=REASON),
+    send(DECIDE_BOOST, "403 404 403 200 404 404 404 200 403 403", "{boost}", "reject",
+         data=REASON),
+    send(DECIDE_BOOST, "200 404 403 403 404 404 404 403 403 403", "{boost}", "withdraw"),
+    send(DECIDE_BOOST, "403 404 403 409 404 404 404 409 403 403", "{boost}", "end", data=REASON),
     get("api_reference", "200"),
     get("api:schema", "200"),
     get("api:me", "200"),

@@ -11,7 +11,7 @@ from decimal import Decimal
 from django.db import IntegrityError, transaction
 
 from apps.access.budgets import terms as rules
-from apps.access.budgets.models import Asked, Boost, Budget, BudgetChange, Unit
+from apps.access.budgets.models import Asked, Boost, BoostEnd, Budget, BudgetChange, Unit
 from apps.access.budgets.terms import Terms, terms_of
 from apps.access.models import Grant
 from apps.accounts.models import CostCenter, Team, User
@@ -285,6 +285,36 @@ def approve_boost(*, request: Boost, approver: User, reason: str, now: datetime)
         raise CannotBudget("Its end has passed. Reject it, and let the team ask for a new one.")
     _decide(request, approver, Status.APPROVED, reason, now, Action.BOOST_APPROVED)
     return request
+
+
+@transaction.atomic
+def end_boost(*, boost: Boost, actor: User, reason: str, now: datetime) -> BoostEnd:
+    """End a boost that is in force, from now on: less can be spent, so it takes one person.
+
+    Raises NotPermitted unless the actor sets the boost's budget; CannotBudget where the boost is
+    not in force, or somebody ended it.
+    """
+    budget = boost.budget
+    require(budget.is_set_by(actor), f"Only a {budget.decider()} ends this boost.")
+    if not Boost.objects.active(now).filter(pk=boost.pk).exists():
+        raise CannotBudget("This boost is not in force: there is nothing to end.")
+    try:
+        with transaction.atomic():
+            made = BoostEnd.objects.create(boost=boost, ended_at=now, ended_by=actor, reason=reason)
+    except IntegrityError:
+        raise CannotBudget("Somebody ended this boost already.") from None
+    data = {
+        "amount": exact(boost.amount), "unit": budget.unit, "reason": reason,
+        "was_to_end_at": boost.ends_at.isoformat(),
+    }  # fmt: skip
+    record(action=Action.BOOST_ENDED, actor=actor, target=boost, now=now, data=data)
+    return made
+
+
+def may_end(boost: Boost, user: User, now: datetime) -> bool:
+    """Tell whether this person may end a boost, and it is one that is in force; one query."""
+    is_in_force = Boost.objects.active(now).filter(pk=boost.pk).exists()
+    return is_in_force and boost.budget.is_set_by(user)
 
 
 REJECTED = {BudgetChange: Action.BUDGET_CHANGE_REJECTED, Boost: Action.BOOST_REJECTED}

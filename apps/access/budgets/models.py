@@ -339,10 +339,15 @@ class BudgetChange(Asked):
 class BoostQuerySet(AskedQuerySet):
     """Boosts over time."""
 
+    def named(self) -> "BoostQuerySet":
+        """Return them with names as others, and with their end where somebody ended them."""
+        return super().named().select_related("ending")  # type: ignore[return-value]
+
     def active(self, at: datetime) -> "BoostQuerySet":
         """Return the boosts in force at a moment."""
         approved = self.filter(status=Asked.Status.APPROVED)
-        return approved.filter(decided_at__lte=at, ends_at__gt=at)
+        not_ended = Q(ending__isnull=True) | Q(ending__ended_at__gt=at)
+        return approved.filter(not_ended, decided_at__lte=at, ends_at__gt=at)
 
 
 class Boost(Asked):
@@ -376,9 +381,31 @@ class Boost(Asked):
         return f"{in_unit(self.amount, self.budget.unit)} until {day_words(self.last_day)}"
 
     @property
+    def over_at(self) -> datetime:
+        """Return when it ends: with its last day, or when somebody ended it before."""
+        return self.ending.ended_at if hasattr(self, "ending") else self.ends_at
+
+    @property
     def last_day(self) -> date:
         """Return its last day, in the budget's zone: it ends at the end of it."""
         return day_in(self.budget.zone, self.ends_at - timedelta(microseconds=1))
+
+
+class BoostEnd(models.Model):
+    """Somebody ended a boost before its last day. Immutable, as the boost is."""
+
+    boost = models.OneToOneField(Boost, on_delete=models.PROTECT, related_name="ending")
+    ended_at = models.DateTimeField()
+    ended_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    reason = models.TextField()
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=~Q(reason=""), name="boost_end_has_a_reason"),
+        )
+
+    def __str__(self) -> str:
+        return f"end of the {self.boost}"
 
 
 class Held(models.Model):

@@ -126,7 +126,8 @@ def mode_words(mode: str) -> str:
 
 def limit_at(budget: Budget, boosts: Sequence[Boost], at: datetime) -> Decimal:
     """Return what may be spent in the month of a moment: the amount, and every boost of the budget
-    that is in force then. boosts: approved ones, of any budget, with their `budget` loaded.
+    that is in force then. boosts: approved ones that nobody ended before, of any budget, with their
+    `budget` loaded (Boost.objects.active).
     """
     added = (
         boost.amount

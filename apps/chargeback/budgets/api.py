@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from apps.access.budgets.models import Budget, Mode, Unit
 from apps.accounts.requests import caller
 from apps.chargeback.budgets.limits import Balance
+from apps.chargeback.budgets.orders import MonthlyBudgetInput, set_budget
 from apps.chargeback.budgets.queries import balances
 from apps.common.filters import Before, Filters, Since, YesOrNo
 from apps.common.listing import Listing
@@ -152,6 +153,20 @@ class Budgets(Listing):
         """
         rows = Budget.objects.visible_to(caller(request)).named()
         return self.listed(rows if "active" in request.query_params else rows.active(now()))
+
+    @operation(
+        "budgets_create",
+        TAG,
+        "Set a budget where there is none",
+        takes=MonthlyBudgetInput,
+        answers=MonthlyBudgetOutput,
+        status=201,
+        refuses=(404, 409),
+    )
+    def post(self, request: Request) -> Response:
+        """Set a budget of a cost center, a team, or a team and a model, from now on."""
+        made = Budget.objects.named().get(pk=set_budget(request).pk)
+        return Response(MonthlyBudgetOutput(made, context=_context([made], now())).data, status=201)
 
     def context_of(self, page: Sequence[Budget]) -> dict[str, object]:
         """Return what is left of a page's budgets."""

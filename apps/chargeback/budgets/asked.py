@@ -77,6 +77,7 @@ def _show(
         "facts": [*asks, *pages.decision_facts(item), *pages.month_facts(standing)],
         "meter": tables.BudgetLine(standing).meter if standing else None,
         "form": form,
+        "may_end": isinstance(item, Boost) and actions.may_end(item, request.user, moment),
         "decide": card,
         "actions": card.head_actions if card else [],
         "events": timeline(type(item).__name__, item.pk),
@@ -120,6 +121,17 @@ def _decide(
     item = _find(request.user, kind, pk)
     order = partial(action, request=item, approver=request.user, now=now())
     refused = carry_out_with_reason(request, order, done)
+    if refused is not None:
+        return _show(request, kind, item, refused, status=422)
+    return redirect(item)
+
+
+@require_POST
+def end(request: SignedIn, kind: str, pk: UUID) -> HttpResponse:
+    """End a boost before its last day."""
+    item = _find(request.user, kind, pk)
+    order = partial(actions.end_boost, boost=item, actor=request.user, now=now())
+    refused = carry_out_with_reason(request, order, "Ended. It adds nothing any more.")
     if refused is not None:
         return _show(request, kind, item, refused, status=422)
     return redirect(item)

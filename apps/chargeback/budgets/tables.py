@@ -187,6 +187,6 @@ def boosts_table(at: datetime) -> Table:
 
 def asked_badge(asked: Asked, at: datetime) -> Badge:
     """Return what became of a change or a boost; a boost that is over says so."""
-    if isinstance(asked, Boost) and asked.status == Asked.Status.APPROVED and asked.ends_at <= at:
-        return Badge("idle", "", "Over")
+    if isinstance(asked, Boost) and asked.status == Asked.Status.APPROVED and asked.over_at <= at:
+        return Badge("idle", "", "Over" if asked.ends_at <= at else "Ended early")
     return ASKED[Asked.Status(asked.status)]

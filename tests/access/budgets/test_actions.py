@@ -296,6 +296,36 @@ class TestBoost:
         other = Budget.objects.exclude(series=budget.series).first()
         assert limit_at(other, boosts, LATEST) == 100
 
+    def test_is_ended_before_its_last_day_by_who_sets_the_budget(self, budget, charlie, alice):
+        asked = boost(budget, charlie)
+        actions.approve_boost(request=asked, approver=alice, now=LATER, **WHY)
+        with pytest.raises(NotPermitted):
+            actions.end_boost(boost=asked, actor=charlie, reason="Enough.", now=LATEST)
+        made = actions.end_boost(boost=asked, actor=alice, reason="Enough.", now=LATEST)
+        assert (made.ended_by, made.ended_at, made.reason) == (alice, LATEST, "Enough.")
+        facts = {
+            "amount": "50", "unit": "USD", "reason": "Enough.",
+            "was_to_end_at": "2026-12-01T05:00:00+00:00",
+        }  # fmt: skip
+        assert trail(asked)[2:] == [(Action.BOOST_ENDED, "alice", facts)]
+        for at, limit in ((LATEST - timedelta(microseconds=1), 150), (LATEST, 100)):
+            assert limit_at(budget, list(Boost.objects.active(at)), at) == limit
+        assert Boost.objects.named().get(pk=asked.pk).over_at == LATEST
+        with pytest.raises(actions.CannotBudget):
+            actions.end_boost(boost=asked, actor=alice, reason="Again.", now=LATEST)
+        # another one can be asked for at once
+        assert boost(budget, charlie, now=LATEST).status == "PENDING"
+
+    @pytest.mark.parametrize("what", ["waits", "is over"])
+    def test_cannot_be_ended_unless_it_is_in_force(self, budget, charlie, alice, what):
+        asked, at = boost(budget, charlie), LATER
+        if what == "is over":
+            actions.approve_boost(request=asked, approver=alice, now=LATER, **WHY)
+            at = asked.ends_at
+        with pytest.raises(actions.CannotBudget, match="not in force"):
+            actions.end_boost(boost=asked, actor=alice, reason="Enough.", now=at)
+        assert not trail(asked)[2:]
+
     def test_outlives_a_change_of_its_budget(self, budget, charlie, alice, finance):
         asked = boost(budget, charlie)
         actions.approve_boost(request=asked, approver=alice, now=LATER, **WHY)

@@ -26,7 +26,7 @@ TERMS = {"mode": "HARD", "thresholds": "80, 100", "zone": "UTC", "reason": "Usua
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
-    for module in ("views", "asked", "api"):
+    for module in ("views", "asked", "api", "orders"):
         monkeypatch.setattr(f"apps.chargeback.budgets.{module}.now", lambda: AT)
 
 
@@ -403,6 +403,62 @@ class TestOtherPages:
             found = joined(as_(charlie).get(address).content)
             assert page in found, address
             assert "$100.00" in found, address
+
+
+class TestOrdersOfTheApi:
+    """The same actions as the pages; who may is in the matrix of doors."""
+
+    def send(self, person, path, body=None):
+        client = APIClient()
+        client.force_authenticate(person)
+        return client.post(f"/api/v1/{path}", body or {}, format="json")
+
+    def test_set_a_budget_where_there_is_none(self, mine, finance, teams):  # noqa: F811
+        body = {"team": teams[0].slug, "unit": "TOKENS", "amount": "500", "reason": "Usual."}
+        made = self.send(finance, "budgets", body)
+        assert made.status_code == 201, made.content
+        told = made.json()
+        assert (told["team"], told["model"], told["unit"], told["amount"]) == (
+            "claims-review", None, "TOKENS", "500.00",
+        )  # fmt: skip
+        assert (told["mode"], told["zone"], told["thresholds"]) == ("HARD", "UTC", [80, 100])
+        again = self.send(finance, "budgets", body)
+        assert (again.status_code, again.json()["code"]) == (409, "cannot_budget")
+
+    @pytest.mark.parametrize(
+        "names",
+        [{}, {"team": "a", "cost_center": "b"}, {"cost_center": "CC-4100", "model": "m"}],
+    )
+    def test_refuse_a_scope_that_there_is_not(self, mine, finance, names):  # noqa: F811
+        body = {"unit": "USD", "amount": "500", "reason": "Usual.", **names}
+        assert self.send(finance, "budgets", body).status_code == 400
+
+    def test_change_at_once_or_ask(self, mine, finance, charlie):  # noqa: F811
+        path = f"budgets/{mine.series}/changes"
+        less = self.send(finance, path, {"amount": "90", "reason": "Less is enough."}).json()
+        assert (less["is_in_force"], less["change"]) == (True, None)
+        assert Budget.objects.active(AT).get(series=mine.series).amount == 90
+        more = self.send(charlie, path, {"amount": "200", "reason": "More packets."}).json()
+        assert (more["is_in_force"], more["change"]["status"]) == (False, "PENDING")
+        assert more["change"]["amount"] == "200.00"
+
+    def test_ask_decide_and_end_a_boost(self, mine, finance, charlie, monkeypatch):  # noqa: F811
+        day = (AT + timedelta(days=3)).date().isoformat()
+        body = {"amount": "5", "last_day": day, "reason": "A backlog."}
+        asked = self.send(charlie, f"budgets/{mine.series}/boosts", body)
+        assert asked.status_code == 201, asked.content
+        boost = asked.json()
+        assert (boost["status"], boost["last_day"]) == ("PENDING", day)
+        path = f"boosts/{boost['id']}"
+        assert self.send(charlie, f"{path}/approve", {"reason": "Mine."}).status_code == 403
+        approved = self.send(finance, f"{path}/approve", {"reason": "Fits."}).json()
+        assert (approved["status"], approved["decided_by"]) == ("APPROVED", finance.username)
+        later = AT + timedelta(hours=1)
+        monkeypatch.setattr("apps.chargeback.budgets.orders.now", lambda: later)
+        ended = self.send(finance, f"{path}/end", {"reason": "Done already."}).json()
+        assert ended["over_at"] < approved["over_at"]
+        assert self.send(finance, f"{path}/end", {"reason": "Again."}).status_code == 409
+        assert self.send(finance, f"{path}/explode").status_code == 404
 
 
 class TestApi:
