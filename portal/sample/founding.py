@@ -45,8 +45,18 @@ COST_CENTER_BUDGETS = {
     "CC-5100": Decimal(350),
     "CC-9000": Decimal(60),
 }
-GRANT_BUDGETS = {"appeals-draft": Decimal(1400), "claims-triage": Decimal(700)}
-USUAL_BUDGET = Decimal(400)
+# model → what each of its teams may spend a month
+GRANT_BUDGETS = {
+    "appeals-draft": Decimal(1200),
+    "chart-review": Decimal(400),
+    "claims-triage": Decimal(650),
+    "clinical-summary": Decimal(5),
+    "formulary-qa": Decimal(40),
+    "fraud-screen": Decimal(90),
+    "member-chat": Decimal(220),
+    "policy-search": Decimal(20),
+    "prior-auth-extract": Decimal(5),
+}
 BOOSTED = "CC-4300"
 CONTRACT_USD = Decimal("6.05")
 PLACEHOLDER = "Sample: four numbers in the place of weights. It answers nobody."
@@ -184,7 +194,7 @@ def _grant(
         purpose=f"Sample: {model.title.lower()} in the daily work of {team.name}.",
         data_class=model.data_class,
         tokens_per_minute=2_000_000,
-        monthly_budget_usd=GRANT_BUDGETS.get(model.name, USUAL_BUDGET),
+        monthly_budget_usd=GRANT_BUDGETS[model.name],
         expires_date=day_of(now + LONGEST_GRANT) - DAY,
     )
     request = submit_request(model=model, wish=wish, requester=asks, now=now, renews=renews)

@@ -90,23 +90,26 @@ class NoWeights(Exception):
     """The folder of the sample's weights is not there."""
 
 
-def load_sample(*, versions: Path | None, now: datetime) -> Iterator[str]:
+def load_sample(
+    *, versions: Path | None, founded_at: datetime | None = None, now: datetime
+) -> Iterator[str]:
     """Make what is missing, and yield a line about each thing.
 
-    versions: the folder with the weights of the sample's versions; None publishes none. Raises
-    NoWeights.
+    versions: the folder with the weights of the sample's versions; None publishes none. founded_at:
+    since when there are the models and their prices; now where left out. Raises NoWeights.
     """
+    since = founded_at or now
     loader = sync_user_from_claims(
-        identity=identify({"iss": settings.OIDC_ISSUER, **LOADER}), now=now
+        identity=identify({"iss": settings.OIDC_ISSUER, **LOADER}), now=since
     )
     ensure_suite(suite=suites.load(), now=now)
     finance = [
-        sync_user_from_claims(identity=identify({"iss": settings.OIDC_ISSUER, **who}), now=now)
+        sync_user_from_claims(identity=identify({"iss": settings.OIDC_ISSUER, **who}), now=since)
         for who in FINANCE
     ]
     for facts in MODELS:
-        model = _model(facts, loader, now)
-        _price(model, finance, now)
+        model = _model(facts, loader, since)
+        _price(model, finance, since)
         yield f"{model.name}: registered, priced"
     if versions is not None:
         yield from _publish(versions, loader, now)

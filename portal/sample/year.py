@@ -91,9 +91,16 @@ def load_year(
     backfill = Backfill.objects.filter(name=NAME).first()
     if backfill is None:
         raise NotBegun("Begin the sample year first.")
-    if backfill.finished_at is not None:
-        yield f"the year until {backfill.until:%Y-%m-%d %H:%M} UTC is there"
-        return
+    if backfill.finished_at is None:
+        yield from _bring_in(backfill, registry, bills, clock)
+    yield f"the year until {backfill.until:%Y-%m-%d %H:%M} UTC is there"
+    find_doubles(now=clock())
+    yield "every day was held against the others, and may go to the archive"
+
+
+def _bring_in(
+    backfill: Backfill, registry: Registry, bills: BillWriter | None, clock: Callable[[], datetime]
+) -> Iterator[str]:
     company = meridian(backfill.until)
     yield from founding.found(company, registry, clock())
     # all of them first: whether a version sleeps on a day is known once it wakes up
@@ -106,8 +113,6 @@ def load_year(
         _close(month)
     finish_backfill(backfill=backfill, now=clock())
     yield f"{backfill.days} days are there, their last months closed"
-    find_doubles(now=clock())
-    yield "every day was held against the others, and may go to the archive"
 
 
 def _load_days(company: Company, backfill: Backfill) -> Iterator[str]:

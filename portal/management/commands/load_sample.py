@@ -27,10 +27,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, versions: Path | None = None, **options: Any) -> None:
         """Make what is missing and say what was made."""
+        year = begin_year(now=now()) if settings.SAMPLE == "year" else None
+        founded_at = year.since if year else None
         try:
-            for line in load_sample(versions=versions, now=now()):
+            for line in load_sample(versions=versions, founded_at=founded_at, now=now()):
                 self.stdout.write(line)
         except NoWeights as error:
             raise CommandError(str(error)) from error
-        if settings.SAMPLE == "year":
-            begin_year(now=now())

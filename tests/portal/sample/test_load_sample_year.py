@@ -24,6 +24,7 @@ from apps.common.periods import end_of_day
 from apps.fleet.models import Node, NodeClaim, NodeInterval, Replica
 from apps.metering.backfill.models import Backfill
 from apps.metering.models import (
+    CheckedDay,
     DirtyHour,
     EngineHour,
     HourlyUsage,
@@ -169,8 +170,9 @@ class TestLoadYear:
         _has_the_company(company)
         _has_closed_a_month(company)
         _has_sealed_its_days_in_time(company)
+        assert CheckedDay.objects.count() == len(company.days)
         before = stored()
-        assert load() == ["the year until 2026-03-05 09:00 UTC is there"]
+        assert load()[0] == "the year until 2026-03-05 09:00 UTC is there"
         assert stored() == before
 
     def test_needs_to_be_begun(self, two_months):
@@ -243,10 +245,21 @@ class TestCommand:
             call_command("load_sample_year")
 
     def test_is_begun_by_the_small_sample_where_it_is_wanted(self, settings):
-        call_command("load_sample", verbosity=0)
-        assert not Backfill.objects.exists()
         settings.SAMPLE = "year"
         with pytest.raises(CommandError, match="Begin the sample year"):
             call_command("load_sample_year")
+        for _ in range(2):
+            call_command("load_sample", verbosity=0)
+        begun = Backfill.objects.get()
+        assert begun.is_sample
+        # the models of both are there from the year's first day on, with one price list each
+        created = RegisteredModel.objects.values_list("name", "created_at")
+        assert dict(created) == {
+            "prior-auth-extract": begun.since,
+            "clinical-summary": begun.since,
+        }
+        assert set(Rate.objects.values_list("active_from")) == {(begun.since,)}
+
+    def test_begins_nothing_where_it_is_not_wanted(self):
         call_command("load_sample", verbosity=0)
-        assert Backfill.objects.get().is_sample
+        assert not Backfill.objects.exists()
