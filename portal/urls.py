@@ -14,12 +14,14 @@ from apps.evals.urls import urlpatterns as evals_pages
 from apps.fleet.urls import api_urlpatterns as fleet_api
 from apps.metering.demand import demand
 from apps.metering.ingest import logs
+from apps.metering.urls import urlpatterns as usage_pages
 from apps.promotions.urls import api_urlpatterns as promotions_api
 from portal import views
 from portal.api import Document, UnknownAddress
 from portal.pages import catalog, evaluations, versions
 from portal.pages.api_reference import api_reference
 from portal.pages.grants import grant_list
+from portal.pages.model_usage import model_usage
 from portal.pages.sample import sample
 from portal.pages.style import style
 
@@ -30,6 +32,7 @@ catalog_pages: list[URLPattern] = [
 ]
 # last: "register" is no model's name
 model_page = path("<slug:name>/", catalog.model_detail, name="model_detail")
+usage_page = path("catalog/<slug:name>/usage/", model_usage, name="model_usage")
 run_page = path("<uuid:pk>/", evaluations.run_detail, name="run_detail")
 pages: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
@@ -45,7 +48,7 @@ pages: list[URLPattern | URLResolver] = [
     path("access/grants/", grant_list, name="grant_list"),
     path("access/", include("apps.access.urls")),
     path("chargeback/", include("apps.chargeback.urls")),
-    path("", include("apps.metering.urls")),
+    path("", include(([usage_page, *usage_pages], "metering"))),
     path("catalog/", include(([*catalog_pages, *catalog_forms, model_page], "catalog"))),
     path("catalog/", include("apps.gateway.urls")),
     path("evaluations/", include(([run_page, *evals_pages], "evals"))),

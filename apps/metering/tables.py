@@ -157,8 +157,10 @@ CALLS = Table(
 )  # fmt: skip
 
 
-def model_table(model: str) -> Table:
-    """Return the table of who used a model: its rows are queries.model_lines."""
+def model_table(model: str, more: Sequence[Column] = ()) -> Table:
+    """Return the table of who used a model: its rows are queries.model_lines. more: columns that
+    another app adds.
+    """
 
     def count(key: str, label: str, **more: Any) -> Column:
         return Column(key, label, kind="figure", sort=key, total=key, csv_head=key, **more)
@@ -178,6 +180,7 @@ def model_table(model: str) -> Table:
             count("input_tokens", "Tokens in"),
             Column("output_tokens", "Tokens out", kind="figure", sort=("output_tokens", "-team"),
                    total="output_tokens", csv_head="output_tokens", place="figure"),
+            *more,
         ),
         search=("team", "version"),
         search_words="Team or version",

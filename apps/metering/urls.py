@@ -1,4 +1,4 @@
-"""URLs of usage."""
+"""URLs of usage. The tab of a model, portal/urls.py adds: it joins usage and money."""
 
 from django.urls import path
 
@@ -18,5 +18,4 @@ urlpatterns = [
         quarantine.quarantine_leave_out,
         name="quarantine_leave_out",
     ),
-    path("catalog/<slug:name>/usage/", views.model_usage, name="model_usage"),
 ]

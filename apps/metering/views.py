@@ -1,24 +1,18 @@
-"""Pages of usage: the calls a person may see, and who calls a model (teams, never persons)."""
-
-from datetime import timedelta
+"""The page of the calls that a person may see."""
 
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.urls import reverse
-from django.utils.timezone import now
 from django.views.decorators.http import require_GET
 
 from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_EVERY_TEAM
-from apps.catalog.models import RegisteredModel
-from apps.catalog.pages import crumbs
 from apps.common.simulated import Simulated
-from apps.common.tables.reading import csv_of, is_for_table, read, respond, wants_csv
-from apps.metering import queries, store, tables
+from apps.common.tables.reading import csv_of, is_for_table, read, wants_csv
+from apps.metering import store, tables
 from apps.metering.archive.queries import standing
 from apps.metering.models import QuarantinedRecord
-from apps.promotions import serving
 
 
 @require_GET
@@ -51,27 +45,3 @@ def _actions(user: User) -> list[dict[str, str]]:
     url = reverse("metering:quarantine_list")
     files = {"label": "Import", "url": reverse("metering:usage_import"), "icon": "upload"}
     return [files, {"label": label, "url": url, "icon": "circle-alert"}]
-
-
-@require_GET
-def model_usage(request: SignedIn, name: str) -> HttpResponseBase:
-    """Show who used a model in the last thirty days: every team to its owner, one's own team to
-    others; the same lines as CSV.
-    """
-    models = RegisteredModel.objects.visible_to(request.user).select_related("owner_team")
-    model = get_object_or_404(models, name=name)
-    moment = now()
-    sees_all = request.user.has_role(*SEES_EVERY_TEAM) or model.is_owned_by(request.user)
-    own = request.user.team.slug if request.user.team else ""
-    lines = queries.model_lines(
-        model=name, team=None if sees_all else own, since=moment - timedelta(days=30)
-    )
-    context = {
-        "model": model,
-        "crumbs": crumbs(model, "Usage"),
-        "serving": serving.of_model(model, moment),
-        "simulated": Simulated(engine=any(line.simulated for line in lines)),
-        "sees_all": sees_all,
-        "latest": store.latest_call_at(),
-    }
-    return respond(tables.model_table(name), request, lines, "metering/model_usage.html", context)
