@@ -1,6 +1,7 @@
 """A model's tab Usage: who calls it, and what that comes to. Teams, never persons."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -50,7 +51,9 @@ def model_usage(request: SignedIn, name: str) -> HttpResponseBase:
     money = money_of(name, first, last, scope) if scope is not None else None
     # The lines of other teams have no money beside them for those who see their own alone.
     is_of_lines = scope is not None and (scope.team is None or own is not None)
-    more = _columns(money) if money is not None and is_of_lines else []
+    rows: Sequence[ModelLine] = lines
+    if money is not None and is_of_lines:
+        rows = [_paid(line, money) for line in lines]
     known = costs.known(start=start_of_day(first), end=start_of_day(last))
     context = {
         "model": model,
@@ -67,9 +70,8 @@ def model_usage(request: SignedIn, name: str) -> HttpResponseBase:
         "tokens": _tokens(tokens_by_team(name, first, last, own), first),
         "cost": _cost(money, first, known.has_simulated_prices) if money is not None else None,
     }
-    return respond(
-        tables.model_table(name, more), request, lines, "metering/model_usage.html", context
-    )
+    table = tables.model_table(name, MONEY if rows is not lines else ())
+    return respond(table, request, rows, "metering/model_usage.html", context)
 
 
 def _scope(user: User) -> Scope | None:
@@ -87,21 +89,27 @@ def _whose(scope: Scope | None, *, sees_all: bool) -> str:
     return f"Of your team {scope.team} alone." if scope.team is not None and sees_all else ""
 
 
-def _columns(money: ModelUse) -> Sequence[Column]:
-    def amounts(line: ModelLine) -> Amounts:
-        found = money.lines.get((line.team, line.version))
-        nothing = None if line.metered_calls or line.unmetered_calls else Decimal(0)
-        return found or Amounts(real_usd=nothing)
+@dataclass(frozen=True)
+class PaidLine(ModelLine):
+    """A line of usage with what it comes to."""
 
-    def of(name: str) -> Callable[[ModelLine], Decimal | None]:
-        return lambda line: getattr(amounts(line), name)
+    list_usd: Decimal | None
+    real_usd: Decimal | None
 
-    return [
-        Column("list_usd", "Price list (USD)", of("list_usd"), kind="money", csv_head="list_usd",
-               unknown="no price"),
-        Column("real_usd", "Real cost (USD)", of("real_usd"), kind="money", csv_head="real_usd",
-               unknown=NOT_KNOWN),
-    ]  # fmt: skip
+
+MONEY = (
+    Column("list_usd", "Price list (USD)", kind="money", sort="list_usd", total="list_usd",
+           csv_head="list_usd", unknown="no price"),
+    Column("real_usd", "Real cost (USD)", kind="money", sort="real_usd", total="real_usd",
+           csv_head="real_usd", unknown=NOT_KNOWN),
+)  # fmt: skip
+
+
+def _paid(line: ModelLine, money: ModelUse) -> PaidLine:
+    """Return a line with its money: 0 where no call reached a model."""
+    nothing = None if line.metered_calls or line.unmetered_calls else Decimal(0)
+    found = money.lines.get((line.team, line.version)) or Amounts(real_usd=nothing)
+    return PaidLine(**vars(line), list_usd=found.list_usd, real_usd=found.real_usd)
 
 
 def _stats(money: ModelUse, scope: Scope) -> list[Stat]:

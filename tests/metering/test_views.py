@@ -189,7 +189,7 @@ class TestModelUsage:
     def test_shows_ones_own_team_only_to_others(self, client, charlie, calls):
         client.force_login(charlie)
         assert [row[0] for row in self.figures(client, calls)] == ["claims-review"] * 2
-        assert "only your own team is shown to you" in joined(client.get(calls).content)
+        assert "Only your own team is shown to you" in joined(client.get(calls).content)
         assert "other-team" not in b"".join(client.get(calls, {"format": "csv"})).decode()
 
     def test_exports_what_it_shows_with_names_for_programs(self, client, alice, calls):

@@ -23,6 +23,7 @@ from apps.metering.tables import NONE, calls_url
 
 PRICE_PLACES = 6  # of a price for a million tokens
 NOT_NAMED = "not named"  # by the call's token, or by the call
+NOBODYS = "—"  # idle and unallocated time, which the column "What" names
 NOUNS = {
     "cost_center": ("cost center", "cost centers"),
     "team": ("team", "teams"),
@@ -122,7 +123,10 @@ def lines_table(
     return Table(
         name=f"chargeback-{path.month:%Y-%m}",
         noun=NOUNS[path.level] if is_step and path.level != "cost_center" else WHOLE,
-        columns=[*(_step(found) if is_step else _whole_line(found)), *_figures(found)],
+        columns=[
+            *(_step(found) if is_step else _whole_line(found)),
+            *_figures(found, is_wide=not is_step),
+        ],
         search=[name for name in dimensions if name not in ("day", "kind")],
         search_words=_search_words(dimensions),
         order="day" if "day" in dimensions else "-real_usd",
@@ -150,8 +154,11 @@ def _step(found: _Lines) -> list[Column]:
 
 def _whole_line(found: _Lines) -> list[Column]:
     def name(key: str, **more: Any) -> Column:
+        def words(row: Row) -> str:
+            return getattr(row, key) or (NOT_NAMED if row.is_work else NOBODYS)
+
         label = NOUNS[key][0].capitalize()
-        return Column(key, label, sort=key, csv_head=key, unknown=NOT_NAMED, css="nowrap", **more)
+        return Column(key, label, words, sort=key, csv=key, csv_head=key, css="nowrap", **more)
 
     kind = Column("kind", "What", lambda row: KINDS[row.kind], sort="kind", csv_head="kind",
                   css="nowrap")  # fmt: skip
@@ -166,7 +173,12 @@ def _whole_line(found: _Lines) -> list[Column]:
     ]
 
 
-def _figures(found: _Lines) -> list[Column]:
+def _figures(found: _Lines, *, is_wide: bool) -> list[Column]:
+    """Return the columns of figures. is_wide: many columns stand before them, so that some of these
+    are there for those who choose them.
+    """
+    less: dict[str, Any] = {"optional": True, "at_first": not is_wide}
+
     def calls(**more: str | int) -> Callable[[Row], str]:
         return lambda row: found.calls(row, **more)
 
@@ -182,9 +194,9 @@ def _figures(found: _Lines) -> list[Column]:
         money("list_usd", "Price list (USD)", url=of_metered, unknown="no price"),
         money("real_usd", "Real cost (USD)", sort=("real_usd", "list_usd"), unknown="not known",
               place="figure"),
-        money("margin_usd", "Margin (USD)", unknown="not known"),
+        money("margin_usd", "Margin (USD)", unknown="not known", **less),
         Column("share", "Share", found.share, kind="figure", csv_head="share", unknown="not known"),
-        _hours("gpu_hours", "GPU-hours", "gpu_hours", "sum_gpu_hours"),
+        _hours("gpu_hours", "GPU-hours", "gpu_hours", "sum_gpu_hours", **less),
         count("input_tokens", "Tokens in", url=of_metered),
         count("cached_input_tokens", "Cached", url=of_metered),
         count("embedding_input_tokens", "Embedded", url=calls(operation="EMBEDDING"),
@@ -192,7 +204,7 @@ def _figures(found: _Lines) -> list[Column]:
         count("output_tokens", "Tokens out", url=of_metered),
         count("rerank_requests", "Reranks", url=calls(operation="RERANK"), optional=True,
               at_first=False),
-        count("metered_calls", "Calls", url=of_metered, optional=True),
+        count("metered_calls", "Calls", url=of_metered, **less),
         count("unmetered_calls", "Unmetered", url=calls(outcome="UNMETERED"), optional=True,
               at_first=False),
         count("refused_calls", "Refused", url=calls(outcome="REFUSED"), optional=True,
