@@ -75,10 +75,10 @@ def money_of(model: str, first: date, last: date, scope: Scope) -> ModelUse:
 def tokens_by_team(
     model: str, first: date, last: date, team: str | None
 ) -> dict[str, dict[date, int]]:
-    """Return team → day → tokens of a model: of the teams with most, and of the others together;
-    three queries at most. team: the only one wanted; None: all.
+    """Return team → day → metered tokens of a model: of the teams with most, and of the others
+    together; three queries at most. team: the only one wanted; None: all.
     """
-    rows = _spend(model, first, last).filter(sku__in=TOKEN_SKUS)
+    rows = _spend(model, first, last).filter(sku__in=TOKEN_SKUS, is_estimated=False)
     if team is not None:
         rows = rows.filter(team=team)
     ranked = rows.values("team").annotate(tokens=Sum("quantity")).order_by("-tokens", "team")
