@@ -17,6 +17,7 @@ from apps.common.pagination import Cursor
 from apps.fleet import queries
 from apps.fleet.filters import NodeQuery
 from apps.fleet.models import Node
+from apps.fleet.pricing.book import with_prices
 
 
 class Newest(Cursor):
@@ -34,7 +35,9 @@ class Newest(Cursor):
 
 
 class NodeOutput(serializers.ModelSerializer[Node]):
-    """One node. busy_gpus: held by a replica."""
+    """One node. busy_gpus: held by a replica. price_basis: whose word its price now is; "" where it
+    has none.
+    """
 
     busy_gpus = serializers.SerializerMethodField()
 
@@ -77,5 +80,6 @@ class Nodes(Listing):
         return answer
 
     def context_of(self, page: Sequence[Node]) -> dict[str, object]:
-        """Return how many GPUs replicas hold on each of these nodes."""
+        """Return how many GPUs replicas hold on each of these nodes; they get their prices."""
+        with_prices(page, now())
         return {"held": queries.held_gpus([node.name for node in page])}

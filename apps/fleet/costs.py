@@ -1,5 +1,6 @@
 """What machines cost those who use them: a replica's share of its node, a start, an idle GPU, a
-month. Prices are the machines' own; list prices (prices.py) stand in only where that is said.
+month. A machine's price is what pricing/book.py knows of it now, or knew when it ended; list prices
+(prices.py) stand in only where that is said.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,10 +15,12 @@ from django.db.models.functions import RowNumber
 from apps.common.periods import HOURS_PER_DAY, HOURS_PER_MONTH, SECONDS_PER_HOUR
 from apps.fleet import prices
 from apps.fleet.models import Machine, Node, NodeClaim, Replica
+from apps.fleet.pricing.book import with_last_prices
 from apps.integrations.engine.identity import is_stand_in
 from apps.manifests.capacity import ON_DEMAND, SPOT
 
 LAST_STARTS = 10
+LOOKED_AT = 20  # machines of a kind, the newest, for one with a price
 
 
 @dataclass(frozen=True)
@@ -92,20 +95,20 @@ def gpu_usd_per_hour(machine: Machine) -> Decimal | None:
     return machine.price_usd_per_hour / machine.gpu_count
 
 
-def cold_starts(model: str) -> ColdStarts:
-    """Return how the last ten replicas of a model started; two queries."""
-    return cold_starts_of([model])[model]
+def cold_starts(model: str, now: datetime) -> ColdStarts:
+    """Return how the last ten replicas of a model started; five queries."""
+    return cold_starts_of([model], now)[model]
 
 
-def cold_starts_of(models: Collection[str]) -> dict[str, ColdStarts]:
-    """Return model → how its last ten replicas started; two queries, however many models."""
+def cold_starts_of(models: Collection[str], now: datetime) -> dict[str, ColdStarts]:
+    """Return model → how its last ten replicas started; five queries, however many models."""
     newest = (F("created_at").desc(), F("id").desc())
     place = Window(RowNumber(), partition_by=F("model"), order_by=newest)
     rows = Replica.objects.filter(model__in=models, ready_at__isnull=False).annotate(place=place)
     started: dict[str, list[Replica]] = {model: [] for model in models}
     for row in rows.filter(place__lte=LAST_STARTS):
         started[row.model].append(row)
-    claims = _claims(row for found in started.values() for row in found)
+    claims = _claims((row for found in started.values() for row in found), now)
     return {model: _cold_starts(found, claims) for model, found in started.items()}
 
 
@@ -128,14 +131,15 @@ def _cold_starts(rows: Iterable[Replica], claims: Iterable[NodeClaim]) -> ColdSt
     )
 
 
-def priced_claims(replicas: Iterable[Replica]) -> dict[str, NodeClaim]:
-    """Return node → the newest claim with a price under it; one query."""
-    return _by_node(_claims(replicas))
+def priced_claims(replicas: Iterable[Replica], now: datetime) -> dict[str, NodeClaim]:
+    """Return node → the newest claim with a price under it; four queries."""
+    return _by_node(_claims(replicas, now))
 
 
-def _claims(replicas: Iterable[Replica]) -> list[NodeClaim]:
+def _claims(replicas: Iterable[Replica], now: datetime) -> list[NodeClaim]:
     names = {row.node_name for row in replicas if row.node_name}
-    return list(NodeClaim.objects.filter(node_name__in=names))
+    claims = list(NodeClaim.objects.filter(node_name__in=names))
+    return list(with_last_prices(claims, now))
 
 
 def _by_node(claims: Sequence[NodeClaim]) -> dict[str, NodeClaim]:
@@ -177,12 +181,12 @@ def replicas_usd(
     return total
 
 
-def machine_prices(model: str) -> MachinePrices:
+def machine_prices(model: str, now: datetime) -> MachinePrices:
     """Return the Spot and the on-demand price of a replica on the machine that the model's newest
-    one ran on; four queries.
+    one ran on; ten queries.
 
-    Each is that of the newest such machine in the fleet; where none was bought on demand, the list
-    price.
+    Each is that of the newest such machine in the fleet with a price; where none was bought on
+    demand, the list price.
     """
     rows = list(Replica.objects.filter(model=model).exclude(node_name="")[:LAST_STARTS])
     names = [row.node_name for row in rows]
@@ -191,22 +195,24 @@ def machine_prices(model: str) -> MachinePrices:
         return MachinePrices()
     gpus = next(row.gpu_count for row in rows if row.node_name == machine.node_name)
     listed = prices.list_price(machine.instance_type)
-    on_demand = _paid(machine, ON_DEMAND, gpus)
+    on_demand = _paid(machine, ON_DEMAND, gpus, now)
     if on_demand is None and listed is not None:
         on_demand = _price(listed, gpus, machine.gpu_count, prices.BASIS)
     return MachinePrices(
         instance_type=machine.instance_type,
         gpus=gpus,
         of_gpus=machine.gpu_count,
-        spot=_paid(machine, SPOT, gpus),
+        spot=_paid(machine, SPOT, gpus, now),
         on_demand=on_demand,
     )
 
 
-def _paid(machine: NodeClaim, capacity_type: str, gpus: int) -> Price | None:
-    """Return the price of so many GPUs of the newest such machine."""
+def _paid(machine: NodeClaim, capacity_type: str, gpus: int, now: datetime) -> Price | None:
+    """Return the price of so many GPUs of the newest such machine that has a price."""
     kind = {"instance_type": machine.instance_type, "capacity_type": capacity_type}
-    claim = NodeClaim.objects.filter(price_usd_per_hour__isnull=False, **kind).first()
+    newest = list(NodeClaim.objects.filter(**kind)[:LOOKED_AT])
+    priced = (claim for claim in with_last_prices(newest, now) if claim.price_usd_per_hour)
+    claim = next(priced, None)
     if claim is None:
         return None
     note = "simulated price" if claim.is_price_simulated else ""

@@ -224,7 +224,7 @@ def approve_promotion(
     decisions.permit(question(promotion, approver))
     _must_match(promotion, seen)
     promotion.model_version.refresh_from_db()
-    shown = evidence(promotion, change)
+    shown = evidence(promotion, change, now)
     if Promotion.objects.pending().filter(pk=promotion.pk).exists():
         _refuse(item["words"] for item in shown["conditions"] if not item["passed"])
     approved = (Approval.Decision.APPROVE, Promotion.Status.APPROVED)
@@ -252,7 +252,7 @@ def reject_promotion(
     """Reject a pending promotion. Raises as approve_promotion does, but needs no gate to hold."""
     decisions.permit(question(promotion, approver))
     _must_match(promotion, seen)
-    shown = evidence(promotion, change)
+    shown = evidence(promotion, change, now)
     rejected = (Approval.Decision.REJECT, Promotion.Status.REJECTED)
     _decide(promotion, approver, *rejected, reason, shown, now)
     data = _bound_to(promotion) | {"reason": reason, "evidence": digest_of(shown)}

@@ -4,6 +4,7 @@ from the rows; the decision stores it, so that the page shows the very same for 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -34,8 +35,8 @@ class Change:
         return digest_of(list(self.steps))
 
 
-def evidence(promotion: Promotion, change: Change) -> dict[str, Any]:
-    """Return what is in front of the reviewer now. Reads rows alone; about fifteen queries.
+def evidence(promotion: Promotion, change: Change, now: datetime) -> dict[str, Any]:
+    """Return what is in front of the reviewer now. Reads rows alone; about twenty queries.
 
     conditions: [{name, passed, words}]; metrics: the lines of evals.pages; facts: [[label, words]];
     settings: engine, image and what the version is served with; steps, problem: the change.
@@ -48,7 +49,7 @@ def evidence(promotion: Promotion, change: Change) -> dict[str, Any]:
         ],
         "metrics": metric_lines(run, baseline),
         "baseline_run": str(baseline.pk) if baseline else "",
-        "facts": [[label, words] for label, words in facts(promotion)],
+        "facts": [[label, words] for label, words in facts(promotion, now)],
         "settings": serving_settings(promotion),
         "steps": list(change.steps),
         "problem": change.problem,
@@ -68,8 +69,8 @@ def baseline_run(promotion: Promotion) -> EvalRun | None:
     return deciding_run(promotion.baseline, promotion.eval_run.suite)
 
 
-def facts(promotion: Promotion) -> list[tuple[str, str]]:
-    """Return what is proposed and what it costs while nobody calls, in words. Four queries."""
+def facts(promotion: Promotion, now: datetime) -> list[tuple[str, str]]:
+    """Return what is proposed and what it costs while nobody calls, in words. Ten queries."""
     version, run, baseline = promotion.model_version, promotion.eval_run, promotion.baseline
     return [
         ("Manifest", promotion.manifest_digest),
@@ -78,7 +79,7 @@ def facts(promotion: Promotion) -> list[tuple[str, str]]:
         ("Evaluation", f"run {str(run.pk)[:8]} on {run.suite}"),
         ("Report", short(run.report_digest)),
         ("Baseline", baseline.name if baseline else "nothing serves yet"),
-        *((label, str(words)) for label, words in sleep.class_facts(promotion)),
+        *((label, str(words)) for label, words in sleep.class_facts(promotion, now)),
         ("If too few calls arrive", pages.without_traffic(promotion)),
         ("Proposed by", f"{promotion.requested_by} ({promotion.requested_by.username})"),
         ("Why", promotion.justification),

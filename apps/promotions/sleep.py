@@ -89,8 +89,8 @@ def sleeps_of(rollouts: Iterable[Rollout], *, now: datetime) -> dict[UUID, Sleep
     lately: dict[str, list[Replica]] = {}
     for row in rows:
         lately.setdefault(row.service, []).append(row)
-    claims = priced_claims(row for found in lately.values() for row in found)
-    starts = cold_starts_of({rollout.registered_model.name for rollout in sleepers})
+    claims = priced_claims((row for found in lately.values() for row in found), now)
+    starts = cold_starts_of({rollout.registered_model.name for rollout in sleepers}, now)
     found = {}
     for rollout in sleepers:
         replicas = lately.get(rollout.model_version.name, [])
@@ -197,13 +197,13 @@ def pre_warm_words(hours: str, prices: MachinePrices) -> str:
     return f"{found.words}: {length:,.0f} hours a month, {cost}, called or not"
 
 
-def class_facts(promotion: Promotion) -> list[tuple[str, object]]:
-    """Return what an approval makes a model cost while nobody calls it, for the pages. Four
+def class_facts(promotion: Promotion, now: datetime) -> list[tuple[str, object]]:
+    """Return what an approval makes a model cost while nobody calls it, for the pages. Ten
     queries.
     """
     label, prices = (
         promotion.get_serving_class_display(),
-        machine_prices(promotion.registered_model.name),
+        machine_prices(promotion.registered_model.name, now),
     )
     if promotion.serving_class == ServingClass.SCALE_TO_ZERO:
         ready = ("Kept ready", pre_warm_words(promotion.pre_warm, prices))

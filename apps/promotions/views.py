@@ -81,7 +81,7 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
             return redirect("promotions:promotion_detail", pk=made.pk)
     gates = evaluate_gates(queries.evidence_for(version))
     run = deciding_run(version, current_suite())
-    live, prices = queries.live_version(model), machine_prices(model.name)
+    live, prices = queries.live_version(model), machine_prices(model.name, now())
     context = {
         "model": model,
         "version": version,
@@ -112,7 +112,7 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
 
 def _classes(model: RegisteredModel, prices: MachinePrices) -> list[tuple[str, str, str, str]]:
     """Return each serving class with its price and what it means."""
-    starts = cold_starts(model.name)
+    starts = cold_starts(model.name, now())
     words = {
         ServingClass.WARM: sleep.warm_words(prices, only_spot=buys_only_spot()),
         ServingClass.SCALE_TO_ZERO: sleep.sleeping_words(
@@ -155,7 +155,7 @@ def _show(
     pending = promotion.status == Promotion.Status.PENDING
     rollout = promotion.newest_rollout()
     kept = dossier.kept(promotion)
-    shown = kept or dossier.evidence(promotion, actions.NOT_SHOWN)
+    shown = kept or dossier.evidence(promotion, actions.NOT_SHOWN, now())
     gates = shown["conditions"] if pending or kept else []
     decide = _decision(promotion, request.user, holds=all(gate["passed"] for gate in gates))
     version = promotion.model_version

@@ -7,7 +7,8 @@ import pytest
 
 from apps.fleet import costs, prices
 from apps.fleet.models import NodeClaim, Replica
-from tests.factories import NOW
+from apps.fleet.pricing.models import NodePrice, PriceOverride
+from tests.factories import NOW, UserFactory
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -34,7 +35,7 @@ def replica(name, node, *, gpus=1, model="extract", at=NOW, ready=None, ended=No
 
 def cost(*replicas):
     """Return what replicas cost within the hour."""
-    return costs.replicas_usd(replicas, NOW, NOW + HOUR, costs.priced_claims(replicas))
+    return costs.replicas_usd(replicas, NOW, NOW + HOUR, costs.priced_claims(replicas, NOW))
 
 
 class TestReplicasUsd:
@@ -65,11 +66,11 @@ class TestMachinePrices:
         claim("old", price="99", at=NOW - HOUR), claim("new")
         claim("spot", price="4.00", capacity_type="spot")
         replica("a", "new"), replica("b", "old", model="summary", gpus=4)
-        found = costs.machine_prices("extract")
+        found = costs.machine_prices("extract", NOW)
         assert (found.on_demand.usd_per_hour, found.spot.usd_per_hour) == (Decimal(2), Decimal(1))
         assert found.on_demand.usd_per_month == Decimal(1460)
         assert found.machine == "1 of the 4 GPUs of a g6.12xlarge"
-        whole = costs.machine_prices("summary")
+        whole = costs.machine_prices("summary", NOW)
         assert (whole.on_demand.usd_per_hour, whole.machine) == (Decimal(8), "One g6.12xlarge")
 
     def test_are_each_those_of_the_newest_machine_of_that_kind_with_a_price(self):
@@ -78,21 +79,21 @@ class TestMachinePrices:
         claim("c", price=None, capacity_type="spot", at=NOW + HOUR)
         claim("d", price="1.00", capacity_type="spot", instance_type="g6.xlarge", gpus=1)
         replica("r", "a", gpus=2)
-        found = costs.machine_prices("extract")
+        found = costs.machine_prices("extract", NOW)
         assert found.spot == costs.Price(Decimal(3), "simulated price")
 
     def test_take_the_list_price_where_none_was_bought_on_demand(self):
         claim("a", capacity_type="spot")
         replica("r", "a", gpus=2)
         half = prices.list_price("g6.12xlarge") / 2
-        assert costs.machine_prices("extract").on_demand == costs.Price(half, prices.BASIS)
+        assert costs.machine_prices("extract", NOW).on_demand == costs.Price(half, prices.BASIS)
         claim("b", price="8.00")
-        assert costs.machine_prices("extract").on_demand == costs.Price(Decimal(4))
+        assert costs.machine_prices("extract", NOW).on_demand == costs.Price(Decimal(4))
 
     def test_know_no_list_price_of_a_machine_that_is_not_listed(self):
         claim("a", capacity_type="spot", instance_type="no.such")
         replica("r", "a")
-        assert costs.machine_prices("extract").on_demand is None
+        assert costs.machine_prices("extract", NOW).on_demand is None
 
     def test_are_of_the_newest_machine_whose_kind_is_known(self):
         claim("old", instance_type="g6.xlarge", gpus=1, at=NOW - HOUR)
@@ -102,7 +103,7 @@ class TestMachinePrices:
             (("old", 1), ("new", 2), ("unknown", 4), ("", 4), ("elsewhere", 3))
         ):
             replica(node or "waiting", node, gpus=gpus, at=NOW + number * HOUR)
-        found = costs.machine_prices("extract")
+        found = costs.machine_prices("extract", NOW)
         assert (found.instance_type, found.gpus, found.of_gpus) == ("g6.12xlarge", 2, 4)
 
     def test_follow_the_last_ten_replicas(self):
@@ -110,19 +111,19 @@ class TestMachinePrices:
         replica("first", "old", at=NOW - HOUR)
         for number in range(9):
             replica(f"r{number}", "gone")
-        assert costs.machine_prices("extract").instance_type == "g6.12xlarge"
+        assert costs.machine_prices("extract", NOW).instance_type == "g6.12xlarge"
         replica("r9", "gone")
-        assert costs.machine_prices("extract").instance_type == ""
+        assert costs.machine_prices("extract", NOW).instance_type == ""
 
     def test_nobody_has_seen_say_so(self):
-        assert costs.machine_prices("extract") == costs.MachinePrices()
+        assert costs.machine_prices("extract", NOW) == costs.MachinePrices()
 
 
 class TestColdStarts:
     def test_cost_the_share_of_the_machine_until_it_answers(self):
         claim("n"), claim("m", gpus=1, price="9")
         replica("a", "n", ready=NOW + HOUR / 2), replica("b", "m", model="summary", ready=NOW)
-        found = costs.cold_starts("extract")
+        found = costs.cold_starts("extract", NOW)
         assert (found.count, found.median, found.usd_per_hour) == (1, HOUR / 2, Decimal(2))
         assert found.usd_per_start == Decimal(1)
 
@@ -135,7 +136,7 @@ class TestColdStarts:
                 replica(f"{model}-{number}", "n", model=model, at=at, ready=at + took)
         replica("late", "n", at=NOW + 99 * HOUR)  # it is not ready yet
         replica("other", "n", model="other", ready=NOW)
-        found = costs.cold_starts_of(["extract", "summary", "never"])
+        found = costs.cold_starts_of(["extract", "summary", "never"], NOW)
         assert {model: (each.count, each.median) for model, each in found.items()} == {
             "extract": (10, timedelta(minutes=16, seconds=30)),
             "summary": (10, timedelta(minutes=26, seconds=30)),
@@ -147,12 +148,12 @@ class TestColdStarts:
         for hours, node in enumerate(("old", "new", "bare")):
             at = NOW + hours * HOUR
             replica(node, node, at=at, ready=at + HOUR)
-        assert costs.cold_starts("extract").usd_per_hour == Decimal(2)
+        assert costs.cold_starts("extract", NOW).usd_per_hour == Decimal(2)
 
     def test_cost_nothing_that_is_known_without_a_price_or_a_start(self):
         claim("bare", price=None)
         replica("a", "bare", ready=NOW + HOUR)
-        found = costs.cold_starts("extract")
+        found = costs.cold_starts("extract", NOW)
         assert (found.median, found.usd_per_hour, found.usd_per_start) == (HOUR, None, None)
         assert costs.ColdStarts(0, None, Decimal(2)).usd_per_start is None
 
@@ -170,7 +171,7 @@ class TestColdStarts:
         claim("other", provider_id="kwok://other", price_basis="simulated-spot", at=NOW + HOUR)
         replica("a", "n", ready=NOW, engine=engine)
         replica("b", "other", model="summary", ready=NOW, engine="stand-in")
-        found = costs.cold_starts_of(["extract", "summary"])["extract"]
+        found = costs.cold_starts_of(["extract", "summary"], NOW)["extract"]
         assert (found.is_simulated, found.is_price_simulated) == (simulated, price_simulated)
 
 
@@ -179,7 +180,7 @@ class TestPricedClaims:
         claim("n", at=NOW - HOUR), claim("other")
         newest = claim("n")
         claim("n", price=None, at=NOW + HOUR)
-        found = costs.priced_claims([replica("a", "n"), replica("b", "")])
+        found = costs.priced_claims([replica("a", "n"), replica("b", "")], NOW)
         assert found == {"n": newest}
 
 
@@ -202,3 +203,38 @@ def test_idle_gpus_cost_their_share_of_a_day():
     node = claim("n")
     assert costs.idle_usd_per_day(node, 3) == Decimal(144)
     assert costs.idle_usd_per_day(claim("bare", price=None), 3) is None
+
+
+class TestPricesOfTheBook:
+    def test_hold_where_the_label_says_nothing(self):
+        bare = claim("n", gpus=4, price=None, zone="us-east-1a")
+        replica("a", "n", ready=NOW + timedelta(minutes=6))
+        listed(bare, "4.00", NOW - HOUR)
+        assert costs.machine_prices("extract", NOW).on_demand == costs.Price(Decimal(1))
+        assert costs.cold_starts("extract", NOW).usd_per_start == Decimal("0.1")
+        assert cost(*Replica.objects.all()) == Decimal(1)
+
+    def test_are_those_of_the_machines_end_where_it_ended(self):
+        gone = claim("n", gpus=1, price=None, zone="us-east-1a", ended_at=NOW)
+        listed(gone, "3.60", NOW - HOUR)
+        listed(gone, "9.00", NOW + HOUR)
+        replica("a", "n", at=NOW - HOUR, ended=NOW)
+        found = costs.priced_claims(Replica.objects.all(), NOW + 2 * HOUR)
+        assert found["n"].price_usd_per_hour == Decimal("3.60")
+
+    def test_let_a_contract_win_over_the_label(self):
+        claim("n", gpus=1, price="8.00", zone="us-east-1a")
+        replica("a", "n")
+        PriceOverride.objects.create(
+            instance_type="g6.12xlarge", capacity_type="on-demand", region="us-east-1",
+            usd_per_hour=Decimal(5), active_from=NOW - HOUR, reason="Agreement.",
+            set_by=UserFactory(), set_at=NOW - HOUR,
+        )  # fmt: skip
+        assert costs.machine_prices("extract", NOW).on_demand == costs.Price(Decimal(5))
+
+
+def listed(machine, usd, at):
+    return NodePrice.objects.create(
+        source=NodePrice.Source.LIST, instance_type=machine.instance_type, region="us-east-1",
+        usd_per_hour=Decimal(usd), active_from=at, learned_at=at,
+    )  # fmt: skip

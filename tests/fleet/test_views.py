@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.accounts.models import Role
@@ -14,6 +15,8 @@ from apps.fleet import actions, pages, queries, sightings
 from apps.fleet.actions import Sight
 from apps.fleet.metrics.models import ScrapeTarget
 from apps.fleet.models import Node, NodeClaim, NodePool, Replica, ReplicaPhase
+from apps.fleet.pricing.book import region_of
+from apps.fleet.pricing.models import PriceOverride
 from tests.database import as_owner
 from tests.factories import UserFactory
 from tests.fleet.measures import gpu, replica_minute, target
@@ -555,3 +558,19 @@ class TestApi:
         api = APIClient()
         api.force_authenticate(charlie)
         assert api.get("/api/v1/fleet/nodes").status_code == 404
+
+    def test_tells_the_price_that_a_contract_says_rather_than_the_label(self, fleet):
+        kind = Node.objects.present().with_gpus().first()
+        PriceOverride.objects.create(
+            instance_type=kind.instance_type, capacity_type=kind.capacity_type,
+            region=region_of(kind.zone), usd_per_hour=Decimal("0.25"),
+            active_from=timezone.now() - timedelta(days=1), reason="Agreement.",
+            set_by=UserFactory(), set_at=timezone.now(),
+        )  # fmt: skip
+        api = APIClient()
+        api.force_authenticate(UserFactory(with_roles=[Role.FINANCE]))
+        told = {one["name"]: one for one in api.get("/api/v1/fleet/nodes").json()["results"]}
+        found = told[kind.name]
+        assert (Decimal(found["price_usd_per_hour"]), found["price_basis"]) == (
+            Decimal("0.25"), "contract",
+        )  # fmt: skip

@@ -56,7 +56,7 @@ class TestChange:
 
 class TestEvidence:
     def test_is_all_that_a_reviewer_sees(self, promotion, live):
-        found = dossier.evidence(promotion, Change(tuple(STEPS), ""))
+        found = dossier.evidence(promotion, Change(tuple(STEPS), ""), NOW)
         assert (found["steps"], found["problem"]) == (STEPS, "")
         assert found["baseline_run"] == str(live.promotion.eval_run_id)
         f1 = next(line for line in found["metrics"] if line["label"] == scoring.LABELS["f1"])
@@ -77,13 +77,13 @@ class TestEvidence:
 
     def test_tells_what_no_longer_holds(self, promotion):
         newer = factories.run(promotion.model_version, passed=False, at=NOW + timedelta(hours=1))
-        found = dossier.evidence(promotion, Change())
+        found = dossier.evidence(promotion, Change(), NOW)
         failed = {item["name"] for item in found["conditions"] if not item["passed"]}
         assert newer.pk != promotion.eval_run_id
         assert failed == {"Evaluation", "Same run"}
 
     def test_compares_a_first_version_with_nothing(self, registered_model, alice):
-        found = dossier.evidence(propose(registered_model, alice), Change())
+        found = dossier.evidence(propose(registered_model, alice), Change(), NOW)
         assert found["baseline_run"] == ""
         assert {line["live"] for line in found["metrics"]} == {""}
         assert ["Baseline", "nothing serves yet"] in found["facts"]
@@ -94,7 +94,7 @@ class TestEvidence:
 class TestFacts:
     def test_say_what_is_proposed_and_by_whom(self, promotion, alice, live):
         version, run = promotion.model_version, promotion.eval_run
-        assert dossier.facts(promotion) == [
+        assert dossier.facts(promotion, NOW) == [
             ("Manifest", version.manifest_digest),
             ("Signed by", "not signed"),
             ("Version", "prior-auth-extract-v7"),
@@ -111,7 +111,7 @@ class TestFacts:
         chosen = {"serving_class": "SCALE_TO_ZERO", "without_traffic": True}
         promotion = propose(registered_model, alice, **chosen)
         promotion.model_version.signer = "release@ml-platform"
-        found = dict(dossier.facts(promotion))
+        found = dict(dossier.facts(promotion, NOW))
         assert found["Signed by"] == "release@ml-platform"
         assert found["While nobody calls"] == "Scale to zero, $0"
         assert found["Kept ready"] == "never: only a call wakes it"

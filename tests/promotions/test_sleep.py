@@ -163,10 +163,12 @@ class TestWords:
 class TestClassFacts:
     def facts(self, registered_model, prices, monkeypatch, **chosen):
         asked = []
-        monkeypatch.setattr(sleep, "machine_prices", lambda name: asked.append(name) or prices)
+        monkeypatch.setattr(
+            sleep, "machine_prices", lambda name, now: asked.append((name, now)) or prices
+        )
         promotion = Promotion(registered_model=registered_model, **chosen)
-        found = sleep.class_facts(promotion)
-        assert asked == ["prior-auth-extract"]
+        found = sleep.class_facts(promotion, NOW)
+        assert asked == [("prior-auth-extract", NOW)]
         return found
 
     def test_say_what_an_approval_makes_a_model_cost(self, registered_model, monkeypatch):

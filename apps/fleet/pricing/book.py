@@ -165,6 +165,19 @@ def with_prices(machines: Sequence[Row], now: datetime) -> Sequence[Row]:
     return machines
 
 
+def with_last_prices(machines: Sequence[Row], now: datetime) -> Sequence[Row]:
+    """Return machines with the price that each has now, or had when it ended, and by whose word;
+    three queries.
+    """
+    ends = {machine.pk: min(machine.ended_at or now, now) for machine in machines}
+    kinds = {machine.instance_type for machine in machines}
+    known = book(kinds, min(ends.values(), default=now), now)
+    for machine in machines:
+        price = known.price(machine, ends[machine.pk])
+        machine.price_usd_per_hour, machine.price_basis = price.usd_per_hour, price.basis
+    return machines
+
+
 def _prices(kinds: Iterable[str], from_at: datetime, to_at: datetime) -> list[NodePrice]:
     """Return what AWS told of the range, and the last word before it; in order of time."""
     rows = NodePrice.objects.filter(instance_type__in=list(kinds))

@@ -141,7 +141,7 @@ def _facts(rollout: Rollout) -> list[tuple[str, object]]:
         ),
         ("Engine", rollout.engine or "not started yet"),
         ("Node", rollout.instance_type or "none yet"),
-        *class_facts(promotion),
+        *class_facts(promotion, now()),
         ("Proposed by", str(promotion.requested_by)),
     ]
 
