@@ -77,6 +77,26 @@ def test_a_server_that_is_away_is_told_as_a_database_that_is_away():
         list(rows)
 
 
+def test_a_process_that_was_forked_opens_connections_of_its_own(monkeypatch):
+    opened = []
+
+    class Answering:
+        def command(self, sql):
+            opened[-1].append(sql)
+
+    def get_client(**_):
+        opened.append([])
+        return Answering()
+
+    monkeypatch.setattr("clickhouse_connect.get_client", get_client)
+    client = ClickHouseClient(Server.of("clickhouse://click"))
+    client.command("one")
+    client.command("two")
+    monkeypatch.setattr("os.getpid", lambda: 0)
+    client.command("three")
+    assert opened == [["one", "two"], ["three"]]
+
+
 def test_each_client_is_known_under_its_alias_once():
     one, other = (ClickHouseClient(Server.of(f"clickhouse://{name}")) for name in "ab")
     assert connection_of(one, "either") == "either"

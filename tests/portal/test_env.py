@@ -5,7 +5,15 @@ from decimal import Decimal
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from portal.env import env_choice, env_cost, env_decimal, env_hours, env_names, env_percents
+from portal.env import (
+    env_choice,
+    env_cost,
+    env_decimal,
+    env_hours,
+    env_names,
+    env_percents,
+    env_store,
+)
 
 
 class TestEnvHours:
@@ -41,6 +49,25 @@ class TestEnvCost:
         monkeypatch.setenv("LIMIT_COST", text)
         with pytest.raises(ImproperlyConfigured, match=words):
             env_cost("LIMIT_COST", "total_tokens")
+
+
+class TestEnvStore:
+    @pytest.mark.parametrize("text", ["", "clickhouse://q:secret@click:8443/usage?secure=true"])
+    def test_reads_an_address_or_none(self, monkeypatch, text):
+        monkeypatch.setenv("USAGE_STORE_URL", text)
+        assert env_store("USAGE_STORE_URL") == text
+
+    def test_reads_it_from_a_file(self, monkeypatch, tmp_path):
+        (tmp_path / "url").write_text("clickhouse://click/usage\n")
+        monkeypatch.setenv("USAGE_STORE_URL_FILE", str(tmp_path / "url"))
+        assert env_store("USAGE_STORE_URL") == "clickhouse://click/usage"
+
+    @pytest.mark.parametrize("text", ["click:8443", "https://click:8443/", "clickhouse:///usage"])
+    def test_anything_else_stops_start_up_without_telling_it(self, monkeypatch, text):
+        monkeypatch.setenv("USAGE_STORE_URL", text)
+        with pytest.raises(ImproperlyConfigured, match="USAGE_STORE_URL must be") as stopped:
+            env_store("USAGE_STORE_URL")
+        assert text not in str(stopped.value)
 
 
 class TestEnvPercents:

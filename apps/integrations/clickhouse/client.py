@@ -6,12 +6,12 @@ handle: OperationalError where it is away, IntegrityError where a row breaks a r
 DataError where a value is none of its column's type, ProgrammingError for everything else.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 from uuid import UUID
@@ -63,9 +63,16 @@ class ClickHouseClient:
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self._opened: tuple[int, Any] | None = None
 
-    @cached_property
+    @property
     def _client(self) -> Any:
+        """Return this process's client: connections that were open before a fork are not its."""
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = os.getpid(), self._open()
+        return self._opened[1]
+
+    def _open(self) -> Any:
         with _told_as_django_does():
             return clickhouse_connect.get_client(
                 host=self._server.host,

@@ -27,6 +27,7 @@ from apps.metering.archive import actions, parquet
 from apps.metering.archive.actions import NotWhole
 from apps.metering.archive.parquet import NotParquet
 from apps.metering.models import ArchivedDay
+from apps.metering.stores.base import store
 from apps.metering.stores.sql import patience
 
 PASS_SECONDS = 60.0
@@ -42,6 +43,7 @@ def archive_days(
     """Ask for what is due, and do the next step of days until the pass is over, those first that
     somebody waits for. Returns how many days it looked at.
     """
+    store().forget_dropped()
     actions.ask_due_days(now=now)
     actions.want_restored(now=now)
     due = ArchivedDay.objects.filter(next_check_at__lte=now)

@@ -80,6 +80,9 @@ class Store(Protocol):
         archived, OperationalError where somebody uses it.
         """
 
+    def forget_dropped(self) -> None:
+        """Take away what is left of dropped days, where a process died before it did so."""
+
     def restore_day(
         self, day: date, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, now: datetime
     ) -> int:

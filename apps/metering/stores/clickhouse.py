@@ -25,7 +25,7 @@ from apps.common.periods import end_of_day, start_of_day
 from apps.integrations.clickhouse.backend import connection_of
 from apps.integrations.clickhouse.client import ClickHouseClient
 from apps.metering.access_log import UsageRecord
-from apps.metering.models import CallKey, UsageEvent
+from apps.metering.models import ArchivedDay, CallKey, UsageEvent
 from apps.metering.stores import sql, tables
 from apps.metering.stores.base import AT_ONCE, Held
 from apps.metering.stores.columns import RECORD_VALUES, STORED
@@ -138,6 +138,20 @@ class ClickHouse:
         if is_dropped:
             after_commit(partial(self._forget, day))
         return is_dropped
+
+    @transaction.atomic
+    def forget_dropped(self) -> None:
+        """Drop the partitions of days that are in the archive alone. A day that is being brought
+        back is locked, and left alone.
+        """
+        there = "SELECT DISTINCT partition FROM system.parts WHERE table = %s AND active"
+        days = {
+            datetime.strptime(name, "%Y%m%d").date()  # noqa: DTZ007 - a date has no zone
+            for (name,) in self.client.rows(there, [TABLE])[1]
+        }
+        dropped = ArchivedDay.objects.select_for_update(skip_locked=True)
+        for row in dropped.filter(day__in=days, status=ArchivedDay.Status.DROPPED):
+            self._forget(row.day)
 
     def restore_day(
         self, day: date, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, now: datetime

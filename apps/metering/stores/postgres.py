@@ -113,6 +113,9 @@ class Postgres:
         with patience():
             return bool(sql.call("drop_usage_day", day, now))
 
+    def forget_dropped(self) -> None:
+        """Do nothing: a day's table is dropped in the transaction that says so."""
+
     def restore_day(
         self, day: date, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, now: datetime
     ) -> int:
