@@ -82,3 +82,36 @@ class TestBills:
         final = bill_of(book, october, datetime(2026, 11, 4, 0, 1, tzinfo=UTC))
         assert final.is_final
         assert {row["bill_invoice_id"] for row in rows(final, "x")} == {"SIM202610"}
+
+
+class TestWhatWasTold:
+    def told(self, **more):
+        return {
+            "month": "2026-11",
+            "until": "2026-11-20T00:00:00+00:00",
+            "daily": True,
+            "machines": [
+                {
+                    "resource": "sample-1", "instance_type": "g6.xlarge", "bought": "on-demand",
+                    "begins_at": "2026-11-10T00:00:00+00:00",
+                    "ends_at": "2026-11-11T00:00:00+00:00", "usd_per_hour": "1",
+                }
+            ],
+            **more,
+        }  # fmt: skip
+
+    def test_stays_on_the_bill_of_a_month_that_still_runs(self, tmp_path):
+        book, put = Book(tmp_path / "book.json"), {}
+        book.note([claim("a")], NOW)
+        book.remember(self.told())
+        deliver_due(book, PLACE, put.__setitem__, NOW)
+        bill = bill_of(book, NOW.replace(day=1, hour=0), NOW)
+        assert [machine.resource for machine in bill.machines] == ["sample-1", "node-a"]
+        assert (bill.until, bill.is_final) == (NOW, False)
+        assert len(put) == 2
+
+    def test_as_final_is_left_alone(self, tmp_path):
+        book, put = Book(tmp_path / "book.json"), {}
+        book.remember(self.told(is_final=True))
+        deliver_due(book, PLACE, put.__setitem__, datetime(2026, 12, 2, tzinfo=UTC))
+        assert {key.partition("BILLING_PERIOD=")[2][:7] for key in put} == {"2026-12"}

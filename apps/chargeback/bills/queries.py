@@ -37,11 +37,14 @@ class Reading:
         return f"No bill of {self.month:%B %Y} has been read."
 
     def covers(self, day: date) -> bool:
-        """Tell whether the bill tells of a whole day."""
+        """Tell whether the bill tells of a whole day: its usage reaches the day's end, and the day
+        was over when it was read, for daily lines end with their day from its first hour on.
+        """
         if self.bill is None:
             return False
-        until = self.bill.covers_until
-        return self.bill.is_final or (until is not None and until >= end_of_day(day))
+        ends, until = end_of_day(day), self.bill.covers_until
+        is_told = until is not None and until >= ends and self.bill.read_at >= ends
+        return self.bill.is_final or is_told
 
 
 def _words(bill: Bill) -> str:

@@ -23,15 +23,18 @@ def environment() -> dict[str, str]:
     return {"CUR_BUCKET": s3.BILLS_BUCKET, "CUR_PREFIX": PREFIX, "CUR_EXPORT": EXPORT}
 
 
+def writer_env(context: Context) -> dict[str, str]:
+    """Return what whoever plays AWS needs to write bills, and to know of each other's."""
+    book = {"CUR_BOOK": str(context.folder("bills") / "machines.json")}
+    return s3.client_env(context, "admin") | environment() | book
+
+
 def parts(context: Context) -> list[Part]:
     """Return the double; nothing where a real bill takes its place."""
     if not is_ours(context):
         return []
-    env = s3.client_env(context, "admin") | environment()
-    env |= {
-        "CUR_BOOK": str(context.folder("bills") / "machines.json"),
-        "KUBECONFIG": str(context.folder("cluster") / "kubeconfigs" / "portal"),
-    }
+    kubeconfig = str(context.folder("cluster") / "kubeconfigs" / "portal")
+    env = writer_env(context) | {"KUBECONFIG": kubeconfig}
     return [
         Part(
             name="cloud-bill",

@@ -1,7 +1,8 @@
 """`python -m deploy.local.doubles.cur`: deliver bills that are told as JSON on standard input, one
 a line. `… follow`: bill the machines of the local cluster for as long as it runs.
 
-Environment: CUR_BUCKET, CUR_PREFIX, CUR_EXPORT; AWS_* as boto3 reads them. A line:
+Environment: CUR_BUCKET, CUR_PREFIX, CUR_EXPORT; AWS_* as boto3 reads them; CUR_BOOK, the file of
+what `follow` knows, beside which what is told is kept for it. A line:
 {"month": "2026-10", "until": "2026-11-01T00:00:00+00:00", "is_final": true, "daily": true,
 "tax_percent": "8", "machines": [{"resource": "i-1", "instance_type": "g6.xlarge",
 "zone": "us-east-1a", "bought": "spot", "begins_at": …, "ends_at": …, "usd_per_hour": "0.3",
@@ -15,8 +16,10 @@ import json
 import os
 import sys
 import uuid
+from pathlib import Path
 
 from .delivery import Place, deliver
+from .follow import Book, follow
 from .rows import bill_of, rows
 from .storage import put_into, wait_for_bucket
 
@@ -28,13 +31,15 @@ def main() -> None:
     )
     wait_for_bucket(place.bucket)
     if sys.argv[1:] == ["follow"]:
-        from .follow import follow  # only here: it speaks to Kubernetes
-
         follow(place, put_into(place.bucket))
         return
+    book = Book(Path(os.environ["CUR_BOOK"])) if os.environ.get("CUR_BOOK") else None
     for line in sys.stdin:
         if line.strip():
-            bill, execution_id = bill_of(json.loads(line)), str(uuid.uuid4())
+            told = json.loads(line)
+            if book is not None:
+                book.remember(told)
+            bill, execution_id = bill_of(told), str(uuid.uuid4())
             keys = deliver(
                 put_into(place.bucket), place, bill.month, rows(bill, execution_id), execution_id
             )

@@ -2,7 +2,9 @@
 keeps one of its instances, and delivers the month's bill anew every few minutes.
 
 It knows the machines by itself and asks the portal nothing, so that the bill is a second source.
-Spot machines are billed a little below the price on their label, as real Spot prices move.
+What was told on standard input of a month that still runs (the sample's machines) stays on its
+bill; a month that was told as final is left alone. Spot machines are billed a little below the
+price on their label, as real Spot prices move.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import os
 import sys
 import time
 import uuid
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ from deploy.local.cluster.refresh import trust_of
 
 from .delivery import Place, Put, deliver
 from .rows import SPOT, Bill, Charge, Machine, rows
+from .rows import bill_of as told_bill
 
 LOOK_SECONDS, DELIVER_SECONDS = 20.0, 240.0
 CLAIMS = "/apis/karpenter.sh/v1/nodeclaims"
@@ -58,6 +62,22 @@ class Book:
         self._path = path
         self.machines: dict[str, Json] = json.loads(path.read_text()) if path.exists() else {}
 
+    def remember(self, told: Json) -> None:
+        """Keep what was told of a month's bill."""
+        path = self._told_path(told["month"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(told))
+        new.replace(path)
+
+    def told(self, month: date) -> Bill | None:
+        """Return what was told of a month's bill; None where nothing was."""
+        path = self._told_path(f"{month:%Y-%m}")
+        return told_bill(json.loads(path.read_text())) if path.exists() else None
+
+    def _told_path(self, month: str) -> Path:
+        return self._path.with_name(f"told-{month}.json")
+
     def note(self, claims: list[Json], now: datetime) -> None:
         """Note which claims are there; those that are gone have ended since the last look."""
         there = {claim["metadata"]["uid"]: claim for claim in claims}
@@ -78,6 +98,9 @@ def deliver_due(book: Book, place: Place, put: Put, now: datetime) -> None:
     month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     before = (month - timedelta(days=1)).replace(day=1)
     for begins in (before, month) if now - month < SETTLED + timedelta(hours=1) else (month,):
+        known = book.told(begins.date())
+        if known is not None and known.is_final:
+            continue
         bill = bill_of(book, begins, now)
         execution_id = str(uuid.uuid4())
         deliver(put, place, bill.month, rows(bill, execution_id), execution_id)
@@ -96,13 +119,23 @@ def bill_of(book: Book, begins: datetime, now: datetime) -> Bill:
     hours = sum((_hours(machine, begins, ends) for machine in found), Decimal(0))
     usd = hours * STORAGE_USD_PER_HOUR
     last = ends.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+    told = book.told(begins.date())
     storage = Charge("Usage", "AmazonEC2", "EBS:VolumeUsage.gp3", usd, at=max(last, begins))
-    return Bill(
+    bill = Bill(
         month=begins.date(),
         machines=found,
         until=ends,
         is_final=now - ends > SETTLED,
         charges=(storage,) if hours else (),
+    )
+    if told is None:
+        return bill
+    return replace(
+        told,
+        machines=told.machines + bill.machines,
+        until=ends,
+        is_final=bill.is_final,
+        charges=told.charges + bill.charges,
     )
 
 

@@ -139,6 +139,13 @@ class TestRows:
         assert (second.state, second.ledger_hours, second.billed_hours) == (State.WAITING, 16, 6)
         assert second.names == {Name.LATE: -40}
 
+    def test_take_a_day_that_was_not_over_when_the_bill_was_read_for_unfinished(self, keep):
+        machine("gpu-1", 0, None, price="4", provider_id="aws:///us-east-1a/i-1")
+        daily = bill(bought("i-1", 0, 12, usd="4"), until=at(12), step=timedelta(days=1))
+        keep(daily, now=at(13))
+        (row,) = found(now=at(14))
+        assert (row.state, row.names) == (State.WAITING, {Name.LATE: -8})
+
     def test_know_of_the_ledger_what_was_shared_out(self, keep):
         machine("gpu-1", 0, 30.5, price="7.77", provider_id="aws:///us-east-1a/i-1")
         machine("gpu-2", 20, 61, price="0.3333", capacity_type="on-demand")
