@@ -13,12 +13,16 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.common.periods import month_bounds
+from apps.common.periods import DAY, day_of, month_bounds, start_of_day
 from apps.fleet import intervals
 from apps.fleet.intervals import Part
 from apps.manifests.capacity import SPOT
 
 TIMEOUT_SECONDS = 120
+# what the sample's company pays besides machines: a month, a credit, a day, a day
+SUPPORT_USD, CREDIT_USD = Decimal(100), Decimal(250)
+STORAGE_USD, TRANSFER_USD = Decimal("11.52"), Decimal("2.35")
+SPOT_SHARE = Decimal("0.97")  # of the price on the label
 Told = dict[str, Any]
 
 
@@ -35,13 +39,15 @@ def bill_of(
 ) -> Told:
     """Return what the program needs to bill the machines of a month, as it is known now.
 
-    until: how far usage is told, the whole days before it; the month's end if left out. charges,
-    plan: as the program takes them. spot_share: of the known price, what Spot machines are billed
-    at. Machines without a price are billed on demand by the price list, or not at all.
+    until: how far machines are known; usage is told of the whole days before it. The month's end if
+    left out. charges, plan: as the program takes them. spot_share: of the known price, what Spot
+    machines are billed at. Machines without a price are billed on demand by the price list, or not
+    at all.
     """
     start, end = month_bounds(month)
-    ends = min(end, until.replace(hour=0, minute=0, second=0, microsecond=0)) if until else end
-    parts = intervals.parts_within(start, max(start, ends))
+    known = min(end, until) if until else end
+    ends = start_of_day(day_of(known))
+    parts = intervals.parts_within(start, max(start, known))
     machines = [told for part in parts if (told := _machine(part, spot_share)) is not None]
     return {
         "month": f"{month:%Y-%m}",
@@ -52,6 +58,34 @@ def bill_of(
         "machines": machines,
         "charges": list(charges),
         "plan": plan,
+    }
+
+
+def other_charges(month: date, until: datetime) -> list[Told]:
+    """Return what a company's bill has beside machines, until a moment: storage and data transfer
+    day by day, support, and a credit every third month.
+    """
+    start, end = month_bounds(month)
+    found: list[Told] = [_charge("Fee", "AWSSupportBusiness", "", SUPPORT_USD)]
+    if month.month % 3 == 0:
+        found.append(_charge("Credit", "AmazonEC2", "", -CREDIT_USD))
+    at = start
+    while at + DAY <= min(end, until):
+        found.append(_charge("Usage", "AmazonEC2", "EBS:VolumeUsage.gp3", STORAGE_USD, at))
+        found.append(_charge("Usage", "AmazonEC2", "DataTransfer-Out-Bytes", TRANSFER_USD, at))
+        at += DAY
+    return found
+
+
+def _charge(
+    line_type: str, service: str, usage_type: str, usd: Decimal, at: datetime | None = None
+) -> Told:
+    return {
+        "line_type": line_type,
+        "service": service,
+        "usage_type": usage_type,
+        "usd": str(usd),
+        "at": None if at is None else at.isoformat(),
     }
 
 

@@ -46,7 +46,7 @@ from apps.metering.backfill.models import Backfill
 from apps.metering.quarantine.doubles import find_doubles
 from apps.metering.sealing import seal_hours
 from portal.sample import founding
-from portal.sample.bills import bill_of, deliver
+from portal.sample.bills import SPOT_SHARE, bill_of, deliver, other_charges
 from portal.sample.calls import Call, calls
 from portal.sample.cluster import tell_week
 from portal.sample.company import Company, meridian
@@ -210,11 +210,19 @@ def _ready_hours(
 
 
 def _bill(company: Company, bills: BillWriter) -> str:
-    """Have the months that are over billed, and read the bills; who follows the cluster bills the
-    open month.
+    """Have the months billed, those that are over for good, and read the bills. Who follows the
+    cluster keeps the sample's machines on the bill of the open month.
     """
-    over = [month for month in _months(company) if month_bounds(month)[1] <= company.until]
-    told = [bill_of(month, is_final=True) for month in over]
+    told = [
+        bill_of(
+            month,
+            until=company.until,
+            is_final=month_bounds(month)[1] <= company.until,
+            charges=other_charges(month, company.until),
+            spot_share=SPOT_SHARE,
+        )
+        for month in _months(company)
+    ]
     deliver(told, bills.command, env=bills.env)
     read_bills(store=bills_from_settings(), export=export_from_settings(), now=company.until)
     return f"{len(told)} months are billed"

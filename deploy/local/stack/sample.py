@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from . import bills, credentials, s3
+from . import bills, credentials
 from .part import Context, Part
 
 REPLACED_BY = ("DATABASE_URL", "AWS_ENDPOINT_URL_S3")
@@ -51,7 +51,7 @@ def _bill_writer(context: Context) -> Path:
     """Return the file that says who writes the bills, with the keys that it needs."""
     told = {
         "command": [context.python, "-m", "deploy.local.doubles.cur"],
-        "env": s3.client_env(context, "admin"),
+        "env": bills.writer_env(context),
     }
     path = credentials.folder(context) / "bill-writer.json"
     credentials.write_private(path, json.dumps(told))

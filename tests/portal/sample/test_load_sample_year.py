@@ -2,7 +2,7 @@
 
 import sys
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -128,8 +128,11 @@ def _has_closed_a_month(company):
     assert Statement.objects.count() >= 9
     states = {check["key"]: check["state"] for check in closed.checklist}
     assert set(states.values()) == {"ok"}
-    bill = Bill.objects.get()
-    assert (bill.month, bill.is_final) == (company.first_day, True)
+    assert list(Bill.objects.order_by("month").values_list("month", "is_final")) == [
+        (company.first_day, True),
+        (date(2026, 3, 1), False),
+    ]
+    assert Bill.objects.get(is_final=True).by_kind["SUPPORT"] == "100"
     event = AuditEvent.objects.get(action=Action.MONTH_CLOSED)
     assert event.occurred_at < NOW - timedelta(days=1) < event.recorded_at
 
