@@ -6,7 +6,7 @@ is written as, to twelve. A file that lacks a column, has one that CUR 2.0 does 
 month or another currency is refused whole.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from apps.chargeback.bills import kinds
 from apps.chargeback.bills.kinds import Kind
 from apps.chargeback.bills.manifest import BadBill
-from apps.common.periods import day_of, month_of
+from apps.common.periods import DAY, day_of, month_of, next_month
 
 BATCH = 8192  # lines in memory at once
 PLACES = Decimal("0.000000000001")
@@ -182,7 +182,7 @@ def _line(row: Row, month: date) -> Line:
         )
     billed = _usd(row, "line_item_unblended_cost")
     return Line(
-        day=min(max(day_of(begins), month), _last_day(month)),
+        day=min(max(day_of(begins), month), next_month(month) - DAY),
         told_until=ends if is_usage and ends - begins <= LONGEST else None,
         payer=_text(row, "bill_payer_account_id"),
         account=_text(row, "line_item_usage_account_id")[:32],
@@ -199,10 +199,6 @@ def _line(row: Row, month: date) -> Line:
         on_demand_usd=_known(row, ON_DEMAND),
         is_invoiced=bool(_text(row, "bill_invoice_id")),
     )
-
-
-def _last_day(month: date) -> date:
-    return (month + timedelta(days=31)).replace(day=1) - timedelta(days=1)
 
 
 def _check_bill(row: Row, month: date) -> None:
@@ -299,9 +295,8 @@ def _no_amount(name: str, value: object) -> BadBill:
 def _moment(row: Row, name: str) -> datetime:
     """Return a moment in UTC, which AWS tells with and without saying so."""
     value = row.get(name)
-    parse: Callable[[str], datetime] = datetime.fromisoformat
     try:
-        found = value if isinstance(value, datetime) else parse(str(value).replace("Z", "+00:00"))
+        found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     except ValueError:
         raise BadBill(
             "TIMES",

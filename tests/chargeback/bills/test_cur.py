@@ -119,6 +119,27 @@ class TestLines:
         assert {line.told_until for line in found} == {None}  # they are of the whole month
         assert {line.day for line in found} == {NOVEMBER}
 
+    @pytest.mark.parametrize(
+        ("begins", "day"),
+        [
+            (datetime(2026, 10, 31, 23, tzinfo=UTC), NOVEMBER),
+            (datetime(2026, 11, 1, tzinfo=UTC), NOVEMBER),
+            (datetime(2026, 11, 30, 23, tzinfo=UTC), date(2026, 11, 30)),
+            (datetime(2026, 12, 1, tzinfo=UTC), date(2026, 11, 30)),
+        ],
+    )
+    def test_are_of_a_day_of_the_month_that_bills_them(self, read, begins, day):
+        ends = begins + timedelta(hours=1)
+        row = a_row(line_item_usage_start_date=begins, line_item_usage_end_date=ends)
+        (line,) = read([row])
+        assert line.day == day
+
+    def test_may_have_maps_beside_their_columns(self, read):
+        schema = SCHEMA
+        for name in ("product", "discount", "cost_category", "tags"):
+            schema = schema.append(pa.field(name, pa.string()))
+        assert len(read([a_row()], schema)) == 1
+
     def test_read_times_with_and_without_a_zone_and_as_text(self, read):
         for kind, told in (
             (pa.timestamp("us", tz="UTC"), datetime(2026, 11, 30, 23, tzinfo=UTC)),

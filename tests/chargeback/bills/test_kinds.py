@@ -44,6 +44,15 @@ class TestKindOf:
             line_type=line_type, service=service, usage_type=usage_type, commitment=commitment
         )
 
+    @pytest.mark.parametrize(
+        "line_type",
+        ["EdpDiscount", "PrivateRateDiscount", "BundledDiscount", "RiVolumeDiscount",
+         "SppDiscount", "Discount"],
+    )  # fmt: skip
+    def test_knows_every_discount(self, line_type):
+        found = kind_of(line_type=line_type, service="AmazonEC2", usage_type="")
+        assert found == Kind.DISCOUNT
+
 
 @pytest.mark.parametrize(
     ("usage_type", "found"),
