@@ -63,7 +63,7 @@ PRIVILEGES: dict[str, May] = {
     # people
     "accounts.CostCenter": FACT,
     "accounts.Team": May(insert=True, update=("cost_center",)),
-    "accounts.User": May(insert=True, update=("name", "email", "team", "last_login")),
+    "accounts.User": May(insert=True, update=("name", "email", "person", "team", "last_login")),
     "accounts.Membership": May(insert=True, update=("active_to",)),
     "accounts.RoleBinding": May(insert=True, delete=True),
     # models and their versions

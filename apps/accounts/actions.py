@@ -5,6 +5,7 @@ center.
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Q
 
 from apps.accounts.claims import Identity
 from apps.accounts.models import CostCenter, Membership, RoleBinding, Team, User
@@ -21,12 +22,14 @@ def sync_user_from_claims(*, identity: Identity, now: datetime) -> User:
 
     Without roles (the claims had problems) the person keeps their row and loses roles and team.
     """
-    user = _user(identity, now)
+    user, is_new = _user(identity, now)
     before = _facts(user)
     team = team_of(identity=identity, user=user, now=now) if identity.team else None
     for field, value in (("name", identity.name), ("email", identity.email), ("team", team)):
         setattr(user, field, value)
     user.save(update_fields=("name", "email", "team"))
+    if is_new or user.email != before["email"]:
+        _link_accounts(user, now)
     _replace_roles(user, identity)
     _move_membership(user, team, now)
     after = _facts(user)
@@ -66,9 +69,9 @@ def record_sign_out(*, user: User, reason: str, now: datetime) -> None:
     audit.record(action=Action.SIGNED_OUT, actor=user, target=user, now=now, data=data)
 
 
-def _user(identity: Identity, now: datetime) -> User:
-    """Return the person's row, locked, made where they sign in for the first time."""
-    who = {"issuer": identity.issuer, "subject": identity.subject}
+def _user(identity: Identity, now: datetime) -> tuple[User, bool]:
+    """Return the account's row, locked, and whether it was made: at its first sign-in."""
+    who, is_new = {"issuer": identity.issuer, "subject": identity.subject}, False
     if not User.objects.filter(**who).exists():
         taken = User.objects.filter(username=identity.username).exists()
         username = (
@@ -80,8 +83,29 @@ def _user(identity: Identity, now: datetime) -> User:
             "email": identity.email,
             "created_at": now,
         }
-        User.objects.get_or_create(**who, defaults=fields | {"password": "!"})
-    return User.objects.select_for_update().get(**who)
+        _, is_new = User.objects.get_or_create(**who, defaults=fields | {"password": "!"})
+    return User.objects.select_for_update().get(**who), is_new
+
+
+def _link_accounts(user: User, now: datetime) -> None:
+    """Have every account with this one's e-mail or subject be one person's: the person of the
+    oldest of them. What was linked stays linked, whatever the claims say later.
+
+    An e-mail that nobody verified links too: the most that comes of it is that the two accounts
+    cannot decide about each other's requests.
+    """
+    same = Q(subject=user.subject)
+    if user.email:
+        same |= Q(email__iexact=user.email)
+    accounts = User.objects.select_for_update().order_by("created_at", "pk")
+    people = {one.person for one in accounts.filter(same)} | {user.person}
+    if len(people) == 1:
+        return
+    theirs = list(accounts.filter(person__in=people))
+    User.objects.filter(person__in=people).update(person=theirs[0].person)
+    user.person = theirs[0].person
+    data = {"accounts": [one.username for one in theirs]}
+    audit.record(action=Action.USER_LINKED, actor=user, target=user, now=now, data=data)
 
 
 def _facts(user: User) -> dict[str, object]:

@@ -1,14 +1,17 @@
 """People, their teams and roles, and the cost centers that pay. All of it comes from the identity
 provider's claims.
 
-A person is known by (issuer, subject), never by e-mail. Rows are written by
-`actions.sync_user_from_claims` alone.
+An account is known by (issuer, subject), never by e-mail. Rows are written by
+`actions.sync_user_from_claims` alone. Several accounts may be one person's: they share `person`,
+and nobody decides with one of them about what they asked for with another.
 """
 
+import uuid
 from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
+from django.db.models.functions import Lower
 
 
 class Role(models.TextChoices):
@@ -52,6 +55,7 @@ class User(AbstractBaseUser):
     username = models.CharField(max_length=150, unique=True)
     name = models.CharField(max_length=200)
     email = models.EmailField(blank=True, default="")
+    person = models.UUIDField(default=uuid.uuid4, editable=False)  # the same on all their accounts
     team = models.ForeignKey(
         Team, null=True, blank=True, on_delete=models.PROTECT, related_name="current_users"
     )
@@ -65,6 +69,11 @@ class User(AbstractBaseUser):
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=("issuer", "subject"), name="user_one_per_identity"),
+        )
+        indexes = (
+            models.Index(fields=("person",), name="user_by_person"),
+            models.Index(Lower("email"), name="user_by_email"),
+            models.Index(fields=("subject",), name="user_by_subject"),
         )
 
     def __str__(self) -> str:

@@ -18,6 +18,7 @@ class Action(models.TextChoices):
     SIGNED_IN = "user.signed_in", "Signed in"
     SIGNED_OUT = "user.signed_out", "Signed out"
     USER_SYNCED = "user.synced", "Roles or team changed by the identity provider"
+    USER_LINKED = "user.linked", "Accounts found to be one person's"
     COST_CENTER_ASSIGNED = "team.cost_center_assigned", "Cost center assigned"
     MODEL_REGISTERED = "model.registered", "Model registered"
     VERSION_ADDED = "version.added", "Version upload started"

@@ -35,6 +35,7 @@ class Asked(Protocol):
     pk: Any
     status: Any
     requested_by_id: Any
+    requested_by: Any
 
     def get_status_display(self) -> str:
         """Return the status in words."""
@@ -44,9 +45,10 @@ class Asked(Protocol):
 
 
 class Person(Protocol):
-    """Somebody who has signed in."""
+    """Somebody who has signed in. person: the same for each of their accounts."""
 
     pk: Any
+    person: Any
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,13 @@ class Question:
 
     @property
     def is_own(self) -> bool:
-        """Tell whether the person asked for it."""
+        """Tell whether the person asked for it, with this account or with another of theirs."""
+        asked = self.row.requested_by
+        return self.is_author or bool(asked and asked.person == self.person.person)
+
+    @property
+    def is_author(self) -> bool:
+        """Tell whether this account asked for it."""
         return bool(self.row.requested_by_id == self.person.pk)
 
     @property
@@ -88,7 +96,7 @@ class Question:
     @property
     def may_withdraw(self) -> bool:
         """Tell whether the person may take it back."""
-        return self.is_own or self.is_withdrawer
+        return self.is_author or self.is_withdrawer
 
 
 def permit(question: Question) -> None:
@@ -150,13 +158,14 @@ def decide(
 def waiting_for(
     pending: QuerySet[Row], person: Person, *, is_decider: bool = True
 ) -> QuerySet[Row]:
-    """Return what waits for this person, oldest first: never what they asked for themselves.
+    """Return what waits for this person, oldest first: never what they asked for themselves, with
+    whichever of their accounts.
 
     pending: the waiting rows that they decide about by the app's own rule; is_decider False: none.
     """
     if not is_decider:
         return pending.none()
-    return pending.exclude(requested_by=person.pk).order_by("requested_at", "pk")
+    return pending.exclude(requested_by__person=person.person).order_by("requested_at", "pk")
 
 
 @dataclass(frozen=True)

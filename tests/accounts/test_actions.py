@@ -28,6 +28,50 @@ def actions_written():
     )
 
 
+class TestLinkingAccounts:
+    """Two accounts are one person's where the provider says so by subject or e-mail."""
+
+    def sign_in(self, now=NOW, **changes):
+        return actions.sync_user_from_claims(identity=replace(MAYA, **changes), now=now)
+
+    def test_by_e_mail_however_it_is_written(self):
+        first = self.sign_in()
+        other = self.sign_in(LATER, subject="2", username="maya2", email="Maya@Example.com")
+        stranger = self.sign_in(LATER, subject="3", username="liam", email="liam@example.com")
+        first.refresh_from_db()
+        assert other.person == first.person != stranger.person
+        assert trail(other)[0] == (Action.USER_LINKED, "maya2", {"accounts": ["maya", "maya2"]})
+
+    def test_by_subject_at_another_provider(self):
+        first = self.sign_in()
+        other = self.sign_in(issuer="http://entra.example", username="m.okafor", email="")
+        assert other.person == User.objects.get(pk=first.pk).person
+
+    def test_joins_all_whom_a_new_e_mail_brings_together(self):
+        one = self.sign_in(subject="1", username="a", email="a@example.com")
+        two = self.sign_in(subject="2", username="b", email="b@example.com")
+        also_two = self.sign_in(subject="3", username="c", email="b@example.com")
+        assert len({user.person for user in User.objects.all()}) == 2
+        self.sign_in(LATER, subject="2", username="b", email="a@example.com")
+        people = {user.pk: user.person for user in User.objects.all()}
+        assert set(people) == {one.pk, two.pk, also_two.pk}
+        assert set(people.values()) == {one.person}
+
+    def test_stays_when_the_e_mail_changes_later(self):
+        first = self.sign_in()
+        self.sign_in(subject="2", username="maya2")
+        self.sign_in(LATER, subject="2", username="maya2", email="else@example.com")
+        assert User.objects.get(username="maya2").person == first.person
+
+    def test_does_not_happen_for_lack_of_an_e_mail(self):
+        people = [
+            self.sign_in(subject=str(number), username=f"m{number}", email="").person
+            for number in range(3)
+        ]
+        assert len(set(people)) == 3
+        assert not AuditEvent.objects.filter(action=Action.USER_LINKED).exists()
+
+
 class TestSyncUserFromClaims:
     def test_makes_person_team_cost_center_roles_and_membership(self):
         user = actions.sync_user_from_claims(identity=MAYA, now=NOW)
@@ -116,7 +160,11 @@ class TestSyncUserFromClaims:
 
     def test_changes_nothing_of_anybody_else(self):
         other = replace(
-            MAYA, subject="77", username="liam", roles=frozenset({Role.DEVELOPER, Role.FINANCE})
+            MAYA,
+            subject="77",
+            username="liam",
+            email="liam@example.com",
+            roles=frozenset({Role.DEVELOPER, Role.FINANCE}),
         )
         liam = actions.sync_user_from_claims(identity=other, now=NOW)
         maya = actions.sync_user_from_claims(identity=MAYA, now=NOW)

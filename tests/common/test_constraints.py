@@ -251,6 +251,45 @@ def test_the_database_refuses(what, world):
         assert owner_runs(sql.format(**world.ids)), "it found no row, so it tried nothing"
 
 
+DECIDED_ABOUT = [
+    model
+    for model in apps.get_models()
+    if {"requested_by", "decided_by"} <= {field.name for field in model._meta.get_fields()}
+    or {"requested_by", "approver"} <= {field.name for field in model._meta.get_fields()}
+]
+ONE_PERSON = "UPDATE accounts_user SET person = '00000000-0000-0000-0000-000000000001'"
+
+
+class TestTwoPeople:
+    @pytest.mark.parametrize("model", DECIDED_ABOUT, ids=lambda model: model._meta.label)
+    def test_are_wanted_wherever_one_asks_and_another_decides(self, model):
+        table = model._meta.db_table
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT tgenabled FROM pg_trigger WHERE tgname = %s AND tgrelid = %s::regclass",
+                [f"{table}_two_people", table],
+            )
+            assert cursor.fetchall() == [("O",)]
+
+    @pytest.mark.parametrize("status", ["APPROVED", "REJECTED"])
+    def test_are_not_two_accounts_of_one(self, world, status):
+        decide = (
+            f"UPDATE access_accessrequest SET status = '{status}', decided_at = now(), "
+            "decision_reason = 'x', decided_by_id = (SELECT min(id) FROM accounts_user "
+            "WHERE id <> requested_by_id) WHERE status = 'PENDING'"
+        )
+        with pytest.raises(IntegrityError, match="own request"), transaction.atomic():
+            assert owner_runs(f"{ONE_PERSON}; {decide}"), "it found no row, so it tried nothing"
+        assert owner_runs(decide)
+
+    def test_may_be_one_who_takes_back_what_they_asked_for(self, world):
+        back = (
+            "UPDATE access_accessrequest SET status = 'WITHDRAWN', decided_at = now(), "
+            "decided_by_id = requested_by_id WHERE status = 'PENDING'"
+        )
+        assert owner_runs(f"{ONE_PERSON}; {back}")
+
+
 # What may follow what, for every model whose rows have a status. The migrations say the same in SQL.
 STEPS = {
     "catalog.ModelVersion": {

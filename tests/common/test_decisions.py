@@ -18,9 +18,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Person:
-    """Somebody who has signed in."""
+    """Somebody who has signed in; accounts 1 and 100 are the same one's."""
 
     pk: int
+
+    @property
+    def person(self):
+        return self.pk % 99
 
 
 @dataclass
@@ -30,6 +34,10 @@ class Row:
     pk: str = "8b0f6c6e-7d0e-4b53-9a4e-0d6a8f1f0001"
     status: str = "PENDING"
     requested_by_id: int = 1
+
+    @property
+    def requested_by(self):
+        return Person(self.requested_by_id)
 
 
 def question(person, *, is_decider, **more):
@@ -42,6 +50,19 @@ def question(person, *, is_decider, **more):
 def card(asked, **more):
     values = {"urls": "access:request", "approve": "Give access"}
     return decisions.card(asked, **values | more)
+
+
+class TestTwoAccountsOfOnePerson:
+    def test_decide_nothing_of_each_other(self):
+        asked = question(100, is_decider=True)
+        assert asked.is_own
+        with pytest.raises(decisions.NotOnesOwn, match="Nobody decides on their own request."):
+            decisions.permit(asked)
+        assert not card(asked).may_decide
+
+    def test_take_back_what_they_asked_for_themselves_alone(self):
+        assert question(1, is_decider=False).may_withdraw
+        assert not question(100, is_decider=False).may_withdraw
 
 
 class TestPermit:
@@ -223,6 +244,12 @@ class TestWaitingFor:
         rows = AccessRequest.objects.pending()
         assert list(decisions.waiting_for(rows, third)) == [first, second]
         assert list(decisions.waiting_for(rows, leads[0])) == [second]
+
+    def test_is_nothing_that_another_account_of_theirs_asked_for(self, asked, leads):
+        asked(*leads)
+        second = UserFactory(team=TeamFactory(slug="pharmacy"), person=leads[0].person)
+        rows = AccessRequest.objects.pending()
+        assert [row.requested_by for row in decisions.waiting_for(rows, second)] == [leads[1]]
 
     def test_is_nothing_for_who_does_not_decide(self, asked, leads):
         asked(*leads)
