@@ -37,6 +37,8 @@ PUBLISHES_PRICES = (Role.FINANCE,)
 # ask for a month's close, and close one that somebody else asked to close
 ASKS_TO_CLOSE = (Role.FINANCE,)
 CLOSES_MONTHS = (Role.FINANCE,)
+# have a statement's document made again
+MENDS_DOCUMENTS = (Role.FINANCE, Role.PLATFORM_ENGINEER)
 # try again, or leave out, usage that was received and is not counted
 MENDS_USAGE = (Role.PLATFORM_ENGINEER, Role.FINANCE)
 # set and end budgets, and decide about changes of them that somebody else asked for; owners of a
@@ -91,6 +93,7 @@ ABILITIES = (
     Ability("pause, resume, retry, abort and roll back rollouts", STEERS_ROLLOUTS),
     Ability("say what a contract for machines costs", SETS_MACHINE_PRICES),
     Ability("count quarantined usage again, or leave it out", MENDS_USAGE),
+    Ability("have the document of a statement made again", MENDS_DOCUMENTS),
     Ability("set and end budgets of cost centers", SETS_COST_CENTER_BUDGETS),
     Ability("set and end budgets of teams", SETS_TEAM_BUDGETS),
     Ability("see what every team asked for, was granted and called", SEES_EVERY_TEAM),

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from django.db import transaction
 
-from apps.accounts.models import Role, User
+from apps.accounts.models import User
+from apps.accounts.roles import MENDS_DOCUMENTS
 from apps.audit.actions import System, record
 from apps.audit.models import Action
 from apps.chargeback.closing.models import Statement, StatementDocument
@@ -26,7 +27,7 @@ class NotFailed(DomainError):
 
 def may_retry(person: User) -> bool:
     """Tell whether this person may have a PDF tried again: finance, and who runs the platform."""
-    return person.has_role(Role.FINANCE, Role.PLATFORM_ENGINEER)
+    return person.has_role(*MENDS_DOCUMENTS)
 
 
 def ask_for(statements: Iterable[Statement], *, now: datetime) -> None:
