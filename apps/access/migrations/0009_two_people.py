@@ -15,5 +15,5 @@ BACKWARD = "".join(f"DROP TRIGGER {table}_two_people ON {table};" for table in T
 
 
 class Migration(migrations.Migration):
-    dependencies = [("access", "0007_budget_alerts"), ("accounts", "0004_two_people")]
+    dependencies = [("access", "0008_boost_ends"), ("accounts", "0004_two_people")]
     operations = [migrations.RunSQL(FORWARD, BACKWARD)]
