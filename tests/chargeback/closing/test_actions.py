@@ -18,7 +18,7 @@ from apps.chargeback.periods import first_open
 from apps.common import decisions
 from apps.common.errors import NotPermitted
 from apps.common.periods import month_bounds
-from apps.metering.models import EngineHour, QuarantinedRecord
+from apps.metering.models import EngineHour, HourlyUsage, QuarantinedRecord
 from tests.chargeback.pricing import CHEAP, DEAR, finance, price, propose
 from tests.chargeback.test_queries import use
 from tests.database import as_owner
@@ -265,6 +265,29 @@ class TestCorrections:
         assert {(line.usage_month, line.team) for line in lines} == {(OCTOBER, "late")}
         assert ledger.billed(OCTOBER) == ledger.known(OCTOBER)
         assert queries.preview(date(2026, 12, 1)) == []
+
+    def test_are_corrected_in_their_turn(self):
+        """Each close bills what the month comes to beyond all that was billed of it before."""
+        close(ask())
+        billed = [sum(amount.usd for amount in ledger.billed(OCTOBER).values())]
+        for month, hours, change in (
+            (NOVEMBER, 3, lambda at: use(at, team="late")),
+            (date(2026, 12, 1), 4, lambda at: use(at, team="late", input_tokens=5000)),
+            (date(2027, 1, 1), 3, lambda at: HourlyUsage.objects.filter(hour=at).delete()),
+        ):
+            change(START + timedelta(hours=hours))
+            now = month_bounds(month)[1] + timedelta(days=2)
+            settled(now)
+            found = checklist.checks(month, now)
+            reasons = {check.key: "Looked at." for check in found if check.stops}
+            close(ask(month, reasons=reasons, now=now), now=now)
+            lines = StatementLine.objects.filter(statement__close__month=month)
+            assert set(lines.values_list("usage_month", flat=True)) == {OCTOBER}
+            assert ledger.billed(OCTOBER) == ledger.known(OCTOBER)
+            billed.append(sum(amount.usd for amount in ledger.billed(OCTOBER).values()))
+        assert billed[0] < billed[1] < billed[2] > billed[3]
+        assert lines.aggregate(usd=Sum("exact_usd"))["usd"] == billed[3] - billed[2] < 0
+        assert queries.preview(date(2027, 2, 1)) == []
 
     def test_leave_the_closed_statements_as_they_are(self):
         close(ask())
