@@ -26,8 +26,11 @@ class UploadForm(forms.Form):
 
     file = forms.FileField(
         label="File",
-        help_text="Lines of the gateway's access log, one JSON object each; not packed.",
-        widget=forms.FileInput(attrs={"accept": ".jsonl,.ndjson,.json,.log"}),
+        help_text="Lines of the gateway's access log, one JSON object each; not packed. "
+        f"{TOO_LARGE}",
+        widget=forms.FileInput(
+            attrs={"accept": ".jsonl,.ndjson,.json,.log", "class": "file-input"}
+        ),
         error_messages={"required": "Choose a file.", "empty": "The file is empty."},
     )
 

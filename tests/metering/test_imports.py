@@ -110,7 +110,7 @@ class TestPage:
         client.force_login(person(Role.FINANCE))
         answer = client.post(URL, {"file": file_of(call())})
         assert answer.status_code == 422
-        assert "32 MB at most" in text_of(answer)
+        assert answer.context["form"].errors == {"file": [uploads.TOO_LARGE]}
         assert not UsageEvent.objects.exists()
 
     def test_needs_the_pages_own_token(self, db):
