@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Q, QuerySet, Sum
 
 from apps.chargeback.costs import MILLION, READY
-from apps.chargeback.method import Basis, Kind
+from apps.chargeback.method import Basis, Fact, Kind
 from apps.chargeback.models import AllocatedDay, Allocation, MonthlyAllocation
 from apps.chargeback.queries import Scope
 from apps.chargeback.trends.models import DayFact
@@ -95,9 +95,11 @@ def _add(point: Point, row: DayFact) -> None:
         point.usd = (point.usd or NOTHING) + row.usd
 
 
-def hours_by_team(span: Span, scope: Scope) -> dict[str, dict[date, Decimal]]:
+def hours_by_team(
+    span: Span, scope: Scope, whole: Mapping[date, Told]
+) -> dict[str, dict[date, Decimal]]:
     """Return team → day or month → GPU-hours that its work took: of the teams with most of them,
-    and of the others together; three queries.
+    and of the others together; two queries. whole: what is told of all machines.
     """
     by_team = _work(span, scope).values("team").annotate(hours=Sum("gpu_hours"))
     ranked = list(by_team.order_by("-hours", "team").values_list("team", flat=True)[:SHOWN])
@@ -106,7 +108,8 @@ def hours_by_team(span: Span, scope: Scope) -> dict[str, dict[date, Decimal]]:
     column = "month" if span.is_monthly else "day"
     for team, at, hours in rows.values_list("team", column).annotate(hours=Sum("gpu_hours")):
         found[team][at] = hours
-    others = _others(span, scope, found)
+    has_others = scope.team is None and len(found) == SHOWN
+    others = _others(span, whole, found) if has_others else {}
     named = {team or NOT_NAMED: hours for team, hours in sorted(found.items())}
     return named | ({OTHERS: others} if any(others.values()) else {})
 
@@ -133,17 +136,18 @@ def _work(span: Span, scope: Scope) -> QuerySet[Any]:
 
 
 def _others(
-    span: Span, scope: Scope, found: Mapping[str, Mapping[date, Decimal]]
+    span: Span, whole: Mapping[date, Told], found: Mapping[str, Mapping[date, Decimal]]
 ) -> dict[date, Decimal]:
-    """Return the hours of the teams that are not among those found: all work less theirs."""
-    if scope.team is not None or len(found) < SHOWN:
-        return {}
-    column = "month" if span.is_monthly else "day"
-    whole = _rows(span).filter(_WORK).values_list(column).annotate(hours=Sum("gpu_hours"))
-    return {
-        at: hours - sum((mine.get(at, NOTHING) for mine in found.values()), NOTHING)
-        for at, hours in whole
-    }
+    """Return the hours of the teams that are not among those found: all work less theirs, of the
+    days or months whose facts are known.
+    """
+    others = {}
+    for at in span.places:
+        facts = whole[at].facts if at in whole else {}
+        if Fact.USED in facts:
+            work = facts[Fact.USED].gpu_hours + facts[Fact.UNSPLIT].gpu_hours
+            others[at] = work - sum((mine.get(at, NOTHING) for mine in found.values()), NOTHING)
+    return others
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def trends(request: SignedIn) -> HttpResponse:
     start, end = month_bounds(span.first)[0], month_bounds(chosen)[1]
     known = costs.known(start=start, end=end)
     shown = [
-        charts.hours_by_team(span, hours_by_team(span, scope), set(found)),
+        charts.hours_by_team(span, hours_by_team(span, scope, found), set(found)),
         charts.per_million(span, by_card(span, scope), hues()),
     ]
     if scope.team is None:

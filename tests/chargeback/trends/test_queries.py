@@ -74,27 +74,33 @@ class TestTold:
         assert queries.told(DAYS)[MONDAY].facts["SPOT"].usd is None
 
 
+def hours(span, scope=EVERYTHING):
+    return queries.hours_by_team(span, scope, queries.told(span))
+
+
 class TestHoursByTeam:
     def test_are_of_each_team(self):
-        found = queries.hours_by_team(DAYS, EVERYTHING)
+        found = hours(DAYS)
         assert found == {
             "a": {MONDAY: Decimal("0.25"), TUESDAY: 1},
             "b": {MONDAY: Decimal("1.75")},
         }
-        months = queries.hours_by_team(MONTHS, EVERYTHING)
+        months = hours(MONTHS)
         assert months["a"] == {date(2026, 10, 1): 1, NOVEMBER: Decimal("1.25")}
 
     def test_gather_the_others_and_lose_nothing(self, monkeypatch):
         monkeypatch.setattr(queries, "SHOWN", 1)
-        found = queries.hours_by_team(DAYS, EVERYTHING)
+        found = hours(DAYS)
         assert found == {
             "b": {MONDAY: Decimal("1.75")},
             "Other teams": {MONDAY: Decimal("0.25"), TUESDAY: 1},
         }
+        DayFact.objects.filter(day=MONDAY).delete()
+        assert hours(DAYS)["Other teams"] == {TUESDAY: 1}
 
     def test_of_a_lead_are_the_team_s_own(self, monkeypatch):
         monkeypatch.setattr(queries, "SHOWN", 1)
-        assert list(queries.hours_by_team(DAYS, Scope("a"))) == ["a"]
+        assert list(hours(DAYS, Scope("a"))) == ["a"]
 
 
 class TestByCard:
