@@ -11,9 +11,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 
-from apps.chargeback.models import AllocatedDay, Allocation, Spend
+from apps.chargeback.models import AllocatedDay, Allocation, DailyLine, Spend
 from apps.chargeback.queries import Scope
 from apps.metering.skus import TOKEN_SKUS
 
@@ -73,28 +73,27 @@ def money_of(model: str, first: date, last: date, scope: Scope) -> ModelUse:
 
 
 def tokens_by_team(
-    model: str, first: date, last: date, team: str | None
+    model: str, first: date, last: date, tokens: Mapping[str, int]
 ) -> dict[str, dict[date, int]]:
     """Return team → day → metered tokens of a model: of the teams with most, and of the others
-    together; three queries at most. team: the only one wanted; None: all.
+    together; two queries at most. tokens: team → all of its tokens, of the teams that are wanted.
     """
-    rows = _spend(model, first, last).filter(sku__in=TOKEN_SKUS, is_estimated=False)
-    if team is not None:
-        rows = rows.filter(team=team)
-    ranked = rows.values("team").annotate(tokens=Sum("quantity")).order_by("-tokens", "team")
-    teams = sorted(ranked.values_list("team", flat=True)[:SHOWN])
-    found: dict[str, dict[date, int]] = {name: {} for name in teams}
-    by_day = rows.filter(team__in=teams).values_list("team", "day")
-    for name, day, tokens in by_day.annotate(tokens=Sum("quantity")):
-        found[name][day] = int(tokens)
-    named = {name or NOT_NAMED: days for name, days in found.items()}
-    if len(teams) < SHOWN:
+    ranked = sorted(tokens, key=lambda team: (-tokens[team], team))
+    teams = sorted(team for team in ranked[:SHOWN] if tokens[team])
+    rows = DailyLine.objects.filter(team__in=teams, day__gte=first, day__lt=last, model=model)
+    found: dict[str, dict[date, int]] = {team: {} for team in teams}
+    by_day = rows.order_by().values_list("team", "day")
+    for team, day, total in by_day.annotate(total=Sum(F("input_tokens") + F("output_tokens"))):
+        found[team][day] = total
+    named = {team or NOT_NAMED: days for team, days in found.items()}
+    if not any(tokens[team] for team in ranked[SHOWN:]):
         return named
-    whole = rows.values_list("day").annotate(tokens=Sum("quantity"))
+    whole = _spend(model, first, last).filter(sku__in=TOKEN_SKUS, is_estimated=False)
     others = {
-        day: int(tokens) - sum(days.get(day, 0) for days in found.values()) for day, tokens in whole
+        day: int(total) - sum(days.get(day, 0) for days in found.values())
+        for day, total in whole.values_list("day").annotate(total=Sum("quantity"))
     }
-    return named | ({OTHERS: others} if any(others.values()) else {})
+    return named | {OTHERS: others}
 
 
 def _spend(model: str, first: date, last: date) -> QuerySet[Spend]:

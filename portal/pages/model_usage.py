@@ -67,7 +67,7 @@ def model_usage(request: SignedIn, name: str) -> HttpResponseBase:
         "latest": store.latest_call_at(),
         "stats": _stats(money, scope) if money is not None and scope is not None else [],
         "whose_money": _whose(scope, sees_all=sees_all),
-        "tokens": _tokens(tokens_by_team(name, first, last, own), first),
+        "tokens": _tokens(tokens_by_team(name, first, last, _tokens_of(lines)), first),
         "cost": _cost(money, first, known.has_simulated_prices) if money is not None else None,
     }
     table = tables.model_table(name, MONEY if rows is not lines else ())
@@ -129,6 +129,13 @@ def _stat(
 ) -> Stat:
     figure = unknown if amount is None else ""
     return Stat(label, figure=figure, amount_usd=amount, note=note, is_key=is_key)
+
+
+def _tokens_of(lines: Sequence[ModelLine]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for line in lines:
+        found[line.team] = found.get(line.team, 0) + line.input_tokens + line.output_tokens
+    return found
 
 
 def _at(first: date) -> list[date]:

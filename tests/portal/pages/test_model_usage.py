@@ -68,7 +68,7 @@ def fiona():
 class TestFinance:
     def test_sees_both_bases_whole(self, client, fiona, django_assert_num_queries):
         client.force_login(fiona)
-        with django_assert_num_queries(21):
+        with django_assert_num_queries(20):
             answer = client.get(URL)
         assert stats(answer) == {"Price list": 5, "Real cost": 16, "Margin": -11}
         assert lines(shown(client, fiona, format="csv")) == {
@@ -84,6 +84,15 @@ class TestFinance:
             each.name: each.values[-3:] for each in shown(client, fiona).context["tokens"].series
         }
         assert tokens == {"claims-review": [MILLION, 0, 0], "prior-auth": [3 * MILLION, MILLION, 0]}
+
+    def test_sees_the_small_teams_together(self, client, fiona, monkeypatch):
+        monkeypatch.setattr("apps.chargeback.model_use.SHOWN", 1)
+        series = shown(client, fiona).context["tokens"].series
+        tokens = {each.name: each.values[-3:] for each in series}
+        assert tokens == {
+            "prior-auth": [3 * MILLION, MILLION, 0],
+            "Other teams": [MILLION, 0, 0],
+        }
 
 
 class TestATeam:
