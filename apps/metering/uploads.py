@@ -61,7 +61,7 @@ def usage_import(request: SignedIn) -> HttpResponse:
 def _imported(request: SignedIn, form: UploadForm) -> UsageImport | None:
     """Return what came of the file that was sent; None where the form says what is wrong."""
     if is_too_large(request):
-        form.add_error("file", TOO_LARGE)
+        form.errors["file"] = form.error_class([TOO_LARGE])  # and not that no file was sent
         return None
     if not form.is_valid():
         return None
