@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from apps.common.counts import counted
 from apps.common.periods import HOURS_PER_MONTH
 from apps.fleet import prices, sightings, words
 from apps.fleet.prices import InstanceType
@@ -167,10 +168,7 @@ def too_small(pool: NodePool) -> str:
     if not pool.gpus or not machines or any(_fits(item, pool) for item in machines):
         return ""
     least = min(machines, key=lambda item: (item.gpus, item.vcpus))
-    size = (
-        f"{least.gpus} GPU{'' if least.gpus == 1 else 's'}, {least.vcpus} vCPUs and "
-        f"{least.memory_gib:,.0f} GiB"
-    )
+    size = f"{counted(least.gpus, 'GPU')}, {least.vcpus} vCPUs and {least.memory_gib:,.0f} GiB"
     families = ", ".join(pool.families)
     return (
         f"No machine of {families} fits within these limits: the smallest, {least.name}, has "

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 
+from apps.common.counts import counted
 from apps.common.money import exact
 from apps.metering.skus import UNITS, Sku, quantities
 
@@ -80,7 +81,7 @@ def list_cost_usd(
 def unpriced_words(tokens: int, requests: int) -> str:
     """Return "1,100 tokens and 1 rerank request have no price"; "" where everything has one."""
     parts = [
-        f"{count:,} {noun}{'' if count == 1 else 's'}"
+        counted(count, noun)
         for count, noun in ((tokens, "token"), (requests, "rerank request"))
         if count
     ]

@@ -9,6 +9,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Max, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce, JSONObject
 
+from apps.common.counts import counted
 from apps.fleet.costs import idle_usd_per_day
 from apps.fleet.metrics.loads import Now, measured
 from apps.fleet.metrics.models import (
@@ -221,7 +222,7 @@ def measuring_trouble(found: Snapshot, moment: datetime) -> list[str]:
         row.kind == ScrapeTarget.Kind.ENGINE and row.replica_id in found.now.loads
         for row in failing
     )
-    said = "1 engine does not answer" if engines == 1 else f"{engines} engines do not answer"
+    said = counted(engines, "engine does not answer", "engines do not answer")
     return [*exporters[:SHOWN], *([f"{said}: see the replicas."] if engines else [])]
 
 

@@ -29,6 +29,7 @@ from apps.accounts.roles import (
 )
 from apps.catalog.models import RegisteredModel
 from apps.common import decisions
+from apps.common.counts import counted
 from apps.common.money import usd
 from apps.common.periods import day_words
 from apps.common.zones import ZONES, day_in
@@ -55,7 +56,7 @@ def in_unit(amount: Decimal, unit: str) -> str:
     """Return an amount in words: "$1,200.00", "5,000,000 tokens"."""
     if unit == Unit.USD:
         return usd(amount)
-    return f"{amount:,.0f} token{'' if amount == 1 else 's'}".replace("-", "−")
+    return counted(round(amount), "token").replace("-", "−")
 
 
 STRICTNESS = (Mode.WARN, Mode.SOFT, Mode.HARD)

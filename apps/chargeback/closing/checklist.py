@@ -21,6 +21,7 @@ from apps.chargeback.reconciliation.bill.queries import rows as bill_rows
 from apps.chargeback.reconciliation.queries import days as reconciled_days
 from apps.chargeback.reconciliation.spend import compare as spend
 from apps.chargeback.reconciliation.spend.queries import days as spent_days
+from apps.common.counts import counted, sentence
 from apps.common.money import usd
 from apps.common.periods import month_bounds, next_month
 from apps.metering import store
@@ -92,7 +93,7 @@ def _check(key: str, title: str, problem: str, fine: str, **more: Any) -> Check:
 
 def _spend(start: datetime, end: datetime) -> Check:
     found = spend.summary(spent_days(start, end))
-    days = _count(found.unexplained_days, "day of a model", "days of models")
+    days = counted(found.unexplained_days, "day of a model", "days of models")
     problem = (
         f"{usd(found.unexplained_usd)} on {days} is unexplained." if found.unexplained_days else ""
     )
@@ -100,7 +101,7 @@ def _spend(start: datetime, end: datetime) -> Check:
         "SPEND",
         "The price list's ledger is that of its hours",
         problem,
-        f"{_count(found.days, 'day of a model agrees', 'days of models agree')}."
+        f"{counted(found.days, 'day of a model agrees', 'days of models agree')}."
         if found.days
         else "Nobody used a model.",
         url=f"{reverse('chargeback:spend_reconciliation')}?month={start:%Y-%m}",
@@ -134,16 +135,12 @@ def bill_check(known: Reading, now: datetime) -> Check:
 def _bill_problem(known: Reading, found: bill.Summary) -> str:
     parts = [known.problem] if known.problem else []
     if found.unexplained_usd:
-        days = _count(found.unexplained_days, "day", "days")
+        days = counted(found.unexplained_days, "day", "days")
         parts.append(f"{usd(found.unexplained_usd)} on {days} is unexplained.")
     parts += [f"{usd(abs(amount))}: {name.label.lower()}." for name, amount in found.asks.items()]
     if known.bill is not None and not known.bill.is_final:
         parts.append("AWS has not issued the invoice: the bill is an estimate.")
     return " ".join(parts)
-
-
-def _count(number: int, one: str, several: str) -> str:
-    return f"{number:,} {one if number == 1 else several}"
 
 
 def _over(month: date, now: datetime) -> Check:
@@ -171,10 +168,10 @@ def _usage(start: datetime, end: datetime) -> Check:
     hours, days = store.hours_waiting(start, end), money.days_waiting(start, end)
     parts = []
     if hours:
-        parts.append(_count(hours, "hour is", "hours are") + " still being added up")
+        parts.append(counted(hours, "hour is", "hours are") + " still being added up")
     if days:
-        parts.append(_count(days, "day is", "days are") + " not priced yet")
-    problem = f"{'; '.join(parts)}. The workers do this within a minute." if parts else ""
+        parts.append(counted(days, "day is", "days are") + " not priced yet")
+    problem = f"{sentence(parts)} The workers do this within a minute." if parts else ""
     url = f"{reverse('chargeback:month')}?month={start:%Y-%m}"
     fine = "Every hour is added up and priced."
     return _check("USAGE", "Usage is complete", problem, fine, url=url)
@@ -182,7 +179,9 @@ def _usage(start: datetime, end: datetime) -> Check:
 
 def _quarantine(start: datetime, end: datetime) -> Check:
     waiting = store.in_quarantine(start, end)
-    problem = f"{_count(waiting, 'record waits', 'records wait')} to be counted." if waiting else ""
+    problem = (
+        f"{counted(waiting, 'record waits', 'records wait')} to be counted." if waiting else ""
+    )
     url = f"{reverse('metering:quarantine_list')}?status=WAITING"
     fine = "Nothing of the month waits in quarantine."
     return _check("QUARANTINE", "Quarantine is empty", problem, fine, url=url, may_accept=True)
@@ -195,8 +194,8 @@ def _prices(month: date) -> Check:
     if unpriced:
         parts.append(unpriced)
     if waiting := pending.count():
-        parts.append(_count(waiting, "change of prices waits", "changes of prices wait"))
-    problem = f"{'; '.join(parts)}." if parts else ""
+        parts.append(counted(waiting, "change of prices waits", "changes of prices wait"))
+    problem = sentence(parts)
     url = reverse("chargeback:rate_list")
     fine = "Everything that was used in the month has a published price."
     return _check("PRICES", "Prices are published", problem, fine, url=url)
@@ -208,10 +207,10 @@ def _machines(month: date, now: datetime) -> Check:
     due = [day for day in due_days(now) if day.replace(day=1) == month]
     parts = []
     if due:
-        parts.append(_count(len(due), "day is", "days are") + " not shared out yet")
+        parts.append(counted(len(due), "day is", "days are") + " not shared out yet")
     if seconds:
         parts.append(f"{seconds / 3600:,.2f} machine hours have no price")
-    problem = f"{'; '.join(parts)}." if parts else ""
+    problem = sentence(parts)
     fine = "Every machine hour has a price and is shared out."
     url = f"{reverse('chargeback:month')}?month={month:%Y-%m}"
     return _check("MACHINES", "Machines are priced and shared out", problem, fine, url=url)
@@ -221,17 +220,17 @@ def _reconciliation(month: date) -> Check:
     found = compare.summary(reconciled_days(*month_bounds(month)))
     parts = []
     if found.unexplained_days:
-        days = _count(found.unexplained_days, "day of a version", "days of versions")
+        days = counted(found.unexplained_days, "day of a version", "days of versions")
         parts.append(f"{found.unexplained_tokens:,} tokens on {days} are unexplained")
     if found.unknown_days:
-        days = _count(found.unknown_days, "day of a version", "days of versions")
+        days = counted(found.unknown_days, "day of a version", "days of versions")
         parts.append(f"on {days} no engine was watched")
-    problem = f"{'; '.join(parts)}." if parts else ""
+    problem = sentence(parts)
     return _check(
         "RECONCILIATION",
         "Engines and gateway agree",
         problem,
-        f"{_count(found.days, 'day of a version agrees', 'days of versions agree')}."
+        f"{counted(found.days, 'day of a version agrees', 'days of versions agree')}."
         if found.days
         else "No version was called, and no engine counted anything.",
         url=f"{reverse('chargeback:reconciliation')}?month={month:%Y-%m}",

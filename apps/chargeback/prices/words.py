@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from apps.chargeback.prices.suggestions import Suggestion
 from apps.chargeback.rating import Prices
+from apps.common.counts import counted
 from apps.common.money import unit_price, usd
 from apps.common.periods import day_of, day_words, last_day
 from apps.metering.skus import TOKEN_SKUS, UNITS, Sku
@@ -73,4 +74,4 @@ def suggestion_words(found: Suggestion) -> str:
 def quantity_words(sku: Sku, quantity: Decimal) -> str:
     """Return "1,234 tokens", "1 image"."""
     one = UNITS[sku].one
-    return f"{quantity.normalize():,f} {one}{'' if quantity == 1 else 's'}"
+    return counted(quantity.normalize(), one)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
+from apps.common.counts import counted
+
 # Calls over the edge of an hour count in the hour of their start here, and as they are written
 # there; and the engine tells the tokens of a minute to within a scrape.
 TOLERANCE = 0.005
@@ -108,7 +110,7 @@ class Day:
         elif self.input.named:
             said.append(AGAIN)
         if self.unwatched_hours:
-            hours = f"{self.unwatched_hours} hour{'s' if self.unwatched_hours != 1 else ''}"
+            hours = counted(self.unwatched_hours, "hour")
             said.append(f"In {hours} the engine was not watched all the time.")
         return " ".join(said)
 

@@ -30,6 +30,7 @@ from apps.chargeback.closing.tables import NOBODYS
 from apps.chargeback.inputs import due_days
 from apps.chargeback.verification.derive import Lines, Tell, derive
 from apps.common.canonical import digest_of
+from apps.common.counts import counted
 from apps.common.errors import DomainError
 from apps.common.money import exact
 from apps.common.periods import month_bounds
@@ -95,8 +96,8 @@ def _kept(report: Report, close: MonthClose, statements: list[Statement]) -> Non
             f"The record says that {recorded or 'nothing'} was closed, the close {close.digest}."
         )
     report.compared.append(
-        f"{len(statements):,} statements and their lines with their digests, the close's and the "
-        "record's"
+        f"{counted(len(statements), 'statement')}, each line and digest, with the close's digest "
+        "and the record's"
     )
 
 
@@ -178,8 +179,8 @@ def _held_against(report: Report, month: date, worked_out: Lines, now: datetime)
     waiting += len([day for day in due_days(now) if day.replace(day=1) == month])
     if waiting:
         report.differences.append(
-            f"{month:%B %Y} has days that are not priced or shared out yet: {waiting:,}. Verify it "
-            "once the workers are done."
+            f"Of {month:%B %Y} {counted(waiting, 'day is', 'days are')} not priced or shared out "
+            "yet. Verify it once the workers are done."
         )
         return
     for key, kept, found in _different(ledger.known(month), worked_out):
@@ -198,7 +199,8 @@ def _as_billed(report: Report, month: date, then: Lines, billed: Lines, now: Lin
     bills = {key: amount for key, amount in billed.items() if key.item == BILL}
     if bills:
         report.compared.append(
-            f"what restated bills changed of {month:%B %Y}, as it was billed: {len(bills):,} lines"
+            f"what restated bills changed of {month:%B %Y}, as it was billed: "
+            f"{counted(len(bills), 'line')}"
         )
     then = then | bills
     restated = [
@@ -209,7 +211,8 @@ def _as_billed(report: Report, month: date, then: Lines, billed: Lines, now: Lin
     if restated:
         report.compared.append(
             f"machines of {month:%B %Y} that were told of otherwise after the close, in "
-            f"{len(restated):,} lines: the ledger says so too, and later statements correct it"
+            f"{counted(len(restated), 'line')}: the ledger says so too, and later statements "
+            "correct it"
         )
     found = dict(then)
     for key in restated:

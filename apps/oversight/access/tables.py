@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from apps.accounts.models import Role, User
 from apps.accounts.roles import abilities_of, both_parts_of
 from apps.common.badges import Badge
+from apps.common.counts import counted
 from apps.common.filters import Filters
 from apps.common.tables.columns import Column, Empty, Table
 from apps.oversight.access.report import role_words
@@ -49,8 +50,7 @@ def both_parts(person: Any) -> Badge | None:
     if not found:
         return None
     words = ", ".join(one.words for one in found)
-    plural = "" if len(found) == 1 else "s"
-    return Badge("warn", "", f"{len(found)} decision{plural}", f"{words}, but never on one's own")
+    return Badge("warn", "", counted(len(found), "decision"), f"{words}, but never on one's own")
 
 
 def both_parts_in_words(person: Any) -> str:

@@ -3,6 +3,7 @@
 from apps.audit.models import Checkpoint, Verification
 from apps.audit.sealing.status import Status
 from apps.common.badges import Badge
+from apps.common.counts import counted
 
 
 def sealed_badge(found: Status) -> Badge:
@@ -37,8 +38,7 @@ def verified_badge(found: Status) -> Badge:
 def outcome_badge(done: Verification) -> Badge:
     """Return what one reading found."""
     if done.found:
-        plural = "" if done.found == 1 else "s"
-        return Badge("bad", "shield-alert", f"{done.found:,} finding{plural}")
+        return Badge("bad", "shield-alert", counted(done.found, "finding"))
     return Badge("ok", "shield-check", "Nothing wrong")
 
 

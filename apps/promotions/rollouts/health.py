@@ -10,6 +10,7 @@ engine bring no good candidate down; whether it then goes on is not decided here
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from apps.common.counts import counted
 from apps.promotions.models import GateResult
 
 Verdict = GateResult.Verdict
@@ -110,7 +111,7 @@ def _too_few(candidate: Health, baseline: Health, limits: Limits) -> Decision:
 
 
 def _counted(calls: int) -> str:
-    return f"{calls} call{'' if calls == 1 else 's'}"
+    return counted(calls, "call")
 
 
 def _failed(calls: Calls) -> str:

@@ -10,6 +10,7 @@ from django.utils.timezone import now
 
 from apps.chargeback.api import parse_month
 from apps.chargeback.verification.verify import NotClosed, verify_month
+from apps.common.counts import counted
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.s3.client import archive_from_settings
 from apps.metering.archive.actions import NotWhole
@@ -51,5 +52,6 @@ class Command(BaseCommand):
         for words in report.differences[:SHOWN]:
             self.stderr.write(words)
         if not report.holds:
-            raise CommandError(f"It is not as it was closed: {len(report.differences):,} findings.")
+            findings = counted(len(report.differences), "finding")
+            raise CommandError(f"It is not as it was closed: {findings}.")
         self.stdout.write("It is as it was closed.")

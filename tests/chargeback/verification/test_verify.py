@@ -190,7 +190,7 @@ class TestAMonthAsItWasClosed:
         for month in (months.OCTOBER, months.NOVEMBER):
             report = verified(month, now=LATER)
             assert report.holds, report.differences
-        told = "what restated bills changed of October 2026, as it was billed: 1 lines"
+        told = "what restated bills changed of October 2026, as it was billed: 1 line"
         assert told in report.compared
 
     def test_that_is_not_closed_is_told_so(self, october):

@@ -9,6 +9,7 @@ from decimal import Decimal
 from apps.chargeback.bills.models import Bill
 from apps.chargeback.reconciliation.bill.compare import Name, Row, State
 from apps.common.badges import Badge
+from apps.common.counts import counted
 from apps.common.money import usd
 from apps.common.tables.columns import Column, Empty, Table
 from apps.fleet.words import capacity_type
@@ -152,8 +153,7 @@ def _days_words(found: list[Bill]) -> Callable[[Bill], str]:
         if not changes:
             return "none"
         day, most = max(changes.items(), key=lambda item: abs(item[1]))
-        count = f"{len(changes)} day{'s' if len(changes) != 1 else ''}"
-        return f"{count}, most on {day:%d %b}: {usd(most)}"
+        return f"{counted(len(changes), 'day')}, most on {day:%d %b}: {usd(most)}"
 
     return words
 
