@@ -17,7 +17,7 @@ hypothesis.settings.register_profile(
     "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("busy")
-KEPT = pytest.StashKey["KeptWorld"]()
+KEEPER = pytest.StashKey["Keeper"]()
 SECOND_STACK = ("test_trouble.py", "test_nodes.py", "test_node_times.py", "test_sleep.py")
 
 
@@ -59,9 +59,9 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Let those tests alone see the world of the cast that ask for it."""
-    if kept := item.config.stash.get(KEPT, None):
-        kept.enter() if "kept_world" in item.fixturenames else kept.leave()
+    """Let those tests alone see the kept rows that ask for them."""
+    if keeper := item.config.stash.get(KEEPER, None):
+        keeper.prepare(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
@@ -167,20 +167,25 @@ def registered_model(alice):
 
 
 @pytest.fixture(scope="session")
-def kept_world(request, django_db_setup, django_db_blocker):
-    """The world of the cast: built once for tests that ask for it one after another
-    (tests/portal/kept.py).
-    """
-    from tests.portal.kept import KeptWorld
+def keeper(request, django_db_setup, django_db_blocker):
+    """Who keeps rows from test to test (tests/kept.py)."""
+    from tests.kept import Keeper
 
-    request.config.stash[KEPT] = kept = KeptWorld(django_db_blocker)
-    kept.enter()
-    yield kept
-    kept.leave()
+    request.config.stash[KEEPER] = keeper = Keeper(django_db_blocker)
+    yield keeper
+    keeper.leave()
+
+
+@pytest.fixture(scope="session")
+def kept_world(keeper):
+    """The world of the cast, made once for the tests that ask for it one after another."""
+    from tests.portal import cast
+
+    keeper.keep("kept_world", cast.build)
 
 
 @pytest.fixture
-def world(kept_world, db, monkeypatch):
+def world(kept_world, keeper, db, monkeypatch):
     """Everybody and one of each thing, untouched; bearer tokens say no more than whose they are
     (tokens are tested in tests/accounts).
     """
@@ -191,7 +196,7 @@ def world(kept_world, db, monkeypatch):
     monkeypatch.setattr(
         "apps.catalog.api.registry_from_settings", lambda: Registry(None, timedelta(days=1))
     )
-    return kept_world.copy()
+    return keeper.copy()
 
 
 @pytest.fixture

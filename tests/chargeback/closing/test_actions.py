@@ -9,6 +9,7 @@ from django.db.models import Sum
 
 from apps.accounts.models import Role
 from apps.audit.models import AuditEvent
+from apps.catalog.models import RegisteredModel
 from apps.chargeback import actions as days
 from apps.chargeback import ledger
 from apps.chargeback.closing import actions, checklist, queries
@@ -22,7 +23,7 @@ from apps.metering.models import EngineHour, HourlyUsage, QuarantinedRecord
 from tests.chargeback.pricing import CHEAP, DEAR, finance, price, propose
 from tests.chargeback.test_queries import use
 from tests.database import as_owner
-from tests.factories import UserFactory
+from tests.factories import RegisteredModelFactory, UserFactory
 from tests.fleet.machines import machine
 
 pytestmark = pytest.mark.django_db
@@ -39,10 +40,20 @@ def engine_agrees(hour, tokens_in=2000, tokens_out=200):
     )  # fmt: skip
 
 
-@pytest.fixture
-def october(registered_model):
+@pytest.fixture(scope="session")
+def kept_october(keeper):
     """A month of two cost centers, priced, that the engine agrees with."""
-    price(registered_model, CHEAP, START)
+    keeper.keep("kept_october", used_and_settled)
+
+
+@pytest.fixture
+def october(kept_october, db):
+    """The month as it was made."""
+
+
+def used_and_settled():
+    """Make October: one model that two teams used in its first hour."""
+    price(RegisteredModelFactory(name="prior-auth-extract"), CHEAP, START)
     use(START)
     use(START, team="prior-auth", cost_center="CC-4200")
     engine_agrees(START)
@@ -212,8 +223,8 @@ class TestChecklist:
         settled()
         assert state("MACHINES").words == "2.00 machine hours have no price."
 
-    def test_waits_for_published_prices(self, registered_model):
-        propose(registered_model, DEAR, END - timedelta(days=1), now=START)
+    def test_waits_for_published_prices(self):
+        propose(RegisteredModel.objects.get(), DEAR, END - timedelta(days=1), now=START)
         assert state("PRICES").words == "1 change of prices waits."
 
     def test_names_what_has_no_price(self):

@@ -11,11 +11,21 @@ from tests.fleet.machines import machine
 LATER = months.AFTER + timedelta(days=30)
 
 
-@pytest.fixture
-def october(db):
-    """The statements of October."""
+@pytest.fixture(scope="session")
+def kept_statements(keeper):
+    """October, closed."""
+    keeper.keep("kept_statements", closed_october)
+
+
+def closed_october():
+    """Make October and close it."""
     months.october()
     months.closed()
+
+
+@pytest.fixture
+def october(kept_statements, db):
+    """The statements of October."""
     return statements()
 
 

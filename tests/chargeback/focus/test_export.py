@@ -20,6 +20,7 @@ from tests.chargeback.closing.test_actions import (  # noqa: F401 (a fixture)
     START,
     ask,
     close,
+    kept_october,
     october,
     settled,
 )
