@@ -46,7 +46,12 @@ def _say_missing() -> None:
 
 def asset_url(name: str) -> str:
     """Return the address of a built file, "app.css"."""
-    return static(f"app/{manifest().get(name, name)}")
+    return _address(manifest().get(name, name))
+
+
+@cache  # a page asks dozens of times, once an icon
+def _address(built: str) -> str:
+    return static(f"app/{built}")
 
 
 @register()
