@@ -8,7 +8,8 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m deploy.local.stack
 BOOTSTRAP := .venv/.bootstrapped static/dist/.built
-# Three workers on two cores: two of them mostly wait for a local stack of their own. `make test WORKERS=` takes one.
+# Three workers on two cores, for tests wait as well: two for a local stack of their own, others for processes, browsers
+# and servers. `make test WORKERS=` takes one.
 WORKERS := -n 3 --no-loadscope-reorder
 STATE := $(if $(QUARTERMASTER_STATE),--state $(QUARTERMASTER_STATE))
 
@@ -47,7 +48,7 @@ surge: ## Replay a Monday morning against the local gateway: ten minutes of real
 	@$(STACK) surge $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
 check: lint ## Check all that needs no stack: what lint checks, and each test that starts no ready-built program
-	@$(PYTHON) -m pytest -m "not stack and not vllm and not chaos and not clickhouse" -n 2 --no-loadscope-reorder $(ARGS)
+	@$(PYTHON) -m pytest -m "not stack and not vllm and not chaos and not clickhouse" $(WORKERS) $(ARGS)
 
 test: $(BOOTSTRAP) browser ## Run the tests, those on a stack and the story in a real browser included
 	@$(PYTHON) -m deploy.local.platform build

@@ -1,24 +1,30 @@
 """The cast: alice owns the model, bob is on her team, carol approves, charlie is a stranger."""
 
 import gc
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import Any
 
 import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
-
-if TYPE_CHECKING:
-    pass
 
 # On a busy machine an example may take its time: how long is no fault of what it tries.
 hypothesis.settings.register_profile(
     "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("busy")
-KEEPER = pytest.StashKey["Keeper"]()
+KEEPER = pytest.StashKey[Any]()
 SECOND_STACK = ("test_trouble.py", "test_nodes.py", "test_node_times.py", "test_sleep.py")
+# Files whose tests take a quarter of a minute and more: the last worker must not be left with one.
+LONG = {
+    "tests/fleet/test_day.py", "tests/local/test_cluster_running.py",
+    "tests/local/test_engine_sample.py", "tests/local/test_gateway_envoy.py",
+    "tests/local/test_stack_commands.py", "tests/local/test_stack_real.py",
+    "tests/manifests/test_dry_run.py", "tests/portal/test_hostile_input.py",
+    "tests/portal/test_matrix.py", "tests/promotions/rollouts/test_weights.py",
+}  # fmt: skip
 
 
 class ByServers(LoadScopeScheduling):
@@ -38,14 +44,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByServers
     return ByServers(config, log)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None]:
     """Mark what stores on the real S3 server as `stack`: that is one of the ready-built programs,
-    which `make check` starts none of.
+    which `make check` starts none of. With several workers, let what takes longest begin first.
     """
     for item in items:
         if "s3_server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.stack)
+    yield
+    if hasattr(config, "workerinput"):
+        items.sort(key=_is_short)
+
+
+def _is_short(item: pytest.Item) -> bool:
+    where = item.nodeid.partition("::")[0]
+    return not where.startswith("tests/story/") and where not in LONG
 
 
 def pytest_collection_finish() -> None:
