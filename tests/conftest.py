@@ -204,6 +204,9 @@ def kept_world(keeper):
 def world(kept_world, keeper, db, monkeypatch):
     """Everybody and one of each thing, untouched; bearer tokens say no more than whose they are
     (tokens are tested in tests/accounts).
+
+    Doors are judged by what they answer: `answer.context` is not kept, since each of the hundreds
+    of fragments of a page would copy its own.
     """
     from apps.catalog.uploads import Registry
     from tests.portal import cast
@@ -212,6 +215,7 @@ def world(kept_world, keeper, db, monkeypatch):
     monkeypatch.setattr(
         "apps.catalog.api.registry_from_settings", lambda: Registry(None, timedelta(days=1))
     )
+    monkeypatch.setattr("django.test.client.store_rendered_templates", lambda *_, **__: None)
     return keeper.copy()
 
 

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from django.conf import settings
+from django.http import HttpResponseBase
 from django.test import Client
 from django.utils import timezone
 
@@ -67,6 +68,12 @@ class World:
         if persona != ANONYMOUS:
             client.cookies[settings.SESSION_COOKIE_NAME] = self.sessions[persona]
         return client
+
+
+def read_out(answer: HttpResponseBase) -> None:
+    """Read a streamed answer to its end: what it reads from is closed there."""
+    if answer.streaming:
+        b"".join(answer)
 
 
 def claims_of(persona: str) -> dict[str, object]:

@@ -7,6 +7,7 @@ import sys
 import pytest
 from django.urls import reverse
 
+from tests.portal import cast
 from tests.portal.test_matrix import DOORS, filled
 
 pytestmark = pytest.mark.django_db
@@ -25,6 +26,7 @@ def test_every_answer_is_strict(door, world):
     answer = world.client("platform").get(
         url, door.data, headers={"Authorization": "Bearer platform"}
     )
+    cast.read_out(answer)
     policy = answer["Content-Security-Policy"]
     assert "unsafe" not in policy
     assert "default-src 'self'" in policy

@@ -16,6 +16,7 @@ from apps.metering.models import HourlyUsage
 from portal.parsers import MAX_JSON_BYTES
 from tests.database import as_owner
 from tests.factories import NOW, create_event
+from tests.portal import cast
 from tests.portal.test_matrix import DOORS, JSON, filled
 
 pytestmark = pytest.mark.django_db
@@ -71,6 +72,7 @@ class TestQueries:
             assert answer.status_code < 500, (odd, answer.status_code)
             assert "<script>alert" not in getattr(answer, "content", b"").decode()
             assert "Set-Cookie: a=b" not in str(answer.headers)
+            cast.read_out(answer)
 
     @pytest.mark.parametrize("path", READS)
     def test_one_by_one_neither(self, path, world):
@@ -80,6 +82,7 @@ class TestQueries:
                 value = odd if "%" in odd else quote(odd)
                 answer = client.get(f"{path}?{name}={value}", headers=BEARER)
                 assert answer.status_code < 500, (name, odd, answer.status_code)
+                cast.read_out(answer)
 
     def test_with_nul_are_refused_everywhere(self, world):
         client = world.client("platform")

@@ -460,8 +460,7 @@ def knock(door: Door, persona: str, world: cast.World) -> int:
     data = {name: filled(value, world.ids) for name, value in door.data.items()}
     content = {"content_type": "application/json"} if door.sent == JSON else {}
     answer = getattr(client, door.method.lower())(url, data, headers=headers, **content)
-    if answer.streaming:
-        b"".join(answer)  # to its end: what it reads from is closed there
+    cast.read_out(answer)
     return int(answer.status_code)
 
 
