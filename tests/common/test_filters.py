@@ -79,7 +79,9 @@ def listing():
 def events(db):
     """Two people's events, an hour apart, and one that the caller may not see."""
     for actor, at in (("maya", NOW), ("liam", LATER), ("maya", LATER), ("hidden", NOW)):
-        AuditEvent.objects.create(occurred_at=at, actor=actor, action="a", target_id="7")
+        AuditEvent.objects.create(
+            occurred_at=at, recorded_at=at, actor=actor, action="a", target_id="7"
+        )
 
 
 def ask(view=None, **query):
@@ -117,7 +119,9 @@ class TestDays:
     def _midnight(self, events):
         third = NOW.replace(day=3, hour=0)
         for actor, at in (("noor", third), ("omar", third - timedelta(microseconds=1))):
-            AuditEvent.objects.create(occurred_at=at, actor=actor, action="a", target_id="7")
+            AuditEvent.objects.create(
+                occurred_at=at, recorded_at=at, actor=actor, action="a", target_id="7"
+            )
 
     def test_hold_the_whole_of_both_days(self):
         second = ["liam", "maya", "maya", "omar"]

@@ -310,6 +310,8 @@ class TestExecPlugin:
 
 class TestSecrets:
     def test_stay_out_of_the_log_and_off_the_disk(self, door, tmp_path, caplog, monkeypatch):
+        # the client quiets this one's parent where somebody sets its debug
+        caplog.set_level(logging.DEBUG, logger="urllib3.connectionpool")
         caplog.set_level(logging.DEBUG)
         scratch = tmp_path / "scratch"
         scratch.mkdir()

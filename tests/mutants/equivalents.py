@@ -69,11 +69,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             "eight bytes more are kept, and never read"
         ),
     },
-    "apps/chargeback/queries.py": {
-        "_line: tokens_known = any(names[13:16]) → tokens_known = any(names[13:32])": (
-            "unpriced tokens are input and output tokens, which are looked at already"
-        ),
-    },
     "apps/common/filters.py": {
         f"YesOrNo.__init__: {before} → {after}": "a program's filter: no page shows these words"
         for before, after in (
@@ -147,10 +142,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "keep_apart: .doubt, detail=entry.problem[:300], received_at=now, received → "
         ".doubt, detail=entry.problem[:600], received_at=now, received": (
             "no problem is told in as many characters"
-        ),
-        "roll_up_dirty_hours: for hour in DirtyHour.objects.order_by('hour').values_list('hour', "
-        "flat=True) → for hour in DirtyHour.objects.values_list('hour', flat=True)": (
-            "each hour is summed by itself, in whatever order"
         ),
     },
     "apps/metering/follow.py": {
