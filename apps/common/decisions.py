@@ -77,8 +77,10 @@ class Question:
     @property
     def is_own(self) -> bool:
         """Tell whether the person asked for it, with this account or with another of theirs."""
-        asked = self.row.requested_by
-        return self.is_author or bool(asked and asked.person == self.person.person)
+        if self.is_author:
+            return True
+        asked = self.row.requested_by  # asked for where it was not fetched
+        return bool(asked and asked.person == self.person.person)
 
     @property
     def is_author(self) -> bool:

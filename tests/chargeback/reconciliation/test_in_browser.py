@@ -27,7 +27,7 @@ UNTIL = datetime(2026, 11, 5, tzinfo=UTC)
 @pytest.fixture
 def pages(client, settings, registered_model, tmp_path, monkeypatch):
     """Four days of a bill beside the ledger, the same restated, a month without one."""
-    monkeypatch.setattr("apps.chargeback.reconciliation.bill.views.now", lambda: NOW)
+    monkeypatch.setattr("apps.chargeback.reconciliation.asked.now", lambda: NOW)
     settings.CUR_BUCKET, settings.CUR_EXPORT = "bills", "cur2"
     for place, (kind, how, usd) in enumerate(
         [("p5.48xlarge", "spot", "40"), ("g6.xlarge", "on-demand", "0.8048")]

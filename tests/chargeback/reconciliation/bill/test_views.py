@@ -39,7 +39,7 @@ def configured(settings):
 
 @pytest.fixture
 def finance(client, monkeypatch):
-    monkeypatch.setattr("apps.chargeback.reconciliation.bill.views.now", lambda: NOW)
+    monkeypatch.setattr("apps.chargeback.reconciliation.asked.now", lambda: NOW)
     client.force_login(UserFactory(with_roles=[Role.FINANCE]))
     return client
 
