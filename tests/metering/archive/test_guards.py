@@ -1,5 +1,7 @@
 """The database's own guards of archived days, tried by the portal's role and by the owner."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import uuid4
 
@@ -19,10 +21,10 @@ from tests.metering.test_days import insert, together
 DAY = day_of(NOW)
 
 
-def verified(**changes):
+def verified(day=DAY, **changes):
     """Say that the day is in the archive as it is now."""
-    held = days.held_by(DAY)
-    row = ArchivedDay.objects.create(day=DAY, asked_at=NOW)
+    held = days.held_by(day)
+    row = ArchivedDay.objects.create(day=day, asked_at=NOW)
     values = {
         "status": "VERIFIED", "object_key": "usage/a", "version_id": "1", "sha256": "0" * 64,
         "size_bytes": 1, "rows": held.calls, "fingerprint": held.fingerprint, "archived_at": NOW,
@@ -219,6 +221,34 @@ class TestTwoAtOnce:
             assert insert(record(NOW))
         assert "lock timeout" in refused
         assert stored_calls().count() == 2
+
+    def test_a_day_that_is_dropped_while_it_is_held_against_another_has_no_ids(self, committed):
+        far, next_day = NOW + timedelta(days=40), NOW + timedelta(days=41)
+        with transaction.atomic():
+            insert(record(far), record(next_day))
+        verified(day=day_of(far))
+        with ThreadPoolExecutor(1) as pool:
+            with transaction.atomic():
+                assert days.drop_day(day_of(far), now=NOW)
+                found = pool.submit(_shared_ids, day_of(next_day), day_of(far))
+                until = time.monotonic() + 20
+                while not (waits := _somebody_waits_for_a_lock()) and time.monotonic() < until:
+                    time.sleep(0.02)
+                assert waits
+            assert found.result(20) == []
+
+
+def _shared_ids(day, other):
+    try:
+        return days.shared_ids(day, other)
+    finally:
+        connection.close()
+
+
+def _somebody_waits_for_a_lock():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone()[0] > 0
 
 
 def _try_to_drop():
