@@ -249,8 +249,9 @@ REGISTRY_READER_ROLE_ARN = env_str("REGISTRY_READER_ROLE_ARN", "")
 SIGNING_KEY_FILE = env_str("SIGNING_KEY_FILE")
 
 # -- The record: sealed, signed, anchored where its database cannot reach it -----------------------
-# the log's name in its checkpoints, as C2SP wants it: an address without its scheme
-AUDIT_ORIGIN = env_str("AUDIT_ORIGIN", f"{urlsplit(PORTAL_URL).netloc}/audit")
+# the log's name in its checkpoints, as C2SP wants it: like an address without its scheme. It never
+# changes, whatever becomes of the portal's own address: earlier checkpoints would be another log's.
+AUDIT_ORIGIN = env_str("AUDIT_ORIGIN", "quartermaster/audit")
 AUDIT_SIGNING_KEY_FILE = env_str("AUDIT_SIGNING_KEY_FILE")
 # public keys that signed earlier checkpoints, one PEM after the other
 AUDIT_FORMER_KEYS_FILE = env_str("AUDIT_FORMER_KEYS_FILE", "")

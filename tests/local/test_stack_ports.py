@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 
 import pytest
@@ -44,6 +45,13 @@ class TestPortBook:
         with socket.create_server(("127.0.0.1", free)):
             again = PortBook(tmp_path / "ports.json")
             assert again("portal", free) != free and len(again.moves) == 1
+
+    def test_are_where_they_were_while_the_stack_itself_runs_on_them(self, tmp_path, taken):
+        book = tmp_path / "ports.json"
+        book.write_text(json.dumps({"portal": taken}))
+        assert PortBook(book, running=True)("portal", 1) == taken
+        assert json.loads(book.read_text()) == {"portal": taken}
+        assert PortBook(book, running=True)("envoy", taken) != taken
 
     def test_sees_a_program_that_listens_on_every_address(self, tmp_path):
         with socket.create_server(("0.0.0.0", 0)) as server:  # noqa: S104 (that is the case)

@@ -31,9 +31,12 @@ def prepare_state(state: Path) -> None:
     (state / MARKER).touch(mode=0o600)
 
 
-def make_context(state: Path, env: Mapping[str, str], binaries: Path) -> tuple[Context, PortBook]:
-    """Return where this stack lives, with its ports."""
-    ports = PortBook(state / "ports.json", own_range=env.get("QUARTERMASTER_PORTS") == "own")
+def make_context(
+    state: Path, env: Mapping[str, str], binaries: Path, *, running: bool = False
+) -> tuple[Context, PortBook]:
+    """Return where this stack lives, with its ports. running: it runs, on the ports it has."""
+    own_range = env.get("QUARTERMASTER_PORTS") == "own"
+    ports = PortBook(state / "ports.json", own_range=own_range, running=running)
     return Context(ROOT, state, binaries, sys.executable, ports, dict(env)), ports
 
 

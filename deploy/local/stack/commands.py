@@ -55,7 +55,7 @@ def manage(state: Path, options: argparse.Namespace) -> int:
         print(f"No stack runs in {state}. Start it with: make up", file=sys.stderr)
         return 1
     env = assembly.caller_environment()
-    context, _ = assembly.make_context(state, env, platform.binaries(env))
+    context, _ = assembly.make_context(state, env, platform.binaries(env), running=True)
     ours = supervisor.environment(context) | product.environment(context)
     command = [sys.executable, "manage.py", *options.words]
     return subprocess.run(command, cwd=assembly.ROOT, env=ours, check=False).returncode

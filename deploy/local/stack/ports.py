@@ -46,11 +46,13 @@ class PortBook:
     somebody else's.
 
     own_range: never take the preferred port, for stacks that run beside another one.
+    running: the stack's own parts listen on what is kept, so every port is where it was.
     moves: one sentence for each port that is not where it was expected.
     """
 
-    def __init__(self, path: Path, *, own_range: bool = False) -> None:
+    def __init__(self, path: Path, *, own_range: bool = False, running: bool = False) -> None:
         self.path = path
+        self.running = running
         self.own_range = own_range
         self.moves: list[str] = []
         self._kept: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
@@ -60,7 +62,7 @@ class PortBook:
         """Return the port kept for `name`: `preferred` where free at first asking, else a free
         one.
         """
-        if name not in self._checked:
+        if name not in self._checked and not (self.running and name in self._kept):
             self._checked.add(name)
             self._choose(name, preferred)
         return self._kept[name]

@@ -111,7 +111,7 @@ class TestRecordDetail:
         seal.seal(now=now)
         sign(now)
         found = page(client)
-        assert "testserver/audit" in found
+        assert "quartermaster/audit" in found
         assert "Checkpoint" in found
         assert "tampered" not in found
         assert "Not verified yet" in found
