@@ -3,7 +3,8 @@ an entry is in it and that a larger tree continues a smaller one. Pure: hashes c
 
 Hashes are 32 bytes (SHA-256). Levels: 0 is the leaves, a node of level n stands over 2^n of them.
 Of the levels above the leaves every eighth is kept (as tlog-tiles does), so that a root or a proof
-reads at most 255 hashes a kept level instead of every leaf.
+reads at most 255 hashes a kept level instead of every leaf. Whoever checks a proof does not ask us:
+`deploy/verifier` does it.
 """
 
 import hashlib
@@ -14,10 +15,6 @@ WIDTH = 1 << STEP
 
 # (kept level, first index, how many) -> hashes; kept level k is the tree's level k * STEP
 Source = Callable[[int, int, int], Sequence[bytes]]
-
-
-class Inconsistent(Exception):
-    """A proof does not prove what it says."""
 
 
 def leaf_hash(entry: bytes) -> bytes:
@@ -121,57 +118,6 @@ def frontier(size: int, source: Source) -> list[bytes]:
             found.append(_over(low, low + (1 << height), source))
             low += 1 << height
     return found
-
-
-def check_inclusion(
-    *, leaf: bytes, index: int, size: int, path: Sequence[bytes], expected: bytes
-) -> None:
-    """Check a proof of inclusion against the root `expected` (RFC 9162, section 2.1.3.2). Raises
-    Inconsistent.
-    """
-    if not 0 <= index < size:
-        raise Inconsistent(f"A record of {size:,} entries has none with the number {index:,}.")
-    number, last, found, rest = index, size - 1, leaf, list(path)
-    while last and rest:
-        if number & 1 or number == last:
-            found = node_hash(rest.pop(0), found)
-            while not number & 1 and number:
-                number, last = number >> 1, last >> 1
-        else:
-            found = node_hash(found, rest.pop(0))
-        number, last = number >> 1, last >> 1
-    if last or rest or found != expected:
-        raise Inconsistent("The proof does not lead from the entry to the signed root.")
-
-
-def check_consistency(
-    *, old: int, old_root: bytes, new: int, new_root: bytes, path: Sequence[bytes]
-) -> None:
-    """Check a proof of consistency between two roots (RFC 9162, section 2.1.4.2). Raises
-    Inconsistent.
-    """
-    error = Inconsistent(f"The record of {new:,} entries does not continue that of {old:,}.")
-    if old == new and not path and old_root == new_root:
-        return
-    rest = [old_root, *path] if old & (old - 1) == 0 else list(path)
-    if not 0 < old < new or not rest:
-        raise error
-    number, last = old - 1, new - 1
-    while number & 1:
-        number, last = number >> 1, last >> 1
-    first = second = rest[0]
-    for one in rest[1:]:
-        if not last:
-            raise error
-        if number & 1 or number == last:
-            first, second = node_hash(one, first), node_hash(one, second)
-            while not number & 1 and number:
-                number, last = number >> 1, last >> 1
-        else:
-            second = node_hash(second, one)
-        number, last = number >> 1, last >> 1
-    if last or first != old_root or second != new_root:
-        raise error
 
 
 def _split(count: int) -> int:

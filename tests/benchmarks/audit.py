@@ -7,7 +7,6 @@ offline verifier is one SHA-256 of each of the same lines.
 """
 
 import hashlib
-import importlib.util
 import os
 import sys
 import tempfile
@@ -17,10 +16,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import tests.environment  # noqa: F401 (sets what the settings need, and starts Postgres)
+from tests.audit.offline import VERIFIER
 from tests.benchmarks.report import Result, show
 from tests.benchmarks.stopwatch import timed
 
-PROGRAM = Path(__file__).parents[2] / "deploy/verifier/verify.py"
 ORIGIN = "bench.example/audit"
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 COLUMNS = (
@@ -148,8 +147,7 @@ def taking_away(events: int, folder: Path) -> list[Result]:
             file.writelines(export.part(0, events, origin=ORIGIN))
 
     exporting = timed(write_part)
-    verifier = offline()
-    verifying = timed(lambda: verifier.run(str(part), str(folder / "key.pem"), []))
+    verifying = timed(lambda: VERIFIER.run(str(part), str(folder / "key.pem"), []))
     lines = part.read_bytes().splitlines()
     hashing = timed(lambda: [hashlib.sha256(line).digest() for line in lines])
     ratio = round(verifying / hashing, 2)
@@ -158,16 +156,6 @@ def taking_away(events: int, folder: Path) -> list[Result]:
         Result("verify offline", round(events / verifying), "entries/s", 100_000, ratio, "higher"),
         Result("bytes per entry of an export", round(part.stat().st_size / events), "bytes", 1_000),
     ]
-
-
-def offline():  # type: ignore[no-untyped-def]  # a program, not a part of the product
-    """Return the offline verifier."""
-    spec = importlib.util.spec_from_file_location("offline_verifier", PROGRAM)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 if __name__ == "__main__":

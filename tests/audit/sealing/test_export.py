@@ -1,7 +1,6 @@
 """What an auditor takes away, verified by the program that knows nothing of the portal."""
 
 import gzip
-import importlib.util
 import subprocess
 import sys
 from datetime import timedelta
@@ -15,21 +14,12 @@ from apps.audit.models import Action, Checkpoint
 from apps.audit.sealing import export, seal
 from apps.audit.sealing.export import NotAnchored
 from apps.common.signing import FileSigner, public_pem
+from tests.audit.offline import PROGRAM, VERIFIER
 from tests.audit.sealing.conftest import ORIGIN
 from tests.factories import NOW, TeamFactory
 
 pytestmark = pytest.mark.django_db
-PROGRAM = Path(__file__).parents[3] / "deploy/verifier/verify.py"
 STEP = timedelta(minutes=5)
-
-
-@pytest.fixture(scope="session")
-def verifier():
-    spec = importlib.util.spec_from_file_location("offline_verifier", PROGRAM)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -51,7 +41,7 @@ def sealed(write, keeper):
 
 
 @pytest.fixture
-def say(verifier, key, tmp_path, capsys):
+def say(key, tmp_path, capsys):
     """Run the verifier on a text; return (its end, what it said)."""
 
     def say(text, *checkpoints, with_key=key):
@@ -61,7 +51,7 @@ def say(verifier, key, tmp_path, capsys):
         for number, note in enumerate(checkpoints):
             kept += ["--checkpoint", str(tmp_path / f"kept-{number}.txt")]
             Path(kept[-1]).write_text(note, "utf-8")
-        end = verifier.main([str(path), "--key", with_key, *kept])
+        end = VERIFIER.main([str(path), "--key", with_key, *kept])
         return end, capsys.readouterr().out
 
     return say

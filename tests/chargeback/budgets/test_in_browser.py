@@ -4,10 +4,8 @@ from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import product
-from urllib.parse import urlsplit
 
 import pytest
-from django.conf import settings
 
 from apps.access.budgets import actions
 from tests.access.budgets.test_actions import WHY, boost, change
@@ -19,6 +17,7 @@ from tests.chargeback.budgets.test_views import (  # noqa: F401
     url,
 )
 from tests.chromium import running_browser
+from tests.pages import answer
 from tests.portal.test_style import SHOTS
 
 pytestmark = pytest.mark.django_db
@@ -44,17 +43,6 @@ def pages(client, mine, finance, teams, charlie, alice):  # noqa: F811
         "new": url("budget_create"),
     }
     return {name: (address, client.get(address)) for name, address in addresses.items()}
-
-
-def answer(found, route, request):
-    """Answer the browser without the database: with the page, and with built files."""
-    path = urlsplit(request.url).path
-    if request.is_navigation_request():
-        route.fulfill(headers=dict(found.items()), body=found.content)
-    elif path.startswith("/static/app/"):
-        route.fulfill(path=settings.ASSETS_DIR / path.rpartition("/")[2])
-    else:
-        route.fulfill(status=204)
 
 
 def test_a_browser_shows_them_without_complaint(pages):

@@ -2,10 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from urllib.parse import urlsplit
 
 import pytest
-from django.conf import settings
 
 from apps.accounts.models import Role
 from apps.chargeback import actions
@@ -16,6 +14,7 @@ from tests.chargeback.test_queries import use
 from tests.chromium import running_browser
 from tests.factories import UserFactory
 from tests.fleet.machines import DAY, machine
+from tests.pages import answer
 from tests.portal.test_style import SHOTS
 
 pytestmark = pytest.mark.django_db
@@ -71,17 +70,6 @@ def pages(client, settings, registered_model, tmp_path, monkeypatch):
         "spend": f"{URL}spend/?month=2026-11",
     }
     return {name: (address, client.get(address)) for name, address in addresses.items()}
-
-
-def answer(found, route, request):
-    """Answer the browser without the database: with the page, and with built files."""
-    path = urlsplit(request.url).path
-    if request.is_navigation_request():
-        route.fulfill(headers=dict(found.items()), body=found.content)
-    elif path.startswith("/static/app/"):
-        route.fulfill(path=settings.ASSETS_DIR / path.rpartition("/")[2])
-    else:
-        route.fulfill(status=204)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
