@@ -21,8 +21,9 @@ from apps.catalog import actions, manifest, signing
 from apps.catalog.content import Inspector
 from apps.catalog.manifest import MANIFEST_NAME, MIB, SIGNATURE_NAME, FileEntry
 from apps.catalog.models import ModelFile, ModelVersion
-from apps.catalog.signing import BadSignature, SigningKey
+from apps.catalog.signing import BadSignature, signer_name
 from apps.common.leases import retry_at, take_lease
+from apps.common.signing import Signer
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.s3.client import AlreadyExists, NotThere, RegistryStore
 from apps.integrations.s3.types import UploadedPart
@@ -50,7 +51,7 @@ class Pass:
 
     version: ModelVersion
     store: RegistryStore
-    key: SigningKey
+    signer: Signer
     now: datetime
     clock: Callable[[], float]
     done: int = 0
@@ -81,14 +82,14 @@ def reconcile_version(
     *,
     version: ModelVersion,
     store: RegistryStore,
-    key: SigningKey,
+    signer: Signer,
     now: datetime,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Do the next step of a version that is due; nothing when it is not."""
     if not take_lease(version, now=now):
         return
-    work = Pass(version, store, key, now, clock)
+    work = Pass(version, store, signer, now, clock)
     try:
         if version.status == Status.UPLOADING:
             _abandon(work)
@@ -152,7 +153,7 @@ def _sign(work: Pass) -> None:
     actions.record_signed(
         version=work.version,
         manifest_digest=manifest.digest(entries),
-        signer=work.key.signer,
+        signer=signer_name(work.signer.public_key),
         now=work.now,
     )
 
@@ -195,7 +196,7 @@ def _write_signature(work: Pass, entries: list[FileEntry]) -> None:
     """Sign once. A signature differs each time it is made, so one that a former pass wrote is
     checked and kept.
     """
-    bundle = signing.sign(name=work.version.name, entries=entries, key=work.key)
+    bundle = signing.sign(name=work.version.name, entries=entries, signer=work.signer)
     _check_signature(work, _write_once(work, SIGNATURE_NAME, bundle), entries)
 
 
@@ -234,7 +235,7 @@ def _check_again(work: Pass) -> None:
     files = list(work.version.files.all())
     entries = _entries(files)
     _check_manifest(work, entries)
-    if work.version.signer == work.key.signer:  # not after a change of the key
+    if work.version.signer == signer_name(work.signer.public_key):  # not after a change of the key
         _check_signature(work, _small(work, SIGNATURE_NAME), entries)
     _check_lock(work, SIGNATURE_NAME)
     _check_nothing_else(work, entries)
@@ -316,7 +317,7 @@ def _compare(work: Pass, file: ModelFile, *, verb: str) -> None:
 
 def _check_signature(work: Pass, bundle: bytes, entries: list[FileEntry]) -> None:
     try:
-        signing.verify(bundle=bundle, entries=entries, key=work.key)
+        signing.verify(bundle=bundle, entries=entries, key=work.signer.public_key)
     except BadSignature as error:
         raise Untrue("SIGNATURE_INVALID", str(error)) from error
 

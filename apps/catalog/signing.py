@@ -11,73 +11,38 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from apps.catalog.manifest import MANIFEST_NAME, SIGNATURE_NAME, FileEntry
+from apps.common.signing import PublicKey, Signer, is_signed, public_pem
 
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://model_signing/signature/v1.0"
-_HASHES: dict[int, type[hashes.HashAlgorithm]] = {
-    256: hashes.SHA256,
-    384: hashes.SHA384,
-    521: hashes.SHA512,
-}
 
 
 class BadSignature(Exception):
     """The bundle does not say what it should, or another key made it. The text says which."""
 
 
-@dataclass(frozen=True)
-class SigningKey:
-    """The registry's private key; its fingerprint names the signer."""
-
-    private: ec.EllipticCurvePrivateKey
-
-    @property
-    def fingerprint(self) -> str:
-        """Return the SHA-256 of the public key's PEM: the bundle's key hint."""
-        return hashlib.sha256(self.public_pem).hexdigest()
-
-    @property
-    def public_pem(self) -> bytes:
-        """Return the public key, as a verifier takes it."""
-        form = serialization.PublicFormat.SubjectPublicKeyInfo
-        return self.private.public_key().public_bytes(serialization.Encoding.PEM, form)
-
-    @property
-    def signer(self) -> str:
-        """Return the name under which people see this key."""
-        return f"Registry key {self.fingerprint[:16]}"
+def hint(key: PublicKey) -> str:
+    """Return what a bundle calls the key that made it: the SHA-256 of its PEM."""
+    return hashlib.sha256(public_pem(key)).hexdigest()
 
 
-def load_key(path: str | Path) -> SigningKey:
-    """Return the key in a PEM file. Raises ValueError when it is no elliptic-curve key that
-    model-signing knows.
-    """
-    key = serialization.load_pem_private_key(Path(path).read_bytes(), None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.key_size not in _HASHES:
-        raise ValueError(
-            "SIGNING_KEY_FILE must hold an elliptic-curve private key (P-256, P-384 or P-521)"
-        )
-    return SigningKey(key)
+def signer_name(key: PublicKey) -> str:
+    """Return the name under which people see a registry's key."""
+    return f"Registry key {hint(key)[:16]}"
 
 
-def sign(*, name: str, entries: Iterable[FileEntry], key: SigningKey) -> bytes:
+def sign(*, name: str, entries: Iterable[FileEntry], signer: Signer) -> bytes:
     """Return the signature bundle over `entries`; name: the version's, `<model>-v<number>`."""
     payload = json.dumps(_statement(name, sorted(entries, key=lambda entry: entry.name))).encode()
-    signature = key.private.sign(_envelope_bytes(payload), _algorithm(key.private.curve))
+    signature = signer.sign(_envelope_bytes(payload))
     bundle = {
         "mediaType": BUNDLE,
-        "verificationMaterial": {"publicKey": {"hint": key.fingerprint}, "tlogEntries": []},
+        "verificationMaterial": {"publicKey": {"hint": hint(signer.public_key)}, "tlogEntries": []},
         "dsseEnvelope": {
             "payload": _base64(payload),
             "payloadType": PAYLOAD,
@@ -87,7 +52,7 @@ def sign(*, name: str, entries: Iterable[FileEntry], key: SigningKey) -> bytes:
     return json.dumps(bundle).encode()
 
 
-def verify(*, bundle: bytes, entries: Iterable[FileEntry], key: SigningKey) -> None:
+def verify(*, bundle: bytes, entries: Iterable[FileEntry], key: PublicKey) -> None:
     """Check that `key` signed exactly these files. Raises BadSignature."""
     try:
         statement = _signed_statement(bundle, key)
@@ -106,7 +71,7 @@ def verify(*, bundle: bytes, entries: Iterable[FileEntry], key: SigningKey) -> N
             raise BadSignature(f"{SIGNATURE_NAME} was made for another {name}.")
 
 
-def _signed_statement(bundle: bytes, key: SigningKey) -> dict[str, Any]:
+def _signed_statement(bundle: bytes, key: PublicKey) -> dict[str, Any]:
     envelope = json.loads(bundle)["dsseEnvelope"]
     if envelope["payloadType"] != PAYLOAD:
         raise BadSignature(
@@ -114,12 +79,8 @@ def _signed_statement(bundle: bytes, key: SigningKey) -> dict[str, Any]:
         )
     payload = base64.b64decode(envelope["payload"], validate=True)
     signature = base64.b64decode(envelope["signatures"][0]["sig"], validate=True)
-    try:
-        key.private.public_key().verify(
-            signature, _envelope_bytes(payload), _algorithm(key.private.curve)
-        )
-    except InvalidSignature as error:
-        raise BadSignature(f"{SIGNATURE_NAME} was not made by {key.signer}.") from error
+    if not is_signed(key=key, signature=signature, message=_envelope_bytes(payload)):
+        raise BadSignature(f"{SIGNATURE_NAME} was not made by {signer_name(key)}.")
     statement: dict[str, Any] = json.loads(payload)
     return statement
 
@@ -147,10 +108,6 @@ def _statement(name: str, entries: list[FileEntry]) -> dict[str, Any]:
 def _envelope_bytes(payload: bytes) -> bytes:
     """Return DSSE's pre-authentication encoding: what is really signed."""
     return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD), PAYLOAD.encode(), len(payload), payload)
-
-
-def _algorithm(curve: ec.EllipticCurve) -> ec.ECDSA:
-    return ec.ECDSA(_HASHES[curve.key_size]())
 
 
 def _base64(data: bytes) -> str:

@@ -15,6 +15,7 @@ from apps.catalog import actions, reconcile, signing
 from apps.catalog.manifest import FileEntry, digest
 from apps.catalog.models import ModelVersion
 from apps.common.leases import take_lease
+from apps.common.signing import FileSigner
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.s3.client import RegistryStore
 from tests.catalog.samples import declared, folder, safetensors, upload
@@ -25,8 +26,8 @@ Status = ModelVersion.Status
 
 
 @pytest.fixture
-def key():
-    return signing.load_key(settings.SIGNING_KEY_FILE)
+def signer():
+    return FileSigner.load(settings.SIGNING_KEY_FILE)
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def now():
 
 
 @pytest.fixture
-def work(store, key):
+def work(store, signer):
     """Run the reconciler `passes` times, each when the row is due."""
 
     def run(
@@ -50,7 +51,7 @@ def work(store, key):
             if due is None:
                 break
             reconcile.reconcile_version(
-                version=version, store=using or store, key=key, now=due, **options
+                version=version, store=using or store, signer=signer, now=due, **options
             )
         version.refresh_from_db()
         return version
@@ -94,12 +95,12 @@ class Killed(BaseException):
 
 
 class TestReconcileVersion:
-    def test_brings_an_upload_to_verified(self, store, alice, work, now, key):
+    def test_brings_an_upload_to_verified(self, store, alice, work, now, signer):
         contents = folder()
         version = work(upload(store, alice, contents, now=now))
         assert version.status == Status.VERIFIED
         assert version.manifest_digest == digest(declared(contents))
-        assert version.signer == key.signer
+        assert version.signer == signing.signer_name(signer.public_key)
         assert version.bytes_verified == sum(map(len, contents.values()))
         assert set(store.list_keys(version.prefix)) == {
             version.prefix + name for name in [*contents, "manifest.json", "model.sig"]
@@ -112,21 +113,21 @@ class TestReconcileVersion:
         weights = store.head(version.prefix + "model.safetensors")
         assert versitygw.refused(store, weights.key, weights.version_id)
 
-    def test_changes_nothing_when_it_runs_again(self, store, alice, work, now, key):
+    def test_changes_nothing_when_it_runs_again(self, store, alice, work, now, signer):
         version = work(upload(store, alice, folder(), now=now))
         before = ModelVersion.objects.values().get(pk=version.pk)
         later = now + timedelta(hours=1)
-        reconcile.reconcile_version(version=version, store=store, key=key, now=later)
+        reconcile.reconcile_version(version=version, store=store, signer=signer, now=later)
         assert ModelVersion.objects.values().get(pk=version.pk) == before
         assert audited(version) == [
             Action.VERSION_ADDED, Action.VERSION_PUBLISHED, Action.VERSION_UPLOADED,
             Action.VERSION_VERIFIED,
         ]  # fmt: skip
 
-    def test_leaves_a_version_alone_that_another_worker_has(self, store, alice, now, key):
+    def test_leaves_a_version_alone_that_another_worker_has(self, store, alice, now, signer):
         version = upload(store, alice, folder(), now=now)
         assert take_lease(ModelVersion.objects.get(pk=version.pk), now=now)
-        reconcile.reconcile_version(version=version, store=store, key=key, now=now)
+        reconcile.reconcile_version(version=version, store=store, signer=signer, now=now)
         version.refresh_from_db()
         assert version.status == Status.SIGNING
         assert store.list_keys(version.prefix) == []
@@ -299,10 +300,10 @@ class TestCheckAgain:
         well = work(refused, passes=1)
         assert (well.status, well.reason, well.message) == (Status.VERIFIED, "", "")
 
-    def test_another_key_has_not_signed_it(self, verified, store, work, key, tmp_path):
-        other = signing.load_key(str(new_key(tmp_path)))
+    def test_another_key_has_not_signed_it(self, verified, store, work, signer, tmp_path):
+        other = FileSigner.load(new_key(tmp_path))
         reconcile.reconcile_version(
-            version=verified, store=store, key=other, now=verified.next_check_at
+            version=verified, store=store, signer=other, now=verified.next_check_at
         )
         verified.refresh_from_db()
         assert verified.status == Status.VERIFIED

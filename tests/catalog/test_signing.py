@@ -3,28 +3,28 @@
 import base64
 import hashlib
 import json
-from functools import partial
 
 import model_signing
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from apps.catalog import signing
 from apps.catalog.manifest import FileEntry, manifest
-from apps.catalog.signing import BadSignature, SigningKey, load_key, sign, verify
+from apps.catalog.signing import BadSignature, sign, verify
+from apps.common.signing import FileSigner, public_pem
 from tests.catalog.samples import declared, folder
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture(params=[ec.SECP256R1, ec.SECP384R1, ec.SECP521R1])
-def key(request) -> SigningKey:
-    return SigningKey(ec.generate_private_key(request.param()))
+def signer(request) -> FileSigner:
+    return FileSigner(ec.generate_private_key(request.param()))
 
 
 @pytest.fixture
-def published(tmp_path, key):
+def published(tmp_path, signer):
     """A downloaded version: its files, manifest.json and model.sig."""
     target = tmp_path / "prior-auth-extract-v1"
     target.mkdir()
@@ -35,8 +35,8 @@ def published(tmp_path, key):
     (target / "manifest.json").write_bytes(
         manifest(model="prior-auth-extract", number=1, entries=files)
     )
-    (target / "model.sig").write_bytes(sign(name=target.name, entries=files, key=key))
-    (tmp_path / "public.pem").write_bytes(key.public_pem)
+    (target / "model.sig").write_bytes(sign(name=target.name, entries=files, signer=signer))
+    (tmp_path / "public.pem").write_bytes(public_pem(signer.public_key))
     return target
 
 
@@ -50,9 +50,9 @@ def library_verifies(target) -> None:
     config.set_hashing_config(ignored).verify(target, target / "model.sig")
 
 
-def library_signs(target, key) -> None:
+def library_signs(target, signer) -> None:
     private = serialization.PrivateFormat.PKCS8
-    pem = key.private.private_bytes(
+    pem = signer.private.private_bytes(
         serialization.Encoding.PEM, private, serialization.NoEncryption()
     )
     (target.parent / "private.pem").write_bytes(pem)
@@ -80,9 +80,9 @@ class TestSign:
     def test_makes_a_bundle_that_the_library_accepts(self, published):
         library_verifies(published)
 
-    def test_says_word_for_word_what_the_library_would_say(self, published, key):
+    def test_says_word_for_word_what_the_library_would_say(self, published, signer):
         ours = opened((published / "model.sig").read_bytes())
-        library_signs(published, key)
+        library_signs(published, signer)
         assert ours == opened((published / "model.sig").read_bytes())
 
     def test_needs_no_settings_in_the_library_to_ignore_our_documents(self, published):
@@ -99,13 +99,21 @@ class TestSign:
 
 
 class TestVerify:
-    def test_accepts_what_sign_made(self, key):
+    def test_accepts_what_sign_made(self, signer):
         files = declared(folder())
-        verify(bundle=sign(name="m-v1", entries=reversed(files), key=key), entries=files, key=key)
+        verify(
+            bundle=sign(name="m-v1", entries=reversed(files), signer=signer),
+            entries=files,
+            key=signer.public_key,
+        )
 
-    def test_accepts_what_the_library_made(self, published, key):
-        library_signs(published, key)
-        verify(bundle=(published / "model.sig").read_bytes(), entries=declared(folder()), key=key)
+    def test_accepts_what_the_library_made(self, published, signer):
+        library_signs(published, signer)
+        verify(
+            bundle=(published / "model.sig").read_bytes(),
+            entries=declared(folder()),
+            key=signer.public_key,
+        )
 
     @pytest.mark.parametrize(
         "change",
@@ -115,30 +123,38 @@ class TestVerify:
             lambda files: [FileEntry(files[0].name, 1, "00" * 32), *files[1:]],
         ],
     )
-    def test_refuses_another_list(self, key, change):
+    def test_refuses_another_list(self, signer, change):
         files = declared(folder())
         with pytest.raises(BadSignature, match="another"):
-            verify(bundle=sign(name="m-v1", entries=files, key=key), entries=change(files), key=key)
+            verify(
+                bundle=sign(name="m-v1", entries=files, signer=signer),
+                entries=change(files),
+                key=signer.public_key,
+            )
 
-    def test_refuses_another_key(self, key):
-        other = SigningKey(ec.generate_private_key(ec.SECP256R1()))
+    def test_refuses_another_key(self, signer):
+        other = FileSigner(ec.generate_private_key(ec.SECP256R1()))
         files = declared(folder())
         with pytest.raises(BadSignature, match="was not made by"):
-            verify(bundle=sign(name="m-v1", entries=files, key=other), entries=files, key=key)
+            verify(
+                bundle=sign(name="m-v1", entries=files, signer=other),
+                entries=files,
+                key=signer.public_key,
+            )
 
-    def test_refuses_a_changed_statement(self, key):
+    def test_refuses_a_changed_statement(self, signer):
         files = declared(folder())
-        bundle = json.loads(sign(name="m-v1", entries=files, key=key))
+        bundle = json.loads(sign(name="m-v1", entries=files, signer=signer))
         payload = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
         payload["subject"][0]["name"] = "other-v9"
         bundle["dsseEnvelope"]["payload"] = base64.b64encode(json.dumps(payload).encode()).decode()
         with pytest.raises(BadSignature, match="was not made by"):
-            verify(bundle=json.dumps(bundle).encode(), entries=files, key=key)
+            verify(bundle=json.dumps(bundle).encode(), entries=files, key=signer.public_key)
 
     @pytest.mark.parametrize("bundle", [b"", b"[]", b"{}", b'{"dsseEnvelope": 3}', b"\xff\xfe"])
-    def test_refuses_what_is_no_bundle(self, key, bundle):
+    def test_refuses_what_is_no_bundle(self, signer, bundle):
         with pytest.raises(BadSignature, match="not a model-signing bundle"):
-            verify(bundle=bundle, entries=[], key=key)
+            verify(bundle=bundle, entries=[], key=signer.public_key)
 
     @pytest.mark.parametrize(
         ("change", "why"),
@@ -147,59 +163,48 @@ class TestVerify:
             ({"predicate": {"serialization": {"method": "shards"}}}, "describes something other"),
         ],
     )
-    def test_refuses_a_statement_about_something_else(self, key, change, why, monkeypatch):
+    def test_refuses_a_statement_about_something_else(self, signer, change, why, monkeypatch):
         said = signing._statement("m-v1", declared(folder()))
         predicate = said["predicate"] | change.get("predicate", {})
         other = said | change | {"predicate": predicate}
         monkeypatch.setattr(signing, "_statement", lambda *_: other)
-        bundle = sign(name="m-v1", entries=declared(folder()), key=key)
+        bundle = sign(name="m-v1", entries=declared(folder()), signer=signer)
         with pytest.raises(BadSignature, match=why):
-            verify(bundle=bundle, entries=declared(folder()), key=key)
+            verify(bundle=bundle, entries=declared(folder()), key=signer.public_key)
 
-    def test_refuses_an_envelope_of_another_kind_and_signs_the_kind_too(self, key, monkeypatch):
+    def test_refuses_an_envelope_of_another_kind_and_signs_the_kind_too(self, signer, monkeypatch):
         monkeypatch.setattr(signing, "PAYLOAD", "text/plain")
-        bundle = sign(name="m-v1", entries=declared(folder()), key=key)
+        bundle = sign(name="m-v1", entries=declared(folder()), signer=signer)
         monkeypatch.undo()
         with pytest.raises(BadSignature, match="holds text/plain, not an in-toto statement"):
-            verify(bundle=bundle, entries=declared(folder()), key=key)
+            verify(bundle=bundle, entries=declared(folder()), key=signer.public_key)
         renamed = json.loads(bundle)
         renamed["dsseEnvelope"]["payloadType"] = signing.PAYLOAD
         with pytest.raises(BadSignature, match="was not made by"):
-            verify(bundle=json.dumps(renamed).encode(), entries=declared(folder()), key=key)
+            verify(
+                bundle=json.dumps(renamed).encode(),
+                entries=declared(folder()),
+                key=signer.public_key,
+            )
 
-    def test_refuses_text_that_is_no_base64_even_where_the_rest_fits(self, key):
-        bundle = json.loads(sign(name="m-v1", entries=declared(folder()), key=key))
+    def test_refuses_text_that_is_no_base64_even_where_the_rest_fits(self, signer):
+        bundle = json.loads(sign(name="m-v1", entries=declared(folder()), signer=signer))
         for place in (bundle["dsseEnvelope"], bundle["dsseEnvelope"]["signatures"][0]):
             name = "payload" if "payload" in place else "sig"
             good = place[name]
             place[name] = f"!{good}"
             with pytest.raises(BadSignature, match="not a model-signing bundle"):
-                verify(bundle=json.dumps(bundle).encode(), entries=declared(folder()), key=key)
+                verify(
+                    bundle=json.dumps(bundle).encode(),
+                    entries=declared(folder()),
+                    key=signer.public_key,
+                )
             place[name] = good
 
 
-class TestLoadKey:
-    @pytest.fixture
-    def stored(self, tmp_path):
-        def store(key):
-            path = tmp_path / "key.pem"
-            private = serialization.PrivateFormat.PKCS8
-            form = (serialization.Encoding.PEM, private, serialization.NoEncryption())
-            path.write_bytes(key.private_bytes(*form))
-            return path
-
-        return store
-
-    def test_takes_every_curve_of_the_format_and_names_the_signer(self, stored, key):
-        loaded = load_key(stored(key.private))
-        assert loaded.public_pem == key.public_pem
-        assert loaded.fingerprint == hashlib.sha256(key.public_pem).hexdigest()
-        assert loaded.signer == f"Registry key {loaded.fingerprint[:16]}"
-
-    @pytest.mark.parametrize(
-        "other",
-        [ed25519.Ed25519PrivateKey.generate, partial(ec.generate_private_key, ec.SECP224R1())],
-    )
-    def test_refuses_other_keys(self, stored, other):
-        with pytest.raises(ValueError, match="elliptic-curve"):
-            load_key(stored(other()))
+class TestSignerName:
+    def test_is_made_of_the_key_as_the_format_hints_at_it(self, signer):
+        pem = public_pem(signer.public_key)
+        assert signing.hint(signer.public_key) == hashlib.sha256(pem).hexdigest()
+        name = signing.signer_name(signer.public_key)
+        assert name == f"Registry key {hashlib.sha256(pem).hexdigest()[:16]}"

@@ -2,15 +2,18 @@
 
 import base64
 import hashlib
+from functools import partial
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from apps.common.signing import (
+    P256,
     BadNote,
     FileSigner,
     fingerprint,
+    is_signed,
     open_note,
     public_pem,
     read_public_keys,
@@ -19,6 +22,7 @@ from apps.common.signing import (
 
 NAME = "portal.example/audit"
 TEXT = "one\ntwo\n"
+HASHES = {ec.SECP256R1: hashes.SHA256, ec.SECP384R1: hashes.SHA384, ec.SECP521R1: hashes.SHA512}
 
 
 def new_signer():
@@ -65,6 +69,11 @@ class TestSignedNote:
         with pytest.raises(ValueError, match="ends in a new line"):
             signed_note(text, name=name, signer=signer)
 
+    def test_is_signed_on_p_256_alone(self):
+        signer = FileSigner(ec.generate_private_key(ec.SECP384R1()))
+        with pytest.raises(ValueError, match="on P-256"):
+            signed_note(TEXT, name=NAME, signer=signer)
+
 
 class TestOpenNote:
     def test_takes_any_of_the_trusted_keys_and_ignores_strangers(self, signer, other):
@@ -94,17 +103,41 @@ class TestOpenNote:
             open_note(note, name=NAME, keys=[signer.public_key])
 
 
-class TestFileSigner:
-    def test_reads_a_key_on_p_256(self, tmp_path, signer):
-        path = tmp_path / "key.pem"
-        path.write_bytes(pem_of(signer.private))
-        assert fingerprint(FileSigner.load(path).public_key) == fingerprint(signer.public_key)
+@pytest.fixture
+def stored(tmp_path):
+    """Write a private key to a file; return its path."""
 
-    def test_refuses_another_curve(self, tmp_path):
+    def store(private):
         path = tmp_path / "key.pem"
-        path.write_bytes(pem_of(ec.generate_private_key(ec.SECP384R1())))
-        with pytest.raises(ValueError, match="on P-256"):
-            FileSigner.load(path)
+        path.write_bytes(pem_of(private))
+        return path
+
+    return store
+
+
+class TestFileSigner:
+    @pytest.mark.parametrize("curve", [ec.SECP256R1, ec.SECP384R1, ec.SECP521R1])
+    def test_reads_a_key_and_signs_with_the_hash_of_its_curve(self, stored, curve):
+        private = ec.generate_private_key(curve())
+        loaded = FileSigner.load(stored(private))
+        assert fingerprint(loaded.public_key) == fingerprint(private.public_key())
+        key, signature = loaded.public_key, loaded.sign(b"message")
+        key.verify(signature, b"message", ec.ECDSA(HASHES[curve]()))
+        assert is_signed(key=key, signature=signature, message=b"message")
+        assert not is_signed(key=key, signature=signature, message=b"massage")
+
+    @pytest.mark.parametrize(
+        "other",
+        [ed25519.Ed25519PrivateKey.generate, partial(ec.generate_private_key, ec.SECP224R1())],
+    )
+    def test_refuses_other_keys(self, stored, other):
+        with pytest.raises(ValueError, match="on P-256 or P-384 or P-521"):
+            FileSigner.load(stored(other()))
+
+    def test_refuses_a_curve_that_is_not_wanted(self, stored):
+        private = ec.generate_private_key(ec.SECP384R1())
+        with pytest.raises(ValueError, match="private key on P-256$"):
+            FileSigner.load(stored(private), curves=[P256])
 
 
 class TestReadPublicKeys:
@@ -114,7 +147,8 @@ class TestReadPublicKeys:
         assert [fingerprint(key) for key in found] == [fingerprint(key) for key in keys]
         assert read_public_keys(b"") == []
 
-    def test_refuses_another_curve(self):
+    def test_refuses_a_curve_that_is_not_wanted(self):
         key = ec.generate_private_key(ec.SECP384R1()).public_key()
-        with pytest.raises(ValueError, match="on P-256"):
-            read_public_keys(public_pem(key))
+        assert len(read_public_keys(public_pem(key))) == 1
+        with pytest.raises(ValueError, match="on P-256$"):
+            read_public_keys(public_pem(key), curves=[P256])

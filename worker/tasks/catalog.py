@@ -5,7 +5,7 @@ from django.utils.timezone import now
 
 from apps.catalog import reconcile
 from apps.catalog.models import ModelVersion
-from apps.catalog.signing import load_key
+from apps.common.signing import FileSigner
 from apps.integrations.s3.client import client_from_settings
 from worker.celery import app
 
@@ -14,8 +14,8 @@ from worker.celery import app
 def reconcile_version(*, version_id: int, **_: object) -> None:
     """Do the next step of one version: sign it, or verify it."""
     version = ModelVersion.objects.select_related("registered_model").get(pk=version_id)
-    key = load_key(settings.SIGNING_KEY_FILE)
-    reconcile.reconcile_version(version=version, store=client_from_settings(), key=key, now=now())
+    signer, store = FileSigner.load(settings.SIGNING_KEY_FILE), client_from_settings()
+    reconcile.reconcile_version(version=version, store=store, signer=signer, now=now())
 
 
 @app.task(name="catalog.reconcile_due_versions", time_limit=30)
