@@ -67,6 +67,8 @@ class Action(models.TextChoices):
     ROLLOUT_FINISHED = "rollout.finished", "Rollout finished"
     ROLLOUT_FAILED = "rollout.failed", "Rollout failed"
     ROLLOUT_ABORTED = "rollout.aborted", "Rollout aborted"
+    ROLLOUT_DRIFTED = "rollout.drifted", "What serves differs from what was approved"
+    ROLLOUT_RIGHT_AGAIN = "rollout.right_again", "What serves is what was approved again"
     POLICY_PUBLISHED = "policy.published", "Gateway policy published"
     USAGE_IMPORTED = "usage.imported", "Usage counted from a file"
     USAGE_REPLAYED = "usage.replayed", "Usage counted from quarantine"

@@ -11,8 +11,17 @@ from apps.audit.models import AuditEvent
 
 LINES = 200
 TONES = {
-    "ok": ("verified", "approved", "passed", "finished", "published", "created", "applied"),
-    "bad": ("failed", "quarantined", "rejected", "revoked", "aborted", "returning"),
+    "ok": (
+        "verified",
+        "approved",
+        "passed",
+        "finished",
+        "published",
+        "created",
+        "applied",
+        "right_again",
+    ),
+    "bad": ("failed", "quarantined", "rejected", "revoked", "aborted", "returning", "drifted"),
     "warn": ("withdrawn", "expired", "paused", "superseded"),
     "busy": (
         "started",

@@ -246,6 +246,13 @@ class Rollout(Reconciled):
     return_message = models.TextField(blank=True, default="")
     engine = models.CharField(max_length=60, blank=True, default="")
     instance_type = models.CharField(max_length=40, blank=True, default="")
+    # image and arguments of a replica, as the files of SERVE say; {} before they are committed
+    container = models.JSONField(default=dict, blank=True)
+    # what serves, held against what was approved, as last seen: what, approved, found, verdict
+    checks = models.JSONField(default=list, blank=True)
+    # where that differs: what, approved, found; kept until it was seen to be right again
+    differences = models.JSONField(default=list, blank=True)
+    drifted_at = models.DateTimeField(null=True, blank=True)  # since when it differs
     started_at = models.DateTimeField()
     # the last time anything got further; a rollout that stalls fails
     moved_at = models.DateTimeField()
@@ -270,6 +277,11 @@ class Rollout(Reconciled):
                 fields=("promotion",),
                 condition=Q(rolls_back__isnull=True),
                 name="rollout_one_per_promotion",
+            ),
+            models.CheckConstraint(
+                condition=Q(differences=[], drifted_at__isnull=True)
+                | (~Q(differences=[]) & Q(drifted_at__isnull=False)),
+                name="rollout_drifted_at_where_it_differs",
             ),
         )
 
