@@ -197,6 +197,10 @@ PRIVILEGES: dict[str, May] = {
     ),
     "promotions.RolloutCommit": May(insert=True, update=("observed_at", "lost_at")),
     "promotions.GateResult": FACT,
+    "promotions.ChangeRecord": May(
+        insert=True,
+        update=AllBut(("promotion", "kind", "correlation_id", "fields", "asked_at")),
+    ),
     "promotions.RolloutPhase": FACT,
     # usage
     "metering.UsageEvent": FACT,

@@ -339,6 +339,26 @@ USAGE_ARCHIVE_BUCKET = env_str("USAGE_ARCHIVE_BUCKET", "usage-archive")
 # years for which nobody can delete a statement's PDF from that bucket
 STATEMENTS_KEPT_YEARS = env_int("STATEMENTS_KEPT_YEARS", 7, minimum=1)
 
+# -- ServiceNow ------------------------------------------------------------------------------------
+# Changes that promotions wait for, and incidents. Empty: there is none, and the promotion policy
+# says whether that is allowed.
+SERVICENOW_URL = env_url("SERVICENOW_URL", "")
+SERVICENOW_CLIENT_ID = env_str("SERVICENOW_CLIENT_ID", "quartermaster")
+SERVICENOW_CLIENT_SECRET = env_secret("SERVICENOW_CLIENT_SECRET") if SERVICENOW_URL else ""
+# between two looks at an open change; what was read counts for eight of them
+SERVICENOW_LOOK_SECONDS = env_int("SERVICENOW_LOOK_SECONDS", 30, minimum=1)
+# the window that a new change proposes begins at once; 0: the change manager plans it
+SERVICENOW_WINDOW_HOURS = env_int("SERVICENOW_WINDOW_HOURS", 72)
+# sys_ids of that instance; empty: ServiceNow's own rules fill them
+SERVICENOW_CHANGE_MODEL = env_str("SERVICENOW_CHANGE_MODEL", "")
+SERVICENOW_ASSIGNMENT_GROUP = env_str("SERVICENOW_ASSIGNMENT_GROUP", "")
+SERVICENOW_CI = env_str("SERVICENOW_CI", "")
+SERVICENOW_CALLER = env_str("SERVICENOW_CALLER", "")
+# fields of a change that a template or a rule of that instance fills instead of us
+SERVICENOW_IGNORED_FIELDS = env_names("SERVICENOW_IGNORED_FIELDS")
+# how that instance calls an incident that ended by itself
+SERVICENOW_INCIDENT_CLOSE_CODE = env_str("SERVICENOW_INCIDENT_CLOSE_CODE", "Solved (Permanently)")
+
 # -- Metrics ---------------------------------------------------------------------------------------
 METRICS_INTERVAL_SECONDS = env_int("METRICS_INTERVAL_SECONDS", 15, minimum=5)
 METRICS_RETENTION_DAYS = env_int("METRICS_RETENTION_DAYS", 14, minimum=1)

@@ -7,3 +7,7 @@ class PromotionsConfig(AppConfig):
     """Names the app for Django."""
 
     name = "apps.promotions"
+
+    def ready(self) -> None:
+        """Make the models known that are not in models.py, the one place Django looks in."""
+        from apps.promotions.changes import models  # noqa: F401

@@ -350,6 +350,11 @@ STEPS = {
         "ABORTED": "",
         "SUPERSEDED": "",
     },
+    "promotions.ChangeRecord": {
+        "OPENING": "OPEN CLOSED",
+        "OPEN": "CLOSED",
+        "CLOSED": "",
+    },
     "metering.ArchivedDay": {
         "WAITING": "VERIFIED",
         "VERIFIED": "REPLACED DROPPED",
