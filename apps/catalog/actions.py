@@ -17,11 +17,11 @@ from apps.accounts.models import User
 from apps.accounts.roles import OWNS_MODELS
 from apps.audit import actions as audit
 from apps.audit.models import Action
-from apps.catalog import manifest
-from apps.catalog.manifest import FileEntry
 from apps.catalog.models import MODEL_NAME, DataClass, ModelFile, ModelVersion, RegisteredModel
+from apps.common import model_manifest
 from apps.common.errors import DomainError, NotPermitted, require
 from apps.common.leases import change_from
+from apps.common.model_manifest import FileEntry
 from apps.common.tasks import enqueue_on_commit
 
 Status = ModelVersion.Status
@@ -142,7 +142,7 @@ def add_version(
     taken.
     """
     require_owner(registered_model, actor)
-    if problems := manifest.file_list_problems(files):
+    if problems := model_manifest.file_list_problems(files):
         raise BadFiles(" ".join(problems))
     RegisteredModel.objects.select_for_update().get(pk=registered_model.pk)
     if unfinished := _unfinished(registered_model, files, actor, number):

@@ -16,12 +16,13 @@ from rest_framework.response import Response
 
 from apps.accounts.oidc import EITHER_DOOR
 from apps.accounts.requests import caller
-from apps.catalog import actions, manifest, uploads
+from apps.catalog import actions, uploads
 from apps.catalog.filters import ModelQuery, VersionQuery
-from apps.catalog.manifest import FileEntry
 from apps.catalog.models import DataClass, ModelFile, ModelVersion, RegisteredModel
 from apps.catalog.registry import registry_from_settings
+from apps.common import model_manifest
 from apps.common.listing import Listing
+from apps.common.model_manifest import FileEntry
 from apps.common.openapi import operation
 from apps.common.pagination import Cursor
 
@@ -74,7 +75,7 @@ class VersionInput(serializers.Serializer[Any]):
     def validate_files(self, value: list[dict[str, Any]]) -> list[FileEntry]:
         """Refuse a list that may not be published, with every reason."""
         entries = [FileEntry(**item) for item in value]
-        if problems := manifest.file_list_problems(entries):
+        if problems := model_manifest.file_list_problems(entries):
             raise serializers.ValidationError(problems)
         return entries
 
@@ -125,7 +126,7 @@ class VersionOutput(serializers.ModelSerializer[ModelVersion]):
 
     def get_part_size(self, version: ModelVersion) -> int:
         """Return the fixed size of a part."""
-        return manifest.PART_SIZE
+        return model_manifest.PART_SIZE
 
 
 class PartOutput(serializers.Serializer[Any]):
@@ -250,9 +251,9 @@ def part(request: Request, name: str, number: int, file_name: str) -> Response:
     actions.require_owner(found.registered_model, caller(request))
     actions.require_uploading(found)
     part_number = _part_number(request)
-    expected = manifest.part_size(file.size, part_number)
+    expected = model_manifest.part_size(file.size, part_number)
     if not expected or request.headers.get("Content-Length") != str(expected):
-        count = manifest.part_count(file.size)
+        count = model_manifest.part_count(file.size)
         text = (
             f"Part {part_number} of {count} of {file.name} has {expected:,} bytes; send that with "
             f"a Content-Length."

@@ -17,12 +17,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from apps.catalog import actions, manifest, signing
+from apps.catalog import actions
 from apps.catalog.content import Inspector
-from apps.catalog.manifest import MANIFEST_NAME, MIB, SIGNATURE_NAME, FileEntry
 from apps.catalog.models import ModelFile, ModelVersion
-from apps.catalog.signing import BadSignature, signer_name
+from apps.common import model_manifest
 from apps.common.leases import retry_at, take_lease
+from apps.common.model_manifest import (
+    MANIFEST_NAME,
+    MIB,
+    SIGNATURE_NAME,
+    BadSignature,
+    FileEntry,
+    signer_name,
+)
 from apps.common.signing import Signer
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.s3.client import AlreadyExists, NotThere, RegistryStore
@@ -152,7 +159,7 @@ def _sign(work: Pass) -> None:
     _write_signature(work, entries)
     actions.record_signed(
         version=work.version,
-        manifest_digest=manifest.digest(entries),
+        manifest_digest=model_manifest.digest(entries),
         signer=signer_name(work.signer.public_key),
         now=work.now,
     )
@@ -182,7 +189,7 @@ def _store(work: Pass, file: ModelFile) -> None:
 
 def _write_manifest(work: Pass, entries: list[FileEntry]) -> None:
     version = work.version
-    content = manifest.manifest(
+    content = model_manifest.manifest(
         model=version.registered_model.name, number=version.number, entries=entries
     )
     if _write_once(work, MANIFEST_NAME, content) != content:
@@ -196,7 +203,7 @@ def _write_signature(work: Pass, entries: list[FileEntry]) -> None:
     """Sign once. A signature differs each time it is made, so one that a former pass wrote is
     checked and kept.
     """
-    bundle = signing.sign(name=work.version.name, entries=entries, signer=work.signer)
+    bundle = model_manifest.sign(name=work.version.name, entries=entries, signer=work.signer)
     _check_signature(work, _write_once(work, SIGNATURE_NAME, bundle), entries)
 
 
@@ -252,11 +259,11 @@ def _check_documents(work: Pass, entries: list[FileEntry]) -> None:
 
 def _check_manifest(work: Pass, entries: list[FileEntry]) -> None:
     try:
-        listed = manifest.read_manifest(_small(work, MANIFEST_NAME))
+        listed = model_manifest.read_manifest(_small(work, MANIFEST_NAME))
     except ValueError as error:
         raise Untrue("MANIFEST_MISMATCH", f"{MANIFEST_NAME}: {error}.") from error
-    found = manifest.digest(listed)
-    if found != work.version.manifest_digest or found != manifest.digest(entries):
+    found = model_manifest.digest(listed)
+    if found != work.version.manifest_digest or found != model_manifest.digest(entries):
         raise Untrue(
             "MANIFEST_MISMATCH",
             f"{MANIFEST_NAME}: expected {work.version.manifest_digest}, found {found}.",
@@ -317,7 +324,7 @@ def _compare(work: Pass, file: ModelFile, *, verb: str) -> None:
 
 def _check_signature(work: Pass, bundle: bytes, entries: list[FileEntry]) -> None:
     try:
-        signing.verify(bundle=bundle, entries=entries, key=work.signer.public_key)
+        model_manifest.verify(bundle=bundle, entries=entries, keys=[work.signer.public_key])
     except BadSignature as error:
         raise Untrue("SIGNATURE_INVALID", str(error)) from error
 

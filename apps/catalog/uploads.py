@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from apps.accounts.models import User
-from apps.catalog import actions, manifest
-from apps.catalog.manifest import MIB, FileEntry
+from apps.catalog import actions
 from apps.catalog.models import ModelFile, ModelVersion, RegisteredModel
+from apps.common import model_manifest
 from apps.common.errors import DomainError
+from apps.common.model_manifest import MIB, FileEntry
 from apps.integrations.s3.client import RegistryStore
 
 
@@ -43,7 +44,7 @@ def receive_part(
     version = file.version
     actions.require_owner(version.registered_model, actor)
     actions.require_uploading(version)
-    expected = manifest.part_size(file.size, number)
+    expected = model_manifest.part_size(file.size, number)
     if not expected or len(body) != expected:
         raise BadPart(
             f"Part {number} of {file.name} has {expected:,} bytes, but {len(body):,} came."
@@ -86,7 +87,9 @@ def publish_folder(
     )
     for file in version.files.select_related("version__registered_model__owner_team"):
         there = {part["PartNumber"] for part in file.parts}
-        for number, body in enumerate(_blocks(folder / file.name, manifest.PART_SIZE), start=1):
+        for number, body in enumerate(
+            _blocks(folder / file.name, model_manifest.PART_SIZE), start=1
+        ):
             if number not in there:
                 receive_part(
                     file=file, number=number, body=body, actor=actor, registry=registry, now=now

@@ -14,9 +14,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.requests import SignedIn
 from apps.accounts.roles import OWNS_MODELS
-from apps.catalog import actions, manifest, pages
+from apps.catalog import actions, pages
 from apps.catalog.forms import RegisterModelForm
 from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.common import model_manifest
 from apps.common.orders import carry_out
 
 
@@ -52,7 +53,7 @@ def version_create(request: SignedIn, name: str) -> HttpResponse:
         "unfinished": model.versions.filter(
             status=ModelVersion.Status.UPLOADING, created_by=request.user
         ),
-        "limits": manifest,
+        "limits": model_manifest,
     }
     return render(request, "catalog/version_form.html", context)
 
@@ -66,11 +67,12 @@ def version_check(request: SignedIn, name: str) -> JsonResponse:
     try:
         listed = json.loads(request.body)["files"]
         entries = [
-            manifest.FileEntry(str(item["name"]), int(item["size"]), "0" * 64) for item in listed
+            model_manifest.FileEntry(str(item["name"]), int(item["size"]), "0" * 64)
+            for item in listed
         ]
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return JsonResponse({"problems": ["The list of files cannot be read."]}, status=400)
-    return JsonResponse({"problems": manifest.file_list_problems(entries)})
+    return JsonResponse({"problems": model_manifest.file_list_problems(entries)})
 
 
 @require_POST

@@ -8,8 +8,8 @@ import uuid
 from datetime import timedelta
 
 from apps.catalog import actions, uploads
-from apps.catalog.manifest import FileEntry
 from apps.catalog.uploads import Registry
+from apps.common.model_manifest import FileEntry
 from tests.factories import NOW, RegisteredModelFactory
 
 LICENSE = b"Apache License 2.0"

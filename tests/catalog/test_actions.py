@@ -8,9 +8,9 @@ from django.urls import resolve
 from apps.accounts.models import Role
 from apps.audit.models import Action, AuditEvent
 from apps.catalog import actions
-from apps.catalog.manifest import FileEntry
 from apps.catalog.models import ModelFile, ModelVersion, RegisteredModel
 from apps.common.errors import NotPermitted
+from apps.common.model_manifest import FileEntry
 from tests.catalog.samples import declared, folder
 from tests.factories import NOW, ModelVersionFactory, RegisteredModelFactory, UserFactory
 from tests.trail import AuditAway, trail

@@ -6,8 +6,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from apps.accounts.oidc import BearerAuthentication
-from apps.catalog.manifest import PART_SIZE, FileEntry
 from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.common.model_manifest import PART_SIZE, FileEntry
 from tests.catalog.samples import declared, folder, new_model, safetensors
 from tests.catalog.test_actions import FACTS, add
 from tests.factories import ModelVersionFactory, RegisteredModelFactory, UserFactory

@@ -11,10 +11,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from django.conf import settings
 
 from apps.audit.models import Action, AuditEvent
-from apps.catalog import actions, reconcile, signing
-from apps.catalog.manifest import FileEntry, digest
+from apps.catalog import actions, reconcile
 from apps.catalog.models import ModelVersion
+from apps.common import model_manifest
 from apps.common.leases import take_lease
+from apps.common.model_manifest import FileEntry, digest
 from apps.common.signing import FileSigner
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.s3.client import RegistryStore
@@ -100,7 +101,7 @@ class TestReconcileVersion:
         version = work(upload(store, alice, contents, now=now))
         assert version.status == Status.VERIFIED
         assert version.manifest_digest == digest(declared(contents))
-        assert version.signer == signing.signer_name(signer.public_key)
+        assert version.signer == model_manifest.signer_name(signer.public_key)
         assert version.bytes_verified == sum(map(len, contents.values()))
         assert set(store.list_keys(version.prefix)) == {
             version.prefix + name for name in [*contents, "manifest.json", "model.sig"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.catalog.manifest import (
+from apps.common.model_manifest import (
     PART_SIZE,
     FileEntry,
     canonical,

@@ -9,9 +9,16 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from apps.catalog import signing
-from apps.catalog.manifest import FileEntry, manifest
-from apps.catalog.signing import BadSignature, sign, verify
+from apps.common import model_manifest
+from apps.common.model_manifest import (
+    BadSignature,
+    FileEntry,
+    manifest,
+    sign,
+    signer_name,
+    trusted_keys,
+    verify,
+)
 from apps.common.signing import FileSigner, public_pem
 from tests.catalog.samples import declared, folder
 
@@ -104,7 +111,7 @@ class TestVerify:
         verify(
             bundle=sign(name="m-v1", entries=reversed(files), signer=signer),
             entries=files,
-            key=signer.public_key,
+            keys=[signer.public_key],
         )
 
     def test_accepts_what_the_library_made(self, published, signer):
@@ -112,7 +119,7 @@ class TestVerify:
         verify(
             bundle=(published / "model.sig").read_bytes(),
             entries=declared(folder()),
-            key=signer.public_key,
+            keys=[signer.public_key],
         )
 
     @pytest.mark.parametrize(
@@ -129,7 +136,7 @@ class TestVerify:
             verify(
                 bundle=sign(name="m-v1", entries=files, signer=signer),
                 entries=change(files),
-                key=signer.public_key,
+                keys=[signer.public_key],
             )
 
     def test_refuses_another_key(self, signer):
@@ -139,8 +146,17 @@ class TestVerify:
             verify(
                 bundle=sign(name="m-v1", entries=files, signer=other),
                 entries=files,
-                key=signer.public_key,
+                keys=[signer.public_key],
             )
+
+    def test_names_which_of_the_trusted_keys_made_it(self, signer):
+        other = FileSigner(ec.generate_private_key(ec.SECP256R1()))
+        files = declared(folder())
+        bundle = sign(name="m-v1", entries=files, signer=signer)
+        keys = [other.public_key, signer.public_key]
+        assert verify(bundle=bundle, entries=files, keys=keys) == signer.public_key
+        with pytest.raises(BadSignature, match=f"not made by {signer_name(other.public_key)}"):
+            verify(bundle=bundle, entries=files, keys=keys[:1])
 
     def test_refuses_a_changed_statement(self, signer):
         files = declared(folder())
@@ -149,12 +165,12 @@ class TestVerify:
         payload["subject"][0]["name"] = "other-v9"
         bundle["dsseEnvelope"]["payload"] = base64.b64encode(json.dumps(payload).encode()).decode()
         with pytest.raises(BadSignature, match="was not made by"):
-            verify(bundle=json.dumps(bundle).encode(), entries=files, key=signer.public_key)
+            verify(bundle=json.dumps(bundle).encode(), entries=files, keys=[signer.public_key])
 
     @pytest.mark.parametrize("bundle", [b"", b"[]", b"{}", b'{"dsseEnvelope": 3}', b"\xff\xfe"])
     def test_refuses_what_is_no_bundle(self, signer, bundle):
         with pytest.raises(BadSignature, match="not a model-signing bundle"):
-            verify(bundle=bundle, entries=[], key=signer.public_key)
+            verify(bundle=bundle, entries=[], keys=[signer.public_key])
 
     @pytest.mark.parametrize(
         ("change", "why"),
@@ -164,27 +180,27 @@ class TestVerify:
         ],
     )
     def test_refuses_a_statement_about_something_else(self, signer, change, why, monkeypatch):
-        said = signing._statement("m-v1", declared(folder()))
+        said = model_manifest._statement("m-v1", declared(folder()))
         predicate = said["predicate"] | change.get("predicate", {})
         other = said | change | {"predicate": predicate}
-        monkeypatch.setattr(signing, "_statement", lambda *_: other)
+        monkeypatch.setattr(model_manifest, "_statement", lambda *_: other)
         bundle = sign(name="m-v1", entries=declared(folder()), signer=signer)
         with pytest.raises(BadSignature, match=why):
-            verify(bundle=bundle, entries=declared(folder()), key=signer.public_key)
+            verify(bundle=bundle, entries=declared(folder()), keys=[signer.public_key])
 
     def test_refuses_an_envelope_of_another_kind_and_signs_the_kind_too(self, signer, monkeypatch):
-        monkeypatch.setattr(signing, "PAYLOAD", "text/plain")
+        monkeypatch.setattr(model_manifest, "PAYLOAD", "text/plain")
         bundle = sign(name="m-v1", entries=declared(folder()), signer=signer)
         monkeypatch.undo()
         with pytest.raises(BadSignature, match="holds text/plain, not an in-toto statement"):
-            verify(bundle=bundle, entries=declared(folder()), key=signer.public_key)
+            verify(bundle=bundle, entries=declared(folder()), keys=[signer.public_key])
         renamed = json.loads(bundle)
-        renamed["dsseEnvelope"]["payloadType"] = signing.PAYLOAD
+        renamed["dsseEnvelope"]["payloadType"] = model_manifest.PAYLOAD
         with pytest.raises(BadSignature, match="was not made by"):
             verify(
                 bundle=json.dumps(renamed).encode(),
                 entries=declared(folder()),
-                key=signer.public_key,
+                keys=[signer.public_key],
             )
 
     def test_refuses_text_that_is_no_base64_even_where_the_rest_fits(self, signer):
@@ -197,7 +213,7 @@ class TestVerify:
                 verify(
                     bundle=json.dumps(bundle).encode(),
                     entries=declared(folder()),
-                    key=signer.public_key,
+                    keys=[signer.public_key],
                 )
             place[name] = good
 
@@ -205,6 +221,23 @@ class TestVerify:
 class TestSignerName:
     def test_is_made_of_the_key_as_the_format_hints_at_it(self, signer):
         pem = public_pem(signer.public_key)
-        assert signing.hint(signer.public_key) == hashlib.sha256(pem).hexdigest()
-        name = signing.signer_name(signer.public_key)
+        assert model_manifest.hint(signer.public_key) == hashlib.sha256(pem).hexdigest()
+        name = model_manifest.signer_name(signer.public_key)
         assert name == f"Registry key {hashlib.sha256(pem).hexdigest()[:16]}"
+
+
+class TestTrustedKeys:
+    def test_are_read_one_after_the_other(self):
+        keys = [
+            ec.generate_private_key(curve()).public_key() for curve in (ec.SECP256R1, ec.SECP384R1)
+        ]
+        assert trusted_keys(b"".join(map(public_pem, keys))) == keys
+
+    @pytest.mark.parametrize(
+        "pem",
+        [b"", b"nothing", public_pem(ec.generate_private_key(ec.SECP224R1()).public_key())],
+        ids=["nothing", "no key", "an odd curve"],
+    )
+    def test_are_never_none(self, pem):
+        with pytest.raises(ValueError, match="public key"):
+            trusted_keys(pem)
