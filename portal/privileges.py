@@ -66,6 +66,14 @@ PRIVILEGES: dict[str, May] = {
     "accounts.User": May(insert=True, update=("name", "email", "person", "team", "last_login")),
     "accounts.Membership": May(insert=True, update=("active_to",)),
     "accounts.RoleBinding": May(insert=True, delete=True),
+    # what people are told
+    "notices.Notice": May(insert=True, update=("read_at", "letter")),
+    "notices.Letter": May(insert=True, update=(*RECONCILED, "status", "sent_at", "sent_to")),
+    "notices.Choice": May(insert=True, update=("by_email", "changed_at")),
+    "notices.Webhook": May(
+        insert=True, update=("kinds", "secret_number", "failures", "stopped_at", "removed_at")
+    ),
+    "notices.Call": May(insert=True, update=(*RECONCILED, "status", "sent_at", "status_code")),
     # models and their versions
     # Nothing of it changes. To lock a row takes the right to update some column of it, so this is
     # the one that a trigger holds.

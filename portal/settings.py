@@ -58,6 +58,7 @@ INSTALLED_APPS = [
     "mozilla_django_oidc",
     "apps.audit",
     "apps.accounts",
+    "apps.notices",
     "apps.catalog",
     "apps.evals",
     "apps.access",

@@ -7,6 +7,7 @@ and nobody decides with one of them about what they asked for with another.
 """
 
 import uuid
+from collections.abc import Iterable
 from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -89,6 +90,10 @@ class User(AbstractBaseUser):
         if not hasattr(self, "_roles"):
             self._roles = frozenset(self.role_bindings.values_list("role", flat=True))
         return self._roles
+
+    def remember_roles(self, roles: Iterable[str]) -> None:
+        """Take the roles as read, so that this instance asks for them no more."""
+        self._roles = frozenset(roles)
 
     def has_role(self, *roles: str) -> bool:
         """Tell whether the person has at least one of `roles`."""

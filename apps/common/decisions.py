@@ -5,7 +5,7 @@ once: nobody decides on their own, a row is decided exactly once, and a page say
 whether they decide, or who does. Check constraints in the apps hold the same against every door.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -49,6 +49,9 @@ class Person(Protocol):
 
     pk: Any
     person: Any
+
+
+One = TypeVar("One", bound=Person)
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,14 @@ class Question:
     def may_withdraw(self) -> bool:
         """Tell whether the person may take it back."""
         return self.is_author or self.is_withdrawer
+
+
+def deciders(people: Iterable[One], ask: Callable[[One], Question]) -> list[One]:
+    """Return those of `people` who decide about a row that they did not ask for themselves. ask:
+    gives the row's question as one person meets it.
+    """
+    asked = ((one, ask(one)) for one in people)
+    return [one for one, question in asked if question.is_decider and not question.is_own]
 
 
 def permit(question: Question) -> None:

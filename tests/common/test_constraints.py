@@ -292,6 +292,8 @@ class TestTwoPeople:
 
 # What may follow what, for every model whose rows have a status. The migrations say the same in SQL.
 STEPS = {
+    "notices.Letter": {"WAITING": "SENT FAILED", "SENT": "", "FAILED": "WAITING"},
+    "notices.Call": {"WAITING": "SENT FAILED", "SENT": "", "FAILED": "WAITING"},
     "catalog.ModelVersion": {
         "UPLOADING": "SIGNING FAILED",
         "SIGNING": "VERIFYING QUARANTINED FAILED",

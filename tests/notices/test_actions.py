@@ -1,0 +1,132 @@
+"""Telling people: once each, and by e-mail as they chose."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from apps.notices.actions import no_longer, tell
+from apps.notices.models import ByEmail, Call, Choice, Kind, Letter, Notice, Webhook
+from tests.factories import NOW, UserFactory
+
+pytestmark = pytest.mark.django_db
+LATER = NOW + timedelta(hours=1)
+
+
+def say(*people, kind=Kind.WAITS, key="promotion:1:waits", now=NOW, **more):
+    """Tell people that a promotion waits, unless the test says something else."""
+    what = {"title": "Review extract-v2 for production", "path": "/promotions/1/"} | more
+    return tell(people, kind=kind, key=key, now=now, **what)
+
+
+@pytest.fixture
+def alice():
+    return UserFactory(username="alice", email="alice@meridian.test")
+
+
+@pytest.fixture
+def bob():
+    return UserFactory(username="bob", email="bob@meridian.test")
+
+
+class TestTell:
+    def test_gives_each_person_a_line_and_those_who_want_it_at_once_an_email(self, alice, bob):
+        Choice.objects.create(user=bob, kind="WAITS", by_email="DIGEST", changed_at=NOW)
+        Choice.objects.create(user=alice, kind="GRANT", by_email="NEVER", changed_at=NOW)
+        told = say(alice, bob)
+        assert {(one.user, one.title, one.path, one.told_at) for one in told} == {
+            (alice, "Review extract-v2 for production", "/promotions/1/", NOW),
+            (bob, "Review extract-v2 for production", "/promotions/1/", NOW),
+        }
+        assert dict(Notice.objects.values_list("user__username", "by_email")) == {
+            "alice": ByEmail.NOW,
+            "bob": ByEmail.DIGEST,
+        }
+        (letter,) = Letter.objects.all()
+        assert (letter.user, letter.status, letter.next_check_at) == (alice, "WAITING", NOW)
+        assert [one.user for one in letter.notices.all()] == [alice]
+
+    def test_tells_nothing_twice(self, alice, bob):
+        say(alice)
+        assert [one.user for one in say(alice, bob, now=LATER)] == [bob]
+        assert len(say(alice, bob, key="promotion:2:waits", now=LATER)) == 2
+        assert Notice.objects.count() == 4
+        assert Letter.objects.count() == 4
+
+    def test_gives_the_accounts_of_one_person_one_notice(self, alice, bob):
+        other = UserFactory(username="alice-adm", person=alice.person)
+        (notice,) = say(other, alice)
+        assert notice.user == alice, "the account with an address"
+        assert say(other, now=LATER) == []
+        assert list(Notice.objects.of(other)) == [notice]
+        assert not Notice.objects.of(bob).exists()
+
+    def test_knows_an_account_that_was_linked_afterwards(self, alice):
+        other = UserFactory(username="alice-adm", email="adm@meridian.test")
+        say(other)
+        type(other).objects.filter(pk=other.pk).update(person=alice.person)
+        assert say(alice, now=LATER) == []
+
+    def test_lets_the_later_choice_of_two_accounts_hold(self, alice):
+        other = UserFactory(username="alice-adm", person=alice.person)
+        Choice.objects.create(user=alice, kind="WAITS", by_email="NOW", changed_at=NOW)
+        Choice.objects.create(user=other, kind="WAITS", by_email="NEVER", changed_at=LATER)
+        assert [one.by_email for one in say(alice)] == [ByEmail.NEVER]
+
+    def test_tells_somebody_without_an_address_in_the_bell(self):
+        (notice,) = say(UserFactory(username="nomail"), urgent=True)
+        assert (notice.by_email, notice.letter) == (ByEmail.NEVER, None)
+
+    @pytest.mark.parametrize(
+        ("chosen", "comes"), [("NOW", "NOW"), ("DIGEST", "NOW"), ("NEVER", "NEVER")]
+    )
+    def test_sends_what_is_urgent_at_once_to_whoever_wants_email_at_all(self, alice, chosen, comes):
+        Choice.objects.create(user=alice, kind="BUDGET", by_email=chosen, changed_at=NOW)
+        (notice,) = say(alice, kind=Kind.BUDGET, urgent=True)
+        assert (notice.is_urgent, notice.by_email) == (True, comes)
+
+    def test_leaves_out_who_may_not_sign_in_any_more(self, alice):
+        assert say(UserFactory(is_active=False)) == []
+        assert say() == []
+
+    def test_makes_one_line_of_the_title(self, alice):
+        (notice,) = say(alice, title="Budget of  " + "x" * 300 + "\nis spent")
+        assert notice.title == ("Budget of " + "x" * 190)
+
+    @pytest.mark.parametrize("path", ["https://elsewhere.test/", "//elsewhere.test/", "home"])
+    def test_leads_nowhere_but_into_the_portal(self, alice, path):
+        with pytest.raises(IntegrityError, match="leads_within"), transaction.atomic():
+            say(alice, path=path)
+
+    def test_is_called_at_the_persons_webhooks_for_this_kind(self, alice, bob):
+        mine = {"user": alice, "url": "https://hooks.meridian.test/1", "created_at": NOW}
+        wanted = Webhook.objects.create(**mine, kinds=["BUDGET", "WAITS"])
+        Webhook.objects.create(**mine, kinds=["BUDGET"])
+        Webhook.objects.create(**mine, kinds=["WAITS"], stopped_at=NOW)
+        Webhook.objects.create(**mine, kinds=["WAITS"], removed_at=NOW)
+        theirs = Webhook.objects.create(**mine | {"user": bob}, kinds=["WAITS"])
+        say(alice, bob)
+        calls = {(call.webhook, call.notice.user, call.status) for call in Call.objects.all()}
+        assert calls == {(wanted, alice, "WAITING"), (theirs, bob, "WAITING")}
+
+    def test_takes_as_many_queries_for_many_people_as_for_two(self):
+        def count(number):
+            people = [UserFactory(email=f"p{number}-{n}@meridian.test") for n in range(number)]
+            with CaptureQueriesContext(
+                connection,
+            ) as found:
+                say(*people, key=f"key {number}")
+            return len(found)
+
+        assert count(2) == count(20)
+
+
+class TestNoLonger:
+    def test_takes_it_from_those_who_have_not_read_it(self, alice, bob):
+        say(alice, bob)
+        say(bob, key="promotion:2:waits")
+        Notice.objects.filter(user=alice).update(read_at=NOW)
+        assert no_longer(key="promotion:1:waits", now=LATER) == 1
+        read = Notice.objects.order_by("user__username", "key").values_list("read_at", flat=True)
+        assert list(read) == [NOW, LATER, None]
