@@ -127,6 +127,7 @@ PRIVILEGES: dict[str, May] = {
         insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
     ),
     "access.Grant": May(insert=True, update=("revoked_at", "revoked_by", "revoke_reason")),
+    "access.Recertification": FACT,
     "access.Budget": May(insert=True, update=("active_to", "ended_by", "end_reason")),
     "access.BudgetChange": May(
         insert=True, update=("status", "decided_by", "decided_at", "decision_reason")

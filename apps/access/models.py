@@ -16,6 +16,7 @@ from django.urls import reverse
 
 # Django finds an app's models through this module only
 from apps.access.budgets import models as budget_models  # noqa: F401
+from apps.access.recertification import models as recertification_models  # noqa: F401
 from apps.accounts.models import Team, User
 from apps.accounts.roles import ASKS_FOR_MODELS, OWNS_MODELS, SEES_EVERY_TEAM
 from apps.catalog.models import DataClass, RegisteredModel
@@ -86,6 +87,10 @@ class AccessRequest(models.Model):
     renews = models.ForeignKey(
         "Grant", null=True, blank=True, on_delete=models.PROTECT, related_name="renewals"
     )
+    # What was seen when somebody asked, which stays as it was. expected: the work and what it comes
+    # to (work.Estimate); use: what the grant to be renewed was used for (work.Use). None: not told.
+    expected = models.JSONField(null=True, blank=True)
+    use = models.JSONField(null=True, blank=True)
 
     objects = AccessRequestQuerySet.as_manager()
 

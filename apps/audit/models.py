@@ -40,6 +40,7 @@ class Action(models.TextChoices):
     ACCESS_WITHDRAWN = "access.withdrawn", "Access request withdrawn"
     GRANT_CREATED = "grant.created", "Grant created"
     GRANT_REVOKED = "grant.revoked", "Grant revoked"
+    GRANT_KEPT = "grant.kept", "Grant looked at again and kept"
     BUDGET_SET = "budget.set", "Budget set"
     BUDGET_CHANGED = "budget.changed", "Budget changed"
     BUDGET_ENDED = "budget.ended", "Budget ended"

@@ -20,6 +20,7 @@ TONES = {
         "created",
         "applied",
         "right_again",
+        "kept",
     ),
     "bad": ("failed", "quarantined", "rejected", "revoked", "aborted", "returning", "drifted"),
     "warn": ("withdrawn", "expired", "paused", "superseded"),

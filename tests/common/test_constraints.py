@@ -50,6 +50,8 @@ APPROVAL = """INSERT INTO promotions_approval (promotion_id, approver_id, reques
 COPY_OF_RUN = """INSERT INTO evals_evalrun SELECT (jsonb_populate_record(r,
     '{{{{"id": "00000000-0000-4000-8000-000000000001", {more}}}}}')).* FROM evals_evalrun r LIMIT 1"""
 DECIDE = "UPDATE access_accessrequest SET status = '{status}', decided_at = now(), decided_by_id = {by} WHERE id = '{id}'"
+RECERTIFY = """INSERT INTO access_recertification (id, grant_id, requested_by_id, decided_by_id, decided_at, due_at,
+    reason) SELECT gen_random_uuid(), id, {asked}, {decided}, now(), now(), 'Still used.' FROM access_grant"""
 BY_SELF = "not_decided_by_requester"
 OWNER, LEAD, REVIEWER = (OWN.format(name) for name in ("owner", "lead", "reviewer"))
 # Raw statements on purpose; nothing in them comes from outside.
@@ -181,6 +183,32 @@ REFUSED = {
     "another time of a promotion's decision": (
         "UPDATE promotions_promotion SET decided_at = now() WHERE status = 'APPROVED'",
         "a decided promotion never changes",
+    ),
+    "other figures than were seen": (
+        "UPDATE access_accessrequest SET expected = '{{}}' WHERE id = '{pending}'",
+        "what was seen when access was asked for never changes",
+    ),
+    "keeping a grant that one asked for": (
+        RECERTIFY.format(asked=LEAD, decided=LEAD),
+        "recertification_not_by_requester",
+    ),
+    "keeping a grant in the name of another requester": (
+        RECERTIFY.format(asked=REVIEWER, decided=OWNER),
+        "names who asked for its grant",
+    ),
+    "keeping a grant with a second account": (
+        "UPDATE accounts_user SET person = '00000000-0000-0000-0000-000000000001';"
+        + RECERTIFY.format(asked=LEAD, decided=OWNER),
+        "own request",
+    ),
+    "another reason why a grant was kept": (
+        RECERTIFY.format(asked=LEAD, decided=OWNER)
+        + "; UPDATE access_recertification SET reason = 'Other'",
+        "immutable",
+    ),
+    "a recertification taken away": (
+        RECERTIFY.format(asked=LEAD, decided=OWNER) + "; DELETE FROM access_recertification",
+        "immutable",
     ),
     "a revoked grant that is given back": (
         "UPDATE access_grant SET revoked_at = now(); UPDATE access_grant SET revoked_at = NULL",
