@@ -40,8 +40,13 @@ def labels(model: str, number: int | None = None) -> dict[str, str]:
 
 
 def runtime_path(namespace: str) -> str:
-    """Return where the runtime of a namespace lives in the repository."""
+    """Return where the runtime that a namespace shares lives in the repository."""
     return f"serving/{namespace}/runtime.yaml"
+
+
+def account_path(namespace: str) -> str:
+    """Return where the account by which a namespace reads the registry lives in the repository."""
+    return f"serving/{namespace}/account.yaml"
 
 
 def version_path(model: str, number: int) -> str:

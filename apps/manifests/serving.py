@@ -50,7 +50,7 @@ class Resources:
 @dataclass(frozen=True)
 class ServedVersion:
     """One version as one InferenceService. storage_uri: `s3://<bucket>/<model>/v<n>/`.
-    max_model_len: tokens.
+    max_model_len: tokens. runtime: the name of its ServingRuntime.
     """
 
     model: str
@@ -63,6 +63,7 @@ class ServedVersion:
     resources: Resources = field(default_factory=Resources)
     serving_class: ServingClass = ServingClass.WARM
     max_replicas: int = 1
+    runtime: str = RUNTIME
 
     @property
     def sleeps(self) -> bool:
@@ -117,7 +118,7 @@ def _predictor(version: ServedVersion) -> Manifest:
         "tolerations": [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}],
         "model": {
             "modelFormat": {"name": "vLLM", "version": "1"},
-            "runtime": RUNTIME,
+            "runtime": version.runtime,
             "protocolVersion": "v2",
             "storageUri": version.storage_uri,
             "args": checked_arguments(
@@ -167,20 +168,21 @@ def runtime_objects(
     s3_endpoint: str = "",
     start_seconds: int = START_SECONDS,
 ) -> list[Manifest]:
-    """Return a namespace's ServingRuntime and the ServiceAccount that reads the registry.
-
-    role_arn: the IAM role for the ServiceAccount ("" where keys come another way). s3_endpoint:
-    host:port of an S3 that is not AWS ("" in production).
-    start_seconds: how long an engine may take to load its weights before the kubelet starts it
-    again.
+    """Return the ServiceAccount that reads the registry, and the ServingRuntime that everything in
+    the namespace shares. The arguments are those of the two below.
     """
     return [
-        _service_account(namespace, role_arn, s3_endpoint),
-        _runtime(namespace, image, start_seconds),
+        service_account(namespace, role_arn, s3_endpoint),
+        serving_runtime(namespace, image, start_seconds),
     ]
 
 
-def _service_account(namespace: str, role_arn: str, s3_endpoint: str) -> Manifest:
+def service_account(namespace: str, role_arn: str = "", s3_endpoint: str = "") -> Manifest:
+    """Return the ServiceAccount by which a namespace's pods read the registry.
+
+    role_arn: its IAM role ("" where keys come another way). s3_endpoint: host:port of an S3 that is
+    not AWS ("" in production).
+    """
     annotations = dict(_FIRST)
     if role_arn:
         annotations["eks.amazonaws.com/role-arn"] = role_arn
@@ -197,20 +199,29 @@ def _service_account(namespace: str, role_arn: str, s3_endpoint: str) -> Manifes
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
 
 
-def _runtime(namespace: str, image: str, start_seconds: int) -> Manifest:
+def serving_runtime(
+    namespace: str, image: str, start_seconds: int = START_SECONDS, name: str = RUNTIME
+) -> Manifest:
+    """Return a ServingRuntime: the engine's image, arguments and probes.
+
+    A version that serves callers has one of its own name, in its own file: a shared one would give
+    an image that was approved for the next version to all that serve already.
+    start_seconds: how long an engine may take to load its weights before the kubelet starts it
+    again.
+    """
     return {
         "apiVersion": "serving.kserve.io/v1alpha1",
         "kind": "ServingRuntime",
         "metadata": {
-            "name": RUNTIME,
+            "name": name,
             "namespace": namespace,
             "labels": dict(OWNER_LABELS),
             "annotations": dict(_FIRST),
         },  # fmt: skip
         "spec": {
-            "supportedModelFormats": [
-                {"name": "vLLM", "version": "1", "autoSelect": True, "priority": 1}
-            ],
+            # Named by its InferenceService: of two that may be chosen by themselves, with one
+            # priority, KServe's webhook refuses the second.
+            "supportedModelFormats": [{"name": "vLLM", "version": "1"}],
             "protocolVersions": ["v2", "v1"],
             "containers": [_engine(image, start_seconds)],
             "volumes": [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}],

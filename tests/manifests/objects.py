@@ -47,6 +47,7 @@ def rendered():
         *serving.runtime_objects(
             "models", "vllm/vllm-openai:v0.32.0", "arn:aws:iam::1:role/r", "http://127.0.0.1:9"
         ),
+        serving.serving_runtime("models", "vllm/vllm-openai:v0.33.0", 60, name=VERSION.name),
         gateway.route(
             model=MODEL,
             weights=[gateway.Weight(7, 100), gateway.Weight(6, 0)],

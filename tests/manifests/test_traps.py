@@ -33,6 +33,7 @@ from tests.manifests.objects import (
 SERVICE = serving.inference_service(VERSION)
 PREDICTOR = SERVICE["spec"]["predictor"]
 ACCOUNT, RUNTIME = serving.runtime_objects("models", "vllm/vllm-openai:v0.32.0")
+OWN_RUNTIME = serving.serving_runtime("models", "vllm/vllm-openai:v0.32.0", name=VERSION.name)
 ENGINE = RUNTIME["spec"]["containers"][0]
 ROUTE = gateway.route(
     model=MODEL, weights=[gateway.Weight(7, 90), gateway.Weight(6, 10)], **GATEWAY
@@ -85,6 +86,16 @@ class TestInferenceService:
         listed = [(each["name"], each["version"]) for each in spec["supportedModelFormats"]]
         assert (model["modelFormat"]["name"], model["modelFormat"]["version"]) in listed
         assert model["protocolVersion"] in spec["protocolVersions"]
+
+    def test_chooses_among_several_runtimes_by_name_alone(self):
+        """KServe's webhook refuses a second runtime that may be chosen by itself with the same
+        priority; a runtime that is named needs neither.
+        """
+        own = serving.inference_service(replace(VERSION, runtime=VERSION.name))
+        assert own["spec"]["predictor"]["model"]["runtime"] == OWN_RUNTIME["metadata"]["name"]
+        for runtime in (RUNTIME, OWN_RUNTIME):
+            (listed,) = runtime["spec"]["supportedModelFormats"]
+            assert not {"autoSelect", "priority"} & set(listed)
 
     def test_runs_as_the_account_that_may_read_the_weights(self):
         """Without one the pod is the namespace's default account, which has no role."""

@@ -64,39 +64,46 @@ def surroundings() -> Surroundings:
 def serve(
     version: ModelVersion, around: Surroundings, serving_class: str, pre_warm: str = ""
 ) -> Changes:
-    """Return the files that start a version: the namespace's runtime, its InferenceService, its
-    backends.
+    """Return the files that start a version: the account that reads the registry, and its own
+    runtime, InferenceService and backends.
 
     A version that sleeps has a ScaledObject beside them. pre_warm: the hours in which it does not,
     "" for none.
     """
-    model = version.registered_model
-    served = serving.ServedVersion(
-        model=model.name,
-        number=version.number,
-        name=names.serving_name(model.name, version.number),
-        namespace=names.MODELS,
-        storage_uri=f"s3://{around.bucket}/{version.prefix}",
-        manifest_digest=version.manifest_digest,
-        max_model_len=model.context_length,
-        serving_class=serving.ServingClass(serving_class),
-    )
-    if served.sleeps:
-        served = replace(served, max_replicas=around.scaling.max_replicas)
+    model, served = version.registered_model, served_version(version, around, serving_class)
     objects = [
+        serving.serving_runtime(names.MODELS, around.image, around.start_seconds, served.runtime),
         serving.inference_service(served),
         *gateway.backend_objects(model=model.name, number=version.number),
     ]
     if served.sleeps:
         hours = scaling.pre_warm_of(pre_warm) if pre_warm else None
         objects.append(scaling.scaled_object(served, replace(around.scaling, pre_warm=hours)))
-    runtime = serving.runtime_objects(
-        names.MODELS, around.image, around.role_arn, around.s3_endpoint, around.start_seconds
-    )
+    account = serving.service_account(names.MODELS, around.role_arn, around.s3_endpoint)
     return {
-        names.runtime_path(names.MODELS): to_yaml(runtime),
+        names.account_path(names.MODELS): to_yaml([account]),
         names.version_path(model.name, version.number): to_yaml(objects),
     }
+
+
+def served_version(
+    version: ModelVersion, around: Surroundings, serving_class: str
+) -> serving.ServedVersion:
+    """Return a version as its InferenceService has it. Needs its model loaded."""
+    model = version.registered_model
+    name = names.serving_name(model.name, version.number)
+    served = serving.ServedVersion(
+        model=model.name,
+        number=version.number,
+        name=name,
+        namespace=names.MODELS,
+        storage_uri=f"s3://{around.bucket}/{version.prefix}",
+        manifest_digest=version.manifest_digest,
+        max_model_len=model.context_length,
+        serving_class=serving.ServingClass(serving_class),
+        runtime=name,
+    )
+    return replace(served, max_replicas=around.scaling.max_replicas) if served.sleeps else served
 
 
 def policy(model: str, limits: Sequence[gateway.TeamLimit], around: Surroundings) -> Policy:

@@ -109,9 +109,9 @@ class TestAdvance:
     def test_starts_beside_the_baseline_with_a_closed_door(self, rollout, git, cluster):
         turn(rollout, git, cluster, NOW)
         assert git.paths("serving") == [
+            "serving/models/account.yaml",
             "serving/models/prior-auth-extract/policy.yaml",
             "serving/models/prior-auth-extract/v1.yaml",
-            "serving/models/runtime.yaml",
         ]
         text = git.read("serving/models/prior-auth-extract/policy.yaml")
         security, traffic = yaml.safe_load_all(text)
