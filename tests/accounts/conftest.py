@@ -58,7 +58,7 @@ def running_idp(tmp_path_factory):
     )
     app = create_app(settings)
     server = make_server("127.0.0.1", port, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield Idp(url, app.extensions["provider"].keys)
     server.shutdown()

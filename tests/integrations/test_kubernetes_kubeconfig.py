@@ -84,7 +84,7 @@ class Door:
                 self.server.socket, server_side=True, do_handshake_on_connect=False
             )
         self.address = f"{scheme}://127.0.0.1:{self.server.server_port}"
-        Thread(target=self.server.serve_forever, daemon=True).start()
+        Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     @staticmethod
     def shown_by(connection):

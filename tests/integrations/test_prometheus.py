@@ -156,7 +156,7 @@ def prometheus(monkeypatch):
     monkeypatch.setattr(PrometheusDouble, "result", [])
     monkeypatch.setattr(PrometheusDouble, "token", "")
     with ThreadingHTTPServer(("127.0.0.1", 0), PrometheusDouble) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()

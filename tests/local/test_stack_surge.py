@@ -59,7 +59,7 @@ class Gateway(BaseHTTPRequestHandler):
 @pytest.fixture
 def gateway(monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     Gateway.asked, Gateway.most, Gateway.now = [], 0, 0
     address = f"http://127.0.0.1:{server.server_port}"
     status = {"issuer": "http://idp", "parts": [{"name": "envoy", "address": address}]}

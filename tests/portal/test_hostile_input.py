@@ -50,10 +50,18 @@ LISTS = [
     for door in DOORS
     if door.method == "GET" and door.name != "oidc_authentication_init" and not door.data
 ]
+WRITES = [door for door in DOORS if door.method in ("POST", "PUT")]
 
 
 def address(door, world):
     return reverse(door.name, args=[filled(arg, world.ids) for arg in door.args])
+
+
+def some_of(odd, number, apart):
+    """Return each `apart`th of what is odd, beginning elsewhere for the next number: every one of
+    them knocks at many doors, no door hears all of them.
+    """
+    return odd[number % apart :: apart]
 
 
 BEARER = {"Authorization": "Bearer platform"}
@@ -63,7 +71,7 @@ class TestQueries:
     @pytest.mark.parametrize("door", LISTS, ids=str)
     def test_are_never_an_error_of_ours(self, door, world):
         client = world.client("platform")
-        for odd in ODD[2:12:3] + ODD[-8:]:
+        for odd in some_of(ODD, LISTS.index(door), 6):
             value = odd if "%" in odd else quote(odd)
             query = "&".join(
                 f"{name}={value}" for name in PARAMETERS if odd != "csv" or name == "format"
@@ -112,9 +120,7 @@ class TestBodies:
         b'{"reason": {"a": 1}}', b'{"version": ' + b"9" * 4000 + b"}", b"a=%00&reason=%ff",
     )  # fmt: skip
 
-    @pytest.mark.parametrize(
-        "door", [door for door in DOORS if door.method in ("POST", "PUT")], ids=str
-    )
+    @pytest.mark.parametrize("door", WRITES, ids=str)
     def test_are_never_an_error_of_ours(self, door, world):
         persona = "reviewer" if "promotion" in door.name else "owner"
         types = (
@@ -122,7 +128,7 @@ class TestBodies:
             if door.sent != JSON
             else ("application/json",)
         )
-        for body in self.BODIES:
+        for body in some_of(self.BODIES, WRITES.index(door), 3):
             for kind in types:
                 with transaction.atomic():  # each meets the world that the first one met
                     call = getattr(world.client(persona), door.method.lower())
@@ -145,32 +151,23 @@ class TestExports:
     caller wrote.
     """
 
-    @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
-    def test_hold_no_formula(self, world, start):
-        evil = f"{start}cmd|' /C calc'!A0"[:32]
-        create_event(
-            event_id=uuid4(), occurred_at=NOW, received_at=NOW, received_via="FILE",
-            outcome="REFUSED",
-            team=evil, cost_center=evil, model=evil, version=evil, response_code=404,
-        )  # fmt: skip
-        HourlyUsage.objects.create(
-            hour=NOW.replace(minute=0), cost_center=evil, team=evil, model=evil, version=evil,
-            metered_calls=0,
-            unmetered_calls=0, refused_calls=1, failed_calls=0, input_tokens=0,
-            cached_input_tokens=0, output_tokens=0,
-            rolled_up_at=NOW,
-        )  # fmt: skip
+    STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+    def test_hold_no_formula(self, world):
+        evil = [f"{start}cmd|' /C calc'!A0"[:32] for start in self.STARTS]
+        for name in evil:
+            called_by(name)
         price_due_days()
         with as_owner():
-            Team.objects.filter(slug="ml-platform").update(name=evil)
+            Team.objects.filter(slug="ml-platform").update(name=evil[0])
             world.people["owner"].__class__.objects.filter(username="owner").update(
-                username=evil, name=evil
+                username=evil[0], name=evil[0]
             )
-        for path in (
-            "/usage/?format=csv",
-            "/chargeback/?month=2026-11&format=csv",
-            "/promotions/?format=csv",
-            "/audit/?format=csv",
+        for path, starts in (
+            ("/usage/?format=csv", self.STARTS),
+            ("/chargeback/?month=2026-11&format=csv", self.STARTS),
+            ("/promotions/?format=csv", self.STARTS[:1]),
+            ("/audit/?format=csv", ()),
         ):
             answer = world.client("platform").get(path)
             text = b"".join(answer).decode()
@@ -181,4 +178,20 @@ class TestExports:
                 for cell in row
                 if cell.startswith(("=", "+", "-", "@", "\t", "\r"))
             ] == []
-            assert "audit" in path or f"'{start}cmd" in text
+            assert [start for start in starts if f"'{start}cmd" not in text] == []
+
+
+def called_by(name):
+    """Count a refused call in which everything that its caller wrote is this name."""
+    create_event(
+        event_id=uuid4(), occurred_at=NOW, received_at=NOW, received_via="FILE",
+        outcome="REFUSED",
+        team=name, cost_center=name, model=name, version=name, response_code=404,
+    )  # fmt: skip
+    HourlyUsage.objects.create(
+        hour=NOW.replace(minute=0), cost_center=name, team=name, model=name, version=name,
+        metered_calls=0,
+        unmetered_calls=0, refused_calls=1, failed_calls=0, input_tokens=0,
+        cached_input_tokens=0, output_tokens=0,
+        rolled_up_at=NOW,
+    )  # fmt: skip

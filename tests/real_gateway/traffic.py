@@ -330,7 +330,7 @@ def neighbors(log: Path) -> Iterator[Calls]:
 @contextmanager
 def _served(address: str, handler: type[BaseHTTPRequestHandler]) -> Iterator[None]:
     server = ThreadingHTTPServer((address, 80), handler)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield
     finally:

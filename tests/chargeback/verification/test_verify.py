@@ -39,11 +39,22 @@ class Nothing:
         raise PermanentError("Nothing is there.")
 
 
-@pytest.fixture
-def october(db):
-    """October, closed, of real calls."""
+def closed_october():
+    """Make October of real calls, and close it."""
     months.october(months.really_call)
     return months.closed()
+
+
+@pytest.fixture(scope="session")
+def kept_closed_october(keeper):
+    """The month, made once for the tests that ask for it one after another."""
+    keeper.keep("kept_closed_october", closed_october)
+
+
+@pytest.fixture
+def october(kept_closed_october, keeper, db):
+    """October, closed, of real calls."""
+    return keeper.copy()
 
 
 def verified(month=months.OCTOBER, archive=None, now=AFTER):
