@@ -84,6 +84,7 @@ PRIVILEGES: dict[str, May] = {
             *RECONCILED,
             "status",
             "manifest_digest",
+            "signature_digest",
             "signer",
             "locked_until",
             "bytes_verified",

@@ -77,6 +77,9 @@ class ModelVersionFactory(DjangoModelFactory):
     number = factory.Sequence(lambda n: n + 1)
     status = ModelVersion.Status.VERIFIED
     manifest_digest = factory.Sequence(lambda n: f"sha256:{n:064x}")
+    signature_digest = factory.LazyAttribute(
+        lambda made: made.manifest_digest and f"sha256:51{made.manifest_digest[-62:]}"
+    )
     created_by = factory.SubFactory(UserFactory)
     created_at = NOW
 

@@ -290,19 +290,28 @@ def continue_soon(*, version: ModelVersion, now: datetime) -> None:
 
 @transaction.atomic
 def record_signed(
-    *, version: ModelVersion, manifest_digest: str, signer: str, now: datetime
+    *,
+    version: ModelVersion,
+    manifest_digest: str,
+    signature_digest: str,
+    signer: str,
+    now: datetime,
 ) -> None:
     """Manifest and signature are written and every object is locked: from here on nothing of it can
     change.
     """
     changed = change_from(
         version, (Status.SIGNING,), now=now,
-        status=Status.VERIFYING, manifest_digest=manifest_digest, signer=signer, bytes_verified=0,
-        attempts=0,
+        status=Status.VERIFYING, manifest_digest=manifest_digest,
+        signature_digest=signature_digest, signer=signer, bytes_verified=0, attempts=0,
         next_check_at=now, reason="", message="Everything is read once more, as it is stored.",
     )  # fmt: skip
     if changed:
-        facts = {"manifest_digest": manifest_digest, "signer": signer}
+        facts = {
+            "manifest_digest": manifest_digest,
+            "signature_digest": signature_digest,
+            "signer": signer,
+        }
         audit.record(
             action=Action.VERSION_PUBLISHED, actor=WORKER, target=version, now=now, data=facts
         )
@@ -327,9 +336,12 @@ def record_verified(*, version: ModelVersion, bytes_verified: int, now: datetime
         )
 
 
-def record_checked_again(*, version: ModelVersion, now: datetime) -> None:
-    """A verified version is still what was signed. No audit event: nothing changed."""
+def record_checked_again(*, version: ModelVersion, signature_digest: str, now: datetime) -> None:
+    """A verified version is still what was signed. No audit event: nothing changed. The digest of
+    its signature is noted where it was not known yet.
+    """
     rows = ModelVersion.objects.filter(pk=version.pk, status=Status.VERIFIED)
+    rows.filter(signature_digest="").update(signature_digest=signature_digest)
     rows.update(
         observed_at=now,
         attempts=0,

@@ -115,6 +115,8 @@ class ModelVersion(Reconciled):
     note = models.TextField(blank=True, default="")  # what changed, in the owner's words
     manifest_digest = models.CharField(max_length=71, blank=True, default="")  # "sha256:<hex>"
     signer = models.CharField(max_length=200, blank=True, default="")
+    # "sha256:<hex>" of model.sig as it is stored; "" until it was read
+    signature_digest = models.CharField(max_length=71, blank=True, default="")
     # set when uploaded; every object gets this lock
     locked_until = models.DateTimeField(null=True, blank=True)
     # read in the present phase (signing, then verifying)

@@ -21,6 +21,7 @@ from apps.catalog import actions
 from apps.catalog.content import Inspector
 from apps.catalog.models import ModelFile, ModelVersion
 from apps.common import model_manifest
+from apps.common.canonical import digest_of_bytes
 from apps.common.leases import retry_at, take_lease
 from apps.common.model_manifest import (
     MANIFEST_NAME,
@@ -156,10 +157,11 @@ def _sign(work: Pass) -> None:
             actions.record_read_back(file=file, now=work.now)
     entries = _entries(files)
     _write_manifest(work, entries)
-    _write_signature(work, entries)
+    signature = _write_signature(work, entries)
     actions.record_signed(
         version=work.version,
         manifest_digest=model_manifest.digest(entries),
+        signature_digest=digest_of_bytes(signature),
         signer=signer_name(work.signer.public_key),
         now=work.now,
     )
@@ -199,12 +201,14 @@ def _write_manifest(work: Pass, entries: list[FileEntry]) -> None:
         )
 
 
-def _write_signature(work: Pass, entries: list[FileEntry]) -> None:
-    """Sign once. A signature differs each time it is made, so one that a former pass wrote is
-    checked and kept.
+def _write_signature(work: Pass, entries: list[FileEntry]) -> bytes:
+    """Sign once, and return what is stored. A signature differs each time it is made, so one that a
+    former pass wrote is checked and kept.
     """
     bundle = model_manifest.sign(name=work.version.name, entries=entries, signer=work.signer)
-    _check_signature(work, _write_once(work, SIGNATURE_NAME, bundle), entries)
+    stored = _write_once(work, SIGNATURE_NAME, bundle)
+    _check_signature(work, stored, entries)
+    return stored
 
 
 def _write_once(work: Pass, name: str, content: bytes) -> bytes:
@@ -242,18 +246,21 @@ def _check_again(work: Pass) -> None:
     files = list(work.version.files.all())
     entries = _entries(files)
     _check_manifest(work, entries)
+    signature = _signature(work)
     if work.version.signer == signer_name(work.signer.public_key):  # not after a change of the key
-        _check_signature(work, _small(work, SIGNATURE_NAME), entries)
+        _check_signature(work, signature, entries)
     _check_lock(work, SIGNATURE_NAME)
     _check_nothing_else(work, entries)
     for file in files:
         _check_lock(work, file.name, file.object_version)
-    actions.record_checked_again(version=work.version, now=work.now)
+    actions.record_checked_again(
+        version=work.version, signature_digest=digest_of_bytes(signature), now=work.now
+    )
 
 
 def _check_documents(work: Pass, entries: list[FileEntry]) -> None:
     _check_manifest(work, entries)
-    _check_signature(work, _small(work, SIGNATURE_NAME), entries)
+    _check_signature(work, _signature(work), entries)
     _check_lock(work, SIGNATURE_NAME)
 
 
@@ -320,6 +327,15 @@ def _compare(work: Pass, file: ModelFile, *, verb: str) -> None:
         raise Untrue("DIGEST_MISMATCH", f"{file.name}: expected {expected}, found {found}.")
     if problem := seen.problem():
         raise Untrue("BAD_CONTENT", f"{file.name}: {problem}.")
+
+
+def _signature(work: Pass) -> bytes:
+    """Return the signature as it is stored: the very one that was written, where that is known."""
+    bundle, expected = _small(work, SIGNATURE_NAME), work.version.signature_digest
+    found = digest_of_bytes(bundle)
+    if expected and found != expected:
+        raise Untrue("SIGNATURE_INVALID", f"{SIGNATURE_NAME}: expected {expected}, found {found}.")
+    return bundle
 
 
 def _check_signature(work: Pass, bundle: bytes, entries: list[FileEntry]) -> None:

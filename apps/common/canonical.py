@@ -21,7 +21,12 @@ def digest_of(value: object) -> str:
     """Return "sha256:<hex>" over the canonical JSON of a value. Raises ValueError as canonical
     does.
     """
-    return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
+    return digest_of_bytes(canonical(value))
+
+
+def digest_of_bytes(content: bytes) -> str:
+    """Return "sha256:<hex>" over bytes as they are."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
 def plain(value: object) -> object:

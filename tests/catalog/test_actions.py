@@ -369,15 +369,13 @@ class TestWhatTheWorkerFoundOut:
         version, other = two(registered_model, **state, manifest_digest="")
         untouched = as_stored(other)
         facts = {"manifest_digest": f"sha256:{'a' * 64}", "signer": "Registry key 1"}
+        facts["signature_digest"] = f"sha256:{'b' * 64}"
         with enqueued() as asked:
             for _ in range(2):
                 actions.record_signed(version=version, now=NOW, **facts)
         assert asked == [("catalog.reconcile_version", {"version_id": version.pk})]
-        assert (version.status, version.manifest_digest, version.signer) == (
-            "VERIFYING",
-            facts["manifest_digest"],
-            "Registry key 1",
-        )
+        found = {name: getattr(version, name) for name in facts}
+        assert (version.status, found) == ("VERIFYING", facts)
         assert (version.bytes_verified, version.attempts, version.reason) == (0, 0, "")
         assert (version.next_check_at, version.observed_at) == (NOW, NOW)
         assert version.message.startswith("Everything is read once more")
@@ -438,9 +436,10 @@ class TestWhatTheWorkerFoundOut:
         version, _ = two(registered_model, status="SIGNING", manifest_digest="")
         why = {"reason": "DIGEST", "message": "config.json differs."}
         digest = f"sha256:{'a' * 64}"
+        signed = {"manifest_digest": digest, "signature_digest": digest, "signer": "x"}
         with audit_away():
             for change, more in (
-                (actions.record_signed, {"manifest_digest": digest, "signer": "x"}),
+                (actions.record_signed, signed),
                 (actions.quarantine_version, why),
                 (actions.fail_version, why),
             ):

@@ -2,6 +2,7 @@
 gap.
 """
 
+import hashlib
 from contextlib import suppress
 from datetime import timedelta
 
@@ -20,6 +21,7 @@ from apps.common.signing import FileSigner
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.s3.client import RegistryStore
 from tests.catalog.samples import declared, folder, safetensors, upload
+from tests.database import unguarded
 from tests.integrations import versitygw
 
 pytestmark = pytest.mark.django_db
@@ -262,6 +264,27 @@ class TestCheckAgain:
         assert again.observed_at == now + timedelta(days=1)
         assert again.next_check_at == now + timedelta(days=2)
         assert audited(again).count(Action.VERSION_VERIFIED) == 1
+
+    def test_knows_the_digest_of_the_signature_from_then_on(self, verified, store, work):
+        """Versions that were verified before promotions were bound to it have none yet."""
+        stored = store.read_small(verified.prefix + "model.sig", limit=10_000)
+        found = f"sha256:{hashlib.sha256(stored).hexdigest()}"
+        assert verified.signature_digest == found
+        with unguarded():
+            ModelVersion.objects.filter(pk=verified.pk).update(signature_digest="")
+        verified.refresh_from_db()
+        assert work(verified, passes=1).signature_digest == found
+
+    def test_quarantines_it_when_its_files_were_signed_once_more(
+        self, verified, store, work, signer
+    ):
+        """By the same key and over the same files: it is not the signature that was approved."""
+        entries = declared(folder())
+        again = model_manifest.sign(name=verified.name, entries=entries, signer=signer)
+        versitygw.put_raw(store, verified.prefix + "model.sig", again)
+        changed = work(verified, passes=1)
+        assert (changed.status, changed.reason) == (Status.QUARANTINED, "SIGNATURE_INVALID")
+        assert verified.signature_digest in changed.message
 
     @pytest.mark.parametrize(
         ("name", "content", "reason"),

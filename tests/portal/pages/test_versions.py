@@ -124,7 +124,8 @@ class TestVersionDetail:
         steps = as_(charlie).get(address).context["steps"]
         assert (steps[2]["label"], steps[2]["at"]) == ("Manifest signed, objects locked", None)
         at = NOW - timedelta(minutes=3)
-        catalog.record_signed(version=version, manifest_digest="sha256:a", signer="key", now=at)
+        signed = {"manifest_digest": "sha256:a", "signature_digest": "sha256:b", "signer": "key"}
+        catalog.record_signed(version=version, now=at, **signed)
         assert as_(charlie).get(address).context["steps"][2]["at"] == at
 
     def test_names_the_file_of_a_quarantined_version(self, as_, charlie, registered_model):
