@@ -106,6 +106,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 2.0,
         "options": {"expires": 2},
     },
+    # Looks at open changes in ServiceNow, as often as settings say. If it stops, what was read of
+    # them is believed for some minutes, then no rollout starts.
+    "reconcile-due-changes": {
+        "task": "promotions.reconcile_due_changes",
+        "schedule": 3.0,
+        "options": {"expires": 3},
+    },
     # Asks AWS for the prices that are due, where it is to be asked. If it stops, machines whose
     # price only AWS tells have none, and their time is in no amount until it is known.
     "fetch-prices": {

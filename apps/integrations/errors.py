@@ -60,11 +60,17 @@ def error_of(
 
 
 def _message(body: bytes) -> str:
-    """Return what the other side said, shortened: its `message`, `detail` or `error`, else ""."""
+    """Return what the other side said, shortened: its `message`, `detail` or `error`, else "".
+
+    An `error` may hold a message and a detail of its own.
+    """
     try:
         said = json.loads(body)
     except ValueError:
         return ""
+    if isinstance(said, dict) and isinstance(said.get("error"), dict):
+        inner = [said["error"].get(key) for key in ("message", "detail")]
+        return ": ".join(part for part in inner if isinstance(part, str) and part)[:_SAID]
     if isinstance(said, dict):
         for key in ("message", "detail", "error_description", "error"):
             if isinstance(said.get(key), str):

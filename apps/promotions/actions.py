@@ -27,6 +27,7 @@ from apps.common.tasks import enqueue_on_commit
 from apps.evals.queries import current_suite, deciding_run
 from apps.manifests.scaling import BadScaling, pre_warm_of
 from apps.promotions import queries
+from apps.promotions.changes.actions import ask_for_change
 from apps.promotions.dossier import Change, evidence
 from apps.promotions.gates import blocked, evaluate_gates
 from apps.promotions.models import (
@@ -144,6 +145,7 @@ def request_promotion(
         now=now,
         data=_bound_to(promotion),
     )
+    ask_for_change(promotion=promotion, actor=requester, now=now)
     return promotion
 
 

@@ -5,7 +5,10 @@ from django.utils.timezone import now
 from apps.integrations.errors import TemporaryError
 from apps.integrations.git.client import client_from_settings as git_client
 from apps.integrations.kubernetes.client import client_from_settings as kubernetes_client
+from apps.integrations.servicenow.client import client_from_settings as servicenow_client
 from apps.metering.store import calls_by_version
+from apps.promotions.changes import reconcile as changes
+from apps.promotions.changes.models import ChangeRecord
 from apps.promotions.models import Rollout
 from apps.promotions.rollouts import live, reconcile
 from worker.celery import app
@@ -38,3 +41,22 @@ def reconcile_due_rollouts(**_: object) -> None:
     live.wake_unready(now())
     for rollout_id in Rollout.objects.filter(next_check_at__lte=now()).values_list("pk", flat=True):
         reconcile_rollout.delay(rollout_id=str(rollout_id))
+
+
+@app.task(
+    name="promotions.reconcile_change", acks_late=True, time_limit=110, throws=(TemporaryError,)
+)
+def reconcile_change(*, change_id: str, **_: object) -> None:
+    """Look at one change in ServiceNow, and do the next thing for it."""
+    row = ChangeRecord.objects.get(pk=change_id)
+    changes.reconcile_change(row=row, servicenow=servicenow_client(), now=now())
+
+
+@app.task(name="promotions.reconcile_due_changes", time_limit=30)
+def reconcile_due_changes(**_: object) -> None:
+    """Ask for changes that are missing, and start one task for each that is due."""
+    changes.ask_for_missing(now())
+    for change_id in ChangeRecord.objects.filter(next_check_at__lte=now()).values_list(
+        "pk", flat=True
+    ):
+        reconcile_change.delay(change_id=str(change_id))

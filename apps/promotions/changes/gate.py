@@ -11,17 +11,20 @@ from django.conf import settings
 
 from apps.integrations.servicenow.addresses import is_configured, page_of
 from apps.promotions.changes.models import ChangeRecord
+from apps.promotions.changes.states import (
+    APPROVED,
+    CANCELED,
+    ENDED,
+    IMPLEMENT,
+    REJECTED,
+    SCHEDULED,
+)
 from apps.promotions.models import Promotion
 
 # What a policy says about changes.
 REQUIRED, IF_CONFIGURED, NONE = "required", "if configured", "none"
-# states of a change, as ServiceNow writes them
-NEW, ASSESS, AUTHORIZE, SCHEDULED, IMPLEMENT, REVIEW = "-5", "-4", "-3", "-2", "-1", "0"
-CLOSED, CANCELED = "3", "4"
-ENDED = (CLOSED, CANCELED)
-APPROVED, REJECTED = "approved", "rejected"
 # A check for conflicts is asked for again after the first, and no longer believed after the second.
-CHECK_AGAIN, CHECK_OLD = timedelta(minutes=10), timedelta(minutes=20)
+CHECK_AGAIN, CHECK_OLD = timedelta(minutes=5), timedelta(minutes=10)
 LOOKS_MISSED = 8
 
 

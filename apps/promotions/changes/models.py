@@ -66,6 +66,9 @@ class ChangeRecord(Reconciled):
     differences = models.JSONField(default=list)
     conflicts = models.JSONField(default=list)
     conflicts_read_at = models.DateTimeField(null=True, blank=True)
+    # a check that was asked for and has not ended; when the one before it ended, by ServiceNow
+    conflicts_asked_at = models.DateTimeField(null=True, blank=True)
+    conflicts_run = models.CharField(max_length=40, blank=True, default="")
     read_at = models.DateTimeField(null=True, blank=True)
     # "" where it is open, or was closed by somebody in ServiceNow
     outcome = models.CharField(max_length=16, choices=Outcome.choices, blank=True, default="")

@@ -1,0 +1,108 @@
+"""Asking for a promotion's change. ServiceNow itself is the reconciler's business."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+
+from apps.audit.actions import Actor, record
+from apps.audit.models import Action
+from apps.common.tasks import enqueue_on_commit
+from apps.integrations.servicenow.addresses import is_configured
+from apps.integrations.servicenow.parsing import utc_text
+from apps.promotions.changes.models import ChangeRecord
+from apps.promotions.models import Promotion
+
+Kind = ChangeRecord.Kind
+TYPES = {Kind.NORMAL: "normal", Kind.EMERGENCY: "emergency"}
+
+
+@transaction.atomic
+def ask_for_change(
+    *,
+    promotion: Promotion,
+    actor: Actor,
+    now: datetime,
+    kind: str = Kind.NORMAL,
+    statement: str = "",
+) -> ChangeRecord | None:
+    """Ask for a change in ServiceNow that a worker then opens; the one that there is where it was
+    asked for before. None where there is no ServiceNow.
+
+    statement: what the emergency is, for the record in ServiceNow; it must name no member.
+    """
+    if not is_configured():
+        return None
+    change, is_new = ChangeRecord.objects.get_or_create(
+        promotion=promotion,
+        kind=kind,
+        defaults={
+            "correlation_id": f"quartermaster:{TYPES[Kind(kind)]}:{promotion.pk}",
+            "fields": _fields(promotion, Kind(kind), statement, now),
+            "asked_at": now,
+            "next_check_at": now,
+        },
+    )
+    if is_new:
+        data = {"promotion": str(promotion.pk), "kind": str(kind)}
+        record(action=Action.CHANGE_ASKED, actor=actor, target=change, now=now, data=data)
+        enqueue_on_commit("promotions.reconcile_change", change_id=str(change.pk))
+    return change
+
+
+def _fields(promotion: Promotion, kind: Kind, statement: str, now: datetime) -> dict[str, str]:
+    """Return what is written when the change is opened. Nothing of it is what people typed but for
+    the statement of an emergency: ServiceNow's records are widely readable.
+    """
+    version, baseline = promotion.model_version.name, promotion.baseline
+    before = baseline.name if baseline else "no version"
+    written = {
+        "type": TYPES[kind],
+        "short_description": f"Promote {version} to production",
+        "description": _description(promotion, version, before, statement),
+        "implementation_plan": (
+            f"The portal commits the approved files to Git, starts {version} beside {before}, "
+            f"and moves the callers to it step by step while it measures both."
+        ),
+        "backout_plan": (
+            f"Callers go back to {before} by themselves where a step fails. A platform engineer "
+            f"can roll back at any time in the portal."
+        ),
+        "test_plan": (
+            f"Evaluation run {promotion.eval_run_id} met every threshold, on the weights of the "
+            f"manifest above."
+        ),
+        "correlation_id": f"quartermaster:{TYPES[kind]}:{promotion.pk}",
+        "correlation_display": "Quartermaster",
+    }
+    return written | _planned(now) | _of_this_instance()
+
+
+def _description(promotion: Promotion, version: str, before: str, statement: str) -> str:
+    lines = [
+        f"{version} is to serve the callers of {promotion.registered_model.name} instead of "
+        f"{before}.",
+        f"Manifest {promotion.manifest_digest}",
+        f"Proposed by {promotion.requested_by.username}",
+        f"{settings.PORTAL_URL}/promotions/{promotion.pk}/",
+    ]
+    return "\n".join([*lines, *([f"Emergency: {statement.strip()}"] if statement else [])])
+
+
+def _planned(now: datetime) -> dict[str, str]:
+    hours = settings.SERVICENOW_WINDOW_HOURS
+    if not hours:
+        return {}
+    return {
+        "start_date": utc_text(now),
+        "end_date": utc_text(now + timedelta(hours=hours)),
+    }
+
+
+def _of_this_instance() -> dict[str, str]:
+    ours = {
+        "chg_model": settings.SERVICENOW_CHANGE_MODEL,
+        "assignment_group": settings.SERVICENOW_ASSIGNMENT_GROUP,
+        "cmdb_ci": settings.SERVICENOW_CI,
+    }
+    return {name: value for name, value in ours.items() if value}
