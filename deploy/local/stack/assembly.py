@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import bills, credentials, postgres, product, s3, valkey
+from . import bills, credentials, postgres, product, s3, servicenow, valkey
 from .identity import idp_part
 from .part import Context, Part
 from .ports import PortBook
@@ -45,6 +45,7 @@ def all_parts(context: Context) -> list[Part]:
     parts = [postgres.part(context), valkey.part(context), idp_part(context)]
     parts += product.parts(context)
     parts += s3.parts(context) + bills.parts(context)
+    parts += servicenow.parts(context, product.portal_url(context))
     return parts + _parts_of_other_folders(context)
 
 
@@ -61,6 +62,8 @@ def facts(context: Context, ports: PortBook) -> dict[str, Any]:
     return {
         "portal": product.portal_url(context),
         "issuer": product.issuer(context),
+        # where people act as the change manager
+        "change_manager": servicenow.address(context) if servicenow.is_ours(context) else "",
         "state": str(context.state),
         "binaries": str(context.binaries),
         "notes": ports.moves,

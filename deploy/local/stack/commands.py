@@ -142,6 +142,8 @@ def summary(status: dict[str, Any]) -> str:
             for person in personas.all_personas()
         ]
         lines.append("")
+    if status.get("change_manager"):
+        lines += [f"Change manager: {status['change_manager']} (approve a promotion's change)", ""]
     waiting = report.not_up(status)
     if status.get("building"):
         lines.append(f"Building: {status['building']}")

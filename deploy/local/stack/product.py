@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deploy.local.platform.cache import cache_folder
 
-from . import bills, credentials, postgres, probes, s3, sample, valkey
+from . import bills, credentials, postgres, probes, s3, sample, servicenow, valkey
 from .part import Context, Part
 
 BACKENDS = ("postgres", "valkey", "idp")
@@ -40,6 +40,10 @@ PASSED = (
     "PROMETHEUS_URL", "PROMETHEUS_TOKEN_FILE", "DCGM_URL", "DCGM_POD_LABELS", "DCGM_PORT",
     "AWS_PRICES", "CUR_BUCKET", "CUR_PREFIX", "CUR_EXPORT", "CUR_ACCOUNTS",
     "BILL_TOLERANCE_PERCENT", "CLOSE_NEEDS_BILL",
+    "SERVICENOW_URL", "SERVICENOW_CLIENT_ID", "SERVICENOW_CLIENT_SECRET",
+    "SERVICENOW_CLIENT_SECRET_FILE", "SERVICENOW_LOOK_SECONDS", "SERVICENOW_WINDOW_HOURS",
+    "SERVICENOW_CHANGE_MODEL", "SERVICENOW_ASSIGNMENT_GROUP", "SERVICENOW_CI",
+    "SERVICENOW_CALLER", "SERVICENOW_IGNORED_FIELDS", "SERVICENOW_INCIDENT_CLOSE_CODE",
 )  # fmt: skip
 
 
@@ -91,6 +95,7 @@ def environment(context: Context) -> dict[str, str]:
         "USAGE_LOG_FILE": str(context.folder("gateway") / "access.log"),
         "DCGM_URL": f"http://127.0.0.1:{context.ports('kubelet', 19020)}",
     }
+    ours |= servicenow.environment(context)
     if bills.is_ours(context):
         ours |= bills.environment()
     # a cluster of one's own has exporters of its own, and our kubelet does not run

@@ -105,7 +105,8 @@ def running_stack(
     start.
     """
     caller = {name: value for name, value in os.environ.items() if name not in REPLACING}
-    caller |= {"QUARTERMASTER_PORTS": "own", "SAMPLE": "none"} | dict(env or {})
+    caller |= {"QUARTERMASTER_PORTS": "own", "SAMPLE": "none", "SERVICENOW": "none"}
+    caller |= dict(env or {})
     stack = Stack(state)
     try:
         _run("up", state, caller)
