@@ -103,7 +103,7 @@ def _own_requests(user: User) -> Iterator[Need]:
 def _own_promotions(user: User) -> Iterator[Need]:
     """Promotions that this person proposed."""
     waiting = Promotion.objects.pending().filter(requested_by=user)
-    related = ("model_version__registered_model", "registered_model__owner_team")
+    related = ("model_version__registered_model", "registered_model__owner_team", "policy_revision")
     for item in waiting.select_related(*related)[:SHOWN]:
         title = f"Your proposal of {item.model_version.name} for production"
         url = reverse("promotions:promotion_detail", args=(item.pk,))

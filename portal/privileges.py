@@ -183,6 +183,10 @@ PRIVILEGES: dict[str, May] = {
     # promotions and rollouts
     "promotions.Promotion": May(insert=True, update=("status", "decided_at")),
     "promotions.Approval": FACT,
+    "promotions.PolicyRevision": FACT,
+    "promotions.PolicyChange": May(
+        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
+    ),
     "promotions.Rollout": May(
         insert=True,
         update=(

@@ -113,6 +113,14 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 3.0,
         "options": {"expires": 3},
     },
+    # Starts approved rollouts whose freeze window ended or whose change is open by now, and ends
+    # promotions whose approval became too old. If it stops, what was not free to start when it was
+    # approved never starts.
+    "start-approved-promotions": {
+        "task": "promotions.start_approved_promotions",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
     # Asks AWS for the prices that are due, where it is to be asked. If it stops, machines whose
     # price only AWS tells have none, and their time is in no amount until it is known.
     "fetch-prices": {

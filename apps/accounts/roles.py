@@ -25,8 +25,11 @@ MENDS_MODELS = (Role.MODEL_OWNER, Role.PLATFORM_ENGINEER)
 SETS_MACHINE_PRICES = (Role.FINANCE,)
 # register models, publish their versions, decide who may call those of their own team
 OWNS_MODELS = (Role.MODEL_OWNER,)
-# decide about a promotion that somebody else proposed
-DECIDES_PROMOTIONS = (Role.REVIEWER,)
+# may be named by a promotion policy as those who decide about what somebody else proposed
+DECIDES_PROMOTIONS = (Role.REVIEWER, Role.PLATFORM_ENGINEER)
+# propose what a promotion policy says, and put in force what somebody else proposed
+PROPOSES_POLICIES = (Role.PLATFORM_ENGINEER,)
+DECIDES_POLICIES = (Role.REVIEWER,)
 # ask for a change of capacity
 ASKS_FOR_CAPACITY = (Role.PLATFORM_ENGINEER,)
 # decide about a change of capacity that somebody else asked for
@@ -57,6 +60,8 @@ SEES_FLEET = (Role.PLATFORM_ENGINEER, Role.FINANCE, Role.AUDITOR)
 SEES_CAPACITY = (*DECIDES_CAPACITY, Role.FINANCE, Role.AUDITOR)
 # look after the models of all teams on their home page
 SEES_EVERY_MODEL = (Role.PLATFORM_ENGINEER, Role.REVIEWER, Role.AUDITOR)
+# see proposed changes of promotion policies; what is in force is everybody's to see
+OVERSEES_POLICIES = (*PROPOSES_POLICIES, *DECIDES_POLICIES, Role.AUDITOR)
 # read the audit record
 OVERSEES_RECORD = (Role.PLATFORM_ENGINEER, Role.AUDITOR)
 
@@ -101,11 +106,13 @@ ABILITIES = (
     Ability("see nodes, claims, replicas and what they cost", SEES_FLEET),
     Ability("see what pools may buy, and who asked to change it", SEES_CAPACITY),
     Ability("look after the models of all teams", SEES_EVERY_MODEL),
+    Ability("see proposed changes of promotion policies", OVERSEES_POLICIES),
     Ability("read the audit record", OVERSEES_RECORD),
 )
 DUTIES = (
     Duty("who may call a model", ASKS_FOR_MODELS, OWNS_MODELS, "models of the decider's team"),
-    Duty("which version serves", OWNS_MODELS, DECIDES_PROMOTIONS),
+    Duty("which version serves", OWNS_MODELS, DECIDES_PROMOTIONS, "roles that the policy names"),
+    Duty("what the promotion policy says", PROPOSES_POLICIES, DECIDES_POLICIES),
     Duty("what a pool may buy", ASKS_FOR_CAPACITY, DECIDES_CAPACITY),
     Duty("what tokens cost", PROPOSES_PRICES, PUBLISHES_PRICES),
     Duty("whether a month is closed", ASKS_TO_CLOSE, CLOSES_MONTHS),

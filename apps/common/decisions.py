@@ -71,6 +71,7 @@ class Question:
     asked: str = "asked for"
     withdrawer: str = ""
     is_withdrawer: bool = False
+    barred: str = ""
 
     @property
     def is_pending(self) -> bool:
@@ -95,7 +96,7 @@ class Question:
         """Return who decides, as this person reads it: "another reviewer" where they are one but
         asked for it.
         """
-        article = "another" if self.is_own and self.is_decider else "a"
+        article = "another" if self.is_decider and (self.is_own or self.barred) else "a"
         return f"{article} {self.decider}"
 
     @property
@@ -113,12 +114,15 @@ def deciders(people: Iterable[One], ask: Callable[[One], Question]) -> list[One]
 
 
 def permit(question: Question) -> None:
-    """Raise NotPermitted unless the person may decide; NotOnesOwn where they asked for it."""
+    """Raise NotPermitted unless the person may decide, also where something bars them; NotOnesOwn
+    where they asked for it.
+    """
     require(question.is_decider, f"Only a {question.decider} can decide on this {question.noun}.")
     if question.is_own:
         raise NotOnesOwn(
             f"Nobody decides on their own {question.noun}. It takes another {question.decider}."
         )
+    require(not question.barred, question.barred)
 
 
 def permit_withdrawal(question: Question) -> None:
@@ -247,4 +251,6 @@ def _why_not(question: Question) -> tuple[str, str]:
         )
     if not question.is_decider:
         return f"A {question.decider} decides on this.", "You can follow it here."
+    if question.barred:
+        return f"{question.who[:1].upper()}{question.who[1:]} decides on this.", question.barred
     return "", ""

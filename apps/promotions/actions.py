@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
+from django.db.models.functions import Coalesce
 
 from apps.accounts.models import User
-from apps.accounts.roles import DECIDES_PROMOTIONS, STEERS_ROLLOUTS
+from apps.accounts.roles import STEERS_ROLLOUTS
 from apps.audit.actions import record
 from apps.audit.models import Action
-from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.catalog.models import ModelVersion
 from apps.common import decisions
 from apps.common.canonical import digest_of
 from apps.common.errors import DomainError, require
-from apps.common.tasks import enqueue_on_commit
 from apps.evals.queries import current_suite, deciding_run
 from apps.manifests.scaling import BadScaling, pre_warm_of
-from apps.promotions import queries
+from apps.promotions import begin, queries
+from apps.promotions.begin import WrongRolloutState
 from apps.promotions.changes.actions import ask_for_change
 from apps.promotions.dossier import Change, evidence
 from apps.promotions.gates import blocked, evaluate_gates
@@ -38,6 +38,8 @@ from apps.promotions.models import (
     RolloutCommit,
     ServingClass,
 )
+from apps.promotions.policy.actions import revision_for
+from apps.promotions.policy.reviewers import exclusion, is_named, next_words
 
 PROPOSAL = "proposal"  # what people call a promotion that waits
 
@@ -61,12 +63,6 @@ class StaleEvidence(DomainError):
     """What the reviewer saw is not what the promotion is bound to."""
 
     code = "stale_evidence"
-
-
-class WrongRolloutState(DomainError):
-    """The rollout is not in a state that allows this."""
-
-    code = "wrong_rollout_state"
 
 
 @dataclass(frozen=True)
@@ -106,14 +102,14 @@ def request_promotion(
     NotPermitted unless the requester owns the model; BadHours; NotEligible when
     a gate does not hold or another proposal for the model waits.
     """
-    model = _locked(version.registered_model)
+    model = begin.locked(version.registered_model)
     require(
         model.is_owned_by(requester),
         f"Only a model owner of {model.owner_team} can propose its versions.",
     )
     hours = _hours(serving_class, pre_warm)
     version.refresh_from_db()
-    facts = queries.evidence_for(version, serving_class=serving_class)
+    facts = queries.evidence_for(version, now, serving_class=serving_class)
     _refuse(problem.words for problem in blocked(evaluate_gates(facts)))
     suite = current_suite()
     run = deciding_run(version, suite)
@@ -127,6 +123,7 @@ def request_promotion(
                 baseline=queries.live_version(model),
                 eval_run=run,
                 manifest_digest=version.manifest_digest,
+                policy_revision=revision_for(model.data_class, now),
                 requested_by=requester,
                 requested_at=now,
                 justification=justification,
@@ -161,22 +158,13 @@ def _hours(serving_class: str, pre_warm: str) -> str:
         raise BadHours(str(error)) from None
 
 
-def _locked(model: RegisteredModel) -> RegisteredModel:
-    """Take the model's row, so that only one person at a time changes what serves it."""
-    return (
-        RegisteredModel.objects.select_for_update(of=("self",))
-        .select_related("owner_team")
-        .get(pk=model.pk)
-    )
-
-
 def _refuse(problems: Iterable[str]) -> None:
     """Raise NotEligible with what does not hold, where anything does not."""
     if words := " ".join(problems):
         raise NotEligible(words)
 
 
-def _bound_to(promotion: Promotion) -> dict[str, str | bool]:
+def _bound_to(promotion: Promotion) -> dict[str, str | int | bool]:
     return {
         "manifest_digest": promotion.manifest_digest,
         "eval_run": str(promotion.eval_run_id),
@@ -184,19 +172,22 @@ def _bound_to(promotion: Promotion) -> dict[str, str | bool]:
         "serving_class": promotion.serving_class,
         "pre_warm": promotion.pre_warm,
         "without_traffic": promotion.without_traffic,
+        "policy": promotion.policy_revision.number,
     }
 
 
 def question(promotion: Promotion, person: User) -> decisions.Question:
-    """Return who decides about a promotion, as this person meets it: a reviewer. Owners of the
-    model may withdraw it.
+    """Return who decides about a promotion, as this person meets it: whom its policy names, without
+    those whom it excludes. Owners of the model may withdraw it.
     """
     model = promotion.registered_model
+    named = is_named(promotion, person)
     return decisions.Question(
         promotion,
         person,
-        decider="reviewer",
-        is_decider=person.has_role(*DECIDES_PROMOTIONS),
+        decider=promotion.policy_revision.rules.decider,
+        is_decider=named,
+        barred=exclusion(promotion, person) if named else "",
         noun=PROPOSAL,
         asked="proposed",
         withdrawer=f"model owner of {model.owner_team}",
@@ -213,32 +204,41 @@ def approve_promotion(
     reason: str,
     now: datetime,
     change: Change = NOT_SHOWN,
-) -> Rollout:
-    """Approve a pending promotion and start its rollout; one under way of another version is
-    superseded.
+) -> Rollout | None:
+    """Approve a pending promotion. With the last approval that its policy asks for it is approved,
+    and where nothing stands in the way its rollout starts, which is returned; one under way of
+    another version is superseded. None while it waits: for more approvals, or for its start.
 
     change: the change to Git as it was on the page; it is kept with the rest of the evidence.
-    Raises NotPermitted unless the approver is a reviewer who did not propose it; StaleEvidence when
-    `seen` is not what the promotion is bound to; AlreadyDecided if it is not pending; NotEligible
-    when a gate no longer holds.
+    Raises NotPermitted unless the policy lets the approver decide and they did not propose it;
+    StaleEvidence when `seen` is not what the promotion is bound to; AlreadyDecided if it is not
+    pending, or this person approved it already; NotEligible when a gate no longer holds or an
+    earlier approval is too old.
     """
-    _locked(promotion.registered_model)
+    begin.locked(promotion.registered_model)
     decisions.permit(question(promotion, approver))
     _must_match(promotion, seen)
+    _still_pending(promotion)
+    _not_twice(promotion, approver)
     promotion.model_version.refresh_from_db()
     shown = evidence(promotion, change, now)
-    if Promotion.objects.pending().filter(pk=promotion.pk).exists():
-        _refuse(item["words"] for item in shown["conditions"] if not item["passed"])
-    approved = (Approval.Decision.APPROVE, Promotion.Status.APPROVED)
-    _decide(promotion, approver, *approved, reason, shown, now)
-    record(
-        action=Action.PROMOTION_APPROVED,
-        actor=approver,
-        target=promotion,
-        now=now,
-        data=_bound_to(promotion) | {"reason": reason, "evidence": digest_of(shown)},
-    )
-    return start_rollout(promotion=promotion, actor=approver, now=now)
+    _refuse(item["words"] for item in shown["conditions"] if not item["passed"])
+    if begin.is_expired(promotion, now):
+        raise NotEligible("An earlier approval is too old by now. Propose the version again.")
+    _keep(promotion, approver, Approval.Decision.APPROVE, reason, shown, now)
+    given = promotion.approvals.counting().count()
+    needed = promotion.policy_revision.rules.approvals
+    data = _bound_to(promotion) | {"reason": reason, "evidence": digest_of(shown)}
+    data |= {"approvals": given, "needed": needed}
+    if given < needed:
+        done = Action.PROMOTION_ENDORSED
+        record(action=done, actor=approver, target=promotion, now=now, data=data)
+        return None
+    _settle(promotion, Promotion.Status.APPROVED, now)
+    done = Action.PROMOTION_APPROVED
+    record(action=done, actor=approver, target=promotion, now=now, data=data)
+    begin.supersede_waiting(promotion, approver, now)
+    return begin.start_if_free(promotion=promotion, actor=approver, now=now)
 
 
 @transaction.atomic
@@ -251,12 +251,15 @@ def reject_promotion(
     now: datetime,
     change: Change = NOT_SHOWN,
 ) -> Promotion:
-    """Reject a pending promotion. Raises as approve_promotion does, but needs no gate to hold."""
+    """Reject a pending promotion: one person's no is enough. Raises as approve_promotion does, but
+    needs no gate to hold.
+    """
     decisions.permit(question(promotion, approver))
     _must_match(promotion, seen)
     shown = evidence(promotion, change, now)
-    rejected = (Approval.Decision.REJECT, Promotion.Status.REJECTED)
-    _decide(promotion, approver, *rejected, reason, shown, now)
+    _settle(promotion, Promotion.Status.REJECTED, now)
+    _not_twice(promotion, approver)
+    _keep(promotion, approver, Approval.Decision.REJECT, reason, shown, now)
     data = _bound_to(promotion) | {"reason": reason, "evidence": digest_of(shown)}
     record(action=Action.PROMOTION_REJECTED, actor=approver, target=promotion, now=now, data=data)
     return promotion
@@ -270,19 +273,37 @@ def _must_match(promotion: Promotion, seen: Seen) -> None:
         )
 
 
-def _decide(
+def _settle(promotion: Promotion, status: str, now: datetime) -> None:
+    """Take the promotion out of pending, exactly once. Raises AlreadyDecided."""
+    decisions.settle(
+        Promotion.objects.pending(), promotion, noun=PROPOSAL, status=status, decided_at=now
+    )
+
+
+def _still_pending(promotion: Promotion) -> None:
+    """Hold the promotion as it is until this ends. Raises AlreadyDecided where it waits no more."""
+    if not Promotion.objects.pending().select_for_update().filter(pk=promotion.pk).exists():
+        promotion.refresh_from_db()
+        state = promotion.get_status_display().lower()
+        raise decisions.AlreadyDecided(f"This {PROPOSAL} is {state} already.")
+
+
+def _not_twice(promotion: Promotion, approver: User) -> None:
+    """Raise AlreadyDecided where this person approved it already, with whichever account."""
+    if promotion.approvals.counting().filter(approver__person=approver.person).exists():
+        words = next_words(promotion, given=1)
+        raise decisions.AlreadyDecided(f"You approved this already. It needs {words} now.")
+
+
+def _keep(
     promotion: Promotion,
     approver: User,
     decision: str,
-    status: str,
     reason: str,
     shown: dict[str, Any],
     now: datetime,
 ) -> None:
-    """Take the promotion out of pending, exactly once, and keep the decision with its evidence."""
-    decisions.settle(
-        Promotion.objects.pending(), promotion, noun=PROPOSAL, status=status, decided_at=now
-    )
+    """Keep a decision with its evidence."""
     Approval.objects.create(
         promotion=promotion,
         approver=approver,
@@ -299,81 +320,19 @@ def _decide(
 
 @transaction.atomic
 def withdraw_promotion(*, promotion: Promotion, actor: User, now: datetime) -> Promotion:
-    """Take back a pending proposal. Raises NotPermitted unless actor owns the model; AlreadyDecided
-    if not pending.
+    """Take back a proposal that waits for reviewers, or approved for its start. Raises NotPermitted
+    unless actor owns the model; AlreadyDecided otherwise.
     """
     decisions.permit_withdrawal(question(promotion, actor))
     decisions.settle(
-        Promotion.objects.pending(),
+        Promotion.objects.undone(),
         promotion,
         noun=PROPOSAL,
         status=Promotion.Status.WITHDRAWN,
-        decided_at=now,
+        decided_at=Coalesce("decided_at", now),
     )
     record(action=Action.PROMOTION_WITHDRAWN, actor=actor, target=promotion, now=now)
     return promotion
-
-
-@transaction.atomic
-def start_rollout(*, promotion: Promotion, actor: User, now: datetime) -> Rollout:
-    """Start carrying out an approved promotion. A rollout of its model under way is superseded: its
-    version goes.
-
-    Raises WrongRolloutState when it was started before.
-    """
-    _locked(promotion.registered_model)
-    baseline = queries.live_version(promotion.registered_model)
-    _supersede(promotion.model_version, actor, now)
-    steps = settings.ROLLOUT_STEPS if baseline else (100,)
-    rollout = _create(promotion, now, baseline=baseline, steps=list(steps))
-    data = {"promotion": str(promotion.pk), "manifest_digest": promotion.manifest_digest}
-    record(action=Action.ROLLOUT_STARTED, actor=actor, target=rollout, now=now, data=data)
-    _wake(rollout)
-    return rollout
-
-
-def _create(promotion: Promotion, now: datetime, **more: object) -> Rollout:
-    try:
-        with transaction.atomic():
-            return Rollout.objects.create(
-                promotion=promotion,
-                registered_model=promotion.registered_model,
-                model_version=promotion.model_version,
-                started_at=now,
-                moved_at=now,
-                next_check_at=now,
-                **more,
-            )
-    except IntegrityError:
-        raise WrongRolloutState("This rollout has already started.") from None
-
-
-def _supersede(newer: ModelVersion, actor: User, now: datetime) -> None:
-    """End the model's open rollout, whose version is then taken back before the newer one
-    starts.
-    """
-    rows = (
-        Rollout.objects.open()
-        .select_for_update(of=("self",))
-        .select_related("model_version__registered_model")
-    )
-    old = rows.filter(registered_model=newer.registered_model).first()
-    if old is None:
-        return
-    if old.model_version_id == newer.pk:
-        raise WrongRolloutState(
-            f"A rollout of {newer.name} is already under way. Follow it, or abort it."
-        )
-    ended = Rollout.objects.filter(pk=old.pk)
-    ended.update(status=Rollout.Status.SUPERSEDED, finished_at=now, paused_at=None, **_renewed(now))
-    record(
-        action=Action.ROLLOUT_SUPERSEDED, actor=actor, target=old, now=now, data={"by": newer.name}
-    )
-    _wake(old)
-
-
-def _wake(rollout: Rollout) -> None:
-    enqueue_on_commit("promotions.reconcile_rollout", rollout_id=str(rollout.pk))
 
 
 def may_steer(rollout: Rollout, user: User) -> bool:
@@ -392,7 +351,7 @@ def pause_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) 
     """
     _may_steer(rollout, actor)
     rows = Rollout.objects.open().filter(pk=rollout.pk, paused_at=None, return_reason="")
-    if not rows.update(paused_at=now, **_renewed(now)):
+    if not rows.update(paused_at=now, **begin.renewed(now)):
         raise WrongRolloutState("Only a rollout that is moving forward can be paused.")
     return _steered(rollout, Action.ROLLOUT_PAUSED, actor, now, {"reason": reason})
 
@@ -404,7 +363,7 @@ def resume_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
     """
     _may_steer(rollout, actor)
     rows = Rollout.objects.open().filter(pk=rollout.pk, paused_at__isnull=False)
-    if not rows.update(paused_at=None, moved_at=now, **_renewed(now)):
+    if not rows.update(paused_at=None, moved_at=now, **begin.renewed(now)):
         raise WrongRolloutState("Only a paused rollout can be resumed.")
     return _steered(rollout, Action.ROLLOUT_RESUMED, actor, now, {})
 
@@ -446,7 +405,7 @@ def go_on_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) 
         decided_by=actor,
         reason=reason,
     )
-    Rollout.objects.filter(pk=rollout.pk).update(moved_at=now, **_renewed(now))
+    Rollout.objects.filter(pk=rollout.pk).update(moved_at=now, **begin.renewed(now))
     data = {"weight": commit.weight, "verdict": "NO_TRAFFIC", "reason": reason, **found.health}
     return _steered(rollout, Action.ROLLOUT_JUDGED, actor, now, data)
 
@@ -472,11 +431,14 @@ def retry_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
     branch lost its commits, from its first weight.
 
     Raises WrongRolloutState unless it failed, its version is verified and its baseline still
-    serves.
+    serves; and in a freeze window, or where the approval is too old, unless it goes back.
     """
     _may_steer(rollout, actor)
-    model = _locked(rollout.registered_model)
+    model = begin.locked(rollout.registered_model)
     rollout.refresh_from_db()
+    held = "" if rollout.rolls_back_id else begin.may_not_go_forward(rollout.promotion, now)
+    if held:
+        raise WrongRolloutState(held)
     if rollout.model_version.status != ModelVersion.Status.VERIFIED:
         state = rollout.model_version.get_status_display().lower()
         raise WrongRolloutState(
@@ -507,7 +469,7 @@ def retry_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
                 unready_since=None,
                 health={},
                 **again,
-                **_renewed(now),
+                **begin.renewed(now),
             )
     except IntegrityError:
         raise WrongRolloutState("Another rollout of this model is under way.") from None
@@ -526,7 +488,7 @@ def abort_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) 
     _may_steer(rollout, actor)
     rows = Rollout.objects.filter(pk=rollout.pk, status__in=(*Rollout.OPEN, Rollout.Status.FAILED))
     if not rows.update(
-        status=Rollout.Status.ABORTED, finished_at=now, paused_at=None, **_renewed(now)
+        status=Rollout.Status.ABORTED, finished_at=now, paused_at=None, **begin.renewed(now)
     ):
         rollout.refresh_from_db()
         raise WrongRolloutState(
@@ -547,7 +509,7 @@ def roll_back_rollout(*, rollout: Rollout, actor: User, reason: str, now: dateti
     left.
     """
     _may_steer(rollout, actor)
-    _locked(rollout.registered_model)
+    begin.locked(rollout.registered_model)
     rollout.refresh_from_db()
     if rollout.status != Rollout.Status.LIVE:
         raise WrongRolloutState(
@@ -559,13 +521,15 @@ def roll_back_rollout(*, rollout: Rollout, actor: User, reason: str, now: dateti
         raise NotEligible(
             "No earlier version is still approved and verified. Propose the one that should serve."
         )
-    _supersede(approved.model_version, actor, now)
-    back = _create(approved, now, baseline=rollout.model_version, rolls_back=rollout, steps=[100])
-    Rollout.objects.filter(pk=rollout.pk).update(**_renewed(now))
+    begin.supersede_rollout(approved.model_version, actor, now)
+    back = begin.create_rollout(
+        approved, now, baseline=rollout.model_version, rolls_back=rollout, steps=[100]
+    )
+    Rollout.objects.filter(pk=rollout.pk).update(**begin.renewed(now))
     data = {"promotion": str(approved.pk), "manifest_digest": approved.manifest_digest}
     data |= {"reason": reason, "rolls_back": rollout.model_version.name}
     record(action=Action.ROLLOUT_STARTED, actor=actor, target=back, now=now, data=data)
-    _wake(back)
+    begin.wake(back)
     return back
 
 
@@ -580,18 +544,6 @@ def _steered(
     rollout: Rollout, action: Action, actor: User, now: datetime, data: dict[str, object]
 ) -> Rollout:
     record(action=action, actor=actor, target=rollout, now=now, data=data)
-    _wake(rollout)
+    begin.wake(rollout)
     rollout.refresh_from_db()
     return rollout
-
-
-def _renewed(now: datetime) -> dict[str, object]:
-    """Return the columns that wake a reconciler for a changed desired state."""
-    return {
-        "generation": F("generation") + 1,
-        "attempts": 0,
-        "next_check_at": now,
-        "reason": "",
-        "message": "",
-        "observed_at": now,
-    }

@@ -18,7 +18,7 @@ from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
 from apps.common.pagination import NewestRequests
 from apps.common.reasons import ReasonInput, reason_of
-from apps.promotions import actions, proposal
+from apps.promotions import actions, proposal, stages
 from apps.promotions.filters import PromotionQuery
 from apps.promotions.models import (
     GateResult,
@@ -31,7 +31,13 @@ from apps.promotions.models import (
 
 TAG = "Promotions"
 DECISIONS = {"approve": actions.approve_promotion, "reject": actions.reject_promotion}
-RELATED = ("registered_model", "model_version", "baseline__registered_model", "requested_by")
+RELATED = (
+    "registered_model",
+    "model_version",
+    "baseline__registered_model",
+    "requested_by",
+    "policy_revision",
+)
 
 
 class ProposalInput(serializers.Serializer[Any]):
@@ -234,8 +240,8 @@ class Promotions(Listing):
     )
     def get(self, request: Request) -> Response:
         """Answer the promotions the caller may see."""
-        rows = Promotion.objects.visible_to(caller(request)).select_related(*RELATED)
-        return self.listed(rows.prefetch_related("rollouts"))
+        rows = stages.with_stage(Promotion.objects.visible_to(caller(request)))
+        return self.listed(rows.select_related(*RELATED).prefetch_related(*stages.RESTS_ON))
 
     @operation(
         "promotions_create",

@@ -41,7 +41,7 @@ def evidence(promotion: Promotion, change: Change, now: datetime) -> dict[str, A
     conditions: [{name, passed, words}]; metrics: the lines of evals.pages; facts: [[label, words]];
     settings: engine, image and what the version is served with; steps, problem: the change.
     """
-    found = evaluate_gates(queries.evidence_for(promotion.model_version, promotion))
+    found = evaluate_gates(queries.evidence_for(promotion.model_version, now, promotion))
     run, baseline = promotion.eval_run, baseline_run(promotion)
     return {
         "conditions": [
@@ -88,13 +88,14 @@ def facts(promotion: Promotion, now: datetime) -> list[tuple[str, str]]:
 
 def serving_settings(promotion: Promotion) -> list[list[str]]:
     """Return with what the version is served and rolled out, in words: [[label, words]]."""
-    steps = ", ".join(f"{percent} %" for percent in settings.ROLLOUT_STEPS)
+    rules = promotion.policy_revision.rules
+    steps = ", ".join(f"{percent} %" for percent in rules.steps)
     return [
         ["Engine of the evaluation", promotion.eval_run.engine or "not recorded"],
         ["Machine of the evaluation", promotion.eval_run.instance_type or "not recorded"],
         ["Image", settings.SERVING_IMAGE],
         ["Context", f"{promotion.registered_model.context_length:,} tokens"],
         ["Weights", steps if promotion.baseline else "100 %"],
-        ["Each is held for", f"{settings.ROLLOUT_HOLD_SECONDS} s"],
-        ["Calls needed of each", str(settings.ROLLOUT_MINIMUM_CALLS)],
+        ["Each is held for", f"{rules.hold_seconds} s"],
+        ["Calls needed of each", str(rules.minimum_calls)],
     ]

@@ -5,16 +5,21 @@ in, words out.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from apps.integrations.engine.identity import is_stand_in
+
 ONLY_SPOT = "every NodePool buys Spot machines only"
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """The version's newest evaluation run that came to a result."""
+    """The version's newest evaluation run that came to a result. engine: "" where it was not
+    recorded.
+    """
 
     id: str
     passed: bool
     report_digest: str
+    engine: str = ""
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Evidence:
     bound_*: what the promotion was made with; None before there is one. Version names are
     `<model>-v<n>`.
     serving_class: "" while none was chosen. only_spot: every NodePool is known to buy Spot machines
-    alone.
+    alone. real_engine_required: by the policy. policy: the number of the one in force.
     """
 
     version: str
@@ -38,9 +43,12 @@ class Evidence:
     only_spot: bool = False
     open_rollout: str | None = None
     failed_rollout: str | None = None
+    real_engine_required: bool = False
+    policy: int = 1
     bound_digest: str | None = None
     bound_run: str | None = None
     bound_baseline: str | None = None
+    bound_policy: int | None = None
     is_bound: bool = False
 
 
@@ -108,8 +116,28 @@ def _evaluation(facts: Evidence) -> list[Condition]:
         Condition(
             "Evaluation", True, f"run {facts.run.id[:8]} on {facts.suite}: every threshold met"
         ),
+        *_engine(facts.run, facts.real_engine_required),
         report,
     ]
+
+
+def _engine(run: RunFacts, required: bool) -> list[Condition]:
+    """Return whether a real engine answered, where the policy asks for one."""
+    if not required:
+        return []
+    if is_stand_in(run.engine):
+        words = (
+            "The stand-in answered the evaluation, and it loads no model. The policy asks for a "
+            "run by a real engine."
+        )
+        return [Condition("Engine", False, words)]
+    if not run.engine:
+        words = (
+            "Which engine answered the evaluation was not recorded, and the policy asks for a real "
+            "one. Start a new run."
+        )
+        return [Condition("Engine", False, words)]
+    return [Condition("Engine", True, f"evaluated by {run.engine}")]
 
 
 def _not_live(facts: Evidence) -> Condition:
@@ -171,6 +199,7 @@ def _bound(facts: Evidence) -> list[Condition]:
     same_baseline = facts.bound_baseline == facts.baseline
     was, is_now = facts.bound_baseline or "nothing", facts.baseline or "nothing"
     return [
+        *_same_policy(facts),
         Condition(
             "Same files",
             same_digest,
@@ -195,6 +224,21 @@ def _bound(facts: Evidence) -> list[Condition]:
             f"it again.",
         ),
     ]
+
+
+def _same_policy(facts: Evidence) -> list[Condition]:
+    """Return whether the policy is still the one that it was proposed under; nothing once it is
+    approved, for then it goes on with that one.
+    """
+    if facts.bound_policy is None:
+        return []
+    if facts.bound_policy == facts.policy:
+        return [Condition("Same policy", True, f"policy {facts.policy} is still in force")]
+    words = (
+        f"Proposed under policy {facts.bound_policy}, but policy {facts.policy} is in force now. "
+        f"Withdraw the proposal and make it again."
+    )
+    return [Condition("Same policy", False, words)]
 
 
 def short(digest: str) -> str:

@@ -11,15 +11,18 @@ import uuid
 from typing import Optional
 
 from django.db import models
-from django.db.models import CharField, F, Q, Value
+from django.db.models import CharField, Exists, F, OuterRef, Q, Value
 from django.db.models.functions import Cast, Concat
 
 from apps.accounts.models import User
-from apps.accounts.roles import DECIDES_PROMOTIONS
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common import decisions
 from apps.common.leases import Reconciled
 from apps.evals.models import EvalRun
+
+# Django finds an app's models through this module only
+from apps.promotions.policy.models import PolicyChange, PolicyRevision  # noqa: F401
+from apps.promotions.policy.reviewers import may_approve
 
 # ModelVersion.name of a promotion's or a rollout's version, as the database puts it together
 VERSION_NAME = Concat(
@@ -41,10 +44,23 @@ class PromotionQuerySet(models.QuerySet["Promotion"]):
         """Return the promotions that wait for a reviewer."""
         return self.filter(status=Promotion.Status.PENDING)
 
+    def undone(self) -> "PromotionQuerySet":
+        """Return the promotions that wait for a reviewer, or approved for the start of their
+        rollout.
+        """
+        begun = Rollout.objects.filter(promotion=OuterRef("pk"))
+        waits = Q(status=Promotion.Status.PENDING) | Q(status=Promotion.Status.APPROVED)
+        return self.filter(waits & ~Exists(begun))
+
     def to_decide(self, user: User) -> models.QuerySet["Promotion"]:
-        """Return the promotions that wait for this person: for each reviewer, those of others."""
-        is_decider = user.has_role(*DECIDES_PROMOTIONS)
-        return decisions.waiting_for(self.pending(), user, is_decider=is_decider)
+        """Return the promotions that wait for this person: those of others that the policy lets
+        them decide about, and that they have not approved already.
+        """
+        given = Approval.objects.counting().filter(
+            promotion=OuterRef("pk"), approver__person=user.person
+        )
+        rows = self.pending().filter(may_approve(user), ~Exists(given))
+        return decisions.waiting_for(rows, user)
 
     def with_version_name(self) -> "PromotionQuerySet":
         """Return the promotions to be searched by version_name: `<model>-v<number>`."""
@@ -61,12 +77,17 @@ class Promotion(models.Model):
     """A proposal that a version should serve a model's callers."""
 
     class Status(models.TextChoices):
-        """Decided once, by a reviewer who is not the requester."""
+        """What was decided. APPROVED once as many persons approved as the policy asks for; until
+        its rollout starts it may still be withdrawn, expire, or be superseded by a newer one. What
+        people call its stage is told by stages.py.
+        """
 
         PENDING = "PENDING", "Waiting for a reviewer"
         APPROVED = "APPROVED", "Approved"
         REJECTED = "REJECTED", "Rejected"
         WITHDRAWN = "WITHDRAWN", "Withdrawn"
+        EXPIRED = "EXPIRED", "Expired"
+        SUPERSEDED = "SUPERSEDED", "Superseded"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     registered_model = models.ForeignKey(
@@ -80,6 +101,10 @@ class Promotion(models.Model):
     )  # what serves when this is judged; NULL: nothing does
     eval_run = models.ForeignKey(EvalRun, on_delete=models.PROTECT, related_name="promotions")
     manifest_digest = models.CharField(max_length=71)
+    # the rules that were in force when it was proposed, which it is decided and carried out under
+    policy_revision = models.ForeignKey(
+        PolicyRevision, on_delete=models.PROTECT, related_name="promotions"
+    )
     requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="promotions")
     requested_at = models.DateTimeField()
     justification = models.TextField()
@@ -130,6 +155,14 @@ class Promotion(models.Model):
         return next(iter(self.rollouts.all()), None)
 
 
+class ApprovalQuerySet(models.QuerySet["Approval"]):
+    """Decisions of reviewers, oldest first."""
+
+    def counting(self) -> "ApprovalQuerySet":
+        """Return the approvals that count towards those that the policy asks for."""
+        return self.filter(decision=Approval.Decision.APPROVE)
+
+
 class Approval(models.Model):
     """A reviewer's decision, bound to the evidence that was on the page.
 
@@ -157,6 +190,8 @@ class Approval(models.Model):
     # what was on the reviewer's page (dossier.py): conditions, figures, settings, every step's diff
     evidence = models.JSONField(default=dict)
 
+    objects = ApprovalQuerySet.as_manager()
+
     class Meta:
         ordering = ("decided_at",)
         constraints = (
@@ -170,6 +205,13 @@ class Approval(models.Model):
 
     def __str__(self) -> str:
         return f"{self.approver} {self.decision} {self.promotion}"
+
+    @property
+    def counts(self) -> bool:
+        """Tell whether it counts towards the approvals that the policy asks for, as
+        ApprovalQuerySet.counting does.
+        """
+        return self.decision == Approval.Decision.APPROVE
 
 
 class RolloutQuerySet(models.QuerySet["Rollout"]):

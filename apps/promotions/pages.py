@@ -8,26 +8,14 @@ from typing import Any
 
 from django.utils.html import format_html
 
-from apps.common.badges import Badge
 from apps.common.money import about_usd, shown, unit_price
 from apps.fleet.words import short_name
 from apps.promotions.models import Promotion, Rollout, RolloutPhase
 from apps.promotions.rollouts.phases import TYPICAL
 from apps.promotions.sleep import Sleep
 
-PROMOTION_BADGES = {
-    Promotion.Status.PENDING: Badge("warn", "clock", "Needs 1 approval"),
-    Promotion.Status.APPROVED: Badge("ok", "circle-check", "Approved"),
-    Promotion.Status.REJECTED: Badge("bad", "circle-x", "Rejected"),
-    Promotion.Status.WITHDRAWN: Badge("idle", "undo-2", "Withdrawn"),
-}
 PHASES = RolloutPhase.Phase
 NAMES_NODE = (PHASES.REGISTERED, PHASES.SCHEDULED)  # whose detail is a node's whole name
-
-
-def promotion_badge(promotion: Promotion) -> Badge:
-    """Return a promotion's badge."""
-    return PROMOTION_BADGES[Promotion.Status(promotion.status)]
 
 
 def sleep_facts(sleep: Sleep) -> list[tuple[str, object]]:

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.catalog.models import ModelVersion
 from apps.common.diffs import files as diff_files
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.client import GitClient, client_from_settings
@@ -67,7 +66,7 @@ def _steps(promotion: Promotion, git: GitClient) -> list[tuple[str, str, render.
     beside = (
         f"beside {baseline.name}; callers notice nothing" if baseline else "nobody can call it yet"
     )
-    steps = [(f"Start {version.name}", beside, serve), *_shifts(version, baseline, around)]
+    steps = [(f"Start {version.name}", beside, serve), *_shifts(promotion, around)]
     if baseline:
         minutes = max(settings.ROLLOUT_RETIRE_AFTER_SECONDS // 60, 1)
         steps.append(
@@ -77,20 +76,22 @@ def _steps(promotion: Promotion, git: GitClient) -> list[tuple[str, str, render.
 
 
 def _shifts(
-    version: ModelVersion, baseline: ModelVersion | None, around: render.Surroundings
+    promotion: Promotion, around: render.Surroundings
 ) -> list[tuple[str, str, render.Changes]]:
     """Return each weight with its change, which is shown against the branch as it is now, not after
     the one before.
     """
+    version, baseline = promotion.model_version, promotion.baseline
+    rules = promotion.policy_revision.rules
     if baseline is None:
         return [("Move all callers to it", "when it is ready", render.shift(version, around))]
     when, found = "when it is ready", []
-    for percent in settings.ROLLOUT_STEPS:
+    for percent in rules.steps:
         words = (
             "Move all callers to it" if percent == 100 else f"Move {percent} % of the callers to it"
         )
         found.append((words, when, render.shift(version, around, percent, baseline)))
-        when = f"{settings.ROLLOUT_HOLD_SECONDS} s later, if its gate passes"
+        when = f"{rules.hold_seconds} s later, if its gate passes"
     return found
 
 

@@ -1,5 +1,7 @@
 """Reads over promotions and rollouts: what serves, and what the gates look at."""
 
+from datetime import datetime
+
 from django.db.models import F
 
 from apps.capacity.queries import buys_only_spot
@@ -14,6 +16,7 @@ from apps.promotions.models import (
     RolloutCommit,
     ServingClass,
 )
+from apps.promotions.policy.queries import Ruling, rules_for
 
 
 def live_rollout(model: RegisteredModel) -> Rollout | None:
@@ -97,15 +100,21 @@ def is_stopped(rollout: Rollout) -> bool:
 
 
 def evidence_for(
-    version: ModelVersion, promotion: Promotion | None = None, serving_class: str = ""
+    version: ModelVersion,
+    at: datetime,
+    promotion: Promotion | None = None,
+    serving_class: str = "",
 ) -> Evidence:
-    """Return what the gates look at now, for a version to propose or a promotion to decide. About
-    seven queries.
+    """Return what the gates look at, for a version to propose or a promotion to decide. About
+    eight queries. at: which policy is in force.
 
     serving_class: of a proposal that is not made yet; "" where none was chosen.
     """
     serving_class = promotion.serving_class if promotion else serving_class
     model = version.registered_model
+    ruling = rules_for(model, at)
+    own = promotion.policy_revision if promotion else None
+    rules = own.rules if own else ruling.rules
     suite = current_suite()
     run = deciding_run(version, suite) if suite else None
     live = live_version(model)
@@ -119,27 +128,44 @@ def evidence_for(
         verified=version.status == ModelVersion.Status.VERIFIED,
         version_status=version.get_status_display(),
         manifest_digest=version.manifest_digest,
-        run=RunFacts(str(run.pk), run.status == EvalRun.Status.PASSED, run.report_digest)
-        if run
-        else None,
+        run=_run_facts(run) if run else None,
         suite=str(suite) if suite else "",
         baseline=live.name if live else None,
         serving_class=serving_class,
         only_spot=serving_class == ServingClass.WARM and buys_only_spot(),
         open_rollout=under_way.model_version.name if under_way else None,
         failed_rollout=failed.model_version.name if failed else None,
+        real_engine_required=rules.real_engine_required,
+        policy=ruling.number,
         bound_digest=promotion.manifest_digest if promotion else None,
         bound_run=str(promotion.eval_run_id) if promotion else None,
         bound_baseline=promotion.baseline.name if promotion and promotion.baseline else None,
+        bound_policy=_policy_that_must_stay(promotion, ruling),
         is_bound=promotion is not None,
     )
 
 
-def obstacles(version: ModelVersion) -> list[Condition]:
-    """Return what keeps a version from being proposed now: the gates that do not hold, and a
-    promotion of its model that waits. About eight queries.
+def _run_facts(run: EvalRun) -> RunFacts:
+    passed = run.status == EvalRun.Status.PASSED
+    return RunFacts(str(run.pk), passed, run.report_digest, run.engine)
+
+
+def _policy_that_must_stay(promotion: Promotion | None, ruling: Ruling) -> int | None:
+    """Return the number of the policy that a promotion was proposed under, while another must not
+    come into force: until it is approved.
     """
-    found = blocked(evaluate_gates(evidence_for(version)))
+    if promotion is None or promotion.status != Promotion.Status.PENDING:
+        return None
+    own = promotion.policy_revision
+    same = ruling.revision is None or ruling.revision.pk == own.pk
+    return ruling.number if same else own.number
+
+
+def obstacles(version: ModelVersion, at: datetime) -> list[Condition]:
+    """Return what keeps a version from being proposed: the gates that do not hold, and a promotion
+    of its model that waits. About nine queries.
+    """
+    found = blocked(evaluate_gates(evidence_for(version, at)))
     waiting = Promotion.objects.pending().filter(registered_model=version.registered_model)
     if other := waiting.select_related("model_version__registered_model").first():
         words = f"{other.model_version.name} waits for a reviewer: decide or withdraw it first."

@@ -10,7 +10,7 @@ from django.urls import reverse, reverse_lazy
 from apps.common.badges import Badge
 from apps.common.tables.columns import Column, Empty, Table
 from apps.evals.pages import figure
-from apps.promotions import pages, serving
+from apps.promotions import serving, stages
 from apps.promotions.filters import PromotionFilters
 from apps.promotions.models import Promotion, Rollout
 
@@ -37,8 +37,13 @@ class PromotionLine:
 
     @property
     def badge(self) -> Badge:
-        """Return what came of the proposal."""
-        return pages.promotion_badge(self.promotion)
+        """Return its stage."""
+        return stages.badge_of(self.promotion)
+
+    @property
+    def stage(self) -> str:
+        """Return its stage as programs name it."""
+        return str(stages.stage_of(self.promotion))
 
     @property
     def version(self) -> str:
@@ -66,7 +71,7 @@ class PromotionLine:
 def lines(promotions: Sequence[Promotion], now: datetime) -> list[PromotionLine]:
     """Return the promotions with their newest rollouts' states, asked once for all of them.
 
-    promotions: with their rollouts prefetched.
+    promotions: with their rollouts, approvals and changes prefetched.
     """
     newest = [(promotion, promotion.newest_rollout()) for promotion in promotions]
     states = serving.rollout_states([rollout for _, rollout in newest if rollout], now)
@@ -78,7 +83,7 @@ def lines(promotions: Sequence[Promotion], now: datetime) -> list[PromotionLine]
 
 def promotions(now: datetime) -> Table:
     """Return the table of promotions, with what their rollouts do at a moment. Its rows are
-    with_version_name().
+    with_version_name() and stages.with_stage.
     """
     return Table(
         name="promotions",
@@ -92,8 +97,8 @@ def promotions(now: datetime) -> Table:
             Column("version", "Version", sort="model_version__number", csv_head="version"),
             Column("baseline", "Instead of", sort="baseline__number", unknown="nothing",
                    csv_head="baseline", css="nowrap"),
-            Column("state", "State", "badge", kind="badge", sort="status", csv="promotion.status",
-                   csv_head="status", place="figure", css="nowrap"),
+            Column("state", "State", "badge", kind="badge", sort="stage", csv="stage",
+                   csv_head="stage", place="figure", css="nowrap"),
             Column("rollout", "Rollout", "rollout_badge", kind="badge",
                    url=lambda line: line.rollout_url, csv="rollout.status", csv_head="rollout",
                    css="nowrap"),

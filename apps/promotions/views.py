@@ -29,7 +29,16 @@ from apps.common.tables.reading import respond
 from apps.evals.pages import is_stand_in, metric_lines
 from apps.evals.queries import current_suite, deciding_run
 from apps.fleet.costs import MachinePrices, cold_starts, machine_prices
-from apps.promotions import actions, dossier, pages, proposal, queries, serving, sleep, tables
+from apps.promotions import (
+    actions,
+    dossier,
+    proposal,
+    queries,
+    serving,
+    sleep,
+    stages,
+    tables,
+)
 from apps.promotions.forms import DecisionForm, ProposalForm
 from apps.promotions.gates import blocked, evaluate_gates
 from apps.promotions.models import Promotion, Rollout, ServingClass
@@ -40,18 +49,19 @@ RELATED = (
     "baseline__registered_model",
     "requested_by",
     "eval_run__suite",
+    "policy_revision",
 )
 
 
 @require_GET
 def promotion_list(request: SignedIn) -> HttpResponseBase:
     """List promotions, those that wait for the person first; as a page, its table alone, or CSV."""
-    rows = Promotion.objects.visible_to(request.user).with_version_name()
+    rows = stages.with_stage(Promotion.objects.visible_to(request.user).with_version_name())
     waiting = Promotion.objects.to_decide(request.user).select_related(*RELATED)[:20]
     return respond(
         tables.promotions(now()),
         request,
-        rows.select_related(*RELATED).prefetch_related("rollouts"),
+        rows.select_related(*RELATED).prefetch_related(*stages.RESTS_ON),
         "promotions/promotion_list.html",
         {"needs_me": waiting},
     )
@@ -79,7 +89,7 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
         else:
             messages.success(request, f"Proposed {version.name}. A reviewer decides.")
             return redirect("promotions:promotion_detail", pk=made.pk)
-    gates = evaluate_gates(queries.evidence_for(version))
+    gates = evaluate_gates(queries.evidence_for(version, now()))
     run = deciding_run(version, current_suite())
     live, prices = queries.live_version(model), machine_prices(model.name, now())
     context = {
@@ -166,7 +176,7 @@ def _show(
         "rollout_badge": serving.of_rollout(rollout, now()).badge if rollout else None,
         "title": f"{promotion.registered_model} v{version.number} → production",
         "crumbs": _crumbs((version.name, "")),
-        "badge": pages.promotion_badge(promotion),
+        "badge": stages.badge_of(promotion),
         "metrics": shown["metrics"],
         "baseline_run": shown["baseline_run"],
         "simulated": Simulated(engine=is_stand_in(promotion.eval_run)),
@@ -238,7 +248,7 @@ def promotion_diff(request: SignedIn, pk: UUID) -> HttpResponse:
 @require_POST
 def promotion_approve(request: SignedIn, pk: UUID) -> HttpResponse:
     """Approve, and start the rollout."""
-    return _decide(request, pk, actions.approve_promotion, "Approved. The rollout has started.")
+    return _decide(request, pk, actions.approve_promotion, "Approved.")
 
 
 @require_POST

@@ -117,7 +117,7 @@ def _stage(version: ModelVersion, user: User) -> dict[str, Any]:
     rows = Promotion.objects.visible_to(user).filter(model_version=version)
     promotion = rows.select_related("requested_by").first()
     owns = version.registered_model.is_owned_by(user)
-    obstacles = promotions.obstacles(version) if owns else []
+    obstacles = promotions.obstacles(version, now()) if owns else []
     return {
         "stage": state,
         "stage_facts": _stage_facts(state, promotion),

@@ -126,9 +126,10 @@ REFUSED = {
     "hours kept ready for a version that always runs": (
         "INSERT INTO promotions_promotion (id, registered_model_id, model_version_id, eval_run_id, manifest_digest,"
         " requested_by_id, requested_at, justification, serving_class, pre_warm, status, decided_at,"
-        " without_traffic) SELECT"
+        " without_traffic, policy_revision_id) SELECT"
         " gen_random_uuid(), registered_model_id, model_version_id, eval_run_id, manifest_digest, requested_by_id,"
-        " now(), '', 'WARM', 'daily 01:00-02:00 UTC', 'WITHDRAWN', now(), false FROM promotions_promotion"
+        " now(), '', 'WARM', 'daily 01:00-02:00 UTC', 'WITHDRAWN', now(), false, policy_revision_id"
+        " FROM promotions_promotion"
         " WHERE id = '{promotion}'",
         "promotion_pre_warm_only_where_it_sleeps",
     ),
@@ -366,6 +367,15 @@ STEPS = {
         "WITHDRAWN": "",
     },
     "promotions.Promotion": {
+        "PENDING": "APPROVED REJECTED WITHDRAWN EXPIRED",
+        # only until its rollout starts; pending again where its approvals are void
+        "APPROVED": "PENDING WITHDRAWN EXPIRED SUPERSEDED",
+        "REJECTED": "",
+        "WITHDRAWN": "",
+        "EXPIRED": "",
+        "SUPERSEDED": "",
+    },
+    "promotions.PolicyChange": {
         "PENDING": "APPROVED REJECTED WITHDRAWN",
         "APPROVED": "",
         "REJECTED": "",

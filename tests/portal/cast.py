@@ -290,7 +290,7 @@ def _claim() -> NodeClaim:
 def _promotion(model, version, run, requester, **more):
     return Promotion.objects.create(
         registered_model=model, model_version=version, eval_run=run,
-        manifest_digest=version.manifest_digest,
+        manifest_digest=version.manifest_digest, policy_revision=promoted.policy(model),
         requested_by=requester, requested_at=timezone.now(), justification="Better codes.", **more,
     )  # fmt: skip
 

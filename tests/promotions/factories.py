@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from apps.evals.models import EvalRun, EvalSuite
 from apps.promotions.models import Approval, Promotion, Rollout
+from apps.promotions.policy.actions import revision_for
 from tests.factories import NOW, ModelVersionFactory, UserFactory
 
 THRESHOLDS = {"f1": {"minimum": 0.2}, "ttft_p95_ms": {"maximum": 20000}}
@@ -39,6 +40,11 @@ def run(version, *, passed=True, at=NOW, f1=0.9, **more):
     )
 
 
+def policy(model):
+    """Return the revision of the policy that is in force for a model's promotions."""
+    return revision_for(model.data_class, NOW)
+
+
 def version(model, number, **more):
     """Return a verified version."""
     return ModelVersionFactory(registered_model=model, number=number, **more)
@@ -59,6 +65,7 @@ def rolled(model, number, chosen=None, **facts):
         model_version=made,
         eval_run=run(made),
         manifest_digest=made.manifest_digest,
+        policy_revision=policy(model),
         requested_by=UserFactory(),
         requested_at=NOW,
         justification="first",

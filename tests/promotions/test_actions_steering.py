@@ -8,11 +8,12 @@ from apps.accounts.models import Role
 from apps.audit.models import Action
 from apps.common.canonical import digest_of
 from apps.common.errors import NotPermitted
-from apps.promotions import actions
+from apps.promotions import actions, begin
 from apps.promotions.models import Approval, GateResult, Promotion, Rollout
 from tests.database import as_owner, unguarded
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
+from tests.promotions.policies import put_in_force
 from tests.promotions.test_actions import approve, propose, seen
 from tests.trail import AuditAway, trail
 
@@ -106,6 +107,7 @@ class TestRequestPromotion:
             "serving_class": "SCALE_TO_ZERO",
             "pre_warm": made.pre_warm,
             "without_traffic": True,
+            "policy": 1,
         }
         assert trail(made) == [(Action.PROMOTION_REQUESTED, "alice", facts)]
 
@@ -137,9 +139,9 @@ class TestRequestPromotion:
 
 class TestDeciding:
     def test_starts_this_models_rollout_from_what_serves_it(
-        self, version, registered_model, other, alice, carol, enqueued, settings
+        self, version, registered_model, other, alice, carol, enqueued
     ):
-        settings.ROLLOUT_STEPS = (10, 100)
+        put_in_force(steps=(10, 100))
         live = factories.live(registered_model, 6)
         promotion = propose(version, alice)
         untouched = as_stored(other)
@@ -168,6 +170,7 @@ class TestDeciding:
         )
         assert (approval.baseline, approval.eval_run) == (promotion.baseline, promotion.eval_run)
         kept = {"reason": "Good", "evidence": digest_of(approval.evidence)}
+        kept |= {"approvals": 1, "needed": 1}
         facts = trail(promotion)[0][2] | kept
         assert trail(promotion)[1:] == [(Action.PROMOTION_APPROVED, "carol", facts)]
         started = {"promotion": str(promotion.pk), "manifest_digest": version.manifest_digest}
@@ -238,10 +241,10 @@ class TestDeciding:
 
     def test_starts_a_rollout_once(self, rollout, carol):
         with pytest.raises(actions.WrongRolloutState, match="already under way"):
-            actions.start_rollout(promotion=rollout.promotion, actor=carol, now=NOW)
+            begin.start_rollout(promotion=rollout.promotion, actor=carol, now=NOW)
         Rollout.objects.filter(pk=rollout.pk).update(status="ABORTED")
         with pytest.raises(actions.WrongRolloutState, match="already started"):
-            actions.start_rollout(promotion=rollout.promotion, actor=carol, now=NOW)
+            begin.start_rollout(promotion=rollout.promotion, actor=carol, now=NOW)
 
 
 class TestSteering:

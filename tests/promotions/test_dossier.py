@@ -68,8 +68,8 @@ class TestEvidence:
         )
         assert {item["name"]: item["passed"] for item in found["conditions"]} == {
             "Manifest": True, "Evaluation": True, "Report": True, "Baseline": True,
-            "Rollout": True, "Machines": True, "Same files": True, "Same run": True,
-            "Same baseline": True,
+            "Rollout": True, "Machines": True, "Same policy": True, "Same files": True,
+            "Same run": True, "Same baseline": True,
         }  # fmt: skip
         assert all(item["words"] for item in found["conditions"])
         assert ["Baseline", live.model_version.name] in found["facts"]

@@ -34,6 +34,7 @@ def propose(version, **more):
     return Promotion.objects.create(
         registered_model=version.registered_model, model_version=version,
         eval_run=factories.run(version), manifest_digest=version.manifest_digest,
+        policy_revision=factories.policy(version.registered_model),
         requested_by=UserFactory(), requested_at=NOW, justification="Better.", **more,
     )  # fmt: skip
 
@@ -182,7 +183,7 @@ class TestEvidenceFor:
         return made
 
     def test_is_about_its_own_model(self, version, registered_model, other):
-        found = queries.evidence_for(version, serving_class="WARM")
+        found = queries.evidence_for(version, NOW, serving_class="WARM")
         run = EvalRun.objects.get(model_version=version)
         assert (found.version, found.verified, found.version_status) == (
             "prior-auth-extract-v7",
@@ -196,15 +197,15 @@ class TestEvidenceFor:
     @pytest.mark.parametrize("only_spot", [True, False])
     def test_asks_what_may_be_bought_for_a_warm_version(self, version, monkeypatch, only_spot):
         monkeypatch.setattr(queries, "buys_only_spot", lambda: only_spot)
-        assert queries.evidence_for(version, serving_class="WARM").only_spot is only_spot
-        assert queries.evidence_for(version, serving_class="SCALE_TO_ZERO").only_spot is False
+        assert queries.evidence_for(version, NOW, serving_class="WARM").only_spot is only_spot
+        assert queries.evidence_for(version, NOW, serving_class="SCALE_TO_ZERO").only_spot is False
 
     def test_names_what_serves_what_moves_and_what_failed(self, version, registered_model, other):
         factories.live(registered_model, 4)
         factories.rolled(registered_model, 5, status="FAILED")
         factories.rolled(registered_model, 6, status="PENDING")
         factories.rolled(registered_model, 3, status="ABORTED")
-        found = queries.evidence_for(version)
+        found = queries.evidence_for(version, NOW)
         assert (found.baseline, found.open_rollout, found.failed_rollout) == (
             "prior-auth-extract-v4",
             "prior-auth-extract-v6",
@@ -214,7 +215,7 @@ class TestEvidenceFor:
     def test_is_bound_to_what_was_proposed(self, version, registered_model):
         live = factories.live(registered_model, 4)
         promotion = propose(version, baseline=live.model_version, serving_class="SCALE_TO_ZERO")
-        found = queries.evidence_for(version, promotion, "WARM")
+        found = queries.evidence_for(version, NOW, promotion, "WARM")
         assert (found.serving_class, found.is_bound) == ("SCALE_TO_ZERO", True)
         assert (found.bound_digest, found.bound_run, found.bound_baseline) == (
             version.manifest_digest,
@@ -224,10 +225,10 @@ class TestEvidenceFor:
 
     def test_knows_a_version_that_is_not_verified_or_evaluated(self, registered_model):
         bare = factories.version(registered_model, 8, status="QUARANTINED")
-        found = queries.evidence_for(bare)
+        found = queries.evidence_for(bare, NOW)
         assert (found.verified, found.run, found.suite) == (False, None, "")
         factories.run(factories.version(registered_model, 9), passed=False)
-        found = queries.evidence_for(bare)
+        found = queries.evidence_for(bare, NOW)
         assert (found.run, found.suite) == (None, str(EvalRun.objects.get().suite))
 
 
@@ -237,10 +238,10 @@ class TestObstacles:
         factories.run(version)
         propose(factories.version(other, 9))
         approved(factories.version(registered_model, 5))
-        assert queries.obstacles(version) == []
+        assert queries.obstacles(version, NOW) == []
         propose(factories.version(registered_model, 8))
-        (found,) = queries.obstacles(version)
+        (found,) = queries.obstacles(version, NOW)
         assert (found.name, found.passed) == ("Promotion", False)
         assert found.words.startswith("prior-auth-extract-v8 waits for a reviewer")
         unrun = factories.version(registered_model, 6)
-        assert [item.name for item in queries.obstacles(unrun)] == ["Evaluation", "Promotion"]
+        assert [item.name for item in queries.obstacles(unrun, NOW)] == ["Evaluation", "Promotion"]

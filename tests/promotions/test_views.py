@@ -169,7 +169,7 @@ class TestPromotionDetail:
         text = as_(carol).get(url("promotion_detail", promotion)).content.decode()
         assert "Approve and roll out v7" in text
         assert promotion.manifest_digest in text
-        assert "all 9 hold" in text
+        assert "all 10 hold" in text
 
     def test_offers_the_requester_no_decision(self, as_, alice, promotion):
         text = as_(alice).get(url("promotion_detail", promotion)).content.decode()
@@ -367,6 +367,7 @@ class TestRolloutDetail:
         Promotion.objects.create(
             registered_model=registered_model, model_version=baseline,
             eval_run=baseline.eval_runs.get(), manifest_digest=baseline.manifest_digest,
+            policy_revision=factories.policy(registered_model),
             requested_by=alice, requested_at=NOW, justification="It was better.",
         )  # fmt: skip
         assert "kept warm until" not in as_(alice).get(where).content.decode()
@@ -542,19 +543,19 @@ class TestPromotionList:
         first = factories.live(registered_model, 9)
         Rollout.objects.filter(pk=first.pk).update(status="REPLACED")
         client = as_(carol)
-        with django_assert_num_queries(9):
+        with django_assert_num_queries(13):
             client.get(where)
         for number in range(10, 70):
             made = factories.live(registered_model, number)
             Rollout.objects.filter(pk=made.pk).update(status="REPLACED")
-        with django_assert_num_queries(9):
+        with django_assert_num_queries(13):
             client.get(where)
-        with django_assert_num_queries(7):
+        with django_assert_num_queries(11):
             b"".join(client.get(where, {"format": "csv"}))
 
     def test_searches_filters_and_exports(self, as_, carol, promotion):
         where = reverse("promotions:promotion_list")
-        found = as_(carol).get(where, {"q": "prior-auth-extract-v7", "status": "PENDING"})
+        found = as_(carol).get(where, {"q": "prior-auth-extract-v7", "stage": "PROPOSED"})
         assert "prior-auth-extract-v7" in found.content.decode()
         assert [line.row.promotion for line in found.context["table"].lines] == [promotion]
         assert "No promotion fits" in as_(carol).get(where, {"q": "nothing"}).content.decode()
@@ -570,8 +571,8 @@ class TestPromotionList:
             ({"q": "prior-auth-extract-v"}, set()),
             ({"q": "prior-auth"}, {"prior-auth-extract-v7", "prior-auth-extract-v70"}),
             ({"q": "summary-v7"}, {"summary-v7"}),
-            ({"status": "APPROVED"}, {"prior-auth-extract-v70", "summary-v7"}),
-            ({"q": "v7", "status": "PENDING"}, set()),
+            ({"stage": "LIVE"}, {"prior-auth-extract-v70", "summary-v7"}),
+            ({"q": "v7", "stage": "PROPOSED"}, set()),
         ],
     )
     def test_finds_versions_by_their_names(self, as_, carol, promotion, asked, names):
@@ -622,13 +623,13 @@ class TestPromotionList:
             str(promotion.pk): common | {
                 "id": str(promotion.pk), "version": "v7",
                 "baseline": f"v{promotion.baseline.number}" if promotion.baseline else "",
-                "status": "PENDING", "rollout": "",
+                "stage": "PROPOSED", "rollout": "",
                 "requested_by": promotion.requested_by.username,
                 "requested_at": promotion.requested_at.isoformat(),
             },
             str(live.promotion.pk): common | {
                 "id": str(live.promotion.pk), "version": "v9", "baseline": "",
-                "status": "APPROVED", "rollout": "LIVE",
+                "stage": "LIVE", "rollout": "LIVE",
                 "requested_by": live.promotion.requested_by.username,
                 "requested_at": live.promotion.requested_at.isoformat(),
             },
@@ -786,7 +787,7 @@ class TestSleep:
     def test_a_pool_that_stopped_buying_on_demand_stops_the_approval(self, as_, carol, promotion):
         pool_seen("spot")
         page = as_(carol).get(url("promotion_detail", promotion)).content.decode()
-        assert "1 of 9 does not hold" in " ".join(page.split())
+        assert "1 of 10 does not hold" in " ".join(page.split())
         assert "A warm version runs on no Spot machine" in page
 
     def test_the_choice_is_kept(self, as_, alice, version):

@@ -7,9 +7,10 @@ from apps.integrations.git.client import client_from_settings as git_client
 from apps.integrations.kubernetes.client import client_from_settings as kubernetes_client
 from apps.integrations.servicenow.client import client_from_settings as servicenow_client
 from apps.metering.store import calls_by_version
+from apps.promotions import begin
 from apps.promotions.changes import reconcile as changes
 from apps.promotions.changes.models import ChangeRecord
-from apps.promotions.models import Rollout
+from apps.promotions.models import Promotion, Rollout
 from apps.promotions.rollouts import live, reconcile
 from worker.celery import app
 
@@ -23,7 +24,7 @@ def reconcile_rollout(*, rollout_id: str, **_: object) -> None:
         "registered_model",
         "model_version__registered_model",
         "baseline__registered_model",
-        "promotion",
+        "promotion__policy_revision",
     )
     rollout = Rollout.objects.select_related(*related).get(pk=rollout_id)
     reconcile.reconcile_rollout(
@@ -60,3 +61,18 @@ def reconcile_due_changes(**_: object) -> None:
         "pk", flat=True
     ):
         reconcile_change.delay(change_id=str(change_id))
+
+
+@app.task(name="promotions.start_promotion", time_limit=30)
+def start_promotion(*, promotion_id: str, **_: object) -> None:
+    """Start the rollout of an approved promotion where nothing stands in the way any more."""
+    related = ("registered_model", "model_version__registered_model", "policy_revision")
+    promotion = Promotion.objects.select_related(*related).get(pk=promotion_id)
+    begin.start_if_free(promotion=promotion, actor=begin.WORKER, now=now())
+
+
+@app.task(name="promotions.start_approved_promotions", time_limit=30)
+def start_approved_promotions(**_: object) -> None:
+    """Start one task for each promotion that is approved, or by some of several, and not begun."""
+    for promotion_id in begin.waiting().values_list("pk", flat=True):
+        start_promotion.delay(promotion_id=str(promotion_id))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from apps.common.counts import counted
 from apps.promotions.models import GateResult
+from apps.promotions.policy.rules import Rules
 
 Verdict = GateResult.Verdict
 
@@ -60,13 +61,24 @@ class Health:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much worse than the baseline a candidate may be."""
+    """How much worse than the baseline a candidate may be: what the promotion's policy says."""
 
     minimum_calls: int
-    ttft_factor: float = 1.25
-    ttft_slack_ms: float = 100.0
-    error_points: float = 2.0
-    speed_factor: float = 0.8
+    ttft_factor: float
+    ttft_slack_ms: float
+    error_points: float
+    speed_factor: float
+
+    @classmethod
+    def of(cls, rules: Rules) -> "Limits":
+        """Return the limits of a policy."""
+        return cls(
+            minimum_calls=rules.minimum_calls,
+            ttft_factor=rules.ttft_factor,
+            ttft_slack_ms=rules.ttft_slack_ms,
+            error_points=rules.error_points,
+            speed_factor=rules.speed_factor,
+        )
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def _advance(
     measured = _measure(rollout, situation, held, cluster, calls)
     # noted just now: a phase that was reached, or a weight that was accepted
     still_for = now - rollout.moved_at
-    situation = replace(situation, held=_held(held, measured, now), still_for=still_for)
+    situation = replace(situation, held=_held(rollout, held, measured, now), still_for=still_for)
     step = plan_rollout(situation)
     if step.do == Do.COMMIT:
         _commit(rollout, step.step, git, now)
@@ -221,7 +221,7 @@ def _measure(
         return None
     found = calls(situation.model, held.observed_at)
     baseline = cluster.serving_status(situation.baseline, MODELS)
-    limits = Limits(minimum_calls=settings.ROLLOUT_MINIMUM_CALLS)
+    limits = Limits.of(rollout.promotion.policy_revision.rules)
     return Measured.of(
         Health(found.get(situation.name, Calls()), situation.serving.ready_pods),
         Health(found.get(situation.baseline, Calls()), baseline.ready_pods),
@@ -229,12 +229,14 @@ def _measure(
     )
 
 
-def _held(held: RolloutCommit | None, measured: Measured | None, now: datetime) -> Held | None:
+def _held(
+    rollout: Rollout, held: RolloutCommit | None, measured: Measured | None, now: datetime
+) -> Held | None:
     if held is None or held.observed_at is None:
         return None
     return Held(
         time=now - held.observed_at,
-        length=timedelta(seconds=settings.ROLLOUT_HOLD_SECONDS),
+        length=timedelta(seconds=rollout.promotion.policy_revision.rules.hold_seconds),
         decision=measured.decision if measured else None,
     )
 

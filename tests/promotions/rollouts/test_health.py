@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from apps.promotions.policy.rules import Rules
 from apps.promotions.rollouts.health import Calls, Health, Limits, Measured, Verdict, decide
 
-LIMITS = Limits(minimum_calls=20)
+LIMITS = Limits.of(Rules(minimum_calls=20))
 USUAL = Calls(calls=200, failed=2, timed=150, ttft_p95_ms=400.0, tokens_per_second=50.0)
 
 

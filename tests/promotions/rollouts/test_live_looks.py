@@ -195,6 +195,7 @@ class TestRetireAt:
         proposal = Promotion.objects.create(
             registered_model=registered_model, model_version=other, eval_run=factories.run(other),
             manifest_digest=other.manifest_digest, requested_by=UserFactory(), requested_at=NOW,
+            policy_revision=factories.policy(registered_model),
             justification="Better.",
         )  # fmt: skip
         assert live.retire_at(rollout) is not None

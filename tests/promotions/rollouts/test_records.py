@@ -9,6 +9,7 @@ import pytest
 from apps.audit.models import Action
 from apps.integrations.git.types import CommitRef
 from apps.promotions.models import GateResult, Rollout, RolloutCommit
+from apps.promotions.policy.rules import Rules
 from apps.promotions.rollouts import records
 from apps.promotions.rollouts.health import Calls, Health, Limits, Measured
 from apps.promotions.rollouts.phases import Seen
@@ -99,7 +100,9 @@ class TestRecordAccepted:
 
 class TestRecordGate:
     def judge(self, rollout, commit, candidate=GOOD):
-        measured = Measured.of(Health(candidate, 1), Health(GOOD, 2), Limits(minimum_calls=20))
+        measured = Measured.of(
+            Health(candidate, 1), Health(GOOD, 2), Limits.of(Rules(minimum_calls=20))
+        )
         return records.record_gate(rollout=rollout, commit=commit, measured=measured, now=LATER)
 
     def test_lets_a_good_one_go_on_and_keeps_the_numbers_once(self, rollout, commit):

@@ -1,0 +1,1 @@
+"""The policy of promotions: what must hold for a version to serve, as data that people review."""

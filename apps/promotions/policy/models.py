@@ -1,0 +1,148 @@
+"""Policies as rows: what is in force for an environment's models of a data class, and the changes
+that two people make to it.
+
+A revision never changes. The first of each data class is what the portal's settings say, written
+down when something first rests on it; every later one needs an approved change that says the very
+same (a trigger holds that).
+"""
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+from django.urls import reverse
+
+from apps.accounts.models import User
+from apps.accounts.roles import DECIDES_POLICIES, OVERSEES_POLICIES
+from apps.catalog.models import DataClass
+from apps.common import decisions
+from apps.promotions.policy.rules import Rules
+
+
+class PolicyChangeQuerySet(models.QuerySet["PolicyChange"]):
+    """Changes of policies, newest first."""
+
+    def pending(self) -> "PolicyChangeQuerySet":
+        """Return the changes that wait for a decision."""
+        return self.filter(status=PolicyChange.Status.PENDING)
+
+    def visible_to(self, user: User) -> "PolicyChangeQuerySet":
+        """Return the changes a person may see: all, for those who ask, decide or oversee; others
+        see what is in force.
+        """
+        return self if user.has_role(*OVERSEES_POLICIES) else self.none()
+
+    def to_decide(self, user: User) -> models.QuerySet["PolicyChange"]:
+        """Return the changes that wait for this person."""
+        is_decider = user.has_role(*DECIDES_POLICIES)
+        found = decisions.waiting_for(self.pending(), user, is_decider=is_decider)
+        return found.select_related("requested_by")
+
+
+class PolicyChange(models.Model):
+    """Rules that one person proposes for a data class, and another puts in force or not.
+
+    body: as Rules.as_json. before: the rules that were in force when it was proposed.
+    """
+
+    class Status(models.TextChoices):
+        """Decided once, by somebody who did not propose it."""
+
+        PENDING = "PENDING", "Waiting for a decision"
+        APPROVED = "APPROVED", "Approved"
+        REJECTED = "REJECTED", "Rejected"
+        WITHDRAWN = "WITHDRAWN", "Withdrawn"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    environment = models.CharField(max_length=60)
+    data_class = models.CharField(max_length=16, choices=DataClass.choices)
+    body = models.JSONField()
+    before = models.ForeignKey(
+        "promotions.PolicyRevision", on_delete=models.PROTECT, related_name="+"
+    )
+    justification = models.TextField()
+    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    requested_at = models.DateTimeField()
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
+    decided_by = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decision_reason = models.TextField(blank=True, default="")
+
+    objects = PolicyChangeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-requested_at", "-id")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("environment", "data_class"),
+                condition=Q(status="PENDING"),
+                name="policy_change_one_pending_per_data_class",
+            ),
+            models.CheckConstraint(
+                condition=Q(decided_by__isnull=True)
+                | Q(status="WITHDRAWN")
+                | ~Q(decided_by=F("requested_by")),
+                name="policy_change_not_decided_by_requester",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=("APPROVED", "REJECTED")) | Q(decided_by__isnull=False),
+                name="policy_change_decided_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="PENDING", decided_at__isnull=True)
+                | (~Q(status="PENDING") & Q(decided_at__isnull=False)),
+                name="policy_change_decided_at_when_decided",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"promotion policy of {self.get_data_class_display()}"
+
+    def get_absolute_url(self) -> str:
+        """Return the change's page."""
+        return reverse("promotions:policy_change_detail", args=[self.pk])
+
+    @property
+    def rules(self) -> Rules:
+        """Return the rules that it proposes."""
+        return Rules.of(self.body)
+
+
+class PolicyRevision(models.Model):
+    """The rules of a data class from a moment on. body: as Rules.as_json; digest: over it.
+
+    number counts within an environment and data class. change: what put it in force; NULL for the
+    first, which is what the settings said.
+    """
+
+    environment = models.CharField(max_length=60)
+    data_class = models.CharField(max_length=16, choices=DataClass.choices)
+    number = models.PositiveIntegerField()
+    body = models.JSONField()
+    digest = models.CharField(max_length=71)
+    active_from = models.DateTimeField()
+    change = models.OneToOneField(
+        PolicyChange, null=True, blank=True, on_delete=models.PROTECT, related_name="revision"
+    )
+
+    class Meta:
+        ordering = ("environment", "data_class", "-number")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("environment", "data_class", "number"), name="policy_revision_number_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(number=1, change__isnull=True) | Q(number__gt=1, change__isnull=False),
+                name="policy_revision_of_a_change_but_the_first",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"policy {self.number} of {self.get_data_class_display()}"
+
+    @property
+    def rules(self) -> Rules:
+        """Return the rules."""
+        return Rules.of(self.body)
