@@ -5,8 +5,6 @@ here twice, for one promotion and for a list in the database, and a test holds t
 other.
 """
 
-from typing import cast
-
 from django.db import models
 from django.db.models import Case, Exists, OuterRef, Q, Subquery, Value, When
 
@@ -124,7 +122,7 @@ def with_stage(rows: PromotionQuerySet) -> PromotionQuerySet:
     found = rows.alias(
         newest=Subquery(newest.values("pk")), going=Subquery(newest.values("status"))
     )
-    return cast(PromotionQuerySet, found.annotate(stage=stage))
+    return found.annotate(stage=stage)
 
 
 def badge_of(promotion: Promotion) -> Badge:

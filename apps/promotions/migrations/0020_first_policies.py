@@ -1,5 +1,7 @@
 """Promotions that were made before there were policies were decided under what the settings say: the first revision."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import migrations
 
@@ -7,7 +9,7 @@ from apps.common.canonical import digest_of
 from apps.promotions.policy.queries import BEGINNING, first_rules
 
 
-def write_down(apps, schema_editor):
+def write_down(apps: Any, schema_editor: object) -> None:
     """Give each data class that a promotion is about its first revision, and each promotion that one."""
     Promotion = apps.get_model("promotions", "Promotion")
     PolicyRevision = apps.get_model("promotions", "PolicyRevision")
