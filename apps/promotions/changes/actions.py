@@ -12,6 +12,7 @@ from apps.integrations.servicenow.addresses import is_configured
 from apps.integrations.servicenow.parsing import utc_text
 from apps.promotions.changes.models import ChangeRecord
 from apps.promotions.models import Promotion
+from apps.promotions.policy.rules import ChangeRule
 
 Kind = ChangeRecord.Kind
 TYPES = {Kind.NORMAL: "normal", Kind.EMERGENCY: "emergency"}
@@ -27,11 +28,13 @@ def ask_for_change(
     statement: str = "",
 ) -> ChangeRecord | None:
     """Ask for a change in ServiceNow that a worker then opens; the one that there is where it was
-    asked for before. None where there is no ServiceNow.
+    asked for before. None where there is no ServiceNow, and for a normal change that the policy
+    does not ask for.
 
     statement: what the emergency is, for the record in ServiceNow; it must name no member.
     """
-    if not is_configured():
+    needed = kind != Kind.NORMAL or promotion.policy_revision.rules.change != ChangeRule.NONE
+    if not needed or not is_configured():
         return None
     change, is_new = ChangeRecord.objects.get_or_create(
         promotion=promotion,

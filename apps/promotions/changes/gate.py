@@ -20,9 +20,8 @@ from apps.promotions.changes.states import (
     SCHEDULED,
 )
 from apps.promotions.models import Promotion
+from apps.promotions.policy.rules import ChangeRule
 
-# What a policy says about changes.
-REQUIRED, IF_CONFIGURED, NONE = "required", "if configured", "none"
 # A check for conflicts is asked for again after the first, and no longer believed after the second.
 CHECK_AGAIN, CHECK_OLD = timedelta(minutes=5), timedelta(minutes=10)
 LOOKS_MISSED = 8
@@ -42,13 +41,15 @@ class ChangeGate:
     url: str = ""
 
 
-def gate_of(promotion: Promotion, now: datetime, *, policy: str = IF_CONFIGURED) -> ChangeGate:
+def gate_of(
+    promotion: Promotion, now: datetime, *, policy: str = ChangeRule.IF_CONFIGURED
+) -> ChangeGate:
     """Return whether the promotion's change lets a rollout start now. One query, none where
     `changes` is prefetched.
 
     policy: "required", "if configured" or "none", as the policy of the promotion says.
     """
-    if policy == NONE:
+    if policy == ChangeRule.NONE:
         return ChangeGate(False, True, "The policy asks for no change record.")
     if not is_configured():
         return _without_servicenow(policy)
@@ -67,7 +68,7 @@ def _is_normal(record: ChangeRecord) -> bool:
 
 
 def _without_servicenow(policy: str) -> ChangeGate:
-    if policy == REQUIRED:
+    if policy == ChangeRule.REQUIRED:
         words = (
             "The policy requires a change record, and no ServiceNow is configured. A platform "
             "engineer sets SERVICENOW_URL."

@@ -48,7 +48,13 @@ def ask_for_missing(now: datetime) -> list[ChangeRecord]:
     waiting = Promotion.objects.filter(status__in=plan.WAITING).exclude(
         Exists(Rollout.objects.filter(promotion=OuterRef("pk")))
     )
-    related = ("model_version__registered_model", "registered_model", "baseline", "requested_by")
+    related = (
+        "model_version__registered_model",
+        "registered_model",
+        "baseline",
+        "requested_by",
+        "policy_revision",
+    )
     missing = waiting.filter(changes=None).select_related(*related)
     asked = [
         ask_for_change(promotion=promotion, actor=records.WORKER, now=now) for promotion in missing

@@ -36,7 +36,8 @@ def promotion(registered_model, alice, instance):
     return Promotion.objects.create(
         registered_model=registered_model, model_version=version, eval_run=make.run(version),
         manifest_digest=version.manifest_digest, requested_by=alice, requested_at=NOW,
-        justification="Member 4711 complained", status="PENDING",
+        policy_revision=make.policy(registered_model), justification="Member 4711 complained",
+        status="PENDING",
     )  # fmt: skip
 
 
