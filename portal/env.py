@@ -4,9 +4,12 @@ variable.
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -147,6 +150,65 @@ def env_store(name: str) -> str:
             "as clickhouse://user:password@host:8443/database?secure=true."
         )
     return value
+
+
+def env_zone(name: str, default: str) -> ZoneInfo:
+    """Return a time zone by its IANA name."""
+    value = env_str(name, default)
+    try:
+        return ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ImproperlyConfigured(
+            f"{name} must be a time zone, as America/New_York, not {value!r}."
+        ) from None
+
+
+def env_networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return networks of addresses, written "10.20.0.0/16, fd00::/8"; none where it is empty."""
+    try:
+        return tuple(ip_network(part) for part in sorted(env_names(name)))
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{name} must be networks with commas, as 10.20.0.0/16: {error}."
+        ) from None
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """A mail server, as Django names its parts. host: "" where there is none."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    is_ssl: bool
+    is_start_tls: bool
+
+
+def env_mail(name: str) -> MailServer:
+    """Return the mail server of smtp://user:password@host:port?tls=start or smtps://…, a secret
+    because a password is in it.
+    """
+    value = env_secret(name, "")
+    parts = urlsplit(value)
+    tls = parse_qs(parts.query).get("tls", [""])[0]
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    known = parts.scheme in ("smtp", "smtps") and tls in ("", "start") and port != -1
+    if value and not (known and parts.hostname):
+        raise ImproperlyConfigured(
+            f"{name} must be the address of a mail server, as smtp://user:password@host:587?tls=start."
+        )
+    return MailServer(
+        host=parts.hostname or "",
+        port=port or (465 if parts.scheme == "smtps" else 25),
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        is_ssl=parts.scheme == "smtps",
+        is_start_tls=tls == "start",
+    )
 
 
 def env_secret(name: str, default: object = _MISSING) -> str:

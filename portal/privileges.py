@@ -71,7 +71,15 @@ PRIVILEGES: dict[str, May] = {
     "notices.Letter": May(insert=True, update=(*RECONCILED, "status", "sent_at", "sent_to")),
     "notices.Choice": May(insert=True, update=("by_email", "changed_at")),
     "notices.Webhook": May(
-        insert=True, update=("kinds", "secret_number", "failures", "stopped_at", "removed_at")
+        insert=True,
+        update=(
+            "kinds",
+            "secret_number",
+            "secret_changed_at",
+            "failures",
+            "stopped_at",
+            "removed_at",
+        ),
     ),
     "notices.Call": May(insert=True, update=(*RECONCILED, "status", "sent_at", "status_code")),
     # models and their versions

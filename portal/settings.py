@@ -14,12 +14,15 @@ from portal.env import (
     env_decimal,
     env_hours,
     env_int,
+    env_mail,
     env_names,
+    env_networks,
     env_percents,
     env_secret,
     env_store,
     env_str,
     env_url,
+    env_zone,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -359,6 +362,24 @@ SERVICENOW_CALLER = env_str("SERVICENOW_CALLER", "")
 SERVICENOW_IGNORED_FIELDS = env_names("SERVICENOW_IGNORED_FIELDS")
 # how that instance calls an incident that ended by itself
 SERVICENOW_INCIDENT_CLOSE_CODE = env_str("SERVICENOW_INCIDENT_CLOSE_CODE", "Solved (Permanently)")
+
+# -- Notices: e-mail and webhooks ------------------------------------------------------------------
+# smtp://user:password@host:587 (with STARTTLS where ?tls=start), smtps://…:465; empty: no e-mail
+_mail = env_mail("MAIL_URL")
+EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
+EMAIL_USE_SSL, EMAIL_USE_TLS = _mail.is_ssl, _mail.is_start_tls
+EMAIL_TIMEOUT = 10  # seconds
+DEFAULT_FROM_EMAIL = env_str("MAIL_FROM", f"Quartermaster <quartermaster@{_portal.hostname}>")
+# when the day's digest goes out
+DIGEST_HOUR = int(env_choice("DIGEST_HOUR", "7", [str(hour) for hour in range(24)]))
+DIGEST_ZONE = env_zone("DIGEST_ZONE", "UTC")
+# hosts that people's webhooks may be at: names, or ".example.com" for all below; empty: none
+WEBHOOK_HOSTS = env_names("WEBHOOK_HOSTS")
+# addresses inside the network that they may have, as 10.20.0.0/16; every other one is refused
+WEBHOOK_NETWORKS = env_networks("WEBHOOK_NETWORKS")
+# of webhooks' secrets; empty: of SECRET_KEY, and they change with it
+WEBHOOK_KEY = env_secret("WEBHOOK_KEY", "")
 
 # -- Metrics ---------------------------------------------------------------------------------------
 METRICS_INTERVAL_SECONDS = env_int("METRICS_INTERVAL_SECONDS", 15, minimum=5)

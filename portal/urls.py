@@ -15,6 +15,7 @@ from apps.fleet.urls import api_urlpatterns as fleet_api
 from apps.metering.demand import demand
 from apps.metering.ingest import logs
 from apps.metering.urls import urlpatterns as usage_pages
+from apps.notices.urls import api_urlpatterns as notices_api
 from apps.promotions.urls import api_urlpatterns as promotions_api
 from portal import views
 from portal.api import Document, UnknownAddress
@@ -45,6 +46,7 @@ pages: list[URLPattern | URLResolver] = [
     path("healthz", views.healthz, name="healthz"),
     path("", include("apps.accounts.urls")),
     path("audit/", include("apps.oversight.urls")),
+    path("notices/", include("apps.notices.urls")),
     path("access/grants/", grant_list, name="grant_list"),
     path("access/", include("apps.access.urls")),
     path("chargeback/", include("apps.chargeback.urls")),
@@ -62,6 +64,7 @@ pages: list[URLPattern | URLResolver] = [
 api: list[URLPattern | URLResolver] = [
     path("schema", Document.as_view(), name="schema"),
     *accounts_api,
+    *notices_api,
     *access_api,
     *catalog_api,
     *chargeback_api,

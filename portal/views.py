@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from apps.accounts.requests import SignedIn
 from apps.metering import store
+from apps.notices.queries import bell_of
 from portal.home import models_of, team_month
 from portal.needs import needs_of, waits_of
 from portal.notice import notice
@@ -36,9 +37,12 @@ def search(request: SignedIn) -> HttpResponse:
 
 
 def needs(request: SignedIn) -> HttpResponse:
-    """Show what needs this person, counted, and what they wait for: the bell's list."""
+    """Show what this person has not read, what needs them and what they wait for: the bell's
+    list.
+    """
     found, waits = needs_of(request.user, timezone.now()), waits_of(request.user)
-    context = {"needs": found[:8], "count": len(found), "waits": waits[:4]}
+    bell = bell_of(request.user)
+    context = {"needs": found[:8], "count": len(found), "waits": waits[:4], "bell": bell}
     return render(request, "needs.html", context)
 
 

@@ -11,6 +11,7 @@ from worker.schedule import SCHEDULE
 TASKS = (
     "audit",
     "accounts",
+    "notices",
     "catalog",
     "evals",
     "fleet",

@@ -19,6 +19,19 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(hour=2, minute=20),
         "options": {"expires": 3600},
     },
+    # Sends what a lost hint left, and what is to be tried again. If it stops, people are told in
+    # the bell only.
+    "send-due-notices": {
+        "task": "notices.send_due",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
+    # Writes the day's digests once their hour has come; what it missed, it writes the next time.
+    "make-digests": {
+        "task": "notices.make_digests",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     # Looks at candidates that start, go on, or have to go. If it stops, runs stand still and
     # candidates keep a GPU.
     "reconcile-due-eval-runs": {

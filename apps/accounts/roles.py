@@ -48,6 +48,8 @@ MENDS_USAGE = (Role.PLATFORM_ENGINEER, Role.FINANCE)
 # model those of a team for it
 SETS_COST_CENTER_BUDGETS = (Role.FINANCE, Role.PLATFORM_ENGINEER)
 SETS_TEAM_BUDGETS = (Role.FINANCE,)
+# have their own notices posted to an address, where whoever runs the portal named its host
+KEEPS_WEBHOOKS = EVERYBODY
 
 # -- Oversight -------------------------------------------------------------------------------------
 # see what every team asked for, was granted and called
@@ -101,6 +103,9 @@ ABILITIES = (
     Ability("have the document of a statement made again", MENDS_DOCUMENTS),
     Ability("set and end budgets of cost centers", SETS_COST_CENTER_BUDGETS),
     Ability("set and end budgets of teams", SETS_TEAM_BUDGETS),
+    Ability(
+        "have their own notices posted to a webhook", KEEPS_WEBHOOKS, "hosts that are named for it"
+    ),
     Ability("see what every team asked for, was granted and called", SEES_EVERY_TEAM),
     Ability("see what every team spends", SEES_ALL_MONEY),
     Ability("see nodes, claims, replicas and what they cost", SEES_FLEET),

@@ -45,6 +45,12 @@ class NewestRequests(Cursor):
     ordering = ("-requested_at", "-id")
 
 
+class NewestTold(Cursor):
+    """Pages of what people were told, newest first."""
+
+    ordering = ("-told_at", "-id")
+
+
 class NewestFirst(Cursor):
     """Pages of what is in force from a moment on, newest first."""
 

@@ -4,7 +4,7 @@ Who is told is each app's own rule; how, is the person's choice. Nothing here sp
 outside: letters and calls are rows that a worker sends.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +12,20 @@ from django.db import transaction
 from django.db.models import Q
 
 from apps.accounts.models import User
+from apps.audit.actions import record
+from apps.audit.models import Action
+from apps.common.tasks import enqueue_on_commit
 from apps.notices.choices import choices_of
-from apps.notices.models import ByEmail, Call, Kind, Letter, Notice, Webhook
+from apps.notices.models import (
+    ByEmail,
+    Call,
+    Choice,
+    Kind,
+    Letter,
+    Notice,
+    NoticeQuerySet,
+    Webhook,
+)
 
 LONGEST_TITLE = 200
 
@@ -69,6 +81,27 @@ def no_longer(*, key: str, now: datetime) -> int:
     return Notice.objects.unread().filter(key=key).update(read_at=now)
 
 
+def mark_read(notices: NoticeQuerySet, *, reader: User, now: datetime) -> int:
+    """Mark those of `notices` read that are the reader's and are not yet; return how many."""
+    return notices.of(reader).unread().update(read_at=now)
+
+
+@transaction.atomic
+def choose(*, user: User, choices: Mapping[str, str], now: datetime) -> bool:
+    """Set how the person is told, kind by kind; those that are left out stay. False where nothing
+    changes. choices: kind → how it comes by e-mail.
+    """
+    before = choices_of([user])[user.person]
+    changed = {kind: how for kind, how in choices.items() if before[Kind(kind)] != ByEmail(how)}
+    for kind, how in changed.items():
+        values = {"by_email": how, "changed_at": now}
+        Choice.objects.update_or_create(user=user, kind=kind, defaults=values)
+    if changed:
+        data = {"before": {kind: before[kind] for kind in changed}, "after": changed}
+        record(action=Action.NOTICES_CHOSEN, actor=user, target=user, now=now, data=data)
+    return bool(changed)
+
+
 def _one_each(people: Iterable[User], key: str) -> list[User]:
     """Return one account of each person who does not know it yet: one with an address if any."""
     found: dict[Any, User] = {}
@@ -98,6 +131,8 @@ def _write_letters(notices: list[Notice], now: datetime) -> None:
     letters = [notice.letter for notice in notices if notice.letter]
     Letter.objects.bulk_create(letters)
     Notice.objects.bulk_update(notices, ["letter"])
+    for letter in letters:
+        enqueue_on_commit("notices.send_letter", letter_id=str(letter.pk))
 
 
 def _call_webhooks(notices: list[Notice], now: datetime) -> None:
@@ -113,3 +148,5 @@ def _call_webhooks(notices: list[Notice], now: datetime) -> None:
         for hook in hooks.select_related("user")
     ]
     Call.objects.bulk_create(calls)
+    for call in calls:
+        enqueue_on_commit("notices.send_call", call_id=str(call.pk))

@@ -7,9 +7,9 @@ from apps.accounts.models import User
 from apps.notices.models import ByEmail, Choice, Kind
 
 # What somebody else waits for, and what breaks, comes at once; the rest once a day.
-DEFAULTS: dict[str, str] = {kind: ByEmail.DIGEST for kind in Kind} | {
-    kind: ByEmail.NOW
-    for kind in (Kind.WAITS, Kind.ROLLOUT, Kind.INCIDENT, Kind.EMERGENCY, Kind.RECORD)
+AT_ONCE = (Kind.WAITS, Kind.ROLLOUT, Kind.INCIDENT, Kind.EMERGENCY, Kind.RECORD)
+DEFAULTS: dict[str, str] = {
+    kind.value: ByEmail.NOW if kind in AT_ONCE else ByEmail.DIGEST for kind in Kind
 }
 
 

@@ -7,10 +7,12 @@ reading them is no event of their own; choices and webhooks are.
 """
 
 import uuid
+from urllib.parse import urlsplit
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.urls import reverse
 
 from apps.accounts.models import User
 from apps.common.ids import ordered_id
@@ -54,6 +56,7 @@ class Letter(Reconciled):
         WAITING = "WAITING", "Being sent"
         SENT = "SENT", "Sent"
         FAILED = "FAILED", "Not sent"
+        DROPPED = "DROPPED", "Not needed: read before it was sent"
 
     id = models.UUIDField(primary_key=True, default=ordered_id, editable=False)
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="letters")
@@ -139,6 +142,10 @@ class Notice(models.Model):
     def __str__(self) -> str:
         return self.title
 
+    def get_absolute_url(self) -> str:
+        """Return the address that marks it read and goes on to what it is about."""
+        return reverse("notices:notice_open", args=[self.pk])
+
 
 class Choice(models.Model):
     """How a person wants to be told of one kind. Without a row, DEFAULTS holds (actions.py)."""
@@ -173,7 +180,8 @@ class Webhook(models.Model):
     """An address of a person's to which their own notices are posted, signed.
 
     Its secret is not kept: it follows from a key of the portal's, the id and `secret_number`
-    (secrets.py), so a new number is a new secret. failures: calls in a row that failed for good.
+    (signing.py), so a new number is a new secret; the one
+    before it still signs for a day. failures: calls in a row that failed for good.
     stopped_at: since when nothing is posted, until its owner starts it again.
     """
 
@@ -182,6 +190,7 @@ class Webhook(models.Model):
     url = models.CharField(max_length=500)
     kinds = ArrayField(models.CharField(max_length=16, choices=Kind.choices))
     secret_number = models.PositiveIntegerField(default=1)
+    secret_changed_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
     failures = models.PositiveIntegerField(default=0)
     stopped_at = models.DateTimeField(null=True, blank=True)
@@ -196,7 +205,18 @@ class Webhook(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"webhook {self.pk}"
+        return f"webhook at {self.host}"
+
+    def get_absolute_url(self) -> str:
+        """Return its page."""
+        return reverse("notices:webhook_detail", args=[self.pk])
+
+    @property
+    def host(self) -> str:
+        """Return whose address it is: all of it that is shown to others, and kept in the record.
+        Receivers put secrets into paths.
+        """
+        return urlsplit(self.url).hostname or ""
 
 
 class Call(Reconciled):

@@ -1,5 +1,6 @@
 /* The portal's script: htmx, and one small module per behavior. Each module looks for its own elements by data-*. */
 import "htmx.org";
+import "./js/bell.js";
 import "./js/clipboard.js";
 import "./js/dialogs.js";
 import "./js/live.js";

@@ -321,7 +321,7 @@ class TestTwoPeople:
 
 # What may follow what, for every model whose rows have a status. The migrations say the same in SQL.
 STEPS = {
-    "notices.Letter": {"WAITING": "SENT FAILED", "SENT": "", "FAILED": "WAITING"},
+    "notices.Letter": {"WAITING": "SENT FAILED DROPPED", "SENT": "", "FAILED": "", "DROPPED": ""},
     "notices.Call": {"WAITING": "SENT FAILED", "SENT": "", "FAILED": "WAITING"},
     "catalog.ModelVersion": {
         "UPLOADING": "SIGNING FAILED",

@@ -1,33 +1,26 @@
 """Telling people: once each, and by e-mail as they chose."""
 
-from datetime import timedelta
-
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from apps.notices.actions import no_longer, tell
+from apps.audit.models import AuditEvent
+from apps.notices.actions import choose, mark_read, no_longer
 from apps.notices.models import ByEmail, Call, Choice, Kind, Letter, Notice, Webhook
 from tests.factories import NOW, UserFactory
+from tests.notices.samples import LATER, person, say
 
 pytestmark = pytest.mark.django_db
-LATER = NOW + timedelta(hours=1)
-
-
-def say(*people, kind=Kind.WAITS, key="promotion:1:waits", now=NOW, **more):
-    """Tell people that a promotion waits, unless the test says something else."""
-    what = {"title": "Review extract-v2 for production", "path": "/promotions/1/"} | more
-    return tell(people, kind=kind, key=key, now=now, **what)
 
 
 @pytest.fixture
 def alice():
-    return UserFactory(username="alice", email="alice@meridian.test")
+    return person("alice")
 
 
 @pytest.fixture
 def bob():
-    return UserFactory(username="bob", email="bob@meridian.test")
+    return person("bob")
 
 
 class TestTell:
@@ -130,3 +123,33 @@ class TestNoLonger:
         assert no_longer(key="promotion:1:waits", now=LATER) == 1
         read = Notice.objects.order_by("user__username", "key").values_list("read_at", flat=True)
         assert list(read) == [NOW, LATER, None]
+
+
+class TestMarkRead:
+    def test_marks_what_is_the_readers_alone(self, alice, bob):
+        say(alice, bob)
+        say(alice, key="promotion:2:waits")
+        other = UserFactory(username="alice-adm", person=alice.person)
+        asked = Notice.objects.filter(key="promotion:1:waits")
+        assert mark_read(asked, reader=other, now=LATER) == 1
+        assert mark_read(asked, reader=other, now=LATER) == 0
+        read = Notice.objects.order_by("user__username", "key").values_list("read_at", flat=True)
+        assert list(read) == [LATER, None, None]
+
+
+class TestChoose:
+    def test_keeps_what_was_chosen_and_records_what_changed(self, alice, bob):
+        assert choose(user=alice, choices={"WAITS": "NEVER", "BUDGET": "DIGEST"}, now=NOW)
+        assert {one.user: one.by_email for one in say(alice, bob)} == {alice: "NEVER", bob: "NOW"}
+        event = AuditEvent.objects.get()
+        assert (event.action, event.actor) == ("notices.chosen", "alice")
+        assert event.data == {"before": {"WAITS": "NOW"}, "after": {"WAITS": "NEVER"}}
+
+    def test_records_nothing_where_nothing_changes(self, alice):
+        assert not choose(user=alice, choices={"WAITS": "NOW"}, now=NOW)
+        assert not AuditEvent.objects.exists()
+
+    @pytest.mark.parametrize("choices", [{"WAITS": "LOUD"}, {"OTHER": "NOW"}])
+    def test_refuses_what_there_is_not(self, alice, choices):
+        with pytest.raises(ValueError, match="is not a valid"):
+            choose(user=alice, choices=choices, now=NOW)

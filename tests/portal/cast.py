@@ -27,6 +27,8 @@ from apps.fleet.models import NodeClaim, Replica
 from apps.metering.actions import ingest_usage
 from apps.metering.follow import read_lines
 from apps.metering.models import QuarantinedRecord
+from apps.notices.actions import tell
+from apps.notices.models import Call, Kind, Webhook
 from apps.promotions.models import Promotion, Rollout
 from tests.capacity import samples
 from tests.chargeback.pricing import CHEAP, DEAR, propose, publish
@@ -127,10 +129,23 @@ def build() -> World:
         "digest": proposed.manifest_digest,
         "baseline": live.model_version_id,
     }
+    world.ids |= _notices(world.people["lead"])
     world.ids |= _capacity(world.people["platform"], world.people["reviewer"])
     world.ids |= _budgets(grant, world.people)
     world.ids |= _prices(model, failed_rollout.registered_model, world.people["finance"])
     return world
+
+
+def _notices(person: User) -> dict[str, object]:
+    """Return by id: a notice of this person's, their webhook, and what failed on its way there."""
+    webhook = Webhook.objects.create(
+        user=person, url="https://hooks.meridian.test/", kinds=["WAITS"], created_at=timezone.now()
+    )
+    (notice,) = tell(
+        [person], kind=Kind.WAITS, title="Look", path="/", key="look", now=timezone.now()
+    )
+    Call.objects.update(status="FAILED", next_check_at=None)
+    return {"notice": notice.pk, "webhook": webhook.pk, "call": webhook.calls.get().pk}
 
 
 def _prices(model: RegisteredModel, other: RegisteredModel, person: User) -> dict[str, object]:

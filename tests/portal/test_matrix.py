@@ -15,6 +15,7 @@ from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
 from django.utils import timezone
 
+from apps.notices.models import Kind
 from portal.api import UnknownAddress
 from tests.portal import cast
 
@@ -124,6 +125,26 @@ DOORS = [
     get("sample", "200"),
     get("needs", "200"),
     get("freshness", "200"),
+    get("notices:notice_list", "200"),
+    get("notices:notice_list", "200", data={"unread": "true", "kind": "WAITS"}),
+    get("notices:notice_list", "200", data={"format": "csv"}),
+    get("notices:notice_open", "302 404 404 404 404 404 404 404 404 404", "{notice}"),
+    post("notices:read_all", "302"),
+    get("notices:choice_list", "200"),
+    post("notices:choice_list", "302", data={kind: "NEVER" for kind in Kind.values}),
+    post("notices:choice_list", "422", data={"WAITS": "LOUD"}),
+    get("notices:webhook_list", "200"),
+    post("notices:webhook_list", "422", data={"url": "https://elsewhere.test/", "kinds": "WAITS"}),
+    get("notices:webhook_detail", "200 404 404 404 404 404 404 404 404 404", "{webhook}"),
+    post("notices:webhook_change", "302 404 404 404 404 404 404 404 404 "
+    "404", "{webhook}", data={"kinds": "GRANT"}),
+    post("notices:webhook_renew", "200 404 404 404 404 404 404 404 404 404", "{webhook}"),
+    post("notices:webhook_start", "302 404 404 404 404 404 404 404 404 404", "{webhook}"),
+    post("notices:webhook_try", "302 404 404 404 404 404 404 404 404 404", "{webhook}"),
+    post("notices:webhook_remove", "302 404 404 404 404 404 404 404 404 404", "{webhook}"),
+    post("notices:call_again", "302 404 404 404 404 404 404 404 404 404", "{call}"),
+    get("api:notices", "200"),
+    send("api:notice_read", "200 404 404 404 404 404 404 404 404 404", "{notice}"),
     get("healthz", "200 200 200 200 200 200 200 200 200 200 200 200"),
     get("accounts:me", "200 200 200 200 200 200 200 200 200 200 200 302"),
     get("accounts:no_access", "302 302 302 302 302 302 302 302 302 302 403 302"),

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import bills, credentials, postgres, product, s3, servicenow, valkey
+from . import bills, credentials, mail, postgres, product, s3, servicenow, valkey
 from .identity import idp_part
 from .part import Context, Part
 from .ports import PortBook
@@ -43,6 +43,7 @@ def make_context(
 def all_parts(context: Context) -> list[Part]:
     """Return every part of the stack."""
     parts = [postgres.part(context), valkey.part(context), idp_part(context)]
+    parts.append(mail.part(context))
     parts += product.parts(context)
     parts += s3.parts(context) + bills.parts(context)
     parts += servicenow.parts(context, product.portal_url(context))
@@ -64,6 +65,7 @@ def facts(context: Context, ports: PortBook) -> dict[str, Any]:
         "issuer": product.issuer(context),
         # where people act as the change manager
         "change_manager": servicenow.address(context) if servicenow.is_ours(context) else "",
+        "inbox": mail.address(context),
         "state": str(context.state),
         "binaries": str(context.binaries),
         "notes": ports.moves,

@@ -134,7 +134,10 @@ def summary(status: dict[str, Any]) -> str:
     """Return what people need once the portal works: its address, who they can be, what is still
     coming.
     """
-    lines = ["", f"Portal: {status['portal']}", ""]
+    lines = ["", f"Portal: {status['portal']}"]
+    if status.get("inbox"):
+        lines.append(f"Inbox of all its e-mails: {status['inbox']}")
+    lines.append("")
     if "OIDC_ISSUER" not in status["replaced"]:
         lines += ["Sign in as one of these (no password; they exist on this machine only):"]
         lines += [

@@ -52,6 +52,7 @@ def checks() -> list[Check]:
         Check("envoy", _envoy_answers, "GATEWAY_URL"),
         Check("gateway-control", partial(imports, "deploy.local.gateway.control")),
         Check("idp", partial(imports, "deploy.local.doubles.idp.app"), "OIDC_ISSUER"),
+        Check("inbox", partial(imports, "deploy.local.doubles.mail.__main__"), "MAIL_URL"),
         Check("kubelet", partial(imports, "deploy.local.kubelet.kubelet"), "KUBECONFIG"),
         Check("engine", partial(imports, "deploy.local.engine.stand_in.server")),
         Check("sample-weights", _sample_weights),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deploy.local.platform.cache import cache_folder
 
-from . import bills, credentials, postgres, probes, s3, sample, servicenow, valkey
+from . import bills, credentials, mail, postgres, probes, s3, sample, servicenow, valkey
 from .part import Context, Part
 
 BACKENDS = ("postgres", "valkey", "idp")
@@ -44,6 +44,8 @@ PASSED = (
     "SERVICENOW_CLIENT_SECRET_FILE", "SERVICENOW_LOOK_SECONDS", "SERVICENOW_WINDOW_HOURS",
     "SERVICENOW_CHANGE_MODEL", "SERVICENOW_ASSIGNMENT_GROUP", "SERVICENOW_CI",
     "SERVICENOW_CALLER", "SERVICENOW_IGNORED_FIELDS", "SERVICENOW_INCIDENT_CLOSE_CODE",
+    "MAIL_URL", "MAIL_URL_FILE", "MAIL_FROM", "DIGEST_HOUR", "DIGEST_ZONE", "WEBHOOK_HOSTS",
+    "WEBHOOK_NETWORKS",
 )  # fmt: skip
 
 
@@ -96,6 +98,7 @@ def environment(context: Context) -> dict[str, str]:
         "DCGM_URL": f"http://127.0.0.1:{context.ports('kubelet', 19020)}",
     }
     ours |= servicenow.environment(context)
+    ours |= mail.environment(context)
     if bills.is_ours(context):
         ours |= bills.environment()
     # a cluster of one's own has exporters of its own, and our kubelet does not run

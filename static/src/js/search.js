@@ -1,4 +1,6 @@
 /* `/` and Ctrl+K focus the search; arrows walk its results, Enter opens one, Escape leaves. */
+import { typing } from "./keys.js";
+
 const input = document.getElementById("search-input");
 const panel = document.getElementById("search-panel");
 
@@ -20,10 +22,6 @@ function walk(step) {
   if (!options.length) return;
   const now = options.findIndex((option) => option.getAttribute("aria-selected") === "true");
   select((now + step + options.length) % options.length);
-}
-
-function typing(target) {
-  return target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
 }
 
 if (input && panel) {

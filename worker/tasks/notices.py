@@ -1,0 +1,46 @@
+"""Celery tasks of apps.notices: one call each."""
+
+from django.conf import settings
+from django.utils.timezone import now
+
+from apps.integrations.mail.client import client_from_settings as mail_client
+from apps.integrations.webhooks.client import client_from_settings as webhook_client
+from apps.notices import digests, reconcile
+from apps.notices.letters import Portal
+from apps.notices.models import Call, Letter
+from apps.notices.signing import key_from_settings
+from worker.celery import app
+
+
+@app.task(name="notices.send_letter", acks_late=True, time_limit=60)
+def send_letter(*, letter_id: str, **_: object) -> None:
+    """Send one e-mail."""
+    letter = Letter.objects.select_related("user").get(pk=letter_id)
+    reconcile.send_letter(letter=letter, mail=mail_client(), portal=_portal(), now=now())
+
+
+@app.task(name="notices.send_call", acks_late=True, time_limit=60)
+def send_call(*, call_id: str, **_: object) -> None:
+    """Post one notice to one webhook."""
+    call = Call.objects.select_related("webhook__user", "notice").get(pk=call_id)
+    key, portal = key_from_settings(), _portal()
+    reconcile.send_call(call=call, client=webhook_client(), portal=portal, key=key, now=now())
+
+
+@app.task(name="notices.send_due", time_limit=30)
+def send_due(**_: object) -> None:
+    """Start one task for each letter and each call that is due."""
+    for letter_id in Letter.objects.filter(next_check_at__lte=now()).values_list("pk", flat=True):
+        send_letter.delay(letter_id=str(letter_id))
+    for call_id in Call.objects.filter(next_check_at__lte=now()).values_list("pk", flat=True):
+        send_call.delay(call_id=str(call_id))
+
+
+@app.task(name="notices.make_digests", acks_late=True, time_limit=120)
+def make_digests(**_: object) -> None:
+    """Write the day's digests."""
+    digests.make_digests(now=now(), hour=settings.DIGEST_HOUR, zone=settings.DIGEST_ZONE)
+
+
+def _portal() -> Portal:
+    return Portal(settings.PORTAL_URL, settings.ENVIRONMENT_NAME)
