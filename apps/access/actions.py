@@ -6,12 +6,14 @@ Nobody decides on their own request: the action refuses it, and so does a check 
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
+from decimal import Decimal
 
 from django.db import IntegrityError, transaction
 
 from apps.access.budgets.actions import end_with_grant, give_budget
 from apps.access.models import AccessRequest, Grant
-from apps.access.wishes import Wish, problems
+from apps.access.wishes import Wish, problems, renewal
+from apps.access.work import Estimate, Use, as_data, use_as_data
 from apps.accounts.models import Role, Team, User
 from apps.accounts.roles import ASKS_FOR_MODELS
 from apps.audit.actions import record
@@ -51,10 +53,14 @@ def submit_request(
     requester: User,
     now: datetime,
     renews: Grant | None = None,
+    expected: Estimate | None = None,
+    use: Use | None = None,
 ) -> AccessRequest:
     """Ask for `model` in the name of the requester's team.
 
-    renews: the team's own grant of the model, which the new one replaces when it is approved.
+    renews: the team's own grant of the model, which the new one replaces when it is approved; use:
+    what it was used for. expected: the work that the team expects, and what it comes to. Both are
+    kept as they were seen.
     Raises NotPermitted unless the requester leads a team (or owns models); CannotRequest when the
     wish is out of bounds, the team has a grant already that this does not renew, or a request
     waits.
@@ -69,6 +75,10 @@ def submit_request(
     if wrong := problems(asdict(wish), model, now):
         raise CannotRequest(" ".join(wrong.values()), wrong)
     _may_be_granted(model, team, renews, now)
+    seen = {
+        "expected": as_data(expected) if expected else None,
+        "use": use_as_data(use) if use else None,
+    }
     try:
         with transaction.atomic():
             request = AccessRequest.objects.create(
@@ -78,12 +88,13 @@ def submit_request(
                 requested_at=now,
                 renews=renews,
                 **asdict(wish),
+                **seen,
             )
     except IntegrityError:
         raise CannotRequest(
             f"A request from {team} for {model} is already waiting for its owner."
         ) from None
-    data = {
+    data: dict[str, object] = {
         "tokens_per_minute": wish.tokens_per_minute,
         "monthly_budget_usd": str(wish.monthly_budget_usd),
         "data_class": wish.data_class,
@@ -91,8 +102,42 @@ def submit_request(
     }
     if renews:
         data["renews"] = str(renews.pk)
+    data |= {name: told for name, told in seen.items() if told is not None}
     record(action=Action.ACCESS_REQUESTED, actor=requester, target=request, now=now, data=data)
     return request
+
+
+def renew_grant(
+    *,
+    grant: Grant,
+    monthly_budget_usd: Decimal,
+    requester: User,
+    now: datetime,
+    expected: Estimate | None,
+    use: Use,
+) -> AccessRequest:
+    """Ask for a grant again as it is: for the same purpose, with the same limits, for as long.
+
+    monthly_budget_usd: what the team may spend on the model now. Raises as submit_request does;
+    NotPermitted also for who does not ask in the name of the grant's team.
+    """
+    require(may_renew(grant, requester), f"Only a team lead of {grant.team} can ask to renew this.")
+    if grant.revoked_at:
+        raise CannotRequest("Somebody ended this grant. Ask for the model anew.")
+    return submit_request(
+        model=grant.registered_model,
+        wish=renewal(grant, monthly_budget_usd, now),
+        requester=requester,
+        now=now,
+        renews=grant,
+        expected=expected,
+        use=use,
+    )
+
+
+def may_renew(grant: Grant, user: User) -> bool:
+    """Tell whether this person may ask to renew the grant: in the name of their own team."""
+    return user.team_id == grant.team_id and user.has_role(*ASKS_FOR_MODELS)
 
 
 def _may_be_granted(

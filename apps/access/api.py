@@ -1,8 +1,9 @@
 """The API of access: the same actions as the pages."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from django.http import Http404
@@ -13,10 +14,12 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.access import actions, wishes
+from apps.access import actions, wishes, work
 from apps.access.budgets.queries import of_grants
 from apps.access.filters import GrantQuery, RequestQuery
+from apps.access.forms import OFFICE
 from apps.access.models import AccessRequest, Grant
+from apps.accounts.models import Team
 from apps.accounts.requests import caller
 from apps.catalog.models import DataClass, RegisteredModel
 from apps.common.listing import Listing
@@ -26,11 +29,36 @@ from apps.common.reasons import ReasonInput, reason_of
 
 TAG = "Access"
 DECISIONS = {"approve": actions.approve_request, "reject": actions.reject_request}
+EstimateOf = Callable[[RegisteredModel, Team | None, work.Work, datetime], work.Estimate]
+UseOf = Callable[[Grant, datetime], work.Use]
 RELATED = ("registered_model", "team", "requested_by", "decided_by")
 
 
+def _not_handed_in(*_: object) -> NoReturn:
+    raise NotImplementedError("portal/urls.py hands in what stands above this app.")
+
+
+class WorkInput(serializers.Serializer[Any]):
+    """What the team expects to do. The tokens of a page: both, or neither, which takes those of an
+    average call of the last four weeks.
+    """
+
+    packets_a_day = serializers.IntegerField()
+    pages_a_packet = serializers.IntegerField()
+    hours_a_day = serializers.IntegerField(default=OFFICE["hours_a_day"])
+    days_a_week = serializers.IntegerField(default=OFFICE["days_a_week"])
+    input_tokens_a_page = serializers.IntegerField(default=None, allow_null=True)
+    output_tokens_a_page = serializers.IntegerField(default=None, allow_null=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Judge it by the rules of the form. Whether something is measured shows later."""
+        if wrong := work.problems(attrs, is_measured=True):
+            raise serializers.ValidationError(wrong)
+        return attrs
+
+
 class WishInput(serializers.Serializer[Any]):
-    """Body of a new request."""
+    """Body of a new request. expected_work: left out, its owner reads that it was not told."""
 
     model = serializers.SlugField()
     purpose = serializers.CharField(
@@ -45,15 +73,20 @@ class WishInput(serializers.Serializer[Any]):
     )
     expires_date = serializers.DateField()  # the last day of access, UTC
     renews = serializers.UUIDField(required=False)  # a grant of the team that this replaces
+    expected_work = WorkInput(required=False)
 
 
 class AccessRequestOutput(serializers.ModelSerializer[AccessRequest]):
-    """One request."""
+    """One request. expected: the work and what it comes to; use: what the grant to be renewed was
+    used for; both as they were seen when it was asked, null where they were not told.
+    """
 
     model = serializers.CharField(source="registered_model.name")
     team = serializers.CharField(source="team.slug")
     requested_by = serializers.CharField(source="requested_by.username")
     decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True)
+    expected = serializers.DictField(allow_null=True)
+    use = serializers.DictField(allow_null=True)
 
     class Meta:
         model = AccessRequest
@@ -73,6 +106,8 @@ class AccessRequestOutput(serializers.ModelSerializer[AccessRequest]):
             "decided_at",
             "decision_reason",
             "renews",
+            "expected",
+            "use",
         )
 
 
@@ -106,8 +141,14 @@ class GrantOutput(serializers.ModelSerializer[Grant]):
 
 
 class AccessRequests(Listing):
-    """List and make requests."""
+    """List and make requests.
 
+    estimate, use_of: what expected work comes to, and what a grant was used for; both stand above
+    this app, so portal/urls.py hands them in.
+    """
+
+    estimate: EstimateOf = staticmethod(_not_handed_in)
+    use_of: UseOf = staticmethod(_not_handed_in)
     queryset = AccessRequest.objects.select_related(*RELATED)
     serializer_class = AccessRequestOutput
     pagination_class = NewestRequests
@@ -142,16 +183,32 @@ class AccessRequests(Listing):
         model = get_object_or_404(
             RegisteredModel.objects.visible_to(caller(request)), name=values.pop("model")
         )
-        renews = values.pop("renews", None)
+        renews, told = values.pop("renews", None), values.pop("expected_work", None)
         grant = renews and get_object_or_404(Grant.objects.renewable_by(caller(request)), pk=renews)
+        moment = now()
         made = actions.submit_request(
             model=model,
             wish=wishes.Wish(**values),
             requester=caller(request),
-            now=now(),
+            now=moment,
             renews=grant,
+            expected=self._estimate(model, caller(request).team, told, moment) if told else None,
+            use=self.use_of(grant, moment) if grant else None,
         )
         return Response(AccessRequestOutput(made).data, status=201)
+
+    def _estimate(
+        self, model: RegisteredModel, team: Team | None, told: dict[str, Any], moment: datetime
+    ) -> work.Estimate:
+        """Return what expected work comes to. Raises ValidationError where nobody knows how many
+        tokens a page takes.
+        """
+        found = self.estimate(model, team, work.Work(**told), moment)
+        if found.page is None:
+            names = ("input_tokens_a_page", "output_tokens_a_page")
+            wrong = {name: [work.NOT_MEASURED] for name in names}
+            raise serializers.ValidationError({"expected_work": wrong})
+        return found
 
 
 @operation(

@@ -1,4 +1,4 @@
-"""URLs of requests and grants."""
+"""URLs of requests and grants. portal/urls.py adds those that take prices and usage from above."""
 
 from django.urls import path
 
@@ -7,7 +7,6 @@ from apps.access import api, views
 app_name = "access"
 urlpatterns = [
     path("", views.request_list, name="request_list"),
-    path("request/<slug:name>/", views.request_create, name="request_create"),
     path("requests/<uuid:pk>/", views.request_detail, name="request_detail"),
     path("requests/<uuid:pk>/approve/", views.request_approve, name="request_approve"),
     path("requests/<uuid:pk>/reject/", views.request_reject, name="request_reject"),
@@ -16,7 +15,6 @@ urlpatterns = [
     path("grants/<uuid:pk>/revoke/", views.grant_revoke, name="grant_revoke"),
 ]
 api_urlpatterns = [
-    path("access-requests", api.AccessRequests.as_view(), name="access_requests"),
     path("access-requests/<uuid:pk>", api.access_request, name="access_request"),
     path("access-requests/<uuid:pk>/<str:decision>", api.decide, name="access_request_decide"),
     path("grants", api.Grants.as_view(), name="grants"),

@@ -4,27 +4,23 @@ from collections.abc import Callable
 from functools import partial
 from uuid import UUID
 
-from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse, reverse_lazy
 from django.utils.timezone import now
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_POST
 
-from apps.access import actions, tables
+from apps.access import actions, tables, words
 from apps.access.budgets.models import Budget, in_unit
 from apps.access.budgets.queries import of_grants
 from apps.access.budgets.terms import NOT_ENFORCED
-from apps.access.forms import AccessRequestForm, usual_wish
 from apps.access.models import AccessRequest, Grant
+from apps.access.wishes import highest_words
 from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
-from apps.accounts.roles import ASKS_FOR_MODELS
-from apps.audit.timeline import timeline
-from apps.catalog.models import RegisteredModel
+from apps.audit.timeline import timeline, timeline_of
 from apps.common import decisions
-from apps.common.errors import DomainError
 from apps.common.money import usd
 from apps.common.orders import carry_out, carry_out_with_reason
 from apps.common.periods import ZONE_NAME, day_words
@@ -54,62 +50,6 @@ def request_list(request: SignedIn) -> HttpResponseBase:
     )
 
 
-@require_http_methods(["GET", "POST"])
-def request_create(request: SignedIn, name: str) -> HttpResponse:
-    """Ask for a model in the name of the person's team."""
-    model = get_object_or_404(RegisteredModel.objects.visible_to(request.user), name=name)
-    moment = now()
-    renews = _grant_to_renew(request, model)
-    budget = of_grants([renews], moment).get(renews.pk) if renews else None
-    form = AccessRequestForm(
-        request.POST or None, model=model, now=moment, initial=usual_wish(moment, renews, budget)
-    )
-    if request.method == "POST" and form.is_valid():
-        try:
-            made = actions.submit_request(
-                model=model, wish=form.wish(), requester=request.user, now=moment, renews=renews
-            )
-        except DomainError as error:
-            form.add_error(None, str(error))
-        else:
-            messages.success(
-                request, f"Asked for {model}. A model owner of {model.owner_team} decides."
-            )
-            return redirect("access:request_detail", pk=made.pk)
-    has = Grant.objects.active(moment).filter(registered_model=model, team=request.user.team_id)
-    context = {
-        "model": model,
-        "form": form,
-        "title": "Renew access" if renews else "Request access",
-        "renews": renews,
-        "grant": None if renews else has.first(),
-        "may_ask": request.user.has_role(*ASKS_FOR_MODELS),
-        "crumbs": [
-            ("Catalog", reverse("catalog:model_list")),
-            (model.name, reverse("catalog:model_detail", args=[model.name])),
-            ("Renew access" if renews else "Request access", ""),
-        ],
-        "lead": f"For your team {request.user.team}. A model owner of {model.owner_team} decides.",
-    }
-    status = 422 if form.is_bound else 200
-    return render(request, "access/request_form.html", context, status=status)
-
-
-def _grant_to_renew(request: SignedIn, model: RegisteredModel) -> Grant | None:
-    """Return the grant that the address names; None where it names none. Raises Http404 for what
-    this person cannot renew.
-    """
-    asked = request.GET.get("renew")
-    if not asked:
-        return None
-    try:
-        pk = UUID(asked)
-    except ValueError:
-        raise Http404("There is no such grant.") from None
-    mine = Grant.objects.renewable_by(request.user).select_related("request")
-    return get_object_or_404(mine, pk=pk, registered_model=model)
-
-
 @require_GET
 def request_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     """Show one request, its decision and its history."""
@@ -133,12 +73,24 @@ def _show_request(
         "crumbs": [("Access", reverse("access:request_list")), (str(item), "")],
         "badge": tables.request_badge(item),
         "facts": _request_facts(item),
+        "expected": words.asked_rows(item),
+        "use": words.kept_use_rows(item),
         "form": form,
         "decide": decide,
         "actions": decide.head_actions if decide else [],
-        "events": timeline("AccessRequest", str(item.pk)),
+        "events": timeline_of(_history(item)),
     }
     return render(request, "access/request_detail.html", context, status=status)
+
+
+def _history(item: AccessRequest) -> list[tuple[str, object]]:
+    """Return whose events a request's history is made of: its own, those of the grant that it
+    became, and the end of the one that it replaced.
+    """
+    targets: list[tuple[str, object]] = [("AccessRequest", item.pk)]
+    if hasattr(item, "grant"):
+        targets.append(("Grant", item.grant.pk))
+    return targets
 
 
 def _decision(item: AccessRequest, user: User) -> decisions.Card | None:
@@ -154,7 +106,7 @@ def _request_facts(item: AccessRequest) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = [
         ("Model", {"text": model.name, "url": reverse("catalog:model_detail", args=[model.name])}),
         ("Purpose", item.purpose),
-        ("Most sensitive data", item.get_data_class_display()),
+        ("Most sensitive data", f"{item.get_data_class_display()}. {highest_words(model)}"),
         ("Tokens per minute", f"{item.tokens_per_minute:,}"),
         ("Monthly budget", f"{usd(item.monthly_budget_usd)}. {NOT_ENFORCED}"),
         ("Access ends", f"at the end of {day_words(item.expires_date)}, {ZONE_NAME}"),

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from apps.access.models import Grant
 from apps.catalog.models import DataClass, RegisteredModel
 from apps.common.money import CENT
 from apps.common.periods import ZONE_NAME, day_of, day_words
@@ -44,6 +45,22 @@ def latest_last_day(now: datetime) -> date:
     return day_of(now + LONGEST_GRANT)
 
 
+def renewal(grant: Grant, monthly_budget_usd: Decimal, now: datetime) -> Wish:
+    """Return what renews a grant as it is: its purpose, data and limits, for as long again.
+
+    grant: with its request. monthly_budget_usd: what the team may spend on the model now.
+    """
+    length = grant.last_day - day_of(grant.active_from)
+    last_day = max(day_of(now) + length, first_last_day(now))
+    return Wish(
+        purpose=grant.request.purpose,
+        data_class=grant.request.data_class,
+        tokens_per_minute=grant.tokens_per_minute,
+        monthly_budget_usd=monthly_budget_usd,
+        expires_date=min(last_day, latest_last_day(now)),
+    )
+
+
 def problems(wish: Mapping[str, Any], model: RegisteredModel, now: datetime) -> dict[str, str]:
     """Return what is wrong with a wish: the field and a sentence for each; nothing where it is
     fine.
@@ -74,9 +91,14 @@ def _purpose(purpose: str) -> str:
 
 def _data_class(data_class: str, model: RegisteredModel) -> str:
     highest = SENSITIVITY.index(DataClass(model.data_class))
-    if SENSITIVITY.index(DataClass(data_class)) > highest:
-        return f"{model} is approved for {model.get_data_class_display().lower()} data at most."
-    return ""
+    return highest_words(model) if SENSITIVITY.index(DataClass(data_class)) > highest else ""
+
+
+def highest_words(model: RegisteredModel) -> str:
+    """Return which data a model may see, as the form, a refusal and the owner read it."""
+    label = model.get_data_class_display()
+    data = "member data (PHI)" if model.data_class == DataClass.PHI else f"{label.lower()} data"
+    return f"{model} is approved for {data} at most."
 
 
 def _tokens(tokens: int) -> str:

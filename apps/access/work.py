@@ -20,6 +20,7 @@ from apps.common.periods import HOURS_PER_DAY, HOURS_PER_MONTH, day_words
 MOST_PACKETS, MOST_PAGES, MOST_TOKENS = 10_000_000, 10_000, 1_000_000
 BUSIEST = 2  # a team's busiest minute takes so many times its average one
 ROUNDED_TO = 100  # tokens a minute
+NOT_MEASURED = "Nobody has called this model lately, so nothing is measured: say it."
 DAYS_PER_MONTH = HOURS_PER_MONTH / HOURS_PER_DAY
 
 
@@ -93,10 +94,11 @@ class Page:
         return f"{tokens}, as an average call ({self.measured.words})"
 
 
-def problems(work: Mapping[str, Any], measured: Measured | None) -> dict[str, str]:
+def problems(work: Mapping[str, Any], *, is_measured: bool) -> dict[str, str]:
     """Return what is wrong with expected work: the field and a sentence for each.
 
     work: values by the names of Work, of the right types; a name that is missing is not judged.
+    is_measured: whether the tokens of a page are known without stating them.
     """
     bounds = {
         "packets_a_day": MOST_PACKETS,
@@ -109,17 +111,16 @@ def problems(work: Mapping[str, Any], measured: Measured | None) -> dict[str, st
         for name, most in bounds.items()
         if name in work and not 1 <= work[name] <= most
     }
-    return found | _tokens_problems(work, measured)
+    return found | _tokens_problems(work, is_measured)
 
 
-def _tokens_problems(work: Mapping[str, Any], measured: Measured | None) -> dict[str, str]:
+def _tokens_problems(work: Mapping[str, Any], is_measured: bool) -> dict[str, str]:
     names = ("input_tokens_a_page", "output_tokens_a_page")
     if not all(name in work for name in names):
         return {}
     stated = {name: work[name] for name in names if work[name] is not None}
-    if not stated and measured is None:
-        words = "Nobody has called this model lately, so nothing is measured: say it."
-        return dict.fromkeys(names, words)
+    if not stated and not is_measured:
+        return dict.fromkeys(names, NOT_MEASURED)
     if len(stated) == 1:
         (missing,) = set(names) - set(stated)
         return {missing: "State both, or neither."}

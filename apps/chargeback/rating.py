@@ -63,15 +63,22 @@ def cost_usd(sku: Sku, quantity: int | Decimal, price_usd: Decimal) -> Decimal:
 
 
 def list_cost_usd(
-    *, input_tokens: int, cached_input_tokens: int, output_tokens: int, prices: Prices
+    *,
+    input_tokens: int,
+    cached_input_tokens: int,
+    output_tokens: int,
+    prices: Prices,
+    embedding_input_tokens: int = 0,
 ) -> Decimal | None:
     """Return the price-list cost of tokens in USD, exact; None where some of them have no price.
 
-    input_tokens includes cached_input_tokens (OpenAI's usage object): cached ones are priced once,
-    at their own rate. Raises ValueError when the parts cannot be: negative, or more cached than all
-    input.
+    input_tokens includes cached_input_tokens (OpenAI's usage object) and embedding_input_tokens:
+    each is priced once, at its own rate. Raises ValueError when the parts cannot be: negative, or
+    more cached and embedding input than all input.
     """
-    used = quantities(Tokens(input_tokens, cached_input_tokens, output_tokens))
+    used = quantities(
+        Tokens(input_tokens, cached_input_tokens, output_tokens, embedding_input_tokens)
+    )
     by_sku = prices.by_sku
     if any(sku not in by_sku for sku, _ in used):
         return None

@@ -54,7 +54,6 @@ urlpatterns = [
         prices.price_change_withdraw,
         name="price_change_withdraw",
     ),
-    path("price/<slug:name>/", prices.price_badge, name="price_badge"),
     path("grants/<uuid:pk>/use/", views.grant_use, name="grant_use"),
     *budgets.urlpatterns,
 ]

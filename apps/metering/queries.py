@@ -61,6 +61,41 @@ def model_lines(*, model: str, team: str | None, since: datetime) -> list[ModelL
 
 
 @dataclass(frozen=True)
+class CallSums:
+    """The metered calls of a model that told their tokens, and these tokens. versions: that
+    answered them.
+    """
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    versions: frozenset[str]
+
+
+def call_sums(*, model: str, team: str | None, since: datetime, until: datetime) -> CallSums:
+    """Return the sums of a model's calls in the hours of [since, until); one query. Reranks tell no
+    tokens and are not among them.
+
+    team: the only one whose calls are wanted; None for every team's.
+    """
+    rows = HourlyUsage.objects.filter(model=model, hour__gte=since, hour__lt=until)
+    if team is not None:
+        rows = rows.filter(team=team)
+    sums = {
+        "calls": Sum(F("metered_calls") - F("rerank_requests")),
+        "read": Sum("input_tokens"),
+        "written": Sum("output_tokens"),
+    }
+    found = list(rows.order_by().values("version").annotate(**sums).filter(calls__gt=0))
+    return CallSums(
+        calls=sum(row["calls"] for row in found),
+        input_tokens=sum(row["read"] for row in found),
+        output_tokens=sum(row["written"] for row in found),
+        versions=frozenset(row["version"] for row in found),
+    )
+
+
+@dataclass(frozen=True)
 class HourOfWork:
     """What a team asked of a version in an hour, estimates of what no answer told included.
     input_tokens includes the cached ones. untold_calls: of whose use nothing is known, and reranks,

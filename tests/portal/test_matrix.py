@@ -29,6 +29,10 @@ WISH = {
     "monthly_budget_usd": 50,
     "expires_date": SOON,
 }  # fmt: skip
+WORK = {
+    "packets_a_day": 200, "pages_a_packet": 8, "hours_a_day": 10, "days_a_week": 5,
+    "input_tokens_a_page": 600, "output_tokens_a_page": 120,
+}  # fmt: skip
 MODEL = {
     "name": "new-model", "title": "New", "description": "New", "task": "Text", "family": "SmolLM2",
     "parameter_count": 1, "context_length": 1, "license": "MIT", "data_class": "PHI",
@@ -194,7 +198,11 @@ DOORS = [
     get("fleet:replica_detail", "404 404 404 404 404 404 404 200 200 200", "{replica}"),
     get("access:request_list", "200"),
     get("access:request_create", "200", "extract"),
-    post("access:request_create", "422 302 403 302 302 403 403 403 403 403", "extract", data=WISH),
+    get("access:request_estimate", "200", "extract", data=WORK),
+    get("access:request_today", "200 404 200 200 404 404 404 200 200 200", "{pending}"),
+    post("access:grant_renew", "302 404 403 403 404 404 404 403 403 403", "{grant}"),
+    post("access:request_create", "422 302 403 302 302 403 403 403 403 403", "extract",
+         data=WISH | WORK),
     get("access:request_detail", "200 404 200 200 404 404 404 200 200 200", "{pending}"),
     post("access:request_approve", "403 404 403 302 404 404 404 403 403 "
     "403", "{pending}", data=REASON),
@@ -303,7 +311,6 @@ DOORS = [
     "403", "{own_price_change}"),
     post("chargeback:price_change_withdraw", "404 404 404 404 404 404 404 403 403 "
     "403", "{price_change}"),
-    get("chargeback:price_badge", "200", "extract"),
     get("chargeback:grant_use", "200 404 200 200 404 404 404 200 200 200", "{grant}"),
     get("chargeback:budget_list", "200"),
     get("chargeback:budget_list", "200", data={"format": "csv"}),
@@ -372,7 +379,7 @@ DOORS = [
     get("api:me", "200"),
     get("api:access_requests", "200"),
     send("api:access_requests", "409 201 403 201 201 403 403 403 403 "
-    "403", data=WISH | {"model": "extract"}),
+    "403", data=WISH | {"model": "extract", "expected_work": WORK}),
     get("api:access_request", "200 404 200 200 404 404 404 200 200 200", "{pending}"),
     send("api:access_request_decide", "403 404 403 200 404 404 404 403 403 "
     "403", "{pending}", "approve", data=REASON),

@@ -264,11 +264,3 @@ def price_change_withdraw(request: SignedIn, pk: UUID) -> HttpResponse:
     order = partial(actions.withdraw_prices, change=item, actor=request.user, now=now())
     carry_out(request, order, "Withdrawn.")
     return redirect("chargeback:price_change_detail", pk=pk)
-
-
-@require_GET
-def price_badge(request: SignedIn, name: str) -> HttpResponse:
-    """Say a model's prices in a line: a fragment for forms."""
-    model = get_object_or_404(RegisteredModel.objects.visible_to(request.user), name=name)
-    context = {"price": price_words(prices_at(model, now()))}
-    return render(request, "chargeback/_price.html", context)

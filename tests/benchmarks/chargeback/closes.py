@@ -88,7 +88,6 @@ class Closes:
                 "statement_detail": {"number": Statement.objects.order_by("number").last().number},
                 "focus_export": month,
                 "price_change_detail": {"pk": change.pk},
-                "price_badge": {"name": MODEL},
                 "grant_use": {"pk": Grant.objects.get(team=team).pk},
                 "budget_detail": series,
                 "budget_change": series,

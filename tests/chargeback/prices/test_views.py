@@ -344,13 +344,3 @@ class TestApi:
         assert api("fiona").post(f"{url}/undo").status_code == 404
         assert api("felix").post(f"{url}/withdraw").status_code == 403
         assert api("fiona").post(f"{url}/withdraw").json()["status"] == "WITHDRAWN"
-
-
-class TestPriceBadge:
-    def test_says_what_a_model_costs_now(self, as_, charlie, registered_model):
-        badge = reverse("chargeback:price_badge", args=[registered_model.name])
-        assert "No price set yet" in joined(as_(charlie).get(badge).content)
-        price(registered_model, Prices(Decimal("0.1"), image=Decimal(2)), OPEN)
-        price(registered_model, DEAR, OPEN + timedelta(days=30))
-        text = joined(as_(charlie).get(badge).content)
-        assert "$0.10 in" in text and "$2.00 / image" in text and "cached" not in text
