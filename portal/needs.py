@@ -18,8 +18,11 @@ from apps.access.budgets import actions as budgets
 from apps.access.budgets.models import Boost, BudgetChange, in_unit
 from apps.access.budgets.queries import open_alerts
 from apps.access.models import AccessRequest, Grant
+from apps.access.recertification.models import to_look_at
+from apps.access.recertification.queries import period
+from apps.access.recertification.words import due_words
 from apps.accounts.models import Role, User
-from apps.accounts.roles import MENDS_MODELS, STEERS_ROLLOUTS
+from apps.accounts.roles import MENDS_MODELS, OWNS_MODELS, STEERS_ROLLOUTS
 from apps.capacity import actions as capacity
 from apps.capacity.models import CapacityRequest
 from apps.catalog.models import ModelVersion
@@ -63,6 +66,7 @@ def needs_of(user: User, now: datetime) -> list[Need]:
         _budgets_that_run_out(user, now),
         _held_rollouts(user),
         _grants_that_end(user, now),
+        _grants_to_look_at(user, now),
         _failures(user, now),
         _quarantined(user, now),
     )
@@ -264,6 +268,21 @@ def _grants_that_end(user: User, now: datetime) -> Iterator[Need]:
             "warn",
             item.active_to,
         )
+
+
+def _grants_to_look_at(user: User, now: datetime) -> Iterator[Need]:
+    """Grants of the owner's models that are to be kept or ended, but those that they asked for."""
+    if not user.has_role(*OWNS_MODELS):
+        return
+    mine = Grant.objects.filter(registered_model__owner_team=user.team_id)
+    others = mine.exclude(request__requested_by__person=user.person)
+    due = to_look_at(others, period(), now).select_related("registered_model", "team")
+    for item in due[:SHOWN]:
+        title = f"Keep or end the access of {item.team.name} to {item.registered_model.name}"
+        why = f"It is {due_words(item.due_at, now)}"
+        url = f"{reverse('access:grant_detail', args=(item.pk,))}#look"
+        tone = "bad" if item.due_at <= now else "warn"
+        yield Need(title, why, url, "calendar-clock", tone, item.due_at)
 
 
 def _failures(user: User, now: datetime) -> Iterator[Need]:

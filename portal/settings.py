@@ -288,6 +288,10 @@ ROLLOUT_RETIRE_AFTER_SECONDS = env_int("ROLLOUT_RETIRE_AFTER_SECONDS", 600)
 # between two looks at a version that answers
 ROLLOUT_LOOK_SECONDS = env_int("ROLLOUT_LOOK_SECONDS", 60, minimum=1)
 
+# -- Access ----------------------------------------------------------------------------------------
+# an owner looks at a grant again so long after it began, or was kept
+ACCESS_RECERTIFICATION_DAYS = env_int("ACCESS_RECERTIFICATION_DAYS", 90, minimum=1)
+
 # -- Versions that sleep while nobody calls them ---------------------------------------------------
 SCALING_URL = env_url("SCALING_URL", f"{PORTAL_URL}/v1/scaling")  # where KEDA asks for demand
 ALLOWED_HOSTS.append(urlsplit(SCALING_URL).hostname or "")

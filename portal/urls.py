@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from apps.access.api import AccessRequests
+from apps.access.grants.views import grant_keep
 from apps.access.urls import api_urlpatterns as access_api
 from apps.access.urls import urlpatterns as access_pages
 from apps.accounts.urls import api_urlpatterns as accounts_api
@@ -25,6 +26,7 @@ from portal.pages import catalog, estimates, evaluations, requests, versions
 from portal.pages.api_reference import api_reference
 from portal.pages.grants import grant_list
 from portal.pages.model_usage import model_usage
+from portal.pages.recertification import recertification_list
 from portal.pages.sample import sample
 from portal.pages.style import style
 
@@ -38,6 +40,7 @@ asking_pages: list[URLPattern] = [
     path("request/<slug:name>/estimate/", requests.request_estimate, name="request_estimate"),
     path("requests/<uuid:pk>/today/", requests.request_today, name="request_today"),
     path("grants/<uuid:pk>/renew/", requests.grant_renew, name="grant_renew"),
+    path("grants/<uuid:pk>/keep/", grant_keep, {"use_of": estimates.use_of}, name="grant_keep"),
 ]
 asking_api = AccessRequests.as_view(estimate=estimates.estimate, use_of=estimates.use_of)
 # last: "register" is no model's name
@@ -57,6 +60,7 @@ pages: list[URLPattern | URLResolver] = [
     path("audit/", include("apps.oversight.urls")),
     path("notices/", include("apps.notices.urls")),
     path("access/grants/", grant_list, name="grant_list"),
+    path("access/recertification/", recertification_list, name="recertification_list"),
     path("access/", include(([*asking_pages, *access_pages], "access"))),
     path("chargeback/", include("apps.chargeback.urls")),
     path("", include(([usage_page, *usage_pages], "metering"))),

@@ -14,6 +14,7 @@ TASKS = (
     "notices",
     "catalog",
     "evals",
+    "access",
     "fleet",
     "capacity",
     "promotions",

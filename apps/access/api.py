@@ -1,6 +1,6 @@
 """The API of access: the same actions as the pages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NoReturn
@@ -18,6 +18,7 @@ from apps.access import actions, wishes, work
 from apps.access.budgets.queries import of_grants
 from apps.access.filters import GrantQuery, RequestQuery
 from apps.access.forms import OFFICE
+from apps.access.handed import EstimateOf, UseOf
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Team
 from apps.accounts.requests import caller
@@ -29,8 +30,6 @@ from apps.common.reasons import ReasonInput, reason_of
 
 TAG = "Access"
 DECISIONS = {"approve": actions.approve_request, "reject": actions.reject_request}
-EstimateOf = Callable[[RegisteredModel, Team | None, work.Work, datetime], work.Estimate]
-UseOf = Callable[[Grant, datetime], work.Use]
 RELATED = ("registered_model", "team", "requested_by", "decided_by")
 
 

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from apps.access import api, views
+from apps.access.grants import views as grants
 
 app_name = "access"
 urlpatterns = [
@@ -11,8 +12,8 @@ urlpatterns = [
     path("requests/<uuid:pk>/approve/", views.request_approve, name="request_approve"),
     path("requests/<uuid:pk>/reject/", views.request_reject, name="request_reject"),
     path("requests/<uuid:pk>/withdraw/", views.request_withdraw, name="request_withdraw"),
-    path("grants/<uuid:pk>/", views.grant_detail, name="grant_detail"),
-    path("grants/<uuid:pk>/revoke/", views.grant_revoke, name="grant_revoke"),
+    path("grants/<uuid:pk>/", grants.grant_detail, name="grant_detail"),
+    path("grants/<uuid:pk>/revoke/", grants.grant_revoke, name="grant_revoke"),
 ]
 api_urlpatterns = [
     path("access-requests/<uuid:pk>", api.access_request, name="access_request"),

@@ -116,6 +116,7 @@ ABILITIES = (
 )
 DUTIES = (
     Duty("who may call a model", ASKS_FOR_MODELS, OWNS_MODELS, "models of the decider's team"),
+    Duty("whether access is kept", ASKS_FOR_MODELS, OWNS_MODELS, "models of the decider's team"),
     Duty("which version serves", OWNS_MODELS, DECIDES_PROMOTIONS, "roles that the policy names"),
     Duty("what the promotion policy says", PROPOSES_POLICIES, DECIDES_POLICIES),
     Duty("what a pool may buy", ASKS_FOR_CAPACITY, DECIDES_CAPACITY),

@@ -5,7 +5,7 @@ use once for all of them.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,7 +17,7 @@ from django.utils.timezone import now
 from django.views.decorators.http import require_GET
 
 from apps.access.budgets.queries import of_grants
-from apps.access.models import Grant
+from apps.access.models import AccessRequest, Grant
 from apps.access.tables import grant_badge
 from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
@@ -36,7 +36,8 @@ ACTIVE, ENDED = "ACTIVE", "ENDED"
 class GrantLine:
     """One grant. used_usd: this month, by the price list, exact; None for one that has ended, and
     where nothing that was used has a price. budget: of its team for its model, None where there is
-    none, or it has ended. renew_url: "" for those who may not ask.
+    none, or it has ended. renew_url: where one click asks for it again, "" for those who may not
+    and where a request waits; waits_url: that request.
     """
 
     grant: Grant
@@ -45,6 +46,7 @@ class GrantLine:
     used_usd: Decimal | None
     budget: Balance | None
     renew_url: str
+    waits_url: str = ""
 
     @property
     def ends(self) -> date:
@@ -125,14 +127,22 @@ def grant_list(request: SignedIn) -> HttpResponseBase:
 
 
 def grant_lines(user: User, moment: datetime) -> list[GrantLine]:
-    """Return the grants that a person may see, with this month's use and budgets; six queries, and
-    one for each zone of the budgets beside the first.
+    """Return the grants that a person may see, with this month's use and budgets; seven queries,
+    and one for each zone of the budgets beside the first.
     """
     grants = Grant.objects.visible_to(user).select_related("registered_model", "team")
     spent = queries.spent_this_month(scope=queries.EVERYTHING, now=moment)
     mine = set(Grant.objects.renewable_by(user).values_list("pk", flat=True))
     budgets = _budgets(grants, moment)
-    return [_line(grant, moment, spent, budgets.get(grant.pk), mine) for grant in grants]
+    waiting = AccessRequest.objects.pending().filter(team=user.team_id, renews__isnull=False)
+    renewals = {item.renews_id: item.get_absolute_url() for item in waiting}
+    return [
+        replace(
+            _line(grant, moment, spent, budgets.get(grant.pk), mine - renewals.keys()),
+            waits_url=renewals.get(grant.pk, ""),
+        )
+        for grant in grants
+    ]
 
 
 def _budgets(grants: Iterable[Grant], moment: datetime) -> dict[Any, Balance]:
@@ -152,12 +162,13 @@ def _line(
 ) -> GrantLine:
     is_active = grant.is_active(moment)
     model = grant.registered_model.name
-    asking = reverse("access:request_create", args=[model])
     return GrantLine(
         grant=grant,
         state=ACTIVE if is_active else ENDED,
         badge=grant_badge(grant, moment),
         used_usd=spent.get((grant.team.slug, model), Decimal(0)) if is_active else None,
         budget=budget,
-        renew_url=f"{asking}?renew={grant.pk}" if is_active and grant.pk in mine else "",
+        renew_url=reverse("access:grant_renew", args=[grant.pk])
+        if is_active and grant.pk in mine
+        else "",
     )

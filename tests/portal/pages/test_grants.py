@@ -8,9 +8,11 @@ import pytest
 from django.urls import reverse
 
 from apps.access import actions
+from apps.access.models import AccessRequest
 from apps.accounts.models import Role
 from apps.chargeback.actions import price_due_days
 from portal.pages import grants as page
+from portal.pages import requests
 from tests.access.test_actions import WISH
 from tests.chargeback.pricing import CHEAP, DEAR, price
 from tests.chargeback.test_queries import START, use
@@ -45,7 +47,8 @@ def all_grants(registered_model, other, charlie, lead, alice):
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
-    monkeypatch.setattr(page, "now", lambda: NOW + timedelta(days=1))
+    for module in (page, requests):
+        monkeypatch.setattr(module, "now", lambda: NOW + timedelta(days=1))
 
 
 def shown(client, person, **asked):
@@ -107,10 +110,16 @@ class TestGrantList:
     ):
         ended = all_grants["mine too"]
         actions.revoke_grant(grant=ended, actor=alice, reason="No more.", now=NOW)
-        asking = reverse("access:request_create", args=["prior-auth-extract"])
+        mine = all_grants["mine"]
         urls = {line.row.grant: line.row.renew_url for line in shown(client, charlie)}
-        assert urls == {all_grants["mine"]: f"{asking}?renew={all_grants['mine'].pk}", ended: ""}
+        assert urls == {mine: reverse("access:grant_renew", args=[mine.pk]), ended: ""}
         assert {line.row.renew_url for line in shown(client, alice)} == {""}
+        client.force_login(charlie)
+        client.post(urls[mine])
+        (waits,) = [line.row for line in shown(client, charlie) if line.row.grant == mine]
+        asked = AccessRequest.objects.get(renews=mine)
+        assert (waits.renew_url, waits.waits_url) == ("", asked.get_absolute_url())
+        assert {line.row.waits_url for line in shown(client, alice)} == {""}
         (line,) = shown(client, charlie, state="ENDED")
         assert (line.row.grant, line.row.badge.words) == (ended, "Ended")
 
@@ -119,5 +128,5 @@ class TestGrantList:
     ):
         for person in (lead, alice):
             client.force_login(person)
-            with django_assert_num_queries(9):
+            with django_assert_num_queries(10):
                 client.get(reverse("grant_list"))
