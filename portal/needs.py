@@ -279,7 +279,7 @@ def _grants_to_look_at(user: User, now: datetime) -> Iterator[Need]:
     due = to_look_at(others, period(), now).select_related("registered_model", "team")
     for item in due[:SHOWN]:
         title = f"Keep or end the access of {item.team.name} to {item.registered_model.name}"
-        why = f"It is {due_words(item.due_at, now)}"
+        why = due_words(item.due_at, now).capitalize()
         url = f"{reverse('access:grant_detail', args=(item.pk,))}#look"
         tone = "bad" if item.due_at <= now else "warn"
         yield Need(title, why, url, "calendar-clock", tone, item.due_at)

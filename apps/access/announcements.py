@@ -5,13 +5,13 @@ Each is told once (its key says which grant, end and time before), so the sweep 
 it likes, and what it missed it tells late.
 """
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.urls import reverse
 
 from apps.access.models import AccessRequest, Grant
 from apps.access.recertification.models import to_look_at
+from apps.access.recertification.words import due_words
 from apps.accounts.models import User
 from apps.accounts.people import holders
 from apps.accounts.roles import ASKS_FOR_MODELS, OWNS_MODELS
@@ -90,12 +90,11 @@ def announce_looks(*, period: timedelta, now: datetime) -> int:
 
 
 def _tell_look(grant: Grant, due_at: datetime, now: datetime) -> int:
-    is_overdue, day = due_at <= now, day_words(day_of(due_at))
-    state = f"is overdue since {day}" if is_overdue else f"is due by {day}"
+    is_overdue, who = due_at <= now, f"{grant.team} to {grant.registered_model}"
     told = tell(
         _deciders(grant, grant.request.requested_by),
         kind=Kind.REVIEW,
-        title=f"Keep or end the access of {grant.team} to {grant.registered_model}: it {state}",
+        title=f"Keep or end the access of {who}: {due_words(due_at, now)}",
         path=reverse("access:grant_detail", args=[grant.pk]),
         key=f"grant:{grant.pk}:look:{day_of(due_at)}:{'overdue' if is_overdue else 'due'}",
         urgent=is_overdue,
@@ -104,7 +103,7 @@ def _tell_look(grant: Grant, due_at: datetime, now: datetime) -> int:
     return len(told)
 
 
-def _deciders(grant: Grant, asked: User) -> Iterable[User]:
+def _deciders(grant: Grant, asked: User) -> list[User]:
     """Return the owners of a grant's model, but whoever asked, with whichever account."""
     owners = holders(*OWNS_MODELS, team=grant.registered_model.owner_team)
     return [owner for owner in owners if owner.person != asked.person]

@@ -29,8 +29,12 @@ from apps.common.reasons import ReasonForm
 from apps.common.tables.reading import respond
 
 # portal/pages, which stand above this app, have the pages
-TO_GRANTS = {"label": "Grants", "url": reverse_lazy("grant_list"), "icon": "key-round"}
-TO_LOOKS = {
+TO_GRANTS: dict[str, object] = {
+    "label": "Grants",
+    "url": reverse_lazy("grant_list"),
+    "icon": "key-round",
+}
+TO_LOOKS: dict[str, object] = {
     "label": "Recertification",
     "url": reverse_lazy("recertification_list"),
     "icon": "calendar-clock",

@@ -20,7 +20,7 @@ from apps.common.periods import day_of, day_words
 
 Row = tuple[str, object]
 NOT_TOLD = "Not told: the request names no expected work."
-MUCH_MORE = 3  # times what the work needs
+MUCH_MORE, FAR_MORE = 3, 100  # times what the work needs
 
 
 def estimate_rows(estimate: Estimate) -> list[Row]:
@@ -40,7 +40,7 @@ def estimate_rows(estimate: Estimate) -> list[Row]:
 
 def needs_words(needs: Needs) -> str:
     """Return how many tokens a minute work needs, and how that is meant."""
-    return f"{needs.tokens_per_minute:,} when it is busiest, {BUSIEST} times its average"
+    return f"{needs.tokens_per_minute:,} when it is busiest, taken as {BUSIEST} times the average"
 
 
 def _price_words(estimate: Estimate) -> str:
@@ -81,7 +81,7 @@ def tokens_words(asked: int, needs: Needs) -> str:
     if asked < needed:
         return f"{tokens}: fewer than the work needs, so some calls will be refused"
     if asked > MUCH_MORE * needed:
-        return f"{tokens}: {asked / needed:.1f} times what the work needs"
+        return f"{tokens}: {_times(Decimal(asked) / needed)} what the work needs"
     return f"{tokens}: enough for the work"
 
 
@@ -94,8 +94,12 @@ def budget_words(asked: Decimal, estimate: Estimate) -> str:
         days = max(1, int(asked / cost * DAYS_PER_MONTH))
         return f"{usd(asked)} a month: spent after about {counted(days, 'day')}"
     if cost and asked > MUCH_MORE * cost:
-        return f"{usd(asked)} a month: {asked / cost:,.1f} times what the work costs"
+        return f"{usd(asked)} a month: {_times(asked / cost)} what the work costs"
     return f"{usd(asked)} a month: covers the work"
+
+
+def _times(ratio: Decimal) -> str:
+    return f"{ratio:.1f} times" if ratio < FAR_MORE else f"more than {FAR_MORE} times"
 
 
 def use_rows(use: Use) -> list[Row]:

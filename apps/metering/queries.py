@@ -82,17 +82,14 @@ def call_sums(*, model: str, team: str | None, since: datetime, until: datetime)
     if team is not None:
         rows = rows.filter(team=team)
     sums = {
-        "calls": Sum(F("metered_calls") - F("rerank_requests")),
-        "read": Sum("input_tokens"),
-        "written": Sum("output_tokens"),
+        "sum_calls": Sum(F("metered_calls") - F("rerank_requests")),
+        "sum_read": Sum("input_tokens"),
+        "sum_written": Sum("output_tokens"),
     }
-    found = list(rows.order_by().values("version").annotate(**sums).filter(calls__gt=0))
-    return CallSums(
-        calls=sum(row["calls"] for row in found),
-        input_tokens=sum(row["read"] for row in found),
-        output_tokens=sum(row["written"] for row in found),
-        versions=frozenset(row["version"] for row in found),
-    )
+    found = list(rows.order_by().values_list("version").annotate(**sums))
+    told = [row for row in found if row[1]]
+    calls, read, written = (sum(row[place] for row in told) for place in (1, 2, 3))
+    return CallSums(calls, read, written, frozenset(version for version, *_ in told))
 
 
 @dataclass(frozen=True)

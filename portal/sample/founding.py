@@ -19,6 +19,7 @@ from apps.access.budgets.models import Boost, Budget, Mode, Unit
 from apps.access.budgets.terms import Terms
 from apps.access.models import Grant
 from apps.access.wishes import LONGEST_GRANT, Wish
+from apps.access.work import Work
 from apps.accounts.actions import sync_user_from_claims
 from apps.accounts.claims import identify
 from apps.accounts.models import CostCenter, Team, User
@@ -33,9 +34,11 @@ from apps.fleet.pricing.actions import Terms as MachineTerms
 from apps.fleet.pricing.actions import set_price_override
 from apps.fleet.pricing.models import PriceOverride
 from apps.manifests.capacity import ON_DEMAND
-from portal.sample.company import H100, PEOPLE, Company, Model
+from portal.pages.estimates import estimate
+from portal.sample.company import H100, OFFICE, PEOPLE, WORKDAYS, Company, Model
 
 RENEWED_AHEAD = 30 * DAY
+RENEWED_EARLY = {"policy-search": 95 * DAY}  # so long ago that an owner is late to look at it again
 OPENS = 9 * HOUR  # when people are at work
 # cost center → a month's budget in USD; care and appeals mostly come close to theirs
 COST_CENTER_BUDGETS = {
@@ -178,16 +181,38 @@ def give_access(company: Company, people: People) -> None:
         row = RegisteredModel.objects.select_related("owner_team").get(name=model.name)
         for slug in model.teams:
             team = Team.objects.get(slug=slug)
+            work = _work(model, slug)
             if not Grant.objects.filter(registered_model=row, team=team).exists():
-                _grant(row, team, people, company.start + OPENS, renews=None)
-            renewal = company.start + LONGEST_GRANT - RENEWED_AHEAD + OPENS
+                _grant(row, team, people, company.start + OPENS, work, renews=None)
+            ahead = RENEWED_EARLY.get(model.name, RENEWED_AHEAD)
+            renewal = company.start + LONGEST_GRANT - ahead + OPENS
             grant = Grant.objects.active(renewal).filter(registered_model=row, team=team).first()
             if grant and renewal < company.until and grant.active_from < renewal:
-                _grant(row, team, people, renewal, renews=grant)
+                _grant(row, team, people, renewal, work, renews=grant)
+
+
+def _work(model: Model, team: str) -> Work:
+    """Return what a team expects to do with a model: its share of the calls, one page each."""
+    share = model.calls * model.teams[team] / sum(model.teams.values())
+    opens, closes = OFFICE
+    return Work(
+        packets_a_day=max(1, round(share)),
+        pages_a_packet=1,
+        hours_a_day=closes - opens,
+        days_a_week=len(WORKDAYS),
+        input_tokens_a_page=model.input_tokens,
+        output_tokens_a_page=model.output_tokens if model.writes else 0,
+    )
 
 
 def _grant(
-    model: RegisteredModel, team: Team, people: People, now: datetime, *, renews: Grant | None
+    model: RegisteredModel,
+    team: Team,
+    people: People,
+    now: datetime,
+    work: Work,
+    *,
+    renews: Grant | None,
 ) -> None:
     asks = people.lead_of(team.slug)
     wish = Wish(
@@ -197,7 +222,15 @@ def _grant(
         monthly_budget_usd=GRANT_BUDGETS[model.name],
         expires_date=day_of(now + LONGEST_GRANT) - DAY,
     )
-    request = submit_request(model=model, wish=wish, requester=asks, now=now, renews=renews)
+    # no use is kept with a renewal: the year's calls come after everybody has their access
+    request = submit_request(
+        model=model,
+        wish=wish,
+        requester=asks,
+        now=now,
+        renews=renews,
+        expected=estimate(model, team, work, now),
+    )
     approver = people["orla"] if asks == people["owen"] else people["owen"]
     approve_request(
         request=request, approver=approver, reason="Within its intended use.", now=now + HOUR

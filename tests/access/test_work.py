@@ -193,6 +193,7 @@ class TestWords:
         (999, "fewer than the work needs, so some calls will be refused"),
         (1000, "enough for the work"), (3000, "enough for the work"),
         (3100, "3.1 times what the work needs"),
+        (100_000, "more than 100 times what the work needs"),
     ])  # fmt: skip
     def test_hold_the_tokens_asked_for_against_the_work(self, asked, said):
         assert words.tokens_words(asked, Needs(1000, 1, 1)).endswith(said)

@@ -29,7 +29,7 @@ from apps.accounts.requests import SignedIn
 from apps.audit.timeline import timeline_of
 from apps.common.badges import Badge
 from apps.common.orders import carry_out_with_reason
-from apps.common.periods import ZONE_NAME, day_words
+from apps.common.periods import ZONE_NAME, day_of, day_words
 from apps.common.reasons import ReasonForm
 
 # portal/pages/grants.py, which stands above this app, has the page
@@ -55,6 +55,7 @@ def _show_grant(
     moment = now()
     active = grant.is_active(moment)
     budget = of_grants([grant], moment).get(grant.pk)
+    look = _look(grant, request.user, moment) if active else None
     context = {
         "grant": grant,
         "title": f"{grant.team} may call {grant.registered_model}"
@@ -66,11 +67,11 @@ def _show_grant(
             (str(grant), ""),
         ],
         "badge": tables.grant_badge(grant, moment),
-        "facts": _grant_facts(grant, budget),
+        "facts": [*_grant_facts(grant, budget), *([("Next look", look.fact)] if look else [])],
         "form": form,
         "actions": _budget_links(budget, request.user) if active else [],
         "renewal": _renewal(grant, budget, request.user, moment),
-        "look": _look(grant, request.user, moment) if active else None,
+        "look": look,
         "may_revoke": active and actions.may_revoke(grant, request.user),
         "events": timeline_of([("AccessRequest", grant.request_id), ("Grant", grant.pk)]),
     }
@@ -128,6 +129,12 @@ class Look:
     is_due: bool
     who: str
     kept_at: datetime | None
+
+    @property
+    def fact(self) -> str:
+        """Return it as a line of the grant's facts."""
+        kept = f", kept last on {day_words(day_of(self.kept_at))}" if self.kept_at else ""
+        return f"{self.words}{kept}. {self.who}"
 
 
 def _look(grant: Grant, user: User, moment: datetime) -> Look | None:

@@ -22,6 +22,6 @@ def state_of(due_at: datetime, now: datetime) -> str:
 
 
 def due_words(due_at: datetime, now: datetime) -> str:
-    """Return when it is to be looked at: "overdue since 3 Feb 2027", "due by 3 Feb 2027"."""
+    """Return by when it is to be looked at: "overdue since 3 Feb 2027", "due by 3 Feb 2027"."""
     day = day_words(day_of(due_at))
     return f"overdue since {day}" if due_at <= now else f"due by {day}"
