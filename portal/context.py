@@ -46,6 +46,14 @@ SECTIONS = (
         "Delivery",
     ),
     Section(
+        "Incidents",
+        "triangle-alert",
+        "incidents:episode_list",
+        ("/incidents/",),
+        EVERYBODY,
+        "Delivery",
+    ),  # fmt: skip
+    Section(
         "Fleet",
         "server",
         "fleet:node_list",

@@ -224,6 +224,12 @@ PRIVILEGES: dict[str, May] = {
         update=AllBut(("promotion", "kind", "correlation_id", "fields", "asked_at")),
     ),
     "promotions.RolloutPhase": FACT,
+    # incidents
+    "incidents.Episode": May(
+        insert=True,
+        update=AllBut(("kind", "rollout", "opened_at", "correlation_id")),
+    ),
+    "incidents.EpisodeNote": May(insert=True, update=("sent_at",)),
     # usage
     "metering.UsageEvent": FACT,
     "metering.CallKey": FACT,

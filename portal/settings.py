@@ -71,6 +71,7 @@ INSTALLED_APPS = [
     "apps.metering",
     "apps.chargeback",
     "apps.gateway",
+    "apps.incidents",
     "portal",
 ]
 MIDDLEWARE = [
@@ -239,6 +240,8 @@ SPECTACULAR_SETTINGS = {
         "AccessRequestStatus": "apps.access.models.AccessRequest.Status",
         "CapacityRequestStatus": "apps.capacity.models.CapacityRequest.Status",
         "PriceChangeStatus": "apps.chargeback.models.PriceChange.Status",
+        "EpisodeKind": "apps.incidents.models.Episode.Kind",
+        "EpisodeStatus": "apps.incidents.models.Episode.Status",
         "EvalRunStatus": "apps.evals.models.EvalRun.Status",
         "ModelVersionStatus": "apps.catalog.models.ModelVersion.Status",
         "PromotionStatus": "apps.promotions.models.Promotion.Status",
@@ -366,6 +369,8 @@ SERVICENOW_CALLER = env_str("SERVICENOW_CALLER", "")
 SERVICENOW_IGNORED_FIELDS = env_names("SERVICENOW_IGNORED_FIELDS")
 # how that instance calls an incident that ended by itself
 SERVICENOW_INCIDENT_CLOSE_CODE = env_str("SERVICENOW_INCIDENT_CLOSE_CODE", "Solved (Permanently)")
+# nothing of an incident was seen for so long: it is over
+INCIDENT_QUIET_SECONDS = env_int("INCIDENT_QUIET_SECONDS", 600)
 
 # -- Notices: e-mail and webhooks ------------------------------------------------------------------
 # smtp://user:password@host:587 (with STARTTLS where ?tls=start), smtps://…:465; empty: no e-mail

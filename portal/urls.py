@@ -15,6 +15,7 @@ from apps.chargeback.urls import api_urlpatterns as chargeback_api
 from apps.evals.urls import api_urlpatterns as evals_api
 from apps.evals.urls import urlpatterns as evals_pages
 from apps.fleet.urls import api_urlpatterns as fleet_api
+from apps.incidents.urls import api_urlpatterns as incidents_api
 from apps.metering.demand import demand
 from apps.metering.ingest import logs
 from apps.metering.urls import urlpatterns as usage_pages
@@ -68,6 +69,7 @@ pages: list[URLPattern | URLResolver] = [
     path("catalog/", include("apps.gateway.urls")),
     path("evaluations/", include(([run_page, *evals_pages], "evals"))),
     path("", include("apps.promotions.urls")),
+    path("incidents/", include("apps.incidents.urls")),
     path("fleet/", include("apps.fleet.urls")),
     path("fleet/", include("apps.capacity.urls")),
     *sign_in_urlpatterns,
@@ -84,6 +86,7 @@ api: list[URLPattern | URLResolver] = [
     *chargeback_api,
     *evals_api,
     *promotions_api,
+    *incidents_api,
     *fleet_api,
     *capacity_api,
 ]

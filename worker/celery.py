@@ -21,6 +21,7 @@ TASKS = (
     "metering",
     "chargeback",
     "gateway",
+    "incidents",
 )
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")

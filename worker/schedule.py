@@ -148,6 +148,20 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 10.0,
         "options": {"expires": 10},
     },
+    # Holds incidents against what the rollouts say. If it stops, an incident begins and ends late
+    # here and in ServiceNow.
+    "watch-rollouts": {
+        "task": "incidents.watch_rollouts",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
+    # Finds incidents whose hint was lost or whose retry is due. If it stops, ServiceNow is told
+    # late.
+    "reconcile-due-episodes": {
+        "task": "incidents.reconcile_due_episodes",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
     # Asks AWS for the prices that are due, where it is to be asked. If it stops, machines whose
     # price only AWS tells have none, and their time is in no amount until it is known.
     "fetch-prices": {

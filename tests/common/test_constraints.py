@@ -395,6 +395,10 @@ STEPS = {
         "OPEN": "CLOSED",
         "CLOSED": "",
     },
+    "incidents.Episode": {
+        "OPEN": "CLOSED",
+        "CLOSED": "",
+    },
     "metering.ArchivedDay": {
         "WAITING": "VERIFIED",
         "VERIFIED": "REPLACED DROPPED",

@@ -24,6 +24,8 @@ from apps.chargeback.closing.models import MonthClose, Statement
 from apps.chargeback.documents.actions import ask_for, record_failed
 from apps.chargeback.periods import first_open
 from apps.fleet.models import NodeClaim, Replica
+from apps.incidents.actions import open_episode
+from apps.incidents.models import Episode
 from apps.metering.actions import ingest_usage
 from apps.metering.follow import read_lines
 from apps.metering.models import QuarantinedRecord
@@ -120,6 +122,7 @@ def build() -> World:
         "promotion": proposed.pk,
         "rollout": live.pk,
         "failed_rollout": failed_rollout.pk,
+        "episode": _episode(failed_rollout).pk,
         "run": run.pk,
         "event": event.pk,
         "doubted": _doubted().pk,
@@ -308,6 +311,14 @@ def _promotion(model, version, run, requester, **more):
         manifest_digest=version.manifest_digest, policy_revision=promoted.policy(model),
         requested_by=requester, requested_at=timezone.now(), justification="Better codes.", **more,
     )  # fmt: skip
+
+
+def _episode(rollout: Rollout) -> Episode:
+    """Make the incident of a rollout that failed."""
+    words = "The engine did not start."
+    found = open_episode(kind="ROLLOUT_FAILED", rollout=rollout, words=words, now=timezone.now())
+    assert found is not None
+    return found
 
 
 def _failed_rollout() -> Rollout:

@@ -239,6 +239,11 @@ DOORS = [
     "403", "{promotion}", data=SEEN),
     post("promotions:promotion_withdraw", "403 403 403 302 403 403 403 403 403 403", "{promotion}"),
     get("promotions:rollout_detail", "200", "{rollout}"),
+    get("incidents:episode_list", "200"),
+    get("incidents:episode_list", "200", data={"format": "csv"}),
+    get("incidents:episode_detail", "200", "{episode}"),
+    get("api:incidents", "200"),
+    get("api:incident", "200", "{episode}"),
     post("promotions:rollout_retry", "403 403 403 302 403 302 302 403 302 403", "{failed_rollout}"),
     post("promotions:rollout_pause", "403 403 403 302 403 302 302 403 302 "
     "403", "{failed_rollout}", data=REASON),

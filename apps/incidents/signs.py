@@ -1,0 +1,54 @@
+"""What is wrong with a rollout now, and what became of it. Pure: loaded rows in, words out."""
+
+from dataclasses import dataclass
+
+from apps.incidents.models import Episode
+from apps.promotions.models import Rollout
+
+Kind = Episode.Kind
+Status = Rollout.Status
+# nothing comes back to a rollout that has ended so
+ENDED = (Status.ABORTED, Status.SUPERSEDED, Status.REPLACED)
+
+
+@dataclass(frozen=True)
+class Sign:
+    """One thing that is wrong. words: what, for people."""
+
+    kind: str
+    words: str
+
+
+def signs_of(rollout: Rollout) -> list[Sign]:
+    """Return what is wrong with a rollout now; at most one of each kind."""
+    found = []
+    if rollout.status == Status.LIVE and rollout.drifted_at is not None:
+        found.append(Sign(Kind.DRIFT, _drift(rollout)))
+    if rollout.status == Status.FAILED:
+        words = rollout.message or rollout.return_message or "The rollout failed."
+        found.append(Sign(Kind.ROLLOUT_FAILED, words))
+    elif rollout.status in Rollout.OPEN and rollout.return_reason:
+        words = f"Callers go back to the baseline. {rollout.return_message}".strip()
+        found.append(Sign(Kind.ROLLOUT_FAILED, words))
+    return found
+
+
+def _drift(rollout: Rollout) -> str:
+    lines = [
+        f"{item['what']}: approved {item['approved']}, found {item['found']}"
+        for item in rollout.differences
+    ]
+    return f"What serves is not what was approved. {'; '.join(lines)}."
+
+
+def over(kind: str, rollout: Rollout) -> str:
+    """Return why an episode is over, in words."""
+    if rollout.status == Status.ABORTED:
+        return "The rollout was aborted and its version taken back."
+    if rollout.status in ENDED:
+        return "Another version has taken its place."
+    if kind == Kind.DRIFT:
+        return "What serves is what was approved again."
+    if rollout.status == Status.LIVE:
+        return "The rollout was tried again, and the version serves all callers."
+    return "The rollout was tried again, and goes on."

@@ -1,0 +1,15 @@
+"""URLs of incidents."""
+
+from django.urls import path
+
+from apps.incidents import api, views
+
+app_name = "incidents"
+urlpatterns = [
+    path("", views.episode_list, name="episode_list"),
+    path("<uuid:pk>/", views.episode_detail, name="episode_detail"),
+]
+api_urlpatterns = [
+    path("incidents", api.Incidents.as_view(), name="incidents"),
+    path("incidents/<uuid:pk>", api.incident, name="incident"),
+]

@@ -1,0 +1,65 @@
+"""Pages of incidents: what went wrong with what serves, and what came of it."""
+
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+
+from apps.accounts.requests import SignedIn
+from apps.audit.timeline import timeline
+from apps.common.tables.reading import respond
+from apps.incidents import pages, tables
+from apps.incidents.models import Episode
+from apps.integrations.servicenow.addresses import page_of
+
+RELATED = ("rollout__model_version__registered_model", "rollout__registered_model__owner_team")
+
+
+@require_GET
+def episode_list(request: SignedIn) -> HttpResponseBase:
+    """List incidents, the newest first; as a page, its table alone, or CSV."""
+    rows = Episode.objects.visible_to(request.user).with_version_name().select_related(*RELATED)
+    return respond(tables.EPISODES, request, rows, "incidents/episode_list.html", {})
+
+
+@require_GET
+def episode_detail(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Show one incident; the fragment asks again while it is open."""
+    visible = Episode.objects.visible_to(request.user).select_related(*RELATED)
+    episode = get_object_or_404(visible, pk=pk)
+    rollout = episode.rollout
+    context = {
+        "episode": episode,
+        "title": f"{episode.get_kind_display()}: {rollout.model_version.name}",
+        "crumbs": [("Incidents", reverse("incidents:episode_list")), ("Incident", "")],
+        "badge": pages.badge(episode),
+        "moving": episode.status == Episode.Status.OPEN,
+        "differences": rollout.differences if episode.kind == Episode.Kind.DRIFT else [],
+        "facts": _facts(episode),
+        "notes": episode.notes.all(),
+        "events": timeline("Episode", episode.pk),
+    }
+    template = "incidents/episode_detail.html" + ("#live" if request.htmx else "")
+    return render(request, template, context)
+
+
+def _facts(episode: Episode) -> list[tuple[str, object]]:
+    rollout = episode.rollout
+    told: object = pages.report(episode)
+    if url := page_of("incident", episode.sys_id):
+        told = {"text": told, "url": url}
+    return [
+        (
+            "Rollout",
+            {
+                "text": f"{rollout.model_version.name}, {rollout.get_status_display().lower()}",
+                "url": reverse("promotions:rollout_detail", args=[rollout.pk]),
+            },
+        ),
+        ("Owned by", str(rollout.registered_model.owner_team)),
+        ("ServiceNow", told),
+        ("Id", {"text": str(episode.pk), "mono": True, "copy": True}),
+    ]

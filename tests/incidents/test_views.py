@@ -1,0 +1,79 @@
+"""The pages of incidents, and the same over the API."""
+
+import pytest
+from django.urls import reverse
+
+from apps.incidents import actions
+from apps.incidents.models import Episode
+from apps.promotions.models import Rollout
+from tests.factories import NOW, RegisteredModelFactory
+from tests.promotions import factories as make
+
+pytestmark = pytest.mark.django_db
+WRONG = [{"what": "weights", "approved": "sha256:aa", "found": "sha256:bb"}]
+
+
+@pytest.fixture
+def drifted(registered_model):
+    rollout = make.live(registered_model, 1)
+    Rollout.objects.filter(pk=rollout.pk).update(drifted_at=NOW, differences=WRONG)
+    return actions.open_episode(kind="DRIFT", rollout=rollout, words="Other weights.", now=NOW)
+
+
+@pytest.fixture
+def failed():
+    model = RegisteredModelFactory(name="clinical-summary")
+    rollout = make.rolled(model, 4, status="FAILED", message="No GPU.")
+    episode = actions.open_episode(kind="ROLLOUT_FAILED", rollout=rollout, words="No GPU.", now=NOW)
+    actions.close_episode(episode=episode, words="Taken <back>.", now=NOW)
+    return episode
+
+
+class TestEpisodeList:
+    def test_lists_all_with_a_fixed_number_of_queries(
+        self, drifted, failed, client, charlie, django_assert_num_queries
+    ):
+        client.force_login(charlie)
+        client.get(reverse("incidents:episode_list"))
+        with django_assert_num_queries(8, exact=False):
+            page = client.get(reverse("incidents:episode_list")).text
+        assert "prior-auth-extract-v1" in page and "clinical-summary-v4" in page
+        assert "Other weights." in page
+
+    def test_is_narrowed_and_searched(self, drifted, failed, client, charlie):
+        client.force_login(charlie)
+        for asked in ({"status": "OPEN"}, {"kind": "DRIFT"}, {"q": "prior-auth-extract-v1"}):
+            page = client.get(reverse("incidents:episode_list"), asked).text
+            assert "prior-auth-extract-v1" in page and "clinical-summary-v4" not in page
+
+
+class TestEpisodeDetail:
+    def test_says_what_differs_and_that_nobody_is_told(self, drifted, client, charlie):
+        client.force_login(charlie)
+        page = client.get(reverse("incidents:episode_detail", args=[drifted.pk])).text
+        for words in ("sha256:aa", "sha256:bb", "No ServiceNow is configured", "Incident began"):
+            assert words in page
+        fragment = client.get(
+            reverse("incidents:episode_detail", args=[drifted.pk]), headers={"HX-Request": "true"}
+        ).text
+        assert "sha256:bb" in fragment and "<html" not in fragment
+
+    def test_leads_to_the_incident_in_servicenow_and_says_what_is_not_known_there(
+        self, drifted, client, charlie, settings
+    ):
+        settings.SERVICENOW_URL = "https://acme.service-now.com"
+        Episode.objects.filter(pk=drifted.pk).update(
+            sys_id="a" * 32, number="INC0010112", state="2", state_words="In Progress",
+            message="ServiceNow did not answer in time.", reason="AWAY", read_at=NOW,
+        )  # fmt: skip
+        client.force_login(charlie)
+        page = client.get(reverse("incidents:episode_detail", args=[drifted.pk])).text
+        assert f"https://acme.service-now.com/incident.do?sys_id={'a' * 32}" in page
+        assert "INC0010112, In Progress" in page
+        assert "ServiceNow did not answer in time." in page
+
+    def test_shows_how_one_ended(self, failed, client, charlie):
+        client.force_login(charlie)
+        page = client.get(reverse("incidents:episode_detail", args=[failed.pk])).text
+        assert "Taken &lt;back&gt;." in page
+        assert "every 10s" not in page
