@@ -39,6 +39,7 @@ from apps.promotions import (
     stages,
     tables,
 )
+from apps.promotions.changes import pages as change_pages
 from apps.promotions.forms import DecisionForm, ProposalForm
 from apps.promotions.gates import blocked, evaluate_gates
 from apps.promotions.models import Promotion, Rollout, ServingClass
@@ -186,11 +187,16 @@ def _show(
         "settings": shown["settings"],
         "kept": kept,
         "approvals": promotion.approvals.select_related("approver"),
+        "changes": change_pages.shown(promotion, now()),
         "form": form,
         "decide": decide,
         "actions": decide.head_actions if decide else [],
         "events": timeline_of(
-            [("Promotion", promotion.pk), *([("Rollout", rollout.pk)] if rollout else [])]
+            [
+                ("Promotion", promotion.pk),
+                *([("Rollout", rollout.pk)] if rollout else []),
+                *(("ChangeRecord", change.pk) for change in promotion.changes.all()),
+            ]
         ),
     }
     return render(request, "promotions/promotion_detail.html", context, status=status)

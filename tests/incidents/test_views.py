@@ -77,3 +77,12 @@ class TestEpisodeDetail:
         page = client.get(reverse("incidents:episode_detail", args=[failed.pk])).text
         assert "Taken &lt;back&gt;." in page
         assert "every 10s" not in page
+
+
+class TestRolloutDetail:
+    def test_leads_to_its_own_incidents(self, drifted, failed, client, charlie):
+        client.force_login(charlie)
+        address = reverse("promotions:rollout_detail", args=[drifted.rollout_id])
+        page = client.get(address).text
+        assert reverse("incidents:episode_detail", args=[drifted.pk]) in page
+        assert reverse("incidents:episode_detail", args=[failed.pk]) not in page

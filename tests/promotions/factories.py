@@ -50,6 +50,17 @@ def version(model, number, **more):
     return ModelVersionFactory(registered_model=model, number=number, **more)
 
 
+def proposed(model, number, requester, **facts):
+    """Return the promotion of a new version that waits for reviewers."""
+    made = version(model, number)
+    waits = {"status": "PENDING", "justification": "Better."}
+    return Promotion.objects.create(
+        registered_model=model, model_version=made, eval_run=run(made),
+        manifest_digest=made.manifest_digest, policy_revision=policy(model),
+        requested_by=requester, requested_at=NOW, **(waits | facts),
+    )  # fmt: skip
+
+
 def live(model, number, **chosen):
     """Return the LIVE rollout of a new version, as if it had been promoted before. chosen: its
     class and hours.

@@ -521,11 +521,11 @@ class TestRolloutDetail:
         self, as_, alice, rollout, django_assert_num_queries
     ):
         client = as_(alice)
-        with django_assert_num_queries(11):
+        with django_assert_num_queries(12):
             client.get(url("rollout_detail", rollout))
         for attempt in range(1, 6):
             decided(rollout, "SHIFT_10", attempt=attempt)
-        with django_assert_num_queries(11):
+        with django_assert_num_queries(12):
             client.get(url("rollout_detail", rollout))
 
     def test_tells_a_stranger_who_may(self, as_, charlie, rollout):

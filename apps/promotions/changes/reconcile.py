@@ -21,14 +21,19 @@ from apps.promotions.changes.actions import ask_for_change
 from apps.promotions.changes.gate import CHECK_AGAIN
 from apps.promotions.changes.models import ChangeRecord
 from apps.promotions.changes.plan import Aim, Goal, Situation
-from apps.promotions.changes.states import ENDED
+from apps.promotions.changes.states import (
+    AWAY,
+    ENDED,
+    GONE,
+    NOT_OFFERED,
+    REFUSED,
+    TWO,
+    UNTRUE,
+)
 from apps.promotions.models import Promotion, Rollout
 
 FAST = timedelta(seconds=2)
 SLOW = timedelta(minutes=1)
-AWAY, UNTRUE, REFUSED, TWO, GONE, NOT_OFFERED = (
-    "AWAY", "UNTRUE", "REFUSED", "TWO_CHANGES", "GONE", "NOT_OFFERED",
-)  # fmt: skip
 
 
 class Trouble(Exception):

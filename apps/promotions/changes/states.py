@@ -6,3 +6,7 @@ NEW, ASSESS, AUTHORIZE, SCHEDULED, IMPLEMENT, REVIEW = "-5", "-4", "-3", "-2", "
 CLOSED, CANCELED = "3", "4"
 ENDED = (CLOSED, CANCELED)
 APPROVED, REJECTED = "approved", "rejected"
+# why nothing certain is known of a change
+AWAY, UNTRUE, REFUSED, TWO, GONE, NOT_OFFERED = (
+    "AWAY", "UNTRUE", "REFUSED", "TWO_CHANGES", "GONE", "NOT_OFFERED",
+)  # fmt: skip

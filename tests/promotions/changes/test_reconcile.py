@@ -31,14 +31,8 @@ def instance(tmp_path, settings):
 
 @pytest.fixture
 def promotion(registered_model, alice, instance):
-    """A promotion that waits, beside another model's that nobody touches."""
-    version = make.version(registered_model, 1)
-    return Promotion.objects.create(
-        registered_model=registered_model, model_version=version, eval_run=make.run(version),
-        manifest_digest=version.manifest_digest, requested_by=alice, requested_at=NOW,
-        policy_revision=make.policy(registered_model), justification="Member 4711 complained",
-        status="PENDING",
-    )  # fmt: skip
+    """A promotion that waits."""
+    return make.proposed(registered_model, 1, alice, justification="Member 4711 complained")
 
 
 class Follower:
