@@ -114,9 +114,11 @@ lint: $(BOOTSTRAP) ## Check style, types, import order, migrations, the API's do
 fmt: .venv/.bootstrapped ## Format the code and fix what can be fixed
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
 
-lock: .venv/.bootstrapped ## Pin every Python dependency with its hashes (requirements.lock)
+lock: .venv/.bootstrapped ## Pin every Python dependency with its hashes (requirements.lock; the loader's own beside it)
 	@.venv/bin/uv pip compile pyproject.toml --extra local --extra test --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --quiet -o requirements.lock
+	@.venv/bin/uv pip compile deploy/serving/requirements.in --universal --python-version 3.11 -c requirements.lock \
+	  --generate-hashes --no-emit-index-url --quiet -o deploy/serving/requirements.lock
 
 assets: .venv/.bootstrapped ## Build styles, scripts, fonts and icons
 	@rm -f static/dist/.built && $(MAKE) --no-print-directory static/dist/.built

@@ -58,6 +58,13 @@ WRONG_BYTES = (
     "bytes in the registry",
     "not listed in",
     "a manifest",
+    "may not be served",
+    # as the rules of signatures put it
+    "model.sig was made",
+    "model.sig was not made",
+    "model.sig is not",
+    "model.sig describes",
+    "model.sig holds",
 )
 BAD_ARGUMENT = (
     "unrecognized arguments",

@@ -20,6 +20,7 @@ from apps.manifests.text import Manifest
 
 RUNTIME = "vllm"
 SERVICE_ACCOUNT = "model-reader"
+LOADER = "model-loader"  # the ClusterStorageContainer of deploy/serving
 START_SECONDS = 1800
 # a node, an image and the weights come before an engine starts
 START_AT_LEAST = timedelta(minutes=45)
@@ -116,6 +117,8 @@ def _predictor(version: ServedVersion) -> Manifest:
             "nodeAffinity": _spot_first() if version.may_be_interrupted else _never_spot()
         },
         "tolerations": [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}],
+        # no other loader will do: where it is missing, KServe makes no pod
+        "storageContainerName": LOADER,
         "model": {
             "modelFormat": {"name": "vLLM", "version": "1"},
             "runtime": version.runtime,

@@ -3,33 +3,41 @@ checks no signature.
 """
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from apps.common.model_manifest import FileEntry, digest, manifest, sign
+from apps.common.signing import FileSigner, public_pem
+
+SIGNER = FileSigner(ec.generate_private_key(ec.SECP256R1()))
+KEYS = public_pem(SIGNER.public_key)
 Objects = dict[str, bytes]
 
 
 def version_objects(folder: Path, prefix: str) -> tuple[Objects, str]:
-    """Return a model folder as the registry holds it, and its manifest digest."""
+    """Return a model folder as the registry holds it, signed, and its manifest digest."""
     files = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
-    listed = [
-        {"name": n, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
-        for n, content in files.items()
-    ]
+    entries = [entry(name, content) for name, content in files.items()]
     objects = {f"{prefix}/{name}": content for name, content in files.items()}
-    objects[f"{prefix}/manifest.json"] = canonical({"files": listed, "model": "m", "version": 1})
-    objects[f"{prefix}/model.sig"] = b"{}"
-    return objects, "sha256:" + hashlib.sha256(canonical(listed)).hexdigest()
+    return objects | documents(entries, prefix), digest(entries)
 
 
-def canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+def entry(name: str, content: bytes) -> FileEntry:
+    return FileEntry(name, len(content), hashlib.sha256(content).hexdigest())
+
+
+def documents(entries: list[FileEntry], prefix: str, signer: FileSigner = SIGNER) -> Objects:
+    """Return the manifest and the signature over these files."""
+    return {
+        f"{prefix}/manifest.json": manifest(model="m", number=1, entries=entries),
+        f"{prefix}/model.sig": sign(name="m-v1", entries=entries, signer=signer),
+    }
 
 
 @contextmanager

@@ -6,7 +6,9 @@ import re
 import pytest
 import yaml
 
-from deploy.local.cluster import api, control_plane, keda, kserve, layout, nodes, probes
+from apps.common.model_manifest import trusted_keys
+from apps.common.signing import FileSigner
+from deploy.local.cluster import api, control_plane, keda, kserve, layout, nodes, pki, probes
 from deploy.local.cluster.parts import parts
 from deploy.local.stack import credentials
 from deploy.local.stack.part import NotReady
@@ -101,6 +103,18 @@ class TestKServe:
     def test_pins_the_storage_initializer(self):
         container = kserve.storage_container(self.shipped)["spec"]["container"]
         assert container["image"] == f"kserve/storage-initializer:{kserve.RELEASE}"
+
+    def test_lets_the_products_loader_trust_the_stacks_own_key(self, tmp_path):
+        context = cluster_context(tmp_path)
+        shipped = yaml.safe_load((context.root / kserve.LOADER).read_text())
+        keys = pki.public_half(credentials.signing_key_file(context))
+        made = kserve.loader(shipped, bucket="models-of-ours", keys=keys)["spec"]
+        env = {item["name"]: item for item in made["container"]["env"]}
+        (trusted,) = trusted_keys(env["TRUSTED_KEYS"]["value"].encode())
+        own = FileSigner.load(credentials.signing_key_file(context)).public_key
+        assert trusted == own
+        assert env["APPROVED_DIGEST"] == shipped["spec"]["container"]["env"][0]
+        assert made["supportedUriFormats"] == [{"prefix": "s3://models-of-ours/"}]
 
     def test_calls_its_webhooks_by_url(self):
         service = {"name": "x", "namespace": "y", "path": "/mutate-pods"}

@@ -19,11 +19,16 @@ from deploy.local.kubelet.api import Api
 from deploy.local.kubelet.kubelet import Kubelet
 from deploy.local.kubelet.settings import Settings
 from tests.local.cluster_double import Cluster, Json
-from tests.local.registry_double import registry, version_objects
+from tests.local.registry_double import KEYS, registry, version_objects
 from tests.local.tiny_model import make_tiny_model
 
 POD = "/api/v1/namespaces/models/pods/p"
 WITHIN_SECONDS = 60
+APPROVED = {"fieldPath": f"metadata.annotations['{pods.DIGEST_ANNOTATION}']"}
+LOADER_ENV = [
+    {"name": "APPROVED_DIGEST", "valueFrom": {"fieldRef": APPROVED}},
+    {"name": "TRUSTED_KEYS", "value": KEYS.decode()},
+]
 
 
 @pytest.fixture
@@ -63,7 +68,12 @@ def pod(digest: str, uid: str = "uid-1") -> Json:
             "nodeName": "gpu-1",
             "terminationGracePeriodSeconds": 5,
             "initContainers": [
-                {"name": pods.INITIALIZER, "image": "init:1", "args": ["s3://r/m/v1/", pods.MODELS]}
+                {
+                    "name": pods.INITIALIZER,
+                    "image": "init:1",
+                    "args": ["s3://r/m/v1/", pods.MODELS],
+                    "env": LOADER_ENV,
+                }
             ],
             "containers": [
                 {
@@ -193,6 +203,12 @@ class TestKubelet:
             assert models["data"][0]["id"] == "m-v1"
             assert run.cluster.pod()["status"]["podIP"] == "10.231.0.1"
             assert "stdout F" in (main_folder(settings) / "log").read_text()
+            loaded = run.cluster.pod()["status"]["initContainerStatuses"][0]["state"]["terminated"]
+            said = json.loads(loaded["message"])
+            assert (said["digest"], said["files"]) == (model[1], 5)
+            kept = settings.cache / model[1].removeprefix("sha256:") / "model.safetensors"
+            served = settings.pod("uid-1") / "mnt-models" / "model.safetensors"
+            assert kept.samefile(served)
             assert "/apis/kwok.x-k8s.io/v1alpha1/namespaces/models/logs/p" in run.cluster.objects
             run.cluster.put(POD, with_deletion(run.cluster.pod()), "MODIFIED")
             await run.until(lambda: run.cluster.deleted)

@@ -66,6 +66,17 @@ class TestEnvironment:
         found = pods.environment(pods.read_pod(DOCUMENT), {"env": env}, "10.231.0.9")
         assert found == {"A": "1", "B": "12", "IP": "10.231.0.9"}
 
+    def test_gives_annotations_and_nothing_for_one_that_is_not_there(self) -> None:
+        def of(annotation: str) -> dict[str, object]:
+            return {"fieldRef": {"fieldPath": f"metadata.annotations['{annotation}']"}}
+
+        env = [
+            {"name": "A", "valueFrom": of(pods.DIGEST_ANNOTATION)},
+            {"name": "B", "valueFrom": of("other")},
+        ]
+        found = pods.environment(pods.read_pod(DOCUMENT), {"env": env}, "")
+        assert found == {"A": "sha256:1", "B": ""}
+
     def test_reads_no_secret(self) -> None:
         env = [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]
         with pytest.raises(ValueError, match="KEY"):

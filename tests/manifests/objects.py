@@ -34,6 +34,7 @@ SHIPPED = (
     "deploy/gateway/*.yaml",
     "deploy/karpenter/*.yaml",
     "deploy/karpenter/local/*.yaml",
+    "deploy/serving/*.yaml",
 )
 
 
@@ -66,7 +67,7 @@ def rendered():
 
 def shipped():
     """Return the manifests that people review: Argo CD's projects and Applications, the gateway,
-    the node pools.
+    the node pools, the loader.
     """
     paths = [path for pattern in SHIPPED for path in sorted(ROOT.glob(pattern))]
     return [

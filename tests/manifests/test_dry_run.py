@@ -42,6 +42,7 @@ KINDS = (
     "keda/*_scaledobjects",
     "kserve/*_inferenceservices",
     "kserve/*_servingruntimes",
+    "kserve/*_clusterstoragecontainers",
     "argo-cd/*",
 )
 OURS = [*rendered(), *shipped()]

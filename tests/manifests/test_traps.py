@@ -205,6 +205,47 @@ class TestServingRuntime:
         assert {"name": "HF_HUB_OFFLINE", "value": "1"} in ENGINE["env"]
 
 
+class TestLoader:
+    """deploy/ may not import the renderers, nor they deploy/: here both are held together."""
+
+    SPEC = found("ClusterStorageContainer", serving.LOADER)["spec"]
+    CONTAINER = SPEC["container"]
+    ENV = {item["name"]: item for item in CONTAINER["env"]}
+
+    def test_is_the_one_that_every_version_names(self):
+        """A loader that KServe chooses by itself is whichever claims s3:// first."""
+        assert PREDICTOR["storageContainerName"] == serving.LOADER
+        prefixes = [item["prefix"] for item in self.SPEC["supportedUriFormats"]]
+        assert PREDICTOR["model"]["storageUri"].startswith(tuple(prefixes))
+        assert "s3://" not in prefixes, "it would claim everybody's models"
+        assert self.SPEC["workloadType"] == "initContainer"
+
+    def test_is_told_what_was_approved_by_the_pod_itself(self):
+        path = f"metadata.annotations['{names.DIGEST_ANNOTATION}']"
+        field = self.ENV["APPROVED_DIGEST"]["valueFrom"]["fieldRef"]
+        assert field["fieldPath"] == path
+        assert names.DIGEST_ANNOTATION in SERVICE["metadata"]["annotations"]
+
+    def test_is_told_whom_to_trust_by_nothing_that_lives_in_a_namespace_of_models(self):
+        """Whoever may change a ConfigMap there would decide whose signature counts."""
+        assert self.ENV["TRUSTED_KEYS"].keys() == {"name", "value"}
+        assert "envFrom" not in self.CONTAINER
+
+    def test_speaks_through_the_file_that_the_cluster_reads(self):
+        """KServe's default adds the log's end where the file is empty: that is no measurement."""
+        assert self.CONTAINER["name"] == "storage-initializer"
+        assert self.CONTAINER["terminationMessagePolicy"] == "File"
+        assert "terminationMessagePath" not in self.CONTAINER
+
+    def test_is_pinned_and_may_nothing(self):
+        assert re.search(r"@sha256:[0-9a-f]{64}$", self.CONTAINER["image"])
+        rights = self.CONTAINER["securityContext"]
+        assert rights["runAsNonRoot"] and rights["runAsUser"] > 0
+        assert rights["readOnlyRootFilesystem"]
+        assert not rights["allowPrivilegeEscalation"]
+        assert rights["capabilities"] == {"drop": ["ALL"]}
+
+
 class TestScaledObject:
     def test_scales_only_what_kserve_leaves_alone(self):
         """Under any other class KServe's own autoscaler fights it; in Knative mode nothing may

@@ -16,12 +16,14 @@ from typing import Any
 
 import yaml
 
-from deploy.local.cluster import kubeconfigs, layout, probes
+from deploy.local.cluster import kubeconfigs, layout, pki, probes
+from deploy.local.stack import credentials, s3
 from deploy.local.stack.part import Context, Part
 
 Json = dict[str, Any]
 
 RELEASE = "v0.20.0"
+LOADER = Path("deploy/serving/clusterstoragecontainer.yaml")
 
 
 def parts(context: Context) -> list[Part]:
@@ -78,6 +80,11 @@ def objects(context: Context, release: Path) -> list[Json]:
     return [
         settings(shipped),
         storage_container(shipped),
+        loader(
+            yaml.safe_load((context.root / LOADER).read_text()),
+            bucket=context.env.get("REGISTRY_BUCKET") or s3.BUCKET,
+            keys=pki.public_half(credentials.signing_key_file(context)),
+        ),
         *(webhook(hook, url, authority) for hook in hooks if hook),
     ]
 
@@ -122,6 +129,21 @@ def storage_container(shipped: Json) -> Json:
             "workloadType": "initContainer",
         },
     }
+
+
+def loader(shipped: Json, *, bucket: str, keys: str) -> Json:
+    """Return the product's own loader for the stack's bucket and key. No image is pulled here: the
+    kubelet runs the program itself.
+    """
+    container = shipped["spec"]["container"]
+    env = [
+        item | {"value": keys} if item["name"] == "TRUSTED_KEYS" else item
+        for item in container["env"]
+    ]
+    changed = container | {"image": "quartermaster/model-loader:local", "env": env}
+    formats = [{"prefix": f"s3://{bucket}/"}]
+    spec = shipped["spec"] | {"container": changed, "supportedUriFormats": formats}
+    return shipped | {"spec": spec}
 
 
 def webhook(configuration: Json, url: str, authority: bytes) -> Json:

@@ -1,5 +1,5 @@
-"""How the two containers of a serving pod become processes of this machine: the model's loader and
-the engine.
+"""How the two containers of a serving pod become processes of this machine: the product's own
+loader, and the engine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from deploy.local.engine.launcher import (
     engine_environment,
     read_cpu_flags,
 )
-from deploy.local.kubelet import faults, pods, processes
+from deploy.local.kubelet import cache, faults, pods, processes
 from deploy.local.kubelet.pods import Json, Pod
 from deploy.local.kubelet.processes import Process
 from deploy.local.kubelet.settings import Settings
@@ -35,23 +35,28 @@ class Started:
     engine: str
 
 
-def start_initializer(pod: Pod, container: Json, settings: Settings) -> Process:
+def start_initializer(pod: Pod, container: Json, pod_ip: str, settings: Settings) -> Process:
     """Start loading and verifying the pod's model. Raises CannotCreate."""
     arguments = [str(word) for word in container.get("args", ())]
-    if container["name"] != pods.INITIALIZER or not arguments:
+    if container["name"] != pods.INITIALIZER or len(arguments) != 2:
         raise CannotCreate(f"the local kubelet knows the init container {pods.INITIALIZER} only")
-    folder = settings.pod(pod.uid) / container["name"]
+    folder, models = settings.pod(pod.uid) / container["name"], model_folder(pod, settings)
     fault = faults.ordered(settings.faults, pod.service, faults.OF_THE_LOADER)
-    command = [sys.executable, "-m", "deploy.local.kubelet.storage_initializer", arguments[0],
-               f"--cache={settings.cache}", f"--link={link(pod, settings)}",
-               f"--message={folder / 'message'}",
-               f"--digest={pod.digest}", *faults.initializer_flags(fault)]  # fmt: skip
-    environment = settings.base_environment() | settings.registry_environment()
-    settings.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not fault:  # a transfer that is to fail must take place
+        cache.lend(settings.cache, pod.digest, models)
+    command = [sys.executable, "-m", *faults.loader(fault), arguments[0], str(models),
+               f"--message={folder / 'message'}"]  # fmt: skip
+    environment = settings.base_environment() | _variables(pod, container, pod_ip)
+    environment |= settings.registry_environment()
     keep_log(folder)
     return processes.start(
         folder, command, faults.initializer_environment(fault, environment), {"fault": fault}
     )
+
+
+def keep_model(pod: Pod, settings: Settings) -> None:
+    """Keep what the loader has verified for the version's next pod."""
+    cache.keep(settings.cache, pod.digest, model_folder(pod, settings))
 
 
 def start_engine(pod: Pod, pod_ip: str, settings: Settings) -> Started:
@@ -59,12 +64,13 @@ def start_engine(pod: Pod, pod_ip: str, settings: Settings) -> Started:
     folder = settings.pod(pod.uid) / pod.main["name"]
     try:
         engine = choose_engine(settings.environment)
-        variables = pods.environment(pod, pod.main, pod_ip)
-    except (NoEngine, ValueError) as error:
+    except NoEngine as error:
         raise CannotCreate(str(error)) from error
+    variables = _variables(pod, pod.main, pod_ip)
     fault = faults.ordered(settings.faults, pod.service, faults.OF_THE_ENGINE)
     port = free_port()
-    arguments = pods.engine_arguments(pod.main, variables, model_folder(pod, settings), port)
+    models = str(model_folder(pod, settings))
+    arguments = pods.engine_arguments(pod.main, variables, models, port)
     command = faults.engine_command(fault, engine_command(engine, arguments, read_cpu_flags()))
     environment = {**settings.base_environment(), **variables, **engine_environment(engine)}
     keep_log(folder)
@@ -82,18 +88,9 @@ def found_engine(pod: Pod, settings: Settings) -> Started | None:
     )
 
 
-def model_folder(pod: Pod, settings: Settings) -> str:
-    """Return the folder of the verified model, as the loader left it."""
-    try:
-        return link(pod, settings).read_text()
-    except OSError:
-        # a pod without a storage-initializer: the engine will say it
-        return str(settings.pod(pod.uid) / "no-model")
-
-
-def link(pod: Pod, settings: Settings) -> Path:
-    """Return the file in which the loader says where the model is."""
-    return settings.pod(pod.uid) / "model"
+def model_folder(pod: Pod, settings: Settings) -> Path:
+    """Return the folder that is /mnt/models to the pod's containers."""
+    return settings.pod(pod.uid) / "mnt-models"
 
 
 def log_files(pod: Pod, settings: Settings) -> dict[str, Path]:
@@ -116,3 +113,10 @@ def end_message(container: Json, folder: Path, code: int) -> str:
         return (folder / "message").read_text()
     wants_log = container.get("terminationMessagePolicy") == "FallbackToLogsOnError"
     return processes.tail(folder) if wants_log and code != 0 else ""
+
+
+def _variables(pod: Pod, container: Json, pod_ip: str) -> dict[str, str]:
+    try:
+        return pods.environment(pod, container, pod_ip)
+    except ValueError as error:
+        raise CannotCreate(str(error)) from error

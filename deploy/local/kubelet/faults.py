@@ -49,9 +49,13 @@ def initializer_environment(fault: str, environment: dict[str, str]) -> dict[str
     return {**environment, "AWS_SECRET_ACCESS_KEY": "wrong"} if fault == S3_DENIED else environment
 
 
-def initializer_flags(fault: str) -> list[str]:
-    """Return the init container's flags for a failure of the transfer."""
-    return [f"--fault={fault}"] if fault in (OBJECT_MISSING, CHECKSUM) else []
+def loader(fault: str) -> list[str]:
+    """Return the module that loads, with its first words: for a failure of the transfer, the one
+    that rehearses it.
+    """
+    if fault in (OBJECT_MISSING, CHECKSUM):
+        return ["deploy.local.kubelet.rehearsal", fault]
+    return ["deploy.serving.loader"]
 
 
 def engine_command(fault: str, command: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Json = dict[str, Any]
@@ -19,6 +19,7 @@ INITIALIZER = "storage-initializer"
 MAIN = "kserve-container"
 MODELS = "/mnt/models"
 
+_ANNOTATION = re.compile(r"metadata\.annotations\['([^']+)'\]")
 _REFERENCE = re.compile(r"\$(\$)?\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 
 
@@ -51,6 +52,7 @@ class Pod:
     grace: float
     deleting: bool
     status: Json
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def gpus(self) -> int:
@@ -73,6 +75,7 @@ class Pod:
 def read_pod(document: Json) -> Pod:
     """Return what matters of a pod's document."""
     metadata, spec = document["metadata"], document["spec"]
+    annotations = metadata.get("annotations", {})
     containers: list[Json] = spec["containers"]
     main = next((entry for entry in containers if entry["name"] == MAIN), containers[0])
     grace = metadata.get(
@@ -85,13 +88,14 @@ def read_pod(document: Json) -> Pod:
         node=spec.get("nodeName", ""),
         generation=metadata.get("generation", 1),
         service=metadata.get("labels", {}).get(SERVICE_LABEL, ""),
-        digest=metadata.get("annotations", {}).get(DIGEST_ANNOTATION, ""),
+        digest=annotations.get(DIGEST_ANNOTATION, ""),
         inits=tuple(spec.get("initContainers", ())),
         main=main,
         others=tuple(entry["name"] for entry in containers if entry is not main),
         grace=float(grace),
         deleting="deletionTimestamp" in metadata,
         status=document.get("status", {}),
+        annotations=annotations,
     )
 
 
@@ -112,12 +116,15 @@ def environment(pod: Pod, container: Json, pod_ip: str) -> dict[str, str]:
         if "valueFrom" not in entry:
             found[entry["name"]] = expand(str(entry.get("value", "")), found)
             continue
-        field = entry["valueFrom"].get("fieldRef", {}).get("fieldPath")
-        if field not in facts:
+        path = entry["valueFrom"].get("fieldRef", {}).get("fieldPath", "")
+        if annotation := _ANNOTATION.fullmatch(path):
+            found[entry["name"]] = pod.annotations.get(annotation.group(1), "")
+            continue
+        if path not in facts:
             raise ValueError(
                 f"variable {entry['name']}: only plain values and pod fields can be given here"
             )
-        found[entry["name"]] = facts[field]
+        found[entry["name"]] = facts[path]
     return found
 
 

@@ -128,13 +128,17 @@ class Worker:
         while True:
             await self._pull(container)
             process = await self._create(
-                container, lambda: containers.start_initializer(self.pod, container, self._settings)
+                container,
+                lambda: containers.start_initializer(
+                    self.pod, container, self._reporter.ip, self._settings
+                ),
             )
             if process is not None:
                 await self._started(container, process, again=again)
                 code = await processes.ended(process)
                 await self._ended(container, process, code, "Completed" if code == 0 else "Error")
                 if code == 0:
+                    containers.keep_model(self.pod, self._settings)
                     return
                 again = True
             await self._wait(container, back_off)

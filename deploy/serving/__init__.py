@@ -1,0 +1,1 @@
+"""What runs beside the engine on the cluster's own nodes."""
