@@ -84,7 +84,7 @@ class Action(models.TextChoices):
     ROLLOUT_FAILED = "rollout.failed", "Rollout failed"
     ROLLOUT_ABORTED = "rollout.aborted", "Rollout aborted"
     ROLLOUT_DRIFTED = "rollout.drifted", "What serves differs from what was approved"
-    ROLLOUT_RIGHT_AGAIN = "rollout.right_again", "What serves is what was approved again"
+    ROLLOUT_DRIFT_ENDED = "rollout.drift_ended", "It no longer differs from what was approved"
     CHANGE_ASKED = "change.asked", "Change asked for in ServiceNow"
     CHANGE_OPENED = "change.opened", "Change opened in ServiceNow"
     CHANGE_ADOPTED = "change.adopted", "Change found again in ServiceNow"

@@ -19,7 +19,7 @@ TONES = {
         "published",
         "created",
         "applied",
-        "right_again",
+        "drift_ended",
         "kept",
         "over",
         "resolved",

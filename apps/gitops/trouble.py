@@ -105,12 +105,6 @@ class Trouble:
         return self.final or self.code in PROBLEMS
 
 
-def digests(serving: ServingStatus) -> set[str]:
-    """Return the manifest digests that the InferenceService and its pods carry."""
-    pods = {pod.manifest_digest for pod in serving.pods if not pod.deleting and pod.manifest_digest}
-    return {serving.manifest_digest, *pods}
-
-
 def is_asleep(serving: ServingStatus) -> bool:
     """Tell a version that was let go to sleep from one that has no pod yet: KServe calls the former
     ready.

@@ -187,6 +187,9 @@ class RolloutOutput(serializers.ModelSerializer[Rollout]):
 
     unready_since: since when the callers that it has are not answered, or null.
     rolls_back: the live rollout that this one goes back from, or null.
+    checks: what serves, held against what was approved, as last seen: what, approved, found, and as
+    verdict SAME, DIFFERENT or UNKNOWN. differences: where it differs, kept until that was seen to
+    be right again. drifted_at: since when, or null.
     """
 
     model = serializers.CharField(source="registered_model.name")
@@ -213,6 +216,9 @@ class RolloutOutput(serializers.ModelSerializer[Rollout]):
             "reason",
             "message",
             "health",
+            "checks",
+            "differences",
+            "drifted_at",
             "engine",
             "instance_type",
             "started_at",

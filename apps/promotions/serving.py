@@ -22,6 +22,7 @@ from apps.fleet.queries import Freshness, freshness
 from apps.integrations.engine.identity import is_stand_in
 from apps.promotions import sleep
 from apps.promotions.models import Rollout, RolloutQuerySet
+from apps.promotions.rollouts.drift import DRIFT, UNMEASURED
 from apps.promotions.sleep import Sleep
 
 Status = Rollout.Status
@@ -296,11 +297,11 @@ def _of_live(
     share = 100 - (moving.weight if moving else 0)
     part = "" if share == 100 else f" · {share} %"
     found = seen.sleeps.get(rollout.pk)
-    if seen.is_stale(rollout):
-        state, badge = State.UNKNOWN, _unseen(number or "Live", rollout.observed_at, seen.now)
-    elif rollout.reason == "DRIFT":
+    if rollout.reason == DRIFT:  # until it was seen to be right again, whoever looks or does not
         words = f"{number} drifted" if number else "Drifted"
         state, badge = State.DRIFTED, Badge("bad", "", words + part)
+    elif seen.is_stale(rollout):
+        state, badge = State.UNKNOWN, _unseen(number or "Live", rollout.observed_at, seen.now)
     elif rollout.unready_since:
         words = f"{number} not ready" if number else "Live · not ready"
         state, badge = State.NOT_READY, Badge("bad", "", words + part)
@@ -309,6 +310,9 @@ def _of_live(
         state, badge = State.UNKNOWN, _unseen(words, seen.observer.seen_until, seen.now)
     elif found is not None and found.state != sleep.State.AWAKE:
         state, badge = State(found.state), sleep_badge(found)
+    elif rollout.reason == UNMEASURED:
+        words = f"Live {number}".strip() + ", not measured"
+        state, badge = State.LIVE, Badge("warn", "", words + part)
     else:
         state, badge = State.LIVE, Badge("ok", "", f"Live {number}".strip() + part)
     return ServingState(

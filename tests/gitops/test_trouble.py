@@ -629,17 +629,6 @@ class TestALostNode:
         assert self.code(note("Finalized", "m"), pod=bare) == "NODE_LOST"
 
 
-class TestDigests:
-    def test_are_those_of_the_service_and_of_the_pods_that_stay(self):
-        pods = (
-            replace(POD, manifest_digest="sha256:a"),
-            replace(POD, manifest_digest="sha256:old", deleting=True),
-            replace(POD, manifest_digest=""),
-        )
-        status = ServingStatus(exists=True, manifest_digest="sha256:s", pods=pods)
-        assert trouble.digests(status) == {"sha256:s", "sha256:a"}
-
-
 class TestIsAsleep:
     def test_is_ready_without_a_pod(self):
         assert trouble.is_asleep(serving(None, ready=True))

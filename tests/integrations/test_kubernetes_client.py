@@ -16,7 +16,7 @@ from apps.integrations.kubernetes.client import KubernetesReader, client_from_se
 from apps.integrations.kubernetes.config import Target, configuration
 from apps.integrations.kubernetes.connection import Connection, connection_from_kubeconfig
 from apps.integrations.kubernetes.credentials import fixed
-from apps.integrations.kubernetes.types import Kind
+from apps.integrations.kubernetes.types import Kind, Loaded
 from tests.integrations.api_double import ApiDouble, listed, refuse
 
 T = "2026-11-02T09:00:{:02d}Z"
@@ -30,6 +30,7 @@ def condition(kind, second, status="True", **more):
     return {"type": kind, "status": status, "lastTransitionTime": T.format(second), **more}
 
 
+DIGEST = "sha256:" + "a" * 64
 ISVC = {
     "metadata": {
         "name": "m-v1",
@@ -95,6 +96,21 @@ CLAIM = {
         ],
     },
 }
+
+
+def pod_with(message, state=None, image_id=f"docker.io/vllm/vllm-openai@{DIGEST}"):
+    """Return the pod with what its loader left, and with an engine as the node tells it."""
+    ended = state or {"terminated": {"exitCode": 0, "message": message}}
+    engine = {
+        "name": "kserve-container", "image": f"vllm@{DIGEST}", "command": ["python3", "-m", "x"],
+        "args": ["--seed=1"],
+    }  # fmt: skip
+    status = POD["status"] | {
+        "initContainerStatuses": [{"name": "storage-initializer", "state": ended}],
+        "containerStatuses": [POD["status"]["containerStatuses"][0] | {"imageID": image_id}],
+    }
+    spec = POD["spec"] | {"containers": [{"name": "sidecar"}, engine]}
+    return POD | {"spec": spec, "status": status}
 
 
 class ApiServer:
@@ -224,6 +240,45 @@ class TestServingStatus:
         path, query, headers = next(item for item in api.seen if item[0].endswith("/pods"))
         assert query == {"labelSelector": ["serving.kserve.io/inferenceservice=m-v1"]}
         assert headers["Authorization"] == "Bearer t0ken"
+
+    def test_reads_what_the_loader_measured_and_what_runs(self, api, reader):
+        said = {
+            "digest": DIGEST,
+            "files": 5,
+            "bytes": 900,
+            "seconds": 1.5,
+            "signer": "Registry key",
+        }
+        serve(api, pods=[pod_with(json.dumps(said))])
+        pod = reader.replicas_status("m-v1", "models").pod
+        assert pod.loaded == Loaded(DIGEST, 5, 900, 1.5, "Key")
+        assert (pod.image, pod.image_digest) == (f"vllm@{DIGEST}", DIGEST)
+        assert pod.arguments == ("python3", "-m", "x", "--seed=1")
+
+    @pytest.mark.parametrize(
+        "message",
+        ["", "done", "5", "null", "[]", "{}", '{"digest": "sha256:aa"}', '{"digest": 5}',
+         json.dumps({"digest": "sha256:" + "a" * 64, "files": "many"})],
+    )  # fmt: skip
+    def test_takes_no_other_word_of_a_loader_for_a_measurement(self, api, reader, message):
+        serve(api, pods=[pod_with(message)])
+        assert reader.replicas_status("m-v1", "models").pod.loaded is None
+
+    def test_takes_none_of_a_loader_that_failed_or_still_runs(self, api, reader):
+        said = json.dumps({"digest": DIGEST})
+        for state in (
+            {"terminated": {"exitCode": 1, "message": said}},
+            {"running": {"startedAt": T.format(1)}, "message": said},
+        ):
+            serve(api, pods=[pod_with(said, state)])
+            assert reader.replicas_status("m-v1", "models").pod.loaded is None
+
+    @pytest.mark.parametrize(
+        "image_id", ["", DIGEST, "not-pulled://vllm:1", f"vllm@{DIGEST}0", None]
+    )
+    def test_reads_no_digest_out_of_what_is_not_that_of_an_image(self, api, reader, image_id):
+        serve(api, pods=[pod_with("", image_id=image_id)])
+        assert reader.replicas_status("m-v1", "models").pod.image_digest == ""
 
     def test_says_why_a_pod_waits_and_which_node_it_was_promised(self, api, reader):
         waiting = {"metadata": {"name": "p"}, "spec": {}, "status": {"phase": "Pending"}}

@@ -18,6 +18,7 @@ from apps.integrations.kubernetes.types import (
     ApplicationStatus,
     Condition,
     ContainerStatus,
+    Loaded,
     NodeClaimStatus,
     PodStatus,
     ResourceStatus,
@@ -48,6 +49,7 @@ class Cluster:
         self.accepting = True
         self.refusing = ""  # what the API server says to everything that Argo CD applies
         self.gave_up, self.said = "", ""  # the revision that Argo CD tried to no avail
+        self.changed = {}  # version → what somebody changed by hand in its replicas
         self.broken = set()  # the names of versions that are not ready, whatever `ready` says
         self._read, self._objects = None, {}  # what Git holds at the commit that was read last
 
@@ -127,7 +129,8 @@ class Cluster:
         ]
         if not found or not self.is_applied():
             return ServingStatus(exists=False)
-        digest = found[0]["metadata"]["annotations"]["quartermaster.dev/manifest-digest"]
+        service = found[0]
+        digest = service["metadata"]["annotations"]["quartermaster.dev/manifest-digest"]
         ready = self.is_ready(name)
         init = ContainerStatus(
             state="terminated",
@@ -150,8 +153,11 @@ class Cluster:
             initializer=init,
             engine_container=engine,
             manifest_digest=digest,
+            loaded=Loaded(digest) if self.exit_code == 0 else None,
             engine="stand-in",
+            **self._container(service),
         )
+        pod = replace(pod, **self.changed.get(name, {}))
         claim = NodeClaimStatus("claim-1", "node-1", "g6.xlarge", "spot", "a", NOW, NOW, NOW, NOW)
         return ServingStatus(
             exists=True,
@@ -161,6 +167,20 @@ class Cluster:
             pods=(pod,),
             node_claim=claim,
         )
+
+    def _container(self, service):
+        """As KServe puts it together: the runtime's, with the service's own words after it."""
+        name, model = service["metadata"]["name"], service["spec"]["predictor"]["model"]
+        (runtime,) = (
+            item
+            for objects in self._files().values()
+            for item in objects
+            if (item["kind"], item["metadata"]["name"]) == ("ServingRuntime", model["runtime"])
+        )
+        (engine,) = runtime["spec"]["containers"]
+        words = [*engine["command"], *engine["args"], *model["args"]]
+        said = tuple(word.replace("{{.Name}}", name) for word in words)
+        return {"image": engine["image"], "arguments": said}
 
     def replicas_status(self, name, namespace):
         return replace(self.serving_status(name, namespace), node_claim=None)

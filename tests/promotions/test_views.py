@@ -470,7 +470,28 @@ class TestRolloutDetail:
         )
         text = as_(alice).get(url("rollout_detail", live)).content.decode()
         assert f"could not be checked at {NOW:%H:%M:%S} UTC" in text
-        assert "the approved one, checked" not in text
+        assert "Compared with the approval at" not in text
+
+    def test_holds_what_serves_against_what_was_approved(self, as_, alice, registered_model):
+        live = factories.live(registered_model, 7)
+        rows = [
+            {"what": "Weights of the route", "approved": "v7 100 %", "found": "v6 100 %"},
+            {"what": "Image of the engine", "approved": "vllm:1", "found": "not known: a tag"},
+            {"what": "InferenceService", "approved": "seven", "found": "seven"},
+        ]
+        checks = [
+            row | {"verdict": verdict}
+            for row, verdict in zip(rows, ("SAME", "UNKNOWN", "SAME"), strict=True)
+        ]
+        Rollout.objects.update(
+            reason="DRIFT", message="It differs.", observed_at=NOW, drifted_at=NOW,
+            checks=checks, differences=rows[:1],
+        )  # fmt: skip
+        text = joined(as_(alice).get(url("rollout_detail", live)).content)
+        assert f"It differs since {NOW:%d %b %H:%M:%S} UTC" in text
+        for words in ("Differs", "v7 100 %", "v6 100 %", "Not known", "vllm:1", "a tag", "seven"):
+            assert words in text, words
+        assert text.count("As approved") == 1, "what differs was not yet seen to be right again"
 
     def test_marks_the_commits_that_the_branch_lost(self, as_, alice, rollout):
         Rollout.objects.update(

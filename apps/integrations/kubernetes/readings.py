@@ -2,6 +2,7 @@
 value, no error.
 """
 
+import json
 import re
 from collections.abc import Iterable
 from datetime import datetime
@@ -11,6 +12,7 @@ from apps.integrations.kubernetes.types import (
     Condition,
     ContainerStatus,
     EventNote,
+    Loaded,
     Manifest,
     NodeClaimStatus,
     PodStatus,
@@ -22,6 +24,9 @@ from apps.integrations.kubernetes.types import (
 DIGEST = "quartermaster.dev/manifest-digest"
 LISTEN = "quartermaster.dev/listen"
 ENGINE = "quartermaster.dev/engine"
+INITIALIZER, ENGINE_CONTAINER = "storage-initializer", "kserve-container"
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_PULLED = re.compile(r".+@(sha256:[0-9a-f]{64})")
 _DRY_RUN = re.compile(r"server side apply in dryrun mode for resource (\w+)/(\S+): (.+)", re.DOTALL)
 _NOMINATED = re.compile(r"nodeclaim/([a-z0-9.-]+)")
 
@@ -110,6 +115,8 @@ def pod(obj: Manifest) -> PodStatus:
     """Read a serving pod."""
     metadata, status = obj.get("metadata", {}), obj.get("status", {})
     annotations = metadata.get("annotations") or {}
+    spec = _named(obj.get("spec", {}).get("containers"), ENGINE_CONTAINER)
+    initializer = _container(status.get("initContainerStatuses"), INITIALIZER)
     return PodStatus(
         name=metadata.get("name", ""),
         phase=status.get("phase", "Pending"),
@@ -117,18 +124,58 @@ def pod(obj: Manifest) -> PodStatus:
         created_at=parse_time(metadata.get("creationTimestamp")),
         deleting=bool(metadata.get("deletionTimestamp")),
         conditions=conditions(obj),
-        initializer=_container(status.get("initContainerStatuses"), "storage-initializer"),
-        engine_container=_container(status.get("containerStatuses"), "kserve-container"),
+        initializer=initializer,
+        engine_container=_container(status.get("containerStatuses"), ENGINE_CONTAINER),
         manifest_digest=annotations.get(DIGEST, ""),
+        loaded=loaded(initializer),
+        image=spec.get("image", ""),
+        image_digest=_image_digest(_named(status.get("containerStatuses"), ENGINE_CONTAINER)),
+        arguments=(*(spec.get("command") or ()), *(spec.get("args") or ())),
         listen=annotations.get(LISTEN, ""),
         engine=annotations.get(ENGINE, ""),
         ip=status.get("podIP", ""),
     )
 
 
+def loaded(initializer: ContainerStatus) -> Loaded | None:
+    """Return what a loader that ended well left as its termination message; None where it left
+    something else, or has not ended.
+    """
+    if initializer.state != "terminated" or initializer.exit_code != 0:
+        return None
+    try:
+        said = json.loads(initializer.message)
+        digest = _DIGEST.fullmatch(said["digest"])
+        return (
+            Loaded(
+                digest=said["digest"],
+                files=int(said.get("files", 0)),
+                bytes=int(said.get("bytes", 0)),
+                seconds=float(said.get("seconds", 0)),
+                signer=str(said.get("signer", "")),
+            )
+            if digest
+            else None
+        )
+    except (ValueError, TypeError, KeyError, OverflowError):
+        return None
+
+
+def _image_digest(container_status: Manifest) -> str:
+    """Return the digest of the image that a container runs, as its node tells it, or "". An id
+    without a repository is that of the image's configuration, which nobody approves.
+    """
+    found = _PULLED.fullmatch(container_status.get("imageID") or "")
+    return found.group(1) if found else ""
+
+
+def _named(entries: Iterable[Manifest] | None, name: str) -> Manifest:
+    return next((item for item in entries or [] if item.get("name") == name), {})
+
+
 def _container(statuses: Iterable[Manifest] | None, name: str) -> ContainerStatus:
-    found = next((item for item in statuses or [] if item.get("name") == name), None)
-    if found is None:
+    found = _named(statuses, name)
+    if not found:
         return ContainerStatus()
     states: Manifest = found.get("state") or {}
     state_name = next(iter(states), "")

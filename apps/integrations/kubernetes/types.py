@@ -146,8 +146,25 @@ class ContainerStatus:
 
 
 @dataclass(frozen=True)
+class Loaded:
+    """What a pod's loader says that it read, in its termination message: the manifest digest as
+    measured, how many files and bytes in how long, and whose signature they carry.
+    """
+
+    digest: str
+    files: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    signer: str = ""
+
+
+@dataclass(frozen=True)
 class PodStatus:
-    """A serving pod. listen, engine: what the local kubelet publishes ("" in production)."""
+    """A serving pod. manifest_digest: what its annotation says, which nobody measured; loaded: what
+    was measured, None where nobody says so. image: as its spec names it; image_digest: of what was
+    pulled, "" where the node does not tell. arguments: the engine's command and arguments. listen,
+    engine: what the local kubelet publishes ("" in production).
+    """
 
     name: str
     phase: str = "Pending"
@@ -158,6 +175,10 @@ class PodStatus:
     initializer: ContainerStatus = ContainerStatus()
     engine_container: ContainerStatus = ContainerStatus()
     manifest_digest: str = ""
+    loaded: Loaded | None = None
+    image: str = ""
+    image_digest: str = ""
+    arguments: tuple[str, ...] = ()
     listen: str = ""
     engine: str = ""
     ip: str = ""

@@ -12,6 +12,7 @@ from apps.catalog.models import ModelVersion
 from apps.common.badges import Badge
 from apps.gitops import trouble
 from apps.promotions.models import GateResult, Rollout, RolloutCommit, shift_to
+from apps.promotions.rollouts import drift
 
 TITLES = {
     "NO_CAPACITY": "No GPU capacity.",
@@ -40,6 +41,8 @@ TITLES = {
     "GIT_DIVERGED": "Git's history was rewritten.",
     "AWAY": "Something it needs cannot be reached; nothing is lost.",
     "DRIFT": "What serves is not what was approved.",
+    "UNMEASURED": "Nobody measured what it serves.",
+    "OTHER_REPLICAS": "Its replicas are not as committed yet.",
     "GATE": "It was worse than the baseline, so callers went back.",
     "RETURNING": "Callers go back to the baseline.",
     "NO_TRAFFIC": "Too few calls arrived to compare it; it waits here until somebody decides.",
@@ -48,6 +51,11 @@ VERDICTS = {
     GateResult.Verdict.PASSED: Badge("ok", "circle-check", "Passed"),
     GateResult.Verdict.NO_TRAFFIC: Badge("warn", "triangle-alert", "Not enough traffic"),
     GateResult.Verdict.FAILED: Badge("bad", "circle-x", "Failed"),
+}
+SERVED = {
+    drift.Verdict.SAME: Badge("ok", "circle-check", "As approved"),
+    drift.Verdict.DIFFERENT: Badge("bad", "circle-x", "Differs"),
+    drift.Verdict.UNKNOWN: Badge("warn", "eye-off", "Not known"),
 }
 FIGURES = (
     ("Calls", "calls", ""),
@@ -99,6 +107,36 @@ def problem(rollout: Rollout, back_to: ModelVersion | None = None) -> dict[str, 
         )
         return {"tone": "warn", "title": title or other, "text": rollout.message}
     return None
+
+
+def served(rollout: Rollout) -> list[dict[str, Any]]:
+    """Return what serves, held against what was approved: first what differs, then as last seen."""
+    known = [one | {"verdict": "DIFFERENT"} for one in rollout.differences]
+    differing = {one["what"] for one in known}
+    lines = known + [one for one in rollout.checks if one["what"] not in differing]
+    return [
+        {
+            **line,
+            "badge": SERVED[drift.Verdict(line["verdict"])],
+            "is_same": line["verdict"] == drift.Verdict.SAME,
+            "is_known": line["verdict"] == drift.Verdict.DIFFERENT,
+        }
+        for line in lines
+    ]
+
+
+def looked(rollout: Rollout) -> str:
+    """Return when what serves was held against what was approved, and whether it could be."""
+    if rollout.status not in (*Rollout.OPEN, Rollout.Status.LIVE):
+        return "As it was seen last." if rollout.checks else "Nothing was compared."
+    if rollout.observed_at is None or (not rollout.checks and rollout.reason != "AWAY"):
+        return "Compared with the approval as soon as it runs, and for as long as it serves."
+    at = f"{rollout.observed_at:%H:%M:%S} UTC"
+    if rollout.reason == "AWAY":
+        return f"It could not be checked at {at}. This is how it was before."
+    if rollout.drifted_at is not None:
+        return f"It differs since {rollout.drifted_at:%d %b %H:%M:%S} UTC; looked at {at}."
+    return f"Compared with the approval at {at}, and for as long as it serves."
 
 
 def failure_title(rollout: Rollout) -> str:

@@ -8,15 +8,17 @@ gives them back to the baseline first.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 from apps.gitops import sync, trouble
 from apps.gitops.trouble import Trouble
 from apps.integrations.kubernetes.types import ApplicationStatus, RouteStatus, ServingStatus
 from apps.manifests.serving import longest_start
 from apps.promotions.models import Rollout, shift_to, weight_of
+from apps.promotions.rollouts import drift
 from apps.promotions.rollouts.health import Decision, Verdict
 
 Step = Rollout.Step
@@ -82,6 +84,12 @@ class Situation:
     still_for: timedelta = timedelta(0)
     may_start_for: timedelta = longest_start()
     without_traffic: bool = False
+    container: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def checks(self) -> list[drift.Check]:
+        """Return what runs of the version, held against what was approved."""
+        return drift.checks(drift.Approved(self.name, self.digest, self.container), self.serving)
 
     @property
     def weight(self) -> int:
@@ -177,17 +185,35 @@ def _forward(now: Situation) -> Next:
                 "DRIFT", f"The InferenceService {now.name} was deleted outside of this rollout."
             )
         return _not_applied(now, Step.SERVE, "InferenceService", now.name)
-    if trouble.digests(now.serving) != {now.digest}:
-        return fail(
-            "DRIFT",
-            f"The cluster's {now.name} carries a manifest digest other than the approved one. "
-            "Somebody changed it outside of this promotion: abort, then find out from the Git "
-            "history who it was.",
-        )
+    other = _other_than_approved(now)
+    if other is not None:
+        return other
     found = _in_the_way(now)
     if found is None or not found.is_problem:
         found = sync.of_hand(now.application, "InferenceService", now.name, now.namespace) or found
     return _shifting(now) if found is None else _not_ready(now, found)
+
+
+def _other_than_approved(now: Situation) -> Next | None:
+    """Return what to do where the version is not what was approved, or nobody can say; None where
+    it is.
+
+    Replicas with another image or other arguments may be those of an earlier rollout of the same
+    version, which go when the new ones are ready: they are waited for, but no caller is sent there.
+    """
+    differing = drift.differing(now.checks)
+    if differing:
+        words = drift.words(now.name, drift.kept((), differing))
+        passes = all(check.what in drift.OF_THE_CONTAINER for check in differing)
+        if passes and not now.weight:
+            return wait("OTHER_REPLICAS", f"{words} Replicas as committed take their place.")
+        advice = "Somebody changed it outside of this promotion: abort, then find out from the Git"
+        return fail(drift.DRIFT, f"{words} {advice} history who it was.")
+    if drift.is_unmeasured(now.checks):
+        words = f"{now.name} is ready, but its loader left no word of what it read, so no"
+        advice = "A platform engineer must have it loaded by the product's own (deploy/serving)."
+        return wait(drift.UNMEASURED, f"{words} caller is sent to it. {advice}")
+    return None
 
 
 def _in_the_way(now: Situation) -> Trouble | None:

@@ -25,7 +25,7 @@ from apps.manifests.serving import longest_start
 from apps.manifests.text import CannotRender
 from apps.promotions import queries
 from apps.promotions.models import Rollout, RolloutCommit, shift_to
-from apps.promotions.rollouts import commits, live, phases, records, render
+from apps.promotions.rollouts import commits, drift, live, phases, records, render
 from apps.promotions.rollouts.commits import REFUSALS
 from apps.promotions.rollouts.health import Calls, Health, Limits, Measured
 from apps.promotions.rollouts.plan import (
@@ -162,6 +162,7 @@ def _observe(
         unready_for=now - rollout.unready_since if rollout.unready_since else None,
         may_start_for=longest_start(settings.SERVING_START_SECONDS),
         without_traffic=rollout.promotion.without_traffic,
+        container=rollout.container,
     )
 
 
@@ -249,8 +250,11 @@ def _commit(rollout: Rollout, step: str, git: GitClient, now: datetime) -> None:
     closed = (
         render.closed_policy(rollout.registered_model.name, around) if step == Step.SERVE else None
     )
-    commit = commits.write(rollout, step, commits.changes_of(rollout, step, around), git, closed)
-    records.record_commit(rollout=rollout, step=step, commit=commit, now=now)
+    changes = commits.changes_of(rollout, step, around)
+    name = rollout.model_version.name
+    container = drift.container_of(changes, name) if step == Step.SERVE else None
+    commit = commits.write(rollout, step, changes, git, closed)
+    records.record_commit(rollout=rollout, step=step, commit=commit, now=now, container=container)
     if step == Step.SERVE:
         seen = phases.Seen(phases.Phase.COMMITTED, commit.committed_at, commit.sha[:8])
         records.record_phases(rollout=rollout, phases=[seen], now=now)
@@ -284,6 +288,7 @@ def _observed(rollout: Rollout, situation: Situation) -> dict[str, object]:
         "engine": (pod.engine if pod else "")[:60] or rollout.engine,
         "instance_type": (claim_of_pod.instance_type if claim_of_pod else "")[:40]
         or rollout.instance_type,
+        "checks": [check.as_json() for check in situation.checks] if serving.exists else [],
     }
 
 

@@ -4,7 +4,7 @@ Each transition once, with its audit event; a rollout that a person changed mean
 generation) is left alone.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -21,6 +21,7 @@ from apps.promotions.models import (
     RolloutCommit,
     RolloutPhase,
 )
+from apps.promotions.rollouts.drift import DRIFT, Check, Json, kept, words
 from apps.promotions.rollouts.health import Measured
 from apps.promotions.rollouts.phases import Seen
 
@@ -30,9 +31,11 @@ WOKEN_AT_MOST = timedelta(seconds=10)
 
 @transaction.atomic
 def record_commit(
-    *, rollout: Rollout, step: str, commit: CommitRef, now: datetime
+    *, rollout: Rollout, step: str, commit: CommitRef, now: datetime, container: Json | None = None
 ) -> RolloutCommit:
-    """Store the one commit of a step; the first time with its audit event."""
+    """Store the one commit of a step; the first time with its audit event. container: image and
+    arguments of the version's replicas, where the step starts it.
+    """
     row, created = RolloutCommit.objects.get_or_create(
         rollout=rollout,
         attempt=rollout.attempt,
@@ -40,7 +43,8 @@ def record_commit(
         defaults={"sha": commit.sha, "committed_at": commit.committed_at},
     )
     if created:
-        Rollout.objects.filter(pk=rollout.pk).update(moved_at=now)
+        begun = {} if container is None else {"container": container}
+        Rollout.objects.filter(pk=rollout.pk).update(moved_at=now, **begun)
         data = {"step": str(step), "commit": commit.sha, "detail": row.words}
         record(action=Action.ROLLOUT_COMMITTED, actor=WORKER, target=rollout, now=now, data=data)
     return row
@@ -167,9 +171,11 @@ def record_trouble(
     state.
     """
     rows = Rollout.objects.filter(pk=rollout.pk, generation=rollout.generation)
-    rows.update(reason="AWAY", message=message, observed_at=now, next_check_at=next_check_at)
+    reason, words = _with_drift(rollout, rollout.differences, "AWAY", message)
+    rows.update(reason=reason, message=words, observed_at=now, next_check_at=next_check_at)
 
 
+@transaction.atomic
 def record_checked(
     *,
     rollout: Rollout,
@@ -178,14 +184,19 @@ def record_checked(
     reason: str = "",
     message: str = "",
     unready_since: datetime | None = None,
+    checks: Sequence[Check] | None = None,
 ) -> None:
     """Store that a finished rollout was looked at, and what was found. unready_since: while it
-    answers no callers.
+    answers no callers. checks: what serves, held against what was approved; None where nobody
+    looked at that.
     """
     rows = Rollout.objects.exclude(status__in=Rollout.OPEN).filter(
         pk=rollout.pk, generation=rollout.generation
     )
-    rows.update(
+    differences = rollout.differences if checks is None else kept(rollout.differences, checks)
+    reason, message = _with_drift(rollout, differences, reason, message)
+    seen = {} if checks is None else {"checks": [check.as_json() for check in checks]}
+    changed = rows.update(
         reason=reason,
         message=message,
         observed_at=now,
@@ -193,7 +204,35 @@ def record_checked(
         attempts=0,
         next_check_at=next_check_at,
         unready_since=unready_since,
+        differences=differences,
+        drifted_at=(rollout.drifted_at or now) if differences else None,
+        **seen,
     )
+    if changed:
+        _tell_of_drift(rollout, differences, now)
+
+
+def _with_drift(
+    rollout: Rollout, differences: Sequence[Json], reason: str, message: str
+) -> tuple[str, str]:
+    """Return a reason with its words, but drift where it is known of and was not seen to be right
+    again: nothing else ends it.
+    """
+    if not differences or reason == DRIFT:
+        return reason, message
+    drifted = words(rollout.model_version.name, differences)
+    return DRIFT, f"{drifted} It was not seen to be right again. {message}".strip()
+
+
+def _tell_of_drift(rollout: Rollout, differences: list[Json], now: datetime) -> None:
+    """Record that drift began, became another, or ended. rollout: as it was before."""
+    if differences == rollout.differences:
+        return
+    action = Action.ROLLOUT_DRIFTED if differences else Action.ROLLOUT_DRIFT_ENDED
+    told = differences or rollout.differences
+    message = words(rollout.model_version.name, told) if differences else "Seen to be right again."
+    data = {"differences": told, "message": message}
+    record(action=action, actor=WORKER, target=rollout, now=now, data=data)
 
 
 def wake_live(*, services: Collection[str], now: datetime) -> int:
@@ -272,8 +311,20 @@ def finish_rollout(
             reason="",
             message="",
             unready_since=None,
+            differences=[],
+            drifted_at=None,
             generation=F("generation") + 1,
         )
+        if replaced.differences:
+            by = f"{rollout.model_version} serves in its place."
+            ended = {"differences": replaced.differences, "message": by}
+            record(
+                action=Action.ROLLOUT_DRIFT_ENDED,
+                actor=WORKER,
+                target=replaced,
+                now=now,
+                data=ended,
+            )
     Rollout.objects.filter(pk=rollout.pk).update(
         status=Rollout.Status.LIVE,
         weight=100,

@@ -85,6 +85,8 @@ def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
         "steps": pages.steps(rollout, phases),
         "commits": commits,
         "facts": _facts(rollout),
+        "served": rollout_pages.served(rollout),
+        "looked": rollout_pages.looked(rollout),
         "objects": _objects(rollout),
         "baseline": rollout.baseline,
         "sleep_badge": serving.sleep_badge(state.sleep) if state.sleep else None,
@@ -121,9 +123,6 @@ def _may(rollout: Rollout, user: User) -> dict[str, Any]:
 
 def _facts(rollout: Rollout) -> list[tuple[str, object]]:
     promotion = rollout.promotion
-    served = (
-        _served(rollout) if rollout.status == Rollout.Status.LIVE else "checked when it is live"
-    )
     return [
         (
             "Promotion",
@@ -133,7 +132,6 @@ def _facts(rollout: Rollout) -> list[tuple[str, object]]:
             },
         ),
         ("Approved digest", {"text": promotion.manifest_digest, "mono": True, "copy": True}),
-        ("Served digest", served),
         *(
             [("Goes back from", str(rollout.rolls_back.model_version))]
             if rollout.rolls_back
@@ -144,20 +142,6 @@ def _facts(rollout: Rollout) -> list[tuple[str, object]]:
         *class_facts(promotion, now()),
         ("Proposed by", str(promotion.requested_by)),
     ]
-
-
-def _served(rollout: Rollout) -> str:
-    """Return whether what serves is what was approved, as the last look found it."""
-    if rollout.reason == "DRIFT":
-        return "differs: see above"
-    if rollout.observed_at is None:
-        return "not checked"
-    looked = f"{rollout.observed_at:%H:%M:%S} UTC"
-    return (
-        f"could not be checked at {looked}"
-        if rollout.reason == "AWAY"
-        else f"the approved one, checked {looked}"
-    )
 
 
 def _objects(rollout: Rollout) -> list[tuple[str, str]]:

@@ -114,7 +114,8 @@ def container_status(record: Record, *, init: bool) -> Json:
     status: Json = {
         "name": record.name,
         "image": record.image,
-        "imageID": f"not-pulled://{record.image}" if record.container_id else "",
+        # without a digest: nothing was pulled, so nobody may read one out of it
+        "imageID": f"not-pulled://{record.image.partition('@')[0]}" if record.container_id else "",
         "ready": record.succeeded if init else record.ready,
         "started": record.running if init else record.started,
         "restartCount": record.restarts,

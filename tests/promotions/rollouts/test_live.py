@@ -2,6 +2,7 @@
 stopped.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -9,7 +10,6 @@ import pytest
 
 from apps.fleet.models import Replica
 from apps.integrations.errors import PermanentError
-from apps.integrations.kubernetes.types import Condition, PodStatus, ServingStatus
 from apps.promotions import pages
 from apps.promotions.models import Rollout
 from apps.promotions.rollouts import live
@@ -42,14 +42,12 @@ def look(rollout, git, cluster, now=LATER):
     rollout.refresh_from_db()
 
 
-def two_replicas(rollout):
+def two_replicas(cluster):
     """Return what the cluster says while one replica of two has not been given a node."""
-    digest = rollout.promotion.manifest_digest
-    ready = PodStatus(
-        "p1", "n", manifest_digest=digest, conditions={"Ready": Condition("Ready", "True", at=NOW)}
-    )
-    pods = (PodStatus("p2", manifest_digest=digest), ready)
-    return ServingStatus(exists=True, ready=False, manifest_digest=digest, pods=pods)
+    found = cluster.serving_status(NAME, "models")
+    (ready,) = found.pods
+    waiting = replace(ready, name="p2", node="", conditions={}, loaded=None)
+    return replace(found, ready=False, pods=(waiting, ready), node_claim=None)
 
 
 def replica(service, *, namespace="models", is_ready=False, **more):
@@ -94,7 +92,7 @@ class TestLook:
         assert (served.reason, served.message, served.unready_since) == ("", "", None)
 
     def test_says_that_one_replica_of_two_still_answers(self, served, git, cluster, monkeypatch):
-        half = two_replicas(served)
+        half = two_replicas(cluster)
         monkeypatch.setattr(cluster, "serving_status", lambda *_: half)
         look(served, git, cluster)
         assert (served.reason, served.unready_since) == ("SCHEDULING", None)

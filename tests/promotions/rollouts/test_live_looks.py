@@ -7,7 +7,14 @@ from uuid import uuid4
 import pytest
 
 from apps.fleet.models import Replica
-from apps.integrations.kubernetes.types import Condition, ContainerStatus, PodStatus, ServingStatus
+from apps.integrations.kubernetes.types import (
+    Condition,
+    ContainerStatus,
+    Loaded,
+    PodStatus,
+    RouteStatus,
+    ServingStatus,
+)
 from apps.promotions.models import Promotion, Rollout
 from apps.promotions.rollouts import live
 from apps.promotions.rollouts.live import Look
@@ -19,13 +26,15 @@ pytestmark = pytest.mark.django_db
 NAME = "prior-auth-extract-v2"
 LATER = NOW + timedelta(hours=1)
 READY = {"Ready": Condition("Ready", "True", at=NOW)}
+ROUTE = RouteStatus(exists=True, weights={NAME: 100})
+CONTAINER = {"image": "vllm@sha256:" + "a" * 64, "arguments": ["serve", "--seed=1"]}
 
 
 class Answers:
     """A cluster that says the same of everything, and remembers what it was asked."""
 
-    def __init__(self, serving):
-        self.serving, self.asked = serving, []
+    def __init__(self, serving, route=ROUTE):
+        self.serving, self.route, self.asked = serving, route, []
 
     def replicas_status(self, name, namespace):
         self.asked.append(("replicas", name, namespace))
@@ -34,6 +43,10 @@ class Answers:
     def serving_status(self, name, namespace, known_claims):
         self.asked.append(("serving", name, namespace, known_claims))
         return self.serving
+
+    def route_status(self, name, namespace):
+        self.asked.append(("route", name, namespace))
+        return self.route
 
 
 class NoGit:
@@ -44,7 +57,7 @@ class NoGit:
 def rollout(registered_model):
     """The second version, live in place of the first."""
     before = factories.rolled(registered_model, 1, status="REPLACED")
-    return factories.rolled(registered_model, 2, baseline=before.model_version)
+    return factories.rolled(registered_model, 2, baseline=before.model_version, container=CONTAINER)
 
 
 @pytest.fixture
@@ -55,24 +68,38 @@ def sleeper(registered_model):
 def serving(rollout, *pods, **more):
     digest = rollout.promotion.manifest_digest
     made = [replace(pod, manifest_digest=pod.manifest_digest or digest) for pod in pods]
+    made = [with_container(pod, digest) for pod in made]
     return ServingStatus(exists=True, manifest_digest=digest, pods=tuple(made), **more)
 
 
-def look(rollout, status):
-    return live.look(rollout, Answers(status))
+def with_container(pod, digest):
+    """As it must be where nothing else is said: its loader ended well where it is ready."""
+    loaded = pod.loaded or (Loaded(digest) if "Ready" in pod.conditions else None)
+    image = pod.image or CONTAINER["image"]
+    return replace(
+        pod, loaded=loaded, image=image, image_digest=pod.image_digest or "sha256:" + "a" * 64,
+        arguments=pod.arguments or tuple(CONTAINER["arguments"]),
+    )  # fmt: skip
+
+
+def look(rollout, status, route=ROUTE):
+    return live.look(rollout, Answers(status, route), LATER)
 
 
 class TestLook:
     def test_asks_no_more_than_it_must(self, rollout):
         cluster = Answers(serving(rollout, PodStatus("p", node="n", conditions=READY), ready=True))
-        assert live.look(rollout, cluster) == Look("", "", True)
-        assert cluster.asked == [("replicas", NAME, "models")]
+        found = live.look(rollout, cluster, LATER)
+        assert (found.reason, found.message, found.is_answered) == ("", "", True)
+        assert {check.verdict for check in found.checks} == {"SAME"}
+        route = ("route", rollout.registered_model.name, "models")
+        assert cluster.asked == [route, ("replicas", NAME, "models")]
 
     def test_asks_for_everything_where_something_is_wrong(self, rollout):
         cluster = Answers(serving(rollout, PodStatus("p")))
         rollout.phases.create(phase="CLAIMED", reached_at=NOW, learned_at=NOW, detail="claim-1")
-        assert live.look(rollout, cluster).reason == "SCHEDULING"
-        assert cluster.asked[1:] == [("serving", NAME, "models", {"claim-1"})]
+        assert live.look(rollout, cluster, LATER).reason == "SCHEDULING"
+        assert cluster.asked[2:] == [("serving", NAME, "models", {"claim-1"})]
 
     def test_finds_that_its_service_is_gone(self, rollout):
         found = look(rollout, ServingStatus(exists=False))
@@ -101,10 +128,63 @@ class TestLook:
         assert found.message == f"{first} The pod waits for a node with a free GPU."
 
 
+class TestTheRoute:
+    """It is held against the approval while nobody moves it."""
+
+    ASTRAY = RouteStatus(exists=True, weights={"prior-auth-extract-v1": 100})
+
+    @pytest.fixture
+    def well(self, rollout):
+        return serving(rollout, PodStatus("p", node="n", conditions=READY), ready=True)
+
+    def test_that_leads_elsewhere_is_drift(self, rollout, well):
+        found = look(rollout, well, self.ASTRAY)
+        assert (found.reason, found.is_answered) == ("DRIFT", True)
+        assert "found prior-auth-extract-v1 100 %" in found.message
+
+    def test_is_left_to_a_rollout_that_is_under_way_or_taken_back(self, rollout, well):
+        newer = factories.rolled(rollout.registered_model, 3, status="PROGRESSING", weight=10)
+        assert look(rollout, well, self.ASTRAY).reason == ""
+        Rollout.objects.filter(pk=newer.pk).update(status="ABORTED")
+        assert look(rollout, well, self.ASTRAY).reason == ""
+        newer.commits.create(step="REMOVE", sha="a" * 40, committed_at=NOW)
+        assert look(rollout, well, self.ASTRAY).reason == "DRIFT"
+
+    @pytest.mark.parametrize("step", ["REMOVE", "RETURN", "SHIFT", "SHIFT_10"])
+    def test_has_a_minute_to_become_what_was_committed(self, rollout, well, step):
+        rollout.commits.create(step=step, sha="a" * 40, committed_at=LATER)
+        cluster = Answers(well, self.ASTRAY)
+        for seconds, reason in ((59, ""), (61, "DRIFT")):
+            at = LATER + timedelta(seconds=seconds)
+            assert live.look(rollout, cluster, at).reason == reason
+
+    def test_is_moved_by_nothing_that_starts_or_stops_a_version(self, rollout, well):
+        rollout.commits.create(step="RETIRE", sha="a" * 40, committed_at=LATER)
+        elsewhere = factories.live(RegisteredModelFactory(), 1)
+        elsewhere.commits.create(step="SHIFT", sha="b" * 40, committed_at=LATER)
+        assert look(rollout, well, self.ASTRAY).reason == "DRIFT"
+
+
+class TestWhatWasNotMeasured:
+    def test_is_said_though_it_answers(self, rollout):
+        silent = replace(
+            with_container(PodStatus("p", node="n", conditions=READY), "sha256:x"), loaded=None
+        )
+        digest = rollout.promotion.manifest_digest
+        status = ServingStatus(
+            exists=True, ready=True, manifest_digest=digest,
+            pods=(replace(silent, manifest_digest=digest),),
+        )  # fmt: skip
+        found = look(rollout, status)
+        assert (found.reason, found.is_answered) == ("UNMEASURED", True)
+        assert live._next(found, None, NOW) > NOW + live.SOON, "nothing hurries"
+
+
 class TestASleeper:
     def test_is_well_without_a_replica_or_while_one_starts(self, sleeper):
         for status in (serving(sleeper, ready=True), serving(sleeper, PodStatus("p"))):
-            assert look(sleeper, status) == Look("", "", True)
+            found = look(sleeper, status)
+            assert (found.reason, found.message, found.is_answered) == ("", "", True)
 
     def test_is_not_well_where_its_replica_cannot_start(self, sleeper):
         missing = ContainerStatus(state="terminated", exit_code=1, message="404 NoSuchKey")

@@ -10,6 +10,7 @@ from apps.integrations.kubernetes.types import (
     Condition,
     ContainerStatus,
     EventNote,
+    Loaded,
     NodeClaimStatus,
     PodStatus,
     ResourceStatus,
@@ -52,7 +53,9 @@ BY_HAND = replace(
     ),
 )
 LOADED = ContainerStatus(state="terminated", exit_code=0, finished_at=AT)
-POD = PodStatus(name="p", node="n", initializer=LOADED, manifest_digest=DIGEST)
+POD = PodStatus(
+    name="p", node="n", initializer=LOADED, manifest_digest=DIGEST, loaded=Loaded(DIGEST)
+)
 READY = ServingStatus(exists=True, ready=True, ready_at=AT, manifest_digest=DIGEST, pods=(POD,))
 NO_ROUTE = RouteStatus(exists=False, weights={})
 START = Situation(
@@ -382,7 +385,7 @@ class TestPlanRollout:
             (
                 replace(SERVED, serving=replace(READY, manifest_digest="sha256:other")),
                 "DRIFT",
-                "a manifest digest other",
+                "Manifest that it names: approved sha256:a",
             ),
             (
                 replace(
@@ -390,7 +393,7 @@ class TestPlanRollout:
                     serving=replace(READY, pods=(replace(POD, manifest_digest="sha256:other"),)),
                 ),
                 "DRIFT",
-                "a manifest digest other",
+                "Manifest that it names: approved sha256:a",
             ),
             (
                 replace(
@@ -501,6 +504,57 @@ class TestPlanRollout:
 
     def test_never_shifts_before_it_is_ready(self):
         assert plan_rollout(replace(SERVED, serving=serving())).do == Do.WAIT
+
+
+class TestWhatWasApproved:
+    """No caller is sent to a version before it was seen to be the approved one."""
+
+    CONTAINER = {"image": "vllm:1", "arguments": ["serve", "--seed=1"]}
+    RIGHT = replace(POD, image="vllm:1", arguments=("serve", "--seed=1"))
+    OTHER = {
+        "image": replace(RIGHT, image="vllm:2"),
+        "arguments": replace(RIGHT, arguments=("serve", "--seed=2")),
+    }
+
+    def situation(self, base, *pods):
+        serving = replace(READY, pods=pods)
+        return replace(base, container=self.CONTAINER, serving=serving)
+
+    def test_is_sent_callers(self):
+        found = plan_rollout(self.situation(SERVED, self.RIGHT))
+        assert (found.do, found.step) == (Do.COMMIT, "SHIFT")
+
+    def test_fails_at_once_where_its_loader_read_something_else(self):
+        read = replace(self.RIGHT, loaded=Loaded("sha256:" + "f" * 64))
+        found = plan_rollout(self.situation(SERVED, self.RIGHT, read))
+        assert (found.do, found.reason) == (Do.FAIL, "DRIFT")
+        assert f"approved {DIGEST}, found sha256:ffff" in found.message
+        found = plan_rollout(self.situation(AT_TEN, self.RIGHT, read))
+        assert (found.do, found.reason) == (Do.RETURN, "DRIFT")
+
+    def test_waits_where_nobody_measured_it_and_in_the_end_fails(self):
+        silent = replace(self.RIGHT, loaded=None, conditions={"Ready": ACCEPTED})
+        for base in (SERVED, AT_TEN):
+            found = plan_rollout(self.situation(base, self.RIGHT, silent))
+            assert (found.do, found.reason) == (Do.WAIT, "UNMEASURED")
+        later = replace(self.situation(SERVED, silent), still_for=longest_start())
+        assert (plan_rollout(later).do, plan_rollout(later).reason) == (Do.FAIL, "UNMEASURED")
+
+    @pytest.mark.parametrize("what", OTHER)
+    def test_waits_for_the_replicas_of_an_earlier_rollout_to_go(self, what):
+        found = plan_rollout(self.situation(SERVED, self.RIGHT, self.OTHER[what]))
+        assert (found.do, found.reason) == (Do.WAIT, "OTHER_REPLICAS")
+        going = replace(self.OTHER[what], deleting=True)
+        assert plan_rollout(self.situation(SERVED, self.RIGHT, going)).do == Do.COMMIT
+
+    @pytest.mark.parametrize("what", OTHER)
+    def test_gives_its_callers_back_where_they_would_meet_something_else(self, what):
+        found = plan_rollout(self.situation(AT_TEN, self.RIGHT, self.OTHER[what]))
+        assert (found.do, found.reason) == (Do.RETURN, "DRIFT")
+
+    def test_needs_no_container_that_was_not_kept(self):
+        found = plan_rollout(replace(SERVED, serving=replace(READY, pods=(self.OTHER["image"],))))
+        assert found.do == Do.COMMIT
 
 
 class TestPatience:

@@ -11,6 +11,7 @@ from apps.integrations.git.types import CommitRef
 from apps.promotions.models import GateResult, Rollout, RolloutCommit
 from apps.promotions.policy.rules import Rules
 from apps.promotions.rollouts import records
+from apps.promotions.rollouts.drift import Check, Verdict
 from apps.promotions.rollouts.health import Calls, Health, Limits, Measured
 from apps.promotions.rollouts.phases import Seen
 from tests.factories import NOW, RegisteredModelFactory
@@ -234,6 +235,111 @@ class TestWhereItStands:
             records.record_checked(rollout=rollout, now=NOW, next_check_at=NOW)
             assert as_stored(rollout) == before
         assert as_stored(elsewhere) == untouched
+
+
+def check(what, found, verdict="DIFFERENT"):
+    return Check(what, "sha256:a", found, Verdict(verdict))
+
+
+class TestDrift:
+    """It begins once, is told with what differs, and ends only when it was seen to be right."""
+
+    WEIGHTS, ARGUMENTS = "Weights as its loader read them", "Arguments of the engine"
+
+    @pytest.fixture(autouse=True)
+    def live(self, rollout):
+        Rollout.objects.filter(pk=rollout.pk).update(status="LIVE")
+        rollout.refresh_from_db()
+
+    def look(self, rollout, *checks, now=LATER, reason="", message=""):
+        records.record_checked(
+            rollout=rollout, now=now, next_check_at=now, reason=reason, message=message,
+            checks=checks,
+        )  # fmt: skip
+        rollout.refresh_from_db()
+
+    def drift(self, rollout, found="sha256:b", now=LATER):
+        self.look(
+            rollout, check(self.WEIGHTS, found), now=now, reason="DRIFT", message="It differs."
+        )
+
+    def test_begins_with_what_differs(self, rollout):
+        right = check(self.ARGUMENTS, "sha256:a", "SAME")
+        self.look(rollout, check(self.WEIGHTS, "sha256:b"), right, reason="DRIFT", message="!")
+        row = {"what": self.WEIGHTS, "approved": "sha256:a", "found": "sha256:b"}
+        assert (rollout.differences, rollout.drifted_at) == ([row], LATER)
+        assert rollout.checks == [row | {"verdict": "DIFFERENT"}, right.as_json()]
+        message = (
+            "What serves as prior-auth-extract-v7 is not what was approved. Weights as its loader "
+            "read them: approved sha256:a, found sha256:b."
+        )
+        facts = {"differences": [row], "message": message}
+        assert events(rollout) == [(Action.ROLLOUT_DRIFTED, WORKER, facts)]
+
+    def test_is_told_again_only_where_it_became_another(self, rollout):
+        self.drift(rollout)
+        self.drift(rollout, now=SOON)
+        assert len(events(rollout)) == 1
+        self.drift(rollout, found="sha256:c", now=SOON)
+        assert rollout.drifted_at == LATER
+        assert [action for action, *_ in events(rollout)] == [Action.ROLLOUT_DRIFTED] * 2
+
+    @pytest.mark.parametrize("verdict", ["UNKNOWN", None])
+    def test_is_not_ended_by_what_cannot_be_seen(self, rollout, verdict):
+        self.drift(rollout)
+        seen = [check(self.WEIGHTS, "not measured", verdict)] if verdict else []
+        self.look(rollout, *seen, now=SOON, reason="NODE_LOST", message="Its node is gone.")
+        assert (rollout.reason, rollout.drifted_at) == ("DRIFT", LATER)
+        assert rollout.message.endswith(
+            "found sha256:b. It was not seen to be right again. Its node is gone."
+        )
+
+    def test_is_not_ended_by_a_cluster_or_a_git_that_is_away(self, rollout):
+        self.drift(rollout)
+        records.record_trouble(rollout=rollout, message="Away.", now=SOON, next_check_at=SOON)
+        rollout.refresh_from_db()
+        assert (rollout.reason, rollout.drifted_at) == ("DRIFT", LATER)
+        records.record_checked(
+            rollout=rollout, now=SOON, next_check_at=SOON, reason="GIT_REFUSED", message="Frozen."
+        )
+        rollout.refresh_from_db()
+        assert (rollout.reason, len(rollout.differences)) == ("DRIFT", 1)
+        assert rollout.message.endswith("Frozen.")
+
+    def test_ends_when_that_very_thing_is_right_and_not_with_another(self, rollout):
+        self.drift(rollout)
+        other = check(self.ARGUMENTS, "--trust")
+        self.look(rollout, other, now=SOON, reason="DRIFT", message="!")
+        assert [row["what"] for row in rollout.differences] == [self.WEIGHTS, self.ARGUMENTS]
+        right = [check(what, "sha256:a", "SAME") for what in (self.WEIGHTS, self.ARGUMENTS)]
+        self.look(rollout, right[0], other, now=SOON, reason="DRIFT", message="!")
+        assert [row["what"] for row in rollout.differences] == [self.ARGUMENTS]
+        self.look(rollout, *right, now=SOON)
+        assert (rollout.reason, rollout.differences, rollout.drifted_at) == ("", [], None)
+        action, actor, facts = events(rollout)[-1]
+        assert (action, actor) == (Action.ROLLOUT_DRIFT_ENDED, WORKER)
+        assert facts["message"] == "Seen to be right again."
+        assert [row["what"] for row in facts["differences"]] == [self.ARGUMENTS]
+
+    def test_is_stored_with_its_record_or_not_at_all(self, rollout, audit_away):
+        with audit_away(), pytest.raises(AuditAway):
+            self.drift(rollout)
+        assert as_stored(rollout)["differences"] == []
+        changed_meanwhile(rollout)
+        self.drift(rollout)
+        assert (as_stored(rollout)["differences"], events(rollout)) == ([], [])
+
+    def test_ends_with_the_version_that_takes_its_place(
+        self, rollout, registered_model, alice, carol
+    ):
+        self.drift(rollout)
+        newer = approved(registered_model, 8, alice, carol, now=SOON)
+        assert records.finish_rollout(rollout=newer, now=SOON, next_check_at=SOON)
+        rollout.refresh_from_db()
+        assert (rollout.status, rollout.differences, rollout.drifted_at) == ("REPLACED", [], None)
+        action, _, facts = events(rollout)[-1]
+        assert action == Action.ROLLOUT_DRIFT_ENDED
+        assert facts["message"] == "prior-auth-extract-v8 serves in its place."
 
 
 class TestWakeLive:
