@@ -17,10 +17,14 @@ from rest_framework.views import APIView, exception_handler
 
 from apps.accounts.oidc import EITHER_DOOR
 from apps.accounts.requests import caller
+from apps.accounts.step_up import challenge
 from apps.common.errors import DomainError, NotPermitted, require
 from apps.common.openapi import PROBLEM
 from apps.common.request_ids import current_request_id
+from apps.common.sign_ins import FreshSignInNeeded
 from apps.integrations.errors import PermanentError, TemporaryError
+
+NEW_TOKEN = "Sign in again at the identity provider, and send the token of that sign-in."  # noqa: S105 - words for people
 
 
 def problem(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -29,6 +33,9 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
     """
     if isinstance(error, DomainError):
         return _problem(409, error.code, str(error))
+    if isinstance(error, FreshSignInNeeded):
+        headers = {"WWW-Authenticate": challenge(str(error))}
+        return _problem(403, error.code, f"{error} {NEW_TOKEN}", headers=headers)
     if isinstance(error, NotPermitted):
         return _problem(403, error.code, str(error))
     if isinstance(error, TemporaryError):
@@ -44,11 +51,8 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
         return _problem(403, "not_permitted", str(error) or "You may not do this.")
     response = exception_handler(error, context)
     if response is not None and isinstance(error, exceptions.APIException):
-        headers = {
-            key: value
-            for key, value in response.items()
-            if key.lower() in ("www-authenticate", "retry-after")
-        }
+        kept = ("www-authenticate", "retry-after")
+        headers = {key: value for key, value in response.items() if key.lower() in kept}
         codes = error.get_codes()
         code = codes if isinstance(codes, str) else str(error.default_code)
         return _problem(error.status_code, code, str(error.detail), headers=headers)

@@ -15,11 +15,12 @@ from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.http import urlencode
 
-from apps.accounts import actions, sessions
+from apps.accounts import actions, sessions, step_up
 from apps.accounts.models import User
 from apps.common.errors import DomainError, NotPermitted
 from apps.common.request_ids import current_request_id
 from apps.common.requests import PageRequest
+from apps.common.sign_ins import FreshSignInNeeded
 from portal.errors import machine_refusal, refused
 
 GetResponse = Callable[[PageRequest], HttpResponse]
@@ -129,6 +130,7 @@ def sign_in_required(get_response: GetResponse) -> GetResponse:
             return _go(request, f"{settings.LOGIN_URL}?{urlencode({'next': _next(request)})}")
         if not request.path.startswith(ROLELESS_PATHS) and not user.roles:
             return _go(request, NO_ACCESS)
+        user.sign_in = step_up.sign_in_of_session(request.session, now=time.time())
         return _not_kept(get_response(request))
 
     return middleware
@@ -161,22 +163,38 @@ def _next(request: PageRequest) -> str:
     return request.get_full_path() if request.method == "GET" else "/"
 
 
-def _go(request: PageRequest, target: str) -> HttpResponse:
+def _go(
+    request: PageRequest, target: str, why: str = "Your session has ended. Sign in again."
+) -> HttpResponse:
     """Redirect; htmx gets a header that makes the browser go there."""
     if not request.htmx:
         return redirect(target)
-    answer = JsonResponse({"detail": "Your session has ended. Sign in again."}, status=401)
+    answer = JsonResponse({"detail": why}, status=401)
     answer["HX-Redirect"] = target
     return answer
 
 
+def _forget_form(request: PageRequest) -> None:
+    """Drop what was kept of the form that was sent, on pages: other doors have no session."""
+    if not request.path.startswith(NOT_PAGES):
+        step_up.forget_form(request)
+
+
 def refusals(get_response: GetResponse) -> GetResponse:
-    """Turn what actions refuse into pages. The API has its own door for that (portal/api.py)."""
+    """Turn what actions refuse into pages, and who must sign in again before they decide into
+    somebody on the way there. The API has its own door for that (portal/api.py).
+    """
 
     def middleware(request: PageRequest) -> HttpResponse:
-        return get_response(request)
+        response = get_response(request)
+        if request.method == "POST" and not hasattr(request, "kept_form"):
+            _forget_form(request)
+        return response
 
     def process_exception(request: PageRequest, error: Exception) -> HttpResponse | None:
+        if isinstance(error, FreshSignInNeeded) and isinstance(request.user, User):
+            request.kept_form = step_up.keep_form(request, request.user, now=time.time())
+            return _go(request, step_up.address(request.kept_form), str(error))
         return refused(request, error) if isinstance(error, NotPermitted | DomainError) else None
 
     middleware.process_exception = process_exception  # type: ignore[attr-defined]

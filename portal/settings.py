@@ -168,6 +168,10 @@ LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/signed-out/"
 SESSION_COOKIE_AGE = int(timedelta(hours=8).total_seconds())
 SESSION_IDLE_SECONDS = env_int("SESSION_IDLE_SECONDS", 3600, minimum=30)
+# How old the sign-in of somebody who decides may be, and which ways of signing in do for it (the
+# provider's acr values; any of them where none is named).
+STEP_UP_SECONDS = env_int("STEP_UP_SECONDS", 900, minimum=30)
+STEP_UP_ACR_VALUES = tuple(env_str("STEP_UP_ACR_VALUES", "").split())
 _https = _portal.scheme == "https"
 SESSION_COOKIE_NAME = "__Host-session" if _https else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if _https else "csrftoken"

@@ -2,14 +2,18 @@
 never decide.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 from django import template
+from django.forms import Form
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from apps.accounts import step_up
+from apps.accounts.models import User
 from apps.audit import timeline
 from apps.common import money, periods
 from apps.common.badges import Badge, Tone
@@ -36,6 +40,36 @@ def icon(name: str, css: str = "") -> SafeString:
         asset_url("icons.svg"),
         name,
     )
+
+
+@register.simple_tag(takes_context=True)
+def restore(context: template.Context, form: Form | None, *urls: str) -> str:
+    """Have a form show what the person had sent from it when they were asked to sign in again.
+
+    urls: where it is sent: {% restore form decide.approve_url decide.reject_url %} before it is
+    shown. Every form that a decision is sent from needs it (components/_decide.html has it).
+    """
+    typed = _typed(context, urls)
+    if form is not None and typed:
+        step_up.restore(form, typed)
+    return ""
+
+
+@register.simple_tag(takes_context=True)
+def typed(context: template.Context, url: str, field: str) -> str:
+    """Return what the person had typed in one field of a form without a Django form, as `restore`
+    does: {% typed action "reason" as text %}.
+    """
+    return (_typed(context, (url,)).get(field) or [""])[-1]
+
+
+def _typed(context: template.Context, urls: tuple[str, ...]) -> Mapping[str, list[str]]:
+    """Return the kept fields; none on a page that nobody asked for, such as one in a test."""
+    request = getattr(context, "request", None)
+    user = getattr(request, "user", None)
+    if request is None or not isinstance(user, User):
+        return {}
+    return step_up.typed_at(request, user, urls)
 
 
 @register.simple_block_tag

@@ -1,6 +1,7 @@
 """The cast: alice owns the model, bob is on her team, carol approves, charlie is a stranger."""
 
 import gc
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -129,6 +130,41 @@ def emptied_by_its_owner(django_db_setup, django_db_blocker):
             for table in database.RECORD:
                 cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
         database.connect_as_portal()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fresh_sign_ins():
+    """Let people of tests, and browsers of the tests' client, have just signed in: tests decide
+    much, and a stale sign-in is the subject of few (`stale_by_default`).
+    """
+    from django.test import Client
+
+    from apps.accounts.models import User
+    from apps.accounts.sessions import AUTH_TIME
+    from apps.common.sign_ins import JUST_NOW
+
+    force_login = Client.force_login
+
+    def sign_in(client, user, backend=None):
+        force_login(client, user, backend)
+        session = client.session
+        session[AUTH_TIME] = int(time.time())
+        session.save()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(User, "sign_in", JUST_NOW)
+        patch.setattr(Client, "force_login", sign_in)
+        yield
+
+
+@pytest.fixture
+def stale_by_default(monkeypatch):
+    """Let nobody have signed in but those of whom the door they come through says it, as it is
+    outside of tests.
+    """
+    from apps.accounts.models import User
+
+    monkeypatch.setattr(User, "sign_in", None)
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models.functions import Lower
 
+from apps.common.sign_ins import SignIn
+
 
 class Role(models.TextChoices):
     """What a person may do. Given by the identity provider's groups (claims.py)."""
@@ -62,6 +64,9 @@ class User(AbstractBaseUser):
     )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField()
+
+    # When and how they signed in: set by whoever lets them in, no column.
+    sign_in: SignIn | None = None
 
     USERNAME_FIELD = "username"
     REQUIRED_FIELDS: ClassVar[list[str]] = []

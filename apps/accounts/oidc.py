@@ -26,6 +26,7 @@ from apps.accounts.claims import ClaimsRefused, Identity, identify
 from apps.accounts.models import RoleBinding, User
 from apps.accounts.provider import ProviderUnavailable, request_tokens
 from apps.accounts.sessions import gateway_token
+from apps.accounts.step_up import sign_in_of
 from apps.accounts.tokens import TokenRefused, verify
 from apps.common.errors import NotPermitted
 
@@ -71,7 +72,7 @@ class ClaimsBackend(OIDCAuthenticationBackend):  # type: ignore[misc]
         """Sync the person and hand the callback view what the session must keep."""
         identity = identify(payload)
         user = actions.sign_in(identity=identity, now=timezone.now())
-        self.request.signed_in = (identity, payload.get("auth_time"), self.answer)
+        self.request.signed_in = (identity, payload, self.answer)
         return user
 
 
@@ -115,6 +116,7 @@ class BearerAuthentication(BaseAuthentication):
         user = _person(identity)
         if not user.is_active:
             raise AuthenticationFailed("This person was deactivated.", code="deactivated")
+        user.sign_in = sign_in_of(claims.get("auth_time"), claims.get("acr"), now=time.time())
         return user, claims
 
     def authenticate_header(self, request: Request) -> str:
@@ -155,8 +157,13 @@ def _person_of_other_team(identity: Identity, user: User | None) -> User:
 
 def session_of_sign_in(request: HttpRequest, user: User) -> None:
     """Fill the session that was just made for a sign-in, from what the backend handed over."""
-    identity, auth_time, answer = request.signed_in  # type: ignore[attr-defined]
+    identity, claims, answer = request.signed_in  # type: ignore[attr-defined]
     sessions.begin(
-        request.session, user=user, identity=identity, auth_time=auth_time, now=time.time()
+        request.session,
+        user=user,
+        identity=identity,
+        auth_time=claims.get("auth_time"),
+        acr=claims.get("acr"),
+        now=time.time(),
     )
     sessions.keep_tokens(request.session, answer, now=time.time())

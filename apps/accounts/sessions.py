@@ -25,11 +25,12 @@ from apps.accounts.models import User
 from apps.accounts.provider import request_tokens
 from apps.integrations.oidc.client import GrantRefused
 
-TOKENS, STARTED_AT, SEEN_AT, AUTH_TIME, TEAM, FACTS = (
+TOKENS, STARTED_AT, SEEN_AT, AUTH_TIME, ACR, TEAM, FACTS = (
     "tokens",
     "started_at",
     "seen_at",
     "auth_time",
+    "acr",
     "team_id",
     "facts",
 )
@@ -38,13 +39,22 @@ NOTE_EVERY_SECONDS = 60
 
 
 def begin(
-    session: SessionBase, *, user: User, identity: Identity, auth_time: object, now: float
+    session: SessionBase,
+    *,
+    user: User,
+    identity: Identity,
+    auth_time: object,
+    acr: object,
+    now: float,
 ) -> None:
-    """Start the clocks of a session that was just signed in. auth_time: the claim, seconds since
-    1970.
+    """Start the clocks of a session that was just signed in.
+
+    auth_time, acr: the claims, seconds since 1970 and a name. What the provider does not say stays
+    unknown: that somebody comes from the provider now does not mean that it asked them now.
     """
     session[STARTED_AT] = session[SEEN_AT] = int(now)
-    session[AUTH_TIME] = auth_time if isinstance(auth_time, int) else int(now)
+    session[AUTH_TIME] = auth_time if isinstance(auth_time, int) else None
+    session[ACR] = acr if isinstance(acr, str) else ""
     session[TEAM] = user.team_id
     session[FACTS] = {
         "groups": list(identity.groups)[:100],

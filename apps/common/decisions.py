@@ -1,8 +1,9 @@
 """Decisions that one person asks for and another one takes: access, promotions, capacity.
 
 Who may decide is each app's own rule, which it hands over in a `Question`. The rest stands here
-once: nobody decides on their own, a row is decided exactly once, and a page says to each person
-whether they decide, or who does. Check constraints in the apps hold the same against every door.
+once: nobody decides on their own or with a stale sign-in, a row is decided exactly once, and a page
+says to each person whether they decide, or who does. Check constraints in the apps hold that two
+people decide, and once, against every door.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +15,7 @@ from django.db.models import Model, QuerySet
 from django.urls import reverse
 
 from apps.common.errors import DomainError, NotPermitted, require
+from apps.common.sign_ins import SignIn, require_fresh_sign_in
 
 PENDING = "PENDING"
 Row = TypeVar("Row", bound=Model)
@@ -45,10 +47,13 @@ class Asked(Protocol):
 
 
 class Person(Protocol):
-    """Somebody who has signed in. person: the same for each of their accounts."""
+    """Somebody who has signed in. person: the same for each of their accounts. sign_in: when and
+    how, None where nobody said.
+    """
 
     pk: Any
     person: Any
+    sign_in: SignIn | None
 
 
 One = TypeVar("One", bound=Person)
@@ -114,8 +119,8 @@ def deciders(people: Iterable[One], ask: Callable[[One], Question]) -> list[One]
 
 
 def permit(question: Question) -> None:
-    """Raise NotPermitted unless the person may decide, also where something bars them; NotOnesOwn
-    where they asked for it.
+    """Raise NotPermitted unless the person may decide, also where something bars them: NotOnesOwn
+    where they asked for it, FreshSignInNeeded where they have to sign in again first.
     """
     require(question.is_decider, f"Only a {question.decider} can decide on this {question.noun}.")
     if question.is_own:
@@ -123,6 +128,7 @@ def permit(question: Question) -> None:
             f"Nobody decides on their own {question.noun}. It takes another {question.decider}."
         )
     require(not question.barred, question.barred)
+    require_fresh_sign_in(question.person)
 
 
 def permit_withdrawal(question: Question) -> None:
@@ -191,7 +197,8 @@ class Card:
 
     title, text: why there is no form for this person; "" where there is one. approve, reject,
     withdraw: what the buttons say: the consequence. withdraw_url: "" where they cannot. blocked:
-    title and text of why nobody can approve it now, or None.
+    title and text of why nobody can approve it now, or None. sign_in: why they will be asked to
+    sign in again, "" where they will not.
     """
 
     may_decide: bool
@@ -204,6 +211,7 @@ class Card:
     reject_url: str
     withdraw_url: str
     blocked: tuple[str, str] | None = None
+    sign_in: str = ""
 
     @property
     def head_actions(self) -> list[Mapping[str, str]]:
@@ -239,6 +247,7 @@ def card(
         reject_url=reverse(f"{urls}_reject", args=[pk]),
         withdraw_url=reverse(f"{urls}_withdraw", args=[pk]) if question.may_withdraw else "",
         blocked=blocked,
+        sign_in=question.person.sign_in.words if question.person.sign_in else "",
     )
 
 

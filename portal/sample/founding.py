@@ -30,6 +30,7 @@ from apps.chargeback.models import PriceChange
 from apps.chargeback.prices.actions import propose_prices, publish_prices
 from apps.chargeback.rating import Prices
 from apps.common.periods import DAY, HOUR, day_of, month_bounds, month_of, start_of_day
+from apps.common.sign_ins import JUST_NOW
 from apps.fleet.pricing.actions import Terms as MachineTerms
 from apps.fleet.pricing.actions import set_price_override
 from apps.fleet.pricing.models import PriceOverride
@@ -89,6 +90,7 @@ def sign_in_everybody(company: Company) -> People:
         user = known.select_related("team").first()
         if user is None or user.team is None or user.team.slug != person.team:
             user = sync_user_from_claims(identity=identity, now=company.start)
+        user.sign_in = JUST_NOW
         found[person.username] = user
     return People(found)
 

@@ -24,6 +24,7 @@ from apps.chargeback.models import PriceChange
 from apps.chargeback.periods import first_open
 from apps.chargeback.prices.actions import propose_prices, publish_prices
 from apps.chargeback.rating import Prices
+from apps.common.sign_ins import JUST_NOW
 from apps.evals import suites
 from apps.evals.actions import ensure_suite
 
@@ -151,6 +152,7 @@ def _price(model: RegisteredModel, finance: Sequence[User], now: datetime) -> No
     if PriceChange.objects.filter(registered_model=model).exists():
         return
     proposer, publisher = finance
+    publisher.sign_in = JUST_NOW
     change = propose_prices(
         model=model,
         prices=PRICES[model.name],

@@ -31,6 +31,7 @@ from apps.common.periods import (
     month_bounds,
     start_of_day,
 )
+from apps.common.sign_ins import JUST_NOW
 from apps.fleet.metrics.actions import record_replica_samples
 from apps.fleet.models import Replica
 from apps.integrations.s3.client import bills_from_settings
@@ -257,6 +258,7 @@ def _close(month: date) -> None:
         reasons=_reasons(month, asked),
         now=asked,
     )
+    felix.sign_in = JUST_NOW
     close_month(item=item, approver=felix, reason="Sample: seen and agreed.", now=asked + HOUR)
 
 

@@ -34,7 +34,8 @@ class Idp:
         claims: dict[str, Any] = {
             "iss": self.url, "sub": person.subject, "aud": "quartermaster-api",
             "iat": int(time.time()),
-            "exp": int(time.time()) + 600, "preferred_username": username, "name": person.name,
+            "exp": int(time.time()) + 600, "auth_time": int(time.time()),
+            "preferred_username": username, "name": person.name,
             "groups": list(person.groups),
         }  # fmt: skip
         if team:

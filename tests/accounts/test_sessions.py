@@ -45,7 +45,7 @@ def user():
 def session(user):
     """A session that began at AT."""
     made = SessionBase()
-    sessions.begin(made, user=user, identity=MAYA, auth_time=AT - 7, now=AT + 0.9)
+    sessions.begin(made, user=user, identity=MAYA, auth_time=AT - 7, acr="mfa", now=AT + 0.9)
     return made
 
 
@@ -55,16 +55,17 @@ class TestBegin:
             "started_at": AT,
             "seen_at": AT,
             "auth_time": AT - 7,
+            "acr": "mfa",
             "team_id": user.team_id,
             "facts": {"groups": ["qm-team-leads"], "problems": []},
         }
 
-    def test_keeps_100_groups_the_problems_and_its_own_time_where_none_was_said(self, user):
+    def test_keeps_100_groups_and_the_problems_and_makes_up_no_time_where_none_was_said(self, user):
         made = SessionBase()
         problems = (Problem("team_missing", "No team.", "Ask."), Problem("b", "What.", "Do."))
         many = replace(MAYA, groups=tuple(f"g{n}" for n in range(120)), problems=problems)
-        sessions.begin(made, user=user, identity=many, auth_time="yesterday", now=AT)
-        assert made["auth_time"] == AT
+        sessions.begin(made, user=user, identity=many, auth_time="yesterday", acr=1, now=AT)
+        assert (made["auth_time"], made["acr"]) == (None, "")
         assert made["facts"]["groups"] == [f"g{n}" for n in range(100)]
         assert made["facts"]["problems"] == [
             {"code": "team_missing", "what": "No team.", "todo": "Ask."},

@@ -19,6 +19,7 @@ import psutil
 from django.utils.timezone import now
 
 from apps.accounts.models import Role
+from apps.common.sign_ins import JUST_NOW
 from apps.fleet.models import NodeClaim, Observation, Replica
 from apps.fleet.observer import FEEDS
 from apps.integrations.kubernetes.types import Kind
@@ -260,6 +261,7 @@ def _approve(turn: int) -> float:
     """Propose a version of a new model and approve it; return when that was said."""
     owner = UserFactory(with_roles=[Role.MODEL_OWNER])
     reviewer = UserFactory(with_roles=[Role.REVIEWER])
+    reviewer.sign_in = JUST_NOW
     model = RegisteredModelFactory(
         name=f"benchmark-{turn}", owner_team=owner.team, created_by=owner
     )

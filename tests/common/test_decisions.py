@@ -11,6 +11,7 @@ from apps.accounts.models import Role
 from apps.common import decisions
 from apps.common.errors import NotPermitted
 from apps.common.reasons import ReasonForm
+from apps.common.sign_ins import JUST_NOW, FreshSignInNeeded, SignIn
 from tests.factories import NOW, RegisteredModelFactory, TeamFactory, UserFactory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +22,7 @@ class Person:
     """Somebody who has signed in; accounts 1 and 100 are the same one's."""
 
     pk: int
+    sign_in: SignIn | None = JUST_NOW
 
     @property
     def person(self):
@@ -42,8 +44,9 @@ class Row:
 
 def question(person, *, is_decider, **more):
     row = Row(status=more.pop("status", "PENDING"))
+    person = person if isinstance(person, Person) else Person(person)
     return decisions.Question(
-        row, Person(person), decider="model owner of claims", is_decider=is_decider, **more
+        row, person, decider="model owner of claims", is_decider=is_decider, **more
     )
 
 
@@ -80,6 +83,18 @@ class TestPermit:
         words = "Nobody decides on their own proposal. It takes another model owner of claims."
         with pytest.raises(decisions.NotOnesOwn, match=words):
             decisions.permit(question(1, is_decider=True, noun="proposal"))
+
+    @pytest.mark.parametrize("sign_in", [None, SignIn(901, 900), SignIn(None, 900)])
+    def test_asks_whoever_may_decide_for_a_fresh_sign_in_last(self, sign_in):
+        asked = {pk: question(Person(pk, sign_in), is_decider=pk != 3) for pk in (1, 2, 3)}
+        with pytest.raises(FreshSignInNeeded) as needed:
+            decisions.permit(asked[2])
+        assert needed.value.sign_in == sign_in
+        with pytest.raises(decisions.NotOnesOwn):
+            decisions.permit(asked[1])
+        with pytest.raises(NotPermitted, match="Only a model owner") as refused:
+            decisions.permit(asked[3])
+        assert refused.value.code == "not_permitted"
 
 
 class TestPermitWithdrawal:

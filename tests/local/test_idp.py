@@ -213,6 +213,20 @@ class TestSession:
         monkeypatch.setattr("deploy.local.doubles.idp.logins.time.time", lambda: 4_000_000_000.0)
         assert browser.get("/authorize", query_string=Request(**changes).query).status_code == 200
 
+    def test_asks_again_for_a_way_of_signing_in_that_the_session_is_not_of(self, browser):
+        confirmed = Request(acr_values="urn:local:confirmed")
+        request = Request()
+        token = request.exchange(browser, request.sign_in(browser)["code"]).json["id_token"]
+        assert claims_of(browser, token)["acr"] == "urn:local:chosen"
+        assert browser.get("/authorize", query_string=confirmed.query).status_code == 200
+        token = confirmed.exchange(browser, confirmed.sign_in(browser)["code"]).json["id_token"]
+        assert claims_of(browser, token)["acr"] == "urn:local:confirmed"
+        for fits in ("urn:local:confirmed urn:elsewhere", "urn:elsewhere"):
+            query = Request(acr_values=fits).query
+            assert browser.get("/authorize", query_string=query).status_code == 302
+        query = Request(acr_values="urn:local:chosen").query
+        assert browser.get("/authorize", query_string=query).status_code == 200
+
     def test_prompt_none_asks_nobody(self, browser):
         answer = browser.get("/authorize", query_string=Request(prompt="none").query)
         assert callback(answer.location)["error"] == "login_required"

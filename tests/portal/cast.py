@@ -1,5 +1,6 @@
 """Everybody who may knock at a door, and a world with one of each thing behind the doors."""
 
+import time
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -89,6 +90,7 @@ def claims_of(persona: str) -> dict[str, object]:
         "sub": persona,
         "preferred_username": persona,
         "name": persona.title(),
+        "auth_time": int(time.time()),
     }
     return who | {"groups": groups, "team": team, "cost_center": f"CC-{team}"}
 

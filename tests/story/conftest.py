@@ -46,6 +46,8 @@ HURRY |= {"SCALING_RETRY_AFTER_SECONDS": "3"}
 # What was short is tried again soon.
 HURRY |= {"SHORTAGE_HIDDEN": "10s"}
 HURRY |= {"ROLLOUT_LOOK_SECONDS": "5", "ROLLOUT_HOLD_SECONDS": "5"}
+# One browser's sign-in does for a test, however long that takes.
+HURRY |= {"STEP_UP_SECONDS": "7200"}
 # The stand-in is ready in seconds, so a load that takes too long need not take half an hour.
 HURRY_OF = {"stand-in": {"SERVING_START_SECONDS": "15"}, "vllm": {}}
 # seconds until every part is up; building their programs takes 50 CPU-minutes

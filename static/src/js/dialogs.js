@@ -10,6 +10,11 @@ document.addEventListener("click", (event) => {
   closer?.closest("dialog")?.close();
   if (event.target.matches("dialog.dialog")) event.target.close();
 });
+/* One that comes open holds what the person had written before they signed in again: it goes in front of the page. */
+for (const dialog of document.querySelectorAll("dialog.dialog[open]")) {
+  dialog.close();
+  dialog.showModal();
+}
 /* Forms marked data-auto send themselves when a choice in them changes. */
 document.addEventListener("change", (event) => {
   const form = event.target.closest("form[data-auto]");

@@ -20,7 +20,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 
 from . import grants
-from .logins import Login, login_from
+from .logins import ACR_VALUES, Login, best_acr, login_from
 from .personas import Persona, all_personas, find_persona
 from .provider import Provider
 from .settings import AUDIENCES, DEVICE_CODE, SCOPES, Settings, signing_keys
@@ -34,6 +34,7 @@ CLAIMS = [
     "exp",
     "iat",
     "auth_time",
+    "acr",
     "nonce",
     "name",
     "preferred_username",
@@ -81,6 +82,7 @@ def discovery(settings: Settings) -> dict[str, Any]:
             "none",
         ],
         "code_challenge_methods_supported": ["S256"],
+        "acr_values_supported": list(ACR_VALUES),
         "prompt_values_supported": ["none", "login", "select_account"],
         "claims_supported": CLAIMS,
         "resource_indicators_supported": list(AUDIENCES),
@@ -214,7 +216,13 @@ def _sign_in(provider: Provider) -> tuple[Login | None, Any]:
 
 
 def _login(person: Persona, team: str) -> Login:
-    return Login(person.username, team, auth_time=int(time.time()), family=secrets.token_hex(16))
+    return Login(
+        person.username,
+        team,
+        auth_time=int(time.time()),
+        family=secrets.token_hex(16),
+        acr=best_acr(request.values.get("acr_values", "")),
+    )
 
 
 def _same_origin(provider: Provider) -> None:
@@ -231,12 +239,14 @@ def _session(provider: Provider) -> Login | None:
 
 
 def _fitting_session(provider: Provider) -> Login | None:
-    """Return the browser's session where the request is content with it: `max_age`,
+    """Return the browser's session where the request is content with it: `max_age`, `acr_values`,
     `prompt=login`.
     """
     login = _session(provider)
     max_age = request.values.get("max_age", "")
     if login and max_age.isdecimal() and login.is_older_than(int(max_age)):
+        return None
+    if login and not login.does_for(request.values.get("acr_values", "")):
         return None
     return None if "login" in request.values.get("prompt", "").split() else login
 

@@ -84,8 +84,8 @@ class Record:
     def get_auth_time(self) -> int:
         return self.login.auth_time
 
-    def get_acr(self) -> None:
-        return None
+    def get_acr(self) -> str:
+        return self.login.acr
 
     def get_amr(self) -> list[str]:
         return ["persona"]

@@ -10,6 +10,16 @@ from typing import Any
 
 from .personas import Persona, find_persona
 
+# How people sign in here, weakest first: by choosing a persona, or by doing so because a program
+# asked for a confirmation. Nobody proves anything, so neither says more than that it was done.
+CHOSEN, CONFIRMED = "urn:local:chosen", "urn:local:confirmed"
+ACR_VALUES = (CHOSEN, CONFIRMED)
+
+
+def best_acr(asked: str) -> str:
+    """Return how a person signs in for a request's `acr_values`: the first that there is."""
+    return next((value for value in asked.split() if value in ACR_VALUES), CHOSEN)
+
 
 @dataclass(frozen=True)
 class Login:
@@ -20,6 +30,7 @@ class Login:
     auth_time: int
     family: str  # everything issued from this sign-in is revoked together
     audiences: tuple[str, ...] = ()
+    acr: str = CHOSEN  # how they signed in (ACR_VALUES)
 
     @property
     def persona(self) -> Persona:
@@ -40,11 +51,22 @@ class Login:
         """Return whether the person signed in longer ago."""
         return time.time() - self.auth_time > seconds
 
+    def does_for(self, asked: str) -> bool:
+        """Return whether it was done in one of the ways of a request's `acr_values`, where those
+        name one that there is.
+        """
+        known = [value for value in asked.split() if value in ACR_VALUES]
+        return not known or self.acr in known
+
     def claims(self, scope: str) -> dict[str, Any]:
         """Return what the scopes let a token say about the person."""
         person, scopes = self.persona, scope.split()
         team = person.team(self.team)
-        claims: dict[str, Any] = {"sub": person.subject, "auth_time": self.auth_time}
+        claims: dict[str, Any] = {
+            "sub": person.subject,
+            "auth_time": self.auth_time,
+            "acr": self.acr,
+        }
         if "profile" in scopes:
             claims |= {"name": person.name, "preferred_username": person.username}
         if "email" in scopes:
