@@ -1,0 +1,360 @@
+"""Four eyes at every door: each address that decides, for each role, and for each way in which the
+person who knocks may be bound up with what is decided.
+
+A door that decides without a line here fails, and so does a decision that no door leads to. Which
+doors decide is found out: every door of the matrix (test_matrix.py) is knocked at, and those that
+come to `decisions.permit` do.
+"""
+
+import ast
+import inspect
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.access.budgets.models import Boost, BudgetChange
+from apps.access.models import AccessRequest
+from apps.accounts.models import Role, RoleBinding, Team, User
+from apps.accounts.roles import (
+    CLOSES_MONTHS,
+    DECIDES_CAPACITY,
+    DECIDES_PROMOTIONS,
+    OWNS_MODELS,
+    PUBLISHES_PRICES,
+    SETS_COST_CENTER_BUDGETS,
+    SETS_TEAM_BUDGETS,
+    STEERS_ROLLOUTS,
+)
+from apps.accounts.sessions import AUTH_TIME
+from apps.audit.models import AuditEvent
+from apps.capacity.models import CapacityRequest
+from apps.chargeback.closing.models import MonthClose
+from apps.chargeback.models import PriceChange
+from apps.common import decisions
+from apps.promotions.models import Promotion, Rollout
+from tests.factories import UserFactory
+from tests.portal import cast
+from tests.portal.test_matrix import DOORS, JSON, REASON, SEEN, SEEN_NAMES, Door, filled
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stale_by_default")]
+ROOT = Path(__file__).resolve().parents[2]
+TYPED = "I looked at <all> of it."
+
+# How the person who knocks is bound up with what is decided.
+ASKED, OTHER_ACCOUNT = "asked for it", "other account of who asked"
+PUBLISHED, OWNS, NOBODY = "published the version", "owns the model", "nobody"
+EVERY, OF_MODEL = (ASKED, OTHER_ACCOUNT, NOBODY), (ASKED, OTHER_ACCOUNT, PUBLISHED, OWNS, NOBODY)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One kind of decision: a row of the cast's world that waits, who decides, and its doors.
+
+    row: its name among the world's ids. deciders: roles; team: of which team those must be, "" for
+    any. free: the relations that leave somebody with such a role free to decide. doors: address,
+    and the word at its end where there is one.
+    """
+
+    row: str
+    model: type[Model]
+    deciders: tuple[str, ...]
+    doors: tuple[tuple[str, str], ...]
+    team: str = "model-risk"
+    relations: tuple[str, ...] = EVERY
+    free: tuple[str, ...] = (NOBODY,)
+    data: Any = None
+    prepare: Callable[[cast.World], None] | None = None
+
+
+def both(page: str, api: str) -> tuple[tuple[str, str], ...]:
+    """Return the four doors of a decision that pages and the API have."""
+    found = [(f"{page}_approve", ""), (f"{page}_reject", "")]
+    return (*found, (api, "approve"), (api, "reject"))
+
+
+def waits_at_its_weight(world: cast.World) -> None:
+    """Let a rollout wait for somebody to let it go on, since too few calls came to compare it."""
+    rollout = Rollout.objects.get(pk=world.ids["failed_rollout"])
+    now = timezone.now()
+    rollout.commits.create(step="SERVE", sha="c" * 40, observed_at=now, committed_at=now)
+    rollout.commits.create(
+        step="SHIFT_10", sha="d" * 40, observed_at=now, committed_at=now + timedelta(minutes=1)
+    )
+    health = {"candidate": {"calls": 3}, "baseline": {"calls": 40}, "words": "Three calls."}
+    Rollout.objects.filter(pk=rollout.pk).update(
+        status="PROGRESSING", reason="NO_TRAFFIC", health=health, finished_at=None
+    )
+
+
+DECISIONS = [
+    Decision("pending", AccessRequest, OWNS_MODELS,
+             both("access:request", "api:access_request_decide"), team="ml-platform"),
+    Decision("capacity", CapacityRequest, DECIDES_CAPACITY,
+             both("capacity:request", "api:capacity_request_decide")),
+    Decision("promotion", Promotion, DECIDES_PROMOTIONS,
+             both("promotions:promotion", "api:promotion_decide"), relations=OF_MODEL,
+             free=(PUBLISHED, OWNS, NOBODY), data=(SEEN, SEEN_NAMES)),
+    Decision("failed_rollout", Rollout, STEERS_ROLLOUTS,
+             (("promotions:rollout_go_on", ""), ("api:rollout_steer", "go-on")), relations=OF_MODEL,
+             free=(PUBLISHED, OWNS, NOBODY), prepare=waits_at_its_weight),
+    Decision("price_change", PriceChange, PUBLISHES_PRICES,
+             both("chargeback:price_change", "api:price_change_decide")),
+    Decision("budget_change", BudgetChange, (*SETS_TEAM_BUDGETS, *OWNS_MODELS),
+             both("chargeback:budget_change", "api:budget_change_decide"), team="ml-platform"),
+    Decision("payer_change", BudgetChange, SETS_COST_CENTER_BUDGETS,
+             both("chargeback:budget_change", "api:budget_change_decide")),
+    Decision("boost", Boost, (*SETS_TEAM_BUDGETS, *OWNS_MODELS),
+             both("chargeback:boost", "api:boost_decide"), team="ml-platform"),
+    Decision("close", MonthClose, CLOSES_MONTHS,
+             (("chargeback:month_close_approve", ""), ("chargeback:month_close_reject", ""))),
+]  # fmt: skip
+CASES = [
+    pytest.param(decision, door, id=" ".join((decision.row, *door)).strip())
+    for decision in DECISIONS
+    for door in decision.doors
+]
+
+
+def author(row: Any) -> User:
+    """Return who asked for what a row is about."""
+    return User.objects.get(pk=getattr(row, "promotion", row).requested_by_id)
+
+
+def acting(relation: str, row: Any) -> User:
+    """Return the person who knocks."""
+    if relation == ASKED:
+        return author(row)
+    if relation == PUBLISHED:
+        return User.objects.get(pk=row.model_version.created_by_id)
+    return UserFactory(person=author(row).person) if relation == OTHER_ACCOUNT else UserFactory()
+
+
+def dress(person: User, role: str, team: str, owner_of: Team | None) -> set[str]:
+    """Give a person one role and a team; or that role beside those of the model's owners."""
+    roles = {role} if owner_of is None else {role, Role.MODEL_OWNER}
+    RoleBinding.objects.filter(user=person).exclude(role__in=roles).delete()
+    has = set(RoleBinding.objects.filter(user=person).values_list("role", flat=True))
+    RoleBinding.objects.bulk_create(RoleBinding(user=person, role=one) for one in roles - has)
+    person.team = owner_of or Team.objects.get(slug=team)
+    person.save(update_fields=("team",))
+    return roles
+
+
+@pytest.fixture
+def tokens(monkeypatch):
+    """The claims of bearer tokens, by token."""
+    found: dict[str, dict[str, object]] = {}
+    monkeypatch.setattr("apps.accounts.oidc.verify", lambda token, audience: found[token])
+    return found
+
+
+class Knock:
+    """Somebody at a door: on a page with a session, at the API with a token."""
+
+    def __init__(self, decision, door, world, tokens):
+        self.decision, self.world, self.tokens = decision, world, tokens
+        self.name, self.word = door
+        self.is_api, self.claims = self.name.startswith("api:"), {}
+        args = [world.ids[decision.row], *([self.word] if self.word else [])]
+        self.url = reverse(self.name, args=args)
+        if decision.prepare:
+            decision.prepare(world)
+        self.row = decision.model.objects.get(pk=world.ids[decision.row])
+
+    def data(self) -> dict[str, object]:
+        """Return what is sent."""
+        asked = self.decision.data[self.is_api] if self.decision.data else REASON
+        return {name: filled(value, self.world.ids) for name, value in asked.items()} | {
+            "reason": TYPED
+        }
+
+    def by(self, person: User, roles: set[str], age_seconds: int = 0) -> Any:
+        """Return the answer; age_seconds: how long ago the person signed in."""
+        at = int(time.time()) - age_seconds
+        self.client = Client(raise_request_exception=False)
+        if not self.is_api:
+            self.client.force_login(person)
+            session = self.client.session
+            session[AUTH_TIME] = at
+            session.save()
+            return self.client.post(self.url, self.data())
+        self.tokens["t"] = {
+            "iss": person.issuer, "sub": person.subject, "auth_time": at,
+            "preferred_username": person.username, "name": person.name,
+            "groups": [cast.GROUP_OF_ROLE[role] for role in roles],
+            "team": person.team.slug, "cost_center": person.team.cost_center.code, **self.claims,
+        }  # fmt: skip
+        headers = {"Authorization": "Bearer t"}
+        return self.client.post(self.url, self.data(), "application/json", headers=headers)
+
+    def state(self) -> tuple[object, ...]:
+        """Return what a decision changes: the row's status, what was recorded of it."""
+        row = self.decision.model.objects.get(pk=self.row.pk)
+        about = AuditEvent.objects.filter(target_id=str(row.pk))
+        return row.status, getattr(row, "generation", 0), about.count()
+
+
+def team_of_model(row: Any) -> Team:
+    """Return the team that owns the row's model."""
+    return row.registered_model.owner_team
+
+
+@pytest.mark.parametrize(("decision", "door"), CASES)
+def test_lets_nobody_decide_who_is_bound_up_with_it(decision, door, world, tokens, settings):
+    settings.STEP_UP_SECONDS = 900
+    knock = Knock(decision, door, world, tokens)
+    before, wrong = knock.state(), []
+    for role in Role.values:
+        for relation in decision.relations:
+            with transaction.atomic():
+                person = acting(relation, knock.row)
+                owner_of = team_of_model(knock.row) if relation == OWNS else None
+                roles = dress(person, role, decision.team, owner_of)
+                status = knock.by(person, roles).status_code
+                may = role in decision.deciders and relation in decision.free
+                may |= decision.row == "failed_rollout" and relation == OWNS
+                passed = status in (200, 302, 409)
+                if passed != may or (not may and knock.state() != before):
+                    wrong.append((role, relation, status))
+                transaction.set_rollback(True)
+    assert wrong == []
+
+
+@pytest.mark.parametrize(("decision", "door"), CASES)
+def test_asks_for_a_fresh_sign_in_and_loses_nothing_typed(decision, door, world, tokens, settings):
+    settings.STEP_UP_SECONDS = 900
+    knock = Knock(decision, door, world, tokens)
+    before, person = knock.state(), UserFactory()
+    roles = dress(person, decision.deciders[0], decision.team, None)
+    answer = knock.by(person, roles, age_seconds=901)
+    assert knock.state() == before
+    if knock.is_api:
+        assert (answer.status_code, answer.json()["code"]) == (403, "fresh_sign_in_needed")
+        assert 'max_age="900"' in answer.headers["WWW-Authenticate"]
+        return
+    assert answer["Location"].startswith(f"{settings.LOGIN_URL}?step_up=1&next=%2F")
+    page = knock.client.get(knock.url.rstrip("/").rpartition("/")[0] + "/")
+    assert page.content.decode().count("I looked at &lt;all&gt; of it.</textarea>") == 1
+
+
+def test_a_program_that_acts_for_a_person_counts_as_that_person(world, tokens):
+    """RFC 8693: the token's subject is the person; `act` names the program, and gives nothing."""
+    knock = Knock(DECISIONS[0], ("api:access_request_decide", "approve"), world, tokens)
+    knock.claims = {"act": {"sub": "pipeline"}}
+    person = author(knock.row)
+    answer = knock.by(person, dress(person, Role.MODEL_OWNER, knock.decision.team, None))
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_permitted")
+    assert "Nobody decides on their own request" in answer.json()["detail"]
+
+
+# -- Nothing is left out ---------------------------------------------------------------------------
+
+
+def deciding(paths=("apps", "portal", "worker")) -> set[tuple[str, str]]:
+    """Return the functions that ask `decisions.permit`: (module, name)."""
+    found = set()
+    for folder in paths:
+        for path in (ROOT / folder).rglob("*.py"):
+            module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            for function in ast.walk(ast.parse(path.read_text())):
+                if isinstance(function, ast.FunctionDef) and _asks(function):
+                    found.add((module, function.name))
+    return found
+
+
+def _asks(function: ast.FunctionDef) -> bool:
+    return any(
+        isinstance(node, ast.Call) and ast.unparse(node.func) == "decisions.permit"
+        for node in ast.walk(function)
+    )
+
+
+def word_of(door: Door) -> str:
+    """Return the word at the end of a door's address, which says what is decided."""
+    last = str(door.args[-1]) if door.args else ""
+    return "" if "{" in last or not door.name.startswith("api:") else last
+
+
+def knock_of(door: Door, world: cast.World) -> None:
+    """Knock at a door of the matrix, as the first of those who come furthest."""
+    codes = dict(zip(cast.EVERYBODY, door.expected, strict=True))
+    order = (200, 201, 302, 422, 409, 403)
+    who = min(codes, key=lambda name: order.index(codes[name]) if codes[name] in order else 9)
+    api = door.name.startswith("api:")
+    client = Client(raise_request_exception=False) if api else world.client(who)
+    headers = {"Authorization": f"Bearer {who}"} if api else {}
+    url = reverse(door.name, args=[filled(arg, world.ids) for arg in door.args])
+    data = {name: filled(value, world.ids) for name, value in door.data.items()}
+    content = {"content_type": "application/json"} if door.sent == JSON else {}
+    cast.read_out(getattr(client, door.method.lower())(url, data, headers=headers, **content))
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The functions that asked `decisions.permit`, in the order they did."""
+    found: list[tuple[str, str]] = []
+    permit = decisions.permit
+
+    def noted(question):
+        frame = inspect.currentframe().f_back
+        found.append((frame.f_globals["__name__"], frame.f_code.co_name))
+        permit(question)
+
+    monkeypatch.setattr(decisions, "permit", noted)
+    return found
+
+
+def test_every_door_that_decides_has_its_line(world, asked):
+    lines = {door for decision in DECISIONS for door in decision.doors}
+    found = set()
+    for door in DOORS:
+        if door.method == "GET":
+            continue
+        before = len(asked)
+        with transaction.atomic():
+            knock_of(door, world)
+            transaction.set_rollback(True)
+        if len(asked) > before:
+            found.add((door.name, word_of(door)))
+    assert found - lines == set()
+
+
+def test_every_decision_has_a_door_here(world, tokens, asked):
+    reached = set()
+    for decision, door in [(one, door) for one in DECISIONS for door in one.doors]:
+        with transaction.atomic():
+            knock = Knock(decision, door, world, tokens)
+            person = UserFactory()
+            knock.by(person, dress(person, decision.deciders[0], decision.team, None))
+            transaction.set_rollback(True)
+        assert asked, f"{door} decides nothing"
+        reached.update(asked)
+        asked.clear()
+    assert reached == deciding()
+
+
+def test_nothing_else_decides():
+    """No admin, no command, no worker: what they would need of a person is not there."""
+    assert not apps.is_installed("django.contrib.admin")
+    assert "admin" not in str(settings.ROOT_URLCONF)
+    names = {name for _, name in deciding()} - {"_decide"}
+    for folder in ("worker", "portal/management", "apps/cli"):
+        for path in (ROOT / folder).rglob("*.py"):
+            used = {
+                node.attr if isinstance(node, ast.Attribute) else node.id
+                for node in ast.walk(ast.parse(path.read_text()))
+                if isinstance(node, ast.Attribute | ast.Name)
+            }
+            assert used & names == set(), path
