@@ -97,6 +97,11 @@ class Question:
         return bool(self.row.requested_by_id == self.person.pk)
 
     @property
+    def may_decide(self) -> bool:
+        """Tell whether the person decides, once they have signed in recently enough."""
+        return self.is_decider and not self.is_own and not self.barred
+
+    @property
     def who(self) -> str:
         """Return who decides, as this person reads it: "another reviewer" where they are one but
         asked for it.
@@ -111,11 +116,11 @@ class Question:
 
 
 def deciders(people: Iterable[One], ask: Callable[[One], Question]) -> list[One]:
-    """Return those of `people` who decide about a row that they did not ask for themselves. ask:
-    gives the row's question as one person meets it.
+    """Return those of `people` who decide about a row that they did not ask for themselves, and
+    whom nothing bars from it. ask: gives the row's question as one person meets it.
     """
     asked = ((one, ask(one)) for one in people)
-    return [one for one, question in asked if question.is_decider and not question.is_own]
+    return [one for one, question in asked if question.may_decide]
 
 
 def permit(question: Question) -> None:
