@@ -202,8 +202,7 @@ class Card:
 
     title, text: why there is no form for this person; "" where there is one. approve, reject,
     withdraw: what the buttons say: the consequence. withdraw_url: "" where they cannot. blocked:
-    title and text of why nobody can approve it now, or None. sign_in: why they will be asked to
-    sign in again, "" where they will not.
+    title and text of why nobody can approve it now, or None.
     """
 
     may_decide: bool
@@ -216,7 +215,6 @@ class Card:
     reject_url: str
     withdraw_url: str
     blocked: tuple[str, str] | None = None
-    sign_in: str = ""
 
     @property
     def head_actions(self) -> list[Mapping[str, str]]:
@@ -252,7 +250,6 @@ def card(
         reject_url=reverse(f"{urls}_reject", args=[pk]),
         withdraw_url=reverse(f"{urls}_withdraw", args=[pk]) if question.may_withdraw else "",
         blocked=blocked,
-        sign_in=question.person.sign_in.words if question.person.sign_in else "",
     )
 
 

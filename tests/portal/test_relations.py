@@ -25,7 +25,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.access.budgets.models import Boost, BudgetChange
-from apps.access.models import AccessRequest
+from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Role, RoleBinding, Team, User
 from apps.accounts.roles import (
     CLOSES_MONTHS,
@@ -43,6 +43,7 @@ from apps.chargeback.closing.models import MonthClose
 from apps.chargeback.models import PriceChange
 from apps.common import decisions
 from apps.promotions.models import Promotion, Rollout
+from tests.database import as_owner
 from tests.factories import UserFactory
 from tests.portal import cast
 from tests.portal.test_matrix import DOORS, JSON, REASON, SEEN, SEEN_NAMES, Door, filled
@@ -97,9 +98,20 @@ def waits_at_its_weight(world: cast.World) -> None:
     )
 
 
+def is_due(world: cast.World) -> None:
+    """Let a grant be old enough for its owners to look at it again."""
+    year = timedelta(days=365)
+    with as_owner():
+        Grant.objects.filter(pk=world.ids["grant"]).update(
+            active_from=timezone.now() - year, active_to=timezone.now() + year
+        )
+
+
 DECISIONS = [
     Decision("pending", AccessRequest, OWNS_MODELS,
              both("access:request", "api:access_request_decide"), team="ml-platform"),
+    Decision("grant", Grant, OWNS_MODELS, (("access:grant_keep", ""),), team="ml-platform",
+             prepare=is_due),
     Decision("capacity", CapacityRequest, DECIDES_CAPACITY,
              both("capacity:request", "api:capacity_request_decide")),
     Decision("promotion", Promotion, (Role.REVIEWER,),  # as its policy says
@@ -130,7 +142,8 @@ CASES = [
 
 def author(row: Any) -> User:
     """Return who asked for what a row is about."""
-    return User.objects.get(pk=getattr(row, "promotion", row).requested_by_id)
+    asked = row.request if isinstance(row, Grant) else getattr(row, "promotion", row)
+    return User.objects.get(pk=asked.requested_by_id)
 
 
 def acting(relation: str, row: Any) -> User:
@@ -204,7 +217,7 @@ class Knock:
         """Return what a decision changes: the row's status, what was recorded of it."""
         row = self.decision.model.objects.get(pk=self.row.pk)
         about = AuditEvent.objects.filter(target_id=str(row.pk))
-        return row.status, getattr(row, "generation", 0), about.count()
+        return getattr(row, "status", ""), getattr(row, "generation", 0), about.count()
 
 
 def team_of_model(row: Any) -> Team:
