@@ -36,6 +36,8 @@ from apps.common.periods import DAY, day_words, next_month
 from apps.evals.models import EvalRun
 from apps.promotions import actions as promotions
 from apps.promotions.models import Promotion, Rollout
+from apps.promotions.policy import actions as policies
+from apps.promotions.policy.models import PolicyChange
 
 SHOWN = 20
 EXPIRES_SOON = timedelta(days=14)
@@ -59,6 +61,7 @@ def needs_of(user: User, now: datetime) -> list[Need]:
     found = chain(
         _requests_to_decide(user),
         _promotions_to_decide(user),
+        _policies_to_decide(user),
         _capacity(user, now),
         _prices_to_decide(user),
         _closes_to_decide(user),
@@ -76,11 +79,13 @@ def needs_of(user: User, now: datetime) -> list[Need]:
 
 def waits_of(user: User) -> list[Need]:
     """Return what this person asked for and others have not decided yet, the longest waiting
-    first. Five queries, six for finance.
+    first. Five queries, six for finance and platform
+    engineers.
     """
     found = chain(
         _own_requests(user),
         _own_promotions(user),
+        _own_policies(user),
         _own_capacity(user),
         _own_prices(user),
         _own_closes(user),
@@ -215,6 +220,24 @@ def _promotions_to_decide(user: User) -> Iterator[Need]:
         url = reverse("promotions:promotion_detail", args=(item.pk,))
         why = f"Proposed by {item.requested_by.name}"
         yield Need(title, why, url, "git-pull-request-arrow", "busy", item.requested_at)
+
+
+def _own_policies(user: User) -> Iterator[Need]:
+    """Changes of promotion policies that this person proposed."""
+    if not policies.may_propose(user):
+        return
+    for item in PolicyChange.objects.pending().filter(requested_by=user)[:SHOWN]:
+        why = _who_decides(policies.question(item, user))
+        yield Need(f"Your change of the {item}", why, item.get_absolute_url(), "scale", "",
+                   item.requested_at)  # fmt: skip
+
+
+def _policies_to_decide(user: User) -> Iterator[Need]:
+    """Changes of promotion policies that the person puts in force or not."""
+    for item in PolicyChange.objects.to_decide(user)[:SHOWN]:
+        why = f"Proposed by {item.requested_by.name}: {item.justification[:80]}"
+        url = item.get_absolute_url()
+        yield Need(f"Change of the {item}", why, url, "scale", "busy", item.requested_at)
 
 
 def _capacity(user: User, now: datetime) -> Iterator[Need]:

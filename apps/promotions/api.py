@@ -1,12 +1,14 @@
 """The API of promotions and rollouts: the same actions as the pages."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils.timezone import now
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
@@ -19,8 +21,10 @@ from apps.common.openapi import choice, operation
 from apps.common.pagination import NewestRequests
 from apps.common.reasons import ReasonInput, reason_of
 from apps.promotions import actions, proposal, stages
+from apps.promotions.begin import Wait, WaitCode
 from apps.promotions.filters import PromotionQuery
 from apps.promotions.models import (
+    Approval,
     GateResult,
     Promotion,
     Rollout,
@@ -28,6 +32,7 @@ from apps.promotions.models import (
     RolloutPhase,
     ServingClass,
 )
+from apps.promotions.standing import Standing, standing
 
 TAG = "Promotions"
 DECISIONS = {"approve": actions.approve_promotion, "reject": actions.reject_promotion}
@@ -98,9 +103,21 @@ class ChangeOutput(serializers.Serializer[Any]):
     steps = StepOutput(many=True)
 
 
+class ApprovalOutput(serializers.ModelSerializer[Approval]):
+    """A reviewer's decision. counts: towards the approvals that the policy asks for."""
+
+    approver = serializers.CharField(source="approver.username")
+    counts = serializers.BooleanField()
+
+    class Meta:
+        model = Approval
+        fields = ("approver", "decision", "reason", "decided_at", "counts")
+
+
 class PromotionOutput(serializers.ModelSerializer[Promotion]):
     """One promotion. baseline: the name of the version it is compared with, or null. rollout: the
-    newest one's id.
+    newest one's id. policy: the number of the policy's revision that it was proposed under.
+    approvals_given, approvals_needed: by that policy.
     """
 
     model = serializers.CharField(source="registered_model.name")
@@ -108,10 +125,14 @@ class PromotionOutput(serializers.ModelSerializer[Promotion]):
     baseline = serializers.CharField(source="baseline.name", default=None, allow_null=True)
     requested_by = serializers.CharField(source="requested_by.username")
     rollout = serializers.UUIDField(source="newest_rollout.id", default=None, allow_null=True)
+    stage = serializers.SerializerMethodField()
+    policy = serializers.IntegerField(source="policy_revision.number")
+    approvals_given = serializers.SerializerMethodField()
+    approvals_needed = serializers.IntegerField(source="policy_revision.rules.approvals")
 
     class Meta:
         model = Promotion
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "model",
             "version",
@@ -125,9 +146,70 @@ class PromotionOutput(serializers.ModelSerializer[Promotion]):
             "pre_warm",
             "without_traffic",
             "status",
+            "stage",
+            "policy",
+            "approvals_given",
+            "approvals_needed",
             "decided_at",
             "rollout",
         )
+
+    @extend_schema_field(serializers.ChoiceField(choices=stages.Stage.choices))
+    def get_stage(self, item: Promotion) -> str:
+        """Return its stage."""
+        return str(stages.stage_of(item))
+
+    def get_approvals_given(self, item: Promotion) -> int:
+        """Return how many approvals count."""
+        return len(stages.given(item))
+
+
+class WaitOutput(serializers.Serializer[Wait]):
+    """One thing that the start of an approved promotion's rollout waits for. until: when it is
+    over, where that is known.
+    """
+
+    code = serializers.ChoiceField(choices=[(code.value, code.value) for code in WaitCode])
+    words = serializers.CharField()
+    until = serializers.DateTimeField(allow_null=True)
+
+
+class OnePromotionOutput(PromotionOutput):
+    """One promotion with its decisions. next_approval: who may give the next approval, in words; ""
+    where none is asked for. expires_at: when its oldest approval is too old for the rollout to
+    start. waits_for: what an approved promotion's rollout waits for; empty once it began.
+    """
+
+    decisions = ApprovalOutput(source="approvals", many=True)
+    next_approval = serializers.SerializerMethodField()
+    expires_at = serializers.SerializerMethodField()
+    waits_for = serializers.SerializerMethodField()
+
+    class Meta(PromotionOutput.Meta):
+        fields = (
+            *PromotionOutput.Meta.fields,
+            "decisions",
+            "next_approval",
+            "expires_at",
+            "waits_for",
+        )
+
+    def _standing(self, item: Promotion) -> Standing:
+        found: Standing = self.context["standing"]
+        return found
+
+    def get_next_approval(self, item: Promotion) -> str:
+        """Return who may give the next approval."""
+        return self._standing(item).next
+
+    def get_expires_at(self, item: Promotion) -> datetime | None:
+        """Return when the oldest approval is too old."""
+        return self._standing(item).expires_at
+
+    @extend_schema_field(WaitOutput(many=True))
+    def get_waits_for(self, item: Promotion) -> Any:
+        """Return what the start waits for."""
+        return WaitOutput(self._standing(item).waits, many=True).data
 
 
 class GateOutput(serializers.ModelSerializer[GateResult]):
@@ -254,7 +336,7 @@ class Promotions(Listing):
         TAG,
         "Propose a version",
         takes=ProposalInput,
-        answers=PromotionOutput,
+        answers=OnePromotionOutput,
         status=201,
         refuses=(404, 409),
     )
@@ -277,7 +359,7 @@ class Promotions(Listing):
             without_traffic=values["without_traffic"],
             now=now(),
         )
-        return Response(PromotionOutput(_promotion(request, made.pk)).data, status=201)
+        return _answer(request, made.pk, 201)
 
 
 def _promotion(request: Request, pk: UUID) -> Promotion:
@@ -286,11 +368,17 @@ def _promotion(request: Request, pk: UUID) -> Promotion:
     )
 
 
-@operation("promotion", TAG, "Read a promotion", answers=PromotionOutput, refuses=(404,))
+def _answer(request: Request, pk: UUID, status: int = 200) -> Response:
+    item = _promotion(request, pk)
+    context = {"standing": standing(item, now())}
+    return Response(OnePromotionOutput(item, context=context).data, status=status)
+
+
+@operation("promotion", TAG, "Read a promotion", answers=OnePromotionOutput, refuses=(404,))
 @api_view(["GET"])
 def promotion(request: Request, pk: UUID) -> Response:
     """Answer one promotion."""
-    return Response(PromotionOutput(_promotion(request, pk)).data)
+    return _answer(request, pk)
 
 
 @operation(
@@ -311,7 +399,7 @@ def change(request: Request, pk: UUID) -> Response:
     TAG,
     "Decide on a promotion",
     takes=DecisionInput,
-    answers=PromotionOutput,
+    answers=OnePromotionOutput,
     refuses=(404, 409),
     parameters=[choice("decision", list(DECISIONS), "What to do with it.")],
 )
@@ -336,7 +424,7 @@ def decide(request: Request, pk: UUID, decision: str) -> Response:
         change=proposal.as_shown(item, values["change"]),
         now=now(),
     )
-    return Response(PromotionOutput(_promotion(request, pk)).data)
+    return _answer(request, pk)
 
 
 def _baseline(item: Promotion, name: str | None) -> int | None:

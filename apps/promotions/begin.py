@@ -13,6 +13,7 @@ started goes on through a window, for half a rollout is worse than a whole one.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef
@@ -39,13 +40,23 @@ class WrongRolloutState(DomainError):
     code = "wrong_rollout_state"
 
 
+class WaitCode(StrEnum):
+    """FROZEN: a freeze window. CHANGE: its change in ServiceNow. CONDITION: what must hold for an
+    approval does not hold.
+    """
+
+    FROZEN = "FROZEN"
+    CHANGE = "CHANGE"
+    CONDITION = "CONDITION"
+
+
 @dataclass(frozen=True)
 class Wait:
     """One thing that an approved promotion's rollout waits for. until: when it is over, where that
     is known.
     """
 
-    code: str
+    code: WaitCode
     words: str
     until: datetime | None = None
 
@@ -56,7 +67,7 @@ def waits_for(promotion: Promotion, now: datetime) -> list[Wait]:
     """
     found = [*_freeze(promotion, now), *_change(promotion, now)]
     evidence = queries.evidence_for(promotion.model_version, now, promotion)
-    found += [Wait("CONDITION", one.words) for one in blocked(evaluate_gates(evidence))]
+    found += [Wait(WaitCode.CONDITION, one.words) for one in blocked(evaluate_gates(evidence))]
     return found
 
 
@@ -65,13 +76,13 @@ def _freeze(promotion: Promotion, now: datetime) -> Iterator[Wait]:
     if frozen := rules_for(model, now).rules.frozen(model.name, now):
         freeze, until = frozen
         words = f"{freeze.words} Nothing starts {freeze.when()}."
-        yield Wait("FROZEN", words, until)
+        yield Wait(WaitCode.FROZEN, words, until)
 
 
 def _change(promotion: Promotion, now: datetime) -> Iterator[Wait]:
     gate = gate_of(promotion, now, policy=promotion.policy_revision.rules.change)
     if not gate.is_open_for_start:
-        yield Wait("CHANGE", gate.words)
+        yield Wait(WaitCode.CHANGE, gate.words)
 
 
 def expires_at(promotion: Promotion) -> datetime | None:

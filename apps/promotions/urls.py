@@ -3,6 +3,8 @@
 from django.urls import path
 
 from apps.promotions import api, views
+from apps.promotions.policy import api as policy_api
+from apps.promotions.policy import views as policy_views
 from apps.promotions.rollouts import views as rollout_views
 
 app_name = "promotions"
@@ -10,6 +12,33 @@ urlpatterns = [
     path("promotions/", views.promotion_list, name="promotion_list"),
     path(
         "promotions/new/<slug:name>/<int:number>/", views.promotion_create, name="promotion_create"
+    ),
+    path("promotions/policy/", policy_views.policy_list, name="policy_list"),
+    path("promotions/policy/<slug:data_class>/", policy_views.policy_detail, name="policy_detail"),
+    path(
+        "promotions/policy/<slug:data_class>/change/",
+        policy_views.policy_change_create,
+        name="policy_change_create",
+    ),
+    path(
+        "promotions/policy-changes/<uuid:pk>/",
+        policy_views.policy_change_detail,
+        name="policy_change_detail",
+    ),
+    path(
+        "promotions/policy-changes/<uuid:pk>/approve/",
+        policy_views.policy_change_approve,
+        name="policy_change_approve",
+    ),
+    path(
+        "promotions/policy-changes/<uuid:pk>/reject/",
+        policy_views.policy_change_reject,
+        name="policy_change_reject",
+    ),
+    path(
+        "promotions/policy-changes/<uuid:pk>/withdraw/",
+        policy_views.policy_change_withdraw,
+        name="policy_change_withdraw",
     ),
     path("promotions/<uuid:pk>/", views.promotion_detail, name="promotion_detail"),
     path("promotions/<uuid:pk>/diff/", views.promotion_diff, name="promotion_diff"),
@@ -31,6 +60,27 @@ api_urlpatterns = [
     path("promotions/<uuid:pk>", api.promotion, name="promotion"),
     path("promotions/<uuid:pk>/change", api.change, name="promotion_change"),
     path("promotions/<uuid:pk>/<str:decision>", api.decide, name="promotion_decide"),
+    path("promotion-policies", policy_api.policies, name="promotion_policies"),
+    path(
+        "promotion-policies/<str:data_class>/revisions",
+        policy_api.revisions,
+        name="promotion_policy_revisions",
+    ),
+    path(
+        "promotion-policy-changes",
+        policy_api.PolicyChanges.as_view(),
+        name="promotion_policy_changes",
+    ),
+    path(
+        "promotion-policy-changes/<uuid:pk>",
+        policy_api.policy_change,
+        name="promotion_policy_change",
+    ),
+    path(
+        "promotion-policy-changes/<uuid:pk>/<str:decision>",
+        policy_api.decide,
+        name="promotion_policy_change_decide",
+    ),
     path("rollouts/<uuid:pk>", api.rollout, name="rollout"),
     path("rollouts/<uuid:pk>/<str:order>", api.steer, name="rollout_steer"),
 ]

@@ -43,6 +43,7 @@ from apps.promotions.changes import pages as change_pages
 from apps.promotions.forms import DecisionForm, ProposalForm
 from apps.promotions.gates import blocked, evaluate_gates
 from apps.promotions.models import Promotion, Rollout, ServingClass
+from apps.promotions.standing import standing
 
 RELATED = (
     "registered_model__owner_team",
@@ -64,8 +65,12 @@ def promotion_list(request: SignedIn) -> HttpResponseBase:
         request,
         rows.select_related(*RELATED).prefetch_related(*stages.RESTS_ON),
         "promotions/promotion_list.html",
-        {"needs_me": waiting},
+        {"needs_me": waiting, "actions": [_policy_link()]},
     )
+
+
+def _policy_link() -> dict[str, str]:
+    return {"label": "Policy", "url": reverse("promotions:policy_list")}
 
 
 @require_http_methods(["GET", "POST"])
@@ -188,6 +193,10 @@ def _show(
         "kept": kept,
         "approvals": promotion.approvals.select_related("approver"),
         "changes": change_pages.shown(promotion, now()),
+        "standing": standing(promotion, now()),
+        "policy": promotion.policy_revision,
+        "policy_slug": promotion.policy_revision.data_class.lower(),
+        "may_withdraw": _may_withdraw_start(promotion, request.user),
         "form": form,
         "decide": decide,
         "actions": decide.head_actions if decide else [],
@@ -202,6 +211,12 @@ def _show(
     return render(request, "promotions/promotion_detail.html", context, status=status)
 
 
+def _may_withdraw_start(promotion: Promotion, user: User) -> bool:
+    """Tell whether the person may take back what is approved and has not begun."""
+    waits = promotion.status == Promotion.Status.APPROVED and promotion.newest_rollout() is None
+    return waits and actions.question(promotion, user).may_withdraw
+
+
 def _decision(promotion: Promotion, user: User, *, holds: bool) -> decisions.Card | None:
     """Return the decision's card. holds: whether the evidence still allows an approval."""
     baseline = promotion.baseline
@@ -210,10 +225,12 @@ def _decision(promotion: Promotion, user: User, *, holds: bool) -> decisions.Car
         "The evidence no longer holds, so this cannot be approved.",
         "See the marked lines under Evidence.",
     )
+    is_last = len(stages.given(promotion)) + 1 >= promotion.policy_revision.rules.approvals
+    number = promotion.model_version.number
     return decisions.card(
         actions.question(promotion, user),
         urls="promotions:promotion",
-        approve=f"Approve and roll out v{promotion.model_version.number}{instead}",
+        approve=f"Approve{' and roll out' if is_last else ''} v{number}{instead}",
         blocked=None if holds else stale,
     )
 
@@ -254,7 +271,9 @@ def promotion_diff(request: SignedIn, pk: UUID) -> HttpResponse:
 @require_POST
 def promotion_approve(request: SignedIn, pk: UUID) -> HttpResponse:
     """Approve, and start the rollout."""
-    return _decide(request, pk, actions.approve_promotion, "Approved.")
+    return _decide(
+        request, pk, actions.approve_promotion, "Approved. The page says what happens next."
+    )
 
 
 @require_POST

@@ -37,6 +37,7 @@ from tests.capacity import samples
 from tests.chargeback.pricing import CHEAP, DEAR, propose, publish
 from tests.factories import RegisteredModelFactory, TeamFactory, UserFactory
 from tests.promotions import factories as promoted
+from tests.promotions import policies
 
 # persona: (team, role). The order is that of the columns of the matrix.
 PEOPLE = {
@@ -137,6 +138,7 @@ def build() -> World:
     world.ids |= _notices(world.people["lead"])
     world.ids |= _capacity(world.people["platform"], world.people["reviewer"])
     world.ids |= _budgets(grant, world.people)
+    world.ids |= _policies(world.people["platform"])
     world.ids |= _prices(model, failed_rollout.registered_model, world.people["finance"])
     return world
 
@@ -151,6 +153,15 @@ def _notices(person: User) -> dict[str, object]:
     )
     Call.objects.update(status="FAILED", next_check_at=None)
     return {"notice": notice.pk, "webhook": webhook.pk, "call": webhook.calls.get().pk}
+
+
+def _policies(person: User) -> dict[str, object]:
+    """Return proposed changes of promotion policies by id: another's, and this person's own."""
+    now = timezone.now()
+    return {
+        "policy_change": policies.propose("PHI", now=now, approvals=2).pk,
+        "own_policy_change": policies.propose("PUBLIC", now=now, requester=person, approvals=2).pk,
+    }
 
 
 def _prices(model: RegisteredModel, other: RegisteredModel, person: User) -> dict[str, object]:

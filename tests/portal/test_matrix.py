@@ -16,6 +16,7 @@ from django.urls import URLPattern, get_resolver, reverse
 from django.utils import timezone
 
 from apps.notices.models import Kind
+from apps.promotions.policy.rules import Rules
 from portal.api import UnknownAddress
 from tests.portal import cast
 
@@ -54,6 +55,10 @@ CONTRACT = {
     "usd_per_hour": "31.5", "first_day": "2026-11-01", "reason": "Agreement of 2026.",
 }  # fmt: skip
 DECIDE_PRICES = "api:price_change_decide"
+POLICY = {
+    "data_class": "INTERNAL", "justification": "As the committee decided.",
+    "rules": Rules(approvals=3).as_json(),
+}  # fmt: skip
 DECIDE_BUDGET, DECIDE_BOOST = "api:budget_change_decide", "api:boost_decide"
 TERMS = {"amount": "500", "thresholds": [80, 100], "reason": "Usual."}
 BUDGET = {
@@ -238,6 +243,22 @@ DOORS = [
     post("promotions:promotion_reject", "403 403 403 403 403 302 302 403 403 "
     "403", "{promotion}", data=SEEN),
     post("promotions:promotion_withdraw", "403 403 403 302 403 403 403 403 403 403", "{promotion}"),
+    get("promotions:policy_list", "200"),
+    get("promotions:policy_detail", "200", "phi"),
+    get("promotions:policy_change_create", "403 403 403 403 403 403 403 403 200 403", "internal"),
+    post("promotions:policy_change_create", "403 403 403 403 403 403 403 403 422 403", "internal"),
+    get("promotions:policy_change_detail", "404 404 404 404 404 200 200 404 200 200",
+        "{policy_change}"),
+    post("promotions:policy_change_approve", "404 404 404 404 404 302 302 404 403 "
+    "403", "{policy_change}", data=REASON),
+    post("promotions:policy_change_approve", "404 404 404 404 404 302 302 404 403 "
+    "403", "{own_policy_change}", data=REASON),
+    post("promotions:policy_change_reject", "404 404 404 404 404 302 302 404 403 "
+    "403", "{policy_change}", data=REASON),
+    post("promotions:policy_change_withdraw", "404 404 404 404 404 403 403 404 403 "
+    "403", "{policy_change}"),
+    post("promotions:policy_change_withdraw", "404 404 404 404 404 403 403 404 302 "
+    "403", "{own_policy_change}"),
     get("promotions:rollout_detail", "200", "{rollout}"),
     get("incidents:episode_list", "200"),
     get("incidents:episode_list", "200", data={"format": "csv"}),
@@ -445,6 +466,18 @@ DOORS = [
     "403", "{promotion}", "approve", data=SEEN_NAMES),
     send("api:promotion_decide", "403 403 403 403 403 200 200 403 403 "
     "403", "{promotion}", "reject", data=SEEN_NAMES),
+    get("api:promotion_policies", "200"),
+    get("api:promotion_policy_revisions", "200", "PHI"),
+    get("api:promotion_policy_changes", "404 404 404 404 404 200 200 404 200 200"),
+    send("api:promotion_policy_changes", "403 403 403 403 403 403 403 403 201 403", data=POLICY),
+    get("api:promotion_policy_change", "404 404 404 404 404 200 200 404 200 200",
+        "{policy_change}"),
+    send("api:promotion_policy_change_decide", "404 404 404 404 404 200 200 404 403 "
+    "403", "{policy_change}", "approve", data=REASON),
+    send("api:promotion_policy_change_decide", "404 404 404 404 404 200 200 404 403 "
+    "403", "{own_policy_change}", "reject", data=REASON),
+    send("api:promotion_policy_change_decide", "404 404 404 404 404 403 403 404 200 "
+    "403", "{own_policy_change}", "withdraw"),
     get("api:rollout", "200", "{rollout}"),
     send("api:rollout_steer", "403 403 403 409 403 409 409 403 409 "
     "403", "{rollout}", "pause", data=REASON),

@@ -67,7 +67,7 @@ def _teams_owned_for(user: User) -> list[int]:
 
 
 def next_words(promotion: "Promotion", given: int) -> str:
-    """Return who may give the next approval: "a reviewer, but not whoever proposed it".
+    """Return who may give the next approval: "a reviewer", "another reviewer".
 
     given: how many count already.
     """
