@@ -21,7 +21,7 @@ from apps.common.openapi import choice, operation
 from apps.common.pagination import NewestRequests
 from apps.common.reasons import ReasonInput, reason_of
 from apps.promotions import actions, proposal, stages
-from apps.promotions.begin import Wait, WaitCode
+from apps.promotions.begin import WaitCode
 from apps.promotions.filters import PromotionQuery
 from apps.promotions.models import (
     Approval,
@@ -164,7 +164,7 @@ class PromotionOutput(serializers.ModelSerializer[Promotion]):
         return len(stages.given(item))
 
 
-class WaitOutput(serializers.Serializer[Wait]):
+class WaitOutput(serializers.Serializer[Any]):
     """One thing that the start of an approved promotion's rollout waits for. until: when it is
     over, where that is known.
     """
