@@ -82,7 +82,7 @@ bench-ingest: .venv/.bootstrapped ## Measure how many calls a second are taken i
 bench-chargeback: .venv/.bootstrapped ## Measure every page of money, hours and closes at ten million calls (EVENTS=10000000, MONTHS=13, TEAMS=1500, MODELS=500)
 	@$(PYTHON) -m tests.benchmarks.chargeback
 
-bench-audit: .venv/.bootstrapped ## Measure how fast the audit record is sealed and verified (EVENTS=1000000)
+bench-audit: .venv/.bootstrapped ## Measure how fast the audit record is sealed and verified (EVENTS=1000000, CHECKPOINTS=10000)
 	@$(PYTHON) -m tests.benchmarks.audit
 
 bench-compare: $(BOOTSTRAP) ## Measure a benchmark at another commit and here, turn about (BENCH=reconcile, AGAINST=HEAD~1, TURNS=2)

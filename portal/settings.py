@@ -72,6 +72,7 @@ INSTALLED_APPS = [
     "apps.chargeback",
     "apps.gateway",
     "apps.incidents",
+    "apps.oversight",
     "portal",
 ]
 MIDDLEWARE = [
@@ -263,9 +264,11 @@ SIGNING_KEY_FILE = env_str("SIGNING_KEY_FILE")
 # the log's name in its checkpoints, as C2SP wants it: like an address without its scheme. It never
 # changes, whatever becomes of the portal's own address: earlier checkpoints would be another log's.
 AUDIT_ORIGIN = env_str("AUDIT_ORIGIN", "quartermaster/audit")
-AUDIT_SIGNING_KEY_FILE = env_str("AUDIT_SIGNING_KEY_FILE")
-# public keys that signed earlier checkpoints, one PEM after the other
-AUDIT_FORMER_KEYS_FILE = env_str("AUDIT_FORMER_KEYS_FILE", "")
+# the public keys that may have signed checkpoints, one PEM after the other: first the one that
+# signs now, then those of before
+AUDIT_PUBLIC_KEYS_FILE = env_str("AUDIT_PUBLIC_KEYS_FILE")
+# the private key: for the sealer's process alone, which does not start without it
+AUDIT_SIGNING_KEY_FILE = env_str("AUDIT_SIGNING_KEY_FILE", "")
 AUDIT_BUCKET = env_str("AUDIT_BUCKET", "audit-record")
 # six years, as 45 CFR 164.316(b)(2) keeps documentation
 AUDIT_RETENTION_DAYS = env_int("AUDIT_RETENTION_DAYS", 2192, minimum=1)

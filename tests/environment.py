@@ -35,6 +35,17 @@ def _signing_key(name: str) -> str:
     return str(path)
 
 
+def _public_key(name: str) -> str:
+    private = serialization.load_pem_private_key((STATE / name).read_bytes(), None)
+    path = STATE / f"public-{name}"
+    path.write_bytes(
+        private.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    return str(path)
+
+
 def configure() -> None:
     """Set what the settings need, where the caller did not."""
     (STATE / "ingest-token").write_text("ingest-token-of-the-tests\n")
@@ -51,6 +62,7 @@ def configure() -> None:
         "GATEWAY_JWKS_URI": "http://127.0.0.1:2/keys",
         "SIGNING_KEY_FILE": _signing_key("signing.pem"),
         "AUDIT_SIGNING_KEY_FILE": _signing_key("audit.pem"),
+        "AUDIT_PUBLIC_KEYS_FILE": _public_key("audit.pem"),
         "GITOPS_REMOTE": str(STATE / "gitops.git"),
         "GITOPS_WORKDIR": str(STATE / "gitops-work"),
         "GATEWAY_URL": "http://127.0.0.1:3",

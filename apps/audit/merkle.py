@@ -79,11 +79,13 @@ def consistency(old: int, new: int, source: Source) -> list[bytes]:
 
 
 class Frontier:
-    """A tree that only grows, leaf by leaf, and keeps no more than a hash a level."""
+    """A tree that only grows, leaf by leaf, and keeps no more than a hash a level. It begins with
+    nothing, or with a tree of `size` leaves, whose `frontier` the nodes are.
+    """
 
-    def __init__(self) -> None:
-        self.size = 0
-        self._nodes: list[bytes] = []  # over whole powers of two, the largest first
+    def __init__(self, size: int = 0, nodes: Sequence[bytes] = ()) -> None:
+        self.size = size
+        self._nodes = list(nodes)  # over whole powers of two, the largest first
 
     def append(self, leaf: bytes) -> list[tuple[int, int, bytes]]:
         """Add a leaf; return (kept level, index, hash) of every kept node that became whole."""

@@ -131,6 +131,11 @@ class Action(models.TextChoices):
     CAPACITY_COMMITTED = "capacity.committed", "Capacity change committed"
     CAPACITY_APPLIED = "capacity.applied", "Capacity change applied"
     CAPACITY_FAILED = "capacity.failed", "Capacity change failed"
+    EVIDENCE_REQUESTED = "evidence.requested", "Evidence pack asked for"
+    EVIDENCE_MADE = "evidence.made", "Evidence pack made"
+    EVIDENCE_FAILED = "evidence.failed", "Evidence pack could not be made"
+    EVIDENCE_RETRIED = "evidence.retried", "Evidence pack tried again"
+    EVIDENCE_TAKEN = "evidence.taken", "Evidence pack taken away"
     CAPACITY_RETRIED = "capacity.retried", "Capacity change tried again"
 
 
@@ -209,6 +214,7 @@ class AuditSeal(models.Model):
 
     class Meta:
         ordering = ("sequence",)
+        indexes = (models.Index(fields=("sealed_at", "sequence"), name="audit_sealed_at"),)
 
     def __str__(self) -> str:
         return f"Seal {self.sequence}"
@@ -250,11 +256,17 @@ class Checkpoint(models.Model):
 
 
 class Verification(models.Model):
-    """One reading of the whole record against its seals and its anchored checkpoints."""
+    """One reading of the record against its seals and its anchored checkpoints: all of it, or its
+    newest entries from `first` on and, of those that are older, `again_first` to `again_end` (not
+    included).
+    """
 
     id = models.UUIDField(primary_key=True, default=ordered_id, editable=False)
     verified_at = models.DateTimeField()  # when it began to read
-    size = models.BigIntegerField()  # entries that were read
+    first = models.BigIntegerField(default=0)
+    again_first = models.BigIntegerField(default=0)
+    again_end = models.BigIntegerField(default=0)
+    size = models.BigIntegerField()  # how far the record could be followed
     anchored_size = models.BigIntegerField()  # of the largest checkpoint that S3 had
     found = models.BigIntegerField()  # how much is wrong; `findings` keeps the first of it
     findings = models.JSONField(default=list)  # of {"kind", "sequence", "says"}
@@ -264,3 +276,8 @@ class Verification(models.Model):
 
     def __str__(self) -> str:
         return f"{self.size:,} entries verified: {self.found:,} findings"
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether it read the record from its beginning to its end."""
+        return self.first == 0

@@ -19,6 +19,7 @@ TONES = {
         "published",
         "created",
         "applied",
+        "made",
         "drift_ended",
         "kept",
         "over",
@@ -72,6 +73,7 @@ ICONS = {
     "price": "coins",
     "pool": "server",
     "capacity": "gauge",
+    "evidence": "file-check",
 }
 
 

@@ -1,9 +1,10 @@
 """`make bench-audit`: how fast the record is sealed, verified here, taken away and verified there.
 
 EVENTS events are written straight into Postgres; everything after that is the product's own code,
-and the offline verifier. Postgres runs without fsync, as in the tests; the anchor is not asked. The
-reference of sealing is a bare COPY of the same seals into a table without guards; that of the
-offline verifier is one SHA-256 of each of the same lines.
+and the offline verifier. Postgres runs without fsync, as in the tests. The reference of sealing is
+a bare COPY of the same seals into a table without guards; that of the offline verifier is one
+SHA-256 of each of the same lines. CHECKPOINTS checkpoints (a year has 105,120) are put into a real
+S3 server where the machine has one, and read as a night does.
 """
 
 import hashlib
@@ -41,6 +42,9 @@ def main() -> int:
     results = [sealing(events), verifying_here(events)]
     with tempfile.TemporaryDirectory(prefix="qm-audit-") as folder:
         results += taking_away(events, Path(folder))
+        results += reading_the_anchor(
+            int(os.environ.get("CHECKPOINTS") or 10_000), Path(folder) / "s3"
+        )
     show("audit", results, size=f"{events:,} events")
     return 0
 
@@ -117,10 +121,11 @@ def sealing(events: int) -> Result:
 
 def verifying_here(events: int) -> Result:
     """Measure how fast the portal reads and hashes the whole record again."""
-    from apps.audit.sealing.verify import Found, _read_entries
+    from apps.audit.sealing.findings import Found
+    from apps.audit.sealing.verify import read_entries
 
     found = Found()
-    seconds = timed(lambda: _read_entries(events, {}, found))
+    seconds = timed(lambda: read_entries(0, events, {}, found))
     if found.count:
         raise RuntimeError(f"the record is not what was written: {found.findings[0].says}")
     return Result(
@@ -156,6 +161,58 @@ def taking_away(events: int, folder: Path) -> list[Result]:
         Result("verify offline", round(events / verifying), "entries/s", 100_000, ratio, "higher"),
         Result("bytes per entry of an export", round(part.stat().st_size / events), "bytes", 1_000),
     ]
+
+
+def reading_the_anchor(checkpoints: int, folder: Path) -> list[Result]:
+    """Measure how long a night's reading of the checkpoints in S3 takes, their signatures
+    included; nothing where there is no S3 server.
+    """
+    from tests.integrations import versitygw
+
+    if not versitygw.binary():
+        print("no versitygw: the anchor is not measured", file=sys.stderr, flush=True)
+        return []
+    with versitygw.running(folder) as port:
+        os.environ.update(versitygw.environment(port))
+        return _night(checkpoints)
+
+
+def _night(checkpoints: int) -> list[Result]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from apps.audit.sealing.checkpoints import Head, key_of, text_of
+    from apps.audit.sealing.findings import Found
+    from apps.audit.sealing.spans import NIGHTS
+    from apps.audit.sealing.verify import Anchor, _held
+    from apps.common.signing import FileSigner, signed_note
+    from apps.integrations.s3.client import RegistryStore
+    from tests.integrations import versitygw
+
+    store = RegistryStore(bucket="bench-record", name="anchor of the record")
+    versitygw.make_bucket(store)
+    signer = FileSigner(ec.generate_private_key(ec.SECP256R1()))
+
+    def put(size: int) -> None:
+        text = text_of(ORIGIN, Head(size, size.to_bytes(32)))
+        note = signed_note(text, name=ORIGIN, signer=signer).encode()
+        store.put_new(key_of(size), note, locked_until=datetime.now(UTC) + timedelta(minutes=5))
+
+    with ThreadPoolExecutor(8) as writers:
+        list(writers.map(put, range(1, checkpoints + 1)))
+
+    def read() -> None:
+        found = Found()
+        anchor = Anchor(store, ORIGIN, [signer.public_key], _held(store, found))
+        heads = anchor.heads(list(anchor.held)[: checkpoints // NIGHTS + 288], found)
+        if found.count or len(heads) < checkpoints // NIGHTS:
+            raise RuntimeError("the anchor is not what was put into it")
+
+    seconds = timed(read)
+    goal = round(600 * checkpoints / 105_120, 1)
+    name = f"read a night's share of {checkpoints:,} checkpoints"
+    return [Result(name, round(seconds, 1), "s", goal)]
 
 
 if __name__ == "__main__":

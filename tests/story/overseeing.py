@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+import zipfile
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -104,15 +105,16 @@ def takes_the_record_away(auditor: Person, folder: Path) -> None:
     """Have the record read again, take it away, and verify it without the portal."""
     auditor.open("/audit/record/")
     _reload_until(auditor, "Anchored", seconds=90)
-    auditor.press("Read the record again now")
+    auditor.press("Read all of the record again now")
     auditor.sees("The record is being read again.")
     _reload_until(auditor, "Nothing wrong", seconds=60)
     auditor.shot("record")
-    for path, name in (("part", "part.qmr.gz"), ("key", "key.pem"), ("verifier", "verify.py")):
+    for path, name in (("part", "part.qmr.gz"), ("key", "key.pem"), ("verifier", "verifier.zip")):
         answer = auditor.context.request.get(f"{auditor.stack.portal}/audit/record/{path}/")
         assert answer.status == 200, f"{path}: {answer.status}"
         (folder / name).write_bytes(answer.body())
-    command = [sys.executable, "-I", "verify.py", "part.qmr.gz", "--key", "key.pem"]
+    zipfile.ZipFile(folder / "verifier.zip").extractall(folder)
+    command = [sys.executable, "-I", "verifier/verify.py", "part.qmr.gz", "--key", "key.pem"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={})
     assert done.returncode == 0, done.stdout + done.stderr
     assert "are what was signed" in done.stdout

@@ -2,11 +2,13 @@
 
 from django.utils.timezone import now
 
-from apps.audit.sealing.keeper import Keeper
+from apps.audit.sealing.verify import verify_from_settings
 from worker.celery import app
 
 
 @app.task(name="audit.verify_record", acks_late=True, time_limit=3600)
-def verify_record(**_: object) -> None:
-    """Read the whole record against its seals and its anchor, and keep what is wrong."""
-    Keeper.from_settings().verify(now=now())
+def verify_record(*, whole: bool = False, **_: object) -> None:
+    """Read the record against its seals and its anchor, whole or as a night does, and keep what is
+    wrong.
+    """
+    verify_from_settings(now=now(), whole=whole)

@@ -6,24 +6,24 @@ continue the one signed before it.
 
 import base64
 import binascii
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cryptography.hazmat.primitives.asymmetric import ec
 from django.db import transaction
 
 from apps.audit import merkle
 from apps.audit.models import Checkpoint
 from apps.audit.sealing import seal
-from apps.common.signing import BadNote, Signer, open_note, signed_note
+from apps.common.signing import BadNote, PublicKey, Signer, open_note, signed_note
 from apps.integrations.s3.client import AlreadyExists, RegistryStore
 
 PREFIX = "checkpoints/"
 LARGEST = 16 * 1024  # bytes of a checkpoint with all its signatures
+AT_ONCE = 8  # checkpoints that are read from S3 beside each other
 
-
-Keys = Sequence[ec.EllipticCurvePublicKey]
+Keys = Sequence[PublicKey]
 
 
 class Rewritten(Exception):
@@ -115,12 +115,23 @@ def anchor_waiting(store: RegistryStore, *, keep: timedelta, now: datetime) -> i
     return done
 
 
-def anchored(store: RegistryStore) -> Iterator[tuple[str, str]]:
-    """Yield (key, note) of every checkpoint in the bucket, smallest first. Raises TemporaryError or
-    PermanentError.
+def anchored_keys(store: RegistryStore) -> list[str]:
+    """Return the key of everything that lies where checkpoints do, smallest first. Raises
+    TemporaryError or PermanentError.
     """
-    for key in store.list_keys(PREFIX):
-        yield key, store.read_small(key, limit=LARGEST).decode(errors="replace")
+    return store.list_keys(PREFIX)
+
+
+def notes(store: RegistryStore, keys: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield (key, note) of checkpoints in the bucket, in the order of the keys. Raises
+    TemporaryError or PermanentError.
+    """
+
+    def read_one(key: str) -> tuple[str, str]:
+        return key, store.read_small(key, limit=LARGEST).decode(errors="replace")
+
+    with ThreadPoolExecutor(AT_ONCE) as readers:
+        yield from readers.map(read_one, keys)
 
 
 def _put(store: RegistryStore, key: str, note: str, *, until: datetime) -> str:

@@ -37,7 +37,8 @@ def numbers(since: datetime | None, until: datetime | None) -> tuple[int, int]:
     """
     newest = _anchored().order_by("-size").values_list("size", flat=True).first()
     end = newest or 0
-    seals = AuditSeal.objects.filter(sequence__lt=end).order_by("sequence")
+    # the order of the index, which is that of the numbers too
+    seals = AuditSeal.objects.filter(sequence__lt=end).order_by("sealed_at", "sequence")
     first = seals.values_list("sequence", flat=True)
     low = first.filter(sealed_at__gte=since).first() if since else 0
     high = first.filter(sealed_at__gte=until).first() if until else end
@@ -64,17 +65,19 @@ def part(first: int, end: int, *, origin: str) -> Iterator[str]:
             coming = next(waiting, None)
 
 
-def proof_of(event: AuditEvent) -> str:
+def proof_of(event: AuditEvent, under: Checkpoint | None = None) -> str:
     """Return the proof that an event is in the record, as C2SP's tlog-proof: its canonical JSON is
-    the extra data. Raises NotAnchored while no checkpoint stands over it.
+    the extra data. under: the anchored checkpoint that it leads to; None: the first one over the
+    event. Raises NotAnchored while no checkpoint stands over it.
     """
     own = AuditSeal.objects.filter(event=event).first()
     if own is None:
         raise NotAnchored(
             "The event has no place in the record yet. It gets one within seconds: try again."
         )
-    checkpoint = _anchored().filter(size__gt=own.sequence).order_by("size").first()
-    if checkpoint is None:
+    over = _anchored().filter(size__gt=own.sequence).order_by("size")
+    checkpoint = under or over.first()
+    if checkpoint is None or checkpoint.size <= own.sequence:
         raise NotAnchored(
             "No checkpoint that stands over this event is anchored yet. Try again in some minutes."
         )

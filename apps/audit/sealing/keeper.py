@@ -3,15 +3,13 @@
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from django.conf import settings
 
-from apps.audit.models import Verification
 from apps.audit.sealing import checkpoints, seal
-from apps.audit.sealing.checkpoints import Keys, Rewritten
-from apps.audit.sealing.verify import verify
-from apps.common.signing import FileSigner, Signer, read_public_keys
+from apps.audit.sealing.checkpoints import Rewritten
+from apps.audit.sealing.keys import keys_from_settings
+from apps.common.signing import P256, FileSigner, Signer, fingerprint
 from apps.common.tasks import enqueue_on_commit
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.s3.client import RegistryStore, anchor_from_settings
@@ -28,26 +26,20 @@ class Keeper:
     origin: str
     every: timedelta
     keep: timedelta
-    former: Keys = ()
     alarmed: bool = False
 
     @classmethod
     def from_settings(cls) -> "Keeper":
-        """Return the keeper of this deployment. Raises ValueError for a key that cannot sign."""
-        former = settings.AUDIT_FORMER_KEYS_FILE
+        """Return the keeper of this deployment. Raises ValueError for a key that cannot sign, or
+        that nobody would believe.
+        """
         return cls(
             store=anchor_from_settings(),
-            signer=FileSigner.load(settings.AUDIT_SIGNING_KEY_FILE),
+            signer=_signer_from_settings(),
             origin=settings.AUDIT_ORIGIN,
             every=timedelta(seconds=settings.AUDIT_CHECKPOINT_SECONDS),
             keep=timedelta(days=settings.AUDIT_RETENTION_DAYS),
-            former=read_public_keys(Path(former).read_bytes()) if former else (),
         )
-
-    @property
-    def keys(self) -> Keys:
-        """Return the keys that may have signed a checkpoint."""
-        return [self.signer.public_key, *self.former]
 
     def turn(self, *, now: datetime) -> int:
         """Do what is due; return how many events were sealed. What the anchor refuses is said on
@@ -65,15 +57,22 @@ class Keeper:
             self._alarm(str(error))
         return sealed
 
-    def verify(self, *, now: datetime) -> Verification:
-        """Read the whole record against its anchor. Raises TemporaryError or PermanentError where
-        the anchor cannot be read.
-        """
-        return verify(self.store, origin=self.origin, keys=self.keys, now=now)
-
     def _alarm(self, words: str) -> None:
         log.critical("the record was rewritten: %s", words)
         checkpoints.say_problem(words)
         if not self.alarmed:
-            enqueue_on_commit("audit.verify_record")
+            enqueue_on_commit("audit.verify_record", whole=True)
         self.alarmed = True
+
+
+def _signer_from_settings() -> Signer:
+    if not settings.AUDIT_SIGNING_KEY_FILE:
+        raise ValueError("The sealer needs AUDIT_SIGNING_KEY_FILE: the private key of the record")
+    signer = FileSigner.load(settings.AUDIT_SIGNING_KEY_FILE, curves=[P256])
+    known = {fingerprint(key) for key in keys_from_settings()}
+    if fingerprint(signer.public_key) not in known:
+        raise ValueError(
+            "AUDIT_PUBLIC_KEYS_FILE must hold the public key of AUDIT_SIGNING_KEY_FILE too: "
+            "else nobody believes what is signed"
+        )
+    return signer

@@ -4,15 +4,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from apps.audit.models import AuditEvent, AuditSeal, Checkpoint, Unsealed, Verification
+from apps.audit.sealing.spans import read_since
 
 SEALED_WITHIN = timedelta(minutes=1)  # by a sealer that runs
 VERIFIED_WITHIN = timedelta(hours=36)  # by one verification a night
+READ_WITHIN = timedelta(days=10)  # by one round of its parts, and some nights more
+READINGS = 40  # that are looked at for it
 
 
 @dataclass(frozen=True)
 class Status:
     """The record at a moment. size: entries that are sealed, the last of them at `sealed_at`;
-    waiting: events without a seal, the oldest written at `waiting_since`.
+    waiting: events without a seal, the oldest written at `waiting_since`; verified: the last
+    reading; read_since: since when each entry that it followed was read again at least once, None
+    where some were not.
     """
 
     now: datetime
@@ -23,6 +28,7 @@ class Status:
     anchored: Checkpoint | None
     problem: str
     verified: Verification | None
+    read_since: datetime | None
 
     @property
     def is_late(self) -> bool:
@@ -31,9 +37,11 @@ class Status:
 
     @property
     def is_verified(self) -> bool:
-        """Tell whether somebody read the whole record lately and found nothing wrong."""
-        done = self.verified
-        return bool(done and not done.found and done.verified_at > self.now - VERIFIED_WITHIN)
+        """Tell whether every entry was read again lately, and nothing wrong is found."""
+        done, since = self.verified, self.read_since
+        if done is None or done.found or since is None:
+            return False
+        return done.verified_at > self.now - VERIFIED_WITHIN and since > self.now - READ_WITHIN
 
 
 def status(*, now: datetime) -> Status:
@@ -41,6 +49,7 @@ def status(*, now: datetime) -> Status:
     last = AuditSeal.objects.order_by("-sequence").first()
     waits = AuditEvent.objects.filter(pk__in=Unsealed.objects.values("event"))
     oldest = waits.order_by("pk").values_list("recorded_at", flat=True).first()
+    readings = list(Verification.objects.all()[:READINGS])
     problem = Checkpoint.objects.exclude(problem="").values_list("problem", flat=True).first()
     return Status(
         now=now,
@@ -50,5 +59,6 @@ def status(*, now: datetime) -> Status:
         waiting_since=oldest,
         anchored=Checkpoint.objects.filter(anchored_at__isnull=False).first(),
         problem=problem or "",
-        verified=Verification.objects.first(),
+        verified=readings[0] if readings else None,
+        read_since=read_since(readings, readings[0].size) if readings else None,
     )

@@ -25,7 +25,7 @@ def anchored_badge(found: Status) -> Badge:
 
 
 def verified_badge(found: Status) -> Badge:
-    """Return what the last reading of the whole record found."""
+    """Return what the last readings of the record found."""
     if found.verified is None:
         return Badge("draft", "", "Not verified yet")
     if found.verified.found:

@@ -4,7 +4,7 @@ import base64
 
 from django.urls import reverse
 
-from apps.audit.models import Checkpoint
+from apps.audit.models import Checkpoint, Verification
 from apps.common.tables.columns import Column, Empty, Table
 from apps.oversight.record.badges import checkpoint_badge, outcome_badge
 
@@ -22,6 +22,16 @@ def note_url(checkpoint: Checkpoint) -> str:
 def proof_url(checkpoint: Checkpoint) -> str:
     """Return where the proof is that the record continues a checkpoint."""
     return reverse("oversight:checkpoint_proof", args=[checkpoint.size])
+
+
+def read_words(done: Verification) -> str:
+    """Return which entries a reading read."""
+    if done.is_whole:
+        return "all of it"
+    newest = f"from entry {done.first:,} on"
+    if done.again_first == done.again_end:
+        return newest
+    return f"{newest}, and entries {done.again_first:,} to {done.again_end - 1:,} again"
 
 
 CHECKPOINTS = Table(
@@ -60,8 +70,9 @@ VERIFICATIONS = Table(
                csv_head="verified_at", place="name", css="nowrap"),
         Column("outcome", "Found", outcome_badge, kind="badge", place="figure",
                csv="found", csv_head="found"),
-        Column("size", "Entries read", "size", kind="figure", sort="size", csv_head="size"),
-        Column("anchored", "Of them anchored", "anchored_size", kind="figure",
+        Column("read", "Read", read_words, csv_head="read"),
+        Column("size", "Up to entry", "size", kind="figure", sort="size", csv_head="size"),
+        Column("anchored", "Anchored up to", "anchored_size", kind="figure",
                csv_head="anchored_size"),
     ),
     order="-at",

@@ -2,6 +2,8 @@
 oversee the record, and to everybody else not there.
 """
 
+import io
+import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
@@ -22,7 +24,7 @@ from apps.accounts.requests import SignedIn
 from apps.accounts.roles import OVERSEES_RECORD
 from apps.audit.models import AuditEvent, Checkpoint, Verification
 from apps.audit.sealing import export
-from apps.audit.sealing.keeper import Keeper
+from apps.audit.sealing.keys import keys_from_settings
 from apps.audit.sealing.status import status
 from apps.common.periods import end_of_day, start_of_day
 from apps.common.signing import fingerprint, public_pem
@@ -31,7 +33,7 @@ from apps.common.tasks import enqueue_on_commit
 from apps.oversight.record import badges
 from apps.oversight.record.tables import CHECKPOINTS, VERIFICATIONS
 
-VERIFIER = Path(settings.BASE_DIR) / "deploy/verifier/verify.py"
+VERIFIER = Path(settings.BASE_DIR) / "deploy/verifier"
 
 
 class PartForm(forms.Form):
@@ -69,7 +71,7 @@ def _page(request: SignedIn, form: PartForm, code: int = 200) -> HttpResponseBas
         if is_for_table(table, request):
             context = {"table": read(table, request, rows)}
             return render(request, "components/_table.html", context)
-    found, key = status(now=now()), Keeper.from_settings().signer.public_key
+    found, key = status(now=now()), keys_from_settings()[0]
     shown: dict[str, object] = {table.name: read(table, request, rows) for table, rows in tables}
     shown |= {
         "crumbs": [("Audit", reverse("oversight:event_list")), ("Record", "")],
@@ -88,7 +90,7 @@ def _page(request: SignedIn, form: PartForm, code: int = 200) -> HttpResponseBas
 def record_verify(request: SignedIn) -> HttpResponseBase:
     """Have the whole record read again, by a worker."""
     require_reader(request)
-    enqueue_on_commit("audit.verify_record")
+    enqueue_on_commit("audit.verify_record", whole=True)
     messages.success(request, "The record is being read again. What is found appears here.")
     return redirect("oversight:record")
 
@@ -116,15 +118,21 @@ def record_part(request: SignedIn) -> HttpResponseBase:
 def record_key(request: SignedIn) -> HttpResponse:
     """Give out the public keys that may have signed checkpoints."""
     require_reader(request)
-    keys = Keeper.from_settings().keys
-    return _file("".join(public_pem(key).decode() for key in keys), "record-keys.pem")
+    pem = "".join(public_pem(key).decode() for key in keys_from_settings())
+    return _file(pem, "record-keys.pem")
 
 
 @require_GET
 def record_verifier(request: SignedIn) -> HttpResponse:
-    """Give out the program that verifies without the portal."""
+    """Give out the program that verifies without the portal, as a zip."""
     require_reader(request)
-    return _file(VERIFIER.read_text("utf-8"), "verify.py")
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        for path in sorted(VERIFIER.glob("*.py")):
+            file.write(path, f"verifier/{path.name}")
+    answer = HttpResponse(content.getvalue(), content_type="application/zip")
+    answer["Content-Disposition"] = 'attachment; filename="verifier.zip"'
+    return answer
 
 
 @require_GET

@@ -73,6 +73,14 @@ def signing_key_file(context: Context, name: str = "signing-key") -> Path:
     return path
 
 
+def public_key_file(context: Context, name: str) -> Path:
+    """Return the public half of a signing key, PEM, made where missing."""
+    path = folder(context) / f"{name}.pub.pem"
+    if not path.exists():
+        write_private(path, _public_half(signing_key_file(context, name).read_bytes()))
+    return path
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, in one step."""
     draft = path.with_name(path.name + ".part")
@@ -91,3 +99,11 @@ def _new_ec_key() -> str:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
+
+
+def _public_half(private_pem: bytes) -> str:
+    from cryptography.hazmat.primitives import serialization
+
+    key = serialization.load_pem_private_key(private_pem, None).public_key()
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_bytes(serialization.Encoding.PEM, form).decode()

@@ -81,7 +81,7 @@ def environment(context: Context) -> dict[str, str]:
         "AUDIT_BUCKET": s3.AUDIT_BUCKET,
         "AUDIT_RETENTION_DAYS": "1",
         "AUDIT_CHECKPOINT_SECONDS": "30",
-        "AUDIT_SIGNING_KEY_FILE": str(credentials.signing_key_file(context, "audit-key")),
+        "AUDIT_PUBLIC_KEYS_FILE": str(credentials.public_key_file(context, "audit-key")),
         "SIGNING_KEY_FILE": str(credentials.signing_key_file(context)),
         "GITOPS_REMOTE": f"file://{context.state}/gitops.git",
         "GITOPS_BRANCH": "main",
@@ -109,6 +109,12 @@ def environment(context: Context) -> dict[str, str]:
     if "OIDC_CLIENT_SECRET" in theirs:
         del ours["OIDC_CLIENT_SECRET_FILE"]
     return ours | s3.client_env(context, "portal") | theirs
+
+
+def _sealers_key(context: Context) -> dict[str, str]:
+    """Return what the sealer gets besides: the private key of the record; nobody else gets it."""
+    path = credentials.signing_key_file(context, "audit-key")
+    return {"AUDIT_SIGNING_KEY_FILE": str(path)}
 
 
 def _owners_address(context: Context) -> dict[str, str]:
@@ -151,7 +157,12 @@ def parts(context: Context) -> list[Part]:
         ),
         _process(context, env, "observer", [context.python, "-m", "worker.processes", "observer"]),
         _process(context, env, "scraper", [context.python, "-m", "worker.processes", "scraper"]),
-        _process(context, env, "sealer", [context.python, "-m", "worker.processes", "sealer"]),
+        _process(
+            context,
+            env | _sealers_key(context),
+            "sealer",
+            [context.python, "-m", "worker.processes", "sealer"],
+        ),
     ]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.timezone import now
 
-from apps.audit.sealing.keeper import Keeper
+from apps.audit.sealing.verify import verify_from_settings
 
 
 class Command(BaseCommand):
@@ -15,7 +15,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Verify. Raises CommandError with every finding."""
-        done = Keeper.from_settings().verify(now=now())
+        done = verify_from_settings(now=now(), whole=True)
         for finding in done.findings:
             self.stderr.write(f"{finding['kind']}: {finding['says']}")
         if done.found:

@@ -19,6 +19,10 @@ pytestmark = pytest.mark.django_db
 LATER = NOW + timedelta(minutes=5)
 
 
+def anchored(store):
+    return checkpoints.notes(store, checkpoints.anchored_keys(store))
+
+
 def sign(signer, now=NOW):
     return checkpoints.sign(origin=ORIGIN, signer=signer, now=now)
 
@@ -107,7 +111,7 @@ class TestAnchorWaiting:
         assert checkpoints.anchor_waiting(keeper.store, **anchor) == 2
         assert checkpoints.anchor_waiting(keeper.store, **anchor) == 0
         notes = list(Checkpoint.objects.order_by("size").values_list("note", flat=True))
-        assert list(checkpoints.anchored(keeper.store)) == [
+        assert list(anchored(keeper.store)) == [
             ("checkpoints/00000000000000000002", notes[0]),
             ("checkpoints/00000000000000000004", notes[1]),
         ]
@@ -176,7 +180,7 @@ class TestTurn:
         with enqueued() as sent:
             keeper.turn(now=LATER)
             keeper.turn(now=LATER)
-        assert sent == [("audit.verify_record", {})]
+        assert sent == [("audit.verify_record", {"whole": True})]
         assert Checkpoint.objects.count() == 1
 
 

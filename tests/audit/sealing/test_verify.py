@@ -11,8 +11,9 @@ from django.core.management import CommandError, call_command
 from apps.audit import merkle
 from apps.audit.content import content_hash
 from apps.audit.models import AuditEvent, AuditSeal, Checkpoint, Unsealed, Verification
-from apps.audit.sealing import checkpoints, seal, verify
+from apps.audit.sealing import checkpoints, findings, seal
 from apps.audit.sealing.checkpoints import Head, text_of
+from apps.audit.sealing.verify import verify
 from apps.common.signing import FileSigner, signed_note
 from apps.integrations.errors import TemporaryError
 from tests.audit.sealing.conftest import KEEP, ORIGIN
@@ -53,8 +54,13 @@ def rehash(first=0):
         previous = digest
 
 
-def found(keeper, now=LATER):
-    done = keeper.verify(now=now)
+def read(keeper, now=LATER, *, keys=None, whole=True):
+    keys = keys or [keeper.signer.public_key]
+    return verify(keeper.store, origin=ORIGIN, keys=keys, now=now, whole=whole)
+
+
+def found(keeper, now=LATER, **options):
+    done = read(keeper, now, **options)
     assert done.found == len(done.findings)
     return [(one["kind"], one["sequence"]) for one in done.findings]
 
@@ -72,7 +78,7 @@ def events(write, keeper):
 class TestTheTruth:
     def test_is_found_to_be_it(self, events, keeper, write):
         write(1)
-        done = keeper.verify(now=LATER)
+        done = read(keeper)
         assert (done.size, done.anchored_size, done.found, done.findings) == (8, 6, 0, [])
         assert Verification.objects.get() == done
         assert done.verified_at == LATER
@@ -83,7 +89,7 @@ class TestTheTruth:
         assert found(keeper) == []
 
     def test_of_nothing_is_nothing(self, db, keeper):
-        done = keeper.verify(now=NOW)
+        done = read(keeper, NOW)
         assert (done.size, done.anchored_size, done.found) == (0, 0, 0)
 
     def test_is_not_known_while_the_anchor_is_away(self, events, keeper, monkeypatch):
@@ -92,18 +98,18 @@ class TestTheTruth:
 
         monkeypatch.setattr(keeper.store, "list_keys", away)
         with pytest.raises(TemporaryError):
-            keeper.verify(now=LATER)
+            read(keeper)
         assert not Verification.objects.exists()
 
     def test_an_earlier_key_is_still_believed(self, events, keeper, signer):
         from cryptography.hazmat.primitives.asymmetric import ec
 
         keeper.signer = FileSigner(ec.generate_private_key(ec.SECP256R1()))
-        assert [kind for kind, _ in found(keeper)] == ["forged", "checkpoint"]
-        keeper.former = [signer.public_key]
-        assert found(keeper) == []
+        assert [kind for kind, _ in found(keeper)] == ["forged"]
+        both = [keeper.signer.public_key, signer.public_key]
+        assert found(keeper, keys=both) == []
         keeper.turn(now=LATER)
-        assert found(keeper, LATER + timedelta(minutes=5)) == []
+        assert found(keeper, LATER + timedelta(minutes=5), keys=both) == []
 
 
 class TestRewriting:
@@ -124,7 +130,7 @@ class TestRewriting:
     )
     def test_one_field_of_one_event_is_found(self, events, keeper, change):
         superuser(f"UPDATE audit_auditevent SET {change} WHERE id = '{events[3].pk}'")
-        done = keeper.verify(now=LATER)
+        done = read(keeper)
         assert [(one["kind"], one["sequence"]) for one in done.findings] == [("changed", 3)]
         assert "Entry 3 (" in done.findings[0]["says"]
         assert "says something other than when it was sealed" in done.findings[0]["says"]
@@ -185,7 +191,7 @@ class TestTakingAway:
             f"DELETE FROM audit_auditevent WHERE id = '{events[3].pk}'; "
             "DELETE FROM audit_auditseal WHERE sequence = 3"
         )
-        done = keeper.verify(now=LATER)
+        done = read(keeper)
         assert done.findings[0]["says"] == "Entries 3 to 3 were taken away."
         assert [(one["kind"], one["sequence"]) for one in done.findings] == [
             ("removed", 3), ("cut", None),
@@ -267,22 +273,114 @@ class TestForking:
         assert found(keeper) == [("checkpoint", None)]
 
 
+class TestByNight:
+    """Three checkpoints, of 4, 8 and 12 entries, and a first reading that found nothing."""
+
+    @pytest.fixture
+    def before(self, write, keeper):
+        events = []
+        for turn in range(3):
+            events += write(4)
+            keeper.turn(now=NOW + turn * timedelta(minutes=5))
+        assert found(keeper, self.night(0)) == []
+        return events
+
+    @staticmethod
+    def night(number):
+        return LATER + timedelta(days=number)
+
+    def spans(self, keeper, number, wrong=()):
+        """Read as on a night; return what was read."""
+        done = read(keeper, self.night(number), whole=False)
+        assert [(one["kind"], one["sequence"]) for one in done.findings] == list(wrong)
+        return done.first, done.again_first, done.again_end
+
+    def test_reads_what_came_and_some_of_what_is_older(self, before, write, keeper, signer):
+        write(3)
+        keeper.turn(now=NOW + timedelta(hours=1))
+        write(1)
+        keeper.turn(now=NOW + timedelta(hours=1))
+        asked, read_small = [], keeper.store.read_small
+        keeper.store.read_small = lambda key, **limit: asked.append(key) or read_small(key, **limit)
+        done = read(keeper, self.night(1), whole=False)
+        assert (done.first, done.again_first, done.again_end) == (12, 0, 4)
+        assert (done.size, done.anchored_size, done.found) == (16, 15, 0)
+        assert set(asked) == {checkpoints.key_of(size) for size in (4, 12, 15)}
+        assert self.spans(keeper, 2) == (15, 4, 8)
+        assert self.spans(keeper, 3) == (15, 8, 12)
+        assert self.spans(keeper, 4) == (15, 12, 15)
+        assert self.spans(keeper, 5) == (15, 0, 4)
+
+    def test_finds_what_was_done_to_what_is_new_at_once(self, before, write, keeper):
+        events = write(2)
+        keeper.turn(now=NOW + timedelta(hours=1))
+        superuser(f"UPDATE audit_auditevent SET actor = 'mallory' WHERE id = '{events[1].pk}'")
+        assert self.spans(keeper, 1, [("changed", 13)]) == (12, 0, 4)
+
+    def test_finds_what_was_done_to_the_rest_when_it_comes_to_it_and_does_not_forget_it(
+        self, before, keeper
+    ):
+        superuser(f"UPDATE audit_auditevent SET actor = 'mallory' WHERE id = '{before[5].pk}'")
+        assert self.spans(keeper, 1) == (12, 0, 4)
+        assert self.spans(keeper, 2, [("changed", 5)]) == (12, 4, 8)
+        assert self.spans(keeper, 3, [("changed", 5)]) == (0, 0, 0)
+        superuser(f"UPDATE audit_auditevent SET actor = 'system:tests' WHERE id = '{before[5].pk}'")
+        assert self.spans(keeper, 4) == (0, 0, 0)
+        assert self.spans(keeper, 5) == (12, 0, 4)
+
+    def test_reads_all_where_it_does_not_begin_with_what_was_signed(self, before, keeper):
+        superuser(f"UPDATE audit_auditevent SET actor = 'mallory' WHERE id = '{before[9].pk}'")
+        rehash()
+        wrong = [("rewritten", None)]
+        assert self.spans(keeper, 1, wrong) == (0, 0, 0)
+        assert self.spans(keeper, 2, wrong) == (0, 0, 0)
+
+    def test_reads_all_where_leaves_are_missing_before_its_beginning(self, before, keeper):
+        superuser("DELETE FROM audit_auditseal WHERE sequence = 11")
+        wrong = [("cut", None), ("outside", None)]
+        assert self.spans(keeper, 1, wrong) == (0, 0, 0)
+
+    def test_reads_all_where_the_checkpoint_before_it_is_gone(self, before, keeper):
+        keeper.store._s3.delete_object(
+            Bucket=keeper.store.bucket, Key=checkpoints.key_of(12), BypassGovernanceRetention=False
+        )
+        assert self.spans(keeper, 1, [("checkpoint", None)]) == (0, 0, 0)
+
+    def test_finds_a_fork_when_it_comes_to_it_and_what_is_no_checkpoint_at_once(
+        self, before, keeper, signer
+    ):
+        fork = signed_note(text_of(ORIGIN, Head(6, b"f" * 32)), name=ORIGIN, signer=signer)
+        keeper.store.put_new(checkpoints.key_of(6), fork.encode(), locked_until=NOW + KEEP)
+        keeper.store.put_new(f"{checkpoints.PREFIX}7", b"x", locked_until=NOW + KEEP)
+        assert self.spans(keeper, 1, [("forged", None)]) == (12, 0, 4)
+        assert self.spans(keeper, 2, [("forged", None), ("rewritten", None)]) == (0, 0, 0)
+
+    def test_finds_an_end_that_was_taken_away(self, before, keeper):
+        superuser(
+            "DELETE FROM audit_auditevent WHERE id IN "
+            "(SELECT event_id FROM audit_auditseal WHERE sequence > 7); "
+            "DELETE FROM audit_auditseal WHERE sequence > 7; DELETE FROM audit_checkpoint"
+        )
+        assert self.spans(keeper, 1, [("cut", None)]) == (0, 0, 0)
+
+
 class TestMuchThatIsWrong:
     def test_is_counted_and_the_first_of_it_named(self, write, keeper, monkeypatch):
-        monkeypatch.setattr(verify, "KEPT", 3)
+        monkeypatch.setattr(findings, "KEPT", 3)
         write(5)
         seal.seal(now=NOW)
         superuser("UPDATE audit_auditevent SET actor = 'mallory'")
-        done = keeper.verify(now=LATER)
+        done = read(keeper)
         assert (done.found, len(done.findings)) == (5, 3)
 
 
 class TestCommand:
     @pytest.fixture
     def keeper_from_settings(self, keeper, monkeypatch):
-        from portal.management.commands import verify_record
-
-        monkeypatch.setattr(verify_record.Keeper, "from_settings", lambda: keeper)
+        keys = [keeper.signer.public_key]
+        monkeypatch.setattr("apps.audit.sealing.verify.anchor_from_settings", lambda: keeper.store)
+        monkeypatch.setattr("apps.audit.sealing.verify.keys_from_settings", lambda: keys)
+        monkeypatch.setattr("django.conf.settings.AUDIT_ORIGIN", ORIGIN)
 
     def test_says_that_all_is_well(self, events, keeper_from_settings, capsys):
         call_command("verify_record")

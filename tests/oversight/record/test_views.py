@@ -1,6 +1,8 @@
 """The record's page, and what an auditor takes away from it."""
 
 import gzip
+import io
+import zipfile
 from datetime import timedelta
 
 import pytest
@@ -11,6 +13,7 @@ from apps.audit.actions import System, record
 from apps.audit.models import Action, AuditEvent, AuditSeal, Checkpoint, Verification
 from apps.audit.sealing import checkpoints, seal
 from apps.audit.sealing.keeper import Keeper
+from apps.audit.sealing.keys import keys_from_settings
 from apps.audit.sealing.status import status
 from apps.common.signing import public_pem
 from apps.oversight.record.badges import anchored_badge, sealed_badge, verified_badge
@@ -206,8 +209,10 @@ class TestTakingAway:
 
     def test_gives_keys_verifier_and_checkpoints(self, client, sealed):
         key = client.get("/audit/record/key/").content
-        assert key == public_pem(Keeper.from_settings().signer.public_key)
-        assert b"def verify_part" in client.get("/audit/record/verifier/").content
+        assert key == public_pem(keys_from_settings()[0])
+        program = zipfile.ZipFile(io.BytesIO(client.get("/audit/record/verifier/").content))
+        assert "verifier/verify.py" in program.namelist()
+        assert b"def verify_part" in program.read("verifier/record.py")
         note = client.get("/audit/record/checkpoints/5/")
         assert note.content.decode() == Checkpoint.objects.get().note
         assert "checkpoint-5.txt" in note["Content-Disposition"]
@@ -227,7 +232,7 @@ class TestRecordVerify:
     def test_has_a_worker_read_the_record(self, client, auditor, enqueued):
         with enqueued() as sent:
             answer = client.post("/audit/record/verify/", follow=True)
-        assert sent == [("audit.verify_record", {})]
+        assert sent == [("audit.verify_record", {"whole": True})]
         assert "The record is being read again." in joined(answer.content)
 
 
