@@ -290,6 +290,23 @@ PRIVILEGES: dict[str, May] = {
     "chargeback.MonthFigure": READ,
     # triggers of what a day rests on write it, as the portal
     "chargeback.ChangedDay": May(insert=True, update=("changed_at",), delete=True),
+    # oversight
+    "oversight.EvidencePack": May(
+        insert=True,
+        update=(
+            *RECONCILED,
+            "status",
+            "checkpoint_size",
+            "done",
+            "total",
+            "working_on",
+            "object_key",
+            "version_id",
+            "sha256",
+            "size_bytes",
+            "made_at",
+        ),
+    ),
     # policy
     "gateway.PolicyRevision": May(
         insert=True, update=(*RECONCILED, "status", "digest", "commit", "published_at")

@@ -22,6 +22,7 @@ TASKS = (
     "chargeback",
     "gateway",
     "incidents",
+    "oversight",
 )
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")

@@ -12,8 +12,8 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(hour=3, minute=10),
         "options": {"expires": 3600},
     },  # fmt: skip
-    # Reads the whole record at night. If it stops, a record that was rewritten is noticed only
-    # where it no longer continues its last checkpoint.
+    # Reads at night what came to the record, and a seventh of what is older. If it stops, a record
+    # that was rewritten is noticed only where it no longer continues its last checkpoint.
     "verify-record": {
         "task": "audit.verify_record",
         "schedule": crontab(hour=2, minute=20),
@@ -197,6 +197,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "chargeback.make_documents",
         "schedule": 60.0,
         "options": {"expires": 60},
+    },
+    # Whoever asks for an evidence pack has it made at once; this one finds what that hint missed,
+    # and tries again what waited for a checkpoint, S3 or Git. If it stops, packs stay as they are.
+    "make-due-evidence": {
+        "task": "oversight.make_due_evidence",
+        "schedule": 30.0,
+        "options": {"expires": 30},
     },
     # Tells people that a budget reached a threshold, once. If it stops, they see it on the budget's
     # page only, and nobody is asked for a boost in time.

@@ -66,6 +66,8 @@ SEES_EVERY_MODEL = (Role.PLATFORM_ENGINEER, Role.REVIEWER, Role.AUDITOR)
 OVERSEES_POLICIES = (*PROPOSES_POLICIES, *DECIDES_POLICIES, Role.AUDITOR)
 # read the audit record
 OVERSEES_RECORD = (Role.PLATFORM_ENGINEER, Role.AUDITOR)
+# take evidence packs away: whoever does sees all money and all decisions in them
+TAKES_EVIDENCE = (Role.PLATFORM_ENGINEER, Role.AUDITOR)
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ ABILITIES = (
     Ability("look after the models of all teams", SEES_EVERY_MODEL),
     Ability("see proposed changes of promotion policies", OVERSEES_POLICIES),
     Ability("read the audit record", OVERSEES_RECORD),
+    Ability("take evidence packs away", TAKES_EVIDENCE),
 )
 DUTIES = (
     Duty("who may call a model", ASKS_FOR_MODELS, OWNS_MODELS, "models of the decider's team"),

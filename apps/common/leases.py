@@ -36,13 +36,17 @@ class Reconciled(models.Model):
 Row = TypeVar("Row", bound=Reconciled)
 
 
+def lease() -> timedelta:
+    """Return for how long whoever takes a row has it."""
+    return timedelta(seconds=settings.RECONCILE_LEASE_SECONDS)
+
+
 def take_lease(row: Row, *, now: datetime) -> bool:
     """Take the lease on `row`. False when it is not due or another worker has it. Updates `row` in
     place.
     """
-    lease = timedelta(seconds=settings.RECONCILE_LEASE_SECONDS)
     rows = type(row)._default_manager.filter(pk=row.pk, next_check_at__lte=now)
-    if not rows.update(next_check_at=now + lease, attempts=F("attempts") + 1):
+    if not rows.update(next_check_at=now + lease(), attempts=F("attempts") + 1):
         return False
     row.refresh_from_db()
     return True

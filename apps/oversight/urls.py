@@ -4,6 +4,7 @@ from django.urls import path
 
 from apps.oversight import views
 from apps.oversight.access.views import access_report
+from apps.oversight.evidence import views as evidence
 from apps.oversight.record import views as record
 
 app_name = "oversight"
@@ -12,6 +13,11 @@ urlpatterns = [
     path("<uuid:event_id>/", views.event_detail, name="event_detail"),
     path("<uuid:event_id>/proof/", record.event_proof, name="event_proof"),
     path("access/", access_report, name="access_report"),
+    path("evidence/", evidence.evidence_list, name="evidence_list"),
+    path("evidence/ask/", evidence.evidence_ask, name="evidence_ask"),
+    path("evidence/<uuid:pack_id>/", evidence.evidence_detail, name="evidence_detail"),
+    path("evidence/<uuid:pack_id>/file/", evidence.evidence_file, name="evidence_file"),
+    path("evidence/<uuid:pack_id>/retry/", evidence.evidence_retry, name="evidence_retry"),
     path("record/", record.record_detail, name="record"),
     path("record/verify/", record.record_verify, name="record_verify"),
     path("record/part/", record.record_part, name="record_part"),

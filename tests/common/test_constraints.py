@@ -422,6 +422,11 @@ STEPS = {
         "MADE": "",
         "FAILED": "WAITING",
     },
+    "oversight.EvidencePack": {
+        "WAITING": "MADE FAILED",
+        "MADE": "",
+        "FAILED": "WAITING",
+    },
     "chargeback.PriceChange": {
         "PENDING": "PUBLISHED REJECTED WITHDRAWN",
         "PUBLISHED": "",

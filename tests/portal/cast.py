@@ -32,6 +32,7 @@ from apps.metering.follow import read_lines
 from apps.metering.models import QuarantinedRecord
 from apps.notices.actions import tell
 from apps.notices.models import Call, Kind, Webhook
+from apps.oversight.evidence.actions import ask_for_month
 from apps.promotions.models import Promotion, Rollout
 from tests.capacity import samples
 from tests.chargeback.pricing import CHEAP, DEAR, propose, publish
@@ -128,6 +129,9 @@ def build() -> World:
         "episode": _episode(failed_rollout).pk,
         "run": run.pk,
         "event": event.pk,
+        "pack": ask_for_month(
+            month=date(2026, 9, 1), actor=world.people["auditor"], now=timezone.now()
+        ).pk,
         "doubted": _doubted().pk,
         "close": _closes(world.people["finance"]).pk,
         "replica": _replica().pk,

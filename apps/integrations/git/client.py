@@ -22,7 +22,7 @@ from django.conf import settings
 
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.git.process import GitFailed, in_words, run
-from apps.integrations.git.types import CommitRef
+from apps.integrations.git.types import CommitObjects, CommitRef
 
 log = logging.getLogger(__name__)
 
@@ -157,6 +157,26 @@ class GitClient:
                 "diff-tree", "-p", "-r", "--no-color", "--no-renames", head or EMPTY_TREE, tree
             )
 
+    def objects(self, sha: str) -> CommitObjects:
+        """Return a commit of the branch, or one that the branch had, with every file that it
+        changed. Raises PermanentError where the repository has no such commit.
+        """
+        with self._locked():
+            if not self._known(sha):
+                self._fetch()
+            if not _SHA.match(sha) or not self._known(sha):
+                raise PermanentError(f"The GitOps repository has no commit {sha}.")
+            names = self._git(
+                "diff-tree", "-r", "-z", "--root", "--no-commit-id", "--no-renames", "--name-only",
+                sha,
+            )  # fmt: skip
+            files = {path: self._blob(sha, path) for path in names.split("\0") if path}
+            trees = {}
+            for path in files:
+                trees |= self._trees(sha, path)
+            patch = ("diff-tree", "-p", "-r", "--root", "--no-commit-id", "--no-renames", sha)
+            return CommitObjects(self._object("commit", sha), trees, files, _raw(self._git(*patch)))
+
     def contains(self, revision: str, sha: str) -> bool:
         """Tell whether commit `sha` is `revision` or one of its ancestors; never where `revision`
         names no commit.
@@ -266,7 +286,23 @@ class GitClient:
     def _blob(self, head: str | None, path: str) -> bytes | None:
         if head is None or not self._git("ls-tree", head, "--", path):
             return None
-        return self._git("cat-file", "blob", f"{head}:{path}").encode(errors="surrogateescape")
+        return self._object("blob", f"{head}:{path}")
+
+    def _object(self, kind: str, name: str) -> bytes:
+        return _raw(self._git("cat-file", kind, name))
+
+    def _trees(self, sha: str, path: str) -> dict[str, bytes]:
+        """Return the tree objects of a commit on the way to a path, as far as they go, by id."""
+        found: dict[str, bytes] = {}
+        *folders, _ = path.split("/")
+        for depth in range(len(folders) + 1):
+            place = f"{sha}:{'/'.join(folders[:depth])}"
+            try:
+                tree = self._git("rev-parse", "--verify", "--quiet", place).strip()
+            except GitFailed:
+                break
+            found[tree] = self._object("tree", tree)
+        return found
 
     def _require(self, head: str | None, files: Mapping[str, bytes]) -> None:
         """Raise PermanentError unless the branch holds exactly these files' contents."""
@@ -342,6 +378,11 @@ class GitClient:
         return run(
             self._mirror, *arguments, stdin=stdin, timeout=self.timeout, environment=environment
         )
+
+
+def _raw(text: str) -> bytes:
+    """Return what git printed, byte for byte."""
+    return text.encode(errors="surrogateescape")
 
 
 def _trailers(text: str) -> dict[str, str]:

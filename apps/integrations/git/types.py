@@ -1,5 +1,6 @@
 """What the Git client answers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,3 +14,17 @@ class CommitRef:
     sha: str
     created: bool
     committed_at: datetime
+
+
+@dataclass(frozen=True)
+class CommitObjects:
+    """A commit as Git keeps it, so that whoever knows its id can check the files that it changed.
+
+    raw: the commit object; trees: each tree object on the way to a changed file, by its id; files:
+    path → content, None where the commit took the file away; diff: against its first parent.
+    """
+
+    raw: bytes
+    trees: Mapping[str, bytes]
+    files: Mapping[str, bytes | None]
+    diff: bytes

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import IO, Any
 
 import boto3
 from botocore.config import Config
@@ -139,8 +139,10 @@ class RegistryStore:
         except NotThere:
             return
 
-    def put_new(self, key: str, body: bytes, *, locked_until: datetime) -> None:
-        """Write a small object once, locked. Raises AlreadyExists when the key is taken."""
+    def put_new(self, key: str, body: bytes | IO[bytes], *, locked_until: datetime) -> None:
+        """Write an object once, locked, in one piece: 5 GiB at most. Raises AlreadyExists when the
+        key is taken.
+        """
         with self._translated(key):
             self._s3.put_object(
                 Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*", **_lock(locked_until)

@@ -1,0 +1,240 @@
+"""What a pack holds about one promotion: what was decided, over what, and what came of it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from apps.catalog.models import ModelVersion
+from apps.common.canonical import canonical, digest_of
+from apps.common.model_manifest import MANIFEST_NAME, MIB, SIGNATURE_NAME
+from apps.evals import report
+from apps.evals.models import EvalRun
+from apps.integrations.errors import PermanentError
+from apps.integrations.git.client import GitClient
+from apps.oversight.evidence.collecting import Collected
+from apps.oversight.evidence.proofs import Targets
+from apps.oversight.evidence.sources import Sources
+from apps.promotions.dossier import baseline_run
+from apps.promotions.models import Approval, Promotion, Rollout, RolloutCommit
+
+REGISTRY_KEYS = "registry-keys.pem"
+
+
+def targets_of(promotion: Promotion) -> Targets:
+    """Return everything of the record that a promotion is made of."""
+    found: list[tuple[str, object]] = [
+        ("Promotion", promotion.pk),
+        ("ModelVersion", promotion.model_version_id),
+        ("EvalRun", promotion.eval_run_id),
+        *(("Rollout", rollout.pk) for rollout in promotion.rollouts.all()),
+        *(("ChangeRecord", change.pk) for change in promotion.changes.all()),
+    ]
+    compared = baseline_run(promotion)
+    return [*found, ("EvalRun", compared.pk)] if compared else found
+
+
+def add_promotion(
+    collected: Collected, promotion: Promotion, sources: Sources, base: str
+) -> Iterator[str]:
+    """Add everything about a promotion but its events, which are there already; yield what is
+    worked on, in words, before each step. base: its folder in the pack, with a slash at its end.
+
+    Raises TemporaryError where S3 or Git cannot be asked now.
+    """
+    yield f"Decisions about {promotion.model_version.name}"
+    _add_proposal(collected, promotion, base)
+    for number, approval in enumerate(promotion.approvals.select_related("approver"), start=1):
+        _add_decision(collected, approval, f"{base}decisions/{number:02}-{approval.decision}/")
+    yield f"Manifest and signature of {promotion.model_version.name}"
+    _add_model(collected, promotion.model_version, sources, f"{base}model/")
+    yield f"Evaluation of {promotion.model_version.name}"
+    _add_report(collected, promotion.eval_run, f"{base}evaluation/report.json")
+    if (compared := baseline_run(promotion)) is not None:
+        _add_report(collected, compared, f"{base}evaluation/baseline-report.json")
+    yield f"Change of {promotion.model_version.name} in ServiceNow"
+    _add_changes(collected, promotion, base)
+    rollouts = promotion.rollouts.select_related("model_version__registered_model", "baseline")
+    for number, rollout in enumerate(rollouts.order_by("started_at"), start=1):
+        yield f"Rollout {number} of {promotion.model_version.name}"
+        _add_rollout(collected, rollout, sources.git, f"{base}rollouts/{number:02}/")
+    if not rollouts:
+        collected.miss(f"rollout of {promotion}", "there was none")
+
+
+def _add_proposal(collected: Collected, promotion: Promotion, base: str) -> None:
+    facts = {
+        "promotion": str(promotion.pk),
+        "version": promotion.model_version.name,
+        "baseline": promotion.baseline.name if promotion.baseline else None,
+        "manifest_digest": promotion.manifest_digest,
+        "evaluation": str(promotion.eval_run_id),
+        "requested_by": promotion.requested_by.username,
+        "requested_at": _moment(promotion.requested_at),
+        "justification": promotion.justification,
+        "serving_class": promotion.serving_class,
+        "pre_warm": promotion.pre_warm,
+        "without_traffic": promotion.without_traffic,
+        "status": promotion.status,
+        "decided_at": _moment(promotion.decided_at),
+    }
+    collected.add_facts(f"{base}proposal.json", facts, "What was proposed, by whom, and why.")
+
+
+def _add_decision(collected: Collected, approval: Approval, base: str) -> None:
+    facts = {
+        "decision": approval.decision,
+        "by": approval.approver.username,
+        "reason": approval.reason,
+        "decided_at": _moment(approval.decided_at),
+        "manifest_digest": approval.manifest_digest,
+        "evaluation": str(approval.eval_run_id),
+        "baseline": approval.baseline.name if approval.baseline else None,
+    }
+    collected.add_facts(f"{base}decision.json", facts, "One person's decision, and their reason.")
+    if not approval.evidence:
+        collected.miss(f"{base}seen.json", "what was seen was not kept with this decision")
+        return
+    path = f"{base}seen.json"
+    about = "What was in front of that person: conditions, figures, settings, each step's diff."
+    collected.add(path, canonical(approval.evidence), about)
+    collected.prove(path, digest_of(approval.evidence))
+
+
+def _add_model(collected: Collected, version: ModelVersion, sources: Sources, base: str) -> None:
+    names = {name: f"{base}{name}" for name in (MANIFEST_NAME, SIGNATURE_NAME)}
+    about = {
+        MANIFEST_NAME: "Every file of the version, with its size and digest.",
+        SIGNATURE_NAME: "The signature of these files (OpenSSF Model Signing).",
+    }
+    for name, path in names.items():
+        try:
+            content = sources.registry.read_small(version.prefix + name, limit=MIB)
+        except PermanentError as error:
+            collected.miss(path, str(error))
+            return
+        collected.add(path, content, about[name])
+    collected.prove(names[MANIFEST_NAME], version.manifest_digest, "manifest")
+    keys = f"{base}{REGISTRY_KEYS}"
+    words = "The registry's public keys as the portal has them: compare them with yours."
+    collected.add_ours(keys, sources.registry_keys, words)
+    signed = {"manifest": names[MANIFEST_NAME], "signature": names[SIGNATURE_NAME], "keys": keys}
+    collected.models.append(signed)
+
+
+def _add_report(collected: Collected, run: EvalRun, path: str) -> None:
+    """Add a run's report. It is rebuilt from its rows: where they changed, the record tells."""
+    if not run.report_digest:
+        collected.miss(path, "the run has no result")
+        return
+    about = f"The report of the evaluation of {run.model_version}, on synthetic packets."
+    collected.add(path, report.content(run), about)
+    collected.prove(path, run.report_digest)
+
+
+def _add_changes(collected: Collected, promotion: Promotion, base: str) -> None:
+    changes = [
+        {
+            "number": change.number,
+            "kind": change.kind,
+            "correlation_id": change.correlation_id,
+            "written": change.fields,
+            "state": change.state_words or change.state,
+            "approval": change.approval_words or change.approval,
+            "starts_at": _moment(change.starts_at),
+            "ends_at": _moment(change.ends_at),
+            "conflicts": change.conflicts,
+            "differences": change.differences,
+            "read_at": _moment(change.read_at),
+            "outcome": change.outcome,
+            "outcome_notes": change.outcome_notes,
+            "closed_at": _moment(change.closed_at),
+        }
+        for change in promotion.changes.all()
+    ]
+    if not changes:
+        collected.miss("change record", "there is none of this promotion")
+        return
+    about = "The change in ServiceNow: what was written, and what was read there last."
+    collected.add_facts(f"{base}changes.json", changes, about)
+
+
+def _add_rollout(collected: Collected, rollout: Rollout, git: GitClient, base: str) -> None:
+    commits = list(rollout.commits.select_related("gate__decided_by"))
+    facts = {
+        "rollout": str(rollout.pk),
+        "version": rollout.model_version.name,
+        "baseline": rollout.baseline.name if rollout.baseline else None,
+        "status": rollout.status,
+        "steps": rollout.steps,
+        "weight": rollout.weight,
+        "engine": rollout.engine,
+        "instance_type": rollout.instance_type,
+        "started_at": _moment(rollout.started_at),
+        "finished_at": _moment(rollout.finished_at),
+        "went_back_because": rollout.return_message,
+        "phases": [
+            {
+                "phase": phase.phase,
+                "reached_at": _moment(phase.reached_at),
+                "detail": phase.detail,
+            }
+            for phase in rollout.phases.order_by("reached_at", "phase")
+        ],
+        "commits": [_step(commit) for commit in commits],
+    }
+    about = "How the rollout went: phases, steps, and what was measured at each weight."
+    collected.add_facts(f"{base}rollout.json", facts, about)
+    for number, commit in enumerate(commits, start=1):
+        _add_commit(collected, commit, git, f"{base}commits/{number:02}-{commit.step}")
+
+
+def _step(commit: RolloutCommit) -> dict[str, Any]:
+    gate = getattr(commit, "gate", None)
+    return {
+        "step": commit.step,
+        "attempt": commit.attempt,
+        "commit": commit.sha,
+        "committed_at": _moment(commit.committed_at),
+        "observed_at": _moment(commit.observed_at),
+        "lost_at": _moment(commit.lost_at),
+        "gate": {
+            "verdict": gate.verdict,
+            "judged_at": _moment(gate.judged_at),
+            "candidate": gate.candidate,
+            "baseline": gate.baseline,
+            "words": gate.words,
+            "decided_by": gate.decided_by.username if gate.decided_by else None,
+            "reason": gate.reason,
+        }
+        if gate
+        else None,
+    }
+
+
+def _add_commit(collected: Collected, commit: RolloutCommit, git: GitClient, folder: str) -> None:
+    """Add a commit with its files, and what it takes to see that they are the commit's."""
+    try:
+        found = git.objects(commit.sha)
+    except PermanentError as error:
+        collected.miss(folder, str(error))
+        return
+    collected.add(f"{folder}/commit", found.raw, "The commit, as Git keeps it.")
+    for tree, raw in found.trees.items():
+        collected.add(f"{folder}/trees/{tree}", raw, "A folder of the commit, as Git keeps it.")
+    for path, content in found.files.items():
+        if content is not None:
+            collected.add(f"{folder}/files/{path}", content, f"{path}, as the commit wrote it.")
+    collected.add(f"{folder}/change.diff", found.diff, "What the commit changed, for people.")
+    for event, name in collected.naming(commit.sha):
+        collected.commits.append(
+            {
+                "folder": folder,
+                "event": event.path,
+                "field": f"data.{name}",
+                "files": sorted(found.files),
+            }
+        )
+
+
+def _moment(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
