@@ -90,9 +90,9 @@ def _signed_by_library(der: bytes, signature: bytes, message: bytes) -> bool:
     key = serialization.load_der_public_key(der)
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise Unreadable("A key that is no elliptic-curve key.")
-    known = {256: hashes.SHA256, 384: hashes.SHA384, 521: hashes.SHA512}
+    known = {256: hashes.SHA256(), 384: hashes.SHA384(), 521: hashes.SHA512()}
     try:
-        key.verify(signature, message, ec.ECDSA(known[key.curve.key_size]()))
+        key.verify(signature, message, ec.ECDSA(known[key.curve.key_size]))
     except InvalidSignature:
         return False
     return True

@@ -91,14 +91,14 @@ def verify_pack(pack: Pack, keys: list[Key], kept: list[Head], registry: list[Ke
         _check_commit(pack, commit, events, held)
     for model in index["models"]:
         _check_model(pack, model, registry, held)
-    told = sorted(set(pack.files) - held.proven - {INDEX} - set(index["ours"]))
-    lines = [f"{index['subject']['label']}: {len(pack.files):,} files, each as it was packed."]
-    lines += [f"  {words}" for words in held.words]
+    told: list[str] = sorted(set(pack.files) - held.proven - {INDEX} - set(index["ours"]))
+    words = [f"{index['subject']['label']}: {len(pack.files):,} files, each as it was packed."]
+    words += [f"  {one}" for one in held.words]
     if told:
-        lines.append(f"  {len(told):,} files are told by the portal, and proven by nothing here:")
-        lines += [f"    {path}" for path in told]
-    lines += [f"  not in the pack: {one['what']} ({one['why']})" for one in index["missing"]]
-    return "\n".join(lines)
+        words.append(f"  {len(told):,} files are told by the portal, and proven by nothing here:")
+        words += [f"    {path}" for path in told]
+    words += [f"  not in the pack: {one['what']} ({one['why']})" for one in index["missing"]]
+    return "\n".join(words)
 
 
 def _check_files(pack: Pack, index: dict[str, Any]) -> None:

@@ -48,15 +48,15 @@ def run(file: str, key: str, checkpoints: list[str], registry_key: str = "") -> 
     kept = [read_checkpoint(Path(path).read_text("utf-8"), keys) for path in checkpoints]
     if Path(file).is_dir() or zipfile.is_zipfile(file):
         theirs = keys_in(Path(registry_key).read_bytes()) if registry_key else []
-        return verify_pack(open_pack(file), keys, kept, theirs)
+        return str(verify_pack(open_pack(file), keys, kept, theirs))
     lines = lines_of(file)
     head = next(lines, b"").decode(errors="replace")
     if head == PART:
-        return verify_part(lines, keys, kept)
+        return str(verify_part(lines, keys, kept))
     if head == PROOF:
-        return verify_proof(list(lines), keys)
+        return str(verify_proof(list(lines), keys))
     if head.startswith("old "):
-        return verify_consistency([head.encode(), *lines], keys, kept)
+        return str(verify_consistency([head.encode(), *lines], keys, kept))
     raise Unreadable(f"{file}: neither an evidence pack, nor a part of the record, nor a proof.")
 
 

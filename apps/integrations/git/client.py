@@ -171,7 +171,7 @@ class GitClient:
                 sha,
             )  # fmt: skip
             files = {path: self._blob(sha, path) for path in names.split("\0") if path}
-            trees = {}
+            trees: dict[str, bytes] = {}
             for path in files:
                 trees |= self._trees(sha, path)
             patch = ("diff-tree", "-p", "-r", "--root", "--no-commit-id", "--no-renames", sha)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from apps.audit.models import Checkpoint
 from apps.audit.sealing.keys import keys_from_settings
@@ -25,10 +26,8 @@ Tell = Callable[[str], None]  # what is worked on, in words
 
 def promotions_in(pack: EvidencePack) -> list[Promotion]:
     """Return the promotions that a pack is about, with what is read of each."""
-    if pack.promotion_id:
-        rows = Promotion.objects.filter(pk=pack.promotion_id)
-    else:
-        assert pack.month  # noqa: S101 - a constraint holds it; for the type checker
+    rows: QuerySet[Promotion] = Promotion.objects.filter(pk__in=[pack.promotion_id])
+    if pack.month is not None:
         rows = months.promotions_of(pack.month)
     loaded = rows.select_related(
         "model_version__registered_model",
@@ -41,7 +40,11 @@ def promotions_in(pack: EvidencePack) -> list[Promotion]:
 
 
 def checkpoint_for(pack: EvidencePack) -> Checkpoint:
-    """Return the anchored checkpoint that a pack's proofs can lead to. Raises NotAnchoredYet."""
+    """Return the anchored checkpoint that a pack's proofs lead to: the one that it began with, or
+    the newest one. Raises NotAnchoredYet.
+    """
+    if pack.checkpoint_size is not None:
+        return Checkpoint.objects.get(size=pack.checkpoint_size)
     targets = [one for found in promotions_in(pack) for one in promotions.targets_of(found)]
     if pack.month is None:
         return checkpoint_over(targets, asked_at=pack.asked_at)
@@ -54,12 +57,13 @@ def steps_of(pack: EvidencePack) -> int:
     return sum(5 + found.rollouts.count() for found in promotions_in(pack)) + 3
 
 
-def make(pack: EvidencePack, sources: Sources, folder: Path, tell: Tell) -> Path:
+def make(
+    pack: EvidencePack, checkpoint: Checkpoint, sources: Sources, folder: Path, tell: Tell
+) -> Path:
     """Make a pack in a folder that is empty; return the zip. tell: called before each step.
 
-    pack: with its checkpoint. Raises TemporaryError where S3 or Git cannot be asked now.
+    checkpoint: that its proofs lead to. Raises TemporaryError where S3 or Git cannot be asked now.
     """
-    checkpoint = Checkpoint.objects.get(size=pack.checkpoint_size)
     collected = Collected(folder / "files")
     if pack.month is not None:
         tell("Part of the record")

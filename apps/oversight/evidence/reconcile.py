@@ -50,8 +50,8 @@ def make_evidence(
 def _make(
     pack: EvidencePack, sources: Sources, folder: Path, clock: Callable[[], datetime]
 ) -> None:
-    size = pack.checkpoint_size or checkpoint_for(pack).size
-    actions.record_begun(pack=pack, checkpoint_size=size, total=steps_of(pack))
+    checkpoint = checkpoint_for(pack)
+    actions.record_begun(pack=pack, checkpoint_size=checkpoint.size, total=steps_of(pack))
     done = 0
 
     def tell(words: str) -> None:
@@ -59,7 +59,7 @@ def _make(
         actions.record_progress(pack=pack, done=done, working_on=words, now=clock())
         done += 1
 
-    file = make(pack, sources, folder, tell)
+    file = make(pack, checkpoint, sources, folder, tell)
     tell("Store it, and read it back")
     key, version_id, sha256 = storage.keep(sources.archive, pack, file)
     actions.record_made(
