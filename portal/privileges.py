@@ -189,8 +189,11 @@ PRIVILEGES: dict[str, May] = {
         ),
     ),
     # promotions and rollouts
-    "promotions.Promotion": May(insert=True, update=("status", "decided_at")),
-    "promotions.Approval": FACT,
+    "promotions.Promotion": May(
+        insert=True, update=("status", "decided_at", "voided_at", "void_reason")
+    ),
+    "promotions.Approval": May(insert=True, update=("voided_at", "void_reason")),
+    "promotions.KeptBytes": FACT,
     "promotions.PolicyRevision": FACT,
     "promotions.PolicyChange": May(
         insert=True, update=("status", "decided_by", "decided_at", "decision_reason")

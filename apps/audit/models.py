@@ -73,6 +73,7 @@ class Action(models.TextChoices):
     PROMOTION_POLICY_APPROVED = "promotion_policy.approved", "Promotion policy put in force"
     PROMOTION_POLICY_REJECTED = "promotion_policy.rejected", "Promotion policy rejected"
     PROMOTION_POLICY_WITHDRAWN = "promotion_policy.withdrawn", "Promotion policy withdrawn"
+    PROMOTION_VOIDED = "promotion.voided", "Approval voided: something changed that it was over"
     ROLLOUT_STARTED = "rollout.started", "Rollout started"
     ROLLOUT_COMMITTED = "rollout.committed", "Rollout step committed"
     ROLLOUT_JUDGED = "rollout.judged", "Rollout judged at its weight"

@@ -35,7 +35,7 @@ TONES = {
         "drifted",
         "began",
     ),
-    "warn": ("withdrawn", "expired", "paused", "superseded", "doubted", "went_on"),
+    "warn": ("withdrawn", "expired", "paused", "superseded", "doubted", "went_on", "voided"),
     "busy": (
         "started",
         "committed",

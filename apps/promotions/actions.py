@@ -21,14 +21,19 @@ from apps.audit.actions import record
 from apps.audit.models import Action
 from apps.catalog.models import ModelVersion
 from apps.common import decisions
-from apps.common.canonical import digest_of
+from apps.common.canonical import canonical, digest_of
 from apps.common.errors import DomainError, require
 from apps.evals.queries import current_suite, deciding_run
 from apps.manifests.scaling import BadScaling, pre_warm_of
+from apps.manifests.text import CannotRender
 from apps.promotions import begin, queries
 from apps.promotions.begin import WrongRolloutState
+from apps.promotions.binding.actions import void_if_changed
+from apps.promotions.binding.bound import Binding
+from apps.promotions.binding.models import KeptBytes
+from apps.promotions.binding.present import Chosen, present
 from apps.promotions.changes.actions import ask_for_change
-from apps.promotions.dossier import Change, evidence
+from apps.promotions.dossier import Change, document, evidence
 from apps.promotions.gates import blocked, evaluate_gates
 from apps.promotions.models import (
     Approval,
@@ -40,6 +45,7 @@ from apps.promotions.models import (
 )
 from apps.promotions.policy.actions import revision_for
 from apps.promotions.policy.reviewers import exclusion, is_named, next_words
+from apps.promotions.rollouts.render import surroundings
 
 PROPOSAL = "proposal"  # what people call a promotion that waits
 
@@ -112,18 +118,23 @@ def request_promotion(
     facts = queries.evidence_for(version, now, serving_class=serving_class)
     _refuse(problem.words for problem in blocked(evaluate_gates(facts)))
     suite = current_suite()
-    run = deciding_run(version, suite)
+    run, live = deciding_run(version, suite), queries.live_version(model)
     if run is None:
         raise NotEligible("The evaluation run is gone. Start one on the version's page.")
+    revision = revision_for(model.data_class, now)
+    chosen = Chosen(serving_class, hours, (revision.number, revision.digest), revision.rules.steps)
+    binding = _bind(version, chosen, run=run, suite=suite, baseline=live)
     try:
         with transaction.atomic():
             promotion = Promotion.objects.create(
                 registered_model=model,
                 model_version=version,
-                baseline=queries.live_version(model),
+                baseline=live,
                 eval_run=run,
                 manifest_digest=version.manifest_digest,
-                policy_revision=revision_for(model.data_class, now),
+                policy_revision=revision,
+                binding=binding.as_json(),
+                binding_digest=binding.digest,
                 requested_by=requester,
                 requested_at=now,
                 justification=justification,
@@ -144,6 +155,18 @@ def request_promotion(
     )
     ask_for_change(promotion=promotion, actor=requester, now=now)
     return promotion
+
+
+def _bind(version: ModelVersion, chosen: Chosen, **rests_on: Any) -> Binding:
+    """Return what every approval of the proposal will be over, and keep the bytes that it names.
+    Raises NotEligible where its steps would write what does not work.
+    """
+    try:
+        made = present(version, chosen, surroundings(), **rests_on)
+    except CannotRender as error:
+        raise NotEligible(str(error)) from None
+    KeptBytes.objects.keep(made.contents)
+    return made.binding
 
 
 def _hours(serving_class: str, pre_warm: str) -> str:
@@ -173,6 +196,7 @@ def _bound_to(promotion: Promotion) -> dict[str, str | int | bool]:
         "pre_warm": promotion.pre_warm,
         "without_traffic": promotion.without_traffic,
         "policy": promotion.policy_revision.number,
+        "binding": promotion.binding_digest,
     }
 
 
@@ -195,7 +219,6 @@ def question(promotion: Promotion, person: User) -> decisions.Question:
     )
 
 
-@transaction.atomic
 def approve_promotion(
     *,
     promotion: Promotion,
@@ -210,11 +233,21 @@ def approve_promotion(
     another version is superseded. None while it waits: for more approvals, or for its start.
 
     change: the change to Git as it was on the page; it is kept with the rest of the evidence.
-    Raises NotPermitted unless the policy lets the approver decide and they did not propose it;
-    StaleEvidence when `seen` is not what the promotion is bound to; AlreadyDecided if it is not
-    pending, or this person approved it already; NotEligible when a gate no longer holds or an
-    earlier approval is too old.
+    Where something changed that earlier approvals were over, those are voided, and stay so though
+    this one is refused. Raises NotPermitted unless the policy lets the approver decide and they did
+    not propose it; StaleEvidence when `seen` is not what the promotion is bound to; AlreadyDecided
+    if it is not pending, or this person approved it already; NotEligible when a gate no longer
+    holds or an earlier approval is too old.
     """
+    decisions.permit(question(promotion, approver))
+    void_if_changed(promotion=promotion, now=now)
+    return _approve(promotion, approver, seen, reason, change, now)
+
+
+@transaction.atomic
+def _approve(
+    promotion: Promotion, approver: User, seen: Seen, reason: str, change: Change, now: datetime
+) -> Rollout | None:
     begin.locked(promotion.registered_model)
     decisions.permit(question(promotion, approver))
     _must_match(promotion, seen)
@@ -225,11 +258,11 @@ def approve_promotion(
     _refuse(item["words"] for item in shown["conditions"] if not item["passed"])
     if begin.is_expired(promotion, now):
         raise NotEligible("An earlier approval is too old by now. Propose the version again.")
-    _keep(promotion, approver, Approval.Decision.APPROVE, reason, shown, now)
+    dossier = _keep(promotion, approver, Approval.Decision.APPROVE, reason, shown, now)
     given = promotion.approvals.counting().count()
     needed = promotion.policy_revision.rules.approvals
     data = _bound_to(promotion) | {"reason": reason, "evidence": digest_of(shown)}
-    data |= {"approvals": given, "needed": needed}
+    data |= {"approvals": given, "needed": needed, "dossier": dossier}
     if given < needed:
         done = Action.PROMOTION_ENDORSED
         record(action=done, actor=approver, target=promotion, now=now, data=data)
@@ -259,8 +292,9 @@ def reject_promotion(
     shown = evidence(promotion, change, now)
     _settle(promotion, Promotion.Status.REJECTED, now)
     _not_twice(promotion, approver)
-    _keep(promotion, approver, Approval.Decision.REJECT, reason, shown, now)
+    dossier = _keep(promotion, approver, Approval.Decision.REJECT, reason, shown, now)
     data = _bound_to(promotion) | {"reason": reason, "evidence": digest_of(shown)}
+    data["dossier"] = dossier
     record(action=Action.PROMOTION_REJECTED, actor=approver, target=promotion, now=now, data=data)
     return promotion
 
@@ -302,8 +336,9 @@ def _keep(
     reason: str,
     shown: dict[str, Any],
     now: datetime,
-) -> None:
-    """Keep a decision with its evidence."""
+) -> str:
+    """Keep a decision with its evidence; return the digest of the dossier that it is over."""
+    (dossier,) = KeptBytes.objects.keep([canonical(document(promotion, shown))])
     Approval.objects.create(
         promotion=promotion,
         approver=approver,
@@ -315,7 +350,10 @@ def _keep(
         eval_run_id=promotion.eval_run_id,
         baseline_id=promotion.baseline_id,
         evidence=shown,
+        binding_digest=promotion.binding_digest,
+        dossier_digest=dossier,
     )
+    return dossier
 
 
 @transaction.atomic

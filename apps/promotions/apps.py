@@ -10,4 +10,5 @@ class PromotionsConfig(AppConfig):
 
     def ready(self) -> None:
         """Make the models known that are not in models.py, the one place Django looks in."""
-        from apps.promotions.changes import models  # noqa: F401
+        from apps.promotions.binding import models as binding  # noqa: F401
+        from apps.promotions.changes import models as changes  # noqa: F401

@@ -26,6 +26,7 @@ from apps.common.counts import counted
 from apps.common.errors import DomainError
 from apps.common.tasks import enqueue_on_commit
 from apps.promotions import queries
+from apps.promotions.binding.actions import void_if_changed
 from apps.promotions.changes.gate import gate_of
 from apps.promotions.gates import blocked, evaluate_gates
 from apps.promotions.models import Approval, Promotion, PromotionQuerySet, Rollout
@@ -111,13 +112,13 @@ def waiting() -> PromotionQuerySet:
 def start_if_free(*, promotion: Promotion, actor: Actor, now: datetime) -> Rollout | None:
     """Start the rollout of a promotion that is approved and waits for nothing; return it, or None.
 
-    One whose approval is too old expires instead. Does nothing where it is not approved, or has
-    started.
+    One whose approval is too old expires instead; where something changed that its approvals were
+    over, they are voided. Does nothing where it is not approved, or has started.
     """
     locked(promotion.registered_model)
     waits = Promotion.objects.undone().select_for_update(of=("self",)).filter(pk=promotion.pk)
     found = waits.first()
-    if found is None:
+    if found is None or void_if_changed(promotion=promotion, now=now):
         return None
     if is_expired(promotion, now):
         expire_promotion(promotion=promotion, now=now)

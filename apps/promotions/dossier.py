@@ -4,7 +4,7 @@ from the rows; the decision stores it, so that the page shows the very same for 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -14,8 +14,12 @@ from apps.evals.models import EvalRun
 from apps.evals.pages import metric_lines
 from apps.evals.queries import deciding_run
 from apps.promotions import pages, queries, sleep
+from apps.promotions.binding.bound import image_of
+from apps.promotions.binding.models import KeptBytes
 from apps.promotions.gates import evaluate_gates, short
 from apps.promotions.models import Promotion
+
+FORMAT = "quartermaster.dev/dossier/v1"
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,51 @@ def evidence(promotion: Promotion, change: Change, now: datetime) -> dict[str, A
     }
 
 
+def document(promotion: Promotion, shown: dict[str, Any]) -> dict[str, Any]:
+    """Return the dossier that a decision is over, as it is kept and digested: what is proposed, the
+    binding, what was shown, and the approvals that count already, each with its own dossier. One
+    query. shown: the evidence in front of the reviewer.
+    """
+    given = promotion.approvals.counting().select_related("approver")
+    return {
+        "format": FORMAT,
+        "promotion": {
+            "id": str(promotion.pk),
+            "model": promotion.registered_model.name,
+            "version": promotion.model_version.number,
+            "requested_by": promotion.requested_by.username,
+            "requested_at": promotion.requested_at.astimezone(UTC).isoformat(),
+            "justification": promotion.justification,
+            "without_traffic": promotion.without_traffic,
+        },
+        "binding": promotion.binding,
+        "binding_digest": promotion.binding_digest,
+        "approvals": [
+            {
+                "by": each.approver.username,
+                "at": each.decided_at.astimezone(UTC).isoformat(),
+                "reason": each.reason,
+                "dossier": each.dossier_digest,
+            }
+            for each in given
+        ],
+        "evidence": shown,
+    }
+
+
+def dossier_of(promotion: Promotion, digest: str = "") -> bytes | None:
+    """Return the dossier that a promotion was decided over, byte for byte: the newest, or the one
+    with a digest; None where there is none. Two queries.
+    """
+    rows = promotion.approvals.exclude(dossier_digest="")
+    decided = rows.filter(dossier_digest=digest) if digest else rows
+    found = decided.values_list("dossier_digest", flat=True).last()
+    return KeptBytes.objects.contents([found]).get(found) if found else None
+
+
 def kept(promotion: Promotion) -> dict[str, Any]:
     """Return the evidence that was decided over, as it was then; {} before a decision."""
-    decided = promotion.approvals.exclude(evidence={}).last()
+    decided = promotion.approvals.filter(voided_at=None).exclude(evidence={}).last()
     return decided.evidence if decided is not None else {}
 
 
@@ -93,7 +139,7 @@ def serving_settings(promotion: Promotion) -> list[list[str]]:
     return [
         ["Engine of the evaluation", promotion.eval_run.engine or "not recorded"],
         ["Machine of the evaluation", promotion.eval_run.instance_type or "not recorded"],
-        ["Image", settings.SERVING_IMAGE],
+        ["Image", image_of(promotion.binding) or settings.SERVING_IMAGE],
         ["Context", f"{promotion.registered_model.context_length:,} tokens"],
         ["Weights", steps if promotion.baseline else "100 %"],
         ["Each is held for", f"{rules.hold_seconds} s"],

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from apps.integrations.engine.identity import is_stand_in
+from apps.promotions.binding import differences as binding
+from apps.promotions.binding.differences import Difference
 
 ONLY_SPOT = "every NodePool buys Spot machines only"
 
@@ -26,8 +28,9 @@ class RunFacts:
 class Evidence:
     """Everything that eligibility depends on, as the rows have it now.
 
-    bound_*: what the promotion was made with; None before there is one. Version names are
-    `<model>-v<n>`.
+    Version names are `<model>-v<n>`. is_bound: there is a promotion already. differences: what is
+    no longer as it was bound then; None where nothing was, which is how the first ones were made.
+    bound_policy: the number of its policy, while that must stay in force.
     serving_class: "" while none was chosen. only_spot: every NodePool is known to buy Spot machines
     alone. real_engine_required: by the policy. policy: the number of the one in force.
     """
@@ -36,6 +39,7 @@ class Evidence:
     verified: bool
     version_status: str
     manifest_digest: str
+    signature_digest: str
     run: RunFacts | None
     suite: str
     baseline: str | None
@@ -45,9 +49,7 @@ class Evidence:
     failed_rollout: str | None = None
     real_engine_required: bool = False
     policy: int = 1
-    bound_digest: str | None = None
-    bound_run: str | None = None
-    bound_baseline: str | None = None
+    differences: Sequence[Difference] | None = ()
     bound_policy: int | None = None
     is_bound: bool = False
 
@@ -81,6 +83,9 @@ def blocked(results: Sequence[Condition]) -> list[Condition]:
 
 
 def _verified(facts: Evidence) -> Condition:
+    if facts.verified and not facts.signature_digest:
+        words = "The digest of its signature is not known yet; the registry is read again shortly."
+        return Condition("Manifest", False, words)
     if facts.verified:
         return Condition("Manifest", True, f"{short(facts.manifest_digest)}, every file verified")
     words = (
@@ -193,37 +198,47 @@ def _machines(facts: Evidence) -> list[Condition]:
     return [Condition("Machines", True, "on demand: a warm version runs on no Spot machine")]
 
 
+HOLDS = {
+    binding.FILES: "manifest and signature are the proposed ones",
+    binding.RUN: "the proposal's run is still the newest",
+    binding.RULE: "suite and thresholds have not changed",
+    binding.BASELINE: "the live version has not changed",
+    binding.IMAGE: "the engine's image has not changed",
+    binding.SETTINGS: "what it is served with has not changed",
+    binding.COMMITS: "every step still writes the bytes that were proposed",
+}
+AGAIN = "Withdraw the proposal and make it again."
+
+
 def _bound(facts: Evidence) -> list[Condition]:
-    same_digest = facts.bound_digest == facts.manifest_digest
-    same_run = facts.run is not None and facts.bound_run == facts.run.id
-    same_baseline = facts.bound_baseline == facts.baseline
-    was, is_now = facts.bound_baseline or "nothing", facts.baseline or "nothing"
-    return [
-        *_same_policy(facts),
-        Condition(
-            "Same files",
-            same_digest,
-            "the digest is the proposed one"
-            if same_digest
-            else "The digest is not the proposed one. Reject this.",
-        ),
-        Condition(
-            "Same run",
-            same_run,
-            "the proposal's run is still the newest"
-            if same_run
-            else "A newer evaluation run exists. Withdraw the proposal and make it again with that "
-            "run.",
-        ),
-        Condition(
-            "Same baseline",
-            same_baseline,
-            "the live version has not changed"
-            if same_baseline
-            else f"Proposed against {was}, but {is_now} serves now. Withdraw the proposal and make "
-            f"it again.",
-        ),
+    """Return whether everything is still as it was bound when it was proposed."""
+    if facts.differences is None:
+        words = f"It was proposed before an approval was bound to every byte. {AGAIN}"
+        return [*_same_policy(facts), Condition("Binding", False, words)]
+    found = [
+        Condition(group, not _changed(facts, group), _words(group, _changed(facts, group)))
+        for group in HOLDS
     ]
+    return [*_same_policy(facts), *found]
+
+
+def _changed(facts: Evidence, group: str) -> list[Difference]:
+    return [each for each in facts.differences or () if each.group == group]
+
+
+def _words(group: str, changed: Sequence[Difference]) -> str:
+    """Return that nothing of a group changed, or what did and what to do."""
+    if not changed:
+        return HOLDS[group]
+    if group == binding.FILES:
+        return f"{' '.join(each.words for each in changed)} Reject this."
+    if group == binding.RUN:
+        return (
+            "A newer evaluation run exists. Withdraw the proposal and make it again with that run."
+        )
+    if served := [each for each in changed if each.what == binding.SERVES]:
+        return f"Proposed against {served[0].was}, but {served[0].found} serves now. {AGAIN}"
+    return f"{' '.join(each.words for each in changed)} {AGAIN}"
 
 
 def _same_policy(facts: Evidence) -> list[Condition]:

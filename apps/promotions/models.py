@@ -1,10 +1,10 @@
 """Which version serves callers: promotions that another person approves, and the rollouts that
 carry them out.
 
-An approval is bound to what was seen: manifest digest, evaluation run and baseline. A rollout moves
-in steps; each step is one Git commit (a unique row here), and each phase is read from the cluster's
-own objects. Between two weights the candidate is measured against the baseline, and the decision is
-kept with its numbers.
+An approval is bound to what was seen, down to the bytes that each step writes (binding/). A
+rollout moves in steps; each step is one Git commit (a unique row here), and each phase is read from
+the cluster's own objects. Between two weights the candidate is measured against the baseline, and
+the decision is kept with its numbers.
 """
 
 import uuid
@@ -116,6 +116,13 @@ class Promotion(models.Model):
     pre_warm = models.CharField(max_length=80, blank=True, default="")
     # its rollout may go on where too few calls came to compare it with the baseline
     without_traffic = models.BooleanField(default=False)
+    # what an approval of it is over (binding/bound.py), and its digest; {} and "" of one from
+    # before there were any
+    binding = models.JSONField(default=dict)
+    binding_digest = models.CharField(max_length=71, blank=True, default="")
+    # when its approvals were last voided, and in words by what; NULL where they never were
+    voided_at = models.DateTimeField(null=True, blank=True)
+    void_reason = models.TextField(blank=True, default="")
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
     decided_at = models.DateTimeField(null=True, blank=True)
 
@@ -143,6 +150,11 @@ class Promotion(models.Model):
                 condition=Q(pre_warm="") | Q(serving_class="SCALE_TO_ZERO"),
                 name="promotion_pre_warm_only_where_it_sleeps",
             ),
+            models.CheckConstraint(
+                condition=Q(voided_at__isnull=True, void_reason="")
+                | (Q(voided_at__isnull=False) & ~Q(void_reason="")),
+                name="promotion_voided_with_a_reason",
+            ),
         )
 
     def __str__(self) -> str:
@@ -154,13 +166,22 @@ class Promotion(models.Model):
         """
         return next(iter(self.rollouts.all()), None)
 
+    def dossier_digest(self) -> str:
+        """Return the digest of the dossier that was approved last; "" where none was kept. One
+        query.
+        """
+        counting = self.approvals.counting().exclude(dossier_digest="")
+        return counting.values_list("dossier_digest", flat=True).last() or ""
+
 
 class ApprovalQuerySet(models.QuerySet["Approval"]):
     """Decisions of reviewers, oldest first."""
 
     def counting(self) -> "ApprovalQuerySet":
-        """Return the approvals that count towards those that the policy asks for."""
-        return self.filter(decision=Approval.Decision.APPROVE)
+        """Return the approvals that count towards those that the policy asks for: not those that
+        were voided.
+        """
+        return self.filter(decision=Approval.Decision.APPROVE, voided_at=None)
 
 
 class Approval(models.Model):
@@ -189,6 +210,12 @@ class Approval(models.Model):
     )
     # what was on the reviewer's page (dossier.py): conditions, figures, settings, every step's diff
     evidence = models.JSONField(default=dict)
+    # of the promotion's binding, and of the dossier that was decided over (kept in KeptBytes)
+    binding_digest = models.CharField(max_length=71, blank=True, default="")
+    dossier_digest = models.CharField(max_length=71, blank=True, default="")
+    # set once, where something changed that it was over: it counts no more
+    voided_at = models.DateTimeField(null=True, blank=True)
+    void_reason = models.TextField(blank=True, default="")
 
     objects = ApprovalQuerySet.as_manager()
 
@@ -199,7 +226,14 @@ class Approval(models.Model):
                 condition=~Q(approver=F("requested_by")), name="approval_not_by_requester"
             ),
             models.UniqueConstraint(
-                fields=("promotion", "approver"), name="approval_once_per_person"
+                fields=("promotion", "approver"),
+                condition=Q(voided_at__isnull=True),
+                name="approval_once_per_person",
+            ),
+            models.CheckConstraint(
+                condition=Q(voided_at__isnull=True, void_reason="")
+                | (Q(voided_at__isnull=False, decision="APPROVE") & ~Q(void_reason="")),
+                name="approval_voided_with_a_reason",
             ),
         )
 
@@ -211,7 +245,7 @@ class Approval(models.Model):
         """Tell whether it counts towards the approvals that the policy asks for, as
         ApprovalQuerySet.counting does.
         """
-        return self.decision == Approval.Decision.APPROVE
+        return self.decision == Approval.Decision.APPROVE and self.voided_at is None
 
 
 class RolloutQuerySet(models.QuerySet["Rollout"]):

@@ -12,10 +12,13 @@ from apps.integrations.git.client import GitClient, client_from_settings
 from apps.manifests import names
 from apps.manifests.text import CannotRender
 from apps.promotions import actions, dossier
+from apps.promotions.binding import writes
+from apps.promotions.binding.steps import Steps
 from apps.promotions.dossier import Change
-from apps.promotions.models import Promotion
+from apps.promotions.models import Promotion, Rollout, shift_to
 from apps.promotions.rollouts import render
 
+Step = Rollout.Step
 PAGE_TIMEOUT = 6.0
 CHANGED = (
     "What would be committed has changed since you opened the page. Nothing was decided: look at "
@@ -59,38 +62,32 @@ def as_shown(promotion: Promotion, digest: str) -> Change:
 
 def _steps(promotion: Promotion, git: GitClient) -> list[tuple[str, str, render.Changes]]:
     around, version, baseline = render.surroundings(), promotion.model_version, promotion.baseline
-    model = promotion.registered_model.name
-    serve = render.serve(version, around, promotion.serving_class, promotion.pre_warm)
+    model, written = promotion.registered_model.name, writes.steps_to_show(promotion, around)
+    serve = written[Step.SERVE]
     if git.read(names.policy_path(model)) is None:
         serve = {**serve, **render.closed_policy(model, around)}
     beside = (
         f"beside {baseline.name}; callers notice nothing" if baseline else "nobody can call it yet"
     )
-    steps = [(f"Start {version.name}", beside, serve), *_shifts(promotion, around)]
+    steps = [(f"Start {version.name}", beside, serve), *_shifts(promotion, written)]
     if baseline:
         minutes = max(settings.ROLLOUT_RETIRE_AFTER_SECONDS // 60, 1)
-        steps.append(
-            (f"Stop {baseline.name}", f"{minutes} min after the move", render.retire(baseline))
-        )
+        stop = (f"Stop {baseline.name}", f"{minutes} min after the move", written[Step.RETIRE])
+        steps.append(stop)
     return steps
 
 
-def _shifts(
-    promotion: Promotion, around: render.Surroundings
-) -> list[tuple[str, str, render.Changes]]:
+def _shifts(promotion: Promotion, written: Steps) -> list[tuple[str, str, render.Changes]]:
     """Return each weight with its change, which is shown against the branch as it is now, not after
     the one before.
     """
-    version, baseline = promotion.model_version, promotion.baseline
     rules = promotion.policy_revision.rules
-    if baseline is None:
-        return [("Move all callers to it", "when it is ready", render.shift(version, around))]
     when, found = "when it is ready", []
-    for percent in rules.steps:
+    for percent in rules.steps if promotion.baseline else (100,):
         words = (
             "Move all callers to it" if percent == 100 else f"Move {percent} % of the callers to it"
         )
-        found.append((words, when, render.shift(version, around, percent, baseline)))
+        found.append((words, when, written[shift_to(percent)]))
         when = f"{rules.hold_seconds} s later, if its gate passes"
     return found
 

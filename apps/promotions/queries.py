@@ -6,8 +6,11 @@ from django.db.models import F
 
 from apps.capacity.queries import buys_only_spot
 from apps.catalog.models import ModelVersion, RegisteredModel
-from apps.evals.models import EvalRun
+from apps.evals.models import EvalRun, EvalSuite
 from apps.evals.queries import current_suite, deciding_run
+from apps.manifests.text import CannotRender
+from apps.promotions.binding.differences import COMMITS, Difference, differences
+from apps.promotions.binding.present import Chosen, present
 from apps.promotions.gates import Condition, Evidence, RunFacts, blocked, evaluate_gates
 from apps.promotions.models import (
     Approval,
@@ -17,6 +20,7 @@ from apps.promotions.models import (
     ServingClass,
 )
 from apps.promotions.policy.queries import Ruling, rules_for
+from apps.promotions.rollouts.render import surroundings
 
 
 def live_rollout(model: RegisteredModel) -> Rollout | None:
@@ -68,7 +72,7 @@ def approval_before(rollout: Rollout) -> Promotion | None:
         model_version=rollout.baseline_id,
         status__in=(Rollout.Status.LIVE, Rollout.Status.REPLACED),
         promotion__status=Promotion.Status.APPROVED,
-        promotion__approvals__decision=Approval.Decision.APPROVE,
+        promotion__approvals__in=Approval.objects.counting(),
         model_version__status=ModelVersion.Status.VERIFIED,
         promotion__manifest_digest=F("model_version__manifest_digest"),
     )
@@ -128,6 +132,7 @@ def evidence_for(
         verified=version.status == ModelVersion.Status.VERIFIED,
         version_status=version.get_status_display(),
         manifest_digest=version.manifest_digest,
+        signature_digest=version.signature_digest,
         run=_run_facts(run) if run else None,
         suite=str(suite) if suite else "",
         baseline=live.name if live else None,
@@ -137,9 +142,7 @@ def evidence_for(
         failed_rollout=failed.model_version.name if failed else None,
         real_engine_required=rules.real_engine_required,
         policy=ruling.number,
-        bound_digest=promotion.manifest_digest if promotion else None,
-        bound_run=str(promotion.eval_run_id) if promotion else None,
-        bound_baseline=promotion.baseline.name if promotion and promotion.baseline else None,
+        differences=_differences(promotion, ruling, run, suite, live) if promotion else (),
         bound_policy=_policy_that_must_stay(promotion, ruling),
         is_bound=promotion is not None,
     )
@@ -148,6 +151,35 @@ def evidence_for(
 def _run_facts(run: EvalRun) -> RunFacts:
     passed = run.status == EvalRun.Status.PASSED
     return RunFacts(str(run.pk), passed, run.report_digest, run.engine)
+
+
+def chosen_of(promotion: Promotion, ruling: Ruling | None = None) -> Chosen:
+    """Return what a promotion chose, under its own policy. ruling: the one in force, which it must
+    be under while it waits for reviewers.
+    """
+    own = promotion.policy_revision
+    waits = promotion.status == Promotion.Status.PENDING
+    policy = ruling if waits and ruling is not None else own
+    found = (policy.number, policy.digest)
+    return Chosen(promotion.serving_class, promotion.pre_warm, found, own.rules.steps)
+
+
+def _differences(
+    promotion: Promotion,
+    ruling: Ruling,
+    run: EvalRun | None,
+    suite: EvalSuite | None,
+    live: ModelVersion | None,
+) -> list[Difference] | None:
+    """Return what is no longer as the promotion bound it; None where it bound nothing."""
+    if not promotion.binding_digest:
+        return None
+    version, chosen = promotion.model_version, chosen_of(promotion, ruling)
+    try:
+        now = present(version, chosen, surroundings(), run=run, suite=suite, baseline=live)
+    except CannotRender as error:
+        return [Difference(COMMITS, "What its steps write", "as proposed", f"nothing: {error}")]
+    return differences(promotion.binding, now.binding.as_json())
 
 
 def _policy_that_must_stay(promotion: Promotion | None, ruling: Ruling) -> int | None:

@@ -41,12 +41,14 @@ COPY_OF_GRANT = """INSERT INTO access_grant (id, request_id, registered_model_id
     FROM access_accessrequest r WHERE r.status = '{status}'"""
 COPY_OF_ROLLOUT = """INSERT INTO promotions_rollout (id, promotion_id, registered_model_id, model_version_id, status,
     weight, engine, instance_type, started_at, moved_at, attempts, generation, observed_generation, reason, message,
-    steps, attempt, health, return_reason, return_message)
+    steps, attempt, health, return_reason, return_message, container, checks, differences)
     SELECT gen_random_uuid(), p.id, p.registered_model_id, p.model_version_id, 'ABORTED', 0, '', '', now(), now(), 0, 1,
-    0, '', '', '[100]', 1, '{{}}', '', '' FROM promotions_promotion p WHERE p.id = '{promotion}'"""
+    0, '', '', '[100]', 1, '{{}}', '', '', '{{}}', '[]', '[]' FROM promotions_promotion p
+    WHERE p.id = '{promotion}'"""
 APPROVAL = """INSERT INTO promotions_approval (promotion_id, approver_id, requested_by_id, decision, reason, decided_at,
-    manifest_digest, eval_run_id, evidence) SELECT p.id, {approver}, {requester}, 'APPROVE', '', now(),
-    p.manifest_digest, p.eval_run_id, '{{{{}}}}' FROM promotions_promotion p WHERE p.id = '{promotion}'"""
+    manifest_digest, eval_run_id, evidence, binding_digest, dossier_digest, void_reason)
+    SELECT p.id, {approver}, {requester}, 'APPROVE', '', now(), p.manifest_digest, p.eval_run_id, '{{{{}}}}',
+    p.binding_digest, '', '' FROM promotions_promotion p WHERE p.id = '{promotion}'"""
 COPY_OF_RUN = """INSERT INTO evals_evalrun SELECT (jsonb_populate_record(r,
     '{{{{"id": "00000000-0000-4000-8000-000000000001", {more}}}}}')).* FROM evals_evalrun r LIMIT 1"""
 DECIDE = "UPDATE access_accessrequest SET status = '{status}', decided_at = now(), decided_by_id = {by} WHERE id = '{id}'"
@@ -126,10 +128,10 @@ REFUSED = {
     "hours kept ready for a version that always runs": (
         "INSERT INTO promotions_promotion (id, registered_model_id, model_version_id, eval_run_id, manifest_digest,"
         " requested_by_id, requested_at, justification, serving_class, pre_warm, status, decided_at,"
-        " without_traffic, policy_revision_id) SELECT"
+        " without_traffic, policy_revision_id, binding, binding_digest, void_reason) SELECT"
         " gen_random_uuid(), registered_model_id, model_version_id, eval_run_id, manifest_digest, requested_by_id,"
-        " now(), '', 'WARM', 'daily 01:00-02:00 UTC', 'WITHDRAWN', now(), false, policy_revision_id"
-        " FROM promotions_promotion"
+        " now(), '', 'WARM', 'daily 01:00-02:00 UTC', 'WITHDRAWN', now(), false, policy_revision_id, binding,"
+        " binding_digest, '' FROM promotions_promotion"
         " WHERE id = '{promotion}'",
         "promotion_pre_warm_only_where_it_sleeps",
     ),
@@ -137,6 +139,33 @@ REFUSED = {
         f"UPDATE promotions_approval SET approver_id = {OWNER}",
         "immutable",
     ),
+    "an approval that was voided without a reason": (
+        "UPDATE promotions_promotion SET voided_at = now() WHERE id = '{promotion}'",
+        "promotion_voided_with_a_reason",
+    ),
+    "an approval that is voided once its rollout began": (
+        "UPDATE promotions_approval SET voided_at = now(), void_reason = 'x'",
+        "approvals are immutable",
+    ),
+    "an approval over something else than was proposed": (
+        APPROVAL.format(approver=REVIEWER, requester=OWNER, promotion="{promotion}").replace(
+            "p.binding_digest", "'sha256:other'"
+        ),
+        "over what its promotion bound",
+    ),
+    "another binding of a promotion": (
+        "UPDATE promotions_promotion SET binding = '{{}}' WHERE id = '{promotion}'",
+        "what a promotion bound never changes",
+    ),
+    "bytes under another digest": (
+        "INSERT INTO promotions_keptbytes (digest, content) VALUES ('sha256:00', 'x')",
+        "kept_bytes_under_their_digest",
+    ),
+    "bytes that change": (
+        "UPDATE promotions_keptbytes SET content = 'x'",
+        "bytes that an approval is over never change",
+    ),
+    "bytes that go": ("DELETE FROM promotions_keptbytes", "never change"),
     "an approval taken away": ("DELETE FROM promotions_approval", "immutable"),
     "another requester of a promotion": (
         f"UPDATE promotions_promotion SET requested_by_id = {REVIEWER} WHERE id = '{{promotion}}'",

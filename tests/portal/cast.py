@@ -327,6 +327,7 @@ def _promotion(model, version, run, requester, **more):
         registered_model=model, model_version=version, eval_run=run,
         manifest_digest=version.manifest_digest, policy_revision=promoted.policy(model),
         requested_by=requester, requested_at=timezone.now(), justification="Better codes.", **more,
+        **promoted.bound(version, run, baseline=more.get("baseline")),
     )  # fmt: skip
 
 

@@ -3,8 +3,11 @@
 from datetime import timedelta
 
 from apps.evals.models import EvalRun, EvalSuite
+from apps.promotions.binding.models import KeptBytes
+from apps.promotions.binding.present import Chosen, present
 from apps.promotions.models import Approval, Promotion, Rollout
 from apps.promotions.policy.actions import revision_for
+from apps.promotions.rollouts import render
 from tests.factories import NOW, ModelVersionFactory, UserFactory
 
 THRESHOLDS = {"f1": {"minimum": 0.2}, "ttft_p95_ms": {"maximum": 20000}}
@@ -45,6 +48,17 @@ def policy(model):
     return revision_for(model.data_class, NOW)
 
 
+def bound(version, run, *, baseline=None, serving_class="WARM", pre_warm=""):
+    """Return what a promotion of a version binds, as its columns, with the bytes kept."""
+    revision = policy(version.registered_model)
+    number = (revision.number, revision.digest)
+    chosen = Chosen(serving_class, pre_warm, number, revision.rules.steps)
+    around = render.surroundings()
+    found = present(version, chosen, around, run=run, suite=run.suite, baseline=baseline)
+    KeptBytes.objects.keep(found.contents)
+    return {"binding": found.binding.as_json(), "binding_digest": found.binding.digest}
+
+
 def version(model, number, **more):
     """Return a verified version."""
     return ModelVersionFactory(registered_model=model, number=number, **more)
@@ -71,10 +85,11 @@ def live(model, number, **chosen):
 def rolled(model, number, chosen=None, **facts):
     """Return the rollout of a new version, approved and LIVE where the facts say nothing else."""
     made = version(model, number)
+    evaluated = run(made)
     promotion = Promotion.objects.create(
         registered_model=model,
         model_version=made,
-        eval_run=run(made),
+        eval_run=evaluated,
         manifest_digest=made.manifest_digest,
         policy_revision=policy(model),
         requested_by=UserFactory(),
@@ -83,12 +98,13 @@ def rolled(model, number, chosen=None, **facts):
         status="APPROVED",
         decided_at=NOW,
         **(chosen or {}),
+        **bound(made, evaluated, **(chosen or {})),
     )
     Approval.objects.create(
         promotion=promotion, approver=UserFactory(), requested_by=promotion.requested_by,
         decision="APPROVE",
         reason="Good.", decided_at=NOW, manifest_digest=made.manifest_digest,
-        eval_run=promotion.eval_run,
+        eval_run=promotion.eval_run, binding_digest=promotion.binding_digest,
     )  # fmt: skip
     is_live = {"status": "LIVE", "weight": 100, "finished_at": NOW, "observed_at": NOW}
     began = {"started_at": NOW, "moved_at": NOW}

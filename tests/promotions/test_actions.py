@@ -123,6 +123,7 @@ class TestApprovePromotion:
             "decided_at": NOW,
             "manifest_digest": promotion.manifest_digest,
             "eval_run": promotion.eval_run,
+            "binding_digest": promotion.binding_digest,
         }
         with pytest.raises(IntegrityError, match="approval_not_by_requester"), transaction.atomic():
             Approval.objects.create(requested_by=alice, **values)

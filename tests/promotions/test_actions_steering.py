@@ -108,6 +108,7 @@ class TestRequestPromotion:
             "pre_warm": made.pre_warm,
             "without_traffic": True,
             "policy": 1,
+            "binding": made.binding_digest,
         }
         assert trail(made) == [(Action.PROMOTION_REQUESTED, "alice", facts)]
 
@@ -170,7 +171,7 @@ class TestDeciding:
         )
         assert (approval.baseline, approval.eval_run) == (promotion.baseline, promotion.eval_run)
         kept = {"reason": "Good", "evidence": digest_of(approval.evidence)}
-        kept |= {"approvals": 1, "needed": 1}
+        kept |= {"approvals": 1, "needed": 1, "dossier": approval.dossier_digest}
         facts = trail(promotion)[0][2] | kept
         assert trail(promotion)[1:] == [(Action.PROMOTION_APPROVED, "carol", facts)]
         started = {"promotion": str(promotion.pk), "manifest_digest": version.manifest_digest}

@@ -69,6 +69,8 @@ class TestEvidence:
         assert {item["name"]: item["passed"] for item in found["conditions"]} == {
             "Manifest": True, "Evaluation": True, "Report": True, "Baseline": True,
             "Rollout": True, "Machines": True, "Same policy": True, "Same files": True,
+            "Same thresholds": True, "Same image": True, "Same settings": True,
+            "Same commits": True,
             "Same run": True, "Same baseline": True,
         }  # fmt: skip
         assert all(item["words"] for item in found["conditions"])
@@ -146,6 +148,7 @@ class TestKept:
             approver=approver, requested_by=promotion.requested_by, decision="REJECT", reason="No.",
             decided_at=NOW + timedelta(minutes=promotion.approvals.count()), evidence=evidence,
             manifest_digest=promotion.manifest_digest, eval_run=promotion.eval_run,
+            binding_digest=promotion.binding_digest,
         )  # fmt: skip
 
     def test_is_nothing_before_a_decision(self, promotion, live):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from apps.promotions.binding.differences import GONE, SERVES, Difference
 from apps.promotions.gates import Evidence, RunFacts, blocked, evaluate_gates
 
 GOOD = Evidence(
@@ -11,13 +12,12 @@ GOOD = Evidence(
     verified=True,
     version_status="Verified",
     manifest_digest="sha256:" + "a" * 64,
+    signature_digest="sha256:" + "c" * 64,
     run=RunFacts("run-1", True, "sha256:" + "b" * 64),
     suite="prior-auth r1",
     baseline="m-v6",
 )
-BOUND = replace(
-    GOOD, is_bound=True, bound_digest=GOOD.manifest_digest, bound_run="run-1", bound_baseline="m-v6"
-)
+BOUND = replace(GOOD, is_bound=True)
 
 
 class TestEvaluateGates:
@@ -75,18 +75,30 @@ class TestEvaluateGates:
         assert "m-v5 under way is superseded" in said["Rollout"]
 
     @pytest.mark.parametrize(
-        ("change", "name", "words"),
+        ("changed", "words"),
         [
-            ({"manifest_digest": "sha256:other"}, "Same files", "not the proposed one"),
-            ({"run": RunFacts("run-2", True, "sha256:b")}, "Same run", "newer evaluation run"),
-            ({"baseline": "m-v8"}, "Same baseline", "m-v8 serves now"),
-            ({"baseline": None}, "Same baseline", "nothing serves now"),
+            (Difference("Same files", "Signature", "aa", "bb"), "Signature: was aa, is bb. Reject"),
+            (Difference("Same run", "Evaluation run", "1", "2"), "newer evaluation run"),
+            (Difference("Same thresholds", "Thresholds", "aa", "bb"), "Thresholds: was aa, is bb."),
+            (Difference("Same baseline", SERVES, "m-v6", "m-v8"), "m-v8 serves now"),
+            (Difference("Same baseline", SERVES, "m-v6", GONE), "nothing serves now"),
+            (Difference("Same image", "Engine image", "a:1", "a:2"), "was a:1, is a:2. Withdraw"),
+            (Difference("Same settings", "Setting cpu", "3", "4"), "Setting cpu: was 3, is 4."),
+            (Difference("Same commits", "x.yaml", "aa", "bb"), "x.yaml: was aa, is bb."),
         ],
     )
-    def test_notices_when_the_evidence_has_moved(self, change, name, words):
-        found = blocked(evaluate_gates(replace(BOUND, **change)))
-        assert [result.name for result in found] == [name]
+    def test_notices_what_is_no_longer_as_it_was_bound(self, changed, words):
+        found = blocked(evaluate_gates(replace(BOUND, differences=[changed])))
+        assert [result.name for result in found] == [changed.group]
         assert words in found[0].words
+
+    def test_refuses_what_was_proposed_before_anything_was_bound(self):
+        found = blocked(evaluate_gates(replace(BOUND, differences=None)))
+        assert [(item.name, "make it again" in item.words) for item in found] == [("Binding", True)]
+
+    def test_waits_until_the_signature_was_read(self):
+        found = blocked(evaluate_gates(replace(GOOD, signature_digest="")))
+        assert [(item.name, "signature" in item.words) for item in found] == [("Manifest", True)]
 
 
 class TestWords:
@@ -103,17 +115,21 @@ class TestWords:
         ]
 
     def test_say_that_what_was_proposed_still_stands(self):
-        assert [(item.name, item.words) for item in evaluate_gates(BOUND)[-3:]] == [
-            ("Same files", "the digest is the proposed one"),
+        assert [(item.name, item.words) for item in evaluate_gates(BOUND)[-7:]] == [
+            ("Same files", "manifest and signature are the proposed ones"),
             ("Same run", "the proposal's run is still the newest"),
+            ("Same thresholds", "suite and thresholds have not changed"),
             ("Same baseline", "the live version has not changed"),
+            ("Same image", "the engine's image has not changed"),
+            ("Same settings", "what it is served with has not changed"),
+            ("Same commits", "every step still writes the bytes that were proposed"),
         ]
 
     def test_ask_for_the_report_and_for_a_run_that_is_still_there(self):
         bare = replace(GOOD, run=RunFacts("run-1", True, ""))
         assert [item.name for item in blocked(evaluate_gates(bare))] == ["Report"]
         gone = blocked(evaluate_gates(replace(BOUND, run=None)))
-        assert [item.name for item in gone] == ["Evaluation", "Same run"]
+        assert [item.name for item in gone] == ["Evaluation"]
 
     def test_say_what_a_class_runs_on(self):
         def machines(**facts):

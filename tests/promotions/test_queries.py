@@ -31,11 +31,14 @@ def commit(rollout, step, minute=0, **more):
 
 
 def propose(version, **more):
+    run = factories.run(version)
+    chosen = {name: more[name] for name in ("baseline", "serving_class") if name in more}
     return Promotion.objects.create(
         registered_model=version.registered_model, model_version=version,
-        eval_run=factories.run(version), manifest_digest=version.manifest_digest,
+        eval_run=run, manifest_digest=version.manifest_digest,
         policy_revision=factories.policy(version.registered_model),
-        requested_by=UserFactory(), requested_at=NOW, justification="Better.", **more,
+        requested_by=UserFactory(), requested_at=NOW, justification="Better.",
+        **(factories.bound(version, run, **chosen) | more),
     )  # fmt: skip
 
 
@@ -45,6 +48,7 @@ def approved(version):
     made.approvals.create(
         approver=UserFactory(), requested_by=made.requested_by, decision="APPROVE", reason="Good.",
         decided_at=NOW, manifest_digest=version.manifest_digest, eval_run=made.eval_run,
+        binding_digest=made.binding_digest,
     )  # fmt: skip
     return made
 
@@ -192,7 +196,7 @@ class TestEvidenceFor:
         )
         assert (found.run.id, found.run.passed, found.suite) == (str(run.pk), True, str(run.suite))
         assert (found.baseline, found.open_rollout, found.failed_rollout) == (None, None, None)
-        assert (found.serving_class, found.is_bound, found.bound_run) == ("WARM", False, None)
+        assert (found.serving_class, found.is_bound, found.differences) == ("WARM", False, ())
 
     @pytest.mark.parametrize("only_spot", [True, False])
     def test_asks_what_may_be_bought_for_a_warm_version(self, version, monkeypatch, only_spot):
@@ -217,11 +221,13 @@ class TestEvidenceFor:
         promotion = propose(version, baseline=live.model_version, serving_class="SCALE_TO_ZERO")
         found = queries.evidence_for(version, NOW, promotion, "WARM")
         assert (found.serving_class, found.is_bound) == ("SCALE_TO_ZERO", True)
-        assert (found.bound_digest, found.bound_run, found.bound_baseline) == (
-            version.manifest_digest,
-            str(promotion.eval_run_id),
-            "prior-auth-extract-v4",
-        )
+        newer = factories.run(version, at=NOW + timedelta(hours=1))
+        (changed,) = queries.evidence_for(version, NOW, promotion).differences
+        assert (changed.was, changed.found) == (str(promotion.eval_run_id), str(newer.pk))
+
+    def test_knows_nothing_of_what_was_bound_before_anything_was(self, version):
+        promotion = propose(version, binding={}, binding_digest="")
+        assert queries.evidence_for(version, NOW, promotion).differences is None
 
     def test_knows_a_version_that_is_not_verified_or_evaluated(self, registered_model):
         bare = factories.version(registered_model, 8, status="QUARANTINED")

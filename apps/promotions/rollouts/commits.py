@@ -6,8 +6,11 @@ from apps.gitops.history import Diverged
 from apps.integrations.errors import PermanentError
 from apps.integrations.git.client import GitClient
 from apps.integrations.git.types import CommitRef
+from apps.promotions.binding import writes
+from apps.promotions.binding.writes import NotAsApproved
 from apps.promotions.models import Rollout, weight_of
 from apps.promotions.rollouts import render
+from apps.promotions.rollouts.plan import NOT_AS_APPROVED
 
 Step = Rollout.Step
 
@@ -16,7 +19,11 @@ class GitRefused(PermanentError):
     """The Git server does not take a commit."""
 
 
-REFUSALS: dict[type[Exception], str] = {Diverged: "GIT_DIVERGED", GitRefused: "GIT_REFUSED"}
+REFUSALS: dict[type[Exception], str] = {
+    Diverged: "GIT_DIVERGED",
+    GitRefused: "GIT_REFUSED",
+    NotAsApproved: NOT_AS_APPROVED,
+}
 
 
 def write(
@@ -41,23 +48,24 @@ def write(
 
 
 def changes_of(rollout: Rollout, step: str, around: render.Surroundings) -> render.Changes:
-    """Return what a step of an open rollout writes."""
-    version, baseline = rollout.model_version, rollout.baseline
-    if step == Step.SERVE:
-        return render.serve(
-            version, around, rollout.promotion.serving_class, rollout.promotion.pre_warm
-        )
-    if step == Step.RETURN and baseline is not None:
-        return render.shift(baseline, around)
-    return render.shift(version, around, weight_of(step) or 100, baseline)
+    """Return what a step of an open rollout writes: what was approved. Raises NotAsApproved."""
+    if step == Step.RETURN:
+        return writes.back(rollout, around)
+    return writes.forward(rollout, step, around)
 
 
 def trailers(rollout: Rollout, step: str) -> dict[str, str]:
     """Return the trailers of a step's commit: the same for the same step of the same attempt, for
-    good.
+    good. With the promotion, and the digest of the dossier that was decided over last.
     """
     again = f".{rollout.attempt}" if rollout.attempt > 1 else ""
-    return {"Quartermaster-Rollout": str(rollout.pk), "Quartermaster-Step": f"{step}{again}"}
+    found = {"Quartermaster-Rollout": str(rollout.pk), "Quartermaster-Step": f"{step}{again}"}
+    if dossier := rollout.promotion.dossier_digest():
+        found |= {
+            "Quartermaster-Promotion": str(rollout.promotion_id),
+            "Quartermaster-Dossier": dossier,
+        }
+    return found
 
 
 def _message(rollout: Rollout, step: str) -> str:

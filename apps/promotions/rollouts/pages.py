@@ -43,6 +43,7 @@ TITLES = {
     "DRIFT": "What serves is not what was approved.",
     "UNMEASURED": "Nobody measured what it serves.",
     "OTHER_REPLICAS": "Its replicas are not as committed yet.",
+    "NOT_AS_APPROVED": "It would write something else than what was approved.",
     "GATE": "It was worse than the baseline, so callers went back.",
     "RETURNING": "Callers go back to the baseline.",
     "NO_TRAFFIC": "Too few calls arrived to compare it; it waits here until somebody decides.",

@@ -23,6 +23,7 @@ from apps.promotions.rollouts.health import Decision, Verdict
 
 Step = Rollout.Step
 STALLED_SOONER = {"NO_RUNTIME": timedelta(minutes=5)}  # it is committed together with the version
+NOT_AS_APPROVED = "NOT_AS_APPROVED"  # a step would write something else than what was approved
 # people, or the settings, want it to stand still
 NEVER_STALLED = ("HOLDING", "PAUSED", "NO_TRAFFIC")
 # a slow Argo CD, or a branch that lost our commit: then it never arrives
@@ -77,6 +78,7 @@ class Situation:
     judged: frozenset[str] = frozenset()
     leaving: str = ""
     paused: bool = False
+    return_reason: str = ""
     return_message: str = ""
     quarantined: bool = False  # its files are no longer what was approved
     unready_for: timedelta | None = None
@@ -350,4 +352,5 @@ def _returning(now: Situation) -> Next:
             reason=problem.reason,
             message=f"Callers go back to {now.baseline}. {problem.message}",
         )
-    return fail("GATE", f"{now.return_message} All callers are back with {now.baseline}.")
+    code = NOT_AS_APPROVED if now.return_reason == NOT_AS_APPROVED else "GATE"
+    return fail(code, f"{now.return_message} All callers are back with {now.baseline}.")

@@ -24,16 +24,21 @@ from apps.manifests.names import MODELS
 from apps.manifests.serving import longest_start
 from apps.manifests.text import CannotRender
 from apps.promotions import queries
+from apps.promotions.binding import writes
+from apps.promotions.binding.writes import NotAsApproved
 from apps.promotions.models import Rollout, RolloutCommit, shift_to
 from apps.promotions.rollouts import commits, drift, live, phases, records, render
 from apps.promotions.rollouts.commits import REFUSALS
 from apps.promotions.rollouts.health import Calls, Health, Limits, Measured
 from apps.promotions.rollouts.plan import (
+    NOT_AS_APPROVED,
     Do,
     Held,
     Next,
     Situation,
+    fail,
     is_accepted,
+    or_return,
     plan_rollout,
 )
 
@@ -93,7 +98,7 @@ def _advance(
     situation = replace(situation, held=_held(rollout, held, measured, now), still_for=still_for)
     step = plan_rollout(situation)
     if step.do == Do.COMMIT:
-        _commit(rollout, step.step, git, now)
+        _commit(rollout, step.step, situation, git, now)
     elif step.do == Do.JUDGE and held is not None and measured is not None:
         records.record_gate(rollout=rollout, commit=held, measured=measured, now=now)
     elif step.do == Do.RETURN:
@@ -157,6 +162,7 @@ def _observe(
         judged=frozenset(step for step, row in made.items() if hasattr(row, "gate")),
         leaving=leaving,
         paused=rollout.paused_at is not None,
+        return_reason=rollout.return_reason,
         return_message=rollout.return_message,
         quarantined=rollout.model_version.status == ModelVersion.Status.QUARANTINED,
         unready_for=now - rollout.unready_since if rollout.unready_since else None,
@@ -242,18 +248,26 @@ def _held(
     )
 
 
-def _commit(rollout: Rollout, step: str, git: GitClient, now: datetime) -> None:
-    """Commit a step, unless somebody steered the rollout while this run was looking."""
+def _commit(
+    rollout: Rollout, step: str, situation: Situation, git: GitClient, now: datetime
+) -> None:
+    """Commit a step, unless somebody steered the rollout while this run was looking. Where it would
+    write something else than what was approved, callers that are with the version go back.
+    """
     if not Rollout.objects.open().filter(pk=rollout.pk, generation=rollout.generation).exists():
         return
     around = render.surroundings()
-    closed = (
-        render.closed_policy(rollout.registered_model.name, around) if step == Step.SERVE else None
-    )
-    changes = commits.changes_of(rollout, step, around)
+    try:
+        changes = commits.changes_of(rollout, step, around)
+    except NotAsApproved as error:
+        stop = or_return(situation, fail(NOT_AS_APPROVED, str(error)))
+        if stop.do != Do.RETURN:
+            raise
+        records.begin_return(rollout=rollout, reason=stop.reason, message=stop.message, now=now)
+        return
     name = rollout.model_version.name
     container = drift.container_of(changes, name) if step == Step.SERVE else None
-    commit = commits.write(rollout, step, changes, git, closed)
+    commit = commits.write(rollout, step, changes, git, _unless_present(rollout, step, around))
     records.record_commit(rollout=rollout, step=step, commit=commit, now=now, container=container)
     if step == Step.SERVE:
         seen = phases.Seen(phases.Phase.COMMITTED, commit.committed_at, commit.sha[:8])
@@ -262,6 +276,16 @@ def _commit(rollout: Rollout, step: str, git: GitClient, now: datetime) -> None:
     records.record_progress(
         rollout=rollout, reason="SYNCING", message=words, now=now, next_check_at=now + FAST
     )
+
+
+def _unless_present(
+    rollout: Rollout, step: str, around: render.Surroundings
+) -> Mapping[str, bytes] | None:
+    """Return what is committed with a version's start where the branch has none."""
+    if step != Step.SERVE:
+        return None
+    closed = render.closed_policy(rollout.registered_model.name, around)
+    return {**closed, **writes.account_of(rollout, step, around)}
 
 
 def _record_wait(
@@ -312,8 +336,8 @@ def _take_back(rollout: Rollout, git: GitClient, now: datetime) -> None:
     rollout waits for it.
     """
     if not rollout.commits.filter(step=Step.REMOVE).exists():
-        serving = queries.live_version(rollout.registered_model)
-        changes = render.remove(rollout.model_version, serving, render.surroundings())
+        serving = queries.live_rollout(rollout.registered_model)
+        changes = writes.removal(rollout, serving, render.surroundings())
         commit = commits.write(rollout, Step.REMOVE, changes, git)
         records.record_commit(rollout=rollout, step=Step.REMOVE, commit=commit, now=now)
     records.record_checked(rollout=rollout, now=now, next_check_at=None)

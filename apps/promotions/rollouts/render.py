@@ -79,11 +79,16 @@ def serve(
     if served.sleeps:
         hours = scaling.pre_warm_of(pre_warm) if pre_warm else None
         objects.append(scaling.scaled_object(served, replace(around.scaling, pre_warm=hours)))
-    account = serving.service_account(names.MODELS, around.role_arn, around.s3_endpoint)
     return {
-        names.account_path(names.MODELS): to_yaml([account]),
+        **account(around),
         names.version_path(model.name, version.number): to_yaml(objects),
     }
+
+
+def account(around: Surroundings) -> dict[str, bytes]:
+    """Return the account by which all versions read the registry."""
+    made = serving.service_account(names.MODELS, around.role_arn, around.s3_endpoint)
+    return {names.account_path(names.MODELS): to_yaml([made])}
 
 
 def served_version(

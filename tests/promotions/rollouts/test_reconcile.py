@@ -11,7 +11,7 @@ from apps.audit.models import AuditEvent
 from apps.gateway.reconcile import compiled
 from apps.integrations.errors import PermanentError
 from apps.manifests import engine_args
-from apps.promotions import actions, proposal
+from apps.promotions import actions, queries
 from apps.promotions.models import RolloutCommit, RolloutPhase
 from apps.promotions.rollouts import records
 from apps.promotions.rollouts.reconcile import NO_ROUTE
@@ -134,8 +134,10 @@ class TestAdvance:
             in rollout.message
         )
         assert subjects(remote) == []
-        change = proposal.change_of(rollout.promotion)
-        assert (list(change.steps), change.problem) == ([], rollout.message)
+        found = queries.evidence_for(rollout.model_version, NOW, rollout.promotion).differences
+        assert [(each.group, rollout.message in each.found) for each in found] == [
+            ("Same commits", True)
+        ]
 
     def test_does_nothing_when_it_is_not_due(self, rollout, git, cluster, remote):
         turn(rollout, git, cluster, NOW - timedelta(seconds=1))

@@ -1,0 +1,62 @@
+"""Voiding approvals: what they were over has changed, so they count no more.
+
+Seen at every approval, before a rollout starts, and by a sweep in between. The promotion waits for
+reviewers again; where what it bound does not come back, nobody can approve it, and its owner
+withdraws it and proposes anew. Once a rollout began nothing is voided: what it commits is compared
+step by step instead (writes.py).
+"""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from apps.audit.actions import Actor, System, record
+from apps.audit.models import Action
+from apps.promotions import queries
+from apps.promotions.binding.differences import Difference, in_words
+from apps.promotions.models import Promotion
+
+WORKER = System("promotions.void_approvals")
+
+
+@transaction.atomic
+def void_if_changed(
+    *, promotion: Promotion, now: datetime, actor: Actor = WORKER
+) -> list[Difference]:
+    """Void the approvals of a promotion whose rollout has not begun, where something changed that
+    they were over; return what. Two queries where nobody approved yet, about fifteen else.
+    """
+    rows = Promotion.objects.undone().select_for_update(of=("self",)).filter(pk=promotion.pk)
+    given = promotion.approvals.counting()
+    if not given.exists() or not rows.exists():
+        return []
+    found = rows.select_related(
+        "registered_model", "model_version__registered_model", "policy_revision"
+    ).get()
+    facts = queries.evidence_for(found.model_version, now, found)
+    changed = list(facts.differences or ())
+    if changed:
+        _void(found, changed, actor, now)
+        promotion.refresh_from_db()
+    return changed
+
+
+def _void(promotion: Promotion, changed: list[Difference], actor: Actor, now: datetime) -> None:
+    words = in_words(changed)
+    given = promotion.approvals.counting()
+    data = {
+        "reason": words,
+        "differences": [each.as_json() for each in changed],
+        "approvals": sorted(given.values_list("approver__username", flat=True)),
+        "binding": promotion.binding_digest,
+    }
+    given.update(voided_at=now, void_reason=words)
+    voided = {"voided_at": now, "void_reason": words}
+    waits = Promotion.objects.pending().filter(registered_model=promotion.registered_model_id)
+    if promotion.status == Promotion.Status.APPROVED and waits.exists():
+        # one proposal of a model waits at a time: the newer one does
+        voided["status"] = Promotion.Status.SUPERSEDED
+    elif promotion.status == Promotion.Status.APPROVED:
+        voided |= {"status": Promotion.Status.PENDING, "decided_at": None}
+    Promotion.objects.filter(pk=promotion.pk).update(**voided)
+    record(action=Action.PROMOTION_VOIDED, actor=actor, target=promotion, now=now, data=data)
