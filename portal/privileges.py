@@ -133,7 +133,8 @@ PRIVILEGES: dict[str, May] = {
     "evals.EvalPacketResult": FACT,
     # access
     "access.AccessRequest": May(
-        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
+        insert=True,
+        update=("status", "decided_by", "decided_at", "decision_reason", "decision_seen"),
     ),
     "access.Grant": May(insert=True, update=("revoked_at", "revoked_by", "revoke_reason")),
     "access.Recertification": FACT,

@@ -3,9 +3,11 @@
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from apps.access.api import AccessRequests
+from apps.access.api import decide as decide_access
 from apps.access.grants.views import grant_keep
 from apps.access.urls import api_urlpatterns as access_api
 from apps.access.urls import urlpatterns as access_pages
+from apps.access.views import request_approve, request_reject
 from apps.accounts.urls import api_urlpatterns as accounts_api
 from apps.accounts.urls import sign_in_urlpatterns
 from apps.capacity.urls import api_urlpatterns as capacity_api
@@ -36,12 +38,16 @@ catalog_pages: list[URLPattern] = [
     path("<slug:name>/versions/", versions.version_list, name="version_list"),
     path("<slug:name>/v<int:number>/", versions.version_detail, name="version_detail"),
 ]
+# pages and API of access that take prices and usage, which stand above it
+use, seen = {"use_of": estimates.use_of}, {"seen_of": estimates.seen_of}
 asking_pages: list[URLPattern] = [
     path("request/<slug:name>/", requests.request_create, name="request_create"),
     path("request/<slug:name>/estimate/", requests.request_estimate, name="request_estimate"),
     path("requests/<uuid:pk>/today/", requests.request_today, name="request_today"),
     path("grants/<uuid:pk>/renew/", requests.grant_renew, name="grant_renew"),
-    path("grants/<uuid:pk>/keep/", grant_keep, {"use_of": estimates.use_of}, name="grant_keep"),
+    path("grants/<uuid:pk>/keep/", grant_keep, use, name="grant_keep"),
+    path("requests/<uuid:pk>/approve/", request_approve, seen, name="request_approve"),
+    path("requests/<uuid:pk>/reject/", request_reject, seen, name="request_reject"),
 ]
 asking_api = AccessRequests.as_view(estimate=estimates.estimate, use_of=estimates.use_of)
 # last: "register" is no model's name
@@ -81,6 +87,12 @@ api: list[URLPattern | URLResolver] = [
     *accounts_api,
     *notices_api,
     path("access-requests", asking_api, name="access_requests"),
+    path(
+        "access-requests/<uuid:pk>/<str:decision>",
+        decide_access,
+        seen,
+        name="access_request_decide",
+    ),
     *access_api,
     *catalog_api,
     *chargeback_api,

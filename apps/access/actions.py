@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from apps.access.budgets.actions import end_with_grant, give_budget
 from apps.access.models import AccessRequest, Grant
 from apps.access.wishes import Wish, problems, renewal
-from apps.access.work import Estimate, Use, as_data, use_as_data
+from apps.access.work import Estimate, Seen, Use, seen_as_data
 from apps.accounts.models import Role, Team, User
 from apps.accounts.roles import ASKS_FOR_MODELS
 from apps.audit.actions import record
@@ -75,10 +75,7 @@ def submit_request(
     if wrong := problems(asdict(wish), model, now):
         raise CannotRequest(" ".join(wrong.values()), wrong)
     _may_be_granted(model, team, renews, now)
-    seen = {
-        "expected": as_data(expected) if expected else None,
-        "use": use_as_data(use) if use else None,
-    }
+    seen = seen_as_data(Seen(expected, use))
     try:
         with transaction.atomic():
             request = AccessRequest.objects.create(
@@ -163,14 +160,22 @@ def question(request: AccessRequest, person: User) -> decisions.Question:
 
 
 @transaction.atomic
-def approve_request(*, request: AccessRequest, approver: User, reason: str, now: datetime) -> Grant:
+def approve_request(
+    *,
+    request: AccessRequest,
+    approver: User,
+    reason: str,
+    now: datetime,
+    seen: Seen | None = None,
+) -> Grant:
     """Approve a pending request, create its grant, and give the team its monthly budget.
 
     now: aware UTC; becomes the grant's active_from (inclusive). A grant that it renews ends then.
+    seen: what lay before the approver, which is kept with the decision.
     Raises NotPermitted unless the approver owns the model and did not ask; AlreadyDecided if it is
     not pending; CannotRequest when it would end before it begins, or the team has a grant already.
     """
-    _decide(request, approver, AccessRequest.Status.APPROVED, reason, now)
+    facts = _decide(request, approver, AccessRequest.Status.APPROVED, reason, now, seen)
     active_to = end_of_day(request.expires_date)
     if active_to <= now:
         raise CannotRequest(
@@ -191,13 +196,7 @@ def approve_request(*, request: AccessRequest, approver: User, reason: str, now:
         raise CannotRequest(
             f"{request.team} already has {request.registered_model}. Reject the request."
         ) from None
-    record(
-        action=Action.ACCESS_APPROVED,
-        actor=approver,
-        target=request,
-        now=now,
-        data={"reason": reason},
-    )
+    record(action=Action.ACCESS_APPROVED, actor=approver, target=request, now=now, data=facts)
     record(
         action=Action.GRANT_CREATED,
         actor=approver,
@@ -227,26 +226,36 @@ def _replace(request: AccessRequest, approver: User, now: datetime) -> str:
 
 @transaction.atomic
 def reject_request(
-    *, request: AccessRequest, approver: User, reason: str, now: datetime
+    *,
+    request: AccessRequest,
+    approver: User,
+    reason: str,
+    now: datetime,
+    seen: Seen | None = None,
 ) -> AccessRequest:
     """Reject a pending request. Raises as approve_request does."""
-    _decide(request, approver, AccessRequest.Status.REJECTED, reason, now)
-    record(
-        action=Action.ACCESS_REJECTED,
-        actor=approver,
-        target=request,
-        now=now,
-        data={"reason": reason},
-    )
+    facts = _decide(request, approver, AccessRequest.Status.REJECTED, reason, now, seen)
+    record(action=Action.ACCESS_REJECTED, actor=approver, target=request, now=now, data=facts)
     return request
 
 
 def _decide(
-    request: AccessRequest, approver: User, status: str, reason: str, now: datetime
-) -> None:
+    request: AccessRequest,
+    approver: User,
+    status: str,
+    reason: str,
+    now: datetime,
+    seen: Seen | None,
+) -> dict[str, object]:
+    """Decide, and return what the record keeps of it."""
     decisions.permit(question(request, approver))
     pending = AccessRequest.objects.pending()
-    decisions.decide(pending, request, status=status, who=approver, now=now, reason=reason)
+    told = seen_as_data(seen) if seen else None
+    decisions.decide(
+        pending, request,
+        status=status, who=approver, now=now, reason=reason, decision_seen=told,
+    )  # fmt: skip
+    return {"reason": reason} | ({"seen": told} if told else {})
 
 
 @transaction.atomic

@@ -18,7 +18,7 @@ from apps.access import actions, wishes, work
 from apps.access.budgets.queries import of_grants
 from apps.access.filters import GrantQuery, RequestQuery
 from apps.access.forms import OFFICE
-from apps.access.handed import EstimateOf, UseOf
+from apps.access.handed import EstimateOf, SeenOf, UseOf
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Team
 from apps.accounts.requests import caller
@@ -78,6 +78,7 @@ class WishInput(serializers.Serializer[Any]):
 class AccessRequestOutput(serializers.ModelSerializer[AccessRequest]):
     """One request. expected: the work and what it comes to; use: what the grant to be renewed was
     used for; both as they were seen when it was asked, null where they were not told.
+    decision_seen: both as they lay before whoever decided.
     """
 
     model = serializers.CharField(source="registered_model.name")
@@ -86,6 +87,7 @@ class AccessRequestOutput(serializers.ModelSerializer[AccessRequest]):
     decided_by = serializers.CharField(source="decided_by.username", default=None, allow_null=True)
     expected = serializers.DictField(allow_null=True)
     use = serializers.DictField(allow_null=True)
+    decision_seen = serializers.DictField(allow_null=True)
 
     class Meta:
         model = AccessRequest
@@ -107,6 +109,7 @@ class AccessRequestOutput(serializers.ModelSerializer[AccessRequest]):
             "renews",
             "expected",
             "use",
+            "decision_seen",
         )
 
 
@@ -233,14 +236,17 @@ def access_request(request: Request, pk: UUID) -> Response:
     parameters=[choice("decision", list(DECISIONS), "What to do with it.")],
 )
 @api_view(["POST"])
-def decide(request: Request, pk: UUID, decision: str) -> Response:
-    """Approve or reject a request."""
+def decide(request: Request, pk: UUID, decision: str, seen_of: SeenOf) -> Response:
+    """Approve or reject a request. seen_of: what lies before the approver, which portal/urls.py
+    hands in.
+    """
     action = DECISIONS.get(decision)
     if action is None:
         raise Http404
-    item = get_object_or_404(AccessRequest.objects.visible_to(caller(request)), pk=pk)
-    reason = reason_of(request.data)
-    action(request=item, approver=caller(request), reason=reason, now=now())
+    rows = AccessRequest.objects.visible_to(caller(request)).select_related(*RELATED)
+    item, moment = get_object_or_404(rows, pk=pk), now()
+    reason, seen = reason_of(request.data), seen_of(item, moment)
+    action(request=item, approver=caller(request), reason=reason, now=moment, seen=seen)
     item.refresh_from_db()
     return Response(AccessRequestOutput(item).data)
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from apps.access.models import Grant
-from apps.access.work import Estimate, Use, Work
+from apps.access.models import AccessRequest, Grant
+from apps.access.work import Estimate, Seen, Use, Work
 from apps.accounts.models import Team
 from apps.catalog.models import RegisteredModel
 
 EstimateOf = Callable[[RegisteredModel, Team | None, Work, datetime], Estimate]
+SeenOf = Callable[[AccessRequest, datetime], Seen]
 UseOf = Callable[[Grant, datetime], Use]

@@ -91,6 +91,8 @@ class AccessRequest(models.Model):
     # to (work.Estimate); use: what the grant to be renewed was used for (work.Use). None: not told.
     expected = models.JSONField(null=True, blank=True)
     use = models.JSONField(null=True, blank=True)
+    # the same two, {"expected":, "use":}, as they lay before whoever decided
+    decision_seen = models.JSONField(null=True, blank=True)
 
     objects = AccessRequestQuerySet.as_manager()
 

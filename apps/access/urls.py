@@ -9,14 +9,11 @@ app_name = "access"
 urlpatterns = [
     path("", views.request_list, name="request_list"),
     path("requests/<uuid:pk>/", views.request_detail, name="request_detail"),
-    path("requests/<uuid:pk>/approve/", views.request_approve, name="request_approve"),
-    path("requests/<uuid:pk>/reject/", views.request_reject, name="request_reject"),
     path("requests/<uuid:pk>/withdraw/", views.request_withdraw, name="request_withdraw"),
     path("grants/<uuid:pk>/", grants.grant_detail, name="grant_detail"),
     path("grants/<uuid:pk>/revoke/", grants.grant_revoke, name="grant_revoke"),
 ]
 api_urlpatterns = [
     path("access-requests/<uuid:pk>", api.access_request, name="access_request"),
-    path("access-requests/<uuid:pk>/<str:decision>", api.decide, name="access_request_decide"),
     path("grants", api.Grants.as_view(), name="grants"),
 ]

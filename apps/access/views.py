@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.access import actions, tables, words
 from apps.access.budgets.terms import NOT_ENFORCED
+from apps.access.handed import SeenOf
 from apps.access.models import AccessRequest
 from apps.access.wishes import highest_words
 from apps.accounts.models import User
@@ -90,6 +91,7 @@ def _show_request(
         "facts": _request_facts(item),
         "expected": words.asked_rows(item),
         "use": words.kept_use_rows(item),
+        "seen": words.seen_rows(item),
         "form": form,
         "decide": decide,
         "actions": decide.head_actions if decide else [],
@@ -135,25 +137,27 @@ def _request_facts(item: AccessRequest) -> list[tuple[str, object]]:
 
 
 @require_POST
-def request_approve(request: SignedIn, pk: UUID) -> HttpResponse:
-    """Approve a request; its grant reaches the gateway within seconds."""
-    return _decide(
-        request,
-        pk,
-        actions.approve_request,
-        "Approved. The gateway lets the team in within seconds.",
-    )
+def request_approve(request: SignedIn, pk: UUID, seen_of: SeenOf) -> HttpResponse:
+    """Approve a request; its grant reaches the gateway within seconds. seen_of: what lies before
+    the approver, which stands above this app; portal/urls.py hands it in.
+    """
+    done = "Approved. The gateway lets the team in within seconds."
+    return _decide(request, pk, actions.approve_request, seen_of, done)
 
 
 @require_POST
-def request_reject(request: SignedIn, pk: UUID) -> HttpResponse:
-    """Reject a request."""
-    return _decide(request, pk, actions.reject_request, "Rejected. The team sees your reason.")
+def request_reject(request: SignedIn, pk: UUID, seen_of: SeenOf) -> HttpResponse:
+    """Reject a request. seen_of: as of request_approve."""
+    done = "Rejected. The team sees your reason."
+    return _decide(request, pk, actions.reject_request, seen_of, done)
 
 
-def _decide(request: SignedIn, pk: UUID, action: Callable[..., object], done: str) -> HttpResponse:
-    item = _request_for(request.user, pk)
-    order = partial(action, request=item, approver=request.user, now=now())
+def _decide(
+    request: SignedIn, pk: UUID, action: Callable[..., object], seen_of: SeenOf, done: str
+) -> HttpResponse:
+    item, moment = _request_for(request.user, pk), now()
+    seen = seen_of(item, moment)
+    order = partial(action, request=item, approver=request.user, now=moment, seen=seen)
     refused = carry_out_with_reason(request, order, done)
     if refused is not None:
         return _show_request(request, item, refused, status=422)

@@ -12,6 +12,7 @@ from apps.access.work import (
     Needs,
     Use,
     estimate_of,
+    seen_of_data,
     use_of_data,
 )
 from apps.common.counts import counted
@@ -117,6 +118,19 @@ def use_rows(use: Use) -> list[Row]:
         ("Calls", calls),
         ("Tokens", f"{use.input_tokens:,} in · {use.output_tokens:,} out"),
     ]
+
+
+def seen_rows(request: AccessRequest) -> list[Row]:
+    """Return what lay before whoever decided: the cost by the prices of then, and the use until
+    then; nothing where it was not kept.
+    """
+    if request.decision_seen is None:
+        return []
+    seen = seen_of_data(request.decision_seen)
+    rows: list[Row] = []
+    if seen.expected:
+        rows = [("Cost a month", cost_words(seen.expected)), ("Price", _price_words(seen.expected))]
+    return rows + (use_rows(seen.use) if seen.use else [])
 
 
 def kept_use_rows(request: AccessRequest) -> list[Row]:

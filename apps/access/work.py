@@ -253,6 +253,33 @@ class Use:
         return not any(calls)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What lies before whoever decides, at that moment: the expected work by the prices of then,
+    and what the grant to be renewed was used for until then. None: not told, nothing to renew.
+    """
+
+    expected: Estimate | None
+    use: Use | None
+
+
+def seen_as_data(seen: Seen) -> dict[str, Any]:
+    """Return what was seen as JSON that keeps every digit."""
+    return {
+        "expected": as_data(seen.expected) if seen.expected else None,
+        "use": use_as_data(seen.use) if seen.use else None,
+    }
+
+
+def seen_of_data(data: Mapping[str, Any]) -> Seen:
+    """Return what seen_as_data wrote."""
+    expected, use = data["expected"], data["use"]
+    return Seen(
+        expected=estimate_of(expected) if expected else None,
+        use=use_of_data(use) if use else None,
+    )
+
+
 def use_as_data(use: Use) -> dict[str, Any]:
     """Return a use as JSON that keeps every digit."""
     usd = use.list_cost_usd

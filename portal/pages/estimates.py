@@ -9,8 +9,8 @@ from decimal import Decimal
 from math import ceil
 
 from apps.access import work as works
-from apps.access.models import Grant
-from apps.access.work import Estimate, Measured, Needs, Use, Work
+from apps.access.models import AccessRequest, Grant
+from apps.access.work import Estimate, Measured, Needs, Seen, Use, Work
 from apps.accounts.models import Team
 from apps.catalog.models import RegisteredModel
 from apps.chargeback import queries
@@ -83,6 +83,20 @@ def _cost(needs: Needs, prices: Prices) -> Decimal | None:
         output_tokens=needs.output_tokens_a_month,
         prices=prices,
     )
+
+
+def again(asked: AccessRequest, now: datetime) -> Estimate | None:
+    """Return what a request's expected work comes to at a moment; None where it told none."""
+    if asked.expected is None:
+        return None
+    work = works.estimate_of(asked.expected).work
+    return estimate(asked.registered_model, asked.team, work, now)
+
+
+def seen_of(asked: AccessRequest, now: datetime) -> Seen:
+    """Return what lies before whoever decides about a request, at a moment."""
+    use = use_of(asked.renews, now) if asked.renews else None
+    return Seen(expected=again(asked, now), use=use)
 
 
 def use_of(grant: Grant, now: datetime) -> Use:

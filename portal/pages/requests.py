@@ -23,7 +23,7 @@ from apps.access import actions, wishes, words
 from apps.access.budgets.queries import of_grants
 from apps.access.forms import AccessRequestForm, WorkForm, budget_of, usual_wish, usual_work
 from apps.access.models import AccessRequest, Grant
-from apps.access.work import Estimate, Work, estimate_of
+from apps.access.work import Estimate, estimate_of
 from apps.accounts.models import Team, User
 from apps.accounts.requests import SignedIn
 from apps.accounts.roles import ASKS_FOR_MODELS
@@ -237,7 +237,7 @@ def grant_renew(request: SignedIn, pk: UUID) -> HttpResponse:
         monthly_budget_usd=budget_of(grant, of_grants([grant], moment).get(grant.pk)),
         requester=request.user,
         now=moment,
-        expected=_again(grant.request, moment),
+        expected=estimates.again(grant.request, moment),
         use=estimates.use_of(grant, moment),
     )
     owner = grant.registered_model.owner_team
@@ -247,14 +247,6 @@ def grant_renew(request: SignedIn, pk: UUID) -> HttpResponse:
     return redirect("access:request_detail", pk=made.pk)
 
 
-def _again(asked: AccessRequest, moment: datetime) -> Estimate | None:
-    """Return what a request's expected work comes to now; None where it told none."""
-    if asked.expected is None:
-        return None
-    work: Work = estimate_of(asked.expected).work
-    return estimates.estimate(asked.registered_model, asked.team, work, moment)
-
-
 @require_GET
 def request_today(request: SignedIn, pk: UUID) -> HttpResponse:
     """Say what a request's expected work comes to by the prices and figures of today, beside what
@@ -262,7 +254,7 @@ def request_today(request: SignedIn, pk: UUID) -> HttpResponse:
     """
     rows = AccessRequest.objects.visible_to(request.user).select_related("registered_model", "team")
     item = get_object_or_404(rows, pk=pk)
-    today = _again(item, now())
+    today = estimates.again(item, now())
     before = estimate_of(item.expected) if item.expected else None
     context = {
         "today": today,

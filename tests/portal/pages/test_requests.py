@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from apps.access import actions
 from apps.access.models import AccessRequest, Grant
-from apps.access.work import estimate_of, use_of_data
+from apps.access.work import estimate_of, seen_of_data, use_of_data
 from apps.accounts.models import Role
 from apps.chargeback.actions import price_due_days
 from apps.chargeback.rating import Prices
@@ -393,6 +393,61 @@ class TestApi:
         made = api(charlie).post("/api/v1/access-requests", body, format="json").json()
         assert made["use"]["metered_calls"] == 0
         assert made["expected"] is None
+
+
+class TestDecision:
+    """What lay before whoever decided is kept with the decision, by the page and by the API."""
+
+    @pytest.fixture
+    def renewal(self, as_, charlie, alice, registered_model):
+        """Charlie's renewal, asked for at NOW with its work, of a grant that was used once."""
+        price(registered_model, CHEAP, OCTOBER)
+        form = reverse("access:request_create", args=[registered_model.name])
+        as_(charlie).post(form, FORM | {"expires_date": "2026-12-31"})
+        grant = actions.approve_request(
+            request=AccessRequest.objects.get(), approver=alice, reason="Fits.", now=NOW
+        )
+        as_(charlie).post(reverse("access:grant_renew", args=[grant.pk]))
+        use(NOW + timedelta(hours=1))
+        price(registered_model, DEAR, NOW + timedelta(hours=2))
+        return AccessRequest.objects.get(renews=grant)
+
+    @pytest.fixture(params=["page", "api"])
+    def decide(self, request, as_, alice, monkeypatch):
+        """Decide as alice, three hours later."""
+        for module in ("apps.access.views", "apps.access.api"):
+            monkeypatch.setattr(f"{module}.now", lambda: NOW + timedelta(hours=3))
+        body = {"reason": "Read every day."}
+
+        def by_page(item, decision):
+            as_(alice).post(reverse(f"access:request_{decision}", args=[item.pk]), body)
+
+        def by_api(item, decision):
+            api(alice).post(f"/api/v1/access-requests/{item.pk}/{decision}", body, format="json")
+
+        return by_page if request.param == "page" else by_api
+
+    @pytest.mark.parametrize("decision", ["approve", "reject"])
+    def test_keeps_the_use_and_the_cost_of_that_moment(self, as_, alice, renewal, decide, decision):
+        decide(renewal, decision)
+        renewal.refresh_from_db()
+        seen = seen_of_data(renewal.decision_seen)
+        assert seen.use and (seen.use.until, seen.use.metered_calls) == (
+            NOW + timedelta(hours=3),
+            1,
+        )
+        assert seen.expected and seen.expected.monthly_usd == Decimal("45.0514292")
+        assert use_of_data(renewal.use).is_none, "as it was when it was asked"
+        facts = {"reason": "Read every day.", "seen": renewal.decision_seen}
+        assert trail(renewal)[1][2] == facts
+        text = joined(as_(alice).get(renewal.get_absolute_url()).content)
+        assert "What lay before whoever decided" in text
+        assert "about $23" in text and "about $45" in text
+
+    def test_of_what_told_nothing_keeps_that(self, request_, decide):
+        decide(request_, "reject")
+        request_.refresh_from_db()
+        assert request_.decision_seen == {"expected": None, "use": None}
 
 
 class TestUseOf:
