@@ -2,12 +2,8 @@
 
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
-from apps.access.api import AccessRequests
-from apps.access.api import decide as decide_access
-from apps.access.grants.views import grant_keep
 from apps.access.urls import api_urlpatterns as access_api
 from apps.access.urls import urlpatterns as access_pages
-from apps.access.views import request_approve, request_reject
 from apps.accounts.urls import api_urlpatterns as accounts_api
 from apps.accounts.urls import sign_in_urlpatterns
 from apps.capacity.urls import api_urlpatterns as capacity_api
@@ -25,7 +21,7 @@ from apps.notices.urls import api_urlpatterns as notices_api
 from apps.promotions.urls import api_urlpatterns as promotions_api
 from portal import views
 from portal.api import Document, UnknownAddress
-from portal.pages import catalog, estimates, evaluations, requests, versions
+from portal.pages import access_urls, catalog, evaluations, versions
 from portal.pages.api_reference import api_reference
 from portal.pages.grants import grant_list
 from portal.pages.model_usage import model_usage
@@ -38,18 +34,6 @@ catalog_pages: list[URLPattern] = [
     path("<slug:name>/versions/", versions.version_list, name="version_list"),
     path("<slug:name>/v<int:number>/", versions.version_detail, name="version_detail"),
 ]
-# pages and API of access that take prices and usage, which stand above it
-use, seen = {"use_of": estimates.use_of}, {"seen_of": estimates.seen_of}
-asking_pages: list[URLPattern] = [
-    path("request/<slug:name>/", requests.request_create, name="request_create"),
-    path("request/<slug:name>/estimate/", requests.request_estimate, name="request_estimate"),
-    path("requests/<uuid:pk>/today/", requests.request_today, name="request_today"),
-    path("grants/<uuid:pk>/renew/", requests.grant_renew, name="grant_renew"),
-    path("grants/<uuid:pk>/keep/", grant_keep, use, name="grant_keep"),
-    path("requests/<uuid:pk>/approve/", request_approve, seen, name="request_approve"),
-    path("requests/<uuid:pk>/reject/", request_reject, seen, name="request_reject"),
-]
-asking_api = AccessRequests.as_view(estimate=estimates.estimate, use_of=estimates.use_of)
 # last: "register" is no model's name
 model_page = path("<slug:name>/", catalog.model_detail, name="model_detail")
 usage_page = path("catalog/<slug:name>/usage/", model_usage, name="model_usage")
@@ -68,7 +52,7 @@ pages: list[URLPattern | URLResolver] = [
     path("notices/", include("apps.notices.urls")),
     path("access/grants/", grant_list, name="grant_list"),
     path("access/recertification/", recertification_list, name="recertification_list"),
-    path("access/", include(([*asking_pages, *access_pages], "access"))),
+    path("access/", include(([*access_urls.pages, *access_pages], "access"))),
     path("chargeback/", include("apps.chargeback.urls")),
     path("", include(([usage_page, *usage_pages], "metering"))),
     path("catalog/", include(([*catalog_pages, *catalog_forms, model_page], "catalog"))),
@@ -86,13 +70,7 @@ api: list[URLPattern | URLResolver] = [
     path("schema", Document.as_view(), name="schema"),
     *accounts_api,
     *notices_api,
-    path("access-requests", asking_api, name="access_requests"),
-    path(
-        "access-requests/<uuid:pk>/<str:decision>",
-        decide_access,
-        seen,
-        name="access_request_decide",
-    ),
+    *access_urls.api,
     *access_api,
     *catalog_api,
     *chargeback_api,

@@ -1,6 +1,7 @@
-"""The API of access: the same actions as the pages."""
+"""The API of requests: the same actions as the pages. What stands above this app (handed.py) comes
+in with the address.
+"""
 
-from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NoReturn
@@ -15,8 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.access import actions, wishes, work
-from apps.access.budgets.queries import of_grants
-from apps.access.filters import GrantQuery, RequestQuery
+from apps.access.filters import RequestQuery
 from apps.access.forms import OFFICE
 from apps.access.handed import EstimateOf, SeenOf, UseOf
 from apps.access.models import AccessRequest, Grant
@@ -25,7 +25,7 @@ from apps.accounts.requests import caller
 from apps.catalog.models import DataClass, RegisteredModel
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
-from apps.common.pagination import NewestFirst, NewestRequests
+from apps.common.pagination import NewestRequests
 from apps.common.reasons import ReasonInput, reason_of
 
 TAG = "Access"
@@ -34,7 +34,7 @@ RELATED = ("registered_model", "team", "requested_by", "decided_by")
 
 
 def _not_handed_in(*_: object) -> NoReturn:
-    raise NotImplementedError("portal/urls.py hands in what stands above this app.")
+    raise NotImplementedError("portal/pages/access_urls.py hands it in.")
 
 
 class WorkInput(serializers.Serializer[Any]):
@@ -113,40 +113,10 @@ class AccessRequestOutput(serializers.ModelSerializer[AccessRequest]):
         )
 
 
-class GrantOutput(serializers.ModelSerializer[Grant]):
-    """One grant. monthly_budget_usd: what the team may spend on the model in a month; null where
-    that is not limited.
-    """
-
-    model = serializers.CharField(source="registered_model.name")
-    team = serializers.CharField(source="team.slug")
-    monthly_budget_usd = serializers.SerializerMethodField()
-
-    def get_monthly_budget_usd(self, grant: Grant) -> str | None:
-        """Return the amount of the budget of the grant's team for its model."""
-        budget = self.context["budgets"].get(grant.pk)
-        return f"{budget.amount:f}" if budget else None
-
-    class Meta:
-        model = Grant
-        fields = (
-            "id",
-            "model",
-            "team",
-            "tokens_per_minute",
-            "monthly_budget_usd",
-            "active_from",
-            "active_to",
-            "last_day",
-            "revoked_at",
-        )
-
-
 class AccessRequests(Listing):
     """List and make requests.
 
-    estimate, use_of: what expected work comes to, and what a grant was used for; both stand above
-    this app, so portal/urls.py hands them in.
+    estimate, use_of: what expected work comes to, and what a grant was used for.
     """
 
     estimate: EstimateOf = staticmethod(_not_handed_in)
@@ -237,9 +207,7 @@ def access_request(request: Request, pk: UUID) -> Response:
 )
 @api_view(["POST"])
 def decide(request: Request, pk: UUID, decision: str, seen_of: SeenOf) -> Response:
-    """Approve or reject a request. seen_of: what lies before the approver, which portal/urls.py
-    hands in.
-    """
+    """Approve or reject a request."""
     action = DECISIONS.get(decision)
     if action is None:
         raise Http404
@@ -249,24 +217,3 @@ def decide(request: Request, pk: UUID, decision: str, seen_of: SeenOf) -> Respon
     action(request=item, approver=caller(request), reason=reason, now=moment, seen=seen)
     item.refresh_from_db()
     return Response(AccessRequestOutput(item).data)
-
-
-class Grants(Listing):
-    """List grants."""
-
-    queryset = Grant.objects.select_related("registered_model", "team")
-    serializer_class = GrantOutput
-    pagination_class = NewestFirst
-    filterset_class = GrantQuery
-
-    @operation("grants_list", TAG, "List grants", answers=GrantOutput(many=True), refuses=(400,))
-    def get(self, request: Request) -> Response:
-        """Answer the grants the caller may see: those in force now, unless `active` asks for the
-        others.
-        """
-        rows = Grant.objects.visible_to(caller(request)).select_related("registered_model", "team")
-        return self.listed(rows if "active" in request.query_params else rows.active(now()))
-
-    def context_of(self, page: Sequence[Grant]) -> dict[str, object]:
-        """Return the budgets of a page's grants."""
-        return {"budgets": of_grants(page, now())}

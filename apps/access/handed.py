@@ -1,4 +1,6 @@
-"""What this app needs of prices and usage, which stand above it: portal/urls.py hands it in."""
+"""What this app needs of prices and usage, which stand above it: portal/pages/access_urls.py hands
+it in.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -9,5 +11,6 @@ from apps.accounts.models import Team
 from apps.catalog.models import RegisteredModel
 
 EstimateOf = Callable[[RegisteredModel, Team | None, Work, datetime], Estimate]
+AgainOf = Callable[[AccessRequest, datetime], Estimate | None]
 SeenOf = Callable[[AccessRequest, datetime], Seen]
 UseOf = Callable[[Grant, datetime], Use]

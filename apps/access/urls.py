@@ -1,8 +1,11 @@
-"""URLs of requests and grants. portal/urls.py adds those that take prices and usage from above."""
+"""URLs of requests and grants. portal/pages/access_urls.py adds those that take prices and usage
+from above.
+"""
 
 from django.urls import path
 
 from apps.access import api, views
+from apps.access.grants import api as grants_api
 from apps.access.grants import views as grants
 
 app_name = "access"
@@ -15,5 +18,6 @@ urlpatterns = [
 ]
 api_urlpatterns = [
     path("access-requests/<uuid:pk>", api.access_request, name="access_request"),
-    path("grants", api.Grants.as_view(), name="grants"),
+    path("grants", grants_api.Grants.as_view(), name="grants"),
+    path("grants/<uuid:pk>/revoke", grants_api.revoke, name="grant_revoke"),
 ]

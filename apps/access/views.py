@@ -139,7 +139,7 @@ def _request_facts(item: AccessRequest) -> list[tuple[str, object]]:
 @require_POST
 def request_approve(request: SignedIn, pk: UUID, seen_of: SeenOf) -> HttpResponse:
     """Approve a request; its grant reaches the gateway within seconds. seen_of: what lies before
-    the approver, which stands above this app; portal/urls.py hands it in.
+    the approver, which stands above this app; portal/pages/access_urls.py hands it in.
     """
     done = "Approved. The gateway lets the team in within seconds."
     return _decide(request, pk, actions.approve_request, seen_of, done)

@@ -38,7 +38,7 @@ def api(person):
 @pytest.fixture
 def soon(monkeypatch):
     """Let the clock of the doors stand at the tests' moment."""
-    for module in ("views", "api"):
+    for module in ("views", "api", "grants.views", "grants.api"):
         monkeypatch.setattr(f"apps.access.{module}.now", lambda: NOW)
 
 

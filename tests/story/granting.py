@@ -18,9 +18,8 @@ def request_access(lead: Person, tokens_per_minute: int, why: str) -> str:
     lead.page.get_by_label("Most sensitive data you will send").select_option(index=0)
     lead.fill("Packets a day", "200")
     lead.fill("Pages in each", "8")
-    if lead.page.get_by_label("Tokens read for a page (optional)").count() == 0:
-        lead.fill("Tokens read for a page", "600")
-        lead.fill("Tokens written for a page", "120")
+    lead.fill("Tokens read for a page", "600")
+    lead.fill("Tokens written for a page", "120")
     expect(lead.page.locator("#estimate")).to_contain_text("200 packets of 8 pages a day")
     lead.fill("Tokens per minute", str(tokens_per_minute))
     lead.fill("Monthly budget (USD)", "25")

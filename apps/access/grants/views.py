@@ -204,7 +204,7 @@ def grant_revoke(request: SignedIn, pk: UUID) -> HttpResponse:
 @require_POST
 def grant_keep(request: SignedIn, pk: UUID, use_of: UseOf) -> HttpResponse:
     """Keep a grant that is due to be looked at again. use_of: what it was used for, which stands
-    above this app; portal/urls.py hands it in.
+    above this app; portal/pages/access_urls.py hands it in.
     """
     grant, moment = _grant_for(request.user, pk), now()
     order = partial(

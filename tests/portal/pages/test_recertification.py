@@ -16,6 +16,7 @@ from apps.common.periods import DAY
 from portal.needs import needs_of
 from portal.pages import recertification as page
 from tests.access.test_actions import WISH
+from tests.access.test_views import api
 from tests.chargeback.pricing import CHEAP, price
 from tests.chargeback.test_queries import use
 from tests.factories import NOW, RegisteredModelFactory, TeamFactory, UserFactory
@@ -27,7 +28,7 @@ LOOK = NOW + 31 * DAY  # a grant of NOW is overdue, one of ten days later due
 @pytest.fixture(autouse=True)
 def clock(monkeypatch, settings):
     settings.ACCESS_RECERTIFICATION_DAYS = 30
-    for module in ("portal.pages.recertification", "apps.access.grants.views"):
+    for module in (page.__name__, "apps.access.grants.views", "apps.access.grants.api"):
         monkeypatch.setattr(f"{module}.now", lambda: LOOK)
 
 
@@ -135,6 +136,42 @@ class TestKeep:
         text = joined(client.get(reverse("access:grant_detail", args=[made.grant_id])).content)
         assert "kept last" in text and "Read every day." in text
         assert "Keep the access of" not in text
+
+
+class TestApi:
+    """The same orders for programs."""
+
+    def test_keeps_a_grant_and_tells_when_it_is_due_again(self, grants, alice, bob):
+        address = f"/api/v1/grants/{grants['bob'].pk}/keep"
+        body = {"reason": "Read every day."}
+        assert api(bob).post(address, body, format="json").status_code == 403
+        assert api(alice).post(address, {}, format="json").status_code == 400
+        answer = api(alice).post(address, body, format="json")
+        due = LOOK + 30 * DAY
+        assert answer.json()["look_due_at"] == due.isoformat().replace("+00:00", "Z")
+        assert Recertification.objects.get().grant == grants["bob"]
+        again = api(alice).post(address, body, format="json")
+        assert (again.status_code, again.json()["code"]) == (409, "not_due")
+        told = api(alice).get("/api/v1/grants").json()["results"]
+        assert {row["id"]: row["look_due_at"][:10] for row in told} == {
+            str(grants["bob"].pk): "2027-01-02",
+            str(grants["charlie"].pk): "2026-12-02",
+            str(grants["lead"].pk): "2026-12-12",
+        }
+
+    def test_ends_a_grant(self, grants, alice):
+        address = f"/api/v1/grants/{grants['charlie'].pk}/revoke"
+        answer = api(alice).post(address, {"reason": "Not used."}, format="json").json()
+        assert (answer["revoked_at"] is not None, answer["look_due_at"]) == (True, None)
+        assert not Recertification.objects.exists()
+
+    def test_asks_to_renew_a_grant_of_the_own_team(self, grants, charlie, alice):
+        address = f"/api/v1/grants/{grants['charlie'].pk}/renew"
+        assert api(alice).post(address).status_code == 403
+        made = api(charlie).post(address).json()
+        assert (made["renews"], made["status"]) == (str(grants["charlie"].pk), "PENDING")
+        assert made["use"]["metered_calls"] == 0
+        assert api(charlie).post(address).status_code == 409
 
 
 class TestNeeds:
