@@ -14,7 +14,9 @@ from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 
 from apps.access import actions as access
+from apps.access import telling as access_lines
 from apps.access.budgets import actions as budgets
+from apps.access.budgets import telling as budget_lines
 from apps.access.budgets.models import Boost, BudgetChange, in_unit
 from apps.access.budgets.queries import open_alerts
 from apps.access.models import AccessRequest, Grant
@@ -24,8 +26,10 @@ from apps.access.recertification.words import due_words
 from apps.accounts.models import Role, User
 from apps.accounts.roles import MENDS_MODELS, OWNS_MODELS, STEERS_ROLLOUTS
 from apps.capacity import actions as capacity
+from apps.capacity import telling as capacity_lines
 from apps.capacity.models import CapacityRequest
 from apps.catalog.models import ModelVersion
+from apps.chargeback import telling as money_lines
 from apps.chargeback.closing import actions as closing
 from apps.chargeback.closing.models import MonthClose
 from apps.chargeback.models import PriceChange
@@ -33,8 +37,10 @@ from apps.chargeback.prices import actions as prices
 from apps.common.decisions import Question
 from apps.common.money import exact
 from apps.common.periods import DAY, day_words, next_month
+from apps.evals import telling as eval_lines
 from apps.evals.models import EvalRun
 from apps.promotions import actions as promotions
+from apps.promotions import telling as promotion_lines
 from apps.promotions.models import Promotion, Rollout
 from apps.promotions.policy import actions as policies
 from apps.promotions.policy.models import PolicyChange
@@ -102,8 +108,7 @@ def _own_requests(user: User) -> Iterator[Need]:
     """Access requests of this person."""
     waiting = AccessRequest.objects.pending().filter(requested_by=user)
     for item in waiting.select_related("registered_model__owner_team")[:SHOWN]:
-        model = item.registered_model
-        title = f"Your request for {model.name}"
+        title = access_lines.own_title(item)
         why = _who_decides(access.question(item, user))
         url = reverse("access:request_detail", args=(item.pk,))
         yield Need(title, why, url, "key-round", "", item.requested_at)
@@ -114,7 +119,7 @@ def _own_promotions(user: User) -> Iterator[Need]:
     waiting = Promotion.objects.pending().filter(requested_by=user)
     related = ("model_version__registered_model", "registered_model__owner_team", "policy_revision")
     for item in waiting.select_related(*related)[:SHOWN]:
-        title = f"Your proposal of {item.model_version.name} for production"
+        title = promotion_lines.own_title(item)
         url = reverse("promotions:promotion_detail", args=(item.pk,))
         why = _who_decides(promotions.question(item, user))
         yield Need(title, why, url, "git-pull-request-arrow", "", item.requested_at)
@@ -123,7 +128,7 @@ def _own_promotions(user: User) -> Iterator[Need]:
 def _own_capacity(user: User) -> Iterator[Need]:
     """Changes of capacity that this person asked for."""
     for item in CapacityRequest.objects.pending().filter(requested_by=user)[:SHOWN]:
-        title = f"Your change of {item.pool}"
+        title = capacity_lines.own_title(item)
         why = _who_decides(capacity.question(item, user))
         url = reverse("capacity:request_detail", args=(item.pk,))
         yield Need(title, why, url, "gauge", "", item.requested_at)
@@ -135,7 +140,7 @@ def _own_prices(user: User) -> Iterator[Need]:
         return
     waiting = PriceChange.objects.pending().filter(requested_by=user)
     for item in waiting.select_related("registered_model")[:SHOWN]:
-        title = f"Your prices of {item.registered_model.name}"
+        title = money_lines.own_price_title(item)
         why = _who_decides(prices.question(item, user))
         yield Need(title, why, item.get_absolute_url(), "coins", "", item.requested_at)
 
@@ -143,7 +148,7 @@ def _own_prices(user: User) -> Iterator[Need]:
 def _prices_to_decide(user: User) -> Iterator[Need]:
     """Proposed prices that the person publishes or rejects."""
     for item in PriceChange.objects.to_decide(user)[:SHOWN]:
-        title = f"New prices of {item.registered_model.name}"
+        title = money_lines.price_title(item)
         who = item.requested_by.name if item.requested_by else ""
         why = f"Proposed by {who}: {item.justification[:80]}"
         yield Need(title, why, item.get_absolute_url(), "coins", "busy", item.requested_at)
@@ -155,14 +160,14 @@ def _own_closes(user: User) -> Iterator[Need]:
         return
     for item in MonthClose.objects.pending().filter(requested_by=user):
         why = _who_decides(closing.question(item, user))
-        title = f"Your {item}"
+        title = money_lines.own_close_title(item)
         yield Need(title, why, item.get_absolute_url(), "lock", "", item.requested_at)
 
 
 def _closes_to_decide(user: User) -> Iterator[Need]:
     """Months that somebody else asked to close, and this person closes or not."""
     for item in MonthClose.objects.to_decide(user)[:SHOWN]:
-        title, why = f"Close {item.month:%B %Y}", f"Asked for by {item.requested_by.name}"
+        title, why = money_lines.close_title(item), f"Asked for by {item.requested_by.name}"
         yield Need(title, why, item.get_absolute_url(), "lock", "busy", item.requested_at)
 
 
@@ -172,14 +177,15 @@ def _own_budgets(user: User) -> Iterator[Need]:
         for item in kind.objects.pending().filter(requested_by=user).named()[:SHOWN]:
             why = _who_decides(budgets.question(item, user))
             url = item.get_absolute_url()
-            yield Need(f"Your {item}", why, url, "wallet", "", item.requested_at)
+            title = budget_lines.own_title(item)
+            yield Need(title, why, url, "wallet", "", item.requested_at)
 
 
 def _budgets_to_decide(user: User) -> Iterator[Need]:
     """Changes and boosts of budgets that the person decides about."""
     for kind in (BudgetChange, Boost):
         for item in kind.objects.named().to_decide(user)[:SHOWN]:
-            title = f"{item.requested_by.name} asks for the {item}"
+            title = budget_lines.asked_title(item)
             why = f"{item.asks}: {item.justification[:80]}"
             url = item.get_absolute_url()
             yield Need(title, why, url, "wallet", "busy", item.requested_at)
@@ -191,9 +197,7 @@ def _budgets_that_run_out(user: User, now: datetime) -> Iterator[Need]:
         alert, budget = each.alert, each.budget
         amounts = [in_unit(amount, budget.unit) for amount in (alert.spent, each.limit)]
         is_spent = alert.spent >= each.limit
-        title = (
-            f"The {budget} is spent" if is_spent else f"The {budget} is {alert.threshold} % used"
-        )
+        title = budget_lines.reached_title(budget, alert.threshold, is_spent)
         end = next_month(alert.month) - DAY
         asked = urlencode({"amount": exact(alert.boost), "end": end.isoformat()})
         url = f"{reverse('chargeback:boost_create', args=[budget.series])}?{asked}"
@@ -206,7 +210,7 @@ def _requests_to_decide(user: User) -> Iterator[Need]:
     """Access requests that the person decides about."""
     waiting = AccessRequest.objects.to_decide(user)
     for item in waiting.select_related("team", "registered_model", "requested_by")[:SHOWN]:
-        title = f"{item.team.name} asks for {item.registered_model.name}"
+        title = access_lines.asked_title(item)
         why = f"Asked by {item.requested_by.name}: {item.purpose[:80]}"
         url = reverse("access:request_detail", args=(item.pk,))
         yield Need(title, why, url, "key-round", "busy", item.requested_at)
@@ -216,7 +220,7 @@ def _promotions_to_decide(user: User) -> Iterator[Need]:
     """Promotions that the person decides about."""
     waiting = Promotion.objects.to_decide(user)
     for item in waiting.select_related("model_version__registered_model", "requested_by")[:SHOWN]:
-        title = f"Review {item.model_version.name} for production"
+        title = promotion_lines.asked_title(item)
         url = reverse("promotions:promotion_detail", args=(item.pk,))
         why = f"Proposed by {item.requested_by.name}"
         yield Need(title, why, url, "git-pull-request-arrow", "busy", item.requested_at)
@@ -247,9 +251,8 @@ def _capacity(user: User, now: datetime) -> Iterator[Need]:
     for item in CapacityRequest.objects.to_decide(user).select_related("requested_by")[:SHOWN]:
         url = reverse("capacity:request_detail", args=(item.pk,))
         why = f"Asked by {item.requested_by.name}: {item.justification[:80]}"
-        yield Need(
-            f"Decide on a change of {item.pool}", why, url, "gauge", "busy", item.requested_at
-        )
+        title = capacity_lines.asked_title(item)
+        yield Need(title, why, url, "gauge", "busy", item.requested_at)
     if not user.has_role(Role.PLATFORM_ENGINEER):
         return
     since = now - FAILED_SINCE
@@ -258,7 +261,8 @@ def _capacity(user: User, now: datetime) -> Iterator[Need]:
     )[:SHOWN]:
         url = reverse("capacity:request_detail", args=(item.pk,))
         why = item.message or "The page says why"
-        yield Need(f"Change of {item.pool} failed", why, url, "gauge", "bad", item.requested_at)
+        title = capacity_lines.failed_title(item)
+        yield Need(title, why, url, "gauge", "bad", item.requested_at)
 
 
 def _held_rollouts(user: User) -> Iterator[Need]:
@@ -271,7 +275,7 @@ def _held_rollouts(user: User) -> Iterator[Need]:
         if promotions.may_go_on(item, user):
             url = reverse("promotions:rollout_detail", args=(item.pk,))
             why = f"Too few calls arrived to compare it at {item.weight} %"
-            title = f"Let {item.model_version.name} continue, or take it back"
+            title = promotion_lines.held_title(item)
             yield Need(title, why, url, "rocket", "warn", item.moved_at)
 
 
@@ -322,7 +326,7 @@ def _failures(user: User, now: datetime) -> Iterator[Need]:
     since = now - FAILED_SINCE
     rollouts = Rollout.objects.filter(mine, status=Rollout.Status.FAILED, finished_at__gte=since)
     for item in rollouts.select_related("model_version__registered_model")[:SHOWN]:
-        title = f"Rollout of {item.model_version.name} failed"
+        title = promotion_lines.failed_title(item)
         url = reverse("promotions:rollout_detail", args=(item.pk,))
         yield Need(
             title,
@@ -334,7 +338,7 @@ def _failures(user: User, now: datetime) -> Iterator[Need]:
         )
     runs = EvalRun.objects.filter(mine, status=EvalRun.Status.ERROR, finished_at__gte=since)
     for run in runs.select_related("model_version__registered_model")[:SHOWN]:
-        title = f"Evaluation of {run.model_version.name} could not be carried out"
+        title = eval_lines.error_title(run)
         url = reverse("evals:run_detail", args=(run.pk,))
         yield Need(
             title, run.message or "The page says why", url, "flask-conical", "bad", run.requested_at
@@ -358,7 +362,7 @@ def _quarantined(user: User, now: datetime) -> Iterator[Need]:
     for item in bad[:SHOWN]:
         url = reverse("catalog:version_detail", args=(item.registered_model.name, item.number))
         why = item.message or "A file does not match its manifest"
-        title = f"{item.name} is quarantined"
+        title = eval_lines.quarantine_title(item)
         if item.serves:  # type: ignore[attr-defined]  # annotated above
             title += ", but still serves callers"
         yield Need(title, why, url, "shield-alert", "bad", item.observed_at or now)

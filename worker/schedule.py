@@ -26,6 +26,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 15.0,
         "options": {"expires": 15},
     },
+    # Tells people of what waits for them, what became of what they asked for, and what failed. If
+    # it stops, they see it on their home page only.
+    "tell-people": {
+        "task": "notices.tell_people",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
     # Writes the day's digests once their hour has come; what it missed, it writes the next time.
     "make-digests": {
         "task": "notices.make_digests",

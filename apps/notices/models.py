@@ -122,7 +122,8 @@ class Notice(models.Model):
         indexes = (
             models.Index(fields=("user", "-told_at", "-id"), name="notice_newest_of_user"),
             models.Index(fields=("user",), condition=Q(read_at=None), name="notice_unread_of_user"),
-            models.Index(fields=("key",), condition=Q(read_at=None), name="notice_unread_by_key"),
+            # for equal keys, and for those that begin with something
+            models.Index(fields=("key",), opclasses=("varchar_pattern_ops",), name="notice_by_key"),
             models.Index(
                 fields=("told_at",),
                 condition=Q(read_at=None, letter=None, by_email="DIGEST"),

@@ -1,15 +1,34 @@
 """Celery tasks of apps.notices: one call each."""
 
+from collections.abc import Callable
+
 from django.conf import settings
 from django.utils.timezone import now
 
+from apps.access import telling as access
+from apps.access.budgets import telling as budgets
+from apps.capacity import telling as capacity
+from apps.chargeback import telling as chargeback
+from apps.evals import telling as evals
 from apps.integrations.mail.client import client_from_settings as mail_client
 from apps.integrations.webhooks.client import client_from_settings as webhook_client
 from apps.notices import digests, reconcile
 from apps.notices.letters import Portal
 from apps.notices.models import Call, Letter
 from apps.notices.signing import key_from_settings
+from apps.oversight.record import telling as record
+from apps.promotions import telling as promotions
 from worker.celery import app
+
+TELLERS: dict[str, Callable[..., int]] = {
+    "access": access.tell,
+    "budgets": budgets.tell,
+    "evals": evals.tell,
+    "capacity": capacity.tell,
+    "promotions": promotions.tell,
+    "chargeback": chargeback.tell,
+    "record": record.tell,
+}
 
 
 @app.task(name="notices.send_letter", acks_late=True, time_limit=60)
@@ -34,6 +53,19 @@ def send_due(**_: object) -> None:
         send_letter.delay(letter_id=str(letter_id))
     for call_id in Call.objects.filter(next_check_at__lte=now()).values_list("pk", flat=True):
         send_call.delay(call_id=str(call_id))
+
+
+@app.task(name="notices.tell_people", time_limit=30)
+def tell_people(**_: object) -> None:
+    """Start one task for each app that has something to tell."""
+    for name in TELLERS:
+        tell_of.delay(name=name)
+
+
+@app.task(name="notices.tell_of", acks_late=True, time_limit=60)
+def tell_of(*, name: str, **_: object) -> None:
+    """Tell of what one app has to tell."""
+    TELLERS[name](now=now())
 
 
 @app.task(name="notices.make_digests", acks_late=True, time_limit=120)

@@ -1,0 +1,99 @@
+"""What there is to tell of money: prices and closes that wait, what became of them, and statements
+that could not be made.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from apps.accounts.models import User
+from apps.accounts.people import holders
+from apps.accounts.roles import CLOSES_MONTHS, MENDS_DOCUMENTS, PUBLISHES_PRICES
+from apps.chargeback.closing import actions as closing
+from apps.chargeback.closing.models import MonthClose, StatementDocument
+from apps.chargeback.models import PriceChange
+from apps.chargeback.prices import actions as prices
+from apps.common.decisions import Question, deciders
+from apps.notices.models import Kind
+from apps.notices.news import LATELY, News, outcomes, tell_news, tell_waiting
+
+
+def price_title(change: PriceChange) -> str:
+    """Return proposed prices in a line, as whoever decides reads it."""
+    return f"New prices of {change.registered_model.name}"
+
+
+def own_price_title(change: PriceChange) -> str:
+    """Return proposed prices in a line, as whoever proposed them reads it."""
+    return f"Your prices of {change.registered_model.name}"
+
+
+def close_title(item: MonthClose) -> str:
+    """Return a close in a line, as whoever decides reads it."""
+    return f"Close {item.month:%B %Y}"
+
+
+def own_close_title(item: MonthClose) -> str:
+    """Return a close in a line, as whoever asked reads it."""
+    return f"Your {item}"
+
+
+def tell(*, now: datetime) -> int:
+    """Tell of all that; return how many notices."""
+    proposed = PriceChange.objects.select_related("registered_model", "requested_by")
+    decided = (PriceChange.Status.PUBLISHED, PriceChange.Status.REJECTED)
+    lately = proposed.filter(decided_at__gte=now - LATELY, status__in=decided)
+    closes = MonthClose.objects.select_related("requested_by")
+    ended = closes.filter(
+        decided_at__gte=now - LATELY,
+        status__in=(MonthClose.Status.CLOSED, MonthClose.Status.REJECTED),
+    )
+    ask_prices: _Sort = ("prices", price_title, PUBLISHES_PRICES, prices.question)
+    ask_closes: _Sort = ("close", close_title, CLOSES_MONTHS, closing.question)
+    path = PriceChange.get_absolute_url
+    news = [
+        *outcomes("prices", lately, title=own_price_title, path=path),
+        *outcomes("close", ended, title=own_close_title, path=MonthClose.get_absolute_url),
+        *_unmade(now),
+    ]
+    return (
+        tell_waiting("prices", _waiting(proposed.pending(), ask_prices), now=now)
+        + tell_waiting("close", _waiting(closes.pending(), ask_closes), now=now)
+        + tell_news(news, now=now)
+    )
+
+
+# the keys' prefix, the line, the roles that may decide, the rule of who does
+_Sort = tuple[str, Callable[[Any], str], tuple[str, ...], Callable[[Any, User], Question]]
+
+
+def _waiting(rows: Iterable[Any], sort: _Sort) -> Iterator[News]:
+    prefix, title, roles, question = sort
+    for row in rows:
+        yield News(
+            key=f"{prefix}:{row.pk}",
+            kind=Kind.WAITS,
+            title=title(row),
+            path=row.get_absolute_url(),
+            people=partial(_deciders, roles, partial(question, row)),
+        )
+
+
+def _deciders(roles: tuple[str, ...], ask: Callable[[User], Question]) -> list[User]:
+    return deciders(holders(*roles), ask)
+
+
+def _unmade(now: datetime) -> Iterator[News]:
+    """Yield the statements that could not be made as PDFs."""
+    rows = StatementDocument.objects.filter(
+        status=StatementDocument.Status.FAILED, observed_at__gte=now - LATELY
+    )
+    for row in rows.select_related("statement"):
+        yield News(
+            key=f"statement-document:{row.pk}:{row.attempts}",
+            kind=Kind.MONTH,
+            title=f"Statement {row.statement.number} could not be made as a PDF",
+            path=row.statement.get_absolute_url(),
+            people=partial(holders, *MENDS_DOCUMENTS),
+        )

@@ -1,0 +1,203 @@
+"""What there is to tell of promotions: proposals and policies that wait, what became of them, and
+rollouts that ended, hold, or serve what was not approved.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from functools import partial
+
+from django.urls import reverse
+
+from apps.accounts.models import User
+from apps.accounts.people import holders
+from apps.accounts.roles import DECIDES_POLICIES, OWNS_MODELS, STEERS_ROLLOUTS
+from apps.catalog.people import menders_of, owners_of
+from apps.common.decisions import deciders
+from apps.notices.models import Kind
+from apps.notices.news import LATELY, News, outcomes, tell_news, tell_waiting
+from apps.promotions.actions import may_go_on, question
+from apps.promotions.models import Promotion, Rollout
+from apps.promotions.policy import actions as policy
+from apps.promotions.policy.models import PolicyChange
+
+PREFIX, POLICY, HELD = "promotion", "policy-change", "rollout-held"
+Status, Going = Promotion.Status, Rollout.Status
+TOLD = (Status.APPROVED, Status.REJECTED, Status.EXPIRED, Status.SUPERSEDED)
+RELATED = ("registered_model__owner_team", "model_version__registered_model", "requested_by")
+
+
+def asked_title(promotion: Promotion) -> str:
+    """Return a proposal in a line, as whoever decides reads it."""
+    return f"Review {promotion.model_version.name} for production"
+
+
+def own_title(promotion: Promotion) -> str:
+    """Return a proposal in a line, as whoever proposed it reads it."""
+    return f"Your proposal of {promotion.model_version.name} for production"
+
+
+def held_title(rollout: Rollout) -> str:
+    """Return that a rollout waits for somebody to let it go on."""
+    return f"Let {rollout.model_version.name} continue, or take it back"
+
+
+def failed_title(rollout: Rollout) -> str:
+    """Return that a rollout failed."""
+    return f"Rollout of {rollout.model_version.name} failed"
+
+
+def path_of(promotion: Promotion) -> str:
+    """Return a promotion's page."""
+    return reverse("promotions:promotion_detail", args=[promotion.pk])
+
+
+def path_of_rollout(rollout: Rollout) -> str:
+    """Return a rollout's page."""
+    return reverse("promotions:rollout_detail", args=[rollout.pk])
+
+
+def tell(*, now: datetime) -> int:
+    """Tell of all that; return how many notices."""
+    return _tell_promotions(now) + _tell_policies(now) + _tell_rollouts(now)
+
+
+def _tell_promotions(now: datetime) -> int:
+    rows = Promotion.objects.select_related(*RELATED, "policy_revision")
+    lately = rows.filter(decided_at__gte=now - LATELY, status__in=TOLD)
+    waiting = [
+        News(
+            key=f"{PREFIX}:{row.pk}",
+            kind=Kind.WAITS,
+            title=asked_title(row),
+            path=path_of(row),
+            people=partial(_deciders, row),
+        )
+        for row in rows.pending()
+    ]
+    decided = outcomes(PREFIX, lately, title=own_title, path=path_of)
+    return tell_waiting(PREFIX, waiting, now=now) + tell_news(decided, now=now)
+
+
+def _deciders(row: Promotion) -> list[User]:
+    return deciders(holders(*row.policy_revision.rules.approver_roles), partial(question, row))
+
+
+def _tell_policies(now: datetime) -> int:
+    rows = PolicyChange.objects.select_related("requested_by")
+    Decided = PolicyChange.Status
+    lately = rows.filter(
+        decided_at__gte=now - LATELY, status__in=(Decided.APPROVED, Decided.REJECTED)
+    )
+    waiting = [
+        News(
+            key=f"{POLICY}:{row.pk}",
+            kind=Kind.WAITS,
+            title=f"Review a change of the {row}",
+            path=row.get_absolute_url(),
+            people=partial(_policy_deciders, row),
+        )
+        for row in rows.filter(status=Decided.PENDING)
+    ]
+    path = PolicyChange.get_absolute_url
+    decided = outcomes(POLICY, lately, title=lambda row: f"Your change of the {row}", path=path)
+    return tell_waiting(POLICY, waiting, now=now) + tell_news(decided, now=now)
+
+
+def _policy_deciders(row: PolicyChange) -> list[User]:
+    return deciders(holders(*DECIDES_POLICIES), partial(policy.question, row))
+
+
+def _tell_rollouts(now: datetime) -> int:
+    rows = Rollout.objects.select_related(
+        "registered_model__owner_team",
+        "model_version__registered_model",
+        "baseline__registered_model",
+        "promotion__requested_by",
+    )
+    held = rows.open().filter(reason="NO_TRAFFIC", paused_at=None)
+    ended = rows.filter(
+        finished_at__gte=now - LATELY, status__in=(Going.LIVE, Going.FAILED, Going.ABORTED)
+    )
+    drifted = rows.live().filter(drifted_at__isnull=False)
+    news = [*_ended(ended), *_returning(rows.open().exclude(return_reason="")), *_drifted(drifted)]
+    return tell_waiting(HELD, _held(held), now=now) + tell_news(news, now=now)
+
+
+def _held(rows: Iterable[Rollout]) -> Iterator[News]:
+    for row in rows:
+        yield News(
+            key=f"{HELD}:{row.pk}:{row.attempt}:{row.weight}",
+            kind=Kind.ROLLOUT,
+            title=held_title(row),
+            path=path_of_rollout(row),
+            people=partial(_stewards, row),
+        )
+
+
+def _stewards(row: Rollout) -> list[User]:
+    """Return those who may let a rollout go on."""
+    return [one for one in holders(*OWNS_MODELS, *STEERS_ROLLOUTS) if may_go_on(row, one)]
+
+
+def _ended(rows: Iterable[Rollout]) -> Iterator[News]:
+    """Yield rollouts that are live, failed or were aborted: failures for those who mend, the rest
+    for owners and whoever proposed it.
+    """
+    for row in rows:
+        has_failed = row.status == Going.FAILED
+        yield News(
+            key=f"rollout:{row.pk}:{row.attempt}:{row.status}",
+            kind=Kind.ROLLOUT,
+            title=_ended_title(row),
+            path=path_of_rollout(row),
+            people=partial(menders_of, row.registered_model)
+            if has_failed
+            else partial(_concerned, row),
+            urgent=has_failed,
+        )
+
+
+def _ended_title(row: Rollout) -> str:
+    name = row.model_version.name
+    if row.status == Going.FAILED:
+        return failed_title(row)
+    if row.status == Going.ABORTED:
+        return f"Rollout of {name} was aborted"
+    if row.rolls_back_id and row.baseline:
+        return f"{row.baseline.name} was rolled back to {name}"
+    return f"{name} is live"
+
+
+def _concerned(row: Rollout) -> list[User]:
+    return [*owners_of(row.registered_model), row.promotion.requested_by]
+
+
+def _returning(rows: Iterable[Rollout]) -> Iterator[News]:
+    """Yield rollouts whose callers are being given back to the baseline."""
+    for row in rows:
+        yield News(
+            key=f"rollout:{row.pk}:{row.attempt}:RETURN",
+            kind=Kind.ROLLOUT,
+            title=f"Rollout of {row.model_version.name} goes back to what served before",
+            path=path_of_rollout(row),
+            people=partial(menders_of, row.registered_model),
+            urgent=True,
+        )
+
+
+def _drifted(rows: Iterable[Rollout]) -> Iterator[News]:
+    """Yield what serves and is not what was approved, once for each time that it began."""
+    for row in rows:
+        yield News(
+            key=f"drift:{row.pk}:{row.drifted_at:%Y%m%dT%H%M%S}",
+            kind=Kind.INCIDENT,
+            title=f"What serves as {row.model_version.name} is not what was approved",
+            path=path_of_rollout(row),
+            people=partial(_told_of_drift, row),
+            urgent=True,
+        )
+
+
+def _told_of_drift(row: Rollout) -> list[User]:
+    """Return who mends the model, and who steers rollouts."""
+    return [*menders_of(row.registered_model), *holders(*STEERS_ROLLOUTS)]
