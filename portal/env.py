@@ -3,6 +3,7 @@ variable.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -16,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from apps.manifests import cel, scaling
 
 _MISSING = object()
+_PINNED = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 
 
 def env_str(name: str, default: object = _MISSING) -> str:
@@ -76,6 +78,18 @@ def env_names(name: str) -> frozenset[str]:
     """Return the words of a list with commas; none where it is empty."""
     parts = (part.strip() for part in env_str(name, "").split(","))
     return frozenset(part for part in parts if part)
+
+
+def env_image(name: str, default: str, *, pinned: bool) -> str:
+    """Return a container image. pinned: it must be named by its digest, for a tag may be moved
+    after somebody approved it.
+    """
+    value = env_str(name, default)
+    if pinned and not _PINNED.fullmatch(value):
+        raise ImproperlyConfigured(
+            f"{name} must name the image by its digest (REPOSITORY@sha256:…), not {value!r}."
+        )
+    return value
 
 
 def env_percents(name: str, default: str) -> tuple[int, ...]:

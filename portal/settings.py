@@ -13,6 +13,7 @@ from portal.env import (
     env_database,
     env_decimal,
     env_hours,
+    env_image,
     env_int,
     env_mail,
     env_names,
@@ -284,7 +285,10 @@ CLUSTER_HTTP_PROXY = env_url("CLUSTER_HTTP_PROXY", "")
 ARGOCD_NAMESPACE = env_str("ARGOCD_NAMESPACE", "argocd")
 ARGOCD_APPLICATION = env_str("ARGOCD_APPLICATION", "serving")
 ARGOCD_CAPACITY_APPLICATION = env_str("ARGOCD_CAPACITY_APPLICATION", "capacity")
-SERVING_IMAGE = env_str("SERVING_IMAGE", "vllm/vllm-openai:v0.32.0")
+# what pods run is held against it for as long as they serve: only the local stack may name a tag
+SERVING_IMAGE = env_image(
+    "SERVING_IMAGE", "vllm/vllm-openai:v0.32.0", pinned=ENVIRONMENT_NAME != "local"
+)
 SERVING_S3_ENDPOINT = env_str("SERVING_S3_ENDPOINT", "")
 # an engine not ready by then is killed
 SERVING_START_SECONDS = env_int("SERVING_START_SECONDS", 1800, minimum=10)

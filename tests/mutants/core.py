@@ -36,6 +36,7 @@ CORE = (
     "apps/promotions/queries.py",
     "apps/promotions/serving.py",
     "apps/promotions/sleep.py",
+    "apps/promotions/rollouts/drift.py",
     "apps/promotions/rollouts/health.py",
     "apps/promotions/rollouts/plan.py",
     "apps/gitops/*.py",

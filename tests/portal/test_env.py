@@ -10,6 +10,7 @@ from portal.env import (
     env_cost,
     env_decimal,
     env_hours,
+    env_image,
     env_names,
     env_percents,
     env_store,
@@ -68,6 +69,30 @@ class TestEnvStore:
         with pytest.raises(ImproperlyConfigured, match="USAGE_STORE_URL must be") as stopped:
             env_store("USAGE_STORE_URL")
         assert text not in str(stopped.value)
+
+
+class TestEnvImage:
+    PINNED = "registry.example.com:5000/vllm/vllm-openai@sha256:" + "a" * 64
+
+    @pytest.mark.parametrize(
+        "value",
+        ["vllm:1", "vllm@sha256:" + "a" * 63, "vllm@sha512:" + "a" * 64, "@sha256:" + "a" * 64],
+    )
+    def test_takes_a_tag_only_where_nobody_is_served(self, monkeypatch, value):
+        monkeypatch.setenv("X", value)
+        assert env_image("X", "", pinned=False) == value
+        with pytest.raises(ImproperlyConfigured, match="X must name the image by its digest"):
+            env_image("X", "", pinned=True)
+
+    def test_takes_a_digest_everywhere(self, monkeypatch):
+        monkeypatch.setenv("X", self.PINNED)
+        assert env_image("X", "", pinned=True) == self.PINNED
+
+    def test_takes_no_tag_for_want_of_another(self, monkeypatch):
+        monkeypatch.delenv("X", raising=False)
+        assert env_image("X", "vllm:1", pinned=False) == "vllm:1"
+        with pytest.raises(ImproperlyConfigured, match="digest"):
+            env_image("X", "vllm:1", pinned=True)
 
 
 class TestEnvPercents:
