@@ -156,6 +156,7 @@ def _watch(run: EvalRun, around: Surroundings, now: datetime) -> None:
             run=run, reason=found.code, message=found.words, at=now + POLL, now=now
         )
         return
+    _check_measured(run, status)
     with around.engine(base_url(run)) as engine:
         version = engine.version()
     node_claim = status.node_claim
@@ -165,6 +166,20 @@ def _watch(run: EvalRun, around: Surroundings, now: datetime) -> None:
         instance_type=node_claim.instance_type if node_claim is not None else "",
         now=now,
     )
+
+
+def _check_measured(run: EvalRun, status: ServingStatus) -> None:
+    """Raise CannotRun unless the candidate's loader says that it read the very version: what is
+    scored is what will be approved.
+    """
+    version = run.model_version
+    for pod in (pod for pod in status.pods if not pod.deleting):
+        if pod.loaded is None:
+            words = "The candidate's loader left no word of what it read, so nothing is scored."
+            raise CannotRun("NOT_MEASURED", f"{words} It must be the product's own (README).")
+        if pod.loaded.digest != version.manifest_digest:
+            words = f"Its loader read {pod.loaded.digest}, {version.name} is"
+            raise CannotRun("OTHER_WEIGHTS", f"{words} {version.manifest_digest}.")
 
 
 def _what_it_waits_for(

@@ -2,6 +2,7 @@
 
 import subprocess
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -17,6 +18,7 @@ from apps.integrations.kubernetes.types import (
     ApplicationStatus,
     ContainerStatus,
     EventNote,
+    Loaded,
     NodeClaimStatus,
     PodStatus,
     ServingStatus,
@@ -44,10 +46,11 @@ class Cluster:
 
     def __init__(self, status: ServingStatus) -> None:
         self.status, self.asked, self.application = status, set(), ApplicationStatus(exists=True)
+        self.pods = ()  # of a candidate that is ready
 
     def serving_status(self, name, namespace):
         self.asked.add((name, namespace))
-        return self.status
+        return replace(self.status, pods=self.pods) if self.status is READY else self.status
 
     def application_status(self, name, namespace):
         return self.application
@@ -69,6 +72,7 @@ class World:
         self.run, self.repository, self.now = run, repository, NOW
         self.git = GitClient(remote=str(repository), branch="main", workdir=tmp_path / "work")
         self.cluster, self.engine = Cluster(READY), EngineDouble()
+        self.cluster.pods = (PodStatus("p", loaded=Loaded(run.model_version.manifest_digest)),)
 
     def around(self, **changes):
         facts = {
@@ -108,6 +112,24 @@ def world(alice, registered_model, repository, tmp_path):
 
 def audited(run) -> list[str]:
     return sorted(event.action for event in AuditEvent.objects.about("EvalRun", str(run.pk)))
+
+
+class TestWhatIsScored:
+    """The candidate's loader must have read the very version."""
+
+    @pytest.mark.parametrize(
+        ("loaded", "code"),
+        [(None, "NOT_MEASURED"), (Loaded("sha256:" + "f" * 64), "OTHER_WEIGHTS")],
+    )
+    def test_is_never_something_else(self, world, loaded, code):
+        world.cluster.pods = (*world.cluster.pods, PodStatus("q", loaded=loaded))
+        run = world.step(2)
+        assert (run.status, run.reason) == (Status.ERROR, code)
+        assert not run.packet_results.exists()
+
+    def test_asks_nothing_of_a_pod_that_goes_away(self, world):
+        world.cluster.pods = (*world.cluster.pods, PodStatus("q", deleting=True))
+        assert world.step(2).status == Status.RUNNING
 
 
 class TestReconcileEvalRun:

@@ -8,6 +8,7 @@ in the broker's server).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -293,6 +294,37 @@ def test_a_live_version_that_fails_is_named_and_heals(world, owner_pages):
         seconds=world.patience,
         what="a call after it",
     )
+
+
+def test_a_replica_that_is_not_what_was_approved_is_drift_until_it_is_right(world, owner_pages):
+    """Somebody replaces what its loader said, then its engine's image; nobody approved either."""
+    live = delivering.live_rollout(world.owner)
+    look, page = _look(world, live), f"{world.stack.portal}/rollouts/{live}/"
+    label = f"serving.kserve.io/inferenceservice={MODEL}-v{look()['version']}"
+    models = ["--namespace=models"]
+    pod = kubectl(world.stack, *models, "get", "pod", "-l", label, "-o", "name").strip()
+    said = json.dumps({"digest": "sha256:" + "f" * 64})
+    where = "/status/initContainerStatuses/0/state/terminated/message"
+    loaded = json.dumps([{"op": "replace", "path": where, "value": said}])
+    other = [{"name": "kserve-container", "image": "vllm/vllm-openai:v0.0.1"}]
+    image = json.dumps({"spec": {"containers": other}})
+    assert {check["verdict"] for check in look()["checks"]} == {"SAME", "UNKNOWN"}
+
+    kubectl(world.stack, *models, "patch", pod, "--subresource=status", "--type=json", "-p", loaded)
+    found = _wait_until_said(world, look, "DRIFT")
+    assert [row["what"] for row in found["differences"]] == ["Weights as its loader read them"]
+    assert found["differences"][0]["found"] == "sha256:" + "f" * 64
+    kubectl(world.stack, *models, "patch", pod, "-p", image)
+    both = lambda row: len(row["differences"]) == 2  # noqa: E731
+    found = until(look, both, seconds=world.patience, what="both differences")
+    assert "found vllm/vllm-openai:v0.0.1" in found["message"]
+    assert "Differs" in owner_pages.http.get(page).raise_for_status().text
+
+    kubectl(world.stack, *models, "delete", pod, "--wait=false")
+    right = lambda row: not (row["reason"] or row["differences"])  # noqa: E731
+    found = until(look, right, seconds=world.patience, what="right again")
+    assert (found["drifted_at"], found["status"]) == (None, "LIVE")
+    assert "Differs" not in owner_pages.http.get(page).raise_for_status().text
 
 
 def test_what_was_replaced_is_stopped_once(world, auditor):
