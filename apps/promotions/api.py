@@ -270,8 +270,8 @@ class RolloutOutput(serializers.ModelSerializer[Rollout]):
     unready_since: since when the callers that it has are not answered, or null.
     rolls_back: the live rollout that this one goes back from, or null.
     checks: what serves, held against what was approved, as last seen: what, approved, found, and as
-    verdict SAME, DIFFERENT or UNKNOWN. differences: where it differs, kept until that was seen to
-    be right again. drifted_at: since when, or null.
+    verdict SAME, DIFFERENT or UNKNOWN, where found says why. differences: where it differs, kept
+    until that was seen to be right again. drifted_at: since when, or null.
     """
 
     model = serializers.CharField(source="registered_model.name")

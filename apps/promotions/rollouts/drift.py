@@ -133,7 +133,7 @@ def _weights(approved: Approved, pods: Sequence[PodStatus]) -> Check:
     silent = [pod.name for pod in pods if pod.loaded is None]
     if check.verdict == Verdict.DIFFERENT or not silent:
         return check
-    words = f"not measured: the loader of {silent[0]} left no word of what it read"
+    words = f"The loader of {silent[0]} left no word of what it read."
     return Check(What.WEIGHTS, approved.digest, words, Verdict.UNKNOWN)
 
 
@@ -153,11 +153,11 @@ def _image(approved: Approved, pods: Sequence[PodStatus]) -> Check:
     if len(known) > 1:
         return Check(What.IMAGE, image, f"replicas run {' and '.join(known)}", Verdict.DIFFERENT)
     why = (
-        "the node does not tell which image it pulled"
+        "The node does not tell which image it pulled."
         if pinned or not known
-        else f"approved by tag, which runs {known[0]} now"
+        else f"It was approved by its tag, which runs {known[0]} now."
     )
-    return Check(What.IMAGE, image, f"not known: {why}", Verdict.UNKNOWN)
+    return Check(What.IMAGE, image, why, Verdict.UNKNOWN)
 
 
 def _arguments(approved: Approved, pods: Sequence[PodStatus]) -> Check:
@@ -191,7 +191,7 @@ def _same(what: What, approved: str, found: Sequence[str]) -> Check:
 
 
 def _not_kept(what: What) -> Check:
-    words = "not known: it was rolled out before the portal kept this"
+    words = "It was rolled out before the portal kept this."
     return Check(what, "not kept", words, Verdict.UNKNOWN)
 
 

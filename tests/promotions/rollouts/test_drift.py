@@ -101,7 +101,7 @@ class TestWhatIsNotKnown:
     def test_is_a_replica_whose_loader_said_nothing(self):
         check = checked(POD, replace(SECOND, loaded=None))[What.WEIGHTS]
         assert check.verdict == Verdict.UNKNOWN
-        assert check.found == "not measured: the loader of p2 left no word of what it read"
+        assert check.found == "The loader of p2 left no word of what it read."
 
     def test_is_also_one_that_only_the_service_calls_ready(self):
         silent = replace(POD, loaded=None, conditions={})
@@ -115,14 +115,14 @@ class TestWhatIsNotKnown:
     def test_is_the_image_of_a_node_that_tells_nothing(self):
         check = checked(POD, replace(SECOND, image_digest=""))[What.IMAGE]
         assert check.verdict == Verdict.UNKNOWN
-        assert check.found == "not known: the node does not tell which image it pulled"
+        assert check.found == "The node does not tell which image it pulled."
 
     def test_is_what_a_tag_stands_for(self):
         tagged = replace(APPROVED, container=APPROVED.container | {"image": "vllm:1"})
         one = replace(POD, image="vllm:1")
         check = checked(one, approved=tagged)[What.IMAGE]
         assert check.verdict == Verdict.UNKNOWN
-        assert check.found == f"not known: approved by tag, which runs {PULLED} now"
+        assert check.found == f"It was approved by its tag, which runs {PULLED} now."
         two = replace(one, name="p2", image_digest=MOVED)
         check = checked(one, two, approved=tagged)[What.IMAGE]
         assert (check.verdict, check.found) == ("DIFFERENT", f"replicas run {PULLED} and {MOVED}")
