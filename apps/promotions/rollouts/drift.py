@@ -74,25 +74,24 @@ class Approved:
 
 def container_of(changes: Mapping[str, bytes | None], name: str) -> Json:
     """Return image and arguments of a version's replicas, from the files that its first step
-    writes, as KServe puts them together: the runtime's, then the version's own.
-
-    Raises ValueError where the files hold no such InferenceService with its runtime.
+    writes, as KServe puts them together: the runtime's, then the version's own. {} where the
+    runtime is not among them: versions that were approved long ago shared one.
     """
     objects = [item for text in changes.values() if text for item in yaml.safe_load_all(text)]
     service = _object(objects, "InferenceService", name)
-    model = service["spec"]["predictor"]["model"]
-    runtime = _object(objects, "ServingRuntime", model["runtime"])
+    model = service["spec"]["predictor"]["model"] if service else {}
+    runtime = _object(objects, "ServingRuntime", model.get("runtime", ""))
+    if runtime is None:
+        return {}
     (engine,) = runtime["spec"]["containers"]
     words = [*engine.get("command", ()), *engine.get("args", ()), *model.get("args", ())]
     named = [str(word).replace("{{.Name}}", name) for word in words]
     return {"image": engine["image"], "arguments": named}
 
 
-def _object(objects: Iterable[Json], kind: str, name: str) -> Json:
-    for item in objects:
-        if (item["kind"], item["metadata"]["name"]) == (kind, name):
-            return item
-    raise ValueError(f"The files of the step hold no {kind} {name}.")
+def _object(objects: Iterable[Json], kind: str, name: str) -> Json | None:
+    wanted = (item for item in objects if (item["kind"], item["metadata"]["name"]) == (kind, name))
+    return next(wanted, None)
 
 
 # -- The checks ------------------------------------------------------------------------------------

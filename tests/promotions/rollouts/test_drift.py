@@ -213,9 +213,13 @@ class TestContainerOf:
             "--enable-force-include-usage", "--max-model-len=4096", "--tensor-parallel-size=1",
         ]  # fmt: skip
 
-    def test_needs_the_version_in_them(self):
-        with pytest.raises(ValueError, match="hold no InferenceService other-v1"):
-            drift.container_of(self.files(), "other-v1")
+    def test_is_not_known_without_the_version_or_its_own_runtime(self):
+        assert drift.container_of(self.files(), "other-v1") == {}
+        shared = to_yaml([serving.inference_service(replace(VERSION, runtime="vllm"))])
+        runtimes = to_yaml([serving.serving_runtime("models", PINNED, 60, VERSION.name)])
+        assert drift.container_of({"a": shared, "b": runtimes}, VERSION.name) == {}
+        own = to_yaml([serving.serving_runtime("models", PINNED, 60, "vllm")])
+        assert drift.container_of({"a": shared, "b": own}, VERSION.name)["image"] == PINNED
 
 
 class TestWords:

@@ -10,6 +10,7 @@ import pytest
 
 from apps.fleet.models import Replica
 from apps.integrations.errors import PermanentError
+from apps.integrations.kubernetes.types import Loaded
 from apps.promotions import pages
 from apps.promotions.models import Rollout
 from apps.promotions.rollouts import live
@@ -113,6 +114,46 @@ class TestLook:
         cluster.away, cluster.ready = False, True
         look(served, git, cluster, LATER + timedelta(minutes=2))
         assert (served.reason, served.unready_since) == ("", None)
+
+
+@pytest.mark.django_db
+class TestDrift:
+    OTHER = "sha256:" + "f" * 64
+
+    def test_is_seen_by_a_look_and_ends_with_one(self, served, git, cluster, settings):
+        assert served.container["image"] == settings.SERVING_IMAGE
+        assert f"--served-model-name={NAME}" in served.container["arguments"]
+        look(served, git, cluster)
+        assert {row["what"]: row["verdict"] for row in served.checks} == {
+            "InferenceService": "SAME",
+            "Manifest that it names": "SAME",
+            "Weights as its loader read them": "SAME",
+            "Image of the engine": "UNKNOWN",  # named by its tag
+            "Arguments of the engine": "SAME",
+            "Weights of the route": "SAME",
+        }
+        cluster.changed[NAME] = {"loaded": Loaded(self.OTHER)}
+        look(served, git, cluster, LATER + timedelta(minutes=1))
+        assert (served.reason, served.unready_since) == ("DRIFT", None)
+        assert [row["found"] for row in served.differences] == [self.OTHER]
+        cluster.away = True
+        look(served, git, cluster, LATER + timedelta(minutes=2))
+        assert (served.reason, len(served.differences)) == ("DRIFT", 1)
+        cluster.away = False
+        cluster.changed.clear()
+        look(served, git, cluster, LATER + timedelta(minutes=3))
+        assert (served.reason, served.differences, served.drifted_at) == ("", [], None)
+
+    def test_keeps_callers_from_a_version_that_is_something_else(
+        self, served, git, cluster, registered_model, alice, carol
+    ):
+        newer = approved(registered_model, 2, alice, carol, now=LATER)
+        cluster.changed["prior-auth-extract-v2"] = {"loaded": Loaded(self.OTHER)}
+        drive(newer, git, cluster, now=LATER, turns=4)
+        assert (newer.status, newer.reason, newer.weight) == ("FAILED", "DRIFT", 0)
+        assert set(newer.commits.values_list("step", flat=True)) == {"SERVE"}
+        row = next(row for row in newer.checks if row["verdict"] == "DIFFERENT")
+        assert row["found"] == self.OTHER
 
 
 @pytest.mark.django_db
