@@ -9,8 +9,9 @@ from django.db import transaction
 from apps.audit.actions import System, record
 from apps.audit.models import Action
 from apps.integrations.servicenow.types import Change
+from apps.promotions.changes import telling
 from apps.promotions.changes.models import ChangeRecord
-from apps.promotions.changes.states import ENDED
+from apps.promotions.changes.states import ENDED, REJECTED
 
 WORKER = System("promotions.reconcile_change")
 # what people in ServiceNow decide or plan; a change of it is worth a line in the record
@@ -58,6 +59,8 @@ def record_read(
     if was_read and before != after:
         data = {"before": _texts(before), "after": _texts(after), **_promotion(row)}
         record(action=Action.CHANGE_SEEN, actor=WORKER, target=row, now=now, data=data)
+        if change.approval == REJECTED != before["approval"]:
+            telling.tell_rejected(row, now)
     if differences and differences != had:
         doubt: dict[str, object] = {"code": ALTERED, "differences": differences}
         record(
@@ -67,6 +70,7 @@ def record_read(
             now=now,
             data=doubt | _promotion(row),
         )
+        telling.tell_doubt(row, ALTERED, now)
 
 
 @transaction.atomic
@@ -82,6 +86,7 @@ def record_trouble(
     if is_alarm and is_new:
         data = {"code": reason, "message": message, **_promotion(row)}
         record(action=Action.CHANGE_DOUBTED, actor=WORKER, target=row, now=now, data=data)
+        telling.tell_doubt(row, reason, now)
 
 
 def record_conflicts_asked(*, row: ChangeRecord, last_run: str, now: datetime) -> None:
@@ -139,6 +144,8 @@ def record_closed(*, row: ChangeRecord, now: datetime) -> None:
         **_promotion(row),
     }
     record(action=Action.CHANGE_CLOSED, actor=WORKER, target=row, now=now, data=data)
+    if not row.outcome:
+        telling.tell_closed(row, now)
 
 
 def _promotion(row: ChangeRecord) -> dict[str, str]:

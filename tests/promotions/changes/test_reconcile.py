@@ -8,6 +8,7 @@ import pytest
 
 from apps.audit.models import AuditEvent
 from apps.integrations.servicenow.parsing import utc_text
+from apps.notices.models import Notice
 from apps.promotions import actions as promotions
 from apps.promotions.changes import reconcile
 from apps.promotions.changes.actions import ask_for_change
@@ -85,6 +86,11 @@ def trail():
     ]
 
 
+def told():
+    """Return who was told what of changes."""
+    return sorted(Notice.objects.values_list("user__username", "title"))
+
+
 def state_of(instance):
     return [(row["state"], row["approval"], row["close_code"]) for row in instance.changes()]
 
@@ -141,7 +147,7 @@ class TestOpening:
         assert follower.look().status == "OPEN"
         assert len(instance.changes()) == 3
 
-    def test_two_are_an_alarm_until_one_is_canceled(self, follower, instance):
+    def test_two_are_an_alarm_until_one_is_canceled(self, follower, instance, carol, charlie):
         instance.tell("doubled")
         follower.look(3)
         row, (first, second) = follower.row, instance.changes()
@@ -149,6 +155,11 @@ class TestOpening:
         assert first["number"] in row.message and second["number"] in row.message
         assert row.message == follower.gate.words
         assert trail().count(("change.doubted", "TWO_CHANGES")) == 1
+        words = f"{row.number} of prior-auth-extract-v1 is in doubt in ServiceNow"
+        assert told() == [
+            ("alice", f"{words}: its rollout waits"),
+            ("carol", f"{words}: its rollout waits"),
+        ]
         other = first if row.sys_id == second["sys_id"] else second
         instance.write("change_request", other["sys_id"], state="4")
         assert follower.look().reason == ""
@@ -210,6 +221,9 @@ class TestGate:
         follower.look(3)
         assert "was rejected in ServiceNow" in follower.gate.words
         assert state_of(instance) == [("-5", "rejected", "")]
+        number = follower.row.number
+        title = f"{number} of prior-auth-extract-v1 was rejected in ServiceNow"
+        assert told() == [("alice", title)]
 
     def test_shuts_when_the_window_has_passed_and_opens_in_a_new_one(self, follower, instance):
         follower.let_pass()
@@ -273,6 +287,7 @@ class TestGate:
         assert "was canceled in ServiceNow before the rollout" in follower.gate.words
         closed = AuditEvent.objects.get(action="change.closed")
         assert closed.data["outcome"] == "closed by somebody in ServiceNow"
+        assert [who for who, title in told() if "closed by somebody" in title] == ["alice"]
 
     def test_says_that_it_is_gone_and_makes_no_other(self, follower, instance):
         follower.let_pass()
