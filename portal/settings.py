@@ -246,6 +246,8 @@ SPECTACULAR_SETTINGS = {
         "AccessRequestStatus": "apps.access.models.AccessRequest.Status",
         "CapacityRequestStatus": "apps.capacity.models.CapacityRequest.Status",
         "PriceChangeStatus": "apps.chargeback.models.PriceChange.Status",
+        "ChangeRecordKind": "apps.promotions.changes.models.ChangeRecord.Kind",
+        "ChangeRecordStatus": "apps.promotions.changes.models.ChangeRecord.Status",
         "EpisodeKind": "apps.incidents.models.Episode.Kind",
         "EpisodeStatus": "apps.incidents.models.Episode.Status",
         "EvalRunStatus": "apps.evals.models.EvalRun.Status",

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from apps.promotions import api, views
+from apps.promotions.changes import api as changes
 from apps.promotions.policy import api as policy_api
 from apps.promotions.policy import views as policy_views
 from apps.promotions.rollouts import views as rollout_views
@@ -59,6 +60,7 @@ api_urlpatterns = [
     path("promotions", api.Promotions.as_view(), name="promotions"),
     path("promotions/<uuid:pk>", api.promotion, name="promotion"),
     path("promotions/<uuid:pk>/change", api.change, name="promotion_change"),
+    path("promotions/<uuid:pk>/servicenow", changes.changes, name="promotion_changes"),
     path("promotions/<uuid:pk>/<str:decision>", api.decide, name="promotion_decide"),
     path("promotion-policies", policy_api.policies, name="promotion_policies"),
     path(

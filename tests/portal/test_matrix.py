@@ -269,6 +269,7 @@ DOORS = [
     get("incidents:episode_list", "200"),
     get("incidents:episode_list", "200", data={"format": "csv"}),
     get("incidents:episode_detail", "200", "{episode}"),
+    get("api:promotion_changes", "200", "{promotion}"),
     get("api:incidents", "200"),
     get("api:incident", "200", "{episode}"),
     post("promotions:rollout_retry", "403 403 403 302 403 302 302 403 302 403", "{failed_rollout}"),

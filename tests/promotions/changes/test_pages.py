@@ -2,11 +2,12 @@
 
 import pytest
 from django.urls import reverse
+from rest_framework.test import APIClient
 
 from apps.promotions.changes import pages
 from apps.promotions.changes.models import ChangeRecord
 from apps.promotions.models import Promotion
-from tests.factories import NOW
+from tests.factories import NOW, RegisteredModelFactory
 from tests.promotions import factories as make
 from tests.promotions.changes.records import ready
 
@@ -21,7 +22,11 @@ def promotion(registered_model, alice, settings):
 
 
 def keep(promotion, **facts):
-    row = ready(promotion=promotion, correlation_id=str(len(facts)), **facts)
+    row = ready(
+        promotion=promotion,
+        correlation_id=f"quartermaster:normal:{promotion.pk}:{len(facts)}",
+        **facts,
+    )
     row.save()
     return row
 
@@ -82,3 +87,30 @@ class TestPromotionDetail:
         assert "CHG7: same machines" in page
         assert "2 Nov 08:00 UTC to 2 Nov 10:00 UTC" in page
         assert Promotion.objects.count() == 1
+
+
+def asked(user, promotion):
+    client = APIClient()
+    client.force_authenticate(user)
+    return client.get(reverse("api:promotion_changes", args=[promotion.pk])).json()
+
+
+class TestApi:
+    def test_answers_the_gate_and_the_changes(self, promotion, charlie, monkeypatch):
+        other = make.proposed(RegisteredModelFactory(name="clinical-summary"), 1, charlie)
+        keep(other, number="CHG1", conflicts=["CHG7"])
+        keep(promotion, approval="requested", differences=[DIFFERENCE])
+        monkeypatch.setattr("apps.promotions.changes.api.now", lambda: NOW)
+        answer = asked(charlie, promotion)
+        assert (answer["needed"], answer["open_for_start"]) == (True, False)
+        (change,) = answer["changes"]
+        assert change["number"] == "CHG0031177"
+        assert change["url"].endswith(f"sys_id={'a' * 32}")
+        assert change["differences"] == [DIFFERENCE]
+        assert change["message"] == ""
+
+    def test_answers_that_there_is_none(self, promotion, charlie, settings):
+        settings.SERVICENOW_URL = ""
+        answer = asked(charlie, promotion)
+        assert (answer["needed"], answer["open_for_start"]) == (False, True)
+        assert answer["changes"] == []
