@@ -1,11 +1,15 @@
 """What is wrong with a rollout now, and what became of it. Pure: loaded rows in, words out."""
 
+import re
 from dataclasses import dataclass
 
 from apps.incidents.models import Episode
+from apps.promotions.gates import short
 from apps.promotions.models import Rollout
 
 Kind = Episode.Kind
+DRIFTED = "What serves is not what was approved."
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 Status = Rollout.Status
 # nothing comes back to a rollout that has ended so
 ENDED = (Status.ABORTED, Status.SUPERSEDED, Status.REPLACED)
@@ -35,10 +39,15 @@ def signs_of(rollout: Rollout) -> list[Sign]:
 
 def _drift(rollout: Rollout) -> str:
     lines = [
-        f"{item['what']}: approved {item['approved']}, found {item['found']}"
+        f"{item['what']}: approved {_brief(item['approved'])}, found {_brief(item['found'])}"
         for item in rollout.differences
     ]
-    return f"What serves is not what was approved. {'; '.join(lines)}."
+    return f"{DRIFTED} {'; '.join(lines)}."
+
+
+def _brief(value: object) -> str:
+    """Return a value with its digests shortened, as people quote them."""
+    return _DIGEST.sub(lambda found: short(found[0]), str(value))
 
 
 def over(kind: str, rollout: Rollout) -> str:

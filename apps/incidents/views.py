@@ -13,6 +13,7 @@ from apps.audit.timeline import timeline
 from apps.common.tables.reading import respond
 from apps.incidents import pages, tables
 from apps.incidents.models import Episode
+from apps.incidents.signs import DRIFTED
 from apps.integrations.servicenow.addresses import page_of
 
 RELATED = ("rollout__model_version__registered_model", "rollout__registered_model__owner_team")
@@ -31,13 +32,15 @@ def episode_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     visible = Episode.objects.visible_to(request.user).select_related(*RELATED)
     episode = get_object_or_404(visible, pk=pk)
     rollout = episode.rollout
+    differences = rollout.differences if episode.kind == Episode.Kind.DRIFT else []
     context = {
         "episode": episode,
         "title": f"{episode.get_kind_display()}: {rollout.model_version.name}",
         "crumbs": [("Incidents", reverse("incidents:episode_list")), ("Incident", "")],
         "badge": pages.badge(episode),
         "moving": episode.status == Episode.Status.OPEN,
-        "differences": rollout.differences if episode.kind == Episode.Kind.DRIFT else [],
+        "differences": differences,
+        "wrong": DRIFTED if differences else episode.words,
         "facts": _facts(episode),
         "notes": episode.notes.all(),
         "events": timeline("Episode", episode.pk),

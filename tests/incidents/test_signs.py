@@ -28,6 +28,11 @@ class TestSignsOf:
         assert sign.kind == "DRIFT"
         assert "weights: approved sha256:aa, found sha256:bb; image: approved vllm:1" in sign.words
 
+    def test_quotes_digests_as_people_do(self):
+        lines = [{"what": "weights", "approved": "sha256:" + "a" * 64, "found": "not known"}]
+        (sign,) = signs_of(rollout(drifted_at=NOW, differences=lines))
+        assert sign.words.endswith("weights: approved aaaaaaaaaaaa, found not known.")
+
     def test_drift_is_of_what_serves(self):
         facts = {"drifted_at": NOW, "differences": DIFFERENCES}
         assert signs_of(rollout(status="REPLACED", **facts)) == []

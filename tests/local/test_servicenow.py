@@ -1,11 +1,21 @@
 """The double of ServiceNow, over HTTP: its contract, with the traps, and its page."""
 
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import httpx
 import pytest
 
+from apps.integrations.errors import TemporaryError
+from apps.integrations.servicenow.client import ServiceNowClient
 from deploy.local.doubles.servicenow import changes
+from deploy.local.stack.ports import free_port
 from tests.integrations.servicenow_double import SECRET, Instance
 
+ROOT = Path(__file__).parents[2]
 JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 CHANGE = "/api/sn_chg_rest/change"
 TABLE = "/api/now/table/change_request"
@@ -271,3 +281,39 @@ class TestPage:
     def test_tells_the_api_what_to_answer_next(self, http, instance):
         instance.browser().post("/answers", data={"lie": "away", "calls": "2"})
         assert [http.get(TABLE).status_code for _ in range(3)] == [503, 503, 200]
+
+
+def test_serves_as_a_process_and_holds_back_what_it_has_done(tmp_path):
+    """The program as the stack starts it, and the product's own client on the line."""
+    (tmp_path / "secret").write_text(SECRET)
+    address = f"http://127.0.0.1:{free_port()}"
+    env = {
+        "SERVICENOW_ADDRESS": address, "SERVICENOW_STATE": str(tmp_path),
+        "SERVICENOW_CLIENT_SECRET_FILE": str(tmp_path / "secret"), "PATH": os.environ["PATH"],
+    }  # fmt: skip
+    command = [sys.executable, "-m", "deploy.local.doubles.servicenow"]
+    with subprocess.Popen(command, env=env, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until_healthy(address)
+            client = ServiceNowClient(
+                address, client_id="quartermaster", client_secret=SECRET, timeout=1.0
+            )
+            httpx.post(f"{address}/answers", data={"lie": "held", "calls": "1"})
+            with pytest.raises(TemporaryError, match="in time"):
+                client.open_change({"type": "normal", "correlation_id": "qm:1"})
+            (change,) = client.changes_with("qm:1")
+            assert change.state_words == "New"
+            client.close()
+        finally:
+            process.terminate()
+
+
+def wait_until_healthy(address):
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            if httpx.get(f"{address}/healthz").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError("it did not come up")

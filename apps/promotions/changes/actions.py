@@ -57,20 +57,14 @@ def _fields(promotion: Promotion, kind: Kind, statement: str, now: datetime) -> 
     """Return what is written when the change is opened. Nothing of it is what people typed but for
     the statement of an emergency: ServiceNow's records are widely readable.
     """
-    version, baseline = promotion.model_version.name, promotion.baseline
-    before = baseline.name if baseline else "no version"
+    version = promotion.model_version.name
+    before = promotion.baseline.name if promotion.baseline else ""
     written = {
         "type": TYPES[kind],
         "short_description": f"Promote {version} to production",
         "description": _description(promotion, version, before, statement),
-        "implementation_plan": (
-            f"The portal commits the approved files to Git, starts {version} beside {before}, "
-            f"and moves the callers to it step by step while it measures both."
-        ),
-        "backout_plan": (
-            f"Callers go back to {before} by themselves where a step fails. A platform engineer "
-            f"can roll back at any time in the portal."
-        ),
+        "implementation_plan": _implementation(version, before),
+        "backout_plan": _backout(before),
         "test_plan": (
             f"Evaluation run {promotion.eval_run_id} met every threshold, on the weights of the "
             f"manifest above."
@@ -81,10 +75,30 @@ def _fields(promotion: Promotion, kind: Kind, statement: str, now: datetime) -> 
     return written | _planned(now) | _of_this_instance()
 
 
+def _implementation(version: str, before: str) -> str:
+    start = "The portal commits the approved files to Git"
+    if not before:
+        return f"{start}, starts {version}, and gives it all callers once it is ready."
+    return (
+        f"{start}, starts {version} beside {before}, and moves the callers to it step by step "
+        f"while it measures both."
+    )
+
+
+def _backout(before: str) -> str:
+    if not before:
+        return "A platform engineer takes the version back in the portal; nothing served before."
+    return (
+        f"Callers go back to {before} by themselves where a step fails. A platform engineer can "
+        f"roll back at any time in the portal."
+    )
+
+
 def _description(promotion: Promotion, version: str, before: str, statement: str) -> str:
+    model = promotion.registered_model.name
+    instead = f" instead of {before}" if before else ", as its first version"
     lines = [
-        f"{version} is to serve the callers of {promotion.registered_model.name} instead of "
-        f"{before}.",
+        f"{version} is to serve the callers of {model}{instead}.",
         f"Manifest {promotion.manifest_digest}",
         f"Proposed by {promotion.requested_by.username}",
         f"{settings.PORTAL_URL}/promotions/{promotion.pk}/",
