@@ -17,6 +17,8 @@ from apps.capacity.models import CapacityRequest
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.evals.models import EvalRun
 from apps.fleet.models import Node, NodeClaim, Replica
+from apps.incidents.models import Episode
+from apps.promotions.changes.models import ChangeRecord
 from apps.promotions.models import Promotion, Rollout, RolloutCommit
 from portal.context import sections_for
 
@@ -36,7 +38,7 @@ class Hit:
 
 
 def find(user: User, text: str) -> list[tuple[str, list[Hit]]]:
-    """Return the hits in groups, best first; one query a group, thirteen at most. Nothing the
+    """Return the hits in groups, best first; one query a group, fourteen at most. Nothing the
     person may not see.
     """
     text = text.strip()[:100]
@@ -47,6 +49,7 @@ def find(user: User, text: str) -> list[tuple[str, list[Hit]]]:
         ("Versions", _versions(user, text)),
         ("Promotions", _promotions(user, text)),
         ("Rollouts", _rollouts(user, text)),
+        ("Incidents", _incidents(user, text)),
         ("Evaluations", _runs(user, text)),
         ("Access", [*_requests(user, text), *_grants(user, text)]),
         ("Capacity", _capacity(user, text)),
@@ -116,7 +119,10 @@ def _has_id(text: str) -> Q:
 
 
 def _promotions(user: User, text: str) -> list[Hit]:
+    """Find promotions by what they are of, who asked, id, or the number of their change."""
     wanted = Q(registered_model__name__icontains=text) | Q(requested_by__name__icontains=text)
+    changes = ChangeRecord.objects.filter(number__iexact=text)
+    wanted |= Q(pk__in=changes.values("promotion"))
     found = Promotion.objects.visible_to(user).filter(_has_id(text) | wanted)
     return [
         Hit(
@@ -144,6 +150,21 @@ def _rollouts(user: User, text: str) -> list[Hit]:
             "rocket",
         )
         for item in seen.filter(wanted).select_related("model_version__registered_model")[:SHOWN]
+    ]
+
+
+def _incidents(user: User, text: str) -> list[Hit]:
+    """Find incidents by id, by their model, or by their number in ServiceNow."""
+    wanted = Q(number__iexact=text) | Q(rollout__registered_model__name__iexact=text)
+    found = Episode.objects.visible_to(user).filter(_has_id(text) | wanted)
+    return [
+        Hit(
+            str(item),
+            " · ".join(part for part in (item.get_status_display(), item.number) if part),
+            reverse("incidents:episode_detail", args=(item.pk,)),
+            "triangle-alert",
+        )
+        for item in found.select_related("rollout__model_version__registered_model")[:SHOWN]
     ]
 
 

@@ -369,7 +369,7 @@ STATEMENTS_KEPT_YEARS = env_int("STATEMENTS_KEPT_YEARS", 7, minimum=1)
 SERVICENOW_URL = env_url("SERVICENOW_URL", "")
 SERVICENOW_CLIENT_ID = env_str("SERVICENOW_CLIENT_ID", "quartermaster")
 SERVICENOW_CLIENT_SECRET = env_secret("SERVICENOW_CLIENT_SECRET") if SERVICENOW_URL else ""
-# between two looks at an open change; what was read counts for eight of them
+# between two looks at an open change; what was read counts for four of them, at least a minute
 SERVICENOW_LOOK_SECONDS = env_int("SERVICENOW_LOOK_SECONDS", 30, minimum=1)
 # the window that a new change proposes begins at once; 0: the change manager plans it
 SERVICENOW_WINDOW_HOURS = env_int("SERVICENOW_WINDOW_HOURS", 72)

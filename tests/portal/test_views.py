@@ -13,6 +13,8 @@ from apps.access.models import AccessRequest
 from apps.accounts.models import Role
 from apps.common.errors import DomainError, NotPermitted
 from apps.fleet.models import Node, NodeClaim, Replica
+from apps.incidents.actions import open_episode
+from apps.incidents.models import Episode
 from apps.promotions.models import Rollout, RolloutCommit
 from portal import errors
 from portal.context import SECTIONS
@@ -27,6 +29,7 @@ from tests.factories import (
 )
 from tests.pages import joined
 from tests.promotions import factories
+from tests.promotions.changes.records import ready
 from tests.promotions.factories import live
 
 pytestmark = pytest.mark.django_db
@@ -235,6 +238,21 @@ class TestSearch:
         found = self.titles(client, mine)
         assert found == {"Access": ["Claims Review asks for prior-auth-extract"]}
         assert self.titles(client, mine[:7]) == {}
+
+    def test_finds_the_numbers_of_servicenow(self, client, carol, registered_model):
+        rollout = live(registered_model, 4)
+        other = live(RegisteredModelFactory(name="summary"), 1)
+        ready(promotion=rollout.promotion, number="CHG0031177").save()
+        for wrong, number in ((rollout, "INC0010112"), (other, "INC0010113")):
+            episode = open_episode(kind="DRIFT", rollout=wrong, words="x", now=timezone.now())
+            Episode.objects.filter(pk=episode.pk).update(number=number)
+        client.force_login(carol)
+        assert self.titles(client, "chg0031177") == {
+            "Promotions": ["prior-auth-extract-v4 → production"]
+        }
+        assert self.titles(client, "INC0010112") == {
+            "Incidents": ["Not what was approved: prior-auth-extract-v4"]
+        }
 
     def test_finds_machines_for_those_who_see_the_fleet(self, client, charlie):
         at = timezone.now()

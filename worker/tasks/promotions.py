@@ -5,6 +5,7 @@ from django.utils.timezone import now
 from apps.integrations.errors import TemporaryError
 from apps.integrations.git.client import client_from_settings as git_client
 from apps.integrations.kubernetes.client import client_from_settings as kubernetes_client
+from apps.integrations.servicenow.addresses import is_configured
 from apps.integrations.servicenow.client import client_from_settings as servicenow_client
 from apps.metering.store import calls_by_version
 from apps.promotions import begin
@@ -55,7 +56,11 @@ def reconcile_change(*, change_id: str, **_: object) -> None:
 
 @app.task(name="promotions.reconcile_due_changes", time_limit=30)
 def reconcile_due_changes(**_: object) -> None:
-    """Ask for changes that are missing, and start one task for each that is due."""
+    """Ask for changes that are missing, and start one task for each that is due; none where there
+    is no ServiceNow.
+    """
+    if not is_configured():
+        return
     changes.ask_for_missing(now())
     for change_id in ChangeRecord.objects.filter(next_check_at__lte=now()).values_list(
         "pk", flat=True

@@ -24,7 +24,7 @@ from apps.promotions.policy.rules import ChangeRule
 
 # A check for conflicts is asked for again after the first, and no longer believed after the second.
 CHECK_AGAIN, CHECK_OLD = timedelta(minutes=5), timedelta(minutes=10)
-LOOKS_MISSED = 8
+LOOKS_MISSED, LEAST_FRESH = 4, timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def waits_for(record: ChangeRecord, now: datetime) -> str:
 
 def fresh_for() -> timedelta:
     """Return how long what was read of a change is believed."""
-    return LOOKS_MISSED * timedelta(seconds=settings.SERVICENOW_LOOK_SECONDS)
+    return max(LOOKS_MISSED * timedelta(seconds=settings.SERVICENOW_LOOK_SECONDS), LEAST_FRESH)
 
 
 def _unread(record: ChangeRecord, now: datetime) -> str:
