@@ -110,8 +110,8 @@ def is_due(world: cast.World) -> None:
 DECISIONS = [
     Decision("pending", AccessRequest, OWNS_MODELS,
              both("access:request", "api:access_request_decide"), team="ml-platform"),
-    Decision("grant", Grant, OWNS_MODELS, (("access:grant_keep", ""),), team="ml-platform",
-             prepare=is_due),
+    Decision("grant", Grant, OWNS_MODELS, (("access:grant_keep", ""), ("api:grant_keep", "")),
+             team="ml-platform", prepare=is_due),
     Decision("capacity", CapacityRequest, DECIDES_CAPACITY,
              both("capacity:request", "api:capacity_request_decide")),
     Decision("promotion", Promotion, (Role.REVIEWER,),  # as its policy says
