@@ -84,18 +84,18 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 300.0,
         "options": {"expires": 300},
     },
-    # Tells of grants that end in 30, 7 and 1 days, once each, in the morning and again for what was
-    # granted since. If it stops, teams learn of an end from refused calls.
-    "announce-ends": {
-        "task": "access.announce_ends",
+    # Tells of grants that end in 30, 7 and 1 days, once each: by day, when people read it. If it
+    # stops, teams learn of an end from refused calls.
+    "tell-ends": {
+        "task": "access.tell_ends",
         "schedule": crontab(hour="6,12,18", minute=5),
         "options": {"expires": 3600},
     },
     # Tells owners of the grants that they are to keep or end. If it stops, they find them on the
     # page of recertification only.
-    "announce-looks": {
-        "task": "access.announce_looks",
-        "schedule": crontab(hour=6, minute=10),
+    "tell-looks": {
+        "task": "access.tell_looks",
+        "schedule": crontab(hour="6,12,18", minute=10),
         "options": {"expires": 3600},
     },
     # Makes tomorrow's table of calls. If it stops, the first batch of each day makes it itself.
