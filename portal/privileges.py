@@ -191,7 +191,7 @@ PRIVILEGES: dict[str, May] = {
     ),
     # promotions and rollouts
     "promotions.Promotion": May(
-        insert=True, update=("status", "decided_at", "voided_at", "void_reason")
+        insert=True, update=("status", "decided_at", "voided_at", "void_reason", "cost_effect")
     ),
     "promotions.Approval": May(insert=True, update=("voided_at", "void_reason")),
     "promotions.KeptBytes": FACT,

@@ -19,6 +19,7 @@ from apps.metering.ingest import logs
 from apps.metering.urls import urlpatterns as usage_pages
 from apps.notices.urls import api_urlpatterns as notices_api
 from apps.promotions.urls import api_urlpatterns as promotions_api
+from apps.promotions.urls import urlpatterns as promotions_pages
 from portal import views
 from portal.api import Document, UnknownAddress
 from portal.pages import access_urls, catalog, evaluations, versions
@@ -26,6 +27,7 @@ from portal.pages.api_reference import api_reference
 from portal.pages.grants import grant_list
 from portal.pages.model_usage import model_usage
 from portal.pages.recertification import recertification_list
+from portal.pages.rollout_charts import rollout_charts
 from portal.pages.sample import sample
 from portal.pages.style import style
 
@@ -37,6 +39,7 @@ catalog_pages: list[URLPattern] = [
 # last: "register" is no model's name
 model_page = path("<slug:name>/", catalog.model_detail, name="model_detail")
 usage_page = path("catalog/<slug:name>/usage/", model_usage, name="model_usage")
+charts_page = path("rollouts/<uuid:pk>/charts/", rollout_charts, name="rollout_charts")
 run_page = path("<uuid:pk>/", evaluations.run_detail, name="run_detail")
 pages: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
@@ -58,7 +61,7 @@ pages: list[URLPattern | URLResolver] = [
     path("catalog/", include(([*catalog_pages, *catalog_forms, model_page], "catalog"))),
     path("catalog/", include("apps.gateway.urls")),
     path("evaluations/", include(([run_page, *evals_pages], "evals"))),
-    path("", include("apps.promotions.urls")),
+    path("", include(([charts_page, *promotions_pages], "promotions"))),
     path("incidents/", include("apps.incidents.urls")),
     path("fleet/", include("apps.fleet.urls")),
     path("fleet/", include("apps.capacity.urls")),

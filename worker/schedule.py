@@ -190,6 +190,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 120.0,
         "options": {"expires": 120},
     },
+    # A proposal asks for it at once; this one finds what that hint missed, and follows the traffic.
+    # If it stops, the proposal's page says of which time the estimate is.
+    "estimate-effects": {
+        "task": "chargeback.estimate_effects",
+        "schedule": 900.0,
+        "options": {"expires": 900},
+    },
     # Looks whether AWS delivered a bill anew, which it does up to three times a day; only what
     # changed is read. If it stops, the reconciliation says how old the bill is, and a month that
     # needs its bill stays open.

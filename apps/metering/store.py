@@ -3,7 +3,7 @@ outgrown (stores/base.py says what a store does). They are kept by UTC day, and 
 is stored once.
 """
 
-from collections.abc import Collection, Generator, Iterable, Set
+from collections.abc import Collection, Generator, Iterable, Mapping, Set
 from contextlib import closing
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -90,6 +90,21 @@ class Percentile(Aggregate):
         found = self.copy()
         found.template = "quantileExactInclusive(%(share)s)(%(expressions)s)"
         return found.as_sql(compiler, connection, **context)
+
+
+class StepOf(Func):
+    """The step that a call began in: the last whole number of steps after midnight UTC."""
+
+    template = "date_bin('%(seconds)s seconds', %(expressions)s, TIMESTAMPTZ '1970-01-01 00:00Z')"
+    output_field = DateTimeField()
+
+    def __init__(self, step: timedelta) -> None:
+        super().__init__(F("occurred_at"), seconds=int(step.total_seconds()))
+
+    def as_clickhouse(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """Return it as ClickHouse writes it."""
+        template = "toStartOfInterval(%(expressions)s, INTERVAL %(seconds)s SECOND, 'UTC')"
+        return self.as_sql(compiler, connection, template=template, **context)
 
 
 def insert(records: Iterable[UsageRecord], *, via: str, now: datetime) -> set[UUID]:
@@ -290,6 +305,20 @@ def in_quarantine(start: datetime, end: datetime, *, team: str | None = None) ->
     return (waiting if team is None else waiting.filter(team=team)).count()
 
 
+# what callers met, of whatever calls are put together: the fields of promotions' Calls
+_MET = {
+    "calls": Count("event_id"),
+    "failed": Count("event_id", filter=Q(outcome=Outcome.FAILED)),
+    "timed": Count("ttft_ms"),
+    "ttft_p95_ms": Percentile("ttft_ms", share=0.95),
+    "tokens_per_second": Percentile(
+        Cast("output_tokens", FloatField()) * 1000.0 / F("duration_ms"),
+        share=0.5,
+        filter=Q(output_tokens__gt=0, duration_ms__gt=0),
+    ),
+}
+
+
 def calls_by_version(model: str, since: datetime) -> dict[str, Calls]:
     """Return what callers of each version of a model met in the calls that began since a moment;
     one query.
@@ -297,31 +326,31 @@ def calls_by_version(model: str, since: datetime) -> dict[str, Calls]:
     Refused calls reached no version. TTFT is known for streamed calls only; speed for calls that
     were answered.
     """
-    speed = Cast("output_tokens", FloatField()) * 1000.0 / F("duration_ms")
-    rows = (
-        store()
-        .calls()
-        .filter(model=model, occurred_at__gte=since)
-        .exclude(version="")
-        .exclude(outcome=Outcome.REFUSED)
-        .values("version")
-        .annotate(
-            calls=Count("event_id"),
-            failed=Count("event_id", filter=Q(outcome=Outcome.FAILED)),
-            timed=Count("ttft_ms"),
-            ttft_p95_ms=Percentile("ttft_ms", share=0.95),
-            tokens_per_second=Percentile(
-                speed, share=0.5, filter=Q(output_tokens__gt=0, duration_ms__gt=0)
-            ),
-        )
-    )
-    return {
-        row["version"]: Calls(
-            calls=row["calls"],
-            failed=row["failed"],
-            timed=row["timed"],
-            ttft_p95_ms=row["ttft_p95_ms"],
-            tokens_per_second=row["tokens_per_second"],
-        )
-        for row in rows
-    }
+    rows = _reached(model).filter(occurred_at__gte=since).values("version").annotate(**_MET)
+    return {row["version"]: _met(row) for row in rows}
+
+
+def calls_over_time(
+    model: str, *, start: datetime, end: datetime, step: timedelta
+) -> dict[str, dict[datetime, Calls]]:
+    """Return what callers of each version of a model met in [start, end), step by step: version →
+    when a step began → calls. One query; a step without calls is not there.
+
+    step: whole seconds; steps are counted from midnight UTC, so it should divide a day. The rest as
+    in calls_by_version.
+    """
+    calls = _reached(model).filter(occurred_at__gte=start, occurred_at__lt=end)
+    found: dict[str, dict[datetime, Calls]] = {}
+    for row in calls.values("version", at=StepOf(step)).annotate(**_MET):
+        found.setdefault(row["version"], {})[row["at"]] = _met(row)
+    return found
+
+
+def _met(row: Mapping[str, Any]) -> Calls:
+    return Calls(**{name: row[name] for name in _MET})
+
+
+def _reached(model: str) -> QuerySet[UsageEvent]:
+    """Return the calls of a model that a version was to answer."""
+    calls = store().calls().filter(model=model)
+    return calls.exclude(version="").exclude(outcome=Outcome.REFUSED)

@@ -23,6 +23,7 @@ from apps.catalog.models import ModelVersion
 from apps.common import decisions
 from apps.common.canonical import canonical, digest_of
 from apps.common.errors import DomainError, require
+from apps.common.tasks import enqueue_on_commit
 from apps.evals.queries import current_suite, deciding_run
 from apps.manifests.scaling import BadScaling, pre_warm_of
 from apps.manifests.text import CannotRender
@@ -154,6 +155,7 @@ def request_promotion(
         data=_bound_to(promotion),
     )
     ask_for_change(promotion=promotion, actor=requester, now=now)
+    enqueue_on_commit("chargeback.estimate_effect", promotion_id=str(promotion.pk))
     return promotion
 
 

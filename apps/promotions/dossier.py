@@ -43,7 +43,8 @@ def evidence(promotion: Promotion, change: Change, now: datetime) -> dict[str, A
     """Return what is in front of the reviewer now. Reads rows alone; about twenty queries.
 
     conditions: [{name, passed, words}]; metrics: the lines of evals.pages; facts: [[label, words]];
-    settings: engine, image and what the version is served with; steps, problem: the change.
+    settings: engine, image and what the version is served with; cost: effects.Effect.as_json();
+    steps, problem: the change.
     """
     found = evaluate_gates(queries.evidence_for(promotion.model_version, now, promotion))
     run, baseline = promotion.eval_run, baseline_run(promotion)
@@ -55,6 +56,7 @@ def evidence(promotion: Promotion, change: Change, now: datetime) -> dict[str, A
         "baseline_run": str(baseline.pk) if baseline else "",
         "facts": [[label, words] for label, words in facts(promotion, now)],
         "settings": serving_settings(promotion),
+        "cost": promotion.cost_effect,
         "steps": list(change.steps),
         "problem": change.problem,
     }

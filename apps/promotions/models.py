@@ -123,6 +123,8 @@ class Promotion(models.Model):
     # when its approvals were last voided, and in words by what; NULL where they never were
     voided_at = models.DateTimeField(null=True, blank=True)
     void_reason = models.TextField(blank=True, default="")
+    # what it does to the model's cost a month (effects.py); {} until that was worked out
+    cost_effect = models.JSONField(default=dict, blank=True)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
     decided_at = models.DateTimeField(null=True, blank=True)
 
@@ -250,6 +252,10 @@ class Approval(models.Model):
 
 class RolloutQuerySet(models.QuerySet["Rollout"]):
     """Rollouts, newest first."""
+
+    def visible_to(self, user: User) -> "RolloutQuerySet":
+        """Return the rollouts of the promotions that a person may see."""
+        return self.filter(promotion__in=Promotion.objects.visible_to(user))
 
     def open(self) -> "RolloutQuerySet":
         """Return the rollouts still under way."""

@@ -40,6 +40,7 @@ from apps.promotions import (
     tables,
 )
 from apps.promotions.changes import pages as change_pages
+from apps.promotions.effects import cost_lines
 from apps.promotions.forms import DecisionForm, ProposalForm
 from apps.promotions.gates import blocked, evaluate_gates
 from apps.promotions.models import Promotion, Rollout, ServingClass
@@ -199,7 +200,10 @@ def _show(
         "may_withdraw": _may_withdraw_start(promotion, request.user),
         "form": form,
         "decide": decide,
-        "actions": decide.head_actions if decide else [],
+        "actions": [*(decide.head_actions if decide else []), {"label": "Print", "prints": True}],
+        "queue": _queue(promotion, request.user),
+        "cost": shown.get("cost") or {},
+        "cost_lines": cost_lines(shown.get("cost") or {}),
         "events": timeline_of(
             [
                 ("Promotion", promotion.pk),
@@ -215,6 +219,23 @@ def _may_withdraw_start(promotion: Promotion, user: User) -> bool:
     """Tell whether the person may take back what is approved and has not begun."""
     waits = promotion.status == Promotion.Status.APPROVED and promotion.newest_rollout() is None
     return waits and actions.question(promotion, user).may_withdraw
+
+
+def _queue(promotion: Promotion, user: User) -> dict[str, object] | None:
+    """Return where a promotion stands among those that wait for this person, the longest waiting
+    first; None where it does not wait for them.
+    """
+    waiting = list(Promotion.objects.to_decide(user).values_list("pk", flat=True))
+    if promotion.pk not in waiting:
+        return None
+    place = waiting.index(promotion.pk)
+    before, after = waiting[:place][-1:], waiting[place + 1 :][:1]
+    return {
+        "place": place + 1,
+        "count": len(waiting),
+        "before": before[0] if before else None,
+        "after": after[0] if after else None,
+    }
 
 
 def _decision(promotion: Promotion, user: User, *, holds: bool) -> decisions.Card | None:

@@ -2,10 +2,12 @@
 import "htmx.org";
 import "./js/bell.js";
 import "./js/clipboard.js";
+import "./js/commands.js";
 import "./js/dialogs.js";
 import "./js/live.js";
 import "./js/menus.js";
 import "./js/playground.js";
+import "./js/printing.js";
 import "./js/scrolling.js";
 import "./js/search.js";
 import "./js/tables.js";

@@ -12,6 +12,7 @@ from apps.metering.models import DirtyHour, QuarantinedRecord
 from apps.metering.screening import Known
 from apps.metering.store import (
     calls_by_version,
+    calls_over_time,
     calls_visible_to,
     counts_of,
     hour_sums,
@@ -66,6 +67,25 @@ class TestCallsByVersion:
         assert found["m-v2"].tokens_per_second == pytest.approx(20.0)
         assert (found["m-v1"].calls, found["m-v1"].ttft_p95_ms) == (3, None)
         assert found["m-v1"].tokens_per_second == pytest.approx(10.0)
+
+
+class TestCallsOverTime:
+    def test_tells_them_step_by_step_for_each_version(self, asks_store):
+        quarter = timedelta(minutes=15)
+        start = NOW.replace(minute=0, second=0, microsecond=0)
+        for minutes, ttft in ((0, 100.0), (14, 300.0), (15, 500.0), (45, 700.0)):
+            call(occurred_at=start + timedelta(minutes=minutes), ttft_ms=ttft)
+        call("m-v1", occurred_at=start, outcome="FAILED", response_code=503, ttft_ms=None)
+        call("m-v1", occurred_at=start, outcome="REFUSED", response_code=429)
+        call("other-v1", model="other", occurred_at=start)
+        call(occurred_at=start - timedelta(seconds=1))
+        with asks_store(1):
+            found = calls_over_time("m", start=start, end=start + 3 * quarter, step=quarter)
+        assert set(found) == {"m-v1", "m-v2"}
+        assert list(sorted(found["m-v2"])) == [start, start + quarter]
+        assert found["m-v2"][start].ttft_p95_ms == pytest.approx(290.0)
+        assert found["m-v2"][start + quarter].calls == 1
+        assert (found["m-v1"][start].calls, found["m-v1"][start].failed) == (1, 1)
 
 
 class TestCountsOf:

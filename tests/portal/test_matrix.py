@@ -272,6 +272,7 @@ DOORS = [
     get("api:promotion_changes", "200", "{promotion}"),
     get("api:incidents", "200"),
     get("api:incident", "200", "{episode}"),
+    get("promotions:rollout_charts", "200", "{rollout}"),
     post("promotions:rollout_retry", "403 403 403 302 403 302 302 403 302 403", "{failed_rollout}"),
     post("promotions:rollout_pause", "403 403 403 302 403 302 302 403 302 "
     "403", "{failed_rollout}", data=REASON),

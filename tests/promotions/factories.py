@@ -28,8 +28,8 @@ def suite(revision=1):
     )[0]
 
 
-def run(version, *, passed=True, at=NOW, f1=0.9, **more):
-    """Return a finished run of a version on the newest suite."""
+def run(version, *, passed=True, at=NOW, f1=0.9, metrics=None, **more):
+    """Return a finished run of a version on the newest suite. metrics: beside F1 and TTFT."""
     return EvalRun.objects.create(
         suite=EvalSuite.objects.order_by("-revision").first() or suite(),
         model_version=version,
@@ -37,7 +37,7 @@ def run(version, *, passed=True, at=NOW, f1=0.9, **more):
         requested_by=version.created_by,
         requested_at=at,
         finished_at=at,
-        metrics={"f1": f1, "ttft_p95_ms": 420.0},
+        metrics={"f1": f1, "ttft_p95_ms": 420.0} | (metrics or {}),
         report_digest="sha256:" + "e" * 64,
         **more,
     )

@@ -7,7 +7,10 @@ from apps.chargeback.bills import reconcile
 from apps.chargeback.bills.manifest import export_from_settings
 from apps.chargeback.budgets import alerts
 from apps.chargeback.documents import reconcile as documents
+from apps.chargeback.effects import effect_of
 from apps.integrations.s3.client import archive_from_settings, bills_from_settings
+from apps.promotions.effects import keep_effect
+from apps.promotions.models import Promotion
 from worker.celery import app
 
 
@@ -39,3 +42,18 @@ def read_bills(**_: object) -> None:
 def make_documents(**_: object) -> None:
     """Make the PDFs of statements that were issued."""
     documents.make_documents(archive=archive_from_settings(), now=now())
+
+
+@app.task(name="chargeback.estimate_effect", acks_late=True, time_limit=60)
+def estimate_effect(*, promotion_id: str, **_: object) -> None:
+    """Work out what a promotion that waits does to its model's cost."""
+    related = ("registered_model", "model_version", "baseline__registered_model", "eval_run__suite")
+    promotion = Promotion.objects.select_related(*related).get(pk=promotion_id)
+    keep_effect(promotion=promotion, effect=effect_of(promotion, now()))
+
+
+@app.task(name="chargeback.estimate_effects", time_limit=30)
+def estimate_effects(**_: object) -> None:
+    """Start one task for each promotion that waits."""
+    for promotion_id in Promotion.objects.pending().values_list("pk", flat=True):
+        estimate_effect.delay(promotion_id=str(promotion_id))

@@ -82,6 +82,37 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """The worst that a candidate may be beside its baseline; None for what the baseline has no
+    figure of: then nothing is compared.
+    """
+
+    error_percent: float
+    ttft_ms: float | None
+    tokens_per_second: float | None
+
+    @classmethod
+    def beside(
+        cls,
+        limits: Limits,
+        *,
+        error_percent: float,
+        ttft_p95_ms: float | None,
+        tokens_per_second: float | None,
+    ) -> "Bounds":
+        """Return the bounds beside these figures of the baseline."""
+        return cls(
+            error_percent=error_percent + limits.error_points,
+            ttft_ms=None
+            if ttft_p95_ms is None
+            else ttft_p95_ms * limits.ttft_factor + limits.ttft_slack_ms,
+            tokens_per_second=None
+            if tokens_per_second is None
+            else tokens_per_second * limits.speed_factor,
+        )
+
+
+@dataclass(frozen=True)
 class Decision:
     """A verdict with its words. final: it need not wait for the end of the hold."""
 
@@ -133,29 +164,32 @@ def _failed(calls: Calls) -> str:
 def _compare(candidate: Health, baseline: Health, limits: Limits) -> Iterator[tuple[bool, str]]:
     """Yield whether each figure holds, in words."""
     mine, theirs = candidate.error_percent, baseline.error_percent
-    allowed = theirs + limits.error_points
-    yield (
-        mine <= allowed,
-        f"Errors {mine:.1f} % ({theirs:.1f} % baseline, at most {allowed:.1f} %).",
+    usual = baseline.calls
+    allowed = Bounds.beside(
+        limits,
+        error_percent=theirs,
+        ttft_p95_ms=usual.ttft_p95_ms,
+        tokens_per_second=usual.tokens_per_second,
     )
-    yield _ttft(candidate.calls, baseline.calls, limits)
-    fast, usual = candidate.calls.tokens_per_second, baseline.calls.tokens_per_second
-    if fast is None or usual is None:
+    yield (
+        mine <= allowed.error_percent,
+        f"Errors {mine:.1f} % ({theirs:.1f} % baseline, at most {allowed.error_percent:.1f} %).",
+    )
+    yield _ttft(candidate.calls, usual, limits, allowed.ttft_ms)
+    fast, least = candidate.calls.tokens_per_second, allowed.tokens_per_second
+    if fast is None or least is None:
         yield True, "Tokens/s not compared: no answers with tokens."
     else:
-        least = usual * limits.speed_factor
-        yield fast >= least, f"Tokens/s {fast:.1f} ({usual:.1f} baseline, at least {least:.1f})."
+        words = f"({usual.tokens_per_second:.1f} baseline, at least {least:.1f})"
+        yield fast >= least, f"Tokens/s {fast:.1f} {words}."
 
 
-def _ttft(candidate: Calls, baseline: Calls, limits: Limits) -> tuple[bool, str]:
+def _ttft(
+    candidate: Calls, baseline: Calls, limits: Limits, most: float | None
+) -> tuple[bool, str]:
     mine, theirs = candidate.ttft_p95_ms, baseline.ttft_p95_ms
-    if (
-        mine is None
-        or theirs is None
-        or min(candidate.timed, baseline.timed) < limits.minimum_calls
-    ):
+    if mine is None or most is None or min(candidate.timed, baseline.timed) < limits.minimum_calls:
         return True, "TTFT not compared: too few streamed calls."
-    most = theirs * limits.ttft_factor + limits.ttft_slack_ms
     return (
         mine <= most,
         f"TTFT p95 {mine:.0f} ms ({theirs:.0f} ms baseline, at most {most:.0f} ms).",

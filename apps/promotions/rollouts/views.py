@@ -24,7 +24,7 @@ from apps.common.simulated import Simulated
 from apps.integrations.engine.identity import is_stand_in
 from apps.manifests import names
 from apps.promotions import actions, pages, queries, serving
-from apps.promotions.models import Promotion, Rollout, RolloutPhase
+from apps.promotions.models import Rollout, RolloutPhase
 from apps.promotions.rollouts import pages as rollout_pages
 from apps.promotions.rollouts.live import retire_at
 from apps.promotions.rollouts.phases import TYPICAL_BASIS
@@ -41,10 +41,7 @@ RELATED = (
 
 
 def _rollout_for(user: User, pk: UUID) -> Rollout:
-    visible = Promotion.objects.visible_to(user)
-    return get_object_or_404(
-        Rollout.objects.filter(promotion__in=visible).select_related(*RELATED), pk=pk
-    )
+    return get_object_or_404(Rollout.objects.visible_to(user).select_related(*RELATED), pk=pk)
 
 
 @require_GET

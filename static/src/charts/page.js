@@ -5,6 +5,7 @@ import { GridComponent, MarkLineComponent, TooltipComponent } from "echarts/comp
 import { SVGRenderer } from "echarts/renderers";
 import { colors } from "./colors.js";
 import { option } from "./kinds.js";
+import { isPlain } from "../js/keys.js";
 
 echarts.use([
   BarChart, CustomChart, HeatmapChart, LineChart, SankeyChart, GridComponent, MarkLineComponent, TooltipComponent, SVGRenderer,
@@ -73,8 +74,7 @@ function chosen() {
 }
 
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName);
-  if (event.key !== "t" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key !== "t" || !isPlain(event)) return;
   const table = chosen()?.querySelector("[data-chart-table]");
   if (!table) return;
   table.open = !table.open;

@@ -1,5 +1,5 @@
 /* `/` and Ctrl+K focus the search; arrows walk its results, Enter opens one, Escape leaves. */
-import { typing } from "./keys.js";
+import { isPlain } from "./keys.js";
 
 const input = document.getElementById("search-input");
 const panel = document.getElementById("search-panel");
@@ -26,7 +26,7 @@ function walk(step) {
 
 if (input && panel) {
   document.addEventListener("keydown", (event) => {
-    const slash = event.key === "/" && !typing(event.target) && !event.ctrlKey && !event.metaKey;
+    const slash = event.key === "/" && isPlain(event);
     const palette = event.key === "k" && (event.ctrlKey || event.metaKey);
     if (!slash && !palette) return;
     event.preventDefault();

@@ -1,0 +1,129 @@
+"""What a proposed version would cost at the traffic that the version it replaces has now.
+
+Estimate `replacement-cost-1`, a month being a twelfth of a year:
+
+- the baseline costs what its machines cost, idling and starting included, on the whole days of the
+  last thirty on which it alone served and which are shared out, brought to a month;
+- a warm version's machine runs whatever the traffic, so the candidate costs the same times the list
+  price of its evaluation's machine over that of the baseline's;
+- a version that sleeps is awake as long as it works, so that is also multiplied by the baseline's
+  tokens a second over the candidate's, both of the same suite and kind of engine.
+
+Where something of it is not known, the estimate is not known, and says why.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from django.db.models import Count, Q, Sum
+
+from apps.chargeback.costs import known
+from apps.chargeback.models import AllocatedDay, Allocation
+from apps.common.counts import counted
+from apps.common.periods import DAY, HOURS_PER_DAY, HOURS_PER_MONTH, day_of, start_of_day
+from apps.evals.models import EvalRun
+from apps.fleet.prices import list_price
+from apps.integrations.engine.identity import is_stand_in
+from apps.promotions.dossier import baseline_run
+from apps.promotions.effects import Effect
+from apps.promotions.models import Promotion, Rollout, ServingClass
+
+METHOD = "replacement-cost-1"
+LOOKED_AT = 30 * DAY
+
+
+class NotKnown(Exception):
+    """Something of the estimate is not known; its words say what."""
+
+
+@dataclass(frozen=True)
+class _Measured:
+    usd_per_month: Decimal
+    days: int
+    is_simulated: bool
+
+
+def effect_of(promotion: Promotion, now: datetime) -> Effect:
+    """Return what the promotion does to the model's cost a month, as far as it is known."""
+    try:
+        measured = _measured(promotion, day_of(now))
+    except NotKnown as error:
+        return Effect(METHOD, now, words=str(error))
+    words = f"Measured over {counted(measured.days, 'whole day')}."
+    seen = Effect(METHOD, now, baseline_usd=measured.usd_per_month, words=words,
+                  is_simulated=measured.is_simulated)  # fmt: skip
+    try:
+        factor, why = _factor(promotion)
+    except NotKnown as error:
+        return seen.with_words(f"{words} {error}")
+    return seen.with_candidate(measured.usd_per_month * factor, f"{words} {why}")
+
+
+def _measured(promotion: Promotion, today: date) -> _Measured:
+    """Return what the baseline cost. Raises NotKnown."""
+    baseline = promotion.baseline
+    if baseline is None:
+        raise NotKnown("Nothing serves this model yet, so there is no traffic to price.")
+    live = Rollout.objects.live().filter(model_version=baseline).first()
+    if live is None or live.finished_at is None:
+        raise NotKnown(f"{baseline.name} serves no more.")
+    first = max(day_of(live.finished_at) + DAY, today - LOOKED_AT)
+    days = AllocatedDay.objects.filter(day__gte=first, day__lt=today)
+    shared = set(days.values_list("day", flat=True))
+    if not shared:
+        raise NotKnown(f"{baseline.name} has not served a whole day yet whose machines are priced.")
+    rows = Allocation.objects.filter(day__in=shared, model=baseline.registered_model.name)
+    sums = rows.order_by().aggregate(
+        usd=Sum("cost_usd"), unpriced=Count("pk", filter=Q(is_priced=False)), rows=Count("pk")
+    )
+    if not sums["rows"]:
+        raise NotKnown(f"No machine was seen that {baseline.name} ran on.")
+    if sums["unpriced"]:
+        raise NotKnown(f"Some of the machine time of {baseline.name} has no price.")
+    a_day = sums["usd"] / len(shared)
+    told = known(start=start_of_day(min(shared)), end=start_of_day(max(shared) + timedelta(days=1)))
+    simulated = told.has_simulated_prices or told.has_simulated_machines
+    return _Measured(a_day * HOURS_PER_MONTH / HOURS_PER_DAY, len(shared), simulated)
+
+
+def _factor(promotion: Promotion) -> tuple[Decimal, str]:
+    """Return what the baseline's cost is multiplied by, and why in words. Raises NotKnown."""
+    baseline, run, before = promotion.baseline, promotion.eval_run, baseline_run(promotion)
+    live = Rollout.objects.live().select_related("promotion").get(model_version=baseline)
+    if live.promotion.serving_class != promotion.serving_class:
+        raise NotKnown(
+            "What it does while nobody calls changes too, so its cost does not follow from that of "
+            "the baseline: see what a warm and a sleeping version cost under Evidence."
+        )
+    if before is None:
+        raise NotKnown("The baseline has no finished run on this suite to compare machines with.")
+    factor, words = _machines(run, before)
+    if promotion.serving_class == ServingClass.WARM:
+        return factor, f"{words} A warm version's machine runs whatever the traffic."
+    faster, speed = _speed(run, before)
+    return factor * faster, f"{words} {speed}"
+
+
+def _machines(run: EvalRun, before: EvalRun) -> tuple[Decimal, str]:
+    if not run.instance_type or not before.instance_type:
+        raise NotKnown("An evaluation's machine was not recorded.")
+    if run.instance_type == before.instance_type:
+        return Decimal(1), f"Both run on {run.instance_type}."
+    price, usual = list_price(run.instance_type), list_price(before.instance_type)
+    if price is None or not usual:
+        raise NotKnown(f"{run.instance_type} or {before.instance_type} has no list price.")
+    words = f"It was evaluated on {run.instance_type}, the baseline on {before.instance_type}."
+    return price / usual, words
+
+
+def _speed(run: EvalRun, before: EvalRun) -> tuple[Decimal, str]:
+    fast, usual = run.metrics.get("tokens_per_second"), before.metrics.get("tokens_per_second")
+    if not fast or not usual:
+        raise NotKnown("An evaluation did not measure tokens a second.")
+    if run.instance_type != before.instance_type or is_stand_in(run.engine) != is_stand_in(
+        before.engine
+    ):
+        raise NotKnown("The evaluations ran on other machines or engines: speeds do not compare.")
+    words = f"It is awake as long as it works: {fast:.1f} tokens/s instead of {usual:.1f}."
+    return Decimal(str(usual)) / Decimal(str(fast)), words
