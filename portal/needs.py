@@ -24,6 +24,8 @@ from apps.access.recertification.models import to_look_at
 from apps.access.recertification.queries import period
 from apps.access.recertification.words import due_words
 from apps.accounts.models import Role, User
+from apps.accounts.recertification import actions as roles
+from apps.accounts.recertification.models import RoleReview
 from apps.accounts.roles import MENDS_MODELS, OWNS_MODELS, STEERS_ROLLOUTS
 from apps.capacity import actions as capacity
 from apps.capacity import telling as capacity_lines
@@ -76,6 +78,7 @@ def needs_of(user: User, now: datetime) -> list[Need]:
         _held_rollouts(user),
         _grants_that_end(user, now),
         _grants_to_look_at(user, now),
+        _roles_to_look_at(user, now),
         _failures(user, now),
         _quarantined(user, now),
     )
@@ -310,6 +313,17 @@ def _grants_to_look_at(user: User, now: datetime) -> Iterator[Need]:
         url = f"{reverse('access:grant_detail', args=(item.pk,))}#look"
         tone = "bad" if item.due_at <= now else "warn"
         yield Need(title, why, url, "calendar-clock", tone, item.due_at)
+
+
+def _roles_to_look_at(user: User, now: datetime) -> Iterator[Need]:
+    """Roles of others that this person keeps or takes away."""
+    if not roles.may_look(user):
+        return
+    for item in RoleReview.objects.to_decide(user, is_decider=True)[:SHOWN]:
+        why = due_words(item.due_at, now).capitalize()
+        url = reverse("oversight:role_review", args=(item.pk,))
+        tone = "bad" if item.due_at <= now else "warn"
+        yield Need(f"Keep or take away the role {item}", why, url, "users", tone, item.due_at)
 
 
 def _failures(user: User, now: datetime) -> Iterator[Need]:

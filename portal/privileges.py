@@ -66,6 +66,9 @@ PRIVILEGES: dict[str, May] = {
     "accounts.User": May(insert=True, update=("name", "email", "person", "team", "last_login")),
     "accounts.Membership": May(insert=True, update=("active_to",)),
     "accounts.RoleBinding": May(insert=True, delete=True),
+    "accounts.RoleReview": May(
+        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
+    ),
     # what people are told
     "notices.Notice": May(insert=True, update=("read_at", "letter")),
     "notices.Letter": May(insert=True, update=(*RECONCILED, "status", "sent_at", "sent_to")),

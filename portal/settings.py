@@ -308,6 +308,10 @@ ROLLOUT_LOOK_SECONDS = env_int("ROLLOUT_LOOK_SECONDS", 60, minimum=1)
 # an owner looks at a grant again so long after it began, or was kept
 ACCESS_RECERTIFICATION_DAYS = env_int("ACCESS_RECERTIFICATION_DAYS", 90, minimum=1)
 
+# -- Roles -----------------------------------------------------------------------------------------
+# who oversees looks at a role again so long after somebody got it, or it was kept
+ROLE_RECERTIFICATION_DAYS = env_int("ROLE_RECERTIFICATION_DAYS", 180, minimum=1)
+
 # -- Versions that sleep while nobody calls them ---------------------------------------------------
 SCALING_URL = env_url("SCALING_URL", f"{PORTAL_URL}/v1/scaling")  # where KEDA asks for demand
 ALLOWED_HOSTS.append(urlsplit(SCALING_URL).hostname or "")

@@ -12,6 +12,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(hour=3, minute=10),
         "options": {"expires": 3600},
     },  # fmt: skip
+    # Asks for a look at roles that are due in two weeks. If it stops, nobody looks at them in time,
+    # and the due list says less than is due.
+    "open-role-reviews": {
+        "task": "accounts.open_role_reviews",
+        "schedule": crontab(minute=40),
+        "options": {"expires": 3600},
+    },
     # Reads at night what came to the record, and a seventh of what is older. If it stops, a record
     # that was rewritten is noticed only where it no longer continues its last checkpoint.
     "verify-record": {

@@ -9,6 +9,7 @@ from django.db.models import Q
 
 from apps.accounts.claims import Identity
 from apps.accounts.models import CostCenter, Membership, RoleBinding, Team, User
+from apps.accounts.recertification.models import withheld_from
 from apps.audit import actions as audit
 from apps.audit.models import Action
 
@@ -141,10 +142,12 @@ def team_of(*, identity: Identity, user: User, now: datetime) -> Team:
 
 
 def _replace_roles(user: User, identity: Identity) -> None:
-    RoleBinding.objects.filter(user=user).exclude(role__in=identity.roles).delete()
+    """Give the person the roles of their groups, but those that somebody took away."""
+    roles = identity.roles - withheld_from(user)
+    RoleBinding.objects.filter(user=user).exclude(role__in=roles).delete()
     has = set(RoleBinding.objects.filter(user=user).values_list("role", flat=True))
     RoleBinding.objects.bulk_create(
-        RoleBinding(user=user, role=role) for role in sorted(identity.roles - has)
+        RoleBinding(user=user, role=role) for role in sorted(roles - has)
     )
 
 

@@ -7,3 +7,7 @@ class AccountsConfig(AppConfig):
     """Names the app for Django."""
 
     name = "apps.accounts"
+
+    def ready(self) -> None:
+        """Make the models known that are not in models.py, the one place Django looks in."""
+        from apps.accounts.recertification import models  # noqa: F401

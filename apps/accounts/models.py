@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 
 from apps.common.sign_ins import SignIn
 
@@ -127,10 +127,13 @@ class Membership(models.Model):
 
 
 class RoleBinding(models.Model):
-    """A role a person has now. Replaced at each sign-in; its history is in the audit record."""
+    """A role a person has now, as each sign-in says; its history is in the audit record. since: it
+    has been theirs without a break.
+    """
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="role_bindings")
     role = models.CharField(max_length=32, choices=Role.choices)
+    since = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("user", "role"), name="role_binding_once"),)

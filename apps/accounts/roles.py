@@ -66,6 +66,8 @@ SEES_EVERY_MODEL = (Role.PLATFORM_ENGINEER, Role.REVIEWER, Role.AUDITOR)
 OVERSEES_POLICIES = (*PROPOSES_POLICIES, *DECIDES_POLICIES, Role.AUDITOR)
 # read the audit record
 OVERSEES_RECORD = (Role.PLATFORM_ENGINEER, Role.AUDITOR)
+# look at the roles of others again, and keep each or take it away
+RECERTIFIES_ROLES = (Role.PLATFORM_ENGINEER, Role.AUDITOR)
 # take evidence packs away: whoever does sees all money and all decisions in them
 TAKES_EVIDENCE = (Role.PLATFORM_ENGINEER, Role.AUDITOR)
 
@@ -116,6 +118,7 @@ ABILITIES = (
     Ability("see proposed changes of promotion policies", OVERSEES_POLICIES),
     Ability("read the audit record", OVERSEES_RECORD),
     Ability("take evidence packs away", TAKES_EVIDENCE),
+    Ability("keep roles of others, or take them away", RECERTIFIES_ROLES),
 )
 DUTIES = (
     Duty("who may call a model", ASKS_FOR_MODELS, OWNS_MODELS, "models of the decider's team"),

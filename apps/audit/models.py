@@ -19,6 +19,10 @@ class Action(models.TextChoices):
     SIGNED_OUT = "user.signed_out", "Signed out"
     USER_SYNCED = "user.synced", "Roles or team changed by the identity provider"
     USER_LINKED = "user.linked", "Accounts found to be one person's"
+    ROLE_REVIEW_OPENED = "role.due", "Role due to be looked at again"
+    ROLE_REVIEW_LAPSED = "role.lapsed", "Look at a role no longer needed"
+    ROLE_KEPT = "role.kept", "Role kept"
+    ROLE_TAKEN = "role.taken", "Role taken away"
     COST_CENTER_ASSIGNED = "team.cost_center_assigned", "Cost center assigned"
     NOTICES_CHOSEN = "notices.chosen", "Choice of notices changed"
     WEBHOOK_ADDED = "webhook.added", "Webhook added"
@@ -180,6 +184,7 @@ class AuditEvent(models.Model):
             ),
             models.Index(fields=("actor", "-occurred_at"), name="audit_by_actor"),
             models.Index(fields=("action", "-occurred_at"), name="audit_by_action"),
+            models.Index(fields=("request_id",), name="audit_by_request"),
         )
 
     def __str__(self) -> str:

@@ -55,6 +55,7 @@ TONES = {
 }
 ICONS = {
     "user": "user",
+    "role": "users",
     "team": "users",
     "model": "box",
     "version": "package",

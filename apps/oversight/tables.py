@@ -31,6 +31,7 @@ class EventFilters(Filters):
     actor = _exactly("Who")
     target_type = _exactly("Kind of target")
     target_id = _exactly("Target")
+    request_id = _exactly("Request")
 
 
 # "from" cannot be an attribute's name.

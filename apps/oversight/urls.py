@@ -6,6 +6,8 @@ from apps.oversight import views
 from apps.oversight.access.views import access_report
 from apps.oversight.evidence import views as evidence
 from apps.oversight.record import views as record
+from apps.oversight.roles import views as roles
+from apps.oversight.safeguards.views import safeguards
 
 app_name = "oversight"
 urlpatterns = [
@@ -13,6 +15,12 @@ urlpatterns = [
     path("<uuid:event_id>/", views.event_detail, name="event_detail"),
     path("<uuid:event_id>/proof/", record.event_proof, name="event_proof"),
     path("access/", access_report, name="access_report"),
+    path("safeguards/", safeguards, name="safeguards"),
+    path("roles/", roles.role_review_list, name="role_review_list"),
+    path("roles/<uuid:pk>/", roles.role_review, name="role_review"),
+    path("roles/<uuid:pk>/keep/", roles.role_review_approve, name="role_review_approve"),
+    path("roles/<uuid:pk>/take/", roles.role_review_reject, name="role_review_reject"),
+    path("roles/<uuid:pk>/again/", roles.role_review_again, name="role_review_again"),
     path("evidence/", evidence.evidence_list, name="evidence_list"),
     path("evidence/ask/", evidence.evidence_ask, name="evidence_ask"),
     path("evidence/<uuid:pack_id>/", evidence.evidence_detail, name="evidence_detail"),

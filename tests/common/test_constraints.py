@@ -451,6 +451,12 @@ STEPS = {
         "MADE": "",
         "FAILED": "WAITING",
     },
+    "accounts.RoleReview": {
+        "PENDING": "KEPT TAKEN LAPSED",
+        "KEPT": "",
+        "TAKEN": "",
+        "LAPSED": "",
+    },
     "oversight.EvidencePack": {
         "WAITING": "MADE FAILED",
         "MADE": "",

@@ -80,6 +80,8 @@ class TestEventList:
             ({"q": "claims"}, ["access.rejected"]),
             ({"q": "r-1"}, ["access.rejected", "model.registered"]),
             ({"actor": "aisha"}, ["user.synced"]),
+            ({"request_id": "r-1"}, ["access.rejected", "model.registered"]),
+            ({"request_id": "r"}, []),
             ({"action": "model.registered"}, ["model.registered"]),
             ({"action": "nonsense"}, ["user.synced", "access.rejected", "model.registered"]),
             ({"target_type": "Team"}, ["access.rejected"]),

@@ -16,6 +16,7 @@ from apps.access.budgets.terms import Terms
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.claims import ROLE_OF_GROUP
 from apps.accounts.models import CostCenter, Role, Team, User
+from apps.accounts.recertification.models import RoleReview
 from apps.audit.actions import System, record
 from apps.audit.models import Action
 from apps.capacity import actions as capacity
@@ -129,6 +130,12 @@ def build() -> World:
         "episode": _episode(failed_rollout).pk,
         "run": run.pk,
         "event": event.pk,
+        "role_review": RoleReview.objects.create(
+            requested_by=owner,
+            role=Role.MODEL_OWNER,
+            requested_at=timezone.now(),
+            due_at=timezone.now(),
+        ).pk,
         "pack": ask_for_month(
             month=date(2026, 9, 1), actor=world.people["auditor"], now=timezone.now()
         ).pk,

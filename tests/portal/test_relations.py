@@ -27,11 +27,13 @@ from django.utils import timezone
 from apps.access.budgets.models import Boost, BudgetChange
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Role, RoleBinding, Team, User
+from apps.accounts.recertification.models import RoleReview
 from apps.accounts.roles import (
     CLOSES_MONTHS,
     DECIDES_CAPACITY,
     OWNS_MODELS,
     PUBLISHES_PRICES,
+    RECERTIFIES_ROLES,
     SETS_COST_CENTER_BUDGETS,
     SETS_TEAM_BUDGETS,
     STEERS_ROLLOUTS,
@@ -112,6 +114,8 @@ DECISIONS = [
              both("access:request", "api:access_request_decide"), team="ml-platform"),
     Decision("grant", Grant, OWNS_MODELS, (("access:grant_keep", ""), ("api:grant_keep", "")),
              team="ml-platform", prepare=is_due),
+    Decision("role_review", RoleReview, RECERTIFIES_ROLES,
+             (("oversight:role_review_approve", ""), ("oversight:role_review_reject", ""))),
     Decision("capacity", CapacityRequest, DECIDES_CAPACITY,
              both("capacity:request", "api:capacity_request_decide")),
     Decision("promotion", Promotion, (Role.REVIEWER,),  # as its policy says

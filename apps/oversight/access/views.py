@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET
 
 from apps.access.models import Grant
 from apps.accounts.models import User
+from apps.accounts.recertification.models import RoleReview
 from apps.accounts.requests import SignedIn
 from apps.common.tables.reading import respond
 from apps.oversight.access import report
@@ -32,6 +33,7 @@ def _figures() -> dict[str, object]:
         "crumbs": [("Audit", reverse("oversight:event_list")), ("Access report", "")],
         "abilities": report.ability_lines(holders),
         "duties": report.duty_lines(holders),
+        "roles_overdue": RoleReview.objects.overdue(now()).count(),
         "grants": Grant.objects.active(now()).count(),
         "people": len(holders),
     }

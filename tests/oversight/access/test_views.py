@@ -70,7 +70,7 @@ class TestPeople:
         for number in range(30):
             UserFactory(username=f"more-{number}", with_roles=[Role.DEVELOPER])
         # session, user, roles; count, people, their roles; all roles, grants
-        with django_assert_num_queries(8):
+        with django_assert_num_queries(9):
             client.get(PATH)
 
 

@@ -1,0 +1,169 @@
+"""The live state of each safeguard: what the portal can see of it now, and what it cannot.
+
+A state is a badge and a sentence. What the portal cannot see is said to be unknown, never to be
+right. Settings of a local stack are named as what they are.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Count
+
+from apps.accounts.models import User
+from apps.accounts.recertification.models import RoleReview
+from apps.audit.sealing.status import status
+from apps.catalog.models import ModelVersion
+from apps.common.badges import Badge
+from apps.common.counts import counted
+from apps.oversight.record.badges import anchored_badge, sealed_badge, verified_badge
+from apps.oversight.safeguards.mapping import SAFEGUARDS, Safeguard
+from apps.promotions.models import Rollout
+
+SIX_YEARS = 2190  # days; 45 CFR 164.316(b)(2)(i) keeps documentation so long
+IDLE_AT_MOST = 3600  # seconds, after which a session without activity is long
+CHECKED_WITHIN = timedelta(hours=36)  # each version is checked again once a day
+
+
+@dataclass(frozen=True)
+class State:
+    """What can be seen of a safeguard now."""
+
+    badge: Badge
+    words: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A safeguard with its state."""
+
+    safeguard: Safeguard
+    state: State
+
+
+def lines(now: datetime) -> list[Line]:
+    """Return every safeguard with its state. About fifteen queries."""
+    return [Line(one, STATES[one.key](now)) for one in SAFEGUARDS]
+
+
+def _access(now: datetime) -> State:
+    active = User.objects.filter(is_active=True)
+    without = active.annotate(roles_held=Count("role_bindings")).filter(roles_held=0).count()
+    overdue = RoleReview.objects.overdue(now).count()
+    accounts = counted(active.count(), "account")
+    words = f"{accounts}, {without:,} without a role and so without access."
+    if overdue:
+        late = f"{counted(overdue, 'role')} should have been looked at by now."
+        return State(Badge("bad", "", "Overdue"), f"{words} {late}")
+    return State(Badge("ok", "", "In force"), f"{words} No look at a role is overdue.")
+
+
+def _identity(now: datetime) -> State:
+    accounts = User.objects.count()
+    people = User.objects.values("person").distinct().count()
+    words = f"{counted(accounts, 'account')} of {counted(people, 'person', 'people')}."
+    return State(Badge("ok", "", "In force"), words)
+
+
+def _logoff(now: datetime) -> State:
+    idle, whole = settings.SESSION_IDLE_SECONDS, settings.SESSION_COOKIE_AGE
+    words = f"After {idle // 60} minutes without activity, and after {whole // 3600} hours."
+    if idle > IDLE_AT_MOST:
+        return State(Badge("warn", "", "Long"), words)
+    return State(Badge("ok", "", "In force"), words)
+
+
+def _at_rest(now: datetime) -> State:
+    return State(
+        Badge("draft", "", "Not seen from here"),
+        "How database, buckets and disks are encrypted cannot be seen from here: ask the platform.",
+    )
+
+
+def _audit(now: datetime) -> State:
+    found = status(now=now)
+    badges = [sealed_badge(found), anchored_badge(found), verified_badge(found)]
+    words = [f"{found.size:,} entries. {'; '.join(badge.words for badge in badges)}."]
+    days = settings.AUDIT_RETENTION_DAYS
+    if days < SIX_YEARS:
+        words.append(f"Checkpoints are locked for {counted(days, 'day')}, not for six years.")
+        badges.append(Badge("warn", "", "Kept too short"))
+    return State(_worst(badges), " ".join(words))
+
+
+def _integrity(now: datetime) -> State:
+    versions = ModelVersion.objects.verified()
+    held = versions.filter(next_check_at__isnull=False, next_check_at__lt=now - CHECKED_WITHIN)
+    drifted = Rollout.objects.filter(drifted_at__isnull=False, status=Rollout.Status.LIVE).count()
+    quarantined = ModelVersion.objects.filter(status=ModelVersion.Status.QUARANTINED).count()
+    words = f"{counted(versions.count(), 'verified version')}; {quarantined:,} quarantined."
+    if drifted:
+        differ = counted(drifted, "version that serves differs", "versions that serve differ")
+        late = f"{differ} from what was approved."
+        return State(Badge("bad", "", "Differs"), f"{words} {late}")
+    if overdue := held.count():
+        late = f"{counted(overdue, 'version was', 'versions were')} not checked again lately."
+        return State(Badge("warn", "", "Not checked lately"), f"{words} {late}")
+    return State(Badge("ok", "", "In force"), f"{words} What serves is what was approved.")
+
+
+def _authentication(now: datetime) -> State:
+    words = f"A decision needs a sign-in of the last {settings.STEP_UP_SECONDS // 60} minutes."
+    if not settings.STEP_UP_ACR_VALUES:
+        more = "By which method is left to the identity provider: STEP_UP_ACR_VALUES names none."
+        return State(Badge("warn", "", "Method not named"), f"{words} {more}")
+    methods = " or ".join(settings.STEP_UP_ACR_VALUES)
+    return State(Badge("ok", "", "In force"), f"{words} It must be by {methods}.")
+
+
+def _transmission(now: datetime) -> State:
+    plain = [name for name in ADDRESSES if str(getattr(settings, name, "")).startswith("http://")]
+    encrypted = _database_is_encrypted()
+    if encrypted is False:
+        plain.append("DATABASE_URL")
+    if plain:
+        words = f"Not encrypted: {', '.join(plain)}."
+        return State(Badge("bad", "", "Not encrypted"), words)
+    if encrypted is None:
+        return State(Badge("draft", "", "Not known"), "The database does not tell.")
+    return State(Badge("ok", "", "In force"), "Every address is https; the database is encrypted.")
+
+
+ADDRESSES = ("PORTAL_URL", "OIDC_ISSUER", "GATEWAY_URL", "SERVICENOW_URL", "SCALING_URL")
+
+
+def _database_is_encrypted() -> bool | None:
+    """Tell whether this connection to the database is encrypted; None where it does not tell."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        row = cursor.fetchone()
+    return bool(row[0]) if row else None
+
+
+def _emergency(now: datetime) -> State:
+    words = "Stopping and rolling back take one platform engineer; each is recorded."
+    return State(Badge("ok", "", "In force"), words)
+
+
+def _worst(badges: list[Badge]) -> Badge:
+    """Return one badge for several: in force where all are well, else the gravest of them."""
+    order = ("bad", "warn", "draft")
+    for tone in order:
+        if found := next((badge for badge in badges if badge.tone == tone), None):
+            return found
+    return Badge("ok", "", "In force")
+
+
+STATES: dict[str, Callable[[datetime], State]] = {
+    "access": _access,
+    "identity": _identity,
+    "emergency": _emergency,
+    "logoff": _logoff,
+    "at_rest": _at_rest,
+    "audit": _audit,
+    "integrity": _integrity,
+    "authentication": _authentication,
+    "transmission": _transmission,
+}
