@@ -2,6 +2,7 @@
 controllers would give.
 """
 
+import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -96,7 +97,11 @@ def pod(number: int, claims: int) -> Json:
         {"type": kind, "status": "True", "lastTransitionTime": AT}
         for kind in ("PodScheduled", "Initialized", "Ready")
     ]
-    ended = {"exitCode": 0, "reason": "Completed", "startedAt": AT, "finishedAt": AT}
+    measured = {"digest": f"sha256:{service:064x}", "files": 9, "bytes": 16_000_000_000}
+    ended = {
+        "exitCode": 0, "reason": "Completed", "startedAt": AT, "finishedAt": AT,
+        "message": json.dumps(measured),
+    }  # fmt: skip
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -113,7 +118,7 @@ def pod(number: int, claims: int) -> Json:
             "nodeName": node_name(number % claims),
             "automountServiceAccountToken": False,
             "initContainers": [
-                {"name": "storage-initializer", "image": "kserve/storage-initializer:v0.20.0"}
+                {"name": "storage-initializer", "image": "quartermaster/model-loader:1"}
             ],
             "containers": [
                 {"name": "kserve-container", "image": IMAGE, "resources": {"limits": limits}}
