@@ -38,7 +38,7 @@ def propose(owner: Person, number: int, why: str) -> str:
     owner.shot("proposal")
     owner.press(f"Propose v{number} for production")
     owner.page.wait_for_url(re.compile(r"/promotions/[0-9a-f-]{36}/$"))
-    expect(owner.badge()).to_have_text("Needs 1 approval")
+    expect(owner.badge()).to_have_text("Proposed, needs 1 approval")
     return owner.page.url.removeprefix(owner.stack.portal)
 
 
@@ -65,7 +65,7 @@ def own_approval_is_refused(owner: Person, promotion: str) -> None:
     )
     assert posted.status in (403, 409, 422), posted.status
     owner.open(promotion)
-    expect(owner.badge()).to_have_text("Needs 1 approval")
+    expect(owner.badge()).to_have_text("Proposed, needs 1 approval")
 
 
 def decide_over_api(portal: str, token: str, promotion: str, decision: str) -> httpx.Response:
