@@ -34,11 +34,12 @@ class What(StrEnum):
     NAMED = "Manifest that it names"
     WEIGHTS = "Weights as its loader read them"
     IMAGE = "Image of the engine"
+    PULLED = "Digest of the image that runs"
     ARGUMENTS = "Arguments of the engine"
     ROUTE = "Weights of the route"
 
 
-OF_THE_CONTAINER = (What.IMAGE, What.ARGUMENTS)
+OF_THE_CONTAINER = (What.IMAGE, What.PULLED, What.ARGUMENTS)
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,9 @@ def checks(
         found.append(_weights(approved, begun))
     if pods:
         found += [_image(approved, pods), _arguments(approved, pods)]
+    running = [pod for pod in pods if pod.engine_container.started_at is not None]
+    if running and approved.container:
+        found.append(_pulled(str(approved.container["image"]), running))
     if route is not None and approved.weights is not None:
         found.append(_route(approved.weights, route))
     return found
@@ -139,24 +143,21 @@ def _weights(approved: Approved, pods: Sequence[PodStatus]) -> Check:
 def _image(approved: Approved, pods: Sequence[PodStatus]) -> Check:
     if not approved.container:
         return _not_kept(What.IMAGE)
-    image = str(approved.container["image"])
-    check = _same(What.IMAGE, image, [pod.image for pod in pods])
-    running = [pod for pod in pods if pod.engine_container.started_at is not None]
-    if check.verdict == Verdict.DIFFERENT or not running:
-        return check
-    digests = [pod.image_digest for pod in running]
+    return _same(What.IMAGE, str(approved.container["image"]), [pod.image for pod in pods])
+
+
+def _pulled(image: str, pods: Sequence[PodStatus]) -> Check:
+    """Return the check of what the nodes pulled. image: as approved, by digest or by tag."""
     _, pinned, digest = image.partition(DIGEST)
-    if pinned and all(digests):
-        return _same(What.IMAGE, f"sha256:{digest}", digests)
-    known = sorted({one for one in digests if one})
-    if len(known) > 1:
-        return Check(What.IMAGE, image, f"replicas run {' and '.join(known)}", Verdict.DIFFERENT)
-    why = (
-        "The node does not tell which image it pulled."
-        if pinned or not known
-        else f"It was approved by its tag, which runs {known[0]} now."
-    )
-    return Check(What.IMAGE, image, why, Verdict.UNKNOWN)
+    known = sorted({pod.image_digest for pod in pods if pod.image_digest})
+    if not pinned:
+        runs = f", which runs {' and '.join(known)} now" if known else ""
+        return Check(What.PULLED, image, f"It was approved by its tag{runs}.", Verdict.UNKNOWN)
+    check = _same(What.PULLED, f"sha256:{digest}", known)
+    if check.verdict == Verdict.DIFFERENT or all(pod.image_digest for pod in pods):
+        return check
+    words = "The node does not tell which image it pulled."
+    return Check(What.PULLED, check.approved, words, Verdict.UNKNOWN)
 
 
 def _arguments(approved: Approved, pods: Sequence[PodStatus]) -> Check:

@@ -65,7 +65,7 @@ class TestChecks:
             (What.WEIGHTS, {"loaded": Loaded(OTHER)}, OTHER),
             (What.NAMED, {"manifest_digest": OTHER}, OTHER),
             (What.IMAGE, {"image": "vllm/vllm-openai:v0.33.0"}, "vllm/vllm-openai:v0.33.0"),
-            (What.IMAGE, {"image_digest": MOVED}, MOVED),
+            (What.PULLED, {"image_digest": MOVED}, MOVED),
             (What.ARGUMENTS, {"arguments": (*ARGUMENTS, "--trust")}, "--trust"),
             (What.ARGUMENTS, {"arguments": ARGUMENTS[:-1]}, "nothing"),
             (What.ARGUMENTS, {"arguments": ()}, "nothing"),
@@ -113,24 +113,33 @@ class TestWhatIsNotKnown:
         assert found[What.WEIGHTS].verdict == Verdict.DIFFERENT
 
     def test_is_the_image_of_a_node_that_tells_nothing(self):
-        check = checked(POD, replace(SECOND, image_digest=""))[What.IMAGE]
-        assert check.verdict == Verdict.UNKNOWN
-        assert check.found == "The node does not tell which image it pulled."
+        found = checked(POD, replace(SECOND, image_digest=""))
+        assert (found[What.IMAGE].verdict, found[What.PULLED].verdict) == ("SAME", "UNKNOWN")
+        assert found[What.PULLED].found == "The node does not tell which image it pulled."
+        found = checked(replace(POD, image_digest=MOVED), replace(SECOND, image_digest=""))
+        assert found[What.PULLED].verdict == Verdict.DIFFERENT
 
     def test_is_what_a_tag_stands_for(self):
         tagged = replace(APPROVED, container=APPROVED.container | {"image": "vllm:1"})
         one = replace(POD, image="vllm:1")
-        check = checked(one, approved=tagged)[What.IMAGE]
-        assert check.verdict == Verdict.UNKNOWN
-        assert check.found == f"It was approved by its tag, which runs {PULLED} now."
+        found = checked(one, approved=tagged)
+        assert (found[What.IMAGE].verdict, found[What.PULLED].verdict) == ("SAME", "UNKNOWN")
+        assert found[What.PULLED].found == f"It was approved by its tag, which runs {PULLED} now."
         two = replace(one, name="p2", image_digest=MOVED)
-        check = checked(one, two, approved=tagged)[What.IMAGE]
-        assert (check.verdict, check.found) == ("DIFFERENT", f"replicas run {PULLED} and {MOVED}")
+        words = checked(one, two, approved=tagged)[What.PULLED].found
+        assert words == f"It was approved by its tag, which runs {PULLED} and {MOVED} now."
+        silent = replace(one, image_digest="")
+        words = checked(silent, approved=tagged)[What.PULLED].found
+        assert words == "It was approved by its tag."
+
+    def test_is_not_asked_of_an_engine_that_has_not_started(self):
+        waiting = replace(POD, engine_container=ContainerStatus(state="waiting"), image_digest="")
+        assert What.PULLED not in checked(waiting)
 
     def test_is_the_container_of_a_rollout_from_before(self):
         found = verdicts(POD, approved=replace(APPROVED, container={}))
         assert (found[What.IMAGE], found[What.ARGUMENTS]) == ("UNKNOWN", "UNKNOWN")
-        assert found[What.WEIGHTS] == "SAME"
+        assert (found[What.WEIGHTS], What.PULLED in found) == ("SAME", False)
 
 
 class TestTheRoute:
@@ -174,6 +183,23 @@ class TestKept:
             (str(What.WEIGHTS), MOVED),
             (str(What.ARGUMENTS), "nothing"),
         ]
+
+    @pytest.mark.parametrize(
+        ("what", "change"),
+        [
+            (What.WEIGHTS, {"loaded": Loaded(OTHER)}),
+            (What.NAMED, {"manifest_digest": OTHER}),
+            (What.IMAGE, {"image": "vllm:9"}),
+            (What.ARGUMENTS, {"arguments": ()}),
+        ],
+    )
+    def test_ends_each_difference_where_nobody_knows_more_than_here(self, what, change):
+        """An engine named by its tag, on a node that tells no digest: as in the local stack."""
+        tagged = replace(APPROVED, container=APPROVED.container | {"image": "vllm:1"})
+        right = replace(POD, image="vllm:1", image_digest="")
+        wrong = self.keep(replace(right, **change), before=[], approved=tagged)
+        assert [row["what"] for row in wrong] == [str(what)]
+        assert self.keep(right, before=wrong, approved=tagged) == []
 
     @given(
         before=st.lists(st.sampled_from(list(What)), unique=True),

@@ -128,7 +128,8 @@ class TestDrift:
             "InferenceService": "SAME",
             "Manifest that it names": "SAME",
             "Weights as its loader read them": "SAME",
-            "Image of the engine": "UNKNOWN",  # named by its tag
+            "Image of the engine": "SAME",
+            "Digest of the image that runs": "UNKNOWN",  # it is named by its tag
             "Arguments of the engine": "SAME",
             "Weights of the route": "SAME",
         }
