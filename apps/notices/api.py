@@ -15,7 +15,7 @@ from apps.common.listing import Listing
 from apps.common.openapi import operation
 from apps.common.pagination import NewestTold
 from apps.notices import actions
-from apps.notices.filters import NoticeFilters
+from apps.notices.filters import NoticeQuery
 from apps.notices.models import Notice
 
 TAG = "Notices"
@@ -41,7 +41,7 @@ class Notices(Listing):
     queryset = Notice.objects.all()
     serializer_class = NoticeOutput
     pagination_class = NewestTold
-    filterset_class = NoticeFilters
+    filterset_class = NoticeQuery
 
     @operation(
         "notices_list",

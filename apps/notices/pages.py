@@ -82,6 +82,7 @@ def _show(
     calls = webhook.calls.select_related("notice")
     context = {
         "webhook": webhook,
+        "title": f"Webhook at {webhook.host}",
         "badge": tables.webhook_badge(webhook),
         "crumbs": _crumbs(webhook.host),
         "form": form,

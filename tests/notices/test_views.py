@@ -107,6 +107,10 @@ class TestNoticeList:
         page = text(as_alice.get("/notices/", {"kind": "GRANT"}))
         assert "Access ends" in page
         assert "Thing" not in page
+        Notice.objects.filter(key="3").update(read_at=NOW)
+        for state, shown in (("new", "Thing 4"), ("read", "Thing 3")):
+            page = text(as_alice.get("/notices/", {"state": state}))
+            assert [f"Thing {n}" in page for n in (3, 4)] == [f"Thing {n}" == shown for n in (3, 4)]
         with django_assert_max_num_queries(8):
             as_alice.get("/notices/")
 

@@ -135,7 +135,7 @@ DOORS = [
     get("needs", "200"),
     get("freshness", "200"),
     get("notices:notice_list", "200"),
-    get("notices:notice_list", "200", data={"unread": "true", "kind": "WAITS"}),
+    get("notices:notice_list", "200", data={"state": "new", "kind": "WAITS"}),
     get("notices:notice_list", "200", data={"format": "csv"}),
     get("notices:notice_open", "302 404 404 404 404 404 404 404 404 404", "{notice}"),
     post("notices:read_all", "302"),
