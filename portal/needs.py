@@ -235,7 +235,8 @@ def _own_policies(user: User) -> Iterator[Need]:
         return
     for item in PolicyChange.objects.pending().filter(requested_by=user)[:SHOWN]:
         why = _who_decides(policies.question(item, user))
-        yield Need(f"Your change of the {item}", why, item.get_absolute_url(), "scale", "",
+        title = promotion_lines.own_policy_title(item)
+        yield Need(title, why, item.get_absolute_url(), "scale", "",
                    item.requested_at)  # fmt: skip
 
 
@@ -244,7 +245,8 @@ def _policies_to_decide(user: User) -> Iterator[Need]:
     for item in PolicyChange.objects.to_decide(user)[:SHOWN]:
         why = f"Proposed by {item.requested_by.name}: {item.justification[:80]}"
         url = item.get_absolute_url()
-        yield Need(f"Change of the {item}", why, url, "scale", "busy", item.requested_at)
+        title = promotion_lines.policy_title(item)
+        yield Need(title, why, url, "scale", "busy", item.requested_at)
 
 
 def _capacity(user: User, now: datetime) -> Iterator[Need]:

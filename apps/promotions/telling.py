@@ -36,6 +36,16 @@ def own_title(promotion: Promotion) -> str:
     return f"Your proposal of {promotion.model_version.name} for production"
 
 
+def policy_title(change: PolicyChange) -> str:
+    """Return a change of a policy in a line, as whoever decides reads it."""
+    return f"Change of the {change}"
+
+
+def own_policy_title(change: PolicyChange) -> str:
+    """Return a change of a policy in a line, as whoever proposed it reads it."""
+    return f"Your change of the {change}"
+
+
 def held_title(rollout: Rollout) -> str:
     """Return that a rollout waits for somebody to let it go on."""
     return f"Let {rollout.model_version.name} continue, or take it back"
@@ -92,14 +102,14 @@ def _tell_policies(now: datetime) -> int:
         News(
             key=f"{POLICY}:{row.pk}",
             kind=Kind.WAITS,
-            title=f"Review a change of the {row}",
+            title=policy_title(row),
             path=row.get_absolute_url(),
             people=partial(_policy_deciders, row),
         )
         for row in rows.filter(status=Decided.PENDING)
     ]
     path = PolicyChange.get_absolute_url
-    decided = outcomes(POLICY, lately, title=lambda row: f"Your change of the {row}", path=path)
+    decided = outcomes(POLICY, lately, title=own_policy_title, path=path)
     return tell_waiting(POLICY, waiting, now=now) + tell_news(decided, now=now)
 
 
