@@ -125,6 +125,14 @@ REFUSED = {
         ),
         "rollout_one_per_promotion",
     ),
+    "drift that nobody knows the beginning of": (
+        "UPDATE promotions_rollout SET differences = '[{{\"what\": \"x\"}}]' WHERE id = '{rollout}'",
+        "rollout_drifted_at_where_it_differs",
+    ),
+    "the beginning of a drift in which nothing differs": (
+        "UPDATE promotions_rollout SET drifted_at = now() WHERE id = '{rollout}'",
+        "rollout_drifted_at_where_it_differs",
+    ),
     "hours kept ready for a version that always runs": (
         "INSERT INTO promotions_promotion (id, registered_model_id, model_version_id, eval_run_id, manifest_digest,"
         " requested_by_id, requested_at, justification, serving_class, pre_warm, status, decided_at,"
