@@ -79,6 +79,8 @@ class TestStates:
         ("facts", "state", "tone", "said"),
         [
             ({"reason": "DRIFT"}, State.DRIFTED, "bad", "v7 drifted"),
+            ({"reason": "DRIFT", "observed_at": None}, State.DRIFTED, "bad", "v7 drifted"),
+            ({"reason": "UNMEASURED"}, State.LIVE, "warn", "Live v7, not measured"),
             ({"unready_since": NOW, "reason": "IMAGE"}, State.NOT_READY, "bad", "v7 not ready"),
             ({"reason": "IMAGE"}, State.LIVE, "ok", "Live v7"),
             ({"reason": "AWAY"}, State.UNKNOWN, "warn", "v7, not seen since 09:00 UTC"),
