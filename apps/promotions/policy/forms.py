@@ -155,7 +155,9 @@ class FreezeForm(forms.Form):
         label="To", choices=[("", "No day"), *DAYS.items()], required=False
     )
     ends_time = forms.TimeField(label="At", widget=CLOCK, required=False)
-    zone = forms.ChoiceField(label="Time zone", choices=list(ZONES.items()), initial="UTC")
+    zone = forms.ChoiceField(
+        label="Time zone", choices=list(ZONES.items()), initial="UTC", required=False
+    )
     exceptions = forms.CharField(
         label="But not for these models",
         help_text="Names with commas between. Nobody grants an exception elsewhere.",
@@ -182,7 +184,7 @@ class FreezeForm(forms.Form):
                 words=values.get("words", ""),
                 starts=_moment(values, "starts", bool(dated)),
                 ends=_moment(values, "ends", bool(dated)),
-                zone=values["zone"],
+                zone=values["zone"] or "UTC",
                 exceptions=tuple(
                     name.strip() for name in values["exceptions"].split(",") if name.strip()
                 ),
