@@ -235,6 +235,7 @@ class TestGuards:
         promotion.approvals.create(
             approver=twin, requested_by=alice, decision="APPROVE", reason="x", decided_at=NOW,
             manifest_digest=promotion.manifest_digest, eval_run=promotion.eval_run,
+            binding_digest=promotion.binding_digest,
         )  # fmt: skip
         # two accounts of one person are one approval
         with refused, transaction.atomic():

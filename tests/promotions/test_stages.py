@@ -23,7 +23,7 @@ def approved_by_one(promotion):
     promotion.approvals.create(
         approver=UserFactory(), requested_by=promotion.requested_by, decision="APPROVE",
         reason="Good.", decided_at=NOW, manifest_digest=promotion.manifest_digest,
-        eval_run=promotion.eval_run,
+        eval_run=promotion.eval_run, binding_digest=promotion.binding_digest,
     )  # fmt: skip
     return promotion
 
