@@ -181,6 +181,8 @@ def record_eval_run(*, run: EvalRun, now: datetime) -> None:
             "engine": run.engine,
         }
         audit.record(action=Action.EVAL_RECORDED, actor=WORKER, target=run, now=now, data=facts)
+        # approvals over the version's run before it count no more
+        enqueue_on_commit("promotions.start_approved_promotions")
 
 
 @transaction.atomic

@@ -111,13 +111,23 @@ class ApprovalOutput(serializers.ModelSerializer[Approval]):
 
     class Meta:
         model = Approval
-        fields = ("approver", "decision", "reason", "decided_at", "counts")
+        fields = (
+            "approver",
+            "decision",
+            "reason",
+            "decided_at",
+            "counts",
+            "dossier_digest",
+            "voided_at",
+            "void_reason",
+        )
 
 
 class PromotionOutput(serializers.ModelSerializer[Promotion]):
     """One promotion. baseline: the name of the version it is compared with, or null. rollout: the
     newest one's id. policy: the number of the policy's revision that it was proposed under.
-    approvals_given, approvals_needed: by that policy.
+    approvals_given, approvals_needed: by that policy. binding_digest: of everything that an
+    approval is over; voided_at, void_reason: when approvals were last voided, and what changed.
     """
 
     model = serializers.CharField(source="registered_model.name")
@@ -150,6 +160,9 @@ class PromotionOutput(serializers.ModelSerializer[Promotion]):
             "policy",
             "approvals_given",
             "approvals_needed",
+            "binding_digest",
+            "voided_at",
+            "void_reason",
             "decided_at",
             "rollout",
         )
@@ -177,7 +190,8 @@ class WaitOutput(serializers.Serializer[Any]):
 class OnePromotionOutput(PromotionOutput):
     """One promotion with its decisions. next_approval: who may give the next approval, in words; ""
     where none is asked for. expires_at: when its oldest approval is too old for the rollout to
-    start. waits_for: what an approved promotion's rollout waits for; empty once it began.
+    start. waits_for: what an approved promotion's rollout waits for; empty once it began. binding:
+    the document that binding_digest is of.
     """
 
     decisions = ApprovalOutput(source="approvals", many=True)
@@ -188,6 +202,7 @@ class OnePromotionOutput(PromotionOutput):
     class Meta(PromotionOutput.Meta):
         fields = (
             *PromotionOutput.Meta.fields,
+            "binding",
             "decisions",
             "next_approval",
             "expires_at",

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpResponse
 
-from apps.common.canonical import digest_of
+from apps.common.canonical import digest_of, digest_of_bytes
 from apps.evals.models import EvalRun
 from apps.evals.pages import metric_lines
 from apps.evals.queries import deciding_run
@@ -102,6 +103,13 @@ def dossier_of(promotion: Promotion, digest: str = "") -> bytes | None:
     decided = rows.filter(dossier_digest=digest) if digest else rows
     found = decided.values_list("dossier_digest", flat=True).last()
     return KeptBytes.objects.contents([found]).get(found) if found else None
+
+
+def file_of(promotion: Promotion, content: bytes) -> HttpResponse:
+    """Return a dossier as a file: its bytes as they are, with their digest in the name."""
+    name = f"{promotion.model_version.name}-dossier-{short(digest_of_bytes(content))}.json"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return HttpResponse(content, content_type="application/json", headers=headers)
 
 
 def kept(promotion: Promotion) -> dict[str, Any]:

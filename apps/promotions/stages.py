@@ -55,6 +55,8 @@ OF_STATUS = {
     Status.EXPIRED: Stage.EXPIRED,
     Status.SUPERSEDED: Stage.SUPERSEDED,
 }
+# what a badge says instead of the stage while nobody approved again
+VOIDED = "Approval voided"
 # a rollout that went back took over from the one that it went back from
 TOOK_OVER = (Going.LIVE, Going.REPLACED)
 BADGES = {
@@ -133,7 +135,13 @@ def badge_of(promotion: Promotion) -> Badge:
     badge = BADGES[stage]
     if stage not in UNDECIDED:
         return badge
-    return Badge(badge.tone, badge.icon, f"{badge.words}, {approval_words(promotion)}")
+    words = VOIDED if promotion.voided_at and not given(promotion) else badge.words
+    return Badge(
+        badge.tone,
+        badge.icon,
+        f"{words}, {approval_words(promotion)}",
+        title=promotion.void_reason,
+    )
 
 
 def approval_words(promotion: Promotion) -> str:

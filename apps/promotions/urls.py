@@ -3,6 +3,8 @@
 from django.urls import path
 
 from apps.promotions import api, views
+from apps.promotions.binding import api as binding_api
+from apps.promotions.binding import views as binding_views
 from apps.promotions.changes import api as changes
 from apps.promotions.policy import api as policy_api
 from apps.promotions.policy import views as policy_views
@@ -45,6 +47,9 @@ urlpatterns = [
     path("promotions/<uuid:pk>/diff/", views.promotion_diff, name="promotion_diff"),
     path("promotions/<uuid:pk>/approve/", views.promotion_approve, name="promotion_approve"),
     path("promotions/<uuid:pk>/reject/", views.promotion_reject, name="promotion_reject"),
+    path(
+        "promotions/<uuid:pk>/dossier/", binding_views.promotion_dossier, name="promotion_dossier"
+    ),
     path("promotions/<uuid:pk>/withdraw/", views.promotion_withdraw, name="promotion_withdraw"),
     path("rollouts/<uuid:pk>/", rollout_views.rollout_detail, name="rollout_detail"),
     path("rollouts/<uuid:pk>/retry/", rollout_views.rollout_retry, name="rollout_retry"),
@@ -60,6 +65,7 @@ api_urlpatterns = [
     path("promotions", api.Promotions.as_view(), name="promotions"),
     path("promotions/<uuid:pk>", api.promotion, name="promotion"),
     path("promotions/<uuid:pk>/change", api.change, name="promotion_change"),
+    path("promotions/<uuid:pk>/dossier", binding_api.promotion_dossier, name="promotion_dossier"),
     path("promotions/<uuid:pk>/servicenow", changes.changes, name="promotion_changes"),
     path("promotions/<uuid:pk>/<str:decision>", api.decide, name="promotion_decide"),
     path("promotion-policies", policy_api.policies, name="promotion_policies"),

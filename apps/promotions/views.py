@@ -39,6 +39,7 @@ from apps.promotions import (
     stages,
     tables,
 )
+from apps.promotions.binding import pages as bound_pages
 from apps.promotions.changes import pages as change_pages
 from apps.promotions.effects import cost_lines
 from apps.promotions.forms import DecisionForm, ProposalForm
@@ -195,6 +196,7 @@ def _show(
         "approvals": promotion.approvals.select_related("approver"),
         "changes": change_pages.shown(promotion, now()),
         "standing": standing(promotion, now()),
+        "bound": bound_pages.shown(promotion.binding, promotion.binding_digest),
         "policy": promotion.policy_revision,
         "policy_slug": promotion.policy_revision.data_class.lower(),
         "may_withdraw": _may_withdraw_start(promotion, request.user),

@@ -126,6 +126,7 @@ def build() -> World:
         "grant": grant.pk,
         "promotion": proposed.pk,
         "rollout": live.pk,
+        "live_promotion": live.promotion_id,
         "failed_rollout": failed_rollout.pk,
         "episode": _episode(failed_rollout).pk,
         "run": run.pk,

@@ -253,6 +253,7 @@ DOORS = [
          data={"justification": "Better codes."}),
     get("promotions:promotion_detail", "200", "{promotion}"),
     get("promotions:promotion_diff", "200", "{promotion}"),
+    get("promotions:promotion_dossier", "200", "{live_promotion}"),
     post("promotions:promotion_approve", "403 403 403 403 403 302 302 403 403 "
     "403", "{promotion}", data=SEEN),
     post("promotions:promotion_reject", "403 403 403 403 403 302 302 403 403 "
@@ -482,6 +483,7 @@ DOORS = [
          data={"model": "extract", "version": 2, "justification": "Better codes."}),
     get("api:promotion", "200", "{promotion}"),
     get("api:promotion_change", "200", "{promotion}"),
+    get("api:promotion_dossier", "200", "{live_promotion}"),
     send("api:promotion_decide", "403 403 403 403 403 200 200 403 403 "
     "403", "{promotion}", "approve", data=SEEN_NAMES),
     send("api:promotion_decide", "403 403 403 403 403 200 200 403 403 "

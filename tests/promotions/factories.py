@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
+from apps.common.canonical import canonical
 from apps.evals.models import EvalRun, EvalSuite
 from apps.promotions.binding.models import KeptBytes
 from apps.promotions.binding.present import Chosen, present
+from apps.promotions.dossier import document
 from apps.promotions.models import Approval, Promotion, Rollout
 from apps.promotions.policy.actions import revision_for
 from apps.promotions.rollouts import render
@@ -100,12 +102,15 @@ def rolled(model, number, chosen=None, **facts):
         **(chosen or {}),
         **bound(made, evaluated, **(chosen or {})),
     )
-    Approval.objects.create(
-        promotion=promotion, approver=UserFactory(), requested_by=promotion.requested_by,
-        decision="APPROVE",
-        reason="Good.", decided_at=NOW, manifest_digest=made.manifest_digest,
-        eval_run=promotion.eval_run, binding_digest=promotion.binding_digest,
-    )  # fmt: skip
+    (dossier,) = KeptBytes.objects.keep([canonical(document(promotion, {}))])
+    for _ in range(promotion.policy_revision.rules.approvals):
+        Approval.objects.create(
+            promotion=promotion, approver=UserFactory(), requested_by=promotion.requested_by,
+            decision="APPROVE",
+            reason="Good.", decided_at=NOW, manifest_digest=made.manifest_digest,
+            eval_run=promotion.eval_run, binding_digest=promotion.binding_digest,
+            dossier_digest=dossier,
+        )  # fmt: skip
     is_live = {"status": "LIVE", "weight": 100, "finished_at": NOW, "observed_at": NOW}
     began = {"started_at": NOW, "moved_at": NOW}
     return Rollout.objects.create(

@@ -14,7 +14,7 @@ from apps.integrations.git.client import GitClient
 from apps.oversight.evidence.collecting import Collected
 from apps.oversight.evidence.proofs import Targets
 from apps.oversight.evidence.sources import Sources
-from apps.promotions.dossier import baseline_run
+from apps.promotions.dossier import baseline_run, dossier_of
 from apps.promotions.models import Approval, Promotion, Rollout, RolloutCommit
 
 REGISTRY_KEYS = "registry-keys.pem"
@@ -89,6 +89,10 @@ def _add_decision(collected: Collected, approval: Approval, base: str) -> None:
         "manifest_digest": approval.manifest_digest,
         "evaluation": str(approval.eval_run_id),
         "baseline": approval.baseline.name if approval.baseline else None,
+        "binding": approval.binding_digest,
+        "dossier": approval.dossier_digest,
+        "voided_at": _moment(approval.voided_at) if approval.voided_at else None,
+        "void_reason": approval.void_reason,
     }
     collected.add_facts(f"{base}decision.json", facts, "One person's decision, and their reason.")
     if not approval.evidence:
@@ -98,6 +102,10 @@ def _add_decision(collected: Collected, approval: Approval, base: str) -> None:
     about = "What was in front of that person: conditions, figures, settings, each step's diff."
     collected.add(path, canonical(approval.evidence), about)
     collected.prove(path, digest_of(approval.evidence))
+    if dossier := dossier_of(approval.promotion, approval.dossier_digest):
+        about = "The dossier that was decided over; each of the rollout's commits names its digest."
+        collected.add(f"{base}dossier.json", dossier, about)
+        collected.prove(f"{base}dossier.json", approval.dossier_digest)
 
 
 def _add_model(collected: Collected, version: ModelVersion, sources: Sources, base: str) -> None:

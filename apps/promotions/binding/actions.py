@@ -9,9 +9,12 @@ step by step instead (writes.py).
 from datetime import datetime
 
 from django.db import transaction
+from django.urls import reverse
 
 from apps.audit.actions import Actor, System, record
 from apps.audit.models import Action
+from apps.notices.actions import tell
+from apps.notices.models import Kind
 from apps.promotions import queries
 from apps.promotions.binding.differences import Difference, in_words
 from apps.promotions.models import Promotion
@@ -31,7 +34,7 @@ def void_if_changed(
     if not given.exists() or not rows.exists():
         return []
     found = rows.select_related(
-        "registered_model", "model_version__registered_model", "policy_revision"
+        "model_version__registered_model", "policy_revision", "requested_by"
     ).get()
     facts = queries.evidence_for(found.model_version, now, found)
     changed = list(facts.differences or ())
@@ -50,6 +53,7 @@ def _void(promotion: Promotion, changed: list[Difference], actor: Actor, now: da
         "approvals": sorted(given.values_list("approver__username", flat=True)),
         "binding": promotion.binding_digest,
     }
+    people = [promotion.requested_by, *(row.approver for row in given.select_related("approver"))]
     given.update(voided_at=now, void_reason=words)
     voided = {"voided_at": now, "void_reason": words}
     waits = Promotion.objects.pending().filter(registered_model=promotion.registered_model_id)
@@ -60,3 +64,13 @@ def _void(promotion: Promotion, changed: list[Difference], actor: Actor, now: da
         voided |= {"status": Promotion.Status.PENDING, "decided_at": None}
     Promotion.objects.filter(pk=promotion.pk).update(**voided)
     record(action=Action.PROMOTION_VOIDED, actor=actor, target=promotion, now=now, data=data)
+    tell(
+        people,
+        kind=Kind.DECIDED,
+        title=f"The approval of {promotion.model_version.name} was voided: what it was over "
+        "changed",
+        path=reverse("promotions:promotion_detail", args=[promotion.pk]),
+        key=f"promotion-voided:{promotion.pk}:{now.isoformat()}",
+        urgent=True,
+        now=now,
+    )

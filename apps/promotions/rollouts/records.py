@@ -13,6 +13,7 @@ from django.db.models import F
 from apps.audit.actions import System, record
 from apps.audit.models import Action
 from apps.catalog.models import RegisteredModel
+from apps.common.tasks import enqueue_on_commit
 from apps.integrations.git.types import CommitRef
 from apps.promotions.models import (
     VERSION_NAME,
@@ -341,4 +342,6 @@ def finish_rollout(
     )
     data = {"replaced": str(replaced.model_version) if replaced else ""}
     record(action=Action.ROLLOUT_FINISHED, actor=WORKER, target=rollout, now=now, data=data)
+    # another version serves: what was approved over the one before counts no more
+    enqueue_on_commit("promotions.start_approved_promotions")
     return True
