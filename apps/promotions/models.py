@@ -8,6 +8,7 @@ the decision is kept with its numbers.
 """
 
 import uuid
+from datetime import datetime
 from typing import Optional
 
 from django.db import models
@@ -168,12 +169,13 @@ class Promotion(models.Model):
         """
         return next(iter(self.rollouts.all()), None)
 
-    def dossier_digest(self) -> str:
-        """Return the digest of the dossier that was approved last; "" where none was kept. One
-        query.
+    def dossier_digest(self, until: datetime) -> str:
+        """Return the digest of the dossier that was approved last until a moment, inclusive; ""
+        where none was kept. One query.
         """
-        counting = self.approvals.counting().exclude(dossier_digest="")
-        return counting.values_list("dossier_digest", flat=True).last() or ""
+        counting = self.approvals.counting().filter(decided_at__lte=until)
+        kept = counting.exclude(dossier_digest="").values_list("dossier_digest", flat=True)
+        return kept.last() or ""
 
 
 class ApprovalQuerySet(models.QuerySet["Approval"]):

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 GONE = "nothing"
-DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]{52}")
+# digests and ids, of which people quote the first figures
+LONG = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]{52}|\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f-]{22}\b")
 # The groups in which people check them, each a condition; and the parts of the document in each.
 POLICY, FILES, RUN, RULE, BASELINE, IMAGE, SETTINGS, COMMITS = (
     "Same policy",
@@ -48,7 +49,9 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that changed. group: the condition it breaks; what, was, found: for people."""
+    """One thing that changed. group: the condition it breaks; what: for people; was, found: in
+    full.
+    """
 
     group: str
     what: str
@@ -57,8 +60,8 @@ class Difference:
 
     @property
     def words(self) -> str:
-        """Return it as one sentence."""
-        return f"{self.what}: was {self.was}, is {self.found}."
+        """Return it as one sentence, with digests and ids as people quote them."""
+        return LONG.sub(_quoted, f"{self.what}: was {self.was}, is {self.found}.")
 
     def as_json(self) -> dict[str, str]:
         """Return it as the record keeps it."""
@@ -112,6 +115,8 @@ def _name(path: tuple[str, ...]) -> str:
 
 
 def _shown(value: object) -> str:
-    """Return a value as people quote it: digests by their first figures."""
-    text = GONE if value in (None, "") or value == {} else str(value)
-    return DIGEST.sub(r"\1", text)
+    return GONE if value in (None, "") or value == {} else str(value)
+
+
+def _quoted(found: re.Match[str]) -> str:
+    return found[1] or found[2]

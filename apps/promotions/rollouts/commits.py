@@ -56,15 +56,15 @@ def changes_of(rollout: Rollout, step: str, around: render.Surroundings) -> rend
 
 def trailers(rollout: Rollout, step: str) -> dict[str, str]:
     """Return the trailers of a step's commit: the same for the same step of the same attempt, for
-    good. With the promotion, and the digest of the dossier that was decided over last.
+    good. With the promotion, and the digest of the dossier that it was approved over.
     """
     again = f".{rollout.attempt}" if rollout.attempt > 1 else ""
     found = {"Quartermaster-Rollout": str(rollout.pk), "Quartermaster-Step": f"{step}{again}"}
-    if dossier := rollout.promotion.dossier_digest():
-        found |= {
-            "Quartermaster-Promotion": str(rollout.promotion_id),
-            "Quartermaster-Dossier": dossier,
-        }
+    if rollout.promotion.binding_digest:
+        found["Quartermaster-Promotion"] = str(rollout.promotion_id)
+    # what was decided once it had begun is in none of its commits: a step is found by its trailers
+    if dossier := rollout.promotion.dossier_digest(until=rollout.started_at):
+        found["Quartermaster-Dossier"] = dossier
     return found
 
 

@@ -307,7 +307,8 @@ class TestDossier:
         approve(promotion, ravi, LATER)
         first, last = promotion.approvals.order_by("decided_at")
         content = dossier_of(promotion)
-        assert digest_of_bytes(content) == last.dossier_digest == promotion.dossier_digest()
+        assert digest_of_bytes(content) == last.dossier_digest == promotion.dossier_digest(LATER)
+        assert promotion.dossier_digest(until=NOW) == first.dossier_digest
         said = json.loads(content)
         assert said["binding_digest"] == promotion.binding_digest == last.binding_digest
         assert said["binding"] == promotion.binding
