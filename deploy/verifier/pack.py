@@ -142,7 +142,7 @@ def _check_claim(
     found = DIGESTS[claim["as"]](pack.read(path))
     if "listed_in" in claim:
         listing = claim["listed_in"]
-        if listing not in held.proven or json.dumps(found).encode() not in pack.read(listing):
+        if listing not in held.proven or str(found).encode() not in pack.read(listing):
             raise Wrong(f"{path} is not one that {listing} names.")
         held.say(f"{path} is one that {listing} names.", path)
         return
@@ -165,9 +165,23 @@ def _check_commit(
     proven = [f"{folder}/commit"]
     for path in commit["files"]:
         proven += _check_in_tree(pack, folder, root, path)
+    approved = _check_approved(pack, commit, held) if "binding" in commit else ""
     written = ", ".join(commit["files"]) or "no file"
-    held.say(f"{folder} is commit {sha[:12]} of the record ({_event_words(event)}): {written}.")
-    held.proven.update(proven)
+    words = f"{folder} is commit {sha[:12]} of the record ({_event_words(event)}): {written}"
+    held.say(f"{words}{approved}.", *proven)
+
+
+def _check_approved(pack: Pack, commit: dict[str, Any], held: Held) -> str:
+    """Check that a commit wrote the bytes that the approval bound for its step; say so."""
+    binding, folder = commit["binding"], commit["folder"]
+    if binding not in held.proven:
+        raise Wrong(f"{binding} is proven by nothing, so nothing tells what was approved.")
+    for path, digest in pack.json(binding)["steps"][commit["step"]].items():
+        own = f"{folder}/files/{path}"
+        found = DIGESTS["sha256"](pack.read(own)) if own in pack.files else None
+        if path not in commit["files"] or found != digest:
+            raise Wrong(f"{own} is not what was approved ({binding}).")
+    return ", byte for byte what was approved"
 
 
 def _check_in_tree(pack: Pack, folder: str, root: str, path: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The Git client against a real bare repository."""
 
+import hashlib
 import os
 import subprocess
 import threading
@@ -247,3 +248,36 @@ class TestReading:
             changes={"s/b": b"1", "s/a/c": b"2", "t": b"3"}, message="x", trailers={"T": "1"}
         )
         assert client.paths("s") == ["s/a/c", "s/b"]
+
+
+class TestObjects:
+    def test_let_whoever_knows_a_commit_s_id_check_its_files(self, client):
+        def git_id(kind, raw):
+            return hashlib.sha1(b"%s %d\0%s" % (kind, len(raw), raw)).hexdigest()  # noqa: S324 - Git's own
+
+        client.commit(
+            changes={"a/b/one.yaml": b"1\n", "two.yaml": b"\xff\r\n"},
+            message="x",
+            trailers={"T": "1"},
+        )
+        made = client.commit(
+            changes={"a/b/one.yaml": None, "a/three.yaml": b"3\n"}, message="y", trailers={"T": "2"}
+        )
+        found = client.objects(made.sha, also=["two.yaml", "no/such.yaml"])
+        assert git_id(b"commit", found.raw) == made.sha
+        root = found.raw.split(b"\n", 1)[0].removeprefix(b"tree ").decode()
+        assert root in found.trees
+        assert all(git_id(b"tree", raw) == name for name, raw in found.trees.items())
+        assert found.files == {
+            "a/b/one.yaml": None,
+            "a/three.yaml": b"3\n",
+            "no/such.yaml": None,
+            "two.yaml": b"\xff\r\n",
+        }
+        assert b"+3" in found.diff and b"-1" in found.diff
+
+    def test_are_not_there_for_a_commit_that_is_none(self, client):
+        client.commit(changes={"a": b"1"}, message="x", trailers={"T": "1"})
+        for sha in ("f" * 40, "main"):
+            with pytest.raises(PermanentError, match="has no commit"):
+                client.objects(sha)

@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -157,9 +157,10 @@ class GitClient:
                 "diff-tree", "-p", "-r", "--no-color", "--no-renames", head or EMPTY_TREE, tree
             )
 
-    def objects(self, sha: str) -> CommitObjects:
+    def objects(self, sha: str, also: Iterable[str] = ()) -> CommitObjects:
         """Return a commit of the branch, or one that the branch had, with every file that it
-        changed. Raises PermanentError where the repository has no such commit.
+        changed. also: paths of more files. Raises PermanentError where the repository has no such
+        commit.
         """
         with self._locked():
             if not self._known(sha):
@@ -170,7 +171,8 @@ class GitClient:
                 "diff-tree", "-r", "-z", "--root", "--no-commit-id", "--no-renames", "--name-only",
                 sha,
             )  # fmt: skip
-            files = {path: self._blob(sha, path) for path in names.split("\0") if path}
+            paths = sorted({*filter(None, names.split("\0")), *also})
+            files = {path: self._blob(sha, path) for path in paths}
             trees: dict[str, bytes] = {}
             for path in files:
                 trees |= self._trees(sha, path)

@@ -20,8 +20,8 @@ class CommitRef:
 class CommitObjects:
     """A commit as Git keeps it, so that whoever knows its id can check the files that it changed.
 
-    raw: the commit object; trees: each tree object on the way to a changed file, by its id; files:
-    path → content, None where the commit took the file away; diff: against its first parent.
+    raw: the commit object; trees: each tree object on the way to a file, by its id; files: path →
+    content, None where the commit has no such file; diff: against its first parent.
     """
 
     raw: bytes

@@ -35,6 +35,7 @@ def promotions_in(pack: EvidencePack) -> list[Promotion]:
         "eval_run__suite",
         "eval_run__model_version__registered_model",
         "requested_by",
+        "policy_revision",
     )
     return list(loaded.prefetch_related("rollouts", "changes"))
 

@@ -1,23 +1,29 @@
 """What a pack holds about one promotion: what was decided, over what, and what came of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
+
+from django.db.models import QuerySet
 
 from apps.catalog.models import ModelVersion
 from apps.common.canonical import canonical, digest_of
 from apps.common.model_manifest import MANIFEST_NAME, MIB, SIGNATURE_NAME
 from apps.evals import report
 from apps.evals.models import EvalRun
+from apps.incidents.models import Episode
 from apps.integrations.errors import PermanentError
 from apps.integrations.git.client import GitClient
 from apps.oversight.evidence.collecting import Collected
 from apps.oversight.evidence.proofs import Targets
 from apps.oversight.evidence.sources import Sources
+from apps.promotions.binding.bound import files_of
 from apps.promotions.dossier import baseline_run, dossier_of
 from apps.promotions.models import Approval, Promotion, Rollout, RolloutCommit
+from apps.promotions.policy.models import PolicyRevision
 
 REGISTRY_KEYS = "registry-keys.pem"
+BINDING = "binding.json"
 
 
 def targets_of(promotion: Promotion) -> Targets:
@@ -28,6 +34,8 @@ def targets_of(promotion: Promotion) -> Targets:
         ("EvalRun", promotion.eval_run_id),
         *(("Rollout", rollout.pk) for rollout in promotion.rollouts.all()),
         *(("ChangeRecord", change.pk) for change in promotion.changes.all()),
+        *(("Episode", episode.pk) for episode in _episodes(promotion)),
+        ("PolicyChange", promotion.policy_revision.change_id),
     ]
     compared = baseline_run(promotion)
     return [*found, ("EvalRun", compared.pk)] if compared else found
@@ -43,6 +51,8 @@ def add_promotion(
     """
     yield f"Decisions about {promotion.model_version.name}"
     _add_proposal(collected, promotion, base)
+    _add_binding(collected, promotion, base)
+    _add_policy(collected, promotion.policy_revision, base)
     for number, approval in enumerate(promotion.approvals.select_related("approver"), start=1):
         _add_decision(collected, approval, f"{base}decisions/{number:02}-{approval.decision}/")
     yield f"Manifest and signature of {promotion.model_version.name}"
@@ -53,6 +63,7 @@ def add_promotion(
         _add_report(collected, compared, f"{base}evaluation/baseline-report.json")
     yield f"Change of {promotion.model_version.name} in ServiceNow"
     _add_changes(collected, promotion, base)
+    _add_episodes(collected, promotion, base)
     rollouts = promotion.rollouts.select_related("model_version__registered_model", "baseline")
     for number, rollout in enumerate(rollouts.order_by("started_at"), start=1):
         yield f"Rollout {number} of {promotion.model_version.name}"
@@ -80,6 +91,25 @@ def _add_proposal(collected: Collected, promotion: Promotion, base: str) -> None
     collected.add_facts(f"{base}proposal.json", facts, "What was proposed, by whom, and why.")
 
 
+def _add_binding(collected: Collected, promotion: Promotion, base: str) -> None:
+    path = f"{base}{BINDING}"
+    if not promotion.binding:
+        collected.miss(path, "it was proposed before approvals bound every byte")
+        return
+    about = "What an approval is over: digests of everything, and of each file that a step writes."
+    collected.add(path, canonical(promotion.binding), about)
+    collected.prove(path, promotion.binding_digest)
+
+
+def _add_policy(collected: Collected, revision: PolicyRevision, base: str) -> None:
+    path = f"{base}policy.json"
+    about = f"The rules under which it was proposed: {revision}."
+    collected.add(path, canonical(revision.body), about)
+    if f"{base}{BINDING}" in collected.about:
+        claim = {"path": path, "as": "sha256", "listed_in": f"{base}{BINDING}"}
+        collected.proven.append(claim)
+
+
 def _add_decision(collected: Collected, approval: Approval, base: str) -> None:
     facts = {
         "decision": approval.decision,
@@ -91,10 +121,15 @@ def _add_decision(collected: Collected, approval: Approval, base: str) -> None:
         "baseline": approval.baseline.name if approval.baseline else None,
         "binding": approval.binding_digest,
         "dossier": approval.dossier_digest,
-        "voided_at": _moment(approval.voided_at) if approval.voided_at else None,
-        "void_reason": approval.void_reason,
+        "voided_at": _moment(approval.voided_at),
+        "voided_because": approval.void_reason,
     }
     collected.add_facts(f"{base}decision.json", facts, "One person's decision, and their reason.")
+    dossier = dossier_of(approval.promotion, approval.dossier_digest)
+    if approval.dossier_digest and dossier:
+        about = "The dossier that was decided over; each of the rollout's commits names its digest."
+        collected.add(f"{base}dossier.json", dossier, about)
+        collected.prove(f"{base}dossier.json", approval.dossier_digest)
     if not approval.evidence:
         collected.miss(f"{base}seen.json", "what was seen was not kept with this decision")
         return
@@ -102,10 +137,6 @@ def _add_decision(collected: Collected, approval: Approval, base: str) -> None:
     about = "What was in front of that person: conditions, figures, settings, each step's diff."
     collected.add(path, canonical(approval.evidence), about)
     collected.prove(path, digest_of(approval.evidence))
-    if dossier := dossier_of(approval.promotion, approval.dossier_digest):
-        about = "The dossier that was decided over; each of the rollout's commits names its digest."
-        collected.add(f"{base}dossier.json", dossier, about)
-        collected.prove(f"{base}dossier.json", approval.dossier_digest)
 
 
 def _add_model(collected: Collected, version: ModelVersion, sources: Sources, base: str) -> None:
@@ -166,6 +197,27 @@ def _add_changes(collected: Collected, promotion: Promotion, base: str) -> None:
     collected.add_facts(f"{base}changes.json", changes, about)
 
 
+def _episodes(promotion: Promotion) -> QuerySet[Episode]:
+    return Episode.objects.filter(rollout__promotion=promotion).order_by("opened_at", "pk")
+
+
+def _add_episodes(collected: Collected, promotion: Promotion, base: str) -> None:
+    facts = [
+        {
+            "kind": episode.kind,
+            "status": episode.status,
+            "words": episode.words,
+            "opened_at": _moment(episode.opened_at),
+            "closed_at": _moment(episode.closed_at),
+            "incident": episode.number,
+        }
+        for episode in _episodes(promotion)
+    ]
+    if facts:
+        about = "What went wrong with what it rolled out, and its incidents in ServiceNow."
+        collected.add_facts(f"{base}incidents.json", facts, about)
+
+
 def _add_rollout(collected: Collected, rollout: Rollout, git: GitClient, base: str) -> None:
     commits = list(rollout.commits.select_related("gate__decided_by"))
     facts = {
@@ -180,6 +232,9 @@ def _add_rollout(collected: Collected, rollout: Rollout, git: GitClient, base: s
         "started_at": _moment(rollout.started_at),
         "finished_at": _moment(rollout.finished_at),
         "went_back_because": rollout.return_message,
+        "checks": rollout.checks,
+        "differences": rollout.differences,
+        "drifted_at": _moment(rollout.drifted_at),
         "phases": [
             {
                 "phase": phase.phase,
@@ -193,7 +248,11 @@ def _add_rollout(collected: Collected, rollout: Rollout, git: GitClient, base: s
     about = "How the rollout went: phases, steps, and what was measured at each weight."
     collected.add_facts(f"{base}rollout.json", facts, about)
     for number, commit in enumerate(commits, start=1):
-        _add_commit(collected, commit, git, f"{base}commits/{number:02}-{commit.step}")
+        bound = None
+        if rollout.rolls_back_id is None:  # a rollback commits what another approval was over
+            bound = files_of(rollout.promotion.binding, commit.step)
+        folder = f"{base}commits/{number:02}-{commit.step}"
+        _add_commit(collected, commit, git, folder, bound)
 
 
 def _step(commit: RolloutCommit) -> dict[str, Any]:
@@ -219,10 +278,18 @@ def _step(commit: RolloutCommit) -> dict[str, Any]:
     }
 
 
-def _add_commit(collected: Collected, commit: RolloutCommit, git: GitClient, folder: str) -> None:
-    """Add a commit with its files, and what it takes to see that they are the commit's."""
+def _add_commit(
+    collected: Collected,
+    commit: RolloutCommit,
+    git: GitClient,
+    folder: str,
+    bound: Mapping[str, str | None] | None,
+) -> None:
+    """Add a commit with its files, and what it takes to see that they are the commit's. bound: the
+    digests that an approval is over, by path; None where it says nothing of this step.
+    """
     try:
-        found = git.objects(commit.sha)
+        found = git.objects(commit.sha, also=bound or ())
     except PermanentError as error:
         collected.miss(folder, str(error))
         return
@@ -233,15 +300,12 @@ def _add_commit(collected: Collected, commit: RolloutCommit, git: GitClient, fol
         if content is not None:
             collected.add(f"{folder}/files/{path}", content, f"{path}, as the commit wrote it.")
     collected.add(f"{folder}/change.diff", found.diff, "What the commit changed, for people.")
+    facts: dict[str, object] = {"folder": folder, "files": sorted(found.files)}
+    if bound is not None:
+        base = folder.partition("rollouts/")[0]
+        facts |= {"binding": f"{base}{BINDING}", "step": commit.step}
     for event, name in collected.naming(commit.sha):
-        collected.commits.append(
-            {
-                "folder": folder,
-                "event": event.path,
-                "field": f"data.{name}",
-                "files": sorted(found.files),
-            }
-        )
+        collected.commits.append(facts | {"event": event.path, "field": f"data.{name}"})
 
 
 def _moment(at: datetime | None) -> str | None:

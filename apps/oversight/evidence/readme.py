@@ -28,9 +28,10 @@ names. It proves
 1. that no file of the pack was changed, added or left out since it was made;
 2. that every event in an `events` folder is in the record, at its place, as it was sealed: it leads
    through hashes (RFC 6962) to a checkpoint that a key of the record signed;
-3. that the files which such an event names by their digest are those files: what a reviewer saw
-   before deciding, evaluation reports, manifests, statements;
-4. that a commit is the one that an event names, and that the files beside it are the commit's;
+3. that the files which such an event names by their digest are those files: the dossier that a
+   reviewer decided over, evaluation reports, manifests, statements;
+4. that a commit is the one that an event names, that the files beside it are the commit's, and,
+   where it says so, that they are byte for byte what was approved;
 5. that a key of the registry signed the files that a manifest lists.
 
 With `--checkpoint FILE` it also compares the record with a checkpoint of the same size that you

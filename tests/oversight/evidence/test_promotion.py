@@ -52,6 +52,10 @@ class TestEvidence:
             "model/manifest.json is what the record names: version.published, Quartermaster",
             "model/manifest.json is what the record names: promotion.approved, Carol",
             "decisions/01-APPROVE/seen.json is what the record names: promotion.approved, Carol",
+            "decisions/01-APPROVE/dossier.json is what the record names: promotion.approved",
+            "binding.json is what the record names: promotion.requested, Alice",
+            "policy.json is one that binding.json names",
+            "byte for byte what was approved",
             "evaluation/report.json is what the record names: evaluation.recorded",
             "rollouts/01/commits/01-SERVE is commit",
             "model/manifest.json lists what a key that the pack brings",
@@ -139,6 +143,8 @@ def reindexed(place):
 
 
 FORGED = {
+    "decisions/01-APPROVE/dossier.json": "is not what the record names (promotion.approved",
+    "binding.json": "is not what the record names (promotion.requested",
     "decisions/01-APPROVE/seen.json": "is not what the record names (promotion.approved",
     "evaluation/report.json": "is not what the record names (evaluation.recorded",
     "rollouts/01/commits/01-SERVE/commit": "is not the commit of the record",
