@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
 from apps.access import actions as access
 from apps.access.models import Grant
+from apps.access.recertification import actions as recertification
 from apps.access.recertification.actions import NotDue, keep_grant
 from apps.access.recertification.models import AHEAD, Recertification, to_look_at, with_due
 from apps.access.recertification.words import due_words, state_of
@@ -91,6 +93,14 @@ class TestKeepGrant:
         with pytest.raises(NotDue):
             keep(grant, bob, now=DUE - AHEAD)
         assert Recertification.objects.count() == 1
+
+    def test_is_one_of_two_at_the_same_moment(self, grant, alice, bob, monkeypatch):
+        keep(grant, alice)
+        stale = SimpleNamespace(first=lambda: SimpleNamespace(due_at=DUE))
+        monkeypatch.setattr(recertification, "with_due", lambda *_: stale)
+        with pytest.raises(NotDue, match="meanwhile"):
+            keep(grant, bob)
+        assert Recertification.objects.get().decided_by == alice
 
     def test_of_what_ends_before_is_no_question(self, grant, alice):
         with pytest.raises(NotDue, match="ends on 31 Dec 2026: its renewal"):
