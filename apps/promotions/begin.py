@@ -223,7 +223,10 @@ def may_not_go_forward(promotion: Promotion, now: datetime) -> str:
     if is_expired(promotion, now):
         days = promotion.policy_revision.rules.approval_max_age_days
         return f"It was approved more than {counted(days, 'day')} ago. Propose the version again."
-    return " ".join(wait.words for wait in _freeze(promotion, now))
+    waits = [*_freeze(promotion, now)]
+    if promotion.status == Promotion.Status.APPROVED:
+        waits += _change(promotion, now)
+    return " ".join(wait.words for wait in waits)
 
 
 def locked(model: RegisteredModel) -> RegisteredModel:

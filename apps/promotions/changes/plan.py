@@ -128,6 +128,11 @@ def aim_of(situation: Situation) -> Aim:
     return Aim(Goal.CARRIED_OUT)
 
 
+def may_start(situation: Situation) -> bool:
+    """Tell whether a rollout may start next, or be taken up again, so that conflicts matter."""
+    return aim_of(situation).goal != Goal.ENDED and situation.rollout in ("", Rollout.Status.FAILED)
+
+
 def wanted(aim: Aim, state: str, approval: str) -> tuple[str, ...]:
     """Return the states that would bring a change nearer to its aim, the best first; none where
     people have to act, or it is there.

@@ -111,11 +111,12 @@ def _look(row: ChangeRecord, servicenow: ServiceNowClient, now: datetime) -> tim
     if change.state in ENDED:
         records.record_closed(row=row, now=now)
         return SLOW
-    aim = plan.aim_of(situation_of(row, now))
+    situation = situation_of(row, now)
+    aim = plan.aim_of(situation)
     may_step = not differences or aim.goal != Goal.ALLOWED
     if may_step and _step(row, change, aim, servicenow, now):
         return FAST
-    if aim.goal == Goal.ALLOWED:
+    if plan.may_start(situation):
         _check_conflicts(row, servicenow, now)
     return timedelta(seconds=settings.SERVICENOW_LOOK_SECONDS)
 

@@ -10,6 +10,7 @@ from apps.promotions.changes.plan import (
     Situation,
     aim_of,
     differences,
+    may_start,
     pick,
     wanted,
 )
@@ -109,6 +110,22 @@ class TestAimOf:
         facts = {"rollout": "PROGRESSING", "has_emergency": True}
         assert aim_of(Situation("NORMAL", "PENDING", **facts)).outcome == "CANCELED"
         assert aim_of(Situation("EMERGENCY", "PENDING", **facts)) == CARRIED_OUT
+
+
+class TestMayStart:
+    @pytest.mark.parametrize(
+        ("facts", "expected"),
+        [
+            ({"promotion": "PENDING"}, True),
+            ({"promotion": "APPROVED"}, True),
+            ({"promotion": "WITHDRAWN"}, False),
+            ({"promotion": "APPROVED", "rollout": "PROGRESSING"}, False),
+            ({"promotion": "APPROVED", "rollout": "FAILED"}, True),
+            ({"promotion": "APPROVED", "rollout": "ABORTED"}, False),
+        ],
+    )
+    def test_before_a_start_and_before_another_try(self, facts, expected):
+        assert may_start(Situation("NORMAL", **facts)) == expected
 
 
 class TestWanted:

@@ -10,6 +10,7 @@ from apps.audit.models import AuditEvent
 from apps.integrations.servicenow.parsing import utc_text
 from apps.notices.models import Notice
 from apps.promotions import actions as promotions
+from apps.promotions import begin
 from apps.promotions.changes import reconcile
 from apps.promotions.changes.actions import ask_for_change
 from apps.promotions.changes.gate import CHECK_AGAIN, gate_of
@@ -321,6 +322,79 @@ class TestGate:
         follower.let_pass()
         follower.now += timedelta(hours=1)
         assert "was last read at" in follower.gate.words
+
+
+class TestStart:
+    """What was approved here starts when ServiceNow's people let it, and not before."""
+
+    @pytest.fixture
+    def promotion(self, registered_model, alice, instance):
+        version = make.version(registered_model, 1)
+        make.run(version)
+        return promotions.request_promotion(
+            version=version, requester=alice, justification="Better.", now=NOW
+        )
+
+    def approve(self, follower, carol):
+        promotion = Promotion.objects.get(pk=follower.promotion.pk)
+        return promotions.approve_promotion(
+            promotion=promotion, approver=carol, seen=seen_of(promotion), reason="Good figures.",
+            now=follower.now,
+        )  # fmt: skip
+
+    def sweep(self, follower):
+        promotion = Promotion.objects.get(pk=follower.promotion.pk)
+        return begin.start_if_free(promotion=promotion, actor=begin.WORKER, now=follower.now)
+
+    def test_waits_for_the_approval_there(self, follower, instance, carol):
+        follower.look(2)
+        assert self.approve(follower, carol) is None
+        assert self.sweep(follower) is None
+        instance.approve(follower.sys_id)
+        assert self.sweep(follower) is None  # nobody has read it yet
+        follower.look(3)
+        rollout = self.sweep(follower)
+        assert rollout is not None
+        assert Approval.objects.filter(promotion=follower.promotion).count() == 1  # ours alone
+        follower.look(2)
+        assert state_of(instance)[0][0] == "-1"
+
+    def test_starts_with_the_approval_where_the_change_is_open(self, follower, carol):
+        follower.let_pass()
+        assert self.approve(follower, carol) is not None
+
+    def test_waits_while_servicenow_is_away(self, follower, instance, carol, monkeypatch):
+        monkeypatch.setattr("apps.integrations.http.time.sleep", lambda _: None)
+        follower.let_pass()
+        instance.tell("away", calls=9)
+        follower.look()
+        assert self.approve(follower, carol) is None
+        (wait,) = begin.waits_for(Promotion.objects.get(pk=follower.promotion.pk), follower.now)
+        assert "was last read at" in wait.words
+
+    def test_a_failed_rollout_is_not_taken_up_again_outside_the_window(
+        self, follower, instance, carol, alice
+    ):
+        follower.let_pass()
+        rollout = self.approve(follower, carol)
+        follower.look(2)
+        Rollout.objects.filter(pk=rollout.pk).update(status="FAILED", finished_at=follower.now)
+        follower.now = NOW + timedelta(hours=3)
+        follower.look(3)
+        again = {"rollout": rollout, "actor": alice, "now": follower.now}
+        with pytest.raises(begin.WrongRolloutState, match="The window of CHG"):
+            promotions.retry_rollout(**again)
+        later = utc_text(follower.now + timedelta(hours=1))
+        instance.write("change_request", follower.sys_id, end_date=later)
+        follower.look(3)
+        assert promotions.retry_rollout(**again | {"now": follower.now}).status == "PROGRESSING"
+
+
+def seen_of(promotion):
+    """Return the evidence as a reviewer has it in front of them."""
+    return promotions.Seen(
+        promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id
+    )
 
 
 class TestEnd:
