@@ -351,7 +351,10 @@ def _failed_rollout() -> Rollout:
     """Return a failed rollout of another model of the same owners."""
     owner_team = Team.objects.get(slug="ml-platform")
     model = RegisteredModelFactory(name="summary", owner_team=owner_team)
-    return promoted.rolled(model, 1, status="FAILED", weight=0)
+    # lately: an approval that is too old lets nobody try again
+    return promoted.rolled(
+        model, 1, status="FAILED", weight=0, decided_at=timezone.now() - timedelta(hours=1)
+    )
 
 
 def _request(model, lead, status, **more) -> AccessRequest:

@@ -84,7 +84,7 @@ def live(model, number, **chosen):
     return rolled(model, number, chosen)
 
 
-def rolled(model, number, chosen=None, **facts):
+def rolled(model, number, chosen=None, *, decided_at=NOW, **facts):
     """Return the rollout of a new version, approved and LIVE where the facts say nothing else."""
     made = version(model, number)
     evaluated = run(made)
@@ -98,7 +98,7 @@ def rolled(model, number, chosen=None, **facts):
         requested_at=NOW,
         justification="first",
         status="APPROVED",
-        decided_at=NOW,
+        decided_at=decided_at,
         **(chosen or {}),
         **bound(made, evaluated, **(chosen or {})),
     )
@@ -107,7 +107,7 @@ def rolled(model, number, chosen=None, **facts):
         Approval.objects.create(
             promotion=promotion, approver=UserFactory(), requested_by=promotion.requested_by,
             decision="APPROVE",
-            reason="Good.", decided_at=NOW, manifest_digest=made.manifest_digest,
+            reason="Good.", decided_at=decided_at, manifest_digest=made.manifest_digest,
             eval_run=promotion.eval_run, binding_digest=promotion.binding_digest,
             dossier_digest=dossier,
         )  # fmt: skip
