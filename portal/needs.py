@@ -26,7 +26,7 @@ from apps.access.recertification.words import due_words
 from apps.accounts.models import Role, User
 from apps.accounts.recertification import actions as roles
 from apps.accounts.recertification.models import RoleReview
-from apps.accounts.roles import MENDS_MODELS, OWNS_MODELS, STEERS_ROLLOUTS
+from apps.accounts.roles import MENDS_MODELS, OWNS_MODELS, SEES_EMERGENCIES, STEERS_ROLLOUTS
 from apps.capacity import actions as capacity
 from apps.capacity import telling as capacity_lines
 from apps.capacity.models import CapacityRequest
@@ -43,6 +43,8 @@ from apps.evals import telling as eval_lines
 from apps.evals.models import EvalRun
 from apps.promotions import actions as promotions
 from apps.promotions import telling as promotion_lines
+from apps.promotions.emergencies import actions as emergencies
+from apps.promotions.emergencies.models import Emergency
 from apps.promotions.models import Promotion, Rollout
 from apps.promotions.policy import actions as policies
 from apps.promotions.policy.models import PolicyChange
@@ -70,6 +72,7 @@ def needs_of(user: User, now: datetime) -> list[Need]:
         _requests_to_decide(user),
         _promotions_to_decide(user),
         _policies_to_decide(user),
+        _emergencies(user, now),
         _capacity(user, now),
         _prices_to_decide(user),
         _closes_to_decide(user),
@@ -247,6 +250,22 @@ def _policies_to_decide(user: User) -> Iterator[Need]:
         url = item.get_absolute_url()
         title = promotion_lines.policy_title(item)
         yield Need(title, why, url, "scale", "busy", item.requested_at)
+
+
+def _emergencies(user: User, now: datetime) -> Iterator[Need]:
+    """Emergencies that the person reviews; overdue, for everybody who is told of all of them."""
+    if not user.has_role(*SEES_EMERGENCIES):
+        return
+    for item in Emergency.objects.pending().with_parts()[:SHOWN]:
+        overdue = item.is_overdue(now)
+        if not overdue and not emergencies.question(item, user).may_decide:
+            continue
+        title = f"Review the emergency of {item.promotion.model_version.name}"
+        why = f"{item.requested_by.name} rolled it forward without approvals"
+        url, tone = item.get_absolute_url(), "bad" if overdue else "warn"
+        if overdue:
+            title, why = f"{title}: overdue", f"{why}, and nobody has reviewed that in time"
+        yield Need(title, why, url, "triangle-alert", tone, item.requested_at)
 
 
 def _capacity(user: User, now: datetime) -> Iterator[Need]:

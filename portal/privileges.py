@@ -197,6 +197,10 @@ PRIVILEGES: dict[str, May] = {
         insert=True, update=("status", "decided_at", "voided_at", "void_reason", "cost_effect")
     ),
     "promotions.Approval": May(insert=True, update=("voided_at", "void_reason")),
+    "promotions.Emergency": May(
+        insert=True,
+        update=("status", "decided_by", "decided_at", "decision_reason", "overdue_told_at"),
+    ),
     "promotions.KeptBytes": FACT,
     "promotions.PolicyRevision": FACT,
     "promotions.PolicyChange": May(

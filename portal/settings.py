@@ -294,6 +294,8 @@ SERVING_IMAGE = env_image(
 SERVING_S3_ENDPOINT = env_str("SERVING_S3_ENDPOINT", "")
 # an engine not ready by then is killed
 SERVING_START_SECONDS = env_int("SERVING_START_SECONDS", 1800, minimum=10)
+# Within how many hours somebody else reviews a rollout that began without approvals.
+EMERGENCY_REVIEW_HOURS = env_int("EMERGENCY_REVIEW_HOURS", 24, minimum=1)
 # A candidate beside a live baseline gets these shares of the callers; each below 100 is held this
 # long, then judged.
 ROLLOUT_STEPS = env_percents("ROLLOUT_STEPS", "10,50,100")

@@ -162,6 +162,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 10.0,
         "options": {"expires": 10},
     },
+    # Tells once of an emergency whose review is overdue. If it stops, only the banner and the home
+    # pages say so.
+    "tell-overdue-emergencies": {
+        "task": "promotions.tell_overdue_emergencies",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     # Holds incidents against what the rollouts say. If it stops, an incident begins and ends late
     # here and in ServiceNow.
     "watch-rollouts": {

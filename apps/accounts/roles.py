@@ -30,6 +30,10 @@ DECIDES_PROMOTIONS = (Role.REVIEWER, Role.PLATFORM_ENGINEER)
 # propose what a promotion policy says, and put in force what somebody else proposed
 PROPOSES_POLICIES = (Role.PLATFORM_ENGINEER,)
 DECIDES_POLICIES = (Role.REVIEWER,)
+# roll a version forward without approvals in an emergency
+DECLARES_EMERGENCIES = (Role.PLATFORM_ENGINEER,)
+# review an emergency afterwards in which they had no part
+REVIEWS_EMERGENCIES = (Role.REVIEWER,)
 # ask for a change of capacity
 ASKS_FOR_CAPACITY = (Role.PLATFORM_ENGINEER,)
 # decide about a change of capacity that somebody else asked for
@@ -70,6 +74,8 @@ OVERSEES_RECORD = (Role.PLATFORM_ENGINEER, Role.AUDITOR)
 RECERTIFIES_ROLES = (Role.PLATFORM_ENGINEER, Role.AUDITOR)
 # take evidence packs away: whoever does sees all money and all decisions in them
 TAKES_EVIDENCE = (Role.PLATFORM_ENGINEER, Role.AUDITOR)
+# are told of every emergency, and of its review that is overdue
+SEES_EMERGENCIES = (Role.REVIEWER, Role.PLATFORM_ENGINEER, Role.AUDITOR)
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,7 @@ ABILITIES = (
     Ability("ask for a model in the name of their team", ASKS_FOR_MODELS),
     Ability("register models and publish versions", OWNS_MODELS, "models of their own team"),
     Ability("pause, resume, retry, abort and roll back rollouts", STEERS_ROLLOUTS),
+    Ability("roll a version forward without approvals in an emergency", DECLARES_EMERGENCIES),
     Ability("say what a contract for machines costs", SETS_MACHINE_PRICES),
     Ability("count quarantined usage again, or leave it out", MENDS_USAGE),
     Ability("have the document of a statement made again", MENDS_DOCUMENTS),
@@ -116,6 +123,7 @@ ABILITIES = (
     Ability("see what pools may buy, and who asked to change it", SEES_CAPACITY),
     Ability("look after the models of all teams", SEES_EVERY_MODEL),
     Ability("see proposed changes of promotion policies", OVERSEES_POLICIES),
+    Ability("be told of every emergency", SEES_EMERGENCIES),
     Ability("read the audit record", OVERSEES_RECORD),
     Ability("take evidence packs away", TAKES_EVIDENCE),
     Ability("keep roles of others, or take them away", RECERTIFIES_ROLES),
@@ -125,6 +133,7 @@ DUTIES = (
     Duty("whether access is kept", ASKS_FOR_MODELS, OWNS_MODELS, "models of the decider's team"),
     Duty("which version serves", OWNS_MODELS, DECIDES_PROMOTIONS, "roles that the policy names"),
     Duty("what the promotion policy says", PROPOSES_POLICIES, DECIDES_POLICIES),
+    Duty("whether an emergency was one", DECLARES_EMERGENCIES, REVIEWS_EMERGENCIES),
     Duty("what a pool may buy", ASKS_FOR_CAPACITY, DECIDES_CAPACITY),
     Duty("what tokens cost", PROPOSES_PRICES, PUBLISHES_PRICES),
     Duty("whether a month is closed", ASKS_TO_CLOSE, CLOSES_MONTHS),

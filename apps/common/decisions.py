@@ -66,6 +66,8 @@ class Question:
     decider: who decides, without an article: "model owner of claims". is_decider: whether the
     person is one, by the app's own rule. noun: what the row is; asked: what its author did.
     withdrawer, is_withdrawer: the same of who may take it back beside its author, "" for nobody.
+    barred: why this person does not decide although they are one who does, "" where nothing keeps
+    them from it. is_withdrawable: whether it can be taken back at all.
     """
 
     row: Asked
@@ -77,6 +79,7 @@ class Question:
     withdrawer: str = ""
     is_withdrawer: bool = False
     barred: str = ""
+    is_withdrawable: bool = True
 
     @property
     def is_pending(self) -> bool:
@@ -112,7 +115,7 @@ class Question:
     @property
     def may_withdraw(self) -> bool:
         """Tell whether the person may take it back."""
-        return self.is_author or self.is_withdrawer
+        return self.is_withdrawable and (self.is_author or self.is_withdrawer)
 
 
 def deciders(people: Iterable[One], ask: Callable[[One], Question]) -> list[One]:

@@ -12,3 +12,4 @@ class PromotionsConfig(AppConfig):
         """Make the models known that are not in models.py, the one place Django looks in."""
         from apps.promotions.binding import models as binding  # noqa: F401
         from apps.promotions.changes import models as changes  # noqa: F401
+        from apps.promotions.emergencies import models as emergencies  # noqa: F401

@@ -89,6 +89,8 @@ class Promotion(models.Model):
         WITHDRAWN = "WITHDRAWN", "Withdrawn"
         EXPIRED = "EXPIRED", "Expired"
         SUPERSEDED = "SUPERSEDED", "Superseded"
+        # nobody approved it, or not all who should: emergencies/models.py
+        EMERGENCY = "EMERGENCY", "Rolled forward in an emergency"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     registered_model = models.ForeignKey(

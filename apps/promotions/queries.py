@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from apps.capacity.queries import buys_only_spot
 from apps.catalog.models import ModelVersion, RegisteredModel
@@ -11,6 +11,7 @@ from apps.evals.queries import current_suite, deciding_run
 from apps.manifests.text import CannotRender
 from apps.promotions.binding.differences import COMMITS, Difference, differences
 from apps.promotions.binding.present import Chosen, present
+from apps.promotions.emergencies.models import Emergency
 from apps.promotions.gates import Condition, Evidence, RunFacts, blocked, evaluate_gates
 from apps.promotions.models import (
     Approval,
@@ -63,16 +64,19 @@ def was_taken_back(rollout: Rollout) -> bool:
 
 def approval_before(rollout: Rollout) -> Promotion | None:
     """Return the approved promotion by which a rollout's baseline served, the newest one; None
-    where there is none.
+    where there is none. One of an emergency counts once its review found it justified.
 
     The version must still be verified and carry the digest that was approved.
     """
+    approved = Q(
+        promotion__status=Promotion.Status.APPROVED,
+        promotion__approvals__in=Approval.objects.counting(),
+    )
     served = Rollout.objects.filter(
+        approved | Q(promotion__emergency__status=Emergency.Status.UPHELD),
         registered_model=rollout.registered_model_id,
         model_version=rollout.baseline_id,
         status__in=(Rollout.Status.LIVE, Rollout.Status.REPLACED),
-        promotion__status=Promotion.Status.APPROVED,
-        promotion__approvals__in=Approval.objects.counting(),
         model_version__status=ModelVersion.Status.VERIFIED,
         promotion__manifest_digest=F("model_version__manifest_digest"),
     )

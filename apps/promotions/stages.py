@@ -54,6 +54,7 @@ OF_STATUS = {
     Status.WITHDRAWN: Stage.WITHDRAWN,
     Status.EXPIRED: Stage.EXPIRED,
     Status.SUPERSEDED: Stage.SUPERSEDED,
+    Status.EMERGENCY: Stage.ROLLING_OUT,  # its rollout begins with it
 }
 # what a badge says instead of the stage while nobody approved again
 VOIDED = "Approval voided"

@@ -6,6 +6,8 @@ from apps.promotions import api, views
 from apps.promotions.binding import api as binding_api
 from apps.promotions.binding import views as binding_views
 from apps.promotions.changes import api as changes
+from apps.promotions.emergencies import api as emergencies_api
+from apps.promotions.emergencies import views as emergencies
 from apps.promotions.policy import api as policy_api
 from apps.promotions.policy import views as policy_views
 from apps.promotions.rollouts import views as rollout_views
@@ -51,6 +53,12 @@ urlpatterns = [
         "promotions/<uuid:pk>/dossier/", binding_views.promotion_dossier, name="promotion_dossier"
     ),
     path("promotions/<uuid:pk>/withdraw/", views.promotion_withdraw, name="promotion_withdraw"),
+    path("promotions/<uuid:pk>/emergency/", emergencies.emergency_create, name="emergency_create"),
+    path("emergencies/", emergencies.emergency_list, name="emergency_list"),
+    path("emergencies/open/", emergencies.emergency_banner, name="emergency_banner"),
+    path("emergencies/<uuid:pk>/", emergencies.emergency_detail, name="emergency_detail"),
+    path("emergencies/<uuid:pk>/approve/", emergencies.emergency_approve, name="emergency_approve"),
+    path("emergencies/<uuid:pk>/reject/", emergencies.emergency_reject, name="emergency_reject"),
     path("rollouts/<uuid:pk>/", rollout_views.rollout_detail, name="rollout_detail"),
     path("rollouts/<uuid:pk>/retry/", rollout_views.rollout_retry, name="rollout_retry"),
     path("rollouts/<uuid:pk>/abort/", rollout_views.rollout_abort, name="rollout_abort"),
@@ -67,6 +75,9 @@ api_urlpatterns = [
     path("promotions/<uuid:pk>/change", api.change, name="promotion_change"),
     path("promotions/<uuid:pk>/dossier", binding_api.promotion_dossier, name="promotion_dossier"),
     path("promotions/<uuid:pk>/servicenow", changes.changes, name="promotion_changes"),
+    path("promotions/<uuid:pk>/emergency", emergencies_api.declare, name="emergency_declare"),
+    path("emergencies/<uuid:pk>", emergencies_api.emergency, name="emergency"),
+    path("emergencies/<uuid:pk>/<str:finding>", emergencies_api.review, name="emergency_review"),
     path("promotions/<uuid:pk>/<str:decision>", api.decide, name="promotion_decide"),
     path("promotion-policies", policy_api.policies, name="promotion_policies"),
     path(

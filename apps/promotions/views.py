@@ -42,6 +42,7 @@ from apps.promotions import (
 from apps.promotions.binding import pages as bound_pages
 from apps.promotions.changes import pages as change_pages
 from apps.promotions.effects import cost_lines
+from apps.promotions.emergencies import pages as emergencies
 from apps.promotions.forms import DecisionForm, ProposalForm
 from apps.promotions.gates import blocked, evaluate_gates
 from apps.promotions.models import Promotion, Rollout, ServingClass
@@ -176,7 +177,7 @@ def _show(
     shown = kept or dossier.evidence(promotion, actions.NOT_SHOWN, now())
     gates = shown["conditions"] if pending or kept else []
     decide = _decision(promotion, request.user, holds=all(gate["passed"] for gate in gates))
-    version = promotion.model_version
+    version, emergency = promotion.model_version, emergencies.of_promotion(promotion)
     context = {
         "item": promotion,
         "version": version,
@@ -202,13 +203,19 @@ def _show(
         "may_withdraw": _may_withdraw_start(promotion, request.user),
         "form": form,
         "decide": decide,
-        "actions": [*(decide.head_actions if decide else []), {"label": "Print", "prints": True}],
+        "emergency": emergency,
+        "actions": [
+            *(decide.head_actions if decide else []),
+            *emergencies.way_in(promotion, request.user),
+            {"label": "Print", "prints": True},
+        ],
         "queue": _queue(promotion, request.user),
         "cost": shown.get("cost") or {},
         "cost_lines": cost_lines(shown.get("cost") or {}),
         "events": timeline_of(
             [
                 ("Promotion", promotion.pk),
+                *([("Emergency", emergency.pk)] if emergency else []),
                 *([("Rollout", rollout.pk)] if rollout else []),
                 *(("ChangeRecord", change.pk) for change in promotion.changes.all()),
             ]

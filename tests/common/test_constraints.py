@@ -376,6 +376,7 @@ STEPS = {
         "FAILED": "",
         "ERROR": "",
     },
+    "promotions.Emergency": {"PENDING": "UPHELD OBJECTED", "UPHELD": "", "OBJECTED": ""},
     "access.AccessRequest": {
         "PENDING": "APPROVED REJECTED WITHDRAWN",
         "APPROVED": "",
@@ -404,9 +405,10 @@ STEPS = {
         "WITHDRAWN": "",
     },
     "promotions.Promotion": {
-        "PENDING": "APPROVED REJECTED WITHDRAWN EXPIRED",
+        "PENDING": "APPROVED REJECTED WITHDRAWN EXPIRED EMERGENCY",
         # only until its rollout starts; pending again where its approvals are void
-        "APPROVED": "PENDING WITHDRAWN EXPIRED SUPERSEDED",
+        "APPROVED": "PENDING WITHDRAWN EXPIRED SUPERSEDED EMERGENCY",
+        "EMERGENCY": "",
         "REJECTED": "",
         "WITHDRAWN": "",
         "EXPIRED": "",

@@ -34,6 +34,7 @@ from apps.metering.models import QuarantinedRecord
 from apps.notices.actions import tell
 from apps.notices.models import Call, Kind, Webhook
 from apps.oversight.evidence.actions import ask_for_month
+from apps.promotions.emergencies.models import Emergency
 from apps.promotions.models import Promotion, Rollout
 from tests.capacity import samples
 from tests.chargeback.pricing import CHEAP, DEAR, propose, publish
@@ -148,6 +149,7 @@ def build() -> World:
         "baseline": live.model_version_id,
     }
     world.ids |= _notices(world.people["lead"])
+    world.ids["emergency"] = _emergency(failed_rollout, owner, world.people["platform"]).pk
     world.ids |= _capacity(world.people["platform"], world.people["reviewer"])
     world.ids |= _budgets(grant, world.people)
     world.ids |= _policies(world.people["platform"])
@@ -355,6 +357,21 @@ def _failed_rollout() -> Rollout:
     return promoted.rolled(
         model, 1, status="FAILED", weight=0, decided_at=timezone.now() - timedelta(hours=1)
     )
+
+
+def _emergency(rollout: Rollout, proposer: User, engineer: User) -> Emergency:
+    """Return an emergency that nobody has reviewed, of the model of a rollout."""
+    model = rollout.registered_model
+    version = promoted.version(model, 9)
+    rolled = _promotion(
+        model, version, promoted.run(version), proposer, status="EMERGENCY",
+        decided_at=timezone.now(),
+    )  # fmt: skip
+    return Emergency.objects.create(
+        promotion=rolled, proposed_by=proposer, requested_by=engineer, requested_at=timezone.now(),
+        statement="Every claim is answered wrongly.", skipped=["It has no approval."],
+        review_due_at=timezone.now() + timedelta(days=1),
+    )  # fmt: skip
 
 
 def _request(model, lead, status, **more) -> AccessRequest:

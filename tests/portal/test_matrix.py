@@ -79,6 +79,7 @@ CAPACITY_FORM = {
     "budgets-INITIAL_FORMS": 0, "budgets-0-nodes": "10%", "budgets-0-zone": "UTC",
 }  # fmt: skip
 SEEN = {"manifest_digest": "{digest}", "eval_run": "{run}", "baseline": "{baseline}"} | REASON
+EMERGENCY = {"statement": "Every claim is answered wrongly since this morning."}
 SEEN_NAMES = SEEN | {"baseline": "extract-v1"}
 
 
@@ -275,6 +276,24 @@ DOORS = [
     "403", "{policy_change}"),
     post("promotions:policy_change_withdraw", "404 404 404 404 404 403 403 404 302 "
     "403", "{own_policy_change}"),
+    get("promotions:emergency_create", "403 403 403 403 403 403 403 403 200 403", "{promotion}"),
+    post("promotions:emergency_create", "403 403 403 403 403 403 403 403 302 403", "{promotion}",
+         data=EMERGENCY),
+    get("promotions:emergency_list", "200"),
+    get("promotions:emergency_list", "200", data={"format": "csv"}),
+    get("promotions:emergency_banner", "200"),
+    get("promotions:emergency_detail", "200", "{emergency}"),
+    post("promotions:emergency_approve", "403 403 403 403 403 302 302 403 403 403", "{emergency}",
+         data=REASON),
+    post("promotions:emergency_reject", "403 403 403 403 403 302 302 403 403 403", "{emergency}",
+         data=REASON),
+    send("api:emergency_declare", "403 403 403 403 403 403 403 403 201 403", "{promotion}",
+         data=EMERGENCY),
+    get("api:emergency", "200", "{emergency}"),
+    send("api:emergency_review", "403 403 403 403 403 200 200 403 403 403", "{emergency}",
+         "uphold", data=REASON),
+    send("api:emergency_review", "403 403 403 403 403 200 200 403 403 403", "{emergency}",
+         "object", data=REASON),
     get("promotions:rollout_detail", "200", "{rollout}"),
     get("incidents:episode_list", "200"),
     get("incidents:episode_list", "200", data={"format": "csv"}),

@@ -32,9 +32,11 @@ from apps.accounts.roles import (
     CLOSES_MONTHS,
     DECIDES_CAPACITY,
     DECIDES_POLICIES,
+    DECLARES_EMERGENCIES,
     OWNS_MODELS,
     PUBLISHES_PRICES,
     RECERTIFIES_ROLES,
+    REVIEWS_EMERGENCIES,
     SETS_COST_CENTER_BUDGETS,
     SETS_TEAM_BUDGETS,
     STEERS_ROLLOUTS,
@@ -45,6 +47,7 @@ from apps.capacity.models import CapacityRequest
 from apps.chargeback.closing.models import MonthClose
 from apps.chargeback.models import PriceChange
 from apps.common import decisions
+from apps.promotions.emergencies.models import Emergency
 from apps.promotions.models import Promotion, Rollout
 from apps.promotions.policy.models import PolicyChange
 from tests.database import as_owner
@@ -58,6 +61,7 @@ TYPED = "I looked at <all> of it."
 
 # How the person who knocks is bound up with what is decided.
 ASKED, OTHER_ACCOUNT = "asked for it", "other account of who asked"
+PROPOSED = "other account of who proposed the version"
 PUBLISHED, OWNS, NOBODY = "published the version", "owns the model", "nobody"
 EVERY, OF_MODEL = (ASKED, OTHER_ACCOUNT, NOBODY), (ASKED, OTHER_ACCOUNT, PUBLISHED, OWNS, NOBODY)
 
@@ -68,7 +72,8 @@ class Decision:
 
     row: its name among the world's ids. deciders: roles; team: of which team those must be, "" for
     any. free: the relations that leave somebody with such a role free to decide. doors: address,
-    and the word at its end where there is one.
+    and the word at its end where there is one. data: of the page and of the API, where a reason is
+    not enough; typed: the field that a person writes in.
     """
 
     row: str
@@ -79,6 +84,7 @@ class Decision:
     relations: tuple[str, ...] = EVERY
     free: tuple[str, ...] = (NOBODY,)
     data: Any = None
+    typed: str = "reason"
     prepare: Callable[[cast.World], None] | None = None
 
 
@@ -128,6 +134,13 @@ DECISIONS = [
              free=(PUBLISHED, OWNS, NOBODY), prepare=waits_at_its_weight),
     Decision("policy_change", PolicyChange, DECIDES_POLICIES,
              both("promotions:policy_change", "api:promotion_policy_change_decide")),
+    Decision("promotion", Promotion, DECLARES_EMERGENCIES,
+             (("promotions:emergency_create", ""), ("api:emergency_declare", "")),
+             relations=OF_MODEL, typed="statement"),
+    Decision("emergency", Emergency, REVIEWS_EMERGENCIES,
+             (("promotions:emergency_approve", ""), ("promotions:emergency_reject", ""),
+              ("api:emergency_review", "uphold"), ("api:emergency_review", "object")),
+             relations=(*EVERY, PROPOSED)),
     Decision("price_change", PriceChange, PUBLISHES_PRICES,
              both("chargeback:price_change", "api:price_change_decide")),
     Decision("budget_change", BudgetChange, (*SETS_TEAM_BUDGETS, *OWNS_MODELS),
@@ -148,7 +161,9 @@ CASES = [
 
 def author(row: Any) -> User:
     """Return who asked for what a row is about."""
-    asked = row.request if isinstance(row, Grant) else getattr(row, "promotion", row)
+    asked = row
+    if isinstance(row, Grant | Rollout):  # what is decided about them was asked for by others
+        asked = row.request if isinstance(row, Grant) else row.promotion
     return User.objects.get(pk=asked.requested_by_id)
 
 
@@ -156,6 +171,8 @@ def acting(relation: str, row: Any) -> User:
     """Return the person who knocks."""
     if relation == ASKED:
         return author(row)
+    if relation == PROPOSED:
+        return UserFactory(person=row.proposed_by.person)
     if relation == PUBLISHED:
         return User.objects.get(pk=row.model_version.created_by_id)
     return UserFactory(person=author(row).person) if relation == OTHER_ACCOUNT else UserFactory()
@@ -189,6 +206,8 @@ class Knock:
         self.is_api, self.claims = self.name.startswith("api:"), {}
         args = [world.ids[decision.row], *([self.word] if self.word else [])]
         self.url = reverse(self.name, args=args)
+        above = self.url.rstrip("/").rpartition("/")[0] + "/"
+        self.page = self.url if self.name.endswith("_create") else above
         if decision.prepare:
             decision.prepare(world)
         self.row = decision.model.objects.get(pk=world.ids[decision.row])
@@ -197,7 +216,7 @@ class Knock:
         """Return what is sent."""
         asked = self.decision.data[self.is_api] if self.decision.data else REASON
         return {name: filled(value, self.world.ids) for name, value in asked.items()} | {
-            "reason": TYPED
+            self.decision.typed: TYPED
         }
 
     def by(self, person: User, roles: set[str], age_seconds: int = 0) -> Any:
@@ -209,7 +228,8 @@ class Knock:
             session = self.client.session
             session[AUTH_TIME] = at
             session.save()
-            return self.client.post(self.url, self.data())
+            at_page = {"Referer": f"http://testserver{self.page}"}
+            return self.client.post(self.url, self.data(), headers=at_page)
         self.tokens["t"] = {
             "iss": person.issuer, "sub": person.subject, "auth_time": at,
             "preferred_username": person.username, "name": person.name,
@@ -245,7 +265,7 @@ def test_lets_nobody_decide_who_is_bound_up_with_it(decision, door, world, token
                 status = knock.by(person, roles).status_code
                 may = role in decision.deciders and relation in decision.free
                 may |= decision.row == "failed_rollout" and relation == OWNS
-                passed = status in (200, 302, 409)
+                passed = status in (200, 201, 302, 409)
                 if passed != may or (not may and knock.state() != before):
                     wrong.append((role, relation, status))
                 transaction.set_rollback(True)
@@ -265,7 +285,7 @@ def test_asks_for_a_fresh_sign_in_and_loses_nothing_typed(decision, door, world,
         assert 'max_age="900"' in answer.headers["WWW-Authenticate"]
         return
     assert answer["Location"].startswith(f"{settings.LOGIN_URL}?step_up=1&next=%2F")
-    page = knock.client.get(knock.url.rstrip("/").rpartition("/")[0] + "/")
+    page = knock.client.get(knock.page)
     assert page.content.decode().count("I looked at &lt;all&gt; of it.</textarea>") == 1
 
 

@@ -11,6 +11,7 @@ from apps.metering.store import calls_by_version
 from apps.promotions import begin
 from apps.promotions.changes import reconcile as changes
 from apps.promotions.changes.models import ChangeRecord
+from apps.promotions.emergencies import actions as emergencies
 from apps.promotions.models import Promotion, Rollout
 from apps.promotions.rollouts import live, reconcile
 from worker.celery import app
@@ -81,3 +82,9 @@ def start_approved_promotions(**_: object) -> None:
     """Start one task for each promotion that is approved, or by some of several, and not begun."""
     for promotion_id in begin.waiting().values_list("pk", flat=True):
         start_promotion.delay(promotion_id=str(promotion_id))
+
+
+@app.task(name="promotions.tell_overdue_emergencies", time_limit=30)
+def tell_overdue_emergencies(**_: object) -> None:
+    """Tell once of each emergency whose review is overdue."""
+    emergencies.tell_overdue(now=now())
