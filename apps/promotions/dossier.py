@@ -17,6 +17,7 @@ from apps.evals.queries import deciding_run
 from apps.promotions import pages, queries, sleep
 from apps.promotions.binding.bound import image_of
 from apps.promotions.binding.models import KeptBytes
+from apps.promotions.emergencies.models import Emergency
 from apps.promotions.gates import evaluate_gates, short
 from apps.promotions.models import Promotion
 
@@ -113,7 +114,11 @@ def file_of(promotion: Promotion, content: bytes) -> HttpResponse:
 
 
 def kept(promotion: Promotion) -> dict[str, Any]:
-    """Return the evidence that was decided over, as it was then; {} before a decision."""
+    """Return the evidence that was decided over, or that an emergency did with, as it was then; {}
+    before either.
+    """
+    if promotion.status == Promotion.Status.EMERGENCY:
+        return Emergency.objects.get(promotion=promotion).evidence
     decided = promotion.approvals.filter(voided_at=None).exclude(evidence={}).last()
     return decided.evidence if decided is not None else {}
 

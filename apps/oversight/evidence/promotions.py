@@ -19,6 +19,7 @@ from apps.oversight.evidence.proofs import Targets
 from apps.oversight.evidence.sources import Sources
 from apps.promotions.binding.bound import files_of
 from apps.promotions.dossier import baseline_run, dossier_of
+from apps.promotions.emergencies.models import Emergency
 from apps.promotions.models import Approval, Promotion, Rollout, RolloutCommit
 from apps.promotions.policy.models import PolicyRevision
 
@@ -36,6 +37,7 @@ def targets_of(promotion: Promotion) -> Targets:
         *(("ChangeRecord", change.pk) for change in promotion.changes.all()),
         *(("Episode", episode.pk) for episode in _episodes(promotion)),
         ("PolicyChange", promotion.policy_revision.change_id),
+        *(("Emergency", each.pk) for each in Emergency.objects.filter(promotion=promotion)),
     ]
     compared = baseline_run(promotion)
     return [*found, ("EvalRun", compared.pk)] if compared else found
@@ -55,6 +57,8 @@ def add_promotion(
     _add_policy(collected, promotion.policy_revision, base)
     for number, approval in enumerate(promotion.approvals.select_related("approver"), start=1):
         _add_decision(collected, approval, f"{base}decisions/{number:02}-{approval.decision}/")
+    for emergency in Emergency.objects.with_parts().filter(promotion=promotion):
+        _add_emergency(collected, emergency, base)
     yield f"Manifest and signature of {promotion.model_version.name}"
     _add_model(collected, promotion.model_version, sources, f"{base}model/")
     yield f"Evaluation of {promotion.model_version.name}"
@@ -108,6 +112,24 @@ def _add_policy(collected: Collected, revision: PolicyRevision, base: str) -> No
     if f"{base}{BINDING}" in collected.about:
         claim = {"path": path, "as": "sha256", "listed_in": f"{base}{BINDING}"}
         collected.proven.append(claim)
+
+
+def _add_emergency(collected: Collected, emergency: Emergency, base: str) -> None:
+    facts = {
+        "emergency": str(emergency.pk),
+        "requested_by": emergency.requested_by.username,
+        "requested_at": _moment(emergency.requested_at),
+        "statement": emergency.statement,
+        "skipped": emergency.skipped,
+        "evidence": emergency.evidence,
+        "review_due_at": _moment(emergency.review_due_at),
+        "status": emergency.status,
+        "decided_by": emergency.decided_by.username if emergency.decided_by else None,
+        "decided_at": _moment(emergency.decided_at),
+        "decision_reason": emergency.decision_reason,
+    }
+    words = "The emergency in which it was rolled forward without approvals, and its review."
+    collected.add_facts(f"{base}emergency.json", facts, words)
 
 
 def _add_decision(collected: Collected, approval: Approval, base: str) -> None:
