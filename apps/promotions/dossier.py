@@ -118,7 +118,8 @@ def kept(promotion: Promotion) -> dict[str, Any]:
     before either.
     """
     if promotion.status == Promotion.Status.EMERGENCY:
-        return Emergency.objects.get(promotion=promotion).evidence
+        found: dict[str, Any] = Emergency.objects.get(promotion=promotion).evidence
+        return found
     decided = promotion.approvals.filter(voided_at=None).exclude(evidence={}).last()
     return decided.evidence if decided is not None else {}
 
