@@ -60,7 +60,7 @@ END $$;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("promotions", "0024_emergencies"),
+        ("promotions", "0025_emergencies"),
         ("accounts", "0004_two_people"),
         ("audit", "0005_guards"),
     ]

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('promotions', '0023_binding_guards'),
+        ('promotions', '0024_cost_effect'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
