@@ -141,8 +141,6 @@ DECISIONS = [
              (("promotions:emergency_approve", ""), ("promotions:emergency_reject", ""),
               ("api:emergency_review", "uphold"), ("api:emergency_review", "object")),
              relations=(*EVERY, PROPOSED)),
-    Decision("policy_change", PolicyChange, DECIDES_POLICIES,
-             both("promotions:policy_change", "api:promotion_policy_change_decide")),
     Decision("price_change", PriceChange, PUBLISHES_PRICES,
              both("chargeback:price_change", "api:price_change_decide")),
     Decision("budget_change", BudgetChange, (*SETS_TEAM_BUDGETS, *OWNS_MODELS),
