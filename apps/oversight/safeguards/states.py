@@ -21,6 +21,7 @@ from apps.common.counts import counted
 from apps.oversight.record.badges import anchored_badge, sealed_badge, verified_badge
 from apps.oversight.safeguards.mapping import SAFEGUARDS, Safeguard
 from apps.promotions.models import Rollout
+from apps.promotions.rollouts.drift import UNMEASURED
 
 SIX_YEARS = 2190  # days; 45 CFR 164.316(b)(2)(i) keeps documentation so long
 IDLE_AT_MOST = 3600  # seconds, after which a session without activity is long
@@ -98,7 +99,12 @@ def _integrity(now: datetime) -> State:
     held = versions.filter(next_check_at__isnull=False, next_check_at__lt=now - CHECKED_WITHIN)
     drifted = Rollout.objects.filter(drifted_at__isnull=False, status=Rollout.Status.LIVE).count()
     quarantined = ModelVersion.objects.filter(status=ModelVersion.Status.QUARANTINED).count()
-    words = f"{counted(versions.count(), 'verified version')}; {quarantined:,} quarantined."
+    live = Rollout.objects.live()
+    unmeasured = live.filter(reason=UNMEASURED).count()
+    words = (
+        f"{counted(versions.count(), 'verified version')}, {quarantined:,} quarantined; "
+        f"{counted(live.count(), 'version serves', 'versions serve')}."
+    )
     if drifted:
         differ = counted(drifted, "version that serves differs", "versions that serve differ")
         late = f"{differ} from what was approved."
@@ -106,7 +112,10 @@ def _integrity(now: datetime) -> State:
     if overdue := held.count():
         late = f"{counted(overdue, 'version was', 'versions were')} not checked again lately."
         return State(Badge("warn", "", "Not checked lately"), f"{words} {late}")
-    return State(Badge("ok", "", "In force"), f"{words} What serves is what was approved.")
+    if unmeasured:
+        late = f"Of {unmeasured:,} nobody has measured what they loaded."
+        return State(Badge("warn", "", "Not measured"), f"{words} {late}")
+    return State(Badge("ok", "", "In force"), f"{words} None differs from what was approved.")
 
 
 def _authentication(now: datetime) -> State:
