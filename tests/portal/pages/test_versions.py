@@ -254,7 +254,7 @@ class TestVersionDetail:
         for _ in range(3):
             factories.run(version)
         address = url("version_detail", registered_model.name, 7)
-        for person, queries in ((charlie, 11), (alice, 17)):
+        for person, queries in ((charlie, 11), (alice, 18)):
             visitor = as_(person)
             with django_assert_num_queries(queries):
                 visitor.get(address)
