@@ -5,7 +5,7 @@ outside: letters and calls are rows that a worker sends.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -28,6 +28,8 @@ from apps.notices.models import (
 )
 
 LONGEST_TITLE = 200
+# Nobody tells the portal who left: whoever has not signed in for so long is told in the bell alone.
+AWAY = timedelta(days=90)
 
 
 @transaction.atomic
@@ -46,8 +48,8 @@ def tell(
 
     title: one line of names and figures, never of what people typed. path: within the portal. key:
     of the thing and what is told about it, the same whenever it is told again. urgent: by e-mail at
-    once to whoever wants this kind by e-mail at all. Somebody without an address is told in the
-    bell. Seven queries at most, whoever is told.
+    once to whoever wants this kind by e-mail at all. Somebody without an address, or who has not
+    signed in for long, is told in the bell alone. Seven queries at most, whoever is told.
     """
     accounts = _one_each(people, key)
     if not accounts:
@@ -63,7 +65,7 @@ def tell(
             key=key,
             is_urgent=urgent,
             told_at=now,
-            by_email=_by_email(user, chosen[user.person][kind], urgent),
+            by_email=_by_email(user, chosen[user.person][kind], urgent, now),
         )
         for user in accounts
     ]
@@ -117,9 +119,14 @@ def _one_each(people: Iterable[User], key: str) -> list[User]:
     return list(found.values())
 
 
-def _by_email(user: User, chosen: str, urgent: bool) -> str:
+def is_away(user: User, now: datetime) -> bool:
+    """Tell whether this account has not signed in for long."""
+    return now - max(user.last_login or user.created_at, user.created_at) > AWAY
+
+
+def _by_email(user: User, chosen: str, urgent: bool, now: datetime) -> str:
     """Return how this notice comes by e-mail."""
-    if not user.email or chosen == ByEmail.NEVER:
+    if not user.email or chosen == ByEmail.NEVER or is_away(user, now):
         return ByEmail.NEVER
     return ByEmail.NOW if urgent else chosen
 
@@ -139,7 +146,8 @@ def _call_webhooks(notices: list[Notice], now: datetime) -> None:
     """Have each posted to its person's webhooks for this kind."""
     if not notices:
         return
-    by_person = {notice.user.person: notice for notice in notices}
+    there = [notice for notice in notices if not is_away(notice.user, now)]
+    by_person = {notice.user.person: notice for notice in there}
     hooks = Webhook.objects.kept().filter(
         stopped_at=None, user__person__in=by_person, kinds__contains=[notices[0].kind]
     )

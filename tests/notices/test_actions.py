@@ -1,5 +1,7 @@
 """Telling people: once each, and by e-mail as they chose."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -78,6 +80,15 @@ class TestTell:
         Choice.objects.create(user=alice, kind="BUDGET", by_email=chosen, changed_at=NOW)
         (notice,) = say(alice, kind=Kind.BUDGET, urgent=True)
         assert (notice.is_urgent, notice.by_email) == (True, comes)
+
+    def test_sends_nothing_out_to_somebody_who_has_not_signed_in_for_long(self, alice, bob):
+        for one in (alice, bob):
+            Webhook.objects.create(user=one, url="https://x.test", kinds=["WAITS"], created_at=NOW)
+        bob.last_login = NOW + timedelta(days=1)
+        bob.save(update_fields=["last_login"])
+        told = say(alice, bob, now=NOW + timedelta(days=91))
+        assert {one.user: one.by_email for one in told} == {alice: "NEVER", bob: "NOW"}
+        assert [call.webhook.user for call in Call.objects.all()] == [bob]
 
     def test_leaves_out_who_may_not_sign_in_any_more(self, alice):
         assert say(UserFactory(is_active=False)) == []
