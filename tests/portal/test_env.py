@@ -1,5 +1,6 @@
 """Settings from the environment: an odd value stops start-up with its name."""
 
+from dataclasses import astuple
 from decimal import Decimal
 
 import pytest
@@ -11,9 +12,12 @@ from portal.env import (
     env_decimal,
     env_hours,
     env_image,
+    env_mail,
     env_names,
+    env_networks,
     env_percents,
     env_store,
+    env_zone,
 )
 
 
@@ -144,3 +148,44 @@ def test_env_names_reads_words_between_commas(monkeypatch):
     assert env_names("WHO") == frozenset()
     monkeypatch.setenv("WHO", " 111, 222 ,,")
     assert env_names("WHO") == {"111", "222"}
+
+
+class TestEnvMail:
+    @pytest.mark.parametrize(
+        ("text", "found"), [
+            ("", ("", 25, "", "", False, False)),
+            ("smtp://127.0.0.1:8025", ("127.0.0.1", 8025, "", "", False, False)),
+            ("smtp://me:p%40ss@mail.test:587?tls=start",
+             ("mail.test", 587, "me", "p@ss", False, True)),
+            ("smtps://mail.test", ("mail.test", 465, "", "", True, False)),
+        ]
+    )  # fmt: skip
+    def test_reads_a_server_or_none(self, monkeypatch, text, found):
+        monkeypatch.setenv("MAIL_URL", text)
+        assert astuple(env_mail("MAIL_URL")) == found
+
+    @pytest.mark.parametrize(
+        "text", ["mail.test", "http://mail.test", "smtp://", "smtp://x:y@z:no", "smtp://z?tls=on"]
+    )
+    def test_anything_else_stops_start_up_without_telling_it(self, monkeypatch, text):
+        monkeypatch.setenv("MAIL_URL", text)
+        with pytest.raises(ImproperlyConfigured, match="MAIL_URL must be") as refused:
+            env_mail("MAIL_URL")
+        assert "x:y" not in str(refused.value)
+
+
+def test_env_networks_reads_networks(monkeypatch):
+    assert env_networks("INSIDE") == ()
+    monkeypatch.setenv("INSIDE", "fd00::/8, 10.20.0.0/16")
+    assert [str(one) for one in env_networks("INSIDE")] == ["10.20.0.0/16", "fd00::/8"]
+    for wrong in ("10.20.0.1/16", "inside"):
+        monkeypatch.setenv("INSIDE", wrong)
+        with pytest.raises(ImproperlyConfigured, match="INSIDE must be networks"):
+            env_networks("INSIDE")
+
+
+def test_env_zone_reads_a_time_zone(monkeypatch):
+    assert env_zone("ZONE", "UTC").key == "UTC"
+    monkeypatch.setenv("ZONE", "Mars/Base")
+    with pytest.raises(ImproperlyConfigured, match="ZONE must be a time zone"):
+        env_zone("ZONE", "UTC")
