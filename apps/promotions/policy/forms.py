@@ -17,6 +17,7 @@ from apps.promotions.policy.rules import (
     Excluded,
     Rules,
 )
+from apps.promotions.policy.words import capital
 
 EMPTY_FREEZES = 2  # rows to write another window in
 MOST_FREEZES = 20
@@ -50,7 +51,7 @@ class PolicyForm(forms.Form):
         label="Who does not, whatever their role",
         help_text="Whoever proposed it never approves: that is in no policy's power.",
         choices=[
-            (one.value, EXCLUDED_WORDS[one].capitalize())
+            (one.value, capital(EXCLUDED_WORDS[one]))
             for one in Excluded
             if one != Excluded.REQUESTER
         ],
@@ -64,7 +65,7 @@ class PolicyForm(forms.Form):
     )
     change = forms.ChoiceField(
         label="Change record in ServiceNow",
-        choices=[(one.value, words.capitalize()) for one, words in CHANGE_WORDS.items()],
+        choices=[(one.value, capital(words)) for one, words in CHANGE_WORDS.items()],
     )
     real_engine_required = forms.BooleanField(
         label="The evaluation must come from a real engine",

@@ -43,10 +43,12 @@ def policy_list(request: SignedIn) -> HttpResponse:
                 "label": DataClass(data_class).label,
                 "slug": data_class.lower(),
                 "ruling": ruling,
-                "words": words.words_of(ruling.rules),
             }
             for data_class, ruling in found.items()
         ],
+        "rows": words.side_by_side(
+            {str(DataClass(one).label): ruling.rules for one, ruling in found.items()}
+        ),
         "waiting": waiting,
         "may_propose": actions.may_propose(request.user),
     }

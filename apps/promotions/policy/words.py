@@ -2,6 +2,8 @@
 Pure.
 """
 
+from collections.abc import Mapping
+
 from apps.common import diffs
 from apps.common.badges import Badge
 from apps.common.counts import counted
@@ -10,6 +12,7 @@ from apps.promotions.policy.reviewers import role_words
 from apps.promotions.policy.rules import CHANGE_WORDS, EXCLUDED_WORDS, ChangeRule, Excluded, Rules
 
 Status = PolicyChange.Status
+WINDOW, WINDOWS = "Freeze window", "Freeze windows"
 BADGES = {
     Status.PENDING: Badge("warn", "clock", "Needs 1 approval"),
     Status.APPROVED: Badge("ok", "circle-check", "Approved"),
@@ -31,35 +34,47 @@ def words_of(rules: Rules) -> list[tuple[str, str]]:
         ("Approvals by", role_words(rules.approver_roles)),
         ("Never by", excluded_words(rules)),
         ("An approval counts for", counted(rules.approval_max_age_days, "day")),
-        ("Change record", _capital(CHANGE_WORDS[ChangeRule(rules.change)])),
+        ("Change record", capital(CHANGE_WORDS[ChangeRule(rules.change)])),
         *_freezes(rules),
         ("Evaluation by a real engine", needed),
         ("Weights", ", ".join(f"{percent} %" for percent in rules.steps)),
         ("Each is held for", f"{rules.hold_seconds:,} s"),
         ("Calls needed of each version", f"{rules.minimum_calls:,}"),
-        ("Errors at most", f"the baseline's and {rules.error_points:g} percentage points"),
+        ("Errors at most", f"{rules.error_points:g} percentage points above the baseline's"),
         (
             "TTFT p95 at most",
-            f"{rules.ttft_factor:g} × the baseline's and {rules.ttft_slack_ms:g} ms",
+            f"{rules.ttft_factor:g} × the baseline's, plus {rules.ttft_slack_ms:g} ms",
         ),
         ("Tokens/s at least", f"{rules.speed_factor:g} × the baseline's"),
         ("Emergencies are reviewed within", counted(rules.emergency_review_hours, "hour")),
     ]
 
 
+def side_by_side(policies: Mapping[str, Rules]) -> list[tuple[str, list[tuple[str, list[str]]]]]:
+    """Return each rule with what several policies say of it: (rule, [(policy's name, lines)]), a
+    line for each freeze window.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for name, rules in policies.items():
+        for label, words in words_of(rules):
+            rule = WINDOWS if label.startswith(WINDOW) else label
+            found.setdefault(rule, {}).setdefault(name, []).append(words)
+    return [(rule, list(cells.items())) for rule, cells in found.items()]
+
+
 def _freezes(rules: Rules) -> list[tuple[str, str]]:
     if not rules.freezes:
-        return [("Freeze windows", "None")]
+        return [(WINDOWS, "None")]
     found = []
     for number, freeze in enumerate(rules.freezes, 1):
         but = f", but not for {', '.join(freeze.exceptions)}" if freeze.exceptions else ""
-        found.append((f"Freeze window {number}", f"{_capital(freeze.when())}{but}: {freeze.words}"))
+        found.append((f"{WINDOW} {number}", f"{capital(freeze.when())}{but}: {freeze.words}"))
     return found
 
 
 def excluded_words(rules: Rules) -> str:
     """Return who does not approve: "Whoever proposed it, owners of the model"."""
-    return _capital(", ".join(EXCLUDED_WORDS[Excluded(one)] for one in rules.excluded))
+    return capital(", ".join(EXCLUDED_WORDS[Excluded(one)] for one in rules.excluded))
 
 
 def difference(before: Rules, after: Rules) -> list[diffs.File]:
@@ -71,5 +86,6 @@ def _text(rules: Rules) -> str:
     return "\n".join(f"{label}: {words}" for label, words in words_of(rules))
 
 
-def _capital(words: str) -> str:
+def capital(words: str) -> str:
+    """Return words with a capital at their beginning."""
     return words[:1].upper() + words[1:]

@@ -104,5 +104,14 @@ class TestWords:
             "No weekend starts."
         )
 
+    def test_stand_side_by_side_with_all_windows_in_one_cell(self):
+        other = replace(WEEKEND, words="Again.")
+        found = dict(words.side_by_side(
+            {"PHI": Rules(freezes=(WEEKEND, other)), "Public": Rules(approvals=2)}
+        ))  # fmt: skip
+        assert found["Approvals"] == [("PHI", ["1"]), ("Public", ["2"])]
+        (_, windows), (_, none) = found["Freeze windows"]
+        assert ([line[-7:] for line in windows], none) == (["starts.", " Again."], ["None"])
+
     def test_change_nothing_where_nothing_changes(self):
         assert words.difference(Rules(), Rules()) == []

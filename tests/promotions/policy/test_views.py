@@ -53,7 +53,7 @@ class TestPolicyPages:
         put_in_force("PHI", approvals=3)
         put_in_force("PUBLIC", hold_seconds=11)
         page = joined(as_(charlie).get(url("policy_list")).content.decode())
-        assert "Member data (PHI)" in page and "revision 3" in page and "revision 2" in page
+        assert "Member data (PHI)" in page and "> 3 · <a" in page and "> 2 · <a" in page
         phi = as_(charlie).get(url("policy_detail", "phi"))
         shown = [
             (found["revision"].number, [line.text for file in found["diff"] for line in file.lines
