@@ -115,8 +115,10 @@ def file_of(promotion: Promotion, content: bytes) -> HttpResponse:
 
 def kept(promotion: Promotion) -> dict[str, Any]:
     """Return the evidence that was decided over, or that an emergency did with, as it was then; {}
-    before either.
+    while it waits, also for more approvals: whoever gives the next one sees what is so now.
     """
+    if promotion.status == Promotion.Status.PENDING:
+        return {}
     if promotion.status == Promotion.Status.EMERGENCY:
         found: dict[str, Any] = Emergency.objects.get(promotion=promotion).evidence
         return found

@@ -11,6 +11,8 @@ from apps.promotions import actions, dossier
 from apps.promotions.dossier import Change
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
+from tests.promotions.policies import put_in_force
+from tests.promotions.test_actions import approve
 
 pytestmark = pytest.mark.django_db
 STEPS = [{"step": "SERVE", "files": ["serving/models/m/v7.yaml"]}, {"step": "SHIFT", "files": []}]
@@ -159,4 +161,12 @@ class TestKept:
         self.decide(promotion, UserFactory(), {"problem": "first"})
         self.decide(promotion, UserFactory(), {"problem": "second"})
         self.decide(promotion, UserFactory(), {})
+        promotion.status = "REJECTED"
         assert dossier.kept(promotion) == {"problem": "second"}
+
+    def test_is_nothing_while_another_approval_is_needed(self, registered_model, alice, carol):
+        put_in_force("PHI", approvals=2)
+        promotion = propose(registered_model, alice)
+        approve(promotion, carol)
+        assert promotion.approvals.exclude(evidence={}).exists()
+        assert dossier.kept(promotion) == {}
