@@ -56,9 +56,9 @@ SAFEGUARDS = (
         "164.312(a)(2)(ii)",
         Demand.REQUIRED,
         "A way to get to what is needed in an emergency.",
-        "A platform engineer stops a rollout, or rolls back to what was approved before, alone and "
-        "at once.",
-        (("promotions:promotion_list", "Promotions"),),
+        "A platform engineer stops a rollout or rolls back alone and at once, and rolls forward in "
+        "a stated emergency, which another person reviews in time.",
+        (("promotions:emergency_list", "Emergencies"),),
     ),
     Safeguard(
         "logoff",

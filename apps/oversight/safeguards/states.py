@@ -20,6 +20,7 @@ from apps.common.badges import Badge
 from apps.common.counts import counted
 from apps.oversight.record.badges import anchored_badge, sealed_badge, verified_badge
 from apps.oversight.safeguards.mapping import SAFEGUARDS, Safeguard
+from apps.promotions.emergencies.models import Emergency
 from apps.promotions.models import Rollout
 from apps.promotions.rollouts.drift import UNMEASURED
 
@@ -152,8 +153,12 @@ def _database_is_encrypted() -> bool | None:
 
 
 def _emergency(now: datetime) -> State:
-    words = "Stopping and rolling back take one platform engineer; each is recorded."
-    return State(Badge("ok", "", "In force"), words)
+    waiting = Emergency.objects.pending().count()
+    words = f"{counted(Emergency.objects.count(), 'emergency', 'emergencies')} so far"
+    if overdue := Emergency.objects.overdue(now).count():
+        late = f"{words}; {overdue:,} should have been reviewed by now."
+        return State(Badge("bad", "", "Review overdue"), late)
+    return State(Badge("ok", "", "In force"), f"{words}; {waiting:,} to be reviewed.")
 
 
 def _worst(badges: list[Badge]) -> Badge:

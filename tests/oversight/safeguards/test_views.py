@@ -43,6 +43,12 @@ class TestStates:
         found = state("access")
         assert (found.badge.words, "1 role should have been" in found.words) == ("Overdue", True)
 
+    def test_of_emergencies_follow_their_reviews(self, world):
+        found = state("emergency")
+        assert (found.badge.tone, found.words) == ("ok", "1 emergency so far; 1 to be reviewed.")
+        later = states.STATES["emergency"](timezone.now() + timedelta(days=365))
+        assert (later.badge.tone, "1 should have been reviewed" in later.words) == ("bad", True)
+
     def test_of_the_record_follow_its_verification(self):
         assert state("audit").badge.tone == "draft"
         Verification.objects.create(
