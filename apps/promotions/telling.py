@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
 
+from django.db.models import Count, Q
 from django.urls import reverse
 
 from apps.accounts.models import User
@@ -16,7 +17,7 @@ from apps.common.decisions import deciders
 from apps.notices.models import Kind
 from apps.notices.news import LATELY, News, outcomes, tell_news, tell_waiting
 from apps.promotions.actions import may_go_on, question
-from apps.promotions.models import Promotion, Rollout
+from apps.promotions.models import Approval, Promotion, Rollout
 from apps.promotions.policy import actions as policy
 from apps.promotions.policy.models import PolicyChange
 
@@ -74,18 +75,34 @@ def tell(*, now: datetime) -> int:
 def _tell_promotions(now: datetime) -> int:
     rows = Promotion.objects.select_related(*RELATED, "policy_revision")
     lately = rows.filter(decided_at__gte=now - LATELY, status__in=TOLD)
+    # a proposal whose approvals were voided waits anew
+    voided = Count("approvals", filter=Q(approvals__voided_at__isnull=False))
     waiting = [
         News(
-            key=f"{PREFIX}:{row.pk}",
+            key=f"{PREFIX}:{row.pk}:{row.times}",
             kind=Kind.WAITS,
             title=asked_title(row),
             path=path_of(row),
             people=partial(_deciders, row),
         )
-        for row in rows.pending()
+        for row in rows.pending().annotate(times=voided)
     ]
     decided = outcomes(PREFIX, lately, title=own_title, path=path_of)
-    return tell_waiting(PREFIX, waiting, now=now) + tell_news(decided, now=now)
+    news = [*decided, *_voided(now)]
+    return tell_waiting(PREFIX, waiting, now=now) + tell_news(news, now=now)
+
+
+def _voided(now: datetime) -> Iterator[News]:
+    """Yield approvals that count no more, for whoever gave them and whoever proposed."""
+    related = ("promotion__model_version__registered_model", "approver", "requested_by")
+    for row in Approval.objects.filter(voided_at__gte=now - LATELY).select_related(*related):
+        yield News(
+            key=f"approval-voided:{row.pk}",
+            kind=Kind.DECIDED,
+            title=f"An approval of {row.promotion.model_version.name} no longer holds",
+            path=path_of(row.promotion),
+            people=partial(list, [row.approver, row.requested_by]),
+        )
 
 
 def _deciders(row: Promotion) -> list[User]:

@@ -6,7 +6,7 @@ import pytest
 
 from apps.accounts.models import Role
 from apps.notices.models import Kind, Notice
-from apps.promotions.models import Promotion, Rollout
+from apps.promotions.models import Approval, Promotion, Rollout
 from apps.promotions.telling import tell
 from tests.database import unguarded
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
@@ -55,6 +55,22 @@ class TestProposals:
         assert told(kind=Kind.WAITS) == []
         outcome = "Your proposal of prior-auth-extract-v2 for production: rejected"
         assert told(kind=Kind.DECIDED) == [("alice", outcome)]
+
+    def test_wait_anew_once_their_approvals_were_voided(self, proposal, alice, carol):
+        tell(now=NOW)
+        Notice.objects.update(read_at=NOW)
+        approval = Approval.objects.create(
+            promotion=proposal, approver=carol, requested_by=alice, decision="APPROVE",
+            reason="Good.", decided_at=NOW, manifest_digest=proposal.manifest_digest,
+            eval_run=proposal.eval_run,
+        )  # fmt: skip
+        with unguarded():
+            Approval.objects.filter(pk=approval.pk).update(voided_at=NOW, void_reason="Changed.")
+        tell(now=LATER)
+        assert tell(now=LATER) == 0
+        title = "An approval of prior-auth-extract-v2 no longer holds"
+        assert told(kind=Kind.DECIDED) == [("alice", title), ("carol", title)]
+        assert told(kind=Kind.WAITS) == [("carol", "Review prior-auth-extract-v2 for production")]
 
     def test_are_no_news_after_some_days(self, proposal):
         Promotion.objects.update(status="REJECTED", decided_at=NOW)
