@@ -79,7 +79,7 @@ def _tell_promotions(now: datetime) -> int:
     voided = Count("approvals", filter=Q(approvals__voided_at__isnull=False))
     waiting = [
         News(
-            key=f"{PREFIX}:{row.pk}:{row.times}",
+            key=f"{PREFIX}:{row.pk}:{row.times}",  # type: ignore[attr-defined]  # annotated
             kind=Kind.WAITS,
             title=asked_title(row),
             path=path_of(row),
