@@ -42,8 +42,8 @@ def env_bool(name: str, default: bool) -> bool:
     return default
 
 
-def env_int(name: str, default: int, *, minimum: int = 0) -> int:
-    """Return a whole number of at least `minimum`."""
+def env_int(name: str, default: int, *, minimum: int = 0, maximum: int | None = None) -> int:
+    """Return a whole number of at least `minimum`, and at most `maximum` where there is one."""
     value = os.environ.get(name, "")
     if not value:
         return default
@@ -51,6 +51,8 @@ def env_int(name: str, default: int, *, minimum: int = 0) -> int:
         raise ImproperlyConfigured(
             f"{name} must be a whole number of at least {minimum}, not {value!r}."
         )
+    if maximum is not None and int(value) > maximum:
+        raise ImproperlyConfigured(f"{name} must be at most {maximum}, not {value!r}.")
     return int(value)
 
 

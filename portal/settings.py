@@ -295,13 +295,13 @@ SERVING_S3_ENDPOINT = env_str("SERVING_S3_ENDPOINT", "")
 # an engine not ready by then is killed
 SERVING_START_SECONDS = env_int("SERVING_START_SECONDS", 1800, minimum=10)
 # Within how many hours somebody else reviews a rollout that began without approvals.
-EMERGENCY_REVIEW_HOURS = env_int("EMERGENCY_REVIEW_HOURS", 24, minimum=1)
+EMERGENCY_REVIEW_HOURS = env_int("EMERGENCY_REVIEW_HOURS", 24, minimum=1, maximum=720)
 # A candidate beside a live baseline gets these shares of the callers; each below 100 is held this
 # long, then judged.
 ROLLOUT_STEPS = env_percents("ROLLOUT_STEPS", "10,50,100")
-ROLLOUT_HOLD_SECONDS = env_int("ROLLOUT_HOLD_SECONDS", 300, minimum=1)
+ROLLOUT_HOLD_SECONDS = env_int("ROLLOUT_HOLD_SECONDS", 300, minimum=1, maximum=86_400)
 # of each version, to compare them at all
-ROLLOUT_MINIMUM_CALLS = env_int("ROLLOUT_MINIMUM_CALLS", 50, minimum=1)
+ROLLOUT_MINIMUM_CALLS = env_int("ROLLOUT_MINIMUM_CALLS", 50, minimum=1, maximum=1_000_000)
 ROLLOUT_RETIRE_AFTER_SECONDS = env_int("ROLLOUT_RETIRE_AFTER_SECONDS", 600)
 # between two looks at a version that answers
 ROLLOUT_LOOK_SECONDS = env_int("ROLLOUT_LOOK_SECONDS", 60, minimum=1)

@@ -9,7 +9,6 @@ not rolled forward by anybody.
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Coalesce
@@ -78,9 +77,9 @@ def goes_without(promotion: Promotion, now: datetime) -> list[str]:
     return found + [wait.words for wait in waits if wait.code != begin.WaitCode.CONDITION]
 
 
-def review_hours() -> int:
-    """Return within how many hours somebody else reviews an emergency."""
-    return int(settings.EMERGENCY_REVIEW_HOURS)
+def review_hours(promotion: Promotion) -> int:
+    """Return within how many hours somebody else reviews an emergency, as the policy says."""
+    return promotion.policy_revision.rules.emergency_review_hours
 
 
 @transaction.atomic
@@ -94,7 +93,7 @@ def declare_emergency(
 ) -> Emergency:
     """Roll a promotion forward without what it waits for: its rollout starts, whoever it concerns
     is told, an emergency change is asked for, and somebody else has to review it within
-    EMERGENCY_REVIEW_HOURS.
+    the hours that its policy says.
 
     statement: the emergency, for the record and for ServiceNow. Raises NotPermitted unless engineer
     is a platform engineer who did not propose it and has just signed in; AlreadyDecided where it
@@ -119,7 +118,7 @@ def declare_emergency(
         statement=statement,
         skipped=skipped,
         evidence=shown,
-        review_due_at=now + timedelta(hours=review_hours()),
+        review_due_at=now + timedelta(hours=review_hours(promotion)),
     )
     data = {
         "promotion": str(promotion.pk),

@@ -84,7 +84,7 @@ def _form(request: SignedIn, promotion: Promotion, form: EmergencyForm) -> HttpR
             (promotion.model_version.name, back),
             ("Emergency", ""),
         ],
-        "hours": actions.review_hours(),
+        "hours": actions.review_hours(promotion),
     }
     status = 422 if form.is_bound else 200
     return render(request, "promotions/emergency_form.html", context, status=status)

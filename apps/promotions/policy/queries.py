@@ -43,6 +43,7 @@ def first_rules() -> Rules:
         hold_seconds=settings.ROLLOUT_HOLD_SECONDS,
         minimum_calls=settings.ROLLOUT_MINIMUM_CALLS,
         real_engine_required=settings.ENVIRONMENT_NAME != LOCAL,
+        emergency_review_hours=settings.EMERGENCY_REVIEW_HOURS,
     )
 
 

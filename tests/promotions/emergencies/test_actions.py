@@ -20,6 +20,8 @@ from portal.needs import needs_of
 from tests.database import owner_runs
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
+from tests.promotions.policies import put_in_force
+from tests.promotions.test_actions import propose
 from tests.trail import AuditAway, trail
 from worker.tasks.promotions import tell_overdue_emergencies
 
@@ -65,9 +67,11 @@ def declare(promotion, engineer, **more):
 
 class TestDeclareEmergency:
     def test_starts_the_rollout_at_once_and_says_what_it_did_without(
-        self, promotion, other, pete, alice, carol, enqueued, settings
+        self, promotion, other, pete, alice, carol, enqueued
     ):
-        settings.EMERGENCY_REVIEW_HOURS = 12
+        promotions.withdraw_promotion(promotion=promotion, actor=alice, now=NOW)
+        put_in_force("PHI", emergency_review_hours=12)
+        promotion = propose(promotion.model_version, alice)
         with enqueued() as asked:
             emergency = declare(promotion, pete)
         rollout = Rollout.objects.get(promotion=promotion)

@@ -1,7 +1,9 @@
 """What a policy may say, and what is in no policy's power."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +60,21 @@ class TestOf:
         for refused in (least - 1, most + 1):
             with pytest.raises(BadRules, match="between"):
                 replace(Rules(), **{name: kind(refused)})
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("name", "figure"),
+        [
+            ("ROLLOUT_HOLD_SECONDS", "hold_seconds"),
+            ("ROLLOUT_MINIMUM_CALLS", "minimum_calls"),
+            ("EMERGENCY_REVIEW_HOURS", "emergency_review_hours"),
+        ],
+    )
+    def test_stop_at_start_up_where_no_first_policy_could_say_them(self, name, figure):
+        source = (Path(__file__).parents[3] / "portal/settings.py").read_text()
+        (found,) = re.findall(rf'env_int\("{name}", \d+, minimum=(\d+), maximum=([\d_]+)\)', source)
+        assert tuple(map(int, found)) == BOUNDS[figure][:2]
 
 
 class TestCheck:
