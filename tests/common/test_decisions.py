@@ -165,13 +165,13 @@ class TestThePiece:
         assert "Your decision" in found
         assert "Give access" in found
         assert f'formaction="/access/requests/{Row.pk}/reject/"' in found
-        assert 'btn-primary" disabled' not in found
+        assert 'btn-primary" data-choose="a" disabled' not in found
 
     def test_lets_nobody_approve_what_is_blocked_and_says_why(self):
         why = ("The pool has changed.", "Reject it.")
         found = self.drawn(card(question(2, is_decider=True), blocked=why))
         assert "The pool has changed." in found
-        assert 'btn-primary" disabled' in found
+        assert 'btn-primary" data-choose="a" disabled' in found
 
     def test_offers_whoever_asked_to_withdraw_and_no_answer(self):
         found = self.drawn(card(question(1, is_decider=True)))
