@@ -261,7 +261,7 @@ def _approve(
     if begin.is_expired(promotion, now):
         raise NotEligible("An earlier approval is too old by now. Propose the version again.")
     dossier = _keep(promotion, approver, Approval.Decision.APPROVE, reason, shown, now)
-    given = promotion.approvals.counting().count()
+    given = promotion.approvals.counting().persons()
     needed = promotion.policy_revision.rules.approvals
     data = _bound_to(promotion) | {"reason": reason, "evidence": digest_of(shown)}
     data |= {"approvals": given, "needed": needed, "dossier": dossier}
@@ -325,10 +325,18 @@ def _still_pending(promotion: Promotion) -> None:
 
 
 def _not_twice(promotion: Promotion, approver: User) -> None:
-    """Raise AlreadyDecided where this person approved it already, with whichever account."""
-    if promotion.approvals.counting().filter(approver__person=approver.person).exists():
-        words = next_words(promotion, given=1)
-        raise decisions.AlreadyDecided(f"You approved this already. It needs {words} now.")
+    """Raise AlreadyDecided where this person approved it already."""
+    if words := approved_already(promotion, approver):
+        raise decisions.AlreadyDecided(words)
+
+
+def approved_already(promotion: Promotion, person: User) -> str:
+    """Return that this person approved it already, with whichever account, and who gives the next
+    approval; "" where they did not. One query.
+    """
+    if not promotion.approvals.counting().filter(approver__person=person.person).exists():
+        return ""
+    return f"You approved this already. It needs {next_words(promotion, given=1)} now."
 
 
 def _keep(
@@ -364,6 +372,7 @@ def withdraw_promotion(*, promotion: Promotion, actor: User, now: datetime) -> P
     unless actor owns the model; AlreadyDecided otherwise.
     """
     decisions.permit_withdrawal(question(promotion, actor))
+    begin.locked(promotion.registered_model)  # so that it does not begin meanwhile
     decisions.settle(
         Promotion.objects.undone(),
         promotion,
@@ -453,8 +462,7 @@ def go_on_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) 
 def may_go_on(rollout: Rollout, user: User) -> bool:
     """Tell whether the rollout waits for somebody to let it go on, and this person may."""
     waits = rollout.status in Rollout.OPEN and rollout.reason == "NO_TRAFFIC"
-    asked = going_on(rollout, user)
-    return waits and not rollout.paused_at and asked.is_decider and not asked.is_own
+    return waits and not rollout.paused_at and going_on(rollout, user).may_decide
 
 
 def _unjudged(rollout: Rollout) -> RolloutCommit | None:
@@ -471,7 +479,8 @@ def retry_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
     branch lost its commits, from its first weight.
 
     Raises WrongRolloutState unless it failed, its version is verified and its baseline still
-    serves; and in a freeze window, or where the approval is too old, unless it goes back.
+    serves; and in a freeze window, or where the approval is too old or its emergency was found not
+    justified, unless it goes back.
     """
     _may_steer(rollout, actor)
     model = begin.locked(rollout.registered_model)

@@ -28,6 +28,7 @@ from apps.common.tasks import enqueue_on_commit
 from apps.promotions import queries
 from apps.promotions.binding.actions import void_if_changed
 from apps.promotions.changes.gate import gate_of
+from apps.promotions.emergencies.models import Emergency
 from apps.promotions.gates import blocked, evaluate_gates
 from apps.promotions.models import Approval, Promotion, PromotionQuerySet, Rollout
 from apps.promotions.policy.queries import rules_for
@@ -64,9 +65,9 @@ class Wait:
 
 def waits_for(promotion: Promotion, now: datetime) -> list[Wait]:
     """Return what the rollout of an approved promotion waits for; nothing where it may start. About
-    twelve queries.
+    thirteen queries.
     """
-    found = [*_freeze(promotion, now), *_change(promotion, now)]
+    found = [*_freeze(promotion, now), *_change(promotion, now), *_persons(promotion)]
     evidence = queries.evidence_for(promotion.model_version, now, promotion)
     found += [Wait(WaitCode.CONDITION, one.words) for one in blocked(evaluate_gates(evidence))]
     return found
@@ -76,7 +77,7 @@ def _freeze(promotion: Promotion, now: datetime) -> Iterator[Wait]:
     model = promotion.registered_model
     if frozen := rules_for(model, now).rules.frozen(model.name, now):
         freeze, until = frozen
-        words = f"{freeze.words} Nothing starts {freeze.when()}."
+        words = f"{freeze.words.strip().removesuffix('.')}. Nothing starts {freeze.when()}."
         yield Wait(WaitCode.FROZEN, words, until)
 
 
@@ -84,6 +85,18 @@ def _change(promotion: Promotion, now: datetime) -> Iterator[Wait]:
     gate = gate_of(promotion, now, policy=promotion.policy_revision.rules.change)
     if not gate.is_open_for_start:
         yield Wait(WaitCode.CHANGE, gate.words)
+
+
+def _persons(promotion: Promotion) -> Iterator[Wait]:
+    """Yield that fewer persons approved than accounts did: some were found to be one person's."""
+    if promotion.status != Promotion.Status.APPROVED:
+        return
+    if promotion.approvals.counting().persons() < promotion.policy_revision.rules.approvals:
+        words = (
+            "Two of the accounts that approved it belong to one person, as was found since. "
+            "Withdraw it and propose the version again."
+        )
+        yield Wait(WaitCode.CONDITION, words)
 
 
 def expires_at(promotion: Promotion) -> datetime | None:
@@ -220,6 +233,12 @@ def may_not_go_forward(promotion: Promotion, now: datetime) -> str:
     """Return why a rollout of the promotion that stopped may not be taken up again now, in words;
     "" where it may. Going back is never held up.
     """
+    objected = Emergency.Status.OBJECTED
+    if Emergency.objects.filter(promotion=promotion, status=objected).exists():
+        return (
+            "It was rolled forward in an emergency that was found not justified. Take it back and "
+            "propose the version again."
+        )
     if is_expired(promotion, now):
         days = promotion.policy_revision.rules.approval_max_age_days
         return f"It was approved more than {counted(days, 'day')} ago. Propose the version again."

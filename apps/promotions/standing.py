@@ -28,8 +28,8 @@ class Standing:
 
 
 def standing(promotion: Promotion, now: datetime) -> Standing:
-    """Return where a promotion stands. Two queries; about twelve more where it is approved and has
-    not begun.
+    """Return where a promotion stands. Two queries; about thirteen more where it is approved and
+    has not begun.
     """
     rules = promotion.policy_revision.rules
     given = len(stages.given(promotion))

@@ -3,6 +3,7 @@ rollouts/views.py.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -257,8 +258,11 @@ def _decision(promotion: Promotion, user: User, *, holds: bool) -> decisions.Car
     )
     is_last = len(stages.given(promotion)) + 1 >= promotion.policy_revision.rules.approvals
     number = promotion.model_version.number
+    asked = actions.question(promotion, user)
+    if asked.is_pending and asked.may_decide:
+        asked = replace(asked, barred=actions.approved_already(promotion, user))
     return decisions.card(
-        actions.question(promotion, user),
+        asked,
         urls="promotions:promotion",
         approve=f"Approve{' and roll out' if is_last else ''} v{number}{instead}",
         blocked=None if holds else stale,

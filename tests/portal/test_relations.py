@@ -140,7 +140,7 @@ DECISIONS = [
     Decision("emergency", Emergency, REVIEWS_EMERGENCIES,
              (("promotions:emergency_approve", ""), ("promotions:emergency_reject", ""),
               ("api:emergency_review", "uphold"), ("api:emergency_review", "object")),
-             relations=(*EVERY, PROPOSED)),
+             relations=(*OF_MODEL, PROPOSED)),
     Decision("price_change", PriceChange, PUBLISHES_PRICES,
              both("chargeback:price_change", "api:price_change_decide")),
     Decision("budget_change", BudgetChange, (*SETS_TEAM_BUDGETS, *OWNS_MODELS),
@@ -174,7 +174,7 @@ def acting(relation: str, row: Any) -> User:
     if relation == PROPOSED:
         return UserFactory(person=row.proposed_by.person)
     if relation == PUBLISHED:
-        return User.objects.get(pk=row.model_version.created_by_id)
+        return User.objects.get(pk=promotion_of(row).model_version.created_by_id)
     return UserFactory(person=author(row).person) if relation == OTHER_ACCOUNT else UserFactory()
 
 
@@ -248,7 +248,12 @@ class Knock:
 
 def team_of_model(row: Any) -> Team:
     """Return the team that owns the row's model."""
-    return row.registered_model.owner_team
+    return promotion_of(row).registered_model.owner_team
+
+
+def promotion_of(row: Any) -> Promotion:
+    """Return the promotion that a row is, or that it is of."""
+    return getattr(row, "promotion", row)
 
 
 @pytest.mark.parametrize(("decision", "door"), CASES)

@@ -72,6 +72,11 @@ class TestFreezeWindows:
         assert begin.start_if_free(promotion=promotion, actor=WORKER, now=NOON) is None
         assert Rollout.objects.filter(promotion=promotion).count() == 1
 
+    def test_say_why_in_a_sentence_however_that_was_written(self, promotion, carol):
+        put_in_force("PHI", freezes=(Freeze("Year end ", "mon 07:00", "mon 10:00"),))
+        (wait,) = begin.waits_for(approved(promotion), NOW)[:1]
+        assert wait.words.startswith("Year end. Nothing starts every week from Monday 07:00")
+
     def test_announced_later_hold_what_was_approved_before(self, registered_model, alice, carol):
         put_in_force("PHI", freezes=(MORNING,))
         promotion = propose(candidate(registered_model, 7), alice)

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.urls import reverse
 
-from apps.accounts.models import Role
+from apps.accounts.models import Role, User
 from apps.audit.models import Action
 from apps.common.decisions import AlreadyDecided
 from apps.common.errors import DomainError, NotPermitted
@@ -80,6 +81,48 @@ class TestApprovePromotion:
         assert promotion not in Promotion.objects.to_decide(carol)
         assert promotion not in Promotion.objects.to_decide(twin)
         assert promotion in Promotion.objects.to_decide(ravi)
+
+    def test_counts_one_person_once_whose_accounts_were_linked_later(
+        self, registered_model, alice, carol, ravi, monkeypatch
+    ):
+        put_in_force("PHI", approvals=3)
+        promotion = propose(candidate(registered_model, 7), alice)
+        twin, nina = (UserFactory(with_roles=[Role.REVIEWER]) for _ in range(2))
+        approve(promotion, carol)
+        approve(promotion, twin)
+        User.objects.filter(pk=twin.pk).update(person=carol.person)
+        assert approve(promotion, ravi) is None
+        promotion.refresh_from_db()
+        assert promotion.status == "PENDING"
+        assert isinstance(approve(promotion, nina), Rollout)
+
+    def test_starts_nothing_where_two_that_approved_turn_out_to_be_one(
+        self, two, registered_model, alice, carol, ravi, monkeypatch
+    ):
+        promotion = propose(candidate(registered_model, 7), alice)
+        with monkeypatch.context() as held:
+            held.setattr(begin, "waits_for", lambda *_: [begin.Wait("FROZEN", "A window.")])
+            approve(promotion, carol)
+            approve(promotion, ravi)
+        User.objects.filter(pk=ravi.pk).update(person=carol.person)
+        promotion.refresh_from_db()
+        assert promotion.status == "APPROVED"
+        assert begin.start_if_free(promotion=promotion, actor=begin.WORKER, now=NOW) is None
+        (wait,) = standing(promotion, NOW).waits
+        assert "belong to one person" in wait.words
+        assert not Rollout.objects.exists()
+
+    def test_shows_no_form_to_who_approved_already(
+        self, two, registered_model, alice, carol, ravi, client
+    ):
+        promotion = propose(candidate(registered_model, 7), alice)
+        approve(promotion, carol)
+        twin = UserFactory(username="carol2", person=carol.person, with_roles=[Role.REVIEWER])
+        url = reverse("promotions:promotion_detail", args=[promotion.pk])
+        for person, may in ((carol, False), (twin, False), (ravi, True)):
+            client.force_login(person)
+            found = client.get(url).context["decide"]
+            assert (found.may_decide, "approved this already" in found.text) == (may, not may)
 
     def test_needs_no_second_to_reject(self, two, registered_model, alice, carol, ravi):
         promotion = propose(candidate(registered_model, 7), alice)

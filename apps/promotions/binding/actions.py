@@ -27,15 +27,16 @@ def void_if_changed(
     *, promotion: Promotion, now: datetime, actor: Actor = WORKER
 ) -> list[Difference]:
     """Void the approvals of a promotion whose rollout has not begun, where something changed that
-    they were over; return what. Two queries where nobody approved yet, about fifteen else.
+    they were over; return what. One query where nobody approved yet, about fifteen else.
     """
-    rows = Promotion.objects.undone().select_for_update(of=("self",)).filter(pk=promotion.pk)
-    given = promotion.approvals.counting()
-    if not given.exists() or not rows.exists():
+    if not promotion.approvals.counting().exists():
         return []
-    found = rows.select_related(
-        "model_version__registered_model", "policy_revision", "requested_by"
-    ).get()
+    # Held first, and asked in a query of its own: whoever had it meanwhile may have begun it.
+    list(Promotion.objects.select_for_update().filter(pk=promotion.pk).values("pk"))
+    related = ("model_version__registered_model", "policy_revision", "requested_by")
+    found = Promotion.objects.undone().select_related(*related).filter(pk=promotion.pk).first()
+    if found is None:
+        return []
     facts = queries.evidence_for(found.model_version, now, found)
     changed = list(facts.differences or ())
     if changed:

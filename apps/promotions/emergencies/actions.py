@@ -10,15 +10,17 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q
 from django.db.models.functions import Coalesce
 
-from apps.accounts.models import Role, User
+from apps.accounts.models import User
+from apps.accounts.people import holders
 from apps.accounts.roles import DECLARES_EMERGENCIES, REVIEWS_EMERGENCIES, SEES_EMERGENCIES
 from apps.audit.actions import System, record
 from apps.audit.models import Action
+from apps.catalog.people import menders_of, owners_of
 from apps.common import decisions
 from apps.common.canonical import digest_of
+from apps.common.counts import counted
 from apps.common.errors import DomainError
 from apps.notices.actions import no_longer, tell
 from apps.notices.models import Kind
@@ -60,8 +62,7 @@ def declaring(promotion: Promotion, person: User) -> decisions.Question:
 
 def may_declare(promotion: Promotion, person: User) -> bool:
     """Tell whether this person may roll the promotion forward in an emergency, if it waits."""
-    asked = declaring(promotion, person)
-    return asked.is_decider and not asked.is_own and not asked.barred
+    return declaring(promotion, person).may_decide
 
 
 def goes_without(promotion: Promotion, now: datetime) -> list[str]:
@@ -69,10 +70,11 @@ def goes_without(promotion: Promotion, now: datetime) -> list[str]:
     evidence holds the rollout up.
     """
     needed = promotion.policy_revision.rules.approvals
-    given = promotion.approvals.counting().count()
+    given = promotion.approvals.counting().persons()
     found = []
     if given < needed:
-        found.append(f"It has {given} of the {needed} approvals that its policy asks for.")
+        asked = counted(needed, "approval")
+        found.append(f"Its policy asks for {asked}, and it has {given or 'none'}.")
     waits = begin.waits_for(promotion, now)
     return found + [wait.words for wait in waits if wait.code != begin.WaitCode.CONDITION]
 
@@ -162,19 +164,26 @@ def _must_hold(shown: dict[str, object], skipped: list[str]) -> None:
 
 def question(emergency: Emergency, person: User) -> decisions.Question:
     """Return who reviews an emergency, as this person meets it: a reviewer who neither rolled it
-    forward nor proposed it.
+    forward nor proposed it, and whom the promotion's policy does not exclude from approving: what
+    is upheld counts as approved.
     """
-    proposed = emergency.proposed_by.person == person.person
+    may = person.has_role(*REVIEWS_EMERGENCIES)
     return decisions.Question(
         emergency,
         person,
         decider="reviewer",
-        is_decider=person.has_role(*REVIEWS_EMERGENCIES),
-        barred="You proposed this version, and its review is for others." if proposed else "",
+        is_decider=may,
+        barred=_barred(emergency, person) if may else "",
         noun=NOUN,
         asked="declared",
         is_withdrawable=False,
     )
+
+
+def _barred(emergency: Emergency, person: User) -> str:
+    if emergency.proposed_by.person == person.person:
+        return "You proposed this version, and its review is for others."
+    return exclusion(emergency.promotion, person)
 
 
 @transaction.atomic
@@ -193,16 +202,16 @@ def uphold_emergency(
 def object_to_emergency(
     *, emergency: Emergency, approver: User, reason: str, now: datetime
 ) -> Emergency:
-    """Close an emergency as not justified, and tell whoever must now roll it back, or have the
-    version approved. Raises as uphold_emergency.
+    """Close an emergency as not justified, and tell whoever must now roll it back. Raises as
+    uphold_emergency.
     """
     decisions.permit(question(emergency, approver))
     _review(emergency, Emergency.Status.OBJECTED, approver, reason, now)
     version = emergency.promotion.model_version.name
     tell(
-        [*_with_roles(Role.PLATFORM_ENGINEER), *_owners(emergency)],
+        menders_of(emergency.promotion.registered_model),
         kind=Kind.EMERGENCY,
-        title=f"The emergency of {version} was not justified: roll it back, or have it approved",
+        title=f"The emergency of {version} was not justified: roll it back",
         path=emergency.get_absolute_url(),
         key=f"emergency:{emergency.pk}:objected",
         urgent=True,
@@ -245,7 +254,7 @@ def _tell_overdue(emergency: Emergency, now: datetime) -> bool:
     record(action=Action.EMERGENCY_OVERDUE, actor=WORKER, target=emergency, now=now, data=data)
     version = emergency.promotion.model_version.name
     tell(
-        _with_roles(*REVIEWS_EMERGENCIES, *SEES_EMERGENCIES),
+        holders(*REVIEWS_EMERGENCIES, *SEES_EMERGENCIES),
         kind=Kind.EMERGENCY,
         title=f"The review of the emergency of {version} is overdue",
         path=emergency.get_absolute_url(),
@@ -259,7 +268,8 @@ def _tell_overdue(emergency: Emergency, now: datetime) -> bool:
 def _tell_of_it(emergency: Emergency, now: datetime) -> None:
     """Tell at once everybody whom it concerns but the engineer."""
     version = emergency.promotion.model_version.name
-    people = [*_with_roles(*REVIEWS_EMERGENCIES, *SEES_EMERGENCIES), *_owners(emergency)]
+    everywhere = holders(*REVIEWS_EMERGENCIES, *SEES_EMERGENCIES)
+    people = [*everywhere, *owners_of(emergency.promotion.registered_model)]
     tell(
         [one for one in people if one.person != emergency.requested_by.person],
         kind=Kind.EMERGENCY,
@@ -269,15 +279,3 @@ def _tell_of_it(emergency: Emergency, now: datetime) -> None:
         urgent=True,
         now=now,
     )
-
-
-def _with_roles(*roles: str) -> list[User]:
-    people = User.objects.filter(is_active=True, role_bindings__role__in=roles)
-    return list(people.distinct().order_by("pk"))
-
-
-def _owners(emergency: Emergency) -> list[User]:
-    """Return the owners of the emergency's model."""
-    team = Q(team=emergency.promotion.registered_model.owner_team_id)
-    people = User.objects.filter(team, is_active=True, role_bindings__role=Role.MODEL_OWNER)
-    return list(people.order_by("pk"))

@@ -23,6 +23,8 @@ class EmergencyQuerySet(models.QuerySet["Emergency"]):
         """Return them with everything that their pages name."""
         return self.select_related(
             "promotion__model_version__registered_model",
+            "promotion__model_version__created_by",
+            "promotion__policy_revision",
             "promotion__registered_model__owner_team",
             "proposed_by",
             "requested_by",
@@ -38,8 +40,8 @@ class EmergencyQuerySet(models.QuerySet["Emergency"]):
         return self.pending().filter(review_due_at__lte=now)
 
     def concerning(self, user: User) -> "EmergencyQuerySet":
-        """Return the emergencies that a person is told about on every page: those who see all of
-        them, and owners of the model.
+        """Return the emergencies that a person is told about on every page: all of them for those
+        who see all, else those of their team's models.
         """
         if user.has_role(*SEES_EMERGENCIES):
             return self

@@ -14,6 +14,7 @@ from apps.accounts.models import Role
 from apps.audit.models import Action
 from apps.audit.timeline import timeline
 from apps.common.canonical import digest_of_bytes
+from apps.common.decisions import AlreadyDecided
 from apps.gateway.reconcile import compiled
 from apps.notices.models import Notice
 from apps.promotions import actions, begin, stages
@@ -298,6 +299,59 @@ class TestAtTheSameTime:
         assert found == [None, None]
         assert [each[0] for each in trail(promotion)].count(Action.PROMOTION_VOIDED) == 1
         assert not Rollout.objects.filter(promotion=promotion).exists()
+
+    @pytest.mark.parametrize("door", ["void", "withdraw"])
+    def test_whoever_comes_while_it_begins_finds_that_it_began(
+        self, committed, registered_model, alice, carol, monkeypatch, door
+    ):
+        promotion = waiting(registered_model, alice, carol, monkeypatch)
+        monkeypatch.undo()
+        found = []
+
+        def come():
+            mine = Promotion.objects.get(pk=promotion.pk)
+            try:
+                if door == "void":
+                    found.append(void_if_changed(promotion=mine, now=LATER))
+                else:
+                    actions.withdraw_promotion(promotion=mine, actor=alice, now=LATER)
+            except AlreadyDecided as error:
+                found.append(str(error))
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=come)
+        with transaction.atomic():
+            assert isinstance(sweep(promotion), Rollout)
+            thread.start()
+            thread.join(timeout=1)  # it waits for this to end
+            assert thread.is_alive()
+        thread.join()
+        assert found == [[] if door == "void" else "This proposal is approved already."]
+        assert promotion_of(promotion).status == "APPROVED"
+
+    def test_whoever_gives_a_third_approval_of_two_meanwhile_is_too_late(
+        self, committed, halfway, ravi
+    ):
+        promotion, found = halfway[0], []
+        nina = UserFactory(with_roles=[Role.REVIEWER])
+
+        def come():
+            try:
+                approve(promotion, nina)
+            except AlreadyDecided as error:
+                found.append(str(error))
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=come)
+        with transaction.atomic():
+            assert isinstance(approve(promotion, ravi), Rollout)
+            thread.start()
+            thread.join(timeout=1)
+            assert thread.is_alive()
+        thread.join()
+        assert found == ["This proposal is approved already."]
 
 
 @pytest.mark.django_db

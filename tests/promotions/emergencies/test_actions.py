@@ -77,7 +77,7 @@ class TestDeclareEmergency:
         rollout = Rollout.objects.get(promotion=promotion)
         assert (rollout.status, rollout.steps) == ("PENDING", [10, 50, 100])
         assert ("promotions.reconcile_rollout", {"rollout_id": str(rollout.pk)}) in asked
-        assert emergency.skipped == ["It has 0 of the 1 approvals that its policy asks for."]
+        assert emergency.skipped == ["Its policy asks for 1 approval, and it has none."]
         assert emergency.review_due_at == NOW + timedelta(hours=12)
         assert (emergency.proposed_by, emergency.requested_by) == (alice, pete)
         assert all(line["passed"] for line in emergency.evidence["conditions"])
@@ -184,6 +184,42 @@ class TestReview:
         assert others.status == "PENDING"
         unread = Notice.objects.unread().filter(path=emergency.get_absolute_url())
         assert not unread.exists()
+
+    @pytest.mark.parametrize("bound", ["published", "owns"])
+    def test_is_not_made_by_whom_the_policy_excludes_from_approving(
+        self, emergency, other, pete, carol, bound
+    ):
+        version = emergency.promotion.model_version
+        team = version.registered_model.owner_team
+        person = {
+            "published": UserFactory(person=version.created_by.person, with_roles=[Role.REVIEWER]),
+            "owns": UserFactory(team=team, with_roles=[Role.MODEL_OWNER, Role.REVIEWER]),
+        }[bound]
+        for account in (person, UserFactory(person=person.person, with_roles=[Role.REVIEWER])):
+            with pytest.raises(NotPermitted, match="leaves the decision to others"):
+                actions.uphold_emergency(emergency=emergency, approver=account, **REVIEW)
+            assert emergency.get_absolute_url() not in [n.url for n in needs_of(account, NOW)]
+        emergency.refresh_from_db()
+        assert emergency.status == "PENDING"
+        actions.uphold_emergency(emergency=emergency, approver=carol, **REVIEW)
+
+    @pytest.mark.parametrize("finding", [actions.uphold_emergency, actions.object_to_emergency])
+    def test_that_objects_lets_nobody_take_it_up_again(
+        self, emergency, other, carol, pete, finding
+    ):
+        rollout, second = (
+            Rollout.objects.get(promotion=one.promotion)
+            for one in (emergency, declare(other, pete))
+        )
+        Rollout.objects.filter(pk__in=[rollout.pk, second.pk]).update(status="FAILED")
+        finding(emergency=emergency, approver=carol, **REVIEW)
+        if finding == actions.object_to_emergency:
+            with pytest.raises(promotions.WrongRolloutState, match="found not justified"):
+                promotions.retry_rollout(rollout=rollout, actor=pete, now=LATER)
+            assert Rollout.objects.get(pk=rollout.pk).status == "FAILED"
+        else:
+            promotions.retry_rollout(rollout=rollout, actor=pete, now=LATER)
+        promotions.retry_rollout(rollout=second, actor=pete, now=LATER)
 
     def test_that_objects_tells_owners_and_engineers_to_go_back(
         self, emergency, carol, pete, alice, bob

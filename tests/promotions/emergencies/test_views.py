@@ -43,7 +43,7 @@ class TestTheWayIn:
     def test_says_what_it_does_without_and_rolls_forward(self, client, promotion, pete):
         url = reverse("promotions:emergency_create", args=[promotion.pk])
         shown = page(client, pete, url)
-        assert "It has 0 of the 1 approvals that its policy asks for." in shown
+        assert "Its policy asks for 1 approval, and it has none." in shown
         assert "within 24 hours" in shown
         refused = client.post(url, {"statement": "Too short."})
         assert refused.status_code == 422 and not Emergency.objects.exists()
@@ -92,7 +92,7 @@ class TestTheReview:
         url = emergency.get_absolute_url()
         shown = page(client, carol, url)
         assert "It was justified" in shown and "It was not justified" in shown
-        assert "Withdraw" not in shown and "It has 0 of the 1 approvals" in shown
+        assert "Withdraw" not in shown and "Its policy asks for 1 approval" in shown
         shown = page(client, pete, url)
         assert "You declared this, so a reviewer decides." in shown
         assert "Withdraw" not in shown
@@ -143,7 +143,7 @@ class TestTheApi:
         assert (body["version"], body["status"], body["requested_by"]) == (
             "prior-auth-extract-v2", "PENDING", "pete",
         )  # fmt: skip
-        assert body["skipped"] == ["It has 0 of the 1 approvals that its policy asks for."]
+        assert body["skipped"] == ["Its policy asks for 1 approval, and it has none."]
         again = send("pete", "emergency_declare", promotion.pk, statement=WHY)
         assert (again.status_code, again.json()["code"]) == (409, "already_decided")
         found = send("carol", "emergency_review", body["id"], "object", reason="It could wait.")
