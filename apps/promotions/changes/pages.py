@@ -79,8 +79,12 @@ def _words(row: ChangeRecord, promotion: Promotion, now: datetime) -> str:
         return row.message
     if row.kind == ChangeRecord.Kind.EMERGENCY:
         return "It stands beside the rollout, which waits for nothing of it."
-    if promotion.status not in WAITING or promotion.newest_rollout() is not None:
+    if promotion.status == Promotion.Status.EMERGENCY:
+        return "It is canceled: the version was rolled forward in an emergency."
+    if promotion.newest_rollout() is not None:
         return "The rollout has started; it is closed with the outcome."
+    if promotion.status not in WAITING:
+        return f"It is canceled: the proposal is {promotion.get_status_display().lower()}."
     return waits_for(row, now) or "It lets the rollout start."
 
 

@@ -31,6 +31,7 @@ from apps.promotions.changes.states import (
     UNTRUE,
 )
 from apps.promotions.models import Promotion, Rollout
+from apps.promotions.stages import TOOK_OVER
 
 FAST = timedelta(seconds=2)
 SLOW = timedelta(minutes=1)
@@ -213,12 +214,14 @@ def situation_of(row: ChangeRecord, now: datetime) -> Situation:
     has_emergency = promotion.changes.filter(kind=ChangeRecord.Kind.EMERGENCY).exists()
     if rollout is None:
         return Situation(row.kind, promotion.status, has_emergency=has_emergency)
+    back = set(rollout.rolled_back_by.values_list("status", flat=True))
+    is_going_back = not back <= {*Rollout.LEAVING}
     return Situation(
         row.kind,
         promotion.status,
         rollout=rollout.status,
-        settled=_is_settled(rollout, now),
-        rolled_back=rollout.rolled_back_by.exists(),
+        settled=_is_settled(rollout, now) and not is_going_back,
+        rolled_back=not back.isdisjoint(TOOK_OVER),
         troubled=rollout.attempt > 1,
         has_emergency=has_emergency,
     )

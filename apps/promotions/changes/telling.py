@@ -8,7 +8,8 @@ from django.urls import reverse
 
 from apps.accounts.models import User
 from apps.accounts.people import holders
-from apps.accounts.roles import OWNS_MODELS, STEERS_ROLLOUTS
+from apps.accounts.roles import STEERS_ROLLOUTS
+from apps.catalog.people import owners_of
 from apps.notices.actions import tell
 from apps.notices.models import Kind
 from apps.promotions.changes.models import ChangeRecord
@@ -49,7 +50,7 @@ def _tell(
 
 
 def _owners(row: ChangeRecord) -> list[User]:
-    return holders(*OWNS_MODELS, team=row.promotion.registered_model.owner_team)
+    return owners_of(row.promotion.registered_model)
 
 
 def _version(row: ChangeRecord) -> str:

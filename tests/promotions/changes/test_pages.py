@@ -73,6 +73,20 @@ class TestShown:
         keep(promotion, state="-1", state_words="Implement")
         assert only(promotion).words == "The rollout has started; it is closed with the outcome."
 
+    @pytest.mark.parametrize(
+        ("status", "words"),
+        [
+            ("WITHDRAWN", "It is canceled: the proposal is withdrawn."),
+            ("REJECTED", "It is canceled: the proposal is rejected."),
+            ("EMERGENCY", "It is canceled: the version was rolled forward in an emergency."),
+        ],
+    )
+    def test_says_that_it_is_canceled_where_nothing_starts_by_it(self, promotion, status, words):
+        keep(promotion)
+        Promotion.objects.filter(pk=promotion.pk).update(status=status, decided_at=NOW)
+        promotion.refresh_from_db()
+        assert only(promotion).words == words
+
     def test_every_outcome_has_its_badge(self):
         assert set(pages.ENDS) == set(ChangeRecord.Outcome)
 

@@ -430,6 +430,29 @@ class TestEnd:
         assert follower.look(4).outcome == "UNSUCCESSFUL"
         assert state_of(instance)[0][2] == "unsuccessful"
 
+    def test_is_not_closed_while_callers_may_still_go_back(
+        self, rollout, follower, instance, carol, settings
+    ):
+        follower.look(2)
+        end(rollout, "LIVE", follower.now)
+        back = roll_back(rollout, follower.now)
+        follower.now += timedelta(seconds=settings.ROLLOUT_RETIRE_AFTER_SECONDS)
+        follower.look(4)
+        assert state_of(instance)[0][0] == "-1"  # nobody knows yet how it ends
+        end(back, "ABORTED", follower.now)
+        assert follower.look(4).outcome == "SUCCESSFUL"
+
+    def test_is_closed_as_unsuccessful_once_callers_went_back(
+        self, rollout, follower, instance, settings
+    ):
+        follower.look(2)
+        end(rollout, "LIVE", follower.now)
+        back = roll_back(rollout, follower.now)
+        end(rollout, "REPLACED", follower.now)
+        end(back, "LIVE", follower.now)
+        row = follower.look(4)
+        assert (row.outcome, state_of(instance)[0][2]) == ("UNSUCCESSFUL", "unsuccessful")
+
     def test_knows_its_own_end_where_the_answer_was_lost(self, rollout, follower, instance):
         follower.look(2)
         end(rollout, "ABORTED", follower.now)
@@ -490,6 +513,14 @@ def start(promotion, carol, now):
     return Rollout.objects.create(
         promotion=promotion, registered_model=promotion.registered_model,
         model_version=promotion.model_version, status="PROGRESSING", started_at=now, moved_at=now,
+    )  # fmt: skip
+
+
+def roll_back(rollout, now):
+    """Begin to go back from a live rollout."""
+    return Rollout.objects.create(
+        promotion=rollout.promotion, registered_model=rollout.registered_model, started_at=now,
+        model_version=rollout.model_version, rolls_back=rollout, moved_at=now,
     )  # fmt: skip
 
 
