@@ -32,13 +32,15 @@ def episode_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     visible = Episode.objects.visible_to(request.user).select_related(*RELATED)
     episode = get_object_or_404(visible, pk=pk)
     rollout = episode.rollout
-    differences = rollout.differences if episode.kind == Episode.Kind.DRIFT else []
+    is_open = episode.status == Episode.Status.OPEN
+    # what differs now is of this incident only while it is open; a later one has its own
+    differences = rollout.differences if is_open and episode.kind == Episode.Kind.DRIFT else []
     context = {
         "episode": episode,
         "title": f"{episode.get_kind_display()}: {rollout.model_version.name}",
         "crumbs": [("Incidents", reverse("incidents:episode_list")), ("Incident", "")],
         "badge": pages.badge(episode),
-        "moving": episode.status == Episode.Status.OPEN,
+        "moving": is_open,
         "differences": differences,
         "wrong": DRIFTED if differences else episode.words,
         "facts": _facts(episode),

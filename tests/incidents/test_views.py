@@ -58,6 +58,21 @@ class TestEpisodeDetail:
         ).text
         assert "sha256:bb" in fragment and "<html" not in fragment
 
+    def test_that_is_over_says_nothing_of_what_differs_later(self, drifted, client, charlie):
+        actions.close_episode(episode=drifted, words="Right again.", now=NOW)
+        later = [{"what": "image", "approved": "vllm:1", "found": "vllm:2"}]
+        Rollout.objects.filter(pk=drifted.rollout_id).update(differences=later)
+        second = actions.open_episode(
+            kind="DRIFT", rollout=drifted.rollout, words="Another image.", now=NOW
+        )
+        client.force_login(charlie)
+        pages = [
+            client.get(reverse("incidents:episode_detail", args=[one.pk])).text
+            for one in (drifted, second)
+        ]
+        assert ["vllm:2" in page for page in pages] == [False, True]
+        assert "Other weights." in pages[0]
+
     def test_leads_to_the_incident_in_servicenow_and_says_what_is_not_known_there(
         self, drifted, client, charlie, settings
     ):
