@@ -114,16 +114,19 @@ def _evaluation(facts: Evidence) -> list[Condition]:
             f"version."
         )
         return [Condition("Evaluation", False, words)]
-    report = Condition(
-        "Report", bool(facts.run.report_digest), f"stored, {short(facts.run.report_digest)}"
-    )
     return [
         Condition(
             "Evaluation", True, f"run {facts.run.id[:8]} on {facts.suite}: every threshold met"
         ),
         *_engine(facts.run, facts.real_engine_required),
-        report,
+        _report(facts.run),
     ]
+
+
+def _report(run: RunFacts) -> Condition:
+    if run.report_digest:
+        return Condition("Report", True, f"stored, {short(run.report_digest)}")
+    return Condition("Report", False, "The run's report was not stored. Start a new run.")
 
 
 def _engine(run: RunFacts, required: bool) -> list[Condition]:

@@ -17,7 +17,7 @@ from apps.common.decisions import deciders
 from apps.notices.models import Kind
 from apps.notices.news import LATELY, News, outcomes, tell_news, tell_waiting
 from apps.promotions.actions import may_go_on, question
-from apps.promotions.models import Approval, Promotion, Rollout
+from apps.promotions.models import Promotion, Rollout
 from apps.promotions.policy import actions as policy
 from apps.promotions.policy.models import PolicyChange
 
@@ -88,21 +88,7 @@ def _tell_promotions(now: datetime) -> int:
         for row in rows.pending().annotate(times=voided)
     ]
     decided = outcomes(PREFIX, lately, title=own_title, path=path_of)
-    news = [*decided, *_voided(now)]
-    return tell_waiting(PREFIX, waiting, now=now) + tell_news(news, now=now)
-
-
-def _voided(now: datetime) -> Iterator[News]:
-    """Yield approvals that count no more, for whoever gave them and whoever proposed."""
-    related = ("promotion__model_version__registered_model", "approver", "requested_by")
-    for row in Approval.objects.filter(voided_at__gte=now - LATELY).select_related(*related):
-        yield News(
-            key=f"approval-voided:{row.pk}",
-            kind=Kind.DECIDED,
-            title=f"An approval of {row.promotion.model_version.name} no longer holds",
-            path=path_of(row.promotion),
-            people=partial(list, [row.approver, row.requested_by]),
-        )
+    return tell_waiting(PREFIX, waiting, now=now) + tell_news(decided, now=now)
 
 
 def _deciders(row: Promotion) -> list[User]:

@@ -127,7 +127,9 @@ class TestWords:
 
     def test_ask_for_the_report_and_for_a_run_that_is_still_there(self):
         bare = replace(GOOD, run=RunFacts("run-1", True, ""))
-        assert [item.name for item in blocked(evaluate_gates(bare))] == ["Report"]
+        assert [(item.name, item.words) for item in blocked(evaluate_gates(bare))] == [
+            ("Report", "The run's report was not stored. Start a new run.")
+        ]
         gone = blocked(evaluate_gates(replace(BOUND, run=None)))
         assert [item.name for item in gone] == ["Evaluation"]
 

@@ -17,6 +17,7 @@ DAYS = {
     "sat": "Saturday", "sun": "Sunday",
 }  # fmt: skip
 WEEKLY = re.compile(rf"({'|'.join(DAYS)}) (\d\d:\d\d)")
+DATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
 WEEK = 7
 
 
@@ -136,7 +137,7 @@ def _weekly_words(text: str) -> str:
 
 def _local(text: str, zone: ZoneInfo) -> datetime:
     try:
-        found = datetime.strptime(text, "%Y-%m-%dT%H:%M")  # noqa: DTZ007 (the zone follows)
+        found = datetime.fromisoformat(text if DATED.fullmatch(text) else "")
     except ValueError:
         raise BadFreeze(f"{text!r} is no date with a time, such as 2026-12-18T16:00.") from None
     return found.replace(tzinfo=zone).astimezone(UTC)

@@ -173,9 +173,11 @@ def retire_at(rollout: Rollout) -> datetime | None:
 
 
 def _is_in_use(version: ModelVersion) -> bool:
-    """Tell whether a version is proposed, on its way, or serving again: then it must stay."""
+    """Tell whether a version is proposed or approved, on its way, or serving again: then it must
+    stay.
+    """
     statuses = (*Rollout.OPEN, Rollout.Status.LIVE, Rollout.Status.FAILED)
-    proposed = Promotion.objects.pending().filter(model_version=version)
+    proposed = Promotion.objects.undone().filter(model_version=version)
     return (
         Rollout.objects.filter(model_version=version, status__in=statuses).exists()
         or proposed.exists()

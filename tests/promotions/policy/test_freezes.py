@@ -106,6 +106,9 @@ class TestFreeze:
             ({"starts": "fri 25:00"}, "no time of a day"),
             ({"starts": "2027-01-04T08:00", "ends": "2027-01-04T08:00"}, "ends after it begins"),
             ({"starts": "2027-01-04", "ends": "2027-01-05"}, "no date with a time"),
+            ({"starts": "2026-12-1T9:05", "ends": "2026-12-02T09:05"}, "no date with a time"),
+            ({"starts": "2026-12-01T09:05", "ends": "2026-13-02T09:05"}, "no date with a time"),
+            ({"starts": "2026-12-01T09:05Z", "ends": "2026-12-02T09:05"}, "no date with a time"),
         ],
     )
     def test_refuses_what_is_no_window(self, changes, words):

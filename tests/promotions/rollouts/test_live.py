@@ -11,12 +11,13 @@ import pytest
 from apps.fleet.models import Replica
 from apps.integrations.errors import PermanentError
 from apps.integrations.kubernetes.types import Loaded
-from apps.promotions import pages
-from apps.promotions.models import Rollout
+from apps.promotions import actions, begin, pages
+from apps.promotions.models import Promotion, Rollout
 from apps.promotions.rollouts import live
 from apps.promotions.rollouts import pages as rollout_pages
 from tests.factories import NOW
 from tests.promotions.doubles import approved, drive, turn
+from tests.promotions.test_actions import approve, propose
 
 NAME = "prior-auth-extract-v1"
 LATER = NOW + timedelta(hours=1)
@@ -176,6 +177,19 @@ class TestBaseline:
         cluster.broken.clear()
         look(newer, git, cluster, due + timedelta(seconds=7))
         assert newer.commits.filter(step="RETIRE").count() == 1
+
+    def test_stays_while_it_is_proposed_or_approved_to_serve_again(
+        self, newer, alice, carol, monkeypatch
+    ):
+        due, first = live.retire_at(newer), newer.baseline
+        monkeypatch.setattr(begin, "waits_for", lambda *_: [begin.Wait("FROZEN", "A window.")])
+        promotion = propose(first, alice)
+        assert live.retire_at(newer) is None
+        assert approve(promotion, carol) is None
+        assert Promotion.objects.get(pk=promotion.pk).status == "APPROVED"
+        assert live.retire_at(newer) is None
+        actions.withdraw_promotion(promotion=promotion, actor=alice, now=LATER)
+        assert live.retire_at(newer) == due
 
     def test_whose_end_git_refuses_is_tried_again(self, newer, git, cluster, monkeypatch):
         def refuse(**arguments):
