@@ -158,6 +158,11 @@ class TestEventDetail:
         assert "changed" in page
         assert "Model registered" in client.get(f"/audit/{events[1].pk}/").content.decode()
 
+    def test_leads_to_all_that_the_same_request_wrote(self, client, events):
+        page = joined(client.get(f"/audit/{events[1].pk}/").content)
+        assert '<a class="link" href="/audit/?request_id=r-1">r-1</a>' in page
+        assert "none: a worker did it" in joined(client.get(f"/audit/{events[2].pk}/").content)
+
     def test_is_not_there_for_others(self, client, events, charlie):
         client.force_login(charlie)
         assert client.get(f"/audit/{events[0].pk}/").status_code == 404
