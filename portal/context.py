@@ -41,7 +41,7 @@ SECTIONS = (
         "Promotions",
         "git-pull-request-arrow",
         "promotions:promotion_list",
-        ("/promotions/", "/rollouts/"),
+        ("/promotions/", "/rollouts/", "/emergencies/"),
         EVERYBODY,
         "Delivery",
     ),

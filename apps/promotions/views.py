@@ -69,12 +69,16 @@ def promotion_list(request: SignedIn) -> HttpResponseBase:
         request,
         rows.select_related(*RELATED).prefetch_related(*stages.RESTS_ON),
         "promotions/promotion_list.html",
-        {"needs_me": waiting, "actions": [_policy_link()]},
+        {"needs_me": waiting, "actions": _links()},
     )
 
 
-def _policy_link() -> dict[str, str]:
-    return {"label": "Policy", "url": reverse("promotions:policy_list")}
+def _links() -> list[dict[str, str]]:
+    """Return the buttons that lead to what stands beside the list."""
+    return [
+        {"label": "Policy", "url": reverse("promotions:policy_list")},
+        {"label": "Emergencies", "url": reverse("promotions:emergency_list")},
+    ]
 
 
 @require_http_methods(["GET", "POST"])

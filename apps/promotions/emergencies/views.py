@@ -23,7 +23,7 @@ from apps.common.tables.reading import respond
 from apps.promotions.emergencies import actions, tables
 from apps.promotions.emergencies.forms import EmergencyForm
 from apps.promotions.emergencies.models import Emergency
-from apps.promotions.models import Promotion
+from apps.promotions.models import Promotion, Rollout
 
 
 @require_GET
@@ -113,8 +113,7 @@ def _show(request: SignedIn, item: Emergency, form: ReasonForm, status: int = 20
             (item.promotion.model_version.name, ""),
         ],
         "badge": tables.badge_of(item, now()),
-        "facts": _facts(item),
-        "rollout": rollout,
+        "facts": _facts(item, rollout),
         "form": form,
         "decide": decide,
         "actions": decide.head_actions if decide else [],
@@ -132,20 +131,27 @@ def _decision(item: Emergency, user: User) -> decisions.Card | None:
     return replace(card, reject="It was not justified") if card else None
 
 
-def _facts(item: Emergency) -> list[tuple[str, object]]:
+def _facts(item: Emergency, rollout: Rollout | None) -> list[tuple[str, object]]:
     promotion = item.promotion
     facts: list[tuple[str, object]] = [
-        ("Promotion", {"text": str(promotion), "url": _url_of(promotion)}),
+        ("Emergency", item.statement),
         ("Rolled forward by", f"{item.requested_by} ({item.requested_by.username})"),
         ("At", f"{item.requested_at:%d %b %Y %H:%M} UTC"),
+        ("Promotion", {"text": str(promotion), "url": _url_of(promotion)}),
         ("Proposed by", f"{item.proposed_by} ({item.proposed_by.username})"),
-        ("Emergency", item.statement),
+        *([("Rollout", _rollout(rollout))] if rollout else []),
         ("Review due", f"{item.review_due_at:%d %b %Y %H:%M} UTC, by somebody else"),
     ]
     if item.decided_by:
         facts.append(("Reviewed by", f"{item.decided_by}, {item.decided_at:%d %b %Y %H:%M} UTC"))
         facts.append(("Reviewer's reason", item.decision_reason))
     return facts
+
+
+def _rollout(rollout: Rollout) -> dict[str, str]:
+    """Return what became of it so far, as a link: whoever reviews has to see that."""
+    text = f"{rollout.get_status_display()}, {rollout.weight} % of callers"
+    return {"text": text, "url": reverse("promotions:rollout_detail", args=[rollout.pk])}
 
 
 @require_POST

@@ -93,6 +93,9 @@ class TestTheReview:
         shown = page(client, carol, url)
         assert "It was justified" in shown and "It was not justified" in shown
         assert "Withdraw" not in shown and "Its policy asks for 1 approval" in shown
+        rollout = Rollout.objects.get(promotion=emergency.promotion)
+        where = reverse("promotions:rollout_detail", args=[rollout.pk])
+        assert f'href="{where}">Waiting, 0 % of callers</a>' in shown
         shown = page(client, pete, url)
         assert "You declared this, so a reviewer decides." in shown
         assert "Withdraw" not in shown
@@ -107,6 +110,7 @@ class TestTheReview:
 
     def test_stands_in_the_list_and_the_file(self, client, emergency, registered_model, carol):
         url = reverse("promotions:emergency_list")
+        assert url in page(client, carol, reverse("promotions:promotion_list"))
         Emergency.objects.update(overdue_told_at=timezone.now())
         assert "Review overdue" in page(client, carol, url)
         client.post(
