@@ -7,6 +7,7 @@ from apps.incidents import actions
 from apps.incidents.models import Episode
 from apps.promotions.models import Rollout
 from tests.factories import NOW, RegisteredModelFactory
+from tests.pages import joined
 from tests.promotions import factories as make
 
 pytestmark = pytest.mark.django_db
@@ -57,6 +58,8 @@ class TestEpisodeDetail:
             reverse("incidents:episode_detail", args=[drifted.pk]), headers={"HX-Request": "true"}
         ).text
         assert "sha256:bb" in fragment and "<html" not in fragment
+        rollout = reverse("promotions:rollout_detail", args=[drifted.rollout_id])
+        assert f'href="{rollout}">Open the rollout</a>' in joined(page)
 
     def test_that_is_over_says_nothing_of_what_differs_later(self, drifted, client, charlie):
         actions.close_episode(episode=drifted, words="Right again.", now=NOW)
@@ -91,6 +94,7 @@ class TestEpisodeDetail:
         client.force_login(charlie)
         page = client.get(reverse("incidents:episode_detail", args=[failed.pk])).text
         assert "Taken &lt;back&gt;." in page
+        assert "<strong>It is over.</strong>No GPU." in joined(page)
         assert "every 10s" not in page
 
 
