@@ -67,6 +67,9 @@ def test_is_opened_walked_and_emptied_by_keyboard(url):
         assert page.inner_text(".bell-count") == "2"
         page.keyboard.press("b")
         assert page.get_by_text("Second").is_visible()
+        page.set_viewport_size({"width": 1440, "height": 220})
+        panel = page.locator("#bell-list").bounding_box()
+        assert panel["y"] + panel["height"] <= 220  # what does not fit is scrolled to
         for words in ("Mark all as read", "Second", "First"):
             page.keyboard.press("ArrowDown")
             assert page.evaluate(FOCUSED).startswith(words)
