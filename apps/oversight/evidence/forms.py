@@ -13,7 +13,9 @@ NEWEST = 200  # promotions that the form offers; older ones are asked for from t
 class AskForm(forms.Form):
     """One promotion, or one month as YYYY-MM."""
 
-    promotion = forms.ModelChoiceField(queryset=Promotion.objects.none(), required=False)
+    promotion = forms.ModelChoiceField(
+        queryset=Promotion.objects.none(), required=False, help_text="Or a month instead, below."
+    )
     month = forms.CharField(
         label="Month",
         required=False,
