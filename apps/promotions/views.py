@@ -47,6 +47,7 @@ from apps.promotions.emergencies import pages as emergencies
 from apps.promotions.forms import DecisionForm, ProposalForm
 from apps.promotions.gates import blocked, evaluate_gates
 from apps.promotions.models import Promotion, Rollout, ServingClass
+from apps.promotions.policy.queries import rules_for
 from apps.promotions.standing import standing
 
 RELATED = (
@@ -101,7 +102,8 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
         except DomainError as error:
             form.add_error(None, str(error))
         else:
-            messages.success(request, f"Proposed {version.name}. A reviewer decides.")
+            decider = made.policy_revision.rules.decider
+            messages.success(request, f"Proposed {version.name}. A {decider} decides.")
             return redirect("promotions:promotion_detail", pk=made.pk)
     gates = evaluate_gates(queries.evidence_for(version, now()))
     run = deciding_run(version, current_suite())
@@ -113,8 +115,8 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
         "crumbs": _crumbs(
             (version.name, reverse("catalog:version_detail", args=[name, number])), ("Propose", "")
         ),
-        "lead": f"Callers of {model} would be answered by v{number}. A reviewer who did not "
-        f"propose it decides.",
+        "lead": f"Callers of {model} would be answered by v{number}. A "
+        f"{rules_for(model, now()).rules.decider} who did not propose it decides.",
         "gates": gates,
         "blocked": blocked(gates),
         "may_propose": model.is_owned_by(request.user),

@@ -33,6 +33,7 @@ from tests.database import as_owner, unguarded
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.pages import joined
 from tests.promotions import factories
+from tests.promotions.policies import put_in_force
 
 HOURS = {
     "justification": "Batches by day, nobody by night.", "serving_class": "SCALE_TO_ZERO",
@@ -161,6 +162,18 @@ class TestPromotionCreate:
     def test_refuses_who_does_not_own_the_model(self, as_, charlie, version):
         where = reverse("promotions:promotion_create", args=["prior-auth-extract", 7])
         assert as_(charlie).post(where, {"justification": "I want this one."}).status_code == 403
+
+    def test_names_those_who_decide_by_the_policy_of_its_data(self, as_, alice, registered_model):
+        put_in_force("INTERNAL", approver_roles=("PLATFORM_ENGINEER",))
+        put_in_force("PHI", approver_roles=("REVIEWER", "PLATFORM_ENGINEER"))
+        factories.run(factories.version(registered_model, 7))
+        where = reverse("promotions:promotion_create", args=["prior-auth-extract", 7])
+        client = as_(alice)
+        words = "A reviewer or platform engineer"
+        assert f"{words} who did not propose it decides." in client.get(where).text
+        asked = {"justification": "Better codes", "serving_class": "WARM"}
+        answer = client.post(where, asked, follow=True)
+        assert f"Proposed prior-auth-extract-v7. {words} decides." in answer.text
 
 
 @pytest.mark.django_db
