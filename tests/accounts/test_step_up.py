@@ -2,6 +2,7 @@
 it.
 """
 
+import re
 import time
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
@@ -129,6 +130,9 @@ class TestAStaleSignIn:
         assert [str(one) for one in get_messages(page.wsgi_request)] == [views.SIGNED_IN_AGAIN]
         assert "packets” &amp; the &lt;plan&gt;.</textarea>" in page.content.decode()
         assert "autofocus" in page.content.decode()
+        # the decision that they had begun is marked as begun: Ctrl+Enter sends that one
+        (begun,) = re.findall(r'data-choose="(.)"\s+data-chosen', page.content.decode())
+        assert begun == "a"
         assert "not kept" not in str(dict(client.session))
         other = client.get(item_url(waiting[1])).content.decode()
         assert "packets” &amp;" not in other
