@@ -25,6 +25,7 @@ from apps.accounts import actions, sessions
 from apps.accounts.claims import ClaimsRefused, Identity, identify
 from apps.accounts.models import RoleBinding, User
 from apps.accounts.provider import ProviderUnavailable, request_tokens
+from apps.accounts.recertification.models import withheld_from
 from apps.accounts.sessions import gateway_token
 from apps.accounts.step_up import sign_in_of
 from apps.accounts.tokens import TokenRefused, verify
@@ -126,13 +127,34 @@ class BearerAuthentication(BaseAuthentication):
         return f'Bearer realm="quartermaster"{why}'
 
 
+class PageSession(SessionAuthentication):
+    """The session of a page, for what the page's own script calls. It ends here as it does there;
+    the next page that is opened records that, and leads to the sign-in.
+    """
+
+    def authenticate(self, request: Request) -> tuple[User, None] | None:
+        """Return the session's person; None without one. Raises AuthenticationFailed where the
+        session is over.
+        """
+        found: tuple[User, None] | None = super().authenticate(request)
+        if found is None:
+            return None
+        if sessions.expiry(request.session, found[0], now=time.time()):
+            raise AuthenticationFailed(
+                "Your session has ended. Sign in again.", code="session_over"
+            )
+        if request.method != "GET":
+            sessions.note_activity(request.session, now=time.time())
+        return found
+
+
 # What a page's own script calls with its session and CSRF header, and a program with its token.
-EITHER_DOOR = (BearerAuthentication, SessionAuthentication)
+EITHER_DOOR = (BearerAuthentication, PageSession)
 
 
 def _person(identity: Identity) -> User:
-    """Return the person as this token says they are, for this request; a browser session of theirs
-    stays as it is.
+    """Return the person as this token says they are, but for roles that somebody took away, for
+    this request; a browser session of theirs stays as it is.
     """
     user = (
         User.objects.select_related("team")
@@ -141,7 +163,7 @@ def _person(identity: Identity) -> User:
     )
     if user is None or user.team is None or user.team.slug != identity.team:
         user = _person_of_other_team(identity, user)
-    user._roles = frozenset(str(role) for role in identity.roles)
+    user.remember_roles({str(role) for role in identity.roles} - withheld_from(user))
     return user
 
 

@@ -11,6 +11,7 @@ docstring of a view is the operation's description.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from drf_spectacular.authentication import SessionScheme
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -88,6 +89,12 @@ def choice(name: str, values: Sequence[str], description: str) -> OpenApiParamet
     return OpenApiParameter(
         name, str, OpenApiParameter.PATH, enum=list(values), description=description
     )
+
+
+class PageSessionScheme(SessionScheme):  # type: ignore[no-untyped-call]
+    """The session of a page, which some operations take too."""
+
+    target_class = "apps.accounts.oidc.PageSession"
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

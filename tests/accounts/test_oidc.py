@@ -4,18 +4,23 @@ import base64
 import hmac
 import json
 import time
+from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from django.utils.timezone import now
 from joserfc import jwt
 
 from apps.accounts import provider as provider_module
 from apps.accounts import sessions
-from apps.accounts.models import User
+from apps.accounts.models import Role, User
+from apps.accounts.recertification import actions as recertification
+from apps.accounts.recertification.models import RoleReview
 from apps.audit.models import Action, AuditEvent
 from tests.accounts.conftest import sign_in_as
 from tests.database import as_owner
+from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -254,6 +259,16 @@ class TestBearerAuthentication:
 
     def test_makes_a_person_who_never_used_the_browser(self, client, idp):
         assert get_me(client, idp.token("owen")).json()["roles"] == ["MODEL_OWNER"]
+
+    def test_gives_no_role_that_somebody_took_away(self, client, idp):
+        auditor = UserFactory(username="auditor", with_roles=[Role.AUDITOR])
+        sign_in_as(client, "owen")
+        owen = User.objects.get(username="owen")
+        recertification.open_reviews(period=timedelta(0), now=now())
+        review = RoleReview.objects.get(requested_by=owen, role=Role.MODEL_OWNER)
+        recertification.take_role(review=review, approver=auditor, reason="Moved on.", now=now())
+        assert get_me(client, idp.token("owen")).json()["roles"] == []
+        assert get_me(client, idp.token("maya")).json()["roles"] == ["TEAM_LEAD"]
 
     def test_acts_for_the_tokens_team_and_leaves_the_browsers_session_alone(self, client, idp):
         sign_in_as(client, "liam", team="prior-auth")

@@ -1,6 +1,7 @@
 """The API of the catalog: publishing from a pipeline, and what is answered to bad input."""
 
 import json
+import time
 
 import pytest
 from rest_framework.test import APIClient
@@ -216,6 +217,34 @@ class TestSession:
             headers={"x-csrftoken": token},
         )
         assert answer.status_code == 201
+
+    def test_ends_as_it_does_on_pages(self, alice, registered_model):
+        browser = self.signed_in(alice, started_at=-60, seen_at=-3601)
+        answer = browser.get(versions(registered_model))
+        assert (answer.status_code, answer.json()["code"]) == (401, "session_over")
+        browser = self.signed_in(alice, started_at=-8 * 3600 - 1, seen_at=-60)
+        assert browser.get(versions(registered_model)).status_code == 401
+        assert self.signed_in(alice, seen_at=-60).get(versions(registered_model)).status_code == 200
+
+    def test_is_in_use_while_it_sends(self, alice, registered_model):
+        browser = self.signed_in(alice, started_at=-3700, seen_at=-1800)
+        seen_at = browser.session["seen_at"]
+        browser.get(versions(registered_model))
+        assert browser.session["seen_at"] == seen_at
+        sent = json.dumps(body(folder()))
+        browser.post(versions(registered_model), sent, content_type="application/json")
+        assert browser.session["seen_at"] > seen_at + 1700
+
+    def signed_in(self, user, *, started_at=-60, seen_at):
+        """Return a browser whose person signed in, and was last seen, so many seconds ago."""
+        browser = APIClient()
+        browser.force_login(user)
+        session, now = browser.session, time.time()
+        session.update(
+            {"started_at": now + started_at, "seen_at": now + seen_at, "team_id": user.team_id}
+        )
+        session.save()
+        return browser
 
 
 def test_bearer_tokens_come_first():
