@@ -50,6 +50,14 @@ class TestSend:
         with pytest.raises(PermanentError, match="does not take it"):
             send()
 
+    @pytest.mark.parametrize(
+        "to", ["a@b@meridian.test", "a@meridian.test\nBcc: b@meridian.test", "a@[1.2.3.4"]
+    )
+    def test_stops_where_the_sign_in_tells_no_address(self, inbox, to):
+        with pytest.raises(PermanentError, match="none for e-mail"):
+            send(to=to)
+        assert inbox.all() == []
+
     def test_is_tried_again_where_there_is_no_server(self, settings):
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
         settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()

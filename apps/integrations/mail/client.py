@@ -44,6 +44,8 @@ class MailClient:
             raise _refused(error.smtp_code) from None
         except (SMTPException, OSError):
             raise TemporaryError(f"{NAME} cannot be reached.") from None
+        except (ValueError, AttributeError):  # the second: what Python's parser makes of "jo@[1"
+            raise PermanentError("The address that the sign-in tells is none for e-mail.") from None
 
 
 def _refused(code: int) -> TemporaryError | PermanentError:

@@ -19,6 +19,8 @@ Network = IPv4Network | IPv6Network
 Resolver = Callable[..., Sequence[tuple[Any, ...]]]
 # IPv6 addresses that a translator turns into the IPv4 address of their last 32 bits (RFC 6052)
 TRANSLATED = ip_network("64:ff9b::/96")
+# The only IPv6 addresses that are given out to be public (RFC 4291); Python calls others so too.
+PUBLIC_IPV6 = ip_network("2000::/3")
 MOST_CHARACTERS = 500
 
 
@@ -94,7 +96,7 @@ def _permit(address: Address, parts: SplitResult, allowed: Allowed) -> None:
     """
     meant = list(_meant(address))
     is_named = all(_is_in(one, allowed.networks) for one in meant)
-    if not is_named and not all(one.is_global and not one.is_multicast for one in meant):
+    if not is_named and not all(_is_public(one) for one in meant):
         raise NotAllowed(
             f"{parts.hostname} leads to an address inside the network, where no webhook may be."
         )
@@ -111,6 +113,12 @@ def _meant(address: Address) -> Iterable[Address]:
     if address in TRANSLATED:
         inner.append(IPv4Address(int(address) & 0xFFFFFFFF))
     yield from (one for one in inner if one is not None)
+
+
+def _is_public(address: Address) -> bool:
+    if isinstance(address, IPv6Address) and not _is_in(address, (PUBLIC_IPV6, TRANSLATED)):
+        return False
+    return address.is_global and not address.is_multicast
 
 
 def _is_in(address: Address, networks: Iterable[Network]) -> bool:
