@@ -11,6 +11,7 @@ Every other file is what the portal tells, and is counted as such.
 import base64
 import hashlib
 import json
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -23,6 +24,11 @@ from record import PART, Head, proven_entry, verify_part
 
 FORMAT = "quartermaster.evidence@v1"
 INDEX = "contents.json"
+# What needs no proof, whatever a pack calls its own: these say nothing about the subject.
+OURS = re.compile(
+    r"README\.md|record/(keys\.pem|checkpoint\.txt)|verifier/\w+\.py|(.+/)?model/registry-keys\.pem"
+)
+MOST_TIMES = 200  # that a zip may grow when it is read; text shrinks to a thirtieth at best
 
 
 @dataclass(frozen=True)
@@ -62,9 +68,13 @@ def open_pack(path: str) -> Pack:
         files = [one for one in sorted(place.rglob("*")) if one.is_file()]
         return Pack({one.relative_to(place).as_posix(): one.read_bytes for one in files})
     archive = zipfile.ZipFile(place)
-    names = [one.filename for one in archive.infolist()]
+    entries = archive.infolist()
+    names = [one.filename for one in entries]
     if len(names) != len(set(names)):
         raise Wrong("The zip holds two files of one name.")
+    unpacked = sum(one.file_size for one in entries)
+    if unpacked > MOST_TIMES * place.stat().st_size:
+        raise Unreadable(f"The zip would grow to {unpacked:,} bytes: no pack does that.")
     return Pack({name: partial(archive.read, name) for name in names})
 
 
@@ -91,7 +101,8 @@ def verify_pack(pack: Pack, keys: list[Key], kept: list[Head], registry: list[Ke
         _check_commit(pack, commit, events, held)
     for model in index["models"]:
         _check_model(pack, model, registry, held)
-    told: list[str] = sorted(set(pack.files) - held.proven - {INDEX} - set(index["ours"]))
+    ours = {path for path in index["ours"] if OURS.fullmatch(path)}
+    told: list[str] = sorted(set(pack.files) - held.proven - {INDEX} - ours)
     words = [f"{index['subject']['label']}: {len(pack.files):,} files, each as it was packed."]
     words += [f"  {one}" for one in held.words]
     if told:

@@ -17,6 +17,7 @@ sys.path.append(str(FOLDER))
 VERIFIER = importlib.import_module("verify")
 RECORD = importlib.import_module("record")
 KEYS = importlib.import_module("keys")
+PACK = importlib.import_module("pack")
 
 
 def check_inclusion(*, leaf, index, size, path, expected):

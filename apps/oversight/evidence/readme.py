@@ -56,7 +56,9 @@ signature is over the list that was approved.
 LIMITS = """
 ## What it does not prove
 
-Files that no event and no signature names are what the portal says: the command lists them. That
+Whoever forges a pack can bring a program with it that finds nothing: if you did not get the pack
+from the portal yourself, run a copy of `verifier` that you did. Files that no event and no
+signature names are what the portal says: the command lists them. That
 the record was never rewritten before it was sealed, and that there is no second record with this
 key, is proven by the checkpoints in the bucket, not by this pack. There is no prompt, no answer, no
 data of a member and no secret in it.
