@@ -29,7 +29,7 @@ from apps.accounts.recertification.models import withheld_from
 from apps.accounts.sessions import gateway_token
 from apps.accounts.step_up import sign_in_of
 from apps.accounts.tokens import TokenRefused, verify
-from apps.common.errors import NotPermitted
+from apps.common.errors import NotPermitted, require
 
 __all__ = ["BearerAuthentication", "ClaimsBackend", "gateway_token"]
 
@@ -117,6 +117,7 @@ class BearerAuthentication(BaseAuthentication):
         user = _person(identity)
         if not user.is_active:
             raise AuthenticationFailed("This person was deactivated.", code="deactivated")
+        _require_role(user)
         user.sign_in = sign_in_of(claims.get("auth_time"), claims.get("acr"), now=time.time())
         return user, claims
 
@@ -134,7 +135,7 @@ class PageSession(SessionAuthentication):
 
     def authenticate(self, request: Request) -> tuple[User, None] | None:
         """Return the session's person; None without one. Raises AuthenticationFailed where the
-        session is over.
+        session is over, NotPermitted for somebody without a role.
         """
         found: tuple[User, None] | None = super().authenticate(request)
         if found is None:
@@ -143,6 +144,7 @@ class PageSession(SessionAuthentication):
             raise AuthenticationFailed(
                 "Your session has ended. Sign in again.", code="session_over"
             )
+        _require_role(found[0])
         if request.method != "GET":
             sessions.note_activity(request.session, now=time.time())
         return found
@@ -150,6 +152,11 @@ class PageSession(SessionAuthentication):
 
 # What a page's own script calls with its session and CSRF header, and a program with its token.
 EITHER_DOOR = (BearerAuthentication, PageSession)
+
+
+def _require_role(user: User) -> None:
+    """Hold people without a role, as pages do: also those whose every role was taken away."""
+    require(bool(user.roles), "The API is for people with a role here.")
 
 
 def _person(identity: Identity) -> User:

@@ -267,7 +267,11 @@ class TestBearerAuthentication:
         recertification.open_reviews(period=timedelta(0), now=now())
         review = RoleReview.objects.get(requested_by=owen, role=Role.MODEL_OWNER)
         recertification.take_role(review=review, approver=auditor, reason="Moved on.", now=now())
-        assert get_me(client, idp.token("owen")).json()["roles"] == []
+        both = idp.token("owen", groups=["qm-model-owners", "qm-developers"])
+        assert get_me(client, both).json()["roles"] == ["DEVELOPER"]
+        answer = get_me(client, idp.token("owen"))
+        assert (answer.status_code, answer.json()["code"]) == (403, "not_permitted")
+        assert "people with a role here" in answer.json()["detail"]
         assert get_me(client, idp.token("maya")).json()["roles"] == ["TEAM_LEAD"]
 
     def test_acts_for_the_tokens_team_and_leaves_the_browsers_session_alone(self, client, idp):

@@ -6,10 +6,19 @@ import re
 from importlib import import_module
 from pathlib import Path
 
+from django.conf import settings
+
 from worker.celery import TASKS, app
 from worker.schedule import SCHEDULE
 
 ROOT = Path(__file__).resolve().parents[2]
+# take a lease, or end by themselves before the broker hands them out again
+LONG = {
+    "oversight.make_evidence",
+    "metering.archive_days",
+    "metering.find_doubles",
+    "chargeback.read_bills",
+}
 SENT = re.compile(r'enqueue_on_commit\(\s*"([a-z_.]+)"')
 
 
@@ -32,3 +41,14 @@ def test_a_worker_knows_every_task_that_is_scheduled():
 
 def test_every_module_of_tasks_is_loaded():
     assert {path.stem for path in (ROOT / "worker" / "tasks").glob("[a-z]*.py")} == set(TASKS)
+
+
+def test_no_long_task_is_handed_to_a_second_worker():
+    patience = settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]
+    known()
+    long = {
+        name
+        for name, task in app.tasks.items()
+        if task.acks_late and (task.time_limit or settings.CELERY_TASK_TIME_LIMIT) > patience
+    }
+    assert long == LONG

@@ -4,6 +4,7 @@ Each step can be repeated: under the same checkpoint the same rows give the same
 object that is there with them is taken as written. So a worker may die at any line.
 """
 
+import logging
 import tempfile
 from collections.abc import Callable
 from datetime import datetime
@@ -17,6 +18,12 @@ from apps.oversight.evidence import actions, storage
 from apps.oversight.evidence.make import checkpoint_for, make, steps_of
 from apps.oversight.evidence.models import EvidencePack
 from apps.oversight.evidence.sources import Sources
+
+NOT_WHOLE = (
+    "The record lacks entries that the proofs are made of. Have it verified, and tell your "
+    "platform team."
+)
+log = logging.getLogger(__name__)
 
 
 def make_evidence(
@@ -44,6 +51,9 @@ def make_evidence(
         )
     except PermanentError as error:
         actions.record_failed(pack=pack, reason="STORING", message=str(error), now=now)
+    except LookupError:
+        log.exception("the evidence pack %s cannot be proven", pack.pk)
+        actions.record_failed(pack=pack, reason="RECORD", message=NOT_WHOLE, now=now)
     return True
 
 

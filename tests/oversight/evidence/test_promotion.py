@@ -243,3 +243,11 @@ class TestMaking:
         assert pack.status == "MADE"
         with storage.stored(told.sources.archive, pack) as file, zipfile.ZipFile(file) as zipped:
             assert any("rollout.judged" in name for name in zipped.namelist())
+
+    def test_ends_where_the_record_lacks_what_it_is_proven_by(self, told, auditor):
+        pack = asked(told.rollouts[0].promotion, auditor)
+        owner_runs("DELETE FROM audit_auditseal WHERE sequence = 0")
+        assert make_evidence(pack=pack, sources=told.sources, now=timezone.now())
+        pack.refresh_from_db()
+        assert (pack.status, pack.reason, pack.next_check_at) == ("FAILED", "RECORD", None)
+        assert "Have it verified" in pack.message
