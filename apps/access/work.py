@@ -12,7 +12,7 @@ from decimal import Decimal
 from math import ceil
 from typing import Any
 
-from apps.common.canonical import digest_of
+from apps.common.canonical import digest_of, plain
 from apps.common.counts import counted
 from apps.common.money import exact
 from apps.common.periods import HOURS_PER_DAY, HOURS_PER_MONTH, day_words
@@ -188,7 +188,8 @@ class Estimate:
         """Return the digest of the figures, whenever they are seen: the same while none of them
         changes.
         """
-        return digest_of({name: told for name, told in as_data(self).items() if name != "seen_at"})
+        told = {name: value for name, value in as_data(self).items() if name != "seen_at"}
+        return digest_of(plain(told))
 
 
 def as_data(estimate: Estimate) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What expected work comes to, at each bound, and what is kept of it."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -11,6 +11,9 @@ from hypothesis import strategies as some
 from apps.access import words
 from apps.access.models import AccessRequest
 from apps.access.work import (
+    MOST_PACKETS,
+    MOST_PAGES,
+    MOST_TOKENS,
     NOT_MEASURED,
     Estimate,
     Measured,
@@ -154,6 +157,15 @@ class TestDigest:
     ])  # fmt: skip
     def test_changes_with_each_figure(self, other):
         assert other.digest != estimate().digest
+
+    def test_is_there_for_the_most_that_can_be_expected(self):
+        most = Work(
+            packets_a_day=MOST_PACKETS, pages_a_packet=MOST_PAGES, hours_a_day=24, days_a_week=7,
+            input_tokens_a_page=MOST_TOKENS, output_tokens_a_page=MOST_TOKENS,
+        )  # fmt: skip
+        assert problems(asdict(most), is_measured=False) == {}
+        less = replace(most, input_tokens_a_page=MOST_TOKENS - 1)
+        assert estimate(most).digest != estimate(less).digest
 
 
 class TestWords:
