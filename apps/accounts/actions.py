@@ -92,8 +92,9 @@ def _link_accounts(user: User, now: datetime) -> None:
     """Have every account with this one's e-mail or subject be one person's: the person of the
     oldest of them. What was linked stays linked, whatever the claims say later.
 
-    An e-mail that nobody verified links too: the most that comes of it is that the two accounts
-    cannot decide about each other's requests.
+    An e-mail that nobody verified links too: then the two accounts cannot decide about each other's
+    requests, and share their notices and webhooks. So whoever runs the identity provider lets
+    nobody write their own e-mail there.
     """
     same = Q(subject=user.subject)
     if user.email:

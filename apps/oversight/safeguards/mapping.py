@@ -107,7 +107,7 @@ SAFEGUARDS = (
         "164.312(e)(1), (e)(2)(i), (e)(2)(ii)",
         Demand.REQUIRED,
         "Data that travels is guarded against reading and change.",
-        "Addresses that the portal speaks to, and its own, are to be https, and its connection to "
-        "the database encrypted.",
+        "The portal’s own address, and those of identity provider, gateway, ServiceNow, metrics, "
+        "broker, usage store and mail, are to be encrypted, and so is its database’s connection.",
     ),
 )

@@ -18,6 +18,7 @@ from apps.audit.sealing.status import status
 from apps.catalog.models import ModelVersion
 from apps.common.badges import Badge
 from apps.common.counts import counted
+from apps.integrations.clickhouse.client import Server
 from apps.oversight.record.badges import anchored_badge, sealed_badge, verified_badge
 from apps.oversight.safeguards.mapping import SAFEGUARDS, Safeguard
 from apps.promotions.emergencies.models import Emergency
@@ -129,7 +130,7 @@ def _authentication(now: datetime) -> State:
 
 
 def _transmission(now: datetime) -> State:
-    plain = [name for name in ADDRESSES if str(getattr(settings, name, "")).startswith("http://")]
+    plain = _plain_addresses()
     encrypted = _database_is_encrypted()
     if encrypted is False:
         plain.append("DATABASE_URL")
@@ -138,10 +139,30 @@ def _transmission(now: datetime) -> State:
         return State(Badge("bad", "", "Not encrypted"), words)
     if encrypted is None:
         return State(Badge("draft", "", "Not known"), "The database does not tell.")
-    return State(Badge("ok", "", "In force"), "Every address is https; the database is encrypted.")
+    words = "Encrypted to all of them and to the database. How S3 and Git are reached is not seen."
+    return State(Badge("ok", "", "In force"), words)
 
 
-ADDRESSES = ("PORTAL_URL", "OIDC_ISSUER", "GATEWAY_URL", "SERVICENOW_URL", "SCALING_URL")
+ADDRESSES = (
+    "PORTAL_URL",
+    "OIDC_ISSUER",
+    "GATEWAY_URL",
+    "SERVICENOW_URL",
+    "SCALING_URL",
+    "PROMETHEUS_URL",
+    "REDIS_URL",
+)
+PLAIN = ("http://", "redis://")
+
+
+def _plain_addresses() -> list[str]:
+    """Return the names of the settings whose address is spoken to in plain text."""
+    plain = [name for name in ADDRESSES if str(getattr(settings, name)).startswith(PLAIN)]
+    if settings.USAGE_STORE_URL and not Server.of(settings.USAGE_STORE_URL).is_secure:
+        plain.append("USAGE_STORE_URL")
+    if settings.EMAIL_HOST and not (settings.EMAIL_USE_SSL or settings.EMAIL_USE_TLS):
+        plain.append("MAIL_URL")
+    return plain
 
 
 def _database_is_encrypted() -> bool | None:

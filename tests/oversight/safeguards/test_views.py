@@ -69,12 +69,18 @@ class TestStates:
     def test_of_transmission_name_what_is_not_encrypted(self, settings, monkeypatch):
         for name in states.ADDRESSES:
             setattr(settings, name, "https://safe.example")
+        settings.USAGE_STORE_URL = "clickhouse://u:p@usage.example:8443/usage?secure=true"
+        settings.EMAIL_HOST, settings.EMAIL_USE_TLS = "mail.example", True
         monkeypatch.setattr(states, "_database_is_encrypted", lambda: True)
         assert state("transmission").badge.tone == "ok"
         monkeypatch.setattr(states, "_database_is_encrypted", lambda: None)
         assert state("transmission").badge.tone == "draft"
         settings.GATEWAY_URL = "http://plain.example"
-        assert state("transmission").words == "Not encrypted: GATEWAY_URL."
+        settings.REDIS_URL = "redis://broker.example:6379/0"
+        settings.USAGE_STORE_URL = "clickhouse://u:p@usage.example/usage"
+        settings.EMAIL_USE_TLS = False
+        plain = "GATEWAY_URL, REDIS_URL, USAGE_STORE_URL, MAIL_URL"
+        assert state("transmission").words == f"Not encrypted: {plain}."
 
     def test_of_what_is_not_seen_are_not_called_right(self):
         assert state("at_rest").badge.tone == "draft"
