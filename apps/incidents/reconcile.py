@@ -36,26 +36,30 @@ def reconcile_episode(*, row: Episode, servicenow: ServiceNowClient | None, now:
     """Look at one episode's incident and do the next thing for it."""
     if servicenow is None or not take_lease(row, now=now):
         return
-    pause = timedelta(seconds=settings.SERVICENOW_LOOK_SECONDS)
+    before, pause = (row.reason, row.message), timedelta(seconds=settings.SERVICENOW_LOOK_SECONDS)
     try:
         _look(row, servicenow, now)
     except TemporaryError as error:
-        _trouble(row, AWAY, str(error), now)
+        _trouble(row, AWAY, str(error), before, now)
         reschedule(row, at=retry_at(row, now=now, retry_after=error.retry_after))
         return
     except Trouble as error:
-        _trouble(row, error.reason, str(error), now)
+        _trouble(row, error.reason, str(error), before, now)
         pause = SLOW
     except PermanentError as error:
-        _trouble(row, UNTRUE if isinstance(error, Untrue) else REFUSED, str(error), now)
+        reason = UNTRUE if isinstance(error, Untrue) else REFUSED
+        _trouble(row, reason, str(error), before, now)
         pause = SLOW
     if not row.report:
         reschedule(row, at=now + pause)
 
 
-def _trouble(row: Episode, reason: str, message: str, now: datetime) -> None:
+def _trouble(
+    row: Episode, reason: str, message: str, before: tuple[str, str], now: datetime
+) -> None:
+    is_alarm = reason != AWAY
     records.record_trouble(
-        row=row, reason=reason, message=message, is_alarm=reason != AWAY, now=now
+        row=row, reason=reason, message=message, before=before, is_alarm=is_alarm, now=now
     )
 
 

@@ -104,6 +104,18 @@ class TestReconcileEpisode:
         assert (row.report, row.next_check_at, row.state_words) == ("RESOLVED", None, "Resolved")
         assert AuditEvent.objects.filter(action="incident.resolved").count() == 1
 
+    def test_says_once_that_servicenow_does_not_let_it_be_resolved(
+        self, teller, instance, settings
+    ):
+        teller.look()
+        teller.over()
+        code, settings.SERVICENOW_INCIDENT_CLOSE_CODE = settings.SERVICENOW_INCIDENT_CLOSE_CODE, ""
+        for _ in range(3):
+            assert teller.look(1).reason == "REFUSED"
+        assert AuditEvent.objects.filter(action="incident.doubted").count() == 1
+        settings.SERVICENOW_INCIDENT_CLOSE_CODE = code
+        assert teller.look(1).report == "RESOLVED"
+
     @pytest.mark.parametrize(
         "work", [{"assigned_to": "robin.chen"}, {"state": "3", "hold_reason": "1"}]
     )

@@ -74,32 +74,39 @@ def reconcile_change(
     """Look at one change and do the next thing for it."""
     if servicenow is None or not take_lease(row, now=now):
         return
+    before = (row.reason, row.message)
     try:
         pause = _look(row, servicenow, now)
     except TemporaryError as error:
-        _trouble(row, AWAY, f"{error}{_last_read(row)}", now)
+        _trouble(row, AWAY, f"{error}{_last_read(row, now)}", before, now)
         reschedule(row, at=retry_at(row, now=now, retry_after=error.retry_after))
         return
     except Trouble as error:
-        _trouble(row, error.reason, str(error), now)
+        _trouble(row, error.reason, str(error), before, now)
         pause = SLOW
     except PermanentError as error:
         reason = UNTRUE if isinstance(error, Untrue) else REFUSED
-        _trouble(row, reason, f"{error}{_last_read(row)}", now)
+        _trouble(row, reason, f"{error}{_last_read(row, now)}", before, now)
         pause = SLOW
     if row.status != ChangeRecord.Status.CLOSED:
         reschedule(row, at=now + pause)
 
 
-def _trouble(row: ChangeRecord, reason: str, message: str, now: datetime) -> None:
+def _trouble(
+    row: ChangeRecord, reason: str, message: str, before: tuple[str, str], now: datetime
+) -> None:
+    is_alarm = reason != AWAY
     records.record_trouble(
-        row=row, reason=reason, message=message, is_alarm=reason != AWAY, now=now
+        row=row, reason=reason, message=message, before=before, is_alarm=is_alarm, now=now
     )
 
 
-def _last_read(row: ChangeRecord) -> str:
+def _last_read(row: ChangeRecord, now: datetime) -> str:
+    """Return since when nothing is known of a change, as a sentence; "" where this look read it."""
     if row.read_at is None:
         return " The change is not known to be open yet."
+    if row.read_at == now:
+        return ""
     at = f"{row.read_at.day} {row.read_at:%b %H:%M} UTC"
     return f" {row.number} was last read at {at}; what it says now is not known."
 

@@ -75,12 +75,18 @@ def record_read(
 
 @transaction.atomic
 def record_trouble(
-    *, row: ChangeRecord, reason: str, message: str, is_alarm: bool, now: datetime
+    *,
+    row: ChangeRecord,
+    reason: str,
+    message: str,
+    before: tuple[str, str],
+    is_alarm: bool,
+    now: datetime,
 ) -> None:
     """Keep why nothing is known of a change. is_alarm: it is not merely away, so the record says
-    so, once.
+    so, once: where the look before, by its reason and message, did not find the same.
     """
-    is_new = (row.reason, row.message) != (reason, message)
+    is_new = before != (reason, message)
     row.reason, row.message, row.observed_at = reason, message, now
     row.save(update_fields=("reason", "message", "observed_at"))
     if is_alarm and is_new:

@@ -485,6 +485,8 @@ class TestEnd:
         row = follower.look(2)
         assert row.reason == "NOT_OFFERED"
         assert "is to be canceled, and ServiceNow does not offer that from Review" in row.message
+        follower.look(3)
+        assert trail().count(("change.doubted", "NOT_OFFERED")) == 1
 
     def test_an_emergency_has_its_own_and_cancels_the_normal_one(
         self, follower, instance, promotion, carol
