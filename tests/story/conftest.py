@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from deploy.local.engine.launcher import NoEngine, choose_engine
 from deploy.local.stack.testing import Stack, running_stack
 
 HERE = Path(__file__).parent
+UNTIL_LEFT = pytest.StashKey[ExitStack]()  # what ends when the folder's tests are done
 # The helpers assert, and should say what they saw.
 pytest.register_assert_rewrite(
     *(f"tests.story.{path.stem}" for path in HERE.glob("[!t]*.py") if path != Path(__file__))
@@ -98,7 +100,9 @@ def patience(engine: str) -> float:
 
 
 @pytest.fixture(scope="session")
-def stack(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(
+    engine: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Stack]:
     """A running stack with its sample data."""
     attached = os.environ.get("STORY_STATE", "")
     if attached:
@@ -109,12 +113,24 @@ def stack(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sta
     except NoEngine as reason:
         pytest.skip(str(reason))
     to_build = platform.missing(os.environ)
-    with running_stack(
-        tmp_path_factory.mktemp("story") / "state",
-        env={"ENGINE": engine, **HURRY, **HURRY_OF[engine]},
-    ) as running:
+    with ExitStack() as until_left:
+        request.config.stash[UNTIL_LEFT] = until_left
+        state = tmp_path_factory.mktemp("story") / "state"
+        running = until_left.enter_context(
+            running_stack(state, env={"ENGINE": engine, **HURRY, **HURRY_OF[engine]})
+        )
         running.wait_for(seconds=BUILDING if to_build else STARTING)
         yield running
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the stack with the last of its tests: a worker goes on with others, which it would take
+    a part of the machine from.
+    """
+    until_left = item.config.stash.get(UNTIL_LEFT, None)
+    if until_left is not None and (nextitem is None or nextitem.path.parent != HERE):
+        until_left.close()
 
 
 @pytest.fixture
