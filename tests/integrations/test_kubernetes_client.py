@@ -251,7 +251,7 @@ class TestServingStatus:
         }
         serve(api, pods=[pod_with(json.dumps(said))])
         pod = reader.replicas_status("m-v1", "models").pod
-        assert pod.loaded == Loaded(DIGEST, 5, 900, 1.5, "Key")
+        assert pod.loaded == Loaded(DIGEST, 5, 900, 1.5, "Registry key")
         assert (pod.image, pod.image_digest) == (f"vllm@{DIGEST}", DIGEST)
         assert pod.arguments == ("python3", "-m", "x", "--seed=1")
 

@@ -42,7 +42,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     },
     "apps/access/wishes.py": {
         f"{rule}: return '' → return None": "what is wrong with nothing is left out either way"
-        for rule in ("_purpose", "_data_class", "_tokens", "_budget", "_last_day")
+        for rule in ("_purpose", "_tokens", "_budget", "_last_day")
     },
     "apps/accounts/sessions.py": {
         "expiry: now - session.get(STARTED_AT, 0) > settings.SESSION_COOKIE_AG → "
@@ -122,9 +122,9 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         ),
     },
     "apps/manifests/serving.py": {
-        "_service_account: st = s3_endpoint.split('://', 1)[-1].rstrip('/') → "
+        "service_account: st = s3_endpoint.split('://', 1)[-1].rstrip('/') → "
         "st = s3_endpoint.split('://', 2)[-1].rstrip('/')": "an address has one scheme",
-        "_service_account: .split('://', 1)[-1].rstrip('/') → "
+        "service_account: .split('://', 1)[-1].rstrip('/') → "
         ".split('://', 1)[-1].rstrip('/_')": "no host ends in an underscore",
     },
     "apps/metering/access_log.py": {
@@ -160,11 +160,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "_refused: t.timestamp() if note.at else 0.0) → t.timestamp() if note.at else 1.0)": (
             "either is before every event that has a time"
         ),
-    },
-    "apps/promotions/queries.py": {
-        "approval_before: rved = Rollout.objects.filter(registered_model=rollout."
-        "registered_model_id, model_version=rollout.baseline → rved = Rollout.objects.filter("
-        "model_version=rollout.baseline": "a version is of one model",
     },
     "apps/metering/quarantine/actions.py": {
         "module: MOST_AT_ONCE = 2000 → MOST_AT_ONCE = 4000": "only how many at a time",

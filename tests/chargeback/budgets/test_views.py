@@ -372,7 +372,7 @@ class TestDecisions:
         change(mine, finance, now=NOW + timedelta(hours=1), amount=Decimal(10))
         page = joined(as_(finance).get(url("budget_change_detail", asked.pk)).content)
         assert "The budget has changed or ended since this was asked." in page
-        assert 'btn-primary" disabled' in page
+        assert 'btn-primary" data-choose="a" disabled' in page
 
     def test_can_be_taken_back(self, as_, mine, charlie):
         asked = boost(mine, charlie, now=AT)
