@@ -93,8 +93,7 @@ def _link_accounts(user: User, now: datetime) -> None:
     oldest of them. What was linked stays linked, whatever the claims say later.
 
     An e-mail that nobody verified links too: then the two accounts cannot decide about each other's
-    requests, and share their notices and webhooks. So whoever runs the identity provider lets
-    nobody write their own e-mail there.
+    requests. A link only takes away, and shows nobody what the other account sees.
     """
     same = Q(subject=user.subject)
     if user.email:

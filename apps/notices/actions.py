@@ -143,17 +143,17 @@ def _write_letters(notices: list[Notice], now: datetime) -> None:
 
 
 def _call_webhooks(notices: list[Notice], now: datetime) -> None:
-    """Have each posted to its person's webhooks for this kind."""
+    """Have each posted to the webhooks for this kind of the account that was told."""
     if not notices:
         return
     there = [notice for notice in notices if not is_away(notice.user, now)]
-    by_person = {notice.user.person: notice for notice in there}
+    told = {notice.user_id: notice for notice in there}
     hooks = Webhook.objects.kept().filter(
-        stopped_at=None, user__person__in=by_person, kinds__contains=[notices[0].kind]
+        stopped_at=None, user__in=told, kinds__contains=[notices[0].kind]
     )
     calls = [
-        Call(webhook=hook, notice=by_person[hook.user.person], created_at=now, next_check_at=now)
-        for hook in hooks.select_related("user")
+        Call(webhook=hook, notice=told[hook.user_id], created_at=now, next_check_at=now)
+        for hook in hooks
     ]
     Call.objects.bulk_create(calls)
     for call in calls:

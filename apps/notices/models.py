@@ -84,8 +84,10 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
     """Notices, newest first."""
 
     def of(self, user: User) -> "NoticeQuerySet":
-        """Return those of the person, whichever of their accounts was told."""
-        return self.filter(user__person=user.person)
+        """Return those that this account was told. Another account of the person sees none of
+        them: what links accounts may be an e-mail that nobody verified.
+        """
+        return self.filter(user=user)
 
     def unread(self) -> "NoticeQuerySet":
         """Return those that nobody has read yet."""
@@ -173,8 +175,10 @@ class WebhookQuerySet(models.QuerySet["Webhook"]):
         return self.filter(removed_at=None)
 
     def of(self, user: User) -> "WebhookQuerySet":
-        """Return those that the person keeps, with whichever of their accounts they added them."""
-        return self.kept().filter(user__person=user.person)
+        """Return those that this account keeps; those of another account of the person are its
+        own.
+        """
+        return self.kept().filter(user=user)
 
 
 class Webhook(models.Model):

@@ -18,7 +18,7 @@ from apps.integrations.webhooks.addresses import Allowed, NotAllowed, checked
 from apps.notices.actions import tell
 from apps.notices.models import Call, Kind, Webhook
 
-MOST = 3  # of one person
+MOST = 3  # of one account
 
 
 class CannotAdd(DomainError):
@@ -60,8 +60,8 @@ def add_webhook(
 
 
 def _locked(user: User) -> None:
-    """Let one person add one webhook at a time, whichever account they use."""
-    list(User.objects.select_for_update().filter(person=user.person).order_by("pk"))
+    """Let an account add one webhook at a time."""
+    User.objects.select_for_update().get(pk=user.pk)
 
 
 def _kinds(kinds: Collection[str]) -> list[str]:
@@ -163,6 +163,4 @@ def _change(webhook: Webhook, actor: User, **values: object) -> None:
 
 
 def _own(webhook: Webhook, actor: User) -> None:
-    require(
-        webhook.user.person == actor.person, "Only its owner changes a webhook, and sends to it."
-    )
+    require(webhook.user_id == actor.pk, "Only its owner changes a webhook, and sends to it.")

@@ -10,7 +10,7 @@ from apps.audit.models import AuditEvent
 from apps.notices.actions import choose, mark_read, no_longer
 from apps.notices.models import ByEmail, Call, Choice, Kind, Letter, Notice, Webhook
 from tests.factories import NOW, UserFactory
-from tests.notices.samples import LATER, person, say
+from tests.notices.samples import LATER, person, say, webhook
 
 pytestmark = pytest.mark.django_db
 
@@ -54,8 +54,9 @@ class TestTell:
         (notice,) = say(other, alice)
         assert notice.user == alice, "the account with an address"
         assert say(other, now=LATER) == []
-        assert list(Notice.objects.of(other)) == [notice]
+        assert list(Notice.objects.of(alice)) == [notice]
         assert not Notice.objects.of(bob).exists()
+        assert not Notice.objects.of(other).exists(), "a link shows nothing of the other account"
 
     def test_knows_an_account_that_was_linked_afterwards(self, alice):
         other = UserFactory(username="alice-adm", email="adm@meridian.test")
@@ -114,6 +115,12 @@ class TestTell:
         calls = {(call.webhook, call.notice.user, call.status) for call in Call.objects.all()}
         assert calls == {(wanted, alice, "WAITING"), (theirs, bob, "WAITING")}
 
+    def test_is_called_at_no_webhook_of_another_account_of_the_person(self, alice):
+        other = UserFactory(username="alice-adm", person=alice.person)
+        webhook(other)
+        say(alice)
+        assert not Call.objects.exists()
+
     def test_takes_as_many_queries_for_many_people_as_for_two(self):
         def count(number):
             people = [UserFactory(email=f"p{number}-{n}@meridian.test") for n in range(number)]
@@ -142,8 +149,9 @@ class TestMarkRead:
         say(alice, key="promotion:2:waits")
         other = UserFactory(username="alice-adm", person=alice.person)
         asked = Notice.objects.filter(key="promotion:1:waits")
-        assert mark_read(asked, reader=other, now=LATER) == 1
         assert mark_read(asked, reader=other, now=LATER) == 0
+        assert mark_read(asked, reader=alice, now=LATER) == 1
+        assert mark_read(asked, reader=alice, now=LATER) == 0
         read = Notice.objects.order_by("user__username", "key").values_list("read_at", flat=True)
         assert list(read) == [LATER, None, None]
 

@@ -75,11 +75,11 @@ class TestNoticeOpen:
         assert read["alice"] is not None
         assert read["bob"] is None
 
-    def test_is_opened_with_another_account_of_the_person(self, client, alice):
+    def test_is_not_there_for_another_account_of_the_person(self, client, alice):
         other = UserFactory(person=alice.person, with_roles=[Role.AUDITOR])
         (notice,) = say(alice)
         client.force_login(other)
-        assert client.get(notice.get_absolute_url()).status_code == 302
+        assert client.get(notice.get_absolute_url()).status_code == 404
 
     def test_is_come_back_to_after_the_sign_in(self, client, alice):
         (notice,) = say(alice)
