@@ -105,21 +105,7 @@ class AccessRequest(models.Model):
                 condition=Q(status="PENDING"),
                 name="access_request_one_pending_per_team_and_model",
             ),
-            models.CheckConstraint(
-                condition=Q(decided_by__isnull=True)
-                | Q(status="WITHDRAWN")
-                | ~Q(decided_by=F("requested_by")),
-                name="access_request_not_decided_by_requester",
-            ),
-            models.CheckConstraint(
-                condition=~Q(status__in=("APPROVED", "REJECTED")) | Q(decided_by__isnull=False),
-                name="access_request_decided_by_somebody",
-            ),
-            models.CheckConstraint(
-                condition=Q(status="PENDING", decided_at__isnull=True)
-                | (~Q(status="PENDING") & Q(decided_at__isnull=False)),
-                name="access_request_decided_at_when_decided",
-            ),
+            *decisions.two_people("access_request"),
         )
 
     def __str__(self) -> str:

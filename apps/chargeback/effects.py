@@ -39,6 +39,7 @@ class NotKnown(Exception):
 
 @dataclass(frozen=True)
 class _Measured:
+    live: Rollout
     usd_per_month: Decimal
     days: int
     is_simulated: bool
@@ -54,7 +55,7 @@ def effect_of(promotion: Promotion, now: datetime) -> Effect:
     seen = Effect(METHOD, now, baseline_usd=measured.usd_per_month, words=words,
                   is_simulated=measured.is_simulated)  # fmt: skip
     try:
-        factor, why = _factor(promotion)
+        factor, why = _factor(promotion, measured.live)
     except NotKnown as error:
         return seen.with_words(f"{words} {error}")
     return seen.with_candidate(measured.usd_per_month * factor, f"{words} {why}")
@@ -65,7 +66,8 @@ def _measured(promotion: Promotion, today: date) -> _Measured:
     baseline = promotion.baseline
     if baseline is None:
         raise NotKnown("Nothing serves this model yet, so there is no traffic to price.")
-    live = Rollout.objects.live().filter(model_version=baseline).first()
+    lives = Rollout.objects.live().select_related("promotion")
+    live = lives.filter(model_version=baseline).first()
     if live is None or live.finished_at is None:
         raise NotKnown(f"{baseline.name} serves no more.")
     first = max(day_of(live.finished_at) + DAY, today - LOOKED_AT)
@@ -84,13 +86,14 @@ def _measured(promotion: Promotion, today: date) -> _Measured:
     a_day = sums["usd"] / len(shared)
     told = known(start=start_of_day(min(shared)), end=start_of_day(max(shared) + timedelta(days=1)))
     simulated = told.has_simulated_prices or told.has_simulated_machines
-    return _Measured(a_day * HOURS_PER_MONTH / HOURS_PER_DAY, len(shared), simulated)
+    return _Measured(live, a_day * HOURS_PER_MONTH / HOURS_PER_DAY, len(shared), simulated)
 
 
-def _factor(promotion: Promotion) -> tuple[Decimal, str]:
-    """Return what the baseline's cost is multiplied by, and why in words. Raises NotKnown."""
-    baseline, run, before = promotion.baseline, promotion.eval_run, baseline_run(promotion)
-    live = Rollout.objects.live().select_related("promotion").get(model_version=baseline)
+def _factor(promotion: Promotion, live: Rollout) -> tuple[Decimal, str]:
+    """Return what the baseline's cost is multiplied by, and why in words. live: the rollout by
+    which it serves. Raises NotKnown.
+    """
+    run, before = promotion.eval_run, baseline_run(promotion)
     if live.promotion.serving_class != promotion.serving_class:
         raise NotKnown(
             "What it does while nobody calls changes too, so its cost does not follow from that of "

@@ -124,21 +124,7 @@ class PriceChange(models.Model):
                 condition=Q(status="SET") | Q(requested_by__isnull=False),
                 name="price_change_proposed_by_somebody",
             ),
-            models.CheckConstraint(
-                condition=Q(decided_by__isnull=True)
-                | Q(status="WITHDRAWN")
-                | ~Q(decided_by=F("requested_by")),
-                name="price_change_not_decided_by_requester",
-            ),
-            models.CheckConstraint(
-                condition=~Q(status__in=("PUBLISHED", "REJECTED")) | Q(decided_by__isnull=False),
-                name="price_change_decided_by_somebody",
-            ),
-            models.CheckConstraint(
-                condition=Q(status="PENDING", decided_at__isnull=True)
-                | (~Q(status="PENDING") & Q(decided_at__isnull=False)),
-                name="price_change_decided_at_when_decided",
-            ),
+            *decisions.two_people("price_change", decided=("PUBLISHED", "REJECTED")),
         )
 
     def __str__(self) -> str:

@@ -2,16 +2,16 @@
 
 Who may decide is each app's own rule, which it hands over in a `Question`. The rest stands here
 once: nobody decides on their own or with a stale sign-in, a row is decided exactly once, and a page
-says to each person whether they decide, or who does. Check constraints in the apps hold that two
+says to each person whether they decide, or who does. Check constraints (`two_people`) hold that two
 people decide, and once, against every door.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import CheckConstraint, F, Model, Q, QuerySet
 from django.urls import reverse
 
 from apps.common.errors import DomainError, NotPermitted, require
@@ -183,6 +183,33 @@ def decide(
         decided_at=now,
         decision_reason=reason,
         **more,
+    )
+
+
+def two_people(
+    name: str, *, decided: Collection[str] = ("APPROVED", "REJECTED")
+) -> tuple[CheckConstraint, ...]:
+    """Return what the database holds of a row that one person asked for and another decided,
+    whatever door they use: nobody decides on their own, somebody decided, and it is known when.
+
+    name: what the constraints' names begin with. decided: the statuses that take a decision.
+    """
+    return (
+        CheckConstraint(
+            condition=Q(decided_by__isnull=True)
+            | Q(status="WITHDRAWN")
+            | ~Q(decided_by=F("requested_by")),
+            name=f"{name}_not_decided_by_requester",
+        ),
+        CheckConstraint(
+            condition=~Q(status__in=decided) | Q(decided_by__isnull=False),
+            name=f"{name}_decided_by_somebody",
+        ),
+        CheckConstraint(
+            condition=Q(status=PENDING, decided_at__isnull=True)
+            | (~Q(status=PENDING) & Q(decided_at__isnull=False)),
+            name=f"{name}_decided_at_when_decided",
+        ),
     )
 
 

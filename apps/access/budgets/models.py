@@ -254,21 +254,7 @@ class Asked(models.Model):
                 condition=Q(status="PENDING"),
                 name="%(class)s_one_pending_per_budget",
             ),
-            models.CheckConstraint(
-                condition=Q(decided_by__isnull=True)
-                | Q(status="WITHDRAWN")
-                | ~Q(decided_by=F("requested_by")),
-                name="%(class)s_not_decided_by_requester",
-            ),
-            models.CheckConstraint(
-                condition=~Q(status__in=("APPROVED", "REJECTED")) | Q(decided_by__isnull=False),
-                name="%(class)s_decided_by_somebody",
-            ),
-            models.CheckConstraint(
-                condition=Q(status="PENDING", decided_at__isnull=True)
-                | (~Q(status="PENDING") & Q(decided_at__isnull=False)),
-                name="%(class)s_decided_at_when_decided",
-            ),
+            *decisions.two_people("%(class)s"),
         )
 
 
@@ -360,7 +346,7 @@ class Boost(Asked):
     objects = BoostQuerySet.as_manager()
 
     class Meta(Asked.Meta):
-        constraints = (  # type: ignore[assignment]  # a longer tuple
+        constraints = (
             *Asked.Meta.constraints,
             models.CheckConstraint(condition=Q(amount__gt=0), name="boost_is_more_than_nothing"),
             models.CheckConstraint(

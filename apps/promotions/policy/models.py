@@ -9,7 +9,7 @@ same (a trigger holds that).
 import uuid
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.urls import reverse
 
 from apps.accounts.models import User
@@ -80,21 +80,7 @@ class PolicyChange(models.Model):
                 condition=Q(status="PENDING"),
                 name="policy_change_one_pending_per_data_class",
             ),
-            models.CheckConstraint(
-                condition=Q(decided_by__isnull=True)
-                | Q(status="WITHDRAWN")
-                | ~Q(decided_by=F("requested_by")),
-                name="policy_change_not_decided_by_requester",
-            ),
-            models.CheckConstraint(
-                condition=~Q(status__in=("APPROVED", "REJECTED")) | Q(decided_by__isnull=False),
-                name="policy_change_decided_by_somebody",
-            ),
-            models.CheckConstraint(
-                condition=Q(status="PENDING", decided_at__isnull=True)
-                | (~Q(status="PENDING") & Q(decided_at__isnull=False)),
-                name="policy_change_decided_at_when_decided",
-            ),
+            *decisions.two_people("policy_change"),
         )
 
     def __str__(self) -> str:
