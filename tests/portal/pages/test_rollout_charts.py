@@ -1,6 +1,7 @@
 """Both versions over a rollout, step by step, and the line that the gate draws."""
 
 from datetime import timedelta
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -9,7 +10,10 @@ from django.urls import reverse
 from apps.promotions.models import GateResult, RolloutCommit
 from portal.pages import rollout_charts
 from portal.pages.rollout_charts import Window, charts, window_of
+from tests.chromium import running_browser
 from tests.factories import NOW, create_event
+from tests.pages import answer
+from tests.portal.test_style import SHOTS
 from tests.promotions import factories as promoted
 
 MINUTE = timedelta(minutes=1)
@@ -109,3 +113,44 @@ class TestCharts:
         client.force_login(carol)
         answer = client.get(reverse("promotions:rollout_charts", args=[rollout.pk]))
         assert b"No weight has been accepted yet" in answer.content
+
+
+@pytest.mark.django_db
+def test_a_browser_keeps_them_while_the_rest_of_the_page_is_replaced(client, carol, rollout):
+    rows = type(rollout).objects.filter(pk=rollout.pk)
+    rows.update(health=rollout.health | {"words": "Errors 1.0 %."})
+    for minutes in range(1, 10):
+        for version in (1, 2):
+            call(version, NOW + minutes * MINUTE, 180.0 + 20 * minutes + 30 * version)
+    rows.update(finished_at=NOW + 10 * MINUTE)
+    client.force_login(carol)
+    url = reverse("promotions:rollout_detail", args=[rollout.pk])
+    page_found = client.get(url)
+    live = client.get(url, headers={"HX-Request": "true"}).content
+    charts_found = client.get(f"{url}charts/", headers={"HX-Request": "true"}).content
+    asked = []
+
+    def take(route, request):
+        path = urlsplit(request.url).path
+        if path.endswith("/charts/") or (path == url and not request.is_navigation_request()):
+            asked.append(path)
+            body = charts_found if path.endswith("/charts/") else live
+            route.fulfill(headers={"content-type": "text/html"}, body=body)
+        else:
+            answer(page_found, route, request)
+
+    with running_browser() as browser:
+        for width, theme in ((1440, "light"), (390, "dark")):
+            asked.clear()
+            page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
+            page.route("**/*", take)
+            page.goto(f"http://127.0.0.1:9{url}")
+            page.wait_for_selector("#rollout-charts svg")
+            with page.expect_response(lambda found: urlsplit(found.url).path == url):
+                pass  # the page's live part is asked for again
+            page.wait_for_timeout(300)
+            assert page.locator("#rollout-charts [data-chart-canvas] svg").count() == 3
+            assert [path for path in asked if path != url] == [f"{url}charts/"]
+            if SHOTS:
+                page.locator("#rollout-charts").screenshot(path=f"{SHOTS}/charts-{width}.png")
+            page.close()
