@@ -114,7 +114,10 @@ PRIVILEGES: dict[str, May] = {
         ),
     ),
     # evaluations
-    "evals.EvalSuite": FACT,
+    "evals.EvalSuite": May(
+        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
+    ),
+    "evals.SuitePacket": FACT,
     "evals.EvalRun": May(
         insert=True,
         update=(

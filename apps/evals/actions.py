@@ -11,8 +11,11 @@ from apps.catalog.models import ModelVersion
 from apps.common.errors import DomainError, require
 from apps.common.leases import change_from
 from apps.common.tasks import enqueue_on_commit
-from apps.evals import queries, report, scoring, suites
+from apps.evals import queries, report
 from apps.evals.models import EvalPacketResult, EvalRun, EvalSuite
+from apps.evals.scoring.decision import verdicts
+from apps.evals.scoring.figures import metrics
+from apps.evals.scoring.scores import PacketScore
 
 Status = EvalRun.Status
 WORKER = audit.System("evals.reconcile_eval_run")
@@ -30,10 +33,10 @@ class AlreadyRunning(DomainError):
     code = "already_running"
 
 
-class SuiteChanged(DomainError):
-    """The suite's file changed, but its revision did not."""
+class NoSuite(DomainError):
+    """No suite judges the model."""
 
-    code = "suite_changed"
+    code = "no_suite"
 
 
 def can_start(*, version: ModelVersion, actor: User) -> bool:
@@ -41,22 +44,25 @@ def can_start(*, version: ModelVersion, actor: User) -> bool:
     return version.registered_model.is_owned_by(actor) or actor.has_role(Role.REVIEWER)
 
 
-def ensure_suite(*, suite: suites.Suite, now: datetime) -> EvalSuite:
-    """Return the row of a suite that ships with the product, made where it is missing. Raises
-    SuiteChanged.
-    """
-    facts = {
-        "title": suite.title, "digest": suite.digest, "packet_count": len(suite.packets),
-        "thresholds": suite.thresholds, "created_at": now,
-    }  # fmt: skip
-    row, _ = EvalSuite.objects.get_or_create(
-        slug=suite.slug, revision=suite.revision, defaults=facts
+def permit_start(*, version: ModelVersion, actor: User) -> None:
+    """Raise NotPermitted unless this person may evaluate the version."""
+    require(
+        can_start(version=version, actor=actor),
+        f"Model owners of {version.registered_model.owner_team.name} and reviewers start "
+        f"evaluation runs.",
     )
-    if row.digest != suite.digest:
-        raise SuiteChanged(
-            f"{suite.slug} r{suite.revision} changed: give the changed suite the next revision."
-        )
-    return row
+
+
+def suite_to_run(*, version: ModelVersion, actor: User) -> EvalSuite:
+    """Return the suite that judges a version's model, for somebody who may evaluate it. Raises
+    NotPermitted or NoSuite.
+    """
+    permit_start(version=version, actor=actor)
+    suite = queries.current_suite(version.registered_model)
+    if suite is None:
+        model = version.registered_model
+        raise NoSuite(f"No suite judges {model}. A model owner has one judge it, under Suites.")
+    return suite
 
 
 @transaction.atomic
@@ -64,11 +70,7 @@ def start_eval_run(
     *, version: ModelVersion, suite: EvalSuite, actor: User, now: datetime
 ) -> EvalRun:
     """Ask the worker to evaluate a version. Raises NotPermitted, NotVerified or AlreadyRunning."""
-    require(
-        can_start(version=version, actor=actor),
-        f"Model owners of {version.registered_model.owner_team.name} and reviewers start "
-        f"evaluation runs.",
-    )
+    permit_start(version=version, actor=actor)
     if version.status != ModelVersion.Status.VERIFIED:
         raise NotVerified(
             f"{version} is {version.get_status_display().lower()}; only a verified "
@@ -133,9 +135,7 @@ def record_serving(*, run: EvalRun, engine: str, instance_type: str, now: dateti
 
 
 @transaction.atomic
-def record_packet(
-    *, run: EvalRun, packet_id: str, score: scoring.PacketScore, now: datetime
-) -> None:
+def record_packet(*, run: EvalRun, packet_id: str, score: PacketScore, now: datetime) -> None:
     """Keep one packet's codes and figures; a packet that was answered twice counts once."""
     facts = {
         "expected": list(score.expected), "predicted": list(score.predicted),
@@ -163,8 +163,8 @@ def record_eval_run(*, run: EvalRun, now: datetime) -> None:
     """All packets are answered: score them, keep report digest and verdict, and have the candidate
     removed.
     """
-    run.metrics = scoring.metrics([report.score(result) for result in run.packet_results.all()])
-    passed = all(verdict.met for verdict in scoring.judge(run.metrics, run.suite.thresholds))
+    run.metrics = metrics([report.score(result) for result in run.packet_results.all()])
+    passed = all(verdict.met for verdict in verdicts(run.metrics, run.suite.thresholds))
     run.baseline_run = queries.deciding_run_of_live(run)
     digest = report.digest(run)
     changed = change_from(

@@ -15,7 +15,7 @@ from apps.catalog.models import ModelVersion
 from apps.common.listing import Listing
 from apps.common.openapi import operation
 from apps.common.pagination import NewestRequests
-from apps.evals import actions, suites
+from apps.evals import actions
 from apps.evals.filters import RunQuery
 from apps.evals.models import EvalPacketResult, EvalRun
 
@@ -109,7 +109,7 @@ class EvalRuns(Listing):
         refuses=(404, 409),
     )
     def post(self, request: Request) -> Response:
-        """Start a run of a verified version on the product's suite."""
+        """Start a run of a verified version on the suite that judges its model."""
         body = RunInput(data=request.data)
         body.is_valid(raise_exception=True)
         version = get_object_or_404(
@@ -119,7 +119,7 @@ class EvalRuns(Listing):
             registered_model__name=body.validated_data["model"],
             number=body.validated_data["version"],
         )
-        suite = actions.ensure_suite(suite=suites.load(), now=now())
+        suite = actions.suite_to_run(version=version, actor=caller(request))
         run = actions.start_eval_run(version=version, suite=suite, actor=caller(request), now=now())
         return Response(RunOutput(run).data, status=201)
 

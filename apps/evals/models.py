@@ -10,32 +10,123 @@ import uuid
 
 from django.db import models
 
-from apps.accounts.models import User
+from apps.accounts.models import Team, User
 from apps.catalog.models import ModelVersion
+from apps.common.decisions import PENDING, two_people
 from apps.common.leases import Reconciled
 
 
+class EvalSuiteQuerySet(models.QuerySet["EvalSuite"]):
+    """Revisions of suites."""
+
+    def visible_to(self, user: User) -> "EvalSuiteQuerySet":
+        """Return the revisions a person may see: all, for anybody with a role."""
+        return self if user.roles else self.none()
+
+    def pending(self) -> "EvalSuiteQuerySet":
+        """Return the revisions that wait for a decision."""
+        return self.filter(status=EvalSuite.Status.PENDING)
+
+    def in_force(self) -> "EvalSuiteQuerySet":
+        """Return of each suite its newest revision that was approved, or that ships."""
+        decided = self.filter(status__in=(EvalSuite.Status.APPROVED, EvalSuite.Status.SHIPPED))
+        newest = decided.order_by("slug", "-revision").distinct("slug")
+        return self.filter(pk__in=newest.values("pk"))
+
+
 class EvalSuite(models.Model):
-    """A named, versioned set of packets and thresholds (apps/evals/golden). A changed suite is a
-    new row.
+    """One revision of a suite: which packets are asked and how, which thresholds and rule decide,
+    and which models it judges. It never changes: a changed suite is its next revision, which
+    counts once somebody else has approved it.
     """
+
+    class Status(models.TextChoices):
+        """SHIPPED: it came with the product, so nobody decided."""
+
+        PENDING = "PENDING", "Waiting"
+        APPROVED = "APPROVED", "Approved"
+        REJECTED = "REJECTED", "Rejected"
+        WITHDRAWN = "WITHDRAWN", "Withdrawn"
+        SHIPPED = "SHIPPED", "Ships with the product"
+
+    ANY = "*"  # in `judges`: every model that no other suite names
 
     slug = models.SlugField(max_length=60)
     revision = models.PositiveIntegerField()
     title = models.CharField(max_length=120)
-    digest = models.CharField(max_length=71, unique=True)  # "sha256:<hex>" over the suite's files
+    about = models.TextField(blank=True, default="")
+    # NULL: ships with the product
+    owner_team = models.ForeignKey(
+        Team, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    digest = models.CharField(max_length=71, unique=True)  # "sha256:<hex>" over all of it
+    # names the packets' rows, which revisions share
+    packets_digest = models.CharField(max_length=71, blank=True, default="")
     packet_count = models.PositiveIntegerField()
     # {"f1": {"minimum": 0.2}, "ttft_p95_ms": {"maximum": 20000}, …}
     thresholds = models.JSONField()
-    created_at = models.DateTimeField()
+    # {"confidence": 0.95, "not_worse_by": {"f1": 0.02}} (scoring/decision.py)
+    rule = models.JSONField(default=dict)
+    # {"form": "extraction", "system":, "ask":, "examples": [], "max_tokens":} (suites/questions.py)
+    question = models.JSONField(default=dict)
+    judges = models.JSONField(default=list)  # names of models, or ANY
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
+    justification = models.TextField(blank=True, default="")
+    requested_by = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    requested_at = models.DateTimeField()
+    decided_by = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decision_reason = models.TextField(blank=True, default="")
+
+    objects = EvalSuiteQuerySet.as_manager()
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=("slug", "revision"), name="suite_revision_once"),
+            models.UniqueConstraint(
+                fields=("slug",), condition=models.Q(status=PENDING), name="suite_one_pending"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status="SHIPPED") | models.Q(requested_by__isnull=False),
+                name="suite_asked_for_by_somebody",
+            ),
+            *two_people("suite"),
         )
 
     def __str__(self) -> str:
         return f"{self.slug} r{self.revision}"
+
+
+class SuitePacket(models.Model):
+    """One synthetic packet of a suite. Rows are named by the digest of all packets that belong
+    together, so revisions with the same packets share them.
+    """
+
+    packets_digest = models.CharField(max_length=71)
+    number = models.PositiveIntegerField()  # its place in the suite, from 1
+    packet_id = models.CharField(max_length=40)
+    pages = models.PositiveIntegerField()
+    style = models.CharField(max_length=40, blank=True, default="")
+    in_subset = models.BooleanField(default=False)  # asked where a run has a CPU only
+    content = models.JSONField()  # packets/packet.py
+
+    class Meta:
+        ordering = ("number",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("packets_digest", "packet_id"), name="suite_packet_once"
+            ),
+            models.UniqueConstraint(
+                fields=("packets_digest", "number"), name="suite_packet_number_once"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.packet_id} of {self.packets_digest[:19]}"
 
 
 class EvalRunQuerySet(models.QuerySet["EvalRun"]):

@@ -7,9 +7,10 @@ from typing import Any
 
 from apps.common.badges import Badge
 from apps.common.progress import Phase, Progress, State
-from apps.evals import scoring
 from apps.evals.models import EvalRun
 from apps.evals.pace import Pace, took
+from apps.evals.scoring.decision import verdicts
+from apps.evals.scoring.figures import LABELS
 from apps.integrations.engine import identity
 
 Status = EvalRun.Status
@@ -83,15 +84,13 @@ def metric_lines(run: EvalRun, live: EvalRun | None) -> list[dict[str, Any]]:
     """Return one line per metric: value, threshold, verdict, and the change against the live
     version's run.
     """
-    met = {
-        verdict.metric: verdict.met for verdict in scoring.judge(run.metrics, run.suite.thresholds)
-    }
+    met = {verdict.metric: verdict.met for verdict in verdicts(run.metrics, run.suite.thresholds)}
     lines = []
     for name in REPORTED:
         value, before = run.metrics.get(name), live.metrics.get(name) if live else None
         lines.append(
             {
-                "label": scoring.LABELS[name],
+                "label": LABELS[name],
                 "value": figure(name, value),
                 "threshold": threshold(run.suite.thresholds.get(name), name),
                 "met": met.get(name),

@@ -5,8 +5,9 @@ of many versions at once, those that a person may see, and those that tell how l
 from collections.abc import Iterable
 
 from apps.accounts.models import User
-from apps.catalog.models import ModelVersion
+from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.evals.models import EvalRun, EvalRunQuerySet, EvalSuite
+from apps.evals.suites.queries import suites_judging
 
 
 def runs_for(user: User) -> EvalRunQuerySet:
@@ -31,9 +32,9 @@ def newest_results(versions: Iterable[ModelVersion]) -> dict[int, EvalRun]:
     return {run.model_version_id: run for run in reversed(list(rows))}
 
 
-def current_suite() -> EvalSuite | None:
-    """Return the suite that decides now: the newest revision."""
-    return EvalSuite.objects.order_by("-created_at", "-revision").first()
+def current_suite(model: RegisteredModel) -> EvalSuite | None:
+    """Return the suite that decides about a model's versions; of several the first, by slug."""
+    return next(iter(suites_judging(model)), None)
 
 
 def deciding_run(version: ModelVersion, suite: EvalSuite | None) -> EvalRun | None:

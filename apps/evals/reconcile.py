@@ -16,8 +16,13 @@ from datetime import datetime, timedelta
 
 from apps.catalog.models import ModelVersion
 from apps.common.leases import retry_at, take_lease
-from apps.evals import actions, scoring, suites
+from apps.evals import actions
 from apps.evals.models import EvalRun
+from apps.evals.packets.packet import Packet
+from apps.evals.scoring.packets import score
+from apps.evals.scoring.scores import PacketScore, Timing
+from apps.evals.suites.queries import packets_of
+from apps.evals.suites.questions import Question
 from apps.gitops import sync, trouble
 from apps.gitops.trouble import Trouble
 from apps.integrations.engine.client import EngineClient
@@ -215,32 +220,26 @@ def _look_at_argo_cd(run: EvalRun, around: Surroundings, now: datetime) -> Appli
 
 
 def _ask(run: EvalRun, around: Surroundings, now: datetime, clock: Callable[[], float]) -> None:
-    suite = suites.load()
-    if suite.digest != run.suite.digest:
-        raise CannotRun(
-            "SUITE_CHANGED", "The suite changed while the run was under way. Start another run."
-        )
+    question, packets = Question.of_json(run.suite.question), packets_of(run.suite)
     done = set(run.packet_results.values_list("packet_id", flat=True))
     started = clock()
     with around.engine(base_url(run)) as engine:
-        for packet in (packet for packet in suite.packets if packet.id not in done):
+        for packet in (packet for packet in packets if packet.id not in done):
             if clock() - started > PASS_SECONDS:
                 actions.continue_soon(run=run, now=now)
                 return
-            score = _answer(engine, run.inference_service, suite, packet)
-            actions.record_packet(run=run, packet_id=packet.id, score=score, now=now)
+            found = _answer(engine, run.inference_service, question, packet)
+            actions.record_packet(run=run, packet_id=packet.id, score=found, now=now)
     actions.record_eval_run(run=run, now=now)
 
 
-def _answer(
-    engine: EngineClient, model: str, suite: suites.Suite, packet: suites.Packet
-) -> scoring.PacketScore:
+def _answer(engine: EngineClient, model: str, question: Question, packet: Packet) -> PacketScore:
     """Ask one packet. The answer's text is read for codes and dropped."""
     pieces: list[str] = []
     last = Delta()
     try:
         for delta in engine.stream_chat(
-            model=model, messages=suite.question(packet), max_tokens=suite.max_tokens
+            model=model, messages=question.turns(packet), max_tokens=question.max_tokens
         ):
             pieces.append(delta.text)
             last = delta
@@ -248,16 +247,13 @@ def _answer(
         raise CannotRun(
             "ENGINE_REFUSED", f"The engine refused {packet.id}: {error.message}"
         ) from error
-    predicted = scoring.parse_codes("".join(pieces))
     latency = last.latency_ms or 0.0
-    return scoring.PacketScore(
-        expected=packet.gold,
-        predicted=predicted,
-        grounded=scoring.count_grounded(predicted, packet.text),
+    timing = Timing(
         ttft_ms=round(last.ttft_ms if last.ttft_ms is not None else latency, 1),
         latency_ms=round(latency, 1),
         output_tokens=last.usage.output_tokens if last.usage else 0,
     )
+    return score(packet, "".join(pieces), timing, question.form)
 
 
 # -- Ending ----------------------------------------------------------------------------------------

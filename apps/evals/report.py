@@ -5,8 +5,9 @@ is the same.
 from typing import Any
 
 from apps.common.canonical import canonical, digest_of
-from apps.evals import scoring
 from apps.evals.models import EvalPacketResult, EvalRun
+from apps.evals.scoring.decision import verdicts
+from apps.evals.scoring.scores import PacketScore
 
 
 def report(run: EvalRun) -> dict[str, Any]:
@@ -14,7 +15,7 @@ def report(run: EvalRun) -> dict[str, Any]:
     one query.
     """
     version = run.model_version
-    verdicts = scoring.judge(run.metrics, run.suite.thresholds)
+    found = verdicts(run.metrics, run.suite.thresholds)
     return {
         "run": str(run.pk),
         "suite": {
@@ -30,7 +31,7 @@ def report(run: EvalRun) -> dict[str, Any]:
         "metrics": run.metrics,
         "thresholds": run.suite.thresholds,
         "baseline": _baseline(run.baseline_run),
-        "met": {verdict.metric: verdict.met for verdict in verdicts},
+        "met": {verdict.metric: verdict.met for verdict in found},
         "packets": [_packet(result) for result in run.packet_results.all()],
     }
 
@@ -45,9 +46,9 @@ def digest(run: EvalRun) -> str:
     return digest_of(report(run))
 
 
-def score(result: EvalPacketResult) -> scoring.PacketScore:
+def score(result: EvalPacketResult) -> PacketScore:
     """Return a stored packet result as the scoring takes it."""
-    return scoring.PacketScore(
+    return PacketScore(
         expected=tuple(result.expected),
         predicted=tuple(result.predicted),
         grounded=result.grounded,

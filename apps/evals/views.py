@@ -14,7 +14,7 @@ from apps.accounts.requests import SignedIn
 from apps.catalog.models import ModelVersion
 from apps.common.errors import DomainError
 from apps.common.tables.reading import respond
-from apps.evals import actions, queries, report, suites, tables
+from apps.evals import actions, queries, report, tables
 
 
 @require_GET
@@ -27,8 +27,8 @@ def run_list(request: SignedIn) -> HttpResponseBase:
 def run_create(request: SignedIn, name: str, number: int) -> HttpResponse:
     """Start a run of a version."""
     version = _version_for(request.user, name, number)
-    suite = actions.ensure_suite(suite=suites.load(), now=now())
     try:
+        suite = actions.suite_to_run(version=version, actor=request.user)
         run = actions.start_eval_run(version=version, suite=suite, actor=request.user, now=now())
     except DomainError as error:
         messages.error(request, str(error))

@@ -118,7 +118,7 @@ def request_promotion(
     version.refresh_from_db()
     facts = queries.evidence_for(version, now, serving_class=serving_class)
     _refuse(problem.words for problem in blocked(evaluate_gates(facts)))
-    suite = current_suite()
+    suite = current_suite(model)
     run, live = deciding_run(version, suite), queries.live_version(model)
     if run is None:
         raise NotEligible("The evaluation run is gone. Start one on the version's page.")

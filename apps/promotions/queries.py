@@ -123,7 +123,7 @@ def evidence_for(
     ruling = rules_for(model, at)
     own = promotion.policy_revision if promotion else None
     rules = own.rules if own else ruling.rules
-    suite = current_suite()
+    suite = current_suite(model)
     run = deciding_run(version, suite) if suite else None
     live = live_version(model)
     others = Rollout.objects.filter(registered_model=model).select_related(

@@ -106,7 +106,7 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
             messages.success(request, f"Proposed {version.name}. A {decider} decides.")
             return redirect("promotions:promotion_detail", pk=made.pk)
     gates = evaluate_gates(queries.evidence_for(version, now()))
-    run = deciding_run(version, current_suite())
+    run = deciding_run(version, current_suite(model))
     live, prices = queries.live_version(model), machine_prices(model.name, now())
     context = {
         "model": model,

@@ -14,9 +14,10 @@ from apps.accounts.requests import SignedIn
 from apps.audit.timeline import timeline
 from apps.common.progress import about
 from apps.common.simulated import Simulated
-from apps.evals import actions, pace, pages, queries, suites
+from apps.evals import actions, pace, pages, queries
 from apps.evals.models import EvalRun
 from apps.evals.pace import Pace
+from apps.evals.suites.queries import packets_of
 from apps.fleet.simulated import has_simulated_machine
 from apps.manifests.names import EVALS
 
@@ -33,7 +34,7 @@ def run_detail(request: SignedIn, pk: UUID) -> HttpResponse:
 
 def _of_run(run: EvalRun) -> dict[str, object]:
     version, live = run.model_version, run.baseline_run
-    texts = {packet.id: packet.text for packet in suites.load().packets}
+    texts = {packet.id: packet.text for packet in packets_of(run.suite)}
     usual = _pace(run) if run.removed_at is None else Pace()
     return {
         "run": run,

@@ -25,8 +25,9 @@ from apps.chargeback.periods import first_open
 from apps.chargeback.prices.actions import propose_prices, publish_prices
 from apps.chargeback.rating import Prices
 from apps.common.sign_ins import JUST_NOW
-from apps.evals import suites
-from apps.evals.actions import ensure_suite
+from apps.evals.models import EvalSuite
+from apps.evals.suites import shipped
+from apps.evals.suites.actions import ensure_suite
 
 LOADER = {
     "sub": "sample-loader",
@@ -103,7 +104,7 @@ def load_sample(
     loader = sync_user_from_claims(
         identity=identify({"iss": settings.OIDC_ISSUER, **LOADER}), now=since
     )
-    ensure_suite(suite=suites.load(), now=now)
+    ensure_suite(suite=shipped.load(), now=now, judges=[EvalSuite.ANY])
     finance = [
         sync_user_from_claims(identity=identify({"iss": settings.OIDC_ISSUER, **who}), now=since)
         for who in FINANCE

@@ -377,6 +377,13 @@ STEPS = {
         "FAILED": "",
         "ERROR": "",
     },
+    "evals.EvalSuite": {
+        "PENDING": "APPROVED REJECTED WITHDRAWN",
+        "APPROVED": "",
+        "REJECTED": "",
+        "WITHDRAWN": "",
+        "SHIPPED": "",
+    },
     "promotions.Emergency": {"PENDING": "UPHELD OBJECTED", "UPHELD": "", "OBJECTED": ""},
     "access.AccessRequest": {
         "PENDING": "APPROVED REJECTED WITHDRAWN",
@@ -519,6 +526,7 @@ REFUSED_STEPS = {
     "a verified version that is signed again": "UPDATE catalog_modelversion SET status = 'SIGNING' WHERE status = 'VERIFIED'",
     "a quarantined version that is verified": "UPDATE catalog_modelversion SET status = 'QUARANTINED' WHERE number = 2; UPDATE catalog_modelversion SET status = 'VERIFIED' WHERE number = 2",
     "a failed version that is verified": "UPDATE catalog_modelversion SET status = 'VERIFIED' WHERE status = 'FAILED'",
+    "a suite that was decided and is again": "UPDATE evals_evalsuite SET status = 'REJECTED' WHERE status = 'SHIPPED'",
     "a run that passed and fails": "UPDATE evals_evalrun SET status = 'FAILED' WHERE status = 'PASSED'",
     "an approved promotion that waits again": "UPDATE promotions_promotion SET status = 'PENDING', decided_at = NULL WHERE status = 'APPROVED'",
     "a live rollout that fails": "UPDATE promotions_rollout SET status = 'FAILED' WHERE status = 'LIVE'",

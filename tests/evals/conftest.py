@@ -2,7 +2,10 @@
 
 import pytest
 
-from apps.evals import actions, suites
+from apps.evals import actions
+from apps.evals.models import EvalSuite
+from apps.evals.suites import shipped
+from apps.evals.suites.actions import ensure_suite
 from tests.factories import NOW, ModelVersionFactory
 
 
@@ -13,7 +16,7 @@ def version(registered_model):
 
 @pytest.fixture
 def suite(db):
-    return actions.ensure_suite(suite=suites.load(), now=NOW)
+    return ensure_suite(suite=shipped.load(), now=NOW, judges=[EvalSuite.ANY])
 
 
 @pytest.fixture

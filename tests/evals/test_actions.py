@@ -9,9 +9,11 @@ from django.db import IntegrityError, transaction
 
 from apps.audit.models import Action, AuditEvent
 from apps.common.errors import NotPermitted
-from apps.evals import actions, report, suites
+from apps.evals import actions, report
 from apps.evals.models import EvalRun, EvalSuite
-from apps.evals.scoring import PacketScore
+from apps.evals.scoring.scores import PacketScore
+from apps.evals.suites import shipped
+from apps.evals.suites.actions import SuiteChanged, ensure_suite
 from apps.promotions.models import Rollout
 from tests.database import as_owner
 from tests.factories import NOW, ModelVersionFactory
@@ -48,26 +50,25 @@ def answered(run, score=None):
 
 class TestEnsureSuite:
     def test_makes_one_row(self, suite):
-        assert actions.ensure_suite(suite=suites.load(), now=NOW) == suite
+        assert ensure_suite(suite=shipped.load(), now=NOW, judges=[EvalSuite.ANY]) == suite
         assert EvalSuite.objects.count() == 1
-        loaded = suites.load()
+        loaded = shipped.load()
         assert (suite.slug, suite.revision, suite.title) == (
             loaded.slug,
             loaded.revision,
             loaded.title,
         )
         assert (suite.packet_count, suite.thresholds) == (len(loaded.packets), loaded.thresholds)
-        assert suite.created_at == NOW
+        assert suite.requested_at == NOW
 
     def test_makes_another_of_a_changed_suite_with_the_next_revision(self, suite):
-        changed = replace(suites.load(), digest="sha256:other", revision=suite.revision + 1)
-        assert actions.ensure_suite(suite=changed, now=NOW) != suite
+        changed = replace(shipped.load(), digest="sha256:other", revision=suite.revision + 1)
+        assert ensure_suite(suite=changed, now=NOW) != suite
 
     def test_refuses_a_changed_suite_with_the_old_revision(self, suite):
-        with as_owner():
-            EvalSuite.objects.update(digest="sha256:other")
-        with pytest.raises(actions.SuiteChanged, match="next revision"):
-            actions.ensure_suite(suite=suites.load(), now=NOW)
+        changed = replace(shipped.load(), digest="sha256:other")
+        with pytest.raises(SuiteChanged, match="next revision"):
+            ensure_suite(suite=changed, now=NOW)
 
 
 class TestStartEvalRun:

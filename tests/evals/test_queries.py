@@ -6,7 +6,7 @@ import pytest
 
 from apps.accounts.models import Role
 from apps.evals import queries
-from apps.evals.models import EvalRun
+from apps.evals.models import EvalRun, EvalSuite
 from apps.promotions.models import Rollout
 from tests.database import unguarded
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
@@ -43,12 +43,39 @@ def version(registered_model):
     return factories.version(registered_model, 7)
 
 
-class TestCurrentSuite:
-    def test_is_the_newest_revision(self, suite):
-        assert queries.current_suite() == suite
+def named(slug, *judges, revision=1, status="SHIPPED"):
+    """Return a revision of a suite that judges these models."""
+    decided = {} if status == "PENDING" else {"decided_at": NOW}
+    by = {"requested_by": UserFactory()} if status != "SHIPPED" else {}
+    by |= {"decided_by": UserFactory()} if status == "APPROVED" else {}
+    return EvalSuite.objects.create(
+        slug=slug, revision=revision, title=slug, digest=f"sha256:{slug}-{revision}",
+        packet_count=1, thresholds={}, judges=list(judges), status=status, requested_at=NOW,
+        **decided, **by,
+    )  # fmt: skip
 
-    def test_is_none_before_there_is_one(self, db):
-        assert queries.current_suite() is None
+
+class TestCurrentSuite:
+    def test_is_the_newest_revision(self, suite, registered_model):
+        assert queries.current_suite(registered_model) == suite
+
+    def test_is_none_before_there_is_one(self, registered_model):
+        assert queries.current_suite(registered_model) is None
+
+    def test_is_one_that_names_the_model_before_one_that_judges_any(self, suite, registered_model):
+        own, other = named("own", registered_model.name), RegisteredModelFactory(name="other")
+        assert queries.current_suite(registered_model) == own
+        assert queries.current_suite(other) == suite
+
+    def test_counts_only_revisions_that_are_in_force(self, registered_model):
+        name = registered_model.name
+        first = named("own", name)
+        named("own", revision=2, status="PENDING")
+        assert queries.suites_judging(registered_model) == [first]
+        second = named("twin", name)
+        assert queries.suites_judging(registered_model) == [first, second]
+        named("twin", "another", revision=2, status="APPROVED")
+        assert queries.suites_judging(registered_model) == [first]
 
 
 class TestDecidingRun:

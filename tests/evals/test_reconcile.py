@@ -10,8 +10,10 @@ import yaml
 
 from apps.audit.models import Action, AuditEvent
 from apps.catalog import actions as catalog
-from apps.evals import actions, reconcile, suites
-from apps.evals.models import EvalRun
+from apps.evals import actions, reconcile
+from apps.evals.models import EvalRun, EvalSuite
+from apps.evals.suites import shipped
+from apps.evals.suites.actions import ensure_suite
 from apps.integrations.errors import TemporaryError
 from apps.integrations.git.client import GitClient
 from apps.integrations.kubernetes.types import (
@@ -105,7 +107,7 @@ class World:
 @pytest.fixture
 def world(alice, registered_model, repository, tmp_path):
     version = ModelVersionFactory(registered_model=registered_model, number=1)
-    suite = actions.ensure_suite(suite=suites.load(), now=NOW)
+    suite = ensure_suite(suite=shipped.load(), now=NOW, judges=[EvalSuite.ANY])
     run = actions.start_eval_run(version=version, suite=suite, actor=alice, now=NOW)
     return World(run, repository, tmp_path)
 
@@ -143,7 +145,7 @@ class TestReconcileEvalRun:
         assert (run.engine, run.instance_type, run.packets_done) == (
             "stand-in",
             "g6.xlarge",
-            len(suites.load().packets),
+            len(shipped.load().packets),
         )
         world.step()
         world.cluster.status = GONE
@@ -201,10 +203,10 @@ class TestReconcileEvalRun:
         ticks = iter(range(0, 10_000, 10))
         run = world.step(clock=lambda: float(next(ticks)))
         assert run.status == Status.RUNNING
-        assert 0 < run.packets_done < len(suites.load().packets)
+        assert 0 < run.packets_done < len(shipped.load().packets)
         run = world.step(20, clock=lambda: float(next(ticks)))
         assert run.status == Status.PASSED
-        assert world.engine.calls == len(suites.load().packets)
+        assert world.engine.calls == len(shipped.load().packets)
 
     def test_goes_on_after_the_engine_was_away(self, world):
         world.step(2)

@@ -7,7 +7,7 @@ import pytest
 
 from apps.evals import report
 from apps.evals.models import EvalRun
-from apps.evals.scoring import PacketScore
+from apps.evals.scoring.scores import PacketScore
 from tests.database import unguarded
 from tests.factories import ModelVersionFactory
 from tests.promotions import factories

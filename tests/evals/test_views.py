@@ -9,7 +9,9 @@ from rest_framework.test import APIClient
 from apps.evals import actions
 from apps.evals.models import EvalRun
 from tests.evals.test_actions import answered
+from tests.evals.test_queries import named
 from tests.factories import NOW, ModelVersionFactory
+from tests.pages import joined
 
 pytestmark = pytest.mark.django_db
 
@@ -66,6 +68,7 @@ class TestRunReport:
         assert "sha256:" + hashlib.sha256(answer.content).hexdigest() == run.report_digest
 
 
+@pytest.mark.usefixtures("suite")
 class TestRunCreate:
     def post(self, visitor, version):
         address = reverse("evals:run_create", args=[version.registered_model.name, version.number])
@@ -81,6 +84,15 @@ class TestRunCreate:
         assert self.post(as_(carol), version).status_code == 302
 
 
+def test_a_model_that_no_suite_judges_is_not_evaluated(as_, alice, version):
+    named("another", "other-model")
+    address = reverse("evals:run_create", args=[version.registered_model.name, version.number])
+    said = joined(as_(alice).post(address, follow=True).content)
+    assert "No suite judges prior-auth-extract." in said
+    assert not EvalRun.objects.exists()
+
+
+@pytest.mark.usefixtures("suite")
 class TestApi:
     def caller(self, user) -> APIClient:
         client = APIClient()

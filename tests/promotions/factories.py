@@ -25,7 +25,10 @@ def suite(revision=1):
             "digest": f"sha256:{revision:064x}",
             "packet_count": 24,
             "thresholds": THRESHOLDS,
-            "created_at": NOW + timedelta(minutes=revision),
+            "judges": [EvalSuite.ANY],
+            "status": EvalSuite.Status.SHIPPED,
+            "decided_at": NOW,
+            "requested_at": NOW + timedelta(minutes=revision),
         },
     )[0]
 

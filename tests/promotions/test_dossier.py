@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from apps.evals import scoring
+from apps.evals.scoring.figures import LABELS
 from apps.promotions import actions, dossier
 from apps.promotions.dossier import Change
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
@@ -61,7 +61,7 @@ class TestEvidence:
         found = dossier.evidence(promotion, Change(tuple(STEPS), ""), NOW)
         assert (found["steps"], found["problem"]) == (STEPS, "")
         assert found["baseline_run"] == str(live.promotion.eval_run_id)
-        f1 = next(line for line in found["metrics"] if line["label"] == scoring.LABELS["f1"])
+        f1 = next(line for line in found["metrics"] if line["label"] == LABELS["f1"])
         assert (f1["value"], f1["live"], f1["delta"], f1["met"]) == (
             "0.950",
             "0.900",

@@ -20,7 +20,7 @@ from apps.catalog import reconcile as catalog
 from apps.common.signing import FileSigner, public_pem
 from apps.evals import actions as evals
 from apps.evals.models import EvalRun
-from apps.evals.scoring import PacketScore
+from apps.evals.scoring.scores import PacketScore
 from apps.integrations.git.client import GitClient
 from apps.integrations.s3.client import RegistryStore
 from apps.oversight.evidence.sources import Sources

@@ -5,9 +5,11 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
-from apps.evals import actions, suites
-from apps.evals.models import EvalRun
-from apps.evals.scoring import PacketScore
+from apps.evals import actions
+from apps.evals.models import EvalRun, EvalSuite
+from apps.evals.scoring.scores import PacketScore
+from apps.evals.suites import shipped
+from apps.evals.suites.actions import ensure_suite
 from apps.fleet.models import NodeClaim, Replica
 from tests.database import unguarded
 from tests.factories import NOW, ModelVersionFactory, UserFactory
@@ -19,7 +21,7 @@ EARLIER = NOW - timedelta(hours=1)
 
 @pytest.fixture
 def suite(db):
-    return actions.ensure_suite(suite=suites.load(), now=NOW)
+    return ensure_suite(suite=shipped.load(), now=NOW, judges=[EvalSuite.ANY])
 
 
 @pytest.fixture

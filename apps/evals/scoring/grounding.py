@@ -1,0 +1,149 @@
+"""Whether a packet supports what an answer says. Pure, by words alone, the same for every model.
+
+What is read is clauses: sentences and lines, split at "but", "however", semicolons and the like, so
+that a denial reaches no further than what it denies. Words are compared by their first six letters.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from apps.evals.packets.packet import Packet
+from apps.evals.scoring.codes import mentions
+
+ENOUGH = 0.7
+STEM = 6
+METHOD = (
+    "A code is supported where the packet states it: the code itself, or the words that are marked "
+    "as its evidence, where nothing denies it (ruled out, no evidence of, in the family only). A "
+    "statement is supported where at least 70 % of its words of meaning, and every number and code "
+    "in it, stand within two neighboring clauses of the packet that say it the same way: a denial "
+    "supports no assertion, nor the reverse. Words are compared by their beginnings, so what is "
+    "said in other words counts as not supported, and a changed order of words is not noticed."
+)
+
+_CLAUSE_END = re.compile(
+    r"(?<=[.!?;])\s+|\n+|;|,?\s+\b(?:but|however|although|whereas|while|yet)\b\s*", re.IGNORECASE
+)
+_WORD = re.compile(r"\d+(?:[.,]\d+)*%?|[A-Za-z]\d[0-9A-Za-z]*(?:\.[0-9A-Za-z]+)?|[A-Za-z]+")
+_DENIES = re.compile(
+    r"\b(?:no|not|never|none|neither|nor|denie[sd]|denying|absen(?:t|ce)|negative for|free of|"
+    r"ruled? out|r/o|excluded?|unlikely|lacks?|lacking|\w+n't)\b",
+    re.IGNORECASE,
+)
+# What denies a code that follows in the same clause, and what denies one that stands before it.
+_BEFORE = re.compile(
+    r"\b(?:no (?:evidence|sign|signs|history|indication) of|no|negative for|denie[sd]|denying|"
+    r"absence of|free of|ruled? out|ruling out|r/o|does not have|do not have|never had|"
+    r"not consistent with|to exclude|family history of|family history|"
+    r"mother|father|brother|sister|parent|sibling|grandmother|grandfather)\b[^.]*\Z",
+    re.IGNORECASE,
+)
+_AFTER = re.compile(
+    r"\A[^.]*\b(?:(?:was|were|is|has been|had been) (?:ruled out|excluded|considered|rejected|"
+    r"not confirmed|not requested|not found|unlikely|denied|withdrawn)|does not apply|ruled out)\b",
+    re.IGNORECASE,
+)
+_STOP = re.compile(
+    r"an?|the|and|are|as|at|be|been|being|by|for|from|had|has|have|in|into|is|its?|of|on|or|s|she|"
+    r"he|her|his|that|their|them|then|there|these|they|this|to|was|were|which|who|will|with|also|"
+    r"both|than|very|patient|member"
+)
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A clause of a text: its words of meaning, the numbers and codes among them, whether it
+    denies something.
+    """
+
+    start: int
+    end: int
+    words: frozenset[str]
+    figures: frozenset[str]
+    denies: bool
+
+
+def clauses(text: str) -> tuple[Clause, ...]:
+    """Return a text's clauses, in their order."""
+    return tuple(_clause(text, start, end) for start, end in _bounds(text))
+
+
+def supported(statement: str, text: Sequence[Clause]) -> bool:
+    """Tell whether a text's clauses support a statement; one without words of meaning is not."""
+    said = _clause(statement, 0, len(statement))
+    if not said.words:
+        return False
+    pairs = zip(text, (*text[1:], None), strict=True) if text else ()
+    return any(_carries(said, [one for one in pair if one is not None]) for pair in pairs)
+
+
+def supports_code(packet: Packet, code: str) -> bool:
+    """Tell whether a packet supports a normalized code."""
+    if any(gold.code == code and gold.spans for gold in packet.codes):
+        return True
+    away = [span for each in packet.distractors if each.code == code for span in each.spans]
+    return any(
+        not _is_denied(packet.text, start, end)
+        for found, start, end in mentions(packet.text)
+        if found == code and not any(span.start <= start < span.end for span in away)
+    )
+
+
+def section_of(packet: Packet, code: str) -> str:
+    """Return the section of the packet that a code belongs to: where the right answer has it, or
+    where it stands first; "" where it stands nowhere.
+    """
+    for gold in packet.codes:
+        if gold.code == code:
+            return gold.section
+    places = (start for found, start, _ in mentions(packet.text) if found == code)
+    first = next(places, None)
+    return "" if first is None else packet.section_at(first)
+
+
+@lru_cache(maxsize=64)
+def clauses_of(text: str) -> tuple[Clause, ...]:
+    """Return a packet's clauses; kept, because a suite asks two models about the same packet."""
+    return clauses(text)
+
+
+def _bounds(text: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    for match in _CLAUSE_END.finditer(text):
+        if match.start() > start:
+            yield start, match.start()
+        start = match.end()
+    if start < len(text):
+        yield start, len(text)
+
+
+def _clause(text: str, start: int, end: int) -> Clause:
+    part = text[start:end]
+    found = [word.lower() for word in _WORD.findall(part)]
+    figures = frozenset(word.rstrip("%") for word in found if any(c.isdigit() for c in word))
+    words = (word for word in found if word.isalpha() and not _STOP.fullmatch(word))
+    stems = frozenset(word[:STEM] for word in words if not _DENIES.fullmatch(word))
+    return Clause(start, end, stems | figures, figures, _DENIES.search(part) is not None)
+
+
+def _carries(said: Clause, window: Sequence[Clause]) -> bool:
+    """Tell whether neighboring clauses carry a statement. One that asserts needs clauses that deny
+    nothing; one that denies needs one among them that does.
+    """
+    if said.denies:
+        if not any(clause.denies for clause in window):
+            return False
+    else:
+        window = [clause for clause in window if not clause.denies]
+    words = frozenset().union(*(clause.words for clause in window))
+    return said.figures <= words and len(said.words & words) >= ENOUGH * len(said.words)
+
+
+def _is_denied(text: str, start: int, end: int) -> bool:
+    """Tell whether the clause around a place denies what stands there."""
+    for begin, stop in _bounds(text):
+        if begin <= start < stop:
+            return bool(_BEFORE.search(text[begin:start]) or _AFTER.search(text[end:stop]))
+    return False
