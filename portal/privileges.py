@@ -100,6 +100,7 @@ PRIVILEGES: dict[str, May] = {
             "locked_until",
             "bytes_verified",
             "verified_at",
+            "protection",
         ),
     ),
     "catalog.ModelFile": May(
@@ -110,6 +111,7 @@ PRIVILEGES: dict[str, May] = {
             "uploaded_at",
             "object_version",
             "read_back_at",
+            "range_digests",
             "verified_at",
         ),
     ),

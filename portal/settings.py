@@ -27,6 +27,7 @@ from portal.env import (
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+SIGNERS = ("file", "kms", "transit")  # where a private key that signs may be
 
 # -- The portal itself -----------------------------------------------------------------------------
 SECRET_KEY = env_secret("SECRET_KEY")
@@ -261,7 +262,30 @@ SPECTACULAR_SETTINGS = {
 REGISTRY_BUCKET = env_str("REGISTRY_BUCKET", "model-registry")
 REGISTRY_RETENTION_DAYS = env_int("REGISTRY_RETENTION_DAYS", 365, minimum=1)
 REGISTRY_READER_ROLE_ARN = env_str("REGISTRY_READER_ROLE_ARN", "")
-SIGNING_KEY_FILE = env_str("SIGNING_KEY_FILE")
+# the key of KMS that must encrypt every object, by its address; empty: none is asked for
+REGISTRY_KMS_KEY = env_str("REGISTRY_KMS_KEY", "")
+# every byte of a verified version is read again so many days after it was read last
+VERIFY_EVERY_DAYS = env_int("VERIFY_EVERY_DAYS", 7, minimum=1, maximum=365)
+
+# -- Signing keys: a file, AWS KMS, or Vault's transit engine --------------------------------------
+# For the registry's process alone, which signs manifests with the one key that SIGNER asks for.
+SIGNER = env_choice("SIGNER", "file", SIGNERS).upper()
+SIGNING_KEY_FILE = env_str("SIGNING_KEY_FILE", "")
+SIGNING_KMS_KEY = env_str("SIGNING_KMS_KEY", "")
+SIGNING_TRANSIT_KEY = env_str("SIGNING_TRANSIT_KEY", "model-registry")
+# For the sealer's process alone, which signs checkpoints of the record.
+AUDIT_SIGNER = env_choice("AUDIT_SIGNER", "file", SIGNERS).upper()
+AUDIT_KMS_KEY = env_str("AUDIT_KMS_KEY", "")
+AUDIT_TRANSIT_KEY = env_str("AUDIT_TRANSIT_KEY", "audit-record")
+VAULT_ADDR = env_url("VAULT_ADDR", "")
+VAULT_NAMESPACE = env_str("VAULT_NAMESPACE", "")
+VAULT_TRANSIT_MOUNT = env_str("VAULT_TRANSIT_MOUNT", "transit")
+# a token that an agent leases and writes, read at each use; else a login with the pod's own service
+# account in this role
+VAULT_TOKEN_FILE = env_str("VAULT_TOKEN_FILE", "")
+VAULT_ROLE = env_str("VAULT_ROLE", "")
+VAULT_AUTH_MOUNT = env_str("VAULT_AUTH_MOUNT", "kubernetes")
+VAULT_JWT_FILE = env_str("VAULT_JWT_FILE", "/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 # -- The record: sealed, signed, anchored where its database cannot reach it -----------------------
 # the log's name in its checkpoints, as C2SP wants it: like an address without its scheme. It never

@@ -12,7 +12,6 @@ TASKS = (
     "audit",
     "accounts",
     "notices",
-    "catalog",
     "evals",
     "access",
     "fleet",

@@ -63,13 +63,6 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     # Reads the pools' files in Git. If it stops, a change that somebody made there by hand is
     # noticed late: a request made meanwhile is refused at its commit instead of at its approval.
     "find-pools": {"task": "capacity.find_pools", "schedule": 30.0, "options": {"expires": 30}},
-    # Finds versions whose hint was lost or whose retry is due. If it stops, uploads wait unsigned
-    # after any hiccup.
-    "reconcile-due-versions": {
-        "task": "catalog.reconcile_due_versions",
-        "schedule": 5.0,
-        "options": {"expires": 5},
-    },
     # Ingest asks for a roll-up at once; this one finds what that hint missed. If it stops,
     # chargeback lags.
     "roll-up-dirty-hours": {

@@ -1,12 +1,12 @@
 """Every change of the catalog: registering models, taking uploads, and what the worker finds out
 about them.
 
-People call the first half (owners of the model); the worker calls the second half (`record_*`,
-`quarantine_version`, `fail_version`). Nothing here speaks to S3: uploads.py and reconcile.py do,
-and then call one of these.
+People call the first half (owners of the model); the registry's process calls the second half
+(`record_*`, `quarantine_version`, `fail_version`), and finds by itself what is due. Nothing here
+speaks to S3: uploads.py and reconcile.py do, and then call one of these.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,14 +20,15 @@ from apps.audit.models import Action
 from apps.catalog.models import MODEL_NAME, DataClass, ModelFile, ModelVersion, RegisteredModel
 from apps.common import model_manifest
 from apps.common.errors import DomainError, NotPermitted, require
-from apps.common.leases import change_from
+from apps.common.leases import change_from, keep_lease
 from apps.common.model_manifest import FileEntry
-from apps.common.tasks import enqueue_on_commit
 
 Status = ModelVersion.Status
 WORKER = audit.System("catalog.reconcile_version")
 ABANDONED_AFTER = timedelta(hours=24)
 CHECKED_AGAIN_AFTER = timedelta(hours=24)
+# whatever has objects in the registry can turn out to be something else
+CAN_BE_WRONG = (Status.SIGNING, Status.VERIFYING, Status.VERIFIED, Status.FAILED)
 RESERVED_NAMES = frozenset({"register"})  # pages of the catalog have these addresses
 
 
@@ -240,7 +241,6 @@ def finish_upload(
         generation=row.generation + 1, message="The worker reads every file back.",
     )  # fmt: skip
     audit.record(action=Action.VERSION_UPLOADED, actor=actor, target=row, now=now)
-    enqueue_on_commit("catalog.reconcile_version", version_id=row.pk)
     return row
 
 
@@ -257,9 +257,27 @@ def record_stored(*, file: ModelFile, object_version: str, now: datetime) -> Non
     ModelFile.objects.filter(pk=file.pk).update(object_version=object_version, uploaded_at=now)
 
 
-def record_read_back(*, file: ModelFile, now: datetime) -> None:
-    """The stored file has the declared digest."""
-    ModelFile.objects.filter(pk=file.pk, read_back_at=None).update(read_back_at=now)
+def record_read_back(*, file: ModelFile, range_digests: Sequence[str], now: datetime) -> None:
+    """The stored file has the declared digest, and its ranges these."""
+    rows = ModelFile.objects.filter(pk=file.pk)
+    rows.filter(range_digests=[]).update(read_back_at=now, range_digests=list(range_digests))
+    file.range_digests = list(range_digests)
+
+
+def record_ranges(
+    *, version: ModelVersion, entry: FileEntry, object_version: str, now: datetime
+) -> None:
+    """The digests of the ranges were written as a file of the version. Doing it again does
+    nothing.
+    """
+    ModelFile.objects.get_or_create(
+        version=version,
+        name=entry.name,
+        defaults={
+            "size": entry.size, "sha256": entry.sha256, "object_version": object_version,
+            "uploaded_at": now, "read_back_at": now,
+        },
+    )  # fmt: skip
 
 
 def record_file_verified(*, file: ModelFile, now: datetime) -> None:
@@ -270,22 +288,16 @@ def record_file_verified(*, file: ModelFile, now: datetime) -> None:
 def record_progress(
     *, version: ModelVersion, bytes_verified: int, message: str, now: datetime
 ) -> None:
-    """Show how far the present phase is. No audit event: nothing changed."""
+    """Show how far the present phase is, and keep the lease. No audit event: nothing changed."""
     moving = ModelVersion.objects.filter(pk=version.pk, status__in=ModelVersion.MOVING)
     moving.update(bytes_verified=bytes_verified, message=message, reason="", observed_at=now)
+    keep_lease(version, now=now)
 
 
 def record_waiting(*, version: ModelVersion, message: str, at: datetime, now: datetime) -> None:
     """Something outside is away: say so, and try again at `at`."""
     rows = ModelVersion.objects.filter(pk=version.pk, generation=version.generation)
     rows.update(reason="WAITING", message=message, observed_at=now, next_check_at=at)
-
-
-def continue_soon(*, version: ModelVersion, now: datetime) -> None:
-    """The pass used its time: go on at once, in another task."""
-    rows = ModelVersion.objects.filter(pk=version.pk, generation=version.generation)
-    rows.update(next_check_at=now, attempts=0)
-    enqueue_on_commit("catalog.reconcile_version", version_id=version.pk)
 
 
 @transaction.atomic
@@ -315,19 +327,24 @@ def record_signed(
         audit.record(
             action=Action.VERSION_PUBLISHED, actor=WORKER, target=version, now=now, data=facts
         )
-        enqueue_on_commit("catalog.reconcile_version", version_id=version.pk)
 
 
 @transaction.atomic
-def record_verified(*, version: ModelVersion, bytes_verified: int, now: datetime) -> None:
+def record_verified(
+    *,
+    version: ModelVersion,
+    bytes_verified: int,
+    now: datetime,
+    protection: Mapping[str, object] | None = None,
+) -> None:
     """Manifest, signature, every digest and every lock are right: the version may be evaluated and
-    proposed.
+    proposed. protection: what S3 tells of how its objects are kept.
     """
     changed = change_from(
         version, (Status.VERIFYING,), now=now,
         status=Status.VERIFIED, verified_at=now, bytes_verified=bytes_verified, attempts=0,
         next_check_at=now + CHECKED_AGAIN_AFTER,
-        reason="", message="",
+        reason="", message="", protection=dict(protection or {}),
     )  # fmt: skip
     if changed:
         facts = {"manifest_digest": version.manifest_digest, "bytes": bytes_verified}
@@ -336,9 +353,16 @@ def record_verified(*, version: ModelVersion, bytes_verified: int, now: datetime
         )
 
 
-def record_checked_again(*, version: ModelVersion, signature_digest: str, now: datetime) -> None:
+def record_checked_again(
+    *,
+    version: ModelVersion,
+    signature_digest: str,
+    now: datetime,
+    protection: Mapping[str, object] | None = None,
+) -> None:
     """A verified version is still what was signed. No audit event: nothing changed. The digest of
-    its signature is noted where it was not known yet.
+    its signature is noted where it was not known yet, and what S3 tells of how its objects are
+    kept.
     """
     rows = ModelVersion.objects.filter(pk=version.pk, status=Status.VERIFIED)
     rows.filter(signature_digest="").update(signature_digest=signature_digest)
@@ -348,17 +372,25 @@ def record_checked_again(*, version: ModelVersion, signature_digest: str, now: d
         next_check_at=now + CHECKED_AGAIN_AFTER,
         reason="",
         message="",
+        protection=dict(protection or {}),
     )
 
 
 @transaction.atomic
-def quarantine_version(*, version: ModelVersion, reason: str, message: str, now: datetime) -> None:
-    """What is stored is not what was declared or signed: the version can never be used any more,
-    whether it was verified before or not. message names the file.
+def quarantine_version(
+    *,
+    version: ModelVersion,
+    reason: str,
+    message: str,
+    now: datetime,
+    where: Mapping[str, object] | None = None,
+) -> None:
+    """What is stored is not what was declared or signed, or nobody believes its signer any more:
+    the version can never be used again, whatever its state. message names the file; where: file
+    and bytes, for the record.
     """
-    starts = (Status.SIGNING, Status.VERIFYING, Status.VERIFIED)
     ended = (Status.QUARANTINED, Action.VERSION_QUARANTINED)
-    _end(version, starts, *ended, reason=reason, message=message, now=now)
+    _end(version, CAN_BE_WRONG, *ended, reason=reason, message=message, now=now, where=where)
 
 
 @transaction.atomic
@@ -377,11 +409,13 @@ def _end(
     reason: str,
     message: str,
     now: datetime,
+    where: Mapping[str, object] | None = None,
 ) -> None:
     """End what the worker does about a version, with why in the row and in the record."""
     facts = {"reason": reason, "message": message}
     if change_from(version, starts, now=now, status=status, next_check_at=None, **facts):
-        audit.record(action=action, actor=WORKER, target=version, now=now, data=facts)
+        data = facts | dict(where or {})
+        audit.record(action=action, actor=WORKER, target=version, now=now, data=data)
 
 
 @transaction.atomic
@@ -401,7 +435,6 @@ def retry_version(*, version: ModelVersion, actor: User, now: datetime) -> None:
     if not changed:
         raise WrongState(f"{version} has not failed, so there is nothing to try again.")
     audit.record(action=Action.VERSION_RETRIED, actor=actor, target=version, now=now)
-    enqueue_on_commit("catalog.reconcile_version", version_id=version.pk)
 
 
 def _part_number(part: dict[str, Any]) -> int:

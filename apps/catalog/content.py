@@ -8,6 +8,8 @@ import hashlib
 import json
 from typing import Any
 
+from apps.common.model_manifest import TWICE, no_twins
+
 # bytes of a safetensors header; the format allows 100 MB, real ones have a few
 MAX_HEADER = 16 * 1024 * 1024
 MAX_CONFIG = 1024 * 1024
@@ -74,9 +76,11 @@ def _config_problem(content: bytes) -> str:
     if len(content) > MAX_CONFIG:
         return "a configuration is at most 1 MiB"
     try:
-        found = json.loads(content)
-    except ValueError:
-        return "it is not JSON"
+        found = json.loads(content, object_pairs_hook=no_twins)
+    except RecursionError:
+        return "it is nested too deeply"
+    except ValueError as error:
+        return str(error) if str(error) == TWICE else "it is not JSON"
     if not isinstance(found, dict):
         return "it is not a JSON object"
     if "auto_map" in found or found.get("trust_remote_code"):
@@ -92,10 +96,12 @@ def _safetensors_problem(head: bytes, size: int) -> str:
     if len(head) < 8 or not 2 <= length <= MAX_HEADER or 8 + length > size:
         return "it is not a safetensors file: its header's length is impossible"
     try:
-        tensors = json.loads(head[8 : 8 + length], object_pairs_hook=_no_twins)
+        tensors = json.loads(head[8 : 8 + length], object_pairs_hook=no_twins)
         tensors.pop("__metadata__", None)
         spans = sorted(_span(tensor) for tensor in tensors.values())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError,
+    ) as error:  # fmt: skip
         return f"its safetensors header cannot be read ({type(error).__name__})"
     end = 0
     for start, stop in spans:
@@ -107,13 +113,6 @@ def _safetensors_problem(head: bytes, size: int) -> str:
         if end == size - 8 - length
         else f"its tensors need {end + 8 + length:,} bytes, the file has {size:,}"
     )
-
-
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return found
 
 
 def _span(tensor: dict[str, Any]) -> tuple[int, int]:

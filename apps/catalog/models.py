@@ -122,6 +122,8 @@ class ModelVersion(Reconciled):
     # read in the present phase (signing, then verifying)
     bytes_verified = models.BigIntegerField(default=0)
     verified_at = models.DateTimeField(null=True, blank=True)
+    # how S3 says its objects are kept, at the last look: verification.checks.protection
+    protection = models.JSONField(default=dict, blank=True)
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField()
 
@@ -169,6 +171,8 @@ class ModelFile(models.Model):
     object_version = models.CharField(max_length=255, blank=True, default="")
     # its digest was compared before signing
     read_back_at = models.DateTimeField(null=True, blank=True)
+    # the SHA-256 of each 64 MiB, from that reading; none of ranges.json, which lists them
+    range_digests = models.JSONField(default=list, blank=True)
     verified_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

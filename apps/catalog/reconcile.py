@@ -1,65 +1,67 @@
 """Brings a version from uploaded to verified: reads back, signs, locks, and reads everything once
 more.
 
-Each side effect can be repeated: completing an upload that is complete, locking what is locked,
-writing a manifest that is there. So a worker may die at any line; the next pass looks at rows and
-bucket and goes on. Nothing is overwritten (`If-None-Match: *`). A pass takes at most about a minute
-and then hands over to the next one; progress is written at most once a second.
+One process does it, outside of any task's time limit, so that a file of any size is digested in one
+go; it keeps its lease on the version for as long as it works, and several may run. Each side effect
+can be repeated: completing an upload that is complete, locking what is locked, writing a manifest
+that is there. So the process may die at any line; the next one looks at rows and bucket and goes
+on. Nothing is overwritten (`If-None-Match: *`). Progress is written at most once a second.
 
-SIGNING    parts → objects → locks → each file's digest against the declared one → manifest.json
-           → model.sig
-VERIFYING  manifest.json and model.sig as stored, no other object, each file's digest and lock
-VERIFIED   once a day the same but the digests: no object was replaced, added or unlocked since
+SIGNING    parts → objects → locks → each file's digest against the declared one, and the digests of
+           its ranges → ranges.json → manifest.json → model.sig
+VERIFYING  manifest.json and model.sig as stored, no other object, each file's ranges and lock
+VERIFIED   once a day the same but the bytes: no object was replaced, added or unlocked since; the
+           bytes are read again by verification/
 """
 
+import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from apps.catalog import actions
 from apps.catalog.content import Inspector
 from apps.catalog.models import ModelFile, ModelVersion
+from apps.catalog.verification import checks, reading
+from apps.catalog.verification.checks import Look, entries_of
+from apps.catalog.verification.reading import Untrue
 from apps.common import model_manifest
 from apps.common.canonical import digest_of_bytes
 from apps.common.leases import retry_at, take_lease
 from apps.common.model_manifest import (
     MANIFEST_NAME,
-    MIB,
+    MAX_RANGES_BYTES,
+    RANGES_NAME,
     SIGNATURE_NAME,
-    BadSignature,
     FileEntry,
+    RangeHash,
     signer_name,
 )
-from apps.common.signing import Signer
+from apps.common.signing import PublicKey, Signer
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.s3.client import AlreadyExists, NotThere, RegistryStore
 from apps.integrations.s3.types import UploadedPart
 
-PASS_SECONDS = 45.0
 PROGRESS_SECONDS = 1.0
 Status = ModelVersion.Status
 
 
-class Untrue(Exception):
-    """What is stored is not what was declared or signed."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-class OutOfTime(Exception):
-    """The pass has used its time; the next one goes on."""
-
-
 @dataclass
 class Pass:
-    """One run over one version: its clock and how many bytes of the phase are behind it."""
+    """One run over one version: its clock and how many bytes of the phase are behind it.
+
+    signer: gives the key when it is needed, for a service that holds it may be away. keys: that may
+    have signed. kms_key: the one that must encrypt; "" where the settings name none.
+    """
 
     version: ModelVersion
     store: RegistryStore
-    signer: Signer
+    signer: Callable[[], Signer]
+    keys: Callable[[], Sequence[PublicKey]]
+    kms_key: str
     now: datetime
     clock: Callable[[], float]
     done: int = 0
@@ -69,35 +71,48 @@ class Pass:
     def __post_init__(self) -> None:
         self.started = self.shown = self.clock()
 
-    def check_time(self) -> None:
-        """Raise OutOfTime between two files when the pass is over."""
-        if self.clock() - self.started > PASS_SECONDS:
-            raise OutOfTime
+    @property
+    def at(self) -> datetime:
+        """Return what time it is by now."""
+        return self.now + timedelta(seconds=self.clock() - self.started)
 
-    def show(self, name: str, *, verb: str) -> None:
-        """Write the progress, at most once a second."""
-        if self.clock() - self.shown >= PROGRESS_SECONDS:
-            self.shown = self.clock()
-            actions.record_progress(
-                version=self.version,
-                bytes_verified=self.done,
-                message=f"{verb} {name}.",
-                now=self.now,
-            )
+    def look(self, *more: PublicKey) -> Look:
+        """Return a look at the version. more: keys that may have signed it beside the known."""
+        return Look(self.version, self.store, [*self.keys(), *more], self.kms_key)
+
+    def count(self, name: str, *, verb: str) -> Callable[[int], None]:
+        """Return who is told of bytes that were read: they count, the progress is written and the
+        lease kept, at most once a second.
+        """
+
+        def read(size: int) -> None:
+            self.done += size
+            if self.clock() - self.shown >= PROGRESS_SECONDS:
+                self.shown = self.clock()
+                actions.record_progress(
+                    version=self.version,
+                    bytes_verified=self.done,
+                    message=f"{verb} {name}.",
+                    now=self.at,
+                )
+
+        return read
 
 
 def reconcile_version(
     *,
     version: ModelVersion,
     store: RegistryStore,
-    signer: Signer,
+    signer: Callable[[], Signer],
+    keys: Callable[[], Sequence[PublicKey]],
     now: datetime,
+    kms_key: str = "",
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Do the next step of a version that is due; nothing when it is not."""
     if not take_lease(version, now=now):
         return
-    work = Pass(version, store, signer, now, clock)
+    work = Pass(version, store, signer, keys, kms_key, now, clock)
     try:
         if version.status == Status.UPLOADING:
             _abandon(work)
@@ -107,19 +122,18 @@ def reconcile_version(
             _verify(work)
         elif version.status == Status.VERIFIED:
             _check_again(work)
-    except OutOfTime:
-        actions.continue_soon(version=version, now=now)
     except Untrue as error:
         actions.quarantine_version(
-            version=version, reason=error.reason, message=str(error), now=now
-        )
+            version=version, reason=error.reason, message=str(error), where=error.where,
+            now=work.at,
+        )  # fmt: skip
     except TemporaryError as error:
-        at = retry_at(version, now=now, retry_after=error.retry_after)
+        at = retry_at(version, now=work.at, retry_after=error.retry_after)
         actions.record_waiting(
-            version=version, message=f"{error} Trying again by itself.", at=at, now=now
+            version=version, message=f"{error} Trying again by itself.", at=at, now=work.at
         )
     except PermanentError as error:
-        _refused(version, str(error), now)
+        _refused(version, str(error), work.at)
 
 
 def _refused(version: ModelVersion, message: str, now: datetime) -> None:
@@ -146,24 +160,23 @@ def _abandon(work: Pass) -> None:
 
 
 def _sign(work: Pass) -> None:
-    files = list(work.version.files.all())
+    files = [file for file in work.version.files.all() if file.name != RANGES_NAME]
     for file in files:
         _store(work, file)
-    work.done = sum(file.size for file in files if file.read_back_at)
+    work.done = sum(file.size for file in files if file.read_back_at and file.range_digests)
     for file in files:
-        if file.read_back_at is None:
-            work.check_time()
-            _compare(work, file, verb="Reading back")
-            actions.record_read_back(file=file, now=work.now)
-    entries = _entries(files)
+        if not (file.read_back_at and file.range_digests):
+            _read_back(work, file)
+    _write_ranges(work, files)
+    entries = entries_of(work.version.files.all())
     _write_manifest(work, entries)
-    signature = _write_signature(work, entries)
+    signature, key = _write_signature(work, entries)
     actions.record_signed(
         version=work.version,
         manifest_digest=model_manifest.digest(entries),
         signature_digest=digest_of_bytes(signature),
-        signer=signer_name(work.signer.public_key),
-        now=work.now,
+        signer=signer_name(key),
+        now=work.at,
     )
 
 
@@ -182,42 +195,79 @@ def _store(work: Pass, file: ModelFile) -> None:
         pass  # completed by another pass; whose bytes they are, the digest will tell
     stored = work.store.head(key)
     if stored is None:
-        raise Untrue(
-            "MISSING_OBJECT", f"{file.name}: its upload was thrown away before it was complete."
-        )
-    work.store.lock(stored, until=_locked_until(work))
-    actions.record_stored(file=file, object_version=stored.version_id, now=work.now)
+        words = f"{file.name}: its upload was thrown away before it was complete."
+        raise Untrue("MISSING_OBJECT", words, file=file.name)
+    work.store.lock(stored, until=work.look().locked_until)
+    actions.record_stored(file=file, object_version=stored.version_id, now=work.at)
 
 
-def _write_manifest(work: Pass, entries: list[FileEntry]) -> None:
+def _read_back(work: Pass, file: ModelFile) -> None:
+    """Read a stored file whole, once: compare it with what its publisher declared, digest its
+    ranges, and look whether it is what its name says.
+    """
+    seen, ranges = Inspector(file.name), RangeHash()
+    read = work.count(file.name, verb="Reading back")
+    key, version = work.version.prefix + file.name, file.object_version
+    try:
+        with (
+            closing(reading.stream(work.store, key, version_id=version)) as chunks,
+            ThreadPoolExecutor(1) as beside,  # digesting leaves Python to others
+        ):
+            for chunk in chunks:
+                digesting = beside.submit(ranges.update, chunk)
+                seen.update(chunk)
+                digesting.result()
+                read(len(chunk))
+    except NotThere as error:
+        raise reading.missing(file.name) from error
+    if (seen.size, seen.sha256) != (file.size, file.sha256):
+        raise reading.whole_differs(file.name, file.size, file.sha256, seen.size, seen.sha256)
+    if problem := seen.problem():
+        raise Untrue("BAD_CONTENT", f"{file.name}: {problem}.", file=file.name)
+    actions.record_read_back(file=file, range_digests=ranges.digests(), now=work.at)
+
+
+def _write_ranges(work: Pass, files: Sequence[ModelFile]) -> None:
+    content = model_manifest.ranges({file.name: file.range_digests for file in files})
+    if _write_once(work, RANGES_NAME, content) != content:
+        words = f"{RANGES_NAME}: the registry holds another one for this version."
+        raise Untrue("MANIFEST_MISMATCH", words, file=RANGES_NAME)
+    stored = work.store.head(work.version.prefix + RANGES_NAME)
+    if stored is None:
+        raise reading.missing(RANGES_NAME)
+    entry = FileEntry(RANGES_NAME, len(content), hashlib.sha256(content).hexdigest())
+    actions.record_ranges(
+        version=work.version, entry=entry, object_version=stored.version_id, now=work.at
+    )
+
+
+def _write_manifest(work: Pass, entries: Sequence[FileEntry]) -> None:
     version = work.version
     content = model_manifest.manifest(
         model=version.registered_model.name, number=version.number, entries=entries
     )
     if _write_once(work, MANIFEST_NAME, content) != content:
-        raise Untrue(
-            "MANIFEST_MISMATCH",
-            f"{MANIFEST_NAME}: the registry holds another one for this version.",
-        )
+        words = f"{MANIFEST_NAME}: the registry holds another one for this version."
+        raise Untrue("MANIFEST_MISMATCH", words, file=MANIFEST_NAME)
 
 
-def _write_signature(work: Pass, entries: list[FileEntry]) -> bytes:
-    """Sign once, and return what is stored. A signature differs each time it is made, so one that a
-    former pass wrote is checked and kept.
+def _write_signature(work: Pass, entries: Sequence[FileEntry]) -> tuple[bytes, PublicKey]:
+    """Sign once; return what is stored, and whose it is. A signature differs each time it is made,
+    so one that a former pass wrote is checked and kept.
     """
-    bundle = model_manifest.sign(name=work.version.name, entries=entries, signer=work.signer)
+    signer = work.signer()
+    bundle = model_manifest.sign(name=work.version.name, entries=entries, signer=signer)
     stored = _write_once(work, SIGNATURE_NAME, bundle)
-    _check_signature(work, stored, entries)
-    return stored
+    return stored, checks.check_signature(work.look(signer.public_key), stored, entries)
 
 
 def _write_once(work: Pass, name: str, content: bytes) -> bytes:
     """Write a small object unless it is there; return what is there."""
     key = work.version.prefix + name
     try:
-        work.store.put_new(key, content, locked_until=_locked_until(work))
+        work.store.put_new(key, content, locked_until=work.look().locked_until)
     except AlreadyExists:
-        return work.store.read_small(key, limit=MIB)
+        return work.store.read_small(key, limit=MAX_RANGES_BYTES)
     return content
 
 
@@ -225,140 +275,41 @@ def _write_once(work: Pass, name: str, content: bytes) -> bytes:
 
 
 def _verify(work: Pass) -> None:
-    files = list(work.version.files.all())
-    entries = _entries(files)
-    _check_documents(work, entries)
-    _check_nothing_else(work, entries)
+    look, files = work.look(), list(work.version.files.all())
+    checks.check_all(look, files)
+    ranges = checks.ranges_of(look, entries_of(files))
     work.done = sum(file.size for file in files if file.verified_at)
     for file in files:
-        _check_lock(work, file.name, file.object_version)
         if file.verified_at is None:
-            work.check_time()
-            _compare(work, file, verb="Verifying")
-            actions.record_file_verified(file=file, now=work.now)
-    actions.record_verified(version=work.version, bytes_verified=work.done, now=work.now)
+            reading.file_checked(
+                work.store,
+                work.version.prefix + file.name,
+                name=file.name,
+                size=file.size,
+                sha256=file.sha256,
+                version_id=file.object_version,
+                ranges=ranges.get(file.name),
+                read=work.count(file.name, verb="Verifying"),
+                passed=lambda index: None,
+            )
+            actions.record_file_verified(file=file, now=work.at)
+    actions.record_verified(
+        version=work.version,
+        bytes_verified=work.done,
+        protection=checks.protection(look.stored.values()),
+        now=work.at,
+    )
 
 
 def _check_again(work: Pass) -> None:
     """Look whether a verified version is still what was signed: an object that was replaced has
     another version, so no file is read.
     """
-    files = list(work.version.files.all())
-    entries = _entries(files)
-    _check_manifest(work, entries)
-    signature = _signature(work)
-    if work.version.signer == signer_name(work.signer.public_key):  # not after a change of the key
-        _check_signature(work, signature, entries)
-    _check_lock(work, SIGNATURE_NAME)
-    _check_nothing_else(work, entries)
-    for file in files:
-        _check_lock(work, file.name, file.object_version)
+    look = work.look()
+    signature = checks.check_all(look, list(work.version.files.all()))
     actions.record_checked_again(
-        version=work.version, signature_digest=digest_of_bytes(signature), now=work.now
+        version=work.version,
+        signature_digest=digest_of_bytes(signature),
+        protection=checks.protection(look.stored.values()),
+        now=work.at,
     )
-
-
-def _check_documents(work: Pass, entries: list[FileEntry]) -> None:
-    _check_manifest(work, entries)
-    _check_signature(work, _signature(work), entries)
-    _check_lock(work, SIGNATURE_NAME)
-
-
-def _check_manifest(work: Pass, entries: list[FileEntry]) -> None:
-    try:
-        listed = model_manifest.read_manifest(_small(work, MANIFEST_NAME))
-    except ValueError as error:
-        raise Untrue("MANIFEST_MISMATCH", f"{MANIFEST_NAME}: {error}.") from error
-    found = model_manifest.digest(listed)
-    if found != work.version.manifest_digest or found != model_manifest.digest(entries):
-        raise Untrue(
-            "MANIFEST_MISMATCH",
-            f"{MANIFEST_NAME}: expected {work.version.manifest_digest}, found {found}.",
-        )
-    _check_lock(work, MANIFEST_NAME)
-
-
-def _check_nothing_else(work: Pass, entries: list[FileEntry]) -> None:
-    prefix = work.version.prefix
-    expected = {entry.name for entry in entries} | {MANIFEST_NAME, SIGNATURE_NAME}
-    extra = sorted({key.removeprefix(prefix) for key in work.store.list_keys(prefix)} - expected)
-    if extra:
-        raise Untrue(
-            "EXTRA_OBJECT", f"{', '.join(extra)}: in the registry, but not in the manifest."
-        )
-
-
-def _check_lock(work: Pass, name: str, object_version: str = "") -> None:
-    stored = work.store.head(work.version.prefix + name)
-    if stored is None:
-        raise Untrue("MISSING_OBJECT", f"{name}: expected in the registry, found nothing.")
-    if object_version and stored.version_id != object_version:
-        raise Untrue(
-            "REPLACED",
-            f"{name}: expected object version {object_version}, found {stored.version_id}.",
-        )
-    if stored.locked_until is None or stored.locked_until < _locked_until(work):
-        raise Untrue(
-            "NOT_LOCKED",
-            f"{name}: expected a lock until {_locked_until(work):%Y-%m-%d}, found none that long.",
-        )
-
-
-# -- Both ------------------------------------------------------------------------------------------
-
-
-def _compare(work: Pass, file: ModelFile, *, verb: str) -> None:
-    """Read a stored file whole and compare it with what its publisher declared."""
-    seen = Inspector(file.name)
-    try:
-        for chunk in work.store.read(
-            work.version.prefix + file.name, version_id=file.object_version
-        ):
-            seen.update(chunk)
-            work.done += len(chunk)
-            work.show(file.name, verb=verb)
-    except NotThere as error:
-        raise Untrue(
-            "MISSING_OBJECT", f"{file.name}: expected in the registry, found nothing."
-        ) from error
-    if seen.sha256 != file.sha256:
-        found = f"{seen.size:,} bytes with sha256 {seen.sha256}"
-        expected = f"{file.size:,} bytes with sha256 {file.sha256}"
-        raise Untrue("DIGEST_MISMATCH", f"{file.name}: expected {expected}, found {found}.")
-    if problem := seen.problem():
-        raise Untrue("BAD_CONTENT", f"{file.name}: {problem}.")
-
-
-def _signature(work: Pass) -> bytes:
-    """Return the signature as it is stored: the very one that was written, where that is known."""
-    bundle, expected = _small(work, SIGNATURE_NAME), work.version.signature_digest
-    found = digest_of_bytes(bundle)
-    if expected and found != expected:
-        raise Untrue("SIGNATURE_INVALID", f"{SIGNATURE_NAME}: expected {expected}, found {found}.")
-    return bundle
-
-
-def _check_signature(work: Pass, bundle: bytes, entries: list[FileEntry]) -> None:
-    try:
-        model_manifest.verify(bundle=bundle, entries=entries, keys=[work.signer.public_key])
-    except BadSignature as error:
-        raise Untrue("SIGNATURE_INVALID", str(error)) from error
-
-
-def _small(work: Pass, name: str) -> bytes:
-    try:
-        return work.store.read_small(work.version.prefix + name, limit=MIB)
-    except NotThere as error:
-        raise Untrue(
-            "MISSING_OBJECT", f"{name}: expected in the registry, found nothing."
-        ) from error
-
-
-def _entries(files: list[ModelFile]) -> list[FileEntry]:
-    return [FileEntry(file.name, file.size, file.sha256) for file in files]
-
-
-def _locked_until(work: Pass) -> datetime:
-    until = work.version.locked_until
-    assert until is not None, "a version is locked from the moment its upload is finished"  # noqa: S101
-    return until

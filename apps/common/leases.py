@@ -52,6 +52,14 @@ def take_lease(row: Row, *, now: datetime) -> bool:
     return True
 
 
+def keep_lease(row: Reconciled, *, now: datetime) -> None:
+    """Have the row for longer: whoever works at one for minutes says so every second or so. Nothing
+    happens where an action changed its desired state meanwhile.
+    """
+    rows = type(row)._default_manager.filter(pk=row.pk, generation=row.generation)
+    rows.update(next_check_at=now + lease())
+
+
 def change_from(row: Row, statuses: Collection[str], *, now: datetime, **fields: Any) -> bool:
     """Change `row` if it is still in one of `statuses`; the object in hand follows. False when it
     was not.

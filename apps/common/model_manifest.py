@@ -12,13 +12,16 @@ name signs folders on disk; here the files are in S3 and were digested while the
 the in-toto statement and its DSSE envelope are built from the digests. The library's own verifier
 accepts the result on a downloaded folder that holds the version's files, manifest.json and
 model.sig; tests hold both ways.
+
+ranges.json, which the portal adds and the manifest lists, has the SHA-256 of every 64 MiB of every
+file: so a later reading can stop anywhere, and says which bytes differ.
 """
 
 import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,8 +35,12 @@ MAX_FILES = 500
 MAX_FILE_BYTES = 10 * GIB
 MAX_TOTAL_BYTES = 1024 * GIB
 MAX_JSON_BYTES = 64 * MIB
+MAX_RANGES_BYTES = 4 * MIB  # of ranges.json: 80 bytes for each 64 MiB of the largest version
 
-MANIFEST_NAME, SIGNATURE_NAME = "manifest.json", "model.sig"
+MANIFEST_NAME, SIGNATURE_NAME, RANGES_NAME = "manifest.json", "model.sig", "ranges.json"
+WRITTEN_BY_PORTAL = frozenset({MANIFEST_NAME, SIGNATURE_NAME, RANGES_NAME})
+TWICE = "a key occurs twice"
+RANGE_SIZE = 64 * MIB  # of every range but a file's last
 REQUIRED = ("config.json",)
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD = "application/vnd.in-toto+json"
@@ -94,10 +101,22 @@ def file_list_problems(entries: Sequence[FileEntry]) -> list[str]:
     return found
 
 
+def manifest_problems(entries: Sequence[FileEntry]) -> list[str]:
+    """Return what is wrong with the files that a manifest lists: as file_list_problems, but for the
+    digests of ranges, which the portal adds to what was declared. Versions of before have none.
+    """
+    ours = [entry for entry in entries if entry.name == RANGES_NAME]
+    found = file_list_problems([entry for entry in entries if entry.name != RANGES_NAME])
+    found += [problem for entry in ours if (problem := _facts_problem(entry))]
+    return [*found, f"{RANGES_NAME}: listed twice."] if len(ours) > 1 else found
+
+
 def entry_problem(entry: FileEntry) -> str:
     """Return what is wrong with one declared file; "" when nothing is."""
-    if problem := name_problem(entry.name):
-        return problem
+    return name_problem(entry.name) or _facts_problem(entry)
+
+
+def _facts_problem(entry: FileEntry) -> str:
     if not _SHA256.match(entry.sha256):
         return f"{entry.name}: its sha256 must be 64 lower-case hexadecimal digits."
     limit = MAX_JSON_BYTES if entry.name.endswith(".json") else MAX_FILE_BYTES
@@ -115,7 +134,7 @@ def name_problem(name: str) -> str:
         return f"{shown}: hidden files are refused."
     if not _PLAIN.match(name):
         return f"{shown}: use letters, digits, dots, dashes and underscores, at most 200."
-    if name.lower() in (MANIFEST_NAME, SIGNATURE_NAME):
+    if name.lower() in WRITTEN_BY_PORTAL:
         return f"{name}: the portal writes this file itself."
     suffix = "." + name.lower().rsplit(".", 1)[-1] if "." in name else ""
     if suffix in _CAN_CARRY_CODE:
@@ -156,18 +175,99 @@ def manifest(*, model: str, number: int, entries: Iterable[FileEntry]) -> bytes:
 
 
 def read_manifest(content: bytes) -> list[FileEntry]:
-    """Return the files that a manifest.json lists. Raises ValueError when it is no manifest."""
+    """Return the files that a manifest.json lists. Raises ValueError when it is no manifest, or one
+    that two readers may read differently: a key that occurs twice, a size that is a text.
+    """
     try:
-        return [
-            FileEntry(str(f["name"]), int(f["size"]), str(f["sha256"]))
-            for f in json.loads(content)["files"]
-        ]
-    except (KeyError, TypeError, AttributeError) as error:
+        return [_entry(item) for item in json.loads(content, object_pairs_hook=no_twins)["files"]]
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError("manifest.json does not list files") from error
+
+
+def no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object's pairs as a dictionary, for json.loads. Raises ValueError where a key
+    occurs twice.
+    """
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError(TWICE)
+    return found
+
+
+def _entry(item: dict[str, Any]) -> FileEntry:
+    name, size, sha256 = item["name"], item["size"], item["sha256"]
+    if type(name) is not str or type(size) is not int or type(sha256) is not str:
+        raise TypeError("a name, a size and a digest")
+    return FileEntry(name, size, sha256)
 
 
 def _listed(entries: Iterable[FileEntry]) -> list[dict[str, object]]:
     return [asdict(entry) for entry in sorted(entries, key=lambda entry: entry.name)]
+
+
+# -- Ranges ----------------------------------------------------------------------------------------
+
+
+class RangeHash:
+    """The SHA-256 of each range of a file whose bytes stream by."""
+
+    def __init__(self) -> None:
+        self._finished: list[str] = []
+        self._present = hashlib.sha256()
+        self._left = RANGE_SIZE
+
+    def update(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        rest = memoryview(chunk)
+        while rest:
+            piece, rest = rest[: self._left], rest[self._left :]
+            self._present.update(piece)
+            self._left -= len(piece)
+            if not self._left:
+                self._finished.append(self._present.hexdigest())
+                self._present, self._left = hashlib.sha256(), RANGE_SIZE
+
+    def digests(self) -> list[str]:
+        """Return one digest a range, of all that was read so far, the last range as far as it
+        is.
+        """
+        begun = self._left < RANGE_SIZE
+        return [*self._finished, self._present.hexdigest()] if begun else list(self._finished)
+
+
+def range_count(size: int) -> int:
+    """Return how many ranges a file of `size` bytes has."""
+    return -(-size // RANGE_SIZE)
+
+
+def range_of(size: int, index: int) -> tuple[int, int]:
+    """Return first byte and length of a range, counted from 0, of a file of `size` bytes."""
+    first = index * RANGE_SIZE
+    return first, min(RANGE_SIZE, size - first)
+
+
+def ranges(digests: Mapping[str, Sequence[str]]) -> bytes:
+    """Return the content of a version's ranges.json. digests: of each file's ranges, by name."""
+    files = {name: list(found) for name, found in digests.items()}
+    return canonical({"algorithm": "sha256", "files": files, "range_size": RANGE_SIZE})
+
+
+def read_ranges(content: bytes, entries: Iterable[FileEntry]) -> dict[str, list[str]]:
+    """Return the digests of each file's ranges, by name. entries: of the manifest. Raises
+    ValueError where it does not tell of exactly these files and all their ranges.
+    """
+    try:
+        said = json.loads(content, object_pairs_hook=no_twins)
+        kind, files = (said["algorithm"], said["range_size"]), said["files"]
+        found = {str(name): [str(one) for one in digests] for name, digests in files.items()}
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{RANGES_NAME} lists no ranges") from error
+    if kind != ("sha256", RANGE_SIZE):
+        raise ValueError(f"{RANGES_NAME} has ranges of another kind")
+    wanted = {e.name: range_count(e.size) for e in entries if e.name != RANGES_NAME}
+    if {name: len(digests) for name, digests in found.items()} != wanted:
+        raise ValueError(f"{RANGES_NAME} lists other ranges than the files have")
+    return found
 
 
 # -- Signatures ------------------------------------------------------------------------------------
@@ -218,7 +318,9 @@ def verify(*, bundle: bytes, entries: Iterable[FileEntry], keys: Sequence[Public
         predicate = statement["predicate"]
         signed = {resource["name"]: resource["digest"] for resource in predicate["resources"]}
         method = predicate["serialization"]["method"]
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+    except (
+        KeyError, IndexError, TypeError, AttributeError, ValueError, RecursionError,
+    ) as error:  # fmt: skip
         raise BadSignature(
             f"{SIGNATURE_NAME} is not a model-signing bundle ({type(error).__name__})."
         ) from error

@@ -11,6 +11,7 @@ import binascii
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -34,8 +35,24 @@ class BadNote(Exception):
     """A text is no signed note, or no trusted key signed it. The text says which."""
 
 
+class Kind(StrEnum):
+    """Where a private key is."""
+
+    FILE = "FILE"
+    KMS = "KMS"
+    TRANSIT = "TRANSIT"
+
+
 class Signer(Protocol):
     """Signs for one key on P-256, P-384 or P-521: a file, a key service."""
+
+    @property
+    def kind(self) -> str:
+        """Return where the private key is, a Kind."""
+
+    @property
+    def key_id(self) -> str:
+        """Return what the key is called there."""
 
     @property
     def public_key(self) -> PublicKey:
@@ -50,6 +67,8 @@ class FileSigner:
     """A private key that is a file."""
 
     private: ec.EllipticCurvePrivateKey
+    key_id: str = ""
+    kind: str = Kind.FILE
 
     @classmethod
     def load(cls, path: str | Path, *, curves: Collection[str] = CURVES) -> "FileSigner":
@@ -61,7 +80,7 @@ class FileSigner:
             raise ValueError(
                 f"{path} must hold an elliptic-curve private key on {_curve_words(curves)}"
             )
-        return cls(key)
+        return cls(key, Path(path).name)
 
     @property
     def public_key(self) -> PublicKey:
@@ -80,6 +99,27 @@ def is_signed(*, key: PublicKey, signature: bytes, message: bytes) -> bool:
     except InvalidSignature:
         return False
     return True
+
+
+def prehashed(*, curve: str, message: bytes) -> tuple[str, bytes]:
+    """Return the name of the hash that belongs to a curve ("SHA256") and the digest of a message by
+    it: what a key service is given to sign.
+    """
+    algorithm = _HASHES[curve]()
+    return algorithm.name.upper(), hashlib.new(algorithm.name, message).digest()
+
+
+def public_key_of(content: bytes) -> PublicKey:
+    """Return a public key from its SubjectPublicKeyInfo, PEM or DER. Raises ValueError unless it is
+    an elliptic-curve key on a known curve.
+    """
+    load = serialization.load_pem_public_key
+    if not content.startswith(b"-----BEGIN"):
+        load = serialization.load_der_public_key
+    key = load(content)
+    if not isinstance(key, PublicKey) or key.curve.name not in CURVES:
+        raise ValueError(f"A public key must be on {_curve_words(CURVES)}")
+    return key
 
 
 def read_public_keys(pem: bytes, *, curves: Collection[str] = CURVES) -> list[PublicKey]:

@@ -42,7 +42,7 @@ from apps.common.model_manifest import (
     BadSignature,
     FileEntry,
     digest,
-    file_list_problems,
+    manifest_problems,
     read_manifest,
     signer_name,
     trusted_keys,
@@ -191,7 +191,7 @@ def listed_files(manifest: bytes) -> list[FileEntry]:
         entries = read_manifest(manifest)
     except ValueError as error:
         raise LoadFailed(f"{MANIFEST_NAME}: not a manifest ({type(error).__name__})") from error
-    if problems := file_list_problems(entries):
+    if problems := manifest_problems(entries):
         raise LoadFailed(f"{MANIFEST_NAME} lists what may not be served. {problems[0]}")
     return entries
 

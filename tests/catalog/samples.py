@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from apps.catalog import actions, uploads
 from apps.catalog.uploads import Registry
+from apps.common import model_manifest
 from apps.common.model_manifest import FileEntry
 from tests.factories import NOW, RegisteredModelFactory
 
@@ -42,6 +43,19 @@ def declared(contents: dict[str, bytes]) -> list[FileEntry]:
         FileEntry(name, len(body), hashlib.sha256(body).hexdigest())
         for name, body in contents.items()
     ]
+
+
+def ranges_of(contents: dict[str, bytes]) -> FileEntry:
+    """Return the entry of the ranges.json that the portal adds to these contents, each smaller than
+    a range.
+    """
+    body = ranges_body(contents)
+    return FileEntry("ranges.json", len(body), hashlib.sha256(body).hexdigest())
+
+
+def ranges_body(contents: dict[str, bytes]) -> bytes:
+    """Return the ranges.json of these contents, each smaller than a range."""
+    return model_manifest.ranges({entry.name: [entry.sha256] for entry in declared(contents)})
 
 
 def new_model(alice):

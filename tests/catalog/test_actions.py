@@ -249,20 +249,18 @@ class TestFinishUpload:
         assert row.next_check_at == NOW
         assert audited(version) == [Action.VERSION_ADDED, Action.VERSION_UPLOADED]
 
-    def test_tells_the_worker_what_to_do_until_when(self, alice, registered_model, enqueued):
+    def test_tells_the_worker_what_to_do_until_when(self, alice, registered_model):
         version, other = add(registered_model, alice), add(registered_model, alice, number=9)
         ModelVersion.objects.filter(pk=version.pk).update(attempts=3)
         complete(version)
         later = NOW + timedelta(hours=1)
         until = NOW + timedelta(days=30, microseconds=5)
         untouched = as_stored(other)
-        with enqueued() as asked:
-            row = actions.finish_upload(version=version, actor=alice, locked_until=until, now=later)
+        row = actions.finish_upload(version=version, actor=alice, locked_until=until, now=later)
         assert (row.locked_until, row.observed_at) == (NOW + timedelta(days=30), later)
         assert (row.next_check_at, row.attempts, row.generation) == (later, 0, 2)
         assert row.message == "The worker reads every file back."
         assert trail(row)[1:] == [(Action.VERSION_UPLOADED, "alice", {})]
-        assert asked == [("catalog.reconcile_version", {"version_id": version.pk})]
         assert as_stored(other) == untouched
 
     @pytest.mark.parametrize("status", ["SIGNING", "VERIFYING", "VERIFIED"])
@@ -315,7 +313,7 @@ class TestWhatTheWorkerFoundOut:
         untouched = as_stored(other)
         actions.record_stored(file=file, object_version="v1", now=NOW)
         for now in (NOW, self.LATER):
-            actions.record_read_back(file=file, now=now)
+            actions.record_read_back(file=file, range_digests=["aa"], now=now)
             actions.record_file_verified(file=file, now=now)
         stored = as_stored(file)
         assert (stored["object_version"], stored["uploaded_at"]) == ("v1", NOW)
@@ -352,28 +350,14 @@ class TestWhatTheWorkerFoundOut:
         actions.record_waiting(version=version, message="Again.", at=NOW, now=NOW)
         assert as_stored(version)["message"] == "S3 is away."
 
-    def test_goes_on_soon_unless_the_row_has_changed(self, registered_model, enqueued):
-        version, other = two(registered_model, status="SIGNING", attempts=4)
-        with enqueued() as asked:
-            actions.continue_soon(version=version, now=NOW)
-        assert asked == [("catalog.reconcile_version", {"version_id": version.pk})]
-        stored = as_stored(version)
-        assert (stored["next_check_at"], stored["attempts"]) == (NOW, 0)
-        assert as_stored(other)["attempts"] == 4
-        ModelVersion.objects.filter(pk=version.pk).update(generation=5, attempts=2)
-        actions.continue_soon(version=version, now=NOW)
-        assert as_stored(version)["attempts"] == 2
-
-    def test_signs_once_and_goes_on(self, registered_model, enqueued):
+    def test_signs_once_and_goes_on(self, registered_model):
         state = {"status": "SIGNING", "attempts": 4, "reason": "WAITING", "bytes_verified": 9}
         version, other = two(registered_model, **state, manifest_digest="")
         untouched = as_stored(other)
         facts = {"manifest_digest": f"sha256:{'a' * 64}", "signer": "Registry key 1"}
         facts["signature_digest"] = f"sha256:{'b' * 64}"
-        with enqueued() as asked:
-            for _ in range(2):
-                actions.record_signed(version=version, now=NOW, **facts)
-        assert asked == [("catalog.reconcile_version", {"version_id": version.pk})]
+        for _ in range(2):
+            actions.record_signed(version=version, now=NOW, **facts)
         found = {name: getattr(version, name) for name in facts}
         assert (version.status, found) == ("VERIFYING", facts)
         assert (version.bytes_verified, version.attempts, version.reason) == (0, 0, "")
@@ -457,15 +441,11 @@ class TestWhatTheWorkerFoundOut:
 
 class TestRetryVersion:
     @pytest.mark.parametrize(("digest", "status"), [("", "SIGNING"), ("sha256:a", "VERIFYING")])
-    def test_wakes_the_worker_for_this_version(
-        self, alice, registered_model, enqueued, digest, status
-    ):
+    def test_wakes_the_worker_for_this_version(self, alice, registered_model, digest, status):
         state = {"status": "FAILED", "locked_until": NOW, "attempts": 9, "reason": "R"}
         version, other = two(registered_model, **state, message="m", manifest_digest=digest)
         untouched = as_stored(other)
-        with enqueued() as asked:
-            actions.retry_version(version=version, actor=alice, now=NOW)
-        assert asked == [("catalog.reconcile_version", {"version_id": version.pk})]
+        actions.retry_version(version=version, actor=alice, now=NOW)
         assert (version.status, version.reason, version.message) == (status, "", "")
         assert (version.next_check_at, version.attempts, version.generation) == (NOW, 0, 2)
         assert trail(version) == [(Action.VERSION_RETRIED, "alice", {})]
@@ -502,10 +482,25 @@ class TestRetryVersion:
 
 
 class TestFinalStates:
+    def test_a_failed_one_can_turn_out_to_be_something_else(self, registered_model):
+        version, other = two(registered_model, status="FAILED")
+        where = {"file": "config.json", "first_byte": 0, "last_byte": 9}
+        for _ in range(2):
+            actions.quarantine_version(
+                version=version, reason="REPLACED", message="m", where=where, now=NOW
+            )
+        assert as_stored(version)["status"] == "QUARANTINED"
+        assert as_stored(other)["status"] == "FAILED"
+        facts = {"reason": "REPLACED", "message": "m"} | where
+        assert trail(version) == [
+            (Action.VERSION_QUARANTINED, "system:catalog.reconcile_version", facts)
+        ]
+
     @pytest.mark.parametrize("status", ["QUARANTINED", "FAILED"])
     def test_are_final_for_the_worker(self, registered_model, status):
         version = ModelVersionFactory(registered_model=registered_model, status=status)
-        actions.quarantine_version(version=version, reason="R", message="m", now=NOW)
+        if status == "QUARANTINED":
+            actions.quarantine_version(version=version, reason="R", message="m", now=NOW)
         actions.fail_version(version=version, reason="R", message="m", now=NOW)
         actions.record_verified(version=version, bytes_verified=1, now=NOW)
         version.refresh_from_db()

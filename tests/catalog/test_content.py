@@ -54,6 +54,19 @@ class TestSafetensors:
             "m.safetensors", len(text).to_bytes(8, "little") + text + b"\0" * 8
         )
 
+    def test_keeps_nothing_of_a_header_that_is_too_long(self):
+        seen = Inspector("m.safetensors")
+        seen.update((200_000_000).to_bytes(8, "little"))
+        for _ in range(210):
+            seen.update(b" " * 1_000_000)
+        assert "header's length is impossible" in seen.problem()
+        assert len(seen._head) < 1_100_000
+
+    def test_refuses_a_header_that_is_nested_without_end(self):
+        text = b'{"a":' * 200_000
+        content = len(text).to_bytes(8, "little") + text + b"\0" * 8
+        assert "cannot be read" in problem("m.safetensors", content, step=1 << 20)
+
     @pytest.mark.parametrize(
         "content", [b"", b"\x80\x04K\x01.", b"\xff" * 64, safetensors()[:-1], safetensors() + b"x"]
     )

@@ -20,7 +20,7 @@ from apps.common.model_manifest import FileEntry, digest
 from apps.common.signing import FileSigner
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.s3.client import RegistryStore
-from tests.catalog.samples import declared, folder, safetensors, upload
+from tests.catalog.samples import declared, folder, ranges_of, safetensors, upload
 from tests.database import unguarded
 from tests.integrations import versitygw
 
@@ -53,13 +53,23 @@ def work(store, signer):
             due = version.next_check_at
             if due is None:
                 break
-            reconcile.reconcile_version(
-                version=version, store=using or store, signer=signer, now=due, **options
-            )
+            _look(version, using or store, signer, now=due, **options)
         version.refresh_from_db()
         return version
 
     return run
+
+
+def _look(version, store, signer, *, now, clock=lambda: 0.0, known=None):
+    """Run the reconciler once, at a clock that stands still."""
+    reconcile.reconcile_version(
+        version=version,
+        store=store,
+        signer=lambda: signer,
+        keys=lambda: known or [signer.public_key],
+        now=now,
+        clock=clock,
+    )
 
 
 def audited(version) -> list[str]:
@@ -102,11 +112,13 @@ class TestReconcileVersion:
         contents = folder()
         version = work(upload(store, alice, contents, now=now))
         assert version.status == Status.VERIFIED
-        assert version.manifest_digest == digest(declared(contents))
+        listed = [*declared(contents), ranges_of(contents)]
+        assert version.manifest_digest == digest(listed)
         assert version.signer == model_manifest.signer_name(signer.public_key)
-        assert version.bytes_verified == sum(map(len, contents.values()))
+        assert version.bytes_verified == sum(entry.size for entry in listed)
         assert set(store.list_keys(version.prefix)) == {
-            version.prefix + name for name in [*contents, "manifest.json", "model.sig"]
+            version.prefix + name
+            for name in [*contents, "ranges.json", "manifest.json", "model.sig"]
         }
 
     def test_locks_every_object(self, store, alice, work, now):
@@ -120,7 +132,7 @@ class TestReconcileVersion:
         version = work(upload(store, alice, folder(), now=now))
         before = ModelVersion.objects.values().get(pk=version.pk)
         later = now + timedelta(hours=1)
-        reconcile.reconcile_version(version=version, store=store, signer=signer, now=later)
+        _look(version, store, signer, now=later)
         assert ModelVersion.objects.values().get(pk=version.pk) == before
         assert audited(version) == [
             Action.VERSION_ADDED, Action.VERSION_PUBLISHED, Action.VERSION_UPLOADED,
@@ -130,7 +142,7 @@ class TestReconcileVersion:
     def test_leaves_a_version_alone_that_another_worker_has(self, store, alice, now, signer):
         version = upload(store, alice, folder(), now=now)
         assert take_lease(ModelVersion.objects.get(pk=version.pk), now=now)
-        reconcile.reconcile_version(version=version, store=store, signer=signer, now=now)
+        _look(version, store, signer, now=now)
         version.refresh_from_db()
         assert version.status == Status.SIGNING
         assert store.list_keys(version.prefix) == []
@@ -153,14 +165,24 @@ class TestReconcileVersion:
                 work(version, passes=1)
         assert work(version).status == Status.VERIFIED
 
-    def test_hands_over_when_the_pass_is_long(self, store, alice, work, now):
-        ticks = iter(range(0, 100_000, 20))
-        version = work(
-            upload(store, alice, folder(), now=now), passes=1, clock=lambda: float(next(ticks))
-        )
-        assert version.status == Status.SIGNING
-        assert version.next_check_at is not None
-        assert work(version, passes=12, clock=lambda: float(next(ticks))).status == Status.VERIFIED
+    def test_keeps_its_lease_and_shows_how_far_it_is(self, store, alice, work, now):
+        """A file of any size is read in one go; no other process takes the version meanwhile."""
+        version = upload(store, alice, folder(), now=now)
+        seen = []
+
+        class Watched:
+            def __getattr__(self, name):
+                return getattr(store, name)
+
+            def put_new(self, *args, **kwargs):
+                seen.append(ModelVersion.objects.get(pk=version.pk))
+                return store.put_new(*args, **kwargs)
+
+        ticks = iter(range(0, 100_000, 60))
+        work(version, passes=1, using=Watched(), clock=lambda: float(next(ticks)))
+        assert seen[0].next_check_at - now > timedelta(minutes=10)
+        assert seen[0].message == "Reading back model.safetensors."
+        assert seen[0].bytes_verified == sum(map(len, folder().values()))
 
     def test_waits_while_s3_is_away(self, store, alice, work, now):
         class Away:
@@ -279,7 +301,7 @@ class TestCheckAgain:
         self, verified, store, work, signer
     ):
         """By the same key and over the same files: it is not the signature that was approved."""
-        entries = declared(folder())
+        entries = [*declared(folder()), ranges_of(folder())]
         again = model_manifest.sign(name=verified.name, entries=entries, signer=signer)
         versitygw.put_raw(store, verified.prefix + "model.sig", again)
         changed = work(verified, passes=1)
@@ -324,13 +346,18 @@ class TestCheckAgain:
         well = work(refused, passes=1)
         assert (well.status, well.reason, well.message) == (Status.VERIFIED, "", "")
 
-    def test_another_key_has_not_signed_it(self, verified, store, work, signer, tmp_path):
+    def test_believes_a_former_key_for_as_long_as_it_is_known(
+        self, verified, store, work, signer, tmp_path
+    ):
         other = FileSigner.load(new_key(tmp_path))
-        reconcile.reconcile_version(
-            version=verified, store=store, signer=other, now=verified.next_check_at
-        )
+        known = [other.public_key, signer.public_key]
+        _look(verified, store, other, now=verified.next_check_at, known=known)
         verified.refresh_from_db()
         assert verified.status == Status.VERIFIED
+        _look(verified, store, other, now=verified.next_check_at, known=known[:1])
+        verified.refresh_from_db()
+        assert (verified.status, verified.reason) == (Status.VERIFIED, "WAITING")
+        assert f"signed by {verified.signer}, whose public key is not known" in verified.message
 
 
 def new_key(folder):

@@ -367,7 +367,7 @@ STEPS = {
         "VERIFYING": "VERIFIED QUARANTINED FAILED",
         "VERIFIED": "QUARANTINED",
         "QUARANTINED": "",
-        "FAILED": "SIGNING VERIFYING",
+        "FAILED": "SIGNING VERIFYING QUARANTINED",
     },
     "evals.EvalRun": {
         "PENDING": "STARTING ERROR",

@@ -3,7 +3,7 @@
 import pytest
 from django.db import OperationalError
 
-from worker.processes import observer, scraper, sealer, usage_follower
+from worker.processes import leader, observer, registry, scraper, sealer, usage_follower
 
 
 class Term:
@@ -69,6 +69,35 @@ class TestKeep:
         with pytest.raises(OperationalError):
             sealer.keep(Keeper())
         assert len(turns) == 3
+
+
+class TestKeepTheRegistry:
+    def test_rests_only_where_nothing_is_due(self):
+        done, rested = [True, True, False, True], []
+
+        class Keeper:
+            def turn(self):
+                if not done:
+                    raise OperationalError
+                return done.pop(0)
+
+        with pytest.raises(OperationalError):
+            registry.keep(Keeper(), rested.append)
+        assert rested == [registry.LOOK_SECONDS]
+
+    def test_begins_again_when_the_database_was_away(self):
+        class Over(Exception):
+            pass
+
+        terms, rested = [], []
+
+        def term():
+            terms.append(1)
+            raise Over if len(terms) == 3 else OperationalError
+
+        with pytest.raises(Over):
+            leader.endure(term, rested.append)
+        assert (len(terms), rested) == (3, [leader.TRY_AGAIN_SECONDS] * 2)
 
 
 class TestFollowTheLog:

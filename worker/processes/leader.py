@@ -32,10 +32,21 @@ def lead(lock: Lock, term: Callable[[], None], sleep: Callable[[float], None] = 
     While another copy leads, or the database is away, it tries again every five seconds. Every
     other error of the term is raised.
     """
+
+    def led() -> None:
+        if is_leader(lock):
+            term()
+
+    endure(led, sleep)
+
+
+def endure(term: Callable[[], None], sleep: Callable[[float], None] = time.sleep) -> None:
+    """Do a term again and again, for ever, also where the database was away: for processes whose
+    copies share their work by leases. Every other error of the term is raised.
+    """
     while True:
         try:
-            if is_leader(lock):
-                term()
+            term()
         except (OperationalError, InterfaceError) as error:
             log.warning("the database is away (%s); trying again", type(error).__name__)
             connection.close()

@@ -11,8 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
-
 from apps.audit import merkle
 from apps.audit.models import Checkpoint
 from apps.audit.sealing import seal
@@ -61,11 +59,12 @@ def read(note: str, *, origin: str, keys: Keys) -> Head:
     return head
 
 
-@transaction.atomic
 def sign(*, origin: str, signer: Signer, now: datetime) -> Checkpoint | None:
-    """Sign the record as it is; None where nothing was sealed since the last checkpoint.
+    """Sign the record as it is; None where nothing was sealed since the last checkpoint. In no
+    transaction: what was sealed does not change, and whoever holds the key may be slow.
 
-    Raises Rewritten, and then signs nothing.
+    Raises Rewritten, and then signs nothing; TemporaryError or PermanentError where the key cannot
+    be used.
     """
     size = seal.size()
     last = Checkpoint.objects.order_by("-size").first()

@@ -9,10 +9,11 @@ from django.conf import settings
 from apps.audit.sealing import checkpoints, seal
 from apps.audit.sealing.checkpoints import Rewritten
 from apps.audit.sealing.keys import keys_from_settings
-from apps.common.signing import P256, FileSigner, Signer, fingerprint
+from apps.common.signing import P256, Kind, Signer, fingerprint
 from apps.common.tasks import enqueue_on_commit
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.s3.client import RegistryStore, anchor_from_settings
+from apps.integrations.signers import Lazily, record_signer
 
 log = logging.getLogger(__name__)
 
@@ -66,13 +67,28 @@ class Keeper:
 
 
 def _signer_from_settings() -> Signer:
-    if not settings.AUDIT_SIGNING_KEY_FILE:
-        raise ValueError("The sealer needs AUDIT_SIGNING_KEY_FILE: the private key of the record")
-    signer = FileSigner.load(settings.AUDIT_SIGNING_KEY_FILE, curves=[P256])
-    known = {fingerprint(key) for key in keys_from_settings()}
-    if fingerprint(signer.public_key) not in known:
+    """Return the record's key. Whether it is one that people believe is asked at its first use:
+    events are sealed also while a service that holds it is away.
+    """
+    signer = record_signer()
+    if settings.AUDIT_SIGNER == Kind.FILE:
+        return _believed(signer)
+    return Lazily(lambda: _believed_or_refused(signer))
+
+
+def _believed_or_refused(signer: Signer) -> Signer:
+    try:
+        return _believed(signer)
+    except ValueError as error:
+        raise PermanentError(f"{error}.") from error
+
+
+def _believed(signer: Signer) -> Signer:
+    if signer.public_key.curve.name != P256:
+        raise ValueError(f"The record is signed by a key on P-256, and {signer.key_id} is not")
+    if fingerprint(signer.public_key) not in {fingerprint(key) for key in keys_from_settings()}:
         raise ValueError(
-            "AUDIT_PUBLIC_KEYS_FILE must hold the public key of AUDIT_SIGNING_KEY_FILE too: "
-            "else nobody believes what is signed"
+            f"AUDIT_PUBLIC_KEYS_FILE must hold the public key of {signer.key_id} too: else nobody "
+            "believes what is signed"
         )
     return signer

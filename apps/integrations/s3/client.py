@@ -49,6 +49,10 @@ class NotThere(PermanentError):
     """The object or the upload does not exist."""
 
 
+class NoSuchRange(PermanentError):
+    """The object ends before the bytes that were asked for."""
+
+
 class Damaged(PermanentError):
     """What was read is not what its checksum tells."""
 
@@ -172,7 +176,14 @@ class RegistryStore:
         locked = answer.get("ObjectLockMode") == "COMPLIANCE"
         until = answer.get("ObjectLockRetainUntilDate") if locked else None
         return StoredObject(
-            key, int(answer["ContentLength"]), str(answer.get("VersionId", "")), until
+            key=key,
+            size=int(answer["ContentLength"]),
+            version_id=str(answer.get("VersionId", "")),
+            locked_until=until,
+            encryption=str(answer.get("ServerSideEncryption", "")),
+            kms_key=str(answer.get("SSEKMSKeyId", "")),
+            bucket_key=answer.get("BucketKeyEnabled"),
+            replication=str(answer.get("ReplicationStatus", "")),
         )
 
     def md5_of(self, key: str) -> str:
@@ -187,8 +198,18 @@ class RegistryStore:
 
     def read(self, key: str, *, version_id: str = "") -> Iterator[bytes]:
         """Yield an object's bytes in chunks of at most 1 MiB."""
+        return self._read(key, **_version(version_id))
+
+    def read_from(self, key: str, *, version_id: str = "", first: int = 0) -> Iterator[bytes]:
+        """Yield an object's bytes from its byte `first` on, counted from 0, in chunks of at most
+        1 MiB. S3's own checksum is not looked at: whoever reads so digests the bytes. Raises
+        NoSuchRange where the object ends before.
+        """
+        return self._read(key, Range=f"bytes={first}-", **_version(version_id))
+
+    def _read(self, key: str, **asked: str) -> Iterator[bytes]:
         with self._translated(key):
-            body = self._s3.get_object(Bucket=self.bucket, Key=key, **_version(version_id))["Body"]
+            body = self._s3.get_object(Bucket=self.bucket, Key=key, **asked)["Body"]
         try:
             with self._translated(key):
                 yield from body.iter_chunks(CHUNK)
@@ -286,6 +307,8 @@ def _refusal(error: ClientError, key: str, name: str) -> Exception:
         )
     if code in BUSY or status in (409, 429) or status >= 500:
         return TemporaryError(f"The {name} (S3) is busy: {code or status}.")
+    if status == 416 or code == "InvalidRange":
+        return NoSuchRange(f"{key} in the {name} is shorter than it was.")
     if status == 404 or code in ("404", "NoSuchKey", "NoSuchUpload"):
         return NotThere(f"{key} is not in the {name} ({code or status}).")
     message = error.response.get("Error", {}).get("Message", "")

@@ -17,12 +17,20 @@ class UploadedPart:
 class StoredObject:
     """The current version of an object. locked_until: end of its COMPLIANCE retention; None: not
     locked.
+
+    encryption: "aws:kms", "AES256" …; kms_key: the key's address; bucket_key: whether S3 uses a key
+    of the bucket's own below it; replication: "COMPLETED", "PENDING", "FAILED", "REPLICA". Each is
+    "" or None where S3 does not tell.
     """
 
     key: str
     size: int  # bytes
     version_id: str
     locked_until: datetime | None
+    encryption: str = ""
+    kms_key: str = ""
+    bucket_key: bool | None = None
+    replication: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 """The product's own processes: web server, Celery worker and its clock, usage follower, observer,
-scraper, their jobs.
+scraper, registry, sealer, their jobs.
 
 They get the product's variables and nothing else, exactly as a deployment would set them; a
 variable that the caller of `make up` set is passed through instead of ours.
@@ -15,7 +15,7 @@ from . import bills, credentials, mail, postgres, probes, s3, sample, servicenow
 from .part import Context, Part
 
 BACKENDS = ("postgres", "valkey", "idp")
-PUBLISHING = ("sample-data", "sample-weights", "registry-bucket", "worker")
+PUBLISHING = ("sample-data", "sample-weights", "registry-bucket", "registry")
 OWNERS_ADDRESS = "MIGRATIONS_DATABASE_URL"
 SERVING_IMAGE = "vllm/vllm-openai:v0.32.0"
 PASSED = (
@@ -157,6 +157,7 @@ def parts(context: Context) -> list[Part]:
         ),
         _process(context, env, "observer", [context.python, "-m", "worker.processes", "observer"]),
         _process(context, env, "scraper", [context.python, "-m", "worker.processes", "scraper"]),
+        _process(context, env, "registry", [context.python, "-m", "worker.processes", "registry"]),
         _process(
             context,
             env | _sealers_key(context),

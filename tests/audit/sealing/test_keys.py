@@ -67,5 +67,5 @@ class TestKeeper:
 
     def test_does_not_start_without_the_private_key(self, settings):
         settings.AUDIT_SIGNING_KEY_FILE = ""
-        with pytest.raises(ValueError, match="needs AUDIT_SIGNING_KEY_FILE"):
+        with pytest.raises(ValueError, match="AUDIT_SIGNING_KEY_FILE is not set"):
             Keeper.from_settings()

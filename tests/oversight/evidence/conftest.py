@@ -113,7 +113,11 @@ def _promoted(git, owner, reviewer):
     signer = FileSigner.load(settings.SIGNING_KEY_FILE)
     while version.status != "VERIFIED":
         catalog.reconcile_version(
-            version=version, store=store, signer=signer, now=version.next_check_at
+            version=version,
+            store=store,
+            signer=lambda: signer,
+            keys=lambda: [signer.public_key],
+            now=version.next_check_at,
         )
         version.refresh_from_db()
     _evaluated(version)

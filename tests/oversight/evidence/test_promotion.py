@@ -18,7 +18,7 @@ from apps.audit.models import Action, AuditEvent
 from apps.common.signing import public_pem
 from apps.oversight.evidence import actions, storage
 from apps.oversight.evidence.reconcile import make_evidence
-from tests.catalog.samples import folder
+from tests.catalog.samples import folder, ranges_body
 from tests.database import owner_runs
 from tests.oversight.evidence.packs import made, verify
 
@@ -89,7 +89,7 @@ class TestEvidence:
     ):
         model = tmp_path / "MODEL"
         model.mkdir()
-        for name, body in folder().items():
+        for name, body in (folder() | {"ranges.json": ranges_body(folder())}).items():
             (model / name).write_bytes(body)
         line = next(
             line for line in (place / "README.md").read_text().splitlines()
