@@ -60,6 +60,20 @@ PRIVILEGES: dict[str, May] = {
     "audit.AuditTile": FACT,
     "audit.Checkpoint": May(insert=True, update=("anchored_at", "problem")),
     "audit.Verification": FACT,
+    # models that go
+    "catalog.Retirement": May(
+        insert=True,
+        update=(
+            "last_day",
+            "successor",
+            "note",
+            "status",
+            "ended_by",
+            "ended_at",
+            "end_reason",
+            "callers_at_end",
+        ),
+    ),
     # people
     "accounts.CostCenter": FACT,
     "accounts.Team": May(insert=True, update=("cost_center",)),

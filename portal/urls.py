@@ -27,6 +27,7 @@ from portal.pages.api_reference import api_reference
 from portal.pages.grants import grant_list
 from portal.pages.model_usage import model_usage
 from portal.pages.recertification import recertification_list
+from portal.pages.retirement import ModelRetirement, model_retirement, order_api, retirement_order
 from portal.pages.rollout_charts import rollout_charts
 from portal.pages.sample import sample
 from portal.pages.style import style
@@ -35,6 +36,8 @@ catalog_pages: list[URLPattern] = [
     path("", catalog.model_list, name="model_list"),
     path("<slug:name>/versions/", versions.version_list, name="version_list"),
     path("<slug:name>/v<int:number>/", versions.version_detail, name="version_detail"),
+    path("<slug:name>/retirement/", model_retirement, name="model_retirement"),
+    path("<slug:name>/retirement/<str:order>/", retirement_order, name="retirement_order"),
 ]
 # last: "register" is no model's name
 model_page = path("<slug:name>/", catalog.model_detail, name="model_detail")
@@ -76,6 +79,8 @@ api: list[URLPattern | URLResolver] = [
     *access_urls.api,
     *access_api,
     *catalog_api,
+    path("models/<slug:name>/retirement", ModelRetirement.as_view(), name="retirement"),
+    path("models/<slug:name>/retirement/<str:order>", order_api, name="retirement_order"),
     *chargeback_api,
     *evals_api,
     *promotions_api,

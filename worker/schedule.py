@@ -91,6 +91,20 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(hour="6,12,18", minute=5),
         "options": {"expires": 3600},
     },
+    # Retires models whose last day is over once nobody calls them. If it stops, they stay, and keep
+    # their GPUs.
+    "retire-due-models": {
+        "task": "metering.retire_due",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
+    # Ends what is granted of models that are gone, where the hint was lost. If it stops, their
+    # teams can go on calling them.
+    "end-grants-of-retired": {
+        "task": "access.end_grants_of_retired",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     # Tells owners of the grants that they are to keep or end. If it stops, they find them on the
     # page of recertification only.
     "tell-looks": {

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from django.db import IntegrityError, transaction
 
+from apps.access import retirement
 from apps.access.budgets.actions import end_with_grant, give_budget
 from apps.access.models import AccessRequest, Grant
 from apps.access.wishes import Wish, problems, renewal
@@ -74,6 +75,8 @@ def submit_request(
         raise CannotRequest("Your sign-in names no team, so there is nobody to grant the model to.")
     if wrong := problems(asdict(wish), model, now):
         raise CannotRequest(" ".join(wrong.values()), wrong)
+    if gone := retirement.why_not(model, wish.expires_date):
+        raise CannotRequest(gone, {"expires_date": gone})
     _may_be_granted(model, team, renews, now)
     seen = seen_as_data(Seen(expected, use))
     try:
@@ -181,6 +184,8 @@ def approve_request(
         raise CannotRequest(
             "The requested end has passed. Reject the request and ask the team for a new one."
         )
+    if gone := retirement.why_not(request.registered_model, request.expires_date):
+        raise CannotRequest(gone)
     replaced = _replace(request, approver, now)
     try:
         with transaction.atomic():

@@ -2,13 +2,14 @@
 it too.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Prefetch
 from django.shortcuts import get_object_or_404
 from django.utils.timezone import now
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 from rest_framework.decorators import api_view, authentication_classes
 from rest_framework.request import Request
@@ -20,6 +21,7 @@ from apps.catalog import actions, uploads
 from apps.catalog.filters import ModelQuery, VersionQuery
 from apps.catalog.models import DataClass, ModelFile, ModelVersion, RegisteredModel
 from apps.catalog.registry import registry_from_settings
+from apps.catalog.retirement.models import standing
 from apps.common import model_manifest
 from apps.common.listing import Listing
 from apps.common.model_manifest import FileEntry
@@ -80,10 +82,28 @@ class VersionInput(serializers.Serializer[Any]):
         return entries
 
 
+class EndOutput(serializers.Serializer[Any]):
+    """When a model goes, or went. last_day: the last day on which it may be called, UTC.
+    successor: what to call instead, null for nothing.
+    """
+
+    status = serializers.CharField()
+    last_day = serializers.DateField()
+    successor = serializers.CharField(source="successor.name", default=None, allow_null=True)
+    note = serializers.CharField()
+
+
 class ModelOutput(serializers.ModelSerializer[RegisteredModel]):
-    """One model."""
+    """One model. retirement: null where it stays."""
 
     owner_team = serializers.CharField(source="owner_team.slug")
+    retirement = serializers.SerializerMethodField()
+
+    @extend_schema_field(EndOutput(allow_null=True))
+    def get_retirement(self, row: RegisteredModel) -> dict[str, Any] | None:
+        """Return when the model goes."""
+        found = self.context["going"].get(row.pk)
+        return dict(EndOutput(found).data) if found else None
 
     class Meta:
         model = RegisteredModel
@@ -91,6 +111,7 @@ class ModelOutput(serializers.ModelSerializer[RegisteredModel]):
             "name", "title", "description", "task", "family", "parameter_count", "context_length",
             "license",
             "data_class", "intended_use", "forbidden_use", "owner_team", "created_at",
+            "retirement",
         )  # fmt: skip
 
 
@@ -150,6 +171,10 @@ class Models(Listing):
         rows = RegisteredModel.objects.visible_to(caller(request)).select_related("owner_team")
         return self.listed(rows)
 
+    def context_of(self, page: Sequence[RegisteredModel]) -> dict[str, object]:
+        """Return which of a page's models go."""
+        return {"going": standing(model.pk for model in page)}
+
     @operation(
         "models_create",
         TAG,
@@ -164,14 +189,15 @@ class Models(Listing):
         body = ModelInput(data=request.data)
         body.is_valid(raise_exception=True)
         row = actions.register_model(**body.validated_data, actor=caller(request), now=now())
-        return Response(ModelOutput(row).data, status=201)
+        return Response(ModelOutput(row, context={"going": {}}).data, status=201)
 
 
 @operation("model", TAG, "Read a model", answers=ModelOutput, refuses=(404,))
 @api_view(["GET"])
 def model(request: Request, name: str) -> Response:
     """Answer one model."""
-    return Response(ModelOutput(_model_for(request, name)).data)
+    found = _model_for(request, name)
+    return Response(ModelOutput(found, context={"going": standing([found.pk])}).data)
 
 
 class Versions(Listing):

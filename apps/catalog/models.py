@@ -12,6 +12,9 @@ from django.db import models
 
 from apps.accounts.models import Team, User
 from apps.accounts.roles import OWNS_MODELS
+
+# Django finds an app's models through this module only
+from apps.catalog.retirement import models as retirement_models  # noqa: F401
 from apps.common.leases import Reconciled
 
 # `<name>-v<n>-<8 digits of an evaluation run>-predictor` must fit a DNS label of 63.

@@ -16,6 +16,8 @@ from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import RegisteredModel
 from apps.catalog.pages import crumbs
+from apps.catalog.retirement import words as retiring
+from apps.catalog.retirement.models import standing_of
 from apps.chargeback.prices.words import price_words
 from apps.chargeback.queries import prices_at
 from apps.common.badges import Badge
@@ -46,7 +48,10 @@ def _tab(request: SignedIn, name: str, tab: str) -> dict[str, object]:
         .first()
     )
     state = serving.of_model(model, now())
+    retirement = standing_of(model.pk)
     return {
+        "retirement": retirement,
+        "goes": retiring.sentence(retirement, now()) if retirement else "",
         "model": model,
         "crumbs": crumbs(model, tab),
         "grant": grant,

@@ -32,7 +32,8 @@ class Evidence:
     no longer as it was bound then; None where nothing was, which is how the first ones were made.
     bound_policy: the number of its policy, while that must stay in force.
     serving_class: "" while none was chosen. only_spot: every NodePool is known to buy Spot machines
-    alone. real_engine_required: by the policy. policy: the number of the one in force.
+    alone. real_engine_required: by the policy. policy: the number of the one in force. retired: its
+    model is gone.
     """
 
     version: str
@@ -52,6 +53,7 @@ class Evidence:
     differences: Sequence[Difference] | None = ()
     bound_policy: int | None = None
     is_bound: bool = False
+    retired: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def evaluate_gates(facts: Evidence) -> list[Condition]:
         *_evaluation(facts),
         _not_live(facts),
         _free(facts),
+        *_stays(facts),
         *_machines(facts),
     ]
     return [*found, *_bound(facts)] if facts.is_bound else found
@@ -184,6 +187,14 @@ def _free(facts: Evidence) -> Condition:
         )
         return Condition("Rollout", True, words)
     return Condition("Rollout", True, "no other rollout of this model")
+
+
+def _stays(facts: Evidence) -> list[Condition]:
+    """Return nothing but where its model is gone."""
+    if not facts.retired:
+        return []
+    words = "The model is retired, so no version of it serves any more."
+    return [Condition("Model", False, words)]
 
 
 def _machines(facts: Evidence) -> list[Condition]:

@@ -6,6 +6,7 @@ from django.db.models import F, Q
 
 from apps.capacity.queries import buys_only_spot
 from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.catalog.retirement.models import is_retired
 from apps.evals.models import EvalRun, EvalSuite
 from apps.evals.queries import current_suite, deciding_run
 from apps.manifests.text import CannotRender
@@ -149,6 +150,7 @@ def evidence_for(
         differences=_differences(promotion, ruling, run, suite, live) if promotion else (),
         bound_policy=_policy_that_must_stay(promotion, ruling),
         is_bound=promotion is not None,
+        retired=is_retired(model.pk),
     )
 
 

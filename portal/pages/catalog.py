@@ -21,9 +21,12 @@ from apps.accounts.models import Role, User
 from apps.accounts.requests import SignedIn
 from apps.catalog import pages
 from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.catalog.retirement import words as retiring
+from apps.catalog.retirement.models import Retirement, standing
 from apps.chargeback import queries as chargeback
 from apps.chargeback.prices.words import PriceWords, price_words
 from apps.chargeback.rating import Prices
+from apps.common.badges import Badge
 from apps.common.simulated import MARK, Simulated
 from apps.common.tables.reading import respond
 from apps.evals import pages as evals
@@ -37,7 +40,7 @@ from portal.pages import catalog_table
 @dataclass(frozen=True)
 class Card:
     """A model as the catalog shows it. prices: None where none is set; result: the evaluation of
-    the version that serves, None without one.
+    the version that serves, None without one; retirement: None where it stays.
     """
 
     model: RegisteredModel
@@ -45,6 +48,17 @@ class Card:
     prices: Prices | None
     access: TeamAccess
     result: EvalRun | None
+    retirement: Retirement | None = None
+
+    @property
+    def badge(self) -> Badge:
+        """Return that it goes or is gone, where that is so; else what its callers meet."""
+        return retiring.badge(self.retirement) if self.retirement else self.serving.badge
+
+    @property
+    def lifecycle(self) -> str:
+        """Return which choice of the facet it fits."""
+        return catalog_table.lifecycle(self.retirement)
 
     @property
     def measured(self) -> str:
@@ -99,12 +113,13 @@ class Card:
 
 
 def cards(models: Sequence[RegisteredModel], user: User, at: datetime) -> list[Card]:
-    """Return the models' cards; six queries, four more where a version sleeps."""
+    """Return the models' cards; seven queries, four more where a version sleeps."""
     states = serving.states(models, at)
     prices = chargeback.prices(models, at)
     access = team_access(models, user, at)
     live = [state.live.model_version for state in states.values() if state.live]
     results = runs.newest_results(live)
+    going = standing(model.pk for model in models)
     return [
         Card(
             model,
@@ -112,6 +127,7 @@ def cards(models: Sequence[RegisteredModel], user: User, at: datetime) -> list[C
             prices.get(model.pk),
             access[model.pk],
             results.get(state.live.model_version_id) if state.live else None,
+            going.get(model.pk),
         )
         for model in models
     ]
@@ -141,19 +157,26 @@ def model_list(request: SignedIn) -> HttpResponseBase:
 @require_GET
 def model_detail(request: SignedIn, name: str) -> HttpResponse:
     """Show what a model is for, whether it serves, what it costs, and who owns it."""
-    rows = RegisteredModel.objects.visible_to(request.user)
-    model = get_object_or_404(rows.select_related("owner_team", "created_by"), name=name)
+    model, moment = model_for(request.user, name), now()
     newest = model.versions.select_related("registered_model").first()
-    [card] = cards([model], request.user, now())
+    [card] = cards([model], request.user, moment)
     context = {
         "model": model,
         "crumbs": pages.crumbs(model),
         "facts": pages.model_facts(model),
         "card": card,
         "serving": card.serving,
+        "retirement": card.retirement,
+        "goes": retiring.sentence(card.retirement, moment) if card.retirement else "",
         "newest": newest,
         "newest_badge": pages.version_badge(newest) if newest else None,
         "may_publish": model.is_owned_by(request.user),
         "retry_after": settings.SCALING_RETRY_AFTER_SECONDS,
     }
     return render(request, "catalog/model_detail.html", context)
+
+
+def model_for(user: User, name: str) -> RegisteredModel:
+    """Return a model that this person may see. Raises Http404."""
+    rows = RegisteredModel.objects.visible_to(user).select_related("owner_team", "created_by")
+    return get_object_or_404(rows, name=name)

@@ -12,6 +12,7 @@ from django.urls import reverse, reverse_lazy
 
 from apps.accounts.models import Role, User
 from apps.catalog.models import DataClass
+from apps.catalog.retirement.models import Retirement
 from apps.chargeback.rating import Prices
 from apps.common.filters import Filters
 from apps.common.money import NO_PRICE, unit_price
@@ -26,6 +27,7 @@ PRICES = (
     (PRICED, "Any price set"),
     (UNPRICED, NO_PRICE.capitalize()),
 )
+LIFECYCLES = (("stays", "Stays"), ("goes", "Is to be retired"), ("gone", "Retired"))
 VERSIONS = (("verified", "Has a verified version"), ("none", "None verified yet"))
 
 
@@ -35,6 +37,13 @@ def price_facets(prices: Prices | None) -> tuple[str, ...]:
         return (UNPRICED,)
     output = prices.output
     return (PRICED, *(str(usd) for usd in UP_TO if output is not None and output <= usd))
+
+
+def lifecycle(retirement: Retirement | None) -> str:
+    """Return which choice of LIFECYCLES a model with this retirement fits."""
+    if retirement is None:
+        return "stays"
+    return "gone" if retirement.is_retired else "goes"
 
 
 def _facet(field_name: str, label: str, choices: Iterable[tuple[str, str]]) -> Any:
@@ -61,6 +70,7 @@ def facets(cards: Iterable[Any]) -> type[Filters]:
         data_class = _facet("model.data_class", "Data class", DataClass.choices)
         license = occurring("license", "License")
         version = _facet("model.having", "Versions", VERSIONS)
+        lifecycle = _facet("lifecycle", "Lifecycle", LIFECYCLES)
 
     return Facets
 
@@ -94,10 +104,10 @@ MODELS = Table(
         Column(
             "serving",
             "Serving",
-            "serving.badge",
+            "badge",
             kind="badge",
             sub="mark",
-            sort="serving.badge.words",
+            sort="badge.words",
             place="figure",
             css="nowrap",
         ),

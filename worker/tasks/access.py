@@ -2,6 +2,7 @@
 
 from django.utils.timezone import now
 
+from apps.access import retirement
 from apps.access.grants import telling
 from apps.access.recertification.queries import period
 from worker.celery import app
@@ -17,3 +18,9 @@ def tell_ends(**_: object) -> None:
 def tell_looks(**_: object) -> None:
     """Tell owners of grants that are to be looked at again."""
     telling.tell_looks(period=period(), now=now())
+
+
+@app.task(name="access.end_grants_of_retired", acks_late=True, time_limit=120)
+def end_grants_of_retired(**_: object) -> None:
+    """End what is still granted of models that are gone."""
+    retirement.end_grants_of_retired(now=now())

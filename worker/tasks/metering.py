@@ -3,7 +3,7 @@
 from django.utils.timezone import now
 
 from apps.integrations.s3.client import archive_from_settings
-from apps.metering import actions, sealing
+from apps.metering import actions, retirement, sealing
 from apps.metering.archive import reconcile
 from apps.metering.quarantine import doubles
 from apps.metering.quarantine.actions import replay_waiting as replay
@@ -50,3 +50,9 @@ def find_doubles(**_: object) -> None:
 def seal_hours(**_: object) -> None:
     """Seal the hours that no call is expected for any more."""
     sealing.seal_hours(now=now())
+
+
+@app.task(name="metering.retire_due", acks_late=True, time_limit=120)
+def retire_due(**_: object) -> None:
+    """Retire the models whose last day is over and that nobody calls."""
+    retirement.retire_due(now=now())

@@ -12,6 +12,7 @@ from apps.chargeback import telling as chargeback
 from apps.evals import telling as evals
 from apps.integrations.mail.client import client_from_settings as mail_client
 from apps.integrations.webhooks.client import client_from_settings as webhook_client
+from apps.metering import retirement
 from apps.notices import digests, reconcile
 from apps.notices.letters import Portal
 from apps.notices.models import Call, Letter
@@ -28,6 +29,7 @@ TELLERS: dict[str, Callable[..., int]] = {
     "promotions": promotions.tell,
     "chargeback": chargeback.tell,
     "record": record.tell,
+    "retirements": retirement.tell,
 }
 
 
