@@ -369,6 +369,7 @@ STEPS = {
         "QUARANTINED": "",
         "FAILED": "SIGNING VERIFYING QUARANTINED",
     },
+    "catalog.Retirement": {"ANNOUNCED": "RETIRED WITHDRAWN", "RETIRED": "", "WITHDRAWN": ""},
     "evals.EvalRun": {
         "PENDING": "STARTING ERROR",
         "STARTING": "RUNNING ERROR",

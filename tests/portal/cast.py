@@ -22,6 +22,7 @@ from apps.audit.models import Action
 from apps.capacity import actions as capacity
 from apps.capacity.models import CapacityRequest
 from apps.catalog.models import ModelFile, RegisteredModel
+from apps.catalog.retirement.models import Retirement
 from apps.chargeback.closing.models import MonthClose, Statement
 from apps.chargeback.documents.actions import ask_for, record_failed
 from apps.chargeback.periods import first_open
@@ -117,6 +118,7 @@ def build() -> World:
     ModelFile.objects.create(version=failed, name="config.json", size=10, sha256="a" * 64)
     proposed = _promotion(model, candidate, run, owner, baseline=live.model_version)
     failed_rollout = _failed_rollout()
+    _retirement(failed_rollout.registered_model, owner)
     approved = _request(model, lead, "APPROVED", decided_by=owner, decided_at=timezone.now())
     event = record(
         action=Action.MODEL_REGISTERED, actor=System("tests"), target=model, now=timezone.now()
@@ -357,6 +359,15 @@ def _failed_rollout() -> Rollout:
     return promoted.rolled(
         model, 1, status="FAILED", weight=0, decided_at=timezone.now() - timedelta(hours=1)
     )
+
+
+def _retirement(model: RegisteredModel, owner: User) -> None:
+    """Let a model have been due to go yesterday."""
+    now = timezone.now()
+    Retirement.objects.create(
+        registered_model=model, last_day=now.date() - timedelta(days=1), announced_by=owner,
+        announced_at=now - timedelta(days=40), note="Call the other one instead.",
+    )  # fmt: skip
 
 
 def _emergency(rollout: Rollout, proposer: User, engineer: User) -> Emergency:

@@ -30,6 +30,7 @@ WISH = {
     "monthly_budget_usd": 50,
     "expires_date": SOON,
 }  # fmt: skip
+GOES = {"last_day": SOON, "note": "Call the other model from then on."}
 WORK = {
     "packets_a_day": 200, "pages_a_packet": 8, "hours_a_day": 10, "days_a_week": 5,
     "input_tokens_a_page": 600, "output_tokens_a_page": 120,
@@ -238,6 +239,13 @@ DOORS = [
     post("catalog:model_create", "403 403 403 302 302 403 403 403 403 403", data=MODEL),
     get("catalog:model_detail", "200", "extract"),
     get("catalog:version_list", "200", "extract"),
+    get("catalog:model_retirement", "200", "extract"),
+    post("catalog:model_retirement", "403 403 403 302 403 403 403 403 403 403", "extract",
+         data=GOES),
+    post("catalog:retirement_order", "403 403 403 302 403 403 403 403 403 403", "summary",
+         "withdraw", data=REASON),
+    post("catalog:retirement_order", "403 403 403 302 403 403 403 403 403 403", "summary",
+         "override", data=REASON),
     get("catalog:version_create", "403 403 403 200 403 403 403 403 403 403", "extract"),
     send("catalog:version_check", "403 403 403 200 403 403 403 403 403 403 302 "
     "302", "extract", data={"files": FILES}),
@@ -472,6 +480,13 @@ DOORS = [
     get("api:models", "200"),
     send("api:models", "403 403 403 201 201 403 403 403 403 403", data=MODEL),
     get("api:model", "200", "extract"),
+    get("api:retirement", "200", "summary"),
+    send("api:retirement", "403 403 403 200 403 403 403 403 403 403", "extract", data=GOES,
+         method="PUT"),
+    send("api:retirement_order", "403 403 403 200 403 403 403 403 403 403", "summary", "withdraw",
+         data=REASON),
+    send("api:retirement_order", "403 403 403 200 403 403 403 403 403 403", "summary", "override",
+         data=REASON),
     get("api:versions", "200", "extract"),
     send("api:versions", "403 403 403 201 403 403 403 403 403 "
     "403", "extract", data={"files": FILES}),

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0005_signature_digest'),
+        ('catalog', '0007_quarantined_from_anywhere'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -28,5 +28,5 @@ DROP TRIGGER retirement_steps ON catalog_retirement;
 class Migration(migrations.Migration):
     """The guards."""
 
-    dependencies = [("catalog", "0006_retirement"), ("audit", "0005_guards")]
+    dependencies = [("catalog", "0008_retirement"), ("audit", "0005_guards")]
     operations = [migrations.RunSQL(FORWARD, BACKWARD)]
