@@ -163,7 +163,7 @@ class TestModelList:
             granted(model, charlie)
         visitor = as_(charlie)
         # The nine of every list, four for what sleeps, one for evaluations.
-        with django_assert_num_queries(14):
+        with django_assert_num_queries(15):
             visitor.get(url("model_list"))
 
     def test_shows_cards_and_a_table(self, as_, charlie, registered_model):
@@ -272,7 +272,7 @@ class TestModelList:
         RegisteredModelFactory.create_batch(60, owner_team=registered_model.owner_team)
         # session, person, roles, models; rollouts, freshness, prices, grants, asked
         for query in ("", "?page=2&view=table", "?state=LIVE&price=1", "?format=csv"):
-            with django_assert_num_queries(9):
+            with django_assert_num_queries(10):
                 visitor.get(url("model_list") + query)
 
     def test_shows_nothing_to_people_without_a_role(self, as_, nobody, registered_model):
@@ -305,11 +305,11 @@ class TestModelDetail:
         visitor = as_(charlie)
         address = url("model_detail", registered_model.name)
         # session, person, roles, model, newest; rollouts, freshness, price, grant, request
-        with django_assert_num_queries(10):
+        with django_assert_num_queries(11):
             visitor.get(address)
         seen_now(factories.live(registered_model, 7, serving_class="SCALE_TO_ZERO"))
         replica_of(registered_model, 7)
-        with django_assert_num_queries(15):
+        with django_assert_num_queries(16):
             visitor.get(address)
 
     def test_shows_purpose_owner_and_newest_version(self, as_, charlie, registered_model):
