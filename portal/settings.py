@@ -338,7 +338,7 @@ ACCESS_RECERTIFICATION_DAYS = env_int("ACCESS_RECERTIFICATION_DAYS", 90, minimum
 # who oversees looks at a role again so long after somebody got it, or it was kept
 ROLE_RECERTIFICATION_DAYS = env_int("ROLE_RECERTIFICATION_DAYS", 180, minimum=1)
 
-# -- Versions that sleep while nobody calls them ---------------------------------------------------
+# -- Versions whose replicas come and go with their callers ----------------------------------------
 SCALING_URL = env_url("SCALING_URL", f"{PORTAL_URL}/v1/scaling")  # where KEDA asks for demand
 ALLOWED_HOSTS.append(urlsplit(SCALING_URL).hostname or "")
 SCALING_TOKEN_FILE = env_str("SCALING_TOKEN_FILE")
@@ -346,7 +346,8 @@ SCALING_POLL_SECONDS = env_int("SCALING_POLL_SECONDS", 15, minimum=1)
 # a call is demand for so long after its end
 SCALING_WINDOW_SECONDS = env_int("SCALING_WINDOW_SECONDS", 60, minimum=5)
 SCALING_COOLDOWN_SECONDS = env_int("SCALING_COOLDOWN_SECONDS", 900, minimum=1)
-SCALING_MAX_REPLICAS = env_int("SCALING_MAX_REPLICAS", 1, minimum=1)
+# of a server that scrapes the engines, as KEDA reaches it; empty: the portal tells their load
+SCALING_PROMETHEUS_URL = env_url("SCALING_PROMETHEUS_URL", "")
 SCALING_RETRY_AFTER_SECONDS = env_int("SCALING_RETRY_AFTER_SECONDS", 30, minimum=1)
 # Hours, as "mon-fri 07:30-19:00 America/New_York", that the form of a proposal suggests for keeping
 # a replica ready.

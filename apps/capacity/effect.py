@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from apps.capacity.fit import is_within, machines_of
 from apps.common.counts import counted
 from apps.common.periods import HOURS_PER_MONTH
 from apps.fleet import prices, sightings, words
-from apps.fleet.prices import InstanceType
 from apps.manifests import durations, schedules
 from apps.manifests.capacity import CAPACITY_TYPES, GPU, ON_DEMAND, SPOT, Budget, NodePool
 
@@ -147,7 +147,7 @@ def most(pool: NodePool) -> Spend:
     decides. An upper bound: the most expensive machine may not divide a limit evenly, and Spot is
     cheaper than its list price.
     """
-    allowed = [item for item in _machines(pool) if _fits(item, pool)]
+    allowed = [item for item in machines_of(pool) if is_within(item, pool)]
     priced = [(item, item.usd_per_hour) for item in allowed if item.usd_per_hour is not None]
     unpriced = tuple(item.name for item in allowed if item.usd_per_hour is None)
     if not priced:
@@ -164,8 +164,8 @@ def too_small(pool: NodePool) -> str:
     """Return, in words, why the limits leave no single machine to buy; "" where one fits, or the
     pool is closed (0).
     """
-    machines = _machines(pool)
-    if not pool.gpus or not machines or any(_fits(item, pool) for item in machines):
+    machines = machines_of(pool)
+    if not pool.gpus or not machines or any(is_within(item, pool) for item in machines):
         return ""
     least = min(machines, key=lambda item: (item.gpus, item.vcpus))
     size = f"{counted(least.gpus, 'GPU')}, {least.vcpus} vCPUs and {least.memory_gib:,.0f} GiB"
@@ -174,17 +174,6 @@ def too_small(pool: NodePool) -> str:
         f"No machine of {families} fits within these limits: the smallest, {least.name}, has "
         f"{size}."
     )
-
-
-def _machines(pool: NodePool) -> list[InstanceType]:
-    return [item for item in prices.instance_types() if item.family in pool.families]
-
-
-def _fits(item: InstanceType, pool: NodePool) -> bool:
-    """Tell whether one machine of the type is within the limits."""
-    within_cpu = pool.cpu is None or item.vcpus <= pool.cpu
-    within_memory = pool.memory_gib is None or item.memory_gib <= pool.memory_gib
-    return item.gpus <= pool.gpus and within_cpu and within_memory
 
 
 def drifting(machines: Iterable[Machine], after: NodePool) -> list[tuple[Machine, str]]:

@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 import yaml
 
 from apps.capacity import effect
+from apps.capacity.fit import Fit, fit
 from apps.capacity.models import CapacityRequest, NodePoolRevision
 from apps.fleet import prices
 from apps.fleet.models import Node, NodeInterval, NodePool
 from apps.manifests import capacity
 from apps.manifests.capacity import ON_DEMAND, BadCapacity
+from apps.manifests.serving_settings import ServingSettings
 
 MEASURED = timedelta(days=30)
 # a pool of a thousand claims a day is measured over its last five days, not slowly over thirty
@@ -91,6 +93,17 @@ def pool(name: str) -> Pool | None:
         CapacityRequest.objects.open().filter(pool=name).select_related("requested_by").first()
     )
     return _pool(revision, NodePool.objects.present().filter(name=name).first(), waiting)
+
+
+def fit_of(settings: ServingSettings, *, needs_on_demand: bool) -> Fit:
+    """Return whether the cluster's pools can buy what a version's settings ask for; three queries.
+
+    A pool that the portal cannot read may buy anything: then what no other can is not known.
+    """
+    found = [item for item in pools() if item.seen is not None]
+    readable = [item.spec for item in found if item.spec is not None]
+    whole = len(readable) == len(found)
+    return fit(settings, readable, needs_on_demand=needs_on_demand, whole=whole)
 
 
 def buys_only_spot(instead: capacity.NodePool | None = None) -> bool:

@@ -7,7 +7,11 @@ Estimate `replacement-cost-1`, a month being a twelfth of a year:
 - a warm version's machine runs whatever the traffic, so the candidate costs the same times the list
   price of its evaluation's machine over that of the baseline's;
 - a version that sleeps is awake as long as it works, so that is also multiplied by the baseline's
-  tokens a second over the candidate's, both of the same suite and kind of engine.
+  tokens a second over the candidate's, both of the same suite and kind of engine;
+- where a warm version asks for other machines or another number of replicas than the baseline, its
+  machines are not those of the evaluation: the list prices are then of the cheapest machines that
+  some NodePool buys for each, for the GPUs and the replicas that each asks for. Where demand sets
+  the number of replicas, the cost at today's traffic is not known, but its bounds are.
 
 Where something of it is not known, the estimate is not known, and says why.
 """
@@ -18,13 +22,16 @@ from decimal import Decimal
 
 from django.db.models import Count, Q, Sum
 
+from apps.capacity.queries import fit_of
 from apps.chargeback.costs import known
 from apps.chargeback.models import AllocatedDay, Allocation
 from apps.common.counts import counted
+from apps.common.money import about_usd
 from apps.common.periods import DAY, HOURS_PER_DAY, HOURS_PER_MONTH, day_of, start_of_day
 from apps.evals.models import EvalRun
 from apps.fleet.prices import list_price
 from apps.integrations.engine.identity import is_stand_in
+from apps.manifests.serving_settings import ServingSettings
 from apps.promotions.dossier import baseline_run
 from apps.promotions.effects import Effect
 from apps.promotions.models import Promotion, Rollout, ServingClass
@@ -99,6 +106,8 @@ def _factor(promotion: Promotion, live: Rollout) -> tuple[Decimal, str]:
             "What it does while nobody calls changes too, so its cost does not follow from that of "
             "the baseline: see what a warm and a sleeping version cost under Evidence."
         )
+    if _asked(live.promotion.settings) != _asked(promotion.settings):
+        return _resized(live.promotion, promotion)
     if before is None:
         raise NotKnown("The baseline has no finished run on this suite to compare machines with.")
     factor, words = _machines(run, before)
@@ -106,6 +115,53 @@ def _factor(promotion: Promotion, live: Rollout) -> tuple[Decimal, str]:
         return factor, f"{words} A warm version's machine runs whatever the traffic."
     faster, speed = _speed(run, before)
     return factor * faster, f"{words} {speed}"
+
+
+def _asked(settings: ServingSettings) -> tuple[object, ...]:
+    """Return those of the settings that cost: a replica's share of a machine, and the replicas."""
+    return (
+        settings.gpus, settings.cpu_millis, settings.memory_mib, settings.instance_types,
+        settings.replicas_least, settings.replicas_most,
+    )  # fmt: skip
+
+
+def _resized(live: Promotion, promotion: Promotion) -> tuple[Decimal, str]:
+    """Return what the baseline's cost is multiplied by where the candidate asks for other machines
+    or replicas. Raises NotKnown.
+    """
+    if promotion.serving_class != ServingClass.WARM:
+        raise NotKnown(
+            "It asks for other machines than the baseline, and how long it would be awake on them "
+            "is not known."
+        )
+    before, after = live.settings, promotion.settings
+    usual, usual_words = _replica_usd(before, "the baseline")
+    price, words = _replica_usd(after, "it")
+    if before.scales or after.scales:
+        least, most = (
+            about_usd(price * count * HOURS_PER_MONTH)
+            for count in (after.replicas_least, after.replicas_most)
+        )
+        raise NotKnown(
+            f"Its {after.replicas_least} to {after.replicas_most} replicas follow demand: by list "
+            f"price {least} to {most} a month. What that is at today's traffic is not known."
+        )
+    factor = price * after.replicas_most / (usual * before.replicas_most)
+    return factor, (
+        f"It asks for {counted(after.replicas_most, 'replica')} on {words}, the baseline for "
+        f"{counted(before.replicas_most, 'replica')} on {usual_words}, by list price."
+    )
+
+
+def _replica_usd(settings: ServingSettings, whose: str) -> tuple[Decimal, str]:
+    """Return what a warm replica costs an hour by list price, and what of. Raises NotKnown."""
+    machine = fit_of(settings, needs_on_demand=True).machine
+    if machine is None or machine.usd_per_hour is None:
+        raise NotKnown(
+            f"No machine with a list price is known that some NodePool buys for {whose}."
+        )
+    share = machine.usd_per_hour * settings.gpus / machine.gpus
+    return share, f"{settings.gpus} of the {counted(machine.gpus, 'GPU')} of {machine.name}"
 
 
 def _machines(run: EvalRun, before: EvalRun) -> tuple[Decimal, str]:

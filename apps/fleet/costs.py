@@ -207,6 +207,15 @@ def machine_prices(model: str, now: datetime) -> MachinePrices:
     )
 
 
+def listed_price(machine: prices.InstanceType, gpus: int) -> MachinePrices:
+    """Return what a replica with so many GPUs costs on a type of machine, by its list price: what
+    is known of a replica that never ran.
+    """
+    listed = machine.usd_per_hour
+    on_demand = None if listed is None else _price(listed, gpus, machine.gpus, prices.BASIS)
+    return MachinePrices(machine.name, gpus, machine.gpus, on_demand=on_demand)
+
+
 def _paid(machine: NodeClaim, capacity_type: str, gpus: int, now: datetime) -> Price | None:
     """Return the price of so many GPUs of the newest such machine that has a price."""
     kind = {"instance_type": machine.instance_type, "capacity_type": capacity_type}

@@ -27,6 +27,7 @@ GPU = "nvidia.com/gpu"
 POOL_LABEL = "quartermaster.dev/node-pool"
 FAMILY = "karpenter.k8s.aws/instance-family"
 CAPACITY_TYPE = "karpenter.sh/capacity-type"
+INSTANCE_TYPE = "node.kubernetes.io/instance-type"
 SPOT, ON_DEMAND = "spot", "on-demand"
 CAPACITY_TYPES = (SPOT, ON_DEMAND)
 POLICIES = ("WhenEmpty", "WhenEmptyOrUnderutilized")

@@ -1,7 +1,9 @@
-"""KEDA's ScaledObject of a version that sleeps while nobody calls it. Pure.
+"""KEDA's ScaledObject of a version whose replicas come and go with its callers. Pure.
 
-It asks the portal how many calls want the version (`metrics-api`), and may keep a replica at known
-hours (`cron`). Traps held here: every value of a trigger's metadata is text; the target is KServe's
+One that sleeps asks the portal whether anybody wants it (`metrics-api`), and may keep a replica at
+known hours (`cron`). One with more than one replica, warm or not, goes by the requests that its
+engines run and that wait in them: told by the portal, which measures them anyway, or by a
+Prometheus. Traps held here: every value of a trigger's metadata is text; the target is KServe's
 Deployment, which KServe leaves alone only under `autoscalerClass: external`; without `fallback` or
 an answer KEDA changes nothing, so a portal that is away neither wakes nor ends a replica; the
 credential is named, never carried, for Git holds no secret.
@@ -22,6 +24,8 @@ CREDENTIAL = "quartermaster-demand"  # the ClusterTriggerAuthentication in deplo
 # days → their words, their number in a week, their cron field, and that of the days after them
 DAYS = {"mon-fri": ("Monday to Friday", 5, "1-5", "2-6"), "daily": ("Every day", 7, "*", "*")}
 _WINDOW = re.compile(r"(\S+) (\d\d):(\d\d)-(\d\d):(\d\d) (\S+)")
+LONGEST_WINDOW = 3600  # that an HPA may look back
+DEMAND_TARGET = "60"  # more than the 1 that the demand is at most
 _WEEKS_PER_MONTH = float(HOURS_PER_MONTH) / (24 * 7)
 _EXAMPLE = "mon-fri 07:30-19:00 America/New_York"
 
@@ -87,18 +91,15 @@ def pre_warm_of(text: str) -> PreWarm:
 
 @dataclass(frozen=True)
 class Scaling:
-    """How a version sleeps and wakes. demand_url: the portal's address up to `/v1/scaling`; times
-    in seconds.
-
-    calls_per_replica: calls of the demand's window that one replica answers; above one replica the
-    HPA divides by it.
+    """How replicas come and go. demand_url: the portal's address up to `/v1/scaling`; times in
+    seconds, the cooldown also from a larger number of replicas to a smaller one. prometheus_url:
+    of a server that scrapes the engines, as KEDA reaches it; "" where the portal tells their load.
     """
 
     demand_url: str
     polling_seconds: int = 15
     cooldown_seconds: int = 900
-    max_replicas: int = 1
-    calls_per_replica: int = 60
+    prometheus_url: str = ""
     pre_warm: PreWarm | None = None
 
 
@@ -110,9 +111,6 @@ def _zones() -> set[str]:
 def scaled_object(version: ServedVersion, scaling: Scaling) -> Manifest:
     """Return the ScaledObject of a version. Raises BadScaling."""
     _check(scaling)
-    triggers = [_demand(version, scaling)]
-    if scaling.pre_warm:
-        triggers.append(_hours(scaling.pre_warm))
     return {
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "ScaledObject",
@@ -130,43 +128,96 @@ def scaled_object(version: ServedVersion, scaling: Scaling) -> Manifest:
             "pollingInterval": scaling.polling_seconds,
             "cooldownPeriod": scaling.cooldown_seconds,
             "initialCooldownPeriod": scaling.cooldown_seconds,
-            "minReplicaCount": 0,
-            "maxReplicaCount": scaling.max_replicas,
-            # While the portal cannot be asked, what runs goes on running and what sleeps sleeps.
+            "minReplicaCount": version.least_replicas,
+            "maxReplicaCount": version.settings.replicas_most,
+            # While nobody can be asked, what runs goes on running and what sleeps sleeps.
             "fallback": {
                 "failureThreshold": 3,
-                "replicas": 1,
+                "replicas": version.settings.replicas_least,
                 "behavior": "currentReplicasIfHigher",
             },
-            "triggers": triggers,
+            **_slowly_down(version, scaling),
+            "triggers": _triggers(version, scaling),
         },
     }
 
 
+def _slowly_down(version: ServedVersion, scaling: Scaling) -> Manifest:
+    """Return that a replica goes only after a whole cooldown without need of it; nothing where
+    there is never a second one.
+    """
+    if not version.settings.scales:
+        return {}
+    window = min(scaling.cooldown_seconds, LONGEST_WINDOW)
+    behavior = {"scaleDown": {"stabilizationWindowSeconds": window}}
+    return {"advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior}}}
+
+
+def _triggers(version: ServedVersion, scaling: Scaling) -> list[Manifest]:
+    found = [_demand(version, scaling)] if version.sleeps else []
+    if version.settings.scales:
+        measured = _load_by_prometheus if scaling.prometheus_url else _load
+        found.append(measured(version, scaling))
+    if version.sleeps and scaling.pre_warm:
+        found.append(_hours(scaling.pre_warm))
+    return found
+
+
 def _check(scaling: Scaling) -> None:
-    if (
-        min(scaling.polling_seconds, scaling.max_replicas, scaling.calls_per_replica) < 1
-        or scaling.cooldown_seconds < 0
-    ):
-        raise BadScaling(
-            "Polling, replicas and calls per replica are at least 1, a cooldown at least 0."
-        )
+    if scaling.polling_seconds < 1 or scaling.cooldown_seconds < 0:
+        raise BadScaling("Polling is at least 1 second apart, a cooldown at least 0.")
 
 
 def _demand(version: ServedVersion, scaling: Scaling) -> Manifest:
+    """Return what wakes a version: the portal says 1 while anybody wants it, else 0, so that this
+    alone never asks for a second replica.
+    """
+    return _asked_of_the_portal("demand", DEMAND_TARGET, version, scaling)
+
+
+def _load(version: ServedVersion, scaling: Scaling) -> Manifest:
+    """Return how many replicas the requests need that run and wait, as the portal measures them."""
+    target = str(version.settings.concurrency_target)
+    return _asked_of_the_portal("load", target, version, scaling)
+
+
+def _asked_of_the_portal(
+    figure: str, target: str, version: ServedVersion, scaling: Scaling
+) -> Manifest:
     return {
         "type": "metrics-api",
-        "name": "demand",
+        "name": figure,
         "metricType": "AverageValue",
         "metadata": {
             "url": f"{scaling.demand_url.rstrip('/')}/{version.namespace}/{version.name}",
             "format": "json",
-            "valueLocation": "demand",
-            "targetValue": str(scaling.calls_per_replica),
+            "valueLocation": figure,
+            "targetValue": target,
             "activationTargetValue": "0",
             "authMode": "bearer",
         },
         "authenticationRef": {"kind": "ClusterTriggerAuthentication", "name": CREDENTIAL},
+    }
+
+
+def _load_by_prometheus(version: ServedVersion, scaling: Scaling) -> Manifest:
+    """Return the same, where a Prometheus scrapes the engines. vLLM's model name is the
+    InferenceService's.
+    """
+    of_it = f'{{model_name="{version.name}",namespace="{version.namespace}"}}'
+    figures = (f"sum(vllm:num_requests_{each}{of_it})" for each in ("running", "waiting"))
+    return {
+        "type": "prometheus",
+        "name": "load",
+        "metricType": "AverageValue",
+        "metadata": {
+            "serverAddress": scaling.prometheus_url,
+            "query": " + ".join(figures),
+            "threshold": str(version.settings.concurrency_target),
+            "activationThreshold": "0",
+            # no engine that tells its load is not an engine without any
+            "ignoreNullValues": "false",
+        },
     }
 
 

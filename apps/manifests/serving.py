@@ -5,7 +5,8 @@ is killed); the mode and the autoscaler are named (the cluster's defaults differ
 tolerates the GPU taint; `serviceAccountName` is set (else there is no role to read the bucket
 with); `model.name` is never set; the engine's arguments are those that its own parser takes. A warm
 version runs on no Spot machine, for its callers wait for nobody's second start; one that sleeps,
-and a candidate under evaluation, prefer Spot and take on-demand where there is none.
+and a candidate under evaluation, prefer Spot and take on-demand where there is none. How large a
+replica is, and how many there are, is what was proposed (serving_settings.py).
 """
 
 from dataclasses import dataclass, field
@@ -13,9 +14,10 @@ from datetime import timedelta
 from enum import StrEnum
 from math import ceil
 
-from apps.manifests.capacity import CAPACITY_TYPE, GPU, SPOT
+from apps.manifests.capacity import CAPACITY_TYPE, GPU, INSTANCE_TYPE, SPOT
 from apps.manifests.engine_args import checked as checked_arguments
 from apps.manifests.names import DIGEST_ANNOTATION, EVALS, OWNER_LABELS, checked, labels
+from apps.manifests.serving_settings import SHM, USUAL, ServingSettings
 from apps.manifests.text import Manifest
 
 RUNTIME = "vllm"
@@ -40,15 +42,6 @@ class ServingClass(StrEnum):
 
 
 @dataclass(frozen=True)
-class Resources:
-    """What one replica asks for; requests equal limits."""
-
-    cpu: str = "3"
-    memory: str = "12Gi"
-    gpus: int = 1
-
-
-@dataclass(frozen=True)
 class ServedVersion:
     """One version as one InferenceService. storage_uri: `s3://<bucket>/<model>/v<n>/`.
     max_model_len: tokens. runtime: the name of its ServingRuntime.
@@ -61,15 +54,24 @@ class ServedVersion:
     storage_uri: str
     manifest_digest: str
     max_model_len: int = 2048
-    resources: Resources = field(default_factory=Resources)
+    settings: ServingSettings = field(default_factory=ServingSettings)
     serving_class: ServingClass = ServingClass.WARM
-    max_replicas: int = 1
     runtime: str = RUNTIME
 
     @property
     def sleeps(self) -> bool:
         """Tell whether no replica runs while nobody calls it."""
         return self.serving_class == ServingClass.SCALE_TO_ZERO
+
+    @property
+    def least_replicas(self) -> int:
+        """Return how many replicas run at least."""
+        return 0 if self.sleeps else self.settings.replicas_least
+
+    @property
+    def is_scaled(self) -> bool:
+        """Tell whether KEDA sets the number of its replicas."""
+        return self.sleeps or self.settings.scales
 
     @property
     def may_be_interrupted(self) -> bool:
@@ -80,9 +82,7 @@ class ServedVersion:
 
 
 def inference_service(version: ServedVersion) -> Manifest:
-    """Return the InferenceService of a version: one GPU a replica, replicas as its serving class
-    says.
-    """
+    """Return the InferenceService of a version: replicas as its serving class and settings say."""
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
@@ -94,7 +94,7 @@ def inference_service(version: ServedVersion) -> Manifest:
                 "serving.kserve.io/deploymentMode": "Standard",
                 # KServe makes no autoscaler of its own for either: `none` keeps minReplicas,
                 # `external` is KEDA's.
-                "serving.kserve.io/autoscalerClass": "external" if version.sleeps else "none",
+                "serving.kserve.io/autoscalerClass": "external" if version.is_scaled else "none",
                 DIGEST_ANNOTATION: version.manifest_digest,
             },
         },
@@ -103,19 +103,14 @@ def inference_service(version: ServedVersion) -> Manifest:
 
 
 def _predictor(version: ServedVersion) -> Manifest:
-    resources = {
-        "cpu": version.resources.cpu,
-        "memory": version.resources.memory,
-        GPU: str(version.resources.gpus),
-    }
+    resources = resources_of(version.settings)
     return {
         "serviceAccountName": SERVICE_ACCOUNT,
-        "minReplicas": 0 if version.sleeps else 1,
-        "maxReplicas": version.max_replicas,
+        "minReplicas": version.least_replicas,
+        "maxReplicas": version.settings.replicas_most,
         "timeout": 600,
-        "affinity": {
-            "nodeAffinity": _spot_first() if version.may_be_interrupted else _never_spot()
-        },
+        **_ending(version.settings),
+        "affinity": {"nodeAffinity": _machines(version)},
         "tolerations": [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}],
         # no other loader will do: where it is missing, KServe makes no pod
         "storageContainerName": LOADER,
@@ -125,32 +120,44 @@ def _predictor(version: ServedVersion) -> Manifest:
             "protocolVersion": "v2",
             "storageUri": version.storage_uri,
             "args": checked_arguments(
-                [
-                    f"--max-model-len={version.max_model_len}",
-                    f"--tensor-parallel-size={version.resources.gpus}",
-                ]
+                [f"--max-model-len={version.max_model_len}", *version.settings.arguments()]
             ),
             "resources": {"requests": resources, "limits": dict(resources)},
         },
     }
 
 
-def _spot_first() -> Manifest:
-    """Prefer a Spot machine: whoever waits for a start anyway also waits for the next one after an
-    interruption.
+def resources_of(settings: ServingSettings) -> dict[str, str]:
+    """Return what one replica asks for: its requests, which are its limits too."""
+    return {"cpu": settings.cpu, "memory": settings.memory, GPU: str(settings.gpus)}
+
+
+def _ending(settings: ServingSettings) -> Manifest:
+    """Return how long a replica may take to end, where that is not what the cluster does anyway."""
+    seconds = settings.stop_seconds
+    return {} if seconds is None else {"terminationGracePeriodSeconds": seconds}
+
+
+def _machines(version: ServedVersion) -> Manifest:
+    """Return which machines a version runs on: of its instance types, and of Spot or not.
+
+    Whoever waits for a start anyway prefers Spot, and also waits for the next one after an
+    interruption. Anything else takes any machine but a Spot one, which Karpenter then buys on
+    demand. Not `In [on-demand]`: that would leave out reserved machines, and every node that
+    Karpenter did not make.
     """
-    term = {"weight": 100, "preference": {"matchExpressions": [_capacity_type("In")]}}
-    return {"preferredDuringSchedulingIgnoredDuringExecution": [term]}
-
-
-def _never_spot() -> Manifest:
-    """Take any machine but a Spot one, which Karpenter then buys on demand.
-
-    Not `In [on-demand]`: that would leave out reserved machines, and every node that Karpenter did
-    not make.
-    """
-    terms = [{"matchExpressions": [_capacity_type("NotIn")]}]
-    return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    found: Manifest = {}
+    must = [] if version.may_be_interrupted else [_capacity_type("NotIn")]
+    if names := version.settings.instance_types:
+        must.append({"key": INSTANCE_TYPE, "operator": "In", "values": list(names)})
+    if must:
+        found["requiredDuringSchedulingIgnoredDuringExecution"] = {
+            "nodeSelectorTerms": [{"matchExpressions": must}]
+        }
+    if version.may_be_interrupted:
+        term = {"weight": 100, "preference": {"matchExpressions": [_capacity_type("In")]}}
+        found["preferredDuringSchedulingIgnoredDuringExecution"] = [term]
+    return found
 
 
 def _capacity_type(operator: str) -> Manifest:
@@ -203,15 +210,20 @@ def service_account(namespace: str, role_arn: str = "", s3_endpoint: str = "") -
 
 
 def serving_runtime(
-    namespace: str, image: str, start_seconds: int = START_SECONDS, name: str = RUNTIME
+    namespace: str,
+    image: str,
+    start_seconds: int = START_SECONDS,
+    name: str = RUNTIME,
+    settings: ServingSettings = USUAL,
 ) -> Manifest:
     """Return a ServingRuntime: the engine's image, arguments and probes.
 
     A version that serves callers has one of its own name, in its own file: a shared one would give
     an image that was approved for the next version to all that serve already.
     start_seconds: how long an engine may take to load its weights before the kubelet starts it
-    again.
+    again. settings: of which it has /dev/shm, and how long a replica takes calls once it ends.
     """
+    shm = {"medium": "Memory", "sizeLimit": settings.shm}
     return {
         "apiVersion": "serving.kserve.io/v1alpha1",
         "kind": "ServingRuntime",
@@ -226,10 +238,18 @@ def serving_runtime(
             # priority, KServe's webhook refuses the second.
             "supportedModelFormats": [{"name": "vLLM", "version": "1"}],
             "protocolVersions": ["v2", "v1"],
-            "containers": [_engine(image, start_seconds)],
-            "volumes": [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}],
+            "containers": [_engine(image, start_seconds) | _before_ending(settings)],
+            "volumes": [{"name": "shm", "emptyDir": shm}],
         },
     }
+
+
+def _before_ending(settings: ServingSettings) -> Manifest:
+    """Return that a replica still takes calls while the gateway learns that it ends, if it does."""
+    if not settings.pre_stop_seconds:
+        return {}
+    # not a command: the engine's image need not have a shell
+    return {"lifecycle": {"preStop": {"sleep": {"seconds": settings.pre_stop_seconds}}}}
 
 
 def _engine(image: str, start_seconds: int) -> Manifest:
@@ -265,6 +285,6 @@ def _engine(image: str, start_seconds: int) -> Manifest:
             "requests": {"cpu": "1", "memory": "2Gi"},
             "limits": {"cpu": "1", "memory": "2Gi"},
         },
-        "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108 (in the container)
+        "volumeMounts": [{"name": "shm", "mountPath": SHM}],
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }

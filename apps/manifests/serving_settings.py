@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+from apps.common.counts import counted
 from apps.manifests.engine_args import check_arguments, pinned
 from apps.manifests.text import CannotRender
 
@@ -151,7 +152,10 @@ class ServingSettings:
         unknown = sorted(set(document) - set(kinds))
         if unknown:
             raise BadSettings(f"There is no serving setting {unknown[0]!r}.")
-        return cls(**{name: _read(name, kinds[name], value) for name, value in document.items()})
+        found: dict[str, Any] = {
+            name: _read(name, kinds[name], value) for name, value in document.items()
+        }
+        return cls(**found)
 
     def problems(self, *, sleeps: bool = False) -> list[str]:
         """Return why a version cannot be served with these, a sentence each; [] where it can.
@@ -165,13 +169,9 @@ class ServingSettings:
         ]
 
     def _of_size(self) -> Iterator[str]:
-        for label, read in (
-            ("CPU", lambda: self.cpu_millis),
-            ("Memory", lambda: self.memory_mib),
-            (SHM, lambda: self.shm_mib),
-        ):
+        for label, name in (("CPU", "cpu_millis"), ("Memory", "memory_mib"), (SHM, "shm_mib")):
             try:
-                read()
+                getattr(self, name)
             except BadSettings as error:
                 yield f"{label}: {error}"
         if not 1 <= self.gpus <= LARGEST_GPUS:
@@ -230,6 +230,9 @@ class ServingSettings:
                 f"The engine would use {used} GPUs of the {self.gpus} that a replica has: tensor "
                 "parallelism, times the pipeline's and the data's, is the number of GPUs."
             )
+
+
+USUAL = ServingSettings()  # for what nobody asked for more
 
 
 def mib_of(quantity: str) -> int:
@@ -298,6 +301,16 @@ LABELS = {
 def lines(settings: ServingSettings) -> list[tuple[str, str]]:
     """Return every setting for people: [(label, words with the unit)]."""
     return [(LABELS[each.name], words_of(settings, each.name)) for each in fields(settings)]
+
+
+def in_short(settings: ServingSettings) -> str:
+    """Return what a replica has, and how many there are: "2 GPUs, 12 CPUs, 48Gi a replica; 1 to 3
+    replicas".
+    """
+    least, most = settings.replicas_least, settings.replicas_most
+    count = f"{least} to {most} replicas" if settings.scales else counted(most, "replica")
+    size = f"{counted(settings.gpus, 'GPU')}, {settings.cpu} CPUs, {settings.memory} a replica"
+    return f"{size}; {count}"
 
 
 def words_of(settings: ServingSettings, name: str) -> str:

@@ -1,10 +1,12 @@
-"""The door for KEDA: GET /v1/scaling/<namespace>/<name> answers how much demand a sleeping version
-has.
+"""The door for KEDA: GET /v1/scaling/<namespace>/<name> answers whether anybody wants a version,
+and how many requests its engines have.
 
-Above 0 a replica is started, or kept; at 0 it may go to sleep when the cooldown is over. Demand is
-counted from the gateway's own access log, so a call that met no replica wakes the model by being
-recorded. 401: wrong credential. 404: no such version. 503: the database is away; KEDA then changes
-nothing.
+`demand`: at 1 a replica of a sleeping version is started, or kept; at 0 it may go to sleep when the
+cooldown is over. It is counted from the gateway's own access log, so a call that met no replica
+wakes the model by being recorded. `load`: the requests that run or wait in its ready replicas, by
+which their number goes; null where one of them was not measured lately, which KEDA takes for no
+answer. 401: wrong credential. 404: no such version. 503: the database is away. Without an answer
+KEDA changes nothing.
 """
 
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from django.views.decorators.http import require_GET
 
 from apps.catalog.models import ModelVersion
 from apps.common.bearer import is_bearer
+from apps.fleet.metrics.loads import requests_in
 from apps.fleet.queries import has_ready_replica
 from apps.integrations.engine.client import EngineClient
 from apps.integrations.errors import TemporaryError
@@ -43,7 +46,7 @@ class Demand:
 
     @property
     def total(self) -> int:
-        """Return the figure that KEDA compares with 0."""
+        """Return all of it; with anything of it the version is wanted."""
         return self.unanswered_calls + self.answered_calls + self.running_calls + self.rollout_open
 
 
@@ -61,14 +64,17 @@ def demand(request: HttpRequest, namespace: str, name: str) -> JsonResponse:
         version = _version(name) if namespace == MODELS else None
         if version is None:
             return JsonResponse({"detail": "No such version."}, status=404)
-        found = demand_of(version, now=now())
+        moment = now()
+        found = demand_of(version, now=moment)
+        load = requests_in(MODELS, version.name, moment)
     except (OperationalError, InterfaceError):
         return JsonResponse(
             {"detail": "The database is away."}, status=503, headers={"Retry-After": "5"}
         )
     return JsonResponse(
         {
-            "demand": found.total,
+            "demand": int(found.total > 0),
+            "load": load,
             "unanswered_calls": found.unanswered_calls,
             "answered_calls": found.answered_calls,
             "running_calls": found.running_calls,

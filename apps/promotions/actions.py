@@ -26,6 +26,7 @@ from apps.common.errors import DomainError, require
 from apps.common.tasks import enqueue_on_commit
 from apps.evals.queries import current_suite, deciding_run
 from apps.manifests.scaling import BadScaling, pre_warm_of
+from apps.manifests.serving_settings import USUAL, ServingSettings
 from apps.manifests.text import CannotRender
 from apps.promotions import begin, queries
 from apps.promotions.begin import WrongRolloutState
@@ -100,14 +101,15 @@ def request_promotion(
     now: datetime,
     serving_class: str = ServingClass.WARM,
     pre_warm: str = "",
+    settings: ServingSettings = USUAL,
     without_traffic: bool = False,
 ) -> Promotion:
     """Propose that `version` serves its model's callers, always warm or asleep while nobody calls.
 
     pre_warm: hours in which one that sleeps is kept ready, "mon-fri 07:30-19:00 America/New_York";
-    "" for none. without_traffic: its rollout may go on where too few calls came to compare. Raises
-    NotPermitted unless the requester owns the model; BadHours; NotEligible when
-    a gate does not hold or another proposal for the model waits.
+    "" for none. settings: with what it is served. without_traffic: its rollout may go on where too
+    few calls came to compare. Raises NotPermitted unless the requester owns the model; BadHours;
+    NotEligible when a gate does not hold or another proposal for the model waits.
     """
     model = begin.locked(version.registered_model)
     require(
@@ -116,14 +118,15 @@ def request_promotion(
     )
     hours = _hours(serving_class, pre_warm)
     version.refresh_from_db()
-    facts = queries.evidence_for(version, now, serving_class=serving_class)
+    facts = queries.evidence_for(version, now, serving_class=serving_class, settings=settings)
     _refuse(problem.words for problem in blocked(evaluate_gates(facts)))
     suite = current_suite(model)
     run, live = deciding_run(version, suite), queries.live_version(model)
     if run is None:
         raise NotEligible("The evaluation run is gone. Start one on the version's page.")
     revision = revision_for(model.data_class, now)
-    chosen = Chosen(serving_class, hours, (revision.number, revision.digest), revision.rules.steps)
+    policy = (revision.number, revision.digest)
+    chosen = Chosen(serving_class, hours, policy, revision.rules.steps, settings)
     binding = _bind(version, chosen, run=run, suite=suite, baseline=live)
     try:
         with transaction.atomic():
@@ -141,6 +144,7 @@ def request_promotion(
                 justification=justification,
                 serving_class=serving_class,
                 pre_warm=hours,
+                serving_settings=settings.as_json(),
                 without_traffic=without_traffic,
             )
     except IntegrityError:
@@ -196,6 +200,7 @@ def _bound_to(promotion: Promotion) -> dict[str, str | int | bool]:
         "baseline": str(promotion.baseline) if promotion.baseline else "",
         "serving_class": promotion.serving_class,
         "pre_warm": promotion.pre_warm,
+        "serving_settings": digest_of(promotion.settings.as_json()),
         "without_traffic": promotion.without_traffic,
         "policy": promotion.policy_revision.number,
         "binding": promotion.binding_digest,

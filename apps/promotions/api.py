@@ -20,6 +20,7 @@ from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
 from apps.common.pagination import NewestRequests
 from apps.common.reasons import ReasonInput, reason_of
+from apps.manifests.serving_settings import USUAL
 from apps.promotions import actions, proposal, stages
 from apps.promotions.begin import WaitCode
 from apps.promotions.filters import PromotionQuery
@@ -32,6 +33,7 @@ from apps.promotions.models import (
     RolloutPhase,
     ServingClass,
 )
+from apps.promotions.settings.api import SettingsBody
 from apps.promotions.standing import Standing, standing
 
 TAG = "Promotions"
@@ -47,7 +49,7 @@ RELATED = (
 
 class ProposalInput(serializers.Serializer[Any]):
     """Body of a new promotion. pre_warm: hours as mon-fri 07:30-19:00 America/New_York, for
-    SCALE_TO_ZERO alone.
+    SCALE_TO_ZERO alone. serving_settings: left out, as usual.
     """
 
     model = serializers.SlugField()
@@ -55,6 +57,7 @@ class ProposalInput(serializers.Serializer[Any]):
     justification = serializers.CharField(min_length=10, max_length=2000)
     serving_class = serializers.ChoiceField(choices=ServingClass.choices, default=ServingClass.WARM)
     pre_warm = serializers.CharField(max_length=80, allow_blank=True, default="")
+    serving_settings = SettingsBody(required=False)
     without_traffic = serializers.BooleanField(default=False)
 
 
@@ -139,6 +142,7 @@ class PromotionOutput(serializers.ModelSerializer[Promotion]):
     policy = serializers.IntegerField(source="policy_revision.number")
     approvals_given = serializers.SerializerMethodField()
     approvals_needed = serializers.IntegerField(source="policy_revision.rules.approvals")
+    serving_settings = SettingsBody(source="settings")
 
     class Meta:
         model = Promotion
@@ -154,6 +158,7 @@ class PromotionOutput(serializers.ModelSerializer[Promotion]):
             "justification",
             "serving_class",
             "pre_warm",
+            "serving_settings",
             "without_traffic",
             "status",
             "stage",
@@ -371,6 +376,7 @@ class Promotions(Listing):
             justification=values["justification"],
             serving_class=values["serving_class"],
             pre_warm=values["pre_warm"],
+            settings=values.get("serving_settings", USUAL),
             without_traffic=values["without_traffic"],
             now=now(),
         )

@@ -14,6 +14,7 @@ from apps.common.canonical import digest_of, digest_of_bytes
 from apps.evals.models import EvalRun
 from apps.evals.pages import metric_lines
 from apps.evals.queries import deciding_run
+from apps.manifests.serving_settings import changes, lines
 from apps.promotions import pages, queries, sleep
 from apps.promotions.binding.bound import image_of
 from apps.promotions.binding.models import KeptBytes
@@ -45,7 +46,8 @@ def evidence(promotion: Promotion, change: Change, now: datetime) -> dict[str, A
     """Return what is in front of the reviewer now. Reads rows alone; about twenty queries.
 
     conditions: [{name, passed, words}]; metrics: the lines of evals.pages; facts: [[label, words]];
-    settings: engine, image and what the version is served with; cost: effects.Effect.as_json();
+    settings: engine, image and what the version is served with; settings_changes: [[what, of the
+    live version, as proposed]]; cost: effects.Effect.as_json();
     steps, problem: the change.
     """
     found = evaluate_gates(queries.evidence_for(promotion.model_version, now, promotion))
@@ -58,6 +60,7 @@ def evidence(promotion: Promotion, change: Change, now: datetime) -> dict[str, A
         "baseline_run": str(baseline.pk) if baseline else "",
         "facts": [[label, words] for label, words in facts(promotion, now)],
         "settings": serving_settings(promotion),
+        "settings_changes": settings_changes(promotion),
         "cost": promotion.cost_effect,
         "steps": list(change.steps),
         "problem": change.problem,
@@ -159,7 +162,19 @@ def serving_settings(promotion: Promotion) -> list[list[str]]:
         ["Machine of the evaluation", promotion.eval_run.instance_type or "not recorded"],
         ["Image", image_of(promotion.binding) or settings.SERVING_IMAGE],
         ["Context", f"{promotion.registered_model.context_length:,} tokens"],
+        *([label, words] for label, words in lines(promotion.settings)),
         ["Weights", steps if promotion.baseline else "100 %"],
         ["Each is held for", f"{rules.hold_seconds} s"],
         ["Calls needed of each", str(rules.minimum_calls)],
     ]
+
+
+def settings_changes(promotion: Promotion) -> list[list[str]]:
+    """Return what the version is served with otherwise than the one that serves now: [[what, was,
+    is]]. One query.
+    """
+    served_with = queries.live_settings(promotion.registered_model)
+    if served_with is None:
+        return []
+    found = changes(served_with, promotion.settings)
+    return [[each.what, each.was, each.found] for each in found]

@@ -8,12 +8,13 @@ from apps.common.reasons import ReasonForm
 from apps.manifests.scaling import DAYS, pre_warm_of
 from apps.promotions.actions import Seen
 from apps.promotions.models import Promotion, ServingClass
+from apps.promotions.settings.forms import SettingsForm
 
 CLOCK = forms.TimeInput(format="%H:%M", attrs={"type": "time"})
 
 
-class ProposalForm(forms.Form):
-    """Why this version should serve, and what it does while nobody calls."""
+class ProposalForm(SettingsForm):
+    """Why this version should serve, what it does while nobody calls, and its serving settings."""
 
     justification = forms.CharField(
         label="Why should this version serve?",
@@ -83,6 +84,7 @@ class ProposalForm(forms.Form):
             "justification": values["justification"],
             "serving_class": values["serving_class"],
             "pre_warm": hours.format(**values) if self._has_hours() else "",
+            "settings": self.settings(),
             "without_traffic": values["without_traffic"],
         }
 

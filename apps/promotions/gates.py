@@ -5,7 +5,9 @@ in, words out.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from apps.capacity.fit import Fit
 from apps.integrations.engine.identity import is_stand_in
+from apps.manifests.serving_settings import Changed
 from apps.promotions.binding import differences as binding
 from apps.promotions.binding.differences import Difference
 
@@ -32,8 +34,11 @@ class Evidence:
     no longer as it was bound then; None where nothing was, which is how the first ones were made.
     bound_policy: the number of its policy, while that must stay in force.
     serving_class: "" while none was chosen. only_spot: every NodePool is known to buy Spot machines
-    alone. real_engine_required: by the policy. policy: the number of the one in force. retired: its
-    model is gone.
+    alone. served_with: its settings in short; settings_problems: why nothing can be served with
+    them. fit: what the pools can buy of them, None while there are none. evaluated_otherwise:
+    settings that may change answers, in which the run differs from what is proposed.
+    real_engine_required: by the policy. policy: the number of the one in force.
+    retired: its model is gone.
     """
 
     version: str
@@ -46,6 +51,10 @@ class Evidence:
     baseline: str | None
     serving_class: str = ""
     only_spot: bool = False
+    served_with: str = ""
+    settings_problems: Sequence[str] = ()
+    fit: Fit | None = None
+    evaluated_otherwise: Sequence[Changed] = ()
     open_rollout: str | None = None
     failed_rollout: str | None = None
     real_engine_required: bool = False
@@ -75,6 +84,7 @@ def evaluate_gates(facts: Evidence) -> list[Condition]:
         _not_live(facts),
         _free(facts),
         *_stays(facts),
+        *_settings(facts),
         *_machines(facts),
     ]
     return [*found, *_bound(facts)] if facts.is_bound else found
@@ -201,15 +211,48 @@ def _machines(facts: Evidence) -> list[Condition]:
     """Return whether machines of the kind that the serving class asks for may be bought at all."""
     if not facts.serving_class:
         return []
+    spot = _spot(facts)
+    return [spot, *_buyable(facts.fit)] if spot.passed else [spot]
+
+
+def _buyable(fit: Fit | None) -> list[Condition]:
+    """Return whether some NodePool can buy what the settings ask for."""
+    if fit is None:
+        return []
+    return [Condition("NodePool", not fit.problem, fit.problem or fit.words)]
+
+
+def _spot(facts: Evidence) -> Condition:
     if facts.serving_class != "WARM":
-        return [Condition("Machines", True, "Spot first, on demand where there is none")]
+        return Condition("Machines", True, "Spot first, on demand where there is none")
     if facts.only_spot:
         words = (
             f"A warm version runs on no Spot machine, and {ONLY_SPOT}. Change one, or propose it "
             f"as scale to zero."
         )
-        return [Condition("Machines", False, words)]
-    return [Condition("Machines", True, "on demand: a warm version runs on no Spot machine")]
+        return Condition("Machines", False, words)
+    return Condition("Machines", True, "on demand: a warm version runs on no Spot machine")
+
+
+def _settings(facts: Evidence) -> list[Condition]:
+    """Return whether a version can be served with its settings, and whether it was evaluated with
+    those of them that may change its answers.
+    """
+    if not facts.serving_class:
+        return []
+    if facts.settings_problems:
+        return [Condition("Serving settings", False, " ".join(facts.settings_problems))]
+    if facts.evaluated_otherwise:
+        told = "; ".join(
+            f"{each.what}: evaluated with {each.was}, proposed with {each.found}"
+            for each in facts.evaluated_otherwise
+        )
+        words = (
+            f"{told}. This may change its answers: start an evaluation run with the settings that "
+            "are proposed."
+        )
+        return [Condition("Serving settings", False, words)]
+    return [Condition("Serving settings", True, facts.served_with)]
 
 
 HOLDS = {

@@ -20,6 +20,7 @@ from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common import decisions
 from apps.common.leases import Reconciled
 from apps.evals.models import EvalRun
+from apps.manifests.serving_settings import ServingSettings
 
 # Django finds an app's models through this module only
 from apps.promotions.policy.models import PolicyChange, PolicyRevision  # noqa: F401
@@ -117,6 +118,8 @@ class Promotion(models.Model):
     # Hours in which a version that sleeps is kept ready: "mon-fri 07:30-19:00 America/New_York", or
     # none.
     pre_warm = models.CharField(max_length=80, blank=True, default="")
+    # with what it is served (manifests/serving_settings.py); {} of one from before they were asked
+    serving_settings = models.JSONField(default=dict, blank=True)
     # its rollout may go on where too few calls came to compare it with the baseline
     without_traffic = models.BooleanField(default=False)
     # what an approval of it is over (binding/bound.py), and its digest; {} and "" of one from
@@ -164,6 +167,11 @@ class Promotion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model_version} → production"
+
+    @property
+    def settings(self) -> ServingSettings:
+        """Return with what it is served."""
+        return ServingSettings.of_json(self.serving_settings)
 
     def newest_rollout(self) -> Optional["Rollout"]:
         """Return the rollout that carries it out, the newest where there are several; costs nothing

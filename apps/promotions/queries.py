@@ -1,14 +1,16 @@
 """Reads over promotions and rollouts: what serves, and what the gates look at."""
 
 from datetime import datetime
+from typing import Any
 
 from django.db.models import F, Q
 
-from apps.capacity.queries import buys_only_spot
+from apps.capacity.queries import buys_only_spot, fit_of
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.catalog.retirement.models import is_retired
 from apps.evals.models import EvalRun, EvalSuite
 from apps.evals.queries import current_suite, deciding_run
+from apps.manifests.serving_settings import USUAL, ServingSettings, in_short
 from apps.manifests.text import CannotRender
 from apps.promotions.binding.differences import COMMITS, Difference, differences
 from apps.promotions.binding.present import Chosen, present
@@ -113,13 +115,15 @@ def evidence_for(
     at: datetime,
     promotion: Promotion | None = None,
     serving_class: str = "",
+    settings: ServingSettings = USUAL,
 ) -> Evidence:
     """Return what the gates look at, for a version to propose or a promotion to decide. About
     eight queries. at: which policy is in force.
 
-    serving_class: of a proposal that is not made yet; "" where none was chosen.
+    serving_class, settings: of a proposal that is not made yet; "" where no class was chosen.
     """
-    serving_class = promotion.serving_class if promotion else serving_class
+    if promotion is not None:
+        serving_class, settings = promotion.serving_class, promotion.settings
     model = version.registered_model
     ruling = rules_for(model, at)
     own = promotion.policy_revision if promotion else None
@@ -142,7 +146,7 @@ def evidence_for(
         suite=str(suite) if suite else "",
         baseline=live.name if live else None,
         serving_class=serving_class,
-        only_spot=serving_class == ServingClass.WARM and buys_only_spot(),
+        **_of_settings(serving_class, settings),
         open_rollout=under_way.model_version.name if under_way else None,
         failed_rollout=failed.model_version.name if failed else None,
         real_engine_required=rules.real_engine_required,
@@ -152,6 +156,21 @@ def evidence_for(
         is_bound=promotion is not None,
         retired=is_retired(model.pk),
     )
+
+
+def _of_settings(serving_class: str, settings: ServingSettings) -> dict[str, Any]:
+    """Return what the gates look at of a version's settings; nothing where no class was chosen. Up
+    to six queries.
+    """
+    if not serving_class:
+        return {}
+    is_warm = serving_class == ServingClass.WARM
+    return {
+        "only_spot": is_warm and buys_only_spot(),
+        "served_with": in_short(settings),
+        "settings_problems": settings.problems(sleeps=not is_warm),
+        "fit": fit_of(settings, needs_on_demand=is_warm),
+    }
 
 
 def _run_facts(run: EvalRun) -> RunFacts:
@@ -167,7 +186,9 @@ def chosen_of(promotion: Promotion, ruling: Ruling | None = None) -> Chosen:
     waits = promotion.status == Promotion.Status.PENDING
     policy = ruling if waits and ruling is not None else own
     found = (policy.number, policy.digest)
-    return Chosen(promotion.serving_class, promotion.pre_warm, found, own.rules.steps)
+    return Chosen(
+        promotion.serving_class, promotion.pre_warm, found, own.rules.steps, promotion.settings
+    )
 
 
 def _differences(
@@ -197,6 +218,12 @@ def _policy_that_must_stay(promotion: Promotion | None, ruling: Ruling) -> int |
     own = promotion.policy_revision
     same = ruling.revision is None or ruling.revision.pk == own.pk
     return ruling.number if same else own.number
+
+
+def live_settings(model: RegisteredModel) -> ServingSettings | None:
+    """Return with what the model is served now; None where nothing serves it."""
+    rollout = live_rollout(model)
+    return rollout.promotion.settings if rollout else None
 
 
 def obstacles(version: ModelVersion, at: datetime) -> list[Condition]:

@@ -11,6 +11,8 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from apps.capacity.queries import fit_of
+from apps.common.counts import counted
 from apps.common.money import about_usd, unit_price
 from apps.common.periods import HOURS_PER_MONTH
 from apps.common.progress import about
@@ -20,6 +22,7 @@ from apps.fleet.costs import (
     MachinePrices,
     Price,
     cold_starts_of,
+    listed_price,
     machine_prices,
     priced_claims,
     replicas_usd,
@@ -27,6 +30,7 @@ from apps.fleet.costs import (
 from apps.fleet.models import Replica
 from apps.manifests.names import MODELS
 from apps.manifests.scaling import pre_warm_of
+from apps.manifests.serving_settings import ServingSettings
 from apps.promotions.gates import ONLY_SPOT
 from apps.promotions.models import Promotion, Rollout, ServingClass
 
@@ -115,6 +119,21 @@ def _kept_ready(rollout: Rollout) -> str:
     return pre_warm_of(hours).words if hours else ""
 
 
+def prices_of(
+    model: str, settings: ServingSettings, serving_class: str, now: datetime
+) -> MachinePrices:
+    """Return what a replica with these settings costs: as the fleet paid for one of the model where
+    that asked for as many GPUs and such a machine, else the list price of the cheapest machine
+    that some NodePool buys for it. Thirteen queries at most.
+    """
+    seen = machine_prices(model, now)
+    of_such = not settings.instance_types or seen.instance_type in settings.instance_types
+    if seen.gpus == settings.gpus and of_such:
+        return seen
+    machine = fit_of(settings, needs_on_demand=serving_class == ServingClass.WARM).machine
+    return MachinePrices() if machine is None else listed_price(machine, settings.gpus)
+
+
 def warm_words(prices: MachinePrices, *, only_spot: bool = False) -> str:
     """Return what the warm class costs, in words. only_spot: no pool buys the machines that it
     needs.
@@ -198,13 +217,12 @@ def pre_warm_words(hours: str, prices: MachinePrices) -> str:
 
 
 def class_facts(promotion: Promotion, now: datetime) -> list[tuple[str, object]]:
-    """Return what an approval makes a model cost while nobody calls it, for the pages. Ten
-    queries.
+    """Return what an approval makes a model cost while nobody calls it, for the pages. Thirteen
+    queries at most.
     """
-    label, prices = (
-        promotion.get_serving_class_display(),
-        machine_prices(promotion.registered_model.name, now),
-    )
+    label, settings = promotion.get_serving_class_display(), promotion.settings
+    model = promotion.registered_model.name
+    prices = prices_of(model, settings, promotion.serving_class, now)
     if promotion.serving_class == ServingClass.SCALE_TO_ZERO:
         ready = ("Kept ready", pre_warm_words(promotion.pre_warm, prices))
         return [("While nobody calls", f"{label}, $0"), ready]
@@ -212,6 +230,8 @@ def class_facts(promotion: Promotion, now: datetime) -> list[tuple[str, object]]
     if price is None:
         return [("While nobody calls", f"{label}, at a price not known yet")]
     note = f" ({price.note})" if price.note else ""
-    return [
-        ("While nobody calls", f"{label}, {about_usd(price.usd_per_month)} a month a machine{note}")
-    ]
+    words = f"{label}, {about_usd(price.usd_per_month)} a month a replica{note}"
+    if settings.replicas_least > 1:
+        least = about_usd(price.usd_per_month * settings.replicas_least)
+        words += f": {least} for {counted(settings.replicas_least, 'replica')}"
+    return [("While nobody calls", words)]

@@ -29,7 +29,8 @@ from apps.common.simulated import Simulated
 from apps.common.tables.reading import respond
 from apps.evals.pages import is_stand_in, metric_lines
 from apps.evals.queries import current_suite, deciding_run
-from apps.fleet.costs import MachinePrices, cold_starts, machine_prices
+from apps.fleet.costs import MachinePrices, cold_starts
+from apps.manifests.serving_settings import USUAL
 from apps.promotions import (
     actions,
     dossier,
@@ -91,8 +92,11 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
         registered_model=model,
         number=number,
     )
+    served_with = queries.live_settings(model) or USUAL
     form = ProposalForm(
-        request.POST or None, initial=ProposalForm.suggested(settings.SCALING_PRE_WARM)
+        request.POST or None,
+        initial=ProposalForm.suggested(settings.SCALING_PRE_WARM)
+        | ProposalForm.showing(served_with),
     )
     if request.method == "POST" and form.is_valid():
         try:
@@ -107,7 +111,8 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
             return redirect("promotions:promotion_detail", pk=made.pk)
     gates = evaluate_gates(queries.evidence_for(version, now()))
     run = deciding_run(version, current_suite(model))
-    live, prices = queries.live_version(model), machine_prices(model.name, now())
+    live = queries.live_version(model)
+    prices = sleep.prices_of(model.name, served_with, ServingClass.WARM, now())
     context = {
         "model": model,
         "version": version,
@@ -200,6 +205,7 @@ def _show(
         "blocked": [gate for gate in gates if not gate["passed"]],
         "facts": _facts(promotion, shown["facts"]),
         "settings": shown["settings"],
+        "settings_changes": shown.get("settings_changes", []),
         "kept": kept,
         "approvals": promotion.approvals.select_related("approver"),
         "changes": change_pages.shown(promotion, now()),

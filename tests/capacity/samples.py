@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from apps.capacity import actions, records
 from apps.capacity.models import NodePoolRevision
+from apps.fleet.models import NodePool as PoolSeen
 from apps.manifests.capacity import Budget, NodeClassRef, NodePool, node_pool
 from apps.manifests.text import to_yaml
 from tests.factories import NOW
@@ -29,6 +30,15 @@ WHY = "The claims team needs bigger machines."
 def text_of(pool: NodePool) -> str:
     """Return the pool's file."""
     return to_yaml([node_pool(pool)]).decode()
+
+
+def seen(**change: object) -> None:
+    """Let the portal know a pool that the cluster has."""
+    pool = replace(POOL, **change)
+    records.record_found(pool=pool.name, text=text_of(pool), now=NOW)
+    PoolSeen.objects.create(
+        uid=pool.name, name=pool.name, created_at=NOW, learned_at=NOW, is_ready=True
+    )
 
 
 def found(name: str = POOL.name) -> NodePoolRevision:

@@ -1,5 +1,6 @@
 """What a promotion would do to its model's cost a month, and what is said where that is unknown."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -7,8 +8,11 @@ import pytest
 
 from apps.chargeback.actions import allocate_day
 from apps.chargeback.effects import effect_of
+from apps.fleet.prices import list_price
+from apps.manifests.serving_settings import USUAL
 from apps.promotions.effects import cost_lines, keep_effect
 from apps.promotions.models import Promotion
+from tests.capacity import samples
 from tests.factories import NOW, RegisteredModelFactory
 from tests.fleet.machines import machine, replica
 from tests.promotions import factories as promoted
@@ -69,6 +73,31 @@ class TestEffectOf:
         found = effect_of(promotion, LATER)
         assert found.candidate_usd == pytest.approx(1460 * Decimal("55.04") / Decimal("0.8048"))
         assert cost_lines(found.as_json())[2] == ("Change", "about $98,400 more")
+
+    def test_follows_what_the_settings_ask_for(self, registered_model):
+        samples.seen()
+        two = replace(USUAL, gpus=2, tensor_parallelism=2, replicas_least=3, replicas_most=3)
+        promotion = proposed(served(registered_model), {"serving_settings": two.as_json()})
+        found = effect_of(promotion, LATER)
+        half = list_price("g6.12xlarge") / 2
+        assert found.candidate_usd == pytest.approx(1460 * 3 * half / list_price("g6.xlarge"))
+        assert found.words.endswith(
+            "It asks for 3 replicas on 2 of the 4 GPUs of g6.12xlarge, the baseline for 1 replica "
+            "on 1 of the 1 GPU of g6.xlarge, by list price."
+        )
+
+    def test_tells_the_bounds_where_demand_sets_the_replicas(self, registered_model):
+        samples.seen()
+        several = replace(USUAL, replicas_most=3).as_json()
+        found = effect_of(proposed(served(registered_model), {"serving_settings": several}), LATER)
+        assert found.candidate_usd is None
+        assert "by list price about $588 to about $1,760 a month" in found.words
+
+    def test_is_not_known_where_no_pool_is(self, registered_model):
+        more = replace(USUAL, memory="24Gi").as_json()
+        found = effect_of(proposed(served(registered_model), {"serving_settings": more}), LATER)
+        assert found.candidate_usd is None
+        assert "No machine with a list price is known" in found.words
 
     def test_follows_the_speed_of_a_version_that_sleeps(self, registered_model):
         asleep = {"serving_class": "SCALE_TO_ZERO"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from apps.manifests import gateway, scaling, serving
+from apps.manifests.serving_settings import ServingSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 CRDS = ROOT.parent / "shared" / "crds"
@@ -22,6 +23,27 @@ VERSION = serving.ServedVersion(
     manifest_digest=DIGEST,
 )
 SLEEPER = replace(VERSION, serving_class=serving.ServingClass.SCALE_TO_ZERO)
+# of four GPUs, between two and six replicas
+LARGE = replace(
+    VERSION,
+    settings=ServingSettings(
+        gpus=4,
+        tensor_parallelism=4,
+        cpu="24",
+        memory="180Gi",
+        shm="16Gi",
+        replicas_least=2,
+        replicas_most=6,
+        concurrency_target=24,
+        engine_args={"--max-num-seqs": "256", "--enforce-eager": ""},
+        drain_seconds=60,
+        pre_stop_seconds=15,
+        priority_scheduling=True,
+        prefix_caching=False,
+        quantization="fp8",
+        instance_types=("g6e.24xlarge", "g6e.12xlarge"),
+    ),
+)
 SCALING = scaling.Scaling(demand_url="http://portal.quartermaster.svc/v1/scaling")
 OFFICE_HOURS = scaling.pre_warm_of("mon-fri 07:30-19:00 America/New_York")
 ISSUER = gateway.Issuer(issuer="http://127.0.0.1:8090", jwks_uri="http://127.0.0.1:8090/jwks.json")
@@ -45,6 +67,12 @@ def rendered():
         serving.inference_service(SLEEPER),
         scaling.scaled_object(SLEEPER, SCALING),
         scaling.scaled_object(SLEEPER, replace(SCALING, pre_warm=OFFICE_HOURS)),
+        serving.inference_service(LARGE),
+        scaling.scaled_object(LARGE, SCALING),
+        scaling.scaled_object(LARGE, replace(SCALING, prometheus_url="http://prometheus:9090")),
+        serving.serving_runtime(
+            "models", "vllm/vllm-openai:v0.32.0", name=LARGE.name, settings=LARGE.settings
+        ),
         *serving.runtime_objects(
             "models", "vllm/vllm-openai:v0.32.0", "arn:aws:iam::1:role/r", "http://127.0.0.1:9"
         ),

@@ -17,6 +17,7 @@ import yaml
 from apps.fleet import prices
 from apps.manifests import capacity, serving
 from apps.manifests.capacity import BadCapacity
+from apps.manifests.serving_settings import USUAL
 from deploy.local.cluster import instance_types
 from tests.manifests.objects import CRDS, SLEEPER, VERSION, named, shipped
 from tests.manifests.schemas import LOADER
@@ -200,7 +201,7 @@ class TestLivePods:
         """A g6.xlarge is sold with 16 GiB and leaves about 14; 24 GiB would need a machine twice
         the price.
         """
-        asked = serving.Resources()
+        asked = USUAL
         assert int(asked.cpu) <= SMALLEST_LEFT["cpu"]
         assert int(asked.memory.removesuffix("Gi")) * 1024 <= SMALLEST_LEFT["memory_mib"]
 

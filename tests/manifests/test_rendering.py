@@ -11,6 +11,7 @@ import yaml
 
 from apps.manifests import gateway, names, scaling, serving
 from apps.manifests.schedules import is_schedule
+from apps.manifests.serving_settings import ServingSettings
 from apps.manifests.text import to_yaml
 from tests.manifests.objects import (
     ANSWERS,
@@ -18,6 +19,7 @@ from tests.manifests.objects import (
     DIGEST,
     GATEWAY,
     ISSUER,
+    LARGE,
     OFFICE_HOURS,
     SCALING,
     SLEEPER,
@@ -197,7 +199,36 @@ class TestScaledObject:
         values = [value for trigger in triggers for value in trigger["metadata"].values()]
         assert {type(value) for value in values} == {str}
 
+    def test_of_several_replicas_goes_by_their_requests(self):
+        spec = scaling.scaled_object(LARGE, SCALING)["spec"]
+        assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (2, 6)
+        (load,) = spec["triggers"]
+        asked = load["metadata"]
+        assert (asked["valueLocation"], asked["targetValue"]) == ("load", "24")
+        behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+        assert behavior == {"scaleDown": {"stabilizationWindowSeconds": 900}}
+
+    def test_asks_prometheus_for_the_same_where_there_is_one(self):
+        around = replace(SCALING, prometheus_url="http://prometheus:9090")
+        (load,) = scaling.scaled_object(LARGE, around)["spec"]["triggers"]
+        of_it = '{model_name="prior-auth-extract-v7",namespace="models"}'
+        assert load["metadata"]["query"] == (
+            f"sum(vllm:num_requests_running{of_it}) + sum(vllm:num_requests_waiting{of_it})"
+        )
+        assert load["metadata"]["threshold"] == "24"
+
+    def test_of_one_that_sleeps_wakes_it_by_demand_and_scales_it_by_load(self):
+        several = replace(SLEEPER, settings=ServingSettings(replicas_most=3))
+        spec = scaling.scaled_object(several, SCALING)["spec"]
+        assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (0, 3)
+        assert [each["metadata"]["valueLocation"] for each in spec["triggers"]] == [
+            "demand",
+            "load",
+        ]
+
     def test_keeps_what_runs_while_the_portal_is_away(self):
+        spec = scaling.scaled_object(LARGE, SCALING)["spec"]
+        assert spec["fallback"]["replicas"] == 2
         spec = scaling.scaled_object(SLEEPER, SCALING)["spec"]
         assert spec["fallback"] == {
             "failureThreshold": 3,
@@ -210,11 +241,10 @@ class TestScaledObject:
         assert len("keda-hpa-" + scaling.scaled_object(longest, SCALING)["metadata"]["name"]) <= 63
 
     def test_takes_the_least_of_each_and_an_address_with_a_slash(self):
-        least = scaling.Scaling("http://portal/scaling/", 1, 0, 1, 1)
+        least = scaling.Scaling("http://portal/scaling/", 1, 0)
         spec = scaling.scaled_object(SLEEPER, least)["spec"]
         assert (spec["pollingInterval"], spec["cooldownPeriod"]) == (1, 0)
         asked = spec["triggers"][0]["metadata"]
-        assert asked["targetValue"] == "1"
         assert asked["url"] == "http://portal/scaling/models/prior-auth-extract-v7"
 
     @pytest.mark.parametrize(
@@ -222,8 +252,6 @@ class TestScaledObject:
         [
             {"polling_seconds": 0},
             {"cooldown_seconds": -1},
-            {"max_replicas": 0},
-            {"calls_per_replica": 0},
         ],
     )
     def test_refuses_what_keda_would_not_take(self, change):

@@ -13,24 +13,9 @@ from apps.manifests.serving_settings import (
     changes_of_answers,
     lines,
 )
+from tests.manifests import objects
 
-LARGE = ServingSettings(
-    gpus=4,
-    tensor_parallelism=4,
-    cpu="24",
-    memory="180Gi",
-    shm="16Gi",
-    replicas_least=2,
-    replicas_most=6,
-    concurrency_target=24,
-    engine_args={"--max-num-seqs": "256", "--enforce-eager": ""},
-    drain_seconds=60,
-    pre_stop_seconds=15,
-    priority_scheduling=True,
-    prefix_caching=False,
-    quantization="fp8",
-    instance_types=("g6e.24xlarge", "g6e.12xlarge"),
-)
+LARGE = objects.LARGE.settings
 
 
 class TestJson:

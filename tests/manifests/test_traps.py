@@ -15,10 +15,12 @@ import yaml
 from cel_expr_python import cel
 
 from apps.manifests import gateway, names, scaling, serving
+from apps.manifests.serving_settings import ServingSettings
 from tests.manifests.objects import (
     ANSWERS,
     GATEWAY,
     ISSUER,
+    LARGE,
     MODEL,
     OFFICE_HOURS,
     ROOT,
@@ -113,12 +115,39 @@ class TestInferenceService:
 
     def test_splits_the_model_over_as_many_gpus_as_it_asks_for(self):
         for gpus in (1, 4):
-            version = serving.ServedVersion(
-                **vars(VERSION) | {"resources": serving.Resources(gpus=gpus)}
-            )
+            wanted = ServingSettings(gpus=gpus, tensor_parallelism=gpus)
+            version = replace(VERSION, settings=wanted)
             model = serving.inference_service(version)["spec"]["predictor"]["model"]
             assert f"--tensor-parallel-size={gpus}" in model["args"]
             assert model["resources"]["limits"][serving.GPU] == str(gpus)
+
+    def test_waits_longer_than_it_drains(self):
+        """The grace period covers the preStop hook too; at its end the kubelet kills what still
+        answers.
+        """
+        spec = serving.inference_service(LARGE)["spec"]["predictor"]
+        runtime = serving.serving_runtime("models", "i:v1", settings=LARGE.settings)
+        (engine,) = runtime["spec"]["containers"]
+        (drains,) = (each for each in spec["model"]["args"] if "--shutdown-timeout" in each)
+        takes = int(drains.partition("=")[2]) + engine["lifecycle"]["preStop"]["sleep"]["seconds"]
+        assert spec["terminationGracePeriodSeconds"] > takes
+
+    def test_is_never_spot_whatever_its_machines(self):
+        """Two terms would be alternatives; the expressions of one hold together."""
+        chosen = serving.inference_service(LARGE)["spec"]["predictor"]["affinity"]["nodeAffinity"]
+        (term,) = chosen["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+        assert [each["key"] for each in term["matchExpressions"]] == [
+            "karpenter.sh/capacity-type",
+            "node.kubernetes.io/instance-type",
+        ]
+
+    @pytest.mark.parametrize(
+        ("version", "scaler"), [(VERSION, "none"), (SLEEPER, "external"), (LARGE, "external")]
+    )
+    def test_has_one_autoscaler(self, version, scaler):
+        """KServe's own would fight KEDA's; with none of both it keeps minReplicas."""
+        made = serving.inference_service(version)["metadata"]["annotations"]
+        assert made["serving.kserve.io/autoscalerClass"] == scaler
 
     def test_gives_no_argument_that_the_runtime_gives(self):
         """Arguments of both are put one after the other: the same one twice would depend on the
@@ -272,14 +301,18 @@ class TestScaledObject:
 
     def test_may_fall_back(self):
         """KEDA allows `fallback` with AverageValue alone."""
-        assert [
-            item["metricType"] for item in SCALED["spec"]["triggers"] if item["type"] != "cron"
-        ] == ["AverageValue"]
+        several = scaling.scaled_object(LARGE, SCALING)
+        triggers = [*SCALED["spec"]["triggers"], *several["spec"]["triggers"]]
+        assert {item["metricType"] for item in triggers if item["type"] != "cron"} == {
+            "AverageValue"
+        }
 
     def test_may_reach_zero_and_no_more_than_its_limit(self):
         """maxReplicaCount left out is 100; minReplicaCount above it is refused."""
         spec = SCALED["spec"]
-        assert 0 == spec["minReplicaCount"] < spec["maxReplicaCount"] == SCALING.max_replicas
+        assert (
+            0 == spec["minReplicaCount"] < spec["maxReplicaCount"] == SLEEPER.settings.replicas_most
+        )
 
     def test_has_whole_hours(self):
         """A cron trigger needs all four, a start that is not the end, and at least one replica."""

@@ -55,7 +55,7 @@ class TestDoor:
         answer = client.get(URL, headers={"Authorization": TOKEN})
         assert answer.status_code == 200
         assert answer.json() == {
-            "demand": 0, "unanswered_calls": 0, "answered_calls": 0, "running_calls": 0,
+            "demand": 0, "load": 0, "unanswered_calls": 0, "answered_calls": 0, "running_calls": 0,
             "rollout_open": False,
             "window_seconds": 60,
         }  # fmt: skip

@@ -180,7 +180,8 @@ class Cluster:
         (engine,) = runtime["spec"]["containers"]
         words = [*engine["command"], *engine["args"], *model["args"]]
         said = tuple(word.replace("{{.Name}}", name) for word in words)
-        return {"image": engine["image"], "arguments": said}
+        limits = model["resources"]["limits"]
+        return {"image": engine["image"], "arguments": said, "limits": limits}
 
     def replicas_status(self, name, namespace):
         return replace(self.serving_status(name, namespace), node_claim=None)

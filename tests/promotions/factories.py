@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from apps.common.canonical import canonical
 from apps.evals.models import EvalRun, EvalSuite
+from apps.manifests.serving_settings import ServingSettings
 from apps.promotions.binding.models import KeptBytes
 from apps.promotions.binding.present import Chosen, present
 from apps.promotions.dossier import document
@@ -53,11 +54,12 @@ def policy(model):
     return revision_for(model.data_class, NOW)
 
 
-def bound(version, run, *, baseline=None, serving_class="WARM", pre_warm=""):
+def bound(version, run, *, baseline=None, serving_class="WARM", pre_warm="", serving_settings=None):
     """Return what a promotion of a version binds, as its columns, with the bytes kept."""
     revision = policy(version.registered_model)
     number = (revision.number, revision.digest)
-    chosen = Chosen(serving_class, pre_warm, number, revision.rules.steps)
+    settings = ServingSettings.of_json(serving_settings or {})
+    chosen = Chosen(serving_class, pre_warm, number, revision.rules.steps, settings)
     around = render.surroundings()
     found = present(version, chosen, around, run=run, suite=run.suite, baseline=baseline)
     KeptBytes.objects.keep(found.contents)

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from apps.evals.scoring.figures import LABELS
+from apps.manifests.serving_settings import USUAL, lines
 from apps.promotions import actions, dossier
 from apps.promotions.dossier import Change
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
@@ -70,7 +71,8 @@ class TestEvidence:
         )
         assert {item["name"]: item["passed"] for item in found["conditions"]} == {
             "Manifest": True, "Evaluation": True, "Report": True, "Baseline": True,
-            "Rollout": True, "Machines": True, "Same policy": True, "Same files": True,
+            "Rollout": True, "Serving settings": True, "Machines": True, "NodePool": True,
+            "Same policy": True, "Same files": True,
             "Same thresholds": True, "Same image": True, "Same settings": True,
             "Same commits": True,
             "Same run": True, "Same baseline": True,
@@ -130,6 +132,7 @@ class TestServingSettings:
             ["Machine of the evaluation", "g6.xlarge"],
             ["Image", "vllm/vllm-openai:v9"],
             ["Context", f"{length:,} tokens"],
+            *([label, words] for label, words in lines(USUAL)),
             ["Weights", "10 %, 50 %, 100 %"],
             ["Each is held for", "90 s"],
             ["Calls needed of each", "20"],

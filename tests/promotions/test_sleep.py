@@ -176,8 +176,8 @@ class TestClassFacts:
             return self.facts(registered_model, prices, monkeypatch, **chosen)
 
         label = "While nobody calls"
-        assert facts(BOTH) == [(label, "Warm, about $584 a month a machine (list price)")]
-        assert facts(ONLY_ON_DEMAND) == [(label, "Warm, about $584 a month a machine")]
+        assert facts(BOTH) == [(label, "Warm, about $584 a month a replica (list price)")]
+        assert facts(ONLY_ON_DEMAND) == [(label, "Warm, about $584 a month a replica")]
         assert facts(ONLY_SPOT_SEEN) == [(label, "Warm, at a price not known yet")]
         assert facts(BOTH, serving_class="SCALE_TO_ZERO") == [
             (label, "Scale to zero, $0"),

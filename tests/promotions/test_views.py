@@ -182,7 +182,7 @@ class TestPromotionDetail:
         text = as_(carol).get(url("promotion_detail", promotion)).content.decode()
         assert "Approve and roll out v7" in text
         assert promotion.manifest_digest in text
-        assert "all 14 hold" in text
+        assert "all 16 hold" in text
 
     def test_offers_the_requester_no_decision(self, as_, alice, promotion):
         text = as_(alice).get(url("promotion_detail", promotion)).content.decode()
@@ -555,11 +555,11 @@ class TestRolloutDetail:
         self, as_, alice, rollout, django_assert_num_queries
     ):
         client = as_(alice)
-        with django_assert_num_queries(12):
+        with django_assert_num_queries(15):
             client.get(url("rollout_detail", rollout))
         for attempt in range(1, 6):
             decided(rollout, "SHIFT_10", attempt=attempt)
-        with django_assert_num_queries(12):
+        with django_assert_num_queries(15):
             client.get(url("rollout_detail", rollout))
 
     def test_tells_a_stranger_who_may(self, as_, charlie, rollout):
@@ -709,14 +709,14 @@ def replica(*, ready_after=None, ended=False, began=NOW):
     price = {"price_usd_per_hour": Decimal("0.9"), "price_basis": "simulated-spot"}
     price |= {"instance_type": "g6.xlarge", "capacity_type": "spot"}
     NodeClaim.objects.create(
-        uid=uid, name=uid, node_name=uid, created_at=NOW, learned_at=NOW, **price
+        uid=uid, name=uid, node_name=uid, created_at=NOW, learned_at=NOW, gpu_count=1, **price
     )
     ready_at = began + timedelta(seconds=ready_after) if ready_after else None
     return Replica.objects.create(
         uid=uid, name="p", namespace="models", service="prior-auth-extract-v7",
         model="prior-auth-extract",
         node_name=uid, created_at=began, learned_at=NOW, ready_at=ready_at,
-        ended_at=NOW + timedelta(seconds=100) if ended else None,
+        ended_at=NOW + timedelta(seconds=100) if ended else None, gpu_count=1,
     )  # fmt: skip
 
 
@@ -799,7 +799,7 @@ class TestSleep:
         assert "Warm, at a price not known yet" in page
         replica(ready_after=40, ended=True)
         page = as_(carol).get(url("promotion_detail", promotion)).content.decode()
-        assert "Warm, about $588 a month a machine (list price, us-east-1, 6 Jul 2026)" in page
+        assert "Warm, about $588 a month a replica (list price, us-east-1, 6 Jul 2026)" in page
 
     def test_the_proposal_form_says_where_no_machine_may_be_bought_for_a_class(
         self, as_, alice, version
@@ -821,7 +821,7 @@ class TestSleep:
     def test_a_pool_that_stopped_buying_on_demand_stops_the_approval(self, as_, carol, promotion):
         pool_seen("spot")
         page = as_(carol).get(url("promotion_detail", promotion)).content.decode()
-        assert "1 of 14 does not hold" in " ".join(page.split())
+        assert "1 of 15 does not hold" in " ".join(page.split())
         assert "A warm version runs on no Spot machine" in page
 
     def test_the_choice_is_kept(self, as_, alice, version):

@@ -20,6 +20,7 @@ from apps.fleet.models import Replica
 from apps.integrations.engine.identity import is_stand_in
 
 UNUSED_AFTER = timedelta(minutes=15)  # a replica that nobody called for so long holds its GPU idle
+SCALED_BY = timedelta(minutes=2)  # replicas are started for what is asked now
 _SETTLED = ExpressionWrapper(Q(samples__gte=2), output_field=BooleanField())
 
 
@@ -159,6 +160,23 @@ def _load(
         problem=problem,
         is_simulated=is_stand_in(replica.engine),
     )
+
+
+def requests_in(namespace: str, service: str, now: datetime) -> float | None:
+    """Return how many requests run or wait in the ready replicas of a service, by their newest
+    minutes; 0 without a replica. None where one of them was not measured lately: part of a load
+    would look like less of it. Two queries.
+    """
+    ready = Replica.objects.present().filter(namespace=namespace, service=service, is_ready=True)
+    keys = set(ready.filter(deleting_at=None).values_list("pk", flat=True))
+    newest = ReplicaSample.objects.filter(replica__in=keys, minute__gte=now - SCALED_BY)
+    found = {
+        row.replica_id: (row.running, row.waiting)
+        for row in newest.order_by("replica_id", "-minute").distinct("replica_id")
+    }
+    figures = [figure for pair in found.values() for figure in pair if figure is not None]
+    is_whole = set(found) == keys and len(figures) == 2 * len(keys)
+    return sum(figures) if is_whole else None
 
 
 def load_of(sample: ReplicaSample, power_share: float | None) -> signals.Load:

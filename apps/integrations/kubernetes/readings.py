@@ -131,6 +131,7 @@ def pod(obj: Manifest) -> PodStatus:
         image=spec.get("image", ""),
         image_digest=_image_digest(_named(status.get("containerStatuses"), ENGINE_CONTAINER)),
         arguments=(*(spec.get("command") or ()), *(spec.get("args") or ())),
+        limits=dict((spec.get("resources") or {}).get("limits") or {}),
         listen=annotations.get(LISTEN, ""),
         engine=annotations.get(ENGINE, ""),
         ip=status.get("podIP", ""),

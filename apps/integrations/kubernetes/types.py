@@ -162,8 +162,9 @@ class Loaded:
 class PodStatus:
     """A serving pod. manifest_digest: what its annotation says, which nobody measured; loaded: what
     was measured, None where nobody says so. image: as its spec names it; image_digest: of what was
-    pulled, "" where the node does not tell. arguments: the engine's command and arguments. listen,
-    engine: what the local kubelet publishes ("" in production).
+    pulled, "" where the node does not tell. arguments: the engine's command and arguments; limits:
+    its container's, resource → quantity. listen, engine: what the local kubelet publishes ("" in
+    production).
     """
 
     name: str
@@ -179,6 +180,7 @@ class PodStatus:
     image: str = ""
     image_digest: str = ""
     arguments: tuple[str, ...] = ()
+    limits: Mapping[str, str] = field(default_factory=dict)
     listen: str = ""
     engine: str = ""
     ip: str = ""

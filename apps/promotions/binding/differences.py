@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from apps.manifests.serving_settings import LABELS
+
 GONE = "nothing"
 # digests and ids, of which people quote the first figures
 LONG = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]{52}|\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f-]{22}\b")
@@ -109,12 +111,16 @@ def _difference(path: tuple[str, ...], was: object, found: object) -> Difference
 def _name(path: tuple[str, ...]) -> str:
     if path[0] == "steps" and len(path) == 3:
         return f"{path[2]} in step {path[1]}"
+    if path[:2] == ("settings", "serving") and len(path) > 2:
+        return " ".join((LABELS.get(path[2], path[2]), *path[3:]))
     if path[0] == "settings":
         return f"Setting {' '.join(path[1:]).replace('_', ' ')}"
     return NAMES.get(".".join(path), " ".join(path))
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(each) for each in value) or GONE
     return GONE if value in (None, "") or value == {} else str(value)
 
 

@@ -1,13 +1,14 @@
 """The binding made of what is true now, and the bytes that its steps write. Pure: rows in."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from apps.catalog.models import ModelVersion
 from apps.common.canonical import digest_of
 from apps.evals.models import EvalRun, EvalSuite
 from apps.manifests.names import MODELS
+from apps.manifests.serving_settings import USUAL, ServingSettings
 from apps.promotions.binding.bound import Binding
 from apps.promotions.binding.steps import Steps, digests_of, steps_of
 from apps.promotions.rollouts.render import Surroundings, served_version
@@ -23,6 +24,7 @@ class Chosen:
     pre_warm: str
     policy: tuple[int, str]
     percents: Sequence[int]
+    settings: ServingSettings = USUAL
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def present(
         percents=chosen.percents,
         serving_class=chosen.serving_class,
         pre_warm=chosen.pre_warm,
+        with_=chosen.settings,
     )
     number, rules = chosen.policy
     binding = Binding(
@@ -84,27 +87,27 @@ def present(
 
 def settings_of(version: ModelVersion, chosen: Chosen, around: Surroundings) -> Mapping[str, Any]:
     """Return what shapes the files beside the version itself: how it is served, and the portal's
-    settings. Those of policy.yaml alone are left out, and those of scaling where it never sleeps.
+    settings. Those of policy.yaml alone are left out, and those of scaling where nothing scales it.
     """
-    served = served_version(version, around, chosen.serving_class)
+    served = served_version(version, around, chosen.serving_class, chosen.settings)
     found: dict[str, Any] = {
         "namespace": MODELS,
         "serving_class": str(served.serving_class),
         "pre_warm": chosen.pre_warm,
         "max_model_len": served.max_model_len,
-        "max_replicas": served.max_replicas,
-        "resources": asdict(served.resources),
+        "serving": served.settings.as_json(),
         "role_arn": around.role_arn,
         "s3_endpoint": around.s3_endpoint,
         "start_seconds": around.start_seconds,
         "gateway": f"{around.gateway_namespace}/{around.gateway_name}",
         "limit_cost": around.limit_cost,
     }
-    if served.sleeps:
+    if served.is_scaled:
         scaling = around.scaling
         found["scaling"] = {
             "demand_url": scaling.demand_url,
             "polling_seconds": scaling.polling_seconds,
             "cooldown_seconds": scaling.cooldown_seconds,
+            "prometheus_url": scaling.prometheus_url,
         }
     return found

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from apps.catalog.models import ModelVersion
 from apps.common.canonical import digest_of_bytes
+from apps.manifests.serving_settings import USUAL, ServingSettings
 from apps.promotions.models import Rollout, shift_to
 from apps.promotions.rollouts import render
 from apps.promotions.rollouts.render import Changes
@@ -24,14 +25,15 @@ def steps_of(
     percents: Iterable[int],
     serving_class: str,
     pre_warm: str = "",
+    with_: ServingSettings = USUAL,
 ) -> dict[str, Changes]:
     """Return step → path → content, None where the step removes the file.
 
     percents: the candidate's weights, ascending to 100; without a baseline all callers move at
-    once. Raises CannotRender for what would not work.
+    once. with_: the candidate's settings. Raises CannotRender for what would not work.
     """
     weights = tuple(percents) if baseline else (100,)
-    found = {str(Step.SERVE): render.serve(version, around, serving_class, pre_warm)}
+    found = {str(Step.SERVE): render.serve(version, around, serving_class, pre_warm, with_)}
     found |= {shift_to(each): render.shift(version, around, each, baseline) for each in weights}
     if baseline:
         found[str(Step.RETURN)] = render.shift(baseline, around)

@@ -96,7 +96,7 @@ def _again(promotion: Promotion, step: str, around: render.Surroundings) -> Chan
     """
     approved = _kept(promotion, step)
     if approved is None:
-        chosen = (promotion.serving_class, promotion.pre_warm)
+        chosen = (promotion.serving_class, promotion.pre_warm, promotion.settings)
         version = promotion.model_version
         approved = (
             render.serve(version, around, *chosen)
@@ -127,6 +127,7 @@ def _rendered(
         percents=promotion.policy_revision.rules.steps,
         serving_class=promotion.serving_class,
         pre_warm=promotion.pre_warm,
+        with_=promotion.settings,
     )
 
 

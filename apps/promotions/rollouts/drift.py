@@ -1,11 +1,12 @@
 """Whether what serves is what was approved (I1): the files that the loader read, the engine's image
-and arguments, the weights of the route. Pure: readings in, one check for each out.
+and arguments, a replica's share of its machine, the weights of the route. Pure: readings in, one
+check for each out.
 
 What cannot be seen is not the same: it is unknown, and says why. A difference that was seen once is
 kept until that very thing was seen to be right again: a replica that went away proves nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -36,10 +37,11 @@ class What(StrEnum):
     IMAGE = "Image of the engine"
     PULLED = "Digest of the image that runs"
     ARGUMENTS = "Arguments of the engine"
+    SIZE = "CPUs, memory and GPUs of a replica"
     ROUTE = "Weights of the route"
 
 
-OF_THE_CONTAINER = (What.IMAGE, What.PULLED, What.ARGUMENTS)
+OF_THE_CONTAINER = (What.IMAGE, What.PULLED, What.ARGUMENTS, What.SIZE)
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class Check:
 
 @dataclass(frozen=True)
 class Approved:
-    """What was approved. container: image and arguments, {} where they were not kept. weights: of
-    the route, None while a rollout moves them.
+    """What was approved. container: image, arguments and limits, {} where they were not kept; those
+    kept first have no limits. weights: of the route, None while a rollout moves them.
     """
 
     name: str
@@ -74,8 +76,8 @@ class Approved:
 
 
 def container_of(changes: Mapping[str, bytes | None], name: str) -> Json:
-    """Return image and arguments of a version's replicas, from the files that its first step
-    writes, as KServe puts them together: the runtime's, then the version's own. {} where the
+    """Return image, arguments and limits of a version's replicas, from the files that its first
+    step writes, as KServe puts them together: the runtime's, then the version's own. {} where the
     runtime is not among them: versions that were approved long ago shared one.
     """
     objects = [item for text in changes.values() if text for item in yaml.safe_load_all(text)]
@@ -87,7 +89,8 @@ def container_of(changes: Mapping[str, bytes | None], name: str) -> Json:
     (engine,) = runtime["spec"]["containers"]
     words = [*engine.get("command", ()), *engine.get("args", ()), *model.get("args", ())]
     named = [str(word).replace("{{.Name}}", name) for word in words]
-    return {"image": engine["image"], "arguments": named}
+    limits = dict(model.get("resources", {}).get("limits", {}))
+    return {"image": engine["image"], "arguments": named, "limits": limits}
 
 
 def _object(objects: Iterable[Json], kind: str, name: str) -> Json | None:
@@ -115,7 +118,7 @@ def checks(
     if begun:
         found.append(_weights(approved, begun))
     if pods:
-        found += [_image(approved, pods), _arguments(approved, pods)]
+        found += [_image(approved, pods), _arguments(approved, pods), *_size(approved, pods)]
     running = [pod for pod in pods if pod.engine_container.started_at is not None]
     if running and approved.container:
         found.append(_pulled(str(approved.container["image"]), running))
@@ -172,6 +175,30 @@ def _arguments(approved: Approved, pods: Sequence[PodStatus]) -> Check:
     if not lost and not added:  # the same words in another order
         lost, added = wanted, list(other)
     return Check(What.ARGUMENTS, _words(lost), _words(added), Verdict.DIFFERENT)
+
+
+def _size(approved: Approved, pods: Sequence[PodStatus]) -> Iterator[Check]:
+    """Yield the check of what a replica has of its machine, where that was kept. 3 and "3000m" are
+    the same.
+    """
+    wanted = approved.container.get("limits")
+    if wanted:
+        found = [_limits_in_words(pod.limits, wanted) for pod in pods]
+        yield _same(What.SIZE, _limits_in_words(wanted, wanted), found)
+
+
+def _limits_in_words(limits: Mapping[str, str], of: Iterable[str]) -> str:
+    """Return some limits in words: "cpu 3, memory 12Gi, nvidia.com/gpu 1"."""
+    return ", ".join(f"{name} {_quantity(limits.get(name, 'none'))}" for name in sorted(of))
+
+
+def _quantity(text: str) -> str:
+    """Return a quantity as the API server writes it, where people wrote it otherwise."""
+    if text.endswith("m") and text[:-1].isdecimal() and int(text[:-1]) % 1000 == 0:
+        return str(int(text[:-1]) // 1000)
+    if text.endswith("Mi") and text[:-2].isdecimal() and int(text[:-2]) % 1024 == 0:
+        return f"{int(text[:-2]) // 1024}Gi"
+    return text
 
 
 def _route(weights: Mapping[str, int], route: RouteStatus) -> Check:

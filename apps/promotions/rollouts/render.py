@@ -15,6 +15,7 @@ from apps.accounts.provider import gateway_jwks_uri
 from apps.catalog.models import ModelVersion
 from apps.manifests import gateway, names, scaling, serving
 from apps.manifests.policy import Policy, render_policy
+from apps.manifests.serving_settings import USUAL, ServingSettings
 from apps.manifests.text import to_yaml
 
 Changes = dict[str, bytes | None]
@@ -55,28 +56,34 @@ def surroundings() -> Surroundings:
             demand_url=settings.SCALING_URL,
             polling_seconds=settings.SCALING_POLL_SECONDS,
             cooldown_seconds=settings.SCALING_COOLDOWN_SECONDS,
-            max_replicas=settings.SCALING_MAX_REPLICAS,
+            prometheus_url=settings.SCALING_PROMETHEUS_URL,
         ),
         limit_cost=settings.LIMIT_COST,
     )
 
 
 def serve(
-    version: ModelVersion, around: Surroundings, serving_class: str, pre_warm: str = ""
+    version: ModelVersion,
+    around: Surroundings,
+    serving_class: str,
+    pre_warm: str = "",
+    with_: ServingSettings = USUAL,
 ) -> Changes:
     """Return the files that start a version: the account that reads the registry, and its own
     runtime, InferenceService and backends.
 
-    A version that sleeps has a ScaledObject beside them. pre_warm: the hours in which it does not,
-    "" for none.
+    One whose replicas come and go has a ScaledObject beside them. pre_warm: the hours in which a
+    version that sleeps does not, "" for none. with_: its settings.
     """
-    model, served = version.registered_model, served_version(version, around, serving_class)
+    model, served = version.registered_model, served_version(version, around, serving_class, with_)
     objects = [
-        serving.serving_runtime(names.MODELS, around.image, around.start_seconds, served.runtime),
+        serving.serving_runtime(
+            names.MODELS, around.image, around.start_seconds, served.runtime, with_
+        ),
         serving.inference_service(served),
         *gateway.backend_objects(model=model.name, number=version.number),
     ]
-    if served.sleeps:
+    if served.is_scaled:
         hours = scaling.pre_warm_of(pre_warm) if pre_warm else None
         objects.append(scaling.scaled_object(served, replace(around.scaling, pre_warm=hours)))
     return {
@@ -92,12 +99,15 @@ def account(around: Surroundings) -> dict[str, bytes]:
 
 
 def served_version(
-    version: ModelVersion, around: Surroundings, serving_class: str
+    version: ModelVersion,
+    around: Surroundings,
+    serving_class: str,
+    with_: ServingSettings = USUAL,
 ) -> serving.ServedVersion:
     """Return a version as its InferenceService has it. Needs its model loaded."""
     model = version.registered_model
     name = names.serving_name(model.name, version.number)
-    served = serving.ServedVersion(
+    return serving.ServedVersion(
         model=model.name,
         number=version.number,
         name=name,
@@ -107,8 +117,8 @@ def served_version(
         max_model_len=model.context_length,
         serving_class=serving.ServingClass(serving_class),
         runtime=name,
+        settings=with_,
     )
-    return replace(served, max_replicas=around.scaling.max_replicas) if served.sleeps else served
 
 
 def policy(model: str, limits: Sequence[gateway.TeamLimit], around: Surroundings) -> Policy:

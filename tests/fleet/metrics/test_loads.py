@@ -1,11 +1,12 @@
 """What replicas and GPUs do now."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
 from apps.fleet import actions, sightings
-from apps.fleet.metrics.loads import UNUSED_AFTER, measured
+from apps.fleet.metrics.loads import UNUSED_AFTER, measured, requests_in
 from apps.fleet.metrics.models import FRESH, ScrapeTarget
 from apps.fleet.models import Node, Replica
 from tests.fleet.measures import gpu, replica_minute, target
@@ -108,3 +109,41 @@ class TestUnusedSince:
         replica.is_ready = False
         assert load(replica).unused_since is None
         assert ScrapeTarget.objects.count() == 1
+
+
+class TestRequestsIn:
+    def ready(self, service="m-v1", **values):
+        uid = str(uuid4())
+        facts = {"namespace": "models", "service": service, "is_ready": True}
+        return Replica.objects.create(
+            uid=uid, name=uid, created_at=NOW, learned_at=NOW, **(facts | values)
+        )
+
+    def asked(self):
+        return requests_in("models", "m-v1", NOW)
+
+    def test_sums_what_runs_and_waits_in_ready_replicas(self):
+        for running, waiting in ((3.0, 4.0), (0.5, 0.0)):
+            replica_minute(self.ready(), NOW, running=running, waiting=waiting)
+        replica_minute(self.ready("m-v2"), NOW, running=50.0, waiting=0.0)
+        replica_minute(self.ready(is_ready=False), NOW, running=50.0, waiting=0.0)
+        replica_minute(self.ready(deleting_at=NOW), NOW, running=50.0, waiting=0.0)
+        assert self.asked() == 7.5
+
+    def test_goes_by_the_newest_minute(self):
+        one = self.ready()
+        replica_minute(one, NOW, ago=2, running=9.0, waiting=9.0)
+        replica_minute(one, NOW, ago=0, running=1.0, waiting=0.0)
+        assert self.asked() == 1.0
+
+    def test_is_nothing_without_a_replica(self):
+        assert self.asked() == 0
+
+    def test_is_not_known_where_one_replica_was_not_measured_lately(self):
+        replica_minute(self.ready(), NOW, running=3.0, waiting=0.0)
+        silent = self.ready()
+        assert self.asked() is None
+        replica_minute(silent, NOW, ago=5, running=3.0, waiting=0.0)
+        assert self.asked() is None
+        replica_minute(silent, NOW, ago=0, running=None, waiting=0.0)
+        assert self.asked() is None

@@ -10,6 +10,7 @@ from apps.promotions.binding.differences import differences, in_words
 from apps.promotions.binding.pages import shown
 
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+SERVING = {"cpu": "3", "gpus": 1, "engine_args": {"--seed": "1"}, "instance_types": []}
 BINDING = Binding(
     model="m",
     number=7,
@@ -24,7 +25,7 @@ BINDING = Binding(
     baseline="m-v6",
     baseline_manifest=A,
     image="vllm:1",
-    settings={"max_model_len": 2048, "resources": {"cpu": "3", "gpus": 1}},
+    settings={"max_model_len": 2048, "serving": SERVING},
     steps={
         "SERVE": {"serving/models/m/v7.yaml": A},
         "SHIFT_10": {"serving/models/m/route.yaml": A},
@@ -109,10 +110,22 @@ class TestDifferences:
             ),
             (("image",), "vllm:2", "Same image", "Engine image: was vllm:1, is vllm:2."),
             (
-                ("settings", "resources", "gpus"),
+                ("settings", "serving", "gpus"),
                 2,
                 "Same settings",
-                "Setting resources gpus: was 1, is 2.",
+                "GPUs a replica: was 1, is 2.",
+            ),
+            (
+                ("settings", "serving", "engine_args", "--seed"),
+                "2",
+                "Same settings",
+                "Engine arguments --seed: was 1, is 2.",
+            ),
+            (
+                ("settings", "serving", "instance_types"),
+                ["g6.xlarge", "g5.xlarge"],
+                "Same settings",
+                "Instance types: was nothing, is g6.xlarge, g5.xlarge.",
             ),
             (
                 ("steps", "SERVE", "serving/models/m/v7.yaml"),

@@ -26,7 +26,9 @@ DIGEST, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 PULLED, MOVED = "sha256:" + "c" * 64, "sha256:" + "d" * 64
 PINNED = f"vllm/vllm-openai@{PULLED}"
 ARGUMENTS = ("python3", "--seed=1", "--model=/mnt/models")
-APPROVED = Approved("m-v2", DIGEST, {"image": PINNED, "arguments": list(ARGUMENTS)}, {"m-v2": 100})
+LIMITS = {"cpu": "3", "memory": "12Gi", "nvidia.com/gpu": "2"}
+CONTAINER = {"image": PINNED, "arguments": list(ARGUMENTS), "limits": LIMITS}
+APPROVED = Approved("m-v2", DIGEST, CONTAINER, {"m-v2": 100})
 POD = PodStatus(
     "p1",
     conditions={"Ready": Condition("Ready", "True", at=AT)},
@@ -36,6 +38,7 @@ POD = PodStatus(
     image=PINNED,
     image_digest=PULLED,
     arguments=ARGUMENTS,
+    limits=LIMITS,
 )
 SECOND = replace(POD, name="p2")
 ROUTE = RouteStatus(exists=True, weights={"m-v2": 100, "m-v1": 0})
@@ -70,6 +73,12 @@ class TestChecks:
             (What.ARGUMENTS, {"arguments": ARGUMENTS[:-1]}, "nothing"),
             (What.ARGUMENTS, {"arguments": ()}, "nothing"),
             (What.ARGUMENTS, {"arguments": ARGUMENTS[::-1]}, " ".join(ARGUMENTS[::-1])),
+            (
+                What.SIZE,
+                {"limits": LIMITS | {"nvidia.com/gpu": "1"}},
+                "cpu 3, memory 12Gi, nvidia.com/gpu 1",
+            ),
+            (What.SIZE, {"limits": {}}, "cpu none, memory none, nvidia.com/gpu none"),
         ],
     )
     def test_find_what_differs_in_one_replica_of_two_and_nothing_else(self, what, change, found):
@@ -83,6 +92,15 @@ class TestChecks:
         other = replace(POD, arguments=("python3", "--seed=2", "--model=/mnt/models"))
         check = checked(other)[What.ARGUMENTS]
         assert (check.approved, check.found) == ("--seed=1", "--seed=2")
+
+    def test_take_a_quantity_for_what_it_is_however_it_is_written(self):
+        written = {"cpu": "3000m", "memory": "12288Mi", "nvidia.com/gpu": "2"}
+        also = written | {"ephemeral-storage": "1Gi"}
+        assert verdicts(replace(POD, limits=also))[What.SIZE] == Verdict.SAME
+
+    def test_say_nothing_of_a_size_that_was_not_kept(self):
+        kept = {key: CONTAINER[key] for key in ("image", "arguments")}
+        assert What.SIZE not in checked(POD, approved=replace(APPROVED, container=kept))
 
     def test_leave_replicas_alone_that_go_away(self):
         going = replace(SECOND, deleting=True, loaded=Loaded(OTHER), image="x", arguments=())
@@ -238,6 +256,7 @@ class TestContainerOf:
             "--generation-config=/mnt/models", "--enable-prompt-tokens-details",
             "--enable-force-include-usage", "--max-model-len=4096", "--tensor-parallel-size=1",
         ]  # fmt: skip
+        assert found["limits"] == {"cpu": "3", "memory": "12Gi", "nvidia.com/gpu": "1"}
 
     def test_is_not_known_without_the_version_or_its_own_runtime(self):
         assert drift.container_of(self.files(), "other-v1") == {}

@@ -132,6 +132,7 @@ class TestDrift:
             "Image of the engine": "SAME",
             "Digest of the image that runs": "UNKNOWN",  # it is named by its tag
             "Arguments of the engine": "SAME",
+            "CPUs, memory and GPUs of a replica": "SAME",
             "Weights of the route": "SAME",
         }
         cluster.changed[NAME] = {"loaded": Loaded(self.OTHER)}
