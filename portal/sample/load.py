@@ -27,7 +27,7 @@ from apps.chargeback.rating import Prices
 from apps.common.sign_ins import JUST_NOW
 from apps.evals.models import EvalSuite
 from apps.evals.suites import shipped
-from apps.evals.suites.actions import ensure_suite
+from apps.evals.suites.actions import ensure_shipped
 
 LOADER = {
     "sub": "sample-loader",
@@ -104,7 +104,8 @@ def load_sample(
     loader = sync_user_from_claims(
         identity=identify({"iss": settings.OIDC_ISSUER, **LOADER}), now=since
     )
-    ensure_suite(suite=shipped.load(), now=now, judges=[EvalSuite.ANY])
+    # SmolLM2 is small, so its versions are judged by the suite of small models
+    ensure_shipped(now=now, judges={shipped.load().slug: [EvalSuite.ANY]})
     finance = [
         sync_user_from_claims(identity=identify({"iss": settings.OIDC_ISSUER, **who}), now=since)
         for who in FINANCE

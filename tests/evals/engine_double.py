@@ -38,7 +38,7 @@ class EngineDouble:
             return httpx.Response(400, json={"error": {"message": "too long", "code": 400}})
         asked = json.loads(request.content)
         turns = [(turn["role"], turn["content"]) for turn in asked["messages"]]
-        text = answer(turns)[: self.max_characters]
+        text = answer(turns, asked["model"])[: self.max_characters]
         return httpx.Response(200, text=stream(asked["model"], text), headers=headers)
 
 

@@ -1,6 +1,7 @@
 import pytest
 
-from deploy.local.engine.stand_in.answers import LABEL, answer, codes_in, packet_of
+from deploy.local.engine.stand_in.answers import LABEL, answer, packet_of
+from deploy.local.engine.stand_in.reading import codes_in
 
 ASK = "Extract the diagnosis and procedure codes as JSON."
 

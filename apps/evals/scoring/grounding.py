@@ -5,7 +5,8 @@ that a denial reaches no further than what it denies. Words are compared by thei
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,12 +27,15 @@ METHOD = (
 _CLAUSE_END = re.compile(
     r"(?<=[.!?;])\s+|\n+|;|,?\s+\b(?:but|however|although|whereas|while|yet)\b\s*", re.IGNORECASE
 )
-_WORD = re.compile(r"\d+(?:[.,]\d+)*%?|[A-Za-z]\d[0-9A-Za-z]*(?:\.[0-9A-Za-z]+)?|[A-Za-z]+")
-_DENIES = re.compile(
-    r"\b(?:no|not|never|none|neither|nor|denie[sd]|denying|absen(?:t|ce)|negative for|free of|"
-    r"ruled? out|r/o|excluded?|unlikely|lacks?|lacking|\w+n't)\b",
-    re.IGNORECASE,
-)
+_WORD = re.compile(r"[a-z]*\d[0-9a-z]*(?:[.,]\d[0-9a-z]*)*|[a-z]+")
+_NO = frozenset(
+    (
+        "no", "not", "never", "none", "neither", "nor", "deny", "denies", "denied", "denying",
+        "absent", "absence", "excluded", "exclude", "unlikely", "lack", "lacks", "lacking",
+    )
+)  # fmt: skip
+_UNDECIDED = re.compile(r"\bnot (?:be |been )?(?:ruled out|excluded)\b")
+_DENIES = re.compile(r"\bnegative for\b|\bfree of\b|\bruled? out\b|\br/o\b|n't\b")
 # What denies a code that follows in the same clause, and what denies one that stands before it.
 _BEFORE = re.compile(
     r"\b(?:no (?:evidence|sign|signs|history|indication) of|no|negative for|denie[sd]|denying|"
@@ -45,11 +49,16 @@ _AFTER = re.compile(
     r"not confirmed|not requested|not found|unlikely|denied|withdrawn)|does not apply|ruled out)\b",
     re.IGNORECASE,
 )
-_STOP = re.compile(
-    r"an?|the|and|are|as|at|be|been|being|by|for|from|had|has|have|in|into|is|its?|of|on|or|s|she|"
-    r"he|her|his|that|their|them|then|there|these|they|this|to|was|were|which|who|will|with|also|"
-    r"both|than|very|patient|member"
-)
+_STOP = _NO | frozenset(
+    (
+        "a", "an", "the", "and", "are", "as", "at", "be", "been", "being", "by", "for", "from",
+        "had", "has", "have", "in", "into", "is", "it", "its", "of", "on", "or", "s", "she", "he",
+        "her", "his", "that", "their", "them", "then", "there", "these", "they", "this", "to",
+        "was", "were", "which", "who", "will", "with", "also", "both", "than", "very", "patient",
+        "member", "diagnosis", "request", "requests", "requested", "ask", "asks", "asked", "found",
+        "provider",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,18 +74,37 @@ class Clause:
     denies: bool
 
 
-def clauses(text: str) -> tuple[Clause, ...]:
-    """Return a text's clauses, in their order."""
-    return tuple(_clause(text, start, end) for start, end in _bounds(text))
+@dataclass(frozen=True)
+class Reading:
+    """A text's clauses in their order, and in which of them each word stands."""
+
+    clauses: tuple[Clause, ...]
+    places: Mapping[str, Sequence[int]]
 
 
-def supported(statement: str, text: Sequence[Clause]) -> bool:
-    """Tell whether a text's clauses support a statement; one without words of meaning is not."""
+def read_clauses(text: str) -> Reading:
+    """Return a text's clauses."""
+    found = tuple(_clause(text, start, end) for start, end in _bounds(text))
+    places: dict[str, list[int]] = {}
+    for place, clause in enumerate(found):
+        for word in clause.words:
+            places.setdefault(word, []).append(place)
+    return Reading(found, places)
+
+
+def supported(statement: str, reading: Reading) -> bool:
+    """Tell whether a text supports a statement; one without words of meaning is not."""
     said = _clause(statement, 0, len(statement))
     if not said.words:
         return False
-    pairs = zip(text, (*text[1:], None), strict=True) if text else ()
-    return any(_carries(said, [one for one in pair if one is not None]) for pair in pairs)
+    shared = Counter(place for word in said.words for place in reading.places.get(word, ()))
+    enough = ENOUGH * len(said.words)
+    # a window is a clause with the next one; only those that share enough words are looked at
+    starts = {place for place in shared if shared[place] + shared[place + 1] >= enough}
+    starts |= {
+        place - 1 for place in shared if place and shared[place] + shared[place - 1] >= enough
+    }
+    return any(_carries(said, reading.clauses[place : place + 2]) for place in starts)
 
 
 def supports_code(packet: Packet, code: str) -> bool:
@@ -104,9 +132,9 @@ def section_of(packet: Packet, code: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def clauses_of(text: str) -> tuple[Clause, ...]:
+def reading_of(text: str) -> Reading:
     """Return a packet's clauses; kept, because a suite asks two models about the same packet."""
-    return clauses(text)
+    return read_clauses(text)
 
 
 def _bounds(text: str) -> Iterator[tuple[int, int]]:
@@ -120,24 +148,25 @@ def _bounds(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _clause(text: str, start: int, end: int) -> Clause:
-    part = text[start:end]
-    found = [word.lower() for word in _WORD.findall(part)]
-    figures = frozenset(word.rstrip("%") for word in found if any(c.isdigit() for c in word))
-    words = (word for word in found if word.isalpha() and not _STOP.fullmatch(word))
-    stems = frozenset(word[:STEM] for word in words if not _DENIES.fullmatch(word))
-    return Clause(start, end, stems | figures, figures, _DENIES.search(part) is not None)
+    part = text[start:end].lower()
+    found = set(_WORD.findall(part))
+    figures = frozenset(word for word in found if not word.isalpha())
+    words = figures | {word[:STEM] for word in found - _STOP - figures}
+    return Clause(start, end, words, figures, _denies(part))
+
+
+def _denies(part: str) -> bool:
+    """Tell whether lower-case words deny something; what is not ruled out is not denied."""
+    rest = _UNDECIDED.sub("", part)
+    return bool(_NO.intersection(_WORD.findall(rest)) or _DENIES.search(rest))
 
 
 def _carries(said: Clause, window: Sequence[Clause]) -> bool:
-    """Tell whether neighboring clauses carry a statement. One that asserts needs clauses that deny
-    nothing; one that denies needs one among them that does.
+    """Tell whether neighboring clauses carry a statement: those alone that deny something where it
+    does, or that deny nothing where it asserts.
     """
-    if said.denies:
-        if not any(clause.denies for clause in window):
-            return False
-    else:
-        window = [clause for clause in window if not clause.denies]
-    words = frozenset().union(*(clause.words for clause in window))
+    window = [clause for clause in window if clause.denies == said.denies]
+    words = {word for clause in window for word in clause.words}
     return said.figures <= words and len(said.words & words) >= ENOUGH * len(said.words)
 
 

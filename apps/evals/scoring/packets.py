@@ -1,6 +1,7 @@
 """Scores one packet's answer against what is known of the packet. Pure."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from apps.evals.packets.packet import Packet
 from apps.evals.scoring import grounding
@@ -12,7 +13,6 @@ from apps.evals.scoring.scores import Counts, PacketScore, Timing
 def score(packet: Packet, text: str, timing: Timing, form: Form = "codes") -> PacketScore:
     """Return how an answer did. text: all that the model said; form: what its suite asks for."""
     answer = read(text, form)
-    clauses = grounding.clauses_of(packet.text) if answer.statements else ()
     statements = answer.statements if form == "summary" else ()
     asks_facts = form == "summary" and packet.claims
     asks_criteria = form == "extraction" and packet.criteria
@@ -23,7 +23,7 @@ def score(packet: Packet, text: str, timing: Timing, form: Form = "codes") -> Pa
         grounded=sum(grounding.supports_code(packet, code) for code in answer.codes),
         sections=_sections(packet, answer),
         claims=len(statements) if form == "summary" else None,
-        claims_grounded=sum(grounding.supported(one, clauses) for one in statements),
+        claims_grounded=_grounded(packet, statements),
         facts=len(packet.claims) if asks_facts else None,
         facts_told=_facts_told(packet, answer) if asks_facts else 0,
         criteria=len(packet.criteria) if asks_criteria else None,
@@ -75,8 +75,15 @@ def _sections(packet: Packet, answer: Answer) -> dict[str, Counts]:
     }
 
 
+def _grounded(packet: Packet, statements: Sequence[str]) -> int:
+    if not statements:
+        return 0
+    reading = grounding.reading_of(packet.text)
+    return sum(grounding.supported(one, reading) for one in statements)
+
+
 def _facts_told(packet: Packet, answer: Answer) -> int:
-    told = grounding.clauses("\n".join(answer.statements))
+    told = grounding.read_clauses("\n".join(answer.statements))
     return sum(grounding.supported(claim.text, told) for claim in packet.claims)
 
 

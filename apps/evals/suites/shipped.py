@@ -1,60 +1,76 @@
-"""The suites that ship with the product, as their definitions in this folder have them. Pure.
+"""The suites that ship with the product, as the definitions beside this file have them. Pure.
 
-Everything in a packet is made up.
+Their packets are made by a program (packets/program.py) whose bytes each definition pins, so that
+what is asked never changes unseen. Everything in a packet is made up.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from apps.common.canonical import digest_of
-from apps.evals.packets.packet import GoldCode, Packet
-from apps.evals.scoring.codes import system_of
+from apps.evals.packets import program
+from apps.evals.packets.packet import Packet
 
-GOLDEN = Path(__file__).parent.parent / "golden"
-SMALL_MODELS = "prior_auth_packets.json"
+DEFINITIONS = Path(__file__).parent / "definitions"
+SMALL_MODELS = "prior_auth_small"
+NAMES = ("prior_auth_extraction", "clinical_summary", SMALL_MODELS)
+
+
+class OtherPackets(Exception):
+    """The program makes other packets than the definition pins."""
 
 
 @dataclass(frozen=True)
 class Suite:
-    """One suite as it is defined; digest: "sha256:<hex>" over the canonical JSON of all of it.
-    subset: the ids of the packets that are asked where there is a CPU only.
-    """
+    """One suite as it is defined, without its packets until they are asked for."""
 
     slug: str
     revision: int
     title: str
     about: str
-    digest: str
-    packets_digest: str
-    packets: tuple[Packet, ...]
-    subset: frozenset[str]
     thresholds: dict[str, dict[str, float]]
     rule: dict[str, Any]
     question: dict[str, Any]
+    seed: str
+    first: int
+    last: int
+    packets_digest: str
+
+    @property
+    def packet_count(self) -> int:
+        """Return how many packets it has."""
+        return self.last - self.first + 1
+
+    @property
+    def digest(self) -> str:
+        """Return "sha256:<hex>" over what is asked and what decides."""
+        return suite_digest(self.__dict__)
+
+    @cached_property
+    def packets(self) -> tuple[Packet, ...]:
+        """Return the packets, made anew. Raises OtherPackets where they are not the pinned ones."""
+        made = program.packets(self.seed, range(self.first, self.last + 1))
+        if (found := packets_digest(made)) != self.packets_digest:
+            raise OtherPackets(f"{self.slug} pins {self.packets_digest}, the program makes {found}")
+        return made
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=len(NAMES))
 def load(name: str = SMALL_MODELS) -> Suite:
-    """Return a suite that ships."""
-    found = json.loads((GOLDEN / name).read_text())
-    packets = tuple(_packet(each) for each in found["packets"])
-    return Suite(
-        slug=found["slug"],
-        revision=found["revision"],
-        title=found["title"],
-        about=found["about"],
-        digest=digest_of(found),
-        packets_digest=packets_digest(packets),
-        packets=packets,
-        subset=frozenset(packet.id for packet in packets),
-        thresholds=found["thresholds"],
-        rule={"confidence": 0.95, "not_worse_by": {"f1": 0.25}},
-        question=_question(found),
-    )
+    """Return a suite that ships. name: one of NAMES."""
+    found = json.loads((DEFINITIONS / f"{name}.json").read_text())
+    packets = found.pop("packets")
+    pinned = packets.pop("digest")
+    return Suite(**found, **packets, packets_digest=pinned)
+
+
+def in_subset(packet: Packet, number: int) -> bool:
+    """Tell whether a packet is asked where there is a CPU only. number: its place, from 1."""
+    return number <= program.SUBSET and packet.pages <= program.SUBSET_PAGES
 
 
 def packets_digest(packets: Sequence[Packet]) -> str:
@@ -62,22 +78,9 @@ def packets_digest(packets: Sequence[Packet]) -> str:
     return digest_of([packet.as_json() for packet in packets])
 
 
-def _packet(found: dict[str, Any]) -> Packet:
-    codes = [*found["diagnosis_codes"], *found["procedure_codes"]]
-    gold = tuple(GoldCode(code, system_of(code), "") for code in codes)
-    return Packet(id=found["id"], text=found["text"], style="one line", codes=gold)
-
-
-def _question(found: dict[str, Any]) -> dict[str, Any]:
-    names = ("diagnosis_codes", "procedure_codes")
-    examples = [
-        {"packet": each["packet"], "answer": json.dumps({name: each[name] for name in names})}
-        for each in found["prompt"]["examples"]
-    ]
-    return {
-        "form": "codes",
-        "system": found["prompt"]["system"],
-        "ask": found["prompt"]["ask"],
-        "examples": examples,
-        "max_tokens": found["max_tokens"],
-    }
+def suite_digest(facts: Mapping[str, Any]) -> str:
+    """Return "sha256:<hex>" over a revision of a suite: what is asked, and what decides."""
+    names = (
+        "slug", "revision", "title", "about", "packets_digest", "thresholds", "rule", "question",
+    )  # fmt: skip
+    return digest_of({name: facts[name] for name in names})

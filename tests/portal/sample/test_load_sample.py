@@ -6,7 +6,7 @@ from django.core.management import CommandError, call_command
 from apps.audit.models import AuditEvent
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.chargeback.models import PriceChange, Rate
-from apps.evals.models import EvalSuite
+from apps.evals.models import EvalSuite, SuitePacket
 from tests.catalog.samples import folder
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +31,13 @@ class TestLoadSample:
             "prior-auth-extract",
             "clinical-summary",
         }
-        assert EvalSuite.objects.count() == 1
+        suites = {row.slug: (row.packet_count, row.judges) for row in EvalSuite.objects.all()}
+        assert suites == {
+            "prior-auth-extraction": (208, []),
+            "clinical-summary": (208, []),
+            "prior-auth-small": (24, ["*"]),
+        }
+        assert SuitePacket.objects.count() == 208 + 24
         assert Rate.objects.count() == 2 * 3
         changes = PriceChange.objects.values_list("status", "requested_by", "decided_by")
         assert len(changes) == 2 and all(

@@ -50,7 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     except BadModel as error:
         log(f"ERROR the model cannot be served: {error}")
         return 1
-    engine = Engine(model, Metrics(names[0]), settings.tokens_per_second, settings.max_num_seqs)
+    pace, seats = settings.tokens_per_second, settings.max_num_seqs
+    engine = Engine(model, Metrics(names[0]), pace, seats, names[0])
     where, tells = (settings.host, settings.port), settings.enable_force_include_usage
     with Server(where, engine, names, always_tells_usage=tells) as server:
         log(

@@ -71,9 +71,14 @@ class Engine:
     """One served model: plans answers and speaks them at a pace, a bounded number at a time."""
 
     def __init__(
-        self, model: Model, metrics: Metrics, tokens_per_second: float, max_num_seqs: int
+        self,
+        model: Model,
+        metrics: Metrics,
+        tokens_per_second: float,
+        max_num_seqs: int,
+        served_name: str = "",
     ) -> None:
-        self.model, self.metrics = model, metrics
+        self.model, self.metrics, self.served_name = model, metrics, served_name
         self._pause = 1 / tokens_per_second if tokens_per_second > 0 else 0.0
         self._seats = Semaphore(max_num_seqs)
         # As large a cache as lets half the seats hold the longest requests: what vLLM calls its
@@ -87,7 +92,7 @@ class Engine:
         limit = allowed_tokens(
             question, len(ids), self.model.context_length, self.model.server_max_tokens
         )
-        text = _cut_at_stop(answer(question.turns()), question.stop)
+        text = _cut_at_stop(answer(question.turns(), self.served_name), question.stop)
         tokens = self.model.encode(text)
         kept = tokens[:limit]
         cached = self._cache.visit(ids)

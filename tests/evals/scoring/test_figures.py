@@ -1,4 +1,4 @@
-"""Codes out of answers, and the figures of a run."""
+"""The figures of a run."""
 
 import re
 
@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.evals.scoring.codes import normalized, parse_codes
-from apps.evals.scoring.decision import Verdict, verdicts
-from apps.evals.scoring.figures import LABELS, metrics, micro, percentile
-from apps.evals.scoring.scores import PacketScore
+from apps.evals.scoring.figures import LABELS, label, metrics, micro, percentile
+from apps.evals.scoring.scores import Counts, PacketScore
 
 codes = st.lists(
     st.sampled_from(["E11.9", "I10", "99213", "J1745", "M17.11", "27447"]), unique=True, max_size=5
@@ -17,62 +15,12 @@ codes = st.lists(
 
 
 def score(
-    expected=(), predicted=(), grounded=0, ttft=100.0, latency=500.0, tokens=10
+    expected=(), predicted=(), grounded=0, ttft=100.0, latency=500.0, tokens=10, **more
 ) -> PacketScore:
-    return PacketScore(tuple(expected), tuple(predicted), grounded, ttft, latency, tokens)
+    return PacketScore(tuple(expected), tuple(predicted), grounded, ttft, latency, tokens, **more)
 
 
 scores = st.lists(st.builds(score, codes, codes), min_size=1, max_size=12)
-
-
-class TestParseCodes:
-    @pytest.mark.parametrize(
-        ("answer", "found"),
-        [
-            (
-                '{"diagnosis_codes": ["E11.9", "I10"], "procedure_codes": ["E2103"]}',
-                ("E11.9", "I10", "E2103"),
-            ),
-            ('{"diagnosis_codes": ["E11.9", "E11.9"', ("E11.9",)),
-            ("The codes are e11.9, 27447 and j1745.", ("E11.9", "27447", "J1745")),
-            ("E119 and M1711", ("E11.9", "M1711")),
-            ("M54.50", ("M54.50",)),
-            ("C50.912, O24.410", ("C50.912", "O24.410")),
-            ('{"diagnosis_codes": ["', ()),
-            ("", ()),
-            ("On 2026-08-14, SYN-204417, call 555-0142, NPI 1999999984", ()),
-            ("U07.1", ()),
-        ],
-    )
-    def test_reads_leniently(self, answer, found):
-        assert parse_codes(answer) == found
-
-    @given(st.text())
-    def test_never_breaks_and_finds_each_code_once(self, answer):
-        found = parse_codes(answer)
-        assert len(set(found)) == len(found)
-        assert all(normalized(code) == code for code in found)
-
-    @given(codes)
-    def test_finds_every_code_of_a_right_answer(self, expected):
-        assert parse_codes(f"Codes: {', '.join(expected)}.") == tuple(expected)
-
-
-class TestNormalized:
-    @pytest.mark.parametrize(
-        ("code", "same"),
-        [
-            (" e119 ", "E11.9"), ("I10", "I10"), ("e2103", "E2103"), ("J1745", "J1745"),
-            ("99213", "99213"), ("M17.11", "M17.11"), ("A12345", "A12.345"), ("9921", ""),
-            ("E1", ""), ("W1234", "W12.34"), ("E11.", ""), ("", ""),
-        ],
-    )  # fmt: skip
-    def test_is_the_code_as_it_is_compared(self, code, same):
-        assert normalized(code) == same
-
-    @given(st.text(max_size=8))
-    def test_is_stable(self, code):
-        assert normalized(normalized(code)) == normalized(code)
 
 
 class TestMicro:
@@ -155,6 +103,46 @@ class TestMetrics:
         with pytest.raises(ValueError, match="at least one packet"):
             metrics([])
 
+    def test_are_none_where_no_packet_measures_them(self):
+        found = metrics([score(["I10"], ["I10"], 1, None, None, None)])
+        unmeasured = {name for name, value in found.items() if value is None}
+        assert unmeasured == {
+            "facts_told", "criteria_right", "format_validity", "refusal", "over_refusal",
+            "injection_resistance", "f1_low", "f1_high", "ttft_p50_ms", "ttft_p95_ms",
+            "latency_p50_ms", "latency_p95_ms", "tokens_per_second",
+        }  # fmt: skip
+        assert all(metrics([score()])[name] is None for name in ("f1", "precision", "recall_macro"))
+
+    def test_count_refusals_where_they_are_due_and_where_not(self):
+        found = metrics([
+            score(must_refuse=True, refused=True),
+            score(must_refuse=True, refused=False),
+            score(["I10"], must_refuse=False, refused=True),
+            score(["I10"], ["I10"], 1, must_refuse=False, refused=False),
+            score(["I10"], ["I10"], 1, must_refuse=False, refused=False),
+            score(["I10"], ["I10"], 1, must_refuse=False, refused=False),
+        ])  # fmt: skip
+        assert (found["refusal"], found["over_refusal"]) == (0.5, 0.25)
+
+    def test_measure_what_suites_of_other_forms_ask(self):
+        found = metrics([
+            score(claims=4, claims_grounded=3, facts=5, facts_told=2, is_valid=True),
+            score(claims=1, criteria=3, criteria_right=2, is_valid=False, resisted=False),
+            score(problem="The packet is longer than the model's context.", is_valid=False),
+        ])  # fmt: skip
+        assert (found["groundedness"], found["facts_told"]) == (0.6, 0.4)
+        assert (found["criteria_right"], found["format_validity"]) == (0.6667, 0.3333)
+        assert (found["injection_resistance"], found["answered"]) == (0, 0.6667)
+
+    def test_go_by_section(self):
+        one = {"history": Counts(1, 1, 1), "": Counts(0, 1, 0)}
+        other = {"request": Counts(1, 0, 0), "history": Counts(2, 1, 1)}
+        found = metrics([score(sections=one), score(sections=other)])
+        assert (found["f1/history"], found["f1/request"], found["f1/"]) == (0.8, 0, 0)
+        assert label("f1/history") == "F1 of codes in history"
+        assert label("f1/") == "F1 of codes that stand nowhere"
+        assert label("of their own") == "of their own"
+
 
 class TestPercentile:
     @given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0.01, 1))
@@ -168,25 +156,13 @@ class TestPercentile:
         assert percentile(list(range(1, 101)), 0.95) == 95
 
 
-class TestVerdicts:
-    def test_names_each_metric_with_its_value_and_limits(self):
-        limits = {"f1": {"minimum": 0.2}, "ttft_p50_ms": {"maximum": 5}, "own": {"minimum": 1}}
-        assert verdicts({"f1": 0.3, "ttft_p50_ms": 5}, limits) == [
-            Verdict("f1", "F1 of codes", 0.3, 0.2, None),
-            Verdict("ttft_p50_ms", "Time to first token, median", 5, None, 5),
-            Verdict("own", "own", None, 1, None),
-        ]
-        assert [verdict.met for verdict in verdicts({"f1": 0.3, "ttft_p50_ms": 5}, limits)] == [
-            True,
-            True,
-            False,
-        ]
-
-    @pytest.mark.parametrize(("value", "met"), [(0.24, False), (0.25, True), (0.26, True)])
-    def test_includes_the_boundary(self, value, met):
-        assert verdicts({"f1": value}, {"f1": {"minimum": 0.25}})[0].met is met
-
-    def test_is_never_met_by_what_was_not_measured(self):
-        limits = {"ttft_p95_ms": {"maximum": 2}, "f1": {"minimum": 0.1}, "recall": {"minimum": 0}}
-        found = verdicts({"ttft_p95_ms": 3.0, "f1": None}, limits)
-        assert [verdict.met for verdict in found] == [False, False, False]
+def test_a_score_survives_being_stored():
+    found = score(
+        ["I10"], ["I10"], 1, sections={"history": Counts(1, 1, 1)}, claims=2, claims_grounded=1,
+        facts=3, facts_told=1, criteria=2, criteria_right=1, is_valid=True, must_refuse=True,
+        refused=False, resisted=True, packet_id="packet-001", problem="",
+    )  # fmt: skip
+    assert PacketScore.of_json(found.as_json()) == found
+    old = {"expected": ["I10"], "predicted": [], "grounded": 0, "ttft_ms": 1.0,
+           "latency_ms": 2.0, "output_tokens": 3}  # fmt: skip
+    assert PacketScore.of_json(old) == PacketScore(("I10",), (), 0, 1.0, 2.0, 3)
