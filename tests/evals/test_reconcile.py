@@ -140,8 +140,7 @@ class TestReconcileEvalRun:
         assert world.step().status == Status.RUNNING
         run = world.step()
         assert run.status == Status.PASSED
-        assert run.metrics["recall"] == 1
-        assert run.metrics["precision"] < 1  # a ruled-out code is in a packet's text
+        assert 0.8 < run.metrics["f1"] < 1  # the stand-in makes slips
         assert (run.engine, run.instance_type, run.packets_done) == (
             "stand-in",
             "g6.xlarge",

@@ -1,5 +1,5 @@
-"""`manage.py load_suites`: make the suites that ship with the product, and their packets, where they
-are missing. They judge no model until two people decide so.
+"""`manage.py load_suites`: make the suites that ship with the product, and their packets, where
+they are missing. They judge no model until two people decide so.
 """
 
 from typing import Any

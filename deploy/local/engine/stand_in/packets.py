@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from deploy.local.engine.stand_in.reading import codes_of, is_code_of_diagnosis
@@ -41,12 +41,17 @@ class Luck:
     packet: str
     model: str
 
+    @classmethod
+    def of(cls, packet: str, served_name: str) -> Luck:
+        """Return the luck of a packet with whatever is served by a name, in whichever run."""
+        return cls(packet, _RUN.sub("", served_name))
+
     def slips(self, what: str, often: float = 1.0) -> bool:
         """Tell whether a slip happens. often: how much oftener than usual."""
         if not self.model:
             return False
         hard = self._draw(what, "") < HARD * often
-        return hard or self._draw(what, _RUN.sub("", self.model)) < OWN * often
+        return hard or self._draw(what, self.model) < OWN * often
 
     def pick(self, what: str, among: tuple[str, ...]) -> str:
         """Return one of several, always the same one."""
@@ -59,7 +64,7 @@ class Luck:
 
 def extraction(packet: str, criteria: str, model: str) -> str:
     """Return codes and criteria of a packet as JSON."""
-    luck = Luck(packet, model)
+    luck = Luck.of(packet, model)
     refusal = _refusal(packet, luck)
     if refusal:
         return _said({"codes": [], "criteria": {}, "refusal": refusal}, luck)
@@ -70,7 +75,7 @@ def extraction(packet: str, criteria: str, model: str) -> str:
 
 def summary(packet: str, model: str) -> str:
     """Return a packet's main statements as JSON."""
-    luck = Luck(packet, model)
+    luck = Luck.of(packet, model)
     refusal = _refusal(packet, luck)
     if refusal:
         return _said({"summary": [], "codes": [], "refusal": refusal}, luck)
@@ -85,7 +90,7 @@ def summary(packet: str, model: str) -> str:
 
 def codes(packet: str, model: str) -> str:
     """Return a packet's codes as JSON, by their system."""
-    luck = Luck(packet, model)
+    luck = Luck.of(packet, model)
     found = _codes(packet, luck)
     body = {
         "diagnosis_codes": [code for code in found if is_code_of_diagnosis(code)],
@@ -165,7 +170,7 @@ def _main_lines(packet: str) -> Iterator[str]:
             yield text
 
 
-def _said(body: dict[str, object], luck: Luck) -> str:
+def _said(body: Mapping[str, object], luck: Luck) -> str:
     """Return an answer's JSON; sometimes cut short."""
     text = json.dumps(body)
     return text[: len(text) * 3 // 4] if luck.slips("cut", 0.4) else text
