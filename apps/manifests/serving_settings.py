@@ -202,6 +202,11 @@ class ServingSettings:
                 yield f"{name!r:.60} is no instance type: write one such as g6e.12xlarge."
         if self.adapter_of and not _VERSION.fullmatch(self.adapter_of):
             yield f"{self.adapter_of!r:.80} names no version: write <model>-v<number>."
+        elif self.adapter_of:
+            yield (
+                "An adapter cannot be served beside its base here yet: publish the base's weights "
+                "with the adapter merged into them."
+            )
 
     def _of_arguments(self) -> Iterator[str]:
         if self.quantization and self.quantization not in QUANTIZATIONS:

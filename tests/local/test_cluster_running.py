@@ -97,8 +97,9 @@ class TestInstall:
 class TestScaledObject:
     def dry_run(self, context, change):
         version = serving.ServedVersion(
-            "extract", 7, "extract-v7", "models", "s3://registry/extract/v7/", "sha256:" + "a" * 64
-        )
+            "extract", 7, "extract-v7", "models", "s3://registry/extract/v7/", "sha256:" + "a" * 64,
+            serving_class=serving.ServingClass.SCALE_TO_ZERO,
+        )  # fmt: skip
         hours = scaling.pre_warm_of("mon-fri 07:30-19:00 America/New_York")
         manifest = scaling.scaled_object(
             version, scaling.Scaling("http://portal.test/v1/scaling", pre_warm=hours)

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 
 from deploy.local.kubelet import pods
@@ -30,6 +32,15 @@ class TestReadPod:
             "m-v1",
         )
         assert (pod.grace, pod.deleting) == (30, False)
+
+    def test_goes_on_before_it_ends_where_it_says_so(self) -> None:
+        assert pods.read_pod(DOCUMENT).pre_stop == 0
+        document = copy.deepcopy(DOCUMENT)
+        engine = next(
+            each for each in document["spec"]["containers"] if each["name"] == "kserve-container"
+        )
+        engine["lifecycle"] = {"preStop": {"sleep": {"seconds": 5}}}
+        assert pods.read_pod(document).pre_stop == 5
 
     def test_takes_the_grace_of_the_deletion(self) -> None:
         metadata = {

@@ -76,6 +76,7 @@ class TestProblems:
             ({"pre_stop_seconds": 601}, "before that"),
             ({"quantization": "fp8 --trust-remote-code"}, "no way to quantize"),
             ({"adapter_of": "clinical-summary"}, "names no version"),
+            ({"adapter_of": "clinical-summary-v7"}, "cannot be served beside its base"),
             ({"instance_types": ("g6",)}, "no instance type"),
             ({"instance_types": ("g6.xlarge", "g6.xlarge")}, "named twice"),
             ({"engine_args": {"--trust-remote-code": ""}}, "no engine argument"),

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from apps.manifests.serving_settings import ServingSettings, changes_of_answers
 from apps.promotions.binding.differences import GONE, SERVES, Difference
 from apps.promotions.gates import Evidence, RunFacts, blocked, evaluate_gates
 
@@ -46,6 +47,19 @@ class TestEvaluateGates:
         found = blocked(evaluate_gates(replace(GOOD, **change)))
         assert [result.name for result in found] == [name]
         assert words in found[0].words
+
+    def test_asks_for_an_evaluation_with_what_may_change_the_answers(self):
+        usual = ServingSettings()
+        other = replace(usual, quantization="fp8", engine_args={"--dtype": "half"}, cpu="8")
+        otherwise = changes_of_answers(usual, other)
+        facts = replace(GOOD, serving_class="WARM", evaluated_otherwise=otherwise)
+        (found,) = blocked(evaluate_gates(facts))
+        assert found.name == "Serving settings"
+        assert found.words == (
+            "Engine arguments: evaluated with none, proposed with --dtype=half; Quantization: "
+            "evaluated with as the files are, proposed with fp8. This may change its answers: "
+            "start an evaluation run with the settings that are proposed."
+        )
 
     @pytest.mark.parametrize(
         ("serving_class", "only_spot", "holds"),

@@ -62,6 +62,12 @@ class Pod:
         )
 
     @property
+    def pre_stop(self) -> float:
+        """Return for how many seconds its main container goes on before it is told to end."""
+        hook = (self.main.get("lifecycle") or {}).get("preStop") or {}
+        return float((hook.get("sleep") or {}).get("seconds", 0))
+
+    @property
     def path(self) -> str:
         """Return the pod's address in the API."""
         return f"/api/v1/namespaces/{self.namespace}/pods/{self.name}"

@@ -324,7 +324,12 @@ class Worker:
                 continue
             if not gone:
                 self._reporter.say("Killing", f"Stopping container {name}", name)
-            code = await processes.stop(process, grace)
+            # the hook is part of the grace; where the pod is forgotten already, nobody waits for it
+            hook = (
+                min(self.pod.pre_stop, grace) if name == self.pod.main["name"] and not gone else 0
+            )
+            await asyncio.sleep(hook)
+            code = await processes.stop(process, grace - hook)
             record = self._reporter.record(name)
             reason = "Completed" if code == 0 else "Error"
             ended = status.terminated(record, code if code >= 0 else 137, reason, "", self._now())
