@@ -276,6 +276,7 @@ PRIVILEGES: dict[str, May] = {
     "metering.HourlyUsage": May(insert=True, delete=True),
     "metering.DirtyHour": May(insert=True, update=("marked_at",), delete=True),
     "metering.SealedHour": FACT,
+    "metering.Performance": May(insert=True, update=AllBut(("version",))),
     "metering.LateUsage": FACT,
     "metering.Backfill": May(insert=True, update=("stored_until", "finished_at")),
     "metering.UsageImport": FACT,

@@ -70,6 +70,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    # Measures what callers of each version met. If it stops, the catalog goes on saying until when
+    # its figures hold, and after a week shows those of evaluations.
+    "measure-versions": {
+        "task": "metering.measure_versions",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
     # Engines' minutes are kept for days, the hours made of them for good. If it stops for a day,
     # what aborted calls of that day used is never estimated.
     "record-engine-hours": {

@@ -17,6 +17,7 @@ from apps.common.persons import opaque_id
 
 # Django finds an app's models through this module only
 from apps.metering.backfill import models as backfill_models  # noqa: F401
+from apps.metering.performance import models as performance_models  # noqa: F401
 
 VIA = (("OTLP", "OTLP"), ("FILE", "File"))
 

@@ -32,15 +32,19 @@ from apps.common.tables.reading import respond
 from apps.evals import pages as evals
 from apps.evals import queries as runs
 from apps.evals.models import EvalRun
+from apps.metering.performance.models import Performance
+from apps.metering.performance.queries import performances
 from apps.promotions import serving
 from apps.promotions.serving import ServingState
 from portal.pages import catalog_table
+from portal.pages.measured import Speed
 
 
 @dataclass(frozen=True)
 class Card:
     """A model as the catalog shows it. prices: None where none is set; result: the evaluation of
-    the version that serves, None without one; retirement: None where it stays.
+    the version that serves, None without one; retirement: None where it stays;
+    performance: of the version that serves, None where too few called it lately.
     """
 
     model: RegisteredModel
@@ -49,6 +53,7 @@ class Card:
     access: TeamAccess
     result: EvalRun | None
     retirement: Retirement | None = None
+    performance: Performance | None = None
 
     @property
     def badge(self) -> Badge:
@@ -62,8 +67,18 @@ class Card:
 
     @property
     def measured(self) -> str:
-        """Return what the live version's evaluation measured, in words; "" without one."""
-        return evals.measured(self.result)
+        """Return how fast the live version is, in words; "" where that was not measured."""
+        return self.speed.words
+
+    @property
+    def speed_facets(self) -> tuple[str, ...]:
+        """Return the choices of the facet of first tokens that it fits."""
+        return self.speed.facets
+
+    @property
+    def speed(self) -> Speed:
+        """Return what is known of the live version's speed."""
+        return Speed(self.performance, self.result)
 
     @property
     def price(self) -> str:
@@ -104,21 +119,23 @@ class Card:
     def simulated(self) -> Simulated:
         """Return what behind the card's figures was made up."""
         by_stand_in = self.result is not None and evals.is_stand_in(self.result)
-        sleep = self.serving.sleep
+        sleep, performance = self.serving.sleep, self.performance
         return Simulated(
             engine=by_stand_in or self.serving.is_stand_in,
-            machines=sleep is not None and sleep.starts.is_simulated,
+            machines=(sleep is not None and sleep.starts.is_simulated)
+            or (performance is not None and performance.is_machine_simulated),
             prices=sleep is not None and sleep.starts.is_price_simulated,
         )
 
 
 def cards(models: Sequence[RegisteredModel], user: User, at: datetime) -> list[Card]:
-    """Return the models' cards; seven queries, four more where a version sleeps."""
+    """Return the models' cards; eight queries, four more where a version sleeps."""
     states = serving.states(models, at)
     prices = chargeback.prices(models, at)
     access = team_access(models, user, at)
     live = [state.live.model_version for state in states.values() if state.live]
     results = runs.newest_results(live)
+    speeds = performances([version.name for version in live], at)
     going = standing(model.pk for model in models)
     return [
         Card(
@@ -128,6 +145,7 @@ def cards(models: Sequence[RegisteredModel], user: User, at: datetime) -> list[C
             access[model.pk],
             results.get(state.live.model_version_id) if state.live else None,
             going.get(model.pk),
+            speeds.get(state.live.model_version.name) if state.live else None,
         )
         for model in models
     ]

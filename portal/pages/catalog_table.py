@@ -18,6 +18,7 @@ from apps.common.filters import Filters
 from apps.common.money import NO_PRICE, unit_price
 from apps.common.tables.columns import Column, Empty, Table
 from apps.promotions.serving import STATE_WORDS
+from portal.pages import measured
 
 PRICED, UNPRICED = "set", "none"
 # of a million output tokens: what most of a call costs
@@ -65,6 +66,7 @@ def facets(cards: Iterable[Any]) -> type[Filters]:
     class Facets(Filters):
         state = _facet("state", "State", ((str(key), said) for key, said in STATE_WORDS.items()))
         price = _facet("price_facets", "Price", PRICES)
+        speed = _facet("speed_facets", "First token, p95", measured.CHOICES)
         task = occurring("task", "Task")
         family = occurring("family", "Family")
         data_class = _facet("model.data_class", "Data class", DataClass.choices)
@@ -136,7 +138,15 @@ MODELS = Table(
             sort="model.data_class",
             optional=True,
         ),
-        Column("measured", "Measured", "measured", unknown="not measured", optional=True),
+        Column(
+            "measured",
+            "Measured",
+            "measured",
+            sort="speed.ttft_p95_ms",
+            sub="speed.source",
+            unknown=measured.NOT_MEASURED,
+            optional=True,
+        ),
         Column(
             "price",
             "Price",

@@ -5,6 +5,7 @@ from django.utils.timezone import now
 from apps.integrations.s3.client import archive_from_settings
 from apps.metering import actions, retirement, sealing
 from apps.metering.archive import reconcile
+from apps.metering.performance import actions as performance
 from apps.metering.quarantine import doubles
 from apps.metering.quarantine.actions import replay_waiting as replay
 from worker.celery import app
@@ -56,3 +57,9 @@ def seal_hours(**_: object) -> None:
 def retire_due(**_: object) -> None:
     """Retire the models whose last day is over and that nobody calls."""
     retirement.retire_due(now=now())
+
+
+@app.task(name="metering.measure_versions", acks_late=True, time_limit=300)
+def measure_versions(**_: object) -> None:
+    """Measure how fast the versions are that were called in the last day."""
+    performance.measure(now=now())

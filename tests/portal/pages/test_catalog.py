@@ -163,7 +163,7 @@ class TestModelList:
             granted(model, charlie)
         visitor = as_(charlie)
         # The nine of every list, four for what sleeps, one for evaluations.
-        with django_assert_num_queries(15):
+        with django_assert_num_queries(16):
             visitor.get(url("model_list"))
 
     def test_shows_cards_and_a_table(self, as_, charlie, registered_model):
@@ -309,7 +309,7 @@ class TestModelDetail:
             visitor.get(address)
         seen_now(factories.live(registered_model, 7, serving_class="SCALE_TO_ZERO"))
         replica_of(registered_model, 7)
-        with django_assert_num_queries(16):
+        with django_assert_num_queries(17):
             visitor.get(address)
 
     def test_shows_purpose_owner_and_newest_version(self, as_, charlie, registered_model):

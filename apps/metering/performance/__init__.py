@@ -1,0 +1,1 @@
+"""How fast each version that serves is, as its own callers met it."""
