@@ -137,10 +137,10 @@ REFUSED = {
         "INSERT INTO promotions_promotion (id, registered_model_id, model_version_id, eval_run_id, manifest_digest,"
         " requested_by_id, requested_at, justification, serving_class, pre_warm, status, decided_at,"
         " without_traffic, policy_revision_id, binding, binding_digest, void_reason,"
-        " cost_effect) SELECT"
+        " cost_effect, serving_settings) SELECT"
         " gen_random_uuid(), registered_model_id, model_version_id, eval_run_id, manifest_digest, requested_by_id,"
         " now(), '', 'WARM', 'daily 01:00-02:00 UTC', 'WITHDRAWN', now(), false, policy_revision_id, binding,"
-        " binding_digest, '', cost_effect FROM promotions_promotion"
+        " binding_digest, '', cost_effect, serving_settings FROM promotions_promotion"
         " WHERE id = '{promotion}'",
         "promotion_pre_warm_only_where_it_sleeps",
     ),
