@@ -10,7 +10,6 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.accounts.roles import EVERYBODY, OVERSEES_RECORD, SEES_FLEET
 from apps.common.requests import PageRequest
-from portal.sample.shown import shown_sample
 
 
 @dataclass(frozen=True)
@@ -105,5 +104,5 @@ def shell(request: PageRequest) -> dict[str, object]:
         if isinstance(user, User) and not request.htmx
         else [],
         "signed_in": signed_in,
-        "sample": shown_sample() if signed_in and not request.htmx else None,
+        "sample": request.sample if signed_in and not request.htmx else None,
     }

@@ -1,10 +1,11 @@
-"""Per request: an id that page, log, audit and error share; the door; and the pages for what
-actions refuse.
+"""Per request: an id that page, log, audit and error share; the sample that marks pages and files;
+the door; and the pages for what actions refuse.
 """
 
 import time
 import uuid
 from collections.abc import Callable
+from typing import cast
 
 from django.conf import settings
 from django.contrib import auth
@@ -13,6 +14,7 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
+from django.utils.functional import SimpleLazyObject
 from django.utils.http import urlencode
 
 from apps.accounts import actions, sessions, step_up
@@ -21,7 +23,9 @@ from apps.common.errors import DomainError, NotPermitted
 from apps.common.request_ids import current_request_id
 from apps.common.requests import PageRequest
 from apps.common.sign_ins import FreshSignInNeeded
+from apps.common.simulated import Sample
 from portal.errors import machine_refusal, refused
+from portal.sample.shown import shown_sample
 
 GetResponse = Callable[[PageRequest], HttpResponse]
 OPEN_PATHS = (
@@ -51,6 +55,18 @@ def request_id(get_response: GetResponse) -> GetResponse:
             current_request_id.reset(token)
         response["X-Request-Id"] = request.request_id
         return response
+
+    return middleware
+
+
+def knows_sample(get_response: GetResponse) -> GetResponse:
+    """Let every request tell which sample its pages and files have to be marked with. Nothing is
+    read before somebody asks.
+    """
+
+    def middleware(request: PageRequest) -> HttpResponse:
+        request.sample = cast(Sample | None, SimpleLazyObject(shown_sample))
+        return get_response(request)
 
     return middleware
 

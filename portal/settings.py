@@ -79,6 +79,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "portal.middleware.request_id",
+    "portal.middleware.knows_sample",
     "django_htmx.middleware.HtmxMiddleware",
     "portal.middleware.varies_by_htmx",
     "django.middleware.security.SecurityMiddleware",

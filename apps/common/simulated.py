@@ -54,6 +54,10 @@ class Simulated:
 
 
 SAMPLE_MARK = "Sample"
+SAMPLE_DOCUMENT_WORDS = (
+    "Sample. The calls, machines, prices and bills behind this statement are made up: nobody owes "
+    "anything by it."
+)
 
 
 @dataclass(frozen=True)

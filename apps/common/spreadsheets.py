@@ -17,6 +17,7 @@ from django.http import StreamingHttpResponse
 from django.utils import timezone
 
 from apps.common.money import exact
+from apps.common.simulated import SAMPLE_MARK
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -60,17 +61,26 @@ def csv_lines(rows: Iterable[Sequence[object]]) -> Iterator[str]:
 
 
 def csv_answer(
-    name: str, rows: Iterable[Sequence[object]], *, of: str = ""
+    name: str, rows: Iterable[Sequence[object]], *, of: str = "", is_sample: bool = False
 ) -> StreamingHttpResponse:
     """Return rows, the head first, as a file to download; every cell goes through `plain`.
 
     name: of the file, without its ending. of: the days that it holds, for its name; the moment
-    stands there where none are named.
+    stands there where none are named. is_sample: its name and each of its rows say so.
     """
-    lines = csv_lines([plain(value) for value in row] for row in rows)
-    file = f"{name}-{of or f'{timezone.now():%Y%m%dT%H%M%SZ}'}.csv"
+    lines = csv_lines(
+        [plain(value) for value in row] for row in (_marked(rows) if is_sample else rows)
+    )
+    mark = f"-{SAMPLE_MARK.lower()}" if is_sample else ""
+    file = f"{name}-{of or f'{timezone.now():%Y%m%dT%H%M%SZ}'}{mark}.csv"
     return StreamingHttpResponse(
         lines,
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{file}"'},
     )
+
+
+def _marked(rows: Iterable[Sequence[object]]) -> Iterator[Sequence[object]]:
+    """Yield the head and the rows with a last column that says what they are."""
+    for place, row in enumerate(rows):
+        yield [*row, SAMPLE_MARK if place else SAMPLE_MARK.lower()]

@@ -147,7 +147,8 @@ def interval_export(request: SignedIn) -> HttpResponse | StreamingHttpResponse:
         return HttpResponse(ODD_DAYS, status=400, content_type="text/plain; charset=utf-8")
     last = max(from_at, to_at - timedelta(microseconds=1))
     days = f"{from_at:%Y-%m-%d}-{last:%Y-%m-%d}"
-    return csv_answer("node-intervals", intervals.csv_rows(from_at, to_at), of=days)
+    rows = intervals.csv_rows(from_at, to_at)
+    return csv_answer("node-intervals", rows, of=days, is_sample=bool(request.sample))
 
 
 @require_GET

@@ -6,15 +6,14 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.requests import SignedIn
 from apps.common.progress import Progress
-from portal.sample.shown import shown_sample
 
 
 @require_GET
 def sample(request: SignedIn) -> HttpResponse:
     """Show what is made up here, and the progress of what is still brought in."""
-    found = shown_sample()
+    found = request.sample
     progress = None
-    if found is not None and not found.is_finished:
+    if found and not found.is_finished:
         progress = Progress("Bringing in the sample year", done=found.stored, total=found.days)
     template = "sample.html" + ("#progress" if request.htmx else "")
     return render(request, template, {"shown": found, "progress": progress})

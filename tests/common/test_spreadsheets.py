@@ -64,6 +64,12 @@ class TestCsvAnswer:
         named = csv_answer("usage", [], of="2026-11")
         assert named["Content-Disposition"] == 'attachment; filename="usage-2026-11.csv"'
 
+    def test_of_a_sample_says_so_in_its_name_and_in_each_row(self):
+        answer = csv_answer("grants", [("a", "b"), (1, 2), (3, None)], is_sample=True, of="2026-11")
+        assert answer["Content-Disposition"] == 'attachment; filename="grants-2026-11-sample.csv"'
+        assert b"".join(answer).decode().split() == ["a,b,sample", "1,2,Sample", "3,,Sample"]
+        assert list(csv_answer("grants", [], is_sample=True)) == []
+
     def test_reads_no_row_before_it_is_sent(self):
         asked = []
 

@@ -1,6 +1,6 @@
 """Usage of the past that is brought in: how far it is, and that nothing of it is sealed before."""
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from apps.metering import actions, sealing
 from apps.metering.backfill.actions import advance_backfill, begin_backfill, finish_backfill
 from apps.metering.backfill.models import Backfill
-from apps.metering.backfill.queries import sample, still_to_come
+from apps.metering.backfill.queries import sample, sample_months, still_to_come
 from apps.metering.models import LateUsage, SealedHour
 from tests.factories import NOW
 from tests.metering.test_actions import entry, record
@@ -55,6 +55,15 @@ class TestStillToCome:
         assert still_to_come() == SINCE + 2 * DAY
         advance_backfill(backfill=first, stored_until=UNTIL)
         assert still_to_come() is None
+
+
+class TestSampleMonths:
+    def test_are_those_that_hold_some_of_its_usage(self):
+        begin()
+        assert sample_months() == frozenset()
+        since, until = datetime(2026, 9, 30, 23, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
+        begin("sample", since=since, until=until, is_sample=True)
+        assert sample_months() == {date(2026, month, 1) for month in (9, 10, 11)}
 
 
 class TestSample:

@@ -1,11 +1,22 @@
-"""Reads which months are closed, and what a close would issue now."""
+"""Reads which months are closed, what a close would issue now, and what was issued of a sample."""
 
 from datetime import date
 
 from apps.chargeback import ledger
-from apps.chargeback.closing.models import MonthClose
+from apps.chargeback.closing.models import MonthClose, Statement
 from apps.chargeback.closing.statements import BILL, COST, Amount, Draft, Key, corrections, drafts
 from apps.chargeback.reconciliation.bill.queries import Restated, restated
+from apps.metering.backfill.queries import sample_months
+
+
+def is_sample(statement: Statement) -> bool:
+    """Tell whether something of what a statement bills is of the sample: its own month, or one that
+    it corrects. statement: with its close. Two queries.
+    """
+    made_up = sample_months()
+    return statement.close.month in made_up or (
+        bool(made_up) and statement.lines.filter(usage_month__in=made_up).exists()
+    )
 
 
 def last_closed() -> date | None:

@@ -12,6 +12,7 @@ from django.db.models import Sum
 
 from apps.audit.models import Action, AuditEvent
 from apps.chargeback.closing.models import MonthClose, Statement, StatementLine
+from apps.chargeback.closing.queries import is_sample
 from apps.chargeback.closing.statements import COST, LIST, Basis
 from apps.chargeback.closing.tables import NOBODYS, item_words, quantity_words
 from apps.chargeback.focus.export import statement_rows
@@ -19,6 +20,7 @@ from apps.chargeback.focus.files import csv_file
 from apps.chargeback.focus.rows import Version
 from apps.chargeback.method import METHOD, Kind
 from apps.common.money import unit_price, usd
+from apps.common.simulated import SAMPLE_DOCUMENT_WORDS
 from apps.metering.skus import UNITS, Sku
 
 NOTHING = Decimal(0)
@@ -56,6 +58,7 @@ def facts_of(statement: Statement) -> Facts:
     month = _Month.of(close)
     attachments = tuple(_attachment(statement, basis) for basis in BASES)
     words: dict[str, object] = {
+        "sample": SAMPLE_DOCUMENT_WORDS if is_sample(statement) else "",
         "number": statement.number,
         "month": _month_words(close.month),
         "cost_center": statement.cost_center or NOBODYS,

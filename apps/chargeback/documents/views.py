@@ -10,8 +10,10 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
 from apps.chargeback.closing.models import Statement, StatementDocument
+from apps.chargeback.closing.queries import is_sample
 from apps.chargeback.documents import actions, pages, storage
 from apps.common.orders import carry_out
+from apps.common.simulated import SAMPLE_MARK
 from apps.integrations.s3.client import archive_from_settings
 
 
@@ -28,7 +30,8 @@ def statement_pdf(request: SignedIn, number: str) -> HttpResponse:
     """Answer the file that was made, after its digest was checked. Raises CannotRead."""
     document = _document_for(request.user, number)
     body = storage.stored(archive_from_settings(), document)
-    name = f"statement-{document.statement.number}.pdf"
+    mark = f"-{SAMPLE_MARK.lower()}" if is_sample(document.statement) else ""
+    name = f"statement-{document.statement.number}{mark}.pdf"
     disposition = f'attachment; filename="{name}"'
     return HttpResponse(
         body, content_type="application/pdf", headers={"Content-Disposition": disposition}
@@ -46,4 +49,4 @@ def statement_document_retry(request: SignedIn, number: str) -> HttpResponse:
 
 def _document_for(user: User, number: str) -> StatementDocument:
     found = StatementDocument.objects.filter(statement__in=Statement.objects.visible_to(user))
-    return get_object_or_404(found.select_related("statement"), statement__number=number)
+    return get_object_or_404(found.select_related("statement__close"), statement__number=number)

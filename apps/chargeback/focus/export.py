@@ -29,8 +29,10 @@ from apps.chargeback.focus.rows import (
     Row,
     Unpriced,
 )
+from apps.chargeback.focus.sample import marked
 from apps.chargeback.models import Allocation, Rate, Spend
 from apps.common.periods import month_bounds
+from apps.metering.backfill.queries import sample_months
 from apps.metering.skus import Sku
 
 Charge = ListCharge | MachineShare
@@ -51,23 +53,27 @@ def rows(month: date, basis: FileBasis) -> Generator[Row, None, None]:
     """Yield a month's rows on one basis: its days, then what corrects closed months, then what
     rounding did; or what the cloud's bill says of commitments.
     """
+    made_up = sample_months()
+    with closing(_rows(month, basis)) as found:
+        for row in found:
+            yield marked(row, made_up)
+
+
+def _rows(month: date, basis: FileBasis) -> Generator[Row, None, None]:
     if basis == "COMMITMENT":
-        with closing(commitments.rows(month, account())) as bought:
-            yield from bought
-        return
+        return commitments.rows(month, account())
     close = MonthClose.objects.closed().filter(month=month).first()
-    with closing(_closed(close, basis) if close else _open(month, basis)) as found:
-        yield from found
+    return _closed(close, basis) if close else _open(month, basis)
 
 
 def statement_rows(statement: Statement, basis: Basis) -> Generator[Row, None, None]:
     """Yield the rows of one statement on one basis, a row for each of its lines, as it billed them:
     the same whenever it is asked. statement: with its close.
     """
-    billed_to, month = account(), statement.close.month
+    billed_to, month, made_up = account(), statement.close.month, sample_months()
     lines = statement.lines.filter(basis=basis).select_related("rate").order_by("position")
     for line in lines:
-        yield _row(_of_line(line, statement), month, billed_to)
+        yield marked(_row(_of_line(line, statement), month, billed_to), made_up)
 
 
 def unpriced(month: date) -> Unpriced:

@@ -233,17 +233,20 @@ class Unpriced:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What accompanies the data, as FOCUS asks: which schema it has, and what it leaves out."""
+    """What accompanies the data, as FOCUS asks: which schema it has, and what it leaves out.
+    is_sample: usage of the month was made up.
+    """
 
     version: Version
     created_at: datetime
     basis: FileBasis
     month: date
     unpriced: Unpriced = field(default_factory=Unpriced)
+    is_sample: bool = False
 
     def plain(self) -> dict[str, object]:
-        """Return it as JSON takes it."""
-        return {
+        """Return it as JSON takes it. It tells of the sample where it is one alone."""
+        return ({"x_Sample": True} if self.is_sample else {}) | {
             "SchemaId": f"quartermaster-focus-{self.version}",
             "FocusVersion": self.version,
             "CreationDate": _time(self.created_at),
@@ -316,7 +319,7 @@ def cost_row(share: MachineShare, month: date, account: Account) -> Row:
     kind = "Restated bill" if share.kind == BILL else share.kind.capitalize()
     words = f"{kind} on {share.instance_type or 'machines'}"
     return _common(share, month, account) | {
-        "AllocatedMethodDetails": _json(elements),
+        "AllocatedMethodDetails": json_text(elements),
         "AllocatedMethodId": share.method_id,
         "AllocatedResourceId": share.version or share.model or None,
         "ContractedCost": share.cost_usd,
@@ -332,7 +335,7 @@ def cost_row(share: MachineShare, month: date, account: Account) -> Row:
         "PricingUnit": "Charges",
         "SkuId": f"machine/{share.instance_type or 'unknown'}/{share.capacity_type or 'unknown'}",
         "SkuMeter": "Machine time",
-        "SkuPriceDetails": _json(details),
+        "SkuPriceDetails": json_text(details),
         "SkuPriceId": f"{share.day:%Y-%m-%d}/{share.instance_type}/{share.capacity_type}",
         "x_AllocationKind": share.kind,
         "x_CostBasis": COST_BASES["COST"],
@@ -478,7 +481,7 @@ def _parties(account: Account) -> Row:
 
 
 def _tags(cost_center: str, account: Account) -> str:
-    return _json({"cost_center": cost_center, "environment": account.environment})
+    return json_text({"cost_center": cost_center, "environment": account.environment})
 
 
 def text_of(row: Row, version: Version) -> list[str]:
@@ -507,5 +510,6 @@ def _time(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _json(value: Mapping[str, object]) -> str:
+def json_text(value: Mapping[str, object]) -> str:
+    """Return an object as a column of JSON holds it."""
     return json.dumps(value, sort_keys=True, default=lambda one: float(one))

@@ -14,6 +14,8 @@ from apps.chargeback.api import parse_month
 from apps.chargeback.closing.statements import COST, LIST
 from apps.chargeback.focus import export, files
 from apps.chargeback.focus.rows import COMMITMENT, VERSIONS, FileBasis, Metadata, Version
+from apps.common.simulated import SAMPLE_MARK
+from apps.metering.backfill.queries import sample_months
 
 BASES = (LIST, COST, COMMITMENT)
 FILES = {
@@ -38,12 +40,14 @@ def focus_export(request: SignedIn, month: str) -> HttpResponseBase:
 
 def _answer(month: str, version: Version, basis: FileBasis, wanted: str) -> HttpResponseBase:
     chosen = parse_month(month)
+    is_sample = chosen in sample_months()
     if wanted == "metadata":
-        told = Metadata(version, now(), basis, chosen, export.unpriced(chosen))
+        told = Metadata(version, now(), basis, chosen, export.unpriced(chosen), is_sample)
         return JsonResponse(told.plain())
     # closed at once where a row breaks a rule: its cursor must not outlive the transaction
     with closing(export.rows(chosen, basis)) as found:
         write, kind = FILES[wanted]
         file = write(found, version)
-    name = f"focus-{version}-{basis.lower()}-{chosen:%Y-%m}.{wanted}"
+    mark = f"-{SAMPLE_MARK.lower()}" if is_sample else ""
+    name = f"focus-{version}-{basis.lower()}-{chosen:%Y-%m}{mark}.{wanted}"
     return FileResponse(file, as_attachment=True, filename=name, content_type=kind)

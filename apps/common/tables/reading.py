@@ -52,7 +52,8 @@ def read(table: Table, request: PageRequest, rows: Rows) -> shown.Page:
 
 def csv_of(table: Table, request: PageRequest, rows: Rows) -> HttpResponseBase:
     """Return the rows that the table shows, of all pages, as a CSV file."""
-    return csv_answer(table.name, csv_rows(Asked(table, request, rows)))
+    found = csv_rows(Asked(table, request, rows))
+    return csv_answer(table.name, found, is_sample=bool(request.sample))
 
 
 def wants_csv(table: Table, request: PageRequest) -> bool:

@@ -15,7 +15,8 @@ from apps.chargeback.documents.facts import facts_of
 from apps.chargeback.documents.typeset import CannotSet, typeset
 from apps.common.errors import NotPermitted
 from apps.integrations.errors import PermanentError, TemporaryError
-from tests.chargeback.months import AFTER
+from apps.metering.backfill.actions import begin_backfill
+from tests.chargeback.months import AFTER, END, START
 from tests.chargeback.pricing import finance
 from tests.database import as_owner
 from tests.factories import UserFactory
@@ -153,6 +154,10 @@ class TestAMadeOne:
         answer = someone.get(url_of("statement_pdf", made[1]))
         assert answer["Content-Type"] == "application/pdf"
         assert answer["Content-Disposition"] == 'attachment; filename="statement-2026-10-002.pdf"'
+        assert hashlib.sha256(answer.content).hexdigest() == made[1].sha256
+        begin_backfill(name="s", since=START, until=END, is_sample=True, now=AFTER)
+        answer = someone.get(url_of("statement_pdf", made[1]))
+        assert "statement-2026-10-002-sample.pdf" in answer["Content-Disposition"]
         assert hashlib.sha256(answer.content).hexdigest() == made[1].sha256
         someone.force_login(UserFactory(with_roles=[Role.TEAM_LEAD]))
         for name in ("statement_pdf", "statement_document"):

@@ -16,7 +16,9 @@ from apps.chargeback.documents.facts import facts_of
 from apps.chargeback.documents.typeset import CannotSet, typeset
 from apps.chargeback.focus.rules import NotFocus
 from apps.chargeback.method import METHOD
+from apps.metering.backfill.actions import begin_backfill
 from portal.settings import BASE_DIR
+from tests.chargeback.months import AFTER, END, START
 
 ELSEWHERE = """
 import pickle, sys
@@ -82,6 +84,30 @@ class TestPdf:
                 assert sum(Decimal(row["BilledCost"]) for row in rows) == total
                 assert {row["InvoiceId"] for row in rows} <= {statement.number}
             assert len(files) == 2
+
+
+class TestOfASample:
+    def test_is_marked_on_every_page_and_in_its_title(self, october):
+        begin_backfill(name="s", since=START, until=END, is_sample=True, now=AFTER)
+        facts = facts_of(october[1])
+        assert facts.words["sample"].startswith("Sample. ")
+        with opened(october[1]) as pdf:
+            assert pdf.open_metadata()["dc:title"].startswith("Sample: Statement 2026-10-002, ")
+
+    def test_is_said_where_it_corrects_a_month_of_it_alone(self, november):
+        assert {facts_of(one).words["sample"] for one in november} == {""}
+        begin_backfill(name="s", since=START, until=END, is_sample=True, now=AFTER)
+        one = facts_of(november[1])
+        assert one.words["sample"].startswith("Sample. ")
+        assert [line[0] for line in one.words["corrections"]] == ["October 2026"] * 2
+
+    def test_adds_no_byte_to_what_is_none(self, october):
+        facts = facts_of(october[1])
+        assert facts.words["sample"] == ""
+        plain = typeset(facts).body
+        begin_backfill(name="real", since=START, until=END, is_sample=False, now=AFTER)
+        begin_backfill(name="s", since=END, until=AFTER, is_sample=True, now=AFTER)
+        assert typeset(facts_of(october[1])).body == plain
 
 
 class TestFacts:

@@ -13,8 +13,11 @@ from apps.chargeback import costs, queries
 from apps.chargeback.closing.models import MonthClose, Statement
 from apps.chargeback.focus import export
 from apps.common.periods import month_bounds
+from apps.metering.backfill.actions import begin_backfill
 from tests.chargeback.closing.test_actions import (  # noqa: F401 (a fixture)
+    AFTER,
     DECEMBER_2,
+    END,
     NOVEMBER,
     OCTOBER,
     START,
@@ -104,6 +107,59 @@ class TestDoors:
     def test_are_not_there_for_those_who_see_one_team(self, client):
         client.force_login(UserFactory(with_roles=[Role.TEAM_LEAD]))
         assert client.get(URL).status_code == 404
+
+
+class TestOfASample:
+    """October was made up; November is real, but for what it corrects."""
+
+    @pytest.fixture(autouse=True)
+    def sample(self):
+        begin_backfill(name="s", since=START, until=END, is_sample=True, now=AFTER)
+
+    @pytest.mark.parametrize("version", ["1.2", "1.4"])
+    @pytest.mark.parametrize("basis", ["LIST", "COST"])
+    def test_say_so_in_their_name_and_in_each_row(self, finance, version, basis):
+        machine("one", -768, -760, price="8")
+        settled()
+        for _ in ("open", "closed"):
+            answer = finance.get(URL, {"version": version, "basis": basis})
+            name = f"focus-{version}-{basis.lower()}-2026-10-sample.csv"
+            assert f'filename="{name}"' in answer["Content-Disposition"]
+            assert {is_marked(row) for row in read(answer)} == {True}
+            if not MonthClose.objects.exists():
+                close(ask(reasons={"BILL": "None.", "RECONCILIATION": "None."}))
+        told = finance.get(URL, {"format": "metadata", "version": version}).json()
+        assert told["x_Sample"] is True
+
+    def test_is_told_of_other_months_where_they_correct_one_of_it(self, finance):
+        close(ask())
+        use(START + timedelta(hours=3), team="late")
+        use(END + timedelta(hours=3), team="real")
+        settled(DECEMBER_2)
+        november = "/chargeback/focus/2026-11/"
+        assert "x_Sample" not in finance.get(november, {"format": "metadata"}).json()
+        for _ in ("open", "closed"):
+            answer = finance.get(november)
+            assert "sample" not in answer["Content-Disposition"]
+            marks = {(row["SubAccountId"], is_marked(row)) for row in read(answer)}
+            assert {("late", True), ("real", False)} <= marks
+            if MonthClose.objects.count() == 1:
+                close(ask(NOVEMBER, now=DECEMBER_2, reasons=AGREED), now=DECEMBER_2)
+
+    def test_marks_the_rows_that_a_statement_carries(self):
+        close(ask())
+        (statement, _) = Statement.objects.select_related("close").order_by("number")
+        rows = list(export.statement_rows(statement, "LIST"))
+        assert rows and all(row["ChargeDescription"].startswith("Sample: ") for row in rows)
+
+
+AGREED = {"BILL": "None.", "RECONCILIATION": "None.", "QUARANTINE": "None."}
+
+
+def is_marked(row):
+    marks = row["ChargeDescription"].startswith("Sample: "), '"sample": "true"' in row["Tags"]
+    assert marks[0] == marks[1]
+    return marks[0]
 
 
 class TestCorrections:

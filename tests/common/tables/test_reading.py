@@ -82,12 +82,18 @@ def ask(query: str = "", table: Table = TABLE, rows=NODES):
     return read(table, RequestFactory().get(f"/nodes/?{query}"), rows)
 
 
+def asked(address: str, sample=None):
+    request = RequestFactory().get(f"/nodes/{address}")
+    request.sample = sample
+    return request
+
+
 def names(page) -> list[str]:
     return [line.cells[0].value for line in page.lines]
 
 
-def file(query: str = "", table: Table = TABLE, rows=NODES) -> list[list[str]]:
-    answer = csv_of(table, RequestFactory().get(f"/nodes/?{query}"), rows)
+def file(query: str = "", table: Table = TABLE, rows=NODES, sample=None) -> list[list[str]]:
+    answer = csv_of(table, asked(f"?{query}", sample), rows)
     text = b"".join(answer.streaming_content).decode()
     return list(csv.reader(io.StringIO(text)))
 
@@ -199,9 +205,14 @@ class TestCsv:
         ]
 
     def test_comes_by_the_address_that_the_foot_names(self):
-        request = RequestFactory().get(f"/nodes/{ask('q=b').csv_url}")
+        request = asked(ask("q=b").csv_url)
         answer = respond(TABLE, request, NODES, "home.html")
         assert answer["Content-Disposition"].startswith('attachment; filename="nodes-')
+
+    def test_says_so_where_it_is_of_a_sample(self):
+        plain, marked = file(), file(sample=object())
+        assert [row[:-1] for row in marked] == plain
+        assert [row[-1] for row in marked] == ["sample", *["Sample"] * (len(plain) - 1)]
 
 
 class TestFilters:

@@ -9,6 +9,7 @@ from apps.metering.backfill.actions import advance_backfill, finish_backfill
 from apps.metering.backfill.models import Backfill
 from portal.sample.shown import shown_sample
 from portal.sample.year import begin_year
+from tests.factories import RegisteredModelFactory
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 27, 7, 20, tzinfo=UTC)
@@ -48,6 +49,21 @@ class TestPages:
         found = page(name)
         assert found.count(MARK) == 2 and "Meridian Health, an invented company" in found
         assert "days are there" not in found
+
+
+class TestFiles:
+    def test_are_marked_as_their_pages_are(self, client, alice, settings):
+        settings.SAMPLE = "year"
+        client.force_login(alice)
+        url = reverse("catalog:model_list")
+        RegisteredModelFactory(), RegisteredModelFactory()
+        assert "sample" not in client.get(url, {"format": "csv"})["Content-Disposition"]
+        begin_year(now=NOW)
+        answer = client.get(url, {"format": "csv"})
+        assert answer["Content-Disposition"].endswith('-sample.csv"')
+        head, *rows = b"".join(answer).decode().splitlines()
+        assert head.endswith(",sample") and len(rows) == 2
+        assert all(row.endswith(",Sample") for row in rows)
 
 
 class TestSamplePage:
