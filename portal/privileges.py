@@ -285,6 +285,7 @@ PRIVILEGES: dict[str, May] = {
     "chargeback.MonthClose": May(
         insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
     ),
+    "chargeback.ClosedMachine": FACT,
     "chargeback.Statement": FACT,
     "chargeback.StatementLine": FACT,
     "chargeback.BillFeed": May(insert=True, update=(*RECONCILED, "seen_etag", "etag", "read_at")),

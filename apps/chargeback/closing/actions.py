@@ -15,12 +15,14 @@ from apps.accounts.roles import ASKS_TO_CLOSE, CLOSES_MONTHS
 from apps.audit.actions import record
 from apps.audit.models import Action
 from apps.chargeback.closing import checklist, queries
-from apps.chargeback.closing.models import MonthClose, Statement, StatementLine
+from apps.chargeback.closing.models import ClosedMachine, MonthClose, Statement, StatementLine
 from apps.chargeback.closing.statements import COST, LIST, Draft, digest_of_all, total_of
 from apps.chargeback.documents import actions as documents
 from apps.chargeback.periods import hold_months
+from apps.chargeback.reconciliation.bill.queries import machine_times
 from apps.common import decisions
 from apps.common.errors import DomainError, require
+from apps.common.periods import month_bounds
 
 Status = MonthClose.Status
 
@@ -110,6 +112,7 @@ def close_month(*, item: MonthClose, approver: User, reason: str, now: datetime)
     made = _as_seen(item, now) if item.status == Status.PENDING else []
     _decide(item, approver, Status.CLOSED, reason, now)
     documents.ask_for([_issue(item, draft, now) for draft in made], now=now)
+    _keep_machines(item)
     data = _facts(item) | {"reason": reason, "statements": len(made), "accepted": _accepted(item)}
     record(action=Action.MONTH_CLOSED, actor=approver, target=item, now=now, data=data)
     return item
@@ -170,6 +173,18 @@ def _issue(item: MonthClose, draft: Draft, now: datetime) -> Statement:
         batch_size=1000,
     )
     return statement
+
+
+def _keep_machines(item: MonthClose) -> None:
+    """Keep what the ledger says of each machine of the month now."""
+    times = machine_times(*month_bounds(item.month))
+    ClosedMachine.objects.bulk_create(
+        [
+            ClosedMachine(close=item, resource=resource[:255], hours=time.hours, usd=time.usd)
+            for resource, time in sorted(times.items())
+        ],
+        batch_size=1000,
+    )
 
 
 @transaction.atomic

@@ -1,5 +1,6 @@
-"""Closing months: who asked for it with which checks, who closed, and the statements that were
-issued. A statement never changes; what is known later becomes a correction in a later month.
+"""Closing months: who asked for it with which checks, who closed, what was known of the machines
+then, and the statements that were issued. A statement never changes; what is known later becomes a
+correction in a later month.
 """
 
 from django.db import models
@@ -90,6 +91,29 @@ class MonthClose(models.Model):
     def get_absolute_url(self) -> str:
         """Return the address of its page."""
         return reverse("chargeback:month_close_detail", args=[self.pk])
+
+
+class ClosedMachine(models.Model):
+    """What the ledger said of a machine when its month was closed. Immutable.
+
+    A bill that is restated later is held against it: what the ledger has come to say of the same
+    machine since is charged by the ledger. hours: of machine time; usd: of those with a price.
+    """
+
+    close = models.ForeignKey(
+        MonthClose, on_delete=models.PROTECT, related_name="machines", db_index=False
+    )
+    resource = models.CharField(max_length=255)
+    hours = models.DecimalField(max_digits=30, decimal_places=12)
+    usd = models.DecimalField(max_digits=30, decimal_places=12)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("close", "resource"), name="closed_machine_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.resource} in {self.close}"
 
 
 class StatementQuerySet(models.QuerySet["Statement"]):

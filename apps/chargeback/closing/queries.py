@@ -5,7 +5,7 @@ from datetime import date
 from apps.chargeback import ledger
 from apps.chargeback.closing.models import MonthClose, Statement
 from apps.chargeback.closing.statements import BILL, COST, Amount, Draft, Key, corrections, drafts
-from apps.chargeback.reconciliation.bill.queries import Restated, restated
+from apps.chargeback.reconciliation.bill.restated import Restated, restated
 from apps.metering.backfill.queries import sample_months
 
 
@@ -40,8 +40,9 @@ def preview(month: date) -> list[Draft]:
 
 def _of_bill(month: date, change: Restated | None) -> dict[Key, Amount]:
     """Return the line of a closed month's bill: what it says of machines beyond what it said when
-    the month was closed. Nobody's, for no share of the machines tells whose it is.
+    the month was closed, and beyond what the ledger says of them by itself since. Nobody's, for no
+    share of the machines tells whose it is.
     """
-    if change is None or not (change.hours or change.usd):
+    if change is None or not (change.owed.hours or change.owed.usd):
         return {}
-    return {Key("", COST, month, "", "", "", BILL): Amount(change.hours, change.usd)}
+    return {Key("", COST, month, "", "", "", BILL): Amount(change.owed.hours, change.owed.usd)}

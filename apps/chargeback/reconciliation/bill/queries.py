@@ -2,7 +2,7 @@
 the bill that counts.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -13,7 +13,7 @@ from django.db.models import Q, Sum
 
 from apps.chargeback.bills.kinds import COVERED, OF_USAGE, Kind, machine_of
 from apps.chargeback.bills.models import Bill, BillLine
-from apps.chargeback.bills.queries import Reading, bills_at_close
+from apps.chargeback.bills.queries import Reading
 from apps.chargeback.reconciliation.bill import compare
 from apps.chargeback.reconciliation.bill.compare import (
     NOTHING,
@@ -102,41 +102,22 @@ def rows(reading: Reading, now: datetime) -> list[Row]:
     )
 
 
-@dataclass(frozen=True)
-class Restated:
-    """What a bill says of the platform's machines beyond what it said when its month was closed."""
+def machine_times(start: datetime, end: datetime) -> dict[str, LedgerTime]:
+    """Return resource → what the ledger knows of it in [start, end)."""
+    found: dict[str, _Ledger] = {}
+    for (_, resource), day in _ledger(start, end).items():
+        known = found.setdefault(resource, _Ledger(day.instance_type, day.capacity_type))
+        known.hours += day.hours
+        known.unpriced_hours += day.unpriced_hours
+        known.usd += day.usd
+    return {resource: known.told() for resource, known in found.items()}
 
-    hours: Decimal
-    usd: Decimal
 
-
-def restated(months: Collection[date]) -> dict[date, Restated]:
-    """Return month → how its bill changed since its close, of closed months whose bill did; one
-    query, and some for each of these. A month that was closed without a bill is not among them.
+def ours_on(bill: Bill) -> set[str]:
+    """Return the platform's machines on a bill: those that were observed at any time, and those
+    with a GPU.
     """
-    current = {bill.month: bill for bill in Bill.objects.current().filter(month__in=months)}
-    found: dict[date, Restated] = {}
-    for month, before in bills_at_close(current).items():
-        now = current[month]
-        if before.pk == now.pk:
-            continue
-        ours = _observed(now) | _with_gpus(now) | _with_gpus(before)
-        (hours, usd), (old_hours, old_usd) = _of_machines(now, ours), _of_machines(before, ours)
-        found[month] = Restated(hours - old_hours, usd - old_usd)
-    return found
-
-
-def _of_machines(bill: Bill, ours: set[str]) -> tuple[Decimal, Decimal]:
-    """Return the hours of these machines on a bill, and what is charged for them."""
-    lines = BillLine.objects.filter(
-        bill=bill, resource__in=ours, kind__in=(Kind.MACHINE, *ATTACHED)
-    )
-    is_time = Q(kind=Kind.MACHINE, line_type__in=OF_USAGE)
-    sums = lines.aggregate(
-        hours=Sum("quantity", filter=is_time, default=NOTHING),
-        usd=Sum("effective_usd", default=NOTHING),
-    )
-    return sums["hours"], sums["usd"]
+    return _observed(bill) | _with_gpus(bill)
 
 
 def _machine(key: Key, ledger: _Ledger | None, billed: _Billed | None) -> MachineDay:
@@ -189,13 +170,11 @@ def _bill(
 ) -> tuple[dict[Key, _Billed], dict[date, dict[Name, Decimal]], dict[date, Decimal]]:
     """Return what the bill says: of the platform's machines by day, of everything else by day and
     name, and what is of no known type by day. known: resources in the month's ledger.
-
-    The platform's machines are those that were observed at any time, and those with a GPU.
     """
     billed: dict[Key, _Billed] = {}
     others: dict[date, dict[Name, Decimal]] = {}
     unknown: dict[date, Decimal] = {}
-    ours = known | _observed(bill) | _with_gpus(bill)
+    ours = known | ours_on(bill)
     for line in _lines(bill):
         kind, day = Kind(line["kind"]), line["day"]
         if line["resource"] in ours and (kind == Kind.MACHINE or kind in ATTACHED):

@@ -9,6 +9,7 @@ from apps.chargeback.bills.queries import deliveries, reading
 from apps.chargeback.reconciliation.asked import asked_month
 from apps.chargeback.reconciliation.bill import queries, tables
 from apps.chargeback.reconciliation.bill.compare import Name, summary
+from apps.chargeback.reconciliation.bill.restated import restated
 from apps.common.money import exact, shown
 from apps.common.simulated import Simulated
 from apps.common.tables.reading import is_for_table, read, respond, wants_csv
@@ -32,7 +33,7 @@ def bill_reconciliation(request: SignedIn) -> HttpResponseBase:
     context = asked.context(
         reading=known,
         summary=came_to,
-        restated=queries.restated([asked.month]).get(asked.month),
+        restated=restated([asked.month]).get(asked.month),
         names=[(Name(name).label, shown(usd)) for name, usd in came_to.names.items()],
         tolerance=f"{exact(found[0].tolerance)} %" if found else "",
         simulated=Simulated(bills=bool(known.bill and known.bill.is_simulated)),
