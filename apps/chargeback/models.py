@@ -254,6 +254,29 @@ class Whose(models.Model):
         abstract = True
 
 
+class Counted(models.Model):
+    """The columns of counts.Counts."""
+
+    metered_calls = models.BigIntegerField()
+    unmetered_calls = models.BigIntegerField()
+    refused_calls = models.BigIntegerField()
+    refused_401_calls = models.BigIntegerField()
+    refused_403_calls = models.BigIntegerField()
+    refused_404_calls = models.BigIntegerField()
+    refused_429_calls = models.BigIntegerField()
+    failed_calls = models.BigIntegerField()
+    input_tokens = models.BigIntegerField()
+    cached_input_tokens = models.BigIntegerField()
+    embedding_input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField()
+    rerank_requests = models.BigIntegerField(default=0)
+    unpriced_tokens = models.BigIntegerField()
+    unpriced_requests = models.BigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+
 class EstimateRule(models.Model):
     """Whether what is estimated of calls without usage is priced, from a month on until the next
     rule. Of two for one month the later one counts. Without any, nothing estimated is priced.
@@ -318,21 +341,13 @@ class Spend(Whose):
         return f"{self.day:%Y-%m-%d} {self.team} {self.version} {self.sku}"
 
 
-class UsageLine(Whose):
+class UsageLine(Counted, Whose):
     """The calls and tokens of somebody in a time, and what they cost by the price list.
 
-    unpriced_tokens, unpriced_requests: those without a rate. list_cost_usd: of what has one; None
-    where nothing has. estimated_cost_usd: the part of it that is of estimates.
+    list_cost_usd: of what has a rate; None where nothing has. estimated_cost_usd: the part of it
+    that is of estimates.
     """
 
-    metered_calls = models.BigIntegerField()
-    unmetered_calls = models.BigIntegerField()
-    refused_calls = models.BigIntegerField()
-    refused_401_calls = models.BigIntegerField()
-    refused_403_calls = models.BigIntegerField()
-    refused_404_calls = models.BigIntegerField()
-    refused_429_calls = models.BigIntegerField()
-    failed_calls = models.BigIntegerField()
     aborted_calls = models.BigIntegerField()
     ended_early_calls = models.BigIntegerField()
     cached_unknown_calls = models.BigIntegerField()
@@ -340,13 +355,6 @@ class UsageLine(Whose):
     estimated_input_tokens = models.BigIntegerField()
     estimated_cached_input_tokens = models.BigIntegerField(default=0)
     estimated_output_tokens = models.BigIntegerField()
-    input_tokens = models.BigIntegerField()
-    cached_input_tokens = models.BigIntegerField()
-    embedding_input_tokens = models.BigIntegerField(default=0)
-    output_tokens = models.BigIntegerField()
-    rerank_requests = models.BigIntegerField(default=0)
-    unpriced_tokens = models.BigIntegerField()
-    unpriced_requests = models.BigIntegerField(default=0)
     list_cost_usd = models.DecimalField(max_digits=30, decimal_places=16, null=True, blank=True)
     estimated_cost_usd = models.DecimalField(max_digits=30, decimal_places=16, default=0)
 

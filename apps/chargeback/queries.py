@@ -9,7 +9,7 @@ counted (`days_waiting`), so that every page can say so.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -22,8 +22,9 @@ from apps.access.models import Grant
 from apps.accounts.models import User
 from apps.accounts.roles import SEES_ALL_MONEY
 from apps.catalog.models import RegisteredModel
-from apps.chargeback.models import DailyLine, DirtyDay, MonthlyLine, Rate, Spend
-from apps.chargeback.rating import Prices, unpriced_words
+from apps.chargeback.counts import COUNTED, UNPRICED, Counts
+from apps.chargeback.models import WHOSE, DailyLine, DirtyDay, MonthlyLine, Rate, Spend
+from apps.chargeback.rating import Prices
 from apps.chargeback.spending import COST, HOURS, PRICED_HOURS, SKUS_OF_AN_HOUR
 from apps.common import periods
 from apps.common.errors import require
@@ -41,8 +42,8 @@ class Scope:
 EVERYTHING = Scope(team=None)
 
 
-@dataclass(frozen=True)
-class Line:
+@dataclass(frozen=True, kw_only=True)
+class Line(Counts):
     """One line of a month: its dimensions, calls, tokens and price-list cost in USD (exact; None:
     no rate).
     """
@@ -52,28 +53,8 @@ class Line:
     model: str
     version: str
     day: date | None
-    metered_calls: int
-    unmetered_calls: int
-    refused_calls: int
-    refused_401_calls: int
-    refused_403_calls: int
-    refused_404_calls: int
-    refused_429_calls: int
-    failed_calls: int
-    input_tokens: int
-    cached_input_tokens: int
-    embedding_input_tokens: int
-    output_tokens: int
-    rerank_requests: int
-    unpriced_tokens: int
-    unpriced_requests: int
     list_cost_usd: Decimal | None
     estimated_cost_usd: Decimal
-
-    @property
-    def is_use(self) -> bool:
-        """Tell whether something was used that has, or should have, a price."""
-        return bool(self.input_tokens or self.output_tokens or self.rerank_requests)
 
     @property
     def unpriced(self) -> int:
@@ -182,46 +163,26 @@ def _is_month(first: date, last: date) -> bool:
     return first.day == 1 and last == periods.next_month(first)
 
 
-def _line(row: tuple[object, ...]) -> Line:
-    line = Line(*row)  # type: ignore[arg-type]
+def _line(row: tuple[Any, ...]) -> Line:
+    line = Line(**dict(zip(_OF_A_LINE, row, strict=True)))
     # A line that used nothing costs nothing even where no rate exists: nothing was generated.
     is_known = line.list_cost_usd is not None or line.is_use
     return line if is_known else replace(line, list_cost_usd=Decimal(0))
 
 
-@dataclass(frozen=True)
-class Totals:
-    """The sum of lines. list_cost_usd: of what has a rate; unpriced_tokens, unpriced_requests: of
-    what has none. estimated_cost_usd: the part of the cost that is of estimates.
+@dataclass(frozen=True, kw_only=True)
+class Totals(Counts):
+    """The sum of lines. list_cost_usd: of what has a rate; estimated_cost_usd: the part of it that
+    is of estimates.
     """
 
-    metered_calls: int
-    unmetered_calls: int
-    refused_calls: int
-    refused_401_calls: int
-    refused_403_calls: int
-    refused_404_calls: int
-    refused_429_calls: int
-    failed_calls: int
-    input_tokens: int
-    cached_input_tokens: int
-    embedding_input_tokens: int
-    output_tokens: int
-    rerank_requests: int
-    unpriced_tokens: int
-    unpriced_requests: int
     list_cost_usd: Decimal
     estimated_cost_usd: Decimal
-
-    @property
-    def unpriced_words(self) -> str:
-        """Return in words what has no price; "" where everything has one."""
-        return unpriced_words(self.unpriced_tokens, self.unpriced_requests)
 
 
 def totals(found: list[Line]) -> Totals:
     """Return the sum of `found`; the page, its CSV and its footer all use it."""
-    counts = {name: sum(getattr(line, name) for line in found) for name in _COUNTED}
+    counts = {name: sum(getattr(line, name) for line in found) for name in COUNTED}
     return Totals(
         **counts,
         list_cost_usd=sum((line.list_cost_usd or Decimal(0) for line in found), Decimal(0)),
@@ -229,15 +190,14 @@ def totals(found: list[Line]) -> Totals:
     )
 
 
-UNPRICED = ("unpriced_tokens", "unpriced_requests")
 COSTS = ("list_cost_usd", "estimated_cost_usd")
-_COUNTED = tuple(f.name for f in fields(Totals) if f.name not in COSTS)
 _DAILY, _MONTHLY = DailyLine._meta.db_table, MonthlyLine._meta.db_table
 _MARKS = DirtyDay._meta.db_table
-# the columns of a line after its names, in the order of Line and of Totals
-_NAMES = ", ".join(f"l.{name}" for name in (*_COUNTED, *COSTS))
-_SUMS = ", ".join(f"SUM(l.{name})::bigint AS {name}" for name in _COUNTED)
+# the columns of a line after its names
+_NAMES = ", ".join(f"l.{name}" for name in (*COUNTED, *COSTS))
+_SUMS = ", ".join(f"SUM(l.{name})::bigint AS {name}" for name in COUNTED)
 _SUMS += "".join(f", SUM(l.{name}) AS {name}" for name in COSTS)
+_OF_A_LINE = (*WHOSE, "day", *COUNTED, *COSTS)
 
 
 def month_totals(*, month: date, scope: Scope) -> Totals:
@@ -262,7 +222,7 @@ def day_totals(*, start: datetime, end: datetime, scope: Scope) -> dict[date, To
 
 def _totals(sums: Sequence[Any]) -> Totals:
     """Return the totals of a row of sums, in which NULL is nothing."""
-    counts = {name: count or 0 for name, count in zip(_COUNTED, sums, strict=False)}
+    counts = {name: count or 0 for name, count in zip(COUNTED, sums, strict=False)}
     listed, estimated = (usd or Decimal(0) for usd in sums[-len(COSTS) :])
     return Totals(**counts, list_cost_usd=listed, estimated_cost_usd=estimated)
 
@@ -387,10 +347,10 @@ def use_of(grant: Grant, now: datetime) -> GrantUse:
 # What a team used of a model: whole days by their lines, what is left at both ends by its hours.
 _USED = f"""
     SELECT {_SUMS} FROM (
-        SELECT {", ".join((*_COUNTED, *COSTS))} FROM {_DAILY}
+        SELECT {", ".join((*COUNTED, *COSTS))} FROM {_DAILY}
         WHERE team = %(team)s AND model = %(model)s AND day >= %(first)s AND day < %(last)s
         UNION ALL
-        SELECT {", ".join(f"u.{name}" for name in _COUNTED if name not in UNPRICED)},
+        SELECT {", ".join(f"u.{name}" for name in COUNTED if name not in UNPRICED)},
                {", ".join(f"COALESCE(p.{name}, 0)" for name in UNPRICED)}, p.list_cost_usd,
                p.estimated_cost_usd
         {PRICED_HOURS}

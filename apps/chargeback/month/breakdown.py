@@ -14,10 +14,10 @@ from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Case, CharField, DecimalField, F, Q, QuerySet, Sum, Value, When
 
 from apps.chargeback.costs import READY, UNSPLIT, USED
+from apps.chargeback.counts import COUNTED, Counts
 from apps.chargeback.method import Kind
 from apps.chargeback.month.models import DayFigure, MonthFigure
 from apps.chargeback.queries import EVERYTHING, Scope
-from apps.chargeback.rating import unpriced_words
 from apps.common.periods import next_month
 
 EVALUATION = "EVALUATION"
@@ -26,26 +26,9 @@ LEVELS = ("cost_center", "team", "model", "version", "day")
 WHOLE_LINE = ("kind", "cost_center", "team", "model", "version")
 # What is no team's has neither team nor cost center; of some of it, no model either.
 OF_A_MODEL = (Kind.IDLE, Kind.START, EVALUATION)
-COUNTS = (
-    "metered_calls",
-    "unmetered_calls",
-    "refused_calls",
-    "refused_401_calls",
-    "refused_403_calls",
-    "refused_404_calls",
-    "refused_429_calls",
-    "failed_calls",
-    "input_tokens",
-    "cached_input_tokens",
-    "embedding_input_tokens",
-    "output_tokens",
-    "rerank_requests",
-    "unpriced_tokens",
-    "unpriced_requests",
-)
 AMOUNT = DecimalField(max_digits=38, decimal_places=16)
 _NOTHING = Value(Decimal(0), output_field=AMOUNT)
-_SUMMED = (*COUNTS, "shares", "gpu_hours", "unpriced_gpu_hours", "list_cost_usd", "cost_usd")
+_SUMMED = (*COUNTED, "shares", "gpu_hours", "unpriced_gpu_hours", "list_cost_usd", "cost_usd")
 # Sums have other names than the columns that they are of.
 _SUMS = {f"sum_{name}": Sum(name) for name in _SUMMED}
 _NO_USE = Q(sum_input_tokens=0, sum_output_tokens=0, sum_rerank_requests=0)
@@ -124,8 +107,8 @@ class Path:
         return replace(self, **{self.level: getattr(row, self.level)})
 
 
-@dataclass(frozen=True)
-class Row:
+@dataclass(frozen=True, kw_only=True)
+class Row(Counts):
     """A line: what it is grouped by (None: not by that), and its sums. list_usd: of use with a
     price; real_usd: of machine time with a price; None where nothing of it has one. margin_usd:
     None where either is not known whole.
@@ -142,36 +125,11 @@ class Row:
     margin_usd: Decimal | None
     gpu_hours: Decimal
     unpriced_gpu_hours: Decimal
-    metered_calls: int
-    unmetered_calls: int
-    refused_calls: int
-    refused_401_calls: int
-    refused_403_calls: int
-    refused_404_calls: int
-    refused_429_calls: int
-    failed_calls: int
-    input_tokens: int
-    cached_input_tokens: int
-    embedding_input_tokens: int
-    output_tokens: int
-    rerank_requests: int
-    unpriced_tokens: int
-    unpriced_requests: int
 
     @property
     def is_work(self) -> bool:
         """Tell whether calls stand behind it: it is not nobody's idle or unallocated time."""
         return self.kind in (None, Kind.WORK)
-
-    @property
-    def unpriced_words(self) -> str:
-        """Return in words what of its use has no price; "" where everything has one."""
-        return unpriced_words(self.unpriced_tokens, self.unpriced_requests)
-
-    @property
-    def tokens(self) -> int:
-        """Return the tokens, input and output."""
-        return self.input_tokens + self.output_tokens
 
 
 def figures(path: Path, *, by_day: bool = False) -> QuerySet[Any]:
@@ -205,7 +163,7 @@ def row_of(found: dict[str, Any]) -> Row:
     values: dict[str, Any] = {name: found.get(name) for name in ("kind", *LEVELS)}
     values |= {name: found[name] for name in ("list_usd", "real_usd", "margin_usd")}
     values |= {name: found[f"sum_{name}"] for name in ("gpu_hours", "unpriced_gpu_hours")}
-    values |= {name: int(found[f"sum_{name}"]) for name in COUNTS}
+    values |= {name: int(found[f"sum_{name}"]) for name in COUNTED}
     return Row(**values)
 
 

@@ -5,10 +5,10 @@ nothing; sums over them are the sums of what they are made of.
 
 from django.db import models
 
-from apps.chargeback.models import Whose
+from apps.chargeback.models import Counted, Whose
 
 
-class Figure(Whose):
+class Figure(Counted, Whose):
     """A usage line, or a share of the machines' cost; what the other basis would say is 0 or None.
 
     kind: what became of it, as method.Kind has it, and EVALUATION for work under evaluation.
@@ -18,21 +18,6 @@ class Figure(Whose):
     kind = models.CharField(max_length=12)
     basis = models.CharField(max_length=12)
     gpu_name = models.CharField(max_length=32)
-    metered_calls = models.BigIntegerField()
-    unmetered_calls = models.BigIntegerField()
-    refused_calls = models.BigIntegerField()
-    refused_401_calls = models.BigIntegerField()
-    refused_403_calls = models.BigIntegerField()
-    refused_404_calls = models.BigIntegerField()
-    refused_429_calls = models.BigIntegerField()
-    failed_calls = models.BigIntegerField()
-    input_tokens = models.BigIntegerField()
-    cached_input_tokens = models.BigIntegerField()
-    embedding_input_tokens = models.BigIntegerField()
-    output_tokens = models.BigIntegerField()
-    rerank_requests = models.BigIntegerField()
-    unpriced_tokens = models.BigIntegerField()
-    unpriced_requests = models.BigIntegerField()
     list_cost_usd = models.DecimalField(max_digits=30, decimal_places=16, null=True)
     shares = models.BigIntegerField()
     gpu_hours = models.DecimalField(max_digits=30, decimal_places=12)
