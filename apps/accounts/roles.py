@@ -46,6 +46,8 @@ ASKS_TO_CLOSE = (Role.FINANCE,)
 CLOSES_MONTHS = (Role.FINANCE,)
 # have a statement's document made again
 MENDS_DOCUMENTS = (Role.FINANCE, Role.PLATFORM_ENGINEER)
+# see to it that the cloud's bill can be read: ask AWS for another delivery, mend the export
+MENDS_BILLS = (Role.FINANCE, Role.PLATFORM_ENGINEER)
 # try again, or leave out, usage that was received and is not counted
 MENDS_USAGE = (Role.PLATFORM_ENGINEER, Role.FINANCE)
 # set and end budgets, and decide about changes of them that somebody else asked for; owners of a

@@ -1,5 +1,5 @@
-"""What there is to tell of money: prices and closes that wait, what became of them, and statements
-that could not be made.
+"""What there is to tell of money: prices and closes that wait, what became of them, statements that
+could not be made, and bills of the cloud that cannot be read or were restated.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +10,7 @@ from typing import Any
 from apps.accounts.models import User
 from apps.accounts.people import holders
 from apps.accounts.roles import CLOSES_MONTHS, MENDS_DOCUMENTS, PUBLISHES_PRICES
+from apps.chargeback.bills import telling as bills
 from apps.chargeback.closing import actions as closing
 from apps.chargeback.closing.models import MonthClose, StatementDocument
 from apps.chargeback.models import PriceChange
@@ -56,10 +57,12 @@ def tell(*, now: datetime) -> int:
         *outcomes("prices", lately, title=own_price_title, path=path),
         *outcomes("close", ended, title=own_close_title, path=MonthClose.get_absolute_url),
         *_unmade(now),
+        *bills.restated(now),
     ]
     return (
         tell_waiting("prices", _waiting(proposed.pending(), ask_prices), now=now)
         + tell_waiting("close", _waiting(closes.pending(), ask_closes), now=now)
+        + tell_waiting(bills.REFUSED, bills.refused(), now=now)
         + tell_news(news, now=now)
     )
 

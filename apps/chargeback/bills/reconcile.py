@@ -20,6 +20,7 @@ from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.s3.client import Damaged, NotThere, RegistryStore
 from apps.integrations.s3.types import ListedObject
 
+S3 = "S3"  # why a bill cannot be read: not the bill's own fault
 MANIFEST_BYTES = 4 * 1024 * 1024
 REFUSED_AGAIN = timedelta(hours=1)
 
@@ -44,7 +45,7 @@ def _look(store: RegistryStore, export: Export, now: datetime) -> bool:
         listed = store.list_objects(export.metadata)
     except (TemporaryError, PermanentError) as error:
         message = f"{error} Trying again by itself."
-        actions.record_look(source=export.address, reason="S3", message=message, now=now)
+        actions.record_look(source=export.address, reason=S3, message=message, now=now)
         return False
     found = [(month, entry.etag) for entry in listed if (month := export.month_of(entry.key))]
     actions.note_manifests(source=export.address, found=found, now=now)
@@ -72,9 +73,9 @@ def read_bill(*, feed: BillFeed, store: RegistryStore, export: Export, now: date
     except TemporaryError as error:
         at = retry_at(feed, now=now, retry_after=error.retry_after)
         message = f"{error} Trying again by itself."
-        actions.record_refusal(feed=feed, reason="S3", message=message, at=at, now=now)
+        actions.record_refusal(feed=feed, reason=S3, message=message, at=at, now=now)
     except PermanentError as error:
-        reason = error.reason if isinstance(error, BadBill) else "S3"
+        reason = error.reason if isinstance(error, BadBill) else S3
         actions.record_refusal(
             feed=feed, reason=reason, message=str(error), at=now + REFUSED_AGAIN, now=now
         )
