@@ -42,6 +42,9 @@ class LineOutput(serializers.Serializer[queries.Line]):
     rerank_requests = serializers.IntegerField()
     unpriced_tokens = serializers.IntegerField()
     unpriced_requests = serializers.IntegerField()
+    estimated_calls = serializers.IntegerField()
+    estimated_input_tokens = serializers.IntegerField()
+    estimated_output_tokens = serializers.IntegerField()
     list_cost_usd = serializers.SerializerMethodField()
     estimated_cost_usd = serializers.SerializerMethodField()
 

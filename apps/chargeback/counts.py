@@ -9,7 +9,9 @@ from apps.chargeback.rating import unpriced_words
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Calls, tokens and requests. unpriced_*: of tokens and requests, those without a rate."""
+    """Calls, tokens and requests. unpriced_*: of tokens and requests, those without a rate.
+    estimated_*: what the engines' counters tell of unmetered calls; in no other count.
+    """
 
     metered_calls: int
     unmetered_calls: int
@@ -26,6 +28,9 @@ class Counts:
     rerank_requests: int
     unpriced_tokens: int
     unpriced_requests: int
+    estimated_calls: int
+    estimated_input_tokens: int
+    estimated_output_tokens: int
 
     @property
     def is_use(self) -> bool:
@@ -36,6 +41,11 @@ class Counts:
     def tokens(self) -> int:
         """Return the tokens, input and output."""
         return self.input_tokens + self.output_tokens
+
+    @property
+    def unknown_calls(self) -> int:
+        """Return of how many calls not even the engines tell what they used."""
+        return self.unmetered_calls - self.estimated_calls
 
     @property
     def unpriced_words(self) -> str:

@@ -272,6 +272,9 @@ class Counted(models.Model):
     rerank_requests = models.BigIntegerField(default=0)
     unpriced_tokens = models.BigIntegerField()
     unpriced_requests = models.BigIntegerField(default=0)
+    estimated_calls = models.BigIntegerField()
+    estimated_input_tokens = models.BigIntegerField()
+    estimated_output_tokens = models.BigIntegerField()
 
     class Meta:
         abstract = True
@@ -351,10 +354,7 @@ class UsageLine(Counted, Whose):
     aborted_calls = models.BigIntegerField()
     ended_early_calls = models.BigIntegerField()
     cached_unknown_calls = models.BigIntegerField()
-    estimated_calls = models.BigIntegerField()
-    estimated_input_tokens = models.BigIntegerField()
     estimated_cached_input_tokens = models.BigIntegerField(default=0)
-    estimated_output_tokens = models.BigIntegerField()
     list_cost_usd = models.DecimalField(max_digits=30, decimal_places=16, null=True, blank=True)
     estimated_cost_usd = models.DecimalField(max_digits=30, decimal_places=16, default=0)
 

@@ -16,7 +16,6 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import Sum
-from django.db.models.functions import Coalesce
 
 from apps.access.models import Grant
 from apps.accounts.models import User
@@ -225,38 +224,6 @@ def _totals(sums: Sequence[Any]) -> Totals:
     counts = {name: count or 0 for name, count in zip(COUNTED, sums, strict=False)}
     listed, estimated = (usd or Decimal(0) for usd in sums[-len(COSTS) :])
     return Totals(**counts, list_cost_usd=listed, estimated_cost_usd=estimated)
-
-
-@dataclass(frozen=True)
-class Estimated:
-    """What the engine's counters tell of calls without usage, in a month. unknown: the calls of
-    which not even they do. cost_usd: of what is priced of it.
-    """
-
-    calls: int
-    unknown: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd: Decimal = Decimal(0)
-
-
-def estimated(*, month: date, scope: Scope) -> Estimated:
-    """Return the estimates of a month. month: its first day."""
-    rows = MonthlyLine.objects.filter(month=month)
-    if scope.team is not None:
-        rows = rows.filter(team=scope.team)
-    names = (
-        "unmetered_calls",
-        "estimated_calls",
-        "estimated_input_tokens",
-        "estimated_output_tokens",
-    )
-    sums = rows.aggregate(
-        **{f"sum_{name}": Coalesce(Sum(name), 0) for name in names},
-        cost_usd=Sum("estimated_cost_usd", default=Decimal(0)),
-    )
-    unmetered, calls, tokens_in, tokens_out = (int(sums[f"sum_{name}"]) for name in names)
-    return Estimated(calls, unmetered - calls, tokens_in, tokens_out, sums["cost_usd"])
 
 
 def days_waiting(start: datetime, end: datetime) -> int:

@@ -137,9 +137,8 @@ class TestLines:
         with CaptureQueriesContext(connection) as asked:
             queries.lines(start=START, end=END, scope=ALL)
             queries.month_totals(month=START.date(), scope=ALL)
-            queries.estimated(month=START.date(), scope=ALL)
         tables = [set(TABLES.findall(query["sql"])) for query in asked.captured_queries]
-        assert tables == [{"chargeback_monthlyline"}] * 3
+        assert tables == [{"chargeback_monthlyline"}] * 2
 
     def test_are_of_whole_days(self):
         for start, end in ((START, END - timedelta(hours=1)), (START + timedelta(hours=1), END)):
@@ -156,22 +155,6 @@ class TestLines:
             None,
             Decimal("0.000244"),
         )
-
-
-@pytest.mark.django_db
-class TestEstimated:
-    def test_is_of_a_month_and_of_those_whom_the_person_may_see(self):
-        figures = {"estimated_input_tokens": 1_000, "estimated_output_tokens": 70}
-        use(START, unmetered_calls=5, estimated_calls=3, **figures)
-        use(START, team="prior-auth", unmetered_calls=2, estimated_calls=2)
-        use(END, unmetered_calls=9, estimated_calls=9, **figures)
-        price_due_days()
-        month = START.date()
-        assert queries.estimated(month=month, scope=ALL) == queries.Estimated(5, 2, 1000, 70)
-        mine = queries.Scope("claims-review")
-        assert queries.estimated(month=month, scope=mine) == queries.Estimated(3, 2, 1000, 70)
-        none = queries.Estimated(0, 0, 0, 0)
-        assert queries.estimated(month=START.date() - timedelta(days=1), scope=ALL) == none
 
 
 @pytest.mark.django_db
@@ -200,8 +183,10 @@ class TestTotals:
     def test_sum_every_figure_and_the_cost_of_what_has_a_price(self, registered_model):
         price(registered_model, CHEAP, START)
         use(START, unmetered_calls=1, refused_calls=2, refused_401_calls=1, failed_calls=3)
-        use(START, team="prior-auth")
-        use(START, model="unpriced", version="unpriced-v1", embedding_input_tokens=300)
+        use(START, team="prior-auth", estimated_calls=2, estimated_input_tokens=1_000,
+            estimated_output_tokens=70)  # fmt: skip
+        use(START, model="unpriced", version="unpriced-v1", embedding_input_tokens=300,
+            estimated_calls=1, estimated_output_tokens=1)  # fmt: skip
         use(START, model="unpriced", version="unpriced-v2", rerank_requests=7, **NO_TOKENS)
         found = lines(start=START, end=END, scope=ALL)
         usage = {"input_tokens": 1000, "cached_input_tokens": 200, "output_tokens": 100}
@@ -210,6 +195,7 @@ class TestTotals:
             refused_401_calls=1, refused_403_calls=0, refused_404_calls=0, refused_429_calls=0,
             input_tokens=3000, cached_input_tokens=600, embedding_input_tokens=300,
             output_tokens=300, rerank_requests=7, unpriced_tokens=1100, unpriced_requests=7,
+            estimated_calls=3, estimated_input_tokens=1_000, estimated_output_tokens=71,
             list_cost_usd=2 * list_cost_usd(**usage, prices=CHEAP), estimated_cost_usd=0,
         )  # fmt: skip
 

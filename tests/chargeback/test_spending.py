@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from apps.catalog.models import RegisteredModel
 from apps.chargeback import actions, queries, spending
+from apps.chargeback.counts import COUNTED
 from apps.chargeback.models import (
     COUNTS,
     WHOSE,
+    Counted,
     DailyLine,
     DirtyDay,
     MonthlyLine,
@@ -252,6 +254,9 @@ class TestColumns:
             if isinstance(field, BigIntegerField | PositiveIntegerField) and field.name != "id"
         }
         assert set(COUNTS) == counts
+
+    def test_of_lines_and_figures_are_what_is_counted(self):
+        assert {field.name for field in Counted._meta.fields} == set(COUNTED)
 
 
 TEAMS = ("claims-review", "prior-auth")

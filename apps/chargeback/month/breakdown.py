@@ -26,9 +26,18 @@ LEVELS = ("cost_center", "team", "model", "version", "day")
 WHOLE_LINE = ("kind", "cost_center", "team", "model", "version")
 # What is no team's has neither team nor cost center; of some of it, no model either.
 OF_A_MODEL = (Kind.IDLE, Kind.START, EVALUATION)
+AMOUNTS = ("list_usd", "real_usd", "margin_usd", "estimated_usd")
 AMOUNT = DecimalField(max_digits=38, decimal_places=16)
 _NOTHING = Value(Decimal(0), output_field=AMOUNT)
-_SUMMED = (*COUNTED, "shares", "gpu_hours", "unpriced_gpu_hours", "list_cost_usd", "cost_usd")
+_SUMMED = (
+    *COUNTED,
+    "shares",
+    "gpu_hours",
+    "unpriced_gpu_hours",
+    "list_cost_usd",
+    "cost_usd",
+    "estimated_cost_usd",
+)
 # Sums have other names than the columns that they are of.
 _SUMS = {f"sum_{name}": Sum(name) for name in _SUMMED}
 _NO_USE = Q(sum_input_tokens=0, sum_output_tokens=0, sum_rerank_requests=0)
@@ -41,6 +50,13 @@ _LIST = Case(
 _REAL = Case(
     When(_NO_WORK & Q(sum_cost_usd__isnull=True), then=_NOTHING),
     default=F("sum_cost_usd"),
+    output_field=AMOUNT,
+)
+# What is estimated and not priced costs nobody knows what, and not nothing.
+_ESTIMATED = Case(
+    When(sum_estimated_input_tokens=0, sum_estimated_output_tokens=0, then=_NOTHING),
+    When(sum_estimated_cost_usd=0, then=None),
+    default=F("sum_estimated_cost_usd"),
     output_field=AMOUNT,
 )
 _IS_WHOLE = Q(sum_unpriced_tokens=0, sum_unpriced_requests=0, sum_unpriced_gpu_hours=0)
@@ -111,7 +127,8 @@ class Path:
 class Row(Counts):
     """A line: what it is grouped by (None: not by that), and its sums. list_usd: of use with a
     price; real_usd: of machine time with a price; None where nothing of it has one. margin_usd:
-    None where either is not known whole.
+    None where either is not known whole. estimated_usd: the part of list_usd that is of estimates;
+    None where they are not priced.
     """
 
     kind: str | None
@@ -123,6 +140,7 @@ class Row(Counts):
     list_usd: Decimal | None
     real_usd: Decimal | None
     margin_usd: Decimal | None
+    estimated_usd: Decimal | None
     gpu_hours: Decimal
     unpriced_gpu_hours: Decimal
 
@@ -146,14 +164,14 @@ def figures(path: Path, *, by_day: bool = False) -> QuerySet[Any]:
 
 def lines(path: Path, dimensions: Sequence[str]) -> QuerySet[Any]:
     """Return what a path leads to, summed by some of `kind` and LEVELS: mappings for `row_of`, with
-    sum_<name> of each column, list_usd, real_usd and margin_usd.
+    sum_<name> of each column, list_usd, real_usd, margin_usd and estimated_usd.
     """
     rows = figures(path, by_day="day" in dimensions).values(*dimensions)
     return _with_amounts(rows.annotate(**_SUMS))
 
 
 def _with_amounts(rows: QuerySet[Any]) -> QuerySet[Any]:
-    rows = rows.annotate(list_usd=_LIST, real_usd=_REAL)
+    rows = rows.annotate(list_usd=_LIST, real_usd=_REAL, estimated_usd=_ESTIMATED)
     found: QuerySet[Any] = rows.annotate(margin_usd=_MARGIN)
     return found
 
@@ -161,7 +179,7 @@ def _with_amounts(rows: QuerySet[Any]) -> QuerySet[Any]:
 def row_of(found: dict[str, Any]) -> Row:
     """Return a line of `lines`."""
     values: dict[str, Any] = {name: found.get(name) for name in ("kind", *LEVELS)}
-    values |= {name: found[name] for name in ("list_usd", "real_usd", "margin_usd")}
+    values |= {name: found[name] for name in AMOUNTS}
     values |= {name: found[f"sum_{name}"] for name in ("gpu_hours", "unpriced_gpu_hours")}
     values |= {name: int(found[f"sum_{name}"]) for name in COUNTED}
     return Row(**values)

@@ -23,6 +23,7 @@ class Figure(Counted, Whose):
     gpu_hours = models.DecimalField(max_digits=30, decimal_places=12)
     unpriced_gpu_hours = models.DecimalField(max_digits=30, decimal_places=12)
     cost_usd = models.DecimalField(max_digits=30, decimal_places=12, null=True)
+    estimated_cost_usd = models.DecimalField(max_digits=30, decimal_places=16)
 
     class Meta:
         abstract = True

@@ -207,6 +207,12 @@ def _figures(found: _Lines, *, is_wide: bool) -> list[Column]:
         count("metered_calls", "Calls", url=of_metered, **less),
         count("unmetered_calls", "Unmetered", url=calls(outcome="UNMETERED"), optional=True,
               at_first=False),
+        count("estimated_calls", "Of them estimated", url=calls(outcome="UNMETERED"),
+              optional=True, at_first=False),
+        count("estimated_input_tokens", "Tokens in, estimated", optional=True, at_first=False),
+        count("estimated_output_tokens", "Tokens out, estimated", optional=True, at_first=False),
+        money("estimated_usd", "Price list of estimates (USD)", unknown="not priced",
+              optional=True, at_first=False),
         count("refused_calls", "Refused", url=calls(outcome="REFUSED"), optional=True,
               at_first=False),
         *(

@@ -139,7 +139,6 @@ class _Month:
         machine_change, list_change = self._changes()
         links = words.links(self.start, self.end)
         teams, rows = self.teams()
-        estimated = queries.estimated(month=self.month, scope=self.scope)
         return self._shared(found) | {
             "title": f"Chargeback {self.month:%B %Y}",
             "actions": _actions(self.user, self.month, self.moment),
@@ -151,8 +150,8 @@ class _Month:
             "trail": _trail(self.path),
             "ways": [(self._way(by), label, by == self.by) for by, label in self.ways.items()],
             "teams": read(teams, self.request, rows),
-            "estimated": words.estimated(estimated),
-            "estimates_words": words.estimates_priced(prices_estimates(self.month), estimated),
+            "estimated": words.estimated(self.whole),
+            "estimates_words": words.estimates_priced(prices_estimates(self.month), self.whole),
             "notices": words.notices(self.whole),
             "quarantine_url": freshness.quarantine_url(self.start, self.user),
             "links": links,

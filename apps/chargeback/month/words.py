@@ -9,7 +9,6 @@ from django.template.defaultfilters import pluralize
 
 from apps.chargeback.month.breakdown import Row
 from apps.chargeback.month.machines import Machines
-from apps.chargeback.queries import Estimated
 from apps.common.money import usd
 from apps.metering.estimates import METHOD
 from apps.metering.models import REFUSALS
@@ -115,22 +114,26 @@ def notices(whole: Row | None) -> dict[str, str]:
     }
 
 
-def estimated(found: Estimated) -> str:
+def estimated(whole: Row | None) -> str:
     """Return in words what the engines tell of calls without usage; "" where there is none."""
-    if not found.calls:
+    if whole is None or not whole.estimated_calls:
         return ""
+    tokens_in, tokens_out = whole.estimated_input_tokens, whole.estimated_output_tokens
     words = (
-        f"The engines' own counters tell of {found.calls:,} of them: about {found.input_tokens:,} "
-        f"tokens in and {found.output_tokens:,} out, estimated ({METHOD})."
+        f"The engines' own counters tell of {whole.estimated_calls:,} of them: about "
+        f"{tokens_in:,} tokens in and {tokens_out:,} out, estimated ({METHOD})."
     )
-    return words if not found.unknown else f"{words} Of {found.unknown:,} nothing is known."
+    unknown = whole.unknown_calls
+    return f"{words} Of {unknown:,} nothing is known." if unknown else words
 
 
-def estimates_priced(is_priced: bool, found: Estimated) -> str:
+def estimates_priced(is_priced: bool, whole: Row | None) -> str:
     """Return whether what is estimated of a month is priced, in words."""
-    if not is_priced:
+    if not is_priced or whole is None:
         return "They are not priced."
-    return f"What is estimated is priced: {usd(found.cost_usd)} of the price list."
+    if whole.estimated_usd is None:
+        return "What is estimated is priced, but there is no price of it."
+    return f"What is estimated is priced: {usd(whole.estimated_usd)} of the price list."
 
 
 def quarantined(count: int) -> str:

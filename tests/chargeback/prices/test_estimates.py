@@ -1,5 +1,7 @@
 """Estimated usage: priced where finance said so beforehand, and always told apart."""
 
+import csv
+import io
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -15,6 +17,8 @@ from apps.chargeback.closing.statements import LIST, drafts
 from apps.chargeback.focus import export
 from apps.chargeback.focus.rules import checked
 from apps.chargeback.models import DailyLine, EstimateRule, MonthlyLine, Spend
+from apps.chargeback.month import breakdown
+from apps.chargeback.month.breakdown import Path
 from apps.chargeback.prices.estimates import prices_estimates, set_estimate_rule, standing
 from apps.common.errors import NotPermitted
 from tests.chargeback.pricing import CHEAP, finance, price
@@ -162,6 +166,35 @@ class TestToldApart:
             for basis in ("Estimated", "Metered")
         ]
         assert len(list(checked(export.rows(NOVEMBER, LIST), "1.4"))) == 6
+
+    def test_in_the_months_lines_where_unpriced_is_not_nothing(self, priced):
+        use(START, team="b", model="dear", version="dear-v1", **ESTIMATED)
+        use(START, team="c")
+        price_due_days()
+        found = breakdown.lines(Path(NOVEMBER), ("team",))
+        rows = {row["team"]: breakdown.row_of(row) for row in found}
+        told = {
+            team: (
+                row.estimated_calls, row.estimated_input_tokens, row.estimated_output_tokens,
+                row.estimated_usd,
+            )
+            for team, row in rows.items()
+        }  # fmt: skip
+        assert told == {
+            "claims-review": (2, 1_500_000, 250_000, ITS_COST),
+            "b": (2, 1_500_000, 250_000, None),
+            "c": (0, 0, 0, 0),
+        }
+        whole = breakdown.whole(Path(NOVEMBER))
+        assert (whole.unmetered_calls, whole.estimated_calls, whole.unknown_calls) == (4, 4, 0)
+
+    def test_in_columns_of_the_month_for_those_who_choose_them(self, priced, client):
+        client.force_login(finance("looks"))
+        columns = "estimated_calls,estimated_input_tokens,estimated_output_tokens,estimated_usd"
+        asked = {"month": "2026-11", "by": "line", "columns": columns, "format": "csv"}
+        answer = client.get(reverse("chargeback:month"), asked)
+        (line,) = csv.DictReader(io.StringIO(b"".join(answer).decode()))
+        assert [line[name] for name in columns.split(",")] == ["2", "1500000", "250000", "0.205"]
 
     def test_on_the_months_page(self, priced, client):
         client.force_login(finance("looks"))
