@@ -140,6 +140,14 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(hour="1-4", minute="*/15"),
         "options": {"expires": 900},
     },
+    # Looks for ids of days that changed in the archive, at night and after the search among stored
+    # days. If it stops, a call that comes twice over months counts twice, and days that changed are
+    # kept out of the archive.
+    "search-archive": {
+        "task": "metering.search_archive",
+        "schedule": crontab(hour="1-5", minute="10-59/15"),
+        "options": {"expires": 900},
+    },
     # Moves old days of calls into the archive, and brings days back that late calls wait for. If it
     # stops, the database grows, and late calls wait in quarantine.
     "archive-days": {

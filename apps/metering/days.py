@@ -71,12 +71,12 @@ def rows_of(day: date, columns: Sequence[str], at_once: int) -> Iterator[tuple[o
     return store().rows_of(day, columns, at_once)
 
 
-def unchecked_days(stored: Sequence[date]) -> list[date]:
-    """Return those of some stored days, oldest first, whose ids were not looked for among other
-    days' since they changed; three queries, which read the hours of these days.
+def changed_days(stored: Sequence[date]) -> dict[date, datetime]:
+    """Return day → when what is known of it changed last, of those of some stored days that were
+    added up or brought back; two queries, which read the hours of these days. stored: oldest first.
     """
     if not stored:
-        return []
+        return {}
     changed: dict[date, datetime] = {}
     sums = HourlyUsage.objects.filter(
         hour__gte=start_of_day(stored[0]), hour__lt=end_of_day(stored[-1])
@@ -88,12 +88,18 @@ def unchecked_days(stored: Sequence[date]) -> list[date]:
         *back.values_list("day").annotate(at=Max("restored_at")),
     ):
         changed[day] = max(at, changed.get(day, at))
+    return {day: changed[day] for day in stored if day in changed}
+
+
+def unchecked_days(stored: Sequence[date]) -> list[date]:
+    """Return those of some stored days, oldest first, whose ids were not looked for among other
+    days' since they changed; three queries, which read the hours of these days.
+    """
+    changed = changed_days(stored)
+    if not changed:
+        return []
     checked = dict(CheckedDay.objects.values_list("day", "checked_at"))
-    return [
-        day
-        for day in stored
-        if day in changed and (day not in checked or checked[day] <= changed[day])
-    ]
+    return [day for day, at in changed.items() if day not in checked or checked[day] <= at]
 
 
 def shared_ids(day: date, other: date) -> list[UUID]:

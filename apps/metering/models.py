@@ -283,7 +283,7 @@ class ArchivedDay(Reconciled):
 
     A day that is brought back and archived again is another row with another object. rows and
     fingerprint tell which calls it holds: how many, and the sum of their hashes
-    (usage_day_fingerprint).
+    (usage_day_fingerprint). searched_until: what stored days got until then was looked for in it.
     """
 
     class Status(models.TextChoices):
@@ -311,6 +311,7 @@ class ArchivedDay(Reconciled):
     archived_at = models.DateTimeField(null=True, blank=True)
     dropped_at = models.DateTimeField(null=True, blank=True)
     restored_at = models.DateTimeField(null=True, blank=True)
+    searched_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ("-day", "-asked_at")

@@ -17,6 +17,7 @@ LONG = {
     "oversight.make_evidence",
     "metering.archive_days",
     "metering.find_doubles",
+    "metering.search_archive",
     "chargeback.read_bills",
 }
 SENT = re.compile(r'enqueue_on_commit\(\s*"([a-z_.]+)"')

@@ -4,6 +4,7 @@ from django.utils.timezone import now
 
 from apps.integrations.s3.client import archive_from_settings
 from apps.metering import actions, retirement, sealing
+from apps.metering.archive import doubles as archived
 from apps.metering.archive import reconcile
 from apps.metering.performance import actions as performance
 from apps.metering.quarantine import doubles
@@ -45,6 +46,12 @@ def archive_days(**_: object) -> None:
 def find_doubles(**_: object) -> None:
     """Find ids that calls of two days have, and take the later call out."""
     doubles.find_doubles(now=now())
+
+
+@app.task(name="metering.search_archive", acks_late=True, time_limit=590)
+def search_archive(**_: object) -> None:
+    """Find days of the archive that hold an id of another day, and have them brought back."""
+    archived.search_archive(archive=archive_from_settings(), now=now())
 
 
 @app.task(name="metering.seal_hours", acks_late=True, time_limit=60)

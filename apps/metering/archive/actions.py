@@ -17,6 +17,7 @@ from apps.common.periods import DAY, day_of
 from apps.common.tasks import enqueue_on_commit
 from apps.metering import days
 from apps.metering.archive.parquet import File
+from apps.metering.archive.queries import held_against
 from apps.metering.models import ArchivedDay, DirtyHour, Doubt, QuarantinedRecord
 from apps.metering.stores.base import Held
 
@@ -31,7 +32,7 @@ class NotWhole(Exception):
 
 def ask_due_days(*, now: datetime) -> int:
     """Ask for every day to be archived that is old enough, added up, checked for ids of other days,
-    and not in the archive; return how many.
+    those in the archive too, and not in the archive; return how many.
     """
     last = day_of(now) - settings.USAGE_RAW_DAYS * DAY
     busy = set(
@@ -41,13 +42,22 @@ def ask_due_days(*, now: datetime) -> int:
     rested = ArchivedDay.objects.filter(status=Status.RESTORED, restored_at__gt=now - AT_REST)
     busy |= set(rested.values_list("day", flat=True))
     old = [day for day in days.stored_days() if day < last and day not in busy]
-    unchecked = set(days.unchecked_days(old))
+    unchecked = set(days.unchecked_days(old)) | _unsearched(old)
     due = [day for day in old if day not in unchecked]
     ArchivedDay.objects.bulk_create(
         [ArchivedDay(day=day, asked_at=now, next_check_at=now) for day in due],
         ignore_conflicts=True,
     )
     return len(due)
+
+
+def _unsearched(old: Sequence[date]) -> set[date]:
+    """Return those of some days that changed since the archive was searched for their ids."""
+    held = held_against()
+    if not held:
+        return set()
+    until = held[0][1]
+    return {day for day, at in days.changed_days(old).items() if at > until}
 
 
 def want_restored(*, now: datetime) -> int:

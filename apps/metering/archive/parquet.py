@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice, repeat
+from typing import IO
 from uuid import UUID
 
 import pyarrow
@@ -104,7 +105,7 @@ def read(body: bytes, defaults: Mapping[str, object]) -> Iterator[tuple[object, 
 
 
 def batches(
-    body: bytes, columns: Sequence[str], defaults: Mapping[str, object]
+    body: bytes | IO[bytes], columns: Sequence[str], defaults: Mapping[str, object]
 ) -> Iterator[pyarrow.RecordBatch]:
     """Yield some columns of a file, GROUP rows at a time. defaults: as in read. Raises
     NotParquet.
@@ -126,8 +127,8 @@ def batches(
         raise NotParquet(str(error)) from error
 
 
-def _open(body: bytes) -> parquet.ParquetFile:
+def _open(body: bytes | IO[bytes]) -> parquet.ParquetFile:
     try:
-        return parquet.ParquetFile(BytesIO(body))
+        return parquet.ParquetFile(BytesIO(body) if isinstance(body, bytes) else body)
     except (pyarrow.ArrowException, OSError) as error:
         raise NotParquet(str(error)) from error

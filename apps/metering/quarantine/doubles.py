@@ -2,8 +2,8 @@
 
 Within its day an id is stored once; over days nothing can hold it back, for a table that is kept by
 day has no key over all of them. So each day that changed is held against every other stored day,
-two at a time. Days that are in the archive alone are not held against: a day goes there after it
-was checked.
+two at a time. Days that are in the archive alone are searched there (archive/doubles.py), and
+brought back where they share an id.
 """
 
 import time
