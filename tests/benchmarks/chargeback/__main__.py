@@ -75,6 +75,10 @@ def prepare(size: Size) -> None:
     logging.getLogger("apps.common.tasks").setLevel(logging.ERROR)  # no broker, as in the tests
     from django.core.management import call_command
 
+    from apps.accounts.models import User
+    from apps.common.sign_ins import JUST_NOW
+
+    User.sign_in = JUST_NOW  # its people decide all day long, as those of the tests do
     call_command("migrate", interactive=False, verbosity=0)
     call_command("grant_privileges", verbosity=0)
 
