@@ -15,9 +15,9 @@ from apps.chargeback.closing.models import MonthClose, Statement, StatementLine
 from apps.chargeback.closing.queries import is_sample
 from apps.chargeback.closing.statements import COST, LIST, Basis
 from apps.chargeback.closing.tables import NOBODYS, item_words, quantity_words
+from apps.chargeback.focus.columns import Version
 from apps.chargeback.focus.export import statement_rows
 from apps.chargeback.focus.files import csv_file
-from apps.chargeback.focus.rows import Version
 from apps.chargeback.method import METHOD, Kind
 from apps.common.money import unit_price, usd
 from apps.common.simulated import SAMPLE_DOCUMENT_WORDS

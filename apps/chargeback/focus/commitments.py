@@ -25,7 +25,8 @@ from apps.chargeback.bills.kinds import (
 )
 from apps.chargeback.bills.models import Bill, BillLine
 from apps.chargeback.focus import rows as focus
-from apps.chargeback.focus.rows import Account, Commitment, Row
+from apps.chargeback.focus.charges import Account, Commitment
+from apps.chargeback.focus.columns import Row
 
 CHUNK = 2000
 NAMES = ("day", "commitment", "line_type", "resource", "instance_type")

@@ -21,14 +21,9 @@ from apps.chargeback.closing.models import MonthClose, Statement, StatementLine
 from apps.chargeback.closing.statements import COST, LIST, Amount, Basis, Key
 from apps.chargeback.focus import commitments
 from apps.chargeback.focus import rows as focus
-from apps.chargeback.focus.rows import (
-    Account,
-    FileBasis,
-    ListCharge,
-    MachineShare,
-    Row,
-    Unpriced,
-)
+from apps.chargeback.focus.charges import Account, ListCharge, MachineShare
+from apps.chargeback.focus.columns import FileBasis, Row
+from apps.chargeback.focus.metadata import Unpriced
 from apps.chargeback.focus.sample import marked
 from apps.chargeback.models import Allocation, Rate, Spend
 from apps.common.periods import month_bounds

@@ -13,8 +13,9 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from apps.chargeback.focus.rows import Row, Version, columns, csv_rows
+from apps.chargeback.focus.columns import Row, Version, columns
 from apps.chargeback.focus.rules import checked
+from apps.chargeback.focus.text import csv_rows
 
 IN_MEMORY = 8 * 1024 * 1024  # bytes of a file; a larger one lies on disk
 AT_ONCE = 5000  # rows of a Parquet row group

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 
-from apps.chargeback.focus.rows import Column, Kind, Row, Value, Version, columns
+from apps.chargeback.focus.columns import Column, Kind, Row, Value, Version, columns
 from apps.common.errors import DomainError
 
 MOST_PROBLEMS = 20

@@ -4,7 +4,8 @@ import json
 from collections.abc import Collection
 from datetime import date, datetime
 
-from apps.chargeback.focus.rows import Row, json_text
+from apps.chargeback.focus.columns import Row
+from apps.chargeback.focus.text import json_text
 from apps.common.periods import day_of
 from apps.common.simulated import SAMPLE_MARK
 

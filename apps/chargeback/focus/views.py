@@ -13,7 +13,8 @@ from apps.accounts.roles import SEES_ALL_MONEY
 from apps.chargeback.api import parse_month
 from apps.chargeback.closing.statements import COST, LIST
 from apps.chargeback.focus import export, files
-from apps.chargeback.focus.rows import COMMITMENT, VERSIONS, FileBasis, Metadata, Version
+from apps.chargeback.focus.columns import COMMITMENT, VERSIONS, FileBasis, Version
+from apps.chargeback.focus.metadata import Metadata
 from apps.common.simulated import SAMPLE_MARK
 from apps.metering.backfill.queries import sample_months
 

@@ -20,7 +20,7 @@ from apps.accounts.roles import SEES_ALL_MONEY
 from apps.catalog.hues import hues
 from apps.chargeback import costs, queries
 from apps.chargeback.api import parse_month
-from apps.chargeback.focus.rows import VERSIONS
+from apps.chargeback.focus.columns import VERSIONS
 from apps.chargeback.method import Kind
 from apps.chargeback.models import MonthlyLine
 from apps.chargeback.month import breakdown, comparison, freshness, pictures, tables, words

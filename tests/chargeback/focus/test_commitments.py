@@ -9,7 +9,7 @@ import pytest
 
 from apps.accounts.models import Role
 from apps.chargeback.focus import export
-from apps.chargeback.focus.rows import VERSIONS
+from apps.chargeback.focus.columns import VERSIONS
 from apps.chargeback.focus.rules import NotFocus, checked
 from tests.chargeback.bills.made import END, NOVEMBER, PLAN, START, bill, bought, keeps, lines_of
 from tests.factories import UserFactory

@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.chargeback.focus import rows as focus
-from apps.chargeback.focus.rows import Account, ListCharge, MachineShare, Metadata, Unpriced
+from apps.chargeback.focus.charges import Account, ListCharge, MachineShare
+from apps.chargeback.focus.columns import VERSIONS, columns
+from apps.chargeback.focus.metadata import Metadata, Unpriced
 from apps.chargeback.focus.rules import NotFocus, checked
+from apps.chargeback.focus.text import csv_rows
 from apps.metering.skus import UNITS, Sku
 
 MONTH = date(2026, 11, 1)
@@ -52,21 +55,21 @@ def rows_of(*charges):
 
 def read(rows, version):
     text = io.StringIO()
-    csv.writer(text).writerows(focus.csv_rows(rows, version))
+    csv.writer(text).writerows(csv_rows(rows, version))
     text.seek(0)
     return list(csv.DictReader(text))
 
 
-@pytest.mark.parametrize("version", focus.VERSIONS)
+@pytest.mark.parametrize("version", VERSIONS)
 class TestColumns:
     def test_are_all_that_the_version_asks_for(self, version):
-        names = [column.name for column in focus.columns(version)]
+        names = [column.name for column in columns(version)]
         assert set(names) >= MANDATORY | OF_A_VERSION[version]
         other = "1.4" if version == "1.2" else "1.2"
         assert not set(names) & OF_A_VERSION[other]
 
     def test_stand_in_order_and_ours_come_last(self, version):
-        names = [column.name for column in focus.columns(version)]
+        names = [column.name for column in columns(version)]
         own = [name for name in names if name.startswith("x_")]
         assert names == sorted(names[: -len(own)]) + sorted(own)
 
@@ -209,6 +212,6 @@ def test_metadata_say_the_schema_and_what_is_left_out():
     assert (told["FocusVersion"], told["CreationDate"]) == ("1.4", "2026-12-01T03:00:00Z")
     assert (told["x_UnpricedTokens"], told["x_UnpricedMachineSeconds"]) == (7, "3600.5")
     names = [each["ColumnName"] for each in told["ColumnDefinition"]]
-    assert names == [column.name for column in focus.columns("1.4")]
+    assert names == [column.name for column in columns("1.4")]
     precise = next(e for e in told["ColumnDefinition"] if e["ColumnName"] == "BilledCost")
     assert (precise["DataType"], precise["NumberScale"]) == ("DECIMAL", 18)
