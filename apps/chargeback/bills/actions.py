@@ -24,7 +24,7 @@ ACTOR = System("chargeback.read_bills")
 AT_ONCE = 1000  # rows a statement
 IN_MEMORY = 20_000  # sums; then they are written, and the next part begins
 LOCK = 0x716D_626C
-SUMMED = ("quantity", "billed_usd", "effective_usd", "on_demand_usd")
+SUMMED = ("quantity", "billed_usd", "effective_usd", "on_demand_usd", "discount_usd")
 NAMED = (
     "day", "account", "resource", "service", "usage_type", "line_type", "instance_type",
     "commitment", "kind",

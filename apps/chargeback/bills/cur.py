@@ -52,9 +52,21 @@ RESERVATION_UNUSED = (
     "reservation_unused_amortized_upfront_fee_for_billing_period",
     "reservation_unused_recurring_fee",
 )
+# what lines cost after the account's own discounts; AWS tells it where there are any
+NET = "line_item_net_unblended_cost"
+PLAN_NET = "savings_plan_net_savings_plan_effective_cost"
+RESERVATION_NET = "reservation_net_effective_cost"
+# of a plan that was paid in advance: its part of the month, before and after discounts
+PLAN_UPFRONT = "savings_plan_amortized_upfront_commitment_for_billing_period"
+PLAN_UPFRONT_NET = "savings_plan_net_amortized_upfront_commitment_for_billing_period"
+RESERVATION_UNUSED_NET = (
+    "reservation_net_unused_amortized_upfront_fee_for_billing_period",
+    "reservation_net_unused_recurring_fee",
+)
 USED_WHERE_THERE = (
     ON_DEMAND, INSTANCE_TYPE, PLAN, PLAN_COST, RESERVATION, RESERVATION_COST, PLAN_WHOLE, PLAN_USED,
-    *RESERVATION_UNUSED,
+    *RESERVATION_UNUSED, NET, PLAN_NET, RESERVATION_NET, PLAN_UPFRONT, PLAN_UPFRONT_NET,
+    *RESERVATION_UNUSED_NET,
 )  # fmt: skip
 # what a line of some type must tell
 TELLS = {
@@ -78,7 +90,8 @@ class Line:
 
     payer: who pays. is_invoiced: the invoice is issued. told_until: the end of usage that it tells
     of; None for what is no usage, and for usage of more than a day, whose end says nothing of how
-    far the bill has got.
+    far the bill has got. discount_usd: what the account's own discounts add to effective_usd, below
+    zero; None where the bill tells no net costs.
     """
 
     day: date
@@ -96,21 +109,37 @@ class Line:
     billed_usd: Decimal
     effective_usd: Decimal
     on_demand_usd: Decimal | None
+    discount_usd: Decimal | None
     is_invoiced: bool
 
 
-def lines(path: Path, month: date) -> Iterator[Line]:
-    """Yield a file's lines. month: the one that they must be billed in. Raises BadBill."""
-    try:
-        file = pq.ParquetFile(path, page_checksum_verification=True, memory_map=False)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise _unreadable(error) from None
-    with file:
+def tells_net(path: Path) -> bool:
+    """Tell whether some line of a file tells what it costs after the account's own discounts.
+    Raises BadBill.
+    """
+    with _opened(path) as file:
+        if NET not in file.schema_arrow.names:
+            return False
+        return any(row[NET] not in (None, "") for row in _rows(file, [NET]))
+
+
+def lines(path: Path, month: date, *, is_net: bool = False) -> Iterator[Line]:
+    """Yield a file's lines. month: the one that they must be billed in. is_net: some file of the
+    bill tells net costs. Raises BadBill.
+    """
+    with _opened(path) as file:
         names = list(file.schema_arrow.names)
         _check_columns(names)
         wanted = [*NEEDED, *(name for name in USED_WHERE_THERE if name in names)]
         for row in _rows(file, wanted):
-            yield _line(row, month)
+            yield _line(row, month, is_net=is_net)
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path, page_checksum_verification=True, memory_map=False)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _unreadable(error) from None
 
 
 def _rows(file: pq.ParquetFile, wanted: list[str]) -> Iterator[Row]:
@@ -160,7 +189,7 @@ def _some(names: list[str]) -> str:
     return f"{shown} and {len(names) - 3} more columns" if len(names) > 3 else shown
 
 
-def _line(row: Row, month: date) -> Line:
+def _line(row: Row, month: date, *, is_net: bool) -> Line:
     begins, ends = (
         _moment(row, "line_item_usage_start_date"),
         _moment(row, "line_item_usage_end_date"),
@@ -181,6 +210,9 @@ def _line(row: Row, month: date) -> Line:
             "daily as its time granularity.",
         )
     billed = _usd(row, "line_item_unblended_cost")
+    gross = _effective(row, line_type, billed, commitment)
+    net = _net(row, line_type, gross, commitment) if is_net else gross
+    is_discount = line_type in kinds.DISCOUNTS
     return Line(
         day=min(max(day_of(begins), month), next_month(month) - DAY),
         told_until=ends if is_usage and ends - begins <= LONGEST else None,
@@ -195,8 +227,9 @@ def _line(row: Row, month: date) -> Line:
         kind=kind,
         quantity=_usd(row, "line_item_usage_amount"),
         billed_usd=billed,
-        effective_usd=_effective(row, line_type, billed, commitment),
+        effective_usd=net,
         on_demand_usd=_known(row, ON_DEMAND),
+        discount_usd=(Decimal(0) if is_discount else net - gross) if is_net else None,
         is_invoiced=bool(_text(row, "bill_invoice_id")),
     )
 
@@ -247,6 +280,31 @@ def _effective(row: Row, line_type: str, billed: Decimal, commitment: str) -> De
             f"A line of the type {line_type} does not tell its effective cost. Have AWS deliver "
             "the month again.",
         ) from None
+
+
+def _net(row: Row, line_type: str, gross: Decimal, commitment: str) -> Decimal:
+    """Return what a line costs after the account's own discounts."""
+    columns = {kinds.COVERED_BY_PLAN: PLAN_NET, kinds.COVERED_BY_RESERVATION: RESERVATION_NET}
+    if line_type == kinds.PLAN_FEE:
+        told: Decimal | None = _net_of_plan(row, gross)
+    elif line_type == kinds.RESERVATION_FEE:
+        parts = [_known(row, name) for name in RESERVATION_UNUSED_NET]
+        known = [part for part in parts if part is not None]
+        told = sum(known, Decimal(0)) if known else None
+    else:
+        told = _known(row, columns.get(line_type, NET))
+    return kinds.after_discount(line_type=line_type, gross=gross, commitment=commitment, told=told)
+
+
+def _net_of_plan(row: Row, unused: Decimal) -> Decimal | None:
+    """Return what nobody used of a plan's fee, less the discount on the fee; None where the bill
+    does not tell what that is.
+    """
+    for before, after in (("line_item_unblended_cost", NET), (PLAN_UPFRONT, PLAN_UPFRONT_NET)):
+        gross, net = _known(row, before), _known(row, after)
+        if gross and net is not None:
+            return (unused * net / gross).quantize(PLACES, ROUND_HALF_EVEN)
+    return None
 
 
 def _unused(row: Row, line_type: str) -> Decimal:

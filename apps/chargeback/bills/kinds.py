@@ -28,7 +28,7 @@ RESERVATION_FEE, FEE = "RIFee", "Fee"
 OF_USAGE = frozenset({USAGE, COVERED_BY_PLAN, COVERED_BY_RESERVATION})
 COVERED = frozenset({COVERED_BY_PLAN, COVERED_BY_RESERVATION})
 FEES = frozenset({PLAN_FEE, PLAN_UPFRONT, RESERVATION_FEE})
-_DISCOUNTS = frozenset(
+DISCOUNTS = frozenset(
     {
         "EdpDiscount",
         "PrivateRateDiscount",
@@ -61,7 +61,7 @@ def kind_of(*, line_type: str, service: str, usage_type: str, commitment: str = 
     plain = {"Tax": Kind.TAX, "Credit": Kind.CREDIT, "Refund": Kind.REFUND}
     if line_type in plain:
         return plain[line_type]
-    if line_type in _DISCOUNTS:
+    if line_type in DISCOUNTS:
         return Kind.DISCOUNT
     if line_type in FEES or (line_type == FEE and commitment):
         return Kind.COMMITMENT
@@ -116,3 +116,19 @@ def effective(
     if line_type in (PLAN_FEE, RESERVATION_FEE):
         return unused
     return NOTHING if line_type == FEE and commitment else billed
+
+
+def after_discount(
+    *, line_type: str, gross: Decimal, commitment: str, told: Decimal | None
+) -> Decimal:
+    """Return what a line costs after the account's own discounts (EDP, private pricing), on a bill
+    that tells net costs: these lie in the lines that they are of, so a discount's own line costs
+    nothing more.
+
+    gross: by `effective`. told: the bill's own net cost of it; None where it tells none.
+    """
+    if line_type in DISCOUNTS:
+        return NOTHING
+    if line_type in (NEGATION, PLAN_UPFRONT) or (line_type == FEE and commitment):
+        return gross
+    return gross if told is None else told

@@ -51,7 +51,8 @@ class Bill(models.Model):
     """One delivery of a month's bill. A fact, but for when another one took its place.
 
     billed_usd: what the lines come to; effective_usd: the same with the cost of savings plans and
-    reservations where they are used. by_day, by_kind: the effective cost as text, by "2026-11-02"
+    reservations where they are used, and discounts in what they are of where the bill tells net
+    costs. by_day, by_kind: the effective cost as text, by "2026-11-02"
     and by Kind. covers_until: how far it tells of usage; None: of none. is_final: AWS has issued
     the invoice; until then everything is an estimate. files: [{key, size, sha256, rows}].
     """
@@ -91,8 +92,9 @@ class BillLine(models.Model):
 
     part: a bill is added up piece by piece, so a sum may be in several rows. commitment: the ARN of
     the savings plan or reservation that covers it. quantity: in the unit of the usage type, hours
-    for machines. on_demand_usd: what the usage costs on demand by the public price; None where the
-    bill does not tell.
+    for machines. on_demand_usd: what the usage costs on demand by the public price; discount_usd:
+    what the account's own discounts (EDP, private pricing) add to effective_usd, below zero; None
+    where the bill does not tell.
     """
 
     bill = models.ForeignKey(Bill, on_delete=models.PROTECT, related_name="lines", db_index=False)
@@ -110,6 +112,7 @@ class BillLine(models.Model):
     billed_usd = models.DecimalField(max_digits=30, decimal_places=12)
     effective_usd = models.DecimalField(max_digits=30, decimal_places=12)
     on_demand_usd = models.DecimalField(max_digits=30, decimal_places=12, null=True, blank=True)
+    discount_usd = models.DecimalField(max_digits=30, decimal_places=12, null=True, blank=True)
 
     class Meta:
         constraints = (

@@ -113,8 +113,9 @@ def _read(feed: BillFeed, store: RegistryStore, export: Export, now: datetime) -
 
 def _lines(paths: dict[str, Path], feed: BillFeed) -> Iterator[tuple[str, cur.Line]]:
     assert feed.month is not None  # noqa: S101 - only months have bills
+    is_net = any(cur.tells_net(path) for path in paths.values())
     for key, path in paths.items():
-        for line in cur.lines(path, feed.month):
+        for line in cur.lines(path, feed.month, is_net=is_net):
             yield key, line
 
 

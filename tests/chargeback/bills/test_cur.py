@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from apps.chargeback.bills import cur
+from apps.chargeback.bills import cur, reconcile
 from apps.chargeback.bills.kinds import Kind
 from apps.chargeback.bills.manifest import BadBill
+from apps.chargeback.bills.models import BillFeed
 from deploy.local.doubles.cur.delivery import SCHEMA, parquet
 from tests.chargeback.bills.made import NOVEMBER, PLAN, START, bill, bought, charge, lines_of
 
@@ -152,6 +153,118 @@ class TestLines:
             times = {"line_item_usage_start_date": told, "line_item_usage_end_date": told}
             (line,) = read([row | times], schema)
             assert line.day == date(2026, 11, 30)
+
+
+NET = (
+    "line_item_net_unblended_cost", "savings_plan_net_savings_plan_effective_cost",
+    "savings_plan_amortized_upfront_commitment_for_billing_period",
+    "savings_plan_net_amortized_upfront_commitment_for_billing_period",
+    "reservation_net_effective_cost",
+    "reservation_net_unused_amortized_upfront_fee_for_billing_period",
+    "reservation_net_unused_recurring_fee",
+)  # fmt: skip
+PLAN_COLUMNS = {"savings_plan_savings_plan_a_r_n": PLAN.arn}
+RESERVED = {"reservation_reservation_a_r_n": "arn:aws:ec2:us-east-1:1:reserved-instances/r-1"}
+
+
+def with_net():
+    """Return the schema of a bill whose account has discounts."""
+    schema = SCHEMA
+    for name in NET:
+        if name not in schema.names:
+            schema = schema.append(pa.field(name, pa.float64()))
+    return schema
+
+
+class TestDiscounts:
+    """A bill of an account with a discount of a tenth (EDP), which tells net costs."""
+
+    @pytest.fixture
+    def read(self, tmp_path):
+        def reads(rows, schema=None):
+            path = tmp_path / "net.parquet"
+            path.write_bytes(parquet(rows, schema or with_net()))
+            return list(cur.lines(path, NOVEMBER, is_net=cur.tells_net(path)))
+
+        return reads
+
+    def test_lie_in_the_lines_that_they_are_of(self, read):
+        used = a_row(line_item_unblended_cost=10.0, line_item_net_unblended_cost=9.0)
+        taken = a_row(line_item_line_item_type="EdpDiscount", line_item_unblended_cost=-1.0)
+        tax = a_row(line_item_line_item_type="Tax", line_item_unblended_cost=2.0)
+        found = read([used, taken, tax])
+        assert [(x.billed_usd, x.effective_usd, x.discount_usd) for x in found] == [
+            (10, 9, -1), (-1, 0, 0), (2, 2, 0),
+        ]  # fmt: skip
+        assert sum(x.billed_usd for x in found) == sum(x.effective_usd for x in found) == 11
+
+    def test_of_a_plan_are_on_what_it_covers_and_on_what_nobody_used(self, read):
+        covered = a_row(
+            line_item_line_item_type="SavingsPlanCoveredUsage", line_item_unblended_cost=10.0,
+            line_item_net_unblended_cost=9.0, savings_plan_savings_plan_effective_cost=6.0,
+            savings_plan_net_savings_plan_effective_cost=5.4, **PLAN_COLUMNS,
+        )  # fmt: skip
+        negated = a_row(
+            line_item_line_item_type="SavingsPlanNegation", line_item_unblended_cost=-10.0,
+            line_item_net_unblended_cost=-9.0, **PLAN_COLUMNS,
+        )  # fmt: skip
+        of_fee = {
+            "line_item_line_item_type": "SavingsPlanRecurringFee",
+            "savings_plan_total_commitment_to_date": 30.0, "savings_plan_used_commitment": 6.0,
+        }  # fmt: skip
+        fee = a_row(
+            line_item_unblended_cost=30.0, line_item_net_unblended_cost=27.0, **of_fee,
+            **PLAN_COLUMNS,
+        )  # fmt: skip
+        in_advance = a_row(
+            line_item_unblended_cost=0.0, line_item_net_unblended_cost=0.0, **of_fee,
+            savings_plan_amortized_upfront_commitment_for_billing_period=20.0,
+            savings_plan_net_amortized_upfront_commitment_for_billing_period=15.0, **PLAN_COLUMNS,
+        )  # fmt: skip
+        found = read([covered, negated, fee, in_advance])
+        assert [x.effective_usd for x in found] == [Decimal("5.4"), 0, Decimal("21.6"), 18]
+        assert [x.discount_usd for x in found] == [Decimal("-0.6"), 0, Decimal("-2.4"), -6]
+        assert sum(x.effective_usd for x in found[:3]) == 27  # what was paid for the plan
+
+    def test_of_a_reservation_are_on_what_it_covers_and_on_what_nobody_used(self, read):
+        covered = a_row(
+            line_item_line_item_type="DiscountedUsage", line_item_unblended_cost=0.0,
+            line_item_net_unblended_cost=0.0, reservation_effective_cost=6.5,
+            reservation_net_effective_cost=5.85, **RESERVED,
+        )  # fmt: skip
+        fee = a_row(
+            line_item_line_item_type="RIFee", line_item_unblended_cost=100.0,
+            line_item_net_unblended_cost=90.0, reservation_unused_recurring_fee=3.0,
+            reservation_unused_amortized_upfront_fee_for_billing_period=1.0,
+            reservation_net_unused_recurring_fee=2.7,
+            reservation_net_unused_amortized_upfront_fee_for_billing_period=0.9, **RESERVED,
+        )  # fmt: skip
+        upfront = a_row(
+            line_item_line_item_type="Fee", line_item_unblended_cost=900.0,
+            line_item_net_unblended_cost=810.0, **RESERVED,
+        )  # fmt: skip
+        found = read([covered, fee, upfront])
+        assert [x.effective_usd for x in found] == [Decimal("5.85"), Decimal("3.6"), 0]
+
+    def test_are_not_known_where_the_bill_tells_no_net_costs(self, read):
+        used, taken = (
+            a_row(line_item_unblended_cost=10.0),
+            a_row(line_item_line_item_type="EdpDiscount", line_item_unblended_cost=-1.0),
+        )
+        for schema in (SCHEMA, with_net()):
+            found = read([used, taken], schema)
+            assert [(x.effective_usd, x.discount_usd) for x in found] == [(10, None), (-1, None)]
+
+    def test_are_told_by_any_file_of_a_bill(self, tmp_path):
+        files = {
+            "one": [a_row(line_item_line_item_type="EdpDiscount", line_item_unblended_cost=-1.0)],
+            "two": [a_row(line_item_unblended_cost=10.0, line_item_net_unblended_cost=9.0)],
+        }
+        paths = {name: tmp_path / name for name in files}
+        for name, rows in files.items():
+            paths[name].write_bytes(parquet(rows, with_net()))
+        found = list(reconcile._lines(paths, BillFeed(month=NOVEMBER)))
+        assert [(key, line.effective_usd) for key, line in found] == [("one", 0), ("two", 9)]
 
 
 class TestRefusals:

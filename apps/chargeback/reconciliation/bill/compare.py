@@ -73,8 +73,9 @@ class LedgerTime:
 class BilledTime:
     """What the bill says of a machine on a day. usd: what its time costs, with the cost of savings
     plans and reservations where they are used. covered_*: the part that these cover;
-    covered_on_demand_usd: what it costs on demand, None where the bill does not tell. charges:
-    what else is charged for the machine: discounts, credits, tax.
+    covered_on_demand_usd: what it costs on demand, None where the bill does not tell. discount_usd:
+    what the account's own discounts took off usd, below zero. charges: what else is charged for the
+    machine: discounts that are lines of their own, credits, tax.
     """
 
     hours: Decimal
@@ -82,6 +83,7 @@ class BilledTime:
     covered_hours: Decimal = NOTHING
     covered_usd: Decimal = NOTHING
     covered_on_demand_usd: Decimal | None = None
+    discount_usd: Decimal = NOTHING
     charges: Names = field(default_factory=dict)
 
     @property
@@ -235,7 +237,11 @@ def names_of(machine: MachineDay, *, is_covered: bool) -> dict[Name, Decimal]:
     if machine.capacity_type == SPOT:
         found[Name.SPOT_PRICE] = priced * (billed_rate - ledger_rate)
     else:
-        found[Name.COMMITMENT] = _commitment(billed, priced, ledger_rate)
+        commitment = _commitment(billed, priced, ledger_rate)
+        left = priced * (billed_rate - ledger_rate) - commitment
+        taken_off = priced * _rate(billed.discount_usd, billed.hours)
+        found[Name.COMMITMENT] = commitment
+        found[Name.DISCOUNT] = found.get(Name.DISCOUNT, NOTHING) + _within(left, taken_off)
     return _told(found)
 
 
@@ -251,7 +257,12 @@ def _commitment(billed: BilledTime, priced: Decimal, ledger_rate: Decimal) -> De
     if billed.covered_on_demand_usd is None:
         return difference
     saved = hours * (rate - _rate(billed.covered_on_demand_usd, billed.covered_hours))
-    return min(max(difference, min(saved, NOTHING)), max(saved, NOTHING))
+    return _within(difference, saved)
+
+
+def _within(difference: Decimal, most: Decimal) -> Decimal:
+    """Return the part of a difference that lies between nothing and what explains it at most."""
+    return min(max(difference, min(most, NOTHING)), max(most, NOTHING))
 
 
 def _rate(amount: Decimal, by: Decimal) -> Decimal:

@@ -68,6 +68,7 @@ class _Billed:
     covered_hours: Decimal = NOTHING
     covered_usd: Decimal = NOTHING
     covered_on_demand_usd: Decimal | None = NOTHING
+    discount_usd: Decimal = NOTHING
     charges: dict[Name, Decimal] = field(default_factory=dict)
 
     def told(self) -> BilledTime:
@@ -78,6 +79,7 @@ class _Billed:
             covered_hours=self.covered_hours,
             covered_usd=self.covered_usd,
             covered_on_demand_usd=self.covered_on_demand_usd,
+            discount_usd=self.discount_usd,
             charges=self.charges,
         )
 
@@ -196,7 +198,12 @@ def _bill(
 
 def _lines(bill: Bill) -> Iterable[dict[str, Any]]:
     """Return the lines, those of machines and what is attached by resource, others by day."""
-    sums = {"hours": Sum("quantity"), "usd": Sum("effective_usd"), "listed": Sum("on_demand_usd")}
+    sums = {
+        "hours": Sum("quantity"),
+        "usd": Sum("effective_usd"),
+        "listed": Sum("on_demand_usd"),
+        "discount": Sum("discount_usd", default=NOTHING),
+    }
     own = BillLine.objects.filter(bill=bill).order_by()
     single = Q(kind=Kind.MACHINE) | (Q(kind__in=ATTACHED) & ~Q(resource=""))
     names = ("day", "kind", "resource", "instance_type", "usage_type", "line_type")
@@ -211,6 +218,7 @@ def _count(machine: _Billed, kind: Kind, line: dict[str, Any]) -> None:
         machine.charges[NAMES[kind]] = machine.charges.get(NAMES[kind], NOTHING) + line["usd"]
         return
     machine.usd += line["usd"]
+    machine.discount_usd += line["discount"]
     if line["line_type"] not in OF_USAGE:
         return
     named, bought = machine_of(line["usage_type"])

@@ -87,6 +87,30 @@ class TestNames:
         plan = machine(ledger("10", "130"), covered("10", "60", None))
         assert names_of(plan, is_covered=True) == {Name.COMMITMENT: -70}
 
+    def test_name_what_the_accounts_discount_really_took_off(self):
+        less = {"discount_usd": d("-9")}
+        listed = machine(ledger("10", "100"), billed("10", "91", **less))
+        assert names_of(listed, is_covered=True) == {Name.DISCOUNT: -9}
+        contract = machine(ledger("10", "91"), billed("10", "91", **less))
+        assert names_of(contract, is_covered=True) == {}
+        wrong = machine(ledger("10", "120"), billed("10", "91", **less))
+        assert names_of(wrong, is_covered=True) == {Name.DISCOUNT: -9}
+        assert compared(wrong)[0].unexplained_usd == -20
+        dearer = machine(ledger("10", "80"), billed("10", "91", **less))
+        assert compared(dearer)[0].unexplained_usd == 11
+
+    def test_name_a_discount_beside_hours_and_a_commitment_once_each(self):
+        more = machine(ledger("5", "50"), billed("10", "91", discount_usd=d("-9")))
+        assert names_of(more, is_covered=True) == {
+            Name.ONLY_BILL: d("45.5"), Name.DISCOUNT: d("-4.5"),
+        }  # fmt: skip
+        half = billed("10", "74", covered_hours=d("5"), covered_usd=d("29"),
+                      covered_on_demand_usd=d("50"), discount_usd=d("-6"))  # fmt: skip
+        found = names_of(machine(ledger("10", "100"), half), is_covered=True)
+        assert found == {Name.COMMITMENT: -21, Name.DISCOUNT: -5}
+        own = billed("10", "91", charges={Name.DISCOUNT: d("-1")}, discount_usd=d("-9"))
+        assert names_of(machine(ledger("10", "100"), own), is_covered=True) == {Name.DISCOUNT: -10}
+
     def test_name_hours_of_one_side(self):
         more = machine(ledger("10", "100"), billed("12", "120"))
         assert names_of(more, is_covered=True) == {Name.ONLY_BILL: 20}
