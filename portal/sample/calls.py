@@ -15,7 +15,9 @@ from uuid import UUID
 from apps.common.periods import HOUR, start_of_day
 from apps.manifests.capacity import SPOT
 from apps.metering.access_log import Entry, UsageRecord, read_record
-from portal.sample.company import Company, Model, Team
+from portal.sample.catalog import Model
+from portal.sample.company import Company
+from portal.sample.people import Team
 
 # from Monday on
 OF_WEEKDAY = (1.55, 1.12, 1.04, 1.0, 0.88, 0.32, 0.26)

@@ -36,7 +36,9 @@ from apps.fleet.pricing.actions import set_price_override
 from apps.fleet.pricing.models import PriceOverride
 from apps.manifests.capacity import ON_DEMAND
 from portal.pages.estimates import estimate
-from portal.sample.company import H100, OFFICE, PEOPLE, WORKDAYS, Company, Model
+from portal.sample.catalog import H100, OFFICE, WORKDAYS, Model
+from portal.sample.company import Company
+from portal.sample.people import PEOPLE
 
 RENEWED_AHEAD = 30 * DAY
 RENEWED_EARLY = {"policy-search": 95 * DAY}  # so long ago that an owner is late to look at it again

@@ -16,7 +16,8 @@ from apps.common.periods import DAY, HOUR, day_of, start_of_day
 from apps.fleet import prices
 from apps.manifests.capacity import ON_DEMAND, SPOT
 from portal.sample.calls import short_hours
-from portal.sample.company import Company, Model, Shift
+from portal.sample.catalog import Model, Shift
+from portal.sample.company import Company
 
 WEEK = 7 * DAY
 AHEAD = timedelta(minutes=9)  # a shift's machine is asked for before its first call

@@ -8,7 +8,7 @@ import pytest
 from deploy.local.doubles.idp.personas import find_persona
 from deploy.local.stack import product, sample
 from deploy.local.stack.part import Context
-from portal.sample.company import PEOPLE
+from portal.sample.people import PEOPLE
 from tests.local.gateway_stand import ROOT
 
 YEAR = "sample-year"

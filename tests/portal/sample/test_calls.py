@@ -10,7 +10,8 @@ from apps.common.periods import end_of_day, hour_of, month_of, start_of_day
 from apps.metering.models import Outcome
 from apps.metering.screening import Known, doubt_of
 from portal.sample.calls import busyness, calls, is_holiday, served_hours
-from portal.sample.company import PEOPLE, enlarged, meridian
+from portal.sample.company import enlarged, meridian
+from portal.sample.people import PEOPLE
 from tests.portal.sample.conftest import COMPANY, EVERY, UNTIL
 
 MONDAY, SUNDAY = date(2026, 9, 21), date(2026, 9, 20)
