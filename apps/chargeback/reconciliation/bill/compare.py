@@ -12,6 +12,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from django.db.models import TextChoices
 
+from apps.chargeback.bills.kinds import Kind
 from apps.manifests.capacity import SPOT
 
 PLACES = Decimal("0.000000000001")
@@ -20,19 +21,19 @@ CENT = Decimal("0.01")
 
 
 class Name(TextChoices):
-    """What a difference is."""
+    """What a difference is: charges that the ledger does not know as the bill calls them."""
 
     SPOT_PRICE = "SPOT_PRICE", "Spot price"
     COMMITMENT = "COMMITMENT", "Savings plan or reservation"
     UNUSED = "UNUSED", "Commitment that nobody used"
-    DISCOUNT = "DISCOUNT", "Discounts"
-    CREDIT = "CREDIT", "Credits"
-    REFUND = "REFUND", "Refunds"
-    TAX = "TAX", "Tax"
-    SUPPORT = "SUPPORT", "Support"
-    STORAGE = "STORAGE", "Storage (EBS)"
-    TRANSFER = "TRANSFER", "Data transfer"
-    SERVICE = "SERVICE", "Other services"
+    DISCOUNT = Kind.DISCOUNT.value, Kind.DISCOUNT.label
+    CREDIT = Kind.CREDIT.value, Kind.CREDIT.label
+    REFUND = Kind.REFUND.value, Kind.REFUND.label
+    TAX = Kind.TAX.value, Kind.TAX.label
+    SUPPORT = Kind.SUPPORT.value, Kind.SUPPORT.label
+    STORAGE = Kind.STORAGE.value, Kind.STORAGE.label
+    TRANSFER = Kind.TRANSFER.value, Kind.TRANSFER.label
+    SERVICE = Kind.SERVICE.value, Kind.SERVICE.label
     OTHER_MACHINES = "OTHER_MACHINES", "Machines outside the platform"
     LATE = "LATE", "Not on the bill yet"
     ONLY_BILL = "ONLY_BILL", "Hours on the bill alone"

@@ -28,18 +28,8 @@ from apps.common.periods import DAY, day_of, end_of_day, month_bounds, start_of_
 from apps.fleet import intervals, prices
 from apps.fleet.models import NodeClaim
 
-NAMES = {
-    Kind.COMMITMENT: Name.UNUSED,
-    Kind.DISCOUNT: Name.DISCOUNT,
-    Kind.CREDIT: Name.CREDIT,
-    Kind.REFUND: Name.REFUND,
-    Kind.TAX: Name.TAX,
-    Kind.SUPPORT: Name.SUPPORT,
-    Kind.STORAGE: Name.STORAGE,
-    Kind.TRANSFER: Name.TRANSFER,
-    Kind.SERVICE: Name.SERVICE,
-    Kind.MACHINE: Name.OTHER_MACHINES,
-}
+# what charges are called that have another name as a difference; the others have their own
+RENAMED = {Kind.COMMITMENT: Name.UNUSED, Kind.MACHINE: Name.OTHER_MACHINES}
 # what is charged for a machine besides its time
 ATTACHED = (Kind.DISCOUNT, Kind.CREDIT, Kind.REFUND, Kind.TAX)
 MICROSECONDS_PER_HOUR = Decimal(3_600_000_000)
@@ -185,7 +175,8 @@ def _bill(
             unknown[day] = unknown.get(day, NOTHING) + line["usd"]
         else:
             names = others.setdefault(day, {})
-            names[NAMES[kind]] = names.get(NAMES[kind], NOTHING) + line["usd"]
+            name = _name_of(kind)
+            names[name] = names.get(name, NOTHING) + line["usd"]
     others = {
         day: {name: usd for name, usd in found.items() if usd} for day, found in others.items()
     }
@@ -194,6 +185,10 @@ def _bill(
         {day: found for day, found in others.items() if found},
         {day: usd for day, usd in unknown.items() if usd},
     )
+
+
+def _name_of(kind: Kind) -> Name:
+    return RENAMED.get(kind) or Name(kind.value)
 
 
 def _lines(bill: Bill) -> Iterable[dict[str, Any]]:
@@ -215,7 +210,8 @@ def _lines(bill: Bill) -> Iterable[dict[str, Any]]:
 def _count(machine: _Billed, kind: Kind, line: dict[str, Any]) -> None:
     """Add a line to what a machine is billed."""
     if kind != Kind.MACHINE:
-        machine.charges[NAMES[kind]] = machine.charges.get(NAMES[kind], NOTHING) + line["usd"]
+        name = _name_of(kind)
+        machine.charges[name] = machine.charges.get(name, NOTHING) + line["usd"]
         return
     machine.usd += line["usd"]
     machine.discount_usd += line["discount"]
