@@ -1,6 +1,7 @@
 """The API of what is asked and decided about budgets: the same actions as the pages."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -23,8 +24,7 @@ from apps.common.reasons import LONGEST, SHORTEST, ReasonInput, reason_of
 from apps.common.zones import ZONES
 
 TAG = "Chargeback"
-CHANGE_DECISIONS = {"approve": actions.approve_change, "reject": actions.reject}
-BOOST_DECISIONS = {"approve": actions.approve_boost, "reject": actions.reject}
+DECISIONS = ("approve", "reject", "withdraw")
 
 
 class TermsInput(serializers.Serializer[Any]):
@@ -134,15 +134,38 @@ def _budget(user: User, series: UUID) -> Budget:
     return get_object_or_404(rows, series=series)
 
 
-def _asked(user: User, kind: str, pk: UUID) -> Any:
-    model = Boost if kind == "boost" else BudgetChange
-    return get_object_or_404(model.objects.visible_to(user).named(), pk=pk)
+@dataclass(frozen=True)
+class _Sort:
+    """What is asked of a budget: changes, or boosts."""
+
+    model: type[BudgetChange] | type[Boost]
+    output: type[_AskedOutput]
+    approve: Callable[..., object]
+
+    def of(self, user: User, pk: UUID) -> Any:
+        """Return one that the person may see. Raises Http404."""
+        return get_object_or_404(self.model.objects.visible_to(user).named(), pk=pk)
+
+    def answer(self, request: Request, pk: UUID, status: int = 200) -> Response:
+        """Answer one as it is now."""
+        return Response(self.output(self.of(caller(request), pk)).data, status=status)
+
+    def decide(self, request: Request, pk: UUID, decision: str) -> Response:
+        """Carry one of DECISIONS out, and answer what became of it. Raises Http404 for others."""
+        who = caller(request)
+        item = self.of(who, pk)
+        actions_by_name = {"approve": self.approve, "reject": actions.reject}
+        if action := actions_by_name.get(decision):
+            action(request=item, approver=who, reason=reason_of(request.data), now=now())
+        elif decision == "withdraw":
+            actions.withdraw(request=item, actor=who, now=now())
+        else:
+            raise Http404
+        return self.answer(request, pk)
 
 
-def _answer(user: User, item: Any, status: int = 200) -> Response:
-    is_boost = isinstance(item, Boost)
-    kind, output = ("boost", BoostOutput) if is_boost else ("change", BudgetChangeOutput)
-    return Response(output(_asked(user, kind, item.pk)).data, status=status)
+CHANGES = _Sort(BudgetChange, BudgetChangeOutput, actions.approve_change)
+BOOSTS = _Sort(Boost, BoostOutput, actions.approve_boost)
 
 
 @operation(
@@ -167,7 +190,7 @@ def change(request: Request, series: UUID) -> Response:
         actor=who,
         now=now(),
     )
-    asked = _asked(who, "change", made.pk) if isinstance(made, BudgetChange) else None
+    asked = CHANGES.of(who, made.pk) if isinstance(made, BudgetChange) else None
     told = {"series": series, "is_in_force": asked is None, "change": asked}
     return Response(ChangedOutput(told).data)
 
@@ -187,7 +210,7 @@ def end(request: Request, series: UUID) -> Response:
     who = caller(request)
     budget, reason = _budget(who, series), reason_of(request.data)
     made = actions.request_end(budget=budget, reason=reason, requester=who, now=now())
-    return _answer(who, made, 201)
+    return CHANGES.answer(request, made.pk, 201)
 
 
 @operation(
@@ -207,7 +230,7 @@ def boost(request: Request, series: UUID) -> Response:
     made = actions.request_boost(
         budget=_budget(who, series), requester=who, now=now(), **body.validated_data
     )
-    return _answer(who, made, 201)
+    return BOOSTS.answer(request, made.pk, 201)
 
 
 @operation(
@@ -216,14 +239,14 @@ def boost(request: Request, series: UUID) -> Response:
 @api_view(["GET"])
 def change_read(request: Request, pk: UUID) -> Response:
     """Answer one change."""
-    return Response(BudgetChangeOutput(_asked(caller(request), "change", pk)).data)
+    return CHANGES.answer(request, pk)
 
 
 @operation("boost", TAG, "Read a boost of a budget", answers=BoostOutput, refuses=(404,))
 @api_view(["GET"])
 def boost_read(request: Request, pk: UUID) -> Response:
     """Answer one boost."""
-    return Response(BoostOutput(_asked(caller(request), "boost", pk)).data)
+    return BOOSTS.answer(request, pk)
 
 
 @operation(
@@ -233,14 +256,14 @@ def boost_read(request: Request, pk: UUID) -> Response:
     takes=ReasonInput(required=False),
     answers=BudgetChangeOutput,
     refuses=(404, 409),
-    parameters=[choice("decision", [*CHANGE_DECISIONS, "withdraw"], "What to do with it.")],
+    parameters=[choice("decision", [*DECISIONS], "What to do with it.")],
 )
 @api_view(["POST"])
 def decide_change(request: Request, pk: UUID, decision: str) -> Response:
     """Approve a change, which is in force then, or reject it, with a reason; withdraw it
     without.
     """
-    return _decide(request, _asked(caller(request), "change", pk), decision, CHANGE_DECISIONS)
+    return CHANGES.decide(request, pk, decision)
 
 
 @operation(
@@ -250,29 +273,16 @@ def decide_change(request: Request, pk: UUID, decision: str) -> Response:
     takes=ReasonInput(required=False),
     answers=BoostOutput,
     refuses=(404, 409),
-    parameters=[choice("decision", [*BOOST_DECISIONS, "withdraw", "end"], "What to do with it.")],
+    parameters=[choice("decision", [*DECISIONS, "end"], "What to do with it.")],
 )
 @api_view(["POST"])
 def decide_boost(request: Request, pk: UUID, decision: str) -> Response:
     """Approve or reject a boost, or end one that is in force before its last day, with a reason;
     withdraw one's own without.
     """
+    if decision != "end":
+        return BOOSTS.decide(request, pk, decision)
     who = caller(request)
-    item = _asked(who, "boost", pk)
-    if decision == "end":
-        actions.end_boost(boost=item, actor=who, reason=reason_of(request.data), now=now())
-        return _answer(who, item)
-    return _decide(request, item, decision, BOOST_DECISIONS)
-
-
-def _decide(
-    request: Request, item: Any, decision: str, known: Mapping[str, Callable[..., object]]
-) -> Response:
-    who = caller(request)
-    if action := known.get(decision):
-        action(request=item, approver=who, reason=reason_of(request.data), now=now())
-    elif decision == "withdraw":
-        actions.withdraw(request=item, actor=who, now=now())
-    else:
-        raise Http404
-    return _answer(who, item)
+    item = BOOSTS.of(who, pk)
+    actions.end_boost(boost=item, actor=who, reason=reason_of(request.data), now=now())
+    return BOOSTS.answer(request, pk)
