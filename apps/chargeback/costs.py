@@ -240,6 +240,18 @@ def lines(*, start: datetime, end: datetime, scope: Scope, by: Sequence[str]) ->
     ]
 
 
+def amounts(
+    *, start: datetime, end: datetime, scope: Scope, by: Sequence[str]
+) -> dict[tuple[str, ...], Decimal]:
+    """Return what the machines with a price cost in the days of [start, end), by some of
+    DIMENSIONS, without what cost nothing; one query. Of thousands of lines it is much faster than
+    `lines`.
+    """
+    rows = _rows(start, end, scope, by).filter(cost_usd__gt=0)
+    sums = rows.values_list(*by).annotate(sum_usd=Sum("cost_usd"))
+    return {tuple(values): usd for *values, usd in sums}
+
+
 def known(*, start: datetime, end: datetime) -> Known:
     """Return how well the days in [start, end) are known; two queries."""
     days = {"day__gte": day_of(start), "day__lt": day_of(end)}

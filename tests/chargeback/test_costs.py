@@ -118,6 +118,18 @@ class TestLines:
                 total, shares=0, priced_shares=0
             )
 
+    def test_are_the_amounts_of_what_cost_something(self):
+        by = ("gpu_name", "model", "cost_center", "kind", "basis")
+        found = costs.amounts(**NOVEMBER, scope=ALL, by=by)
+        assert found == {
+            tuple(getattr(line, name) for name in by): line.costs.total_usd
+            for line in costs.lines(**NOVEMBER, scope=ALL, by=by)
+            if line.costs.total_usd
+        }
+        assert sum(found.values()) == costs.totals(**NOVEMBER, scope=ALL).total_usd > 0
+        mine = costs.amounts(**NOVEMBER, scope=queries.Scope("a"), by=["team"])
+        assert set(mine) == {("a",)}
+
     def test_tell_gpu_hours_of_teams(self):
         found = costs.lines(**NOVEMBER, scope=ALL, by=["cost_center", "team"])
         hours = {(line.cost_center, line.team): line.costs.gpu_hours for line in found}

@@ -24,12 +24,14 @@ DAY_LOOKS: dict[str, Look] = {Kind.IDLE: "idle", Kind.UNALLOCATED: "unallocated"
 _Way = tuple[str, str, str]  # card, model ("": none's), cost center or what became of it
 
 
-def flow(found: Iterable[CostLine], *, hues: Mapping[str, int], is_simulated: bool) -> Sankey:
-    """Return where the money of lines by FLOWS_BY went. What has no price is in no flow."""
+def flow(
+    found: Mapping[tuple[str, ...], Decimal], *, hues: Mapping[str, int], is_simulated: bool
+) -> Sankey:
+    """Return where money went. found: USD by FLOWS_BY. What has no price is in no flow."""
     ways: dict[_Way, Decimal] = {}
-    for line in found:
-        if usd := line.costs.total_usd:
-            ways[_way(line)] = ways.get(_way(line), Decimal(0)) + usd
+    for names, usd in found.items():
+        way = _way(*names)
+        ways[way] = ways.get(way, Decimal(0)) + usd
     named = _names(ways)
     flows: dict[tuple[str, str], Decimal] = {}
     for way, usd in ways.items():
@@ -49,15 +51,13 @@ def flow(found: Iterable[CostLine], *, hues: Mapping[str, int], is_simulated: bo
     )
 
 
-def _way(line: CostLine) -> _Way:
-    card = line.gpu_name.upper() or NO_CARD
-    if not line.model:
-        kind = Kind(line.kind)
-        return card, "", str(kind.label) if kind != Kind.WORK else NOT_NAMED
-    if line.kind in (Kind.IDLE, Kind.START):
-        return card, line.model, IDLE
-    end = EVALUATIONS if line.basis == Basis.EVALUATION else line.cost_center or NOT_NAMED
-    return card, line.model, end
+def _way(gpu_name: str, model: str, cost_center: str, kind: str, basis: str) -> _Way:
+    card = gpu_name.upper() or NO_CARD
+    if not model:
+        return card, "", str(Kind(kind).label) if kind != Kind.WORK else NOT_NAMED
+    if kind in (Kind.IDLE, Kind.START):
+        return card, model, IDLE
+    return card, model, EVALUATIONS if basis == Basis.EVALUATION else cost_center or NOT_NAMED
 
 
 def _names(ways: Mapping[_Way, Decimal]) -> dict[tuple[int, str], str]:
@@ -70,9 +70,10 @@ def _names(ways: Mapping[_Way, Decimal]) -> dict[tuple[int, str], str]:
         sums: dict[str, Decimal] = {}
         for way, usd in ways.items():
             sums[way[step]] = sums.get(way[step], Decimal(0)) + usd
+        dearest = set(_dearest(sums))
         for name in sums:
             own = f"{name} ({word})" if name in taken else name
-            found[step, name] = own if name in _dearest(sums) else f"Other {word}s"
+            found[step, name] = own if name in dearest else f"Other {word}s"
         taken |= set(sums)
     return found
 

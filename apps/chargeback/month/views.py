@@ -145,7 +145,7 @@ class _Month:
             "focus": _focus_files(self.user, self.month),
             "equation": words.equation(found, machine_change),
             "figures": words.figures(self.whole, found, list_change, links),
-            "flow": pictures.flow(costs.lines(**asked, by=pictures.FLOWS_BY), **marks),
+            "flow": pictures.flow(costs.amounts(**asked, by=pictures.FLOWS_BY), **marks),
             "days": pictures.days(**asked, **marks),
             "trail": _trail(self.path),
             "ways": [(self._way(by), label, by == self.by) for by, label in self.ways.items()],

@@ -6,24 +6,20 @@ from decimal import Decimal
 import pytest
 
 from apps.chargeback import costs
-from apps.chargeback.costs import CostLine, Costs
 from apps.chargeback.month import pictures
 from apps.chargeback.queries import EVERYTHING, Scope
 from tests.chargeback.november import machines_of_november
 from tests.fleet.machines import at, machine
 
 START, END = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
-NOTHING = {name: 0 for name in Costs.__dataclass_fields__}
 
 
-def line(usd, *, kind="WORK", **named):
-    amount = {f"{kind.lower()}_usd": Decimal(usd)}
-    return CostLine(Costs(**NOTHING | amount | {"shares": 1, "priced_shares": 1}), kind=kind,
-                    **named)  # fmt: skip
+def line(usd, *, kind="WORK", gpu_name="", model="", cost_center="", basis=""):
+    return (gpu_name, model, cost_center, kind, basis), Decimal(usd)
 
 
 def flows(*lines):
-    found = pictures.flow(lines, hues={}, is_simulated=False)
+    found = pictures.flow(dict(lines), hues={}, is_simulated=False)
     return {(flow.source, flow.target): flow.value for flow in found.flows}
 
 
@@ -60,10 +56,6 @@ class TestFlow:
             ("No GPU, or not known which", "Platform"): 6,
             ("H100", "Residual"): 7,
         }
-
-    def test_has_no_part_for_what_has_no_price(self):
-        unpriced = CostLine(Costs(**NOTHING | {"shares": 1}), gpu_name="h100", model="chat")
-        assert flows(unpriced) == {}
 
     def test_keeps_apart_what_has_the_same_name(self):
         assert flows(line(1, gpu_name="x", model="X", cost_center="X")) == {
