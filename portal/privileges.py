@@ -311,6 +311,7 @@ PRIVILEGES: dict[str, May] = {
     "chargeback.Spend": May(insert=True, delete=True),
     "chargeback.DailyLine": May(insert=True, delete=True),
     "chargeback.MonthlyLine": May(insert=True, delete=True),
+    "chargeback.DayTotal": May(insert=True, delete=True),
     # a trigger of the hourly sums writes it, as the portal
     "chargeback.DirtyDay": May(insert=True, update=("marked_at",), delete=True),
     "chargeback.AllocatedDay": May(insert=True, update=AllBut()),

@@ -387,6 +387,20 @@ class MonthlyLine(UsageLine):
         return f"{self.month:%Y-%m} {self.team} {self.version}"
 
 
+class DayTotal(Counted):
+    """The sum of all lines of a UTC day: what is asked of whole days. Costs as in a line."""
+
+    day = models.DateField(primary_key=True)
+    list_cost_usd = models.DecimalField(max_digits=30, decimal_places=16, null=True, blank=True)
+    estimated_cost_usd = models.DecimalField(max_digits=30, decimal_places=16, default=0)
+
+    class Meta:
+        ordering = ("day",)
+
+    def __str__(self) -> str:
+        return f"{self.day:%Y-%m-%d}"
+
+
 class DirtyDay(models.Model):
     """A day whose hours or prices changed since it was priced. A trigger on the hourly sums marks
     it in the transaction of the change.

@@ -22,7 +22,7 @@ from apps.accounts.models import User
 from apps.accounts.roles import SEES_ALL_MONEY
 from apps.catalog.models import RegisteredModel
 from apps.chargeback.counts import COUNTED, UNPRICED, Counts
-from apps.chargeback.models import WHOSE, DailyLine, DirtyDay, MonthlyLine, Rate, Spend
+from apps.chargeback.models import WHOSE, DailyLine, DayTotal, DirtyDay, MonthlyLine, Rate, Spend
 from apps.chargeback.rating import Prices
 from apps.chargeback.spending import COST, HOURS, PRICED_HOURS, SKUS_OF_AN_HOUR
 from apps.common import periods
@@ -191,7 +191,7 @@ def totals(found: list[Line]) -> Totals:
 
 COSTS = ("list_cost_usd", "estimated_cost_usd")
 _DAILY, _MONTHLY = DailyLine._meta.db_table, MonthlyLine._meta.db_table
-_MARKS = DirtyDay._meta.db_table
+_MARKS, _DAY_TOTALS = DirtyDay._meta.db_table, DayTotal._meta.db_table
 # the columns of a line after its names
 _NAMES = ", ".join(f"l.{name}" for name in (*COUNTED, *COSTS))
 _SUMS = ", ".join(f"SUM(l.{name})::bigint AS {name}" for name in COUNTED)
@@ -210,12 +210,14 @@ def month_totals(*, month: date, scope: Scope) -> Totals:
 
 def day_totals(*, start: datetime, end: datetime, scope: Scope) -> dict[date, Totals]:
     """Return day → the sum of its lines, of the days of [start, end) that have any, in their
-    order.
+    order; of all teams, as it was summed with the day.
     """
-    sql = f"""SELECT l.day, {_SUMS} FROM {_DAILY} l WHERE l.day >= %s AND l.day < %s
-        AND (%s::text IS NULL OR l.team = %s) GROUP BY 1 ORDER BY 1"""  # noqa: S608 - our own names
+    table = _DAY_TOTALS if scope.team is None else _DAILY
+    team = "" if scope.team is None else "AND l.team = %s"
+    sql = f"""SELECT l.day, {_SUMS} FROM {table} l WHERE l.day >= %s AND l.day < %s {team}
+        GROUP BY 1 ORDER BY 1"""  # noqa: S608 - our own names
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*_days(start, end), scope.team, scope.team])
+        cursor.execute(sql, [*_days(start, end), *([scope.team] if team else [])])
         return {day: _totals(sums) for day, *sums in cursor.fetchall()}
 
 

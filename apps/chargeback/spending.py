@@ -9,7 +9,16 @@ from datetime import date
 
 from django.db import connection
 
-from apps.chargeback.models import COUNTS, WHOSE, DailyLine, EstimateRule, MonthlyLine, Spend
+from apps.chargeback.counts import COUNTED
+from apps.chargeback.models import (
+    COUNTS,
+    WHOSE,
+    DailyLine,
+    DayTotal,
+    EstimateRule,
+    MonthlyLine,
+    Spend,
+)
 from apps.common import periods
 from apps.metering import skus
 
@@ -88,16 +97,24 @@ _MONTHLY = f"""
            SUM(estimated_cost_usd)
     FROM {DailyLine._meta.db_table} WHERE day >= %s AND day < %s GROUP BY {_WHOSE}
 """  # noqa: S608
+_TOTALED = (*COUNTED, "list_cost_usd", "estimated_cost_usd")
+_TOTAL = f"""
+    INSERT INTO {DayTotal._meta.db_table} (day, {", ".join(_TOTALED)})
+    SELECT day, {", ".join(f"SUM({name})" for name in _TOTALED)}
+    FROM {DailyLine._meta.db_table} WHERE day = %s GROUP BY day
+"""  # noqa: S608
 
 
 def compute_day(day: date) -> None:
-    """Make a day's spend and lines anew."""
+    """Make a day's spend and lines anew, and their sum."""
     start, end = periods.start_of_day(day), periods.end_of_day(day)
+    DayTotal.objects.filter(day=day).delete()
     DailyLine.objects.filter(day=day).delete()
     Spend.objects.filter(day=day).delete()
     with connection.cursor() as cursor:
         cursor.execute(_SPEND, [day, start, end])
         cursor.execute(_DAILY, [day, start, end, day])
+        cursor.execute(_TOTAL, [day])
 
 
 def sum_month(month: date) -> None:

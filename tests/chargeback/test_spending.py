@@ -20,6 +20,7 @@ from apps.chargeback.models import (
     WHOSE,
     Counted,
     DailyLine,
+    DayTotal,
     DirtyDay,
     MonthlyLine,
     Rate,
@@ -244,6 +245,36 @@ class TestMarks:
             Decimal("0.000244"),
         ]
         assert MonthlyLine.objects.get().list_cost_usd == Decimal("0.000366")
+
+
+class TestDayTotals:
+    def test_are_the_sum_of_a_days_lines_made_anew_with_them(self, registered_model):
+        price(registered_model, CHEAP, START)
+        use(START, unmetered_calls=3, estimated_calls=2, estimated_input_tokens=70)
+        use(START + HOUR, team="prior-auth")
+        use(START + DAY, team="prior-auth", refused_calls=5)
+        use(START + DAY, model="dear", version="dear-v1")
+        for hours, more in ((2, {}), (3, {"failed_calls": 2})):
+            use(START + hours * HOUR, **more)
+            actions.price_due_days()
+            whole = queries.day_totals(start=START, end=END, scope=queries.EVERYTHING)
+            assert sorted(whole) == [START.date(), (START + DAY).date()]
+            for day, total in whole.items():
+                begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+                assert total == queries.totals(
+                    queries.lines(start=begin, end=begin + DAY, scope=queries.EVERYTHING)
+                )
+            assert whole[START.date()].list_cost_usd > 0
+        mine = queries.day_totals(start=START, end=END, scope=queries.Scope("prior-auth"))
+        assert [total.metered_calls for total in mine.values()] == [1, 1]
+
+    def test_go_with_the_last_hour_of_their_day(self):
+        use(START)
+        use(START + DAY)
+        actions.price_due_days()
+        HourlyUsage.objects.filter(hour=START).delete()
+        actions.price_due_days()
+        assert list(DayTotal.objects.values_list("day", flat=True)) == [(START + DAY).date()]
 
 
 class TestColumns:

@@ -40,6 +40,21 @@ _SUMMED = (
 )
 # Sums have other names than the columns that they are of.
 _SUMS = {f"sum_{name}": Sum(name) for name in _SUMMED}
+# those that the amounts below are made of
+_OF_AMOUNTS = (
+    "input_tokens",
+    "output_tokens",
+    "rerank_requests",
+    "metered_calls",
+    "unmetered_calls",
+    "unpriced_tokens",
+    "unpriced_requests",
+    "shares",
+    "gpu_hours",
+    "unpriced_gpu_hours",
+    "list_cost_usd",
+    "cost_usd",
+)
 _NO_USE = Q(sum_input_tokens=0, sum_output_tokens=0, sum_rerank_requests=0)
 _NO_WORK = _NO_USE & Q(sum_metered_calls=0, sum_unmetered_calls=0, sum_shares=0)
 _LIST = Case(
@@ -167,11 +182,11 @@ def lines(path: Path, dimensions: Sequence[str]) -> QuerySet[Any]:
     sum_<name> of each column, list_usd, real_usd, margin_usd and estimated_usd.
     """
     rows = figures(path, by_day="day" in dimensions).values(*dimensions)
-    return _with_amounts(rows.annotate(**_SUMS))
+    return _with_amounts(rows.annotate(**_SUMS).annotate(estimated_usd=_ESTIMATED))
 
 
 def _with_amounts(rows: QuerySet[Any]) -> QuerySet[Any]:
-    rows = rows.annotate(list_usd=_LIST, real_usd=_REAL, estimated_usd=_ESTIMATED)
+    rows = rows.annotate(list_usd=_LIST, real_usd=_REAL)
     found: QuerySet[Any] = rows.annotate(margin_usd=_MARGIN)
     return found
 
@@ -189,6 +204,12 @@ def whole(path: Path) -> Row | None:
     """Return the sum of what a path leads to; None where it leads to nothing. One query."""
     found = lines(path, ("month",)).first()
     return None if found is None else row_of(found)
+
+
+def by_team(path: Path) -> QuerySet[Any]:
+    """Return a path's amounts and GPU-hours by team: mappings for `TeamRow`."""
+    rows = figures(path).values("team")
+    return _with_amounts(rows.annotate(**{f"sum_{name}": Sum(name) for name in _OF_AMOUNTS}))
 
 
 def by_model(path: Path) -> QuerySet[Any]:

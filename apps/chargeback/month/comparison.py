@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import F, Q, QuerySet, Sum
 
-from apps.chargeback.models import AllocatedDay, Allocation, DailyLine, MonthlyLine
+from apps.chargeback.models import AllocatedDay, Allocation, DailyLine, DayTotal
 from apps.chargeback.queries import Scope
 from apps.common.periods import DAY, day_of, end_of_day, month_before, next_month
 
@@ -79,32 +79,16 @@ def same_days(month: date, now: datetime) -> SameDays:
 
 
 def of_prices(days: SameDays, scope: Scope) -> Compared:
-    """Return what these days come to by the price list; four queries at most."""
-    now, before = (_listed(days, month, scope) for month in _months(days))
-    return Compared(days, now[0], before[0], is_whole=not now[1] and not before[1])
-
-
-def _listed(days: SameDays, month: date, scope: Scope) -> tuple[Decimal | None, int]:
-    """Return what these days of a month come to, and how much has no price. Of many days
-    that is the month's own lines without the days that are left: those are fewer rows.
-    """
-    end = next_month(month)
-    if days.count <= (end - month).days // 2:
-        return _summed(DailyLine.objects.filter(days.within("day", month)), scope)
-    left = DailyLine.objects.filter(day__gte=month + days.count * DAY, day__lt=end)
-    whole_usd, whole_unpriced = _summed(MonthlyLine.objects.filter(month=month), scope)
-    left_usd, left_unpriced = _summed(left, scope)
-    if whole_usd is None:
-        return None, whole_unpriced
-    return whole_usd - (left_usd or 0), whole_unpriced - left_unpriced
-
-
-def _summed(rows: QuerySet[Any], scope: Scope) -> tuple[Decimal | None, int]:
+    """Return what these days come to by the price list; one query."""
+    rows: QuerySet[Any] = DayTotal.objects.all()
     if scope.team is not None:
-        rows = rows.filter(team=scope.team)
-    unpriced = Sum(F("unpriced_tokens") + F("unpriced_requests"), default=0)
-    found = rows.aggregate(usd=Sum("list_cost_usd"), unpriced=unpriced)
-    return found["usd"], found["unpriced"]
+        rows = DailyLine.objects.filter(team=scope.team)
+    found = rows.filter(days.either("day")).aggregate(
+        now_usd=Sum("list_cost_usd", filter=days.within("day", days.month)),
+        before_usd=Sum("list_cost_usd", filter=days.within("day", days.before)),
+        unpriced=Sum(F("unpriced_tokens") + F("unpriced_requests"), default=0),
+    )
+    return Compared(days, found["now_usd"], found["before_usd"], not found["unpriced"])
 
 
 def of_machines(days: SameDays, scope: Scope) -> Compared:

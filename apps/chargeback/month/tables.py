@@ -229,9 +229,26 @@ def _figures(found: _Lines, *, is_wide: bool) -> list[Column]:
     ]  # fmt: skip
 
 
+@dataclass(frozen=True)
+class TeamRow:
+    """What a team's work took: by the columns of breakdown.by_team."""
+
+    team: str
+    gpu_hours: Decimal
+    list_usd: Decimal | None
+    real_usd: Decimal | None
+    margin_usd: Decimal | None
+
+
+def _team_row(found: dict[str, Any]) -> TeamRow:
+    amounts = (found[name] for name in ("list_usd", "real_usd", "margin_usd"))
+    return TeamRow(found["team"], found["sum_gpu_hours"], *amounts)
+
+
 def team_table(path: Path) -> Table:
-    """Return the table of the teams by GPU-hours that their work took. Its rows: lines by team."""
-    found = _Lines(path, ("team",), None, ())
+    """Return the table of the teams by GPU-hours that their work took. Its rows:
+    breakdown.by_team.
+    """
 
     def money(key: str, label: str, **more: Any) -> Column:
         return Column(key, label, kind="money", sort=key, total=key, csv_head=key, **more)
@@ -251,12 +268,12 @@ def team_table(path: Path) -> Table:
         order="-gpu_hours",
         ties=("team",),
         page_size=10,
-        with_facts=found.rows,
+        with_facts=lambda rows: [_team_row(row) for row in rows],
         empty=NO_USAGE,
     )  # fmt: skip
 
 
-def _of_team(path: Path, row: Row) -> Path:
+def _of_team(path: Path, row: TeamRow) -> Path:
     return Path(path.month, path.scope, team=row.team)
 
 

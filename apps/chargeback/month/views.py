@@ -118,7 +118,7 @@ class _Month:
     def teams(self) -> tuple[Table, Rows]:
         """Return the table of teams by GPU-hours, with its rows."""
         of_teams = replace(self.everything, kind=Kind.WORK.value)
-        return tables.team_table(self.everything), breakdown.lines(of_teams, ("team",))
+        return tables.team_table(self.everything), breakdown.by_team(of_teams)
 
     def machine_tables(self) -> list[tuple[Table, Rows]]:
         """Return the tables by model and by card, with their rows."""

@@ -36,7 +36,7 @@ class TestMonth:
     ):
         machines_of_november()
         client.force_login(fiona)
-        with django_assert_num_queries(28):
+        with django_assert_num_queries(25):
             page = joined(get(client).content)
         assert "Total of 6 lines" in page
         assert "CC-4100" in page and "CC-4200" in page and "Idle replicas" in page
@@ -46,7 +46,7 @@ class TestMonth:
         client.force_login(fiona)
         path = {"cost_center": "CC-4100", "team": "claims-review"}
         for asked in ({"cost_center": "CC-4100"}, path, path | {"by": "day"}):
-            with django_assert_num_queries(29):
+            with django_assert_num_queries(26):
                 get(client, **asked)
 
     def test_leads_step_by_step_with_addresses_that_stay(self, client, fiona):
