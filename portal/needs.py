@@ -48,6 +48,7 @@ from apps.promotions.emergencies.models import Emergency
 from apps.promotions.models import Promotion, Rollout
 from apps.promotions.policy import actions as policies
 from apps.promotions.policy.models import PolicyChange
+from apps.promotions.rollouts import actions as steering
 
 SHOWN = 20
 EXPIRES_SOON = timedelta(days=14)
@@ -296,7 +297,7 @@ def _held_rollouts(user: User) -> Iterator[Need]:
     held = Rollout.objects.open().filter(reason="NO_TRAFFIC", paused_at=None)
     related = ("model_version__registered_model", "registered_model__owner_team", "promotion")
     for item in held.select_related(*related)[:SHOWN]:
-        if promotions.may_go_on(item, user):
+        if steering.may_go_on(item, user):
             url = reverse("promotions:rollout_detail", args=(item.pk,))
             why = f"Too few calls arrived to compare it at {item.weight} %"
             title = promotion_lines.held_title(item)

@@ -16,10 +16,11 @@ from apps.catalog.people import menders_of, owners_of
 from apps.common.decisions import deciders
 from apps.notices.models import Kind
 from apps.notices.news import LATELY, News, outcomes, tell_news, tell_waiting
-from apps.promotions.actions import may_go_on, question
+from apps.promotions.actions import question
 from apps.promotions.models import Promotion, Rollout
 from apps.promotions.policy import actions as policy
 from apps.promotions.policy.models import PolicyChange
+from apps.promotions.rollouts import actions as steering
 
 PREFIX, POLICY, HELD = "promotion", "policy-change", "rollout-held"
 Status, Going = Promotion.Status, Rollout.Status
@@ -149,7 +150,7 @@ def _held(rows: Iterable[Rollout]) -> Iterator[News]:
 
 def _stewards(row: Rollout) -> list[User]:
     """Return those who may let a rollout go on."""
-    return [one for one in holders(*OWNS_MODELS, *STEERS_ROLLOUTS) if may_go_on(row, one)]
+    return [one for one in holders(*OWNS_MODELS, *STEERS_ROLLOUTS) if steering.may_go_on(row, one)]
 
 
 def _ended(rows: Iterable[Rollout]) -> Iterator[News]:

@@ -10,6 +10,7 @@ from apps.promotions.emergencies import api as emergencies_api
 from apps.promotions.emergencies import views as emergencies
 from apps.promotions.policy import api as policy_api
 from apps.promotions.policy import views as policy_views
+from apps.promotions.rollouts import api as rollout_api
 from apps.promotions.rollouts import views as rollout_views
 
 app_name = "promotions"
@@ -100,6 +101,6 @@ api_urlpatterns = [
         policy_api.decide,
         name="promotion_policy_change_decide",
     ),
-    path("rollouts/<uuid:pk>", api.rollout, name="rollout"),
-    path("rollouts/<uuid:pk>/<str:order>", api.steer, name="rollout_steer"),
+    path("rollouts/<uuid:pk>", rollout_api.rollout, name="rollout"),
+    path("rollouts/<uuid:pk>/<str:order>", rollout_api.steer, name="rollout_steer"),
 ]

@@ -11,6 +11,7 @@ from apps.common.decisions import AlreadyDecided, NotOnesOwn
 from apps.common.errors import DomainError, NotPermitted
 from apps.promotions import actions
 from apps.promotions.models import Approval, Promotion, Rollout
+from apps.promotions.rollouts import actions as steering
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
 from tests.trail import trail
@@ -223,23 +224,23 @@ class TestSteerRollout:
     def test_a_failed_one_is_retried_with_a_new_generation(self, promotion, carol, alice):
         rollout = approve(promotion, carol)
         with pytest.raises(actions.WrongRolloutState):
-            actions.retry_rollout(rollout=rollout, actor=alice, now=NOW)
+            steering.retry_rollout(rollout=rollout, actor=alice, now=NOW)
         Rollout.objects.update(status="FAILED", next_check_at=None)
-        again = actions.retry_rollout(rollout=rollout, actor=alice, now=NOW)
+        again = steering.retry_rollout(rollout=rollout, actor=alice, now=NOW)
         assert (again.status, again.generation, again.next_check_at) == ("PROGRESSING", 2, NOW)
 
     def test_an_open_one_is_aborted_once(self, promotion, carol, alice):
         rollout = approve(promotion, carol)
-        aborted = actions.abort_rollout(rollout=rollout, actor=alice, reason="Wrong day", now=NOW)
+        aborted = steering.abort_rollout(rollout=rollout, actor=alice, reason="Wrong day", now=NOW)
         assert aborted.status == "ABORTED"
         with pytest.raises(actions.WrongRolloutState, match="nothing to abort"):
-            actions.abort_rollout(rollout=rollout, actor=alice, reason="Again", now=NOW)
+            steering.abort_rollout(rollout=rollout, actor=alice, reason="Again", now=NOW)
         assert audited("rollout.aborted") == 1
 
     def test_a_stranger_steers_nothing(self, promotion, carol, charlie):
         rollout = approve(promotion, carol)
         with pytest.raises(NotPermitted):
-            actions.abort_rollout(rollout=rollout, actor=charlie, reason="x", now=NOW)
+            steering.abort_rollout(rollout=rollout, actor=charlie, reason="x", now=NOW)
 
     def test_a_failed_rollout_blocks_the_next_proposal(
         self, promotion, carol, alice, registered_model

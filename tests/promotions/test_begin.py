@@ -11,6 +11,7 @@ from apps.promotions import actions, begin
 from apps.promotions.begin import WORKER, WaitCode
 from apps.promotions.models import Promotion, Rollout
 from apps.promotions.policy.freezes import Freeze
+from apps.promotions.rollouts import actions as steering
 from apps.promotions.standing import standing
 from tests.database import unguarded
 from tests.factories import NOW, RegisteredModelFactory
@@ -97,11 +98,11 @@ class TestFreezeWindows:
         Rollout.objects.filter(pk=rollout.pk).update(status="FAILED")
         put_in_force("PHI", freezes=(MORNING,))
         with pytest.raises(actions.WrongRolloutState, match="Clinics open"):
-            actions.retry_rollout(rollout=rollout, actor=alice, now=NOW)
-        again = actions.retry_rollout(rollout=rollout, actor=alice, now=NOON)
+            steering.retry_rollout(rollout=rollout, actor=alice, now=NOW)
+        again = steering.retry_rollout(rollout=rollout, actor=alice, now=NOON)
         Rollout.objects.filter(pk=live.pk).update(status="REPLACED")
         Rollout.objects.filter(pk=again.pk).update(status="LIVE")
-        back = actions.roll_back_rollout(rollout=again, actor=alice, reason="Bad", now=NOW)
+        back = steering.roll_back_rollout(rollout=again, actor=alice, reason="Bad", now=NOW)
         assert back.model_version == live.model_version
 
     def proposed_anew(self, promotion, alice):
@@ -185,7 +186,7 @@ class TestExpiry:
         assert approved(promotion).status == "APPROVED"
         Rollout.objects.filter(pk=rollout.pk).update(status="FAILED")
         with pytest.raises(actions.WrongRolloutState, match="more than 14 days ago"):
-            actions.retry_rollout(rollout=rollout, actor=alice, now=late)
+            steering.retry_rollout(rollout=rollout, actor=alice, now=late)
 
 
 class TestWhatElseEndsIt:

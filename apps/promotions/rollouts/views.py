@@ -23,8 +23,9 @@ from apps.common.reasons import ReasonForm
 from apps.common.simulated import Simulated
 from apps.integrations.engine.identity import is_stand_in
 from apps.manifests import names
-from apps.promotions import actions, pages, queries, serving
+from apps.promotions import pages, queries, serving
 from apps.promotions.models import Rollout, RolloutPhase
+from apps.promotions.rollouts import actions as steering
 from apps.promotions.rollouts import pages as rollout_pages
 from apps.promotions.rollouts.live import retire_at
 from apps.promotions.rollouts.phases import TYPICAL_BASIS
@@ -101,7 +102,7 @@ def rollout_detail(request: SignedIn, pk: UUID) -> HttpResponse:
 
 def _may(rollout: Rollout, user: User) -> dict[str, Any]:
     """Return the orders that this person can give now."""
-    if not actions.may_steer(rollout, user):
+    if not steering.may_steer(rollout, user):
         return {}
     is_open = rollout.status in Rollout.OPEN
     failed, live = rollout.status == Rollout.Status.FAILED, rollout.status == Rollout.Status.LIVE
@@ -111,8 +112,8 @@ def _may(rollout: Rollout, user: User) -> dict[str, Any]:
         "may_abort": is_open or failed,
         "may_pause": is_open and rollout.paused_at is None and not rollout.return_reason,
         "may_resume": is_open and rollout.paused_at is not None,
-        "may_go_on": actions.may_go_on(rollout, user),
-        "could_go_on": is_open and not actions.going_on(rollout, user).is_own,
+        "may_go_on": steering.may_go_on(rollout, user),
+        "could_go_on": is_open and not steering.going_on(rollout, user).is_own,
         "back_to": earlier.model_version if earlier else None,
         "back_is_stopped": earlier is not None and queries.is_stopped(rollout),
     }
@@ -158,7 +159,7 @@ def _objects(rollout: Rollout) -> list[tuple[str, str]]:
 def rollout_retry(request: SignedIn, pk: UUID) -> HttpResponse:
     """Take a failed rollout up again."""
     rollout = _rollout_for(request.user, pk)
-    return _steer(request, rollout, actions.retry_rollout, "It continues where it stopped.")
+    return _steer(request, rollout, steering.retry_rollout, "It continues where it stopped.")
 
 
 @require_POST
@@ -166,7 +167,7 @@ def rollout_pause(request: SignedIn, pk: UUID) -> HttpResponse:
     """Leave the weights where they are."""
     rollout = _rollout_for(request.user, pk)
     done = f"Paused. The weights stay at {rollout.weight} % until somebody resumes it."
-    return _with_reason(request, rollout, actions.pause_rollout, done)
+    return _with_reason(request, rollout, steering.pause_rollout, done)
 
 
 @require_POST
@@ -175,7 +176,7 @@ def rollout_resume(request: SignedIn, pk: UUID) -> HttpResponse:
     return _steer(
         request,
         _rollout_for(request.user, pk),
-        actions.resume_rollout,
+        steering.resume_rollout,
         "Resumed from the weights it has.",
     )
 
@@ -185,7 +186,7 @@ def rollout_go_on(request: SignedIn, pk: UUID) -> HttpResponse:
     """Let a rollout go on from a weight at which too few calls came to compare."""
     rollout = _rollout_for(request.user, pk)
     done = "It continues. Your reason and the numbers are kept with the decision."
-    return _with_reason(request, rollout, actions.go_on_rollout, done)
+    return _with_reason(request, rollout, steering.go_on_rollout, done)
 
 
 @require_POST
@@ -193,7 +194,7 @@ def rollout_roll_back(request: SignedIn, pk: UUID) -> HttpResponse:
     """Go back from a live rollout to the version that served before it."""
     rollout = _rollout_for(request.user, pk)
     return _with_reason(
-        request, rollout, actions.roll_back_rollout, "Going back. This page shows how far it is."
+        request, rollout, steering.roll_back_rollout, "Going back. This page shows how far it is."
     )
 
 
@@ -202,7 +203,7 @@ def rollout_abort(request: SignedIn, pk: UUID) -> HttpResponse:
     """Stop a rollout and take its version back."""
     rollout = _rollout_for(request.user, pk)
     done = "Aborted. The version is being taken back; callers stay with the baseline."
-    return _with_reason(request, rollout, actions.abort_rollout, done)
+    return _with_reason(request, rollout, steering.abort_rollout, done)
 
 
 def _with_reason(

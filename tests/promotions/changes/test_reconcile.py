@@ -16,6 +16,7 @@ from apps.promotions.changes.actions import ask_for_change
 from apps.promotions.changes.gate import CHECK_AGAIN, gate_of
 from apps.promotions.changes.models import ChangeRecord
 from apps.promotions.models import Approval, Promotion, Rollout
+from apps.promotions.rollouts import actions as steering
 from tests.factories import NOW
 from tests.integrations.servicenow_double import ADDRESS, Instance
 from tests.promotions import factories as make
@@ -383,11 +384,11 @@ class TestStart:
         follower.look(3)
         again = {"rollout": rollout, "actor": alice, "now": follower.now}
         with pytest.raises(begin.WrongRolloutState, match="The window of CHG"):
-            promotions.retry_rollout(**again)
+            steering.retry_rollout(**again)
         later = utc_text(follower.now + timedelta(hours=1))
         instance.write("change_request", follower.sys_id, end_date=later)
         follower.look(3)
-        assert promotions.retry_rollout(**again | {"now": follower.now}).status == "PROGRESSING"
+        assert steering.retry_rollout(**again | {"now": follower.now}).status == "PROGRESSING"
 
 
 def seen_of(promotion):

@@ -16,6 +16,7 @@ from apps.promotions import queries, stages
 from apps.promotions.emergencies import actions
 from apps.promotions.emergencies.models import Emergency
 from apps.promotions.models import Promotion, Rollout
+from apps.promotions.rollouts import actions as steering
 from portal.needs import needs_of
 from tests.database import owner_runs
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
@@ -215,11 +216,11 @@ class TestReview:
         finding(emergency=emergency, approver=carol, **REVIEW)
         if finding == actions.object_to_emergency:
             with pytest.raises(promotions.WrongRolloutState, match="found not justified"):
-                promotions.retry_rollout(rollout=rollout, actor=pete, now=LATER)
+                steering.retry_rollout(rollout=rollout, actor=pete, now=LATER)
             assert Rollout.objects.get(pk=rollout.pk).status == "FAILED"
         else:
-            promotions.retry_rollout(rollout=rollout, actor=pete, now=LATER)
-        promotions.retry_rollout(rollout=second, actor=pete, now=LATER)
+            steering.retry_rollout(rollout=rollout, actor=pete, now=LATER)
+        steering.retry_rollout(rollout=second, actor=pete, now=LATER)
 
     def test_that_objects_tells_owners_and_engineers_to_go_back(
         self, emergency, carol, pete, alice, bob

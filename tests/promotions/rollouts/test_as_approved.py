@@ -8,9 +8,9 @@ import pytest
 from apps.common.canonical import digest_of_bytes
 from apps.gateway.reconcile import compiled
 from apps.manifests import names
-from apps.promotions import actions
 from apps.promotions.binding.bound import files_of
 from apps.promotions.models import Promotion, Rollout
+from apps.promotions.rollouts import actions as steering
 from tests.database import unguarded
 from tests.promotions.doubles import approved, drive, subjects, turn
 
@@ -84,7 +84,7 @@ class TestForward:
         assert "in step SERVE: was " in second.message
         assert subjects(remote) == before
         setattr(settings, name, was)
-        actions.retry_rollout(rollout=second, actor=carol, now=later)
+        steering.retry_rollout(rollout=second, actor=carol, now=later)
         drive(second, git, cluster, later)
         assert second.status == "LIVE"
 
@@ -136,7 +136,7 @@ class TestBack:
         newer = git.read(shared) + b"# as it is now\n"
         git.commit(changes={shared: newer}, message="Move", trailers={"Quartermaster-Move": "1"})
         later = now + timedelta(days=200)
-        back = actions.roll_back_rollout(rollout=second, actor=alice, reason="Worse", now=later)
+        back = steering.roll_back_rollout(rollout=second, actor=alice, reason="Worse", now=later)
         drive(back, git, cluster, later)
         assert back.status == "LIVE", back.message
         bound = live.promotion.binding
@@ -150,7 +150,7 @@ class TestBack:
         now = drive(second, git, cluster, second.started_at)
         shared = names.account_path(names.MODELS)
         git.commit(changes={shared: None}, message="Lose", trailers={"Quartermaster-Lose": "1"})
-        back = actions.roll_back_rollout(rollout=second, actor=alice, reason="Worse", now=now)
+        back = steering.roll_back_rollout(rollout=second, actor=alice, reason="Worse", now=now)
         turn(back, git, cluster, now)
         assert b"model-reader" in git.read(shared)
 
@@ -159,7 +159,7 @@ class TestBack:
     ):
         now = drive(second, git, cluster, second.started_at, turns=3)
         settings.LIMIT_COST = OTHER_COST
-        actions.abort_rollout(rollout=second, actor=alice, reason="No", now=now)
+        steering.abort_rollout(rollout=second, actor=alice, reason="No", now=now)
         drive(second, git, cluster, now)
         assert second.status == "ABORTED"
         assert git.read(names.version_path(MODEL, 2)) is None
@@ -171,7 +171,7 @@ class TestBack:
         now = drive(second, git, cluster, second.started_at)
         with unguarded():
             Promotion.objects.filter(pk=live.promotion_id).update(binding={}, binding_digest="")
-        back = actions.roll_back_rollout(rollout=second, actor=alice, reason="Worse", now=now)
+        back = steering.roll_back_rollout(rollout=second, actor=alice, reason="Worse", now=now)
         drive(back, git, cluster, now)
         assert back.status == "LIVE"
         assert Rollout.objects.get(pk=second.pk).status == "REPLACED"

@@ -7,6 +7,7 @@ import pytest
 from apps.catalog import actions as catalog
 from apps.promotions import actions
 from apps.promotions.models import Approval, Promotion, Rollout
+from apps.promotions.rollouts import actions as steering
 from tests.factories import NOW, RegisteredModelFactory
 from tests.promotions import factories
 from tests.promotions.doubles import approved, audited, drive, subjects
@@ -61,7 +62,7 @@ class TestAnOpenRollout:
     ):
         now = until(second, git, cluster, live, lambda row: row.weight == 10)
         if paused:
-            actions.pause_rollout(rollout=second, actor=carol, reason="Lunch", now=now)
+            steering.pause_rollout(rollout=second, actor=carol, reason="Lunch", now=now)
         assert route(git) == {"v1": 90, "v2": 10}
         quarantine(second.model_version, now)
         now = drive(second, git, cluster, now=now, calls=calls())
@@ -126,10 +127,10 @@ class TestPeople:
         quarantine(second.model_version, now)
         before = audited(second)
         with pytest.raises(actions.WrongRolloutState, match=f"{MODEL}-v2 is now quarantined"):
-            actions.retry_rollout(rollout=second, actor=alice, now=now)
+            steering.retry_rollout(rollout=second, actor=alice, now=now)
         second.refresh_from_db()
         assert (second.status, audited(second)) == ("FAILED", before)
-        actions.retry_rollout(rollout=other, actor=alice, now=now)
+        steering.retry_rollout(rollout=other, actor=alice, now=now)
         assert (other.status, trail(other)[-1][2]) == ("PROGRESSING", {"again": True})
 
     def test_cannot_propose_it(self, registered_model, alice):

@@ -13,6 +13,7 @@ from apps.integrations.errors import PermanentError
 from apps.manifests import engine_args
 from apps.promotions import actions, queries
 from apps.promotions.models import RolloutCommit, RolloutPhase
+from apps.promotions.rollouts import actions as steering
 from apps.promotions.rollouts import records
 from apps.promotions.rollouts.reconcile import NO_ROUTE
 from tests.factories import NOW
@@ -262,7 +263,7 @@ class TestFailures:
         assert "model.safetensors" in rollout.message
         assert audited(rollout).count("rollout.failed") == 1
         cluster.ready, cluster.exit_code = True, 0
-        actions.retry_rollout(rollout=rollout, actor=alice, now=now)
+        steering.retry_rollout(rollout=rollout, actor=alice, now=now)
         drive(rollout, git, cluster, now=now)
         assert rollout.status == "LIVE"
         assert len(subjects(remote)) == 2
@@ -319,7 +320,7 @@ class TestFailures:
     def test_an_abort_takes_the_version_back(self, rollout, git, cluster, alice, remote):
         cluster.ready = False
         now = drive(rollout, git, cluster, turns=2)
-        actions.abort_rollout(rollout=rollout, actor=alice, reason="No", now=now)
+        steering.abort_rollout(rollout=rollout, actor=alice, reason="No", now=now)
         drive(rollout, git, cluster, now=now)
         assert rollout.status == "ABORTED"
         assert "serving/models/prior-auth-extract/v1.yaml" not in git.paths("serving")
@@ -332,7 +333,7 @@ class TestFailures:
         now = drive(rollout, git, cluster)
         second = approved(registered_model, 2, alice, carol, now=now)
         now = drive(second, git, cluster, now=now, turns=2)
-        actions.abort_rollout(rollout=second, actor=alice, reason="No", now=now)
+        steering.abort_rollout(rollout=second, actor=alice, reason="No", now=now)
         drive(second, git, cluster, now=now)
         route = yaml.safe_load(git.read("serving/models/prior-auth-extract/route.yaml"))
         names = [item["name"] for item in route["spec"]["rules"][0]["backendRefs"]]

@@ -12,6 +12,7 @@ from apps.audit.models import AuditEvent
 from apps.common.errors import NotPermitted
 from apps.promotions import actions
 from apps.promotions.models import GateResult, Rollout, RolloutCommit
+from apps.promotions.rollouts import actions as steering
 from apps.promotions.rollouts import records
 from apps.promotions.rollouts.health import Calls
 from tests.factories import NOW
@@ -182,7 +183,7 @@ class TestWithoutTraffic:
         now = drive(rollout, git, cluster, now=now, turns=40, apart=timedelta(minutes=4))
         assert (rollout.status, rollout.weight, rollout.reason) == ("PROGRESSING", 10, "NO_TRAFFIC")
         assert not GateResult.objects.filter(commit__rollout=rollout).exists()
-        actions.go_on_rollout(rollout=rollout, actor=carol, reason="A night job.", now=now)
+        steering.go_on_rollout(rollout=rollout, actor=carol, reason="A night job.", now=now)
         now = drive(rollout, git, cluster, now=now)
         assert (rollout.weight, rollout.reason) == (50, "NO_TRAFFIC")
         gate = GateResult.objects.get(commit__rollout=rollout)
@@ -195,7 +196,7 @@ class TestWithoutTraffic:
         event = AuditEvent.objects.get(action="rollout.judged", target_id=str(rollout.pk))
         assert (event.actor, event.data["reason"]) == ("carol", "A night job.")
         assert event.data["candidate"] == gate.candidate
-        actions.go_on_rollout(rollout=rollout, actor=carol, reason="Again.", now=now)
+        steering.go_on_rollout(rollout=rollout, actor=carol, reason="Again.", now=now)
         drive(rollout, git, cluster, now=now)
         assert (rollout.status, rollout.weight) == ("LIVE", 100)
 
@@ -205,9 +206,9 @@ class TestWithoutTraffic:
         rollout, now = held
         for actor in (alice, charlie):
             with pytest.raises(NotPermitted):
-                actions.go_on_rollout(rollout=rollout, actor=actor, reason="Mine.", now=now)
-        assert not actions.may_go_on(rollout, alice)
-        assert actions.may_go_on(rollout, bob)
+                steering.go_on_rollout(rollout=rollout, actor=actor, reason="Mine.", now=now)
+        assert not steering.may_go_on(rollout, alice)
+        assert steering.may_go_on(rollout, bob)
         assert not GateResult.objects.filter(commit__rollout=rollout).exists()
 
     def test_it_is_judged_by_itself_once_enough_calls_came(self, held, git, cluster):
@@ -219,9 +220,9 @@ class TestWithoutTraffic:
 
     def test_nobody_decides_where_nothing_waits(self, held, git, cluster, carol):
         rollout, now = held
-        actions.go_on_rollout(rollout=rollout, actor=carol, reason="A night job.", now=now)
+        steering.go_on_rollout(rollout=rollout, actor=carol, reason="A night job.", now=now)
         with pytest.raises(actions.WrongRolloutState):
-            actions.go_on_rollout(rollout=rollout, actor=carol, reason="Twice.", now=now)
+            steering.go_on_rollout(rollout=rollout, actor=carol, reason="Twice.", now=now)
         assert GateResult.objects.filter(commit__rollout=rollout).count() == 1
 
 
@@ -268,7 +269,7 @@ class TestReturn:
         self, second, live, git, cluster, alice, remote
     ):
         now = drive(second, git, cluster, now=live, calls=calls(candidate=BAD))
-        actions.retry_rollout(rollout=second, actor=alice, now=now)
+        steering.retry_rollout(rollout=second, actor=alice, now=now)
         drive(second, git, cluster, now=now, calls=calls())
         assert (second.status, second.attempt) == ("LIVE", 2)
         assert steps(second) == ["SERVE", "SHIFT_10", "RETURN", "SHIFT_10", "SHIFT_50", "SHIFT"]
@@ -277,7 +278,7 @@ class TestReturn:
 
     def test_is_followed_by_an_abort_that_removes_it(self, second, live, git, cluster, alice):
         now = drive(second, git, cluster, now=live, calls=calls(candidate=BAD))
-        actions.abort_rollout(rollout=second, actor=alice, reason="Slow", now=now)
+        steering.abort_rollout(rollout=second, actor=alice, reason="Slow", now=now)
         drive(second, git, cluster, now=now)
         assert f"serving/models/{MODEL}/v2.yaml" not in git.paths("serving")
         assert route(git) == {"v1": 100}
@@ -321,7 +322,7 @@ class TestGit:
         assert (second.status, second.reason) == ("FAILED", "GIT_DIVERGED")
         assert "somebody rewrote its history" in second.message
         assert [bool(row.lost_at) for row in second.commits.all()] == [True]
-        actions.retry_rollout(rollout=second, actor=alice, now=now)
+        steering.retry_rollout(rollout=second, actor=alice, now=now)
         drive(second, git, cluster, now=now, calls=calls())
         assert (second.status, second.attempt) == ("LIVE", 2)
         assert steps(second) == ["SERVE", "SERVE", "SHIFT_10", "SHIFT_50", "SHIFT"]
@@ -335,7 +336,7 @@ class TestGit:
         now = drive(second, git, cluster, now=now + timedelta(minutes=1), turns=3, calls=calls())
         assert (second.status, second.reason) == ("FAILED", "GIT_DIVERGED")
         assert [row.step for row in second.commits.filter(lost_at=None)] == ["SERVE", "SHIFT_10"]
-        actions.retry_rollout(rollout=second, actor=alice, now=now)
+        steering.retry_rollout(rollout=second, actor=alice, now=now)
         drive(second, git, cluster, now=now, calls=calls())
         assert second.status == "LIVE"
         assert steps(second) == ["SERVE", "SHIFT_10", "SHIFT_50", "SHIFT_10", "SHIFT_50", "SHIFT"]
@@ -346,15 +347,15 @@ class TestGit:
 class TestPause:
     def test_keeps_the_weights_until_it_is_resumed(self, second, live, git, cluster, carol):
         now = until(second, git, cluster, live, lambda row: row.weight == 10)
-        actions.pause_rollout(rollout=second, actor=carol, reason="Lunch", now=now)
+        steering.pause_rollout(rollout=second, actor=carol, reason="Lunch", now=now)
         now = drive(second, git, cluster, now=now + timedelta(hours=2), calls=calls())
         assert (second.status, second.reason, second.weight) == ("PROGRESSING", "PAUSED", 10)
         assert route(git) == {"v2": 10, "v1": 90}
         with pytest.raises(actions.WrongRolloutState):
-            actions.pause_rollout(rollout=second, actor=carol, reason="Again", now=now)
-        actions.resume_rollout(rollout=second, actor=carol, now=now)
+            steering.pause_rollout(rollout=second, actor=carol, reason="Again", now=now)
+        steering.resume_rollout(rollout=second, actor=carol, now=now)
         with pytest.raises(actions.WrongRolloutState):
-            actions.resume_rollout(rollout=second, actor=carol, now=now)
+            steering.resume_rollout(rollout=second, actor=carol, now=now)
         drive(second, git, cluster, now=now, calls=calls())
         assert second.status == "LIVE"
         assert (
@@ -363,7 +364,7 @@ class TestPause:
 
     def test_leaves_the_way_back_open(self, second, live, git, cluster, carol):
         now = until(second, git, cluster, live, lambda row: row.weight == 10)
-        actions.pause_rollout(rollout=second, actor=carol, reason="Lunch", now=now)
+        steering.pause_rollout(rollout=second, actor=carol, reason="Lunch", now=now)
         drive(second, git, cluster, now=now, calls=calls(candidate=BAD))
         assert (second.status, second.paused_at) == ("FAILED", None)
 
@@ -399,7 +400,7 @@ class TestTheSameVersionAgain:
     ):
         now = until(second, git, cluster, live, lambda row: "SERVE" in steps(row))
         before = cluster.serving_status(f"{MODEL}-v2", "models")
-        actions.abort_rollout(rollout=second, actor=carol, reason="Wrong weights", now=now)
+        steering.abort_rollout(rollout=second, actor=carol, reason="Wrong weights", now=now)
         now = drive(second, git, cluster, now=now)
         again = approved_version(second.model_version, alice, carol, now)
         with monkeypatch.context() as still:
@@ -417,7 +418,7 @@ class TestRollBack:
         self, second, live, git, cluster, carol, remote, settings
     ):
         now = drive(second, git, cluster, now=live, calls=calls())
-        back = actions.roll_back_rollout(
+        back = steering.roll_back_rollout(
             rollout=second, actor=carol, reason="Worse answers", now=now
         )
         assert (back.rolls_back, back.model_version.number, back.steps) == (second, 1, [100])
@@ -441,7 +442,7 @@ class TestRollBack:
             second, git, cluster, now=now + timedelta(seconds=settings.ROLLOUT_RETIRE_AFTER_SECONDS)
         )
         assert f"serving/models/{MODEL}/v1.yaml" not in git.paths("serving")
-        back = actions.roll_back_rollout(
+        back = steering.roll_back_rollout(
             rollout=second, actor=alice, reason="Worse answers", now=now
         )
         cluster.broken.add(f"{MODEL}-v1")
@@ -457,7 +458,7 @@ class TestRollBack:
         now = drive(second, git, cluster, now=live, calls=calls())
         third = approved(registered_model, 3, alice, carol, now=now)
         now = until(third, git, cluster, now, lambda row: row.weight == 10)
-        back = actions.roll_back_rollout(
+        back = steering.roll_back_rollout(
             rollout=second, actor=carol, reason="Both are bad", now=now
         )
         now = drive(third, git, cluster, now=now)
@@ -471,14 +472,14 @@ class TestRollBack:
         rollout.model_version.status = "QUARANTINED"
         rollout.model_version.save(update_fields=["status"])
         with pytest.raises(actions.NotEligible, match="approved and verified"):
-            actions.roll_back_rollout(rollout=second, actor=carol, reason="Worse", now=now)
+            steering.roll_back_rollout(rollout=second, actor=carol, reason="Worse", now=now)
 
     def test_is_for_those_who_steer_and_a_live_rollout_only(
         self, second, live, charlie, carol, rollout
     ):
         with pytest.raises(actions.WrongRolloutState, match="only a live one"):
-            actions.roll_back_rollout(rollout=second, actor=carol, reason="Worse", now=NOW)
+            steering.roll_back_rollout(rollout=second, actor=carol, reason="Worse", now=NOW)
         with pytest.raises(NotPermitted):
-            actions.roll_back_rollout(rollout=second, actor=charlie, reason="Worse", now=NOW)
+            steering.roll_back_rollout(rollout=second, actor=charlie, reason="Worse", now=NOW)
         with pytest.raises(actions.NotEligible):  # nothing served before the first
-            actions.roll_back_rollout(rollout=rollout, actor=carol, reason="Worse", now=NOW)
+            steering.roll_back_rollout(rollout=rollout, actor=carol, reason="Worse", now=NOW)

@@ -10,6 +10,7 @@ from apps.common.canonical import digest_of
 from apps.common.errors import NotPermitted
 from apps.promotions import actions, begin
 from apps.promotions.models import Approval, GateResult, Promotion, Rollout
+from apps.promotions.rollouts import actions as steering
 from tests.database import as_owner, unguarded
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
@@ -263,29 +264,29 @@ class TestSteering:
 
     def test_pauses_what_moves_forward_and_lets_it_go_on(self, rollout, other, alice, enqueued):
         told = self.steer(
-            enqueued, actions.pause_rollout, rollout, other, alice, reason="Wait for Monday"
+            enqueued, steering.pause_rollout, rollout, other, alice, reason="Wait for Monday"
         )
         assert told == (Action.ROLLOUT_PAUSED, "alice", {"reason": "Wait for Monday"})
         assert as_stored(rollout)["paused_at"] == LATER
         with pytest.raises(actions.WrongRolloutState, match="moving forward"):
-            actions.pause_rollout(rollout=rollout, actor=alice, reason="Twice", now=LATER)
-        told = self.steer(enqueued, actions.resume_rollout, rollout, other, alice)
+            steering.pause_rollout(rollout=rollout, actor=alice, reason="Twice", now=LATER)
+        told = self.steer(enqueued, steering.resume_rollout, rollout, other, alice)
         assert told == (Action.ROLLOUT_RESUMED, "alice", {})
         assert some(rollout, ("paused_at", "moved_at")) == {"paused_at": None, "moved_at": LATER}
         with pytest.raises(actions.WrongRolloutState, match="Only a paused"):
-            actions.resume_rollout(rollout=rollout, actor=alice, now=LATER)
+            steering.resume_rollout(rollout=rollout, actor=alice, now=LATER)
 
     @pytest.mark.parametrize("state", [{"return_reason": "GATE"}, {"status": "FAILED"}])
     def test_pauses_nothing_that_goes_back_or_has_ended(self, rollout, alice, state):
         Rollout.objects.filter(pk=rollout.pk).update(**state)
         with pytest.raises(actions.WrongRolloutState):
-            actions.pause_rollout(rollout=rollout, actor=alice, reason="x", now=LATER)
+            steering.pause_rollout(rollout=rollout, actor=alice, reason="x", now=LATER)
 
     @pytest.mark.parametrize("status", ["PENDING", "PROGRESSING", "FAILED"])
     def test_aborts_what_is_not_live(self, rollout, other, alice, enqueued, status):
         Rollout.objects.filter(pk=rollout.pk).update(status=status, paused_at=NOW)
         told = self.steer(
-            enqueued, actions.abort_rollout, rollout, other, alice, reason="Wrong day"
+            enqueued, steering.abort_rollout, rollout, other, alice, reason="Wrong day"
         )
         assert told == (Action.ROLLOUT_ABORTED, "alice", {"reason": "Wrong day"})
         ended = {"status": "ABORTED", "finished_at": LATER, "paused_at": None}
@@ -297,7 +298,7 @@ class TestSteering:
     def test_takes_a_failed_one_up_again(self, rollout, other, alice, enqueued, state, attempt):
         failed = {"status": "FAILED", "finished_at": NOW, "paused_at": NOW, "unready_since": NOW}
         Rollout.objects.filter(pk=rollout.pk).update(**failed, health={"a": 1}, **state)
-        told = self.steer(enqueued, actions.retry_rollout, rollout, other, alice)
+        told = self.steer(enqueued, steering.retry_rollout, rollout, other, alice)
         assert told == (Action.ROLLOUT_STARTED, "alice", {"again": True})
         fresh = {
             "status": "PROGRESSING", "finished_at": None, "moved_at": LATER, "paused_at": None,
@@ -313,7 +314,7 @@ class TestSteering:
         rollout.commits.create(step="SERVE", **sha)
         for attempt in (1, 2):
             Rollout.objects.filter(pk=rollout.pk).update(status="FAILED")
-            actions.retry_rollout(rollout=rollout, actor=alice, now=LATER)
+            steering.retry_rollout(rollout=rollout, actor=alice, now=LATER)
             assert as_stored(rollout)["attempt"] == attempt
             rollout.commits.filter(attempt=1).update(lost_at=NOW)
 
@@ -323,27 +324,27 @@ class TestSteering:
         factories.live(registered_model, 9)
         Rollout.objects.filter(pk=rollout.pk).update(status="FAILED")
         with pytest.raises(actions.WrongRolloutState, match="Another version has been serving"):
-            actions.retry_rollout(rollout=rollout, actor=alice, now=LATER)
+            steering.retry_rollout(rollout=rollout, actor=alice, now=LATER)
 
     def test_is_for_owners_reviewers_and_platform_engineers(
         self, rollout, alice, carol, charlie, engineer
     ):
         for person in (alice, carol, engineer):
-            assert actions.may_steer(rollout, person)
-        assert not actions.may_steer(rollout, charlie)
+            assert steering.may_steer(rollout, person)
+        assert not steering.may_steer(rollout, charlie)
         Rollout.objects.filter(pk=rollout.pk).update(paused_at=NOW)
         before = as_stored(rollout)
         for change, more in (
-            (actions.pause_rollout, {"reason": "x"}),
-            (actions.resume_rollout, {}),
-            (actions.retry_rollout, {}),
-            (actions.abort_rollout, {"reason": "x"}),
-            (actions.roll_back_rollout, {"reason": "x"}),
+            (steering.pause_rollout, {"reason": "x"}),
+            (steering.resume_rollout, {}),
+            (steering.retry_rollout, {}),
+            (steering.abort_rollout, {"reason": "x"}),
+            (steering.roll_back_rollout, {"reason": "x"}),
         ):
             with pytest.raises(NotPermitted, match="can steer a rollout"):
                 change(rollout=rollout, actor=charlie, now=NOW, **more)
         with pytest.raises(NotPermitted):
-            actions.go_on_rollout(rollout=rollout, actor=charlie, reason="x", now=NOW)
+            steering.go_on_rollout(rollout=rollout, actor=charlie, reason="x", now=NOW)
         assert as_stored(rollout) == before
 
     def test_changes_nothing_that_it_cannot_record(self, rollout, alice, audit_away):
@@ -354,10 +355,10 @@ class TestSteering:
                 change(rollout=rollout, actor=alice, now=LATER, **more)
             assert as_stored(rollout) == before
 
-        refused(actions.pause_rollout, {}, reason="x")
-        refused(actions.resume_rollout, {"paused_at": NOW})
-        refused(actions.abort_rollout, {}, reason="x")
-        refused(actions.retry_rollout, {"status": "FAILED"})
+        refused(steering.pause_rollout, {}, reason="x")
+        refused(steering.resume_rollout, {"paused_at": NOW})
+        refused(steering.abort_rollout, {}, reason="x")
+        refused(steering.retry_rollout, {"status": "FAILED"})
 
 
 class TestGoOnRollout:
@@ -381,13 +382,13 @@ class TestGoOnRollout:
         return rollout
 
     def go_on(self, rollout, actor):
-        return actions.go_on_rollout(rollout=rollout, actor=actor, reason="Night.", now=LATER)
+        return steering.go_on_rollout(rollout=rollout, actor=actor, reason="Night.", now=LATER)
 
     def test_keeps_the_decision_with_the_numbers_and_wakes_the_worker(
         self, waiting, other, carol, enqueued
     ):
         untouched = as_stored(other)
-        assert actions.may_go_on(waiting, carol)
+        assert steering.may_go_on(waiting, carol)
         with enqueued() as asked:
             self.go_on(waiting, carol)
         gate = GateResult.objects.get(commit__step="SHIFT_50")
@@ -407,8 +408,8 @@ class TestGoOnRollout:
             self.go_on(waiting, carol)
 
     def test_is_never_for_whoever_proposed_it(self, waiting, alice, bob, charlie):
-        assert not actions.may_go_on(waiting, alice)
-        assert not actions.may_go_on(waiting, charlie)
+        assert not steering.may_go_on(waiting, alice)
+        assert not steering.may_go_on(waiting, charlie)
         with pytest.raises(NotPermitted, match="their own proposal"):
             self.go_on(waiting, alice)
         assert self.go_on(waiting, bob)
@@ -419,7 +420,7 @@ class TestGoOnRollout:
     def test_needs_one_that_waits_for_it(self, waiting, carol, state):
         Rollout.objects.filter(pk=waiting.pk).update(**state)
         waiting.refresh_from_db()
-        assert actions.may_go_on(waiting, carol) is ("attempt" in state)
+        assert steering.may_go_on(waiting, carol) is ("attempt" in state)
         with pytest.raises(actions.WrongRolloutState):
             self.go_on(waiting, carol)
 
@@ -451,7 +452,7 @@ class TestRollBackRollout:
         return made
 
     def back(self, rollout, actor):
-        return actions.roll_back_rollout(rollout=rollout, actor=actor, reason="Slow.", now=LATER)
+        return steering.roll_back_rollout(rollout=rollout, actor=actor, reason="Slow.", now=LATER)
 
     def test_starts_the_approved_version_that_served_before(self, live, other, engineer, enqueued):
         untouched = as_stored(other)
