@@ -22,6 +22,7 @@ from django.db.models.functions import Coalesce
 from apps.audit.actions import Actor, System, record
 from apps.audit.models import Action
 from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.common.constraints import broken_rule
 from apps.common.counts import counted
 from apps.common.errors import DomainError
 from apps.common.tasks import enqueue_on_commit
@@ -92,11 +93,8 @@ def _persons(promotion: Promotion) -> Iterator[Wait]:
     if promotion.status != Promotion.Status.APPROVED:
         return
     if promotion.approvals.counting().persons() < promotion.policy_revision.rules.approvals:
-        words = (
-            "Two of the accounts that approved it belong to one person, as was found since. "
-            "Withdraw it and propose the version again."
-        )
-        yield Wait(WaitCode.CONDITION, words)
+        again = "Withdraw it and propose the version again."
+        yield Wait(WaitCode.CONDITION, f"{REFUSED['rollout_of_an_approval']} {again}")
 
 
 def expires_at(promotion: Promotion) -> datetime | None:
@@ -188,8 +186,20 @@ def start_rollout(*, promotion: Promotion, actor: Actor, now: datetime) -> Rollo
     return rollout
 
 
+# why the database takes no such row, by the rule that it breaks
+REFUSED = {
+    "rollout_one_per_promotion": "This rollout has already started.",
+    "rollout_one_open_per_model": "Another rollout of this model is under way.",
+    "rollout_of_an_approval": "Fewer people approved it than its policy asks for: some of their "
+    "accounts, or the one that proposed it, were found to belong to one person.",
+    "rollout_goes_back": "That version was never carried out, so nothing goes back to it.",
+}
+
+
 def create_rollout(promotion: Promotion, now: datetime, **more: object) -> Rollout:
-    """Make the row of a rollout. Raises WrongRolloutState where there is one already."""
+    """Make the row of a rollout. Raises WrongRolloutState with the reason where there may be none;
+    whatever else the database refuses is a fault of ours, and is raised as it is.
+    """
     try:
         with transaction.atomic():
             return Rollout.objects.create(
@@ -201,8 +211,11 @@ def create_rollout(promotion: Promotion, now: datetime, **more: object) -> Rollo
                 next_check_at=now,
                 **more,
             )
-    except IntegrityError:
-        raise WrongRolloutState("This rollout has already started.") from None
+    except IntegrityError as error:
+        words = REFUSED.get(broken_rule(error))
+        if words is None:
+            raise
+        raise WrongRolloutState(words) from None
 
 
 def supersede_rollout(newer: ModelVersion, actor: Actor, now: datetime) -> None:

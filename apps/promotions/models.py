@@ -198,8 +198,11 @@ class ApprovalQuerySet(models.QuerySet["Approval"]):
         return self.filter(decision=Approval.Decision.APPROVE, voided_at=None)
 
     def persons(self) -> int:
-        """Return how many persons gave them, with however many accounts. One query."""
-        found = self.aggregate(persons=models.Count("approver__person", distinct=True))
+        """Return how many persons gave them, with however many accounts; not whoever proposed it,
+        where an account that approved was found to be theirs. One query.
+        """
+        others = self.exclude(approver__person=F("requested_by__person"))
+        found = others.aggregate(persons=models.Count("approver__person", distinct=True))
         return int(found["persons"])
 
 

@@ -90,7 +90,9 @@ def live(model, number, **chosen):
 
 
 def rolled(model, number, chosen=None, *, decided_at=NOW, **facts):
-    """Return the rollout of a new version, approved and LIVE where the facts say nothing else."""
+    """Return the rollout of a new version, approved and LIVE where the facts say nothing else. One
+    that goes back is of a version that was carried out the day before.
+    """
     made = version(model, number)
     evaluated = run(made)
     promotion = Promotion.objects.create(
@@ -118,7 +120,8 @@ def rolled(model, number, chosen=None, *, decided_at=NOW, **facts):
         )  # fmt: skip
     is_live = {"status": "LIVE", "weight": 100, "finished_at": NOW, "observed_at": NOW}
     began = {"started_at": NOW, "moved_at": NOW}
-    return Rollout.objects.create(
-        promotion=promotion, registered_model=model, model_version=made,
-        **(is_live | began | facts),
-    )  # fmt: skip
+    of = {"promotion": promotion, "registered_model": model, "model_version": made}
+    if "rolls_back" in facts:
+        was = {"status": "REPLACED", "started_at": NOW - timedelta(days=1), "moved_at": NOW}
+        Rollout.objects.create(**of, **was)
+    return Rollout.objects.create(**of, **(is_live | began | facts))

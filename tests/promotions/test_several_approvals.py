@@ -112,6 +112,21 @@ class TestApprovePromotion:
         assert "belong to one person" in wait.words
         assert not Rollout.objects.exists()
 
+    def test_starts_nothing_where_whoever_proposed_it_turns_out_to_have_approved_it(
+        self, registered_model, alice, carol, monkeypatch
+    ):
+        promotion = propose(candidate(registered_model, 7), alice)
+        with monkeypatch.context() as held:
+            held.setattr(begin, "waits_for", lambda *_: [begin.Wait("FROZEN", "A window.")])
+            approve(promotion, carol)
+        User.objects.filter(pk=carol.pk).update(person=alice.person)
+        promotion.refresh_from_db()
+        assert begin.start_if_free(promotion=promotion, actor=begin.WORKER, now=NOW) is None
+        (wait,) = standing(promotion, NOW).waits
+        assert "Fewer people approved it" in wait.words
+        with pytest.raises(begin.WrongRolloutState, match="Fewer people approved it"):
+            begin.start_rollout(promotion=promotion, actor=carol, now=NOW)
+
     def test_shows_no_form_to_who_approved_already(
         self, two, registered_model, alice, carol, ravi, client
     ):

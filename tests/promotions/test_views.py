@@ -56,8 +56,10 @@ def as_(client):
 @pytest.fixture(autouse=True)
 def moment(monkeypatch, settings, tmp_path):
     """Let the doors' clock stand, and give them a Git repository of their own."""
-    doors = ("promotions.views", "promotions.rollouts.views", "promotions.api", "promotions.rollouts.api",
-             "gateway.views")  # fmt: skip
+    doors = (
+        "promotions.views", "promotions.rollouts.views", "promotions.api",
+        "promotions.rollouts.api", "gateway.views",
+    )  # fmt: skip
     for module in (*(f"apps.{door}" for door in doors), "portal.pages.catalog"):
         monkeypatch.setattr(f"{module}.now", lambda: NOW)
     remote = tmp_path / "gitops.git"

@@ -10,7 +10,7 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from apps.access.models import AccessRequest, Grant
-from apps.accounts.models import Role
+from apps.accounts.models import Role, User
 from apps.audit.models import Action
 from apps.audit.timeline import timeline
 from apps.common.canonical import digest_of_bytes
@@ -224,6 +224,14 @@ class TestVoidIfChanged:
         )  # fmt: skip
         assert compiled(registered_model, [grant]).digest != before
         assert void_if_changed(promotion=promotion, now=LATER) == []
+
+    def test_is_done_whoever_turns_out_to_be_whom(self, halfway, carol, alice, settings):
+        promotion, other, _ = halfway
+        User.objects.filter(pk=carol.pk).update(person=alice.person)
+        new_image(promotion, settings)
+        with django_sees(other):
+            sweep(promotion)
+        assert promotion.approvals.get().voided_at == LATER
 
     def test_is_never_done_once_the_rollout_began(self, registered_model, alice, carol, settings):
         promotion = propose(registered_model, 7, alice)

@@ -4,11 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from apps.accounts.models import Role
+from apps.accounts.models import Role, User
 from apps.audit.models import Action
 from apps.common.canonical import digest_of
 from apps.common.errors import NotPermitted
 from apps.promotions import actions, begin
+from apps.promotions.begin import WrongRolloutState
 from apps.promotions.models import Approval, GateResult, Promotion, Rollout
 from apps.promotions.rollouts import actions as steering
 from tests.database import as_owner, unguarded
@@ -242,10 +243,10 @@ class TestDeciding:
         assert as_stored(other) == untouched
 
     def test_starts_a_rollout_once(self, rollout, carol):
-        with pytest.raises(actions.WrongRolloutState, match="already under way"):
+        with pytest.raises(WrongRolloutState, match="already under way"):
             begin.start_rollout(promotion=rollout.promotion, actor=carol, now=NOW)
         Rollout.objects.filter(pk=rollout.pk).update(status="ABORTED")
-        with pytest.raises(actions.WrongRolloutState, match="already started"):
+        with pytest.raises(WrongRolloutState, match="already started"):
             begin.start_rollout(promotion=rollout.promotion, actor=carol, now=NOW)
 
 
@@ -268,18 +269,18 @@ class TestSteering:
         )
         assert told == (Action.ROLLOUT_PAUSED, "alice", {"reason": "Wait for Monday"})
         assert as_stored(rollout)["paused_at"] == LATER
-        with pytest.raises(actions.WrongRolloutState, match="moving forward"):
+        with pytest.raises(WrongRolloutState, match="moving forward"):
             steering.pause_rollout(rollout=rollout, actor=alice, reason="Twice", now=LATER)
         told = self.steer(enqueued, steering.resume_rollout, rollout, other, alice)
         assert told == (Action.ROLLOUT_RESUMED, "alice", {})
         assert some(rollout, ("paused_at", "moved_at")) == {"paused_at": None, "moved_at": LATER}
-        with pytest.raises(actions.WrongRolloutState, match="Only a paused"):
+        with pytest.raises(WrongRolloutState, match="Only a paused"):
             steering.resume_rollout(rollout=rollout, actor=alice, now=LATER)
 
     @pytest.mark.parametrize("state", [{"return_reason": "GATE"}, {"status": "FAILED"}])
     def test_pauses_nothing_that_goes_back_or_has_ended(self, rollout, alice, state):
         Rollout.objects.filter(pk=rollout.pk).update(**state)
-        with pytest.raises(actions.WrongRolloutState):
+        with pytest.raises(WrongRolloutState):
             steering.pause_rollout(rollout=rollout, actor=alice, reason="x", now=LATER)
 
     @pytest.mark.parametrize("status", ["PENDING", "PROGRESSING", "FAILED"])
@@ -323,7 +324,7 @@ class TestSteering:
     ):
         factories.live(registered_model, 9)
         Rollout.objects.filter(pk=rollout.pk).update(status="FAILED")
-        with pytest.raises(actions.WrongRolloutState, match="Another version has been serving"):
+        with pytest.raises(WrongRolloutState, match="Another version has been serving"):
             steering.retry_rollout(rollout=rollout, actor=alice, now=LATER)
 
     def test_is_for_owners_reviewers_and_platform_engineers(
@@ -404,7 +405,7 @@ class TestGoOnRollout:
         assert asked == [("promotions.reconcile_rollout", {"rollout_id": str(waiting.pk)})]
         assert some(waiting, {"moved_at": 0, **RENEWED}) == {"moved_at": LATER, **RENEWED}
         assert as_stored(other) == untouched
-        with pytest.raises(actions.WrongRolloutState):
+        with pytest.raises(WrongRolloutState):
             self.go_on(waiting, carol)
 
     def test_is_never_for_whoever_proposed_it(self, waiting, alice, bob, charlie):
@@ -421,14 +422,14 @@ class TestGoOnRollout:
         Rollout.objects.filter(pk=waiting.pk).update(**state)
         waiting.refresh_from_db()
         assert steering.may_go_on(waiting, carol) is ("attempt" in state)
-        with pytest.raises(actions.WrongRolloutState):
+        with pytest.raises(WrongRolloutState):
             self.go_on(waiting, carol)
 
     def test_decides_about_no_weight_that_was_lost_or_not_seen(self, waiting, carol):
         for change in ({"lost_at": NOW}, {"lost_at": None, "observed_at": None}):
             with unguarded():
                 waiting.commits.filter(step="SHIFT_50").update(**change)
-            with pytest.raises(actions.WrongRolloutState):
+            with pytest.raises(WrongRolloutState):
                 self.go_on(waiting, carol)
 
     def test_decides_nothing_that_it_cannot_record(self, waiting, carol, audit_away):
@@ -479,16 +480,29 @@ class TestRollBackRollout:
         assert some(live, RENEWED) == RENEWED
         assert as_stored(live)["status"] == "LIVE"
         assert as_stored(other) == untouched
-        with pytest.raises(actions.WrongRolloutState, match="already under way"):
+        with pytest.raises(WrongRolloutState, match="already under way"):
             self.back(live, engineer)
 
     def test_needs_a_live_one_and_a_version_to_go_back_to(self, live, rollout_of_another, engineer):
-        with pytest.raises(actions.WrongRolloutState, match="only a live one"):
+        with pytest.raises(WrongRolloutState, match="only a live one"):
             self.back(rollout_of_another, engineer)
         with as_owner():
             Rollout.objects.filter(pk=live.pk).update(baseline=None)
         with pytest.raises(actions.NotEligible, match="No earlier version"):
             self.back(live, engineer)
+
+    def test_is_held_up_by_no_account_that_was_linked_since(self, live, other, engineer):
+        approval = Approval.objects.get(promotion__model_version=live.baseline)
+        User.objects.filter(pk=approval.approver_id).update(person=approval.requested_by.person)
+        assert approval.promotion.approvals.counting().persons() == 0
+        back = self.back(live, engineer)
+        assert (back.promotion, back.status) == (approval.promotion, "PENDING")
+
+    def test_leads_to_nothing_that_was_never_carried_out(self, live, version, alice, carol):
+        waits = propose(version, alice)
+        with pytest.raises(begin.WrongRolloutState, match="never carried out"):
+            begin.create_rollout(waits, NOW, rolls_back=live, steps=[100])
+        assert not Rollout.objects.filter(promotion=waits).exists()
 
     @pytest.fixture
     def rollout_of_another(self, other):
