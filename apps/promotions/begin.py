@@ -242,23 +242,42 @@ def supersede_rollout(newer: ModelVersion, actor: Actor, now: datetime) -> None:
     wake(old)
 
 
+NOT_JUSTIFIED = (
+    "It was rolled forward in an emergency that was found not justified. Take it back and propose "
+    "the version again."
+)
+
+
 def may_not_go_forward(promotion: Promotion, now: datetime) -> str:
     """Return why a rollout of the promotion that stopped may not be taken up again now, in words;
     "" where it may. Going back is never held up.
+
+    What an emergency did not wait for holds nothing up again: approvals, its change, and the freeze
+    window that it was declared in. It grows too old as an approval does.
     """
-    objected = Emergency.Status.OBJECTED
-    if Emergency.objects.filter(promotion=promotion, status=objected).exists():
-        return (
-            "It was rolled forward in an emergency that was found not justified. Take it back and "
-            "propose the version again."
-        )
-    if is_expired(promotion, now):
-        days = promotion.policy_revision.rules.approval_max_age_days
+    days = promotion.policy_revision.rules.approval_max_age_days
+    emergency = Emergency.objects.filter(promotion=promotion).first()
+    if emergency is not None:
+        if emergency.status == Emergency.Status.OBJECTED:
+            return NOT_JUSTIFIED
+        if emergency.requested_at + promotion.policy_revision.rules.approval_max_age <= now:
+            since = f"Its emergency was declared more than {counted(days, 'day')} ago."
+            return f"{since} Propose the version again."
+        if _is_same_freeze(promotion.registered_model, emergency.requested_at, now):
+            return ""
+    elif is_expired(promotion, now):
         return f"It was approved more than {counted(days, 'day')} ago. Propose the version again."
     waits = [*_freeze(promotion, now)]
     if promotion.status == Promotion.Status.APPROVED:
         waits += _change(promotion, now)
     return " ".join(wait.words for wait in waits)
+
+
+def _is_same_freeze(model: RegisteredModel, then: datetime, now: datetime) -> bool:
+    """Tell whether the freeze window that a model is in began before an earlier moment."""
+    rules = rules_for(model, now).rules
+    before, present = rules.frozen(model.name, then), rules.frozen(model.name, now)
+    return before is not None and before == present
 
 
 def locked(model: RegisteredModel) -> RegisteredModel:

@@ -23,9 +23,11 @@ from apps.integrations.engine.identity import is_stand_in
 from apps.promotions import sleep
 from apps.promotions.models import Rollout, RolloutQuerySet
 from apps.promotions.rollouts.drift import DRIFT, UNMEASURED
+from apps.promotions.rollouts.plan import HoldCode
 from apps.promotions.sleep import Sleep
 
 Status = Rollout.Status
+HELD = ("NO_TRAFFIC", *HoldCode)  # it stays where it is until somebody acts
 RELATED = ("model_version__registered_model", "registered_model", "promotion", "baseline")
 # a worker that missed so many looks at a live version does not run
 MISSED_LOOKS = 3
@@ -278,7 +280,7 @@ def _of_open(rollout: Rollout, seen: _Seen, number: str = "") -> ServingState:
         badge = Badge("bad", "", f"{words} not answered", title=rollout.message)
         return ServingState(State.NOT_READY, badge, rollout, weight)
     state = State.ROLLING_OUT if weight else State.STARTING
-    halted = "paused" if rollout.paused_at else "held" if rollout.reason == "NO_TRAFFIC" else ""
+    halted = "paused" if rollout.paused_at else "held" if rollout.reason in HELD else ""
     if halted:
         words = f"{number} {halted}" if number else halted.capitalize()
         badge = Badge("warn", "pause", f"{words} · {weight} %", title=rollout.message)

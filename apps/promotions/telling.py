@@ -21,6 +21,7 @@ from apps.promotions.models import Promotion, Rollout
 from apps.promotions.policy import actions as policy
 from apps.promotions.policy.models import PolicyChange
 from apps.promotions.rollouts import actions as steering
+from apps.promotions.rollouts.plan import HoldCode
 
 PREFIX, POLICY, HELD = "promotion", "policy-change", "rollout-held"
 Status, Going = Promotion.Status, Rollout.Status
@@ -133,7 +134,13 @@ def _tell_rollouts(now: datetime) -> int:
         finished_at__gte=now - LATELY, status__in=(Going.LIVE, Going.FAILED, Going.ABORTED)
     )
     drifted = rows.live().filter(drifted_at__isnull=False)
-    news = [*_ended(ended), *_returning(rows.open().exclude(return_reason="")), *_drifted(drifted)]
+    stopped = rows.open().filter(reason__in=[*HoldCode], paused_at=None)
+    news = [
+        *_ended(ended),
+        *_returning(rows.open().exclude(return_reason="")),
+        *_stopped(stopped),
+        *_drifted(drifted),
+    ]
     return tell_waiting(HELD, _held(held), now=now) + tell_news(news, now=now)
 
 
@@ -193,6 +200,21 @@ def _returning(rows: Iterable[Rollout]) -> Iterator[News]:
             key=f"rollout:{row.pk}:{row.attempt}:RETURN",
             kind=Kind.ROLLOUT,
             title=f"Rollout of {row.model_version.name} goes back to what served before",
+            path=path_of_rollout(row),
+            people=partial(menders_of, row.registered_model),
+            urgent=True,
+        )
+
+
+def _stopped(rows: Iterable[Rollout]) -> Iterator[News]:
+    """Yield rollouts that go no further, for those who mend: ServiceNow's change, or the review of
+    an emergency, does not let them.
+    """
+    for row in rows:
+        yield News(
+            key=f"rollout:{row.pk}:{row.attempt}:{row.reason}:{row.weight}",
+            kind=Kind.ROLLOUT,
+            title=f"Rollout of {row.model_version.name} is held at {row.weight} %",
             path=path_of_rollout(row),
             people=partial(menders_of, row.registered_model),
             urgent=True,

@@ -10,6 +10,7 @@ from apps.audit.models import Action, AuditEvent
 from apps.common.decisions import AlreadyDecided, NotOnesOwn
 from apps.common.errors import DomainError, NotPermitted
 from apps.promotions import actions
+from apps.promotions.begin import WrongRolloutState
 from apps.promotions.models import Approval, Promotion, Rollout
 from apps.promotions.rollouts import actions as steering
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
@@ -223,7 +224,7 @@ class TestTwoReviewersAtOnce:
 class TestSteerRollout:
     def test_a_failed_one_is_retried_with_a_new_generation(self, promotion, carol, alice):
         rollout = approve(promotion, carol)
-        with pytest.raises(actions.WrongRolloutState):
+        with pytest.raises(WrongRolloutState):
             steering.retry_rollout(rollout=rollout, actor=alice, now=NOW)
         Rollout.objects.update(status="FAILED", next_check_at=None)
         again = steering.retry_rollout(rollout=rollout, actor=alice, now=NOW)
@@ -233,7 +234,7 @@ class TestSteerRollout:
         rollout = approve(promotion, carol)
         aborted = steering.abort_rollout(rollout=rollout, actor=alice, reason="Wrong day", now=NOW)
         assert aborted.status == "ABORTED"
-        with pytest.raises(actions.WrongRolloutState, match="nothing to abort"):
+        with pytest.raises(WrongRolloutState, match="nothing to abort"):
             steering.abort_rollout(rollout=rollout, actor=alice, reason="Again", now=NOW)
         assert audited("rollout.aborted") == 1
 

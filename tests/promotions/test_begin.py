@@ -8,7 +8,7 @@ from apps.audit.models import Action
 from apps.catalog.models import ModelVersion
 from apps.common.decisions import AlreadyDecided
 from apps.promotions import actions, begin
-from apps.promotions.begin import WORKER, WaitCode
+from apps.promotions.begin import WORKER, WaitCode, WrongRolloutState
 from apps.promotions.models import Promotion, Rollout
 from apps.promotions.policy.freezes import Freeze
 from apps.promotions.rollouts import actions as steering
@@ -97,7 +97,7 @@ class TestFreezeWindows:
         rollout = approve(promotion, carol)
         Rollout.objects.filter(pk=rollout.pk).update(status="FAILED")
         put_in_force("PHI", freezes=(MORNING,))
-        with pytest.raises(actions.WrongRolloutState, match="Clinics open"):
+        with pytest.raises(WrongRolloutState, match="Clinics open"):
             steering.retry_rollout(rollout=rollout, actor=alice, now=NOW)
         again = steering.retry_rollout(rollout=rollout, actor=alice, now=NOON)
         Rollout.objects.filter(pk=live.pk).update(status="REPLACED")
@@ -185,7 +185,7 @@ class TestExpiry:
         assert begin.start_if_free(promotion=promotion, actor=WORKER, now=late) is None
         assert approved(promotion).status == "APPROVED"
         Rollout.objects.filter(pk=rollout.pk).update(status="FAILED")
-        with pytest.raises(actions.WrongRolloutState, match="more than 14 days ago"):
+        with pytest.raises(WrongRolloutState, match="more than 14 days ago"):
             steering.retry_rollout(rollout=rollout, actor=alice, now=late)
 
 

@@ -21,6 +21,7 @@ from apps.promotions import begin, queries
 from apps.promotions.actions import PROPOSAL, NotEligible
 from apps.promotions.begin import WrongRolloutState
 from apps.promotions.models import GateResult, Rollout, RolloutCommit
+from apps.promotions.rollouts.holds import hold_of
 
 
 def may_steer(rollout: Rollout, user: User) -> bool:
@@ -47,9 +48,10 @@ def pause_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) 
 @transaction.atomic
 def resume_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
     """Let a paused rollout go on from the weights it has. Raises WrongRolloutState unless it is
-    paused.
+    paused, and where something holds it up.
     """
     _may_steer(rollout, actor)
+    _may_go_forward(rollout, now)
     rows = Rollout.objects.open().filter(pk=rollout.pk, paused_at__isnull=False)
     if not rows.update(paused_at=None, moved_at=now, **begin.renewed(now)):
         raise WrongRolloutState("Only a paused rollout can be resumed.")
@@ -75,9 +77,10 @@ def go_on_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) 
     """Let a rollout go on from a weight at which too few calls came to compare it.
 
     The numbers as they stand are kept with the decision. Raises NotPermitted for whoever proposed
-    it; WrongRolloutState unless it waits for this.
+    it; WrongRolloutState unless it waits for this, and where something else holds it up.
     """
     decisions.permit(going_on(rollout, actor))
+    _may_go_forward(rollout, now)
     waiting = Rollout.objects.open().filter(pk=rollout.pk, reason="NO_TRAFFIC", paused_at=None)
     found = waiting.select_for_update().first()
     commit = _unjudged(found) if found is not None else None
@@ -219,6 +222,13 @@ def roll_back_rollout(*, rollout: Rollout, actor: User, reason: str, now: dateti
     record(action=Action.ROLLOUT_STARTED, actor=actor, target=back, now=now, data=data)
     begin.wake(back)
     return back
+
+
+def _may_go_forward(rollout: Rollout, now: datetime) -> None:
+    """Raise WrongRolloutState where a rollout under way may not go forward now."""
+    hold = hold_of(rollout, now)
+    if hold is not None:
+        raise WrongRolloutState(hold.words)
 
 
 def _may_steer(rollout: Rollout, actor: User) -> None:

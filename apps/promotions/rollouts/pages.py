@@ -13,6 +13,7 @@ from apps.common.badges import Badge
 from apps.gitops import trouble
 from apps.promotions.models import GateResult, Rollout, RolloutCommit, shift_to
 from apps.promotions.rollouts import drift
+from apps.promotions.rollouts.plan import HoldCode
 
 TITLES = {
     "NO_CAPACITY": "No GPU capacity.",
@@ -47,6 +48,8 @@ TITLES = {
     "GATE": "It was worse than the baseline, so callers went back.",
     "RETURNING": "Callers go back to the baseline.",
     "NO_TRAFFIC": "Too few calls arrived to compare it; it waits here until somebody decides.",
+    HoldCode.CHANGE: "Its change in ServiceNow does not allow it to go on.",
+    HoldCode.OBJECTED: "Its emergency was found not justified.",
 }
 VERDICTS = {
     GateResult.Verdict.PASSED: Badge("ok", "circle-check", "Passed"),
@@ -102,6 +105,7 @@ def problem(rollout: Rollout, back_to: ModelVersion | None = None) -> dict[str, 
         "GIT_REFUSED",
         "GIT_DIVERGED",
         "NO_TRAFFIC",
+        *HoldCode,
     ):
         other = (
             "The last look failed." if rollout.reason == "REFUSED" else "A replica is not ready."

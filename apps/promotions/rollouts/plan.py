@@ -24,8 +24,19 @@ from apps.promotions.rollouts.health import Decision, Verdict
 Step = Rollout.Step
 STALLED_SOONER = {"NO_RUNTIME": timedelta(minutes=5)}  # it is committed together with the version
 NOT_AS_APPROVED = "NOT_AS_APPROVED"  # a step would write something else than what was approved
+
+
+class HoldCode(StrEnum):
+    """CHANGE: its change in ServiceNow is not open any more. OBJECTED: its emergency was found not
+    justified.
+    """
+
+    CHANGE = "CHANGE"
+    OBJECTED = "OBJECTED"
+
+
 # people, or the settings, want it to stand still
-NEVER_STALLED = ("HOLDING", "PAUSED", "NO_TRAFFIC")
+NEVER_STALLED = ("HOLDING", "PAUSED", "NO_TRAFFIC", *HoldCode)
 # a slow Argo CD, or a branch that lost our commit: then it never arrives
 LATE_SYNC = timedelta(seconds=15)
 UNREADY_GRACE = timedelta(seconds=20)  # a probe that fails once is no reason to move callers twice
@@ -40,6 +51,14 @@ class Do(StrEnum):
     WAIT = "WAIT"
     FINISH = "FINISH"
     FAIL = "FAIL"
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Why nothing more of a rollout is committed (holds.py). words: for people."""
+
+    code: HoldCode
+    words: str
 
 
 @dataclass(frozen=True)
@@ -60,7 +79,7 @@ class Situation:
     from them, and the route may have too. leaving: a version that must be out of the cluster before
     anything else is done, "" for none. still_for: how long nothing has got further. may_start_for:
     how long the version may take to be ready. without_traffic: the proposal allows it to go on
-    where too few calls came to compare.
+    where too few calls came to compare. hold: what keeps it from going forward.
     """
 
     name: str
@@ -78,6 +97,7 @@ class Situation:
     judged: frozenset[str] = frozenset()
     leaving: str = ""
     paused: bool = False
+    hold: Hold | None = None
     return_reason: str = ""
     return_message: str = ""
     quarantined: bool = False  # its files are no longer what was approved
@@ -234,6 +254,9 @@ def _commit(now: Situation, step: str) -> Next:
             "PAUSED",
             f"Paused at {now.weight} %. Nothing more is committed until somebody resumes it.",
         )
+    if now.hold is not None:
+        stays = f"It stays at {now.weight} % and still goes back by itself when its gate fails."
+        return wait(now.hold.code, f"{now.hold.words} {stays}")
     return Next(Do.COMMIT, step)
 
 

@@ -30,6 +30,7 @@ from apps.promotions.models import Rollout, RolloutCommit, shift_to
 from apps.promotions.rollouts import commits, drift, live, phases, records, render
 from apps.promotions.rollouts.commits import REFUSALS
 from apps.promotions.rollouts.health import Calls, Health, Limits, Measured
+from apps.promotions.rollouts.holds import hold_of
 from apps.promotions.rollouts.plan import (
     NOT_AS_APPROVED,
     Do,
@@ -162,6 +163,7 @@ def _observe(
         judged=frozenset(step for step, row in made.items() if hasattr(row, "gate")),
         leaving=leaving,
         paused=rollout.paused_at is not None,
+        hold=hold_of(rollout, now),
         return_reason=rollout.return_reason,
         return_message=rollout.return_message,
         quarantined=rollout.model_version.status == ModelVersion.Status.QUARANTINED,

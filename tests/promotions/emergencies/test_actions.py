@@ -13,16 +13,19 @@ from apps.common.sign_ins import FreshSignInNeeded, SignIn
 from apps.notices.models import Kind, Notice
 from apps.promotions import actions as promotions
 from apps.promotions import queries, stages
+from apps.promotions.begin import WrongRolloutState
 from apps.promotions.emergencies import actions
 from apps.promotions.emergencies.models import Emergency
 from apps.promotions.models import Promotion, Rollout
+from apps.promotions.policy.freezes import Freeze
 from apps.promotions.rollouts import actions as steering
+from apps.promotions.rollouts.holds import hold_of
 from portal.needs import needs_of
 from tests.database import owner_runs
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
 from tests.promotions.policies import put_in_force
-from tests.promotions.test_actions import propose
+from tests.promotions.test_actions import approve, propose
 from tests.trail import AuditAway, trail
 from worker.tasks.promotions import tell_overdue_emergencies
 
@@ -215,12 +218,31 @@ class TestReview:
         Rollout.objects.filter(pk__in=[rollout.pk, second.pk]).update(status="FAILED")
         finding(emergency=emergency, approver=carol, **REVIEW)
         if finding == actions.object_to_emergency:
-            with pytest.raises(promotions.WrongRolloutState, match="found not justified"):
+            with pytest.raises(WrongRolloutState, match="found not justified"):
                 steering.retry_rollout(rollout=rollout, actor=pete, now=LATER)
             assert Rollout.objects.get(pk=rollout.pk).status == "FAILED"
         else:
             steering.retry_rollout(rollout=rollout, actor=pete, now=LATER)
         steering.retry_rollout(rollout=second, actor=pete, now=LATER)
+
+    def test_that_objects_lets_nothing_under_way_go_on(self, emergency, other, carol, pete):
+        rollout, second = (
+            Rollout.objects.get(promotion=one.promotion)
+            for one in (emergency, declare(other, pete))
+        )
+        rows = Rollout.objects.filter(pk__in=[rollout.pk, second.pk])
+        rows.update(status="PROGRESSING", paused_at=NOW, reason="NO_TRAFFIC", weight=10)
+        actions.object_to_emergency(emergency=emergency, approver=carol, **REVIEW)
+        hold = hold_of(Rollout.objects.get(pk=rollout.pk), LATER)
+        assert (hold.code, "found not justified" in hold.words) == ("OBJECTED", True)
+        with pytest.raises(WrongRolloutState, match="found not justified"):
+            steering.resume_rollout(rollout=rollout, actor=pete, now=LATER)
+        Rollout.objects.filter(pk=rollout.pk).update(paused_at=None)
+        with pytest.raises(WrongRolloutState, match="found not justified"):
+            steering.go_on_rollout(rollout=rollout, actor=pete, reason="Now.", now=LATER)
+        steering.abort_rollout(rollout=rollout, actor=pete, reason="As found.", now=LATER)
+        assert hold_of(Rollout.objects.get(pk=second.pk), LATER) is None
+        assert steering.resume_rollout(rollout=second, actor=pete, now=LATER).paused_at is None
 
     def test_that_objects_tells_owners_and_engineers_to_go_back(
         self, emergency, carol, pete, alice, bob
@@ -276,6 +298,40 @@ class TestReview:
         }
         assert seen.pop(charlie.username) == seen.pop(stranger.username) == []
         assert all(found == [emergency] for found in seen.values())
+
+
+class TestTakingItUpAgain:
+    """An emergency's rollout that failed, while what it did without is still so."""
+
+    def failed(self, promotion, pete, now):
+        actions.declare_emergency(promotion=promotion, engineer=pete, statement=WHY, now=now)
+        rollout = Rollout.objects.get(promotion=promotion)
+        Rollout.objects.filter(pk=rollout.pk).update(status="FAILED")
+        return rollout
+
+    def test_waits_for_no_freeze_that_it_was_declared_in(self, promotion, alice, pete):
+        promotions.withdraw_promotion(promotion=promotion, actor=alice, now=NOW)
+        day = timedelta(days=1)
+        now_frozen = Freeze("Year end.", "2026-11-02T08:00", "2026-11-04T08:00")
+        later = Freeze("Clinics move.", "2026-11-05T00:00", "2026-11-06T00:00")
+        put_in_force("PHI", freezes=(now_frozen, later))
+        rollout = self.failed(propose(promotion.model_version, alice), pete, NOW)
+        with pytest.raises(WrongRolloutState, match="Clinics move"):
+            steering.retry_rollout(rollout=rollout, actor=pete, now=NOW + 3 * day)
+        again = steering.retry_rollout(rollout=rollout, actor=pete, now=NOW + day)
+        assert again.status == "PROGRESSING"
+
+    def test_waits_for_no_approval_that_is_too_old(self, promotion, alice, carol, pete):
+        promotions.withdraw_promotion(promotion=promotion, actor=alice, now=NOW)
+        put_in_force("PHI", approvals=2, approval_max_age_days=14)
+        promotion, day = propose(promotion.model_version, alice), timedelta(days=1)
+        assert approve(promotion, carol) is None
+        rollout = self.failed(promotion, pete, NOW + 13 * day)
+        for late in (13 + 14, 40):
+            with pytest.raises(WrongRolloutState, match="declared more than 14"):
+                steering.retry_rollout(rollout=rollout, actor=pete, now=NOW + late * day)
+        again = steering.retry_rollout(rollout=rollout, actor=pete, now=NOW + 26 * day)
+        assert again.status == "PROGRESSING"
 
 
 class TestTheDatabase:

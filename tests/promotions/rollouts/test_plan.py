@@ -23,6 +23,8 @@ from apps.promotions.rollouts.plan import (
     UNREADY_GRACE,
     Do,
     Held,
+    Hold,
+    HoldCode,
     Situation,
     Step,
     fail,
@@ -132,6 +134,29 @@ class TestAProblem:
         assert fail("DRIFT", "Changed.").is_problem
         assert wait("NO_CAPACITY", "No GPU node.").is_problem
         assert not wait("STARTING", "KServe makes the pod.").is_problem
+
+
+class TestAHold:
+    HOLD = Hold(HoldCode.CHANGE, "The window of CHG1 ended.")
+
+    def test_commits_nothing_more_however_long_it_lasts(self):
+        passed = Decision(Verdict.PASSED, "Fine.")
+        ready = replace(AT_TEN, held=held(20, passed))
+        assert plan_rollout(replace(ready, hold=self.HOLD)).do == Do.JUDGE
+        judged = replace(ready, judged=frozenset({"SHIFT_10"}))
+        assert plan_rollout(judged).do == Do.COMMIT
+        for still in (timedelta(0), 2 * longest_start()):
+            step = plan_rollout(replace(judged, hold=self.HOLD, still_for=still))
+            assert (step.do, step.reason) == (Do.WAIT, "CHANGE")
+            assert step.message.startswith("The window of CHG1 ended. It stays at 10 %")
+        start = plan_rollout(replace(START, hold=self.HOLD))
+        assert (start.do, start.reason) == (Do.WAIT, "CHANGE")
+
+    def test_lets_it_go_back_and_finish(self):
+        failed = Decision(Verdict.FAILED, "Slower.", final=True)
+        assert plan_rollout(replace(AT_TEN, hold=self.HOLD, held=held(1, failed))).do == Do.JUDGE
+        back = replace(AT_TEN, hold=self.HOLD, return_reason="GATE", return_message="Slower.")
+        assert plan_rollout(back).step == Step.RETURN
 
 
 class TestARuntimeThatComesLater:

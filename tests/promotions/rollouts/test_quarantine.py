@@ -6,6 +6,7 @@ import pytest
 
 from apps.catalog import actions as catalog
 from apps.promotions import actions
+from apps.promotions.begin import WrongRolloutState
 from apps.promotions.models import Approval, Promotion, Rollout
 from apps.promotions.rollouts import actions as steering
 from tests.factories import NOW, RegisteredModelFactory
@@ -126,7 +127,7 @@ class TestPeople:
             assert rollout.status == "FAILED"
         quarantine(second.model_version, now)
         before = audited(second)
-        with pytest.raises(actions.WrongRolloutState, match=f"{MODEL}-v2 is now quarantined"):
+        with pytest.raises(WrongRolloutState, match=f"{MODEL}-v2 is now quarantined"):
             steering.retry_rollout(rollout=second, actor=alice, now=now)
         second.refresh_from_db()
         assert (second.status, audited(second)) == ("FAILED", before)

@@ -11,6 +11,7 @@ import yaml
 from apps.audit.models import AuditEvent
 from apps.common.errors import NotPermitted
 from apps.promotions import actions
+from apps.promotions.begin import WrongRolloutState
 from apps.promotions.models import GateResult, Rollout, RolloutCommit
 from apps.promotions.rollouts import actions as steering
 from apps.promotions.rollouts import records
@@ -221,7 +222,7 @@ class TestWithoutTraffic:
     def test_nobody_decides_where_nothing_waits(self, held, git, cluster, carol):
         rollout, now = held
         steering.go_on_rollout(rollout=rollout, actor=carol, reason="A night job.", now=now)
-        with pytest.raises(actions.WrongRolloutState):
+        with pytest.raises(WrongRolloutState):
             steering.go_on_rollout(rollout=rollout, actor=carol, reason="Twice.", now=now)
         assert GateResult.objects.filter(commit__rollout=rollout).count() == 1
 
@@ -351,10 +352,10 @@ class TestPause:
         now = drive(second, git, cluster, now=now + timedelta(hours=2), calls=calls())
         assert (second.status, second.reason, second.weight) == ("PROGRESSING", "PAUSED", 10)
         assert route(git) == {"v2": 10, "v1": 90}
-        with pytest.raises(actions.WrongRolloutState):
+        with pytest.raises(WrongRolloutState):
             steering.pause_rollout(rollout=second, actor=carol, reason="Again", now=now)
         steering.resume_rollout(rollout=second, actor=carol, now=now)
-        with pytest.raises(actions.WrongRolloutState):
+        with pytest.raises(WrongRolloutState):
             steering.resume_rollout(rollout=second, actor=carol, now=now)
         drive(second, git, cluster, now=now, calls=calls())
         assert second.status == "LIVE"
@@ -477,7 +478,7 @@ class TestRollBack:
     def test_is_for_those_who_steer_and_a_live_rollout_only(
         self, second, live, charlie, carol, rollout
     ):
-        with pytest.raises(actions.WrongRolloutState, match="only a live one"):
+        with pytest.raises(WrongRolloutState, match="only a live one"):
             steering.roll_back_rollout(rollout=second, actor=carol, reason="Worse", now=NOW)
         with pytest.raises(NotPermitted):
             steering.roll_back_rollout(rollout=second, actor=charlie, reason="Worse", now=NOW)
