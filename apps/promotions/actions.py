@@ -31,7 +31,7 @@ from apps.promotions.binding.bound import Binding
 from apps.promotions.binding.models import KeptBytes
 from apps.promotions.binding.present import Chosen, present
 from apps.promotions.changes.actions import ask_for_change
-from apps.promotions.dossier import Change, document, evidence
+from apps.promotions.dossier import Change, digest_shown, document, evidence
 from apps.promotions.gates import blocked, evaluate_gates
 from apps.promotions.models import Approval, Promotion, Rollout, ServingClass
 from apps.promotions.policy.actions import revision_for
@@ -65,19 +65,23 @@ class StaleEvidence(DomainError):
 @dataclass(frozen=True)
 class Seen:
     """The evidence that was in front of the reviewer. baseline: a ModelVersion's key, None for no
-    baseline.
+    baseline. figures: the digest of everything that the page showed (dossier.digest_shown).
     """
 
     manifest_digest: str
     eval_run: str
     baseline: int | None
+    figures: str
 
-    def matches(self, promotion: Promotion) -> bool:
-        """Tell whether the promotion is bound to exactly this."""
-        return (self.manifest_digest, self.eval_run, self.baseline) == (
+    def matches(self, promotion: Promotion, shown: dict[str, Any]) -> bool:
+        """Tell whether the promotion is bound to exactly this, and shows it now. shown: its
+        evidence.
+        """
+        return (self.manifest_digest, self.eval_run, self.baseline, self.figures) == (
             promotion.manifest_digest,
             str(promotion.eval_run_id),
             promotion.baseline_id,
+            digest_shown(shown),
         )
 
 
@@ -231,7 +235,7 @@ def approve_promotion(
     change: the change to Git as it was on the page; it is kept with the rest of the evidence.
     Where something changed that earlier approvals were over, those are voided, and stay so though
     this one is refused. Raises NotPermitted unless the policy lets the approver decide and they did
-    not propose it; StaleEvidence when `seen` is not what the promotion is bound to; AlreadyDecided
+    not propose it; StaleEvidence when `seen` is not what the promotion shows now; AlreadyDecided
     if it is not pending, or this person approved it already; NotEligible when a gate no longer
     holds or an earlier approval is too old.
     """
@@ -246,11 +250,9 @@ def _approve(
 ) -> Rollout | None:
     begin.locked(promotion.registered_model)
     decisions.permit(question(promotion, approver))
-    _must_match(promotion, seen)
     _still_pending(promotion)
     _not_twice(promotion, approver)
-    promotion.model_version.refresh_from_db()
-    shown = evidence(promotion, change, now)
+    shown = _as_seen(promotion, seen, change, now)
     _refuse(item["words"] for item in shown["conditions"] if not item["passed"])
     if begin.is_expired(promotion, now):
         raise NotEligible("An earlier approval is too old by now. Propose the version again.")
@@ -284,8 +286,8 @@ def reject_promotion(
     needs no gate to hold.
     """
     decisions.permit(question(promotion, approver))
-    _must_match(promotion, seen)
-    shown = evidence(promotion, change, now)
+    _still_pending(promotion)
+    shown = _as_seen(promotion, seen, change, now)
     _settle(promotion, Promotion.Status.REJECTED, now)
     _not_twice(promotion, approver)
     dossier = _keep(promotion, approver, Approval.Decision.REJECT, reason, shown, now)
@@ -295,12 +297,20 @@ def reject_promotion(
     return promotion
 
 
-def _must_match(promotion: Promotion, seen: Seen) -> None:
-    if not seen.matches(promotion):
+def _as_seen(promotion: Promotion, seen: Seen, change: Change, now: datetime) -> dict[str, Any]:
+    """Return the evidence as the rows have it now, which is kept as what was decided over. Raises
+    StaleEvidence where the reviewer saw another.
+    """
+    # what was worked out since the row was read is shown too
+    promotion.refresh_from_db(fields=["cost_effect"])
+    promotion.model_version.refresh_from_db()
+    shown = evidence(promotion, change, now)
+    if not seen.matches(promotion, shown):
         raise StaleEvidence(
-            "The evidence has changed since you opened the page. Nothing was decided: look at it "
-            "again, then decide."
+            "This page is out of date: what it showed has changed since you opened it. Nothing was "
+            "decided: look at it again, then decide."
         )
+    return shown
 
 
 def _settle(promotion: Promotion, status: str, now: datetime) -> None:

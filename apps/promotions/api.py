@@ -20,7 +20,7 @@ from apps.common.openapi import choice, operation
 from apps.common.pagination import NewestRequests
 from apps.common.reasons import ReasonInput
 from apps.manifests.serving_settings import USUAL
-from apps.promotions import actions, proposal, stages
+from apps.promotions import actions, dossier, proposal, stages
 from apps.promotions.begin import WaitCode
 from apps.promotions.filters import PromotionQuery
 from apps.promotions.models import Approval, Promotion, ServingClass
@@ -53,14 +53,15 @@ class ProposalInput(serializers.Serializer[Any]):
 
 
 class DecisionInput(ReasonInput):
-    """Body of a decision. manifest_digest, eval_run and baseline: what the reviewer looked at, as
-    GET answered it. change: the digest of the change to Git that they were shown; left out, the
-    decision says for ever after that they were not.
+    """Body of a decision. manifest_digest, eval_run, baseline and figures: what the reviewer looked
+    at, as GET answered it. change: the digest of the change to Git that they were shown; left out,
+    the decision says for ever after that they were not.
     """
 
     manifest_digest = serializers.CharField(max_length=71)
     eval_run = serializers.UUIDField()
     baseline = serializers.CharField(allow_null=True, max_length=63)
+    figures = serializers.CharField(max_length=71)
     change = serializers.CharField(max_length=71, allow_blank=True, default="")
 
 
@@ -187,13 +188,16 @@ class OnePromotionOutput(PromotionOutput):
     """One promotion with its decisions. next_approval: who may give the next approval, in words; ""
     where none is asked for. expires_at: when its oldest approval is too old for the rollout to
     start. waits_for: what an approved promotion's rollout waits for; empty once it began. binding:
-    the document that binding_digest is of.
+    the document that binding_digest is of. evidence: what a reviewer is shown beside the change, as
+    it was decided over, else as it is now; figures: its digest, which a decision names.
     """
 
     decisions = ApprovalOutput(source="approvals", many=True)
     next_approval = serializers.SerializerMethodField()
     expires_at = serializers.SerializerMethodField()
     waits_for = serializers.SerializerMethodField()
+    evidence = serializers.SerializerMethodField()
+    figures = serializers.SerializerMethodField()
 
     class Meta(PromotionOutput.Meta):
         fields = (
@@ -203,6 +207,8 @@ class OnePromotionOutput(PromotionOutput):
             "next_approval",
             "expires_at",
             "waits_for",
+            "evidence",
+            "figures",
         )
 
     def _standing(self, item: Promotion) -> Standing:
@@ -221,6 +227,14 @@ class OnePromotionOutput(PromotionOutput):
     def get_waits_for(self, item: Promotion) -> Any:
         """Return what the start waits for."""
         return WaitOutput(self._standing(item).waits, many=True).data
+
+    def get_evidence(self, item: Promotion) -> dict[str, Any]:
+        """Return the conditions, metrics, facts, settings and cost that a reviewer is shown."""
+        return dossier.figures_of(self.context["shown"])
+
+    def get_figures(self, item: Promotion) -> str:
+        """Return the digest of the evidence."""
+        return dossier.digest_shown(self.context["shown"])
 
 
 class Promotions(Listing):
@@ -283,7 +297,8 @@ def _promotion(request: Request, pk: UUID) -> Promotion:
 
 def _answer(request: Request, pk: UUID, status: int = 200) -> Response:
     item = _promotion(request, pk)
-    context = {"standing": standing(item, now())}
+    shown = dossier.kept(item) or dossier.evidence(item, actions.NOT_SHOWN, now())
+    context = {"standing": standing(item, now()), "shown": shown}
     return Response(OnePromotionOutput(item, context=context).data, status=status)
 
 
@@ -327,7 +342,10 @@ def decide(request: Request, pk: UUID, decision: str) -> Response:
     body.is_valid(raise_exception=True)
     values = body.validated_data
     seen = actions.Seen(
-        values["manifest_digest"], str(values["eval_run"]), _baseline(item, values["baseline"])
+        values["manifest_digest"],
+        str(values["eval_run"]),
+        _baseline(item, values["baseline"]),
+        values["figures"],
     )
     action(
         promotion=item,

@@ -67,6 +67,18 @@ def evidence(promotion: Promotion, change: Change, now: datetime) -> dict[str, A
     }
 
 
+def figures_of(shown: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page itself shows of the evidence: everything but the change, which is loaded
+    beside it and has a digest of its own.
+    """
+    return {name: value for name, value in shown.items() if name not in ("steps", "problem")}
+
+
+def digest_shown(shown: dict[str, Any]) -> str:
+    """Return "sha256:<hex>" of the figures that a page shows, which a decision over them names."""
+    return digest_of(figures_of(shown))
+
+
 def document(promotion: Promotion, shown: dict[str, Any]) -> dict[str, Any]:
     """Return the dossier that a decision is over, as it is kept and digested: what is proposed, the
     binding, what was shown, and the approvals that count already, each with its own dossier. One

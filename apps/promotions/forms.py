@@ -7,6 +7,7 @@ from django import forms
 from apps.common.reasons import ReasonForm
 from apps.manifests.scaling import DAYS, pre_warm_of
 from apps.promotions.actions import Seen
+from apps.promotions.dossier import digest_shown
 from apps.promotions.models import Promotion, ServingClass
 from apps.promotions.settings.forms import SettingsForm
 
@@ -105,20 +106,24 @@ class DecisionForm(ReasonForm):
     manifest_digest = forms.CharField(widget=forms.HiddenInput, max_length=71)
     eval_run = forms.CharField(widget=forms.HiddenInput, max_length=36)
     baseline = forms.IntegerField(widget=forms.HiddenInput, required=False)
+    # the digest of every figure on the page
+    figures = forms.CharField(widget=forms.HiddenInput, max_length=71)
     # of the exact change; the page adds it once the change was shown
     change = forms.CharField(max_length=71, required=False)
 
     @classmethod
-    def of(cls, promotion: Promotion) -> "DecisionForm":
-        """Return the form for a page that shows this promotion."""
+    def of(cls, promotion: Promotion, shown: dict[str, Any]) -> "DecisionForm":
+        """Return the form for a page that shows this evidence of a promotion."""
         evidence = {
             "manifest_digest": promotion.manifest_digest,
             "eval_run": promotion.eval_run_id,
             "baseline": promotion.baseline_id,
+            "figures": digest_shown(shown),
         }
         return cls(initial=evidence)
 
     def seen(self) -> Seen:
         """Return the evidence. Call it after is_valid()."""
         values = self.cleaned_data
-        return Seen(values["manifest_digest"], values["eval_run"], values["baseline"])
+        figures = values["figures"]
+        return Seen(values["manifest_digest"], values["eval_run"], values["baseline"], figures)

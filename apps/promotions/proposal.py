@@ -21,8 +21,8 @@ from apps.promotions.rollouts import render
 Step = Rollout.Step
 PAGE_TIMEOUT = 6.0
 CHANGED = (
-    "What would be committed has changed since you opened the page. Nothing was decided: look at "
-    "it again, then decide."
+    "This page is out of date: what would be committed has changed since you opened it. Nothing "
+    "was decided: look at it again, then decide."
 )
 
 

@@ -2,6 +2,7 @@
 rollouts/views.py.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,7 @@ from django.urls import reverse
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from apps.accounts import step_up
 from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
 from apps.audit.timeline import timeline_of
@@ -173,7 +175,7 @@ def promotion_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     what followed.
     """
     promotion = _promotion_for(request.user, pk)
-    return _show(request, promotion, DecisionForm.of(promotion))
+    return _show(request, promotion)
 
 
 def _promotion_for(user: User, pk: UUID) -> Promotion:
@@ -181,7 +183,7 @@ def _promotion_for(user: User, pk: UUID) -> Promotion:
 
 
 def _show(
-    request: SignedIn, promotion: Promotion, form: DecisionForm, status: int = 200
+    request: SignedIn, promotion: Promotion, form: DecisionForm | None = None, status: int = 200
 ) -> HttpResponse:
     pending = promotion.status == Promotion.Status.PENDING
     rollout = promotion.newest_rollout()
@@ -214,7 +216,7 @@ def _show(
         "policy": promotion.policy_revision,
         "policy_slug": promotion.policy_revision.data_class.lower(),
         "may_withdraw": _may_withdraw_start(promotion, request.user),
-        "form": form,
+        "form": form or DecisionForm.of(promotion, shown),
         "decide": decide,
         "emergency": emergency,
         "actions": [
@@ -333,25 +335,30 @@ def _decide(request: SignedIn, pk: UUID, action: Callable[..., object], done: st
     form = DecisionForm(request.POST)
     if not form.is_valid():
         return _show(request, promotion, form, status=422)
-    order = partial(_order, action, promotion, request.user, form)
-    made = carry_out(request, order, done)
+    made = carry_out(request, partial(_order, request, action, promotion, form), done)
     if isinstance(made, Rollout):
         return redirect("promotions:rollout_detail", pk=made.pk)
     return redirect("promotions:promotion_detail", pk=pk)
 
 
 def _order(
-    action: Callable[..., object], promotion: Promotion, user: User, form: DecisionForm
+    request: SignedIn, action: Callable[..., object], promotion: Promotion, form: DecisionForm
 ) -> object:
-    """Decide over what was on the page. Raises StaleEvidence where the change is another by now."""
-    return action(
-        promotion=promotion,
-        approver=user,
-        seen=form.seen(),
-        reason=form.cleaned_data["reason"],
-        change=proposal.as_shown(promotion, form.cleaned_data["change"]),
-        now=now(),
-    )
+    """Decide over what was on the page. Raises StaleEvidence where that is another by now: then the
+    reason that was typed is kept for the page that shows it.
+    """
+    try:
+        return action(
+            promotion=promotion,
+            approver=request.user,
+            seen=form.seen(),
+            reason=form.cleaned_data["reason"],
+            change=proposal.as_shown(promotion, form.cleaned_data["change"]),
+            now=now(),
+        )
+    except actions.StaleEvidence:
+        request.kept_form = step_up.keep_form(request, request.user, now=time.time())
+        raise
 
 
 @require_POST

@@ -31,6 +31,7 @@ from tests.benchmarks.report import Result
 from tests.factories import RegisteredModelFactory, UserFactory
 from tests.local.running import running
 from tests.promotions import factories
+from tests.promotions.seeing import seen
 from worker.celery import app
 
 SERVICES, CLAIMS, PODS = 1000, 500, 2000
@@ -266,14 +267,14 @@ def _approve(turn: int) -> float:
         name=f"benchmark-{turn}", owner_team=owner.team, created_by=owner
     )
     version = factories.version(model, 1, created_by=owner)
-    run = factories.run(version, at=now())
+    factories.run(version, at=now())
     promotion = actions.request_promotion(
         version=version, requester=owner, justification="Benchmark", now=now()
     )
-    seen = actions.Seen(version.manifest_digest, str(run.pk), None)
+    shown = seen(promotion, now())
     at = time.time()
     actions.approve_promotion(
-        promotion=promotion, approver=reviewer, seen=seen, reason="Benchmark", now=now()
+        promotion=promotion, approver=reviewer, seen=shown, reason="Benchmark", now=now()
     )
     return at
 

@@ -42,6 +42,7 @@ from tests.chargeback.pricing import CHEAP, DEAR, propose, publish
 from tests.factories import RegisteredModelFactory, TeamFactory, UserFactory
 from tests.promotions import factories as promoted
 from tests.promotions import policies
+from tests.promotions.seeing import seen
 
 # persona: (team, role). The order is that of the columns of the matrix.
 PEOPLE = {
@@ -156,6 +157,7 @@ def build() -> World:
     world.ids |= _budgets(grant, world.people)
     world.ids |= _policies(world.people["platform"])
     world.ids |= _prices(model, failed_rollout.registered_model, world.people["finance"])
+    world.ids["figures"] = seen(proposed, timezone.now()).figures
     return world
 
 

@@ -79,7 +79,10 @@ CAPACITY_FORM = {
     "budgets-TOTAL_FORMS": 1,
     "budgets-INITIAL_FORMS": 0, "budgets-0-nodes": "10%", "budgets-0-zone": "UTC",
 }  # fmt: skip
-SEEN = {"manifest_digest": "{digest}", "eval_run": "{run}", "baseline": "{baseline}"} | REASON
+SEEN = {
+    "manifest_digest": "{digest}", "eval_run": "{run}", "baseline": "{baseline}",
+    "figures": "{figures}",
+} | REASON  # fmt: skip
 EMERGENCY = {"statement": "Every claim is answered wrongly since this morning."}
 SEEN_NAMES = SEEN | {"baseline": "extract-v1"}
 

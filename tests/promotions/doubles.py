@@ -31,6 +31,7 @@ from apps.promotions.rollouts.reconcile import reconcile_rollout
 from tests.commit_times import commits_at
 from tests.factories import NOW
 from tests.promotions import factories
+from tests.promotions.seeing import seen
 
 
 @cache
@@ -214,11 +215,12 @@ def approved_version(version, owner, reviewer, now, **chosen):
     promotion = actions.request_promotion(
         version=version, requester=owner, justification="Better", now=now, **chosen
     )
-    seen = actions.Seen(
-        promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id
-    )
     return actions.approve_promotion(
-        promotion=promotion, approver=reviewer, seen=seen, reason="Good", now=now
+        promotion=promotion,
+        approver=reviewer,
+        seen=seen(promotion, now),
+        reason="Good",
+        now=now,
     )
 
 

@@ -15,16 +15,8 @@ from apps.promotions.models import Approval, Promotion, Rollout
 from apps.promotions.rollouts import actions as steering
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
+from tests.promotions.seeing import seen
 from tests.trail import trail
-
-
-def seen(promotion, **changes):
-    values = {
-        "manifest_digest": promotion.manifest_digest,
-        "eval_run": str(promotion.eval_run_id),
-        "baseline": promotion.baseline_id,
-    }
-    return actions.Seen(**(values | changes))
 
 
 def propose(version, requester):

@@ -1,15 +1,20 @@
 """The API of promotions: the same rules as the pages, as problem details."""
 
 import subprocess
+from decimal import Decimal
 
 import pytest
 from rest_framework.test import APIClient
 
 from apps.accounts.models import Role
+from apps.common.canonical import digest_of
 from apps.promotions import actions
+from apps.promotions.dossier import digest_shown
+from apps.promotions.effects import Effect, keep_effect
 from apps.promotions.models import Approval, Rollout
 from tests.factories import NOW, UserFactory
 from tests.promotions import factories
+from tests.promotions.seeing import seen
 
 
 def as_(user):
@@ -19,7 +24,7 @@ def as_(user):
 
 
 def seen_of(row):
-    return {key: row[key] for key in ("manifest_digest", "eval_run", "baseline")}
+    return {key: row[key] for key in ("manifest_digest", "eval_run", "baseline", "figures")}
 
 
 @pytest.fixture
@@ -93,6 +98,7 @@ class TestPromotions:
             "manifest_digest": made.manifest_digest,
             "eval_run": str(made.eval_run_id),
             "baseline": "other-v1",
+            "figures": seen(made).figures,
         }
         answer = as_(carol).post(
             f"/api/v1/promotions/{made.pk}/approve", body | {"reason": "Good"}, format="json"
@@ -100,6 +106,26 @@ class TestPromotions:
         assert (answer.status_code, answer.json()["code"]) == (409, "stale_evidence")
         bad = as_(carol).post(f"/api/v1/promotions/{made.pk}/approve", {}, format="json")
         assert (bad.status_code, bad.json()["code"]) == (400, "invalid")
+
+    def test_are_decided_over_the_figures_that_were_read(self, version, alice, carol):
+        made = actions.request_promotion(
+            version=version, requester=alice, justification="Finds more codes.", now=NOW
+        )
+        where = f"/api/v1/promotions/{made.pk}"
+        read = as_(carol).get(where).json()
+        assert digest_of(read["evidence"]) == read["figures"]
+        assert {"conditions", "metrics", "facts", "settings", "cost"} <= set(read["evidence"])
+        keep_effect(promotion=made, effect=Effect("test", NOW, candidate_usd=Decimal(90)))
+        body = seen_of(read) | {"reason": "Good figures"}
+        refused = as_(carol).post(f"{where}/approve", body, format="json")
+        assert (refused.status_code, refused.json()["code"]) == (409, "stale_evidence")
+        assert not Approval.objects.exists()
+        again = as_(carol).get(where).json()
+        body = seen_of(again) | {"reason": "Good figures"}
+        answer = as_(carol).post(f"{where}/approve", body, format="json")
+        assert answer.status_code == 200
+        kept = Approval.objects.get().evidence
+        assert digest_shown(kept) == again["figures"] == answer.json()["figures"]
 
     def test_are_decided_over_the_change_that_was_read(
         self, version, alice, carol, remote, settings, tmp_path
@@ -139,9 +165,8 @@ class TestRollouts:
         made = actions.request_promotion(
             version=version, requester=alice, justification="Good", now=NOW
         )
-        seen = actions.Seen(made.manifest_digest, str(made.eval_run_id), made.baseline_id)
         return actions.approve_promotion(
-            promotion=made, approver=carol, seen=seen, reason="Good", now=NOW
+            promotion=made, approver=carol, seen=seen(made), reason="Good", now=NOW
         )
 
     def test_say_their_weights_and_are_paused_and_resumed(self, rollout, carol):

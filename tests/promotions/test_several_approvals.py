@@ -20,6 +20,7 @@ from tests.database import as_owner, owner_runs
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
 from tests.promotions.policies import put_in_force
+from tests.promotions.seeing import seen
 from tests.promotions.test_actions import approve, propose
 from tests.trail import trail
 
@@ -142,11 +143,8 @@ class TestApprovePromotion:
     def test_needs_no_second_to_reject(self, two, registered_model, alice, carol, ravi):
         promotion = propose(candidate(registered_model, 7), alice)
         approve(promotion, carol)
-        seen = actions.Seen(
-            promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id
-        )
         actions.reject_promotion(
-            promotion=promotion, approver=ravi, seen=seen, reason="No", now=NOW
+            promotion=promotion, approver=ravi, seen=seen(promotion), reason="No", now=NOW
         )
         assert promotion.status == "REJECTED"
         assert begin.start_if_free(promotion=promotion, actor=begin.WORKER, now=NOW) is None

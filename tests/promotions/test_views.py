@@ -20,6 +20,7 @@ from apps.fleet.models import NodePool as PoolSeen
 from apps.manifests.capacity import NodeClassRef, NodePool, node_pool
 from apps.manifests.text import to_yaml
 from apps.promotions import actions
+from apps.promotions.effects import Effect, keep_effect
 from apps.promotions.models import (
     Approval,
     GateResult,
@@ -34,6 +35,7 @@ from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.pages import joined
 from tests.promotions import factories
 from tests.promotions.policies import put_in_force
+from tests.promotions.seeing import seen
 
 HOURS = {
     "justification": "Batches by day, nobody by night.", "serving_class": "SCALE_TO_ZERO",
@@ -86,6 +88,7 @@ def form(promotion, **changes):
         "manifest_digest": promotion.manifest_digest,
         "eval_run": str(promotion.eval_run_id),
         "baseline": promotion.baseline_id or "",
+        "figures": seen(promotion).figures,
         "reason": "Figures hold.",
     }
     return evidence | changes
@@ -260,12 +263,32 @@ class TestDecision:
         assert "Nothing was decided" in answer.content.decode()
         assert not Rollout.objects.exists()
 
+    @pytest.mark.parametrize("decision", ["promotion_approve", "promotion_reject"])
+    def test_over_other_figures_than_the_page_showed_decides_nothing(
+        self, as_, carol, promotion, decision
+    ):
+        other = factories.proposed(RegisteredModelFactory(name="triage"), 3, promotion.requested_by)
+        page = form(promotion, reason="Cheap enough.")
+        keep_effect(promotion=promotion, effect=Effect("test", NOW, candidate_usd=Decimal(9000)))
+        answer = as_(carol).post(url(decision, promotion), page, follow=True)
+        text = joined(answer.content.decode())
+        assert "This page is out of date: what it showed has changed" in text
+        assert "$9,000" in text and "Cheap enough." in text, "it shows what is so, and the reason"
+        promotion.refresh_from_db()
+        assert (promotion.status, Approval.objects.count()) == ("PENDING", 0)
+        keep_effect(promotion=other, effect=Effect("test", NOW, candidate_usd=Decimal(1)))
+        as_(carol).post(url(decision, promotion), form(promotion))
+        kept = Approval.objects.get(promotion=promotion).evidence
+        assert kept["cost"]["candidate_usd"] == "9000"
+
     def test_over_another_change_than_the_page_showed_decides_nothing(self, as_, carol, promotion):
         shown = "sha256:" + "1" * 64
         answer = as_(carol).post(
             url("promotion_approve", promotion), form(promotion, change=shown), follow=True
         )
-        assert "What would be committed has changed" in joined(answer.content.decode())
+        assert "what would be committed has changed since you opened it" in joined(
+            answer.content.decode()
+        )
         promotion.refresh_from_db()
         assert promotion.status == "PENDING"
         assert not Approval.objects.exists()
@@ -279,7 +302,7 @@ class TestDecision:
         )
         said = joined(answer.content.decode())
         assert "Git cannot tell now whether what you saw would still be committed" in said
-        assert "has changed since you opened the page" not in said
+        assert "has changed since you opened it" not in said
         assert not Approval.objects.exists()
 
     def test_keeps_that_the_change_was_not_shown(self, as_, carol, promotion):
@@ -310,11 +333,8 @@ class TestDecision:
 class TestRolloutDetail:
     @pytest.fixture
     def rollout(self, promotion, carol):
-        seen = actions.Seen(
-            promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id
-        )
         return actions.approve_promotion(
-            promotion=promotion, approver=carol, seen=seen, reason="Good", now=NOW
+            promotion=promotion, approver=carol, seen=seen(promotion), reason="Good", now=NOW
         )
 
     def test_asks_again_only_while_it_moves(self, as_, alice, rollout):

@@ -16,6 +16,7 @@ import httpx
 
 from deploy.local.stack.testing import Stack
 from tests.story.calls import MODEL
+from tests.story.promoting import SEEN
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -134,7 +135,7 @@ def start_rollout(
         "without_traffic": True,
     }
     proposal = owner.post("/promotions", words)
-    seen = {name: proposal[name] for name in ("manifest_digest", "eval_run", "baseline")}
+    seen = {name: proposal[name] for name in SEEN}
     decided = reviewer.post(
         f"/promotions/{proposal['id']}/approve", seen | {"reason": "Known figures."}
     )

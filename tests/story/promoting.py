@@ -11,6 +11,8 @@ from playwright.sync_api import expect
 from tests.story.calls import MODEL
 from tests.story.people import Person
 
+# what a decision over the API repeats of what it was shown
+SEEN = ("manifest_digest", "eval_run", "baseline", "figures")
 PHASES = (
     "Committed to Git", "Applied by Argo CD", "Node claimed", "Node launched", "Node registered",
     "Node initialized",
@@ -75,7 +77,7 @@ def decide_over_api(portal: str, token: str, promotion: str, decision: str) -> h
         headers={"Authorization": f"Bearer {token}"}, timeout=60, trust_env=False
     ) as http:
         shown: dict[str, Any] = http.get(address).json()
-        body = {name: shown[name] for name in ("manifest_digest", "eval_run", "baseline")}
+        body = {name: shown[name] for name in SEEN}
         return http.post(f"{address}/{decision}", json=body | {"reason": "As the evidence says."})
 
 

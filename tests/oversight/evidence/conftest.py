@@ -31,6 +31,7 @@ from tests.factories import TeamFactory, UserFactory
 from tests.integrations import versitygw
 from tests.promotions import factories
 from tests.promotions.doubles import Cluster, drive
+from tests.promotions.seeing import seen
 
 WEIGHTS = folder()
 KEEP = timedelta(days=3650)
@@ -124,11 +125,12 @@ def _promoted(git, owner, reviewer):
     promotion = actions.request_promotion(
         version=version, requester=owner, justification="Better codes", now=timezone.now()
     )
-    seen = actions.Seen(
-        promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id
-    )
     rollout = actions.approve_promotion(
-        promotion=promotion, approver=reviewer, seen=seen, reason="Good", now=timezone.now()
+        promotion=promotion,
+        approver=reviewer,
+        seen=seen(promotion, timezone.now()),
+        reason="Good",
+        now=timezone.now(),
     )
     drive(rollout, git, Cluster(git), now=timezone.now(), turns=5)
     assert rollout.status == "LIVE"

@@ -26,15 +26,10 @@ from tests.database import unguarded
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
 from tests.promotions.policies import put_in_force
+from tests.promotions.seeing import seen
 from tests.trail import trail
 
 LATER = NOW + timedelta(minutes=10)
-
-
-def seen(promotion):
-    return actions.Seen(
-        promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id
-    )
 
 
 def propose(model, number, owner):
@@ -48,7 +43,7 @@ def propose(model, number, owner):
 def approve(promotion, person, now=NOW):
     promotion = Promotion.objects.get(pk=promotion.pk)
     return actions.approve_promotion(
-        promotion=promotion, approver=person, seen=seen(promotion), reason="Good", now=now
+        promotion=promotion, approver=person, seen=seen(promotion, now), reason="Good", now=now
     )
 
 

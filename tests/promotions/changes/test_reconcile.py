@@ -20,6 +20,7 @@ from apps.promotions.rollouts import actions as steering
 from tests.factories import NOW
 from tests.integrations.servicenow_double import ADDRESS, Instance
 from tests.promotions import factories as make
+from tests.promotions.seeing import seen
 
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)
@@ -339,8 +340,8 @@ class TestStart:
     def approve(self, follower, carol):
         promotion = Promotion.objects.get(pk=follower.promotion.pk)
         return promotions.approve_promotion(
-            promotion=promotion, approver=carol, seen=seen_of(promotion), reason="Good figures.",
-            now=follower.now,
+            promotion=promotion, approver=carol, seen=seen(promotion, follower.now),
+            reason="Good figures.", now=follower.now,
         )  # fmt: skip
 
     def sweep(self, follower):
@@ -389,13 +390,6 @@ class TestStart:
         instance.write("change_request", follower.sys_id, end_date=later)
         follower.look(3)
         assert steering.retry_rollout(**again | {"now": follower.now}).status == "PROGRESSING"
-
-
-def seen_of(promotion):
-    """Return the evidence as a reviewer has it in front of them."""
-    return promotions.Seen(
-        promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id
-    )
 
 
 class TestEnd:

@@ -25,6 +25,7 @@ from tests.database import owner_runs
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
 from tests.promotions.policies import put_in_force
+from tests.promotions.seeing import seen
 from tests.promotions.test_actions import approve, propose
 from tests.trail import AuditAway, trail
 from worker.tasks.promotions import tell_overdue_emergencies
@@ -148,12 +149,9 @@ class TestDeclareEmergency:
 
     def test_leaves_nothing_to_approve(self, promotion, pete, carol):
         declare(promotion, pete)
-        seen = promotions.Seen(
-            promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id
-        )
         with pytest.raises(decisions.AlreadyDecided):
             promotions.approve_promotion(
-                promotion=promotion, approver=carol, seen=seen, reason="Good.", now=LATER
+                promotion=promotion, approver=carol, seen=seen(promotion), reason="Good.", now=LATER
             )
 
 

@@ -16,7 +16,8 @@ from tests.database import as_owner, unguarded
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
 from tests.promotions.policies import put_in_force
-from tests.promotions.test_actions import approve, propose, seen
+from tests.promotions.seeing import seen
+from tests.promotions.test_actions import approve, propose
 from tests.trail import AuditAway, trail
 
 pytestmark = pytest.mark.django_db

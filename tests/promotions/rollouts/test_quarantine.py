@@ -13,6 +13,7 @@ from tests.factories import NOW, RegisteredModelFactory
 from tests.promotions import factories
 from tests.promotions.doubles import approved, audited, drive, subjects
 from tests.promotions.rollouts.test_weights import MODEL, calls, route, until
+from tests.promotions.seeing import seen
 from tests.trail import trail
 
 FOUND = {"reason": "REPLACED", "message": "model.safetensors: expected sha256 aa, found bb."}
@@ -173,7 +174,6 @@ class TestPeople:
         ]
 
     def approve(self, promotion, reviewer):
-        seen = actions.Seen(promotion.manifest_digest, str(promotion.eval_run_id), None)
         return actions.approve_promotion(
-            promotion=promotion, approver=reviewer, seen=seen, reason="Good", now=NOW
+            promotion=promotion, approver=reviewer, seen=seen(promotion), reason="Good", now=NOW
         )

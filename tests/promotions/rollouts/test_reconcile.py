@@ -18,6 +18,7 @@ from apps.promotions.rollouts import records
 from apps.promotions.rollouts.reconcile import NO_ROUTE
 from tests.factories import NOW
 from tests.promotions.doubles import approved, audited, drive, subjects, turn
+from tests.promotions.seeing import seen
 
 
 @pytest.fixture(autouse=True)
@@ -184,11 +185,12 @@ class TestAdvance:
             without_traffic=True,
             now=now,
         )
-        seen = actions.Seen(
-            promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id
-        )
         back = actions.approve_promotion(
-            promotion=promotion, approver=carol, seen=seen, reason="Back", now=now
+            promotion=promotion,
+            approver=carol,
+            seen=seen(promotion, now),
+            reason="Back",
+            now=now,
         )
         now = drive(back, git, cluster, now=now)
         drive(
