@@ -23,6 +23,7 @@ from apps.catalog.models import RegisteredModel
 from apps.common import decisions
 from apps.common.errors import DomainError, require
 from apps.common.periods import end_of_day, until_words
+from apps.common.sign_ins import require_fresh_sign_in
 from apps.common.tasks import enqueue_on_commit
 
 REPLACED = "Replaced by its renewal."
@@ -282,13 +283,14 @@ def may_revoke(grant: Grant, user: User) -> bool:
 
 @transaction.atomic
 def revoke_grant(*, grant: Grant, actor: User, reason: str, now: datetime) -> Grant:
-    """End a grant now. Raises NotPermitted unless actor owns the model or runs the platform,
-    AlreadyEnded if over.
+    """End a grant now. Raises NotPermitted unless actor owns the model or runs the platform, and has
+    just signed in; AlreadyEnded if over.
     """
     require(
         may_revoke(grant, actor),
         "Only an owner of the model, or a platform engineer, can revoke access.",
     )
+    require_fresh_sign_in(actor)
     changed = Grant.objects.active(now).filter(pk=grant.pk)
     if not changed.update(revoked_at=now, revoked_by=actor, revoke_reason=reason):
         raise AlreadyEnded("This grant has already ended.")

@@ -152,9 +152,21 @@ DECISIONS = [
     Decision("close", MonthClose, CLOSES_MONTHS,
              (("chargeback:month_close_approve", ""), ("chargeback:month_close_reject", ""))),
 ]  # fmt: skip
+# What one person decides alone.
+ALONE = [
+    Decision("grant", Grant, (Role.PLATFORM_ENGINEER,),
+             (("access:grant_revoke", ""), ("api:grant_revoke", ""))),
+]  # fmt: skip
+# What is never held up: going back, and standing still.
+STOPS = ("pause", "abort")
 CASES = [
     pytest.param(decision, door, id=" ".join((decision.row, *door)).strip())
     for decision in DECISIONS
+    for door in decision.doors
+]
+ALONE_CASES = [
+    pytest.param(decision, door, id=" ".join((decision.row, *door)).strip())
+    for decision in ALONE
     for door in decision.doors
 ]
 
@@ -277,7 +289,7 @@ def test_lets_nobody_decide_who_is_bound_up_with_it(decision, door, world, token
     assert wrong == []
 
 
-@pytest.mark.parametrize(("decision", "door"), CASES)
+@pytest.mark.parametrize(("decision", "door"), [*CASES, *ALONE_CASES])
 def test_asks_for_a_fresh_sign_in_and_loses_nothing_typed(decision, door, world, tokens, settings):
     settings.STEP_UP_SECONDS = 900
     knock = Knock(decision, door, world, tokens)
@@ -292,6 +304,21 @@ def test_asks_for_a_fresh_sign_in_and_loses_nothing_typed(decision, door, world,
     assert answer["Location"].startswith(f"{settings.LOGIN_URL}?step_up=1&next=%2F")
     page = knock.client.get(knock.page)
     assert page.content.decode().count("I looked at &lt;all&gt; of it.</textarea>") == 1
+
+
+@pytest.mark.parametrize("order", STOPS)
+@pytest.mark.parametrize("door", ["page", "api"])
+def test_asks_nobody_who_stops_something_to_sign_in_again(door, order, world, tokens, settings):
+    settings.STEP_UP_SECONDS = 900
+    decision = Decision("failed_rollout", Rollout, STEERS_ROLLOUTS, ())
+    doors = {"page": (f"promotions:rollout_{order}", ""), "api": ("api:rollout_steer", order)}
+    knock = Knock(decision, doors[door], world, tokens)
+    Rollout.objects.filter(pk=knock.row.pk).update(status="PROGRESSING", finished_at=None)
+    before, person = knock.state(), UserFactory()
+    roles = dress(person, Role.PLATFORM_ENGINEER, decision.team, None)
+    answer = knock.by(person, roles, age_seconds=7200)
+    assert answer.status_code in (200, 302) and "step_up" not in answer.get("Location", "")
+    assert knock.state() != before
 
 
 def test_a_program_that_acts_for_a_person_counts_as_that_person(world, tokens):

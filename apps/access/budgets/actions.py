@@ -22,6 +22,7 @@ from apps.catalog.models import RegisteredModel
 from apps.common import decisions
 from apps.common.errors import DomainError, require
 from apps.common.money import exact
+from apps.common.sign_ins import require_fresh_sign_in
 
 Status = Asked.Status
 CAME_WITH_ACCESS = "Asked for with the access, and approved with it."
@@ -61,8 +62,8 @@ def set_budget(
     """Set a budget where there is none, from now on: of a cost center, of a team, or of a team and
     a model.
 
-    Raises NotPermitted unless the actor sets budgets of that scope; CannotBudget where the terms
-    are out of bounds, or the scope has a budget of this unit.
+    Raises NotPermitted unless the actor sets budgets of that scope and has just signed in;
+    CannotBudget where the terms are out of bounds, or the scope has a budget of this unit.
     """
     budget = Budget(
         cost_center=cost_center,
@@ -75,6 +76,7 @@ def set_budget(
         **vars(terms),
     )
     require(budget.is_set_by(actor), f"Only a {budget.decider()} sets this budget.")
+    require_fresh_sign_in(actor)
     _check(terms, unit)
     try:
         with transaction.atomic():
@@ -118,9 +120,9 @@ def change_budget(
     """Change what a budget says from now on, where the actor sets it and no more can be spent; else
     ask for the change, which another person decides about.
 
-    Raises NotPermitted unless the actor sets the budget or may ask; CannotBudget where the terms
-    are out of bounds, change nothing, or another change waits; BudgetChanged where the budget is in
-    force no longer.
+    Raises NotPermitted unless the actor sets the budget or may ask, and where it changes at once
+    unless they have just signed in; CannotBudget where the terms are out of bounds, change nothing,
+    or another change waits; BudgetChanged where the budget is in force no longer.
     """
     permit_asking(budget, actor)
     _check(terms, budget.unit)
@@ -129,6 +131,7 @@ def change_budget(
         raise CannotBudget("Nothing changes: the budget says this already.")
     if not budget.is_set_by(actor) or rules.loosens(before, terms):
         return _ask_change(budget, terms, reason, actor, now)
+    require_fresh_sign_in(actor)
     made = _replace(budget, terms, actor, reason, now)
     _record(Action.BUDGET_CHANGED, made, actor, now, reason=reason, before=rules.as_data(before))
     return made
@@ -291,11 +294,12 @@ def approve_boost(*, request: Boost, approver: User, reason: str, now: datetime)
 def end_boost(*, boost: Boost, actor: User, reason: str, now: datetime) -> BoostEnd:
     """End a boost that is in force, from now on: less can be spent, so it takes one person.
 
-    Raises NotPermitted unless the actor sets the boost's budget; CannotBudget where the boost is
-    not in force, or somebody ended it.
+    Raises NotPermitted unless the actor sets the boost's budget and has just signed in;
+    CannotBudget where the boost is not in force, or somebody ended it.
     """
     budget = boost.budget
     require(budget.is_set_by(actor), f"Only a {budget.decider()} ends this boost.")
+    require_fresh_sign_in(actor)
     if not Boost.objects.active(now).filter(pk=boost.pk).exists():
         raise CannotBudget("This boost is not in force: there is nothing to end.")
     try:

@@ -14,6 +14,7 @@ from apps.accounts.models import Role
 from apps.audit.models import Action
 from apps.common.decisions import AlreadyDecided, NotOnesOwn
 from apps.common.errors import NotPermitted
+from apps.common.sign_ins import FreshSignInNeeded, SignIn
 from tests.access.test_actions import WISH
 from tests.factories import NOW, RegisteredModelFactory, TeamFactory, UserFactory
 from tests.trail import AuditAway, trail
@@ -73,6 +74,17 @@ def boost(budget, requester, amount=50, last_day=date(2026, 11, 30), now=LATER):
 
 def in_force(at, **scope):
     return list(Budget.objects.active(at).filter(**scope))
+
+
+class TestAStaleSignIn:
+    def test_sets_nothing_and_changes_nothing_at_once_but_may_ask(self, budget, finance, charlie):
+        finance.sign_in = SignIn(901, 900)
+        with pytest.raises(FreshSignInNeeded):
+            put(finance, team=TeamFactory(slug="denials"))
+        with pytest.raises(FreshSignInNeeded):
+            change(budget, finance, amount=Decimal(50))
+        assert in_force(LATER, series=budget.series) == [budget]
+        assert isinstance(change(budget, finance, amount=Decimal(900)), BudgetChange)
 
 
 class TestSetBudget:
@@ -315,6 +327,14 @@ class TestBoost:
             actions.end_boost(boost=asked, actor=alice, reason="Again.", now=LATEST)
         # another one can be asked for at once
         assert boost(budget, charlie, now=LATEST).status == "PENDING"
+
+    def test_is_ended_by_who_has_just_signed_in(self, budget, charlie, alice, monkeypatch):
+        asked = boost(budget, charlie)
+        actions.approve_boost(request=asked, approver=alice, now=LATER, **WHY)
+        alice.sign_in = SignIn(901, 900)
+        with pytest.raises(FreshSignInNeeded):
+            actions.end_boost(boost=asked, actor=alice, reason="Enough.", now=LATEST)
+        assert not trail(asked)[2:]
 
     @pytest.mark.parametrize("what", ["waits", "is over"])
     def test_cannot_be_ended_unless_it_is_in_force(self, budget, charlie, alice, what):

@@ -248,8 +248,10 @@ def _budgets(size: Size) -> None:
     from apps.access.budgets.terms import Terms
     from apps.accounts.models import CostCenter, Team
     from apps.common.periods import start_of_day
+    from apps.common.sign_ins import JUST_NOW
 
     actor, now = _person("budgets"), start_of_day(size.all_months[-1])
+    actor.sign_in = JUST_NOW
     why = {"reason": "As planned for the year.", "actor": actor, "now": now, "unit": "USD"}
     for team in Team.objects.filter(slug__startswith="squad-").order_by("pk")[:BUDGETED_TEAMS]:
         set_budget(terms=Terms(Decimal(1000)), team=team, **why)
