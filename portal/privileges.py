@@ -84,8 +84,10 @@ PRIVILEGES: dict[str, May] = {
         insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
     ),
     # what people are told
-    "notices.Notice": May(insert=True, update=("read_at", "letter")),
-    "notices.Letter": May(insert=True, update=(*RECONCILED, "status", "sent_at", "sent_to")),
+    "notices.Notice": May(insert=True, update=("read_at", "letter"), delete=True),
+    "notices.Letter": May(
+        insert=True, update=(*RECONCILED, "status", "sent_at", "sent_to"), delete=True
+    ),
     "notices.Choice": May(insert=True, update=("by_email", "changed_at")),
     "notices.Webhook": May(
         insert=True,
@@ -98,7 +100,9 @@ PRIVILEGES: dict[str, May] = {
             "removed_at",
         ),
     ),
-    "notices.Call": May(insert=True, update=(*RECONCILED, "status", "sent_at", "status_code")),
+    "notices.Call": May(
+        insert=True, update=(*RECONCILED, "status", "sent_at", "status_code"), delete=True
+    ),
     # models and their versions
     # Nothing of it changes. To lock a row takes the right to update some column of it, so this is
     # the one that a trigger holds.

@@ -428,6 +428,8 @@ DEFAULT_FROM_EMAIL = env_str("MAIL_FROM", f"Quartermaster <quartermaster@{_porta
 # when the day's digest goes out
 DIGEST_HOUR = int(env_choice("DIGEST_HOUR", "7", [str(hour) for hour in range(24)]))
 DIGEST_ZONE = env_zone("DIGEST_ZONE", "UTC")
+# for how many days a notice is kept, with its e-mails and calls
+NOTICE_DAYS = env_int("NOTICE_DAYS", 400, minimum=30)
 # hosts that people's webhooks may be at: names, or ".example.com" for all below; empty: none
 WEBHOOK_HOSTS = env_names("WEBHOOK_HOSTS")
 # addresses inside the network that they may have, as 10.20.0.0/16; every other one is refused

@@ -46,6 +46,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 300.0,
         "options": {"expires": 300},
     },
+    # Forgets what people were told longer ago than notices are kept. If it stops, nobody notices;
+    # only the table grows.
+    "forget-notices": {
+        "task": "notices.forget_notices",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     # Looks at candidates that start, go on, or have to go. If it stops, runs stand still and
     # candidates keep a GPU.
     "reconcile-due-eval-runs": {

@@ -283,8 +283,8 @@ def may_revoke(grant: Grant, user: User) -> bool:
 
 @transaction.atomic
 def revoke_grant(*, grant: Grant, actor: User, reason: str, now: datetime) -> Grant:
-    """End a grant now. Raises NotPermitted unless actor owns the model or runs the platform, and has
-    just signed in; AlreadyEnded if over.
+    """End a grant now. Raises NotPermitted unless actor owns the model or runs the platform, and
+    has just signed in; AlreadyEnded if over.
     """
     require(
         may_revoke(grant, actor),

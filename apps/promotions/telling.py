@@ -14,10 +14,10 @@ from apps.accounts.people import holders
 from apps.accounts.roles import DECIDES_POLICIES, OWNS_MODELS, STEERS_ROLLOUTS
 from apps.catalog.people import menders_of, owners_of
 from apps.common.decisions import deciders
-from apps.notices.models import Kind
+from apps.notices.models import Kind, Notice
 from apps.notices.news import LATELY, News, outcomes, tell_news, tell_waiting
 from apps.promotions.actions import question
-from apps.promotions.models import Promotion, Rollout
+from apps.promotions.models import Approval, Promotion, Rollout
 from apps.promotions.policy import actions as policy
 from apps.promotions.policy.models import PolicyChange
 from apps.promotions.rollouts import actions as steering
@@ -90,11 +90,26 @@ def _tell_promotions(now: datetime) -> int:
         for row in rows.pending().annotate(times=voided)
     ]
     decided = outcomes(PREFIX, lately, title=own_title, path=path_of)
-    return tell_waiting(PREFIX, waiting, now=now) + tell_news(decided, now=now)
+    told = tell_waiting(PREFIX, waiting, now=now) + tell_news(decided, now=now)
+    _take_from_who_approved(now)
+    return told
 
 
 def _deciders(row: Promotion) -> list[User]:
-    return deciders(holders(*row.policy_revision.rules.approver_roles), partial(question, row))
+    people = deciders(holders(*row.policy_revision.rules.approver_roles), partial(question, row))
+    given = set(row.approvals.counting().values_list("approver__person", flat=True))
+    return [one for one in people if one.person not in given]
+
+
+def _take_from_who_approved(now: datetime) -> None:
+    """Take the notice of a promotion that waits for more approvals from those who gave theirs. One
+    query, and one for each such approval.
+    """
+    given = Approval.objects.counting().filter(promotion__status=Status.PENDING)
+    for promotion, person in given.values_list("promotion_id", "approver__person"):
+        theirs = Q(person=person) | Q(user__person=person)
+        unread = Notice.objects.unread().filter(theirs, key__startswith=f"{PREFIX}:{promotion}:")
+        unread.update(read_at=now)
 
 
 def _tell_policies(now: datetime) -> int:

@@ -11,6 +11,8 @@ from apps.promotions.telling import tell
 from tests.database import unguarded
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories as promoted
+from tests.promotions.policies import put_in_force
+from tests.promotions.test_actions import approve, propose
 
 pytestmark = pytest.mark.django_db
 LATER = NOW + timedelta(hours=1)
@@ -70,6 +72,29 @@ class TestProposals:
         assert tell(now=LATER) == 0
         assert told(kind=Kind.DECIDED) == []  # whoever voided them said so at once
         assert told(kind=Kind.WAITS) == [("carol", "Review prior-auth-extract-v2 for production")]
+
+    def test_wait_no_longer_for_who_gave_the_first_of_two_approvals(
+        self, registered_model, alice, carol
+    ):
+        put_in_force("PHI", approvals=2)
+        ravi = UserFactory(username="ravi", with_roles=[Role.REVIEWER])
+        proposals = []
+        triage = RegisteredModelFactory(name="triage", owner_team=alice.team)
+        for model in (registered_model, triage):
+            made = promoted.version(model, 2, created_by=alice)
+            promoted.run(made)
+            proposals.append(propose(made, alice))
+        tell(now=NOW)
+        approve(proposals[0], carol)
+        tell(now=LATER)
+        title = "Review prior-auth-extract-v2 for production"
+        other = "Review triage-v2 for production"
+        for _ in range(2):
+            waits = told(kind=Kind.WAITS)
+            assert (carol.username, title) not in waits and (ravi.username, title) in waits
+            assert (carol.username, other) in waits and (ravi.username, other) in waits
+            Notice.objects.all().delete()
+            tell(now=LATER)
 
     def test_are_no_news_after_some_days(self, proposal):
         Promotion.objects.update(status="REJECTED", decided_at=NOW)

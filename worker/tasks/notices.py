@@ -1,6 +1,7 @@
 """Celery tasks of apps.notices: one call each."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from django.conf import settings
 from django.utils.timezone import now
@@ -13,14 +14,18 @@ from apps.evals import telling as evals
 from apps.integrations.mail.client import client_from_settings as mail_client
 from apps.integrations.webhooks.client import client_from_settings as webhook_client
 from apps.metering import retirement
-from apps.notices import digests, reconcile
+from apps.notices import digests, reconcile, retention
 from apps.notices.letters import Portal
 from apps.notices.models import Call, Letter
 from apps.notices.signing import key_from_settings
 from apps.oversight.record import telling as record
+from apps.oversight.roles import telling as roles
 from apps.promotions import telling as promotions
 from worker.celery import app
 
+# Each send may take seconds; what a sweep starts must not outgrow what workers do until the next.
+MOST_AT_ONCE = 200
+FORGOTTEN_AT_ONCE = 5000
 TELLERS: dict[str, Callable[..., int]] = {
     "access": access.tell,
     "budgets": budgets.tell,
@@ -30,6 +35,7 @@ TELLERS: dict[str, Callable[..., int]] = {
     "chargeback": chargeback.tell,
     "record": record.tell,
     "retirements": retirement.tell,
+    "roles": roles.tell,
 }
 
 
@@ -50,10 +56,15 @@ def send_call(*, call_id: str, **_: object) -> None:
 
 @app.task(name="notices.send_due", time_limit=30)
 def send_due(**_: object) -> None:
-    """Start one task for each letter and each call that is due."""
-    for letter_id in Letter.objects.filter(next_check_at__lte=now()).values_list("pk", flat=True):
+    """Start one task for each letter and each call that is due, for those due longest first; the
+    rest is due again the next time.
+    """
+    due = {"next_check_at__lte": now()}
+    letters = Letter.objects.filter(**due).order_by("next_check_at")[:MOST_AT_ONCE]
+    for letter_id in letters.values_list("pk", flat=True):
         send_letter.delay(letter_id=str(letter_id))
-    for call_id in Call.objects.filter(next_check_at__lte=now()).values_list("pk", flat=True):
+    calls = Call.objects.filter(**due).order_by("next_check_at")[:MOST_AT_ONCE]
+    for call_id in calls.values_list("pk", flat=True):
         send_call.delay(call_id=str(call_id))
 
 
@@ -74,6 +85,13 @@ def tell_of(*, name: str, **_: object) -> None:
 def make_digests(**_: object) -> None:
     """Write the day's digests."""
     digests.make_digests(now=now(), hour=settings.DIGEST_HOUR, zone=settings.DIGEST_ZONE)
+
+
+@app.task(name="notices.forget_notices", acks_late=True, time_limit=120)
+def forget_notices(**_: object) -> None:
+    """Forget what people were told longer ago than notices are kept."""
+    before = now() - timedelta(days=settings.NOTICE_DAYS)
+    retention.forget_notices(before=before, most=FORGOTTEN_AT_ONCE)
 
 
 def _portal() -> Portal:

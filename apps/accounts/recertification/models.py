@@ -33,6 +33,10 @@ class RoleReviewQuerySet(models.QuerySet["RoleReview"]):
         """Return those that somebody should have looked at by a moment."""
         return self.pending().filter(due_at__lte=at)
 
+    def due_after(self, at: datetime) -> "RoleReviewQuerySet":
+        """Return those that wait, and for which there is time still at a moment."""
+        return self.pending().filter(due_at__gt=at)
+
 
 class RoleReview(models.Model):
     """One look at one role of one person.

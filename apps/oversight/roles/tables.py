@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.timezone import now
 
 from apps.accounts.models import Role
-from apps.accounts.recertification.models import RoleReview
+from apps.accounts.recertification.models import RoleReview, RoleReviewQuerySet
 from apps.common.badges import Badge
 from apps.common.filters import Filters
 from apps.common.tables.columns import Column, Empty, Table
@@ -37,10 +37,21 @@ def page_of(review: RoleReview) -> str:
 class ReviewFilters(Filters):
     """What the looks are narrowed by."""
 
+    due = django_filters.ChoiceFilter(
+        label="Due",
+        choices=[("overdue", "Overdue"), ("soon", "Due soon")],
+        method="by_due",
+        empty_label="Any time",
+    )
     status = django_filters.ChoiceFilter(
         label="State", choices=Status.choices, empty_label="Any state"
     )
     role = django_filters.ChoiceFilter(label="Role", choices=Role.choices, empty_label="Any role")
+
+    def by_due(self, rows: RoleReviewQuerySet, name: str, value: str) -> RoleReviewQuerySet:
+        """Return the looks that wait, and are overdue or not yet."""
+        moment = now()
+        return rows.overdue(moment) if value == "overdue" else rows.due_after(moment)
 
 
 REVIEWS = Table(

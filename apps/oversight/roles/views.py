@@ -44,7 +44,7 @@ def role_review_list(request: SignedIn) -> HttpResponseBase:
                    ("Access report", reverse("oversight:access_report")), ("Roles due", "")],
         "days": settings.ROLE_RECERTIFICATION_DAYS,
         "overdue": RoleReview.objects.overdue(moment).count(),
-        "due": RoleReview.objects.pending().filter(due_at__gt=moment).count(),
+        "due": RoleReview.objects.due_after(moment).count(),
         "taken": RoleReview.objects.filter(status=Status.TAKEN).count(),
     }  # fmt: skip
     return respond(REVIEWS, request, _reviews(), "oversight/roles/list.html", context)

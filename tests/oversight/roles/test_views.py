@@ -43,6 +43,14 @@ class TestList:
         lines = b"".join(answer.streaming_content).decode().splitlines()
         assert [line.split(",")[1] for line in lines[1:]] == ["FINANCE", "AUDITOR", "REVIEWER"]
 
+    def test_is_narrowed_to_what_is_overdue_and_to_what_is_not(self, client, reviews):
+        page = joined(client.get(PATH).content)
+        assert "?due=overdue" in page and "?due=soon" in page
+        for due, roles in (("overdue", ["FINANCE"]), ("soon", ["AUDITOR", "REVIEWER"])):
+            answer = client.get(PATH, {"format": "csv", "due": due})
+            lines = b"".join(answer.streaming_content).decode().splitlines()
+            assert [line.split(",")[1] for line in lines[1:]] == roles
+
     def test_is_led_to_from_the_access_report_and_from_home(self, client, reviews):
         report = joined(client.get("/audit/access/").content)
         assert "1 role should have been looked at again." in report
