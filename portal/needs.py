@@ -7,7 +7,7 @@ Read straight from the apps' rows, a fixed number of queries however much there 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import chain
+from itertools import chain, islice
 from urllib.parse import urlencode
 
 from django.db.models import Exists, OuterRef, Q
@@ -257,10 +257,14 @@ def _emergencies(user: User, now: datetime) -> Iterator[Need]:
     """Emergencies that the person reviews; overdue, for everybody who is told of all of them."""
     if not user.has_role(*SEES_EMERGENCIES):
         return
-    for item in Emergency.objects.pending().with_parts()[:SHOWN]:
+    pending = Emergency.objects.pending().with_parts().order_by("review_due_at", "pk")
+    concern = (
+        item
+        for item in pending
+        if item.is_overdue(now) or emergencies.question(item, user).may_decide
+    )
+    for item in islice(concern, SHOWN):
         overdue = item.is_overdue(now)
-        if not overdue and not emergencies.question(item, user).may_decide:
-            continue
         title = f"Review the emergency of {item.promotion.model_version.name}"
         why = f"{item.requested_by.name} rolled it forward without approvals"
         url, tone = item.get_absolute_url(), "bad" if overdue else "warn"

@@ -263,6 +263,14 @@ class Checkpoint(models.Model):
 
     class Meta:
         ordering = ("-size",)
+        indexes = (
+            # a few of all there ever were: those that wait, which alone can have a problem
+            models.Index(
+                fields=("size",),
+                condition=models.Q(anchored_at=None),
+                name="checkpoint_not_anchored",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"Checkpoint of {self.size:,} entries"

@@ -1,9 +1,13 @@
 """Holding the open episodes against what the rollouts say now."""
 
+import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 
 from apps.incidents import actions, signs
@@ -14,19 +18,31 @@ from apps.promotions.models import Rollout
 # What changes from look to look is one note a minute, not one a look.
 NOTE_PAUSE = timedelta(minutes=1)
 RELATED = ("model_version__registered_model",)
+log = logging.getLogger(__name__)
 
 
 def watch_rollouts(now: datetime) -> None:
     """Open an episode for each new sign of trouble, note what changed or came back, and close what
-    has been right for long enough. Two queries where nothing is wrong.
+    has been right for long enough; one that cannot be written holds up no other. Two queries where
+    nothing is wrong.
     """
     found = _signs()
-    for episode in Episode.objects.open().select_related(
-        "rollout__model_version__registered_model"
-    ):
-        _go_on(episode, found.pop((episode.kind, episode.rollout_id), None), now)
+    open_ones = Episode.objects.open().select_related("rollout__model_version__registered_model")
+    for episode in open_ones:
+        sign = found.pop((episode.kind, episode.rollout_id), None)
+        _alone(partial(_go_on, episode, sign, now), f"the incident {episode.pk}")
     for (kind, _), (rollout, sign) in found.items():
-        actions.open_episode(kind=kind, rollout=rollout, words=sign.words, now=now)
+        begin = partial(actions.open_episode, kind=kind, rollout=rollout, words=sign.words, now=now)
+        _alone(begin, f"an incident of the rollout {rollout.pk}")
+
+
+def _alone(step: Callable[[], object], what: str) -> None:
+    """Take one step of a sweep; what goes wrong with it is logged, and tried again the next time."""
+    try:
+        with transaction.atomic():
+            step()
+    except Exception:  # noqa: BLE001 - whatever it is, the others go on
+        log.exception("%s could not be looked at", what)
 
 
 def _signs() -> dict[tuple[str, UUID], tuple[Rollout, Sign]]:

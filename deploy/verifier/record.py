@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from keys import Key, Unreadable, Wrong
 
+LONGEST_LINE = 16 * 1024 * 1024  # bytes; an event carries at most some hundred kilobytes
 PART, PROOF = "quartermaster.record@v1", "c2sp.org/tlog-proof@v1"
 
 
@@ -93,11 +94,17 @@ def unbase64(text: str | bytes) -> bytes:
 
 
 def lines_of(path: str) -> Iterator[bytes]:
-    """Yield a file's lines without their ends; gzip is unpacked on the way."""
+    """Yield a file's lines without their ends; gzip is unpacked on the way. Raises Unreadable for a
+    line that is longer than any of the record's.
+    """
     with open(path, "rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
     with gzip.open(path, "rb") if packed else open(path, "rb") as file:
-        for line in file:
+        number = 0
+        while line := file.readline(LONGEST_LINE + 1):
+            number += 1
+            if len(line) > LONGEST_LINE:
+                raise Unreadable(f"Line {number} is longer than {LONGEST_LINE:,} bytes.")
             yield line.rstrip(b"\n")
 
 

@@ -50,7 +50,8 @@ def status(*, now: datetime) -> Status:
     waits = AuditEvent.objects.filter(pk__in=Unsealed.objects.values("event"))
     oldest = waits.order_by("pk").values_list("recorded_at", flat=True).first()
     readings = list(Verification.objects.all()[:READINGS])
-    problem = Checkpoint.objects.exclude(problem="").values_list("problem", flat=True).first()
+    waits_there = Checkpoint.objects.filter(anchored_at=None).exclude(problem="")
+    problem = waits_there.values_list("problem", flat=True).first()
     return Status(
         now=now,
         size=last.sequence + 1 if last else 0,

@@ -23,6 +23,11 @@ NOT_WHOLE = (
     "The record lacks entries that the proofs are made of. Have it verified, and tell your "
     "platform team."
 )
+FAULT = (
+    "Something went wrong in the portal itself, again and again. Your platform team finds it in the "
+    "worker's log."
+)
+MOST_TRIES = 5
 log = logging.getLogger(__name__)
 
 
@@ -54,6 +59,14 @@ def make_evidence(
     except LookupError:
         log.exception("the evidence pack %s cannot be proven", pack.pk)
         actions.record_failed(pack=pack, reason="RECORD", message=NOT_WHOLE, now=now)
+    except Exception:  # noqa: BLE001 - a fault of ours: without an end it would be made for ever
+        log.exception("the evidence pack %s cannot be made", pack.pk)
+        if pack.attempts >= MOST_TRIES:
+            actions.record_failed(pack=pack, reason="FAULT", message=FAULT, now=now)
+        else:
+            again = "Something went wrong in the portal itself. Trying again by itself."
+            at = retry_at(pack, now=now)
+            actions.record_waiting(pack=pack, reason="WAITING", message=again, at=at, now=now)
     return True
 
 

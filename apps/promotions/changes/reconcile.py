@@ -5,6 +5,7 @@ found. It is moved only to states that ServiceNow offers. Where that is away, or
 be, the row says so and waits; nothing is guessed and nothing is made again.
 """
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -30,9 +31,19 @@ from apps.promotions.changes.states import (
     TWO,
     UNTRUE,
 )
+from apps.promotions.emergencies.models import Emergency
 from apps.promotions.models import Promotion, Rollout
 from apps.promotions.stages import TOOK_OVER
 
+ASKED_OF = (
+    "model_version__registered_model",
+    "registered_model",
+    "baseline",
+    "requested_by",
+    "policy_revision",
+)
+# beside those under way: what an emergency's change still has something to say of
+GOES_ON = (Rollout.Status.LIVE, Rollout.Status.FAILED)
 FAST = timedelta(seconds=2)
 SLOW = timedelta(minutes=1)
 
@@ -46,26 +57,39 @@ class Trouble(Exception):
 
 
 def ask_for_missing(now: datetime) -> list[ChangeRecord]:
-    """Ask for the changes of promotions that wait and have none, as where ServiceNow was configured
-    after they were proposed; return them.
+    """Ask for the changes of promotions that wait and have none, and of emergencies whose rollout
+    is not over, as where ServiceNow was configured after they were proposed; return them.
     """
     if not is_configured():
         return []
+    asked = [*_normal(now), *_emergency(now)]
+    return [change for change in asked if change is not None]
+
+
+def _normal(now: datetime) -> Iterator[ChangeRecord | None]:
     waiting = Promotion.objects.filter(status__in=plan.WAITING).exclude(
         Exists(Rollout.objects.filter(promotion=OuterRef("pk")))
     )
-    related = (
-        "model_version__registered_model",
-        "registered_model",
-        "baseline",
-        "requested_by",
-        "policy_revision",
+    for promotion in waiting.filter(changes=None).select_related(*ASKED_OF):
+        yield ask_for_change(promotion=promotion, actor=records.WORKER, now=now)
+
+
+def _emergency(now: datetime) -> Iterator[ChangeRecord | None]:
+    kind = ChangeRecord.Kind.EMERGENCY
+    told = ChangeRecord.objects.filter(promotion=OuterRef("promotion"), kind=kind)
+    going = Rollout.objects.filter(
+        promotion=OuterRef("promotion"), status__in=(*Rollout.OPEN, *GOES_ON)
     )
-    missing = waiting.filter(changes=None).select_related(*related)
-    asked = [
-        ask_for_change(promotion=promotion, actor=records.WORKER, now=now) for promotion in missing
-    ]
-    return [change for change in asked if change is not None]
+    rows = Emergency.objects.filter(~Exists(told), Exists(going))
+    related = (f"promotion__{name}" for name in ASKED_OF)
+    for emergency in rows.select_related(*related):
+        yield ask_for_change(
+            promotion=emergency.promotion,
+            actor=records.WORKER,
+            now=now,
+            kind=kind,
+            statement=emergency.statement,
+        )
 
 
 def reconcile_change(
