@@ -37,7 +37,7 @@ def watch_rollouts(now: datetime) -> None:
 
 
 def _alone(step: Callable[[], object], what: str) -> None:
-    """Take one step of a sweep; what goes wrong with it is logged, and tried again the next time."""
+    """Take one step of a sweep; what goes wrong with it is logged, and tried the next time."""
     try:
         with transaction.atomic():
             step()

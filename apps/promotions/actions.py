@@ -302,7 +302,7 @@ def _as_seen(promotion: Promotion, seen: Seen, change: Change, now: datetime) ->
     StaleEvidence where the reviewer saw another.
     """
     # what was worked out since the row was read is shown too
-    promotion.refresh_from_db(fields=["cost_effect"])
+    promotion.refresh_from_db(fields=["status", "cost_effect"])
     promotion.model_version.refresh_from_db()
     shown = evidence(promotion, change, now)
     if not seen.matches(promotion, shown):

@@ -60,6 +60,14 @@ def as_shown(promotion: Promotion, digest: str) -> Change:
     return change
 
 
+def as_shown_or_is(promotion: Promotion, digest: str) -> Change:
+    """Return the change that an emergency rolls forward with: what its engineer was shown, as
+    as_shown has it; where they were shown nothing, what would be committed now, or why Git cannot
+    tell.
+    """
+    return as_shown(promotion, digest) if digest else change_of(promotion)
+
+
 def _steps(promotion: Promotion, git: GitClient) -> list[tuple[str, str, render.Changes]]:
     around, version, baseline = render.surroundings(), promotion.model_version, promotion.baseline
     model, written = promotion.registered_model.name, writes.steps_to_show(promotion, around)

@@ -432,7 +432,7 @@ STEPS = {
     "promotions.Rollout": {
         "PENDING": "PROGRESSING LIVE FAILED ABORTED SUPERSEDED",
         "PROGRESSING": "LIVE FAILED ABORTED SUPERSEDED",
-        "LIVE": "REPLACED",
+        "LIVE": "REPLACED ABORTED",
         "REPLACED": "",
         "FAILED": "PROGRESSING ABORTED",
         "ABORTED": "",

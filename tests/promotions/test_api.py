@@ -42,8 +42,8 @@ class TestPromotions:
         assert made.status_code == 201
         listed = as_(carol).get("/api/v1/promotions").json()["results"]
         assert [row["id"] for row in listed] == [made.json()["id"]]
-        seen = seen_of(listed[0])
         where = f"/api/v1/promotions/{made.json()['id']}"
+        seen = seen_of(as_(carol).get(where).json())
         done = as_(carol).post(f"{where}/approve", seen | {"reason": "Good figures"}, format="json")
         assert done.json()["status"] == "APPROVED"
         rollout = as_(carol).get(f"/api/v1/rollouts/{done.json()['rollout']}").json()
@@ -82,6 +82,7 @@ class TestPromotions:
             "manifest_digest": own.manifest_digest,
             "eval_run": str(own.eval_run_id),
             "baseline": None,
+            "figures": seen(own).figures,
         }
         answer = as_(both).post(
             f"/api/v1/promotions/{own.pk}/approve", body | {"reason": "Mine"}, format="json"

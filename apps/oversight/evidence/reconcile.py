@@ -24,8 +24,8 @@ NOT_WHOLE = (
     "platform team."
 )
 FAULT = (
-    "Something went wrong in the portal itself, again and again. Your platform team finds it in the "
-    "worker's log."
+    "Something went wrong in the portal itself, again and again. Your platform team finds it in "
+    "the worker's log."
 )
 MOST_TRIES = 5
 log = logging.getLogger(__name__)

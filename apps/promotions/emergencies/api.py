@@ -17,15 +17,19 @@ from apps.common.reasons import ReasonInput, reason_of
 from apps.promotions.emergencies import actions
 from apps.promotions.emergencies.models import Emergency
 from apps.promotions.models import Promotion
+from apps.promotions.proposal import as_shown_or_is
 
 TAG = "Emergencies"
 REVIEWS = {"uphold": actions.uphold_emergency, "object": actions.object_to_emergency}
 
 
 class EmergencyInput(serializers.Serializer[Any]):
-    """Body of an emergency: what it is."""
+    """Body of an emergency: what it is. change: the digest of the change to Git that the engineer
+    was shown; left out, what would be committed now is kept with the emergency.
+    """
 
     statement = serializers.CharField(min_length=actions.SHORTEST, max_length=actions.LONGEST)
+    change = serializers.CharField(max_length=71, allow_blank=True, default="")
 
 
 class EmergencyOutput(serializers.ModelSerializer[Emergency]):
@@ -80,6 +84,7 @@ def declare(request: Request, pk: UUID) -> Response:
         promotion=promotion,
         engineer=caller(request),
         statement=body.validated_data["statement"],
+        change=as_shown_or_is(promotion, body.validated_data["change"]),
         now=now(),
     )
     return Response(EmergencyOutput(_emergency(made.pk)).data, status=201)

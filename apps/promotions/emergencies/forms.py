@@ -16,3 +16,5 @@ class EmergencyForm(forms.Form):
         min_length=SHORTEST,
         max_length=LONGEST,
     )
+    # of the exact change; the page adds it once the change was shown
+    change = forms.CharField(max_length=71, required=False, widget=forms.HiddenInput)

@@ -1,6 +1,6 @@
 """Pages of emergencies: rolling a version forward in one, what it did without, and its review."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from uuid import UUID
@@ -24,6 +24,7 @@ from apps.promotions.emergencies import actions, tables
 from apps.promotions.emergencies.forms import EmergencyForm
 from apps.promotions.emergencies.models import Emergency
 from apps.promotions.models import Promotion, Rollout
+from apps.promotions.proposal import as_shown_or_is
 
 
 @require_GET
@@ -55,16 +56,21 @@ def emergency_create(request: SignedIn, pk: UUID) -> HttpResponse:
     )
     form = EmergencyForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        order = partial(
-            actions.declare_emergency,
-            promotion=promotion,
-            engineer=request.user,
-            statement=form.cleaned_data["statement"],
-            now=now(),
-        )
+        order = partial(_declare, promotion, request.user, form.cleaned_data)
         made = carry_out(request, order, "Rolling forward. Everybody whom it concerns is told.")
         return redirect(made or _url_of(promotion))
     return _form(request, promotion, form)
+
+
+def _declare(promotion: Promotion, engineer: User, values: Mapping[str, str]) -> Emergency:
+    """Roll forward with the change that was shown. Raises what the action and the change raise."""
+    return actions.declare_emergency(
+        promotion=promotion,
+        engineer=engineer,
+        statement=values["statement"],
+        change=as_shown_or_is(promotion, values["change"]),
+        now=now(),
+    )
 
 
 def _url_of(promotion: Promotion) -> str:

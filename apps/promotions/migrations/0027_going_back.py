@@ -2,6 +2,7 @@
 what has not begun, and never the way back.
 
 A rollout that goes back is of a promotion that was carried out before, from a rollout of the same model. Any other one needs its approvals by persons who are not whoever proposed it.
+A live version that has none to go back to can be stopped.
 """
 
 from django.db import migrations
@@ -46,6 +47,15 @@ DROP TRIGGER rollout_of_an_approval ON promotions_rollout;
 CREATE TRIGGER rollout_of_an_approval
     BEFORE INSERT OR UPDATE OF promotion_id, registered_model_id, model_version_id, rolls_back_id
     ON promotions_rollout FOR EACH ROW EXECUTE FUNCTION rollout_needs_an_approval();
+
+DROP TRIGGER rollout_steps ON promotions_rollout;
+CREATE TRIGGER rollout_steps BEFORE UPDATE ON promotions_rollout
+    FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status)
+    EXECUTE FUNCTION only_these_steps(
+        'PENDING>PROGRESSING', 'PENDING>LIVE', 'PROGRESSING>LIVE', 'LIVE>REPLACED', 'LIVE>ABORTED',
+        'PENDING>FAILED', 'PROGRESSING>FAILED', 'FAILED>PROGRESSING',
+        'PENDING>ABORTED', 'PROGRESSING>ABORTED', 'FAILED>ABORTED',
+        'PENDING>SUPERSEDED', 'PROGRESSING>SUPERSEDED');
 """
 
 

@@ -172,21 +172,42 @@ def retry_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
 @transaction.atomic
 def abort_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) -> Rollout:
     """Stop a rollout that is not live yet and take its version back; callers stay with, or return
-    to, the baseline.
+    to, the baseline. One that is live, with no version to go back to, is stopped as well: from then
+    on its model answers nobody, and one that was to take its place is aborted with it.
 
-    Raises WrongRolloutState when it is live, replaced, aborted or superseded.
+    Raises WrongRolloutState when it is live and can be rolled back, replaced, aborted or
+    superseded.
     """
     _may_steer(rollout, actor)
-    rows = Rollout.objects.filter(pk=rollout.pk, status__in=(*Rollout.OPEN, Rollout.Status.FAILED))
-    if not rows.update(
-        status=Rollout.Status.ABORTED, finished_at=now, paused_at=None, **begin.renewed(now)
-    ):
-        rollout.refresh_from_db()
+    begin.locked(rollout.registered_model)
+    rollout.refresh_from_db()
+    is_live = may_stop(rollout)
+    if not is_live and rollout.status not in (*Rollout.OPEN, Rollout.Status.FAILED):
         raise WrongRolloutState(
             f"The rollout is {rollout.get_status_display().lower()}; there is nothing to abort. "
             "A live one is rolled back instead."
         )
-    return _steered(rollout, Action.ROLLOUT_ABORTED, actor, now, {"reason": reason})
+    data: dict[str, object] = {"reason": reason} | ({"was": rollout.status} if is_live else {})
+    if is_live:
+        for other in Rollout.objects.open().filter(registered_model=rollout.registered_model):
+            abort_rollout(rollout=other, actor=actor, reason=reason, now=now)
+    Rollout.objects.filter(pk=rollout.pk).update(
+        status=Rollout.Status.ABORTED,
+        finished_at=now,
+        paused_at=None,
+        unready_since=None,
+        differences=[],
+        drifted_at=None,
+        **begin.renewed(now),
+    )
+    return _steered(rollout, Action.ROLLOUT_ABORTED, actor, now, data)
+
+
+def may_stop(rollout: Rollout) -> bool:
+    """Tell whether it is live with no version to go back to, so that stopping it is the only way.
+    One query where it is live.
+    """
+    return rollout.status == Rollout.Status.LIVE and queries.approval_before(rollout) is None
 
 
 @transaction.atomic

@@ -172,6 +172,16 @@ def retire_at(rollout: Rollout) -> datetime | None:
     return rollout.finished_at + timedelta(seconds=settings.ROLLOUT_RETIRE_AFTER_SECONDS)
 
 
+def left_behind(rollout: Rollout) -> ModelVersion | None:
+    """Return the baseline of a version that was stopped while it was live, where that still runs
+    and serves nobody: it has to go with it. Four queries.
+    """
+    baseline = rollout.baseline
+    if baseline is None or is_stopped(rollout) or _is_in_use(baseline):
+        return None
+    return baseline
+
+
 def _is_in_use(version: ModelVersion) -> bool:
     """Tell whether a version is proposed or approved, on its way, or serving again: then it must
     stay.

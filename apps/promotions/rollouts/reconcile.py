@@ -340,6 +340,8 @@ def _take_back(rollout: Rollout, git: GitClient, now: datetime) -> None:
     if not rollout.commits.filter(step=Step.REMOVE).exists():
         serving = queries.live_rollout(rollout.registered_model)
         changes = writes.removal(rollout, serving, render.surroundings())
+        if serving is None and (left := live.left_behind(rollout)):
+            changes = {**changes, **render.retire(left)}
         commit = commits.write(rollout, Step.REMOVE, changes, git)
         records.record_commit(rollout=rollout, step=Step.REMOVE, commit=commit, now=now)
     records.record_checked(rollout=rollout, now=now, next_check_at=None)

@@ -110,6 +110,7 @@ def _may(rollout: Rollout, user: User) -> dict[str, Any]:
     return {
         "may_retry": failed,
         "may_abort": is_open or failed,
+        "may_stop": steering.may_stop(rollout),
         "may_pause": is_open and rollout.paused_at is None and not rollout.return_reason,
         "may_resume": is_open and rollout.paused_at is not None,
         "may_go_on": steering.may_go_on(rollout, user),

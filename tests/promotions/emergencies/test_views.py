@@ -1,10 +1,13 @@
 """Pages and API of emergencies: the way in, the banner on every page, the review."""
 
+import re
+
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import Role
+from apps.common.canonical import digest_of
 from apps.promotions.emergencies.models import Emergency
 from apps.promotions.models import Rollout
 from tests.factories import UserFactory
@@ -54,6 +57,25 @@ class TestTheWayIn:
         shown = page(client, pete, reverse("promotions:promotion_detail", args=[promotion.pk]))
         assert "rolled this forward in an emergency." in shown and WHY in shown
         assert url not in shown
+
+    def test_keeps_the_change_that_it_rolls_forward(
+        self, client, promotion, pete, remote, settings, tmp_path
+    ):
+        settings.GITOPS_REMOTE, settings.GITOPS_WORKDIR = str(remote), str(tmp_path / "work")
+        client.force_login(pete)
+        url = reverse("promotions:emergency_create", args=[promotion.pk])
+        diff = reverse("promotions:promotion_diff", args=[promotion.pk])
+        assert diff in client.get(url).content.decode()
+        other = client.post(url, {"statement": WHY, "change": "sha256:" + "1" * 64}, follow=True)
+        assert "what would be committed has changed" in joined(other.content)
+        assert not Emergency.objects.exists()
+        digest = re.search(
+            r'name="change" value="(sha256:[0-9a-f]{64})"', client.get(diff).content.decode()
+        ).group(1)
+        client.post(url, {"statement": WHY, "change": digest})
+        kept = Emergency.objects.get().evidence
+        assert digest_of(kept["steps"]) == digest and kept["problem"] == ""
+        assert [step["title"] for step in kept["steps"]][0] == "Start prior-auth-extract-v2"
 
     def test_tells_why_it_cannot_be_taken(self, client, promotion, pete):
         url = reverse("promotions:emergency_create", args=[promotion.pk])

@@ -294,6 +294,16 @@ class TestSteering:
         ended = {"status": "ABORTED", "finished_at": LATER, "paused_at": None}
         assert some(rollout, ended) == ended
 
+    def test_stops_a_live_one_that_has_nothing_to_go_back_to(self, rollout, other, alice, enqueued):
+        Rollout.objects.filter(pk=rollout.pk).update(status="LIVE", finished_at=NOW)
+        told = self.steer(enqueued, steering.abort_rollout, rollout, other, alice, reason="Leaks.")
+        assert told == (Action.ROLLOUT_ABORTED, "alice", {"reason": "Leaks.", "was": "LIVE"})
+        assert some(rollout, {"status": "", "finished_at": ""}) == {
+            "status": "ABORTED", "finished_at": LATER,
+        }  # fmt: skip
+        with pytest.raises(WrongRolloutState, match="nothing to abort"):
+            steering.abort_rollout(rollout=rollout, actor=alice, reason="x", now=LATER)
+
     @pytest.mark.parametrize(
         ("state", "attempt"), [({}, 1), ({"return_reason": "GATE", "return_message": "m"}, 2)]
     )
@@ -499,7 +509,9 @@ class TestRollBackRollout:
         back = self.back(live, engineer)
         assert (back.promotion, back.status) == (approval.promotion, "PENDING")
 
-    def test_leads_to_nothing_that_was_never_carried_out(self, live, version, alice, carol):
+    def test_leads_to_nothing_that_was_never_carried_out(self, live, registered_model, alice):
+        version = factories.version(registered_model, 8)
+        factories.run(version)
         waits = propose(version, alice)
         with pytest.raises(begin.WrongRolloutState, match="never carried out"):
             begin.create_rollout(waits, NOW, rolls_back=live, steps=[100])

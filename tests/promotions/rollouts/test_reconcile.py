@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from apps.audit.models import AuditEvent
+from apps.catalog.actions import quarantine_version
 from apps.gateway.reconcile import compiled
 from apps.integrations.errors import PermanentError
 from apps.manifests import engine_args
@@ -328,6 +329,35 @@ class TestFailures:
         assert "serving/models/prior-auth-extract/v1.yaml" not in git.paths("serving")
         assert subjects(remote)[-1] == "Take prior-auth-extract-v1 back"
         assert rollout.next_check_at is None
+
+    def test_a_live_first_version_is_stopped_and_leaves_nothing(
+        self, rollout, git, cluster, alice, remote, registered_model
+    ):
+        now = drive(rollout, git, cluster)
+        assert rollout.status == "LIVE"
+        steering.abort_rollout(rollout=rollout, actor=alice, reason="It leaks names.", now=now)
+        drive(rollout, git, cluster, now=now)
+        assert (rollout.status, rollout.next_check_at) == ("ABORTED", None)
+        assert git.paths("serving/models/prior-auth-extract") == [
+            "serving/models/prior-auth-extract/policy.yaml"
+        ]
+        assert subjects(remote)[-1] == "Take prior-auth-extract-v1 back"
+        assert queries.live_version(registered_model) is None
+
+    def test_a_live_version_is_stopped_with_its_baseline_that_nobody_may_go_back_to(
+        self, rollout, git, cluster, registered_model, alice, carol
+    ):
+        now = drive(rollout, git, cluster)
+        second = approved(registered_model, 2, alice, carol, now=now)
+        now = drive(second, git, cluster, now=now, turns=8)
+        assert second.status == "LIVE"
+        quarantine_version(version=rollout.model_version, reason="R", message="m", now=now)
+        assert git.read("serving/models/prior-auth-extract/v1.yaml") is not None
+        steering.abort_rollout(rollout=second, actor=alice, reason="Both leak.", now=now)
+        drive(second, git, cluster, now=now)
+        assert git.paths("serving/models/prior-auth-extract") == [
+            "serving/models/prior-auth-extract/policy.yaml"
+        ]
 
     def test_an_abort_gives_the_route_back_to_the_baseline(
         self, rollout, git, cluster, registered_model, alice, carol
