@@ -266,7 +266,7 @@ def _emergencies(user: User, now: datetime) -> Iterator[Need]:
     for item in islice(concern, SHOWN):
         overdue = item.is_overdue(now)
         title = f"Review the emergency of {item.promotion.model_version.name}"
-        why = f"{item.requested_by.name} rolled it forward without approvals"
+        why = item.words
         url, tone = item.get_absolute_url(), "bad" if overdue else "warn"
         if overdue:
             title, why = f"{title}: overdue", f"{why}, and nobody has reviewed that in time"

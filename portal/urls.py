@@ -18,6 +18,7 @@ from apps.metering.demand import demand
 from apps.metering.ingest import logs
 from apps.metering.urls import urlpatterns as usage_pages
 from apps.notices.urls import api_urlpatterns as notices_api
+from apps.oversight.urls import api_urlpatterns as oversight_api
 from apps.promotions.urls import api_urlpatterns as promotions_api
 from apps.promotions.urls import urlpatterns as promotions_pages
 from portal import views
@@ -76,6 +77,7 @@ api: list[URLPattern | URLResolver] = [
     path("schema", Document.as_view(), name="schema"),
     *accounts_api,
     *notices_api,
+    *oversight_api,
     *access_urls.api,
     *access_api,
     *catalog_api,

@@ -30,7 +30,7 @@ DECIDES_PROMOTIONS = (Role.REVIEWER, Role.PLATFORM_ENGINEER)
 # propose what a promotion policy says, and put in force what somebody else proposed
 PROPOSES_POLICIES = (Role.PLATFORM_ENGINEER,)
 DECIDES_POLICIES = (Role.REVIEWER,)
-# roll a version forward without approvals in an emergency
+# roll a version forward in an emergency
 DECLARES_EMERGENCIES = (Role.PLATFORM_ENGINEER,)
 # review an emergency afterwards in which they had no part
 REVIEWS_EMERGENCIES = (Role.REVIEWER,)
@@ -110,7 +110,7 @@ ABILITIES = (
     Ability("ask for a model in the name of their team", ASKS_FOR_MODELS),
     Ability("register models and publish versions", OWNS_MODELS, "models of their own team"),
     Ability("pause, resume, retry, abort and roll back rollouts", STEERS_ROLLOUTS),
-    Ability("roll a version forward without approvals in an emergency", DECLARES_EMERGENCIES),
+    Ability("roll a version forward in an emergency", DECLARES_EMERGENCIES),
     Ability("say what a contract for machines costs", SETS_MACHINE_PRICES),
     Ability("count quarantined usage again, or leave it out", MENDS_USAGE),
     Ability("have the document of a statement made again", MENDS_DOCUMENTS),

@@ -14,7 +14,7 @@ from apps.common.tables.reading import respond
 from apps.incidents import pages, tables
 from apps.incidents.models import Episode
 from apps.incidents.signs import DRIFTED
-from apps.integrations.servicenow.addresses import page_of
+from apps.integrations.servicenow.addresses import is_configured, page_of
 
 RELATED = ("rollout__model_version__registered_model", "rollout__registered_model__owner_team")
 
@@ -45,6 +45,7 @@ def episode_detail(request: SignedIn, pk: UUID) -> HttpResponse:
         "wrong": DRIFTED if differences else episode.words,
         "facts": _facts(episode),
         "notes": episode.notes.all(),
+        "has_servicenow": is_configured(),
         "events": timeline("Episode", episode.pk),
     }
     template = "incidents/episode_detail.html" + ("#live" if request.htmx else "")

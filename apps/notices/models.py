@@ -26,7 +26,7 @@ class Kind(models.TextChoices):
     DECIDED = "DECIDED", "What became of what you asked for"
     ROLLOUT = "ROLLOUT", "Rollouts that ended, went back or wait for you"
     INCIDENT = "INCIDENT", "Incidents: what serves is not what was approved"
-    EMERGENCY = "EMERGENCY", "Emergencies: rolled forward without approvals"
+    EMERGENCY = "EMERGENCY", "Emergencies: versions rolled forward at once"
     VERSION = "VERSION", "Versions and evaluations that failed"
     BUDGET = "BUDGET", "Budgets that run out"
     GRANT = "GRANT", "Access that ends"

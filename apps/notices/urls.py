@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.notices import api, pages, views
+from apps.notices import api, pages, views, webhooks_api
 
 app_name = "notices"
 urlpatterns = [
@@ -22,4 +22,7 @@ urlpatterns = [
 api_urlpatterns = [
     path("notices", api.Notices.as_view(), name="notices"),
     path("notices/<uuid:pk>/read", api.read, name="notice_read"),
+    path("webhooks", webhooks_api.Webhooks.as_view(), name="webhooks"),
+    path("webhooks/<uuid:pk>", webhooks_api.OneWebhook.as_view(), name="webhook"),
+    path("webhooks/<uuid:pk>/<str:order>", webhooks_api.order, name="webhook_order"),
 ]

@@ -4,8 +4,10 @@ from django.urls import path
 
 from apps.oversight import views
 from apps.oversight.access.views import access_report
+from apps.oversight.evidence import api as evidence_api
 from apps.oversight.evidence import views as evidence
 from apps.oversight.record import views as record
+from apps.oversight.roles import api as roles_api
 from apps.oversight.roles import views as roles
 from apps.oversight.safeguards.views import safeguards
 
@@ -33,4 +35,13 @@ urlpatterns = [
     path("record/verifier/", record.record_verifier, name="record_verifier"),
     path("record/checkpoints/<int:size>/", record.checkpoint, name="checkpoint"),
     path("record/checkpoints/<int:size>/proof/", record.checkpoint_proof, name="checkpoint_proof"),
+]
+api_urlpatterns = [
+    path("evidence-packs", evidence_api.EvidencePacks.as_view(), name="evidence_packs"),
+    path("evidence-packs/<uuid:pk>", evidence_api.evidence_pack, name="evidence_pack"),
+    path("evidence-packs/<uuid:pk>/file", evidence_api.evidence_file, name="evidence_pack_file"),
+    path("evidence-packs/<uuid:pk>/retry", evidence_api.evidence_retry, name="evidence_pack_retry"),
+    path("role-reviews", roles_api.RoleReviews.as_view(), name="role_reviews"),
+    path("role-reviews/<uuid:pk>", roles_api.role_review, name="role_review"),
+    path("role-reviews/<uuid:pk>/<str:decision>", roles_api.decide, name="role_review_decide"),
 ]

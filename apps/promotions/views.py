@@ -21,6 +21,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.accounts import step_up
 from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
+from apps.accounts.roles import TAKES_EVIDENCE
 from apps.audit.timeline import timeline_of
 from apps.capacity.queries import buys_only_spot
 from apps.catalog.models import ModelVersion, RegisteredModel
@@ -222,6 +223,7 @@ def _show(
         "actions": [
             *(decide.head_actions if decide else []),
             *emergencies.way_in(promotion, request.user),
+            *_evidence(promotion, request.user),
             {"label": "Print", "prints": True},
         ],
         "queue": _queue(promotion, request.user),
@@ -237,6 +239,14 @@ def _show(
         ),
     }
     return render(request, "promotions/promotion_detail.html", context, status=status)
+
+
+def _evidence(promotion: Promotion, user: User) -> list[dict[str, str]]:
+    """Return the button that leads whoever takes evidence away to this promotion's."""
+    if not user.has_role(*TAKES_EVIDENCE):
+        return []
+    url = f"{reverse('oversight:evidence_list')}?promotion={promotion.pk}"
+    return [{"label": "Take evidence…", "url": url, "icon": "file-check"}]
 
 
 def _may_withdraw_start(promotion: Promotion, user: User) -> bool:

@@ -84,6 +84,7 @@ def rollout_charts(request: SignedIn, pk: UUID) -> HttpResponse:
     window = window_of(rollout, commits, now())
     context = {
         "charts": charts(rollout, commits, window) if window else [],
+        "baseline": rollout.baseline,
         "step": STEPS[window.step] if window else "",
     }
     status = 200 if pages.is_moving(rollout) or not request.htmx else STOP_POLLING

@@ -90,6 +90,16 @@ class TestEpisodeDetail:
         assert "INC0010112, In Progress" in page
         assert "ServiceNow did not answer in time." in page
 
+    def test_says_that_there_is_no_servicenow_and_not_that_nobody_read_it(
+        self, drifted, client, charlie, settings
+    ):
+        client.force_login(charlie)
+        address = reverse("incidents:episode_detail", args=[drifted.pk])
+        for url, words in (("", "no ServiceNow is configured"), ("https://x.test", "not read yet")):
+            settings.SERVICENOW_URL = url
+            page = joined(client.get(address).text)
+            assert words in page and "no incident" in page and "never read" not in page
+
     def test_shows_how_one_ended(self, failed, client, charlie):
         client.force_login(charlie)
         page = client.get(reverse("incidents:episode_detail", args=[failed.pk])).text

@@ -123,7 +123,8 @@ DECISIONS = [
     Decision("grant", Grant, OWNS_MODELS, (("access:grant_keep", ""), ("api:grant_keep", "")),
              team="ml-platform", prepare=is_due),
     Decision("role_review", RoleReview, RECERTIFIES_ROLES,
-             (("oversight:role_review_approve", ""), ("oversight:role_review_reject", ""))),
+             (("oversight:role_review_approve", ""), ("oversight:role_review_reject", ""),
+              ("api:role_review_decide", "keep"), ("api:role_review_decide", "take"))),
     Decision("capacity", CapacityRequest, DECIDES_CAPACITY,
              both("capacity:request", "api:capacity_request_decide")),
     Decision("promotion", Promotion, (Role.REVIEWER,),  # as its policy says

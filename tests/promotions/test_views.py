@@ -264,6 +264,15 @@ class TestDecision:
         assert not Rollout.objects.exists()
 
     @pytest.mark.parametrize("decision", ["promotion_approve", "promotion_reject"])
+    def test_leads_whoever_takes_evidence_to_this_promotions(self, as_, carol, promotion):
+        way = f"/audit/evidence/?promotion={promotion.pk}"
+        auditor = UserFactory(with_roles=[Role.AUDITOR])
+        page = as_(auditor).get(url("promotion_detail", promotion)).content.decode()
+        assert way in page
+        form = as_(auditor).get(way).content.decode()
+        assert f'<option value="{promotion.pk}" selected>' in form
+        assert way not in as_(carol).get(url("promotion_detail", promotion)).content.decode()
+
     def test_over_other_figures_than_the_page_showed_decides_nothing(
         self, as_, carol, promotion, decision
     ):

@@ -128,7 +128,7 @@ def _add_emergency(collected: Collected, emergency: Emergency, base: str) -> Non
         "decided_at": _moment(emergency.decided_at),
         "decision_reason": emergency.decision_reason,
     }
-    words = "The emergency in which it was rolled forward without approvals, and its review."
+    words = "The emergency in which it was rolled forward, and its review."
     collected.add_facts(f"{base}emergency.json", facts, words)
 
 

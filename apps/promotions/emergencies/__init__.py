@@ -1,3 +1,3 @@
-"""Break-glass: a version rolled forward without approvals in a stated emergency, and its review
+"""Break-glass: a version rolled forward in a stated emergency, and its review
 after the fact.
 """

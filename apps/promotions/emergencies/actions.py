@@ -267,13 +267,12 @@ def _tell_overdue(emergency: Emergency, now: datetime) -> bool:
 
 def _tell_of_it(emergency: Emergency, now: datetime) -> None:
     """Tell at once everybody whom it concerns but the engineer."""
-    version = emergency.promotion.model_version.name
     everywhere = holders(*REVIEWS_EMERGENCIES, *SEES_EMERGENCIES)
     people = [*everywhere, *owners_of(emergency.promotion.registered_model)]
     tell(
         [one for one in people if one.person != emergency.requested_by.person],
         kind=Kind.EMERGENCY,
-        title=f"{emergency.requested_by} rolled {version} forward without approvals",
+        title=emergency.words,
         path=emergency.get_absolute_url(),
         key=f"emergency:{emergency.pk}:declared",
         urgent=True,

@@ -33,7 +33,7 @@ class EmergencyInput(serializers.Serializer[Any]):
 
 
 class EmergencyOutput(serializers.ModelSerializer[Emergency]):
-    """A version that was rolled forward without approvals. skipped: what its rollout did not wait
+    """A version that was rolled forward in an emergency. skipped: what its rollout did not wait
     for; decided_by, decided_at, decision_reason: its review, null and "" before it.
     """
 

@@ -108,6 +108,14 @@ class Emergency(models.Model):
     def __str__(self) -> str:
         return f"emergency of {self.promotion.model_version}"
 
+    @property
+    def words(self) -> str:
+        """Return what was done, in one sentence without its end: it claims of nothing that it was
+        missing, for an emergency may have had its approvals. Needs its people and version loaded.
+        """
+        version = self.promotion.model_version.name
+        return f"{self.requested_by} rolled {version} forward in an emergency"
+
     def get_absolute_url(self) -> str:
         """Return its page."""
         return reverse("promotions:emergency_detail", args=[self.pk])

@@ -47,7 +47,7 @@ def emergencies(now: datetime) -> Table:
         order="-at",
         empty=Empty(
             "There was no emergency",
-            "A version that was rolled forward without approvals would stand here, with its "
+            "A version that was rolled forward in an emergency would stand here, with its "
             "review.",
             icon="circle-check",
         ),

@@ -118,7 +118,12 @@ class PolicyForm(forms.Form):
     @staticmethod
     def initial_of(rules: Rules) -> dict[str, object]:
         """Return what the form shows for rules as they are."""
-        found: dict[str, object] = {name: getattr(rules, name) for name in FIGURES}
+        figures = {name: getattr(rules, name) for name in FIGURES}
+        # 2, not 2.0: as people write it
+        found: dict[str, object] = {
+            name: f"{value:g}" if isinstance(value, float) else value
+            for name, value in figures.items()
+        }
         return found | {
             "approver_roles": list(rules.approver_roles),
             "excluded": list(rules.excluded),

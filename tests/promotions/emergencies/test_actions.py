@@ -106,7 +106,7 @@ class TestDeclareEmergency:
         told = Notice.objects.filter(kind=Kind.EMERGENCY, path=emergency.get_absolute_url())
         assert {notice.user for notice in told} == {alice, bob, carol, auditor, colleague}
         assert elsewhere.pk and all(notice.is_urgent for notice in told)
-        assert told[0].title == "Pete rolled prior-auth-extract-v2 forward without approvals"
+        assert told[0].title == "Pete rolled prior-auth-extract-v2 forward in an emergency"
 
     def test_is_for_platform_engineers_who_had_no_part_in_it(
         self, promotion, pete, alice, carol, registered_model

@@ -116,6 +116,8 @@ class TestPolicyForm:
             for field in row:
                 sent[field.html_name] = field.value() or ""
         assert form.initial["approvals"] == 1
+        text = page.content.decode()
+        assert 'value="100"' in text and 'value="2.0"' not in text and 'value="1.25"' in text
         again = client.post(url("policy_change_create", "phi"), sent)
         assert again.status_code == 422
         assert "Nothing changes" in again.content.decode()
