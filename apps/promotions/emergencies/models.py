@@ -108,6 +108,10 @@ class Emergency(models.Model):
     def __str__(self) -> str:
         return f"emergency of {self.promotion.model_version}"
 
+    def get_absolute_url(self) -> str:
+        """Return its page."""
+        return reverse("promotions:emergency_detail", args=[self.pk])
+
     @property
     def words(self) -> str:
         """Return what was done, in one sentence without its end: it claims of nothing that it was
@@ -115,10 +119,6 @@ class Emergency(models.Model):
         """
         version = self.promotion.model_version.name
         return f"{self.requested_by} rolled {version} forward in an emergency"
-
-    def get_absolute_url(self) -> str:
-        """Return its page."""
-        return reverse("promotions:emergency_detail", args=[self.pk])
 
     def is_overdue(self, now: datetime) -> bool:
         """Tell whether its review should have been made by now."""
