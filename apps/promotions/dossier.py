@@ -81,8 +81,9 @@ def digest_shown(shown: dict[str, Any]) -> str:
 
 def document(promotion: Promotion, shown: dict[str, Any]) -> dict[str, Any]:
     """Return the dossier that a decision is over, as it is kept and digested: what is proposed, the
-    binding, what was shown, and the approvals that count already, each with its own dossier. One
-    query. shown: the evidence in front of the reviewer.
+    binding, its changes in ServiceNow with who decided there, what was shown, and the approvals
+    that count already, each with its own dossier. Two queries. shown: the evidence in front of the
+    reviewer.
     """
     given = promotion.approvals.counting().select_related("approver")
     return {
@@ -96,6 +97,10 @@ def document(promotion: Promotion, shown: dict[str, Any]) -> dict[str, Any]:
             "justification": promotion.justification,
             "without_traffic": promotion.without_traffic,
         },
+        "changes": [
+            {"number": one.number, "approval": one.approval, "approvers": one.approvers}
+            for one in promotion.changes.all()
+        ],
         "binding": promotion.binding,
         "binding_digest": promotion.binding_digest,
         "approvals": [

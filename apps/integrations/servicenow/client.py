@@ -16,7 +16,7 @@ from apps.integrations.http import HttpClient
 from apps.integrations.servicenow import parsing
 from apps.integrations.servicenow.addresses import is_configured
 from apps.integrations.servicenow.parsing import Untrue
-from apps.integrations.servicenow.types import Change, ConflictCheck, Incident
+from apps.integrations.servicenow.types import Approver, Change, ConflictCheck, Incident
 
 NAME = "ServiceNow"
 CHANGES, CHANGE_TABLE, INCIDENT_TABLE = (
@@ -24,6 +24,7 @@ CHANGES, CHANGE_TABLE, INCIDENT_TABLE = (
     "/api/now/table/change_request",
     "/api/now/table/incident",
 )
+APPROVER_TABLE = "/api/now/table/sysapproval_approver"
 PAGE, MOST_PAGES = 20, 5
 EARLY = 60  # seconds before its end from which a token is no longer used
 
@@ -90,6 +91,15 @@ class ServiceNowClient:
             raise Untrue(f"{NAME} took the step, but {moved.number} is still in {words}.")
         return moved
 
+    def approvers_of(self, sys_id: str) -> list[Approver]:
+        """Return who approved or rejected a change, the first first. Raises as changes_with; and
+        PermanentError where we may not see that.
+        """
+        rows = self._query(APPROVER_TABLE, f"sysapproval={sys_id}", parsing.APPROVER_FIELDS)
+        _only(sys_id, [parsing.about(row) for row in rows])
+        found = [parsing.approver_of(row) for row in rows]
+        return [one for one in found if one.decision in parsing.DECIDED]
+
     def start_conflict_check(self, sys_id: str) -> None:
         """Ask for a check against other changes; it ends some time later."""
         self._call("POST", f"{CHANGES}/{sys_id}/conflict", json={})
@@ -130,8 +140,12 @@ class ServiceNowClient:
     def _rows(
         self, table: str, correlation_id: str, fields: tuple[str, ...]
     ) -> list[dict[str, Any]]:
+        """Return all rows that carry a correlation id."""
+        return self._query(table, f"correlation_id={correlation_id}", fields)
+
+    def _query(self, table: str, term: str, fields: tuple[str, ...]) -> list[dict[str, Any]]:
         """Return all rows of a query, page by page: a short page need not be the last one."""
-        query = f"correlation_id={correlation_id}^ORDERBYsys_created_on^ORDERBYsys_id"
+        query = f"{term}^ORDERBYsys_created_on^ORDERBYsys_id"
         found: list[dict[str, Any]] = []
         for page in range(MOST_PAGES):
             place = {"sysparm_limit": str(PAGE), "sysparm_offset": str(page * PAGE)}
@@ -140,7 +154,7 @@ class ServiceNowClient:
             found += parsing.many_of(parsing.result_of(_json(answer)))
             if "next" not in answer.links:
                 return found
-        raise Untrue(f"{NAME} answered with more records than can carry one correlation id.")
+        raise Untrue(f"{NAME} answered with more records than there can be of one change.")
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
         return parsing.result_of(_json(self._answer(method, path, **options)))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from apps.integrations.errors import PermanentError
-from apps.integrations.servicenow.types import Change, ConflictCheck, Incident
+from apps.integrations.servicenow.types import Approver, Change, ConflictCheck, Incident
 
 TEXTS = (
     "short_description", "description", "implementation_plan", "backout_plan", "test_plan",
@@ -22,6 +22,8 @@ CHANGE_FIELDS = (
 INCIDENT_FIELDS = (
     "sys_id", "number", "correlation_id", "state", "assigned_to", "work_notes",
 )  # fmt: skip
+APPROVER_FIELDS = ("sys_id", "sysapproval", "approver", "state", "sys_updated_on")
+DECIDED = ("approved", "rejected")
 _SYS_ID = re.compile(r"[0-9a-f]{32}")
 _RUNNING = ("new", "ready", "pending", "queued", "running", "processing", "in progress")
 _LONGEST = 300
@@ -88,6 +90,19 @@ def incident_of(row: Mapping[str, Any]) -> Incident:
         assigned_to=_value(row, "assigned_to"),
         notes="\n".join((_value(row, "work_notes"), _shown(row, "work_notes"))),
     )
+
+
+def approver_of(row: Mapping[str, Any]) -> Approver:
+    """Return who decided about a change. Raises Untrue where nobody is named."""
+    name = _shown(row, "approver") or _value(row, "approver")
+    if not name:
+        raise Untrue("ServiceNow answered with an approval without its approver.")
+    return Approver(name[:100], _needed(row, "state"), _moment(row, "sys_updated_on"))
+
+
+def about(row: Mapping[str, Any]) -> str:
+    """Return the sys_id of the task that an approval is of."""
+    return _value(row, "sysapproval")
 
 
 def conflict_check_of(row: Mapping[str, Any]) -> ConflictCheck:

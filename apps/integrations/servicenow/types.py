@@ -27,6 +27,17 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Approver:
+    """Somebody there who decided about a change. name: as people there read it. decision:
+    "approved" or "rejected". at: when, UTC.
+    """
+
+    name: str
+    decision: str
+    at: datetime | None
+
+
+@dataclass(frozen=True)
 class ConflictCheck:
     """The last check for conflicts with other changes. last_run: its time as ServiceNow writes it,
     "" where none ended yet. found: one line for each conflict.

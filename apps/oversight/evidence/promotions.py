@@ -201,6 +201,7 @@ def _add_changes(collected: Collected, promotion: Promotion, base: str) -> None:
             "written": change.fields,
             "state": change.state_words or change.state,
             "approval": change.approval_words or change.approval,
+            "approvers": change.approvers,
             "starts_at": _moment(change.starts_at),
             "ends_at": _moment(change.ends_at),
             "conflicts": change.conflicts,

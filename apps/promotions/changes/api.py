@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.shortcuts import get_object_or_404
 from django.utils.timezone import now
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
@@ -26,22 +27,38 @@ class DifferenceOutput(serializers.Serializer[Any]):
     found = serializers.CharField()
 
 
+class ApproverOutput(serializers.Serializer[Any]):
+    """Somebody who decided in ServiceNow. decision: approved or rejected; at: "" where unknown."""
+
+    name = serializers.CharField()
+    decision = serializers.CharField()
+    at = serializers.CharField()
+
+
 class ChangeRecordOutput(serializers.ModelSerializer[ChangeRecord]):
-    """One change in ServiceNow as read last. state and approval are its own values; message: why
-    nothing certain is known of it, "" where all is well.
+    """One change in ServiceNow as read last. state and approval are its own values; approvers: who
+    decided there; message: why nothing certain is known of it, "" where all is well.
     """
 
     url = serializers.SerializerMethodField()
     differences = DifferenceOutput(many=True)
     conflicts = serializers.ListField(child=serializers.CharField())
+    approvers = serializers.SerializerMethodField()
 
     class Meta:
         model = ChangeRecord
         fields = (
             "kind", "status", "number", "url", "correlation_id", "state", "state_words",
-            "approval", "on_hold", "starts_at", "ends_at", "conflicts", "conflicts_read_at",
-            "differences", "read_at", "message", "outcome", "outcome_notes", "closed_at",
+            "approval", "approvers", "on_hold", "starts_at", "ends_at", "conflicts",
+            "conflicts_read_at", "differences", "read_at", "message", "outcome", "outcome_notes",
+            "closed_at",
         )  # fmt: skip
+
+    @extend_schema_field(ApproverOutput(many=True))
+    def get_approvers(self, row: ChangeRecord) -> list[dict[str, str]]:
+        """Return who decided there."""
+        found: list[dict[str, str]] = row.approvers.get("people", [])
+        return found
 
     def get_url(self, row: ChangeRecord) -> str:
         """Return the address of the change's page in ServiceNow."""

@@ -60,6 +60,9 @@ class ChangeRecord(Reconciled):
     state_words = models.CharField(max_length=60, blank=True, default="")
     approval = models.CharField(max_length=40, blank=True, default="")
     approval_words = models.CharField(max_length=60, blank=True, default="")
+    # who decided there, as read when `approval` became what `of` says: {of, people: [{name,
+    # decision, at}], problem}; {} before anybody did
+    approvers = models.JSONField(default=dict)
     on_hold = models.BooleanField(default=False)
     starts_at = models.DateTimeField(null=True, blank=True)
     ends_at = models.DateTimeField(null=True, blank=True)

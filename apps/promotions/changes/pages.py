@@ -98,10 +98,18 @@ def _facts(row: ChangeRecord) -> list[tuple[str, object]]:
         ("Number", number),
         ("State", row.state_words or row.state),
         ("Approval there", row.approval_words or row.approval),
+        *([("Decided there by", who(row))] if row.approvers else []),
         ("Window", _window(row)),
         ("Conflicts", _conflicts(row)),
         ("Read", _at(row.read_at) if row.read_at else "never"),
     ]
+
+
+def who(row: ChangeRecord) -> str:
+    """Return who decided about a change in ServiceNow, in words; "" while nobody did."""
+    people = row.approvers.get("people", [])
+    named = "; ".join(f"{one['name']}, {one['decision']}" for one in people)
+    return named or row.approvers.get("problem", "") or ("nobody it names" if row.approvers else "")
 
 
 def _window(row: ChangeRecord) -> str:

@@ -23,11 +23,13 @@ from apps.promotions.changes.gate import CHECK_AGAIN
 from apps.promotions.changes.models import ChangeRecord
 from apps.promotions.changes.plan import Aim, Goal, Situation
 from apps.promotions.changes.states import (
+    APPROVED,
     AWAY,
     ENDED,
     GONE,
     NOT_OFFERED,
     REFUSED,
+    REJECTED,
     TWO,
     UNTRUE,
 )
@@ -140,6 +142,7 @@ def _look(row: ChangeRecord, servicenow: ServiceNowClient, now: datetime) -> tim
     change = _found(row, servicenow, now)
     differences = plan.differences(row.fields, change, settings.SERVICENOW_IGNORED_FIELDS)
     records.record_read(row=row, change=change, differences=differences, now=now)
+    _ask_who_decided(row, servicenow, now)
     if change.state in ENDED:
         records.record_closed(row=row, now=now)
         return SLOW
@@ -151,6 +154,23 @@ def _look(row: ChangeRecord, servicenow: ServiceNowClient, now: datetime) -> tim
     if plan.may_start(situation):
         _check_conflicts(row, servicenow, now)
     return timedelta(seconds=settings.SERVICENOW_LOOK_SECONDS)
+
+
+def _ask_who_decided(row: ChangeRecord, servicenow: ServiceNowClient, now: datetime) -> None:
+    """Keep who approved or rejected the change, once for each decision. Where ServiceNow does not
+    let us see that, the row says so: it holds up nothing.
+    """
+    if row.approval not in (APPROVED, REJECTED) or row.approvers.get("of") == row.approval:
+        return
+    try:
+        found, problem = servicenow.approvers_of(row.sys_id), ""
+    except PermanentError as error:
+        found, problem = [], f"ServiceNow does not tell us who: {error}"
+    people = [
+        {"name": one.name, "decision": one.decision, "at": one.at.isoformat() if one.at else ""}
+        for one in found
+    ]
+    records.record_approvers(row=row, people=people, problem=problem, now=now)
 
 
 def _found(row: ChangeRecord, servicenow: ServiceNowClient, now: datetime) -> Change:

@@ -95,6 +95,18 @@ def record_trouble(
         telling.tell_doubt(row, reason, now)
 
 
+@transaction.atomic
+def record_approvers(
+    *, row: ChangeRecord, people: list[dict[str, str]], problem: str, now: datetime
+) -> None:
+    """Keep who decided about a change in ServiceNow, or why that cannot be seen."""
+    row.approvers = {"of": row.approval, "people": people, "problem": problem}
+    row.save(update_fields=("approvers",))
+    seen: dict[str, object] = {"after": {"approval": row.approval, "by": people}}
+    data = seen | {"message": problem, **_promotion(row)}
+    record(action=Action.CHANGE_SEEN, actor=WORKER, target=row, now=now, data=data)
+
+
 def record_conflicts_asked(*, row: ChangeRecord, last_run: str, now: datetime) -> None:
     """Keep that a check was asked for, and when the one before it ended."""
     row.conflicts_asked_at, row.conflicts_run = now, last_run

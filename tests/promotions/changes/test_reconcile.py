@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from apps.accounts.models import Role
 from apps.audit.models import AuditEvent
 from apps.integrations.servicenow.parsing import utc_text
 from apps.notices.models import Notice
@@ -15,9 +16,12 @@ from apps.promotions.changes import reconcile
 from apps.promotions.changes.actions import ask_for_change
 from apps.promotions.changes.gate import CHECK_AGAIN, gate_of
 from apps.promotions.changes.models import ChangeRecord
+from apps.promotions.dossier import document
+from apps.promotions.emergencies.actions import declare_emergency
 from apps.promotions.models import Approval, Promotion, Rollout
 from apps.promotions.rollouts import actions as steering
-from tests.factories import NOW
+from deploy.local.doubles.servicenow import tables
+from tests.factories import NOW, UserFactory
 from tests.integrations.servicenow_double import ADDRESS, Instance
 from tests.promotions import factories as make
 from tests.promotions.seeing import seen
@@ -324,6 +328,81 @@ class TestGate:
         follower.let_pass()
         follower.now += timedelta(hours=1)
         assert "was last read at" in follower.gate.words
+
+
+class TestWhoDecidedThere:
+    def test_is_read_once_with_each_decision(self, follower, carol, client):
+        follower.let_pass()
+        row = follower.look(3)
+        assert [(one["name"], one["decision"]) for one in row.approvers["people"]] == [
+            ("Dana Reyes", "approved"), ("Ilya Brandt", "approved"),
+        ]  # fmt: skip
+        assert all(one["at"] for one in row.approvers["people"])
+        seen = AuditEvent.objects.filter(action="change.seen", data__after__has_key="by")
+        assert [event.data["after"]["by"] for event in seen] == [row.approvers["people"]]
+        client.force_login(carol)
+        page = client.get(f"/promotions/{follower.promotion.pk}/").content.decode()
+        assert "Dana Reyes, approved; Ilya Brandt, approved" in page
+        (kept,) = document(follower.promotion, {})["changes"]
+        assert (kept["number"], kept["approvers"]) == (row.number, row.approvers)
+
+    def test_holds_up_nothing_where_it_cannot_be_seen(self, follower, monkeypatch):
+        monkeypatch.delitem(tables.FIELDS, "sysapproval_approver")
+        follower.let_pass()
+        calls = follower.instance.line.calls.count(("GET", "/api/now/table/sysapproval_approver"))
+        row = follower.look(3)
+        assert (row.reason, row.approvers["people"]) == ("", [])
+        assert row.approvers["problem"].startswith("ServiceNow does not tell us who")
+        again = follower.instance.line.calls.count(("GET", "/api/now/table/sysapproval_approver"))
+        assert calls == again
+
+    def test_names_who_rejected(self, follower, instance):
+        follower.look(3)
+        instance.reject(follower.sys_id)
+        row = follower.look(2)
+        assert row.approvers["of"] == "rejected"
+        assert [one["decision"] for one in row.approvers["people"]] == ["rejected"]
+
+
+class TestAskForMissing:
+    """Where ServiceNow is configured only later."""
+
+    def emergency(self, promotion, engineer, now=NOW):
+        return declare_emergency(
+            promotion=promotion,
+            engineer=engineer,
+            statement="Claims are answered wrongly.",
+            now=now,
+        )
+
+    @pytest.fixture
+    def declared(self, registered_model, alice, settings):
+        """An emergency that was declared while there was no ServiceNow."""
+        settings.SERVICENOW_URL = ""
+        version = make.version(registered_model, 1)
+        make.run(version)
+        promotion = promotions.request_promotion(
+            version=version, requester=alice, justification="Better.", now=NOW
+        )
+        pete = UserFactory(with_roles=[Role.PLATFORM_ENGINEER])
+        return self.emergency(promotion, pete)
+
+    def test_asks_for_the_change_of_an_emergency_that_goes_on(self, declared, tmp_path, settings):
+        assert reconcile.ask_for_missing(NOW) == [] and not ChangeRecord.objects.exists()
+        settings.SERVICENOW_URL = ADDRESS
+        (asked,) = reconcile.ask_for_missing(NOW)
+        assert (asked.kind, asked.promotion) == ("EMERGENCY", declared.promotion)
+        assert "Emergency: Claims are answered wrongly." in asked.fields["description"]
+        assert reconcile.ask_for_missing(NOW) == []
+        instance = Instance(tmp_path)
+        reconcile.reconcile_change(row=asked, servicenow=instance.client(), now=NOW)
+        (opened,) = instance.changes()
+        assert opened["type"] == "emergency"
+
+    def test_asks_for_none_of_an_emergency_that_is_over(self, declared, settings):
+        settings.SERVICENOW_URL = ADDRESS
+        Rollout.objects.filter(promotion=declared.promotion).update(status="ABORTED")
+        assert reconcile.ask_for_missing(NOW) == []
 
 
 class TestStart:

@@ -14,7 +14,7 @@ from .store import Row, Store, stamp
 NEW, ASSESS, AUTHORIZE, SCHEDULED, IMPLEMENT, REVIEW, CLOSED, CANCELED = (
     "-5", "-4", "-3", "-2", "-1", "0", "3", "4",
 )  # fmt: skip
-TABLE = "change_request"
+TABLE, APPROVERS = "change_request", "sysapproval_approver"
 # From, to. The legacy state model; "approval" ones happen by themselves with the approval.
 COMMON = (
     (SCHEDULED, IMPLEMENT), (SCHEDULED, CANCELED), (IMPLEMENT, REVIEW), (IMPLEMENT, CANCELED),
@@ -96,6 +96,9 @@ def decide(store: Store, sys_id: str, state: str, comments: str) -> Row:
     change = _found(store, sys_id)
     if change["state"] not in (ASSESS, AUTHORIZE):
         raise Refusal("There is no approval requested for this change")
+    who = list(tables.PEOPLE)[0 if change["state"] == ASSESS else 1]
+    answer = {"sysapproval": sys_id, "approver": who, "state": state, "comments": comments}
+    store.insert(APPROVERS, answer)
     if state == "rejected":
         note = tables.written(TABLE, change, {"comments": comments or "Rejected."})
         return store.update(TABLE, sys_id, {"state": NEW, "approval": "rejected"} | note)

@@ -1,4 +1,4 @@
-"""The fields of the two tables that there are, and how their values are shown. A name that is not
+"""The fields of the tables that there are, and how their values are shown. A name that is not
 here is a field that the instance does not have.
 """
 
@@ -25,6 +25,8 @@ FIELDS: dict[str, Row] = {
         "on_hold_reason": "", "conflict_status": "Not Run",
     },
     "incident": TASK | {"state": "1", "caller_id": "", "hold_reason": ""},
+    # who decided about a task; the instance itself writes it
+    "sysapproval_approver": {"sysapproval": "", "approver": "", "state": "", "comments": ""},
 }  # fmt: skip
 # What nobody writes: derived, or another way leads there.
 READ_ONLY = {*OURS, "priority", "approval", "conflict_status"}
@@ -42,6 +44,8 @@ APPROVALS = {
     "not requested": "Not Yet Requested", "requested": "Requested", "approved": "Approved",
     "rejected": "Rejected",
 }  # fmt: skip
+# who may approve changes here, by the sys_id of their sys_user
+PEOPLE = {"5f" * 16: "Dana Reyes", "6a" * 16: "Ilya Brandt"}
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
 
@@ -59,6 +63,8 @@ def shown(table: str, name: str, value: str) -> str:
         return states.get(value, value)
     if name == "approval":
         return APPROVALS.get(value, value)
+    if name == "approver":
+        return PEOPLE.get(value, value)
     if _TIME.fullmatch(value):
         moment = datetime.fromisoformat(value) - timedelta(hours=2)
         return moment.strftime("%Y-%m-%d %H:%M:%S")
