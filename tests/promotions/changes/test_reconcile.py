@@ -385,7 +385,8 @@ class TestAskForMissing:
             version=version, requester=alice, justification="Better.", now=NOW
         )
         pete = UserFactory(with_roles=[Role.PLATFORM_ENGINEER])
-        return self.emergency(promotion, pete)
+        said = "Claims are answered wrongly."
+        return declare_emergency(promotion=promotion, engineer=pete, statement=said, now=NOW)
 
     def test_asks_for_the_change_of_an_emergency_that_goes_on(self, declared, tmp_path, settings):
         assert reconcile.ask_for_missing(NOW) == [] and not ChangeRecord.objects.exists()
