@@ -57,7 +57,8 @@ class TestEvidencePacks:
 
     def test_are_made_again_where_they_failed(self, aisha):
         waits = {"kind": "MONTH", "month": NOW.date().replace(day=1), "asked_by": aisha}
-        pack = EvidencePack.objects.create(**waits, asked_at=NOW, status="FAILED", reason="FAULT")
+        pack = EvidencePack.objects.create(**waits, asked_at=NOW)
+        EvidencePack.objects.filter(pk=pack.pk).update(status="FAILED", reason="FAULT")
         answer = as_(aisha).post(f"{PACKS}/{pack.pk}/retry")
         assert (answer.status_code, answer.json()["status"]) == (200, "WAITING")
         assert as_(aisha).post(f"{PACKS}/{pack.pk}/retry").status_code == 409
