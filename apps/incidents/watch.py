@@ -29,8 +29,8 @@ def watch_rollouts(now: datetime) -> None:
     found = _signs()
     open_ones = Episode.objects.open().select_related("rollout__model_version__registered_model")
     for episode in open_ones:
-        sign = found.pop((episode.kind, episode.rollout_id), None)
-        _alone(partial(_go_on, episode, sign, now), f"the incident {episode.pk}")
+        seen = found.pop((episode.kind, episode.rollout_id), None)
+        _alone(partial(_go_on, episode, seen, now), f"the incident {episode.pk}")
     for (kind, _), (rollout, sign) in found.items():
         begin = partial(actions.open_episode, kind=kind, rollout=rollout, words=sign.words, now=now)
         _alone(begin, f"an incident of the rollout {rollout.pk}")

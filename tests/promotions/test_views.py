@@ -263,7 +263,6 @@ class TestDecision:
         assert "Nothing was decided" in answer.content.decode()
         assert not Rollout.objects.exists()
 
-    @pytest.mark.parametrize("decision", ["promotion_approve", "promotion_reject"])
     def test_leads_whoever_takes_evidence_to_this_promotions(self, as_, carol, promotion):
         way = f"/audit/evidence/?promotion={promotion.pk}"
         auditor = UserFactory(with_roles=[Role.AUDITOR])
@@ -273,6 +272,7 @@ class TestDecision:
         assert f'<option value="{promotion.pk}" selected>' in form
         assert way not in as_(carol).get(url("promotion_detail", promotion)).content.decode()
 
+    @pytest.mark.parametrize("decision", ["promotion_approve", "promotion_reject"])
     def test_over_other_figures_than_the_page_showed_decides_nothing(
         self, as_, carol, promotion, decision
     ):

@@ -187,8 +187,9 @@ def abort_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) 
             f"The rollout is {rollout.get_status_display().lower()}; there is nothing to abort. "
             "A live one is rolled back instead."
         )
-    data: dict[str, object] = {"reason": reason} | ({"was": rollout.status} if is_live else {})
+    data: dict[str, object] = {"reason": reason}
     if is_live:
+        data["was"] = rollout.status
         for other in Rollout.objects.open().filter(registered_model=rollout.registered_model):
             abort_rollout(rollout=other, actor=actor, reason=reason, now=now)
     Rollout.objects.filter(pk=rollout.pk).update(
