@@ -28,6 +28,7 @@ INDEX = "contents.json"
 OURS = re.compile(
     r"README\.md|record/(keys\.pem|checkpoint\.txt)|verifier/\w+\.py|(.+/)?model/registry-keys\.pem"
 )
+WHOLE_DIGEST = re.compile(r"(?<!\w)sha256:[0-9a-f]{64}(?!\w)")
 MOST_TIMES = 200  # that a zip may grow when it is read; text shrinks to a thirtieth at best
 
 
@@ -153,7 +154,7 @@ def _check_claim(
     found = DIGESTS[claim["as"]](pack.read(path))
     if "listed_in" in claim:
         listing = claim["listed_in"]
-        if listing not in held.proven or found not in set(_texts_in(pack.json(listing))):
+        if listing not in held.proven or found not in _digests_in(pack.json(listing)):
             raise Wrong(f"{path} is not one that {listing} names.")
         held.say(f"{path} is one that {listing} names.", path)
         return
@@ -260,6 +261,11 @@ def _manifest_digest(manifest: bytes) -> str:
     files = sorted(json.loads(manifest)["files"], key=lambda one: one["name"])
     text = json.dumps(files, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def _digests_in(value: Any) -> set[str]:
+    """Return every whole digest that the values of a JSON document name."""
+    return {one for text in _texts_in(value) for one in WHOLE_DIGEST.findall(text)}
 
 
 def _texts_in(value: Any) -> Iterator[str]:

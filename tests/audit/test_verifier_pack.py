@@ -1,12 +1,13 @@
 """What the offline verifier makes of a pack that somebody forged as a whole."""
 
+import gzip
 import hashlib
 import json
 import zipfile
 
 import pytest
 
-from tests.audit.offline import PACK, VERIFIER
+from tests.audit.offline import PACK, RECORD, VERIFIER
 
 SUBJECT = {"kind": "PROMOTION", "id": "1", "label": "claims v2"}
 CLAIMED = (
@@ -41,6 +42,47 @@ def test_reads_no_zip_that_would_grow_without_bounds(tmp_path):
     path = forged(tmp_path / "pack.zip", **{"record/part.qmr": bytes(5_000_000)})
     with pytest.raises(PACK.Unreadable, match="no pack does that"):
         PACK.open_pack(path)
+
+
+DIGEST = "sha256:" + hashlib.sha256(b"policy").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("listing", "is_named"),
+    [
+        ({"rule": {"policy": f"3 ({DIGEST})"}}, True),
+        ([["2026-10-CC", DIGEST]], True),
+        ({DIGEST: "a field of that name"}, False),
+        ({"rule": {"policy": f"{DIGEST}0"}}, False),
+        ({"rule": {"policy": f"x{DIGEST}"}}, False),
+        ({"rule": {"policy": DIGEST.removeprefix("sha256:")}}, False),
+    ],
+)
+def test_takes_for_listed_only_whole_digests_that_a_listing_names(listing, is_named):
+    raw = json.dumps(listing).encode()
+    pack = PACK.Pack({"policy.json": lambda: b"policy", "binding.json": lambda: raw})
+    held, claim = PACK.Held(), {"path": "policy.json", "as": "sha256", "listed_in": "binding.json"}
+    held.proven.add("binding.json")
+    if is_named:
+        PACK._check_claim(pack, claim, {}, held)
+        assert "policy.json" in held.proven
+        return
+    with pytest.raises(PACK.Wrong, match="is not one that binding.json names"):
+        PACK._check_claim(pack, claim, {}, held)
+
+
+def test_reads_no_line_without_an_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(RECORD, "LONGEST_LINE", 10)
+    path = tmp_path / "part.qmr"
+    path.write_bytes(b"0123456789\nshort\n")
+    with pytest.raises(RECORD.Unreadable, match="Line 1 is longer than 10 bytes"):
+        list(RECORD.lines_of(str(path)))
+    path.write_bytes(b"012345678\nshort")
+    assert list(RECORD.lines_of(str(path))) == [b"012345678", b"short"]
+    packed = tmp_path / "part.gz"
+    packed.write_bytes(gzip.compress(b"x" * 10_000_000))
+    with pytest.raises(RECORD.Unreadable):
+        list(RECORD.lines_of(str(packed)))
 
 
 def test_says_what_it_cannot_read_whatever_is_wrong_with_it(tmp_path, capsys):

@@ -62,6 +62,22 @@ class TestWatchRollouts:
         assert sent == [("incidents.reconcile_episode", {"episode_id": str(episode.pk)})]
         assert trail() == ["incident.began"]
 
+    def test_goes_on_with_the_others_where_one_cannot_be_written(
+        self, live, registered_model, monkeypatch, caplog
+    ):
+        other = Rollout.objects.get(registered_model__name="clinical-summary")
+        drift(live)
+        watch_rollouts(NOW)
+        drift(live, [*WRONG, {"what": "image", "approved": "1", "found": "2"}])
+        drift(other)
+        with monkeypatch.context() as broken:
+            broken.setattr(actions, "note_again", lambda **_: 1 / 0)
+            watch_rollouts(NOW + NOTE_PAUSE)
+        assert "could not be looked at" in caplog.text
+        assert {episode.rollout for episode in Episode.objects.all()} == {live, other}
+        watch_rollouts(NOW + NOTE_PAUSE)
+        assert "image" in Episode.objects.get(rollout=live).words
+
     def test_costs_two_queries_where_nothing_is_wrong(self, live, django_assert_num_queries):
         with django_assert_num_queries(2):
             watch_rollouts(NOW)

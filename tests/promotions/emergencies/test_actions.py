@@ -286,6 +286,15 @@ class TestReview:
         tell_overdue_emergencies()
         assert told.count() == 3
 
+    def test_stands_on_home_pages_with_the_one_that_is_due_first(
+        self, emergency, other, pete, carol, monkeypatch
+    ):
+        newer = actions.declare_emergency(promotion=other, engineer=pete, statement=WHY, now=LATER)
+        monkeypatch.setattr("portal.needs.SHOWN", 1)
+        shown = [need.url for need in needs_of(carol, LATER)]
+        assert emergency.get_absolute_url() in shown
+        assert newer.get_absolute_url() not in shown
+
     def test_concerns_those_who_see_all_and_the_models_owners(
         self, emergency, other, alice, carol, charlie, pete
     ):
