@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('promotions', '0027_going_back'),
+        ('promotions', '0028_going_back'),
     ]
 
     operations = [

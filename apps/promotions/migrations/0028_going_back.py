@@ -60,6 +60,6 @@ CREATE TRIGGER rollout_steps BEFORE UPDATE ON promotions_rollout
 
 
 class Migration(migrations.Migration):
-    dependencies = [("promotions", "0026_emergency_guards"), ("accounts", "0007_decided_by_two")]
+    dependencies = [("promotions", "0027_serving_settings"), ("accounts", "0007_decided_by_two")]
     # a way back that was taken cannot be refused afterwards
     operations = [migrations.RunSQL(FORWARD)]
