@@ -20,6 +20,7 @@ from tests.database import unguarded
 from tests.factories import NOW, RegisteredModelFactory
 from tests.manifests import objects
 from tests.promotions import factories
+from tests.promotions.seeing import seen
 
 TWO = replace(USUAL, gpus=2, tensor_parallelism=2, memory="24Gi", drain_seconds=30)
 SCALED = replace(TWO, replicas_most=3)
@@ -124,11 +125,8 @@ def propose_other(version, requester):
 
 
 def approve(promotion, approver):
-    seen = actions.Seen(
-        promotion.manifest_digest, str(promotion.eval_run_id), promotion.baseline_id
-    )
     return actions.approve_promotion(
-        promotion=promotion, approver=approver, seen=seen, reason="Good", now=NOW
+        promotion=promotion, approver=approver, seen=seen(promotion), reason="Good", now=NOW
     )
 
 
