@@ -253,8 +253,12 @@ SPECTACULAR_SETTINGS = {
         "EpisodeKind": "apps.incidents.models.Episode.Kind",
         "EpisodeStatus": "apps.incidents.models.Episode.Status",
         "EvalRunStatus": "apps.evals.models.EvalRun.Status",
+        "EvidencePackKind": "apps.oversight.evidence.models.EvidencePack.Kind",
+        "EvidencePackStatus": "apps.oversight.evidence.models.EvidencePack.Status",
         "ModelVersionStatus": "apps.catalog.models.ModelVersion.Status",
+        "NoticeKind": "apps.notices.models.Kind",
         "PromotionStatus": "apps.promotions.models.Promotion.Status",
+        "RoleReviewStatus": "apps.accounts.recertification.models.RoleReview.Status",
         "RolloutStatus": "apps.promotions.models.Rollout.Status",
     },
 }
