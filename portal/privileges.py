@@ -133,6 +133,7 @@ PRIVILEGES: dict[str, May] = {
             "verified_at",
         ),
     ),
+    "catalog.ModelFacts": FACT,
     # evaluations
     "evals.EvalSuite": May(
         insert=True, update=("status", "decided_by", "decided_at", "decision_reason")

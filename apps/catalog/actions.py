@@ -17,6 +17,8 @@ from apps.accounts.models import User
 from apps.accounts.roles import OWNS_MODELS
 from apps.audit import actions as audit
 from apps.audit.models import Action
+from apps.catalog.facts.actions import record_facts
+from apps.catalog.facts.reading import Facts
 from apps.catalog.models import MODEL_NAME, DataClass, ModelFile, ModelVersion, RegisteredModel
 from apps.common import model_manifest
 from apps.common.errors import DomainError, NotPermitted, require
@@ -336,9 +338,11 @@ def record_verified(
     bytes_verified: int,
     now: datetime,
     protection: Mapping[str, object] | None = None,
+    facts: Facts | None = None,
 ) -> None:
     """Manifest, signature, every digest and every lock are right: the version may be evaluated and
-    proposed. protection: what S3 tells of how its objects are kept.
+    proposed. protection: what S3 tells of how its objects are kept. facts: what its files say;
+    None where they were not read.
     """
     changed = change_from(
         version, (Status.VERIFYING,), now=now,
@@ -347,25 +351,31 @@ def record_verified(
         reason="", message="", protection=dict(protection or {}),
     )  # fmt: skip
     if changed:
-        facts = {"manifest_digest": version.manifest_digest, "bytes": bytes_verified}
+        said = {"manifest_digest": version.manifest_digest, "bytes": bytes_verified}
         audit.record(
-            action=Action.VERSION_VERIFIED, actor=WORKER, target=version, now=now, data=facts
+            action=Action.VERSION_VERIFIED, actor=WORKER, target=version, now=now, data=said
         )
+        if facts is not None:
+            record_facts(version=version, facts=facts, now=now)
 
 
+@transaction.atomic
 def record_checked_again(
     *,
     version: ModelVersion,
     signature_digest: str,
     now: datetime,
     protection: Mapping[str, object] | None = None,
+    facts: Facts | None = None,
 ) -> None:
-    """A verified version is still what was signed. No audit event: nothing changed. The digest of
-    its signature is noted where it was not known yet, and what S3 tells of how its objects are
-    kept.
+    """A verified version is still what was signed. No audit event for that: nothing changed. The
+    digest of its signature and the facts of its files are kept where they were not known yet, and
+    what S3 tells of how its objects are kept.
     """
     rows = ModelVersion.objects.filter(pk=version.pk, status=Status.VERIFIED)
     rows.filter(signature_digest="").update(signature_digest=signature_digest)
+    if facts is not None:
+        record_facts(version=version, facts=facts, now=now)
     rows.update(
         observed_at=now,
         attempts=0,

@@ -14,6 +14,7 @@ from apps.accounts.models import Team, User
 from apps.accounts.roles import OWNS_MODELS
 
 # Django finds an app's models through this module only
+from apps.catalog.facts import models as facts_models  # noqa: F401
 from apps.catalog.retirement import models as retirement_models  # noqa: F401
 from apps.common.leases import Reconciled
 

@@ -9,7 +9,8 @@ on. Nothing is overwritten (`If-None-Match: *`). Progress is written at most onc
 
 SIGNING    parts → objects → locks → each file's digest against the declared one, and the digests of
            its ranges → ranges.json → manifest.json → model.sig
-VERIFYING  manifest.json and model.sig as stored, no other object, each file's ranges and lock
+VERIFYING  manifest.json and model.sig as stored, no other object, each file's ranges and lock, and
+           what the files say of the version (facts/)
 VERIFIED   once a day the same but the bytes: no object was replaced, added or unlocked since; the
            bytes are read again by verification/
 """
@@ -24,6 +25,8 @@ from datetime import datetime, timedelta
 
 from apps.catalog import actions
 from apps.catalog.content import Inspector
+from apps.catalog.facts.actions import are_known
+from apps.catalog.facts.gather import facts_of
 from apps.catalog.models import ModelFile, ModelVersion
 from apps.catalog.verification import checks, reading
 from apps.catalog.verification.checks import Look, entries_of
@@ -293,9 +296,11 @@ def _verify(work: Pass) -> None:
                 passed=lambda index: None,
             )
             actions.record_file_verified(file=file, now=work.at)
+    facts = facts_of(work.version, files, work.store)
     actions.record_verified(
         version=work.version,
         bytes_verified=work.done,
+        facts=facts,
         protection=checks.protection(look.stored.values()),
         now=work.at,
     )
@@ -306,10 +311,13 @@ def _check_again(work: Pass) -> None:
     another version, so no file is read.
     """
     look = work.look()
-    signature = checks.check_all(look, list(work.version.files.all()))
+    files = list(work.version.files.all())
+    signature = checks.check_all(look, files)
+    known = are_known(work.version)
     actions.record_checked_again(
         version=work.version,
         signature_digest=digest_of_bytes(signature),
+        facts=None if known else facts_of(work.version, files, work.store),
         protection=checks.protection(look.stored.values()),
         now=work.at,
     )

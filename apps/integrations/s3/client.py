@@ -216,6 +216,14 @@ class RegistryStore:
         finally:
             body.close()
 
+    def read_start(self, key: str, *, size: int, version_id: str = "") -> bytes:
+        """Return an object's first `size` bytes (1 at least), or all of it where it is shorter."""
+        with self._translated(key):
+            answer = self._s3.get_object(
+                Bucket=self.bucket, Key=key, Range=f"bytes=0-{size - 1}", **_version(version_id)
+            )
+            return bytes(answer["Body"].read(size))
+
     def read_small(self, key: str, *, limit: int) -> bytes:
         """Return an object of at most `limit` bytes whole. Raises PermanentError when it is
         larger.
