@@ -7,7 +7,7 @@ from django.conf import settings
 from factory.django import DjangoModelFactory
 
 from apps.accounts.models import CostCenter, RoleBinding, Team, User
-from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.catalog.models import ModelFile, ModelVersion, RegisteredModel
 from apps.common.periods import day_of
 from apps.metering import days
 from apps.metering.access_log import UsageRecord
@@ -72,6 +72,7 @@ class RegisteredModelFactory(DjangoModelFactory):
 class ModelVersionFactory(DjangoModelFactory):
     class Meta:
         model = ModelVersion
+        skip_postgeneration_save = True
 
     registered_model = factory.SubFactory(RegisteredModelFactory)
     number = factory.Sequence(lambda n: n + 1)
@@ -82,6 +83,15 @@ class ModelVersionFactory(DjangoModelFactory):
     )
     created_by = factory.SubFactory(UserFactory)
     created_at = NOW
+
+    @factory.post_generation
+    def documents(self, create, extracted, **kwargs):
+        """Give a verified version the files it cannot be proposed without; () for none."""
+        if create and self.status == ModelVersion.Status.VERIFIED:
+            names = ("LICENSE", "README.md") if extracted is None else extracted
+            ModelFile.objects.bulk_create(
+                ModelFile(version=self, name=name, size=10, sha256="d" * 64) for name in names
+            )
 
 
 def stored_calls():

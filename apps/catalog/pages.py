@@ -1,12 +1,14 @@
 """What the catalog's pages say about rows: badges, facts, steps. Pure: rows in, words out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from django.conf import settings
 from django.urls import reverse
 
 from apps.audit.models import Action
 from apps.audit.timeline import TimelineEvent
+from apps.catalog.facts.models import ModelFacts
+from apps.catalog.facts.words import count_words
 from apps.catalog.models import ModelFile, ModelVersion, RegisteredModel
 from apps.common.badges import Badge
 
@@ -35,26 +37,34 @@ def crumbs(model: RegisteredModel, page: str = "") -> list[tuple[str, str]]:
     return [catalog, (model.name, reverse("catalog:model_detail", args=[model.name])), (page, "")]
 
 
-def count_words(count: int) -> str:
-    """Return a number of parameters as people say it: 135 M, 7.2 B."""
-    for limit, unit in ((10**12, "T"), (10**9, "B"), (10**6, "M")):
-        if count >= limit:
-            return f"{count / limit:.3g} {unit}"
-    return f"{count:,}"
-
-
-def model_facts(model: RegisteredModel) -> Facts:
-    """Return a model's facts."""
+def model_facts(model: RegisteredModel, facts: ModelFacts | None = None) -> Facts:
+    """Return a model's facts. facts: of its newest version that has any, its version loaded; what
+    it counts stands beside what was registered.
+    """
+    counted = facts.parameters if facts else None
+    context = facts.context if facts else None
     return [
         ("Owner", f"Team {model.owner_team.name}"),
         ("Called as", {"text": model.name, "mono": True, "copy": True}),
         ("Task", model.task),
         ("Family", model.family),
-        ("Parameters", count_words(model.parameter_count)),
-        ("Context", f"{model.context_length:,} tokens"),
+        ("Parameters", _beside(count_words(model.parameter_count), counted, count_words, facts)),
+        (
+            "Context",
+            _beside(f"{model.context_length:,} tokens", context, "{:,} tokens".format, facts),
+        ),
         ("License", model.license),
         ("Most sensitive data", model.get_data_class_display()),
     ]
+
+
+def _beside(
+    registered: str, found: int | None, words: Callable[[int], str], facts: ModelFacts | None
+) -> str:
+    """Return what was registered, and beside it what a version's files say where that differs."""
+    if found is None or facts is None or words(found) == registered:
+        return registered
+    return f"{registered} registered; {words(found)} in the files of v{facts.version.number}"
 
 
 def version_facts(version: ModelVersion) -> Facts:

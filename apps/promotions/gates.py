@@ -12,6 +12,15 @@ from apps.promotions.binding import differences as binding
 from apps.promotions.binding.differences import Difference
 
 ONLY_SPOT = "every NodePool buys Spot machines only"
+PROPOSED_BEFORE = "proposed before it was asked for"
+NO_CARD = (
+    "There is no model card. Publish a version with a README.md that says what the model is for, "
+    "how it was made, and where it fails."
+)
+NO_LICENSE = (
+    "No file says under what license it may be used. Publish a version with a LICENSE file, or "
+    "with “license:” in the head of its README.md."
+)
 
 
 @dataclass(frozen=True)
@@ -37,8 +46,9 @@ class Evidence:
     alone. served_with: its settings in short; settings_problems: why nothing can be served with
     them. fit: what the pools can buy of them, None while there are none. evaluated_otherwise:
     settings that may change answers, in which the run differs from what is proposed.
-    real_engine_required: by the policy. policy: the number of the one in force.
-    retired: its model is gone.
+    real_engine_required: by the policy. policy: the number of the one in force. retired: its model
+    is gone. model_card: the file's name; license: where the version's files say what holds; "" for
+    none.
     """
 
     version: str
@@ -63,6 +73,8 @@ class Evidence:
     bound_policy: int | None = None
     is_bound: bool = False
     retired: bool = False
+    model_card: str = ""
+    license: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,7 @@ def evaluate_gates(facts: Evidence) -> list[Condition]:
     """Return every condition with its result, in the order people check them."""
     found = [
         _verified(facts),
+        *_documents(facts),
         *_evaluation(facts),
         _not_live(facts),
         _free(facts),
@@ -106,6 +119,18 @@ def _verified(facts: Evidence) -> Condition:
         f"its page for why."
     )
     return Condition("Manifest", False, words)
+
+
+def _documents(facts: Evidence) -> list[Condition]:
+    """Return whether the version says what it is for and under what license. Files never change,
+    so one that was proposed before this was asked for goes on.
+    """
+    card = facts.model_card or (facts.is_bound and PROPOSED_BEFORE)
+    license = facts.license or (facts.is_bound and PROPOSED_BEFORE)
+    return [
+        Condition("Model card", bool(card), card or NO_CARD),
+        Condition("License", bool(license), license or NO_LICENSE),
+    ]
 
 
 def _evaluation(facts: Evidence) -> list[Condition]:

@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import F, Q
 
 from apps.capacity.queries import buys_only_spot, fit_of
+from apps.catalog.facts.queries import documents_of
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.catalog.retirement.models import is_retired
 from apps.evals.models import EvalRun, EvalSuite
@@ -118,7 +119,7 @@ def evidence_for(
     settings: ServingSettings = USUAL,
 ) -> Evidence:
     """Return what the gates look at, for a version to propose or a promotion to decide. About
-    eight queries. at: which policy is in force.
+    ten queries. at: which policy is in force.
 
     serving_class, settings: of a proposal that is not made yet; "" where no class was chosen.
     """
@@ -136,6 +137,7 @@ def evidence_for(
     )
     under_way = others.open().first()
     failed = others.filter(status=Rollout.Status.FAILED).first()
+    documents = documents_of(version)
     return Evidence(
         version=version.name,
         verified=version.status == ModelVersion.Status.VERIFIED,
@@ -155,6 +157,8 @@ def evidence_for(
         bound_policy=_policy_that_must_stay(promotion, ruling),
         is_bound=promotion is not None,
         retired=is_retired(model.pk),
+        model_card=documents.model_card,
+        license=documents.license,
     )
 
 

@@ -3,6 +3,7 @@ gap.
 """
 
 import hashlib
+import json
 from contextlib import suppress
 from datetime import timedelta
 
@@ -10,9 +11,14 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.conf import settings
+from django.db import IntegrityError
+from django.db.transaction import atomic
 
 from apps.audit.models import Action, AuditEvent
 from apps.catalog import actions, reconcile
+from apps.catalog.facts.gather import FIRST_READ
+from apps.catalog.facts.models import ModelFacts
+from apps.catalog.facts.reading import READER
 from apps.catalog.models import ModelVersion
 from apps.common import model_manifest
 from apps.common.leases import take_lease
@@ -20,8 +26,9 @@ from apps.common.model_manifest import FileEntry, digest
 from apps.common.signing import FileSigner
 from apps.integrations.errors import PermanentError, TemporaryError
 from apps.integrations.s3.client import RegistryStore
+from tests.catalog import configs
 from tests.catalog.samples import declared, folder, ranges_of, safetensors, upload
-from tests.database import unguarded
+from tests.database import owner_runs, unguarded
 from tests.integrations import versitygw
 
 pytestmark = pytest.mark.django_db
@@ -107,6 +114,64 @@ class Killed(BaseException):
     """kill -9, as near as a test comes."""
 
 
+class TestFacts:
+    """What is kept of the files themselves, as they are stored."""
+
+    CARD = b"---\nlicense: apache-2.0\n---\n# Summaries"
+
+    def contents(self):
+        shapes = {f"model.layers.{n}.mlp.up_proj.weight": [64, 16] for n in range(2000)}
+        header = json.loads(configs.tensors(shapes, "BF16"))  # longer than the first read
+        weights = safetensors(2000 * 64 * 16, header)
+        assert int.from_bytes(weights[:8], "little") > FIRST_READ
+        return folder(
+            config__json=json.dumps(configs.LLAMA_8B).encode(),
+            model__safetensors=weights,
+            README__md=self.CARD,
+            chat_template__jinja=b"{{ messages }}",
+        )
+
+    def test_are_read_with_the_verification(self, store, alice, work, now):
+        version = work(upload(store, alice, self.contents(), now=now))
+        facts = ModelFacts.objects.get(version=version)
+        assert (facts.architecture, facts.layers, facts.kv_heads) == ("LlamaForCausalLM", 32, 8)
+        assert (facts.parameters, facts.weight_bytes) == (2000 * 64 * 16, 2000 * 64 * 16 * 2)
+        assert facts.chat_template == "{{ messages }}"
+        assert (facts.license_file, facts.license_stated) == ("LICENSE", "apache-2.0")
+        assert (facts.problems, facts.reader) == ([], READER)
+        event = AuditEvent.objects.get(action=Action.VERSION_FACTS_READ, target_id=str(version.pk))
+        assert event.data["facts_digest"] == facts.digest
+
+    def test_of_a_version_that_was_verified_before_come_with_its_next_check(
+        self, store, alice, work, now
+    ):
+        version = work(upload(store, alice, self.contents(), now=now))
+        with unguarded():  # as an older reader left it
+            ModelFacts.objects.update(reader=READER - 1)
+        work(version, passes=2)
+        assert set(version.facts.values_list("reader", flat=True)) == {READER - 1, READER}
+        assert audited(version).count(Action.VERSION_FACTS_READ) == 2
+
+    def test_say_that_a_configuration_cannot_be_used_and_let_the_version_be_verified(
+        self, store, alice, work, now
+    ):
+        broken = folder(config__json=b'{"num_hidden_layers": -3}')
+        version = work(upload(store, alice, broken, now=now))
+        assert version.status == Status.VERIFIED
+        facts = ModelFacts.objects.get(version=version)
+        assert (facts.layers, facts.parameters) == (None, 4)
+        assert facts.problems == ["config.json: num_hidden_layers is -3, which cannot be."]
+
+    def test_never_change(self, store, alice, work, now):
+        work(upload(store, alice, folder(), now=now))
+        for change in (
+            "UPDATE catalog_modelfacts SET layers = 1",
+            "DELETE FROM catalog_modelfacts",
+        ):
+            with pytest.raises(IntegrityError, match="never change"), atomic():
+                owner_runs(change)
+
+
 class TestReconcileVersion:
     def test_brings_an_upload_to_verified(self, store, alice, work, now, signer):
         contents = folder()
@@ -135,8 +200,8 @@ class TestReconcileVersion:
         _look(version, store, signer, now=later)
         assert ModelVersion.objects.values().get(pk=version.pk) == before
         assert audited(version) == [
-            Action.VERSION_ADDED, Action.VERSION_PUBLISHED, Action.VERSION_UPLOADED,
-            Action.VERSION_VERIFIED,
+            Action.VERSION_ADDED, Action.VERSION_FACTS_READ, Action.VERSION_PUBLISHED,
+            Action.VERSION_UPLOADED, Action.VERSION_VERIFIED,
         ]  # fmt: skip
 
     def test_leaves_a_version_alone_that_another_worker_has(self, store, alice, now, signer):

@@ -17,6 +17,8 @@ GOOD = Evidence(
     run=RunFacts("run-1", True, "sha256:" + "b" * 64),
     suite="prior-auth r1",
     baseline="m-v6",
+    model_card="README.md",
+    license="LICENSE",
 )
 BOUND = replace(GOOD, is_bound=True)
 
@@ -30,6 +32,8 @@ class TestEvaluateGates:
         ("change", "name", "words"),
         [
             ({"verified": False, "version_status": "Quarantined"}, "Manifest", "quarantined"),
+            ({"model_card": ""}, "Model card", "Publish a version with a README.md"),
+            ({"license": ""}, "License", "with a LICENSE file"),
             ({"run": None}, "Evaluation", "Start one"),
             ({"run": RunFacts("r", False, "sha256:b")}, "Evaluation", "below its thresholds"),
             ({"suite": "", "run": None}, "Evaluation", "no evaluation suite"),
@@ -77,6 +81,12 @@ class TestEvaluateGates:
         assert [item.passed for item in found if item.name == "Machines"] == [holds]
         assert [item.name for item in blocked(found)] == ([] if holds else ["Machines"])
 
+    def test_lets_what_was_proposed_before_go_on_without_card_and_license(self):
+        found = evaluate_gates(replace(BOUND, model_card="", license=""))
+        assert blocked(found) == []
+        said = {item.name: item.words for item in found}
+        assert said["Model card"] == said["License"] == "proposed before it was asked for"
+
     def test_says_nothing_of_machines_while_no_class_was_chosen(self):
         assert "Machines" not in {
             item.name for item in evaluate_gates(replace(GOOD, only_spot=True))
@@ -122,6 +132,8 @@ class TestWords:
         found = evaluate_gates(replace(GOOD, run=RunFacts("run-1-of-many", True, "sha256:b")))
         assert [(item.name, item.passed, item.words) for item in found] == [
             ("Manifest", True, "aaaaaaaaaaaa, every file verified"),
+            ("Model card", True, "README.md"),
+            ("License", True, "LICENSE"),
             ("Evaluation", True, "run run-1-of on prior-auth r1: every threshold met"),
             ("Report", True, "stored, b"),
             ("Baseline", True, "compared with m-v6, live now"),
@@ -158,5 +170,5 @@ class TestWords:
         both = replace(GOOD, failed_rollout="m-v4", open_rollout="m-v5")
         (found,) = blocked(evaluate_gates(both))
         assert "failed rollout of m-v4" in found.words
-        first = evaluate_gates(replace(GOOD, baseline=None))[3]
-        assert (first.name, first.words) == ("Baseline", "nothing serves this model yet")
+        said = {item.name: item.words for item in evaluate_gates(replace(GOOD, baseline=None))}
+        assert said["Baseline"] == "nothing serves this model yet"

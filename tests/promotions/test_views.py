@@ -188,7 +188,7 @@ class TestPromotionDetail:
         text = as_(carol).get(url("promotion_detail", promotion)).content.decode()
         assert "Approve and roll out v7" in text
         assert promotion.manifest_digest in text
-        assert "all 16 hold" in text
+        assert "all 18 hold" in text
 
     def test_offers_the_requester_no_decision(self, as_, alice, promotion):
         text = as_(alice).get(url("promotion_detail", promotion)).content.decode()
@@ -853,7 +853,7 @@ class TestSleep:
     def test_a_pool_that_stopped_buying_on_demand_stops_the_approval(self, as_, carol, promotion):
         pool_seen("spot")
         page = as_(carol).get(url("promotion_detail", promotion)).content.decode()
-        assert "1 of 15 does not hold" in " ".join(page.split())
+        assert "1 of 17 does not hold" in " ".join(page.split())
         assert "A warm version runs on no Spot machine" in page
 
     def test_the_choice_is_kept(self, as_, alice, version):

@@ -15,6 +15,7 @@ from tests.story.calls import MODEL
 from tests.story.people import Person
 
 FILES = (
+    "README.md",
     "config.json",
     "generation_config.json",
     "model.safetensors",

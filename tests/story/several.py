@@ -43,6 +43,7 @@ def small_weights(stack: Stack, folder: Path) -> Path:
     sample = Path(stack.part("sample-weights")["address"]) / "smollm2"
     folder.mkdir(parents=True)
     for name in (
+        "README.md",
         "config.json",
         "generation_config.json",
         "tokenizer.json",

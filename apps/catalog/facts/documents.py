@@ -11,7 +11,9 @@ from typing import Any
 from apps.common.canonical import canonical
 
 MAX_JSON = 1024 * 1024  # bytes
-HIGHEST = 10**9  # of any figure in a configuration; the longest context and vocabulary are far below
+HIGHEST = (
+    10**9
+)  # of any figure in a configuration; the longest context and vocabulary are far below
 MAX_WORD = 200  # characters of a name
 
 

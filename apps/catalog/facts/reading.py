@@ -94,8 +94,8 @@ def read(sources: Sources) -> Facts:
         quantization=quantizations.words(config, sources.documents),
         chat_template=template,
         chat_template_digest=digest_of_bytes(template.encode()) if template else "",
-        model_card=_first(sources.names, CARDS),
-        license_file=_first(sources.names, LICENSES),
+        model_card=first_named(sources.names, CARDS),
+        license_file=first_named(sources.names, LICENSES),
         license_stated=_license_of_card(sources),
         config=_shortened(config),
         problems=tuple(problems),
@@ -124,7 +124,7 @@ def _architecture(config: Mapping[str, Any]) -> str:
     return text(named[0]) if isinstance(named, list) and named else ""
 
 
-def _shape(config: Mapping[str, Any], problems: list[str]) -> dict[str, int | None]:
+def _shape(config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
     hidden, heads = number(config, HIDDEN, problems), number(config, HEADS, problems)
     size = number(config, ("head_dim", "attention_head_dim"), problems)
     if size is None and hidden and heads and hidden % heads == 0:
@@ -158,7 +158,7 @@ def _shortened(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in ("id2label", "label2id")}
 
 
-def _first(names: Sequence[str], wanted: Sequence[str]) -> str:
+def first_named(names: Sequence[str], wanted: Sequence[str]) -> str:
     """Return the first file of these names, whatever its case; "" where there is none."""
     by_name = {name.lower(): name for name in names}
     return next((by_name[name] for name in wanted if name in by_name), "")
@@ -193,7 +193,7 @@ def _template_in(value: Any) -> str:
 
 def _license_of_card(sources: Sources) -> str:
     """Return the license that the model card's head states; "" where it states none."""
-    card = sources.documents.get(_first(sources.names, CARDS), b"")
+    card = sources.documents.get(first_named(sources.names, CARDS), b"")
     lines = card.decode(errors="replace").splitlines()
     if not lines or lines[0].strip() != "---":
         return ""

