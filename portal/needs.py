@@ -30,6 +30,8 @@ from apps.accounts.roles import MENDS_MODELS, OWNS_MODELS, SEES_EMERGENCIES, STE
 from apps.capacity import actions as capacity
 from apps.capacity import telling as capacity_lines
 from apps.capacity.models import CapacityRequest
+from apps.catalog.intake import telling as intake_lines
+from apps.catalog.intake.models import ModelIntake
 from apps.catalog.models import ModelVersion
 from apps.chargeback import telling as money_lines
 from apps.chargeback.closing import actions as closing
@@ -75,6 +77,7 @@ def needs_of(user: User, now: datetime) -> list[Need]:
         _policies_to_decide(user),
         _emergencies(user, now),
         _capacity(user, now),
+        _new_models(user),
         _prices_to_decide(user),
         _closes_to_decide(user),
         _budgets_to_decide(user),
@@ -100,6 +103,7 @@ def waits_of(user: User) -> list[Need]:
         _own_promotions(user),
         _own_policies(user),
         _own_capacity(user),
+        _own_new_models(user),
         _own_prices(user),
         _own_closes(user),
         _own_budgets(user),
@@ -130,6 +134,15 @@ def _own_promotions(user: User) -> Iterator[Need]:
         url = reverse("promotions:promotion_detail", args=(item.pk,))
         why = _who_decides(promotions.question(item, user))
         yield Need(title, why, url, "git-pull-request-arrow", "", item.requested_at)
+
+
+def _own_new_models(user: User) -> Iterator[Need]:
+    """New models that this person asked for."""
+    rows = ModelIntake.objects.pending().filter(requested_by=user).select_related("owner_team")
+    for item in rows[:SHOWN]:
+        why = f"A model owner of {item.owner_team.name}, or a platform engineer, decides"
+        url = intake_lines.path_of(item)
+        yield Need(intake_lines.own_title(item), why, url, "boxes", "idle", item.requested_at)
 
 
 def _own_capacity(user: User) -> Iterator[Need]:
@@ -271,6 +284,14 @@ def _emergencies(user: User, now: datetime) -> Iterator[Need]:
         if overdue:
             title, why = f"{title}: overdue", f"{why}, and nobody has reviewed that in time"
         yield Need(title, why, url, "triangle-alert", tone, item.requested_at)
+
+
+def _new_models(user: User) -> Iterator[Need]:
+    """Requests for new models that the person decides about."""
+    for item in ModelIntake.objects.to_decide(user).select_related("requested_by")[:SHOWN]:
+        why = f"Asked by {item.requested_by.name}: {item.justification[:80]}"
+        url = intake_lines.path_of(item)
+        yield Need(intake_lines.asked_title(item), why, url, "boxes", "busy", item.requested_at)
 
 
 def _capacity(user: User, now: datetime) -> Iterator[Need]:

@@ -134,6 +134,13 @@ PRIVILEGES: dict[str, May] = {
         ),
     ),
     "catalog.ModelFacts": FACT,
+    "catalog.CardFigures": FACT,
+    "catalog.ModelIntake": May(
+        insert=True,
+        update=("status", "decided_by", "decided_at", "decision_reason", "registered_model"),
+    ),
+    "catalog.EngineReport": FACT,
+    "catalog.SizingJob": May(insert=True, update=(*RECONCILED, "finished_at")),
     # evaluations
     "evals.EvalSuite": May(
         insert=True, update=("status", "decided_by", "decided_at", "decision_reason")

@@ -23,7 +23,16 @@ from apps.promotions.urls import api_urlpatterns as promotions_api
 from apps.promotions.urls import urlpatterns as promotions_pages
 from portal import views
 from portal.api import Document, UnknownAddress
-from portal.pages import access_urls, catalog, evaluations, versions
+from portal.pages import (
+    access_urls,
+    catalog,
+    evaluations,
+    intake,
+    intake_api,
+    sizing,
+    sizing_api,
+    versions,
+)
 from portal.pages.api_reference import api_reference
 from portal.pages.grants import grant_list
 from portal.pages.model_usage import model_usage
@@ -35,10 +44,22 @@ from portal.pages.style import style
 
 catalog_pages: list[URLPattern] = [
     path("", catalog.model_list, name="model_list"),
+    path("new-models/", intake.intake_list, name="intake_list"),
+    path("new-models/ask/", intake.intake_create, name="intake_create"),
+    path("new-models/<uuid:pk>/", intake.intake_detail, name="intake_detail"),
+    path("new-models/<uuid:pk>/approve/", intake.intake_approve, name="intake_approve"),
+    path("new-models/<uuid:pk>/reject/", intake.intake_reject, name="intake_reject"),
+    path("new-models/<uuid:pk>/withdraw/", intake.intake_withdraw, name="intake_withdraw"),
     path("<slug:name>/versions/", versions.version_list, name="version_list"),
     path("<slug:name>/v<int:number>/", versions.version_detail, name="version_detail"),
     path("<slug:name>/retirement/", model_retirement, name="model_retirement"),
     path("<slug:name>/retirement/<str:order>/", retirement_order, name="retirement_order"),
+    path("<slug:name>/v<int:number>/sizing/", sizing.version_sizing, name="version_sizing"),
+    path(
+        "<slug:name>/v<int:number>/sizing/ask/",
+        sizing.version_sizing_ask,
+        name="version_sizing_ask",
+    ),
 ]
 # last: "register" is no model's name
 model_page = path("<slug:name>/", catalog.model_detail, name="model_detail")
@@ -81,6 +102,15 @@ api: list[URLPattern | URLResolver] = [
     *access_urls.api,
     *access_api,
     *catalog_api,
+    path("models/<slug:name>/versions/<int:number>/facts", sizing_api.facts, name="version_facts"),
+    path(
+        "models/<slug:name>/versions/<int:number>/sizing",
+        sizing_api.sizing,
+        name="version_sizing",
+    ),
+    path("new-models", intake_api.NewModels.as_view(), name="new_models"),
+    path("new-models/<uuid:pk>", intake_api.new_model, name="new_model"),
+    path("new-models/<uuid:pk>/<str:decision>", intake_api.decide, name="new_model_decide"),
     path("models/<slug:name>/retirement", ModelRetirement.as_view(), name="retirement"),
     path("models/<slug:name>/retirement/<str:order>", order_api, name="retirement_order"),
     *chargeback_api,

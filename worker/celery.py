@@ -12,6 +12,7 @@ TASKS = (
     "audit",
     "accounts",
     "notices",
+    "catalog",
     "evals",
     "access",
     "fleet",

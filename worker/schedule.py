@@ -70,6 +70,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     # Reads the pools' files in Git. If it stops, a change that somebody made there by hand is
     # noticed late: a request made meanwhile is refused at its commit instead of at its approval.
     "find-pools": {"task": "capacity.find_pools", "schedule": 30.0, "options": {"expires": 30}},
+    # Whoever asks for sizing starts the work at once; this one finds what that hint missed. If it
+    # stops, a page goes on saying that the speed is being worked out.
+    "work-out-due-figures": {
+        "task": "catalog.work_out_due_figures",
+        "schedule": 30.0,
+        "options": {"expires": 30},
+    },
     # Ingest asks for a roll-up at once; this one finds what that hint missed. If it stops,
     # chargeback lags.
     "roll-up-dirty-hours": {

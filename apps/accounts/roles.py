@@ -25,6 +25,10 @@ MENDS_MODELS = (Role.MODEL_OWNER, Role.PLATFORM_ENGINEER)
 SETS_MACHINE_PRICES = (Role.FINANCE,)
 # register models, publish their versions, decide who may call those of their own team
 OWNS_MODELS = (Role.MODEL_OWNER,)
+# ask for a new open-weight model; model owners of the team that would own it, and platform
+# engineers, decide about what somebody else asked for
+ASKS_FOR_NEW_MODELS = (*USES_MODELS, Role.PLATFORM_ENGINEER)
+DECIDES_NEW_MODELS = (Role.MODEL_OWNER, Role.PLATFORM_ENGINEER)
 # may be named by a promotion policy as those who decide about what somebody else proposed
 DECIDES_PROMOTIONS = (Role.REVIEWER, Role.PLATFORM_ENGINEER)
 # propose what a promotion policy says, and put in force what somebody else proposed

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Max
 
-from apps.accounts.models import User
+from apps.accounts.models import Team, User
 from apps.accounts.roles import OWNS_MODELS
 from apps.audit import actions as audit
 from apps.audit.models import Action
@@ -31,7 +31,7 @@ ABANDONED_AFTER = timedelta(hours=24)
 CHECKED_AGAIN_AFTER = timedelta(hours=24)
 # whatever has objects in the registry can turn out to be something else
 CAN_BE_WRONG = (Status.SIGNING, Status.VERIFYING, Status.VERIFIED, Status.FAILED)
-RESERVED_NAMES = frozenset({"register"})  # pages of the catalog have these addresses
+RESERVED_NAMES = frozenset({"register", "new-models"})  # pages of the catalog have these addresses
 
 
 class NameTaken(DomainError):
@@ -99,23 +99,45 @@ def register_model(
     require(actor.has_role(*OWNS_MODELS), "Only model owners can register models.")
     if actor.team is None:
         raise NotPermitted("Sign in with a team: it will own the model.")
+    return create_model(
+        name=name,
+        title=title,
+        description=description,
+        task=task,
+        family=family,
+        parameter_count=parameter_count,
+        context_length=context_length,
+        license=license,
+        data_class=data_class,
+        owner_team=actor.team,
+        actor=actor,
+        now=now,
+        intended_use=intended_use,
+        forbidden_use=forbidden_use,
+    )
+
+
+def check_name(name: str) -> None:
+    """Raise BadName where no model can have this name."""
     if not MODEL_NAME.match(name):
         raise BadName(
             "Use lower-case letters, digits and dashes for the name: a letter first, at most 36."
         )
     if name in RESERVED_NAMES:
         raise BadName(f"The portal has a page of its own at {name}. Choose another name.")
+
+
+def create_model(
+    *, name: str, owner_team: Team, actor: User, now: datetime, **said: Any
+) -> RegisteredModel:
+    """Register a model for a team, as somebody decided who may. said: its other fields. Raises
+    BadName or NameTaken.
+    """
+    check_name(name)
     row, created = RegisteredModel.objects.get_or_create(
         name=name,
-        defaults={
-            "title": title, "description": description, "task": task, "family": family,
-            "license": license,
-            "parameter_count": parameter_count, "context_length": context_length,
-            "data_class": data_class,
-            "intended_use": intended_use, "forbidden_use": forbidden_use,
-            "owner_team": actor.team, "created_by": actor, "created_at": now,
-        },
-    )  # fmt: skip
+        defaults={**said, "owner_team": owner_team, "created_by": actor, "created_at": now},
+    )
     if not created:
         raise NameTaken(f"A model named {name} is already registered. Choose another name.")
     audit.record(
@@ -123,7 +145,7 @@ def register_model(
         actor=actor,
         target=row,
         now=now,
-        data={"owner_team": str(actor.team)},
+        data={"owner_team": str(owner_team)},
     )
     return row
 

@@ -15,7 +15,9 @@ from apps.accounts.roles import OWNS_MODELS
 
 # Django finds an app's models through this module only
 from apps.catalog.facts import models as facts_models  # noqa: F401
+from apps.catalog.intake import models as intake_models  # noqa: F401
 from apps.catalog.retirement import models as retirement_models  # noqa: F401
+from apps.catalog.sizing import models as sizing_models  # noqa: F401
 from apps.common.leases import Reconciled
 
 # `<name>-v<n>-<8 digits of an evaluation run>-predictor` must fit a DNS label of 63.

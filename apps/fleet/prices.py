@@ -19,11 +19,14 @@ SIMULATED = "simulated"  # how the basis of a price begins that was made up for 
 
 @dataclass(frozen=True)
 class InstanceType:
-    """One type. usd_per_hour: on demand; None where no price is listed."""
+    """One type. gpu_mib: memory of one GPU, as AWS names it. usd_per_hour: on demand; None where no
+    price is listed.
+    """
 
     name: str
     gpu_name: str
     gpus: int
+    gpu_mib: int
     vcpus: int
     memory_gib: Decimal
     usd_per_hour: Decimal | None
@@ -44,6 +47,7 @@ def instance_types() -> tuple[InstanceType, ...]:
             name=row["instance_type"],
             gpu_name=row["gpu_name"],
             gpus=int(row["gpu_count"]),
+            gpu_mib=int(row["gpu_memory_mib"]),
             vcpus=int(row["vcpu"]),
             memory_gib=Decimal(row["memory_mib"]) / 1024,
             usd_per_hour=Decimal(row["on_demand_usd_per_hour"])

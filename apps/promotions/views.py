@@ -40,6 +40,7 @@ from apps.promotions import (
     proposal,
     queries,
     serving,
+    sizing,
     sleep,
     stages,
     tables,
@@ -95,7 +96,8 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
         registered_model=model,
         number=number,
     )
-    served_with = queries.live_settings(model) or USUAL
+    sized = sizing.suggested(version, request.GET, now())
+    served_with = sized or queries.live_settings(model) or USUAL
     form = ProposalForm(
         request.POST or None,
         initial=ProposalForm.suggested(settings.SCALING_PRE_WARM)
@@ -136,6 +138,7 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
         "run": run,
         "simulated": Simulated(engine=run is not None and is_stand_in(run)),
         "form": form,
+        "is_sized": sized is not None,
         "classes": _classes(model, prices),
         "suggestion": _suggestion(prices),
     }

@@ -20,6 +20,8 @@ from apps.access.queries import TeamAccess, team_access
 from apps.accounts.models import Role, User
 from apps.accounts.requests import SignedIn
 from apps.catalog import pages
+from apps.catalog.facts.models import ModelFacts
+from apps.catalog.facts.queries import of_models as facts_of_models
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.catalog.retirement import words as retiring
 from apps.catalog.retirement.models import Retirement, standing
@@ -44,7 +46,8 @@ from portal.pages.measured import Speed
 class Card:
     """A model as the catalog shows it. prices: None where none is set; result: the evaluation of
     the version that serves, None without one; retirement: None where it stays;
-    performance: of the version that serves, None where too few called it lately.
+    performance: of the version that serves, None where too few called it lately; facts: what the
+    files of its newest version say, None where nobody has read any.
     """
 
     model: RegisteredModel
@@ -54,6 +57,7 @@ class Card:
     result: EvalRun | None
     retirement: Retirement | None = None
     performance: Performance | None = None
+    facts: ModelFacts | None = None
 
     @property
     def badge(self) -> Badge:
@@ -111,6 +115,16 @@ class Card:
         return catalog_table.price_facets(self.prices)
 
     @property
+    def parameter_facets(self) -> tuple[str, ...]:
+        """Return the choices of the facet of sizes that it fits."""
+        return catalog_table.parameter_facets(self.facts.parameters if self.facts else None)
+
+    @property
+    def context_facets(self) -> tuple[str, ...]:
+        """Return the choices of the facet of contexts that it fits."""
+        return catalog_table.context_facets(self.facts.context if self.facts else None)
+
+    @property
     def mark(self) -> str:
         """Return "simulated" where something behind its figures was made up, else ""."""
         return MARK if self.simulated else ""
@@ -129,7 +143,7 @@ class Card:
 
 
 def cards(models: Sequence[RegisteredModel], user: User, at: datetime) -> list[Card]:
-    """Return the models' cards; eight queries, four more where a version sleeps."""
+    """Return the models' cards; nine queries, four more where a version sleeps."""
     states = serving.states(models, at)
     prices = chargeback.prices(models, at)
     access = team_access(models, user, at)
@@ -137,6 +151,7 @@ def cards(models: Sequence[RegisteredModel], user: User, at: datetime) -> list[C
     results = runs.newest_results(live)
     speeds = performances([version.name for version in live], at)
     going = standing(model.pk for model in models)
+    facts = facts_of_models([model.pk for model in models])
     return [
         Card(
             model,
@@ -146,6 +161,7 @@ def cards(models: Sequence[RegisteredModel], user: User, at: datetime) -> list[C
             results.get(state.live.model_version_id) if state.live else None,
             going.get(model.pk),
             speeds.get(state.live.model_version.name) if state.live else None,
+            facts.get(model.pk),
         )
         for model in models
     ]
@@ -181,7 +197,7 @@ def model_detail(request: SignedIn, name: str) -> HttpResponse:
     context = {
         "model": model,
         "crumbs": pages.crumbs(model),
-        "facts": pages.model_facts(model),
+        "facts": pages.model_facts(model, card.facts),
         "card": card,
         "serving": card.serving,
         "retirement": card.retirement,

@@ -11,6 +11,7 @@ import django_filters
 from django.urls import reverse, reverse_lazy
 
 from apps.accounts.models import Role, User
+from apps.catalog.facts.words import count_words
 from apps.catalog.models import DataClass
 from apps.catalog.retirement.models import Retirement
 from apps.chargeback.rating import Prices
@@ -30,6 +31,36 @@ PRICES = (
 )
 LIFECYCLES = (("stays", "Stays"), ("goes", "Is to be retired"), ("gone", "Retired"))
 VERSIONS = (("verified", "Has a verified version"), ("none", "None verified yet"))
+
+
+UNKNOWN = "unknown"
+# what the newest version's own files say
+PARAMETERS_UP_TO = tuple(count * 10**9 for count in (1, 4, 9, 35, 80))
+PARAMETERS = (
+    *((str(count), f"Up to {count_words(count)}") for count in PARAMETERS_UP_TO),
+    ("more", f"Above {count_words(PARAMETERS_UP_TO[-1])}"),
+    (UNKNOWN, "Not known"),
+)
+CONTEXTS_FROM = tuple(thousand * 1024 for thousand in (8, 32, 128))
+CONTEXTS = (
+    *((str(tokens), f"{tokens:,} tokens or more") for tokens in CONTEXTS_FROM),
+    (UNKNOWN, "Not known"),
+)
+
+
+def parameter_facets(count: int | None) -> tuple[str, ...]:
+    """Return every choice of PARAMETERS that a model of this size fits."""
+    if count is None:
+        return (UNKNOWN,)
+    found = tuple(str(limit) for limit in PARAMETERS_UP_TO if count <= limit)
+    return found or ("more",)
+
+
+def context_facets(tokens: int | None) -> tuple[str, ...]:
+    """Return every choice of CONTEXTS that a model with this context fits."""
+    if tokens is None:
+        return (UNKNOWN,)
+    return tuple(str(least) for least in CONTEXTS_FROM if tokens >= least)
 
 
 def price_facets(prices: Prices | None) -> tuple[str, ...]:
@@ -54,8 +85,8 @@ def _facet(field_name: str, label: str, choices: Iterable[tuple[str, str]]) -> A
 
 
 def facets(cards: Iterable[Any]) -> type[Filters]:
-    """Return what the catalog is narrowed by: states, prices, data classes, and the tasks, families
-    and licenses that these cards have.
+    """Return what the catalog is narrowed by: states, prices, sizes, data classes, and the tasks,
+    families and licenses that these cards have.
     """
     models = [card.model for card in cards]
 
@@ -68,6 +99,8 @@ def facets(cards: Iterable[Any]) -> type[Filters]:
         price = _facet("price_facets", "Price", PRICES)
         speed = _facet("speed_facets", "First token, p95", measured.CHOICES)
         task = occurring("task", "Task")
+        parameters = _facet("parameter_facets", "Parameters", PARAMETERS)
+        context = _facet("context_facets", "Context", CONTEXTS)
         family = occurring("family", "Family")
         data_class = _facet("model.data_class", "Data class", DataClass.choices)
         license = occurring("license", "License")

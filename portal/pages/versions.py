@@ -17,6 +17,8 @@ from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
 from apps.audit.timeline import timeline
 from apps.catalog import pages
+from apps.catalog.facts import queries as model_facts
+from apps.catalog.facts import words as fact_words
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.simulated import Simulated
 from apps.common.tables.columns import Empty
@@ -73,7 +75,7 @@ def version_detail(request: SignedIn, name: str, number: int) -> HttpResponse:
     """Show a version: its stage and share of the callers, evaluations, promotion and rollout, its
     files, signature and lock, and how far the worker is.
     """
-    version = _version_for(request.user, name, number)
+    version = version_for(request.user, name, number)
     files = list(version.files.all())
     model = version.registered_model
     events = timeline("ModelVersion", str(version.pk))
@@ -95,6 +97,7 @@ def version_detail(request: SignedIn, name: str, number: int) -> HttpResponse:
         "moving": version.status in ModelVersion.MOVING,
         "may_publish": model.is_owned_by(request.user),
         "events": events,
+        **_facts(version),
         **_stage(version, request.user),
         **_evaluations(version, request.user),
     }
@@ -102,11 +105,27 @@ def version_detail(request: SignedIn, name: str, number: int) -> HttpResponse:
     return render(request, template, context)
 
 
-def _version_for(user: User, name: str, number: int) -> ModelVersion:
+def version_for(user: User, name: str, number: int) -> ModelVersion:
+    """Return a version that this person may see, with its model. Raises Http404."""
     rows = ModelVersion.objects.visible_to(user).select_related(
         "registered_model__owner_team", "created_by"
     )
     return get_object_or_404(rows, registered_model__name=name, number=number)
+
+
+def _facts(version: ModelVersion) -> dict[str, Any]:
+    """Return what the version's own files say, beside what was registered and the last version."""
+    facts = model_facts.of_version(version)
+    if facts is None:
+        return {"model_facts": None}
+    before = model_facts.before(version)
+    return {
+        "model_facts": facts,
+        "model_fact_rows": fact_words.rows(facts),
+        "contradictions": fact_words.contradictions(facts, version.registered_model),
+        "template_title": fact_words.template_title(facts, before),
+        "template_diff": fact_words.template_diff(facts, before),
+    }
 
 
 def _stage(version: ModelVersion, user: User) -> dict[str, Any]:

@@ -370,6 +370,12 @@ STEPS = {
         "FAILED": "SIGNING VERIFYING QUARANTINED",
     },
     "catalog.Retirement": {"ANNOUNCED": "RETIRED WITHDRAWN", "RETIRED": "", "WITHDRAWN": ""},
+    "catalog.ModelIntake": {
+        "PENDING": "APPROVED REJECTED WITHDRAWN",
+        "APPROVED": "",
+        "REJECTED": "",
+        "WITHDRAWN": "",
+    },
     "evals.EvalRun": {
         "PENDING": "STARTING ERROR",
         "STARTING": "RUNNING ERROR",

@@ -38,6 +38,7 @@ from apps.oversight.evidence.actions import ask_for_month
 from apps.promotions.emergencies.models import Emergency
 from apps.promotions.models import Promotion, Rollout
 from tests.capacity import samples
+from tests.catalog import intakes
 from tests.chargeback.pricing import CHEAP, DEAR, propose, publish
 from tests.factories import RegisteredModelFactory, TeamFactory, UserFactory
 from tests.promotions import factories as promoted
@@ -154,6 +155,7 @@ def build() -> World:
     world.ids |= _notices(world.people["lead"])
     world.ids["emergency"] = _emergency(failed_rollout, owner, world.people["platform"]).pk
     world.ids |= _capacity(world.people["platform"], world.people["reviewer"])
+    world.ids |= _new_models(world.people)
     world.ids |= _budgets(grant, world.people)
     world.ids |= _policies(world.people["platform"])
     world.ids |= _prices(model, failed_rollout.registered_model, world.people["finance"])
@@ -298,6 +300,16 @@ def _capacity(engineer: User, reviewer: User) -> dict[str, object]:
     CapacityRequest.objects.filter(pk=asked["gpu-c"].pk).update(status="FAILED")
     names = {"capacity": "gpu-a", "own_capacity": "gpu-b", "failed_capacity": "gpu-c"}
     return {name: asked[pool].pk for name, pool in names.items()}
+
+
+def _new_models(people: dict[str, User]) -> dict[str, object]:
+    """Return requests for new models by id: a team lead's, and the owner's own."""
+    owner = people["owner"]
+    asked = {
+        name: intakes.ask(requester, owner.team, name=f"asked-by-{requester.username}")
+        for name, requester in (("intake", people["lead"]), ("own_intake", owner))
+    }
+    return {name: request.pk for name, request in asked.items()} | {"owner_team": owner.team_id}
 
 
 def _people() -> dict[str, User]:

@@ -59,6 +59,7 @@ class TestEveryList:
         ("rates", "active", "active_since"),
         ("fleet_nodes", "is_ready", "created_since"),
         ("capacity_requests", "status", "requested_before"),
+        ("new_models", "status", "requested_before"),
         ("evaluation_runs", "version", "requested_since"),
         ("promotions", "serving_class", "requested_before"),
     )

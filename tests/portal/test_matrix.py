@@ -6,6 +6,7 @@ role to the page that says what is missing. 404 where the thing is not this pers
 where they see it but may not do this.
 """
 
+import json
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -18,6 +19,7 @@ from django.utils import timezone
 from apps.notices.models import Kind
 from apps.promotions.policy.rules import Rules
 from portal.api import UnknownAddress
+from tests.catalog import intakes
 from tests.portal import cast
 
 pytestmark = pytest.mark.django_db
@@ -38,6 +40,18 @@ WORK = {
 MODEL = {
     "name": "new-model", "title": "New", "description": "New", "task": "Text", "family": "SmolLM2",
     "parameter_count": 1, "context_length": 1, "license": "MIT", "data_class": "PHI",
+}  # fmt: skip
+INTAKE = {
+    **{name: value for name, value in vars(intakes.WISH).items() if name != "config"},
+    "config": dict(intakes.WISH.config), "owner_team": "ml-platform",
+    "load": vars(intakes.LOAD),
+}  # fmt: skip
+INTAKE_FORM = {
+    **{name: value for name, value in INTAKE.items() if name not in ("weight_bytes", "load")},
+    "weight_gib": 14.96, "owner_team": "{owner_team}",
+    # braces name the world's ids
+    "config": json.dumps(INTAKE["config"]).replace("{", "{{").replace("}", "}}"),
+    "context": 2200, "answer": 200, "callers": 8,
 }  # fmt: skip
 FILES = [
     {"name": "config.json", "size": 10, "sha256": "a" * 64},
@@ -264,6 +278,29 @@ DOORS = [
     get("catalog:model_create", "200"),
     post("catalog:model_create", "403 403 403 302 302 403 403 403 403 403", data=MODEL),
     get("catalog:model_detail", "200", "extract"),
+    get("catalog:intake_list", "200"),
+    get("catalog:intake_list", "200", data={"format": "csv"}),
+    get("catalog:intake_create", "200 200 200 200 200 403 403 403 200 403"),
+    post("catalog:intake_create", "302 302 302 302 302 403 403 403 302 403", data=INTAKE_FORM),
+    get("catalog:intake_detail", "200", "{intake}"),
+    post("catalog:intake_approve", "403 403 403 302 403 403 403 403 302 403", "{intake}",
+         data=REASON),
+    post("catalog:intake_approve", "403 403 403 403 403 403 403 403 302 403", "{own_intake}",
+         data=REASON),
+    post("catalog:intake_reject", "403 403 403 302 403 403 403 403 302 403", "{intake}",
+         data=REASON),
+    post("catalog:intake_withdraw", "302 403 403 403 403 403 403 403 403 403", "{intake}"),
+    get("api:version_facts", "404", "extract", 1),
+    get("api:version_sizing", "404", "extract", 1),
+    get("api:new_models", "200"),
+    send("api:new_models", "201 201 201 201 201 403 403 403 201 403", data=INTAKE),
+    get("api:new_model", "200", "{intake}"),
+    send("api:new_model_decide", "403 403 403 200 403 403 403 403 200 403", "{intake}", "approve",
+         data=REASON),
+    send("api:new_model_decide", "403 403 403 200 403 403 403 403 200 403", "{intake}", "reject",
+         data=REASON),
+    send("api:new_model_decide", "200 403 403 403 403 403 403 403 403 403", "{intake}",
+         "withdraw"),
     get("catalog:version_list", "200", "extract"),
     get("catalog:model_retirement", "200", "extract"),
     post("catalog:model_retirement", "403 403 403 302 403 403 403 403 403 403", "extract",
@@ -276,6 +313,8 @@ DOORS = [
     send("catalog:version_check", "403 403 403 200 403 403 403 403 403 403 302 "
     "302", "extract", data={"files": FILES}),
     get("catalog:version_detail", "200", "extract", 1),
+    get("catalog:version_sizing", "200", "extract", 1),
+    post("catalog:version_sizing_ask", "302", "extract", 1),
     post("catalog:version_retry", "403 403 403 302 403 403 403 403 403 403", "extract", 3),
     get("evals:run_list", "200"),
     post("evals:run_create", "403 403 403 302 403 302 302 403 403 403", "extract", 1),

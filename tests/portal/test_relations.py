@@ -31,6 +31,7 @@ from apps.accounts.recertification.models import RoleReview
 from apps.accounts.roles import (
     CLOSES_MONTHS,
     DECIDES_CAPACITY,
+    DECIDES_NEW_MODELS,
     DECIDES_POLICIES,
     DECLARES_EMERGENCIES,
     OWNS_MODELS,
@@ -44,6 +45,7 @@ from apps.accounts.roles import (
 from apps.accounts.sessions import AUTH_TIME
 from apps.audit.models import AuditEvent
 from apps.capacity.models import CapacityRequest
+from apps.catalog.intake.models import ModelIntake
 from apps.chargeback.closing.models import MonthClose
 from apps.chargeback.models import PriceChange
 from apps.common import decisions
@@ -125,6 +127,8 @@ DECISIONS = [
     Decision("role_review", RoleReview, RECERTIFIES_ROLES,
              (("oversight:role_review_approve", ""), ("oversight:role_review_reject", ""),
               ("api:role_review_decide", "keep"), ("api:role_review_decide", "take"))),
+    Decision("intake", ModelIntake, DECIDES_NEW_MODELS,
+             both("catalog:intake", "api:new_model_decide"), team="ml-platform"),
     Decision("capacity", CapacityRequest, DECIDES_CAPACITY,
              both("capacity:request", "api:capacity_request_decide")),
     Decision("promotion", Promotion, (Role.REVIEWER,),  # as its policy says

@@ -9,6 +9,7 @@ from django.utils.timezone import now
 from apps.access import telling as access
 from apps.access.budgets import telling as budgets
 from apps.capacity import telling as capacity
+from apps.catalog.intake import telling as intake
 from apps.chargeback import telling as chargeback
 from apps.evals import telling as evals
 from apps.integrations.mail.client import client_from_settings as mail_client
@@ -29,6 +30,7 @@ FORGOTTEN_AT_ONCE = 5000
 TELLERS: dict[str, Callable[..., int]] = {
     "access": access.tell,
     "budgets": budgets.tell,
+    "new-models": intake.tell,
     "evals": evals.tell,
     "capacity": capacity.tell,
     "promotions": promotions.tell,

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.utils import timezone
 
-from apps.fleet.metrics import actions, rollup, signals
+from apps.fleet.metrics import actions, rollup, signals, starts
 from apps.fleet.metrics.models import ReplicaSample, ScrapeTarget, UtilizationSample
 from apps.fleet.metrics.rollup import Minute, minute_of
 from apps.fleet.metrics.signals import EngineReading, GpuReading
@@ -33,6 +33,7 @@ from apps.integrations.prometheus.client import (
 )
 from apps.integrations.prometheus.types import Point
 
+ENGINE_METRICS = (*signals.ENGINE_METRICS, starts.CACHE_INFO)
 AT_ONCE = 8
 FIND_EVERY = timedelta(minutes=1)  # how often the exporters' pods are looked up
 PRUNE_EVERY = timedelta(hours=1)
@@ -80,6 +81,7 @@ class Scraper:
     def __init__(self, source: Source, *, clock: Callable[[], datetime] = timezone.now) -> None:
         self._source, self._clock = source, clock
         self._last: dict[int, EngineReading] = {}
+        self._told: set[int] = set()  # replicas whose engine said how large its cache is
         self._minutes: dict[int, Minute] = {}
         self._gpus: dict[tuple[str, str, str], tuple[datetime, list[GpuReading]]] = {}
         self._targets = {(row.kind, row.name): row for row in ScrapeTarget.objects.all()}
@@ -129,10 +131,13 @@ class Scraper:
 
     def _take_engines(self, answers: Sequence[Answer]) -> None:
         rows: dict[tuple[int, datetime], dict[str, Any]] = {}
+        caches: dict[int, starts.Cache] = {}
         for answer in answers:
             key = answer.target.replica
             if key is None or answer.error:
                 continue
+            if key not in self._told and (cache := starts.cache_of(answer.points)):
+                caches[key] = cache
             reading = signals.engine_reading(answer.points, answer.at)
             counted = signals.counted(
                 self._last.get(key) or self._unborn(answer.target, reading), reading
@@ -147,6 +152,8 @@ class Scraper:
         self._last = {key: reading for key, reading in self._last.items() if key in present}
         self._minutes = {key: minute for key, minute in self._minutes.items() if key in present}
         actions.record_replica_samples(minutes=rows)
+        self._told |= starts.record_starts(caches, self._clock())
+        self._told = {key for key in self._told if key in present}
 
     def _unborn(self, target: Target, reading: EngineReading) -> EngineReading | None:
         """Return what an engine counted before it took calls, if that began since the last step:
@@ -259,7 +266,7 @@ class Endpoints:
             return Answer(target, self.clock(), error=target.error)
         is_engine = target.kind == ScrapeTarget.Kind.ENGINE
         client = self.direct if not is_engine and not target.node_name else self.pods
-        names = signals.ENGINE_METRICS if is_engine else signals.GPU_METRICS
+        names = ENGINE_METRICS if is_engine else signals.GPU_METRICS
         try:
             points = client.read(target.url, names)
         except (TemporaryError, PermanentError) as error:
@@ -287,7 +294,7 @@ class Server:
         )
         if not engines:
             return found
-        whole = self._ask(engines[0], selector(signals.ENGINE_METRICS))
+        whole = self._ask(engines[0], selector(ENGINE_METRICS))
         by_pod: dict[str, list[Point]] = {}
         for point in whole.points:
             labels = point.labels

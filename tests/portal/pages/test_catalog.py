@@ -9,6 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.access.models import AccessRequest, Grant
+from apps.catalog.facts.actions import record_facts
+from apps.catalog.facts.reading import Facts
 from apps.chargeback.rating import Prices
 from apps.common.periods import DAY
 from apps.fleet.models import NodeClaim, Observation, Replica
@@ -16,7 +18,7 @@ from apps.promotions.models import Rollout
 from apps.promotions.serving import State
 from tests.chargeback.pricing import price
 from tests.database import unguarded
-from tests.factories import ModelVersionFactory, RegisteredModelFactory, UserFactory
+from tests.factories import NOW, ModelVersionFactory, RegisteredModelFactory, UserFactory
 from tests.pages import joined
 from tests.promotions import factories
 
@@ -163,7 +165,7 @@ class TestModelList:
             granted(model, charlie)
         visitor = as_(charlie)
         # The nine of every list, four for what sleeps, one for evaluations.
-        with django_assert_num_queries(16):
+        with django_assert_num_queries(17):
             visitor.get(url("model_list"))
 
     def test_shows_cards_and_a_table(self, as_, charlie, registered_model):
@@ -270,10 +272,33 @@ class TestModelList:
         visitor = as_(charlie)
         visitor.get(url("model_list"))
         RegisteredModelFactory.create_batch(60, owner_team=registered_model.owner_team)
-        # session, person, roles, models; rollouts, freshness, prices, grants, asked
+        # session, person, roles, models; rollouts, freshness, prices, grants, asked, facts
         for query in ("", "?page=2&view=table", "?state=LIVE&price=1", "?format=csv"):
-            with django_assert_num_queries(10):
+            with django_assert_num_queries(11):
                 visitor.get(url("model_list") + query)
+
+    def test_is_narrowed_by_what_the_files_of_the_newest_version_say(self, as_, charlie):
+        for name, parameters, context in (
+            ("small", 900_000_000, 8192), ("large", 70_000_000_000, 131072), ("odd", None, None),
+        ):  # fmt: skip
+            model = RegisteredModelFactory(name=name)
+            version = ModelVersionFactory(registered_model=model)
+            facts = Facts(parameters=parameters, context=context)
+            record_facts(version=version, facts=facts, now=NOW)
+        visitor = as_(charlie)
+
+        def found(query):
+            page = visitor.get(f"{url('model_list')}?view=table&{query}").content.decode()
+            return {
+                n
+                for n in ("small", "large", "odd")
+                if reverse("catalog:model_detail", args=[n]) in page
+            }
+
+        assert found("parameters=1000000000") == {"small"}
+        assert found("parameters=80000000000") == {"small", "large"}
+        assert found("context=131072") == {"large"}
+        assert found("context=unknown") == {"odd"}
 
     def test_shows_nothing_to_people_without_a_role(self, as_, nobody, registered_model):
         answer = as_(nobody).get(url("model_list"))
@@ -304,13 +329,25 @@ class TestModelDetail:
     ):
         visitor = as_(charlie)
         address = url("model_detail", registered_model.name)
-        # session, person, roles, model, newest; rollouts, freshness, price, grant, request
-        with django_assert_num_queries(11):
+        # session, person, roles, model, newest, facts; rollouts, freshness, price, grant, request
+        with django_assert_num_queries(12):
             visitor.get(address)
         seen_now(factories.live(registered_model, 7, serving_class="SCALE_TO_ZERO"))
         replica_of(registered_model, 7)
-        with django_assert_num_queries(17):
+        with django_assert_num_queries(18):
             visitor.get(address)
+
+    def test_shows_beside_what_was_registered_what_the_files_of_a_version_say(
+        self, as_, charlie, registered_model
+    ):
+        for number, parameters in ((3, 1_000_000_000), (4, 7_240_000_000)):
+            version = ModelVersionFactory(registered_model=registered_model, number=number)
+            facts = Facts(parameters=parameters, context=32768)
+            record_facts(version=version, facts=facts, now=NOW)
+        ModelVersionFactory(registered_model=registered_model, number=5)  # without facts
+        page = joined(as_(charlie).get(url("model_detail", registered_model.name)).content)
+        assert "registered; 7.24 B in the files of v4" in page
+        assert "registered; 32,768 tokens in the files of v4" in page
 
     def test_shows_purpose_owner_and_newest_version(self, as_, charlie, registered_model):
         ModelVersionFactory(registered_model=registered_model, number=3)

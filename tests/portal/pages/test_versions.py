@@ -1,14 +1,18 @@
 """A model's versions and the page of one, as people meet them."""
 
+import json
 from datetime import timedelta
 
 import pytest
 from django.urls import reverse
 
 from apps.catalog import actions as catalog
+from apps.catalog.facts.actions import record_facts
+from apps.catalog.facts.reading import Sources, read
 from apps.evals.models import EvalRun
 from apps.promotions import actions
 from apps.promotions.models import Promotion
+from tests.catalog import configs
 from tests.catalog.test_actions import add
 from tests.database import unguarded
 from tests.factories import NOW, ModelVersionFactory, RegisteredModelFactory
@@ -254,7 +258,7 @@ class TestVersionDetail:
         for _ in range(3):
             factories.run(version)
         address = url("version_detail", registered_model.name, 7)
-        for person, queries in ((charlie, 11), (alice, 18)):
+        for person, queries in ((charlie, 12), (alice, 22)):
             visitor = as_(person)
             with django_assert_num_queries(queries):
                 visitor.get(address)
@@ -263,3 +267,62 @@ class TestVersionDetail:
         )
         with django_assert_num_queries(queries):
             visitor.get(address)
+
+
+class TestFacts:
+    """What a version's files say, on its page."""
+
+    def version(self, model, number, template, **more):
+        made = factories.version(model, number)
+        files = {
+            "config.json": json.dumps(configs.LLAMA_8B).encode(),
+            "chat_template.jinja": template,
+            "README.md": b"---\nlicense: llama3.1\n---\n",
+        }
+        headers = {"model.safetensors": configs.header(configs.LLAMA_8B)}
+        record_facts(version=made, facts=read(Sources([*files], files, headers)), now=NOW)
+        return made
+
+    def page(self, client, number):
+        return joined(client.get(url("version_detail", "facts", number)).content)
+
+    def test_are_shown_with_what_contradicts_the_registration(self, as_, charlie):
+        model = RegisteredModelFactory(
+            name="facts", parameter_count=7_000_000_000, context_length=200_000, license="MIT"
+        )
+        self.version(model, 1, b"{{ messages }}")
+        page = self.page(as_(charlie), 1)
+        for words in (
+            "LlamaForCausalLM",
+            "8.03 B (8,030,261,248)",
+            "14.96 GiB",
+            "32 heads of 128, 8 KV heads",
+            "131,072 tokens",
+            "registered with 7 B parameters; its files hold 8.03 B",
+            "registered with a context of 200,000 tokens; config.json allows 131,072",
+            "registered under MIT; README.md states llama3.1",
+        ):
+            assert words in page, words
+
+    def test_contradict_nothing_where_all_agree(self, as_, charlie):
+        model = RegisteredModelFactory(
+            name="facts",
+            parameter_count=8_000_000_000,
+            context_length=131_072,
+            license="Llama3.1 License",
+        )
+        self.version(model, 1, b"a")
+        assert "The files say otherwise" not in self.page(as_(charlie), 1)
+
+    def test_show_what_changed_of_the_chat_template(self, as_, charlie):
+        model = RegisteredModelFactory(name="facts")
+        self.version(model, 1, b"system first\nthen the user")
+        factories.version(model, 2)  # nobody read its files
+        self.version(model, 3, b"system first\nthen whoever asks")
+        self.version(model, 4, b"system first\nthen whoever asks")
+        client = as_(charlie)
+        changed = self.page(client, 3)
+        for words in ("Compared with v1", "then the user", "then whoever asks"):
+            assert words in changed, words
+        assert "The same as that of v3." in self.page(client, 4)
+        assert "Not read yet" in self.page(client, 2)
