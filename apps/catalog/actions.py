@@ -8,7 +8,6 @@ speaks to S3: uploads.py and reconcile.py do, and then call one of these.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
@@ -208,31 +207,6 @@ def require_uploading(version: ModelVersion) -> None:
             f"{version} is {state}, and a version never changes once its files are uploaded. "
             f"Publish a new one."
         )
-
-
-def record_upload_started(*, file: ModelFile, upload_id: str) -> bool:
-    """Remember the multipart upload of a file. False when another request began one first."""
-    return bool(ModelFile.objects.filter(pk=file.pk, upload_id="").update(upload_id=upload_id))
-
-
-@transaction.atomic
-def record_part(*, file: ModelFile, number: int, etag: str, size: int, now: datetime) -> None:
-    """Remember a part that S3 has. A part that is sent again replaces the former one. Raises
-    NotUploading.
-    """
-    version = (
-        ModelVersion.objects.select_for_update()
-        .select_related("registered_model")
-        .get(pk=file.version_id)
-    )
-    require_uploading(version)
-    row = ModelFile.objects.select_for_update().get(pk=file.pk)
-    others = [part for part in row.parts if part["PartNumber"] != number]
-    row.parts = sorted(
-        [*others, {"PartNumber": number, "ETag": etag, "size": size}], key=_part_number
-    )
-    row.save(update_fields=["parts"])
-    ModelVersion.objects.filter(pk=version.pk).update(next_check_at=now + ABANDONED_AFTER)
 
 
 @transaction.atomic
@@ -467,10 +441,6 @@ def retry_version(*, version: ModelVersion, actor: User, now: datetime) -> None:
     if not changed:
         raise WrongState(f"{version} has not failed, so there is nothing to try again.")
     audit.record(action=Action.VERSION_RETRIED, actor=actor, target=version, now=now)
-
-
-def _part_number(part: dict[str, Any]) -> int:
-    return int(part["PartNumber"])
 
 
 def _unfinished(

@@ -29,6 +29,7 @@ from apps.common.openapi import operation
 from apps.common.pagination import Cursor
 
 TAG = "Catalog"
+MOST_PARTS = 100  # that are asked for at once
 
 
 class ByName(Cursor):
@@ -157,6 +158,40 @@ class PartOutput(serializers.Serializer[Any]):
     size = serializers.IntegerField()
 
 
+class AnnouncedInput(serializers.Serializer[Any]):
+    """A part that is about to be sent to S3. sha256: of its bytes."""
+
+    part = serializers.IntegerField(min_value=1, max_value=10_000)
+    sha256 = serializers.RegexField(r"^[0-9a-f]{64}\Z")
+
+
+class PartsInput(serializers.Serializer[Any]):
+    """Body of a request for leave to send parts."""
+
+    parts = AnnouncedInput(
+        many=True,
+        allow_empty=False,
+        max_length=MOST_PARTS,  # type: ignore[call-arg]  # of the list: the types know it not
+    )
+
+
+class LeaveOutput(serializers.Serializer[Any]):
+    """Where to PUT a part's bytes, and the headers that must come with them: S3 refuses the part
+    with any other checksum or length.
+    """
+
+    part = serializers.IntegerField(source="number")
+    url = serializers.CharField()
+    headers = serializers.DictField(child=serializers.CharField())
+
+
+class LeavesOutput(serializers.Serializer[Any]):
+    """Leave to send parts. expires_at: ask again afterwards."""
+
+    parts = LeaveOutput(many=True)
+    expires_at = serializers.DateTimeField()
+
+
 class Models(Listing):
     """List and register models."""
 
@@ -269,13 +304,9 @@ def part(request: Request, name: str, number: int, file_name: str) -> Response:
     """Take one part of one file; ?part= counts from 1. The body is the part's bytes, nothing
     else.
     """
-    found = _version_for(request, name, number)
-    file = get_object_or_404(
-        ModelFile.objects.select_related("version"), version=found, name=file_name
-    )
-    file.version = found
-    actions.require_owner(found.registered_model, caller(request))
-    actions.require_uploading(found)
+    file = _file_for(request, name, number, file_name)
+    actions.require_owner(file.version.registered_model, caller(request))
+    actions.require_uploading(file.version)
     part_number = _part_number(request)
     expected = model_manifest.part_size(file.size, part_number)
     if not expected or request.headers.get("Content-Length") != str(expected):
@@ -295,6 +326,53 @@ def part(request: Request, name: str, number: int, file_name: str) -> Response:
         now=now(),
     )
     return Response(PartOutput({"part": part_number, "size": len(body)}).data)
+
+
+@operation(
+    "version_parts_sign",
+    TAG,
+    "Ask for leave to send parts to S3",
+    takes=PartsInput,
+    answers=LeavesOutput,
+    refuses=(404, 409, 502),
+)
+@api_view(["POST"])
+def sign_parts(request: Request, name: str, number: int, file_name: str) -> Response:
+    """Answer where to PUT parts of a file, straight into S3 and without a token: each address takes
+    the part whose SHA-256 was named, and nothing else.
+    """
+    file = _file_for(request, name, number, file_name)
+    body = PartsInput(data=request.data)
+    body.is_valid(raise_exception=True)
+    signed = uploads.sign_parts(
+        file=file,
+        announced=[
+            uploads.Announced(one["part"], one["sha256"]) for one in body.validated_data["parts"]
+        ],
+        actor=caller(request),
+        registry=registry_from_settings(),
+        now=now(),
+    )
+    return Response(LeavesOutput({"parts": signed, "expires_at": now() + uploads.LEAVE}).data)
+
+
+@operation(
+    "version_parts_received",
+    TAG,
+    "Ask S3 which parts have arrived",
+    answers=FileOutput,
+    refuses=(404, 409, 502),
+)
+@api_view(["POST"])
+def received_parts(request: Request, name: str, number: int, file_name: str) -> Response:
+    """Look into S3 for the parts of a file, and answer the file with those that are there."""
+    file = uploads.look_at_parts(
+        file=_file_for(request, name, number, file_name),
+        actor=caller(request),
+        registry=registry_from_settings(),
+        now=now(),
+    )
+    return Response(FileOutput(file).data)
 
 
 @operation(
@@ -331,6 +409,13 @@ def _version_for(request: Request, name: str, number: int) -> ModelVersion:
         _versions().visible_to(caller(request)), registered_model__name=name, number=number
     )
     return found
+
+
+def _file_for(request: Request, name: str, number: int, file_name: str) -> ModelFile:
+    version = _version_for(request, name, number)
+    file = get_object_or_404(ModelFile, version=version, name=file_name)
+    file.version = version
+    return file
 
 
 def _part_number(request: Request) -> int:

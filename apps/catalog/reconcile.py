@@ -190,7 +190,10 @@ def _store(work: Pass, file: ModelFile) -> None:
     if file.uploaded_at is not None:
         return
     key = work.version.prefix + file.name
-    parts = [UploadedPart(part["PartNumber"], part["ETag"], part["size"]) for part in file.parts]
+    parts = [
+        UploadedPart(part["PartNumber"], part["ETag"], part["size"], part.get("checksum", ""))
+        for part in file.parts
+    ]
     try:
         if work.store.head(key) is None:
             work.store.complete_upload(key, file.upload_id, parts)

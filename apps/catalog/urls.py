@@ -21,5 +21,15 @@ api_urlpatterns = [
         api.part,
         name="version_part",
     ),
+    path(
+        "models/<slug:name>/versions/<int:number>/files/<str:file_name>/parts",
+        api.sign_parts,
+        name="version_parts_sign",
+    ),
+    path(
+        "models/<slug:name>/versions/<int:number>/files/<str:file_name>/received",
+        api.received_parts,
+        name="version_parts_received",
+    ),
     path("models/<slug:name>/versions/<int:number>/finish", api.finish, name="version_finish"),
 ]

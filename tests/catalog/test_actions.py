@@ -7,12 +7,13 @@ from django.urls import resolve
 
 from apps.accounts.models import Role
 from apps.audit.models import Action, AuditEvent
-from apps.catalog import actions
-from apps.catalog.models import ModelFile, ModelVersion, RegisteredModel
+from apps.catalog import actions, parts
+from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.errors import NotPermitted
 from apps.common.model_manifest import FileEntry
+from apps.integrations.s3.types import UploadedPart
 from tests.catalog.samples import declared, folder
-from tests.factories import NOW, ModelVersionFactory, RegisteredModelFactory, UserFactory
+from tests.factories import NOW, ModelVersionFactory, UserFactory
 from tests.trail import AuditAway, trail
 
 pytestmark = pytest.mark.django_db
@@ -44,19 +45,9 @@ def as_stored(row) -> dict:
     return type(row).objects.filter(pk=row.pk).values().get()
 
 
-@pytest.fixture
-def files(alice, registered_model):
-    """The same file of two versions."""
-    versions = (
-        add(registered_model, alice),
-        add(RegisteredModelFactory(owner_team=alice.team), alice),
-    )
-    return [version.files.get(name="config.json") for version in versions]
-
-
 def complete(version) -> None:
     for file in version.files.all():
-        actions.record_part(file=file, number=1, etag="e", size=file.size, now=NOW)
+        parts.record_part(file=file, part=UploadedPart(1, "e", file.size), now=NOW)
 
 
 class TestRegisterModel:
@@ -189,55 +180,6 @@ class TestAddVersion:
                 registered_model=registered_model, files=files, actor=alice, now=NOW
             )
         assert not ModelVersion.objects.exists()
-
-
-class TestRecordUploadStarted:
-    def test_is_for_the_first_who_begins_it(self, files):
-        file, other = files
-        assert actions.record_upload_started(file=file, upload_id="first") is True
-        assert actions.record_upload_started(file=file, upload_id="second") is False
-        assert as_stored(file)["upload_id"] == "first"
-        assert as_stored(other)["upload_id"] == ""
-
-
-class TestRecordPart:
-    def test_keeps_parts_in_order_and_the_upload_alive(self, files):
-        file, other = files
-        later = NOW + timedelta(hours=5)
-        for number in (10, 9):
-            actions.record_part(file=file, number=number, etag="e", size=number, now=later)
-        assert as_stored(file)["parts"] == [
-            {"PartNumber": 9, "ETag": "e", "size": 9},
-            {"PartNumber": 10, "ETag": "e", "size": 10},
-        ]
-        assert as_stored(other)["parts"] == []
-        checks = [as_stored(one.version)["next_check_at"] - NOW for one in files]
-        assert checks == [timedelta(hours=29), timedelta(hours=24)]
-
-    def test_loses_no_part_that_came_meanwhile(self, files):
-        stale = ModelFile.objects.get(pk=files[0].pk)
-        actions.record_part(file=files[0], number=1, etag="e", size=1, now=NOW)
-        actions.record_part(file=stale, number=2, etag="e", size=1, now=NOW)
-        assert [part["PartNumber"] for part in as_stored(stale)["parts"]] == [1, 2]
-
-    def test_replaces_a_part_that_came_again(self, alice, registered_model):
-        file = add(registered_model, alice).files.get(name="config.json")
-        actions.record_part(file=file, number=1, etag="first", size=1, now=NOW)
-        actions.record_part(file=file, number=1, etag="second", size=2, now=NOW)
-        file.refresh_from_db()
-        assert file.parts == [{"PartNumber": 1, "ETag": "second", "size": 2}]
-
-    def test_keeps_no_part_of_an_upload_that_it_cannot_keep_alive(self, files, monkeypatch):
-        monkeypatch.setattr(actions, "ABANDONED_AFTER", timedelta.max)
-        with pytest.raises(OverflowError):
-            actions.record_part(file=files[0], number=1, etag="e", size=1, now=NOW)
-        assert as_stored(files[0])["parts"] == []
-
-    def test_refuses_a_version_that_is_closed(self, alice, registered_model):
-        version = ModelVersionFactory(registered_model=registered_model)
-        file = version.files.create(name="config.json", size=1, sha256="00" * 32)
-        with pytest.raises(actions.NotUploading, match="never changes"):
-            actions.record_part(file=file, number=1, etag="e", size=1, now=NOW)
 
 
 class TestFinishUpload:

@@ -1,13 +1,16 @@
 """The API of the catalog: publishing from a pipeline, and what is answered to bad input."""
 
+import base64
+import hashlib
 import json
 import time
 
+import httpx
 import pytest
 from rest_framework.test import APIClient
 
 from apps.accounts.oidc import BearerAuthentication
-from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.catalog.models import ModelFile, ModelVersion, RegisteredModel
 from apps.common.model_manifest import PART_SIZE, FileEntry
 from tests.catalog.samples import declared, folder, new_model, safetensors
 from tests.catalog.test_actions import FACTS, add
@@ -187,6 +190,103 @@ class TestPart:
         )
         assert answer.status_code == 503
         assert "cannot be reached" in answer.json()["detail"]
+
+
+class TestSignedParts:
+    """Parts that go straight to S3, past the portal."""
+
+    CONTENTS = folder(model__safetensors=safetensors(PART_SIZE // 2 + 3))
+
+    def leave(self, caller, model, name, *pieces):
+        """Ask for leave to send these pieces as the parts of a file, from the first on."""
+        announced = [
+            {"part": number, "sha256": hashlib.sha256(piece).hexdigest()}
+            for number, piece in enumerate(pieces, start=1)
+        ]
+        address = f"{versions(model)}/1/files/{name}/parts"
+        return caller.post(address, {"parts": announced}, format="json")
+
+    def received(self, caller, model, name):
+        """Ask which parts of a file S3 has."""
+        return caller.post(f"{versions(model)}/1/files/{name}/received").json()["parts"]
+
+    def opened(self, caller, model):
+        """Open a version; return the pieces of its files by name."""
+        caller.post(versions(model), body(self.CONTENTS), format="json")
+        return {
+            name: [content[at : at + PART_SIZE] for at in range(0, len(content), PART_SIZE)]
+            for name, content in self.CONTENTS.items()
+        }
+
+    @pytest.mark.usefixtures("s3_server")
+    def test_take_the_part_that_was_named_and_nothing_else(self, api, alice):
+        model, caller = new_model(alice), api(alice)
+        first, last = self.opened(caller, model)["model.safetensors"]
+        answer = self.leave(caller, model, "model.safetensors", first, last).json()
+        assert [one["part"] for one in answer["parts"]] == [1, 2]
+        one, two = answer["parts"]
+        other = bytes(len(first))
+        assert put(one, other) == 400  # bytes that were not announced
+        assert put(one, first[:-1], length=len(first) - 1) == 403  # another length than was signed
+        checksum = base64.b64encode(hashlib.sha256(other).digest()).decode()
+        changed = one["headers"] | {"x-amz-checksum-sha256": checksum}
+        assert put({**one, "headers": changed}, other) == 403
+        assert put({**one, "url": two["url"]}, first) == 403  # leave for another part
+        assert self.received(caller, model, "model.safetensors") == []
+        assert put(two, last) == 200
+        assert self.received(caller, model, "model.safetensors") == [2]
+
+    @pytest.mark.usefixtures("s3_server")
+    def test_become_a_version_by_what_s3_lists(self, api, alice):
+        model, caller = new_model(alice), api(alice)
+        for name, pieces in self.opened(caller, model).items():
+            signed = self.leave(caller, model, name, *pieces).json()["parts"]
+            for one, piece in zip(signed, pieces, strict=True):
+                assert put(one, piece) == 200
+        assert [file.parts for file in ModelFile.objects.all()] == [[], [], []]
+        done = caller.post(f"{versions(model)}/1/finish")
+        assert (done.status_code, done.json()["status"]) == (202, "SIGNING")
+        kept = ModelFile.objects.get(name="model.safetensors").parts
+        first = hashlib.sha256(self.CONTENTS["model.safetensors"][:PART_SIZE]).digest()
+        assert kept[0]["checksum"] == base64.b64encode(first).decode()
+
+    @pytest.mark.usefixtures("s3_server")
+    def test_begin_anew_where_s3_threw_them_away(self, api, alice, store):
+        model, caller = new_model(alice), api(alice)
+        (piece,) = self.opened(caller, model)["config.json"]
+        (one,) = self.leave(caller, model, "config.json", piece).json()["parts"]
+        assert put(one, piece) == 200
+        file = ModelFile.objects.get(name="config.json")
+        store.abort_upload(f"{model.name}/v1/config.json", file.upload_id)
+        assert self.received(caller, model, "config.json") == []
+        (one,) = self.leave(caller, model, "config.json", piece).json()["parts"]
+        assert put(one, piece) == 200
+        assert self.received(caller, model, "config.json") == [1]
+
+    def test_refuse_what_is_no_part(self, api, alice, registered_model):
+        caller = api(alice)
+        add(registered_model, alice)
+        refused = self.leave(caller, registered_model, "LICENSE", b"x", b"y")
+        assert (refused.status_code, refused.json()["code"]) == (409, "bad_part")
+        assert "has 1 part, and no part 2" in refused.json()["detail"]
+        address = f"{versions(registered_model)}/1/files/LICENSE/parts"
+        for sent in ([], [{"part": 0, "sha256": "0" * 64}], [{"part": 1, "sha256": "A" * 64}]):
+            assert caller.post(address, {"parts": sent}, format="json").status_code == 400
+        many = [{"part": 1, "sha256": "0" * 64}] * 101
+        assert caller.post(address, {"parts": many}, format="json").status_code == 400
+
+    def test_are_for_owners(self, api, alice, charlie, registered_model):
+        add(registered_model, alice)
+        assert self.leave(api(charlie), registered_model, "LICENSE", b"x").status_code == 403
+        address = f"{versions(registered_model)}/1/files/LICENSE/received"
+        assert api(charlie).post(address).status_code == 403
+        assert api(alice).post(address.replace("LICENSE", "vocab.json")).status_code == 404
+
+
+def put(leave, piece, length=None):
+    """Send a part to S3 with the leave that was given; return the status."""
+    headers = leave["headers"] | ({"Content-Length": str(length)} if length is not None else {})
+    return httpx.put(leave["url"], content=piece, headers=headers).status_code
 
 
 class TestFinish:

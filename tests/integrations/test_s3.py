@@ -1,5 +1,7 @@
 """The registry store against a real S3 server."""
 
+import base64
+import hashlib
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -56,6 +58,25 @@ class TestUpload:
         store.abort_upload(key, upload_id)
         with pytest.raises(NotThere):
             store.upload_part(key, upload_id, number=1, body=b"late")
+
+
+class TestListParts:
+    def test_tells_of_each_part_with_its_checksum(self, store, key, until):
+        upload_id = store.start_upload(key, locked_until=until)
+        sent = [
+            store.upload_part(key, upload_id, number=number, body=body)
+            for number, body in ((2, b"end"), (1, b"a" * 5 * MIB))
+        ]
+        listed = store.list_parts(key, upload_id)
+        assert listed == sorted(sent, key=lambda part: part.number)
+        digest = hashlib.sha256(b"end").digest()
+        assert listed[1].checksum == base64.b64encode(digest).decode()
+
+    def test_says_when_the_upload_is_gone(self, store, key, until):
+        upload_id = store.start_upload(key, locked_until=until)
+        store.abort_upload(key, upload_id)
+        with pytest.raises(NotThere):
+            store.list_parts(key, upload_id)
 
 
 class TestPutNew:

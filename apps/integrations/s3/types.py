@@ -6,11 +6,25 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class UploadedPart:
-    """One part of a multipart upload that S3 has."""
+    """One part of a multipart upload that S3 has. checksum: its SHA-256 as S3 computed it, in
+    base64; "" where it did not.
+    """
 
     number: int
     etag: str
     size: int  # bytes
+    checksum: str = ""
+
+
+@dataclass(frozen=True)
+class SignedPart:
+    """Leave to send one part, and nothing else, straight to S3: the headers are signed too, so that
+    other bytes, or another length, are refused.
+    """
+
+    number: int
+    url: str
+    headers: dict[str, str]
 
 
 @dataclass(frozen=True)
