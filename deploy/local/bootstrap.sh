@@ -34,6 +34,8 @@ install_python() {
   say "Installing $(grep -c '==' requirements.lock) pinned Python packages, checked against their hashes"
   # The lock is complete: without --no-deps a package whose runtime is never used would be compiled (pyproject.toml).
   .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --require-hashes -r requirements.lock
+  # The command `quartermaster`: uv builds it by itself, from this folder, and asks nobody.
+  .venv/bin/uv pip install --quiet --offline --python .venv/bin/python --no-deps -e .
   .venv/bin/python -m deploy.local.stack.installed # says what to do where a part cannot start
   touch .venv/.bootstrapped
 }
