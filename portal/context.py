@@ -8,7 +8,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from apps.accounts.models import User
-from apps.accounts.roles import EVERYBODY, OVERSEES_RECORD, SEES_FLEET
+from apps.accounts.roles import EVERYBODY, OVERSEES_PIPELINES, OVERSEES_RECORD, SEES_FLEET
 from apps.common.requests import PageRequest
 
 
@@ -52,6 +52,14 @@ SECTIONS = (
         EVERYBODY,
         "Delivery",
     ),  # fmt: skip
+    Section(
+        "Pipelines",
+        "terminal",
+        "accounts:pipeline_list",
+        ("/pipelines/",),
+        OVERSEES_PIPELINES,
+        "Delivery",
+    ),
     Section(
         "Fleet",
         "server",

@@ -32,11 +32,12 @@ OPEN_PATHS = (
     "/oidc/",
     "/static/",
     "/healthz",
+    "/.well-known/",
     "/signed-out/",
     "/v1/logs",
     "/v1/scaling/",
 )  # and /api/, which has its own door
-NOT_PAGES = ("/api/", "/v1/", "/static/", "/healthz")
+NOT_PAGES = ("/api/", "/v1/", "/static/", "/healthz", "/.well-known/")
 USAGE_INGEST = "/v1/logs"
 WITH_BODY = ("POST", "PUT", "PATCH")
 ROLELESS_PATHS = ("/account/", "/sign-out/")

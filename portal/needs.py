@@ -24,6 +24,8 @@ from apps.access.recertification.models import to_look_at
 from apps.access.recertification.queries import period
 from apps.access.recertification.words import due_words
 from apps.accounts.models import Role, User
+from apps.accounts.pipelines import actions as pipelines
+from apps.accounts.pipelines.models import PipelineChange
 from apps.accounts.recertification import actions as roles
 from apps.accounts.recertification.models import RoleReview
 from apps.accounts.roles import MENDS_MODELS, OWNS_MODELS, SEES_EMERGENCIES, STEERS_ROLLOUTS
@@ -75,6 +77,7 @@ def needs_of(user: User, now: datetime) -> list[Need]:
         _requests_to_decide(user),
         _promotions_to_decide(user),
         _policies_to_decide(user),
+        _pipelines_to_decide(user),
         _emergencies(user, now),
         _capacity(user, now),
         _new_models(user),
@@ -102,6 +105,7 @@ def waits_of(user: User) -> list[Need]:
         _own_requests(user),
         _own_promotions(user),
         _own_policies(user),
+        _own_pipelines(user),
         _own_capacity(user),
         _own_new_models(user),
         _own_prices(user),
@@ -244,6 +248,25 @@ def _promotions_to_decide(user: User) -> Iterator[Need]:
         url = reverse("promotions:promotion_detail", args=(item.pk,))
         why = f"Proposed by {item.requested_by.name}"
         yield Need(title, why, url, "git-pull-request-arrow", "busy", item.requested_at)
+
+
+def _own_pipelines(user: User) -> Iterator[Need]:
+    """Rules of pipelines that this person proposed."""
+    if not pipelines.may_propose(user):
+        return
+    for item in PipelineChange.objects.pending().filter(requested_by=user)[:SHOWN]:
+        why = _who_decides(pipelines.question(item, user))
+        title = f"Your rule of the pipeline {item.name}"
+        yield Need(title, why, item.get_absolute_url(), "terminal", "", item.requested_at)
+
+
+def _pipelines_to_decide(user: User) -> Iterator[Need]:
+    """Rules of pipelines that the person puts in force or not."""
+    for item in PipelineChange.objects.to_decide(user)[:SHOWN]:
+        if pipelines.question(item, user).may_decide:
+            why = f"Proposed by {item.requested_by.name}: {item.justification[:80]}"
+            title = f"Rule of the pipeline {item.name}"
+            yield Need(title, why, item.get_absolute_url(), "terminal", "busy", item.requested_at)
 
 
 def _own_policies(user: User) -> Iterator[Need]:

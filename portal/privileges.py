@@ -80,6 +80,11 @@ PRIVILEGES: dict[str, May] = {
     "accounts.User": May(insert=True, update=("name", "email", "person", "team", "last_login")),
     "accounts.Membership": May(insert=True, update=("active_to",)),
     "accounts.RoleBinding": May(insert=True, delete=True),
+    "accounts.PipelineChange": May(
+        insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
+    ),
+    "accounts.PipelineRule": May(insert=True, update=("ended_at", "ended_by", "end_reason")),
+    "accounts.PipelineRun": FACT,
     "accounts.RoleReview": May(
         insert=True, update=("status", "decided_by", "decided_at", "decision_reason")
     ),

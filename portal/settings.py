@@ -162,6 +162,7 @@ OIDC_GATEWAY_AUDIENCE = env_str("OIDC_GATEWAY_AUDIENCE", "quartermaster-gateway"
 OIDC_RP_SCOPES = "openid profile email groups offline_access"
 OIDC_USE_PKCE = True
 OIDC_PKCE_CODE_CHALLENGE_METHOD = "S256"
+OIDC_CLI_CLIENT_ID = env_str("OIDC_CLI_CLIENT_ID", "quartermaster-cli")  # public, device grant
 OIDC_TIMEOUT = 4  # seconds; who waits for it holds a thread
 # The token that people's calls carry to the gateway is asked for at sign-in
 # (apps/accounts/sessions.py).
@@ -172,6 +173,9 @@ LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/signed-out/"
 SESSION_COOKIE_AGE = int(timedelta(hours=8).total_seconds())
 SESSION_IDLE_SECONDS = env_int("SESSION_IDLE_SECONDS", 3600, minimum=30)
+# Who signs the tokens of pipelines, and what those must be meant for: this portal and no other.
+PIPELINE_ISSUER = env_url("PIPELINE_ISSUER", "https://token.actions.githubusercontent.com")
+PIPELINE_AUDIENCE = env_str("PIPELINE_AUDIENCE", PORTAL_URL)
 # How old the sign-in of somebody who decides may be, and which ways of signing in do for it (the
 # provider's acr values; any of them where none is named).
 STEP_UP_SECONDS = env_int("STEP_UP_SECONDS", 900, minimum=30)
@@ -257,6 +261,7 @@ SPECTACULAR_SETTINGS = {
         "EvidencePackStatus": "apps.oversight.evidence.models.EvidencePack.Status",
         "ModelVersionStatus": "apps.catalog.models.ModelVersion.Status",
         "NoticeKind": "apps.notices.models.Kind",
+        "PipelineChangeStatus": "apps.accounts.pipelines.models.PipelineChange.Status",
         "PromotionStatus": "apps.promotions.models.Promotion.Status",
         "RoleReviewStatus": "apps.accounts.recertification.models.RoleReview.Status",
         "RolloutStatus": "apps.promotions.models.Rollout.Status",

@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from apps.access.urls import api_urlpatterns as access_api
 from apps.access.urls import urlpatterns as access_pages
+from apps.accounts import metadata
 from apps.accounts.urls import api_urlpatterns as accounts_api
 from apps.accounts.urls import sign_in_urlpatterns
 from apps.capacity.urls import api_urlpatterns as capacity_api
@@ -75,6 +76,7 @@ pages: list[URLPattern | URLResolver] = [
     path("style/", style, name="style"),
     path("sample/", sample, name="sample"),
     path("healthz", views.healthz, name="healthz"),
+    path(metadata.PATH, metadata.protected_resource, name="protected_resource"),
     path("", include("apps.accounts.urls")),
     path("audit/", include("apps.oversight.urls")),
     path("notices/", include("apps.notices.urls")),

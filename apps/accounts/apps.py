@@ -10,4 +10,5 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         """Make the models known that are not in models.py, the one place Django looks in."""
+        from apps.accounts.pipelines import models as pipelines  # noqa: F401
         from apps.accounts.recertification import models  # noqa: F401

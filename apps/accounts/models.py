@@ -51,7 +51,7 @@ class Team(models.Model):
 
 
 class User(AbstractBaseUser):
-    """A person who has signed in."""
+    """A person who has signed in, or a pipeline that acts for one."""
 
     issuer = models.URLField()
     subject = models.CharField(max_length=255)
@@ -63,8 +63,15 @@ class User(AbstractBaseUser):
         Team, null=True, blank=True, on_delete=models.PROTECT, related_name="current_users"
     )
     is_active = models.BooleanField(default=True)
+    # of a pipeline's account: the account of whoever pushed, whose person it shares
+    acts_for = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     created_at = models.DateTimeField()
 
+    # The models that it may act on, of those that its roles let it: set by whoever lets a pipeline
+    # in, no column. None: no such limit.
+    limited_to: frozenset[str] | None = None
     # When and how they signed in: set by whoever lets them in, no column.
     sign_in: SignIn | None = None
 

@@ -1,5 +1,5 @@
-"""Sign-in for people (authorization code with PKCE) and bearer tokens for pipelines, over one
-identity provider.
+"""Sign-in for people (authorization code with PKCE) and bearer tokens for programs: those of the
+identity provider, and those that runs of pipelines got here.
 
 mozilla-django-oidc carries state, nonce and PKCE; every token is checked by tokens.py, and what a
 token means is decided by claims.py alone, for both doors.
@@ -24,6 +24,7 @@ from rest_framework.request import Request
 from apps.accounts import actions, sessions
 from apps.accounts.claims import ClaimsRefused, Identity, identify
 from apps.accounts.models import RoleBinding, User
+from apps.accounts.pipelines import doors
 from apps.accounts.provider import ProviderUnavailable, request_tokens
 from apps.accounts.recertification.models import withheld_from
 from apps.accounts.sessions import gateway_token
@@ -100,6 +101,8 @@ class BearerAuthentication(BaseAuthentication):
         if scheme.lower() != "bearer":
             return None
         try:
+            if doors.is_pipeline_token(token.strip()):
+                return _pipeline(request, token.strip()), {}
             claims = verify(token.strip(), audience=settings.OIDC_API_AUDIENCE)
             identity = identify(claims)
         except TokenRefused as error:
@@ -152,6 +155,13 @@ class PageSession(SessionAuthentication):
 
 # What a page's own script calls with its session and CSRF header, and a program with its token.
 EITHER_DOOR = (BearerAuthentication, PageSession)
+
+
+def _pipeline(request: Request, token: str) -> User:
+    """Return the account of a pipeline's run, for this address alone."""
+    match = request.resolver_match
+    door = match.view_name if match else ""
+    return doors.account_of(token, method=str(request.method), door=door, now=timezone.now())
 
 
 def _require_role(user: User) -> None:

@@ -1,4 +1,5 @@
-"""The identity provider as this process knows it: its endpoints, its keys, its token endpoint.
+"""The identity provider as this process knows it: its endpoints, its keys, its token endpoint; and
+the keys of whoever signs the tokens of pipelines, who is asked in the same way.
 
 Nothing is asked for before it is needed, so the portal starts without the provider. What it
 publishes is kept and read again in the background: when it is an hour old, or when a token names a
@@ -11,7 +12,7 @@ provider does not answer, so that one that hangs holds up nobody but those who s
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,12 @@ from django.conf import settings
 from joserfc.jwk import KeySet
 
 from apps.integrations.errors import PermanentError, TemporaryError
-from apps.integrations.oidc.client import GrantRefused, client_from_settings
+from apps.integrations.oidc.client import (
+    GrantRefused,
+    OidcClient,
+    client_from_settings,
+    pipelines_from_settings,
+)
 from apps.integrations.oidc.types import Provider, Published
 
 KEEP_SECONDS = 3600
@@ -64,8 +70,12 @@ class _Reading:
 
 @dataclass
 class _Kept:
-    """What this process remembers. `lock` is held for the length of a few assignments only."""
+    """What this process remembers of one provider. `lock` is held for the length of a few
+    assignments only.
+    """
 
+    client: Callable[[], OidcClient]
+    no_answer: str
     lock: threading.Lock = field(default_factory=threading.Lock)
     waiting: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(MOST_WAITING)
@@ -77,20 +87,29 @@ class _Kept:
     token_failure: _Failure | None = None  # of the token endpoint
 
 
-_kept = _Kept()
+def _people() -> _Kept:
+    return _Kept(lambda: client_from_settings(), NO_ANSWER)
+
+
+def _pipelines() -> _Kept:
+    no_answer = "The issuer of pipelines' tokens did not answer."
+    return _Kept(lambda: pipelines_from_settings(), no_answer)
+
+
+_kept, _kept_of_pipelines = _people(), _pipelines()
 
 
 def forget() -> None:
     """Drop what is kept; tests start clean with it."""
-    global _kept
-    _kept = _Kept()
+    global _kept, _kept_of_pipelines
+    _kept, _kept_of_pipelines = _people(), _pipelines()
 
 
 def provider() -> Provider:
     """Return the provider's endpoints. Raises ProviderUnavailable where they were never read and
     cannot be now.
     """
-    return _published().provider
+    return _published(_kept).provider
 
 
 def signing_keys(key_id: str | None) -> KeySet:
@@ -98,10 +117,19 @@ def signing_keys(key_id: str | None) -> KeySet:
 
     Raises ProviderUnavailable where it cannot be told whether the provider publishes that key.
     """
-    keys = _published().keys
-    if _holds(keys, key_id) or _is_recent(_kept):
+    return _keys(_kept, key_id)
+
+
+def pipeline_keys(key_id: str | None) -> KeySet:
+    """Return the keys that sign the tokens of pipelines, as signing_keys does."""
+    return _keys(_kept_of_pipelines, key_id)
+
+
+def _keys(kept: _Kept, key_id: str | None) -> KeySet:
+    keys = _published(kept).keys
+    if _holds(keys, key_id) or _is_recent(kept):
         return keys
-    return _read_again(_kept).keys
+    return _read_again(kept).keys
 
 
 def gateway_jwks_uri() -> str:
@@ -135,9 +163,8 @@ def request_tokens(**form: str) -> dict[str, Any]:
     return answer
 
 
-def _published() -> Published:
+def _published(kept: _Kept) -> Published:
     """Return what was read last, however old; old knowledge is renewed behind the caller's back."""
-    kept = _kept
     if kept.published is None:
         return _read_again(kept)
     if time.monotonic() - kept.read_at > KEEP_SECONDS:
@@ -163,11 +190,11 @@ def _read_again(kept: _Kept) -> Published:
         with _one_of_few(kept):
             left = reading.began_at + PATIENCE_SECONDS - time.monotonic()
             if not reading.done.wait(max(0.0, left)):
-                raise ProviderUnavailable(NO_ANSWER)
+                raise ProviderUnavailable(kept.no_answer)
     if kept.failure is not None:
         raise ProviderUnavailable(kept.failure.text, retry_after=_whole(kept.failure.left()))
     if kept.published is None:
-        raise ProviderUnavailable(NO_ANSWER)
+        raise ProviderUnavailable(kept.no_answer)
     return kept.published
 
 
@@ -189,13 +216,13 @@ def _read(kept: _Kept, reading: _Reading) -> None:
     """Read what the provider publishes into `kept`; runs in a thread of its own."""
     published, failure = None, None
     try:
-        with closing(client_from_settings()) as client:
+        with closing(kept.client()) as client:
             published = client.published()
     except (TemporaryError, PermanentError) as error:
         failure = _Failure(str(error), time.monotonic())
         log.warning("the identity provider could not be read: %s", error)
     except Exception:
-        failure = _Failure(NO_ANSWER, time.monotonic())
+        failure = _Failure(kept.no_answer, time.monotonic())
         log.exception("the identity provider could not be read")
     with kept.lock:
         kept.failure, kept.reading = failure, None

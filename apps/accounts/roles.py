@@ -58,6 +58,11 @@ MENDS_USAGE = (Role.PLATFORM_ENGINEER, Role.FINANCE)
 # model those of a team for it
 SETS_COST_CENTER_BUDGETS = (Role.FINANCE, Role.PLATFORM_ENGINEER)
 SETS_TEAM_BUDGETS = (Role.FINANCE,)
+# propose by which rule a pipeline is let in, for models of their team; put in force what somebody
+# else proposed; shut out any pipeline at once
+PROPOSES_PIPELINES = (Role.MODEL_OWNER, Role.PLATFORM_ENGINEER)
+DECIDES_PIPELINES = (Role.REVIEWER, Role.PLATFORM_ENGINEER)
+ENDS_PIPELINES = (Role.PLATFORM_ENGINEER,)
 # have their own notices posted to an address, where whoever runs the portal named its host
 KEEPS_WEBHOOKS = EVERYBODY
 
@@ -74,6 +79,8 @@ SEES_CAPACITY = (*DECIDES_CAPACITY, Role.FINANCE, Role.AUDITOR)
 SEES_EVERY_MODEL = (Role.PLATFORM_ENGINEER, Role.REVIEWER, Role.AUDITOR)
 # see proposed changes of promotion policies; what is in force is everybody's to see
 OVERSEES_POLICIES = (*PROPOSES_POLICIES, *DECIDES_POLICIES, Role.AUDITOR)
+# see pipelines, their rules and their runs
+OVERSEES_PIPELINES = (Role.MODEL_OWNER, *DECIDES_PIPELINES, Role.AUDITOR)
 # read the audit record
 OVERSEES_RECORD = (Role.PLATFORM_ENGINEER, Role.AUDITOR)
 # look at the roles of others again, and keep each or take it away
@@ -130,6 +137,8 @@ ABILITIES = (
     Ability("look after the models of all teams", SEES_EVERY_MODEL),
     Ability("see proposed changes of promotion policies", OVERSEES_POLICIES),
     Ability("be told of every emergency", SEES_EMERGENCIES),
+    Ability("see pipelines, their rules and their runs", OVERSEES_PIPELINES),
+    Ability("shut out a pipeline at once", PROPOSES_PIPELINES, "owners: those of their own team"),
     Ability("read the audit record", OVERSEES_RECORD),
     Ability("take evidence packs away", TAKES_EVIDENCE),
     Ability("keep roles of others, or take them away", RECERTIFIES_ROLES),
@@ -139,6 +148,7 @@ DUTIES = (
     Duty("whether access is kept", ASKS_FOR_MODELS, OWNS_MODELS, "models of the decider's team"),
     Duty("which version serves", OWNS_MODELS, DECIDES_PROMOTIONS, "roles that the policy names"),
     Duty("what the promotion policy says", PROPOSES_POLICIES, DECIDES_POLICIES),
+    Duty("which pipelines are let in", PROPOSES_PIPELINES, DECIDES_PIPELINES),
     Duty("whether an emergency was one", DECLARES_EMERGENCIES, REVIEWS_EMERGENCIES),
     Duty("what a pool may buy", ASKS_FOR_CAPACITY, DECIDES_CAPACITY),
     Duty("what tokens cost", PROPOSES_PRICES, PUBLISHES_PRICES),

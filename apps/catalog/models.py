@@ -75,7 +75,11 @@ class RegisteredModel(models.Model):
         return self.name
 
     def is_owned_by(self, user: User) -> bool:
-        """Tell whether this person decides about the model: a model owner of its owning team."""
+        """Tell whether this person decides about the model: a model owner of its owning team, and a
+        pipeline only where its rule names the model.
+        """
+        if user.limited_to is not None and self.name not in user.limited_to:
+            return False
         return user.has_role(*OWNS_MODELS) and user.team_id == self.owner_team_id
 
 
@@ -172,7 +176,8 @@ class ModelFile(models.Model):
     sha256 = models.CharField(max_length=64)
     # S3 multipart upload, while it runs
     upload_id = models.CharField(max_length=255, blank=True, default="")
-    parts = models.JSONField(default=list)  # [{"PartNumber": 1, "ETag": "…", "size": n}]
+    # [{"PartNumber": 1, "ETag": "…", "size": n, "checksum": "…"}]: as S3 told of them
+    parts = models.JSONField(default=list)
     uploaded_at = models.DateTimeField(null=True, blank=True)
     object_version = models.CharField(max_length=255, blank=True, default="")
     # its digest was compared before signing

@@ -49,9 +49,10 @@ def tell(
     title: one line of names and figures, never of what people typed. path: within the portal. key:
     of the thing and what is told about it, the same whenever it is told again. urgent: by e-mail at
     once to whoever wants this kind by e-mail at all. Somebody without an address, or who has not
-    signed in for long, is told in the bell alone. Seven queries at most, whoever is told.
+    signed in for long, is told in the bell alone; for a pipeline's account whoever pushed is. Seven
+    queries at most, whoever of people is told.
     """
-    accounts = _one_each(people, key)
+    accounts = _one_each([one.acts_for or one for one in people], key)
     if not accounts:
         return []
     chosen = choices_of(accounts)

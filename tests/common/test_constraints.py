@@ -429,6 +429,12 @@ STEPS = {
         "EXPIRED": "",
         "SUPERSEDED": "",
     },
+    "accounts.PipelineChange": {
+        "PENDING": "APPROVED REJECTED WITHDRAWN",
+        "APPROVED": "",
+        "REJECTED": "",
+        "WITHDRAWN": "",
+    },
     "promotions.PolicyChange": {
         "PENDING": "APPROVED REJECTED WITHDRAWN",
         "APPROVED": "",

@@ -37,6 +37,7 @@ from apps.notices.models import Call, Kind, Webhook
 from apps.oversight.evidence.actions import ask_for_month
 from apps.promotions.emergencies.models import Emergency
 from apps.promotions.models import Promotion, Rollout
+from tests.accounts.pipelines import samples as pipelines
 from tests.capacity import samples
 from tests.catalog import intakes
 from tests.chargeback.pricing import CHEAP, DEAR, propose, publish
@@ -158,6 +159,7 @@ def build() -> World:
     world.ids |= _new_models(world.people)
     world.ids |= _budgets(grant, world.people)
     world.ids |= _policies(world.people["platform"])
+    world.ids |= _pipelines(people)
     world.ids |= _prices(model, failed_rollout.registered_model, world.people["finance"])
     world.ids["figures"] = seen(proposed, timezone.now()).figures
     return world
@@ -181,6 +183,20 @@ def _policies(person: User) -> dict[str, object]:
     return {
         "policy_change": policies.propose("PHI", now=now, approvals=2).pk,
         "own_policy_change": policies.propose("PUBLIC", now=now, requester=person, approvals=2).pk,
+    }
+
+
+def _pipelines(people: dict[str, User]) -> dict[str, object]:
+    """Return proposed rules of pipelines by id: an owner's, and an engineer's own; and the name of
+    a pipeline that is let in.
+    """
+    owner, engineer = people["owner"], people["platform"]
+    asked = {"team": owner.team, "pushers": [pipelines.pusher(people["developer"])]}
+    pipelines.let_in("extract-release", requester=owner, approver=people["reviewer"], **asked)
+    return {
+        "pipeline": "extract-release",
+        "pipeline_change": pipelines.propose("extract-nightly", requester=owner, **asked).pk,
+        "own_pipeline_change": pipelines.propose("other", requester=engineer, **asked).pk,
     }
 
 

@@ -16,9 +16,11 @@ from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
 from django.utils import timezone
 
+from apps.accounts.pipelines.rules import Pusher
 from apps.notices.models import Kind
 from apps.promotions.policy.rules import Rules
 from portal.api import UnknownAddress
+from tests.accounts.pipelines import samples as pipelines
 from tests.catalog import intakes
 from tests.portal import cast
 
@@ -73,6 +75,11 @@ DECIDE_PRICES = "api:price_change_decide"
 POLICY = {
     "data_class": "INTERNAL", "justification": "As the committee decided.",
     "rules": Rules(approvals=3).as_json(),
+}  # fmt: skip
+PIPELINE = {
+    "name": "extract-again", "team": "ml-platform",
+    "justification": "As the platform board decided.",
+    "rule": pipelines.rule(pushers=[Pusher("octo-dev", "77", "developer")]).as_json(),
 }  # fmt: skip
 DECIDE_BUDGET, DECIDE_BOOST = "api:budget_change_decide", "api:boost_decide"
 TERMS = {"amount": "500", "thresholds": [80, 100], "reason": "Usual."}
@@ -153,6 +160,27 @@ DOORS = [
     get("sample", "200"),
     get("needs", "200"),
     get("freshness", "200"),
+    get("protected_resource", "200 200 200 200 200 200 200 200 200 200 200 200"),
+    get("accounts:pipeline_list", "404 404 404 200 200 200 200 404 200 200"),
+    get("accounts:pipeline_create", "404 404 404 200 200 403 403 404 200 403"),
+    post("accounts:pipeline_create", "404 404 404 422 422 403 403 404 422 403"),
+    get("accounts:pipeline_detail", "404 404 404 200 200 200 200 404 200 200", "{pipeline}"),
+    get("accounts:pipeline_change", "404 404 404 200 200 403 403 404 200 403", "{pipeline}"),
+    post("accounts:pipeline_change", "404 404 404 422 422 403 403 404 422 403", "{pipeline}"),
+    post("accounts:pipeline_end", "404 404 404 302 403 403 403 404 302 403", "{pipeline}",
+        data=REASON),
+    get("accounts:pipeline_change_detail", "404 404 404 200 200 200 200 404 200 200",
+        "{pipeline_change}"),
+    post("accounts:pipeline_change_approve", "404 404 404 403 403 302 302 404 302 403",
+        "{pipeline_change}", data=REASON),
+    post("accounts:pipeline_change_approve", "404 404 404 403 403 302 302 404 403 403",
+        "{own_pipeline_change}", data=REASON),
+    post("accounts:pipeline_change_reject", "404 404 404 403 403 302 302 404 302 403",
+        "{pipeline_change}", data=REASON),
+    post("accounts:pipeline_change_withdraw", "404 404 404 302 403 403 403 404 403 403",
+        "{pipeline_change}"),
+    post("accounts:pipeline_change_withdraw", "404 404 404 403 403 403 403 404 302 403",
+        "{own_pipeline_change}"),
     get("notices:notice_list", "200"),
     get("notices:notice_list", "200", data={"state": "new", "kind": "WAITS"}),
     get("notices:notice_list", "200", data={"format": "csv"}),
@@ -558,6 +586,10 @@ DOORS = [
     get("api:version", "200", "extract", 1),
     send("api:version_part", "403 403 403 409 403 403 403 403 403 "
     "403", "extract", 3, "config.json", method="PUT"),
+    send("api:version_parts_sign", "403 403 403 409 403 403 403 403 403 "
+    "403", "extract", 3, "config.json", data={"parts": [{"part": 9, "sha256": "0" * 64}]}),
+    send("api:version_parts_received", "403 403 403 409 403 403 403 403 403 "
+    "403", "extract", 3, "config.json"),
     send("api:version_finish", "403 403 403 409 403 403 403 403 403 403", "extract", 3),
     get("api:chargeback_month", "200", "2026-11"),
     get("api:fleet_nodes", "404 404 404 404 404 404 404 200 200 200"),
@@ -589,6 +621,19 @@ DOORS = [
     "403", "{promotion}", "reject", data=SEEN_NAMES),
     get("api:promotion_policies", "200"),
     get("api:promotion_policy_revisions", "200", "PHI"),
+    get("api:pipelines", "200"),
+    send("api:pipelines_token", "401 401 401 401 401 401 401 401 401 401 401 401",
+        data={"token": "e30.e30.e30"}),
+    send("api:pipeline_end", "404 404 404 200 403 403 403 404 200 403", "{pipeline}", data=REASON),
+    get("api:pipeline_changes", "200"),
+    send("api:pipeline_changes", "403 403 403 201 403 403 403 403 201 403", data=PIPELINE),
+    get("api:pipeline_change", "404 404 404 200 200 200 200 404 200 200", "{pipeline_change}"),
+    send("api:pipeline_change_decide", "404 404 404 403 403 200 200 404 200 403",
+        "{pipeline_change}", "approve", data=REASON),
+    send("api:pipeline_change_decide", "404 404 404 403 403 200 200 404 403 403",
+        "{own_pipeline_change}", "reject", data=REASON),
+    send("api:pipeline_change_decide", "404 404 404 403 403 403 403 404 200 403",
+        "{own_pipeline_change}", "withdraw"),
     get("api:promotion_policy_changes", "404 404 404 404 404 200 200 404 200 200"),
     send("api:promotion_policy_changes", "403 403 403 403 403 403 403 403 201 403", data=POLICY),
     get("api:promotion_policy_change", "404 404 404 404 404 200 200 404 200 200",

@@ -27,11 +27,13 @@ from django.utils import timezone
 from apps.access.budgets.models import Boost, BudgetChange
 from apps.access.models import AccessRequest, Grant
 from apps.accounts.models import Role, RoleBinding, Team, User
+from apps.accounts.pipelines.models import PipelineChange
 from apps.accounts.recertification.models import RoleReview
 from apps.accounts.roles import (
     CLOSES_MONTHS,
     DECIDES_CAPACITY,
     DECIDES_NEW_MODELS,
+    DECIDES_PIPELINES,
     DECIDES_POLICIES,
     DECLARES_EMERGENCIES,
     OWNS_MODELS,
@@ -139,6 +141,8 @@ DECISIONS = [
              free=(PUBLISHED, OWNS, NOBODY), prepare=waits_at_its_weight),
     Decision("policy_change", PolicyChange, DECIDES_POLICIES,
              both("promotions:policy_change", "api:promotion_policy_change_decide")),
+    Decision("pipeline_change", PipelineChange, DECIDES_PIPELINES,
+             both("accounts:pipeline_change", "api:pipeline_change_decide")),
     Decision("promotion", Promotion, DECLARES_EMERGENCIES,
              (("promotions:emergency_create", ""), ("api:emergency_declare", "")),
              relations=OF_MODEL, typed="statement"),

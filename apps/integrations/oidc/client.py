@@ -25,7 +25,10 @@ class GrantRefused(PermanentError):
 
 
 class OidcClient:
-    """Speaks to one provider, as one of its clients. timeout: seconds a document may take."""
+    """Speaks to one provider, as one of its clients; without a client's id it is one that signs
+    tokens and signs nobody in. timeout: seconds a document may take. name, variable: what people
+    call it, and the setting that holds its issuer.
+    """
 
     def __init__(
         self,
@@ -34,13 +37,15 @@ class OidcClient:
         client_id: str,
         client_secret: str,
         timeout: float,
+        name: str = NAME,
+        variable: str = "OIDC_ISSUER",
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._issuer = issuer
+        self._issuer, self._name, self._variable = issuer, name, variable
         self._client = {"client_id": client_id, "client_secret": client_secret}
         self._seconds = timeout
         self._http = HttpClient(
-            name=NAME,
+            name=name,
             base_url="",
             timeout=httpx.Timeout(timeout, connect=min(timeout, 2.0)),
             transport=transport,
@@ -52,7 +57,7 @@ class OidcClient:
         does not answer; PermanentError where it answers what it must not.
         """
         provider = self._discover()
-        return Published(provider, _key_set(self._document(provider.jwks_uri)))
+        return Published(provider, _key_set(self._document(provider.jwks_uri), self._name))
 
     def tokens(self, endpoint: str, form: dict[str, str]) -> dict[str, Any]:
         """Return the token endpoint's answer to a grant. Raises GrantRefused (4xx), TemporaryError,
@@ -62,7 +67,7 @@ class OidcClient:
             answer = self._http.request("POST", endpoint, data=form | self._client)
         except PermanentError as error:
             raise GrantRefused(str(error)) from error
-        return _object(answer.content)
+        return _object(answer.content, self._name)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -70,42 +75,47 @@ class OidcClient:
 
     def _discover(self) -> Provider:
         document = self._document(f"{self._issuer}/.well-known/openid-configuration")
+        needed = ("authorization_endpoint", "token_endpoint") if self._client["client_id"] else ()
         try:
+            endpoints = {name: str(document[name]) for name in needed}
             found = Provider(
                 issuer=str(document["issuer"]),
-                authorization_endpoint=str(document["authorization_endpoint"]),
-                token_endpoint=str(document["token_endpoint"]),
+                authorization_endpoint=endpoints.get("authorization_endpoint", ""),
+                token_endpoint=endpoints.get("token_endpoint", ""),
                 jwks_uri=str(document["jwks_uri"]),
                 end_session_endpoint=str(document.get("end_session_endpoint", "")),
             )
         except KeyError as error:
-            raise PermanentError(f"{NAME}'s discovery document is incomplete.") from error
+            raise PermanentError(f"{self._name}'s discovery document is incomplete.") from error
         if found.issuer.rstrip("/") != self._issuer:
-            raise PermanentError(f"{NAME} calls itself by another name than OIDC_ISSUER.")
+            raise PermanentError(
+                f"{self._name} calls itself by another name than {self._variable}."
+            )
         return found
 
     def _document(self, url: str) -> dict[str, Any]:
-        return _object(self._http.read(url, seconds=self._seconds, most_bytes=MOST_BYTES))
+        raw = self._http.read(url, seconds=self._seconds, most_bytes=MOST_BYTES)
+        return _object(raw, self._name)
 
 
-def _object(raw: bytes) -> dict[str, Any]:
+def _object(raw: bytes, name: str) -> dict[str, Any]:
     try:
         body = json.loads(raw)
     except ValueError as error:
-        raise PermanentError(f"{NAME} answered with something that is not JSON.") from error
+        raise PermanentError(f"{name} answered with something that is not JSON.") from error
     if not isinstance(body, dict):
-        raise PermanentError(f"{NAME} answered with something that is not a JSON object.")
+        raise PermanentError(f"{name} answered with something that is not a JSON object.")
     return body
 
 
-def _key_set(document: dict[str, Any]) -> KeySet:
+def _key_set(document: dict[str, Any], name: str) -> KeySet:
     """Return the keys that can be read; one of a kind nobody here knows does not spoil the rest
     (RFC 7517, 5).
     """
     listed = document.get("keys")
     found = [key for key in map(_key, listed if isinstance(listed, list) else ()) if key]
     if not found:
-        raise PermanentError(f"{NAME}'s keys cannot be read.")
+        raise PermanentError(f"{name}'s keys cannot be read.")
     return KeySet(found)
 
 
@@ -123,4 +133,16 @@ def client_from_settings() -> OidcClient:
         client_id=settings.OIDC_RP_CLIENT_ID,
         client_secret=settings.OIDC_RP_CLIENT_SECRET,
         timeout=settings.OIDC_TIMEOUT,
+    )
+
+
+def pipelines_from_settings() -> OidcClient:
+    """Return the client of whoever signs the tokens of pipelines."""
+    return OidcClient(
+        issuer=settings.PIPELINE_ISSUER,
+        client_id="",
+        client_secret="",  # noqa: S106 - it needs none
+        timeout=settings.OIDC_TIMEOUT,
+        name="The issuer of pipelines' tokens",
+        variable="PIPELINE_ISSUER",
     )
