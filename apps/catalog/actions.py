@@ -8,6 +8,7 @@ speaks to S3: uploads.py and reconcile.py do, and then call one of these.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
