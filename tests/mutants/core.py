@@ -71,6 +71,7 @@ CORE = (
     "apps/chargeback/bills/reconcile.py",
     "apps/chargeback/reconciliation/bill/compare.py",
     "apps/chargeback/reconciliation/bill/queries.py",
+    "apps/chargeback/reconciliation/bill/restated.py",
     "apps/chargeback/reconciliation/spend/*.py",
     "apps/chargeback/budgets/alerts.py",
     "apps/chargeback/budgets/limits.py",
