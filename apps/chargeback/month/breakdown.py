@@ -55,6 +55,7 @@ _OF_AMOUNTS = (
     "list_cost_usd",
     "cost_usd",
 )
+_AMOUNT_SUMS = {f"sum_{name}": Sum(name) for name in _OF_AMOUNTS}
 _NO_USE = Q(sum_input_tokens=0, sum_output_tokens=0, sum_rerank_requests=0)
 _NO_WORK = _NO_USE & Q(sum_metered_calls=0, sum_unmetered_calls=0, sum_shares=0)
 _LIST = Case(
@@ -209,14 +210,14 @@ def whole(path: Path) -> Row | None:
 def by_team(path: Path) -> QuerySet[Any]:
     """Return a path's amounts and GPU-hours by team: mappings for `TeamRow`."""
     rows = figures(path).values("team")
-    return _with_amounts(rows.annotate(**{f"sum_{name}": Sum(name) for name in _OF_AMOUNTS}))
+    return _with_amounts(rows.annotate(**_AMOUNT_SUMS))
 
 
 def by_model(path: Path) -> QuerySet[Any]:
     """Return a path's lines by model, with what became of its machines' time; what is no model's
-    by kind (`whose`). The mappings of `lines`, with cards, work_usd, idle_usd and start_usd, and
-    the GPU-hours that tell how much work took of the ready time.
+    by kind (`whose`). Mappings with the amounts and GPU-hours of `lines`, cards, work_usd, idle_usd
+    and start_usd, and the GPU-hours that tell how much work took of the ready time.
     """
     whose = Case(When(model="", then=F("kind")), default=Value(""), output_field=CharField())
     rows = figures(path).annotate(whose=whose).exclude(whose=Kind.WORK)
-    return _with_amounts(rows.values("model", "whose").annotate(**_SUMS, **_MACHINES))
+    return _with_amounts(rows.values("model", "whose").annotate(**_AMOUNT_SUMS, **_MACHINES))
