@@ -10,7 +10,7 @@ import pytest
 from apps.chargeback.bills import cur, reconcile
 from apps.chargeback.bills.kinds import Kind
 from apps.chargeback.bills.manifest import BadBill
-from apps.chargeback.bills.models import BillFeed
+from apps.chargeback.bills.models import BillFeed, BillLine
 from deploy.local.doubles.cur.delivery import SCHEMA, parquet
 from tests.chargeback.bills.made import NOVEMBER, PLAN, START, bill, bought, charge, lines_of
 
@@ -134,6 +134,18 @@ class TestLines:
         row = a_row(line_item_usage_start_date=begins, line_item_usage_end_date=ends)
         (line,) = read([row])
         assert line.day == day
+
+    def test_are_cut_to_what_their_columns_hold(self, read):
+        told = {
+            "account": "line_item_usage_account_id", "resource": "line_item_resource_id",
+            "service": "line_item_product_code", "usage_type": "line_item_usage_type",
+            "line_type": "line_item_line_item_type", "instance_type": "product_instance_type",
+            "commitment": "savings_plan_savings_plan_a_r_n",
+        }  # fmt: skip
+        (line,) = read([a_row(**dict.fromkeys(told.values(), "x" * 600))])
+        assert {name: len(getattr(line, name)) for name in told} == {
+            name: BillLine._meta.get_field(name).max_length for name in told
+        }
 
     def test_may_have_maps_beside_their_columns(self, read):
         schema = SCHEMA
