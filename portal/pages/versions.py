@@ -27,6 +27,7 @@ from apps.evals import actions as evals
 from apps.evals import pages as run_pages
 from apps.evals import queries as runs
 from apps.evals.models import EvalRun
+from apps.manifests.serving_settings import in_short
 from apps.promotions import queries as promotions
 from apps.promotions import serving
 from apps.promotions.models import Promotion
@@ -161,6 +162,7 @@ def _stage_facts(state: ServingState, promotion: Promotion | None) -> list[tuple
             ("Rollout", {"text": f"Started {rollout.started_at:%d %b %Y %H:%M} UTC", "url": where}),
             ("Engine", rollout.engine or "not started yet"),
             ("Node", rollout.instance_type or "none yet"),
+            ("Served with", in_short(rollout.promotion.settings)),
         ]
     return facts
 

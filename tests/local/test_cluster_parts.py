@@ -8,7 +8,17 @@ import yaml
 
 from apps.common.model_manifest import trusted_keys
 from apps.common.signing import FileSigner
-from deploy.local.cluster import api, control_plane, keda, kserve, layout, nodes, pki, probes
+from deploy.local.cluster import (
+    api,
+    control_plane,
+    keda,
+    kserve,
+    kubeconfigs,
+    layout,
+    nodes,
+    pki,
+    probes,
+)
 from deploy.local.cluster.parts import parts
 from deploy.local.stack import credentials
 from deploy.local.stack.part import NotReady
@@ -23,11 +33,11 @@ def found(tmp_path):
 
 
 class TestParts:
-    def test_are_the_ten_of_the_cluster(self, found):
+    def test_are_those_of_the_cluster(self, found):
         assert list(found) == [
             "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok",
             "karpenter", "kserve",
-            "argocd-repo-server", "argocd-application-controller", "keda",
+            "argocd-repo-server", "argocd-application-controller", "keda", "keda-adapter",
         ]  # fmt: skip
 
     def test_need_only_parts_that_exist(self, found):
@@ -155,7 +165,26 @@ class TestKeda:
 
     def test_needs_no_more_than_the_api_so_that_the_warm_path_never_waits_for_it(self, found):
         assert found["keda"].needs == ("kube-apiserver",)
-        assert not any("keda" in part.needs for part in found.values())
+        waiting = {name for name, part in found.items() if {"keda", "keda-adapter"} & {*part.needs}}
+        assert waiting == {"keda-adapter"}
+
+    def test_answers_as_a_part_of_the_api_under_a_name_of_its_certificate(self, tmp_path):
+        context = cluster_context(tmp_path)
+        service, part = keda.api_service(context)
+        named = part["spec"]["service"]
+        assert service["spec"] == {"type": "ExternalName", "externalName": "localhost"}
+        assert named["port"] == layout.PORTS["keda-adapter"]
+        assert f"{named['name']}.{named['namespace']}.svc" in keda.SERVED_AS
+        assert base64.b64decode(part["spec"]["caBundle"]).startswith(b"-----BEGIN CERTIFICATE")
+
+    def test_speaks_for_others_by_one_certificate_of_an_authority_of_its_own(self, tmp_path):
+        context = cluster_context(tmp_path)
+        signer, pair = kubeconfigs.front_proxy(context)
+        others = kubeconfigs.authority(context)
+        assert signer.pair.certificate.read_bytes() != others.pair.certificate.read_bytes()
+        flags = parts(context)[1].command
+        assert f"--proxy-client-cert-file={pair.certificate}" in flags
+        assert "--requestheader-allowed-names=front-proxy-client" in flags
 
 
 class TestPathOf:

@@ -81,7 +81,7 @@ class TestKubeconfigs:
         assert written == {
             "admin", "portal", "kubelet", "gateway", "controller-manager", "scheduler", "karpenter",
             "kwok", "kserve",
-            "argocd", "hook", "engineer", "keda",
+            "argocd", "hook", "engineer", "keda", "keda-adapter",
         }  # fmt: skip
 
     @pytest.mark.parametrize("client", sorted(kubeconfigs.CLIENTS))

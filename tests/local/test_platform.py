@@ -125,7 +125,7 @@ class TestPrograms:
         names = [program.name for program in PROGRAMS]
         assert names[:2] == ["etcd", "kube"]
         assert names.index("karpenter") > names.index("kwok")
-        assert len({name for program in PROGRAMS for name in program.names}) == 10 + 4 + 3
+        assert len({name for program in PROGRAMS for name in program.names}) == 11 + 4 + 3
 
     def test_have_pinned_modules(self) -> None:
         for program in PROGRAMS:

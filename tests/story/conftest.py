@@ -33,7 +33,7 @@ from tests.story.watch import Watch  # noqa: E402
 ORDER = (
     "test_story.py", "test_capacity.py", "test_credentials.py", "test_stops.py", "test_trouble.py",
     "test_nodes.py",
-    "test_node_times.py", "test_sleep.py", "test_chaos.py",
+    "test_node_times.py", "test_scaling.py", "test_sleep.py", "test_chaos.py",
 )  # fmt: skip
 PATIENCE = {"stand-in": 240.0, "vllm": 1200.0}
 # A killed worker's rows are due again, and a replaced version goes, while a test waits.
@@ -45,6 +45,8 @@ HURRY |= {
     "SCALING_COOLDOWN_SECONDS": "6",
 }
 HURRY |= {"SCALING_RETRY_AFTER_SECONDS": "3"}
+# A second replica starts soon after its load was measured.
+HURRY |= {"METRICS_INTERVAL_SECONDS": "5"}
 # What was short is tried again soon.
 HURRY |= {"SHORTAGE_HIDDEN": "10s"}
 HURRY |= {"ROLLOUT_LOOK_SECONDS": "5", "ROLLOUT_HOLD_SECONDS": "5"}

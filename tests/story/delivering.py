@@ -122,7 +122,12 @@ def live_rollout(owner: Desk, model: str = MODEL) -> str:
 
 
 def start_rollout(
-    owner: Desk, reviewer: Desk, number: int, serving_class: str = "WARM", model: str = MODEL
+    owner: Desk,
+    reviewer: Desk,
+    number: int,
+    serving_class: str = "WARM",
+    model: str = MODEL,
+    settings: Json | None = None,
 ) -> tuple[str, str]:
     """Propose a version, have it approved by somebody else; return the promotion's and the
     rollout's id.
@@ -132,6 +137,7 @@ def start_rollout(
         "version": number,
         "justification": "Taking turns, to see what an outage does.",
         "serving_class": serving_class,
+        "serving_settings": settings or {},
         "without_traffic": True,
     }
     proposal = owner.post("/promotions", words)

@@ -88,6 +88,7 @@ def _add_proposal(collected: Collected, promotion: Promotion, base: str) -> None
         "justification": promotion.justification,
         "serving_class": promotion.serving_class,
         "pre_warm": promotion.pre_warm,
+        "serving_settings": promotion.settings.as_json(),
         "without_traffic": promotion.without_traffic,
         "status": promotion.status,
         "decided_at": _moment(promotion.decided_at),

@@ -23,6 +23,7 @@ from apps.common.reasons import ReasonForm
 from apps.common.simulated import Simulated
 from apps.integrations.engine.identity import is_stand_in
 from apps.manifests import names
+from apps.manifests.serving_settings import in_short
 from apps.promotions import pages, queries, serving
 from apps.promotions.models import Rollout, RolloutPhase
 from apps.promotions.rollouts import actions as steering
@@ -138,6 +139,7 @@ def _facts(rollout: Rollout) -> list[tuple[str, object]]:
         ),
         ("Engine", rollout.engine or "not started yet"),
         ("Node", rollout.instance_type or "none yet"),
+        ("Served with", in_short(promotion.settings)),
         *class_facts(promotion, now()),
         ("Proposed by", str(promotion.requested_by)),
     ]
@@ -146,7 +148,8 @@ def _facts(rollout: Rollout) -> list[tuple[str, object]]:
 def _objects(rollout: Rollout) -> list[tuple[str, str]]:
     name, model = rollout.model_version.name, rollout.registered_model.name
     where = f"{names.MODELS}/"
-    scaled = [("ScaledObject", where + name)] if rollout.sleeps else []
+    is_scaled = rollout.sleeps or rollout.promotion.settings.scales
+    scaled = [("ScaledObject", where + name)] if is_scaled else []
     return [
         ("InferenceService", where + name),
         *scaled,

@@ -23,6 +23,8 @@ KINDS = {
     "Namespace": ("namespaces", False),
     "ConfigMap": ("configmaps", True),
     "Secret": ("secrets", True),
+    "Service": ("services", True),
+    "APIService": ("apiservices", False),
     "ServiceAccount": ("serviceaccounts", True),
     "ClusterRole": ("clusterroles", False),
     "ClusterRoleBinding": ("clusterrolebindings", False),

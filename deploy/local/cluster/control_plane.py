@@ -30,6 +30,7 @@ CONTROLLERS = (
     "node-lifecycle-controller",
     "taint-eviction-controller",
     "disruption-controller",
+    "horizontal-pod-autoscaler-controller",
 )
 
 
@@ -100,6 +101,7 @@ def _api_server(context: Context) -> Part:
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={pki / 'service-accounts.pub'}",
         f"--service-account-signing-key-file={pki / 'service-accounts.key'}",
+        *_extending(context),
         "--authorization-mode=RBAC",
         "--anonymous-auth=false",
         f"--service-cluster-ip-range={layout.SERVICE_RANGE}",
@@ -116,6 +118,7 @@ def _api_server(context: Context) -> Part:
         signer = kubeconfigs.authority(context)
         signer.server("kube-apiserver")
         signer.signing_key("service-accounts")
+        kubeconfigs.front_proxy(context)
         kubeconfigs.ensure(context)
         upstream.folder(context.env)  # what `after` installs, downloaded here the first time
 
@@ -133,6 +136,20 @@ def _api_server(context: Context) -> Part:
         prepare=prepare,
         after=lambda: install.install(context),
     )
+
+
+def _extending(context: Context) -> list[str]:
+    """Return the flags by which KEDA's adapter answers as a part of this API."""
+    pki = layout.folder(context, "pki", "front-proxy")
+    return [
+        f"--requestheader-client-ca-file={pki / 'ca.crt'}",
+        f"--requestheader-allowed-names={kubeconfigs.FRONT_PROXY}",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        f"--proxy-client-cert-file={pki / f'{kubeconfigs.FRONT_PROXY}.crt'}",
+        f"--proxy-client-key-file={pki / f'{kubeconfigs.FRONT_PROXY}.key'}",
+    ]
 
 
 def _controller_manager(context: Context) -> Part:

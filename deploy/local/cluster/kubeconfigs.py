@@ -34,14 +34,26 @@ CLIENTS = {
     "karpenter": _service_account("kube-system", "karpenter"),
     "kserve": _service_account(layout.KSERVE, "kserve-controller-manager"),
     "keda": _service_account(layout.KEDA, "keda-operator"),
+    "keda-adapter": _service_account(layout.KEDA, "keda-metrics-server"),
     "argocd": _service_account(layout.ARGOCD, "argocd-application-controller"),
     "portal": _service_account("quartermaster", "portal"),
 }
 
 
+FRONT_PROXY = "front-proxy-client"
+
+
 def authority(context: Context) -> Authority:
     """Return the cluster's certificate authority."""
     return Authority(layout.folder(context, "pki"))
+
+
+def front_proxy(context: Context) -> tuple[Authority, Pair]:
+    """Return by what an API server that extends the cluster's knows that a request came from it:
+    an authority that signs this one certificate, for whoever has it speaks for everybody.
+    """
+    signer = Authority(layout.folder(context, "pki", "front-proxy"))
+    return signer, signer.client(FRONT_PROXY, Identity(FRONT_PROXY))
 
 
 def client_pair(context: Context, client: str) -> Pair:

@@ -39,6 +39,8 @@ PORTS = {
     "keda": 19012,
     "keda-metrics": 19013,
     "keda-metrics-service": 19014,
+    "keda-adapter": 19015,
+    "keda-adapter-metrics": 19016,
 }
 
 

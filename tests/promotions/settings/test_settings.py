@@ -157,6 +157,16 @@ class TestDossier:
         text = " ".join(page.content.decode().split())
         assert 'GPUs a replica: <del class="muted">1</del> 2' in text
 
+    def test_stays_on_the_pages_of_what_serves(self, carol, registered_model, client):
+        live = factories.live(registered_model, 6, serving_settings=SCALED.as_json())
+        client.force_login(carol)
+        words = "2 GPUs, 3 CPUs, 24Gi a replica; 1 to 3 replicas"
+        page = client.get(reverse("promotions:rollout_detail", args=[live.pk])).content.decode()
+        assert words in page
+        assert "ScaledObject" in page
+        where = reverse("catalog:version_detail", args=["prior-auth-extract", 6])
+        assert words in client.get(where).content.decode()
+
 
 @pytest.mark.django_db
 class TestForm:
