@@ -20,6 +20,7 @@ from tests.story.promoting import SEEN
 
 T = TypeVar("T")
 Json = dict[str, Any]
+AGAIN = 5  # times that what changes meanwhile is read
 AWAY = (httpx.TransportError, httpx.TimeoutException)
 
 
@@ -141,11 +142,22 @@ def start_rollout(
         "without_traffic": True,
     }
     proposal = owner.post("/promotions", words)
-    seen = {name: proposal[name] for name in SEEN}
-    decided = reviewer.post(
-        f"/promotions/{proposal['id']}/approve", seen | {"reason": "Known figures."}
-    )
-    return proposal["id"], decided["rollout"]
+    return proposal["id"], approve(reviewer, proposal["id"])["rollout"]
+
+
+def approve(reviewer: Desk, promotion: str) -> Json:
+    """Approve a promotion as it is now, and return it. What it costs is worked out just after it
+    was made, so it may show something else than a moment ago: then it is read again.
+    """
+    for _ in range(AGAIN):
+        read = reviewer.get(f"/promotions/{promotion}")
+        body = {name: read[name] for name in SEEN} | {"reason": "Known figures."}
+        try:
+            return reviewer.post(f"/promotions/{promotion}/approve", body)
+        except AssertionError as refused:
+            if "stale_evidence" not in str(refused):
+                raise
+    raise AssertionError(f"{promotion} never stayed as it was read")
 
 
 def grant(lead: Desk, owner: Desk, tokens_per_minute: int, model: str = MODEL) -> None:
