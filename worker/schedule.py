@@ -126,6 +126,12 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 300.0,
         "options": {"expires": 300},
     },
+    # Takes what serves of models that are gone out of the cluster. If it stops, they keep GPUs.
+    "stop-retired": {
+        "task": "promotions.stop_retired",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     # Tells owners of the grants that they are to keep or end. If it stops, they find them on the
     # page of recertification only.
     "tell-looks": {

@@ -133,7 +133,10 @@ class TestOverrideRetirement:
         assert (made.status, still.status) == ("RETIRED", "ANNOUNCED")
         assert (made.ended_by, made.ended_at, made.callers_at_end) == (alice, AFTER, CALLERS)
         assert is_retired(registered_model.pk) and not is_retired(other.pk)
-        assert sent == [("access.end_grants_of_retired", {})]
+        assert sent == [
+            ("access.end_grants_of_retired", {}),
+            ("promotions.stop_retired", {}),
+        ]
         assert trail(registered_model)[-1] == (
             Action.MODEL_RETIRED,
             "alice",

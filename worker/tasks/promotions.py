@@ -13,6 +13,7 @@ from apps.promotions.changes import reconcile as changes
 from apps.promotions.changes.models import ChangeRecord
 from apps.promotions.emergencies import actions as emergencies
 from apps.promotions.models import Promotion, Rollout
+from apps.promotions.rollouts import actions as rollouts
 from apps.promotions.rollouts import live, reconcile
 from worker.celery import app
 
@@ -88,3 +89,9 @@ def start_approved_promotions(**_: object) -> None:
 def tell_overdue_emergencies(**_: object) -> None:
     """Tell once of each emergency whose review is overdue."""
     emergencies.tell_overdue(now=now())
+
+
+@app.task(name="promotions.stop_retired", acks_late=True, time_limit=120)
+def stop_retired(**_: object) -> None:
+    """Take what serves of models that are retired out of the cluster."""
+    rollouts.stop_retired(now=now())

@@ -149,6 +149,7 @@ def _retire(
     facts = {"reason": reason, "callers": list(callers)}
     audit.record(action=Action.MODEL_RETIRED, actor=by or WORKER, target=model, now=now, data=facts)
     enqueue_on_commit("access.end_grants_of_retired")
+    enqueue_on_commit("promotions.stop_retired")
 
 
 def _end(

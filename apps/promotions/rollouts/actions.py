@@ -12,9 +12,10 @@ from django.db.models import F
 
 from apps.accounts.models import User
 from apps.accounts.roles import STEERS_ROLLOUTS
-from apps.audit.actions import record
+from apps.audit.actions import Actor, System, record
 from apps.audit.models import Action
-from apps.catalog.models import ModelVersion
+from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.catalog.retirement.models import Retirement
 from apps.common import decisions
 from apps.common.errors import require
 from apps.promotions import begin, queries
@@ -22,6 +23,8 @@ from apps.promotions.actions import PROPOSAL, NotEligible
 from apps.promotions.begin import WrongRolloutState
 from apps.promotions.models import GateResult, Rollout, RolloutCommit
 from apps.promotions.rollouts.holds import hold_of
+
+RETIRING = System("promotions.stop_retired")
 
 
 def may_steer(rollout: Rollout, user: User) -> bool:
@@ -192,6 +195,11 @@ def abort_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) 
         data["was"] = rollout.status
         for other in Rollout.objects.open().filter(registered_model=rollout.registered_model):
             abort_rollout(rollout=other, actor=actor, reason=reason, now=now)
+    _set_aborted(rollout, now)
+    return _steered(rollout, Action.ROLLOUT_ABORTED, actor, now, data)
+
+
+def _set_aborted(rollout: Rollout, now: datetime) -> None:
     Rollout.objects.filter(pk=rollout.pk).update(
         status=Rollout.Status.ABORTED,
         finished_at=now,
@@ -201,7 +209,29 @@ def abort_rollout(*, rollout: Rollout, actor: User, reason: str, now: datetime) 
         drifted_at=None,
         **begin.renewed(now),
     )
-    return _steered(rollout, Action.ROLLOUT_ABORTED, actor, now, data)
+
+
+def stop_retired(*, now: datetime) -> int:
+    """Take out of the cluster what serves, or was to serve, of models that are retired; return how
+    many rollouts that ends.
+    """
+    gone = Retirement.objects.filter(status=Retirement.Status.RETIRED)
+    ended = 0
+    for model in RegisteredModel.objects.filter(pk__in=gone.values("registered_model")):
+        ended += _stop_all_of(model, now)
+    return ended
+
+
+@transaction.atomic
+def _stop_all_of(model: RegisteredModel, now: datetime) -> int:
+    begin.locked(model)
+    rows = Rollout.objects.filter(registered_model=model)
+    going = list(rows.filter(status__in=(*Rollout.OPEN, Rollout.Status.LIVE)))
+    for rollout in going:
+        data = {"reason": f"{model} is retired.", "was": rollout.status}
+        _set_aborted(rollout, now)
+        _steered(rollout, Action.ROLLOUT_ABORTED, RETIRING, now, data)
+    return len(going)
 
 
 def may_stop(rollout: Rollout) -> bool:
@@ -261,7 +291,7 @@ def _may_steer(rollout: Rollout, actor: User) -> None:
 
 
 def _steered(
-    rollout: Rollout, action: Action, actor: User, now: datetime, data: dict[str, object]
+    rollout: Rollout, action: Action, actor: Actor, now: datetime, data: dict[str, object]
 ) -> Rollout:
     record(action=action, actor=actor, target=rollout, now=now, data=data)
     begin.wake(rollout)

@@ -6,6 +6,7 @@ import pytest
 
 from apps.accounts.models import Role, User
 from apps.audit.models import Action
+from apps.catalog.retirement.models import Retirement
 from apps.common.canonical import digest_of
 from apps.common.errors import NotPermitted
 from apps.promotions import actions, begin
@@ -110,6 +111,7 @@ class TestRequestPromotion:
             "serving_class": "SCALE_TO_ZERO",
             "pre_warm": made.pre_warm,
             "without_traffic": True,
+            "serving_settings": digest_of(made.settings.as_json()),
             "policy": 1,
             "binding": made.binding_digest,
         }
@@ -525,3 +527,32 @@ class TestRollBackRollout:
         with audit_away(), pytest.raises(AuditAway):
             self.back(live, engineer)
         assert not Rollout.objects.filter(rolls_back=live).exists()
+
+
+class TestStopRetired:
+    def test_takes_what_serves_of_models_that_are_gone_out(self, alice):
+        gone = RegisteredModelFactory(name="gone", owner_team=alice.team)
+        stays = RegisteredModelFactory(name="stays", owner_team=alice.team)
+        live, other = factories.live(gone, 1), factories.live(stays, 1)
+        retire(stays, alice, "ANNOUNCED")
+        assert steering.stop_retired(now=NOW) == 0
+        retire(gone, alice, "RETIRED")
+        assert steering.stop_retired(now=NOW) == 1
+        live.refresh_from_db()
+        other.refresh_from_db()
+        assert (live.status, live.finished_at, other.status) == ("ABORTED", NOW, "LIVE")
+        assert live.next_check_at == NOW, "the worker takes its files out of Git"
+        assert trail(live)[-1] == (
+            Action.ROLLOUT_ABORTED,
+            "system:promotions.stop_retired",
+            {"reason": "gone is retired.", "was": "LIVE"},
+        )
+        assert steering.stop_retired(now=NOW) == 0
+
+
+def retire(model, owner, status):
+    ended = {"ended_at": NOW} if status == "RETIRED" else {}
+    Retirement.objects.create(
+        registered_model=model, last_day=NOW.date(), note="Call another one.", status=status,
+        announced_by=owner, announced_at=NOW, **ended,
+    )  # fmt: skip
