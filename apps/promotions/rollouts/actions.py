@@ -228,7 +228,7 @@ def _stop_all_of(model: RegisteredModel, now: datetime) -> int:
     rows = Rollout.objects.filter(registered_model=model)
     going = list(rows.filter(status__in=(*Rollout.OPEN, Rollout.Status.LIVE)))
     for rollout in going:
-        data = {"reason": f"{model} is retired.", "was": rollout.status}
+        data: dict[str, object] = {"reason": f"{model} is retired.", "was": rollout.status}
         _set_aborted(rollout, now)
         _steered(rollout, Action.ROLLOUT_ABORTED, RETIRING, now, data)
     return len(going)
