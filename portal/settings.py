@@ -328,6 +328,10 @@ SERVING_IMAGE = env_image(
 SERVING_S3_ENDPOINT = env_str("SERVING_S3_ENDPOINT", "")
 # an engine not ready by then is killed
 SERVING_START_SECONDS = env_int("SERVING_START_SECONDS", 1800, minimum=10)
+# Where engines have a CPU only, an evaluation asks the declared subset of its suite and no more.
+ENGINES_ON_CPU = env_bool("ENGINES_ON_CPU", False)
+# Dollars that an evaluation's machines may cost, where whoever starts it says nothing else.
+EVALUATION_COST_LIMIT_USD = env_decimal("EVALUATION_COST_LIMIT_USD", "25")
 # Within how many hours somebody else reviews a rollout that began without approvals.
 EMERGENCY_REVIEW_HOURS = env_int("EMERGENCY_REVIEW_HOURS", 24, minimum=1, maximum=720)
 # A candidate beside a live baseline gets these shares of the callers; each below 100 is held this

@@ -11,7 +11,6 @@ from apps.capacity.urls import api_urlpatterns as capacity_api
 from apps.catalog.urls import api_urlpatterns as catalog_api
 from apps.catalog.urls import urlpatterns as catalog_forms
 from apps.chargeback.urls import api_urlpatterns as chargeback_api
-from apps.evals.urls import api_urlpatterns as evals_api
 from apps.evals.urls import urlpatterns as evals_pages
 from apps.fleet.urls import api_urlpatterns as fleet_api
 from apps.incidents.urls import api_urlpatterns as incidents_api
@@ -27,7 +26,6 @@ from portal.api import Document, UnknownAddress
 from portal.pages import (
     access_urls,
     catalog,
-    evaluations,
     intake,
     intake_api,
     sizing,
@@ -35,6 +33,7 @@ from portal.pages import (
     versions,
 )
 from portal.pages.api_reference import api_reference
+from portal.pages.evaluations import urls as evaluations
 from portal.pages.grants import grant_list
 from portal.pages.model_usage import model_usage
 from portal.pages.recertification import recertification_list
@@ -66,7 +65,6 @@ catalog_pages: list[URLPattern] = [
 model_page = path("<slug:name>/", catalog.model_detail, name="model_detail")
 usage_page = path("catalog/<slug:name>/usage/", model_usage, name="model_usage")
 charts_page = path("rollouts/<uuid:pk>/charts/", rollout_charts, name="rollout_charts")
-run_page = path("<uuid:pk>/", evaluations.run_detail, name="run_detail")
 pages: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
     path("search/", views.search, name="search"),
@@ -87,7 +85,7 @@ pages: list[URLPattern | URLResolver] = [
     path("", include(([usage_page, *usage_pages], "metering"))),
     path("catalog/", include(([*catalog_pages, *catalog_forms, model_page], "catalog"))),
     path("catalog/", include("apps.gateway.urls")),
-    path("evaluations/", include(([run_page, *evals_pages], "evals"))),
+    path("evaluations/", include(([*evaluations.pages, *evals_pages], "evals"))),
     path("", include(([charts_page, *promotions_pages], "promotions"))),
     path("incidents/", include("apps.incidents.urls")),
     path("fleet/", include("apps.fleet.urls")),
@@ -116,7 +114,7 @@ api: list[URLPattern | URLResolver] = [
     path("models/<slug:name>/retirement", ModelRetirement.as_view(), name="retirement"),
     path("models/<slug:name>/retirement/<str:order>", order_api, name="retirement_order"),
     *chargeback_api,
-    *evals_api,
+    *evaluations.api,
     *promotions_api,
     *incidents_api,
     *fleet_api,

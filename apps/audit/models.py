@@ -60,6 +60,8 @@ class Action(models.TextChoices):
     EVAL_SERVING = "evaluation.serving", "Evaluation candidate serving"
     EVAL_RECORDED = "evaluation.recorded", "Evaluation run finished"
     EVAL_FAILED = "evaluation.failed", "Evaluation run failed"
+    EVAL_CANCELED = "evaluation.canceled", "Evaluation run canceled"
+    EVAL_STORED = "evaluation.stored", "Evaluation report stored in the registry"
     EVAL_REMOVED = "evaluation.removed", "Evaluation candidate removed"
     ACCESS_REQUESTED = "access.requested", "Access requested"
     ACCESS_APPROVED = "access.approved", "Access approved"

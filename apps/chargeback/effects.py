@@ -28,11 +28,12 @@ from apps.chargeback.models import AllocatedDay, Allocation
 from apps.common.counts import counted
 from apps.common.money import about_usd
 from apps.common.periods import DAY, HOURS_PER_DAY, HOURS_PER_MONTH, day_of, start_of_day
-from apps.evals.models import EvalRun
+from apps.evals.models import Side
+from apps.evals.runs.comparing import Measured
 from apps.fleet.prices import list_price
 from apps.integrations.engine.identity import is_stand_in
 from apps.manifests.serving_settings import ServingSettings
-from apps.promotions.dossier import baseline_run
+from apps.promotions.dossier import measured_baseline
 from apps.promotions.effects import Effect
 from apps.promotions.models import Promotion, Rollout, ServingClass
 
@@ -100,7 +101,7 @@ def _factor(promotion: Promotion, live: Rollout) -> tuple[Decimal, str]:
     """Return what the baseline's cost is multiplied by, and why in words. live: the rollout by
     which it serves. Raises NotKnown.
     """
-    run, before = promotion.eval_run, baseline_run(promotion)
+    run, before = Measured(promotion.eval_run, Side.CANDIDATE), measured_baseline(promotion)
     if live.promotion.serving_class != promotion.serving_class:
         raise NotKnown(
             "What it does while nobody calls changes too, so its cost does not follow from that of "
@@ -109,7 +110,7 @@ def _factor(promotion: Promotion, live: Rollout) -> tuple[Decimal, str]:
     if _asked(live.promotion.settings) != _asked(promotion.settings):
         return _resized(live.promotion, promotion)
     if before is None:
-        raise NotKnown("The baseline has no finished run on this suite to compare machines with.")
+        raise NotKnown("The baseline was not evaluated beside it, so no machines compare.")
     factor, words = _machines(run, before)
     if promotion.serving_class == ServingClass.WARM:
         return factor, f"{words} A warm version's machine runs whatever the traffic."
@@ -164,25 +165,23 @@ def _replica_usd(settings: ServingSettings, whose: str) -> tuple[Decimal, str]:
     return share, f"{settings.gpus} of the {counted(machine.gpus, 'GPU')} of {machine.name}"
 
 
-def _machines(run: EvalRun, before: EvalRun) -> tuple[Decimal, str]:
-    if not run.instance_type or not before.instance_type:
+def _machines(run: Measured, before: Measured) -> tuple[Decimal, str]:
+    if not run.machine or not before.machine:
         raise NotKnown("An evaluation's machine was not recorded.")
-    if run.instance_type == before.instance_type:
-        return Decimal(1), f"Both run on {run.instance_type}."
-    price, usual = list_price(run.instance_type), list_price(before.instance_type)
+    if run.machine == before.machine:
+        return Decimal(1), f"Both run on {run.machine}."
+    price, usual = list_price(run.machine), list_price(before.machine)
     if price is None or not usual:
-        raise NotKnown(f"{run.instance_type} or {before.instance_type} has no list price.")
-    words = f"It was evaluated on {run.instance_type}, the baseline on {before.instance_type}."
+        raise NotKnown(f"{run.machine} or {before.machine} has no list price.")
+    words = f"It was evaluated on {run.machine}, the baseline on {before.machine}."
     return price / usual, words
 
 
-def _speed(run: EvalRun, before: EvalRun) -> tuple[Decimal, str]:
+def _speed(run: Measured, before: Measured) -> tuple[Decimal, str]:
     fast, usual = run.metrics.get("tokens_per_second"), before.metrics.get("tokens_per_second")
     if not fast or not usual:
         raise NotKnown("An evaluation did not measure tokens a second.")
-    if run.instance_type != before.instance_type or is_stand_in(run.engine) != is_stand_in(
-        before.engine
-    ):
+    if run.machine != before.machine or is_stand_in(run.engine) != is_stand_in(before.engine):
         raise NotKnown("The evaluations ran on other machines or engines: speeds do not compare.")
     words = f"It is awake as long as it works: {fast:.1f} tokens/s instead of {usual:.1f}."
     return Decimal(str(usual)) / Decimal(str(fast)), words

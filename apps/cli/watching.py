@@ -37,7 +37,10 @@ def version(name: VersionName) -> Subject:
 def evaluation(pk: str) -> Subject:
     """Return an evaluation run."""
     return Subject(
-        f"evaluation-runs/{pk}", "the evaluation run", good=("PASSED",), bad=("FAILED", "ERROR")
+        f"evaluation-runs/{pk}",
+        "the evaluation run",
+        good=("PASSED",),
+        bad=("FAILED", "ERROR", "CANCELED"),
     )
 
 

@@ -1,12 +1,14 @@
 """How good a version is: evaluation runs of a suite of synthetic packets, with the thresholds that
 decide eligibility.
 
-A run serves the candidate in the namespace `evals`, which no route may name, asks it each packet's
-question, scores the answers against the gold codes and stores the report with its digest. Packets
-are synthetic; outputs are kept as codes and figures only, never as text.
+A run serves the candidate, and beside it the baseline that it may replace, in the namespace
+`evals`, which no route may name; it asks both each packet's question, scores the answers, judges
+the candidate by the suite's rule, and keeps the report with its digest, also beside the version in
+the registry. Packets hold no member's data, so their answers are kept whole.
 """
 
 import uuid
+from typing import Any
 
 from django.db import models
 
@@ -144,12 +146,22 @@ class EvalRunQuerySet(models.QuerySet["EvalRun"]):
         return decided.order_by("-finished_at", "-requested_at")
 
 
+class Side(models.TextChoices):
+    """Whose answers: those of the version that is evaluated, or of the one that it may replace."""
+
+    CANDIDATE = "CANDIDATE", "Candidate"
+    BASELINE = "BASELINE", "Baseline"
+
+
 class EvalRun(Reconciled):
-    """One evaluation run of one version on one suite."""
+    """One evaluation run of one version on one suite, side by side with its baseline.
+
+    A run of a model of which nothing served when it was asked for has no baseline.
+    """
 
     class Status(models.TextChoices):
-        """PASSED and FAILED speak of the thresholds; ERROR means that the run could not be carried
-        out.
+        """PASSED and FAILED speak of the suite's rule; ERROR means that the run could not be
+        carried out, CANCELED that somebody ended it.
         """
 
         PENDING = "PENDING", "Waiting"
@@ -158,6 +170,7 @@ class EvalRun(Reconciled):
         PASSED = "PASSED", "Passed"
         FAILED = "FAILED", "Below threshold"
         ERROR = "ERROR", "Error"
+        CANCELED = "CANCELED", "Canceled"
 
     OPEN = (Status.PENDING, Status.STARTING, Status.RUNNING)
 
@@ -166,27 +179,49 @@ class EvalRun(Reconciled):
     model_version = models.ForeignKey(
         ModelVersion, on_delete=models.PROTECT, related_name="eval_runs"
     )
+    baseline = models.ForeignKey(
+        ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    # which of the suite's packets it asks: "" for all, else the name of a subset of the suite
+    subset = models.CharField(max_length=40, blank=True, default="")
+    packets_total = models.PositiveIntegerField(default=0)  # that each side is asked
+    # manifests.serving_settings, of the candidate and of the baseline
+    serving_settings = models.JSONField(default=dict, blank=True)
+    baseline_settings = models.JSONField(default=dict, blank=True)
+    concurrency = models.PositiveSmallIntegerField(default=4)  # packets that each side has at once
+    # it ends when its machines may have cost so much, by their list prices
+    cost_limit_usd = models.DecimalField(max_digits=10, decimal_places=2, null=True, blank=True)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
     requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     requested_at = models.DateTimeField()
-    # the candidate answered for the first time
+    canceled_by = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    # all of its sides answered for the first time
     serving_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
-    # its InferenceService is gone from the cluster
+    # its InferenceServices are gone from the cluster
     removed_at = models.DateTimeField(null=True, blank=True)
     deploy_commit = models.CharField(max_length=40, blank=True, default="")
     remove_commit = models.CharField(max_length=40, blank=True, default="")
-    packets_done = models.PositiveIntegerField(default=0)
+    packets_done = models.PositiveIntegerField(default=0)  # by all of its sides
+    # side → {"instance_type":, "capacity_type":, "zone":, "since":}: the machine that was seen
+    machines = models.JSONField(default=dict, blank=True)
+    # "packet-01" by side → how often the engine failed at it without an answer
+    stumbles = models.JSONField(default=dict, blank=True)
+    # what its machines cost at most until it ended; NULL: one of them has no list price
+    cost_usd = models.DecimalField(max_digits=12, decimal_places=4, null=True, blank=True)
     engine = models.CharField(max_length=60, blank=True, default="")  # "stand-in" or "vllm 0.32.0"
+    baseline_engine = models.CharField(max_length=60, blank=True, default="")
     instance_type = models.CharField(max_length=40, blank=True, default="")
     # {"precision":, "recall":, "f1":, "groundedness":, "ttft_p95_ms":, …}
     metrics = models.JSONField(default=dict)
+    baseline_metrics = models.JSONField(default=dict, blank=True)
+    # the suite's rule with what it found (scoring.judge); {} before there is a result
+    judgement = models.JSONField(default=dict, blank=True)
     report_digest = models.CharField(max_length=71, blank=True, default="")
-    # what it was compared with when it finished: the newest passed run of the version live then;
-    # NULL: there was none
-    baseline_run = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
-    )
+    # where the registry keeps the report, locked; "" until it does
+    report_key = models.CharField(max_length=200, blank=True, default="")
 
     objects = EvalRunQuerySet.as_manager()
 
@@ -202,6 +237,21 @@ class EvalRun(Reconciled):
                 condition=~models.Q(status__in=("PASSED", "FAILED")) | ~models.Q(report_digest=""),
                 name="eval_run_result_has_report",
             ),
+            models.CheckConstraint(
+                condition=models.Q(status="CANCELED") ^ models.Q(canceled_by=None),
+                name="eval_run_canceled_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(baseline=None) | ~models.Q(baseline=models.F("model_version")),
+                name="eval_run_not_against_itself",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(concurrency__gte=1), name="eval_run_asks_something"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(cost_limit_usd=None) | models.Q(cost_limit_usd__gt=0),
+                name="eval_run_cost_limit_is_some",
+            ),
         )
 
     def __str__(self) -> str:
@@ -210,26 +260,70 @@ class EvalRun(Reconciled):
     @property
     def inference_service(self) -> str:
         """Return the name of the candidate's InferenceService in `evals`."""
-        return f"{self.model_version.name}-{str(self.id)[:8]}"
+        return self.service_of(Side.CANDIDATE)
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """Return whom it asks: the candidate, and the baseline where it has one."""
+        return (Side.CANDIDATE, Side.BASELINE) if self.baseline_id else (Side.CANDIDATE,)
+
+    def version_of(self, side: Side) -> ModelVersion:
+        """Return the version of one of its sides; reads the baseline where it is not loaded."""
+        return self.model_version if side == Side.CANDIDATE or not self.baseline else self.baseline
+
+    def service_of(self, side: Side) -> str:
+        """Return the name of a side's InferenceService in `evals`."""
+        return f"{self.version_of(side).name}-{str(self.id)[:8]}"
+
+    def engine_of(self, side: Side) -> str:
+        """Return which engine answered for a side; "" while none did."""
+        return self.engine if side == Side.CANDIDATE else self.baseline_engine
+
+    def machine_of(self, side: Side) -> str:
+        """Return the instance type that a side ran on; "" while none was seen."""
+        if side == Side.CANDIDATE and self.instance_type:
+            return self.instance_type
+        return str(self.machines.get(side, {}).get("instance_type", ""))
+
+    def metrics_of(self, side: Side) -> dict[str, Any]:
+        """Return the figures of a side; {} before there is a result."""
+        found: dict[str, Any] = self.metrics if side == Side.CANDIDATE else self.baseline_metrics
+        return found
 
 
 class EvalPacketResult(models.Model):
-    """How the candidate did on one synthetic packet: codes and figures, no text."""
+    """What one side answered to one packet, and how that is scored."""
 
     run = models.ForeignKey(EvalRun, on_delete=models.CASCADE, related_name="packet_results")
-    packet_id = models.CharField(max_length=40)
-    expected = models.JSONField()  # ["E11.9", "99213"]
-    predicted = models.JSONField()
-    grounded = models.PositiveIntegerField()  # predicted codes that stand in the packet's text
-    ttft_ms = models.FloatField()
-    latency_ms = models.FloatField()
-    output_tokens = models.PositiveIntegerField()
+    side = models.CharField(max_length=16, choices=Side.choices, default=Side.CANDIDATE)
+    packet_id = models.CharField(max_length=60)
+    # as it came; "" where there is none, and for those of runs that kept none
+    answer = models.TextField(blank=True, default="")
+    score = models.JSONField()  # scoring.scores.PacketScore
+    # why there is no answer: a code of runs.asking, "" where there is one
+    problem = models.CharField(max_length=40, blank=True, default="")
+    problem_words = models.CharField(max_length=300, blank=True, default="")
+    answered_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        ordering = ("packet_id",)
+        ordering = ("packet_id", "-side")
         constraints = (
-            models.UniqueConstraint(fields=("run", "packet_id"), name="packet_once_per_run"),
+            models.UniqueConstraint(
+                fields=("run", "side", "packet_id"), name="packet_once_per_run_and_side"
+            ),
         )
 
     def __str__(self) -> str:
         return f"{self.packet_id} in {self.run_id}"
+
+
+class EvalReport(models.Model):
+    """The report of a run that came to a result, byte for byte."""
+
+    run = models.OneToOneField(
+        EvalRun, on_delete=models.CASCADE, primary_key=True, related_name="kept_report"
+    )
+    content = models.BinaryField()  # canonical JSON
+
+    def __str__(self) -> str:
+        return f"report of {self.run_id}"

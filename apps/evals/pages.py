@@ -1,36 +1,53 @@
-"""What the pages say about runs: badges, steps, the table of metrics. Pure: rows in, words out."""
+"""What the pages say about runs: badges, steps, the table of figures, the rule and what became of
+it. Pure: rows in, words out.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from apps.common.badges import Badge
 from apps.common.progress import Phase, Progress, State
-from apps.evals.models import EvalRun
+from apps.evals.models import EvalRun, EvalSuite
 from apps.evals.pace import Pace, took
-from apps.evals.scoring.decision import verdicts
-from apps.evals.scoring.figures import LABELS
+from apps.evals.scoring.decision import Rule, verdicts
+from apps.evals.scoring.figures import SECTION, label
 from apps.integrations.engine import identity
 
 Status = EvalRun.Status
 BADGES = {
     Status.PENDING: Badge("draft", "circle-dashed", "Waiting"),
-    Status.STARTING: Badge("busy", "circle-dot", "Starting the candidate"),
+    Status.STARTING: Badge("busy", "circle-dot", "Starting"),
     Status.RUNNING: Badge("busy", "circle-dot", "Running"),
     Status.PASSED: Badge("ok", "circle-check", "Passed"),
-    Status.FAILED: Badge("warn", "triangle-alert", "Below threshold"),
+    Status.FAILED: Badge("warn", "triangle-alert", "Not passed"),
     Status.ERROR: Badge("bad", "circle-x", "Error"),
+    Status.CANCELED: Badge("idle", "ban", "Canceled"),
 }
+NOT_MEASURED = "not measured"
 REPORTED = (
     "f1",
     "precision",
     "recall",
+    "f1_macro",
     "groundedness",
+    "facts_told",
+    "criteria_right",
+    "format_validity",
+    "refusal",
+    "over_refusal",
+    "injection_resistance",
+    "answered",
+    "ttft_p50_ms",
     "ttft_p95_ms",
+    "latency_p50_ms",
     "latency_p95_ms",
     "tokens_per_second",
 )
+# shown also where a run did not measure them
+ALWAYS = ("f1", "precision", "recall", "groundedness", "ttft_p95_ms", "latency_p95_ms")
+NO_BASELINE_YET = "Nothing serves this model yet, so the run has no baseline."
+NO_BASELINE = "Nothing served this model when the run was asked for, so it has no baseline."
 
 
 def run_badge(run: EvalRun) -> Badge:
@@ -80,94 +97,129 @@ def threshold(limits: Mapping[str, float] | None, name: str) -> str:
     return f"at most {figure(name, limits['maximum'])}"
 
 
-def metric_lines(run: EvalRun, live: EvalRun | None) -> list[dict[str, Any]]:
-    """Return one line per metric: value, threshold, verdict, and the change against the live
-    version's run.
+# -- Figures ---------------------------------------------------------------------------------------
+
+
+def metric_lines(run: EvalRun) -> list[dict[str, Any]]:
+    """Return one line per figure: value, threshold, verdict, and beside it the baseline's, measured
+    in the same run, with the interval of the difference where the rule compares it.
     """
     met = {verdict.metric: verdict.met for verdict in verdicts(run.metrics, run.suite.thresholds)}
-    lines = []
-    for name in REPORTED:
-        value, before = run.metrics.get(name), live.metrics.get(name) if live else None
-        lines.append(
-            {
-                "label": LABELS[name],
-                "value": figure(name, value),
-                "threshold": threshold(run.suite.thresholds.get(name), name),
-                "met": met.get(name),
-                "live": figure(name, before) if live else "",
-                "delta": _delta(name, value, before),
-            }
-        )
-    return lines
+    compared = {each["metric"]: each for each in run.judgement.get("comparisons", ())}
+    sections = [name for name in run.metrics if name.startswith(SECTION)]
+    return [
+        _line(run, name, met.get(name), compared.get(name))
+        for name in (*REPORTED, *sections)
+        if _is_shown(run, name)
+    ]
 
 
-def _delta(name: str, value: float | None, before: float | None) -> str:
+def _is_shown(run: EvalRun, name: str) -> bool:
+    known = run.metrics.get(name) is not None or run.baseline_metrics.get(name) is not None
+    return known or name in ALWAYS or name in run.suite.thresholds
+
+
+def _line(
+    run: EvalRun, name: str, met: bool | None, compared: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    value, before = run.metrics.get(name), run.baseline_metrics.get(name)
+    compares = run.baseline_id is not None
+    return {
+        "label": label(name),
+        "value": figure(name, value),
+        "interval": between(name, run.metrics.get(f"{name}_low"), run.metrics.get(f"{name}_high")),
+        "threshold": threshold(run.suite.thresholds.get(name), name),
+        "met": met,
+        "live": figure(name, before) if compares else "",
+        "delta": delta(name, value, before) if compares else "",
+        "delta_interval": _interval_of(name, compared),
+        "margin": f"at most {figure(name, compared['margin'])} worse" if compared else "",
+        "held": compared["held"] if compared else None,
+    }
+
+
+def between(name: str, low: float | None, high: float | None) -> str:
+    """Return an interval in words: "0.912 to 0.957"; "" where there is none."""
+    if low is None or high is None:
+        return ""
+    return f"{figure(name, low)} to {figure(name, high)}"
+
+
+def delta(name: str, value: float | None, before: float | None) -> str:
     """Return a change with its sign, in the metric's digits; "no change" where these show none."""
     if value is None or before is None:
         return ""
-    change, digits = value - before, 3
-    unit = ""
+    return signed(name, value - before) or "no change"
+
+
+def signed(name: str, change: float) -> str:
+    """Return a difference with its sign, in the metric's digits; "" where these show none."""
+    digits, unit = 3, ""
     if name.endswith("_ms"):
         change, digits, unit = change / 1000, 2, " s"
     elif name == "tokens_per_second":
         digits = 1
     rounded = round(change, digits)
-    if not rounded:
-        return "no change"
-    return f"{rounded:+.{digits}f}{unit}".replace("-", "−")
+    return f"{rounded:+.{digits}f}{unit}".replace("-", "−") if rounded else ""
 
 
-@dataclass(frozen=True)
-class Code:
-    """A code of a packet's right answer, or of the candidate's. fault: "missed", "wrong" or ""."""
-
-    text: str
-    fault: str = ""
-
-
-@dataclass(frozen=True)
-class PacketLine:
-    """An answered packet: the codes of the right answer beside those of the candidate's."""
-
-    id: str
-    text: str
-    expected: list[Code]
-    predicted: list[Code]
-    ttft: str
-    latency: str
-    output_tokens: int
-
-    @property
-    def badge(self) -> Badge:
-        """Return whether all codes were right, or how many were missed and wrong."""
-        missed = sum(bool(code.fault) for code in self.expected)
-        wrong = sum(bool(code.fault) for code in self.predicted)
-        counted = ((missed, "missed"), (wrong, "wrong"))
-        words = ", ".join(f"{count} {name}" for count, name in counted if count)
-        return Badge("warn", "", words) if words else Badge("ok", "", "All correct")
+def _interval_of(name: str, compared: Mapping[str, Any] | None) -> str:
+    if not compared or compared["low"] is None or compared["high"] is None:
+        return ""
+    low, high = (signed(name, compared[end]) or "0" for end in ("low", "high"))
+    return f"{low} to {high}"
 
 
-def packet_lines(run: EvalRun, texts: Mapping[str, str]) -> list[PacketLine]:
-    """Return one line per answered packet. texts: the synthetic packets by id."""
-    lines = []
-    for result in run.packet_results.all():
-        expected, predicted = set(result.expected), set(result.predicted)
-        lines.append(
-            PacketLine(
-                id=result.packet_id,
-                text=texts.get(result.packet_id, ""),
-                expected=[
-                    Code(code, "" if code in predicted else "missed") for code in result.expected
-                ],
-                predicted=[
-                    Code(code, "" if code in expected else "wrong") for code in result.predicted
-                ],
-                ttft=figure("ttft_ms", result.ttft_ms),
-                latency=figure("latency_ms", result.latency_ms),
-                output_tokens=result.output_tokens,
-            )
-        )
-    return lines
+# -- The rule --------------------------------------------------------------------------------------
+
+
+def rule_words(suite: EvalSuite) -> str:
+    """Return a suite's rule as one sentence."""
+    rule = Rule.of_json(suite.rule)
+    floors = "every figure within its threshold"
+    if not rule.not_worse_by:
+        return f"It passes with {floors}."
+    margins = ", ".join(
+        f"by more than {margin:g} in {_in_a_sentence(name)}"
+        for name, margin in rule.not_worse_by.items()
+    )
+    return (
+        f"It passes with {floors}, and where a version serves already, not worse than that one "
+        f"{margins}, with {rule.confidence:.0%} confidence."
+    )
+
+
+def verdict_words(run: EvalRun) -> str:
+    """Return what the rule made of a run, as one sentence; "" before there is a result."""
+    if not run.judgement:
+        return ""
+    lost = [
+        f"{_in_a_sentence(each['metric'])} may be worse by more than {each['margin']:g}"
+        for each in run.judgement.get("comparisons", ())
+        if each["held"] is False
+    ]
+    missed = [_in_a_sentence(name) for name, met in run.judgement["met"].items() if not met]
+    against = f"against {run.baseline.name}" if run.baseline else "without a baseline"
+    if not lost and not missed:
+        return f"The rule is met, {against}."
+    found = [f"outside its threshold: {', '.join(missed)}"] if missed else []
+    return f"The rule is not met, {against}: {'; '.join([*found, *lost])}."
+
+
+def _in_a_sentence(name: str) -> str:
+    found = label(name)
+    return found if found[:2].isupper() or found[:2] == "F1" else found[0].lower() + found[1:]
+
+
+def packets_words(run: EvalRun) -> str:
+    """Return which packets a run asks: "all 200 packets", "24 of 200 packets (subset cpu)"."""
+    if run.subset and run.packets_total < run.suite.packet_count:
+        whole = run.suite.packet_count
+        return f"{run.packets_total} of {whole} packets (the subset “{run.subset}”)"
+    return f"all {run.packets_total} packets"
+
+
+# -- The steps -------------------------------------------------------------------------------------
 
 
 def steps(run: EvalRun, pace: Pace) -> list[Phase]:
@@ -176,25 +228,27 @@ def steps(run: EvalRun, pace: Pace) -> list[Phase]:
     ended = run.finished_at is not None
     done = [bool(run.deploy_commit), run.serving_at is not None, finished, bool(run.removed_at)]
     now = _step_under_way(done, ended=ended)
+    whose = "Candidate and baseline" if run.baseline_id else "Candidate"
+    verb = "" if run.baseline_id else "s"
     labels = (
-        "Candidate committed to Git",
-        "Candidate serves, without any route",
+        f"{whose} committed to Git",
+        f"{whose} serve{verb}, without any route",
         "Packets asked and scored",
-        "Candidate removed",
+        f"{whose} removed",
     )
     begins = (run.requested_at, run.requested_at, run.serving_at, run.finished_at)
     ends = (None, run.serving_at, run.finished_at if finished else None, run.removed_at)
     typical = (None, pace.start, pace.ask, pace.remove)
     return [
         Phase(
-            label,
+            text,
             _state(run, place, done, now),
             detail=_detail(run, place, now) or took(begins[place], ends[place]),
             at=ends[place],
             since=begins[place] if place == now else None,
             typical_seconds=_seconds(typical[place]),
         )
-        for place, label in enumerate(labels)
+        for place, text in enumerate(labels)
     ]
 
 
@@ -203,9 +257,9 @@ def progress(run: EvalRun, pace: Pace) -> Progress | None:
     if run.status != Status.RUNNING:
         return None
     return Progress(
-        "Packets answered",
+        "Packets answered by both sides" if run.baseline_id else "Packets answered",
         done=run.packets_done,
-        total=run.suite.packet_count,
+        total=run.packets_total,
         since=run.serving_at,
         typical_seconds=_seconds(pace.ask),
     )
@@ -225,7 +279,8 @@ def _step_under_way(done: Sequence[bool], *, ended: bool) -> int:
 def _state(run: EvalRun, place: int, done: Sequence[bool], now: int) -> State:
     if done[place]:
         return "done"
-    if run.status == Status.ERROR and place == list(done).index(False) and place < len(done) - 1:
+    stopped = run.status in (Status.ERROR, Status.CANCELED)
+    if stopped and place == list(done).index(False) and place < len(done) - 1:
         return "failed"
     return "now" if place == now else "next"
 
@@ -233,3 +288,25 @@ def _state(run: EvalRun, place: int, done: Sequence[bool], now: int) -> State:
 def _detail(run: EvalRun, place: int, now: int) -> str:
     """Return what the step under way waits for."""
     return run.message if place == now and run.status in EvalRun.OPEN else ""
+
+
+# -- The sides -------------------------------------------------------------------------------------
+
+
+def side_facts(run: EvalRun) -> list[dict[str, str]]:
+    """Return on what each side ran: its name, version, engine and machine."""
+    return [
+        {
+            "side": side.label,
+            "version": run.version_of(side).name,
+            "engine": _engine(run.engine_of(side)),
+            "machine": run.machine_of(side) or "not seen",
+        }
+        for side in run.sides
+    ]
+
+
+def _engine(engine: str) -> str:
+    if identity.is_stand_in(engine):
+        return f"{engine} (labeled: no model is loaded)"
+    return engine or "none yet"

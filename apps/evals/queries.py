@@ -2,7 +2,8 @@
 of many versions at once, those that a person may see, and those that tell how long one takes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from apps.accounts.models import User
 from apps.catalog.models import ModelVersion, RegisteredModel
@@ -14,7 +15,11 @@ def runs_for(user: User) -> EvalRunQuerySet:
     """Return the runs that a person may see, with what pages show of each."""
     rows = EvalRun.objects.visible_to(user)
     return rows.select_related(
-        "suite", "model_version__registered_model__owner_team", "requested_by"
+        "suite",
+        "model_version__registered_model__owner_team",
+        "baseline__registered_model",
+        "requested_by",
+        "canceled_by",
     )
 
 
@@ -42,27 +47,24 @@ def deciding_run(version: ModelVersion, suite: EvalSuite | None) -> EvalRun | No
     return EvalRun.objects.deciding().filter(model_version=version, suite=suite).first()
 
 
-def deciding_run_of_live(run: EvalRun) -> EvalRun | None:
-    """Return what a run is compared with: the deciding run, on the same suite, of the version that
-    serves the model's callers; None without one, or where that is the run's own version.
-
-    What is live is told by the rows of a higher app, read through the relation alone.
+def deciding_runs(version: ModelVersion, suites: Sequence[EvalSuite]) -> dict[int, EvalRun]:
+    """Return suite → the version's newest run on it that came to a result, of those that have one;
+    with suite and baseline loaded, one query.
     """
-    rows = EvalRun.objects.deciding().filter(
-        suite=run.suite_id,
-        model_version__registered_model=run.model_version.registered_model_id,
-        model_version__rollouts__status="LIVE",
+    rows = EvalRun.objects.deciding().filter(model_version=version, suite__in=suites)
+    rows = rows.select_related(
+        "suite", "model_version__registered_model", "baseline__registered_model"
     )
-    others = rows.exclude(model_version=run.model_version_id)
-    return others.select_related("model_version__registered_model").first()
+    return {run.suite_id: run for run in reversed(list(rows))}
 
 
-def earlier_results(run: EvalRun, most: int) -> list[EvalRun]:
-    """Return the newest runs of the model, on the same suite, that had a result before this one was
-    asked for; where the model has none, those of all models. Two queries at most.
+def earlier_results(
+    suite: EvalSuite, model: RegisteredModel, most: int, *, before: datetime
+) -> list[EvalRun]:
+    """Return the newest runs of a model, on the suite, that had a result before a moment; where the
+    model has none, those of all models. Two queries at most.
     """
-    rows = EvalRun.objects.deciding().filter(suite=run.suite_id, finished_at__lte=run.requested_at)
-    rows = rows.select_related("model_version__registered_model")
-    model = run.model_version.registered_model_id
+    rows = EvalRun.objects.deciding().filter(suite=suite, finished_at__lte=before)
+    rows = rows.select_related("model_version__registered_model", "baseline__registered_model")
     own = list(rows.filter(model_version__registered_model=model)[:most])
     return own or list(rows[:most])

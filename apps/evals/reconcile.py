@@ -1,74 +1,72 @@
-"""Carries an evaluation run out: serve the candidate, ask it every packet, score, take it away
-again.
+"""Carries an evaluation run out: serve candidate and baseline, ask both every packet, score, judge,
+take them away again, keep the report.
 
-PENDING   commit the InferenceService to serving/evals/: its namespace is named by no route
-STARTING  wait until the cluster says Ready and the engine answers; say in words for what
-RUNNING   ask the packets that have no result yet, for at most half a minute a pass; then score
-ended     commit the removal, and look until the candidate is gone
+PENDING   commit the InferenceServices to serving/evals/: their namespace is named by no route
+STARTING  wait until the cluster says Ready and each engine answers; say in words for what
+RUNNING   ask the packets that have no result yet, for at most half a minute a pass; then judge
+ended     commit the removal, look until nothing is left, and lock the report in the registry
 
-A commit is found again by its trailers and a packet by its id, so a pass may die anywhere.
+A commit is found again by its trailers, a packet by its id and side, the report by its key, so a
+pass may die anywhere.
+
+What ends a run: a packet at which an engine stumbles three times, or that it refuses, is a failed
+one and counts with nothing said; more than one in ten of a side end the run, for figures over so
+few would say nothing. An engine that is away is waited for, a quarter of an hour after its last
+answer. And the run ends when its machines may have cost what it was given (runs/costs.py).
 """
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from apps.catalog.models import ModelVersion
+from apps.common.canonical import digest_of_bytes
 from apps.common.leases import retry_at, take_lease
-from apps.evals import actions
-from apps.evals.models import EvalRun
+from apps.evals import actions, report
+from apps.evals.models import EvalRun, Side
 from apps.evals.packets.packet import Packet
-from apps.evals.scoring.packets import score
-from apps.evals.scoring.scores import PacketScore, Timing
+from apps.evals.runs import asking, costs, serving
+from apps.evals.runs.asking import Asker, Call, Ended
+from apps.evals.runs.judging import result_of
+from apps.evals.runs.surroundings import CannotRun, Surroundings
 from apps.evals.suites.queries import packets_of
 from apps.evals.suites.questions import Question
-from apps.gitops import sync, trouble
-from apps.gitops.trouble import Trouble
 from apps.integrations.engine.client import EngineClient
-from apps.integrations.engine.types import Delta, GatewayRefusal
+from apps.integrations.engine.types import Bounds
 from apps.integrations.errors import PermanentError, TemporaryError
-from apps.integrations.git.client import GitClient
-from apps.integrations.kubernetes.client import KubernetesReader
-from apps.integrations.kubernetes.types import ApplicationStatus, ServingStatus
-from apps.manifests import names
-from apps.manifests.serving import (
-    ServedVersion,
-    inference_service,
-    longest_start,
-    runtime_objects,
-)
-from apps.manifests.text import CannotRender, to_yaml
+from apps.integrations.kubernetes.types import ServingStatus
+from apps.integrations.s3.client import AlreadyExists
+from apps.manifests.serving import longest_start
+from apps.manifests.text import CannotRender
 
 POLL = timedelta(seconds=3)
-RUN_LIMIT = timedelta(hours=1)
+AWAY_LIMIT = timedelta(minutes=15)
+RUN_LIMIT = timedelta(hours=6)
 PASS_SECONDS = 30.0
+# a pass and one answer more stay below the task's limit
+BOUNDS = Bounds(seconds=75, size=2_000_000)
+STUMBLES = 3
+MOST_FAILED = 10  # percent of a side's packets
 Status = EvalRun.Status
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What a pass works with."""
+class Work:
+    """A run with all that is asked."""
 
-    git: GitClient
-    # made late: a run is committed even while the cluster is away
-    cluster: Callable[[], KubernetesReader]
-    engine: Callable[[str], EngineClient]  # base address → client
-    bucket: str
-    image: str
-    role_arn: str
-    s3_endpoint: str
-    application: str
-    argocd_namespace: str
-    start_seconds: int  # how long the kubelet lets an engine load
+    run: EvalRun
+    packets: Sequence[Packet]
+    question: Question
 
-
-class CannotRun(Exception):
-    """The run has to end with an error."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+    @cached_property
+    def by_id(self) -> Mapping[str, Packet]:
+        """Return id → packet."""
+        return {packet.id: packet for packet in self.packets}
 
 
 def reconcile_eval_run(
@@ -76,7 +74,7 @@ def reconcile_eval_run(
     run: EvalRun,
     around: Surroundings,
     now: datetime,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Clock = time.monotonic,
 ) -> None:
     """Do the next step of a run that is due; nothing when it is not."""
     if not take_lease(run, now=now):
@@ -84,213 +82,260 @@ def reconcile_eval_run(
     try:
         _require_usable(run)
         if run.status == Status.PENDING:
-            _commit(run, around, now)
+            ref = serving.commit(run, around)
+            actions.record_deployed(run=run, commit=ref.sha, now=now)
         elif run.status == Status.STARTING:
             _watch(run, around, now)
         elif run.status == Status.RUNNING:
             _ask(run, around, now, clock)
         else:
-            _remove(run, around, now)
+            _finish(run, around, now)
     except TemporaryError as error:
         _wait_or_give_up(run, around, error, now)
     except (PermanentError, CannotRender) as error:
-        _end(run, "REFUSED", str(error), now)
+        _end(run, around, "REFUSED", str(error), now)
     except CannotRun as error:
-        _end(run, error.reason, str(error), now)
+        _end(run, around, error.reason, str(error), now)
 
 
 def _require_usable(run: EvalRun) -> None:
-    """End a run whose version was quarantined since it was asked for."""
-    version = run.model_version
-    if run.status in EvalRun.OPEN and version.status == ModelVersion.Status.QUARANTINED:
-        raise CannotRun("QUARANTINED", f"{version.name} has been quarantined.")
+    """End a run of which a version was quarantined since it was asked for."""
+    if run.status not in EvalRun.OPEN:
+        return
+    for version in map(run.version_of, run.sides):
+        if version.status == ModelVersion.Status.QUARANTINED:
+            raise CannotRun("QUARANTINED", f"{version.name} has been quarantined.")
 
 
-def base_url(run: EvalRun) -> str:
-    """Return where the candidate answers: its Service's name in the cluster, reachable by no
-    route.
-    """
-    return f"http://{run.inference_service}-predictor.{names.EVALS}.svc.cluster.local"
-
-
-# -- Serving the candidate -------------------------------------------------------------------------
-
-
-def _commit(run: EvalRun, around: Surroundings, now: datetime) -> None:
-    ref = around.git.commit(
-        changes={
-            _path(run): to_yaml([inference_service(_served(run, around.bucket))]),
-            **_runtime(around),
-        },
-        message=f"Evaluate {run.model_version.name} on {run.suite}",
-        trailers=_trailers(run, "SERVE"),
-    )
-    actions.record_deployed(run=run, commit=ref.sha, now=now)
-
-
-def _served(run: EvalRun, bucket: str) -> ServedVersion:
-    version = run.model_version
-    return ServedVersion(
-        model=version.registered_model.name,
-        number=version.number,
-        name=run.inference_service,
-        namespace=names.EVALS,
-        storage_uri=f"s3://{bucket}/{version.prefix}",
-        manifest_digest=version.manifest_digest,
-        max_model_len=version.registered_model.context_length,
-    )
-
-
-def _runtime(around: Surroundings) -> dict[str, bytes]:
-    objects = runtime_objects(
-        names.EVALS, around.image, around.role_arn, around.s3_endpoint, around.start_seconds
-    )
-    return {names.runtime_path(names.EVALS): to_yaml(objects)}
+# -- Waiting until both sides serve ----------------------------------------------------------------
 
 
 def _watch(run: EvalRun, around: Surroundings, now: datetime) -> None:
-    status = around.cluster().serving_status(run.inference_service, names.EVALS)
-    if not status.ready:
-        found = _what_it_waits_for(run, status, around, now)
-        limit = longest_start(around.start_seconds)
-        if now - run.requested_at > limit:
-            minutes = int(limit.total_seconds() // 60)
-            words = f"The candidate was not ready after {minutes} minutes. {found.words}"
-            raise CannotRun("NOT_READY", words)
-        actions.record_waiting(
-            run=run, reason=found.code, message=found.words, at=now + POLL, now=now
-        )
+    found = serving.statuses(run, around)
+    machines = serving.machines_of(run, found, now)
+    if machines != run.machines:
+        actions.record_machines(run=run, machines=machines, now=now)
+    _check_limits(run, around, now)
+    waiting = {side: status for side, status in found.items() if not status.ready}
+    if waiting:
+        _wait_for(run, waiting, around, now)
         return
-    _check_measured(run, status)
-    with around.engine(base_url(run)) as engine:
-        version = engine.version()
-    node_claim = status.node_claim
-    actions.record_serving(
-        run=run,
-        engine=version,
-        instance_type=node_claim.instance_type if node_claim is not None else "",
-        now=now,
+    engines: dict[Side, str] = {}
+    for side, status in found.items():
+        serving.check_measured(run, side, status)
+        with around.engine(serving.base_url(run, side)) as engine:
+            engines[side] = engine.version()
+    actions.record_serving(run=run, engines=engines, now=now)
+
+
+def _wait_for(
+    run: EvalRun, waiting: dict[Side, ServingStatus], around: Surroundings, now: datetime
+) -> None:
+    """Say what the first side that is not ready waits for."""
+    troubles = [
+        serving.what_it_waits_for(run, side, status, around, now)
+        for side, status in waiting.items()
+    ]
+    limit = longest_start(around.start_seconds)
+    if now - run.requested_at > limit:
+        minutes = int(limit.total_seconds() // 60)
+        whose = serving.OF_A_SIDE[next(iter(waiting))]
+        words = f"{whose} was not ready after {minutes} minutes. {troubles[0].words}"
+        raise CannotRun("NOT_READY", words)
+    actions.record_waiting(
+        run=run, reason=troubles[0].code, message=troubles[0].words, at=now + POLL, now=now
     )
 
 
-def _check_measured(run: EvalRun, status: ServingStatus) -> None:
-    """Raise CannotRun unless the candidate's loader says that it read the very version: what is
-    scored is what will be approved.
+def _check_limits(run: EvalRun, around: Surroundings, at: datetime) -> None:
+    """Raise CannotRun where the run took too long, or its machines may have cost all that it was
+    given.
     """
-    version = run.model_version
-    for pod in (pod for pod in status.pods if not pod.deleting):
-        if pod.loaded is None:
-            words = "The candidate's loader left no word of what it read, so nothing is scored."
-            raise CannotRun("NOT_MEASURED", f"{words} It must be the product's own (README).")
-        if pod.loaded.digest != version.manifest_digest:
-            words = f"Its loader read {pod.loaded.digest}, {version.name} is"
-            raise CannotRun("OTHER_WEIGHTS", f"{words} {version.manifest_digest}.")
-
-
-def _what_it_waits_for(
-    run: EvalRun, status: ServingStatus, around: Surroundings, now: datetime
-) -> Trouble:
-    """Return what it waits for. Raises CannotRun when waiting cannot help."""
-    if not status.exists:
-        application = _look_at_argo_cd(run, around, now)
-        return sync.not_applied(
-            application,
-            "InferenceService",
-            run.inference_service,
-            names.EVALS,
-            run.deploy_commit,
-            contained=around.git.contains(application.revision, run.deploy_commit),
-        )
-    found = trouble.of_serving(status)
-    if found is None:
-        return Trouble("STARTING", "KServe does not call the candidate ready yet.")
-    if found.final:
-        raise CannotRun(found.code, found.words)
-    return found
-
-
-def _look_at_argo_cd(run: EvalRun, around: Surroundings, now: datetime) -> ApplicationStatus:
-    """Return how far Argo CD is; where it does nothing more, have it look again."""
-    applied = around.cluster().application_status(around.application, around.argocd_namespace)
-    sync.ask_again(around.git, applied, since=run.finished_at or run.requested_at, now=now)
-    return applied
+    if run.serving_at is not None and at - run.serving_at > RUN_LIMIT:
+        hours = int(RUN_LIMIT.total_seconds() // 3600)
+        words = f"{run.packets_done} of {run.packets_total} packets were answered in {hours} hours."
+        raise CannotRun("TOO_LONG", words)
+    spent = costs.spent(run.machines, around.price, at)
+    if run.cost_limit_usd is None or spent is None or spent < run.cost_limit_usd:
+        return
+    words = (
+        f"Its machines may have cost ${spent:.2f} by their list prices, and it was given "
+        f"${run.cost_limit_usd:.2f}. {run.packets_done} of {run.packets_total} packets were "
+        f"answered."
+    )
+    raise CannotRun("COST_LIMIT", words)
 
 
 # -- Asking ----------------------------------------------------------------------------------------
 
 
-def _ask(run: EvalRun, around: Surroundings, now: datetime, clock: Callable[[], float]) -> None:
-    question, packets = Question.of_json(run.suite.question), packets_of(run.suite)
-    done = set(run.packet_results.values_list("packet_id", flat=True))
+def _ask(run: EvalRun, around: Surroundings, now: datetime, clock: Clock) -> None:
+    """Ask what has no result yet, at most for one pass; judge where nothing is left."""
     started = clock()
-    with around.engine(base_url(run)) as engine:
-        for packet in (packet for packet in packets if packet.id not in done):
-            if clock() - started > PASS_SECONDS:
+
+    def at() -> datetime:
+        return now + timedelta(seconds=clock() - started)
+
+    def has_time() -> bool:
+        return clock() - started <= PASS_SECONDS
+
+    work = Work(run, packets_of(run.suite, run.subset), Question.of_json(run.suite.question))
+    with ExitStack() as stack:
+        engines = {
+            side: stack.enter_context(around.engine(serving.base_url(run, side)))
+            for side in run.sides
+        }
+        _require_there(engines)
+        names = {side: run.service_of(side) for side in run.sides}
+        asker = Asker(engines, names, work.question.max_tokens, BOUNDS)
+        while left := _left(work):
+            _check_limits(run, around, at())
+            if not has_time():
                 actions.continue_soon(run=run, now=now)
                 return
-            found = _answer(engine, run.inference_service, question, packet)
-            actions.record_packet(run=run, packet_id=packet.id, score=found, now=now)
-    actions.record_eval_run(run=run, now=now)
+            suspects = _suspects(run)
+            fresh = [each for each in left if each[0].id not in suspects]
+            # those at which an engine stumbled come last and alone: so that none is blamed for
+            # another, with which it was under way
+            calls = (_calls(work, packet, sides) for packet, sides in fresh or left)
+            at_once = run.concurrency if fresh else 1
+            stream = asking.answers(calls, asker.ask, at_once=at_once, go_on=has_time)
+            with closing(stream) as batches:
+                for batch in batches:
+                    if not _keep(work, batch, at()):
+                        return
+    actions.record_eval_run(run=run, cost=costs.spent(run.machines, around.price, at()), now=now)
 
 
-def _answer(engine: EngineClient, model: str, question: Question, packet: Packet) -> PacketScore:
-    """Ask one packet. The answer's text is read for codes and dropped."""
-    pieces: list[str] = []
-    last = Delta()
-    try:
-        for delta in engine.stream_chat(
-            model=model, messages=question.turns(packet), max_tokens=question.max_tokens
-        ):
-            pieces.append(delta.text)
-            last = delta
-    except GatewayRefusal as error:
-        raise CannotRun(
-            "ENGINE_REFUSED", f"The engine refused {packet.id}: {error.message}"
-        ) from error
-    latency = last.latency_ms or 0.0
-    timing = Timing(
-        ttft_ms=round(last.ttft_ms if last.ttft_ms is not None else latency, 1),
-        latency_ms=round(latency, 1),
-        output_tokens=last.usage.output_tokens if last.usage else 0,
-    )
-    return score(packet, "".join(pieces), timing, question.form)
+def _require_there(engines: Mapping[Side, EngineClient]) -> None:
+    """Raise TemporaryError where an engine is away: then no packet is to blame."""
+    for side, engine in engines.items():
+        if not engine.ready():
+            raise TemporaryError(f"{serving.OF_A_SIDE[side]}'s engine does not answer.")
+
+
+def _left(work: Work) -> list[tuple[Packet, list[Side]]]:
+    """Return the packets without a result, with the sides that lack it; every other packet begins
+    with the other side.
+    """
+    run, found = work.run, []
+    done = set(run.packet_results.values_list("side", "packet_id"))
+    for place, packet in enumerate(work.packets):
+        sides = run.sides if place % 2 == 0 else tuple(reversed(run.sides))
+        missing = [side for side in sides if (side, packet.id) not in done]
+        if missing:
+            found.append((packet, missing))
+    return found
+
+
+def _suspects(run: EvalRun) -> frozenset[str]:
+    """Return the packets at which an engine stumbled."""
+    return frozenset(key.partition(":")[2] for key in run.stumbles)
+
+
+def _calls(work: Work, packet: Packet, sides: Sequence[Side]) -> list[Call]:
+    turns = work.question.turns(packet)
+    return [Call(side, packet.id, turns) for side in sides]
+
+
+def _keep(work: Work, batch: Sequence[Ended], at: datetime) -> bool:
+    """Keep how calls ended; False where the run has ended meanwhile. Raises TemporaryError where an
+    engine is away, CannotRun where too many packets failed.
+    """
+    run = work.run
+    stumbled = [each for each in batch if each.has_stumbled]
+    counts = Counter({key: int(count) for key, count in run.stumbles.items()})
+    counts.update(_key(each.call) for each in stumbled)
+    given_up = [each for each in stumbled if counts[_key(each.call)] >= STUMBLES]
+    ended = [each for each in batch if not each.has_stumbled] + list(map(_as_problem, given_up))
+    results = [
+        result_of(run, work.by_id[each.call.packet_id], each, work.question.form, at)
+        for each in ended
+    ]
+    if not actions.record_packets(run=run, results=results, stumbles=counts, now=at):
+        return False
+    if any(each.problem for each in ended):
+        _refuse_too_many(run)
+    away = next((each for each in stumbled if each.is_away), None)
+    if away is not None:
+        raise TemporaryError(f"{serving.OF_A_SIDE[away.call.side]}: {away.words}")
+    return True
+
+
+def _key(call: Call) -> str:
+    return f"{call.side}:{call.packet_id}"
+
+
+def _as_problem(ended: Ended) -> Ended:
+    words = f"{ended.words} It was tried {STUMBLES} times."
+    return Ended(ended.call, problem=asking.STUMBLED, words=words)
+
+
+def _refuse_too_many(run: EvalRun) -> None:
+    """Raise CannotRun where more than one in ten packets of a side failed."""
+    failed = list(run.packet_results.exclude(problem="").values_list("side", "problem_words"))
+    for side in run.sides:
+        words = [why for whose, why in failed if whose == side]
+        if 100 * len(words) > MOST_FAILED * run.packets_total:
+            ((often, _),) = Counter(words).most_common(1)
+            raise CannotRun(
+                "TOO_MANY_FAILED",
+                f"{serving.OF_A_SIDE[side]} failed at {len(words)} of {run.packets_total} "
+                f"packets, more than {MOST_FAILED} %, so its figures would say nothing. "
+                f"Most often: {often}",
+            )
 
 
 # -- Ending ----------------------------------------------------------------------------------------
 
 
+def _finish(run: EvalRun, around: Surroundings, now: datetime) -> None:
+    """Take away what was served, whatever becomes of the report; then lock the report."""
+    _remove(run, around, now)
+    if run.report_digest and not run.report_key:
+        _store_report(run, around, now)
+
+
 def _remove(run: EvalRun, around: Surroundings, now: datetime) -> None:
-    if not run.remove_commit:
-        path = _path(run)
-        if around.git.read(path) is None and not run.deploy_commit:
-            actions.record_removed(run=run, now=now)
-            return
-        ref = around.git.commit(
-            changes={path: None},
-            message=f"Remove {run.inference_service} after its evaluation",
-            trailers=_trailers(run, "RETIRE"),
-        )
-        actions.record_remove_commit(run=run, commit=ref.sha, at=now + POLL, now=now)
+    if run.removed_at is not None:
         return
-    status = around.cluster().serving_status(run.inference_service, names.EVALS)
-    if status.exists or status.pods:
-        if status.exists:
-            _look_at_argo_cd(run, around, now)
-        actions.record_waiting(
-            run=run, reason=run.reason, message=run.message, at=now + POLL, now=now
-        )
-    else:
+    if not run.remove_commit:
+        ref = serving.remove(run, around)
+        if ref is None:
+            actions.record_removed(run=run, now=now)
+        else:
+            actions.record_remove_commit(run=run, commit=ref.sha, at=now + POLL, now=now)
+        return
+    found = serving.statuses(run, around).values()
+    if not any(status.exists or status.pods for status in found):
         actions.record_removed(run=run, now=now)
+        return
+    if any(status.exists for status in found):
+        serving.look_at_argo_cd(run, around, now)
+    actions.record_waiting(run=run, reason=run.reason, message=run.message, at=now + POLL, now=now)
+
+
+def _store_report(run: EvalRun, around: Surroundings, now: datetime) -> None:
+    """Write the report beside the version, once and locked. One that is there already must be this
+    one.
+    """
+    content, key = report.content(run), report.key_of(run)
+    registry = around.registry()
+    try:
+        until = now + timedelta(days=around.retention_days)
+        registry.put_new(key, content, locked_until=until)
+    except AlreadyExists:
+        there = registry.read_small(key, limit=report.LARGEST)
+        if digest_of_bytes(there) != run.report_digest:
+            raise
+    actions.record_report_stored(run=run, key=key, now=now)
 
 
 def _wait_or_give_up(
     run: EvalRun, around: Surroundings, error: TemporaryError, now: datetime
 ) -> None:
-    starts = run.status == Status.STARTING
-    limit = longest_start(around.start_seconds) if starts else RUN_LIMIT
-    since = run.serving_at or run.requested_at
-    if run.status in EvalRun.OPEN and now - since > limit:
-        _end(run, "AWAY_TOO_LONG", str(error), now)
+    if run.status in EvalRun.OPEN and _waited_long_enough(run, around, now):
+        _end(run, around, "AWAY_TOO_LONG", str(error), now)
         return
     at = retry_at(run, now=now, retry_after=error.retry_after)
     ended = run.status not in EvalRun.OPEN
@@ -300,21 +345,25 @@ def _wait_or_give_up(
     actions.record_waiting(run=run, reason=reason, message=message, at=at, now=now)
 
 
-def _end(run: EvalRun, reason: str, message: str, now: datetime) -> None:
-    """End an open run with an error; of an ended one, only its removal can fail, and that is tried
-    again.
+def _waited_long_enough(run: EvalRun, around: Surroundings, now: datetime) -> bool:
+    """Tell whether an open run waits no longer: for its start, or for an engine that answered once
+    and is away.
+    """
+    if run.serving_at is None:
+        return now - run.requested_at > longest_start(around.start_seconds)
+    answered = run.packet_results.order_by("-answered_at").values_list("answered_at", flat=True)
+    last = answered.exclude(answered_at=None).first() or run.serving_at
+    return now - max(last, run.serving_at) > AWAY_LIMIT
+
+
+def _end(run: EvalRun, around: Surroundings, reason: str, message: str, now: datetime) -> None:
+    """End an open run with an error; of an ended one, only its removal or its report can fail, and
+    that is tried again.
     """
     if run.status in EvalRun.OPEN:
-        actions.fail_eval_run(run=run, reason=reason, message=message, now=now)
+        cost = costs.spent(run.machines, around.price, now)
+        actions.fail_eval_run(run=run, reason=reason, message=message, cost=cost, now=now)
     else:
         actions.record_waiting(
             run=run, reason=run.reason, message=run.message, at=retry_at(run, now=now), now=now
         )
-
-
-def _path(run: EvalRun) -> str:
-    return names.candidate_path(run.inference_service)
-
-
-def _trailers(run: EvalRun, step: str) -> dict[str, str]:
-    return {"Quartermaster-EvalRun": str(run.pk), "Quartermaster-Step": step}

@@ -42,7 +42,7 @@ def _runs(now: datetime) -> Iterator[News]:
     for run in rows.select_related("model_version__registered_model__owner_team"):
         is_error = run.status == Status.ERROR
         model = run.model_version.registered_model
-        below = f"Evaluation of {run.model_version.name} ended below its thresholds"
+        below = f"Evaluation of {run.model_version.name} did not pass"
         yield News(
             key=f"evaluation:{run.pk}:{run.status}",
             kind=Kind.VERSION,

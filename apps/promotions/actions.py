@@ -21,7 +21,8 @@ from apps.common import decisions
 from apps.common.canonical import canonical, digest_of
 from apps.common.errors import DomainError, require
 from apps.common.tasks import enqueue_on_commit
-from apps.evals.queries import current_suite, deciding_run
+from apps.evals.queries import deciding_runs
+from apps.evals.suites.queries import suites_judging
 from apps.manifests.scaling import BadScaling, pre_warm_of
 from apps.manifests.serving_settings import USUAL, ServingSettings
 from apps.manifests.text import CannotRender
@@ -29,7 +30,7 @@ from apps.promotions import begin, queries
 from apps.promotions.binding.actions import void_if_changed
 from apps.promotions.binding.bound import Binding
 from apps.promotions.binding.models import KeptBytes
-from apps.promotions.binding.present import Chosen, present
+from apps.promotions.binding.present import Chosen, Evaluated, present
 from apps.promotions.changes.actions import ask_for_change
 from apps.promotions.dossier import Change, digest_shown, document, evidence
 from apps.promotions.gates import blocked, evaluate_gates
@@ -113,14 +114,15 @@ def request_promotion(
     version.refresh_from_db()
     facts = queries.evidence_for(version, now, serving_class=serving_class, settings=settings)
     _refuse(problem.words for problem in blocked(evaluate_gates(facts)))
-    suite = current_suite(model)
-    run, live = deciding_run(version, suite), queries.live_version(model)
+    suites = suites_judging(model)
+    evaluated = Evaluated(suites, deciding_runs(version, suites))
+    (_, run), live = evaluated.first, queries.live_version(model)
     if run is None:
         raise NotEligible("The evaluation run is gone. Start one on the version's page.")
     revision = revision_for(model.data_class, now)
     policy = (revision.number, revision.digest)
     chosen = Chosen(serving_class, hours, policy, revision.rules.steps, settings)
-    binding = _bind(version, chosen, run=run, suite=suite, baseline=live)
+    binding = _bind(version, chosen, evaluated=evaluated, baseline=live)
     try:
         with transaction.atomic():
             promotion = Promotion.objects.create(

@@ -11,12 +11,12 @@ from django.conf import settings
 from django.http import HttpResponse
 
 from apps.common.canonical import digest_of, digest_of_bytes
-from apps.evals.models import EvalRun
-from apps.evals.pages import metric_lines
-from apps.evals.queries import deciding_run
+from apps.evals.models import EvalRun, Side
+from apps.evals.pages import metric_lines, rule_words, verdict_words
+from apps.evals.runs.comparing import Measured
 from apps.manifests.serving_settings import changes, lines
 from apps.promotions import pages, queries, sleep
-from apps.promotions.binding.bound import image_of
+from apps.promotions.binding.bound import image_of, runs_of
 from apps.promotions.binding.models import KeptBytes
 from apps.promotions.emergencies.models import Emergency
 from apps.promotions.gates import evaluate_gates, short
@@ -45,19 +45,23 @@ class Change:
 def evidence(promotion: Promotion, change: Change, now: datetime) -> dict[str, Any]:
     """Return what is in front of the reviewer now. Reads rows alone; about twenty queries.
 
-    conditions: [{name, passed, words}]; metrics: the lines of evals.pages; facts: [[label, words]];
+    conditions: [{name, passed, words}]; metrics: the lines of evals.pages, with rule and verdict of
+    the suite; more_runs: the same of other suites that judge the model; facts: [[label, words]];
     settings: engine, image and what the version is served with; settings_changes: [[what, of the
     live version, as proposed]]; cost: effects.Effect.as_json();
     steps, problem: the change.
     """
     found = evaluate_gates(queries.evidence_for(promotion.model_version, now, promotion))
-    run, baseline = promotion.eval_run, baseline_run(promotion)
+    run, baseline = promotion.eval_run, measured_baseline(promotion)
     return {
         "conditions": [
             {"name": item.name, "passed": item.passed, "words": item.words} for item in found
         ],
-        "metrics": metric_lines(run, baseline),
-        "baseline_run": str(baseline.pk) if baseline else "",
+        "metrics": metric_lines(run),
+        "baseline_run": str(baseline.run.pk) if baseline else "",
+        "rule": rule_words(run.suite),
+        "verdict": verdict_words(run),
+        "more_runs": more_runs(promotion),
         "facts": [[label, words] for label, words in facts(promotion, now)],
         "settings": serving_settings(promotion),
         "settings_changes": settings_changes(promotion),
@@ -146,11 +150,32 @@ def kept(promotion: Promotion) -> dict[str, Any]:
     return decided.evidence if decided is not None else {}
 
 
-def baseline_run(promotion: Promotion) -> EvalRun | None:
-    """Return the deciding run of the version that the promotion is compared with, or None."""
-    if promotion.baseline is None:
+def measured_baseline(promotion: Promotion) -> Measured | None:
+    """Return the promotion's baseline as its own run measured it, side by side with the candidate;
+    None where nothing served, or another version did when the run was asked for.
+    """
+    run = promotion.eval_run
+    if promotion.baseline_id is None or run.baseline_id != promotion.baseline_id:
         return None
-    return deciding_run(promotion.baseline, promotion.eval_run.suite)
+    return Measured(run, Side.BASELINE)
+
+
+def runs_beside(promotion: Promotion) -> dict[str, EvalRun]:
+    """Return suite's slug → the run on it, of the suites beside the first that judge the model, as
+    they were bound. One query, or none.
+    """
+    named = runs_of(promotion.binding)
+    rows = EvalRun.objects.filter(pk__in=[pk for pk in named.values() if pk])
+    related = ("suite", "model_version__registered_model", "baseline__registered_model")
+    return {run.suite.slug: run for run in rows.select_related(*related).order_by("suite__slug")}
+
+
+def more_runs(promotion: Promotion) -> list[dict[str, str]]:
+    """Return what the other suites' rules made of the version: {suite, run, verdict}."""
+    return [
+        {"suite": run.suite.title, "run": str(run.pk), "verdict": verdict_words(run)}
+        for run in runs_beside(promotion).values()
+    ]
 
 
 def facts(promotion: Promotion, now: datetime) -> list[tuple[str, str]]:

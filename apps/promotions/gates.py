@@ -25,14 +25,17 @@ NO_LICENSE = (
 
 @dataclass(frozen=True)
 class RunFacts:
-    """The version's newest evaluation run that came to a result. engine: "" where it was not
-    recorded.
+    """The version's newest evaluation run on a suite that came to a result. engine: "" where it was
+    not recorded. baseline: the name of the version that it was measured against, None for none.
+    verdict: what the suite's rule made of it, as a sentence.
     """
 
     id: str
     passed: bool
     report_digest: str
     engine: str = ""
+    baseline: str | None = None
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Evidence:
     no longer as it was bound then; None where nothing was, which is how the first ones were made.
     bound_policy: the number of its policy, while that must stay in force.
     serving_class: "" while none was chosen. only_spot: every NodePool is known to buy Spot machines
-    alone. served_with: its settings in short; settings_problems: why nothing can be served with
+    alone. run, suite: the first suite that judges the model; more: the others, each with its run.
+    served_with: its settings in short; settings_problems: why nothing can be served with
     them. fit: what the pools can buy of them, None while there are none. evaluated_otherwise:
     settings that may change answers, in which the run differs from what is proposed.
     real_engine_required: by the policy. policy: the number of the one in force. retired: its model
@@ -59,6 +63,7 @@ class Evidence:
     run: RunFacts | None
     suite: str
     baseline: str | None
+    more: Sequence[tuple[str, RunFacts | None]] = ()
     serving_class: str = ""
     only_spot: bool = False
     served_with: str = ""
@@ -140,25 +145,44 @@ def _evaluation(facts: Evidence) -> list[Condition]:
                 "Evaluation", False, "There is no evaluation suite yet. A model owner starts one."
             )
         ]
-    if facts.run is None:
+    every = [(facts.suite, facts.run), *facts.more]
+    return [condition for suite, run in every for condition in _on_suite(suite, run, facts)]
+
+
+def _on_suite(suite: str, run: RunFacts | None, facts: Evidence) -> list[Condition]:
+    """Return whether a version passed a suite, against the version that serves now."""
+    if run is None:
         words = (
-            f"No finished evaluation run on the current suite {facts.suite}. Start one on the "
+            f"No finished evaluation run on the current suite {suite}. Start one on the "
             f"version's page."
         )
         return [Condition("Evaluation", False, words)]
-    if not facts.run.passed:
-        words = (
-            f"The newest evaluation run on {facts.suite} is below its thresholds. Publish a better "
-            f"version."
-        )
-        return [Condition("Evaluation", False, words)]
+    if not run.passed:
+        words = f"The newest evaluation run on {suite} did not pass. {run.verdict}".strip()
+        return [Condition("Evaluation", False, f"{words} Publish a better version.")]
     return [
-        Condition(
-            "Evaluation", True, f"run {facts.run.id[:8]} on {facts.suite}: every threshold met"
-        ),
-        *_engine(facts.run, facts.real_engine_required),
-        _report(facts.run),
+        Condition("Evaluation", True, f"run {run.id[:8]} on {suite}: the rule is met"),
+        *_compared(run, facts),
+        *_engine(run, facts.real_engine_required),
+        _report(run),
     ]
+
+
+def _compared(run: RunFacts, facts: Evidence) -> list[Condition]:
+    """Return whether it was measured against the version that it would replace; nothing where it
+    replaces none.
+    """
+    if facts.baseline in (None, facts.version):
+        return []
+    if run.baseline == facts.baseline:
+        words = f"asked the same packets beside {facts.baseline}, in the same run"
+        return [Condition("Measured against", True, words)]
+    before = f"{run.baseline} served" if run.baseline else "nothing served"
+    words = (
+        f"The run is from when {before}; now {facts.baseline} does. Start a run, which measures "
+        f"the version against that one."
+    )
+    return [Condition("Measured against", False, words)]
 
 
 def _report(run: RunFacts) -> Condition:

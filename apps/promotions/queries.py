@@ -1,5 +1,6 @@
 """Reads over promotions and rollouts: what serves, and what the gates look at."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,11 +11,13 @@ from apps.catalog.facts.queries import documents_of
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.catalog.retirement.models import is_retired
 from apps.evals.models import EvalRun, EvalSuite
-from apps.evals.queries import current_suite, deciding_run
-from apps.manifests.serving_settings import USUAL, ServingSettings, in_short
+from apps.evals.pages import verdict_words
+from apps.evals.queries import deciding_runs
+from apps.evals.suites.queries import suites_judging
+from apps.manifests.serving_settings import USUAL, ServingSettings, changes_of_answers, in_short
 from apps.manifests.text import CannotRender
 from apps.promotions.binding.differences import COMMITS, Difference, differences
-from apps.promotions.binding.present import Chosen, present
+from apps.promotions.binding.present import Chosen, Evaluated, present
 from apps.promotions.emergencies.models import Emergency
 from apps.promotions.gates import Condition, Evidence, RunFacts, blocked, evaluate_gates
 from apps.promotions.models import (
@@ -129,8 +132,9 @@ def evidence_for(
     ruling = rules_for(model, at)
     own = promotion.policy_revision if promotion else None
     rules = own.rules if own else ruling.rules
-    suite = current_suite(model)
-    run = deciding_run(version, suite) if suite else None
+    suites = suites_judging(model)
+    runs = deciding_runs(version, suites)
+    suite, run = Evaluated(suites, runs).first
     live = live_version(model)
     others = Rollout.objects.filter(registered_model=model).select_related(
         "model_version__registered_model"
@@ -144,16 +148,17 @@ def evidence_for(
         version_status=version.get_status_display(),
         manifest_digest=version.manifest_digest,
         signature_digest=version.signature_digest,
-        run=_run_facts(run) if run else None,
+        run=_run_facts(run),
         suite=str(suite) if suite else "",
         baseline=live.name if live else None,
+        more=[(str(each), _run_facts(runs.get(each.pk))) for each in suites[1:]],
         serving_class=serving_class,
-        **_of_settings(serving_class, settings),
+        **_of_settings(serving_class, settings, runs.values()),
         open_rollout=under_way.model_version.name if under_way else None,
         failed_rollout=failed.model_version.name if failed else None,
         real_engine_required=rules.real_engine_required,
         policy=ruling.number,
-        differences=_differences(promotion, ruling, run, suite, live) if promotion else (),
+        differences=_differences(promotion, ruling, suites, runs, live) if promotion else (),
         bound_policy=_policy_that_must_stay(promotion, ruling),
         is_bound=promotion is not None,
         retired=is_retired(model.pk),
@@ -162,24 +167,36 @@ def evidence_for(
     )
 
 
-def _of_settings(serving_class: str, settings: ServingSettings) -> dict[str, Any]:
+def _of_settings(
+    serving_class: str, settings: ServingSettings, runs: Iterable[EvalRun]
+) -> dict[str, Any]:
     """Return what the gates look at of a version's settings; nothing where no class was chosen. Up
-    to six queries.
+    to six queries. runs: its deciding ones.
     """
     if not serving_class:
         return {}
+    evaluated = [ServingSettings.of_json(run.serving_settings) for run in runs]
     is_warm = serving_class == ServingClass.WARM
     return {
         "only_spot": is_warm and buys_only_spot(),
         "served_with": in_short(settings),
         "settings_problems": settings.problems(sleeps=not is_warm),
         "fit": fit_of(settings, needs_on_demand=is_warm),
+        "evaluated_otherwise": list(
+            dict.fromkeys(
+                change for each in evaluated for change in changes_of_answers(each, settings)
+            )
+        ),
     }
 
 
-def _run_facts(run: EvalRun) -> RunFacts:
+def _run_facts(run: EvalRun | None) -> RunFacts | None:
+    if run is None:
+        return None
     passed = run.status == EvalRun.Status.PASSED
-    return RunFacts(str(run.pk), passed, run.report_digest, run.engine)
+    baseline = run.baseline.name if run.baseline else None
+    verdict = "" if passed else verdict_words(run)
+    return RunFacts(str(run.pk), passed, run.report_digest, run.engine, baseline, verdict)
 
 
 def chosen_of(promotion: Promotion, ruling: Ruling | None = None) -> Chosen:
@@ -198,8 +215,8 @@ def chosen_of(promotion: Promotion, ruling: Ruling | None = None) -> Chosen:
 def _differences(
     promotion: Promotion,
     ruling: Ruling,
-    run: EvalRun | None,
-    suite: EvalSuite | None,
+    suites: Sequence[EvalSuite],
+    runs: Mapping[int, EvalRun],
     live: ModelVersion | None,
 ) -> list[Difference] | None:
     """Return what is no longer as the promotion bound it; None where it bound nothing."""
@@ -207,7 +224,8 @@ def _differences(
         return None
     version, chosen = promotion.model_version, chosen_of(promotion, ruling)
     try:
-        now = present(version, chosen, surroundings(), run=run, suite=suite, baseline=live)
+        found = Evaluated(suites, runs)
+        now = present(version, chosen, surroundings(), evaluated=found, baseline=live)
     except CannotRender as error:
         return [Difference(COMMITS, "What its steps write", "as proposed", f"nothing: {error}")]
     return differences(promotion.binding, now.binding.as_json())

@@ -30,8 +30,9 @@ from apps.common.errors import DomainError
 from apps.common.orders import carry_out
 from apps.common.simulated import Simulated
 from apps.common.tables.reading import respond
-from apps.evals.pages import is_stand_in, metric_lines
-from apps.evals.queries import current_suite, deciding_run
+from apps.evals.pages import is_stand_in, metric_lines, verdict_words
+from apps.evals.queries import deciding_runs
+from apps.evals.suites.queries import suites_judging
 from apps.fleet.costs import MachinePrices, cold_starts
 from apps.manifests.serving_settings import USUAL
 from apps.promotions import (
@@ -115,7 +116,9 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
             messages.success(request, f"Proposed {version.name}. A {decider} decides.")
             return redirect("promotions:promotion_detail", pk=made.pk)
     gates = evaluate_gates(queries.evidence_for(version, now()))
-    run = deciding_run(version, current_suite(model))
+    suites = suites_judging(model)
+    runs = deciding_runs(version, suites)
+    run = runs.get(suites[0].pk) if suites else None
     live = queries.live_version(model)
     prices = sleep.prices_of(model.name, served_with, ServingClass.WARM, now())
     context = {
@@ -131,9 +134,8 @@ def promotion_create(request: SignedIn, name: str, number: int) -> HttpResponse:
         "blocked": blocked(gates),
         "may_propose": model.is_owned_by(request.user),
         "waiting": Promotion.objects.pending().filter(registered_model=model).first(),
-        "metrics": metric_lines(run, deciding_run(live, run.suite) if live else None)
-        if run
-        else [],
+        "metrics": metric_lines(run) if run else [],
+        "verdicts": [(each, verdict_words(each)) for each in runs.values()],
         "live": live,
         "run": run,
         "simulated": Simulated(engine=run is not None and is_stand_in(run)),
@@ -206,6 +208,9 @@ def _show(
         "badge": stages.badge_of(promotion),
         "metrics": shown["metrics"],
         "baseline_run": shown["baseline_run"],
+        "rule": shown.get("rule", ""),
+        "verdict": shown.get("verdict", ""),
+        "more_runs": shown.get("more_runs", []),
         "simulated": Simulated(engine=is_stand_in(promotion.eval_run)),
         "gates": gates,
         "blocked": [gate for gate in gates if not gate["passed"]],

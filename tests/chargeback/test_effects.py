@@ -34,7 +34,7 @@ def served(model, price="2", chosen=None, **run):
     """Let the first version serve since the second of November, on one machine for four days."""
     promoted.suite()
     live = promoted.live(model, 1, **(chosen or {}))
-    promoted.run(live.model_version, at=NOW + timedelta(minutes=1), **(SAME | run))
+    live.measured = SAME | run  # beside the candidate, in its run
     own = machine("own", 0, 100, price=price, gpus=1, instance_type="g6.xlarge")
     replica(own, f"{model.name}-v1", 0, 100)
     for days in (1, 2):
@@ -44,7 +44,12 @@ def served(model, price="2", chosen=None, **run):
 
 def proposed(live, chosen=None, **run):
     candidate = promoted.version(live.registered_model, 2)
-    run = promoted.run(candidate, **(SAME | run))
+    theirs = {
+        "baseline_engine": live.measured["engine"],
+        "machines": {"BASELINE": {"instance_type": live.measured["instance_type"]}},
+        "baseline_metrics": {"f1": 0.9} | live.measured.get("metrics", {}),
+    }
+    run = promoted.run(candidate, **(theirs | SAME | run))
     return Promotion.objects.create(
         registered_model=live.registered_model, model_version=candidate, eval_run=run,
         baseline=live.model_version, manifest_digest=candidate.manifest_digest,

@@ -377,12 +377,13 @@ STEPS = {
         "WITHDRAWN": "",
     },
     "evals.EvalRun": {
-        "PENDING": "STARTING ERROR",
-        "STARTING": "RUNNING ERROR",
-        "RUNNING": "PASSED FAILED ERROR",
+        "PENDING": "STARTING ERROR CANCELED",
+        "STARTING": "RUNNING ERROR CANCELED",
+        "RUNNING": "PASSED FAILED ERROR CANCELED",
         "PASSED": "",
         "FAILED": "",
         "ERROR": "",
+        "CANCELED": "",
     },
     "evals.EvalSuite": {
         "PENDING": "APPROVED REJECTED WITHDRAWN",

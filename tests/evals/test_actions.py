@@ -2,22 +2,34 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from apps.audit.models import Action, AuditEvent
+from apps.common.canonical import digest_of_bytes
 from apps.common.errors import NotPermitted
 from apps.evals import actions, report
-from apps.evals.models import EvalRun, EvalSuite
+from apps.evals.models import EvalReport, EvalRun, EvalSuite, Side
 from apps.evals.scoring.scores import PacketScore
 from apps.evals.suites import shipped
 from apps.evals.suites.actions import SuiteChanged, ensure_suite
-from apps.promotions.models import Rollout
+from apps.evals.suites.queries import CPU, packets_of
+from apps.manifests.serving_settings import ServingSettings
 from tests.database import as_owner
+from tests.evals.samples import (
+    MACHINE,
+    RIGHT,
+    WRONG,
+    answer,
+    answered,
+    judged,
+    result,
+    serves,
+)
 from tests.factories import NOW, ModelVersionFactory
-from tests.promotions import factories
 from tests.trail import AuditAway, trail
 
 pytestmark = pytest.mark.django_db
@@ -27,9 +39,6 @@ def audited(run) -> list[str]:
     return sorted(event.action for event in AuditEvent.objects.about("EvalRun", str(run.pk)))
 
 
-RIGHT = PacketScore(("E11.9",), ("E11.9",), 1, 10.0, 20.0, 5)
-
-
 @pytest.fixture
 def other(registered_model, suite, alice, run):
     """A run of another version; nothing that happens to `run` changes it."""
@@ -37,15 +46,20 @@ def other(registered_model, suite, alice, run):
     return actions.start_eval_run(version=version, suite=suite, actor=alice, now=NOW)
 
 
+@pytest.fixture
+def against(registered_model, suite, alice):
+    """A run of a version against one that serves."""
+    candidate, live = (
+        ModelVersionFactory(registered_model=registered_model, number=number) for number in (5, 4)
+    )
+    wanted = actions.Wanted(baseline=live, cost_limit_usd=Decimal("2.50"), concurrency=3)
+    return actions.start_eval_run(
+        version=candidate, suite=suite, actor=alice, now=NOW, wanted=wanted
+    )
+
+
 def as_stored(run) -> dict:
     return EvalRun.objects.filter(pk=run.pk).values().get()
-
-
-def answered(run, score=None):
-    """Bring a run to where all is answered."""
-    actions.record_deployed(run=run, commit="c" * 40, now=NOW)
-    actions.record_serving(run=run, engine="stand-in", instance_type="g5.xlarge", now=NOW)
-    actions.record_packet(run=run, packet_id="packet-01", score=score or RIGHT, now=NOW)
 
 
 class TestEnsureSuite:
@@ -85,9 +99,52 @@ class TestStartEvalRun:
             carol,
             NOW,
         )
-        facts = {"suite": str(suite), "manifest_digest": version.manifest_digest}
+        facts = {
+            "suite": str(suite), "manifest_digest": version.manifest_digest, "baseline": "",
+            "packets": suite.packet_count, "subset": "", "concurrency": 4, "cost_limit_usd": "",
+        }  # fmt: skip
         assert trail(run) == [(Action.EVAL_STARTED, "carol", facts)]
         assert asked == [("evals.reconcile_eval_run", {"run_id": str(run.pk)})]
+
+    def test_keeps_against_what_and_with_what_and_for_how_much(self, against, suite):
+        assert (against.baseline.number, against.packets_total) == (4, suite.packet_count)
+        assert (against.concurrency, against.cost_limit_usd) == (3, Decimal("2.50"))
+        usual = ServingSettings().as_json()
+        assert against.serving_settings == against.baseline_settings == usual
+        ((_, _, facts),) = trail(against)
+        assert (facts["baseline"], facts["cost_limit_usd"]) == (against.baseline.name, "2.50")
+
+    def test_is_against_nothing_where_the_version_itself_serves(self, version, suite, alice):
+        wanted = actions.Wanted(baseline=version)
+        run = actions.start_eval_run(
+            version=version, suite=suite, actor=alice, now=NOW, wanted=wanted
+        )
+        assert (run.baseline, run.baseline_settings) == (None, {})
+
+    def test_asks_the_declared_subset_alone(self, version, suite, alice):
+        wanted = actions.Wanted(subset=CPU)
+        run = actions.start_eval_run(
+            version=version, suite=suite, actor=alice, now=NOW, wanted=wanted
+        )
+        assert run.packets_total == len(packets_of(suite, CPU))
+
+    @pytest.mark.parametrize(
+        ("wish", "words"),
+        [
+            ({"concurrency": 0}, "1 to 32 packets at once"),
+            ({"concurrency": 33}, "1 to 32 packets at once"),
+            ({"cost_limit_usd": Decimal(0)}, "more than \\$0"),
+            ({"cost_limit_usd": Decimal(10_001)}, "at most \\$10,000"),
+            ({"settings": ServingSettings(gpus=3, tensor_parallelism=2)}, "2 GPUs of the 3"),
+        ],
+    )
+    def test_refuses_what_no_run_can_do(self, version, suite, alice, wish, words):
+        with pytest.raises(actions.BadRun, match=words):
+            actions.start_eval_run(
+                version=version, suite=suite, actor=alice, now=NOW,
+                wanted=replace(actions.WHOLE, **wish),
+            )  # fmt: skip
+        assert not EvalRun.objects.exists()
 
     def test_starts_nothing_that_it_cannot_record(self, version, suite, alice, audit_away):
         with audit_away(), pytest.raises(AuditAway):
@@ -162,8 +219,10 @@ class TestWhatTheWorkerRecords:
         EvalRun.objects.update(attempts=3)
         untouched = as_stored(other)
         facts = {"engine": "vllm 0.32.0", "instance_type": "g5.xlarge"}
+        actions.record_machines(run=run, machines={"CANDIDATE": MACHINE}, now=NOW)
         for now in (self.LATER, NOW):
-            actions.record_serving(run=run, now=now, **facts)
+            engines = {Side.CANDIDATE: "vllm 0.32.0"}
+            actions.record_serving(run=run, engines=engines, now=now)
         stored = as_stored(run)
         assert {name: stored[name] for name in facts} == facts
         assert (stored["status"], stored["serving_at"], stored["attempts"]) == (
@@ -181,15 +240,34 @@ class TestWhatTheWorkerRecords:
 
     def test_of_each_packet(self, run, other):
         untouched = as_stored(other)
+        serves(run)
         EvalRun.objects.filter(pk=run.pk).update(reason="R", message="m")
-        for packet in ("packet-01", "packet-02"):
-            actions.record_packet(run=run, packet_id=packet, score=RIGHT, now=self.LATER)
-        result = run.packet_results.get(packet_id="packet-02")
-        assert report.score(result) == RIGHT
+        for packet in ("packet-001", "packet-002"):
+            row = result(run, packet)
+            assert actions.record_packets(
+                run=run, results=[row], stumbles={"CANDIDATE:p": 1}, now=self.LATER
+            )
+        kept = run.packet_results.get(packet_id="packet-002")
+        assert PacketScore.of_json(kept.score) == replace(RIGHT, packet_id="packet-002")
         stored = as_stored(run)
         assert (stored["packets_done"], stored["observed_at"]) == (2, self.LATER)
         assert (stored["reason"], stored["message"]) == ("", "")
+        assert stored["stumbles"] == {"CANDIDATE:p": 1}
         assert as_stored(other) == untouched
+
+    def test_of_a_packet_of_both_sides_counts_once_both_have_answered(self, against):
+        serves(against)
+        answer(against)
+        assert as_stored(against)["packets_done"] == 0
+        answer(against, side=Side.BASELINE)
+        assert as_stored(against)["packets_done"] == 1
+
+    def test_of_nothing_that_comes_after_the_end(self, run, alice):
+        serves(run)
+        other = EvalRun.objects.get(pk=run.pk)
+        actions.cancel_eval_run(run=other, actor=alice, now=self.LATER)
+        assert not answer(run)
+        assert as_stored(run)["packets_done"] == 0
 
     def test_of_time_that_was_used_up(self, run, other, enqueued):
         EvalRun.objects.update(attempts=3)
@@ -210,7 +288,7 @@ class TestWhatTheWorkerRecords:
         actions.record_removed(run=run, now=NOW)
         assert (as_stored(run)["remove_commit"], as_stored(run)["removed_at"]) == ("", None)
         for one in (run, other):
-            actions.record_eval_run(run=one, now=NOW)
+            actions.record_eval_run(run=one, cost=None, now=NOW)
         EvalRun.objects.update(attempts=3)
         untouched = as_stored(other)
         for commit in ("e" * 40, "f" * 40):
@@ -223,6 +301,7 @@ class TestWhatTheWorkerRecords:
         )
         assert stored["observed_at"] == self.LATER
         last = self.LATER + timedelta(minutes=1)
+        actions.record_report_stored(run=run, key="evals/r.json", now=self.LATER)
         for now in (last, NOW):
             actions.record_removed(run=run, now=now)
         stored = as_stored(run)
@@ -245,10 +324,10 @@ class TestWhatTheWorkerRecords:
         refused(actions.record_deployed, commit="c" * 40)
         refused(actions.fail_eval_run, reason="R", message="m")
         actions.record_deployed(run=run, commit="c" * 40, now=NOW)
-        refused(actions.record_serving, engine="stand-in", instance_type="g5.xlarge")
+        refused(actions.record_serving, engines={Side.CANDIDATE: "stand-in"})
         answered(run)
-        refused(actions.record_eval_run)
-        actions.record_eval_run(run=run, now=NOW)
+        refused(actions.record_eval_run, cost=None)
+        actions.record_eval_run(run=run, cost=None, now=NOW)
         refused(actions.record_removed)
 
 
@@ -259,7 +338,7 @@ class TestRecordEvalRun:
         EvalRun.objects.update(attempts=3, reason="R", message="m")
         untouched = as_stored(other)
         later = NOW + timedelta(minutes=5)
-        actions.record_eval_run(run=run, now=later)
+        actions.record_eval_run(run=run, cost=None, now=later)
         stored = as_stored(run)
         assert (stored["finished_at"], stored["next_check_at"], stored["attempts"]) == (
             later,
@@ -272,6 +351,7 @@ class TestRecordEvalRun:
             "f1": 1.0,
             "report_digest": stored["report_digest"],
             "engine": "stand-in",
+            "baseline": "",
         }
         assert trail(run)[-1] == (
             Action.EVAL_RECORDED,
@@ -280,49 +360,28 @@ class TestRecordEvalRun:
         )
         assert as_stored(other) == untouched
 
-    def test_keeps_what_it_was_compared_with_whatever_serves_later(self, run):
-        model = run.model_version.registered_model
-        first = factories.live(model, 21)
-        compared = EvalRun.objects.get(model_version=first.model_version)
-        with as_owner():
-            EvalRun.objects.filter(pk=compared.pk).update(suite=run.suite)
-        answered(run)
-        actions.record_eval_run(run=run, now=NOW)
-        Rollout.objects.filter(pk=first.pk).update(status="REPLACED")
-        second = factories.live(model, 22)
-        with as_owner():
-            EvalRun.objects.filter(model_version=second.model_version).update(suite=run.suite)
-        kept = EvalRun.objects.get(pk=run.pk)
-        assert kept.baseline_run == compared
-        assert report.report(kept)["baseline"] == {
-            "run": str(compared.pk),
-            "version": str(first.model_version),
-            "digest": compared.report_digest,
-        }
-        assert report.digest(kept) == kept.report_digest
-
     def test_passes_when_every_threshold_is_met(self, run):
         answered(run)
-        actions.record_eval_run(run=run, now=NOW)
+        actions.record_eval_run(run=run, cost=None, now=NOW)
         assert run.status == EvalRun.Status.PASSED
         assert run.metrics["f1"] == 1
         assert Action.EVAL_RECORDED in audited(run)
 
     def test_fails_below_a_threshold(self, run):
-        answered(run, PacketScore(("E11.9",), (), 0, 10.0, 20.0, 5))
-        actions.record_eval_run(run=run, now=NOW)
+        answered(run, WRONG)
+        actions.record_eval_run(run=run, cost=None, now=NOW)
         assert run.status == EvalRun.Status.FAILED
 
-    def test_keeps_the_digest_of_a_report_that_can_be_made_again(self, run):
-        answered(run)
-        actions.record_eval_run(run=run, now=NOW)
-        again = EvalRun.objects.get(pk=run.pk)
-        assert report.digest(again) == again.report_digest
+    def test_keeps_the_report_byte_for_byte_with_its_digest(self, run):
+        judged(run)
+        content = report.content(EvalRun.objects.get(pk=run.pk))
+        assert digest_of_bytes(content) == run.report_digest
+        assert content == report.made(EvalRun.objects.get(pk=run.pk))
 
     def test_records_once(self, run):
         answered(run)
         for _ in range(2):
-            actions.record_eval_run(run=run, now=NOW)
+            actions.record_eval_run(run=run, cost=None, now=NOW)
         assert audited(run).count(Action.EVAL_RECORDED) == 1
 
     def test_a_result_without_report_is_refused_by_the_database(self, run):
@@ -330,10 +389,10 @@ class TestRecordEvalRun:
             EvalRun.objects.filter(pk=run.pk).update(status="PASSED")
 
 
-class TestRecordPacket:
+class TestRecordPackets:
     def test_keeps_no_answer_that_it_does_not_count(self, run):
         with pytest.raises(ValidationError):
-            actions.record_packet(run=run, packet_id="packet-01", score=RIGHT, now="soon")
+            actions.record_packets(run=run, results=[result(run)], stumbles={}, now="soon")
         assert not run.packet_results.exists()
 
     def test_counts_a_packet_once(self, run):
@@ -363,7 +422,82 @@ class TestFailEvalRun:
 
     def test_leaves_a_finished_run_alone(self, run):
         answered(run)
-        actions.record_eval_run(run=run, now=NOW)
+        actions.record_eval_run(run=run, cost=None, now=NOW)
         actions.fail_eval_run(run=run, reason="R", message="m", now=NOW)
         run.refresh_from_db()
         assert run.status == EvalRun.Status.PASSED
+
+
+class TestCancelEvalRun:
+    def test_ends_this_run_says_who_and_wakes_the_worker(self, run, other, carol, enqueued):
+        untouched = as_stored(other)
+        later = NOW + timedelta(minutes=5)
+        with enqueued() as asked:
+            actions.cancel_eval_run(run=run, actor=carol, now=later)
+        stored = as_stored(run)
+        assert (stored["status"], stored["canceled_by_id"], stored["finished_at"]) == (
+            "CANCELED", carol.pk, later,
+        )  # fmt: skip
+        assert (stored["next_check_at"], stored["generation"]) == (later, 2)
+        facts = {"packets_done": 0, "packets": run.packets_total}
+        assert trail(run)[-1] == (Action.EVAL_CANCELED, "carol", facts)
+        assert asked == [("evals.reconcile_eval_run", {"run_id": str(run.pk)})]
+        assert as_stored(other) == untouched
+
+    def test_is_for_those_who_may_start_it(self, run, charlie):
+        with pytest.raises(NotPermitted, match="cancel"):
+            actions.cancel_eval_run(run=run, actor=charlie, now=NOW)
+        assert as_stored(run)["status"] == "PENDING"
+
+    def test_ends_nothing_that_has_ended(self, run, alice):
+        judged(run)
+        with pytest.raises(actions.NotOpen):
+            actions.cancel_eval_run(run=run, actor=alice, now=NOW)
+        assert as_stored(run)["canceled_by_id"] is None
+
+    def test_ends_nothing_that_it_cannot_record(self, run, alice, audit_away):
+        with audit_away(), pytest.raises(AuditAway):
+            actions.cancel_eval_run(run=EvalRun.objects.get(pk=run.pk), actor=alice, now=NOW)
+        assert as_stored(run)["status"] == "PENDING"
+
+
+class TestSuiteToRun:
+    def test_is_the_one_that_judges_or_the_one_that_is_named(self, version, suite, alice):
+        assert actions.suite_to_run(version=version, actor=alice) == suite
+        assert actions.suite_to_run(version=version, actor=alice, slug=suite.slug) == suite
+        with pytest.raises(actions.NoSuite, match=suite.slug):
+            actions.suite_to_run(version=version, actor=alice, slug="another")
+
+
+class TestWhatTheDatabaseHolds:
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"status": "CANCELED", "finished_at": NOW},
+            {"canceled_by_id": 1},
+            {"concurrency": 0},
+            {"cost_limit_usd": 0},
+        ],
+    )
+    def test_no_run_is(self, run, changes):
+        with as_owner(), pytest.raises(IntegrityError), transaction.atomic():
+            EvalRun.objects.filter(pk=run.pk).update(**changes)
+
+    def test_no_run_is_against_itself_or_asked_otherwise_afterwards(self, run, against):
+        for changes in ({"baseline": run.model_version}, {"subset": "cpu"}):
+            with as_owner(), pytest.raises(IntegrityError), transaction.atomic():
+                EvalRun.objects.filter(pk=run.pk).update(**changes)
+
+    def test_no_report_and_no_answer_changes(self, run):
+        judged(run)
+        changes = (
+            lambda: EvalReport.objects.filter(run=run).update(content=b"{}"),
+            lambda: run.packet_results.update(answer="better"),
+        )
+        for change in changes:
+            with (
+                as_owner(),
+                pytest.raises(IntegrityError, match="never changes"),
+                transaction.atomic(),
+            ):
+                change()

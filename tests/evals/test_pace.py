@@ -49,6 +49,11 @@ class TestWords:
         assert took(None, NOW) == took(NOW, None) == ""
 
 
+def earlier(run, most):
+    model = run.model_version.registered_model
+    return queries.earlier_results(run.suite, model, most, before=run.requested_at)
+
+
 @pytest.mark.django_db
 class TestEarlierResults:
     def finished(self, version, suite, alice, *, at, status="PASSED"):
@@ -67,7 +72,7 @@ class TestEarlierResults:
         first = actions.start_eval_run(
             version=version, suite=suite, actor=alice, now=NOW + timedelta(minutes=1)
         )
-        assert queries.earlier_results(first, 10) == [theirs]
+        assert earlier(first, 10) == [theirs]
         with unguarded():
             EvalRun.objects.filter(pk=first.pk).update(status="ERROR")
         own = [
@@ -78,5 +83,5 @@ class TestEarlierResults:
         run = actions.start_eval_run(version=version, suite=suite, actor=alice, now=late)
         self.finished(ModelVersionFactory(registered_model=version.registered_model, number=9),
                       suite, alice, at=late + timedelta(minutes=1))  # fmt: skip
-        assert queries.earlier_results(run, 10) == own[::-1]
-        assert queries.earlier_results(run, 1) == own[1:]
+        assert earlier(run, 10) == own[::-1]
+        assert earlier(run, 1) == own[1:]

@@ -7,7 +7,6 @@ import pytest
 from apps.accounts.models import Role
 from apps.evals import queries
 from apps.evals.models import EvalRun, EvalSuite
-from apps.promotions.models import Rollout
 from tests.database import unguarded
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
@@ -101,32 +100,6 @@ class TestDecidingRun:
         assert queries.deciding_run(version, None) is None
 
 
-class TestDecidingRunOfLive:
-    def test_is_what_the_dossier_compares_with(self, version, registered_model, old, suite):
-        live = factories.live(registered_model, 6).model_version
-        run(live, suite, finished=1)
-        below = run(live, suite, status="FAILED", finished=2)
-        run(live, old, finished=3)
-        elsewhere = factories.live(RegisteredModelFactory(name="summary"), 1).model_version
-        run(elsewhere, suite, finished=4)
-        candidate = run(version, suite, finished=5)
-        assert queries.deciding_run_of_live(candidate) == below
-        assert queries.deciding_run(live, suite) == below
-
-    def test_is_none_where_nothing_serves_or_the_version_itself_does(
-        self, version, registered_model, suite
-    ):
-        candidate = run(version, suite)
-        replaced = factories.live(registered_model, 5)
-        run(replaced.model_version, suite)
-        Rollout.objects.filter(pk=replaced.pk).update(status="REPLACED")
-        assert queries.deciding_run_of_live(candidate) is None
-        own = factories.live(registered_model, 6).model_version
-        first = run(own, suite)
-        run(own, suite, finished=1)
-        assert queries.deciding_run_of_live(first) is None
-
-
 class TestNewestOfMany:
     def test_runs_are_the_latest_that_were_asked_for_whatever_came_of_them(
         self, version, registered_model, old, suite, django_assert_num_queries
@@ -171,6 +144,11 @@ class TestRunsFor:
                 assert each.model_version.registered_model.owner_team
 
 
+def earlier(asked, most):
+    model = asked.model_version.registered_model
+    return queries.earlier_results(asked.suite, model, most, before=asked.requested_at)
+
+
 class TestEarlierResults:
     def test_are_on_the_same_suite_and_done_before_it_was_asked_for(
         self, version, registered_model, old, suite
@@ -184,8 +162,8 @@ class TestEarlierResults:
         with unguarded():
             later = run(version, suite)
             EvalRun.objects.filter(pk=later.pk).update(finished_at=NOW + timedelta(hours=3) + late)
-        assert queries.earlier_results(asked, 10) == [second, first]
-        assert queries.earlier_results(asked, 1) == [second]
+        assert earlier(asked, 10) == [second, first]
+        assert earlier(asked, 1) == [second]
 
     def test_are_those_of_all_models_where_the_model_has_none_on_the_suite(
         self, version, old, suite
@@ -195,4 +173,4 @@ class TestEarlierResults:
         run(elsewhere, old, finished=2)
         run(version, old, finished=2)
         asked = run(version, suite, status="RUNNING", finished=None, asked=5)
-        assert queries.earlier_results(asked, 10) == [theirs]
+        assert earlier(asked, 10) == [theirs]

@@ -4,16 +4,21 @@ import subprocess
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 import yaml
 
 from apps.audit.models import Action, AuditEvent
 from apps.catalog import actions as catalog
+from apps.common.canonical import digest_of_bytes
 from apps.evals import actions, reconcile
-from apps.evals.models import EvalRun, EvalSuite
+from apps.evals.actions import Wanted
+from apps.evals.models import EvalRun, EvalSuite, Side
+from apps.evals.runs.surroundings import Surroundings
 from apps.evals.suites import shipped
 from apps.evals.suites.actions import ensure_suite
+from apps.evals.suites.queries import packets_of
 from apps.integrations.errors import TemporaryError
 from apps.integrations.git.client import GitClient
 from apps.integrations.kubernetes.types import (
@@ -25,9 +30,12 @@ from apps.integrations.kubernetes.types import (
     PodStatus,
     ServingStatus,
 )
+from apps.integrations.s3.client import AlreadyExists
 from apps.manifests import engine_args
+from apps.manifests.serving_settings import ServingSettings
 from tests.commit_times import commits_at
-from tests.evals.engine_double import EngineDouble
+from tests.database import unguarded
+from tests.evals.engine_double import AWAY, ENDLESS, FAILS, PAGE, EngineDouble
 from tests.factories import NOW, ModelVersionFactory
 from tests.trail import trail
 
@@ -44,15 +52,18 @@ class Killed(BaseException):
 
 
 class Cluster:
-    """What the cluster says next; asked names are kept."""
+    """What the cluster says next, of everything or of services by name; asked names are kept."""
 
     def __init__(self, status: ServingStatus) -> None:
         self.status, self.asked, self.application = status, set(), ApplicationStatus(exists=True)
-        self.pods = ()  # of a candidate that is ready
+        self.of: dict[str, ServingStatus] = {}  # the beginning of a name → what is said of it
+        self.pods = {}  # the beginning of a name → the pods of what is ready
 
     def serving_status(self, name, namespace):
         self.asked.add((name, namespace))
-        return replace(self.status, pods=self.pods) if self.status is READY else self.status
+        found = next((each for key, each in self.of.items() if name.startswith(key)), self.status)
+        pods = next((each for key, each in self.pods.items() if name.startswith(key)), ())
+        return replace(found, pods=pods) if found is READY else found
 
     def application_status(self, name, namespace):
         return self.application
@@ -67,23 +78,53 @@ def repository(tmp_path):
     return path
 
 
+class Registry:
+    """A bucket that keeps what is written once."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+        self.locked: dict[str, object] = {}
+
+    def put_new(self, key, body, *, locked_until):
+        if key in self.kept:
+            raise AlreadyExists(f"{key} exists already.")
+        self.kept[key], self.locked[key] = bytes(body), locked_until
+
+    def read_small(self, key, *, limit):
+        return self.kept[key]
+
+
 class World:
     """Everything around one run, and a clock that passes."""
 
     def __init__(self, run, repository, tmp_path):
         self.run, self.repository, self.now = run, repository, NOW
         self.git = GitClient(remote=str(repository), branch="main", workdir=tmp_path / "work")
-        self.cluster, self.engine = Cluster(READY), EngineDouble()
-        self.cluster.pods = (PodStatus("p", loaded=Loaded(run.model_version.manifest_digest)),)
+        self.cluster, self.engine, self.registry = Cluster(READY), EngineDouble(), Registry()
+        self.engines = {}  # the beginning of a service's name → an engine of its own
+        self.price = lambda _: Decimal("1.006")
+        for side in run.sides:
+            version = run.version_of(side)
+            pod = PodStatus("p", loaded=Loaded(version.manifest_digest))
+            self.cluster.pods[version.name] = (pod,)
+
+    def engine_at(self, address):
+        found = (each for key, each in self.engines.items() if address.startswith(f"http://{key}"))
+        return next(found, self.engine).client(address)
+
+    @property
+    def packets(self):
+        return packets_of(self.run.suite, self.run.subset)
 
     def around(self, **changes):
         facts = {
-            "git": self.git, "cluster": lambda: self.cluster, "engine": self.engine.client,
+            "git": self.git, "cluster": lambda: self.cluster, "engine": self.engine_at,
+            "registry": lambda: self.registry, "price": lambda kind: self.price(kind),
             "bucket": "registry",
             "image": "vllm", "role_arn": "", "s3_endpoint": "", "application": "serving",
-            "argocd_namespace": "argocd", "start_seconds": 1800,
+            "argocd_namespace": "argocd", "start_seconds": 1800, "retention_days": 30,
         }  # fmt: skip
-        return reconcile.Surroundings(**(facts | changes))
+        return Surroundings(**(facts | changes))
 
     def step(self, times: int = 1, clock=lambda: 0.0, **changes) -> EvalRun:
         for _ in range(times):
@@ -105,10 +146,26 @@ class World:
 
 
 @pytest.fixture
-def world(alice, registered_model, repository, tmp_path):
+def suite(db):
+    return ensure_suite(suite=shipped.load(), now=NOW, judges=[EvalSuite.ANY])
+
+
+@pytest.fixture
+def world(alice, registered_model, suite, repository, tmp_path):
+    """A run without a baseline: nothing serves the model."""
     version = ModelVersionFactory(registered_model=registered_model, number=1)
-    suite = ensure_suite(suite=shipped.load(), now=NOW, judges=[EvalSuite.ANY])
     run = actions.start_eval_run(version=version, suite=suite, actor=alice, now=NOW)
+    return World(run, repository, tmp_path)
+
+
+@pytest.fixture
+def pair(alice, registered_model, suite, repository, tmp_path):
+    """A run side by side: v3 against v2, which serves."""
+    version, live = (
+        ModelVersionFactory(registered_model=registered_model, number=number) for number in (3, 2)
+    )
+    wanted = Wanted(baseline=live, concurrency=2, cost_limit_usd=Decimal(5))
+    run = actions.start_eval_run(version=version, suite=suite, actor=alice, now=NOW, wanted=wanted)
     return World(run, repository, tmp_path)
 
 
@@ -124,13 +181,15 @@ class TestWhatIsScored:
         [(None, "NOT_MEASURED"), (Loaded("sha256:" + "f" * 64), "OTHER_WEIGHTS")],
     )
     def test_is_never_something_else(self, world, loaded, code):
-        world.cluster.pods = (*world.cluster.pods, PodStatus("q", loaded=loaded))
+        ((name, pods),) = world.cluster.pods.items()
+        world.cluster.pods[name] = (*pods, PodStatus("q", loaded=loaded))
         run = world.step(2)
         assert (run.status, run.reason) == (Status.ERROR, code)
         assert not run.packet_results.exists()
 
     def test_asks_nothing_of_a_pod_that_goes_away(self, world):
-        world.cluster.pods = (*world.cluster.pods, PodStatus("q", deleting=True))
+        ((name, pods),) = world.cluster.pods.items()
+        world.cluster.pods[name] = (*pods, PodStatus("q", deleting=True))
         assert world.step(2).status == Status.RUNNING
 
 
@@ -144,7 +203,7 @@ class TestReconcileEvalRun:
         assert (run.engine, run.instance_type, run.packets_done) == (
             "stand-in",
             "g6.xlarge",
-            len(shipped.load().packets),
+            len(world.packets),
         )
         world.step()
         world.cluster.status = GONE
@@ -154,7 +213,7 @@ class TestReconcileEvalRun:
         assert len(world.commits()) == 2
         assert audited(run) == sorted([
             Action.EVAL_STARTED, Action.EVAL_COMMITTED, Action.EVAL_SERVING, Action.EVAL_RECORDED,
-            Action.EVAL_REMOVED,
+            Action.EVAL_STORED, Action.EVAL_REMOVED,
         ])  # fmt: skip
 
     def test_changes_nothing_after_its_end(self, world):
@@ -169,14 +228,15 @@ class TestReconcileEvalRun:
     def test_serves_in_evals_only(self, world):
         run = world.step()
         content = world.git.read(f"serving/evals/{run.inference_service}.yaml")
-        (service,) = yaml.safe_load_all(content)
+        runtime, service = yaml.safe_load_all(content)
         assert service["metadata"]["namespace"] == "evals"
         assert (
             service["spec"]["predictor"]["model"]["storageUri"]
             == "s3://registry/prior-auth-extract/v1/"
         )
-        runtime = list(yaml.safe_load_all(world.git.read("serving/evals/runtime.yaml")))
-        assert {item["metadata"]["namespace"] for item in runtime} == {"evals"}
+        assert runtime["metadata"]["name"] == service["spec"]["predictor"]["model"]["runtime"]
+        account = list(yaml.safe_load_all(world.git.read("serving/evals/account.yaml")))
+        assert {item["metadata"]["namespace"] for item in (*account, runtime)} == {"evals"}
         world.step(3)
         assert {namespace for _, namespace in world.cluster.asked} == {"evals"}
         assert all(".evals.svc." in address for address in world.engine.addresses)
@@ -202,21 +262,26 @@ class TestReconcileEvalRun:
         ticks = iter(range(0, 10_000, 10))
         run = world.step(clock=lambda: float(next(ticks)))
         assert run.status == Status.RUNNING
-        assert 0 < run.packets_done < len(shipped.load().packets)
+        assert 0 < run.packets_done < len(world.packets)
         run = world.step(20, clock=lambda: float(next(ticks)))
         assert run.status == Status.PASSED
-        assert world.engine.calls == len(shipped.load().packets)
+        assert world.engine.calls == len(world.packets)
 
     def test_goes_on_after_the_engine_was_away(self, world):
         world.step(2)
         world.engine.dies_at = 5
         run = world.step()
-        assert (run.status, run.reason, run.packets_done) == (Status.RUNNING, "WAITING", 4)
+        assert (run.status, run.reason) == (Status.RUNNING, "WAITING")
+        assert 1 <= run.packets_done <= 4
         assert "cannot be reached" in run.message
+        run = world.step()
+        assert "The candidate's engine does not answer." in run.message
+        world.engine.is_away = False
         assert world.step().status == Status.PASSED
+        assert world.engine.calls == len(world.packets) + 1
 
     @pytest.mark.parametrize(
-        "action", ["record_deployed", "record_serving", "record_packet", "record_eval_run"]
+        "action", ["record_deployed", "record_serving", "record_packets", "record_eval_run"]
     )
     def test_goes_on_after_a_kill_before_the_row(self, world, action, monkeypatch):
         def killed(**_):
@@ -367,7 +432,7 @@ class TestAQuarantinedVersion:
         run = world.step(2)
         assert (run.removed_at is not None, run.next_check_at) == (True, None)
         assert (run.status, run.message, run.packets_done) == (Status.ERROR, words, 0)
-        removed = f"Remove {run.inference_service} after its evaluation"
+        removed = f"Remove {run.inference_service} after the evaluation"
         assert world.commits().count(removed) == (1 if passes else 0)
         assert other.step(3).status == Status.PASSED
         assert Action.EVAL_FAILED not in audited(other.run)
@@ -389,11 +454,8 @@ class TestErrors:
     def test_waits_for_as_long_as_the_kubelet_lets_an_engine_load(self, world):
         slow = {"start_seconds": 3600}
         world.step(**slow)
-        (runtime,) = (
-            item
-            for item in yaml.safe_load_all(world.git.read("serving/evals/runtime.yaml"))
-            if item["kind"] == "ServingRuntime"
-        )
+        name = world.run.inference_service
+        runtime, _ = yaml.safe_load_all(world.git.read(f"serving/evals/{name}.yaml"))
         probe = runtime["spec"]["containers"][0]["startupProbe"]
         assert probe["periodSeconds"] * probe["failureThreshold"] == 3600
         world.cluster.status = ServingStatus(exists=True)
@@ -427,13 +489,257 @@ class TestErrors:
         assert run.reason == "CRASH_LOOP"
         assert "CUDA error" in run.message
 
-    def test_ends_when_the_engine_refuses_a_packet(self, world):
+    def test_ends_when_the_engine_refuses_every_packet(self, world):
         world.engine.refuses = True
         run = world.step(3)
-        assert (run.status, run.reason) == (Status.ERROR, "ENGINE_REFUSED")
+        assert (run.status, run.reason) == (Status.ERROR, "TOO_MANY_FAILED")
+        assert "The candidate failed at" in run.message
+        assert "The engine refused it (400): too long" in run.message
+        assert world.engine.calls < len(world.packets)
 
     def test_a_run_that_never_was_committed_has_nothing_to_remove(self, world):
         actions.fail_eval_run(run=world.run, reason="R", message="m", now=NOW)
         run = world.step()
         assert run.removed_at is not None
         assert world.commits() == []
+
+
+class TestSideBySide:
+    def test_asks_both_the_same_packets_and_judges_by_the_rule(self, pair):
+        pair.engines[pair.run.baseline.name] = theirs = EngineDouble()
+        run = pair.step(3)
+        assert run.status == Status.PASSED
+        ids = {packet.id for packet in pair.packets}
+        for side in Side:
+            rows = run.packet_results.filter(side=side)
+            assert {each.packet_id for each in rows} == ids
+        assert pair.engine.calls == theirs.calls == len(ids)
+        assert {model for model, _ in theirs.asked} == {run.service_of(Side.BASELINE)}
+        assert run.baseline_metrics["f1"] > 0.9
+        assert run.baseline_engine == "stand-in"
+        (compared,) = run.judgement["comparisons"]
+        assert (compared["metric"], compared["held"]) == ("f1", True)
+        assert compared["difference"] == pytest.approx(
+            run.metrics["f1"] - run.baseline_metrics["f1"], abs=2e-4
+        )
+
+    def test_refuses_what_is_worse_than_what_serves(self, pair):
+        suite = EvalSuite.objects.filter(pk=pair.run.suite_id)
+        with unguarded():
+            suite.update(rule={"confidence": 0.95, "not_worse_by": {"f1": 0.02}}, thresholds={})
+        pair.engines[pair.run.model_version.name] = EngineDouble(max_characters=40)
+        run = pair.step(3)
+        assert run.status == Status.FAILED
+        assert run.metrics["f1"] < run.baseline_metrics["f1"]
+        (compared,) = run.judgement["comparisons"]
+        assert compared["held"] is False
+        assert compared["low"] < -0.02
+
+    def test_serves_both_in_one_commit_and_takes_both_away_in_another(self, pair):
+        run = pair.step()
+        names = [run.service_of(side) for side in Side]
+        paths = [f"serving/evals/{name}.yaml" for name in names]
+        assert all(pair.git.read(path) for path in paths)
+        assert pair.commits()[
+            0
+        ] == f"Evaluate {run.model_version} against {run.baseline} on " + str(run.suite)
+        pair.step(3)
+        pair.cluster.status = GONE
+        run = pair.step()
+        assert [pair.git.read(path) for path in paths] == [None, None]
+        assert (run.removed_at, run.next_check_at) == (pair.now, None)
+        assert len(pair.commits()) == 2
+
+    def test_serves_each_with_its_own_settings_and_one_replica(self, pair):
+        theirs = ServingSettings(gpus=2, tensor_parallelism=2, replicas_least=2, replicas_most=4)
+        with unguarded():
+            EvalRun.objects.update(baseline_settings=theirs.as_json())
+        run = pair.step()
+        specs = {}
+        for side in Side:
+            content = pair.git.read(f"serving/evals/{run.service_of(side)}.yaml")
+            _, service = yaml.safe_load_all(content)
+            specs[side] = service["spec"]["predictor"]
+        limits = [spec["model"]["resources"]["limits"] for spec in specs.values()]
+        assert [each["nvidia.com/gpu"] for each in limits] == ["1", "2"]
+        assert {(spec["minReplicas"], spec["maxReplicas"]) for spec in specs.values()} == {(1, 1)}
+
+    def test_waits_for_the_baseline_too_and_says_so(self, pair):
+        pair.step()
+        pair.cluster.of[pair.run.baseline.name] = ServingStatus(
+            exists=True, pods=(PodStatus("p", node="n"),)
+        )
+        run = pair.step()
+        assert (run.status, run.reason) == (Status.STARTING, "WEIGHTS")
+        assert run.message.startswith("The baseline: ")
+
+    @pytest.mark.parametrize("which", ["model_version", "baseline"])
+    def test_ends_when_one_of_both_is_quarantined(self, pair, which):
+        pair.step(2)
+        found = {"reason": "REPLACED", "message": "expected sha256 aa."}
+        version = getattr(pair.run, which)
+        catalog.quarantine_version(version=version, **found, now=pair.now)
+        run = pair.step()
+        assert (run.status, run.reason) == (Status.ERROR, "QUARANTINED")
+        assert run.message == f"{version.name} has been quarantined."
+
+    def test_never_scores_a_baseline_that_is_another_version(self, pair):
+        name = pair.run.baseline.name
+        pair.cluster.pods[name] = (PodStatus("p", loaded=Loaded("sha256:" + "f" * 64)),)
+        run = pair.step(2)
+        assert (run.status, run.reason) == (Status.ERROR, "OTHER_WEIGHTS")
+        assert run.message.startswith("The baseline's loader read")
+
+
+class TestBadEngines:
+    """Whatever an engine does, the run ends, and says of which packet what happened."""
+
+    def first(self, world):
+        """Return words of one packet alone."""
+        return world.packets[3].text[:60]
+
+    @pytest.mark.parametrize(
+        ("how", "problem"), [(PAGE, "NOT_A_STREAM"), (ENDLESS, "ENDLESS"), (FAILS, "STUMBLED")]
+    )
+    def test_a_packet_without_an_answer_counts_with_nothing_said(self, world, how, problem):
+        world.engine.bad = {self.first(world): how}
+        run = world.step(3)
+        assert run.status in (Status.PASSED, Status.FAILED)
+        failed = run.packet_results.exclude(problem="").get()
+        assert (failed.packet_id, failed.problem, failed.answer) == (
+            world.packets[3].id, problem, "",
+        )  # fmt: skip
+        assert failed.problem_words
+        assert failed.score["predicted"] == []
+        assert run.metrics["answered"] == round(1 - 1 / len(world.packets), 4)
+
+    def test_one_that_is_killed_by_a_packet_gets_it_three_times(self, world):
+        world.engine.bad = {self.first(world): AWAY}
+        world.step(2)
+        for _ in range(3):
+            world.engine.is_away = False
+            run = world.step()
+            assert run.status == Status.RUNNING
+        world.engine.is_away = False
+        run = world.step()
+        assert run.status in (Status.PASSED, Status.FAILED)
+        assert run.packet_results.exclude(problem="").get().problem == "STUMBLED"
+
+    def test_one_that_stays_away_ends_the_run_after_a_quarter_of_an_hour(self, world):
+        world.step(2)
+        world.engine.dies_at = 5
+        run = world.step()
+        started = world.now
+        while run.status == Status.RUNNING:
+            run = world.step()
+        assert (run.status, run.reason) == (Status.ERROR, "AWAY_TOO_LONG")
+        assert timedelta(minutes=15) < world.now - started < timedelta(minutes=25)
+        assert not run.packet_results.exclude(problem="").exists()
+
+    def test_more_than_one_in_ten_of_the_baseline_end_the_run_too(self, pair):
+        pair.engines[pair.run.baseline.name] = EngineDouble(refuses=True)
+        run = pair.step(3)
+        assert (run.status, run.reason) == (Status.ERROR, "TOO_MANY_FAILED")
+        assert "The baseline failed at" in run.message
+
+
+class TestCost:
+    def test_ends_a_run_whose_machines_may_have_cost_its_limit(self, pair):
+        pair.step()
+        pair.step()
+        with unguarded():
+            EvalRun.objects.update(cost_limit_usd=Decimal("0.10"))
+        pair.price = lambda _: Decimal("1.50")
+        run = pair.step()
+        assert (run.status, run.reason) == (Status.ERROR, "COST_LIMIT")
+        assert "may have cost $0.20 by their list prices, and it was given $0.10" in run.message
+        assert run.cost_usd == Decimal("0.2000")
+        pair.cluster.status = GONE
+        assert pair.step(2).removed_at is not None
+
+    def test_is_unknown_without_a_price_and_ends_nothing(self, pair):
+        with unguarded():
+            EvalRun.objects.update(cost_limit_usd=Decimal("0.01"))
+        pair.price = lambda _: None
+        run = pair.step(3)
+        assert (run.status, run.cost_usd) == (Status.PASSED, None)
+
+    def test_is_kept_with_the_machines_that_were_seen(self, pair):
+        run = pair.step(3)
+        assert {side: each["instance_type"] for side, each in run.machines.items()} == {
+            "CANDIDATE": "g6.xlarge", "BASELINE": "g6.xlarge",
+        }  # fmt: skip
+        assert run.cost_usd > 0
+
+
+class TestTheReport:
+    def test_is_locked_beside_the_version_once_with_the_digest_of_the_run(self, pair):
+        pair.step(4)
+        pair.cluster.status = GONE
+        run = pair.step()
+        key = f"{run.model_version.registered_model.name}/evals/{run.pk}.json"
+        assert run.report_key == key
+        assert not key.startswith(run.model_version.prefix)
+        assert digest_of_bytes(pair.registry.kept[key]) == run.report_digest
+        assert pair.registry.locked[key] > pair.now + timedelta(days=29)
+
+    def test_is_found_again_after_a_kill_between_registry_and_row(self, pair, monkeypatch):
+        pair.step(3)
+        with monkeypatch.context() as patch:
+            patch.setattr(actions, "record_report_stored", lambda **_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                pair.step()
+        pair.cluster.status = GONE
+        run = pair.step(2)
+        assert (run.report_key != "", run.next_check_at) == (True, None)
+        assert len(pair.registry.kept) == 1
+
+    def test_that_somebody_else_wrote_is_never_taken_for_it(self, pair):
+        pair.step(3)
+        pair.registry.kept[f"{pair.run.model_version.registered_model.name}/evals/"
+                           f"{pair.run.pk}.json"] = b"{}"  # fmt: skip
+        pair.cluster.status = GONE
+        run = pair.step(3)
+        assert (run.report_key, run.status) == ("", Status.PASSED)
+        assert run.next_check_at is not None
+
+    def test_is_tried_again_while_the_registry_is_away_and_holds_no_machine(self, pair):
+        def away():
+            raise TemporaryError("The model registry (S3) cannot be reached.")
+
+        pair.step(4, registry=away)
+        pair.cluster.status = GONE
+        run = pair.step(2, registry=away)
+        assert (run.removed_at is not None, run.report_key) == (True, "")
+        assert run.next_check_at is not None
+        run = pair.step()
+        assert (run.report_key != "", run.next_check_at) == (True, None)
+
+
+class TestCanceling:
+    @pytest.mark.parametrize("passes", [0, 1, 2])
+    def test_ends_an_open_run_and_takes_everything_away(self, pair, passes, carol):
+        pair.step(passes)
+        actions.cancel_eval_run(run=pair.run, actor=carol, now=pair.now)
+        pair.cluster.status = GONE
+        run = pair.step(3)
+        assert (run.status, run.canceled_by, run.removed_at is not None) == (
+            Status.CANCELED, carol, True,
+        )  # fmt: skip
+        assert run.packet_results.count() == 0
+        assert all(pair.git.read(f"serving/evals/{run.service_of(s)}.yaml") is None for s in Side)
+
+    def test_stops_a_pass_that_is_asking(self, pair, carol, monkeypatch):
+        pair.step(2)
+        keep = actions.record_packets
+
+        def canceled_meanwhile(**given):
+            if not pair.run.packet_results.exists():
+                other = EvalRun.objects.get(pk=pair.run.pk)
+                actions.cancel_eval_run(run=other, actor=carol, now=pair.now)
+            return keep(**given)
+
+        monkeypatch.setattr(actions, "record_packets", canceled_meanwhile)
+        run = pair.step()
+        assert run.status == Status.CANCELED
+        assert pair.engine.calls < len(pair.packets)

@@ -1,86 +1,84 @@
-"""The report of a finished run: what it says, and that it is the same whenever it is made."""
+"""The report of a finished run: what it says of both sides, and that it is kept byte for byte."""
 
-import hashlib
 import json
 
 import pytest
 
-from apps.evals import report
-from apps.evals.models import EvalRun
+from apps.common.canonical import canonical, digest_of_bytes
+from apps.evals import actions, report
+from apps.evals.models import EvalReport, EvalRun, Side
 from apps.evals.scoring.scores import PacketScore
-from tests.database import unguarded
-from tests.factories import ModelVersionFactory
-from tests.promotions import factories
+from tests.evals.samples import RIGHT, WRONG, answer, serves
+from tests.factories import NOW, ModelVersionFactory
 
 pytestmark = pytest.mark.django_db
-ANSWERS = {
-    "packet-02": (["I10"], [], 0, 11.5, 30.0, 4),
-    "packet-01": (["E11.9", "I10"], ["E11.9"], 1, 10.0, 20.0, 5),
-}
-NAMES = ("expected", "predicted", "grounded", "ttft_ms", "latency_ms", "output_tokens")
 
 
 @pytest.fixture
-def finished(registered_model):
-    """A run of v7 with two answers, compared with a run of v6; beside it one of v8."""
-    baseline = factories.run(factories.version(registered_model, 6))
-    run, other = (
-        factories.run(ModelVersionFactory(registered_model=registered_model, number=number))
-        for number in (7, 8)
+def finished(registered_model, suite, alice):
+    """A run of v7 against v6 over two packets, one of which the baseline failed at."""
+    candidate, live = (
+        ModelVersionFactory(registered_model=registered_model, number=number) for number in (7, 6)
     )
-    with unguarded():
-        EvalRun.objects.filter(pk=run.pk).update(
-            baseline_run=baseline,
-            engine="vllm 0.32.0",
-            instance_type="g5.xlarge",
-            metrics={"f1": 0.5, "ttft_p95_ms": 30_000.0},
-        )
-        for each in (run, other):
-            for packet, answer in ANSWERS.items():
-                each.packet_results.create(
-                    packet_id=packet, **dict(zip(NAMES, answer, strict=True))
-                )
+    run = actions.start_eval_run(
+        version=candidate, suite=suite, actor=alice, now=NOW, wanted=actions.Wanted(baseline=live)
+    )
+    serves(run)
+    for side in Side:
+        answer(run, "packet-002", RIGHT, side=side, answer="E11.9")
+    answer(run, "packet-001", RIGHT, answer="Codes: E11.9")
+    answer(run, "packet-001", WRONG, side=Side.BASELINE, problem="ENDLESS", problem_words="Long.")
+    actions.record_eval_run(run=run, cost=None, now=NOW)
     return EvalRun.objects.get(pk=run.pk)
 
 
 class TestReport:
-    def test_says_what_was_run_how_good_it_was_and_beside_what(self, finished):
-        baseline, version, suite = finished.baseline_run, finished.model_version, finished.suite
-        assert report.report(finished) == {
-            "run": str(finished.pk),
-            "suite": {
-                "slug": "prior-auth",
-                "revision": suite.revision,
-                "digest": suite.digest,
-            },
-            "model": "prior-auth-extract",
-            "version": 7,
-            "manifest_digest": version.manifest_digest,
-            "engine": "vllm 0.32.0",
-            "instance_type": "g5.xlarge",
-            "metrics": {"f1": 0.5, "ttft_p95_ms": 30_000.0},
-            "thresholds": factories.THRESHOLDS,
-            "baseline": {
-                "run": str(baseline.pk),
-                "version": "prior-auth-extract-v6",
-                "digest": baseline.report_digest,
-            },
-            "met": {"f1": True, "ttft_p95_ms": False},
-            "packets": [
-                {"packet_id": packet, **dict(zip(NAMES, ANSWERS[packet], strict=True))}
-                for packet in ("packet-01", "packet-02")
-            ],
+    def test_says_of_each_side_what_ran_where_and_what_it_answered(self, finished):
+        found = json.loads(report.content(finished))
+        assert (found["format"], found["run"]) == (report.FORMAT, str(finished.pk))
+        assert found["suite"] == {
+            "slug": finished.suite.slug,
+            "revision": finished.suite.revision,
+            "digest": finished.suite.digest,
+            "subset": "all packets",
+            "thresholds": finished.suite.thresholds,
+            "rule": finished.suite.rule,
         }
+        mine, theirs = found["candidate"], found["baseline"]
+        assert [mine["version"], theirs["version"]] == [7, 6]
+        assert mine["manifest_digest"] == finished.model_version.manifest_digest
+        assert theirs["manifest_digest"] == finished.baseline.manifest_digest
+        assert mine["engine"] == theirs["engine"] == "stand-in"
+        assert mine["instance_type"] == theirs["instance_type"] == "g5.xlarge"
+        assert (mine["metrics"], theirs["metrics"]) == (
+            finished.metrics, finished.baseline_metrics,
+        )  # fmt: skip
+        assert [each["packet_id"] for each in mine["packets"]] == ["packet-001", "packet-002"]
+        assert mine["packets"][0]["answer"] == "Codes: E11.9"
+        assert PacketScore.of_json(mine["packets"][1]) == PacketScore.of_json(
+            RIGHT.as_json() | {"packet_id": "packet-002"}
+        )
+        failed = theirs["packets"][0]
+        assert (failed["problem"], failed["problem_words"]) == ("ENDLESS", "Long.")
+        assert found["judgement"] == finished.judgement
+        assert found["cost_usd_at_most"] is None
 
-    def test_names_no_baseline_where_there_was_none(self, finished):
-        assert report.report(finished.baseline_run)["baseline"] is None
+    def test_names_no_baseline_where_there_was_none(self, run):
+        serves(run)
+        answer(run)
+        actions.record_eval_run(run=run, cost=None, now=NOW)
+        assert json.loads(report.content(run))["baseline"] is None
 
-    def test_is_the_bytes_of_its_digest(self, finished):
+    def test_is_canonical_and_kept_with_its_digest(self, finished):
         content = report.content(finished)
-        assert json.loads(content) == report.report(finished)
-        assert report.digest(finished) == f"sha256:{hashlib.sha256(content).hexdigest()}"
+        assert content == canonical(json.loads(content)) == report.made(finished)
+        assert digest_of_bytes(content) == finished.report_digest
 
-    def test_scores_what_was_stored(self, finished):
-        first, second = finished.packet_results.order_by("packet_id")
-        assert report.score(first) == PacketScore(("E11.9", "I10"), ("E11.9",), 1, 10.0, 20.0, 5)
-        assert report.score(second) == PacketScore(("I10",), (), 0, 11.5, 30.0, 4)
+    def test_is_found_beside_the_versions_and_in_none_of_their_folders(self, finished):
+        key = report.key_of(finished)
+        assert key == f"prior-auth-extract/evals/{finished.pk}.json"
+        assert not key.startswith(finished.model_version.prefix)
+
+    def test_is_not_there_before_there_is_a_result(self, run):
+        with pytest.raises(EvalReport.DoesNotExist):
+            report.content(run)

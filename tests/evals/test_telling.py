@@ -36,7 +36,7 @@ def test_is_for_owners_and_where_it_is_a_fault_for_platform_engineers(
     told = Notice.objects.order_by("title", "user__username")
     model = registered_model.name
     assert [(one.title, one.user.username, one.is_urgent) for one in told] == [
-        (f"Evaluation of {model}-v1 ended below its thresholds", "alice", False),
+        (f"Evaluation of {model}-v1 did not pass", "alice", False),
         (f"Evaluation of {model}-v2 could not be carried out", "alice", False),
         (f"Evaluation of {model}-v2 could not be carried out", "pete", False),
         ("other-v4 is quarantined", "pete", True),

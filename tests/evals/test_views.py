@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from apps.evals import actions
 from apps.evals.models import EvalRun
-from tests.evals.test_actions import answered
+from tests.evals.samples import judged
 from tests.evals.test_queries import named
 from tests.factories import NOW, ModelVersionFactory
 from tests.pages import joined
@@ -62,8 +62,7 @@ class TestRunReport:
     def test_gives_the_bytes_whose_digest_is_kept(self, as_, charlie, run):
         address = reverse("evals:run_report", args=[run.pk])
         assert as_(charlie).get(address).status_code == 404
-        answered(run)
-        actions.record_eval_run(run=run, now=NOW)
+        judged(run)
         answer = as_(charlie).get(address)
         assert "sha256:" + hashlib.sha256(answer.content).hexdigest() == run.report_digest
 
@@ -76,7 +75,9 @@ class TestRunCreate:
 
     def test_starts_a_run_once(self, as_, alice, version):
         assert self.post(as_(alice), version).status_code == 302
-        assert self.post(as_(alice), version).status_code == 302
+        again = self.post(as_(alice), version)
+        assert again.status_code == 422
+        assert "already under way" in again.content.decode()
         assert EvalRun.objects.count() == 1
 
     def test_is_for_owners_and_reviewers(self, as_, carol, charlie, version):

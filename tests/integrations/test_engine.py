@@ -1,14 +1,15 @@
 """The engine client against OpenAI-shaped answers: pieces, usage, refusals, being away."""
 
 import json
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from apps.integrations.engine.client import EngineClient
-from apps.integrations.engine.types import GatewayRefusal
+from apps.integrations.engine.types import BadAnswer, Bounds, GatewayRefusal
 from apps.integrations.errors import TemporaryError
-from tests.evals.engine_double import stream
+from tests.evals.engine_double import endless, stream
 
 ASK = {"model": "m", "messages": [{"role": "user", "content": "secret words"}]}
 
@@ -113,6 +114,51 @@ class TestStreamChat:
         )
         with pytest.raises(TemporaryError, match="broke off"):
             list(client(answers(200, text=text)).stream_chat(**ASK))
+
+
+class TestBounds:
+    """What is read of an answer where nobody watches."""
+
+    BOUNDS = Bounds(seconds=5, size=100_000)
+
+    def ask(self, handler, **bounds):
+        return list(client(handler).stream_chat(**ASK, bounds=replace(self.BOUNDS, **bounds)))
+
+    def test_let_a_whole_answer_pass_as_it_is(self):
+        handler = answers(200, text=stream("m", "codes"))
+        *pieces, last = self.ask(handler)
+        assert ["".join(piece.text for piece in pieces), last.finish_reason] == ["codes", "stop"]
+        assert last.usage.output_tokens == 9
+
+    def test_end_an_answer_that_never_ends(self):
+        with pytest.raises(BadAnswer, match="longer than 100,000 bytes") as caught:
+            self.ask(answers(200, content=endless("m")))
+        assert caught.value.code == "ENDLESS"
+
+    def test_end_a_line_that_never_ends(self):
+        with pytest.raises(BadAnswer, match="longer than"):
+            self.ask(answers(200, content=(b"x" * 1000 for _ in range(10**9))))
+
+    def test_end_an_answer_that_takes_too_long(self):
+        with pytest.raises(BadAnswer, match="still answering after 0 s"):
+            self.ask(answers(200, content=(b": ping\n\n" for _ in range(10))), seconds=0)
+
+    def test_take_no_page_for_an_answer(self):
+        with pytest.raises(BadAnswer, match="answered text/html, no stream") as caught:
+            self.ask(answers(200, html="<html>secret words</html>"))
+        assert caught.value.code == "NOT_A_STREAM"
+        assert "secret" not in str(caught.value)
+
+    def test_take_no_half_answer(self):
+        half = stream("m", "codes").split("\n\n")[0] + "\n\n"
+        with pytest.raises(BadAnswer, match="before it was whole") as caught:
+            self.ask(answers(200, text=half))
+        assert caught.value.code == "CUT_OFF"
+
+    def test_without_them_whoever_reads_decides(self):
+        half = stream("m", "codes").split("\n\n")[0] + "\n\n"
+        pieces = list(client(answers(200, text=half)).stream_chat(**ASK))
+        assert pieces[0].text == "codes"
 
 
 class TestVersion:

@@ -26,6 +26,10 @@ from apps.catalog.retirement.models import Retirement
 from apps.chargeback.closing.models import MonthClose, Statement
 from apps.chargeback.documents.actions import ask_for, record_failed
 from apps.chargeback.periods import first_open
+from apps.evals.actions import start_eval_run
+from apps.evals.models import EvalRun, EvalSuite, SuitePacket
+from apps.evals.packets.packet import Packet
+from apps.evals.scoring.scores import PacketScore
 from apps.fleet.models import NodeClaim, Replica
 from apps.incidents.actions import open_episode
 from apps.incidents.models import Episode
@@ -115,6 +119,7 @@ def build() -> World:
     live = promoted.live(model, 1)
     candidate = promoted.version(model, 2)
     run = promoted.run(candidate)
+    _packet(run)
     failed = promoted.version(
         model, 3, status="FAILED", manifest_digest="", locked_until=timezone.now()
     )
@@ -136,6 +141,7 @@ def build() -> World:
         "failed_rollout": failed_rollout.pk,
         "episode": _episode(failed_rollout).pk,
         "run": run.pk,
+        "open_run": _open_run(promoted.version(model, 4), owner).pk,
         "event": event.pk,
         "role_review": RoleReview.objects.create(
             requested_by=owner,
@@ -163,6 +169,23 @@ def build() -> World:
     world.ids |= _prices(model, failed_rollout.registered_model, world.people["finance"])
     world.ids["figures"] = seen(proposed, timezone.now()).figures
     return world
+
+
+def _packet(run: EvalRun) -> None:
+    """Give a run's suite a packet, and the run its candidate's answer to it."""
+    packet = Packet(id="packet-01", text="Diabetes (E11.9).")
+    SuitePacket.objects.create(
+        packets_digest=run.suite.packets_digest, number=1, packet_id=packet.id, pages=1,
+        content=packet.as_json(),
+    )  # fmt: skip
+    score = PacketScore(("E11.9",), ("E11.9",), 1, 10.0, 20.0, 5, packet_id=packet.id)
+    run.packet_results.create(packet_id=packet.id, answer="E11.9", score=score.as_json())
+
+
+def _open_run(version, owner: User) -> EvalRun:
+    """Return a run that waits for the worker."""
+    suite = EvalSuite.objects.get()
+    return start_eval_run(version=version, suite=suite, actor=owner, now=timezone.now())
 
 
 def _notices(person: User) -> dict[str, object]:

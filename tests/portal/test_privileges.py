@@ -54,7 +54,7 @@ MAY_NOT = {
     "another digest of a file": "UPDATE catalog_modelfile SET sha256 = ''",
     "another number of a version": "UPDATE catalog_modelversion SET number = 9",
     "a run of another version": "UPDATE evals_evalrun SET model_version_id = 1",
-    "another answer to a packet": "UPDATE evals_evalpacketresult SET grounded = 0",
+    "another answer to a packet": "UPDATE evals_evalpacketresult SET answer = ''",
     "making a table": "CREATE TABLE access_more (id int)",
     "saying that a migration ran": "INSERT INTO django_migrations (app, name, applied) VALUES ('audit', '9', now())",
     "making a role": "CREATE ROLE mallory SUPERUSER",

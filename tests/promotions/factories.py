@@ -3,13 +3,14 @@
 from datetime import timedelta
 
 from apps.common.canonical import canonical
-from apps.evals.models import EvalRun, EvalSuite
+from apps.evals.models import EvalReport, EvalRun, EvalSuite
 from apps.manifests.serving_settings import ServingSettings
 from apps.promotions.binding.models import KeptBytes
-from apps.promotions.binding.present import Chosen, present
+from apps.promotions.binding.present import Chosen, Evaluated, present
 from apps.promotions.dossier import document
 from apps.promotions.models import Approval, Promotion, Rollout
 from apps.promotions.policy.actions import revision_for
+from apps.promotions.queries import live_version
 from apps.promotions.rollouts import render
 from tests.factories import NOW, ModelVersionFactory, UserFactory
 
@@ -35,10 +36,19 @@ def suite(revision=1):
 
 
 def run(version, *, passed=True, at=NOW, f1=0.9, metrics=None, **more):
-    """Return a finished run of a version on the newest suite. metrics: beside F1 and TTFT."""
-    return EvalRun.objects.create(
+    """Return a finished run of a version on the newest suite, against what serves its model now
+    where `more` says no other baseline. metrics: beside F1 and TTFT; a baseline has F1 0.9.
+    """
+    live = more.pop("baseline", live_version(version.registered_model))
+    baseline = live if live != version else None
+    if baseline is not None:
+        more.setdefault("baseline_metrics", {"f1": 0.9, "ttft_p95_ms": 420.0})
+    found = EvalRun.objects.create(
         suite=EvalSuite.objects.order_by("-revision").first() or suite(),
         model_version=version,
+        baseline=baseline,
+        packets_total=24,
+        packets_done=24,
         status="PASSED" if passed else "FAILED",
         requested_by=version.created_by,
         requested_at=at,
@@ -47,6 +57,8 @@ def run(version, *, passed=True, at=NOW, f1=0.9, metrics=None, **more):
         report_digest="sha256:" + "e" * 64,
         **more,
     )
+    EvalReport.objects.create(run=found, content=b"{}")
+    return found
 
 
 def policy(model):
@@ -61,7 +73,8 @@ def bound(version, run, *, baseline=None, serving_class="WARM", pre_warm="", ser
     settings = ServingSettings.of_json(serving_settings or {})
     chosen = Chosen(serving_class, pre_warm, number, revision.rules.steps, settings)
     around = render.surroundings()
-    found = present(version, chosen, around, run=run, suite=run.suite, baseline=baseline)
+    evaluated = Evaluated([run.suite], {run.suite_id: run})
+    found = present(version, chosen, around, evaluated=evaluated, baseline=baseline)
     KeptBytes.objects.keep(found.contents)
     return {"binding": found.binding.as_json(), "binding_digest": found.binding.digest}
 

@@ -1,6 +1,7 @@
 """Proposing and deciding: who may, when, and exactly once."""
 
 import threading
+from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -55,7 +56,11 @@ def promotion(version, alice):
 class TestRequestPromotion:
     def test_binds_digest_run_and_baseline(self, version, alice, registered_model):
         live = factories.live(registered_model, 6)
+        with pytest.raises(actions.NotEligible, match="from when nothing served"):
+            propose(version, alice)
+        run = factories.run(version, at=NOW + timedelta(minutes=1))
         made = propose(version, alice)
+        assert made.eval_run == run
         assert made.manifest_digest == version.manifest_digest
         assert made.baseline == live.model_version
         assert made.eval_run.model_version == version
@@ -69,7 +74,7 @@ class TestRequestPromotion:
     def test_refuses_a_version_below_its_thresholds(self, registered_model, alice):
         bad = factories.version(registered_model, 8)
         factories.run(bad, passed=False)
-        with pytest.raises(actions.NotEligible, match="below its thresholds"):
+        with pytest.raises(actions.NotEligible, match="did not pass"):
             propose(bad, alice)
         assert not Promotion.objects.exists()
 

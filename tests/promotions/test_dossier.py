@@ -61,7 +61,8 @@ class TestEvidence:
     def test_is_all_that_a_reviewer_sees(self, promotion, live):
         found = dossier.evidence(promotion, Change(tuple(STEPS), ""), NOW)
         assert (found["steps"], found["problem"]) == (STEPS, "")
-        assert found["baseline_run"] == str(live.promotion.eval_run_id)
+        assert found["baseline_run"] == str(promotion.eval_run_id)
+        assert promotion.eval_run.baseline == live.model_version
         f1 = next(line for line in found["metrics"] if line["label"] == LABELS["f1"])
         assert (f1["value"], f1["live"], f1["delta"], f1["met"]) == (
             "0.950",
@@ -70,7 +71,9 @@ class TestEvidence:
             True,
         )
         assert {item["name"]: item["passed"] for item in found["conditions"]} == {
-            "Manifest": True, "Evaluation": True, "Report": True, "Baseline": True,
+            "Manifest": True, "Model card": True, "License": True, "Evaluation": True,
+            "Measured against": True, "Report": True,
+            "Baseline": True,
             "Rollout": True, "Serving settings": True, "Machines": True, "NodePool": True,
             "Same policy": True, "Same files": True,
             "Same thresholds": True, "Same image": True, "Same settings": True,

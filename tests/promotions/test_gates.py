@@ -14,7 +14,7 @@ GOOD = Evidence(
     version_status="Verified",
     manifest_digest="sha256:" + "a" * 64,
     signature_digest="sha256:" + "c" * 64,
-    run=RunFacts("run-1", True, "sha256:" + "b" * 64),
+    run=RunFacts("run-1", True, "sha256:" + "b" * 64, baseline="m-v6"),
     suite="prior-auth r1",
     baseline="m-v6",
     model_card="README.md",
@@ -35,7 +35,25 @@ class TestEvaluateGates:
             ({"model_card": ""}, "Model card", "Publish a version with a README.md"),
             ({"license": ""}, "License", "with a LICENSE file"),
             ({"run": None}, "Evaluation", "Start one"),
-            ({"run": RunFacts("r", False, "sha256:b")}, "Evaluation", "below its thresholds"),
+            ({"run": RunFacts("r", False, "sha256:b")}, "Evaluation", "did not pass"),
+            (
+                {"run": replace(GOOD.run, passed=False, verdict="F1 is too low.")},
+                "Evaluation",
+                "F1 is too low. Publish a better version.",
+            ),
+            ({"run": replace(GOOD.run, baseline=None)}, "Measured against", "nothing served; now"),
+            ({"run": replace(GOOD.run, baseline="m-v5")}, "Measured against", "m-v5 served; now"),
+            ({"more": [("summary r2", None)]}, "Evaluation", "current suite summary r2"),
+            (
+                {"more": [("summary r2", replace(GOOD.run, passed=False))]},
+                "Evaluation",
+                "on summary r2 did not pass",
+            ),
+            (
+                {"more": [("summary r2", replace(GOOD.run, baseline="m-v5"))]},
+                "Measured against",
+                "m-v5 served",
+            ),
             ({"suite": "", "run": None}, "Evaluation", "no evaluation suite"),
             ({"baseline": "m-v7"}, "Baseline", "already"),
             (
@@ -64,6 +82,15 @@ class TestEvaluateGates:
             "evaluated with as the files are, proposed with fp8. This may change its answers: "
             "start an evaluation run with the settings that are proposed."
         )
+
+    def test_takes_a_version_that_passed_every_suite(self):
+        found = evaluate_gates(replace(GOOD, more=[("summary r2", GOOD.run)]))
+        assert blocked(found) == []
+        assert [one.name for one in found].count("Measured against") == 2
+
+    def test_asks_for_no_baseline_where_nothing_would_be_replaced(self):
+        found = evaluate_gates(replace(GOOD, baseline=None))
+        assert "Measured against" not in [one.name for one in found]
 
     @pytest.mark.parametrize(
         ("serving_class", "only_spot", "holds"),
@@ -129,12 +156,15 @@ class TestWords:
     """What a reviewer reads where everything holds."""
 
     def test_say_what_was_found(self):
-        found = evaluate_gates(replace(GOOD, run=RunFacts("run-1-of-many", True, "sha256:b")))
+        found = evaluate_gates(
+            replace(GOOD, run=RunFacts("run-1-of-many", True, "sha256:b", baseline="m-v6"))
+        )
         assert [(item.name, item.passed, item.words) for item in found] == [
             ("Manifest", True, "aaaaaaaaaaaa, every file verified"),
             ("Model card", True, "README.md"),
             ("License", True, "LICENSE"),
-            ("Evaluation", True, "run run-1-of on prior-auth r1: every threshold met"),
+            ("Evaluation", True, "run run-1-of on prior-auth r1: the rule is met"),
+            ("Measured against", True, "asked the same packets beside m-v6, in the same run"),
             ("Report", True, "stored, b"),
             ("Baseline", True, "compared with m-v6, live now"),
             ("Rollout", True, "no other rollout of this model"),
@@ -152,7 +182,7 @@ class TestWords:
         ]
 
     def test_ask_for_the_report_and_for_a_run_that_is_still_there(self):
-        bare = replace(GOOD, run=RunFacts("run-1", True, ""))
+        bare = replace(GOOD, run=RunFacts("run-1", True, "", baseline="m-v6"))
         assert [(item.name, item.words) for item in blocked(evaluate_gates(bare))] == [
             ("Report", "The run's report was not stored. Start a new run.")
         ]

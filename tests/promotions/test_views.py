@@ -158,7 +158,7 @@ class TestPromotionCreate:
         page = as_(alice).get(
             reverse("promotions:promotion_create", args=["prior-auth-extract", 8])
         )
-        assert "below its thresholds" in page.content.decode()
+        assert "did not pass" in page.content.decode()
         answer = as_(alice).post(
             page.request["PATH_INFO"], {"justification": "Please let it through."}
         )

@@ -7,18 +7,23 @@ from django.utils.timezone import now
 
 from apps.evals import reconcile
 from apps.evals.models import EvalRun
+from apps.evals.runs.surroundings import Surroundings
+from apps.fleet.prices import list_price
 from apps.integrations.engine.client import EngineClient
 from apps.integrations.git import client as git
 from apps.integrations.kubernetes import client as kubernetes
+from apps.integrations.s3 import client as s3
 from worker.celery import app
 
 
-def surroundings() -> reconcile.Surroundings:
+def surroundings() -> Surroundings:
     """Return what the settings say about Git, cluster and registry."""
-    return reconcile.Surroundings(
+    return Surroundings(
         git=git.client_from_settings(),
         cluster=kubernetes.client_from_settings,
         engine=partial(EngineClient, proxy=settings.CLUSTER_HTTP_PROXY, timeout=60),
+        registry=s3.client_from_settings,
+        price=list_price,
         bucket=settings.REGISTRY_BUCKET,
         image=settings.SERVING_IMAGE,
         role_arn=settings.REGISTRY_READER_ROLE_ARN,
@@ -26,13 +31,15 @@ def surroundings() -> reconcile.Surroundings:
         application=settings.ARGOCD_APPLICATION,
         argocd_namespace=settings.ARGOCD_NAMESPACE,
         start_seconds=settings.SERVING_START_SECONDS,
+        retention_days=settings.REGISTRY_RETENTION_DAYS,
     )
 
 
 @app.task(name="evals.reconcile_eval_run", acks_late=True, time_limit=120)
 def reconcile_eval_run(*, run_id: str, **_: object) -> None:
     """Do the next step of one evaluation run."""
-    run = EvalRun.objects.select_related("suite", "model_version__registered_model").get(pk=run_id)
+    related = ("suite", "model_version__registered_model", "baseline__registered_model")
+    run = EvalRun.objects.select_related(*related).get(pk=run_id)
     reconcile.reconcile_eval_run(run=run, around=surroundings(), now=now())
 
 

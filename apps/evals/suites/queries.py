@@ -23,6 +23,14 @@ def packets_of(suite: EvalSuite, subset: str = "") -> list[Packet]:
     return [Packet.of_json(row.content) for row in rows]
 
 
+def packet_count(suite: EvalSuite, subset: str = "") -> int:
+    """Return how many packets of a suite are asked; one query for a subset."""
+    if not subset:
+        return suite.packet_count
+    rows = SuitePacket.objects.filter(packets_digest=suite.packets_digest, in_subset=True)
+    return rows.count()
+
+
 def packet_of(suite: EvalSuite, packet_id: str) -> Packet | None:
     """Return one packet of a suite; None where it has none of that id."""
     rows = SuitePacket.objects.filter(packets_digest=suite.packets_digest, packet_id=packet_id)

@@ -16,7 +16,7 @@ from typing import Any, Self
 import httpx
 
 from apps.integrations.engine.identity import STAND_IN
-from apps.integrations.engine.types import Delta, GatewayRefusal, Usage
+from apps.integrations.engine.types import BadAnswer, Bounds, Delta, GatewayRefusal, Usage
 from apps.integrations.errors import TemporaryError
 
 Message = dict[str, str]  # {"role": "user", "content": "…"}
@@ -101,11 +101,14 @@ class EngineClient:
         messages: Sequence[Message],
         max_tokens: int | None = None,
         temperature: float = 0,
+        bounds: Bounds | None = None,
     ) -> Iterator[Delta]:
         """Yield the answer's pieces as they come; the last item carries usage, times in ms and who
         answered.
 
-        Raises GatewayRefusal (4xx) or TemporaryError, before the first piece or in the middle.
+        bounds: read no more than that, and take nothing but a whole stream of events; None where
+        whoever reads can stop by themselves. Raises GatewayRefusal (4xx), TemporaryError, or with
+        bounds BadAnswer: before the first piece or in the middle.
         """
         body: dict[str, Any] = {
             "model": model,
@@ -120,21 +123,23 @@ class EngineClient:
         with _translated(), self._http.stream("POST", "/v1/chat/completions", json=body) as answer:
             if answer.status_code != 200:
                 raise _refusal(answer)
-            yield from _deltas(answer, sent)
+            yield from _deltas(answer, sent, bounds)
 
 
-def _deltas(answer: httpx.Response, sent: float) -> Iterator[Delta]:
+def _deltas(answer: httpx.Response, sent: float, bounds: Bounds | None) -> Iterator[Delta]:
     first: float | None = None
+    is_whole = False
     last = Delta(
         engine=answer.headers.get("x-engine", ""), request_id=answer.headers.get("x-request-id", "")
     )
-    for line in answer.iter_lines():
+    for line in _lines(answer, sent, bounds):
         if not line.startswith("data:"):
             continue
         data = line[5:].strip()
         if data == "[DONE]":
             # read on to the very end: the gateway counts a call's tokens only when its stream has
             # ended
+            is_whole = True
             continue
         chunk = _json(data)
         if "error" in chunk:
@@ -145,8 +150,37 @@ def _deltas(answer: httpx.Response, sent: float) -> Iterator[Delta]:
             yield Delta(text=text)
         last = _merged(last, chunk, reason)
     ended = time.monotonic()
+    if bounds is not None and not is_whole:
+        raise _not_whole(answer, last)
     ttft = (first - sent) * 1000 if first else None
     yield Delta(**{**vars(last), "ttft_ms": ttft, "latency_ms": (ended - sent) * 1000})
+
+
+def _lines(answer: httpx.Response, sent: float, bounds: Bounds | None) -> Iterator[str]:
+    """Yield the stream's lines. Raises BadAnswer as soon as it is beyond its bounds, also where no
+    line ever ends.
+    """
+    if bounds is None:
+        yield from answer.iter_lines()
+        return
+    read, rest = 0, b""
+    for piece in answer.iter_bytes():
+        read += len(piece)
+        if read > bounds.size:
+            raise BadAnswer("ENDLESS", f"Its answer was longer than {bounds.size:,} bytes.")
+        if time.monotonic() - sent > bounds.seconds:
+            raise BadAnswer("ENDLESS", f"It was still answering after {bounds.seconds:g} s.")
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from (line.decode(errors="replace").rstrip("\r") for line in whole)
+    yield rest.decode(errors="replace")
+
+
+def _not_whole(answer: httpx.Response, last: Delta) -> BadAnswer:
+    """Return what came instead of a stream that says its end. The answer's words are not told."""
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip()
+    if last.model or last.finish_reason:
+        return BadAnswer("CUT_OFF", "Its answer ended before it was whole.")
+    return BadAnswer("NOT_A_STREAM", f"It answered {kind or 'nothing'}, no stream of events.")
 
 
 def _choice(chunk: dict[str, Any]) -> tuple[str, str]:

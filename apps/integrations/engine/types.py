@@ -30,6 +30,26 @@ class Delta:
     engine: str = ""
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """How much of one answer is read. seconds: from sending until its end; size: bytes of its
+    stream.
+    """
+
+    seconds: float
+    size: int
+
+
+class BadAnswer(Exception):
+    """The engine said 200, but what came is no answer. code: ENDLESS (more than its bounds allow),
+    NOT_A_STREAM (a page, or nothing at all), CUT_OFF (it ended before it was whole).
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class GatewayRefusal(Exception):
     """The gateway or engine refused the call (4xx). message is written for people."""
 

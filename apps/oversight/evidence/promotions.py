@@ -10,7 +10,7 @@ from apps.catalog.models import ModelVersion
 from apps.common.canonical import canonical, digest_of
 from apps.common.model_manifest import MANIFEST_NAME, MIB, SIGNATURE_NAME
 from apps.evals import report
-from apps.evals.models import EvalRun
+from apps.evals.models import EvalReport, EvalRun
 from apps.incidents.models import Episode
 from apps.integrations.errors import PermanentError
 from apps.integrations.git.client import GitClient
@@ -18,7 +18,7 @@ from apps.oversight.evidence.collecting import Collected
 from apps.oversight.evidence.proofs import Targets
 from apps.oversight.evidence.sources import Sources
 from apps.promotions.binding.bound import files_of
-from apps.promotions.dossier import baseline_run, dossier_of
+from apps.promotions.dossier import dossier_of, runs_beside
 from apps.promotions.emergencies.models import Emergency
 from apps.promotions.models import Approval, Promotion, Rollout, RolloutCommit
 from apps.promotions.policy.models import PolicyRevision
@@ -39,8 +39,7 @@ def targets_of(promotion: Promotion) -> Targets:
         ("PolicyChange", promotion.policy_revision.change_id),
         *(("Emergency", each.pk) for each in Emergency.objects.filter(promotion=promotion)),
     ]
-    compared = baseline_run(promotion)
-    return [*found, ("EvalRun", compared.pk)] if compared else found
+    return [*found, *(("EvalRun", run.pk) for run in runs_beside(promotion).values())]
 
 
 def add_promotion(
@@ -63,8 +62,8 @@ def add_promotion(
     _add_model(collected, promotion.model_version, sources, f"{base}model/")
     yield f"Evaluation of {promotion.model_version.name}"
     _add_report(collected, promotion.eval_run, f"{base}evaluation/report.json")
-    if (compared := baseline_run(promotion)) is not None:
-        _add_report(collected, compared, f"{base}evaluation/baseline-report.json")
+    for slug, run in runs_beside(promotion).items():
+        _add_report(collected, run, f"{base}evaluation/{slug}-report.json")
     yield f"Change of {promotion.model_version.name} in ServiceNow"
     _add_changes(collected, promotion, base)
     _add_episodes(collected, promotion, base)
@@ -184,12 +183,17 @@ def _add_model(collected: Collected, version: ModelVersion, sources: Sources, ba
 
 
 def _add_report(collected: Collected, run: EvalRun, path: str) -> None:
-    """Add a run's report. It is rebuilt from its rows: where they changed, the record tells."""
+    """Add a run's report, of candidate and baseline: the bytes that the registry has too."""
     if not run.report_digest:
         collected.miss(path, "the run has no result")
         return
+    try:
+        content = report.content(run)
+    except EvalReport.DoesNotExist:
+        collected.miss(path, "the report of so early a run was not kept")
+        return
     about = f"The report of the evaluation of {run.model_version}, on synthetic packets."
-    collected.add(path, report.content(run), about)
+    collected.add(path, content, about)
     collected.prove(path, run.report_digest)
 
 

@@ -21,8 +21,9 @@ class Binding:
     registry: `s3://<bucket>/<model>/v<n>/`. Digests are "sha256:<hex>", or "" for what is not
     there. run: the evaluation run's id. policy: the number of the promotion policy's revision with
     the digest of its rules. baseline: the name of the version that serves, "" for none. settings:
-    what shapes the files, by name. steps: step → path → digest of what it writes, None where it
-    removes the file.
+    what shapes the files, by name. more: of each other suite that judges the model, by slug, the
+    run and the digests of its report and of the suite. steps: step → path → digest of what it
+    writes, None where it removes the file.
     """
 
     model: str
@@ -38,12 +39,15 @@ class Binding:
     baseline: str
     baseline_manifest: str
     image: str
+    more: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     steps: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return the document that is kept and digested."""
-        return {
+        # where one suite judges the model, the document is as it always was
+        more = {"more": {slug: dict(facts) for slug, facts in self.more.items()}}
+        return (more if self.more else {}) | {
             "format": FORMAT,
             "version": {
                 "model": self.model,
@@ -71,6 +75,13 @@ def image_of(document: Mapping[str, Any]) -> str:
     were any.
     """
     return str(document.get("image", ""))
+
+
+def runs_of(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return slug → the run that a bound document names beside the promotion's own one: of the
+    other suites that judge the model.
+    """
+    return {slug: str(facts["run"]) for slug, facts in document.get("more", {}).items()}
 
 
 def files_of(document: Mapping[str, Any], step: str) -> dict[str, str | None] | None:

@@ -26,6 +26,7 @@ POLICY, FILES, RUN, RULE, BASELINE, IMAGE, SETTINGS, COMMITS = (
 GROUPS = {
     "version": FILES,
     "evaluation": RUN,
+    "more": RUN,
     "rule": RULE,
     "baseline": BASELINE,
     "image": IMAGE,

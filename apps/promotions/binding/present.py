@@ -28,6 +28,35 @@ class Chosen:
 
 
 @dataclass(frozen=True)
+class Evaluated:
+    """How a version was evaluated. suites: those that judge its model; runs: suite → the run on it
+    that decides.
+    """
+
+    suites: Sequence[EvalSuite]
+    runs: Mapping[int, EvalRun]
+
+    @property
+    def first(self) -> tuple[EvalSuite | None, EvalRun | None]:
+        """Return the first suite, by slug, and the run on it; None for what is not there."""
+        suite = self.suites[0] if self.suites else None
+        return suite, self.runs.get(suite.pk) if suite else None
+
+    @property
+    def more(self) -> Mapping[str, Mapping[str, str]]:
+        """Return of each other suite the run, and the digests of its report and of the suite."""
+        found = {}
+        for suite in self.suites[1:]:
+            run = self.runs.get(suite.pk)
+            found[suite.slug] = {
+                "run": str(run.pk) if run else "",
+                "report": run.report_digest if run else "",
+                "suite": suite.digest,
+            }
+        return found
+
+
+@dataclass(frozen=True)
 class Present:
     """A binding with the bytes that it names: step → path → content."""
 
@@ -46,14 +75,13 @@ def present(
     chosen: Chosen,
     around: Surroundings,
     *,
-    run: EvalRun | None,
-    suite: EvalSuite | None,
+    evaluated: Evaluated,
     baseline: ModelVersion | None,
 ) -> Present:
     """Return what an approval would be over now. The versions need their models loaded.
 
-    run: the version's deciding run; suite: the one that decides; baseline: the version that serves.
-    Raises CannotRender where a step would write what does not work.
+    evaluated: the suites that judge the model, with the version's deciding runs; baseline: the
+    version that serves. Raises CannotRender where a step would write what does not work.
     """
     steps = steps_of(
         version,
@@ -65,6 +93,7 @@ def present(
         with_=chosen.settings,
     )
     number, rules = chosen.policy
+    suite, run = evaluated.first
     binding = Binding(
         model=version.registered_model.name,
         number=version.number,
@@ -75,6 +104,7 @@ def present(
         report=run.report_digest if run else "",
         suite=suite.digest if suite else "",
         thresholds=digest_of(suite.thresholds) if suite else "",
+        more=evaluated.more,
         policy=f"{number} ({rules})",
         baseline=baseline.name if baseline else "",
         baseline_manifest=baseline.manifest_digest if baseline else "",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from deploy.local.engine.launcher import NoEngine, choose_engine
 from deploy.local.platform.cache import cache_folder
 
 from . import bills, credentials, mail, postgres, probes, s3, sample, servicenow, valkey
@@ -29,6 +30,7 @@ PASSED = (
     "USAGE_ARCHIVE_BUCKET", "USAGE_RAW_DAYS", "USAGE_GRACE_HOURS", "STATEMENTS_KEPT_YEARS",
     "REGISTRY_READER_ROLE_ARN",
     "SERVING_IMAGE", "SERVING_S3_ENDPOINT", "SERVING_START_SECONDS", "ENVIRONMENT_NAME",
+    "ENGINES_ON_CPU", "EVALUATION_COST_LIMIT_USD",
     "NOTICE_FILE",
     "OIDC_CLI_CLIENT_ID", "PIPELINE_ISSUER", "PIPELINE_AUDIENCE",
     "EMERGENCY_REVIEW_HOURS", "SESSION_IDLE_SECONDS", "STEP_UP_SECONDS", "STEP_UP_ACR_VALUES",
@@ -92,6 +94,8 @@ def environment(context: Context) -> dict[str, str]:
         "GATEWAY_URL": f"http://127.0.0.1:{context.ports('envoy', 8080)}",
         "ROLLOUT_HOLD_SECONDS": "10",  # nobody waits five minutes to see a rollout here
         "ROLLOUT_MINIMUM_CALLS": "20",
+        # a real engine has a CPU here; the stand-in answers a whole suite in time
+        "ENGINES_ON_CPU": str(_is_real_engine(context)),
         "SERVING_IMAGE": SERVING_IMAGE,
         "SERVING_S3_ENDPOINT": s3.endpoint(context).partition("://")[2],
         "USAGE_INGEST_TOKEN_FILE": str(secrets / "usage-ingest-token"),
@@ -110,6 +114,14 @@ def environment(context: Context) -> dict[str, str]:
     if "OIDC_CLIENT_SECRET" in theirs:
         del ours["OIDC_CLIENT_SECRET_FILE"]
     return ours | s3.client_env(context, "portal") | theirs
+
+
+def _is_real_engine(context: Context) -> bool:
+    """Tell whether versions are served by real vLLM, which has a CPU here."""
+    try:
+        return not choose_engine(context.env).is_stand_in
+    except NoEngine:
+        return False  # the kubelet says what is wrong
 
 
 def _sealers_key(context: Context) -> dict[str, str]:

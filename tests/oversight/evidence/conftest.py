@@ -19,6 +19,7 @@ from apps.audit.sealing.keeper import Keeper
 from apps.catalog import reconcile as catalog
 from apps.common.signing import FileSigner, public_pem
 from apps.evals import actions as evals
+from apps.evals import report
 from apps.evals.models import EvalRun
 from apps.evals.scoring.scores import PacketScore
 from apps.integrations.git.client import GitClient
@@ -27,6 +28,7 @@ from apps.oversight.evidence.sources import Sources
 from apps.promotions import actions
 from apps.promotions.models import Rollout
 from tests.catalog.samples import folder, upload
+from tests.evals.samples import answer
 from tests.factories import TeamFactory, UserFactory
 from tests.integrations import versitygw
 from tests.promotions import factories
@@ -151,8 +153,9 @@ def _evaluated(version):
         output_tokens=12,
     )  # fmt: skip
     for packet in ("packet-01", "packet-02"):
-        evals.record_packet(run=run, packet_id=packet, score=score, now=timezone.now())
-    evals.record_eval_run(run=run, now=timezone.now())
+        answer(run, packet, score)
+    evals.record_eval_run(run=run, cost=None, now=timezone.now())
+    evals.record_report_stored(run=run, key=report.key_of(run), now=timezone.now())
 
 
 @pytest.fixture

@@ -197,7 +197,7 @@ class TestVersionDetail:
         factories.run(ready)
         said = {
             live: "already serves all callers",
-            poor: "below its thresholds",
+            poor: "did not pass",
             factories.version(registered_model, 9): "No finished evaluation run",
         }
         for version, words in said.items():
