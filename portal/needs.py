@@ -44,7 +44,8 @@ from apps.common.decisions import Question
 from apps.common.money import exact
 from apps.common.periods import DAY, day_words, next_month
 from apps.evals import telling as eval_lines
-from apps.evals.models import EvalRun
+from apps.evals.models import EvalRun, EvalSuite
+from apps.evals.suites import actions as suites
 from apps.promotions import actions as promotions
 from apps.promotions import telling as promotion_lines
 from apps.promotions.emergencies import actions as emergencies
@@ -81,6 +82,7 @@ def needs_of(user: User, now: datetime) -> list[Need]:
         _emergencies(user, now),
         _capacity(user, now),
         _new_models(user),
+        _suites_to_decide(user),
         _prices_to_decide(user),
         _closes_to_decide(user),
         _budgets_to_decide(user),
@@ -98,7 +100,7 @@ def needs_of(user: User, now: datetime) -> list[Need]:
 
 def waits_of(user: User) -> list[Need]:
     """Return what this person asked for and others have not decided yet, the longest waiting
-    first. Five queries, six for finance and platform
+    first. Six queries, seven for finance and platform
     engineers.
     """
     found = chain(
@@ -108,6 +110,7 @@ def waits_of(user: User) -> list[Need]:
         _own_pipelines(user),
         _own_capacity(user),
         _own_new_models(user),
+        _own_suites(user),
         _own_prices(user),
         _own_closes(user),
         _own_budgets(user),
@@ -156,6 +159,24 @@ def _own_capacity(user: User) -> Iterator[Need]:
         why = _who_decides(capacity.question(item, user))
         url = reverse("capacity:request_detail", args=(item.pk,))
         yield Need(title, why, url, "gauge", "", item.requested_at)
+
+
+def _own_suites(user: User) -> Iterator[Need]:
+    """Suites that this person asked for."""
+    for item in EvalSuite.objects.pending().filter(requested_by=user)[:SHOWN]:
+        why = _who_decides(suites.question(item, user))
+        url = reverse("evals:suite_detail", args=(item.pk,))
+        yield Need(f"Your suite {item}", why, url, "list-checks", "", item.requested_at)
+
+
+def _suites_to_decide(user: User) -> Iterator[Need]:
+    """Suites that the person decides about."""
+    for item in EvalSuite.objects.to_decide(user).select_related("requested_by")[:SHOWN]:
+        who = item.requested_by.name if item.requested_by else ""
+        why = f"Asked by {who}: {item.justification[:80]}"
+        url = reverse("evals:suite_detail", args=(item.pk,))
+        title = f"Decide on the suite {item}"
+        yield Need(title, why, url, "list-checks", "busy", item.requested_at)
 
 
 def _own_prices(user: User) -> Iterator[Need]:

@@ -11,6 +11,7 @@ from apps.capacity.urls import api_urlpatterns as capacity_api
 from apps.catalog.urls import api_urlpatterns as catalog_api
 from apps.catalog.urls import urlpatterns as catalog_forms
 from apps.chargeback.urls import api_urlpatterns as chargeback_api
+from apps.evals.urls import api_urlpatterns as suites_api
 from apps.evals.urls import urlpatterns as evals_pages
 from apps.fleet.urls import api_urlpatterns as fleet_api
 from apps.incidents.urls import api_urlpatterns as incidents_api
@@ -115,6 +116,7 @@ api: list[URLPattern | URLResolver] = [
     path("models/<slug:name>/retirement/<str:order>", order_api, name="retirement_order"),
     *chargeback_api,
     *evaluations.api,
+    *suites_api,
     *promotions_api,
     *incidents_api,
     *fleet_api,

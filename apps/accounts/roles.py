@@ -29,6 +29,8 @@ OWNS_MODELS = (Role.MODEL_OWNER,)
 # engineers, decide about what somebody else asked for
 ASKS_FOR_NEW_MODELS = (*USES_MODELS, Role.PLATFORM_ENGINEER)
 DECIDES_NEW_MODELS = (Role.MODEL_OWNER, Role.PLATFORM_ENGINEER)
+# decide about the suites that others ask for
+DECIDES_SUITES = (Role.REVIEWER,)
 # may be named by a promotion policy as those who decide about what somebody else proposed
 DECIDES_PROMOTIONS = (Role.REVIEWER, Role.PLATFORM_ENGINEER)
 # propose what a promotion policy says, and put in force what somebody else proposed
@@ -146,6 +148,7 @@ ABILITIES = (
 DUTIES = (
     Duty("who may call a model", ASKS_FOR_MODELS, OWNS_MODELS, "models of the decider's team"),
     Duty("whether access is kept", ASKS_FOR_MODELS, OWNS_MODELS, "models of the decider's team"),
+    Duty("what a suite asks and demands", OWNS_MODELS, DECIDES_SUITES),
     Duty("which version serves", OWNS_MODELS, DECIDES_PROMOTIONS, "roles that the policy names"),
     Duty("what the promotion policy says", PROPOSES_POLICIES, DECIDES_POLICIES),
     Duty("which pipelines are let in", PROPOSES_PIPELINES, DECIDES_PIPELINES),

@@ -3,7 +3,21 @@
 import django_filters
 
 from apps.common.filters import Before, Filters, Since, WholeNumber
-from apps.evals.models import EvalRun
+from apps.evals.models import EvalRun, EvalSuite
+
+
+class SuiteQuery(Filters):
+    """For programs: which suites' revisions."""
+
+    slug = django_filters.CharFilter()
+    status = django_filters.ChoiceFilter(choices=EvalSuite.Status.choices)
+    digest = django_filters.CharFilter()
+
+
+class PacketQuery(Filters):
+    """For programs: which packets of a suite."""
+
+    id = django_filters.CharFilter(field_name="packet_id")
 
 
 class RunFilters(Filters):

@@ -13,8 +13,9 @@ from typing import Any
 from django.db import models
 
 from apps.accounts.models import Team, User
+from apps.accounts.roles import DECIDES_SUITES
 from apps.catalog.models import ModelVersion
-from apps.common.decisions import PENDING, two_people
+from apps.common.decisions import PENDING, two_people, waiting_for
 from apps.common.leases import Reconciled
 
 
@@ -28,6 +29,11 @@ class EvalSuiteQuerySet(models.QuerySet["EvalSuite"]):
     def pending(self) -> "EvalSuiteQuerySet":
         """Return the revisions that wait for a decision."""
         return self.filter(status=EvalSuite.Status.PENDING)
+
+    def to_decide(self, user: User) -> models.QuerySet["EvalSuite"]:
+        """Return the revisions that wait for this person: for each reviewer, those of others."""
+        decides = user.has_role(*DECIDES_SUITES)
+        return waiting_for(self.pending(), user, is_decider=decides)
 
     def in_force(self) -> "EvalSuiteQuerySet":
         """Return of each suite its newest revision that was approved, or that ships."""

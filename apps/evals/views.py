@@ -17,7 +17,10 @@ from apps.evals.models import EvalReport
 @require_GET
 def run_list(request: SignedIn) -> HttpResponseBase:
     """List the evaluation runs, newest first; as a page, its table alone, or CSV."""
-    actions = [{"label": "Compare versions", "url": reverse("evals:run_compare"), "icon": "scale"}]
+    actions = [
+        {"label": "Compare versions", "url": reverse("evals:run_compare"), "icon": "scale"},
+        {"label": "Suites", "url": reverse("evals:suite_list"), "icon": "list-checks"},
+    ]
     rows = queries.runs_for(request.user)
     return respond(tables.RUNS, request, rows, "evals/run_list.html", {"actions": actions})
 

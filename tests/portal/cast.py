@@ -30,6 +30,8 @@ from apps.evals.actions import start_eval_run
 from apps.evals.models import EvalRun, EvalSuite, SuitePacket
 from apps.evals.packets.packet import Packet
 from apps.evals.scoring.scores import PacketScore
+from apps.evals.suites.actions import request_suite as ask_for_suite
+from apps.evals.suites.uploads import read_upload
 from apps.fleet.models import NodeClaim, Replica
 from apps.incidents.actions import open_episode
 from apps.incidents.models import Episode
@@ -45,6 +47,7 @@ from tests.accounts.pipelines import samples as pipelines
 from tests.capacity import samples
 from tests.catalog import intakes
 from tests.chargeback.pricing import CHEAP, DEAR, propose, publish
+from tests.evals.suites import samples as suite_samples
 from tests.factories import RegisteredModelFactory, TeamFactory, UserFactory
 from tests.promotions import factories as promoted
 from tests.promotions import policies
@@ -163,6 +166,7 @@ def build() -> World:
     world.ids["emergency"] = _emergency(failed_rollout, owner, world.people["platform"]).pk
     world.ids |= _capacity(world.people["platform"], world.people["reviewer"])
     world.ids |= _new_models(world.people)
+    world.ids |= _suites(owner)
     world.ids |= _budgets(grant, world.people)
     world.ids |= _policies(world.people["platform"])
     world.ids |= _pipelines(people)
@@ -312,6 +316,24 @@ def _doubted() -> QuarantinedRecord:
     line = b'{"x-request-id": "not one", "response_code": 200, "gen_ai.request.model": "extract"}'
     ingest_usage(entries=read_lines([line]), via="FILE", now=timezone.now())
     return QuarantinedRecord.objects.get()
+
+
+def _suites(owner: User) -> dict[str, object]:
+    """Return revisions of suites by id: another owner's of the team, this one's, and the one that
+    has packets.
+    """
+    other = UserFactory(username="owner2", team=owner.team, with_roles=[Role.MODEL_OWNER])
+    asked = {
+        name: ask_for_suite(
+            upload=read_upload(suite_samples.document(slug=name.replace("_", "-"))),
+            justification="Our own packets say more.",
+            declared=True,
+            actor=actor,
+            now=timezone.now(),
+        )
+        for name, actor in (("suite", other), ("own_suite", owner))
+    }
+    return {name: row.pk for name, row in asked.items()}
 
 
 def _capacity(engineer: User, reviewer: User) -> dict[str, object]:

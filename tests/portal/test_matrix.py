@@ -22,6 +22,7 @@ from apps.promotions.policy.rules import Rules
 from portal.api import UnknownAddress
 from tests.accounts.pipelines import samples as pipelines
 from tests.catalog import intakes
+from tests.evals.suites import samples as suite_samples
 from tests.portal import cast
 
 pytestmark = pytest.mark.django_db
@@ -91,6 +92,14 @@ CAPACITY = {
     "consolidation_policy": "WhenEmpty", "consolidate_after": "5m", "budgets": [{"nodes": "10%"}],
     "justification": "Spot is enough for this.",
 }  # fmt: skip
+# braces twice: what a door sends is filled with the world's ids
+DOCUMENT = suite_samples.document(slug="new-suite").decode().replace("{", "{{").replace("}", "}}")
+WHY = "Our own packets say more."
+SUITE = {
+    "document": DOCUMENT, "justification": WHY, "declared_free_of_member_data": True,
+}  # fmt: skip
+SUITE_FORM = {"document": DOCUMENT, "justification": WHY, "declared": "on"}
+DECIDE_SUITE = "api:evaluation_suite_decide"
 DECIDE_CAPACITY = "api:capacity_request_decide"
 CAPACITY_FORM = {
     "base": 1, "gpus": 8, "families": ["g6"], "spot_share": "spot",
@@ -353,6 +362,16 @@ DOORS = [
     post("evals:run_cancel", "403 403 403 302 403 302 302 403 403 403", "{open_run}"),
     get("evals:packet_list", "200", "{run}"),
     get("evals:packet_detail", "200", "{run}", "packet-01"),
+    get("evals:suite_list", "200"),
+    get("evals:suite_create", "200"),
+    post("evals:suite_create", "403 403 403 302 403 403 403 403 403 403", data=SUITE_FORM),
+    get("evals:suite_detail", "200", "{suite}"),
+    get("evals:suite_detail", "200", "{suite}", data={"format": "csv"}),
+    get("evals:suite_packet", "200", "{suite}", "p-1"),
+    post("evals:suite_approve", "403 403 403 403 403 302 302 403 403 403", "{own_suite}",
+         data=REASON),
+    post("evals:suite_reject", "403 403 403 403 403 302 302 403 403 403", "{suite}", data=REASON),
+    post("evals:suite_withdraw", "403 403 403 302 403 403 403 403 403 403", "{own_suite}"),
     get("promotions:promotion_list", "200"),
     get("promotions:promotion_list", "200", data={"format": "csv"}),
     get("promotions:promotion_create", "200", "extract", 2),
@@ -610,6 +629,14 @@ DOORS = [
     "403", "{own_capacity}", "reject", data=REASON),
     send(DECIDE_CAPACITY, "404 404 404 404 404 403 403 403 200 403", "{own_capacity}", "withdraw"),
     send(DECIDE_CAPACITY, "404 404 404 404 404 403 403 403 200 403", "{failed_capacity}", "retry"),
+    get("api:evaluation_suites", "200"),
+    send("api:evaluation_suites", "403 403 403 201 403 403 403 403 403 403", data=SUITE),
+    get("api:evaluation_suite", "200", "{suite}"),
+    get("api:evaluation_suite_packets", "200", "{suite}"),
+    send(DECIDE_SUITE, "403 403 403 403 403 200 200 403 403 403", "{own_suite}", "approve",
+         data=REASON),
+    send(DECIDE_SUITE, "403 403 403 403 403 200 200 403 403 403", "{suite}", "reject", data=REASON),
+    send(DECIDE_SUITE, "403 403 403 200 403 403 403 403 403 403", "{own_suite}", "withdraw"),
     get("api:evaluation_runs", "200"),
     send("api:evaluation_runs", "403 403 403 201 403 201 201 403 403 "
     "403", data={"model": "extract", "version": 1}),

@@ -35,6 +35,7 @@ from apps.accounts.roles import (
     DECIDES_NEW_MODELS,
     DECIDES_PIPELINES,
     DECIDES_POLICIES,
+    DECIDES_SUITES,
     DECLARES_EMERGENCIES,
     OWNS_MODELS,
     PUBLISHES_PRICES,
@@ -51,6 +52,7 @@ from apps.catalog.intake.models import ModelIntake
 from apps.chargeback.closing.models import MonthClose
 from apps.chargeback.models import PriceChange
 from apps.common import decisions
+from apps.evals.models import EvalSuite
 from apps.promotions.emergencies.models import Emergency
 from apps.promotions.models import Promotion, Rollout
 from apps.promotions.policy.models import PolicyChange
@@ -133,6 +135,8 @@ DECISIONS = [
              both("catalog:intake", "api:new_model_decide"), team="ml-platform"),
     Decision("capacity", CapacityRequest, DECIDES_CAPACITY,
              both("capacity:request", "api:capacity_request_decide")),
+    Decision("suite", EvalSuite, DECIDES_SUITES,
+             both("evals:suite", "api:evaluation_suite_decide")),
     Decision("promotion", Promotion, (Role.REVIEWER,),  # as its policy says
              both("promotions:promotion", "api:promotion_decide"), relations=OF_MODEL,
              data=(SEEN, SEEN_NAMES)),

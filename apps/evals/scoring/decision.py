@@ -77,7 +77,7 @@ class Rule:
             raise BadRule("not_worse_by names figures, each with a share from 0 to 1.")
         for name, margin in margins.items():
             if name not in COMPARABLE:
-                raise BadRule(f"{name} cannot be compared. Possible: {', '.join(COMPARABLE)}.")
+                raise BadRule(f"not_worse_by names any of these figures: {', '.join(COMPARABLE)}.")
             if not _is_number(margin) or not 0 <= margin <= 1:
                 raise BadRule(f"The margin of {name} is a share from 0 to 1.")
         return cls({name: float(value) for name, value in margins.items()}, float(confidence))

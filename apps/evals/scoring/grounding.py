@@ -15,6 +15,7 @@ from apps.evals.scoring.codes import mentions
 
 ENOUGH = 0.7
 STEM = 6
+REACH = 200  # characters that a denial reaches at most
 METHOD = (
     "A code is supported where the packet states it: the code itself, or the words that are marked "
     "as its evidence, where nothing denies it (ruled out, no evidence of, in the family only). A "
@@ -25,7 +26,8 @@ METHOD = (
 )
 
 _CLAUSE_END = re.compile(
-    r"(?<=[.!?;])\s+|\n+|;|,?\s+\b(?:but|however|although|whereas|while|yet)\b\s*", re.IGNORECASE
+    r"(?<=[.!?;])\s+|\n+|;|(?<!\s),?\s+\b(?:but|however|although|whereas|while|yet)\b\s*",
+    re.IGNORECASE,
 )
 _WORD = re.compile(r"[a-z]*\d[0-9a-z]*(?:[.,]\d[0-9a-z]*)*|[a-z]+")
 _NO = frozenset(
@@ -174,5 +176,7 @@ def _is_denied(text: str, start: int, end: int) -> bool:
     """Tell whether the clause around a place denies what stands there."""
     for begin, stop in _bounds(text):
         if begin <= start < stop:
-            return bool(_BEFORE.search(text[begin:start]) or _AFTER.search(text[end:stop]))
+            before = text[max(begin, start - REACH) : start]
+            after = text[end : min(stop, end + REACH)]
+            return bool(_BEFORE.search(before) or _AFTER.search(after))
     return False

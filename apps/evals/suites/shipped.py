@@ -68,9 +68,12 @@ def load(name: str = SMALL_MODELS) -> Suite:
     return Suite(**found, **packets, packets_digest=pinned)
 
 
-def in_subset(packet: Packet, number: int) -> bool:
-    """Tell whether a packet is asked where there is a CPU only. number: its place, from 1."""
-    return number <= program.SUBSET and packet.pages <= program.SUBSET_PAGES
+def subset_of(packets: Sequence[Packet]) -> frozenset[str]:
+    """Return the ids of the packets that are asked where there is a CPU only: the first short
+    ones.
+    """
+    short = [packet.id for packet in packets if packet.pages <= program.SUBSET_PAGES]
+    return frozenset(short[: program.SUBSET])
 
 
 def packets_digest(packets: Sequence[Packet]) -> str:

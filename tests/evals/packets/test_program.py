@@ -29,8 +29,8 @@ class TestPackets:
         assert sum(count for number, count in pages.items() if number >= 20) >= 20
 
     def test_of_a_cpu_are_short_and_of_many_kinds(self, packets):
-        few = [p for number, p in enumerate(packets, 1) if shipped.in_subset(p, number)]
-        assert few == list(packets[:24])
+        few = list(packets[:24])
+        assert shipped.subset_of(packets) == {packet.id for packet in few}
         assert max(packet.pages for packet in few) == 2
         assert any(packet.planted for packet in few) and any(packet.refuse for packet in few)
         assert all(code in packet.text for packet in few for code in packet.gold)

@@ -142,7 +142,7 @@ class TestRule:
             ({"confidence": True}, "from 0.8"),
             ({"confidence": "0.95"}, "from 0.8"),
             ({"not_worse_by": ["f1"]}, "names figures"),
-            ({"not_worse_by": {"speed": 0.1}}, "speed cannot be compared"),
+            ({"not_worse_by": {"speed": 0.1}}, "any of these figures: f1,"),
             ({"not_worse_by": {"f1": 2}}, "share from 0 to 1"),
             ({"not_worse_by": {"f1": -0.1}}, "share from 0 to 1"),
         ],
