@@ -100,8 +100,7 @@ def needs_of(user: User, now: datetime) -> list[Need]:
 
 def waits_of(user: User) -> list[Need]:
     """Return what this person asked for and others have not decided yet, the longest waiting
-    first. Six queries, seven for finance and platform
-    engineers.
+    first. Five queries, six for model owners, finance and platform engineers.
     """
     found = chain(
         _own_requests(user),
@@ -162,7 +161,9 @@ def _own_capacity(user: User) -> Iterator[Need]:
 
 
 def _own_suites(user: User) -> Iterator[Need]:
-    """Suites that this person asked for."""
+    """Suites that this person asked for, which only model owners do."""
+    if not suites.may_ask(user):
+        return
     for item in EvalSuite.objects.pending().filter(requested_by=user)[:SHOWN]:
         why = _who_decides(suites.question(item, user))
         url = reverse("evals:suite_detail", args=(item.pk,))

@@ -58,7 +58,7 @@ class SuiteOutput(serializers.ModelSerializer[EvalSuite]):
         )  # fmt: skip
 
 
-class PacketOutput(serializers.ModelSerializer[SuitePacket]):
+class SuitePacketOutput(serializers.ModelSerializer[SuitePacket]):
     """One packet. in_subset: asked where there is a CPU only; content: its text, with what a right
     answer says and where the text says so, as [start, end] in characters.
     """
@@ -130,7 +130,7 @@ class Packets(Listing):
     """The packets of a suite."""
 
     queryset = SuitePacket.objects.all()
-    serializer_class = PacketOutput
+    serializer_class = SuitePacketOutput
     pagination_class = ByNumber
     filterset_class = PacketQuery
 
@@ -138,7 +138,7 @@ class Packets(Listing):
         "evaluation_suite_packets",
         TAG,
         "List the packets of a suite",
-        answers=PacketOutput(many=True),
+        answers=SuitePacketOutput(many=True),
         refuses=(400, 404),
     )
     def get(self, request: Request, pk: int) -> Response:
