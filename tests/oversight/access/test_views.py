@@ -51,7 +51,7 @@ class TestPeople:
         assert found["mia"]["roles"] == "Model owner, Reviewer"
         assert found["mia"]["could_ask_and_decide"] == (
             "who may call a model; whether access is kept; what a suite asks and demands; "
-            "which version serves; how large a budget is"
+            "which version serves; which pipelines are let in; how large a budget is"
         )
         assert found["nora"]["roles"] == found["nora"]["may"] == ""
         assert found["fiona"]["team"] == "claims-review"
