@@ -8,7 +8,13 @@ from django.conf import settings
 from django.urls import reverse
 
 from apps.accounts.models import User
-from apps.accounts.roles import EVERYBODY, OVERSEES_PIPELINES, OVERSEES_RECORD, SEES_FLEET
+from apps.accounts.roles import (
+    EVERYBODY,
+    OVERSEES_PIPELINES,
+    OVERSEES_RECORD,
+    SEES_FLEET,
+    SEES_REGISTRY,
+)
 from apps.common.requests import PageRequest
 
 
@@ -33,6 +39,9 @@ SECTIONS = (
     Section("Home", "house", "home", (), EVERYBODY),
     Section("Catalog", "boxes", "catalog:model_list", ("/catalog/",), EVERYBODY, "Models"),
     Section("Access", "key-round", "access:request_list", ("/access/",), EVERYBODY, "Models"),
+    Section(
+        "Registry", "shield-check", "registry:overview", ("/registry/",), SEES_REGISTRY, "Models"
+    ),
     Section(
         "Evaluations", "flask-conical", "evals:run_list", ("/evaluations/",), EVERYBODY, "Delivery"
     ),

@@ -28,13 +28,21 @@ from apps.accounts.pipelines import actions as pipelines
 from apps.accounts.pipelines.models import PipelineChange
 from apps.accounts.recertification import actions as roles
 from apps.accounts.recertification.models import RoleReview
-from apps.accounts.roles import MENDS_MODELS, OWNS_MODELS, SEES_EMERGENCIES, STEERS_ROLLOUTS
+from apps.accounts.roles import (
+    DECIDES_SIGNERS,
+    MENDS_MODELS,
+    OWNS_MODELS,
+    SEES_EMERGENCIES,
+    STEERS_ROLLOUTS,
+)
 from apps.capacity import actions as capacity
 from apps.capacity import telling as capacity_lines
 from apps.capacity.models import CapacityRequest
 from apps.catalog.intake import telling as intake_lines
 from apps.catalog.intake.models import ModelIntake
 from apps.catalog.models import ModelVersion
+from apps.catalog.signers import telling as signer_lines
+from apps.catalog.signers.models import SignerRevocation
 from apps.chargeback import telling as money_lines
 from apps.chargeback.closing import actions as closing
 from apps.chargeback.closing.models import MonthClose
@@ -83,6 +91,7 @@ def needs_of(user: User, now: datetime) -> list[Need]:
         _capacity(user, now),
         _new_models(user),
         _suites_to_decide(user),
+        _revocations(user),
         _prices_to_decide(user),
         _closes_to_decide(user),
         _budgets_to_decide(user),
@@ -358,6 +367,17 @@ def _capacity(user: User, now: datetime) -> Iterator[Need]:
         why = item.message or "The page says why"
         title = capacity_lines.failed_title(item)
         yield Need(title, why, url, "gauge", "bad", item.requested_at)
+
+
+def _revocations(user: User) -> Iterator[Need]:
+    """Signing keys that somebody else wants to be revoked, for those who decide."""
+    if not user.has_role(*DECIDES_SIGNERS):
+        return
+    rows = SignerRevocation.objects.to_decide(user).select_related("signer", "requested_by")
+    for item in rows[:SHOWN]:
+        title, url = signer_lines.asked_title(item), signer_lines.path_of(item)
+        why = f"Asked by {item.requested_by.name}: {item.justification[:80]}"
+        yield Need(title, why, url, "key-round", "bad", item.requested_at)
 
 
 def _held_rollouts(user: User) -> Iterator[Need]:

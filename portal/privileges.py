@@ -146,6 +146,25 @@ PRIVILEGES: dict[str, May] = {
     ),
     "catalog.EngineReport": FACT,
     "catalog.SizingJob": May(insert=True, update=(*RECONCILED, "finished_at")),
+    "catalog.Signer": May(insert=True, update=("kind", "key_id", "active_to", "revoked_at")),
+    "catalog.SignerRevocation": May(
+        insert=True,
+        update=("status", "decided_by", "decided_at", "decision_reason", "versions"),
+    ),
+    "catalog.Verification": May(
+        insert=True,
+        update=(
+            *RECONCILED,
+            "status",
+            "ranges_done",
+            "bytes_done",
+            "finished_at",
+            "file",
+            "first_byte",
+            "last_byte",
+        ),
+    ),
+    "catalog.BucketState": May(insert=True, update=("checked_at", "settings", "problem")),
     # evaluations
     "evals.EvalSuite": May(
         insert=True, update=("status", "decided_by", "decided_at", "decision_reason")

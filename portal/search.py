@@ -155,7 +155,7 @@ def _rollouts(user: User, text: str) -> list[Hit]:
 
 def _incidents(user: User, text: str) -> list[Hit]:
     """Find incidents by id, by their model, or by their number in ServiceNow."""
-    wanted = Q(number__iexact=text) | Q(rollout__registered_model__name__iexact=text)
+    wanted = Q(number__iexact=text) | Q(model_version__registered_model__name__iexact=text)
     found = Episode.objects.visible_to(user).filter(_has_id(text) | wanted)
     return [
         Hit(
@@ -164,7 +164,7 @@ def _incidents(user: User, text: str) -> list[Hit]:
             reverse("incidents:episode_detail", args=(item.pk,)),
             "triangle-alert",
         )
-        for item in found.select_related("rollout__model_version__registered_model")[:SHOWN]
+        for item in found.select_related("model_version__registered_model")[:SHOWN]
     ]
 
 

@@ -256,6 +256,10 @@ SPECTACULAR_SETTINGS = {
         "ChangeRecordStatus": "apps.promotions.changes.models.ChangeRecord.Status",
         "EpisodeKind": "apps.incidents.models.Episode.Kind",
         "EpisodeStatus": "apps.incidents.models.Episode.Status",
+        "SignerKind": "apps.catalog.signers.models.Signer.Kind",
+        "SignerRevocationStatus": "apps.catalog.signers.models.SignerRevocation.Status",
+        "VerificationCause": "apps.catalog.verification.models.Verification.Cause",
+        "VerificationStatus": "apps.catalog.verification.models.Verification.Status",
         "EvalRunStatus": "apps.evals.models.EvalRun.Status",
         "EvidencePackKind": "apps.oversight.evidence.models.EvidencePack.Kind",
         "EvidencePackStatus": "apps.oversight.evidence.models.EvidencePack.Status",
@@ -283,6 +287,8 @@ SIGNER = env_choice("SIGNER", "file", SIGNERS).upper()
 SIGNING_KEY_FILE = env_str("SIGNING_KEY_FILE", "")
 SIGNING_KMS_KEY = env_str("SIGNING_KMS_KEY", "")
 SIGNING_TRANSIT_KEY = env_str("SIGNING_TRANSIT_KEY", "model-registry")
+# the public keys that may have signed manifests earlier, one PEM after the other: they stay known
+REGISTRY_PUBLIC_KEYS_FILE = env_str("REGISTRY_PUBLIC_KEYS_FILE", "")
 # For the sealer's process alone, which signs checkpoints of the record.
 AUDIT_SIGNER = env_choice("AUDIT_SIGNER", "file", SIGNERS).upper()
 AUDIT_KMS_KEY = env_str("AUDIT_KMS_KEY", "")

@@ -10,6 +10,7 @@ from apps.accounts.urls import sign_in_urlpatterns
 from apps.capacity.urls import api_urlpatterns as capacity_api
 from apps.catalog.urls import api_urlpatterns as catalog_api
 from apps.catalog.urls import urlpatterns as catalog_forms
+from apps.catalog.verification.urls import api_urlpatterns as registry_api
 from apps.chargeback.urls import api_urlpatterns as chargeback_api
 from apps.evals.urls import api_urlpatterns as suites_api
 from apps.evals.urls import urlpatterns as evals_pages
@@ -86,6 +87,7 @@ pages: list[URLPattern | URLResolver] = [
     path("", include(([usage_page, *usage_pages], "metering"))),
     path("catalog/", include(([*catalog_pages, *catalog_forms, model_page], "catalog"))),
     path("catalog/", include("apps.gateway.urls")),
+    path("registry/", include("apps.catalog.verification.urls")),
     path("evaluations/", include(([*evaluations.pages, *evals_pages], "evals"))),
     path("", include(([charts_page, *promotions_pages], "promotions"))),
     path("incidents/", include("apps.incidents.urls")),
@@ -114,6 +116,7 @@ api: list[URLPattern | URLResolver] = [
     path("new-models/<uuid:pk>/<str:decision>", intake_api.decide, name="new_model_decide"),
     path("models/<slug:name>/retirement", ModelRetirement.as_view(), name="retirement"),
     path("models/<slug:name>/retirement/<str:order>", order_api, name="retirement_order"),
+    *registry_api,
     *chargeback_api,
     *evaluations.api,
     *suites_api,

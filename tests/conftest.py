@@ -291,7 +291,13 @@ def enqueued(monkeypatch, django_capture_on_commit_callbacks):
 
 
 @pytest.fixture(scope="session")
-def s3_server(tmp_path_factory):
+def s3_folder(tmp_path_factory):
+    """The folder that the S3 server keeps its objects in."""
+    return tmp_path_factory.mktemp("s3")
+
+
+@pytest.fixture(scope="session")
+def s3_server(s3_folder):
     """A real S3 server with the registry's bucket; its port."""
     from tests.integrations import versitygw
 
@@ -300,7 +306,7 @@ def s3_server(tmp_path_factory):
             "versitygw is not here: build the platform, or name a folder in QUARTERMASTER_BINARIES"
         )
     with (
-        versitygw.running(tmp_path_factory.mktemp("s3")) as port,
+        versitygw.running(s3_folder) as port,
         pytest.MonkeyPatch.context() as patch,
     ):
         for name, value in versitygw.environment(port).items():

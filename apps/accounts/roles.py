@@ -44,6 +44,11 @@ REVIEWS_EMERGENCIES = (Role.REVIEWER,)
 ASKS_FOR_CAPACITY = (Role.PLATFORM_ENGINEER,)
 # decide about a change of capacity that somebody else asked for
 DECIDES_CAPACITY = (Role.PLATFORM_ENGINEER, Role.REVIEWER)
+# ask that nobody believes a signing key any more, and decide about it where somebody else asked
+ASKS_TO_REVOKE_SIGNERS = (Role.PLATFORM_ENGINEER, Role.AUDITOR)
+DECIDES_SIGNERS = (Role.PLATFORM_ENGINEER, Role.REVIEWER)
+# have any version read again, byte by byte; owners of a model its own
+VERIFIES_VERSIONS = (Role.PLATFORM_ENGINEER, Role.AUDITOR)
 # propose prices, and publish those that somebody else proposed
 PROPOSES_PRICES = (Role.FINANCE,)
 PUBLISHES_PRICES = (Role.FINANCE,)
@@ -79,6 +84,8 @@ SEES_FLEET = (Role.PLATFORM_ENGINEER, Role.FINANCE, Role.AUDITOR)
 SEES_CAPACITY = (*DECIDES_CAPACITY, Role.FINANCE, Role.AUDITOR)
 # look after the models of all teams on their home page
 SEES_EVERY_MODEL = (Role.PLATFORM_ENGINEER, Role.REVIEWER, Role.AUDITOR)
+# see the registry's keys, its bucket's settings and what was verified when
+SEES_REGISTRY = (Role.MODEL_OWNER, Role.REVIEWER, Role.PLATFORM_ENGINEER, Role.AUDITOR)
 # see proposed changes of promotion policies; what is in force is everybody's to see
 OVERSEES_POLICIES = (*PROPOSES_POLICIES, *DECIDES_POLICIES, Role.AUDITOR)
 # see pipelines, their rules and their runs
@@ -137,6 +144,8 @@ ABILITIES = (
     Ability("see nodes, claims, replicas and what they cost", SEES_FLEET),
     Ability("see what pools may buy, and who asked to change it", SEES_CAPACITY),
     Ability("look after the models of all teams", SEES_EVERY_MODEL),
+    Ability("see the registry's keys and what was verified", SEES_REGISTRY),
+    Ability("have any version read again, byte by byte", VERIFIES_VERSIONS),
     Ability("see proposed changes of promotion policies", OVERSEES_POLICIES),
     Ability("be told of every emergency", SEES_EMERGENCIES),
     Ability("see pipelines, their rules and their runs", OVERSEES_PIPELINES),
@@ -153,6 +162,7 @@ DUTIES = (
     Duty("what the promotion policy says", PROPOSES_POLICIES, DECIDES_POLICIES),
     Duty("which pipelines are let in", PROPOSES_PIPELINES, DECIDES_PIPELINES),
     Duty("whether an emergency was one", DECLARES_EMERGENCIES, REVIEWS_EMERGENCIES),
+    Duty("whether a signing key is revoked", ASKS_TO_REVOKE_SIGNERS, DECIDES_SIGNERS),
     Duty("what a pool may buy", ASKS_FOR_CAPACITY, DECIDES_CAPACITY),
     Duty("what tokens cost", PROPOSES_PRICES, PUBLISHES_PRICES),
     Duty("whether a month is closed", ASKS_TO_CLOSE, CLOSES_MONTHS),

@@ -29,6 +29,7 @@ Status = ModelVersion.Status
 WORKER = audit.System("catalog.reconcile_version")
 ABANDONED_AFTER = timedelta(hours=24)
 CHECKED_AGAIN_AFTER = timedelta(hours=24)
+SIGNER_REVOKED = "SIGNER_REVOKED"  # a reason
 # whatever has objects in the registry can turn out to be something else
 CAN_BE_WRONG = (Status.SIGNING, Status.VERIFYING, Status.VERIFIED, Status.FAILED)
 RESERVED_NAMES = frozenset({"register", "new-models"})  # pages of the catalog have these addresses

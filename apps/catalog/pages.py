@@ -67,8 +67,10 @@ def _beside(
     return f"{registered} registered; {words(found)} in the files of v{facts.version.number}"
 
 
-def version_facts(version: ModelVersion) -> Facts:
-    """Return a version's identity, signature and lock."""
+def version_facts(version: ModelVersion, signed_by: object) -> Facts:
+    """Return a version's identity, signature and lock. signed_by: its signer as this person reads
+    it, "" before it was signed.
+    """
     where = f"s3://{settings.REGISTRY_BUCKET}/{version.prefix}"
     digest: object = (
         {"text": version.manifest_digest, "mono": True, "copy": True}
@@ -78,7 +80,7 @@ def version_facts(version: ModelVersion) -> Facts:
     locked = version.manifest_digest and version.locked_until
     return [
         ("Manifest digest", digest or "Written when every file was read back"),
-        ("Signed by", version.signer or "Not signed yet"),
+        ("Signed by", signed_by or "Not signed yet"),
         (
             "Locked until",
             f"{version.locked_until:%d %b %Y %H:%M} UTC; nobody can shorten it" if locked else "—",

@@ -10,7 +10,9 @@ worker completes the uploads.
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,9 +25,10 @@ from apps.common.counts import counted
 from apps.common.errors import DomainError
 from apps.common.model_manifest import MIB, FileEntry
 from apps.integrations.s3.client import NotThere, RegistryStore
-from apps.integrations.s3.types import SignedPart
+from apps.integrations.s3.types import SignedPart, UploadedPart
 
 LEAVE = timedelta(minutes=15)  # for which a signed address takes its part; then ask for another
+AT_ONCE = 4  # parts of a folder's file that are sent at the same time
 
 
 class BadPart(DomainError):
@@ -159,15 +162,30 @@ def publish_folder(
         registered_model=registered_model, files=files, note=note, actor=actor, now=now
     )
     for file in version.files.select_related("version__registered_model__owner_team"):
-        there = {part["PartNumber"] for part in file.parts}
-        for number, body in enumerate(
-            _blocks(folder / file.name, model_manifest.PART_SIZE), start=1
-        ):
-            if number not in there:
-                receive_part(
-                    file=file, number=number, body=body, actor=actor, registry=registry, now=now
-                )
+        _send(file, folder / file.name, registry, now)
     return finish(version=version, actor=actor, registry=registry, now=now)
+
+
+def _send(file: ModelFile, path: Path, registry: Registry, now: datetime) -> None:
+    """Send the parts of a file that S3 does not have yet, a few at the same time."""
+    there = {part["PartNumber"] for part in file.parts}
+    upload_id, key = file.upload_id or _begin(file, registry, now), file.version.prefix + file.name
+    sending: deque[Future[UploadedPart]] = deque()
+
+    def record(sent: UploadedPart) -> None:
+        parts.record_part(file=file, part=sent, now=now)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for number, body in enumerate(_blocks(path, model_manifest.PART_SIZE), start=1):
+            if number in there:
+                continue
+            sending.append(
+                pool.submit(registry.store.upload_part, key, upload_id, number=number, body=body)
+            )
+            if len(sending) > AT_ONCE:
+                record(sending.popleft().result())
+        while sending:
+            record(sending.popleft().result())
 
 
 def _begin(file: ModelFile, registry: Registry, now: datetime) -> str:

@@ -9,6 +9,7 @@ from django.db.models import F, Max
 
 from apps.audit.actions import System, record
 from apps.audit.models import Action
+from apps.catalog.models import ModelVersion
 from apps.common.tasks import enqueue_on_commit
 from apps.incidents.models import Episode, EpisodeNote
 from apps.promotions.models import Rollout
@@ -18,18 +19,31 @@ Status = Episode.Status
 
 
 @transaction.atomic
-def open_episode(*, kind: str, rollout: Rollout, words: str, now: datetime) -> Episode | None:
-    """Open an episode of this kind for a rollout; None where one is open already."""
+def open_episode(
+    *,
+    kind: str,
+    words: str,
+    now: datetime,
+    rollout: Rollout | None = None,
+    version: ModelVersion | None = None,
+) -> Episode | None:
+    """Open an episode of this kind for a rollout, or for a version itself; None where one is open
+    already.
+    """
+    about = rollout.model_version if rollout else version
     episode = Episode(
-        kind=kind, rollout=rollout, words=words, opened_at=now, noted_at=now, next_check_at=now
-    )
+        kind=kind, rollout=rollout, model_version=about, words=words, opened_at=now,
+        noted_at=now, next_check_at=now,
+    )  # fmt: skip
     episode.correlation_id = f"quartermaster:episode:{episode.pk}"
     try:
         with transaction.atomic():
             episode.save(force_insert=True)
     except IntegrityError:
         return None
-    data = {"kind": str(kind), "rollout": str(rollout.pk), "message": words}
+    data = {"kind": str(kind), "message": words, "version": str(episode.model_version)}
+    if rollout is not None:
+        data["rollout"] = str(rollout.pk)
     record(action=Action.INCIDENT_BEGAN, actor=WATCHER, target=episode, now=now, data=data)
     _wake(episode)
     return episode

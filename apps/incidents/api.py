@@ -18,7 +18,7 @@ from apps.incidents.models import Episode, EpisodeNote
 from apps.integrations.servicenow.addresses import page_of
 
 TAG = "Incidents"
-RELATED = ("rollout__model_version__registered_model",)
+RELATED = ("model_version__registered_model",)
 
 
 class NewestIncidents(Cursor):
@@ -36,12 +36,12 @@ class NoteOutput(serializers.ModelSerializer[EpisodeNote]):
 
 
 class EpisodeOutput(serializers.ModelSerializer[Episode]):
-    """One incident. number, url: of its incident in ServiceNow, "" without one; message: why
-    ServiceNow could not be told, "" where it could.
+    """One incident. rollout: null where it is the version's own. number, url: of its incident in
+    ServiceNow, "" without one; message: why ServiceNow could not be told, "" where it could.
     """
 
-    version = serializers.CharField(source="rollout.model_version.name")
-    rollout = serializers.UUIDField(source="rollout_id")
+    version = serializers.CharField(source="model_version.name")
+    rollout = serializers.UUIDField(source="rollout_id", allow_null=True)
     url = serializers.SerializerMethodField()
 
     class Meta:

@@ -20,6 +20,6 @@ class EpisodeFilters(Filters):
 class EpisodeQuery(EpisodeFilters):
     """For programs: also of what, from when."""
 
-    model = django_filters.CharFilter(field_name="rollout__registered_model__name")
+    model = django_filters.CharFilter(field_name="model_version__registered_model__name")
     opened_since = Since("opened_at")
     opened_before = Before("opened_at")

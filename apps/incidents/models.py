@@ -1,7 +1,8 @@
-"""What went wrong with what serves: an episode from its first sign until it is over, whatever comes
-and goes in between, and its incident in ServiceNow.
+"""What went wrong with what serves, or could: an episode from its first sign until it is over,
+whatever comes and goes in between, and its incident in ServiceNow.
 
-An episode opens and closes by what the rows of rollouts say; nobody closes one by hand. ServiceNow
+An episode opens and closes by what the rows of rollouts and versions say; nobody closes one by
+hand. ServiceNow
 gets one incident for each, found again by its correlation id, and a note for whatever follows.
 """
 
@@ -12,13 +13,14 @@ from django.db.models import Q, Value
 from django.db.models.functions import Cast, Concat
 
 from apps.accounts.models import User
+from apps.catalog.models import ModelVersion
 from apps.common.leases import Reconciled
 from apps.promotions.models import Rollout
 
 VERSION_NAME = Concat(
-    "rollout__registered_model__name",
+    "model_version__registered_model__name",
     Value("-v"),
-    Cast("rollout__model_version__number", models.CharField()),
+    Cast("model_version__number", models.CharField()),
 )
 
 
@@ -39,7 +41,8 @@ class EpisodeQuerySet(models.QuerySet["Episode"]):
 
 
 class Episode(Reconciled):
-    """One thing that went wrong with one rollout. words: what is wrong, as last seen.
+    """One thing that went wrong with one rollout, or with a version itself. rollout: None of those.
+    words: what is wrong, as last seen.
 
     quiet_since: since when nothing of it was seen; it is over when that lasts. reason, message: why
     ServiceNow could not be told, and what to do; "" where all is well.
@@ -50,6 +53,7 @@ class Episode(Reconciled):
 
         DRIFT = "DRIFT", "Not what was approved"
         ROLLOUT_FAILED = "ROLLOUT_FAILED", "Rollout failed"
+        QUARANTINED = "QUARANTINED", "Version not to be trusted"
 
     class Status(models.TextChoices):
         """Open until what went wrong is seen to be right again."""
@@ -66,7 +70,12 @@ class Episode(Reconciled):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=16, choices=Kind.choices)
-    rollout = models.ForeignKey(Rollout, on_delete=models.PROTECT, related_name="episodes")
+    rollout = models.ForeignKey(
+        Rollout, null=True, blank=True, on_delete=models.PROTECT, related_name="episodes"
+    )
+    model_version = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, related_name="episodes"
+    )
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.OPEN)
     words = models.TextField()
     opened_at = models.DateTimeField()
@@ -94,6 +103,16 @@ class Episode(Reconciled):
                 condition=Q(status="OPEN"),
                 name="episode_one_open_of_a_kind",
             ),
+            models.UniqueConstraint(
+                fields=("kind", "model_version"),
+                condition=Q(status="OPEN", kind="QUARANTINED"),
+                name="episode_one_open_of_a_version",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="QUARANTINED", rollout=None)
+                | (~Q(kind="QUARANTINED") & Q(rollout__isnull=False)),
+                name="episode_of_a_rollout_or_a_version",
+            ),
             models.CheckConstraint(
                 condition=Q(status="OPEN", closed_at__isnull=True)
                 | Q(status="CLOSED", closed_at__isnull=False),
@@ -102,7 +121,7 @@ class Episode(Reconciled):
         )
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()}: {self.rollout.model_version}"
+        return f"{self.get_kind_display()}: {self.model_version}"
 
 
 class EpisodeNote(models.Model):

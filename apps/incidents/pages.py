@@ -29,4 +29,4 @@ def report(episode: Episode) -> str:
 
 def version(episode: Episode) -> str:
     """Return the version that it is about."""
-    return episode.rollout.model_version.name
+    return episode.model_version.name

@@ -21,6 +21,11 @@ from apps.integrations.servicenow.types import Incident
 SLOW = timedelta(minutes=1)
 NEW, IN_PROGRESS = "1", "2"
 CANCELED = "8"
+WHAT = {
+    Episode.Kind.DRIFT: "does not serve what was approved",
+    Episode.Kind.ROLLOUT_FAILED: "could not be rolled out",
+    Episode.Kind.QUARANTINED: "is not to be trusted any more",
+}
 AWAY, UNTRUE, REFUSED, TWO, GONE = "AWAY", "UNTRUE", "REFUSED", "TWO_INCIDENTS", "GONE"
 
 
@@ -123,11 +128,9 @@ def _fields(row: Episode) -> dict[str, str]:
     """Return what the incident says when it is opened. Impact and urgency are ServiceNow's 1 high
     to 3 low; its priority follows from them.
     """
-    version = row.rollout.model_version.name
-    is_drift = row.kind == Episode.Kind.DRIFT
-    what = "does not serve what was approved" if is_drift else "could not be rolled out"
+    version = row.model_version.name
     ours = {
-        "short_description": f"{version} {what}",
+        "short_description": f"{version} {WHAT[Episode.Kind(row.kind)]}",
         "description": "\n".join(
             (
                 row.words,
@@ -136,7 +139,7 @@ def _fields(row: Episode) -> dict[str, str]:
             )
         ),
         "impact": "2",
-        "urgency": "1" if is_drift else "2",
+        "urgency": "2" if row.kind == Episode.Kind.ROLLOUT_FAILED else "1",
         "correlation_id": row.correlation_id,
         "correlation_display": "Quartermaster",
     }

@@ -1,8 +1,11 @@
-"""What is wrong with a rollout now, and what became of it. Pure: loaded rows in, words out."""
+"""What is wrong with a rollout or a version now, and what became of it. Pure: loaded rows in, words
+out.
+"""
 
 import re
 from dataclasses import dataclass
 
+from apps.catalog.models import ModelVersion
 from apps.incidents.models import Episode
 from apps.promotions.gates import short
 from apps.promotions.models import Rollout
@@ -21,6 +24,11 @@ class Sign:
 
     kind: str
     words: str
+
+
+def sign_of(version: ModelVersion) -> Sign:
+    """Return what is wrong with a version that was taken out of use after it had been signed."""
+    return Sign(Kind.QUARANTINED, f"It was taken out of use. {version.message}")
 
 
 def signs_of(rollout: Rollout) -> list[Sign]:
@@ -50,8 +58,10 @@ def _brief(value: object) -> str:
     return _DIGEST.sub(lambda found: short(found[0]), str(value))
 
 
-def over(kind: str, rollout: Rollout) -> str:
-    """Return why an episode is over, in words."""
+def over(kind: str, rollout: Rollout | None) -> str:
+    """Return why an episode is over, in words. rollout: None for one of a version itself."""
+    if rollout is None:
+        return "Nothing of the version serves callers or is on its way to them any more."
     if rollout.status == Status.ABORTED:
         return "The rollout was aborted and its version taken back."
     if rollout.status in ENDED:

@@ -12,7 +12,7 @@ EPISODES = Table(
     columns=(
         Column(
             "version", "Version", pages.version,
-            sort=("rollout__registered_model__name", "rollout__model_version__number"),
+            sort=("model_version__registered_model__name", "model_version__number"),
             url=lambda episode: reverse("incidents:episode_detail", args=[episode.pk]),
             place="name",
         ),
@@ -33,13 +33,14 @@ EPISODES = Table(
         ),
         Column("id", "Id", "pk", kind="mono", optional=True, at_first=False),
     ),
-    search=("rollout__registered_model__name", "number__iexact", "version_name__iexact"),
+    search=("model_version__registered_model__name", "number__iexact", "version_name__iexact"),
     search_words="Model, version or number",
     filters=EpisodeFilters,
     order="-opened",
     empty=Empty(
         "No incident yet",
-        "One begins when what serves is not what was approved, or when a rollout fails.",
+        "One begins when what serves is not what was approved, when a rollout fails, or when a "
+        "version turns out to be something else.",
         icon="triangle-alert",
     ),
 )  # fmt: skip

@@ -16,7 +16,7 @@ from apps.incidents.models import Episode
 from apps.incidents.signs import DRIFTED
 from apps.integrations.servicenow.addresses import is_configured, page_of
 
-RELATED = ("rollout__model_version__registered_model", "rollout__registered_model__owner_team")
+RELATED = ("rollout", "model_version__registered_model__owner_team")
 
 
 @require_GET
@@ -34,15 +34,17 @@ def episode_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     rollout = episode.rollout
     is_open = episode.status == Episode.Status.OPEN
     # what differs now is of this incident only while it is open; a later one has its own
-    differences = rollout.differences if is_open and episode.kind == Episode.Kind.DRIFT else []
+    is_drift = is_open and episode.kind == Episode.Kind.DRIFT
+    differences = rollout.differences if is_drift and rollout else []
     context = {
         "episode": episode,
-        "title": f"{episode.get_kind_display()}: {rollout.model_version.name}",
+        "title": f"{episode.get_kind_display()}: {episode.model_version.name}",
         "crumbs": [("Incidents", reverse("incidents:episode_list")), ("Incident", "")],
         "badge": pages.badge(episode),
         "moving": is_open,
         "differences": differences,
         "wrong": DRIFTED if differences else episode.words,
+        "where": _where(episode),
         "facts": _facts(episode),
         "notes": episode.notes.all(),
         "has_servicenow": is_configured(),
@@ -53,19 +55,29 @@ def episode_detail(request: SignedIn, pk: UUID) -> HttpResponse:
 
 
 def _facts(episode: Episode) -> list[tuple[str, object]]:
-    rollout = episode.rollout
     told: object = pages.report(episode)
     if url := page_of("incident", episode.sys_id):
         told = {"text": told, "url": url}
     return [
-        (
-            "Rollout",
-            {
-                "text": f"{rollout.model_version.name}, {rollout.get_status_display().lower()}",
-                "url": reverse("promotions:rollout_detail", args=[rollout.pk]),
-            },
-        ),
-        ("Owned by", str(rollout.registered_model.owner_team)),
+        _about(episode),
+        ("Owned by", str(episode.model_version.registered_model.owner_team)),
         ("ServiceNow", told),
         ("Id", {"text": str(episode.pk), "mono": True, "copy": True}),
     ]
+
+
+def _about(episode: Episode) -> tuple[str, object]:
+    rollout, version = episode.rollout, episode.model_version
+    found = rollout or version
+    text = f"{version.name}, {found.get_status_display().lower()}"
+    return ("Rollout" if rollout else "Version", {"text": text, "url": _where(episode)[1]})
+
+
+def _where(episode: Episode) -> tuple[str, str]:
+    """Return what a person does about it, and where: the rollout's page, or the version's."""
+    if episode.rollout_id:
+        where = reverse("promotions:rollout_detail", args=[episode.rollout_id])
+        return ("Open the rollout", where)
+    version = episode.model_version
+    address = (version.registered_model.name, version.number)
+    return ("Open the version", reverse("catalog:version_detail", args=address))

@@ -1,15 +1,16 @@
-"""Holding the open episodes against what the rollouts say now."""
+"""Holding the open episodes against what the rollouts and versions say now."""
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
+from apps.catalog.models import ModelVersion
 from apps.incidents import actions, signs
 from apps.incidents.models import Episode
 from apps.incidents.signs import Sign
@@ -17,23 +18,40 @@ from apps.promotions.models import Rollout
 
 # What changes from look to look is one note a minute, not one a look.
 NOTE_PAUSE = timedelta(minutes=1)
+# Whoever looks after the registry sees what was found there, also where nobody called the version.
+QUARANTINE_LASTS = timedelta(days=1)
 RELATED = ("model_version__registered_model",)
 log = logging.getLogger(__name__)
+Subject = tuple[str, object]  # kind, and the row's key: a rollout's, or a version's
+
+
+@dataclass(frozen=True)
+class Found:
+    """One sign of trouble, and what it is about."""
+
+    sign: Sign
+    rollout: Rollout | None = None
+    version: ModelVersion | None = None
 
 
 def watch_rollouts(now: datetime) -> None:
     """Open an episode for each new sign of trouble, note what changed or came back, and close what
-    has been right for long enough; one that cannot be written holds up no other. Two queries where
-    nothing is wrong.
+    has been right for long enough; one that cannot be written holds up no other. Three queries
+    where nothing is wrong.
     """
-    found = _signs()
-    open_ones = Episode.objects.open().select_related("rollout__model_version__registered_model")
-    for episode in open_ones:
-        seen = found.pop((episode.kind, episode.rollout_id), None)
+    found = _of_rollouts() | _of_versions(now)
+    for episode in Episode.objects.open().select_related(
+        "rollout", "model_version__registered_model"
+    ):
+        subject = (episode.kind, episode.rollout_id or episode.model_version_id)
+        seen = found.pop(subject, None)
         _alone(partial(_go_on, episode, seen, now), f"the incident {episode.pk}")
-    for (kind, _), (rollout, sign) in found.items():
-        begin = partial(actions.open_episode, kind=kind, rollout=rollout, words=sign.words, now=now)
-        _alone(begin, f"an incident of the rollout {rollout.pk}")
+    for (kind, _), one in found.items():
+        begin = partial(
+            actions.open_episode, kind=kind, rollout=one.rollout, version=one.version,
+            words=one.sign.words, now=now,
+        )  # fmt: skip
+        _alone(begin, f"an incident of {one.rollout or one.version}")
 
 
 def _alone(step: Callable[[], object], what: str) -> None:
@@ -45,24 +63,40 @@ def _alone(step: Callable[[], object], what: str) -> None:
         log.exception("%s could not be looked at", what)
 
 
-def _signs() -> dict[tuple[str, UUID], tuple[Rollout, Sign]]:
-    """Return what is wrong now, by kind and rollout."""
+def _of_rollouts() -> dict[Subject, Found]:
+    """Return what is wrong with rollouts now, by kind and rollout."""
     suspects = Rollout.objects.filter(
         Q(status=Rollout.Status.FAILED)
         | Q(status=Rollout.Status.LIVE, drifted_at__isnull=False)
         | (Q(status__in=Rollout.OPEN) & ~Q(return_reason=""))
     )
     return {
-        (sign.kind, rollout.pk): (rollout, sign)
+        (sign.kind, rollout.pk): Found(sign, rollout=rollout)
         for rollout in suspects.select_related(*RELATED)
         for sign in signs.signs_of(rollout)
     }
 
 
-def _go_on(episode: Episode, found: tuple[Rollout, Sign] | None, now: datetime) -> None:
+def _of_versions(now: datetime) -> dict[Subject, Found]:
+    """Return the versions that were signed and then taken out of use: lately, or still serving."""
+    in_use = Rollout.objects.filter(
+        Q(status=Rollout.Status.LIVE) | Q(status__in=Rollout.OPEN), model_version=OuterRef("pk")
+    )
+    suspects = ModelVersion.objects.filter(status=ModelVersion.Status.QUARANTINED).exclude(
+        manifest_digest=""
+    )
+    recent = Q(observed_at__gt=now - QUARANTINE_LASTS)
+    return {
+        (Episode.Kind.QUARANTINED, version.pk): Found(signs.sign_of(version), version=version)
+        for version in suspects.filter(recent | Exists(in_use)).select_related("registered_model")
+    }
+
+
+def _go_on(episode: Episode, found: Found | None, now: datetime) -> None:
+    ended = episode.rollout is not None and episode.rollout.status in signs.ENDED
     if found is not None:
-        _see(episode, found[1].words, now)
-    elif episode.rollout.status in signs.ENDED or _is_quiet(episode, now):
+        _see(episode, found.sign.words, now)
+    elif ended or _is_quiet(episode, now):
         words = signs.over(episode.kind, episode.rollout)
         actions.close_episode(episode=episode, words=words, now=now)
     elif episode.quiet_since is None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
@@ -15,11 +16,16 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.models import User
 from apps.accounts.requests import SignedIn
+from apps.accounts.roles import SEES_REGISTRY
 from apps.audit.timeline import timeline
 from apps.catalog import pages
 from apps.catalog.facts import queries as model_facts
 from apps.catalog.facts import words as fact_words
 from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.catalog.signers import pages as signers
+from apps.catalog.signers.queries import signer_of
+from apps.catalog.verification import actions as verification
+from apps.catalog.verification import pages as readings
 from apps.common.simulated import Simulated
 from apps.common.tables.columns import Empty
 from apps.common.tables.reading import respond
@@ -92,18 +98,46 @@ def version_detail(request: SignedIn, name: str, number: int) -> HttpResponse:
         "badge": pages.version_badge(version),
         "files": files,
         "total": sum(file.size for file in files),
-        "facts": pages.version_facts(version),
+        "facts": pages.version_facts(version, _signed_by(version, request.user)),
         "steps": pages.version_steps(version, files, events),
         "progress": pages.version_progress(version, files),
-        "moving": version.status in ModelVersion.MOVING,
         "may_publish": model.is_owned_by(request.user),
         "events": events,
         **_facts(version),
+        **_readings(version, request.user),
         **_stage(version, request.user),
         **_evaluations(version, request.user),
     }
     template = "catalog/version_detail.html" + ("#live" if request.htmx else "")
     return render(request, template, context)
+
+
+def _signed_by(version: ModelVersion, user: User) -> object:
+    """Return who signed it, with the way to the key's page for those who see it."""
+    signer = signer_of(version.signer)
+    if signer is None or not user.has_role(*SEES_REGISTRY):
+        return version.signer
+    state = signers.badge(signer).words.lower()
+    return {"text": f"{signer.name}, {state}", "url": signers.url(signer)}
+
+
+def _readings(version: ModelVersion, user: User) -> dict[str, Any]:
+    """Return how the version's objects are kept, when its bytes were read again, and whether this
+    person may have them read.
+    """
+    last = version.verifications.select_related("requested_by").first()
+    running = last is not None and last.status == last.Status.RUNNING
+    return {
+        "protection": readings.protection_facts(version, settings.REGISTRY_KMS_KEY),
+        "reading": last,
+        "reading_badge": readings.badge(last) if last else None,
+        "reading_found": readings.found(last) if last else "",
+        "reading_progress": readings.progress(last) if last and running else None,
+        "may_verify": not running
+        and verification.can_be_read(version)
+        and verification.may_ask(version, user),
+        "moving": version.status in ModelVersion.MOVING or running,
+    }
 
 
 def version_for(user: User, name: str, number: int) -> ModelVersion:

@@ -7,10 +7,14 @@ import json
 import uuid
 from datetime import timedelta
 
+from django.conf import settings
+
 from apps.catalog import actions, uploads
+from apps.catalog.registry import Keeper
 from apps.catalog.uploads import Registry
 from apps.common import model_manifest
 from apps.common.model_manifest import FileEntry
+from apps.common.signing import FileSigner
 from tests.factories import NOW, RegisteredModelFactory
 
 LICENSE = b"Apache License 2.0"
@@ -86,3 +90,28 @@ def upload(
         uploads.finish(version=version, actor=alice, registry=registry, now=now)
     version.refresh_from_db()
     return version
+
+
+def keeper(store, now, *, signer=None, **options):
+    """Return the keeper of a registry with this bucket. now: a function; signer: another key than
+    that of the settings.
+    """
+    return Keeper(
+        Registry(store, timedelta(days=1)),
+        lambda: signer or FileSigner.load(settings.SIGNING_KEY_FILE),
+        now=now,
+        ticks=lambda: 0.0,
+        **options,
+    )
+
+
+def verified(store, alice, *, now=NOW, contents=None):
+    """Return a version that was published by the registry's own process."""
+    version = upload(store, alice, contents or folder(), now=now)
+    own = keeper(store, lambda: now)
+    for _ in range(5):
+        own._version()
+        version.refresh_from_db()
+        if version.status == "VERIFIED":
+            return version
+    raise AssertionError(version.message)

@@ -489,6 +489,18 @@ STEPS = {
         "TAKEN": "",
         "LAPSED": "",
     },
+    "catalog.SignerRevocation": {
+        "PENDING": "APPROVED REJECTED WITHDRAWN",
+        "APPROVED": "",
+        "REJECTED": "",
+        "WITHDRAWN": "",
+    },
+    "catalog.Verification": {
+        "RUNNING": "PASSED FAILED ENDED",
+        "PASSED": "",
+        "FAILED": "",
+        "ENDED": "",
+    },
     "oversight.EvidencePack": {
         "WAITING": "MADE FAILED",
         "MADE": "",

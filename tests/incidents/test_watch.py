@@ -6,10 +6,13 @@ import pytest
 from django.db import DatabaseError, transaction
 
 from apps.audit.models import AuditEvent
+from apps.catalog import actions as catalog
+from apps.catalog.models import ModelVersion
 from apps.incidents import actions
 from apps.incidents.models import Episode
-from apps.incidents.watch import NOTE_PAUSE, watch_rollouts
+from apps.incidents.watch import NOTE_PAUSE, QUARANTINE_LASTS, watch_rollouts
 from apps.promotions.models import Rollout
+from tests.database import unguarded
 from tests.factories import NOW, RegisteredModelFactory
 from tests.promotions import factories as make
 
@@ -78,8 +81,8 @@ class TestWatchRollouts:
         watch_rollouts(NOW + NOTE_PAUSE)
         assert "image" in Episode.objects.get(rollout=live).words
 
-    def test_costs_two_queries_where_nothing_is_wrong(self, live, django_assert_num_queries):
-        with django_assert_num_queries(2):
+    def test_costs_three_queries_where_nothing_is_wrong(self, live, django_assert_num_queries):
+        with django_assert_num_queries(3):
             watch_rollouts(NOW)
         assert not Episode.objects.exists()
 
@@ -182,3 +185,62 @@ class TestActions:
         for wrong in ({"status": "OPEN", "closed_at": None}, {"words": "Nothing."}):
             with pytest.raises(DatabaseError, match="never"), transaction.atomic():
                 mine.update(**wrong)
+
+
+class TestVersionsTakenOutOfUse:
+    """What was signed and is no longer what it was: whoever looks after it is told, at once."""
+
+    WORDS = "model.safetensors: bytes 0 to 67108863 have sha256 aa, expected bb."
+
+    def quarantined(self, version, at=NOW):
+        catalog.quarantine_version(
+            version=version, reason="DIGEST_MISMATCH", message=self.WORDS, now=at
+        )
+        return version
+
+    def test_open_an_episode_that_names_file_and_bytes(self, registered_model):
+        version = self.quarantined(make.version(registered_model, 3))
+        make.version(registered_model, 4)
+        for _ in range(2):
+            watch_rollouts(NOW)
+        (episode,) = Episode.objects.all()
+        assert (episode.kind, episode.model_version, episode.rollout) == (
+            "QUARANTINED", version, None,
+        )  # fmt: skip
+        assert episode.words == f"It was taken out of use. {self.WORDS}"
+        assert trail() == ["incident.began"]
+        event = AuditEvent.objects.get(target_type="Episode")
+        assert event.data["version"] == version.name
+
+    def test_are_no_incident_where_nobody_signed_them(self, registered_model):
+        version = make.version(registered_model, 3)
+        ModelVersion.objects.filter(pk=version.pk).update(status="QUARANTINED", observed_at=NOW)
+        with unguarded():
+            ModelVersion.objects.filter(pk=version.pk).update(manifest_digest="")
+        watch_rollouts(NOW)
+        assert not Episode.objects.exists()
+
+    def test_end_after_a_day_where_nobody_calls_them(self, registered_model):
+        self.quarantined(make.version(registered_model, 3))
+        watch_rollouts(NOW)
+        later = NOW + QUARANTINE_LASTS
+        watch_rollouts(later)
+        assert Episode.objects.open().exists()
+        watch_rollouts(later + QUIET)
+        (episode,) = Episode.objects.all()
+        assert episode.status == "CLOSED"
+        assert words(episode) == [
+            "Nothing of the version serves callers or is on its way to them any more."
+        ]
+
+    def test_go_on_while_callers_are_sent_to_them(self, live):
+        self.quarantined(live.model_version)
+        watch_rollouts(NOW)
+        for days in (2, 30):
+            watch_rollouts(NOW + timedelta(days=days))
+        episode = Episode.objects.open().get(kind="QUARANTINED")
+        assert episode.quiet_since is None
+        change(live, status="REPLACED")
+        watch_rollouts(NOW + timedelta(days=31))
+        watch_rollouts(NOW + timedelta(days=31) + QUIET)
+        assert not Episode.objects.open().filter(kind="QUARANTINED").exists()

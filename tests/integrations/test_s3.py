@@ -121,15 +121,18 @@ class TestRead:
         assert store.list_keys(prefix) == [prefix + "a", prefix + "b"]
 
 
-class TestCheckBucket:
-    def test_sees_versions_and_object_lock(self, store):
-        state = store.check_bucket()
-        assert state.versioned
-        assert state.object_lock
+class TestBucketFacts:
+    def test_are_what_the_store_tells_and_nothing_else(self, store):
+        facts = store.bucket_facts()
+        assert (facts.versioning, facts.object_lock) == ("Enabled", True)
+        assert facts.retention_days == 0
+        # this store has neither: that is not known, and not the same as not set
+        assert facts.encryption is None
+        assert facts.replication is None
 
     def test_says_when_the_bucket_is_missing(self, s3_server):
         with pytest.raises(PermanentError):
-            RegistryStore(bucket="no-such-bucket").check_bucket()
+            RegistryStore(bucket="no-such-bucket").bucket_facts()
 
 
 class TestServerAway:

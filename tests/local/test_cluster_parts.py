@@ -16,7 +16,6 @@ from deploy.local.cluster import (
     kubeconfigs,
     layout,
     nodes,
-    pki,
     probes,
 )
 from deploy.local.cluster.parts import parts
@@ -42,7 +41,7 @@ class TestParts:
 
     def test_need_only_parts_that_exist(self, found):
         for part in found.values():
-            assert set(part.needs) <= {*found, "valkey"}
+            assert set(part.needs) <= {*found, "valkey", "vault-keys"}
 
     def test_are_left_out_when_a_real_cluster_is_given(self, found):
         assert {part.replaced_by for part in found.values()} == {"KUBECONFIG"}
@@ -117,7 +116,7 @@ class TestKServe:
     def test_lets_the_products_loader_trust_the_stacks_own_key(self, tmp_path):
         context = cluster_context(tmp_path)
         shipped = yaml.safe_load((context.root / kserve.LOADER).read_text())
-        keys = pki.public_half(credentials.signing_key_file(context))
+        keys = credentials.public_key_file(context, "signing-key").read_text()
         made = kserve.loader(shipped, bucket="models-of-ours", keys=keys)["spec"]
         env = {item["name"]: item for item in made["container"]["env"]}
         (trusted,) = trusted_keys(env["TRUSTED_KEYS"]["value"].encode())

@@ -1,19 +1,57 @@
 """What the product's processes are given, and what only one of them is."""
 
-from pathlib import Path
-
 from apps.common.signing import FileSigner, fingerprint, read_public_keys
-from deploy.local.stack import product
+from deploy.local.stack import product, vault
 from tests.local.cluster_context import cluster_context
 
+SIGNS = {"registry": "SIGNER", "sealer": "AUDIT_SIGNER"}
 
-class TestTheRecordsKey:
-    def test_is_the_sealer_s_alone_and_its_public_half_everybody_s(self, tmp_path):
-        parts = {part.name: part.env for part in product.parts(cluster_context(tmp_path))}
-        given = {name for name, env in parts.items() if "AUDIT_SIGNING_KEY_FILE" in env}
-        assert given == {"sealer"}
-        path = parts["sealer"]["AUDIT_PUBLIC_KEYS_FILE"]
-        assert {parts[name]["AUDIT_PUBLIC_KEYS_FILE"] for name in ("portal", "worker")} == {path}
-        (public,) = read_public_keys(Path(path).read_bytes())
-        private = FileSigner.load(parts["sealer"]["AUDIT_SIGNING_KEY_FILE"])
-        assert fingerprint(private.public_key) == fingerprint(public)
+
+def environments(folder, **env):
+    context = cluster_context(folder, **env)
+    return {part.name: part.env for part in product.parts(context)}, context
+
+
+class TestKeysThatSign:
+    """The registry signs manifests, the sealer the record; nobody else has a way to either key."""
+
+    def test_are_in_the_stacks_own_vault_and_each_token_is_one_process_s(self, tmp_path):
+        given, context = environments(tmp_path)
+        for name, env in given.items():
+            assert ("VAULT_TOKEN_FILE" in env) == (name in SIGNS)
+            assert not {"SIGNING_KEY_FILE", "AUDIT_SIGNING_KEY_FILE"} & env.keys()
+        tokens = {given[name]["VAULT_TOKEN_FILE"] for name in SIGNS}
+        assert len(tokens) == 2
+        for name, variable in SIGNS.items():
+            assert given[name][variable] == "transit"
+            assert given[name]["VAULT_ADDR"] == "http://127.0.0.1:8200"
+        needs = {part.name: part.needs for part in product.parts(context)}
+        assert {name for name in needs if "vault-keys" in needs[name]} == SIGNS.keys()
+        assert [part.name for part in vault.parts(context)] == ["vault", "vault-keys"]
+        assert not list(tmp_path.glob("secrets/*key*.pem"))
+
+    def test_are_files_of_the_stack_where_that_is_asked_for(self, tmp_path):
+        given, context = environments(tmp_path, SIGNER="file", AUDIT_SIGNER="file")
+        assert vault.parts(context) == []
+        assert {name for name, env in given.items() if "SIGNING_KEY_FILE" in env} == {"registry"}
+        record = {name for name, env in given.items() if "AUDIT_SIGNING_KEY_FILE" in env}
+        assert record == {"sealer"}
+        for who, private in (
+            ("registry", "SIGNING_KEY_FILE"),
+            ("sealer", "AUDIT_SIGNING_KEY_FILE"),
+        ):
+            (public,) = read_public_keys(vault.public_keys(context, who).read_bytes())
+            own = FileSigner.load(given[who][private]).public_key
+            assert fingerprint(own) == fingerprint(public)
+
+    def test_are_of_a_vault_that_is_named(self, tmp_path):
+        theirs = {"VAULT_ADDR": "https://vault.example", "VAULT_TOKEN_FILE": "/run/token"}
+        given, context = environments(tmp_path, **theirs)
+        assert vault.parts(context) == []
+        for name in SIGNS:
+            assert {key: given[name][key] for key in theirs} == theirs
+
+    def test_public_halves_are_everybody_s(self, tmp_path):
+        given, _ = environments(tmp_path)
+        for variable in ("AUDIT_PUBLIC_KEYS_FILE", "REGISTRY_PUBLIC_KEYS_FILE"):
+            assert len({given[name][variable] for name in ("portal", "worker", *SIGNS)}) == 1

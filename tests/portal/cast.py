@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from django.conf import settings
 from django.http import HttpResponseBase
 from django.test import Client
@@ -23,9 +24,12 @@ from apps.capacity import actions as capacity
 from apps.capacity.models import CapacityRequest
 from apps.catalog.models import ModelFile, RegisteredModel
 from apps.catalog.retirement.models import Retirement
+from apps.catalog.signers import actions as signers
+from apps.catalog.verification.actions import record_bucket
 from apps.chargeback.closing.models import MonthClose, Statement
 from apps.chargeback.documents.actions import ask_for, record_failed
 from apps.chargeback.periods import first_open
+from apps.common.signing import FileSigner
 from apps.evals.actions import start_eval_run
 from apps.evals.models import EvalRun, EvalSuite, SuitePacket
 from apps.evals.packets.packet import Packet
@@ -167,6 +171,7 @@ def build() -> World:
     world.ids |= _capacity(world.people["platform"], world.people["reviewer"])
     world.ids |= _new_models(world.people)
     world.ids |= _suites(owner)
+    world.ids |= _keys(world.people["platform"])
     world.ids |= _budgets(grant, world.people)
     world.ids |= _policies(world.people["platform"])
     world.ids |= _pipelines(people)
@@ -371,6 +376,20 @@ def _new_models(people: dict[str, User]) -> dict[str, object]:
         for name, requester in (("intake", people["lead"]), ("own_intake", owner))
     }
     return {name: request.pk for name, request in asked.items()} | {"owner_team": owner.team_id}
+
+
+def _keys(engineer: User) -> dict[str, object]:
+    """Return two keys that sign: one that may be revoked, and one of which somebody asked it; and
+    have the bucket looked at.
+    """
+    at = timezone.now()
+    made = [FileSigner(ec.generate_private_key(ec.SECP256R1())) for _ in range(2)]
+    first, second = (signers.record_signer(signer=key, now=at) for key in made)
+    asked = signers.request_revocation(
+        signer=first, justification="It was copied.", requester=engineer, now=at
+    )
+    record_bucket(bucket=settings.REGISTRY_BUCKET, settings=[], problem="", now=at)
+    return {"signer": second.fingerprint, "revocation": asked.pk}
 
 
 def _people() -> dict[str, User]:

@@ -353,6 +353,19 @@ DOORS = [
     get("catalog:version_sizing", "200", "extract", 1),
     post("catalog:version_sizing_ask", "302", "extract", 1),
     post("catalog:version_retry", "403 403 403 302 403 403 403 403 403 403", "extract", 3),
+    get("registry:overview", "404 404 404 200 200 200 200 404 200 200"),
+    get("registry:overview", "404 404 404 200 200 200 200 404 200 200", data={"format": "csv"}),
+    get("registry:trusted_keys", "404 404 404 200 200 200 200 404 200 200"),
+    get("registry:signer_list", "404 404 404 200 200 200 200 404 200 200"),
+    get("registry:signer_detail", "404 404 404 200 200 200 200 404 200 200", "{signer}"),
+    post("registry:signer_revoke", "404 404 404 403 403 403 403 404 302 302",
+         "{signer}", data=REASON),
+    post("registry:revocation_approve", "404 404 404 403 403 302 302 404 403 "
+    "403", "{revocation}", data=REASON),
+    post("registry:revocation_reject", "404 404 404 403 403 302 302 404 403 "
+    "403", "{revocation}", data=REASON),
+    post("registry:revocation_withdraw", "404 404 404 403 403 403 403 404 302 403", "{revocation}"),
+    post("registry:version_verify", "403 403 403 302 403 403 403 403 302 302", "extract", 1),
     get("evals:run_list", "200"),
     get("evals:run_compare", "200"),
     get("evals:run_create", "403 403 403 200 403 200 200 403 403 403", "extract", 1),
@@ -604,6 +617,16 @@ DOORS = [
          data=REASON),
     send("api:retirement_order", "403 403 403 200 403 403 403 403 403 403", "summary", "override",
          data=REASON),
+    get("api:registry", "404 404 404 200 200 200 200 404 200 200"),
+    get("api:signers", "200"),
+    get("api:signer", "404 404 404 200 200 200 200 404 200 200", "{signer}"),
+    send("api:signer_revoke", "404 404 404 403 403 403 403 404 201 201", "{signer}", data=REASON),
+    send("api:signer_revocation_decide", "404 404 404 403 403 200 200 404 403 "
+    "403", "{revocation}", "approve", data=REASON),
+    send("api:signer_revocation_decide", "404 404 404 403 403 403 403 404 200 "
+    "403", "{revocation}", "withdraw"),
+    get("api:verifications", "200", "extract", 1),
+    send("api:verifications", "403 403 403 202 403 403 403 403 202 202", "extract", 1),
     get("api:versions", "200", "extract"),
     send("api:versions", "403 403 403 201 403 403 403 403 403 "
     "403", "extract", data={"files": FILES}),

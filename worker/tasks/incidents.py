@@ -21,9 +21,7 @@ def watch_rollouts(**_: object) -> None:
 )
 def reconcile_episode(*, episode_id: str, **_: object) -> None:
     """Tell ServiceNow of one incident."""
-    row = Episode.objects.select_related("rollout__model_version__registered_model").get(
-        pk=episode_id
-    )
+    row = Episode.objects.select_related("model_version__registered_model").get(pk=episode_id)
     reconcile.reconcile_episode(row=row, servicenow=servicenow_client(), now=now())
 
 

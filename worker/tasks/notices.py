@@ -10,6 +10,7 @@ from apps.access import telling as access
 from apps.access.budgets import telling as budgets
 from apps.capacity import telling as capacity
 from apps.catalog.intake import telling as intake
+from apps.catalog.signers import telling as signers
 from apps.chargeback import telling as chargeback
 from apps.evals import telling as evals
 from apps.integrations.mail.client import client_from_settings as mail_client
@@ -38,6 +39,7 @@ TELLERS: dict[str, Callable[..., int]] = {
     "record": record.tell,
     "retirements": retirement.tell,
     "roles": roles.tell,
+    "signers": signers.tell,
 }
 
 

@@ -69,13 +69,13 @@ def stream(
     PermanentError, or TemporaryError where S3 gave nothing more several times in a row.
     """
     steady = _steady(store, key, version_id=version_id, first=first, sleep=sleep)
-    waiting: Queue[bytes | Exception | None] = Queue(maxsize=AHEAD)
+    waiting: Queue[bytes | BaseException | None] = Queue(maxsize=AHEAD)
     stopped = Event()
     thread = Thread(target=_fetch, args=(steady, waiting, stopped), daemon=True)
     thread.start()
     try:
         while (got := waiting.get()) is not None:
-            if isinstance(got, Exception):
+            if isinstance(got, BaseException):
                 raise got
             yield got
     finally:
@@ -88,22 +88,24 @@ def stream(
 
 def _fetch(
     chunks: Generator[bytes, None, None],
-    waiting: "Queue[bytes | Exception | None]",
+    waiting: "Queue[bytes | BaseException | None]",
     stopped: Event,
 ) -> None:
-    end: Exception | None = None
+    end: BaseException | None = None
     with closing(chunks):
         try:
             for chunk in chunks:
                 if not _put(waiting, chunk, stopped):
                     return
-        except Exception as error:  # noqa: BLE001 (it is raised where the bytes are awaited)
+        except BaseException as error:  # noqa: BLE001 (it is raised where bytes are awaited)
             end = error
     _put(waiting, end, stopped)
 
 
 def _put(
-    waiting: "Queue[bytes | Exception | None]", item: bytes | Exception | None, stopped: Event
+    waiting: "Queue[bytes | BaseException | None]",
+    item: bytes | BaseException | None,
+    stopped: Event,
 ) -> bool:
     while not stopped.is_set():
         with suppress(Full):

@@ -26,8 +26,9 @@ from botocore.exceptions import (
 from django.conf import settings
 
 from apps.integrations.errors import PermanentError, TemporaryError
+from apps.integrations.s3.buckets import facts_of
 from apps.integrations.s3.types import (
-    BucketState,
+    BucketFacts,
     ListedObject,
     SignedPart,
     StoredObject,
@@ -66,8 +67,9 @@ class Damaged(PermanentError):
 
 
 class RegistryStore:
-    """A bucket: the registry's, or one that is called `name` in what people read. One instance may
-    be used by several threads.
+    """A bucket: the registry's, or one that is called `name` in what people read. kms_key: encrypts
+    what is written; "" for what the bucket does by itself. One instance may be used by several
+    threads.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class RegistryStore:
         *,
         bucket: str,
         name: str = "model registry",
+        kms_key: str = "",
         connect_timeout: float = CONNECT_TIMEOUT,
         read_timeout: float = READ_TIMEOUT,
     ):
@@ -87,30 +90,25 @@ class RegistryStore:
             request_checksum_calculation="when_supported",
         )
         self.bucket, self.name = bucket, name
+        self._encryption = _encryption(kms_key)
         self._s3: Any = boto3.session.Session().client("s3", config=config)
 
-    def check_bucket(self) -> BucketState:
-        """Return whether the bucket keeps versions and can lock objects. Raises PermanentError when
-        it is missing.
+    def bucket_facts(self) -> BucketFacts:
+        """Return the bucket's settings, as far as S3 tells. Raises PermanentError when it is
+        missing.
         """
         with self._translated(self.bucket):
-            versioning = self._s3.get_bucket_versioning(Bucket=self.bucket)
-        try:
-            with self._translated(self.bucket):
-                lock = self._s3.get_object_lock_configuration(Bucket=self.bucket)[
-                    "ObjectLockConfiguration"
-                ]
-        except NotThere:
-            lock = {}
-        return BucketState(
-            versioning.get("Status") == "Enabled", lock.get("ObjectLockEnabled") == "Enabled"
-        )
+            return facts_of(self._s3, self.bucket)
 
     def start_upload(self, key: str, *, locked_until: datetime) -> str:
         """Begin a multipart upload and return its id. S3 checks the SHA-256 of each part."""
         with self._translated(key):
             answer = self._s3.create_multipart_upload(
-                Bucket=self.bucket, Key=key, ChecksumAlgorithm=CHECKSUM, **_lock(locked_until)
+                Bucket=self.bucket,
+                Key=key,
+                ChecksumAlgorithm=CHECKSUM,
+                **_lock(locked_until),
+                **self._encryption,
             )
         return str(answer["UploadId"])
 
@@ -204,7 +202,12 @@ class RegistryStore:
         """
         with self._translated(key):
             self._s3.put_object(
-                Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*", **_lock(locked_until)
+                Bucket=self.bucket,
+                Key=key,
+                Body=body,
+                IfNoneMatch="*",
+                **_lock(locked_until),
+                **self._encryption,
             )
 
     def lock(self, stored: StoredObject, *, until: datetime) -> None:
@@ -330,7 +333,7 @@ class RegistryStore:
 @lru_cache(maxsize=1)
 def client_from_settings() -> RegistryStore:
     """Return this process's store of the configured bucket."""
-    return RegistryStore(bucket=settings.REGISTRY_BUCKET)
+    return RegistryStore(bucket=settings.REGISTRY_BUCKET, kms_key=settings.REGISTRY_KMS_KEY)
 
 
 @lru_cache(maxsize=1)
@@ -361,6 +364,17 @@ def _piece(part: UploadedPart) -> dict[str, object]:
 
 def _lock(until: datetime) -> dict[str, object]:
     return {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
+
+
+def _encryption(kms_key: str) -> dict[str, object]:
+    """Return what a write asks for, beside what the bucket does by itself: a key of the bucket's
+    own below the key of KMS, so that not every part is a call to it.
+    """
+    if not kms_key:
+        return {}
+    return {
+        "ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key, "BucketKeyEnabled": True,
+    }  # fmt: skip
 
 
 def _version(version_id: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What the registry store answers: plain facts, never an SDK's dictionaries."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -59,8 +60,20 @@ class ListedObject:
 
 
 @dataclass(frozen=True)
-class BucketState:
-    """Whether the bucket can hold a registry."""
+class BucketFacts:
+    """A bucket's settings. None, each: S3 does not tell, or does not let us ask.
 
-    versioned: bool
-    object_lock: bool
+    versioning: "Enabled", "Suspended", "" for never. retention_mode, retention_days: of the default
+    retention, "" and 0 without one. encryption: "aws:kms", "AES256", "" for none. replication:
+    where objects are copied to. public_access_block: each of the four, whether it is set.
+    """
+
+    versioning: str | None
+    object_lock: bool | None
+    retention_mode: str
+    retention_days: int
+    encryption: str | None
+    kms_key: str
+    bucket_key: bool
+    replication: tuple[str, ...] | None
+    public_access_block: Mapping[str, bool] | None

@@ -142,5 +142,5 @@ def _translated(what: str) -> Iterator[None]:
 
 
 def _said(error: exceptions.VaultError) -> str:
-    said = ", ".join(str(one) for one in error.errors or ())
-    return said[:300] or type(error).__name__
+    said = " ".join(" ".join(str(one) for one in error.errors or ()).split())
+    return said.removeprefix("1 error occurred: * ")[:300] or type(error).__name__

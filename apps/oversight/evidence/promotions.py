@@ -7,6 +7,8 @@ from typing import Any
 from django.db.models import QuerySet
 
 from apps.catalog.models import ModelVersion
+from apps.catalog.signers.models import Signer
+from apps.catalog.signers.queries import signer_of
 from apps.common.canonical import canonical, digest_of
 from apps.common.model_manifest import MANIFEST_NAME, MIB, SIGNATURE_NAME
 from apps.evals import report
@@ -175,11 +177,21 @@ def _add_model(collected: Collected, version: ModelVersion, sources: Sources, ba
             return
         collected.add(path, content, about[name])
     collected.prove(names[MANIFEST_NAME], version.manifest_digest, "manifest")
-    keys = f"{base}{REGISTRY_KEYS}"
-    words = "The registry's public keys as the portal has them: compare them with yours."
-    collected.add_ours(keys, sources.registry_keys, words)
+    keys, signer = f"{base}{REGISTRY_KEYS}", signer_of(version.signer)
+    if signer is None:
+        collected.miss(keys, f"the public key of {version.signer} is not known to the portal")
+        return
+    collected.add_ours(keys, signer.public_key.encode(), _key_words(signer))
     signed = {"manifest": names[MANIFEST_NAME], "signature": names[SIGNATURE_NAME], "keys": keys}
     collected.models.append(signed)
+
+
+def _key_words(signer: Signer) -> str:
+    """Return what a pack says of the key that signed a version."""
+    words = "The public key that signed it, as the portal has it: compare it with yours."
+    if signer.revoked_at is None:
+        return words
+    return f"{words} It was revoked on {signer.revoked_at:%d %b %Y}: see the record."
 
 
 def _add_report(collected: Collected, run: EvalRun, path: str) -> None:

@@ -100,7 +100,7 @@ class Situation:
     hold: Hold | None = None
     return_reason: str = ""
     return_message: str = ""
-    quarantined: bool = False  # its files are no longer what was approved
+    quarantined: str = ""  # why the version was taken out of use; "" while it was not
     unready_for: timedelta | None = None
     held: Held | None = None
     still_for: timedelta = timedelta(0)
@@ -196,9 +196,7 @@ def or_return(now: Situation, step: Next) -> Next:
 
 def _forward(now: Situation) -> Next:
     if now.quarantined:
-        return fail(
-            "QUARANTINED", f"{now.name} was quarantined: the registry holds something else by now."
-        )
+        return fail("QUARANTINED", f"{now.name} was quarantined. {now.quarantined}")
     if Step.SERVE not in now.commits:
         return _commit(now, Step.SERVE)
     if not now.serving.exists:

@@ -166,7 +166,7 @@ def _observe(
         hold=hold_of(rollout, now),
         return_reason=rollout.return_reason,
         return_message=rollout.return_message,
-        quarantined=rollout.model_version.status == ModelVersion.Status.QUARANTINED,
+        quarantined=_quarantined(rollout.model_version),
         unready_for=now - rollout.unready_since if rollout.unready_since else None,
         may_start_for=longest_start(settings.SERVING_START_SECONDS),
         without_traffic=rollout.promotion.without_traffic,
@@ -345,3 +345,10 @@ def _take_back(rollout: Rollout, git: GitClient, now: datetime) -> None:
         commit = commits.write(rollout, Step.REMOVE, changes, git)
         records.record_commit(rollout=rollout, step=Step.REMOVE, commit=commit, now=now)
     records.record_checked(rollout=rollout, now=now, next_check_at=None)
+
+
+def _quarantined(version: ModelVersion) -> str:
+    """Return why a version was taken out of use; "" while it was not."""
+    if version.status != ModelVersion.Status.QUARANTINED:
+        return ""
+    return version.message or "Its page says why."

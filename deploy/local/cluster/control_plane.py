@@ -14,6 +14,7 @@ import ssl
 from deploy.local.cluster import install, kubeconfigs, layout, probes
 from deploy.local.cluster.pki import Identity
 from deploy.local.platform import upstream
+from deploy.local.stack import vault
 from deploy.local.stack.part import Context, Part
 
 # The controllers that the platform's objects need; the rest of the default set would only hold
@@ -130,7 +131,8 @@ def _api_server(context: Context) -> Part:
             layout.address(context, "kube-apiserver"), "/readyz", lambda: _trust(context, "admin")
         ),
         env={"GOGC": "50"},
-        needs=("etcd",),
+        # what `after` installs names the registry's public keys
+        needs=("etcd", *vault.needs(context, vault.REGISTRY)),
         programs=("kube-apiserver",),
         replaced_by="KUBECONFIG",
         prepare=prepare,

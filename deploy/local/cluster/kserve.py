@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
-from deploy.local.cluster import kubeconfigs, layout, pki, probes
-from deploy.local.stack import credentials, s3
+from deploy.local.cluster import kubeconfigs, layout, probes
+from deploy.local.stack import s3, vault
 from deploy.local.stack.part import Context, Part
 
 Json = dict[str, Any]
@@ -83,7 +83,7 @@ def objects(context: Context, release: Path) -> list[Json]:
         loader(
             yaml.safe_load((context.root / LOADER).read_text()),
             bucket=context.env.get("REGISTRY_BUCKET") or s3.BUCKET,
-            keys=pki.public_half(credentials.signing_key_file(context)),
+            keys=vault.public_keys(context, vault.REGISTRY).read_text(),
         ),
         *(webhook(hook, url, authority) for hook in hooks if hook),
     ]

@@ -168,12 +168,6 @@ def _key_usage(*, authority: bool) -> x509.KeyUsage:
     )
 
 
-def public_half(path: Path) -> str:
-    """Return the public key of a private key's file, PEM."""
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return _load_key(path).public_key().public_bytes(serialization.Encoding.PEM, form).decode()
-
-
 def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
     key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import bills, credentials, mail, postgres, product, s3, servicenow, valkey
+from . import bills, credentials, mail, postgres, product, s3, servicenow, valkey, vault
 from .identity import idp_part
 from .part import Context, Part
 from .ports import PortBook
@@ -45,7 +45,7 @@ def all_parts(context: Context) -> list[Part]:
     parts = [postgres.part(context), valkey.part(context), idp_part(context)]
     parts.append(mail.part(context))
     parts += product.parts(context)
-    parts += s3.parts(context) + bills.parts(context)
+    parts += s3.parts(context) + bills.parts(context) + vault.parts(context)
     parts += servicenow.parts(context, product.portal_url(context))
     return parts + _parts_of_other_folders(context)
 
@@ -82,4 +82,3 @@ def caller_environment() -> dict[str, str]:
 def start_secrets(context: Context) -> None:
     """Make what is missing and change what changes with each start."""
     credentials.rotate_usage_ingest_token(context)
-    credentials.signing_key_file(context)

@@ -77,7 +77,7 @@ def public_key_file(context: Context, name: str) -> Path:
     """Return the public half of a signing key, PEM, made where missing."""
     path = folder(context) / f"{name}.pub.pem"
     if not path.exists():
-        write_private(path, _public_half(signing_key_file(context, name).read_bytes()))
+        write_private(path, public_half(signing_key_file(context, name).read_bytes()))
     return path
 
 
@@ -101,7 +101,8 @@ def _new_ec_key() -> str:
     ).decode()
 
 
-def _public_half(private_pem: bytes) -> str:
+def public_half(private_pem: bytes) -> str:
+    """Return the public half of a private key, PEM."""
     from cryptography.hazmat.primitives import serialization
 
     key = serialization.load_pem_private_key(private_pem, None).public_key()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from . import postgres, valkey
+from . import postgres, valkey, vault
 from .part import NotReady
 
 ANSWERS_WITHIN_SECONDS = 30  # the disk may be cold
@@ -49,6 +49,7 @@ def checks() -> list[Check]:
     return [
         Check("postgres", _postgres_answers, "DATABASE_URL"),
         Check("valkey", lambda: answers(valkey.program()), "REDIS_URL"),
+        Check("vault", lambda: answers(vault.program()), "VAULT_ADDR"),
         Check("envoy", _envoy_answers, "GATEWAY_URL"),
         Check("gateway-control", partial(imports, "deploy.local.gateway.control")),
         Check("idp", partial(imports, "deploy.local.doubles.idp.app"), "OIDC_ISSUER"),

@@ -7,12 +7,13 @@ variable that the caller of `make up` set is passed through instead of ours.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from deploy.local.engine.launcher import NoEngine, choose_engine
 from deploy.local.platform.cache import cache_folder
 
-from . import bills, credentials, mail, postgres, probes, s3, sample, servicenow, valkey
+from . import bills, credentials, mail, postgres, probes, s3, sample, servicenow, valkey, vault
 from .part import Context, Part
 
 BACKENDS = ("postgres", "valkey", "idp")
@@ -48,6 +49,11 @@ PASSED = (
     "SERVICENOW_CLIENT_SECRET_FILE", "SERVICENOW_LOOK_SECONDS", "SERVICENOW_WINDOW_HOURS",
     "SERVICENOW_CHANGE_MODEL", "SERVICENOW_ASSIGNMENT_GROUP", "SERVICENOW_CI",
     "SERVICENOW_CALLER", "SERVICENOW_IGNORED_FIELDS", "SERVICENOW_INCIDENT_CLOSE_CODE",
+    "SIGNER", "SIGNING_KMS_KEY", "SIGNING_TRANSIT_KEY", "REGISTRY_PUBLIC_KEYS_FILE",
+    "REGISTRY_KMS_KEY", "VERIFY_EVERY_DAYS", "AUDIT_SIGNER", "AUDIT_KMS_KEY",
+    "AUDIT_TRANSIT_KEY", "AUDIT_PUBLIC_KEYS_FILE", "VAULT_ADDR", "VAULT_NAMESPACE",
+    "VAULT_TRANSIT_MOUNT", "VAULT_TOKEN_FILE", "VAULT_ROLE", "VAULT_AUTH_MOUNT",
+    "VAULT_JWT_FILE",
     "MAIL_URL", "MAIL_URL_FILE", "MAIL_FROM", "DIGEST_HOUR", "DIGEST_ZONE", "NOTICE_DAYS",
     "WEBHOOK_HOSTS", "WEBHOOK_NETWORKS",
 )  # fmt: skip
@@ -84,8 +90,8 @@ def environment(context: Context) -> dict[str, str]:
         "AUDIT_BUCKET": s3.AUDIT_BUCKET,
         "AUDIT_RETENTION_DAYS": "1",
         "AUDIT_CHECKPOINT_SECONDS": "30",
-        "AUDIT_PUBLIC_KEYS_FILE": str(credentials.public_key_file(context, "audit-key")),
-        "SIGNING_KEY_FILE": str(credentials.signing_key_file(context)),
+        "AUDIT_PUBLIC_KEYS_FILE": str(vault.public_keys(context, vault.SEALER)),
+        "REGISTRY_PUBLIC_KEYS_FILE": str(vault.public_keys(context, vault.REGISTRY)),
         "GITOPS_REMOTE": f"file://{context.state}/gitops.git",
         "GITOPS_BRANCH": "main",
         "GITOPS_WORKDIR": str(context.folder("gitops-work")),
@@ -122,12 +128,6 @@ def _is_real_engine(context: Context) -> bool:
         return not choose_engine(context.env).is_stand_in
     except NoEngine:
         return False  # the kubelet says what is wrong
-
-
-def _sealers_key(context: Context) -> dict[str, str]:
-    """Return what the sealer gets besides: the private key of the record; nobody else gets it."""
-    path = credentials.signing_key_file(context, "audit-key")
-    return {"AUDIT_SIGNING_KEY_FILE": str(path)}
 
 
 def _owners_address(context: Context) -> dict[str, str]:
@@ -170,13 +170,8 @@ def parts(context: Context) -> list[Part]:
         ),
         _process(context, env, "observer", [context.python, "-m", "worker.processes", "observer"]),
         _process(context, env, "scraper", [context.python, "-m", "worker.processes", "scraper"]),
-        _process(context, env, "registry", [context.python, "-m", "worker.processes", "registry"]),
-        _process(
-            context,
-            env | _sealers_key(context),
-            "sealer",
-            [context.python, "-m", "worker.processes", "sealer"],
-        ),
+        _signing(context, env, vault.REGISTRY),
+        _signing(context, env, vault.SEALER),
     ]
 
 
@@ -264,6 +259,13 @@ def _beat(context: Context, env: dict[str, str]) -> Part:
         str(schedule),
     ]
     return _process(context, env, "beat", [*command, "--pidfile="])
+
+
+def _signing(context: Context, env: dict[str, str], name: str) -> Part:
+    """Return a process that signs: it alone gets the way to its key."""
+    env = env | vault.signing_environment(context, name)
+    part = _process(context, env, name, [context.python, "-m", "worker.processes", name])
+    return replace(part, needs=(*part.needs, *vault.needs(context, name)))
 
 
 def _process(context: Context, env: dict[str, str], name: str, command: list[str]) -> Part:

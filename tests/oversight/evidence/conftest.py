@@ -17,6 +17,7 @@ from django.utils import timezone
 from apps.accounts.models import Role
 from apps.audit.sealing.keeper import Keeper
 from apps.catalog import reconcile as catalog
+from apps.catalog.signers.actions import record_signer
 from apps.common.signing import FileSigner, public_pem
 from apps.evals import actions as evals
 from apps.evals import report
@@ -87,8 +88,7 @@ def told(kept_promotions, keeper, db, store, archive):
     """The two promotions, for one test."""
     places = keeper.copy()
     rollouts = Rollout.objects.filter(pk__in=places.rollouts).order_by("started_at")
-    keys = public_pem(FileSigner.load(settings.SIGNING_KEY_FILE).public_key)
-    sources = Sources(store, archive, places.client(), keys)
+    sources = Sources(store, archive, places.client())
     loaded = rollouts.select_related("promotion", "model_version__registered_model")
     return Told(list(loaded), sources, places.record_keeper())
 
@@ -114,6 +114,7 @@ def _promoted(git, owner, reviewer):
     store = RegistryStore(bucket=versitygw.BUCKET)
     version = upload(store, owner, WEIGHTS, now=timezone.now())
     signer = FileSigner.load(settings.SIGNING_KEY_FILE)
+    record_signer(signer=signer, now=timezone.now())
     while version.status != "VERIFIED":
         catalog.reconcile_version(
             version=version,

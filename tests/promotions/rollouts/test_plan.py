@@ -200,9 +200,9 @@ class TestPlanRollout:
         assert found.message.startswith("Paused at 0 %.")
 
     def test_starts_nothing_that_was_quarantined(self):
-        found = plan_rollout(replace(START, quarantined=True))
+        found = plan_rollout(replace(START, quarantined="m: found bb."))
         assert (found.do, found.reason) == (Do.FAIL, "QUARANTINED")
-        back = plan_rollout(replace(AT_TEN, quarantined=True))
+        back = plan_rollout(replace(AT_TEN, quarantined="m: found bb."))
         assert (back.do, back.reason) == (Do.RETURN, "QUARANTINED")
 
     def test_shifts_when_it_is_ready_and_its_backends_are_applied(self):

@@ -3,13 +3,18 @@ them. Another model goes its way beside it. Every run is done twice.
 """
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from apps.accounts.models import Role
 from apps.catalog import actions as catalog
+from apps.catalog.signers.actions import approve_revocation, record_signer, request_revocation
+from apps.common.signing import FileSigner
 from apps.promotions import actions
 from apps.promotions.begin import WrongRolloutState
 from apps.promotions.models import Approval, Promotion, Rollout
 from apps.promotions.rollouts import actions as steering
-from tests.factories import NOW, RegisteredModelFactory
+from tests.database import unguarded
+from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
 from tests.promotions.doubles import approved, audited, drive, subjects
 from tests.promotions.rollouts.test_weights import MODEL, calls, route, until
@@ -177,3 +182,27 @@ class TestPeople:
         return actions.approve_promotion(
             promotion=promotion, approver=reviewer, seen=seen(promotion), reason="Good", now=NOW
         )
+
+
+class TestASignerThatIsRevoked:
+    def test_sends_back_what_it_signed_and_leaves_the_rest(
+        self, second, other, live, git, cluster, carol
+    ):
+        now = until(second, git, cluster, live, lambda row: row.weight == 10)
+        keys = [FileSigner(ec.generate_private_key(ec.SECP256R1())) for _ in range(2)]
+        signers = [record_signer(signer=key, now=NOW) for key in keys]
+        for rollout, signer in zip((second, other), signers, strict=True):
+            version = rollout.model_version
+            with unguarded():
+                type(version).objects.filter(pk=version.pk).update(signer=signer.name)
+        platform = UserFactory(username="pat", with_roles=[Role.PLATFORM_ENGINEER])
+        row = request_revocation(
+            signer=signers[0], justification="It was copied.", requester=platform, now=now
+        )
+        approve_revocation(row=row, approver=carol, reason="Seen.", now=now)
+        now = drive(second, git, cluster, now=now, calls=calls())
+        assert (second.status, second.weight, second.return_reason) == ("FAILED", 0, "QUARANTINED")
+        assert f"Its signer, {signers[0].name}, was revoked by" in second.message
+        assert route(git) == {"v1": 100}
+        drive(other, git, cluster, now=now)
+        assert other.status == "LIVE"
