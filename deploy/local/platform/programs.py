@@ -81,7 +81,7 @@ PROGRAMS = (
     ),
     Program("kserve-manager", "kserve", "github.com/kserve/kserve/cmd/manager", 420),
     Program("keda-operator", "keda", "github.com/kedacore/keda/v2/cmd/operator", 660),
-    Program("keda-adapter", "keda", "github.com/kedacore/keda/v2/cmd/adapter", 660),
+    Program("keda-adapter", "keda", "github.com/kedacore/keda/v2/cmd/adapter", 540),
 )
 
 

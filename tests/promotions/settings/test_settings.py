@@ -1,6 +1,7 @@
 """Serving settings that are proposed with a version: refused, bound, rendered, shown."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 import yaml
@@ -35,7 +36,14 @@ def version(registered_model):
     return made
 
 
+def evaluated(version, settings):
+    """Let a version have passed with settings, against what serves."""
+    later = NOW + timedelta(minutes=version.eval_runs.count())
+    return factories.run(version, at=later, serving_settings=settings.as_json())
+
+
 def propose(version, requester, settings=TWO, **more):
+    evaluated(version, settings)
     return actions.request_promotion(
         version=version, requester=requester, justification=WHY, settings=settings, now=NOW, **more
     )
@@ -77,6 +85,18 @@ class TestProposing:
         with pytest.raises(actions.NotEligible, match=words):
             propose(version, alice, settings)
         assert not Promotion.objects.exists()
+
+    def test_asks_for_an_evaluation_with_what_may_change_its_answers(self, version, alice):
+        evaluated(version, replace(TWO, cpu="8", replicas_most=2))
+        half = replace(TWO, engine_args={"--dtype": "half"})
+        with pytest.raises(actions.NotEligible, match="Engine arguments: evaluated with none"):
+            actions.request_promotion(
+                version=version, requester=alice, justification=WHY, settings=half, now=NOW
+            )
+        made = actions.request_promotion(
+            version=version, requester=alice, justification=WHY, settings=TWO, now=NOW
+        )
+        assert made.settings == TWO
 
     def test_refuses_what_no_pool_can_buy_and_says_which_would(self, version, alice):
         samples.seen(gpus=2)
@@ -120,7 +140,6 @@ def propose_other(version, requester):
     """Propose a version of another model of the same team, as usual."""
     model = RegisteredModelFactory(name="denial-letters", owner_team=requester.team)
     other = factories.version(model, 3)
-    factories.run(other)
     return propose(other, requester, USUAL)
 
 
@@ -185,15 +204,17 @@ class TestForm:
             "quantization": "fp8", "instance_types": "g6.12xlarge, g6e.12xlarge",
             "engine_args": "--max-num-seqs=64\n--enforce-eager\n--seed 7",
         }  # fmt: skip
-        assert self.post(client, alice, **fields).status_code == 302
-        made = Promotion.objects.get().settings
-        assert made == replace(
+        wanted = replace(
             USUAL, gpus=2, tensor_parallelism=2, cpu="3500m", memory="24Gi", shm="4Gi",
             replicas_most=3, concurrency_target=8, drain_seconds=30, pre_stop_seconds=5,
             prefix_caching=False, priority_scheduling=True, quantization="fp8",
             instance_types=("g6.12xlarge", "g6e.12xlarge"),
             engine_args={"--max-num-seqs": "64", "--enforce-eager": "", "--seed": "7"},
         )  # fmt: skip
+        evaluated(version, wanted)
+        assert self.post(client, alice, **fields).status_code == 302
+        made = Promotion.objects.get().settings
+        assert made == wanted
 
     def test_left_empty_is_as_usual(self, client, version, alice):
         assert self.post(client, alice, gpus="", cpu="").status_code == 302
@@ -239,6 +260,7 @@ class TestApi:
         return client.post("/api/v1/promotions", body, format="json")
 
     def test_takes_and_answers_them(self, version, alice):
+        evaluated(version, TWO)
         answer = self.post(alice, {"gpus": 2, "tensor_parallelism": 2, "memory": "24Gi"})
         assert answer.status_code == 201
         assert answer.json()["serving_settings"] == (replace(TWO, drain_seconds=0).as_json())
