@@ -33,7 +33,9 @@ from tests.story.watch import Watch  # noqa: E402
 ORDER = (
     "test_story.py", "test_capacity.py", "test_credentials.py", "test_stops.py", "test_trouble.py",
     "test_nodes.py",
-    "test_node_times.py", "test_scaling.py", "test_sleep.py", "test_chaos.py",
+    "test_node_times.py", "test_sleep.py", "test_chaos.py",
+    # last: it leaves versions that were evaluated, and serve, with two GPUs
+    "test_scaling.py",
 )  # fmt: skip
 PATIENCE = {"stand-in": 240.0, "vllm": 1200.0}
 # A killed worker's rows are due again, and a replaced version goes, while a test waits.
