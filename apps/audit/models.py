@@ -47,7 +47,7 @@ class Action(models.TextChoices):
     VERSION_UPLOADED = "version.uploaded", "Version uploaded"
     VERSION_PUBLISHED = "version.published", "Manifest signed and locked"
     VERSION_VERIFIED = "version.verified", "Version verified"
-    VERSION_FACTS_READ = "version.facts_read", "What its files say read"
+    VERSION_FACTS_READ = "version.facts_read", "Facts read from its files"
     MODEL_INTAKE_REQUESTED = "model_intake.requested", "New model asked for"
     MODEL_INTAKE_APPROVED = "model_intake.approved", "New model approved"
     MODEL_INTAKE_REJECTED = "model_intake.rejected", "New model rejected"

@@ -221,8 +221,8 @@ def _serves(figures: Figures, load: Load, place: Room, replicas: int) -> str:
         return f"{replicas} replicas cannot keep up"
     if found.in_flight * load.context > (place.kv_tokens or 0):
         return (
-            f"{found.in_flight:,.0f} requests at once need {found.in_flight * load.context:,.0f} "
-            f"tokens of KV cache, and there is room for {place.kv_tokens:,}"
+            f"requests under way at once need {found.in_flight * load.context:,.0f} tokens of KV "
+            f"cache, and there is room for {place.kv_tokens:,}"
         )
     if load.ttft_ms is not None and found.ttft_ms > load.ttft_ms:
         return (

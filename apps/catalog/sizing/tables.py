@@ -15,7 +15,7 @@ def how(fit: Fit) -> Badge:
         return Badge("warn", "", NOT_MEASURED.capitalize(), title=fit.note)
     if fit.note:
         return Badge("idle", "", "Estimated", title=fit.note)
-    return Badge("ok", "", "From measured tables")
+    return Badge("ok", "", "Measured tables")
 
 
 def layout(fit: Fit) -> str:
@@ -32,12 +32,17 @@ def machines(fit: Fit) -> str:
     return f"{counted(fit.machines, 'machine')}{idle}"
 
 
-def kv_cache(fit: Fit) -> str:
-    """Return the tokens that one replica's cache holds, and by whom that is known."""
-    found, reported = fit.room, fit.room.reported
-    if reported is None or found.kv_tokens == found.by_library:
-        return "by the library"
-    return f"{found.by_library:,} by the library; {reported.engine} took less at {reported.version}"
+def by_library(fit: Fit) -> str:
+    """Return what the library says of the KV cache, where an engine reported another figure."""
+    found = fit.room
+    is_same = found.reported is None or found.kv_tokens == found.by_library
+    return "" if is_same else f"{found.by_library:,} by the library"
+
+
+def reported_words(fit: Fit) -> str:
+    """Return by which engine's report a KV cache is corrected; "" where by none."""
+    found = fit.room.reported
+    return f"As {found.engine} reported it at the start of {found.version}" if found else ""
 
 
 FITS = Table(
@@ -54,6 +59,7 @@ FITS = Table(
             css="nowrap",
         ),
         Column("layout", "Replicas", layout, sort="replicas", sub=machines, css="min-w-40"),
+        Column("how", "Speed", how, kind="badge", css="nowrap"),
         Column(
             "usd",
             "On demand",
@@ -120,6 +126,7 @@ FITS = Table(
             sort="pace.tokens_per_second",
             unknown=NOT_MEASURED,
             optional=True,
+            at_first=False,
         ),
         Column(
             "kv",
@@ -128,10 +135,10 @@ FITS = Table(
             kind="figure",
             unit="tokens",
             sort="room.kv_tokens",
-            sub=kv_cache,
+            sub=by_library,
+            title=reported_words,
             optional=True,
         ),
-        Column("how", "Speed", how, kind="badge", css="nowrap"),
     ),
     search=("machine.name", "machine.card.title"),
     search_words="Machine or GPU",
