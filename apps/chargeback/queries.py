@@ -313,15 +313,15 @@ def use_of(grant: Grant, now: datetime) -> GrantUse:
     return GrantUse(month=_used(grant, start, end), all=_used(grant, since, until))
 
 
+# the counts of an hour in the order of COUNTED: a UNION knows its columns by their places alone
+_OF_AN_HOUR = [f"COALESCE(p.{name}, 0)" if name in UNPRICED else f"u.{name}" for name in COUNTED]
 # What a team used of a model: whole days by their lines, what is left at both ends by its hours.
 _USED = f"""
     SELECT {_SUMS} FROM (
         SELECT {", ".join((*COUNTED, *COSTS))} FROM {_DAILY}
         WHERE team = %(team)s AND model = %(model)s AND day >= %(first)s AND day < %(last)s
         UNION ALL
-        SELECT {", ".join(f"u.{name}" for name in COUNTED if name not in UNPRICED)},
-               {", ".join(f"COALESCE(p.{name}, 0)" for name in UNPRICED)}, p.list_cost_usd,
-               p.estimated_cost_usd
+        SELECT {", ".join(_OF_AN_HOUR)}, p.list_cost_usd, p.estimated_cost_usd
         {PRICED_HOURS}
         WHERE u.team = %(team)s AND u.model = %(model)s
           AND (u.hour >= %(start)s AND u.hour < %(days_from)s

@@ -255,6 +255,27 @@ class TestSpentThisMonth:
 
 @pytest.mark.django_db
 class TestUseOf:
+    def test_counts_alike_in_whole_days_and_in_the_hours_at_their_ends(
+        self, registered_model, charlie, alice
+    ):
+        granted = START + timedelta(hours=22)
+        request = access.submit_request(
+            model=registered_model, wish=WISH, requester=charlie, now=granted
+        )
+        grant = access.approve_request(request=request, approver=alice, reason="Fits.", now=granted)
+        told = {
+            "unmetered_calls": 3, "estimated_calls": 2, "estimated_input_tokens": 70,
+            "estimated_output_tokens": 5,
+        }  # fmt: skip
+        for hours in (21, 23, 24):  # not granted yet; an hour of the first day; a whole day
+            use(START + timedelta(hours=hours), **told)
+        price_due_days()
+        found = queries.use_of(grant, START + timedelta(days=3)).all
+        assert (found.metered_calls, found.unmetered_calls) == (2, 6)
+        assert (found.unpriced_tokens, found.unpriced_requests) == (2_200, 0)
+        assert (found.estimated_calls, found.estimated_input_tokens) == (4, 140)
+        assert (found.estimated_output_tokens, found.list_cost_usd) == (10, 0)
+
     def test_is_of_this_month_and_since_it_was_granted_until_it_ended(
         self, registered_model, charlie, alice
     ):
