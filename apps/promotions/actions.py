@@ -19,6 +19,7 @@ from apps.audit.models import Action
 from apps.catalog.models import ModelVersion
 from apps.common import decisions
 from apps.common.canonical import canonical, digest_of
+from apps.common.constraints import broken_rule
 from apps.common.errors import DomainError, require
 from apps.common.tasks import enqueue_on_commit
 from apps.evals.queries import deciding_runs
@@ -142,7 +143,9 @@ def request_promotion(
                 serving_settings=settings.as_json(),
                 without_traffic=without_traffic,
             )
-    except IntegrityError:
+    except IntegrityError as error:
+        if broken_rule(error) != "promotion_one_pending_per_model":
+            raise
         raise NotEligible(
             f"A promotion of {model} is already waiting for a reviewer. Withdraw it first."
         ) from None

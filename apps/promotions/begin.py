@@ -212,10 +212,17 @@ def create_rollout(promotion: Promotion, now: datetime, **more: object) -> Rollo
                 **more,
             )
     except IntegrityError as error:
-        words = REFUSED.get(broken_rule(error))
-        if words is None:
-            raise
-        raise WrongRolloutState(words) from None
+        raise refused(error) from None
+
+
+def refused(error: IntegrityError) -> WrongRolloutState:
+    """Return what people are told of a rollout's row that the database refused. Raises the error
+    where it broke no rule that they can do something about.
+    """
+    words = REFUSED.get(broken_rule(error))
+    if words is None:
+        raise error
+    return WrongRolloutState(words)
 
 
 def supersede_rollout(newer: ModelVersion, actor: Actor, now: datetime) -> None:

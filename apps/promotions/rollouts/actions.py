@@ -165,8 +165,8 @@ def retry_rollout(*, rollout: Rollout, actor: User, now: datetime) -> Rollout:
                 **again,
                 **begin.renewed(now),
             )
-    except IntegrityError:
-        raise WrongRolloutState("Another rollout of this model is under way.") from None
+    except IntegrityError as error:
+        raise begin.refused(error) from None
     if not changed:
         raise WrongRolloutState("Only a failed rollout can be retried.")
     return _steered(rollout, Action.ROLLOUT_STARTED, actor, now, {"again": True})

@@ -402,6 +402,35 @@ class TestAskForMissing:
         (opened,) = instance.changes()
         assert opened["type"] == "emergency"
 
+    def test_drives_an_emergency_change_to_the_end_of_its_rollout(
+        self, declared, tmp_path, settings
+    ):
+        settings.SERVICENOW_URL = ADDRESS
+        (row,), instance = reconcile.ask_for_missing(NOW), Instance(tmp_path)
+        servicenow, now = instance.client(), NOW
+        (rollout,) = declared.promotion.rollouts.all()
+
+        def look(times):
+            nonlocal now
+            for _ in range(times):
+                now += MINUTE
+                ChangeRecord.objects.exclude(status="CLOSED").update(next_check_at=now)
+                found = ChangeRecord.objects.get(pk=row.pk)
+                reconcile.reconcile_change(row=found, servicenow=servicenow, now=now)
+            return ChangeRecord.objects.get(pk=row.pk)
+
+        assert look(3).state_words == "Authorize"  # people there decide; the rollout goes on
+        instance.approve(instance.changes()[0]["sys_id"])
+        found = look(3)
+        assert (found.state_words, found.approvers["of"]) == ("Implement", "approved")
+        Rollout.objects.filter(pk=rollout.pk).update(status="LIVE", finished_at=now)
+        now += timedelta(seconds=settings.ROLLOUT_RETIRE_AFTER_SECONDS)
+        found = look(4)
+        assert (found.status, found.outcome) == ("CLOSED", "SUCCESSFUL")
+        assert state_of(instance) == [("3", "approved", "successful")]
+        trouble = AuditEvent.objects.filter(target_id=str(row.pk), action="change.doubted")
+        assert not trouble.exists()
+
     def test_asks_for_none_of_an_emergency_that_is_over(self, declared, settings):
         settings.SERVICENOW_URL = ADDRESS
         Rollout.objects.filter(promotion=declared.promotion).update(status="ABORTED")
