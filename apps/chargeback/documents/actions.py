@@ -10,6 +10,7 @@ from apps.accounts.roles import MENDS_DOCUMENTS
 from apps.audit.actions import System, record
 from apps.audit.models import Action
 from apps.chargeback.closing.models import Statement, StatementDocument
+from apps.common import stored
 from apps.common.errors import DomainError, require
 from apps.common.leases import change_from
 from apps.common.tasks import enqueue_on_commit
@@ -52,20 +53,10 @@ def record_made(
     """Say that a PDF was stored, and read back as it was made. False where it is not waiting for
     that any more.
     """
-    done = change_from(
-        document,
-        [Status.WAITING],
-        now=now,
-        status=Status.MADE,
-        object_key=key,
-        version_id=version_id,
-        sha256=sha256,
-        size_bytes=size_bytes,
-        made_at=now,
-        next_check_at=None,
-        reason="",
-        message="",
+    file = stored.made(
+        key=key, version_id=version_id, sha256=sha256, size_bytes=size_bytes, now=now
     )
+    done = change_from(document, [Status.WAITING], now=now, status=Status.MADE, **file)
     if done:
         data = _about(document) | {"object": key, "version": version_id, "sha256": sha256}
         statement = document.statement

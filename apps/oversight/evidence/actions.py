@@ -9,6 +9,7 @@ from apps.accounts.models import User
 from apps.accounts.roles import TAKES_EVIDENCE
 from apps.audit.actions import System, record
 from apps.audit.models import Action
+from apps.common import stored
 from apps.common.errors import DomainError, require
 from apps.common.leases import change_from, lease
 from apps.common.periods import month_of
@@ -97,21 +98,10 @@ def record_made(
     """Say that a pack was stored, and read back as it was made. False where it is not waiting for
     that any more.
     """
-    done = change_from(
-        pack,
-        [Status.WAITING],
-        now=now,
-        status=Status.MADE,
-        object_key=key,
-        version_id=version_id,
-        sha256=sha256,
-        size_bytes=size_bytes,
-        made_at=now,
-        working_on="",
-        next_check_at=None,
-        reason="",
-        message="",
+    file = stored.made(
+        key=key, version_id=version_id, sha256=sha256, size_bytes=size_bytes, now=now
     )
+    done = change_from(pack, [Status.WAITING], now=now, status=Status.MADE, working_on="", **file)
     if done:
         data = {
             "about": pack.label,
