@@ -107,6 +107,16 @@ class TestCharts:
         assert client.get(url, headers={"HX-Request": "true"}).status_code == 286
         assert client.get(url).status_code == 200
 
+    def test_speak_of_one_version_where_there_is_no_baseline(self, client, carol, registered_model):
+        first = promoted.live(registered_model, 1)
+        second = promoted.rolled(registered_model, 2, status="PROGRESSING",
+                                 baseline=first.model_version)  # fmt: skip
+        client.force_login(carol)
+        for rollout, words in ((first, "The version as callers met it"),
+                               (second, "Both versions as callers met them")):  # fmt: skip
+            url = reverse("promotions:rollout_charts", args=[rollout.pk])
+            assert words in client.get(url).content.decode()
+
     def test_say_that_nobody_has_met_it_yet(self, client, carol, registered_model):
         promoted.suite()
         rollout = promoted.rolled(registered_model, 1, status="PROGRESSING")
