@@ -82,6 +82,7 @@ class TestRequestPromotion:
     ):
         factories.live(other_model, 5)
         live = factories.live(registered_model, 6)
+        factories.run(version, at=NOW + timedelta(minutes=1))  # beside what serves by now
         made = actions.request_promotion(
             version=version, requester=alice, justification="Better codes", now=NOW,
             serving_class="SCALE_TO_ZERO", pre_warm="mon-fri 07:30-19:00 America/New_York",
@@ -149,6 +150,7 @@ class TestDeciding:
     ):
         put_in_force(steps=(10, 100))
         live = factories.live(registered_model, 6)
+        factories.run(version, at=NOW + timedelta(minutes=1))  # beside what serves by now
         promotion = propose(version, alice)
         untouched = as_stored(other)
         with enqueued() as asked:
