@@ -8,7 +8,6 @@ from datetime import datetime
 from apps.accounts.models import User
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.evals.models import EvalRun, EvalRunQuerySet, EvalSuite
-from apps.evals.suites.queries import suites_judging
 
 
 def runs_for(user: User) -> EvalRunQuerySet:
@@ -35,11 +34,6 @@ def newest_results(versions: Iterable[ModelVersion]) -> dict[int, EvalRun]:
     rows = EvalRun.objects.deciding().filter(model_version__in=[each.pk for each in versions])
     rows = rows.select_related("suite")
     return {run.model_version_id: run for run in reversed(list(rows))}
-
-
-def current_suite(model: RegisteredModel) -> EvalSuite | None:
-    """Return the suite that decides about a model's versions; of several the first, by slug."""
-    return next(iter(suites_judging(model)), None)
 
 
 def deciding_run(version: ModelVersion, suite: EvalSuite | None) -> EvalRun | None:

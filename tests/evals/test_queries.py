@@ -7,6 +7,7 @@ import pytest
 from apps.accounts.models import Role
 from apps.evals import queries
 from apps.evals.models import EvalRun, EvalSuite
+from apps.evals.suites.queries import suites_judging
 from tests.database import unguarded
 from tests.factories import NOW, RegisteredModelFactory, UserFactory
 from tests.promotions import factories
@@ -54,27 +55,27 @@ def named(slug, *judges, revision=1, status="SHIPPED"):
     )  # fmt: skip
 
 
-class TestCurrentSuite:
+class TestSuitesJudging:
     def test_is_the_newest_revision(self, suite, registered_model):
-        assert queries.current_suite(registered_model) == suite
+        assert suites_judging(registered_model) == [suite]
 
     def test_is_none_before_there_is_one(self, registered_model):
-        assert queries.current_suite(registered_model) is None
+        assert suites_judging(registered_model) == []
 
     def test_is_one_that_names_the_model_before_one_that_judges_any(self, suite, registered_model):
         own, other = named("own", registered_model.name), RegisteredModelFactory(name="other")
-        assert queries.current_suite(registered_model) == own
-        assert queries.current_suite(other) == suite
+        assert suites_judging(registered_model) == [own]
+        assert suites_judging(other) == [suite]
 
     def test_counts_only_revisions_that_are_in_force(self, registered_model):
         name = registered_model.name
         first = named("own", name)
         named("own", revision=2, status="PENDING")
-        assert queries.suites_judging(registered_model) == [first]
+        assert suites_judging(registered_model) == [first]
         second = named("twin", name)
-        assert queries.suites_judging(registered_model) == [first, second]
+        assert suites_judging(registered_model) == [first, second]
         named("twin", "another", revision=2, status="APPROVED")
-        assert queries.suites_judging(registered_model) == [first]
+        assert suites_judging(registered_model) == [first]
 
 
 class TestDecidingRun:

@@ -61,9 +61,8 @@ def packets(suite: EvalSuite) -> Table:
             Column("pages", "Pages", "pages", kind="figure", sort="pages", place="figure"),
             Column("style", "Style", "style", sort="style"),
             Column("codes", "Right codes", lambda row: ", ".join(
-                dict.fromkeys(each["code"] for each in row.content["codes"])) or "none",
-                css="wide"),
-            Column("holds", "Holds", _holds),
+                dict.fromkeys(each["code"] for each in row.content["codes"])) or "none"),
+            Column("holds", "Holds", _holds, css="nowrap"),
         ),
         search=("packet_id", "content__text", "content__codes"),
         search_words="Id, words of the text, or a code",

@@ -66,7 +66,7 @@ def read_upload(content: bytes) -> Upload:
         about=header.get("about", ""),
         judges=tuple(header["judges"]),
         thresholds=_plain(header["thresholds"]),
-        rule=_plain(header["rule"]) if "rule" in header else None,
+        rule=Rule.of_json(header["rule"]).as_json() if "rule" in header else None,
         question=_plain(header["question"]) if "question" in header else None,
         packets_of=header.get("packets_of", ""),
         packets=tuple(made),
