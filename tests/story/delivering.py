@@ -106,6 +106,16 @@ def wait_evaluated(owner: Desk, run: str) -> None:
     assert done["status"] == "PASSED", done["message"]
 
 
+def measure_against_live(owner: Desk, number: int, model: str = MODEL) -> None:
+    """Evaluate a version again where another one serves than its newest run was against."""
+    live = live_version(owner, model)
+    runs = owner.get(f"/evaluation-runs?model={model}&version={number}")["results"]
+    newest = next((run for run in runs if run["status"] == "PASSED"), None)
+    if live in (None, number) or (newest and newest["baseline"] == f"{model}-v{live}"):
+        return
+    wait_evaluated(owner, start_evaluation(owner, number, model))
+
+
 def live_version(owner: Desk, model: str = MODEL) -> int | None:
     """Return the number of the version that serves all callers."""
     live = live_rollout(owner, model)
@@ -133,6 +143,7 @@ def start_rollout(
     """Propose a version, have it approved by somebody else; return the promotion's and the
     rollout's id.
     """
+    measure_against_live(owner, number, model)
     words = {
         "model": model,
         "version": number,

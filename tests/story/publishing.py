@@ -72,7 +72,8 @@ def is_verified(owner: Person, number: int) -> None:
 def start_evaluation(owner: Person, number: int) -> str:
     """Start an evaluation run of a version from its page; return the run's address."""
     owner.open(f"/catalog/{MODEL}/v{number}/")
-    owner.press("Run evaluation")
+    owner.follow("Run evaluation")
+    owner.press(f"Evaluate v{number}")
     owner.page.wait_for_url(re.compile(r"/evaluations/[0-9a-f-]{36}/$"))
     return owner.page.url.removeprefix(owner.stack.portal)
 
@@ -82,12 +83,12 @@ def see_evaluated(owner: Person, run: str, verdict: str) -> None:
     owner.open(run)
     expect(owner.badge()).to_have_text(verdict, timeout=owner.patience * 1000)
     expect(owner.step("Packets asked and scored", "done")).to_be_visible()
-    expect(owner.page.get_by_role("heading", name="Metrics")).to_be_visible()
+    expect(owner.page.get_by_role("heading", name="Figures")).to_be_visible()
     with owner.page.expect_download() as download:
         owner.follow("Report (JSON)")
     content = Path(download.value.path()).read_bytes()
     assert owner.fact("Report digest") == f"sha256:{hashlib.sha256(content).hexdigest()}"
-    assert len(json.loads(content)["packets"]) >= 20
+    assert len(json.loads(content)["candidate"]["packets"]) >= 20
     owner.shot(f"evaluation-{verdict.split()[0].lower()}")
 
 
