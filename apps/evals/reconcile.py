@@ -17,7 +17,7 @@ answer. And the run ends when its machines may have cost what it was given (runs
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -50,6 +50,7 @@ PASS_SECONDS = 30.0
 # a pass and one answer more stay below the task's limit
 BOUNDS = Bounds(seconds=75, size=2_000_000)
 STUMBLES = 3
+KEPT_AT_ONCE, KEPT_EVERY = 8, 1.0  # answers, seconds
 MOST_FAILED = 10  # percent of a side's packets
 Status = EvalRun.Status
 Clock = Callable[[], float]
@@ -201,10 +202,26 @@ def _ask(run: EvalRun, around: Surroundings, now: datetime, clock: Clock) -> Non
             at_once = run.concurrency if fresh else 1
             stream = asking.answers(calls, asker.ask, at_once=at_once, go_on=has_time)
             with closing(stream) as batches:
-                for batch in batches:
+                for batch in _gathered(batches, clock):
                     if not _keep(work, batch, at()):
                         return
     actions.record_eval_run(run=run, cost=costs.spent(run.machines, around.price, at()), now=now)
+
+
+def _gathered(batches: Iterable[list[Ended]], clock: Clock) -> Iterator[list[Ended]]:
+    """Yield calls that ended, several at once, so that the database costs little beside the
+    engines; at once where an engine stumbled. What a kill loses of them is asked again.
+    """
+    gathered: list[Ended] = []
+    since = clock()
+    for batch in batches:
+        gathered += batch
+        is_late = len(gathered) >= KEPT_AT_ONCE or clock() - since >= KEPT_EVERY
+        if is_late or any(each.has_stumbled for each in batch):
+            yield gathered
+            gathered, since = [], clock()
+    if gathered:
+        yield gathered
 
 
 def _require_there(engines: Mapping[Side, EngineClient]) -> None:

@@ -69,7 +69,8 @@ class StartForm(SettingsForm):
 def run_create(request: SignedIn, name: str, number: int) -> HttpResponse:
     """Show the form, with what a run is measured against and what it usually costs; start a run."""
     version = _version_for(request.user, name, number)
-    actions.permit_start(version=version, actor=request.user)
+    if request.method == "POST":
+        actions.permit_start(version=version, actor=request.user)
     judging = suites_judging(version.registered_model)
     usual = wanted_by(version)
     cost = _cost(judging, version, sides=2 if usual.baseline else 1)
@@ -96,6 +97,7 @@ def run_create(request: SignedIn, name: str, number: int) -> HttpResponse:
         "title": f"Evaluate {version.name}",
         "crumbs": _crumbs(version),
         "suites": [(suite, pages.rule_words(suite)) for suite in judging],
+        "may_start": actions.can_start(version=version, actor=request.user),
         "baseline": usual.baseline,
         "no_baseline": pages.NO_BASELINE_YET,
         "cost": cost.words if cost else "",

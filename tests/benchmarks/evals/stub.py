@@ -1,5 +1,6 @@
 """An engine whose every answer takes a known time: FIRST seconds to the first token, SECONDS to the
-last. It runs as a process of its own, so that its work is not the harness's.
+last. It runs as a process of its own, so that its work is not the harness's, and tells at /times
+how long its answers really took: on a busy machine a little more.
 """
 
 import json
@@ -9,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 FIRST, SECONDS, PIECES = 0.1, 0.5, 20
 ANSWER = '{"codes": ["E11.9", "I10"], "criteria": {"C1": "met"}, "refusal": ""}'
+TOOK: list[float] = []
 
 
 class Engine(BaseHTTPRequestHandler):
@@ -17,8 +19,11 @@ class Engine(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Say that it is there."""
+        """Say that it is there, or how long each answer since the last asking took."""
         body = b'{"data": []}'
+        if self.path == "/times":
+            body = json.dumps(TOOK).encode()
+            TOOK.clear()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -42,6 +47,7 @@ class Engine(BaseHTTPRequestHandler):
         self._event({"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": usage})
         self._send(b"data: [DONE]\n\n")
         self._send(b"")
+        TOOK.append(time.monotonic() - begun)
 
     def _until(self, moment: float) -> None:
         time.sleep(max(0.0, moment - time.monotonic()))

@@ -13,6 +13,8 @@ from apps.evals.suites.queries import packets_of
 from apps.integrations.engine.client import EngineClient
 from tests.factories import ModelVersionFactory, RegisteredModelFactory
 
+SUITE = "prior_auth_extraction"  # 200 packets of 1 to 40 pages
+
 
 class World:
     """One run. subset: which of the suite's packets, "" for all."""
@@ -23,7 +25,7 @@ class World:
         candidate, baseline = (
             ModelVersionFactory(registered_model=model, number=number) for number in (2, 1)
         )
-        suite = ensure_suite(suite=shipped.load(), now=now(), judges=[EvalSuite.ANY])
+        suite = ensure_suite(suite=shipped.load(SUITE), now=now(), judges=[EvalSuite.ANY])
         self.run = EvalRun.objects.create(
             suite=suite, model_version=candidate, baseline=baseline, status="RUNNING",
             subset=subset, packets_total=len(packets_of(suite, subset)), concurrency=at_once,
