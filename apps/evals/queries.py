@@ -36,11 +36,6 @@ def newest_results(versions: Iterable[ModelVersion]) -> dict[int, EvalRun]:
     return {run.model_version_id: run for run in reversed(list(rows))}
 
 
-def deciding_run(version: ModelVersion, suite: EvalSuite | None) -> EvalRun | None:
-    """Return the version's newest run on the suite that came to a result; None without one."""
-    return EvalRun.objects.deciding().filter(model_version=version, suite=suite).first()
-
-
 def deciding_runs(version: ModelVersion, suites: Sequence[EvalSuite]) -> dict[int, EvalRun]:
     """Return suite → the version's newest run on it that came to a result, of those that have one;
     with suite and baseline loaded, one query.

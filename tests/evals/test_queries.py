@@ -55,6 +55,10 @@ def named(slug, *judges, revision=1, status="SHIPPED"):
     )  # fmt: skip
 
 
+def deciding(version, suite):
+    return queries.deciding_runs(version, [suite]).get(suite.pk)
+
+
 class TestSuitesJudging:
     def test_is_the_newest_revision(self, suite, registered_model):
         assert suites_judging(registered_model) == [suite]
@@ -82,23 +86,22 @@ class TestDecidingRun:
     def test_is_the_newest_result_whatever_it_says(self, version, suite):
         run(version, suite, finished=1, asked=1)
         below = run(version, suite, status="FAILED", finished=3, asked=0)
-        assert queries.deciding_run(version, suite) == below
+        assert deciding(version, suite) == below
         # asked for later, but done sooner
         run(version, suite, finished=2, asked=2)
-        assert queries.deciding_run(version, suite) == below
+        assert deciding(version, suite) == below
 
     def test_is_none_that_could_not_be_carried_out_or_still_runs(self, version, suite):
         passed = run(version, suite, finished=1)
         run(version, suite, status="ERROR", finished=2)
         run(version, suite, status="RUNNING", finished=None)
-        assert queries.deciding_run(version, suite) == passed
+        assert deciding(version, suite) == passed
 
     def test_is_of_this_version_on_this_suite(self, version, registered_model, old, suite):
         other = factories.version(registered_model, 8)
         run(other, suite, finished=2)
         run(version, old, finished=2)
-        assert queries.deciding_run(version, suite) is None
-        assert queries.deciding_run(version, None) is None
+        assert deciding(version, suite) is None
 
 
 class TestNewestOfMany:
