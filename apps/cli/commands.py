@@ -260,7 +260,7 @@ def watch(
         subject = watching.subject(portal, what)
         found = watching.follow(portal, subject, timeout=timeout, quiet=quiet)
     state = str(found[subject.field]).replace("_", " ").lower()
-    words = f"{subject.words[:1].upper()}{subject.words[1:]} is {state}."
+    words = f"{subject.begins} is {state}."
     answer(found, words, as_json=as_json)
 
 

@@ -26,6 +26,11 @@ class Subject:
     bad: tuple[str, ...] = ()
     untrue: tuple[str, ...] = ()
 
+    @property
+    def begins(self) -> str:
+        """Return the words as a sentence begins with them; a version's name stays as it is."""
+        return f"T{self.words[1:]}" if self.words.startswith("the ") else self.words
+
 
 def version(name: VersionName) -> Subject:
     """Return a version on its way to being verified."""
@@ -109,7 +114,7 @@ def _progress(found: Any, state: str, quiet: bool) -> Progress | None:
 def _words(what: Subject, found: Any) -> str:
     """Return where it is, as one line that changes only when that does."""
     state = str(found[what.field]).replace("_", " ").lower()
-    head = f"{what.words[:1].upper()}{what.words[1:]} is {state}."
+    head = f"{what.begins} is {state}."
     if next_one := found.get("next_approval"):
         return f"{head} It needs the approval of {next_one}."
     waits_for = [str(one["words"]) for one in found.get("waits_for", [])]
@@ -122,5 +127,5 @@ def _words(what: Subject, found: Any) -> str:
 def _ending(what: Subject, found: Any) -> str:
     state = str(found[what.field]).replace("_", " ").lower()
     why = str(found.get("message") or "")
-    head = f"{what.words[:1].upper()}{what.words[1:]} is {state}."
+    head = f"{what.begins} is {state}."
     return f"{head} {why}".strip()

@@ -29,6 +29,7 @@ def verified(model, number, digest=""):
         registered_model=model,
         number=number,
         manifest_digest=digest or model_manifest.digest(entries),
+        documents=(),
     )
     ModelFile.objects.bulk_create(ModelFile(version=made, **vars(one)) for one in entries)
     return made
@@ -149,7 +150,7 @@ class TestWatch:
         run = promoted.run(version)
         code, answer, _ = cli("watch", run.pk, "--json")
         assert (code, answer["id"]) == (0, str(run.pk))
-        assert cli("watch", "extract-v3")[:2] == (0, "Extract-v3 is verified.\n")
+        assert cli("watch", "extract-v3")[:2] == (0, "extract-v3 is verified.\n")
         proposed = promoted.proposed(version.registered_model, 4, alice)
         code, _, said = cli("watch", proposed.pk, "--timeout", "0")
         assert (code, "has not ended in time" in said) == (10, True)
