@@ -18,6 +18,7 @@ from apps.common.signing import FileSigner
 from tests.factories import NOW, RegisteredModelFactory
 
 LICENSE = b"Apache License 2.0"
+CARD = b"# Reads prior authorizations\n"
 
 
 def safetensors(values: int = 4, header: dict | None = None) -> bytes:

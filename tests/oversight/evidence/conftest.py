@@ -28,7 +28,7 @@ from apps.integrations.s3.client import RegistryStore
 from apps.oversight.evidence.sources import Sources
 from apps.promotions import actions
 from apps.promotions.models import Rollout
-from tests.catalog.samples import folder, upload
+from tests.catalog.samples import CARD, folder, upload
 from tests.evals.samples import answer
 from tests.factories import TeamFactory, UserFactory
 from tests.integrations import versitygw
@@ -36,7 +36,7 @@ from tests.promotions import factories
 from tests.promotions.doubles import Cluster, drive
 from tests.promotions.seeing import seen
 
-WEIGHTS = folder()
+WEIGHTS = folder(README__md=CARD)  # without a card nothing is proposed
 KEEP = timedelta(days=3650)
 
 

@@ -18,7 +18,7 @@ from apps.audit.models import Action, AuditEvent
 from apps.common.signing import public_pem
 from apps.oversight.evidence import actions, storage
 from apps.oversight.evidence.reconcile import make_evidence
-from tests.catalog.samples import folder, ranges_body
+from tests.catalog.samples import CARD, folder, ranges_body
 from tests.database import owner_runs
 from tests.oversight.evidence.packs import made, verify
 
@@ -89,7 +89,8 @@ class TestEvidence:
     ):
         model = tmp_path / "MODEL"
         model.mkdir()
-        for name, body in (folder() | {"ranges.json": ranges_body(folder())}).items():
+        contents = folder(README__md=CARD)
+        for name, body in (contents | {"ranges.json": ranges_body(contents)}).items():
             (model / name).write_bytes(body)
         line = next(
             line for line in (place / "README.md").read_text().splitlines()
