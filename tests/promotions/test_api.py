@@ -1,6 +1,7 @@
 """The API of promotions: the same rules as the pages, as problem details."""
 
 import subprocess
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -163,6 +164,7 @@ class TestRollouts:
     @pytest.fixture
     def rollout(self, version, alice, carol, registered_model):
         factories.live(registered_model, 6)
+        factories.run(version, at=NOW + timedelta(minutes=1))
         made = actions.request_promotion(
             version=version, requester=alice, justification="Good", now=NOW
         )
