@@ -93,6 +93,7 @@ class TestFreezeWindows:
         live = factories.live(registered_model, 5)
         with unguarded():
             Rollout.objects.filter(pk=live.pk).update(baseline=None)
+        factories.run(promotion.model_version, at=NOW + timedelta(minutes=1))
         promotion = self.proposed_anew(promotion, alice)
         rollout = approve(promotion, carol)
         Rollout.objects.filter(pk=rollout.pk).update(status="FAILED")

@@ -16,6 +16,7 @@ from apps.promotions.models import Promotion, Rollout
 from apps.promotions.rollouts import live
 from apps.promotions.rollouts import pages as rollout_pages
 from tests.factories import NOW
+from tests.promotions import factories
 from tests.promotions.doubles import approved, drive, turn
 from tests.promotions.test_actions import approve, propose
 
@@ -184,6 +185,7 @@ class TestBaseline:
     ):
         due, first = live.retire_at(newer), newer.baseline
         monkeypatch.setattr(begin, "waits_for", lambda *_: [begin.Wait("FROZEN", "A window.")])
+        factories.run(first, at=LATER)
         promotion = propose(first, alice)
         assert live.retire_at(newer) is None
         assert approve(promotion, carol) is None
