@@ -133,7 +133,7 @@ def build() -> World:
     ModelFile.objects.create(version=failed, name="config.json", size=10, sha256="a" * 64)
     proposed = _promotion(model, candidate, run, owner, baseline=live.model_version)
     failed_rollout = _failed_rollout()
-    _retirement(failed_rollout.registered_model, owner)
+    _retirement(RegisteredModelFactory(name="extract-old", owner_team=owner.team), owner)
     approved = _request(model, lead, "APPROVED", decided_by=owner, decided_at=timezone.now())
     event = record(
         action=Action.MODEL_REGISTERED, actor=System("tests"), target=model, now=timezone.now()

@@ -35,6 +35,7 @@ from apps.accounts.roles import (
     DECIDES_NEW_MODELS,
     DECIDES_PIPELINES,
     DECIDES_POLICIES,
+    DECIDES_SIGNERS,
     DECIDES_SUITES,
     DECLARES_EMERGENCIES,
     OWNS_MODELS,
@@ -49,6 +50,7 @@ from apps.accounts.sessions import AUTH_TIME
 from apps.audit.models import AuditEvent
 from apps.capacity.models import CapacityRequest
 from apps.catalog.intake.models import ModelIntake
+from apps.catalog.signers.models import SignerRevocation
 from apps.chargeback.closing.models import MonthClose
 from apps.chargeback.models import PriceChange
 from apps.common import decisions
@@ -79,7 +81,8 @@ class Decision:
     row: its name among the world's ids. deciders: roles; team: of which team those must be, "" for
     any. free: the relations that leave somebody with such a role free to decide. doors: address,
     and the word at its end where there is one. data: of the page and of the API, where a reason is
-    not enough; typed: the field that a person writes in.
+    not enough; typed: the field that a person writes in. page: the address of the page that has the
+    form, and what stands in it, where that is not the row's own page.
     """
 
     row: str
@@ -92,6 +95,7 @@ class Decision:
     data: Any = None
     typed: str = "reason"
     prepare: Callable[[cast.World], None] | None = None
+    page: tuple[str, str] | None = None
 
 
 def both(page: str, api: str) -> tuple[tuple[str, str], ...]:
@@ -154,6 +158,9 @@ DECISIONS = [
              (("promotions:emergency_approve", ""), ("promotions:emergency_reject", ""),
               ("api:emergency_review", "uphold"), ("api:emergency_review", "object")),
              relations=(*OF_MODEL, PROPOSED)),
+    Decision("revocation", SignerRevocation, DECIDES_SIGNERS,
+             both("registry:revocation", "api:signer_revocation_decide"),
+             page=("registry:signer_detail", "signer")),
     Decision("price_change", PriceChange, PUBLISHES_PRICES,
              both("chargeback:price_change", "api:price_change_decide")),
     Decision("budget_change", BudgetChange, (*SETS_TEAM_BUDGETS, *OWNS_MODELS),
@@ -233,6 +240,9 @@ class Knock:
         self.url = reverse(self.name, args=args)
         above = self.url.rstrip("/").rpartition("/")[0] + "/"
         self.page = self.url if self.name.endswith("_create") else above
+        if decision.page:
+            address, name = decision.page
+            self.page = reverse(address, args=[world.ids[name]])
         if decision.prepare:
             decision.prepare(world)
         self.row = decision.model.objects.get(pk=world.ids[decision.row])
