@@ -389,7 +389,8 @@ def _keys(engineer: User) -> dict[str, object]:
         signer=first, justification="It was copied.", requester=engineer, now=at
     )
     record_bucket(bucket=settings.REGISTRY_BUCKET, settings=[], problem="", now=at)
-    return {"signer": second.fingerprint, "revocation": asked.pk}
+    ids = {"signer": second.fingerprint, "asked_signer": first.fingerprint}
+    return {**ids, "revocation": asked.pk}
 
 
 def _people() -> dict[str, User]:

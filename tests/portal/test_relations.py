@@ -160,7 +160,7 @@ DECISIONS = [
              relations=(*OF_MODEL, PROPOSED)),
     Decision("revocation", SignerRevocation, DECIDES_SIGNERS,
              both("registry:revocation", "api:signer_revocation_decide"),
-             page=("registry:signer_detail", "signer")),
+             page=("registry:signer_detail", "asked_signer")),
     Decision("price_change", PriceChange, PUBLISHES_PRICES,
              both("chargeback:price_change", "api:price_change_decide")),
     Decision("budget_change", BudgetChange, (*SETS_TEAM_BUDGETS, *OWNS_MODELS),
