@@ -29,7 +29,7 @@ def missing(*names: str) -> list[str]:
 
 def own_context(state: Path, **env: str) -> Context:
     """Return a Context whose state lies in `state` and whose ports are free ones, the same for the
-    same name.
+    same name. It signs with keys in files: no Vault runs beside the parts that tests start.
     """
     taken: dict[str, int] = {}
 
@@ -40,7 +40,8 @@ def own_context(state: Path, **env: str) -> Context:
                 taken[name] = found
         return taken[name]
 
-    found = cluster_context(state, **{**os.environ, **env})
+    signers = {"SIGNER": "file", "AUDIT_SIGNER": "file"}
+    found = cluster_context(state, **{**os.environ, **signers, **env})
     return replace(found, binaries=programs.binaries(os.environ), python=sys.executable, ports=port)
 
 
