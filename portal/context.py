@@ -121,5 +121,5 @@ def shell(request: PageRequest) -> dict[str, object]:
         if isinstance(user, User) and not request.htmx
         else [],
         "signed_in": signed_in,
-        "sample": request.sample if signed_in and not request.htmx else None,
+        "sample": getattr(request, "sample", None) if signed_in and not request.htmx else None,
     }

@@ -54,6 +54,8 @@ from apps.common.periods import DAY, day_words, next_month
 from apps.evals import telling as eval_lines
 from apps.evals.models import EvalRun, EvalSuite
 from apps.evals.suites import actions as suites
+from apps.evals.suites import telling as suite_lines
+from apps.oversight import pipelines as pipeline_lines
 from apps.promotions import actions as promotions
 from apps.promotions import telling as promotion_lines
 from apps.promotions.emergencies import actions as emergencies
@@ -176,7 +178,7 @@ def _own_suites(user: User) -> Iterator[Need]:
     for item in EvalSuite.objects.pending().filter(requested_by=user)[:SHOWN]:
         why = _who_decides(suites.question(item, user))
         url = reverse("evals:suite_detail", args=(item.pk,))
-        yield Need(f"Your suite {item}", why, url, "list-checks", "", item.requested_at)
+        yield Need(suite_lines.own_title(item), why, url, "list-checks", "", item.requested_at)
 
 
 def _suites_to_decide(user: User) -> Iterator[Need]:
@@ -185,7 +187,7 @@ def _suites_to_decide(user: User) -> Iterator[Need]:
         who = item.requested_by.name if item.requested_by else ""
         why = f"Asked by {who}: {item.justification[:80]}"
         url = reverse("evals:suite_detail", args=(item.pk,))
-        title = f"Decide on the suite {item}"
+        title = suite_lines.asked_title(item)
         yield Need(title, why, url, "list-checks", "busy", item.requested_at)
 
 
@@ -287,7 +289,7 @@ def _own_pipelines(user: User) -> Iterator[Need]:
         return
     for item in PipelineChange.objects.pending().filter(requested_by=user)[:SHOWN]:
         why = _who_decides(pipelines.question(item, user))
-        title = f"Your rule of the pipeline {item.name}"
+        title = pipeline_lines.own_title(item)
         yield Need(title, why, item.get_absolute_url(), "terminal", "", item.requested_at)
 
 
@@ -296,7 +298,7 @@ def _pipelines_to_decide(user: User) -> Iterator[Need]:
     for item in PipelineChange.objects.to_decide(user)[:SHOWN]:
         if pipelines.question(item, user).may_decide:
             why = f"Proposed by {item.requested_by.name}: {item.justification[:80]}"
-            title = f"Rule of the pipeline {item.name}"
+            title = pipeline_lines.asked_title(item)
             yield Need(title, why, item.get_absolute_url(), "terminal", "busy", item.requested_at)
 
 
@@ -377,7 +379,7 @@ def _revocations(user: User) -> Iterator[Need]:
     for item in rows[:SHOWN]:
         title, url = signer_lines.asked_title(item), signer_lines.path_of(item)
         why = f"Asked by {item.requested_by.name}: {item.justification[:80]}"
-        yield Need(title, why, url, "key-round", "bad", item.requested_at)
+        yield Need(title, why, url, "key-round", "busy", item.requested_at)
 
 
 def _held_rollouts(user: User) -> Iterator[Need]:

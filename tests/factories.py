@@ -22,7 +22,7 @@ class CostCenterFactory(DjangoModelFactory):
     class Meta:
         model = CostCenter
 
-    code = factory.Sequence(lambda n: f"CC-{1000 + n}")
+    code = factory.Sequence(lambda n: f"CC-{100_000 + n}")
 
 
 class TeamFactory(DjangoModelFactory):

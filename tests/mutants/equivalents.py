@@ -116,10 +116,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "on = days_after if hours.end <= hours.start else days": (
             "hours that end as they begin are refused"
         ),
-        "_demand: \"{scaling.demand_url.rstrip('/')}/{version.namespace}/{versi → "
-        "\"{scaling.demand_url.rstrip('/_')}/{version.namespace}/{versi": (
-            "the portal's address ends in no underscore"
-        ),
     },
     "apps/manifests/serving.py": {
         "service_account: st = s3_endpoint.split('://', 1)[-1].rstrip('/') → "

@@ -17,6 +17,7 @@ PUBLIC = (
     "accounts:signed_out",
     "oidc_authentication_init",
     "oidc_authentication_callback",
+    "protected_resource",
 )
 
 

@@ -13,6 +13,7 @@ from apps.catalog.intake import telling as intake
 from apps.catalog.signers import telling as signers
 from apps.chargeback import telling as chargeback
 from apps.evals import telling as evals
+from apps.evals.suites import telling as suites
 from apps.integrations.mail.client import client_from_settings as mail_client
 from apps.integrations.webhooks.client import client_from_settings as webhook_client
 from apps.metering import retirement
@@ -20,6 +21,7 @@ from apps.notices import digests, reconcile, retention
 from apps.notices.letters import Portal
 from apps.notices.models import Call, Letter
 from apps.notices.signing import key_from_settings
+from apps.oversight import pipelines
 from apps.oversight.record import telling as record
 from apps.oversight.roles import telling as roles
 from apps.promotions import telling as promotions
@@ -33,6 +35,8 @@ TELLERS: dict[str, Callable[..., int]] = {
     "budgets": budgets.tell,
     "new-models": intake.tell,
     "evals": evals.tell,
+    "suites": suites.tell,
+    "pipelines": pipelines.tell,
     "capacity": capacity.tell,
     "promotions": promotions.tell,
     "chargeback": chargeback.tell,

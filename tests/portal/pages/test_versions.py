@@ -258,7 +258,7 @@ class TestVersionDetail:
         for _ in range(3):
             factories.run(version)
         address = url("version_detail", registered_model.name, 7)
-        for person, queries in ((charlie, 12), (alice, 22)):
+        for person, queries in ((charlie, 13), (alice, 23)):
             visitor = as_(person)
             with django_assert_num_queries(queries):
                 visitor.get(address)

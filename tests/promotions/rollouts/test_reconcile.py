@@ -18,6 +18,7 @@ from apps.promotions.rollouts import actions as steering
 from apps.promotions.rollouts import records
 from apps.promotions.rollouts.reconcile import NO_ROUTE
 from tests.factories import NOW
+from tests.promotions import factories
 from tests.promotions.doubles import approved, audited, drive, subjects, turn
 from tests.promotions.seeing import seen
 
@@ -179,6 +180,7 @@ class TestAdvance:
         second = approved(registered_model, 2, alice, carol, now=now)
         now = drive(second, git, cluster, now=now)
         version = rollout.model_version
+        factories.run(version, at=now)  # measured against what serves now
         promotion = actions.request_promotion(
             version=version,
             requester=alice,
