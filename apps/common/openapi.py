@@ -98,7 +98,7 @@ class PageSessionScheme(SessionScheme):  # type: ignore[no-untyped-call]
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """The token that every operation takes."""
+    """The token that every operation takes, but the one that gives pipelines theirs."""
 
     target_class = "apps.accounts.oidc.BearerAuthentication"
     name = "bearer"
@@ -109,5 +109,6 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
             "type": "http",
             "scheme": "bearer",
             "bearerFormat": "JWT",
-            "description": "An access token of the identity provider for the API.",
+            "description": "An access token of the identity provider for the API; of a pipeline "
+            "the one that its run got here.",
         }
