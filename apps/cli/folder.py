@@ -38,23 +38,27 @@ class Local:
     state: State
 
 
-def paths_in(folder: Path) -> list[Path]:
-    """Return a folder's files in order, without hidden ones. Raises BadUse where it is no folder,
-    Refused for anything in it that is no plain file.
+def paths_in(folder: Path, *, hidden: bool = False) -> list[Path]:
+    """Return what lies in a folder, in order; hidden: hidden files too. Raises BadUse where it is
+    no folder.
     """
     if not folder.is_dir():
-        raise BadUse(f"{folder} is no folder.")
-    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    odd = [path.name for path in paths if path.is_symlink() or not path.is_file()]
-    if odd:
-        raise Refused(f"Only plain files are published, not {', '.join(odd)}.", code="bad_files")
-    return paths
+        raise BadUse(f"{folder} is not a folder.")
+    return sorted(path for path in folder.iterdir() if hidden or not path.name.startswith("."))
+
+
+def odd_among(paths: list[Path]) -> list[str]:
+    """Return the names of those that are no plain files: links, folders, devices."""
+    return [path.name for path in paths if path.is_symlink() or not path.is_file()]
 
 
 def check_names(paths: list[Path]) -> int:
-    """Return how many bytes the files have together. Raises Refused for names and sizes that may
-    not be published, with every reason, before anything is read.
+    """Return how many bytes the files have together. Raises Refused for anything that is no plain
+    file, and for names and sizes that may not be published, with every reason, before anything is
+    read.
     """
+    if odd := odd_among(paths):
+        raise Refused(f"Only plain files are published, not {', '.join(odd)}.", code="bad_files")
     listed = [FileEntry(path.name, path.stat().st_size, UNREAD) for path in paths]
     if problems := file_list_problems(listed):
         raise Refused(" ".join(problems), code="bad_files")

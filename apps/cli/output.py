@@ -1,22 +1,28 @@
 """What a command says: on standard output its result, as text or as one JSON document; on standard
 error everything else.
+
+Names and messages of others are among it, of files that somebody sent too: what could move the
+cursor, or have text read in another order, is written as its code.
 """
 
 import json
 import sys
+import unicodedata
 from typing import Any, TextIO
 
 from apps.cli.exits import Stop
 
+CONTROLS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # categories of Unicode
+
 
 def answer(document: Any, text: str, *, as_json: bool) -> None:
     """Print a command's result: the document, or its text for people."""
-    print(json.dumps(document, indent=2, ensure_ascii=False) if as_json else text)
+    print(json.dumps(document, indent=2) if as_json else plain(text))
 
 
 def note(text: str) -> None:
     """Say something on the way."""
-    print(text, file=sys.stderr, flush=True)
+    print(plain(text), file=sys.stderr, flush=True)
 
 
 def complain(error: Stop, *, as_json: bool, stream: TextIO | None = None) -> None:
@@ -26,7 +32,18 @@ def complain(error: Stop, *, as_json: bool, stream: TextIO | None = None) -> Non
         found = {"code": error.code, "detail": str(error), "exit": int(error.exit)}
         print(json.dumps({"error": found}), file=stream)
     else:
-        print(f"quartermaster: {error}", file=stream)
+        print(f"quartermaster: {plain(str(error))}", file=stream)
+
+
+def plain(text: str) -> str:
+    """Return a text as a terminal may be given it: its lines, and no other control."""
+    return "".join(_shown(one) for one in text)
+
+
+def _shown(one: str) -> str:
+    if one == "\n" or unicodedata.category(one) not in CONTROLS:
+        return one
+    return one.encode("unicode_escape").decode()
 
 
 def table(rows: list[list[str]]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.cli import folder
-from apps.cli.exits import BadUse, Refused
+from apps.cli.exits import BadUse
 from apps.cli.progress import Progress
 from apps.common.model_manifest import (
     MANIFEST_NAME,
@@ -57,10 +57,13 @@ def keys_in(path: Path) -> list[Any]:
 
 def check_copy(path: Path, keys: Sequence[Any], *, quiet: bool) -> Report:
     """Check a downloaded version: its manifest, its signature by one of the keys, every byte, and
-    that nothing else lies beside it. Asks nobody. Raises BadUse where it is no folder.
+    that nothing else lies beside it, hidden files neither. Asks nobody. Raises BadUse where it is
+    no folder.
     """
-    found = _plain_files(path)
     problems: list[str] = []
+    found = _plain_files(path, problems, hidden=True)
+    if problems:
+        return Report(path.name, "", "", 0, 0, problems)
     try:
         content = _document(path, MANIFEST_NAME)
         listed = read_manifest(content)
@@ -69,7 +72,7 @@ def check_copy(path: Path, keys: Sequence[Any], *, quiet: bool) -> Report:
     except (OSError, ValueError, KeyError, TypeError) as error:
         return Report(path.name, "", "", 0, 0, [f"{MANIFEST_NAME}: {error}."])
     problems += manifest_problems(listed)
-    signer = _signer(path, listed, keys, problems)
+    signer = _signer(path, name, listed, keys, problems)
     report = Report(
         name, digest(listed), signer, len(listed), sum(one.size for one in listed), problems
     )
@@ -82,19 +85,24 @@ def check_files(path: Path, name: str, listed: list[FileEntry], *, quiet: bool) 
     """Check a folder against a list of files, every byte of it. What the portal added to the files
     need not be there: the folder may be the one that was published.
     """
-    found = _plain_files(path)
+    problems: list[str] = []
+    found = _plain_files(path, problems)
     expected = [one for one in listed if one.name != RANGES_NAME or one.name in found]
-    problems = manifest_problems(listed) or _compare(path, found, expected, quiet=quiet)
+    problems += manifest_problems(listed)
+    if not problems:
+        problems += _compare(path, found, expected, quiet=quiet)
     total = sum(one.size for one in listed)
     return Report(name, digest(listed), "", len(listed), total, problems)
 
 
-def _plain_files(path: Path) -> dict[str, Path]:
-    """Return a folder's files by name; the two documents are none of them."""
-    try:
-        return {one.name: one for one in folder.paths_in(path) if one.name not in DOCUMENTS}
-    except Refused as error:
-        raise BadUse(f"{path} holds more than plain files. {error}") from error
+def _plain_files(path: Path, problems: list[str], *, hidden: bool = False) -> dict[str, Path]:
+    """Return a folder's files by name; the two documents are none of them. What is no plain file is
+    a problem.
+    """
+    paths = folder.paths_in(path, hidden=hidden)
+    if odd := folder.odd_among(paths):
+        problems.append(f"{path.name} holds more than plain files: {', '.join(odd)}.")
+    return {one.name: one for one in paths if one.name not in DOCUMENTS}
 
 
 def _document(path: Path, name: str) -> bytes:
@@ -105,12 +113,15 @@ def _document(path: Path, name: str) -> bytes:
     return content
 
 
-def _signer(path: Path, listed: list[FileEntry], keys: Sequence[Any], problems: list[str]) -> str:
-    """Return whose signature it is; "" with the problem where it is none."""
+def _signer(
+    path: Path, name: str, listed: list[FileEntry], keys: Sequence[Any], problems: list[str]
+) -> str:
+    """Return whose signature it is; "" with the problem where it is none, or of a version of
+    another name: manifest.json, which says the name, is not signed itself.
+    """
     try:
-        return signer_name(
-            verify(bundle=_document(path, SIGNATURE_NAME), entries=listed, keys=keys)
-        )
+        bundle = _document(path, SIGNATURE_NAME)
+        return signer_name(verify(bundle=bundle, entries=listed, keys=keys, name=name))
     except (OSError, ValueError) as error:
         problems.append(f"{SIGNATURE_NAME}: {error}.")
     except BadSignature as error:

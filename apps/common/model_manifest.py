@@ -309,15 +309,24 @@ def trusted_keys(pem: bytes) -> list[PublicKey]:
     return found
 
 
-def verify(*, bundle: bytes, entries: Iterable[FileEntry], keys: Sequence[PublicKey]) -> PublicKey:
-    """Check that one of the trusted keys signed exactly these files; return it. Raises
-    BadSignature.
+def verify(
+    *,
+    bundle: bytes,
+    entries: Iterable[FileEntry],
+    keys: Sequence[PublicKey],
+    name: str | None = None,
+) -> PublicKey:
+    """Check that one of the trusted keys signed exactly these files; return it.
+
+    name: the version's, as it was signed: needed wherever nothing else says which version's files
+    these are, since the signature leaves manifest.json out. None: any. Raises BadSignature.
     """
     try:
         statement, key = _signed_statement(bundle, keys)
         predicate = statement["predicate"]
         signed = {resource["name"]: resource["digest"] for resource in predicate["resources"]}
         method = predicate["serialization"]["method"]
+        signed_as = statement["subject"][0]["name"]
     except (
         KeyError, IndexError, TypeError, AttributeError, ValueError, RecursionError,
     ) as error:  # fmt: skip
@@ -326,6 +335,8 @@ def verify(*, bundle: bytes, entries: Iterable[FileEntry], keys: Sequence[Public
         ) from error
     if statement.get("predicateType") != PREDICATE or method != "files":
         raise BadSignature(f"{SIGNATURE_NAME} describes something other than a list of files.")
+    if name is not None and signed_as != name:
+        raise BadSignature(f"{SIGNATURE_NAME} was made for {signed_as}, not for {name}.")
     expected = {entry.name: entry.sha256 for entry in entries}
     for name in sorted(signed.keys() | expected.keys()):
         if signed.get(name) != expected.get(name):

@@ -1,6 +1,7 @@
 """Checking a copy on this machine, offline."""
 
 import json
+import os
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -68,6 +69,10 @@ class TestVerify:
             (lambda f: (f / "LICENSE").unlink(), "LICENSE: it is missing"),
             (lambda f: (f / "LICENSE").rename(f / "NOTICE"), "NOTICE: it lies in"),
             (lambda f: (f / "extra.py").write_text("1"), "extra.py: it lies in"),
+            (lambda f: (f / ".hidden.py").write_text("1"), ".hidden.py: it lies in"),
+            (lambda f: (f / "NOTICE").symlink_to(f / "LICENSE"), "more than plain files: NOTICE"),
+            (lambda f: os.mkfifo(f / "pipe"), "more than plain files: pipe"),
+            (lambda f: (f / ".cache").mkdir(), "more than plain files: .cache"),
             (lambda f: (f / "model.sig").write_text("{}"), "not a model-signing bundle"),
             (lambda f: (f / "model.sig").unlink(), "model.sig: "),
             (lambda f: (f / "manifest.json").write_text("{}"), "manifest.json: "),
@@ -79,6 +84,24 @@ class TestVerify:
         code, found = verify()
         assert (code, found["verified"]) == (8, False)
         assert any(words in problem for problem in found["problems"])
+
+    def test_takes_no_version_by_the_name_of_another(self, verify, copy):
+        """manifest.json, which says the name, is not signed itself."""
+        manifest = copy / "manifest.json"
+        manifest.write_bytes(manifest.read_bytes().replace(b'"version":3', b'"version":4'))
+        code, found = verify("extract-v4")
+        assert (code, found["problems"]) == (
+            8,
+            ["model.sig was made for extract-v3, not for extract-v4."],
+        )
+
+    def test_writes_no_control_of_a_name_to_the_terminal(self, copy, capsys):
+        (copy / "x\x1b]0;\u202etxt.exe").write_text("1")
+        key = copy.parent / "key.pem"
+        assert run(["verify", "--folder", str(copy), "--public-key", str(key)]) == 8
+        said = capsys.readouterr().err
+        assert "x\\x1b]0;\\u202etxt.exe: it lies in" in said
+        assert "\x1b" not in said.replace("\x1b[K", "")
 
     @pytest.mark.parametrize(
         "names",
@@ -109,4 +132,4 @@ class TestVerify:
         assert run(["verify", "--public-key", str(key), "--folder", str(copy)]) == 2
         assert run(["verify", "--public-key", str(tmp_path / "no"), "--folder", str(copy)]) == 2
         assert run(["verify", "extract"]) == 2
-        assert "names no version" in capsys.readouterr().err
+        assert "is not the name of a version" in capsys.readouterr().err

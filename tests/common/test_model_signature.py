@@ -139,6 +139,17 @@ class TestVerify:
                 keys=[signer.public_key],
             )
 
+    def test_refuses_another_versions_name(self, signer):
+        files = declared(folder())
+        signed = {
+            "bundle": sign(name="m-v1", entries=files, signer=signer),
+            "entries": files,
+            "keys": [signer.public_key],
+        }
+        assert verify(**signed, name="m-v1") == signer.public_key
+        with pytest.raises(BadSignature, match="was made for m-v1, not for m-v2"):
+            verify(**signed, name="m-v2")
+
     def test_refuses_another_key(self, signer):
         other = FileSigner(ec.generate_private_key(ec.SECP256R1()))
         files = declared(folder())
