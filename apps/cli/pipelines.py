@@ -10,11 +10,13 @@ from typing import Any
 
 import httpx
 
-from apps.cli import exits
+from apps.cli import exits, waits
 
 URL, TOKEN = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"  # noqa: S105 - names
 EXCHANGE = "/api/v1/pipelines/token"
 EARLY_SECONDS = 60
+ATTEMPTS = 4  # to sign in, while the portal or the keys of GitHub are away
+BUSY = frozenset({429, 502, 503, 504})
 
 
 def is_pipeline(env: Mapping[str, str]) -> bool:
@@ -33,8 +35,10 @@ class PipelineTokens:
         *,
         transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = time.time,
+        sleep: waits.Sleep = time.sleep,
     ) -> None:
         self._env, self._portal, self._audience, self._clock = env, portal, audience, clock
+        self._sleep = sleep
         self._http = httpx.Client(timeout=httpx.Timeout(20.0, connect=10.0), transport=transport)
         self._token, self._expires_at = "", 0.0
 
@@ -48,7 +52,7 @@ class PipelineTokens:
         """Ask GitHub for a token of this run and exchange it. Raises NotSignedIn with the portal's
         reason, Away.
         """
-        answer = self._ask("POST", self._portal + EXCHANGE, json={"token": self._id_token()})
+        answer = self._exchanged()
         found = _document(answer)
         if answer.status_code in (401, 403):
             why = str(found.get("detail", "The portal refused the token of this run."))
@@ -58,6 +62,17 @@ class PipelineTokens:
         self._token = str(found["access_token"])
         self._expires_at = self._clock() + float(found["expires_in"])
         return True
+
+    def _exchanged(self) -> httpx.Response:
+        """Return the portal's answer to a token of this run; to another each time, since one is
+        taken once and its answer may be lost.
+        """
+        for attempt in range(ATTEMPTS):
+            answer = self._ask("POST", self._portal + EXCHANGE, json={"token": self._id_token()})
+            if answer.status_code not in BUSY or attempt == ATTEMPTS - 1:
+                return answer
+            waits.pause(attempt, answer.headers.get("Retry-After"), sleep=self._sleep)
+        raise AssertionError("the last attempt returns")
 
     def _id_token(self) -> str:
         """Return GitHub's token of this run for the portal's audience."""
@@ -72,7 +87,7 @@ class PipelineTokens:
     def _ask(self, method: str, url: str, **more: Any) -> httpx.Response:
         try:
             return self._http.request(method, url, **more)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             host = httpx.URL(url).host
             raise exits.Away(f"{host} does not answer ({type(error).__name__}).") from error
 

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from apps.cli.exits import BadUse
+from apps.cli.exits import BadUse, NotSignedIn
 from apps.cli.pipelines import PipelineTokens, is_pipeline
 from apps.cli.portal import Portal, Tokens, address
 from apps.cli.sign_in import GivenToken, Provider, StoredTokens
 from apps.cli.store import Store
 
-TOKEN = "QUARTERMASTER_TOKEN"  # noqa: S105 - a variable's name
+TOKEN, AUDIENCE = "QUARTERMASTER_TOKEN", "QUARTERMASTER_AUDIENCE"  # noqa: S105 - names
 
 
 @dataclass
@@ -36,8 +36,22 @@ def tokens_for(portal: str, store: Store, env: Mapping[str, str]) -> Tokens:
     if given := env.get(TOKEN, "").strip():
         return GivenToken(given)
     if is_pipeline(env):
-        return PipelineTokens(env, portal, Provider().facts(portal).pipeline_audience)
+        return PipelineTokens(env, portal, _audience(portal, env))
     return StoredTokens(store, portal, Provider())
+
+
+def _audience(portal: str, env: Mapping[str, str]) -> str:
+    """Return what a run's own token must be meant for: this portal. Where the portal itself asks
+    for something else, the workflow has to name that: a token that is meant for a cloud would let
+    whoever runs the portal act there as this run. Raises NotSignedIn, Away.
+    """
+    said = Provider().facts(portal).pipeline_audience
+    if said.rstrip("/") != (env.get(AUDIENCE) or portal).rstrip("/"):
+        raise NotSignedIn(
+            f"{portal} asks for a token that is meant for {said!r}. If that is right, set "
+            f"{AUDIENCE} to it."
+        )
+    return said
 
 
 @contextmanager

@@ -202,6 +202,7 @@ def job(cli, wire, github, pipeline, model, monkeypatch, tmp_path, capsys, store
         monkeypatch.setenv(name, value)
     facts = Facts(github.url, "cli", "api", settings.PIPELINE_AUDIENCE)
     monkeypatch.setattr(Provider, "facts", lambda self, portal: facts)
+    monkeypatch.setenv("QUARTERMASTER_AUDIENCE", settings.PIPELINE_AUDIENCE)
     monkeypatch.setattr(
         session, "PipelineTokens", lambda *words: PipelineTokens(*words, transport=wire)
     )
@@ -259,6 +260,17 @@ class TestPublishModel:
         assert proposed.justification.startswith(f"Commit {'c' * 40} of meridian/extract-models.")
         assert "is proposed as promotion" in job.summary.read_text()
         assert not (job.place / "pwned").exists()
+        (propose,) = [step for step in job.job["steps"] if step["name"] == "Propose"]
+        code, _, err = job.run(propose)
+        assert (code, "quartermaster: " in err) == (6, True), "a refusal ends the step"
+
+    def test_asks_for_no_token_that_is_meant_for_somebody_else(self, job, monkeypatch):
+        facts = Facts("", "cli", "api", "sts.amazonaws.com")
+        monkeypatch.setattr(Provider, "facts", lambda self, portal: facts)
+        for named in ("http://testserver", ""):
+            monkeypatch.setenv("QUARTERMASTER_AUDIENCE", named)
+            found = job.command(["whoami"])
+            assert (found["code"], "'sts.amazonaws.com'" in found["err"]) == (3, True)
 
     @pytest.mark.parametrize(
         ("says", "words"),
