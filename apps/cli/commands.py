@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from apps.cli import exits, publishing, verification, watching
-from apps.cli.names import VersionName, version_name
+from apps.cli.names import VersionName, model_name, version_name
 from apps.cli.output import answer, note, size, table
 from apps.cli.session import Chosen, connected
 from apps.cli.sign_in import Provider, Question
@@ -23,12 +24,13 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+UNVERIFIED = ("UPLOADING", "SIGNING", "VERIFYING", "FAILED")  # of which nobody knows anything yet
 Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing of how far it is.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Timeout = Annotated[
-    float | None, typer.Option(min=0, help="Seconds to wait at most; none: until it has ended.")
+    float | None, typer.Option(min=0, help="The longest wait, in seconds; no limit without it.")
 ]
-Version = Annotated[str, typer.Argument(help="A version by its name, as extract-v3.")]
+Version = Annotated[str, typer.Argument(help="A version's name, such as extract-v3.")]
 
 
 @app.callback()
@@ -49,18 +51,18 @@ def login(
     portal: Annotated[str, typer.Option(help="The portal's address.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Sign in at a browser; the token is kept on this machine for you alone."""
+    """Sign in with a browser. The token is kept on this machine, for you alone."""
     store = Store.of_environment()
     url = (Chosen(portal) if portal else context.obj).address(store)
 
     def ask(question: Question) -> None:
         note(f"Open {question.url} and check that it shows {question.code}.")
 
+    signed_in = Provider().sign_in(url, ask)  # which may take minutes: other commands go on
     with store.locked():
-        signed_in = Provider().sign_in(url, ask)
         store.keep(url, signed_in)
     ends = datetime.fromtimestamp(signed_in.expires_at, UTC).isoformat(timespec="seconds")
-    lasting = "renewed by itself" if signed_in.refresh_token else f"good until {ends}"
+    lasting = "the sign-in renews itself" if signed_in.refresh_token else f"it is good until {ends}"
     document = {"portal": url, "expires_at": ends, "renewable": bool(signed_in.refresh_token)}
     answer(document, f"Signed in to {url}; {lasting}.", as_json=as_json)
 
@@ -78,7 +80,7 @@ def logout(context: typer.Context, as_json: Json = False) -> None:
 
 @app.command()
 def whoami(context: typer.Context, as_json: Json = False) -> None:
-    """Say whom the portal takes you for."""
+    """Show who you are to the portal."""
     with connected(context.obj) as portal:
         me = portal.read("me")
     roles = ", ".join(str(role).replace("_", " ").lower() for role in me["roles"]) or "no role"
@@ -94,7 +96,7 @@ def publish(
     remark: Annotated[str, typer.Option("--note", help="What changed, in your words.")] = "",
     number: Annotated[int | None, typer.Option(min=1, help="The version's number.")] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Also where a version has exactly these files already.")
+        bool, typer.Option("--again", help="Publish even what a version has already.")
     ] = False,
     wait: Annotated[bool, typer.Option(help="Wait until every byte is verified.")] = True,
     timeout: Timeout = None,
@@ -104,7 +106,7 @@ def publish(
     """Publish a folder as a version. Files go straight to S3; after an interruption run it again,
     and it goes on where it stopped.
     """
-    order = publishing.Order(folder, model, remark, number, again, quiet)
+    order = publishing.Order(folder, model_name(model), remark, number, again, quiet)
     with connected(context.obj) as portal:
         found = publishing.publish(portal, order)
         if wait:
@@ -123,7 +125,7 @@ def _say_version(found: Any, as_json: bool) -> None:
 @app.command()
 def verify(
     context: typer.Context,
-    version: Annotated[str, typer.Argument(help="A version by its name, as extract-v3.")] = "",
+    version: Annotated[str, typer.Argument(help="A version's name, such as extract-v3.")] = "",
     folder: Annotated[
         Path | None, typer.Option(help="A copy on this machine, which is read to the last byte.")
     ] = None,
@@ -134,8 +136,8 @@ def verify(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Check a version: with the portal, a copy of it against what the portal says, or a copy
-    against its own signature, offline.
+    """Check a version's bytes and signature. The portal is asked what it knows; with --folder a
+    copy is read too, and with --public-key its own signature is checked, offline.
     """
     name = version_name(version) if version else None
     if public_key is not None:
@@ -170,8 +172,11 @@ def _verify_online(
     listed = [FileEntry(one["name"], one["size"], one["sha256"]) for one in found["files"]]
     total = sum(one.size for one in listed)
     report = verification.Report(str(name), digest(listed), found["signer"], len(listed), total)
+    state = str(found["status"]).lower()
+    if found["status"] in UNVERIFIED:
+        words = f"{name} is {state}: it has not been verified. {found['message']}"
+        raise exits.Refused(words.strip(), code="not_verified")
     if found["status"] != "VERIFIED":
-        state = str(found["status"]).lower()
         report.problems.append(f"{name} is {state}. {found['message']}".strip())
     elif found["manifest_digest"] != report.digest:
         report.problems.append(
@@ -222,7 +227,8 @@ def propose(
         bool, typer.Option("--scale-to-zero", help="Sleep while nobody calls.")
     ] = False,
     pre_warm: Annotated[
-        str, typer.Option(help="Hours to be kept ready, as mon-fri 07:30-19:00 America/New_York.")
+        str,
+        typer.Option(help="Keep it ready at these hours: mon-fri 07:30-19:00 America/New_York."),
     ] = "",
     without_traffic: Annotated[
         bool, typer.Option("--without-traffic", help="Go on where too few calls came to compare.")
@@ -255,7 +261,7 @@ def watch(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Wait for the end of something, and say each change on the way."""
+    """Wait until something has ended. Each change on the way is reported."""
     with connected(context.obj) as portal:
         subject = watching.subject(portal, what)
         found = watching.follow(portal, subject, timeout=timeout, quiet=quiet)
@@ -267,13 +273,15 @@ def watch(
 @app.command()
 def usage(
     context: typer.Context,
-    month: Annotated[str, typer.Option(help="The month, as 2026-11; none: this one, UTC.")] = "",
+    month: Annotated[
+        str, typer.Option(help="The month, such as 2026-11; without it, this one (UTC).")
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """Show what was used in a month and its list price, as far as you may see it."""
+    """Show a month's usage and its list price, as far as you may see them."""
     month = month or datetime.now(UTC).strftime("%Y-%m")
     with connected(context.obj) as portal:
-        found = portal.read(f"chargeback/{month}")
+        found = portal.read(f"chargeback/{quote(month, safe='')}")
     answer(found, _usage_words(found), as_json=as_json)
 
 

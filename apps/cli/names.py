@@ -1,10 +1,11 @@
-"""How versions are called: `extract-v3`, as everywhere in the portal."""
+"""What models and versions are called: `extract`, `extract-v3`, as everywhere in the portal."""
 
 import re
 from dataclasses import dataclass
 
 from apps.cli.exits import BadUse
 
+_MODEL = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?\Z")
 _NAME = re.compile(r"(?P<model>[a-z](?:[-a-z0-9]*[a-z0-9])?)-v(?P<number>[1-9][0-9]{0,4})\Z")
 
 
@@ -24,9 +25,19 @@ class VersionName:
         return f"models/{self.model}/versions/{self.number}"
 
 
+def model_name(text: str) -> str:
+    """Return a model's name, which is part of an address. Raises BadUse for anything else."""
+    if _MODEL.match(text) is None:
+        raise BadUse(f"{text!r} is not the name of a model.")
+    return text
+
+
 def version_name(text: str) -> VersionName:
     """Return what a name says. Raises BadUse for anything but `<model>-v<number>`."""
     found = _NAME.match(text)
     if found is None:
-        raise BadUse(f"{text!r} names no version. Write the model and its number, as extract-v3.")
+        raise BadUse(
+            f"{text!r} is not the name of a version. Write the model and its number, such as "
+            "extract-v3."
+        )
     return VersionName(found["model"], int(found["number"]))

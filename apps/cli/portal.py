@@ -45,9 +45,15 @@ def address(text: str) -> str:
     """Return a portal's address as it is kept. Raises BadUse unless it is one that a token may be
     sent to: https, or this machine.
     """
-    parts = urlsplit(text if "://" in text else f"https://{text}")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise exits.BadUse(f"{text!r} is no address of a portal, as https://portal.example.com.")
+    try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+        is_address = parts.scheme in ("http", "https") and bool(httpx.URL(parts.geturl()).host)
+    except (ValueError, httpx.InvalidURL):  # of a port that is none, of brackets
+        is_address = False
+    if not is_address:
+        raise exits.BadUse(f"{text!r} is not an address such as https://portal.example.com.")
+    if "@" in parts.netloc:
+        raise exits.BadUse("Leave the name and the password out of the address.")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise exits.BadUse(f"{text} is not encrypted: a token would be sent for all to read.")
     return f"{parts.scheme}://{parts.netloc}"
@@ -103,7 +109,7 @@ class Portal:
                 if answer.status_code == 401 and not renewed and self._tokens.renew():
                     renewed = True
                     answer = self._once(method, url, more)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 if is_last:
                     raise exits.Away(self._no_answer(error, repeatable)) from error
                 waits.pause(attempt, None, sleep=self._sleep)
@@ -117,7 +123,7 @@ class Portal:
         bearer = {"Authorization": f"Bearer {self._tokens.current()}"}
         return self._http.request(method, url, headers=bearer, **more)
 
-    def _no_answer(self, error: httpx.TransportError, repeatable: bool) -> str:
+    def _no_answer(self, error: httpx.RequestError, repeatable: bool) -> str:
         words = f"{self.url} does not answer ({type(error).__name__})."
         if repeatable or isinstance(error, httpx.ConnectError):
             return words

@@ -35,7 +35,7 @@ class Progress:
         self._terminal = self._stream.isatty()
         self._lock = Lock()
         self._seen = deque([(clock(), done)])
-        self._told = clock()
+        self._told, self._begun = clock(), False
 
     def __enter__(self) -> "Progress":
         return self
@@ -68,6 +68,13 @@ class Progress:
             print(self.line(), file=self._stream, flush=True)
             return
         print(f"\r\x1b[K{self.line()}", end="\n" if last else "", file=self._stream, flush=True)
+        self._begun = not last
+
+    def leave(self) -> None:
+        """End the terminal's line as it stands: what is said next begins below it."""
+        if self._begun:
+            print(file=self._stream, flush=True)
+            self._begun = False
 
     def line(self) -> str:
         """Return "Sending: 3.1 GiB of 12.0 GiB (26 %), 210.4 MiB/s, 43 s left"."""

@@ -75,20 +75,15 @@ class Provider:
         facts = self.facts(portal)
         address(facts.issuer)
         known = self._document("GET", f"{facts.issuer}/.well-known/openid-configuration")
-        if "device_authorization_endpoint" not in known:
+        if not known.get("device_authorization_endpoint"):
             raise exits.NotSignedIn(
                 f"{facts.issuer} has no sign-in for programs (device grant). "
                 "Put a token into QUARTERMASTER_TOKEN."
             )
         form = {"client_id": facts.client_id, "scope": SCOPE, "resource": facts.audience}
-        device = self._document("POST", known["device_authorization_endpoint"], form)
-        ask(
-            Question(
-                str(device.get("verification_uri_complete") or device["verification_uri"]),
-                str(device["user_code"]),
-            )
-        )
-        endpoint = str(known["token_endpoint"])
+        endpoint = _endpoint(known, "token_endpoint")
+        device = self._document("POST", _endpoint(known, "device_authorization_endpoint"), form)
+        ask(_question(device))
         return self._signed_in(self._wait(endpoint, device, facts), endpoint, facts.client_id)
 
     def renewed(self, signed_in: SignedIn) -> SignedIn:
@@ -99,6 +94,8 @@ class Provider:
             "client_id": signed_in.client_id,
         }
         answer = self._post(signed_in.token_endpoint, form)
+        if answer.status_code == 429 or answer.status_code >= 500:
+            raise exits.Away(f"{answer.url.host} answered {answer.status_code}.")
         if not answer.is_success:
             raise exits.NotSignedIn("Your sign-in is over. Run: quartermaster login")
         kept = {"refresh_token": signed_in.refresh_token} | _object(answer)
@@ -153,7 +150,7 @@ class Provider:
     def _request(self, method: str, url: str, **more: Any) -> httpx.Response:
         try:
             return self._http.request(method, url, **more)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise exits.Away(f"{url} does not answer ({type(error).__name__}).") from error
 
 
@@ -206,6 +203,25 @@ class GivenToken:
     def renew(self) -> bool:
         """Say that there is no other."""
         return False
+
+
+def _endpoint(known: dict[str, Any], name: str) -> str:
+    """Return one of the provider's endpoints: codes and tokens are sent to it. Raises Away where it
+    names none, BadUse where it is not encrypted.
+    """
+    url = str(known.get(name) or "")
+    if not url:
+        raise exits.Away(f"The identity provider names no {name}.")
+    address(url)
+    return url
+
+
+def _question(device: dict[str, Any]) -> Question:
+    """Return what the person has to do. Raises Away where the provider gave no code."""
+    url = device.get("verification_uri_complete") or device.get("verification_uri")
+    if not (url and device.get("user_code") and device.get("device_code")):
+        raise exits.Away("The identity provider answered without a code.")
+    return Question(str(url), str(device["user_code"]))
 
 
 def _object(answer: httpx.Response) -> dict[str, Any]:

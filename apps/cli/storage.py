@@ -82,7 +82,7 @@ class Storage:
             asked = None
             try:
                 answer = self._http.put(leave.url, content=_once(block), headers=leave.headers)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 why = type(error).__name__
             else:
                 why = _refusal(answer)
@@ -125,7 +125,8 @@ def _raise_final(why: str, answer: httpx.Response, leave: Leave, block: bytes, n
     """Raise what trying again would not change; return for anything else."""
     if why == "NoSuchUpload" or answer.status_code == 404:
         raise UploadGone
-    if answer.status_code == 403 and "expired" in answer.text.lower():
+    is_over = answer.status_code == 403 and "expired" in answer.text.lower()
+    if is_over or why == "ExpiredToken":  # of the portal's own credentials, which signed the leave
         raise LeaveOver
     if why in DAMAGED:
         if not is_same(block, leave.sha256):

@@ -78,7 +78,8 @@ class Store:
     def locked(self) -> Iterator[None]:
         """Hold off other commands: a refresh token may be used once, by one of them."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR, PRIVATE)
+        flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW
+        lock = os.open(self.folder / "lock", flags, PRIVATE)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -87,8 +88,9 @@ class Store:
 
     def _read(self) -> dict[str, Any]:
         try:
-            mode = self.path.stat().st_mode
-            found = json.loads(self.path.read_bytes())
+            with self.path.open("rb") as stream:  # so that both are of one file
+                mode = os.fstat(stream.fileno()).st_mode
+                found = json.loads(stream.read())
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:

@@ -76,9 +76,11 @@ class Sender:
                     tasks = [
                         pool.submit(self._put, handle, local, leave, counted) for leave in leaves
                     ]
-                    wait(tasks, return_when=FIRST_EXCEPTION)
-                    for task in tasks:
-                        task.cancel()
+                    try:
+                        wait(tasks, return_when=FIRST_EXCEPTION)
+                    finally:  # an interruption too: no part is begun after it
+                        for task in tasks:
+                            task.cancel()
                 for task in tasks:
                     if not task.cancelled():
                         task.result()

@@ -3,8 +3,10 @@ promotion with its rollout. Says each change once.
 """
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from apps.cli import exits, waits
 from apps.cli.names import VersionName, version_name
@@ -42,7 +44,7 @@ def version(name: VersionName) -> Subject:
 def evaluation(pk: str) -> Subject:
     """Return an evaluation run."""
     return Subject(
-        f"evaluation-runs/{pk}",
+        f"evaluation-runs/{quote(pk, safe='')}",
         "the evaluation run",
         good=("PASSED",),
         bad=("FAILED", "ERROR", "CANCELED"),
@@ -52,13 +54,15 @@ def evaluation(pk: str) -> Subject:
 def promotion(pk: str) -> Subject:
     """Return a promotion until its version serves, or never will."""
     ends = ("REJECTED", "WITHDRAWN", "EXPIRED", "FAILED", "ROLLED_BACK", "SUPERSEDED")
-    return Subject(f"promotions/{pk}", "the promotion", "stage", good=("LIVE",), bad=ends)
+    path = f"promotions/{quote(pk, safe='')}"
+    return Subject(path, "the promotion", "stage", good=("LIVE",), bad=ends)
 
 
 def rollout(pk: str) -> Subject:
     """Return a rollout until its version serves all callers, or never will."""
     bad = ("FAILED", "ABORTED", "SUPERSEDED")
-    return Subject(f"rollouts/{pk}", "the rollout", good=("LIVE", "REPLACED"), bad=bad)
+    path = f"rollouts/{quote(pk, safe='')}"
+    return Subject(path, "the rollout", good=("LIVE", "REPLACED"), bad=bad)
 
 
 def subject(portal: Portal, text: str) -> Subject:
@@ -83,23 +87,28 @@ def follow(portal: Portal, what: Subject, *, timeout: float | None, quiet: bool)
 
 
 def _follow(portal: Portal, what: Subject, looks: Iterable[None], quiet: bool) -> Any:
-    said, progress, found = "", None, {}
-    for _ in looks:
-        found = portal.read(what.path)
-        state = str(found[what.field])
-        if state in what.good:
-            return found
-        if state in what.bad:
-            raise exits.Negative(_ending(what, found), code=state.lower())
-        if state in what.untrue:
-            raise exits.Untrue(_ending(what, found), code=state.lower())
-        words = _words(what, found)
-        if words != said and not quiet:
-            note(words)
-        if words != said:
-            said, progress = words, _progress(found, state, quiet)
-        if progress is not None:
-            progress.set(int(found["bytes_verified"]))
+    said, found = "", {}
+    with ExitStack() as line:  # ends what is written again and again, before anything else is said
+        progress: Progress | None = None
+        for _ in looks:
+            found = portal.read(what.path)
+            state = str(found[what.field])
+            if state in what.good:
+                return found
+            if state in what.bad:
+                raise exits.Negative(_ending(what, found), code=state.lower())
+            if state in what.untrue:
+                raise exits.Untrue(_ending(what, found), code=state.lower())
+            words = _words(what, found)
+            if words != said:
+                line.close()
+                said, progress = words, _progress(found, state, quiet)
+                if not quiet:
+                    note(words)
+                if progress is not None:
+                    line.callback(progress.leave)
+            if progress is not None:
+                progress.set(int(found["bytes_verified"]))
     raise exits.TimedOut(f"{_words(what, found)} It has not ended in time; nothing was stopped.")
 
 

@@ -74,6 +74,15 @@ class TestVerify:
         code, _, said = cli("verify", "extract-v3")
         assert (code, "is quarantined. config.json: other bytes." in said) == (8, True)
 
+    def test_does_not_call_untrue_what_was_not_verified(self, cli, version):
+        opened = ModelVersionFactory(
+            registered_model=version.registered_model, number=4, status="UPLOADING"
+        )
+        for status in ("UPLOADING", "SIGNING", "VERIFYING", "FAILED"):
+            ModelVersion.objects.filter(pk=opened.pk).update(status=status)
+            code, _, said = cli("verify", "extract-v4")
+            assert (code, "it has not been verified" in said) == (6, True)
+
     def test_sees_a_list_that_was_not_signed(self, cli, version):
         verified(version.registered_model, 5, digest="sha256:" + "0" * 64)
         code, _, said = cli("verify", "extract-v5")
@@ -156,6 +165,7 @@ class TestWatch:
         assert (code, "has not ended in time" in said) == (10, True)
         assert cli("watch", "5f0a1f0e-5d0f-4e0a-8f5b-0a4c1d2e3f40")[0] == 5
         assert cli("watch", "extract-v99")[0] == 5
+        assert cli("watch", "../me")[0] == 5
 
 
 class TestUsage:
@@ -164,6 +174,7 @@ class TestUsage:
         assert (code, "No usage in 2026-11" in answer) == (0, True)
         assert cli("usage", "--month", "2026-11", "--json")[1]["lines"] == []
         assert cli("usage", "--month", "nonsense")[0] == 5
+        assert cli("usage", "--month", "../me")[0] == 5
 
 
 class TestWithoutSignIn:
@@ -269,7 +280,8 @@ class TestPortal:
     def test_sends_tokens_to_this_machine_or_encrypted(self):
         assert address("portal.example") == "https://portal.example"
         assert address("http://127.0.0.1:8000/x") == "http://127.0.0.1:8000"
-        for text in ("http://portal.example", "ftp://x", ""):
+        unfit = ("https://x:y", "https://[::1", "https://me:secret@portal.example")
+        for text in ("http://portal.example", "ftp://x", "", *unfit):
             with pytest.raises(exits.BadUse):
                 address(text)
 

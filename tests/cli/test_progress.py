@@ -49,6 +49,21 @@ class TestProgress:
         assert len(log.getvalue().splitlines()) == 4
         assert "\r" not in log.getvalue()
 
+    def test_ends_its_line_on_a_terminal_once(self):
+        class Terminal(io.StringIO):
+            def isatty(self):
+                return True
+
+        clock, terminal = Clock(), Terminal()
+        progress = Progress("Reading", 30, stream=terminal, clock=clock)
+        progress.leave()
+        assert terminal.getvalue() == ""
+        clock.now += 1
+        progress.add(3)
+        progress.leave()
+        progress.leave()
+        assert terminal.getvalue() == "\r\x1b[KReading: 3 B of 30 B (10 %), 3 B/s, 9 s left\n"
+
     def test_says_nothing_where_that_was_asked_for(self):
         log = io.StringIO()
         with Progress("Reading", 1, quiet=True, stream=log) as progress:

@@ -223,6 +223,10 @@ class TestBadFolders:
         code, _, said = cli("publish", directory, "-m", "nothing-here", "--no-wait")
         assert (code, "Nothing is here" in said) == (5, True)
 
+    def test_of_what_is_no_model_are_not_asked_for(self, cli, directory):
+        code, _, said = cli("publish", directory, "-m", "../me?x=", "--no-wait")
+        assert (code, "is not the name of a model" in said) == (2, True)
+
     def test_of_somebody_elses_model_are_not_theirs_to_publish(self, publish, monkeypatch):
         monkeypatch.setenv("QUARTERMASTER_TOKEN", "charlie")
         code, _, said = publish()

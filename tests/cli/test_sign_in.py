@@ -6,7 +6,7 @@ import threading
 import httpx
 import pytest
 
-from apps.cli.exits import Away, NotSignedIn
+from apps.cli.exits import Away, BadUse, NotSignedIn
 from apps.cli.sign_in import Provider, StoredTokens
 from apps.cli.store import SignedIn, Store
 from deploy.local.doubles.idp.app import create_app
@@ -85,6 +85,32 @@ class TestSignIn:
         with pytest.raises(Exception, match="not encrypted"):
             provider.sign_in(PORTAL, lambda question: None)
 
+    @pytest.mark.parametrize("name", ["token_endpoint", "device_authorization_endpoint"])
+    def test_sends_nothing_unencrypted_elsewhere(self, world, provider, name, monkeypatch):
+        known = {
+            "token_endpoint": f"{ISSUER}/token",
+            "device_authorization_endpoint": f"{ISSUER}/device_authorization",
+        } | {name: "http://elsewhere.example/x"}
+        document = Provider._document
+
+        def told(self, method, url, form=None):
+            discovery = url.endswith("openid-configuration")
+            return known if discovery else document(self, method, url, form)
+
+        monkeypatch.setattr(Provider, "_document", told)
+        with pytest.raises(BadUse, match="not encrypted"):
+            provider.sign_in(PORTAL, lambda question: None)
+
+    def test_says_that_the_provider_gave_no_code(self, provider, monkeypatch):
+        document = Provider._document
+
+        def told(self, method, url, form=None):
+            return {} if method == "POST" else document(self, method, url, form)
+
+        monkeypatch.setattr(Provider, "_document", told)
+        with pytest.raises(Away, match="without a code"):
+            provider.sign_in(PORTAL, lambda question: None)
+
     def test_says_that_this_is_no_portal(self, world, provider):
         world.metadata = {}
         with pytest.raises(Away, match="is it a portal"):
@@ -120,6 +146,15 @@ class TestStoredTokens:
         store.keep(PORTAL, over)
         with pytest.raises(NotSignedIn, match="quartermaster login"):
             StoredTokens(store, PORTAL, provider).current()
+
+    @pytest.mark.parametrize("status", [429, 500, 503])
+    def test_outlive_a_provider_that_is_busy(self, store, status):
+        busy = httpx.MockTransport(lambda request: httpx.Response(status))
+        kept = SignedIn(f"{ISSUER}/token", "quartermaster-cli", "a", 0.0, "refresh")
+        store.keep(PORTAL, kept)
+        with pytest.raises(Away, match=str(status)):
+            StoredTokens(store, PORTAL, Provider(transport=busy)).current()
+        assert store.signed_in(PORTAL) == kept
 
     def test_say_how_to_sign_in(self, provider, store):
         with pytest.raises(NotSignedIn, match="login --portal"):

@@ -52,6 +52,13 @@ class TestStore:
         with pytest.raises(NotSignedIn, match="cannot be read"):
             store.signed_in(HERE)
 
+    def test_locks_no_file_of_somebody_elses_choice(self, store, tmp_path):
+        store.folder.mkdir()
+        (store.folder / "lock").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(OSError, match="symbolic"), store.locked():
+            pass
+        assert not (tmp_path / "elsewhere").exists()
+
     def test_knows_nothing_before_the_first_sign_in(self, store):
         assert (store.portal(), store.signed_in(HERE)) == ("", None)
 

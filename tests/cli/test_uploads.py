@@ -1,12 +1,13 @@
 """Sending a file's parts: how much of it is held at once."""
 
 import threading
+import time
 import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from apps.cli import folder
+from apps.cli import folder, uploads
 from apps.cli.names import VersionName
 from apps.cli.progress import Progress
 from apps.cli.storage import Storage
@@ -77,3 +78,24 @@ def test_memory_is_the_same_whatever_the_size(taker, tmp_path):
     peaks = [peak_of(taker, tmp_path / "weights", parts) for parts in (8, 24)]
     assert max(peaks) < (AT_ONCE + 3) * PART_SIZE
     assert peaks[1] - peaks[0] < 2 * PART_SIZE
+
+
+def test_begins_no_part_after_an_interruption(tmp_path, monkeypatch):
+    path, sent = tmp_path / "weights", []
+    with path.open("wb") as stream:
+        stream.truncate(12 * PART_SIZE)
+
+    class Slow:
+        def put(self, leave, block, name):
+            sent.append(leave.number)
+            time.sleep(0.05)
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(uploads, "wait", interrupted)
+    local = folder.read_file(path, tell=lambda count: None)
+    progress = Progress("Sending", local.entry.size, quiet=True)
+    with pytest.raises(KeyboardInterrupt):
+        Sender(Leaves(""), Slow(), VersionName("m", 1), progress).send(local)
+    assert len(sent) <= 2 * AT_ONCE
