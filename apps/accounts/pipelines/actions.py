@@ -20,6 +20,7 @@ from apps.common.canonical import digest_of
 from apps.common.errors import DomainError, require
 
 NOUN = "rule"
+RESERVED = frozenset({"new"})
 DECIDER = "reviewer or platform engineer"
 Status = PipelineChange.Status
 
@@ -101,6 +102,8 @@ def _check(name: str, team: Team, rule: TrustRule, before: PipelineRule | None) 
     """Raise BadRule for what could not be in force now."""
     if not re.match(NAME, name):
         raise BadRule("Call it by lower-case letters, digits and dashes: a letter first.")
+    if name in RESERVED:
+        raise BadRule(f"The portal has a page of its own at {name}. Choose another name.")
     if before is not None and before.team_id != team.pk:
         raise BadRule(f"The pipeline {name} is of {before.team.name}. Choose another name.")
     found = problems(rule)
@@ -109,7 +112,7 @@ def _check(name: str, team: Team, rule: TrustRule, before: PipelineRule | None) 
             f"This portal takes tokens of {settings.PIPELINE_ISSUER} for "
             f"{settings.PIPELINE_AUDIENCE}."
         )
-    found += queries.unknown_people(rule)
+    found += queries.unknown_people(rule) + queries.other_people(name, rule)
     if found:
         raise BadRule(" ".join(found))
 

@@ -56,7 +56,8 @@ class RuleForm(forms.Form):
     )  # fmt: skip
     workflow = forms.CharField(
         label="Workflow",
-        help_text="Its file, as .github/workflows/release.yml; empty for any of the repository.",
+        help_text="Its file, as .github/workflows/release.yml, whose jobs stand in it and are not "
+        "called from elsewhere; empty for any of the repository.",
         max_length=130,
         required=False,
     )

@@ -54,6 +54,27 @@ def persons_of(rule: TrustRule) -> set[uuid.UUID]:
     return {user.person for user in people_of(rule).values()}
 
 
+def other_people(name: str, rule: TrustRule) -> list[str]:
+    """Return which accounts of GitHub are somebody else by the rule of another pipeline, in words.
+    What one person pushed must not count as another's, who may be left out of no decision then.
+
+    name: of the pipeline whose rule it is.
+    """
+    mine = people_of(rule)
+    found: list[str] = []
+    for other in in_force():
+        theirs = people_of(other.rule) if other.name != name else {}
+        for one in rule.pushers:
+            known = other.rule.pusher({"actor_id": one.github_id})
+            here, there = mine.get(one.username), theirs.get(known.username if known else "")
+            if here and there and here.person != there.person:
+                found.append(
+                    f"The account {one.github_id} of GitHub is {there.username} by the rule of "
+                    f"{other.name}. One account belongs to one person."
+                )
+    return found
+
+
 def unknown_people(rule: TrustRule) -> list[str]:
     """Return which people of a rule have never signed in here, or may not any more, in words."""
     known = people_of(rule)

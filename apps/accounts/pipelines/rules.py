@@ -230,8 +230,10 @@ def _conditions(rule: TrustRule, claims: Mapping[str, Any]) -> list[tuple[bool, 
         (
             is_repository,
             "wrong_repository",
+            # whoever has any repository at GitHub gets this far, and learns of none of ours
             f"The token is of {says('repository') or 'no repository'}, number "
-            f"{says('repository_id') or 'unknown'}; the rule names {rule.repository}.",
+            f"{says('repository_id') or 'unknown'}, of the owner with the number "
+            f"{says('repository_owner_id') or 'unknown'}; no rule here names all of these.",
         ),
         (
             not is_pull,
@@ -258,6 +260,12 @@ def _conditions(rule: TrustRule, claims: Mapping[str, Any]) -> list[tuple[bool, 
             says("workflow_ref") == workflow if rule.workflow else True,
             "wrong_workflow",
             f"The run is of {says('workflow_ref') or 'no workflow'}; the rule names {workflow}.",
+        ),
+        (
+            says("job_workflow_ref") in ("", workflow) if rule.workflow else True,
+            "wrong_workflow",
+            f"The job is of {says('job_workflow_ref')}, which its workflow calls; the rule names "
+            f"{workflow} alone.",
         ),
         (
             says("sub") in rule.subjects,

@@ -35,7 +35,7 @@ def words_of(rule: TrustRule) -> list[tuple[str, str]]:
         ("Repository's number", rule.repository_id),
         ("Owner's number", rule.owner_id),
         ("Ref", rule.ref),
-        ("Environment", rule.environment or "any"),
+        ("Environment", rule.environment or "none named"),
         ("Workflow", rule.workflow or "any of the repository"),
         ("Started by", ", ".join(rule.events)),
         *[(_numbered("Subject", at, rule.subjects), one) for at, one in enumerate(rule.subjects)],

@@ -85,12 +85,12 @@ def claims(**changes: Any) -> dict[str, Any]:
         "repository_owner": "meridian", "repository_owner_id": RULE.owner_id,
         "ref": RULE.ref, "ref_type": "branch", "environment": RULE.environment,
         "workflow_ref": f"{RULE.repository}/{RULE.workflow}@{RULE.ref}",
-        "job_workflow_ref": f"{RULE.repository}/{RULE.workflow}@{RULE.ref}",
         "event_name": "push", "actor": "octo-dev", "actor_id": "77", "head_ref": "",
         "base_ref": "", "run_id": "9001", "run_number": "12", "run_attempt": "1",
         "sha": "c" * 40, "runner_environment": "github-hosted", "repository_visibility": "private",
     }  # fmt: skip
-    return usual | changes
+    said = usual | changes
+    return said | {"job_workflow_ref": changes.get("job_workflow_ref", said["workflow_ref"])}
 
 
 class Issuer:

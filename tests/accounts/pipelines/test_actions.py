@@ -62,6 +62,23 @@ class TestProposeRule:
             samples.propose("x", **asked)
         assert not PipelineChange.objects.exists()
 
+    def test_leaves_the_portals_own_pages_their_addresses(self, alice, pushes):
+        with pytest.raises(actions.BadRule, match="has a page of its own at new"):
+            samples.propose("new", requester=alice, team=alice.team, pushers=[pushes])
+
+    def test_takes_one_account_of_github_for_one_person(self, alice, carol, pipeline, pushes):
+        asked = {"requester": alice, "team": alice.team}
+        other = samples.Pusher(pushes.login, pushes.github_id, carol.username)
+        with pytest.raises(actions.BadRule, match="is bob by the rule of extract-release"):
+            samples.propose("other", **asked, pushers=[other])
+        assert samples.propose("other", **asked, pushers=[pushes])
+        assert samples.propose(pipeline.name, **asked, pushers=[other])
+
+    def test_takes_two_accounts_of_one_person_for_one(self, alice, bob, pipeline, pushes):
+        second = UserFactory(person=bob.person)
+        same = samples.Pusher(pushes.login, pushes.github_id, second.username)
+        assert samples.propose("other", requester=alice, team=alice.team, pushers=[same])
+
     def test_refuses_another_portals_tokens(self, alice, pushes, settings):
         rule = samples.rule(pushers=[pushes], audience="https://other")
         with pytest.raises(actions.BadRule, match="This portal takes tokens of"):

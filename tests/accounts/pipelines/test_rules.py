@@ -107,6 +107,16 @@ class TestRefusal:
         assert found.code == code
         assert found.words.endswith((".", "here."))
 
+    def test_takes_no_job_that_its_workflow_calls_from_elsewhere(self):
+        elsewhere = "mallory/shared/.github/workflows/publish.yml@refs/tags/v1"
+        found = refusal(RULE, claims(job_workflow_ref=elsewhere))
+        assert (found.code, elsewhere in found.words) == ("wrong_workflow", True)
+        assert refusal(rule(workflow=""), claims(job_workflow_ref=elsewhere)) is None
+
+    def test_tells_another_repository_nothing_of_the_rule(self):
+        found = refusal(RULE, claims(repository="mallory/x", repository_id="9"))
+        assert not any(one in found.words for one in (RULE.repository, RULE.repository_id))
+
     @pytest.mark.parametrize("name", ["sub", "repository", "ref", "environment", "actor_id"])
     def test_takes_nothing_for_a_claim_that_is_missing(self, name):
         said = claims()
