@@ -5,8 +5,9 @@ Nothing is asked for before it is needed, so the portal starts without the provi
 publishes is kept and read again in the background: when it is an hour old, or when a token names a
 key that is not among it. One thread reads at a time, at most once in ten seconds, and a failure is
 remembered for as long. Only who cannot go on without an answer waits for it: a few seconds at most,
-and never more than half of the web server's threads at once. Everybody else hears at once that the
-provider does not answer, so that one that hangs holds up nobody but those who sign in.
+and never more than half of the web server's threads at once, two more for the keys of pipelines.
+Everybody else hears at once that the provider does not answer, so that one that hangs holds up
+nobody but those who sign in.
 """
 
 import logging
@@ -32,8 +33,7 @@ from apps.integrations.oidc.types import Provider, Published
 KEEP_SECONDS = 3600
 AGAIN_SECONDS = 10  # between two readings, and after a failure
 PATIENCE_SECONDS = 3.0  # how long a request waits for a reading, counted from when that began
-MOST_WAITING = 4  # threads, of the web server's eight
-NO_ANSWER = "The identity provider did not answer."
+MOST_WAITING, MOST_WAITING_FOR_PIPELINES = 4, 2  # threads, of the web server's eight
 log = logging.getLogger(__name__)
 
 
@@ -70,30 +70,34 @@ class _Reading:
 
 @dataclass
 class _Kept:
-    """What this process remembers of one provider. `lock` is held for the length of a few
-    assignments only.
+    """What this process remembers of one provider. name: what people call it; it begins every text.
+    `lock` is held for the length of a few assignments only.
     """
 
+    name: str
     client: Callable[[], OidcClient]
-    no_answer: str
+    waiting: threading.BoundedSemaphore
     lock: threading.Lock = field(default_factory=threading.Lock)
-    waiting: threading.BoundedSemaphore = field(
-        default_factory=lambda: threading.BoundedSemaphore(MOST_WAITING)
-    )
     published: Published | None = None
     read_at: float = 0.0
     reading: _Reading | None = None
     failure: _Failure | None = None  # of the latest reading; None once one succeeds
     token_failure: _Failure | None = None  # of the token endpoint
 
+    @property
+    def no_answer(self) -> str:
+        """Return what is said where it did not answer."""
+        return f"{self.name} did not answer."
+
 
 def _people() -> _Kept:
-    return _Kept(lambda: client_from_settings(), NO_ANSWER)
+    few = threading.BoundedSemaphore(MOST_WAITING)
+    return _Kept("The identity provider", lambda: client_from_settings(), few)
 
 
 def _pipelines() -> _Kept:
-    no_answer = "The issuer of pipelines' tokens did not answer."
-    return _Kept(lambda: pipelines_from_settings(), no_answer)
+    fewer = threading.BoundedSemaphore(MOST_WAITING_FOR_PIPELINES)
+    return _Kept("The issuer of pipelines' tokens", lambda: pipelines_from_settings(), fewer)
 
 
 _kept, _kept_of_pipelines = _people(), _pipelines()
@@ -220,10 +224,10 @@ def _read(kept: _Kept, reading: _Reading) -> None:
             published = client.published()
     except (TemporaryError, PermanentError) as error:
         failure = _Failure(str(error), time.monotonic())
-        log.warning("the identity provider could not be read: %s", error)
+        log.warning("%s could not be read: %s", kept.name, error)
     except Exception:
         failure = _Failure(kept.no_answer, time.monotonic())
-        log.exception("the identity provider could not be read")
+        log.exception("%s could not be read", kept.name)
     with kept.lock:
         kept.failure, kept.reading = failure, None
         if published is not None:
@@ -235,7 +239,7 @@ def _read(kept: _Kept, reading: _Reading) -> None:
 def _one_of_few(kept: _Kept) -> Iterator[None]:
     """Let a few threads wait for the provider; the next one hears at once that it is slow."""
     if not kept.waiting.acquire(blocking=False):
-        raise ProviderUnavailable("The identity provider answers slowly.", retry_after=1)
+        raise ProviderUnavailable(f"{kept.name} answers slowly.", retry_after=1)
     try:
         yield
     finally:

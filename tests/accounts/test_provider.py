@@ -119,6 +119,16 @@ class TestAProviderThatHangs:
         with pytest.raises(ProviderUnavailable, match="did not answer"):
             provider.provider()
 
+    def test_leaves_threads_to_others_while_the_keys_of_pipelines_hang(self, settings, slow, hang):
+        settings.PIPELINE_ISSUER = settings.OIDC_ISSUER
+        hang()
+        assert provider.MOST_WAITING + provider.MOST_WAITING_FOR_PIPELINES < 8
+        for _ in range(provider.MOST_WAITING_FOR_PIPELINES):
+            assert provider._kept_of_pipelines.waiting.acquire(blocking=False)
+        with pytest.raises(ProviderUnavailable, match=r"^The issuer of pipelines' tokens.* slowly"):
+            provider.pipeline_keys("one")
+        assert provider._kept.waiting.acquire(blocking=False)
+
     def test_is_remembered_so_that_nobody_waits_again(self, slow, hang, second):
         hang()
         _ask(slow.token(second))
