@@ -21,9 +21,9 @@ from apps.oversight.record.views import require_reader
 def access_report(request: SignedIn) -> HttpResponseBase:
     """List everybody with what they may see or do; as a page, a table or CSV."""
     require_reader(request)
-    people = User.objects.filter(is_active=True).select_related("team__cost_center")
+    people = User.objects.filter(is_active=True, acts_for=None)  # pipelines have pages of their own
     context = {"figures": _figures}  # asked for where the page is drawn, not its table alone
-    rows = people.prefetch_related("role_bindings")
+    rows = people.select_related("team__cost_center").prefetch_related("role_bindings")
     return respond(PEOPLE, request, rows, "oversight/access/report.html", context)
 
 

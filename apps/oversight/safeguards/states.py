@@ -52,7 +52,7 @@ def lines(now: datetime) -> list[Line]:
 
 
 def _access(now: datetime) -> State:
-    active = User.objects.filter(is_active=True)
+    active = User.objects.filter(is_active=True, acts_for=None)  # of people, not of pipelines
     without = active.annotate(roles_held=Count("role_bindings")).filter(roles_held=0).count()
     overdue = RoleReview.objects.overdue(now).count()
     accounts = counted(active.count(), "account")
@@ -64,7 +64,7 @@ def _access(now: datetime) -> State:
 
 
 def _identity(now: datetime) -> State:
-    accounts = User.objects.count()
+    accounts = User.objects.filter(acts_for=None).count()
     people = User.objects.values("person").distinct().count()
     words = f"{counted(accounts, 'account')} of {counted(people, 'person', 'people')}."
     return State(Badge("ok", "", "In force"), words)
