@@ -26,6 +26,7 @@ def auditor(client):
 def people(auditor):
     claims, risk = TeamFactory(slug="claims-review"), TeamFactory(slug="model-risk")
     both = [Role.MODEL_OWNER, Role.REVIEWER]
+    UserFactory(username="release/aisha", acts_for=auditor, person=auditor.person)
     return [
         UserFactory(username="mia", name="Mia Both", team=risk, with_roles=both),
         UserFactory(username="owen", name="Owen Hale", team=claims, with_roles=[Role.MODEL_OWNER]),
@@ -47,7 +48,7 @@ COLUMNS = {"columns": "account,center"}
 class TestPeople:
     def test_are_listed_with_what_they_may_do(self, client, people):
         found = rows(client, **COLUMNS)
-        assert set(found) == {"aisha", "mia", "owen", "fiona", "nora"}
+        assert set(found) == {"aisha", "mia", "owen", "fiona", "nora"}, "and no pipeline's account"
         assert found["mia"]["roles"] == "Model owner, Reviewer"
         assert found["mia"]["could_ask_and_decide"] == (
             "who may call a model; whether access is kept; what a suite asks and demands; "

@@ -35,6 +35,9 @@ class TestMapping:
 class TestStates:
     def test_of_access_follow_the_roles_that_are_overdue(self):
         user = UserFactory(with_roles=[Role.FINANCE])
+        before = state("access").words, state("identity").words
+        UserFactory(acts_for=user, person=user.person)  # a pipeline's, which is nobody's sign-in
+        assert (state("access").words, state("identity").words) == before
         assert state("access").badge.tone == "ok"
         now = timezone.now()
         RoleReview.objects.create(
