@@ -12,6 +12,7 @@ on it.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from math import prod
 from typing import Any, Self
 
 from apps.common.counts import counted
@@ -28,7 +29,7 @@ PARALLEL = ("--pipeline-parallel-size", "--data-parallel-size")
 TUNABLE = frozenset(
     {
         "--async-scheduling", "--no-async-scheduling", "--attention-backend", "--block-size",
-        "--compilation-config", "--cpu-offload-gb", "--data-parallel-size",
+        "--cpu-offload-gb", "--data-parallel-size",
         "--decode-context-parallel-size", "--disable-cascade-attn", "--disable-custom-all-reduce",
         "--dtype", "--enable-auto-tool-choice", "--enable-chunked-prefill",
         "--no-enable-chunked-prefill", "--enable-expert-parallel", "--enforce-eager",
@@ -217,24 +218,23 @@ class ServingSettings:
         if len(self.engine_args) > MOST_ARGUMENTS:
             yield f"At most {MOST_ARGUMENTS} engine arguments."
         wrong = [words for pair in sorted(self.engine_args.items()) for words in _wrong(*pair)]
+        wrong = wrong or check_arguments(self.arguments(), pinned())
         yield from wrong
         if not wrong:
-            yield from check_arguments(self.arguments(), pinned())
             yield from self._of_parallelism()
 
     def _of_parallelism(self) -> Iterator[str]:
         """Yield that the engine would use another number of GPUs than the replica has."""
-        ways = [self.engine_args.get(name, "1") for name in PARALLEL]
-        if not all(way.isdecimal() for way in ways):
-            return
-        used = self.tensor_parallelism
-        for way in ways:
-            used *= int(way)
+        ways = [int(self.engine_args.get(name, "1")) for name in PARALLEL]
+        used = self.tensor_parallelism * prod(ways)
         if used != self.gpus:
             yield (
-                f"The engine would use {used} GPUs of the {self.gpus} that a replica has: tensor "
-                "parallelism, times the pipeline's and the data's, is the number of GPUs."
+                f"The engine would use {counted(used, 'GPU')} of the {self.gpus} that a replica "
+                "has: tensor parallelism, times the pipeline's and the data's, is the number of "
+                "GPUs."
             )
+        elif self.gpus > 0 and min(self.tensor_parallelism, *ways) < 1:
+            yield "Tensor parallelism, the pipeline's and the data's are at least 1 each."
 
 
 USUAL = ServingSettings()  # for what nobody asked for more
@@ -314,8 +314,17 @@ def in_short(settings: ServingSettings) -> str:
     """
     least, most = settings.replicas_least, settings.replicas_most
     count = f"{least} to {most} replicas" if settings.scales else counted(most, "replica")
-    size = f"{counted(settings.gpus, 'GPU')}, {settings.cpu} CPUs, {settings.memory} a replica"
+    size = f"{counted(settings.gpus, 'GPU')}, {_cpus(settings)}, {settings.memory} a replica"
     return f"{size}; {count}"
+
+
+def _cpus(settings: ServingSettings) -> str:
+    """Return the CPUs of a replica as people say them: "3.5 CPUs", not "3500m CPUs"."""
+    try:
+        number = f"{settings.cpu_millis / 1000:g}"
+    except BadSettings:  # told among the problems
+        number = settings.cpu
+    return f"{number} CPU" if number == "1" else f"{number} CPUs"
 
 
 def words_of(settings: ServingSettings, name: str) -> str:

@@ -177,11 +177,13 @@ def _of_settings(
         return {}
     evaluated = [ServingSettings.of_json(run.serving_settings) for run in runs]
     is_warm = serving_class == ServingClass.WARM
+    problems = settings.problems(sleeps=not is_warm)
     return {
         "only_spot": is_warm and buys_only_spot(),
         "served_with": in_short(settings),
-        "settings_problems": settings.problems(sleeps=not is_warm),
-        "fit": fit_of(settings, needs_on_demand=is_warm),
+        "settings_problems": problems,
+        # nothing can be said of no quantity, or of a replica without a GPU
+        "fit": None if problems else fit_of(settings, needs_on_demand=is_warm),
         "evaluated_otherwise": list(
             dict.fromkeys(
                 change for each in evaluated for change in changes_of_answers(each, settings)

@@ -11,6 +11,7 @@ from apps.manifests.serving_settings import (
     ServingSettings,
     changes,
     changes_of_answers,
+    in_short,
     lines,
 )
 from tests.manifests import objects
@@ -60,7 +61,7 @@ class TestProblems:
         [
             ({"gpus": 0, "tensor_parallelism": 0}, "1 to 16 GPUs"),
             ({"gpus": 17, "tensor_parallelism": 17}, "1 to 16 GPUs"),
-            ({"gpus": 2}, "would use 1 GPUs of the 2"),
+            ({"gpus": 2}, "would use 1 GPU of the 2"),
             ({"tensor_parallelism": 2}, "would use 2 GPUs of the 1"),
             ({"cpu": "three"}, "no number of CPUs"),
             ({"cpu": "-1"}, "no number of CPUs"),
@@ -84,6 +85,15 @@ class TestProblems:
             ({"engine_args": {"--model": "/etc"}}, "no engine argument"),
             ({"engine_args": {"--max_num_seqs": "4"}}, "no engine argument"),
             ({"engine_args": {"--seed=1": ""}}, "no engine argument"),
+            ({"engine_args": {"--compilation-config": '{"backend": "os.system"}'}}, "may set"),
+            (
+                {
+                    "tensor_parallelism": -1,
+                    "engine_args": {"--pipeline-parallel-size": "-1"},
+                },
+                "at least 1 each",
+            ),
+            ({"engine_args": {"--pipeline-parallel-size": "many"}}, "a whole number"),
             ({"engine_args": {"--max-num-seqs": "many"}}, "a whole number"),
             ({"engine_args": {"--max-num-seqs": ""}}, "needs a value"),
             ({"engine_args": {"--enforce-eager": "yes"}}, "takes no value"),
@@ -108,6 +118,15 @@ class TestProblems:
 
     def test_what_may_be_proposed_exists(self):
         assert set(pinned().options) >= TUNABLE
+
+
+class TestInShort:
+    @pytest.mark.parametrize(
+        ("cpu", "words"),
+        [("3", "3 CPUs"), ("3500m", "3.5 CPUs"), ("1000m", "1 CPU"), ("three", "three CPUs")],
+    )
+    def test_says_cpus_as_people_do(self, cpu, words):
+        assert in_short(ServingSettings(cpu=cpu)) == f"1 GPU, {words}, 12Gi a replica; 1 replica"
 
 
 class TestArguments:

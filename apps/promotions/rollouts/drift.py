@@ -196,8 +196,9 @@ def _quantity(text: str) -> str:
     """Return a quantity as the API server writes it, where people wrote it otherwise."""
     if text.endswith("m") and text[:-1].isdecimal() and int(text[:-1]) % 1000 == 0:
         return str(int(text[:-1]) // 1000)
-    if text.endswith("Mi") and text[:-2].isdecimal() and int(text[:-2]) % 1024 == 0:
-        return f"{int(text[:-2]) // 1024}Gi"
+    for unit, larger in (("Mi", "Gi"), ("Gi", "Ti")):
+        if text.endswith(unit) and text[:-2].isdecimal() and int(text[:-2]) % 1024 == 0:
+            text = f"{int(text[:-2]) // 1024}{larger}"
     return text
 
 

@@ -4,6 +4,7 @@ manifests/serving_settings.py's.
 A field that is left empty is as usual. Sizes are whole GiB here; a program may say MiB.
 """
 
+import re
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -23,6 +24,7 @@ from apps.manifests.serving_settings import (
 
 MOST_CPUS, MOST_GIB = 1024, 8192
 ON, OFF = "on", "off"
+_ARGUMENT = re.compile(r"([^=\s]+)\s*=?\s*(.*)")
 
 
 def _number(label: str, least: int, most: int, help_text: str = "") -> forms.IntegerField:
@@ -42,7 +44,7 @@ class SettingsForm(forms.Form):
         "Over how many GPUs each layer is split: usually all of them.",
     )
     cpu = forms.DecimalField(
-        label="CPUs", min_value=1, max_value=MOST_CPUS, decimal_places=1, required=False
+        label="CPUs", min_value=1, max_value=MOST_CPUS, decimal_places=3, required=False
     )
     memory = _number("Memory", 1, MOST_GIB)
     shm = _number("Shared memory", 1, MOST_GIB, f"{SHM}, which is part of the memory.")
@@ -147,6 +149,8 @@ def _arguments(text: str) -> dict[str, str]:
     """Return option → value of arguments one a line; a value may follow after `=` or a space."""
     found = {}
     for line in filter(None, (line.strip() for line in text.splitlines())):
-        option, _, value = line.partition("=") if "=" in line else line.partition(" ")
-        found[option.strip()] = value.strip()
+        # at the first of the two: a value may hold the other
+        parts = _ARGUMENT.fullmatch(line)
+        option, value = parts.groups() if parts else (line, "")
+        found[option] = value
     return found

@@ -98,6 +98,13 @@ class TestChecks:
         also = written | {"ephemeral-storage": "1Gi"}
         assert verdicts(replace(POD, limits=also))[What.SIZE] == Verdict.SAME
 
+    def test_take_a_quantity_as_the_cluster_writes_a_large_one(self):
+        limits = LIMITS | {"memory": "2048Gi"}
+        approved = replace(APPROVED, container=CONTAINER | {"limits": limits})
+        for memory, verdict in (("2Ti", Verdict.SAME), ("1Ti", Verdict.DIFFERENT)):
+            pod = replace(POD, limits=limits | {"memory": memory})
+            assert checked(pod, approved=approved)[What.SIZE].verdict == verdict
+
     def test_say_nothing_of_a_size_that_was_not_kept(self):
         kept = {key: CONTAINER[key] for key in ("image", "arguments")}
         assert What.SIZE not in checked(POD, approved=replace(APPROVED, container=kept))

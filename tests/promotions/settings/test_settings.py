@@ -76,7 +76,7 @@ class TestProposing:
     @pytest.mark.parametrize(
         ("settings", "words"),
         [
-            (replace(USUAL, gpus=2), "would use 1 GPUs of the 2"),
+            (replace(USUAL, gpus=2), "would use 1 GPU of the 2"),
             (replace(USUAL, engine_args={"--trust-remote-code": ""}), "may set"),
             (replace(USUAL, replicas_least=2), "least comes first"),
         ],
@@ -202,14 +202,18 @@ class TestForm:
             "replicas_least": 1, "replicas_most": 3, "concurrency_target": 8, "drain_seconds": 30,
             "pre_stop_seconds": 5, "prefix_caching": "off", "priority_scheduling": "on",
             "quantization": "fp8", "instance_types": "g6.12xlarge, g6e.12xlarge",
-            "engine_args": "--max-num-seqs=64\n--enforce-eager\n--seed 7",
+            "engine_args": "--max-num-seqs=64\n--enforce-eager\n--seed 7\n"
+            '--override-generation-config {"stop": "a=b"}',
         }  # fmt: skip
         wanted = replace(
             USUAL, gpus=2, tensor_parallelism=2, cpu="3500m", memory="24Gi", shm="4Gi",
             replicas_most=3, concurrency_target=8, drain_seconds=30, pre_stop_seconds=5,
             prefix_caching=False, priority_scheduling=True, quantization="fp8",
             instance_types=("g6.12xlarge", "g6e.12xlarge"),
-            engine_args={"--max-num-seqs": "64", "--enforce-eager": "", "--seed": "7"},
+            engine_args={
+                "--max-num-seqs": "64", "--enforce-eager": "", "--seed": "7",
+                "--override-generation-config": '{"stop": "a=b"}',
+            },
         )  # fmt: skip
         evaluated(version, wanted)
         assert self.post(client, alice, **fields).status_code == 302
@@ -224,7 +228,7 @@ class TestForm:
         ("fields", "words"),
         [
             ({"gpus": "17"}, "less than or equal to 16"),
-            ({"gpus": "2"}, "would use 1 GPUs of the 2"),
+            ({"gpus": "2"}, "would use 1 GPU of the 2"),
             ({"cpu": "many"}, "Enter a number"),
             ({"engine_args": "--model=/etc/passwd"}, "may set"),
             ({"instance_types": "g6"}, "is no instance type"),
@@ -237,7 +241,9 @@ class TestForm:
         assert words in answer.content.decode()
         assert not Promotion.objects.exists()
 
-    @pytest.mark.parametrize("settings", [USUAL, objects.LARGE.settings])
+    @pytest.mark.parametrize(
+        "settings", [USUAL, objects.LARGE.settings, replace(USUAL, cpu="3250m")]
+    )
     def test_shows_settings_as_they_are(self, settings):
         form = SettingsForm(SettingsForm.showing(settings))
         assert form.is_valid(), form.errors
@@ -271,10 +277,13 @@ class TestApi:
             ({"gpu": 2}, 400, "no serving setting"),
             ({"gpus": "2"}, 400, "does not have the form"),
             ([], 400, "are an object"),
-            ({"gpus": 2}, 409, "would use 1 GPUs of the 2"),
+            ({"gpus": 2}, 409, "would use 1 GPU of the 2"),
+            ({"gpus": 0}, 409, "1 to 16 GPUs"),
+            ({"cpu": "three"}, 409, "no number of CPUs"),
         ],
     )
     def test_refuses_in_words(self, version, alice, settings, status, words):
+        samples.seen()
         answer = self.post(alice, settings)
         assert answer.status_code == status
         assert words in answer.content.decode()
