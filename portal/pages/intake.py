@@ -34,7 +34,7 @@ from apps.common.orders import carry_out, carry_out_with_reason
 from apps.common.reasons import ReasonForm
 from apps.common.tables.reading import read, respond
 from apps.fleet.pricing.offers import machines, region
-from portal.pages.sizing import work
+from portal.pages.sizing import work, work_out
 
 RELATED = ("owner_team", "requested_by", "decided_by", "registered_model")
 LEAD = (
@@ -64,7 +64,7 @@ def intake_create(request: SignedIn) -> HttpResponse:
         shape = actions.shape_of(form.wish())
         sized = answer_for(shape, load.load(), now())
         if "size" in request.POST:
-            sizing.ask_for_figures(shape=shape, now=now())
+            work_out(request, shape, now())
             return _show_form(request, form, load, shape, sized, 200)
         made = _ask(request, form, load.load(), sized)
         if made is not None:

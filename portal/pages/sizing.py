@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -59,8 +60,15 @@ def version_sizing_ask(request: SignedIn, name: str, number: int) -> HttpRespons
     version = version_for(request.user, name, number)
     shape = queries.shape_of(version)
     if shape is not None:
-        actions.ask_for_figures(shape=shape, now=now())
+        work_out(request, shape, now())
     return redirect(_address("catalog:version_sizing", version, request))
+
+
+def work_out(request: SignedIn, shape: Shape, at: datetime) -> None:
+    """Have the figures of a shape worked out; say so where too many wait."""
+    made = actions.ask_for_figures(shape=shape, now=at)
+    if made is None and actions.wanted_for(shape):
+        messages.error(request, actions.BUSY)
 
 
 def _address(name: str, version: ModelVersion, request: SignedIn) -> str:

@@ -73,7 +73,7 @@ def _tensors(file: str, header: bytes, problems: list[str]) -> dict[str, dict[st
         for tensor in found.values():
             prod(int(each) for each in tensor["shape"])
             DTYPE_BITS[tensor["dtype"]]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         problems.append(f"{file}: its header cannot be read.")
         return None
     return dict(found)

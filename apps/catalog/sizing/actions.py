@@ -20,6 +20,8 @@ from apps.integrations.engine.identity import is_stand_in
 
 SPLITS = (1, 2, 4, 8)
 LONGEST_PROBLEM = 300
+MOST_WAITING = 20  # configurations at once: some ten minutes of a worker
+BUSY = "Many configurations are being worked out already. Ask again in a few minutes."
 
 
 def wanted_for(shape: Shape) -> list[tuple[str, int]]:
@@ -35,10 +37,14 @@ def wanted_for(shape: Shape) -> list[tuple[str, int]]:
 @transaction.atomic
 def ask_for_figures(*, shape: Shape, now: datetime) -> SizingJob | None:
     """Have the figures of a configuration worked out, once for each release of the library. None
-    where there is nothing to work out.
+    where there is nothing to work out, or so many wait that one more is refused.
     """
     wanted = wanted_for(shape)
     if not wanted:
+        return None
+    asked = SizingJob.objects.filter(shape=shape.digest, library=library())
+    waiting = SizingJob.objects.filter(finished_at=None)
+    if not asked.exists() and waiting.count() >= MOST_WAITING:
         return None
     values = {
         "config": dict(shape.config),

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from apps.catalog.sizing.shapes import ALIKE, Shape, of_config
 
 ENGINE = "vllm"
 LONGEST = 100.0  # seconds for all of a question
+MOST_CPU = 150  # seconds of a processor: it ends by itself where nobody is left to end it
 MOST_MEMORY = 6 * 1024**3  # bytes of address space; the tables of all cards take some 300 MB
 WITHOUT_LIMIT = 10**13  # bytes: the library refuses what does not fit, and we ask what it takes
 BORROWED = "some of its measurements are another shape's"
@@ -68,7 +70,8 @@ def computed(shape: Shape, wanted: Sequence[tuple[str, int]]) -> Iterator[Comput
         child.stdin.write(json.dumps(question).encode())
         child.stdin.close()
         for line in child.stdout:
-            yield _read(json.loads(line))
+            if (found := _read(line)) is not None:
+                yield found
     except BrokenPipeError:
         return
     finally:
@@ -78,9 +81,14 @@ def computed(shape: Shape, wanted: Sequence[tuple[str, int]]) -> Iterator[Comput
         child.wait()
 
 
-def _read(line: dict[str, Any]) -> Computed:
-    figures = Figures.of_json(line["figures"]) if line["figures"] else None
-    return Computed(line["table"], line["ways"], figures, line["problem"])
+def _read(line: bytes) -> Computed | None:
+    """Return an answer of the child; None for a line that it did not finish, or not write."""
+    try:
+        found = json.loads(line)
+        figures = Figures.of_json(found["figures"]) if found["figures"] else None
+        return Computed(found["table"], found["ways"], figures, found["problem"])
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 # -- In the child ----------------------------------------------------------------------------------
@@ -89,6 +97,8 @@ def _read(line: dict[str, Any]) -> Computed:
 def main() -> None:
     """Answer the question on standard input."""
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    # whoever watches it may be killed first
+    resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU, MOST_CPU))
     question = json.loads(sys.stdin.read())
     shape = of_config(question["config"])
     with tempfile.TemporaryDirectory() as folder:
@@ -123,6 +133,8 @@ def _figures(folder: str, shape: Shape, table: str, ways: int) -> Figures:
 
     def ask(method: str, *arguments: int) -> float:
         answer = float(getattr(engine, method)(*arguments))
+        if not isfinite(answer):
+            raise ArithmeticError(method)
         with suppress(AttributeError):
             if engine.last_provenance() not in (None, "silicon"):
                 notes.add(BORROWED)

@@ -45,13 +45,15 @@ class Load:
 @dataclass(frozen=True)
 class Known:
     """Everything that an answer rests on. figures: by table and split; problems: why a table has
-    none, by the same; reported: by kind of GPU and split.
+    none, by the same; reported: by kind of GPU and split. longest: the tokens of one request that
+    an engine must hold to start at all; 0 where that is not known.
     """
 
     shape: Shape
     figures: Mapping[Key, Figures]
     problems: Mapping[Key, str]
     reported: Mapping[Key, Reported]
+    longest: int = 0
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def _on(known: Known, load: Load, machine: Machine, ways: int) -> Fit | tuple[in
         return SPLIT, problem
     figures = known.figures.get(key) if machine.card.table else None
     place = room(shape, machine, ways, figures, known.reported.get((machine.gpu, ways)))
-    if problem := _memory_problem(place, load, machine, ways):
+    if problem := _memory_problem(place, load, machine, ways, known.longest):
         return MEMORY, problem
     assert place is not None, "a room that is not known is a problem"  # noqa: S101
     if figures is None:
@@ -158,7 +160,9 @@ def _on(known: Known, load: Load, machine: Machine, ways: int) -> Fit | tuple[in
     return _fit(load, machine, ways, replicas, place, shown, figures.note)
 
 
-def _memory_problem(place: Room | None, load: Load, machine: Machine, ways: int) -> str:
+def _memory_problem(
+    place: Room | None, load: Load, machine: Machine, ways: int, longest: int
+) -> str:
     if place is None:
         return "the size of its weights is not known"
     split = f" on each of {ways} GPUs" if ways > 1 else ""
@@ -173,6 +177,11 @@ def _memory_problem(place: Room | None, load: Load, machine: Machine, ways: int)
         return (
             f"beside its weights there is room for {place.kv_tokens:,} tokens{split}, and one "
             f"request has {load.context:,}"
+        )
+    if place.kv_tokens < longest:
+        return (
+            f"beside its weights there is room for {place.kv_tokens:,} tokens{split}, and an "
+            f"engine does not start that cannot hold {longest:,}, the model's whole context"
         )
     return ""
 
@@ -226,15 +235,22 @@ def _serves(figures: Figures, load: Load, place: Room, replicas: int) -> str:
         )
     if load.ttft_ms is not None and found.ttft_ms > load.ttft_ms:
         return (
-            f"the first token takes {found.ttft_ms:,.0f} ms however few call it, and "
+            f"the first token takes {found.ttft_ms:,.0f} ms {_at_best(load, replicas)}, and "
             f"{load.ttft_ms:,.0f} is the goal"
         )
     if load.itl_ms is not None and found.itl_ms > load.itl_ms:
         return (
-            f"each further token takes {found.itl_ms:,.1f} ms however few call it, and "
+            f"each further token takes {found.itl_ms:,.1f} ms {_at_best(load, replicas)}, and "
             f"{load.itl_ms:,.1f} is the goal"
         )
     return ""
+
+
+def _at_best(load: Load, replicas: int) -> str:
+    """Return, in words, under which load a goal is missed that more replicas do not reach."""
+    if load.callers is not None and load.callers <= replicas:
+        return "however few call it"
+    return f"with {replicas} replicas"
 
 
 def _fit(

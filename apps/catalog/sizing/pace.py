@@ -21,6 +21,7 @@ AHEAD = 2  # steps before a prompt's own: the one under way, and one that is sch
 LATE = 0.05  # a share of the prompts: the 95th percentile
 FULL = 0.95  # of the time, spent on prompts: beyond, the queue has no end
 ROUNDS = 60
+LEAST_MS = 0.01  # of an answer: below the shortest measured prompt the line may fall to 0
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,14 @@ def of_callers(figures: Figures, prompt: int, answer: int, callers: int) -> Pace
     step = figures.decode_ms(callers, length)
     if callers == 1:
         first = figures.prefill_ms(prompt)
-        cycle = first + (answer - 1) * step
+        cycle = max(first + (answer - 1) * step, LEAST_MS)
         return Pace(first, step, step, answer * 1000 / cycle, 1)
     share = max(1, STEP_TOKENS // prompt)  # prompts that one step carries whole
     own = ceil(prompt / STEP_TOKENS)  # steps that one prompt takes
     steps = ceil(callers / share) * own
     tokens = min(STEP_TOKENS, callers * prompt)
     mixed = figures.mixed_ms(max(callers - min(share, callers), 1), prompt, tokens)
-    cycle = steps * mixed + max(answer - 1 - steps, 0) * step
+    cycle = max(steps * mixed + max(answer - 1 - steps, 0) * step, LEAST_MS)
     first = min(steps, own + AHEAD) * mixed
     mean = max((cycle - first) / max(answer - 1, 1), step)
     return Pace(first, mean, step, callers * answer * 1000 / cycle, callers)

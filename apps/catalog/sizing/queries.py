@@ -41,7 +41,9 @@ def known(shape: Shape, version: ModelVersion | None = None) -> Known:
         (row.table, row.ways): Figures.of_json(row.figures) for row in rows if row.figures
     }
     problems = {(row.table, row.ways): row.problem for row in rows if not row.figures}
-    return Known(shape, figures, problems, reported(version) if version else {})
+    longest = version.registered_model.context_length if version else shape.context or 0
+    said = reported(version) if version else {}
+    return Known(shape, figures, problems, said, 0 if shape.is_windowed else longest)
 
 
 def progress(shape: Shape) -> Progress:

@@ -16,9 +16,9 @@ def work_out(*, job: SizingJob, now: datetime) -> None:
     """Make the figures of a job that are missing; nothing when it is not due."""
     if not take_lease(job, now=now):
         return
-    shape = of_config(job.config)
-    for found in compute.computed(shape, missing(job)):
-        actions.record_figures(job=job, found=found, now=now)
+    if job.attempts <= MOST_ATTEMPTS:  # beyond, every worker died of it before it could say so
+        for found in compute.computed(of_config(job.config), missing(job)):
+            actions.record_figures(job=job, found=found, now=now)
     left = missing(job)
     if not left:
         actions.finish(job=job, now=now)

@@ -17,6 +17,8 @@ ALIKE = {"MistralForCausalLM": ("LlamaForCausalLM", "computed as a Llama of its 
 BYTES_PER_KV = {"bfloat16": 2, "fp8": 1}
 # multi-head latent attention: one compressed vector a token instead of keys and values
 LATENT = "kv_lora_rank"
+# layers that look back no further than a window, or keep a state of one size instead
+WINDOWED = ("sliding_window", "layer_types", "attention_chunk_size", "layers_block_type")
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,18 @@ class Shape:
     @property
     def is_latent(self) -> bool:
         """Tell whether its KV cache is compressed, whose measurements are another engine's."""
+        return any(place.get(LATENT) for place in self._places)
+
+    @property
+    def _places(self) -> list[Mapping[str, Any]]:
+        """Return the configuration, and those in it that describe a text model."""
         inner = [self.config.get(name) for name in TEXTS]
-        places = [self.config, *(each for each in inner if isinstance(each, dict))]
-        return any(place.get(LATENT) for place in places)
+        return [self.config, *(each for each in inner if isinstance(each, dict))]
+
+    @property
+    def is_windowed(self) -> bool:
+        """Tell whether some layers keep less than the whole of a request, or that is not known."""
+        return any(place.get(name) for place in self._places for name in WINDOWED)
 
     @property
     def has_experts(self) -> bool:

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from apps.capacity.fit import holds
 from apps.catalog.facts.reading import Facts
 from apps.catalog.sizing import pace
 from apps.catalog.sizing.cards import Machine
@@ -13,6 +14,7 @@ from apps.catalog.sizing.fits import Known, Load, answer
 from apps.catalog.sizing.memory import Reported, room
 from apps.catalog.sizing.shapes import Shape, of_config
 from apps.catalog.sizing.suggestions import settings_of, suggest
+from apps.fleet import prices
 from tests.catalog import configs
 
 GIB = 1024**3
@@ -201,6 +203,48 @@ class TestSuggest:
         assert made.problems() == []
         assert made.gpus == made.tensor_parallelism == fit.ways > 1
         assert made.shm_mib < made.memory_mib
+
+    @pytest.mark.parametrize("gib", [0.3, 6, 15, 40, 140, 400])
+    def test_fits_what_each_machine_leaves_to_its_pods(self, gib):
+        """Else the proposal that a page leads to is refused for want of a NodePool."""
+        sold = [
+            Machine(one.name, one.gpu_name, one.gpus, one.gpu_mib, one.vcpus, int(one.memory_gib),
+                    one.usd_per_hour, None)
+            for one in prices.instance_types()
+        ]  # fmt: skip
+        wanted = known(weights=round(gib * GIB), tables={})
+        fits = answer(wanted, Load(2000, 200, callers=2), sold).fits
+        assert fits
+        for each in fits:
+            made = settings_of(each, LOAD)
+            assert holds(prices.instance_type(each.machine.name), made), (each.machine.name, made)
+
+    def test_is_none_where_more_replicas_are_needed_than_a_proposal_may_ask_for(self):
+        many = replace(LOAD, callers=100_000, ttft_ms=None, itl_ms=None)
+        found = answer(known(tables={}), many, [machine()])
+        assert found.fits[0].replicas > 100
+        assert suggest(found, many) is None
+
+
+class TestLongest:
+    """vLLM does not start where one request of its longest does not fit."""
+
+    def test_refuses_where_an_engine_would_not_start(self):
+        wanted = replace(known(tables={}), longest=131_072)
+        found = answer(wanted, LOAD, [L4, machine()])
+        assert [each.machine.name for each in found.fits] == ["p5.4xlarge"]
+        (refused,) = found.refusals
+        assert refused.why.endswith(
+            "does not start that cannot hold 131,072, the model's whole context"
+        )
+        assert [each.machine.name for each in answer(known(tables={}), LOAD, [L4]).fits] == [
+            L4.name
+        ]
+
+    def test_asks_less_of_layers_that_look_back_no_further_than_a_window(self):
+        assert not shape().is_windowed
+        assert shape(configs.LLAMA_8B | {"layer_types": ["sliding_attention"]}).is_windowed
+        assert shape(configs.LLAMA_8B | {"text_config": {"sliding_window": 4096}}).is_windowed
 
 
 def test_facts_without_a_configuration_have_no_shape_to_compute():

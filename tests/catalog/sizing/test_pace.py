@@ -36,6 +36,14 @@ class TestOfCallers:
         assert found.itl_ms == pytest.approx(5.1)
         assert found.tokens_per_second == pytest.approx(101 * 1000 / (45.96 + 100 * 5.1))
 
+    @pytest.mark.parametrize("callers", [1, 2])
+    def test_of_the_shortest_request_is_a_number(self, callers):
+        """The line below the first measured length may fall to nothing."""
+        lengths, none = (256, 512), [[0.0, 0.0] for _ in BATCHES]
+        steep = Figures(lengths, BATCHES, none, [1.0, 3.0], none, none, 0, 1)
+        found = pace.of_callers(steep, 1, 1, callers)
+        assert 0 < found.tokens_per_second < 10**9
+
     def test_prompts_of_several_share_steps(self):
         found = pace.of_callers(figures(), 2000, 200, 32)
         mixed = 5 + 28 / 10 + 8192 / 50

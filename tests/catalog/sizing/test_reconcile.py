@@ -72,6 +72,36 @@ class TestWorkOut:
         problems = set(CardFigures.objects.values_list("problem", flat=True))
         assert problems == {"the library cannot model it there (it ended)"}
 
+    def test_gives_up_where_every_worker_dies_of_it(self, monkeypatch):
+        asked, at = job(), NOW
+
+        def dies(shape, wanted):
+            raise MemoryError
+            yield
+
+        monkeypatch.setattr(compute, "computed", dies)
+        for _ in range(MOST_ATTEMPTS):
+            with pytest.raises(MemoryError):
+                work_out(job=asked, now=at)
+            asked.refresh_from_db()
+            at = asked.next_check_at
+        work_out(job=asked, now=at)
+        asked.refresh_from_db()
+        assert (asked.finished_at, asked.next_check_at) == (at, None)
+        assert CardFigures.objects.count() == len(asked.wanted)
+
+    def test_takes_no_line_that_the_child_did_not_finish(self, monkeypatch, tmp_path):
+        whole = {"table": "l40s", "ways": 1, "figures": None, "problem": "it cannot"}
+        child = tmp_path / "child"
+        child.write_text(
+            f"#!/bin/sh\ncat > /dev/null\necho said by a library\necho '{json.dumps(whole)}'\n"
+            'printf \'{"table": "h1\'\n'
+        )
+        child.chmod(0o755)
+        monkeypatch.setattr("sys.executable", str(child))
+        found = list(compute.computed(of_config(configs.LLAMA_8B), [("l40s", 1)]))
+        assert found == [Computed("l40s", 1, None, "it cannot")]
+
     def test_leaves_a_job_alone_that_another_worker_has(self, library):
         asked = job()
         library(1000)
@@ -96,6 +126,15 @@ class TestAskForFigures:
         assert job(configs.QWEN_7B) != job()
         ways = {way for _, way in job(configs.QWEN_7B).wanted}
         assert ways == {1, 2, 4}  # 28 heads
+
+    def test_lets_no_more_wait_than_a_worker_gets_through(self):
+        for place in range(actions.MOST_WAITING):
+            job(configs.LLAMA_8B | {"rope_theta": place + 1})
+        one_more = of_config(configs.QWEN_7B)
+        assert actions.ask_for_figures(shape=one_more, now=NOW) is None
+        assert job(configs.LLAMA_8B | {"rope_theta": 1}) is not None  # asked for already
+        SizingJob.objects.filter(config__rope_theta=2).update(finished_at=NOW)
+        assert actions.ask_for_figures(shape=one_more, now=NOW) is not None
 
     def test_asks_nothing_without_an_architecture(self):
         nameless = of_config({"num_hidden_layers": 4})
