@@ -1,5 +1,6 @@
 """The API of requests for new models: the same actions as the pages."""
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from rest_framework.response import Response
 
 from apps.accounts.requests import caller
 from apps.catalog.api import TAG
+from apps.catalog.facts.documents import json_object
 from apps.catalog.intake import actions
 from apps.catalog.intake.filters import IntakeQuery
 from apps.catalog.intake.forms import LARGEST_GIB, owning_teams
@@ -69,6 +71,17 @@ class IntakeInput(serializers.Serializer[Any]):
     justification = serializers.CharField(min_length=10, max_length=2000)
     owner_team = serializers.SlugField(max_length=60)
     load = LoadInput()
+
+    def validate_config(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Return a configuration that the registry could read as a file; refuse any other."""
+        problems: list[str] = []
+        try:
+            found = json_object("config.json", json.dumps(value).encode(), problems)
+        except RecursionError:
+            problems.append("config.json: it is nested too deeply.")
+        if problems:
+            raise serializers.ValidationError(problems[0])
+        return found
 
 
 class IntakeOutput(serializers.ModelSerializer[ModelIntake]):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from django.urls import reverse
+from rest_framework.test import APIClient
 
 from apps.accounts.models import Role
 from apps.catalog.intake.models import ModelIntake
@@ -100,6 +101,37 @@ class TestAsking:
         page = joined(client.get(ASK).content)
         assert "ML platform" in page
         assert "Nobody owns" not in page
+
+
+class TestApi:
+    def ask(self, lead, owner, **more):
+        client = APIClient(raise_request_exception=True)
+        client.force_authenticate(lead)
+        wish = dict(vars(intakes.WISH))
+        load = {"prompt": 2000, "answer": 200, "callers": 8}
+        body = {**wish, "owner_team": owner.team.slug, "load": load, **more}
+        return client.post("/api/v1/new-models", json.dumps(body), content_type="application/json")
+
+    def test_takes_what_the_page_takes(self, lead, owner):
+        assert self.ask(lead, owner).status_code == 201
+        assert ModelIntake.objects.get().config == configs.LLAMA_8B
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"config": {"a": 2**60}}, "config.json"),
+            ({"config": {"a": "\x00"}}, "plain text"),
+            ({"config": {"a": "\ud800"}}, "config.json"),
+            ({"config": {"a": "x" * 1024 * 1024}}, "larger than 1 MiB"),
+            ({"load": {"prompt": 9, "answer": 9, "rate": "nan"}}, "valid number"),
+            ({"load": {"prompt": 9, "answer": 9, "callers": 1, "itl_ms": "nan"}}, "valid number"),
+        ],
+    )
+    def test_refuses_what_no_file_could_say(self, lead, owner, change, words):
+        answer = self.ask(lead, owner, **change)
+        assert answer.status_code == 400
+        assert words in answer.content.decode()
+        assert not ModelIntake.objects.exists()
 
 
 class TestDeciding:
