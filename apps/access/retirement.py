@@ -11,7 +11,7 @@ from apps.access.models import Grant
 from apps.audit import actions as audit
 from apps.audit.models import Action
 from apps.catalog.models import RegisteredModel
-from apps.catalog.retirement.models import Retirement, standing_of
+from apps.catalog.retirement.models import Retirement, standing_of, stays_instead
 from apps.common.periods import day_words
 from apps.common.tasks import enqueue_on_commit
 
@@ -25,7 +25,8 @@ def why_not(model: RegisteredModel, last_day: date | None = None) -> str:
     found = standing_of(model.pk)
     if found is None:
         return ""
-    instead = f" Ask for {found.successor} instead." if found.successor else ""
+    stays = stays_instead(found)
+    instead = f" Ask for {stays} instead." if stays else ""
     if found.is_retired:
         return f"{model} is retired, so nobody is given access to it any more.{instead}"
     if last_day is not None and last_day > found.last_day:

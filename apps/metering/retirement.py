@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from django.db.models import F, Max, Sum
+from django.db.models import F, Max, Q, Sum
 from django.urls import reverse
 
 from apps.access.models import Grant
@@ -19,9 +19,9 @@ from apps.accounts.people import holders
 from apps.accounts.roles import OWNS_MODELS, USES_MODELS
 from apps.catalog.models import RegisteredModel
 from apps.catalog.retirement.actions import CannotRetire, carry_out
-from apps.catalog.retirement.models import Retirement
+from apps.catalog.retirement.models import Retirement, stays_instead
 from apps.common.periods import DAY, HOUR, day_words
-from apps.metering.models import HourlyUsage
+from apps.metering.models import HourlyUsage, QuarantinedRecord
 from apps.metering.sealing import sealed_until
 from apps.notices.models import Kind
 from apps.notices.news import News, tell_waiting
@@ -92,8 +92,16 @@ def _retire(retirement: Retirement, until: datetime, now: datetime) -> int:
 
 
 def _is_called(model: RegisteredModel, since: datetime) -> bool:
-    """Tell whether any hour from `since` on has a call, those that are not sealed yet included."""
-    return HourlyUsage.objects.filter(model=model.name, hour__gte=since).exists()
+    """Tell whether any hour from `since` on has a call, those that are not sealed yet included, and
+    those in quarantine: what is in doubt about them is seldom that somebody called.
+    """
+    doubted = QuarantinedRecord.objects.filter(
+        Q(occurred_at__gte=since) | Q(occurred_at=None, received_at__gte=since),
+        status=QuarantinedRecord.Status.WAITING,
+        model=model.name,
+    )
+    counted = HourlyUsage.objects.filter(model=model.name, hour__gte=since)
+    return counted.exists() or doubted.exists()
 
 
 def _overdue(now: datetime) -> list[Retirement]:
@@ -120,7 +128,8 @@ def tell(*, now: datetime) -> int:
 
 def _goes(coming: list[Retirement], now: datetime) -> Iterator[News]:
     for row in coming:
-        model, instead = row.registered_model, f": call {row.successor}" if row.successor else ""
+        model, stays = row.registered_model, stays_instead(row)
+        instead = f": call {stays}" if stays else ""
         yield News(
             key=f"{PREFIX}:{row.pk}:{row.last_day}:{_days_told(row, now)}",
             kind=Kind.GRANT,
@@ -152,7 +161,7 @@ def _people(model: RegisteredModel, now: datetime) -> list[User]:
 def _still_called(coming: list[Retirement], now: datetime) -> Iterator[News]:
     for row in coming:
         model = row.registered_model
-        if row.is_overdue(now) and recent_callers(model, now):
+        if row.is_overdue(now) and _is_called(model, now - QUIET):
             yield News(
                 key=f"{WAITS}:{row.pk}:{row.last_day}",
                 kind=Kind.REVIEW,

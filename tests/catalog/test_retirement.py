@@ -149,6 +149,18 @@ class TestOverrideRetirement:
             self.override(made, alice, now=made.ends_at - timedelta(seconds=1))
         self.override(made, alice, now=made.ends_at)
 
+    def test_goes_by_the_day_as_it_was_moved_meanwhile(self, registered_model, alice, bob):
+        made = announce(registered_model, alice)
+        actions.change_retirement(
+            retirement=Retirement.objects.get(pk=made.pk), last_day=AFTER.date(), successor=None,
+            note=NOTE, actor=bob, now=NOW,
+        )  # fmt: skip
+        with pytest.raises(actions.CannotRetire, match="until the end of 11 Jan 2027"):
+            self.override(made, alice)
+        with pytest.raises(actions.CannotRetire, match="Move the day"):
+            actions.carry_out(retirement=made, since=NOW, until=AFTER, now=AFTER)
+        assert not is_retired(registered_model.pk)
+
     def test_is_for_the_models_owners(self, registered_model, alice, charlie):
         made = announce(registered_model, alice)
         with pytest.raises(NotPermitted):
@@ -201,3 +213,19 @@ class TestWords:
             f"prior-auth-extract was retired on 11 Jan 2027.{instead}"
         )
         assert words.badge(made).words == "Retired"
+
+    def test_name_what_stays_where_the_successor_is_gone_too(
+        self, registered_model, successor, other, alice
+    ):
+        made = announce(registered_model, alice, successor=successor)
+        second = announce(successor, alice, successor=other)
+        assert words.instead(made) == " Call prior-auth-two instead."  # it may be called still
+        actions.override_retirement(
+            retirement=second, reason="Gone.", callers=[], actor=alice, now=AFTER
+        )
+        assert words.instead(made) == " Call summary instead."
+        last = announce(other, alice)
+        actions.override_retirement(
+            retirement=last, reason="Gone.", callers=[], actor=alice, now=AFTER
+        )
+        assert words.instead(made) == ""

@@ -1,6 +1,7 @@
 """Models that go: who still calls them, when they go by themselves, and who is told what."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -11,7 +12,7 @@ from apps.accounts.models import Role
 from apps.audit.models import Action
 from apps.catalog.retirement import actions
 from apps.common.periods import DAY, HOUR
-from apps.metering.models import HourlyUsage, SealedHour
+from apps.metering.models import HourlyUsage, QuarantinedRecord, SealedHour
 from apps.metering.retirement import QUIET, Caller, callers, retire_due, tell
 from apps.notices.models import Notice
 from tests.access.test_actions import WISH
@@ -29,6 +30,13 @@ def used(model, team, hour, **counts):
     HourlyUsage.objects.create(
         hour=hour, team=team, model=model.name, version=f"{model.name}-v1", rolled_up_at=hour,
         **NONE | counts,
+    )  # fmt: skip
+
+
+def doubted(model, at):
+    return QuarantinedRecord.objects.create(
+        fingerprint=uuid4().hex, doubt="TEAM", detail="team names no team", received_at=at,
+        received_via="OTLP", occurred_at=at, team="x", model=model.name,
     )  # fmt: skip
 
 
@@ -94,6 +102,18 @@ class TestRetireDue:
         seal(going.ends_at)
         used(registered_model, "a", going.ends_at + HOUR, metered_calls=1)
         assert retire_due(now=going.ends_at + 4 * HOUR) == 0
+
+    def test_sees_calls_that_are_in_doubt(self, going, registered_model, other, alice):
+        until = going.ends_at + HOUR
+        seal(until)
+        doubted(other, until - HOUR)
+        doubted(registered_model, until - QUIET - HOUR)
+        mine = doubted(registered_model, until - HOUR)
+        assert retire_due(now=until + 4 * HOUR) == 0
+        QuarantinedRecord.objects.filter(pk=mine.pk).update(
+            status="LEFT_OUT", resolved_at=until, resolved_by=alice, resolution="It was a test."
+        )
+        assert retire_due(now=until + 4 * HOUR) == 1
 
     def test_takes_silence_for_nothing_before_its_hours_are_sealed(self, going):
         assert retire_due(now=going.ends_at + 4 * HOUR) == 0
@@ -190,6 +210,8 @@ class TestTell:
             True,
             "/catalog/prior-auth-extract/retirement/",
         )
+        tell(now=going.ends_at + QUIET)
+        assert not Notice.objects.of(alice).unread().exists(), "its newest call is a week old"
         actions.withdraw_retirement(
             retirement=going, reason="Needed.", actor=alice, now=going.ends_at
         )

@@ -123,11 +123,6 @@ def override_retirement(
     model = retirement.registered_model
     _permit(model, actor)
     require_fresh_sign_in(actor)
-    if retirement.is_announced and not retirement.is_overdue(now):
-        raise CannotRetire(
-            f"{model} may be called until the end of {day_words(retirement.last_day)}. "
-            "Move the day, or wait for it."
-        )
     _retire(retirement, by=actor, reason=reason, callers=callers, now=now)
     return retirement
 
@@ -135,7 +130,7 @@ def override_retirement(
 @transaction.atomic
 def carry_out(*, retirement: Retirement, since: datetime, until: datetime, now: datetime) -> None:
     """Retire a model that nobody called between two moments, which the record keeps. Raises
-    CannotRetire where somebody ended it meanwhile.
+    CannotRetire where somebody ended it meanwhile, or moved its day.
     """
     window = f"No call from {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC."
     _retire(retirement, by=None, reason=window, callers=[], now=now)
@@ -144,8 +139,16 @@ def carry_out(*, retirement: Retirement, since: datetime, until: datetime, now: 
 def _retire(
     retirement: Retirement, *, by: User | None, reason: str, callers: Callers, now: datetime
 ) -> None:
-    _end(retirement, Status.RETIRED, by=by, reason=reason, callers=callers, now=now)
+    """Retire a model whose last day, as the row has it now, is over."""
     model = retirement.registered_model
+    # held, so that nobody moves the day meanwhile
+    held = Retirement.objects.announced().select_for_update().filter(pk=retirement.pk).first()
+    if held is not None and not held.is_overdue(now):
+        raise CannotRetire(
+            f"{model} may be called until the end of {day_words(held.last_day)}. "
+            "Move the day, or wait for it."
+        )
+    _end(retirement, Status.RETIRED, by=by, reason=reason, callers=callers, now=now)
     facts = {"reason": reason, "callers": list(callers)}
     audit.record(action=Action.MODEL_RETIRED, actor=by or WORKER, target=model, now=now, data=facts)
     enqueue_on_commit("access.end_grants_of_retired")

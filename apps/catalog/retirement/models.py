@@ -7,12 +7,16 @@ What it served stays in the registry under its locks: retiring a model takes awa
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models import F, Q
 
 from apps.accounts.models import User
 from apps.common.periods import end_of_day
+
+if TYPE_CHECKING:  # which loads this module first
+    from apps.catalog.models import RegisteredModel
 
 
 class RetirementQuerySet(models.QuerySet["Retirement"]):
@@ -124,6 +128,20 @@ def standing(models_: Iterable[int]) -> dict[int, Retirement]:
 def standing_of(model_id: int) -> Retirement | None:
     """Return the retirement of one model, announced or carried out; one query."""
     return standing([model_id]).get(model_id)
+
+
+def stays_instead(retirement: Retirement) -> "RegisteredModel | None":
+    """Return what to call instead of a model that goes: its successor or, where that is retired by
+    now, the one that came after it; None where nothing is left. One query for each.
+    """
+    found, seen = retirement.successor, {retirement.registered_model_id}
+    while found is not None and found.pk not in seen:
+        seen.add(found.pk)
+        theirs = standing_of(found.pk)
+        if theirs is None or not theirs.is_retired:
+            return found
+        found = theirs.successor
+    return None
 
 
 def is_retired(model_id: int) -> bool:

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from apps.catalog.retirement.models import Retirement
+from apps.catalog.retirement.models import Retirement, stays_instead
 from apps.common.badges import Badge
 from apps.common.periods import ZONE_NAME, day_of, day_words
 
@@ -16,7 +16,8 @@ def badge(retirement: Retirement) -> Badge:
 
 def instead(retirement: Retirement) -> str:
     """Return what to call instead, as a sentence that follows another; "" where nothing is."""
-    return f" Call {retirement.successor} instead." if retirement.successor else ""
+    found = stays_instead(retirement)
+    return f" Call {found} instead." if found else ""
 
 
 def sentence(retirement: Retirement, now: datetime) -> str:

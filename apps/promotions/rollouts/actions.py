@@ -226,7 +226,10 @@ def stop_retired(*, now: datetime) -> int:
 def _stop_all_of(model: RegisteredModel, now: datetime) -> int:
     begin.locked(model)
     rows = Rollout.objects.filter(registered_model=model)
-    going = list(rows.filter(status__in=(*Rollout.OPEN, Rollout.Status.LIVE)))
+    # a failed one holds its GPU until somebody takes it back
+    going = list(
+        rows.filter(status__in=(*Rollout.OPEN, Rollout.Status.LIVE, Rollout.Status.FAILED))
+    )
     for rollout in going:
         data: dict[str, object] = {"reason": f"{model} is retired.", "was": rollout.status}
         _set_aborted(rollout, now)

@@ -551,6 +551,15 @@ class TestStopRetired:
         )
         assert steering.stop_retired(now=NOW) == 0
 
+    def test_takes_a_failed_one_out_that_holds_its_gpu(self, alice):
+        gone = RegisteredModelFactory(name="gone", owner_team=alice.team)
+        failed = factories.rolled(gone, 1, status="FAILED", finished_at=NOW)
+        retire(gone, alice, "RETIRED")
+        assert steering.stop_retired(now=NOW) == 1
+        failed.refresh_from_db()
+        assert (failed.status, failed.next_check_at) == ("ABORTED", NOW)
+        assert trail(failed)[-1][2] == {"reason": "gone is retired.", "was": "FAILED"}
+
 
 def retire(model, owner, status):
     ended = {"ended_at": NOW} if status == "RETIRED" else {}
