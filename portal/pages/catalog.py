@@ -135,7 +135,9 @@ class Card:
         by_stand_in = self.result is not None and evals.is_stand_in(self.result)
         sleep, performance = self.serving.sleep, self.performance
         return Simulated(
-            engine=by_stand_in or self.serving.is_stand_in,
+            engine=by_stand_in
+            or self.serving.is_stand_in
+            or (performance is not None and performance.is_by_stand_in),
             machines=(sleep is not None and sleep.starts.is_simulated)
             or (performance is not None and performance.is_machine_simulated),
             prices=sleep is not None and sleep.starts.is_price_simulated,

@@ -7,6 +7,8 @@ no call told is NULL, never 0.
 from django.db import models
 from django.db.models import F, Q
 
+from apps.integrations.engine.identity import is_stand_in
+
 
 class Performance(models.Model):
     """The speed of one version over [since, until).
@@ -45,3 +47,8 @@ class Performance(models.Model):
 
     def __str__(self) -> str:
         return f"speed of {self.version}"
+
+    @property
+    def is_by_stand_in(self) -> bool:
+        """Tell whether the stand-in answered its callers instead of a model."""
+        return is_stand_in(self.engine)

@@ -1,9 +1,12 @@
 """Speeds in words: callers' figures before those of an evaluation, and nothing made up."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from apps.evals.models import EvalRun
 from apps.metering.performance.models import Performance
+from portal.pages.catalog import Card
 from portal.pages.measured import NOT_MEASURED, Speed
 from tests.factories import NOW
 
@@ -19,6 +22,15 @@ def by_callers(**figures):
         "hardware": "1 × L4 on g6.xlarge", "engine": "vllm 0.32.0", "until": NOW,
     } | figures  # fmt: skip
     return Performance(**values)
+
+
+class TestCard:
+    @pytest.mark.parametrize(("engine", "made_up"), [("stand-in 1", True), ("vllm 0.32.0", False)])
+    def test_marks_what_callers_met_of_the_stand_in(self, engine, made_up):
+        """Though its evaluation was by a real engine, and a real one may answer by now."""
+        serving = SimpleNamespace(sleep=None, is_stand_in=False)
+        card = Card(None, serving, None, None, RUN, None, by_callers(engine=engine), None)
+        assert (card.simulated.engine, bool(card.mark)) == (made_up, made_up)
 
 
 class TestSpeed:
