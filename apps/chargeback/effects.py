@@ -138,7 +138,13 @@ def _resized(live: Promotion, promotion: Promotion) -> tuple[Decimal, str]:
     before, after = live.settings, promotion.settings
     usual, usual_words = _replica_usd(before, "the baseline")
     price, words = _replica_usd(after, "it")
-    if before.scales or after.scales:
+    if before.scales and not after.scales:
+        a_month = about_usd(price * after.replicas_most * HOURS_PER_MONTH)
+        raise NotKnown(
+            f"By list price it costs {a_month} a month, whatever the traffic. The baseline's "
+            "replicas follow demand, so the two do not compare."
+        )
+    if after.scales:
         least, most = (
             about_usd(price * count * HOURS_PER_MONTH)
             for count in (after.replicas_least, after.replicas_most)
@@ -162,6 +168,8 @@ def _replica_usd(settings: ServingSettings, whose: str) -> tuple[Decimal, str]:
             f"No machine with a list price is known that some NodePool buys for {whose}."
         )
     share = machine.usd_per_hour * settings.gpus / machine.gpus
+    if settings.gpus == machine.gpus:
+        return share, machine.name
     return share, f"{settings.gpus} of the {counted(machine.gpus, 'GPU')} of {machine.name}"
 
 

@@ -88,7 +88,7 @@ class TestEffectOf:
         assert found.candidate_usd == pytest.approx(1460 * 3 * half / list_price("g6.xlarge"))
         assert found.words.endswith(
             "It asks for 3 replicas on 2 of the 4 GPUs of g6.12xlarge, the baseline for 1 replica "
-            "on 1 of the 1 GPU of g6.xlarge, by list price."
+            "on g6.xlarge, by list price."
         )
 
     def test_tells_the_bounds_where_demand_sets_the_replicas(self, registered_model):
@@ -97,6 +97,15 @@ class TestEffectOf:
         found = effect_of(proposed(served(registered_model), {"serving_settings": several}), LATER)
         assert found.candidate_usd is None
         assert "by list price about $588 to about $1,760 a month" in found.words
+
+    def test_compares_nothing_with_replicas_that_follow_demand(self, registered_model):
+        samples.seen()
+        several = {"serving_settings": replace(USUAL, replicas_most=3).as_json()}
+        live = served(registered_model, chosen=several)
+        two = replace(USUAL, replicas_least=2, replicas_most=2).as_json()
+        found = effect_of(proposed(live, {"serving_settings": two}), LATER)
+        assert found.candidate_usd is None
+        assert "By list price it costs about $1,180 a month, whatever the traffic." in found.words
 
     def test_is_not_known_where_no_pool_is(self, registered_model):
         more = replace(USUAL, memory="24Gi").as_json()
