@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
@@ -209,14 +210,17 @@ def cancel_eval_run(*, run: EvalRun, actor: User, now: datetime) -> None:
 
 @transaction.atomic
 def record_deployed(*, run: EvalRun, commit: str, now: datetime) -> None:
-    """The candidate's InferenceService is committed."""
+    """The candidate's InferenceService is committed. Where the run ended while that was under way,
+    it is taken away again, also if nothing was found to take away before.
+    """
     changed = change_from(
         run, (Status.PENDING,), now=now,
         status=Status.STARTING, deploy_commit=commit, attempts=0, next_check_at=now,
         reason="COMMITTED",
         message="Committed; Argo CD applies it.",
     )  # fmt: skip
-    if changed:
+    ended = EvalRun.objects.filter(pk=run.pk, deploy_commit="").exclude(status__in=EvalRun.OPEN)
+    if changed or ended.update(deploy_commit=commit, removed_at=None, next_check_at=now):
         audit.record(
             action=Action.EVAL_COMMITTED, actor=WORKER, target=run, now=now, data={"commit": commit}
         )
@@ -229,7 +233,7 @@ def record_waiting(*, run: EvalRun, reason: str, message: str, at: datetime, now
 
 
 def record_machines(
-    *, run: EvalRun, machines: Mapping[str, Mapping[str, str]], now: datetime
+    *, run: EvalRun, machines: Mapping[str, Mapping[str, Any]], now: datetime
 ) -> None:
     """Keep on which machines the sides are. No audit event: an observation."""
     run.machines = {side: dict(machine) for side, machine in machines.items()}

@@ -211,7 +211,8 @@ class EvalRun(Reconciled):
     deploy_commit = models.CharField(max_length=40, blank=True, default="")
     remove_commit = models.CharField(max_length=40, blank=True, default="")
     packets_done = models.PositiveIntegerField(default=0)  # by all of its sides
-    # side → {"instance_type":, "capacity_type":, "zone":, "since":}: the machine that was seen
+    # side → {"name":, "instance_type":, "capacity_type":, "zone":, "since":}: the machine that was
+    # seen; "earlier": those whose place it took, each with "until"
     machines = models.JSONField(default=dict, blank=True)
     # "packet-01" by side → how often the engine failed at it without an answer
     stumbles = models.JSONField(default=dict, blank=True)

@@ -82,6 +82,8 @@ def reconcile_eval_run(
         return
     try:
         _require_usable(run)
+        if run.status in EvalRun.OPEN and run.packets_done < run.packets_total:
+            _check_limits(run, around, now)  # also while cluster or engine do not answer
         if run.status == Status.PENDING:
             ref = serving.commit(run, around)
             actions.record_deployed(run=run, commit=ref.sha, now=now)
@@ -156,7 +158,7 @@ def _check_limits(run: EvalRun, around: Surroundings, at: datetime) -> None:
         hours = int(RUN_LIMIT.total_seconds() // 3600)
         words = f"{run.packets_done} of {run.packets_total} packets were answered in {hours} hours."
         raise CannotRun("TOO_LONG", words)
-    spent = costs.spent(run.machines, around.price, at)
+    spent = costs.spent_by(run, around.price, at)
     if run.cost_limit_usd is None or spent is None or spent < run.cost_limit_usd:
         return
     words = (
@@ -205,7 +207,7 @@ def _ask(run: EvalRun, around: Surroundings, now: datetime, clock: Clock) -> Non
                 for batch in _gathered(batches, clock):
                     if not _keep(work, batch, at()):
                         return
-    actions.record_eval_run(run=run, cost=costs.spent(run.machines, around.price, at()), now=now)
+    actions.record_eval_run(run=run, cost=costs.spent_by(run, around.price, at()), now=now)
 
 
 def _gathered(batches: Iterable[list[Ended]], clock: Clock) -> Iterator[list[Ended]]:
@@ -378,7 +380,7 @@ def _end(run: EvalRun, around: Surroundings, reason: str, message: str, now: dat
     that is tried again.
     """
     if run.status in EvalRun.OPEN:
-        cost = costs.spent(run.machines, around.price, now)
+        cost = costs.spent_by(run, around.price, now)
         actions.fail_eval_run(run=run, reason=reason, message=message, cost=cost, now=now)
     else:
         actions.record_waiting(

@@ -187,6 +187,15 @@ class TestWhatIsScored:
         assert (run.status, run.reason) == (Status.ERROR, code)
         assert not run.packet_results.exists()
 
+    def test_waits_while_no_pod_is_seen(self, world):
+        pods = dict(world.cluster.pods)
+        world.cluster.pods.clear()
+        run = world.step(2)
+        assert (run.status, run.reason) == (Status.STARTING, "WAITING")
+        assert "none of its pods is seen" in run.message
+        world.cluster.pods.update(pods)
+        assert world.step().status == Status.RUNNING
+
     def test_asks_nothing_of_a_pod_that_goes_away(self, world):
         ((name, pods),) = world.cluster.pods.items()
         world.cluster.pods[name] = (*pods, PodStatus("q", deleting=True))
@@ -664,6 +673,45 @@ class TestCost:
         run = pair.step(3)
         assert (run.status, run.cost_usd) == (Status.PASSED, None)
 
+    def test_counts_a_machine_that_another_one_took_the_place_of(self, pair):
+        taken = NodeClaimStatus("taken-back", instance_type="p5.48xlarge")
+        pair.step()
+        pair.cluster.status = replace(READY, ready=False, node_claim=taken)
+        pair.step(2)
+        pair.cluster.status = READY
+        run = pair.step(2)
+        for side in Side:
+            machine = run.machines[side]
+            assert machine["instance_type"] == run.machine_of(side) == "g6.xlarge"
+            (earlier,) = machine["earlier"]
+            assert earlier["instance_type"] == "p5.48xlarge"
+        # 8 minutes of the one and 4 of the other, of both sides
+        assert run.cost_usd == 2 * Decimal("1.006") * 12 / 60
+
+    def test_is_unknown_where_a_side_answers_on_a_machine_that_nobody_saw(self, pair):
+        for side in Side:
+            name = pair.run.version_of(side).name
+            unseen = replace(READY, node_claim=None, pods=pair.cluster.pods[name])
+            pair.cluster.of[name] = unseen
+        run = pair.step(3)
+        assert (run.status, run.machines, run.cost_usd) == (Status.PASSED, {}, None)
+
+    @pytest.mark.parametrize("passes", [1, 2])
+    def test_ends_a_run_also_while_nothing_answers(self, pair, passes):
+        def away():
+            raise TemporaryError("The cluster is not there.")
+
+        pair.step()
+        pair.cluster.status = replace(READY, ready=False)
+        pair.step()  # the machines are seen
+        pair.cluster.status = READY
+        pair.step(passes - 1)
+        with unguarded():
+            EvalRun.objects.update(cost_limit_usd=Decimal("0.10"))
+        pair.engine.is_away = True
+        run = pair.step(cluster=away)
+        assert (run.status, run.reason) == (Status.ERROR, "COST_LIMIT")
+
     def test_is_kept_with_the_machines_that_were_seen(self, pair):
         run = pair.step(3)
         assert {side: each["instance_type"] for side, each in run.machines.items()} == {
@@ -728,6 +776,30 @@ class TestCanceling:
         )  # fmt: skip
         assert run.packet_results.count() == 0
         assert all(pair.git.read(f"serving/evals/{run.service_of(s)}.yaml") is None for s in Side)
+
+    def test_takes_away_what_another_worker_was_committing_meanwhile(
+        self, pair, carol, monkeypatch
+    ):
+        commit = reconcile.serving.commit
+
+        def canceled_meanwhile(run, around):
+            other = EvalRun.objects.get(pk=run.pk)
+            actions.cancel_eval_run(run=other, actor=carol, now=pair.now)
+            reconcile.reconcile_eval_run(run=other, around=around, now=pair.now)
+            assert EvalRun.objects.get(pk=run.pk).removed_at == pair.now  # nothing was there
+            return commit(run, around)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(reconcile.serving, "commit", canceled_meanwhile)
+            run = pair.step()
+        paths = [f"serving/evals/{run.service_of(side)}.yaml" for side in Side]
+        assert (run.status, run.removed_at) == (Status.CANCELED, None)
+        assert all(pair.git.read(path) for path in paths)
+        pair.cluster.status = GONE
+        run = pair.step(3)
+        assert [pair.git.read(path) for path in paths] == [None, None]
+        assert (run.removed_at is not None, run.next_check_at) == (True, None)
+        assert audited(run).count(Action.EVAL_COMMITTED) == 1
 
     def test_stops_a_pass_that_is_asking(self, pair, carol, monkeypatch):
         pair.step(2)

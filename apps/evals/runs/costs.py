@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from apps.evals.models import EvalRun
+
 Price = Callable[[str], Decimal | None]  # instance type → dollars an hour
 HOUR = Decimal(3600)
 
@@ -18,16 +20,28 @@ def spent(machines: Mapping[str, Mapping[str, Any]], price: Price, at: datetime)
     """Return what machines may have cost until a moment: dollars, 4 decimals; 0 where none was
     seen, None where one of them has no price.
 
-    machines: side → {"instance_type":, "since": ISO time}.
+    machines: side → {"instance_type":, "since": ISO time, "earlier": the same of those whose place
+    it took, each with "until"}.
     """
     total = Decimal(0)
-    for machine in machines.values():
-        hourly = price(str(machine.get("instance_type", "")))
-        if hourly is None:
-            return None
-        seconds = (at - datetime.fromisoformat(machine["since"])).total_seconds()
-        total += hourly * Decimal(str(max(0.0, seconds))) / HOUR
+    for last in machines.values():
+        for machine in (last, *last.get("earlier", ())):
+            hourly = price(str(machine.get("instance_type", "")))
+            if hourly is None:
+                return None
+            until = datetime.fromisoformat(machine["until"]) if "until" in machine else at
+            seconds = (until - datetime.fromisoformat(machine["since"])).total_seconds()
+            total += hourly * Decimal(str(max(0.0, seconds))) / HOUR
     return total.quantize(Decimal("0.0001"))
+
+
+def spent_by(run: EvalRun, price: Price, at: datetime) -> Decimal | None:
+    """Return what a run's machines may have cost until a moment, as spent does; None too where a
+    side answers on a machine that nobody saw.
+    """
+    if run.serving_at is not None and any(side not in run.machines for side in run.sides):
+        return None
+    return spent(run.machines, price, at)
 
 
 def expected(types: Sequence[str], price: Price, length: timedelta) -> Decimal | None:

@@ -11,11 +11,13 @@ were chosen for the run, the baseline's as it serves now.
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from apps.evals.models import EvalRun, Side
 from apps.evals.runs.surroundings import CannotRun, Surroundings
 from apps.gitops import sync, trouble
 from apps.gitops.trouble import Trouble
+from apps.integrations.errors import TemporaryError
 from apps.integrations.git.types import CommitRef
 from apps.integrations.kubernetes.types import ApplicationStatus, NodeClaimStatus, ServingStatus
 from apps.manifests import names
@@ -73,24 +75,33 @@ def statuses(run: EvalRun, around: Surroundings) -> dict[Side, ServingStatus]:
 
 def machines_of(
     run: EvalRun, found: dict[Side, ServingStatus], now: datetime
-) -> dict[str, dict[str, str]]:
+) -> dict[str, dict[str, Any]]:
     """Return the machines that the run is known to have, those that are seen now included: each
-    since it was launched.
+    since it was launched, with those that it took the place of.
     """
     seen = dict(run.machines)
     for side, status in found.items():
-        claim = status.node_claim
-        if claim is not None and claim.instance_type and side not in seen:
+        claim, before = status.node_claim, seen.get(side)
+        if claim is None or not claim.instance_type:
+            continue
+        if before is None:
             seen[str(side)] = _machine(claim, now)
+        elif before.get("name", claim.name) != claim.name:
+            left = before | {"until": now.isoformat()}
+            earlier = [*left.pop("earlier", ()), left]
+            seen[str(side)] = _machine(claim, now) | {"earlier": earlier}
     return seen
 
 
 def check_measured(run: EvalRun, side: Side, status: ServingStatus) -> None:
     """Raise CannotRun unless a side's loader says that it read the very version: what is scored is
-    what will be approved.
+    what will be approved. Raises TemporaryError while none of its pods is seen.
     """
     version, whose = run.version_of(side), OF_A_SIDE[side]
-    for pod in (pod for pod in status.pods if not pod.deleting):
+    pods = [pod for pod in status.pods if not pod.deleting]
+    if not pods:
+        raise TemporaryError(f"{whose} is ready, but none of its pods is seen.")
+    for pod in pods:
         if pod.loaded is None:
             words = f"{whose}'s loader left no word of what it read, so nothing is scored."
             raise CannotRun("NOT_MEASURED", f"{words} It must be the product's own (README).")
@@ -157,8 +168,9 @@ def _served(run: EvalRun, side: Side, bucket: str) -> ServedVersion:
     )
 
 
-def _machine(claim: NodeClaimStatus, now: datetime) -> dict[str, str]:
+def _machine(claim: NodeClaimStatus, now: datetime) -> dict[str, Any]:
     return {
+        "name": claim.name,
         "instance_type": claim.instance_type,
         "capacity_type": claim.capacity_type,
         "zone": claim.zone,

@@ -20,6 +20,13 @@ class TestSpent:
         machines = {"CANDIDATE": machine("g5.xlarge", 2), "BASELINE": machine("p5.48xlarge", 0.5)}
         assert spent(machines, PRICES.get, NOW) == Decimal("29.5320")
 
+    def test_counts_those_whose_place_a_machine_took(self):
+        left = machine("p5.48xlarge", 3) | {"until": (NOW - timedelta(hours=2.5)).isoformat()}
+        machines = {"CANDIDATE": machine("g5.xlarge", 2) | {"earlier": [left]}}
+        assert spent(machines, PRICES.get, NOW) == Decimal("29.5320")
+        left["instance_type"] = "own-rack"
+        assert spent(machines, PRICES.get, NOW) is None
+
     def test_is_nothing_where_no_machine_was_seen(self):
         assert spent({}, PRICES.get, NOW) == 0
 
