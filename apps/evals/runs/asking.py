@@ -22,6 +22,8 @@ from apps.integrations.errors import TemporaryError
 
 BUSY = (408, 425, 429)  # refusals that pass
 LONGEST_WORDS = 300
+# what reading JSON raises that is no chat's
+ODD_JSON = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
 
 REFUSED, STUMBLED = "REFUSED", "STUMBLED"
 PROBLEMS = {
@@ -81,16 +83,28 @@ class Asker:
                 pieces.append(delta.text)
                 last = delta
         except GatewayRefusal as error:
-            words = f"The engine refused it ({error.status}): {error.message}"[:LONGEST_WORDS]
+            said = storable(error.message)
+            words = f"The engine refused it ({error.status}): {said}"[:LONGEST_WORDS]
             if error.status in BUSY:
                 return Ended(call, words=words, has_stumbled=True)
             return Ended(call, problem=REFUSED, words=words)
         except BadAnswer as error:
             return Ended(call, problem=error.code, words=str(error))
+        except ODD_JSON:
+            words = "It answered JSON of another shape than a chat's."
+            return Ended(call, problem="NOT_A_STREAM", words=words)
         except TemporaryError as error:
             away = not engine.ready()
             return Ended(call, words=str(error), has_stumbled=True, is_away=away)
-        return Ended(call, "".join(pieces), _timing(last))
+        return Ended(call, storable("".join(pieces)), _timing(last))
+
+
+def storable(text: str) -> str:
+    """Return a text as it can be kept: halves of one character, which came apart, are joined, and
+    what no database keeps (NUL, half a surrogate) is shown as U+FFFD.
+    """
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return whole.replace("\0", "\ufffd")
 
 
 def _timing(last: Delta) -> Timing:

@@ -17,7 +17,7 @@ from apps.evals.scoring.codes import parse_codes
 # summary: {"summary": ["One sentence.", …], "codes": [], "refusal": ""}
 Form = Literal["codes", "extraction", "summary"]
 FORMS: tuple[str, ...] = get_args(Form)
-_FENCE = re.compile(r"\A\s*```(?:json)?\s*|\s*```\s*\Z", re.IGNORECASE)
+_FENCE = re.compile(r"\A```(?:json)?", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9])|\n+")
 _REFUSES = re.compile(
     r"\b(?:cannot|can't|can not|unable to|must not|decline to|won't|will not)\b", re.IGNORECASE
@@ -64,7 +64,7 @@ def sentences(text: str) -> tuple[str, ...]:
 
 def _object_of(text: str) -> dict[str, Any] | None:
     try:
-        found = json.loads(_FENCE.sub("", text))
+        found = json.loads(_FENCE.sub("", text.strip()).removesuffix("```"))
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

@@ -2,10 +2,12 @@
 
 import threading
 
+import httpx
 import pytest
 
 from apps.evals.models import Side
 from apps.evals.runs.asking import Asker, Call, Ended, answers
+from apps.integrations.engine.client import EngineClient
 from apps.integrations.engine.types import Bounds
 from tests.evals.engine_double import AWAY, CUT, ENDLESS, FAILS, PAGE, REFUSES, EngineDouble
 
@@ -83,6 +85,27 @@ class TestAsker:
         _, ended = self.ask(bad={"Diabetes": how})
         assert (ended.problem, ended.has_stumbled, ended.text) == (problem, False, "")
         assert words in ended.words
+
+    def said(self, *chunks):
+        """Return how a call ends that gets these lines of JSON."""
+        text = "".join(f"data: {chunk}\n\n" for chunk in (*chunks, "[DONE]"))
+        transport = httpx.MockTransport(lambda _: httpx.Response(200, text=text))
+        with EngineClient("http://engine", transport=transport) as client:
+            asker = Asker({Side.CANDIDATE: client}, {Side.CANDIDATE: "m-v1"}, 90, self.BOUNDS)
+            return asker.ask(Call(Side.CANDIDATE, "p1", ASKED))
+
+    @pytest.mark.parametrize(
+        "chunk", ['{"choices": {"a": 1}}', '{"choices": ["x"]}', '{"usage": 7}', "[" * 100_000]
+    )
+    def test_names_json_that_is_no_chats(self, chunk):
+        ended = self.said(chunk)
+        assert (ended.problem, ended.text) == ("NOT_A_STREAM", "")
+        assert "another shape" in ended.words
+
+    def test_keeps_no_character_that_no_database_keeps(self):
+        chunk = '{"choices": [{"delta": {"content": "%s"}}]}'
+        ended = self.said(chunk % r"I10 \u0000 \ud83d", chunk % r"\ude00 \ud800 x")
+        assert ended.text == "I10 \ufffd \U0001f600 \ufffd x"
 
     def test_lets_a_failing_engine_try_again(self):
         _, ended = self.ask(bad={"Diabetes": FAILS})

@@ -3,6 +3,7 @@ hand.
 """
 
 import json
+import time
 
 import pytest
 
@@ -16,6 +17,7 @@ from apps.evals.packets.packet import (
     Section,
     Span,
 )
+from apps.evals.scoring.answers import read
 from apps.evals.scoring.packets import score, unanswered
 from apps.evals.scoring.scores import Counts, Timing
 
@@ -189,3 +191,17 @@ def test_a_packet_without_an_answer_counts_with_nothing_said():
 def test_a_packet_survives_being_stored():
     for packet in (PACKET, BLANK):
         assert Packet.of_json(json.loads(json.dumps(packet.as_json()))) == packet
+
+
+def test_an_answer_of_blanks_alone_costs_little_time():
+    begun = time.process_time()
+    for text in ("\n" * 400_000 + "x", "```json" + " " * 400_000 + "x", "``` " * 100_000):
+        assert not read(text, "codes").is_valid
+    assert time.process_time() - begun < 2
+
+
+def test_an_answer_between_fences_keeps_its_form():
+    said = '{"diagnosis_codes": ["I10"], "procedure_codes": []}'
+    for text in (f"```json\n{said}\n```\n", f" ```\n{said}```", f"\n{said}\n"):
+        assert (read(text, "codes").is_valid, read(text, "codes").codes) == (True, ("I10",))
+    assert not read(f"```json\n{said}\n``` That is all.", "codes").is_valid
