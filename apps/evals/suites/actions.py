@@ -85,15 +85,16 @@ def ensure_shipped(
 
 
 def _keep_packets(digest: str, packets: Sequence[Packet]) -> None:
-    """Make the rows of packets that belong together."""
+    """Make the rows of packets that belong together, where nobody else makes them just now."""
     subset = subset_of(packets)
-    SuitePacket.objects.bulk_create(
+    rows = (
         SuitePacket(
             packets_digest=digest, number=number, packet_id=packet.id, pages=packet.pages,
             style=packet.style, in_subset=packet.id in subset, content=packet.as_json(),
         )
         for number, packet in enumerate(packets, 1)
     )  # fmt: skip
+    SuitePacket.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 # -- Those of teams --------------------------------------------------------------------------------
@@ -110,8 +111,8 @@ class _Parts:
 
 
 def may_ask(person: User) -> bool:
-    """Tell whether this person may ask for a suite, or for a change of one."""
-    return person.has_role(*OWNS_MODELS)
+    """Tell whether this person may ask for a suite, or for a change of one: their team owns it."""
+    return person.has_role(*OWNS_MODELS) and person.team_id is not None
 
 
 def permit_asking(person: User) -> None:

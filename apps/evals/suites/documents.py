@@ -80,7 +80,7 @@ def read(content: bytes) -> tuple[Placed, list[Any]]:
     Raises BadDocument.
     """
     text = _text(content)
-    lines = list(_lines(text))
+    lines = list(_lines(text.rstrip()))
     if len(lines) > 1 and lines[0].lstrip().startswith("{") and _is_whole(lines[0]):
         return _of_lines(lines)
     header = _parsed(text, 1)

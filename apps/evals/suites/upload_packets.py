@@ -11,6 +11,7 @@ Evidence is a quote of the packet's text, whose place is looked up.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from apps.evals.packets.draft import WORDS_A_PAGE
@@ -28,6 +29,8 @@ from apps.evals.packets.packet import (
 from apps.evals.scoring.codes import normalized, system_of
 
 MOST_CHARACTERS = 200_000
+MOST_PLACES = 100  # of one quote or code
+MOST_EVIDENCE = 1000  # places of all of a packet's
 ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 PACKET = {
@@ -53,7 +56,7 @@ def read_packet(found: Any) -> Packet:
         raise BadPacket(f"text has 1 to {MOST_CHARACTERS:,} characters.")
     text = str(text)
     sections = tuple(_sections(text, _list(found, "sections")))
-    return Packet(
+    packet = Packet(
         id=found["id"],
         text=text,
         pages=_pages(found, text),
@@ -68,6 +71,18 @@ def read_packet(found: Any) -> Packet:
         planted=_planted(text, found.get("planted")),
         refuse=_optional(found, "refuse", 200),
     )
+    if _places(packet) > MOST_EVIDENCE:
+        raise BadPacket(f"a packet's evidence stands in {MOST_EVIDENCE:,} places at most.")
+    return packet
+
+
+def _places(packet: Packet) -> int:
+    """Return in how many places all of a packet's evidence stands."""
+    evidence = [one.spans for one in packet.codes]
+    evidence += [one.spans for one in packet.distractors]
+    evidence += [one.spans for one in packet.claims]
+    evidence += [one.spans for one in packet.criteria]
+    return sum(map(len, evidence))
 
 
 def _pages(found: Mapping[str, Any], text: str) -> int:
@@ -165,9 +180,17 @@ def _evidence(text: str, given: Mapping[str, Any]) -> tuple[Span, ...]:
 
 
 def _spans(text: str, quote: str) -> tuple[Span, ...]:
+    """Return the places of a quote. Raises BadPacket where they are too many to be evidence."""
     if not quote:
         return ()
-    return tuple(Span(match.start(), match.end()) for match in re.finditer(re.escape(quote), text))
+    places = islice(re.finditer(re.escape(quote), text), MOST_PLACES + 1)
+    found = tuple(Span(match.start(), match.end()) for match in places)
+    if len(found) > MOST_PLACES:
+        raise BadPacket(
+            f"a quote or code stands in the packet's text more than {MOST_PLACES} times: quote "
+            f"more words as its evidence."
+        )
+    return found
 
 
 def _code(given: Mapping[str, Any]) -> str:

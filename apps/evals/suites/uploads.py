@@ -9,6 +9,7 @@ sent: that may be what must not be seen.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from apps.evals.packets.packet import Packet
@@ -161,7 +162,7 @@ def _of_text(found: Any, line: int, where: str = "") -> list[Problem]:
         if _UNSTORABLE.search(text):
             words = f"{where}{name}: it holds a character that cannot be stored."
             problems.append(Problem(line, words))
-        for each in member_data.find(text):
+        for each in islice(member_data.find(text), MOST_PROBLEMS):
             place = f"line {each.line}, column {each.column} of its text"
             words = f"{where}{name}, {place}: this looks like {each.kind}."
             problems.append(Problem(line, words))

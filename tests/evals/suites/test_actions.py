@@ -44,6 +44,12 @@ def approve(suite, reviewer, reason="They are good packets."):
 
 
 class TestRequestSuite:
+    def test_takes_none_of_a_person_without_a_team(self, model):
+        nobody = UserFactory(team=None, with_roles=[Role.MODEL_OWNER])
+        with pytest.raises(NotPermitted):
+            ask(nobody, model)
+        assert not EvalSuite.objects.exists()
+
     def test_waits_with_its_packets_and_judges_nothing_yet(self, asked, alice, model):
         assert (str(asked), asked.status, asked.owner_team) == (
             "claims-codes r1", "PENDING", alice.team,

@@ -40,6 +40,10 @@ class TestReadUpload:
         assert read_upload(lines(packet(), packet(id="p-2"))) == whole
         assert read_upload(b"\xef\xbb\xbf" + lines(packet()) + b"\n\n").packets == whole.packets[:1]
 
+    def test_takes_one_line_that_ends_as_lines_do(self):
+        whole = json.dumps(suite()).encode()
+        assert read_upload(whole + b"\n") == read_upload(whole)
+
     def test_gives_packets_that_can_be_scored(self):
         (only,) = read_upload(document()).packets
         answer = json.dumps({"diagnosis_codes": ["E11.9"], "procedure_codes": ["99213"]})
@@ -114,6 +118,11 @@ class TestRefuses:
             ({"codes": ["nonsense"]}, "no ICD-10-CM, CPT or HCPCS code"),
             ({"codes": [{"code": "I10", "evidence": "not there"}]}, "does not stand in"),
             ({"codes": [{"code": "I10", "evidence": 3}]}, "evidence is a quote"),
+            (
+                {"text": TEXT + "gout " * 100, "codes": [{"code": "M10.9", "evidence": "gout"}]},
+                "more than 100 times",
+            ),
+            ({"text": TEXT + "M10.9 " * 99, "codes": ["M10.9"] * 11}, "1,000 places at most"),
             ({"codes": {"code": "I10"}}, "codes is a list"),
             ({"codes": [["I10"]]}, "a code has the fields code, evidence"),
             ({"claims": [{"text": ""}]}, "a claim has a text"),
