@@ -47,7 +47,10 @@ REPORTED = (
 # shown also where a run did not measure them
 ALWAYS = ("f1", "precision", "recall", "groundedness", "ttft_p95_ms", "latency_p95_ms")
 NO_BASELINE_YET = "Nothing serves this model yet, so the run has no baseline."
-NO_BASELINE = "Nothing served this model when the run was asked for, so it has no baseline."
+SERVES_ITSELF = "This version serves now, so it is asked alone: its baseline would be itself."
+NO_BASELINE = (
+    "No other version served this model when the run was asked for, so it has no baseline."
+)
 
 
 def run_badge(run: EvalRun) -> Badge:

@@ -27,7 +27,8 @@ NO_LICENSE = (
 class RunFacts:
     """The version's newest evaluation run on a suite that came to a result. engine: "" where it was
     not recorded. baseline: the name of the version that it was measured against, None for none.
-    verdict: what the suite's rule made of it, as a sentence.
+    verdict: what the suite's rule made of it, as a sentence. partly: which of the suite's packets
+    it asked, in words, where these are too few to decide; "" else.
     """
 
     id: str
@@ -36,6 +37,7 @@ class RunFacts:
     engine: str = ""
     baseline: str | None = None
     verdict: str = ""
+    partly: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,9 @@ def _evaluation(facts: Evidence) -> list[Condition]:
     if not facts.suite:
         return [
             Condition(
-                "Evaluation", False, "There is no evaluation suite yet. A model owner starts one."
+                "Evaluation",
+                False,
+                "No suite judges this model. A model owner has one judge it, under Suites.",
             )
         ]
     every = [(facts.suite, facts.run), *facts.more]
@@ -162,10 +166,19 @@ def _on_suite(suite: str, run: RunFacts | None, facts: Evidence) -> list[Conditi
         return [Condition("Evaluation", False, f"{words} Publish a better version.")]
     return [
         Condition("Evaluation", True, f"run {run.id[:8]} on {suite}: the rule is met"),
+        *_asked(run),
         *_compared(run, facts),
         *_engine(run, facts.real_engine_required),
         _report(run),
     ]
+
+
+def _asked(run: RunFacts) -> list[Condition]:
+    """Return nothing but where the run asked too few of the suite's packets."""
+    if not run.partly:
+        return []
+    words = f"The run asked {run.partly}. Start a run that asks the whole suite."
+    return [Condition("Packets", False, words)]
 
 
 def _compared(run: RunFacts, facts: Evidence) -> list[Condition]:
@@ -177,7 +190,7 @@ def _compared(run: RunFacts, facts: Evidence) -> list[Condition]:
     if run.baseline == facts.baseline:
         words = f"asked the same packets beside {facts.baseline}, in the same run"
         return [Condition("Measured against", True, words)]
-    before = f"{run.baseline} served" if run.baseline else "nothing served"
+    before = f"{run.baseline} served" if run.baseline else "no other version served"
     words = (
         f"The run is from when {before}; now {facts.baseline} does. Start a run, which measures "
         f"the version against that one."

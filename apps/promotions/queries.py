@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db.models import F, Q
 
 from apps.capacity.queries import buys_only_spot, fit_of
@@ -11,7 +12,7 @@ from apps.catalog.facts.queries import documents_of
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.catalog.retirement.models import is_retired
 from apps.evals.models import EvalRun, EvalSuite
-from apps.evals.pages import verdict_words
+from apps.evals.pages import packets_words, verdict_words
 from apps.evals.queries import deciding_runs
 from apps.evals.suites.queries import suites_judging
 from apps.manifests.serving_settings import USUAL, ServingSettings, changes_of_answers, in_short
@@ -198,7 +199,17 @@ def _run_facts(run: EvalRun | None) -> RunFacts | None:
     passed = run.status == EvalRun.Status.PASSED
     baseline = run.baseline.name if run.baseline else None
     verdict = "" if passed else verdict_words(run)
-    return RunFacts(str(run.pk), passed, run.report_digest, run.engine, baseline, verdict)
+    return RunFacts(
+        str(run.pk), passed, run.report_digest, run.engine, baseline, verdict, _partly(run)
+    )
+
+
+def _partly(run: EvalRun) -> str:
+    """Return which packets of its suite a run asked, where these are too few to decide: on a CPU
+    alone, a subset is enough.
+    """
+    is_subset = run.subset != "" and run.packets_total < run.suite.packet_count
+    return packets_words(run) if is_subset and not settings.ENGINES_ON_CPU else ""
 
 
 def chosen_of(promotion: Promotion, ruling: Ruling | None = None) -> Chosen:

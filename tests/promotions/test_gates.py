@@ -41,7 +41,17 @@ class TestEvaluateGates:
                 "Evaluation",
                 "F1 is too low. Publish a better version.",
             ),
-            ({"run": replace(GOOD.run, baseline=None)}, "Measured against", "nothing served; now"),
+            (
+                {"run": replace(GOOD.run, partly="24 of 200 packets (the subset “cpu”)")},
+                "Packets",
+                "The run asked 24 of 200 packets (the subset “cpu”). Start a run that asks the "
+                "whole suite.",
+            ),
+            (
+                {"run": replace(GOOD.run, baseline=None)},
+                "Measured against",
+                "no other version served; now m-v6 does",
+            ),
             ({"run": replace(GOOD.run, baseline="m-v5")}, "Measured against", "m-v5 served; now"),
             ({"more": [("summary r2", None)]}, "Evaluation", "current suite summary r2"),
             (
@@ -54,7 +64,7 @@ class TestEvaluateGates:
                 "Measured against",
                 "m-v5 served",
             ),
-            ({"suite": "", "run": None}, "Evaluation", "no evaluation suite"),
+            ({"suite": "", "run": None}, "Evaluation", "No suite judges this model."),
             ({"baseline": "m-v7"}, "Baseline", "already"),
             (
                 {"baseline": "m-v7", "serving_class": "SCALE_TO_ZERO"},

@@ -251,3 +251,22 @@ class TestObstacles:
         assert found.words.startswith("prior-auth-extract-v8 waits for a reviewer")
         unrun = factories.version(registered_model, 6)
         assert [item.name for item in queries.obstacles(unrun, NOW)] == ["Evaluation", "Promotion"]
+
+
+class TestRunsOverASubset:
+    """A few short packets decide nothing but where engines have a CPU only."""
+
+    @pytest.mark.parametrize(("on_cpu", "words"), [(False, "5 of 24 packets"), (True, "")])
+    def test_are_too_few_to_propose_a_version(self, registered_model, settings, on_cpu, words):
+        settings.ENGINES_ON_CPU = on_cpu
+        few, whole = (factories.version(registered_model, number) for number in (1, 2))
+        factories.run(few, subset="cpu")
+        factories.run(whole)
+        with unguarded():
+            EvalRun.objects.filter(model_version=few).update(packets_total=5)
+        assert queries.evidence_for(few, NOW).run.partly.startswith(words)
+        assert bool(queries.evidence_for(few, NOW).run.partly) is not on_cpu
+        assert queries.evidence_for(whole, NOW).run.partly == ""
+        assert [one.name for one in queries.obstacles(few, NOW) if one.name == "Packets"] == (
+            [] if on_cpu else ["Packets"]
+        )

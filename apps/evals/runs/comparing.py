@@ -73,7 +73,9 @@ class Compared:
     def runs_differ_in(self) -> list[str]:
         """Return what else than the version differs between the two."""
         found = ["engine"] if self.left.engine != self.right.engine else []
-        return found + (["machine"] if self.left.machine != self.right.machine else [])
+        found += ["machine"] if self.left.machine != self.right.machine else []
+        one, other = self.left.run.concurrency, self.right.run.concurrency
+        return found + (["packets at once"] if one != other else [])
 
 
 def measured_on(suite: EvalSuite, *, visible: Any) -> dict[int, list[Measured]]:

@@ -60,7 +60,8 @@ class RunInput(serializers.Serializer[Any]):
     )
     serving_settings = serializers.DictField(
         required=False,
-        help_text="With what the candidate is served; as the live version where left out.",
+        help_text="With what the candidate is served; as usual where left out, whatever the live "
+        "version is served with.",
     )
 
 

@@ -3,6 +3,7 @@ by the suite's rule, and each side's figures with their intervals. And the end o
 person.
 """
 
+from decimal import Decimal
 from uuid import UUID
 
 from django.contrib import messages
@@ -108,14 +109,21 @@ def _for_person(run: EvalRun, user: User) -> dict[str, object]:
 
 def _cost(run: EvalRun) -> str:
     """Return what the run's machines may have cost at most, and its limit, in words."""
-    limit = f", ends at {usd(run.cost_limit_usd)}" if run.cost_limit_usd else ", no limit"
-    if run.status in EvalRun.OPEN:
-        spent = costs.spent(run.machines, list_price, now())
-    else:
-        spent, limit = run.cost_usd, limit.replace("ends", "would have ended")
+    spent, limit, is_open = _spent(run), run.cost_limit_usd, run.status in EvalRun.OPEN
     if spent is None:
-        return "not known: a machine has no list price" if run.machines else "not known"
-    return f"at most {usd(spent)}{limit}"
+        words = "not known, for a machine was not seen or has no list price"
+        return f"{words}, so its limit of {usd(limit)} cannot hold" if is_open and limit else words
+    if not limit:
+        return f"at most {usd(spent)}; no limit"
+    ends = "the run ends" if is_open else "the run would have ended"
+    return f"at most {usd(spent)}; {ends} at {usd(limit)}"
+
+
+def _spent(run: EvalRun) -> Decimal | None:
+    """Return what a run cost, or costs so far. What one that somebody canceled cost is not kept."""
+    if run.status in (EvalRun.Status.PASSED, EvalRun.Status.FAILED, EvalRun.Status.ERROR):
+        return run.cost_usd
+    return costs.spent_by(run, list_price, run.finished_at or now())
 
 
 def _facts(run: EvalRun) -> list[tuple[str, object]]:

@@ -2,9 +2,11 @@
 what it may cost; what it is measured against and what it usually costs stand beside it.
 """
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -29,6 +31,8 @@ from portal.pages.evaluations.asked import (
 )
 
 WHOLE = "whole"
+ON_GPU = "Only runs over the same packets compare, and a proposal needs the whole suite."
+ON_CPU = "Engines run on a CPU here, so a run asks the declared subset, whatever is chosen."
 
 
 class StartForm(SettingsForm):
@@ -41,7 +45,6 @@ class StartForm(SettingsForm):
         label="Packets",
         choices=[(WHOLE, "The whole suite"), (CPU, "The declared subset: few packets, short ones")],
         required=False,
-        help_text="Only runs over the same packets compare.",
     )
     concurrency = forms.IntegerField(
         label="Packets at once",
@@ -52,7 +55,7 @@ class StartForm(SettingsForm):
     )
     cost_limit_usd = forms.DecimalField(
         label="Ends at",
-        min_value=0,
+        min_value=Decimal("0.01"),
         max_value=actions.LARGEST_COST,
         decimal_places=2,
         required=False,
@@ -63,6 +66,7 @@ class StartForm(SettingsForm):
         super().__init__(*given, **more)
         found = EvalSuite.objects.filter(pk__in=[suite.pk for suite in suites])
         self.fields["suite"].queryset = found  # type: ignore[attr-defined]
+        self.fields["packets"].help_text = ON_CPU if settings.ENGINES_ON_CPU else ON_GPU
 
 
 @require_http_methods(["GET", "POST"])
@@ -73,7 +77,8 @@ def run_create(request: SignedIn, name: str, number: int) -> HttpResponse:
         actions.permit_start(version=version, actor=request.user)
     judging = suites_judging(version.registered_model)
     usual = wanted_by(version)
-    cost = _cost(judging, version, sides=2 if usual.baseline else 1)
+    baseline = usual.baseline if usual.baseline != version else None
+    cost = _cost(judging, version, sides=2 if baseline else 1)
     shown = StartForm.showing(usual.baseline_settings) | {
         "suite": judging[0].pk if judging else None,
         "packets": usual.subset or WHOLE,
@@ -98,8 +103,8 @@ def run_create(request: SignedIn, name: str, number: int) -> HttpResponse:
         "crumbs": _crumbs(version),
         "suites": [(suite, pages.rule_words(suite)) for suite in judging],
         "may_start": actions.can_start(version=version, actor=request.user),
-        "baseline": usual.baseline,
-        "no_baseline": pages.NO_BASELINE_YET,
+        "baseline": baseline,
+        "no_baseline": pages.SERVES_ITSELF if usual.baseline else pages.NO_BASELINE_YET,
         "cost": cost.words if cost else "",
     }
     status = 422 if form.errors else 200

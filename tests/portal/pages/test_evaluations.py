@@ -1,5 +1,7 @@
 """The page of one evaluation run: progress first, then figures, then codes beside codes."""
 
+import html
+import re
 from datetime import timedelta
 from decimal import Decimal
 
@@ -8,8 +10,10 @@ from django.urls import reverse
 
 from apps.evals import actions
 from apps.evals.models import EvalRun, EvalSuite, Side
+from apps.evals.runs.comparing import Compared, Measured
 from apps.evals.suites import shipped
 from apps.evals.suites.actions import ensure_suite
+from apps.evals.suites.queries import packet_of
 from apps.fleet.models import NodeClaim, Replica
 from tests.database import unguarded
 from tests.evals.samples import RIGHT, WRONG, answer, judged, serves
@@ -109,7 +113,7 @@ class TestWhileItRuns:
         self, page, alice, charlie, against, client
     ):
         found = page(alice, against)
-        assert "Its machines cost at most $0.00, ends at $2.50." in found
+        assert "Cost of its machines: at most $0.00; the run ends at $2.50." in found
         assert "Cancel the run" in found
         assert "Cancel the run" not in page(charlie, against)
         client.force_login(charlie)
@@ -119,6 +123,7 @@ class TestWhileItRuns:
         assert client.post(address).status_code == 302
         found = page(alice, against)
         assert f"{alice.name} canceled the run." in found
+        assert "at most $0.00; the run would have ended at $2.50" in found
         assert client.post(address, follow=True).content.count(b"has ended already") == 1
 
 
@@ -132,6 +137,7 @@ class TestWhenItHasEnded:
         assert "95 s in all" in found
         assert "usually" not in found
         assert "it has no baseline" in found
+        assert "both sides answered" not in found
 
     def test_shows_both_sides_with_the_rule_and_what_became_of_it(self, page, charlie, against):
         judged(against, WRONG)
@@ -226,6 +232,14 @@ class TestPackets:
         failed = joined(client.get(f"{address}packet-003/").content)
         assert "Never ended." in failed
 
+    def test_are_shown_with_their_very_text(self, client, charlie, against, address):
+        client.force_login(charlie)
+        page = client.get(f"{address}packet-001/").content.decode()
+        (shown,) = re.findall(r'<div class="packet-text">(.*?)</div>', page, re.DOTALL)
+        assert shown.count("<mark") > 1
+        plain = html.unescape(re.sub(r"<[^>]*>", "", shown))
+        assert plain == packet_of(against.suite, "packet-001").text
+
     @pytest.mark.parametrize("packet", ["packet-099", "packet-004"])
     def test_are_not_there_before_they_were_asked(self, client, charlie, address, packet):
         client.force_login(charlie)
@@ -255,6 +269,17 @@ class TestStart:
         assert "Usually about $0.09: 2 × g5.xlarge at $1.01 an hour (list price" in found
         assert "may have cost $1.00, as far as" in found
 
+    def test_shows_that_the_version_that_serves_is_asked_alone(
+        self, client, alice, address, registered_model
+    ):
+        live = promoted.live(registered_model, 21).model_version
+        client.force_login(alice)
+        of_live = reverse("evals:run_create", args=[registered_model.name, live.number])
+        shown = {at: joined(client.get(at).content) for at in (of_live, address)}
+        assert "This version serves now, so it is asked alone" in shown[of_live]
+        assert "which serves now" not in shown[of_live]
+        assert f"{live.name}</span>, which serves now" in shown[address]
+
     def test_starts_what_was_asked_for(self, client, alice, address, suite):
         client.force_login(alice)
         answer = client.post(address, {
@@ -274,8 +299,8 @@ class TestStart:
 
     def test_refuses_in_place(self, client, alice, charlie, address):
         client.force_login(alice)
-        answer = client.post(address, {"concurrency": 99})
-        assert answer.status_code == 422
+        for wrong in ({"concurrency": 99}, {"cost_limit_usd": "0"}):
+            assert client.post(address, wrong).status_code == 422
         client.force_login(charlie)
         assert client.post(address).status_code == 403
         assert "and reviewers start runs." in client.get(address).content.decode()
@@ -305,6 +330,14 @@ class TestCompare:
         query = {"left": run.model_version_id, "right": earlier.model_version_id}
         found = joined(client.get(self.ADDRESS, query).content)
         assert "The two were asked different packets of this suite." in found
+
+    def test_says_what_else_than_the_version_differs(self):
+        one, other = (
+            Measured(EvalRun(engine="vllm 0.11.0", concurrency=at_once), Side.CANDIDATE)
+            for at_once in (1, 8)
+        )
+        assert Compared(one, other, 3, []).runs_differ_in == ["packets at once"]
+        assert Compared(one, one, 3, []).runs_differ_in == []
 
     def test_has_nothing_to_choose_before_there_is_a_result(self, client, charlie, run):
         client.force_login(charlie)
