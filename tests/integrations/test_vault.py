@@ -122,9 +122,25 @@ class TestTheStacksVault:
         assert {oct(path.stat().st_mode & 0o777) for path in secrets.iterdir()} == {"0o600"}
 
     def test_does_the_job_again_where_it_died_halfway(self, bao, signer):
-        (bao.context.state / "secrets" / "vault-sealer-token").unlink()
+        secrets = bao.context.state / "secrets"
+        (secrets / "vault-sealer-token").unlink()
+        root = secrets / "vault-root-token"
+        root.write_text("s.revoked-before-its-file-was-taken-away")
         bao.run_job()
         assert signer("sealer").sign(b"m")
+        assert not root.exists()
+
+    def test_makes_the_key_of_its_seal_anew_where_a_start_died_before_it_was_written(self, bao):
+        seal = bao.context.folder("vault") / "seal.key"
+        kept = seal.read_bytes()
+        bao.server.prepare()
+        assert (seal.read_bytes(), len(kept)) == (kept, 32)
+        try:
+            seal.write_bytes(b"")
+            bao.server.prepare()
+            assert (len(seal.read_bytes()), seal.stat().st_mode & 0o777) == (32, 0o600)
+        finally:
+            seal.write_bytes(kept)
 
 
 class Lies:

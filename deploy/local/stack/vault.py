@@ -115,7 +115,8 @@ def parts(context: Context) -> list[Part]:
     def prepare() -> None:
         (home / "raft").mkdir(exist_ok=True, mode=0o700)
         seal = home / "seal.key"
-        if not seal.exists():
+        # an empty one is of a start that died here: nothing was ever sealed with it
+        if not seal.exists() or not seal.stat().st_size:
             seal.touch(mode=0o600)
             seal.write_bytes(secrets.token_bytes(32))
         config = CONFIG.format(home=home, port=port, cluster=cluster)

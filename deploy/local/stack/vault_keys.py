@@ -11,11 +11,12 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import hvac
-from hvac.exceptions import InternalServerError, InvalidPath, VaultDown
+from hvac.exceptions import Forbidden, InternalServerError, InvalidPath, VaultDown
 
 from .credentials import write_private
 
@@ -49,8 +50,10 @@ def main(state: Path, address: str) -> None:
         write_private(root, made["root_token"])
     if root.exists():
         client.token = root.read_text()
-        until_it_leads(lambda: set_up(client, own))
-        client.auth.token.revoke_self()
+        # refused: a run that died before it took the file away had revoked the token
+        with suppress(Forbidden):
+            until_it_leads(lambda: set_up(client, own))
+            client.auth.token.revoke_self()
         root.unlink()
     if not own.exists():
         raise SystemExit("nobody has a token for the local Vault any more: run `make reset`")
