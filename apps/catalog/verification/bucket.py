@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from apps.common.counts import counted
 from apps.integrations.s3.types import BucketFacts
 
 NOT_TOLD = "S3 does not tell."
@@ -71,14 +72,17 @@ def _default_retention(facts: BucketFacts, retention_days: int) -> Setting:
     name = "Default retention"
     if facts.object_lock is None:
         return Setting(name, Verdict.UNKNOWN, NOT_TOLD)
+    wanted = counted(retention_days, "day")
     if not facts.retention_days:
         found = "None. The portal locks each object itself; what others write there is not locked."
-        days = f"{retention_days:,} day{'' if retention_days == 1 else 's'}"
-        advice = f"Set COMPLIANCE for {days}, so that nothing lies there unlocked."
+        advice = f"Set COMPLIANCE for {wanted}, so that nothing there is unlocked."
         return Setting(name, Verdict.WRONG, found, advice)
-    found = f"{facts.retention_mode}, {facts.retention_days:,} days."
+    found = f"{facts.retention_mode}, {counted(facts.retention_days, 'day')}."
     if facts.retention_mode != "COMPLIANCE":
         return Setting(name, Verdict.WRONG, found, "Set COMPLIANCE: others can be lifted.")
+    if facts.retention_days < retention_days:
+        advice = f"Set {wanted}, for which the portal locks each object."
+        return Setting(name, Verdict.WRONG, found, advice)
     return Setting(name, Verdict.RIGHT, found)
 
 
@@ -86,12 +90,20 @@ def _encryption(facts: BucketFacts, kms_key: str) -> Setting:
     name = "Encryption"
     if facts.encryption is None:
         return Setting(name, Verdict.UNKNOWN, NOT_TOLD)
-    below = " with a key of the bucket below it" if facts.bucket_key else ""
-    found = f"{facts.encryption or 'none'} {facts.kms_key}{below}".replace("  ", " ") + "."
+    below = ", with a bucket key" if facts.bucket_key else ""
+    found = f"{facts.encryption or 'None'} {facts.kms_key}".strip() + f"{below}."
     if not kms_key:
         words = f"{found} REGISTRY_KMS_KEY asks for no key."
-        return Setting(name, Verdict.RIGHT if facts.encryption else Verdict.WRONG, words)
-    if facts.encryption != "aws:kms" or (facts.kms_key and kms_key not in facts.kms_key):
+        if facts.encryption:
+            return Setting(name, Verdict.RIGHT, words)
+        return Setting(name, Verdict.WRONG, words, "Turn the bucket's encryption on.")
+    # aws:kms without a key means AWS's own
+    if facts.encryption != "aws:kms" or not facts.kms_key:
+        return Setting(name, Verdict.WRONG, found, f"Set SSE-KMS with {kms_key}.")
+    if not f"/{facts.kms_key}".endswith((f"/{kms_key}", f":{kms_key}")):
+        if "alias/" in kms_key + facts.kms_key:
+            words = f"{found} Whether that is {kms_key}, S3 does not tell."
+            return Setting(name, Verdict.UNKNOWN, words)
         return Setting(name, Verdict.WRONG, found, f"Set SSE-KMS with {kms_key}.")
     if not facts.bucket_key:
         advice = "Turn the bucket key on: else every part is a call to KMS."

@@ -114,6 +114,11 @@ def _integrity(now: datetime) -> State:
     if overdue := held.count():
         late = f"{counted(overdue, 'version was', 'versions were')} not checked again lately."
         return State(Badge("warn", "", "Not checked lately"), f"{words} {late}")
+    if unchecked := versions.filter(reason="WAITING").count():
+        one = "version could not be checked: its page says why"
+        several = "versions could not be checked: their pages say why"
+        late = f"{counted(unchecked, one, several)}."
+        return State(Badge("warn", "", "Could not be checked"), f"{words} {late}")
     if unmeasured:
         late = f"Of {unmeasured:,} nobody has measured what they loaded."
         return State(Badge("warn", "", "Not measured"), f"{words} {late}")

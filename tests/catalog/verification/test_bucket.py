@@ -39,9 +39,12 @@ class TestSettingsOf:
             ({"versioning": "Suspended"}, "Versioning"),
             ({"object_lock": False}, "Object Lock"),
             ({"retention_days": 0}, "Default retention"),
+            ({"retention_days": 364}, "Default retention"),
             ({"retention_mode": "GOVERNANCE"}, "Default retention"),
             ({"encryption": "AES256"}, "Encryption"),
             ({"kms_key": "arn:aws:kms:us-east-1:111122223333:key/9z"}, "Encryption"),
+            ({"kms_key": ""}, "Encryption"),  # AWS's own
+            ({"kms_key": KEY + "0"}, "Encryption"),
             ({"bucket_key": False}, "Encryption"),
             ({"replication": ()}, "Replication"),
             ({"public_access_block": dict.fromkeys(FOUR, True) | {FOUR[1]: False}},
@@ -69,6 +72,19 @@ class TestSettingsOf:
         assert {name for name, verdict in found.items() if verdict == "UNKNOWN"} == names
         assert {verdict for name, verdict in found.items() if name not in names} == {"RIGHT"}
 
+    @pytest.mark.parametrize(
+        ("found", "wanted", "verdict"),
+        [
+            (KEY, "0a1b", "RIGHT"),
+            (KEY, "a1b", "WRONG"),
+            (KEY.replace("key/0a1b", "alias/registry"), "alias/registry", "RIGHT"),
+            (KEY, "alias/registry", "UNKNOWN"),
+            (KEY.replace("key/0a1b", "alias/registry"), KEY, "UNKNOWN"),
+        ],
+    )
+    def test_know_a_key_by_address_id_or_alias(self, found, wanted, verdict):
+        assert verdicts(replace(GOOD, kms_key=found), wanted)["Encryption"] == verdict
+
 
 class TestEncryptionOfAnObject:
     STORED = StoredObject("k", 1, "v", None, "aws:kms", KEY, True, "COMPLETED")
@@ -82,7 +98,7 @@ class TestEncryptionOfAnObject:
         [
             ({"encryption": "AES256"}, "found AES256"),
             ({"kms_key": KEY + "c"}, "found arn"),
-            ({"bucket_key": False}, "key of the bucket"),
+            ({"bucket_key": False}, "bucket key"),
         ],
     )
     def test_is_wrong_by_what_s3_tells(self, facts, words):

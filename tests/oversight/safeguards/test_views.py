@@ -9,9 +9,10 @@ from django.utils import timezone
 from apps.accounts.models import Role
 from apps.accounts.recertification.models import RoleReview
 from apps.audit.models import Verification
+from apps.catalog.actions import record_waiting
 from apps.oversight.safeguards import states
 from apps.oversight.safeguards.mapping import SAFEGUARDS
-from tests.factories import UserFactory
+from tests.factories import ModelVersionFactory, UserFactory
 from tests.pages import joined
 
 pytestmark = pytest.mark.django_db
@@ -45,6 +46,16 @@ class TestStates:
         )
         found = state("access")
         assert (found.badge.words, "1 role should have been" in found.words) == ("Overdue", True)
+
+    def test_of_integrity_name_versions_that_could_not_be_checked(self):
+        version, _ = ModelVersionFactory(), ModelVersionFactory()
+        found = state("integrity")
+        assert (found.badge.tone, found.words[:19]) == ("ok", "2 verified versions")
+        at = timezone.now() + timedelta(days=1)
+        record_waiting(version=version, message="AccessDenied.", at=at, now=timezone.now())
+        found = state("integrity")
+        assert (found.badge.words, found.badge.tone) == ("Could not be checked", "warn")
+        assert "1 version could not be checked" in found.words
 
     def test_of_emergencies_follow_their_reviews(self, world):
         found = state("emergency")
