@@ -287,16 +287,25 @@ def record_file_verified(*, file: ModelFile, now: datetime) -> None:
 
 def record_progress(
     *, version: ModelVersion, bytes_verified: int, message: str, now: datetime
-) -> None:
-    """Show how far the present phase is, and keep the lease. No audit event: nothing changed."""
-    moving = ModelVersion.objects.filter(pk=version.pk, status__in=ModelVersion.MOVING)
-    moving.update(bytes_verified=bytes_verified, message=message, reason="", observed_at=now)
+) -> bool:
+    """Show how far the present phase is, and keep the lease. No audit event: nothing changed. False
+    where the version has left the phase meanwhile: it was taken out of use, or another process was
+    faster.
+    """
+    rows = ModelVersion.objects.filter(pk=version.pk, status=version.status)
+    if not rows.update(bytes_verified=bytes_verified, message=message, reason="", observed_at=now):
+        return False
     keep_lease(version, now=now)
+    return True
 
 
 def record_waiting(*, version: ModelVersion, message: str, at: datetime, now: datetime) -> None:
-    """Something outside is away: say so, and try again at `at`."""
-    rows = ModelVersion.objects.filter(pk=version.pk, generation=version.generation)
+    """Something outside is away: say so, and try again at `at`. Nothing where the version was taken
+    out of use meanwhile: why stays.
+    """
+    rows = ModelVersion.objects.filter(
+        pk=version.pk, generation=version.generation, status=version.status
+    )
     rows.update(reason="WAITING", message=message, observed_at=now, next_check_at=at)
 
 

@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from apps.audit.models import Action
 from apps.audit.timeline import TimelineEvent
+from apps.catalog.actions import SIGNER_REVOKED
 from apps.catalog.facts.models import ModelFacts
 from apps.catalog.facts.words import count_words
 from apps.catalog.models import ModelFile, ModelVersion, RegisteredModel
@@ -131,8 +132,9 @@ def version_steps(
         "Manifest signed, objects locked",
         "Everything verified",
     ]
-    if all(done) and version.status == Status.QUARANTINED:  # what was verified has changed since
-        labels.append("Found changed in the registry")
+    if all(done) and version.status == Status.QUARANTINED:  # after it was verified
+        is_revoked = version.reason == SIGNER_REVOKED
+        labels.append("Signing key revoked" if is_revoked else "Found changed in the registry")
         done.append(False)
         times.append(version.observed_at)
     now = done.index(False) if False in done else len(done)

@@ -52,6 +52,10 @@ PROGRESS_SECONDS = 1.0
 Status = ModelVersion.Status
 
 
+class Left(Exception):
+    """The version has left the phase: it was taken out of use, or another process was faster."""
+
+
 @dataclass
 class Pass:
     """One run over one version: its clock and how many bytes of the phase are behind it.
@@ -84,22 +88,24 @@ class Pass:
         return Look(self.version, self.store, [*self.keys(), *more], self.kms_key)
 
     def count(self, name: str, *, verb: str) -> Callable[[int], None]:
-        """Return who is told of bytes that were read: they count, the progress is written and the
-        lease kept, at most once a second.
-        """
+        """Return who is told of bytes that were read: they count, and `show` is called."""
 
         def read(size: int) -> None:
             self.done += size
-            if self.clock() - self.shown >= PROGRESS_SECONDS:
-                self.shown = self.clock()
-                actions.record_progress(
-                    version=self.version,
-                    bytes_verified=self.done,
-                    message=f"{verb} {name}.",
-                    now=self.at,
-                )
+            self.show(f"{verb} {name}.")
 
         return read
+
+    def show(self, message: str) -> None:
+        """Write the progress and keep the lease, at most once a second. Raises Left."""
+        if self.clock() - self.shown < PROGRESS_SECONDS:
+            return
+        self.shown = self.clock()
+        still_there = actions.record_progress(
+            version=self.version, bytes_verified=self.done, message=message, now=self.at
+        )
+        if not still_there:
+            raise Left
 
 
 def reconcile_version(
@@ -125,6 +131,8 @@ def reconcile_version(
             _verify(work)
         elif version.status == Status.VERIFIED:
             _check_again(work)
+    except Left:
+        return
     except Untrue as error:
         actions.quarantine_version(
             version=version, reason=error.reason, message=str(error), where=error.where,
@@ -164,9 +172,10 @@ def _abandon(work: Pass) -> None:
 
 def _sign(work: Pass) -> None:
     files = [file for file in work.version.files.all() if file.name != RANGES_NAME]
+    work.done = sum(file.size for file in files if file.read_back_at and file.range_digests)
     for file in files:
         _store(work, file)
-    work.done = sum(file.size for file in files if file.read_back_at and file.range_digests)
+        work.show(f"Storing {file.name}.")
     for file in files:
         if not (file.read_back_at and file.range_digests):
             _read_back(work, file)
@@ -261,8 +270,13 @@ def _write_signature(work: Pass, entries: Sequence[FileEntry]) -> tuple[bytes, P
     """Sign once; return what is stored, and whose it is. A signature differs each time it is made,
     so one that a former pass wrote is checked and kept.
     """
-    signer = work.signer()
-    bundle = model_manifest.sign(name=work.version.name, entries=entries, signer=signer)
+    try:
+        signer = work.signer()
+        bundle = model_manifest.sign(name=work.version.name, entries=entries, signer=signer)
+    except PermanentError as error:
+        # a key that is refused or disabled is no fault of the version, whose files are all right:
+        # it is signed once somebody has mended that
+        raise TemporaryError(f"It cannot be signed. {error}") from error
     stored = _write_once(work, SIGNATURE_NAME, bundle)
     return stored, checks.check_signature(work.look(signer.public_key), stored, entries)
 

@@ -64,7 +64,11 @@ class Keeper:
             record_signer(signer=self.signer(), now=self.now())
         except (TemporaryError, PermanentError) as error:
             log.warning("the registry's key cannot be used: %s", error)
-        if former is not None and former.exists():
+        if former is None:
+            return
+        if not former.exists():
+            log.warning("the file of former keys does not exist: %s", former)
+        else:
             record_former(keys=trusted_keys(former.read_bytes()), now=self.now())
 
     def turn(self) -> bool:
@@ -115,7 +119,7 @@ class Keeper:
         return True
 
     def _verification(self) -> bool:
-        due = Verification.objects.filter(next_check_at__lte=self.now())
+        due = Verification.objects.open().filter(next_check_at__lte=self.now())
         row = due.select_related("version__registered_model").order_by("next_check_at").first()
         if row is None:
             return False

@@ -10,6 +10,7 @@ from apps.audit.models import Action, AuditEvent
 from apps.catalog import actions, parts
 from apps.catalog.models import ModelVersion, RegisteredModel
 from apps.common.errors import NotPermitted
+from apps.common.leases import lease
 from apps.common.model_manifest import FileEntry
 from apps.integrations.s3.types import UploadedPart
 from tests.catalog.samples import declared, folder
@@ -265,17 +266,22 @@ class TestWhatTheWorkerFoundOut:
     def test_of_its_progress_is_shown_while_it_moves(self, registered_model):
         version, other = two(registered_model, status="VERIFYING", reason="WAITING")
         untouched = as_stored(other)
-        actions.record_progress(version=version, bytes_verified=7, message="Half.", now=NOW)
+        facts = {"version": version, "message": "Half.", "now": NOW}
+        assert actions.record_progress(bytes_verified=7, **facts) is True
         version.refresh_from_db()
+        assert version.next_check_at == NOW + lease()
         assert (version.bytes_verified, version.message, version.reason, version.observed_at) == (
             7,
             "Half.",
             "",
             NOW,
         )
-        ModelVersion.objects.filter(pk=version.pk).update(status="QUARANTINED")
-        actions.record_progress(version=version, bytes_verified=9, message="More.", now=NOW)
-        assert (as_stored(version)["bytes_verified"], as_stored(other)) == (7, untouched)
+        gone = {"status": "QUARANTINED", "next_check_at": None}
+        ModelVersion.objects.filter(pk=version.pk).update(**gone)
+        assert actions.record_progress(bytes_verified=9, **facts) is False
+        stored = as_stored(version)
+        assert (stored["bytes_verified"], stored["next_check_at"]) == (7, None)
+        assert as_stored(other) == untouched
 
     def test_waits_for_what_is_away_unless_the_row_has_changed(self, registered_model):
         version, other = two(registered_model, status="SIGNING")
@@ -289,6 +295,10 @@ class TestWhatTheWorkerFoundOut:
         )
         assert (stored["next_check_at"], as_stored(other)) == (self.LATER, untouched)
         ModelVersion.objects.filter(pk=version.pk).update(generation=5)
+        actions.record_waiting(version=version, message="Again.", at=NOW, now=NOW)
+        assert as_stored(version)["message"] == "S3 is away."
+        version.refresh_from_db()
+        ModelVersion.objects.filter(pk=version.pk).update(status="QUARANTINED")
         actions.record_waiting(version=version, message="Again.", at=NOW, now=NOW)
         assert as_stored(version)["message"] == "S3 is away."
 

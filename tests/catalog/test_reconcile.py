@@ -271,6 +271,37 @@ class TestReconcileVersion:
         actions.retry_version(version=version, actor=alice, now=now)
         assert work(version).status == Status.VERIFIED
 
+    @pytest.mark.parametrize(("then", "read"), [("away", 0), ("reads", 1)])
+    def test_leaves_a_version_that_was_taken_out_of_use_meanwhile(
+        self, store, alice, work, now, then, read
+    ):
+        """It reads no further, why stays as it was said, and nothing is due."""
+        version = work(upload(store, alice, folder(), now=now), passes=1)
+        assert version.status == Status.VERIFYING
+        why = {"reason": "SIGNER_REVOKED", "message": "Its signer was revoked."}
+        asked = []
+
+        class Meanwhile:
+            def __getattr__(self, name):
+                return getattr(store, name)
+
+            def list_keys(self, prefix):
+                same = ModelVersion.objects.get(pk=version.pk)
+                actions.quarantine_version(version=same, now=now, **why)
+                if then == "away":
+                    raise TemporaryError("The model registry (S3) cannot be reached.")
+                return store.list_keys(prefix)
+
+            def read_from(self, key, **options):
+                asked.append(key)
+                return store.read_from(key, **options)
+
+        ticks = iter(range(0, 100_000, 60))
+        version = work(version, passes=1, using=Meanwhile(), clock=lambda: float(next(ticks)))
+        assert (version.status, version.next_check_at) == (Status.QUARANTINED, None)
+        assert {"reason": version.reason, "message": version.message} == why
+        assert len(asked) == read
+
     def test_gives_an_abandoned_upload_up(self, store, alice, work, now):
         version = work(upload(store, alice, folder(), now=now, finish=False), passes=1)
         assert version.status == Status.FAILED

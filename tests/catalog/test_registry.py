@@ -1,5 +1,6 @@
 """The registry's own process: what it does first, which keys it believes, when it reads again."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,13 +12,15 @@ from apps.accounts.models import Role
 from apps.audit.models import Action, AuditEvent
 from apps.catalog import actions
 from apps.catalog.models import ModelVersion
+from apps.catalog.pages import version_steps
 from apps.catalog.signers import actions as signers
 from apps.catalog.signers.models import Signer
 from apps.catalog.verification import actions as verification
 from apps.catalog.verification.models import BucketState, Verification
+from apps.catalog.verification.pages import protection_facts
 from apps.common.model_manifest import signer_name
 from apps.common.signing import FileSigner, public_pem
-from apps.integrations.errors import PermanentError, TemporaryError
+from apps.integrations.errors import PermanentError, Refused, TemporaryError
 from tests.catalog.samples import folder, keeper, safetensors, upload, verified
 from tests.database import unguarded
 from tests.factories import UserFactory
@@ -124,11 +127,18 @@ class TestKeeper:
         assert all(found[signer_name(key)].active_to for key in former)
         assert AuditEvent.objects.filter(action=Action.SIGNER_BEGAN).count() == 3
 
-    def test_reads_and_verifies_while_the_key_is_away(self, store, alice, now):
+    @pytest.mark.parametrize(
+        "error",
+        [
+            TemporaryError("Vault cannot be reached: ConnectTimeout."),
+            Refused("Vault does not let us use the key: permission denied.", status=403),
+        ],
+    )
+    def test_reads_and_verifies_while_the_key_is_away_or_refused(self, store, alice, now, error):
         old, fresh = verified(store, alice, now=now), upload(store, alice, folder(), now=now)
 
         def away():
-            raise TemporaryError("Vault cannot be reached: ConnectTimeout.")
+            raise error
 
         own = keeper(store, lambda: now)
         own.signer = away
@@ -137,7 +147,7 @@ class TestKeeper:
         run(own)
         fresh.refresh_from_db()
         assert (fresh.status, fresh.reason) == ("SIGNING", "WAITING")
-        assert "Vault cannot be reached" in fresh.message
+        assert str(error) in fresh.message
         assert all(file.read_back_at for file in fresh.files.all())
         assert Verification.objects.get().status == "PASSED"
         later = fresh.next_check_at
@@ -158,6 +168,35 @@ class TestKeeper:
         run(keeper(store, lambda: later, signer=new_key()))
         version.refresh_from_db()
         assert version.status == "VERIFIED"
+
+    def test_takes_what_a_revoked_key_signed_out_of_use_whenever_it_is_found(
+        self, store, alice, now
+    ):
+        """A signature that was on its way while the key was revoked is in no list of that day."""
+        old, read, fresh = (
+            verified(store, alice, now=now),
+            verified(store, alice, now=now),
+            upload(store, alice, folder(), now=now),
+        )
+        own = keeper(store, lambda: now)
+        own._version()
+        fresh.refresh_from_db()
+        assert fresh.status == "VERIFYING"
+        reading = verification.ask_verification(version=read, actor=alice, now=now)
+        Signer.objects.update(revoked_at=now, active_to=now)
+        run(own)
+        run(keeper(store, lambda: now + DAY))
+        for version in (old, read, fresh):
+            version.refresh_from_db()
+            assert (version.status, version.reason) == ("QUARANTINED", "SIGNER_REVOKED")
+            assert version.message == f"Its signer, {version.signer}, was revoked."
+            assert trail(version)[-1][0] == Action.VERSION_QUARANTINED
+            with pytest.raises(verification.CannotVerify):
+                verification.ask_verification(version=version, actor=alice, now=now)
+        reading.refresh_from_db()
+        assert (reading.status, reading.reason) == ("ENDED", "SIGNER_REVOKED")
+        steps = version_steps(old, list(old.files.all()), [])
+        assert [step["label"] for step in steps][-1] == "Signing key revoked"
 
 
 def revoke(signer, asker, decider, now):
@@ -181,6 +220,18 @@ class TestSchedule:
             assert trail(row.version)[-1][0] == Action.VERIFICATION_PASSED
         run(keeper(store, lambda: now + 7 * DAY + timedelta(hours=2)))
         assert Verification.objects.count() == 2
+
+    def test_tries_a_reading_without_a_result_again_a_day_later(self, store, alice, now):
+        version, other = (verified(store, alice, now=now) for _ in range(2))
+        for each in (version, other):
+            row = verification.ask_verification(version=each, actor=alice, now=now + 6 * DAY)
+            if each == other:
+                verification.record_passed(row=row, protection={}, now=now)
+            else:
+                verification.record_ended(row=row, message="AccessDenied.", now=now)
+        assert verification.open_due(every=6 * DAY, now=now + 6.5 * DAY) == 0
+        assert verification.open_due(every=6 * DAY, now=now + 7 * DAY) == 1
+        assert version.verifications.open().get().cause == "SCHEDULE"
 
     def test_reads_no_version_that_is_out_of_use(self, store, alice, now):
         version, other = (verified(store, alice, now=now) for _ in range(2))
@@ -221,6 +272,38 @@ class TestBucket:
         row = BucketState.objects.get()
         assert (row.settings, row.checked_at) == (kept.settings, now)
         assert "AccessDenied" in row.problem
+
+
+class Encrypted:
+    """The store, where S3 says that every object is encrypted with one key."""
+
+    def __init__(self, store, key):
+        self._store, self._key = store, key
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def head(self, key):
+        found = self._store.head(key)
+        return found and replace(found, encryption="aws:kms", kms_key=self._key, bucket_key=True)
+
+
+class TestEncryption:
+    def test_is_asked_for_before_a_version_is_used_and_keeps_what_was_verified_before(
+        self, store, alice, now
+    ):
+        """Whoever sets another key takes no version that serves out of use."""
+        kept = Encrypted(store, "arn:aws:kms:us-east-1:111122223333:key/0a1b")
+        before = verified(kept, alice, now=now)
+        fresh = upload(store, alice, folder(), now=now)
+        run(keeper(kept, lambda: now + DAY, kms_key="9z"))
+        for version in (before, fresh):
+            version.refresh_from_db()
+        assert (before.status, before.reason) == ("VERIFIED", "")
+        assert (fresh.status, fresh.reason) == ("QUARANTINED", "NOT_ENCRYPTED")
+        said = dict(protection_facts(before, "9z"))["Encrypted"]
+        assert str(said).endswith("with a bucket key; today the settings ask for 9z")
+        assert str(dict(protection_facts(before, "0a1b"))["Encrypted"]).endswith("a bucket key")
 
 
 class TestTamperedBucket:

@@ -44,7 +44,6 @@ def record_signer(*, signer: signing.Signer, now: datetime) -> Signer:
     known = Signer.objects.filter(fingerprint=fingerprint(key)).first()
     if known is not None and (known.active_to is None or known.revoked_at is not None):
         return known
-    # two processes may begin with a new key at the same moment
     for before in Signer.objects.select_for_update().filter(active_to=None):
         _end(before, now)
     if known is not None:
@@ -54,17 +53,28 @@ def record_signer(*, signer: signing.Signer, now: datetime) -> Signer:
         known.refresh_from_db()
         row = known
     else:
-        row = Signer.objects.create(
-            fingerprint=fingerprint(key),
-            name=signer_name(key),
-            kind=signer.kind,
-            key_id=signer.key_id,
-            public_key=public_pem(key).decode(),
-            active_from=_first_signed(signer_name(key)) or now,
-        )
+        row = _unsaved(signer, now)
+        try:
+            with transaction.atomic():
+                row.save(force_insert=True)
+        except IntegrityError:
+            # another process began with this key at the same moment, and has it in the record
+            return Signer.objects.get(fingerprint=fingerprint(key))
     facts = {"fingerprint": row.fingerprint, "kind": str(row.kind), "key": row.key_id}
     audit.record(action=Action.SIGNER_BEGAN, actor=WORKER, target=row, now=now, data=facts)
     return row
+
+
+def _unsaved(signer: signing.Signer, now: datetime) -> Signer:
+    key = signer.public_key
+    return Signer(
+        fingerprint=fingerprint(key),
+        name=signer_name(key),
+        kind=signer.kind,
+        key_id=signer.key_id,
+        public_key=public_pem(key).decode(),
+        active_from=_first_signed(signer_name(key)) or now,
+    )
 
 
 @transaction.atomic

@@ -17,7 +17,7 @@ STATUS_BADGES = {
 def badge(signer: Signer) -> Badge:
     """Return whether the key signs, signed, or is believed no more."""
     if signer.revoked_at is not None:
-        return Badge("bad", "", "Revoked", title="Nobody believes its signatures any more")
+        return Badge("bad", "", "Revoked", title="Its signatures no longer count")
     if signer.active_to is None:
         return Badge("ok", "", "Signs now")
     return Badge("idle", "", "Former key", title="Its signatures still count")
@@ -34,7 +34,7 @@ def facts(signer: Signer, versions: int) -> Facts:
     key: object = {"text": signer.key_id, "mono": True} if signer.key_id else "not known"
     return [
         ("Private key in", signer.get_kind_display()),
-        ("Called there", key),
+        ("Key there", key),
         ("Fingerprint", {"text": signer.fingerprint, "mono": True, "copy": True}),
         ("Signed from", f"{signer.active_from:%d %b %Y %H:%M} UTC"),
         ("Until", until),

@@ -10,7 +10,7 @@ SIGNERS = Table(
         Column("name", "Key", "name", sort="name", url=pages.url, place="name", css="nowrap"),
         Column("state", "State", pages.badge, kind="badge", place="figure", css="nowrap"),
         Column("kind", "Private key in", "get_kind_display", sort="kind", csv="kind"),
-        Column("key", "Called there", "key_id", kind="mono", unknown="not known", optional=True),
+        Column("key", "Key there", "key_id", kind="mono", unknown="not known", optional=True),
         Column("fingerprint", "Fingerprint", "fingerprint", kind="mono", optional=True,
                at_first=False),
         Column("from", "Signed from", "active_from", kind="time", sort="active_from"),

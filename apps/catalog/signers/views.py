@@ -77,7 +77,9 @@ def signer_revoke(request: SignedIn, fingerprint: str) -> HttpResponse:
 @require_POST
 def revocation_approve(request: SignedIn, pk: UUID) -> HttpResponse:
     """Revoke a key."""
-    return _decide(request, pk, actions.approve_revocation, "Revoked. Nobody believes it now.")
+    return _decide(
+        request, pk, actions.approve_revocation, "Revoked. Its signatures no longer count."
+    )
 
 
 @require_POST

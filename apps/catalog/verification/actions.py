@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Max, Sum
+from django.db.models import Exists, F, Max, OuterRef, Q, Sum
 from django.db.models.functions import Coalesce
 
 from apps.accounts.models import User
@@ -29,10 +29,11 @@ READABLE = (
     ModelVersion.Status.FAILED,
 )
 MOST_AT_ONCE = 20
+TRIED_AGAIN_AFTER = timedelta(days=1)
 
 
 class CannotVerify(DomainError):
-    """The version has no manifest yet, or is being read already."""
+    """The version has no manifest yet, its signer was revoked, or it is being read already."""
 
     code = "cannot_verify"
 
@@ -45,8 +46,11 @@ def may_ask(version: ModelVersion, person: User) -> bool:
 
 
 def can_be_read(version: ModelVersion) -> bool:
-    """Tell whether there is something to compare a version's bytes with."""
-    return bool(version.manifest_digest) and version.status in READABLE
+    """Tell whether there is something to compare a version's bytes with: a manifest whose signer
+    was not revoked.
+    """
+    is_believed = version.reason != catalog.SIGNER_REVOKED
+    return bool(version.manifest_digest) and version.status in READABLE and is_believed
 
 
 @transaction.atomic
@@ -58,17 +62,25 @@ def ask_verification(*, version: ModelVersion, actor: User, now: datetime) -> Ve
     )
     row = _open(version, Verification.Cause.DEMAND, actor, now)
     if row is None:
-        raise CannotVerify(f"{version} is being read already, or was not signed yet.")
+        raise CannotVerify(
+            f"{version} is being read already, is not signed yet, or its signer was revoked."
+        )
     audit.record(action=Action.VERIFICATION_ASKED, actor=actor, target=version, now=now)
     return row
 
 
 def open_due(*, every: timedelta, now: datetime) -> int:
     """Open a reading of each verified version whose bytes were read longer ago than `every`, the
-    longest ago first, some at a time; return how many.
+    longest ago first, some at a time; return how many. One that ended without a result is tried
+    again a day later.
     """
-    read_at = Coalesce(Max("verifications__requested_at"), F("verified_at"))
+    has_result = ~Q(verifications__status=Status.ENDED)
+    read_at = Coalesce(Max("verifications__requested_at", filter=has_result), F("verified_at"))
     rows = ModelVersion.objects.verified().alias(read_at=read_at).filter(read_at__lte=now - every)
+    tried = Verification.objects.filter(
+        version=OuterRef("pk"), requested_at__gt=now - TRIED_AGAIN_AFTER
+    )
+    rows = rows.exclude(Exists(tried))
     due = rows.select_related("registered_model").order_by("read_at", "pk")[:MOST_AT_ONCE]
     opened = [_open(version, Verification.Cause.SCHEDULE, None, now) for version in due]
     return len([row for row in opened if row is not None])
@@ -97,14 +109,19 @@ def _open(
 # -- What the registry's process found -------------------------------------------------------------
 
 
-def record_position(*, row: Verification, ranges_done: int, bytes_done: int, now: datetime) -> None:
-    """Keep how far a reading is, and the lease. No audit event: nothing changed."""
+def record_position(*, row: Verification, ranges_done: int, bytes_done: int, now: datetime) -> bool:
+    """Keep how far a reading is, and the lease. No audit event: nothing changed. False where
+    another process has ended the reading meanwhile.
+    """
     rows = Verification.objects.open().filter(pk=row.pk)
-    rows.update(
+    changed = rows.update(
         ranges_done=ranges_done, bytes_done=bytes_done, observed_at=now, reason="", message="",
         attempts=0,
     )  # fmt: skip
+    if not changed:
+        return False
     keep_lease(row, now=now)
+    return True
 
 
 def record_waiting(*, row: Verification, message: str, at: datetime, now: datetime) -> None:
@@ -134,9 +151,12 @@ def record_passed(*, row: Verification, protection: Mapping[str, object], now: d
 
 @transaction.atomic
 def record_untrue(*, row: Verification, found: Untrue, now: datetime) -> None:
-    """Something is not what was signed: the version is taken out of use, whatever its state."""
+    """Something is not what was signed: the version is taken out of use, whatever its state. Where
+    its signer was revoked, no byte was compared: the reading has no result.
+    """
+    status = Status.ENDED if found.reason == catalog.SIGNER_REVOKED else Status.FAILED
     where = {"file": found.file, "first_byte": found.first, "last_byte": found.last}
-    if not _end(row, Status.FAILED, now, reason=found.reason, message=str(found), **where):
+    if not _end(row, status, now, reason=found.reason, message=str(found), **where):
         return
     catalog.quarantine_version(
         version=row.version, reason=found.reason, message=str(found), where=found.where, now=now

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from apps.catalog.actions import SIGNER_REVOKED
 from apps.catalog.models import ModelFile, ModelVersion
+from apps.catalog.signers.queries import signer_of
 from apps.catalog.verification.reading import Untrue, compare_ranges, missing, stream
 from apps.common import model_manifest
 from apps.common.canonical import digest_of_bytes
@@ -84,11 +86,15 @@ def check_documents(look: Look, entries: Sequence[FileEntry]) -> bytes:
 
 
 def check_signature(look: Look, bundle: bytes, entries: Sequence[FileEntry]) -> PublicKey:
-    """Return the key that signed exactly these files. Raises Untrue; PermanentError where the key
-    that the version says it was signed with is not known here, so that nobody can tell.
+    """Return the key that signed exactly these files. Raises Untrue, also where that key was
+    revoked; PermanentError where the key that the version says it was signed with is not known
+    here, so that nobody can tell.
     """
     names = {signer_name(key) for key in look.keys}
     if look.version.signer and look.version.signer not in names:
+        signer = signer_of(look.version.signer)
+        if signer is not None and signer.revoked_at is not None:
+            raise Untrue(SIGNER_REVOKED, f"Its signer, {signer}, was revoked.", file=SIGNATURE_NAME)
         raise PermanentError(
             f"{look.version} was signed by {look.version.signer}, whose public key is not known "
             "here. Name it among the former keys."
@@ -157,7 +163,10 @@ def _check_kept(look: Look, name: str, stored: StoredObject) -> None:
     if stored.locked_until is None or stored.locked_until < until:
         words = f"{name}: expected a lock until {until:%Y-%m-%d}, found none that long."
         raise Untrue("NOT_LOCKED", words, file=name)
-    if problem := encryption_problem(stored, look.kms_key):
+    # What was verified stays so where the settings ask for another key since: an object whose
+    # encryption was changed is another object, which is found without this.
+    wanted = look.kms_key if look.version.verified_at is None else ""
+    if problem := encryption_problem(stored, wanted):
         raise Untrue("NOT_ENCRYPTED", f"{name}: {problem}.", file=name)
 
 
@@ -172,7 +181,7 @@ def encryption_problem(stored: StoredObject, kms_key: str) -> str:
     if stored.kms_key and not is_key(stored.kms_key, kms_key):
         return f"expected encryption with {kms_key}, found {stored.kms_key}"
     if stored.bucket_key is False:
-        return "expected a key of the bucket below the key of KMS, found none"
+        return "expected a bucket key below the key of KMS, found none"
     return ""
 
 

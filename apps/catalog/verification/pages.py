@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from apps.catalog.models import ModelVersion
 from apps.catalog.verification.bucket import Setting, Verdict
+from apps.catalog.verification.checks import KMS, NOT_TOLD, is_key
 from apps.catalog.verification.models import Verification
 from apps.common.badges import Badge
 
@@ -85,8 +86,13 @@ def _encryption(kept: Mapping[str, Any], kms_key: str) -> str:
     if kept["kms_keys"]:
         words += f", key {', '.join(kept['kms_keys'])}"
     if kept["bucket_key"] == ["True"]:
-        words += ", with a key of the bucket below it"
-    return words if kms_key else f"{words}; no key is asked for"
+        words += ", with a bucket key"
+    if not kms_key:
+        return f"{words}; no key is asked for"
+    is_other = any(not is_key(key, kms_key) for key in kept["kms_keys"])
+    if is_other or set(methods) - {KMS, NOT_TOLD}:
+        words += f"; today the settings ask for {kms_key}"
+    return words
 
 
 def _replication(states: Sequence[str]) -> str:
@@ -101,8 +107,3 @@ def _replication(states: Sequence[str]) -> str:
         "REPLICA": "this is the copy",
     }
     return "; ".join(names.get(state, state) for state in states)
-
-
-def is_replication_bad(version: ModelVersion) -> bool:
-    """Tell whether S3 says that an object could not be copied."""
-    return "FAILED" in version.protection.get("replication", ())

@@ -124,6 +124,10 @@ def _steady(
                 at, left = at + len(chunk), TRIES
                 yield chunk
             return
+        except NoSuchRange:
+            if at == first:
+                raise
+            return  # it broke off behind its last byte: whoever reads counts them
         except TemporaryError as error:
             left -= 1
             if not left:
@@ -164,7 +168,7 @@ def compare_ranges(
     if left.more():
         raise Untrue(
             "DIGEST_MISMATCH",
-            f"{name}: it goes on behind its {size:,} bytes.",
+            f"{name}: it goes on after its {size:,} bytes.",
             file=name,
             first=size,
             last=size,

@@ -44,14 +44,15 @@ class Turn:
         return self.now + timedelta(seconds=self.clock() - self.started)
 
     def passed(self, size: int) -> None:
-        """A range is right. Raises TurnOver once the time is used."""
+        """A range is right. Raises TurnOver once the time is used, or the reading was ended."""
         self.ranges, self.bytes = self.ranges + 1, self.bytes + size
         over = self.clock() - self.started > TURN_SECONDS
         if over or self.clock() - self.shown >= PROGRESS_SECONDS:
             self.shown = self.clock()
-            actions.record_position(
+            is_open = actions.record_position(
                 row=self.row, ranges_done=self.ranges, bytes_done=self.bytes, now=self.at
             )
+            over = over or not is_open
         if over:
             raise TurnOver
 

@@ -41,7 +41,7 @@ VERIFICATIONS = Table(
     filters=VerificationFilters,
     order="-asked",
     empty=Empty(
-        "Nothing was read again yet",
+        "Nothing has been read again yet",
         "Every byte of a version is read before it is used, and then again on schedule.",
         icon="file-check",
     ),

@@ -21,9 +21,12 @@ from tests.trail import trail
 pytestmark = pytest.mark.django_db
 
 
+def new_key(name):
+    return FileSigner(ec.generate_private_key(ec.SECP256R1()), name)
+
+
 def signer(name="one.pem"):
-    key = FileSigner(ec.generate_private_key(ec.SECP256R1()), name)
-    return actions.record_signer(signer=key, now=NOW)
+    return actions.record_signer(signer=new_key(name), now=NOW)
 
 
 @pytest.fixture
@@ -127,6 +130,22 @@ class TestApproveRevocation:
         assert trail(row)[-1][:2] == (Action.REVOCATION_REJECTED, "carol")
 
 
+class TestRecordSigner:
+    def test_notes_a_key_once_where_two_processes_begin_with_it(self, former, monkeypatch):
+        key, first_signed = new_key("now.pem"), actions._first_signed
+
+        def meanwhile(name):
+            monkeypatch.setattr(actions, "_first_signed", first_signed)
+            actions.record_signer(signer=key, now=NOW)
+            return None
+
+        monkeypatch.setattr(actions, "_first_signed", meanwhile)
+        row = actions.record_signer(signer=key, now=NOW)
+        assert (row.key, row.active_to) == (key.public_key, None)
+        assert [one[0] for one in trail(row)] == [Action.SIGNER_BEGAN]
+        assert [one[0] for one in trail(former)] == [Action.SIGNER_BEGAN, Action.SIGNER_ENDED]
+
+
 class TestRequestRevocation:
     def test_is_one_at_a_time_and_no_second_one_of_a_revoked_key(
         self, former, current, platform, carol
@@ -200,7 +219,7 @@ class TestPages:
         assert client.post(approve, {"reason": "Seen it."}).status_code == 302
         version.refresh_from_db()
         assert version.status == "QUARANTINED"
-        assert "Nobody believes this key." in client.get(where).content.decode()
+        assert "Signatures of this key no longer count." in client.get(where).content.decode()
 
     def test_gives_the_public_keys_that_count(self, client, former, current, platform, carol):
         client.force_login(carol)

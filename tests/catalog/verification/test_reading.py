@@ -95,6 +95,19 @@ class TestStream:
         assert all(before <= after for before, after in pairwise(store.asked))
         assert store.given == len(content)
 
+    def test_ends_where_the_connection_broke_behind_the_last_byte(self):
+        content = body(66)
+
+        class Breaks(Store):
+            def read_from(self, key, *, version_id="", first=0):
+                yield from super().read_from(key, first=first)
+                raise TemporaryError("The model registry (S3) cannot be reached.")
+
+        store = Breaks(content)
+        assert b"".join(stream(store, "k")) == content
+        assert store.asked == [0, 66]
+        assert check(Breaks(content), content) == ([0], 66)
+
     def test_gives_up_where_nothing_more_comes(self):
         store = Store(body(100), cuts=(66, 0, 0, 0))
         with pytest.raises(TemporaryError):
@@ -155,7 +168,7 @@ class TestFileChecked:
             check(Store(body(150)), body(250), first=2)
 
     def test_sees_what_was_appended(self):
-        with pytest.raises(Untrue, match="goes on behind its 250 bytes"):
+        with pytest.raises(Untrue, match="goes on after its 250 bytes"):
             check(Store(body(251)), body(250))
 
     def test_compares_a_file_whole_that_has_no_ranges(self):

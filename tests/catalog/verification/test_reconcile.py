@@ -154,6 +154,20 @@ class TestTurns:
         assert (row.status, version.status) == ("ENDED", "VERIFIED")
         assert trail(version)[-1][0] == Action.VERIFICATION_ENDED
 
+    def test_leaves_a_reading_that_another_process_has_ended(self, version, store, alice, now):
+        row = actions.ask_verification(version=version, actor=alice, now=now)
+
+        class Meanwhile(Watched):
+            def list_keys(self, prefix):
+                same = Verification.objects.get(pk=row.pk)
+                actions.record_passed(row=same, protection={}, now=now)
+                return store.list_keys(prefix)
+
+        watched = Meanwhile(store)
+        look(row, watched, slow=True)
+        assert (row.status, row.next_check_at, row.finished_at) == ("PASSED", None, now)
+        assert len(watched.asked) == 1
+
     def test_finds_an_object_that_nobody_declared(self, version, store, alice, now):
         versitygw.put_raw(store, version.prefix + "evil.py", b"import os")
         row = look(actions.ask_verification(version=version, actor=alice, now=now), store)
