@@ -46,7 +46,7 @@ REPORTED = (
 )
 # shown also where a run did not measure them
 ALWAYS = ("f1", "precision", "recall", "groundedness", "ttft_p95_ms", "latency_p95_ms")
-NO_BASELINE_YET = "Nothing serves this model yet, so the run has no baseline."
+NO_BASELINE_YET = "No version that may be served answers callers now: the run has no baseline."
 SERVES_ITSELF = "This version serves now, so it is asked alone: its baseline would be itself."
 NO_BASELINE = (
     "No other version served this model when the run was asked for, so it has no baseline."

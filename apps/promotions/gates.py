@@ -53,8 +53,9 @@ class Evidence:
     them. fit: what the pools can buy of them, None while there are none. evaluated_otherwise:
     settings that may change answers, in which the run differs from what is proposed.
     real_engine_required: by the policy. policy: the number of the one in force. retired: its model
-    is gone. model_card: the file's name; license: where the version's files say what holds; "" for
-    none.
+    is gone.
+    baseline_quarantined: what serves may be served no more. model_card: the file's name; license:
+    where the version's files say what holds; "" for none.
     """
 
     version: str
@@ -80,6 +81,7 @@ class Evidence:
     bound_policy: int | None = None
     is_bound: bool = False
     retired: bool = False
+    baseline_quarantined: bool = False
     model_card: str = ""
     license: str = ""
 
@@ -187,6 +189,9 @@ def _compared(run: RunFacts, facts: Evidence) -> list[Condition]:
     """
     if facts.baseline in (None, facts.version):
         return []
+    if facts.baseline_quarantined:
+        words = f"{facts.baseline} serves and is quarantined, so nothing is measured against it"
+        return [Condition("Measured against", True, words)]
     if run.baseline == facts.baseline:
         words = f"asked the same packets beside {facts.baseline}, in the same run"
         return [Condition("Measured against", True, words)]

@@ -152,6 +152,7 @@ def evidence_for(
         run=_run_facts(run),
         suite=str(suite) if suite else "",
         baseline=live.name if live else None,
+        baseline_quarantined=bool(live and live.status == ModelVersion.Status.QUARANTINED),
         more=[(str(each), _run_facts(runs.get(each.pk))) for each in suites[1:]],
         serving_class=serving_class,
         **_of_settings(serving_class, settings, runs.values()),

@@ -6,7 +6,7 @@ import pytest
 
 from apps.manifests.serving_settings import ServingSettings, changes_of_answers
 from apps.promotions.binding.differences import GONE, SERVES, Difference
-from apps.promotions.gates import Evidence, RunFacts, blocked, evaluate_gates
+from apps.promotions.gates import Condition, Evidence, RunFacts, blocked, evaluate_gates
 
 GOOD = Evidence(
     version="m-v7",
@@ -101,6 +101,13 @@ class TestEvaluateGates:
     def test_asks_for_no_baseline_where_nothing_would_be_replaced(self):
         found = evaluate_gates(replace(GOOD, baseline=None))
         assert "Measured against" not in [one.name for one in found]
+
+    def test_measures_nothing_against_what_is_quarantined(self):
+        run = replace(GOOD.run, baseline=None)
+        found = evaluate_gates(replace(GOOD, run=run, baseline_quarantined=True))
+        assert blocked(found) == []
+        words = "m-v6 serves and is quarantined, so nothing is measured against it"
+        assert Condition("Measured against", True, words) in found
 
     @pytest.mark.parametrize(
         ("serving_class", "only_spot", "holds"),

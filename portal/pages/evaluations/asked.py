@@ -48,7 +48,8 @@ def wanted_by(
     cost_limit_usd: Decimal | None = None,
     serving: ServingSettings | None = None,
 ) -> Wanted:
-    """Return what a run of a version does: against the version that serves now, as it is served.
+    """Return what a run of a version does: against the version that serves now, as it is served,
+    unless that is quarantined: what may be served no more is no measure, and cannot be asked.
 
     whole: all packets of the suite, or the declared subset alone; None for what is usual here. None
     elsewhere: the usual, too.
@@ -61,7 +62,7 @@ def wanted_by(
         found = replace(found, concurrency=concurrency)
     if serving is not None:
         found = replace(found, settings=serving)
-    if live is None:
+    if live is None or live.model_version.status == ModelVersion.Status.QUARANTINED:
         return found
     return replace(found, baseline=live.model_version, baseline_settings=live.promotion.settings)
 

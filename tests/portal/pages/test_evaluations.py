@@ -257,7 +257,9 @@ class TestStart:
     ):
         client.force_login(alice)
         found = joined(client.get(address).content)
-        assert "Nothing serves this model yet, so the run has no baseline." in found
+        assert (
+            "No version that may be served answers callers now: the run has no baseline." in found
+        )
         assert "The run ends by itself where its machines may have cost $25.00" in found
         assert "It passes with every figure within its threshold" in found
         live = promoted.live(earlier.model_version.registered_model, 21)
@@ -268,6 +270,16 @@ class TestStart:
         # 154 s of two machines at $1.006 an hour
         assert "Usually about $0.09: 2 × g5.xlarge at $1.01 an hour (list price" in found
         assert "may have cost $1.00, as far as" in found
+
+    def test_asks_nothing_beside_a_version_that_is_quarantined(
+        self, client, alice, address, registered_model
+    ):
+        live = promoted.live(registered_model, 21).model_version
+        client.force_login(alice)
+        assert live.name in joined(client.get(address).content)
+        type(live).objects.filter(pk=live.pk).update(status="QUARANTINED")
+        found = joined(client.get(address).content)
+        assert "the run has no baseline" in found
 
     def test_shows_that_the_version_that_serves_is_asked_alone(
         self, client, alice, address, registered_model
