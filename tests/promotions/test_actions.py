@@ -56,7 +56,7 @@ def promotion(version, alice):
 class TestRequestPromotion:
     def test_binds_digest_run_and_baseline(self, version, alice, registered_model):
         live = factories.live(registered_model, 6)
-        with pytest.raises(actions.NotEligible, match="from when nothing served"):
+        with pytest.raises(actions.NotEligible, match="from when no other version served"):
             propose(version, alice)
         run = factories.run(version, at=NOW + timedelta(minutes=1))
         made = propose(version, alice)
