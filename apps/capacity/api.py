@@ -19,8 +19,9 @@ from apps.capacity.filters import RequestQuery
 from apps.capacity.models import CapacityRequest
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
+from apps.common.orders import carry_out_word
 from apps.common.pagination import NewestRequests
-from apps.common.reasons import ReasonInput, reason_of
+from apps.common.reasons import ReasonInput
 from apps.manifests.capacity import CAPACITY_TYPES, POLICIES, REASONS, Budget, NodePool
 
 TAG = "Capacity"
@@ -221,12 +222,10 @@ def capacity_request(request: Request, pk: UUID) -> Response:
 def decide(request: Request, pk: UUID, decision: str) -> Response:
     """Approve or reject a request, with a reason; withdraw or retry it, without."""
     item, who = _request(request, pk), caller(request)
-    if action := DECISIONS.get(decision):
-        action(request=item, approver=who, reason=reason_of(request.data), now=now())
-    elif change := ORDERS.get(decision):
-        change(request=item, actor=who, now=now())
-    else:
-        raise Http404
+    carry_out_word(
+        decision, decisions=DECISIONS, orders=ORDERS, who=who, body=request.data, now=now(),
+        request=item,
+    )  # fmt: skip
     return Response(CapacityRequestOutput(_request(request, pk)).data)
 
 

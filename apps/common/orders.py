@@ -1,16 +1,17 @@
-"""What a page does with an order that the rows may not allow: carry it out, and tell how it
-went.
+"""What a door does with an order that the rows may not allow: a page carries it out and tells how
+it went; the API finds it by the word at the end of its address.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
 from django.contrib import messages
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 
 from apps.common.errors import DomainError
-from apps.common.reasons import ReasonForm
+from apps.common.reasons import ReasonForm, reason_of
 
 Made = TypeVar("Made")
 
@@ -42,3 +43,28 @@ def carry_out_with_reason(
         return form
     carry_out(request, partial(order, reason=form.cleaned_data["reason"]), done)
     return None
+
+
+def carry_out_word(
+    word: str,
+    *,
+    decisions: Mapping[str, Callable[..., object]],
+    orders: Mapping[str, Callable[..., object]],
+    who: object,
+    body: object,
+    now: datetime,
+    **row: object,
+) -> None:
+    """Carry out what the API was asked for by a word: a decision, with the reason in the body, or
+    another order, which needs none.
+
+    decisions: take the row, approver, reason and now; orders: the row, actor and now. row: the row
+    by the name that they take it by. Raises Http404 for any other word, ValidationError without a
+    reason, and what the actions raise.
+    """
+    if decide := decisions.get(word):
+        decide(**row, approver=who, reason=reason_of(body), now=now)
+    elif order := orders.get(word):
+        order(**row, actor=who, now=now)
+    else:
+        raise Http404

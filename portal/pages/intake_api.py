@@ -4,7 +4,6 @@ import json
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils.timezone import now
 from rest_framework import serializers
@@ -24,11 +23,13 @@ from apps.catalog.sizing.fits import Load
 from apps.catalog.sizing.forms import LONGEST_CONTEXT, MOST_CALLERS
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
+from apps.common.orders import carry_out_word
 from apps.common.pagination import NewestRequests
-from apps.common.reasons import ReasonInput, reason_of
+from apps.common.reasons import ReasonInput
 from portal.pages.intake import RELATED, ask
 
 DECISIONS = {"approve": actions.approve_model, "reject": actions.reject_model}
+ORDERS = {"withdraw": actions.withdraw_model}
 
 
 class LoadInput(serializers.Serializer[Any]):
@@ -166,16 +167,14 @@ def new_model(request: Request, pk: UUID) -> Response:
     takes=ReasonInput(required=False),
     answers=IntakeOutput,
     refuses=(404, 409),
-    parameters=[choice("decision", [*DECISIONS, "withdraw"], "What to do with it.")],
+    parameters=[choice("decision", [*DECISIONS, *ORDERS], "What to do with it.")],
 )
 @api_view(["POST"])
 def decide(request: Request, pk: UUID, decision: str) -> Response:
     """Approve or reject a request, with a reason; withdraw it, without."""
     item, who = _request(request, pk), caller(request)
-    if action := DECISIONS.get(decision):
-        action(request=item, approver=who, reason=reason_of(request.data), now=now())
-    elif decision == "withdraw":
-        actions.withdraw_model(request=item, actor=who, now=now())
-    else:
-        raise Http404
+    carry_out_word(
+        decision, decisions=DECISIONS, orders=ORDERS, who=who, body=request.data, now=now(),
+        request=item,
+    )  # fmt: skip
     return Response(IntakeOutput(_request(request, pk)).data)

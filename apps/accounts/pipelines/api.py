@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils.timezone import now
 from rest_framework import serializers
@@ -25,12 +24,14 @@ from apps.accounts.requests import caller
 from apps.accounts.tokens import PIPELINES, TokenRefused, verify
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
+from apps.common.orders import carry_out_word
 from apps.common.pagination import NewestRequests
 from apps.common.reasons import ReasonInput, reason_of
 
 TAG = "Pipelines"
 RELATED = ("team", "before", "requested_by", "decided_by")
 DECISIONS = {"approve": actions.approve_rule, "reject": actions.reject_rule}
+ORDERS = {"withdraw": actions.withdraw_rule}
 
 
 class TokenInput(serializers.Serializer[Any]):
@@ -244,19 +245,17 @@ def pipeline_change(request: Request, pk: UUID) -> Response:
     takes=ReasonInput(required=False),
     answers=PipelineChangeOutput,
     refuses=(404, 409),
-    parameters=[choice("decision", [*DECISIONS, "withdraw"], "What to do with it.")],
+    parameters=[choice("decision", [*DECISIONS, *ORDERS], "What to do with it.")],
 )
 @api_view(["POST"])
 def decide(request: Request, pk: UUID, decision: str) -> Response:
     """Approve a rule, which puts it in force, or reject it, with a reason; withdraw it without."""
     who = caller(request)
     item = _change(who, pk)
-    if action := DECISIONS.get(decision):
-        action(change=item, approver=who, reason=reason_of(request.data), now=now())
-    elif decision == "withdraw":
-        actions.withdraw_rule(change=item, actor=who, now=now())
-    else:
-        raise Http404
+    carry_out_word(
+        decision, decisions=DECISIONS, orders=ORDERS, who=who, body=request.data, now=now(),
+        change=item,
+    )  # fmt: skip
     return Response(PipelineChangeOutput(_change(who, pk)).data)
 
 

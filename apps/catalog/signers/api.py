@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils.timezone import now
 from rest_framework import serializers
@@ -17,11 +16,13 @@ from apps.catalog.signers.models import Signer, SignerRevocation
 from apps.common.filters import Filters
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
+from apps.common.orders import carry_out_word
 from apps.common.pagination import Cursor
 from apps.common.reasons import ReasonInput, reason_of
 
 TAG = "Registry"
 DECISIONS = {"approve": actions.approve_revocation, "reject": actions.reject_revocation}
+ORDERS = {"withdraw": actions.withdraw_revocation}
 
 
 class NewestKeys(Cursor):
@@ -107,20 +108,17 @@ def revoke(request: Request, fingerprint: str) -> Response:
     takes=ReasonInput,
     answers=RevocationOutput,
     refuses=(404, 409),
-    parameters=[choice("decision", [*DECISIONS, "withdraw"], "What becomes of it.")],
+    parameters=[choice("decision", [*DECISIONS, *ORDERS], "What becomes of it.")],
 )
 @api_view(["POST"])
 def decide(request: Request, pk: UUID, decision: str) -> Response:
     """Revoke the key, leave it, or take one's own request back (which needs no reason)."""
     rows: Any = SignerRevocation.objects.visible_to(caller(request))
     row = get_object_or_404(rows.select_related("signer", "requested_by"), pk=pk)
-    if decision == "withdraw":
-        actions.withdraw_revocation(row=row, actor=caller(request), now=now())
-    elif decision in DECISIONS:
-        reason = reason_of(request.data)
-        DECISIONS[decision](row=row, approver=caller(request), reason=reason, now=now())
-    else:
-        raise Http404
+    carry_out_word(
+        decision, decisions=DECISIONS, orders=ORDERS, who=caller(request), body=request.data,
+        now=now(), row=row,
+    )  # fmt: skip
     return Response(RevocationOutput(row).data)
 
 

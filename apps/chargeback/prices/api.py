@@ -22,13 +22,15 @@ from apps.chargeback.prices.forms import DECIMALS, DIGITS
 from apps.chargeback.rating import Prices
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
+from apps.common.orders import carry_out_word
 from apps.common.pagination import NewestFirst, NewestRequests
-from apps.common.reasons import LONGEST, ReasonInput, reason_of
+from apps.common.reasons import LONGEST, ReasonInput
 from apps.metering.skus import Sku
 
 TAG = "Chargeback"
 RELATED = ("registered_model", "requested_by", "decided_by")
 DECISIONS = {"approve": actions.publish_prices, "reject": actions.reject_prices}
+ORDERS = {"withdraw": actions.withdraw_prices}
 PRICES_HELP = "SKU → USD for one billing unit: tokens by the million, rerank requests by the "
 PRICES_HELP += "thousand, audio by the minute, images one by one."
 
@@ -208,7 +210,7 @@ def price_change(request: Request, pk: UUID) -> Response:
     takes=ReasonInput(required=False),
     answers=PriceChangeOutput,
     refuses=(404, 409),
-    parameters=[choice("decision", [*DECISIONS, "withdraw"], "What to do with it.")],
+    parameters=[choice("decision", [*DECISIONS, *ORDERS], "What to do with it.")],
 )
 @api_view(["POST"])
 def decide(request: Request, pk: UUID, decision: str) -> Response:
@@ -216,10 +218,8 @@ def decide(request: Request, pk: UUID, decision: str) -> Response:
     without.
     """
     item, who = _change(request, pk), caller(request)
-    if action := DECISIONS.get(decision):
-        action(change=item, approver=who, reason=reason_of(request.data), now=now())
-    elif decision == "withdraw":
-        actions.withdraw_prices(change=item, actor=who, now=now())
-    else:
-        raise Http404
+    carry_out_word(
+        decision, decisions=DECISIONS, orders=ORDERS, who=who, body=request.data, now=now(),
+        change=item,
+    )  # fmt: skip
     return Response(PriceChangeOutput(_change(request, pk)).data)

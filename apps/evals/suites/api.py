@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils.timezone import now
 from rest_framework import serializers
@@ -14,8 +13,9 @@ from rest_framework.response import Response
 from apps.accounts.requests import caller
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
+from apps.common.orders import carry_out_word
 from apps.common.pagination import Cursor, NewestRequests
-from apps.common.reasons import ReasonInput, reason_of
+from apps.common.reasons import ReasonInput
 from apps.evals.filters import PacketQuery, SuiteQuery
 from apps.evals.models import EvalSuite, SuitePacket
 from apps.evals.suites import actions
@@ -24,6 +24,7 @@ from apps.evals.suites.uploads import MOST_BYTES, read_upload
 
 TAG = "Evaluation suites"
 DECISIONS = {"approve": actions.approve_suite, "reject": actions.reject_suite}
+ORDERS = {"withdraw": actions.withdraw_suite}
 RELATED = ("owner_team", "requested_by", "decided_by")
 
 
@@ -166,16 +167,14 @@ def suite(request: Request, pk: int) -> Response:
     takes=ReasonInput(required=False),
     answers=SuiteOutput,
     refuses=(404, 409),
-    parameters=[choice("decision", [*DECISIONS, "withdraw"], "What to do with it.")],
+    parameters=[choice("decision", [*DECISIONS, *ORDERS], "What to do with it.")],
 )
 @api_view(["POST"])
 def decide(request: Request, pk: int, decision: str) -> Response:
     """Approve or reject a revision, with a reason; withdraw it, without."""
     item, who = _suite(request, pk), caller(request)
-    if action := DECISIONS.get(decision):
-        action(suite=item, approver=who, reason=reason_of(request.data), now=now())
-    elif decision == "withdraw":
-        actions.withdraw_suite(suite=item, actor=who, now=now())
-    else:
-        raise Http404
+    carry_out_word(
+        decision, decisions=DECISIONS, orders=ORDERS, who=who, body=request.data, now=now(),
+        suite=item,
+    )  # fmt: skip
     return Response(SuiteOutput(_suite(request, pk)).data)

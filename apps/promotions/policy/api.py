@@ -16,8 +16,9 @@ from apps.accounts.roles import DECIDES_PROMOTIONS, OVERSEES_POLICIES
 from apps.catalog.models import DataClass
 from apps.common.listing import Listing
 from apps.common.openapi import choice, operation
+from apps.common.orders import carry_out_word
 from apps.common.pagination import NewestRequests
-from apps.common.reasons import ReasonInput, reason_of
+from apps.common.reasons import ReasonInput
 from apps.promotions.policy import actions, queries
 from apps.promotions.policy.filters import ChangeQuery
 from apps.promotions.policy.models import PolicyChange, PolicyRevision
@@ -26,6 +27,7 @@ from apps.promotions.policy.rules import BOUNDS, WHOLE, BadRules, ChangeRule, Ex
 TAG = "Promotions"
 RELATED = ("before", "requested_by", "decided_by")
 DECISIONS = {"approve": actions.approve_policy, "reject": actions.reject_policy}
+ORDERS = {"withdraw": actions.withdraw_policy}
 MOMENTS = "Both as fri 16:00, every week, or both as 2026-12-18T16:00, once; in the clock of zone."
 
 
@@ -243,7 +245,7 @@ def policy_change(request: Request, pk: UUID) -> Response:
     takes=ReasonInput(required=False),
     answers=PolicyChangeOutput,
     refuses=(404, 409),
-    parameters=[choice("decision", [*DECISIONS, "withdraw"], "What to do with it.")],
+    parameters=[choice("decision", [*DECISIONS, *ORDERS], "What to do with it.")],
 )
 @api_view(["POST"])
 def decide(request: Request, pk: UUID, decision: str) -> Response:
@@ -251,10 +253,8 @@ def decide(request: Request, pk: UUID, decision: str) -> Response:
     without.
     """
     item, who = _change(request, pk), caller(request)
-    if action := DECISIONS.get(decision):
-        action(change=item, approver=who, reason=reason_of(request.data), now=now())
-    elif decision == "withdraw":
-        actions.withdraw_policy(change=item, actor=who, now=now())
-    else:
-        raise Http404
+    carry_out_word(
+        decision, decisions=DECISIONS, orders=ORDERS, who=who, body=request.data, now=now(),
+        change=item,
+    )  # fmt: skip
     return Response(PolicyChangeOutput(_change(request, pk)).data)
