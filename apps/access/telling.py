@@ -1,6 +1,5 @@
 """What there is to tell of access: requests that wait for an owner, and what became of them."""
 
-from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
 
@@ -10,8 +9,7 @@ from apps.accounts.models import User
 from apps.accounts.people import holders
 from apps.accounts.roles import OWNS_MODELS
 from apps.common.decisions import deciders
-from apps.notices.models import Kind
-from apps.notices.news import LATELY, News, outcomes, tell_news, tell_waiting
+from apps.notices.news import LATELY, outcomes, tell_asked, tell_news
 
 PREFIX = "access-request"
 Status = AccessRequest.Status
@@ -35,18 +33,14 @@ def tell(*, now: datetime) -> int:
     told = (Status.APPROVED, Status.REJECTED)
     lately = rows.filter(decided_at__gte=now - LATELY, status__in=told)
     decided = outcomes(PREFIX, lately, title=own_title, path=AccessRequest.get_absolute_url)
-    return tell_waiting(PREFIX, _waiting(rows.pending()), now=now) + tell_news(decided, now=now)
-
-
-def _waiting(rows: Iterable[AccessRequest]) -> Iterator[News]:
-    for row in rows:
-        yield News(
-            key=f"{PREFIX}:{row.pk}",
-            kind=Kind.WAITS,
-            title=asked_title(row),
-            path=row.get_absolute_url(),
-            people=partial(_deciders, row),
-        )
+    return tell_asked(
+        PREFIX,
+        rows.pending(),
+        title=asked_title,
+        path=AccessRequest.get_absolute_url,
+        people=_deciders,
+        now=now,
+    ) + tell_news(decided, now=now)
 
 
 def _deciders(row: AccessRequest) -> list[User]:

@@ -13,7 +13,7 @@ from apps.capacity.actions import question
 from apps.capacity.models import CapacityRequest
 from apps.common.decisions import deciders
 from apps.notices.models import Kind
-from apps.notices.news import LATELY, News, outcomes, tell_news, tell_waiting
+from apps.notices.news import LATELY, News, outcomes, tell_asked, tell_news
 
 PREFIX = "capacity"
 Status = CapacityRequest.Status
@@ -48,21 +48,17 @@ def tell(*, now: datetime) -> int:
     decided = outcomes(PREFIX, lately | finished, title=own_title, path=path_of)
     failed = _failed(finished.filter(status=Status.FAILED))
     return (
-        tell_waiting(PREFIX, _waiting(rows.filter(status=Status.PENDING)), now=now)
+        tell_asked(
+            PREFIX,
+            rows.filter(status=Status.PENDING),
+            title=asked_title,
+            path=path_of,
+            people=_deciders,
+            now=now,
+        )
         + tell_news(decided, now=now)
         + tell_news(failed, now=now)
     )
-
-
-def _waiting(rows: Iterable[CapacityRequest]) -> Iterator[News]:
-    for row in rows:
-        yield News(
-            key=f"{PREFIX}:{row.pk}",
-            kind=Kind.WAITS,
-            title=asked_title(row),
-            path=path_of(row),
-            people=partial(_deciders, row),
-        )
 
 
 def _deciders(row: CapacityRequest) -> list[User]:

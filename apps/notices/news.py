@@ -69,6 +69,32 @@ def tell_waiting(prefix: str, news: Iterable[News], *, now: datetime) -> int:
     return tell_news(found, now=now)
 
 
+def tell_asked(
+    prefix: str,
+    rows: Iterable[Any],
+    *,
+    title: Callable[[Any], str],
+    path: Callable[[Any], str],
+    people: Callable[[Any], Iterable[User]],
+    now: datetime,
+) -> int:
+    """Tell those who decide of every row of a sort that waits for a decision, as tell_waiting does.
+
+    title: of a row, as whoever decides reads it. people: who decides about a row.
+    """
+    news = (
+        News(
+            key=f"{prefix}:{row.pk}",
+            kind=Kind.WAITS,
+            title=title(row),
+            path=path(row),
+            people=partial(people, row),
+        )
+        for row in rows
+    )
+    return tell_waiting(prefix, news, now=now)
+
+
 def outcomes(
     prefix: str,
     rows: Iterable[Any],

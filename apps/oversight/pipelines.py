@@ -3,7 +3,6 @@
 It is told here, since notices stand above accounts.
 """
 
-from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
 
@@ -13,8 +12,7 @@ from apps.accounts.pipelines.actions import question
 from apps.accounts.pipelines.models import PipelineChange
 from apps.accounts.roles import DECIDES_PIPELINES
 from apps.common.decisions import deciders
-from apps.notices.models import Kind
-from apps.notices.news import LATELY, News, outcomes, tell_news, tell_waiting
+from apps.notices.news import LATELY, outcomes, tell_asked, tell_news
 
 PREFIX = "pipeline-rule"
 Status = PipelineChange.Status
@@ -36,18 +34,14 @@ def tell(*, now: datetime) -> int:
     told = (Status.APPROVED, Status.REJECTED)
     decided = rows.filter(decided_at__gte=now - LATELY, status__in=told)
     news = outcomes(PREFIX, decided, title=own_title, path=PipelineChange.get_absolute_url)
-    return tell_waiting(PREFIX, _waiting(rows.pending()), now=now) + tell_news(news, now=now)
-
-
-def _waiting(rows: Iterable[PipelineChange]) -> Iterator[News]:
-    for row in rows:
-        yield News(
-            key=f"{PREFIX}:{row.pk}",
-            kind=Kind.WAITS,
-            title=asked_title(row),
-            path=row.get_absolute_url(),
-            people=partial(_deciders, row),
-        )
+    return tell_asked(
+        PREFIX,
+        rows.pending(),
+        title=asked_title,
+        path=PipelineChange.get_absolute_url,
+        people=_deciders,
+        now=now,
+    ) + tell_news(news, now=now)
 
 
 def _deciders(row: PipelineChange) -> list[User]:

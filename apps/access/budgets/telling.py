@@ -2,7 +2,7 @@
 that have reached a threshold.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 
@@ -18,7 +18,7 @@ from apps.accounts.roles import (
 )
 from apps.common.decisions import deciders
 from apps.notices.models import Kind
-from apps.notices.news import LATELY, News, outcomes, tell_news, tell_waiting
+from apps.notices.news import LATELY, News, outcomes, tell_asked, tell_news
 
 # whoever may decide about some budget, or be told of one: the rules choose among them
 SETTERS = (*SETS_COST_CENTER_BUDGETS, *SETS_TEAM_BUDGETS, *OWNS_MODELS)
@@ -49,24 +49,20 @@ def tell(*, now: datetime) -> int:
     told = tell_news(_reached(now), now=now)
     for kind, prefix in PREFIXES.items():
         rows = kind.objects.named().select_related("requested_by")
-        told += tell_waiting(prefix, _waiting(prefix, rows.pending()), now=now)
+        told += tell_asked(
+            prefix,
+            rows.pending(),
+            title=asked_title,
+            path=kind.get_absolute_url,
+            people=_deciders,
+            now=now,
+        )
         lately = rows.filter(
             decided_at__gte=now - LATELY, status__in=(Status.APPROVED, Status.REJECTED)
         )
         path = kind.get_absolute_url
         told += tell_news(outcomes(prefix, lately, title=own_title, path=path), now=now)
     return told
-
-
-def _waiting(prefix: str, rows: Iterable[BudgetChange | Boost]) -> Iterator[News]:
-    for row in rows:
-        yield News(
-            key=f"{prefix}:{row.pk}",
-            kind=Kind.WAITS,
-            title=asked_title(row),
-            path=row.get_absolute_url(),
-            people=partial(_deciders, row),
-        )
 
 
 def _deciders(row: BudgetChange | Boost) -> list[User]:

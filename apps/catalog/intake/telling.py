@@ -1,6 +1,5 @@
 """What there is to tell of new models: requests that wait, and what became of them."""
 
-from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
 
@@ -12,8 +11,7 @@ from apps.accounts.roles import DECIDES_NEW_MODELS
 from apps.catalog.intake.actions import question
 from apps.catalog.intake.models import ModelIntake
 from apps.common.decisions import deciders
-from apps.notices.models import Kind
-from apps.notices.news import LATELY, News, outcomes, tell_news, tell_waiting
+from apps.notices.news import LATELY, outcomes, tell_asked, tell_news
 
 PREFIX = "new-model"
 Status = ModelIntake.Status
@@ -40,19 +38,10 @@ def tell(*, now: datetime) -> int:
     rows = ModelIntake.objects.select_related("requested_by", "owner_team")
     lately = rows.filter(decided_at__gte=now - LATELY, status__in=TOLD)
     decided = outcomes(PREFIX, lately, title=own_title, path=path_of)
-    waiting = _waiting(rows.filter(status=Status.PENDING))
-    return tell_waiting(PREFIX, waiting, now=now) + tell_news(decided, now=now)
-
-
-def _waiting(rows: Iterable[ModelIntake]) -> Iterator[News]:
-    for row in rows:
-        yield News(
-            key=f"{PREFIX}:{row.pk}",
-            kind=Kind.WAITS,
-            title=asked_title(row),
-            path=path_of(row),
-            people=partial(_deciders, row),
-        )
+    waiting = rows.filter(status=Status.PENDING)
+    return tell_asked(
+        PREFIX, waiting, title=asked_title, path=path_of, people=_deciders, now=now
+    ) + tell_news(decided, now=now)
 
 
 def _deciders(row: ModelIntake) -> list[User]:

@@ -1,6 +1,5 @@
 """What there is to tell of signing keys: revocations that wait, and what became of them."""
 
-from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
 
@@ -12,8 +11,7 @@ from apps.accounts.roles import DECIDES_SIGNERS
 from apps.catalog.signers.actions import question
 from apps.catalog.signers.models import SignerRevocation
 from apps.common.decisions import deciders
-from apps.notices.models import Kind
-from apps.notices.news import LATELY, News, outcomes, tell_news, tell_waiting
+from apps.notices.news import LATELY, outcomes, tell_asked, tell_news
 
 PREFIX = "revocation"
 Status = SignerRevocation.Status
@@ -39,20 +37,14 @@ def tell(*, now: datetime) -> int:
     """Tell of all that; return how many notices."""
     rows = SignerRevocation.objects.select_related("signer", "requested_by")
     decided = rows.filter(decided_at__gte=now - LATELY, status__in=TOLD)
-    return tell_waiting(PREFIX, _waiting(rows.filter(status=Status.PENDING)), now=now) + tell_news(
-        outcomes(PREFIX, decided, title=own_title, path=path_of), now=now
-    )
-
-
-def _waiting(rows: Iterable[SignerRevocation]) -> Iterator[News]:
-    for row in rows:
-        yield News(
-            key=f"{PREFIX}:{row.pk}",
-            kind=Kind.WAITS,
-            title=asked_title(row),
-            path=path_of(row),
-            people=partial(_deciders, row),
-        )
+    return tell_asked(
+        PREFIX,
+        rows.filter(status=Status.PENDING),
+        title=asked_title,
+        path=path_of,
+        people=_deciders,
+        now=now,
+    ) + tell_news(outcomes(PREFIX, decided, title=own_title, path=path_of), now=now)
 
 
 def _deciders(row: SignerRevocation) -> list[User]:

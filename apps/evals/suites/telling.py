@@ -1,6 +1,5 @@
 """What there is to tell of suites: revisions that wait for a reviewer, and what became of them."""
 
-from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
 
@@ -12,8 +11,7 @@ from apps.accounts.roles import DECIDES_SUITES
 from apps.common.decisions import deciders
 from apps.evals.models import EvalSuite
 from apps.evals.suites.actions import question
-from apps.notices.models import Kind
-from apps.notices.news import LATELY, News, outcomes, tell_news, tell_waiting
+from apps.notices.news import LATELY, outcomes, tell_asked, tell_news
 
 PREFIX = "suite"
 Status = EvalSuite.Status
@@ -40,18 +38,9 @@ def tell(*, now: datetime) -> int:
     told = (Status.APPROVED, Status.REJECTED)
     decided = rows.filter(decided_at__gte=now - LATELY, status__in=told)
     news = outcomes(PREFIX, decided, title=own_title, path=path_of)
-    return tell_waiting(PREFIX, _waiting(rows.pending()), now=now) + tell_news(news, now=now)
-
-
-def _waiting(rows: Iterable[EvalSuite]) -> Iterator[News]:
-    for row in rows:
-        yield News(
-            key=f"{PREFIX}:{row.pk}",
-            kind=Kind.WAITS,
-            title=asked_title(row),
-            path=path_of(row),
-            people=partial(_deciders, row),
-        )
+    return tell_asked(
+        PREFIX, rows.pending(), title=asked_title, path=path_of, people=_deciders, now=now
+    ) + tell_news(news, now=now)
 
 
 def _deciders(row: EvalSuite) -> list[User]:
