@@ -5,6 +5,7 @@ could not be made, and bills of the cloud that cannot be read or were restated.
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import partial
+from operator import methodcaller
 from typing import Any
 
 from apps.accounts.models import User
@@ -17,7 +18,7 @@ from apps.chargeback.models import PriceChange
 from apps.chargeback.prices import actions as prices
 from apps.common.decisions import Question, deciders
 from apps.notices.models import Kind
-from apps.notices.news import LATELY, News, outcomes, tell_news, tell_waiting
+from apps.notices.news import LATELY, News, outcomes, tell_asked, tell_news, tell_waiting
 
 
 def price_title(change: PriceChange) -> str:
@@ -60,8 +61,8 @@ def tell(*, now: datetime) -> int:
         *bills.restated(now),
     ]
     return (
-        tell_waiting("prices", _waiting(proposed.pending(), ask_prices), now=now)
-        + tell_waiting("close", _waiting(closes.pending(), ask_closes), now=now)
+        _tell_asked(proposed.pending(), ask_prices, now)
+        + _tell_asked(closes.pending(), ask_closes, now)
         + tell_waiting(bills.REFUSED, bills.refused(), now=now)
         + tell_news(news, now=now)
     )
@@ -71,20 +72,14 @@ def tell(*, now: datetime) -> int:
 _Sort = tuple[str, Callable[[Any], str], tuple[str, ...], Callable[[Any, User], Question]]
 
 
-def _waiting(rows: Iterable[Any], sort: _Sort) -> Iterator[News]:
+def _tell_asked(rows: Iterable[Any], sort: _Sort, now: datetime) -> int:
     prefix, title, roles, question = sort
-    for row in rows:
-        yield News(
-            key=f"{prefix}:{row.pk}",
-            kind=Kind.WAITS,
-            title=title(row),
-            path=row.get_absolute_url(),
-            people=partial(_deciders, roles, partial(question, row)),
-        )
 
+    def people(row: Any) -> list[User]:
+        return deciders(holders(*roles), partial(question, row))
 
-def _deciders(roles: tuple[str, ...], ask: Callable[[User], Question]) -> list[User]:
-    return deciders(holders(*roles), ask)
+    path = methodcaller("get_absolute_url")
+    return tell_asked(prefix, rows, title=title, path=path, people=people, now=now)
 
 
 def _unmade(now: datetime) -> Iterator[News]:

@@ -15,7 +15,7 @@ from apps.accounts.roles import DECIDES_POLICIES, OWNS_MODELS, STEERS_ROLLOUTS
 from apps.catalog.people import menders_of, owners_of
 from apps.common.decisions import deciders
 from apps.notices.models import Kind, Notice
-from apps.notices.news import LATELY, News, outcomes, tell_news, tell_waiting
+from apps.notices.news import LATELY, News, outcomes, tell_asked, tell_news, tell_waiting
 from apps.promotions.actions import question
 from apps.promotions.models import Approval, Promotion, Rollout
 from apps.promotions.policy import actions as policy
@@ -118,19 +118,12 @@ def _tell_policies(now: datetime) -> int:
     lately = rows.filter(
         decided_at__gte=now - LATELY, status__in=(Decided.APPROVED, Decided.REJECTED)
     )
-    waiting = [
-        News(
-            key=f"{POLICY}:{row.pk}",
-            kind=Kind.WAITS,
-            title=policy_title(row),
-            path=row.get_absolute_url(),
-            people=partial(_policy_deciders, row),
-        )
-        for row in rows.filter(status=Decided.PENDING)
-    ]
     path = PolicyChange.get_absolute_url
     decided = outcomes(POLICY, lately, title=own_policy_title, path=path)
-    return tell_waiting(POLICY, waiting, now=now) + tell_news(decided, now=now)
+    waiting = rows.filter(status=Decided.PENDING)
+    return tell_asked(
+        POLICY, waiting, title=policy_title, path=path, people=_policy_deciders, now=now
+    ) + tell_news(decided, now=now)
 
 
 def _policy_deciders(row: PolicyChange) -> list[User]:
