@@ -20,6 +20,7 @@ from apps.accounts.requests import caller
 from apps.catalog import actions, uploads
 from apps.catalog.filters import ModelQuery, VersionQuery
 from apps.catalog.models import DataClass, ModelFile, ModelVersion, RegisteredModel
+from apps.catalog.queries import model_for
 from apps.catalog.registry import registry_from_settings
 from apps.catalog.retirement.models import standing
 from apps.common import model_manifest
@@ -231,7 +232,7 @@ class Models(Listing):
 @api_view(["GET"])
 def model(request: Request, name: str) -> Response:
     """Answer one model."""
-    found = _model_for(request, name)
+    found = model_for(caller(request), name)
     return Response(ModelOutput(found, context={"going": standing([found.pk])}).data)
 
 
@@ -253,7 +254,7 @@ class Versions(Listing):
     )
     def get(self, request: Request, name: str) -> Response:
         """Answer the model's versions, newest first."""
-        return self.listed(_versions().filter(registered_model=_model_for(request, name)))
+        return self.listed(_versions().filter(registered_model=model_for(caller(request), name)))
 
     @operation(
         "versions_create",
@@ -266,7 +267,7 @@ class Versions(Listing):
     )
     def post(self, request: Request, name: str) -> Response:
         """Open a version, or answer the caller's own unfinished upload of the same files."""
-        registered_model = _model_for(request, name)
+        registered_model = model_for(caller(request), name)
         actions.require_owner(registered_model, caller(request))
         body = VersionInput(data=request.data)
         body.is_valid(raise_exception=True)
@@ -392,11 +393,6 @@ def finish(request: Request, name: str, number: int) -> Response:
         version=found, actor=caller(request), registry=registry_from_settings(), now=now()
     )
     return Response(VersionOutput(_versions().get(pk=found.pk)).data, status=202)
-
-
-def _model_for(request: Request, name: str) -> RegisteredModel:
-    rows = RegisteredModel.objects.visible_to(caller(request)).select_related("owner_team")
-    return get_object_or_404(rows, name=name)
 
 
 def _versions() -> Any:

@@ -16,7 +16,8 @@ from apps.accounts.requests import SignedIn
 from apps.accounts.roles import OWNS_MODELS
 from apps.catalog import actions, pages
 from apps.catalog.forms import RegisterModelForm
-from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.catalog.models import ModelVersion
+from apps.catalog.queries import model_for
 from apps.common import model_manifest
 from apps.common.orders import carry_out
 
@@ -45,7 +46,7 @@ def model_create(request: SignedIn) -> HttpResponse:
 @require_GET
 def version_create(request: SignedIn, name: str) -> HttpResponse:
     """Show the page that uploads a folder as a new version; its script calls the API."""
-    model = _model_for(request, name)
+    model = model_for(request.user, name)
     actions.require_owner(model, request.user)
     context = {
         "model": model,
@@ -63,7 +64,7 @@ def version_check(request: SignedIn, name: str) -> JsonResponse:
     """Answer which of these file names and sizes would be refused, before anything is read or
     sent.
     """
-    actions.require_owner(_model_for(request, name), request.user)
+    actions.require_owner(model_for(request.user, name), request.user)
     try:
         listed = json.loads(request.body)["files"]
         entries = [
@@ -82,13 +83,6 @@ def version_retry(request: SignedIn, name: str, number: int) -> HttpResponse:
     order = partial(actions.retry_version, version=version, actor=request.user, now=now())
     carry_out(request, order, "The worker tries again now.")
     return redirect("catalog:version_detail", name=name, number=number)
-
-
-def _model_for(request: SignedIn, name: str) -> RegisteredModel:
-    rows = RegisteredModel.objects.visible_to(request.user).select_related(
-        "owner_team", "created_by"
-    )
-    return get_object_or_404(rows, name=name)
 
 
 def _version_for(request: SignedIn, name: str, number: int) -> ModelVersion:

@@ -4,18 +4,18 @@
 
 from django.conf import settings
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.access.budgets.queries import of_grants
 from apps.access.models import Grant
-from apps.accounts.models import User
 from apps.accounts.oidc import gateway_token
 from apps.accounts.requests import SignedIn
 from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.catalog.models import RegisteredModel
 from apps.catalog.pages import crumbs
+from apps.catalog.queries import model_for
 from apps.catalog.retirement import words as retiring
 from apps.catalog.retirement.models import standing_of
 from apps.chargeback.prices.words import price_words
@@ -35,13 +35,8 @@ from apps.manifests.text import CannotRender
 from apps.promotions import serving
 
 
-def _model_for(user: User, name: str) -> RegisteredModel:
-    models = RegisteredModel.objects.visible_to(user).select_related("owner_team")
-    return get_object_or_404(models, name=name)
-
-
 def _tab(request: SignedIn, name: str, tab: str) -> dict[str, object]:
-    model = _model_for(request.user, name)
+    model = model_for(request.user, name)
     grant = (
         Grant.objects.active(now())
         .filter(registered_model=model, team=request.user.team_id)
@@ -89,7 +84,7 @@ def _cannot_send(context: dict[str, object]) -> str:
 @require_POST
 def playground_stream(request: SignedIn, name: str) -> HttpResponse | StreamingHttpResponse:
     """Stream one answer from the gateway as this person; refusals come from the gateway itself."""
-    model = _model_for(request.user, name)
+    model = model_for(request.user, name)
     form = PlaygroundForm(request.POST, context_length=model.context_length)
     if not form.is_valid():
         return JsonResponse({"errors": form.errors}, status=422)

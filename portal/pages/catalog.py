@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db.models import Case, Exists, OuterRef, Value, When
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.utils.timezone import now
 from django.views.decorators.http import require_GET
 
@@ -23,6 +23,7 @@ from apps.catalog import pages
 from apps.catalog.facts.models import ModelFacts
 from apps.catalog.facts.queries import of_models as facts_of_models
 from apps.catalog.models import ModelVersion, RegisteredModel
+from apps.catalog.queries import model_for
 from apps.catalog.retirement import words as retiring
 from apps.catalog.retirement.models import Retirement, standing
 from apps.chargeback import queries as chargeback
@@ -210,9 +211,3 @@ def model_detail(request: SignedIn, name: str) -> HttpResponse:
         "retry_after": settings.SCALING_RETRY_AFTER_SECONDS,
     }
     return render(request, "catalog/model_detail.html", context)
-
-
-def model_for(user: User, name: str) -> RegisteredModel:
-    """Return a model that this person may see. Raises Http404."""
-    rows = RegisteredModel.objects.visible_to(user).select_related("owner_team", "created_by")
-    return get_object_or_404(rows, name=name)

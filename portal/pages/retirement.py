@@ -23,6 +23,7 @@ from apps.accounts.roles import SEES_EVERY_TEAM
 from apps.audit.timeline import timeline_of
 from apps.catalog.models import RegisteredModel
 from apps.catalog.pages import crumbs
+from apps.catalog.queries import model_for
 from apps.catalog.retirement import actions, words
 from apps.catalog.retirement.forms import LONGEST, SHORTEST, RetirementForm
 from apps.catalog.retirement.models import Retirement, standing_of
@@ -31,7 +32,6 @@ from apps.common.orders import carry_out, carry_out_with_reason
 from apps.common.reasons import ReasonForm, ReasonInput, reason_of
 from apps.metering.retirement import LOOKED_AT, Caller, recent_callers
 from apps.promotions import serving
-from portal.pages.catalog import model_for
 
 TAG = "Catalog"
 ORDERS = ("withdraw", "override")
