@@ -1,0 +1,165 @@
+"""The order of a call's steps, with steps that note what they were asked."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from apps.gateway.gate.answers import Basis, Event
+from apps.gateway.gate.calls import Call, Caller, Text
+from apps.gateway.gate.refusals import Guardrail, Refusal
+from apps.gateway.gate.steps import Away, Blocked, Verdict
+from apps.gateway.gate.transaction import Steps, Transaction
+from apps.metering.models import Completeness
+
+NOW = datetime(2026, 11, 27, 9, tzinfo=UTC)
+
+
+def a_call(**changes: Any) -> Call:
+    """Return a chat with one message."""
+    caller = Caller("s-1", "claims", "CC-1", NOW)
+    values: dict[str, Any] = {
+        "id": UUID(int=1), "at": NOW, "caller": caller, "path": "/v1/chat/completions",
+        "operation": "CHAT", "model": "summary", "stream": False, "n": 1, "max_tokens": 10,
+        "has_images": False, "continuous_usage": False,
+        "texts": (Text("messages[0].content", "user", "hello"),), "body": b"{}",
+    }  # fmt: skip
+    return Call(**{**values, **changes})
+
+
+@dataclass
+class Noting:
+    """All three steps at once, and the answer's guard: notes what it was asked, in order."""
+
+    notes: list[Any] = field(default_factory=list)
+    refuses: str = ""  # a word that an answer must not hold
+    fails: Exception | None = None
+
+    def load(self, now: datetime) -> None:
+        self.notes.append("load")
+
+    async def reserve(self, call: Call) -> None:
+        self.notes.append("reserve")
+
+    async def settle(self, call: Call, used: Any, now: datetime) -> None:
+        self.notes.append(("settle", used.basis, used.completeness, used.output_tokens))
+
+    async def request(self, call: Call, *more: Any) -> Verdict:
+        self.notes.append("record" if more else "inspect")
+        if self.fails and bool(more) == isinstance(self.fails, Away):
+            raise self.fails
+        return Verdict("rules-1")
+
+    def answer(self, call: Call, *more: Any) -> Any:
+        if not more:
+            return self
+        self.notes.append(("recorded", more[0]))
+        return asyncio.sleep(0)
+
+    async def whole(self, document: dict[str, Any]) -> bool:
+        self._check(json.dumps(document))
+        return False
+
+    async def feed(self, event: Event) -> list[Event]:
+        self._check(event.raw.decode())
+        return [event]
+
+    async def end(self) -> list[Event]:
+        return []
+
+    def verdict(self) -> Verdict:
+        return Verdict("rules-1")
+
+    def _check(self, text: str) -> None:
+        if self.refuses and self.refuses in text:
+            raise Blocked(
+                400, "invalid_request_error", "content_filter", "A rule stopped this answer.",
+                guardrail=Guardrail("leaks", "answer"),
+            )  # fmt: skip
+
+
+def begun(steps: Noting, **changes: Any) -> Transaction:
+    """Return a call that was let through."""
+    found = Transaction(Steps(steps, steps, steps), lambda: NOW)
+    asyncio.run(found.request(a_call(**changes)))
+    found.begins(200)
+    return found
+
+
+def an_event(**document: Any) -> bytes:
+    return b"data: " + json.dumps(document).encode() + b"\n\n"
+
+
+WORD = an_event(choices=[{"index": 0, "delta": {"content": "word"}}])
+
+
+def test_a_whole_answer_is_inspected_settled_and_recorded() -> None:
+    """…in this order, and closing settles nothing twice."""
+    steps = Noting()
+    call = begun(steps)
+    body = json.dumps({"usage": {"prompt_tokens": 3, "completion_tokens": 2}}).encode()
+    assert asyncio.run(call.whole(body)) == body
+    asyncio.run(call.close())
+    assert steps.notes == [
+        "reserve", "inspect", "record",
+        ("settle", Basis.USAGE, Completeness.COMPLETE, 2), ("recorded", body),
+    ]  # fmt: skip
+
+
+def test_a_stream_that_its_client_leaves_is_settled_by_what_passed() -> None:
+    """Aborts are paid."""
+    steps = Noting()
+    call = begun(steps, stream=True)
+    half = len(WORD) + 7
+    data = WORD + WORD
+    assert asyncio.run(call.piece(data[:half], is_end=False)).data == WORD
+    assert asyncio.run(call.piece(data[half:], is_end=False)).data == WORD
+    asyncio.run(call.close())
+    asyncio.run(call.close())
+    assert steps.notes[3:] == [
+        ("settle", Basis.ESTIMATED, Completeness.ABORTED, 2), ("recorded", WORD + WORD),
+    ]  # fmt: skip
+
+
+def test_a_rule_that_blocks_ends_a_stream_well() -> None:
+    """With what was used, the reason and the end mark; nothing of what was found."""
+    steps = Noting(refuses="secret")
+    call = begun(steps, stream=True)
+    bad = an_event(choices=[{"index": 0, "delta": {"content": "secret"}}])
+    piece = asyncio.run(call.piece(WORD + bad + WORD, is_end=False))
+    assert piece.is_last
+    assert b"secret" not in piece.data
+    usage, error, done = piece.data.decode().strip().split("\n\n")
+    assert json.loads(usage[6:])["choices"] == []
+    assert json.loads(error[6:])["error"]["guardrail"] == {"rule": "leaks", "phase": "answer"}
+    assert done == "data: [DONE]"
+    assert steps.notes[-2][:3] == ("settle", Basis.ESTIMATED, Completeness.COMPLETE)
+
+
+@pytest.mark.parametrize(
+    ("problem", "status"),
+    [(Away("the record"), 502), (Blocked(400, "t", "content_filter", "No."), 400)],
+)
+def test_what_is_not_let_through_holds_nothing(problem: Exception, status: int) -> None:
+    """A blocked call and one that could not be recorded give back what was reserved."""
+    steps = Noting(fails=problem)
+    call = Transaction(Steps(steps, steps, steps), lambda: NOW)
+    with pytest.raises(Refusal) as refused:
+        asyncio.run(call.request(a_call()))
+    assert refused.value.status == status
+    asyncio.run(call.close())
+    assert steps.notes[-1] == ("settle", Basis.NOTHING, Completeness.COMPLETE, 0)
+    assert steps.notes.count("record") == 1
+
+
+def test_an_engines_error_passes_and_costs_nothing() -> None:
+    """Only 200 is a model's answer."""
+    steps = Noting()
+    call = begun(steps)
+    call.begins(500)
+    assert asyncio.run(call.whole(b"boom")) == b"boom"
+    assert steps.notes[3] == ("settle", Basis.NOTHING, Completeness.COMPLETE, 0)
