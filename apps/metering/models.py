@@ -28,7 +28,7 @@ class Outcome(models.TextChoices):
     METERED = "METERED", "Metered"
     # reached a model, but the answer's usage is unknown: see Unmetered
     UNMETERED = "UNMETERED", "Unmetered"
-    REFUSED = "REFUSED", "Refused"  # 401, 403, 404, 429 at the gateway: nothing was generated
+    REFUSED = "REFUSED", "Refused"  # 4xx: nothing was generated. See REFUSALS
     FAILED = "FAILED", "Failed"  # 5xx, or an upstream error without usage
 
 
@@ -44,10 +44,18 @@ class Operation(models.TextChoices):
 
 # why the gateway refused a call, by its response code
 REFUSALS = {
+    400: "bad request, or content that a guardrail refuses",
     401: "no valid token",
+    402: "budget spent",
     403: "no access to the model",
     404: "no such model",
+    413: "too large",
     429: "over the limit",
+}
+# why nothing answered a call that was not refused, by its response code
+FAILURES = {
+    502: "the gate, or another part of the gateway, was away",
+    503: "no replica was ready",
 }
 
 
@@ -175,9 +183,11 @@ class UsageEvent(models.Model):
 
     @property
     def why(self) -> str:
-        """Return in words why a call has no usage: why it was refused, or is unmetered."""
+        """Return in words why a call has no usage: why it was refused, failed, or is unmetered."""
         if self.outcome == Outcome.REFUSED:
             return REFUSALS.get(self.response_code, "")
+        if self.outcome == Outcome.FAILED:
+            return FAILURES.get(self.response_code, "")
         return self.why_unmetered
 
     @property
@@ -348,11 +358,17 @@ class HourlyUsage(models.Model):
     unmetered_calls = models.PositiveIntegerField()
     refused_calls = models.PositiveIntegerField()
     # of the refused calls, those answered with this code; the rest had another one
+    refused_400_calls = models.PositiveIntegerField(default=0)
     refused_401_calls = models.PositiveIntegerField(default=0)
+    refused_402_calls = models.PositiveIntegerField(default=0)
     refused_403_calls = models.PositiveIntegerField(default=0)
     refused_404_calls = models.PositiveIntegerField(default=0)
+    refused_413_calls = models.PositiveIntegerField(default=0)
     refused_429_calls = models.PositiveIntegerField(default=0)
     failed_calls = models.PositiveIntegerField()
+    # of the failed calls, those answered with this code
+    failed_502_calls = models.PositiveIntegerField(default=0)
+    failed_503_calls = models.PositiveIntegerField(default=0)
     # of the unmetered calls: the others were broken off by the engine, the gateway or a time limit
     aborted_calls = models.PositiveIntegerField(default=0)
     ended_early_calls = models.PositiveIntegerField(default=0)
@@ -376,6 +392,14 @@ class HourlyUsage(models.Model):
             models.UniqueConstraint(
                 fields=("hour", "cost_center", "team", "model", "version"),
                 name="hourly_usage_once_per_dimension",
+            ),
+        )
+        indexes = (
+            # most hours of a team and version have none
+            models.Index(
+                fields=("hour", "model", "team"),
+                name="hourly_usage_unanswered",
+                condition=Q(refused_calls__gt=0) | Q(failed_calls__gt=0),
             ),
         )
 

@@ -33,6 +33,7 @@ from apps.common.periods import HOUR, ZONE, day_of
 from apps.metering import days
 from apps.metering.access_log import COUNTED, Counts, UsageRecord
 from apps.metering.models import (
+    FAILURES,
     REFUSALS,
     Completeness,
     DirtyHour,
@@ -205,10 +206,11 @@ def _sums_of(events: QuerySet[UsageEvent]) -> Generator[dict[str, Any]]:
     events = events.annotate(hour=TruncHour("occurred_at", tzinfo=ZONE))
     calls = {f"{o.value.lower()}_calls": Count("event_id", filter=Q(outcome=o)) for o in Outcome}
     calls |= {
-        f"refused_{code}_calls": Count(
-            "event_id", filter=Q(outcome=Outcome.REFUSED, response_code=code)
+        f"{outcome.value.lower()}_{code}_calls": Count(
+            "event_id", filter=Q(outcome=outcome, response_code=code)
         )
-        for code in REFUSALS
+        for outcome, codes in ((Outcome.REFUSED, REFUSALS), (Outcome.FAILED, FAILURES))
+        for code in codes
     }
     calls |= {
         f"{kind.value.lower()}_calls": Count(

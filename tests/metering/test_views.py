@@ -99,7 +99,8 @@ class TestUsageList:
 
     def test_says_why_a_call_was_refused_and_narrows_by_it(self, client, charlie):
         refused = {
-            code: call(Outcome.REFUSED, response_code=code) for code in (401, 403, 404, 429, 413)
+            code: call(Outcome.REFUSED, response_code=code)
+            for code in (401, 402, 403, 404, 413, 429, 409)
         }
         client.force_login(charlie)
         why = {line.row.pk: line.row.why for line in shown(client)}
@@ -108,7 +109,9 @@ class TestUsageList:
             refused[403].pk: "no access to the model",
             refused[404].pk: "no such model",
             refused[429].pk: "over the limit",
-            refused[413].pk: "",
+            refused[402].pk: "budget spent",
+            refused[413].pk: "too large",
+            refused[409].pk: "",
         }
         assert [line.row for line in shown(client, code="429")] == [refused[429]]
 

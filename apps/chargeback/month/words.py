@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from django.template.defaultfilters import pluralize
 
+from apps.chargeback.models import COUNTS
 from apps.chargeback.month.breakdown import Row
 from apps.chargeback.month.machines import Machines
 from apps.common.money import usd
@@ -15,6 +16,8 @@ from apps.metering.models import REFUSALS
 from apps.metering.tables import calls_url
 
 NOT_KNOWN = "not known"
+# the codes that the ledger's lines have a column of; the others are told together
+COUNTED_APART = tuple(code for code in REFUSALS if f"refused_{code}_calls" in COUNTS)
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ def refusals(whole: Row | None, start: datetime, end: datetime) -> list[tuple[st
     """
     if whole is None:
         return []
-    counts = {code: getattr(whole, f"refused_{code}_calls") for code in REFUSALS}
+    counts = {code: getattr(whole, f"refused_{code}_calls") for code in COUNTED_APART}
     found = [
         (f"{count:,} × {code} {REFUSALS[code]}", calls_url(start=start, end=end, code=code))
         for code, count in counts.items()
